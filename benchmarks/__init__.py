@@ -1,0 +1,1 @@
+"""Measurements: one file per question, budgets.toml for what is allowed, gate for CI."""

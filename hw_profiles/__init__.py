@@ -1,0 +1,1 @@
+"""Hardware profiles: one gateway model per TOML file, each number with source and verified."""

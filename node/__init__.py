@@ -1,0 +1,1 @@
+"""The speaker node: packets in, sound out. Everything outside `node.shell` does no I/O."""

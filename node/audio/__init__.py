@@ -1,0 +1,1 @@
+"""Sound after the decoder: resampler, mixer, gain, loudness, limiter."""

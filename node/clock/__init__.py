@@ -1,0 +1,1 @@
+"""Time between machines: exchange, servo, time base."""

@@ -1,0 +1,281 @@
+"""Configuration: frozen dataclasses, and a reader that names every wrong field at once."""
+
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+
+class ConfigError(ValueError):
+    """One or more wrong entries in a file of the user's: one line each, what and what is right."""
+
+
+def build(
+    cls: type[T], table: Mapping[str, Any], *, where: str, errors: list[str], what: str = ""
+) -> T | None:
+    """Build the dataclass `cls` from a TOML `table`, adding every fault to `errors`.
+
+    Parameters
+    ----------
+    cls : type
+        A dataclass with annotated fields: str, int, float, bool, Literal, nested dataclasses,
+        `tuple[X, ...]`, `dict[str, X]`, and `X | None`.
+    table : Mapping
+        What `tomllib` read.
+    where : str
+        Prefix of each fault, the path of the file.
+    errors : list of str
+        Takes one line per fault: file, table, field, value, and what would be right.
+    what : str
+        Dotted name of the table inside the file, empty at the top.
+
+    Returns
+    -------
+    cls or None
+        None when anything in it was wrong; `errors` then says what.
+    """
+    known = {f.name: f for f in fields(cast(Any, cls)) if f.init}
+    hints = get_type_hints(cls)
+    before = len(errors)
+    for name in table:
+        if name not in known:
+            errors.append(f"{where}: {_path(what, name)}: unknown; known here: {', '.join(known)}")
+    values: dict[str, Any] = {}
+    for name, one in known.items():
+        path = _path(what, name)
+        if name in table:
+            values[name] = _convert(hints[name], table[name], where=where, path=path, errors=errors)
+        elif _required(one):
+            errors.append(f"{where}: {path}: missing; it must be {_describe(hints[name])}")
+    if len(errors) > before:
+        return None
+    try:
+        return cls(**values)
+    except ConfigError as fault:
+        errors.extend(f"{where}: {line}" for line in str(fault).splitlines())
+        return None
+
+
+def require(errors: list[str]) -> None:
+    """Raise `ConfigError` with all lines of `errors` if there are any."""
+    if errors:
+        raise ConfigError("\n".join(errors))
+
+
+def _path(what: str, name: str) -> str:
+    return f"{what}.{name}" if what else name
+
+
+def _required(one: "Field[Any]") -> bool:
+    return one.default is MISSING and one.default_factory is MISSING
+
+
+def _convert(hint: Any, value: Any, *, where: str, path: str, errors: list[str]) -> Any:  # noqa: PLR0911
+    origin = get_origin(hint)
+    if origin in (types.UnionType, Union):
+        inner = [a for a in get_args(hint) if a is not type(None)]
+        return _convert(inner[0], value, where=where, path=path, errors=errors)
+    if is_dataclass(hint) and isinstance(value, Mapping):
+        return build(cast(type, hint), value, where=where, errors=errors, what=path)
+    if origin is tuple and isinstance(value, list):
+        item = get_args(hint)[0]
+        return tuple(
+            _convert(item, one, where=where, path=f"{path}[{i}]", errors=errors)
+            for i, one in enumerate(value)
+        )
+    if origin is dict and isinstance(value, Mapping):
+        item = get_args(hint)[1]
+        return {
+            key: _convert(item, one, where=where, path=_path(path, key), errors=errors)
+            for key, one in value.items()
+        }
+    if origin is Literal and value in get_args(hint):
+        return value
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if hint in (str, int, bool) and type(value) is hint:
+        return value
+    errors.append(f"{where}: {path} = {value!r}: must be {_describe(hint)}")
+    return None
+
+
+_NAMES: Final = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def _describe(hint: Any) -> str:
+    origin = get_origin(hint)
+    if origin in (types.UnionType, Union):
+        return _describe(next(a for a in get_args(hint) if a is not type(None)))
+    if origin is Literal:
+        return "one of " + ", ".join(repr(a) for a in get_args(hint))
+    if origin is tuple:
+        return f"a list of {_describe(get_args(hint)[0])}"
+    if origin is dict or is_dataclass(hint):
+        return "a table"
+    return _NAMES.get(hint, str(hint))
+
+
+def check(table: str, rules: Mapping[str, tuple[bool, Any, str]]) -> None:
+    """Raise one `ConfigError` that names every broken rule: name -> (holds, value, what is right)."""
+    require(
+        [
+            f"{table}.{name} = {value!r}: must be {right}"
+            for name, (holds, value, right) in rules.items()
+            if not holds
+        ]
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiveConfig:
+    """Where packets come from (table `[receive]`)."""
+
+    listen: str = "0.0.0.0:5004"
+    """Address and port of RTP and RTCP (multiplexed, RFC 5761)."""
+
+    multicast_group: str | None = None
+    """Group to join, for instance 239.192.7.1; none for unicast."""
+
+    payload_types: tuple[int, ...] = (96, 97, 98, 111)
+    """RTP payload types that carry Opus. 96 is what GStreamer sends, 97 ffmpeg, 111 browsers."""
+
+    redundancy_payload_type: int = 121
+    """RTP payload type of RFC 2198 redundancy."""
+
+    retransmission_payload_type: int = 122
+    """RTP payload type of RFC 4588 retransmissions."""
+
+    sources_max: int = 4
+    """SSRCs held at once; further ones are dropped and counted."""
+
+    hold_ms: int = 1000
+    """A source without packets for so long after its last sound gives the horn back."""
+
+    def __post_init__(self) -> None:
+        check(
+            "receive",
+            {
+                "payload_types": (
+                    bool(self.payload_types) and all(0 <= p <= 127 for p in self.payload_types),
+                    self.payload_types,
+                    "a list of numbers from 0 to 127, not empty",
+                ),
+                "sources_max": (1 <= self.sources_max <= 16, self.sources_max, "1 to 16"),
+                "hold_ms": (100 <= self.hold_ms <= 60_000, self.hold_ms, "100 to 60000"),
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JitterConfig:
+    """Bounds of the jitter buffer (table `[jitter]`)."""
+
+    mode: Literal["synchronised", "adaptive"] = "synchronised"
+    """`synchronised`: all nodes play together; `adaptive`: this one by itself, lowest delay."""
+
+    playout_delay_ms: int = 400
+    """Synchronised: media time plays at the sender's stamp (or fastest packet) plus this."""
+
+    delay_min_ms: int = 20
+    """Adaptive: playout delay floor."""
+
+    delay_max_ms: int = 2000
+    """Adaptive: playout delay ceiling. What comes later than this is late, and concealed."""
+
+    late_ratio: float = 0.005
+    """The operator's knob: share of frames that may come too late, traded against delay."""
+
+    conceal_max_ms: int = 120
+    """Concealment after which the sound fades; then silence until packets come again."""
+
+    fade_ms: int = 80
+    """Length of that fade."""
+
+    delay_ms: int = 0
+    """Own offset of this cluster, positive plays later (acoustics between neighbours)."""
+
+    def __post_init__(self) -> None:
+        check(
+            "jitter",
+            {
+                "playout_delay_ms": (
+                    20 <= self.playout_delay_ms <= 5000,
+                    self.playout_delay_ms,
+                    "20 to 5000",
+                ),
+                "delay_min_ms": (10 <= self.delay_min_ms <= 2000, self.delay_min_ms, "10 to 2000"),
+                "delay_max_ms": (
+                    self.delay_min_ms <= self.delay_max_ms <= 5000,
+                    self.delay_max_ms,
+                    f"at least jitter.delay_min_ms = {self.delay_min_ms} and at most 5000",
+                ),
+                "late_ratio": (0.0 < self.late_ratio < 0.5, self.late_ratio, "above 0, below 0.5"),
+                "conceal_max_ms": (
+                    0 <= self.conceal_max_ms <= 1000,
+                    self.conceal_max_ms,
+                    "0 to 1000",
+                ),
+                "fade_ms": (10 <= self.fade_ms <= 1000, self.fade_ms, "10 to 1000"),
+                "delay_ms": (-1000 <= self.delay_ms <= 1000, self.delay_ms, "-1000 to 1000"),
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioConfig:
+    """The sound card side (table `[audio]`)."""
+
+    channels: int = 1
+    """1 or 2. Horns on one pole play the same, so mono is the rule."""
+
+    gain_db: float = 0.0
+    """Gain before the limiter."""
+
+    limit_dbfs: float = -1.0
+    """Highest sample that leaves the node."""
+
+    ramp_db_per_s: float = 200.0
+    """How fast a gain may change."""
+
+    def __post_init__(self) -> None:
+        check(
+            "audio",
+            {
+                "channels": (self.channels in (1, 2), self.channels, "1 or 2"),
+                "gain_db": (-60 <= self.gain_db <= 20, self.gain_db, "-60 to 20"),
+                "limit_dbfs": (-40 <= self.limit_dbfs <= 0, self.limit_dbfs, "-40 to 0"),
+                "ramp_db_per_s": (
+                    1 <= self.ramp_db_per_s <= 2000,
+                    self.ramp_db_per_s,
+                    "1 to 2000",
+                ),
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpusConfig:
+    """Which decoder plays (table `[opus]`)."""
+
+    decoder: Literal["libopus", "own"] = "libopus"
+    """`own`: this project's decoder; `libopus`: the library."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeConfig:
+    """One node. The core needs nothing else of the file; the shell has tables of its own."""
+
+    name: str
+    """Identity: lower case letters, digits, hyphen. Also its MQTT client identifier."""
+
+    receive: ReceiveConfig = field(default_factory=ReceiveConfig)
+    jitter: JitterConfig = field(default_factory=JitterConfig)
+    audio: AudioConfig = field(default_factory=AudioConfig)
+    opus: OpusConfig = field(default_factory=OpusConfig)
+
+    def __post_init__(self) -> None:
+        letters = "abcdefghijklmnopqrstuvwxyz0123456789-"
+        good = 0 < len(self.name) <= 64 and all(c in letters for c in self.name)
+        check("node", {"name": (good, self.name, "1 to 64 of a-z, 0-9 and hyphen")})

@@ -1,0 +1,1 @@
+"""What plays, how loud, and who may."""

@@ -1,0 +1,75 @@
+"""What the node counts, by name: every packet has one fate, each 10 ms of output one origin."""
+
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Count(IntEnum):
+    """Index into the counts of a node. The name is what status messages and reports print."""
+
+    DATAGRAMS_RECEIVED = 0
+    PACKETS_RECEIVED = 1
+    """RTP packets of a known shape, whatever became of them."""
+    PACKETS_ACCEPTED = 2
+    """Put into a jitter buffer."""
+    DROPPED_TOO_SHORT = 3
+    """Fewer bytes than the header announces, or than any packet has."""
+    DROPPED_MALFORMED = 4
+    """RTP version, padding or extension does not fit (RFC 3550, A.1)."""
+    DROPPED_PAYLOAD_TYPE = 5
+    DROPPED_OPUS_FRAMING = 6
+    """The payload breaks R1 to R7 (RFC 6716, section 3.4)."""
+    DROPPED_UNAUTHENTICATED = 7
+    DROPPED_SOURCE_LIMIT = 8
+    """A further SSRC while all places for sources are taken."""
+    DROPPED_TOO_LARGE = 9
+    PACKETS_DUPLICATE = 10
+    PACKETS_LATE = 11
+    """Came after its playout time."""
+    PACKETS_REORDERED = 12
+    """Accepted, but a higher sequence number had come before."""
+    PACKETS_DISCARDED_EARLY = 13
+    """Too far ahead of the playout for the buffer to hold."""
+    PACKETS_DISCARDED_PROBATION = 14
+    """A jump of the sequence number not confirmed by a second packet (RFC 3550, A.1)."""
+    PACKETS_DISCARDED_FLUSHED = 15
+    """Held, then thrown away: sender restart, hard resync or release of the source."""
+    PACKETS_LOST = 16
+    """Never came, although a later packet of the same talkspurt played."""
+    RTCP_RECEIVED = 17
+    DROPPED_RTCP_MALFORMED = 18
+    SENDER_RESTARTS = 19
+    HARD_RESYNCS = 20
+    DECODER_ERRORS = 21
+    DROPPED_MESSAGE = 22
+    """An MQTT message that was not understood or not allowed."""
+
+
+class Origin(IntEnum):
+    """Where 10 ms of output came from. DESIGN.md, section 2, `Loss`: exactly one of these."""
+
+    RECEIVED = 0
+    REDUNDANT = 1
+    """From an RFC 2198 copy."""
+    RETRANSMITTED = 2
+    """From an RFC 4588 retransmission."""
+    IN_BAND_FEC = 3
+    CONCEALED = 4
+    FADED = 5
+    """Concealment on its way to silence."""
+    SILENT = 6
+    """Silence inside an active source: a dropout like the two before."""
+    PAUSED = 7
+    """Between talkspurts, or before the first packet plays: not a dropout."""
+
+
+COUNTS: Final = len(Count)
+ORIGINS: Final = len(Origin)
+
+
+def new_counts() -> NDArray[np.int64]:
+    """Return zeroed counts, indexed by `Count`: (COUNTS,) int64."""
+    return np.zeros(COUNTS, np.int64)

@@ -1,0 +1,41 @@
+"""What the receiver asks of an Opus decoder, whoever wrote it."""
+
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+BAD_PAYLOAD: Final = -4
+"""Result for a payload that breaks the framing rules (the number is libopus's)."""
+
+BUFFER_TOO_SMALL: Final = -2
+
+
+class Decoder(Protocol):
+    """One stream's decoder. Errors are negative results: nothing raises on the audio thread."""
+
+    rate_hz: int
+    channels: int
+
+    @property
+    def final_range(self) -> int:
+        """Range decoder's state after the last packet, 0 after concealment (32 bits)."""
+
+    def decode(self, payload: NDArray[np.uint8], out: NDArray[np.float32]) -> int:
+        """Decode one Opus packet into `out`; return its samples or a negative result.
+
+        payload   (bytes,) uint8, C-contiguous
+        out       (n, channels) float32, C-contiguous, full scale 1.0
+        """
+
+    def conceal(self, samples: int, out: NDArray[np.float32]) -> int:
+        """Make up `samples` (a multiple of 2.5 ms) for a lost packet; return them or negative."""
+
+    def decode_fec(self, payload: NDArray[np.uint8], samples: int, out: NDArray[np.float32]) -> int:
+        """Decode the `samples` before `payload` from its in-band FEC; conceal what it lacks."""
+
+    def reset(self) -> None:
+        """Forget the stream."""
+
+    def copy(self) -> "Decoder":
+        """Return an independent decoder with the same history."""

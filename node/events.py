@@ -1,0 +1,51 @@
+"""What the node asks of its shell, and tells it. Taken one at a time from `next_event()`."""
+
+from dataclasses import dataclass
+from typing import Final
+
+EVENTS_MAX: Final = 256
+"""Events not yet taken. Status is asked for, never queued; so a shell that drains cannot overflow."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendDatagram:
+    """Send `data` by UDP to `destination`, a (host, port) that was a `source` before."""
+
+    data: bytes
+    destination: tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Publish `payload` under `topic` by MQTT."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Persist:
+    """Keep `value` under `key` so that it survives a power cut from now on."""
+
+    key: str
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChanged:
+    """The horn went to another source; `ssrc` is None when it fell silent."""
+
+    ssrc: int | None
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something a person should read in the log, in one line."""
+
+    text: str
+    at_ns: int
+
+
+Event = SendDatagram | Publish | Persist | SourceChanged | Note

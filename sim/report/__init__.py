@@ -1,0 +1,1 @@
+"""The report page, terminal table and machine-readable summaries of a run."""
