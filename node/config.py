@@ -39,9 +39,11 @@ def build(
     known = {f.name: f for f in fields(cast(Any, cls)) if f.init}
     hints = get_type_hints(cls)
     before = len(errors)
-    for name in table:
-        if name not in known:
-            errors.append(f"{where}: {_path(what, name)}: unknown; known here: {', '.join(known)}")
+    errors.extend(
+        f"{where}: {_path(what, name)}: unknown; known here: {', '.join(known)}"
+        for name in table
+        if name not in known
+    )
     values: dict[str, Any] = {}
     for name, one in known.items():
         path = _path(what, name)
@@ -72,7 +74,7 @@ def _required(one: "Field[Any]") -> bool:
     return one.default is MISSING and one.default_factory is MISSING
 
 
-def _convert(hint: Any, value: Any, *, where: str, path: str, errors: list[str]) -> Any:  # noqa: PLR0911
+def _convert(hint: Any, value: Any, *, where: str, path: str, errors: list[str]) -> Any:
     origin = get_origin(hint)
     if origin in (types.UnionType, Union):
         inner = [a for a in get_args(hint) if a is not type(None)]
@@ -118,7 +120,7 @@ def _describe(hint: Any) -> str:
 
 
 def check(table: str, rules: Mapping[str, tuple[bool, Any, str]]) -> None:
-    """Raise one `ConfigError` that names every broken rule: name -> (holds, value, what is right)."""
+    """Raise one `ConfigError` naming every broken rule; name -> (holds, value, what is right)."""
     require(
         [
             f"{table}.{name} = {value!r}: must be {right}"

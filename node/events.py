@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 EVENTS_MAX: Final = 256
-"""Events not yet taken. Status is asked for, never queued; so a shell that drains cannot overflow."""
+"""Events not yet taken. Counts are asked for, never queued, so a shell that drains is safe."""
 
 
 @dataclass(frozen=True, slots=True)
