@@ -1,6 +1,7 @@
 import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from node.rtp import packet
 
 octets = st.binary(max_size=200)
