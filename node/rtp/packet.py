@@ -32,7 +32,7 @@ MALFORMED: Final = -2
 @kernel("int64(uint8[::1], int64)")
 def _word(data: NDArray[np.uint8], at: int) -> int:
     high = (np.int64(data[at]) << 24) | (np.int64(data[at + 1]) << 16)
-    return high | (np.int64(data[at + 2]) << 8) | np.int64(data[at + 3])
+    return int(high | (np.int64(data[at + 2]) << 8) | np.int64(data[at + 3]))
 
 
 @kernel("int64(uint8[::1], int64[::1])")
