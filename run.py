@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""Set up and run Loa Làng with nothing but Python and pip.
+
+python3 run.py demo     a hamlet of Hữu Lũng hears a programme; the report is out/report.html
+python3 run.py test     the whole test suite (arguments after it go to pytest)
+python3 run.py lint     format, lint, types, import contract
+python3 run.py bench    the fast benchmark gate (arguments after it choose others)
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+LOCK = ROOT / "requirements.lock"
+PACKAGES = ("node", "sim", "benchmarks", "hw_profiles")
+STARTED = time.monotonic()
+
+OFFLINE = """
+The packages could not be installed. The lines above say why. Most often:
+  - no network, or a proxy that pip does not know: set HTTPS_PROXY, or `pip config set global.proxy`
+  - a 32-bit system: numpy, numba and scipy have wheels for 64-bit systems only
+  - a full disk: about 800 MB are needed in {root}
+Nothing was changed outside of {root}/.venv; run the same command again when it is mended.
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Do one of the commands above and return its exit status."""
+    command = arguments[0] if arguments else ""
+    if command not in COMMANDS:
+        print((__doc__ or "").strip(), file=sys.stderr)
+        return 2
+    if sys.version_info < (3, 11):  # noqa: UP036  # the one file that an older Python may start
+        print(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}", file=sys.stderr)
+        return 2
+    if not set_up():
+        print(OFFLINE.format(root=ROOT), file=sys.stderr)
+        return 1
+    return COMMANDS[command](arguments[1:])
+
+
+def demo(arguments: list[str]) -> int:
+    """Run the village and write the report."""
+    warm_up()
+    say("a village hears a programme")
+    return run("python", "-m", "sim.demo", *arguments)
+
+
+def test(arguments: list[str]) -> int:
+    """Run the tests against the installed package, on all cores."""
+    warm_up()
+    return run("pytest", *(arguments or ["-n", "auto", "--dist", "worksteal"]))
+
+
+def lint(_: list[str]) -> int:
+    """Run all checks, even when one fails, and return the worst status."""
+    checks = [
+        ("ruff", "format", "--check", "."),
+        ("ruff", "check", "."),
+        ("mypy",),
+        ("lint-imports", "--no-cache"),
+    ]
+    return max(run(*check) for check in checks)
+
+
+def bench(arguments: list[str]) -> int:
+    """Run benchmarks; without arguments the gate that CI runs."""
+    warm_up()
+    return run("python", "-m", "benchmarks", *(arguments or ["gate", "--fast"]))
+
+
+COMMANDS = {"demo": demo, "test": test, "lint": lint, "bench": bench}
+
+
+def set_up() -> bool:
+    """Bring `.venv` to the lock and to this source tree; True when it is."""
+    lock_hash = digest([LOCK]) + sys.version
+    source_hash = digest(sources())
+    if read(VENV / "lock.sha256") != lock_hash:
+        say("installing the packages of requirements.lock into .venv (once, about 250 MB)")
+        shutil.rmtree(VENV, ignore_errors=True)
+        create = [sys.executable, "-m", "venv", "--without-pip", str(VENV)]
+        hashed = ["--require-hashes", "--only-binary=:all:", "-r", str(LOCK)]
+        if subprocess.call(create) or install(*hashed):
+            return False
+        (VENV / "lock.sha256").write_text(lock_hash)
+    if read(VENV / "source.sha256") != source_hash:
+        say("installing Loa Làng itself")
+        if install("--no-deps", "--no-build-isolation", "--force-reinstall", str(ROOT)):
+            return False
+        (VENV / "source.sha256").write_text(source_hash)
+    return True
+
+
+def install(*what: str) -> int:
+    """Install into `.venv` with uv where it is, else with the pip of the Python that runs this.
+
+    `pip --python` neither needs ensurepip in the new environment nor is stopped by PEP 668.
+    """
+    python = str(BIN / "python")
+    uv = shutil.which("uv")
+    if uv:
+        return subprocess.call([uv, "pip", "install", "--quiet", "--python", python, *what])
+    pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
+    return subprocess.call([*pip, "install", "--quiet", "--progress-bar", "on", *what])
+
+
+def warm_up() -> None:
+    """Compile the kernels before they are needed, on two cores, and show that it goes on."""
+    if read(VENV / "kernels.sha256") == read(VENV / "source.sha256"):
+        return
+    say("compiling the kernels (once, about a minute)")
+    if run("loalang-node", "warm") == 0:
+        (VENV / "kernels.sha256").write_text(read(VENV / "source.sha256"))
+
+
+def run(program: str, *arguments: str) -> int:
+    """Run a program of `.venv` in the root of the tree and return its status."""
+    environment = dict(os.environ, VIRTUAL_ENV=str(VENV))
+    environment["PATH"] = str(BIN) + os.pathsep + environment.get("PATH", "")
+    environment.pop("PYTHONPATH", None)
+    environment.pop("PYTHONHOME", None)
+    try:
+        return subprocess.call([str(BIN / program), *arguments], cwd=ROOT, env=environment)
+    except KeyboardInterrupt:
+        return 130
+
+
+def sources() -> list[Path]:
+    """Return all files that make the installed package, in a fixed order."""
+    found = [ROOT / "pyproject.toml", ROOT / "README.md"]
+    for package in PACKAGES:
+        found += [
+            path
+            for path in (ROOT / package).rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts
+        ]
+    return sorted(path for path in found if path.is_file())
+
+
+def digest(paths: list[Path]) -> str:
+    """Return a SHA-256 over names and contents."""
+    total = hashlib.sha256()
+    for path in paths:
+        total.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return total.hexdigest()
+
+
+def read(path: Path) -> str:
+    """Return a stamp, or nothing where there is none."""
+    return path.read_text() if path.is_file() else ""
+
+
+def say(text: str) -> None:
+    """Show what happens, and when."""
+    print(f"[{time.monotonic() - STARTED:5.1f} s] {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
