@@ -1,0 +1,141 @@
+"""Civil time of a commune: UTC to wall clock and back across gaps and folds, and whom to trust.
+
+```
+utc_s    ──┬────────┬────────┬────────┬──►      one axis, never jumps by law
+wall     01:00    02:00│03:00      the gap: 02:30 does not exist; it is taken as 03:00
+wall     01:00    01:59│01:00      the fold: 01:30 comes twice; it is taken as the first one
+```
+Monotonic time does not appear here. Viet Nam has had no change of its clocks since 1975; the rules
+matter elsewhere and in the tests.
+"""
+
+import importlib.resources
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from node.config import ConfigError
+from node.units import NS_PER_S
+
+WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+MINUTE_S: Final = 60
+DAY_S: Final = 86_400
+
+STEP_S: Final = 1
+"""A civil clock that moved by more than this against the monotonic one has been stepped."""
+
+_TIME: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
+_ZONE_NAME: Final = re.compile(r"[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+){0,2}")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def load_zone(name: str) -> ZoneInfo:
+    """Return the time zone `name` from the tzdata package.
+
+    The one place in the core that reads a file, once, while it is configured: zones are code that
+    was installed with us, and the tables of the operating system would differ between machines.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such zone.
+    """
+    if _ZONE_NAME.fullmatch(name):
+        entry = importlib.resources.files("tzdata").joinpath("zoneinfo", *name.split("/"))
+        if entry.is_file():
+            with entry.open("rb") as source:
+                return ZoneInfo.from_file(source, key=name)
+    raise ConfigError(f"zone = {name!r}: must be a name of the tz database like Asia/Ho_Chi_Minh")
+
+
+def parse_time(text: str) -> time | None:
+    """Return the wall clock time of `hh:mm`, or None."""
+    match = _TIME.fullmatch(text)
+    return time(int(match[1]), int(match[2])) if match else None
+
+
+def parse_date(text: str) -> date | None:
+    """Return the date of `yyyy-mm-dd`, or None."""
+    try:
+        return date.fromisoformat(text) if len(text) == len("2026-02-17") else None
+    except ValueError:
+        return None
+
+
+def local_time(utc_s: int, zone: ZoneInfo) -> datetime:
+    """Return the wall clock at `utc_s` seconds after 1970-01-01 UTC."""
+    return (_EPOCH + timedelta(seconds=utc_s)).astimezone(zone)
+
+
+def instant_s(day: date, at: time, zone: ZoneInfo) -> int:
+    """Return when the wall clock first shows `at` on `day`, in seconds UTC.
+
+    A time inside a gap is the first instant after it; one that comes twice is the first.
+    """
+    wall = datetime.combine(day, at, tzinfo=zone)
+    before = _utc_s(wall.replace(fold=0))
+    if local_time(before, zone).replace(tzinfo=None) == wall.replace(tzinfo=None):
+        return before
+    # In a gap fold=0 counts by the offset before it, fold=1 by the one after: the transition lies
+    # between the two readings.
+    low, high = sorted((before, _utc_s(wall.replace(fold=1))))
+    offset = local_time(low - 1, zone).utcoffset()
+    while high - low > 1:
+        middle = (low + high) // 2
+        if local_time(middle, zone).utcoffset() == offset:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def covers(at: time, start: time, end: time) -> bool:
+    """Return whether `at` is in [start, end); over midnight when end < start, all day if equal."""
+    if start < end:
+        return start <= at < end
+    return start == end or at >= start or at < end
+
+
+def _utc_s(wall: datetime) -> int:
+    return int((wall - _EPOCH).total_seconds())
+
+
+class CivilClock:
+    """What the node believes of civil time: a reading, a floor under it, and whether to trust it.
+
+    The shell reports the machine's clock and whether it is synchronised (`receive_time`). A Pi
+    has no clock of its own: it boots in 1970 or where it was switched off. What lies below the
+    floor (build date, last persisted time, newest signed beacon) is not trusted, and a clock not
+    trusted plays only urgent messages.
+    """
+
+    def __init__(self, floor_utc_ns: int) -> None:
+        self._floor_ns = floor_utc_ns
+        self._read_utc_ns = 0
+        self._read_now_ns = 0
+        self._synchronised = False
+
+    def receive_time(self, utc_ns: int, now_ns: int, *, synchronised: bool) -> int:
+        """Take a reading; return how far the clock was stepped since the last one, in ns."""
+        before_ns = self.utc_ns(now_ns)
+        was_trusted = self.trusted
+        self._read_utc_ns, self._read_now_ns = utc_ns, now_ns
+        self._synchronised = synchronised
+        moved_ns = utc_ns - before_ns
+        stepped = was_trusted and self.trusted and abs(moved_ns) > STEP_S * NS_PER_S
+        return moved_ns if stepped else 0
+
+    def receive_floor(self, utc_ns: int) -> None:
+        """Raise the floor: a signed beacon or a persisted time says it is at least `utc_ns`."""
+        self._floor_ns = max(self._floor_ns, utc_ns)
+
+    def utc_ns(self, now_ns: int) -> int:
+        """Return civil time at `now_ns`, counted on from the last reading."""
+        return self._read_utc_ns + (now_ns - self._read_now_ns)
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the last reading was synchronised and not below the floor."""
+        return self._synchronised and self._read_utc_ns >= self._floor_ns
