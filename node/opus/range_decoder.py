@@ -151,7 +151,7 @@ def rc_bit_logp(rc: NDArray[np.int64], data: NDArray[np.uint8], logp: int) -> in
     return bit
 
 
-@kernel("int64(int64[::1], uint8[::1], uint8[::1], int64, int64)")
+@kernel("int64(int64[::1], uint8[::1], Array(uint8, 1, 'C', readonly=True), int64, int64)")
 def rc_icdf(
     rc: NDArray[np.int64],
     data: NDArray[np.uint8],
