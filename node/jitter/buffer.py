@@ -1,0 +1,139 @@
+"""One jitter buffer as an object: the arrays, and the kernels on them under plain names."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.config import JitterConfig
+from node.counters import ORIGINS, Count
+from node.jitter import kernel
+from node.jitter import state as at
+from node.units import SAMPLES_PER_MS
+
+_LEVEL_MARGIN_MS = 1000
+"""What may be held beyond the playout delay: a stall that ends brings its packets together."""
+
+_NO_BYTES = np.zeros(0, np.uint8)
+
+COUNTED: dict[Count, int] = {
+    Count.PACKETS_ACCEPTED: at.C_ACCEPTED,
+    Count.PACKETS_DUPLICATE: at.C_DUPLICATE,
+    Count.PACKETS_LATE: at.C_LATE,
+    Count.PACKETS_REORDERED: at.C_REORDERED,
+    Count.PACKETS_DISCARDED_EARLY: at.C_EARLY,
+    Count.PACKETS_DISCARDED_PROBATION: at.C_PROBATION,
+    Count.PACKETS_DISCARDED_FLUSHED: at.C_FLUSHED,
+    Count.PACKETS_LOST: at.C_LOST,
+    Count.SENDER_RESTARTS: at.C_RESTARTS,
+}
+"""Which place of the state holds which of the node's counts."""
+
+
+def parameters(config: JitterConfig) -> NDArray[np.int64]:
+    """Return what `kernel.reset` takes: (PARAMETERS,) int64, in samples at 48 kHz."""
+    found = np.zeros(at.PARAMETERS, np.int64)
+    longest_ms = config.playout_delay_ms + abs(config.delay_ms)
+    if config.mode == "adaptive":
+        longest_ms = config.delay_max_ms
+        found[at.MODE] = at.ADAPTIVE
+    found[at.LEVEL_MAX] = (longest_ms + _LEVEL_MARGIN_MS) * SAMPLES_PER_MS
+    found[at.CONCEAL_MAX] = _whole_steps(config.conceal_max_ms)
+    found[at.FADE] = _whole_steps(config.fade_ms)
+    found[at.DELAY_SAMPLES] = config.playout_delay_ms * SAMPLES_PER_MS
+    found[at.DELAY_MIN] = config.delay_min_ms * SAMPLES_PER_MS
+    found[at.DELAY_MAX] = config.delay_max_ms * SAMPLES_PER_MS
+    found[at.LATE_PPM] = round(config.late_ratio * 1e6)
+    return found
+
+
+def _whole_steps(duration_ms: int) -> int:
+    """Return `duration_ms` in samples, rounded up to 2.5 ms, which a decoder can conceal."""
+    step = 5 * SAMPLES_PER_MS // 2
+    return -(-duration_ms * SAMPLES_PER_MS // step) * step
+
+
+class JitterBuffer:
+    """Holds the packets of one source and decides what plays next.
+
+    Parameters
+    ----------
+    config : JitterConfig
+        Mode and bounds.
+    slots : int
+        Packets held at most, a power of two.
+    payload_bytes : int
+        Room for one payload; 0 keeps no payloads (simulation without sound).
+    """
+
+    def __init__(
+        self,
+        config: JitterConfig,
+        *,
+        slots: int = at.SLOTS,
+        payload_bytes: int = at.PAYLOAD_BYTES_MAX,
+    ) -> None:
+        if slots < 2 or slots & (slots - 1):
+            raise ValueError(f"slots is {slots}: it must be a power of two")
+        self.state: NDArray[np.int64] = np.zeros(at.STATE_SIZE, np.int64)
+        self.slots: NDArray[np.int64] = np.zeros((slots, at.SLOT_FIELDS), np.int64)
+        self.payloads: NDArray[np.uint8] = np.zeros((slots, payload_bytes), np.uint8)
+        self._parameters = parameters(config)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream and all counts."""
+        kernel.reset(self.state, self.slots, self._parameters)
+
+    def insert(
+        self,
+        sequence: int,
+        timestamp: int,
+        samples: int,
+        now_ns: int,
+        *,
+        flags: int = 0,
+        payload: NDArray[np.uint8] = _NO_BYTES,
+    ) -> int:
+        """Take one packet (see `kernel.insert`); return its slot or a negative reason."""
+        return kernel.insert(
+            self.state,
+            self.slots,
+            self.payloads,
+            payload,
+            0,
+            payload.size,
+            sequence,
+            timestamp,
+            samples,
+            flags,
+            now_ns,
+        )
+
+    def pull(self, now_ns: int, buffered_samples: int = 0) -> int:
+        """Decide the next chunk; return its action. Its details are in `state`."""
+        return kernel.pull(self.state, self.slots, now_ns, buffered_samples)
+
+    def seek(self, media_time_samples: int) -> None:
+        """Let the next chunk be at `media_time_samples`; flush what is older."""
+        kernel.seek(self.state, self.slots, media_time_samples)
+
+    def settle(self, *, ended: bool) -> None:
+        """Book pending output as PAUSED when the source `ended`, else as a dropout."""
+        kernel.settle(self.state, int(ended))
+
+    def payload(self, slot: int) -> NDArray[np.uint8]:
+        """Return the payload held in `slot` (a view)."""
+        return self.payloads[slot, : self.slots[slot, at.SLOT_LENGTH]]
+
+    @property
+    def level_samples(self) -> int:
+        """Media held ahead without a hole, in samples."""
+        return kernel.level_samples(self.state, self.slots)
+
+    @property
+    def origin_samples(self) -> NDArray[np.int64]:
+        """Output samples so far by `counters.Origin`: (ORIGINS,) int64, a view."""
+        return self.state[at.O_FIRST : at.O_FIRST + ORIGINS]
+
+    def counts(self) -> dict[Count, int]:
+        """Return what became of the packets, by name."""
+        return {name: int(self.state[place]) for name, place in COUNTED.items()}

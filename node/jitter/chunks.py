@@ -1,0 +1,86 @@
+"""The leaves of `pull`: play a packet, make up a chunk, book it."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.counters import Origin
+from node.jitter import state as at
+from node.jitter.ledger import pass_by
+from node.kernel import kernel
+from node.units import SAMPLES_PER_10_MS
+
+CHUNK_SAMPLES = 2 * SAMPLES_PER_10_MS
+"""Made-up sound comes in chunks of at most 20 ms, so that a packet is late by no more."""
+
+_STEP_SAMPLES = SAMPLES_PER_10_MS // 4
+"""2.5 ms: what a decoder can conceal is a multiple of it."""
+
+_CONCEALED = int(Origin.CONCEALED)
+_FADED = int(Origin.FADED)
+_SILENT = int(Origin.SILENT)
+_RECEIVED = int(Origin.RECEIVED)
+_REDUNDANT = int(Origin.REDUNDANT)
+_RETRANSMITTED = int(Origin.RETRANSMITTED)
+
+
+@kernel("int64(int64[::1], int64, int64, int64)")
+def emit(state: NDArray[np.int64], action: int, samples: int, origin: int) -> int:
+    """Book a chunk whose origin is certain."""
+    state[at.ACTION_SAMPLES] = samples
+    state[at.ACTION_ORIGIN] = origin
+    state[at.O_FIRST + origin] += samples
+    return action
+
+
+@kernel("int64(int64[::1], int64[:, ::1], int64)")
+def play(state: NDArray[np.int64], slots: NDArray[np.int64], extended: int) -> int:
+    """Play the packet `extended` and free its slot."""
+    pass_by(state, slots, extended)
+    slot = extended & (slots.shape[0] - 1)
+    row = slots[slot]
+    samples = row[at.SLOT_SAMPLES]
+    state[at.ACTION_SLOT] = slot
+    state[at.ACTION_ARRIVAL_NS] = row[at.SLOT_ARRIVAL_NS]
+    state[at.HELD] -= 1
+    state[at.NEXT_SEQUENCE] = extended + 1
+    state[at.FLOOR_SEQUENCE] = extended + 1
+    state[at.NEXT_MEDIA] += samples
+    state[at.LAST_END] = state[at.NEXT_MEDIA]
+    state[at.LAST_SAMPLES] = samples
+    state[at.CONCEALED_RUN] = 0
+    row[at.SLOT_STATUS] = at.PLAYED
+    if not row[at.SLOT_FLAGS] & (at.REDUNDANT | at.RETRANSMITTED):
+        return emit(state, at.PLAY, samples, _RECEIVED)
+    # The packet itself has not come: should it still, it is late and not a duplicate.
+    row[at.SLOT_STATUS] = at.MISSED
+    state[at.C_LOST] += 1
+    is_copy = row[at.SLOT_FLAGS] & at.REDUNDANT
+    return emit(state, at.PLAY, samples, _REDUNDANT if is_copy else _RETRANSMITTED)
+
+
+@kernel("int64(int64[::1], int64, int64)")
+def make_up(state: NDArray[np.int64], chunk: int, pending: int) -> int:
+    """Fill at most `chunk` samples with concealment, its fade, or silence, by how long it lasts."""
+    run = state[at.CONCEALED_RUN]
+    fade_end = state[at.CONCEAL_MAX] + state[at.FADE]
+    if chunk > _STEP_SAMPLES:
+        chunk -= chunk % _STEP_SAMPLES
+    if chunk % _STEP_SAMPLES != 0 or run >= fade_end:
+        action, origin = at.SILENCE, _SILENT
+        run = max(run, fade_end)
+    elif run < state[at.CONCEAL_MAX]:
+        action, origin = at.CONCEAL, _CONCEALED
+        chunk = min(chunk, state[at.CONCEAL_MAX] - run)
+    else:
+        action, origin = at.FADE_OUT, _FADED
+        chunk = min(chunk, fade_end - run)
+    if pending and state[at.PENDING_FROM] == at.NONE:
+        state[at.PENDING_FROM] = state[at.NEXT_MEDIA]
+        state[at.PENDING_RUN] = run
+    state[at.CONCEALED_RUN] = run + chunk
+    state[at.NEXT_MEDIA] += chunk
+    if not pending:
+        return emit(state, action, chunk, origin)
+    state[at.ACTION_SAMPLES] = chunk
+    state[at.ACTION_ORIGIN] = origin
+    return action

@@ -1,0 +1,187 @@
+"""Where an arrived packet goes: into its slot, or by name out of the door."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.jitter import state as at
+from node.jitter.ledger import book_late, pass_by, prove, settle
+from node.jitter.unwrap import MISORDER_MAX, advance, difference_32
+from node.kernel import kernel
+
+_COPY_REACH = 32
+"""An RFC 2198 copy belongs to one of so many packets before its carrier."""
+
+
+@kernel("int64(int64[::1], int64[:, ::1], int64, int64, int64)")
+def find_repaired(
+    state: NDArray[np.int64],
+    slots: NDArray[np.int64],
+    sequence: int,
+    timestamp: int,
+    flags: int,
+) -> int:
+    """Write the unwrapped sequence number and media time of a repair; return 0 if it fits nowhere.
+
+    A retransmission knows its own number (RFC 4588, OSN). An RFC 2198 copy knows only its time:
+    its number is the one before its carrier's that agrees with the packets around it.
+    """
+    highest = state[at.HIGHEST_SEQUENCE]
+    if highest == at.NONE:
+        return 0
+    back = (highest - sequence) & 0xFFFF
+    if back >= slots.shape[0]:
+        return 0
+    extended = highest - back
+    media = state[at.HIGHEST_MEDIA] + difference_32(timestamp, state[at.HIGHEST_MEDIA])
+    state[at.UNWRAPPED_MEDIA] = media
+    state[at.UNWRAPPED_SEQUENCE] = extended
+    if flags & at.RETRANSMITTED:
+        return 1 if media <= state[at.HIGHEST_MEDIA] else 0
+    mask = slots.shape[0] - 1
+    carrier = slots[extended & mask]
+    if carrier[at.SLOT_SEQUENCE] != extended or media >= carrier[at.SLOT_MEDIA]:
+        return 0
+    for one in range(extended - 1, extended - 1 - _COPY_REACH, -1):
+        row = slots[one & mask]
+        known = row[at.SLOT_SEQUENCE] == one and row[at.SLOT_STATUS] in (at.HOLDING, at.PLAYED)
+        if known and row[at.SLOT_MEDIA] < media:
+            # It came between this packet and the next known one: count back from that one.
+            steps = (media - row[at.SLOT_MEDIA]) // max(1, row[at.SLOT_SAMPLES])
+            state[at.UNWRAPPED_SEQUENCE] = one + max(1, steps)
+            return 1 if one + max(1, steps) < extended else 0
+        if known and row[at.SLOT_MEDIA] == media:
+            state[at.UNWRAPPED_SEQUENCE] = one
+            return 1
+    return 0
+
+
+@kernel("void(int64[::1], int64[:, ::1])")
+def restart(state: NDArray[np.int64], slots: NDArray[np.int64]) -> None:
+    """Forget all packets: the sender started anew. What was pending was its pause."""
+    settle(state, 1)
+    state[at.C_FLUSHED] += state[at.HELD]
+    state[at.C_RESTARTS] += 1
+    state[at.GENERATION] += 1
+    state[at.HELD] = 0
+    state[at.LATE_RUN] = 0
+    state[at.PHASE] = at.EMPTY
+    state[at.FLOOR_SEQUENCE] = at.NONE
+    state[at.PROBATION_SEQUENCE] = at.NONE
+    state[at.HIGHEST_ARRIVAL_NS] = at.NONE
+    state[at.HIGHEST_SEQUENCE] = at.NONE
+    slots[:, at.SLOT_SEQUENCE] = at.NONE
+    slots[:, at.SLOT_STATUS] = at.FREE
+
+
+@kernel("int64(int64[::1], int64[:, ::1])")
+def first_held(state: NDArray[np.int64], slots: NDArray[np.int64]) -> int:
+    """Return the lowest extended sequence number held, or NONE."""
+    if state[at.HELD] == 0:
+        return at.NONE
+    mask = slots.shape[0] - 1
+    for extended in range(state[at.NEXT_SEQUENCE], state[at.NEXT_SEQUENCE] + slots.shape[0]):
+        row = slots[extended & mask]
+        if row[at.SLOT_STATUS] == at.HOLDING and row[at.SLOT_SEQUENCE] == extended:
+            return int(extended)
+    return at.NONE
+
+
+@kernel("int64(int64[::1], int64[:, ::1], int64)")
+def _first_to_keep(state: NDArray[np.int64], slots: NDArray[np.int64], newest: int) -> int:
+    """Return the lowest number worth keeping open when `newest` must be held."""
+    if state[at.HELD] > 0:
+        return first_held(state, slots)
+    return int(max(state[at.NEXT_SEQUENCE], newest - min(MISORDER_MAX, slots.shape[0] // 2)))
+
+
+@kernel("int64(int64[::1], int64[:, ::1], int64, int64)")
+def _too_late_or_early(
+    state: NDArray[np.int64], slots: NDArray[np.int64], samples: int, flags: int
+) -> int:
+    """Return 0 for a packet that can be held, else LATE or EARLY, counted."""
+    extended = state[at.UNWRAPPED_SEQUENCE]
+    media = state[at.UNWRAPPED_MEDIA]
+    is_playing = state[at.PHASE] == at.PLAYING
+    if is_playing and (media < state[at.NEXT_MEDIA] or extended < state[at.FLOOR_SEQUENCE]):
+        state[at.LATE_RUN] += 1
+        if extended >= state[at.NEXT_SEQUENCE] and state[at.HELD] == 0 and not flags & at.REDUNDANT:
+            if state[at.PENDING_FROM] != at.NONE:
+                prove(state, extended, media, samples)
+            pass_by(state, slots, extended)
+            state[at.NEXT_SEQUENCE] = extended + 1
+            state[at.FLOOR_SEQUENCE] = extended + 1
+            state[at.LAST_END] = media + samples
+            state[at.LAST_SAMPLES] = samples
+        book_late(state, slots, extended, flags)
+        return at.LATE
+    capacity = slots.shape[0]
+    is_far = is_playing and media + samples - state[at.NEXT_MEDIA] > state[at.LEVEL_MAX]
+    if extended < state[at.NEXT_SEQUENCE]:
+        # Nothing has played yet since the start or the last seek, and the first packet that
+        # came need not be the lowest one.
+        is_far = state[at.HIGHEST_SEQUENCE] + 1 - extended > capacity or is_far
+        if not is_far:
+            state[at.NEXT_SEQUENCE] = extended
+            if not is_playing:
+                state[at.LAST_END] = media
+    elif extended - state[at.NEXT_SEQUENCE] >= capacity and not is_far:
+        # A hole as long as the buffer: give up what cannot be repaired any more.
+        pass_by(state, slots, _first_to_keep(state, slots, extended))
+        is_far = extended - state[at.NEXT_SEQUENCE] >= capacity
+    if not is_far:
+        return 0
+    if not flags & at.REDUNDANT:
+        state[at.C_EARLY] += 1
+    return at.EARLY
+
+
+@kernel("int64(int64[::1], int64[:, ::1], int64, int64, int64)")
+def place(
+    state: NDArray[np.int64],
+    slots: NDArray[np.int64],
+    samples: int,
+    flags: int,
+    now_ns: int,
+) -> int:
+    """Put the packet just unwrapped into its slot, or say why not."""
+    extended = state[at.UNWRAPPED_SEQUENCE]
+    media = state[at.UNWRAPPED_MEDIA]
+    is_repair = flags & (at.REDUNDANT | at.RETRANSMITTED)
+    is_newest = not is_repair and extended > state[at.HIGHEST_SEQUENCE]
+    if state[at.PHASE] == at.EMPTY:
+        state[at.PHASE] = at.WAITING
+        state[at.NEXT_SEQUENCE] = extended
+        state[at.LAST_END] = media
+    row = slots[extended & (slots.shape[0] - 1)]
+    known = row[at.SLOT_SEQUENCE] == extended
+    if known and row[at.SLOT_STATUS] in (at.PLAYED, at.CAME_LATE, at.HOLDING):
+        is_better = (
+            row[at.SLOT_STATUS] == at.HOLDING
+            and not is_repair
+            and row[at.SLOT_FLAGS] & at.REDUNDANT
+        )
+        if not is_better:
+            if not flags & at.REDUNDANT:
+                state[at.C_DUPLICATE] += 1
+            return at.DUPLICATE
+    if is_newest:
+        advance(state, extended, media, now_ns)
+    reason = _too_late_or_early(state, slots, samples, flags)
+    if reason != 0:
+        return reason
+    if state[at.PENDING_FROM] != at.NONE:
+        prove(state, extended, media, samples)
+    if not (known and row[at.SLOT_STATUS] == at.HOLDING):
+        state[at.HELD] += 1
+    if not flags & at.REDUNDANT:
+        state[at.C_ACCEPTED] += 1
+        state[at.LATE_RUN] = 0
+        if not is_newest and not is_repair:
+            state[at.C_REORDERED] += 1
+    row[at.SLOT_SEQUENCE] = extended
+    row[at.SLOT_STATUS] = at.HOLDING
+    row[at.SLOT_MEDIA] = media
+    row[at.SLOT_SAMPLES] = samples
+    row[at.SLOT_ARRIVAL_NS] = now_ns
+    row[at.SLOT_FLAGS] = flags
+    return int(extended & (slots.shape[0] - 1))
