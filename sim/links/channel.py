@@ -1,0 +1,113 @@
+"""One direction of one path, chunk by chunk: a modelled link or a recorded one."""
+
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.units import NS_PER_MS
+from sim.links import kernel
+from sim.links.bearer import Bearer
+from sim.links.spells import Spells, stalls_of
+from sim.rng import Purpose, from_table, raw_draws, stream
+from sim.tables_quantiles import GAMMA_2, GEV_02, LOGNORMAL_06
+
+_SHAPES: Final = {"gev": GEV_02, "lognormal": LOGNORMAL_06, "gamma": GAMMA_2}
+_ALWAYS: Final = 1 << 32
+HEADERS_BYTES: Final = 40
+"""IPv4, UDP and RTP."""
+
+
+class Channel(Protocol):
+    """What takes packets from one end to the other."""
+
+    def carry(self, depart_ns: NDArray[np.int64], sequence: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the arrival of each packet in ns, or LOST_NS: (n,) int64.
+
+        depart_ns  (n,) int64, LOST_NS for what was lost before
+        sequence   (n,) int64, which of all packets of the run each one is
+        """
+
+
+class Link:
+    """A link by the model of its bearer, with cell processes that its neighbours share."""
+
+    def __init__(
+        self,
+        bearer: Bearer,
+        *,
+        seed: int,
+        commune: str,
+        node: str,
+        packet_bits: int,
+        busy: Spells,
+        outages: Spells,
+    ) -> None:
+        self._loss_bits = stream(seed, Purpose.LOSS, commune=commune, node=node)
+        self._jitter_bits = stream(seed, Purpose.JITTER, commune=commune, node=node)
+        self._stalls = stalls_of(bearer, stream(seed, Purpose.STALL, commune=commune, node=node))
+        self._busy = busy
+        self._outages = outages
+        self._table = _SHAPES.get(bearer.jitter_shape)
+        self._scale_us = round(bearer.jitter_scale_ms.value * 1000)
+        self._parameters = _parameters(bearer, packet_bits)
+        self._state = np.zeros(kernel.STATES, np.int64)
+        # The first packet meets the loss process in its long-run state.
+        first = int(raw_draws(self._loss_bits, 1)[0] >> np.uint64(32))
+        self._state[kernel.BAD] = int(first < bearer.loss_pct.value / 100 * _ALWAYS)
+
+    def carry(self, depart_ns: NDArray[np.int64], sequence: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the arrival of each packet in ns, or LOST_NS: (n,) int64."""
+        count = depart_ns.shape[0]
+        raw = raw_draws(self._loss_bits, count)
+        jitter_ns = np.zeros(count, np.int64)
+        raw_jitter = raw_draws(self._jitter_bits, count)
+        if self._table is not None:
+            jitter_ns = 1000 * from_table(raw_jitter, self._table, scale=self._scale_us)
+        arrive_ns = np.empty(count, np.int64)
+        if count == 0:
+            return arrive_ns
+        came = depart_ns[depart_ns != kernel.LOST_NS]
+        # Neighbours ask the cell for the same span, for they get the same packets.
+        begin_ns = int(came.min()) if came.size else 0
+        end_ns = int(came.max()) + int(self._parameters[kernel.QUEUE_NS]) + 1 if came.size else 0
+        kernel.traverse(
+            self._state,
+            self._parameters,
+            raw,
+            jitter_ns,
+            self._stalls.until(begin_ns, end_ns),
+            self._busy.until(begin_ns, end_ns),
+            self._outages.until(begin_ns, end_ns),
+            depart_ns,
+            arrive_ns,
+        )
+        return arrive_ns
+
+
+class Trace:
+    """A recorded path: the transit of packet i, again from the start when it ends."""
+
+    def __init__(self, transit_ns: NDArray[np.int64]) -> None:
+        assert transit_ns.size, "traces are checked when they are read"
+        self._transit_ns = transit_ns
+
+    def carry(self, depart_ns: NDArray[np.int64], sequence: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the arrival of each packet in ns, or LOST_NS: (n,) int64."""
+        transit_ns = self._transit_ns[sequence % self._transit_ns.shape[0]]
+        lost = (transit_ns == kernel.LOST_NS) | (depart_ns == kernel.LOST_NS)
+        return np.where(lost, kernel.LOST_NS, depart_ns + transit_ns)
+
+
+def _parameters(bearer: Bearer, packet_bits: int) -> NDArray[np.int64]:
+    """Return the parameters of `kernel.traverse`."""
+    loss = bearer.loss_pct.value / 100
+    leave = 1 / bearer.loss_burst_packets.value
+    enter = 1.0 if loss >= 1 else leave * loss / (1 - loss)
+    parameters = np.zeros(kernel.PARAMETERS, np.int64)
+    parameters[kernel.ENTER_LOSS] = round(min(enter, 1.0) * _ALWAYS)
+    parameters[kernel.LEAVE_LOSS] = 0 if loss >= 1 else round(leave * _ALWAYS)
+    parameters[kernel.ONE_WAY_NS] = round(bearer.one_way_ms.value * NS_PER_MS)
+    parameters[kernel.TRANSMIT_NS] = round(packet_bits * NS_PER_MS / bearer.rate_kbit_s.value)
+    parameters[kernel.QUEUE_NS] = round(bearer.queue_ms.value * NS_PER_MS)
+    return parameters
