@@ -1,0 +1,69 @@
+"""A line through points of which some are wrong: Theil-Sen, on arrays that are passed in.
+
+The slope is the median of the slopes between pairs of points, so that up to 29 % of the points may
+lie anywhere (Theil 1950, Sen 1968). Pairs that are close together say little about the slope and
+much about the noise; a least distance in rank leaves them out.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.kernel import kernel
+
+
+@kernel("float64(float64[::1], int64, int64)")
+def select(values: NDArray[np.float64], n: int, rank: int) -> float:
+    """Return the value with `rank` smaller ones among the first `n`, reordering them.
+
+    values  (>= n,) float64, no NaN; reordered
+    n       1 or more
+    rank    0 (smallest) to n - 1 (largest)
+    """
+    low = 0
+    high = n - 1
+    while low < high:
+        pivot = values[(low + high) // 2]
+        left = low
+        right = high
+        while left <= right:
+            while values[left] < pivot:
+                left += 1
+            while values[right] > pivot:
+                right -= 1
+            if left <= right:
+                values[left], values[right] = values[right], values[left]
+                left += 1
+                right -= 1
+        if rank <= right:
+            high = right
+        elif rank >= left:
+            low = left
+        else:
+            break
+    return float(values[rank])
+
+
+@kernel("float64(float64[::1], float64[::1], int64, int64, float64[::1])")
+def theil_sen_slope(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    n: int,
+    distance_min: int,
+    scratch: NDArray[np.float64],
+) -> float:
+    """Return the median slope over the pairs at least `distance_min` apart in rank; 0.0 without.
+
+    x, y          (>= n,) float64, x ascending
+    n             points
+    distance_min  least distance in rank, >= 1
+    scratch       (>= pairs,) float64
+    """
+    pairs = 0
+    for i in range(n):
+        for j in range(i + distance_min, n):
+            if x[j] > x[i]:
+                scratch[pairs] = (y[j] - y[i]) / (x[j] - x[i])
+                pairs += 1
+    if pairs == 0:
+        return 0.0
+    return select(scratch, pairs, pairs // 2)

@@ -1,0 +1,241 @@
+"""Which media position should leave the converter at a given instant of the node's own clock.
+
+```
+y = arrival - x (transit)
+│    .   .     .   .          packets, one dot each
+│ .    .    .      .  .
+│___.______.____.______       their lower envelope, or the map from sender reports
+└────────────────────── x = media time
+presentation = x + line(x) + D
+```
+
+Without any exchange the line is the lower envelope of the transits (`node.clock.envelope`): the
+fastest packets show the sender's clock. With an exchange it is the map from sender reports.
+Either way the line may move at any packet, but what is played follows without a jump
+(`node.clock.line`): the difference is slewed away, the playout delay likewise, both together by at
+most 0.5 %. Only a correction above `JUMP_NS` is taken at once, and counted.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.clock import envelope
+from node.clock.envelope import POINTS_MAX, SCRATCH_SIZE, UNCHANGED, floor_ns
+from node.clock.line import (
+    AHEAD_NS,
+    DELAY_FROM_NS,
+    DELAY_NS,
+    DELAY_TARGET_NS,
+    FLOATS,
+    FLOOR_INTERCEPT_NS,
+    FLOOR_ORIGIN_NS,
+    FLOOR_SLOPE,
+    HELD_NS,
+    INTS,
+    JUMPS,
+    LAST_NS,
+    LAST_X_NS,
+    LATE_SINCE_NS,
+    LOCAL_ANCHOR_NS,
+    MAP_NS,
+    MAP_UNCERTAINTY_NS,
+    MAPS_REFUSED,
+    MEDIA_ANCHOR_SAMPLES,
+    MODE,
+    MODE_ENVELOPE,
+    MODE_MAP,
+    OWN_DELAY_NS,
+    PACKETS,
+    RATE_PPM,
+    SLOPE,
+    SPREAD_NS,
+    STEPS_HELD,
+    finish_slews,
+    move_line,
+    position_q16,
+)
+from node.kernel import kernel
+from node.units import NS_PER_MS
+
+_EARLY_MAX_NS: Final = 50.0 * NS_PER_MS
+_AGEING: Final = 1e-6  # a held map drifts by 1 ppm: 10 ms after 2.8 h
+_NS_PER_3_SAMPLES: Final = 62_500
+
+
+def new_ints(playout_delay_ns: int, own_delay_ns: int = 0) -> NDArray[np.int64]:
+    """Return the exact half of a time base's state: (INTS,) int64."""
+    ints = np.zeros(INTS, np.int64)
+    ints[LAST_NS] = -1
+    ints[LATE_SINCE_NS] = -1
+    ints[DELAY_TARGET_NS] = playout_delay_ns
+    ints[OWN_DELAY_NS] = own_delay_ns
+    return ints
+
+
+def new_floats(playout_delay_ns: int) -> NDArray[np.float64]:
+    """Return the measured half of a time base's state: (FLOATS,) float64."""
+    floats = np.zeros(FLOATS, np.float64)
+    floats[DELAY_NS] = playout_delay_ns
+    return floats
+
+
+@kernel("int64(int64[::1], float64[::1], float64[:, ::1], float64[::1], int64, int64)")
+def receive_packet(
+    ints: NDArray[np.int64],
+    floats: NDArray[np.float64],
+    points: NDArray[np.float64],
+    scratch: NDArray[np.float64],
+    media_time_samples: int,
+    now_ns: int,
+) -> int:
+    """Take the arrival of an original packet; see `envelope.receive_packet`."""
+    change = envelope.receive_packet(ints, floats, points, scratch, media_time_samples, now_ns)
+    if change != UNCHANGED and ints[MODE] == MODE_ENVELOPE:
+        move_line(
+            ints, floats, floats[FLOOR_ORIGIN_NS], floats[FLOOR_INTERCEPT_NS], floats[FLOOR_SLOPE]
+        )
+    return int(change)
+
+
+@kernel("boolean(int64[::1], float64[::1], int64, int64, float64, float64)")
+def receive_map(
+    ints: NDArray[np.int64],
+    floats: NDArray[np.float64],
+    media_time_samples: int,
+    local_ns: int,
+    skew_ppm: float,
+    uncertainty_ns: float,
+) -> bool:
+    """Take "this media time was captured at this local time"; return False when it cannot be.
+
+    ints, floats        state
+    media_time_samples  unwrapped RTP timestamp
+    local_ns            when it was captured, on the node's own clock
+    skew_ppm            of the sender's clock against the node's, positive is fast
+    uncertainty_ns      bound of the error of `local_ns`
+
+    The first map must agree with what arrives: packets that come before they were captured, or all
+    after their presentation, mean that the sender's reports do not belong to its sound.
+    """
+    media = media_time_samples - ints[MEDIA_ANCHOR_SAMPLES]
+    x_ns = float(media * _NS_PER_3_SAMPLES // 3)
+    y_ns = float(local_ns - ints[LOCAL_ANCHOR_NS] - media * _NS_PER_3_SAMPLES // 3)
+    slope = -skew_ppm * 1e-6 / (1.0 + skew_ppm * 1e-6)
+    if ints[PACKETS] == 0:
+        return False
+    if ints[MODE] == MODE_ENVELOPE:
+        latest_ns = floats[LAST_X_NS]
+        network_ns = floor_ns(floats, latest_ns) - (y_ns + slope * (latest_ns - x_ns))
+        budget_ns = ints[DELAY_TARGET_NS] + ints[OWN_DELAY_NS]
+        if network_ns < -(_EARLY_MAX_NS + uncertainty_ns) or network_ns > budget_ns:
+            ints[MAPS_REFUSED] += 1
+            return False
+    ints[MODE] = MODE_MAP
+    ints[MAP_NS] = local_ns
+    floats[MAP_UNCERTAINTY_NS] = uncertainty_ns
+    move_line(ints, floats, x_ns, y_ns, slope)
+    return True
+
+
+class Timebase:
+    """Media position for each instant, from arrivals and, where there is one, an exchange."""
+
+    def __init__(self, playout_delay_ns: int, *, own_delay_ns: int = 0) -> None:
+        self._own_delay_ns = own_delay_ns
+        self.points = np.zeros((2, POINTS_MAX), np.float64)
+        self.scratch = np.zeros(SCRATCH_SIZE, np.float64)
+        self.ints = new_ints(playout_delay_ns, own_delay_ns)
+        self.floats = new_floats(playout_delay_ns)
+
+    def reset(self) -> None:
+        """Forget the sender (it restarted); the playout delay stays."""
+        delay_ns = int(self.ints[DELAY_TARGET_NS])
+        self.ints[:] = new_ints(delay_ns, self._own_delay_ns)
+        self.floats[:] = new_floats(delay_ns)
+
+    def receive_packet(self, media_time_samples: int, now_ns: int) -> None:
+        """Take the arrival of an original packet, a late one too, but none on probation."""
+        receive_packet(
+            self.ints, self.floats, self.points, self.scratch, media_time_samples, now_ns
+        )
+
+    def receive_map(
+        self, media_time_samples: int, local_ns: int, skew_ppm: float, uncertainty_ns: int
+    ) -> bool:
+        """Take a map of sender reports and exchange; return False when it was refused."""
+        uncertainty = float(uncertainty_ns)
+        arrays = (self.ints, self.floats)
+        return bool(receive_map(*arrays, media_time_samples, local_ns, skew_ppm, uncertainty))
+
+    def position_q16(self, presentation_ns: int) -> int:
+        """Return the media position that should leave the converter then, Q16 samples."""
+        return int(position_q16(self.ints, self.floats, presentation_ns))
+
+    def set_playout_delay(self, playout_delay_ns: int, at_ns: int) -> None:
+        """Move to another playout delay from presentation time `at_ns` on, by at most 0.5 %."""
+        self.ints[DELAY_TARGET_NS] = playout_delay_ns
+        self.ints[DELAY_FROM_NS] = at_ns
+
+    def finish_slews(self, now_ns: int) -> None:
+        """Take what is left of all slews at once, in a pause."""
+        finish_slews(self.ints, self.floats, now_ns)
+
+    @property
+    def ready(self) -> bool:
+        """Return whether a packet has come."""
+        return bool(self.ints[PACKETS] > 0)
+
+    @property
+    def mapped(self) -> bool:
+        """Return whether the position rests on an exchange rather than on arrivals."""
+        return bool(self.ints[MODE] == MODE_MAP)
+
+    @property
+    def skew_ppm(self) -> float:
+        """Return the sender's clock against the node's, positive is fast."""
+        slope = float(self.floats[SLOPE])
+        return -1e6 * slope / (1.0 + slope)
+
+    @property
+    def rate_ppm(self) -> float:
+        """Return the wanted rate for the servo's feed-forward: skew, and slews under way."""
+        return float(self.floats[RATE_PPM])
+
+    @property
+    def playout_delay_ns(self) -> int:
+        """Return the playout delay now, on its way to what was set."""
+        return round(float(self.floats[DELAY_NS]))
+
+    @property
+    def correction_ns(self) -> int:
+        """Return what is still to be slewed away: played less wanted, without the delay."""
+        return round(float(self.floats[AHEAD_NS]))
+
+    @property
+    def held_ns(self) -> int:
+        """Return by how much the fastest packets come later than the line that is held."""
+        return round(float(self.floats[HELD_NS]))
+
+    @property
+    def jumps(self) -> int:
+        """Return how often a correction above `JUMP_NS` was taken at once."""
+        return int(self.ints[JUMPS])
+
+    @property
+    def steps_held(self) -> int:
+        """Return how often the floor rose and was held."""
+        return int(self.ints[STEPS_HELD])
+
+    @property
+    def maps_refused(self) -> int:
+        """Return how many maps contradicted what arrives."""
+        return int(self.ints[MAPS_REFUSED])
+
+    def uncertainty_ns(self, now_ns: int) -> int:
+        """Return the bound of the position's error: the map's with its age, or the spread."""
+        if self.mapped:
+            age_ns = max(0, now_ns - int(self.ints[MAP_NS]))
+            return round(float(self.floats[MAP_UNCERTAINTY_NS]) + _AGEING * age_ns)
+        return round(float(self.floats[SPREAD_NS]))

@@ -1,0 +1,199 @@
+"""Horns stay where they belong in time, whatever clocks and networks do."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from node.clock.timebase import Timebase
+
+MEDIA_FIRST_SAMPLES = 2**33 + 12_345
+LOCAL_FIRST_NS = 5 * 10**14
+HOUR_S = 3600
+MS = 1_000_000
+AFTER_TWO_SECONDS = slice(200, None)  # the first packet may be a slow one
+AFTER_ONE_MINUTE = slice(6_000, None)
+
+
+@pytest.mark.parametrize(
+    ("link", "sender_ppm", "card_ppm"),
+    [
+        ("wifi", 100, 0),
+        ("wifi", -100, 0),
+        ("mobile", 0, 104),
+        ("mobile", 300, -50),
+        ("wifi", -300, 80),
+    ],
+)
+def test_for_an_hour_the_buffer_neither_runs_dry_nor_fills_up(
+    play, delays_s, link, sender_ppm, card_ppm
+):
+    rng = np.random.default_rng(2026)
+    played = play(delays_s(link, HOUR_S, rng), sender_ppm=sender_ppm, card_ppm=card_ppm)
+    assert np.abs(played.error_ms[AFTER_TWO_SECONDS]).max() < 20.0  # one frame
+    assert np.abs(played.error_ms[AFTER_ONE_MINUTE]).max() < 1.0
+    assert played.hard_resyncs == 0
+    assert played.timebase.skew_ppm == pytest.approx(sender_ppm, abs=1.0)
+    wanted_ppm = sender_ppm - card_ppm
+    assert np.abs(played.ratio_ppm[60_000:] - wanted_ppm).max() < 50  # no wow on a tone
+
+
+def test_with_equal_clocks_and_a_perfect_link_the_ratio_is_exactly_one(play):
+    played = play(np.full(60 * 50, 0.03))
+    assert np.all(played.ratio_ppm == 0.0)
+    assert np.abs(played.error_ms).max() < 0.001
+
+
+def test_a_longer_route_does_not_take_the_horn_out_of_step_with_its_neighbours(play, delays_s):
+    delay_s = delays_s("mobile", 900, np.random.default_rng(5))
+    delay_s[200 * 50 :] += 0.08
+    played = play(delay_s, sender_ppm=100)
+    assert np.abs(played.error_ms[AFTER_ONE_MINUTE]).max() < 1.0
+    assert played.timebase.steps_held == 1
+    assert played.timebase.held_ns == pytest.approx(80 * MS, abs=2 * MS)
+
+
+def test_the_way_back_to_the_shorter_route_moves_nothing(play, delays_s):
+    delay_s = delays_s("mobile", 900, np.random.default_rng(6))
+    delay_s[200 * 50 : 600 * 50] += 0.08
+    played = play(delay_s, sender_ppm=-100)
+    assert np.abs(played.error_ms[AFTER_ONE_MINUTE]).max() < 1.0
+    assert played.timebase.held_ns < 2 * MS
+
+
+def test_a_route_that_eats_most_of_the_delay_is_followed(play, delays_s):
+    delay_s = delays_s("wifi", 600, np.random.default_rng(7))
+    delay_s[200 * 50 :] += 0.25
+    played = play(delay_s)
+    assert played.error_ms[-1] == pytest.approx(-250, abs=2)
+
+
+def test_a_shorter_route_is_followed_without_a_jump(play, delays_s):
+    delay_s = delays_s("wifi", 400, np.random.default_rng(8), stalls=False)
+    delay_s[: 200 * 50] += 0.03
+    played = play(delay_s)
+    assert played.hard_resyncs == 0
+    assert np.abs(played.ratio_ppm).max() <= 5_500
+    assert np.abs(played.error_ms[220 * 100 :]).max() < 1.0
+
+
+def test_a_sender_whose_clock_was_set_is_heard_again_within_three_seconds():
+    timebase = Timebase(400 * MS)
+    for packet in range(500):
+        timebase.receive_packet(packet * 960, packet * 20 * MS)
+    late_ns = 700 * MS
+    for packet in range(500, 660):
+        timebase.receive_packet(packet * 960, packet * 20 * MS + late_ns)
+    due = (659 * 20 * MS - 400 * MS) * 48 // MS
+    assert timebase.position_q16(659 * 20 * MS + late_ns) >> 16 == pytest.approx(due, abs=100)
+
+
+def test_one_packet_from_the_far_future_does_not_move_the_horn():
+    timebase = Timebase(400 * MS)
+    for packet in range(500):
+        timebase.receive_packet(packet * 960, packet * 20 * MS)
+    before = timebase.position_q16(10_000 * MS)
+    timebase.receive_packet(10**9, 10_000 * MS)
+    timebase.receive_packet(500 * 960, 10_000 * MS)
+    assert timebase.position_q16(10_000 * MS) == before
+    assert timebase.jumps == 0
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 80),  # transit above the floor, ms
+            st.sampled_from(["", "", "", "delay", "map", "pause"]),
+            st.integers(200, 300),
+        ),
+        min_size=20,
+        max_size=200,
+    )
+)
+def test_time_never_runs_backwards_and_never_faster_than_promised(steps):
+    timebase = Timebase(250 * MS)
+    last = None
+    for packet, (above_ms, action, value) in enumerate(steps):
+        now_ns = LOCAL_FIRST_NS + packet * 20 * MS
+        timebase.receive_packet(MEDIA_FIRST_SAMPLES + packet * 960, now_ns + above_ms * MS)
+        if action == "delay":
+            timebase.set_playout_delay(value * MS, now_ns + 5 * MS)
+        elif action == "map":
+            captured_ns = now_ns - (value - 200) * MS // 4
+            timebase.receive_map(MEDIA_FIRST_SAMPLES + packet * 960, captured_ns, 10.0, MS)
+        jumps = timebase.jumps
+        for part in range(2):
+            position = timebase.position_q16(now_ns + part * 10 * MS) / 65536
+            if last is not None and jumps == last[1]:
+                assert (position - last[0]) / 480 == pytest.approx(1.0, abs=0.0057)
+            last = (position, jumps)
+
+
+def test_a_new_playout_delay_is_reached_by_slewing_at_half_a_percent():
+    timebase = Timebase(400 * MS)
+    for packet in range(100):
+        timebase.receive_packet(packet * 960, packet * 20 * MS)
+    timebase.position_q16(2_000 * MS)
+    timebase.set_playout_delay(450 * MS, 3_000 * MS)
+    for now_ms in range(2_000, 20_000, 10):
+        timebase.position_q16(now_ms * MS)
+        slewed_ms = max(0, now_ms - 3_000) * 0.005
+        assert timebase.playout_delay_ns / MS == pytest.approx(min(450, 400 + slewed_ms), abs=0.06)
+
+
+def test_in_a_pause_the_new_delay_holds_at_once():
+    timebase = Timebase(400 * MS)
+    timebase.receive_packet(0, 0)
+    timebase.position_q16(100 * MS)
+    timebase.set_playout_delay(900 * MS, 0)
+    timebase.finish_slews(200 * MS)
+    assert timebase.playout_delay_ns == 900 * MS
+    assert timebase.position_q16(900 * MS) == 0
+
+
+def test_each_cluster_keeps_its_own_offset():
+    here, there = Timebase(400 * MS), Timebase(400 * MS, own_delay_ns=125 * MS)
+    for packet in range(50):
+        here.receive_packet(packet * 960, packet * 20 * MS)
+        there.receive_packet(packet * 960, packet * 20 * MS)
+    assert here.position_q16(900 * MS) == there.position_q16(1_025 * MS)
+
+
+def test_a_map_takes_over_from_the_arrivals_without_a_jump(play, delays_s):
+    moved_ms = []
+
+    def map_after_ten_seconds(timebase, period):
+        if period >= 1_000 and period % 100 == 0:
+            since_samples = period * 480
+            timebase.receive_map(
+                MEDIA_FIRST_SAMPLES + since_samples, LOCAL_FIRST_NS + period * 10 * MS, 0.0, MS
+            )
+            moved_ms.append(timebase.correction_ns / MS)
+
+    delay_s = delays_s("mobile", 120, np.random.default_rng(9))
+    played = play(delay_s, on_period=map_after_ten_seconds)
+    assert played.timebase.mapped and played.hard_resyncs == 0
+    assert np.abs(np.diff(played.error_ms)).max() < 0.1
+    assert played.error_ms[-1] == pytest.approx(25, abs=1)  # the network's delay is seen now
+    assert played.timebase.uncertainty_ns(LOCAL_FIRST_NS + 120_000 * MS) >= MS
+
+
+def test_reports_that_do_not_belong_to_the_sound_are_refused():
+    timebase = Timebase(400 * MS)
+    for packet in range(100):
+        timebase.receive_packet(packet * 960, packet * 20 * MS)
+    assert not timebase.receive_map(99 * 960, 99 * 20 * MS + 500 * MS, 0.0, MS)
+    assert not timebase.receive_map(99 * 960, 99 * 20 * MS - 500 * MS, 0.0, MS)
+    assert timebase.maps_refused == 2
+    assert timebase.receive_map(99 * 960, 99 * 20 * MS - 30 * MS, 0.0, MS)
+
+
+def test_after_a_restart_of_the_sender_everything_is_learned_anew():
+    timebase = Timebase(400 * MS, own_delay_ns=10 * MS)
+    timebase.receive_packet(0, 0)
+    timebase.position_q16(500 * MS)
+    timebase.reset()
+    assert not timebase.ready
+    timebase.receive_packet(77_000, 900 * MS)
+    assert timebase.position_q16(1_310 * MS) == 77_000 << 16
