@@ -46,6 +46,8 @@ class Count(IntEnum):
     DECODER_ERRORS = 21
     DROPPED_MESSAGE = 22
     """An MQTT message that was not understood or not allowed."""
+    DROPPED_SSRC_COLLISION = 23
+    """A known SSRC from another address while the first one speaks (RFC 3550, 8.2)."""
 
 
 class Origin(IntEnum):

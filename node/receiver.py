@@ -1,0 +1,224 @@
+"""One source: packets in, sound out, at the instant that its time base names."""
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node import playback
+from node.audio import resampler
+from node.clock import servo
+from node.clock.timebase import Timebase
+from node.config import NodeConfig
+from node.counters import Count
+from node.decoder import Decoder
+from node.jitter import state as js
+from node.jitter.buffer import COUNTED, JitterBuffer
+from node.kernel import kernel
+from node.units import NS_PER_MS, PACKET_SAMPLES_MAX, RATE_HZ
+
+DecoderFactory = Callable[[int, int], Decoder]
+"""Makes a decoder for (rate_hz, channels)."""
+
+_CONCEAL_STEP_SAMPLES: Final = RATE_HZ // 400
+"""Decoders conceal multiples of 2.5 ms (RFC 6716, section 2.1.4 names the shortest frame)."""
+
+
+class Receiver:
+    """Everything the node holds for one SSRC.
+
+    Parameters
+    ----------
+    config : NodeConfig
+        Of the node.
+    ssrc : int
+        Of the source, 32 bits.
+    address : (str, int)
+        Where its packets come from; others may not speak for it.
+    decoder : Decoder or None
+        None counts only: everything is decided and booked, nothing decoded (for the simulator).
+    """
+
+    def __init__(
+        self, config: NodeConfig, ssrc: int, address: tuple[str, int], decoder: Decoder | None
+    ) -> None:
+        self.ssrc = ssrc
+        self.address = address
+        self.last_arrival_ns = 0
+        self.timebase = Timebase(
+            config.jitter.playout_delay_ms * NS_PER_MS,
+            own_delay_ns=config.jitter.delay_ms * NS_PER_MS,
+        )
+        self._payload_types = _payload_types(config)
+        self._buffer = JitterBuffer(config.jitter)
+        self._state = self._buffer.state
+        self._slots = self._buffer.slots
+        self._payloads = self._buffer.payloads
+        self._floats = self.timebase.floats
+        self._ints = self.timebase.ints
+        self._points = self.timebase.points
+        self._estimate = self.timebase.scratch
+        self._own = np.zeros(playback.RECEIVER_STATE, np.int64)
+        self._own[playback.COUNT_ONLY] = decoder is None
+        self._own[playback.LAST_SOUND_NS] = -1
+        self._fifo = np.zeros((playback.FIFO_SAMPLES, config.audio.channels), np.float32)
+        self._resampler = resampler.new_state()
+        self._servo = servo.new_state()
+        self._journal = np.zeros((playback.JOURNAL_ROWS, playback.JOURNAL_FIELDS), np.int64)
+        self._journal_taken = 0
+        self._scratch = np.zeros((PACKET_SAMPLES_MAX, config.audio.channels), np.float32)
+        self._decoder = decoder
+        self.decoder_errors = 0
+
+    def receive(self, data: NDArray[np.uint8], header: NDArray[np.int64], now_ns: int) -> int:
+        """Take a datagram; see `playback.receive` for the result."""
+        result = playback.receive(
+            data, header, self.ssrc, self._payload_types,
+            self._state, self._slots, self._payloads,
+            self._ints, self._floats, self._points, self._estimate, now_ns,
+        )  # fmt: skip
+        if result == js.RESTARTED:
+            # The new sender's clock has nothing to do with the old one's.
+            self.timebase.reset()
+            self.timebase.receive_packet(int(self._state[js.UNWRAPPED_MEDIA]), now_ns)
+        return result
+
+    def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
+        """Fill `out`, (n, channels) float32, n <= PERIOD_SAMPLES_MAX, from this source."""
+        while True:
+            action = playback.advance(
+                self._own, self._state, self._slots, self._fifo, self._resampler,
+                resampler.TABLE, self._ints, self._floats, self._servo, self._journal,
+                out, self.ssrc, presentation_ns,
+            )  # fmt: skip
+            if action == playback.DONE:
+                return
+            self._decode(action)
+
+    def is_due(self, presentation_ns: int, samples: int) -> bool:
+        """Return whether sound of this source, not playing now, begins in this period.
+
+        Packets whose time has passed are thrown away, so that a source that waits for the horn
+        is always at its live edge.
+        """
+        return bool(
+            playback.is_due(
+                self._own, self._state, self._slots, self._ints, self._floats,
+                presentation_ns, samples,
+            )
+        )  # fmt: skip
+
+    def stop(self) -> None:
+        """Lose the horn: the next `render` begins anew at the live edge."""
+        self._own[playback.RUNNING] = 0
+        self._own[playback.PLANNED] = 0
+
+    def end(self) -> None:
+        """Close the books: what was made up after the last packet was no loss but the end."""
+        self._buffer.settle(ended=True)
+
+    @property
+    def last_sound_ns(self) -> int:
+        """Presentation time at which the last received sound ends; -1 before any."""
+        return int(self._own[playback.LAST_SOUND_NS])
+
+    @property
+    def hard_resyncs(self) -> int:
+        """Jumps of the playout position since the start."""
+        return int(self._own[playback.HARD_RESYNCS])
+
+    @property
+    def origin_samples(self) -> NDArray[np.int64]:
+        """Output samples by `counters.Origin`: (ORIGINS,) int64, live."""
+        return self._state[js.O_FIRST : js.O_FIRST + 8]
+
+    def add_counts(self, counts: NDArray[np.int64]) -> None:
+        """Add what this source counted to `counts`, indexed by `Count`."""
+        for count, place in COUNTED.items():
+            counts[count] += self._state[place]
+        counts[Count.HARD_RESYNCS] += self._own[playback.HARD_RESYNCS]
+        counts[Count.DECODER_ERRORS] += self.decoder_errors
+
+    def take_journal(self, rows: NDArray[np.int64]) -> int:
+        """Move chunks played since the last call into `rows`, (n, 6) int64; return how many.
+
+        Columns: ssrc, media time in samples, samples, `counters.Origin`, arrival in ns or -1,
+        presentation of its first sample in ns. What nobody took in time is overwritten.
+        """
+        written = int(self._own[playback.JOURNAL_WRITTEN])
+        first = max(self._journal_taken, written - playback.JOURNAL_ROWS)
+        count = min(written - first, rows.shape[0])
+        at = first % playback.JOURNAL_ROWS
+        head = min(count, playback.JOURNAL_ROWS - at)
+        rows[:head] = self._journal[at : at + head]
+        rows[head:count] = self._journal[: count - head]
+        self._journal_taken = first + count
+        return count
+
+    def status(self) -> dict[str, object]:
+        """Return what a person wants to know of this source, JSON-able."""
+        return {
+            "ssrc": self.ssrc,
+            "address": f"{self.address[0]}:{self.address[1]}",
+            "level_ms": self._buffer.level_samples * 1000 / RATE_HZ,
+            "playout_delay_ms": self.timebase.playout_delay_ns / NS_PER_MS,
+            "skew_ppm": round(self.timebase.skew_ppm, 3),
+            "card_ppm": round(float(self._servo[servo.CORRECTION_PPM]), 3),
+            "jitter_ms": round(int(self._state[js.JITTER_Q4]) / 16 * 1000 / RATE_HZ, 3),
+            "sync_error_ms": round(int(self._own[playback.ERROR_Q16]) / 65.536 / RATE_HZ, 4),
+            "hard_resyncs": self.hard_resyncs,
+            "late_packets": int(self._state[js.C_LATE]),
+            "lost_packets": int(self._state[js.C_LOST]),
+        }
+
+    def _decode(self, action: int) -> None:
+        """Put the sound of the chunk just pulled into the FIFO."""
+        decoder = self._decoder
+        assert decoder is not None, "count-only receivers decode nothing"
+        state = self._state
+        samples = int(state[js.ACTION_SAMPLES])
+        filled = int(self._own[playback.FILLED])
+        target = self._fifo[filled : filled + samples]
+        if action in (js.PLAY, js.FEC):
+            slot = int(state[js.ACTION_SLOT])
+            payload = self._payloads[slot, : self._slots[slot, js.SLOT_LENGTH]]
+            if action == js.PLAY:
+                got = decoder.decode(payload, target)
+            else:
+                got = decoder.decode_fec(payload, samples, target)
+        else:
+            got = self._conceal(decoder, samples, target)
+        if got != samples:
+            self.decoder_errors += 1
+            target[:] = 0.0
+        if action == js.FADE_OUT:
+            _fade_out(target, state)
+        self._own[playback.FILLED] = filled + samples
+
+    def _conceal(self, decoder: Decoder, samples: int, target: NDArray[np.float32]) -> int:
+        """Conceal `samples`, also where they are no multiple of 2.5 ms."""
+        steps = -(-samples // _CONCEAL_STEP_SAMPLES)
+        if steps * _CONCEAL_STEP_SAMPLES == samples:
+            return decoder.conceal(samples, target)
+        got = decoder.conceal(steps * _CONCEAL_STEP_SAMPLES, self._scratch)
+        target[:] = self._scratch[:samples]
+        return min(got, samples)
+
+
+@kernel("void(float32[:, ::1], int64[::1])")
+def _fade_out(samples: NDArray[np.float32], state: NDArray[np.int64]) -> None:
+    """Ramp made-up sound linearly to silence; CONCEALED_RUN tells how far it is."""
+    n = samples.shape[0]
+    end = state[js.CONCEAL_MAX] + state[js.FADE]
+    left = end - (state[js.CONCEALED_RUN] - n)
+    for i in range(n):
+        weight = np.float32(max(0, left - i)) / np.float32(state[js.FADE])
+        for channel in range(samples.shape[1]):
+            samples[i, channel] *= weight
+
+
+def _payload_types(config: NodeConfig) -> NDArray[np.int64]:
+    wanted = np.zeros(128, np.int64)
+    wanted[list(config.receive.payload_types)] = 1
+    return wanted

@@ -1,0 +1,284 @@
+"""The speaker node without its shell: bytes and time in, sound and events out.
+
+The five words of every stateful part, plus `render`. Nothing here reads a clock, a socket or a
+file, so the gateway and the simulator run the same object.
+"""
+
+from collections import deque
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node import playback
+from node.audio.gain import apply_ramp, gain_of_db, ramp_factor
+from node.config import NodeConfig
+from node.control.priority import Arbiter, MessageClass, PriorityConfig
+from node.counters import ORIGINS, Count, new_counts
+from node.events import EVENTS_MAX, Event, SourceChanged
+from node.kernel import kernel
+from node.receiver import DecoderFactory, Receiver
+from node.rtp import packet as rtp
+from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
+
+_CANDIDATES_MAX: Final = 16
+"""SSRCs of which one packet came; the second in sequence makes a source (RFC 3550, A.1)."""
+
+_FORGET_NS: Final = 10 * NS_PER_S
+"""A source silent for so long gives its place to others."""
+
+_REFRESH_NS: Final = 100 * NS_PER_MS
+"""A playing source confirms its hold on the horn so often, not with every packet."""
+
+_TIER: Final = "commune"
+
+_DROPS: Final = {
+    playback.NOT_RTP + rtp.TOO_SHORT: Count.DROPPED_TOO_SHORT,
+    playback.NOT_RTP + rtp.MALFORMED: Count.DROPPED_MALFORMED,
+    playback.OTHER_PAYLOAD: Count.DROPPED_PAYLOAD_TYPE,
+    playback.BAD_FRAMING: Count.DROPPED_OPUS_FRAMING,
+    playback.TOO_LARGE: Count.DROPPED_TOO_LARGE,
+}
+
+
+class SpeakerNode:
+    """One node: any datagram in, the sound of the source that has the horn out.
+
+    Parameters
+    ----------
+    config : NodeConfig
+        Checked configuration.
+    decoder_factory : callable or None
+        Makes a decoder for (rate_hz, channels). None counts only: the output is silence, all
+        decisions, counts and the journal are those of a node that sounds (for the simulator).
+    """
+
+    def __init__(self, config: NodeConfig, *, decoder_factory: DecoderFactory | None) -> None:
+        self._config = config
+        self._decoder_factory = decoder_factory
+        self._receivers: dict[int, Receiver] = {}
+        self._latest: Receiver | None = None
+        self._playing: Receiver | None = None
+        self._confirmed_ns = 0
+        self._candidates: dict[int, tuple[tuple[str, int], int, NDArray[np.uint8], int]] = {}
+        self._header = np.zeros(rtp.HEADER_FIELDS, np.int64)
+        self._counts = new_counts()
+        self._ended_origins = np.zeros(ORIGINS, np.int64)
+        self._arbiter = Arbiter(PriorityConfig())
+        self._events: deque[Event] = deque()
+        self._gain = gain_of_db(config.audio.gain_db)
+        self._limit = gain_of_db(config.audio.limit_dbfs)
+        self._factor = ramp_factor(config.audio.ramp_db_per_s)
+
+    def receive_datagram(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
+        """Take one UDP datagram, RTP or RTCP (RFC 5761). Whatever it holds, nothing is raised."""
+        counts = self._counts
+        counts[Count.DATAGRAMS_RECEIVED] += 1
+        if len(data) < rtp.HEADER_BYTES or len(data) > rtp.PACKET_BYTES_MAX:
+            short = len(data) < rtp.HEADER_BYTES
+            counts[Count.DROPPED_TOO_SHORT if short else Count.DROPPED_TOO_LARGE] += 1
+            return
+        array = np.frombuffer(bytearray(data), np.uint8)
+        latest = self._latest
+        if latest is not None and source == latest.address:
+            result = latest.receive(array, self._header, now_ns)
+            if result > playback.OTHER_SOURCE:
+                latest.last_arrival_ns = now_ns
+                counts[Count.PACKETS_RECEIVED] += 1
+                return
+        self._receive_other(array, source, now_ns)
+
+    def receive_message(self, topic: str, payload: bytes, now_ns: int) -> None:
+        """Take one MQTT message. Nothing is raised; what is not understood is counted."""
+        self._counts[Count.DROPPED_MESSAGE] += 1
+
+    def handle_deadline(self, now_ns: int) -> None:
+        """Forget sources that have gone."""
+        for receiver in list(self._receivers.values()):
+            if now_ns - receiver.last_arrival_ns >= _FORGET_NS and receiver is not self._playing:
+                self._forget(receiver, now_ns)
+
+    def next_deadline_ns(self) -> int | None:
+        """Return when `handle_deadline` must run next, or None when nothing is pending."""
+        ends_ns = [r.last_arrival_ns + _FORGET_NS for r in self._receivers.values()]
+        return min(ends_ns, default=None)
+
+    def next_event(self) -> Event | None:
+        """Return the oldest event not yet taken, or None."""
+        return self._events.popleft() if self._events else None
+
+    def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
+        """Fill `out`, (n, channels) float32, whose first sample leaves the DAC at that instant.
+
+        With no source granted it is exact zero.
+        """
+        n = out.shape[0]
+        if n > playback.PERIOD_SAMPLES_MAX:
+            half = n // 2
+            self.render(out[:half], presentation_ns)
+            self.render(out[half:], presentation_ns + half * NS_PER_S // RATE_HZ)
+            return
+        playing = self._arbitrate(presentation_ns, n) if self._receivers else None
+        if playing is None:
+            out[:] = 0.0
+            return
+        playing.render(out, presentation_ns)
+        if self._decoder_factory is None:
+            return
+        if self._gain != 1.0:
+            apply_ramp(out, self._gain, self._gain, self._factor)
+        _clip(out, self._limit)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """What was counted so far, indexed by `counters.Count`: (COUNTS,) int64."""
+        total = self._counts.copy()
+        for receiver in self._receivers.values():
+            receiver.add_counts(total)
+        return total
+
+    def origin_samples(self) -> NDArray[np.int64]:
+        """Return output samples by `counters.Origin`, all sources together: (ORIGINS,) int64."""
+        total = self._ended_origins.copy()
+        for receiver in self._receivers.values():
+            total += receiver.origin_samples
+        return total
+
+    def take_journal(self, rows: NDArray[np.int64]) -> int:
+        """Move chunks played since the last call into `rows`, (n, 6) int64; return how many.
+
+        Columns: ssrc, media time in samples, samples, `counters.Origin`, arrival in ns or -1,
+        presentation of its first sample in ns.
+        """
+        count = 0
+        for receiver in self._receivers.values():
+            count += receiver.take_journal(rows[count:])
+        return count
+
+    def status(self) -> dict[str, object]:
+        """Return what a person wants to know, JSON-able: sources, counts, output by origin."""
+        counts = self.counts
+        return {
+            "name": self._config.name,
+            "playing": self._playing.ssrc if self._playing else None,
+            "sources": [receiver.status() for receiver in self._receivers.values()],
+            "counts": {c.name.lower(): int(counts[c]) for c in Count if counts[c]},
+        }
+
+    def _receive_other(
+        self, array: NDArray[np.uint8], source: tuple[str, int], now_ns: int
+    ) -> None:
+        """Take a datagram that is not of the source that spoke last."""
+        counts = self._counts
+        header = self._header
+        kind = rtp.parse(array, header)
+        if kind == rtp.RTCP:
+            counts[Count.RTCP_RECEIVED] += 1
+            return
+        if kind != rtp.RTP:
+            counts[_DROPS[playback.NOT_RTP + kind]] += 1
+            return
+        ssrc = int(header[rtp.SSRC])
+        receiver = self._receivers.get(ssrc) or self._admit(array, ssrc, source, now_ns)
+        if receiver is None:
+            return
+        if receiver.address != source:
+            hold_ns = self._config.receive.hold_ms * NS_PER_MS
+            if now_ns - receiver.last_arrival_ns < hold_ns:
+                counts[Count.DROPPED_SSRC_COLLISION] += 1
+                return
+            receiver.address = source  # a new binding of the sender's NAT
+        result = receiver.receive(array, header, now_ns)
+        if result in _DROPS:
+            counts[_DROPS[result]] += 1
+            return
+        counts[Count.PACKETS_RECEIVED] += 1
+        receiver.last_arrival_ns = now_ns
+        self._latest = receiver
+
+    def _admit(
+        self, array: NDArray[np.uint8], ssrc: int, source: tuple[str, int], now_ns: int
+    ) -> Receiver | None:
+        """Return the new source when this is the second packet in sequence, else keep it."""
+        types = self._config.receive.payload_types
+        if int(self._header[rtp.PAYLOAD_TYPE]) not in types:
+            self._counts[Count.DROPPED_PAYLOAD_TYPE] += 1
+            return None
+        sequence = int(self._header[rtp.SEQUENCE])
+        waiting = self._candidates.pop(ssrc, None)
+        if waiting is None or waiting[0] != source or (sequence - waiting[1]) & 0xFFFF != 1:
+            if len(self._candidates) >= _CANDIDATES_MAX:
+                self._candidates.pop(next(iter(self._candidates)))
+            self._candidates[ssrc] = (source, sequence, array, now_ns)
+            self._counts[Count.PACKETS_DISCARDED_PROBATION] += waiting is not None
+            return None
+        if len(self._receivers) >= self._config.receive.sources_max:
+            self._counts[Count.DROPPED_SOURCE_LIMIT] += 1
+            return None
+        factory = self._decoder_factory
+        decoder = factory(RATE_HZ, self._config.audio.channels) if factory else None
+        receiver = Receiver(self._config, ssrc, source, decoder)
+        self._receivers[ssrc] = receiver
+        self._arbiter.set_source(ssrc, MessageClass.NORMAL, _TIER)
+        self._counts[Count.PACKETS_RECEIVED] += 1
+        receiver.receive(waiting[2], np.zeros(rtp.HEADER_FIELDS, np.int64), waiting[3])
+        return receiver
+
+    def _arbitrate(self, presentation_ns: int, n: int) -> Receiver | None:
+        """Return the source that sounds in this period."""
+        playing = self._playing
+        if playing is not None and len(self._receivers) == 1:
+            if presentation_ns < self._confirmed_ns:
+                return playing
+            self._confirm(playing, presentation_ns)
+        else:
+            for ssrc, receiver in self._receivers.items():
+                if receiver is playing:
+                    self._confirm(receiver, presentation_ns)
+                elif receiver.is_due(presentation_ns, n):
+                    self._arbiter.receive_packet(ssrc, presentation_ns)
+        self._arbiter.handle_deadline(presentation_ns)
+        while self._arbiter.next_event() is not None:
+            pass
+        granted = self._arbiter.granted()
+        if granted != (playing.ssrc if playing else None):
+            if playing is not None:
+                playing.stop()
+            playing = self._receivers[granted] if granted is not None else None
+            self._playing = playing
+            self._tell(SourceChanged(granted, presentation_ns))
+        return playing
+
+    def _confirm(self, playing: Receiver, presentation_ns: int) -> None:
+        """Tell the arbiter that the playing source still sounds, when it does."""
+        self._confirmed_ns = presentation_ns + _REFRESH_NS
+        if playing.last_sound_ns > presentation_ns - _REFRESH_NS:
+            self._arbiter.receive_packet(playing.ssrc, presentation_ns)
+
+    def _forget(self, receiver: Receiver, now_ns: int) -> None:
+        """Give up a source; what it counted stays."""
+        receiver.end()
+        receiver.add_counts(self._counts)
+        self._ended_origins += receiver.origin_samples
+        del self._receivers[receiver.ssrc]
+        self._arbiter.forget(receiver.ssrc, now_ns)
+        if self._latest is receiver:
+            self._latest = None
+
+    def _tell(self, event: Event) -> None:
+        if len(self._events) >= EVENTS_MAX:
+            self._events.popleft()  # a shell that does not drain loses the oldest, never memory
+        self._events.append(event)
+
+
+@kernel("void(float32[:, ::1], float64)")
+def _clip(samples: NDArray[np.float32], limit: float) -> None:
+    """Hold every sample within `limit`: the last guard behind the limiter; NaN becomes zero."""
+    highest = np.float32(limit)
+    for i in range(samples.shape[0]):
+        for channel in range(samples.shape[1]):
+            value = samples[i, channel]
+            if value != value:  # noqa: PLR0124  # NaN
+                samples[i, channel] = np.float32(0.0)
+            else:
+                samples[i, channel] = min(max(value, -highest), highest)
