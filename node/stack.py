@@ -32,6 +32,9 @@ _REFRESH_NS: Final = 100 * NS_PER_MS
 
 _TIER: Final = "commune"
 
+_Candidate = tuple[int, NDArray[np.uint8], int]
+"""Sequence number, datagram and arrival of a first packet."""
+
 _DROPS: Final = {
     playback.NOT_RTP + rtp.TOO_SHORT: Count.DROPPED_TOO_SHORT,
     playback.NOT_RTP + rtp.MALFORMED: Count.DROPPED_MALFORMED,
@@ -60,7 +63,7 @@ class SpeakerNode:
         self._latest: Receiver | None = None
         self._playing: Receiver | None = None
         self._confirmed_ns = 0
-        self._candidates: dict[int, tuple[tuple[str, int], int, NDArray[np.uint8], int]] = {}
+        self._candidates: dict[tuple[int, tuple[str, int]], _Candidate] = {}
         self._header = np.zeros(rtp.HEADER_FIELDS, np.int64)
         self._counts = new_counts()
         self._ended_origins = np.zeros(ORIGINS, np.int64)
@@ -205,11 +208,11 @@ class SpeakerNode:
             self._counts[Count.DROPPED_PAYLOAD_TYPE] += 1
             return None
         sequence = int(self._header[rtp.SEQUENCE])
-        waiting = self._candidates.pop(ssrc, None)
-        if waiting is None or waiting[0] != source or (sequence - waiting[1]) & 0xFFFF != 1:
+        waiting = self._candidates.pop((ssrc, source), None)
+        if waiting is None or (sequence - waiting[0]) & 0xFFFF != 1:
             if len(self._candidates) >= _CANDIDATES_MAX:
                 self._candidates.pop(next(iter(self._candidates)))
-            self._candidates[ssrc] = (source, sequence, array, now_ns)
+            self._candidates[ssrc, source] = (sequence, array, now_ns)
             self._counts[Count.PACKETS_DISCARDED_PROBATION] += waiting is not None
             return None
         if len(self._receivers) >= self._config.receive.sources_max:
@@ -221,7 +224,7 @@ class SpeakerNode:
         self._receivers[ssrc] = receiver
         self._arbiter.set_source(ssrc, MessageClass.NORMAL, _TIER)
         self._counts[Count.PACKETS_RECEIVED] += 1
-        receiver.receive(waiting[2], np.zeros(rtp.HEADER_FIELDS, np.int64), waiting[3])
+        receiver.receive(waiting[1], np.zeros(rtp.HEADER_FIELDS, np.int64), waiting[2])
         return receiver
 
     def _arbitrate(self, presentation_ns: int, n: int) -> Receiver | None:
