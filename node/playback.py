@@ -34,6 +34,7 @@ from node.clock.line import RATE_PPM, position_q16
 from node.counters import Origin
 from node.jitter import kernel as jitter
 from node.jitter import state as js
+from node.jitter.placement import first_held
 from node.kernel import kernel
 from node.opus.packet import has_lbrr, packet_samples
 from node.rtp import packet as rtp
@@ -319,7 +320,7 @@ def is_due(
     if state[js.HELD] == 0:
         return 0
     position = position_q16(ints, floats, presentation_ns) >> 16
-    first = jitter.first_held(state, slots)
+    first = first_held(state, slots)
     row = slots[first & (slots.shape[0] - 1)]
     if row[js.SLOT_MEDIA] >= position + n:
         return 0
@@ -327,7 +328,7 @@ def is_due(
         return 1
     jitter.seek(state, slots, position)
     own[RUNNING] = 0
-    first = jitter.first_held(state, slots)
+    first = first_held(state, slots)
     return int(
         first != js.NONE and slots[first & (slots.shape[0] - 1), js.SLOT_MEDIA] < position + n
     )

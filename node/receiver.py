@@ -148,7 +148,7 @@ class Receiver:
         """
         written = int(self._own[playback.JOURNAL_WRITTEN])
         first = max(self._journal_taken, written - playback.JOURNAL_ROWS)
-        count = min(written - first, rows.shape[0])
+        count = min(written - first, len(rows))
         at = first % playback.JOURNAL_ROWS
         head = min(count, playback.JOURNAL_ROWS - at)
         rows[:head] = self._journal[at : at + head]

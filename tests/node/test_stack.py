@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from node.config import JitterConfig, NodeConfig
 from node.counters import Count, Origin
 from node.libopus import LibopusDecoder
@@ -221,6 +222,6 @@ def test_no_datagram_makes_the_node_fail_and_each_one_is_counted_once(datagrams)
     counts = node.counts
     fates = [c for c in Count if c.name.startswith("DROPPED_")]
     assert counts[Count.DATAGRAMS_RECEIVED] == len(datagrams)
-    assert counts[fates].sum() + counts[Count.PACKETS_RECEIVED] + counts[Count.RTCP_RECEIVED] <= len(
-        datagrams
-    )
+    assert counts[fates].sum() + counts[Count.PACKETS_RECEIVED] + counts[
+        Count.RTCP_RECEIVED
+    ] <= len(datagrams)
