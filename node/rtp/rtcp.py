@@ -1,0 +1,314 @@
+"""RTCP: what sender and node tell each other about a stream (RFC 3550, 3611, 4585).
+
+A datagram is a compound of packets. `parse` takes any bytes and never raises; what is not RTCP is
+None and is counted by the caller. `build` makes a compound of the same dataclasses, which
+`node.rtp.rtcp_packet` holds and this module passes on.
+"""
+
+import struct
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from node.rtp.rtcp_packet import (
+    Application,
+    ExtendedReport,
+    Goodbye,
+    Nack,
+    Packet,
+    ReceiverReport,
+    ReplyTime,
+    ReportBlock,
+    SenderReport,
+    SourceDescription,
+)
+from node.units import NS_PER_S
+
+__all__ = [
+    "Application",
+    "ExtendedReport",
+    "Goodbye",
+    "Nack",
+    "Packet",
+    "ReceiverReport",
+    "ReplyTime",
+    "ReportBlock",
+    "SenderReport",
+    "SourceDescription",
+    "build",
+    "middle_of_ntp",
+    "ns_of_ntp",
+    "ntp_of_ns",
+    "parse",
+]
+
+COMPOUND_BYTES_MAX: Final = 1472
+"""Longest datagram that is looked at: what fits an Ethernet frame."""
+BLOCKS_MAX: Final = 31
+"""Report blocks, chunks or sources of one packet: its count has 5 bits."""
+NAME_BYTES_MAX: Final = 255
+
+_SR: Final = 200
+_RR: Final = 201
+_SDES: Final = 202
+_BYE: Final = 203
+_APP: Final = 204
+_RTPFB: Final = 205
+_XR: Final = 207
+_FIRST: Final = (_SR, _RR, _RTPFB)  # RFC 5506: a feedback message may travel alone
+_CNAME: Final = 1
+_GENERIC_NACK: Final = 1
+_RRTR: Final = 4
+_DLRR: Final = 5
+_WORD: Final = 0xFFFFFFFF
+
+
+def ntp_of_ns(time_ns: int) -> int:
+    """Return `time_ns` as a 64-bit NTP time stamp: 32 bits of seconds, 32 of their fraction."""
+    return ((time_ns << 32) // NS_PER_S) & 0xFFFFFFFFFFFFFFFF
+
+
+def ns_of_ntp(ntp: int) -> int:
+    """Return the ns of a 64-bit NTP time stamp; exact for what `ntp_of_ns` made below 2^32 s."""
+    return (ntp * NS_PER_S + (1 << 31)) >> 32
+
+
+def middle_of_ntp(ntp: int) -> int:
+    """Return the middle 32 bits, by which reports refer to each other (1/65536 s)."""
+    return (ntp >> 16) & _WORD
+
+
+def parse(data: bytes) -> tuple[Packet, ...] | None:
+    """Return the packets of a compound, those of unknown type left out; None if it is not RTCP.
+
+    Parameters
+    ----------
+    data : bytes
+        One datagram. The checks are those of RFC 3550, A.2, but a feedback message may stand
+        alone (RFC 5506).
+    """
+    if not 4 <= len(data) <= COMPOUND_BYTES_MAX or data[1] not in _FIRST:
+        return None
+    packets: list[Packet] = []
+    at = 0
+    while at < len(data):
+        if len(data) - at < 4:
+            return None
+        first, kind, words = struct.unpack_from("!BBH", data, at)
+        end = at + 4 + 4 * words
+        if first >> 6 != 2 or end > len(data):
+            return None
+        body = data[at + 4 : end]
+        if first & 0x20:
+            if end != len(data) or not body or not 0 < body[-1] <= len(body) or body[-1] % 4:
+                return None
+            body = body[: -body[-1]]
+        reader = _READERS.get(kind)
+        if reader is not None:
+            found = reader(first & 31, body)
+            if found is None:
+                return None
+            packets += found
+        at = end
+    return tuple(packets)
+
+
+def build(packets: Sequence[Packet]) -> bytes:
+    """Return the compound of `packets`; the first must be a report or a Nack.
+
+    Raises
+    ------
+    ValueError
+        If a packet has more entries than its count can say, or the datagram becomes too long.
+    """
+    data = b"".join(_WRITERS[type(packet)](packet) for packet in packets)
+    if len(data) > COMPOUND_BYTES_MAX:
+        raise ValueError(f"the compound has {len(data)} bytes: at most {COMPOUND_BYTES_MAX} fit")
+    return data
+
+
+def _read_blocks(count: int, body: bytes, at: int) -> tuple[ReportBlock, ...] | None:
+    if len(body) < at + 24 * count:
+        return None
+    blocks = []
+    for one in range(count):
+        ssrc, loss, sequence, jitter, last, delay = struct.unpack_from("!6I", body, at + 24 * one)
+        lost = (loss & 0xFFFFFF) - ((loss & 0x800000) << 1)
+        blocks.append(ReportBlock(ssrc, loss >> 24, lost, sequence, jitter, last, delay))
+    return tuple(blocks)
+
+
+def _read_sender_report(count: int, body: bytes) -> list[Packet] | None:
+    blocks = _read_blocks(count, body, 24)
+    if blocks is None:
+        return None
+    ssrc, ntp, timestamp, packets, payload_bytes = struct.unpack_from("!IQIII", body)
+    return [SenderReport(ssrc, ntp, timestamp, packets, payload_bytes, blocks)]
+
+
+def _read_receiver_report(count: int, body: bytes) -> list[Packet] | None:
+    blocks = _read_blocks(count, body, 4)
+    if blocks is None or len(body) < 4:
+        return None
+    return [ReceiverReport(int.from_bytes(body[:4]), blocks)]
+
+
+def _read_source_description(count: int, body: bytes) -> list[Packet] | None:
+    found: list[Packet] = []
+    at = 0
+    for _ in range(count):
+        if len(body) < at + 4:
+            return None
+        ssrc = int.from_bytes(body[at : at + 4])
+        at += 4
+        while at < len(body) and body[at] != 0:
+            if len(body) < at + 2 or len(body) < at + 2 + body[at + 1]:
+                return None
+            if body[at] == _CNAME:
+                found.append(SourceDescription(ssrc, body[at + 2 : at + 2 + body[at + 1]]))
+            at += 2 + body[at + 1]
+        at += 4 - at % 4  # the null octet that ends the list, and the padding of the chunk
+    return found
+
+
+def _read_goodbye(count: int, body: bytes) -> list[Packet] | None:
+    if len(body) < 4 * count:
+        return None
+    return [Goodbye(struct.unpack_from(f"!{count}I", body))]
+
+
+def _read_application(subtype: int, body: bytes) -> list[Packet] | None:
+    if len(body) < 8:
+        return None
+    return [Application(int.from_bytes(body[:4]), subtype, body[4:8], body[8:])]
+
+
+def _read_feedback(kind: int, body: bytes) -> list[Packet] | None:
+    if kind != _GENERIC_NACK:
+        return []
+    if len(body) < 12:
+        return None
+    ssrc, media_ssrc = struct.unpack_from("!II", body)
+    sequences: list[int] = []
+    for first, following in struct.iter_unpack("!HH", body[8:]):
+        sequences.append(first)
+        bits = (bit for bit in range(16) if following >> bit & 1)
+        sequences += [(first + 1 + bit) & 0xFFFF for bit in bits]
+    return [Nack(ssrc, media_ssrc, tuple(dict.fromkeys(sequences)))]
+
+
+def _read_extended_report(_: int, body: bytes) -> list[Packet] | None:
+    if len(body) < 4:
+        return None
+    ntp: int | None = None
+    replies: list[ReplyTime] = []
+    at = 4
+    while at < len(body):
+        kind, _, words = struct.unpack_from("!BBH", body, at)
+        block = body[at + 4 : at + 4 + 4 * words]
+        at += 4 + 4 * words
+        if at > len(body):
+            return None
+        if kind == _RRTR and len(block) == 8:
+            ntp = int.from_bytes(block)
+        elif kind == _DLRR and len(block) % 12 == 0:
+            replies += [ReplyTime(*one) for one in struct.iter_unpack("!III", block)]
+    return [ExtendedReport(int.from_bytes(body[:4]), ntp, tuple(replies))]
+
+
+_READERS: Final[dict[int, Callable[[int, bytes], list[Packet] | None]]] = {
+    _SR: _read_sender_report,
+    _RR: _read_receiver_report,
+    _SDES: _read_source_description,
+    _BYE: _read_goodbye,
+    _APP: _read_application,
+    _RTPFB: _read_feedback,
+    _XR: _read_extended_report,
+}
+
+
+def _framed(kind: int, count: int, body: bytes) -> bytes:
+    if not 0 <= count <= BLOCKS_MAX:
+        raise ValueError(f"a packet of type {kind} has {count} entries: at most {BLOCKS_MAX} fit")
+    return struct.pack("!BBH", 0x80 | count, kind, len(body) // 4) + body
+
+
+def _blocks_bytes(blocks: tuple[ReportBlock, ...]) -> bytes:
+    return b"".join(
+        struct.pack(
+            "!6I",
+            b.ssrc,
+            (b.lost_per_256 << 24) | (b.packets_lost & 0xFFFFFF),
+            b.extended_sequence & _WORD,
+            b.jitter_samples & _WORD,
+            b.last_sr,
+            b.since_last_sr & _WORD,
+        )
+        for b in blocks
+    )
+
+
+def _write_sender_report(p: SenderReport) -> bytes:
+    words = (p.rtp_timestamp & _WORD, p.packets & _WORD, p.payload_bytes & _WORD)
+    return _framed(
+        _SR, len(p.blocks), struct.pack("!IQIII", p.ssrc, p.ntp, *words) + _blocks_bytes(p.blocks)
+    )
+
+
+def _write_receiver_report(p: ReceiverReport) -> bytes:
+    return _framed(_RR, len(p.blocks), struct.pack("!I", p.ssrc) + _blocks_bytes(p.blocks))
+
+
+def _write_source_description(p: SourceDescription) -> bytes:
+    if len(p.name) > NAME_BYTES_MAX:
+        raise ValueError(f"the name has {len(p.name)} bytes: at most {NAME_BYTES_MAX} fit")
+    body = struct.pack("!IBB", p.ssrc, _CNAME, len(p.name)) + p.name
+    return _framed(_SDES, 1, body + bytes(4 - len(body) % 4))
+
+
+def _write_goodbye(p: Goodbye) -> bytes:
+    return _framed(_BYE, len(p.ssrcs), struct.pack(f"!{len(p.ssrcs)}I", *p.ssrcs))
+
+
+def _write_application(p: Application) -> bytes:
+    if len(p.name) != 4 or len(p.payload) % 4:
+        raise ValueError(
+            f"an application packet has a name of {len(p.name)} bytes and {len(p.payload)} bytes "
+            "of payload: it must be 4, and a multiple of 4"
+        )
+    return _framed(_APP, p.subtype, struct.pack("!I4s", p.ssrc, p.name) + p.payload)
+
+
+def _write_extended_report(p: ExtendedReport) -> bytes:
+    body = struct.pack("!I", p.ssrc)
+    if p.ntp is not None:
+        body += struct.pack("!BBHQ", _RRTR, 0, 2, p.ntp)
+    if p.replies:
+        body += struct.pack("!BBH", _DLRR, 0, 3 * len(p.replies))
+        body += b"".join(
+            struct.pack("!III", r.ssrc, r.last_rr, r.since_last_rr & _WORD) for r in p.replies
+        )
+    return _framed(_XR, 0, body)
+
+
+def _write_nack(p: Nack) -> bytes:
+    entries: list[list[int]] = []
+    for sequence in p.sequences:
+        after = (sequence - entries[-1][0] - 1) & 0xFFFF if entries else _WORD
+        if after < 16:
+            entries[-1][1] |= 1 << after
+        else:
+            entries.append([sequence & 0xFFFF, 0])
+    body = struct.pack("!II", p.ssrc, p.media_ssrc)
+    body += b"".join(struct.pack("!HH", *entry) for entry in entries)
+    return _framed(_RTPFB, _GENERIC_NACK, body)
+
+
+_WRITERS: Final[dict[type, Callable[..., bytes]]] = {
+    SenderReport: _write_sender_report,
+    ReceiverReport: _write_receiver_report,
+    SourceDescription: _write_source_description,
+    Goodbye: _write_goodbye,
+    Application: _write_application,
+    ExtendedReport: _write_extended_report,
+    Nack: _write_nack,
+}
