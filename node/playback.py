@@ -303,9 +303,8 @@ def advance(
     return DONE
 
 
-@kernel("int64(int64[::1], int64[::1], int64[:, ::1], int64[::1], float64[::1], int64, int64)")
+@kernel("int64(int64[::1], int64[:, ::1], int64[::1], float64[::1], int64, int64)")
 def is_due(
-    own: NDArray[np.int64],
     state: NDArray[np.int64],
     slots: NDArray[np.int64],
     ints: NDArray[np.int64],
@@ -315,20 +314,15 @@ def is_due(
 ) -> int:
     """Return 1 when a held packet sounds within the `n` samples from `presentation_ns` on.
 
-    Packets whose time has passed are flushed; arguments as in `advance`.
+    The position of a source that waits moves on with time, so that it starts at its live edge and
+    what comes after a pause is not far ahead of it. Arguments as in `advance`.
     """
-    if state[js.HELD] == 0:
+    if state[js.PHASE] == js.EMPTY:
         return 0
     position = position_q16(ints, floats, presentation_ns) >> 16
+    if state[js.PHASE] == js.PLAYING and state[js.NEXT_MEDIA] < position:
+        jitter.seek(state, slots, position)
     first = first_held(state, slots)
-    row = slots[first & (slots.shape[0] - 1)]
-    if row[js.SLOT_MEDIA] >= position + n:
+    if first == js.NONE:
         return 0
-    if row[js.SLOT_MEDIA] + row[js.SLOT_SAMPLES] > position:
-        return 1
-    jitter.seek(state, slots, position)
-    own[RUNNING] = 0
-    first = first_held(state, slots)
-    return int(
-        first != js.NONE and slots[first & (slots.shape[0] - 1), js.SLOT_MEDIA] < position + n
-    )
+    return int(slots[first & (slots.shape[0] - 1), js.SLOT_MEDIA] < position + n)

@@ -104,19 +104,18 @@ class Receiver:
         """
         return bool(
             playback.is_due(
-                self._own, self._state, self._slots, self._ints, self._floats,
-                presentation_ns, samples,
+                self._state, self._slots, self._ints, self._floats, presentation_ns, samples
             )
-        )  # fmt: skip
+        )
 
     def stop(self) -> None:
-        """Lose the horn: the next `render` begins anew at the live edge."""
+        """Lose the horn: the next `render` begins anew at the live edge.
+
+        What was made up after the newest packet was no loss: the source had ended, or paused.
+        """
+        self._buffer.settle(ended=True)
         self._own[playback.RUNNING] = 0
         self._own[playback.PLANNED] = 0
-
-    def end(self) -> None:
-        """Close the books: what was made up after the last packet was no loss but the end."""
-        self._buffer.settle(ended=True)
 
     @property
     def last_sound_ns(self) -> int:

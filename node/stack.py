@@ -260,7 +260,7 @@ class SpeakerNode:
 
     def _forget(self, receiver: Receiver, now_ns: int) -> None:
         """Give up a source; what it counted stays."""
-        receiver.end()
+        receiver.stop()
         receiver.add_counts(self._counts)
         self._ended_origins += receiver.origin_samples
         del self._receivers[receiver.ssrc]

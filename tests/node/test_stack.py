@@ -21,14 +21,16 @@ def new_node(*, delay_ms: int = 100, decode: bool = True) -> SpeakerNode:
     return SpeakerNode(config, decoder_factory=LibopusDecoder if decode else None)
 
 
-def datagram(i: int, payload: bytes, *, ssrc: int = 7, marker: bool = False) -> bytes:
+def datagram(
+    i: int, payload: bytes, *, ssrc: int = 7, sequence: int = 0, timestamp: int = 0
+) -> bytes:
     return packet.build(
         payload,
-        sequence=i,
-        timestamp=960 * i,
+        sequence=sequence + i,
+        timestamp=timestamp + 960 * i,
         ssrc=ssrc,
         payload_type=96,
-        marker=marker or i == 0,
+        marker=i == 0,
     )
 
 
@@ -87,6 +89,47 @@ def test_perfect_input_plays_exactly_what_the_decoder_gives_and_at_its_time(prog
     origins = node.origin_samples()
     assert origins[Origin.RECEIVED] == 100 * 960
     assert node.counts[Count.PACKETS_ACCEPTED] == 100
+
+
+@pytest.mark.parametrize("sequence", [65_500, 32_760])
+@pytest.mark.parametrize("timestamp", [2**32 - 48_000, 2**31 - 48_000, 123])
+def test_a_wrap_of_sequence_number_or_timestamp_is_not_heard(programme, sequence, timestamp):
+    programme = programme[:100]
+    plain = play(new_node(), steady(programme), 3 * S)
+    wrapped = play(new_node(), steady(programme, sequence=sequence, timestamp=timestamp), 3 * S)
+
+    np.testing.assert_array_equal(wrapped, plain)
+
+
+def test_a_sender_that_restarts_with_other_numbers_is_heard_again_within_a_second(programme):
+    node = new_node()
+    first = steady(programme[:100])
+    again = [
+        (at + 2 * S, data)
+        for at, data in steady(programme[100:300], sequence=9_999, timestamp=77_777_777)
+    ]
+    sound = play(node, first + again, 7 * S)
+
+    heard = np.abs(sound[3 * 48_000 : 6 * 48_000, 0]) > 0
+    assert heard.mean() > 0.95
+    assert node.counts[Count.SENDER_RESTARTS] == 1
+
+
+def test_a_sender_that_pauses_is_heard_from_its_next_packet_on(programme):
+    node = new_node()
+    arrivals = steady(programme[:100])
+    arrivals += [
+        (START + (i * 20 + 5000) * MS, packet.build(
+            payload, sequence=i, timestamp=960 * i + 240_000, ssrc=7, payload_type=96, marker=False
+        ))
+        for i, payload in enumerate(programme[100:200], 100)
+    ]  # fmt: skip
+    play(node, arrivals, 10 * S)
+
+    origins = node.origin_samples()
+    assert origins[Origin.RECEIVED] == 200 * 960
+    assert node.counts[Count.PACKETS_LOST] == 0
+    assert origins[[Origin.CONCEALED, Origin.FADED, Origin.SILENT]].sum() == 0
 
 
 def test_after_the_last_packet_the_sound_fades_and_the_horn_falls_silent(programme):
