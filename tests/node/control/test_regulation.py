@@ -112,6 +112,19 @@ def test_hours_and_minutes_are_those_of_the_local_decision():
     assert common.refused_hours(datetime(2026, 11, 22, 5, 30), NORMAL) is None
 
 
+def test_a_tenth_above_the_limit_is_above_and_of_two_rules_the_stricter_holds():
+    assert judge(NOISE, local="2024-05-01T12:00", gain_db=-6.5).action == "play"
+    assert judge(NOISE, local="2024-05-01T12:00", gain_db=-6.4).gain_db == -6.5
+    strict = load_rule_file(
+        'name = "village"\ntitle = "x"\nin_force_from = "2020-01-01"\nsource = "x"\n'
+        'verified = true\n[[noise]]\narea = "common"\nstart = "00:00"\nend = "00:00"\n'
+        "limit_dba = 60.0\n",
+        where="village.toml",
+    )
+    assert judge((*NOISE, strict), local="2024-05-01T12:00").rule == "village"
+    assert judge((strict, *NOISE), local="2024-05-01T23:00").limit_dba == 55.0
+
+
 @settings(deadline=None)
 @given(
     st.datetimes(datetime(2012, 1, 1), datetime(2035, 1, 1)),
