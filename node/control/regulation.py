@@ -155,7 +155,7 @@ class Regulation:
     def judge_noise(self, local: datetime, message_class: MessageClass, gain_db: float) -> Verdict:
         """Return what may sound of a programme at `gain_db`, by the wall clock `local`."""
         urgent = message_class is MessageClass.URGENT
-        level_dba = round(self._full_dba + gain_db, 1)
+        level_dba = self.level_dba(gain_db)
         found = self._lowest_limit(local, urgent=urgent)
         if found is None:
             return Verdict("play", gain_db, level_dba, None, "", verified=True)
@@ -172,6 +172,10 @@ class Regulation:
             if action == "refuse":
                 allowed_db = float("-inf")
         return Verdict(action, allowed_db, level_dba, limit.limit_dba, one.name, one.verified, why)
+
+    def level_dba(self, gain_db: float) -> float:
+        """Return the level at the nearest dwelling at `gain_db`; -inf where none is known."""
+        return round(self._full_dba + gain_db, 1)
 
     def refused_hours(self, local: datetime, message_class: MessageClass) -> str | None:
         """Return the name of the rule that forbids programmes at `local`, or None."""
