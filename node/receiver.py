@@ -53,6 +53,7 @@ class Receiver:
         self._payload_types = _payload_types(config)
         self._buffer = JitterBuffer(config.jitter)
         self._state = self._buffer.state
+        self._conceal_max_samples = int(self._state[js.CONCEAL_MAX])
         self._slots = self._buffer.slots
         self._payloads = self._buffer.payloads
         self._floats = self.timebase.floats
@@ -70,6 +71,7 @@ class Receiver:
         self._scratch = np.zeros((PACKET_SAMPLES_MAX, config.audio.channels), np.float32)
         self._decoder = decoder
         self.decoder_errors = 0
+        self.ended = False
 
     def receive(self, data: NDArray[np.uint8], header: NDArray[np.int64], now_ns: int) -> int:
         """Take a datagram; see `playback.receive` for the result."""
@@ -78,11 +80,19 @@ class Receiver:
             self._state, self._slots, self._payloads,
             self._ints, self._floats, self._points, self._estimate, now_ns,
         )  # fmt: skip
+        if self.ended and (result >= 0 or result == js.RESTARTED):
+            self.ended = False
+            self._state[js.CONCEAL_MAX] = self._conceal_max_samples
         if result == js.RESTARTED:
             # The new sender's clock has nothing to do with the old one's.
             self.timebase.reset()
             self.timebase.receive_packet(int(self._state[js.UNWRAPPED_MEDIA]), now_ns)
         return result
+
+    def receive_goodbye(self) -> None:
+        """Note that the sender has ended: after the last packet nothing is missing, so fade."""
+        self.ended = True
+        self._state[js.CONCEAL_MAX] = 0
 
     def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
         """Fill `out`, (n, channels) float32, n <= PERIOD_SAMPLES_MAX, from this source."""

@@ -19,6 +19,7 @@ from node.events import EVENTS_MAX, Event, SourceChanged
 from node.kernel import kernel
 from node.receiver import DecoderFactory, Receiver
 from node.rtp import packet as rtp
+from node.rtp import rtcp
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 
 _CANDIDATES_MAX: Final = 16
@@ -176,7 +177,7 @@ class SpeakerNode:
         header = self._header
         kind = rtp.parse(array, header)
         if kind == rtp.RTCP:
-            counts[Count.RTCP_RECEIVED] += 1
+            self._receive_rtcp(array.tobytes(), source)
             return
         if kind != rtp.RTP:
             counts[_DROPS[playback.NOT_RTP + kind]] += 1
@@ -198,6 +199,17 @@ class SpeakerNode:
         counts[Count.PACKETS_RECEIVED] += 1
         receiver.last_arrival_ns = now_ns
         self._latest = receiver
+
+    def _receive_rtcp(self, data: bytes, source: tuple[str, int]) -> None:
+        """Take a compound of reports; what is not of a source from that host is ignored."""
+        packets = rtcp.parse(data)
+        self._counts[Count.DROPPED_RTCP_MALFORMED if packets is None else Count.RTCP_RECEIVED] += 1
+        for one in packets or ():
+            if isinstance(one, rtcp.Goodbye):
+                for ssrc in one.ssrcs:
+                    receiver = self._receivers.get(ssrc)
+                    if receiver is not None and receiver.address[0] == source[0]:
+                        receiver.receive_goodbye()
 
     def _admit(
         self, array: NDArray[np.uint8], ssrc: int, source: tuple[str, int], now_ns: int
@@ -257,6 +269,8 @@ class SpeakerNode:
         self._confirmed_ns = presentation_ns + _REFRESH_NS
         if playing.last_sound_ns > presentation_ns - _REFRESH_NS:
             self._arbiter.receive_packet(playing.ssrc, presentation_ns)
+        elif playing.ended:
+            self._arbiter.release(playing.ssrc, presentation_ns)
 
     def _forget(self, receiver: Receiver, now_ns: int) -> None:
         """Give up a source; what it counted stays."""

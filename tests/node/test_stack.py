@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from node.config import JitterConfig, NodeConfig
 from node.counters import Count, Origin
 from node.libopus import LibopusDecoder
-from node.rtp import packet
+from node.rtp import packet, rtcp
 from node.stack import SpeakerNode
 
 MS = 1_000_000
@@ -140,6 +140,19 @@ def test_after_the_last_packet_the_sound_fades_and_the_horn_falls_silent(program
     assert not sound[end + 400 * 48 :].any()
     step = np.abs(np.diff(sound[end - 960 :, 0])).max()
     assert step <= np.abs(np.diff(sound[: end - 960, 0])).max() * 1.5
+
+
+def test_a_goodbye_gives_the_horn_back_at_once_and_is_no_dropout(programme):
+    node = new_node()
+    goodbye = rtcp.build([rtcp.ReceiverReport(ssrc=7, blocks=()), rtcp.Goodbye(ssrcs=(7,))])
+    arrivals = [*steady(programme[:50]), (START + 1001 * MS, goodbye)]
+    sound = play(node, arrivals, 4 * S)
+
+    assert node.status()["playing"] is None
+    assert not sound[(100 + 1000 + 250) * 48 :].any()
+    origins = node.origin_samples()
+    assert origins[Origin.RECEIVED] == 50 * 960
+    assert origins[[Origin.CONCEALED, Origin.FADED, Origin.SILENT]].sum() == 0
 
 
 def test_a_lost_packet_is_repaired_from_the_next_one_and_counted(programme):
