@@ -31,8 +31,11 @@ class Decoder(Protocol):
     def conceal(self, samples: int, out: NDArray[np.float32]) -> int:
         """Make up `samples` (a multiple of 2.5 ms) for a lost packet; return them or negative."""
 
-    def decode_fec(self, payload: NDArray[np.uint8], samples: int, out: NDArray[np.float32]) -> int:
-        """Decode the `samples` before `payload` from its in-band FEC; conceal what it lacks."""
+    def decode_fec(self, payload: NDArray[np.uint8], out: NDArray[np.float32]) -> int:
+        """Fill `out` with the sound before `payload`, from its in-band FEC; conceal what it lacks.
+
+        out       (n, channels) float32; n is the length of the hole, a multiple of 2.5 ms
+        """
 
     def reset(self) -> None:
         """Forget the stream."""

@@ -91,10 +91,8 @@ class LibopusDecoder:
             return -1
         return int(_decode(self._address, None, 0, out.ctypes.data, samples, 0))
 
-    def decode_fec(self, payload: NDArray[np.uint8], samples: int, out: NDArray[np.float32]) -> int:
-        """Decode the `samples` before `payload` from its in-band FEC; libopus conceals the rest."""
-        if samples > out.shape[0]:
-            return BUFFER_TOO_SMALL
+    def decode_fec(self, payload: NDArray[np.uint8], out: NDArray[np.float32]) -> int:
+        """Fill `out` with the sound before `payload`, from its in-band FEC."""
         if payload.shape[0] == 0:
             return BAD_PAYLOAD
         return int(
@@ -103,7 +101,7 @@ class LibopusDecoder:
                 payload.ctypes.data,
                 payload.shape[0],
                 out.ctypes.data,
-                samples,
+                out.shape[0],
                 1,
             )
         )

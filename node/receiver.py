@@ -195,7 +195,7 @@ class Receiver:
             if action == js.PLAY:
                 got = decoder.decode(payload, target)
             else:
-                got = decoder.decode_fec(payload, samples, target)
+                got = decoder.decode_fec(payload, target)
         else:
             got = self._conceal(decoder, samples, target)
         if got != samples:
