@@ -1,0 +1,128 @@
+"""What a planner asks of a village, each with its limit, and which clusters break it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from sim.report.svg import number
+from sim.result import NodeRow, RunResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """One demand on every cluster of a run."""
+
+    name: str
+    """Short, for test reports."""
+
+    sentence: str
+    """For people."""
+
+    value: Callable[[NodeRow], float | None]
+    limit: float
+    """Largest value that is still good."""
+
+    unit: str
+    reason: str
+    """Where the limit comes from."""
+
+
+MOUTH_TO_EAR_P99_MAX_MS: Final = 1000.0
+DROPOUT_MAX_PCT: Final = 0.5
+
+BUDGETS: Final = (
+    Budget(
+        name="heard",
+        sentence="Every cluster plays the programme",
+        value=lambda row: float(is_silent(row)),
+        limit=0.0,
+        unit="clusters",
+        reason="a warning that is not heard warns nobody",
+    ),
+    Budget(
+        name="dropout",
+        sentence="No more than 0.5 % of the programme drops out at any cluster",
+        value=lambda row: row.dropout_pct,
+        limit=DROPOUT_MAX_PCT,
+        unit="%",
+        reason="99.5 % intelligible time; our own target, no rule asks for it",
+    ),
+    Budget(
+        name="mouth_to_ear_p99",
+        sentence="99 % of the sound is out within one second",
+        value=lambda row: row.mouth_to_ear_p99_ms,
+        limit=MOUTH_TO_EAR_P99_MAX_MS,
+        unit="ms",
+        reason="our own target for one-way announcements; ITU-T G.114 (400 ms) is for calls",
+    ),
+    Budget(
+        name="skew_p95",
+        sentence="Clusters play together within 10 ms",
+        value=lambda row: row.skew_p95_ms,
+        limit=10.0,
+        unit="ms",
+        reason="two clusters 17 m apart differ by 50 ms anyway: more care would not be heard",
+    ),
+    Budget(
+        name="deadline_misses",
+        sentence="No gateway is too slow for its sound card",
+        value=lambda row: float(row.deadline_misses),
+        limit=0.0,
+        unit="periods",
+        reason="each is a click from a healthy network",
+    ),
+    Budget(
+        name="hard_resyncs",
+        sentence="No gateway has to jump in the programme",
+        value=lambda row: float(row.hard_resyncs),
+        limit=0.0,
+        unit="jumps",
+        reason="the clock is steered; a jump means that steering failed",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One budget held against one run."""
+
+    budget: Budget
+    worst: float | None
+    """Largest value of any cluster that has one."""
+
+    worst_node: str | None
+    broken_by: tuple[str, ...]
+    """Nodes beyond the limit, worst first."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether no cluster is beyond the limit."""
+        return not self.broken_by
+
+
+def is_silent(row: NodeRow) -> bool:
+    """Return whether a node played nothing of the programme."""
+    return row.mouth_to_ear_p50_ms is None
+
+
+def amount(value: float | None, unit: str) -> str:
+    """Return a figure with as many decimals as its unit deserves."""
+    small = value is not None and abs(value) < 10
+    decimals = {"%": 2, "ms": 1 if small else 0}.get(unit, 0)
+    return number(value, decimals)
+
+
+def judge(result: RunResult) -> list[Outcome]:
+    """Hold every budget against every cluster of `result`."""
+    return [_outcome(budget, result.nodes) for budget in BUDGETS]
+
+
+def _outcome(budget: Budget, rows: list[NodeRow]) -> Outcome:
+    found = [(value, row.node) for row in rows if (value := budget.value(row)) is not None]
+    found.sort(key=lambda pair: (-pair[0], pair[1]))
+    return Outcome(
+        budget=budget,
+        worst=found[0][0] if found else None,
+        worst_node=found[0][1] if found else None,
+        broken_by=tuple(node for value, node in found if value > budget.limit),
+    )

@@ -1,0 +1,79 @@
+"""The handful of figures that stand at the top of the page and under the terminal table."""
+
+from dataclasses import dataclass
+
+from sim.report.budgets import BUDGETS, is_silent
+from sim.report.rollup import active_ms
+from sim.report.svg import number
+from sim.result import RunResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """One figure with its unit, what it is, and what makes it worth reading."""
+
+    value: str
+    unit: str
+    name: str
+    note: str
+    good: bool = True
+    """Within its budget."""
+
+
+def headline(result: RunResult) -> list[Headline]:
+    """Return the figures of a run that a planner asks for first."""
+    rows = result.nodes
+    heard = [row for row in rows if not is_silent(row)]
+    active = sum(active_ms(row) for row in rows)
+    dropout_pct = 100 * sum(row.dropout_ms for row in rows) / active if active else 0.0
+    worst = max(rows, key=lambda row: row.dropout_pct)
+    gap = max(rows, key=lambda row: row.longest_gap_ms)
+    long = gap.longest_gap_ms >= 10_000
+    p99 = [row.mouth_to_ear_p99_ms for row in heard if row.mouth_to_ear_p99_ms is not None]
+    p50 = result.totals.get("mouth_to_ear_p50_ms")
+    skew = max((row.skew_p95_ms for row in heard if row.skew_p95_ms is not None), default=None)
+    misses = sum(row.deadline_misses for row in rows)
+    limits = {budget.name: budget.limit for budget in BUDGETS}
+    return [
+        Headline(
+            value=f"{len(heard)}/{len(rows)}",
+            unit="",
+            name="clusters played",
+            note="all of them" if len(heard) == len(rows) else f"{len(rows) - len(heard)} silent",
+            good=len(heard) == len(rows),
+        ),
+        Headline(
+            value=number(dropout_pct, 2),
+            unit="%",
+            name="dropped out",
+            note=f"worst {number(worst.dropout_pct, 2)} %, {worst.hamlet}",
+            good=worst.dropout_pct <= limits["dropout"],
+        ),
+        Headline(
+            value=number(p50),
+            unit="ms",
+            name="mouth to ear, median",
+            note=f"p99 of the worst cluster {number(max(p99, default=None))} ms",
+            good=max(p99, default=0.0) <= limits["mouth_to_ear_p99"],
+        ),
+        Headline(
+            value=number(skew, 1),
+            unit="ms",
+            name="apart from the group",
+            note="p95 of the worst cluster",
+            good=skew is None or skew <= limits["skew_p95"],
+        ),
+        Headline(
+            value=number(gap.longest_gap_ms / 1000, 1) if long else number(gap.longest_gap_ms),
+            unit="s" if long else "ms",
+            name="longest gap",
+            note=f"{gap.hamlet}, {gap.commune}",
+        ),
+        Headline(
+            value=number(misses),
+            unit="",
+            name="periods missed",
+            note="a gateway too slow for its card",
+            good=misses <= limits["deadline_misses"],
+        ),
+    ]

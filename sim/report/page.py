@@ -1,0 +1,190 @@
+"""The report page: one HTML file that needs nothing else but the sounds beside it."""
+
+import json
+from dataclasses import dataclass
+from importlib import resources
+from typing import Final
+
+import jinja2
+from markupsafe import Markup
+
+from node.counters import ORIGINS, Origin
+from sim.report.budgets import Outcome, amount, is_silent, judge
+from sim.report.charts import delay_distribution, stage_bars
+from sim.report.classes import (
+    DROPOUT_CLASSES,
+    ORIGIN_COLOURS,
+    SILENT_NAME,
+    STAGE_NAMES,
+    bearer_name,
+)
+from sim.report.headline import headline
+from sim.report.listen import waveform
+from sim.report.node_table import COLUMNS, node_table
+from sim.report.raster import coarse, dropout_raster, run_lengths
+from sim.report.rollup import Group, roll_up
+from sim.report.svg import number
+from sim.report.village_map import village_map
+from sim.result import NodeRow, RunResult
+
+WIDE_PX: Final = 1056.0
+NARROW_PX: Final = 358.0
+"""Figures are drawn twice, for a desk and for a telephone: shrunk letters cannot be read."""
+
+LISTEN_LABELS: Final = {"best": "Best", "median": "Median", "worst": "Worst"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Player:
+    name: str
+    label: str
+    where: str
+    said: str
+    waveform: Markup
+
+
+def page(result: RunResult) -> str:
+    """Return the whole HTML page of a run; its players look for listen/*.wav beside it."""
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["n"] = number
+    template = environment.from_string(_resource("page.html.j2"))
+    return template.render(
+        _words(result) | _figures(result) | _tables(result),
+        run=result,
+        css=Markup(_resource("page.css")),  # our own files: nothing of a user
+        js=Markup(_resource("page.js")),
+        data=_data(result),
+    )
+
+
+def _resource(name: str) -> str:
+    return resources.files("sim.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _words(result: RunResult) -> dict[str, object]:
+    outcomes = judge(result)
+    rows = {row.node: row for row in result.nodes}
+    minutes = result.duration_s / 60
+    duration = f"{number(result.duration_s)} s" if minutes < 3 else f"{number(minutes)} min"
+    return {
+        "all_hold": all(one.holds for one in outcomes),
+        "outcomes": [_outcome_words(one, rows) for one in outcomes],
+        "headline": headline(result),
+        "communes": len({row.commune for row in result.nodes}),
+        "duration": duration,
+        "seconds": f"{result.duration_s:g}",
+        "players": _players(result),
+        "bearers": _bearers(result),
+    }
+
+
+def _outcome_words(one: Outcome, rows: dict[str, NodeRow]) -> dict[str, object]:
+    budget = one.budget
+    counted = budget.name == "heard"
+    worst = f"{amount(one.worst, budget.unit)} {budget.unit}"
+    place = rows[one.worst_node] if one.worst_node and one.worst else None
+    broken = len(one.broken_by)
+    beyond = "silent" if counted else "beyond"
+    return {
+        "budget": budget,
+        "holds": one.holds,
+        "limit": "all" if counted else f"{amount(budget.limit, budget.unit)} {budget.unit}",
+        "worst_text": "" if counted else worst,
+        "worst_place": f"{place.hamlet}, {place.commune}" if place and not counted else "",
+        "holds_text": "yes" if one.holds else f"no: {broken} {beyond}",
+    }
+
+
+def _figures(result: RunResult) -> dict[str, object]:
+    row_height = min(14.0, max(5.0, 520 / max(len(result.nodes), 1)))
+    delays = result.delay_quantiles_ms
+    return {
+        "map_wide": village_map(result.nodes, width=680),
+        "map_narrow": village_map(result.nodes, width=NARROW_PX),
+        "cdf_wide": delay_distribution(delays, width=WIDE_PX, height=330),
+        "cdf_narrow": delay_distribution(delays, width=NARROW_PX, height=270),
+        "stages_wide": stage_bars(result.nodes, width=WIDE_PX),
+        "stages_narrow": stage_bars(result.nodes, width=NARROW_PX),
+        "raster_wide": dropout_raster(result, width=WIDE_PX, row_height=row_height),
+        "raster_narrow": dropout_raster(result, width=NARROW_PX, row_height=row_height),
+        "dropout_names": [name for name, _ in DROPOUT_CLASSES] + [SILENT_NAME],
+        "stage_names": list(STAGE_NAMES.values()),
+        "origins": [
+            {"name": name, "colour": _css(colour), "blank": colour[3] == 0}
+            for name, colour in ORIGIN_COLOURS.values()
+        ],
+    }
+
+
+def _tables(result: RunResult) -> dict[str, object]:
+    keys = {
+        "Commune": lambda row: row.commune,
+        "Link": lambda row: bearer_name(row.bearer),
+        "Gateway": lambda row: row.profile,
+    }
+    rollups: list[tuple[str, list[Group]]] = [
+        (title, roll_up(result.nodes, key)) for title, key in keys.items()
+    ]
+    return {"rollups": rollups, "columns": COLUMNS, "table_rows": node_table(result.nodes)}
+
+
+def _players(result: RunResult) -> list[_Player]:
+    rows = {row.node: row for row in result.nodes}
+    players = []
+    for name, label in LISTEN_LABELS.items():
+        if name not in result.listen:
+            continue
+        one = result.listen[name]
+        row = rows[one.node]
+        players.append(
+            _Player(
+                name=name,
+                label=label,
+                where=f"{row.hamlet}, {row.commune}",
+                said=_said(row),
+                waveform=waveform(one.samples, title=f"Loudness at {row.cluster} over time"),
+            )
+        )
+    return players
+
+
+def _said(row: NodeRow) -> str:
+    gap = "played nothing" if is_silent(row) else f"longest gap {number(row.longest_gap_ms)} ms"
+    dropout = f"dropout {number(row.dropout_pct, 2)} %"
+    return " · ".join((row.cluster, bearer_name(row.bearer), dropout, gap))
+
+
+def _bearers(result: RunResult) -> list[dict[str, str]]:
+    found = []
+    for name, values in result.delay_quantiles_ms.items():
+        if not values:
+            continue
+        last = len(values) - 1
+        p50, p95, p99 = (values[round(last * part)] for part in (0.5, 0.95, 0.99))
+        nodes = sum(row.bearer == name for row in result.nodes)
+        clusters = f"{nodes} cluster{'' if nodes == 1 else 's'}"
+        said = f"p50 {number(p50)} · p95 {number(p95)} · p99 {number(p99)} ms · {clusters}"
+        found.append({"name": bearer_name(name), "said": said})
+    return found
+
+
+def _data(result: RunResult) -> Markup:
+    """Return what the script reads, as JSON that cannot end its own element."""
+    data = {
+        "duration_s": result.duration_s,
+        "names": [f"{row.cluster}, {row.hamlet}" for row in result.nodes],
+        "origins": [ORIGIN_COLOURS[Origin(i)][0] for i in range(ORIGINS)],
+        "raster": run_lengths(coarse(result.raster)),
+    }
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c"))  # made safe here
+
+
+def _css(colour: tuple[int, int, int, int]) -> str:
+    red, green, blue, alpha = colour
+    return f"rgb({red} {green} {blue} / {alpha / 255:.2f})"

@@ -1,0 +1,78 @@
+"""The budgets of a run for machines and reviews: JUnit XML and Markdown."""
+
+import io
+from xml.etree import ElementTree
+
+from sim.report.budgets import Outcome, amount, judge
+from sim.result import RunResult
+
+
+def junit(result: RunResult) -> bytes:
+    """Return JUnit XML: one test case per budget, its figures as properties.
+
+    A broken budget is a failure that names the clusters, worst first.
+    """
+    outcomes = judge(result)
+    broken = sum(not one.holds for one in outcomes)
+    suite = ElementTree.Element(
+        "testsuite",
+        name=f"loalang.{result.scenario}",
+        tests=str(len(outcomes)),
+        failures=str(broken),
+        errors="0",
+        skipped="0",
+    )
+    properties = ElementTree.SubElement(suite, "properties")
+    for name in ("seed", "duration_s", "scenario_hash", "trace_hash", "verdict"):
+        value = str(getattr(result, name))
+        ElementTree.SubElement(properties, "property", name=name, value=value)
+    for one in outcomes:
+        _case(suite, result.scenario, one)
+    ElementTree.indent(suite)
+    target = io.BytesIO()
+    ElementTree.ElementTree(suite).write(target, encoding="utf-8", xml_declaration=True)
+    return target.getvalue() + b"\n"
+
+
+def markdown(result: RunResult) -> str:
+    """Return a summary of the budgets as Markdown, for a pull request or a build page."""
+    lines = [
+        f"### {result.scenario}: {result.verdict}",
+        "",
+        "| budget | limit | worst | cluster | holds |",
+        "|---|--:|--:|---|---|",
+    ]
+    for one in judge(result):
+        unit = one.budget.unit
+        limit = f"{amount(one.budget.limit, unit)} {unit}"
+        worst = f"{amount(one.worst, unit)} {unit}"
+        holds = "yes" if one.holds else f"**no**, {len(one.broken_by)} beyond"
+        place = one.worst_node if one.worst else ""
+        lines.append(f"| {one.budget.sentence} | {limit} | {worst} | {place} | {holds} |")
+    lines += [
+        "",
+        f"seed {result.seed}, {result.duration_s:g} s, {len(result.nodes)} clusters, "
+        f"scenario hash `{result.scenario_hash}`, trace hash `{result.trace_hash}`",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _case(suite: ElementTree.Element, scenario: str, one: Outcome) -> None:
+    budget = one.budget
+    case = ElementTree.SubElement(
+        suite, "testcase", classname=f"loalang.{scenario}", name=budget.name, time="0"
+    )
+    properties = ElementTree.SubElement(case, "properties")
+    figures = {
+        "limit": repr(budget.limit),
+        "worst": repr(one.worst),
+        "worst_node": one.worst_node or "",
+        "unit": budget.unit,
+    }
+    for name, value in figures.items():
+        ElementTree.SubElement(properties, "property", name=name, value=value)
+    if not one.holds:
+        message = f"{budget.sentence}: {len(one.broken_by)} beyond {budget.limit:g} {budget.unit}"
+        failure = ElementTree.SubElement(case, "failure", message=message)
+        failure.text = "\n".join(one.broken_by)

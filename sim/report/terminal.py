@@ -1,0 +1,120 @@
+"""The answer of a run in a terminal: the communes, the worst clusters, the verdict."""
+
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sim.report.budgets import Outcome, amount, is_silent, judge
+from sim.report.classes import bearer_name
+from sim.report.rollup import Group, roll_up
+from sim.report.svg import number
+from sim.result import NodeRow, RunResult
+
+WORST_SHOWN: Final = 8
+
+
+def print_result(result: RunResult, console: Console) -> None:
+    """Print the roll-up by commune and link, the worst clusters, the budgets and the verdict."""
+    console.print()
+    console.print(_rollup_table(result))
+    console.print()
+    console.print(_worst_table(result))
+    console.print()
+    for outcome in judge(result):
+        console.print(_budget_line(outcome))
+    console.print()
+    console.print(Text(result.verdict, style="bold"))
+    console.print(
+        f"scenario {result.scenario}, seed {result.seed}, "
+        f"scenario hash {result.scenario_hash[:16]}, trace hash {result.trace_hash[:16]}; "
+        f"{len(result.unverified)} inputs unverified",
+        style="dim",
+        highlight=False,
+    )
+
+
+def _rollup_table(result: RunResult) -> Table:
+    table = _table(
+        f"{result.title}: {len(result.nodes)} clusters, {number(result.duration_s)} s",
+        (
+            "",
+            "clusters",
+            "silent",
+            "dropout %",
+            "worst %",
+            "gap ms",
+            "delay p50",
+            "p99",
+            "skew p95",
+        ),
+    )
+    for group in roll_up(result.nodes, lambda row: row.commune):
+        table.add_row(*_group_cells(group))
+    table.add_section()
+    for group in roll_up(result.nodes, lambda row: bearer_name(row.bearer)):
+        table.add_row(*_group_cells(group))
+    table.add_section()
+    for group in roll_up(result.nodes, lambda _: "all"):
+        table.add_row(*_group_cells(group), style="bold")
+    return table
+
+
+def _group_cells(group: Group) -> list[str]:
+    return [
+        group.name,
+        str(group.nodes),
+        str(group.nodes_silent),
+        number(group.dropout_pct, 2),
+        number(group.dropout_worst_pct, 2),
+        number(group.longest_gap_ms),
+        number(group.mouth_to_ear_p50_ms),
+        number(group.mouth_to_ear_p99_ms),
+        number(group.skew_p95_ms, 2),
+    ]
+
+
+def _worst_table(result: RunResult) -> Table:
+    rows = sorted(result.nodes, key=lambda row: (-row.dropout_pct, row.node))[:WORST_SHOWN]
+    table = _table(
+        "Worst clusters",
+        ("cluster", "hamlet", "link", "gateway", "dropout %", "events/h", "gap ms", "lost", "late"),
+        texts=4,
+    )
+    for row in rows:
+        style = "red" if is_silent(row) else None
+        table.add_row(*_row_cells(row), style=style)
+    return table
+
+
+def _row_cells(row: NodeRow) -> list[str]:
+    return [
+        row.cluster,
+        row.hamlet,
+        bearer_name(row.bearer),
+        row.profile,
+        number(row.dropout_pct, 2),
+        number(row.dropout_events_per_hour, 1),
+        number(row.longest_gap_ms),
+        str(row.packets_lost),
+        str(row.packets_late),
+    ]
+
+
+def _table(title: str, columns: tuple[str, ...], *, texts: int = 1) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 1))
+    for i, name in enumerate(columns):
+        table.add_column(name, justify="left" if i < texts else "right", header_style="dim")
+    return table
+
+
+def _budget_line(outcome: Outcome) -> Text:
+    budget = outcome.budget
+    mark = Text("  holds  " if outcome.holds else "  BROKEN ", "green" if outcome.holds else "red")
+    words = f"{budget.sentence}: worst {amount(outcome.worst, budget.unit)} {budget.unit}"
+    if budget.name == "heard":
+        words = f"{budget.sentence}: {len(outcome.broken_by)} silent"
+    elif outcome.worst_node and outcome.worst:
+        words += f" at {outcome.worst_node}"
+    return mark.append(words, "default")
