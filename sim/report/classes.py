@@ -63,3 +63,13 @@ def dropout_class(row: NodeRow) -> int:
 def bearer_name(bearer: str) -> str:
     """Return the name of a link type for people."""
     return BEARER_NAMES.get(bearer, bearer.replace("_", " "))
+
+
+def hamlet_name(row: NodeRow) -> str:
+    """Return the name of a cluster's hamlet without its commune's, which stands beside it."""
+    return row.hamlet.removeprefix(row.commune).lstrip(" ·,-") or row.hamlet
+
+
+def place_name(row: NodeRow) -> str:
+    """Return hamlet and commune."""
+    return f"{hamlet_name(row)}, {row.commune}"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from sim.report.budgets import BUDGETS, is_silent
+from sim.report.classes import hamlet_name, place_name
 from sim.report.rollup import active_ms
 from sim.report.svg import number
 from sim.result import RunResult
@@ -46,7 +47,7 @@ def headline(result: RunResult) -> list[Headline]:
             value=number(dropout_pct, 2),
             unit="%",
             name="dropped out",
-            note=f"worst {number(worst.dropout_pct, 2)} %, {worst.hamlet}",
+            note=f"worst {number(worst.dropout_pct, 2)} %, {hamlet_name(worst)}",
             good=worst.dropout_pct <= limits["dropout"],
         ),
         Headline(
@@ -67,7 +68,7 @@ def headline(result: RunResult) -> list[Headline]:
             value=number(gap.longest_gap_ms / 1000, 1) if long else number(gap.longest_gap_ms),
             unit="s" if long else "ms",
             name="longest gap",
-            note=f"{gap.hamlet}, {gap.commune}",
+            note=place_name(gap),
         ),
         Headline(
             value=number(misses),

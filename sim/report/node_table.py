@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from sim.report.classes import bearer_name, dropout_class
+from sim.report.classes import bearer_name, dropout_class, hamlet_name
 from sim.report.rollup import repaired_ms
 from sim.report.svg import number
 from sim.result import NodeRow
@@ -51,7 +51,7 @@ DROPOUT: Final = "Dropout %"
 
 COLUMNS: Final = (
     Column("Cluster", lambda row: row.cluster),
-    Column("Hamlet", lambda row: row.hamlet),
+    Column("Hamlet", hamlet_name),
     Column("Commune", lambda row: row.commune),
     Column("Link", lambda row: bearer_name(row.bearer)),
     Column("Gateway", lambda row: row.profile, on_paper=False),

@@ -17,6 +17,7 @@ from sim.report.classes import (
     SILENT_NAME,
     STAGE_NAMES,
     bearer_name,
+    place_name,
 )
 from sim.report.headline import headline
 from sim.report.listen import waveform
@@ -95,7 +96,7 @@ def _outcome_words(one: Outcome, rows: dict[str, NodeRow]) -> dict[str, object]:
         "holds": one.holds,
         "limit": "all" if counted else f"{amount(budget.limit, budget.unit)} {budget.unit}",
         "worst_text": "" if counted else worst,
-        "worst_place": f"{place.hamlet}, {place.commune}" if place and not counted else "",
+        "worst_place": place_name(place) if place and not counted else "",
         "holds_text": "yes" if one.holds else f"no: {broken} {beyond}",
     }
 
@@ -145,7 +146,7 @@ def _players(result: RunResult) -> list[_Player]:
             _Player(
                 name=name,
                 label=label,
-                where=f"{row.hamlet}, {row.commune}",
+                where=place_name(row),
                 said=_said(row),
                 waveform=waveform(one.samples, title=f"Loudness at {row.cluster} over time"),
             )
@@ -177,7 +178,7 @@ def _data(result: RunResult) -> Markup:
     """Return what the script reads, as JSON that cannot end its own element."""
     data = {
         "duration_s": result.duration_s,
-        "names": [f"{row.cluster}, {row.hamlet}" for row in result.nodes],
+        "names": [f"{row.cluster}, {place_name(row)}" for row in result.nodes],
         "origins": [ORIGIN_COLOURS[Origin(i)][0] for i in range(ORIGINS)],
         "raster": run_lengths(coarse(result.raster)),
     }

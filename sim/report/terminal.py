@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sim.report.budgets import Outcome, amount, is_silent, judge
-from sim.report.classes import bearer_name
+from sim.report.classes import bearer_name, place_name
 from sim.report.rollup import Group, roll_up
 from sim.report.svg import number
 from sim.result import NodeRow, RunResult
@@ -91,7 +91,7 @@ def _worst_table(result: RunResult) -> Table:
 def _row_cells(row: NodeRow) -> list[str]:
     return [
         row.cluster,
-        row.hamlet,
+        place_name(row),
         bearer_name(row.bearer),
         row.profile,
         number(row.dropout_pct, 2),

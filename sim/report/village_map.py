@@ -6,7 +6,7 @@ from typing import Final
 
 from markupsafe import Markup
 
-from sim.report.classes import SILENT_CLASS, bearer_name, dropout_class
+from sim.report.classes import SILENT_CLASS, bearer_name, dropout_class, hamlet_name, place_name
 from sim.report.svg import line, number, path, picture, round_step, tag, text
 from sim.result import NodeRow
 
@@ -130,7 +130,7 @@ def _hamlet_labels(
     for row, x, y in sorted(dots, key=lambda dot: (-dot[0].dropout_pct, dot[0].node)):
         if (row.commune, row.hamlet) in named:
             continue
-        long = LETTER_PX * len(row.hamlet)
+        long = LETTER_PX * len(hamlet_name(row))
         gap = canvas.radius + 3
         places = (
             (x + gap, y + 4, "start", 0.0),
@@ -146,7 +146,7 @@ def _hamlet_labels(
             box = (px + shift, py - LABEL_HEIGHT_PX + 3, px + shift + long, py + 3)
             inside = box[0] >= 2 and box[2] <= width - 2 and box[1] >= 2 and box[3] <= height - 2
             if inside and canvas.claim(box):
-                parts.append(text(px, py, row.hamlet, class_="hamlet", text_anchor=anchor))
+                parts.append(text(px, py, hamlet_name(row), class_="hamlet", text_anchor=anchor))
                 named.add((row.commune, row.hamlet))
                 break
     return parts
@@ -155,7 +155,7 @@ def _hamlet_labels(
 def _dot(row: NodeRow, x: float, y: float, radius: float) -> Markup:
     kind = dropout_class(row)
     said = (
-        f"{row.cluster}, {row.hamlet}, {row.commune}\n"
+        f"{row.cluster}, {place_name(row)}\n"
         f"{bearer_name(row.bearer)}, {row.profile}\n"
         f"dropout {number(row.dropout_pct, 2)} %, longest gap {number(row.longest_gap_ms)} ms"
     )

@@ -54,11 +54,18 @@ def browse(tmp_path, in_ci):
         pytest.skip("no chromium here: apt-get install chromium")
 
     def load(path):
-        options = (
-            "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking "
-            "--disable-component-update --disable-sync --enable-logging=stderr "
-            "--virtual-time-budget=3000 --window-size=1200,900"
-        ).split()
+        options = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--enable-logging=stderr",
+            "--virtual-time-budget=3000",
+            "--window-size=1200,900",
+        ]
         done = subprocess.run(
             [CHROMIUM, *options, f"--user-data-dir={tmp_path}/p", "--dump-dom", path.as_uri()],
             capture_output=True,
