@@ -1,0 +1,107 @@
+"""Join the sources that sound into one output: the granted one in front, DUCK or PREEMPT behind.
+
+The arbiter decides who has the horn; here every source has a gain that ramps to where the decision
+wants it, in dB at a constant rate, lowered fast and raised slowly. A source at zero is skipped, and
+with none sounding the output is exact zero.
+"""
+
+from enum import Enum
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.audio.gain import SILENCE_GAIN, gain_of_db, next_gain, ramp_factor
+from node.kernel import kernel
+
+SOURCES_MAX: Final = 16
+ATTACK_DB_PER_S: Final = 800.0
+"""Full volume to nothing in 125 ms: within the 200 ms that an urgent message may wait."""
+RELEASE_DB_PER_S: Final = 60.0
+"""From a duck of 20 dB back in a third of a second."""
+DUCK_DB: Final = -20.0
+
+
+class Behind(Enum):
+    """What becomes of the sources behind the granted one."""
+
+    PREEMPT = "preempt"
+    """Silent: the horn is taken."""
+    DUCK = "duck"
+    """Lowered, still to be heard."""
+
+
+@kernel("float64(float32[:, ::1], float32[:, ::1], float64, float64, float64)")
+def mix_into(
+    out: NDArray[np.float32],
+    samples: NDArray[np.float32],
+    gain: float,
+    target: float,
+    factor: float,
+) -> float:
+    """Add `samples` to `out` while their gain moves to `target`; return the last gain.
+
+    out, samples  (n, channels) float32, the same shape
+    gain, target  linear gain >= 0 before the first sample, and at the end of the ramp
+    factor        of `node.audio.gain.ramp_factor`
+    """
+    n = samples.shape[0]
+    channels = samples.shape[1]
+    done = 0
+    while done < n and gain != target:
+        gain = next_gain(gain, target, factor)
+        for channel in range(channels):
+            out[done, channel] += np.float32(samples[done, channel] * gain)
+        done += 1
+    if gain == 0.0:
+        return gain
+    scale = np.float32(gain)
+    for i in range(done, n):
+        for channel in range(channels):
+            out[i, channel] += samples[i, channel] * scale
+    return gain
+
+
+class Mixer:
+    """Gains of up to SOURCES_MAX places; a place belongs to one source at a time."""
+
+    def __init__(
+        self,
+        places: int,
+        *,
+        attack_db_per_s: float = ATTACK_DB_PER_S,
+        release_db_per_s: float = RELEASE_DB_PER_S,
+        duck_db: float = DUCK_DB,
+    ) -> None:
+        assert 1 <= places <= SOURCES_MAX, "the configuration bounds the sources"
+        self._attack = ramp_factor(attack_db_per_s)
+        self._release = ramp_factor(release_db_per_s)
+        self._duck_gain = gain_of_db(duck_db)
+        self.gains = np.zeros(places, np.float64)
+        self.targets = np.zeros(places, np.float64)
+
+    def grant(self, place: int | None, behind: Behind = Behind.PREEMPT) -> None:
+        """Put the source at `place` in front, the others behind; None silences all."""
+        rest = self._duck_gain if behind is Behind.DUCK and place is not None else 0.0
+        self.targets[:] = rest
+        if place is not None:
+            self.targets[place] = 1.0
+
+    def clear(self, place: int) -> None:
+        """Make `place` silent at once, for its source is gone and no sample of it will come."""
+        self.gains[place] = 0.0
+        self.targets[place] = 0.0
+
+    def begin(self, place: int) -> None:
+        """Let `place` start at its target: a source that begins by itself needs no ramp."""
+        self.gains[place] = self.targets[place]
+
+    def sounds(self, place: int) -> bool:
+        """Return whether the source at `place` is heard now or will be."""
+        return bool(self.gains[place] > SILENCE_GAIN or self.targets[place] > 0.0)
+
+    def mix(self, out: NDArray[np.float32], samples: NDArray[np.float32], place: int) -> None:
+        """Add one period of the source at `place` to `out`; both (n, channels) float32."""
+        gain, target = float(self.gains[place]), float(self.targets[place])
+        factor = self._attack if target < gain else self._release
+        self.gains[place] = mix_into(out, samples, gain, target, factor)
