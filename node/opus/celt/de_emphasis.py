@@ -1,0 +1,53 @@
+"""De-emphasis, the last filter, and the step down to lower output rates (RFC 6716, 4.3.7.2)."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.kernel import kernel
+from node.opus.celt.layout import DE_EMPHASIS
+
+_A: Final = np.float32(0.8500061035)
+_A2: Final = np.float32(0.8500061035**2)
+_A3: Final = np.float32(0.8500061035**3)
+_A4: Final = np.float32(0.8500061035**4)
+_SCALE: Final = np.float32(1.0 / 32768.0)
+_TINY: Final = np.float32(1e-30)
+"""Keeps the decaying filter out of the denormal numbers, which some processors are slow at."""
+
+
+@kernel("void(float32[::1], int64, int64, int64, int64, float32[:, ::1])")
+def de_emphasise(
+    past: NDArray[np.float32],
+    begin: int,
+    samples: int,
+    channel: int,
+    divisor: int,
+    out: NDArray[np.float32],
+) -> None:
+    """Filter `samples` (a multiple of 4) at `past[begin]`, write every `divisor`th to `out`.
+
+    Four samples at a time, so that only one product per four waits for the one before.
+    """
+    last = past[DE_EMPHASIS + channel]
+    if divisor == 1:
+        for i in range(samples >> 2):
+            at = begin + 4 * i
+            y0 = past[at] + _TINY
+            y1 = past[at + 1] + _A * y0
+            y2 = past[at + 2] + _A * y1
+            y3 = past[at + 3] + _A * y2
+            out[4 * i, channel] = (y0 + _A * last) * _SCALE
+            out[4 * i + 1, channel] = (y1 + _A2 * last) * _SCALE
+            out[4 * i + 2, channel] = (y2 + _A3 * last) * _SCALE
+            last = y3 + _A4 * last
+            out[4 * i + 3, channel] = last * _SCALE
+    else:
+        for i in range(samples // divisor):
+            at = begin + i * divisor
+            last = past[at] + _TINY + _A * last
+            out[i, channel] = last * _SCALE
+            for j in range(1, divisor):
+                last = past[at + j] + _A * last
+    past[DE_EMPHASIS + channel] = last

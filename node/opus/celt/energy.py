@@ -1,0 +1,167 @@
+"""Energy of the bands: coarse, fine, and what the last bits buy (RFC 6716, section 4.3.2)."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.kernel import kernel
+from node.opus.celt.layout import ENERGY, FINE_BITS, FINE_LAST
+from node.opus.celt.tables_celt import (
+    BANDS,
+    ENERGY_MODEL,
+    ICDF,
+    INTER_ALPHA,
+    INTER_BETA,
+    INTRA_BETA,
+    SMALL_ENERGY_BITS,
+    SMALL_ENERGY_ICDF,
+)
+from node.opus.range_decoder import (
+    BEGIN,
+    END,
+    rc_bit_logp,
+    rc_bits,
+    rc_decode_bin,
+    rc_tell,
+    rc_update,
+)
+
+FINE_BITS_MAX: Final = 8
+_LAPLACE_BITS: Final = 15
+_LAPLACE_TOTAL: Final = 1 << _LAPLACE_BITS
+_LAPLACE_FLOOR: Final = 1
+"""Smallest frequency of a value: the tails of the distribution are flat."""
+_LAPLACE_FLAT: Final = 16
+"""Values on each side whose floor is set aside before the rest is shared out."""
+_ENERGY_MIN: Final = np.float32(-9.0)
+"""Floor of the prediction, so that decoders of limited range stay together."""
+
+
+@kernel("int64(int64[::1], uint8[::1], int64, int64)")
+def rc_celt_icdf(rc: NDArray[np.int64], data: NDArray[np.uint8], offset: int, ftb: int) -> int:
+    """Return a symbol of the inverse cumulative table at `ICDF[offset]` (section 4.1.3.3)."""
+    total = 1 << ftb
+    place = total - 1 - rc_decode_bin(rc, ftb)
+    k = offset
+    high = total
+    while place < ICDF[k]:
+        high = ICDF[k]
+        k += 1
+    rc_update(rc, data, total - high, total - ICDF[k], total)
+    return k - offset
+
+
+@kernel("int64(int64[::1], uint8[::1], int64, int64)")
+def _laplace(rc: NDArray[np.int64], data: NDArray[np.uint8], zero: int, decay: int) -> int:
+    """Return a Laplace-distributed integer.
+
+    zero    probability of 0, Q15
+    decay   ratio of the probabilities of n + 1 and n, Q14
+    """
+    place = rc_decode_bin(rc, _LAPLACE_BITS)
+    if place < zero:
+        rc_update(rc, data, 0, zero, _LAPLACE_TOTAL)
+        return 0
+    low = zero
+    rest = _LAPLACE_TOTAL - 2 * _LAPLACE_FLAT * _LAPLACE_FLOOR - zero
+    width = ((rest * (16384 - decay)) >> 15) + _LAPLACE_FLOOR
+    value = 1
+    while width > _LAPLACE_FLOOR and place >= low + 2 * width:
+        low += 2 * width
+        width = (((width - _LAPLACE_FLOOR) * 2 * decay) >> 15) + _LAPLACE_FLOOR
+        value += 1
+    if width <= _LAPLACE_FLOOR:
+        steps = (place - low) >> 1
+        value += steps
+        low += 2 * steps * _LAPLACE_FLOOR
+    if place < low + width:
+        value = -value
+    else:
+        low += width
+    rc_update(rc, data, low, min(low + width, _LAPLACE_TOTAL), _LAPLACE_TOTAL)
+    return value
+
+
+@kernel("void(int64[::1], uint8[::1], float32[::1], int64, int64, int64, int64, int64)")
+def decode_coarse_energy(
+    rc: NDArray[np.int64],
+    data: NDArray[np.uint8],
+    past: NDArray[np.float32],
+    start: int,
+    end: int,
+    intra: int,
+    channels: int,
+    lm: int,
+) -> None:
+    """Update the energies to the integer part of their log2, predicted both ways (4.3.2.1)."""
+    frame_bits = (rc[END] - rc[BEGIN]) * 8
+    alpha = np.float32(0.0) if intra else INTER_ALPHA[lm]
+    beta = np.float32(INTRA_BETA) if intra else INTER_BETA[lm]
+    across_0 = np.float32(0.0)
+    across_1 = np.float32(0.0)
+    for band in range(start, end):
+        model = 2 * ((2 * lm + intra) * BANDS + band)
+        for channel in range(channels):
+            left = frame_bits - rc_tell(rc)
+            if left >= 15:
+                step = _laplace(rc, data, ENERGY_MODEL[model] << 7, ENERGY_MODEL[model + 1] << 6)
+            elif left >= 2:
+                zigzag = rc_celt_icdf(rc, data, SMALL_ENERGY_ICDF, SMALL_ENERGY_BITS)
+                step = (zigzag >> 1) ^ -(zigzag & 1)
+            elif left >= 1:
+                step = -rc_bit_logp(rc, data, 1)
+            else:
+                step = -1
+            at = ENERGY + channel * BANDS + band
+            across = across_1 if channel else across_0
+            past[at] = alpha * max(_ENERGY_MIN, past[at]) + across + np.float32(step)
+            across += np.float32(step) * (np.float32(1.0) - beta)
+            if channel:
+                across_1 = across
+            else:
+                across_0 = across
+
+
+@kernel("void(int64[::1], uint8[::1], float32[::1], int64[::1], int64, int64, int64)")
+def decode_fine_energy(
+    rc: NDArray[np.int64],
+    data: NDArray[np.uint8],
+    past: NDArray[np.float32],
+    plan: NDArray[np.int64],
+    start: int,
+    end: int,
+    channels: int,
+) -> None:
+    """Refine each energy by the raw bits that the allocation gave it (4.3.2.2)."""
+    for band in range(start, end):
+        bits = plan[FINE_BITS + band]
+        if bits > 0:
+            scale = np.float32(1.0) / np.float32(1 << bits)
+            for channel in range(channels):
+                step = np.float32(rc_bits(rc, data, bits)) + np.float32(0.5)
+                past[ENERGY + channel * BANDS + band] += step * scale - np.float32(0.5)
+
+
+@kernel("void(int64[::1], uint8[::1], float32[::1], int64[::1], int64, int64, int64, int64)")
+def finish_energy(
+    rc: NDArray[np.int64],
+    data: NDArray[np.uint8],
+    past: NDArray[np.float32],
+    plan: NDArray[np.int64],
+    start: int,
+    end: int,
+    channels: int,
+    left_bits: int,
+) -> None:
+    """Spend the frame's last bits on one more bit of energy, by priority, from below (4.3.2.2)."""
+    for priority in range(2):
+        for band in range(start, end):
+            bits = plan[FINE_BITS + band]
+            wanted = bits < FINE_BITS_MAX and plan[FINE_LAST + band] == priority
+            if wanted and left_bits >= channels:
+                scale = np.float32(1.0) / np.float32(1 << (bits + 1))
+                for channel in range(channels):
+                    step = np.float32(rc_bits(rc, data, 1)) - np.float32(0.5)
+                    past[ENERGY + channel * BANDS + band] += step * scale
+                left_bits -= channels

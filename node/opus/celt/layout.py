@@ -1,0 +1,101 @@
+"""Where everything lies in CELT's arrays: two of state, two of scratch.
+
+====================  ===================================================================
+`celt`   int64        what the decoder keeps between frames, whole numbers
+`past`   float32      what it keeps, real numbers: energies, history of sound, filters
+`plan`   int64        scratch of one frame: allocation, masks, the band that is decoded
+`work`   float32      scratch of one frame: shapes, folding sources, spectra, transforms
+====================  ===================================================================
+
+The history of one channel is the sound before de-emphasis, newest last, and after it the raw
+tail of the last transform, which waits for its overlap with the next one:
+
+    past[HISTORY + channel * HISTORY_STRIDE] ...
+    |  2048 finished samples                   | 60 raw samples |
+"""
+
+from typing import Final
+
+from node.opus.celt.tables_celt import BANDS, SHORT_SAMPLES
+
+OVERLAP: Final = SHORT_SAMPLES
+HALF_OVERLAP: Final = SHORT_SAMPLES // 2
+FRAME_MAX: Final = 8 * SHORT_SAMPLES
+SILENCE_LOG2: Final = -28.0
+"""Band energy that stands for nothing at all."""
+
+# celt: whole numbers between frames
+SEED: Final = 0
+"""Final range of the last frame: the seed of the noise in the next (section 4.3.4)."""
+PERIOD: Final = 1
+PERIOD_OLD: Final = 2
+TAPSET: Final = 3
+TAPSET_OLD: Final = 4
+LOSSES: Final = 5
+"""Concealed frames since the last received one."""
+LOSS_PERIOD: Final = 6
+"""Pitch period that the running concealment repeats, in samples; 0 before its first frame."""
+CELT_INT_SIZE: Final = 8
+
+# past: real numbers between frames; energies are log2 of the amplitude, [channel][band]
+ENERGY: Final = 0
+ENERGY_1: Final = ENERGY + 2 * BANDS
+"""Energy of the frame before, as anti-collapse sees it."""
+ENERGY_2: Final = ENERGY_1 + 2 * BANDS
+BACKGROUND: Final = ENERGY_2 + 2 * BANDS
+"""Slowly rising minimum: the noise floor that long concealment fades to."""
+GAIN: Final = BACKGROUND + 2 * BANDS
+GAIN_OLD: Final = GAIN + 1
+DE_EMPHASIS: Final = GAIN_OLD + 1
+HISTORY: Final = DE_EMPHASIS + 2
+HISTORY_SAMPLES: Final = 2048
+HISTORY_STRIDE: Final = HISTORY_SAMPLES + HALF_OVERLAP
+CELT_FLOAT_SIZE: Final = HISTORY + 2 * HISTORY_STRIDE
+
+# plan: whole numbers of one frame, by band
+CAP: Final = 0
+BOOST: Final = CAP + BANDS
+THRESHOLD: Final = BOOST + BANDS
+BITS_LOW: Final = THRESHOLD + BANDS
+BITS_MORE: Final = BITS_LOW + BANDS
+TILT: Final = BITS_MORE + BANDS
+SHAPE_BITS: Final = TILT + BANDS
+"""Eighths of a bit for the shape of each band."""
+FINE_BITS: Final = SHAPE_BITS + BANDS
+FINE_LAST: Final = FINE_BITS + BANDS
+"""1 where a band's extra energy bit has to wait for the others' (4.3.2.2)."""
+TF: Final = FINE_LAST + BANDS
+MASK: Final = TF + BANDS
+"""[band][channel]: bit k is 1 when block k of the band is not empty."""
+# plan: of the frame and of the band that is being decoded
+CODED_BANDS: Final = MASK + 2 * BANDS
+INTENSITY: Final = CODED_BANDS + 1
+DUAL: Final = INTENSITY + 1
+SPREAD: Final = DUAL + 1
+BAND: Final = SPREAD + 1
+REMAINING: Final = BAND + 1
+"""Eighths of a bit left for all shapes to come."""
+NOISE: Final = REMAINING + 1
+IN_PHASE: Final = NOISE + 1
+"""1 to ignore phase inversion, for listeners who mix down (RFC 8251, section 10)."""
+TRANSIENT: Final = IN_PHASE + 1
+SILENCE: Final = TRANSIENT + 1
+NEW_PERIOD: Final = SILENCE + 1
+NEW_TAPSET: Final = NEW_PERIOD + 1
+NEW_GAIN_Q5: Final = NEW_TAPSET + 1
+"""Post-filter of this frame; its gain in 1/32."""
+PLAN_SIZE: Final = NEW_GAIN_Q5 + 1
+
+# work: real numbers of one frame
+SHAPE: Final = 0
+"""[channel][bin] unit vectors, channels FRAME_MAX apart."""
+NORM: Final = SHAPE + 2 * FRAME_MAX
+"""[channel][bin] the shapes so far, scaled to unit power per bin: what folding copies from."""
+FOLD: Final = NORM + 2 * FRAME_MAX
+BAND_BINS_MAX: Final = 176
+TURN: Final = FOLD + BAND_BINS_MAX
+SPECTRUM: Final = TURN + BAND_BINS_MAX
+CORE: Final = SPECTRUM + 2 * FRAME_MAX
+TRANSFORM: Final = CORE + FRAME_MAX
+"""Four vectors of FRAME_MAX / 2: real and imaginary parts, twice."""
+WORK_SIZE: Final = TRANSFORM + 2 * FRAME_MAX

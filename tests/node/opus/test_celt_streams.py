@@ -1,0 +1,115 @@
+"""Whole CELT streams: the range of every packet, and the sound that libopus makes of it."""
+
+import numpy as np
+import pytest
+
+from node.libopus import LibopusDecoder
+from node.opus.celt import frame, layout
+from node.opus.packet import (
+    FRAMES_MAX,
+    parse_frames,
+    toc_bandwidth,
+    toc_channels,
+    toc_frame_samples,
+)
+from node.opus.range_decoder import RANGE, RC_SIZE, rc_init
+
+END_BANDS = (13, 17, 17, 19, 21)
+STREAMS = [
+    "celt_FB_20ms_2ch_510k_cbr_music",
+    "celt_FB_2.5ms_1ch_16k_vbr1_clicks",
+    "celt_FB_5ms_2ch_64k_vbr1_sweep",
+    "celt_NB_10ms_1ch_96k_cbr_speech",
+    "celt_NB_2.5ms_2ch_24k_cbr_gaps",
+    "celt_SWB_10ms_2ch_128k_vbr1_clicks",
+    "celt_SWB_5ms_2ch_64k_cbr_loud",
+    "celt_WB_20ms_1ch_256k_vbr0_siren",
+    "celt_WB_5ms_2ch_64k_vbr0_noise",
+    "auto_lowdelay_14k",
+    "framing_celt_SWB_5ms_2ch_vbr",
+]
+"""Every bandwidth, length, channel count and kind of signal once; the rest in benchmarks."""
+
+
+class CeltStream:
+    """A CELT-only decoder around the kernels, as the Opus decoder uses them."""
+
+    def __init__(self, channels, divisor):
+        self.channels, self.divisor = channels, divisor
+        self.celt = np.zeros(layout.CELT_INT_SIZE, np.int64)
+        self.past = np.zeros(layout.CELT_FLOAT_SIZE, np.float32)
+        self.plan = np.zeros(layout.PLAN_SIZE, np.int64)
+        self.work = np.zeros(layout.WORK_SIZE, np.float32)
+        self.rc = np.zeros(RC_SIZE, np.int64)
+        frame.celt_reset(self.celt, self.past)
+
+    def decode(self, payload):
+        frames = np.zeros((FRAMES_MAX, 2), np.int64)
+        toc = int(payload[0])
+        samples = toc_frame_samples(toc)
+        parts = []
+        for begin, size in frames[: parse_frames(payload, 0, payload.size, frames)]:
+            out = np.zeros((samples // self.divisor, self.channels), np.float32)
+            rc_init(self.rc, payload, begin, size)
+            frame.celt_decode_frame(
+                *(self.celt, self.past, self.plan, self.work, self.rc, payload),
+                *(0, END_BANDS[toc_bandwidth(toc)], (samples // 120).bit_length() - 1),
+                *(toc_channels(toc), self.channels, self.divisor, out),
+            )
+            parts.append(out)
+        return np.concatenate(parts), int(self.rc[RANGE])
+
+
+def packets(path):
+    content = path.read_bytes()
+    at = 0
+    while at < len(content):
+        size = int.from_bytes(content[at : at + 4], "big")
+        final_range = int.from_bytes(content[at + 4 : at + 8], "big")
+        yield np.frombuffer(content[at + 8 : at + 8 + size], np.uint8).copy(), final_range
+        at += 8 + size
+
+
+def libopus_sound(path, rate_hz, channels):
+    decoder = LibopusDecoder(rate_hz, channels)
+    parts = []
+    out = np.zeros((5760, channels), np.float32)
+    for payload, _ in packets(path):
+        parts.append(out[: decoder.decode(payload, out)].copy())
+    return np.concatenate(parts)
+
+
+def snr_db(wanted, ours):
+    wanted = wanted.astype(np.float64)
+    return 10 * np.log10((wanted**2).sum() / ((wanted - ours) ** 2).sum())
+
+
+@pytest.fixture(scope="module")
+def streams(shared):
+    folder = shared / "opus_vectors" / "streams"
+    if not folder.is_dir():
+        pytest.skip(f"no Opus streams at {folder}")
+    return folder
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("name", STREAMS)
+def test_every_packet_is_read_to_its_last_symbol_and_sounds_as_with_libopus(
+    name, channels, streams
+):
+    path = streams / f"{name}.bit"
+    decoder = CeltStream(channels, 1)
+    parts = []
+    for number, (payload, final_range) in enumerate(packets(path)):
+        sound, ours = decoder.decode(payload)
+        assert ours == final_range, f"packet {number}"
+        parts.append(sound)
+    assert snr_db(libopus_sound(path, 48_000, channels), np.concatenate(parts)) > 120.0
+
+
+@pytest.mark.parametrize("divisor", [2, 3, 4, 6])
+def test_lower_output_rates_sound_as_with_libopus(divisor, streams):
+    path = streams / "celt_FB_20ms_2ch_510k_cbr_music.bit"
+    decoder = CeltStream(2, divisor)
+    ours = np.concatenate([decoder.decode(payload)[0] for payload, _ in packets(path)])
+    assert snr_db(libopus_sound(path, 48_000 // divisor, 2), ours) > 120.0
