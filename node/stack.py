@@ -72,6 +72,9 @@ class SpeakerNode:
         self._holder: Receiver | None = None
         self._sounding: list[Receiver] = []
         self._confirmed_ns = 0
+        self._alone: Receiver | None = None
+        self._datagrams = 0
+        self._packets = 0
         self._candidates: dict[tuple[int, tuple[str, int]], _Candidate] = {}
         self._header = np.zeros(rtp.HEADER_FIELDS, np.int64)
         self._counts = new_counts()
@@ -83,18 +86,17 @@ class SpeakerNode:
         self._places = list(range(config.receive.sources_max))
         self._scratch = np.zeros((playback.PERIOD_SAMPLES_MAX, channels), np.float32)
         self._limiter = Limiter(channels, limit_dbfs=config.audio.limit_dbfs)
-        self._draining_samples = 0
+        self._draining_samples = -playback.PERIOD_SAMPLES_MAX
         self._gain = gain_of_db(config.audio.gain_db)
         self._gain_target = self._gain
         self._factor = ramp_factor(config.audio.ramp_db_per_s)
 
     def receive_datagram(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
         """Take one UDP datagram, RTP or RTCP (RFC 5761). Whatever it holds, nothing is raised."""
-        counts = self._counts
-        counts[Count.DATAGRAMS_RECEIVED] += 1
-        if len(data) < rtp.HEADER_BYTES or len(data) > rtp.PACKET_BYTES_MAX:
+        self._datagrams += 1
+        if not rtp.HEADER_BYTES <= len(data) <= rtp.PACKET_BYTES_MAX:
             short = len(data) < rtp.HEADER_BYTES
-            counts[Count.DROPPED_TOO_SHORT if short else Count.DROPPED_TOO_LARGE] += 1
+            self._counts[Count.DROPPED_TOO_SHORT if short else Count.DROPPED_TOO_LARGE] += 1
             return
         array = np.frombuffer(bytearray(data), np.uint8)
         latest = self._latest
@@ -102,7 +104,7 @@ class SpeakerNode:
             result = latest.receive(array, self._header, now_ns)
             if result > playback.OTHER_SOURCE:
                 latest.last_arrival_ns = now_ns
-                counts[Count.PACKETS_RECEIVED] += 1
+                self._packets += 1
                 return
         self._receive_other(array, source, now_ns)
 
@@ -137,21 +139,17 @@ class SpeakerNode:
             self.render(out[half:], presentation_ns + half * NS_PER_S // RATE_HZ)
             return
         ahead_ns = presentation_ns + _LATENCY_NS
-        if self._receivers:
-            self._arbitrate(ahead_ns, n)
-        if self._decoder_factory is None:
-            out[:] = 0.0
-            for receiver in self._sounding:
-                receiver.render(out, ahead_ns)
-            return
-        if self._sounding:
-            self._mix(out, ahead_ns)
+        alone = self._alone
+        if alone is not None and ahead_ns < self._confirmed_ns:
+            alone.render(out, ahead_ns)
+            self._draining_samples = LATENCY_SAMPLES
+        elif self._fill(out, ahead_ns):
             self._draining_samples = LATENCY_SAMPLES
         else:
             out[:] = 0.0
-            if self._draining_samples <= 0:
-                return
             self._draining_samples -= n
+        if self._decoder_factory is None or self._draining_samples <= -n:
+            return
         if self._gain != 1.0 or self._gain_target != 1.0:
             self._gain = apply_ramp(out, self._gain, self._gain_target, self._factor)
         self._limiter.process(out)
@@ -164,6 +162,8 @@ class SpeakerNode:
     def counts(self) -> NDArray[np.int64]:
         """What was counted so far, indexed by `counters.Count`: (COUNTS,) int64."""
         total = self._counts.copy()
+        total[Count.DATAGRAMS_RECEIVED] += self._datagrams
+        total[Count.PACKETS_RECEIVED] += self._packets
         for receiver in self._receivers.values():
             receiver.add_counts(total)
         return total
@@ -223,7 +223,7 @@ class SpeakerNode:
         if result in _DROPS:
             counts[_DROPS[result]] += 1
             return
-        counts[Count.PACKETS_RECEIVED] += 1
+        self._packets += 1
         receiver.last_arrival_ns = now_ns
         self._latest = receiver
 
@@ -263,28 +263,35 @@ class SpeakerNode:
         receiver.place = self._places.pop()
         self._receivers[ssrc] = receiver
         self._arbiter.set_source(ssrc, MessageClass.NORMAL, _TIER)
-        self._counts[Count.PACKETS_RECEIVED] += 1
+        self._packets += 1
+        self._alone = None
         receiver.receive(waiting[1], np.zeros(rtp.HEADER_FIELDS, np.int64), waiting[2])
         return receiver
 
+    def _fill(self, out: NDArray[np.float32], presentation_ns: int) -> bool:
+        """Decide who sounds and mix it into `out`; return whether anybody does."""
+        self._alone = None
+        if self._receivers:
+            self._arbitrate(presentation_ns, out.shape[0])
+        if self._sounding:
+            self._mix(out, presentation_ns)
+        if len(self._receivers) == 1 and len(self._sounding) == 1:
+            place = self._sounding[0].place
+            if self._mixer.gains[place] == 1.0 and self._mixer.targets[place] == 1.0:
+                self._alone = self._sounding[0]  # until the next confirmation is due
+        return bool(self._sounding)
+
     def _arbitrate(self, presentation_ns: int, n: int) -> None:
         """Decide which sources sound in this period, and how loud."""
-        holder = self._holder
-        if holder is not None and len(self._receivers) == 1:
-            if presentation_ns < self._confirmed_ns:
-                return
-            self._confirm(holder, presentation_ns)
-        else:
-            for ssrc, receiver in self._receivers.items():
-                if receiver in self._sounding:
-                    self._confirm(receiver, presentation_ns)
-                elif receiver.is_due(presentation_ns, n):
-                    self._arbiter.receive_packet(ssrc, presentation_ns)
+        for ssrc, receiver in self._receivers.items():
+            if receiver in self._sounding:
+                self._confirm(receiver, presentation_ns)
+            elif receiver.is_due(presentation_ns, n):
+                self._arbiter.receive_packet(ssrc, presentation_ns)
         self._arbiter.handle_deadline(presentation_ns)
         self._follow_grants(presentation_ns)
         while self._arbiter.next_event() is not None:
-            granted = self._arbiter.granted()
-            self._tell(SourceChanged(granted, presentation_ns))
+            self._tell(SourceChanged(self._arbiter.granted(), presentation_ns))
 
     def _follow_grants(self, presentation_ns: int) -> None:
         """Turn the arbiter's grants into targets of the mixer."""
