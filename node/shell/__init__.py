@@ -1,1 +1,1 @@
-"""The only I/O of the node: sockets, sound card, MQTT, disk, command line."""
+"""The only place with I/O: sockets, sound card, clocks, disk, MQTT, and the command line."""

@@ -1,0 +1,156 @@
+"""`loalang-node`: run a speaker node, or check that it could run."""
+
+import argparse
+import asyncio
+import logging
+import sys
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+from node.config import ConfigError, NodeConfig
+from node.shell.check import check, decoder_factory
+from node.shell.clocks import utc_ns
+from node.shell.config import ShellConfig, SinkConfig, read_config
+from node.shell.faults import EXIT_INPUT, ShellError
+from node.shell.mqtt import MqttLink
+from node.shell.service import Service, Speaker
+from node.shell.sinks import PacedSink, Sink
+from node.shell.store import Store
+from node.shell.udp import UdpSocket
+from node.units import NS_PER_S, SAMPLES_PER_MS
+
+LOG: Final = logging.getLogger("loalang")
+_SESSION_KEY: Final = "shell/session"
+_EPILOG: Final = """
+exit status: 0 ended by duration, SIGTERM or SIGINT; 1 the machine is at fault (port in use, no
+sound card, disk full); 2 an argument or the configuration is wrong
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.DEBUG if options.verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    try:
+        node, shell = read_config(options.config)
+        if options.command == "check":
+            return check(node, shell, options.config)
+        return _run(node, shell, options)
+    except ConfigError as fault:
+        print(fault, file=sys.stderr)
+        return EXIT_INPUT
+    except ShellError as fault:
+        print(f"loalang-node: {fault}", file=sys.stderr)
+        return fault.exit_status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="loalang-node", description=__doc__, epilog=_EPILOG, allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"loalang {_version()}")
+    parser.add_argument("-v", "--verbose", action="store_true", help="log more")
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="receive and play until it is ended")
+    check = commands.add_parser(
+        "check", help="validate the configuration, compile the kernels, look for the sound card"
+    )
+    for command in (run, check):
+        command.add_argument("--config", type=Path, required=True, metavar="NODE.TOML")
+    run.add_argument(
+        "--sink",
+        metavar="card[:NAME] | wav:FILE | null",
+        help="where the sound goes; without it as [sink] of the configuration says",
+    )
+    run.add_argument("--duration", type=float, metavar="S", help="end after so many seconds")
+    run.add_argument(
+        "--status",
+        type=float,
+        metavar="S",
+        help="print the node's status as one line of JSON every S seconds, and at the end",
+    )
+    return parser
+
+
+def _version() -> str:
+    try:
+        return version("loalang")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def _run(node: NodeConfig, shell: ShellConfig, options: argparse.Namespace) -> int:
+    """Build all parts, cheapest first, so that a fault shows before the kernels are loaded."""
+    udp = UdpSocket(node.receive)
+    store = Store(None if shell.store.path is None else Path(shell.store.path))
+    link = None
+    if shell.mqtt.host is not None:
+        link = MqttLink(node.name, shell.mqtt, session=_next_session(store))
+    speaker = _speaker(node)
+    sink = _sink(node, shell.sink, options.sink)
+    service = Service(
+        speaker,
+        udp=udp,
+        sink=sink,
+        store=store,
+        mqtt=link,
+        status_every_ns=_ns("--status", options.status),
+    )
+    try:
+        asyncio.run(service.run(_ns("--duration", options.duration)))
+    finally:
+        udp.close()
+        store.close()
+    return 0
+
+
+def _speaker(node: NodeConfig) -> Speaker:
+    LOG.info("loading the kernels (after an update this takes minutes: `loalang-node check`)")
+    from node.stack import SpeakerNode
+
+    return SpeakerNode(node, decoder_factory=decoder_factory(node))
+
+
+def _sink(node: NodeConfig, config: SinkConfig, wanted: str | None) -> Sink:
+    """Return the sink of `--sink`, or else of the configuration."""
+    kind, _, name = (wanted or config.kind).partition(":")
+    period_samples = config.period_ms * SAMPLES_PER_MS
+    channels = node.audio.channels
+    if kind == "null" and not name:
+        return PacedSink(channels=channels, period_samples=period_samples)
+    if kind == "wav" and name:
+        return PacedSink(channels=channels, period_samples=period_samples, wav=Path(name))
+    if kind == "card":
+        from node.shell.sound_card import SoundCard
+
+        chosen = replace(config, device=name) if name else config
+        return SoundCard(chosen, channels=channels)
+    raise ShellError(
+        f"--sink {wanted}: must be card, card:NAME, wav:FILE or null", exit_status=EXIT_INPUT
+    )
+
+
+def _next_session(store: Store) -> int:
+    """Return a number greater than in all earlier starts that the store knows."""
+    before = store.kept().get(_SESSION_KEY, b"0")
+    session = max(int(before), utc_ns() // NS_PER_S) + 1
+    store.keep(_SESSION_KEY, str(session).encode())
+    return session
+
+
+def _ns(option: str, seconds: float | None) -> int | None:
+    if seconds is None:
+        return None
+    if not 0.0 < seconds < 1e9:
+        raise ShellError(f"{option} {seconds}: must be above 0 s", exit_status=EXIT_INPUT)
+    return int(seconds * NS_PER_S)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

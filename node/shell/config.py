@@ -1,0 +1,206 @@
+"""The configuration file: the core's tables and those of the shell, all faults at once."""
+
+import ipaddress
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from node.config import ConfigError, NodeConfig, build, check, require
+from node.shell.faults import EXIT_INPUT, ShellError, file_fault
+from node.units import RATE_HZ
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkConfig:
+    """Where the sound goes (table `[sink]`); `--sink` on the command line overrides `kind`."""
+
+    kind: Literal["card", "null"] = "card"
+    """`card`: a sound card through PortAudio; `null`: nowhere, at the pace of a card."""
+
+    device: str | None = None
+    """Part of the card's name as `loalang-node check` prints it; none takes the default card."""
+
+    rate_hz: int = RATE_HZ
+    """What the card calls its rate. The media clock stays 48 kHz: only small differences fit."""
+
+    period_ms: int = 10
+    """Sound asked for at a time."""
+
+    latency_ms: int = 40
+    """Output buffer asked of the card: less is at risk of underruns, more delays everything."""
+
+    def __post_init__(self) -> None:
+        # The servo of the core holds +-500 ppm; 0.05 % of 48 kHz is 24 Hz.
+        near = abs(self.rate_hz - RATE_HZ) <= 24
+        check(
+            "sink",
+            {
+                "rate_hz": (near, self.rate_hz, f"{RATE_HZ} within 24 Hz"),
+                "period_ms": (2 <= self.period_ms <= 100, self.period_ms, "2 to 100"),
+                "latency_ms": (5 <= self.latency_ms <= 1000, self.latency_ms, "5 to 1000"),
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MqttConfig:
+    """The broker (table `[mqtt]`). Without `host` the node listens to RTP alone."""
+
+    host: str | None = None
+    """Name or address of the broker; it must speak MQTT 5."""
+
+    port: int = 1883
+    """1883 plain, 8883 with TLS."""
+
+    village: str = "village"
+    """Second level of the topics: pa/v1/<village>/node/<name>/..."""
+
+    zones: tuple[str, ...] = ()
+    """Zones whose commands the node also obeys: pa/v1/<village>/zone/<zone>/cmd."""
+
+    username: str | None = None
+    """Name at the broker; none when the certificate is the identity."""
+
+    password_file: str | None = None
+    """File whose first line is the password."""
+
+    ca_file: str | None = None
+    """Certificate authority of the broker; it switches TLS on."""
+
+    certificate_file: str | None = None
+    """The node's own certificate (PEM)."""
+
+    key_file: str | None = None
+    """The private key of it (PEM)."""
+
+    heartbeat_s: int = 2
+    """How often the node says that it lives."""
+
+    def __post_init__(self) -> None:
+        names = (self.village, *self.zones)
+        check(
+            "mqtt",
+            {
+                "port": (1 <= self.port <= 65_535, self.port, "1 to 65535"),
+                "village": (
+                    all(n and not set(n) & set("+#/ ") for n in names),
+                    names,
+                    "with zones: not empty, without +, #, / and space",
+                ),
+                "heartbeat_s": (1 <= self.heartbeat_s <= 60, self.heartbeat_s, "1 to 60"),
+                "key_file": (
+                    (self.certificate_file is None) == (self.key_file is None),
+                    self.key_file,
+                    "given together with certificate_file",
+                ),
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreConfig:
+    """What survives a power cut (table `[store]`)."""
+
+    path: str | None = None
+    """Database file, on a disk that is not an overlay; none keeps nothing (for trials only)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShellConfig:
+    """All tables that the core does not know."""
+
+    sink: SinkConfig = field(default_factory=SinkConfig)
+    mqtt: MqttConfig = field(default_factory=MqttConfig)
+    store: StoreConfig = field(default_factory=StoreConfig)
+
+
+SHELL_TABLES: Final = tuple(f.name for f in fields(ShellConfig))
+
+
+def read_config(path: Path) -> tuple[NodeConfig, ShellConfig]:
+    """Read one node's configuration file.
+
+    Raises
+    ------
+    ConfigError
+        One line per fault: file, table, field, value, and what would be right.
+    ShellError
+        If the file cannot be read or is not TOML.
+    """
+    table = _read_toml(path)
+    where = str(path)
+    errors: list[str] = []
+    known = (*(f.name for f in fields(NodeConfig)), *SHELL_TABLES)
+    unknown = [name for name in table if name not in known]
+    errors += [f"{where}: {name}: unknown; known here: {', '.join(known)}" for name in unknown]
+    core = {k: v for k, v in table.items() if k in known and k not in SHELL_TABLES}
+    node = build(NodeConfig, core, where=where, errors=errors)
+    own = {k: v for k, v in table.items() if k in SHELL_TABLES}
+    shell = build(ShellConfig, own, where=where, errors=errors)
+    errors += [f"{where}: {line}" for line in _address_faults(table.get("receive"))]
+    require(errors)
+    assert node is not None
+    assert shell is not None
+    return node, shell
+
+
+def split_address(text: str, *, what: str) -> tuple[str, int]:
+    """Return host and port of `text` such as "0.0.0.0:5004" or "[::1]:5004".
+
+    Raises
+    ------
+    ConfigError
+        If there is no port, or it is outside 1 to 65535.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal() or not 1 <= int(port) <= 65_535:
+        raise ConfigError(f"{what} = {text!r}: must be HOST:PORT with a port from 1 to 65535")
+    return host.strip("[]"), int(port)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as fault:
+        raise file_fault(path, fault) from fault
+    except UnicodeDecodeError as fault:
+        raise ShellError(
+            f"{path}: not UTF-8 text; is it a TOML file?", exit_status=EXIT_INPUT
+        ) from (fault)
+    except tomllib.TOMLDecodeError as fault:
+        raise ShellError(f"{path}: not TOML: {fault}", exit_status=EXIT_INPUT) from fault
+
+
+def _address_faults(receive: object) -> list[str]:
+    """Return what is wrong with the addresses of table `[receive]`, which the core only carries."""
+    if not isinstance(receive, Mapping):
+        return []
+    found: list[str] = []
+    listen = receive.get("listen")
+    if isinstance(listen, str):
+        try:
+            host, _ = split_address(listen, what="receive.listen")
+            if not _is_address(host):
+                found.append(
+                    f"receive.listen = {listen!r}: must be an address, such as 0.0.0.0:5004"
+                )
+        except ConfigError as fault:
+            found.append(str(fault))
+    group = receive.get("multicast_group")
+    if isinstance(group, str) and not (
+        _is_address(group) and ipaddress.ip_address(group).is_multicast
+    ):
+        found.append(
+            f"receive.multicast_group = {group!r}: must be a multicast address, such as 239.192.7.1"
+        )
+    return found
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,68 @@
+"""What ends the daemon, as one line for a person: what is wrong, and what to do about it."""
+
+import errno
+from pathlib import Path
+
+EXIT_FAULT = 1
+"""The machine, the network or we ourselves."""
+EXIT_INPUT = 2
+"""An argument or a file that a person wrote."""
+
+
+class ShellError(Exception):
+    """The daemon cannot go on; the text has the place, the value and the remedy.
+
+    Parameters
+    ----------
+    text : str
+        One line.
+    exit_status : int
+        EXIT_INPUT when a person's argument or file is wrong, else EXIT_FAULT.
+    """
+
+    def __init__(self, text: str, *, exit_status: int = EXIT_FAULT) -> None:
+        super().__init__(text)
+        self.exit_status = exit_status
+
+
+_FILE_REMEDIES = {
+    errno.ENOENT: ("no such file or folder; check the path", EXIT_INPUT),
+    errno.EACCES: ("no permission; chmod or chown it, or choose another path", EXIT_INPUT),
+    errno.EISDIR: ("is a folder; give a file", EXIT_INPUT),
+    errno.ENOTDIR: ("a part of the path is not a folder; check the path", EXIT_INPUT),
+    errno.EROFS: ("the file system is read-only; choose another path", EXIT_INPUT),
+    errno.ENOSPC: ("the disk is full; free some space or choose another disk", EXIT_FAULT),
+    errno.EDQUOT: ("the disk quota is used up; free some space", EXIT_FAULT),
+    errno.EFBIG: ("the file became larger than allowed (ulimit -f); raise it", EXIT_FAULT),
+}
+
+
+def file_fault(path: Path | str, fault: OSError) -> ShellError:
+    """Return what to tell a person when reading or writing `path` failed with `fault`."""
+    known = _FILE_REMEDIES.get(fault.errno or 0)
+    if known is None:
+        return ShellError(f"{path}: {fault.strerror or fault}")
+    return ShellError(f"{path}: {known[0]}", exit_status=known[1])
+
+
+_BIND_REMEDIES = {
+    errno.EADDRINUSE: (
+        "the port is in use by another program (`ss -ulnp` names it); "
+        "stop it or choose another port in receive.listen",
+        EXIT_FAULT,
+    ),
+    errno.EADDRNOTAVAIL: (
+        "this machine has no such address; `ip address` lists them, 0.0.0.0 means all",
+        EXIT_INPUT,
+    ),
+    errno.EACCES: ("ports below 1024 need root; choose a higher one", EXIT_INPUT),
+    errno.ENODEV: ("no network interface for multicast; is the network up?", EXIT_FAULT),
+}
+
+
+def bind_fault(address: str, fault: OSError) -> ShellError:
+    """Return what to tell a person when `address` (host:port or group) cannot be listened on."""
+    known = _BIND_REMEDIES.get(fault.errno or 0)
+    if known is None:
+        return ShellError(f"receive.listen = {address}: {fault.strerror or fault}")
+    return ShellError(f"receive.listen = {address}: {known[0]}", exit_status=known[1])

@@ -1,0 +1,255 @@
+"""The daemon: one loop that feeds the core with bytes and time, and does what it asks for."""
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+import threading
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.events import Event, Note, Persist, Publish, SendDatagram, SourceChanged
+from node.shell.clocks import now_ns
+from node.shell.faults import ShellError
+from node.shell.mqtt import MqttLink
+from node.shell.sinks import Sink
+from node.shell.store import Store
+from node.shell.systemd import notify, watchdog_ns
+from node.shell.udp import UdpSocket
+from node.units import NS_PER_MS, NS_PER_S
+
+LOG: Final = logging.getLogger("loalang")
+
+_TICK_NS: Final = 100 * NS_PER_MS
+"""How often the loop looks for what happened on the audio thread."""
+
+_STALL_NS: Final = 5 * NS_PER_S
+"""No sound asked for in so long: the card hangs, and a fresh start is the remedy."""
+
+
+class Speaker(Protocol):
+    """What the daemon drives: `node.stack.SpeakerNode`."""
+
+    def receive_datagram(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
+        """Take one datagram; never raises."""
+
+    def receive_message(self, topic: str, payload: bytes, now_ns: int) -> None:
+        """Take one MQTT message; never raises."""
+
+    def handle_deadline(self, now_ns: int) -> None:
+        """Do what is due."""
+
+    def next_deadline_ns(self) -> int | None:
+        """Return when `handle_deadline` must run next."""
+
+    def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
+        """Fill `out` with the sound that leaves at `presentation_ns`."""
+
+    def next_event(self) -> Event | None:
+        """Return the oldest event not yet taken."""
+
+    def status(self) -> dict[str, object]:
+        """Return what to publish about oneself."""
+
+
+class Service:
+    """Join the core to socket, sink, store and broker until somebody ends it.
+
+    Parameters
+    ----------
+    speaker : Speaker
+        The core.
+    udp : UdpSocket
+        Where packets come from.
+    sink : Sink
+        Where sound goes.
+    store : Store
+        What survives a power cut.
+    mqtt : MqttLink or None
+        The broker.
+    status_every_ns : int or None
+        Print the status as one line of JSON on standard output so often.
+
+    Notes
+    -----
+    ::
+
+        UDP ──┐ loop thread             one lock             audio thread
+        MQTT ─┼► receive_*, deadlines ────► core ◄──── render ◄── card's callback, or paced sink
+        time ─┘ events out
+    """
+
+    def __init__(
+        self,
+        speaker: Speaker,
+        *,
+        udp: UdpSocket,
+        sink: Sink,
+        store: Store,
+        mqtt: MqttLink | None = None,
+        status_every_ns: int | None = None,
+    ) -> None:
+        self._speaker = speaker
+        self._udp = udp
+        self._sink = sink
+        self._store = store
+        self._mqtt = mqtt
+        self._status_every_ns = status_every_ns
+        self._lock = threading.Lock()
+        self._periods = 0
+        self._progress = (0, 0)
+        self._wake: asyncio.TimerHandle | None = None
+        self._crash: BaseException | None = None
+
+    async def run(self, duration_ns: int | None) -> None:
+        """Serve until SIGTERM, SIGINT or the end of `duration_ns`; then close the sink.
+
+        Raises
+        ------
+        ShellError
+            If the sink failed: the card was unplugged, the disk is full.
+        """
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        loop.set_exception_handler(lambda _, context: self._note_crash(context, ended))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, ended.set)
+        loop.add_reader(self._udp.fileno(), self._take_datagrams)
+        link = None if self._mqtt is None else loop.create_task(self._mqtt.run(self._take_message))
+        if link is not None:
+            link.add_done_callback(lambda task: self._note_end(task, ended))
+        begin_ns = now_ns()
+        self._progress = (0, begin_ns)
+        try:
+            self._sink.start(self._render)
+            notify("READY=1")
+            LOG.info("ready")
+            await self._serve(ended, None if duration_ns is None else begin_ns + duration_ns)
+        finally:
+            notify("STOPPING=1")
+            loop.remove_reader(self._udp.fileno())
+            if link is not None:
+                link.cancel()
+                await asyncio.gather(link, return_exceptions=True)
+            self._sink.close()
+            self._do_events()
+            self._print_status()
+        if self._crash is not None:
+            raise self._crash
+
+    async def _serve(self, ended: asyncio.Event, end_ns: int | None) -> None:
+        """Tick until the end: audio progress, faults of the sink, status, watchdog."""
+        watched = watchdog_ns()
+        next_status_ns = now_ns() + (self._status_every_ns or 0)
+        next_tick_ns = now_ns()
+        while not ended.is_set():
+            now = now_ns()
+            if end_ns is not None and now >= end_ns:
+                return
+            fault = self._sink.fault()
+            if fault is not None:
+                raise fault
+            if self._note_progress(now) and watched is not None:
+                notify("WATCHDOG=1")
+            self._run_core()
+            if self._status_every_ns is not None and now >= next_status_ns:
+                next_status_ns += self._status_every_ns
+                self._print_status()
+            if self._mqtt is not None:
+                self._mqtt.offer_status(self._locked_status, now)
+            next_tick_ns = max(next_tick_ns + _TICK_NS, now)
+            until_ns = next_tick_ns if end_ns is None else min(next_tick_ns, end_ns)
+            try:
+                await asyncio.wait_for(ended.wait(), max(0, until_ns - now_ns()) / NS_PER_S)
+            except TimeoutError:
+                continue
+
+    def _note_progress(self, now: int) -> bool:
+        """Return whether sound was asked for since the last tick; give up on a hanging card."""
+        periods, since_ns = self._progress
+        if self._periods != periods:
+            self._progress = (self._periods, now)
+            return True
+        if now - since_ns > _STALL_NS:
+            raise ShellError("the sink asked for no sound in 5 s: is the card's server gone?")
+        return False
+
+    def _render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
+        with self._lock:
+            self._speaker.render(out, presentation_ns)
+        self._periods += 1
+
+    def _take_datagrams(self) -> None:
+        for data, source, arrival_ns in self._udp.received():
+            with self._lock:
+                self._speaker.receive_datagram(data, source, arrival_ns)
+        self._run_core()
+
+    def _take_message(self, topic: str, payload: bytes) -> None:
+        with self._lock:
+            self._speaker.receive_message(topic, payload, now_ns())
+        self._run_core()
+
+    def _run_core(self) -> None:
+        """Run what is due, do the events, and arm the timer for what is due next."""
+        with self._lock:
+            due_ns = self._speaker.next_deadline_ns()
+            if due_ns is not None and due_ns <= now_ns():
+                self._speaker.handle_deadline(now_ns())
+                due_ns = self._speaker.next_deadline_ns()
+        self._do_events()
+        if self._wake is not None:
+            self._wake.cancel()
+            self._wake = None
+        # What is due still after it was handled waits for the next tick: never a busy loop.
+        if due_ns is not None and due_ns > now_ns():
+            # The loop's own clock is CLOCK_MONOTONIC too.
+            self._wake = asyncio.get_running_loop().call_at(due_ns / NS_PER_S, self._run_core)
+
+    def _do_events(self) -> None:
+        """Do what the core asked for, in its order: what must be kept is kept before it is told."""
+        while True:
+            with self._lock:
+                event = self._speaker.next_event()
+            if event is None:
+                return
+            if isinstance(event, SendDatagram):
+                self._udp.send(event.data, event.destination)
+            elif isinstance(event, Persist):
+                self._store.keep(event.key, event.value)
+            elif isinstance(event, Publish):
+                if self._mqtt is not None:
+                    self._mqtt.publish(event)
+            elif isinstance(event, SourceChanged):
+                LOG.info("source %s", "none" if event.ssrc is None else f"{event.ssrc:08x}")
+            elif isinstance(event, Note):
+                LOG.info("%s", event.text)
+
+    def _locked_status(self) -> dict[str, object]:
+        with self._lock:
+            status = self._speaker.status()
+        return status | {"shell": self._shell_status()}
+
+    def _shell_status(self) -> dict[str, object]:
+        names = ("underruns", "jumps", "slept")
+        sink = {name: getattr(self._sink, name) for name in names if hasattr(self._sink, name)}
+        return {"periods": self._periods, "send_faults": self._udp.send_faults, **sink}
+
+    def _print_status(self) -> None:
+        if self._status_every_ns is not None:
+            line = json.dumps({"monotonic_ns": now_ns()} | self._locked_status())
+            print(line, file=sys.stdout, flush=True)
+
+    def _note_end(self, task: "asyncio.Task[None]", ended: asyncio.Event) -> None:
+        fault = None if task.cancelled() else task.exception()
+        self._note_crash({"exception": fault}, ended)
+
+    def _note_crash(self, context: dict[str, object], ended: asyncio.Event) -> None:
+        """Keep what a callback of the loop raised: asyncio itself would log it and go on."""
+        fault = context.get("exception")
+        if isinstance(fault, BaseException) and self._crash is None:
+            self._crash = fault
+            ended.set()

@@ -1,0 +1,168 @@
+"""The sound card through PortAudio; the library is looked for only when a card is opened."""
+
+from types import ModuleType
+from typing import Any, Final
+
+import numpy as np
+
+from node.shell.clocks import PresentationClock, now_ns
+from node.shell.config import SinkConfig
+from node.shell.faults import EXIT_INPUT, ShellError
+from node.shell.sinks import Render
+from node.units import NS_PER_S, SAMPLES_PER_MS
+
+_NO_LIBRARY: Final = "no PortAudio: `apt install libportaudio2`, or --sink null|wav:FILE"
+_NO_MODULE: Final = "no sounddevice: `pip install loalang[audio]`, or --sink null|wav:FILE"
+_NO_CARD: Final = (
+    "no sound card: `aplay -l` lists what the system sees; plug one in or enable its overlay in "
+    "/boot/firmware/config.txt, or --sink null|wav:FILE"
+)
+
+
+class SoundCard:
+    """One output stream; its callback asks for sound and says when that leaves the converter.
+
+    Parameters
+    ----------
+    config : SinkConfig
+        Device, rate, period and latency.
+    channels : int
+        Of the sound.
+
+    Raises
+    ------
+    ShellError
+        If PortAudio, the card or the wanted format is missing; says what to do.
+    """
+
+    def __init__(self, config: SinkConfig, *, channels: int) -> None:
+        self._library = load_portaudio()
+        self._render: Render | None = None
+        self._clock = PresentationClock()
+        self._fault: ShellError | None = None
+        self.underruns = 0
+        """Periods that the card had to play without us."""
+        self.name, device = _find(self._library, config.device, channels)
+        try:
+            self._stream = self._library.OutputStream(
+                samplerate=config.rate_hz,
+                device=device,
+                channels=channels,
+                dtype="float32",
+                blocksize=config.period_ms * SAMPLES_PER_MS,
+                latency=config.latency_ms / 1000,
+                callback=self._callback,
+                finished_callback=self._finished,
+            )
+        except self._library.PortAudioError as fault:
+            raise ShellError(
+                f"sound card {self.name!r}: {_first_line(fault)}; is another program using it? "
+                f"Does it play {config.rate_hz} Hz with {channels} channel(s)?"
+            ) from fault
+
+    @property
+    def jumps(self) -> int:
+        """How often the card's time stamps jumped."""
+        return self._clock.jumps
+
+    def start(self, render: Render) -> None:
+        """Begin to ask for sound, on PortAudio's thread."""
+        self._render = render
+        try:
+            self._stream.start()
+        except self._library.PortAudioError as fault:
+            raise ShellError(f"sound card {self.name!r}: {_first_line(fault)}") from fault
+
+    def fault(self) -> ShellError | None:
+        """Return what stopped the sound (the card was unplugged), or None while it runs."""
+        return self._fault
+
+    def close(self) -> None:
+        """Stop the stream."""
+        self._stopping = True
+        self._stream.close(ignore_errors=True)
+
+    _stopping = False
+
+    def _callback(
+        self, out: "np.typing.NDArray[np.float32]", samples: int, when: Any, status: Any
+    ) -> None:
+        if status.output_underflow:
+            self.underruns += 1
+        # PortAudio's clock differs per host API; only its differences are used. `stream.latency`
+        # is a promise, these stamps are what happens.
+        ahead_ns = int((when.outputBufferDacTime - when.currentTime) * NS_PER_S)
+        leaves_ns = self._clock.presentation_ns(now_ns() + ahead_ns, samples)
+        if self._render is None:
+            out.fill(0.0)
+        else:
+            self._render(out, leaves_ns)
+
+    def _finished(self) -> None:
+        if not self._stopping:
+            self._fault = ShellError(f"sound card {self.name!r} stopped: was it unplugged?")
+
+
+def load_portaudio() -> ModuleType:
+    """Return the module sounddevice.
+
+    Raises
+    ------
+    ShellError
+        If it or the library under it is not installed.
+    """
+    try:
+        import sounddevice
+    except ImportError as fault:
+        raise ShellError(_NO_MODULE) from fault
+    except OSError as fault:  # raised at import when the shared library is missing
+        raise ShellError(_NO_LIBRARY) from fault
+    module: ModuleType = sounddevice
+    return module
+
+
+def list_cards() -> list[str]:
+    """Return the names of all cards that can play, as `device` in `[sink]` matches them.
+
+    Raises
+    ------
+    ShellError
+        If PortAudio is missing.
+    """
+    library: Any = load_portaudio()
+    return [name for name, _, _ in _outputs(library)]
+
+
+def _outputs(library: Any) -> list[tuple[str, int, int]]:
+    """Return name, index and channels of each output."""
+    return [
+        (
+            f"{device['name']} ({library.query_hostapis(device['hostapi'])['name']})",
+            index,
+            int(device["max_output_channels"]),
+        )
+        for index, device in enumerate(library.query_devices())
+        if device["max_output_channels"] > 0
+    ]
+
+
+def _find(library: Any, wanted: str | None, channels: int) -> tuple[str, int]:
+    cards = _outputs(library)
+    if not cards:
+        raise ShellError(_NO_CARD)
+    if wanted is None:
+        default = library.default.device[1]
+        return next(((n, i) for n, i, _ in cards if i == default), cards[0][:2])
+    fits = [(n, i) for n, i, c in cards if wanted.lower() in n.lower() and c >= channels]
+    if not fits:
+        names = "; ".join(n for n, _, _ in cards)
+        raise ShellError(
+            f"sink.device = {wanted!r}: no card of that name with {channels} channel(s); "
+            f"there are: {names}",
+            exit_status=EXIT_INPUT,
+        )
+    return fits[0]
+
+
+def _first_line(fault: Exception) -> str:
+    return str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__

@@ -1,0 +1,32 @@
+"""Tell systemd how we are (sd_notify), and when it wants to hear of it; silent elsewhere."""
+
+import os
+import socket
+from typing import Final
+
+from node.units import NS_PER_S
+
+_US_PER_S: Final = 1_000_000
+
+
+def notify(state: str) -> None:
+    """Send `state`, such as "READY=1", to the supervisor that started us, if there is one."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    # A leading @ stands for the zero byte of Linux's abstract sockets.
+    name = "\0" + address[1:] if address.startswith("@") else address
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as one:
+        try:
+            one.sendto(state.encode(), name)
+        except OSError:
+            return  # a supervisor that went away must not silence the horn
+
+
+def watchdog_ns() -> int | None:
+    """Return the longest time between two "WATCHDOG=1" in ns, or None when nobody watches."""
+    wanted = os.environ.get("WATCHDOG_USEC", "")
+    pid = os.environ.get("WATCHDOG_PID")
+    if not wanted.isdecimal() or int(wanted) == 0 or (pid is not None and pid != str(os.getpid())):
+        return None
+    return int(wanted) * NS_PER_S // _US_PER_S

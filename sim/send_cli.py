@@ -1,0 +1,191 @@
+"""`loalang-send`: play any sound into the network as Opus over RTP, at its real pace."""
+
+import argparse
+import io
+import queue
+import secrets
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any, Final
+
+import av
+
+from sim.live_sender import PACKET_MS, EncoderSettings, LiveSender, encode
+from sim.send_loop import Address, SendLoop
+
+_QUEUE_PACKETS: Final = 16
+"""Encoded ahead of their time: enough for a busy moment of the machine."""
+
+_EPILOG: Final = """
+example: loalang-send tests.wav --to 239.192.7.1:5004 --ttl 4
+exit status: 0 all sent, or ended by SIGTERM or SIGINT; 1 the sound broke off, or the network
+refused; 2 an argument or the file is wrong
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    options = _parser().parse_args(arguments)
+    settings = EncoderSettings(
+        bitrate=options.bitrate,
+        packet_ms=options.packet_ms,
+        fec=options.fec,
+        loss_expected_pct=options.loss_expected,
+        channels=options.channels,
+    )
+    try:
+        destinations = [_address(text) for text in options.to]
+        source = _Source(options.file, settings, repeat=options.loop)
+        one = _socket(options)
+    except (ValueError, OSError) as fault:
+        print(f"loalang-send: {_input_fault(fault, options.file)}", file=sys.stderr)
+        return 2
+    sender = LiveSender(
+        ssrc=secrets.randbits(32) if options.ssrc is None else options.ssrc,
+        payload_type=options.payload_type,
+        packet_samples=settings.packet_samples,
+        sequence=secrets.randbits(16),
+        timestamp=secrets.randbits(32),
+        live=options.live,
+    )
+    loop = SendLoop(sender, one, destinations)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: loop.end())
+    source.start(loop.wake)
+    loop.run(source.packets)
+    print(loop.summary(), file=sys.stderr)
+    if source.fault is not None:
+        print(f"loalang-send: {options.file}: {_one_line(source.fault)}", file=sys.stderr)
+        return 1
+    return 1 if sender.packets and loop.refused == sender.packets * len(destinations) else 0
+
+
+class _Source:
+    """Encode on a thread of its own: a pipe may block, the answers to the nodes must not.
+
+    Raises OSError or ValueError when the sound cannot be opened.
+    """
+
+    def __init__(self, file: str, settings: EncoderSettings, *, repeat: bool) -> None:
+        self._file = file
+        self._settings = settings
+        self._repeat = repeat and file != "-"
+        self._container = self._open()
+        if not self._container.streams.audio:
+            raise ValueError(f"{file}: there is no sound in it")
+        self.packets: queue.Queue[bytes | None] = queue.Queue(_QUEUE_PACKETS)
+        """The encoded packets; None is the end."""
+        self.fault: Exception | None = None
+
+    def start(self, wake: Any) -> None:
+        """Begin to encode; call `wake` after each packet."""
+
+        def run() -> None:
+            try:
+                for packet in self._all():
+                    self.packets.put(packet)
+                    wake()
+            except (OSError, ValueError) as fault:  # av's own errors are both
+                self.fault = fault
+            finally:
+                self.packets.put(None)
+                wake()
+
+        threading.Thread(target=run, name="encoder", daemon=True).start()
+
+    def _all(self) -> Iterator[bytes]:
+        yield from encode(self._container, self._settings)
+        while self._repeat:
+            self._container.close()
+            self._container = self._open()
+            yield from encode(self._container, self._settings)
+
+    def _open(self) -> Any:
+        if self._file == "-":
+            # Hardly any probing, so that live sound leaves at once.
+            live = {"probesize": "4096", "analyzeduration": "0"}
+            return av.open(io.FileIO(sys.stdin.fileno(), closefd=False), options=live)
+        return av.open(self._file)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="loalang-send", description=__doc__, epilog=_EPILOG, allow_abbrev=False
+    )
+    add = parser.add_argument
+    add("file", metavar="FILE", help="any sound that FFmpeg's libraries read; - is standard input")
+    add("--to", action="append", required=True, metavar="HOST:PORT", help="may be repeated")
+    add("--ttl", type=_number(0, 255), default=1, help="multicast hops, 0 to 255 (default 1)")
+    add("--interface", metavar="ADDRESS", help="own address to send multicast from")
+    add("--bitrate", type=_number(6000, 510_000), default=24_000, help="bit/s (default 24000)")
+    add("--packet-ms", type=int, choices=PACKET_MS, default=20, help="default 20")
+    add("--channels", type=int, choices=(1, 2), default=1, help="default 1")
+    add("--fec", action="store_true", help="in-band FEC; give --loss-expected too")
+    add("--loss-expected", type=_number(0, 100), default=0, metavar="PCT", help="default 0")
+    add("--ssrc", type=_number(0, 0xFFFFFFFF), help="32 bits (default random)")
+    add("--payload-type", type=_number(0, 127), default=111, help="default 111")
+    add("--loop", action="store_true", help="begin again at the end of the file")
+    add("--live", action="store_true", help="the sound comes at its own pace: send it at once")
+    return parser
+
+
+def _number(low: int, high: int) -> Any:
+    def parse(text: str) -> int:
+        value = int(text, 0)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{value}: must be {low} to {high}")
+        return value
+
+    return parse
+
+
+def _address(text: str) -> Address:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 1 <= int(port) <= 65_535:
+        raise ValueError(f"--to {text}: must be HOST:PORT with a port from 1 to 65535")
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)
+    except socket.gaierror as fault:
+        raise ValueError(f"--to {text}: {fault.strerror}; check the name") from fault
+    return (str(found[0][4][0]), int(port))
+
+
+def _socket(options: argparse.Namespace) -> socket.socket:
+    hosts = [_address(text)[0] for text in options.to]
+    if len({":" in host for host in hosts}) > 1:
+        raise ValueError("--to: IPv4 and IPv6 do not mix in one call; start two")
+    six = ":" in hosts[0]
+    one = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
+    one.setblocking(False)
+    if six:
+        one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, options.ttl)
+    else:
+        one.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, options.ttl)
+    if options.interface is not None and not six:
+        try:
+            address = socket.inet_aton(options.interface)
+        except OSError as fault:
+            raise ValueError(f"--interface {options.interface}: must be an own address") from fault
+        one.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, address)
+    return one
+
+
+def _input_fault(fault: Exception, file: str) -> str:
+    if isinstance(fault, av.error.InvalidDataError):
+        return f"{file}: not a sound that FFmpeg's libraries know; is it text, or cut off?"
+    if isinstance(fault, FileNotFoundError):
+        return f"{file}: no such file; check the path"
+    if isinstance(fault, PermissionError):
+        return f"{file}: no permission; chmod it, or choose another"
+    return _one_line(fault)
+
+
+def _one_line(fault: Exception) -> str:
+    return str(fault).splitlines()[0] if str(fault) else type(fault).__name__
+
+
+if __name__ == "__main__":
+    sys.exit(main())

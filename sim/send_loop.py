@@ -1,0 +1,132 @@
+"""The loop of `loalang-send`: packets out at their instants, reports, answers to the nodes."""
+
+import os
+import queue
+import select
+import socket
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from node.units import NS_PER_S
+from sim.live_sender import LiveSender
+
+Address = tuple[str, int]
+
+_DATAGRAM_BYTES_MAX: Final = 2048
+_DATAGRAMS_AT_ONCE: Final = 64
+"""Answers per turn; who sends more waits, and the schedule of the sound goes on."""
+_REPORT_NS: Final = NS_PER_S
+"""Between two sender reports."""
+_IDLE_NS: Final = NS_PER_S // 10
+
+
+class SendLoop:
+    """Send what comes out of a queue, on an absolute schedule that never drifts.
+
+    Parameters
+    ----------
+    sender : LiveSender
+        Numbers, stamps and schedule.
+    one : socket.socket
+        Unconnected and non-blocking; the nodes' reports come back to it (RFC 5761).
+    destinations : sequence of (host, port)
+        Each gets every packet.
+    """
+
+    def __init__(
+        self, sender: LiveSender, one: socket.socket, destinations: Sequence[Address]
+    ) -> None:
+        self._sender = sender
+        self._socket = one
+        self._destinations = destinations
+        self._ended = False
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
+        self.refused = 0
+        """Datagrams that the network did not take."""
+        self.lateness_max_ns = 0
+        """Worst delay of a packet against its instant: what this machine adds to the jitter."""
+
+    def wake(self) -> None:
+        """Say from another thread that the queue has something."""
+        try:
+            os.write(self._wake_write, b".")
+        except BlockingIOError:
+            return  # full of earlier calls: it will wake anyway
+
+    def end(self) -> None:
+        """Say goodbye and return from `run` soon; may be called from a signal handler."""
+        self._ended = True
+        self.wake()
+
+    def run(self, packets: "queue.Queue[bytes | None]") -> None:
+        """Send until None comes out of `packets`, or until `end` is called."""
+        payload: bytes | None = None
+        waiting = False
+        next_report_ns = 0
+        while not self._ended:
+            if not waiting:
+                try:
+                    payload = packets.get_nowait()
+                    waiting = True
+                except queue.Empty:
+                    pass
+            now = time.monotonic_ns()
+            until = now + _IDLE_NS
+            if waiting:
+                if payload is None:
+                    break
+                due = self._sender.due_ns(now)
+                if due <= now:
+                    self.lateness_max_ns = max(self.lateness_max_ns, now - due)
+                    self._send_all(self._sender.next_packet(payload, now))
+                    waiting = False
+                    continue
+                until = min(until, due)
+            if self._sender.packets and now >= next_report_ns:
+                next_report_ns = now + _REPORT_NS
+                self._send_all(self._sender.compound(now))
+            self._wait(until)
+        if self._sender.packets:
+            self._send_all(self._sender.compound(time.monotonic_ns(), ended=True))
+        os.close(self._wake_read)
+
+    def summary(self) -> str:
+        """Return one line about what was sent."""
+        seconds = self._sender.media_samples / 48_000
+        return (
+            f"sent {self._sender.packets} packets, {seconds:.1f} s, "
+            f"{self._sender.payload_bytes} payload bytes, ssrc {self._sender.ssrc:08x}; "
+            f"latest {self.lateness_max_ns / 1e6:.1f} ms after its time, "
+            f"{self._sender.jumps} jumps over a backlog, {self.refused} refused by the network"
+        )
+
+    def _wait(self, until_ns: int) -> None:
+        timeout_s = max(0, until_ns - time.monotonic_ns()) / NS_PER_S
+        descriptors = [self._socket.fileno(), self._wake_read]
+        ready, _, _ = select.select(descriptors, [], [], timeout_s)
+        if self._wake_read in ready:
+            os.read(self._wake_read, 4096)
+        if descriptors[0] in ready:
+            self._take_datagrams()
+
+    def _take_datagrams(self) -> None:
+        for _ in range(_DATAGRAMS_AT_ONCE):
+            try:
+                self._socket.recvfrom(_DATAGRAM_BYTES_MAX)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue  # tells of an earlier sent datagram that nobody took
+
+    def _send_all(self, data: bytes) -> None:
+        for destination in self._destinations:
+            self._send(data, destination)
+
+    def _send(self, data: bytes, destination: Address) -> None:
+        try:
+            self._socket.sendto(data, destination)
+        except OSError:
+            self.refused += 1
