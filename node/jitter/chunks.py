@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from node.counters import Origin
 from node.jitter import state as at
 from node.jitter.ledger import pass_by
+from node.jitter.placement import first_held
 from node.kernel import kernel
 from node.units import SAMPLES_PER_10_MS
 
@@ -18,6 +19,8 @@ _STEP_SAMPLES = SAMPLES_PER_10_MS // 4
 _CONCEALED = int(Origin.CONCEALED)
 _FADED = int(Origin.FADED)
 _SILENT = int(Origin.SILENT)
+PAUSED = int(Origin.PAUSED)
+_FEC = int(Origin.IN_BAND_FEC)
 _RECEIVED = int(Origin.RECEIVED)
 _REDUNDANT = int(Origin.REDUNDANT)
 _RETRANSMITTED = int(Origin.RETRANSMITTED)
@@ -84,3 +87,45 @@ def make_up(state: NDArray[np.int64], chunk: int, pending: int) -> int:
     state[at.ACTION_SAMPLES] = chunk
     state[at.ACTION_ORIGIN] = origin
     return action
+
+
+@kernel("int64(int64[::1], int64[:, ::1])")
+def next_held(state: NDArray[np.int64], slots: NDArray[np.int64]) -> int:
+    """Return the packet to play next; throw away held ones whose time another one covered."""
+    while True:
+        extended = first_held(state, slots)
+        if extended == at.NONE:
+            return at.NONE
+        row = slots[extended & (slots.shape[0] - 1)]
+        if row[at.SLOT_MEDIA] >= state[at.NEXT_MEDIA]:
+            return extended
+        pass_by(state, slots, extended)
+        row[at.SLOT_STATUS] = at.PLAYED
+        state[at.NEXT_SEQUENCE] = extended + 1
+        state[at.FLOOR_SEQUENCE] = extended + 1
+        state[at.HELD] -= 1
+        state[at.C_FLUSHED] += 1
+
+
+@kernel("int64(int64[::1], int64[:, ::1], int64)")
+def fill_hole(state: NDArray[np.int64], slots: NDArray[np.int64], extended: int) -> int:
+    """Fill a chunk of the hole before the held packet `extended`: FEC, made up, or a pause."""
+    row = slots[extended & (slots.shape[0] - 1)]
+    gap = row[at.SLOT_MEDIA] - state[at.NEXT_MEDIA]
+    missing = extended - state[at.NEXT_SEQUENCE]
+    lost_end = min(state[at.LAST_END] + missing * state[at.LAST_SAMPLES], row[at.SLOT_MEDIA])
+    has_fec = missing > 0 and row[at.SLOT_FLAGS] & at.HAS_FEC
+    if has_fec and gap == row[at.SLOT_SAMPLES]:
+        state[at.ACTION_SLOT] = extended & (slots.shape[0] - 1)
+        state[at.ACTION_ARRIVAL_NS] = row[at.SLOT_ARRIVAL_NS]
+        state[at.CONCEALED_RUN] = 0
+        state[at.NEXT_MEDIA] += gap
+        return emit(state, at.FEC, gap, _FEC)
+    if lost_end <= state[at.NEXT_MEDIA]:
+        chunk = min(gap, CHUNK_SAMPLES)
+        state[at.NEXT_MEDIA] += chunk
+        return emit(state, at.PAUSE, chunk, PAUSED)
+    chunk = min(lost_end - state[at.NEXT_MEDIA], state[at.LAST_SAMPLES], CHUNK_SAMPLES)
+    if has_fec and gap > row[at.SLOT_SAMPLES]:
+        chunk = min(chunk, gap - row[at.SLOT_SAMPLES])
+    return make_up(state, chunk, 0)

@@ -13,19 +13,17 @@ in the arrays. Nothing here allocates, raises, or looks at more slots than a hol
 import numpy as np
 from numpy.typing import NDArray
 
-from node.counters import ORIGINS, Origin
+from node.counters import ORIGINS
 from node.jitter import state as at
-from node.jitter.chunks import CHUNK_SAMPLES, emit, make_up, play
-from node.jitter.ledger import pass_by, settle
-from node.jitter.placement import find_repaired, first_held, place, restart
+from node.jitter.adaptive import pull_adaptive
+from node.jitter.chunks import CHUNK_SAMPLES, PAUSED, emit, fill_hole, make_up, next_held, play
+from node.jitter.ledger import settle
+from node.jitter.placement import find_repaired, place, restart
 from node.jitter.unwrap import unwrap
 from node.kernel import kernel
 from node.units import PACKET_SAMPLES_MAX, SAMPLES_PER_10_MS
 
 __all__ = ["insert", "level_samples", "pull", "reset", "seek", "settle"]
-
-_PAUSED = int(Origin.PAUSED)
-_FEC = int(Origin.IN_BAND_FEC)
 
 
 @kernel("void(int64[::1], int64[:, ::1], int64[::1])")
@@ -39,6 +37,8 @@ def reset(
     state[at.HIGHEST_ARRIVAL_NS] = at.NONE
     state[at.PROBATION_SEQUENCE] = at.NONE
     state[at.PENDING_FROM] = at.NONE
+    if state.shape[0] > at.A_REFERENCE:
+        state[at.A_REFERENCE] = at.NONE
     state[at.FLOOR_SEQUENCE] = at.NONE
     state[at.LAST_SAMPLES] = CHUNK_SAMPLES
     slots[:, at.SLOT_SEQUENCE] = at.NONE
@@ -98,24 +98,6 @@ def insert(
     return at.RESTARTED if restarted else slot
 
 
-@kernel("int64(int64[::1], int64[:, ::1])")
-def _next_held(state: NDArray[np.int64], slots: NDArray[np.int64]) -> int:
-    """Return the packet to play next; throw away held ones whose time another one covered."""
-    while True:
-        extended = first_held(state, slots)
-        if extended == at.NONE:
-            return at.NONE
-        row = slots[extended & (slots.shape[0] - 1)]
-        if row[at.SLOT_MEDIA] >= state[at.NEXT_MEDIA]:
-            return extended
-        pass_by(state, slots, extended)
-        row[at.SLOT_STATUS] = at.PLAYED
-        state[at.NEXT_SEQUENCE] = extended + 1
-        state[at.FLOOR_SEQUENCE] = extended + 1
-        state[at.HELD] -= 1
-        state[at.C_FLUSHED] += 1
-
-
 @kernel("int64(int64[::1], int64[:, ::1], int64, int64)")
 def pull(
     state: NDArray[np.int64], slots: NDArray[np.int64], now_ns: int, buffered_samples: int
@@ -132,32 +114,18 @@ def pull(
     state[at.ACTION_MEDIA] = state[at.NEXT_MEDIA]
     state[at.ACTION_ARRIVAL_NS] = -1
     state[at.ACTION_SLOT] = -1
+    if state[at.MODE] == at.ADAPTIVE:
+        return pull_adaptive(
+            state, slots, now_ns * 3 // 62_500 + buffered_samples, now_ns * 3 // 62_500
+        )
     if state[at.PHASE] != at.PLAYING:
-        return emit(state, at.PAUSE, SAMPLES_PER_10_MS, _PAUSED)
-    extended = _next_held(state, slots)
+        return emit(state, at.PAUSE, SAMPLES_PER_10_MS, PAUSED)
+    extended = next_held(state, slots)
     if extended == at.NONE:
         return make_up(state, min(state[at.LAST_SAMPLES], CHUNK_SAMPLES), 1)
-    row = slots[extended & (slots.shape[0] - 1)]
-    gap = row[at.SLOT_MEDIA] - state[at.NEXT_MEDIA]
-    if gap == 0:
+    if slots[extended & (slots.shape[0] - 1), at.SLOT_MEDIA] == state[at.NEXT_MEDIA]:
         return play(state, slots, extended)
-    missing = extended - state[at.NEXT_SEQUENCE]
-    lost_end = min(state[at.LAST_END] + missing * state[at.LAST_SAMPLES], row[at.SLOT_MEDIA])
-    has_fec = missing > 0 and row[at.SLOT_FLAGS] & at.HAS_FEC
-    if has_fec and gap == row[at.SLOT_SAMPLES]:
-        state[at.ACTION_SLOT] = extended & (slots.shape[0] - 1)
-        state[at.ACTION_ARRIVAL_NS] = row[at.SLOT_ARRIVAL_NS]
-        state[at.CONCEALED_RUN] = 0
-        state[at.NEXT_MEDIA] += gap
-        return emit(state, at.FEC, gap, _FEC)
-    if lost_end <= state[at.NEXT_MEDIA]:
-        chunk = min(gap, CHUNK_SAMPLES)
-        state[at.NEXT_MEDIA] += chunk
-        return emit(state, at.PAUSE, chunk, _PAUSED)
-    chunk = min(lost_end - state[at.NEXT_MEDIA], state[at.LAST_SAMPLES], CHUNK_SAMPLES)
-    if has_fec and gap > row[at.SLOT_SAMPLES]:
-        chunk = min(chunk, gap - row[at.SLOT_SAMPLES])
-    return make_up(state, chunk, 0)
+    return fill_hole(state, slots, extended)
 
 
 @kernel("void(int64[::1], int64[:, ::1], int64)")

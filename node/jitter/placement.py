@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from node.jitter import state as at
 from node.jitter.ledger import book_late, pass_by, prove, settle
+from node.jitter.target_level import observe
 from node.jitter.unwrap import MISORDER_MAX, advance, difference_32
 from node.kernel import kernel
 
@@ -66,6 +67,8 @@ def restart(state: NDArray[np.int64], slots: NDArray[np.int64]) -> None:
     state[at.LATE_RUN] = 0
     state[at.PHASE] = at.EMPTY
     state[at.FLOOR_SEQUENCE] = at.NONE
+    if state[at.MODE] == at.ADAPTIVE:
+        state[at.A_REFERENCE] = at.NONE
     state[at.PROBATION_SEQUENCE] = at.NONE
     state[at.HIGHEST_ARRIVAL_NS] = at.NONE
     state[at.HIGHEST_SEQUENCE] = at.NONE
@@ -102,7 +105,9 @@ def _too_late_or_early(
     extended = state[at.UNWRAPPED_SEQUENCE]
     media = state[at.UNWRAPPED_MEDIA]
     is_playing = state[at.PHASE] == at.PLAYING
-    if is_playing and (media < state[at.NEXT_MEDIA] or extended < state[at.FLOOR_SEQUENCE]):
+    is_waited_for = state[at.MODE] == at.ADAPTIVE and state[at.PENDING_FROM] != at.NONE
+    position = state[at.PENDING_FROM] if is_waited_for else state[at.NEXT_MEDIA]
+    if is_playing and (media < position or extended < state[at.FLOOR_SEQUENCE]):
         state[at.LATE_RUN] += 1
         if extended >= state[at.NEXT_SEQUENCE] and state[at.HELD] == 0 and not flags & at.REDUNDANT:
             if state[at.PENDING_FROM] != at.NONE:
@@ -115,7 +120,7 @@ def _too_late_or_early(
         book_late(state, slots, extended, flags)
         return at.LATE
     capacity = slots.shape[0]
-    is_far = is_playing and media + samples - state[at.NEXT_MEDIA] > state[at.LEVEL_MAX]
+    is_far = is_playing and media + samples - position > state[at.LEVEL_MAX]
     if extended < state[at.NEXT_SEQUENCE]:
         # Nothing has played yet since the start or the last seek, and the first packet that
         # came need not be the lowest one.
@@ -185,10 +190,12 @@ def place(
             return at.DUPLICATE
     if is_newest:
         advance(state, extended, media, now_ns)
+    if state[at.MODE] == at.ADAPTIVE and not is_repair:
+        observe(state, media, samples, now_ns)
     reason = _too_late_or_early(state, slots, samples, flags)
     if reason != 0:
         return reason
-    if state[at.PENDING_FROM] != at.NONE:
+    if state[at.PENDING_FROM] != at.NONE and state[at.MODE] == at.SYNCHRONISED:
         prove(state, extended, media, samples)
     if not (known and row[at.SLOT_STATUS] == at.HOLDING):
         state[at.HELD] += 1

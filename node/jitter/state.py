@@ -102,7 +102,58 @@ O_FIRST: Final = 43
 SYNCHRONISED_STATE_SIZE: Final = 64
 """What `synchronised` needs; the fleet simulation allocates no more per node."""
 
-STATE_SIZE: Final = 64
+# Adaptive mode: delays as samples from an arbitrary zero, the transit of the first packet.
+A_REFERENCE: Final = 64
+"""Arrival less media time of the first packet: the zero of all delays below."""
+A_BASE: Final = 65
+"""Smallest delay of the last seconds: what the link takes when nothing is in the way."""
+A_BASE_NOW: Final = 66
+A_BASE_BEFORE: Final = 67
+A_BASE_SINCE: Final = 68
+A_NEWEST_END: Final = 69
+"""Media time at which the newest packet ends."""
+A_LAST_DELAY: Final = 70
+A_LAST_ARRIVAL: Final = 71
+"""Arrival of the newest packet, in samples."""
+A_LEVEL: Final = 72
+"""Level that was cheapest, above the base."""
+A_WEIGHT: Final = 73
+"""What a concealed sample costs, in samples of delay held for one sample."""
+A_DECAY_DUE: Final = 74
+A_HELD_BACK: Final = 75
+"""Output made up while the position waited for a late packet."""
+A_CREDIT_Q10: Final = 76
+"""Time scale modification that may be asked for, in 1/1024 sample: limits its rate."""
+A_TARGET: Final = 77
+"""Delay steered to, for status."""
+
+A_RECENT: Final = 78
+"""Smallest delay of the last tenths of a second: after a route change the base lags behind."""
+A_RECENT_NOW: Final = 79
+A_RECENT_BEFORE: Final = 110
+A_RECENT_SINCE: Final = 111
+
+# Stalls that come like clockwork.
+S_COUNT: Final = 80
+S_PERIOD: Final = 81
+"""Samples from one stall to the next; 0 while none is known."""
+S_NEXT: Final = 82
+"""When the next one is due to begin, in samples."""
+S_MISSES: Final = 83
+S_LEVEL: Final = 84
+"""Level that meets it, above the base."""
+S_HITS: Final = 85
+S_ONSETS: Final = 86
+S_REMEMBERED: Final = 16
+S_HEIGHTS: Final = 102
+S_HEIGHTS_REMEMBERED: Final = 8
+
+# The bank of trial receivers.
+TRIALS: Final = 64
+B_DELAYS: Final = 112
+B_COSTS: Final = 176
+
+STATE_SIZE: Final = 240
 
 # One slot.
 SLOT_SEQUENCE: Final = 0

@@ -1,0 +1,194 @@
+"""Arrival traces driven through the jitter buffer's own kernels, and what became of each frame."""
+
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.config import ConfigError, JitterConfig
+from node.jitter import state as at
+from node.jitter.buffer import JitterBuffer
+from node.jitter.kernel import insert, pull, seek
+from node.kernel import kernel
+from node.units import NS_PER_S, RATE_HZ, SAMPLES_PER_MS
+
+SKIPPED_MS: Final = 5000
+"""The first seconds are not judged: everybody starts somewhere."""
+
+_NS_PER_MS: Final = 1_000_000
+_HEADER: Final = "seq,send_ms,arrival_ms"
+
+# Rows of what `drive` finds.
+PLAYED_DELAY: Final = 0
+"""Playout delay of each packet in samples on the clock of arrivals, or NONE."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One packet per row: when it was sent and when it came; `arrival_ns` is -1 when lost."""
+
+    name: str
+    media: NDArray[np.int64]
+    arrival_ns: NDArray[np.int64]
+    samples: int
+
+    @property
+    def transit(self) -> NDArray[np.int64]:
+        """Arrival less media time of each packet in samples; -1 arrivals make no sense in it."""
+        return self.arrival_ns * 3 // 62_500 - self.media
+
+    @property
+    def fastest(self) -> int:
+        """Transit of the fastest packet in samples: delay 0."""
+        return int(self.transit[self.arrival_ns >= 0].min())
+
+    @property
+    def judged(self) -> NDArray[np.bool_]:
+        """Which packets are judged: those sent after the first 5 s."""
+        return np.asarray(self.media - self.media[0] >= SKIPPED_MS * SAMPLES_PER_MS)
+
+    @property
+    def network_loss_pct(self) -> float:
+        """Share of the judged packets that never came."""
+        return 100.0 * float(np.mean(self.arrival_ns[self.judged] < 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one trace. Definitions: DESIGN.md, section 6."""
+
+    network_loss_pct: float
+    mean_ms: float
+    p95_ms: float
+    p99_ms: float
+    concealed_pct: float
+    stretched_pct: float
+
+    @property
+    def j(self) -> float:
+        """Mean playout delay in ms + 200 x per cent of frames concealed above network loss."""
+        return self.mean_ms + 200.0 * max(0.0, self.concealed_pct - self.network_loss_pct)
+
+
+def read_trace(path: Path) -> Trace:
+    """Read a trace of `../shared/traces`' format; `ConfigError` says what is wrong with it."""
+    try:
+        with gzip.open(path, "rt", encoding="ascii") as file:
+            lines = file.read().splitlines()
+    except (OSError, EOFError, UnicodeDecodeError) as fault:
+        reason = getattr(fault, "strerror", None) or str(fault)
+        raise ConfigError(f"{path}: {reason}: must be a gzip CSV {_HEADER}") from None
+    if not lines or lines[0].strip() != _HEADER:
+        raise ConfigError(f"{path}: line 1: must be {_HEADER}")
+    rows = np.empty((len(lines) - 1, 2))
+    for i, line in enumerate(lines[1:]):
+        parts = line.split(",")
+        try:
+            rows[i] = float(parts[1]), float(parts[2]) if parts[2] else np.nan
+        except (IndexError, ValueError):
+            raise ConfigError(
+                f"{path}: line {i + 2}: {line!r}: must be three numbers, the last empty when lost"
+            ) from None
+    return make_trace(path.name.removesuffix(".csv.gz"), rows[:, 0], rows[:, 1])
+
+
+def make_trace(name: str, send_ms: NDArray[np.float64], arrival_ms: NDArray[np.float64]) -> Trace:
+    """Return the trace of packets sent and come at these times; NaN where lost."""
+    if send_ms.size < 2 or not np.isfinite(send_ms).all() or (np.diff(send_ms) <= 0).any():
+        raise ConfigError(f"{name}: send_ms must rise from row to row, over at least two rows")
+    came = np.isfinite(arrival_ms)
+    judged = send_ms - send_ms[0] >= SKIPPED_MS
+    if not (came & judged).any():
+        raise ConfigError(f"{name}: no packet arrives after the first {SKIPPED_MS // 1000} s")
+    first_ms = min(0.0, float(np.nanmin(arrival_ms)))
+    arrival_ns = np.full(send_ms.size, -1, np.int64)
+    arrival_ns[came] = np.rint((arrival_ms[came] - first_ms) * _NS_PER_MS).astype(np.int64)
+    media = np.rint((send_ms - send_ms[0]) * SAMPLES_PER_MS).astype(np.int64)
+    samples = int(np.median(np.diff(media)))
+    if not 120 <= samples <= 5760:
+        raise ConfigError(f"{name}: packets every {samples / 48:g} ms: must be 2.5 to 120 ms")
+    return Trace(name, media, arrival_ns, samples)
+
+
+def play(trace: Trace, config: JitterConfig, *, delay_ms: float = 0.0) -> Outcome:
+    """Play a trace through the node's jitter buffer; `delay_ms` is for `synchronised`."""
+    buffer = JitterBuffer(config, payload_bytes=0, slots=512)
+    came = np.flatnonzero(trace.arrival_ns >= 0)
+    order = came[np.argsort(trace.arrival_ns[came], kind="stable")]
+    delays = np.full(trace.media.size, at.NONE, np.int64)
+    totals = np.zeros(2, np.int64)
+    start = -1
+    if config.mode == "synchronised":
+        start = trace.fastest + round(delay_ms * SAMPLES_PER_MS)
+    _drive(
+        buffer.state, buffer.slots, buffer.payloads, trace.media, trace.arrival_ns, order,
+        delays, totals, start, trace.samples, SKIPPED_MS * SAMPLES_PER_MS,
+    )  # fmt: skip
+    played = delays[trace.judged & (delays != at.NONE)]
+    held_ms = (played - trace.fastest) / SAMPLES_PER_MS
+    frames = int(trace.judged.sum()) * trace.samples
+    return Outcome(
+        trace.network_loss_pct,
+        float(held_ms.mean()) if held_ms.size else 0.0,
+        float(np.quantile(held_ms, 0.95)) if held_ms.size else 0.0,
+        float(np.quantile(held_ms, 0.99)) if held_ms.size else 0.0,
+        100.0 * int(totals[0]) / frames,
+        100.0 * int(totals[1]) / frames,
+    )
+
+
+@kernel(
+    "void(int64[::1], int64[:, ::1], uint8[:, ::1], int64[::1], int64[::1], int64[::1],"
+    " int64[::1], int64[::1], int64, int64, int64)"
+)
+def _drive(
+    state: NDArray[np.int64],
+    slots: NDArray[np.int64],
+    payloads: NDArray[np.uint8],
+    media: NDArray[np.int64],
+    arrival_ns: NDArray[np.int64],
+    order: NDArray[np.int64],
+    delays: NDArray[np.int64],
+    totals: NDArray[np.int64],
+    start: int,
+    samples: int,
+    skipped: int,
+) -> None:
+    """Insert in order of arrival, pull each time the output runs dry, until all is played.
+
+    Output is never ahead: a chunk is decided at the instant at which its first sample plays.
+    totals     (2,) int64, out: samples made up, samples stretched
+    start      synchronised: media 0 plays at this sample; adaptive: -1
+    """
+    data = np.zeros(0, np.uint8)
+    now = max(start, arrival_ns[order[0]] * 3 // 62_500)
+    took = 0
+    last = media[media.shape[0] - 1] + samples
+    is_positioned = False
+    while state[at.NEXT_MEDIA] < last or not is_positioned:
+        now_ns = (now * NS_PER_S + RATE_HZ - 1) // RATE_HZ
+        while took < order.shape[0] and arrival_ns[order[took]] <= now_ns:
+            one = order[took]
+            insert(
+                state, slots, payloads, data, 0, 0, one & 0xFFFF, media[one] & 0xFFFF_FFFF,
+                samples, 0, arrival_ns[one],
+            )  # fmt: skip
+            took += 1
+        if state[at.MODE] == at.SYNCHRONISED and not is_positioned and took > 0:
+            seek(state, slots, now - start)
+        is_positioned = state[at.PHASE] == at.PLAYING
+        action = pull(state, slots, now_ns, 0)
+        position = state[at.ACTION_MEDIA]
+        length = state[at.ACTION_SAMPLES] + state[at.ACTION_STRETCH_SAMPLES]
+        if position >= skipped:
+            if action == at.PLAY:
+                delays[min(position // samples, delays.shape[0] - 1)] = now - position
+                totals[1] += abs(state[at.ACTION_STRETCH_SAMPLES])
+            elif action in (at.CONCEAL, at.FADE_OUT, at.SILENCE):
+                totals[0] += length
+        now += length
+        if took == order.shape[0] and state[at.HELD] == 0:
+            break

@@ -1,0 +1,203 @@
+"""How much delay to hold: a bank of trial receivers, and the one that would have cost least.
+
+Each of 64 trial receivers holds another level above the link's own delay. Every packet is played
+to all of them: each pays for the delay that it holds, and for the sound that it would have had to
+make up. The cheapest of the last minutes is followed.
+
+- Memory is long (109 s), so a stall every ten seconds is not forgotten; yet a single concealed
+  sample weighs as much as twenty thousand samples of delay, so one bad stall raises at once.
+- Holding back, catching up and stretching ahead of a gap happen in the trial as they do in
+  earnest; so a stall (everything late together, then a burst), a step (late from now on) and a
+  growing queue each cost what they really cost.
+- Levels stand above the smallest delay of the last seconds: when a route change moves that, all
+  move along, up and down.
+- Levels are 2.5 ms apart below 31 ms, 8 % above.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.jitter import state as at
+from node.jitter.stalls import (
+    OVERDUE_SAMPLES,
+    REACH_SAMPLES,
+    expect,
+    is_expected,
+    note_stall,
+)
+from node.kernel import kernel
+from node.units import SAMPLES_PER_MS
+
+CATCH_UP_Q10 = 154
+"""Playout may run 15 % faster or slower to reach its level: Liang, Färber and Girod (IEEE Trans.
+Multimedia 5, 2003) found far larger changes of single packets hardly audible."""
+
+_BASE_WINDOW_SAMPLES = 2000 * SAMPLES_PER_MS
+"""The base is the minimum over one to two halves of it. Long enough to outlast a burst, short
+enough that +-300 ppm of clock skew move it by 0.6 ms."""
+
+_RECENT_WINDOW_SAMPLES = 400 * SAMPLES_PER_MS
+_RECENT_MARGIN_SAMPLES = 20 * SAMPLES_PER_MS
+"""Until the base has followed a longer route, delay stays so much above what packets take now."""
+
+_DECAY_SAMPLES = 20 * SAMPLES_PER_MS
+_DECAY_Q14 = 3
+"""Costs lose 3 / 16384 per 20 ms: a memory of 109 s."""
+
+_STALL_SAMPLES = 60 * SAMPLES_PER_MS
+"""A sudden delay above this is a stall worth remembering when it began."""
+
+_WORTH_MS_PER_RATIO = 100
+"""The operator's knob: the last 100 ms of delay must buy `late_ratio`. At 0.005 that is 200 ms
+for each per cent, the weight of J (DESIGN.md, section 6)."""
+
+
+def _levels() -> NDArray[np.int64]:
+    """Return the levels of the trial receivers in samples: (TRIALS,) int64."""
+    levels = [5 * SAMPLES_PER_MS // 2]
+    for _ in range(1, at.TRIALS):
+        levels.append(levels[-1] + max(5 * SAMPLES_PER_MS // 2, levels[-1] * 2 // 25))
+    return np.array(levels, np.int64)
+
+
+LEVELS = _levels()
+
+
+@kernel("void(int64[::1])")
+def _choose(state: NDArray[np.int64]) -> None:
+    """Follow the cheapest trial within the bounds of the configuration."""
+    best = 0
+    for trial in range(1, at.TRIALS):
+        if LEVELS[trial] > state[at.DELAY_MAX]:
+            break
+        if state[at.B_COSTS + trial] < state[at.B_COSTS + best]:
+            best = trial
+    state[at.A_LEVEL] = max(LEVELS[best], state[at.DELAY_MIN])
+
+
+@kernel("void(int64[::1], int64, int64)")
+def begin(state: NDArray[np.int64], media: int, now: int) -> None:
+    """Start the estimate at the first packet; `now` is its arrival in samples.
+
+    Before anything is known, delays are taken to halve every 20 ms, on the strength of one late
+    frame: so it starts near 80 ms and is down at 20 ms after some ten quiet seconds.
+    """
+    state[at.A_REFERENCE] = now - media
+    state[at.A_BASE] = 0
+    state[at.A_BASE_NOW] = 0
+    state[at.A_BASE_BEFORE] = 0
+    state[at.A_BASE_SINCE] = now
+    state[at.A_RECENT_NOW] = 0
+    state[at.A_RECENT_BEFORE] = 0
+    state[at.A_RECENT_SINCE] = now
+    state[at.A_NEWEST_END] = media
+    state[at.A_LAST_DELAY] = 0
+    state[at.A_LAST_ARRIVAL] = now
+    state[at.A_HELD_BACK] = 0
+    state[at.A_CREDIT_Q10] = 0
+    state[at.S_COUNT] = 0
+    state[at.S_PERIOD] = 0
+    state[at.S_NEXT] = at.NONE
+    weight = _WORTH_MS_PER_RATIO * SAMPLES_PER_MS * 1_000_000 // max(100, state[at.LATE_PPM])
+    state[at.A_WEIGHT] = weight
+    for trial in range(at.TRIALS):
+        halvings = LEVELS[trial] // _DECAY_SAMPLES
+        prior = weight * (_DECAY_SAMPLES // 2) >> halvings if halvings < 40 else 0
+        rest = LEVELS[trial] - halvings * _DECAY_SAMPLES
+        state[at.B_COSTS + trial] = prior - prior * rest // (2 * _DECAY_SAMPLES)
+        state[at.B_DELAYS + trial] = LEVELS[trial]
+    _choose(state)
+
+
+@kernel("void(int64[::1], int64, int64)")
+def _move_base(state: NDArray[np.int64], delay: int, now: int) -> None:
+    """Track the minimum over the last seconds, and over the last tenths of one."""
+    if now - state[at.A_RECENT_SINCE] > _RECENT_WINDOW_SAMPLES // 2:
+        state[at.A_RECENT_BEFORE] = state[at.A_RECENT_NOW]
+        state[at.A_RECENT_NOW] = delay
+        state[at.A_RECENT_SINCE] = now
+    state[at.A_RECENT_NOW] = min(state[at.A_RECENT_NOW], delay)
+    state[at.A_RECENT] = min(state[at.A_RECENT_NOW], state[at.A_RECENT_BEFORE])
+    if now - state[at.A_BASE_SINCE] > _BASE_WINDOW_SAMPLES // 2:
+        state[at.A_BASE_BEFORE] = state[at.A_BASE_NOW]
+        state[at.A_BASE_NOW] = delay
+        state[at.A_BASE_SINCE] = now
+    state[at.A_BASE_NOW] = min(state[at.A_BASE_NOW], delay)
+    state[at.A_BASE] = min(state[at.A_BASE_NOW], state[at.A_BASE_BEFORE])
+
+
+@kernel("void(int64[::1], int64, int64, int64, int64)")
+def _try_all(
+    state: NDArray[np.int64], delay: int, samples: int, is_newest: int, is_free: int
+) -> None:
+    """Play one packet to all trial receivers, and charge them.
+
+    delay      of the packet
+    is_newest  0: it was overtaken, so a receiver has gone on without it and lost it when late
+    is_free    1: the delay was foreseen, and levels need not cover it
+    """
+    base = state[at.A_BASE]
+    floor = state[at.A_RECENT] + _RECENT_MARGIN_SAMPLES
+    weight = state[at.A_WEIGHT]
+    slack = state[at.A_LAST_DELAY] + OVERDUE_SAMPLES
+    step = samples * CATCH_UP_Q10 >> 10
+    state[at.A_DECAY_DUE] += samples
+    decays = state[at.A_DECAY_DUE] // _DECAY_SAMPLES
+    state[at.A_DECAY_DUE] -= decays * _DECAY_SAMPLES
+    for trial in range(at.TRIALS):
+        held = state[at.B_DELAYS + trial]
+        wanted = max(base + LEVELS[trial], min(floor, held))
+        made_up = 0
+        if delay > held:
+            made_up = samples
+            if is_newest:
+                # What it held when packets ceased was played at half speed.
+                made_up = delay - held
+                made_up -= min(made_up, max(0, min(held - slack, REACH_SAMPLES)))
+                held = delay
+        elif is_newest:
+            held = max(wanted, held - step) if held > wanted else min(wanted, held + step)
+        cost = state[at.B_COSTS + trial]
+        cost -= (cost >> 14) * (_DECAY_Q14 * decays)
+        if is_free:
+            made_up = 0
+        state[at.B_COSTS + trial] = cost + (held - base) * samples + weight * made_up
+        state[at.B_DELAYS + trial] = held
+
+
+@kernel("void(int64[::1], int64, int64, int64)")
+def observe(state: NDArray[np.int64], media: int, samples: int, now_ns: int) -> None:
+    """Learn from one packet, on time or late (repairs tell nothing about the link).
+
+    media, samples  of the packet
+    now_ns          its arrival
+    """
+    now = now_ns * 3 // 62_500
+    if state[at.A_REFERENCE] == at.NONE:
+        begin(state, media, now)
+    delay = now - media - state[at.A_REFERENCE]
+    _move_base(state, delay, now)
+    is_newest = media >= state[at.A_NEWEST_END]
+    is_free = 0
+    if is_newest and delay - state[at.A_LAST_DELAY] > _STALL_SAMPLES:
+        is_free = note_stall(state, state[at.A_LAST_ARRIVAL], delay - state[at.A_BASE])
+    if is_newest:
+        expect(state, now)
+    _try_all(state, delay, samples, 1 if is_newest else 0, is_free)
+    if is_newest:
+        state[at.A_NEWEST_END] = media + samples
+        state[at.A_LAST_DELAY] = delay
+        state[at.A_LAST_ARRIVAL] = now
+    _choose(state)
+
+
+@kernel("int64(int64[::1], int64)")
+def target_delay(state: NDArray[np.int64], now: int) -> int:
+    """Return the delay to steer to at `now`, both in samples, from the zero of A_REFERENCE."""
+    level = state[at.A_LEVEL]
+    ramp = (state[at.S_LEVEL] - level) * 1024 // CATCH_UP_Q10
+    if state[at.S_LEVEL] > level and is_expected(state, now, ramp):
+        level = state[at.S_LEVEL]
+    floor = state[at.A_RECENT] + _RECENT_MARGIN_SAMPLES
+    state[at.A_TARGET] = max(state[at.A_BASE] + min(level, state[at.DELAY_MAX]), floor)
+    return int(state[at.A_TARGET])

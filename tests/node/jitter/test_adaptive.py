@@ -1,0 +1,170 @@
+"""What the listener gets from a node that plays by itself, at the lowest delay."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.playout_drive import make_trace, play
+from node.config import JitterConfig
+from node.counters import Origin
+from node.jitter import state as at
+from node.jitter.buffer import JitterBuffer
+
+FRAME = 960
+MS = 1_000_000
+ADAPTIVE = JitterConfig(mode="adaptive")
+
+
+def arrivals(seconds, *, stalls=(), jitter_ms=4.0, seed=1):
+    """Arrival times of 20 ms packets in ms; each stall (start_s, ms) ends with a burst."""
+    rng = np.random.default_rng(seed)
+    send = np.arange(seconds * 50) * 20.0
+    arrival = send + 10.0 + rng.exponential(jitter_ms, send.size)
+    for start_s, length_ms in stalls:
+        end = start_s * 1000 + length_ms
+        caught = (arrival > start_s * 1000) & (arrival < end)
+        arrival[caught] = end
+    return send, np.maximum.accumulate(arrival)
+
+
+def outcome(seconds, **how):
+    return play(make_trace("made", *arrivals(seconds, **how)), ADAPTIVE)
+
+
+def test_a_quiet_link_is_played_within_some_tens_of_milliseconds():
+    heard = outcome(60, jitter_ms=2.0)
+    assert heard.mean_ms < 40
+    assert heard.concealed_pct < 0.1
+
+
+def test_it_comes_down_again_after_a_bad_minute():
+    send, arrival = arrivals(400, stalls=[(s, 300) for s in (20, 23, 27, 29, 34, 37, 41, 44)])
+    late = play(make_trace("made", send, arrival), ADAPTIVE)
+    tail = send >= 300_000
+    assert play(make_trace("made", send[tail], arrival[tail]), ADAPTIVE).mean_ms < 40
+    assert late.mean_ms < 250
+
+
+def test_a_stall_that_comes_like_clockwork_is_met_and_not_waited_for_all_the_time():
+    seen = outcome(300, stalls=[(7.3 + 13.0 * k, 350) for k in range(22)])
+    unforeseen = outcome(
+        300, stalls=[(7.3 + 13.0 * k + 5.0 * np.sin(k * k), 350) for k in range(22)]
+    )
+    assert seen.j < 0.75 * unforeseen.j
+
+
+def test_a_route_that_becomes_longer_costs_one_gap_and_no_more():
+    send, arrival = arrivals(120)
+    arrival[send > 40_000] += 80.0
+    heard = play(make_trace("made", send, arrival), ADAPTIVE)
+    assert heard.concealed_pct * 120_000 / 100 < 200
+    assert heard.mean_ms < 150
+
+
+@pytest.mark.parametrize("skew_ppm", [-100, 100, 300])
+def test_a_sender_with_a_skewed_clock_is_followed_without_a_dropout(skew_ppm):
+    send, arrival = arrivals(600, jitter_ms=1.0)
+    heard = play(make_trace("made", send, arrival * (1 + skew_ppm * 1e-6)), ADAPTIVE)
+    assert heard.concealed_pct <= 0.003
+
+
+def test_the_operators_knob_trades_delay_for_late_frames():
+    send, arrival = arrivals(
+        200, stalls=[(9.0 + 4 * k + k % 3, 60 + 40 * (k % 7)) for k in range(45)]
+    )
+    trace = make_trace("made", send, arrival)
+    knob = [0.05, 0.005, 0.0005]
+    heard = [play(trace, JitterConfig(mode="adaptive", late_ratio=r)) for r in knob]
+    for loose, strict in itertools.pairwise(heard):
+        assert strict.concealed_pct < loose.concealed_pct
+        assert strict.mean_ms > loose.mean_ms
+
+
+def test_a_pause_is_where_delay_comes_down_without_touching_speech():
+    b = JitterBuffer(ADAPTIVE, payload_bytes=0)
+    now = 0
+    sent = 0
+    origin = []
+    for n in range(3000):
+        if n % 100 == 0:
+            sent += 500 * 48  # the sender was silent for half a second
+            now += 500 * MS
+        b.insert(n & 0xFFFF, sent, FRAME, now)
+        sent += FRAME
+        end = now + 20 * MS
+        while now < end:
+            b.pull(now)
+            origin.append(int(b.state[at.ACTION_ORIGIN]))
+            now += (
+                int(b.state[at.ACTION_SAMPLES] + b.state[at.ACTION_STRETCH_SAMPLES]) * 62_500 // 3
+            )
+    assert b.origin_samples[Origin.PAUSED] > 0
+    assert b.origin_samples[Origin.RECEIVED] > 2900 * FRAME
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("near"), st.integers(-20, 300), st.integers(-3, 3), st.integers(0, 15)),
+        st.tuples(
+            st.just("any"), st.integers(0, 0xFFFF), st.integers(0, 0xFFFF_FFFF), st.integers(0, 15)
+        ),
+        st.tuples(st.just("pull"), st.integers(1, 30), st.just(0), st.just(0)),
+        st.tuples(st.just("wait"), st.integers(0, 5000), st.just(0), st.just(0)),
+        st.tuples(st.just("settle"), st.integers(0, 1), st.just(0), st.just(0)),
+    ),
+    max_size=60,
+)
+
+
+def drive(b, todo):
+    """Apply `todo`; return (media time, samples) of what was really played."""
+    played = []
+    now = 0
+    for kind, first, second, flags in todo:
+        now += 5 * MS
+        if kind == "near":
+            b.insert(
+                first & 0xFFFF,
+                (first * FRAME + second * 120) & 0xFFFF_FFFF,
+                FRAME,
+                now,
+                flags=flags,
+            )
+        elif kind == "any":
+            b.insert(first, second, (first % 60) * 120, now, flags=flags)
+        elif kind == "wait":
+            now += first * MS
+        elif kind == "settle":
+            b.settle(ended=bool(first))
+        else:
+            for _ in range(first):
+                action = b.pull(now)
+                samples = int(b.state[at.ACTION_SAMPLES])
+                stretch = int(b.state[at.ACTION_STRETCH_SAMPLES])
+                assert 0 < samples <= 5760
+                assert -samples // 2 <= stretch <= samples
+                if action == at.PLAY:
+                    played.append((int(b.state[at.ACTION_MEDIA]), samples))
+                now += (samples + stretch) * 62_500 // 3
+        assert (b.slots[:, at.SLOT_STATUS] == at.HOLDING).sum() == b.state[at.HELD]
+        assert b.level_samples <= max(b.state[at.LEVEL_MAX], 256 * 5760)
+    return played
+
+
+@given(steps)
+def test_whatever_arrives_no_sample_plays_twice_and_time_does_not_run_backwards(todo):
+    b = JitterBuffer(ADAPTIVE, payload_bytes=0)
+    for (media, samples), (following, _) in itertools.pairwise(drive(b, todo)):
+        assert following >= media + samples
+    assert (b.origin_samples >= 0).all()
+
+
+@given(steps)
+def test_equal_inputs_give_equal_states(todo):
+    one, other = (JitterBuffer(ADAPTIVE, payload_bytes=0) for _ in range(2))
+    drive(one, todo)
+    drive(other, todo)
+    np.testing.assert_array_equal(one.state, other.state)
