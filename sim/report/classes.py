@@ -24,7 +24,7 @@ BEARER_NAMES: Final = {
     "lte_weak": "4G, weak",
     "wifi24_outdoor": "Wi-Fi 2.4 outdoors",
     "perfect": "Perfect link",
-    "none": "No coverage",
+    "no_signal": "No signal",
 }
 """Link types for people; others are shown by the name that the scenario gives them."""
 

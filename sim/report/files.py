@@ -1,6 +1,7 @@
 """Put all files of a run into a folder at once: all of them, or none and what was there before."""
 
 import contextlib
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -45,6 +46,19 @@ def write_files(result: RunResult, folder: Path) -> list[Path]:
     contents |= {f"listen/{name}.wav": wav(one.samples) for name, one in result.listen.items()}
     write_all(contents, folder)
     return [folder / name for name in contents]
+
+
+def check_folder(folder: Path) -> None:
+    """Raise `OSError` when files cannot be put into `folder`, without making anything.
+
+    What is missing is made when there is something to put into it; what is there must be a
+    folder, and one that we may write to.
+    """
+    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, f"{there} is a file")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, f"no right to write to {there}")
 
 
 def write_all(contents: dict[str, bytes], folder: Path) -> None:

@@ -85,6 +85,8 @@ def test_the_stages_of_a_bar_add_up_to_the_mean_delay():
     drawing = stage_bars(rows, width=1000)
     widths = [float(w) for w in re.findall(r'<rect [^>]*width="([\d.]+)"', drawing)]
 
+    starts = [float(x) for x in re.findall(r'<rect x="([\d.]+)"', drawing)]
+    assert np.allclose(np.diff(starts[:7]), widths[:6], atol=0.02), "no stage hides another"
     assert len(widths) == 14, "seven stages for all clusters, seven for the one link type"
     assert abs(sum(widths[:7]) - (1000 - 62 - 148)) < 0.1
     stages = [20, 5, 30, 340, 4, 1, 50]
@@ -93,8 +95,8 @@ def test_the_stages_of_a_bar_add_up_to_the_mean_delay():
 
 def test_names_on_the_map_do_not_lie_on_each_other():
     rows = [
-        dataclasses.replace(row, x_m=300.0 * (i % 4), y_m=300.0 * (i // 4), hamlet=f"Làng Mỏ {i}")
-        for i, row in enumerate(example_result().nodes)
+        dataclasses.replace(row, x_m=90.0 * (i % 7), y_m=40.0 * (i // 7), hamlet=f"Làng Mỏ {i}")
+        for i, row in enumerate(example_result(nodes=49).nodes)
     ]
     drawing = village_map(rows, width=680)
     pattern = r'<text x="([\d.]+)" y="([\d.]+)" class="hamlet" text-anchor="(\w+)">([^<]+)'
@@ -104,7 +106,7 @@ def test_names_on_the_map_do_not_lie_on_each_other():
         left = float(x) - {"start": 0, "end": long, "middle": long / 2}[anchor]
         boxes.append((left, float(y) - 9, left + long, float(y) + 2))
 
-    assert len(boxes) == 12
+    assert len(boxes) >= 20, "the others tell theirs when pointed at"
     for i, a in enumerate(boxes):
         for b in boxes[i + 1 :]:
             assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]

@@ -23,6 +23,7 @@ const first = () => table.tBodies[0].rows[0].cells[0].textContent;
 const told = [first()];
 table.tHead.rows[0].cells[0].firstElementChild.click(); told.push(first());
 table.tHead.rows[0].cells[0].firstElementChild.click(); told.push(first());
+table.tHead.rows[0].cells[8].firstElementChild.click(); told.push(first());
 const find = document.getElementById("find");
 find.value = "thien tan"; find.dispatchEvent(new Event("input"));
 told.push([...table.tBodies[0].rows].filter((row) => !row.hidden).length);
@@ -87,9 +88,10 @@ def test_the_page_shows_its_figures_in_a_browser_and_complains_of_nothing(browse
     assert complaints == []
     told = re.search(r'<output id="told">(.*?)</output>', dom)
     assert told is not None, "the page's script stopped before its end"
-    as_written, ascending, descending, found, figures, fits = told[1].split("|")
+    as_written, ascending, descending, most_lost, found, figures, fits = told[1].split("|")
     assert as_written == "c11", "the worst cluster comes first"
     assert (ascending, descending) == ("c00", "c11")
+    assert most_lost == "c11", "a figure is sorted from its largest"
     assert found == "6", "a search without diacritics finds Thiện Tân"
     assert int(figures) >= 7, "map, distribution, stages, raster and three recordings"
     assert fits == "true", "nothing sticks out of the page"
