@@ -1,0 +1,105 @@
+"""Media time against the sender's clock, from its reports (RFC 3550, 6.4.1).
+
+One report would be enough if the sender's sound came off the clock that it reports. A sound card
+has a crystal of its own, and reports jitter by its period; so a Theil-Sen line through the last
+reports says which instant belongs to which media time, and how fast the media clock runs. A
+report that contradicts the line twice in a row (a seek, a restart) begins a new one.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from node.clock.robust_line import select, theil_sen_slope
+from node.units import NS_PER_MS, NS_PER_S
+
+REPORTS_MAX: Final = 160
+WINDOW_NS: Final = 300 * NS_PER_S
+
+_SPAN_MIN_NS: Final = 10.0 * NS_PER_S
+_SLOPE_MAX: Final = 600e-6
+_CONTRADICTION_NS: Final = 20 * NS_PER_MS
+_NS_PER_3_SAMPLES: Final = 62_500
+
+
+class ReportMap:
+    """The line from media time to the sender's clock."""
+
+    def __init__(self) -> None:
+        self.restarts = 0
+        self._sender_ns = np.zeros(REPORTS_MAX, np.int64)
+        self._media_samples = np.zeros(REPORTS_MAX, np.int64)
+        self._scratch = np.zeros(REPORTS_MAX * REPORTS_MAX // 2, np.float64)
+        self._count = 0
+        self._contradicted = False
+        self._slope = 0.0
+        self._lag_ns = 0
+
+    def receive_report(self, sender_ns: int, media_time_samples: int) -> None:
+        """Take "at `sender_ns` of the sender's clock the media time was this"."""
+        if self._count > 0:
+            newest = self._count - 1
+            if sender_ns <= self._sender_ns[newest]:
+                return  # a duplicate, or reports that overtook each other
+            if abs(self._contradiction_ns(sender_ns, media_time_samples)) > _CONTRADICTION_NS:
+                if not self._contradicted:
+                    self._contradicted = True
+                    return
+                self._count = 0
+                self._slope = 0.0
+                self.restarts += 1
+        self._contradicted = False
+        self._append(sender_ns, media_time_samples)
+        self._fit()
+
+    @property
+    def ready(self) -> bool:
+        """Return whether a report has come."""
+        return self._count > 0
+
+    @property
+    def media_time_samples(self) -> int:
+        """Return the media time of the newest report."""
+        return int(self._media_samples[self._count - 1])
+
+    @property
+    def sender_ns(self) -> int:
+        """Return the sender's time of that media time, by the line."""
+        return int(self._sender_ns[self._count - 1]) + self._lag_ns
+
+    @property
+    def skew_ppm(self) -> float:
+        """Return the media clock against the sender's clock, positive is fast."""
+        return self._slope * 1e6
+
+    def _contradiction_ns(self, sender_ns: int, media_time_samples: int) -> int:
+        newest = self._count - 1
+        media = media_time_samples - int(self._media_samples[newest])
+        media_ns = media * _NS_PER_3_SAMPLES // 3
+        due_ns = self.sender_ns + round(media_ns / (1.0 + self._slope))
+        return sender_ns - due_ns
+
+    def _append(self, sender_ns: int, media_time_samples: int) -> None:
+        n = self._count
+        oldest = int(np.searchsorted(self._sender_ns[:n], sender_ns - WINDOW_NS))
+        drop = max(oldest, n + 1 - REPORTS_MAX)
+        if drop > 0:
+            for values in (self._sender_ns, self._media_samples):
+                values[: n - drop] = values[drop:n]
+            n -= drop
+        self._sender_ns[n] = sender_ns
+        self._media_samples[n] = media_time_samples
+        self._count = n + 1
+
+    def _fit(self) -> None:
+        """Put a line through the reports; `_lag_ns` is what it adds to the newest one's time."""
+        n = self._count
+        x_ns = (self._sender_ns[:n] - self._sender_ns[n - 1]).astype(np.float64)
+        media = self._media_samples[:n] - self._media_samples[n - 1]
+        ahead_ns = (media * _NS_PER_3_SAMPLES // 3 - x_ns.astype(np.int64)).astype(np.float64)
+        if -x_ns[0] > _SPAN_MIN_NS and n >= 4:
+            slope = theil_sen_slope(x_ns, ahead_ns, n, max(1, n // 2), self._scratch)
+            self._slope = min(max(slope, -_SLOPE_MAX), _SLOPE_MAX)
+        residuals = ahead_ns - self._slope * x_ns
+        # The line's media time at the newest report lies this far ahead of the reported one.
+        self._lag_ns = -round(select(residuals, n, n // 2))

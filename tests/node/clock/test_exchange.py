@@ -1,0 +1,180 @@
+"""Node and sender agree on the time, whatever the network does to the question."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from node.clock.exchange import BURST_REQUESTS, ClockExchange
+from node.clock.exchange_responder import BURST_MAX, ExchangeResponder
+from node.clock.report_map import ReportMap
+
+MS = 1_000_000
+S = 1_000_000_000
+SENDER_AHEAD_NS = 777 * S
+
+
+def sender_clock_ns(local_ns, skew_ppm, stepped_at_ns=None):
+    step_ns = -250 * MS if stepped_at_ns is not None and local_ns >= stepped_at_ns else 0
+    return local_ns + SENDER_AHEAD_NS + round(local_ns * skew_ppm * 1e-6) + step_ns
+
+
+def talk(rng, *, seconds, noise_ms, skew_ppm=40.0, lost=0.02, stepped_at_ns=None, floors_ms=(1, 1)):
+    """Run an exchange; return it, and the error in ms after each reply with its time in s."""
+    exchange, errors = ClockExchange(0), []
+    now_ns = 0
+    while now_ns < seconds * S:
+        now_ns = exchange.next_deadline_ns()
+        exchange.handle_deadline(now_ns)
+        request = exchange.next_event()
+        there_ns, back_ns = (round((f + rng.exponential(noise_ms)) * MS) for f in floors_ms)
+        if rng.random() < lost:
+            continue
+        arrival_ns = request.at_ns + there_ns
+        answered_ns = sender_clock_ns(arrival_ns + 2 * MS, skew_ppm, stepped_at_ns)
+        back_at_ns = arrival_ns + 2 * MS + back_ns
+        assert exchange.receive_reply(request.at_ns, 2 * MS, answered_ns, back_at_ns)
+        estimate = exchange.estimate(back_at_ns)
+        if estimate is not None:
+            truth_ns = sender_clock_ns(back_at_ns, skew_ppm, stepped_at_ns) - back_at_ns
+            errors.append((back_at_ns / S, (estimate.offset_ns - truth_ns) / MS))
+    return exchange, np.array(errors)
+
+
+@pytest.mark.parametrize(("noise_ms", "bound_ms"), [(0.1, 0.05), (2.0, 0.2), (10.0, 0.9)])
+def test_node_and_sender_agree_far_below_what_the_network_jitters(noise_ms, bound_ms):
+    exchange, errors = talk(np.random.default_rng(4), seconds=900, noise_ms=noise_ms)
+    after = errors[errors[:, 0] > 60, 1]
+    assert np.percentile(np.abs(after), 95) < bound_ms
+    assert exchange.estimate(900 * S).skew_ppm == pytest.approx(40, abs=5)
+
+
+def test_the_burst_is_over_in_a_second_and_good_enough_to_start():
+    _, errors = talk(np.random.default_rng(5), seconds=2, noise_ms=2.0, lost=0.0)
+    assert errors[0, 0] < 0.3
+    assert np.abs(errors[errors[:, 0] > 0.7, 1]).max() < 2.0
+
+
+def test_half_of_an_asymmetry_is_the_error_and_the_uncertainty_covers_it():
+    exchange, errors = talk(np.random.default_rng(6), seconds=200, noise_ms=0.1, floors_ms=(60, 2))
+    assert errors[-1, 1] == pytest.approx(29, abs=0.3)
+    assert exchange.estimate(200 * S).uncertainty_ns >= 29 * MS
+
+
+def test_a_sender_whose_clock_was_set_is_followed_within_three_replies():
+    exchange, errors = talk(
+        np.random.default_rng(7), seconds=300, noise_ms=2.0, stepped_at_ns=150 * S
+    )
+    assert exchange.steps == 1
+    assert np.abs(errors[errors[:, 0] > 156, 1]).max() < 5.0
+    assert np.abs(errors[errors[:, 0] < 150, 1]).max() < 5.0
+
+
+def test_a_queue_of_two_seconds_does_not_move_the_clock():
+    exchange = ClockExchange(0)
+    now_ns = 0
+    for number in range(200):
+        now_ns = exchange.next_deadline_ns()
+        exchange.handle_deadline(now_ns)
+        request = exchange.next_event()
+        queue_ns = 2 * S if 100 <= number < 130 else 0
+        arrival_ns = request.at_ns + MS + queue_ns
+        answered_ns = arrival_ns + SENDER_AHEAD_NS
+        exchange.receive_reply(request.at_ns, 0, answered_ns, arrival_ns + MS)
+        offset_ns = exchange.estimate(now_ns).offset_ns if number > 4 else SENDER_AHEAD_NS
+        assert abs(offset_ns - SENDER_AHEAD_NS) < MS
+    assert exchange.steps == 0
+
+
+def test_a_sender_that_does_not_answer_is_asked_ever_more_rarely():
+    exchange, asked_ns = ClockExchange(0), []
+    for _ in range(60):
+        asked_ns.append(exchange.next_deadline_ns())
+        exchange.handle_deadline(asked_ns[-1])
+    assert asked_ns[BURST_REQUESTS - 1] < S
+    assert asked_ns[-1] - asked_ns[-2] == 10 * S
+    assert exchange.estimate(asked_ns[-1]) is None
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(*[st.integers(-(2**62), 2**62)] * 3), max_size=20))
+def test_answers_that_nobody_asked_for_change_nothing(answers):
+    exchange = ClockExchange(10**15)
+    exchange.handle_deadline(10**15)
+    for request_ns, held_ns, answered_ns in answers:
+        if abs(request_ns - 10**15) > 10**6:
+            assert not exchange.receive_reply(request_ns, held_ns, answered_ns, 10**15 + MS)
+    assert exchange.replies == 0
+
+
+def test_local_time_and_sender_time_are_each_others_inverse():
+    exchange, _ = talk(np.random.default_rng(8), seconds=200, noise_ms=0.5)
+    for local_ns in (0, 199 * S, 260 * S):
+        sender_ns = local_ns + exchange.estimate(local_ns).offset_ns
+        assert abs(exchange.local_ns(sender_ns) - local_ns) < 100
+
+
+def test_without_answers_the_uncertainty_grows_with_age():
+    exchange, _ = talk(np.random.default_rng(9), seconds=100, noise_ms=0.5)
+    fresh, old = exchange.estimate(100 * S), exchange.estimate(10_100 * S)
+    assert old.age_ns >= 9_999 * S
+    assert old.uncertainty_ns - fresh.uncertainty_ns == pytest.approx(10 * MS, rel=0.01)
+
+
+def test_a_flood_of_requests_gets_a_burst_and_then_four_answers_a_second():
+    responder = ExchangeResponder()
+    for number in range(10_000):
+        responder.receive_request(
+            ("192.0.2.1", 5004), ssrc=1, request=number, spare_bytes=0, now_ns=number * MS
+        )
+    answers = 0
+    while responder.next_event() is not None:
+        answers += 1
+    assert answers == pytest.approx(BURST_MAX + 40, abs=2)
+    assert responder.refused == 10_000 - answers
+
+
+def test_an_answer_longer_than_its_request_is_refused():
+    responder = ExchangeResponder()
+    responder.receive_request(("192.0.2.1", 5004), ssrc=1, request=1, spare_bytes=-1, now_ns=0)
+    assert responder.next_event() is None and responder.refused == 1
+
+
+def test_a_million_forged_addresses_cost_no_memory():
+    responder = ExchangeResponder()
+    for number in range(20_000):
+        responder.receive_request(("192.0.2.1", number), ssrc=1, request=1, spare_bytes=0, now_ns=0)
+        responder.next_event()
+    assert responder.refused == 0
+
+
+@pytest.mark.parametrize("media_ppm", [-100.0, 0.0, 55.0])
+def test_the_media_clock_of_a_live_source_is_learned_from_its_reports(media_ppm):
+    rng, reports = np.random.default_rng(10), ReportMap()
+    for second in range(0, 300, 2):
+        sender_ns = 5 * S + second * S
+        jitter_ns = rng.uniform(-5, 5) * MS
+        media = 1000 + round(second * 48_000 * (1 + media_ppm * 1e-6) + jitter_ns * 48e-6)
+        reports.receive_report(sender_ns, media)
+    assert reports.skew_ppm == pytest.approx(media_ppm, abs=5)
+    due_ns = 5 * S + (reports.media_time_samples - 1000) / (1 + media_ppm * 1e-6) / 48_000 * S
+    assert abs(reports.sender_ns - due_ns) < 1.5 * MS
+
+
+def test_exact_reports_give_an_exact_map():
+    reports = ReportMap()
+    for second in range(60):
+        reports.receive_report(second * S, second * 48_000)
+        assert reports.sender_ns == second * S
+    assert reports.skew_ppm == 0.0
+
+
+def test_a_seek_in_the_programme_begins_a_new_map_at_the_second_report():
+    reports = ReportMap()
+    for second in range(20):
+        reports.receive_report(second * S, second * 48_000)
+    reports.receive_report(20 * S, 99 * 48_000)
+    assert reports.media_time_samples == 19 * 48_000
+    reports.receive_report(21 * S, 100 * 48_000)
+    assert (reports.media_time_samples, reports.sender_ns) == (100 * 48_000, 21 * S)
+    assert reports.restarts == 1
