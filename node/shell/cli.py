@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import sys
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -87,26 +88,25 @@ def _version() -> str:
 
 def _run(node: NodeConfig, shell: ShellConfig, options: argparse.Namespace) -> int:
     """Build all parts, cheapest first, so that a fault shows before the kernels are loaded."""
-    udp = UdpSocket(node.receive)
-    store = Store(None if shell.store.path is None else Path(shell.store.path))
-    link = None
-    if shell.mqtt.host is not None:
-        link = MqttLink(node.name, shell.mqtt, session=_next_session(store))
-    speaker = _speaker(node)
-    sink = _sink(node, shell.sink, options.sink)
-    service = Service(
-        speaker,
-        udp=udp,
-        sink=sink,
-        store=store,
-        mqtt=link,
-        status_every_ns=_ns("--status", options.status),
-    )
-    try:
-        asyncio.run(service.run(_ns("--duration", options.duration)))
-    finally:
-        udp.close()
-        store.close()
+    duration_ns = _ns("--duration", options.duration)
+    status_every_ns = _ns("--status", options.status)
+    with ExitStack() as opened:
+        udp = opened.enter_context(closing(UdpSocket(node.receive)))
+        path = shell.store.path
+        store = opened.enter_context(closing(Store(None if path is None else Path(path))))
+        link = None
+        if shell.mqtt.host is not None:
+            link = MqttLink(node.name, shell.mqtt, session=_next_session(store))
+        speaker = _speaker(node)
+        service = Service(
+            speaker,
+            udp=udp,
+            sink=_sink(node, shell.sink, options.sink),
+            store=store,
+            mqtt=link,
+            status_every_ns=status_every_ns,
+        )
+        asyncio.run(service.run(duration_ns))
     return 0
 
 

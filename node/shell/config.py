@@ -137,6 +137,11 @@ def read_config(path: Path) -> tuple[NodeConfig, ShellConfig]:
     errors += [f"{where}: {name}: unknown; known here: {', '.join(known)}" for name in unknown]
     core = {k: v for k, v in table.items() if k in known and k not in SHELL_TABLES}
     node = build(NodeConfig, core, where=where, errors=errors)
+    if node is None and "name" in core:
+        # A fault inside a table hides what the name lacks: look at it by itself.
+        of_name: list[str] = []
+        build(NodeConfig, {"name": core["name"]}, where=where, errors=of_name)
+        errors += [line for line in of_name if line not in errors]
     own = {k: v for k, v in table.items() if k in SHELL_TABLES}
     shell = build(ShellConfig, own, where=where, errors=errors)
     errors += [f"{where}: {line}" for line in _address_faults(table.get("receive"))]

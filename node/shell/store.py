@@ -26,7 +26,11 @@ class Store:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         try:
+            # A failed `connect` leaves nothing open; what fails after it is closed below.
             self._database = sqlite3.connect(":memory:" if path is None else path)
+        except sqlite3.Error as fault:
+            raise _open_fault(path, fault) from fault
+        try:
             # FULL: in WAL mode NORMAL may lose the last transactions with the power, and what is
             # acknowledged must not be lost.
             self._database.execute("PRAGMA journal_mode = WAL")
@@ -36,11 +40,8 @@ class Store:
                 " WITHOUT ROWID"
             )
         except sqlite3.Error as fault:
-            raise ShellError(
-                f"store.path = {path}: {fault}; must be a file in a folder that exists and may "
-                "be written",
-                exit_status=EXIT_INPUT,
-            ) from fault
+            self._database.close()
+            raise _open_fault(path, fault) from fault
 
     def keep(self, key: str, value: bytes) -> None:
         """Keep `value` under `key`; when this returns, it survives a power cut.
@@ -69,3 +70,10 @@ class Store:
     def close(self) -> None:
         """Fold the log into the file and let go of it."""
         self._database.close()
+
+
+def _open_fault(path: Path | None, fault: sqlite3.Error) -> ShellError:
+    return ShellError(
+        f"store.path = {path}: {fault}; must be a file in a folder that exists and may be written",
+        exit_status=EXIT_INPUT,
+    )

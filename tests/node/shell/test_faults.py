@@ -1,0 +1,219 @@
+"""What stops the daemon: one line with the remedy, the right exit status, nothing left behind."""
+
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from node.shell.cli import main
+
+GOOD = 'name = "pole-1"\n[receive]\nlisten = "127.0.0.1:{port}"\n'
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "node.toml"
+    path.write_text(GOOD.format(port=free_port()))
+    return path
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Return the lines for the person, without those of the log."""
+    lines = capsys.readouterr().err.splitlines()
+    return [line for line in lines if " INFO " not in line]
+
+
+def run(config: Path, *more: str) -> int:
+    return main(["run", "--config", str(config), "--duration", "0.3", *more])
+
+
+def test_a_port_in_use_is_named_with_the_remedy(config, capsys):
+    port = int(config.read_text().rsplit(":", 1)[1].strip().strip('"'))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", port))
+        assert run(config, "--sink", "null") == 1
+    (line,) = told(capsys)
+    assert f"127.0.0.1:{port}" in line
+    assert "in use" in line
+    assert "ss -ulnp" in line
+
+
+@pytest.mark.parametrize(
+    ("listen", "remedy"),
+    [
+        ("192.0.2.1:5004", "no such address"),
+        ("5004", "HOST:PORT"),
+        ("127.0.0.1:99999", "1 to 65535"),
+        ("somewhere:5004", "must be an address"),
+    ],
+)
+def test_an_address_that_cannot_be_listened_on_is_the_users_input(tmp_path, capsys, listen, remedy):
+    config = tmp_path / "node.toml"
+    config.write_text(f'name = "pole-1"\n[receive]\nlisten = "{listen}"\n')
+    assert run(config, "--sink", "null") == 2
+    (line,) = told(capsys)
+    assert listen in line
+    assert remedy in line
+
+
+def test_all_faults_of_a_configuration_are_told_at_once(tmp_path, capsys):
+    config = tmp_path / "node.toml"
+    config.write_text(
+        'name = "Pole 1"\nspeed = 3\n[receive]\nlisten = "nowhere"\n[jitter]\ndelay_ms = "x"\n'
+        '[sink]\nkind = "horn"\nperiod_ms = 10\n[mqtt]\nport = 0\n'
+    )
+    assert run(config) == 2
+    text = "\n".join(told(capsys))
+    for part in ("node.name = 'Pole 1'", "speed: unknown", "receive.listen", "jitter.delay_ms"):
+        assert part in text
+    for part in ("sink.kind = 'horn': must be one of 'card', 'null'", "mqtt.port = 0"):
+        assert part in text
+    assert all(line.startswith(str(config)) for line in text.splitlines())
+
+
+@pytest.mark.parametrize("content", [b"name = \n", b"\xff\xfe\x00", b"[receive\n"])
+def test_a_file_that_is_not_toml_is_named_with_the_place(tmp_path, capsys, content):
+    config = tmp_path / "node.toml"
+    config.write_bytes(content)
+    assert run(config) == 2
+    (line,) = told(capsys)
+    assert str(config) in line
+    assert "TOML" in line
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path, capsys):
+    assert run(tmp_path / "none.toml") == 2
+    assert "no such file" in told(capsys)[0]
+
+
+def test_an_unreadable_file_is_named(config, capsys, monkeypatch):
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)  # root may read everything: chmod says nothing
+    assert run(config) == 2
+    assert "no permission" in told(capsys)[0]
+
+
+@pytest.mark.parametrize("sink", ["horn", "wav", "wav:", "null:x"])
+def test_a_sink_of_no_known_kind_is_named(config, capsys, sink):
+    assert run(config, "--sink", sink) == 2
+    (line,) = told(capsys)
+    assert "card, card:NAME, wav:FILE or null" in line
+
+
+@pytest.mark.parametrize(
+    ("module", "remedy"),
+    [
+        ("raise OSError('PortAudio library not found')", "apt install libportaudio2"),
+        ("raise ImportError('no')", "pip install"),
+        ("def query_devices(): return []", "no sound card"),
+    ],
+)
+def test_without_a_way_to_a_sound_card_the_remedy_is_told(
+    config, capsys, monkeypatch, tmp_path, module, remedy
+):
+    (tmp_path / "sounddevice.py").write_text(module)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    assert run(config) == 1
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    (line,) = told(capsys)
+    assert remedy in line
+    assert "--sink null|wav:FILE" in line
+
+
+def test_a_card_that_is_not_there_is_told_with_those_that_are(
+    config, capsys, monkeypatch, tmp_path
+):
+    (tmp_path / "sounddevice.py").write_text(
+        "def query_devices(): return [dict(name='Codec', hostapi=0, max_output_channels=2)]\n"
+        "def query_hostapis(i): return dict(name='ALSA')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    assert run(config, "--sink", "card:horn") == 2
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    (line,) = told(capsys)
+    assert "'horn'" in line
+    assert "Codec (ALSA)" in line
+
+
+def test_a_wav_in_a_folder_that_is_not_there_is_the_users_input(config, capsys, tmp_path):
+    assert run(config, "--sink", f"wav:{tmp_path}/none/played.wav") == 2
+    assert "no such file or folder" in told(capsys)[0]
+
+
+def test_a_full_disk_ends_the_node_and_leaves_nothing_behind(config, capsys, tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "played.wav.partial").symlink_to("/dev/full")  # every write fails with ENOSPC
+    assert run(config, "--sink", f"wav:{folder}/played.wav") == 1
+    (line,) = told(capsys)
+    assert "disk is full" in line
+    assert list(folder.iterdir()) == []
+
+
+def test_a_file_that_may_not_grow_ends_the_node_while_it_plays(config, tmp_path):
+    wav = tmp_path / "played.wav"
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "node.shell.cli", "run", "--config", str(config),
+         "--sink", f"wav:{wav}", "--duration", "20"],
+        capture_output=True, text=True, preexec_fn=limit, timeout=60,
+        env=os.environ | {"LOALANG_KERNEL_CACHE": ""},
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.splitlines()[-1].startswith(f"loalang-node: {wav}")
+    assert list(tmp_path.glob("played*")) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_wav_is_whole_when_the_node_is_ended_by_a_signal(config, tmp_path, number):
+    import wave
+
+    wav = tmp_path / "played.wav"
+    one = subprocess.Popen(
+        [sys.executable, "-m", "node.shell.cli", "run", "--config", str(config),
+         "--sink", f"wav:{wav}"],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert one.stderr is not None
+    assert any("ready" in line for line in one.stderr)
+    time.sleep(0.5)
+    assert not wav.exists(), "half a file under the final name"
+    one.send_signal(number)
+    one.communicate(timeout=20)
+    assert one.returncode == 0
+    with wave.open(str(wav)) as played:
+        assert played.getnframes() >= 0.4 * 48_000
+        assert wav.stat().st_size == 44 + 2 * played.getnframes()
+    assert not wav.with_name("played.wav.partial").exists()
+
+
+def test_a_store_that_cannot_be_opened_is_named(config, capsys, tmp_path):
+    config.write_text(config.read_text() + f'[store]\npath = "{tmp_path}/none/kept.db"\n')
+    assert run(config, "--sink", "null") == 2
+    (line,) = told(capsys)
+    assert "store.path" in line
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan"])
+def test_a_duration_that_is_none_is_refused(config, capsys, seconds):
+    assert main(["run", "--config", str(config), "--sink", "null", "--duration", seconds]) == 2
+    assert "--duration" in told(capsys)[0]
