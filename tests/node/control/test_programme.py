@@ -157,6 +157,24 @@ def test_an_item_cut_off_by_the_power_is_not_played_again():
     assert gateway.outcomes() == [("news", "interrupted", "power cut")]
 
 
+def test_a_power_cut_while_catching_up_loses_nothing_that_was_due_later():
+    items = [
+        ItemConfig(name=name, start=start, parts=(NEWS,), missed="late")
+        for name, start in (("first", "05:30"), ("second", "05:32"))
+    ]
+    gateway = Gateway(*items)
+    gateway.at("2026-11-22T05:00:00")
+    gateway.boot()
+    gateway.player.handle_time(utc_s("2026-11-22T05:35:00"), 0, trusted=True)
+    event = gateway.player.next_event()
+    assert isinstance(event, Persist)
+    gateway.disk = event.value
+    gateway.boot()
+    gateway.at("2026-11-22T05:36:00")
+    gateway.until("2026-11-22T06:00:00")
+    assert gateway.outcomes() == [("first", "interrupted", "power cut"), ("second", "played", "")]
+
+
 @pytest.mark.parametrize("step_s", [-7200, 3600, 40 * 86400])
 def test_a_clock_that_jumps_and_comes_back_plays_nothing_twice(step_s):
     gateway = Gateway(ItemConfig(name="news", start="05:30", parts=(NEWS,), missed="late"))
