@@ -44,6 +44,7 @@ class Run:
     sounded_ns: int = 0
     languages: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    failed_step: int = -2
 
     @property
     def entry(self) -> tuple[str, str, int, int]:
@@ -69,6 +70,9 @@ class Run:
         if self.over:
             return None
         part = parts[self.step % len(parts)]
+        if part.fallback and self.failed_step != self.step - 1:
+            self.part_ns = self.ends_ns = at_ns
+            return None
         self.part_ns, self.ends_ns = at_ns, at_ns + part.duration_s * NS_PER_S
         language, media = part.choose(languages)
         if language not in ("", "any", *self.languages):
@@ -85,6 +89,14 @@ class Run:
             level=self.item.level,
             duration_s=part.duration_s,
         )
+
+    def end_part(self, now_ns: int, failed: str) -> None:
+        """Note that the file of this part is over, or why it could not be played."""
+        if not self.pausing:
+            self.ends_ns = now_ns
+            if failed:
+                self.failed.append(failed)
+                self.failed_step = self.step
 
     def hold(self, now_ns: int) -> None:
         """Let its time stand still: another source has the horn."""

@@ -21,10 +21,12 @@ class Record(msgspec.Struct, frozen=True):
     """What became of an item (or of `count` of one name): the proof of play, or why not."""
 
     serial: int
+    """Counted by `writer`; one is told again after a power cut with the same number."""
     name: str
     day: str
     outcome: Outcome
     reason: str = ""
+    writer: str = KEY
     due_s: int = 0
     started_s: int = 0
     ended_s: int = 0

@@ -106,10 +106,8 @@ class Player:
     def receive_part_ended(self, source: int, utc_s: int, now_ns: int, *, failed: str = "") -> None:
         """Note that the file of `source` came to its end, or why it could not be played."""
         for run in self._runs:
-            if run.source == source and not run.pausing:
-                if failed:
-                    run.failed.append(failed)
-                run.ends_ns = now_ns
+            if run.source == source:
+                run.end_part(now_ns, failed)
         self._advance(utc_s, now_ns)
         self._plan(utc_s, now_ns, trusted=self._last_ns is not None)
 

@@ -4,6 +4,7 @@ An item is due at most once a day, at the first instant at which the wall clock 
 identity is (name, day), which no clock step and no change of its hour alters.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -16,6 +17,9 @@ from node.control.recurrence import Days, DaysConfig
 
 ITEMS_MAX: Final = 64
 PARTS_MAX: Final = 16
+
+_HASH: Final = re.compile(r"[0-9a-f]{64}|sha1:[0-9a-f]{40}")
+"""SHA-256; SHA-1 only where a CAP document names its resource by it (section 3.2.3, `digest`)."""
 
 _LOOK_AHEAD_DAYS: Final = 400
 """How far ahead the next due item is looked for: a yearly one is found."""
@@ -37,8 +41,11 @@ class PartConfig:
     stream: str = ""
     """Name of the live stream to relay."""
 
+    fallback: bool = False
+    """Played only when the part before it could not be."""
+
     def __post_init__(self) -> None:
-        good = all(len(h) == 64 and set(h) <= set("0123456789abcdef") for h in self.media.values())
+        good = all(_HASH.fullmatch(one) for one in self.media.values())
         relay = self.kind == "relay"
         check(
             "part",
