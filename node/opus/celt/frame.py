@@ -26,7 +26,7 @@ from node.opus.celt.layout import (
     ENERGY_1,
     ENERGY_2,
     IN_PHASE,
-    LOSSES,
+    LOST,
     NEW_GAIN_Q5,
     NEW_PERIOD,
     NEW_TAPSET,
@@ -67,7 +67,8 @@ _SPREAD_NORMAL: Final = 2
 _TRIM_NONE: Final = 5
 _BACKGROUND_RISE: Final = 0.001
 """log2 units per 2.5 ms: about 2.4 dB/s."""
-_LOSSES_LONG: Final = 10
+_LOST_LONG: Final = 80
+"""After 200 ms of concealment the noise floor is what comes next."""
 
 
 @kernel("void(int64[::1], float32[::1])")
@@ -149,7 +150,7 @@ def _keep_energies(
     if coded == 1:
         for band in range(BANDS):
             past[ENERGY + BANDS + band] = past[ENERGY + band]
-    rise = np.float32(1.0 if celt[LOSSES] >= _LOSSES_LONG else _BACKGROUND_RISE * (1 << lm))
+    rise = np.float32(1.0 if celt[LOST] >= _LOST_LONG else _BACKGROUND_RISE * (1 << lm))
     for i in range(2 * BANDS):
         energy = past[ENERGY + i]
         if plan[TRANSIENT]:
@@ -242,5 +243,5 @@ def celt_decode_frame(
     filter_pitch(celt, past, plan, lm, channels)
     write_out(past, samples, channels, divisor, out)
     _keep_energies(celt, past, plan, start, end, coded, lm)
-    celt[LOSSES] = 0
+    celt[LOST] = 0
     return OVERRUN if rc_tell(rc) > (rc[END] - rc[BEGIN]) * 8 else 0

@@ -31,10 +31,10 @@ PERIOD: Final = 1
 PERIOD_OLD: Final = 2
 TAPSET: Final = 3
 TAPSET_OLD: Final = 4
-LOSSES: Final = 5
-"""Concealed frames since the last received one."""
+LOST: Final = 5
+"""Concealed time since the last received frame, in 2.5 ms."""
 LOSS_PERIOD: Final = 6
-"""Pitch period that the running concealment repeats, in samples; 0 before its first frame."""
+"""Pitch period that the running concealment repeats, in samples."""
 CELT_INT_SIZE: Final = 8
 
 # past: real numbers between frames; energies are log2 of the amplitude, [channel][band]
@@ -50,7 +50,10 @@ DE_EMPHASIS: Final = GAIN_OLD + 1
 HISTORY: Final = DE_EMPHASIS + 2
 HISTORY_SAMPLES: Final = 2048
 HISTORY_STRIDE: Final = HISTORY_SAMPLES + HALF_OVERLAP
-CELT_FLOAT_SIZE: Final = HISTORY + 2 * HISTORY_STRIDE
+PREDICTOR: Final = HISTORY + 2 * HISTORY_STRIDE
+"""Short-term predictor of each channel that the running concealment uses."""
+PREDICTOR_ORDER: Final = 24
+CELT_FLOAT_SIZE: Final = PREDICTOR + 2 * PREDICTOR_ORDER
 
 # plan: whole numbers of one frame, by band
 CAP: Final = 0
@@ -99,3 +102,12 @@ CORE: Final = SPECTRUM + 2 * FRAME_MAX
 TRANSFORM: Final = CORE + FRAME_MAX
 """Four vectors of FRAME_MAX / 2: real and imaginary parts, twice."""
 WORK_SIZE: Final = TRANSFORM + 2 * FRAME_MAX
+# work: while concealing, over the same place
+SLOW: Final = 0
+"""History at a quarter of the rate, for the search of the period."""
+CUT: Final = SLOW + HISTORY_SAMPLES // 4
+ANALYSIS_SAMPLES: Final = 1024
+CORRELATION: Final = CUT + ANALYSIS_SAMPLES
+RESIDUAL: Final = CORRELATION + 2 * 32
+EXTENSION: Final = RESIDUAL + ANALYSIS_SAMPLES + PREDICTOR_ORDER
+"""What goes on where the history ends, up to the end of the next overlap."""

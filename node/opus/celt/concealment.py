@@ -1,0 +1,220 @@
+"""A lost CELT frame: repeat the pitch, later noise as loud as the background (RFC 6716, 4.4).
+
+The extension runs past the lost frame to the end of the overlap, where it is folded as a
+transform would have left it, so that the next good frame blends with it.
+"""
+
+from math import sqrt
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.kernel import kernel
+from node.opus.celt.layout import (
+    ANALYSIS_SAMPLES,
+    BACKGROUND,
+    ENERGY,
+    EXTENSION,
+    FRAME_MAX,
+    GAIN,
+    HALF_OVERLAP,
+    HISTORY,
+    HISTORY_SAMPLES,
+    HISTORY_STRIDE,
+    LOSS_PERIOD,
+    LOST,
+    OVERLAP,
+    PERIOD,
+    RESIDUAL,
+    SEED,
+    SHAPE,
+    SILENCE,
+    TAPSET,
+    TRANSIENT,
+)
+from node.opus.celt.partition import next_noise, renormalise
+from node.opus.celt.pitch import find_period
+from node.opus.celt.post_filter import PERIOD_MIN
+from node.opus.celt.prediction import excite, set_predictor, set_residual
+from node.opus.celt.synthesis import advance, synthesise, write_out
+from node.opus.celt.tables_celt import BAND_EDGES, BANDS, COMB_TAPS, SHORT_SAMPLES, WINDOW
+
+_PITCH_UNITS: Final = 40
+"""100 ms of repeating a period; after that it would sound like a machine."""
+_FADES: Final = np.array([0.9725, 0.9457, 0.8944, 0.8])
+"""Gain of each further frame by LM: 0.8 per 20 ms, as by the reference decoder."""
+_GROWTH_MAX: Final = 5.0
+"""An extension of more than this times the power of what it repeats has gone wild."""
+_FALL_FIRST: Final = 1.5
+_FALL: Final = 0.5
+"""log2 units by which the energies of noise frames fall towards the background."""
+
+
+@kernel("float64(float32[::1], int64)")
+def _decay(work: NDArray[np.float32], samples: int) -> float:
+    """Return how the residual's amplitude changed from its older half to its newer, at most 1."""
+    half = samples >> 1
+    older = np.float32(1.0)
+    newer = np.float32(1.0)
+    for i in range(RESIDUAL + samples - 2 * half, RESIDUAL + samples - half):
+        older += work[i] * work[i]
+        newer += work[i + half] * work[i + half]
+    return sqrt(min(newer, older) / older)
+
+
+@kernel("float64(float32[::1], float32[::1], int64, int64, int64, float64)")
+def _repeat(
+    past: NDArray[np.float32],
+    work: NDArray[np.float32],
+    channel: int,
+    samples: int,
+    period: int,
+    fade: float,
+) -> float:
+    """Fill EXTENSION with the residual, period after period; return the power of its origin."""
+    kept = min(2 * period, ANALYSIS_SAMPLES)
+    set_residual(past, work, channel, kept)
+    decay = _decay(work, kept)
+    end = HISTORY + channel * HISTORY_STRIDE + HISTORY_SAMPLES
+    attenuation = np.float32(fade * decay)
+    step = np.float32(decay)
+    power = np.float32(0.0)
+    j = 0
+    for i in range(samples):
+        if j == period:
+            j = 0
+            attenuation *= step
+        work[EXTENSION + i] = attenuation * work[RESIDUAL + kept - period + j]
+        origin = past[end - period + j]
+        power += origin * origin
+        j += 1
+    return float(power)
+
+
+@kernel("void(float32[::1], int64, float64)")
+def _tame(work: NDArray[np.float32], samples: int, origin: float) -> None:
+    """Keep the extension no louder than what it repeats; drop it if it went wild."""
+    power = np.float32(0.0)
+    for i in range(EXTENSION, EXTENSION + samples):
+        power += work[i] * work[i]
+    if not origin * _GROWTH_MAX > float(power):  # also when it is not a number
+        for i in range(EXTENSION, EXTENSION + samples):
+            work[i] = np.float32(0.0)
+    elif origin < float(power):
+        ratio = np.float32(sqrt((origin + 1.0) / (float(power) + 1.0)))
+        for i in range(samples):
+            share = WINDOW[i] if i < OVERLAP else np.float32(1.0)
+            work[EXTENSION + i] *= np.float32(1.0) - share * (np.float32(1.0) - ratio)
+
+
+@kernel("void(int64[::1], float32[::1], float32[::1], int64, int64)")
+def _append(
+    celt: NDArray[np.int64],
+    past: NDArray[np.float32],
+    work: NDArray[np.float32],
+    channel: int,
+    samples: int,
+) -> None:
+    """Put the extension into the history, its end folded and without the post-filter's part."""
+    advance(past, channel, samples)
+    end = HISTORY + channel * HISTORY_STRIDE + HISTORY_SAMPLES
+    for i in range(samples):
+        past[end - samples + i] = work[EXTENSION + i]
+    # The next frame's post-filter will run over the overlap too: take out what it will add.
+    period = max(celt[PERIOD], PERIOD_MIN)
+    tail = EXTENSION + samples
+    gain = past[GAIN]
+    for i in range(OVERLAP):
+        echo = np.float32(0.0)
+        for tap in range(-2, 3):
+            at = i - period + tap
+            value = work[tail + at] if at >= -samples else past[end + at]
+            echo += COMB_TAPS[3 * celt[TAPSET] + abs(tap)] * value
+        work[RESIDUAL + i] = work[tail + i] - gain * echo
+    for i in range(HALF_OVERLAP):
+        falling = WINDOW[OVERLAP - 1 - i] * work[RESIDUAL + i]
+        past[end + i] = falling + WINDOW[i] * work[RESIDUAL + OVERLAP - 1 - i]
+
+
+@kernel("void(int64[::1], float32[::1], float32[::1], int64, int64)")
+def _conceal_by_pitch(
+    celt: NDArray[np.int64],
+    past: NDArray[np.float32],
+    work: NDArray[np.float32],
+    lm: int,
+    channels: int,
+) -> None:
+    samples = SHORT_SAMPLES << lm
+    fade = _FADES[lm]
+    if celt[LOST] == 0:
+        celt[LOSS_PERIOD] = find_period(past, work, channels)
+        fade = 1.0
+    for channel in range(channels):
+        if celt[LOST] == 0:
+            set_predictor(past, work, channel)
+        wanted = samples + OVERLAP
+        origin = _repeat(past, work, channel, wanted, celt[LOSS_PERIOD], fade)
+        excite(past, work, channel, wanted)
+        _tame(work, wanted, origin)
+        _append(celt, past, work, channel, samples)
+
+
+@kernel(
+    "void(int64[::1], float32[::1], int64[::1], float32[::1], int64, int64, int64, int64, int64)"
+)
+def _conceal_by_noise(
+    celt: NDArray[np.int64],
+    past: NDArray[np.float32],
+    plan: NDArray[np.int64],
+    work: NDArray[np.float32],
+    start: int,
+    end: int,
+    lm: int,
+    channels: int,
+    bins: int,
+) -> None:
+    samples = SHORT_SAMPLES << lm
+    fall = np.float32(_FALL_FIRST if celt[LOST] == 0 else _FALL)
+    seed = celt[SEED]
+    for channel in range(channels):
+        for band in range(start, end):
+            at = channel * BANDS + band
+            past[ENERGY + at] = max(past[BACKGROUND + at], past[ENERGY + at] - fall)
+            low = SHAPE + channel * FRAME_MAX + (BAND_EDGES[band] << lm)
+            n = (BAND_EDGES[band + 1] - BAND_EDGES[band]) << lm
+            for i in range(low, low + n):
+                seed = next_noise(seed)
+                work[i] = np.float32(((seed ^ 0x80000000) >> 20) - 2048)
+            renormalise(work, low, n, 1.0)
+    celt[SEED] = seed
+    plan[TRANSIENT] = 0
+    plan[SILENCE] = 0
+    synthesise(celt, past, plan, work, start, end, lm, channels, channels, min(bins, samples))
+
+
+@kernel(
+    "void(int64[::1], float32[::1], int64[::1], float32[::1], "
+    "int64, int64, int64, int64, int64, float32[:, ::1])"
+)
+def celt_conceal(
+    celt: NDArray[np.int64],
+    past: NDArray[np.float32],
+    plan: NDArray[np.int64],
+    work: NDArray[np.float32],
+    start: int,
+    end: int,
+    lm: int,
+    channels: int,
+    divisor: int,
+    out: NDArray[np.float32],
+) -> None:
+    """Make up a lost frame; the arguments are `celt_decode_frame`'s."""
+    samples = SHORT_SAMPLES << lm
+    if celt[LOST] >= _PITCH_UNITS or start > 0:
+        bins = samples // divisor
+        _conceal_by_noise(celt, past, plan, work, start, end, lm, channels, bins)
+    else:
+        _conceal_by_pitch(celt, past, work, lm, channels)
+    write_out(past, samples, channels, divisor, out)
+    celt[LOST] += 1 << lm
