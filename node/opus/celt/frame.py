@@ -79,6 +79,8 @@ def celt_reset(celt: NDArray[np.int64], past: NDArray[np.float32]) -> None:
     for i in range(2 * BANDS):
         past[ENERGY_1 + i] = np.float32(SILENCE_LOG2)
         past[ENERGY_2 + i] = np.float32(SILENCE_LOG2)
+        # Not the reference's 0: until the background is known, a long loss fades to silence.
+        past[BACKGROUND + i] = np.float32(SILENCE_LOG2)
 
 
 @kernel("int64(int64[::1], uint8[::1], int64[::1], int64, int64)")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from node.libopus import LibopusDecoder
-from node.opus.celt import frame, layout
+from node.opus.celt import concealment, frame, layout
 from node.opus.packet import (
     FRAMES_MAX,
     parse_frames,
@@ -57,7 +57,17 @@ class CeltStream:
                 *(toc_channels(toc), self.channels, self.divisor, out),
             )
             parts.append(out)
+        self.toc = toc
         return np.concatenate(parts), int(self.rc[RANGE])
+
+    def conceal(self):
+        samples = toc_frame_samples(self.toc)
+        out = np.zeros((samples // self.divisor, self.channels), np.float32)
+        concealment.celt_conceal(
+            *(self.celt, self.past, self.plan, self.work, 0, END_BANDS[toc_bandwidth(self.toc)]),
+            *((samples // 120).bit_length() - 1, self.channels, self.divisor, out),
+        )
+        return out
 
 
 def packets(path):
@@ -70,12 +80,17 @@ def packets(path):
         at += 8 + size
 
 
-def libopus_sound(path, rate_hz, channels):
+def libopus_sound(path, rate_hz, channels, lost=()):
     decoder = LibopusDecoder(rate_hz, channels)
     parts = []
     out = np.zeros((5760, channels), np.float32)
-    for payload, _ in packets(path):
-        parts.append(out[: decoder.decode(payload, out)].copy())
+    count = 0
+    for number, (payload, _) in enumerate(packets(path)):
+        if number in lost:
+            decoder.conceal(count, out)
+        else:
+            count = decoder.decode(payload, out)
+        parts.append(out[:count].copy())
     return np.concatenate(parts)
 
 
@@ -113,3 +128,59 @@ def test_lower_output_rates_sound_as_with_libopus(divisor, streams):
     decoder = CeltStream(2, divisor)
     ours = np.concatenate([decoder.decode(payload)[0] for payload, _ in packets(path)])
     assert snr_db(libopus_sound(path, 48_000 // divisor, 2), ours) > 120.0
+
+
+@pytest.mark.parametrize("name", ["celt_FB_10ms_2ch_128k_vbr0_speech", "dtx_celt_1ch"])
+def test_after_a_loss_every_packet_is_read_right_and_soon_sounds_right(name, streams):
+    path = streams / f"{name}.bit"
+    whole, lossy = CeltStream(2, 1), CeltStream(2, 1)
+    lost = {20, 21, 50, 70, 71, 72, 73, 74, 75, 76}
+    errors = []
+    for number, (payload, final_range) in enumerate(packets(path)):
+        if number > 100 or payload.size <= 2:
+            break
+        wanted, _ = whole.decode(payload)
+        if number in lost:
+            ours = lossy.conceal()
+        else:
+            ours, ours_range = lossy.decode(payload)
+            assert ours_range == final_range
+        errors.append(np.abs(wanted - ours).max())
+    assert max(errors[:20]) == 0.0
+    if len(errors) > 95:
+        assert max(errors[40:50]) < 0.01
+        assert max(errors[90:]) < 0.05
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "celt_NB_10ms_1ch_96k_cbr_speech",
+        "celt_FB_10ms_2ch_128k_vbr0_speech",
+        "celt_WB_20ms_2ch_510k_vbr1_speech",
+        "celt_FB_20ms_2ch_510k_cbr_music",
+    ],
+)
+def test_concealed_sound_is_as_near_to_the_lost_sound_as_libopus_comes(name, streams):
+    path = streams / f"{name}.bit"
+    channels = 2
+    whole = libopus_sound(path, 48_000, channels)
+    count = sum(1 for _ in packets(path))
+    lost = {int(i) for i in np.flatnonzero(np.random.default_rng(5).random(count) < 0.05)} - {0}
+    decoder = CeltStream(channels, 1)
+    parts = []
+    for number, (payload, _) in enumerate(packets(path)):
+        parts.append(decoder.conceal() if number in lost else decoder.decode(payload)[0])
+    theirs = snr_db(whole, libopus_sound(path, 48_000, channels, lost))
+    assert snr_db(whole, np.concatenate(parts)) > theirs - 1.0
+
+
+def test_a_long_loss_fades_to_the_background_and_never_grows(streams):
+    path = streams / "celt_FB_20ms_2ch_510k_cbr_music.bit"
+    decoder = CeltStream(2, 1)
+    for number, (payload, _) in enumerate(packets(path)):
+        if number < 30:
+            loudest = np.abs(decoder.decode(payload)[0]).max()
+    concealed = [np.abs(decoder.conceal()).max() for _ in range(50)]
+    assert max(concealed) < 2 * loudest
+    assert concealed[-1] < 0.1 * loudest
