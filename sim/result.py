@@ -3,13 +3,11 @@
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Final, cast
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
-
-from node.counters import ORIGINS, Origin
 
 QUANTILES: Final = 101
 """Points of a delay distribution: 0, 1, ... 100 percent."""
@@ -83,6 +81,44 @@ class NodeRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GroupRow:
+    """All nodes of one commune, hamlet, profile or bearer together; fields as in `NodeRow`."""
+
+    FIGURES: ClassVar[tuple[str, ...]] = (
+        "nodes", "nodes_good", "nodes_silent", "dropout_pct", "dropout_worst_pct",
+        "dropout_events_per_hour", "longest_gap_ms", "mouth_to_ear_p50_ms", "mouth_to_ear_p95_ms",
+        "mouth_to_ear_p99_ms", "mouth_to_ear_max_ms", "skew_p50_ms", "skew_p95_ms", "skew_p99_ms",
+        "skew_max_ms", "first_sound_max_ms", "playout_delay_mean_ms", "j_mean", "deadline_misses",
+    )  # fmt: skip
+
+    kind: str
+    """One of "commune", "hamlet", "profile", "bearer"."""
+
+    name: str
+    nodes: int
+    nodes_good: int
+    """Those with at most 1 % dropouts."""
+
+    nodes_silent: int
+    dropout_pct: float
+    dropout_worst_pct: float
+    dropout_events_per_hour: float
+    longest_gap_ms: float
+    mouth_to_ear_p50_ms: float | None
+    mouth_to_ear_p95_ms: float | None
+    mouth_to_ear_p99_ms: float | None
+    mouth_to_ear_max_ms: float | None
+    skew_p50_ms: float | None
+    skew_p95_ms: float | None
+    skew_p99_ms: float | None
+    skew_max_ms: float | None
+    first_sound_max_ms: float | None
+    playout_delay_mean_ms: float | None
+    j_mean: float | None
+    deadline_misses: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unverified:
     """One number that the run used and nobody has checked."""
 
@@ -132,6 +168,9 @@ class RunResult:
     listen: dict[str, ListenSample]
     """Keys "best", "median", "worst"."""
 
+    groups: list[GroupRow] = field(default_factory=list)
+    """The same figures per commune, hamlet, profile and bearer."""
+
     cpu: dict[str, float] = field(default_factory=dict)
     """What the machine spent: cpu_s, wall_s, node_seconds_per_cpu_s. Never hashed."""
 
@@ -145,6 +184,7 @@ class RunResult:
             "verdict": self.verdict,
             "totals": self.totals,
             "nodes": [asdict(row) for row in self.nodes],
+            "groups": [asdict(row) for row in self.groups],
             "unverified": [asdict(one) for one in self.unverified],
             "delay_quantiles_ms": self.delay_quantiles_ms,
             "cpu": self.cpu,
@@ -179,6 +219,7 @@ class RunResult:
         rows = [[int(digit) for digit in line] for line in whole["raster"]]
         whole["raster"] = np.array(rows, np.uint8).reshape(len(rows), -1)
         whole["nodes"] = [NodeRow(**row) for row in whole["nodes"]]
+        whole["groups"] = [GroupRow(**row) for row in whole["groups"]]
         whole["unverified"] = [Unverified(**one) for one in whole["unverified"]]
         whole["listen"] = {name: _listen(one) for name, one in whole["listen"].items()}
         return cls(**whole)
@@ -187,13 +228,3 @@ class RunResult:
 def _listen(one: Mapping[str, Any]) -> ListenSample:
     raw = np.frombuffer(base64.b64decode(one["samples"]), "<f4")
     return ListenSample(node=one["node"], start_s=one["start_s"], samples=raw.astype(np.float32))
-
-
-ROW_FIELDS: Final = tuple(f.name for f in fields(NodeRow))
-
-
-def worst_first(origins: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return how bad each `Origin` sounds, 0 is best: PAUSED before RECEIVED before the rest."""
-    rank = np.arange(1, ORIGINS + 1, dtype=np.int64)
-    rank[Origin.PAUSED] = 0
-    return rank[origins]

@@ -29,6 +29,7 @@ class Purpose(IntEnum):
     EXCHANGE = 10
     UPLINK = 11
     START = 12
+    PHASE = 13
 
 
 _CELL_BITS: Final = 10
@@ -88,8 +89,11 @@ def from_table(
 
 def between(raw: NDArray[np.uint64], low: int, high: int) -> NDArray[np.int64]:
     """Turn raw integers into whole numbers from `low` to `high`, both included: (n,) int64."""
-    span = high - low + 1
-    return low + ((raw >> np.uint64(32)).astype(np.int64) * span >> 32)
+    above, below = divmod(high - low + 1, 1 << 32)
+    half = raw >> np.uint64(32)
+    # In two parts, for a span in ns times 2**32 does not fit 64 bits.
+    found = half * np.uint64(above) + (half * np.uint64(below) >> np.uint64(32))
+    return low + found.astype(np.int64)
 
 
 def _name_key(name: str) -> int:

@@ -47,6 +47,12 @@ def test_whole_numbers_reach_both_ends_and_no_further():
     assert set(draws.tolist()) == {3, 4, 5, 6, 7}
 
 
+def test_long_spans_in_nanoseconds_do_not_overflow():
+    draws = between(raw_draws(stream(1, Purpose.START), 5000), 10**9, 3600 * 10**9)
+    assert draws.min() >= 10**9 and draws.max() <= 3600 * 10**9
+    assert np.mean(draws) == pytest.approx(1800e9, rel=0.05)
+
+
 def test_the_first_integers_of_a_seed_never_change():
     raw = raw_draws(stream(2026, Purpose.LOSS, commune="Thiện Tân", node="n"), 2)
     assert raw.tolist() == [728198719806312632, 4975863998340034386]

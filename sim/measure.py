@@ -1,0 +1,173 @@
+"""What a node played, measured against what the station captured (DESIGN.md, section 6).
+
+The programme is covered from its first to its last sample: what no journal row covers was silence
+that the listener heard. All sums are whole numbers, so that a figure is the same on every machine.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.counters import ORIGINS, Origin
+from node.kernel import kernel
+from node.units import RATE_HZ
+
+DELAY_BIN_NS: Final = 100_000
+DELAY_BINS: Final = 80_000
+"""8 s in steps of 0.1 ms: longer than any playout delay and queue together."""
+
+_MADE_UP: Final = int(Origin.CONCEALED)
+_SILENT: Final = int(Origin.SILENT)
+
+# Columns of a booked row, (n, COLUMNS) int64.
+START: Final = 0
+"""Media time of its first sample, counted from the programme's first."""
+SAMPLES: Final = 1
+ORIGIN: Final = 2
+COLUMNS: Final = 3
+
+# State, (STATES,) int64.
+COVERED: Final = 0
+"""Samples of the programme that have an origin by now."""
+GAP: Final = 1
+LONGEST: Final = 2
+EVENTS: Final = 3
+BY_ORIGIN: Final = 4
+STATES: Final = BY_ORIGIN + ORIGINS
+
+
+@kernel("void(int64[::1], uint8[::1], int64, int64, int64, int64)")
+def _mark(
+    state: NDArray[np.int64],
+    raster: NDArray[np.uint8],
+    bin_samples: int,
+    begin: int,
+    end: int,
+    origin: int,
+) -> None:
+    """Book [begin, end) of the programme under one origin."""
+    state[BY_ORIGIN + origin] += end - begin
+    if origin < _MADE_UP:
+        state[GAP] = 0
+    else:
+        state[EVENTS] += state[GAP] == 0
+        state[GAP] += end - begin
+        state[LONGEST] = max(state[LONGEST], state[GAP])
+    for k in range(begin // bin_samples, (end - 1) // bin_samples + 1):
+        raster[k] = max(raster[k], np.uint8(origin))
+    state[COVERED] = end
+
+
+@kernel("void(int64[::1], uint8[::1], int64, int64, int64[:, ::1])")
+def book(
+    state: NDArray[np.int64],
+    raster: NDArray[np.uint8],
+    bin_samples: int,
+    limit: int,
+    rows: NDArray[np.int64],
+) -> None:
+    """Cover the programme with played chunks; holes between them were silence.
+
+    state        (STATES,) int64
+    raster       (bins,) uint8, worst origin per bin
+    bin_samples  length of a bin
+    limit        samples of the programme to cover at most
+    rows         (n, COLUMNS) int64 in the order of play
+    """
+    for i in range(rows.shape[0]):
+        begin = max(rows[i, START], state[COVERED])
+        end = min(rows[i, START] + rows[i, SAMPLES], limit)
+        if begin >= end:
+            continue
+        if begin > state[COVERED]:
+            _mark(state, raster, bin_samples, state[COVERED], begin, _SILENT)
+        _mark(state, raster, bin_samples, begin, end, rows[i, ORIGIN])
+
+
+class Coverage:
+    """The programme as one node played it."""
+
+    def __init__(self, programme_samples: int, *, bins: int, bin_samples: int) -> None:
+        self._limit = programme_samples
+        self._bin_samples = bin_samples
+        self._state = np.zeros(STATES, np.int64)
+        self.raster = np.zeros(bins, np.uint8)
+        """(bins,) uint8: worst origin in each bin."""
+
+    def add(self, rows: NDArray[np.int64]) -> None:
+        """Book played chunks, (n, COLUMNS) int64."""
+        book(self._state, self.raster, self._bin_samples, self._limit, rows)
+
+    def finish(self) -> None:
+        """Book what was never played, up to the programme's end, as silence."""
+        self.add(np.array([[self._limit, 0, _SILENT]], np.int64))
+        covered = int(self._state[COVERED])
+        if covered < self._limit:
+            hole = np.array([[covered, self._limit - covered, _SILENT]], np.int64)
+            self.add(hole)
+
+    def origin_ms(self, origin: Origin) -> float:
+        """Return how much of the programme has this origin, in ms."""
+        return int(self._state[BY_ORIGIN + origin]) * 1000 / RATE_HZ
+
+    @property
+    def dropout_ms(self) -> float:
+        """Programme that did not come from received audio, in ms."""
+        return int(self._state[BY_ORIGIN + _MADE_UP :].sum()) * 1000 / RATE_HZ
+
+    @property
+    def longest_gap_ms(self) -> float:
+        """Longest dropout without received audio in it."""
+        return int(self._state[LONGEST]) * 1000 / RATE_HZ
+
+    @property
+    def events(self) -> int:
+        """Dropouts, one after the other."""
+        return int(self._state[EVENTS])
+
+
+class Histogram:
+    """Weighted counts in bins of equal width, from 0; what lies beyond is in the last bin."""
+
+    def __init__(self, bin_ns: int, bins: int) -> None:
+        self.bin_ns = bin_ns
+        self.weights = np.zeros(bins, np.int64)
+        self.max_ns: int | None = None
+
+    def add(self, values_ns: NDArray[np.int64], weights: NDArray[np.int64]) -> None:
+        """Count `values_ns` (n,) int64 with `weights` (n,) int64."""
+        if values_ns.size == 0:
+            return
+        largest = int(values_ns.max())
+        self.max_ns = largest if self.max_ns is None else max(self.max_ns, largest)
+        bins = self.weights.size
+        index = np.clip(values_ns // self.bin_ns, 0, bins - 1)
+        low, high = int(index.min()), int(index.max())
+        # Weights are whole and their sums far below 2**53, so the float sums are exact.
+        found = np.bincount(index - low, weights=weights, minlength=high - low + 1)
+        self.weights[low : high + 1] += found.astype(np.int64)
+
+    def quantile_ms(self, share: float) -> float | None:
+        """Return the value below which `share` of the weight lies, in ms; None when empty."""
+        found = quantiles_ms(self.weights, self.bin_ns, [share])
+        return found[0] if found else None
+
+    @property
+    def max_ms(self) -> float | None:
+        """Largest value, in ms, exact; None when empty."""
+        return None if self.max_ns is None else self.max_ns / 1e6
+
+
+def quantiles_ms(weights: NDArray[np.int64], bin_ns: int, shares: list[float]) -> list[float]:
+    """Return the upper end of the bin in which each share of the weight is reached, in ms.
+
+    Empty when there is no weight.
+    """
+    total = int(weights.sum())
+    if total == 0:
+        return []
+    reached = np.cumsum(weights)
+    # At least one count, so that share 0 is the smallest value and not the first bin.
+    ranks = [max(1, -(-round(share * 1_000_000) * total // 1_000_000)) for share in shares]
+    return [(int(np.searchsorted(reached, rank)) + 1) * bin_ns / 1e6 for rank in ranks]
