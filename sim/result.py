@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from node.counters import ORIGINS, Origin
+
 QUANTILES: Final = 101
 """Points of a delay distribution: 0, 1, ... 100 percent."""
 
@@ -228,3 +230,10 @@ class RunResult:
 def _listen(one: Mapping[str, Any]) -> ListenSample:
     raw = np.frombuffer(base64.b64decode(one["samples"]), "<f4")
     return ListenSample(node=one["node"], start_s=one["start_s"], samples=raw.astype(np.float32))
+
+
+def worst_first(origins: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how bad each `Origin` sounds, 0 is best: PAUSED before RECEIVED before the rest."""
+    rank = np.arange(1, ORIGINS + 1, dtype=np.int64)
+    rank[Origin.PAUSED] = 0
+    return rank[origins]

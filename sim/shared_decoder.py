@@ -103,10 +103,10 @@ class SharedDecoder:
         self._leave()
         return self._decoder.conceal(samples, out)
 
-    def decode_fec(self, payload: NDArray[np.uint8], samples: int, out: NDArray[np.float32]) -> int:
+    def decode_fec(self, payload: NDArray[np.uint8], out: NDArray[np.float32]) -> int:
         """Decode from in-band FEC: the shared path ends here for this node."""
         self._leave()
-        return self._decoder.decode_fec(payload, samples, out)
+        return self._decoder.decode_fec(payload, out)
 
     def reset(self) -> None:
         """Forget the stream; a history of its own from here on."""
