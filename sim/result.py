@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Final, cast
 
 import numpy as np
@@ -230,6 +230,9 @@ class RunResult:
 def _listen(one: Mapping[str, Any]) -> ListenSample:
     raw = np.frombuffer(base64.b64decode(one["samples"]), "<f4")
     return ListenSample(node=one["node"], start_s=one["start_s"], samples=raw.astype(np.float32))
+
+
+ROW_FIELDS: Final = tuple(f.name for f in fields(NodeRow))
 
 
 def worst_first(origins: NDArray[np.int64]) -> NDArray[np.int64]:
