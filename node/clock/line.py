@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from node.clock.delay_need import NEED_SIZE
 from node.kernel import kernel
 from node.units import NS_PER_MS, NS_PER_S
 
@@ -23,7 +24,6 @@ JUMP_NS: Final = 50 * NS_PER_MS
 """A correction above this is taken at once and counted, because slewing it would take 10 s in
 which the horn is an echo of its neighbours."""
 
-INTS: Final = 16
 PACKETS: Final = 0
 MEDIA_ANCHOR_SAMPLES: Final = 1
 LOCAL_ANCHOR_NS: Final = 2
@@ -49,6 +49,9 @@ LATE_SINCE_NS: Final = 13
 LATE_PACKETS: Final = 14
 SUSPECTS: Final = 15
 """Packets in a row that came impossibly early."""
+NEED_FIRST: Final = 16
+"""From here on the histogram of `node.clock.delay_need`."""
+INTS: Final = NEED_FIRST + NEED_SIZE
 
 FLOATS: Final = 20
 ORIGIN_NS: Final = 0

@@ -36,8 +36,9 @@ _BLOCK_REPLIES_MIN: Final = 6
 _BLOCKS_MIN: Final = 4
 _QUICK_NS: Final = 1.0 * NS_PER_MS
 _QUICK_SPREADS: Final = 4.0
-_SPAN_MIN_NS: Final = 15.0 * NS_PER_S
-_SPAN_TRUSTED_NS: Final = 60.0 * NS_PER_S
+_SPAN_MIN_NS: Final = 5.0 * NS_PER_S
+_SKEW_USUAL: Final = 50e-6  # between two crystals; a slope is trusted as far as it is surer
+_SLOPE_NOISE: Final = 0.25  # error of the slope, in spreads of the delay per span (measured)
 _SLOPE_MAX: Final = 600e-6
 
 
@@ -45,13 +46,14 @@ _SLOPE_MAX: Final = 600e-6
 def _quick_delay(
     replies: NDArray[np.float64], first: int, n: int, scratch: NDArray[np.float64]
 ) -> float:
-    """Return the delay up to which a reply counts as quick."""
+    """Return the delay up to which a reply counts as quick; the spread goes to scratch[0]."""
     least = np.inf
     for i in range(first, n):
         delay = replies[1, i] + replies[2, i]
         scratch[i - first] = delay
         least = min(least, delay)
     quarter = select(scratch, n - first, (n - first) // 4)
+    scratch[0] = quarter - least
     return float(least + max(_QUICK_NS, _QUICK_SPREADS * (quarter - least)))
 
 
@@ -118,13 +120,14 @@ def fit_line(
     slope = line[1]
     if blocks >= _BLOCKS_MIN and span > _SPAN_MIN_NS:
         quick = _quick_delay(replies, first, n, scratch)
+        doubt = _SLOPE_NOISE * scratch[0] / (span * _SKEW_USUAL)
         for _ in range(2):
             kept = _block_points(replies, slope, first, n, blocks, quick, points)
             if kept >= _BLOCKS_MIN:
                 apart = kept // 2
                 there = theil_sen_slope(points[0], points[1], kept, apart, scratch)
                 back = theil_sen_slope(points[2], points[3], kept, apart, scratch)
-                slope = 0.5 * (there - back) * min(1.0, span / _SPAN_TRUSTED_NS)
+                slope = 0.5 * (there - back) / (1.0 + doubt * doubt)
                 slope = min(max(slope, -_SLOPE_MAX), _SLOPE_MAX)
     there = np.inf
     back = np.inf

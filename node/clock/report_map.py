@@ -52,6 +52,12 @@ class ReportMap:
         self._append(sender_ns, media_time_samples)
         self._fit()
 
+    def clear(self) -> None:
+        """Forget all reports: the sender's clock was set."""
+        self._count = 0
+        self._slope = 0.0
+        self._contradicted = False
+
     @property
     def ready(self) -> bool:
         """Return whether a report has come."""

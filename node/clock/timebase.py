@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.clock import envelope
+from node.clock.delay_need import needed_delay_ns, note_delay
 from node.clock.envelope import POINTS_MAX, SCRATCH_SIZE, UNCHANGED, floor_ns
 from node.clock.line import (
     AHEAD_NS,
@@ -33,6 +34,7 @@ from node.clock.line import (
     FLOOR_ORIGIN_NS,
     FLOOR_SLOPE,
     HELD_NS,
+    INTERCEPT_NS,
     INTS,
     JUMPS,
     LAST_NS,
@@ -46,6 +48,8 @@ from node.clock.line import (
     MODE,
     MODE_ENVELOPE,
     MODE_MAP,
+    NEED_FIRST,
+    ORIGIN_NS,
     OWN_DELAY_NS,
     PACKETS,
     RATE_PPM,
@@ -96,6 +100,11 @@ def receive_packet(
         move_line(
             ints, floats, floats[FLOOR_ORIGIN_NS], floats[FLOOR_INTERCEPT_NS], floats[FLOOR_SLOPE]
         )
+    media = media_time_samples - ints[MEDIA_ANCHOR_SAMPLES]
+    x_ns = float(media * _NS_PER_3_SAMPLES // 3)
+    y_ns = float(now_ns - ints[LOCAL_ANCHOR_NS] - media * _NS_PER_3_SAMPLES // 3)
+    above_ns = y_ns - floats[INTERCEPT_NS] - floats[SLOPE] * (x_ns - floats[ORIGIN_NS])
+    note_delay(ints[NEED_FIRST:], int(above_ns))
     return int(change)
 
 
@@ -212,6 +221,10 @@ class Timebase:
     def correction_ns(self) -> int:
         """Return what is still to be slewed away: played less wanted, without the delay."""
         return round(float(self.floats[AHEAD_NS]))
+
+    def needed_delay_ns(self, late_ratio: float) -> int:
+        """Return the playout delay at which `late_ratio` of this node's packets would be late."""
+        return int(needed_delay_ns(self.ints[NEED_FIRST:], round(late_ratio * 1e6)))
 
     @property
     def held_ns(self) -> int:

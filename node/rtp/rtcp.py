@@ -36,6 +36,7 @@ __all__ = [
     "SourceDescription",
     "build",
     "middle_of_ntp",
+    "ns_of_middle",
     "ns_of_ntp",
     "ntp_of_ns",
     "parse",
@@ -75,6 +76,12 @@ def ns_of_ntp(ntp: int) -> int:
 def middle_of_ntp(ntp: int) -> int:
     """Return the middle 32 bits, by which reports refer to each other (1/65536 s)."""
     return (ntp >> 16) & _WORD
+
+
+def ns_of_middle(middle: int, near_ns: int) -> int:
+    """Return the time nearest to `near_ns` whose NTP time stamp has this middle (to 1/65536 s)."""
+    away = (middle - middle_of_ntp(ntp_of_ns(near_ns)) + (1 << 31)) % (1 << 32) - (1 << 31)
+    return (((near_ns << 16) // NS_PER_S + away) * NS_PER_S + (1 << 15)) >> 16
 
 
 def parse(data: bytes) -> tuple[Packet, ...] | None:

@@ -141,3 +141,10 @@ def test_what_does_not_fit_is_said_where_it_is_made():
         rtcp.build([rtcp.ReceiverReport(1), rtcp.Application(1, 0, b"LOA", b"")])
     with pytest.raises(ValueError, match="at most 1472"):
         rtcp.build([rtcp.ReceiverReport(1)] * 200)
+
+
+@settings(deadline=None)
+@given(st.integers(2**17, 2**62), st.integers(-(10**13), 10**13))
+def test_a_reference_to_a_report_is_found_again_hours_later(time_ns, later_ns):
+    middle = rtcp.middle_of_ntp(rtcp.ntp_of_ns(time_ns))
+    assert abs(rtcp.ns_of_middle(middle, max(0, time_ns + later_ns)) - time_ns) <= 15_260

@@ -1,0 +1,84 @@
+"""RTCP of a sender: answers requests for time, and collects what the group's delay needs.
+
+Used by whatever sends: the command line's sender and the simulated one.
+"""
+
+from typing import Final
+
+from node.clock.exchange_responder import ExchangeResponder
+from node.clock.group_delay import GroupDelay
+from node.reporting import delay_packet, need_of
+from node.rtp import rtcp
+from node.units import NS_PER_S
+
+ANSWER_BYTES: Final = 52
+"""Sender report (28) and one DLRR (24): an answer is never longer than what asked for it."""
+
+
+class SenderReports:
+    """The sender's half of RTCP for one SSRC.
+
+    Parameters
+    ----------
+    ssrc : int
+        Of the sender.
+    group : GroupDelay or None
+        Decides the playout delay; None leaves every node with its own setting.
+    """
+
+    def __init__(self, ssrc: int, *, group: GroupDelay | None = None) -> None:
+        self.group = group
+        self.responder = ExchangeResponder()
+        self.malformed = 0
+        self._ssrc = ssrc
+
+    def receive_datagram(
+        self, data: bytes, source: tuple[str, int], now_ns: int
+    ) -> tuple[rtcp.Packet, ...]:
+        """Take a datagram from a node; return its packets, for what else is in them (Nack)."""
+        packets = rtcp.parse(data)
+        if packets is None:
+            self.malformed += 1
+            return ()
+        for packet in packets:
+            if isinstance(packet, rtcp.ExtendedReport) and packet.ntp is not None:
+                self.responder.receive_request(
+                    source,
+                    ssrc=packet.ssrc,
+                    request=rtcp.middle_of_ntp(packet.ntp),
+                    spare_bytes=len(data) - ANSWER_BYTES,
+                    now_ns=now_ns,
+                )
+            elif isinstance(packet, rtcp.Application) and self.group is not None:
+                need_ns = need_of(packet)
+                if need_ns is not None:
+                    self.group.receive_need(packet.ssrc, need_ns, now_ns)
+        return packets
+
+    def next_answer(
+        self, report: rtcp.SenderReport, now_ns: int
+    ) -> tuple[bytes, tuple[str, int]] | None:
+        """Return a datagram to send at once, and where to; None when all are answered.
+
+        Parameters
+        ----------
+        report : SenderReport
+            Of `now_ns`: its time is t3.
+        now_ns : int
+            The sender's monotonic clock.
+        """
+        answer = self.responder.next_event()
+        if answer is None:
+            return None
+        held = (((now_ns - answer.received_ns) << 16) + NS_PER_S // 2) // NS_PER_S
+        reply = rtcp.ReplyTime(answer.ssrc, answer.request, held)
+        answers = rtcp.ExtendedReport(self._ssrc, replies=(reply,))
+        return rtcp.build([report, answers]), answer.source
+
+    def announcements(self, now_ns: int) -> list[rtcp.Packet]:
+        """Return what the periodic compound of the sender must also carry."""
+        if self.group is None:
+            return []
+        self.group.handle_deadline(now_ns)
+        current = self.group.current
+        return [delay_packet(self._ssrc, current.delay_ns, current.start_ns)]

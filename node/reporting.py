@@ -1,0 +1,216 @@
+"""RTCP of a node about one source: asks for the time, reports, and hands maps to the time base.
+
+What goes out is one compound per request of the exchange: receiver report with a block about the
+source, canonical name, reference time (RRTR), and what the group's delay is decided from. What
+comes in are sender reports with answers (DLRR), and the announced playout delay.
+
+Addresses and sockets are the caller's; it also decides whom to believe.
+"""
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from node.clock.exchange import ClockEstimate, ClockExchange
+from node.clock.report_map import ReportMap
+from node.clock.timebase import Timebase
+from node.rtp import rtcp
+from node.units import NS_PER_MS, NS_PER_S
+
+NEED_NAME: Final = b"LoaN"
+"""APP packet of a node: needed and present playout delay, uncertainty (us), skew (ppb)."""
+DELAY_NAME: Final = b"LoaD"
+"""APP packet of a sender: playout delay (us), reserved, NTP time from which it holds."""
+DELAY_MIN_NS: Final = 20 * NS_PER_MS
+DELAY_MAX_NS: Final = 5 * NS_PER_S
+
+_UNKNOWN_US: Final = 0xFFFFFFFF
+_SETTLE_NS: Final = 5 * NS_PER_S  # after a step of the sender's clock, until all of it has arrived
+_NEED: Final = struct.Struct("!IIIi")
+_DELAY: Final = struct.Struct("!IIQ")
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """What a receiver report says of the source, as the jitter buffer counted it."""
+
+    extended_sequence: int
+    packets_lost: int
+    jitter_samples: int
+
+
+class NodeReports:
+    """Exchange and reports of one node with one source.
+
+    Parameters
+    ----------
+    ssrc, source_ssrc : int
+        Of the node, and of the source.
+    name : bytes
+        Canonical name of the node, at most 255 bytes.
+    late_ratio : float
+        Share of packets that may be late, for the delay that the node says it needs.
+    """
+
+    def __init__(
+        self, ssrc: int, source_ssrc: int, *, name: bytes, late_ratio: float, start_ns: int
+    ) -> None:
+        self.exchange = ClockExchange(start_ns)
+        self.reports = ReportMap()
+        self.delays_announced = 0
+        self._ssrc = ssrc
+        self._source_ssrc = source_ssrc
+        self._name = name
+        self._late_ratio = late_ratio
+        self._last_sr = 0
+        self._last_sr_ns = 0
+        self._before = Reception(0, 0, 0)
+        self._delay_start = -1
+        self._unsettled_until_ns = 0
+        self._changes_seen = 0
+
+    def receive(
+        self,
+        packets: tuple[rtcp.Packet, ...],
+        timebase: Timebase,
+        newest_media_samples: int,
+        now_ns: int,
+    ) -> None:
+        """Take a compound from the source's sender.
+
+        Parameters
+        ----------
+        packets : tuple
+            What `rtcp.parse` returned.
+        timebase : Timebase
+            Of the source; gets the map and the announced playout delay.
+        newest_media_samples : int
+            Unwrapped RTP timestamp near which the reported one is.
+        now_ns : int
+            Arrival.
+        """
+        report: rtcp.SenderReport | None = None
+        for packet in packets:
+            if isinstance(packet, rtcp.SenderReport) and packet.ssrc == self._source_ssrc:
+                report = packet
+                self._receive_report(packet, newest_media_samples, now_ns)
+            elif isinstance(packet, rtcp.ExtendedReport) and report is not None:
+                self._receive_replies(packet, report, now_ns)
+            elif isinstance(packet, rtcp.Application) and packet.name == DELAY_NAME:
+                self._receive_delay(packet.payload, timebase, now_ns)
+        if report is not None:
+            self._give_map(timebase, now_ns)
+
+    def handle_deadline(self, now_ns: int) -> None:
+        """Run the exchange."""
+        self.exchange.handle_deadline(now_ns)
+
+    def next_deadline_ns(self) -> int:
+        """Return when `handle_deadline` must run next."""
+        return self.exchange.next_deadline_ns()
+
+    def next_compound(self, reception: Reception, timebase: Timebase, now_ns: int) -> bytes | None:
+        """Return the compound to send now to where the source's packets come from, or None."""
+        request = self.exchange.next_event()
+        if request is None:
+            return None
+        return rtcp.build(
+            [
+                rtcp.ReceiverReport(self._ssrc, (self._block(reception, now_ns),)),
+                rtcp.SourceDescription(self._ssrc, self._name),
+                rtcp.ExtendedReport(self._ssrc, ntp=rtcp.ntp_of_ns(request.at_ns)),
+                self._need(timebase, now_ns),
+            ]
+        )
+
+    def estimate(self, now_ns: int) -> ClockEstimate | None:
+        """Return the sender's clock as known, or None without an exchange."""
+        return self.exchange.estimate(now_ns)
+
+    def _receive_report(self, report: rtcp.SenderReport, newest: int, now_ns: int) -> None:
+        self._last_sr = rtcp.middle_of_ntp(report.ntp)
+        self._last_sr_ns = now_ns
+        away = (report.rtp_timestamp - newest + (1 << 31)) % (1 << 32) - (1 << 31)
+        self.reports.receive_report(rtcp.ns_of_ntp(report.ntp), newest + away)
+
+    def _receive_replies(
+        self, answer: rtcp.ExtendedReport, report: rtcp.SenderReport, now_ns: int
+    ) -> None:
+        for reply in answer.replies:
+            if reply.ssrc == self._ssrc:
+                request_ns = rtcp.ns_of_middle(reply.last_rr, now_ns)
+                held_ns = (reply.since_last_rr * NS_PER_S + (1 << 15)) >> 16
+                answered_ns = rtcp.ns_of_ntp(report.ntp)
+                self.exchange.receive_reply(request_ns, held_ns, answered_ns, now_ns)
+
+    def _receive_delay(self, payload: bytes, timebase: Timebase, now_ns: int) -> None:
+        if len(payload) != _DELAY.size:
+            return
+        delay_us, _, start_ntp = _DELAY.unpack(payload)
+        if start_ntp == self._delay_start:
+            return
+        delay_ns = min(max(delay_us * 1000, DELAY_MIN_NS), DELAY_MAX_NS)
+        start_ns = now_ns
+        if self.exchange.estimate(now_ns) is not None:
+            start_ns = self.exchange.local_ns(rtcp.ns_of_ntp(start_ntp))
+        self._delay_start = start_ntp
+        self.delays_announced += 1
+        timebase.set_playout_delay(delay_ns, min(start_ns, now_ns + DELAY_MAX_NS))
+
+    def _give_map(self, timebase: Timebase, now_ns: int) -> None:
+        """Hand the map on, unless the sender's clock was just set."""
+        estimate = self.exchange.estimate(now_ns)
+        changes = self.exchange.steps + self.reports.restarts
+        if changes != self._changes_seen:
+            self._changes_seen = changes
+            self._unsettled_until_ns = now_ns + _SETTLE_NS
+            self.reports.clear()
+        if estimate is None or not self.reports.ready or now_ns < self._unsettled_until_ns:
+            return
+        timebase.receive_map(
+            self.reports.media_time_samples,
+            self.exchange.local_ns(self.reports.sender_ns),
+            estimate.skew_ppm + self.reports.skew_ppm,
+            estimate.uncertainty_ns,
+        )
+
+    def _block(self, reception: Reception, now_ns: int) -> rtcp.ReportBlock:
+        """Return the report block about the source (RFC 3550, A.3)."""
+        before, self._before = self._before, reception
+        expected = reception.extended_sequence - before.extended_sequence
+        lost = reception.packets_lost - before.packets_lost
+        known = before.extended_sequence > 0 and expected > 0
+        since_ns = now_ns - self._last_sr_ns if self._last_sr else 0
+        return rtcp.ReportBlock(
+            ssrc=self._source_ssrc,
+            lost_per_256=min(255, max(0, lost * 256 // expected)) if known else 0,
+            packets_lost=min(max(reception.packets_lost, -(1 << 23)), (1 << 23) - 1),
+            extended_sequence=reception.extended_sequence & 0xFFFFFFFF,
+            jitter_samples=reception.jitter_samples,
+            last_sr=self._last_sr,
+            since_last_sr=(since_ns << 16) // NS_PER_S,
+        )
+
+    def _need(self, timebase: Timebase, now_ns: int) -> rtcp.Application:
+        need_us = timebase.needed_delay_ns(self._late_ratio) // 1000
+        uncertainty_us = timebase.uncertainty_ns(now_ns) // 1000 if timebase.mapped else _UNKNOWN_US
+        payload = _NEED.pack(
+            need_us,
+            min(timebase.playout_delay_ns // 1000, _UNKNOWN_US),
+            min(uncertainty_us, _UNKNOWN_US),
+            round(timebase.skew_ppm * 1000),
+        )
+        return rtcp.Application(self._ssrc, 0, NEED_NAME, payload)
+
+
+def need_of(packet: rtcp.Application) -> int | None:
+    """Return the playout delay in ns that a node says it needs, or None if it says none."""
+    if packet.name != NEED_NAME or len(packet.payload) != _NEED.size:
+        return None
+    return int(_NEED.unpack(packet.payload)[0]) * 1000
+
+
+def delay_packet(ssrc: int, delay_ns: int, start_ns: int) -> rtcp.Application:
+    """Return the APP packet that announces the group's playout delay from `start_ns` on."""
+    payload = _DELAY.pack(delay_ns // 1000, 0, rtcp.ntp_of_ns(start_ns))
+    return rtcp.Application(ssrc, 0, DELAY_NAME, payload)
