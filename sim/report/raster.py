@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 from node.counters import ORIGINS, Origin
 from sim.report.classes import ORIGIN_COLOURS
 from sim.report.svg import Scale, line, picture, tag, text
-from sim.result import NodeRow, RunResult, worst_first
+from sim.result import NodeRow, RunResult
 
 COLUMNS_MAX: Final = 600
 """More cannot be told apart on a screen; neighbours are joined by the worst of them."""
+
+
+_BADNESS: Final = np.array([one != Origin.PAUSED and 1 + one for one in Origin], np.int64)
+"""How bad each origin sounds: a pause is best, then the order of `counters.Origin`."""
 
 
 def coarse(raster: NDArray[np.uint8], columns_max: int = COLUMNS_MAX) -> NDArray[np.uint8]:
@@ -40,7 +44,7 @@ def coarse(raster: NDArray[np.uint8], columns_max: int = COLUMNS_MAX) -> NDArray
     whole = np.full((nodes, columns * width), Origin.PAUSED, np.uint8)
     whole[:, :bins] = raster
     joined = whole.reshape(nodes, columns, width)
-    worst = worst_first(joined.astype(np.int64)).argmax(axis=2)
+    worst = _BADNESS[joined].argmax(axis=2)
     return np.take_along_axis(joined, worst[:, :, None], axis=2)[:, :, 0]
 
 

@@ -95,9 +95,10 @@ def test_the_stages_of_a_bar_add_up_to_the_mean_delay():
 
 def test_names_on_the_map_do_not_lie_on_each_other():
     rows = [
-        dataclasses.replace(row, x_m=90.0 * (i % 7), y_m=40.0 * (i // 7), hamlet=f"Làng Mỏ {i}")
+        dataclasses.replace(row, x_m=60.0 * (i % 7), y_m=40.0 * (i // 7), hamlet=f"Làng Mỏ {i}")
         for i, row in enumerate(example_result(nodes=49).nodes)
     ]
+    rows.append(dataclasses.replace(rows[0], x_m=1500.0))  # the others stand close together
     drawing = village_map(rows, width=680)
     pattern = r'<text x="([\d.]+)" y="([\d.]+)" class="hamlet" text-anchor="(\w+)">([^<]+)'
     boxes = []
@@ -106,7 +107,7 @@ def test_names_on_the_map_do_not_lie_on_each_other():
         left = float(x) - {"start": 0, "end": long, "middle": long / 2}[anchor]
         boxes.append((left, float(y) - 9, left + long, float(y) + 2))
 
-    assert len(boxes) >= 20, "the others tell theirs when pointed at"
+    assert len(boxes) >= 8, "the others tell theirs when pointed at"
     for i, a in enumerate(boxes):
         for b in boxes[i + 1 :]:
             assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]

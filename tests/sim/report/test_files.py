@@ -20,8 +20,9 @@ from sim.example_result import example_result
 from sim.report.files import write_all, write_files
 from sim.report.listen import wav
 from sim.report.summaries import junit, markdown
-from sim.result import ROW_FIELDS
+from sim.result import NodeRow
 
+ROW_FIELDS = tuple(one.name for one in dataclasses.fields(NodeRow))
 NAMES = {
     "report.html",
     "results.parquet",
