@@ -11,7 +11,7 @@
   heads.forEach((head, i) => head.firstElementChild.addEventListener("click", () => {
     const numeric = head.classList.contains("n");
     const was = head.getAttribute("aria-sort");
-    const down = !was === "none" ? numeric : was === "ascending";
+    const down = was === "none" ? numeric : was === "ascending";
     heads.forEach((one) => one.setAttribute("aria-sort", "none"));
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
     const key = (row) => numeric ? row.cells[i].dataset.v : row.cells[i].textContent;
