@@ -26,7 +26,7 @@ OFFLINE = """
 The packages could not be installed. The lines above say why. Most often:
   - no network, or a proxy that pip does not know: set HTTPS_PROXY, or `pip config set global.proxy`
   - a 32-bit system: numpy, numba and scipy have wheels for 64-bit systems only
-  - a full disk: about 800 MB are needed in {root}
+  - a full disk: about 1 GB is needed in {root}
 Nothing was changed outside of {root}/.venv; run the same command again when it is mended.
 """
 
@@ -50,7 +50,7 @@ def demo(arguments: list[str]) -> int:
     """Run the village and write the report."""
     warm_up()
     say("a village hears a programme")
-    return run("python", "-m", "sim.demo", *arguments)
+    return run("python", "-P", "-m", "sim.demo", *arguments)
 
 
 def test(arguments: list[str]) -> int:
@@ -73,7 +73,7 @@ def lint(_: list[str]) -> int:
 def bench(arguments: list[str]) -> int:
     """Run benchmarks; without arguments the gate that CI runs."""
     warm_up()
-    return run("python", "-m", "benchmarks", *(arguments or ["gate", "--fast"]))
+    return run("python", "-P", "-m", "benchmarks", *(arguments or ["gate", "--fast"]))
 
 
 COMMANDS = {"demo": demo, "test": test, "lint": lint, "bench": bench}
@@ -84,7 +84,7 @@ def set_up() -> bool:
     lock_hash = digest([LOCK]) + sys.version
     source_hash = digest(sources())
     if read(VENV / "lock.sha256") != lock_hash:
-        say("installing the packages of requirements.lock into .venv (once, about 250 MB)")
+        say("installing the packages of requirements.lock into .venv (once, about 900 MB on disk)")
         shutil.rmtree(VENV, ignore_errors=True)
         create = [sys.executable, "-m", "venv", "--without-pip", str(VENV)]
         hashed = ["--require-hashes", "--only-binary=:all:", "-r", str(LOCK)]
@@ -116,8 +116,13 @@ def warm_up() -> None:
     """Compile the kernels before they are needed, on two cores, and show that it goes on."""
     if read(VENV / "kernels.sha256") == read(VENV / "source.sha256"):
         return
-    say("compiling the kernels (once, about a minute)")
-    if run("loalang-node", "warm") == 0:
+    say("compiling the kernels (once)")
+    python = str(BIN / "python")
+    # The largest part beside all the rest; what one process has compiled the other one finds.
+    beside = subprocess.Popen([python, "-P", "-c", "import node.opus.celt.frame"])
+    all_of_them = "from node.shell.check import warm_up; warm_up()"
+    done = subprocess.call([python, "-P", "-c", all_of_them], stdout=sys.stderr)
+    if beside.wait() == 0 and done == 0:
         (VENV / "kernels.sha256").write_text(read(VENV / "source.sha256"))
 
 

@@ -296,6 +296,7 @@ def advance(
         resampler[FRACTION_Q32] = position & 0xFFFF_FFFF
         resampler[START] += position >> 32
         resampler[MEDIA] += position >> 32
+        out[:] = np.float32(0.0)
     else:
         resample(fifo, resampler, table, out, own[STEP_Q32])
         _fade(out, own[FADE])

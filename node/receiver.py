@@ -72,6 +72,7 @@ class Receiver:
         self._decoder = decoder
         self.decoder_errors = 0
         self.ended = False
+        self.place = 0
 
     def receive(self, data: NDArray[np.uint8], header: NDArray[np.int64], now_ns: int) -> int:
         """Take a datagram; see `playback.receive` for the result."""
@@ -131,6 +132,11 @@ class Receiver:
     def last_sound_ns(self) -> int:
         """Presentation time at which the last received sound ends; -1 before any."""
         return int(self._own[playback.LAST_SOUND_NS])
+
+    @property
+    def has_sounded(self) -> bool:
+        """Return whether any of its sound was ever played."""
+        return bool(self._own[playback.LAST_SOUND_NS] >= 0)
 
     @property
     def hard_resyncs(self) -> int:

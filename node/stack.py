@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from node import playback
 from node.audio.gain import apply_ramp, gain_of_db, ramp_factor
+from node.audio.limiter import LATENCY_SAMPLES, Limiter
+from node.audio.mixer import Mixer
 from node.config import NodeConfig
 from node.control.priority import Arbiter, MessageClass, PriorityConfig
 from node.counters import ORIGINS, Count, new_counts
 from node.events import EVENTS_MAX, Event, SourceChanged
-from node.kernel import kernel
 from node.receiver import DecoderFactory, Receiver
 from node.rtp import packet as rtp
 from node.rtp import rtcp
@@ -30,6 +31,12 @@ _FORGET_NS: Final = 10 * NS_PER_S
 
 _REFRESH_NS: Final = 100 * NS_PER_MS
 """A playing source confirms its hold on the horn so often, not with every packet."""
+
+_LATENCY_NS: Final = LATENCY_SAMPLES * NS_PER_S // RATE_HZ
+"""What the limiter holds back is asked of the sources so much ahead."""
+
+_RESUME_DB_PER_S: Final = 400.0
+"""A source that gets the horn back rises from silence within a quarter of a second."""
 
 _TIER: Final = "commune"
 
@@ -62,25 +69,34 @@ class SpeakerNode:
         self._decoder_factory = decoder_factory
         self._receivers: dict[int, Receiver] = {}
         self._latest: Receiver | None = None
-        self._playing: Receiver | None = None
+        self._holder: Receiver | None = None
+        self._sounding: list[Receiver] = []
         self._confirmed_ns = 0
+        self._alone: Receiver | None = None
+        self._datagrams = 0
+        self._packets = 0
         self._candidates: dict[tuple[int, tuple[str, int]], _Candidate] = {}
         self._header = np.zeros(rtp.HEADER_FIELDS, np.int64)
         self._counts = new_counts()
         self._ended_origins = np.zeros(ORIGINS, np.int64)
         self._arbiter = Arbiter(PriorityConfig())
         self._events: deque[Event] = deque()
+        channels = config.audio.channels
+        self._mixer = Mixer(config.receive.sources_max, release_db_per_s=_RESUME_DB_PER_S)
+        self._places = list(range(config.receive.sources_max))
+        self._scratch = np.zeros((playback.PERIOD_SAMPLES_MAX, channels), np.float32)
+        self._limiter = Limiter(channels, limit_dbfs=config.audio.limit_dbfs)
+        self._draining_samples = -playback.PERIOD_SAMPLES_MAX
         self._gain = gain_of_db(config.audio.gain_db)
-        self._limit = gain_of_db(config.audio.limit_dbfs)
+        self._gain_target = self._gain
         self._factor = ramp_factor(config.audio.ramp_db_per_s)
 
     def receive_datagram(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
         """Take one UDP datagram, RTP or RTCP (RFC 5761). Whatever it holds, nothing is raised."""
-        counts = self._counts
-        counts[Count.DATAGRAMS_RECEIVED] += 1
-        if len(data) < rtp.HEADER_BYTES or len(data) > rtp.PACKET_BYTES_MAX:
+        self._datagrams += 1
+        if not rtp.HEADER_BYTES <= len(data) <= rtp.PACKET_BYTES_MAX:
             short = len(data) < rtp.HEADER_BYTES
-            counts[Count.DROPPED_TOO_SHORT if short else Count.DROPPED_TOO_LARGE] += 1
+            self._counts[Count.DROPPED_TOO_SHORT if short else Count.DROPPED_TOO_LARGE] += 1
             return
         array = np.frombuffer(bytearray(data), np.uint8)
         latest = self._latest
@@ -88,7 +104,7 @@ class SpeakerNode:
             result = latest.receive(array, self._header, now_ns)
             if result > playback.OTHER_SOURCE:
                 latest.last_arrival_ns = now_ns
-                counts[Count.PACKETS_RECEIVED] += 1
+                self._packets += 1
                 return
         self._receive_other(array, source, now_ns)
 
@@ -99,7 +115,7 @@ class SpeakerNode:
     def handle_deadline(self, now_ns: int) -> None:
         """Forget sources that have gone."""
         for receiver in list(self._receivers.values()):
-            if now_ns - receiver.last_arrival_ns >= _FORGET_NS and receiver is not self._playing:
+            if now_ns - receiver.last_arrival_ns >= _FORGET_NS and receiver not in self._sounding:
                 self._forget(receiver, now_ns)
 
     def next_deadline_ns(self) -> int | None:
@@ -122,21 +138,32 @@ class SpeakerNode:
             self.render(out[:half], presentation_ns)
             self.render(out[half:], presentation_ns + half * NS_PER_S // RATE_HZ)
             return
-        playing = self._arbitrate(presentation_ns, n) if self._receivers else None
-        if playing is None:
+        ahead_ns = presentation_ns + _LATENCY_NS
+        alone = self._alone
+        if alone is not None and ahead_ns < self._confirmed_ns:
+            alone.render(out, ahead_ns)
+            self._draining_samples = LATENCY_SAMPLES
+        elif self._fill(out, ahead_ns):
+            self._draining_samples = LATENCY_SAMPLES
+        else:
             out[:] = 0.0
+            self._draining_samples -= n
+        if self._decoder_factory is None or self._draining_samples <= -n:
             return
-        playing.render(out, presentation_ns)
-        if self._decoder_factory is None:
-            return
-        if self._gain != 1.0:
-            apply_ramp(out, self._gain, self._gain, self._factor)
-        _clip(out, self._limit)
+        if self._gain != 1.0 or self._gain_target != 1.0:
+            self._gain = apply_ramp(out, self._gain, self._gain_target, self._factor)
+        self._limiter.process(out)
+
+    def set_gain(self, gain_db: float) -> None:
+        """Move the output to `gain_db` before the limiter, by `audio.ramp_db_per_s`."""
+        self._gain_target = gain_of_db(gain_db)
 
     @property
     def counts(self) -> NDArray[np.int64]:
         """What was counted so far, indexed by `counters.Count`: (COUNTS,) int64."""
         total = self._counts.copy()
+        total[Count.DATAGRAMS_RECEIVED] += self._datagrams
+        total[Count.PACKETS_RECEIVED] += self._packets
         for receiver in self._receivers.values():
             receiver.add_counts(total)
         return total
@@ -164,7 +191,7 @@ class SpeakerNode:
         counts = self.counts
         return {
             "name": self._config.name,
-            "playing": self._playing.ssrc if self._playing else None,
+            "playing": self._holder.ssrc if self._holder else None,
             "sources": [receiver.status() for receiver in self._receivers.values()],
             "counts": {c.name.lower(): int(counts[c]) for c in Count if counts[c]},
         }
@@ -196,7 +223,7 @@ class SpeakerNode:
         if result in _DROPS:
             counts[_DROPS[result]] += 1
             return
-        counts[Count.PACKETS_RECEIVED] += 1
+        self._packets += 1
         receiver.last_arrival_ns = now_ns
         self._latest = receiver
 
@@ -233,44 +260,80 @@ class SpeakerNode:
         factory = self._decoder_factory
         decoder = factory(RATE_HZ, self._config.audio.channels) if factory else None
         receiver = Receiver(self._config, ssrc, source, decoder)
+        receiver.place = self._places.pop()
         self._receivers[ssrc] = receiver
         self._arbiter.set_source(ssrc, MessageClass.NORMAL, _TIER)
-        self._counts[Count.PACKETS_RECEIVED] += 1
+        self._packets += 1
+        self._alone = None
         receiver.receive(waiting[1], np.zeros(rtp.HEADER_FIELDS, np.int64), waiting[2])
         return receiver
 
-    def _arbitrate(self, presentation_ns: int, n: int) -> Receiver | None:
-        """Return the source that sounds in this period."""
-        playing = self._playing
-        if playing is not None and len(self._receivers) == 1:
-            if presentation_ns < self._confirmed_ns:
-                return playing
-            self._confirm(playing, presentation_ns)
-        else:
-            for ssrc, receiver in self._receivers.items():
-                if receiver is playing:
-                    self._confirm(receiver, presentation_ns)
-                elif receiver.is_due(presentation_ns, n):
-                    self._arbiter.receive_packet(ssrc, presentation_ns)
-        self._arbiter.handle_deadline(presentation_ns)
-        while self._arbiter.next_event() is not None:
-            pass
-        granted = self._arbiter.granted()
-        if granted != (playing.ssrc if playing else None):
-            if playing is not None:
-                playing.stop()
-            playing = self._receivers[granted] if granted is not None else None
-            self._playing = playing
-            self._tell(SourceChanged(granted, presentation_ns))
-        return playing
+    def _fill(self, out: NDArray[np.float32], presentation_ns: int) -> bool:
+        """Decide who sounds and mix it into `out`; return whether anybody does."""
+        self._alone = None
+        if self._receivers:
+            self._arbitrate(presentation_ns, out.shape[0])
+        if self._sounding:
+            self._mix(out, presentation_ns)
+        if len(self._receivers) == 1 and len(self._sounding) == 1:
+            place = self._sounding[0].place
+            if self._mixer.gains[place] == 1.0 and self._mixer.targets[place] == 1.0:
+                self._alone = self._sounding[0]  # until the next confirmation is due
+        return bool(self._sounding)
 
-    def _confirm(self, playing: Receiver, presentation_ns: int) -> None:
-        """Tell the arbiter that the playing source still sounds, when it does."""
+    def _arbitrate(self, presentation_ns: int, n: int) -> None:
+        """Decide which sources sound in this period, and how loud."""
+        for ssrc, receiver in self._receivers.items():
+            if receiver in self._sounding:
+                self._confirm(receiver, presentation_ns)
+            elif receiver.is_due(presentation_ns, n):
+                self._arbiter.receive_packet(ssrc, presentation_ns)
+        self._arbiter.handle_deadline(presentation_ns)
+        self._follow_grants(presentation_ns)
+        while self._arbiter.next_event() is not None:
+            self._tell(SourceChanged(self._arbiter.granted(), presentation_ns))
+
+    def _follow_grants(self, presentation_ns: int) -> None:
+        """Turn the arbiter's grants into targets of the mixer."""
+        mixer = self._mixer
+        grants = {grant.source: grant.gain_db for grant in self._arbiter.grants()}
+        for receiver in self._receivers.values():
+            gain_db = grants.get(receiver.ssrc)
+            mixer.targets[receiver.place] = 0.0 if gain_db is None else gain_of_db(gain_db)
+            if gain_db is not None and receiver not in self._sounding:
+                if not receiver.has_sounded:
+                    mixer.begin(receiver.place)  # its own beginning needs no ramp
+                self._sounding.append(receiver)
+        granted = self._arbiter.granted()
+        self._holder = self._receivers[granted] if granted is not None else None
+        for receiver in list(self._sounding):
+            silent = self._decoder_factory is None and receiver.ssrc not in grants
+            if silent or not mixer.sounds(receiver.place):
+                receiver.stop()
+                mixer.clear(receiver.place)
+                self._sounding.remove(receiver)
+
+    def _mix(self, out: NDArray[np.float32], presentation_ns: int) -> None:
+        """Fill `out` with all sources that sound."""
+        mixer = self._mixer
+        if len(self._sounding) == 1:
+            place = self._sounding[0].place
+            if mixer.gains[place] == 1.0 and mixer.targets[place] == 1.0:
+                self._sounding[0].render(out, presentation_ns)
+                return
+        out[:] = 0.0
+        scratch = self._scratch[: out.shape[0]]
+        for receiver in self._sounding:
+            receiver.render(scratch, presentation_ns)
+            mixer.mix(out, scratch, receiver.place)
+
+    def _confirm(self, receiver: Receiver, presentation_ns: int) -> None:
+        """Tell the arbiter that a source still sounds, when it does."""
         self._confirmed_ns = presentation_ns + _REFRESH_NS
-        if playing.last_sound_ns > presentation_ns - _REFRESH_NS:
-            self._arbiter.receive_packet(playing.ssrc, presentation_ns)
-        elif playing.ended:
-            self._arbiter.release(playing.ssrc, presentation_ns)
+        if receiver.last_sound_ns > presentation_ns - _REFRESH_NS:
+            self._arbiter.receive_packet(receiver.ssrc, presentation_ns)
+        elif receiver.ended:
+            self._arbiter.release(receiver.ssrc, presentation_ns)
 
     def _forget(self, receiver: Receiver, now_ns: int) -> None:
         """Give up a source; what it counted stays."""
@@ -278,6 +341,8 @@ class SpeakerNode:
         receiver.add_counts(self._counts)
         self._ended_origins += receiver.origin_samples
         del self._receivers[receiver.ssrc]
+        self._mixer.clear(receiver.place)
+        self._places.append(receiver.place)
         self._arbiter.forget(receiver.ssrc, now_ns)
         if self._latest is receiver:
             self._latest = None
@@ -286,16 +351,3 @@ class SpeakerNode:
         if len(self._events) >= EVENTS_MAX:
             self._events.popleft()  # a shell that does not drain loses the oldest, never memory
         self._events.append(event)
-
-
-@kernel("void(float32[:, ::1], float64)")
-def _clip(samples: NDArray[np.float32], limit: float) -> None:
-    """Hold every sample within `limit`: the last guard behind the limiter; NaN becomes zero."""
-    highest = np.float32(limit)
-    for i in range(samples.shape[0]):
-        for channel in range(samples.shape[1]):
-            value = samples[i, channel]
-            if value != value:  # noqa: PLR0124  # NaN
-                samples[i, channel] = np.float32(0.0)
-            else:
-                samples[i, channel] = min(max(value, -highest), highest)
