@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Final
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from node.decoder import Decoder
 from node.jitter import state as js
 from node.jitter.buffer import COUNTED, JitterBuffer
 from node.kernel import kernel
+from node.reports import Reports
+from node.rtp.rtcp_packet import Goodbye, Packet
 from node.units import NS_PER_MS, PACKET_SAMPLES_MAX, RATE_HZ
 
 DecoderFactory = Callable[[int, int], Decoder]
@@ -38,14 +41,22 @@ class Receiver:
         Where its packets come from; others may not speak for it.
     decoder : Decoder or None
         None counts only: everything is decided and booked, nothing decoded (for the simulator).
+    now_ns : int
+        Arrival of its first packet.
     """
 
     def __init__(
-        self, config: NodeConfig, ssrc: int, address: tuple[str, int], decoder: Decoder | None
+        self,
+        config: NodeConfig,
+        ssrc: int,
+        address: tuple[str, int],
+        decoder: Decoder | None,
+        now_ns: int,
     ) -> None:
         self.ssrc = ssrc
         self.address = address
-        self.last_arrival_ns = 0
+        self.last_arrival_ns = now_ns
+        self.reports = Reports(ssrc, crc32(config.name.encode()), now_ns)
         self.timebase = Timebase(
             config.jitter.playout_delay_ms * NS_PER_MS,
             own_delay_ns=config.jitter.delay_ms * NS_PER_MS,
@@ -87,13 +98,22 @@ class Receiver:
         if result == js.RESTARTED:
             # The new sender's clock has nothing to do with the old one's.
             self.timebase.reset()
+            self.reports.restart()
             self.timebase.receive_packet(int(self._state[js.UNWRAPPED_MEDIA]), now_ns)
         return result
 
-    def receive_goodbye(self) -> None:
-        """Note that the sender has ended: after the last packet nothing is missing, so fade."""
-        self.ended = True
-        self._state[js.CONCEAL_MAX] = 0
+    def receive_reports(self, packets: tuple[Packet, ...], now_ns: int) -> None:
+        """Take a compound of the sender's: its clock, its answers, its goodbye."""
+        if any(isinstance(one, Goodbye) and self.ssrc in one.ssrcs for one in packets):
+            self._end()
+        highest_media = int(self._state[js.HIGHEST_MEDIA])
+        self.reports.receive_compound(packets, self.timebase, highest_media, now_ns)
+        if not self._own[playback.RUNNING]:
+            self.timebase.finish_slews(now_ns)
+
+    def request_report(self, now_ns: int) -> bytes | None:
+        """Return the report to send to the source now, or None."""
+        return self.reports.handle_deadline(now_ns, self._state)
 
     def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
         """Fill `out`, (n, channels) float32, n <= PERIOD_SAMPLES_MAX, from this source."""
@@ -182,10 +202,17 @@ class Receiver:
             "card_ppm": round(float(self._servo[servo.CORRECTION_PPM]), 3),
             "jitter_ms": round(int(self._state[js.JITTER_Q4]) / 16 * 1000 / RATE_HZ, 3),
             "sync_error_ms": round(int(self._own[playback.ERROR_Q16]) / 65.536 / RATE_HZ, 4),
+            "mapped": self.timebase.mapped,
+            "clock_steps": self.reports.clock_steps,
             "hard_resyncs": self.hard_resyncs,
             "late_packets": int(self._state[js.C_LATE]),
             "lost_packets": int(self._state[js.C_LOST]),
         }
+
+    def _end(self) -> None:
+        """Note that the sender has ended: after the last packet nothing is missing, so fade."""
+        self.ended = True
+        self._state[js.CONCEAL_MAX] = 0
 
     def _decode(self, action: int) -> None:
         """Put the sound of the chunk just pulled into the FIFO."""

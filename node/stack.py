@@ -17,7 +17,7 @@ from node.audio.mixer import Mixer
 from node.config import NodeConfig
 from node.control.priority import Arbiter, MessageClass, PriorityConfig
 from node.counters import ORIGINS, Count, new_counts
-from node.events import EVENTS_MAX, Event, SourceChanged
+from node.events import EVENTS_MAX, Event, SendDatagram, SourceChanged
 from node.receiver import DecoderFactory, Receiver
 from node.rtp import packet as rtp
 from node.rtp import rtcp
@@ -113,15 +113,23 @@ class SpeakerNode:
         self._counts[Count.DROPPED_MESSAGE] += 1
 
     def handle_deadline(self, now_ns: int) -> None:
-        """Forget sources that have gone."""
+        """Report to the senders, and forget sources that have gone."""
         for receiver in list(self._receivers.values()):
+            report = receiver.request_report(now_ns)
+            if report is not None:
+                self._tell(SendDatagram(report, receiver.address))
             if now_ns - receiver.last_arrival_ns >= _FORGET_NS and receiver not in self._sounding:
                 self._forget(receiver, now_ns)
 
     def next_deadline_ns(self) -> int | None:
         """Return when `handle_deadline` must run next, or None when nothing is pending."""
-        ends_ns = [r.last_arrival_ns + _FORGET_NS for r in self._receivers.values()]
-        return min(ends_ns, default=None)
+        return min(
+            (
+                min(receiver.last_arrival_ns + _FORGET_NS, receiver.reports.next_deadline_ns())
+                for receiver in self._receivers.values()
+            ),
+            default=None,
+        )
 
     def next_event(self) -> Event | None:
         """Return the oldest event not yet taken, or None."""
@@ -204,7 +212,7 @@ class SpeakerNode:
         header = self._header
         kind = rtp.parse(array, header)
         if kind == rtp.RTCP:
-            self._receive_rtcp(array.tobytes(), source)
+            self._receive_rtcp(array.tobytes(), source, now_ns)
             return
         if kind != rtp.RTP:
             counts[_DROPS[playback.NOT_RTP + kind]] += 1
@@ -227,16 +235,16 @@ class SpeakerNode:
         receiver.last_arrival_ns = now_ns
         self._latest = receiver
 
-    def _receive_rtcp(self, data: bytes, source: tuple[str, int]) -> None:
+    def _receive_rtcp(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
         """Take a compound of reports; what is not of a source from that host is ignored."""
         packets = rtcp.parse(data)
-        self._counts[Count.DROPPED_RTCP_MALFORMED if packets is None else Count.RTCP_RECEIVED] += 1
-        for one in packets or ():
-            if isinstance(one, rtcp.Goodbye):
-                for ssrc in one.ssrcs:
-                    receiver = self._receivers.get(ssrc)
-                    if receiver is not None and receiver.address[0] == source[0]:
-                        receiver.receive_goodbye()
+        if packets is None:
+            self._counts[Count.DROPPED_RTCP_MALFORMED] += 1
+            return
+        self._counts[Count.RTCP_RECEIVED] += 1
+        for receiver in self._receivers.values():
+            if receiver.address[0] == source[0]:
+                receiver.receive_reports(packets, now_ns)
 
     def _admit(
         self, array: NDArray[np.uint8], ssrc: int, source: tuple[str, int], now_ns: int
@@ -259,7 +267,7 @@ class SpeakerNode:
             return None
         factory = self._decoder_factory
         decoder = factory(RATE_HZ, self._config.audio.channels) if factory else None
-        receiver = Receiver(self._config, ssrc, source, decoder)
+        receiver = Receiver(self._config, ssrc, source, decoder, waiting[2])
         receiver.place = self._places.pop()
         self._receivers[ssrc] = receiver
         self._arbiter.set_source(ssrc, MessageClass.NORMAL, _TIER)
