@@ -17,7 +17,7 @@ from node.decoder import Decoder
 from node.jitter import state as js
 from node.jitter.buffer import COUNTED, JitterBuffer
 from node.kernel import kernel
-from node.reports import Reports
+from node.reporting import NodeReports, Reception
 from node.rtp.rtcp_packet import Goodbye, Packet
 from node.units import NS_PER_MS, PACKET_SAMPLES_MAX, RATE_HZ
 
@@ -56,7 +56,13 @@ class Receiver:
         self.ssrc = ssrc
         self.address = address
         self.last_arrival_ns = now_ns
-        self.reports = Reports(ssrc, crc32(config.name.encode()), now_ns)
+        self.reports = NodeReports(
+            crc32(config.name.encode()),
+            ssrc,
+            name=config.name.encode(),
+            late_ratio=config.jitter.late_ratio,
+            start_ns=now_ns,
+        )
         self.timebase = Timebase(
             config.jitter.playout_delay_ms * NS_PER_MS,
             own_delay_ns=config.jitter.delay_ms * NS_PER_MS,
@@ -98,7 +104,7 @@ class Receiver:
         if result == js.RESTARTED:
             # The new sender's clock has nothing to do with the old one's.
             self.timebase.reset()
-            self.reports.restart()
+            self.reports.reports.clear()
             self.timebase.receive_packet(int(self._state[js.UNWRAPPED_MEDIA]), now_ns)
         return result
 
@@ -107,13 +113,19 @@ class Receiver:
         if any(isinstance(one, Goodbye) and self.ssrc in one.ssrcs for one in packets):
             self._end()
         highest_media = int(self._state[js.HIGHEST_MEDIA])
-        self.reports.receive_compound(packets, self.timebase, highest_media, now_ns)
+        self.reports.receive(packets, self.timebase, highest_media, now_ns)
         if not self._own[playback.RUNNING]:
             self.timebase.finish_slews(now_ns)
 
     def request_report(self, now_ns: int) -> bytes | None:
         """Return the report to send to the source now, or None."""
-        return self.reports.handle_deadline(now_ns, self._state)
+        self.reports.handle_deadline(now_ns)
+        reception = Reception(
+            extended_sequence=max(0, int(self._state[js.HIGHEST_SEQUENCE])),
+            packets_lost=int(self._state[js.C_LOST]),
+            jitter_samples=int(self._state[js.JITTER_Q4]) >> 4,
+        )
+        return self.reports.next_compound(reception, self.timebase, now_ns)
 
     def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
         """Fill `out`, (n, channels) float32, n <= PERIOD_SAMPLES_MAX, from this source."""
@@ -203,7 +215,8 @@ class Receiver:
             "jitter_ms": round(int(self._state[js.JITTER_Q4]) / 16 * 1000 / RATE_HZ, 3),
             "sync_error_ms": round(int(self._own[playback.ERROR_Q16]) / 65.536 / RATE_HZ, 4),
             "mapped": self.timebase.mapped,
-            "clock_steps": self.reports.clock_steps,
+            "clock_steps": self.reports.exchange.steps,
+            "playout_delay_changes": self.reports.delays_announced,
             "hard_resyncs": self.hard_resyncs,
             "late_packets": int(self._state[js.C_LATE]),
             "lost_packets": int(self._state[js.C_LOST]),

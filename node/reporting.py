@@ -186,9 +186,9 @@ class NodeReports:
             lost_per_256=min(255, max(0, lost * 256 // expected)) if known else 0,
             packets_lost=min(max(reception.packets_lost, -(1 << 23)), (1 << 23) - 1),
             extended_sequence=reception.extended_sequence & 0xFFFFFFFF,
-            jitter_samples=reception.jitter_samples,
+            jitter_samples=reception.jitter_samples & 0xFFFFFFFF,
             last_sr=self._last_sr,
-            since_last_sr=(since_ns << 16) // NS_PER_S,
+            since_last_sr=min(0xFFFFFFFF, (since_ns << 16) // NS_PER_S),
         )
 
     def _need(self, timebase: Timebase, now_ns: int) -> rtcp.Application:
