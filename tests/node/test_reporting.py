@@ -6,8 +6,12 @@ import pytest
 from node.answering import ANSWER_BYTES, SenderReports
 from node.clock.group_delay import GroupDelay
 from node.clock.timebase import Timebase
+from node.config import NodeConfig
+from node.events import SendDatagram
 from node.reporting import NodeReports, Reception
+from node.rtp import packet as rtp
 from node.rtp import rtcp
+from node.stack import SpeakerNode
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -130,3 +134,62 @@ def test_reports_of_another_source_or_with_broken_announcements_change_nothing()
     reports.receive((other, broken), timebase, 0, 0)
     assert not timebase.mapped and timebase.playout_delay_ns == 400 * MS
     assert reports.delays_announced == 0
+
+
+def opus_packet(number, *, sequence_first=65_530):
+    config_silk_wideband_20_ms = 9 << 3
+    return rtp.build(
+        bytes([config_silk_wideband_20_ms]) + bytes(30),
+        sequence=sequence_first + number,
+        timestamp=number * 960,
+        ssrc=SENDER_SSRC,
+        payload_type=96,
+        marker=number == 0,
+    )
+
+
+def test_a_node_asks_its_sender_for_the_time_and_plays_by_the_answer():
+    node = SpeakerNode(NodeConfig(name="cum-1"), decoder_factory=None)
+    sender = SenderReports(SENDER_SSRC)
+    ahead_ns, there_ns = 500 * S, 30 * MS
+    out = np.zeros((480, 1), np.float32)
+    for period in range(500):
+        now_ns = 10 * S + period * 10 * MS
+        if period % 2 == 0:
+            node.receive_datagram(opus_packet(period // 2), SENDER, now_ns + there_ns)
+        due_ns = node.next_deadline_ns()
+        if due_ns is not None and due_ns <= now_ns:
+            node.handle_deadline(now_ns)
+        while (event := node.next_event()) is not None:
+            if not isinstance(event, SendDatagram):
+                continue
+            assert event.destination == SENDER
+            sender_ns = now_ns + there_ns + ahead_ns
+            assert sender.receive_datagram(event.data, ("192.0.2.9", 5004), sender_ns)
+            report = rtcp.SenderReport(
+                SENDER_SSRC, rtcp.ntp_of_ns(sender_ns), (period * 480 + there_ns * 48 // MS), 0, 0
+            )
+            data, _ = sender.next_answer(report, sender_ns)
+            node.receive_datagram(data, SENDER, now_ns + 2 * there_ns)
+        node.render(out, now_ns + 15 * MS)
+    source = node.status()["sources"][0]
+    assert source["mapped"] is True
+    assert source["offset_ns"] == pytest.approx(ahead_ns, abs=20_000)
+    assert source["hard_resyncs"] == 0
+    assert source["late_packets"] == 0
+
+
+def test_an_ended_source_is_asked_no_more_and_costs_no_time():
+    node = SpeakerNode(NodeConfig(name="cum-1"), decoder_factory=None)
+    for number in range(3):
+        node.receive_datagram(opus_packet(number), SENDER, S + number * 20 * MS)
+    bye = rtcp.build([rtcp.ReceiverReport(SENDER_SSRC), rtcp.Goodbye((SENDER_SSRC,))])
+    node.receive_datagram(bye, SENDER, S + 70 * MS)
+    for _ in range(100):
+        due_ns = node.next_deadline_ns()
+        if due_ns is None:
+            break
+        node.handle_deadline(due_ns)
+    assert due_ns is None, "forgotten, not spun on"
+    while (event := node.next_event()) is not None:
+        assert not isinstance(event, SendDatagram)
