@@ -127,6 +127,22 @@ class NodeReports:
         """Return the sender's clock as known, or None without an exchange."""
         return self.exchange.estimate(now_ns)
 
+    def needed_delay_ns(self, timebase: Timebase) -> int:
+        """Return the playout delay that this node would need for its late ratio."""
+        return timebase.needed_delay_ns(self._late_ratio)
+
+    def status(self, now_ns: int) -> dict[str, object]:
+        """Return what is known of the sender's clock, JSON-able; None where nothing is."""
+        estimate = self.exchange.estimate(now_ns)
+        return {
+            "offset_ns": estimate and estimate.offset_ns,
+            "sender_ppm": estimate and round(estimate.skew_ppm, 3),
+            "uncertainty_ms": estimate and estimate.uncertainty_ns / NS_PER_MS,
+            "exchange_age_ms": estimate and estimate.age_ns // NS_PER_MS,
+            "clock_steps": self.exchange.steps,
+            "playout_delay_changes": self.delays_announced,
+        }
+
     def _receive_report(self, report: rtcp.SenderReport, newest: int, now_ns: int) -> None:
         self._last_sr = rtcp.middle_of_ntp(report.ntp)
         self._last_sr_ns = now_ns
@@ -192,7 +208,7 @@ class NodeReports:
         )
 
     def _need(self, timebase: Timebase, now_ns: int) -> rtcp.Application:
-        need_us = timebase.needed_delay_ns(self._late_ratio) // 1000
+        need_us = self.needed_delay_ns(timebase) // 1000
         uncertainty_us = timebase.uncertainty_ns(now_ns) // 1000 if timebase.mapped else _UNKNOWN_US
         payload = _NEED.pack(
             need_us,
