@@ -71,7 +71,12 @@ class Rounds:
         self.places = tuple(village.places if places is None else places)
         self._listener = listener
         duration_ns = round(scenario.duration_s * NS_PER_S)
-        self.sender = Sender(programme, seed=scenario.seed, duration_ns=duration_ns)
+        self.sender = Sender(
+            programme,
+            seed=scenario.seed,
+            duration_ns=duration_ns,
+            pacing_max_us=scenario.sender.pacing_max_us,
+        )
         self.end_ns = duration_ns + scenario.jitter.playout_delay_ms * NS_PER_MS + _TAIL_NS
         self._cells: dict[tuple[str, str], tuple[Spells, Spells]] = {}
         self._uplinks = {

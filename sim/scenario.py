@@ -41,6 +41,9 @@ class SenderConfig:
 
     application: Literal["voip", "audio"] = "voip"
 
+    pacing_max_us: int = 500
+    """A packet leaves up to so long after its last sample: timers of an ordinary system."""
+
     def __post_init__(self) -> None:
         rate, loss = self.bitrate_kbit_s, self.expected_loss_pct
         check(
@@ -48,6 +51,11 @@ class SenderConfig:
             {
                 "bitrate_kbit_s": (6 <= rate <= 128, rate, "6 to 128"),
                 "expected_loss_pct": (0 <= loss <= 100, loss, "0 to 100"),
+                "pacing_max_us": (
+                    0 <= self.pacing_max_us <= 100_000,
+                    self.pacing_max_us,
+                    "0 to 100000",
+                ),
             },
         )
 

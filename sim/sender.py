@@ -28,9 +28,6 @@ from sim.scenario import SenderConfig
 PAYLOAD_TYPE: Final = 96
 ADDRESS: Final = ("10.0.0.1", 5004)
 
-_PACING_NS: Final = 500_000
-"""Sends are up to this late: a timer of an ordinary system, assumption."""
-
 _SOUND_S_MAX: Final = 600
 _APPLICATIONS: Final = {
     "voip": opuslib_next.APPLICATION_VOIP,
@@ -124,9 +121,13 @@ class Sender:
         Of the run; decides SSRC, the first sequence number and time stamp, and the pacing.
     duration_ns : int
         It stops capturing then.
+    pacing_max_us : int
+        A packet leaves up to so long after its last sample.
     """
 
-    def __init__(self, programme: Programme, *, seed: int, duration_ns: int) -> None:
+    def __init__(
+        self, programme: Programme, *, seed: int, duration_ns: int, pacing_max_us: int
+    ) -> None:
         start = raw_draws(stream(seed, Purpose.START), 3) >> np.uint64(32)
         self.ssrc = int(start[0])
         self._sequence = int(start[1]) & 0xFFFF
@@ -137,6 +138,7 @@ class Sender:
         self.packet_samples = programme.packet_ms * SAMPLES_PER_MS
         self.packets = duration_ns // self.packet_ns
         self._bits = stream(seed, Purpose.SENDER)
+        self._pacing_max_ns = pacing_max_us * 1000
         self._sent = 0
 
     @property
@@ -162,7 +164,7 @@ class Sender:
         last = min(self.packets, max(first, (end_ns - 1) // self.packet_ns))
         self._sent = last
         index = np.arange(first, last, dtype=np.int64)
-        pacing_ns = between(raw_draws(self._bits, last - first), 0, _PACING_NS)
+        pacing_ns = between(raw_draws(self._bits, last - first), 0, self._pacing_max_ns)
         payloads = self.programme.payloads
         datagrams = [
             packet.build(
