@@ -137,6 +137,13 @@ def test_what_is_not_for_the_public_or_over_orders_nothing(old, new, why):
         ("<size>81920", "<size>-1", "size"),
         ("Lũ quét</event>", "Lũ quét</event>\xff<x/>", "does not belong"),
         ("<info>", "stray<info>", "text in alert"),
+        ("<language>vi-VN</language>", "<event>x</event>", "category does not belong"),
+        ("<msgType>Alert</msgType>", "<scope>Public</scope><msgType>Alert</msgType>", "msgType"),
+        (
+            "<certainty>Observed</certainty>",
+            "<certainty>Observed</certainty><web>x</web>",
+            "belong",
+        ),
         ("</alert>", "", "ParseError"),
     ],
 )
