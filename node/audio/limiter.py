@@ -34,11 +34,13 @@ MARGIN_DB: Final = 0.3
 RELEASE_DB_PER_S: Final = 100.0
 
 CHUNK_SAMPLES: Final = 480
-INTS: Final = 4
+INTS: Final = 5
 _SUM_Q30: Final = 0
 _RELEASED_Q30: Final = 1
 _AT: Final = 2
 _QUIET: Final = 3
+_CALM: Final = 4
+"""Samples since the last that wanted less than a gain of one."""
 
 _ONE_Q30: Final = 1 << 30
 _WINDOW: Final = LOOK_AHEAD_SAMPLES + 2 * GUARD_SAMPLES + 1
@@ -137,6 +139,35 @@ def _next_sum(
 
 @kernel(
     "void(float32[:, ::1], float32[:, ::1], int64[::1], int64[:, ::1], int64[::1], float32[::1],"
+    "float64)"
+)
+def _follow(
+    samples: NDArray[np.float32],
+    line: NDArray[np.float32],
+    ints: NDArray[np.int64],
+    queue: NDArray[np.int64],
+    ring: NDArray[np.int64],
+    peaks: NDArray[np.float32],
+    limit: float,
+) -> None:
+    """Weigh each delayed sample with the gain that the peaks ahead of it want."""
+    n = samples.shape[0]
+    channels = samples.shape[1]
+    ceiling = limit * _MISSED_GAIN
+    for i in range(n):
+        peak = np.float32(0.0)
+        for channel in range(channels):
+            peak = max(peak, peaks[i * channels + channel])
+        wanted_q30 = _ONE_Q30 if peak <= ceiling else int(ceiling / peak * _ONE_Q30)
+        total = _next_sum(ints, queue, ring, wanted_q30)
+        gain = total / (float(LOOK_AHEAD_SAMPLES) * _ONE_Q30)
+        for channel in range(channels):
+            value = np.float32(line[_HISTORY - LATENCY_SAMPLES + i, channel] * gain)
+            samples[i, channel] = min(max(value, np.float32(-limit)), np.float32(limit))
+
+
+@kernel(
+    "void(float32[:, ::1], float32[:, ::1], int64[::1], int64[:, ::1], int64[::1], float32[::1],"
     "float32[:, ::1], float64)"
 )
 def limit_chunk(
@@ -178,16 +209,17 @@ def limit_chunk(
     else:
         first = _HISTORY - (TAPS - 1)
         true_peaks(line.reshape(-1)[first * channels :], table, channels, n * channels, peaks)
-    for i in range(n):
-        peak = np.float32(0.0)
-        for channel in range(channels):
-            peak = max(peak, peaks[i * channels + channel])
-        wanted_q30 = _ONE_Q30 if peak <= ceiling else int(ceiling / peak * _ONE_Q30)
-        total = _next_sum(ints, queue, ring, wanted_q30)
-        gain = total / (float(LOOK_AHEAD_SAMPLES) * _ONE_Q30)
-        for channel in range(channels):
-            value = np.float32(line[_HISTORY - LATENCY_SAMPLES + i, channel] * gain)
-            samples[i, channel] = min(max(value, np.float32(-limit)), np.float32(limit))
+    highest = np.float32(0.0)
+    for j in range(n * channels):
+        highest = max(highest, peaks[j])
+    ints[_CALM] = ints[_CALM] + n if highest <= ceiling else 0
+    if ints[_CALM] > _WINDOW + n and ints[_SUM_Q30] == LOOK_AHEAD_SAMPLES * _ONE_Q30:
+        # Every gain of the window is one: nothing to weigh, only to delay.
+        ints[_AT] += n
+        first = _HISTORY - LATENCY_SAMPLES
+        samples[:] = line[first : first + n]
+    else:
+        _follow(samples, line, ints, queue, ring, peaks, limit)
     for i in range(_HISTORY):
         for channel in range(channels):
             line[i, channel] = line[i + n, channel]
