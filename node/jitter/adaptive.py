@@ -15,7 +15,7 @@ from node.jitter import state as at
 from node.jitter.chunks import PAUSED, emit, fill_hole, make_up, next_held, play
 from node.jitter.ledger import prove
 from node.jitter.placement import first_held
-from node.jitter.stalls import OVERDUE_SAMPLES, REACH_SAMPLES
+from node.jitter.stalls import REACH_SAMPLES
 from node.jitter.target_level import CATCH_UP_Q10, target_delay
 from node.kernel import kernel
 from node.units import SAMPLES_PER_10_MS, SAMPLES_PER_MS
@@ -64,7 +64,7 @@ def _stretch(state: NDArray[np.int64], samples: int, error: int, now: int) -> in
     """
     left = state[at.A_NEWEST_END] - state[at.NEXT_MEDIA]
     overdue = now - state[at.A_LAST_ARRIVAL] - samples
-    if overdue > OVERDUE_SAMPLES and left < REACH_SAMPLES:
+    if overdue > state[at.A_OVERDUE] and left < REACH_SAMPLES:
         return samples
     if abs(error) < QUANTUM_SAMPLES:
         state[at.A_CREDIT_Q10] = 0

@@ -120,8 +120,6 @@ A_LEVEL: Final = 72
 A_WEIGHT: Final = 73
 """What a concealed sample costs, in samples of delay held for one sample."""
 A_DECAY_DUE: Final = 74
-A_HELD_BACK: Final = 75
-"""Output made up while the position waited for a late packet."""
 A_CREDIT_Q10: Final = 76
 """Time scale modification that may be asked for, in 1/1024 sample: limits its rate."""
 A_TARGET: Final = 77
@@ -132,6 +130,9 @@ A_RECENT: Final = 78
 A_RECENT_NOW: Final = 79
 A_RECENT_BEFORE: Final = 110
 A_RECENT_SINCE: Final = 111
+
+A_OVERDUE: Final = 75
+"""A packet so much overdue may be the beginning of a stall."""
 
 # Stalls that come like clockwork.
 S_COUNT: Final = 80

@@ -47,6 +47,9 @@ _DECAY_Q14 = 3
 _STALL_SAMPLES = 60 * SAMPLES_PER_MS
 """A sudden delay above this is a stall worth remembering when it began."""
 
+_OVERDUE_STEP = 4
+_OVERDUE_MAX_SAMPLES = 60 * SAMPLES_PER_MS
+
 _WORTH_MS_PER_RATIO = 100
 """The operator's knob: the last 100 ms of delay must buy `late_ratio`. At 0.005 that is 200 ms
 for each per cent, the weight of J (DESIGN.md, section 6)."""
@@ -93,7 +96,7 @@ def begin(state: NDArray[np.int64], media: int, now: int) -> None:
     state[at.A_NEWEST_END] = media
     state[at.A_LAST_DELAY] = 0
     state[at.A_LAST_ARRIVAL] = now
-    state[at.A_HELD_BACK] = 0
+    state[at.A_OVERDUE] = OVERDUE_SAMPLES
     state[at.A_CREDIT_Q10] = 0
     state[at.S_COUNT] = 0
     state[at.S_PERIOD] = 0
@@ -139,7 +142,7 @@ def _try_all(
     base = state[at.A_BASE]
     floor = state[at.A_RECENT] + _RECENT_MARGIN_SAMPLES
     weight = state[at.A_WEIGHT]
-    slack = state[at.A_LAST_DELAY] + OVERDUE_SAMPLES
+    slack = state[at.A_LAST_DELAY] + state[at.A_OVERDUE]
     step = samples * CATCH_UP_Q10 >> 10
     state[at.A_DECAY_DUE] += samples
     decays = state[at.A_DECAY_DUE] // _DECAY_SAMPLES
@@ -165,6 +168,15 @@ def _try_all(
         state[at.B_DELAYS + trial] = held
 
 
+@kernel("void(int64[::1], int64)")
+def _learn_overdue(state: NDArray[np.int64], by: int) -> None:
+    """Track how much overdue one packet in sixteen is: less is no sign of a stall."""
+    if by > state[at.A_OVERDUE]:
+        state[at.A_OVERDUE] = min(state[at.A_OVERDUE] + 15 * _OVERDUE_STEP, _OVERDUE_MAX_SAMPLES)
+    else:
+        state[at.A_OVERDUE] = max(state[at.A_OVERDUE] - _OVERDUE_STEP, OVERDUE_SAMPLES)
+
+
 @kernel("void(int64[::1], int64, int64, int64)")
 def observe(state: NDArray[np.int64], media: int, samples: int, now_ns: int) -> None:
     """Learn from one packet, on time or late (repairs tell nothing about the link).
@@ -183,6 +195,7 @@ def observe(state: NDArray[np.int64], media: int, samples: int, now_ns: int) -> 
         is_free = note_stall(state, state[at.A_LAST_ARRIVAL], delay - state[at.A_BASE])
     if is_newest:
         expect(state, now)
+        _learn_overdue(state, delay - state[at.A_LAST_DELAY])
     _try_all(state, delay, samples, 1 if is_newest else 0, is_free)
     if is_newest:
         state[at.A_NEWEST_END] = media + samples
