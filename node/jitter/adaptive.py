@@ -64,8 +64,8 @@ def _stretch(state: NDArray[np.int64], samples: int, error: int, now: int) -> in
     """
     left = state[at.A_NEWEST_END] - state[at.NEXT_MEDIA]
     overdue = now - state[at.A_LAST_ARRIVAL] - samples
-    if overdue > state[at.A_OVERDUE] and left < REACH_SAMPLES:
-        return samples
+    if overdue > state[at.A_OVERDUE] and left < 2 * REACH_SAMPLES:
+        return samples if left < REACH_SAMPLES else samples // 2
     if abs(error) < QUANTUM_SAMPLES:
         state[at.A_CREDIT_Q10] = 0
         return 0

@@ -28,8 +28,8 @@ from node.jitter.stalls import (
 from node.kernel import kernel
 from node.units import SAMPLES_PER_MS
 
-CATCH_UP_Q10 = 154
-"""Playout may run 15 % faster or slower to reach its level: Liang, Färber and Girod (IEEE Trans.
+CATCH_UP_Q10 = 128
+"""Playout may run 12.5 % faster or slower to reach its level: Liang, Färber and Girod (IEEE Trans.
 Multimedia 5, 2003) found far larger changes of single packets hardly audible."""
 
 _BASE_WINDOW_SAMPLES = 2000 * SAMPLES_PER_MS
@@ -156,7 +156,9 @@ def _try_all(
             if is_newest:
                 # What it held when packets ceased was played at half speed.
                 made_up = delay - held
-                made_up -= min(made_up, max(0, min(held - slack, REACH_SAMPLES)))
+                left = max(0, held - slack)
+                slowed = min(left, REACH_SAMPLES) + min(max(0, left - REACH_SAMPLES), REACH_SAMPLES) // 2
+                made_up -= min(made_up, slowed)
                 held = delay
         elif is_newest:
             held = max(wanted, held - step) if held > wanted else min(wanted, held + step)
