@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.jitter import state as at
-from node.jitter.chunks import PAUSED, emit, fill_hole, make_up, next_held, play
+from node.jitter.chunks import PAUSED, STEP_SAMPLES, emit, fill_hole, make_up, next_held, play
 from node.jitter.ledger import prove
 from node.jitter.placement import first_held
 from node.jitter.stalls import REACH_SAMPLES
@@ -83,12 +83,19 @@ def _stretch(state: NDArray[np.int64], samples: int, error: int, now: int) -> in
 def _pause_or_fill(
     state: NDArray[np.int64], slots: NDArray[np.int64], extended: int, error: int
 ) -> int:
-    """Fill a chunk before `extended`; make a pause longer or shorter by what is in error."""
+    """Fill a chunk before `extended`; change a pause, or shorten a hole, by what is in error."""
     action = fill_hole(state, slots, extended)
     if action == at.PAUSE:
         left = slots[extended & (slots.shape[0] - 1), at.SLOT_MEDIA] - state[at.NEXT_MEDIA]
         chunk = state[at.ACTION_SAMPLES]
         state[at.NEXT_MEDIA] += max(-chunk, min(error, left))
+    elif action != at.FEC and error >= QUANTUM_SAMPLES:
+        # Later than need be: rather a shorter hole than a faster voice.
+        shorter = min(error, state[at.ACTION_SAMPLES] // 2) // STEP_SAMPLES * STEP_SAMPLES
+        state[at.ACTION_SAMPLES] -= shorter
+        state[at.CONCEALED_RUN] -= shorter
+        state[at.O_FIRST + state[at.ACTION_ORIGIN]] -= shorter
+        state[at.C_STRETCHED] += shorter
     return action
 
 

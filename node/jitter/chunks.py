@@ -13,7 +13,7 @@ from node.units import SAMPLES_PER_10_MS
 CHUNK_SAMPLES = 2 * SAMPLES_PER_10_MS
 """Made-up sound comes in chunks of at most 20 ms, so that a packet is late by no more."""
 
-_STEP_SAMPLES = SAMPLES_PER_10_MS // 4
+STEP_SAMPLES = SAMPLES_PER_10_MS // 4
 """2.5 ms: what a decoder can conceal is a multiple of it."""
 
 _CONCEALED = int(Origin.CONCEALED)
@@ -66,9 +66,9 @@ def make_up(state: NDArray[np.int64], chunk: int, pending: int) -> int:
     """Fill at most `chunk` samples with concealment, its fade, or silence, by how long it lasts."""
     run = state[at.CONCEALED_RUN]
     fade_end = state[at.CONCEAL_MAX] + state[at.FADE]
-    if chunk > _STEP_SAMPLES:
-        chunk -= chunk % _STEP_SAMPLES
-    if chunk % _STEP_SAMPLES != 0 or run >= fade_end:
+    if chunk > STEP_SAMPLES:
+        chunk -= chunk % STEP_SAMPLES
+    if chunk % STEP_SAMPLES != 0 or run >= fade_end:
         action, origin = at.SILENCE, _SILENT
         run = max(run, fade_end)
     elif run < state[at.CONCEAL_MAX]:

@@ -157,7 +157,9 @@ def _try_all(
                 # What it held when packets ceased was played at half speed.
                 made_up = delay - held
                 left = max(0, held - slack)
-                slowed = min(left, REACH_SAMPLES) + min(max(0, left - REACH_SAMPLES), REACH_SAMPLES) // 2
+                slowed = (
+                    min(left, REACH_SAMPLES) + min(max(0, left - REACH_SAMPLES), REACH_SAMPLES) // 2
+                )
                 made_up -= min(made_up, slowed)
                 held = delay
         elif is_newest:
