@@ -66,6 +66,14 @@ class Outcome:
     p99_ms: float
     concealed_pct: float
     stretched_pct: float
+    shortened_pct: float
+    """Media of holes that were shortened, or skipped, instead of being made up."""
+
+    @property
+    def j_strict(self) -> float:
+        """J when what was shortened or skipped counts as if it had been concealed in full."""
+        concealed_pct = self.concealed_pct + self.shortened_pct
+        return self.mean_ms + 200.0 * max(0.0, concealed_pct - self.network_loss_pct)
 
     @property
     def j(self) -> float:
@@ -119,7 +127,7 @@ def play(trace: Trace, config: JitterConfig, *, delay_ms: float = 0.0) -> Outcom
     came = np.flatnonzero(trace.arrival_ns >= 0)
     order = came[np.argsort(trace.arrival_ns[came], kind="stable")]
     delays = np.full(trace.media.size, at.NONE, np.int64)
-    totals = np.zeros(2, np.int64)
+    totals = np.zeros(3, np.int64)
     start = -1
     if config.mode == "synchronised":
         start = trace.fastest + round(delay_ms * SAMPLES_PER_MS)
@@ -137,6 +145,7 @@ def play(trace: Trace, config: JitterConfig, *, delay_ms: float = 0.0) -> Outcom
         float(np.quantile(held_ms, 0.99)) if held_ms.size else 0.0,
         100.0 * int(totals[0]) / frames,
         100.0 * int(totals[1]) / frames,
+        100.0 * int(totals[2]) / frames,
     )
 
 
@@ -160,7 +169,7 @@ def _drive(
     """Insert in order of arrival, pull each time the output runs dry, until all is played.
 
     Output is never ahead: a chunk is decided at the instant at which its first sample plays.
-    totals     (2,) int64, out: samples made up, samples stretched
+    totals     (3,) int64, out: samples made up, stretched, and of media neither played nor made up
     start      synchronised: media 0 plays at this sample; adaptive: -1
     """
     data = np.zeros(0, np.uint8)
@@ -168,6 +177,7 @@ def _drive(
     took = 0
     last = media[media.shape[0] - 1] + samples
     is_positioned = False
+    expected = media[media.shape[0] - 1]
     while state[at.NEXT_MEDIA] < last or not is_positioned:
         now_ns = (now * NS_PER_S + RATE_HZ - 1) // RATE_HZ
         while took < order.shape[0] and arrival_ns[order[took]] <= now_ns:
@@ -189,6 +199,10 @@ def _drive(
                 totals[1] += abs(state[at.ACTION_STRETCH_SAMPLES])
             elif action in (at.CONCEAL, at.FADE_OUT, at.SILENCE):
                 totals[0] += length
+                totals[2] += max(0, state[at.NEXT_MEDIA] - position - length)
+        if position > expected:
+            totals[2] += position - expected
+        expected = state[at.NEXT_MEDIA]
         now += length
         if took == order.shape[0] and state[at.HELD] == 0:
             break

@@ -1,0 +1,287 @@
+"""`python -m benchmarks playout`: the jitter buffer on arrival traces, beside its peers.
+
+Drives the node's own kernels. One trace as JSON, or all of `../shared/traces` as a table with the
+peers' rows, fixed delays, a clairvoyant bound and a sweep of the operator's knob (drawn in
+`out/playout.svg`). Definitions: DESIGN.md, section 6.
+
+The adaptive rows are as good as time-scale modification that always finds its 5 ms, decoded at
+the instant of play; a sound card that takes 10 ms at a time adds up to 10 ms.
+"""
+
+import argparse
+import csv
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NoReturn
+
+import numpy as np
+
+from benchmarks.playout_drive import Outcome, Trace, play, read_trace
+from benchmarks.playout_svg import Curve, draw
+from node.config import ConfigError, JitterConfig
+
+TRACES: Final = ("ge_mild", "step", "roc_wifi5_rpi", "mm_TMobile-LTE-driving")
+
+LATE_RATIOS: Final = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 0.0001)
+"""Settings of the knob that are swept; 0.005 is the default."""
+
+FIXED_MS: Final = (60, 100, 200, 400, 1000)
+
+WANTED_J: Final = {
+    "ge_mild": 77,
+    "step": 245,
+    "roc_wifi5_rpi": 390,
+    "mm_TMobile-LTE-driving": 890,
+}
+"""J that the adaptive mode must reach with one default setting."""
+
+_J_MS_PER_PCT: Final = 200.0
+_CLAIRVOYANT_WINDOW_PACKETS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table."""
+
+    who: str
+    mean_ms: float
+    p95_ms: float
+    p99_ms: float
+    concealed_pct: float
+    stretched_pct: float
+    j: float
+
+
+class _Parser(argparse.ArgumentParser):
+    """Faults are one line, and exit status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"playout: {message}; see --help")
+
+
+def run(arguments: list[str]) -> int:
+    """Run the benchmark; return the exit status: 0, 1 below what is asked, 2 wrong input."""
+    try:
+        options = _parse(arguments)
+        if options.trace is not None:
+            return _one(options)
+        return _all()
+    except ConfigError as fault:
+        print(fault, file=sys.stderr)
+        return 2
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = _Parser(prog="python -m benchmarks playout", description=__doc__)
+    parser.add_argument("--trace", type=Path, help="gzip CSV seq,send_ms,arrival_ms; without: all")
+    parser.add_argument("--mode", choices=("adaptive", "synchronised"), default="adaptive")
+    parser.add_argument("--late-ratio", type=float, help="adaptive: the operator's knob")
+    parser.add_argument(
+        "--delay-ms", type=float, help="synchronised: the delay; adaptive: its floor"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object, nothing else")
+    options = parser.parse_args(arguments)
+    if options.trace is None and (
+        options.json or options.late_ratio is not None or options.delay_ms is not None
+    ):
+        raise ConfigError("playout: --json, --late-ratio and --delay-ms need --trace FILE.csv.gz")
+    return options
+
+
+def config_of(mode: str, late_ratio: float | None, delay_ms: float | None) -> JitterConfig:
+    """Return the jitter buffer's configuration for one run."""
+    if delay_ms is not None and not 0 <= delay_ms <= 5000:
+        raise ConfigError(f"--delay-ms {delay_ms:g}: must be 0 to 5000")
+    default = JitterConfig()
+    ratio = default.late_ratio if late_ratio is None else late_ratio
+    if mode == "adaptive":
+        floor_ms = default.delay_min_ms if delay_ms is None else max(10, round(delay_ms))
+        return JitterConfig(
+            mode="adaptive",
+            late_ratio=ratio,
+            delay_min_ms=floor_ms,
+            delay_max_ms=max(default.delay_max_ms, floor_ms),
+        )
+    held_ms = default.playout_delay_ms if delay_ms is None else max(20, round(delay_ms))
+    return JitterConfig(mode="synchronised", late_ratio=ratio, playout_delay_ms=held_ms)
+
+
+def _one(options: argparse.Namespace) -> int:
+    trace = read_trace(options.trace)
+    config = config_of(options.mode, options.late_ratio, options.delay_ms)
+    delay_ms = config.playout_delay_ms if options.delay_ms is None else options.delay_ms
+    found = play(trace, config, delay_ms=delay_ms)
+    if options.json:
+        print(json.dumps(as_json(found)))
+    else:
+        print(_HEADING)
+        print(_line(_row(f"ours, {options.mode}", found)))
+    return 0
+
+
+def as_json(found: Outcome) -> dict[str, float]:
+    """Return the figures of one run by name."""
+    return {
+        "network_loss_pct": round(found.network_loss_pct, 4),
+        "mean_ms": round(found.mean_ms, 3),
+        "p95_ms": round(found.p95_ms, 3),
+        "p99_ms": round(found.p99_ms, 3),
+        "concealed_pct": round(found.concealed_pct, 4),
+        "stretched_pct": round(found.stretched_pct, 4),
+        "j": round(found.j, 3),
+    }
+
+
+def _all() -> int:
+    shared = Path(os.environ.get("LOALANG_SHARED", Path(__file__).parents[2] / "shared"))
+    folder = shared / "traces"
+    if not folder.is_dir():
+        print(f"SKIPPED: no traces at {folder}: set LOALANG_SHARED to the reference material")
+        return 0
+    peers = _read_peers(folder / "peers.csv")
+    curves: list[Curve] = []
+    missed: list[str] = []
+    for name in TRACES:
+        trace = read_trace(folder / "arrivals" / f"{name}.csv.gz")
+        ours = play(trace, JitterConfig(mode="adaptive"))
+        sweep = _sweep(trace)
+        print(f"\n{name}: network loss {trace.network_loss_pct:.2f} %")
+        print(_HEADING)
+        for row in [*_bounds(trace), *peers.get(name, []), _row("OURS, adaptive", ours)]:
+            print(_line(row))
+        print(f"  (J {ours.j_strict:.0f} were shortened holes counted in full)")
+        print(f"  must {WANTED_J[name]}; the knob, late_ratio:")
+        for ratio, row in zip(LATE_RATIOS, sweep, strict=True):
+            print(_line(row) + (" default" if ratio == JitterConfig().late_ratio else ""))
+        missed += _not_below(name, peers.get(name, []), sweep)
+        if ours.j > WANTED_J[name]:
+            missed.append(f"{name}: J {ours.j:.0f} is above {WANTED_J[name]}")
+        curves.append(_curve(name, trace, peers.get(name, []), sweep))
+    out = Path("out") / "playout.svg"
+    out.parent.mkdir(exist_ok=True)
+    out.write_text(draw(curves), encoding="utf-8")
+    print(f"\ncurves: {out}")
+    _print_cost(folder)
+    for line in missed:
+        print(f"MISSED {line}")
+    return 1 if missed else 0
+
+
+def _sweep(trace: Trace) -> list[Row]:
+    return [
+        _row(f"ours, {ratio:g}", play(trace, JitterConfig(mode="adaptive", late_ratio=ratio)))
+        for ratio in LATE_RATIOS
+    ]
+
+
+def _bounds(trace: Trace) -> Iterable[Row]:
+    """Yield fixed delays through our own buffer, and what a clairvoyant would do."""
+    for fixed_ms in FIXED_MS:
+        config = config_of("synchronised", None, fixed_ms)
+        yield _row(f"ours, fixed {fixed_ms}", play(trace, config, delay_ms=fixed_ms))
+    yield _clairvoyant(trace)
+
+
+def _clairvoyant(trace: Trace) -> Row:
+    """Return the bound: every 2 s the delay that is best for the next 2 s, changed for free."""
+    judged = np.flatnonzero(trace.judged)
+    held = (trace.transit[judged] - trace.fastest) / 48.0
+    came = trace.arrival_ns[judged] >= 0
+    delays: list[float] = []
+    concealed = 0
+    for first in range(0, judged.size, _CLAIRVOYANT_WINDOW_PACKETS):
+        part = slice(first, first + _CLAIRVOYANT_WINDOW_PACKETS)
+        sorted_ms = np.sort(held[part][came[part]])
+        packets = came[part].size
+        late = np.arange(sorted_ms.size - 1, -1, -1)
+        best = int(np.argmin(sorted_ms + 100 * _J_MS_PER_PCT * late / packets))
+        concealed += packets - best - 1
+        delays += [float(sorted_ms[best])] * packets
+    concealed_pct = 100.0 * concealed / judged.size
+    j = float(np.mean(delays)) + _J_MS_PER_PCT * (concealed_pct - trace.network_loss_pct)
+    p95, p99 = np.quantile(delays, [0.95, 0.99])
+    return Row(
+        "clairvoyant per 2 s", float(np.mean(delays)), float(p95), float(p99), concealed_pct, 0.0, j
+    )
+
+
+def _read_peers(path: Path) -> dict[str, list[Row]]:
+    """Return the peers' rows by trace."""
+    found: dict[str, list[Row]] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for line in csv.DictReader(file):
+            mean_ms = float(line["mean_ms"])
+            concealed_pct = float(line["concealed_pct"])
+            above = max(0.0, concealed_pct - float(line["network_loss_pct"]))
+            row = Row(
+                line["peer"],
+                mean_ms,
+                float(line["p95_ms"]),
+                float(line["p99_ms"]),
+                concealed_pct,
+                float(line["stretch_or_trim_pct"] or 0.0),
+                mean_ms + _J_MS_PER_PCT * above,
+            )
+            found.setdefault(line["trace"], []).append(row)
+    return found
+
+
+def _not_below(name: str, peers: list[Row], sweep: list[Row]) -> list[str]:
+    """Return the settings of NetEQ that our curve does not lie below."""
+    rounding_pct = 0.005  # peers.csv has two decimals
+    worse = []
+    for peer in peers:
+        if not peer.who.startswith("NetEQ"):
+            continue
+        ours = [row.concealed_pct for row in sweep if row.mean_ms <= peer.mean_ms]
+        if not ours or min(ours) > peer.concealed_pct + rounding_pct:
+            worse.append(f"{name}: our curve is not below {peer.who}")
+    return worse
+
+
+def _curve(name: str, trace: Trace, peers: list[Row], sweep: list[Row]) -> Curve:
+    return Curve(
+        name,
+        trace.network_loss_pct,
+        [(row.mean_ms, row.concealed_pct) for row in sweep],
+        [(row.mean_ms, row.concealed_pct) for row in peers if row.who.startswith("NetEQ")],
+        [(row.mean_ms, row.concealed_pct) for row in peers if row.who.startswith("fixed")],
+    )
+
+
+def _print_cost(folder: Path) -> None:
+    """Measure what `insert` and `pull` cost per second of sound."""
+    trace = read_trace(folder / "arrivals" / f"{TRACES[0]}.csv.gz")
+    seconds = trace.media.size * trace.samples / 48_000
+    for config in (JitterConfig(), JitterConfig(mode="adaptive")):
+        begin = time.perf_counter()
+        play(trace, config, delay_ms=200.0)
+        spent_ms = (time.perf_counter() - begin) * 1000 / seconds
+        print(f"cost, {config.mode}: {spent_ms * 1000:.1f} us per second of sound (must: 100)")
+
+
+def _row(who: str, found: Outcome) -> Row:
+    return Row(
+        who,
+        found.mean_ms,
+        found.p95_ms,
+        found.p99_ms,
+        found.concealed_pct,
+        found.stretched_pct,
+        found.j,
+    )
+
+
+_HEADING: Final = f"  {'':40}{'mean':>6}{'p95':>6}{'p99':>6} ms {'conc.':>7}{'str.':>7} %{'J':>7}"
+
+
+def _line(row: Row) -> str:
+    return (
+        f"  {row.who[:40]:40}{row.mean_ms:6.0f}{row.p95_ms:6.0f}{row.p99_ms:6.0f}"
+        f"    {row.concealed_pct:7.2f}{row.stretched_pct:7.2f}  {row.j:7.0f}"
+    )
