@@ -1,0 +1,80 @@
+"""What somebody gets who asks the benchmark about a trace of his own."""
+
+import gzip
+import json
+
+import pytest
+
+from benchmarks.playout import run
+
+KEYS = ["network_loss_pct", "mean_ms", "p95_ms", "p99_ms", "concealed_pct", "stretched_pct", "j"]
+
+
+@pytest.fixture
+def trace(tmp_path):
+    """A trace with a constant transit of 30 ms; each hundredth packet is lost."""
+    rows = [f"{n},{20 * n}.000,{'' if n % 100 == 7 else f'{20 * n + 30}.000'}" for n in range(1000)]
+    path = tmp_path / "mine.csv.gz"
+    path.write_bytes(gzip.compress("\n".join(["seq,send_ms,arrival_ms", *rows, ""]).encode()))
+    return path
+
+
+def test_a_fixed_delay_is_reported_as_that_delay_and_loses_what_the_network_lost(trace, capsys):
+    assert run(["--trace", str(trace), "--mode", "synchronised", "--delay-ms", "60", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert list(found) == KEYS
+    assert found["mean_ms"] == found["p99_ms"] == 60
+    assert found["network_loss_pct"] == found["concealed_pct"] == pytest.approx(700 / 750, abs=1e-3)
+    assert found["j"] == 60
+
+
+def test_delay_0_is_the_fastest_packet_played_on_arrival(trace, capsys):
+    assert run(["--trace", str(trace), "--mode", "synchronised", "--delay-ms", "0", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["mean_ms"] == 0
+    assert found["j"] == 0
+
+
+def test_the_adaptive_mode_answers_with_the_same_keys(trace, capsys):
+    assert run(["--trace", str(trace), "--mode", "adaptive", "--late-ratio", "0.01", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert list(found) == KEYS
+    assert found["mean_ms"] < 60
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (["--trace", "/nowhere.csv.gz"], "/nowhere.csv.gz: No such file"),
+        (["--mode", "best"], "invalid choice: 'best'"),
+        (["--trace", "{trace}", "--late-ratio", "2"], "jitter.late_ratio = 2.0"),
+        (["--trace", "{trace}", "--delay-ms", "-1"], "--delay-ms -1: must be 0 to 5000"),
+        (["--json"], "need --trace"),
+    ],
+)
+def test_a_wrong_argument_is_one_line_and_status_2(arguments, fault, trace, capsys):
+    assert run([one.format(trace=trace) for one in arguments]) == 2
+    said = capsys.readouterr().err
+    assert fault in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a,b\n", "seq,send_ms,arrival_ms\n0,0\n", "seq,send_ms,arrival_ms\n0,0,1\n"]
+)
+def test_a_broken_trace_is_named(text, tmp_path, capsys):
+    path = tmp_path / "broken.csv.gz"
+    path.write_bytes(gzip.compress(text.encode()))
+    assert run(["--trace", str(path), "--json"]) == 2
+    assert "broken" in capsys.readouterr().err
+
+
+@pytest.mark.needs_shared
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [("ge_mild", 77), ("step", 245), ("roc_wifi5_rpi", 390), ("mm_TMobile-LTE-driving", 890)],
+)
+def test_one_setting_beats_the_best_peer_on_every_trace(name, asked, shared, capsys):
+    path = shared / "traces" / "arrivals" / f"{name}.csv.gz"
+    assert run(["--trace", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["j"] <= asked
