@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         timestamp=secrets.randbits(32),
         live=options.live,
     )
-    loop = SendLoop(sender, one, destinations)
+    loop = SendLoop(sender, one, destinations, announce=options.announce)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.end())
     source.start(loop.wake)
@@ -128,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--ssrc", type=_number(0, 0xFFFFFFFF), help="32 bits (default random)")
     add("--payload-type", type=_number(0, 127), default=111, help="default 111")
     add("--loop", action="store_true", help="begin again at the end of the file")
+    add("--announce", action="store_true", help="print the monotonic ns of the first packet")
     add("--live", action="store_true", help="the sound comes at its own pace: send it at once")
     return parser
 

@@ -4,6 +4,7 @@ import os
 import queue
 import select
 import socket
+import sys
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -32,14 +33,22 @@ class SendLoop:
         Unconnected and non-blocking; the nodes' reports come back to it (RFC 5761).
     destinations : sequence of (host, port)
         Each gets every packet.
+    announce : bool
+        Print on standard error when the first packet left, for who measures the delay.
     """
 
     def __init__(
-        self, sender: LiveSender, one: socket.socket, destinations: Sequence[Address]
+        self,
+        sender: LiveSender,
+        one: socket.socket,
+        destinations: Sequence[Address],
+        *,
+        announce: bool = False,
     ) -> None:
         self._sender = sender
         self._socket = one
         self._destinations = destinations
+        self._announce = announce
         self._ended = False
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
@@ -82,6 +91,8 @@ class SendLoop:
                 if due <= now:
                     self.lateness_max_ns = max(self.lateness_max_ns, now - due)
                     self._send_all(self._sender.next_packet(payload, now))
+                    if self._announce and self._sender.packets == 1:
+                        print(f"first packet at {now}", file=sys.stderr, flush=True)
                     waiting = False
                     continue
                 until = min(until, due)

@@ -1,0 +1,146 @@
+"""A paced sound card without hardware (JACK's dummy driver), and a recorder on its sample clock."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import time
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+_READY_S: Final = 10.0
+
+
+def hurry(pid: int, priority: int) -> None:
+    """Give all threads of `pid` real-time priority, as a gateway's service has; if root allows.
+
+    On a busy machine the rig would else measure the scheduler's queues.
+    """
+    with contextlib.suppress(PermissionError, ProcessLookupError, FileNotFoundError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            os.sched_setscheduler(int(task), os.SCHED_FIFO, os.sched_param(priority))
+
+
+class RigError(RuntimeError):
+    """Something from Debian or pip is missing, or did not start; the text says what to do."""
+
+
+class JackServer:
+    """`jackd` with the dummy driver: asks for sound in real time by the system's own clock.
+
+    Parameters
+    ----------
+    name : str
+        Of the server, so that it meddles with no other.
+    rate_hz : int
+        48005 while the nodes believe 48000 is a crystal that is 104 ppm fast.
+    period_samples : int
+        Asked for at a time.
+
+    Raises
+    ------
+    RigError
+        If jackd is not installed or does not answer.
+    """
+
+    def __init__(self, name: str, *, rate_hz: int = 48_000, period_samples: int = 480) -> None:
+        if shutil.which("jackd") is None:
+            raise RigError("jackd is missing: apt install jackd2")
+        self.environment = os.environ | {
+            "JACK_DEFAULT_SERVER": name,
+            "JACK_NO_START_SERVER": "1",
+            "JACK_NO_AUDIO_RESERVATION": "1",
+        }
+        self.rate_hz = rate_hz
+        self._process = subprocess.Popen(
+            ["jackd", "-n", name, "-r", "-d", "dummy", "-r", str(rate_hz),
+             "-p", str(period_samples), "-C", "1", "-P", "1"],
+            env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        end = time.monotonic() + _READY_S
+        while subprocess.run(["jack_lsp"], env=self.environment, capture_output=True).returncode:
+            if time.monotonic() > end or self._process.poll() is not None:
+                self.close()
+                raise RigError("jackd did not start: run it by hand and read what it says")
+            time.sleep(0.1)
+        hurry(self._process.pid, 60)
+
+    def close(self) -> None:
+        """Stop the server."""
+        self._process.terminate()
+        self._process.wait(timeout=10)
+
+
+class Recorder:
+    """Record the output of several nodes on one sample clock, with the monotonic time of it.
+
+    Parameters
+    ----------
+    server : JackServer
+        Whose clients are recorded.
+    inputs : int
+        How many nodes.
+
+    Raises
+    ------
+    RigError
+        If the package JACK-Client is missing.
+    """
+
+    def __init__(self, server: JackServer, inputs: int) -> None:
+        try:
+            import jack
+        except ImportError as fault:
+            raise RigError("JACK-Client is missing: pip install JACK-Client") from fault
+        os.environ.update(server.environment)
+        self._client: Any = jack.Client("recorder", no_start_server=True)
+        self._inputs = [self._client.inports.register(f"in{i}") for i in range(inputs)]
+        self._blocks: list[tuple[int, int, list[NDArray[np.float32]]]] = []
+        self._seen = self._outputs()
+        self._used = 0
+
+        @self._client.set_process_callback  # type: ignore[untyped-decorator]
+        def process(_: int) -> None:
+            blocks = [one.get_array().copy() for one in self._inputs]
+            self._blocks.append((self._client.last_frame_time, time.monotonic_ns(), blocks))
+
+        self._client.activate()
+        hurry(os.getpid(), 55)
+
+    def connect_new(self) -> None:
+        """Connect the output that appeared since the last call to the next input."""
+        end = time.monotonic() + _READY_S
+        while not (new := self._outputs() - self._seen):
+            if time.monotonic() > end:
+                raise RigError("the node opened no output on JACK")
+            time.sleep(0.02)
+        self._client.connect(new.pop(), self._inputs[self._used].name)
+        self._used += 1
+        self._seen = self._outputs()
+
+    def finish(self) -> tuple[NDArray[np.float32], int]:
+        """Stop; return the sound, (samples, inputs), and the monotonic ns of its first sample."""
+        self._client.deactivate()
+        self._client.close()
+        blocks = self._blocks[1:]
+        first = blocks[0][0]
+        last_at, _, last = blocks[-1]
+        sound = np.zeros((last_at - first + last[0].size, len(last)), np.float32)
+        for at, _, parts in blocks:
+            for index, part in enumerate(parts):
+                sound[at - first : at - first + part.size, index] = part
+        rate_hz = self._rate_hz(blocks)
+        begins = [now - (at - first) * 1e9 / rate_hz for at, now, _ in blocks]
+        return sound, int(np.median(begins))
+
+    def _rate_hz(self, blocks: list[tuple[int, int, list[NDArray[np.float32]]]]) -> float:
+        frames = np.array([at for at, _, _ in blocks], np.float64)
+        times = np.array([now for _, now, _ in blocks], np.float64)
+        slope = np.polyfit(frames - frames[0], times - times[0], 1)[0]
+        return float(1e9 / slope)
+
+    def _outputs(self) -> set[str]:
+        ports = self._client.get_ports(is_output=True, is_audio=True)
+        return {p.name for p in ports if not p.name.startswith(("system:", "recorder:"))}
