@@ -66,7 +66,14 @@ ERROR_Q16: Final = 11
 ERROR_MAX_Q16: Final = 12
 LAST_SOUND_NS: Final = 13
 """Presentation time at which the last received sound ends; -1 before any."""
+PERIOD_END_NS: Final = 14
+"""Where the next period should begin; a card that stalled goes on later than that."""
 RECEIVER_STATE: Final = 16
+
+_TORN_NS: Final = NS_PER_S // 1000
+"""A sound card whose time line tears by so much has interrupted the sound by itself, so a jump
+to the right place costs nothing more; slewing 36 ms away would take more than a minute."""
+_TORN_Q16: Final = (RATE_HZ // 1000) << 16
 
 NO_FADE: Final = 0
 FADE_OUT: Final = 1
@@ -186,6 +193,13 @@ def _plan(
 ) -> None:
     """Choose the step of this period: follow the time base, or jump where it is too far."""
     wanted = position_q16(ints, floats, presentation_ns)
+    here = (resampler[MEDIA] << 16) + (resampler[FRACTION_Q32] >> 16)
+    is_torn = (
+        abs(presentation_ns - own[PERIOD_END_NS]) > _TORN_NS and abs(wanted - here) > _TORN_Q16
+    )
+    if own[RUNNING] == 1 and own[FADE] != FADE_OUT and is_torn:
+        own[FADE] = FADE_OUT
+        own[HARD_RESYNCS] += 1
     if own[RUNNING] == 0 or own[FADE] == FADE_OUT:
         own[FADE] = FADE_IN if own[RUNNING] else NO_FADE
         _begin(own, state, slots, fifo, resampler, wanted)
@@ -206,6 +220,7 @@ def _plan(
         own[STEP_Q32] = sv.servo_step(servo, error, n)
     own[PLANNED] = 1
     own[PERIOD_NS] = presentation_ns
+    own[PERIOD_END_NS] = presentation_ns + n * NS_PER_S // RATE_HZ
     own[POSITION_Q16] = here
 
 

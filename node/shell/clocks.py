@@ -1,5 +1,6 @@
 """The clocks of the machine, and the filter that finds when a sample leaves the converter."""
 
+import math
 import time
 from typing import Final
 
@@ -33,11 +34,13 @@ def arrival_ns(stamp_utc_ns: int | None) -> int:
 
 
 class PresentationClock:
-    """Smooth the sound card's own time stamps: a delay-locked loop of second order.
+    """Smooth the sound card's own time stamps: a delay-locked loop that knows who is late.
 
     Each callback gives a noisy instant at which its first sample will leave the converter.
-    Between callbacks exactly `frames` samples pass, so the instants lie on a line whose slope
-    is the card's real rate. The loop follows offset and slope; the noise of scheduling stays out.
+    Between callbacks exactly `samples` samples pass, so the instants lie on a line whose slope
+    is the card's real rate. The loop follows offset and slope. The noise is one-sided: a busy
+    machine calls late, never early. So an early stamp is believed at once while the loop is
+    young, and a late one counts as no more than a little late.
 
     Parameters
     ----------
@@ -48,43 +51,51 @@ class PresentationClock:
     Notes
     -----
     F. Adriaensen, "Using a DLL to filter time", Linux Audio Conference 2005: b = sqrt(2) w,
-    c = w^2 with w = 2 pi f T. Until the loop has seen its first second the bandwidth is ten
-    times wider, so that a first sound is in its place.
+    c = w^2 with w = 2 pi f T.
     """
 
     def __init__(self, *, bandwidth_hz: float = 0.1) -> None:
-        self._bandwidth_hz = bandwidth_hz
-        self._reset = True
+        self._omega_per_sample = 2 * math.pi * bandwidth_hz / RATE_HZ
+        self._running = False
         self._next_ns = 0.0
-        self._ns_per_sample = 0.0
-        self._settling_samples = 0
+        self._ns_per_sample = NS_PER_S / RATE_HZ
+        self._age_samples = 0
+        self._late_run = 0
         self.jumps = 0
         """How often the card's time stamps left the line: underruns, suspended machine."""
 
     def presentation_ns(self, noisy_ns: int, samples: int) -> int:
         """Return the smoothed instant for a period of `samples` whose stamp is `noisy_ns`."""
-        if self._reset:
-            self._start(noisy_ns)
         error = noisy_ns - self._next_ns
-        if abs(error) > _JUMP_NS:
-            self.jumps += 1
+        self._late_run = self._late_run + 1 if error > _LATE_NS else 0
+        if not self._running or abs(error) > _JUMP_NS or self._late_run >= _LATE_RUN:
+            self.jumps += self._running
             self._start(noisy_ns)
             error = 0.0
-        now = self._next_ns
-        wide = 10.0 if self._settling_samples < RATE_HZ else 1.0
-        omega = 2 * 3.141592653589793 * self._bandwidth_hz * wide * samples / RATE_HZ
-        omega = min(omega, 0.3)
-        self._ns_per_sample += omega * omega * error / samples
-        self._next_ns = now + 1.4142135623730951 * omega * error + samples * self._ns_per_sample
-        self._settling_samples += samples
-        return int(now + 1.4142135623730951 * omega * error)
+        if error < 0.0 and self._age_samples < _YOUNG_SAMPLES:
+            self._next_ns += error
+            error = 0.0
+        now_ns = self._next_ns
+        error = min(error, _LATE_NS)
+        omega = self._omega_per_sample * samples
+        if self._age_samples >= _YOUNG_SAMPLES:
+            # The slope is not learnt from a line whose offset is still to be found.
+            self._ns_per_sample += omega * omega * error / samples
+        self._next_ns = now_ns + math.sqrt(2) * omega * error + samples * self._ns_per_sample
+        self._age_samples += samples
+        return int(now_ns)
 
     def _start(self, noisy_ns: int) -> None:
-        self._reset = False
+        """Begin a new line; the card's rate is still what it was."""
+        self._running = True
         self._next_ns = float(noisy_ns)
-        self._ns_per_sample = NS_PER_S / RATE_HZ
-        self._settling_samples = 0
+        self._age_samples = 0
+        self._late_run = 0
 
 
 _JUMP_NS: Final = 20 * NS_PER_MS
 """Further off than two usual periods is no noise of scheduling: the line starts anew."""
+_LATE_NS: Final = NS_PER_MS // 2
+"""More than so late was the scheduler, not the crystal; so many in a row are the card."""
+_LATE_RUN: Final = 20
+_YOUNG_SAMPLES: Final = RATE_HZ // 2
