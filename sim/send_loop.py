@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from node.answering import SenderReports
 from node.units import NS_PER_S
 from sim.live_sender import LiveSender
 
@@ -49,6 +50,7 @@ class SendLoop:
         self._socket = one
         self._destinations = destinations
         self._announce = announce
+        self._reports = SenderReports(sender.ssrc)
         self._ended = False
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
@@ -126,11 +128,22 @@ class SendLoop:
     def _take_datagrams(self) -> None:
         for _ in range(_DATAGRAMS_AT_ONCE):
             try:
-                self._socket.recvfrom(_DATAGRAM_BYTES_MAX)
+                data, source = self._socket.recvfrom(_DATAGRAM_BYTES_MAX)
             except BlockingIOError:
                 return
             except OSError:
                 continue  # tells of an earlier sent datagram that nobody took
+            self._reports.receive_datagram(data, (source[0], source[1]), time.monotonic_ns())
+            self._answer()
+
+    def _answer(self) -> None:
+        """Answer requests for time; before the first packet there is none to tell."""
+        while self._sender.packets:
+            now = time.monotonic_ns()
+            answer = self._reports.next_answer(self._sender.report(now), now)
+            if answer is None:
+                return
+            self._send(*answer)
 
     def _send_all(self, data: bytes) -> None:
         for destination in self._destinations:
