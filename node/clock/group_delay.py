@@ -18,6 +18,8 @@ NODES_MAX: Final = 4096
 LEAD_NS: Final = 2 * NS_PER_S
 RISE_AFTER_NS: Final = 20 * NS_PER_S
 FALL_AFTER_NS: Final = 3600 * NS_PER_S
+FIRST_FALL_AFTER_NS: Final = 600 * NS_PER_S
+"""The first needs are quantiles of a few packets; what they cost is given back soon."""
 SETTLING_NS: Final = 120 * NS_PER_S
 HOUR_NS: Final = 3600 * NS_PER_S
 CHANGES_PER_HOUR_MAX: Final = 2
@@ -78,6 +80,9 @@ class GroupDelay:
         wanted_ns = self._wanted_ns(now_ns)
         if wanted_ns is None:
             return
+        if self._settling(now_ns):
+            self._highest_ns = wanted_ns
+            self._highest_since_ns = now_ns - FALL_AFTER_NS + FIRST_FALL_AFTER_NS
         self._highest_ns = max(self._highest_ns, wanted_ns)
         if wanted_ns <= self.current.delay_ns:
             self._short_since_ns = None

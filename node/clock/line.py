@@ -85,11 +85,14 @@ _NS_PER_Q16: Final = (15_625, 49_152)  # 10^9 / (48000 * 65536), reduced
 def target_x_ns(
     ints: NDArray[np.int64], floats: NDArray[np.float64], presentation_ns: int
 ) -> float:
-    """Return the media time, ns since the anchor, that the line wants at `presentation_ns`."""
-    since = presentation_ns - ints[LOCAL_ANCHOR_NS] - ints[OWN_DELAY_NS]
-    local = since - floats[DELAY_NS] - floats[INTERCEPT_NS]
+    """Return the media time, ns since the anchor, that the line wants at `presentation_ns`.
+
+    The playout delay counts by the sender's clock, which the group has in common: by each node's
+    own, 1 s would be 0.1 ms apart between crystals at +50 and -50 ppm.
+    """
+    local = presentation_ns - ints[LOCAL_ANCHOR_NS] - ints[OWN_DELAY_NS] - floats[INTERCEPT_NS]
     slope = floats[SLOPE]
-    return float((local + slope * floats[ORIGIN_NS]) / (1.0 + slope))
+    return float((local + slope * floats[ORIGIN_NS]) / (1.0 + slope) - floats[DELAY_NS])
 
 
 @kernel("void(int64[::1], float64[::1], float64, float64, float64)")

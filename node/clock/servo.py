@@ -32,7 +32,7 @@ FEED_FORWARD_PPM: Final = 2
 CORRECTION_PPM: Final = 3
 """Last total correction, to publish."""
 
-_DEAD_BAND_SAMPLES: Final = 1.0  # 21 us: above the rounding of positions, below any target
+_DEAD_BAND_SAMPLES: Final = 0.1  # 2 us: above the rounding of positions, below any target
 _PROPORTIONAL_PER_S: Final = 0.2  # critically damped: two poles at 1 / (10 s)
 _INTEGRAL_PER_S2: Final = 0.01
 _PPM_PER_SAMPLE_PER_S: Final = 1e6 / RATE_HZ

@@ -32,7 +32,7 @@ def test_the_pitch_is_never_bent_further_than_the_clamp():
 
 def test_without_an_error_samples_are_copied():
     servo = Servo()
-    assert all(servo.step_q32(error, 480) == UNITY_Q32 for error in (0, 1, -1, 65_536, -65_536))
+    assert all(servo.step_q32(error, 480) == UNITY_Q32 for error in (0, 1, -1, 6_500, -6_500))
 
 
 def test_a_large_error_is_worked_off_without_swinging_over():
