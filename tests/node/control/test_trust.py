@@ -195,11 +195,41 @@ def test_nobody_revokes_who_is_not_below_them():
     assert book.receive_revocation(by_commune, b"{") == "no revocation"
 
 
+@pytest.mark.parametrize(
+    ("tier", "area", "class_max", "why"),
+    [
+        ("hamlet", "vn/lang-son/huu-lien/a", NORMAL, None),
+        ("hamlet", "vn/lang-son", NORMAL, "wider than its parent's area"),
+        ("hamlet", "vn/lang-son/yen-son", NORMAL, "wider than its parent's area"),
+        ("hamlet", "", NORMAL, "wider than its parent's area"),
+        ("hamlet", "vn/lang-son/huu-lien/", NORMAL, "wider than its parent's area"),
+        ("hamlet", "vn/lang-son/huu-lien", URGENT, "above its parent's class"),
+        ("hamlet", "vn/lang-son/huu-lien", -1, "above its parent's class"),
+        ("commune", "vn/lang-son/huu-lien", NORMAL, "not below its parent"),
+        ("national", "vn/lang-son/huu-lien", NORMAL, "not below its parent"),
+        ("district", "vn/lang-son/huu-lien", NORMAL, "no key or unknown tier"),
+    ],
+)
+def test_a_child_widens_neither_area_nor_class_nor_tier(tier, area, class_max, why):
+    book, _, commune = village()
+    key = signer("hamlet").public_key
+    claim = msgspec.json.encode(Certificate("h", key, tier, area, class_max, 1 << 39))
+    answer = receive(book, order(commune, Kind.CERTIFICATE, claim, area="vn/lang-son/huu-lien"))
+    assert answer == why if why else isinstance(answer, Authority)
+
+
+def test_narrowing_a_parent_narrows_what_it_certified():
+    book, province, commune = village()
+    assert isinstance(certify(book, ROOT, province, "province", "vn/cao-bang"), Authority)
+    message = opened(order(commune, area="vn/lang-son/huu-lien"))
+    assert book.authorise(message, utc_s=None) == "unknown key"
+
+
 AREAS = st.lists(st.sampled_from(["a", "b"]), max_size=3).map("/".join)
 CLAIMS = st.lists(
     st.tuples(
-        st.integers(0, 5),  # parent
-        st.integers(0, 5),  # child
+        st.sampled_from([0, 0, 1, 1, 2, 3, 4]),  # parent
+        st.sampled_from([1, 2, 2, 3, 3, 4, 5, 0]),  # child
         st.sampled_from(TIERS),
         AREAS,
         st.integers(-1, 3),
