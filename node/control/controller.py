@@ -1,0 +1,330 @@
+"""What plays, how loud, and who may: the parts of this package joined behind five words.
+
+```
+ orders (MQTT) ─► Gatekeeper ─► AlertBook ─┐                     ┌─► StartPart, StopPart, FetchMedia
+ time ──────────► CivilClock ─► Player ────┼► Controller events ─┼─► SourceAllowed, SourceEnded
+ holder ──────────────────────► (hold) ────┘                     └─► Persist, Publish, Note
+                  VolumeSchedule, Regulation ─► gain_db(now_ns), lowest_class, explain
+```
+`node.stack` owns the arbiter and the sound; it asks `source_class` and `gain_db`, and tells which
+source has the horn. Stored files and sirens are sources with negative numbers.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from node.control import orders
+from node.control.alert import alert_of
+from node.control.alert_book import AlertBook, FetchMedia
+from node.control.alert_state import KEY as ALERTS_KEY
+from node.control.alert_state import BookState, decode_book
+from node.control.cap import parse_cap
+from node.control.civil_time import CivilClock, load_zone, local_time
+from node.control.explain import explain
+from node.control.gatekeeper import FLOOR_KEY, Gatekeeper, Order
+from node.control.language import Translate, untranslated
+from node.control.message import Kind
+from node.control.play_run import StartPart
+from node.control.play_state import KEY as PROGRAMME_KEY
+from node.control.play_state import Record, State, decode
+from node.control.player import Player, StopPart
+from node.control.precedence import SILENT_DB, MessageClass
+from node.control.programme import ProgrammeConfig
+from node.control.proof import ProofChain
+from node.control.regulation import Regulation, RuleFile, Verdict
+from node.control.schedule import Decision, VolumeConfig, VolumeSchedule
+from node.control.sessions import Sessions, SourceAllowed, SourceEnded
+from node.control.settings import ControlConfig
+from node.control.short_alert import decode_short
+from node.control.signature import Signer
+from node.events import Note, Persist, Publish
+from node.units import NS_PER_S
+
+EVENTS_MAX: Final = 1024
+FLOOR_STEP_S: Final = 3600
+"""A trusted time is kept so often: after a power cut the clock cannot fall further back."""
+
+
+ControllerEvent = (
+    StartPart | StopPart | FetchMedia | SourceAllowed | SourceEnded | Persist | Publish | Note
+)
+
+
+class Controller:
+    """Everything about a node but its sound."""
+
+    def __init__(
+        self,
+        name: str,
+        config: ControlConfig,
+        rules: tuple[RuleFile, ...],
+        stored: Mapping[str, bytes],
+        signer: Signer | None = None,
+    ) -> None:
+        self._name = name
+        self._config = config
+        self._signer = signer
+        self._clock = CivilClock(config.build_utc_s * NS_PER_S)
+        root = bytes.fromhex(config.root_public_key)
+        tiers = config.priority.tiers
+        self._gate = Gatekeeper(root, tiers, config.area, self._clock, stored)
+        self._regulation = Regulation(rules, config.regulation, config.horns, config.dwelling)
+        self._events: deque[ControllerEvent] = deque()
+        self._proof = ProofChain(stored)
+        self._zone = load_zone(config.volume.zone)
+        self._sessions = Sessions()
+        self._playing: dict[int, StartPart] = {}
+        self._last_parts: dict[tuple[str, str], StartPart] = {}
+        self._holder: int | None = None
+        self._muted_until_ns = 0
+        self._muted_level = 0
+        self._kept_floor_s = 0
+        self._acknowledged = 0
+        self._schedule = VolumeSchedule(config.volume, config.place)
+        state = decode(stored.get(PROGRAMME_KEY))
+        book = decode_book(stored.get(ALERTS_KEY))
+        if state is None or book is None:
+            self._note("the memory of what played is damaged: nothing from before now will play", 0)
+        self._player = Player(config.programme, self._regulation, state or State())
+        self._book = AlertBook(
+            config.alert,
+            self._regulation,
+            book or BookState(),
+            tiers=tiers,
+            languages=config.programme.languages,
+            zone=config.volume.zone,
+        )
+        for key in (orders.VOLUME_KEY, orders.CALENDAR_KEY):
+            order = self._gate.restore(stored[key]) if key in stored else None
+            if isinstance(order, Order):
+                self._apply_plan(order, 0)
+
+    def receive_message(self, topic: str, payload: bytes, now_ns: int) -> str:
+        """Take one MQTT message; return its fate in a word. Never raises.
+
+        Every order that was genuine and for here is answered by a signed acknowledgement.
+        """
+        order = self._gate.receive(payload, now_ns)
+        while (kept := self._gate.next_event()) is not None:
+            self._tell(kept)
+        if isinstance(order, str):
+            return order
+        fate = self._act(order, now_ns)
+        self._acknowledge(order, fate, now_ns)
+        self._collect(now_ns)
+        return fate
+
+    def receive_time(self, utc_ns: int, now_ns: int, *, synchronised: bool) -> None:
+        """Take a reading of the machine's civil clock, every minute and after each step of it."""
+        stepped_ns = self._clock.receive_time(utc_ns, now_ns, synchronised=synchronised)
+        if stepped_ns:
+            self._note(f"the clock was stepped by {stepped_ns / NS_PER_S:+.1f} s", now_ns)
+        utc_s = utc_ns // NS_PER_S
+        if self._clock.trusted and abs(utc_s - self._kept_floor_s) >= FLOOR_STEP_S:
+            self._kept_floor_s = utc_s
+            self._tell(Persist(FLOOR_KEY, str(utc_s - FLOOR_STEP_S).encode()))
+        self.handle_deadline(now_ns)
+
+    def receive_holder(self, source: int | None, now_ns: int) -> None:
+        """Note which source has the horn now: interrupted files stand still until it is theirs."""
+        previous, self._holder = self._holder, source
+        for one, taken in ((previous, True), (source, False)):
+            if one is not None and one < 0:
+                self._player.receive_horn(one, now_ns, taken=taken)
+                self._book.receive_horn(one, now_ns, taken=taken)
+        self.handle_deadline(now_ns)
+
+    def receive_part_ended(self, source: int, now_ns: int, *, failed: str = "") -> None:
+        """Note that the file of `source` came to its end, or why it could not be played."""
+        self._player.receive_part_ended(source, self._utc_s(now_ns), now_ns, failed=failed)
+        self._book.receive_part_ended(source, now_ns, failed=failed)
+        self.handle_deadline(now_ns)
+
+    def handle_deadline(self, now_ns: int) -> None:
+        """Start, go on and end what is due."""
+        utc_s, trusted = self._utc_s(now_ns), self._clock.trusted
+        self._book.handle_time(utc_s, now_ns, trusted=trusted)
+        self._player.handle_time(utc_s, now_ns, trusted=trusted)
+        self._sessions.handle_deadline(now_ns)
+        self._collect(now_ns)
+
+    def next_deadline_ns(self) -> int | None:
+        """Return when `handle_deadline` must run next, or None when nothing is planned."""
+        parts = (self._player, self._book, self._sessions)
+        ends_ns = [part.next_deadline_ns() for part in parts]
+        return min((one for one in ends_ns if one is not None), default=None)
+
+    def next_event(self) -> ControllerEvent | None:
+        """Return the oldest event not yet taken, or None. A `Persist` is kept before the next."""
+        return self._events.popleft() if self._events else None
+
+    def source_class(self, source: int) -> tuple[MessageClass, str] | None:
+        """Return class and level of a source, or None when it may not sound."""
+        if source in self._playing:
+            part = self._playing[source]
+            return part.message_class, part.level
+        announced = self._sessions.class_of(source)
+        if announced is not None:
+            return announced
+        if source >= 0 and self._config.unknown_streams == "play":
+            return MessageClass.NORMAL, self._config.priority.tiers[-1]
+        return None
+
+    def lowest_class(self, now_ns: int) -> MessageClass:
+        """Return what may sound at all: only urgent with an unknown time, or while muted."""
+        muted = now_ns < self._muted_until_ns
+        return MessageClass.NORMAL if self._clock.trusted and not muted else MessageClass.URGENT
+
+    def gain_db(self, now_ns: int) -> float:
+        """Return the gain of what has the horn; -inf when it must not be heard now."""
+        known = self.source_class(self._holder) if self._holder is not None else None
+        if known is None or known[0] < self.lowest_class(now_ns):
+            return SILENT_DB
+        return self.loudness(known[0], now_ns)[1].gain_db
+
+    def loudness(self, message_class: MessageClass, now_ns: int) -> tuple[Decision, Verdict]:
+        """Return the plan's volume for a class now, and what the noise limit makes of it."""
+        utc_s, trusted = self._utc_s(now_ns), self._clock.trusted
+        decision = self._schedule.decide(utc_s, message_class, trusted=trusted)
+        if not trusted:
+            level_dba = self._regulation.level_dba(decision.gain_db)
+            return decision, Verdict("play", decision.gain_db, level_dba, None, "", verified=True)
+        local = local_time(utc_s, self._zone)
+        return decision, self._regulation.judge_noise(local, message_class, decision.gain_db)
+
+    def explain(
+        self, utc_s: int, message_class: MessageClass, translate: Translate = untranslated
+    ) -> str:
+        """Return why `message_class` is as loud as it is at `utc_s`, in the reader's language."""
+        decision = self._schedule.decide(utc_s, message_class)
+        local = local_time(utc_s, self._zone)
+        zone = self._config.volume.zone
+        return explain(decision, local, message_class, zone=zone, translate=translate)
+
+    def status(self, now_ns: int) -> dict[str, object]:
+        """Return what a person wants to know, JSON-able."""
+        return {
+            "utc_s": self._utc_s(now_ns),
+            "clock_trusted": self._clock.trusted,
+            "muted": now_ns < self._muted_until_ns,
+            "playing": {str(s): p.name for s, p in self._playing.items()},
+            "sessions": self._sessions.names(),
+            "proof_number": self._proof.number,
+            "proof_head": self._proof.head,
+        }
+
+    def _act(self, order: Order, now_ns: int) -> str:
+        message = order.message
+        utc_s, trusted = self._utc_s(now_ns), self._clock.trusted
+        if message.kind in (Kind.CAP, Kind.SHORT_ALERT):
+            site = self._config.site.site()
+            if message.kind is Kind.SHORT_ALERT:
+                alert = decode_short(message, order.authority, site, order.level)
+            else:
+                cap = parse_cap(message.content)
+                if isinstance(cap, str):
+                    return cap
+                alert = alert_of(
+                    cap,
+                    site,
+                    self._config.alert,
+                    level=order.level,
+                    class_max=min(order.authority.class_max, message.message_class),
+                )
+            if isinstance(alert, str):
+                return alert
+            return self._book.receive_alert(alert, utc_s, now_ns, trusted=trusted)
+        if message.kind in (Kind.CALENDAR, Kind.VOLUME):
+            return self._apply_plan(order, now_ns)
+        if message.kind in (Kind.SESSION, Kind.SESSION_END):
+            return self._sessions.receive_order(order)
+        if message.kind is Kind.MUTE:
+            self._muted_until_ns, self._muted_level = order.until_ns, order.authority.level
+            self._player.stop(f"muted by {order.authority.name}", utc_s, now_ns)
+        elif message.kind is Kind.UNMUTE:
+            if order.authority.level > self._muted_level:
+                return "muted from above"
+            self._muted_until_ns = 0
+        return "obeyed"
+
+    def _apply_plan(self, order: Order, now_ns: int) -> str:
+        """Take a signed calendar or volume plan; keep the signed bytes if it is new."""
+        old = self._config.programme
+        plan = orders.read_plan(order.message, old)
+        if isinstance(plan, str):
+            return plan
+        if isinstance(plan, VolumeConfig):
+            self._schedule = VolumeSchedule(plan, self._config.place)
+            key = orders.VOLUME_KEY
+        else:
+            self._replace_calendar(plan, now_ns)
+            key = orders.CALENDAR_KEY
+        if order.until_ns:
+            self._tell(Persist(key, order.sealed))
+        return "obeyed"
+
+    def _replace_calendar(self, plan: ProgrammeConfig, now_ns: int) -> None:
+        self._player.stop("the calendar was replaced", self._utc_s(now_ns), now_ns)
+        self._collect(now_ns)
+        self._player = Player(plan, self._regulation, self._player.state)
+
+    def _collect(self, now_ns: int) -> None:
+        """Pass on what the parts tell; records go into the chain before anything after them."""
+        while (session := self._sessions.next_event()) is not None:
+            self._tell(session)
+        for part in (self._book, self._player):
+            while (event := part.next_event()) is not None:
+                if isinstance(event, Record):
+                    self._prove(event, now_ns)
+                    continue
+                if isinstance(event, StartPart):
+                    self._playing[event.source] = event
+                    self._last_parts[event.name, event.day] = event
+                elif isinstance(event, StopPart):
+                    self._playing.pop(event.source, None)
+                self._tell(event)
+
+    def _prove(self, record: Record, now_ns: int) -> None:
+        part = self._last_parts.pop((record.name, record.day), None)
+        if part is not None:
+            decision, verdict = self.loudness(part.message_class, now_ns)
+            record = msgspec.structs.replace(
+                record,
+                clock="trusted" if self._clock.trusted else "unknown",
+                volume=decision.volume,
+                gain_db=max(verdict.gain_db, -200.0),
+                expected_dba=max(verdict.expected_dba, 0.0),
+                reason=record.reason or verdict.justification,
+            )
+        for key, line in self._proof.add(record):
+            self._tell(Persist(key, line))
+            if line:
+                self._tell(Publish(f"proof/{self._name}", line))
+
+    def _acknowledge(self, order: Order, fate: str, now_ns: int) -> None:
+        if self._signer is not None:
+            # Answers are told apart by the order that they name; their counter need not survive.
+            self._acknowledged += 1
+            sealed = orders.acknowledgement(
+                self._name,
+                order.message,
+                fate,
+                self._config.area,
+                utc_s=self._utc_s(now_ns),
+                counter=self._acknowledged,
+                signer=self._signer,
+            )
+            self._tell(Publish(f"acknowledgement/{self._name}", sealed))
+
+    def _utc_s(self, now_ns: int) -> int:
+        return self._clock.utc_ns(now_ns) // NS_PER_S
+
+    def _note(self, text: str, now_ns: int) -> None:
+        self._tell(Note(text, now_ns))
+
+    def _tell(self, event: ControllerEvent) -> None:
+        assert len(self._events) < EVENTS_MAX, "the caller does not take the events"
+        self._events.append(event)

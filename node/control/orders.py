@@ -1,0 +1,81 @@
+"""Contents of orders that are neither warnings nor certificates, and the answer to each order."""
+
+import tomllib
+from typing import Final
+
+import msgspec
+
+from node.config import build
+from node.control.message import Kind, Message, seal
+from node.control.precedence import MessageClass
+from node.control.programme import ProgrammeConfig
+from node.control.schedule import VolumeConfig
+from node.control.signature import Signer
+
+VOLUME_KEY: Final = "order/volume"
+CALENDAR_KEY: Final = "order/calendar"
+
+_LOCAL: Final = ("hamlet", "languages", "offset_s")
+"""Fields of a calendar that belong to the node, not to the commune."""
+
+
+class Session(msgspec.Struct, frozen=True):
+    """Content of SESSION and SESSION_END; class, level and end are the envelope's."""
+
+    ssrc: int
+
+
+class Acknowledgement(msgspec.Struct, frozen=True):
+    """Content of what a node answers: which order, and its fate in a word."""
+
+    node: str
+    issuer: str
+    counter: int
+    fate: str
+    at_s: int
+
+
+def read_plan(message: Message, own: ProgrammeConfig) -> ProgrammeConfig | VolumeConfig | str:
+    """Return the plan in a CALENDAR or VOLUME message (TOML), or what is wrong with it."""
+    try:
+        table = tomllib.loads(message.content.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as fault:
+        return f"no TOML: {fault}"[:200]
+    errors: list[str] = []
+    plan: ProgrammeConfig | VolumeConfig | None
+    if message.kind is Kind.VOLUME:
+        plan = build(VolumeConfig, table, where="order", errors=errors, what="volume")
+    else:
+        mine = {name: getattr(own, name) for name in _LOCAL}
+        mine["languages"] = list(own.languages)
+        plan = build(ProgrammeConfig, table | mine, where="order", errors=errors, what="programme")
+    return plan if plan is not None else "; ".join(errors)[:500]
+
+
+def read_session(message: Message) -> Session | None:
+    """Return the session that a message is about, or None."""
+    try:
+        session = msgspec.json.decode(message.content, type=Session)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return session if 0 <= session.ssrc < 1 << 32 else None
+
+
+def acknowledgement(
+    node: str, answered: Message, fate: str, area: str, *, utc_s: int, counter: int, signer: Signer
+) -> bytes:
+    """Return the signed answer of `node` to an order; `counter` rises with each answer."""
+    content = msgspec.json.encode(
+        Acknowledgement(node, answered.key_id.hex(), answered.counter, fate, utc_s)
+    )
+    message = Message(
+        kind=Kind.ACKNOWLEDGEMENT,
+        key_id=signer.key_id,
+        counter=counter,
+        issued_s=max(utc_s, 0),
+        ttl_s=3600,
+        message_class=MessageClass.NORMAL,
+        area=area,
+        content=content,
+    )
+    return seal(message, signer)

@@ -1,0 +1,73 @@
+"""All settings of what plays, how loud, and who may (table `[control]` of the node's file)."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from node.config import check
+from node.control.alert import AlertConfig
+from node.control.area import Site
+from node.control.noise import DwellingConfig, HornConfig
+from node.control.precedence import PriorityConfig
+from node.control.programme import ProgrammeConfig
+from node.control.regulation import RegulationConfig
+from node.control.schedule import Place, VolumeConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteConfig:
+    """Where the pole stands (table `[control.site]`)."""
+
+    lat_deg: float | None = None
+    lon_deg: float | None = None
+    geocodes: dict[str, str] = field(default_factory=dict)
+    """Name of a code to its value, for instance GSO = "06637"."""
+
+    def site(self) -> Site:
+        """Return it as `node.control.area` takes it."""
+        known = self.lat_deg is not None and self.lon_deg is not None
+        return Site(
+            position=(float(self.lat_deg or 0), float(self.lon_deg or 0)) if known else None,
+            geocodes=tuple(sorted(self.geocodes.items())),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlConfig:
+    """What one node obeys."""
+
+    root_public_key: str
+    """Ed25519 key of the offline root, 64 hexadecimal digits."""
+
+    area: str
+    """Path of the cluster, for instance vn/lang-son/huu-lien/lang-coc/coc-1."""
+
+    build_utc_s: int = 1_764_547_200
+    """The time is never earlier than this: 2025-12-01."""
+
+    unknown_streams: Literal["refuse", "play"] = "refuse"
+    """Streams that no signed session announced. `play` is for a laboratory: anyone may speak."""
+
+    place: Place = field(default_factory=Place)
+    site: SiteConfig = field(default_factory=SiteConfig)
+    priority: PriorityConfig = field(default_factory=PriorityConfig)
+    volume: VolumeConfig = field(default_factory=VolumeConfig)
+    """Until a signed plan comes."""
+    programme: ProgrammeConfig = field(default_factory=ProgrammeConfig)
+    """Until a signed calendar comes; languages, hamlet and offset stay as they are here."""
+    alert: AlertConfig = field(default_factory=AlertConfig)
+    regulation: RegulationConfig = field(default_factory=RegulationConfig)
+    horns: tuple[HornConfig, ...] = ()
+    dwelling: DwellingConfig | None = None
+
+    def __post_init__(self) -> None:
+        key = self.root_public_key
+        good_key = len(key) == 64 and set(key.lower()) <= set("0123456789abcdef")
+        good_area = bool(self.area) and all(part for part in self.area.split("/"))
+        check(
+            "control",
+            {
+                "root_public_key": (good_key, key, "64 hexadecimal digits"),
+                "area": (good_area, self.area, "a path like vn/lang-son/huu-lien/lang-coc/coc-1"),
+                "build_utc_s": (self.build_utc_s >= 0, self.build_utc_s, "0 or more"),
+            },
+        )
