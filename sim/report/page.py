@@ -22,7 +22,7 @@ from sim.report.classes import (
 from sim.report.headline import headline
 from sim.report.listen import waveform
 from sim.report.node_table import COLUMNS, node_table
-from sim.report.raster import coarse, dropout_raster, run_lengths
+from sim.report.raster import coarse, dropout_raster, mark_s, run_lengths
 from sim.report.rollup import Group, roll_up
 from sim.report.svg import number
 from sim.report.village_map import village_map
@@ -78,6 +78,7 @@ def _words(result: RunResult) -> dict[str, object]:
         "headline": headline(result),
         "communes": len({row.commune for row in result.nodes}),
         "duration": duration,
+        "mark_s": f"{mark_s(result):g}",
         "seconds": f"{result.duration_s:g}",
         "players": _players(result),
         "bearers": _bearers(result),

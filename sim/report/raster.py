@@ -48,6 +48,11 @@ def coarse(raster: NDArray[np.uint8], columns_max: int = COLUMNS_MAX) -> NDArray
     return np.take_along_axis(joined, worst[:, :, None], axis=2)[:, :, 0]
 
 
+def mark_s(result: RunResult) -> float:
+    """Return how much time one column of the drawn raster stands for."""
+    return result.bin_s * -(-result.raster.shape[1] // COLUMNS_MAX)
+
+
 def png(origins: NDArray[np.uint8]) -> bytes:
     """Return an indexed PNG with transparency (PNG specification, third edition, section 11).
 

@@ -13,10 +13,14 @@ from sim.report.svg import number
 from sim.result import NodeRow, RunResult
 
 WORST_SHOWN: Final = 8
+LOG_COLUMNS: Final = 120
 
 
-def print_result(result: RunResult, console: Console) -> None:
+def print_result(result: RunResult) -> None:
     """Print the roll-up by commune and link, the worst clusters, the budgets and the verdict."""
+    console = Console(highlight=False)
+    if not console.is_terminal:  # a log has no width: nothing is to be cut off in it
+        console = Console(highlight=False, width=LOG_COLUMNS)
     console.print()
     console.print(_rollup_table(result))
     console.print()

@@ -1,0 +1,101 @@
+"""Hold the exact figures of `latency`, `dropout` and others against budgets.toml.
+
+Options: --fast (the short run, with its own budgets), --propose (print budgets for what is
+measured now, with the headroom of `HEADROOM`).
+
+The figures are virtual time, so they have no noise and the comparison no tolerance: what a change
+costs is seen in the row that it costs.
+"""
+
+import importlib
+import math
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from benchmarks import table
+
+BUDGETS: Final = Path(__file__).with_name("budgets.toml")
+
+HEADROOM: Final = {"ms": (0.05, 5.0), "pct": (0.2, 0.05), "hour": (0.2, 6.0), "ppm": (0.2, 0.5)}
+"""By the last word of a measure: the share and the least amount by which its budget stands above
+what was measured. Other measures are counts, and have none."""
+
+Budgets = Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]
+"""Measurement, "fast" or "full", row, measure: largest value that is good."""
+
+
+def run(arguments: list[str]) -> int:
+    """Print every broken budget and return 1, or 0 when all hold; 2 for a wrong budgets.toml."""
+    length = "fast" if "--fast" in arguments else "full"
+    try:
+        budgets: Budgets = tomllib.loads(BUDGETS.read_text(encoding="utf-8"))
+        names = [name for name in budgets if length in budgets[name]]
+        measured = {name: _measure(name, fast=length == "fast") for name in names}
+    except (OSError, tomllib.TOMLDecodeError, ModuleNotFoundError, TypeError) as fault:
+        print(f"gate: {BUDGETS.name}: {fault}", file=sys.stderr)
+        return 2
+    if "--propose" in arguments:
+        for name, rows in measured.items():
+            print(propose(f"{name}.{length}", rows))
+        return 0
+    broken = [
+        f"gate: {name} {line}"
+        for name in names
+        for line in compare(measured[name], budgets[name][length])
+    ]
+    table.write(f"gate_{length}", {"broken": broken, "measured": measured})
+    for line in broken:
+        print(line, file=sys.stderr)
+    held = sum(len(row) for name in names for row in budgets[name][length].values())
+    print(f"gate: {held - len(broken)} of {held} budgets hold ({length})")
+    return 1 if broken else 0
+
+
+def compare(measured: table.Rows, budgets: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Return a line for each broken budget: row, measure, value, limit.
+
+    A row or a measure that is missing on either side is broken too: what is not measured is not
+    held, and a new row without a budget would never fail.
+    """
+    lines = []
+    for row in dict.fromkeys([*budgets, *measured]):
+        if row not in measured:
+            lines.append(f"[{row}]: has budgets, but was not measured")
+        elif row not in budgets:
+            lines.append(f"[{row}]: has no budgets: see `python -m benchmarks gate --propose`")
+        else:
+            for measure, limit in budgets[row].items():
+                value = measured[row].get(measure)
+                if value is None:
+                    lines.append(f"[{row}] {measure}: no figure; budget {limit:g}")
+                elif not value <= limit:
+                    lines.append(f"[{row}] {measure} = {value:g}: budget {limit:g}")
+    return lines
+
+
+def propose(section: str, rows: table.Rows) -> str:
+    """Return TOML with a budget for every figure in `rows`, above it by the headroom."""
+    lines = [f"[{section}]"]
+    for row, figures in rows.items():
+        limits = ", ".join(
+            f"{measure} = {_limit(measure, value):g}"
+            for measure, value in figures.items()
+            if value is not None
+        )
+        lines.append(f'"{row}" = {{ {limits} }}')
+    return "\n".join(lines) + "\n"
+
+
+def _limit(measure: str, value: float) -> float:
+    share, least = HEADROOM.get(measure.rsplit("_", 1)[-1], (0.0, 0.0))
+    limit = value + max(abs(value) * share, least)
+    return math.ceil(limit * 100) / 100 if measure.endswith(("pct", "ppm")) else math.ceil(limit)
+
+
+def _measure(name: str, *, fast: bool) -> table.Rows:
+    module = importlib.import_module(f"benchmarks.{name}")
+    rows: table.Rows = module.measure(fast=fast)
+    return rows

@@ -1,0 +1,90 @@
+"""The command `loalang-sim`: ask a village a question and read the answer."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Final, NoReturn
+
+OK: Final = 0
+FAILED: Final = 1
+USER: Final = 2
+INTERRUPTED: Final = 130
+
+_EPILOGUE = """\
+exit status: 0 the run is done, whatever its verdict; 2 the scenario, the arguments or the output
+folder are wrong; 1 anything else, for instance a full disk; 130 interrupted
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print `message` and where help is, and leave with status 2."""
+        self.exit(USER, f"{self.prog}: {message}; `{self.prog} --help` shows what it takes\n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the command line asks and return the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        from sim import run_command
+    except ModuleNotFoundError as fault:
+        if (fault.name or "").split(".")[0] in ("sim", "node", "hw_profiles", "benchmarks"):
+            raise
+        return complain([f"{fault.name} is not installed: pip install 'loalang[sim]'"], FAILED)
+    commands = {"run": run_command.run, "list": run_command.show_list, "check": run_command.check}
+    try:
+        return commands[options.command](options)
+    except KeyboardInterrupt:
+        return complain(["interrupted; nothing was written"], INTERRUPTED)
+
+
+def complain(lines: list[str], status: int) -> int:
+    """Print each line on standard error behind the name of the command; return `status`."""
+    for line in lines:
+        print(f"loalang-sim: {line}", file=sys.stderr)
+    return status
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="loalang-sim",
+        description=__doc__,
+        epilog=_EPILOGUE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="run a scenario; write report, rows and recordings")
+    run.add_argument("scenario", metavar="SCENARIO", help="name of one that ships, or a TOML file")
+    run.add_argument("--seed", type=_seed, metavar="N", help="instead of the scenario's")
+    run.add_argument("--duration", type=_duration, metavar="S", help="seconds of programme")
+    run.add_argument("--json", action="store_true", help="print one JSON object, and no table")
+    run.add_argument(
+        "--out", type=Path, default=Path("out"), metavar="DIR", help="where files go (out)"
+    )
+    commands.add_parser("list", help="list the scenarios that ship")
+    check = commands.add_parser("check", help="read a scenario and name every fault in it")
+    check.add_argument("scenario", metavar="SCENARIO")
+    return parser
+
+
+def _seed(text: str) -> int:
+    seed = int(text) if text.isascii() and text.isdigit() else -1
+    if not 0 <= seed < 1 << 63:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number from 0 to 2**63 - 1")
+    return seed
+
+
+def _duration(text: str) -> float:
+    try:
+        duration_s = float(text)
+    except ValueError:
+        duration_s = 0.0
+    if not 1 <= duration_s <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be seconds from 1 to 86400")
+    return duration_s
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""What `loalang-sim` does once its arguments are read: run, list, check."""
+
+import argparse
+import errno
+import json
+from pathlib import Path
+from typing import Final
+
+from node.config import ConfigError
+from sim import drive, scenario, village
+from sim.cli import FAILED, OK, USER, complain
+from sim.progress import ProgressLine
+from sim.report import check_folder, print_result, write_files
+from sim.result import RunResult
+from sim.scenario import Scenario
+
+_USERS_FAULT: Final = frozenset(
+    {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS}
+    | {errno.ENAMETOOLONG}
+)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run a scenario, write its files, print its table or its JSON."""
+    folder: Path = options.out
+    try:
+        asked = scenario.load(options.scenario)
+        check_folder(folder)  # better told before the run than after it
+        result = answer(asked, seed=options.seed, duration_s=options.duration)
+        written = write_files(result, folder)
+    except ConfigError as fault:
+        return complain(str(fault).splitlines(), USER)
+    except OSError as fault:
+        return complain([explain(fault, folder)], status_of(fault))
+    if options.json:
+        print(to_json(result), flush=True)
+    else:
+        print_result(result)
+        print(f"report: {written[0]}")
+    return OK
+
+
+def show_list(_: argparse.Namespace) -> int:
+    """Print name, clusters and question of each scenario that ships."""
+    for name in scenario.names():
+        one = scenario.load(name)
+        print(f"{name:14}  {sum(1 for _ in one.clusters()):4} clusters  {one.question}")
+    return OK
+
+
+def check(options: argparse.Namespace) -> int:
+    """Read a scenario with all that it names, and say what it is or what is wrong in it."""
+    try:
+        asked = scenario.load(options.scenario)
+        built = village.build_village(asked)
+    except ConfigError as fault:
+        return complain(str(fault).splitlines(), USER)
+    communes = len(asked.communes)
+    print(
+        f"{asked.name}: right. {len(built.places)} clusters in {communes} "
+        f"{'commune' if communes == 1 else 'communes'}, {asked.duration_s:g} s, "
+        f"{len(built.unverified)} unverified inputs, scenario hash {built.scenario_hash}"
+    )
+    return OK
+
+
+def answer(asked: Scenario, *, seed: int | None, duration_s: float | None) -> RunResult:
+    """Run a scenario behind a progress bar on standard error."""
+    with ProgressLine(asked.title) as line:
+        return drive.run(asked, seed=seed, duration_s=duration_s, progress=line.show)
+
+
+def to_json(result: RunResult) -> str:
+    """Return one JSON object in one line: equal for equal runs, so without what the CPU took."""
+    summary = result.summary()
+    del summary["cpu"]
+    return json.dumps(summary, ensure_ascii=False, allow_nan=False)
+
+
+def explain(fault: OSError, folder: Path) -> str:
+    """Say in one line what could not be written and what would help."""
+    what = fault.strerror or str(fault)
+    remedy = {
+        errno.ENOSPC: "free some space, or choose another place with --out",
+        errno.EDQUOT: "free some space, or choose another place with --out",
+        errno.EFBIG: "free some space, or choose another place with --out",
+    }.get(fault.errno or 0, "choose a folder that you may write to with --out")
+    return f"cannot write the report to {folder}: {what}; {remedy}"
+
+
+def status_of(fault: OSError) -> int:
+    """Return 2 where the user named a folder that cannot be one, 1 where the machine failed."""
+    return USER if fault.errno in _USERS_FAULT else FAILED

@@ -1,0 +1,26 @@
+"""The measurements can be found and called by name."""
+
+import subprocess
+import sys
+
+
+def benchmarks(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments], capture_output=True, text=True
+    )
+
+
+def test_an_unknown_measurement_is_named_with_those_that_exist():
+    done = benchmarks("latenzy")
+
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert "'latenzy'" in done.stderr and "latency" in done.stderr
+
+
+def test_no_measurement_at_all_is_told_what_there_is():
+    done = benchmarks()
+
+    assert done.returncode == 2
+    assert "gate" in done.stderr
