@@ -47,6 +47,17 @@ def complain(lines: list[str], status: int) -> int:
     return status
 
 
+def duration(text: str) -> float:
+    """Return the seconds that an argument says; `ArgumentTypeError` when it cannot be."""
+    try:
+        duration_s = float(text)
+    except ValueError:
+        duration_s = 0.0
+    if not 1 <= duration_s <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be seconds from 1 to 86400")
+    return duration_s
+
+
 def _parser() -> Parser:
     parser = Parser(
         prog="loalang-sim",
@@ -58,7 +69,7 @@ def _parser() -> Parser:
     run = commands.add_parser("run", help="run a scenario; write report, rows and recordings")
     run.add_argument("scenario", metavar="SCENARIO", help="name of one that ships, or a TOML file")
     run.add_argument("--seed", type=_seed, metavar="N", help="instead of the scenario's")
-    run.add_argument("--duration", type=_duration, metavar="S", help="seconds of programme")
+    run.add_argument("--duration", type=duration, metavar="S", help="seconds of programme")
     run.add_argument("--json", action="store_true", help="print one JSON object, and no table")
     run.add_argument(
         "--out", type=Path, default=Path("out"), metavar="DIR", help="where files go (out)"
@@ -74,16 +85,6 @@ def _seed(text: str) -> int:
     if not 0 <= seed < 1 << 63:
         raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number from 0 to 2**63 - 1")
     return seed
-
-
-def _duration(text: str) -> float:
-    try:
-        duration_s = float(text)
-    except ValueError:
-        duration_s = 0.0
-    if not 1 <= duration_s <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text!r}: must be seconds from 1 to 86400")
-    return duration_s
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from sim import scenario
-from sim.cli import OK, Parser, complain
+from sim.cli import INTERRUPTED, OK, Parser, complain, duration
 from sim.report import check_folder, print_result, write_files
 from sim.report.classes import bearer_name, place_name
 from sim.report.svg import number
@@ -21,16 +21,18 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the demo and return its exit status."""
     parser = Parser(prog="run.py demo", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR")
-    folder: Path = parser.parse_args(arguments).out
+    parser.add_argument("--duration", type=duration, default=DURATION_S, metavar="S")
+    options = parser.parse_args(arguments)
+    folder: Path = options.out
     started = time.monotonic()
     try:
         check_folder(folder)
-        result = answer(scenario.load(SCENARIO), seed=None, duration_s=DURATION_S)
+        result = answer(scenario.load(SCENARIO), seed=None, duration_s=options.duration)
         written = write_files(result, folder)
     except OSError as fault:
         return complain([explain(fault, folder)], status_of(fault))
     except KeyboardInterrupt:
-        return complain(["interrupted; nothing was written"], 130)
+        return complain(["interrupted; nothing was written"], INTERRUPTED)
     print_result(result)
     _tell_where(result, written[0], time.monotonic() - started)
     return OK

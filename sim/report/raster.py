@@ -50,7 +50,8 @@ def coarse(raster: NDArray[np.uint8], columns_max: int = COLUMNS_MAX) -> NDArray
 
 def mark_s(result: RunResult) -> float:
     """Return how much time one column of the drawn raster stands for."""
-    return result.bin_s * -(-result.raster.shape[1] // COLUMNS_MAX)
+    bins: int = result.raster.shape[1]
+    return result.bin_s * -(-bins // COLUMNS_MAX)
 
 
 def png(origins: NDArray[np.uint8]) -> bytes:

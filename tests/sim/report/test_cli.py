@@ -167,7 +167,7 @@ def test_a_full_disk_is_told_in_one_line_and_nothing_half_written_stays(small, t
 
 
 def test_the_demo_tells_where_the_report_is_and_what_to_listen_to(tmp_path):
-    done = sim("--out", tmp_path, module="sim.demo")
+    done = sim("--out", tmp_path, "--duration", 3, module="sim.demo")
 
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "report.html").is_file()
