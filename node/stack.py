@@ -315,8 +315,7 @@ class SpeakerNode:
         granted = self._arbiter.granted()
         self._holder = self._receivers[granted] if granted is not None else None
         for receiver in list(self._sounding):
-            silent = self._decoder_factory is None and receiver.ssrc not in grants
-            if silent or not mixer.sounds(receiver.place):
+            if not mixer.sounds(receiver.place):
                 receiver.stop()
                 mixer.clear(receiver.place)
                 self._sounding.remove(receiver)
