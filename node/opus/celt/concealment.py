@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from node.borrowed import borrow
 from node.kernel import kernel
 from node.opus.celt.layout import (
     ANALYSIS_SAMPLES,
@@ -147,11 +148,12 @@ def _conceal_by_pitch(
 ) -> None:
     samples = SHORT_SAMPLES << lm
     fade = _FADES[lm]
-    if celt[LOST] == 0:
+    first = celt[LOSS_PERIOD] == 0
+    if first:
         celt[LOSS_PERIOD] = find_period(past, work, channels)
         fade = 1.0
     for channel in range(channels):
-        if celt[LOST] == 0:
+        if first:
             set_predictor(past, work, channel)
         wanted = samples + OVERLAP
         origin = _repeat(past, work, channel, wanted, celt[LOSS_PERIOD], fade)
@@ -188,6 +190,7 @@ def _conceal_by_noise(
                 work[i] = np.float32(((seed ^ 0x80000000) >> 20) - 2048)
             renormalise(work, low, n, 1.0)
     celt[SEED] = seed
+    celt[LOSS_PERIOD] = 0
     plan[TRANSIENT] = 0
     plan[SILENCE] = 0
     synthesise(celt, past, plan, work, start, end, lm, channels, channels, min(bins, samples))
@@ -210,6 +213,8 @@ def celt_conceal(
     out: NDArray[np.float32],
 ) -> None:
     """Make up a lost frame; the arguments are `celt_decode_frame`'s."""
+    celt, past, plan, work = borrow(celt), borrow(past), borrow(plan), borrow(work)
+    out = borrow(out)
     samples = SHORT_SAMPLES << lm
     if celt[LOST] >= _PITCH_UNITS or start > 0:
         bins = samples // divisor

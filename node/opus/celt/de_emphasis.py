@@ -13,8 +13,16 @@ _A2: Final = np.float32(0.8500061035**2)
 _A3: Final = np.float32(0.8500061035**3)
 _A4: Final = np.float32(0.8500061035**4)
 _SCALE: Final = np.float32(1.0 / 32768.0)
+_CEILING: Final = np.float32(8.0)
+"""Loudest sample: no encoder makes it, and broken energies shall not reach an amplifier."""
 _TINY: Final = np.float32(1e-30)
 """Keeps the decaying filter out of the denormal numbers, which some processors are slow at."""
+
+
+@kernel("float32(float32)")
+def _sample(value: np.float32) -> np.float32:
+    """Return `value` at full scale 1.0, within the ceiling."""
+    return max(-_CEILING, min(_CEILING, value * _SCALE))
 
 
 @kernel("void(float32[::1], int64, int64, int64, int64, float32[:, ::1])")
@@ -38,16 +46,16 @@ def de_emphasise(
             y1 = past[at + 1] + _A * y0
             y2 = past[at + 2] + _A * y1
             y3 = past[at + 3] + _A * y2
-            out[4 * i, channel] = (y0 + _A * last) * _SCALE
-            out[4 * i + 1, channel] = (y1 + _A2 * last) * _SCALE
-            out[4 * i + 2, channel] = (y2 + _A3 * last) * _SCALE
+            out[4 * i, channel] = _sample(y0 + _A * last)
+            out[4 * i + 1, channel] = _sample(y1 + _A2 * last)
+            out[4 * i + 2, channel] = _sample(y2 + _A3 * last)
             last = y3 + _A4 * last
-            out[4 * i + 3, channel] = last * _SCALE
+            out[4 * i + 3, channel] = _sample(last)
     else:
         for i in range(samples // divisor):
             at = begin + i * divisor
             last = past[at] + _TINY + _A * last
-            out[i, channel] = last * _SCALE
+            out[i, channel] = _sample(last)
             for j in range(1, divisor):
                 last = past[at + j] + _A * last
     past[DE_EMPHASIS + channel] = last

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from node.borrowed import borrow
 from node.kernel import kernel
 from node.opus.celt.allocation import BIT, decode_allocation, decode_boosts, set_caps
 from node.opus.celt.anti_collapse import fill_collapsed
@@ -26,6 +27,7 @@ from node.opus.celt.layout import (
     ENERGY_1,
     ENERGY_2,
     IN_PHASE,
+    LOSS_PERIOD,
     LOST,
     NEW_GAIN_Q5,
     NEW_PERIOD,
@@ -237,6 +239,8 @@ def celt_decode_frame(
     divisor      48000 over the output rate: 1, 2, 3, 4 or 6
     out          (120 << lm) / divisor rows or more, `channels` columns, full scale 1.0
     """
+    celt, past, plan, work = borrow(celt), borrow(past), borrow(plan), borrow(work)
+    rc, data, out = borrow(rc), borrow(data), borrow(out)
     samples = SHORT_SAMPLES << lm
     plan[IN_PHASE] = 1 if channels == 1 else 0
     _decode_spectrum(celt, past, plan, work, rc, data, start, end, lm, coded)
@@ -246,4 +250,5 @@ def celt_decode_frame(
     write_out(past, samples, channels, divisor, out)
     _keep_energies(celt, past, plan, start, end, coded, lm)
     celt[LOST] = 0
+    celt[LOSS_PERIOD] = 0
     return OVERRUN if rc_tell(rc) > (rc[END] - rc[BEGIN]) * 8 else 0

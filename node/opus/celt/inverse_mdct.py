@@ -49,6 +49,22 @@ def exp2(x: float) -> float:
     return float(_POWERS[whole] * series)
 
 
+@kernel("void(float32[::1], float32[::1], float32)")
+def scale_values(
+    target: NDArray[np.float32], source: NDArray[np.float32], gain: np.float32
+) -> None:
+    """Set `target` to `gain` times `source`. Views as arguments let the vector unit work."""
+    for i in range(target.size):
+        target[i] = gain * source[i]
+
+
+@kernel("void(float32[::1], float32[::1])")
+def copy_values(target: NDArray[np.float32], source: NDArray[np.float32]) -> None:
+    """Set `target` to `source`; they do not overlap."""
+    for i in range(target.size):
+        target[i] = source[i]
+
+
 @kernel("void(float32[::1], float32[::1], int64, int64, int64, int64, int64, int64)")
 def scale_bands(
     past: NDArray[np.float32],
@@ -66,15 +82,22 @@ def scale_bands(
     """
     shape = SHAPE + channel * FRAME_MAX
     spectrum = SPECTRUM + channel * FRAME_MAX
-    for i in range(spectrum, spectrum + (SHORT_SAMPLES << lm)):
-        work[i] = np.float32(0.0)
+    first = BAND_EDGES[start] << lm
+    last = min(bins, BAND_EDGES[end] << lm)
     if silence:
-        return
+        last = first
+    for i in range(spectrum, spectrum + first):
+        work[i] = np.float32(0.0)
+    for i in range(spectrum + last, spectrum + (SHORT_SAMPLES << lm)):
+        work[i] = np.float32(0.0)
     for band in range(start, end):
-        energy = past[ENERGY + channel * BANDS + band] + MEAN_ENERGY[band]
-        gain = np.float32(exp2(min(_ENERGY_MAX, float(energy))))
-        for i in range(BAND_EDGES[band] << lm, min(bins, BAND_EDGES[band + 1] << lm)):
-            work[spectrum + i] = gain * work[shape + i]
+        low = BAND_EDGES[band] << lm
+        high = min(last, BAND_EDGES[band + 1] << lm)
+        if low < high:
+            energy = past[ENERGY + channel * BANDS + band] + MEAN_ENERGY[band]
+            gain = np.float32(exp2(min(_ENERGY_MAX, float(energy))))
+            source = work[shape + low : shape + high]
+            scale_values(work[spectrum + low : spectrum + high], source, gain)
 
 
 @kernel("void(float32[::1], int64, int64, int64)")
@@ -117,5 +140,7 @@ def overlap_add(
         falling = WINDOW[OVERLAP - 1 - i]
         past[begin + i] = falling * old - rising * new
         past[begin + OVERLAP - 1 - i] = rising * old + falling * new
-    for i in range(HALF_OVERLAP, samples):
-        past[begin + HALF_OVERLAP + i] = work[CORE + i]
+    copy_values(
+        past[begin + OVERLAP : begin + HALF_OVERLAP + samples],
+        work[CORE + HALF_OVERLAP : CORE + samples],
+    )

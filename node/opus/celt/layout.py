@@ -34,7 +34,7 @@ TAPSET_OLD: Final = 4
 LOST: Final = 5
 """Concealed time since the last received frame, in 2.5 ms."""
 LOSS_PERIOD: Final = 6
-"""Pitch period that the running concealment repeats, in samples."""
+"""Pitch period that the running concealment repeats, in samples; 0 for none yet."""
 CELT_INT_SIZE: Final = 8
 
 # past: real numbers between frames; energies are log2 of the amplitude, [channel][band]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from node.kernel import kernel
 from node.opus.celt.de_emphasis import de_emphasise
-from node.opus.celt.inverse_mdct import inverse_core, overlap_add, scale_bands
+from node.opus.celt.inverse_mdct import copy_values, inverse_core, overlap_add, scale_bands
 from node.opus.celt.layout import (
     FRAME_MAX,
     GAIN,
@@ -36,8 +36,10 @@ _HALF: Final = np.float32(0.5)
 def advance(past: NDArray[np.float32], channel: int, samples: int) -> None:
     """Move one channel's history back by `samples`, the raw tail with it."""
     first = HISTORY + channel * HISTORY_STRIDE
-    for i in range(first, first + HISTORY_STRIDE - samples):
-        past[i] = past[i + samples]
+    last = first + HISTORY_STRIDE - samples
+    for begin in range(first, last, samples):
+        end = min(begin + samples, last)
+        copy_values(past[begin:end], past[begin + samples : end + samples])
 
 
 @kernel(
