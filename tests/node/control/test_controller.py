@@ -311,8 +311,12 @@ def test_only_announced_streams_may_speak_and_only_so_long():
 
 def test_a_mute_silences_all_but_warnings_until_it_ends():
     village = Village("2025-12-07T12:00:00")
+    village.order(COMMUNE, Kind.SESSION, msgspec.json.encode(Session(7)))
+    village.node.receive_holder(7, village.now_ns)
+    assert village.node.gain_db(village.now_ns) == -6.5
     village.order(PROVINCE, Kind.MUTE, ttl_s=600)
     assert village.node.lowest_class(village.now_ns) is URGENT
+    assert village.node.gain_db(village.now_ns) == float("-inf")
     assert village.order(COMMUNE, Kind.UNMUTE) == "muted from above"
     village.until("2025-12-07T12:10:00")
     assert village.node.lowest_class(village.now_ns) is NORMAL
