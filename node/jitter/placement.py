@@ -29,15 +29,17 @@ def find_repaired(
     highest = state[at.HIGHEST_SEQUENCE]
     if highest == at.NONE:
         return 0
-    back = (highest - sequence) & 0xFFFF
-    if back >= slots.shape[0]:
-        return 0
-    extended = highest - back
-    media = state[at.HIGHEST_MEDIA] + difference_32(timestamp, state[at.HIGHEST_MEDIA])
+    ahead = (sequence - highest) & 0xFFFF
+    extended = highest + (ahead if ahead < 0x8000 else ahead - 0x10000)
+    media_step = difference_32(timestamp, state[at.HIGHEST_MEDIA])
+    media = state[at.HIGHEST_MEDIA] + media_step
     state[at.UNWRAPPED_MEDIA] = media
     state[at.UNWRAPPED_SEQUENCE] = extended
+    if abs(extended - highest) >= slots.shape[0]:
+        return 0
     if flags & at.RETRANSMITTED:
-        return 1 if media <= state[at.HIGHEST_MEDIA] else 0
+        # It may overtake the packets sent after it, when those are lost too.
+        return 1 if (media_step > 0) == (extended > highest) else 0
     mask = slots.shape[0] - 1
     carrier = slots[extended & mask]
     if carrier[at.SLOT_SEQUENCE] != extended or media >= carrier[at.SLOT_MEDIA]:

@@ -1,0 +1,98 @@
+"""What is asked for again, and what a listener still misses after it."""
+
+import numpy as np
+import pytest
+
+from benchmarks.playout_repair import gilbert_elliott, play_with_repair
+from node.config import JitterConfig
+from node.jitter import repair as rp
+from node.jitter import state as at
+from node.jitter.buffer import JitterBuffer
+
+FRAME = 960
+MS = 1_000_000
+ROUND_TRIP = 100 * MS
+
+
+class Node:
+    """A buffer at a fixed delay of 400 ms that watches for holes."""
+
+    def __init__(self):
+        self.buffer = JitterBuffer(JitterConfig(), payload_bytes=0)
+        self.repair = np.zeros(rp.REPAIR_STATE_SIZE, np.int64)
+        self.wanted = np.zeros((rp.WANTED_MAX, rp.WANTED_FIELDS), np.int64)
+        self.out = np.zeros(16, np.int64)
+        rp.reset_repair(self.repair)
+
+    def receive(self, numbers, *, flags=0):
+        for n in numbers:
+            self.buffer.insert(n & 0xFFFF, n * FRAME, FRAME, n * 20 * MS, flags=flags)
+            rp.watch(self.repair, self.wanted, self.buffer.state, self.buffer.slots, n * 20 * MS)
+        if self.buffer.state[at.PHASE] == at.WAITING:
+            self.buffer.seek(int(self.buffer.state[at.LAST_END]))
+
+    def ask(self, now_ms):
+        position_ns = int(self.buffer.state[at.NEXT_MEDIA]) * 62_500 // 3 + 400 * MS
+        b = self.buffer
+        count = rp.requests(
+            self.repair,
+            self.wanted,
+            b.state,
+            b.slots,
+            now_ms * MS,
+            position_ns,
+            ROUND_TRIP,
+            self.out,
+        )
+        return [int(n) for n in self.out[:count]]
+
+
+def test_a_hole_is_asked_for_once_and_again_only_after_a_round_trip():
+    node = Node()
+    node.receive([0, 1, 4])
+    assert node.ask(80) == []  # it may only have been overtaken
+    assert sorted(node.ask(91)) == [2, 3]
+    assert node.ask(120) == []
+    node.receive([5], flags=0)
+    node.buffer.insert(2, 2 * FRAME, FRAME, 190 * MS, flags=at.RETRANSMITTED)
+    node.receive(range(6, 11))
+    assert node.ask(205) == [3]
+
+
+def test_nothing_is_asked_for_that_would_come_too_late():
+    node = Node()
+    node.receive([0, 1, 4])
+    # Packet 2 plays at 440 ms; an answer takes 110.
+    assert node.ask(331) == [3]
+
+
+def test_when_nothing_comes_at_all_what_should_have_come_is_asked_for():
+    node = Node()
+    node.receive([0, 1, 2])
+    assert node.ask(80) == []
+    assert node.ask(125) == [3, 4]
+
+
+def test_a_pausing_sender_is_not_asked_for_ever():
+    node = Node()
+    node.receive([0, 1, 2])
+    asked = [n for now in range(50, 20_000, 20) for n in node.ask(now)]
+    assert len(asked) <= 16 * rp.TRIES_MAX
+
+
+def test_a_restarted_sender_is_not_asked_for_what_was_before():
+    node = Node()
+    node.receive([0, 1, 4])
+    for n in (30_000, 30_001):
+        node.buffer.insert(n, n, FRAME, 100 * MS)
+        rp.watch(node.repair, node.wanted, node.buffer.state, node.buffer.slots, 100 * MS)
+    assert node.repair[rp.R_HOLES] == 0
+
+
+@pytest.mark.parametrize("burst", [1.2, 5.0])
+def test_four_per_cent_of_loss_are_repaired_within_400_ms(burst):
+    trace = gilbert_elliott(4.0, burst, seed=1, packets=10_000)
+    left = play_with_repair(trace)
+    assert left.concealed_pct <= 0.3
+    assert left.overhead_pct <= 15
+    assert play_with_repair(trace, repairs=False).concealed_pct > 3
