@@ -81,7 +81,7 @@ def propose(section: str, rows: table.Rows) -> str:
     lines = [f"[{section}]"]
     for row, figures in rows.items():
         limits = ", ".join(
-            f"{measure} = {_limit(measure, value):g}"
+            f"{measure} = {_limit(measure, value)}"
             for measure, value in figures.items()
             if value is not None
         )
@@ -92,7 +92,9 @@ def propose(section: str, rows: table.Rows) -> str:
 def _limit(measure: str, value: float) -> float:
     share, least = HEADROOM.get(measure.rsplit("_", 1)[-1], (0.0, 0.0))
     limit = value + max(abs(value) * share, least)
-    return math.ceil(limit * 100) / 100 if measure.endswith(("pct", "ppm")) else math.ceil(limit)
+    if measure.endswith(("pct", "ppm")):
+        return math.ceil(limit * 100) / 100
+    return math.ceil(limit)
 
 
 def _measure(name: str, *, fast: bool) -> table.Rows:

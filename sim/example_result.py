@@ -3,7 +3,7 @@
 import numpy as np
 
 from node.counters import Origin
-from sim.result import QUANTILES, ListenSample, NodeRow, RunResult, Unverified
+from sim.result import QUANTILES, GroupRow, ListenSample, NodeRow, RunResult, Unverified
 
 _BEARERS = ("lte_good", "lte_weak", "wifi24_outdoor", "ftth")
 
@@ -54,6 +54,11 @@ def example_result(nodes: int = 12, bins: int = 60) -> RunResult:
             bearer: [440.0 + 5 * k + 0.1 * (1 + k) * q for q in range(QUANTILES)]
             for k, bearer in enumerate(_BEARERS)
         },
+        groups=[
+            _group(kind, name, [row for row in rows if getattr(row, kind) == name])
+            for kind in ("commune", "hamlet", "profile", "bearer")
+            for name in dict.fromkeys(getattr(row, kind) for row in rows)
+        ],
         listen={
             name: ListenSample(node=rows[i].node, start_s=0.0, samples=tone / np.float32(i + 1))
             for name, i in heard.items()
@@ -114,4 +119,32 @@ def _row(i: int, nodes: int) -> NodeRow:
         hard_resyncs=0,
         skew_ppm=None if silent else 3.0 * i - 15.0,
         audio_sha256=f"{i:064x}",
+    )
+
+
+def _group(kind: str, name: str, rows: list[NodeRow]) -> GroupRow:
+    """Return a group whose quantiles are those of its last node that plays: invented as well."""
+    last = max(rows, key=lambda row: (row.mouth_to_ear_p99_ms is not None, row.node))
+    return GroupRow(
+        kind=kind,
+        name=name,
+        nodes=len(rows),
+        nodes_good=sum(row.dropout_pct <= 1 for row in rows),
+        nodes_silent=sum(row.first_sound_ms is None for row in rows),
+        dropout_pct=sum(row.dropout_pct for row in rows) / len(rows),
+        dropout_worst_pct=max(row.dropout_pct for row in rows),
+        dropout_events_per_hour=sum(row.dropout_events_per_hour for row in rows) / len(rows),
+        longest_gap_ms=max(row.longest_gap_ms for row in rows),
+        mouth_to_ear_p50_ms=last.mouth_to_ear_p50_ms,
+        mouth_to_ear_p95_ms=last.mouth_to_ear_p95_ms,
+        mouth_to_ear_p99_ms=last.mouth_to_ear_p99_ms,
+        mouth_to_ear_max_ms=last.mouth_to_ear_max_ms,
+        skew_p50_ms=last.skew_p50_ms,
+        skew_p95_ms=last.skew_p95_ms,
+        skew_p99_ms=last.skew_max_ms,
+        skew_max_ms=last.skew_max_ms,
+        first_sound_max_ms=last.first_sound_ms,
+        playout_delay_mean_ms=last.playout_delay_mean_ms,
+        j_mean=last.j,
+        deadline_misses=sum(row.deadline_misses for row in rows),
     )

@@ -4,7 +4,7 @@ from typing import Final
 
 from node.counters import Origin
 from sim.report.budgets import is_silent
-from sim.result import NodeRow
+from sim.result import GroupRow, NodeRow
 
 DROPOUT_CLASSES: Final = (
     ("none", 0.0),
@@ -65,6 +65,11 @@ def bearer_name(bearer: str) -> str:
     return BEARER_NAMES.get(bearer, bearer.replace("_", " "))
 
 
+def repaired_ms(row: NodeRow) -> float:
+    """Return how much of the output came from a second copy or from in-band FEC."""
+    return row.redundant_ms + row.retransmitted_ms + row.in_band_fec_ms
+
+
 def hamlet_name(row: NodeRow) -> str:
     """Return the name of a cluster's hamlet without its commune's, which stands beside it."""
     return row.hamlet.removeprefix(row.commune).lstrip(" ·,-") or row.hamlet
@@ -73,3 +78,8 @@ def hamlet_name(row: NodeRow) -> str:
 def place_name(row: NodeRow) -> str:
     """Return hamlet and commune."""
     return f"{hamlet_name(row)}, {row.commune}"
+
+
+def group_name(group: GroupRow) -> str:
+    """Return the name of a group for people."""
+    return bearer_name(group.name) if group.kind == "bearer" else group.name

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from sim.report.budgets import BUDGETS, is_silent
 from sim.report.classes import hamlet_name, place_name
-from sim.report.rollup import active_ms
 from sim.report.svg import number
 from sim.result import RunResult
 
@@ -25,8 +24,6 @@ def headline(result: RunResult) -> list[Headline]:
     """Return the figures of a run that a planner asks for first."""
     rows = result.nodes
     heard = [row for row in rows if not is_silent(row)]
-    active = sum(active_ms(row) for row in rows)
-    dropout_pct = 100 * sum(row.dropout_ms for row in rows) / active if active else 0.0
     worst = max(rows, key=lambda row: row.dropout_pct)
     gap = max(rows, key=lambda row: row.longest_gap_ms)
     long = gap.longest_gap_ms >= 10_000
@@ -44,7 +41,7 @@ def headline(result: RunResult) -> list[Headline]:
             good=len(heard) == len(rows),
         ),
         Headline(
-            value=number(dropout_pct, 2),
+            value=number(result.totals.get("dropout_pct"), 2),
             unit="%",
             name="dropped out",
             note=f"worst {number(worst.dropout_pct, 2)} %, {hamlet_name(worst)}",

@@ -4,8 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from sim.report.classes import bearer_name, dropout_class, hamlet_name
-from sim.report.rollup import repaired_ms
+from sim.report.classes import bearer_name, dropout_class, hamlet_name, repaired_ms
 from sim.report.svg import number
 from sim.result import NodeRow
 

@@ -17,13 +17,13 @@ from sim.report.classes import (
     SILENT_NAME,
     STAGE_NAMES,
     bearer_name,
+    group_name,
     place_name,
 )
 from sim.report.headline import headline
 from sim.report.listen import waveform
 from sim.report.node_table import COLUMNS, node_table
 from sim.report.raster import coarse, dropout_raster, mark_s, run_lengths
-from sim.report.rollup import Group, roll_up
 from sim.report.svg import number
 from sim.report.village_map import village_map
 from sim.result import NodeRow, RunResult
@@ -31,6 +31,24 @@ from sim.result import NodeRow, RunResult
 WIDE_PX: Final = 1056.0
 NARROW_PX: Final = 358.0
 """Figures are drawn twice, for a desk and for a telephone: shrunk letters cannot be read."""
+
+GROUP_COLUMNS: Final = (
+    ("Clusters", "nodes", 0),
+    ("Silent", "nodes_silent", 0),
+    ("Dropout %", "dropout_pct", 2),
+    ("Worst %", "dropout_worst_pct", 2),
+    ("Events/h", "dropout_events_per_hour", 1),
+    ("Longest gap ms", "longest_gap_ms", 0),
+    ("Delay p50 ms", "mouth_to_ear_p50_ms", 0),
+    ("p95", "mouth_to_ear_p95_ms", 0),
+    ("p99", "mouth_to_ear_p99_ms", 0),
+    ("max", "mouth_to_ear_max_ms", 0),
+    ("Skew p95 ms", "skew_p95_ms", 2),
+    ("First sound ms", "first_sound_max_ms", 0),
+    ("J", "j_mean", 0),
+    ("Missed", "deadline_misses", 0),
+)
+"""Heading, field of `GroupRow`, decimals."""
 
 LISTEN_LABELS: Final = {"best": "Best", "median": "Median", "worst": "Worst"}
 
@@ -53,6 +71,7 @@ def page(result: RunResult) -> str:
         lstrip_blocks=True,
     )
     environment.filters["n"] = number
+    environment.filters["group_name"] = group_name
     template = environment.from_string(_resource("page.html.j2"))
     return template.render(
         _words(result) | _figures(result) | _tables(result),
@@ -124,15 +143,18 @@ def _figures(result: RunResult) -> dict[str, object]:
 
 
 def _tables(result: RunResult) -> dict[str, object]:
-    keys = {
-        "Commune": lambda row: row.commune,
-        "Link": lambda row: bearer_name(row.bearer),
-        "Gateway": lambda row: row.profile,
+    titles = {"commune": "Commune", "bearer": "Link", "profile": "Gateway"}
+    groups = {
+        title: [group for group in result.groups if group.kind == kind]
+        for kind, title in titles.items()
     }
-    rollups: list[tuple[str, list[Group]]] = [
-        (title, roll_up(result.nodes, key)) for title, key in keys.items()
-    ]
-    return {"rollups": rollups, "columns": COLUMNS, "table_rows": node_table(result.nodes)}
+    return {
+        "groups": groups,
+        "hamlets": [group for group in result.groups if group.kind == "hamlet"],
+        "group_columns": GROUP_COLUMNS,
+        "columns": COLUMNS,
+        "table_rows": node_table(result.nodes),
+    }
 
 
 def _players(result: RunResult) -> list[_Player]:

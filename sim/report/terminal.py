@@ -1,5 +1,7 @@
 """The answer of a run in a terminal: the communes, the worst clusters, the verdict."""
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Final
 
 from rich.console import Console
@@ -7,8 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sim.report.budgets import Outcome, amount, is_silent, judge
-from sim.report.classes import bearer_name, place_name
-from sim.report.rollup import Group, roll_up
+from sim.report.classes import bearer_name, group_name, place_name
 from sim.report.svg import number
 from sim.result import NodeRow, RunResult
 
@@ -22,7 +23,7 @@ def print_result(result: RunResult) -> None:
     if not console.is_terminal:  # a log has no width: nothing is to be cut off in it
         console = Console(highlight=False, width=LOG_COLUMNS)
     console.print()
-    console.print(_rollup_table(result))
+    console.print(_group_table(result))
     console.print()
     console.print(_worst_table(result))
     console.print()
@@ -39,7 +40,7 @@ def print_result(result: RunResult) -> None:
     )
 
 
-def _rollup_table(result: RunResult) -> Table:
+def _group_table(result: RunResult) -> Table:
     table = _table(
         f"{result.title}: {len(result.nodes)} clusters, {number(result.duration_s)} s",
         (
@@ -54,29 +55,27 @@ def _rollup_table(result: RunResult) -> Table:
             "skew p95",
         ),
     )
-    for group in roll_up(result.nodes, lambda row: row.commune):
-        table.add_row(*_group_cells(group))
-    table.add_section()
-    for group in roll_up(result.nodes, lambda row: bearer_name(row.bearer)):
-        table.add_row(*_group_cells(group))
-    table.add_section()
-    for group in roll_up(result.nodes, lambda _: "all"):
-        table.add_row(*_group_cells(group), style="bold")
+    for kind in ("commune", "bearer"):
+        for group in result.groups:
+            if group.kind == kind:
+                table.add_row(group_name(group), *_figures(asdict(group)))
+        table.add_section()
+    table.add_row("all", *_figures(result.totals), style="bold")
     return table
 
 
-def _group_cells(group: Group) -> list[str]:
-    return [
-        group.name,
-        str(group.nodes),
-        str(group.nodes_silent),
-        number(group.dropout_pct, 2),
-        number(group.dropout_worst_pct, 2),
-        number(group.longest_gap_ms),
-        number(group.mouth_to_ear_p50_ms),
-        number(group.mouth_to_ear_p99_ms),
-        number(group.skew_p95_ms, 2),
-    ]
+def _figures(figures: Mapping[str, float | None]) -> list[str]:
+    decimals = {
+        "nodes": 0,
+        "nodes_silent": 0,
+        "dropout_pct": 2,
+        "dropout_worst_pct": 2,
+        "longest_gap_ms": 0,
+        "mouth_to_ear_p50_ms": 0,
+        "mouth_to_ear_p99_ms": 0,
+        "skew_p95_ms": 2,
+    }
+    return [number(figures.get(name), places) for name, places in decimals.items()]
 
 
 def _worst_table(result: RunResult) -> Table:

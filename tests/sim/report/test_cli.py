@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from sim import scenario
+from sim import cli, demo, scenario
 
 SMALL = """
 title = "Thôn Đoài: hai cụm loa"
@@ -41,8 +41,24 @@ NAMES = {
 }
 
 
-def sim(*arguments, module="sim.cli", before="", **more):
-    code = f"import sys; {before}\nfrom {module} import main; sys.exit(main(sys.argv[1:]))"
+@pytest.fixture
+def sim(capfd):
+    """Return a function that calls the command in this process: status, output, complaints."""
+
+    def call(*arguments, main=cli.main):
+        try:
+            status = main([str(one) for one in arguments])
+        except SystemExit as left:
+            status = left.code
+        told = capfd.readouterr()
+        return subprocess.CompletedProcess(arguments, status, told.out, told.err)
+
+    return call
+
+
+def process(*arguments, before="pass", **more):
+    """Call the command in a process of its own."""
+    code = f"import sys; {before}\nfrom sim.cli import main; sys.exit(main(sys.argv[1:]))"
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, **more
     )
@@ -63,7 +79,7 @@ def one_line(done, status):
     return lines[0]
 
 
-def test_a_run_prints_one_json_object_and_leaves_its_files(small, tmp_path):
+def test_a_run_prints_one_json_object_and_leaves_its_files(sim, small, tmp_path):
     done = sim("run", small, "--seed", 5, "--duration", 2, "--json", "--out", tmp_path / "o")
 
     assert done.returncode == 0, done.stderr
@@ -82,7 +98,7 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process_and_another_seed_
 ):
     told = []
     for name, seed, hash_seed in (("a", 5, "1"), ("b", 5, "2"), ("c", 6, "1")):
-        done = sim(
+        done = process(
             *("run", small, "--seed", seed, "--json", "--out", tmp_path / name),
             env={"PYTHONHASHSEED": hash_seed, "PYTHONPATH": ":".join(sys.path)},
         )
@@ -96,8 +112,8 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process_and_another_seed_
     assert hashes[0] != hashes[2]
 
 
-def test_without_json_the_verdict_and_the_place_of_the_report_are_printed(small, tmp_path):
-    done = sim("run", small, "--duration", 1, "--out", tmp_path, cwd=tmp_path)
+def test_without_json_the_verdict_and_the_place_of_the_report_are_printed(sim, small, tmp_path):
+    done = sim("run", small, "--duration", 1, "--out", tmp_path)
 
     assert done.returncode == 0, done.stderr
     assert f"report: {tmp_path / 'report.html'}" in done.stdout.replace("\n", "")
@@ -115,11 +131,11 @@ def test_without_json_the_verdict_and_the_place_of_the_report_are_printed(small,
         ([], "COMMAND"),
     ],
 )
-def test_a_wrong_argument_is_told_in_one_line(arguments, said):
+def test_a_wrong_argument_is_told_in_one_line(sim, arguments, said):
     assert said in one_line(sim(*arguments), 2)
 
 
-def test_every_fault_of_a_scenario_is_told_at_once_each_in_its_line(tmp_path):
+def test_every_fault_of_a_scenario_is_told_at_once_each_in_its_line(sim, tmp_path):
     path = tmp_path / "wrong.toml"
     path.write_text(
         SMALL.replace("pi_4b_i2s", "pi_9").replace("lte_good", "5g").replace("300", "-1")
@@ -134,21 +150,21 @@ def test_every_fault_of_a_scenario_is_told_at_once_each_in_its_line(tmp_path):
     assert all(any(said in line for line in lines) for said in ("pi_9", "5g", "playout_delay_ms"))
 
 
-def test_a_right_scenario_is_told_so_with_its_hash(small):
+def test_a_right_scenario_is_told_so_with_its_hash(sim, small):
     done = sim("check", small)
 
     assert done.returncode == 0, done.stderr
     assert "2 clusters" in done.stdout and "scenario hash" in done.stdout
 
 
-def test_all_scenarios_that_ship_are_listed():
+def test_all_scenarios_that_ship_are_listed(sim):
     done = sim("list")
 
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()] == scenario.names()
 
 
-def test_a_folder_that_cannot_be_one_is_told_before_the_run(small, tmp_path):
+def test_a_folder_that_cannot_be_one_is_told_before_the_run(sim, small, tmp_path):
     (tmp_path / "file").write_text("mine")
     line = one_line(sim("run", small, "--out", tmp_path / "file"), 2)
 
@@ -158,7 +174,7 @@ def test_a_folder_that_cannot_be_one_is_told_before_the_run(small, tmp_path):
 
 def test_a_full_disk_is_told_in_one_line_and_nothing_half_written_stays(small, tmp_path):
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))"
-    done = sim("run", small, "--json", "--out", tmp_path / "out", before=limit)
+    done = process("run", small, "--json", "--out", tmp_path / "out", before=limit)
 
     assert done.returncode == 1
     assert done.stdout == ""
@@ -166,8 +182,8 @@ def test_a_full_disk_is_told_in_one_line_and_nothing_half_written_stays(small, t
     assert not (tmp_path / "out").exists()
 
 
-def test_the_demo_tells_where_the_report_is_and_what_to_listen_to(tmp_path):
-    done = sim("--out", tmp_path, "--duration", 3, module="sim.demo")
+def test_the_demo_tells_where_the_report_is_and_what_to_listen_to(sim, tmp_path):
+    done = sim("--out", tmp_path, "--duration", 3, main=demo.main)
 
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "report.html").is_file()

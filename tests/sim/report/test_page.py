@@ -176,3 +176,14 @@ def test_one_cluster_alone_gets_its_page():
 
     assert "1/1" in text
     assert "Every input of this run is marked as verified." in text
+
+
+def test_communes_links_gateways_and_hamlets_each_have_their_line():
+    result = example_result()
+    text = page(result)
+
+    for name in ("Thiện Tân", "Hữu Liên", "Fibre", "4G, weak", "pi_4b_usb", "Thôn 3"):
+        assert f"<tr><td>{name}</td>" in text, name
+    weak = next(group for group in result.groups if group.name == "lte_weak")
+    cells = re.search(r"<tr><td>4G, weak</td>(.*?)</tr>", text)[1]
+    assert f">{weak.mouth_to_ear_p99_ms:.0f}<" in cells
