@@ -7,6 +7,7 @@ local time   o ─────────────── ──────�
 ```
 """
 
+from bisect import bisect_right
 from typing import Final
 
 import numpy as np
@@ -98,15 +99,32 @@ class Oscillator:
         """Return the true time at which the clock shows `local_ns` (n,) int64, within 1 ns."""
         if local_ns.size == 0:
             return local_ns
-        latest_ns = int(local_ns.max())
-        while self._knots_ns[-1] <= latest_ns:
-            self._extend(len(self._ppb))
+        self._reach(int(local_ns.max()))
         ppb, knots_ns = self._tables()
         minute = np.maximum(np.searchsorted(knots_ns, local_ns, side="right") - 1, 0)
         since_ns = local_ns - knots_ns[minute]
         slow_ns = since_ns * ppb[minute] // (_PPB + ppb[minute])
         true_ns: NDArray[np.int64] = minute * _MINUTE_NS + since_ns - slow_ns
         return true_ns
+
+    def local_ns(self, true_ns: int) -> int:
+        """Return what the clock shows at one true time."""
+        minute = true_ns // _MINUTE_NS
+        self._extend(minute)
+        since_ns = true_ns - minute * _MINUTE_NS
+        return self._knots_ns[minute] + since_ns + since_ns * self._ppb[minute] // _PPB
+
+    def true_ns(self, local_ns: int) -> int:
+        """Return the true time at which the clock shows `local_ns`."""
+        self._reach(local_ns)
+        minute = max(0, bisect_right(self._knots_ns, local_ns) - 1)
+        since_ns = local_ns - self._knots_ns[minute]
+        ppb = self._ppb[minute]
+        return minute * _MINUTE_NS + since_ns - since_ns * ppb // (_PPB + ppb)
+
+    def _reach(self, local_ns: int) -> None:
+        while self._knots_ns[-1] <= local_ns:
+            self._extend(len(self._ppb))
 
     def _tables(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         if self._arrays is None:

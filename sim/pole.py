@@ -18,6 +18,7 @@ from node.config import NodeConfig
 from node.decoder import Decoder
 from node.stack import SpeakerNode
 from node.units import NS_PER_MS, NS_PER_S
+from sim.conversation import Conversation
 from sim.host import Host
 from sim.links.channel import Channel
 from sim.links.kernel import LOST_NS
@@ -25,8 +26,9 @@ from sim.oscillator import Oscillator
 from sim.power import Uptime, uptimes
 from sim.rng import Purpose, between, raw_draws, stream
 from sim.scenario import Scenario
-from sim.sender import ADDRESS, Sending
+from sim.sender import Sending
 from sim.village import Place
+from sim.virtual_shell import VirtualShell, Work
 
 DecoderFactory = Callable[[int, int], Decoder]
 
@@ -63,18 +65,6 @@ class Chunk:
     """The rows as the node wrote them, for the hash."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Work:
-    """One turn: datagrams and periods in the order in which the CPU gets to them."""
-
-    datagrams: list[bytes]
-    now_ns: list[int]
-    before: list[int]
-    """How many of the datagrams come before each period."""
-
-    presentation_ns: list[int]
-
-
 class Pole:
     """One node and all around it.
 
@@ -92,6 +82,8 @@ class Pole:
         End of the run.
     decoder_factory : callable or None
         None counts without decoding.
+    conversation : Conversation or None
+        With the station; None when it answers no requests.
     """
 
     def __init__(
@@ -103,6 +95,7 @@ class Pole:
         seed: int,
         end_ns: int,
         decoder_factory: DecoderFactory | None,
+        conversation: Conversation | None,
     ) -> None:
         self.place = place
         self._config = NodeConfig(
@@ -113,6 +106,7 @@ class Pole:
         )
         self._factory = decoder_factory
         self._channel = channel
+        self._conversation = conversation
         at = (seed, place.commune, place.node)
         self._host = Host(
             place.profile,
@@ -134,6 +128,7 @@ class Pole:
         self.ended_nodes: list[SpeakerNode] = []
         """Those that a power cut ended."""
         self._up: Uptime | None = None
+        self._shell: VirtualShell | None = None
         self._next_period = 0
         self._waiting_ns = np.zeros(0, np.int64)
         self._waiting: list[bytes] = []
@@ -167,6 +162,8 @@ class Pole:
         arrive_ns = self._channel.carry(depart_ns, sequence)
         for cut_ns, back_ns in self.place.link_cuts_ns:
             arrive_ns[(arrive_ns >= cut_ns) & (arrive_ns < back_ns)] = LOST_NS
+        if self._conversation is not None:
+            self._conversation.note_chunk(sending, arrive_ns)
         here_ns, datagrams = self._arrivals(sending.datagrams, arrive_ns, end_ns)
         first, tick_ns, play_ns = self._periods(end_ns)
         done_ns, finish_ns = self._host.run(here_ns, first, tick_ns)
@@ -175,7 +172,7 @@ class Pole:
         local_ns = self._clock.to_local(done_ns)
         before = np.searchsorted(done_ns, finish_ns)
         presentation_ns = self._clock.to_local(play_ns)
-        work = _Work(datagrams, local_ns.tolist(), before.tolist(), presentation_ns.tolist())
+        work = Work(datagrams, local_ns.tolist(), before.tolist(), presentation_ns.tolist())
         down, raw = self._run_turns(work, tick_ns, sound)
         silent |= down
         views = sound[: tick_ns.size * self.period_samples].reshape(tick_ns.size, -1)
@@ -221,7 +218,7 @@ class Pole:
         return first, tick_ns[:cut], play_ns[:cut]
 
     def _run_turns(
-        self, work: _Work, tick_ns: NDArray[np.int64], sound: NDArray[np.float32]
+        self, work: Work, tick_ns: NDArray[np.int64], sound: NDArray[np.float32]
     ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
         """Run the node turn by turn; return the periods in which it was down, and its journal."""
         down = np.ones(tick_ns.size, np.bool_)
@@ -242,53 +239,22 @@ class Pole:
         if self.node is not None:
             self.ended_nodes.append(self.node)
         self.node = SpeakerNode(self._config, decoder_factory=self._factory)
+        self._shell = VirtualShell(
+            self.node,
+            self._clock,
+            self._conversation,
+            period_samples=self.period_samples,
+            lead_ns=self._host.queued_ns + self._device_ns,
+        )
         self._up = up
 
     def _turn(
-        self, work: _Work, first: int, last: int, sound: NDArray[np.float32]
+        self, work: Work, first: int, last: int, sound: NDArray[np.float32]
     ) -> NDArray[np.int64]:
         """Run periods `first` to `last` of the chunk with the datagrams before each."""
-        node = self.node
-        assert node is not None
-        # A node that was down until `first` did not get what came before.
-        at = work.before[first - 1] if first else 0
-        play(node, work, at, first, last, sound, self.period_samples)
-        deadline_ns = node.next_deadline_ns()
-        now_ns = work.presentation_ns[last - 1]
-        if deadline_ns is not None and deadline_ns <= now_ns:
-            node.handle_deadline(now_ns)
-        while node.next_event() is not None:
-            pass
-        return self._rows[: node.take_journal(self._rows)].copy()
-
-
-def play(
-    node: SpeakerNode,
-    work: _Work,
-    datagram: int,
-    first: int,
-    last: int,
-    sound: NDArray[np.float32],
-    period_samples: int,
-) -> None:
-    """Feed a node its datagrams and let it render: the one loop that runs for each packet."""
-    receive = node.receive_datagram
-    render = node.render
-    datagrams, now_ns = work.datagrams, work.now_ns
-    at = first * period_samples
-    for before, presentation_ns in zip(
-        work.before[first:last], work.presentation_ns[first:last], strict=True
-    ):
-        while datagram < before:
-            receive(datagrams[datagram], ADDRESS, now_ns[datagram])
-            datagram += 1
-        end = at + period_samples
-        render(sound[at:end], presentation_ns)
-        at = end
-    if last == len(work.before):
-        # What comes after the last period of a chunk comes before the first of the next.
-        for data, arrival_ns in zip(datagrams[datagram:], now_ns[datagram:], strict=True):
-            receive(data, ADDRESS, arrival_ns)
+        assert self.node is not None and self._shell is not None
+        self._shell.play(work, first, last, sound)
+        return self._rows[: self.node.take_journal(self._rows)].copy()
 
 
 def _crystals(place: Place, seed: int, commune: str, node: str) -> tuple[Oscillator, Oscillator]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from node.counters import new_counts
 from node.stack import SpeakerNode
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
+from sim.conversation import Conversation
 from sim.links.bearer import Bearer
 from sim.links.channel import Channel, Link, Trace
 from sim.links.spells import Spells, busy_of, outages_of
@@ -79,6 +80,7 @@ class Rounds:
         )
         self.end_ns = duration_ns + scenario.jitter.playout_delay_ms * NS_PER_MS + _TAIL_NS
         self._cells: dict[tuple[str, str], tuple[Spells, Spells]] = {}
+        self._village = village
         self._uplinks = {
             commune: self._link(village.backhauls[commune], "/backhaul", commune, _UPLINK)
             for commune in dict.fromkeys(place.commune for place in self.places)
@@ -93,6 +95,7 @@ class Rounds:
                 seed=scenario.seed,
                 end_ns=self.end_ns,
                 decoder_factory=factory,
+                conversation=self._conversation(place),
             )
             for place in self.places
         ]
@@ -175,6 +178,17 @@ class Rounds:
             return Trace(place.trace_ns)
         assert place.bearer is not None
         return self._link(place.bearer, place.bearer_name, place.commune, place.node)
+
+    def _conversation(self, place: Place) -> Conversation | None:
+        if not self.scenario.sender.reports:
+            return None
+        one_way_ms = self._village.backhauls[place.commune].one_way_ms.value
+        return Conversation(
+            place,
+            self.sender,
+            backhaul_ns=round(one_way_ms * NS_PER_MS),
+            seed=self.scenario.seed,
+        )
 
     def _link(self, bearer: Bearer, name: str, commune: str, node: str) -> Link:
         if (commune, name) not in self._cells:

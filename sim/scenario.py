@@ -41,6 +41,10 @@ class SenderConfig:
 
     application: Literal["voip", "audio"] = "voip"
 
+    reports: bool = True
+    """The station answers the nodes' requests for the time (RTCP), so that they play together;
+    without, each goes by its fastest packets."""
+
     pacing_max_us: int = 500
     """A packet leaves up to so long after its last sample: timers of an ordinary system."""
 

@@ -48,8 +48,7 @@ class Link:
         self._stalls = stalls_of(bearer, stream(seed, Purpose.STALL, commune=commune, node=node))
         self._busy = busy
         self._outages = outages
-        self._table = _SHAPES.get(bearer.jitter_shape)
-        self._scale_us = round(bearer.jitter_scale_ms.value * 1000)
+        self._bearer = bearer
         self._parameters = _parameters(bearer, packet_bits)
         self._state = np.zeros(kernel.STATES, np.int64)
         # The first packet meets the loss process in its long-run state.
@@ -60,10 +59,7 @@ class Link:
         """Return the arrival of each packet in ns, or LOST_NS: (n,) int64."""
         count = depart_ns.shape[0]
         raw = raw_draws(self._loss_bits, count)
-        jitter_ns = np.zeros(count, np.int64)
-        raw_jitter = raw_draws(self._jitter_bits, count)
-        if self._table is not None:
-            jitter_ns = 1000 * from_table(raw_jitter, self._table, scale=self._scale_us)
+        jitter_ns = jitter_of(self._bearer, raw_draws(self._jitter_bits, count))
         arrive_ns = np.empty(count, np.int64)
         if count == 0:
             return arrive_ns
@@ -97,6 +93,14 @@ class Trace:
         transit_ns = self._transit_ns[sequence % self._transit_ns.shape[0]]
         lost = (transit_ns == kernel.LOST_NS) | (depart_ns == kernel.LOST_NS)
         return np.where(lost, kernel.LOST_NS, depart_ns + transit_ns)
+
+
+def jitter_of(bearer: Bearer, raw: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return draws of what comes on top of the bearer's transit, in ns: (n,) int64 >= 0."""
+    table = _SHAPES.get(bearer.jitter_shape)
+    if table is None:
+        return np.zeros(raw.size, np.int64)
+    return 1000 * from_table(raw, table, scale=round(bearer.jitter_scale_ms.value * 1000))
 
 
 def _parameters(bearer: Bearer, packet_bits: int) -> NDArray[np.int64]:
