@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
+from scipy.signal import fftconvolve
 
 from node.libopus import LibopusDecoder
 from sim import drive, scenario
@@ -111,7 +113,7 @@ def test_a_node_alone_plays_what_it_plays_among_all(small):
     np.testing.assert_array_equal(alone, together)
 
 
-def test_on_perfect_links_every_pole_plays_exactly_what_the_codec_gives():
+def test_on_perfect_links_every_pole_plays_what_the_codec_gives_and_nothing_else():
     loaded = replace(scenario.load("perfect"), duration_s=20.0)
     result = drive.run(loaded)
 
@@ -120,10 +122,29 @@ def test_on_perfect_links_every_pole_plays_exactly_what_the_codec_gives():
     programme = encode(scenario.sound_file(loaded), loaded.sender)
     plain = decoded(programme, packets=1000)
     for node, sound in drive.capture(loaded, [row.node for row in result.nodes]).items():
-        begin = np.flatnonzero(sound)[0] - np.flatnonzero(plain)[0]
-        # Crystals without error and packets without jitter: the resampler copies bit by bit.
-        np.testing.assert_array_equal(sound[begin : begin + plain.size], plain, err_msg=node)
-        assert not sound[:begin].any()
+        # A card's periods need not begin on a sample of the sender's: a part of a sample is left
+        # to the resampler.
+        error_db = worst_error_db(sound, plain)
+        assert error_db < -70, node
+        begin = np.flatnonzero(sound)[0]
+        assert not sound[:begin].any() and begin / 48 == pytest.approx(90, abs=10)
+
+
+def worst_error_db(sound, plain):
+    """Return the largest error of any 0.1 s at its best delay, against the power of the whole."""
+    whole = np.argmax(fftconvolve(sound, plain[::-1])) - plain.size + 1
+    power, errors = np.mean(plain**2), []
+    for at in range(48_000, plain.size - 96_000, 24_000):
+        heard = sound[whole + at : whole + at + 4800].astype(float)
+        spectrum = np.fft.rfft(plain[at - 1000 : at + 5800].astype(float))
+        phase = -2j * np.pi * np.fft.rfftfreq(6800)
+
+        def error(delay, heard=heard, spectrum=spectrum, phase=phase):
+            shifted = np.fft.irfft(spectrum * np.exp(phase * delay))[1000:5800]
+            return np.mean((heard - shifted) ** 2)
+
+        errors.append(minimize_scalar(error, bounds=(-1, 1), method="bounded").fun)
+    return 10 * np.log10(max(errors) / power)
 
 
 def decoded(programme, *, packets):
