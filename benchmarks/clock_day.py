@@ -27,9 +27,19 @@ LATE_RATIO: Final = 0.001
 _HOUR_S: Final = 3600
 _SETTLED_S: Final = 120  # from the first packet; start-up is judged by a test of its own
 
-POSITION_Q32: Final = 0
-STARTED: Final = 1
-RESYNCS: Final = 2
+# What leaves the converter next: whole samples and a fraction, as the resampler keeps them.
+MEDIA: Final = 0
+FRACTION_Q32: Final = 1
+STARTED: Final = 2
+RESYNCS: Final = 3
+
+
+@kernel("void(int64[::1], int64)")
+def move(own: NDArray[np.int64], by_q32: int) -> None:
+    """Move the position by so many Q32 samples."""
+    position_q32 = own[FRACTION_Q32] + by_q32
+    own[MEDIA] += position_q32 >> 32
+    own[FRACTION_Q32] = position_q32 & 0xFFFFFFFF
 
 
 @kernel(
@@ -49,7 +59,7 @@ def play_second(
 ) -> None:
     """Run one second of a node: take its packets, steer its converter.
 
-    own          (3,) int64: position in Q32 samples, started, hard resyncs
+    own          (4,) int64: position, started, hard resyncs
     ints, floats, points, scratch  of the time base
     servo        of the servo
     arrivals_ns  local arrival of each packet, -1 lost
@@ -67,14 +77,16 @@ def play_second(
         if ints[line.PACKETS] == 0:
             continue
         wanted_q16 = position_q16(ints, floats, now_ns)
-        error_q16 = wanted_q16 - (own[POSITION_Q32] >> 16)
+        error_q16 = wanted_q16 - (own[MEDIA] << 16) - (own[FRACTION_Q32] >> 16)
         if own[STARTED] == 0 or abs(error_q16) > HARD_RESYNC_Q16:
             own[RESYNCS] += own[STARTED]
             own[STARTED] = 1
-            own[POSITION_Q32] = wanted_q16 << 16
+            own[MEDIA] = wanted_q16 >> 16
+            own[FRACTION_Q32] = (wanted_q16 & 0xFFFF) << 16
             error_q16 = 0
         servo[FEED_FORWARD_PPM] = floats[RATE_PPM]
-        own[POSITION_Q32] += servo_step(servo, error_q16, PERIOD_SAMPLES) * PERIOD_SAMPLES
+        step_q32 = servo_step(servo, error_q16, PERIOD_SAMPLES)
+        move(own, step_q32 * PERIOD_SAMPLES)
     while taken < arrivals_ns.shape[0]:
         if arrivals_ns[taken] >= 0:
             media = media_first + taken * PACKET_SAMPLES
@@ -102,7 +114,7 @@ class Pole:
         self.exchange = ClockExchange(0)
         self.timebase = Timebase(400_000_000)
         self.servo = new_state()
-        self.own = np.zeros(3, np.int64)
+        self.own = np.zeros(4, np.int64)
         self._stall_s = self._next_stall_s(0.0)
 
     def _next_stall_s(self, after_s: float) -> float:
@@ -119,7 +131,7 @@ class Pole:
         # are made up for by the servo, so the periods stay on the grid of the node's clock.
         begin_ns, end_ns = self.clock.local_ns(second), self.clock.local_ns(second + 1)
         periods_ns = begin_ns + np.rint(steps * (end_ns - begin_ns)).astype(np.int64)
-        self.own[POSITION_Q32] += round(self.card_ppm * 1e-6 * 48_000 * 2**32)
+        move(self.own, round(self.card_ppm * 1e-6 * 48_000 * 2**32))
         play_second(
             self.own, self.timebase.ints, self.timebase.floats, self.timebase.points,
             self.timebase.scratch, self.servo, arrivals_ns,
@@ -134,13 +146,13 @@ class Pole:
             during = (sent_s >= self._stall_s) & (sent_s < end_s)
             delay_s[during] = np.maximum(delay_s[during], end_s - sent_s[during])
             self._stall_s = self._next_stall_s(self._stall_s)
-        late = delay_s * NS_PER_S > self.timebase.playout_delay_ns
+        since_s = np.maximum.accumulate(sent_s + delay_s) - second
+        late = (since_s + second - sent_s) * NS_PER_S > self.timebase.playout_delay_ns
         self.packets += PACKETS_PER_S
         self.late += int(np.count_nonzero(late))
         self.late_near_change += int(np.count_nonzero(late)) if near_change else 0
         # Within a second the clock is a line.
         begin_ns, end_ns = self.clock.local_ns(second), self.clock.local_ns(second + 1)
-        since_s = np.maximum.accumulate(sent_s + delay_s) - second
         arrivals_ns = begin_ns + np.rint(since_s * (end_ns - begin_ns)).astype(np.int64)
         arrivals_ns[self.rng.random(PACKETS_PER_S) < self.link.lost_ratio] = -1
         return np.asarray(arrivals_ns)
@@ -207,7 +219,7 @@ def run_day(hours: float, seed: int = 4) -> dict[str, Any]:
         near = bool(changed_s) and second - changed_s[-1] < 60 and second > _SETTLED_S
         for i, pole in enumerate(village):
             pole.run(second, load if pole.link is MOBILE else 1.0, near_change=near)
-            positions[second, i] = (pole.own[POSITION_Q32] / 2**32) / 48.0
+            positions[second, i] = (pole.own[MEDIA] + pole.own[FRACTION_Q32] / 2**32) / 48.0
             need_ns = pole.timebase.needed_delay_ns(LATE_RATIO)
             group.receive_need(i, need_ns, second * NS_PER_S)
         group.handle_deadline(second * NS_PER_S)

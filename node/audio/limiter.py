@@ -19,11 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.audio.gain import gain_of_db
+from node.audio.true_peak import OVERSHOOT_MAX, PEAK_TABLE, TAPS, true_peaks
 from node.kernel import kernel
 from node.units import RATE_HZ
 
-TAPS: Final = 24
-OVERSAMPLING: Final = 8
 LOOK_AHEAD_SAMPLES: Final = 144
 """3 ms: the ramp towards a peak."""
 GUARD_SAMPLES: Final = 6
@@ -47,53 +46,8 @@ _WINDOW: Final = LOOK_AHEAD_SAMPLES + 2 * GUARD_SAMPLES + 1
 _HISTORY: Final = LATENCY_SAMPLES + TAPS // 2 - 1
 _RING: Final = 512  # a power of two above _WINDOW
 _RELEASE_Q30: Final = round((10.0 ** (RELEASE_DB_PER_S / 20.0 / RATE_HZ) - 1.0) * _ONE_Q30)
-_KAISER_BETA: Final = 6.5  # flat to 0.02 dB at 20 kHz
 _SANE_MAX: Final = np.float32(1e6)
 _MISSED_GAIN: Final = 10.0 ** (-0.12 / 20.0)
-
-
-def peak_table() -> NDArray[np.float32]:
-    """Return the interpolators between two samples: (OVERSAMPLING - 1, TAPS) float32."""
-    phase = np.arange(1, OVERSAMPLING, dtype=np.float64) / OVERSAMPLING
-    offset = np.arange(1 - TAPS // 2, TAPS // 2 + 1, dtype=np.float64)
-    distance = offset[np.newaxis, :] - phase[:, np.newaxis]
-    inside = np.clip(1.0 - (2.0 * distance / TAPS) ** 2, 0.0, 1.0)
-    rows = np.sinc(distance) * np.i0(_KAISER_BETA * np.sqrt(inside)) / np.i0(_KAISER_BETA)
-    rows /= rows.sum(axis=1, keepdims=True)
-    return rows.astype(np.float32)
-
-
-PEAK_TABLE: Final = peak_table()
-_OVERSHOOT_MAX: Final = np.float32(np.abs(PEAK_TABLE).sum(axis=1).max() * 1.0001)
-
-
-@kernel("void(float32[::1], float32[:, ::1], int64, int64, float32[::1])")
-def true_peaks(
-    source: NDArray[np.float32],
-    table: NDArray[np.float32],
-    channels: int,
-    count: int,
-    peaks: NDArray[np.float32],
-) -> None:
-    """Write the largest magnitude from each value to the next one of its channel.
-
-    source    flat (samples * channels,) float32; value j stands at j + (TAPS / 2 - 1) * channels
-    table     `PEAK_TABLE`
-    channels  1 or more
-    count     values
-    peaks     (>= count,) float32
-    """
-    stride = np.uint64(channels)
-    middle = source[(TAPS // 2 - 1) * channels :]
-    for j in range(np.uint64(count)):
-        peaks[j] = abs(middle[j])
-    for phase in range(table.shape[0]):
-        row = table[phase]
-        for j in range(np.uint64(count)):
-            total = np.float32(0.0)
-            for k in range(np.uint64(TAPS)):
-                total += row[k] * source[j + k * stride]
-            peaks[j] = max(peaks[j], abs(total))
 
 
 @kernel("int64(int64[:, ::1], int64[::1], int64)")
@@ -201,7 +155,7 @@ def limit_chunk(
             line[_HISTORY + i, channel] = value
             loudest = max(loudest, abs(value))
     ceiling = limit * _MISSED_GAIN
-    quiet = loudest * _OVERSHOOT_MAX <= ceiling
+    quiet = loudest * OVERSHOOT_MAX <= ceiling
     ints[_QUIET] = ints[_QUIET] + n if quiet else 0
     if ints[_QUIET] > TAPS + n:
         for j in range(n * channels):

@@ -1,0 +1,234 @@
+"""Gated loudness and true peak of a programme while it plays (ITU-R BS.1770-4, EBU R 128).
+
+1. K-weighting: a shelf for the head, a high-pass for the ear (tables 1 and 2).
+2. Mean square of each 100 ms; four make a block of 400 ms, overlapping by 75 %.
+3. Blocks below -70 LUFS do not count; nor do those 10 LU below the mean of the rest.
+
+Blocks are kept as a histogram of 0.1 LU with the exact energy of each bin, so that the measurement
+of a day takes no more memory than that of a minute; only a block within 0.1 LU of the gate may be
+judged differently.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.audio.true_peak import PEAK_TABLE, TAPS, true_peaks
+from node.kernel import kernel
+from node.units import RATE_HZ
+
+LOUDNESS_MIN_LUFS: Final = -120.0
+"""What is told of silence."""
+SURROUND_WEIGHT: Final = 1.41
+"""Of a channel behind the listener (table 3); all others have 1."""
+
+_OFFSET_DB: Final = -0.691
+_GATE_LUFS: Final = -70.0
+_BINS_PER_LU: Final = 10
+_BINS: Final = 90 * _BINS_PER_LU  # to +20 LUFS
+_BLOCK_SAMPLES: Final = RATE_HZ // 10
+_MOMENTARY_BLOCKS: Final = 4
+_SHORT_TERM_BLOCKS: Final = 30
+
+# Tables 1 and 2, for 48 kHz: b0, b1, b2, a1, a2.
+_SHELF: Final = (
+    1.53512485958697,
+    -2.69169618940638,
+    1.19839281085285,
+    -1.69065929318241,
+    0.73248077421585,
+)
+_HIGH_PASS: Final = (1.0, -2.0, 1.0, -1.99004745483398, 0.99007225036621)
+
+_SAMPLES: Final = 0
+_BLOCKS: Final = 1
+_INTS: Final = 2
+
+
+def energy_of_lufs(loudness_lufs: float) -> float:
+    """Return the weighted mean square of a loudness."""
+    return float(10.0 ** ((loudness_lufs - _OFFSET_DB) / 10.0))
+
+
+def lufs_of_energy(energy: float) -> float:
+    """Return the loudness of a weighted mean square; LOUDNESS_MIN_LUFS for silence."""
+    if energy <= 1e-12:
+        return LOUDNESS_MIN_LUFS
+    return float(_OFFSET_DB + 10.0 * np.log10(energy))
+
+
+_EDGES: Final = np.array(
+    [energy_of_lufs(_GATE_LUFS + i / _BINS_PER_LU) for i in range(_BINS + 1)]
+).astype(np.float32).astype(np.float64)  # fmt: skip
+
+
+@kernel("float64(float64[::1], int64, int64)")
+def _mean_of_last(energies: NDArray[np.float64], blocks: int, count: int) -> float:
+    total = 0.0
+    for i in range(blocks - count, blocks):
+        total += energies[i % _SHORT_TERM_BLOCKS]
+    return float(total / count)
+
+
+@kernel(
+    "void(float64[:, ::1], float64[::1], int64[::1], float64[::1], float64[:, ::1], float64[::1])"
+)
+def _close_block(
+    filters: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    ints: NDArray[np.int64],
+    energies: NDArray[np.float64],
+    histogram: NDArray[np.float64],
+    edges: NDArray[np.float64],
+) -> None:
+    """End a block of 100 ms, and put the 400 ms that end with it into the histogram."""
+    energy = 0.0
+    for channel in range(filters.shape[0]):
+        energy += weights[channel] * filters[channel, 4] / _BLOCK_SAMPLES
+        filters[channel, 4] = 0.0
+    energies[ints[_BLOCKS] % _SHORT_TERM_BLOCKS] = energy
+    ints[_BLOCKS] += 1
+    if ints[_BLOCKS] < _MOMENTARY_BLOCKS:
+        return
+    mean = _mean_of_last(energies, ints[_BLOCKS], _MOMENTARY_BLOCKS)
+    if mean < edges[0]:
+        return
+    low = 0
+    high = _BINS - 1
+    while low < high:
+        middle = (low + high + 1) // 2
+        if mean >= edges[middle]:
+            low = middle
+        else:
+            high = middle - 1
+    histogram[0, low] += 1.0
+    histogram[1, low] += mean
+
+
+@kernel(
+    "void(float32[:, ::1], float64[:, ::1], float64[::1], int64[::1], float64[::1],"
+    " float64[:, ::1], float64[::1])"
+)
+def measure(
+    samples: NDArray[np.float32],
+    filters: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    ints: NDArray[np.int64],
+    energies: NDArray[np.float64],
+    histogram: NDArray[np.float64],
+    edges: NDArray[np.float64],
+) -> None:
+    """Add `samples` to a measurement.
+
+    samples    (n, channels) float32
+    filters    (channels, 5) float64: states of both biquads and the sum of squares, per channel
+    weights    (channels,) float64
+    ints       (_INTS,) int64, state
+    energies   (_SHORT_TERM_BLOCKS,) float64: the last 100 ms blocks, a ring
+    histogram  (2, _BINS) float64: blocks of 400 ms, and the sum of their energies
+    edges      (_BINS + 1,) float64, rising: lower edge of each bin
+    """
+    for i in range(samples.shape[0]):
+        for channel in range(samples.shape[1]):
+            f = filters[channel]
+            x = samples[i, channel] - _SHELF[3] * f[0] - _SHELF[4] * f[1]
+            y = _SHELF[0] * x + _SHELF[1] * f[0] + _SHELF[2] * f[1]
+            f[1] = f[0]
+            f[0] = x
+            x = y - _HIGH_PASS[3] * f[2] - _HIGH_PASS[4] * f[3]
+            y = _HIGH_PASS[0] * x + _HIGH_PASS[1] * f[2] + _HIGH_PASS[2] * f[3]
+            f[3] = f[2]
+            f[2] = x
+            f[4] += y * y
+        ints[_SAMPLES] += 1
+        if ints[_SAMPLES] == _BLOCK_SAMPLES:
+            ints[_SAMPLES] = 0
+            _close_block(filters, weights, ints, energies, histogram, edges)
+
+
+class LoudnessMeter:
+    """Loudness of one programme, of any length.
+
+    Parameters
+    ----------
+    channels : int
+        Of the sound. One channel alone is 3 dB less loud than the same in both of a pair.
+    weights : sequence of float, optional
+        Of the channels, 1 each unless said otherwise.
+    """
+
+    def __init__(self, channels: int, *, weights: tuple[float, ...] | None = None) -> None:
+        self._weights = np.array(weights if weights is not None else (1.0,) * channels)
+        assert len(self._weights) == channels, "a weight for each channel"
+        self._filters = np.zeros((channels, 5), np.float64)
+        self._ints = np.zeros(_INTS, np.int64)
+        self._energies = np.zeros(_SHORT_TERM_BLOCKS, np.float64)
+        self._histogram = np.zeros((2, _BINS), np.float64)
+        self._tail = np.zeros((TAPS - 1, channels), np.float32)
+        self._peak = 0.0
+
+    def add(self, samples: NDArray[np.float32]) -> None:
+        """Measure (n, channels) float32, C-contiguous."""
+        measure(
+            samples,
+            self._filters,
+            self._weights,
+            self._ints,
+            self._energies,
+            self._histogram,
+            _EDGES,
+        )
+        line = np.concatenate([self._tail, samples])
+        peaks = np.zeros(samples.size, np.float32)
+        true_peaks(line.reshape(-1), PEAK_TABLE, samples.shape[1], samples.size, peaks)
+        self._peak = max(self._peak, float(peaks.max(initial=0.0)))
+        self._tail = line[len(samples) :]
+
+    @property
+    def momentary_lufs(self) -> float:
+        """Return the loudness of the last 400 ms."""
+        return self._last_lufs(_MOMENTARY_BLOCKS)
+
+    @property
+    def short_term_lufs(self) -> float:
+        """Return the loudness of the last 3 s."""
+        return self._last_lufs(_SHORT_TERM_BLOCKS)
+
+    @property
+    def integrated_lufs(self) -> float:
+        """Return the gated loudness of all that was measured."""
+        counts, sums = self._histogram
+        if counts.sum() == 0.0:
+            return LOUDNESS_MIN_LUFS
+        gate = 0.1 * float(sums.sum() / counts.sum())
+        heard = (counts > 0.0) & (sums > gate * counts)
+        return lufs_of_energy(float(sums[heard].sum() / counts[heard].sum()))
+
+    @property
+    def true_peak_dbtp(self) -> float:
+        """Return the highest peak, between samples too; LOUDNESS_MIN_LUFS for silence."""
+        return 20.0 * float(np.log10(self._peak)) if self._peak > 1e-6 else LOUDNESS_MIN_LUFS
+
+    def _last_lufs(self, blocks: int) -> float:
+        done = int(self._ints[_BLOCKS])
+        if done < blocks:
+            return LOUDNESS_MIN_LUFS
+        return lufs_of_energy(float(_mean_of_last(self._energies, done, blocks)))
+
+
+def normalising_gain_db(
+    integrated_lufs: float, true_peak_dbtp: float, *, target_lufs: float, limit_dbtp: float
+) -> float:
+    """Return the gain that brings a programme to `target_lufs`, as far as its peaks allow.
+
+    Parameters
+    ----------
+    integrated_lufs, true_peak_dbtp : float
+        Of the programme as it is.
+    target_lufs, limit_dbtp : float
+        Wanted loudness, and the highest peak that may come out.
+    """
+    if integrated_lufs <= _GATE_LUFS:
+        return 0.0  # silence is not made loud
+    return min(target_lufs - integrated_lufs, limit_dbtp - true_peak_dbtp)
