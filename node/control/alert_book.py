@@ -255,8 +255,8 @@ class AlertBook:
         self._state.serial += 1
         return Record(
             serial=self._state.serial,
-            name=alert.identifier,
-            day=self._day(utc_s),
+            name=alert.identifier[:64] if run is None else run.due.name,
+            day=self._day(utc_s) if run is None else run.due.day,
             outcome=outcome,
             reason=reason,
             writer=KEY,

@@ -3,18 +3,16 @@
 ```
  orders (MQTT) ─► Gatekeeper ─► AlertBook ─┐                     ┌─► StartPart, StopPart, FetchMedia
  time ──────────► CivilClock ─► Player ────┼► Controller events ─┼─► SourceAllowed, SourceEnded
- holder ──────────────────────► (hold) ────┘                     └─► Persist, Publish, Note
+ grants ──────────────────────► (hold) ────┘                     └─► Persist, Publish, Note
                   VolumeSchedule, Regulation ─► gain_db(now_ns), lowest_class, explain
 ```
-`node.stack` owns the arbiter and the sound; it asks `source_class` and `gain_db`, and tells which
-source has the horn. Stored files and sirens are sources with negative numbers.
+`node.stack` owns the arbiter and the sound; it asks `source_class` and `gain_db`, and tells who
+sounds. Stored files and sirens are sources with negative numbers.
 """
 
 from collections import deque
 from collections.abc import Mapping
 from typing import Final
-
-import msgspec
 
 from node.control import orders
 from node.control.alert import alert_of
@@ -33,7 +31,7 @@ from node.control.play_state import Record, State, decode
 from node.control.player import Player, StopPart
 from node.control.precedence import SILENT_DB, MessageClass
 from node.control.programme import ProgrammeConfig
-from node.control.proof import ProofChain
+from node.control.record_keeper import RecordKeeper
 from node.control.regulation import Regulation, RuleFile, Verdict
 from node.control.schedule import Decision, VolumeConfig, VolumeSchedule
 from node.control.sessions import Sessions, SourceAllowed, SourceEnded
@@ -73,12 +71,11 @@ class Controller:
         self._gate = Gatekeeper(root, tiers, config.area, self._clock, stored)
         self._regulation = Regulation(rules, config.regulation, config.horns, config.dwelling)
         self._events: deque[ControllerEvent] = deque()
-        self._proof = ProofChain(stored)
+        self._records = RecordKeeper(name, stored)
         self._zone = load_zone(config.volume.zone)
         self._sessions = Sessions()
         self._playing: dict[int, StartPart] = {}
-        self._last_parts: dict[tuple[str, str], StartPart] = {}
-        self._holder: int | None = None
+        self._granted: tuple[int, ...] = ()
         self._muted_until_ns = 0
         self._muted_level = 0
         self._kept_floor_s = 0
@@ -128,13 +125,14 @@ class Controller:
             self._tell(Persist(FLOOR_KEY, str(utc_s - FLOOR_STEP_S).encode()))
         self.handle_deadline(now_ns)
 
-    def receive_holder(self, source: int | None, now_ns: int) -> None:
-        """Note which source has the horn now: interrupted files stand still until it is theirs."""
-        previous, self._holder = self._holder, source
-        for one, taken in ((previous, True), (source, False)):
-            if one is not None and one < 0:
-                self._player.receive_horn(one, now_ns, taken=taken)
-                self._book.receive_horn(one, now_ns, taken=taken)
+    def receive_grants(self, sources: tuple[int, ...], now_ns: int) -> None:
+        """Note which sources sound now, the holder of the horn first, ducked ones after it.
+
+        Stored files that do not sound stand still until they do: they resume where they were.
+        """
+        self._granted = sources
+        for source in self._playing:
+            self._hold(source, now_ns)
         self.handle_deadline(now_ns)
 
     def receive_part_ended(self, source: int, now_ns: int, *, failed: str = "") -> None:
@@ -142,6 +140,12 @@ class Controller:
         self._player.receive_part_ended(source, self._utc_s(now_ns), now_ns, failed=failed)
         self._book.receive_part_ended(source, now_ns, failed=failed)
         self.handle_deadline(now_ns)
+
+    def receive_concealed(self, source: int, concealed_ms: int) -> None:
+        """Note that so much of `source` was made up since the last call, for its record."""
+        part = self._playing.get(source)
+        if part is not None:
+            self._records.note_concealed(part, concealed_ms)
 
     def handle_deadline(self, now_ns: int) -> None:
         """Start, go on and end what is due."""
@@ -180,7 +184,7 @@ class Controller:
 
     def gain_db(self, now_ns: int) -> float:
         """Return the gain of what has the horn; -inf when it must not be heard now."""
-        known = self.source_class(self._holder) if self._holder is not None else None
+        known = self.source_class(self._granted[0]) if self._granted else None
         if known is None or known[0] < self.lowest_class(now_ns):
             return SILENT_DB
         return self.loudness(known[0], now_ns)[1].gain_db
@@ -212,8 +216,8 @@ class Controller:
             "muted": now_ns < self._muted_until_ns,
             "playing": {str(s): p.name for s, p in self._playing.items()},
             "sessions": self._sessions.names(),
-            "proof_number": self._proof.number,
-            "proof_head": self._proof.head,
+            "proof_number": self._records.proof.number,
+            "proof_head": self._records.proof.head,
         }
 
     def _act(self, order: Order, now_ns: int) -> str:
@@ -278,31 +282,28 @@ class Controller:
         for part in (self._book, self._player):
             while (event := part.next_event()) is not None:
                 if isinstance(event, Record):
-                    self._prove(event, now_ns)
+                    for kept in self._records.finish(event):
+                        self._tell(kept)
                     continue
                 if isinstance(event, StartPart):
-                    self._playing[event.source] = event
-                    self._last_parts[event.name, event.day] = event
+                    self._begin_part(event, now_ns)
                 elif isinstance(event, StopPart):
                     self._playing.pop(event.source, None)
                 self._tell(event)
 
-    def _prove(self, record: Record, now_ns: int) -> None:
-        part = self._last_parts.pop((record.name, record.day), None)
-        if part is not None:
-            decision, verdict = self.loudness(part.message_class, now_ns)
-            record = msgspec.structs.replace(
-                record,
-                clock="trusted" if self._clock.trusted else "unknown",
-                volume=decision.volume,
-                gain_db=max(verdict.gain_db, -200.0),
-                expected_dba=max(verdict.expected_dba, 0.0),
-                reason=record.reason or verdict.justification,
-            )
-        for key, line in self._proof.add(record):
-            self._tell(Persist(key, line))
-            if line:
-                self._tell(Publish(f"proof/{self._name}", line))
+    def _begin_part(self, part: StartPart, now_ns: int) -> None:
+        """Note what starts, and how loud; until the arbiter grants it, its time stands still."""
+        self._playing[part.source] = part
+        decision, verdict = self.loudness(part.message_class, now_ns)
+        self._records.begin(part, decision.volume, verdict, trusted=self._clock.trusted)
+        self._hold(part.source, now_ns)
+
+    def _hold(self, source: int, now_ns: int) -> None:
+        taken = source not in self._granted
+        if taken and self._playing[source].kind == "relay":
+            return  # a live stream does not wait: it goes on at its live edge
+        self._player.receive_horn(source, now_ns, taken=taken)
+        self._book.receive_horn(source, now_ns, taken=taken)
 
     def _acknowledge(self, order: Order, fate: str, now_ns: int) -> None:
         if self._signer is not None:

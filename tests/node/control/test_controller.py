@@ -147,8 +147,12 @@ class Village:
                 self.arbiter.set_source(event.source, event.message_class, event.level)
             elif isinstance(event, SourceEnded):
                 self.arbiter.forget(event.source, self.now_ns)
-            while (change := self.arbiter.next_event()) is not None:
-                self.node.receive_holder(change.source, self.now_ns)
+            while self.arbiter.next_event() is not None:
+                self.tell_grants()
+
+    def tell_grants(self) -> None:
+        sources = tuple(grant.source for grant in self.arbiter.grants())
+        self.node.receive_grants(sources, self.now_ns)
 
     def until(self, wall: str) -> None:
         end_ns = utc_s(wall) * NS_PER_S - self.offset_ns
@@ -278,6 +282,43 @@ def test_a_signed_calendar_plays_survives_the_power_and_gives_way_to_a_warning()
     assert by_name["news"]["ended_s"] == utc_s("2025-12-07T05:41:00")
 
 
+def test_a_programme_that_is_due_during_a_warning_waits_for_the_horn_and_plays_whole():
+    village = Village("2025-12-07T05:29:55")
+    village.order(COMMUNE, Kind.CALENDAR, CALENDAR.encode())
+    content = encode_short("alert", 1, lasts_s=600)
+    village.order(PROVINCE, Kind.SHORT_ALERT, content, message_class=URGENT)
+    village.until("2025-12-07T05:30:10")
+    assert set(village.heard()) == {"0000000000000001", "news"}
+    assert village.arbiter.granted() == -101
+    village.until("2025-12-07T05:32:35")
+    assert village.arbiter.granted() == -1
+    village.node.receive_concealed(-1, 40)
+    village.until("2025-12-07T06:00:00")
+    warning, news = village.proofs()
+    assert (warning["outcome"], warning["sounded_s"]) == ("played", 120)
+    assert (news["outcome"], news["sounded_s"], news["concealed_ms"]) == ("played", 600, 40)
+    assert news["ended_s"] == warning["ended_s"] + 600
+
+
+@pytest.mark.parametrize("cut_after", range(12))
+def test_what_was_acknowledged_survives_a_power_cut_at_any_later_instant(cut_after):
+    village = Village("2025-12-07T03:00:00")
+    data = village.sealed(COMMUNE, Kind.CALENDAR, CALENDAR.encode())
+    village.node.receive_message("order", data, village.now_ns)
+    acknowledged = False
+    for _ in range(cut_after):
+        event = village.node.next_event()
+        if isinstance(event, Persist):
+            village.disk[event.key] = event.value
+        acknowledged |= isinstance(event, Publish) and "acknowledgement" in event.topic
+    village.boot()
+    village.until("2025-12-07T05:30:10")
+    assert village.heard() == (["news"] if "order/calendar" in village.disk else [])
+    if acknowledged:
+        assert "order/calendar" in village.disk
+        assert village.send(data) in ("replayed", "its time to live is over")
+
+
 def test_a_signed_volume_plan_changes_what_is_heard_and_a_wrong_one_is_refused_by_name():
     village = Village("2025-12-07T12:00:00")
     assert village.order(COMMUNE, Kind.VOLUME, b"volume = 20") == "obeyed"
@@ -299,8 +340,7 @@ def test_only_announced_streams_may_speak_and_only_so_long():
     other = village.order(PROVINCE, Kind.SESSION, content, message_class=PRIORITY)
     assert other == "the stream belongs to another"
     village.arbiter.receive_packet(0x1234, village.now_ns)
-    village.take()
-    village.node.receive_holder(0x1234, village.now_ns)
+    village.tell_grants()
     # The emergency floor is not for it: volume 70, lowered to 70 dBA at the house.
     assert village.node.gain_db(village.now_ns) == -6.5
     village.until("2025-12-07T12:10:00")
@@ -312,7 +352,7 @@ def test_only_announced_streams_may_speak_and_only_so_long():
 def test_a_mute_silences_all_but_warnings_until_it_ends():
     village = Village("2025-12-07T12:00:00")
     village.order(COMMUNE, Kind.SESSION, msgspec.json.encode(Session(7)))
-    village.node.receive_holder(7, village.now_ns)
+    village.node.receive_grants((7,), village.now_ns)
     assert village.node.gain_db(village.now_ns) == -6.5
     village.order(PROVINCE, Kind.MUTE, ttl_s=600)
     assert village.node.lowest_class(village.now_ns) is URGENT
