@@ -21,7 +21,7 @@ from node.control.alert_state import KEY as ALERTS_KEY
 from node.control.alert_state import BookState, decode_book
 from node.control.cap import parse_cap
 from node.control.civil_time import CivilClock, load_zone, local_time
-from node.control.explain import explain
+from node.control.explain import explain, explain_noise
 from node.control.gatekeeper import FLOOR_KEY, Gatekeeper, Order
 from node.control.language import Translate, untranslated
 from node.control.message import Kind
@@ -206,7 +206,11 @@ class Controller:
         decision = self._schedule.decide(utc_s, message_class)
         local = local_time(utc_s, self._zone)
         zone = self._config.volume.zone
-        return explain(decision, local, message_class, zone=zone, translate=translate)
+        said = explain(decision, local, message_class, zone=zone, translate=translate)
+        if decision.volume == 0:
+            return said
+        verdict = self._regulation.judge_noise(local, message_class, decision.gain_db)
+        return f"{said} {explain_noise(verdict, translate)}".strip()
 
     def status(self, now_ns: int) -> dict[str, object]:
         """Return what a person wants to know, JSON-able."""
