@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.kernel import kernel
-from node.time_scale import (
+from node.likeness import (
     FADE,
     LAG_MAX_SAMPLES,
     LAG_MIN_SAMPLES,
