@@ -108,8 +108,13 @@ class AlertBook:
         self.handle_time(utc_s, now_ns, trusted=trusted)
         return fate
 
-    def handle_time(self, utc_s: int, now_ns: int, *, trusted: bool) -> None:
-        """Begin what is in force, go on with what sounds, end what is over."""
+    def handle_time(
+        self, utc_s: int, now_ns: int, *, trusted: bool, into_second_ns: int = 0
+    ) -> None:
+        """Begin what is in force, go on with what sounds, end what is over.
+
+        `into_second_ns` is how long ago the civil second `utc_s` began.
+        """
         for one in list(self._open):
             if self._expired(one, utc_s, now_ns, trusted=trusted):
                 self._close(one, "expired", utc_s, now_ns)
@@ -119,7 +124,7 @@ class AlertBook:
                 self._close(one, "stopped", utc_s, now_ns)
             if one.run is not None:
                 self._advance(one, one.run, utc_s, now_ns)
-        self._plan(utc_s, now_ns, trusted=trusted)
+        self._plan(utc_s, now_ns, now_ns - into_second_ns, trusted=trusted)
 
     def receive_part_ended(self, source: int, now_ns: int, *, failed: str = "") -> None:
         """Note that the file of `source` came to its end, or why it could not be played."""
@@ -284,7 +289,7 @@ class AlertBook:
         for record in records:
             self._emit(record)
 
-    def _plan(self, utc_s: int, now_ns: int, *, trusted: bool) -> None:
+    def _plan(self, utc_s: int, now_ns: int, second_ns: int, *, trusted: bool) -> None:
         ends_ns: list[int] = []
         for one in self._open:
             if one.run is not None and one.run.held_ns < 0:
@@ -292,11 +297,11 @@ class AlertBook:
             if not trusted:
                 ends_ns += [] if one.ends_ns is None else [one.ends_ns]
                 continue
-            ends_ns.append(now_ns + max(one.alert.expires_s - utc_s, 0) * NS_PER_S)
+            ends_ns.append(second_ns + max(one.alert.expires_s - utc_s, 0) * NS_PER_S)
             if one.run is None and one.alert.effective_s > utc_s:
-                ends_ns.append(now_ns + (one.alert.effective_s - utc_s) * NS_PER_S)
+                ends_ns.append(second_ns + (one.alert.effective_s - utc_s) * NS_PER_S)
             elif one.alert.message_class != MessageClass.URGENT:
-                ends_ns.append(now_ns + (MINUTE_S - utc_s % MINUTE_S) * NS_PER_S)
+                ends_ns.append(second_ns + (MINUTE_S - utc_s % MINUTE_S) * NS_PER_S)
         self._deadline_ns = min(ends_ns, default=None)
 
     def _emit(self, event: BookEvent) -> None:
