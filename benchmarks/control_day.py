@@ -241,7 +241,7 @@ def table(rows: list[Row]) -> str:
         f"{'limit':>5}  what happened"
     ]
     for (hamlet, item), group in groups.items():
-        name = "02:00 warning" if item[0] == "0" and ":" not in item else item
+        name = "02:00 warning" if item.startswith("#") else item
         first = group[0]
         heard = first.limit_dba is not None
         taken = {one for row in group for one in row.taken_by}

@@ -31,5 +31,5 @@ def test_a_day_of_a_village_says_what_each_hamlet_heard_and_why():
     for row in rows:
         quiet = row.limit_dba is None or row.allowed_dba <= row.limit_dba + 0.05
         assert quiet or "protect life" in row.reason
-    warnings = [row for row in rows if row.item == f"{1:016x}"]
+    warnings = [row for row in rows if row.item == f"#{1:016x}"]
     assert {row.first_sound_s for row in warnings} == {2 * 3600.0}

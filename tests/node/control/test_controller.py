@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from benchmarks.control_cap import CANCEL, FLOOD
 from node.control import regulation
-from node.control.alert import AlertConfig, PhraseConfig
+from node.control.alert import AlertConfig, PhraseConfig, number_of
 from node.control.authority import Certificate, Revocation
 from node.control.controller import Controller, GainChanged
 from node.control.message import Kind, Message, open_envelope, seal
@@ -94,8 +94,10 @@ class Village:
         self.node.receive_time(utc_ns, self.now_ns, synchronised=trusted)
         self.take()
 
-    def certify(self, by: SeedSigner, key: SeedSigner, tier: str, area: str, most: int) -> str:
-        claim = Certificate(f"{tier}@x", key.public_key, tier, area, most, 1 << 39)
+    def certify(
+        self, by: SeedSigner, key: SeedSigner, tier: str, area: str, most: int, name: str = "x"
+    ) -> str:
+        claim = Certificate(name, key.public_key, tier, area, most, 1 << 39)
         over = "vn/lang-son" if by is PROVINCE else area
         return self.order(by, Kind.CERTIFICATE, msgspec.json.encode(claim), area=over)
 
@@ -256,6 +258,18 @@ def test_a_cancel_ends_it_by_the_same_way():
     assert village.arbiter.granted() is None
 
 
+def test_a_document_that_follows_its_short_form_does_not_sound_again_but_cancels_it():
+    village = Village("2025-12-07T04:30:05")
+    village.certify(ROOT, PROVINCE, "province", "vn/lang-son", URGENT, name="pctt@langson.gov.vn")
+    number = int(number_of("VN-LS-2025-12-07-001"), 16)
+    content = encode_short("alert", number)
+    assert village.order(PROVINCE, Kind.SHORT_ALERT, content, message_class=URGENT) == "waiting"
+    assert village.send(village.flood()) == "known"
+    text = CANCEL.replace("2025-10-07", "2025-12-07")
+    assert village.order(PROVINCE, Kind.CAP, text.encode(), message_class=URGENT) == "cancel"
+    assert village.arbiter.granted() is None
+
+
 def test_late_and_misdirected_orders_are_refused_with_the_reason():
     village = Village()
     assert village.order(COMMUNE, Kind.MUTE, late_s=600) == "its time to live is over"
@@ -289,7 +303,7 @@ def test_a_programme_that_is_due_during_a_warning_waits_for_the_horn_and_plays_w
     content = encode_short("alert", 1, lasts_s=600)
     village.order(PROVINCE, Kind.SHORT_ALERT, content, message_class=URGENT)
     village.until("2025-12-07T05:30:10")
-    assert set(village.heard()) == {"0000000000000001", "news"}
+    assert set(village.heard()) == {"#0000000000000001", "news"}
     assert village.arbiter.granted() == -101
     village.until("2025-12-07T05:32:35")
     assert village.arbiter.granted() == -1
