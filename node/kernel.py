@@ -70,6 +70,17 @@ def kernel(signature: str) -> Callable[[F], F]:
     return compile_now
 
 
+def inlined(function: F) -> F:
+    """Mark a function that becomes part of each kernel that calls it, with no code of its own.
+
+    Notes
+    -----
+    For the glue between large kernels: every kernel is optimised together with all that it
+    calls, so a chain of them would optimise the large ones once per link.
+    """
+    return cast(F, numba.njit(inline="always")(function)) if JIT_ENABLED else function
+
+
 class KernelCacheLocator(UserProvidedCacheLocator):  # type: ignore[misc]  # numba is untyped
     """Tell numba where a kernel's machine code lies, and which sources it was made from."""
 

@@ -1,0 +1,248 @@
+"""The Opus decoder of one stream: packets, losses and in-band FEC (RFC 6716, RFC 8251)."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.decoder import BUFFER_TOO_SMALL
+from node.kernel import inlined, kernel
+from node.opus import stream as s
+from node.opus.celt.frame import celt_reset
+from node.opus.celt.layout import WORK_SIZE
+from node.opus.concealment import conceal_frame
+from node.opus.frame import decode_frame
+from node.opus.packet import (
+    FRAMES_MAX,
+    MODE_CELT,
+    MODE_SILK,
+    parse_frames,
+    toc_frame_samples,
+    toc_mode,
+)
+from node.opus.silk.layer import COPY, GOOD, reset_silk
+from node.opus.silk.state import STATE_SIZE
+
+RATES_HZ: Final = (8000, 12_000, 16_000, 24_000, 48_000)
+BAD_ARGUMENT: Final = -1
+
+DECODE: Final = 0
+CONCEAL: Final = 1
+RECOVER: Final = 2
+
+
+@kernel("void(int64[::1], float32[::1], int64, int64)")
+def reset_stream(
+    ints: NDArray[np.int64], floats: NDArray[np.float32], output_khz: int, channels: int
+) -> None:
+    """Start a stream anew for output at 8, 12, 16, 24 or 48 kHz on one or two channels."""
+    ints[:] = 0
+    floats[:] = np.float32(0.0)
+    ints[s.OUTPUT_KHZ] = output_khz
+    ints[s.OUTPUT_CHANNELS] = channels
+    ints[s.FRAME_SAMPLES] = 5 * output_khz // 2
+    floats[s.GAIN] = np.float32(1.0)
+    reset_silk(ints[s.SILK : s.SILK + STATE_SIZE])
+    celt_reset(ints[s.CELT :], floats[s.PAST :])
+
+
+@inlined
+def _conceal(
+    ints: NDArray[np.int64],
+    floats: NDArray[np.float32],
+    room: NDArray[np.int64],
+    work: NDArray[np.float32],
+    spare: NDArray[np.float32],
+    data: NDArray[np.uint8],
+    out: NDArray[np.float32],
+    at: int,
+    wanted: int,
+) -> int:
+    """Make up as much of `wanted` samples as one step can: 20, 10, 5 or 2.5 ms; return it."""
+    khz = ints[s.OUTPUT_KHZ]
+    samples = min(wanted, ints[s.FRAME_SAMPLES])  # in steps as long as the frames were
+    if samples > 20 * khz:
+        samples = 20 * khz
+    elif 10 * khz < samples < 20 * khz:
+        samples = 10 * khz
+    elif ints[s.MODE_BEFORE] != MODE_SILK and 5 * khz < samples < 10 * khz:
+        samples = 5 * khz
+    conceal_frame(ints, floats, room, work, spare, data, out, at, samples)
+    ints[s.FINAL_RANGE] = 0
+    return int(samples)
+
+
+@kernel(
+    "int64(int64[::1], float32[::1], int64[::1], float32[::1], float32[:, ::1], uint8[::1],"
+    " uint8[::1], int64, int64, int64, float32[:, ::1])"
+)
+def decode_stream(
+    ints: NDArray[np.int64],
+    floats: NDArray[np.float32],
+    room: NDArray[np.int64],
+    work: NDArray[np.float32],
+    spare: NDArray[np.float32],
+    silence: NDArray[np.uint8],
+    data: NDArray[np.uint8],
+    offset: int,
+    length: int,
+    task: int,
+    out: NDArray[np.float32],
+) -> int:
+    """Decode a packet, conceal, or recover the loss before a packet; return samples or negative.
+
+    ints, floats    the stream (stream.py); room, work, spare, silence: to work in
+    data            the packet is data[offset : offset + length]; not looked at to CONCEAL
+    task            DECODE, or CONCEAL and RECOVER, which fill `out` whole
+    out             (n, channels) float32
+    """
+    khz = ints[s.OUTPUT_KHZ]
+    wanted = out.shape[0]
+    frames = room[s.FRAMES : s.FRAMES + 2 * FRAMES_MAX].reshape((FRAMES_MAX, 2))
+    count = 0
+    if task != CONCEAL:
+        count = parse_frames(data, offset, length, frames)
+        if count < 0:
+            return count
+    if task != DECODE and (wanted == 0 or wanted * 2 % (5 * khz) != 0):
+        return BAD_ARGUMENT
+    concealed = wanted if task == CONCEAL else 0
+    kind = GOOD
+    if task == RECOVER:
+        toc = int(data[offset])
+        size = toc_frame_samples(toc) * khz // 48
+        no_copy = toc_mode(toc) == MODE_CELT or ints[s.MODE] == MODE_CELT
+        concealed = wanted if no_copy or wanted < size else wanted - size
+        count = 0 if concealed == wanted else 1
+        kind = COPY
+    at = 0
+    while at < concealed:
+        at += _conceal(ints, floats, room, work, spare, data, out, at, concealed - at)
+    if count > 0:
+        ints[s.MODE] = toc_mode(int(data[offset]))
+        ints[s.FRAME_SAMPLES] = toc_frame_samples(int(data[offset])) * khz // 48
+    size = ints[s.FRAME_SAMPLES]
+    if task == DECODE and count * size > wanted:
+        return BUFFER_TOO_SMALL
+    for i in range(count):
+        end = at + size
+        if frames[i, 1] > 1:
+            result = decode_frame(
+                ints,
+                floats,
+                room,
+                work,
+                spare,
+                silence,
+                data,
+                int(data[offset]),
+                frames[i, 0],
+                frames[i, 1],
+                kind,
+                out,
+                at,
+            )
+            if result < 0:
+                return result
+            at = end
+        while at < end:
+            at += _conceal(ints, floats, room, work, spare, data, out, at, end - at)
+    return at
+
+
+class OpusDecoder:
+    """One stream's decoder in numpy and numba: SILK bit for bit, CELT to float accuracy.
+
+    Parameters
+    ----------
+    rate_hz : int
+        Output rate: 8000, 12000, 16000, 24000 or 48000.
+    channels : int
+        1 or 2 output channels, whatever the stream has.
+
+    Raises
+    ------
+    ValueError
+        If the rate or the channel count is none of these.
+    """
+
+    def __init__(self, rate_hz: int, channels: int) -> None:
+        if rate_hz not in RATES_HZ or channels not in (1, 2):
+            raise ValueError(
+                f"rate_hz is {rate_hz}, channels is {channels}: "
+                f"they must be one of {', '.join(map(str, RATES_HZ))}, and 1 or 2"
+            )
+        self.rate_hz = rate_hz
+        self.channels = channels
+        self._ints = np.zeros(s.INTS_SIZE, np.int64)
+        self._floats = np.zeros(s.FLOATS_SIZE, np.float32)
+        self._room = np.zeros(s.ROOM_SIZE, np.int64)
+        self._work = np.zeros(WORK_SIZE, np.float32)
+        self._spare = np.zeros((s.SPARE_ROWS, channels), np.float32)
+        self._silence = np.full(2, 0xFF, np.uint8)
+        self.reset()
+
+    @property
+    def final_range(self) -> int:
+        """Range decoder's state after the last packet, 0 after concealment (32 bits)."""
+        return int(self._ints[s.FINAL_RANGE])
+
+    def decode(self, payload: NDArray[np.uint8], out: NDArray[np.float32]) -> int:
+        """Decode one Opus packet into `out`; return its samples or a negative result.
+
+        Parameters
+        ----------
+        payload : (bytes,) uint8, C-contiguous
+            The packet. BAD_PAYLOAD comes back if it breaks R1 to R7 (RFC 6716, section 3.4).
+        out : (n, channels) float32, C-contiguous
+            Full scale 1.0. BUFFER_TOO_SMALL comes back if n is less than the packet's samples.
+        """
+        return self._run(payload, DECODE, out)
+
+    def conceal(self, samples: int, out: NDArray[np.float32]) -> int:
+        """Make up `samples` (a multiple of 2.5 ms) for a lost packet; return them or negative."""
+        if samples > out.shape[0]:
+            return BUFFER_TOO_SMALL
+        return self._run(self._silence, CONCEAL, out[: max(samples, 0)])
+
+    def decode_fec(self, payload: NDArray[np.uint8], out: NDArray[np.float32]) -> int:
+        """Fill `out` with the sound before `payload`, from its in-band FEC; conceal the rest.
+
+        Parameters
+        ----------
+        payload : (bytes,) uint8, C-contiguous
+            The packet after the hole.
+        out : (n, channels) float32, C-contiguous
+            The hole: a multiple of 2.5 ms.
+        """
+        return self._run(payload, RECOVER, out)
+
+    def reset(self) -> None:
+        """Forget the stream."""
+        reset_stream(self._ints, self._floats, self.rate_hz // 1000, self.channels)
+
+    def copy(self) -> "OpusDecoder":
+        """Return an independent decoder with the same history."""
+        other = OpusDecoder(self.rate_hz, self.channels)
+        other._ints[:] = self._ints
+        other._floats[:] = self._floats
+        return other
+
+    def _run(self, payload: NDArray[np.uint8], task: int, out: NDArray[np.float32]) -> int:
+        if not payload.flags.writeable:
+            payload = payload.copy()  # kernels take writable arrays only
+        return int(
+            decode_stream(
+                self._ints,
+                self._floats,
+                self._room,
+                self._work,
+                self._spare,
+                self._silence,
+                payload,
+                0,
+                payload.shape[0],
+                task,
+                out,
+            )
+        )
