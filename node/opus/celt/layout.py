@@ -104,8 +104,8 @@ TRANSFORM: Final = CORE + FRAME_MAX
 WORK_SIZE: Final = TRANSFORM + 2 * FRAME_MAX
 # work: while concealing, over the same place
 SLOW: Final = 0
-"""History at a quarter of the rate, for the search of the period."""
-CUT: Final = SLOW + HISTORY_SAMPLES // 4
+"""History at half of the rate, for the search of the period."""
+CUT: Final = SLOW + HISTORY_SAMPLES // 2
 ANALYSIS_SAMPLES: Final = 1024
 CORRELATION: Final = CUT + ANALYSIS_SAMPLES
 RESIDUAL: Final = CORRELATION + 2 * 32
