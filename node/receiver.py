@@ -17,6 +17,7 @@ from node.decoder import Decoder
 from node.jitter import state as js
 from node.jitter.buffer import COUNTED, JitterBuffer
 from node.kernel import kernel
+from node.replay import PACKET, Batch, replay
 from node.reporting import NodeReports, Reception
 from node.rtp.rtcp_packet import Goodbye, Packet
 from node.units import NS_PER_MS, PACKET_SAMPLES_MAX, RATE_HZ
@@ -102,11 +103,34 @@ class Receiver:
             self.ended = False
             self._state[js.CONCEAL_MAX] = self._conceal_max_samples
         if result == js.RESTARTED:
-            # The new sender's clock has nothing to do with the old one's.
-            self.timebase.reset()
-            self.reports.reports.clear()
-            self.timebase.receive_packet(int(self._state[js.UNWRAPPED_MEDIA]), now_ns)
+            self._follow_restart(now_ns)
         return result
+
+    def replay(
+        self,
+        batch: Batch,
+        header: NDArray[np.int64],
+        *,
+        latency_ns: int,
+        until_ns: int,
+        refresh_ns: int,
+    ) -> int:
+        """Run a batch as far as it is plain, counting only; return how many datagrams it took."""
+        first = int(batch.progress[PACKET])
+        result = replay(
+            batch.data, batch.offsets, batch.now_ns, batch.before, batch.presentation_ns,
+            batch.progress, latency_ns, until_ns, refresh_ns,
+            header, self.ssrc, self._payload_types,
+            self._own, self._state, self._slots, self._payloads, self._fifo, self._resampler,
+            resampler.TABLE, self._ints, self._floats, self._points, self._estimate, self._servo,
+            self._journal, self._scratch[: batch.period_samples],
+        )  # fmt: skip
+        last = int(batch.progress[PACKET])
+        if last > first:
+            self.last_arrival_ns = int(batch.now_ns[last - 1])
+        if result == js.RESTARTED:
+            self._follow_restart(self.last_arrival_ns)
+        return last - first
 
     def receive_reports(self, packets: tuple[Packet, ...], now_ns: int) -> None:
         """Take a compound of the sender's: its clock, its answers, its goodbye."""
@@ -226,6 +250,12 @@ class Receiver:
         """Note that the sender has ended: after the last packet nothing is missing, so fade."""
         self.ended = True
         self._state[js.CONCEAL_MAX] = 0
+
+    def _follow_restart(self, now_ns: int) -> None:
+        """Begin the time base anew: a new sender's clock has nothing to do with the old one's."""
+        self.timebase.reset()
+        self.reports.reports.clear()
+        self.timebase.receive_packet(int(self._state[js.UNWRAPPED_MEDIA]), now_ns)
 
     def _decode(self, action: int) -> None:
         """Put the sound of the chunk just pulled into the FIFO."""

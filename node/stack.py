@@ -19,6 +19,7 @@ from node.control.priority import Arbiter, MessageClass, PriorityConfig
 from node.counters import ORIGINS, Count, new_counts
 from node.events import EVENTS_MAX, Event, SendDatagram, SourceChanged
 from node.receiver import DecoderFactory, Receiver
+from node.replay import CONFIRMED_NS, Batch
 from node.rtp import packet as rtp
 from node.rtp import rtcp
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
@@ -161,6 +162,34 @@ class SpeakerNode:
         if self._gain != 1.0 or self._gain_target != 1.0:
             self._gain = apply_ramp(out, self._gain, self._gain_target, self._factor)
         self._limiter.process(out)
+
+    def replay(self, batch: Batch, until_ns: int) -> None:
+        """Go on in a batch as far as one source plays alone and nothing else is to be decided.
+
+        For a node that counts only; it ends up as if each datagram and period had come by itself.
+        What is left, beginning with `batch.progress`, is the caller's, and so is every period
+        presented at `until_ns` or later.
+        """
+        alone = self._alone
+        if self._decoder_factory is not None or alone is not self._latest or alone is None:
+            return
+        if alone.ended or alone.address != batch.source:
+            return
+        batch.progress[CONFIRMED_NS] = self._confirmed_ns
+        taken = alone.replay(
+            batch,
+            self._header,
+            latency_ns=_LATENCY_NS,
+            until_ns=until_ns + _LATENCY_NS,
+            refresh_ns=_REFRESH_NS,
+        )
+        self._datagrams += taken
+        self._packets += taken
+        self._draining_samples = LATENCY_SAMPLES
+        confirmed_ns = int(batch.progress[CONFIRMED_NS])
+        if confirmed_ns != self._confirmed_ns:
+            self._confirmed_ns = confirmed_ns
+            self._arbiter.receive_packet(alone.ssrc, confirmed_ns - _REFRESH_NS)
 
     def set_gain(self, gain_db: float) -> None:
         """Move the output to `gain_db` before the limiter, by `audio.ramp_db_per_s`."""

@@ -245,6 +245,7 @@ class Pole:
             self._conversation,
             period_samples=self.period_samples,
             lead_ns=self._host.queued_ns + self._device_ns,
+            counts_only=self._factory is None,
         )
         self._up = up
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.events import SendDatagram
+from node.replay import PACKET, PERIOD, make_batch
 from node.stack import SpeakerNode
 from sim.conversation import Conversation
 from sim.oscillator import Oscillator
@@ -43,6 +44,8 @@ class VirtualShell:
         Of the sound card.
     lead_ns : int
         From the moment at which a period is asked for to its presentation.
+    counts_only : bool
+        The node makes no sound.
     """
 
     def __init__(
@@ -53,25 +56,37 @@ class VirtualShell:
         *,
         period_samples: int,
         lead_ns: int,
+        counts_only: bool,
     ) -> None:
         self._node = node
         self._clock = clock
         self._conversation = conversation
         self._period_samples = period_samples
         self._lead_ns = lead_ns
+        self._counts_only = counts_only
         self._answers: deque[tuple[int, bytes]] = deque()
         self._wake_ns = 0
 
     def play(self, work: Work, first: int, last: int, sound: NDArray[np.float32]) -> None:
-        """Run the periods from `first` to `last` of a chunk, and the datagrams before each.
+        """Run the periods from `first` to `last` of a chunk, and the datagrams before each."""
+        # What came before the first one is in the node, or came while it was down.
+        datagram = work.before[first - 1] if first else 0
+        if self._counts_only:
+            datagram = self._count(work, datagram, first, last, sound)
+        else:
+            datagram = self._step(work, datagram, first, last, sound)
+        if last == len(work.before):
+            # What comes after the last period of a chunk comes before the first of the next.
+            for i in range(datagram, len(work.datagrams)):
+                self._node.receive_datagram(work.datagrams[i], ADDRESS, work.now_ns[i])
 
-        The one loop that runs for each packet and each period.
-        """
+    def _step(
+        self, work: Work, datagram: int, first: int, last: int, sound: NDArray[np.float32]
+    ) -> int:
+        """Run periods one by one; return the next datagram. The loop for each packet."""
         receive = self._node.receive_datagram
         render = self._node.render
         datagrams, now_ns, period_samples = work.datagrams, work.now_ns, self._period_samples
-        # What came before the first one is in the node, or came while it was down.
-        datagram = work.before[first - 1] if first else 0
         at = first * period_samples
         for before, presentation_ns in zip(
             work.before[first:last], work.presentation_ns[first:last], strict=True
@@ -84,10 +99,30 @@ class VirtualShell:
             end = at + period_samples
             render(sound[at:end], presentation_ns)
             at = end
-        if last == len(work.before):
-            # What comes after the last period of a chunk comes before the first of the next.
-            for data, arrival_ns in zip(datagrams[datagram:], now_ns[datagram:], strict=True):
-                receive(data, ADDRESS, arrival_ns)
+        return datagram
+
+    def _count(
+        self, work: Work, datagram: int, first: int, last: int, sound: NDArray[np.float32]
+    ) -> int:
+        """Do the same without sound: in batches, and one by one what the node will not batch."""
+        batch = make_batch(
+            work.datagrams[datagram : work.before[last - 1]],
+            np.array(work.now_ns[datagram : work.before[last - 1]], np.int64),
+            np.array(work.before[first:last], np.int64) - datagram,
+            np.array(work.presentation_ns[first:last], np.int64),
+            period_samples=self._period_samples,
+            source=ADDRESS,
+        )
+        while True:
+            self._node.replay(batch, self._wake_ns)
+            period = first + int(batch.progress[PERIOD])
+            if period >= last:
+                return datagram + int(batch.progress[PACKET])
+            done = self._step(
+                work, datagram + int(batch.progress[PACKET]), period, period + 1, sound
+            )
+            batch.progress[PACKET] = done - datagram
+            batch.progress[PERIOD] += 1
 
     def _attend(self, now_ns: int) -> None:
         """Hand over answers and run deadlines that are due; note when to come back."""

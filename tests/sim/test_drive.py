@@ -89,6 +89,18 @@ def test_the_same_is_decided_with_and_without_sound(small):
     assert silent == counted.nodes
 
 
+def test_a_node_in_batches_counts_what_it_counts_step_by_step(small, monkeypatch):
+    loaded = changed(
+        small,
+        ("[[communes]]", '[[faults]]\nkind = "link_down"\nfrom_s = 5\nuntil_s = 9\n\n[[communes]]'),
+    )
+    batched = drive.run(loaded, decode=False)
+    monkeypatch.setattr("node.stack.SpeakerNode.replay", lambda *_: None)
+    stepped = drive.run(loaded, decode=False)
+    assert batched.trace_hash == stepped.trace_hash
+    assert batched.nodes == stepped.nodes
+
+
 def test_a_further_node_changes_nothing_for_the_others(small):
     before = drive.run(scenario.load(small)).nodes
     more = changed(
