@@ -16,7 +16,7 @@ it must be above the longest Wi-Fi stall."""
 
 FAST_S: Final = 60.0
 FAST_SEEDS: Final = (1,)
-FULL_S: Final = 600.0
+FULL_S: Final = 300.0
 FULL_SEEDS: Final = (1, 2, 3)
 
 DECIMALS: Final = 3
@@ -29,7 +29,7 @@ def rows(*, fast: bool) -> dict[str, list[NodeRow]]:
     Parameters
     ----------
     fast : bool
-        One seed and one minute instead of three seeds and ten minutes each. The figures differ,
+        One seed and one minute instead of three seeds and five minutes each. The figures differ,
         so each length has its own budgets.
     """
     return dict(_rows(fast))

@@ -15,7 +15,7 @@ from benchmarks import table
 from sim import drive, scenario
 
 SCENARIO: Final = "huu_lung_six"
-LENGTHS_S: Final = (60.0, 600.0)
+LENGTHS_S: Final = (60.0, 240.0)
 LOOPS: Final = 5
 LOOP_STEPS: Final = 1_000_000
 WARM_UP_S: Final = 2.0

@@ -28,7 +28,7 @@ class Budget:
 
 
 MOUTH_TO_EAR_P99_MAX_MS: Final = 1000.0
-DROPOUT_MAX_PCT: Final = 0.5
+DROPOUT_MAX_PCT: Final = 1.0
 
 BUDGETS: Final = (
     Budget(
@@ -41,11 +41,11 @@ BUDGETS: Final = (
     ),
     Budget(
         name="dropout",
-        sentence="No more than 0.5 % of the programme drops out at any cluster",
+        sentence="No more than 1 % of the programme drops out at any cluster",
         value=lambda row: row.dropout_pct,
         limit=DROPOUT_MAX_PCT,
         unit="%",
-        reason="99.5 % intelligible time; our own target, no rule asks for it",
+        reason="the same limit as in the verdict; our own target, no rule asks for it",
     ),
     Budget(
         name="mouth_to_ear_p99",

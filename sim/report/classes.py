@@ -8,7 +8,7 @@ from sim.result import GroupRow, NodeRow
 
 DROPOUT_CLASSES: Final = (
     ("none", 0.0),
-    ("to 0.5 %", 0.5),
+    ("to 1 %", 1.0),
     ("to 2 %", 2.0),
     ("to 10 %", 10.0),
     ("above 10 %", 101.0),

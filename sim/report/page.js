@@ -69,6 +69,11 @@
     image.addEventListener("mouseleave", () => { readout.textContent = ""; });
   }
 
+  // Paper cannot be unfolded.
+  addEventListener("beforeprint", () => {
+    document.querySelectorAll("details").forEach((one) => { one.open = true; });
+  });
+
   // One horn at a time.
   const players = [...document.querySelectorAll("audio")];
   players.forEach((one) => one.addEventListener("play", () => {
