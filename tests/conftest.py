@@ -18,6 +18,16 @@ settings.register_profile(
 settings.register_profile("user", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci" if os.environ.get("CI") else "user")
 
+REAL_TIME = ("tests/acceptance/", "tests/node/shell/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what must not share its processor with the rest of the suite."""
+    for item in items:
+        if any(folder in item.path.as_posix() for folder in REAL_TIME):
+            item.add_marker(pytest.mark.real_time)
+
+
 SHARED = Path(os.environ.get("LOALANG_SHARED", Path(__file__).parents[2] / "shared"))
 
 
