@@ -40,6 +40,8 @@ def worst_signals():
     yield "white noise", rng.standard_normal(len(t)) * 3
     yield "square", 2 * np.sign(np.sin(2 * np.pi * 997 * t / RATE_HZ))
     yield "clicks", 50.0 * (t % 997 == 0)
+    # Two samples share such a peak: clipping both would leave what is between them.
+    yield "clicks between samples", 50.0 * ((t % 997 == 0) | (t % 997 == 1))
     yield "bursts", np.where(t // 960 % 2, 8 * np.sin(2 * np.pi * 3000 * t / RATE_HZ), 0.01)
     yield "sweep", 5 * np.sin(2 * np.pi * 19_000 * (t / RATE_HZ) * t / len(t) / 2)
     yield "random signs", 2.0 * rng.choice([-1.0, 1.0], len(t))
