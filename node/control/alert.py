@@ -4,6 +4,7 @@ Warnings come as CAP documents or as a few signed bytes (`node.control.short_ale
 `Alert`, and `node.control.alert_book` acts on that alone.
 """
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -106,8 +107,19 @@ class Alert(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> tuple[str, str]:
-        """What it is referred to by."""
-        return (self.sender, self.identifier)
+        """What it is known and referred to by."""
+        return (self.sender, number_of(self.identifier))
+
+
+def number_of(identifier: str) -> str:
+    """Return the 64-bit number of a warning in 16 digits: a CAP document and its short form agree.
+
+    A short alert carries the number alone and calls itself `#` and its digits; for a CAP document
+    it is the beginning of the SHA-256 of its identifier.
+    """
+    if identifier.startswith("#") and len(identifier) == 17:
+        return identifier[1:]
+    return hashlib.sha256(identifier.encode()).hexdigest()[:16]
 
 
 def class_of(info: CapInfo) -> int:

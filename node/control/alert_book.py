@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from node.control.alert import Alert, AlertConfig, item_of
+from node.control.alert import Alert, AlertConfig, item_of, number_of
 from node.control.alert_state import KEY, KNOWN_MAX, BookState, Known, encode_book
 from node.control.civil_time import MINUTE_S, load_zone, local_time
 from node.control.play_run import Run, StartPart
@@ -74,7 +74,7 @@ class AlertBook:
         self._tiers = tiers
         self._languages = languages
         self._zone = load_zone(zone)
-        self._known = {(one.sender, one.identifier): one for one in state.known}
+        self._known = {(one.sender, one.number): one for one in state.known}
         self._open = [_Open(alert, None) for alert in state.waiting]
         self._events: deque[BookEvent] = deque(state.outbox)
         self._deadline_ns: int | None = None
@@ -92,12 +92,16 @@ class AlertBook:
             Whether the civil clock is trusted. If not, only urgent warnings are taken and they
             last as long as they were meant to from now on.
         """
-        if alert.key in self._known:
-            return "known"
         level = self._tiers.index(alert.level) if alert.level in self._tiers else len(self._tiers)
+        known = self._known.get(alert.key)
+        if known is not None and known.level <= level:
+            return "known"
         fate = self._fate(alert, utc_s, trusted=trusted)
-        records = self._supersede(alert, level, utc_s, now_ns) if alert.kind != "alert" else []
-        self._remember(Known(alert.sender, alert.identifier, level, fate, alert.expires_s))
+        # What a lower authority said under this name does not keep a higher one from speaking.
+        records = self._drop_open(alert.key, "superseded", utc_s, now_ns) if known else []
+        if alert.kind != "alert":
+            records += self._supersede(alert, level, utc_s, now_ns)
+        self._remember(Known(*alert.key, level, fate, alert.expires_s))
         if fate == "waiting":
             records += self._make_room(utc_s, now_ns)
             ends_ns = now_ns + max(alert.expires_s - alert.sent_s, 1) * NS_PER_S
@@ -108,8 +112,13 @@ class AlertBook:
         self.handle_time(utc_s, now_ns, trusted=trusted)
         return fate
 
-    def handle_time(self, utc_s: int, now_ns: int, *, trusted: bool) -> None:
-        """Begin what is in force, go on with what sounds, end what is over."""
+    def handle_time(
+        self, utc_s: int, now_ns: int, *, trusted: bool, into_second_ns: int = 0
+    ) -> None:
+        """Begin what is in force, go on with what sounds, end what is over.
+
+        `into_second_ns` is how long ago the civil second `utc_s` began.
+        """
         for one in list(self._open):
             if self._expired(one, utc_s, now_ns, trusted=trusted):
                 self._close(one, "expired", utc_s, now_ns)
@@ -119,7 +128,7 @@ class AlertBook:
                 self._close(one, "stopped", utc_s, now_ns)
             if one.run is not None:
                 self._advance(one, one.run, utc_s, now_ns)
-        self._plan(utc_s, now_ns, trusted=trusted)
+        self._plan(utc_s, now_ns, now_ns - into_second_ns, trusted=trusted)
 
     def receive_part_ended(self, source: int, now_ns: int, *, failed: str = "") -> None:
         """Note that the file of `source` came to its end, or why it could not be played."""
@@ -164,19 +173,23 @@ class AlertBook:
         """End what `alert` refers to, unless a higher authority issued that."""
         fate = "cancelled" if alert.kind == "cancel" else "superseded"
         records: list[Record] = []
-        for key in alert.references:
+        for key in ((sender, number_of(one)) for sender, one in alert.references):
             known = self._known.get(key)
             if known is None:
                 # It may still be on its way: it must not sound when it comes.
                 self._remember(Known(*key, level, fate, alert.sent_s + 7 * 86_400))
             elif known.level >= level:
                 known.fate = fate
-                records += [
-                    self._drop(one, "cancelled", fate, utc_s, now_ns)
-                    for one in list(self._open)
-                    if one.alert.key == key
-                ]
+                records += self._drop_open(key, fate, utc_s, now_ns)
         return records
+
+    def _drop_open(self, key: tuple[str, str], fate: str, utc_s: int, now_ns: int) -> list[Record]:
+        """End the open warning with this key, if there is one."""
+        return [
+            self._drop(one, "cancelled", fate, utc_s, now_ns)
+            for one in list(self._open)
+            if one.alert.key == key
+        ]
 
     def _make_room(self, utc_s: int, now_ns: int) -> list[Record]:
         """Drop the least of the open warnings when there are too many: `_fate` said it is less."""
@@ -270,7 +283,7 @@ class AlertBook:
         )
 
     def _remember(self, known: Known) -> None:
-        self._known[(known.sender, known.identifier)] = known
+        self._known[(known.sender, known.number)] = known
         if len(self._known) > KNOWN_MAX:
             open_keys = {one.alert.key for one in self._open}
             over = [key for key in self._known if key not in open_keys]
@@ -284,7 +297,7 @@ class AlertBook:
         for record in records:
             self._emit(record)
 
-    def _plan(self, utc_s: int, now_ns: int, *, trusted: bool) -> None:
+    def _plan(self, utc_s: int, now_ns: int, second_ns: int, *, trusted: bool) -> None:
         ends_ns: list[int] = []
         for one in self._open:
             if one.run is not None and one.run.held_ns < 0:
@@ -292,11 +305,11 @@ class AlertBook:
             if not trusted:
                 ends_ns += [] if one.ends_ns is None else [one.ends_ns]
                 continue
-            ends_ns.append(now_ns + max(one.alert.expires_s - utc_s, 0) * NS_PER_S)
+            ends_ns.append(second_ns + max(one.alert.expires_s - utc_s, 0) * NS_PER_S)
             if one.run is None and one.alert.effective_s > utc_s:
-                ends_ns.append(now_ns + (one.alert.effective_s - utc_s) * NS_PER_S)
+                ends_ns.append(second_ns + (one.alert.effective_s - utc_s) * NS_PER_S)
             elif one.alert.message_class != MessageClass.URGENT:
-                ends_ns.append(now_ns + (MINUTE_S - utc_s % MINUTE_S) * NS_PER_S)
+                ends_ns.append(second_ns + (MINUTE_S - utc_s % MINUTE_S) * NS_PER_S)
         self._deadline_ns = min(ends_ns, default=None)
 
     def _emit(self, event: BookEvent) -> None:

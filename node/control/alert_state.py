@@ -16,7 +16,7 @@ class Known(msgspec.Struct):
     """A warning that was seen or referred to, and what became of it."""
 
     sender: str
-    identifier: str
+    number: str
     level: int
     fate: str
     expires_s: int

@@ -3,7 +3,7 @@
 ```
  orders (MQTT) ─► Gatekeeper ─► AlertBook ─┐                     ┌─► StartPart, StopPart, FetchMedia
  time ──────────► CivilClock ─► Player ────┼► Controller events ─┼─► SourceAllowed, SourceEnded
- grants ──────────────────────► (hold) ────┘                     └─► Persist, Publish, Note
+ grants ──────────────────────► (hold) ────┘                     └─► GainChanged, Persist, Publish
                   VolumeSchedule, Regulation ─► gain_db(now_ns), lowest_class, explain
 ```
 `node.stack` owns the arbiter and the sound; it asks `source_class` and `gain_db`, and tells who
@@ -12,6 +12,7 @@ sounds. Stored files and sirens are sources with negative numbers.
 
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from node.control import orders
@@ -20,8 +21,8 @@ from node.control.alert_book import AlertBook, FetchMedia
 from node.control.alert_state import KEY as ALERTS_KEY
 from node.control.alert_state import BookState, decode_book
 from node.control.cap import parse_cap
-from node.control.civil_time import CivilClock, load_zone, local_time
-from node.control.explain import explain
+from node.control.civil_time import MINUTE_S, CivilClock, load_zone, local_time
+from node.control.explain import explain, explain_noise
 from node.control.gatekeeper import FLOOR_KEY, Gatekeeper, Order
 from node.control.language import Translate, untranslated
 from node.control.message import Kind
@@ -46,8 +47,24 @@ FLOOR_STEP_S: Final = 3600
 """A trusted time is kept so often: after a power cut the clock cannot fall further back."""
 
 
+@dataclass(frozen=True, slots=True)
+class GainChanged:
+    """What has the horn is to sound with `gain_db` from now on; the sound side makes the ramp."""
+
+    gain_db: float
+    at_ns: int
+
+
 ControllerEvent = (
-    StartPart | StopPart | FetchMedia | SourceAllowed | SourceEnded | Persist | Publish | Note
+    StartPart
+    | StopPart
+    | FetchMedia
+    | SourceAllowed
+    | SourceEnded
+    | GainChanged
+    | Persist
+    | Publish
+    | Note
 )
 
 
@@ -76,6 +93,8 @@ class Controller:
         self._sessions = Sessions()
         self._playing: dict[int, StartPart] = {}
         self._granted: tuple[int, ...] = ()
+        self._minute_ns = 0
+        self._told_gain_db = SILENT_DB
         self._muted_until_ns = 0
         self._muted_level = 0
         self._kept_floor_s = 0
@@ -110,8 +129,9 @@ class Controller:
         if isinstance(order, str):
             return order
         fate = self._act(order, now_ns)
+        self._collect(now_ns)  # what it changed is kept before it is acknowledged
         self._acknowledge(order, fate, now_ns)
-        self._collect(now_ns)
+        self.handle_deadline(now_ns)
         return fate
 
     def receive_time(self, utc_ns: int, now_ns: int, *, synchronised: bool) -> None:
@@ -149,16 +169,24 @@ class Controller:
 
     def handle_deadline(self, now_ns: int) -> None:
         """Start, go on and end what is due."""
-        utc_s, trusted = self._utc_s(now_ns), self._clock.trusted
-        self._book.handle_time(utc_s, now_ns, trusted=trusted)
-        self._player.handle_time(utc_s, now_ns, trusted=trusted)
+        utc_s, into_second_ns = divmod(self._clock.utc_ns(now_ns), NS_PER_S)
+        trusted = self._clock.trusted
+        for part in (self._book, self._player):
+            part.handle_time(utc_s, now_ns, trusted=trusted, into_second_ns=into_second_ns)
         self._sessions.handle_deadline(now_ns)
         self._collect(now_ns)
+        self._minute_ns = now_ns - into_second_ns + (MINUTE_S - utc_s % MINUTE_S) * NS_PER_S
+        gain_db = self.gain_db(now_ns)
+        if gain_db != self._told_gain_db:
+            self._told_gain_db = gain_db
+            self._tell(GainChanged(gain_db, now_ns))
 
     def next_deadline_ns(self) -> int | None:
         """Return when `handle_deadline` must run next, or None when nothing is planned."""
         parts = (self._player, self._book, self._sessions)
         ends_ns = [part.next_deadline_ns() for part in parts]
+        if self._granted:
+            ends_ns.append(self._minute_ns)  # plans and limits change on whole minutes
         return min((one for one in ends_ns if one is not None), default=None)
 
     def next_event(self) -> ControllerEvent | None:
@@ -206,7 +234,11 @@ class Controller:
         decision = self._schedule.decide(utc_s, message_class)
         local = local_time(utc_s, self._zone)
         zone = self._config.volume.zone
-        return explain(decision, local, message_class, zone=zone, translate=translate)
+        said = explain(decision, local, message_class, zone=zone, translate=translate)
+        if decision.volume == 0:
+            return said
+        verdict = self._regulation.judge_noise(local, message_class, decision.gain_db)
+        return f"{said} {explain_noise(verdict, translate)}".strip()
 
     def status(self, now_ns: int) -> dict[str, object]:
         """Return what a person wants to know, JSON-able."""

@@ -5,6 +5,7 @@ from typing import Final
 
 from node.control.language import Translate, untranslated
 from node.control.precedence import CLASSES, SILENT_DB, MessageClass
+from node.control.regulation import DEFAULT_JUSTIFICATION, Verdict
 from node.control.schedule import Decision, QuietHours, Step, VolumeRule
 
 
@@ -66,6 +67,26 @@ _QUIET_LOWERS: Final = _(
     "{volume}."
 )
 _QUIET_FITS: Final = _("The quiet hours “{name}” ({start} to {end}) allow {limit}: it stays.")
+_NOISE_LOWERS: Final = _(
+    "At the nearest dwelling that would be {level} dBA; {rule} allows {limit}, so it is lowered "
+    "to {gain} dB."
+)
+_NOISE_REFUSES: Final = _(
+    "At the nearest dwelling that would be {level} dBA; {rule} allows {limit}, so it does not "
+    "sound."
+)
+_NOISE_JUSTIFIES: Final = _(
+    "At the nearest dwelling that is {level} dBA, above the {limit} of {rule}; it plays all the "
+    "same, and the record says why: {why}."
+)
+_NOISE_FITS: Final = _("At the nearest dwelling that is {level} dBA, within the {limit} of {rule}.")
+_UNVERIFIED: Final = _("Nobody has checked the numbers of {rule} against its text.")
+_NOISE: Final = {
+    "lower": _NOISE_LOWERS,
+    "refuse": _NOISE_REFUSES,
+    "justify": _NOISE_JUSTIFIES,
+    "play": _NOISE_FITS,
+}
 _FLOOR: Final = _("It is urgent, so the emergency floor raises it to {volume}.")
 
 
@@ -99,7 +120,6 @@ def explain(
     else:
         head = _HEAD_SILENT if silent else _HEAD
         why = _reasons(decision.steps, message_class, translate)
-    gain_db = decision.gain_db
     first = translate(head).format(
         weekday=translate(_WEEKDAYS[local.weekday()]),
         day=local.day,
@@ -109,9 +129,31 @@ def explain(
         zone=zone,
         message=translate(_MESSAGES[message_class]),
         volume=decision.volume,
-        gain="" if gain_db == SILENT_DB else f"{gain_db:+.1f}".replace("-", "−"),
+        gain=_signed(decision.gain_db),
     )
     return " ".join([first, *why])
+
+
+def explain_noise(verdict: Verdict, translate: Translate = untranslated) -> str:
+    """Return what the noise limit makes of it, for people; empty where there is no limit."""
+    if verdict.limit_dba is None:
+        return ""
+    said = [
+        translate(_NOISE[verdict.action]).format(
+            level=f"{verdict.expected_dba:.0f}",
+            limit=f"{verdict.limit_dba:.0f}",
+            rule=verdict.rule,
+            gain=_signed(verdict.gain_db),
+            why=translate(verdict.justification),
+        )
+    ]
+    if not verdict.verified:
+        said.append(translate(_UNVERIFIED).format(rule=verdict.rule))
+    return " ".join(said)
+
+
+def _signed(gain_db: float) -> str:
+    return "" if gain_db == SILENT_DB else f"{gain_db:+.1f}".replace("-", "−")
 
 
 def _reasons(steps: tuple[Step, ...], message_class: MessageClass, _t: Translate) -> list[str]:
@@ -153,5 +195,7 @@ def _quiet(quiet: QuietHours, step: Step, _t: Translate) -> str:
         volume=step.volume,
     )
 
+
+_(DEFAULT_JUSTIFICATION)  # the operator's own words stay as they are
 
 assert len(_MESSAGES) == len(_CLASS_NAMES) == len(CLASSES)

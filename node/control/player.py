@@ -79,9 +79,12 @@ class Player:
         self._last_s = 0
         self._next_due_s: int | None = None
         self._deadline_ns: int | None = None
+        self._into_second_ns = 0
         self._events.extend(state.outbox)
 
-    def handle_time(self, utc_s: int, now_ns: int, *, trusted: bool) -> None:
+    def handle_time(
+        self, utc_s: int, now_ns: int, *, trusted: bool, into_second_ns: int = 0
+    ) -> None:
         """Do what is due. Call it at each deadline and whenever the civil clock was read.
 
         Parameters
@@ -90,9 +93,12 @@ class Player:
             Civil time in seconds.
         now_ns : int
             Monotonic time of the same instant.
+        into_second_ns : int
+            How long ago that civil second began: all nodes start on the same instant.
         trusted : bool
             False: nothing of the calendar plays, and what runs is stopped.
         """
+        self._into_second_ns = into_second_ns
         if not trusted:
             self._stop_all("the clock is not trusted", utc_s, now_ns, keep_urgent=True)
             self._gap_reason = "the time was not known"
@@ -282,10 +288,11 @@ class Player:
 
     def _plan(self, utc_s: int, now_ns: int, *, trusted: bool) -> None:
         ends_ns = [run.ends_ns for run in self._runs if run.held_ns < 0]
+        second_ns = now_ns - self._into_second_ns
         if self._runs:
-            ends_ns.append(now_ns + (MINUTE_S - utc_s % MINUTE_S) * NS_PER_S)  # hours may end
+            ends_ns.append(second_ns + (MINUTE_S - utc_s % MINUTE_S) * NS_PER_S)  # hours may end
         if trusted and self._next_due_s is not None:
-            ends_ns.append(now_ns + max(self._next_due_s - utc_s, 0) * NS_PER_S)
+            ends_ns.append(second_ns + max(self._next_due_s - utc_s, 0) * NS_PER_S)
         self._deadline_ns = min(ends_ns, default=None)
 
     def _record(self, name: str, day: str, outcome: Outcome, reason: str, **more: object) -> Record:

@@ -16,8 +16,11 @@ import msgspec
 from node.control.play_state import Record
 
 KEY_PREFIX: Final = "proof/"
-ENTRIES_MAX: Final = 10_000
-"""Entries kept; EN 60849 asks for 99 failures, reliability.md for this."""
+BLOCK_ENTRIES: Final = 16
+"""Entries under one key: the store holds few keys, and a block of 8 KB is one write."""
+
+BLOCKS: Final = 640
+"""Blocks in the ring, 10,240 entries; EN 60849 asks for 99 failures, reliability.md for 10,000."""
 
 GENESIS: Final = "0" * 64
 
@@ -46,33 +49,37 @@ class ProofChain:
     def __init__(self, stored: Mapping[str, bytes]) -> None:
         self.number = 0
         self.head = GENESIS
-        self.damaged = 0
-        """Stored lines that could not be read."""
         self._serials: dict[str, int] = {}
-        for key in sorted(k for k in stored if k.startswith(KEY_PREFIX)):
-            entry = _decode(stored[key])
-            if entry is None:
-                self.damaged += 1
-                continue
-            self.number, self.head = entry.number, hash_of(stored[key])
-            self._note(entry.record)
+        self._block: list[bytes] = []
+        lines = [
+            line
+            for key, block in stored.items()
+            if key.startswith(KEY_PREFIX)
+            for line in block.split(b"\n")
+        ]
+        entries = [(entry, line) for line in lines if (entry := _decode(line)) is not None]
+        self.damaged = len(lines) - len(entries)  # lines that could not be read
+        for entry, line in sorted(entries, key=lambda pair: pair[0].number):
+            self._append(entry, line)
 
-    def add(self, record: Record) -> list[tuple[str, bytes]]:
-        """Append `record`; return what to keep under which key (empty: forget), oldest last.
+    def add(self, record: Record) -> tuple[str, bytes, bytes] | None:
+        """Append `record`; return (key, block to keep, its line to publish).
 
-        A record told again after a power cut is known by its writer and serial: nothing is
-        returned for it.
+        A record told again after a power cut is known by its writer and serial: None.
         """
         if record.serial <= self._serials.get(record.writer, 0):
-            return []
-        line = line_of(Entry(self.number + 1, self.head, record))
-        self.number += 1
-        self.head = hash_of(line)
-        self._note(record)
-        kept = [(_key(self.number), line)]
-        if self.number > ENTRIES_MAX:
-            kept.append((_key(self.number - ENTRIES_MAX), b""))
-        return kept
+            return None
+        entry = Entry(self.number + 1, self.head, record)
+        line = line_of(entry)
+        self._append(entry, line)
+        return key_of(entry.number), b"\n".join(self._block), line
+
+    def _append(self, entry: Entry, line: bytes) -> None:
+        if (entry.number - 1) % BLOCK_ENTRIES == 0:
+            self._block = []
+        self._block.append(line)
+        self.number, self.head = entry.number, hash_of(line)
+        self._note(entry.record)
 
     def _note(self, record: Record) -> None:
         known = self._serials.get(record.writer, 0)
@@ -94,8 +101,17 @@ def verify_chain(lines: Iterable[bytes], *, previous: str = GENESIS, number: int
     return None
 
 
-def _key(number: int) -> str:
-    return f"{KEY_PREFIX}{number:09}"
+def key_of(number: int) -> str:
+    """Return the key under which entry `number` is kept, with its neighbours."""
+    return f"{KEY_PREFIX}{(number - 1) // BLOCK_ENTRIES % BLOCKS:03}"
+
+
+def lines_of(stored: Mapping[str, bytes]) -> list[bytes]:
+    """Return the kept lines in the order of their numbers."""
+    blocks = [block for key, block in stored.items() if key.startswith(KEY_PREFIX)]
+    lines = [line for block in blocks for line in block.split(b"\n")]
+    known = [(entry.number, line) for line in lines if (entry := _decode(line)) is not None]
+    return [line for _, line in sorted(known)]
 
 
 def _decode(line: bytes) -> Entry | None:

@@ -56,9 +56,8 @@ class RecordKeeper:
                 concealed_ms=heard.concealed_ms,
                 reason=record.reason or heard.verdict.justification,
             )
-        told: list[Persist | Publish] = []
-        for key, line in self.proof.add(record):
-            told.append(Persist(key, line))
-            if line:
-                told.append(Publish(self._topic, line))
-        return told
+        added = self.proof.add(record)
+        if added is None:
+            return []
+        key, block, line = added
+        return [Persist(key, block), Publish(self._topic, line)]

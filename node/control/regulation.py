@@ -18,6 +18,8 @@ from node.control.recurrence import Days, DaysConfig
 GAIN_MIN_DB: Final = -40.0
 """Below it lowering is pointless: nobody hears volume 1 (`node.control.schedule`)."""
 
+DEFAULT_JUSTIFICATION: Final = "urgent message to protect life"
+
 Policy = Literal["refuse", "lower", "justify"]
 
 
@@ -104,7 +106,7 @@ class RegulationConfig:
     urgent_noise: Policy = "justify"
     """Urgent ones, where no rule file exempts them. A warning that nobody hears warns nobody."""
 
-    justification: str = "urgent message to protect life"
+    justification: str = DEFAULT_JUSTIFICATION
     """What is recorded when `justify` applies."""
 
 

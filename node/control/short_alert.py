@@ -45,7 +45,8 @@ def encode_short(
     kind : str
         `alert`, `update` or `cancel`.
     number : int
-        64 bits that name this warning among those of its issuer.
+        64 bits that name this warning among those of its issuer; `alert.number_of` where a CAP
+        document follows, so that the warning sounds once.
     event_code : str
         Up to 8 ASCII characters; empty for "any".
     about : int
@@ -91,7 +92,7 @@ def decode_short(message: Message, authority: Authority, site: Site, level: str)
     highest = MessageClass.PRIORITY if exercise else MessageClass.URGENT
     return Alert(
         sender=authority.name,
-        identifier=f"{number:016x}",
+        identifier=f"#{number:016x}",
         kind=kind,
         message_class=int(min(message.message_class, highest)),
         level=level,
@@ -100,5 +101,5 @@ def decode_short(message: Message, authority: Authority, site: Site, level: str)
         effective_s=message.issued_s,
         expires_s=message.issued_s + lasts_s,
         exercise=exercise,
-        references=() if kind == "alert" else ((authority.name, f"{about:016x}"),),
+        references=() if kind == "alert" else ((authority.name, f"#{about:016x}"),),
     )

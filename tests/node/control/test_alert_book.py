@@ -175,6 +175,17 @@ def test_a_lower_authority_cannot_silence_a_higher_one():
     assert ("001", "played", "") in gateway.outcomes()
 
 
+def test_a_lower_authority_cannot_silence_a_higher_one_in_advance_either():
+    gateway = Gateway(start="04:00:05")
+    gateway.receive(CANCEL, "commune")
+    assert gateway.receive(FLOOD, "province") == "waiting" and gateway.sounding
+    gateway = Gateway()
+    gateway.receive(FLOOD.replace("Extreme", "Minor"), "commune")
+    assert gateway.sounding == set()
+    assert gateway.receive(FLOOD, "province") == "waiting" and gateway.sounding
+    assert gateway.receive(FLOOD, "commune") == "known"
+
+
 def test_an_expired_warning_does_not_sound_and_one_that_expires_stops():
     gateway = Gateway(start="08:00:00")
     assert gateway.receive(FLOOD) == "expired" and gateway.heard == []

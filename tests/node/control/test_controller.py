@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from benchmarks.control_cap import CANCEL, FLOOD
 from node.control import regulation
-from node.control.alert import AlertConfig, PhraseConfig
+from node.control.alert import AlertConfig, PhraseConfig, number_of
 from node.control.authority import Certificate, Revocation
-from node.control.controller import Controller
+from node.control.controller import Controller, GainChanged
 from node.control.message import Kind, Message, open_envelope, seal
 from node.control.noise import DwellingConfig, HornConfig
 from node.control.orders import Acknowledgement, Session
@@ -23,7 +23,7 @@ from node.control.play_run import StartPart
 from node.control.player import StopPart
 from node.control.precedence import MessageClass
 from node.control.priority import Arbiter
-from node.control.proof import verify_chain
+from node.control.proof import lines_of, verify_chain
 from node.control.regulation import load_rule_file
 from node.control.schedule import QuietHours, VolumeConfig
 from node.control.sessions import SourceAllowed, SourceEnded
@@ -76,7 +76,8 @@ class Village:
         )
         self.disk: dict[str, bytes] = {}
         self.now_ns = 10**12
-        self.offset_ns = utc_s(wall) * NS_PER_S - self.now_ns
+        second, _, milliseconds = wall.partition(".")
+        self.offset_ns = utc_s(second) * NS_PER_S + int(milliseconds or 0) * NS_PER_MS - self.now_ns
         self.counter = 0
         self.events: list[object] = []
         self.boot(trusted=trusted)
@@ -93,8 +94,10 @@ class Village:
         self.node.receive_time(utc_ns, self.now_ns, synchronised=trusted)
         self.take()
 
-    def certify(self, by: SeedSigner, key: SeedSigner, tier: str, area: str, most: int) -> str:
-        claim = Certificate(f"{tier}@x", key.public_key, tier, area, most, 1 << 39)
+    def certify(
+        self, by: SeedSigner, key: SeedSigner, tier: str, area: str, most: int, name: str = "x"
+    ) -> str:
+        claim = Certificate(name, key.public_key, tier, area, most, 1 << 39)
         over = "vn/lang-son" if by is PROVINCE else area
         return self.order(by, Kind.CERTIFICATE, msgspec.json.encode(claim), area=over)
 
@@ -172,11 +175,7 @@ class Village:
         return [e.name for e in self.events if isinstance(e, StartPart)]
 
     def proofs(self) -> list[dict[str, object]]:
-        return [
-            msgspec.json.decode(value)["record"]
-            for key, value in sorted(self.disk.items())
-            if key.startswith("proof/")
-        ]
+        return [msgspec.json.decode(line)["record"] for line in lines_of(self.disk)]
 
 
 def test_a_signed_warning_sounds_at_once_and_is_answered():
@@ -212,8 +211,7 @@ def test_a_warning_is_louder_than_the_night_allows_and_its_record_says_why():
     assert record["outcome"] == "played" and record["volume"] == 80
     assert record["reason"] == "urgent message to protect life"
     assert record["issuer"] == "pctt@langson.gov.vn" and record["expected_dba"] == 72.9
-    lines = [v for k, v in sorted(village.disk.items()) if k.startswith("proof/")]
-    assert verify_chain(lines) is None
+    assert verify_chain(lines_of(village.disk)) is None
 
 
 @pytest.mark.parametrize("at", [3, 20, 77, 90, 200])
@@ -255,6 +253,18 @@ def test_a_cancel_ends_it_by_the_same_way():
     assert village.arbiter.granted() is None
 
 
+def test_a_document_that_follows_its_short_form_does_not_sound_again_but_cancels_it():
+    village = Village("2025-12-07T04:30:05")
+    village.certify(ROOT, PROVINCE, "province", "vn/lang-son", URGENT, name="pctt@langson.gov.vn")
+    number = int(number_of("VN-LS-2025-12-07-001"), 16)
+    content = encode_short("alert", number)
+    assert village.order(PROVINCE, Kind.SHORT_ALERT, content, message_class=URGENT) == "waiting"
+    assert village.send(village.flood()) == "known"
+    text = CANCEL.replace("2025-10-07", "2025-12-07")
+    assert village.order(PROVINCE, Kind.CAP, text.encode(), message_class=URGENT) == "cancel"
+    assert village.arbiter.granted() is None
+
+
 def test_late_and_misdirected_orders_are_refused_with_the_reason():
     village = Village()
     assert village.order(COMMUNE, Kind.MUTE, late_s=600) == "its time to live is over"
@@ -288,7 +298,7 @@ def test_a_programme_that_is_due_during_a_warning_waits_for_the_horn_and_plays_w
     content = encode_short("alert", 1, lasts_s=600)
     village.order(PROVINCE, Kind.SHORT_ALERT, content, message_class=URGENT)
     village.until("2025-12-07T05:30:10")
-    assert set(village.heard()) == {"0000000000000001", "news"}
+    assert set(village.heard()) == {"#0000000000000001", "news"}
     assert village.arbiter.granted() == -101
     village.until("2025-12-07T05:32:35")
     assert village.arbiter.granted() == -1
@@ -301,9 +311,14 @@ def test_a_programme_that_is_due_during_a_warning_waits_for_the_horn_and_plays_w
 
 
 @pytest.mark.parametrize("cut_after", range(12))
-def test_what_was_acknowledged_survives_a_power_cut_at_any_later_instant(cut_after):
+@pytest.mark.parametrize("kind", [Kind.CALENDAR, Kind.SHORT_ALERT])
+def test_what_was_acknowledged_survives_a_power_cut_at_any_later_instant(cut_after, kind):
     village = Village("2025-12-07T03:00:00")
-    data = village.sealed(COMMUNE, Kind.CALENDAR, CALENDAR.encode())
+    if kind is Kind.CALENDAR:
+        data = village.sealed(COMMUNE, kind, CALENDAR.encode())
+    else:
+        content = encode_short("alert", 1, lasts_s=10_000)
+        data = village.sealed(PROVINCE, kind, content, message_class=URGENT)
     village.node.receive_message("order", data, village.now_ns)
     acknowledged = False
     for _ in range(cut_after):
@@ -313,10 +328,32 @@ def test_what_was_acknowledged_survives_a_power_cut_at_any_later_instant(cut_aft
         acknowledged |= isinstance(event, Publish) and "acknowledgement" in event.topic
     village.boot()
     village.until("2025-12-07T05:30:10")
-    assert village.heard() == (["news"] if "order/calendar" in village.disk else [])
     if acknowledged:
-        assert "order/calendar" in village.disk
+        assert village.heard()
         assert village.send(data) in ("replayed", "its time to live is over")
+
+
+def test_the_gain_follows_the_minute_for_a_live_stream_too():
+    village = Village("2025-12-07T20:59:30.400")
+    content = msgspec.json.encode(Session(7))
+    village.order(COMMUNE, Kind.SESSION, content, message_class=PRIORITY)
+    village.node.receive_grants((7,), village.now_ns)
+    village.until("2025-12-07T21:00:10")
+    told = [event for event in village.events if isinstance(event, GainChanged)]
+    assert [event.gain_db for event in told] == [-6.5, -21.5]
+    assert told[1].at_ns + village.offset_ns == utc_s("2025-12-07T21:00:00") * NS_PER_S
+
+
+def test_an_item_starts_on_its_second_whenever_the_clock_was_read():
+    village = Village("2025-12-07T03:00:00.700")
+    village.order(COMMUNE, Kind.CALENDAR, CALENDAR.encode())
+    while not village.heard():
+        deadline_ns = village.node.next_deadline_ns()
+        assert deadline_ns is not None
+        village.now_ns = deadline_ns
+        village.node.handle_deadline(deadline_ns)
+        village.take()
+    assert village.now_ns + village.offset_ns == utc_s("2025-12-07T05:30:00") * NS_PER_S
 
 
 def test_a_signed_volume_plan_changes_what_is_heard_and_a_wrong_one_is_refused_by_name():

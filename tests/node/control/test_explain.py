@@ -14,10 +14,12 @@ import pytest
 from node.config import ConfigError
 from node.control import explain as explain_module
 from node.control.civil_time import load_zone, local_time
-from node.control.explain import explain
+from node.control.explain import explain, explain_noise
 from node.control.language import load_catalogue, untranslated
+from node.control.noise import DwellingConfig, HornConfig
 from node.control.precedence import MessageClass
 from node.control.recurrence import DaysConfig
+from node.control.regulation import Regulation, RegulationConfig, load_rule_file
 from node.control.schedule import Place, QuietHours, VolumeConfig, VolumeRule, VolumeSchedule
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -88,6 +90,44 @@ def test_the_reasons_read_like_a_sentence_in_both_languages(name):
         explain(decision, local, kind, zone=PLAN.zone, translate=translate)
         for translate in (untranslated, vietnamese)
     )
+    check_golden(name, said)
+
+
+HOUSE = DwellingConfig(distance_m=50.0, bearing_deg=0.0)
+NOISE = {
+    "21_noise_lowered": ("2024-11-22T12:00", NORMAL, -3.0, "lower"),
+    "22_noise_refused": ("2026-11-22T02:00", NORMAL, -3.0, "refuse"),
+    "23_noise_justified": ("2026-11-22T02:00", URGENT, -3.0, "lower"),
+    "24_noise_fits": ("2024-11-22T12:00", NORMAL, -10.0, "lower"),
+}
+
+
+@pytest.mark.parametrize("name", NOISE)
+def test_what_the_noise_limit_does_reads_like_a_sentence_too(name):
+    wall, kind, gain_db, policy = NOISE[name]
+    folder = PO.parent.parent / "regulations"
+    files = tuple(
+        load_rule_file(
+            (folder / f"noise_qcvn_26_{year}.toml").read_text(encoding="utf-8"), where=""
+        )
+        for year in (2010, 2025)
+    )
+    horns = (HornConfig(bearing_deg=0.0),)
+    judged = Regulation(files, RegulationConfig(noise=policy), horns, HOUSE)
+    verdict = judged.judge_noise(datetime.fromisoformat(wall), kind, gain_db)
+    vietnamese = load_catalogue(PO.read_text(encoding="utf-8"), where=PO.name)
+    check_golden(name, "\n".join(explain_noise(verdict, t) for t in (untranslated, vietnamese)))
+    assert (
+        explain_noise(
+            Regulation((), RegulationConfig()).judge_noise(
+                datetime.fromisoformat(wall), kind, gain_db
+            )
+        )
+        == ""
+    )
+
+
+def check_golden(name: str, said: str) -> None:
     path = GOLDEN / f"{name}.txt"
     if os.environ.get("LOALANG_GOLDEN") == "write":
         path.write_text(said + "\n", encoding="utf-8")
@@ -102,8 +142,10 @@ def test_every_text_has_a_vietnamese_one_with_the_same_places():
         texts = [
             call.args[0].value
             for call in calls
-            if isinstance(call.func, ast.Name) and call.func.id == "_"
-        ]
+            if isinstance(call.func, ast.Name)
+            and call.func.id == "_"
+            and isinstance(call.args[0], ast.Constant)
+        ] + [RegulationConfig().justification]
         assert len(texts) > 30
         for text in texts:
             translated = vietnamese(text)

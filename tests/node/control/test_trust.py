@@ -340,7 +340,7 @@ def test_a_short_alert_elsewhere_is_not_ours_and_an_update_elsewhere_ends_it():
     ended = short(encode_short("update", 8, about=7, circle=far))
     assert isinstance(ended, Alert) and ended.kind == "cancel"
     cancel = short(encode_short("cancel", 9, about=7))
-    assert isinstance(cancel, Alert) and cancel.references == ((PROVINCE.name, f"{7:016x}"),)
+    assert isinstance(cancel, Alert) and cancel.references == ((PROVINCE.name, f"#{7:016x}"),)
 
 
 def test_a_short_exercise_is_marked_and_not_urgent():
