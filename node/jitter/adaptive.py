@@ -125,12 +125,12 @@ def pull_adaptive(
     if extended == at.NONE:
         return make_up(state, min(state[at.LAST_SAMPLES], SAMPLES_PER_10_MS), 1)
     error = plays_at - state[at.NEXT_MEDIA] - state[at.A_REFERENCE] - target
-    row = slots[extended & (slots.shape[0] - 1)]
+    row = extended & (slots.shape[0] - 1)
     state[at.ACTION_MEDIA] = state[at.NEXT_MEDIA]
-    if row[at.SLOT_MEDIA] != state[at.NEXT_MEDIA]:
+    if slots[row, at.SLOT_MEDIA] != state[at.NEXT_MEDIA]:
         return _pause_or_fill(state, slots, extended, error)
     action = play(state, slots, extended)
-    stretch = _stretch(state, row[at.SLOT_SAMPLES], error, now)
+    stretch = _stretch(state, slots[row, at.SLOT_SAMPLES], error, now)
     state[at.ACTION_STRETCH_SAMPLES] = stretch
     state[at.C_STRETCHED] += abs(stretch)
     return action

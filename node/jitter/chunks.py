@@ -38,12 +38,12 @@ def emit(state: NDArray[np.int64], action: int, samples: int, origin: int) -> in
 @kernel("int64(int64[::1], int64[:, ::1], int64)")
 def play(state: NDArray[np.int64], slots: NDArray[np.int64], extended: int) -> int:
     """Play the packet `extended` and free its slot."""
-    pass_by(state, slots, extended)
-    slot = extended & (slots.shape[0] - 1)
-    row = slots[slot]
-    samples = row[at.SLOT_SAMPLES]
-    state[at.ACTION_SLOT] = slot
-    state[at.ACTION_ARRIVAL_NS] = row[at.SLOT_ARRIVAL_NS]
+    if extended > state[at.NEXT_SEQUENCE]:
+        pass_by(state, slots, extended)
+    row = extended & (slots.shape[0] - 1)
+    samples = slots[row, at.SLOT_SAMPLES]
+    state[at.ACTION_SLOT] = row
+    state[at.ACTION_ARRIVAL_NS] = slots[row, at.SLOT_ARRIVAL_NS]
     state[at.HELD] -= 1
     state[at.NEXT_SEQUENCE] = extended + 1
     state[at.FLOOR_SEQUENCE] = extended + 1
@@ -51,13 +51,16 @@ def play(state: NDArray[np.int64], slots: NDArray[np.int64], extended: int) -> i
     state[at.LAST_END] = state[at.NEXT_MEDIA]
     state[at.LAST_SAMPLES] = samples
     state[at.CONCEALED_RUN] = 0
-    row[at.SLOT_STATUS] = at.PLAYED
-    if not row[at.SLOT_FLAGS] & (at.REDUNDANT | at.RETRANSMITTED):
-        return emit(state, at.PLAY, samples, _RECEIVED)
+    slots[row, at.SLOT_STATUS] = at.PLAYED
+    if not slots[row, at.SLOT_FLAGS] & (at.REDUNDANT | at.RETRANSMITTED):
+        state[at.ACTION_SAMPLES] = samples
+        state[at.ACTION_ORIGIN] = _RECEIVED
+        state[at.O_FIRST + _RECEIVED] += samples
+        return at.PLAY
     # The packet itself has not come: should it still, it is late and not a duplicate.
-    row[at.SLOT_STATUS] = at.MISSED
+    slots[row, at.SLOT_STATUS] = at.MISSED
     state[at.C_LOST] += 1
-    is_copy = row[at.SLOT_FLAGS] & at.REDUNDANT
+    is_copy = slots[row, at.SLOT_FLAGS] & at.REDUNDANT
     return emit(state, at.PLAY, samples, _REDUNDANT if is_copy else _RETRANSMITTED)
 
 
@@ -96,11 +99,11 @@ def next_held(state: NDArray[np.int64], slots: NDArray[np.int64]) -> int:
         extended = first_held(state, slots)
         if extended == at.NONE:
             return at.NONE
-        row = slots[extended & (slots.shape[0] - 1)]
-        if row[at.SLOT_MEDIA] >= state[at.NEXT_MEDIA]:
+        row = extended & (slots.shape[0] - 1)
+        if slots[row, at.SLOT_MEDIA] >= state[at.NEXT_MEDIA]:
             return extended
         pass_by(state, slots, extended)
-        row[at.SLOT_STATUS] = at.PLAYED
+        slots[row, at.SLOT_STATUS] = at.PLAYED
         state[at.NEXT_SEQUENCE] = extended + 1
         state[at.FLOOR_SEQUENCE] = extended + 1
         state[at.HELD] -= 1
@@ -110,14 +113,14 @@ def next_held(state: NDArray[np.int64], slots: NDArray[np.int64]) -> int:
 @kernel("int64(int64[::1], int64[:, ::1], int64)")
 def fill_hole(state: NDArray[np.int64], slots: NDArray[np.int64], extended: int) -> int:
     """Fill a chunk of the hole before the held packet `extended`: FEC, made up, or a pause."""
-    row = slots[extended & (slots.shape[0] - 1)]
-    gap = row[at.SLOT_MEDIA] - state[at.NEXT_MEDIA]
+    row = extended & (slots.shape[0] - 1)
+    gap = slots[row, at.SLOT_MEDIA] - state[at.NEXT_MEDIA]
     missing = extended - state[at.NEXT_SEQUENCE]
-    lost_end = min(state[at.LAST_END] + missing * state[at.LAST_SAMPLES], row[at.SLOT_MEDIA])
-    has_fec = missing > 0 and row[at.SLOT_FLAGS] & at.HAS_FEC
-    if has_fec and gap == row[at.SLOT_SAMPLES]:
+    lost_end = min(state[at.LAST_END] + missing * state[at.LAST_SAMPLES], slots[row, at.SLOT_MEDIA])
+    has_fec = missing > 0 and slots[row, at.SLOT_FLAGS] & at.HAS_FEC
+    if has_fec and gap == slots[row, at.SLOT_SAMPLES]:
         state[at.ACTION_SLOT] = extended & (slots.shape[0] - 1)
-        state[at.ACTION_ARRIVAL_NS] = row[at.SLOT_ARRIVAL_NS]
+        state[at.ACTION_ARRIVAL_NS] = slots[row, at.SLOT_ARRIVAL_NS]
         state[at.CONCEALED_RUN] = 0
         state[at.NEXT_MEDIA] += gap
         return emit(state, at.FEC, gap, _FEC)
@@ -126,6 +129,6 @@ def fill_hole(state: NDArray[np.int64], slots: NDArray[np.int64], extended: int)
         state[at.NEXT_MEDIA] += chunk
         return emit(state, at.PAUSE, chunk, PAUSED)
     chunk = min(lost_end - state[at.NEXT_MEDIA], state[at.LAST_SAMPLES], CHUNK_SAMPLES)
-    if has_fec and gap > row[at.SLOT_SAMPLES]:
-        chunk = min(chunk, gap - row[at.SLOT_SAMPLES])
+    if has_fec and gap > slots[row, at.SLOT_SAMPLES]:
+        chunk = min(chunk, gap - slots[row, at.SLOT_SAMPLES])
     return make_up(state, chunk, 0)

@@ -45,6 +45,13 @@ def reset(
     slots[:, at.SLOT_STATUS] = at.FREE
 
 
+@kernel("void(uint8[:, ::1], int64, uint8[::1], int64, int64)")
+def _copy(
+    payloads: NDArray[np.uint8], slot: int, data: NDArray[np.uint8], offset: int, length: int
+) -> None:
+    payloads[slot, :length] = data[offset : offset + length]
+
+
 @kernel(
     "int64(int64[::1], int64[:, ::1], uint8[:, ::1], uint8[::1],"
     " int64, int64, int64, int64, int64, int64, int64)"
@@ -94,7 +101,7 @@ def insert(
         return slot
     slots[slot, at.SLOT_LENGTH] = length
     if width > 0:
-        payloads[slot, :length] = data[offset : offset + length]
+        _copy(payloads, slot, data, offset, length)
     return at.RESTARTED if restarted else slot
 
 
@@ -120,6 +127,14 @@ def pull(
         )
     if state[at.PHASE] != at.PLAYING:
         return emit(state, at.PAUSE, SAMPLES_PER_10_MS, PAUSED)
+    expected = state[at.NEXT_SEQUENCE] & (slots.shape[0] - 1)
+    is_plain = (
+        slots[expected, at.SLOT_STATUS] == at.HOLDING
+        and slots[expected, at.SLOT_SEQUENCE] == state[at.NEXT_SEQUENCE]
+        and slots[expected, at.SLOT_MEDIA] == state[at.NEXT_MEDIA]
+    )
+    if is_plain:
+        return play(state, slots, state[at.NEXT_SEQUENCE])
     extended = next_held(state, slots)
     if extended == at.NONE:
         return make_up(state, min(state[at.LAST_SAMPLES], CHUNK_SAMPLES), 1)
@@ -139,16 +154,15 @@ def seek(state: NDArray[np.int64], slots: NDArray[np.int64], media_time: int) ->
         return
     settle(state, 0)
     first = at.NONE
-    for slot in range(slots.shape[0]):
-        row = slots[slot]
-        if row[at.SLOT_STATUS] != at.HOLDING:
+    for row in range(slots.shape[0]):
+        if slots[row, at.SLOT_STATUS] != at.HOLDING:
             continue
-        if row[at.SLOT_MEDIA] + row[at.SLOT_SAMPLES] <= media_time:
-            row[at.SLOT_STATUS] = at.PLAYED
+        if slots[row, at.SLOT_MEDIA] + slots[row, at.SLOT_SAMPLES] <= media_time:
+            slots[row, at.SLOT_STATUS] = at.PLAYED
             state[at.HELD] -= 1
             state[at.C_FLUSHED] += 1
-        elif first == at.NONE or row[at.SLOT_SEQUENCE] < first:
-            first = row[at.SLOT_SEQUENCE]
+        elif first == at.NONE or slots[row, at.SLOT_SEQUENCE] < first:
+            first = slots[row, at.SLOT_SEQUENCE]
     state[at.NEXT_MEDIA] = media_time
     state[at.NEXT_SEQUENCE] = state[at.HIGHEST_SEQUENCE] + 1 if first == at.NONE else first
     if first != at.NONE:
@@ -169,11 +183,13 @@ def level_samples(state: NDArray[np.int64], slots: NDArray[np.int64]) -> int:
         end = slots[state[at.NEXT_SEQUENCE] & mask, at.SLOT_MEDIA]
     begin = end
     for extended in range(state[at.NEXT_SEQUENCE], state[at.NEXT_SEQUENCE] + state[at.HELD]):
-        row = slots[extended & mask]
-        is_next = row[at.SLOT_SEQUENCE] == extended and row[at.SLOT_STATUS] == at.HOLDING
-        if not is_next or row[at.SLOT_MEDIA] != end:
+        row = extended & mask
+        is_next = (
+            slots[row, at.SLOT_SEQUENCE] == extended and slots[row, at.SLOT_STATUS] == at.HOLDING
+        )
+        if not is_next or slots[row, at.SLOT_MEDIA] != end:
             break
-        end += row[at.SLOT_SAMPLES]
+        end += slots[row, at.SLOT_SAMPLES]
     return int(end - begin)
 
 

@@ -76,12 +76,12 @@ def pass_by(state: NDArray[np.int64], slots: NDArray[np.int64], extended: int) -
     remembered = max(first, extended - capacity)
     state[at.C_LOST] += remembered - first
     for one in range(remembered, extended):
-        row = slots[one & (capacity - 1)]
-        if row[at.SLOT_SEQUENCE] == one and row[at.SLOT_STATUS] == at.CAME_LATE:
+        row = one & (capacity - 1)
+        if slots[row, at.SLOT_SEQUENCE] == one and slots[row, at.SLOT_STATUS] == at.CAME_LATE:
             continue
         state[at.C_LOST] += 1
-        row[at.SLOT_SEQUENCE] = one
-        row[at.SLOT_STATUS] = at.MISSED
+        slots[row, at.SLOT_SEQUENCE] = one
+        slots[row, at.SLOT_STATUS] = at.MISSED
     state[at.NEXT_SEQUENCE] = extended
     state[at.FLOOR_SEQUENCE] = extended
 
@@ -100,9 +100,9 @@ def book_late(
     state[at.C_LATE] += 1
     if flags & at.RETRANSMITTED:
         return
-    row = slots[extended & (slots.shape[0] - 1)]
-    if row[at.SLOT_SEQUENCE] == extended and row[at.SLOT_STATUS] == at.MISSED:
+    row = extended & (slots.shape[0] - 1)
+    if slots[row, at.SLOT_SEQUENCE] == extended and slots[row, at.SLOT_STATUS] == at.MISSED:
         state[at.C_LOST] -= 1
-    if row[at.SLOT_SEQUENCE] <= extended and row[at.SLOT_STATUS] != at.HOLDING:
-        row[at.SLOT_SEQUENCE] = extended
-        row[at.SLOT_STATUS] = at.CAME_LATE
+    if slots[row, at.SLOT_SEQUENCE] <= extended and slots[row, at.SLOT_STATUS] != at.HOLDING:
+        slots[row, at.SLOT_SEQUENCE] = extended
+        slots[row, at.SLOT_STATUS] = at.CAME_LATE

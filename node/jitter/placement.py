@@ -45,14 +45,17 @@ def find_repaired(
     if carrier[at.SLOT_SEQUENCE] != extended or media >= carrier[at.SLOT_MEDIA]:
         return 0
     for one in range(extended - 1, extended - 1 - _COPY_REACH, -1):
-        row = slots[one & mask]
-        known = row[at.SLOT_SEQUENCE] == one and row[at.SLOT_STATUS] in (at.HOLDING, at.PLAYED)
-        if known and row[at.SLOT_MEDIA] < media:
+        row = one & mask
+        known = slots[row, at.SLOT_SEQUENCE] == one and slots[row, at.SLOT_STATUS] in (
+            at.HOLDING,
+            at.PLAYED,
+        )
+        if known and slots[row, at.SLOT_MEDIA] < media:
             # It came between this packet and the next known one: count back from that one.
-            steps = (media - row[at.SLOT_MEDIA]) // max(1, row[at.SLOT_SAMPLES])
+            steps = (media - slots[row, at.SLOT_MEDIA]) // max(1, slots[row, at.SLOT_SAMPLES])
             state[at.UNWRAPPED_SEQUENCE] = one + max(1, steps)
             return 1 if one + max(1, steps) < extended else 0
-        if known and row[at.SLOT_MEDIA] == media:
+        if known and slots[row, at.SLOT_MEDIA] == media:
             state[at.UNWRAPPED_SEQUENCE] = one
             return 1
     return 0
@@ -85,8 +88,8 @@ def first_held(state: NDArray[np.int64], slots: NDArray[np.int64]) -> int:
         return at.NONE
     mask = slots.shape[0] - 1
     for extended in range(state[at.NEXT_SEQUENCE], state[at.NEXT_SEQUENCE] + slots.shape[0]):
-        row = slots[extended & mask]
-        if row[at.SLOT_STATUS] == at.HOLDING and row[at.SLOT_SEQUENCE] == extended:
+        row = extended & mask
+        if slots[row, at.SLOT_STATUS] == at.HOLDING and slots[row, at.SLOT_SEQUENCE] == extended:
             return int(extended)
     return at.NONE
 
@@ -149,16 +152,16 @@ def _abut(state: NDArray[np.int64], slots: NDArray[np.int64], extended: int) -> 
     The first packet of an encoder holds its look-ahead. GStreamer's timestamps leave that out, so
     that the second packet begins 13.5 ms after the first; both are to be decoded and played whole.
     """
-    row = slots[extended & (slots.shape[0] - 1)]
+    row = extended & (slots.shape[0] - 1)
     after = slots[(extended + 1) & (slots.shape[0] - 1)]
-    if row[at.SLOT_SEQUENCE] != extended or after[at.SLOT_SEQUENCE] != extended + 1:
+    if slots[row, at.SLOT_SEQUENCE] != extended or after[at.SLOT_SEQUENCE] != extended + 1:
         return
-    if row[at.SLOT_STATUS] != at.HOLDING or after[at.SLOT_STATUS] != at.HOLDING:
+    if slots[row, at.SLOT_STATUS] != at.HOLDING or after[at.SLOT_STATUS] != at.HOLDING:
         return
-    begin = after[at.SLOT_MEDIA] - row[at.SLOT_SAMPLES]
+    begin = after[at.SLOT_MEDIA] - slots[row, at.SLOT_SAMPLES]
     is_open = state[at.PHASE] != at.PLAYING or begin >= state[at.NEXT_MEDIA]
-    if row[at.SLOT_MEDIA] > begin and is_open:
-        row[at.SLOT_MEDIA] = begin
+    if slots[row, at.SLOT_MEDIA] > begin and is_open:
+        slots[row, at.SLOT_MEDIA] = begin
 
 
 @kernel("int64(int64[::1], int64[:, ::1], int64, int64, int64)")
@@ -178,13 +181,12 @@ def place(
         state[at.PHASE] = at.WAITING
         state[at.NEXT_SEQUENCE] = extended
         state[at.LAST_END] = media
-    row = slots[extended & (slots.shape[0] - 1)]
-    known = row[at.SLOT_SEQUENCE] == extended
-    if known and row[at.SLOT_STATUS] in (at.PLAYED, at.CAME_LATE, at.HOLDING):
+    row = extended & (slots.shape[0] - 1)
+    known = slots[row, at.SLOT_SEQUENCE] == extended
+    status = slots[row, at.SLOT_STATUS] if known else at.FREE
+    if at.FREE < status < at.MISSED:
         is_better = (
-            row[at.SLOT_STATUS] == at.HOLDING
-            and not is_repair
-            and row[at.SLOT_FLAGS] & at.REDUNDANT
+            status == at.HOLDING and not is_repair and slots[row, at.SLOT_FLAGS] & at.REDUNDANT
         )
         if not is_better:
             if not flags & at.REDUNDANT:
@@ -194,24 +196,33 @@ def place(
         advance(state, extended, media, now_ns)
     if state[at.MODE] == at.ADAPTIVE and not is_repair:
         observe(state, media, samples, now_ns)
-    reason = _too_late_or_early(state, slots, samples, flags)
-    if reason != 0:
-        return reason
-    if state[at.PENDING_FROM] != at.NONE and state[at.MODE] == at.SYNCHRONISED:
-        prove(state, extended, media, samples)
-    if not (known and row[at.SLOT_STATUS] == at.HOLDING):
+    ahead = extended - state[at.NEXT_SEQUENCE]
+    end = media + samples - state[at.NEXT_MEDIA]
+    is_pending = state[at.PENDING_FROM] != at.NONE
+    # Spelt out because a call costs as much as all the rest: a packet where one is expected.
+    is_plain = 0 <= ahead < slots.shape[0] and samples <= end <= state[at.LEVEL_MAX]
+    if is_pending or not is_plain:
+        reason = _too_late_or_early(state, slots, samples, flags)
+        if reason != 0:
+            return reason
+        if is_pending and state[at.MODE] == at.SYNCHRONISED:
+            prove(state, extended, media, samples)
+    if not (known and slots[row, at.SLOT_STATUS] == at.HOLDING):
         state[at.HELD] += 1
     if not flags & at.REDUNDANT:
         state[at.C_ACCEPTED] += 1
         state[at.LATE_RUN] = 0
         if not is_newest and not is_repair:
             state[at.C_REORDERED] += 1
-    row[at.SLOT_SEQUENCE] = extended
-    row[at.SLOT_STATUS] = at.HOLDING
-    row[at.SLOT_MEDIA] = media
-    row[at.SLOT_SAMPLES] = samples
-    row[at.SLOT_ARRIVAL_NS] = now_ns
-    row[at.SLOT_FLAGS] = flags
-    _abut(state, slots, extended - 1)
-    _abut(state, slots, extended)
-    return int(extended & (slots.shape[0] - 1))
+    slots[row, at.SLOT_SEQUENCE] = extended
+    slots[row, at.SLOT_STATUS] = at.HOLDING
+    slots[row, at.SLOT_MEDIA] = media
+    slots[row, at.SLOT_SAMPLES] = samples
+    slots[row, at.SLOT_ARRIVAL_NS] = now_ns
+    slots[row, at.SLOT_FLAGS] = flags
+    before = (extended - 1) & (slots.shape[0] - 1)
+    if slots[before, at.SLOT_MEDIA] + slots[before, at.SLOT_SAMPLES] > media:
+        _abut(state, slots, extended - 1)
+    if not is_newest:
+        _abut(state, slots, extended)
+    return int(row)

@@ -126,8 +126,8 @@ def watch(
 
 @kernel("int64(int64[::1], int64[:, ::1], int64)")
 def _has_come(state: NDArray[np.int64], slots: NDArray[np.int64], extended: int) -> int:
-    row = slots[extended & (slots.shape[0] - 1)]
-    came = row[at.SLOT_SEQUENCE] == extended and row[at.SLOT_STATUS] != at.MISSED
+    row = extended & (slots.shape[0] - 1)
+    came = slots[row, at.SLOT_SEQUENCE] == extended and slots[row, at.SLOT_STATUS] != at.MISSED
     return 1 if came or extended < state[at.FLOOR_SEQUENCE] else 0
 
 
