@@ -71,6 +71,7 @@ def _parser() -> Parser:
     run.add_argument("--seed", type=_seed, metavar="N", help="instead of the scenario's")
     run.add_argument("--duration", type=duration, metavar="S", help="seconds of programme")
     run.add_argument("--json", action="store_true", help="print one JSON object, and no table")
+    run.add_argument("--no-sound", action="store_true", help="count only: faster, no recordings")
     run.add_argument(
         "--out", type=Path, default=Path("out"), metavar="DIR", help="where files go (out)"
     )

@@ -26,7 +26,9 @@ def run(options: argparse.Namespace) -> int:
     try:
         asked = scenario.load(options.scenario)
         check_folder(folder)  # better told before the run than after it
-        result = answer(asked, seed=options.seed, duration_s=options.duration)
+        result = answer(
+            asked, seed=options.seed, duration_s=options.duration, sound=not options.no_sound
+        )
         written = write_files(result, folder)
     except ConfigError as fault:
         return complain(str(fault).splitlines(), USER)
@@ -64,10 +66,12 @@ def check(options: argparse.Namespace) -> int:
     return OK
 
 
-def answer(asked: Scenario, *, seed: int | None, duration_s: float | None) -> RunResult:
+def answer(
+    asked: Scenario, *, seed: int | None, duration_s: float | None, sound: bool = True
+) -> RunResult:
     """Run a scenario behind a progress bar on standard error."""
     with ProgressLine(asked.title) as line:
-        return drive.run(asked, seed=seed, duration_s=duration_s, progress=line.show)
+        return drive.run(asked, seed=seed, duration_s=duration_s, progress=line.show, decode=sound)
 
 
 def to_json(result: RunResult) -> str:

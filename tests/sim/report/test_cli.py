@@ -157,6 +157,31 @@ def test_a_right_scenario_is_told_so_with_its_hash(sim, small):
     assert "2 clusters" in done.stdout and "scenario hash" in done.stdout
 
 
+def test_a_run_without_sound_counts_the_same_and_leaves_no_recordings(sim, small, tmp_path):
+    told = []
+    for more in ([], ["--no-sound"]):
+        done = sim("run", small, "--json", "--out", tmp_path / f"out{len(more)}", *more)
+        assert done.returncode == 0, done.stderr
+        nodes = json.loads(done.stdout)["nodes"]
+        told.append([{**row, "audio_sha256": None} for row in nodes])
+
+    assert told[0] == told[1]
+    assert not (tmp_path / "out1" / "listen").exists()
+    assert "<audio" not in (tmp_path / "out1" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_village_without_signal_gets_one_clear_verdict_and_its_page(sim, tmp_path):
+    path = tmp_path / "dark.toml"
+    text = SMALL.replace("ftth", "no_signal").replace("lte_good", "no_signal")
+    path.write_text(text, encoding="utf-8")
+    done = sim("run", path, "--out", tmp_path / "out")
+
+    assert done.returncode == 0, done.stderr
+    assert "No cluster heard anything" in done.stdout
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "0/2" in page and "nothing played" in page
+
+
 def test_all_scenarios_that_ship_are_listed(sim):
     done = sim("list")
 
