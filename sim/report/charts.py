@@ -18,6 +18,9 @@ LABEL_MIN_PX: Final = 26.0
 """A stage narrower than this is named in the legend only."""
 
 
+LABEL_ROOM_PX: Final = 110.0
+
+
 @dataclass(frozen=True, slots=True)
 class _Box:
     left: float
@@ -98,9 +101,11 @@ def _budget_line(across: Scale, box: _Box) -> list[Markup]:
             text(box.right - 4, box.bottom - 8, f"{label} →", class_="budget", text_anchor="end")
         ]
     x = across(MOUTH_TO_EAR_P99_MAX_MS)
+    room = x + LABEL_ROOM_PX < box.right  # to the left of it stand the curves
+    side, anchor = (x + 6, "start") if room else (x - 6, "end")
     return [
         line(x, box.top, x, box.bottom, class_="budget"),
-        text(x - 6, box.bottom - 8, label, class_="budget", text_anchor="end"),
+        text(side, box.bottom - 8, label, class_="budget", text_anchor=anchor),
     ]
 
 
