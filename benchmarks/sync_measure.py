@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 WINDOW_S: Final = 0.25
 LAG_MAX_S: Final = 0.1
+_CLICK_LEVEL: Final = 0.3
 _LEVEL_MIN: Final = 1e-3
 _CORRELATION_MIN: Final = 0.7
 """Below it the two do not hold the same sound: one of them is concealment."""
@@ -83,10 +84,25 @@ def latencies_ms(
     return np.array(begins), np.array(delays)
 
 
-def first_sound_ms(sound: NDArray[np.float32], rate_hz: int, level: float = 0.1) -> float:
-    """Return by how much the second input's first loud sample is after the first input's."""
-    firsts = [int(np.argmax(np.abs(column) > level)) for column in sound.T]
-    return 1000 * (firsts[1] - firsts[0]) / rate_hz
+def first_click_ms(sound: NDArray[np.float32], rate_hz: int) -> float:
+    """Return how much later the second input plays the first click that both played.
+
+    A click that fell to a lost packet is passed over; nan when there is none.
+    """
+    clicks = [_clicks(column, rate_hz) for column in sound.T]
+    for one in clicks[0]:
+        near = [other for other in clicks[1] if abs(other - one) < rate_hz // 4]
+        if near:
+            return 1000 * (near[0] - one) / rate_hz
+    return float("nan")
+
+
+def _clicks(column: NDArray[np.float32], rate_hz: int) -> list[int]:
+    """Return where clicks begin."""
+    loud = np.flatnonzero(np.abs(column) > _CLICK_LEVEL)
+    if loud.size == 0:
+        return []
+    return [int(i) for i in loud[np.concatenate([[True], np.diff(loud) > rate_hz // 4])]]
 
 
 def in_step_after_s(

@@ -30,7 +30,7 @@ from node.audio.resampler import (
 )
 from node.clock import servo as sv
 from node.clock import timebase as tb
-from node.clock.line import RATE_PPM, position_q16
+from node.clock.line import RATE_PPM, finish_slews, position_q16
 from node.counters import Origin
 from node.jitter import kernel as jitter
 from node.jitter import state as js
@@ -335,6 +335,7 @@ def is_due(
     """
     if state[js.PHASE] == js.EMPTY:
         return 0
+    finish_slews(ints, floats, presentation_ns)  # nothing sounds: what was learnt holds at once
     position = position_q16(ints, floats, presentation_ns) >> 16
     if state[js.PHASE] == js.PLAYING and state[js.NEXT_MEDIA] < position:
         jitter.seek(state, slots, position)

@@ -95,7 +95,7 @@ class NodeReports:
                 report = packet
                 self._receive_report(packet, newest_media_samples, now_ns)
             elif isinstance(packet, rtcp.ExtendedReport) and report is not None:
-                self._receive_replies(packet, report, now_ns)
+                self._receive_replies(packet, report, timebase, now_ns)
             elif isinstance(packet, rtcp.Application) and packet.name == DELAY_NAME:
                 self._receive_delay(packet.payload, timebase, now_ns)
         if report is not None:
@@ -150,14 +150,28 @@ class NodeReports:
         self.reports.receive_report(rtcp.ns_of_ntp(report.ntp), newest + away)
 
     def _receive_replies(
-        self, answer: rtcp.ExtendedReport, report: rtcp.SenderReport, now_ns: int
+        self,
+        answer: rtcp.ExtendedReport,
+        report: rtcp.SenderReport,
+        timebase: Timebase,
+        now_ns: int,
     ) -> None:
+        floor_ns = self._floor_ns(timebase)
         for reply in answer.replies:
             if reply.ssrc == self._ssrc:
                 request_ns = rtcp.ns_of_middle(reply.last_rr, now_ns)
                 held_ns = (reply.since_last_rr * NS_PER_S + (1 << 15)) >> 16
                 answered_ns = rtcp.ns_of_ntp(report.ntp)
-                self.exchange.receive_reply(request_ns, held_ns, answered_ns, now_ns)
+                self.exchange.receive_reply(
+                    request_ns, held_ns, answered_ns, now_ns, floor_ns=floor_ns
+                )
+
+    def _floor_ns(self, timebase: Timebase) -> int | None:
+        """Return the arrival of the sound's fastest packet less its time on the sender's clock."""
+        if not self.reports.ready or not timebase.ready:
+            return None
+        arrival_ns = timebase.earliest_arrival_ns(self.reports.media_time_samples)
+        return arrival_ns - self.reports.sender_ns
 
     def _receive_delay(self, payload: bytes, timebase: Timebase, now_ns: int) -> None:
         if len(payload) != _DELAY.size:

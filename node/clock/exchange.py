@@ -7,10 +7,11 @@ node     ──────t1──────────────t4──�
              RR + XR RRTR   SR + XR DLRR      delay  = (t4 - t1) - (t3 - t2)
 ```
 
-A burst of requests at the start, then one a second. Queues delay one way or the other and bend the
-offset by up to half of what they add; `node.clock.offset_filter` finds the floor of each direction
-and a line through it. What no exchange can see is a constant asymmetry: the uncertainty is half of
-the least delay.
+A burst of requests at the start, more on a link that jitters, then one a second. Queues delay one
+way or the other and bend the offset by up to half of what they add; `node.clock.offset_filter`
+finds the floor of each direction and a line through it. From sender to node the sound itself comes
+fifty times a second: its fastest packet stands in where all answers were slower. What no exchange
+can see is a constant asymmetry: the uncertainty is half of the least delay.
 
 Three replies in a row that no delay explains mean that the sender's clock was set, or another
 sender answers: the window begins anew.
@@ -25,15 +26,21 @@ from typing import Final
 from node.clock.offset_filter import OffsetFilter
 from node.units import NS_PER_MS, NS_PER_S
 
-BURST_REQUESTS: Final = 12
-BURST_INTERVAL_NS: Final = 50 * NS_PER_MS
+BURST_REQUESTS: Final = 30
+BURST_INTERVAL_NS: Final = 10 * NS_PER_MS
+"""All of the burst is answered before the first sound, at a playout delay of 400 ms."""
+WARM_REQUESTS: Final = 600
+WARM_INTERVAL_NS: Final = 50 * NS_PER_MS
+WARM_ENOUGH_NS: Final = 70_000
+"""Then, on a link that jitters, until the floor is known: n replies show it to within the spread
+of the delay divided by n. A quiet link needs none of it; 40 +- 20 ms need half a minute."""
 INTERVAL_NS: Final = NS_PER_S
 UNANSWERED_INTERVAL_NS: Final = 10 * NS_PER_S
 """Interval while nobody answers: a foreign sender is not pestered, a new one found."""
 READY_REPLIES: Final = 4
 
-_OUTSTANDING_MAX: Final = 32
-_UNANSWERED_MAX: Final = 24
+_OUTSTANDING_MAX: Final = 64
+_UNANSWERED_MAX: Final = 48
 _MATCH_NS: Final = 20_000  # requests are known by 1/65536 s
 _STEP_NS: Final = 30 * NS_PER_MS
 _STEP_REPLIES: Final = 3
@@ -69,7 +76,7 @@ class ClockExchange:
         self._events: deque[RequestTime] = deque(maxlen=_OUTSTANDING_MAX)
         self._outstanding: deque[int] = deque(maxlen=_OUTSTANDING_MAX)
         self._next_ns = start_ns
-        self._burst_left = BURST_REQUESTS
+        self._quick_left = BURST_REQUESTS + WARM_REQUESTS
         self._unanswered = 0
         self._filter = OffsetFilter()
         self._suspects: list[tuple[int, int, int]] = []
@@ -82,12 +89,14 @@ class ClockExchange:
         self._events.append(RequestTime(now_ns))
         self._outstanding.append(now_ns)
         self._unanswered += 1
-        self._burst_left = max(0, self._burst_left - 1)
         interval_ns = INTERVAL_NS
-        if self._burst_left > 0:
-            interval_ns = BURST_INTERVAL_NS
-        elif self._unanswered > _UNANSWERED_MAX:
+        if self._unanswered > _UNANSWERED_MAX:
             interval_ns = UNANSWERED_INTERVAL_NS
+        elif self._quick_left > WARM_REQUESTS:
+            interval_ns = BURST_INTERVAL_NS
+        elif self._quick_left > 0 and not self._floor_known():
+            interval_ns = WARM_INTERVAL_NS
+        self._quick_left = max(0, self._quick_left - 1)
         self._next_ns = now_ns + interval_ns
 
     def next_deadline_ns(self) -> int:
@@ -98,7 +107,15 @@ class ClockExchange:
         """Return the oldest request not yet sent, or None."""
         return self._events.popleft() if self._events else None
 
-    def receive_reply(self, request_ns: int, held_ns: int, answered_ns: int, now_ns: int) -> bool:
+    def receive_reply(
+        self,
+        request_ns: int,
+        held_ns: int,
+        answered_ns: int,
+        now_ns: int,
+        *,
+        floor_ns: int | None = None,
+    ) -> bool:
         """Take the answer to a request; return False when nobody asked or it cannot be.
 
         Parameters
@@ -111,6 +128,8 @@ class ClockExchange:
             Time of the answer on the sender's clock (t3).
         now_ns : int
             Its arrival (t4).
+        floor_ns : int or None
+            Transit of the sound's fastest packet, like t4 - t3 from one clock to the other.
         """
         sent_ns = next((t for t in self._outstanding if abs(t - request_ns) <= _MATCH_NS), None)
         if sent_ns is None:
@@ -120,11 +139,16 @@ class ClockExchange:
             return False
         self._outstanding.remove(sent_ns)
         if self._unanswered > _UNANSWERED_MAX:  # somebody is there again: ask as at the start
-            self._burst_left = BURST_REQUESTS
+            self._quick_left = BURST_REQUESTS + WARM_REQUESTS
             self._next_ns = now_ns
         self._unanswered = 0
         self.replies += 1
-        self._accept(now_ns, answered_ns - held_ns - sent_ns, now_ns - answered_ns)
+        forward_ns = answered_ns - held_ns - sent_ns
+        backward_ns = now_ns - answered_ns
+        self._accept(now_ns, forward_ns, backward_ns)
+        self._filter.fit()
+        if self._plausible(floor_ns):
+            self._filter.fit(floor_ns)
         return True
 
     def estimate(self, now_ns: int) -> ClockEstimate | None:
@@ -142,6 +166,20 @@ class ClockExchange:
     def local_ns(self, sender_ns: int) -> int:
         """Return the node's time at which the sender's clock shows `sender_ns`."""
         return self._filter.local_ns(sender_ns)
+
+    def _plausible(self, floor_ns: int | None) -> bool:
+        """Return whether the sound's floor may stand in for the answers' floor.
+
+        A sender that stamps its sound ahead of time would seem nearer than it is: a floor is
+        refused that is below the answers by more than their own spread explains.
+        """
+        if floor_ns is None:
+            return False
+        replies = self._filter
+        return floor_ns >= replies.least_backward_ns - max(NS_PER_MS, replies.spread_ns // 2)
+
+    def _floor_known(self) -> bool:
+        return self._filter.spread_ns < WARM_ENOUGH_NS * self._filter.count
 
     def _accept(self, now_ns: int, forward_ns: int, backward_ns: int) -> None:
         """Put a reply into the filter, unless it is one of a few that contradict it."""
@@ -162,4 +200,3 @@ class ClockExchange:
                     replies.add(*suspect)
         self._suspects.clear()
         replies.add(now_ns, forward_ns, backward_ns)
-        replies.fit()

@@ -12,9 +12,10 @@ from node.units import NS_PER_S
 
 SOURCES_MAX: Final = 4096
 ANSWERS_WAITING_MAX: Final = 1024
-BURST_MAX: Final = 24
+BURST_MAX: Final = 64
 """Two bursts at the start of a node."""
-RATE_PER_S: Final = 4
+RATE_PER_S: Final = 24
+"""A node asks twenty times a second while it warms up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,8 @@ BLOCK_RESIDUAL_NS: Final = 16
 LAST_X_NS: Final = 17
 
 _SETTLE_NS: Final = 4.0 * NS_PER_S  # a correction decays with this time constant ...
+_SETTLE_FAR_NS: Final = 0.5 * NS_PER_S  # ... a large one, at the start, with this one ...
+_FAR_NS: Final = 0.3 * NS_PER_MS
 _SLEW_MIN: Final = 1e-6  # ... but never more slowly than this
 _NS_PER_Q16: Final = (15_625, 49_152)  # 10^9 / (48000 * 65536), reduced
 
@@ -134,7 +136,8 @@ def _slew(ints: NDArray[np.int64], floats: NDArray[np.float64], presentation_ns:
         moved = _toward_zero(floats[DELAY_NS] - ints[DELAY_TARGET_NS], budget)
         floats[DELAY_NS] += moved
     ahead = floats[AHEAD_NS]
-    share = max(_SLEW_MIN, abs(ahead) / _SETTLE_NS) * elapsed
+    settle_ns = _SETTLE_FAR_NS if abs(ahead) > _FAR_NS else _SETTLE_NS
+    share = max(_SLEW_MIN, abs(ahead) / settle_ns) * elapsed
     settled = _toward_zero(ahead, min(share, budget - abs(moved)))
     floats[AHEAD_NS] += settled
     slope = floats[SLOPE]

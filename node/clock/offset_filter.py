@@ -26,8 +26,8 @@ from node.clock.robust_line import select, theil_sen_slope
 from node.kernel import kernel
 from node.units import NS_PER_MS, NS_PER_S
 
-REPLIES_MAX: Final = 512
-"""480 s at one a second, and the burst."""
+REPLIES_MAX: Final = 1152
+"""480 s at one a second, and the quick ones at the start."""
 
 _WINDOWS_NS: Final = (120 * NS_PER_S, 240 * NS_PER_S, 480 * NS_PER_S)
 _NOISES_NS: Final = (1.0 * NS_PER_MS, 8.0 * NS_PER_MS)
@@ -110,7 +110,8 @@ def fit_line(
 ) -> None:
     """Put a line through the replies `first` to `n - 1`.
 
-    line     (2,) offset at x = 0 and slope; the slope stays when too little is known of it
+    line     (3,) offset at x = 0, slope and backward floor there; the slope stays when too little
+             is known of it
     replies  (3, >= n): x, forward transit, backward transit
     points   (4, _BLOCKS_MAX) scratch
     scratch  (REPLIES_MAX,) scratch
@@ -136,6 +137,7 @@ def fit_line(
         back = min(back, replies[2, i] + slope * replies[0, i])
     line[0] = 0.5 * (there - back)
     line[1] = slope
+    line[2] = back
 
 
 class OffsetFilter:
@@ -148,13 +150,14 @@ class OffsetFilter:
         self._replies = np.zeros((3, REPLIES_MAX), np.float64)
         self._points = np.zeros((4, _BLOCKS_MAX), np.float64)
         self._scratch = np.zeros(REPLIES_MAX, np.float64)
-        self._line = np.zeros(2, np.float64)
+        self._line = np.zeros(3, np.float64)
         self.clear()
 
     def clear(self) -> None:
         """Forget all replies."""
         self.count = 0
         self.least_delay_ns = 0
+        self.spread_ns = 0
         self._line[:] = 0.0
         self._origin_ns = 0
         self._base_ns = 0
@@ -173,8 +176,20 @@ class OffsetFilter:
         self._backward_ns[n] = backward_ns
         self.count = n + 1
 
-    def fit(self) -> None:
-        """Put the line through what is there, one reply at least."""
+    @property
+    def least_backward_ns(self) -> int:
+        """Return the backward floor of the replies at the newest one (t4 - t3)."""
+        return round(float(self._line[2])) - self._base_ns
+
+    def fit(self, floor_ns: int | None = None) -> None:
+        """Put the line through what is there, one reply at least.
+
+        Parameters
+        ----------
+        floor_ns : int or None
+            Backward floor at the newest reply that was seen otherwise; taken if it is lower. It
+            says nothing about the slope.
+        """
         n = self.count
         self._origin_ns = int(self._times_ns[n - 1])
         self._base_ns = int(self._forward_ns[n - 1] - self._backward_ns[n - 1]) // 2
@@ -185,7 +200,11 @@ class OffsetFilter:
         first = self._window_first()
         delays = replies[1, first:] + replies[2, first:]
         self.least_delay_ns = int(delays.min())
+        self.spread_ns = int(np.median(delays)) - self.least_delay_ns
         fit_line(self._line, self._replies, first, n, self._points, self._scratch)
+        if floor_ns is not None:
+            lower = self._line[2] - (floor_ns + self._base_ns)
+            self._line[0] += 0.5 * max(0.0, float(lower))
 
     @property
     def slope(self) -> float:

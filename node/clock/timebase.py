@@ -191,6 +191,12 @@ class Timebase:
         """Take what is left of all slews at once, in a pause."""
         finish_slews(self.ints, self.floats, now_ns)
 
+    def earliest_arrival_ns(self, media_time_samples: int) -> int:
+        """Return when the fastest packet would bring this media time, on the node's clock."""
+        media = media_time_samples - int(self.ints[MEDIA_ANCHOR_SAMPLES])
+        x_ns = media * _NS_PER_3_SAMPLES // 3
+        return int(self.ints[LOCAL_ANCHOR_NS]) + x_ns + round(floor_ns(self.floats, float(x_ns)))
+
     @property
     def ready(self) -> bool:
         """Return whether a packet has come."""

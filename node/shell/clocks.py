@@ -40,12 +40,12 @@ class PresentationClock:
     Between callbacks exactly `samples` samples pass, so the instants lie on a line whose slope
     is the card's real rate. The loop follows offset and slope. The noise is one-sided: a busy
     machine calls late, never early. So an early stamp is believed at once while the loop is
-    young, and a late one counts as no more than a little late.
+    young, and a late one weighs little: the line lies along the earliest stamps.
 
     Parameters
     ----------
     bandwidth_hz : float
-        Natural frequency of the loop. 0.1 Hz settles within some seconds and passes only what
+        Natural frequency of the loop. 0.2 Hz settles within some seconds and passes only what
         changes as slowly as a crystal does.
 
     Notes
@@ -54,7 +54,7 @@ class PresentationClock:
     c = w^2 with w = 2 pi f T.
     """
 
-    def __init__(self, *, bandwidth_hz: float = 0.1) -> None:
+    def __init__(self, *, bandwidth_hz: float = 0.2) -> None:
         self._omega_per_sample = 2 * math.pi * bandwidth_hz / RATE_HZ
         self._running = False
         self._next_ns = 0.0
@@ -76,7 +76,7 @@ class PresentationClock:
             self._next_ns += error
             error = 0.0
         now_ns = self._next_ns
-        error = min(error, _LATE_NS)
+        error = error if error < 0.0 else _LATE_WEIGHT * min(error, _LATE_NS)
         omega = self._omega_per_sample * samples
         if self._age_samples >= _YOUNG_SAMPLES:
             # The slope is not learnt from a line whose offset is still to be found.
@@ -98,4 +98,5 @@ _JUMP_NS: Final = 20 * NS_PER_MS
 _LATE_NS: Final = NS_PER_MS // 2
 """More than so late was the scheduler, not the crystal; so many in a row are the card."""
 _LATE_RUN: Final = 20
+_LATE_WEIGHT: Final = 0.2
 _YOUNG_SAMPLES: Final = RATE_HZ // 2
