@@ -5,7 +5,8 @@ Each reply of an exchange gives two transits that contain the offset with opposi
 packet of *each direction* is looked for by itself: it comes far more often than a reply that was
 fast both ways, which is what a choice by round trip waits for.
 
-1. The window is cut into blocks; the least transit of each block and direction is a point.
+1. The window is cut into blocks of equal time; the least transit of each block and direction is a
+   point.
 2. The slope is the mean of both directions' Theil-Sen slopes, found twice, the second time with
    points chosen after the first slope was taken out.
 3. The offset is half of the difference between both floors.
@@ -77,9 +78,16 @@ def _block_points(
     points    (4, >= blocks): x and forward transit, x and backward transit
     """
     kept = 0
+    high = first
+    begin = replies[0, first]
+    length = (replies[0, n - 1] - begin) / blocks
     for block in range(blocks):
-        low = first + (n - first) * block // blocks
-        high = first + (n - first) * (block + 1) // blocks
+        # Cut by time: the burst at the start is one point, and not a lever of no length.
+        low = high
+        while high < n and (block == blocks - 1 or replies[0, high] < begin + length * (block + 1)):
+            high += 1
+        if low == high:
+            continue
         there = low
         back = low
         delay = np.inf
@@ -116,8 +124,11 @@ def fit_line(
     points   (4, _BLOCKS_MAX) scratch
     scratch  (REPLIES_MAX,) scratch
     """
-    blocks = min(_BLOCKS_MAX, max(1, (n - first) // _BLOCK_REPLIES_MIN))
     span = replies[0, n - 1] - replies[0, first]
+    late = 0  # how many came in the second half: what the burst at the start does not count for
+    for i in range(first, n):
+        late += replies[0, i] > replies[0, first] + 0.5 * span
+    blocks = min(_BLOCKS_MAX, max(1, 2 * late // _BLOCK_REPLIES_MIN))
     slope = line[1]
     if blocks >= _BLOCKS_MIN and span > _SPAN_MIN_NS:
         quick = _quick_delay(replies, first, n, scratch)
