@@ -34,6 +34,9 @@ WARM_INTERVAL_NS: Final = 50 * NS_PER_MS
 WARM_ENOUGH_NS: Final = 70_000
 """Then, on a link that jitters, until the floor is known: n replies show it to within the spread
 of the delay divided by n. A quiet link needs none of it; 40 +- 20 ms need half a minute."""
+SETTLE_NS: Final = 15 * NS_PER_S
+SETTLE_INTERVAL_NS: Final = 250 * NS_PER_MS
+"""And four times a second at first: a slope rests on replies far apart, not on the burst."""
 INTERVAL_NS: Final = NS_PER_S
 UNANSWERED_INTERVAL_NS: Final = 10 * NS_PER_S
 """Interval while nobody answers: a foreign sender is not pestered, a new one found."""
@@ -77,6 +80,7 @@ class ClockExchange:
         self._outstanding: deque[int] = deque(maxlen=_OUTSTANDING_MAX)
         self._next_ns = start_ns
         self._quick_left = BURST_REQUESTS + WARM_REQUESTS
+        self._settle_until_ns = start_ns + SETTLE_NS
         self._unanswered = 0
         self._filter = OffsetFilter()
         self._suspects: list[tuple[int, int, int]] = []
@@ -96,6 +100,8 @@ class ClockExchange:
             interval_ns = BURST_INTERVAL_NS
         elif self._quick_left > 0 and not self._floor_known():
             interval_ns = WARM_INTERVAL_NS
+        elif now_ns < self._settle_until_ns:
+            interval_ns = SETTLE_INTERVAL_NS
         self._quick_left = max(0, self._quick_left - 1)
         self._next_ns = now_ns + interval_ns
 
@@ -140,6 +146,7 @@ class ClockExchange:
         self._outstanding.remove(sent_ns)
         if self._unanswered > _UNANSWERED_MAX:  # somebody is there again: ask as at the start
             self._quick_left = BURST_REQUESTS + WARM_REQUESTS
+            self._settle_until_ns = now_ns + SETTLE_NS
             self._next_ns = now_ns
         self._unanswered = 0
         self.replies += 1
