@@ -7,7 +7,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from node import playback
+from node import playback, playback_adaptive
 from node.audio import resampler
 from node.clock import servo
 from node.clock.timebase import Timebase
@@ -81,6 +81,9 @@ class Receiver:
         self._own = np.zeros(playback.RECEIVER_STATE, np.int64)
         self._own[playback.COUNT_ONLY] = decoder is None
         self._own[playback.LAST_SOUND_NS] = -1
+        self._is_adaptive = config.jitter.mode == "adaptive"
+        self._steer = np.zeros(playback_adaptive.STEER_STATE, np.int64)
+        playback_adaptive.reset_steering(self._own, self._steer)
         self._fifo = np.zeros((playback.FIFO_SAMPLES, config.audio.channels), np.float32)
         self._resampler = resampler.new_state()
         self._servo = servo.new_state()
@@ -116,6 +119,8 @@ class Receiver:
         refresh_ns: int,
     ) -> int:
         """Run a batch as far as it is plain, counting only; return how many datagrams it took."""
+        if self._is_adaptive:
+            return 0  # its positions depend on the sound: nothing of it is plain
         first = int(batch.progress[PACKET])
         result = replay(
             batch.data, batch.offsets, batch.now_ns, batch.before, batch.presentation_ns,
@@ -154,14 +159,12 @@ class Receiver:
     def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
         """Fill `out`, (n, channels) float32, n <= PERIOD_SAMPLES_MAX, from this source."""
         while True:
-            action = playback.advance(
-                self._own, self._state, self._slots, self._fifo, self._resampler,
-                resampler.TABLE, self._ints, self._floats, self._servo, self._journal,
-                out, self.ssrc, presentation_ns,
-            )  # fmt: skip
+            action = self._advance(out, presentation_ns)
             if action == playback.DONE:
                 return
             self._decode(action)
+            if self._is_adaptive:
+                playback_adaptive.finish(self._own, self._steer, self._state, self._fifo, action)
 
     def is_due(self, presentation_ns: int, samples: int) -> bool:
         """Return whether sound of this source, not playing now, begins in this period.
@@ -169,6 +172,12 @@ class Receiver:
         Packets whose time has passed are thrown away, so that a source that waits for the horn
         is always at its live edge.
         """
+        if self._is_adaptive:
+            return bool(
+                playback_adaptive.is_due(
+                    self._steer, self._state, self._slots, presentation_ns, samples
+                )
+            )
         return bool(
             playback.is_due(
                 self._state, self._slots, self._ints, self._floats, presentation_ns, samples
@@ -245,6 +254,19 @@ class Receiver:
             "late_packets": int(self._state[js.C_LATE]),
             "lost_packets": int(self._state[js.C_LOST]),
         }
+
+    def _advance(self, out: NDArray[np.float32], presentation_ns: int) -> int:
+        """Go on with a period: DONE, or the action whose sound is needed next."""
+        if self._is_adaptive:
+            return playback_adaptive.advance(
+                self._own, self._steer, self._state, self._slots, self._fifo, self._journal,
+                out, self.ssrc, presentation_ns,
+            )  # fmt: skip
+        return playback.advance(
+            self._own, self._state, self._slots, self._fifo, self._resampler,
+            resampler.TABLE, self._ints, self._floats, self._servo, self._journal,
+            out, self.ssrc, presentation_ns,
+        )  # fmt: skip
 
     def _end(self) -> None:
         """Note that the sender has ended: after the last packet nothing is missing, so fade."""

@@ -4,7 +4,7 @@ The media clock follows the schedule of sending: the RTP timestamp of a packet s
 instant at which it is due. Time comes in, as everywhere in the core, as `now_ns`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -192,9 +192,12 @@ class LiveSender:
             payload_bytes=self.payload_bytes & 0xFFFFFFFF,
         )
 
-    def compound(self, now_ns: int, *, ended: bool = False) -> bytes:
-        """Return the RTCP compound that is due each second, or the last one, with a goodbye."""
-        packets: list[Packet] = [self.report(now_ns), SourceDescription(self.ssrc, CNAME)]
+    def compound(self, now_ns: int, *, ended: bool = False, more: Sequence[Packet] = ()) -> bytes:
+        """Return the RTCP compound that is due each second, or the last one, with a goodbye.
+
+        `more` are packets that it also carries: the announcement of the group's playout delay.
+        """
+        packets: list[Packet] = [self.report(now_ns), SourceDescription(self.ssrc, CNAME), *more]
         if ended:
             packets.append(Goodbye((self.ssrc,)))
         return rtcp.build(packets)

@@ -13,11 +13,16 @@ from typing import Any, Final
 
 import av
 
+from node.clock.group_delay import GroupDelay
+from node.units import NS_PER_MS
 from sim.live_sender import PACKET_MS, EncoderSettings, LiveSender, encode
 from sim.send_loop import Address, SendLoop
 
 _QUEUE_PACKETS: Final = 16
 """Encoded ahead of their time: enough for a busy moment of the machine."""
+
+_DELAY_FIRST_NS: Final = 400 * NS_PER_MS
+"""Playout delay of the group before its nodes have said what they need."""
 
 _EPILOG: Final = """
 example: loalang-send tests.wav --to 239.192.7.1:5004 --ttl 4
@@ -51,7 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
         timestamp=secrets.randbits(32),
         live=options.live,
     )
-    loop = SendLoop(sender, one, destinations, announce=options.announce)
+    group = GroupDelay(_DELAY_FIRST_NS) if options.group_delay else None
+    loop = SendLoop(sender, one, destinations, announce=options.announce, group=group)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.end())
     source.start(loop.wake)
@@ -129,6 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--payload-type", type=_number(0, 127), default=111, help="default 111")
     add("--loop", action="store_true", help="begin again at the end of the file")
     add("--announce", action="store_true", help="print the monotonic ns of the first packet")
+    add("--group-delay", action="store_true", help="decide the nodes' delay from their reports")
     add("--live", action="store_true", help="the sound comes at its own pace: send it at once")
     return parser
 

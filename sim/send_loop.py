@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from node.answering import SenderReports
+from node.clock.group_delay import GroupDelay
 from node.units import NS_PER_S
 from sim.live_sender import LiveSender
 
@@ -36,6 +37,8 @@ class SendLoop:
         Each gets every packet.
     announce : bool
         Print on standard error when the first packet left, for who measures the delay.
+    group : GroupDelay or None
+        Decides the nodes' playout delay from their reports; None leaves each its own setting.
     """
 
     def __init__(
@@ -45,12 +48,13 @@ class SendLoop:
         destinations: Sequence[Address],
         *,
         announce: bool = False,
+        group: GroupDelay | None = None,
     ) -> None:
         self._sender = sender
         self._socket = one
         self._destinations = destinations
         self._announce = announce
-        self._reports = SenderReports(sender.ssrc)
+        self._reports = SenderReports(sender.ssrc, group=group)
         self._ended = False
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
@@ -100,7 +104,7 @@ class SendLoop:
                 until = min(until, due)
             if self._sender.packets and now >= next_report_ns:
                 next_report_ns = now + _REPORT_NS
-                self._send_all(self._sender.compound(now))
+                self._send_all(self._sender.compound(now, more=self._reports.announcements(now)))
             self._wait(until)
         if self._sender.packets:
             self._send_all(self._sender.compound(time.monotonic_ns(), ended=True))

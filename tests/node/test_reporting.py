@@ -12,6 +12,7 @@ from node.reporting import NodeReports, Reception
 from node.rtp import packet as rtp
 from node.rtp import rtcp
 from node.stack import SpeakerNode
+from sim.live_sender import LiveSender
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -191,3 +192,17 @@ def test_an_ended_source_is_forgotten_and_costs_no_time():
             break
         node.handle_deadline(due_ns)
     assert due_ns is None, "forgotten, not spun on"
+
+
+def test_the_senders_compound_carries_the_delay_to_a_node():
+    group = GroupDelay(650 * MS)
+    reports = SenderReports(SENDER_SSRC, group=group)
+    sender = LiveSender(ssrc=SENDER_SSRC, payload_type=111, packet_samples=960)
+    timebase = Timebase(400 * MS)
+    node = NodeReports(1, SENDER_SSRC, name=b"cum-1", late_ratio=0.005, start_ns=0)
+    sender.next_packet(bytes(30), 0)
+    group.receive_need(1, 300 * MS, 0)
+    data = sender.compound(S, more=reports.announcements(S))
+    node.receive(rtcp.parse(data), timebase, 48_000, S)
+    timebase.receive_packet(48_000, S)
+    assert timebase.position_q16(S + 650 * MS) == 48_000 << 16

@@ -1,0 +1,208 @@
+"""Playout of a source by itself: as early as its link allows, stretched to follow it.
+
+```
+ jitter buffer (pull, adaptive) ─► decoder ─► join, stretch ─► FIFO ─► out
+```
+
+There is no time base and no resampler: the delay of each chunk is steered by the jitter buffer, and
+a sender's clock that runs fast or slow is followed by stretching like any other change of delay.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.concealment import join
+from node.counters import Origin
+from node.jitter import kernel as jitter
+from node.jitter import state as js
+from node.jitter.placement import first_held
+from node.jitter.target_level import target_delay
+from node.kernel import kernel
+from node.playback import (
+    COUNT_ONLY,
+    DONE,
+    FILLED,
+    JOURNAL_WRITTEN,
+    LAST_SOUND_NS,
+    RUNNING,
+)
+from node.time_scale import stretch
+from node.units import NS_PER_S, PACKET_SAMPLES_MAX, RATE_HZ
+
+# State of the steering, (STEER_STATE,) int64.
+LATENCY_NS: Final = 0
+"""From the decision about a sample to its presentation; found from arrivals."""
+BEGIN: Final = 1
+"""Row of the FIFO that plays next."""
+REAL_END: Final = 2
+"""Media time at which the last received chunk ended."""
+WAS_MADE_UP: Final = 3
+"""1 when the last chunk was made up."""
+STEER_STATE: Final = 4
+
+_KEPT_SAMPLES: Final = 2048
+"""Played sound that is kept: stretching and joining look for likeness in it."""
+
+_LATENCY_RISE_NS: Final = 1000
+"""The latency found is a minimum; it may rise so much per period (0.1 ms/s)."""
+
+_LATENCY_MAX_NS: Final = NS_PER_S
+_FIRST_MADE_UP: Final = int(Origin.CONCEALED)
+
+
+@kernel("void(int64[::1], int64[::1])")
+def reset_steering(own: NDArray[np.int64], steer: NDArray[np.int64]) -> None:
+    """Begin with nothing played."""
+    own[FILLED] = _KEPT_SAMPLES
+    steer[:] = 0
+    steer[LATENCY_NS] = _LATENCY_MAX_NS
+    steer[BEGIN] = _KEPT_SAMPLES
+    steer[REAL_END] = js.NONE
+
+
+@kernel("int64(int64[::1], int64[::1], int64)")
+def _decision_ns(state: NDArray[np.int64], steer: NDArray[np.int64], presentation_ns: int) -> int:
+    """Return the instant, on the clock of arrivals, at which a period is decided.
+
+    The newest packet cannot come after the decision; over many periods the closest one comes just
+    before it.
+    """
+    since = presentation_ns - state[js.HIGHEST_ARRIVAL_NS]
+    found = steer[LATENCY_NS] + _LATENCY_RISE_NS
+    if state[js.HIGHEST_ARRIVAL_NS] != js.NONE:
+        found = min(found, max(since, 0))
+    steer[LATENCY_NS] = min(found, _LATENCY_MAX_NS)
+    return int(presentation_ns - steer[LATENCY_NS])
+
+
+@kernel("void(int64[::1], int64[::1], float32[:, ::1])")
+def _make_room(own: NDArray[np.int64], steer: NDArray[np.int64], fifo: NDArray[np.float32]) -> None:
+    """Move the FIFO's sound to its front when another packet, at half speed, would not fit."""
+    if fifo.shape[0] - own[FILLED] >= 2 * PACKET_SAMPLES_MAX:
+        return
+    gone = steer[BEGIN] - _KEPT_SAMPLES
+    if gone <= 0:
+        return
+    for row in range(own[FILLED] - gone):
+        fifo[row] = fifo[row + gone]
+    own[FILLED] -= gone
+    steer[BEGIN] -= gone
+
+
+@kernel("void(int64[::1], int64[::1], int64[:, ::1], int64, int64)")
+def _write_journal(
+    own: NDArray[np.int64],
+    state: NDArray[np.int64],
+    journal: NDArray[np.int64],
+    ssrc: int,
+    at_ns: int,
+) -> None:
+    """Note the chunk just pulled, and when its first sample leaves the converter."""
+    row = journal[own[JOURNAL_WRITTEN] % journal.shape[0]]
+    row[0] = ssrc
+    row[1] = state[js.ACTION_MEDIA]
+    row[2] = state[js.ACTION_SAMPLES]
+    row[3] = state[js.ACTION_ORIGIN]
+    row[4] = state[js.ACTION_ARRIVAL_NS]
+    row[5] = at_ns
+    own[JOURNAL_WRITTEN] += 1
+    if state[js.ACTION_ORIGIN] < _FIRST_MADE_UP:
+        own[LAST_SOUND_NS] = at_ns + state[js.ACTION_SAMPLES] * NS_PER_S // RATE_HZ
+
+
+@kernel(
+    "int64(int64[::1], int64[::1], int64[::1], int64[:, ::1], float32[:, ::1], int64[:, ::1],"
+    " float32[:, ::1], int64, int64)"
+)
+def advance(
+    own: NDArray[np.int64],
+    steer: NDArray[np.int64],
+    state: NDArray[np.int64],
+    slots: NDArray[np.int64],
+    fifo: NDArray[np.float32],
+    journal: NDArray[np.int64],
+    out: NDArray[np.float32],
+    ssrc: int,
+    presentation_ns: int,
+) -> int:
+    """Go on with one period; return DONE, or the action whose sound must be put into the FIFO.
+
+    As `playback.advance`; after the sound is in the FIFO, `finish` must be called.
+    """
+    if own[RUNNING] == 0:
+        latency_ns = steer[LATENCY_NS]
+        reset_steering(own, steer)
+        steer[LATENCY_NS] = latency_ns if latency_ns > 0 else _LATENCY_MAX_NS
+        fifo[:_KEPT_SAMPLES] = np.float32(0.0)
+        own[RUNNING] = 1
+    n = out.shape[0]
+    now_ns = _decision_ns(state, steer, presentation_ns)
+    while own[FILLED] - steer[BEGIN] < n:
+        _make_room(own, steer, fifo)
+        ahead = own[FILLED] - steer[BEGIN]
+        action = jitter.pull(state, slots, now_ns, ahead)
+        if action != js.PAUSE:
+            _write_journal(own, state, journal, ssrc, presentation_ns + ahead * NS_PER_S // RATE_HZ)
+            if action != js.SILENCE and own[COUNT_ONLY] == 0:
+                return int(action)
+        samples = state[js.ACTION_SAMPLES] + state[js.ACTION_STRETCH_SAMPLES]
+        if own[COUNT_ONLY] == 0:
+            fifo[own[FILLED] : own[FILLED] + samples] = np.float32(0.0)
+        own[FILLED] += samples
+        steer[WAS_MADE_UP] = 0
+    begin = steer[BEGIN]
+    if own[COUNT_ONLY]:
+        out[:] = np.float32(0.0)
+    else:
+        out[:] = fifo[begin : begin + n]
+    steer[BEGIN] += n
+    return DONE
+
+
+@kernel("void(int64[::1], int64[::1], int64[::1], float32[:, ::1], int64)")
+def finish(
+    own: NDArray[np.int64],
+    steer: NDArray[np.int64],
+    state: NDArray[np.int64],
+    fifo: NDArray[np.float32],
+    action: int,
+) -> None:
+    """Join and stretch the chunk that was just decoded into the FIFO, FILLED rows in all."""
+    samples = state[js.ACTION_SAMPLES]
+    if action != js.PLAY:
+        steer[WAS_MADE_UP] = 1
+        return
+    # After a loss the decoder goes on smoothly by itself; after a wait it cannot know.
+    if steer[WAS_MADE_UP] and steer[REAL_END] == state[js.ACTION_MEDIA]:
+        join(fifo, own[FILLED] - samples, own[FILLED])
+    if state[js.ACTION_STRETCH_SAMPLES] != 0:
+        own[FILLED] += stretch(fifo, own[FILLED], samples, state[js.ACTION_STRETCH_SAMPLES])
+    steer[WAS_MADE_UP] = 0
+    steer[REAL_END] = state[js.ACTION_MEDIA] + samples
+
+
+@kernel("int64(int64[::1], int64[::1], int64[:, ::1], int64, int64)")
+def is_due(
+    steer: NDArray[np.int64],
+    state: NDArray[np.int64],
+    slots: NDArray[np.int64],
+    presentation_ns: int,
+    n: int,
+) -> int:
+    """Return 1 when a held packet sounds within the `n` samples from `presentation_ns` on.
+
+    The position of a source that waits moves on with time, so that it starts at its live edge.
+    """
+    if state[js.PHASE] == js.EMPTY:
+        return 0
+    now = _decision_ns(state, steer, presentation_ns) * 3 // 62_500
+    position = now - state[js.A_REFERENCE] - target_delay(state, now)
+    at = state[js.NEXT_MEDIA] if state[js.PHASE] == js.PLAYING else state[js.LAST_END]
+    if at < position:
+        jitter.seek(state, slots, position)
+    first = first_held(state, slots)
+    if first == js.NONE:
+        return 0
+    return int(slots[first & (slots.shape[0] - 1), js.SLOT_MEDIA] < position + n)

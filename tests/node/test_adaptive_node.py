@@ -1,0 +1,96 @@
+"""What a node that plays by itself sends to its horn."""
+
+import numpy as np
+import pytest
+
+from node.config import JitterConfig, NodeConfig
+from node.counters import Origin
+from node.libopus import LibopusDecoder
+from node.rtp import packet
+from node.stack import SpeakerNode
+
+MS = 1_000_000
+S = 1000 * MS
+PERIOD = 480
+SENDER = ("10.0.0.1", 5004)
+START = 3 * S
+
+
+def new_node(*, decode=True):
+    config = NodeConfig(name="talk", jitter=JitterConfig(mode="adaptive"))
+    return SpeakerNode(config, decoder_factory=LibopusDecoder if decode else None)
+
+
+def play(node, arrivals_ns, programme, duration_ns, *, latency_ns=40 * MS):
+    """Deliver packet i of `programme` at arrivals_ns[i]; return the sound."""
+    out = np.zeros((duration_ns // (10 * MS) * PERIOD, 1), np.float32)
+    waiting = sorted((at, i) for i, at in enumerate(arrivals_ns) if at is not None)
+    for k in range(out.shape[0] // PERIOD):
+        now_ns = START + k * 10 * MS
+        while waiting and waiting[0][0] <= now_ns:
+            at_ns, i = waiting.pop(0)
+            data = packet.build(
+                programme[i % len(programme)],
+                sequence=i,
+                timestamp=960 * i,
+                ssrc=7,
+                payload_type=96,
+                marker=i == 0,
+            )
+            node.receive_datagram(data, SENDER, at_ns)
+        node.render(out[k * PERIOD : (k + 1) * PERIOD], now_ns + latency_ns)
+    return out[:, 0]
+
+
+def arrivals(packets, *, jitter_ms=3.0, seed=1):
+    rng = np.random.default_rng(seed)
+    late = rng.exponential(jitter_ms, packets) * MS
+    return np.maximum.accumulate(START + np.arange(packets) * 20 * MS + late).astype(int).tolist()
+
+
+def made_up(origins):
+    return int(origins[[Origin.CONCEALED, Origin.FADED, Origin.SILENT]].sum())
+
+
+@pytest.mark.parametrize("latency_ns", [0, 40 * MS, 150 * MS])
+def test_the_programme_is_heard_soon_and_whole_whatever_the_cards_latency(programme, latency_ns):
+    node = new_node()
+    sound = play(node, arrivals(400), programme, 9 * S, latency_ns=latency_ns)
+    origins = node.origin_samples()
+    assert origins[Origin.RECEIVED] == 400 * 960
+    assert made_up(origins) < 0.02 * 400 * 960
+    assert np.flatnonzero(np.abs(sound) > 0.01)[0] < 0.5 * 48_000
+    rows = np.zeros((4096, 6), np.int64)
+    count = node.take_journal(rows)
+    held_ms = (rows[:count, 5] - START) / MS - latency_ns / MS - rows[:count, 1] / 48
+    assert np.median(held_ms[-100:]) < 80
+
+
+def test_after_a_stall_nothing_is_missing_and_the_delay_comes_down_again(programme):
+    node = new_node()
+    times = arrivals(1000)
+    for i in range(300, 320):
+        times[i] = max(times[i], START + 6400 * MS)
+    sound = play(node, times, programme, 21 * S)
+    origins = node.origin_samples()
+    assert origins[Origin.RECEIVED] == 1000 * 960
+    assert made_up(origins) > 0
+    assert np.abs(np.diff(sound)).max() < 0.5
+
+
+def test_counting_alone_decides_like_playing(programme):
+    times = arrivals(300, jitter_ms=1.0)
+    sounding, counting = new_node(), new_node(decode=False)
+    play(sounding, times, programme, 7 * S)
+    play(counting, times, programme, 7 * S)
+    assert counting.origin_samples()[Origin.RECEIVED] == sounding.origin_samples()[Origin.RECEIVED]
+
+
+def test_lost_packets_are_concealed(programme):
+    node = new_node()
+    times = arrivals(500)
+    for i in range(50, 500, 25):
+        times[i] = None
+    play(node, times, programme, 11 * S)
+    assert node.origin_samples()[Origin.RECEIVED] == (500 - 18) * 960
+    assert made_up(node.origin_samples()) > 0
