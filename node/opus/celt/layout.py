@@ -87,7 +87,13 @@ NEW_PERIOD: Final = SILENCE + 1
 NEW_TAPSET: Final = NEW_PERIOD + 1
 NEW_GAIN_Q5: Final = NEW_TAPSET + 1
 """Post-filter of this frame; its gain in 1/32."""
-PLAN_SIZE: Final = NEW_GAIN_Q5 + 1
+FOLD_FROM: Final = NEW_GAIN_Q5 + 1
+"""Folding source that is not yet at the band's resolution, or -1: where it begins in `work`."""
+FOLD_BINS: Final = FOLD_FROM + 1
+FOLD_BLOCKS: Final = FOLD_BINS + 1
+FOLD_MERGE: Final = FOLD_BLOCKS + 1
+FOLD_DIVIDE: Final = FOLD_MERGE + 1
+PLAN_SIZE: Final = FOLD_DIVIDE + 1
 
 # work: real numbers of one frame
 SHAPE: Final = 0

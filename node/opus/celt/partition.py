@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from node.kernel import kernel
 from node.opus.celt.allocation import BIT
-from node.opus.celt.layout import BAND, NOISE, REMAINING, SPREAD
+from node.opus.celt.layout import BAND, FOLD_FROM, NOISE, REMAINING, SPREAD
 from node.opus.celt.pulses import bits_to_pulses, decode_pulses, pulses_to_bits
+from node.opus.celt.resolution import change_source
 from node.opus.celt.tables_celt import BANDS, PULSE_COST, PULSE_INDEX
 from node.opus.celt.theta import RIGHT_ANGLE, decode_theta, gains_and_tilt
 
@@ -57,6 +58,8 @@ def _fold(
         for i in range(x, x + n):
             work[i] = np.float32(0.0)
         return 0
+    if source != NOTHING and plan[FOLD_FROM] != NOTHING:
+        change_source(plan, work)
     seed = plan[NOISE]
     for i in range(n):
         seed = next_noise(seed)

@@ -1,12 +1,25 @@
 """Time-frequency resolution of each band (RFC 6716, section 4.3.4.5)."""
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
 from node.kernel import kernel
-from node.opus.celt.layout import TF
-from node.opus.celt.tables_celt import TF_ADJUST
+from node.opus.celt.layout import (
+    FOLD,
+    FOLD_BINS,
+    FOLD_BLOCKS,
+    FOLD_DIVIDE,
+    FOLD_FROM,
+    FOLD_MERGE,
+    TF,
+    TURN,
+)
+from node.opus.celt.tables_celt import HADAMARD_ORDER, TF_ADJUST
 from node.opus.range_decoder import BEGIN, END, rc_bit_logp, rc_tell
+
+_HALF_POWER: Final = np.float32(0.70710678)
 
 
 @kernel("void(int64[::1], uint8[::1], int64[::1], int64, int64, int64, int64)")
@@ -38,3 +51,56 @@ def decode_resolution(
         row += 2 * rc_bit_logp(rc, data, 1)
     for band in range(start, end):
         plan[TF + band] = TF_ADJUST[row + plan[TF + band]]
+
+
+@kernel("void(float32[::1], int64, int64, int64)")
+def haar(work: NDArray[np.float32], x: int, n: int, stride: int) -> None:
+    """Replace pairs of values `stride` apart by their sum and difference, energy kept."""
+    for i in range(n >> 1):
+        for j in range(x + 2 * stride * i, x + 2 * stride * i + stride):
+            first = _HALF_POWER * work[j]
+            second = _HALF_POWER * work[j + stride]
+            work[j] = first + second
+            work[j + stride] = first - second
+
+
+@kernel("void(float32[::1], int64, int64, int64, int64, int64)")
+def gather_blocks(
+    work: NDArray[np.float32], x: int, size: int, blocks: int, ordered: int, back: int
+) -> None:
+    """Bring the values of each block together, or `back` to where they interleave.
+
+    ordered   1 for blocks in sequency order: they came from a transform, not from time
+    """
+    n = size * blocks
+    for block in range(blocks):
+        place = HADAMARD_ORDER[blocks - 2 + block] if ordered else block
+        for i in range(size):
+            if back:
+                work[TURN + i * blocks + block] = work[x + place * size + i]
+            else:
+                work[TURN + place * size + i] = work[x + i * blocks + block]
+    for i in range(n):
+        work[x + i] = work[TURN + i]
+
+
+@kernel("void(int64[::1], float32[::1])")
+def change_source(plan: NDArray[np.int64], work: NDArray[np.float32]) -> None:
+    """Copy the folding source to FOLD at the resolution of the band, once per band."""
+    n = plan[FOLD_BINS]
+    blocks = plan[FOLD_BLOCKS]
+    merge = plan[FOLD_MERGE]
+    source = plan[FOLD_FROM]
+    plan[FOLD_FROM] = -1
+    for i in range(n):
+        work[FOLD + i] = work[source + i]
+    for level in range(merge):
+        haar(work, FOLD, n >> level, 1 << level)
+    size = n // blocks << merge
+    count = blocks >> merge
+    for _ in range(plan[FOLD_DIVIDE]):
+        haar(work, FOLD, size, count)
+        count <<= 1
+        size >>= 1
+    if count > 1:
+        gather_blocks(work, FOLD, size >> merge, count << merge, blocks == 1, 0)
