@@ -45,6 +45,23 @@ _VALUE_MASK: Final = 0x7FFFFFFF
 _UINT_BITS: Final = 8
 
 
+def _log_steps() -> NDArray[np.int64]:
+    """Return the largest mantissa of each eighth of a bit: section 4.1.6.2 on all of them."""
+    mantissa = np.arange(1 << 15, 1 << 16, dtype=np.int64)
+    eighths = np.zeros_like(mantissa)
+    square = mantissa.copy()
+    for _ in range(3):
+        square = square * square >> 15
+        bit = square >> 16
+        eighths = eighths << 1 | bit
+        square >>= bit
+    return np.array([mantissa[eighths == k].max() for k in range(8)])
+
+
+_LOG_STEPS: Final = _log_steps()
+_ILOG_BYTE: Final = np.array([i.bit_length() for i in range(256)], np.int64)
+
+
 @kernel("int64(int64)")
 def ilog(n: int) -> int:
     """Return the number of bits of `n` >= 0: 0 for 0, 1 for 1, 2 for 2 and 3 (1.1.10)."""
@@ -214,20 +231,21 @@ def rc_uint(rc: NDArray[np.int64], data: NDArray[np.uint8], ft: int) -> int:
 @kernel("int64(int64[::1])")
 def rc_tell(rc: NDArray[np.int64]) -> int:
     """Return the bits used so far, rounded up (4.1.6.1)."""
-    return int(rc[TOTAL_BITS] - ilog(rc[RANGE]))
+    return int(rc[TOTAL_BITS] - 24 - _ILOG_BYTE[(rc[RANGE] >> 24) & 0xFF])
 
 
 @kernel("int64(int64[::1])")
 def rc_tell_frac(rc: NDArray[np.int64]) -> int:
-    """Return the bits used so far in eighths of a bit (4.1.6.2)."""
-    log_q3 = ilog(rc[RANGE])
-    mantissa = rc[RANGE] >> (log_q3 - 16)
-    for _ in range(3):
-        mantissa = (mantissa * mantissa) >> 15
-        bit = mantissa >> 16
-        log_q3 = log_q3 << 1 | bit
-        mantissa >>= bit
-    return int((rc[TOTAL_BITS] << 3) - log_q3)
+    """Return the bits used so far in eighths of a bit (4.1.6.2).
+
+    The section squares three times; the eighth is one of two that the mantissa's top bits leave.
+    """
+    bits = 24 + _ILOG_BYTE[(rc[RANGE] >> 24) & 0xFF]
+    mantissa = rc[RANGE] >> (bits - 16)
+    eighth = ((mantissa >> 12) - 8) & 7
+    if mantissa > _LOG_STEPS[eighth]:
+        eighth += 1
+    return int((rc[TOTAL_BITS] << 3) - (bits << 3) - eighth)
 
 
 @kernel("void(int64[::1], uint8[::1], int64)")

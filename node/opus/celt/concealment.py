@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.borrowed import borrow
-from node.kernel import kernel
+from node.kernel import inlined, kernel
 from node.opus.celt.layout import (
     ANALYSIS_SAMPLES,
     BACKGROUND,
@@ -52,7 +52,7 @@ _FALL: Final = 0.5
 """log2 units by which the energies of noise frames fall towards the background."""
 
 
-@kernel("float64(float32[::1], int64)")
+@inlined
 def _decay(work: NDArray[np.float32], samples: int) -> float:
     """Return how the residual's amplitude changed from its older half to its newer, at most 1."""
     half = samples >> 1
@@ -64,7 +64,7 @@ def _decay(work: NDArray[np.float32], samples: int) -> float:
     return sqrt(min(newer, older) / older)
 
 
-@kernel("float64(float32[::1], float32[::1], int64, int64, int64, float64)")
+@inlined
 def _repeat(
     past: NDArray[np.float32],
     work: NDArray[np.float32],
@@ -93,7 +93,7 @@ def _repeat(
     return float(power)
 
 
-@kernel("void(float32[::1], int64, float64)")
+@inlined
 def _tame(work: NDArray[np.float32], samples: int, origin: float) -> None:
     """Keep the extension no louder than what it repeats; drop it if it went wild."""
     power = np.float32(0.0)
@@ -109,7 +109,7 @@ def _tame(work: NDArray[np.float32], samples: int, origin: float) -> None:
             work[EXTENSION + i] *= np.float32(1.0) - share * (np.float32(1.0) - ratio)
 
 
-@kernel("void(int64[::1], float32[::1], float32[::1], int64, int64)")
+@inlined
 def _append(
     celt: NDArray[np.int64],
     past: NDArray[np.float32],
@@ -138,7 +138,7 @@ def _append(
         past[end + i] = falling + WINDOW[i] * work[RESIDUAL + OVERLAP - 1 - i]
 
 
-@kernel("void(int64[::1], float32[::1], float32[::1], int64, int64)")
+@inlined
 def _conceal_by_pitch(
     celt: NDArray[np.int64],
     past: NDArray[np.float32],
@@ -162,9 +162,7 @@ def _conceal_by_pitch(
         _append(celt, past, work, channel, samples)
 
 
-@kernel(
-    "void(int64[::1], float32[::1], int64[::1], float32[::1], int64, int64, int64, int64, int64)"
-)
+@inlined
 def _conceal_by_noise(
     celt: NDArray[np.int64],
     past: NDArray[np.float32],

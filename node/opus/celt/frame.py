@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.borrowed import borrow
-from node.kernel import kernel
+from node.kernel import inlined, kernel
 from node.opus.celt.allocation import BIT, decode_allocation, decode_boosts, set_caps
 from node.opus.celt.anti_collapse import fill_collapsed
 from node.opus.celt.bands import decode_shapes
@@ -85,7 +85,7 @@ def celt_reset(celt: NDArray[np.int64], past: NDArray[np.float32]) -> None:
         past[BACKGROUND + i] = np.float32(SILENCE_LOG2)
 
 
-@kernel("int64(int64[::1], uint8[::1], int64[::1], int64, int64)")
+@inlined
 def _decode_flags(
     rc: NDArray[np.int64], data: NDArray[np.uint8], plan: NDArray[np.int64], start: int, lm: int
 ) -> int:
@@ -112,7 +112,7 @@ def _decode_flags(
     return rc_bit_logp(rc, data, 3) if rc_tell(rc) + 3 <= frame_bits else 0
 
 
-@kernel("UniTuple(int64, 2)(int64[::1], uint8[::1], int64[::1], int64, int64, int64, int64)")
+@inlined
 def _decode_budget(
     rc: NDArray[np.int64],
     data: NDArray[np.uint8],
@@ -140,7 +140,7 @@ def _decode_budget(
     return reserve, split_fine_bits(plan, start, end, coded, lm)
 
 
-@kernel("void(int64[::1], float32[::1], int64[::1], int64, int64, int64, int64)")
+@inlined
 def _keep_energies(
     celt: NDArray[np.int64],
     past: NDArray[np.float32],
@@ -169,10 +169,7 @@ def _keep_energies(
             past[ENERGY_2 + i] = np.float32(SILENCE_LOG2)
 
 
-@kernel(
-    "void(int64[::1], float32[::1], int64[::1], float32[::1], int64[::1], uint8[::1], "
-    "int64, int64, int64, int64)"
-)
+@inlined
 def _decode_spectrum(
     celt: NDArray[np.int64],
     past: NDArray[np.float32],

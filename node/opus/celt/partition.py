@@ -88,18 +88,20 @@ def _decode_whole(
     bits: int,
     blocks: int,
     source: int,
-    lm: int,
+    row: int,
     gain: float,
     fill: int,
 ) -> int:
-    """Decode values that are not split: pulses if the frame can pay for any, else fold."""
-    band = plan[BAND]
-    pseudo = bits_to_pulses(band, lm, bits)
-    cost = pulses_to_bits(band, lm, pseudo)
+    """Decode values that are not split: pulses if the frame can pay for any, else fold.
+
+    row   where the costs of pulses begin in PULSE_COST
+    """
+    pseudo = bits_to_pulses(row, bits)
+    cost = pulses_to_bits(row, pseudo)
     left = plan[REMAINING]
     while cost > left and pseudo > 0:
         pseudo -= 1
-        cost = pulses_to_bits(band, lm, pseudo)
+        cost = pulses_to_bits(row, pseudo)
     plan[REMAINING] = left - cost
     if pseudo == 0:
         return _fold(plan, work, x, n, blocks, source, gain, fill)
@@ -135,7 +137,7 @@ def decode_partition(
     """
     row = PULSE_INDEX[(lm + 1) * BANDS + plan[BAND]]
     if lm < 0 or n <= 2 or bits <= PULSE_COST[row + PULSE_COST[row]] + _SPLIT_MARGIN:
-        return _decode_whole(rc, data, plan, work, x, n, bits, blocks, source, lm, gain, fill)
+        return _decode_whole(rc, data, plan, work, x, n, bits, blocks, source, row, gain, fill)
     n >>= 1
     lm -= 1
     if blocks == 1:

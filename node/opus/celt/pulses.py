@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from node.kernel import kernel
 from node.opus.celt.layout import BAND_BINS_MAX
-from node.opus.celt.tables_celt import BANDS, PULSE_COST, PULSE_INDEX, SPREAD_FACTOR
+from node.opus.celt.tables_celt import PULSE_COST, SPREAD_FACTOR
 from node.opus.range_decoder import rc_uint
 
 _ROWS: Final = 16
@@ -42,15 +42,17 @@ def words(n: int, k: int) -> int:
     return int(WORDS[low * _COLUMNS + n + k - low])
 
 
-@kernel("int64(int64, int64, int64)")
-def bits_to_pulses(band: int, lm: int, bits: int) -> int:
-    """Return the pseudo-pulse count whose cost is nearest to `bits` (section 4.3.4.1)."""
-    row = PULSE_INDEX[(lm + 1) * BANDS + band]
+@kernel("int64(int64, int64)")
+def bits_to_pulses(row: int, bits: int) -> int:
+    """Return the pseudo-pulse count whose cost is nearest to `bits` (section 4.3.4.1).
+
+    row   where the costs of the band begin in PULSE_COST
+    """
     low = 0
     high = PULSE_COST[row]
     bits -= 1
-    for _ in range(6):
-        middle = (low + high + 1) >> 1
+    while high - low > 1:
+        middle = (low + high) >> 1
         if PULSE_COST[row + middle] >= bits:
             high = middle
         else:
@@ -59,12 +61,10 @@ def bits_to_pulses(band: int, lm: int, bits: int) -> int:
     return int(low if bits - below <= PULSE_COST[row + high] - bits else high)
 
 
-@kernel("int64(int64, int64, int64)")
-def pulses_to_bits(band: int, lm: int, pseudo: int) -> int:
+@kernel("int64(int64, int64)")
+def pulses_to_bits(row: int, pseudo: int) -> int:
     """Return the cost of a pseudo-pulse count in eighths of a bit."""
-    if pseudo == 0:
-        return 0
-    return int(PULSE_COST[PULSE_INDEX[(lm + 1) * BANDS + band] + pseudo] + 1)
+    return int(PULSE_COST[row + pseudo] + 1) if pseudo > 0 else 0
 
 
 @kernel("int64(float32[::1], int64, int64, int64, int64)")
