@@ -44,6 +44,9 @@ class ControlConfig:
     build_utc_s: int = 1_764_547_200
     """The time is never earlier than this: 2025-12-01."""
 
+    rules: tuple[str, ...] = ("noise_qcvn_26_2010", "noise_qcvn_26_2025", "hours_common")
+    """Rule files that the shell reads: names of those that ship, or paths."""
+
     unknown_streams: Literal["refuse", "play"] = "refuse"
     """Streams that no signed session announced. `play` is for a laboratory: anyone may speak."""
 

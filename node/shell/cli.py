@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from node.config import ConfigError, NodeConfig
+from node.control.precedence import CLASSES
 from node.shell.check import check, decoder_factory
 from node.shell.clocks import utc_ns
 from node.shell.config import ShellConfig, SinkConfig, read_config
+from node.shell.control import LANGUAGES, explain
 from node.shell.faults import EXIT_INPUT, ShellError
 from node.shell.mqtt import MqttLink
 from node.shell.service import Service, Speaker
@@ -42,6 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
         node, shell = read_config(options.config)
         if options.command == "check":
             return check(node, shell, options.config)
+        if options.command == "explain":
+            return _explain(shell, options)
         return _run(node, shell, options)
     except ConfigError as fault:
         print(fault, file=sys.stderr)
@@ -62,7 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser(
         "check", help="validate the configuration, compile the kernels, look for the sound card"
     )
-    for command in (run, check):
+    why = commands.add_parser("explain", help="say which rule makes the volume what it is")
+    why.add_argument("--at", required=True, metavar="YYYY-MM-DDTHH:MM", help="wall clock there")
+    why.add_argument("--class", dest="message_class", choices=CLASSES, default="normal")
+    why.add_argument("--language", choices=LANGUAGES, default="en")
+    for command in (run, check, why):
         command.add_argument("--config", type=Path, required=True, metavar="NODE.TOML")
     run.add_argument(
         "--sink",
@@ -77,6 +85,13 @@ def _parser() -> argparse.ArgumentParser:
         help="print the node's status as one line of JSON every S seconds, and at the end",
     )
     return parser
+
+
+def _explain(shell: ShellConfig, options: argparse.Namespace) -> int:
+    if shell.control is None:
+        raise ShellError(f"{options.config}: has no table [control]", exit_status=EXIT_INPUT)
+    print(explain(shell.control, options.at, options.message_class, options.language))
+    return 0
 
 
 def _version() -> str:

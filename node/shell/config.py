@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from node.config import ConfigError, NodeConfig, build, check, require
+from node.control.settings import ControlConfig
 from node.shell.faults import EXIT_INPUT, ShellError, file_fault
 from node.units import RATE_HZ
 
@@ -114,6 +115,8 @@ class ShellConfig:
     sink: SinkConfig = field(default_factory=SinkConfig)
     mqtt: MqttConfig = field(default_factory=MqttConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
+    control: ControlConfig | None = None
+    """What plays, how loud, and who may. Without it the node plays whatever comes."""
 
 
 SHELL_TABLES: Final = tuple(f.name for f in fields(ShellConfig))
