@@ -22,6 +22,12 @@ from typing import Final, NoReturn
 import numpy as np
 
 from benchmarks.playout_drive import Outcome, Trace, play, read_trace
+from benchmarks.playout_profiles import (
+    concealed_with_skew_pct,
+    judge,
+    profiles,
+    tone_step_ratio,
+)
 from benchmarks.playout_repair import gilbert_elliott, play_with_repair
 from benchmarks.playout_svg import Curve, draw
 from node.config import ConfigError, JitterConfig
@@ -45,6 +51,12 @@ REPAIR_BURSTS: Final = (1.2, 2.0, 3.0, 5.0)
 """Mean bursts, in packets, of the Gilbert-Elliott losses that repair is tried on."""
 
 REPAIR_BYTES_MAX_PCT: Final = 15.0
+
+PROFILE_LATE_RATIOS: Final = (0.005, 0.05)
+"""The default, and a setting for talk-back, where delay weighs more."""
+
+TONE_STEP_MAX: Final = 1.05
+"""A click is a step larger than the sound's own; 5 % more is what a cross-fade may add."""
 
 _J_MS_PER_PCT: Final = 200.0
 _CLAIRVOYANT_WINDOW_PACKETS: Final = 100
@@ -173,6 +185,8 @@ def _all() -> int:
     out.write_text(draw(curves), encoding="utf-8")
     print(f"\ncurves: {out}")
     missed += _print_repair(folder)
+    _print_profiles()
+    missed += _print_sanity()
     _print_cost(folder)
     for line in missed:
         print(f"MISSED {line}")
@@ -275,6 +289,35 @@ def _print_repair(folder: Path) -> list[str]:
         )
         if found.concealed_pct > must_pct or found.overhead_pct > REPAIR_BYTES_MAX_PCT:
             missed.append(f"{trace.name}: repair leaves {found.concealed_pct:.3f} %")
+    return missed
+
+
+def _print_profiles() -> None:
+    """Print the 26.114-style verdicts; not met is said, and fails nothing: see the module."""
+    print("\n26.114-style (look-alikes, never compliant): frames below the reference + 60 ms, %")
+    print("  must: at least 90, and under 1 % concealed for jitter")
+    for trace in profiles():
+        found = [judge(trace, ratio) for ratio in PROFILE_LATE_RATIOS]
+        print(
+            f"  {trace.name:34}"
+            + "   ".join(
+                f"{ratio:g}: {one.below_pct:5.1f} / {one.concealed_pct:.2f} "
+                f"{'met' if one.is_met else 'NOT MET'}"
+                for ratio, one in zip(PROFILE_LATE_RATIOS, found, strict=True)
+            )
+        )
+
+
+def _print_sanity() -> list[str]:
+    """Print what ten minutes of clock skew do; return what is above the wanted figures."""
+    print("\n10 min at +-100 ppm: concealed % (must 0.003), largest step of a tone over its own")
+    missed = []
+    for skew_ppm in (-100.0, 100.0):
+        concealed_pct = concealed_with_skew_pct(skew_ppm)
+        ratio = tone_step_ratio(skew_ppm)
+        print(f"  {skew_ppm:+.0f} ppm: {concealed_pct:.4f} %, {ratio:.3f}")
+        if concealed_pct > 0.003 or ratio > TONE_STEP_MAX:
+            missed.append(f"{skew_ppm:+.0f} ppm: {concealed_pct:.4f} % concealed, step {ratio:.3f}")
     return missed
 
 

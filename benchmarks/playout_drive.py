@@ -3,7 +3,7 @@
 import gzip
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +82,13 @@ class Outcome:
 
 
 def read_trace(path: Path) -> Trace:
-    """Read a trace of `../shared/traces`' format; `ConfigError` says what is wrong with it."""
+    """Read a trace; `ConfigError` says what is wrong with it.
+
+    Either the gzip CSV of `../shared/traces`, or, when its name ends in `.dat`, one whole number
+    per line and 20 ms packet: its delay in ms, -1 when lost (ITU-T STL, 3GPP TS 26.114).
+    """
+    if path.suffix == ".dat":
+        return _read_delays(path)
     try:
         with gzip.open(path, "rt", encoding="ascii") as file:
             lines = file.read().splitlines()
@@ -103,7 +109,22 @@ def read_trace(path: Path) -> Trace:
     return make_trace(path.name.removesuffix(".csv.gz"), rows[:, 0], rows[:, 1])
 
 
-def make_trace(name: str, send_ms: NDArray[np.float64], arrival_ms: NDArray[np.float64]) -> Trace:
+def _read_delays(path: Path) -> Trace:
+    try:
+        delays_ms = np.array([int(one) for one in path.read_text("ascii").split()], np.float64)
+    except (OSError, ValueError) as fault:
+        reason = getattr(fault, "strerror", None) or str(fault)
+        raise ConfigError(f"{path}: {reason}: must be one whole number of ms per line") from None
+    return trace_of_delays(path.stem, delays_ms, packet_ms=20.0)
+
+
+def trace_of_delays(name: str, delays_ms: NDArray[np.float64], *, packet_ms: float) -> Trace:
+    """Return the trace of packets that take so long, in ms; -1 where lost."""
+    send_ms = np.arange(delays_ms.size) * packet_ms
+    return make_trace(name, send_ms, np.where(delays_ms < 0, np.nan, send_ms + delays_ms))
+
+
+def make_trace(name: str, send_ms: NDArray[Any], arrival_ms: NDArray[Any]) -> Trace:
     """Return the trace of packets sent and come at these times; NaN where lost."""
     if send_ms.size < 2 or not np.isfinite(send_ms).all() or (np.diff(send_ms) <= 0).any():
         raise ConfigError(f"{name}: send_ms must rise from row to row, over at least two rows")
@@ -123,6 +144,13 @@ def make_trace(name: str, send_ms: NDArray[np.float64], arrival_ms: NDArray[np.f
 
 def play(trace: Trace, config: JitterConfig, *, delay_ms: float = 0.0) -> Outcome:
     """Play a trace through the node's jitter buffer; `delay_ms` is for `synchronised`."""
+    return play_packets(trace, config, delay_ms=delay_ms)[0]
+
+
+def play_packets(
+    trace: Trace, config: JitterConfig, *, delay_ms: float = 0.0
+) -> tuple[Outcome, NDArray[np.int64]]:
+    """As `play`; also return each packet's playout less its media time in samples, or NONE."""
     buffer = JitterBuffer(config, payload_bytes=0, slots=512)
     came = np.flatnonzero(trace.arrival_ns >= 0)
     order = came[np.argsort(trace.arrival_ns[came], kind="stable")]
@@ -137,16 +165,21 @@ def play(trace: Trace, config: JitterConfig, *, delay_ms: float = 0.0) -> Outcom
     )  # fmt: skip
     played = delays[trace.judged & (delays != at.NONE)]
     held_ms = (played - trace.fastest) / SAMPLES_PER_MS
+    if not held_ms.size:
+        held_ms = np.zeros(1)
     frames = int(trace.judged.sum()) * trace.samples
-    return Outcome(
+    made_up, stretched, shortened = (100.0 * int(total) / frames for total in totals)
+    p95_ms, p99_ms = np.quantile(held_ms, [0.95, 0.99])
+    outcome = Outcome(
         trace.network_loss_pct,
-        float(held_ms.mean()) if held_ms.size else 0.0,
-        float(np.quantile(held_ms, 0.95)) if held_ms.size else 0.0,
-        float(np.quantile(held_ms, 0.99)) if held_ms.size else 0.0,
-        100.0 * int(totals[0]) / frames,
-        100.0 * int(totals[1]) / frames,
-        100.0 * int(totals[2]) / frames,
+        float(held_ms.mean()),
+        float(p95_ms),
+        float(p99_ms),
+        made_up,
+        stretched,
+        shortened,
     )
+    return outcome, delays
 
 
 @kernel(

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from benchmarks.playout import run
+from benchmarks.playout_profiles import concealed_with_skew_pct, tone_step_ratio
 
 KEYS = ["network_loss_pct", "mean_ms", "p95_ms", "p99_ms", "concealed_pct", "stretched_pct", "j"]
 
@@ -78,3 +79,18 @@ def test_one_setting_beats_the_best_peer_on_every_trace(name, asked, shared, cap
     path = shared / "traces" / "arrivals" / f"{name}.csv.gz"
     assert run(["--trace", str(path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["j"] <= asked
+
+
+def test_a_file_of_delays_is_a_trace_too(tmp_path, capsys):
+    path = tmp_path / "profile.dat"
+    path.write_text("\n".join("-1" if n % 100 == 7 else "30" for n in range(1000)))
+    options = ["--mode", "synchronised", "--delay-ms", "20", "--json"]
+    assert run(["--trace", str(path), *options]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["mean_ms"] == 20
+    assert found["network_loss_pct"] == found["concealed_pct"]
+
+
+def test_ten_minutes_of_skewed_clocks_are_not_heard():
+    assert concealed_with_skew_pct(100.0) <= 0.003
+    assert tone_step_ratio(-100.0, seconds=60) <= 1.05
