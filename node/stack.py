@@ -288,11 +288,12 @@ class SpeakerNode:
         if waiting is None or (sequence - waiting[0]) & 0xFFFF != 1:
             if len(self._candidates) >= _CANDIDATES_MAX:
                 self._candidates.pop(next(iter(self._candidates)))
+                self._counts[Count.PACKETS_DISCARDED_PROBATION] += 1
             self._candidates[ssrc, source] = (sequence, array, now_ns)
             self._counts[Count.PACKETS_DISCARDED_PROBATION] += waiting is not None
             return None
         if len(self._receivers) >= self._config.receive.sources_max:
-            self._counts[Count.DROPPED_SOURCE_LIMIT] += 1
+            self._counts[Count.DROPPED_SOURCE_LIMIT] += 2  # the first packet had waited for this
             return None
         factory = self._decoder_factory
         decoder = factory(RATE_HZ, self._config.audio.channels) if factory else None
