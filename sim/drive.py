@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from node.counters import Origin
 from node.libopus import LibopusDecoder
 from node.units import RATE_HZ
+from sim.pole import DecoderFactory
 from sim.result import ListenSample, RunResult
 from sim.roll_up import roll_up
 from sim.rounds import Rounds
@@ -63,7 +64,7 @@ def run(
     path = sound_file(scenario)
     assert path is not None, "load() checks this"
     programme = encode(path, scenario.sender)
-    decoder = LibopusDecoder if decode else None
+    decoder = decoder_of(scenario) if decode else None
     rounds = Rounds(scenario, village, programme, decoder=decoder)
     ready_cpu_s = time.process_time()
     whole_s = scenario.duration_s * len(village.places)
@@ -81,6 +82,15 @@ def run(
         node_seconds_per_cpu_s=whole_s / max(drive_cpu_s, 1e-9),
     )
     return result
+
+
+def decoder_of(scenario: Scenario) -> DecoderFactory:
+    """Return what the nodes of a scenario decode with."""
+    if scenario.opus.decoder == "own":
+        from node.opus.decoder import OpusDecoder  # its kernels take seconds to load
+
+        return OpusDecoder
+    return LibopusDecoder
 
 
 def capture(
@@ -120,9 +130,8 @@ def _capture(
         end = len(sound) if until_s is None else max(0, round(until_s * RATE_HZ) - at)
         parts[places[number].node].append(sound[begin:end, 0].copy())
 
-    rounds = Rounds(
-        scenario, village, programme, decoder=LibopusDecoder, places=places, listener=keep
-    )
+    decoder = decoder_of(scenario)
+    rounds = Rounds(scenario, village, programme, decoder=decoder, places=places, listener=keep)
     for done_ns in rounds.advance():
         if until_s is not None and done_ns > (until_s + 1) * 1e9 and _whole(parts, until_s, first):
             break
