@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import cast
+from typing import Final, cast
 
 from node.config import check
+
+FIGURE_MAX: Final = 1e9
+"""No figure of a profile or a bearer is larger, whatever its unit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +79,7 @@ class Board:
     full_w: Number
 
     def __post_init__(self) -> None:
-        check("board", _not_negative(self, "clock_curve_ppb_per_k2"))
+        check("board", not_negative(self, "clock_curve_ppb_per_k2"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +102,7 @@ class SoundCard:
     clock_sigma_ppm: Number
 
     def __post_init__(self) -> None:
-        rules = _not_negative(self)
+        rules = not_negative(self)
         rules["rate_hz.value"] = (self.rate_hz.value == 48_000, self.rate_hz.value, "48000")
         size = self.period_samples.value
         rules["period_samples.value"] = (32 <= size <= 4800, size, "32 to 4800")
@@ -124,7 +127,7 @@ class Amplifier:
     thermal_limit_db: Number
 
     def __post_init__(self) -> None:
-        rules = _not_negative(self, "thermal_limit_db")
+        rules = not_negative(self, "thermal_limit_db")
         share = self.efficiency.value
         rules["efficiency.value"] = (0 < share <= 1, share, "above 0, at most 1")
         check("amplifier", rules)
@@ -149,7 +152,7 @@ class Horn:
     per_pole: Whole
 
     def __post_init__(self) -> None:
-        rules = _not_negative(self)
+        rules = not_negative(self)
         rules["high_hz.value"] = (
             self.high_hz.value > self.low_hz.value,
             self.high_hz.value,
@@ -185,9 +188,16 @@ def figures(part: object) -> Iterator[tuple[str, Number | Whole | Switch]]:
             yield one.name, value
 
 
-def _not_negative(part: object, *signed: str) -> dict[str, tuple[bool, object, str]]:
+def not_negative(part: object, *signed: str) -> dict[str, tuple[bool, object, str]]:
+    """Return the rules that each figure of `part` is in bounds; those in `signed` may be below 0.
+
+    TOML knows inf and nan: neither is in bounds.
+    """
     return {
-        f"{name}.value": (figure.value >= 0, figure.value, "0 or more")
+        f"{name}.value": (
+            (-FIGURE_MAX if name in signed else 0) <= figure.value <= FIGURE_MAX,
+            figure.value,
+            f"at most {FIGURE_MAX:g} either way" if name in signed else f"0 to {FIGURE_MAX:g}",
+        )
         for name, figure in figures(part)
-        if name not in signed
     }

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -17,6 +17,9 @@ SPEECH: Final = Path(__file__).parent / "speech"
 
 _ROUNDS: Final = 3
 """Shapes, then values within tables, then values at the top: no fault hides a fourth."""
+
+_FARTHEST_M: Final = 1e6
+_LATEST_S: Final = 1e6
 
 _NAME_LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
@@ -184,9 +187,11 @@ def load(path_or_name: str | Path) -> Scenario:
             errors.append(f"{path}: {name}: unknown; the file's own name is the scenario's")
             del table[name]
     table |= {"name": path.stem, "path": str(path)}
+    own = _own_bearers(table, path.name, errors)
     scenario = build(Scenario, table, where=path.name, errors=errors)
     checked = scenario or _rest(table, path.name, errors)
     if checked is not None:
+        checked = replace(checked, bearers=own)
         _check_places(checked, path, errors)
         _check_faults(checked, path.name, errors)
         if sound_file(checked) is None:
@@ -195,9 +200,9 @@ def load(path_or_name: str | Path) -> Scenario:
                 f"{path.name}: sender.file = {checked.sender.file!r}: no such file beside the "
                 f"scenario; a sound file, or one that ships: {have}"
             )
-    require(errors)
-    assert scenario is not None
-    return scenario
+    require(list(dict.fromkeys(errors)))
+    assert scenario is not None and checked is not None
+    return checked
 
 
 def sound_file(scenario: Scenario) -> Path | None:
@@ -227,6 +232,22 @@ def _find(path_or_name: str | Path) -> Path:
     raise ConfigError(
         f"scenario {text!r}: no such file; a TOML file, or one that ships: {', '.join(names())}"
     )
+
+
+def _own_bearers(table: dict[str, Any], where: str, errors: list[str]) -> dict[str, Bearer]:
+    """Take the tables `[bearers.NAME]` out of `table`, so that a fault names which one it is in."""
+    if not isinstance(table.get("bearers"), dict):
+        return {}  # none, or none that can be read: `build` says so
+    found = {}
+    for name, one in table.pop("bearers").items():
+        at = f"{where}: bearers.{name}"
+        if not isinstance(one, dict):
+            errors.append(f"{at} = {one!r}: must be a table")
+            one = {}
+        bearer = build(Bearer, one, where=at, errors=errors)
+        # Whatever is wrong with it, its name is known to those that use it.
+        found[name] = bearer or bearers.load("perfect")
+    return found
 
 
 def _rest(table: dict[str, Any], where: str, errors: list[str]) -> Scenario | None:
@@ -259,6 +280,14 @@ def _check_places(scenario: Scenario, path: Path, errors: list[str]) -> None:
     if not any(True for _ in scenario.clusters()):
         errors.append(f"{where}: communes: hold no cluster; at least one is needed")
     for i, commune in enumerate(scenario.communes):
+        errors.extend(_position_faults(f"{where}: communes[{i}]", commune.x_m, commune.y_m))
+        for j, hamlet in enumerate(commune.hamlets):
+            at = f"{where}: communes[{i}].hamlets[{j}]"
+            errors.extend(_position_faults(at, hamlet.x_m, hamlet.y_m))
+        if not -50 <= commune.ambient_c <= 80:
+            errors.append(
+                f"{where}: communes[{i}].ambient_c = {commune.ambient_c}: must be -50 to 80"
+            )
         if commune.backhaul not in known:
             errors.append(
                 f"{where}: communes[{i}].backhaul = {commune.backhaul!r}: "
@@ -289,7 +318,14 @@ def _name_faults(at: str, name: str, seen: dict[str, str]) -> Iterator[str]:
         yield f"{at}.name = {name!r}: already the name of {seen[name]}; each needs its own"
 
 
+def _position_faults(at: str, x_m: float, y_m: float) -> Iterator[str]:
+    for name, value in (("x_m", x_m), ("y_m", y_m)):
+        if not -_FARTHEST_M <= value <= _FARTHEST_M:
+            yield f"{at}.{name} = {value}: must be at most {_FARTHEST_M:g} m either way"
+
+
 def _range_faults(at: str, cluster: Cluster) -> Iterator[str]:
+    yield from _position_faults(at, cluster.x_m, cluster.y_m)
     if not -1000 <= cluster.delay_ms <= 1000:
         yield f"{at}.delay_ms = {cluster.delay_ms}: must be -1000 to 1000"
     if cluster.skew_ppm is not None and not -500 <= cluster.skew_ppm <= 500:
@@ -311,8 +347,8 @@ def _check_faults(scenario: Scenario, where: str, errors: list[str]) -> None:
                     f"{where}: faults[{i}].{kind} = {name!r}: "
                     f"must be one of {', '.join(dict.fromkeys(known))}"
                 )
-        if not 0 <= fault.from_s < fault.until_s:
+        if not 0 <= fault.from_s < fault.until_s <= _LATEST_S:
             errors.append(
                 f"{where}: faults[{i}].until_s = {fault.until_s}: "
-                f"must be after from_s = {fault.from_s}, and that 0 or more"
+                f"must be after from_s = {fault.from_s}, that 0 or more, both at most {_LATEST_S:g}"
             )

@@ -162,7 +162,7 @@ def _unverified(scenario: Scenario, places: tuple[Place, ...]) -> Iterator[Unver
                 yield _one_unverified(path, name, figure)
     for bearer_name, bearer in used.items():
         own = bearer_name in scenario.bearers
-        path = scenario.path if own else bearers.shown(bearer_name)
+        path = f"{scenario.name}.toml" if own else bearers.shown(bearer_name)
         prefix = f"bearers.{bearer_name}." if own else ""
         for name, figure in bearer.figures():
             if not figure.verified:

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from hw_profiles import Number, Switch, Whole
 from hw_profiles.loader import read_toml
-from hw_profiles.model import figures
+from hw_profiles.model import figures, not_negative
 from node.config import ConfigError, build, check, require
 
 FOLDER: Final = Path(__file__).parent / "bearers"
@@ -56,10 +56,7 @@ class Bearer:
     outage_max_s: Number
 
     def __post_init__(self) -> None:
-        rules = {
-            f"{name}.value": (figure.value >= 0, figure.value, "0 or more")
-            for name, figure in figures(self)
-        }
+        rules = not_negative(self)
         loss = self.loss_pct.value
         burst = self.loss_burst_packets.value
         rules["loss_pct.value"] = (0 <= loss <= 100, loss, "0 to 100")

@@ -1,4 +1,8 @@
+import contextlib
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from node.config import ConfigError
 from sim import scenario
@@ -112,3 +116,41 @@ def test_a_power_cut_of_a_hamlet_meets_its_clusters_only():
     assert {bool(place.power_cuts_ns) for place in village.places} == {True, False}
     for place in village.places:
         assert bool(place.link_cuts_ns) == place.bearer_name.startswith("lte")
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e300"])
+def test_what_is_no_number_of_this_world_is_named(tmp_path, number):
+    text = (scenario.FOLDER.parent / "links" / "bearers" / "ftth.toml").read_text()
+    text = text.replace("one_way_ms = { value = 2,", f"one_way_ms = {{ value = {number},")
+    path = changed(
+        tmp_path,
+        ("x_m = 0", f"x_m = {number}"),
+        ("duration_s = 60.0", f"duration_s = {number}"),
+        (
+            "[[communes]]",
+            f"[[faults]]\nkind = 'power_cut'\nfrom_s = 1\nuntil_s = {number}\n\n[[communes]]",
+        ),
+    )
+    path.write_text(path.read_text() + "\n[bearers.own]\n" + text)
+    with pytest.raises(ConfigError) as caught:
+        scenario.load(path)
+    for field in ("x_m", "duration_s", "one_way_ms"):
+        assert field in str(caught.value)
+
+
+PERFECT = (scenario.FOLDER / "perfect.toml").read_text()
+
+
+@settings(max_examples=150)
+@given(
+    st.integers(0, len(PERFECT)),
+    st.integers(0, 12),
+    st.sampled_from(["", "0", "-1", "nan", '"', "{", "]", "[[", "=", "true", "\n", "é", "x = 1\n"]),
+)
+def test_a_scenario_with_a_slip_of_the_pen_loads_or_says_what_is_wrong(at, gone, put):
+    path = scenario.FOLDER / "perfect.toml"
+    text = PERFECT[:at] + put + PERFECT[at + gone :]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(path), "read_text", lambda *_, **__: text)
+        with contextlib.suppress(ConfigError):
+            build_village(scenario.load(path))
