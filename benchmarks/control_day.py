@@ -134,7 +134,7 @@ class Pole:
             elif isinstance(event, StopPart):
                 self.playing.pop(event.source, None)
                 self.arbiter.release(event.source, self.now_ns)
-            elif isinstance(event, Publish) and event.topic.startswith("proof/"):
+            elif isinstance(event, Publish) and event.topic == "proof":
                 self._end(event.payload)
             while (change := self.arbiter.next_event()) is not None:
                 if change.previous in self.playing and change.source in self.playing:

@@ -81,6 +81,8 @@ class SpeakerNode:
         self._counts = new_counts()
         self._ended_origins = np.zeros(ORIGINS, np.int64)
         self._arbiter = Arbiter(PriorityConfig())
+        self._kinds: dict[int, tuple[MessageClass, str]] = {}
+        self._source_gains_db: dict[int, float] = {}
         self._events: deque[Event] = deque()
         channels = config.audio.channels
         self._mixer = Mixer(config.receive.sources_max, release_db_per_s=_RESUME_DB_PER_S)
@@ -195,6 +197,25 @@ class SpeakerNode:
         """Move the output to `gain_db` before the limiter, by `audio.ramp_db_per_s`."""
         self._gain_target = gain_of_db(gain_db)
 
+    def set_source(
+        self, ssrc: int, message_class: MessageClass, level: str, *, gain_db: float
+    ) -> None:
+        """Say what a source is and how loud, before it speaks or while it does."""
+        self._kinds[ssrc] = (message_class, level)
+        self._source_gains_db[ssrc] = gain_db
+        if ssrc in self._receivers:
+            self._arbiter.set_source(ssrc, message_class, level)
+
+    def end_source(self, ssrc: int, now_ns: int) -> None:
+        """Take the horn from a source at once, and forget what it was."""
+        self._kinds.pop(ssrc, None)
+        self._source_gains_db.pop(ssrc, None)
+        self._arbiter.forget(ssrc, now_ns)
+
+    def sounding(self) -> tuple[int, ...]:
+        """Return the sources that are granted, the holder of the horn first."""
+        return tuple(grant.source for grant in self._arbiter.grants())
+
     @property
     def counts(self) -> NDArray[np.int64]:
         """What was counted so far, indexed by `counters.Count`: (COUNTS,) int64."""
@@ -300,7 +321,7 @@ class SpeakerNode:
         receiver = Receiver(self._config, ssrc, source, decoder, waiting[2])
         receiver.place = self._places.pop()
         self._receivers[ssrc] = receiver
-        self._arbiter.set_source(ssrc, MessageClass.NORMAL, _TIER)
+        self._arbiter.set_source(ssrc, *self._kinds.get(ssrc, (MessageClass.NORMAL, _TIER)))
         self._packets += 1
         self._alone = None
         receiver.receive(waiting[1], np.zeros(rtp.HEADER_FIELDS, np.int64), waiting[2])
@@ -337,7 +358,8 @@ class SpeakerNode:
         grants = {grant.source: grant.gain_db for grant in self._arbiter.grants()}
         for receiver in self._receivers.values():
             gain_db = grants.get(receiver.ssrc)
-            mixer.targets[receiver.place] = 0.0 if gain_db is None else gain_of_db(gain_db)
+            own_db = self._source_gains_db.get(receiver.ssrc, 0.0)
+            mixer.targets[receiver.place] = 0.0 if gain_db is None else gain_of_db(gain_db + own_db)
             if gain_db is not None and receiver not in self._sounding:
                 if not receiver.has_sounded:
                     mixer.begin(receiver.place)  # its own beginning needs no ramp

@@ -239,15 +239,20 @@ class AlertBook:
             if part is not None:
                 self._emit(part)
         if run.over:
-            self._close(one, "played", utc_s, now_ns)
+            self._close(one, run.outcome[0], utc_s, now_ns)
 
     def _close(self, one: _Open, outcome: str, utc_s: int, now_ns: int) -> None:
         """End `one`; stopped by the hour it waits for the next allowed one."""
-        self._known[one.alert.key].fate = "done" if outcome == "played" else outcome
+        over = one.run is not None and one.run.over
+        self._known[one.alert.key].fate = "done" if over else outcome
         again = outcome == "stopped"
-        told: Outcome = "missed" if outcome == "expired" and one.run is None else "stopped"
+        told: Outcome = "missed" if outcome != "played" and (over or one.run is None) else "stopped"
         told = "played" if outcome == "played" else told
-        reason = "" if outcome == "played" else "outside the hours" if again else outcome
+        reason = outcome
+        if one.run is not None and over:
+            reason = one.run.outcome[1]
+        elif again:
+            reason = "outside the hours"
         record = self._drop(one, told, reason, utc_s, now_ns)
         if again:
             self._open.append(_Open(one.alert, one.ends_ns))

@@ -88,7 +88,7 @@ class Controller:
         self._gate = Gatekeeper(root, tiers, config.area, self._clock, stored)
         self._regulation = Regulation(rules, config.regulation, config.horns, config.dwelling)
         self._events: deque[ControllerEvent] = deque()
-        self._records = RecordKeeper(name, stored)
+        self._records = RecordKeeper(stored)
         self._zone = load_zone(config.volume.zone)
         self._sessions = Sessions()
         self._playing: dict[int, StartPart] = {}
@@ -175,7 +175,7 @@ class Controller:
             part.handle_time(utc_s, now_ns, trusted=trusted, into_second_ns=into_second_ns)
         self._sessions.handle_deadline(now_ns)
         self._collect(now_ns)
-        self._minute_ns = now_ns - into_second_ns + (MINUTE_S - utc_s % MINUTE_S) * NS_PER_S
+        self._minute_ns = self.next_minute_ns(now_ns)
         gain_db = self.gain_db(now_ns)
         if gain_db != self._told_gain_db:
             self._told_gain_db = gain_db
@@ -188,6 +188,11 @@ class Controller:
         if self._granted:
             ends_ns.append(self._minute_ns)  # plans and limits change on whole minutes
         return min((one for one in ends_ns if one is not None), default=None)
+
+    def next_minute_ns(self, now_ns: int) -> int:
+        """Return when the next civil minute begins, monotonic: gains hold until then."""
+        minute_ns = MINUTE_S * NS_PER_S
+        return now_ns + minute_ns - self._clock.utc_ns(now_ns) % minute_ns
 
     def next_event(self) -> ControllerEvent | None:
         """Return the oldest event not yet taken, or None. A `Persist` is kept before the next."""
@@ -212,10 +217,18 @@ class Controller:
 
     def gain_db(self, now_ns: int) -> float:
         """Return the gain of what has the horn; -inf when it must not be heard now."""
-        known = self.source_class(self._granted[0]) if self._granted else None
+        return self.source_gain_db(self._granted[0], now_ns) if self._granted else SILENT_DB
+
+    def source_gain_db(self, source: int, now_ns: int) -> float:
+        """Return how loud `source` would be now; -inf when it must not be heard."""
+        known = self.source_class(source)
         if known is None or known[0] < self.lowest_class(now_ns):
             return SILENT_DB
         return self.loudness(known[0], now_ns)[1].gain_db
+
+    def outranks(self, one: tuple[MessageClass, str], other: tuple[MessageClass, str]) -> bool:
+        """Return whether a source of kind `one` takes the horn from one of kind `other`."""
+        return self._config.priority.rank(*one) > self._config.priority.rank(*other)
 
     def loudness(self, message_class: MessageClass, now_ns: int) -> tuple[Decision, Verdict]:
         """Return the plan's volume for a class now, and what the noise limit makes of it."""
@@ -350,7 +363,7 @@ class Controller:
                 counter=self._acknowledged,
                 signer=self._signer,
             )
-            self._tell(Publish(f"acknowledgement/{self._name}", sealed))
+            self._tell(Publish("acknowledgement", sealed))
 
     def _utc_s(self, now_ns: int) -> int:
         return self._clock.utc_ns(now_ns) // NS_PER_S

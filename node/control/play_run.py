@@ -1,6 +1,7 @@
 """One item while it plays: its parts in turn, its repetitions, and the time that it sounded."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from node.control.precedence import MessageClass
 from node.control.programme import Due, ItemConfig
@@ -56,6 +57,13 @@ class Run:
         """Whether the last part has ended."""
         return self.step >= len(self.item.parts) * self.item.repeat
 
+    @property
+    def outcome(self) -> tuple[Literal["played", "missed"], str]:
+        """What became of it at its end: it played, unless no part of it could."""
+        if self.failed and self.sounded_ns == 0:
+            return "missed", "no part could be played"
+        return "played", ""
+
     def next_step(self, at_ns: int, languages: tuple[str, ...]) -> StartPart | None:
         """Go on at `at_ns`: to the next part, to a pause (None), or to the end (None, `over`)."""
         parts = self.item.parts
@@ -97,6 +105,7 @@ class Run:
             if failed:
                 self.failed.append(failed)
                 self.failed_step = self.step
+                self.held_ns = -1  # it will never have the horn: the next part is to try
 
     def hold(self, now_ns: int) -> None:
         """Let its time stand still: another source has the horn."""

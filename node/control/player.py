@@ -259,7 +259,7 @@ class Player:
                 if part is not None:
                     self._emit(part)
             if run.over:
-                self._end(run, "played", "", utc_s, now_ns)
+                self._end(run, *run.outcome, utc_s, now_ns)
 
     def _end(self, run: Run, outcome: Outcome, reason: str, utc_s: int, now_ns: int) -> None:
         run.close(now_ns)

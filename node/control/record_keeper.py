@@ -12,6 +12,9 @@ from node.control.proof import ProofChain
 from node.control.regulation import Verdict
 from node.events import Persist, Publish
 
+TOPIC: Final = "proof"
+"""Below the node's own topic."""
+
 SILENCE_DB: Final = -100.0
 """What records say for silence: JSON has no infinity."""
 
@@ -27,8 +30,7 @@ class _Heard:
 class RecordKeeper:
     """From the first part of an item to the published line about it."""
 
-    def __init__(self, node: str, stored: Mapping[str, bytes]) -> None:
-        self._topic = f"proof/{node}"
+    def __init__(self, stored: Mapping[str, bytes]) -> None:
         self.proof = ProofChain(stored)
         self._heard: dict[tuple[str, str], _Heard] = {}
 
@@ -60,4 +62,4 @@ class RecordKeeper:
         if added is None:
             return []
         key, block, line = added
-        return [Persist(key, block), Publish(self._topic, line)]
+        return [Persist(key, block), Publish(TOPIC, line)]

@@ -1,0 +1,233 @@
+"""A speaker node that obeys: only what signed orders allow sounds, and as loud as the plan says.
+
+```
+ MQTT ─► Controller ─► who may speak, class, gain ─► SpeakerNode ─► sound
+                 ▲ ─► stored sounds as RTP packets ───▲  │
+                 └───────────── who has the horn ────────┘
+```
+It has the face of `node.stack.SpeakerNode`, so the shell and the simulator drive either. Streams
+that nobody announced are dropped before they are decoded.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.control.alert_book import FetchMedia
+from node.control.controller import Controller, GainChanged
+from node.control.play_run import StartPart
+from node.control.player import StopPart
+from node.control.sessions import SourceAllowed, SourceEnded
+from node.counters import Count
+from node.events import EVENTS_MAX, Event, Note, SourceChanged
+from node.rtp.packet import HEADER_BYTES
+from node.stack import SpeakerNode
+from node.stored_sound import OWN_SSRCS, StoredSound
+
+_RTCP_TYPES: Final = range(192, 224)
+"""Second byte of an RTCP packet beside RTP (RFC 5761, section 4)."""
+
+_OBEYED: Final = frozenset({"obeyed", "waiting", "cancel", "known"})
+"""Fates of orders that are no fault; the others are counted."""
+
+
+class GovernedSpeaker:
+    """A `SpeakerNode` under a `Controller`.
+
+    Parameters
+    ----------
+    speaker : SpeakerNode
+        The sound.
+    controller : Controller
+        What plays, how loud, and who may.
+    library : mapping of str to tuple of bytes
+        Stored sounds: hash to Opus packets of 20 ms. The shell reads them; what is missing is
+        recorded as not played.
+    playout_delay_ms : int
+        Of the speaker: what a stored sound takes back when it lost the horn.
+    """
+
+    def __init__(
+        self,
+        speaker: SpeakerNode,
+        controller: Controller,
+        library: Mapping[str, tuple[bytes, ...]],
+        *,
+        playout_delay_ms: int,
+    ) -> None:
+        self._playout_delay_ms = playout_delay_ms
+        self._speaker = speaker
+        self._controller = controller
+        self._library = library
+        self._stored: dict[int, StoredSound] = {}
+        self._allowed: set[int] = set()
+        self._sounding: tuple[int, ...] = ()
+        self._now_ns = 0
+        self._gains_until_ns = 0
+        self._started = 0
+        self._refused = 0
+        self._bad_messages = 0
+        self._events: deque[Event] = deque()
+        self._follow_controller()
+
+    def receive_datagram(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
+        """Take one datagram; RTP of a stream that nobody announced is dropped and counted."""
+        self._note_time(now_ns)
+        is_rtp = len(data) >= HEADER_BYTES and data[1] not in _RTCP_TYPES
+        if is_rtp:
+            ssrc = int.from_bytes(data[8:12], "big")
+            if ssrc >= OWN_SSRCS or self._controller.source_class(ssrc) is None:
+                self._refused += 1
+                return
+            if ssrc not in self._allowed:
+                self._allowed.add(ssrc)
+                self._set_source(ssrc, ssrc)
+        self._speaker.receive_datagram(data, source, now_ns)
+
+    def receive_message(self, topic: str, payload: bytes, now_ns: int) -> None:
+        """Take one MQTT message: a signed order, or it is counted and does nothing."""
+        self._note_time(now_ns)
+        fate = self._controller.receive_message(topic, payload, self._now_ns)
+        self._bad_messages += fate not in _OBEYED
+        self._follow_controller()
+
+    def receive_time(self, utc_ns: int, now_ns: int, *, synchronised: bool) -> None:
+        """Take a reading of the machine's civil clock, every minute and after each step of it."""
+        self._note_time(now_ns)
+        self._controller.receive_time(utc_ns, self._now_ns, synchronised=synchronised)
+        self._follow_controller()
+
+    def handle_deadline(self, now_ns: int) -> None:
+        """Do what is due: orders, programmes, the next packets of stored sounds, reports."""
+        self._note_time(now_ns)
+        self._follow_grants()
+        self._controller.handle_deadline(self._now_ns)
+        self._follow_controller()
+        for source, sound in list(self._stored.items()):
+            for packet in sound.handle_deadline(self._now_ns):
+                self._speaker.receive_datagram(packet, sound.address, self._now_ns)
+            if sound.ended:
+                self._controller.receive_part_ended(source, self._now_ns)
+                self._follow_controller()
+        self._speaker.handle_deadline(self._now_ns)
+
+    def next_deadline_ns(self) -> int | None:
+        """Return when `handle_deadline` must run next, or None when nothing is pending."""
+        ends_ns = [self._controller.next_deadline_ns(), self._speaker.next_deadline_ns()]
+        ends_ns += [sound.next_deadline_ns() for sound in self._stored.values()]
+        return min((one for one in ends_ns if one is not None), default=None)
+
+    def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
+        """Fill `out`, (n, channels) float32, whose first sample leaves the DAC at that instant."""
+        self._speaker.render(out, presentation_ns)
+
+    def next_event(self) -> Event | None:
+        """Return the oldest event not yet taken, or None. What must be kept comes first."""
+        while (event := self._speaker.next_event()) is not None:
+            self._tell(event)
+            if isinstance(event, SourceChanged):
+                self._follow_grants()
+        return self._events.popleft() if self._events else None
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """What was counted so far, indexed by `counters.Count`: (COUNTS,) int64."""
+        total = self._speaker.counts.copy()
+        total[Count.DATAGRAMS_RECEIVED] += self._refused
+        total[Count.DROPPED_UNAUTHENTICATED] += self._refused
+        total[Count.DROPPED_MESSAGE] += self._bad_messages
+        return total
+
+    def status(self) -> dict[str, object]:
+        """Return what a person wants to know, JSON-able."""
+        counts = self.counts
+        return self._speaker.status() | {
+            "counts": {c.name.lower(): int(counts[c]) for c in Count if counts[c]},
+            "control": self._controller.status(self._now_ns),
+        }
+
+    def _note_time(self, now_ns: int) -> None:
+        """Let no time run backwards, and no gain outlive its minute."""
+        self._now_ns = max(now_ns, self._now_ns)
+        if self._now_ns >= self._gains_until_ns:
+            self._follow_gains()
+
+    def _follow_grants(self) -> None:
+        """Tell the controller who sounds, when that has changed."""
+        names = {sound.ssrc: source for source, sound in self._stored.items()}
+        sounding = tuple(names.get(ssrc, ssrc) for ssrc in self._speaker.sounding())
+        if sounding != self._sounding:
+            self._sounding = sounding
+            self._controller.receive_grants(sounding, self._now_ns)
+            self._follow_controller()
+            for source, sound in self._stored.items():
+                sound.set_clear(self._now_ns, clear=self._has_way(source))
+
+    def _follow_controller(self) -> None:
+        """Do what the controller tells."""
+        while (event := self._controller.next_event()) is not None:
+            if isinstance(event, StartPart):
+                self._start(event)
+            elif isinstance(event, StopPart):
+                self._stop(event.source)
+            elif isinstance(event, SourceAllowed):
+                self._allowed.add(event.source)
+                self._set_source(event.source, event.source)
+            elif isinstance(event, SourceEnded):
+                self._allowed.discard(event.source)
+                self._speaker.end_source(event.source, self._now_ns)
+            elif isinstance(event, GainChanged):
+                self._follow_gains()
+            elif isinstance(event, FetchMedia):
+                self._tell(Note(f"spoken text not stored: {event.uri}", self._now_ns))
+            else:
+                self._tell(event)
+
+    def _start(self, part: StartPart) -> None:
+        packets = self._library.get(part.media)
+        if packets is None:
+            self._controller.receive_part_ended(part.source, self._now_ns, failed="not stored")
+            return
+        before = self._stored.get(part.source)
+        if before is None:
+            self._started += 1
+            before = StoredSound(self._started, self._playout_delay_ms, self._now_ns)
+            self._stored[part.source] = before
+        before.play(packets, part.duration_s, self._now_ns)
+        before.set_clear(self._now_ns, clear=self._has_way(part.source))
+        self._set_source(part.source, before.ssrc)
+
+    def _stop(self, source: int) -> None:
+        sound = self._stored.pop(source, None)
+        if sound is not None and not sound.ended:
+            self._speaker.end_source(sound.ssrc, self._now_ns)
+
+    def _has_way(self, source: int) -> bool:
+        """Return whether `source` sounds, or would as soon as it had something to say."""
+        if source in self._sounding or not self._sounding:
+            return True
+        mine = self._controller.source_class(source)
+        holder = self._controller.source_class(self._sounding[0])
+        return mine is not None and (holder is None or self._controller.outranks(mine, holder))
+
+    def _set_source(self, source: int, ssrc: int) -> None:
+        known = self._controller.source_class(source)
+        if known is not None:
+            gain_db = self._controller.source_gain_db(source, self._now_ns)
+            self._speaker.set_source(ssrc, *known, gain_db=gain_db)
+
+    def _follow_gains(self) -> None:
+        """Set the gain of every source that may speak, until the plan can change."""
+        self._gains_until_ns = self._controller.next_minute_ns(self._now_ns)
+        for ssrc in self._allowed:
+            self._set_source(ssrc, ssrc)
+        for source, sound in self._stored.items():
+            self._set_source(source, sound.ssrc)
+
+    def _tell(self, event: Event) -> None:
+        if len(self._events) >= EVENTS_MAX:
+            self._events.popleft()  # a shell that does not drain loses the oldest, never memory
+        self._events.append(event)

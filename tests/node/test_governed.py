@@ -1,0 +1,188 @@
+"""A node under orders: who was not announced is not heard, and a warning is, from the store."""
+
+import hashlib
+from datetime import UTC, datetime
+
+import msgspec
+import numpy as np
+import pytest
+
+from node.config import JitterConfig, NodeConfig
+from node.control.alert import AlertConfig, PhraseConfig
+from node.control.authority import Certificate
+from node.control.controller import Controller
+from node.control.message import Kind, Message, seal
+from node.control.orders import Session
+from node.control.precedence import MessageClass
+from node.control.settings import ControlConfig
+from node.control.short_alert import encode_short
+from node.control.signature import SeedSigner
+from node.counters import Count
+from node.events import Persist, Publish
+from node.governed import GovernedSpeaker
+from node.libopus import LibopusDecoder
+from node.rtp import packet as rtp
+from node.stack import SpeakerNode
+from node.stored_sound import OWN_SSRCS
+from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
+
+NORMAL, PRIORITY, URGENT = MessageClass
+SIREN, NEWS = "a" * 64, "b" * 64
+PERIOD = 480
+START_S = int(datetime(2026, 11, 22, 22, 29, 58, tzinfo=UTC).timestamp())  # 05:29:58 in Viet Nam
+ROOT, COMMUNE = (SeedSigner(hashlib.sha256(name).digest()) for name in (b"root", b"commune"))
+CALENDAR = f"""
+[[items]]
+name = "news"
+start = "05:30"
+parts = [{{ kind = "file", duration_s = 8, media = {{ vi = "{NEWS}" }} }}]
+"""
+
+
+def tone(hertz: float, seconds: float) -> tuple[bytes, ...]:
+    """Opus packets of a tone at -6 dBFS, by somebody else's encoder."""
+    opuslib = pytest.importorskip("opuslib_next", reason="no Opus encoder here")
+    encoder = opuslib.Encoder(RATE_HZ, 1, "audio")
+    time_s = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
+    samples = (0.5 * 32767 * np.sin(2 * np.pi * hertz * time_s)).astype(np.int16)
+    return tuple(
+        encoder.encode(samples[at : at + 960].tobytes(), 960)
+        for at in range(0, len(samples) - 959, 960)
+    )
+
+
+class Pole:
+    """A governed speaker, its sound card and its clock."""
+
+    def __init__(self, library: dict[str, tuple[bytes, ...]]) -> None:
+        control = ControlConfig(
+            root_public_key=ROOT.public_key.hex(),
+            area="vn/huu-lien/coc-1",
+            build_utc_s=START_S - 86_400,
+            alert=AlertConfig(phrases={"any": PhraseConfig(siren=SIREN, siren_s=2)}, interval_s=0),
+        )
+        config = NodeConfig(name="coc-1", jitter=JitterConfig(playout_delay_ms=100))
+        speaker = SpeakerNode(config, decoder_factory=LibopusDecoder)
+        controller = Controller("coc-1", control, (), {})
+        self.node = GovernedSpeaker(speaker, controller, library, playout_delay_ms=100)
+        self.now_ns = 10**10
+        self.counter = 0
+        self.level: list[float] = []
+        self.events: list[object] = []
+        self.node.receive_time(START_S * NS_PER_S, self.now_ns, synchronised=True)
+        claim = Certificate("commune", COMMUNE.public_key, "commune", "vn", URGENT, 1 << 39)
+        self.order(ROOT, Kind.CERTIFICATE, msgspec.json.encode(claim))
+
+    def order(
+        self, by: SeedSigner, kind: Kind, content: bytes, message_class: MessageClass = NORMAL
+    ) -> None:
+        self.counter += 1
+        message = Message(
+            kind=kind,
+            key_id=by.key_id,
+            counter=self.counter,
+            issued_s=START_S,
+            ttl_s=600,
+            message_class=message_class,
+            area="vn",
+            content=content,
+        )
+        self.node.receive_message("order", seal(message, by), self.now_ns)
+
+    def run(self, seconds: float, stream: tuple[bytes, ...] = (), ssrc: int = 0) -> np.ndarray:
+        """Let time pass; return the sound, and note it."""
+        sound = np.zeros((int(seconds * 100) * PERIOD, 1), np.float32)
+        for period in range(len(sound) // PERIOD):
+            if stream and period % 2 == 0 and period // 2 < len(stream):
+                number = period // 2
+                self.node.receive_datagram(
+                    rtp.build(
+                        stream[number],
+                        sequence=number,
+                        timestamp=number * 960,
+                        ssrc=ssrc,
+                        payload_type=96,
+                        marker=number == 0,
+                    ),
+                    ("10.0.0.1", 5004),
+                    self.now_ns,
+                )
+            due_ns = self.node.next_deadline_ns()
+            if due_ns is not None and due_ns <= self.now_ns:
+                self.node.handle_deadline(self.now_ns)
+            while (event := self.node.next_event()) is not None:
+                self.events.append(event)
+            out = sound[period * PERIOD : (period + 1) * PERIOD]
+            self.node.render(out, self.now_ns + 20 * NS_PER_MS)
+            self.now_ns += 10 * NS_PER_MS
+        return sound[:, 0]
+
+
+def loudest_hz(sound: np.ndarray) -> float:
+    spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound))))
+    return float(np.argmax(spectrum) * RATE_HZ / len(sound))
+
+
+def test_a_stream_that_nobody_announced_is_silent_and_counted_one_that_was_is_heard():
+    pole = Pole({})
+    music = tone(440, 2)
+    assert not pole.run(2, music, 7).any()
+    assert pole.node.counts[Count.DROPPED_UNAUTHENTICATED] == len(music)
+    pole.order(COMMUNE, Kind.SESSION, msgspec.json.encode(Session(8)))
+    assert loudest_hz(pole.run(2, music, 8)[RATE_HZ:]) == pytest.approx(440, abs=3)
+
+
+def test_nobody_outside_speaks_under_a_number_of_the_nodes_own():
+    pole = Pole({SIREN: tone(900, 2)})
+    pole.order(COMMUNE, Kind.SESSION, msgspec.json.encode(Session(OWN_SSRCS + 1)))
+    assert not pole.run(1, tone(440, 1), OWN_SSRCS + 1).any()
+
+
+def test_a_few_signed_bytes_sound_the_stored_siren_and_the_news_goes_on_after_it():
+    pole = Pole({SIREN: tone(900, 2), NEWS: tone(440, 8)})
+    pole.order(COMMUNE, Kind.CALENDAR, CALENDAR.encode())
+    quiet = pole.run(2)
+    assert not quiet.any()
+    news = pole.run(3)
+    assert loudest_hz(news[RATE_HZ:]) == pytest.approx(440, abs=3)
+    pole.order(COMMUNE, Kind.SHORT_ALERT, encode_short("alert", 1, lasts_s=60), URGENT)
+    siren = pole.run(3)
+    # Playout delay 100 ms, the limiter's look-ahead and the ramp: within 300 ms it is all siren.
+    assert loudest_hz(siren[int(0.3 * RATE_HZ) :]) == pytest.approx(900, abs=3)
+    rest = pole.run(14)
+    assert loudest_hz(rest[-9 * RATE_HZ : -6 * RATE_HZ]) == pytest.approx(440, abs=3)
+    assert not rest[-RATE_HZ:].any()
+    proofs = [
+        msgspec.json.decode(event.payload)["record"]
+        for event in pole.events
+        if isinstance(event, Publish) and event.topic == "proof"
+    ]
+    assert [(p["name"][-4:], p["outcome"]) for p in proofs] == [
+        ("0001", "played"),
+        ("news", "played"),
+    ]
+    assert abs(proofs[1]["sounded_s"] - 8) <= 1
+
+
+def test_a_sound_that_is_not_stored_is_recorded_as_not_played():
+    pole = Pole({})
+    pole.order(COMMUNE, Kind.SHORT_ALERT, encode_short("alert", 1, lasts_s=60), URGENT)
+    assert not pole.run(1).any()
+    (proof,) = [e for e in pole.events if isinstance(e, Publish) and e.topic == "proof"]
+    record = msgspec.json.decode(proof.payload)["record"]
+    assert (record["outcome"], record["reason"]) == ("missed", "no part could be played")
+    assert any(isinstance(event, Persist) for event in pole.events)
+
+
+def test_a_stream_is_as_loud_as_the_plan_of_the_minute_says():
+    pole = Pole({})
+    pole.order(
+        COMMUNE,
+        Kind.VOLUME,
+        b'volume = 100\n[[rules]]\nname = "r"\nvolume = 50\nstart = "05:30"\nend = "06:00"',
+    )
+    pole.order(COMMUNE, Kind.SESSION, msgspec.json.encode(Session(8)))
+    sound = pole.run(4, tone(440, 4), 8)
+    before, after = sound[RATE_HZ : int(1.8 * RATE_HZ)], sound[3 * RATE_HZ :]
+    ratio_db = 20 * np.log10(np.sqrt((after**2).mean()) / np.sqrt((before**2).mean()))
+    assert ratio_db == pytest.approx(-10.0, abs=0.2)
