@@ -151,10 +151,16 @@ S_HEIGHTS_REMEMBERED: Final = 8
 
 # The bank of trial receivers.
 TRIALS: Final = 64
+FOLLOWERS: Final = 2
+"""Two more that do what the bank would have chosen: with a long memory, and with a short one."""
 B_DELAYS: Final = 112
-B_COSTS: Final = 176
+B_COSTS: Final = 178
+B_QUICK_COSTS: Final = 244
+"""The same costs with a short memory."""
+B_FOLLOWED: Final = 310
+"""Levels of the two followers."""
 
-STATE_SIZE: Final = 240
+STATE_SIZE: Final = 312
 
 # One slot.
 SLOT_SEQUENCE: Final = 0

@@ -11,6 +11,9 @@ make up. The cheapest of the last minutes is followed.
   growing queue each cost what they really cost.
 - Levels stand above the smallest delay of the last seconds: when a route change moves that, all
   move along, up and down.
+- Two followers do what the bank would have chosen with a memory of 109 s and of 12 s, and pay as
+  the trials do. The one that served better is followed: a link whose jitter has changed for good
+  needs no two minutes to be believed.
 - Levels are 2.5 ms apart below 31 ms, 8 % above.
 """
 
@@ -44,6 +47,13 @@ _DECAY_SAMPLES = 20 * SAMPLES_PER_MS
 _DECAY_Q14 = 3
 """Costs lose 3 / 16384 per 20 ms: a memory of 109 s."""
 
+_QUICK_DECAY_Q14 = 27
+"""...and for the short memory 12 s."""
+
+_QUICK_MARGIN_SHIFT = 3
+"""The short memory is followed where it served better by an eighth: on a link that does not
+change, the long one is right and the short one lucky."""
+
 _STALL_SAMPLES = 60 * SAMPLES_PER_MS
 """A sudden delay above this is a stall worth remembering when it began."""
 
@@ -68,14 +78,22 @@ LEVELS = _levels()
 
 @kernel("void(int64[::1])")
 def _choose(state: NDArray[np.int64]) -> None:
-    """Follow the cheapest trial within the bounds of the configuration."""
+    """Follow the cheapest trial, by the memory that served better, within the configured bounds."""
     best = 0
+    best_quick = 0
     for trial in range(1, at.TRIALS):
         if LEVELS[trial] > state[at.DELAY_MAX]:
             break
         if state[at.B_COSTS + trial] < state[at.B_COSTS + best]:
             best = trial
-    state[at.A_LEVEL] = max(LEVELS[best], state[at.DELAY_MIN])
+        if state[at.B_QUICK_COSTS + trial] < state[at.B_QUICK_COSTS + best_quick]:
+            best_quick = trial
+    state[at.B_FOLLOWED] = LEVELS[best]
+    state[at.B_FOLLOWED + 1] = LEVELS[best_quick]
+    quick = state[at.B_COSTS + at.TRIALS + 1]
+    is_quick = quick + (quick >> _QUICK_MARGIN_SHIFT) < state[at.B_COSTS + at.TRIALS]
+    level = LEVELS[best_quick] if is_quick else LEVELS[best]
+    state[at.A_LEVEL] = max(level, state[at.DELAY_MIN])
 
 
 @kernel("void(int64[::1], int64, int64)")
@@ -103,11 +121,16 @@ def begin(state: NDArray[np.int64], media: int, now: int) -> None:
     state[at.S_NEXT] = at.NONE
     weight = _WORTH_MS_PER_RATIO * SAMPLES_PER_MS * 1_000_000 // max(100, state[at.LATE_PPM])
     state[at.A_WEIGHT] = weight
+    state[at.B_FOLLOWED : at.B_FOLLOWED + at.FOLLOWERS] = LEVELS[0]
+    for follower in range(at.TRIALS, at.TRIALS + at.FOLLOWERS):
+        state[at.B_DELAYS + follower] = 0
+        state[at.B_COSTS + follower] = 0
     for trial in range(at.TRIALS):
         halvings = LEVELS[trial] // _DECAY_SAMPLES
         prior = weight * (_DECAY_SAMPLES // 2) >> halvings if halvings < 40 else 0
         rest = LEVELS[trial] - halvings * _DECAY_SAMPLES
         state[at.B_COSTS + trial] = prior - prior * rest // (2 * _DECAY_SAMPLES)
+        state[at.B_QUICK_COSTS + trial] = state[at.B_COSTS + trial]
         state[at.B_DELAYS + trial] = LEVELS[trial]
     _choose(state)
 
@@ -147,9 +170,11 @@ def _try_all(
     state[at.A_DECAY_DUE] += samples
     decays = state[at.A_DECAY_DUE] // _DECAY_SAMPLES
     state[at.A_DECAY_DUE] -= decays * _DECAY_SAMPLES
-    for trial in range(at.TRIALS):
+    for trial in range(at.TRIALS + at.FOLLOWERS):
         held = state[at.B_DELAYS + trial]
-        wanted = max(base + LEVELS[trial], min(floor, held))
+        is_trial = trial < at.TRIALS
+        level = LEVELS[trial] if is_trial else state[at.B_FOLLOWED + trial - at.TRIALS]
+        wanted = max(base + level, min(floor, held))
         made_up = 0
         if delay > held:
             made_up = samples
@@ -168,7 +193,11 @@ def _try_all(
         cost -= (cost >> 14) * (_DECAY_Q14 * decays)
         if is_free:
             made_up = 0
-        state[at.B_COSTS + trial] = cost + (held - base) * samples + weight * made_up
+        spent = (held - base) * samples + weight * made_up
+        state[at.B_COSTS + trial] = cost + spent
+        quick = state[at.B_QUICK_COSTS + trial]
+        quick -= (quick >> 14) * (_QUICK_DECAY_Q14 * decays)
+        state[at.B_QUICK_COSTS + trial] = quick + spent
         state[at.B_DELAYS + trial] = held
 
 
