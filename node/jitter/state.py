@@ -157,10 +157,10 @@ B_DELAYS: Final = 112
 B_COSTS: Final = 178
 B_QUICK_COSTS: Final = 244
 """The same costs with a short memory."""
-B_FOLLOWED: Final = 310
-"""Levels of the two followers."""
+B_LEVELS: Final = 310
+"""Level of each trial receiver, and of the two followers."""
 
-STATE_SIZE: Final = 312
+STATE_SIZE: Final = 376
 
 # One slot.
 SLOT_SEQUENCE: Final = 0

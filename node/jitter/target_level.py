@@ -88,8 +88,8 @@ def _choose(state: NDArray[np.int64]) -> None:
             best = trial
         if state[at.B_QUICK_COSTS + trial] < state[at.B_QUICK_COSTS + best_quick]:
             best_quick = trial
-    state[at.B_FOLLOWED] = LEVELS[best]
-    state[at.B_FOLLOWED + 1] = LEVELS[best_quick]
+    state[at.B_LEVELS + at.TRIALS] = LEVELS[best]
+    state[at.B_LEVELS + at.TRIALS + 1] = LEVELS[best_quick]
     quick = state[at.B_COSTS + at.TRIALS + 1]
     is_quick = quick + (quick >> _QUICK_MARGIN_SHIFT) < state[at.B_COSTS + at.TRIALS]
     level = LEVELS[best_quick] if is_quick else LEVELS[best]
@@ -121,7 +121,7 @@ def begin(state: NDArray[np.int64], media: int, now: int) -> None:
     state[at.S_NEXT] = at.NONE
     weight = _WORTH_MS_PER_RATIO * SAMPLES_PER_MS * 1_000_000 // max(100, state[at.LATE_PPM])
     state[at.A_WEIGHT] = weight
-    state[at.B_FOLLOWED : at.B_FOLLOWED + at.FOLLOWERS] = LEVELS[0]
+    state[at.B_LEVELS : at.B_LEVELS + at.TRIALS] = LEVELS
     for follower in range(at.TRIALS, at.TRIALS + at.FOLLOWERS):
         state[at.B_DELAYS + follower] = 0
         state[at.B_COSTS + follower] = 0
@@ -172,9 +172,7 @@ def _try_all(
     state[at.A_DECAY_DUE] -= decays * _DECAY_SAMPLES
     for trial in range(at.TRIALS + at.FOLLOWERS):
         held = state[at.B_DELAYS + trial]
-        is_trial = trial < at.TRIALS
-        level = LEVELS[trial] if is_trial else state[at.B_FOLLOWED + trial - at.TRIALS]
-        wanted = max(base + level, min(floor, held))
+        wanted = max(base + state[at.B_LEVELS + trial], min(floor, held))
         made_up = 0
         if delay > held:
             made_up = samples
