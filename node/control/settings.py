@@ -47,6 +47,13 @@ class ControlConfig:
     rules: tuple[str, ...] = ("noise_qcvn_26_2010", "noise_qcvn_26_2025", "hours_common")
     """Rule files that the shell reads: names of those that ship, or paths."""
 
+    media_folder: str | None = None
+    """Where the stored sounds lie, `<SHA-256>.opus`; without it none can be played."""
+
+    clock: Literal["kernel", "trusted"] = "kernel"
+    """`kernel`: trust the civil clock while the kernel says that it is synchronised; `trusted`:
+    always (a gateway with a battery-backed clock, or a trial)."""
+
     unknown_streams: Literal["refuse", "play"] = "refuse"
     """Streams that no signed session announced. `play` is for a laboratory: anyone may speak."""
 

@@ -4,14 +4,16 @@ import argparse
 import asyncio
 import logging
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from node.config import ConfigError, NodeConfig
 from node.control.precedence import CLASSES
+from node.control.settings import ControlConfig
 from node.shell.check import check, decoder_factory
 from node.shell.clocks import utc_ns
 from node.shell.config import ShellConfig, SinkConfig, read_config
@@ -23,6 +25,9 @@ from node.shell.sinks import PacedSink, Sink
 from node.shell.store import Store
 from node.shell.udp import UdpSocket
 from node.units import NS_PER_S, SAMPLES_PER_MS
+
+if TYPE_CHECKING:  # its import loads the kernels: only `run` needs them
+    from node.stack import SpeakerNode
 
 LOG: Final = logging.getLogger("loalang")
 _SESSION_KEY: Final = "shell/session"
@@ -112,7 +117,11 @@ def _run(node: NodeConfig, shell: ShellConfig, options: argparse.Namespace) -> i
         link = None
         if shell.mqtt.host is not None:
             link = MqttLink(node.name, shell.mqtt, session=_next_session(store))
-        speaker = _speaker(node)
+        ungoverned = _speaker(node)
+        speaker: Speaker = ungoverned
+        tell = None
+        if shell.control is not None:
+            speaker, tell = _governed(node, shell.control, ungoverned, store)
         service = Service(
             speaker,
             udp=udp,
@@ -120,12 +129,23 @@ def _run(node: NodeConfig, shell: ShellConfig, options: argparse.Namespace) -> i
             store=store,
             mqtt=link,
             status_every_ns=status_every_ns,
+            tell_time=tell,
         )
         asyncio.run(service.run(duration_ns))
     return 0
 
 
-def _speaker(node: NodeConfig) -> Speaker:
+def _governed(
+    node: NodeConfig, control: ControlConfig, speaker: "SpeakerNode", store: Store
+) -> tuple[Speaker, Callable[[int, int], None]]:
+    """Return the speaker under signed orders, and what tells it the time."""
+    from node.shell.govern import govern, tell_time
+
+    governed = govern(node, control, speaker, store)
+    return governed, lambda utc, now: tell_time(governed, control, utc, now)
+
+
+def _speaker(node: NodeConfig) -> "SpeakerNode":
     LOG.info("loading the kernels (after an update this takes minutes: `loalang-node check`)")
     from node.stack import SpeakerNode
 

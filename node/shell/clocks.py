@@ -1,10 +1,15 @@
 """The clocks of the machine, and the filter that finds when a sample leaves the converter."""
 
+import ctypes
 import math
 import time
 from typing import Final
 
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
+
+_TIMEX_BYTES: Final = 512
+"""More than struct timex has on any Linux (208 on 64 bits)."""
+_TIME_ERROR: Final = 5  # <sys/timex.h>
 
 _STAMP_AGE_MAX_NS: Final = 50 * NS_PER_MS
 """A kernel time stamp older than this was made before the civil clock was stepped."""
@@ -31,6 +36,16 @@ def arrival_ns(stamp_utc_ns: int | None) -> int:
         return now
     age = utc_ns() - stamp_utc_ns
     return now - age if 0 <= age <= _STAMP_AGE_MAX_NS else now
+
+
+def clock_synchronised() -> bool:
+    """Return whether the kernel holds the civil clock for synchronised (adjtimex, TIME_ERROR)."""
+    try:
+        adjtimex = ctypes.CDLL(None).adjtimex
+    except (AttributeError, OSError):
+        return False  # no Linux: nobody can say
+    state = adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))  # modes = 0 only asks
+    return state not in (-1, _TIME_ERROR)
 
 
 class PresentationClock:

@@ -6,13 +6,14 @@ import logging
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from node.events import Event, Note, Persist, Publish, SendDatagram, SourceChanged
-from node.shell.clocks import now_ns
+from node.shell.clocks import now_ns, utc_ns
 from node.shell.faults import ShellError
 from node.shell.mqtt import MqttLink
 from node.shell.sinks import Sink
@@ -72,6 +73,8 @@ class Service:
         The broker.
     status_every_ns : int or None
         Print the status as one line of JSON on standard output so often.
+    tell_time : callable or None
+        Told (utc_ns, now_ns) once a second, where the core keeps a calendar.
 
     Notes
     -----
@@ -91,6 +94,7 @@ class Service:
         store: Store,
         mqtt: MqttLink | None = None,
         status_every_ns: int | None = None,
+        tell_time: Callable[[int, int], None] | None = None,
     ) -> None:
         self._speaker = speaker
         self._udp = udp
@@ -98,6 +102,8 @@ class Service:
         self._store = store
         self._mqtt = mqtt
         self._status_every_ns = status_every_ns
+        self._tell_time = tell_time
+        self._next_time_ns = 0
         self._lock = threading.Lock()
         self._periods = 0
         self._progress = (0, 0)
@@ -154,6 +160,10 @@ class Service:
                 raise fault
             if self._note_progress(now) and watched is not None:
                 notify("WATCHDOG=1")
+            if self._tell_time is not None and now >= self._next_time_ns:
+                self._next_time_ns = now + NS_PER_S
+                with self._lock:
+                    self._tell_time(utc_ns(), now_ns())
             self._run_core()
             if self._status_every_ns is not None and now >= next_status_ns:
                 next_status_ns += self._status_every_ns
