@@ -60,7 +60,13 @@ class Bearer:
         loss = self.loss_pct.value
         burst = self.loss_burst_packets.value
         rules["loss_pct.value"] = (0 <= loss <= 100, loss, "0 to 100")
-        rules["loss_burst_packets.value"] = (1 <= burst <= 10_000, burst, "1 to 10000")
+        # Shorter bursts would have to follow each other without a packet between them.
+        shortest = max(1.0, loss / (100 - loss)) if 0 <= loss < 100 else 1.0
+        rules["loss_burst_packets.value"] = (
+            shortest <= burst <= 10_000,
+            burst,
+            f"{shortest:g} to 10000 with {loss:g} % loss",
+        )
         rate = self.rate_kbit_s.value
         rules["rate_kbit_s.value"] = (8 <= rate <= 10_000_000, rate, "8 to 10000000")
         for kind, unit in (("stall", "ms"), ("busy", "s"), ("outage", "s")):

@@ -72,6 +72,11 @@ def test_loss_has_the_asked_share_and_mean_burst(loss, burst):
     assert lost.sum() / bursts == pytest.approx(burst, rel=0.12)
 
 
+def test_a_loss_that_its_bursts_are_too_short_for_is_refused():
+    with pytest.raises(ConfigError, match=r"loss_burst_packets.value = 1: must be 1.5 to 10000"):
+        link("perfect", loss_pct=60, loss_burst_packets=1)
+
+
 @settings(deadline=None, max_examples=20)
 @given(st.sampled_from(bearers.names()), st.integers(1, 700))
 def test_how_the_time_is_cut_into_chunks_changes_nothing(name, chunk):
