@@ -52,17 +52,17 @@ class Conversation:
         if place.bearer is not None:
             self._fastest_ns += round(place.bearer.one_way_ms.value * NS_PER_MS)
         self._jitter_ns: deque[int] = deque()
-        self._first = 0
+        self._newest = 0
         self._send_ns = np.zeros(0, np.int64)
         self._arrive_ns = np.zeros(0, np.int64)
-        self._packets = 0
 
     def note_chunk(self, sending: Sending, arrive_ns: NDArray[np.int64]) -> None:
-        """Note how the packets of a chunk fare, before the node runs it."""
+        """Note how packets fare, before the node comes to when they are sent."""
         if arrive_ns.size == 0:
             return
-        self._first = sending.first
-        self._send_ns, self._arrive_ns = sending.send_ns, arrive_ns
+        self._send_ns = np.concatenate([self._send_ns[self._newest :], sending.send_ns])
+        self._arrive_ns = np.concatenate([self._arrive_ns[self._newest :], arrive_ns])
+        self._newest = self._send_ns.size - arrive_ns.size
 
     def answer(self, request: bytes, asked_ns: int) -> tuple[int, bytes] | None:
         """Return (arrival, datagram) of the station's answer to what a node sent, or None.
@@ -88,11 +88,9 @@ class Conversation:
         return left_ns + travels_ns, answer[0]
 
     def _packet_at(self, time_ns: int) -> int | None:
-        """Return which packet of the chunk leaves the station next after `time_ns`."""
-        if self._send_ns.size == 0:
-            return None
+        """Return which of the packets leaves the station next after `time_ns`; None after all."""
         found = int(np.searchsorted(self._send_ns, time_ns))
-        return min(found, self._send_ns.size - 1)
+        return found if found < self._send_ns.size else None
 
     def _report(self, now_ns: int) -> rtcp.SenderReport:
         """Return what maps media time to the station's clock: when it was captured."""

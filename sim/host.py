@@ -56,12 +56,31 @@ class Host:
         self._period_ns = card.period_samples.value * NS_PER_S // card.rate_hz.value
         self._packet_ns = packet_ms * NS_PER_MS
         self._free_ns = 0
+        self._first_wake = 0
+        self._wakes_ns = np.zeros(0, np.int64)
         slack = (card.periods.value - 1) * self._period_ns
         self.queued_ns = slack
         """From the tick at which a period is asked for to its first sample entering the DAC."""
 
+    def ready_ns(self, first_period: int, tick_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return when the audio thread runs for each period: (m,) int64, ascending.
+
+        Parameters
+        ----------
+        first_period : int
+            Number of the first period since the node's start; never less than before.
+        tick_ns : (m,) int64
+            When the sound card asks for each period, ascending.
+        """
+        self._wakes_ns = self._wakes_ns[first_period - self._first_wake :]
+        self._first_wake = first_period
+        missing = max(0, tick_ns.size - self._wakes_ns.size)
+        self._wakes_ns = np.concatenate([self._wakes_ns, self._draw_wakes_ns(missing)])
+        ready: NDArray[np.int64] = np.maximum.accumulate(tick_ns + self._wakes_ns[: tick_ns.size])
+        return ready
+
     def run(
-        self, arrive_ns: NDArray[np.int64], first_period: int, tick_ns: NDArray[np.int64]
+        self, arrive_ns: NDArray[np.int64], first_period: int, period_ready_ns: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return when each datagram is in the jitter buffer and each period is finished, in ns.
 
@@ -71,13 +90,12 @@ class Host:
             Arrivals at the network card, ascending.
         first_period : int
             Number of the first period of this chunk since the node's start.
-        tick_ns : (m,) int64
-            When the sound card asks for each period, ascending.
+        period_ready_ns : (m,) int64
+            When the audio thread runs for each period: of `ready_ns`.
         """
-        ready_ns = np.concatenate([arrive_ns, tick_ns + self._wake_ns(tick_ns.size)])
-        cost_ns = np.concatenate(
-            [np.full(arrive_ns.size, self._receive_ns), self._cost_ns(first_period, tick_ns.size)]
-        )
+        ready_ns = np.concatenate([arrive_ns, period_ready_ns])
+        periods_ns = self._cost_ns(first_period, period_ready_ns.size)
+        cost_ns = np.concatenate([np.full(arrive_ns.size, self._receive_ns), periods_ns])
         order = np.argsort(ready_ns, kind="stable")
         done_ns = np.empty(ready_ns.size, np.int64)
         finished = np.empty(ready_ns.size, np.int64)
@@ -91,7 +109,7 @@ class Host:
         begun = at_ns // self._packet_ns
         return self._render_ns + (begun[1:] - begun[:-1]) * self._decode_ns
 
-    def _wake_ns(self, count: int) -> NDArray[np.int64]:
+    def _draw_wakes_ns(self, count: int) -> NDArray[np.int64]:
         """Return the wake-up latency: uniform about its median, and now and then the worst."""
         raw = raw_draws(self._bits, count)
         usual_ns = between(raw, self._wake_p50_ns // 2, self._wake_p50_ns * 3 // 2)

@@ -150,11 +150,11 @@ class Pole:
         Parameters
         ----------
         sending : Sending
-            What the station sent in this chunk.
+            What the station sent since the last call; some of it may be sent after `end_ns`.
         depart_ns : (n,) int64
             When each of it reaches the downlink, LOST_NS where it does not.
         end_ns : int
-            Periods asked for before this true time are run.
+            What the CPU could begin before this true time is run.
         sound : (samples, 1) float32
             Takes the output of the chunk's periods, from its start on.
         """
@@ -165,8 +165,8 @@ class Pole:
         if self._conversation is not None:
             self._conversation.note_chunk(sending, arrive_ns)
         here_ns, datagrams = self._arrivals(sending.datagrams, arrive_ns, end_ns)
-        first, tick_ns, play_ns = self._periods(end_ns)
-        done_ns, finish_ns = self._host.run(here_ns, first, tick_ns)
+        first, tick_ns, play_ns, ready_ns = self._periods(end_ns)
+        done_ns, finish_ns = self._host.run(here_ns, first, ready_ns)
         silent = finish_ns > tick_ns + self._host.queued_ns
         missed = int(np.count_nonzero(silent))
         local_ns = self._clock.to_local(done_ns)
@@ -201,10 +201,12 @@ class Pole:
         self._waiting_ns, self._waiting = all_ns[now:], sorted_datagrams[now:]
         return all_ns[:now], sorted_datagrams[:now]
 
-    def _periods(self, end_ns: int) -> tuple[int, NDArray[np.int64], NDArray[np.int64]]:
-        """Return the number of the first period asked for now; when each is asked for, and plays.
+    def _periods(
+        self, end_ns: int
+    ) -> tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Return the first period's number; when each is asked for, plays, and is begun.
 
-        The card's own crystal counts the periods.
+        The card's own crystal counts the periods. Those that are begun before `end_ns` are in.
         """
         first = self._next_period
         lead_ns = self._host.queued_ns + self._device_ns
@@ -213,9 +215,11 @@ class Pole:
         number = np.arange(first, first + count, dtype=np.int64)
         play_ns = self._card.to_true(self._phase_ns + lead_ns + number * self._period_ns)
         tick_ns = play_ns - lead_ns
-        cut = int(np.searchsorted(tick_ns, end_ns))
+        tick_ns = tick_ns[: int(np.searchsorted(tick_ns, end_ns))]
+        ready_ns = self._host.ready_ns(first, tick_ns)
+        cut = int(np.searchsorted(ready_ns, end_ns))
         self._next_period = first + cut
-        return first, tick_ns[:cut], play_ns[:cut]
+        return first, tick_ns[:cut], play_ns[:cut], ready_ns[:cut]
 
     def _run_turns(
         self, work: Work, tick_ns: NDArray[np.int64], sound: NDArray[np.float32]

@@ -28,8 +28,15 @@ from sim.tally import Alignment, Recent, Tally
 from sim.village import Place, Village
 
 CHUNK_NS: Final = 60 * NS_PER_S
+"""Two chunks are remembered: at least twice the longest playout delay, so that each packet that
+plays is. Beyond that its length changes nothing."""
+
 _TAIL_NS: Final = 2 * NS_PER_S
 """Beyond the playout delay: what is still on its way when the station stops."""
+
+_AHEAD_NS: Final = 5 * NS_PER_S
+"""Links run so far ahead of the nodes: what is asked at the end of a chunk is answered by the
+state of the network after it. So where a chunk ends changes nothing."""
 
 _BINS_MAX: Final = 720
 _UPLINK: Final = "/uplink"
@@ -149,7 +156,7 @@ class Rounds:
         return whole.hexdigest()
 
     def _round(self, start_ns: int, stop_ns: int, sound: NDArray[np.float32]) -> Iterator[int]:
-        sending = self.sender.send_until(stop_ns)
+        sending = self.sender.send_until(stop_ns + _AHEAD_NS)
         self._send.add(sending.first, sending.send_ns)
         sequence = np.arange(sending.first, sending.first + sending.send_ns.size)
         departs = {}

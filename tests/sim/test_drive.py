@@ -101,6 +101,17 @@ def test_a_node_in_batches_counts_what_it_counts_step_by_step(small, monkeypatch
     assert batched.nodes == stepped.nodes
 
 
+@pytest.mark.parametrize("chunk_ms", [11_003, 13_000])
+def test_how_the_time_is_cut_into_chunks_changes_no_answer(small, monkeypatch, chunk_ms):
+    loaded = scenario.load(small)
+    whole = drive.run(loaded, decode=False)
+    monkeypatch.setattr("sim.rounds.CHUNK_NS", chunk_ms * 1_000_000)
+    cut = drive.run(loaded, decode=False)
+    assert cut.trace_hash == whole.trace_hash
+    assert cut.nodes == whole.nodes
+    assert cut.totals == whole.totals
+
+
 def test_a_further_node_changes_nothing_for_the_others(small):
     before = drive.run(scenario.load(small)).nodes
     more = changed(

@@ -59,7 +59,7 @@ def test_an_idle_gateway_finishes_each_period_long_before_it_is_needed():
     for name in hw_profiles.names():
         one = host(name)
         tick_ns = np.arange(60_000) * 10 * MS
-        _, done_ns = one.run(np.zeros(0, np.int64), 0, tick_ns)
+        _, done_ns = one.run(np.zeros(0, np.int64), 0, one.ready_ns(0, tick_ns))
         assert ((done_ns - tick_ns) < one.queued_ns).all(), name
 
 
@@ -69,7 +69,7 @@ def test_a_flood_of_packets_makes_a_slow_gateway_late_and_a_fast_one_not():
     late = {}
     for name in ("pi_zero_2w_i2s", "pi_5_i2s"):
         one = host(name)
-        _, done_ns = one.run(flood_ns, 0, tick_ns)
+        _, done_ns = one.run(flood_ns, 0, one.ready_ns(0, tick_ns))
         late[name] = int(((done_ns - tick_ns) > one.queued_ns).sum())
     assert late["pi_zero_2w_i2s"] > 500
     assert late["pi_5_i2s"] == 0
