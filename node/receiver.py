@@ -113,14 +113,13 @@ class Receiver:
         self,
         batch: Batch,
         header: NDArray[np.int64],
-        *,
-        latency_ns: int,
         until_ns: int,
+        latency_ns: int,
         refresh_ns: int,
     ) -> int:
         """Run a batch as far as it is plain, counting only; return how many datagrams it took."""
-        if self._is_adaptive:
-            return 0  # its positions depend on the sound: nothing of it is plain
+        if self.ended or self.address != batch.source:
+            return 0
         first = int(batch.progress[PACKET])
         result = replay(
             batch.data, batch.offsets, batch.now_ns, batch.before, batch.presentation_ns,

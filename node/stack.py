@@ -166,32 +166,22 @@ class SpeakerNode:
         self._limiter.process(out)
 
     def replay(self, batch: Batch, until_ns: int) -> None:
-        """Go on in a batch as far as one source plays alone and nothing else is to be decided.
+        """Go on in a batch as far as one source plays alone and nothing is to be decided.
 
-        For a node that counts only; it ends up as if each datagram and period had come by itself.
-        What is left, beginning with `batch.progress`, is the caller's, and so is every period
-        presented at `until_ns` or later.
+        For a node that counts only; as if each datagram and period had come by itself. What is
+        left from `batch.progress` on is the caller's, and all presented at `until_ns` or later.
         """
         alone = self._alone
-        if self._decoder_factory is not None or alone is not self._latest or alone is None:
-            return
-        if alone.ended or alone.address != batch.source:
+        if alone is None or alone is not self._latest or self._decoder_factory is not None:
             return
         batch.progress[CONFIRMED_NS] = self._confirmed_ns
-        taken = alone.replay(
-            batch,
-            self._header,
-            latency_ns=_LATENCY_NS,
-            until_ns=until_ns + _LATENCY_NS,
-            refresh_ns=_REFRESH_NS,
-        )
+        end_ns = until_ns + _LATENCY_NS
+        taken = alone.replay(batch, self._header, end_ns, _LATENCY_NS, _REFRESH_NS)
         self._datagrams += taken
         self._packets += taken
-        self._draining_samples = LATENCY_SAMPLES
-        confirmed_ns = int(batch.progress[CONFIRMED_NS])
-        if confirmed_ns != self._confirmed_ns:
-            self._confirmed_ns = confirmed_ns
-            self._arbiter.receive_packet(alone.ssrc, confirmed_ns - _REFRESH_NS)
+        if batch.progress[CONFIRMED_NS] != self._confirmed_ns:
+            self._confirmed_ns = int(batch.progress[CONFIRMED_NS])
+            self._arbiter.receive_packet(alone.ssrc, self._confirmed_ns - _REFRESH_NS)
 
     def set_gain(self, gain_db: float) -> None:
         """Move the output to `gain_db` before the limiter, by `audio.ramp_db_per_s`."""
