@@ -1,6 +1,7 @@
 """The command `loalang-sim`: ask a village a question and read the answer."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Final, NoReturn
@@ -35,7 +36,12 @@ def main(arguments: list[str] | None = None) -> int:
         return complain([f"{fault.name} is not installed: pip install 'loalang[sim]'"], FAILED)
     commands = {"run": run_command.run, "list": run_command.show_list, "check": run_command.check}
     try:
-        return commands[options.command](options)
+        status = commands[options.command](options)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # whoever read us has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except KeyboardInterrupt:
         return complain(["interrupted; nothing was written"], INTERRUPTED)
 
