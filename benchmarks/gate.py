@@ -1,7 +1,7 @@
 """Hold the exact figures of `latency`, `dropout` and others against budgets.toml.
 
-Options: --fast (the short run, with its own budgets), --propose (print budgets for what is
-measured now, with the headroom of `HEADROOM`).
+Options: --fast (the short run, with its own budgets), --rewrite (put budgets for what is measured
+now, with the headroom of `HEADROOM`, into budgets.toml; the diff shows what a change costs).
 
 The figures are virtual time, so they have no noise and the comparison no tolerance: what a change
 costs is seen in the row that it costs.
@@ -9,6 +9,7 @@ costs is seen in the row that it costs.
 
 import importlib
 import math
+import re
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from typing import Final
 
 from benchmarks import table
 
+LENGTHS: Final = ("fast", "full")
 BUDGETS: Final = Path(__file__).with_name("budgets.toml")
 
 HEADROOM: Final = {
@@ -46,9 +48,8 @@ def run(arguments: list[str]) -> int:
     except (OSError, tomllib.TOMLDecodeError, ModuleNotFoundError, TypeError) as fault:
         print(f"gate: {BUDGETS.name}: {fault}", file=sys.stderr)
         return 2
-    if "--propose" in arguments:
-        for name, rows in measured.items():
-            print(propose(f"{name}.{length}", rows))
+    if "--rewrite" in arguments:
+        BUDGETS.write_text(rewrite(budgets, length, measured), encoding="utf-8")
         return 0
     broken = [
         f"gate: {name} {line}"
@@ -74,7 +75,7 @@ def compare(measured: table.Rows, budgets: Mapping[str, Mapping[str, float]]) ->
         if row not in measured:
             lines.append(f"[{row}]: has budgets, but was not measured")
         elif row not in budgets:
-            lines.append(f"[{row}]: has no budgets: see `python -m benchmarks gate --propose`")
+            lines.append(f"[{row}]: has no budgets: see `python -m benchmarks gate --rewrite`")
         else:
             for measure, limit in budgets[row].items():
                 value = measured[row].get(measure)
@@ -85,17 +86,37 @@ def compare(measured: table.Rows, budgets: Mapping[str, Mapping[str, float]]) ->
     return lines
 
 
-def propose(section: str, rows: table.Rows) -> str:
-    """Return TOML with a budget for every figure in `rows`, above it by the headroom."""
-    lines = [f"[{section}]"]
-    for row, figures in rows.items():
-        limits = ", ".join(
-            f"{measure} = {_limit(measure, value)}"
+def rewrite(budgets: Budgets, length: str, measured: Mapping[str, table.Rows]) -> str:
+    """Return budgets.toml with new budgets of one length; its head and the others stay."""
+    head = re.split(r"^\[", BUDGETS.read_text(encoding="utf-8"), maxsplit=1, flags=re.MULTILINE)[0]
+    sections = []
+    for one in LENGTHS:
+        for name in budgets:
+            if one == length and one in budgets[name]:
+                sections.append(_section(f"{name}.{one}", _limits(measured[name])))
+            elif one in budgets[name]:
+                sections.append(_section(f"{name}.{one}", budgets[name][one]))
+    return head + "\n".join(sections)
+
+
+def _section(title: str, rows: Mapping[str, Mapping[str, float]]) -> str:
+    lines = [f"[{title}]"]
+    for row, limits in rows.items():
+        inner = ", ".join(f"{measure} = {limit}" for measure, limit in limits.items())
+        lines.append(f'"{row}" = {{ {inner} }}')
+    return "\n".join(lines) + "\n"
+
+
+def _limits(rows: table.Rows) -> dict[str, dict[str, float]]:
+    """Return a budget for every figure, above it by the headroom; None has none."""
+    return {
+        row: {
+            measure: _limit(measure, value)
             for measure, value in figures.items()
             if value is not None
-        )
-        lines.append(f'"{row}" = {{ {limits} }}')
-    return "\n".join(lines) + "\n"
+        }
+        for row, figures in rows.items()
+    }
 
 
 def _limit(measure: str, value: float) -> float:

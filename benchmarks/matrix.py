@@ -10,9 +10,14 @@ from sim.result import NodeRow
 from sim.scenario import Cluster, Commune, Hamlet, Scenario
 
 BEARERS: Final = ("perfect", "ftth", "lte_good", "wifi24_outdoor", "lte_weak")
-PLAYOUT_DELAYS_MS: Final = (300, 800)
-"""What the scenarios that ship use: on a plain of fibre and good 4G, and in mixed villages, where
-it must be above the longest Wi-Fi stall."""
+PLAYOUTS: Final = {
+    "300 ms": JitterConfig(playout_delay_ms=300),
+    "800 ms": JitterConfig(playout_delay_ms=800),
+    "adaptive": JitterConfig(mode="adaptive"),
+}
+"""Synchronised as the scenarios that ship: on a plain of fibre and good 4G, and in mixed villages,
+where the delay must be above the longest Wi-Fi stall; and each node by itself, as early as it
+can."""
 
 FAST_S: Final = 60.0
 FAST_SEEDS: Final = (1,)
@@ -24,7 +29,7 @@ DECIMALS: Final = 3
 
 
 def rows(*, fast: bool) -> dict[str, list[NodeRow]]:
-    """Return, per row name "playout delay, profile, bearer", one `NodeRow` for each seed.
+    """Return, per row name "playout, profile, bearer", one `NodeRow` for each seed.
 
     Parameters
     ----------
@@ -38,13 +43,13 @@ def rows(*, fast: bool) -> dict[str, list[NodeRow]]:
 @cache
 def _rows(fast: bool) -> dict[str, list[NodeRow]]:
     found: dict[str, list[NodeRow]] = {}
-    for delay_ms in PLAYOUT_DELAYS_MS:
+    for playout in PLAYOUTS:
         for seed in FAST_SEEDS if fast else FULL_SEEDS:
-            asked = village(delay_ms)
+            asked = village(playout)
             duration_s = FAST_S if fast else FULL_S
             result = drive.run(asked, seed=seed, duration_s=duration_s, decode=False)
             for row in result.nodes:
-                found.setdefault(f"{delay_ms} ms {row.profile} {row.bearer}", []).append(row)
+                found.setdefault(f"{playout} {row.profile} {row.bearer}", []).append(row)
     return found
 
 
@@ -60,7 +65,7 @@ def worst(measures: tuple[str, ...], *, fast: bool) -> dict[str, dict[str, float
     return found
 
 
-def village(playout_delay_ms: int) -> Scenario:
+def village(playout: str) -> Scenario:
     """Return the village: a commune per link type, so that each has a cell and backhaul alone."""
     communes = tuple(
         Commune(
@@ -73,12 +78,12 @@ def village(playout_delay_ms: int) -> Scenario:
         for i, bearer in enumerate(BEARERS)
     )
     return Scenario(
-        name=f"matrix_{playout_delay_ms}",
+        name=f"matrix_{playout}",
         path=__file__,
-        title=f"Every profile on every link, {playout_delay_ms} ms",
+        title=f"Every profile on every link, {playout}",
         question="How late and how broken is the sound of each gateway on each link?",
         communes=communes,
-        jitter=JitterConfig(playout_delay_ms=playout_delay_ms),
+        jitter=PLAYOUTS[playout],
     )
 
 
