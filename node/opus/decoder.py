@@ -115,18 +115,17 @@ def decode_stream(
         concealed = wanted if no_copy or wanted < size else wanted - size
         count = 0 if concealed == wanted else 1
         kind = COPY
-    at = 0
-    while at < concealed:
-        at += _conceal(ints, floats, room, work, spare, data, out, at, concealed - at)
-    if count > 0:
-        ints[s.MODE] = toc_mode(int(data[offset]))
-        ints[s.FRAME_SAMPLES] = toc_frame_samples(int(data[offset])) * khz // 48
-    size = ints[s.FRAME_SAMPLES]
-    if task == DECODE and count * size > wanted:
+    if task == DECODE and count * toc_frame_samples(int(data[offset])) * khz // 48 > wanted:
         return BUFFER_TOO_SMALL
-    for i in range(count):
-        end = at + size
-        if frames[i, 1] > 1:
+    at = 0
+    for i in range(-1, count):  # what has no packet comes first
+        end = concealed
+        if i == 0:
+            ints[s.MODE] = toc_mode(int(data[offset]))
+            ints[s.FRAME_SAMPLES] = toc_frame_samples(int(data[offset])) * khz // 48
+        if i >= 0:
+            end = at + ints[s.FRAME_SAMPLES]
+        if i >= 0 and frames[i, 1] > 1:
             result = decode_frame(
                 ints,
                 floats,

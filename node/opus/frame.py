@@ -237,14 +237,12 @@ def _mix_layers(
     if first:
         redundant_range = _decode_redundant(ints, floats, room, work, spare, data, end, redundant)
     result = 0
-    if mode != MODE_SILK:
-        if before not in (mode, MODE_NONE) and not redundant_before:
-            celt_reset(ints[s.CELT :], floats[s.PAST :])
+    if mode != MODE_SILK and before not in (mode, MODE_NONE) and not redundant_before:
+        celt_reset(ints[s.CELT :], floats[s.PAST :])
+    if mode != MODE_SILK or (before == MODE_HYBRID and not (first and redundant_before)):
         result = _decode_celt_part(
             ints, floats, room, work, spare, silence, data, length, kind, out, at
         )
-    elif before == MODE_HYBRID and not (first and redundant_before):
-        _decode_celt_part(ints, floats, room, work, spare, silence, data, 2, kind, out, at)
     else:
         out[at : at + samples] = np.float32(0.0)
     if mode != MODE_CELT:
