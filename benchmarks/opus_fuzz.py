@@ -56,8 +56,9 @@ def run(arguments: list[str]) -> int:
         wild += not loudest <= PEAK_MAX
         peak = max(peak, loudest)
     print(
-        f"{packets} packets: {refused} refused, {errors} broken inside, {disagreed} not as libopus, "
-        f"{wild} beyond {PEAK_MAX} (peak {peak:.2f}), longest {longest_ms:.1f} ms"
+        f"{packets} packets: {refused} refused, {errors} broken inside, "
+        f"{disagreed} not as libopus, {wild} beyond {PEAK_MAX} (peak {peak:.2f}), "
+        f"longest {longest_ms:.1f} ms"
     )
     return 1 if disagreed or wild or longest_ms > TIME_MAX_MS else 0
 

@@ -25,6 +25,8 @@ from node.opus.silk.state import STATE_SIZE
 
 RATES_HZ: Final = (8000, 12_000, 16_000, 24_000, 48_000)
 BAD_ARGUMENT: Final = -1
+PEAK_MAX: Final = np.float32(8.0)
+"""No sample leaves the decoder beyond this; what encoders make stays far below."""
 
 DECODE: Final = 0
 CONCEAL: Final = 1
@@ -70,6 +72,17 @@ def _conceal(
     conceal_frame(ints, floats, room, work, spare, data, out, at, samples)
     ints[s.FINAL_RANGE] = 0
     return int(samples)
+
+
+@inlined
+def _bound(out: NDArray[np.float32], samples: int) -> None:
+    """Hold the sound of damaged packets to +-PEAK_MAX."""
+    for i in range(samples):
+        for c in range(out.shape[1]):
+            if out[i, c] > PEAK_MAX:
+                out[i, c] = PEAK_MAX
+            elif out[i, c] < -PEAK_MAX:
+                out[i, c] = -PEAK_MAX
 
 
 @kernel(
@@ -146,6 +159,7 @@ def decode_stream(
             at = end
         while at < end:
             at += _conceal(ints, floats, room, work, spare, data, out, at, end - at)
+    _bound(out, at)
     return at
 
 
