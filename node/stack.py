@@ -166,17 +166,15 @@ class SpeakerNode:
         self._limiter.process(out)
 
     def replay(self, batch: Batch, until_ns: int) -> None:
-        """Go on in a batch as far as one source plays alone and nothing is to be decided.
+        """Go on in a batch, counting only, as far as one source plays alone, and to `until_ns`.
 
-        For a node that counts only; as if each datagram and period had come by itself. What is
-        left from `batch.progress` on is the caller's, and all presented at `until_ns` or later.
+        As if each datagram and period had come by itself; what is left is the caller's.
         """
         alone = self._alone
         if alone is None or alone is not self._latest or self._decoder_factory is not None:
             return
         batch.progress[CONFIRMED_NS] = self._confirmed_ns
-        end_ns = until_ns + _LATENCY_NS
-        taken = alone.replay(batch, self._header, end_ns, _LATENCY_NS, _REFRESH_NS)
+        taken = alone.replay(batch, self._header, until_ns + _LATENCY_NS, _LATENCY_NS, _REFRESH_NS)
         self._datagrams += taken
         self._packets += taken
         if batch.progress[CONFIRMED_NS] != self._confirmed_ns:
