@@ -261,7 +261,7 @@ class AudioConfig:
 class OpusConfig:
     """Which decoder plays (table `[opus]`)."""
 
-    decoder: Literal["libopus", "own"] = "libopus"
+    decoder: Literal["own", "libopus"] = "own"
     """`own`: this project's decoder; `libopus`: the library."""
 
 
