@@ -81,8 +81,6 @@ def celt_reset(celt: NDArray[np.int64], past: NDArray[np.float32]) -> None:
     for i in range(2 * BANDS):
         past[ENERGY_1 + i] = np.float32(SILENCE_LOG2)
         past[ENERGY_2 + i] = np.float32(SILENCE_LOG2)
-        # Not the reference's 0: until the background is known, a long loss fades to silence.
-        past[BACKGROUND + i] = np.float32(SILENCE_LOG2)
 
 
 @inlined

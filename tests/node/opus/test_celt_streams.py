@@ -183,4 +183,5 @@ def test_a_long_loss_fades_to_the_background_and_never_grows(streams):
             loudest = np.abs(decoder.decode(payload)[0]).max()
     concealed = [np.abs(decoder.conceal()).max() for _ in range(50)]
     assert max(concealed) < 2 * loudest
-    assert concealed[-1] < 0.1 * loudest
+    # The reference's floor too; to silence it goes at the jitter buffer's word.
+    assert concealed[-1] < 0.5 * loudest
