@@ -8,8 +8,9 @@ from node.control.authority import AUTHORITIES_MAX
 
 KEY: Final = "counters"
 
-STEP_MAX: Final = 1 << 32
-"""A counter may jump this far: an issuer that counts by the second stays below for a century."""
+STEP_MAX: Final = 1 << 50
+"""A counter may jump this far: an issuer that counts by the millisecond may rest for millennia, and
+one slip of a tool does not use up the 64 bits."""
 
 
 class ReplayGuard:

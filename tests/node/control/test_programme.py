@@ -293,9 +293,8 @@ def test_a_calendar_with_a_fault_is_refused_by_name(make, message):
         make()
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_year_of_cuts_and_steps_plays_nothing_twice_and_loses_no_record(seed):
+def test_a_year_of_cuts_and_steps_plays_nothing_twice_and_loses_no_record():
     rules = rule_files("noise_qcvn_26_2010", "noise_qcvn_26_2025", "hours_common")
-    result = run_years(rules, years=1, seed=seed)
+    result = run_years(rules, years=1, seed=1)
     assert result.violations == []
     assert result.starts > 300 and result.power_cuts > 50 and result.clock_steps > 20
