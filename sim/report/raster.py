@@ -127,7 +127,7 @@ def _time_axis(across: Scale, bottom: float) -> list[Markup]:
     parts = []
     unit = 60.0 if minutes else 1.0
     inner = Scale(0, across.high / unit, across.start, across.end)
-    for value in inner.ticks(max(2, int((across.end - across.start) / 90))):
+    for value in inner.ticks(max(4, int((across.end - across.start) / 90))):
         x = inner(value)
         parts.append(line(x, bottom, x, bottom + 5, class_="axis"))
         parts.append(text(x, bottom + 18, f"{value:g}", class_="tick", text_anchor="middle"))

@@ -66,6 +66,7 @@ def village_map(rows: list[NodeRow], *, width: float) -> Markup:
         r = canvas.radius
         canvas.taken.append((x - r, y - r, x + r, y + r))
     canvas.taken.append((0, height - 40, 190, height))  # the scale bar
+    canvas.taken.append((width - 34, 8, width, 52))  # the north arrow
     names = _commune_names(rows, canvas, width)
     labels = _hamlet_labels(dots, canvas, width, height)
     # Bad ones last, so that they lie on top.
