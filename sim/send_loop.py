@@ -1,16 +1,20 @@
 """The loop of `loalang-send`: packets out at their instants, reports, answers to the nodes."""
 
+import ipaddress
 import os
 import queue
 import select
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from node.answering import SenderReports
 from node.clock.group_delay import GroupDelay
+from node.config import ReceiveConfig
+from node.rtp.retransmission import Retransmitter
+from node.rtp.rtcp_packet import Nack
 from node.units import NS_PER_S
 from sim.live_sender import LiveSender
 
@@ -55,6 +59,14 @@ class SendLoop:
         self._destinations = destinations
         self._announce = announce
         self._reports = SenderReports(sender.ssrc, group=group)
+        self._memories = {
+            one: Retransmitter(
+                ssrc=(sender.ssrc + 1) & 0xFFFFFFFF,
+                payload_type=ReceiveConfig().retransmission_payload_type,
+            )
+            for one in destinations
+            if not ipaddress.ip_address(one[0].partition("%")[0]).is_multicast
+        }
         self._ended = False
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
@@ -96,7 +108,10 @@ class SendLoop:
                 due = self._sender.due_ns(now)
                 if due <= now:
                     self.lateness_max_ns = max(self.lateness_max_ns, now - due)
-                    self._send_all(self._sender.next_packet(payload, now))
+                    data = self._sender.next_packet(payload, now)
+                    self._send_all(data)
+                    for memory in self._memories.values():
+                        memory.remember(data)
                     if self._announce and self._sender.packets == 1:
                         print(f"first packet at {now}", file=sys.stderr, flush=True)
                     waiting = False
@@ -137,8 +152,19 @@ class SendLoop:
                 return
             except OSError:
                 continue  # tells of an earlier sent datagram that nobody took
-            self._reports.receive_datagram(data, (source[0], source[1]), time.monotonic_ns())
+            address = (source[0], source[1])
+            packets = self._reports.receive_datagram(data, address, time.monotonic_ns())
             self._answer()
+            for packet in packets:
+                if isinstance(packet, Nack) and packet.media_ssrc == self._sender.ssrc:
+                    self._send_again(packet.sequences, address)
+
+    def _send_again(self, sequences: Iterable[int], address: Address) -> None:
+        """Answer a request for lost packets, only to where the stream goes anyway."""
+        memory = self._memories.get(address)
+        if memory is not None:
+            for data in memory.receive_nack(sequences, time.monotonic_ns()):
+                self._send(data, address)
 
     def _answer(self) -> None:
         """Answer requests for time; before the first packet there is none to tell."""

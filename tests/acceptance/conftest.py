@@ -108,6 +108,7 @@ class Tap:
         self._socket.bind(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
         self.datagrams: list[bytes] = []
+        self._sender: tuple[str, int] | None = None
         self._ended = False
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -120,9 +121,16 @@ class Tap:
     def _run(self) -> None:
         while not self._ended:
             if select.select([self._socket], [], [], 0.05)[0]:
-                data = self._socket.recv(4096)
-                self._socket.sendto(data, self._to)
-                self.datagrams.append(data)
+                self._pass_on(*self._socket.recvfrom(4096))
+
+    def _pass_on(self, data: bytes, source: tuple[str, int]) -> None:
+        if source == self._to:  # the node's reports go back to the sender
+            if self._sender is not None:
+                self._socket.sendto(data, self._sender)
+            return
+        self._sender = source
+        self._socket.sendto(data, self._to)
+        self.datagrams.append(data)
 
     def wait_for_silence(self, limit_s: float = 8.0) -> None:
         """Return when 0.4 s passed without a datagram, after there were some."""
