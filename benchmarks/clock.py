@@ -69,7 +69,7 @@ def _talk(link: Link, seed: int, step_s: float | None) -> NDArray[np.float64]:
     exchange = ClockExchange(0)
     replies: list[tuple[float, float]] = []
     rows: list[tuple[float, ...]] = []
-    local_ns = 0
+    local_ns, taken_ns = 0, -NS_PER_S
     while local_ns < MINUTES * 60 * NS_PER_S:
         local_ns = exchange.next_deadline_ns()
         exchange.handle_deadline(local_ns)
@@ -84,7 +84,9 @@ def _talk(link: Link, seed: int, step_s: float | None) -> NDArray[np.float64]:
         back_ns = crystal.local_ns(back_s)
         exchange.receive_reply(local_ns, 0, answered_ns, back_ns)
         offset_ns = ((answered_ns - local_ns) + (answered_ns - back_ns)) / 2
-        replies.append((up_ms + down_ms, offset_ns))
+        if local_ns - taken_ns >= NS_PER_S:  # the others ask once a second
+            taken_ns = local_ns
+            replies.append((up_ms + down_ms, offset_ns))
         estimate = exchange.estimate(back_ns)
         if estimate is None:
             continue

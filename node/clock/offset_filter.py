@@ -174,8 +174,10 @@ class OffsetFilter:
         self._base_ns = 0
 
     def add(self, now_ns: int, forward_ns: int, backward_ns: int) -> None:
-        """Append a reply: its arrival, t2 - t1 and t4 - t3; `now_ns` does not go backwards."""
+        """Append a reply: its arrival, t2 - t1 and t4 - t3."""
         n = self.count
+        if n > 0:  # the windows need times that do not go backwards
+            now_ns = max(now_ns, int(self._times_ns[n - 1]))
         oldest = int(np.searchsorted(self._times_ns[:n], now_ns - _WINDOWS_NS[-1]))
         drop = max(oldest, n + 1 - REPLIES_MAX)
         if drop > 0:
