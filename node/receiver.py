@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from node import playback, playback_adaptive
 from node.audio import resampler
 from node.clock import servo
+from node.clock.line import position_q16
 from node.clock.timebase import Timebase
 from node.config import NodeConfig
 from node.counters import Count
@@ -17,8 +18,10 @@ from node.decoder import Decoder
 from node.jitter import state as js
 from node.jitter.buffer import COUNTED, JitterBuffer
 from node.kernel import kernel
+from node.repairing import Repairs
 from node.replay import PACKET, Batch, replay
 from node.reporting import NodeReports, Reception
+from node.rtp import packet as rtp
 from node.rtp.rtcp_packet import Goodbye, Packet
 from node.units import NS_PER_MS, PACKET_SAMPLES_MAX, RATE_HZ
 
@@ -71,6 +74,10 @@ class Receiver:
         self._payload_types = _payload_types(config)
         self._buffer = JitterBuffer(config.jitter)
         self._state = self._buffer.state
+        own_ssrc = crc32(config.name.encode())
+        self._repairs = Repairs(own_ssrc, ssrc, self._buffer)
+        self._asks = config.receive.asks_for_lost
+        self._redundancy_type = config.receive.redundancy_payload_type
         self._conceal_max_samples = int(self._state[js.CONCEAL_MAX])
         self._slots = self._buffer.slots
         self._payloads = self._buffer.payloads
@@ -102,9 +109,15 @@ class Receiver:
             self._state, self._slots, self._payloads,
             self._ints, self._floats, self._points, self._estimate, now_ns,
         )  # fmt: skip
+        if result == playback.OTHER_PAYLOAD and self._has_copies(header):
+            result = self._repairs.receive_redundant(data, header, now_ns)
+            if result >= 0:
+                self.timebase.receive_packet(self._repairs.own_media_samples, now_ns)
         if self.ended and (result >= 0 or result == js.RESTARTED):
             self.ended = False
             self._state[js.CONCEAL_MAX] = self._conceal_max_samples
+        if self._asks and result >= 0:
+            self._repairs.watch(now_ns)
         if result == js.RESTARTED:
             self._follow_restart(now_ns)
         return result
@@ -154,6 +167,28 @@ class Receiver:
             jitter_samples=int(self._state[js.JITTER_Q4]) >> 4,
         )
         return self.reports.next_compound(reception, self.timebase, now_ns)
+
+    def receive_retransmission(
+        self, data: NDArray[np.uint8], header: NDArray[np.int64], now_ns: int
+    ) -> int:
+        """Take an RFC 4588 packet, its header parsed; return a slot or a negative reason."""
+        return self._repairs.receive_retransmission(data, header, now_ns)
+
+    def request_repair(self, now_ns: int) -> bytes | None:
+        """Return the question for lost packets to send to the source now, or None.
+
+        Nobody is asked before the exchange has told how long an answer takes.
+        """
+        estimate = self.reports.exchange.estimate(now_ns) if self._asks else None
+        if estimate is None:
+            return None
+        position = position_q16(self._ints, self._floats, now_ns) >> 16
+        return self._repairs.request(now_ns, position, 2 * int(estimate.uncertainty_ns))
+
+    def next_deadline_ns(self) -> int:
+        """Return when a report or a question is due next."""
+        due = self.reports.next_deadline_ns()
+        return min(due, self._repairs.next_deadline_ns()) if self._asks else due
 
     def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
         """Fill `out`, (n, channels) float32, n <= PERIOD_SAMPLES_MAX, from this source."""
@@ -266,6 +301,10 @@ class Receiver:
             resampler.TABLE, self._ints, self._floats, self._servo, self._journal,
             out, self.ssrc, presentation_ns,
         )  # fmt: skip
+
+    def _has_copies(self, header: NDArray[np.int64]) -> bool:
+        is_own = int(header[rtp.SSRC]) == self.ssrc
+        return is_own and int(header[rtp.PAYLOAD_TYPE]) == self._redundancy_type
 
     def _end(self) -> None:
         """Note that the sender has ended: after the last packet nothing is missing, so fade."""

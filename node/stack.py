@@ -121,6 +121,9 @@ class SpeakerNode:
             report = receiver.request_report(now_ns)
             if report is not None:
                 self._tell(SendDatagram(report, receiver.address))
+            question = receiver.request_repair(now_ns)
+            if question is not None:
+                self._tell(SendDatagram(question, receiver.address))
             if now_ns - receiver.last_arrival_ns >= _FORGET_NS and receiver not in self._sounding:
                 self._forget(receiver, now_ns)
 
@@ -128,7 +131,7 @@ class SpeakerNode:
         """Return when `handle_deadline` must run next, or None when nothing is pending."""
         return min(
             (
-                min(receiver.last_arrival_ns + _FORGET_NS, receiver.reports.next_deadline_ns())
+                min(receiver.last_arrival_ns + _FORGET_NS, receiver.next_deadline_ns())
                 for receiver in self._receivers.values()
             ),
             default=None,
@@ -255,6 +258,9 @@ class SpeakerNode:
         if kind != rtp.RTP:
             counts[_DROPS[playback.NOT_RTP + kind]] += 1
             return
+        if header[rtp.PAYLOAD_TYPE] == self._config.receive.retransmission_payload_type:
+            self._receive_retransmission(array, source, now_ns)
+            return
         ssrc = int(header[rtp.SSRC])
         receiver = self._receivers.get(ssrc) or self._admit(array, ssrc, source, now_ns)
         if receiver is None:
@@ -273,6 +279,17 @@ class SpeakerNode:
         receiver.last_arrival_ns = now_ns
         self._latest = receiver
 
+    def _receive_retransmission(
+        self, array: NDArray[np.uint8], source: tuple[str, int], now_ns: int
+    ) -> None:
+        """Take an answer to a question for lost packets: it comes from where the source does."""
+        for receiver in self._receivers.values():
+            if receiver.address == source:
+                receiver.receive_retransmission(array, self._header, now_ns)
+                self._packets += 1
+                return
+        self._counts[Count.DROPPED_PAYLOAD_TYPE] += 1
+
     def _receive_rtcp(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
         """Take a compound of reports; what is not of a source from that host is ignored."""
         packets = rtcp.parse(data)
@@ -288,7 +305,8 @@ class SpeakerNode:
         self, array: NDArray[np.uint8], ssrc: int, source: tuple[str, int], now_ns: int
     ) -> Receiver | None:
         """Return the new source when this is the second packet in sequence, else keep it."""
-        types = self._config.receive.payload_types
+        receive = self._config.receive
+        types = (*receive.payload_types, receive.redundancy_payload_type)
         if int(self._header[rtp.PAYLOAD_TYPE]) not in types:
             self._counts[Count.DROPPED_PAYLOAD_TYPE] += 1
             return None

@@ -98,6 +98,13 @@ def _expect(
         _note(repair, wanted, extended, media, now_ns)
 
 
+@kernel("int64(int64[::1], int64[:, ::1], int64)")
+def _has_come(state: NDArray[np.int64], slots: NDArray[np.int64], extended: int) -> int:
+    row = extended & (slots.shape[0] - 1)
+    came = slots[row, at.SLOT_SEQUENCE] == extended and slots[row, at.SLOT_STATUS] != at.MISSED
+    return 1 if came or extended < state[at.FLOOR_SEQUENCE] else 0
+
+
 @kernel("void(int64[::1], int64[:, ::1], int64[::1], int64[:, ::1], int64)")
 def watch(
     repair: NDArray[np.int64],
@@ -118,17 +125,12 @@ def watch(
     if highest > seen:
         repair[R_SPACING] = (state[at.HIGHEST_MEDIA] - repair[R_SEEN_MEDIA]) // (highest - seen)
         for extended in range(max(seen, repair[R_EXPECTED]) + 1, highest):
+            if _has_come(state, slots, extended):
+                continue
             media = repair[R_SEEN_MEDIA] + (extended - seen) * repair[R_SPACING]
             _note(repair, wanted, extended, media, now_ns + _PATIENCE_NS)
     repair[R_SEEN] = highest
     repair[R_SEEN_MEDIA] = state[at.HIGHEST_MEDIA]
-
-
-@kernel("int64(int64[::1], int64[:, ::1], int64)")
-def _has_come(state: NDArray[np.int64], slots: NDArray[np.int64], extended: int) -> int:
-    row = extended & (slots.shape[0] - 1)
-    came = slots[row, at.SLOT_SEQUENCE] == extended and slots[row, at.SLOT_STATUS] != at.MISSED
-    return 1 if came or extended < state[at.FLOOR_SEQUENCE] else 0
 
 
 @kernel(
