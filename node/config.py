@@ -159,6 +159,11 @@ class ReceiveConfig:
     hold_ms: int = 1000
     """A source without packets for so long after its last sound gives the horn back."""
 
+    @property
+    def stream_payload_types(self) -> tuple[int, ...]:
+        """Payload types that a new source may speak in."""
+        return (*self.payload_types, self.redundancy_payload_type)
+
     def __post_init__(self) -> None:
         check(
             "receive",

@@ -23,7 +23,10 @@ from node.replay import PACKET, Batch, replay
 from node.reporting import NodeReports, Reception
 from node.rtp import packet as rtp
 from node.rtp.rtcp_packet import Goodbye, Packet
-from node.units import NS_PER_MS, PACKET_SAMPLES_MAX, RATE_HZ
+from node.units import NS_PER_MS, NS_PER_S, PACKET_SAMPLES_MAX, RATE_HZ
+
+FORGET_NS: Final = 10 * NS_PER_S
+"""A source silent for so long gives its place to others."""
 
 DecoderFactory = Callable[[int, int], Decoder]
 """Makes a decoder for (rate_hz, channels)."""
@@ -168,11 +171,21 @@ class Receiver:
         )
         return self.reports.next_compound(reception, self.timebase, now_ns)
 
-    def receive_retransmission(
-        self, data: NDArray[np.uint8], header: NDArray[np.int64], now_ns: int
-    ) -> int:
-        """Take an RFC 4588 packet, its header parsed; return a slot or a negative reason."""
-        return self._repairs.receive_retransmission(data, header, now_ns)
+    def receive_again(
+        self,
+        data: NDArray[np.uint8],
+        header: NDArray[np.int64],
+        source: tuple[str, int],
+        now_ns: int,
+    ) -> bool:
+        """Take an RFC 4588 packet, its header parsed; return whether it is of this source.
+
+        An answer has an SSRC of its own, but comes from where the source does.
+        """
+        if source != self.address:
+            return False
+        self._repairs.receive_retransmission(data, header, now_ns)
+        return True
 
     def request_repair(self, now_ns: int) -> bytes | None:
         """Return the question for lost packets to send to the source now, or None.
@@ -186,8 +199,8 @@ class Receiver:
         return self._repairs.request(now_ns, position, 2 * int(estimate.uncertainty_ns))
 
     def next_deadline_ns(self) -> int:
-        """Return when a report or a question is due next."""
-        due = self.reports.next_deadline_ns()
+        """Return when a report or a question is due next, or the source is to be forgotten."""
+        due = min(self.last_arrival_ns + FORGET_NS, self.reports.next_deadline_ns())
         return min(due, self._repairs.next_deadline_ns()) if self._asks else due
 
     def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:

@@ -18,7 +18,7 @@ from node.config import NodeConfig
 from node.control.priority import Arbiter, MessageClass, PriorityConfig
 from node.counters import ORIGINS, Count, new_counts
 from node.events import EVENTS_MAX, Event, SendDatagram, SourceChanged
-from node.receiver import DecoderFactory, Receiver
+from node.receiver import FORGET_NS, DecoderFactory, Receiver
 from node.replay import CONFIRMED_NS, Batch
 from node.rtp import packet as rtp
 from node.rtp import rtcp
@@ -26,9 +26,6 @@ from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 
 _CANDIDATES_MAX: Final = 16
 """SSRCs of which one packet came; the second in sequence makes a source (RFC 3550, A.1)."""
-
-_FORGET_NS: Final = 10 * NS_PER_S
-"""A source silent for so long gives its place to others."""
 
 _REFRESH_NS: Final = 100 * NS_PER_MS
 """A playing source confirms its hold on the horn so often, not with every packet."""
@@ -118,24 +115,15 @@ class SpeakerNode:
     def handle_deadline(self, now_ns: int) -> None:
         """Report to the senders, and forget sources that have gone."""
         for receiver in list(self._receivers.values()):
-            report = receiver.request_report(now_ns)
-            if report is not None:
-                self._tell(SendDatagram(report, receiver.address))
-            question = receiver.request_repair(now_ns)
-            if question is not None:
-                self._tell(SendDatagram(question, receiver.address))
-            if now_ns - receiver.last_arrival_ns >= _FORGET_NS and receiver not in self._sounding:
+            for data in (receiver.request_report(now_ns), receiver.request_repair(now_ns)):
+                if data is not None:
+                    self._tell(SendDatagram(data, receiver.address))
+            if now_ns - receiver.last_arrival_ns >= FORGET_NS and receiver not in self._sounding:
                 self._forget(receiver, now_ns)
 
     def next_deadline_ns(self) -> int | None:
         """Return when `handle_deadline` must run next, or None when nothing is pending."""
-        return min(
-            (
-                min(receiver.last_arrival_ns + _FORGET_NS, receiver.next_deadline_ns())
-                for receiver in self._receivers.values()
-            ),
-            default=None,
-        )
+        return min((one.next_deadline_ns() for one in self._receivers.values()), default=None)
 
     def next_event(self) -> Event | None:
         """Return the oldest event not yet taken, or None."""
@@ -259,7 +247,10 @@ class SpeakerNode:
             counts[_DROPS[playback.NOT_RTP + kind]] += 1
             return
         if header[rtp.PAYLOAD_TYPE] == self._config.receive.retransmission_payload_type:
-            self._receive_retransmission(array, source, now_ns)
+            sources = self._receivers.values()
+            taken = any(one.receive_again(array, header, source, now_ns) for one in sources)
+            self._packets += taken
+            counts[Count.DROPPED_PAYLOAD_TYPE] += not taken
             return
         ssrc = int(header[rtp.SSRC])
         receiver = self._receivers.get(ssrc) or self._admit(array, ssrc, source, now_ns)
@@ -279,17 +270,6 @@ class SpeakerNode:
         receiver.last_arrival_ns = now_ns
         self._latest = receiver
 
-    def _receive_retransmission(
-        self, array: NDArray[np.uint8], source: tuple[str, int], now_ns: int
-    ) -> None:
-        """Take an answer to a question for lost packets: it comes from where the source does."""
-        for receiver in self._receivers.values():
-            if receiver.address == source:
-                receiver.receive_retransmission(array, self._header, now_ns)
-                self._packets += 1
-                return
-        self._counts[Count.DROPPED_PAYLOAD_TYPE] += 1
-
     def _receive_rtcp(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
         """Take a compound of reports; what is not of a source from that host is ignored."""
         packets = rtcp.parse(data)
@@ -305,8 +285,7 @@ class SpeakerNode:
         self, array: NDArray[np.uint8], ssrc: int, source: tuple[str, int], now_ns: int
     ) -> Receiver | None:
         """Return the new source when this is the second packet in sequence, else keep it."""
-        receive = self._config.receive
-        types = (*receive.payload_types, receive.redundancy_payload_type)
+        types = self._config.receive.stream_payload_types
         if int(self._header[rtp.PAYLOAD_TYPE]) not in types:
             self._counts[Count.DROPPED_PAYLOAD_TYPE] += 1
             return None
