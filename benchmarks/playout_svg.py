@@ -56,7 +56,7 @@ def _panel(curve: Curve) -> Iterable[str]:
         yield f'<text x="{_LEFT - 5}" y="{y + 4}" text-anchor="end">{share:g}</text>'
     middle = (_LEFT + _WIDTH) // 2
     yield f'<text x="{middle}" y="{_HEIGHT - 8}" text-anchor="middle">mean playout delay, ms</text>'
-    yield f'<text x="12" y="{_TOP + 4}">concealed, %</text>'
+    yield f'<text transform="rotate(-90)" x="-{_HEIGHT // 2 + 30}" y="12">concealed, %</text>'
     if curve.network_loss_pct > 0:
         y = _y(curve.network_loss_pct)
         yield f'<line x1="{_LEFT}" y1="{y}" x2="{_WIDTH - 12}" y2="{y}" stroke="#999"'
