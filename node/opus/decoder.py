@@ -1,5 +1,6 @@
 """The Opus decoder of one stream: packets, losses and in-band FEC (RFC 6716, RFC 8251)."""
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -163,6 +164,19 @@ def decode_stream(
     return at
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class OpusState:
+    """What a decoder knows of its stream, at one moment."""
+
+    ints: NDArray[np.int64]
+    floats: NDArray[np.float32]
+
+    @property
+    def final_range(self) -> int:
+        """Range decoder's state after the last packet, 0 after concealment (32 bits)."""
+        return int(self.ints[s.FINAL_RANGE])
+
+
 class OpusDecoder:
     """One stream's decoder in numpy and numba: SILK bit for bit, CELT to float accuracy.
 
@@ -237,9 +251,17 @@ class OpusDecoder:
     def copy(self) -> "OpusDecoder":
         """Return an independent decoder with the same history."""
         other = OpusDecoder(self.rate_hz, self.channels)
-        other._ints[:] = self._ints
-        other._floats[:] = self._floats
+        other.restore(self.state())
         return other
+
+    def state(self) -> OpusState:
+        """Return a copy of everything that the next packet's sound depends on."""
+        return OpusState(self._ints.copy(), self._floats.copy())
+
+    def restore(self, state: OpusState) -> None:
+        """Go on from `state`, of a decoder of the same rate and channels."""
+        self._ints[:] = state.ints
+        self._floats[:] = state.floats
 
     def _run(self, payload: NDArray[np.uint8], task: int, out: NDArray[np.float32]) -> int:
         if not payload.flags.writeable:
