@@ -72,6 +72,8 @@ def test_a_signed_calendar_in_the_store_sounds_through_the_daemon(tmp_path):
     config.write_text(
         f"""
 name = "coc-1"
+[opus]
+decoder = "libopus"
 [receive]
 listen = "127.0.0.1:50941"
 [store]
