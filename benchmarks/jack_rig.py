@@ -120,8 +120,12 @@ class Recorder:
         self._used += 1
         self._seen = self._outputs()
 
-    def finish(self) -> tuple[NDArray[np.float32], int]:
-        """Stop; return the sound, (samples, inputs), and the monotonic ns of its first sample."""
+    def finish(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Stop; return the sound, (samples, inputs), and the clock, (2, blocks).
+
+        The clock's rows are sample and monotonic time in s: when the server itself stalls, samples
+        stop while time goes on, so that one offset for all of the recording would be wrong.
+        """
         self._client.deactivate()
         self._client.close()
         blocks = self._blocks[1:]
@@ -131,15 +135,8 @@ class Recorder:
         for at, _, parts in blocks:
             for index, part in enumerate(parts):
                 sound[at - first : at - first + part.size, index] = part
-        rate_hz = self._rate_hz(blocks)
-        begins = [now - (at - first) * 1e9 / rate_hz for at, now, _ in blocks]
-        return sound, int(np.median(begins))
-
-    def _rate_hz(self, blocks: list[tuple[int, int, list[NDArray[np.float32]]]]) -> float:
-        frames = np.array([at for at, _, _ in blocks], np.float64)
-        times = np.array([now for _, now, _ in blocks], np.float64)
-        slope = np.polyfit(frames - frames[0], times - times[0], 1)[0]
-        return float(1e9 / slope)
+        clock = np.array([[at - first, now / 1e9] for at, now, _ in blocks]).T
+        return sound, clock
 
     def _outputs(self) -> set[str]:
         ports = self._client.get_ports(is_output=True, is_audio=True)

@@ -8,6 +8,7 @@ jackd2 and libportaudio2, and pip's sounddevice and JACK-Client.
 
 import argparse
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -29,11 +30,13 @@ from benchmarks.jack_rig import JackServer, Recorder, RigError, hurry
 _PROGRAMME_S: Final = 50
 _SSRC: Final = 0x10A1A26
 
-# What issue 4 asks for.
+# What is asked for.
 CLEAN_P95_MS: Final = 0.1
 JITTER_P95_MS: Final = 0.3
 FIRST_CLICK_MS: Final = 2.0
 IN_STEP_S: Final = 2.0
+IN_STEP_MS: Final = 1.0
+"""In step is what two nodes on Ethernet or Wi-Fi may be apart."""
 
 Row = dict[str, Any]
 
@@ -150,8 +153,8 @@ class Village:
         files = sorted(self.folder.glob("status-*.jsonl"))
         return [json.loads(one.read_text().splitlines()[-1]) for one in files]
 
-    def stop(self) -> tuple[NDArray[np.float32], int]:
-        """End all processes but the server; return the recording and when it began."""
+    def stop(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """End all processes but the server; return the recording and its clock."""
         recording = self.recorder.finish()
         for one in self.processes:
             if one.poll() is None:
@@ -161,8 +164,14 @@ class Village:
         return recording
 
     def _start(self, module: str, *arguments: str, stdout: Any = None) -> "subprocess.Popen[str]":
+        return self.start_program(sys.executable, "-m", module, *arguments, stdout=stdout)
+
+    def start_program(self, *command: str, stdout: Any = None) -> "subprocess.Popen[str]":
+        """Start any program in the surroundings of this village; `stop` ends it."""
+        if shutil.which(command[0]) is None:
+            raise RigError(f"{command[0]} is missing: apt install gstreamer1.0-tools")
         one = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            command,
             env=self.server.environment,
             stdout=stdout if stdout is not None else subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -190,8 +199,8 @@ def _in_village(
                 village.start_relay()
                 marks = play(village)
             finally:
-                sound, begin_ns = village.stop()
-            return judge(Recording(sound, begin_ns / 1e9, rate_hz, marks, village.statuses()))
+                sound, clock = village.stop()
+            return judge(Recording(sound, clock, rate_hz, marks, village.statuses()))
     finally:
         server.close()
 
@@ -201,14 +210,15 @@ class Recording:
     """What both nodes played, and when what happened."""
 
     sound: NDArray[np.float32]
-    begin_s: float
+    clock: NDArray[np.float64]
     rate_hz: int
     marks: dict[str, float]
     statuses: list[dict[str, Any]]
 
     def at(self, mark: str) -> float:
         """Return a mark in s since the recording began."""
-        return self.marks[mark] - self.begin_s
+        samples = np.interp(self.marks[mark], self.clock[1], self.clock[0])
+        return float(samples) / self.rate_hz
 
     def errors(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return begin in s and sync error in ms of each window."""
@@ -312,7 +322,9 @@ def _judge_return(recording: Recording) -> Row:
     again_s = recording.at("again")
     begins, errors = recording.errors()
     after = begins > again_s
-    step_s = measure.in_step_after_s(begins[after], errors[after], bound_ms=0.3, from_s=again_s)
+    step_s = measure.in_step_after_s(
+        begins[after], errors[after], bound_ms=IN_STEP_MS, from_s=again_s
+    )
     begins, delays = measure.latencies_ms(
         recording.sound[:, 0], programme(), recording.rate_hz, again_s
     )
@@ -341,11 +353,35 @@ def late_joiner() -> Row:
         row = recording.row()
         begins, errors = recording.errors()
         joined_s = recording.at("joined")
-        step_s = measure.in_step_after_s(begins, errors, bound_ms=0.3, from_s=joined_s)
+        step_s = measure.in_step_after_s(begins, errors, bound_ms=IN_STEP_MS, from_s=joined_s)
         row["in_step_after_s"] = round(step_s, 2)
         return row | {"bounds": {f"in step within {IN_STEP_S} s": step_s <= IN_STEP_S}}
 
     return _in_village(play, judge, relay=("--delay-ms=5", "--jitter-ms=1"))
+
+
+def gstreamer() -> Row:
+    """A sender without reports, GStreamer's: it keeps playing, and the skew is told."""
+
+    def play(village: Village) -> dict[str, float]:
+        village.start_node(0)
+        village.start_node(1)
+        clients = ",".join(f"127.0.0.1:{port}" for port in village.relay_ports)
+        pipeline = (
+            f"filesrc location={village.folder / 'programme.wav'} ! wavparse ! audioconvert ! "
+            f"audioresample ! opusenc bitrate=32000 ! rtpopuspay ! multiudpsink clients={clients}"
+        )
+        village.start_program("gst-launch-1.0", "-q", *pipeline.split())
+        time.sleep(20)
+        return {}
+
+    def judge(recording: Recording) -> Row:
+        row = recording.row()
+        told = [one.get("skew_ppm") is not None for one in row["nodes"]]
+        bounds = {"keeps playing": row["windows"] >= 60, "skew told": len(told) == 2 and all(told)}
+        return row | {"bounds": bounds}
+
+    return _in_village(play, judge)
 
 
 CASES: Final[dict[str, Callable[[], Row]]] = {
@@ -354,6 +390,7 @@ CASES: Final[dict[str, Callable[[], Row]]] = {
     "fast_card": fast_card,
     "outage": outage,
     "late_joiner": late_joiner,
+    "gstreamer": gstreamer,
 }
 
 
