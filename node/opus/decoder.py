@@ -1,7 +1,7 @@
 """The Opus decoder of one stream: packets, losses and in-band FEC (RFC 6716, RFC 8251)."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from node.opus.celt.frame import celt_reset
 from node.opus.celt.layout import WORK_SIZE
 from node.opus.concealment import conceal_frame
 from node.opus.frame import decode_frame
+from node.opus.output import soft_clip, to_int16
 from node.opus.packet import (
     FRAMES_MAX,
     MODE_CELT,
@@ -28,6 +29,10 @@ RATES_HZ: Final = (8000, 12_000, 16_000, 24_000, 48_000)
 BAD_ARGUMENT: Final = -1
 PEAK_MAX: Final = np.float32(8.0)
 """No sample leaves the decoder beyond this; what encoders make stays far below."""
+
+Payload = NDArray[np.uint8] | bytes | bytearray | memoryview
+Samples = NDArray[Any]
+"""float32 or int16."""
 
 DECODE: Final = 0
 CONCEAL: Final = 1
@@ -207,6 +212,8 @@ class OpusDecoder:
         self._work = np.zeros(WORK_SIZE, np.float32)
         self._spare = np.zeros((s.SPARE_ROWS, channels), np.float32)
         self._silence = np.full(2, 0xFF, np.uint8)
+        self._bends = np.zeros(channels, np.float32)
+        self._gain = np.float32(1.0)
         self.reset()
 
     @property
@@ -214,32 +221,39 @@ class OpusDecoder:
         """Range decoder's state after the last packet, 0 after concealment (32 bits)."""
         return int(self._ints[s.FINAL_RANGE])
 
-    def decode(self, payload: NDArray[np.uint8], out: NDArray[np.float32]) -> int:
+    def set_gain(self, gain_q8_db: int) -> None:
+        """Scale all further output by a header's gain, in 1/256 dB (RFC 7845, section 5.1)."""
+        if not -32768 <= gain_q8_db <= 32767:
+            raise ValueError(f"gain_q8_db is {gain_q8_db}: it must be -32768 to 32767")
+        self._gain = np.float32(10.0 ** (gain_q8_db / (20.0 * 256.0)))
+
+    def decode(self, payload: Payload, out: Samples) -> int:
         """Decode one Opus packet into `out`; return its samples or a negative result.
 
         Parameters
         ----------
-        payload : (bytes,) uint8, C-contiguous
+        payload : (bytes,) uint8, C-contiguous, or bytes
             The packet. BAD_PAYLOAD comes back if it breaks R1 to R7 (RFC 6716, section 3.4).
-        out : (n, channels) float32, C-contiguous
-            Full scale 1.0. BUFFER_TOO_SMALL comes back if n is less than the packet's samples.
+        out : (n, channels) float32 or int16, C-contiguous; (n,) will do for one channel
+            float32 has full scale 1.0 and is not clipped; int16 is clipped softly.
+            BUFFER_TOO_SMALL comes back if n is less than the packet's samples.
         """
         return self._run(payload, DECODE, out)
 
-    def conceal(self, samples: int, out: NDArray[np.float32]) -> int:
+    def conceal(self, samples: int, out: Samples) -> int:
         """Make up `samples` (a multiple of 2.5 ms) for a lost packet; return them or negative."""
         if samples > out.shape[0]:
             return BUFFER_TOO_SMALL
         return self._run(self._silence, CONCEAL, out[: max(samples, 0)])
 
-    def decode_fec(self, payload: NDArray[np.uint8], out: NDArray[np.float32]) -> int:
+    def decode_fec(self, payload: Payload, out: Samples) -> int:
         """Fill `out` with the sound before `payload`, from its in-band FEC; conceal the rest.
 
         Parameters
         ----------
-        payload : (bytes,) uint8, C-contiguous
+        payload : (bytes,) uint8, C-contiguous, or bytes
             The packet after the hole.
-        out : (n, channels) float32, C-contiguous
+        out : (n, channels) float32 or int16, C-contiguous; (n,) will do for one channel
             The hole: a multiple of 2.5 ms.
         """
         return self._run(payload, RECOVER, out)
@@ -247,11 +261,14 @@ class OpusDecoder:
     def reset(self) -> None:
         """Forget the stream."""
         reset_stream(self._ints, self._floats, self.rate_hz // 1000, self.channels)
+        self._bends[:] = 0.0
 
     def copy(self) -> "OpusDecoder":
         """Return an independent decoder with the same history."""
         other = OpusDecoder(self.rate_hz, self.channels)
         other.restore(self.state())
+        other._bends[:] = self._bends
+        other._gain = self._gain
         return other
 
     def state(self) -> OpusState:
@@ -263,9 +280,25 @@ class OpusDecoder:
         self._ints[:] = state.ints
         self._floats[:] = state.floats
 
-    def _run(self, payload: NDArray[np.uint8], task: int, out: NDArray[np.float32]) -> int:
-        if not payload.flags.writeable:
+    def _run(self, payload: Payload, task: int, out: Samples) -> int:
+        """Bring what callers have to what the kernel takes, and its sound to what they want."""
+        if not isinstance(payload, np.ndarray):
+            payload = np.frombuffer(bytearray(payload) or bytearray(1), np.uint8)[: len(payload)]
+        elif not payload.flags.writeable:
             payload = payload.copy()  # kernels take writable arrays only
+        if out.ndim == 1:
+            out = out.reshape(-1, 1)
+        sound = out if out.dtype == np.float32 else np.empty(out.shape, np.float32)
+        samples = self._decode(payload, task, sound)
+        if samples > 0:
+            if self._gain != 1.0:
+                sound[:samples] *= self._gain
+            if sound is not out:
+                soft_clip(sound[:samples], self._bends)
+                to_int16(sound[:samples], out[:samples])
+        return samples
+
+    def _decode(self, payload: NDArray[np.uint8], task: int, out: NDArray[np.float32]) -> int:
         return int(
             decode_stream(
                 self._ints,
