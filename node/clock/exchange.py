@@ -48,6 +48,8 @@ _MATCH_NS: Final = 20_000  # requests are known by 1/65536 s
 _STEP_NS: Final = 30 * NS_PER_MS
 _STEP_REPLIES: Final = 3
 _AGEING: Final = 1e-6
+_FIT_AT: Final = (1, 2, READY_REPLIES, 8, 16, BURST_REQUESTS)
+_FIT_INTERVAL_NS: Final = 500 * NS_PER_MS  # a clock does not change faster than that
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class ClockExchange:
         self._settle_until_ns = start_ns + SETTLE_NS
         self._unanswered = 0
         self._filter = OffsetFilter()
+        self._fitted_ns = start_ns
         self._suspects: list[tuple[int, int, int]] = []
         self._reply_ns = start_ns
 
@@ -153,9 +156,11 @@ class ClockExchange:
         forward_ns = answered_ns - held_ns - sent_ns
         backward_ns = now_ns - answered_ns
         self._accept(now_ns, forward_ns, backward_ns)
-        self._filter.fit()
-        if self._plausible(floor_ns):
-            self._filter.fit(floor_ns)
+        if self._filter.count in _FIT_AT or now_ns - self._fitted_ns >= _FIT_INTERVAL_NS:
+            self._fitted_ns = now_ns
+            self._filter.fit()
+            if self._plausible(floor_ns):
+                self._filter.fit(floor_ns)
         return True
 
     def estimate(self, now_ns: int) -> ClockEstimate | None:

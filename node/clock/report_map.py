@@ -16,6 +16,8 @@ from node.units import NS_PER_MS, NS_PER_S
 REPORTS_MAX: Final = 160
 WINDOW_NS: Final = 300 * NS_PER_S
 
+_DENSE_REPORTS: Final = 4
+_APART_NS: Final = 500 * NS_PER_MS
 _SPAN_MIN_NS: Final = 10.0 * NS_PER_S
 _SLOPE_MAX: Final = 600e-6
 _CONTRADICTION_NS: Final = 20 * NS_PER_MS
@@ -49,6 +51,8 @@ class ReportMap:
                 self._slope = 0.0
                 self.restarts += 1
         self._contradicted = False
+        if self._count >= _DENSE_REPORTS and sender_ns - self._newest_ns() < _APART_NS:
+            return  # answers come in bursts; the line rests on reports far apart
         self._append(sender_ns, media_time_samples)
         self._fit()
 
@@ -84,6 +88,9 @@ class ReportMap:
         media_ns = media * _NS_PER_3_SAMPLES // 3
         due_ns = self.sender_ns + round(media_ns / (1.0 + self._slope))
         return sender_ns - due_ns
+
+    def _newest_ns(self) -> int:
+        return int(self._sender_ns[self._count - 1])
 
     def _append(self, sender_ns: int, media_time_samples: int) -> None:
         n = self._count

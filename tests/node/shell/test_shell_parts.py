@@ -99,7 +99,7 @@ def test_check_says_what_would_run_and_that_a_named_card_is_missing(tmp_path, ca
     assert main(["check", "--config", str(config)]) == 0
     said = capsys.readouterr().out
     assert "kernels        ready" in said
-    assert "decoder        libopus: good" in said
+    assert "decoder        own: good" in said
     config.write_text('name = "pole-1"\n[sink]\ndevice = "no such card"\n')
     assert main(["check", "--config", str(config)]) in {1, 2}
     assert "loalang-node:" in capsys.readouterr().err
