@@ -200,8 +200,9 @@ class ClockExchange:
         if replies.count >= READY_REPLIES:
             offset_ns = (forward_ns - backward_ns) // 2
             beyond_ns = abs(offset_ns - replies.offset_ns(now_ns)) - _STEP_NS
-            queued_ns = max(0, forward_ns + backward_ns - replies.least_delay_ns)
-            # What this reply's own queue may have bent is no contradiction.
+            queued_ns = abs(forward_ns + backward_ns - replies.least_delay_ns)
+            # What this reply's own queue may have bent is no contradiction, nor what the queue of
+            # all before it had bent: a node that joins in the middle of a jam learns better.
             if beyond_ns > queued_ns // 2:
                 self._suspects.append((now_ns, forward_ns, backward_ns))
                 if len(self._suspects) < _STEP_REPLIES:

@@ -178,3 +178,21 @@ def test_a_seek_in_the_programme_begins_a_new_map_at_the_second_report():
     reports.receive_report(21 * S, 100 * 48_000)
     assert (reports.media_time_samples, reports.sender_ns) == (100 * 48_000, 21 * S)
     assert reports.restarts == 1
+
+
+def test_a_node_that_joins_in_a_jam_learns_better_without_a_step():
+    exchange = ClockExchange(0)
+    now_ns = 0
+    for jam_ns in [1400 * MS] * 6 + [60 * MS] * 6:
+        exchange.handle_deadline(now_ns)
+        request = exchange.next_event()
+        assert request is not None
+        arrived_ns = request.at_ns + 30 * MS
+        back_ns = arrived_ns + jam_ns
+        exchange.receive_reply(request.at_ns, 0, arrived_ns, back_ns)
+        now_ns = max(back_ns, exchange.next_deadline_ns())
+
+    assert exchange.steps == 0
+    estimate = exchange.estimate(now_ns)
+    assert estimate is not None
+    assert abs(estimate.offset_ns) <= 16 * MS
