@@ -1,7 +1,8 @@
 """What a run costs: node-seconds per CPU-second of tier T2, beside a loop that any machine runs.
 
-Speed is the one figure with noise. So it is given as a ratio to a calibration loop of the same
-process, and only its order of magnitude is held.
+Each request for the sender's time ends the node's fast loop, so a row without answers (a foreign
+sender) shows what the conversation costs. Speed is the one figure with noise: it is given as a
+ratio to a calibration loop of the same process, and only its order of magnitude is held.
 """
 
 import json
@@ -9,6 +10,7 @@ import resource
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from typing import Final
 
 from benchmarks import table
@@ -28,6 +30,8 @@ def run(_: list[str]) -> int:
         for duration_s in LENGTHS_S:
             name = f"{'decoded' if decode else 'counted only'}, {duration_s:g} s"
             rows[name] = _in_a_process_of_its_own(decode, duration_s)
+        name = f"{'decoded' if decode else 'counted only'}, {LENGTHS_S[1]:g} s, no answers"
+        rows[name] = _in_a_process_of_its_own(decode, LENGTHS_S[1], reports=False)
     table.show("speed", f"Tier T2 on {SCENARIO}, one process", rows)
     return 0
 
@@ -44,9 +48,10 @@ def measure(*, fast: bool) -> dict[str, dict[str, float | None]]:
     return rows
 
 
-def one(decode: bool, duration_s: float) -> None:
+def one(decode: bool, duration_s: float, reports: bool) -> None:
     """Print speed and memory of one run as JSON: the work of a child process."""
     asked = scenario.load(SCENARIO)
+    asked = replace(asked, sender=replace(asked.sender, reports=reports))
     drive.run(asked, duration_s=WARM_UP_S, decode=decode)
     loop_s = min(_loop_cpu_s() for _ in range(LOOPS))
     result = drive.run(asked, duration_s=duration_s, decode=decode)
@@ -62,9 +67,11 @@ def one(decode: bool, duration_s: float) -> None:
     print(json.dumps(figures))
 
 
-def _in_a_process_of_its_own(decode: bool, duration_s: float) -> dict[str, float | None]:
+def _in_a_process_of_its_own(
+    decode: bool, duration_s: float, *, reports: bool = True
+) -> dict[str, float | None]:
     """Run `one` in a child, because the largest memory of a process is never given back."""
-    code = f"from benchmarks.speed import one; one({decode}, {duration_s})"
+    code = f"from benchmarks.speed import one; one({decode}, {duration_s}, {reports})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     figures: dict[str, float | None] = json.loads(done.stdout.splitlines()[-1])
     return figures
