@@ -48,7 +48,7 @@ def measure(*, fast: bool) -> dict[str, dict[str, float | None]]:
     return rows
 
 
-def one(decode: bool, duration_s: float, reports: bool) -> None:
+def one(decode: bool, duration_s: float, reports: bool = True) -> None:
     """Print speed and memory of one run as JSON: the work of a child process."""
     asked = scenario.load(SCENARIO)
     asked = replace(asked, sender=replace(asked.sender, reports=reports))
