@@ -1,8 +1,10 @@
 """Gated loudness and true peak of a programme while it plays (ITU-R BS.1770-4, EBU R 128).
 
 1. K-weighting: a shelf for the head, a high-pass for the ear (tables 1 and 2).
-2. Mean square of each 100 ms; four make a block of 400 ms, overlapping by 75 %.
-3. Blocks below -70 LUFS do not count; nor do those 10 LU below the mean of the rest.
+2. Mean square of each 10 ms. Forty make the momentary loudness, 300 the short-term one; both are
+   followed every 10 ms, so that a tone of 400 ms is seen whole wherever it begins (EBU Tech 3341).
+3. Every 100 ms the last 400 ms are a block, overlapping by 75 %. Blocks below -70 LUFS do not
+   count; nor do those 10 LU below the mean of the rest.
 
 Blocks are kept as a histogram of 0.1 LU with the exact energy of each bin, so that the measurement
 of a day takes no more memory than that of a minute; only a block within 0.1 LU of the gate may be
@@ -27,9 +29,14 @@ _OFFSET_DB: Final = -0.691
 _GATE_LUFS: Final = -70.0
 _BINS_PER_LU: Final = 10
 _BINS: Final = 90 * _BINS_PER_LU  # to +20 LUFS
-_BLOCK_SAMPLES: Final = RATE_HZ // 10
-_MOMENTARY_BLOCKS: Final = 4
-_SHORT_TERM_BLOCKS: Final = 30
+_STEP_SAMPLES: Final = RATE_HZ // 100
+_STEPS_PER_BLOCK: Final = 10
+_MOMENTARY_STEPS: Final = 40
+_SHORT_TERM_STEPS: Final = 300
+_MOMENTARY_MAX: Final = _SHORT_TERM_STEPS
+_SHORT_TERM_MAX: Final = _SHORT_TERM_STEPS + 1
+_ENERGIES: Final = _SHORT_TERM_STEPS + 2
+"""The last steps, a ring; behind it the greatest means so far."""
 
 # Tables 1 and 2, for 48 kHz: b0, b1, b2, a1, a2.
 _SHELF: Final = (
@@ -42,7 +49,7 @@ _SHELF: Final = (
 _HIGH_PASS: Final = (1.0, -2.0, 1.0, -1.99004745483398, 0.99007225036621)
 
 _SAMPLES: Final = 0
-_BLOCKS: Final = 1
+_STEPS: Final = 1
 _INTS: Final = 2
 
 
@@ -64,34 +71,16 @@ _EDGES: Final = np.array(
 
 
 @kernel("float64(float64[::1], int64, int64)")
-def _mean_of_last(energies: NDArray[np.float64], blocks: int, count: int) -> float:
+def _mean_of_last(energies: NDArray[np.float64], steps: int, count: int) -> float:
     total = 0.0
-    for i in range(blocks - count, blocks):
-        total += energies[i % _SHORT_TERM_BLOCKS]
+    for i in range(steps - count, steps):
+        total += energies[i % _SHORT_TERM_STEPS]
     return float(total / count)
 
 
-@kernel(
-    "void(float64[:, ::1], float64[::1], int64[::1], float64[::1], float64[:, ::1], float64[::1])"
-)
-def _close_block(
-    filters: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    ints: NDArray[np.int64],
-    energies: NDArray[np.float64],
-    histogram: NDArray[np.float64],
-    edges: NDArray[np.float64],
-) -> None:
-    """End a block of 100 ms, and put the 400 ms that end with it into the histogram."""
-    energy = 0.0
-    for channel in range(filters.shape[0]):
-        energy += weights[channel] * filters[channel, 4] / _BLOCK_SAMPLES
-        filters[channel, 4] = 0.0
-    energies[ints[_BLOCKS] % _SHORT_TERM_BLOCKS] = energy
-    ints[_BLOCKS] += 1
-    if ints[_BLOCKS] < _MOMENTARY_BLOCKS:
-        return
-    mean = _mean_of_last(energies, ints[_BLOCKS], _MOMENTARY_BLOCKS)
+@kernel("void(float64, float64[:, ::1], float64[::1])")
+def _count_block(mean: float, histogram: NDArray[np.float64], edges: NDArray[np.float64]) -> None:
+    """Put a block of 400 ms into the histogram, unless it is below the absolute gate."""
     if mean < edges[0]:
         return
     low = 0
@@ -104,6 +93,35 @@ def _close_block(
             high = middle - 1
     histogram[0, low] += 1.0
     histogram[1, low] += mean
+
+
+@kernel(
+    "void(float64[:, ::1], float64[::1], int64[::1], float64[::1], float64[:, ::1], float64[::1])"
+)
+def _close_step(
+    filters: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    ints: NDArray[np.int64],
+    energies: NDArray[np.float64],
+    histogram: NDArray[np.float64],
+    edges: NDArray[np.float64],
+) -> None:
+    """End a step of 10 ms; follow both loudnesses, and every tenth time count a block."""
+    energy = 0.0
+    for channel in range(filters.shape[0]):
+        energy += weights[channel] * filters[channel, 4] / _STEP_SAMPLES
+        filters[channel, 4] = 0.0
+    energies[ints[_STEPS] % _SHORT_TERM_STEPS] = energy
+    ints[_STEPS] += 1
+    steps = ints[_STEPS]
+    if steps >= _SHORT_TERM_STEPS:
+        mean = _mean_of_last(energies, steps, _SHORT_TERM_STEPS)
+        energies[_SHORT_TERM_MAX] = max(energies[_SHORT_TERM_MAX], mean)
+    if steps >= _MOMENTARY_STEPS:
+        mean = _mean_of_last(energies, steps, _MOMENTARY_STEPS)
+        energies[_MOMENTARY_MAX] = max(energies[_MOMENTARY_MAX], mean)
+        if steps % _STEPS_PER_BLOCK == 0:
+            _count_block(mean, histogram, edges)
 
 
 @kernel(
@@ -125,7 +143,7 @@ def measure(
     filters    (channels, 5) float64: states of both biquads and the sum of squares, per channel
     weights    (channels,) float64
     ints       (_INTS,) int64, state
-    energies   (_SHORT_TERM_BLOCKS,) float64: the last 100 ms blocks, a ring
+    energies   (_ENERGIES,) float64, state: see there
     histogram  (2, _BINS) float64: blocks of 400 ms, and the sum of their energies
     edges      (_BINS + 1,) float64, rising: lower edge of each bin
     """
@@ -142,9 +160,9 @@ def measure(
             f[2] = x
             f[4] += y * y
         ints[_SAMPLES] += 1
-        if ints[_SAMPLES] == _BLOCK_SAMPLES:
+        if ints[_SAMPLES] == _STEP_SAMPLES:
             ints[_SAMPLES] = 0
-            _close_block(filters, weights, ints, energies, histogram, edges)
+            _close_step(filters, weights, ints, energies, histogram, edges)
 
 
 class LoudnessMeter:
@@ -163,7 +181,7 @@ class LoudnessMeter:
         assert len(self._weights) == channels, "a weight for each channel"
         self._filters = np.zeros((channels, 5), np.float64)
         self._ints = np.zeros(_INTS, np.int64)
-        self._energies = np.zeros(_SHORT_TERM_BLOCKS, np.float64)
+        self._energies = np.zeros(_ENERGIES, np.float64)
         self._histogram = np.zeros((2, _BINS), np.float64)
         self._tail = np.zeros((TAPS - 1, channels), np.float32)
         self._peak = 0.0
@@ -188,12 +206,22 @@ class LoudnessMeter:
     @property
     def momentary_lufs(self) -> float:
         """Return the loudness of the last 400 ms."""
-        return self._last_lufs(_MOMENTARY_BLOCKS)
+        return self._last_lufs(_MOMENTARY_STEPS)
 
     @property
     def short_term_lufs(self) -> float:
         """Return the loudness of the last 3 s."""
-        return self._last_lufs(_SHORT_TERM_BLOCKS)
+        return self._last_lufs(_SHORT_TERM_STEPS)
+
+    @property
+    def momentary_max_lufs(self) -> float:
+        """Return the loudest 400 ms so far."""
+        return lufs_of_energy(float(self._energies[_MOMENTARY_MAX]))
+
+    @property
+    def short_term_max_lufs(self) -> float:
+        """Return the loudest 3 s so far."""
+        return lufs_of_energy(float(self._energies[_SHORT_TERM_MAX]))
 
     @property
     def integrated_lufs(self) -> float:
@@ -210,11 +238,11 @@ class LoudnessMeter:
         """Return the highest peak, between samples too; LOUDNESS_MIN_LUFS for silence."""
         return 20.0 * float(np.log10(self._peak)) if self._peak > 1e-6 else LOUDNESS_MIN_LUFS
 
-    def _last_lufs(self, blocks: int) -> float:
-        done = int(self._ints[_BLOCKS])
-        if done < blocks:
+    def _last_lufs(self, steps: int) -> float:
+        done = int(self._ints[_STEPS])
+        if done < steps:
             return LOUDNESS_MIN_LUFS
-        return lufs_of_energy(float(_mean_of_last(self._energies, done, blocks)))
+        return lufs_of_energy(float(_mean_of_last(self._energies, done, steps)))
 
 
 def normalising_gain_db(
