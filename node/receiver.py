@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from node import playback, playback_adaptive
 from node.audio import resampler
+from node.chunk_sound import ChunkSound
 from node.clock import servo
 from node.clock.line import position_q16
 from node.clock.timebase import Timebase
@@ -17,7 +18,6 @@ from node.counters import Count
 from node.decoder import Decoder
 from node.jitter import state as js
 from node.jitter.buffer import COUNTED, JitterBuffer
-from node.kernel import kernel
 from node.repairing import Repairs
 from node.replay import PACKET, Batch, replay
 from node.reporting import NodeReports, Reception
@@ -30,9 +30,6 @@ FORGET_NS: Final = 10 * NS_PER_S
 
 DecoderFactory = Callable[[int, int], Decoder]
 """Makes a decoder for (rate_hz, channels)."""
-
-_CONCEAL_STEP_SAMPLES: Final = RATE_HZ // 400
-"""Decoders conceal multiples of 2.5 ms (RFC 6716, section 2.1.4 names the shortest frame)."""
 
 
 class Receiver:
@@ -100,8 +97,7 @@ class Receiver:
         self._journal = np.zeros((playback.JOURNAL_ROWS, playback.JOURNAL_FIELDS), np.int64)
         self._journal_taken = 0
         self._scratch = np.zeros((PACKET_SAMPLES_MAX, config.audio.channels), np.float32)
-        self._decoder = decoder
-        self.decoder_errors = 0
+        self._sound = ChunkSound(decoder, self._buffer, self._own, self._fifo) if decoder else None
         self.ended = False
         self.place = 0
 
@@ -210,7 +206,8 @@ class Receiver:
             action = self._advance(out, presentation_ns)
             if action == playback.DONE:
                 return
-            self._decode(action)
+            assert self._sound is not None, "count-only receivers decode nothing"
+            self._sound.decode(action)
             if self._is_adaptive:
                 playback_adaptive.finish(self._own, self._steer, self._state, self._fifo, action)
 
@@ -266,7 +263,7 @@ class Receiver:
         for count, place in COUNTED.items():
             counts[count] += self._state[place]
         counts[Count.HARD_RESYNCS] += self._own[playback.HARD_RESYNCS]
-        counts[Count.DECODER_ERRORS] += self.decoder_errors
+        counts[Count.DECODER_ERRORS] += self._sound.decoder_errors if self._sound else 0
 
     def take_journal(self, rows: NDArray[np.int64]) -> int:
         """Move chunks played since the last call into `rows`, (n, 6) int64; return how many.
@@ -330,51 +327,6 @@ class Receiver:
         self.timebase.reset()
         self.reports.reports.clear()
         self.timebase.receive_packet(int(self._state[js.UNWRAPPED_MEDIA]), now_ns)
-
-    def _decode(self, action: int) -> None:
-        """Put the sound of the chunk just pulled into the FIFO."""
-        decoder = self._decoder
-        assert decoder is not None, "count-only receivers decode nothing"
-        state = self._state
-        samples = int(state[js.ACTION_SAMPLES])
-        filled = int(self._own[playback.FILLED])
-        target = self._fifo[filled : filled + samples]
-        if action in (js.PLAY, js.FEC):
-            slot = int(state[js.ACTION_SLOT])
-            payload = self._payloads[slot, : self._slots[slot, js.SLOT_LENGTH]]
-            if action == js.PLAY:
-                got = decoder.decode(payload, target)
-            else:
-                got = decoder.decode_fec(payload, target)
-        else:
-            got = self._conceal(decoder, samples, target)
-        if got != samples:
-            self.decoder_errors += 1
-            target[:] = 0.0
-        if action == js.FADE_OUT:
-            _fade_out(target, state)
-        self._own[playback.FILLED] = filled + samples
-
-    def _conceal(self, decoder: Decoder, samples: int, target: NDArray[np.float32]) -> int:
-        """Conceal `samples`, also where they are no multiple of 2.5 ms."""
-        steps = -(-samples // _CONCEAL_STEP_SAMPLES)
-        if steps * _CONCEAL_STEP_SAMPLES == samples:
-            return decoder.conceal(samples, target)
-        got = decoder.conceal(steps * _CONCEAL_STEP_SAMPLES, self._scratch)
-        target[:] = self._scratch[:samples]
-        return min(got, samples)
-
-
-@kernel("void(float32[:, ::1], int64[::1])")
-def _fade_out(samples: NDArray[np.float32], state: NDArray[np.int64]) -> None:
-    """Ramp made-up sound linearly to silence; CONCEALED_RUN tells how far it is."""
-    n = samples.shape[0]
-    end = state[js.CONCEAL_MAX] + state[js.FADE]
-    left = end - (state[js.CONCEALED_RUN] - n)
-    for i in range(n):
-        weight = np.float32(max(0, left - i)) / np.float32(state[js.FADE])
-        for channel in range(samples.shape[1]):
-            samples[i, channel] *= weight
 
 
 def _payload_types(config: NodeConfig) -> NDArray[np.int64]:

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from node import playback
 from node.audio.gain import apply_ramp, gain_of_db, ramp_factor
 from node.audio.limiter import LATENCY_SAMPLES, Limiter
-from node.audio.mixer import Mixer
 from node.config import NodeConfig
-from node.control.priority import Arbiter, MessageClass, PriorityConfig
+from node.control.priority import MessageClass
 from node.counters import ORIGINS, Count, new_counts
 from node.events import EVENTS_MAX, Event, SendDatagram, SourceChanged
+from node.horn import REFRESH_NS, Horn
 from node.receiver import FORGET_NS, DecoderFactory, Receiver
 from node.replay import CONFIRMED_NS, Batch
 from node.rtp import packet as rtp
@@ -27,16 +27,8 @@ from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 _CANDIDATES_MAX: Final = 16
 """SSRCs of which one packet came; the second in sequence makes a source (RFC 3550, A.1)."""
 
-_REFRESH_NS: Final = 100 * NS_PER_MS
-"""A playing source confirms its hold on the horn so often, not with every packet."""
-
 _LATENCY_NS: Final = LATENCY_SAMPLES * NS_PER_S // RATE_HZ
 """What the limiter holds back is asked of the sources so much ahead."""
-
-_RESUME_DB_PER_S: Final = 400.0
-"""A source that gets the horn back rises from silence within a quarter of a second."""
-
-_TIER: Final = "commune"
 
 _Candidate = tuple[int, NDArray[np.uint8], int]
 """Sequence number, datagram and arrival of a first packet."""
@@ -67,24 +59,15 @@ class SpeakerNode:
         self._decoder_factory = decoder_factory
         self._receivers: dict[int, Receiver] = {}
         self._latest: Receiver | None = None
-        self._holder: Receiver | None = None
-        self._sounding: list[Receiver] = []
-        self._confirmed_ns = 0
-        self._alone: Receiver | None = None
+        self._horn = Horn(config.receive.sources_max, config.audio.channels)
         self._datagrams = 0
         self._packets = 0
         self._candidates: dict[tuple[int, tuple[str, int]], _Candidate] = {}
         self._header = np.zeros(rtp.HEADER_FIELDS, np.int64)
         self._counts = new_counts()
         self._ended_origins = np.zeros(ORIGINS, np.int64)
-        self._arbiter = Arbiter(PriorityConfig())
-        self._kinds: dict[int, tuple[MessageClass, str]] = {}
-        self._source_gains_db: dict[int, float] = {}
         self._events: deque[Event] = deque()
         channels = config.audio.channels
-        self._mixer = Mixer(config.receive.sources_max, release_db_per_s=_RESUME_DB_PER_S)
-        self._places = list(range(config.receive.sources_max))
-        self._scratch = np.zeros((playback.PERIOD_SAMPLES_MAX, channels), np.float32)
         self._limiter = Limiter(channels, limit_dbfs=config.audio.limit_dbfs)
         self._draining_samples = -playback.PERIOD_SAMPLES_MAX
         self._gain = gain_of_db(config.audio.gain_db)
@@ -118,7 +101,8 @@ class SpeakerNode:
             for data in (receiver.request_report(now_ns), receiver.request_repair(now_ns)):
                 if data is not None:
                     self._tell(SendDatagram(data, receiver.address))
-            if now_ns - receiver.last_arrival_ns >= FORGET_NS and receiver not in self._sounding:
+            silent_ns = now_ns - receiver.last_arrival_ns
+            if silent_ns >= FORGET_NS and not self._horn.is_sounding(receiver):
                 self._forget(receiver, now_ns)
 
     def next_deadline_ns(self) -> int | None:
@@ -141,8 +125,8 @@ class SpeakerNode:
             self.render(out[half:], presentation_ns + half * NS_PER_S // RATE_HZ)
             return
         ahead_ns = presentation_ns + _LATENCY_NS
-        alone = self._alone
-        if alone is not None and ahead_ns < self._confirmed_ns:
+        alone = self._horn.alone
+        if alone is not None and ahead_ns < self._horn.confirmed_ns:
             alone.render(out, ahead_ns)
             self._draining_samples = LATENCY_SAMPLES
         elif self._fill(out, ahead_ns):
@@ -161,16 +145,17 @@ class SpeakerNode:
 
         As if each datagram and period had come by itself; what is left is the caller's.
         """
-        alone = self._alone
+        horn = self._horn
+        alone = horn.alone
         if alone is None or alone is not self._latest or self._decoder_factory is not None:
             return
-        batch.progress[CONFIRMED_NS] = self._confirmed_ns
-        taken = alone.replay(batch, self._header, until_ns + _LATENCY_NS, _LATENCY_NS, _REFRESH_NS)
+        batch.progress[CONFIRMED_NS] = horn.confirmed_ns
+        taken = alone.replay(batch, self._header, until_ns + _LATENCY_NS, _LATENCY_NS, REFRESH_NS)
         self._datagrams += taken
         self._packets += taken
-        if batch.progress[CONFIRMED_NS] != self._confirmed_ns:
-            self._confirmed_ns = int(batch.progress[CONFIRMED_NS])
-            self._arbiter.receive_packet(alone.ssrc, self._confirmed_ns - _REFRESH_NS)
+        if batch.progress[CONFIRMED_NS] != horn.confirmed_ns:
+            horn.confirmed_ns = int(batch.progress[CONFIRMED_NS])
+            horn.arbiter.receive_packet(alone.ssrc, horn.confirmed_ns - REFRESH_NS)
 
     def set_gain(self, gain_db: float) -> None:
         """Move the output to `gain_db` before the limiter, by `audio.ramp_db_per_s`."""
@@ -180,20 +165,15 @@ class SpeakerNode:
         self, ssrc: int, message_class: MessageClass, level: str, *, gain_db: float
     ) -> None:
         """Say what a source is and how loud, before it speaks or while it does."""
-        self._kinds[ssrc] = (message_class, level)
-        self._source_gains_db[ssrc] = gain_db
-        if ssrc in self._receivers:
-            self._arbiter.set_source(ssrc, message_class, level)
+        self._horn.set_source(ssrc, message_class, level, gain_db=gain_db)
 
     def end_source(self, ssrc: int, now_ns: int) -> None:
         """Take the horn from a source at once, and forget what it was."""
-        self._kinds.pop(ssrc, None)
-        self._source_gains_db.pop(ssrc, None)
-        self._arbiter.forget(ssrc, now_ns)
+        self._horn.end_source(ssrc, now_ns)
 
     def sounding(self) -> tuple[int, ...]:
         """Return the sources that are granted, the holder of the horn first."""
-        return tuple(grant.source for grant in self._arbiter.grants())
+        return tuple(grant.source for grant in self._horn.arbiter.grants())
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -226,9 +206,10 @@ class SpeakerNode:
     def status(self) -> dict[str, object]:
         """Return what a person wants to know, JSON-able: sources, counts, output by origin."""
         counts = self.counts
+        holder = self._horn.holder
         return {
             "name": self._config.name,
-            "playing": self._holder.ssrc if self._holder else None,
+            "playing": holder.ssrc if holder else None,
             "sources": [receiver.status() for receiver in self._receivers.values()],
             "counts": {c.name.lower(): int(counts[c]) for c in Count if counts[c]},
         }
@@ -304,90 +285,26 @@ class SpeakerNode:
         factory = self._decoder_factory
         decoder = factory(RATE_HZ, self._config.audio.channels) if factory else None
         receiver = Receiver(self._config, ssrc, source, decoder, waiting[2])
-        receiver.place = self._places.pop()
+        self._horn.add(receiver)
         self._receivers[ssrc] = receiver
-        self._arbiter.set_source(ssrc, *self._kinds.get(ssrc, (MessageClass.NORMAL, _TIER)))
         self._packets += 1
-        self._alone = None
         receiver.receive(waiting[1], np.zeros(rtp.HEADER_FIELDS, np.int64), waiting[2])
         return receiver
 
     def _fill(self, out: NDArray[np.float32], presentation_ns: int) -> bool:
-        """Decide who sounds and mix it into `out`; return whether anybody does."""
-        self._alone = None
-        if self._receivers:
-            self._arbitrate(presentation_ns, out.shape[0])
-        if self._sounding:
-            self._mix(out, presentation_ns)
-        if len(self._receivers) == 1 and len(self._sounding) == 1:
-            place = self._sounding[0].place
-            if self._mixer.gains[place] == 1.0 and self._mixer.targets[place] == 1.0:
-                self._alone = self._sounding[0]  # until the next confirmation is due
-        return bool(self._sounding)
-
-    def _arbitrate(self, presentation_ns: int, n: int) -> None:
-        """Decide which sources sound in this period, and how loud."""
-        for ssrc, receiver in self._receivers.items():
-            if receiver in self._sounding:
-                self._confirm(receiver, presentation_ns)
-            elif receiver.is_due(presentation_ns, n):
-                self._arbiter.receive_packet(ssrc, presentation_ns)
-        self._arbiter.handle_deadline(presentation_ns)
-        self._follow_grants(presentation_ns)
-        while self._arbiter.next_event() is not None:
-            self._tell(SourceChanged(self._arbiter.granted(), presentation_ns))
-
-    def _follow_grants(self, presentation_ns: int) -> None:
-        """Turn the arbiter's grants into targets of the mixer."""
-        mixer = self._mixer
-        grants = {grant.source: grant.gain_db for grant in self._arbiter.grants()}
-        for receiver in self._receivers.values():
-            gain_db = grants.get(receiver.ssrc)
-            own_db = self._source_gains_db.get(receiver.ssrc, 0.0)
-            mixer.targets[receiver.place] = 0.0 if gain_db is None else gain_of_db(gain_db + own_db)
-            if gain_db is not None and receiver not in self._sounding:
-                if not receiver.has_sounded:
-                    mixer.begin(receiver.place)  # its own beginning needs no ramp
-                self._sounding.append(receiver)
-        granted = self._arbiter.granted()
-        self._holder = self._receivers[granted] if granted is not None else None
-        for receiver in list(self._sounding):
-            if not mixer.sounds(receiver.place):
-                receiver.stop()
-                mixer.clear(receiver.place)
-                self._sounding.remove(receiver)
-
-    def _mix(self, out: NDArray[np.float32], presentation_ns: int) -> None:
-        """Fill `out` with all sources that sound."""
-        mixer = self._mixer
-        if len(self._sounding) == 1:
-            place = self._sounding[0].place
-            if mixer.gains[place] == 1.0 and mixer.targets[place] == 1.0:
-                self._sounding[0].render(out, presentation_ns)
-                return
-        out[:] = 0.0
-        scratch = self._scratch[: out.shape[0]]
-        for receiver in self._sounding:
-            receiver.render(scratch, presentation_ns)
-            mixer.mix(out, scratch, receiver.place)
-
-    def _confirm(self, receiver: Receiver, presentation_ns: int) -> None:
-        """Tell the arbiter that a source still sounds, when it does."""
-        self._confirmed_ns = presentation_ns + _REFRESH_NS
-        if receiver.last_sound_ns > presentation_ns - _REFRESH_NS:
-            self._arbiter.receive_packet(receiver.ssrc, presentation_ns)
-        elif receiver.ended:
-            self._arbiter.release(receiver.ssrc, presentation_ns)
+        """Let the horn's sources sound in `out`; tell who has it when that changes."""
+        sounds = self._horn.render(out, presentation_ns)
+        arbiter = self._horn.arbiter
+        while arbiter.next_event() is not None:
+            self._tell(SourceChanged(arbiter.granted(), presentation_ns))
+        return sounds
 
     def _forget(self, receiver: Receiver, now_ns: int) -> None:
         """Give up a source; what it counted stays."""
-        receiver.stop()
+        self._horn.remove(receiver, now_ns)
         receiver.add_counts(self._counts)
         self._ended_origins += receiver.origin_samples
         del self._receivers[receiver.ssrc]
-        self._mixer.clear(receiver.place)
-        self._places.append(receiver.place)
-        self._arbiter.forget(receiver.ssrc, now_ns)
         if self._latest is receiver:
             self._latest = None
 
