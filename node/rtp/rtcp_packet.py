@@ -14,11 +14,10 @@ NTP time stamps carry the sender's *monotonic* clock (RFC 3550, 6.4.1 allows any
 advances), so a step of civil time cannot reach the sound.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class ReportBlock:
+class ReportBlock(Struct, frozen=True):
     """What a receiver says of one source."""
 
     ssrc: int
@@ -34,8 +33,7 @@ class ReportBlock:
     """Delay from then to this report in 1/65536 s."""
 
 
-@dataclass(frozen=True, slots=True)
-class SenderReport:
+class SenderReport(Struct, frozen=True):
     """The sender's clock and media time at one instant, and what it sent."""
 
     ssrc: int
@@ -46,31 +44,27 @@ class SenderReport:
     blocks: tuple[ReportBlock, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiverReport:
+class ReceiverReport(Struct, frozen=True):
     """What one receiver saw."""
 
     ssrc: int
     blocks: tuple[ReportBlock, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SourceDescription:
+class SourceDescription(Struct, frozen=True):
     """Canonical name of one source."""
 
     ssrc: int
     name: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Goodbye:
+class Goodbye(Struct, frozen=True):
     """Sources that stop."""
 
     ssrcs: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Application:
+class Application(Struct, frozen=True):
     """A message of an application; `name` has four bytes, `payload` a multiple of four."""
 
     ssrc: int
@@ -79,8 +73,7 @@ class Application:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyTime:
+class ReplyTime(Struct, frozen=True):
     """When `ssrc`'s reference time was received, as its sender's answer tells it (DLRR)."""
 
     ssrc: int
@@ -90,8 +83,7 @@ class ReplyTime:
     """Delay from its arrival to the answer in 1/65536 s."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExtendedReport:
+class ExtendedReport(Struct, frozen=True):
     """A receiver's reference time, a sender's answers to such, or both."""
 
     ssrc: int
@@ -99,8 +91,7 @@ class ExtendedReport:
     replies: tuple[ReplyTime, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Nack:
+class Nack(Struct, frozen=True):
     """Packets of `media_ssrc` that `ssrc` wants again."""
 
     ssrc: int
