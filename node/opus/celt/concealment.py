@@ -43,8 +43,8 @@ from node.opus.celt.tables_celt import BAND_EDGES, BANDS, COMB_TAPS, SHORT_SAMPL
 
 _PITCH_UNITS: Final = 40
 """100 ms of repeating a period; after that it would sound like a machine."""
-_FADES: Final = np.array([0.9725, 0.9457, 0.8944, 0.8])
-"""Gain of each further frame by LM: 0.8 per 20 ms, as by the reference decoder."""
+_FADE: Final = 0.8
+"""Gain of each further lost frame, whatever its length: measured at the reference decoder."""
 _GROWTH_MAX: Final = 5.0
 """An extension of more than this times the power of what it repeats has gone wild."""
 _FALL_FIRST: Final = 1.5
@@ -147,7 +147,7 @@ def _conceal_by_pitch(
     channels: int,
 ) -> None:
     samples = SHORT_SAMPLES << lm
-    fade = _FADES[lm]
+    fade = _FADE
     first = celt[LOSS_PERIOD] == 0
     if first:
         celt[LOSS_PERIOD] = find_period(past, work, channels)

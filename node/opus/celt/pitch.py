@@ -97,9 +97,7 @@ def _whiten(past: NDArray[np.float32], work: NDArray[np.float32], channels: int)
         for channel in range(channels):
             at = HISTORY + channel * HISTORY_STRIDE + 2 * i
             before = past[at - 1] if i > 0 else np.float32(0.0)
-            total += np.float32(0.5) * (
-                np.float32(0.5) * (np.float32(0.5) * (before + past[at + 1]) + past[at])
-            )
+            total += np.float32(0.5) * (np.float32(0.5) * (before + past[at + 1]) + past[at])
         work[CUT + i] = total
     correlate(work, CUT, _HALF, _ORDER)
     solve_predictor(work, RESIDUAL, _ORDER)

@@ -21,6 +21,7 @@ from node.opus.silk.fixed_point import (
     inverse_q,
     next_random,
     round_shift,
+    wrap16,
     wrap32,
 )
 from node.opus.silk.lpc import inverse_gain_q30, whiten, widen_q12
@@ -68,7 +69,9 @@ def remember_frame(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.in
                 silk[channel + f.PITCH_Q8] = scratch[f.LAGS + k] << 8
         silk[ltp + 2] = best
         if best < _PITCH_GAIN_MIN_Q14:
-            silk[ltp + 2] = (best * ((_PITCH_GAIN_MIN_Q14 << 10) // max(best, 1))) >> 10
+            # The factor has 16 bits: a gain below 2 % comes out negative in every libopus.
+            factor_q10 = wrap16((_PITCH_GAIN_MIN_Q14 << 10) // max(best, 1))
+            silk[ltp + 2] = (best * factor_q10) >> 10
         elif best > _PITCH_GAIN_MAX_Q14:
             silk[ltp + 2] = (best * ((_PITCH_GAIN_MAX_Q14 << 14) // best)) >> 14
     else:
