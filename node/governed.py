@@ -2,7 +2,7 @@
 
 ```
  MQTT ─► Controller ─► who may speak, class, gain ─► SpeakerNode ─► sound
-                 ▲ ─► stored sounds as RTP packets ───▲  │
+                 ▲ ─► stored sounds, as sources ──────▲  │
                  └───────────── who has the horn ────────┘
 ```
 It has the face of `node.stack.SpeakerNode`, so the shell and the simulator drive either. Streams
@@ -11,6 +11,7 @@ that nobody announced are dropped before they are decoded.
 
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -20,18 +21,34 @@ from node.control.alert_book import FetchMedia
 from node.control.controller import Controller, GainChanged
 from node.control.play_run import StartPart
 from node.control.player import StopPart
+from node.control.precedence import MessageClass
 from node.control.sessions import SourceAllowed, SourceEnded
 from node.counters import Count
-from node.events import EVENTS_MAX, Event, Note, SourceChanged
+from node.events import EVENTS_MAX, Event, Note
 from node.rtp.packet import HEADER_BYTES
 from node.stack import SpeakerNode
-from node.stored_sound import OWN_SSRCS, StoredSound
+from node.stored_sound import OWN_SSRCS, Sound, StoredSource
+from node.units import NS_PER_MS
 
 _RTCP_TYPES: Final = range(192, 224)
 """Second byte of an RTCP packet beside RTP (RFC 5761, section 4)."""
 
 _OBEYED: Final = frozenset({"obeyed", "waiting", "cancel", "known"})
 """Fates of orders that are no fault; the others are counted."""
+
+_LOOK_NS: Final = 10 * NS_PER_MS
+"""How often a stored sound is looked at that should have ended by now."""
+
+
+@dataclass(slots=True)
+class _Stored:
+    """A source of stored sounds that the controller plays on."""
+
+    source: StoredSource
+    told: bool = True
+    """Whether the controller knows that its sound has ended."""
+    look_ns: int = 0
+    """When to look whether it has."""
 
 
 class GovernedSpeaker:
@@ -43,26 +60,27 @@ class GovernedSpeaker:
         The sound.
     controller : Controller
         What plays, how loud, and who may.
-    library : mapping of str to tuple of bytes
+    library : mapping of str to Sound or tuple of bytes
         Stored sounds: hash to Opus packets of 20 ms. The shell reads them; what is missing is
         recorded as not played.
     playout_delay_ms : int
-        Of the speaker: what a stored sound takes back when it lost the horn.
+        Of the speaker: stored sounds that are not urgent begin so much after their time, as
+        streams do, so that all nodes begin together however busy they are.
     """
 
     def __init__(
         self,
         speaker: SpeakerNode,
         controller: Controller,
-        library: Mapping[str, tuple[bytes, ...]],
+        library: Mapping[str, Sound | tuple[bytes, ...]],
         *,
         playout_delay_ms: int,
     ) -> None:
-        self._playout_delay_ms = playout_delay_ms
+        self._playout_delay_ns = playout_delay_ms * NS_PER_MS
         self._speaker = speaker
         self._controller = controller
         self._library = library
-        self._stored: dict[int, StoredSound] = {}
+        self._stored: dict[int, _Stored] = {}
         self._allowed: set[int] = set()
         self._sounding: tuple[int, ...] = ()
         self._now_ns = 0
@@ -101,23 +119,18 @@ class GovernedSpeaker:
         self._follow_controller()
 
     def handle_deadline(self, now_ns: int) -> None:
-        """Do what is due: orders, programmes, the next packets of stored sounds, reports."""
+        """Do what is due: orders, programmes, the ends of stored sounds, reports."""
         self._note_time(now_ns)
         self._follow_grants()
         self._controller.handle_deadline(self._now_ns)
         self._follow_controller()
-        for source, sound in list(self._stored.items()):
-            for packet in sound.handle_deadline(self._now_ns):
-                self._speaker.receive_datagram(packet, sound.address, self._now_ns)
-            if sound.ended:
-                self._controller.receive_part_ended(source, self._now_ns)
-                self._follow_controller()
+        self._follow_stored()
         self._speaker.handle_deadline(self._now_ns)
 
     def next_deadline_ns(self) -> int | None:
         """Return when `handle_deadline` must run next, or None when nothing is pending."""
         ends_ns = [self._controller.next_deadline_ns(), self._speaker.next_deadline_ns()]
-        ends_ns += [sound.next_deadline_ns() for sound in self._stored.values()]
+        ends_ns += [one.look_ns for one in self._stored.values() if not one.told]
         return min((one for one in ends_ns if one is not None), default=None)
 
     def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
@@ -128,8 +141,7 @@ class GovernedSpeaker:
         """Return the oldest event not yet taken, or None. What must be kept comes first."""
         while (event := self._speaker.next_event()) is not None:
             self._tell(event)
-            if isinstance(event, SourceChanged):
-                self._follow_grants()
+        self._follow_grants()
         return self._events.popleft() if self._events else None
 
     @property
@@ -157,14 +169,29 @@ class GovernedSpeaker:
 
     def _follow_grants(self) -> None:
         """Tell the controller who sounds, when that has changed."""
-        names = {sound.ssrc: source for source, sound in self._stored.items()}
+        names = {one.source.ssrc: number for number, one in self._stored.items()}
         sounding = tuple(names.get(ssrc, ssrc) for ssrc in self._speaker.sounding())
-        if sounding != self._sounding:
-            self._sounding = sounding
-            self._controller.receive_grants(sounding, self._now_ns)
-            self._follow_controller()
-            for source, sound in self._stored.items():
-                sound.set_clear(self._now_ns, clear=self._has_way(source))
+        if sounding == self._sounding:
+            return
+        self._sounding = sounding
+        self._controller.receive_grants(sounding, self._now_ns)
+        self._follow_controller()
+        for one in self._stored.values():
+            one.look_ns = self._now_ns + max(one.source.left_ns, _LOOK_NS)
+
+    def _follow_stored(self) -> None:
+        """Tell the controller which stored sounds have ended, and which go back a sentence."""
+        for number, one in list(self._stored.items()):
+            rewound_ns = one.source.take_rewound_ns()
+            if rewound_ns:
+                self._controller.receive_rewound(number, rewound_ns, self._now_ns)
+            if one.told or one.look_ns > self._now_ns:
+                continue
+            one.look_ns = self._now_ns + max(one.source.left_ns, _LOOK_NS)
+            if one.source.finished:
+                one.told = True
+                self._controller.receive_part_ended(number, self._now_ns)
+                self._follow_controller()
 
     def _follow_controller(self) -> None:
         """Do what the controller tells."""
@@ -187,31 +214,31 @@ class GovernedSpeaker:
                 self._tell(event)
 
     def _start(self, part: StartPart) -> None:
-        packets = self._library.get(part.media)
-        if packets is None:
+        stored = self._library.get(part.media)
+        if stored is None:
             self._controller.receive_part_ended(part.source, self._now_ns, failed="not stored")
             return
-        before = self._stored.get(part.source)
-        if before is None:
+        known = self._stored.get(part.source)
+        if known is None:
             self._started += 1
-            before = StoredSound(self._started, self._playout_delay_ms, self._now_ns)
-            self._stored[part.source] = before
-        before.play(packets, part.duration_s, self._now_ns)
-        before.set_clear(self._now_ns, clear=self._has_way(part.source))
-        self._set_source(part.source, before.ssrc)
+            number = OWN_SSRCS + self._started % (1 << 16)
+            known = _Stored(self._speaker.hold_stored(number, self._now_ns))
+            self._stored[part.source] = known
+        sound = stored if isinstance(stored, Sound) else Sound.of(stored)
+        urgent = part.message_class is MessageClass.URGENT
+        known.source.play(
+            sound, part.duration_s, 0 if urgent else part.at_ns + self._playout_delay_ns
+        )
+        known.told, known.look_ns = False, self._now_ns + max(known.source.left_ns, _LOOK_NS)
+        self._set_source(part.source, known.source.ssrc)
 
-    def _stop(self, source: int) -> None:
-        sound = self._stored.pop(source, None)
-        if sound is not None and not sound.ended:
-            self._speaker.end_source(sound.ssrc, self._now_ns)
-
-    def _has_way(self, source: int) -> bool:
-        """Return whether `source` sounds, or would as soon as it had something to say."""
-        if source in self._sounding or not self._sounding:
-            return True
-        mine = self._controller.source_class(source)
-        holder = self._controller.source_class(self._sounding[0])
-        return mine is not None and (holder is None or self._controller.outranks(mine, holder))
+    def _stop(self, number: int) -> None:
+        one = self._stored.pop(number, None)
+        if one is None:
+            return
+        if not one.told:
+            self._speaker.end_source(one.source.ssrc, self._now_ns)
+        one.source.release(self._now_ns)
 
     def _set_source(self, source: int, ssrc: int) -> None:
         known = self._controller.source_class(source)
@@ -224,8 +251,8 @@ class GovernedSpeaker:
         self._gains_until_ns = self._controller.next_minute_ns(self._now_ns)
         for ssrc in self._allowed:
             self._set_source(ssrc, ssrc)
-        for source, sound in self._stored.items():
-            self._set_source(source, sound.ssrc)
+        for number, one in self._stored.items():
+            self._set_source(number, one.source.ssrc)
 
     def _tell(self, event: Event) -> None:
         if len(self._events) >= EVENTS_MAX:

@@ -30,10 +30,12 @@ class Horn:
         Receivers that may wait or sound at once.
     channels : int
         Of the output.
+    priority : PriorityConfig
+        Who goes before whom.
     """
 
-    def __init__(self, sources_max: int, channels: int) -> None:
-        self.arbiter = Arbiter(PriorityConfig())
+    def __init__(self, sources_max: int, channels: int, priority: PriorityConfig) -> None:
+        self.arbiter = Arbiter(priority)
         self.holder: Receiver | None = None
         self.alone: Receiver | None = None
         """The only source, at full level: until `confirmed_ns` its sound is the node's."""

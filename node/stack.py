@@ -14,14 +14,17 @@ from node import playback
 from node.audio.gain import apply_ramp, gain_of_db, ramp_factor
 from node.audio.limiter import LATENCY_SAMPLES, Limiter
 from node.config import NodeConfig
-from node.control.priority import MessageClass
+from node.control.priority import MessageClass, PriorityConfig
 from node.counters import ORIGINS, Count, new_counts
+from node.decoder import Decoder
 from node.events import EVENTS_MAX, Event, SendDatagram, SourceChanged
 from node.horn import REFRESH_NS, Horn
 from node.receiver import FORGET_NS, DecoderFactory, Receiver
 from node.replay import CONFIRMED_NS, Batch
 from node.rtp import packet as rtp
 from node.rtp import rtcp
+from node.stored_sound import ADDRESS as STORED
+from node.stored_sound import StoredSource
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 
 _CANDIDATES_MAX: Final = 16
@@ -29,6 +32,9 @@ _CANDIDATES_MAX: Final = 16
 
 _LATENCY_NS: Final = LATENCY_SAMPLES * NS_PER_S // RATE_HZ
 """What the limiter holds back is asked of the sources so much ahead."""
+
+STORED_MAX: Final = 16
+"""Stored sounds at once, beside the streams: no stream keeps a siren out."""
 
 _Candidate = tuple[int, NDArray[np.uint8], int]
 """Sequence number, datagram and arrival of a first packet."""
@@ -52,14 +58,23 @@ class SpeakerNode:
     decoder_factory : callable or None
         Makes a decoder for (rate_hz, channels). None counts only: the output is silence, all
         decisions, counts and the journal are those of a node that sounds (for the simulator).
+    priority : PriorityConfig or None
+        Who goes before whom; None takes the rules that ship.
     """
 
-    def __init__(self, config: NodeConfig, *, decoder_factory: DecoderFactory | None) -> None:
+    def __init__(
+        self,
+        config: NodeConfig,
+        *,
+        decoder_factory: DecoderFactory | None,
+        priority: PriorityConfig | None = None,
+    ) -> None:
         self._config = config
         self._decoder_factory = decoder_factory
         self._receivers: dict[int, Receiver] = {}
         self._latest: Receiver | None = None
-        self._horn = Horn(config.receive.sources_max, config.audio.channels)
+        places = config.receive.sources_max + STORED_MAX
+        self._horn = Horn(places, config.audio.channels, priority or PriorityConfig())
         self._datagrams = 0
         self._packets = 0
         self._candidates: dict[tuple[int, tuple[str, int]], _Candidate] = {}
@@ -156,6 +171,13 @@ class SpeakerNode:
         if batch.progress[CONFIRMED_NS] != horn.confirmed_ns:
             horn.confirmed_ns = int(batch.progress[CONFIRMED_NS])
             horn.arbiter.receive_packet(alone.ssrc, horn.confirmed_ns - REFRESH_NS)
+
+    def hold_stored(self, ssrc: int, now_ns: int) -> StoredSource:
+        """Return a new source of stored sounds: it plays what it is given, once it is granted."""
+        source = StoredSource(self._config, ssrc, self._new_decoder(), now_ns)
+        self._horn.add(source)
+        self._receivers[ssrc] = source
+        return source
 
     def set_gain(self, gain_db: float) -> None:
         """Move the output to `gain_db` before the limiter, by `audio.ramp_db_per_s`."""
@@ -279,17 +301,20 @@ class SpeakerNode:
             self._candidates[ssrc, source] = (sequence, array, now_ns)
             self._counts[Count.PACKETS_DISCARDED_PROBATION] += waiting is not None
             return None
-        if len(self._receivers) >= self._config.receive.sources_max:
+        streams = sum(one.address != STORED for one in self._receivers.values())
+        if streams >= self._config.receive.sources_max:
             self._counts[Count.DROPPED_SOURCE_LIMIT] += 2  # the first packet had waited for this
             return None
-        factory = self._decoder_factory
-        decoder = factory(RATE_HZ, self._config.audio.channels) if factory else None
-        receiver = Receiver(self._config, ssrc, source, decoder, waiting[2])
+        receiver = Receiver(self._config, ssrc, source, self._new_decoder(), waiting[2])
         self._horn.add(receiver)
         self._receivers[ssrc] = receiver
         self._packets += 1
         receiver.receive(waiting[1], np.zeros(rtp.HEADER_FIELDS, np.int64), waiting[2])
         return receiver
+
+    def _new_decoder(self) -> Decoder | None:
+        factory = self._decoder_factory
+        return factory(RATE_HZ, self._config.audio.channels) if factory else None
 
     def _fill(self, out: NDArray[np.float32], presentation_ns: int) -> bool:
         """Let the horn's sources sound in `out`; tell who has it when that changes."""

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from node.audio.gain import SILENCE_GAIN, gain_of_db, next_gain, ramp_factor
 from node.kernel import kernel
 
-SOURCES_MAX: Final = 16
+SOURCES_MAX: Final = 32
+"""16 streams and 16 stored sounds."""
 ATTACK_DB_PER_S: Final = 800.0
 """Full volume to nothing in 125 ms: within the 200 ms that an urgent message may wait."""
 RELEASE_DB_PER_S: Final = 60.0

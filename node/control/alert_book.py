@@ -147,6 +147,12 @@ class AlertBook:
                     one.run.go_on(now_ns)
                     self._deadline_ns = now_ns
 
+    def receive_rewound(self, source: int, rewound_ns: int) -> None:
+        """Note that a warning will say so much again, from where its sentence began."""
+        for one in self._open:
+            if one.run is not None and one.run.source == source:
+                one.run.rewind(rewound_ns)
+
     def next_deadline_ns(self) -> int | None:
         """Return when `handle_time` must run next, or None when nothing is open."""
         return self._deadline_ns

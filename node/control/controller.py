@@ -161,6 +161,12 @@ class Controller:
         self._book.receive_part_ended(source, now_ns, failed=failed)
         self.handle_deadline(now_ns)
 
+    def receive_rewound(self, source: int, rewound_ns: int, now_ns: int) -> None:
+        """Note that `source` will say so much again: it goes on with the sentence it was cut in."""
+        self._player.receive_rewound(source, rewound_ns)
+        self._book.receive_rewound(source, rewound_ns)
+        self.handle_deadline(now_ns)
+
     def receive_concealed(self, source: int, concealed_ms: int) -> None:
         """Note that so much of `source` was made up since the last call, for its record."""
         part = self._playing.get(source)

@@ -24,6 +24,8 @@ class StartPart:
     message_class: MessageClass
     level: str
     duration_s: int
+    at_ns: int = 0
+    """Monotonic time at which it was to begin; now or a little before."""
 
 
 @dataclass(slots=True)
@@ -96,6 +98,7 @@ class Run:
             message_class=self.item.message_class_value,
             level=self.item.level,
             duration_s=part.duration_s,
+            at_ns=at_ns,
         )
 
     def end_part(self, now_ns: int, failed: str) -> None:
@@ -118,6 +121,10 @@ class Run:
             self.ends_ns += now_ns - self.held_ns
             self.part_ns += now_ns - self.held_ns
             self.held_ns = -1
+
+    def rewind(self, rewound_ns: int) -> None:
+        """Let the part last longer: so much of it is heard again, from its sentence on."""
+        self.ends_ns += rewound_ns
 
     def close(self, now_ns: int) -> None:
         """Count what sounded of a part that is cut off at `now_ns`."""

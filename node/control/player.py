@@ -125,6 +125,12 @@ class Player:
             elif run.source == source:
                 run.go_on(now_ns)
 
+    def receive_rewound(self, source: int, rewound_ns: int) -> None:
+        """Note that a stored item will say so much again, from where its sentence began."""
+        for run in self._runs:
+            if run.source == source:
+                run.rewind(rewound_ns)
+
     def stop(self, reason: str, utc_s: int, now_ns: int) -> None:
         """Stop everything, with records: the calendar is replaced, or the node muted."""
         self._stop_all(reason, utc_s, now_ns, keep_urgent=False)
@@ -240,7 +246,9 @@ class Player:
         item = self._config.items[due.index]
         taken = {run.source for run in self._runs}
         source = next(s for s in range(SOURCE_BASE, SOURCE_BASE - RUNS_MAX, -1) if s not in taken)
-        run = Run(item, due, source, utc_s, ends_ns=now_ns)
+        # All nodes begin on the same instant: that of the civil second, not of this call.
+        into_ns = self._into_second_ns if utc_s == due.due_s else 0
+        run = Run(item, due, source, utc_s, ends_ns=now_ns - into_ns)
         self._runs.append(run)
         remember_start(self._state, due.day, due.name)
         remember_use(self._state, self._local(utc_s).date().isoformat(), item.duration_s)
