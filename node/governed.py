@@ -27,7 +27,7 @@ from node.counters import Count
 from node.events import EVENTS_MAX, Event, Note
 from node.rtp.packet import HEADER_BYTES
 from node.stack import SpeakerNode
-from node.stored_sound import OWN_SSRCS, Sound, StoredSource
+from node.stored_sound import OWN_SSRCS, Recording, StoredSource
 from node.units import NS_PER_MS
 
 _RTCP_TYPES: Final = range(192, 224)
@@ -42,7 +42,7 @@ _LOOK_NS: Final = 10 * NS_PER_MS
 
 @dataclass(slots=True)
 class _Stored:
-    """A source of stored sounds that the controller plays on."""
+    """A source of stored sounds that the controller plays on, now or again."""
 
     source: StoredSource
     told: bool = True
@@ -60,7 +60,7 @@ class GovernedSpeaker:
         The sound.
     controller : Controller
         What plays, how loud, and who may.
-    library : mapping of str to Sound or tuple of bytes
+    library : mapping of str to Recording or tuple of bytes
         Stored sounds: hash to Opus packets of 20 ms. The shell reads them; what is missing is
         recorded as not played.
     playout_delay_ms : int
@@ -72,7 +72,7 @@ class GovernedSpeaker:
         self,
         speaker: SpeakerNode,
         controller: Controller,
-        library: Mapping[str, Sound | tuple[bytes, ...]],
+        library: Mapping[str, Recording | tuple[bytes, ...]],
         *,
         playout_delay_ms: int,
     ) -> None:
@@ -85,7 +85,6 @@ class GovernedSpeaker:
         self._sounding: tuple[int, ...] = ()
         self._now_ns = 0
         self._gains_until_ns = 0
-        self._started = 0
         self._refused = 0
         self._bad_messages = 0
         self._events: deque[Event] = deque()
@@ -220,25 +219,25 @@ class GovernedSpeaker:
             return
         known = self._stored.get(part.source)
         if known is None:
-            self._started += 1
-            number = OWN_SSRCS + self._started % (1 << 16)
+            number = OWN_SSRCS + len(self._stored)
             known = _Stored(self._speaker.hold_stored(number, self._now_ns))
             self._stored[part.source] = known
-        sound = stored if isinstance(stored, Sound) else Sound.of(stored)
+        recording = stored if isinstance(stored, Recording) else Recording.of(stored)
         urgent = part.message_class is MessageClass.URGENT
         known.source.play(
-            sound, part.duration_s, 0 if urgent else part.at_ns + self._playout_delay_ns
+            recording, part.duration_s, 0 if urgent else part.at_ns + self._playout_delay_ns
         )
         known.told, known.look_ns = False, self._now_ns + max(known.source.left_ns, _LOOK_NS)
         self._set_source(part.source, known.source.ssrc)
 
     def _stop(self, number: int) -> None:
-        one = self._stored.pop(number, None)
+        one = self._stored.get(number)
         if one is None:
             return
         if not one.told:
             self._speaker.end_source(one.source.ssrc, self._now_ns)
-        one.source.release(self._now_ns)
+        one.told = True
+        one.source.give_up()
 
     def _set_source(self, source: int, ssrc: int) -> None:
         known = self._controller.source_class(source)

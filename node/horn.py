@@ -15,10 +15,9 @@ from node.units import NS_PER_MS
 REFRESH_NS: Final = 100 * NS_PER_MS
 """A playing source confirms its hold on the horn so often, not with every packet."""
 
-_RESUME_DB_PER_S: Final = 400.0
-"""A source that gets the horn back rises from silence within a quarter of a second."""
-
-_TIER: Final = "commune"
+_RESUME_DB_PER_S: Final = 800.0
+"""A source that gets the horn back rises from silence within an eighth of a second: a warning may
+come again while its last one still fades."""
 
 
 class Horn:
@@ -36,6 +35,7 @@ class Horn:
 
     def __init__(self, sources_max: int, channels: int, priority: PriorityConfig) -> None:
         self.arbiter = Arbiter(priority)
+        self._unknown = (MessageClass.NORMAL, priority.commune_tier)
         self.holder: Receiver | None = None
         self.alone: Receiver | None = None
         """The only source, at full level: until `confirmed_ns` its sound is the node's."""
@@ -52,7 +52,7 @@ class Horn:
         """Let a new source wait for the horn."""
         receiver.place = self._places.pop()
         self._receivers[receiver.ssrc] = receiver
-        kind = self._kinds.get(receiver.ssrc, (MessageClass.NORMAL, _TIER))
+        kind = self._kinds.get(receiver.ssrc, self._unknown)
         self.arbiter.set_source(receiver.ssrc, *kind)
         self.alone = None
 

@@ -34,7 +34,7 @@ _LATENCY_NS: Final = LATENCY_SAMPLES * NS_PER_S // RATE_HZ
 """What the limiter holds back is asked of the sources so much ahead."""
 
 STORED_MAX: Final = 16
-"""Stored sounds at once, beside the streams: no stream keeps a siren out."""
+"""Sources of stored sounds beside the streams: none of these keeps a siren out."""
 
 _Candidate = tuple[int, NDArray[np.uint8], int]
 """Sequence number, datagram and arrival of a first packet."""

@@ -6,7 +6,8 @@
           └── back to the beginning of the sentence, when the horn was lost
 ```
 It begins with the period that asks for it, or at a stated instant. While another source has the
-horn it stands still and costs nothing; what it goes on with is the sentence it was cut off in.
+horn it stands still and costs nothing; what it goes on with is the sentence it was cut off in. It
+is made once and never forgotten: a warning that comes later finds its place.
 """
 
 from bisect import bisect_right
@@ -23,7 +24,7 @@ from node.decoder import Decoder
 from node.jitter import kernel as jitter
 from node.jitter import state as js
 from node.kernel import kernel
-from node.receiver import FORGET_NS, Receiver
+from node.receiver import Receiver
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 
 PACKET_MS: Final = 20
@@ -49,7 +50,7 @@ _NEVER_NS: Final = 1 << 62
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sound:
+class Recording:
     """Opus packets of 20 ms each, and where its sentences begin."""
 
     data: NDArray[np.uint8]
@@ -62,7 +63,7 @@ class Sound:
     """Numbers of the packets with which sentences begin, rising; empty when nobody looked."""
 
     @classmethod
-    def of(cls, packets: tuple[bytes, ...], sentences: tuple[int, ...] = ()) -> "Sound":
+    def of(cls, packets: tuple[bytes, ...], sentences: tuple[int, ...] = ()) -> "Recording":
         """Return the sound of `packets`, none of them empty."""
         data = np.frombuffer(bytearray(b"".join(packets)), np.uint8)
         offsets = np.zeros(len(packets) + 1, np.int64)
@@ -104,7 +105,7 @@ class StoredSource(Receiver):
         self._origin_ns = now_ns
         self._stamp_ns = now_ns - _DELAY_MS * NS_PER_MS
         self.timebase.receive_packet(0, self._stamp_ns)
-        self._sound = Sound.of(())
+        self._file = Recording.of(())
         self._index = self._first = self._last = 0
         self._begin_ns = now_ns
         self._sequence = 0
@@ -112,30 +113,30 @@ class StoredSource(Receiver):
         self._first_media = self._fed_media = self._heard_media = 0
         self._next_ns = 0
         self._is_resumed = False
+        self._is_given_up = True
         self._rewound_packets = 0
 
-    def play(self, sound: Sound, duration_s: int, begin_ns: int = 0) -> None:
-        """Play `sound`, at most `duration_s` of it, from presentation time `begin_ns` on.
+    def play(self, recording: Recording, duration_s: int, begin_ns: int = 0) -> None:
+        """Play `recording`, at most `duration_s` of it, from presentation time `begin_ns` on.
 
         What is being heard of the sound before it is heard to its end.
         """
-        self._sound = sound
+        self._file = recording
         self._index = 0
-        self._last = min(sound.packets, duration_s * 1000 // PACKET_MS)
+        self._last = min(recording.packets, duration_s * 1000 // PACKET_MS)
         self._begin_ns = begin_ns
-        self._is_placed = self._is_resumed = False
+        self._is_placed = self._is_resumed = self._is_given_up = False
         self.ended = False
         self._state[js.CONCEAL_MAX] = self._conceal_max_samples
 
-    def release(self, now_ns: int) -> None:
-        """Note that nothing more will be played: the place is free 10 s from now."""
-        self._index = self._last
-        self.last_arrival_ns = now_ns
+    def give_up(self) -> None:
+        """Play nothing more of it; what sounds now fades."""
+        self._is_given_up = True
 
     def is_due(self, presentation_ns: int, samples: int) -> bool:
         """Return whether there is something to say in this period."""
         ends_ns = presentation_ns + samples * NS_PER_S // RATE_HZ
-        return not self.finished and ends_ns > self._begin_ns
+        return not (self.finished or self._is_given_up) and ends_ns > self._begin_ns
 
     def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
         """Fill `out`, (n, channels) float32, n <= PERIOD_SAMPLES_MAX, from the file."""
@@ -149,9 +150,9 @@ class StoredSource(Receiver):
 
     def stop(self) -> None:
         """Lose the horn; what was not heard waits, from the beginning of its sentence."""
-        if not self.finished:
+        if not self.finished and not self._is_given_up:
             heard = self._heard()
-            begin = self._sound.resume_at(heard)
+            begin = self._file.resume_at(heard)
             self._rewound_packets += heard - begin
             self._go_back(begin)
         super().stop()
@@ -166,8 +167,8 @@ class StoredSource(Receiver):
         return None
 
     def next_deadline_ns(self) -> int:
-        """Return when its place is free; far away while it may still play."""
-        return min(self.last_arrival_ns + FORGET_NS, _NEVER_NS)
+        """Return never: who plays on it looks when it has ended."""
+        return _NEVER_NS
 
     @property
     def finished(self) -> bool:
@@ -212,7 +213,7 @@ class StoredSource(Receiver):
         count = max(min(wanted, self._last - self._index), 0)
         if count:
             _hand_on(
-                self._sound.data, self._sound.offsets, self._index, count,
+                self._file.data, self._file.offsets, self._index, count,
                 self._sequence, self._fed_media, marker, self._stamp_ns,
                 self._state, self._slots, self._payloads,
             )  # fmt: skip
@@ -254,7 +255,7 @@ def _hand_on(
 ) -> None:
     """Put `count` packets from number `first` on into a jitter buffer.
 
-    data, offsets    of a `Sound`
+    data, offsets    of a `Recording`
     sequence, media  of the first one, unwrapped
     flags            of the first one
     stamp_ns         arrival of media time 0

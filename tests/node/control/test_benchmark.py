@@ -16,9 +16,9 @@ def test_the_fast_measurement_keeps_every_promise(capsys: pytest.CaptureFixture[
 
 
 def test_an_urgent_message_sounds_within_200_ms_whatever_else_plays():
-    result = run_urgent(500, seed=3)
-    assert result.not_granted == 0 and result.two_at_once == 0
-    assert result.alone_p999_ms <= 200.0
+    result = run_urgent(300, seed=3)
+    assert result.not_heard == 0 and result.two_at_once == 0
+    assert result.first_sample_worst_ms <= 200.0 and result.alone_p999_ms <= 200.0
 
 
 def test_a_day_of_a_village_says_what_each_hamlet_heard_and_why():
