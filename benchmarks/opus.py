@@ -83,26 +83,34 @@ def streams(prefix: str) -> Iterator[tuple[str, Packets]]:
 class Peer:
     """A libopus decoder by ctypes, in the shape of ours."""
 
-    def __init__(self, library: Any, channels: int) -> None:
+    def __init__(self, library: Any, channels: int, rate_hz: int = 48_000) -> None:
         self._decode = ctypes.CFUNCTYPE(
             ctypes.c_int,
-            ctypes.c_void_p,
-            ctypes.c_void_p,
-            ctypes.c_int32,
-            ctypes.c_void_p,
-            ctypes.c_int,
-            ctypes.c_int,
+            *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32),
+            *(ctypes.c_void_p, ctypes.c_int, ctypes.c_int),
         )(("opus_decode_float", library))
         size = library.opus_decoder_get_size(channels)
         self._state = np.zeros(size, np.uint8)
         self._address = self._state.ctypes.data
-        library.opus_decoder_init(ctypes.c_void_p(self._address), 48_000, channels)
+        library.opus_decoder_init(ctypes.c_void_p(self._address), rate_hz, channels)
 
     def decode(self, payload: NDArray[np.uint8], out: Sound) -> int:
         """Decode one packet into `out` (n, channels); return samples or negative."""
         return int(
             self._decode(
                 self._address, payload.ctypes.data, payload.size, out.ctypes.data, len(out), 0
+            )
+        )
+
+    def conceal(self, samples: int, out: Sound) -> int:
+        """Make up `samples`; return them or negative."""
+        return int(self._decode(self._address, None, 0, out.ctypes.data, samples, 0))
+
+    def decode_fec(self, payload: NDArray[np.uint8], out: Sound) -> int:
+        """Fill `out` with the sound before `payload`; return its samples or negative."""
+        return int(
+            self._decode(
+                self._address, payload.ctypes.data, payload.size, out.ctypes.data, len(out), 1
             )
         )
 

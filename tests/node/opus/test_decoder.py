@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from node.decoder import BAD_PAYLOAD, BUFFER_TOO_SMALL
 from node.libopus import LibopusDecoder
 from node.opus.decoder import OpusDecoder
-from node.opus.packet import has_lbrr
 
 NAMES = sorted(path.stem for path in (Path(__file__).parents[2] / "data" / "opus").glob("*.bit"))
 SPEECH = ["fec_WB_20ms_2ch", "framing_silk_NB_10ms_2ch_cbr", "framing_silk_WB_20ms_2ch_vbr"]
@@ -101,29 +100,53 @@ def test_switches_and_pauses_soon_sound_as_with_libopus_again(name, recorded):
     assert off <= 0.06 * len(packets)
 
 
-@pytest.mark.parametrize("name", ["fec_WB_20ms_1ch", "fec_NB_10ms_1ch"])
-def test_a_lost_packet_comes_back_from_the_next_one_sample_for_sample_as_with_libopus(
-    name, recorded
+def _with_holes(decoder, packets, first, *, is_repaired):
+    """Lose every third packet from `first` on; ask it back from the next one, or conceal it."""
+    out = np.zeros((5760, decoder.channels), np.float32)
+    sounds, samples, is_open = [], 0, False
+    for number, (payload, _) in enumerate(packets):
+        if number > 0 and number % 3 == first:
+            is_open = is_repaired
+            if not is_repaired:
+                assert decoder.conceal(samples, out) == samples
+                sounds.append(out[:samples].copy())
+            continue
+        if is_open:
+            assert decoder.decode_fec(payload, out[:samples]) == samples
+            sounds.append(out[:samples].copy())
+            is_open = False
+        samples = decoder.decode(payload, out)
+        sounds.append(out[:samples].copy())
+    return np.concatenate(sounds)
+
+
+def _assert_holes_filled_alike(packets, rate_hz, first, *, is_repaired):
+    for channels in (1, 2):
+        decoders = OpusDecoder(rate_hz, channels), LibopusDecoder(rate_hz, channels)
+        ours, theirs = (_with_holes(d, packets, first, is_repaired=is_repaired) for d in decoders)
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("is_repaired", [True, False])
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith(("fec_NB", "fec_WB"))])
+def test_speech_lost_comes_back_or_is_made_up_sample_for_sample_as_with_libopus(
+    name, is_repaired, recorded
 ):
-    packets = recorded(name)
-    sounds = []
-    for decoder in (OpusDecoder(48_000, 1), LibopusDecoder(48_000, 1)):
-        out = np.zeros((5760, 1), np.float32)
-        sound, hole, samples = [], False, 0
-        for i, (payload, final_range) in enumerate(packets):
-            following = packets[min(i + 1, len(packets) - 1)][0]
-            if i % 3 == 1 and has_lbrr(following, 0, following.size):
-                hole = True
-                continue
-            if hole:
-                assert decoder.decode_fec(payload, out[:samples]) == samples
-                sound.append(out[:samples].copy())
-                hole = False
-            samples = decoder.decode(payload, out)
-            assert decoder.final_range == final_range
-            sound.append(out[:samples].copy())
-        sounds.append(np.concatenate(sound))
-    np.testing.assert_array_equal(sounds[0], sounds[1])
+    for first in range(3):
+        _assert_holes_filled_alike(recorded(name), 48_000, first, is_repaired=is_repaired)
+
+
+@pytest.mark.needs_shared
+@pytest.mark.parametrize("is_repaired", [True, False])
+def test_all_16_streams_with_copies_lose_every_third_packet_as_with_libopus(
+    is_repaired, all_recorded
+):
+    count = 0
+    for name, packets in all_recorded:
+        if name.startswith(("fec_NB", "fec_WB")):
+            _assert_holes_filled_alike(packets, 16_000, count % 3, is_repaired=is_repaired)
+            count += 1
+    assert count == 16
 
 
 @pytest.mark.parametrize("name", ["auto_audio_24k", "fec_WB_20ms_1ch", "switch_mode_2ch_2"])
