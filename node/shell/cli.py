@@ -21,6 +21,7 @@ from node.shell.control import LANGUAGES, explain
 from node.shell.faults import EXIT_INPUT, ShellError
 from node.shell.mqtt import MqttLink
 from node.shell.order import add_parsers, make_key, sign_order
+from node.shell.publish import add_parser, publish_order
 from node.shell.service import Service, Speaker
 from node.shell.sinks import PacedSink, Sink
 from node.shell.store import Store
@@ -51,6 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
             return make_key(options)
         if options.command == "order":
             return sign_order(options)
+        if options.command == "publish":
+            return publish_order(options)
         node, shell = read_config(options.config)
         if options.command == "check":
             return check(node, shell, options.config)
@@ -81,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     why.add_argument("--class", dest="message_class", choices=CLASSES, default="normal")
     why.add_argument("--language", choices=LANGUAGES, default="en")
     add_parsers(commands)
+    add_parser(commands)
     for command in (run, check, why):
         command.add_argument("--config", type=Path, required=True, metavar="NODE.TOML")
     run.add_argument(

@@ -52,8 +52,8 @@ class MqttLink:
         self._name = name
         self._config = config
         self._root = f"pa/v1/{config.village}/node/{name}"
-        self._password = _password(config.password_file)
-        self._tls = _tls(config)
+        self._password = read_password(config.password_file)
+        self._tls = tls_context(config)
         self._session = session
         self._outbox: deque[Publish] = deque(maxlen=_OUTBOX_MAX)
         self._waiting = asyncio.Event()
@@ -62,6 +62,8 @@ class MqttLink:
         self.reconnects = 0
         self.dropped = 0
         """Messages that the outbox could not hold while the broker was away."""
+        self.retained = 0
+        """Orders that the broker had kept: not obeyed."""
 
     def publish(self, event: Publish) -> None:
         """Send `event` when the broker is there. A topic without "pa/" is below the node's own."""
@@ -75,8 +77,13 @@ class MqttLink:
         if not self.connected or now_ns < self._next_beat_ns:
             return
         self._next_beat_ns = now_ns + self._config.heartbeat_s * NS_PER_S
-        body = {"session": self._session, "reconnects": self.reconnects, **status()}
+        body = {"session": self._session, **self.status(), **status()}
         self.publish(Publish("metric", json.dumps(body).encode()))
+
+    def status(self) -> dict[str, int | bool]:
+        """Return what a person wants to know of the link."""
+        names = ("connected", "reconnects", "dropped", "retained")
+        return {name: getattr(self, name) for name in names}
 
     async def run(self, take: Take) -> None:
         """Stay connected until cancelled; give each message to `take`."""
@@ -113,11 +120,12 @@ class MqttLink:
 
     async def _read(self, client: aiomqtt.Client, take: Take) -> None:
         async for message in client.messages:
-            if not message.retain:  # commands are never retained: an old one is no order
-                take(
-                    str(message.topic),
-                    message.payload if isinstance(message.payload, bytes) else b"",
-                )
+            if message.retain:  # commands are never retained: an old one is no order
+                self.retained += 1
+                LOG.warning("%s: a retained order is not obeyed", message.topic)
+                continue
+            payload = message.payload if isinstance(message.payload, bytes) else b""
+            take(str(message.topic), payload)
 
     async def _subscribe(self, client: aiomqtt.Client) -> None:
         zones = [f"pa/v1/{self._config.village}/zone/{zone}/cmd" for zone in self._config.zones]
@@ -159,7 +167,14 @@ async def _both(*parts: Coroutine[None, None, None]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _password(path: str | None) -> str | None:
+def read_password(path: str | None) -> str | None:
+    """Return the first line of `path`; None for None.
+
+    Raises
+    ------
+    ShellError
+        If it cannot be read or is empty.
+    """
     if path is None:
         return None
     try:
@@ -170,7 +185,14 @@ def _password(path: str | None) -> str | None:
         raise ShellError(f"{path}: empty; its first line must be the password") from fault
 
 
-def _tls(config: MqttConfig) -> ssl.SSLContext | None:
+def tls_context(config: MqttConfig) -> ssl.SSLContext | None:
+    """Return how to speak TLS to the broker; None when no authority of its is named.
+
+    Raises
+    ------
+    ShellError
+        If a certificate or key cannot be read.
+    """
     if config.ca_file is None:
         return None
     try:

@@ -2,7 +2,7 @@
 
 The order is one file of bytes. Whoever carries it, broker or memory stick, cannot change it:
 
-    mosquitto_pub -V 5 -q 1 -t pa/v1/VILLAGE/node/NAME/cmd -f ORDER.bin
+    loalang-node publish ORDER.bin --broker HOST:PORT --village VILLAGE --node NAME
 """
 
 import argparse

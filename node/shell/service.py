@@ -246,7 +246,8 @@ class Service:
     def _shell_status(self) -> dict[str, object]:
         names = ("underruns", "jumps", "slept")
         sink = {name: getattr(self._sink, name) for name in names if hasattr(self._sink, name)}
-        return {"periods": self._periods, "send_faults": self._udp.send_faults, **sink}
+        link = {} if self._mqtt is None else {"broker": self._mqtt.status()}
+        return {"periods": self._periods, "send_faults": self._udp.send_faults, **sink, **link}
 
     def _print_status(self) -> None:
         if self._status_every_ns is not None:
