@@ -41,6 +41,14 @@ _LOOK_NS: Final = 10 * NS_PER_MS
 
 
 @dataclass(slots=True)
+class _Heard:
+    """What an item of the controller is heard as, and what of it was made up before."""
+
+    ssrc: int
+    made_up_ms: int
+
+
+@dataclass(slots=True)
 class _Stored:
     """A source of stored sounds that the controller plays on, now or again."""
 
@@ -80,8 +88,9 @@ class GovernedSpeaker:
         self._speaker = speaker
         self._controller = controller
         self._library = library
+        self._open_to_all = controller.plays_unknown_streams
         self._stored: dict[int, _Stored] = {}
-        self._allowed: set[int] = set()
+        self._heard: dict[int, _Heard] = {}
         self._sounding: tuple[int, ...] = ()
         self._now_ns = 0
         self._gains_until_ns = 0
@@ -96,17 +105,17 @@ class GovernedSpeaker:
         is_rtp = len(data) >= HEADER_BYTES and data[1] not in _RTCP_TYPES
         if is_rtp:
             ssrc = int.from_bytes(data[8:12], "big")
-            if ssrc >= OWN_SSRCS or self._controller.source_class(ssrc) is None:
+            if ssrc >= OWN_SSRCS or not self._may_speak(ssrc):
                 self._refused += 1
                 return
-            if ssrc not in self._allowed:
-                self._allowed.add(ssrc)
-                self._set_source(ssrc, ssrc)
+            if self._open_to_all and ssrc not in self._heard:
+                self._hear(ssrc, ssrc)
         self._speaker.receive_datagram(data, source, now_ns)
 
     def receive_message(self, topic: str, payload: bytes, now_ns: int) -> None:
         """Take one MQTT message: a signed order, or it is counted and does nothing."""
         self._note_time(now_ns)
+        self._tell_made_up()
         fate = self._controller.receive_message(topic, payload, self._now_ns)
         self._bad_messages += fate not in _OBEYED
         self._follow_controller()
@@ -121,6 +130,7 @@ class GovernedSpeaker:
         """Do what is due: orders, programmes, the ends of stored sounds, reports."""
         self._note_time(now_ns)
         self._follow_grants()
+        self._tell_made_up()
         self._controller.handle_deadline(self._now_ns)
         self._follow_controller()
         self._follow_stored()
@@ -168,7 +178,7 @@ class GovernedSpeaker:
 
     def _follow_grants(self) -> None:
         """Tell the controller who sounds, when that has changed."""
-        names = {one.source.ssrc: number for number, one in self._stored.items()}
+        names = {one.ssrc: number for number, one in self._heard.items()}
         sounding = tuple(names.get(ssrc, ssrc) for ssrc in self._speaker.sounding())
         if sounding == self._sounding:
             return
@@ -200,10 +210,9 @@ class GovernedSpeaker:
             elif isinstance(event, StopPart):
                 self._stop(event.source)
             elif isinstance(event, SourceAllowed):
-                self._allowed.add(event.source)
-                self._set_source(event.source, event.source)
+                self._hear(event.source, event.source)
             elif isinstance(event, SourceEnded):
-                self._allowed.discard(event.source)
+                self._heard.pop(event.source, None)
                 self._speaker.end_source(event.source, self._now_ns)
             elif isinstance(event, GainChanged):
                 self._follow_gains()
@@ -212,7 +221,41 @@ class GovernedSpeaker:
             else:
                 self._tell(event)
 
+    def _tell_made_up(self) -> None:
+        """Tell the controller how much of each item was made up since the last time."""
+        for number, heard in self._heard.items():
+            made_up_ms = self._speaker.made_up_ms(heard.ssrc)
+            if made_up_ms > heard.made_up_ms:
+                self._controller.receive_concealed(number, made_up_ms - heard.made_up_ms)
+            heard.made_up_ms = made_up_ms
+
+    def _may_speak(self, ssrc: int) -> bool:
+        """Return whether a stream is announced to be heard now, by itself or relayed."""
+        if self._controller.source_class(ssrc) is not None:
+            return True
+        return any(one.ssrc == ssrc for one in self._heard.values())
+
+    def _hear(self, number: int, ssrc: int) -> None:
+        """Let what the controller calls `number` be heard as `ssrc`."""
+        before = self._heard.get(number)
+        if before is not None and before.ssrc != ssrc:
+            self._speaker.end_source(before.ssrc, self._now_ns)
+        self._heard[number] = _Heard(ssrc, self._speaker.made_up_ms(ssrc))
+        self._set_source(number, ssrc)
+
+    def _relay(self, part: StartPart) -> None:
+        """Let a live stream be heard as an item of the calendar."""
+        ssrc = self._controller.stream_of(part.media)
+        if ssrc is None:
+            failed = "the stream is not announced"
+            self._controller.receive_part_ended(part.source, self._now_ns, failed=failed)
+            return
+        self._hear(part.source, ssrc)
+
     def _start(self, part: StartPart) -> None:
+        if part.kind == "relay":
+            self._relay(part)
+            return
         stored = self._library.get(part.media)
         if stored is None:
             self._controller.receive_part_ended(part.source, self._now_ns, failed="not stored")
@@ -228,10 +271,13 @@ class GovernedSpeaker:
             recording, part.duration_s, 0 if urgent else part.at_ns + self._playout_delay_ns
         )
         known.told, known.look_ns = False, self._now_ns + max(known.source.left_ns, _LOOK_NS)
-        self._set_source(part.source, known.source.ssrc)
+        self._hear(part.source, known.source.ssrc)
 
     def _stop(self, number: int) -> None:
+        heard = self._heard.pop(number, None)
         one = self._stored.get(number)
+        if heard is not None and (one is None or heard.ssrc != one.source.ssrc):
+            self._speaker.end_source(heard.ssrc, self._now_ns)
         if one is None:
             return
         if not one.told:
@@ -248,10 +294,8 @@ class GovernedSpeaker:
     def _follow_gains(self) -> None:
         """Set the gain of every source that may speak, until the plan can change."""
         self._gains_until_ns = self._controller.next_minute_ns(self._now_ns)
-        for ssrc in self._allowed:
-            self._set_source(ssrc, ssrc)
-        for number, one in self._stored.items():
-            self._set_source(number, one.source.ssrc)
+        for number, one in self._heard.items():
+            self._set_source(number, one.ssrc)
 
     def _tell(self, event: Event) -> None:
         if len(self._events) >= EVENTS_MAX:

@@ -15,7 +15,7 @@ from node.audio.gain import apply_ramp, gain_of_db, ramp_factor
 from node.audio.limiter import LATENCY_SAMPLES, Limiter
 from node.config import NodeConfig
 from node.control.priority import MessageClass, PriorityConfig
-from node.counters import ORIGINS, Count, new_counts
+from node.counters import ORIGINS, Count, Origin, new_counts
 from node.decoder import Decoder
 from node.events import EVENTS_MAX, Event, SendDatagram, SourceChanged
 from node.horn import REFRESH_NS, Horn
@@ -213,6 +213,14 @@ class SpeakerNode:
         for receiver in self._receivers.values():
             total += receiver.origin_samples
         return total
+
+    def made_up_ms(self, ssrc: int) -> int:
+        """Return how much of a source was made up so far, or silent where nothing could be."""
+        receiver = self._receivers.get(ssrc)
+        if receiver is None:
+            return 0
+        made_up = int(receiver.origin_samples[Origin.CONCEALED : Origin.PAUSED].sum())
+        return made_up * 1000 // RATE_HZ
 
     def take_journal(self, rows: NDArray[np.int64]) -> int:
         """Move chunks played since the last call into `rows`, (n, 6) int64; return how many.

@@ -104,6 +104,8 @@ class Alert(msgspec.Struct, frozen=True):
     exercise: bool = False
     references: tuple[tuple[str, str], ...] = ()
     spoken: tuple[Spoken, ...] = ()
+    signed_by: str = ""
+    """Key that signed the order; the controller fills it in."""
 
     @property
     def key(self) -> tuple[str, str]:

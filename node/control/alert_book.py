@@ -74,6 +74,7 @@ class AlertBook:
         self._tiers = tiers
         self._languages = languages
         self._zone = load_zone(zone)
+        self._muted_by: str | None = None
         self._known = {(one.sender, one.number): one for one in state.known}
         self._open = [_Open(alert, None) for alert in state.waiting]
         self._events: deque[BookEvent] = deque(state.outbox)
@@ -129,6 +130,10 @@ class AlertBook:
             if one.run is not None:
                 self._advance(one, one.run, utc_s, now_ns)
         self._plan(utc_s, now_ns, now_ns - into_second_ns, trusted=trusted)
+
+    def mute(self, by: str | None) -> None:
+        """Let nothing but urgent warnings sound while `by`, an authority, has muted us."""
+        self._muted_by = by
 
     def receive_part_ended(self, source: int, now_ns: int, *, failed: str = "") -> None:
         """Note that the file of `source` came to its end, or why it could not be played."""
@@ -214,6 +219,8 @@ class AlertBook:
         """Return whether the hour lets it sound. What is not urgent waits for an allowed one."""
         if alert.message_class == MessageClass.URGENT:
             return True
+        if self._muted_by is not None:
+            return False
         kind = MessageClass(alert.message_class)
         return trusted and self._regulation.refused_hours(self._local(utc_s), kind) is None
 
@@ -258,7 +265,8 @@ class AlertBook:
         if one.run is not None and over:
             reason = one.run.outcome[1]
         elif again:
-            reason = "outside the hours"
+            muted = self._muted_by
+            reason = "outside the hours" if muted is None else f"muted by {muted}"
         record = self._drop(one, told, reason, utc_s, now_ns)
         if again:
             self._open.append(_Open(one.alert, one.ends_ns))
@@ -289,6 +297,7 @@ class AlertBook:
             ended_s=utc_s,
             sounded_s=0 if run is None else run.sounded_ns // NS_PER_S,
             issuer=alert.sender,
+            signed_by=alert.signed_by,
             languages=() if run is None else tuple(run.languages),
             failed=() if run is None else tuple(run.failed),
         )

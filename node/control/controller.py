@@ -16,16 +16,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from node.control import orders
-from node.control.alert import alert_of
 from node.control.alert_book import AlertBook, FetchMedia
 from node.control.alert_state import KEY as ALERTS_KEY
 from node.control.alert_state import BookState, decode_book
-from node.control.cap import parse_cap
 from node.control.civil_time import MINUTE_S, CivilClock, load_zone, local_time
 from node.control.explain import explain, explain_noise
 from node.control.gatekeeper import FLOOR_KEY, Gatekeeper, Order
 from node.control.language import Translate, untranslated
 from node.control.message import Kind
+from node.control.mute import KEY as MUTE_KEY
+from node.control.mute import Mute
 from node.control.play_run import StartPart
 from node.control.play_state import KEY as PROGRAMME_KEY
 from node.control.play_state import Record, State, decode
@@ -35,10 +35,11 @@ from node.control.programme import ProgrammeConfig
 from node.control.record_keeper import RecordKeeper
 from node.control.regulation import Regulation, RuleFile, Verdict
 from node.control.schedule import Decision, VolumeConfig, VolumeSchedule
+from node.control.sessions import WRITER as SESSIONS
 from node.control.sessions import Sessions, SourceAllowed, SourceEnded
 from node.control.settings import ControlConfig
-from node.control.short_alert import decode_short
 from node.control.signature import Signer
+from node.control.warning import read_warning
 from node.events import Note, Persist, Publish
 from node.units import NS_PER_S
 
@@ -90,13 +91,12 @@ class Controller:
         self._events: deque[ControllerEvent] = deque()
         self._records = RecordKeeper(stored)
         self._zone = load_zone(config.volume.zone)
-        self._sessions = Sessions()
+        self._sessions = Sessions(self._records.proof.serial_of(SESSIONS))
         self._playing: dict[int, StartPart] = {}
         self._granted: tuple[int, ...] = ()
         self._minute_ns = 0
         self._told_gain_db = SILENT_DB
-        self._muted_until_ns = 0
-        self._muted_level = 0
+        self._mute = Mute()
         self._kept_floor_s = 0
         self._acknowledged = 0
         self._schedule = VolumeSchedule(config.volume, config.place)
@@ -113,9 +113,11 @@ class Controller:
             languages=config.programme.languages,
             zone=config.volume.zone,
         )
-        for key in (orders.VOLUME_KEY, orders.CALENDAR_KEY):
-            order = self._gate.restore(stored[key]) if key in stored else None
-            if isinstance(order, Order):
+        for key in (orders.VOLUME_KEY, orders.CALENDAR_KEY, MUTE_KEY):
+            order = self._gate.restore(stored[key]) if stored.get(key) else None
+            if isinstance(order, Order) and key == MUTE_KEY:
+                self._mute.restore(order)
+            elif isinstance(order, Order):
                 self._apply_plan(order, 0)
 
     def receive_message(self, topic: str, payload: bytes, now_ns: int) -> str:
@@ -151,8 +153,10 @@ class Controller:
         Stored files that do not sound stand still until they do: they resume where they were.
         """
         self._granted = sources
-        for source in self._playing:
+        self._sessions.receive_grants(sources, self._utc_s(now_ns), now_ns)
+        for source, part in self._playing.items():
             self._hold(source, now_ns)
+            self._note_horn(part, now_ns)
         self.handle_deadline(now_ns)
 
     def receive_part_ended(self, source: int, now_ns: int, *, failed: str = "") -> None:
@@ -172,14 +176,20 @@ class Controller:
         part = self._playing.get(source)
         if part is not None:
             self._records.note_concealed(part, concealed_ms)
+        self._sessions.receive_concealed(source, concealed_ms)
 
     def handle_deadline(self, now_ns: int) -> None:
         """Start, go on and end what is due."""
         utc_s, into_second_ns = divmod(self._clock.utc_ns(now_ns), NS_PER_S)
         trusted = self._clock.trusted
+        self._mute.handle_deadline(now_ns)
+        if trusted:
+            self._mute.receive_time(utc_s)
+        self._player.mute(self._mute.by, utc_s, now_ns)
+        self._book.mute(self._mute.by)
         for part in (self._book, self._player):
             part.handle_time(utc_s, now_ns, trusted=trusted, into_second_ns=into_second_ns)
-        self._sessions.handle_deadline(now_ns)
+        self._sessions.handle_deadline(utc_s, now_ns)
         self._collect(now_ns)
         self._minute_ns = self.next_minute_ns(now_ns)
         gain_db = self.gain_db(now_ns)
@@ -189,7 +199,7 @@ class Controller:
 
     def next_deadline_ns(self) -> int | None:
         """Return when `handle_deadline` must run next, or None when nothing is planned."""
-        parts = (self._player, self._book, self._sessions)
+        parts = (self._player, self._book, self._sessions, self._mute)
         ends_ns = [part.next_deadline_ns() for part in parts]
         if self._granted:
             ends_ns.append(self._minute_ns)  # plans and limits change on whole minutes
@@ -204,22 +214,31 @@ class Controller:
         """Return the oldest event not yet taken, or None. A `Persist` is kept before the next."""
         return self._events.popleft() if self._events else None
 
+    def stream_of(self, name: str) -> int | None:
+        """Return the announced live stream with that name, or None."""
+        return self._sessions.named(name)
+
     def source_class(self, source: int) -> tuple[MessageClass, str] | None:
         """Return class and level of a source, or None when it may not sound."""
         if source in self._playing:
             part = self._playing[source]
             return part.message_class, part.level
         announced = self._sessions.class_of(source)
-        if announced is not None:
+        if announced is not None or self._sessions.knows(source):
             return announced
-        if source >= 0 and self._config.unknown_streams == "play":
+        if source >= 0 and self.plays_unknown_streams:
             return MessageClass.NORMAL, self._config.priority.tiers[-1]
         return None
 
+    @property
+    def plays_unknown_streams(self) -> bool:
+        """Whether streams that nobody announced may be heard: in a laboratory."""
+        return self._config.unknown_streams == "play"
+
     def lowest_class(self, now_ns: int) -> MessageClass:
         """Return what may sound at all: only urgent with an unknown time, or while muted."""
-        muted = now_ns < self._muted_until_ns
-        return MessageClass.NORMAL if self._clock.trusted and not muted else MessageClass.URGENT
+        all_may = self._clock.trusted and self._mute.by is None
+        return MessageClass.NORMAL if all_may else MessageClass.URGENT
 
     def gain_db(self, now_ns: int) -> float:
         """Return the gain of what has the horn; -inf when it must not be heard now."""
@@ -264,7 +283,7 @@ class Controller:
         return {
             "utc_s": self._utc_s(now_ns),
             "clock_trusted": self._clock.trusted,
-            "muted": now_ns < self._muted_until_ns,
+            "muted_by": self._mute.by,
             "playing": {str(s): p.name for s, p in self._playing.items()},
             "sessions": self._sessions.names(),
             "proof_number": self._records.proof.number,
@@ -275,34 +294,19 @@ class Controller:
         message = order.message
         utc_s, trusted = self._utc_s(now_ns), self._clock.trusted
         if message.kind in (Kind.CAP, Kind.SHORT_ALERT):
-            site = self._config.site.site()
-            if message.kind is Kind.SHORT_ALERT:
-                alert = decode_short(message, order.authority, site, order.level)
-            else:
-                cap = parse_cap(message.content)
-                if isinstance(cap, str):
-                    return cap
-                alert = alert_of(
-                    cap,
-                    site,
-                    self._config.alert,
-                    level=order.level,
-                    class_max=min(order.authority.class_max, message.message_class),
-                )
+            alert = read_warning(order, self._config)
             if isinstance(alert, str):
                 return alert
             return self._book.receive_alert(alert, utc_s, now_ns, trusted=trusted)
         if message.kind in (Kind.CALENDAR, Kind.VOLUME):
             return self._apply_plan(order, now_ns)
         if message.kind in (Kind.SESSION, Kind.SESSION_END):
-            return self._sessions.receive_order(order)
-        if message.kind is Kind.MUTE:
-            self._muted_until_ns, self._muted_level = order.until_ns, order.authority.level
-            self._player.stop(f"muted by {order.authority.name}", utc_s, now_ns)
-        elif message.kind is Kind.UNMUTE:
-            if order.authority.level > self._muted_level:
-                return "muted from above"
-            self._muted_until_ns = 0
+            return self._sessions.receive_order(order, utc_s, now_ns)
+        if message.kind in (Kind.MUTE, Kind.UNMUTE):
+            fate, kept = self._mute.receive_order(order, now_ns)
+            if kept is not None:
+                self._tell(Persist(MUTE_KEY, kept))
+            return fate
         return "obeyed"
 
     def _apply_plan(self, order: Order, now_ns: int) -> str:
@@ -315,22 +319,22 @@ class Controller:
             self._schedule = VolumeSchedule(plan, self._config.place)
             key = orders.VOLUME_KEY
         else:
-            self._replace_calendar(plan, now_ns)
+            self._replace_calendar(plan, order, now_ns)
             key = orders.CALENDAR_KEY
         if order.until_ns:
             self._tell(Persist(key, order.sealed))
         return "obeyed"
 
-    def _replace_calendar(self, plan: ProgrammeConfig, now_ns: int) -> None:
+    def _replace_calendar(self, plan: ProgrammeConfig, order: Order, now_ns: int) -> None:
         self._player.stop("the calendar was replaced", self._utc_s(now_ns), now_ns)
         self._collect(now_ns)
-        self._player = Player(plan, self._regulation, self._player.state)
+        ordered_by = (order.authority.name, order.message.key_id.hex())
+        state = self._player.state
+        self._player = Player(plan, self._regulation, state, ordered_by=ordered_by)
 
     def _collect(self, now_ns: int) -> None:
         """Pass on what the parts tell; records go into the chain before anything after them."""
-        while (session := self._sessions.next_event()) is not None:
-            self._tell(session)
-        for part in (self._book, self._player):
+        for part in (self._sessions, self._book, self._player):
             while (event := part.next_event()) is not None:
                 if isinstance(event, Record):
                     for kept in self._records.finish(event):
@@ -339,15 +343,23 @@ class Controller:
                 if isinstance(event, StartPart):
                     self._begin_part(event, now_ns)
                 elif isinstance(event, StopPart):
-                    self._playing.pop(event.source, None)
+                    ended = self._playing.pop(event.source, None)
+                    if ended is not None:
+                        self._records.end_part(ended, now_ns)
                 self._tell(event)
 
     def _begin_part(self, part: StartPart, now_ns: int) -> None:
         """Note what starts, and how loud; until the arbiter grants it, its time stands still."""
         self._playing[part.source] = part
         decision, verdict = self.loudness(part.message_class, now_ns)
-        self._records.begin(part, decision.volume, verdict, trusted=self._clock.trusted)
+        self._records.begin(part, decision.volume, verdict, now_ns, trusted=self._clock.trusted)
         self._hold(part.source, now_ns)
+        self._note_horn(part, now_ns)
+
+    def _note_horn(self, part: StartPart, now_ns: int) -> None:
+        utc_s, sounds = self._utc_s(now_ns), part.source in self._granted
+        trusted = self._clock.trusted
+        self._records.note_horn(part, utc_s, now_ns, sounds=sounds, trusted=trusted)
 
     def _hold(self, source: int, now_ns: int) -> None:
         taken = source not in self._granted

@@ -23,6 +23,8 @@ class Session(msgspec.Struct, frozen=True):
     """Content of SESSION and SESSION_END; class, level and end are the envelope's."""
 
     ssrc: int
+    stream: str = ""
+    """Name of a stream that is heard only while an item of the calendar relays it."""
 
 
 class Acknowledgement(msgspec.Struct, frozen=True):
@@ -58,7 +60,7 @@ def read_session(message: Message) -> Session | None:
         session = msgspec.json.decode(message.content, type=Session)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return session if 0 <= session.ssrc < 1 << 32 else None
+    return session if 0 <= session.ssrc < 1 << 32 and len(session.stream) <= 64 else None
 
 
 def acknowledgement(

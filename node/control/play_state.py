@@ -17,6 +17,21 @@ STARTED_MAX: Final = 256
 Outcome = Literal["played", "missed", "refused", "interrupted", "stopped", "cancelled"]
 
 
+class PartHeard(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One part of an item as it sounded."""
+
+    kind: str
+    media: str
+    """Hash of the stored file, or name of the stream."""
+    language: str = ""
+    at_s: int = 0
+    """Civil time of its first sound, in seconds UTC; 0 when it never sounded."""
+    heard_ms: int = 0
+    """How long it had the horn."""
+    clock: str = ""
+    """Trust in the clock that made `at_s`."""
+
+
 class Record(msgspec.Struct, frozen=True):
     """What became of an item (or of `count` of one name): the proof of play, or why not."""
 
@@ -34,14 +49,19 @@ class Record(msgspec.Struct, frozen=True):
     clock: str = "trusted"
     """Trust in the clock that made the stamps."""
     issuer: str = ""
+    """Who ordered it: the sender of a warning, the authority that signed a calendar."""
+    signed_by: str = ""
+    """Key that signed the order, as it is named in messages; empty for the node's own file."""
     volume: int = -1
     gain_db: float = 0.0
     expected_dba: float = 0.0
     concealed_ms: int = 0
+    """Sound made up for what was lost, and silence where nothing could be made up."""
     languages: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
     """Parts that could not be played."""
     count: int = 1
+    parts: tuple[PartHeard, ...] = ()
 
 
 class State(msgspec.Struct):

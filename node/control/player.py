@@ -66,7 +66,16 @@ Missed = tuple[Due, Outcome, str]
 class Player:
     """Play the calendar once, whatever the clock and the power do."""
 
-    def __init__(self, config: ProgrammeConfig, regulation: Regulation, state: State) -> None:
+    def __init__(
+        self,
+        config: ProgrammeConfig,
+        regulation: Regulation,
+        state: State,
+        *,
+        ordered_by: tuple[str, str] = ("", ""),
+    ) -> None:
+        self._ordered_by = ordered_by  # authority and key of the calendar
+        self._muted_by: str | None = None
         self._calendar = Calendar(config)
         self._config = config
         self._zone = load_zone(config.zone)
@@ -131,8 +140,14 @@ class Player:
             if run.source == source:
                 run.rewind(rewound_ns)
 
+    def mute(self, by: str | None, utc_s: int, now_ns: int) -> None:
+        """Stop what is not urgent and start none of it while `by`, an authority, has muted us."""
+        if by is not None and by != self._muted_by:
+            self._stop_all(f"muted by {by}", utc_s, now_ns, keep_urgent=True)
+        self._muted_by = by
+
     def stop(self, reason: str, utc_s: int, now_ns: int) -> None:
-        """Stop everything, with records: the calendar is replaced, or the node muted."""
+        """Stop everything, with records: the calendar is replaced."""
         self._stop_all(reason, utc_s, now_ns, keep_urgent=False)
 
     def next_deadline_ns(self) -> int | None:
@@ -220,9 +235,11 @@ class Player:
         rule = self._regulation.refused_hours(local, item.message_class_value)
         if rule is not None:
             return "refused", f"outside the hours of {rule}"
+        urgent = item.message_class_value is MessageClass.URGENT
+        if self._muted_by is not None and not urgent:
+            return "refused", f"muted by {self._muted_by}"
         most = self._regulation.minutes_per_day(local.date())
         used_s = self._state.used_s.get(local.date().isoformat(), 0)
-        urgent = item.message_class_value is MessageClass.URGENT
         if most is not None and not urgent and used_s + item.duration_s > most * MINUTE_S:
             return "refused", f"more than {most} minutes in a day"
         return None
@@ -305,7 +322,9 @@ class Player:
 
     def _record(self, name: str, day: str, outcome: Outcome, reason: str, **more: object) -> Record:
         self._state.serial += 1
+        issuer, key = self._ordered_by
         fields = {"serial": self._state.serial, "name": name, "day": day}
+        fields |= {"issuer": issuer, "signed_by": key}
         return Record(**fields, outcome=outcome, reason=reason, **more)  # type: ignore[arg-type]  # keyword names are Record's own
 
     def _persist(self, records: list[Record]) -> None:

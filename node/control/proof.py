@@ -74,6 +74,10 @@ class ProofChain:
         self._append(entry, line)
         return key_of(entry.number), b"\n".join(self._block), line
 
+    def serial_of(self, writer: str) -> int:
+        """Return the highest serial number that the chain has of `writer`."""
+        return self._serials.get(writer, 0)
+
     def _append(self, entry: Entry, line: bytes) -> None:
         if (entry.number - 1) % BLOCK_ENTRIES == 0:
             self._block = []

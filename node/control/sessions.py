@@ -7,9 +7,14 @@ from typing import Final
 from node.control.gatekeeper import Order
 from node.control.message import Kind
 from node.control.orders import read_session
+from node.control.play_state import Record
 from node.control.precedence import MessageClass
+from node.units import NS_PER_MS, NS_PER_S
 
 SESSIONS_MAX: Final = 16
+
+WRITER: Final = "sessions"
+"""Of the records about live streams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,22 +33,34 @@ class SourceEnded:
     source: int
 
 
+SessionEvent = SourceAllowed | SourceEnded | Record
+
+
 @dataclass(slots=True)
 class _Session:
     message_class: MessageClass
     level: str
     until_ns: int
     key_id: bytes
+    stream: str
+    issuer: str
+    started_s: int = 0
+    """Civil time of its first sound; 0: none yet."""
+    since_ns: int = -1
+    """Since when it has the horn; -1: it has not."""
+    heard_ns: int = 0
+    concealed_ms: int = 0
 
 
 class Sessions:
     """The announced streams of one node; each session ends by itself unless renewed."""
 
-    def __init__(self) -> None:
+    def __init__(self, serial: int) -> None:
         self._open: dict[int, _Session] = {}
-        self._events: deque[SourceAllowed | SourceEnded] = deque()
+        self._serial = serial
+        self._events: deque[SessionEvent] = deque()
 
-    def receive_order(self, order: Order) -> str:
+    def receive_order(self, order: Order, utc_s: int, now_ns: int) -> str:
         """Open, renew or end a session by an authorised SESSION or SESSION_END message."""
         session = read_session(order.message)
         if session is None:
@@ -52,38 +69,92 @@ class Sessions:
         if known is not None and known.key_id != order.message.key_id:
             return "the stream belongs to another"
         if order.message.kind is Kind.SESSION_END:
-            self._end(session.ssrc)
+            if known is not None:
+                self._end(session.ssrc, "", utc_s, now_ns)
             return "obeyed"
         if known is None and len(self._open) >= SESSIONS_MAX:
             return "too many sessions"
         kind = order.message.message_class
         key = order.message.key_id
-        self._open[session.ssrc] = _Session(kind, order.level, order.until_ns, key)
-        self._events.append(SourceAllowed(session.ssrc, kind, order.level))
+        if known is None:
+            name = order.authority.name
+            known = _Session(kind, order.level, order.until_ns, key, session.stream, name)
+            self._open[session.ssrc] = known
+        known.message_class, known.level = kind, order.level
+        known.until_ns, known.stream = order.until_ns, session.stream
+        if not known.stream:
+            self._events.append(SourceAllowed(session.ssrc, kind, order.level))
         return "obeyed"
 
-    def handle_deadline(self, now_ns: int) -> None:
+    def receive_grants(self, sources: tuple[int, ...], utc_s: int, now_ns: int) -> None:
+        """Note which sources have the horn from now on, for the records."""
+        for source, one in self._open.items():
+            if source in sources and one.since_ns < 0:
+                one.since_ns, one.started_s = now_ns, one.started_s or utc_s
+            elif source not in sources and one.since_ns >= 0:
+                one.heard_ns += now_ns - one.since_ns
+                one.since_ns = -1
+
+    def receive_concealed(self, source: int, concealed_ms: int) -> None:
+        """Note sound of `source` that was made up, for its record."""
+        one = self._open.get(source)
+        if one is not None:
+            one.concealed_ms += concealed_ms
+
+    def handle_deadline(self, utc_s: int, now_ns: int) -> None:
         """End the sessions whose time is over."""
         for source in [s for s, one in self._open.items() if one.until_ns <= now_ns]:
-            self._end(source)
+            self._end(source, "its time to live was over", utc_s, now_ns)
 
     def next_deadline_ns(self) -> int | None:
         """Return when the next session ends, or None."""
         return min((one.until_ns for one in self._open.values()), default=None)
 
-    def next_event(self) -> SourceAllowed | SourceEnded | None:
+    def next_event(self) -> SessionEvent | None:
         """Return the oldest event not yet taken, or None."""
         return self._events.popleft() if self._events else None
 
     def class_of(self, source: int) -> tuple[MessageClass, str] | None:
-        """Return class and level of an announced stream, or None."""
+        """Return class and level of an announced stream, or None.
+
+        A stream with a name has none of its own: it is heard as the item that relays it.
+        """
         one = self._open.get(source)
-        return None if one is None else (one.message_class, one.level)
+        return None if one is None or one.stream else (one.message_class, one.level)
+
+    def knows(self, source: int) -> bool:
+        """Return whether `source` was announced, with a name or without."""
+        return source in self._open
+
+    def named(self, stream: str) -> int | None:
+        """Return the announced stream with that name, the latest one of several, or None."""
+        found = [source for source, one in self._open.items() if one.stream == stream]
+        return found[-1] if found else None
 
     def names(self) -> list[str]:
         """Return the SSRCs as people write them."""
         return [f"{source:08x}" for source in self._open]
 
-    def _end(self, source: int) -> None:
-        if self._open.pop(source, None) is not None:
-            self._events.append(SourceEnded(source))
+    def _end(self, source: int, reason: str, utc_s: int, now_ns: int) -> None:
+        one = self._open.pop(source)
+        if one.since_ns >= 0:
+            one.heard_ns += now_ns - one.since_ns
+        self._events.append(SourceEnded(source))
+        if one.stream:
+            return  # the item that relayed it has the record
+        self._serial += 1
+        record = Record(
+            serial=self._serial,
+            name=f"live {source:08x}",
+            day="",
+            outcome="played" if one.heard_ns else "missed",
+            reason=reason if one.heard_ns else "nothing of it was heard",
+            writer=WRITER,
+            started_s=one.started_s,
+            ended_s=utc_s,
+            sounded_s=(one.heard_ns + 500 * NS_PER_MS) // NS_PER_S,
+            issuer=one.issuer,
+            signed_by=one.key_id.hex(),
+            concealed_ms=one.concealed_ms,
+        )
+        self._events.append(record)

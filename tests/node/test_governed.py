@@ -76,6 +76,7 @@ class Pole:
     def order(
         self, by: SeedSigner, kind: Kind, content: bytes, message_class: MessageClass = NORMAL
     ) -> None:
+        """Send an order by a key, of a class."""
         self.counter += 1
         message = Message(
             kind=kind,
@@ -93,8 +94,8 @@ class Pole:
         """Let time pass; return the sound, and note it."""
         sound = np.zeros((int(seconds * 100) * PERIOD, 1), np.float32)
         for period in range(len(sound) // PERIOD):
-            if stream and period % 2 == 0 and period // 2 < len(stream):
-                number = period // 2
+            number = period // 2
+            if period % 2 == 0 and number < len(stream) and stream[number]:
                 self.node.receive_datagram(
                     rtp.build(
                         stream[number],
@@ -116,6 +117,14 @@ class Pole:
             self.node.render(out, self.now_ns + 20 * NS_PER_MS)
             self.now_ns += 10 * NS_PER_MS
         return sound[:, 0]
+
+    def proofs(self) -> list[dict[str, object]]:
+        """Return the records that were published."""
+        return [
+            msgspec.json.decode(event.payload)["record"]
+            for event in self.events
+            if isinstance(event, Publish) and event.topic == "proof"
+        ]
 
 
 def loudest_hz(sound: np.ndarray) -> float:
@@ -186,3 +195,83 @@ def test_a_stream_is_as_loud_as_the_plan_of_the_minute_says():
     before, after = sound[RATE_HZ : int(1.8 * RATE_HZ)], sound[3 * RATE_HZ :]
     ratio_db = 20 * np.log10(np.sqrt((after**2).mean()) / np.sqrt((before**2).mean()))
     assert ratio_db == pytest.approx(-10.0, abs=0.2)
+
+
+def test_the_record_says_who_ordered_it_and_when_each_part_sounded_by_which_clock():
+    pole = Pole({SIREN: tone(900, 2), NEWS: tone(440, 8)})
+    pole.order(COMMUNE, Kind.CALENDAR, CALENDAR.encode())
+    pole.run(5)
+    pole.order(COMMUNE, Kind.SHORT_ALERT, encode_short("alert", 1, lasts_s=60), URGENT)
+    pole.run(20)
+    warning, news = pole.proofs()
+    assert warning["signed_by"] == news["signed_by"] == COMMUNE.key_id.hex()
+    assert warning["issuer"] == news["issuer"] == "commune"
+    assert [part["media"] for part in warning["parts"]] == [SIREN] * 3
+    assert all(part["clock"] == "trusted" for part in warning["parts"])
+    assert sum(part["heard_ms"] for part in warning["parts"]) == pytest.approx(6000, abs=600)
+    (part,) = news["parts"]
+    assert part["at_s"] == START_S + 2 and part["heard_ms"] == pytest.approx(8000, abs=300)
+    assert news["concealed_ms"] == 0
+
+
+def test_what_was_made_up_of_a_live_stream_is_in_its_record():
+    pole = Pole({})
+    pole.order(COMMUNE, Kind.SESSION, msgspec.json.encode(Session(8)))
+    whole = tone(440, 3)
+    pole.run(3, tuple(b"" if 50 <= i < 60 else one for i, one in enumerate(whole)), 8)
+    pole.order(COMMUNE, Kind.SESSION_END, msgspec.json.encode(Session(8)))
+    pole.run(0.1)
+    (live,) = pole.proofs()
+    assert (live["name"], live["outcome"], live["issuer"]) == ("live 00000008", "played", "commune")
+    assert live["sounded_s"] == 3 and 100 <= live["concealed_ms"] <= 400
+    assert pole.node.receive_message("order", b"", pole.now_ns) is None
+
+
+def test_an_announced_stream_that_never_came_has_a_record_of_that():
+    pole = Pole({})
+    pole.order(COMMUNE, Kind.SESSION, msgspec.json.encode(Session(8)))
+    pole.order(COMMUNE, Kind.SESSION_END, msgspec.json.encode(Session(8)))
+    pole.run(0.1)
+    (live,) = pole.proofs()
+    assert (live["outcome"], live["reason"]) == ("missed", "nothing of it was heard")
+
+
+RELAY = """
+[[items]]
+name = "radio"
+start = "05:30"
+parts = [{ kind = "relay", duration_s = 4, stream = "voice-of-lang-son" },
+         { kind = "file", duration_s = 2, fallback = true, media = { vi = "NEWS" } }]
+""".replace("NEWS", NEWS)
+
+
+def test_a_relayed_stream_is_heard_while_its_item_runs_and_not_before_or_after():
+    pole = Pole({NEWS: tone(700, 2)})
+    pole.order(COMMUNE, Kind.CALENDAR, RELAY.encode())
+    session = Session(8, "voice-of-lang-son")
+    pole.order(COMMUNE, Kind.SESSION, msgspec.json.encode(session))
+    sound = pole.run(9, tone(440, 9), 8)
+    loud = np.flatnonzero(np.abs(sound) > 0.01) / RATE_HZ
+    assert loud[0] == pytest.approx(2.1, abs=0.15) and loud[-1] == pytest.approx(6.1, abs=0.3)
+    assert loudest_hz(sound[3 * RATE_HZ : 5 * RATE_HZ]) == pytest.approx(440, abs=3)
+    (radio,) = pole.proofs()
+    assert (radio["name"], radio["outcome"]) == ("radio", "played")
+    assert radio["parts"][0]["media"] == "voice-of-lang-son"
+
+
+def test_when_the_stream_to_relay_is_not_there_the_stored_part_stands_in():
+    pole = Pole({NEWS: tone(700, 2)})
+    pole.order(COMMUNE, Kind.CALENDAR, RELAY.encode())
+    sound = pole.run(6)
+    assert loudest_hz(sound[int(2.5 * RATE_HZ) : 4 * RATE_HZ]) == pytest.approx(700, abs=3)
+    (radio,) = pole.proofs()
+    assert radio["failed"] == ["the stream is not announced"] and radio["outcome"] == "played"
+
+
+def test_what_the_plan_silences_is_not_proven_as_played():
+    pole = Pole({NEWS: tone(440, 8)})
+    pole.order(COMMUNE, Kind.VOLUME, b"volume = 0")
+    pole.order(COMMUNE, Kind.CALENDAR, CALENDAR.encode())
+    assert not pole.run(14).any()
+    (news,) = pole.proofs()
+    assert (news["outcome"], news["reason"]) == ("refused", "the plan says volume 0")
