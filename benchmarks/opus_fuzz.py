@@ -1,13 +1,19 @@
 """Mutated and random packets through our Opus decoder: nothing breaks, and libopus agrees.
 
-Each packet is refused, or lasts as long, exactly as with libopus; no sample is beyond 8.0 or not
-a number; none takes longer than 10 ms. With LOALANG_BOUNDSCHECK=1 every index is checked too.
+Each packet is refused, or lasts as long, exactly as with libopus. The first `--beside` of them are
+decoded by libopus too, with the same history: results and final ranges must be equal. No sample is
+beyond 8.0 or not a number, nothing is written behind the end of the output, and no packet takes
+longer than 10 ms of CPU time. With LOALANG_BOUNDSCHECK=1 every index is checked too; with
+LOALANG_JIT=0 the same packets run uncompiled, where Python checks what wraps.
 
-Options: `--packets N` (default 100000), `--seed N`.
+Options: `--packets N` (default 100000), `--beside N` (default 100000), `--seed N`.
 """
 
 import ctypes
+import os
 import time
+import warnings
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -15,75 +21,241 @@ from numpy.typing import NDArray
 from opuslib_next.api import libopus
 
 from benchmarks.opus import streams
+from node.kernel import BOUNDS_CHECKED, JIT_ENABLED, kernel
+from node.libopus import LibopusDecoder
 from node.opus.decoder import RATES_HZ, OpusDecoder
 from node.opus.packet import packet_samples
 
 PEAK_MAX: Final = 8.0
 TIME_MAX_MS: Final = 10.0
+_BATCH_PACKETS: Final = 20_000
 _RESTART_PACKETS: Final = 400
-_SIZES: Final = ctypes.c_int16 * 48
 _CONCEAL: Final = 20
 """One in so many packets is lost, one in so many is asked for its copy of the one before."""
+_CHANGES_MAX: Final = 3
+_RANDOM_BYTES_MAX: Final = 200
+_CORPUS_PER_STREAM: Final = 200
+_FENCE_ROWS: Final = 16
+_FENCE: Final = np.float32(1234.5)
+_BAD_PAYLOAD: Final = -4
+_KINDS: Final = 8
+_FROM_NOWHERE, _OTHER_TOC, _CUT, _FRAMED = 0, 1, 2, 3
+
+_parse = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int32, *[ctypes.c_void_p] * 4)(
+    ("opus_packet_parse", libopus)
+)
+_count = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int32, ctypes.c_int32)(
+    ("opus_packet_get_nb_samples", libopus)
+)
+_SIZES: Final = (ctypes.c_int16 * 48)()
+_SIZES_AT: Final = ctypes.addressof(_SIZES)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came out so far, and the worst of it."""
+
+    packets: int = 0
+    refused: int = 0
+    broken_inside: int = 0
+    unlike_framing: int = 0
+    beside: int = 0
+    unlike_result: int = 0
+    unlike_range: int = 0
+    wild: int = 0
+    peak: float = 0.0
+    longest_ms: float = 0.0
+
+    def is_bad(self) -> bool:
+        """Return whether a bound is broken."""
+        unlike = self.unlike_framing + self.unlike_result + self.unlike_range
+        is_slow = self.longest_ms > TIME_MAX_MS and JIT_ENABLED and not BOUNDS_CHECKED
+        return unlike + self.wild > 0 or is_slow
 
 
 def run(arguments: list[str]) -> int:
     """Print what was decoded and the worst of everything; return 1 when a bound is broken."""
     packets = int(_option(arguments, "--packets", "100000"))
+    beside = int(_option(arguments, "--beside", "100000"))
     rng = np.random.default_rng(int(_option(arguments, "--seed", "1")))
-    corpus = [payload for _, recorded in streams("") for payload, _ in recorded[:200]]
-    decoder = OpusDecoder(48_000, 2)
-    out = np.zeros((5760, 2), np.float32)
-    refused = disagreed = wild = errors = 0
-    peak = longest_ms = 0.0
-    for i in range(packets):
-        if i % _RESTART_PACKETS == 0:
-            decoder = OpusDecoder(int(rng.choice(RATES_HZ)), int(rng.integers(1, 3)))
-            out = np.zeros((decoder.rate_hz * 120 // 1000, decoder.channels), np.float32)
-        payload = _mutated(rng, corpus)
-        samples = packet_samples(payload, 0, payload.size)
-        disagreed += max(samples, -1) != max(_libopus_samples(payload), -1)
-        started = time.process_time()
-        made = decoder.decode(payload, out)
-        longest_ms = max(longest_ms, (time.process_time() - started) * 1000)
-        refused += samples < 0
-        errors += made < 0 <= samples
-        disagreed += (made == -4) != (samples < 0)
-        if rng.integers(_CONCEAL) == 0:
-            made = decoder.conceal(decoder.rate_hz // 50, out)
-        elif rng.integers(_CONCEAL) == 0:
-            made = decoder.decode_fec(payload, out[: decoder.rate_hz // 50])
-        loudest = float(np.max(np.abs(out[: max(made, 1)])))
-        wild += not loudest <= PEAK_MAX
-        peak = max(peak, loudest)
+    corpus = Corpus()
+    tally = Tally()
+    if not JIT_ENABLED:
+        warnings.simplefilter("error")  # numpy warns where an integer does not fit
+    started = time.process_time()
+    while tally.packets < packets:
+        count = min(_BATCH_PACKETS, packets - tally.packets)
+        _run_batch(corpus.mutated(rng, count), rng, beside, tally)
+    checks = [name for name in ("LOALANG_BOUNDSCHECK", "LOALANG_JIT") if name in os.environ]
+    print(" ".join(f"{name}={os.environ[name]}" for name in checks) or "compiled")
     print(
-        f"{packets} packets: {refused} refused, {errors} broken inside, "
-        f"{disagreed} not as libopus, {wild} beyond {PEAK_MAX} (peak {peak:.2f}), "
-        f"longest {longest_ms:.1f} ms"
+        f"{tally.packets} packets: {tally.refused} refused, {tally.broken_inside} broken inside, "
+        f"{tally.unlike_framing} framed unlike libopus, {tally.wild} beyond {PEAK_MAX} or outside "
+        f"the output (peak {tally.peak:.2f}), longest {tally.longest_ms:.1f} ms; "
+        f"{tally.beside} beside libopus: {tally.unlike_result} results and "
+        f"{tally.unlike_range} final ranges unlike; {time.process_time() - started:.0f} s CPU"
     )
-    return 1 if disagreed or wild or longest_ms > TIME_MAX_MS else 0
+    return 1 if tally.is_bad() else 0
 
 
 def _option(arguments: list[str], name: str, default: str) -> str:
     return arguments[arguments.index(name) + 1] if name in arguments else default
 
 
-def _mutated(rng: np.random.Generator, corpus: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Return a recorded packet with bytes changed or cut, or bytes from nowhere."""
-    kind = rng.integers(8)
-    if kind == 0:
-        return rng.integers(0, 256, rng.integers(0, 200), np.uint8)
-    payload = corpus[rng.integers(len(corpus))].copy()
-    for _ in range(rng.integers(0, 4)):
-        payload[rng.integers(payload.size)] = rng.integers(256)
-    if kind == 1:
-        payload[0] = rng.integers(256)
-    if kind == 2:
-        payload = payload[: rng.integers(payload.size + 1)]
-    return payload
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Packets one behind the other: packet i is data[begins[i] : begins[i] + sizes[i]]."""
+
+    data: NDArray[np.uint8]
+    begins: list[int]
+    sizes: list[int]
 
 
-def _libopus_samples(payload: NDArray[np.uint8]) -> int:
-    data = payload.tobytes()
-    if libopus.opus_packet_parse(data, len(data), None, None, _SIZES(), None) < 0:
-        return -4
-    return int(libopus.opus_packet_get_nb_samples(data, len(data), 48_000))
+class Corpus:
+    """Recorded packets, all in one array, from which mutated ones are cut."""
+
+    def __init__(self) -> None:
+        packets = [one for _, found in streams("") for one, _ in found[:_CORPUS_PER_STREAM]]
+        self._sizes = np.array([one.size for one in packets])
+        self._begins = np.concatenate([[0], np.cumsum(self._sizes)[:-1]])
+        self._data = np.concatenate(packets)
+
+    def mutated(self, rng: np.random.Generator, count: int) -> Batch:
+        """Return packets with bytes changed, cut or framed anew, and bytes from nowhere."""
+        kinds = rng.integers(0, _KINDS, count)
+        chosen = rng.integers(0, len(self._sizes), count)
+        sizes = self._sizes[chosen]
+        cut = kinds == _CUT
+        sizes[cut] = rng.integers(0, sizes[cut] + 1)
+        nowhere = kinds == _FROM_NOWHERE
+        sizes[nowhere] = rng.integers(0, _RANDOM_BYTES_MAX, np.count_nonzero(nowhere))
+        begins = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        within = np.arange(sizes.sum()) - np.repeat(begins, sizes)
+        data = rng.integers(0, 256, within.size, np.uint8)
+        kept = np.repeat(~nowhere, sizes)
+        origin = np.repeat(self._begins[chosen], sizes) + within
+        data[kept] = self._data[origin[kept]]
+        some = np.flatnonzero(sizes > 0)
+        self._change(rng, data, begins[some], sizes[some], kinds[some])
+        return Batch(data, begins.tolist(), sizes.tolist())
+
+    @staticmethod
+    def _change(
+        rng: np.random.Generator,
+        data: NDArray[np.uint8],
+        begins: NDArray[np.int64],
+        sizes: NDArray[np.int64],
+        kinds: NDArray[np.int64],
+    ) -> None:
+        """Overwrite up to three bytes of each packet, and the header of some."""
+        wanted = rng.integers(0, _CHANGES_MAX + 1, begins.size)
+        for change in range(_CHANGES_MAX):
+            at = begins + rng.integers(0, sizes)
+            at = at[wanted > change]
+            data[at] = rng.integers(0, 256, at.size, np.uint8)
+        other = begins[kinds == _OTHER_TOC]
+        data[other] = rng.integers(0, 256, other.size, np.uint8)
+        framed = begins[(kinds == _FRAMED) & (sizes > 1)]
+        data[framed] |= 3  # code 3: count, padding and sizes follow
+        data[framed + 1] = rng.integers(0, 256, framed.size, np.uint8)
+
+
+@kernel("float64(float32[:, ::1], int64, int64)")
+def _loudest(room: NDArray[np.float32], samples: int, fence: int) -> float:
+    """Return the peak of `samples` rows; infinity for no number or where the fence is broken."""
+    loudest = 0.0
+    for c in range(room.shape[1]):
+        for i in range(samples):
+            value = abs(room[i, c])
+            if not value <= loudest:
+                loudest = float(value)
+                if not value <= 1e30:
+                    return np.inf
+        for i in range(fence, room.shape[0]):
+            if room[i, c] != 1234.5:
+                return np.inf
+    return loudest
+
+
+class _Pair:
+    """Our decoder and libopus's of one rate and channel count, and a fenced output of ours."""
+
+    def __init__(self, rate_hz: int, channels: int) -> None:
+        self.ours = OpusDecoder(rate_hz, channels)
+        self.theirs = LibopusDecoder(rate_hz, channels)
+        self.rows = rate_hz * 120 // 1000
+        self.room = np.full((self.rows + _FENCE_ROWS, channels), _FENCE, np.float32)
+        self.out = self.room[: self.rows]
+        self.their_out = np.zeros((self.rows, channels), np.float32)
+        self.lost = rate_hz // 50
+
+    def reset(self) -> None:
+        self.ours.reset()
+        self.theirs.reset()
+
+
+_PAIRS: Final = {
+    (rate, channels): _Pair(rate, channels) for rate in RATES_HZ for channels in (1, 2)
+}
+
+
+def _run_batch(batch: Batch, rng: np.random.Generator, beside: int, tally: Tally) -> None:
+    """Decode the packets of `batch` one after the other, with losses in between."""
+    tasks = rng.integers(0, _CONCEAL, len(batch.sizes)).tolist()
+    address = batch.data.ctypes.data
+    pair = next(iter(_PAIRS.values()))
+    for i, (begin, size) in enumerate(zip(batch.begins, batch.sizes, strict=True)):
+        if i % _RESTART_PACKETS == 0:
+            key = int(rng.choice(RATES_HZ)), int(rng.integers(1, 3))
+            pair = _PAIRS[key]
+            pair.reset()
+        payload = batch.data[begin : begin + size]
+        samples = packet_samples(batch.data, begin, size)
+        tally.unlike_framing += max(samples, -1) != max(_libopus_samples(address + begin, size), -1)
+        started = time.process_time()
+        made = pair.ours.decode(payload, pair.out)
+        taken_ms = (time.process_time() - started) * 1000
+        tally.longest_ms = max(tally.longest_ms, taken_ms)
+        tally.refused += samples < 0
+        tally.broken_inside += made < 0 <= samples
+        tally.unlike_framing += (made == _BAD_PAYLOAD) != (samples < 0)
+        if tally.packets < beside:
+            _compare(pair, payload, made, tally)
+        _check(pair, made, tally)
+        if tasks[i] < 2:
+            made = _lose(pair, payload, tasks[i] == 0, tally.packets < beside)
+            _check(pair, made, tally)
+        tally.packets += 1
+
+
+def _compare(pair: _Pair, payload: NDArray[np.uint8], made: int, tally: Tally) -> None:
+    """Give libopus the same packet after the same history."""
+    theirs = pair.theirs.decode(payload, pair.their_out)
+    tally.beside += 1
+    if theirs != made:
+        tally.unlike_result += 1
+    elif made > 0 and pair.ours.final_range != pair.theirs.final_range:
+        tally.unlike_range += 1
+
+
+def _check(pair: _Pair, made: int, tally: Tally) -> None:
+    loudest = _loudest(pair.room, max(made, 0), pair.rows)
+    tally.wild += not loudest <= PEAK_MAX
+    tally.peak = max(tally.peak, loudest)
+
+
+def _lose(pair: _Pair, payload: NDArray[np.uint8], is_gone: bool, is_beside: bool) -> int:
+    """Conceal 20 ms, or fill them from the copy in `payload`."""
+    if is_gone:
+        if is_beside:
+            pair.theirs.conceal(pair.lost, pair.their_out)
+        return pair.ours.conceal(pair.lost, pair.out)
+    if is_beside:
+        pair.theirs.decode_fec(payload, pair.their_out[: pair.lost])
+    return pair.ours.decode_fec(payload, pair.out[: pair.lost])
+
+
+def _libopus_samples(address: int, size: int) -> int:
+    if _parse(address, size, None, None, _SIZES_AT, None) < 0:
+        return _BAD_PAYLOAD
+    return int(_count(address, size, 48_000))

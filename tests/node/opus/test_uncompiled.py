@@ -36,3 +36,23 @@ def test_uncompiled_kernels_read_every_symbol_alike_and_never_overflow(name, pac
         timeout=120,
         env={**os.environ, "LOALANG_JIT": "0", "PYTHONPATH": str(_ROOT)},
     )
+
+
+def test_damaged_packets_are_refused_or_played_alike_without_the_compiler():
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks", "opus_fuzz", "--packets", "150", "--seed", "3"],
+        check=True,
+        timeout=120,
+        cwd=_ROOT,
+        env={**os.environ, "LOALANG_JIT": "0", "PYTHONPATH": str(_ROOT)},
+    )
+
+
+def test_damaged_packets_give_what_libopus_gives_and_nothing_wild():
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks", "opus_fuzz", "--packets", "20000", "--seed", "4"],
+        check=True,
+        timeout=120,
+        cwd=_ROOT,
+        env={**os.environ, "PYTHONPATH": str(_ROOT)},
+    )
