@@ -111,8 +111,8 @@ class Run:
                 self.held_ns = -1  # it will never have the horn: the next part is to try
 
     def hold(self, now_ns: int) -> None:
-        """Let its time stand still: another source has the horn."""
-        if self.held_ns < 0:
+        """Let its time stand still: another source has the horn. A pause needs none."""
+        if self.held_ns < 0 and not self.pausing:
             self.held_ns = now_ns
 
     def go_on(self, now_ns: int) -> None:

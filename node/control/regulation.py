@@ -18,6 +18,8 @@ from node.control.recurrence import Days, DaysConfig
 GAIN_MIN_DB: Final = -40.0
 """Below it lowering is pointless: nobody hears volume 1 (`node.control.schedule`)."""
 
+_LIMITS_KEPT: Final = 64
+
 DEFAULT_JUSTIFICATION: Final = "urgent message to protect life"
 
 Policy = Literal["refuse", "lower", "justify"]
@@ -153,6 +155,7 @@ class Regulation:
         self._area = dwelling.area if dwelling is not None else ""
         self._full_dba = float("-inf") if dwelling is None else expected_dba(horns, dwelling)
         self._days = {id(h): Days(h.on) for one in files for h in one.hours}
+        self._limits: dict[tuple[int, int, bool], tuple[NoiseLimit, RuleFile] | None] = {}
 
     def judge_noise(self, local: datetime, message_class: MessageClass, gain_db: float) -> Verdict:
         """Return what may sound of a programme at `gain_db`, by the wall clock `local`."""
@@ -203,6 +206,15 @@ class Regulation:
         return tuple(one.name for one in self._files if one.in_force(day) and not one.verified)
 
     def _lowest_limit(self, local: datetime, *, urgent: bool) -> tuple[NoiseLimit, RuleFile] | None:
+        """Return the limit that holds at `local`; limits change on whole minutes."""
+        key = (local.toordinal(), local.hour * 60 + local.minute, urgent)
+        if key not in self._limits:
+            if len(self._limits) >= _LIMITS_KEPT:
+                self._limits.clear()
+            self._limits[key] = self._find_limit(local, urgent=urgent)
+        return self._limits[key]
+
+    def _find_limit(self, local: datetime, *, urgent: bool) -> tuple[NoiseLimit, RuleFile] | None:
         found = [
             (limit.limit_dba, one.name, limit, one)
             for one in self._files

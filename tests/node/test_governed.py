@@ -54,12 +54,14 @@ def tone(hertz: float, seconds: float) -> tuple[bytes, ...]:
 class Pole:
     """A governed speaker, its sound card and its clock."""
 
-    def __init__(self, library: dict[str, tuple[bytes, ...]]) -> None:
+    def __init__(self, library: dict[str, tuple[bytes, ...]], *, interval_s: int = 0) -> None:
         control = ControlConfig(
             root_public_key=ROOT.public_key.hex(),
             area="vn/huu-lien/coc-1",
             build_utc_s=START_S - 86_400,
-            alert=AlertConfig(phrases={"any": PhraseConfig(siren=SIREN, siren_s=2)}, interval_s=0),
+            alert=AlertConfig(
+                phrases={"any": PhraseConfig(siren=SIREN, siren_s=2)}, interval_s=interval_s
+            ),
         )
         config = NodeConfig(name="coc-1", jitter=JitterConfig(playout_delay_ms=100))
         speaker = SpeakerNode(config, decoder_factory=LibopusDecoder)
@@ -275,3 +277,13 @@ def test_what_the_plan_silences_is_not_proven_as_played():
     assert not pole.run(14).any()
     (news,) = pole.proofs()
     assert (news["outcome"], news["reason"]) == ("refused", "the plan says volume 0")
+
+
+def test_a_warning_sounds_again_after_each_of_its_pauses():
+    pole = Pole({SIREN: tone(1000, 2)}, interval_s=5)
+    pole.order(COMMUNE, Kind.SHORT_ALERT, encode_short("alert", 1), URGENT)
+    sound = pole.run(22)
+    loud = np.abs(sound).reshape(-1, PERIOD).max(axis=1) > 0.01
+    begun = np.flatnonzero(np.diff(loud.astype(int), prepend=0) == 1) / 100
+    assert len(begun) == 3, f"heard from {begun} s on"
+    assert np.allclose(np.diff(begun), 7.0, atol=0.3)
