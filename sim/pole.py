@@ -98,12 +98,7 @@ class Pole:
         conversation: Conversation | None,
     ) -> None:
         self.place = place
-        self._config = NodeConfig(
-            name=place.node,
-            jitter=replace(scenario.jitter, delay_ms=place.delay_ms),
-            audio=scenario.audio,
-            opus=scenario.opus,
-        )
+        self._config = node_config(place, scenario)
         self._factory = decoder_factory
         self._channel = channel
         self._conversation = conversation
@@ -260,6 +255,16 @@ class Pole:
         assert self.node is not None and self._shell is not None
         self._shell.play(work, first, last, sound)
         return self._rows[: self.node.take_journal(self._rows)].copy()
+
+
+def node_config(place: Place, scenario: Scenario) -> NodeConfig:
+    """Return what the node at `place` is configured with."""
+    return NodeConfig(
+        name=place.node,
+        jitter=replace(scenario.jitter, delay_ms=place.delay_ms),
+        audio=scenario.audio,
+        opus=scenario.opus,
+    )
 
 
 def _crystals(place: Place, seed: int, commune: str, node: str) -> tuple[Oscillator, Oscillator]:

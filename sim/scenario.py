@@ -9,6 +9,8 @@ from typing import Any, Final, Literal
 import hw_profiles
 from hw_profiles.loader import read_toml
 from node.config import AudioConfig, ConfigError, JitterConfig, OpusConfig, build, check, require
+from sim.day.config import DayConfig, day_faults, name_sounds
+from sim.day.rules import read_rule
 from sim.links import bearer as bearers
 from sim.links.bearer import Bearer
 
@@ -142,6 +144,9 @@ class Scenario:
     opus: OpusConfig = field(default_factory=OpusConfig)
     bearers: dict[str, Bearer] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
+    day: DayConfig | None = None
+    """What plays through a whole day, how loud and who may: for `loalang-sim run --day`."""
+
     name: str = ""
     """Set by `load`: the file's name without `.toml`."""
 
@@ -188,12 +193,14 @@ def load(path_or_name: str | Path) -> Scenario:
             del table[name]
     table |= {"name": path.stem, "path": str(path)}
     own = _own_bearers(table, path.name, errors)
+    name_sounds(table, lambda name: _beside(path.parent, name), path.name, errors)
     scenario = build(Scenario, table, where=path.name, errors=errors)
     checked = scenario or _rest(table, path.name, errors)
     if checked is not None:
         checked = replace(checked, bearers=own)
         _check_places(checked, path, errors)
         _check_faults(checked, path.name, errors)
+        _check_day(checked, path, errors)
         if sound_file(checked) is None:
             have = ", ".join(sorted(one.name for one in SPEECH.glob("*.flac")))
             errors.append(
@@ -207,10 +214,12 @@ def load(path_or_name: str | Path) -> Scenario:
 
 def sound_file(scenario: Scenario) -> Path | None:
     """Return the path of the programme, or None when there is no such file."""
-    asked = Path(scenario.sender.file)
-    beside = Path(scenario.path).parent
-    candidates = [asked] if asked.is_absolute() else [beside / asked, SPEECH / asked]
-    return next((path for path in candidates if path.is_file()), None)
+    return find_sound(scenario, scenario.sender.file)
+
+
+def find_sound(scenario: Scenario, name: str) -> Path | None:
+    """Return the path of a sound file, beside the scenario or one that ships, or None."""
+    return _beside(Path(scenario.path).parent, name)
 
 
 def trace_file(scenario: Scenario, bearer: str) -> Path | None:
@@ -232,6 +241,12 @@ def _find(path_or_name: str | Path) -> Path:
     raise ConfigError(
         f"scenario {text!r}: no such file; a TOML file, or one that ships: {', '.join(names())}"
     )
+
+
+def _beside(folder: Path, name: str) -> Path | None:
+    asked = Path(name)
+    candidates = [asked] if asked.is_absolute() else [folder / asked, SPEECH / asked]
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def _own_bearers(table: dict[str, Any], where: str, errors: list[str]) -> dict[str, Bearer]:
@@ -309,6 +324,17 @@ def _check_places(scenario: Scenario, path: Path, errors: list[str]) -> None:
                 "or trace:FILE"
             )
         errors.extend(_range_faults(f"{where}: {at}", cluster))
+
+
+def _check_day(scenario: Scenario, path: Path, errors: list[str]) -> None:
+    if scenario.day is None:
+        return
+    places = {
+        cluster.name: (commune.name, hamlet.name)
+        for _, commune, hamlet, cluster in scenario.clusters()
+    }
+    found = day_faults(scenario.day, places, lambda name: read_rule(name, path.parent))
+    errors.extend(f"{path.name}: {line}" for line in found)
 
 
 def _name_faults(at: str, name: str, seen: dict[str, str]) -> Iterator[str]:

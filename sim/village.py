@@ -178,6 +178,8 @@ def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
     question: dict[str, Any] = {
         name: value for name, value in asdict(scenario).items() if name not in _RUN_FIELDS
     }
+    if scenario.day is None:
+        del question["day"]  # a scenario without one keeps the hash it always had
     question["profiles"] = {place.profile.name: asdict(place.profile) for place in places}
     question["used_bearers"] = {
         name: asdict(find_bearer(scenario, name))

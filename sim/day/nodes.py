@@ -1,0 +1,171 @@
+"""What each node of a day is made of: its place, its neighbour, its turn, the sounds it holds."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from node.control.noise import DwellingConfig, HornConfig
+from node.control.programme import ProgrammeConfig
+from node.control.regulation import RuleFile
+from node.control.schedule import Place as VolumePlace
+from node.control.settings import ControlConfig
+from node.units import NS_PER_MS, NS_PER_S
+from sim.day.config import DayConfig, DayFault
+from sim.day.pole import NodeParts
+from sim.day.stagger import StaggerPlan, plan_turns
+from sim.day.station import Station, instant_of, midnight_s
+from sim.pole import DecoderFactory, node_config
+from sim.scenario import Scenario, find_sound
+from sim.sender import encode
+from sim.village import Place, Village
+
+DAY_S: Final = 86_400
+_PACKETS_PER_S: Final = 50
+
+
+def turns(village: Village, day: DayConfig) -> StaggerPlan:
+    """Return whose turn is when; all at once where the day says nothing."""
+    count = len(village.places)
+    if day.stagger is None:
+        return StaggerPlan((0,) * count, (0,) * count, 0, 0)
+    x_m = np.array([place.x_m for place in village.places])
+    y_m = np.array([place.y_m for place in village.places])
+    return plan_turns(x_m, y_m, day.stagger)
+
+
+def library(scenario: Scenario, day: DayConfig) -> dict[str, tuple[bytes, ...]]:
+    """Return the stored sounds by their hash, each repeated to its longest part: Opus packets."""
+    longest_s: dict[str, int] = {}
+
+    def note(digest: str, seconds: int) -> None:
+        longest_s[digest] = max(longest_s.get(digest, 0), seconds)
+
+    for item in day.programme.items:
+        for part in item.parts:
+            for digest in part.media.values():
+                note(digest, part.duration_s)
+    for phrase in day.alert.phrases.values():
+        note(phrase.siren, phrase.siren_s)
+        for digest in phrase.text.values():
+            note(digest, phrase.text_s)
+    for digest in day.alert.exercise_phrase.values():
+        note(digest, day.alert.exercise_s)
+    found: dict[str, tuple[bytes, ...]] = {}
+    for digest, seconds in longest_s.items():
+        path = find_sound(scenario, day.sounds.get(digest, ""))
+        if path is not None:
+            found[digest] = _repeated(scenario, path, seconds)
+    return found
+
+
+def _repeated(scenario: Scenario, path: Path, seconds: int) -> tuple[bytes, ...]:
+    payloads = encode(path, scenario.sender).payloads
+    wanted = seconds * _PACKETS_PER_S
+    return (payloads * (-(-wanted // len(payloads))))[:wanted]
+
+
+def dwelling(place: Place, day: DayConfig) -> DwellingConfig:
+    """Return the dwelling nearest to a pole: the surveyed one, or one by the cluster's name."""
+    for house in day.houses:
+        if house.cluster == place.node:
+            return house.dwelling()
+    number = int.from_bytes(hashlib.sha256(place.node.encode()).digest()[:4], "big")
+    spread_m = int(day.house_farthest_m - day.house_nearest_m)
+    return DwellingConfig(
+        distance_m=day.house_nearest_m + number % (spread_m + 1),
+        bearing_deg=float(number // 1000 % 360),
+    )
+
+
+def horns(place: Place) -> tuple[HornConfig, ...]:
+    """Return the horns of a pole, spread evenly from north on."""
+    horn = place.profile.horn
+    count = horn.per_pole.value
+    return tuple(
+        HornConfig(
+            bearing_deg=360.0 * i / count,
+            sensitivity_db=horn.sensitivity_db_spl.value,
+            power_w=horn.power_w.value,
+        )
+        for i in range(count)
+    )
+
+
+def node_parts(
+    place: Place,
+    scenario: Scenario,
+    day: DayConfig,
+    *,
+    offset_s: int,
+    station: Station,
+    rules: tuple[RuleFile, ...],
+    sounds: Mapping[str, tuple[bytes, ...]],
+    decoder_factory: DecoderFactory | None,
+) -> NodeParts:
+    """Return what the node at `place` is built of at each boot."""
+    card = place.profile.sound_card
+    period_ns = card.period_samples.value * NS_PER_S // card.rate_hz.value
+    device_ns = round(card.device_latency_ms.value * NS_PER_MS)
+    return NodeParts(
+        node=node_config(place, scenario),
+        control=_control(place, day, station, offset_s),
+        rules=rules,
+        library=sounds,
+        signer=station.node_signer(place.node),
+        decoder_factory=decoder_factory,
+        midnight_s=midnight_s(day),
+        has_rtc=place.profile.board.has_rtc.value,
+        lead_ns=(card.periods.value - 1) * period_ns + device_ns,
+    )
+
+
+def cuts(place: Place, day: DayConfig, kind: str) -> tuple[tuple[int, int], ...]:
+    """Return (start, end) of the faults of one kind that meet a node, merged, ns into the day."""
+    merged: list[tuple[int, int]] = []
+    for start_ns, end_ns in sorted(
+        (_into_day_ns(day, one.start), _into_day_ns(day, one.end))
+        for one in day.faults
+        if one.kind == kind and _meets(one, place)
+    ):
+        if merged and start_ns <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end_ns, merged[-1][1]))
+        else:
+            merged.append((start_ns, end_ns))
+    return tuple(merged)
+
+
+def _meets(fault: DayFault, place: Place) -> bool:
+    return (
+        fault.commune in (None, place.commune)
+        and fault.hamlet in (None, place.hamlet)
+        and fault.cluster in (None, place.node)
+    )
+
+
+def _into_day_ns(day: DayConfig, wall: str) -> int:
+    return (instant_of(day, wall) - midnight_s(day)) * NS_PER_S
+
+
+def _control(place: Place, day: DayConfig, station: Station, offset_s: int) -> ControlConfig:
+    programme = ProgrammeConfig(
+        zone=day.programme.zone,
+        hamlet=place.hamlet,
+        languages=day.languages.get(place.hamlet, day.programme.languages),
+        offset_s=offset_s,
+    )
+    return ControlConfig(
+        root_public_key=station.root_public_key.hex(),
+        area=f"{day.area}/{place.commune}/{place.hamlet}/{place.node}",
+        build_utc_s=midnight_s(day) - DAY_S,
+        rules=day.rules,
+        place=VolumePlace(commune=place.commune, hamlet=place.hamlet, cluster=place.node),
+        priority=day.priority,
+        programme=programme,
+        alert=day.alert,
+        regulation=day.regulation,
+        horns=horns(place),
+        dwelling=dwelling(place, day),
+    )

@@ -1,0 +1,258 @@
+"""One node for a day in virtual time: the daemon's own parts, from one decision to the next.
+
+While nothing sounds time jumps to the next deadline; while something does the card asks for its
+periods, finely after each event and in large steps between them.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from node.config import NodeConfig
+from node.control.message import open_envelope
+from node.control.orders import Acknowledgement
+from node.control.play_run import StartPart
+from node.control.play_state import Record
+from node.control.proof import Entry
+from node.control.record_keeper import TOPIC as PROOF_TOPIC
+from node.control.regulation import RuleFile
+from node.control.settings import ControlConfig
+from node.control.signature import Signer
+from node.counters import ORIGINS
+from node.events import Persist, Publish, SourceChanged
+from node.governed import GovernedSpeaker
+from node.playback import JOURNAL_FIELDS
+from node.stack import SpeakerNode
+from node.stored_sound import OWN_SSRCS
+from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
+from sim.day.diary import Diary, WatchedController
+from sim.day.station import class_name
+from sim.pole import DecoderFactory
+from sim.power import Uptime
+
+FINE_NS: Final = 10 * NS_PER_MS
+COARSE_NS: Final = 80 * NS_PER_MS
+"""Steps while something sounds. A stored sound sends up to five packets of 20 ms in one go."""
+
+FINE_FOR_NS: Final = 3 * NS_PER_S
+"""Steps are fine for so long after an event."""
+
+READ_CLOCK_NS: Final = 60 * NS_PER_S
+"""The daemon reads the civil clock every minute."""
+
+CLOCK_SYNC_NS: Final = 30 * NS_PER_S
+"""From the end of a boot to a civil clock that the kernel calls synchronised, without a clock on
+the board; an assumption."""
+
+_BOOTED_NS: Final = 3600 * NS_PER_S
+"""What the monotonic clock shows at the midnight with which the day begins."""
+
+_PERIOD_SAMPLES: Final = 480
+_JOURNAL_ROWS: Final = 8192
+
+Listener = Callable[[NDArray[np.float32], int], None]
+_TOPIC: Final = "cmd"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeParts:
+    """What a node of the day is built of at each boot."""
+
+    node: NodeConfig
+    control: ControlConfig
+    rules: tuple[RuleFile, ...]
+    library: Mapping[str, tuple[bytes, ...]]
+    signer: Signer
+    decoder_factory: DecoderFactory | None
+    midnight_s: int
+    has_rtc: bool
+    lead_ns: int
+    """From the moment at which the card asks for a period to its first sample in the horn."""
+
+
+class DayPole:
+    """A node and its day.
+
+    Parameters
+    ----------
+    parts : NodeParts
+        Of the node.
+    orders : list of (int, bytes)
+        What arrives, ns into the day and the signed bytes, in order.
+    listener : callable, optional
+        Gets (n, 1) float32 and when its first sample leaves the horn, ns into the day.
+    """
+
+    def __init__(
+        self,
+        parts: NodeParts,
+        orders: list[tuple[int, bytes]],
+        *,
+        listener: Listener | None = None,
+    ) -> None:
+        self._parts = parts
+        self._orders = deque(orders)
+        self.diary = Diary(parts.node.name)
+        self.records: list[Record] = []
+        self.proof: list[bytes] = []
+        self.fates: dict[tuple[str, int], str] = {}
+        """(key id of who ordered, counter) to what the node answered."""
+        self.origin_samples = np.zeros(ORIGINS, np.int64)
+        self._store: dict[str, bytes] = {}
+        self._scratch = np.zeros((2 * COARSE_NS * RATE_HZ // NS_PER_S, 1), np.float32)
+        self._rows = np.zeros((_JOURNAL_ROWS, JOURNAL_FIELDS), np.int64)
+        self._listener = listener
+
+    def run(self, uptimes: list[Uptime]) -> None:
+        """Live through the day."""
+        for up in uptimes:
+            self._boot()
+            self._live(up, trusted_ns=self._trusted_ns(up, first=up.start_ns == 0))
+            self.origin_samples += self._speaker.origin_samples()
+            self.diary.note_power_cut(up.end_ns)
+
+    def _trusted_ns(self, up: Uptime, *, first: bool) -> int:
+        ready = first or self._parts.has_rtc
+        return up.start_ns if ready else up.start_ns + CLOCK_SYNC_NS
+
+    def _boot(self) -> None:
+        parts = self._parts
+        self._speaker = SpeakerNode(parts.node, decoder_factory=parts.decoder_factory)
+        self._controller = WatchedController(
+            parts.node.name, parts.control, parts.rules, self._store, parts.signer
+        )
+        self._controller.begun = self._note_begin
+        delay_ms = parts.node.jitter.playout_delay_ms
+        self._node = GovernedSpeaker(
+            self._speaker, self._controller, parts.library, playout_delay_ms=delay_ms
+        )
+        self._fine_until_ns = 0
+        self._sounding: StartPart | None = None
+        self._rendered_ns = -1
+
+    def _live(self, up: Uptime, *, trusted_ns: int) -> None:
+        """Go from event to event until the power goes."""
+        now_ns = up.start_ns
+        read_ns = now_ns
+        while now_ns < up.end_ns:
+            if now_ns >= read_ns:
+                utc_ns = self._parts.midnight_s * NS_PER_S + now_ns
+                local_ns = now_ns + _BOOTED_NS
+                self._node.receive_time(utc_ns, local_ns, synchronised=now_ns >= trusted_ns)
+                self.diary.note_volume(self._controller, local_ns, now_ns)
+                read_ns = now_ns + READ_CLOCK_NS - now_ns % READ_CLOCK_NS
+                if now_ns < trusted_ns:
+                    read_ns = min(read_ns, trusted_ns)
+            self._take_orders(now_ns)
+            self._node.handle_deadline(now_ns + _BOOTED_NS)
+            self._take_events(now_ns)
+            self._render(now_ns)
+            now_ns = max(min(self._next_ns(now_ns), read_ns, up.end_ns), now_ns + 1)
+
+    def _next_ns(self, now_ns: int) -> int:
+        """Return when something happens next."""
+        ends_ns = [1 << 62]
+        if self._orders:
+            ends_ns.append(self._orders[0][0])
+        if self._sounds:
+            step_ns = FINE_NS if now_ns < self._fine_until_ns else COARSE_NS
+            ends_ns.append(now_ns + step_ns - now_ns % step_ns)
+            due_ns = self._controller.next_deadline_ns()
+        else:
+            due_ns = self._node.next_deadline_ns()
+        if due_ns is not None:
+            ends_ns.append(due_ns - _BOOTED_NS)
+        return min(ends_ns)
+
+    @property
+    def _sounds(self) -> bool:
+        """Whether the card has anything to ask for: a source is known to the speaker."""
+        return self._speaker.next_deadline_ns() is not None
+
+    def _take_orders(self, now_ns: int) -> None:
+        while self._orders and self._orders[0][0] <= now_ns:
+            _, data = self._orders.popleft()
+            self._fine_until_ns = now_ns + FINE_FOR_NS
+            self._node.receive_message(_TOPIC, data, now_ns + _BOOTED_NS)
+            message = open_envelope(data)
+            assert not isinstance(message, str), "the station seals what it sends"
+            self.fates.setdefault((message.key_id.hex(), message.counter), "no answer")
+            self._take_events(now_ns)
+
+    def _render(self, now_ns: int) -> None:
+        """Let the card ask for what it is to have by now, in whole periods."""
+        if not self._sounds:
+            self._rendered_ns = -1
+            return
+        if self._rendered_ns < 0:
+            self._rendered_ns = now_ns - now_ns % FINE_NS + self._parts.lead_ns
+        count = (now_ns + self._parts.lead_ns - self._rendered_ns) // FINE_NS
+        if count > 0:
+            out = self._scratch[: count * _PERIOD_SAMPLES]
+            self._node.render(out, self._rendered_ns + _BOOTED_NS)
+            if self._listener is not None:
+                self._listener(out, self._rendered_ns)
+            self._rendered_ns += count * FINE_NS
+            self._take_events(now_ns)
+            self._speaker.take_journal(self._rows)
+        self.diary.note_sound(self._controller, self._granted(), now_ns + _BOOTED_NS, now_ns)
+
+    def _take_events(self, now_ns: int) -> None:
+        """Do what the shell does with events, and write down what they say."""
+        while (event := self._node.next_event()) is not None:
+            if isinstance(event, Persist):
+                self._store[event.key] = event.value
+            elif isinstance(event, Publish):
+                self._note_published(event)
+            elif isinstance(event, SourceChanged):
+                self._fine_until_ns = now_ns + FINE_FOR_NS
+                part = self._granted() if event.ssrc is not None else None
+                at_ns = event.at_ns - _BOOTED_NS
+                self.diary.note_holder(part, at_ns, why=self._why(part))
+
+    def _note_published(self, event: Publish) -> None:
+        if event.topic == PROOF_TOPIC:
+            self.proof.append(event.payload)
+            self.records.append(msgspec.json.decode(event.payload, type=Entry).record)
+        elif event.topic == "acknowledgement":
+            message = open_envelope(event.payload)
+            assert not isinstance(message, str), "the node seals what it answers"
+            answer = msgspec.json.decode(message.content, type=Acknowledgement)
+            self.fates[answer.issuer, answer.counter] = answer.fate
+
+    def _note_begin(self, part: StartPart, now_ns: int) -> None:
+        at_ns = now_ns - _BOOTED_NS
+        self._fine_until_ns = at_ns + FINE_FOR_NS
+        self.diary.note_begin(part, at_ns)
+
+    def _granted(self) -> StartPart | None:
+        """Return the part that has the horn; of one that is over the end still sounds."""
+        granted = self._controller.granted
+        if not granted:
+            return None
+        if granted[0] >= OWN_SSRCS:
+            return self._sounding
+        self._sounding = self._controller.parts.get(granted[0])
+        return self._sounding
+
+    def _why(self, part: StartPart | None) -> str:
+        """Return why `part` goes before what had the horn; empty when that was over."""
+        before = self.diary.holder
+        if part is None or before is None:
+            return ""
+        playing = [
+            one
+            for source, one in self._controller.parts.items()
+            if one.name == before and self._controller.source_class(source) is not None
+        ]
+        if not playing:
+            return ""
+        kinds = [
+            f"{class_name(one.message_class)} of the {one.level}" for one in (part, playing[0])
+        ]
+        return f"{kinds[0]} goes before {kinds[1]}"

@@ -1,0 +1,159 @@
+"""What a day answers, flat: rows that name their node, for the report and for other programs."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayNode:
+    """One node and its neighbour."""
+
+    node: str
+    commune: str
+    hamlet: str
+    cluster: str
+    house_m: float
+    """Distance of the nearest dwelling."""
+
+    house_area: str
+    group: int
+    """Its turn among its neighbours, 0 first."""
+
+    offset_s: int
+    """By how much it starts later than the calendar says."""
+
+    played_ms: float
+    """Sound that left the horn, and of that what was made up:"""
+
+    concealed_ms: float
+    proof_head: str
+    """Hash of the newest line in its chain of proof."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaySpan:
+    """A stretch of time in which one node's horn belonged to one item, equally loud."""
+
+    node: str
+    from_s: float
+    until_s: float
+    item: str
+    message_class: str
+    volume: int
+    asked_dba: float
+    """At the nearest dwelling, as loud as the volume plan asks."""
+
+    played_dba: float | None
+    """As loud as it was; None where the rules left silence."""
+
+    limit_dba: float | None
+    action: str
+    """`play`, `lower`, `refuse`, `justify`: what the noise rule made of it."""
+
+    rule: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayItem:
+    """One item of one node's day, as its proof of play has it."""
+
+    node: str
+    item: str
+    message_class: str
+    """Empty where it never began."""
+
+    outcome: str
+    reason: str
+    due_s: float
+    started_s: float | None
+    first_sample_ms: float | None
+    """From its start at the node (a warning's: from the order's arrival) to its first sample."""
+
+    sounded_s: int
+    volume: int
+    expected_dba: float
+    languages: str
+    failed: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayDecision:
+    """The horn went from one item to another that goes before it."""
+
+    node: str
+    at_s: float
+    item: str
+    taken_by: str
+    why: str
+    first_sample_ms: float | None
+    """From the start of the taker to its first sample."""
+
+    back_s: float | None
+    """When the item had the horn back; None when it never had."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayVolume:
+    """From `at_s` on, the plan's volume for normal messages and the noise limit, at one node."""
+
+    node: str
+    at_s: float
+    volume: int
+    limit_dba: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayOrder:
+    """One signed order at one node."""
+
+    node: str
+    order: str
+    sent_s: float
+    arrived_s: float | None
+    fate: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayRule:
+    """A rule file that was in force."""
+
+    name: str
+    title: str
+    verified: bool
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayResult:
+    """The answer of a day. Exact: the same for the same seed."""
+
+    date: str
+    trace_hash: str
+    totals: dict[str, float | int | None]
+    rules: list[DayRule]
+    nodes: list[DayNode]
+    items: list[DayItem]
+    spans: list[DaySpan]
+    decisions: list[DayDecision]
+    volumes: list[DayVolume]
+    orders: list[DayOrder]
+
+    @classmethod
+    def from_dict(cls, whole: Mapping[str, Any]) -> "DayResult":
+        """Read what `dataclasses.asdict` made of one."""
+        read: dict[str, Any] = dict(whole)
+        for name, kind in _ROWS.items():
+            read[name] = [kind(**row) for row in whole[name]]
+        return cls(**read)
+
+
+_ROWS: Final[dict[str, Callable[..., object]]] = {
+    "rules": DayRule,
+    "nodes": DayNode,
+    "items": DayItem,
+    "spans": DaySpan,
+    "decisions": DayDecision,
+    "volumes": DayVolume,
+    "orders": DayOrder,
+}

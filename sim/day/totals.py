@@ -1,0 +1,59 @@
+"""A day in some numbers: what was asked, what the rules made of it, who went before whom."""
+
+from collections.abc import Sequence
+
+from sim.day.result import DayDecision, DayItem, DaySpan
+from sim.day.stagger import StaggerPlan
+
+_LEVEL_STEP_DBA = 0.05
+"""Levels are rounded to 0.1 dB: half a step is no breach."""
+
+
+def totals_of(
+    items: Sequence[DayItem],
+    spans: Sequence[DaySpan],
+    decisions: Sequence[DayDecision],
+    turns: StaggerPlan,
+) -> dict[str, float | int | None]:
+    """Return the figures of a day.
+
+    `breaches` counts stretches above the limit in force that nobody justified: it must be 0.
+    """
+    first_ms = [one.first_sample_ms for one in items if one.first_sample_ms is not None]
+    urgent_ms = [
+        one.first_sample_ms
+        for one in items
+        if one.message_class == "urgent" and one.first_sample_ms is not None
+    ]
+    outcomes = [one.outcome for one in items]
+    return {
+        "items": len(items),
+        "played": outcomes.count("played"),
+        "refused": outcomes.count("refused"),
+        "missed": outcomes.count("missed"),
+        "cut_off": outcomes.count("stopped") + outcomes.count("interrupted"),
+        "lowered_minutes": minutes(spans, "lower"),
+        "silenced_minutes": minutes(spans, "refuse"),
+        "justified_minutes": minutes(spans, "justify"),
+        "breaches": sum(is_breach(span) for span in spans),
+        "loudest_dba": max(
+            (one.played_dba for one in spans if one.played_dba is not None), default=None
+        ),
+        "taken_over": len(decisions),
+        "first_sample_max_ms": max(first_ms, default=None),
+        "urgent_first_sample_max_ms": max(urgent_ms, default=None),
+        "pairs_overlapping": turns.pairs,
+        "pairs_left": turns.pairs_left,
+    }
+
+
+def minutes(spans: Sequence[DaySpan], action: str) -> float:
+    """Return how long the noise rule did `action`, all nodes together, in minutes."""
+    return round(sum(one.until_s - one.from_s for one in spans if one.action == action) / 60, 1)
+
+
+def is_breach(span: DaySpan) -> bool:
+    """Return whether it was louder than the limit and nobody had said why that may be."""
+    if span.played_dba is None or span.limit_dba is None or span.action == "justify":
+        return False
+    return span.played_dba > span.limit_dba + _LEVEL_STEP_DBA
