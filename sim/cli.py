@@ -78,6 +78,7 @@ def _parser() -> Parser:
     run.add_argument("--duration", type=duration, metavar="S", help="seconds of programme")
     run.add_argument("--json", action="store_true", help="print one JSON object, and no table")
     run.add_argument("--no-sound", action="store_true", help="count only: faster, no recordings")
+    run.add_argument("--day", action="store_true", help="also the whole day of its table [day]")
     run.add_argument(
         "--out", type=Path, default=Path("out"), metavar="DIR", help="where files go (out)"
     )

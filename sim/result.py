@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.counters import ORIGINS, Origin
+from sim.day.result import DayResult
 
 QUANTILES: Final = 101
 """Points of a delay distribution: 0, 1, ... 100 percent."""
@@ -173,6 +174,9 @@ class RunResult:
     groups: list[GroupRow] = field(default_factory=list)
     """The same figures per commune, hamlet, profile and bearer."""
 
+    day: DayResult | None = None
+    """A whole day of the same village, when it was asked for."""
+
     cpu: dict[str, float] = field(default_factory=dict)
     """What the machine spent: cpu_s, wall_s, node_seconds_per_cpu_s. Never hashed."""
 
@@ -189,6 +193,7 @@ class RunResult:
             "groups": [asdict(row) for row in self.groups],
             "unverified": [asdict(one) for one in self.unverified],
             "delay_quantiles_ms": self.delay_quantiles_ms,
+            "day": None if self.day is None else asdict(self.day),
             "cpu": self.cpu,
         }
 
@@ -224,6 +229,8 @@ class RunResult:
         whole["groups"] = [GroupRow(**row) for row in whole["groups"]]
         whole["unverified"] = [Unverified(**one) for one in whole["unverified"]]
         whole["listen"] = {name: _listen(one) for name, one in whole["listen"].items()}
+        day = whole.get("day")
+        whole["day"] = None if day is None else DayResult.from_dict(day)
         return cls(**whole)
 
 

@@ -3,12 +3,16 @@
 import argparse
 import errno
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from node.config import ConfigError
 from sim import drive, scenario, village
 from sim.cli import FAILED, OK, USER, complain
+from sim.day.nodes import DAY_S
+from sim.day.result import DayResult
+from sim.day.run import VillageDay
 from sim.progress import ProgressLine
 from sim.report import check_folder, print_result, write_files
 from sim.result import RunResult
@@ -26,9 +30,11 @@ def run(options: argparse.Namespace) -> int:
     try:
         asked = scenario.load(options.scenario)
         check_folder(folder)  # better told before the run than after it
+        day = answer_day(asked, seed=options.seed) if options.day else None
         result = answer(
             asked, seed=options.seed, duration_s=options.duration, sound=not options.no_sound
         )
+        result = replace(result, day=day)
         written = write_files(result, folder)
     except ConfigError as fault:
         return complain(str(fault).splitlines(), USER)
@@ -72,6 +78,19 @@ def answer(
     """Run a scenario behind a progress bar on standard error."""
     with ProgressLine(asked.title) as line:
         return drive.run(asked, seed=seed, duration_s=duration_s, progress=line.show, decode=sound)
+
+
+def answer_day(asked: Scenario, *, seed: int | None) -> DayResult:
+    """Run the day of a scenario behind a progress bar on standard error."""
+    if seed is not None:
+        asked = replace(asked, seed=seed)
+    built = village.build_village(asked)
+    day = VillageDay(asked, built)
+    whole_s = float(DAY_S * len(built.places))
+    with ProgressLine(f"{asked.title}, {day.day.date}") as line:
+        for done in day.advance():
+            line.show(float(DAY_S * done), whole_s)
+    return day.result()
 
 
 def to_json(result: RunResult) -> str:

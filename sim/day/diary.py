@@ -10,6 +10,7 @@ from typing import Final
 from node.control.civil_time import MINUTE_S
 from node.control.controller import Controller, ControllerEvent
 from node.control.play_run import StartPart
+from node.control.player import StopPart
 from node.control.precedence import SILENT_DB, MessageClass
 from node.control.regulation import RuleFile
 from node.control.settings import ControlConfig
@@ -17,7 +18,6 @@ from node.control.signature import Signer
 from node.units import NS_PER_MS, NS_PER_S
 from sim.day.result import DayDecision, DaySpan, DayVolume
 from sim.day.station import class_name
-
 
 _MINUTE_NS: Final = MINUTE_S * NS_PER_S
 
@@ -36,6 +36,8 @@ class WatchedController(Controller):
         self.granted: tuple[int, ...] = ()
         self.gains_db: dict[int, float] = {}
         self.parts: dict[int, StartPart] = {}
+        self.active: set[int] = set()
+        """Sources with something to play, whether they have the horn or not."""
         self.begun: Callable[[StartPart, int], None] = lambda part, now_ns: None
         self._at_ns = 0
         super().__init__(name, config, rules, stored, signer)
@@ -62,7 +64,10 @@ class WatchedController(Controller):
         event = super().next_event()
         if isinstance(event, StartPart):
             self.parts[event.source] = event
+            self.active.add(event.source)
             self.begun(event, self._at_ns)
+        elif isinstance(event, StopPart):
+            self.active.discard(event.source)
         return event
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,7 @@ from node.control.programme import ProgrammeConfig
 from node.control.regulation import RuleFile
 from node.control.schedule import Place as VolumePlace
 from node.control.settings import ControlConfig
+from node.stored_sound import PACKET_MS, Recording
 from node.units import NS_PER_MS, NS_PER_S
 from sim.day.config import DayConfig, DayFault
 from sim.day.pole import NodeParts
@@ -23,7 +25,6 @@ from sim.sender import encode
 from sim.village import Place, Village
 
 DAY_S: Final = 86_400
-_PACKETS_PER_S: Final = 50
 
 
 def turns(village: Village, day: DayConfig) -> StaggerPlan:
@@ -36,8 +37,8 @@ def turns(village: Village, day: DayConfig) -> StaggerPlan:
     return plan_turns(x_m, y_m, day.stagger)
 
 
-def library(scenario: Scenario, day: DayConfig) -> dict[str, tuple[bytes, ...]]:
-    """Return the stored sounds by their hash, each repeated to its longest part: Opus packets."""
+def library(scenario: Scenario, day: DayConfig) -> dict[str, Recording]:
+    """Return the stored sounds by their hash, each repeated to its longest part."""
     longest_s: dict[str, int] = {}
 
     def note(digest: str, seconds: int) -> None:
@@ -53,7 +54,7 @@ def library(scenario: Scenario, day: DayConfig) -> dict[str, tuple[bytes, ...]]:
             note(digest, phrase.text_s)
     for digest in day.alert.exercise_phrase.values():
         note(digest, day.alert.exercise_s)
-    found: dict[str, tuple[bytes, ...]] = {}
+    found: dict[str, Recording] = {}
     for digest, seconds in longest_s.items():
         path = find_sound(scenario, day.sounds.get(digest, ""))
         if path is not None:
@@ -61,10 +62,10 @@ def library(scenario: Scenario, day: DayConfig) -> dict[str, tuple[bytes, ...]]:
     return found
 
 
-def _repeated(scenario: Scenario, path: Path, seconds: int) -> tuple[bytes, ...]:
-    payloads = encode(path, scenario.sender).payloads
-    wanted = seconds * _PACKETS_PER_S
-    return (payloads * (-(-wanted // len(payloads))))[:wanted]
+def _repeated(scenario: Scenario, path: Path, seconds: int) -> Recording:
+    payloads = encode(path, replace(scenario.sender, packet_ms=PACKET_MS)).payloads
+    wanted = seconds * 1000 // PACKET_MS
+    return Recording.of((payloads * (-(-wanted // len(payloads))))[:wanted])
 
 
 def dwelling(place: Place, day: DayConfig) -> DwellingConfig:
@@ -102,7 +103,7 @@ def node_parts(
     offset_s: int,
     station: Station,
     rules: tuple[RuleFile, ...],
-    sounds: Mapping[str, tuple[bytes, ...]],
+    sounds: Mapping[str, Recording],
     decoder_factory: DecoderFactory | None,
 ) -> NodeParts:
     """Return what the node at `place` is built of at each boot."""

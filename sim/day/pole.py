@@ -26,9 +26,8 @@ from node.control.signature import Signer
 from node.counters import ORIGINS
 from node.events import Persist, Publish, SourceChanged
 from node.governed import GovernedSpeaker
-from node.playback import JOURNAL_FIELDS
 from node.stack import SpeakerNode
-from node.stored_sound import OWN_SSRCS
+from node.stored_sound import OWN_SSRCS, Recording
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 from sim.day.diary import Diary, WatchedController
 from sim.day.station import class_name
@@ -37,10 +36,13 @@ from sim.power import Uptime
 
 FINE_NS: Final = 10 * NS_PER_MS
 COARSE_NS: Final = 80 * NS_PER_MS
-"""Steps while something sounds. A stored sound sends up to five packets of 20 ms in one go."""
+"""Steps while something sounds. The speaker takes up to 4096 samples at a time."""
 
 FINE_FOR_NS: Final = 3 * NS_PER_S
 """Steps are fine for so long after an event."""
+
+DRAIN_NS: Final = NS_PER_S
+"""After the last sound the card still asks for so long; its output is silence then."""
 
 READ_CLOCK_NS: Final = 60 * NS_PER_S
 """The daemon reads the civil clock every minute."""
@@ -53,7 +55,6 @@ _BOOTED_NS: Final = 3600 * NS_PER_S
 """What the monotonic clock shows at the midnight with which the day begins."""
 
 _PERIOD_SAMPLES: Final = 480
-_JOURNAL_ROWS: Final = 8192
 
 Listener = Callable[[NDArray[np.float32], int], None]
 _TOPIC: Final = "cmd"
@@ -66,7 +67,7 @@ class NodeParts:
     node: NodeConfig
     control: ControlConfig
     rules: tuple[RuleFile, ...]
-    library: Mapping[str, tuple[bytes, ...]]
+    library: Mapping[str, Recording]
     signer: Signer
     decoder_factory: DecoderFactory | None
     midnight_s: int
@@ -105,7 +106,6 @@ class DayPole:
         self.origin_samples = np.zeros(ORIGINS, np.int64)
         self._store: dict[str, bytes] = {}
         self._scratch = np.zeros((2 * COARSE_NS * RATE_HZ // NS_PER_S, 1), np.float32)
-        self._rows = np.zeros((_JOURNAL_ROWS, JOURNAL_FIELDS), np.int64)
         self._listener = listener
 
     def run(self, uptimes: list[Uptime]) -> None:
@@ -134,6 +134,7 @@ class DayPole:
         self._fine_until_ns = 0
         self._sounding: StartPart | None = None
         self._rendered_ns = -1
+        self._drained_ns = 0
 
     def _live(self, up: Uptime, *, trusted_ns: int) -> None:
         """Go from event to event until the power goes."""
@@ -159,7 +160,7 @@ class DayPole:
         ends_ns = [1 << 62]
         if self._orders:
             ends_ns.append(self._orders[0][0])
-        if self._sounds:
+        if self._sounds(now_ns):
             step_ns = FINE_NS if now_ns < self._fine_until_ns else COARSE_NS
             ends_ns.append(now_ns + step_ns - now_ns % step_ns)
             due_ns = self._controller.next_deadline_ns()
@@ -169,10 +170,11 @@ class DayPole:
             ends_ns.append(due_ns - _BOOTED_NS)
         return min(ends_ns)
 
-    @property
-    def _sounds(self) -> bool:
-        """Whether the card has anything to ask for: a source is known to the speaker."""
-        return self._speaker.next_deadline_ns() is not None
+    def _sounds(self, now_ns: int) -> bool:
+        """Whether the card is to ask: something plays or waits for the horn, or just ended."""
+        if self._controller.active or self._speaker.sounding():
+            self._drained_ns = now_ns + DRAIN_NS
+        return now_ns < self._drained_ns
 
     def _take_orders(self, now_ns: int) -> None:
         while self._orders and self._orders[0][0] <= now_ns:
@@ -186,7 +188,7 @@ class DayPole:
 
     def _render(self, now_ns: int) -> None:
         """Let the card ask for what it is to have by now, in whole periods."""
-        if not self._sounds:
+        if not self._sounds(now_ns):
             self._rendered_ns = -1
             return
         if self._rendered_ns < 0:
@@ -199,7 +201,6 @@ class DayPole:
                 self._listener(out, self._rendered_ns)
             self._rendered_ns += count * FINE_NS
             self._take_events(now_ns)
-            self._speaker.take_journal(self._rows)
         self.diary.note_sound(self._controller, self._granted(), now_ns + _BOOTED_NS, now_ns)
 
     def _take_events(self, now_ns: int) -> None:

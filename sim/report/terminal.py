@@ -10,6 +10,7 @@ from rich.text import Text
 
 from sim.report.budgets import Outcome, amount, is_silent, judge
 from sim.report.classes import bearer_name, group_name, place_name
+from sim.report.day_terminal import print_day
 from sim.report.svg import number
 from sim.result import NodeRow, RunResult
 
@@ -30,6 +31,9 @@ def print_result(result: RunResult) -> None:
     for outcome in judge(result):
         console.print(_budget_line(outcome))
     console.print()
+    if result.day is not None:
+        print_day(result.day)
+        console.print()
     console.print(Text(result.verdict, style="bold"))
     console.print(
         f"scenario {result.scenario}, seed {result.seed}, "

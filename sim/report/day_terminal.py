@@ -1,0 +1,67 @@
+"""The day in a terminal: a line for each hamlet and item, and the figures under it."""
+
+from typing import Final
+
+from rich.console import Console
+
+from sim.day.result import DayResult
+from sim.report.day_rows import HamletItem, clock, hamlet_items, item_name, span_text
+
+_COLUMNS: Final = (
+    ("hamlet", 32),
+    ("item", 16),
+    ("clusters", 8),
+    ("played", 6),
+    ("volume", 7),
+    ("asked dBA", 11),
+    ("played dBA", 11),
+    ("limit", 5),
+    ("first ms", 8),
+)
+
+
+def print_day(day: DayResult) -> None:
+    """Print the day per hamlet."""
+    console = Console(highlight=False, soft_wrap=True)
+    for line in day_lines(day):
+        console.print(line, markup=False)
+
+
+def day_lines(day: DayResult) -> list[str]:
+    """Return the lines of the table and its figures."""
+    lines = [f"The day {day.date}", _line(tuple(name for name, _ in _COLUMNS))]
+    for row in hamlet_items(day):
+        lines.append(_line(_cells(row)))
+        lines += [f"{'':4}{words}" for words in (row.avoided, row.taken_by) if words]
+    totals = day.totals
+    lines.append(
+        f"{totals['items']} items: {totals['played']} played, {totals['refused']} refused, "
+        f"{totals['missed']} missed, {totals['cut_off']} cut off; "
+        f"lowered {totals['lowered_minutes']} min, silenced {totals['silenced_minutes']} min, "
+        f"justified {totals['justified_minutes']} min; breaches {totals['breaches']}"
+    )
+    lines.append(f"trace hash of the day {day.trace_hash[:16]}")
+    return lines
+
+
+def _cells(row: HamletItem) -> tuple[str, ...]:
+    return (
+        row.hamlet,
+        item_name(row.item) if not row.item.startswith("#") else f"{clock(row.due_s)} warning",
+        str(row.clusters),
+        str(row.played),
+        span_text(row.volumes),
+        span_text(row.asked_dba, 1),
+        span_text(row.played_dba, 1),
+        span_text(row.limits_dba),
+        "–" if row.first_sample_ms is None else f"{row.first_sample_ms:.0f}",
+    )
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    widths = (width for _, width in _COLUMNS)
+    parts = (
+        f"{cell:{'<' if i < 2 else '>'}{width}}"
+        for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    )
+    return " ".join(parts).rstrip()
