@@ -257,6 +257,7 @@ def _control(rng: np.random.Generator, priority: PriorityConfig) -> ControlConfi
         root_public_key=_ROOT.public_key.hex(),
         area=AREA,
         build_utc_s=START_S - 1,
+        unsigned_packets="play",
         priority=priority,
         alert=AlertConfig(phrases={"any": PhraseConfig(siren=_SIREN)}),
         volume=VolumeConfig(quiet_hours=(quiet,) if rng.integers(0, 2) else ()),

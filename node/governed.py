@@ -89,6 +89,7 @@ class GovernedSpeaker:
         self._controller = controller
         self._library = library
         self._open_to_all = controller.plays_unknown_streams
+        self._repair_type = speaker.retransmission_payload_type
         self._stored: dict[int, _Stored] = {}
         self._heard: dict[int, _Heard] = {}
         self._sounding: tuple[int, ...] = ()
@@ -100,17 +101,13 @@ class GovernedSpeaker:
         self._follow_controller()
 
     def receive_datagram(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
-        """Take one datagram; RTP of a stream that nobody announced is dropped and counted."""
+        """Take one datagram; what no announced sender made is dropped and counted, undecoded."""
         self._note_time(now_ns)
-        is_rtp = len(data) >= HEADER_BYTES and data[1] not in _RTCP_TYPES
-        if is_rtp:
-            ssrc = int.from_bytes(data[8:12], "big")
-            if ssrc >= OWN_SSRCS or not self._may_speak(ssrc):
-                self._refused += 1
-                return
-            if self._open_to_all and ssrc not in self._heard:
-                self._hear(ssrc, ssrc)
-        self._speaker.receive_datagram(data, source, now_ns)
+        packet = self._authenticated(data, source) if len(data) >= HEADER_BYTES else None
+        if packet is None:
+            self._refused += 1
+        elif packet:
+            self._speaker.receive_datagram(packet, source, now_ns)
 
     def receive_message(self, topic: str, payload: bytes, now_ns: int) -> None:
         """Take one MQTT message: a signed order, or it is counted and does nothing."""
@@ -229,6 +226,19 @@ class GovernedSpeaker:
                 self._controller.receive_concealed(number, made_up_ms - heard.made_up_ms)
             heard.made_up_ms = made_up_ms
 
+    def _authenticated(self, data: bytes, source: tuple[str, int]) -> bytes | None:
+        """Return the packet inside `data`; None when nobody may send it, empty when not now."""
+        sessions, is_rtcp = self._controller.sessions, data[1] in _RTCP_TYPES
+        ssrc = int.from_bytes(data[4:8] if is_rtcp else data[8:12], "big")
+        is_repair = data[1] & 0x7F == self._repair_type
+        heard = is_rtcp or is_repair or self._may_speak(ssrc)
+        if ssrc >= OWN_SSRCS or not (heard or sessions.knows(ssrc)):
+            return None
+        packet = sessions.authenticate(data, ssrc, source, self._now_ns, is_rtcp=is_rtcp)
+        if self._open_to_all and not is_rtcp and ssrc not in self._heard:
+            self._hear(ssrc, ssrc)
+        return packet if packet is None or heard else b""
+
     def _may_speak(self, ssrc: int) -> bool:
         """Return whether a stream is announced to be heard now, by itself or relayed."""
         if self._controller.source_class(ssrc) is not None:
@@ -245,7 +255,7 @@ class GovernedSpeaker:
 
     def _relay(self, part: StartPart) -> None:
         """Let a live stream be heard as an item of the calendar."""
-        ssrc = self._controller.stream_of(part.media)
+        ssrc = self._controller.sessions.named(part.media)
         if ssrc is None:
             failed = "the stream is not announced"
             self._controller.receive_part_ended(part.source, self._now_ns, failed=failed)

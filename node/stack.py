@@ -214,6 +214,11 @@ class SpeakerNode:
             total += receiver.origin_samples
         return total
 
+    @property
+    def retransmission_payload_type(self) -> int:
+        """RTP payload type of repairs, whose SSRC nobody announces (RFC 4588)."""
+        return self._config.receive.retransmission_payload_type
+
     def made_up_ms(self, ssrc: int) -> int:
         """Return how much of a source was made up so far, or silent where nothing could be."""
         receiver = self._receivers.get(ssrc)

@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import av
@@ -16,6 +17,7 @@ import av
 from node.clock.group_delay import GroupDelay
 from node.units import NS_PER_MS
 from sim.live_sender import PACKET_MS, EncoderSettings, LiveSender, encode
+from sim.packet_seal import Seal, signing_seal, srtp_seal
 from sim.send_loop import Address, SendLoop
 
 _QUEUE_PACKETS: Final = 16
@@ -44,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         destinations = [_address(text) for text in options.to]
         source = _Source(options.file, settings, repeat=options.loop)
+        seal = _seal(options)
         one = _socket(options)
     except (ValueError, OSError) as fault:
         print(f"loalang-send: {_input_fault(fault, options.file)}", file=sys.stderr)
@@ -57,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
         live=options.live,
     )
     group = GroupDelay(_DELAY_FIRST_NS) if options.group_delay else None
-    loop = SendLoop(sender, one, destinations, announce=options.announce, group=group)
+    loop = SendLoop(sender, one, destinations, announce=options.announce, group=group, seal=seal)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.end())
     source.start(loop.wake)
@@ -136,8 +139,16 @@ def _parser() -> argparse.ArgumentParser:
     add("--loop", action="store_true", help="begin again at the end of the file")
     add("--announce", action="store_true", help="print the monotonic ns of the first packet")
     add("--group-delay", action="store_true", help="decide the nodes' delay from their reports")
+    add("--sign", type=Path, metavar="KEY", help="sign each packet: the session's key")
+    add("--srtp", type=Path, metavar="KEY", help="SRTP, for one node: the session's master key")
     add("--live", action="store_true", help="the sound comes at its own pace: send it at once")
     return parser
+
+
+def _seal(options: argparse.Namespace) -> Seal | None:
+    if options.sign is not None:
+        return signing_seal(options.sign)
+    return None if options.srtp is None else srtp_seal(options.srtp)
 
 
 def _number(low: int, high: int) -> Any:

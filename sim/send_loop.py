@@ -17,6 +17,7 @@ from node.rtp.retransmission import Retransmitter
 from node.rtp.rtcp_packet import Nack
 from node.units import NS_PER_S
 from sim.live_sender import LiveSender
+from sim.packet_seal import Seal
 
 Address = tuple[str, int]
 
@@ -43,6 +44,8 @@ class SendLoop:
         Print on standard error when the first packet left, for who measures the delay.
     group : GroupDelay or None
         Decides the nodes' playout delay from their reports; None leaves each its own setting.
+    seal : callable or None
+        Makes of each packet what leaves: signed, or SRTP.
     """
 
     def __init__(
@@ -53,11 +56,13 @@ class SendLoop:
         *,
         announce: bool = False,
         group: GroupDelay | None = None,
+        seal: Seal | None = None,
     ) -> None:
         self._sender = sender
         self._socket = one
         self._destinations = destinations
         self._announce = announce
+        self._seal = seal
         self._reports = SenderReports(sender.ssrc, group=group)
         self._memories = {
             one: Retransmitter(
@@ -180,6 +185,8 @@ class SendLoop:
             self._send(data, destination)
 
     def _send(self, data: bytes, destination: Address) -> None:
+        if self._seal is not None:
+            data = self._seal(data)
         try:
             self._socket.sendto(data, destination)
         except OSError:

@@ -91,7 +91,11 @@ class Controller:
         self._events: deque[ControllerEvent] = deque()
         self._records = RecordKeeper(stored)
         self._zone = load_zone(config.volume.zone)
-        self._sessions = Sessions(self._records.proof.serial_of(SESSIONS))
+        self.sessions = Sessions(
+            self._records.proof.serial_of(SESSIONS),
+            unsigned=config.unsigned_packets == "play",
+            unknown=self.plays_unknown_streams,
+        )
         self._playing: dict[int, StartPart] = {}
         self._granted: tuple[int, ...] = ()
         self._minute_ns = 0
@@ -153,7 +157,7 @@ class Controller:
         Stored files that do not sound stand still until they do: they resume where they were.
         """
         self._granted = sources
-        self._sessions.receive_grants(sources, self._utc_s(now_ns), now_ns)
+        self.sessions.receive_grants(sources, self._utc_s(now_ns), now_ns)
         for source, part in self._playing.items():
             self._hold(source, now_ns)
             self._note_horn(part, now_ns)
@@ -176,7 +180,7 @@ class Controller:
         part = self._playing.get(source)
         if part is not None:
             self._records.note_concealed(part, concealed_ms)
-        self._sessions.receive_concealed(source, concealed_ms)
+        self.sessions.receive_concealed(source, concealed_ms)
 
     def handle_deadline(self, now_ns: int) -> None:
         """Start, go on and end what is due."""
@@ -189,7 +193,7 @@ class Controller:
         self._book.mute(self._mute.by)
         for part in (self._book, self._player):
             part.handle_time(utc_s, now_ns, trusted=trusted, into_second_ns=into_second_ns)
-        self._sessions.handle_deadline(utc_s, now_ns)
+        self.sessions.handle_deadline(utc_s, now_ns)
         self._collect(now_ns)
         self._minute_ns = self.next_minute_ns(now_ns)
         gain_db = self.gain_db(now_ns)
@@ -199,7 +203,7 @@ class Controller:
 
     def next_deadline_ns(self) -> int | None:
         """Return when `handle_deadline` must run next, or None when nothing is planned."""
-        parts = (self._player, self._book, self._sessions, self._mute)
+        parts = (self._player, self._book, self.sessions, self._mute)
         ends_ns = [part.next_deadline_ns() for part in parts]
         if self._granted:
             ends_ns.append(self._minute_ns)  # plans and limits change on whole minutes
@@ -214,17 +218,13 @@ class Controller:
         """Return the oldest event not yet taken, or None. A `Persist` is kept before the next."""
         return self._events.popleft() if self._events else None
 
-    def stream_of(self, name: str) -> int | None:
-        """Return the announced live stream with that name, or None."""
-        return self._sessions.named(name)
-
     def source_class(self, source: int) -> tuple[MessageClass, str] | None:
         """Return class and level of a source, or None when it may not sound."""
         if source in self._playing:
             part = self._playing[source]
             return part.message_class, part.level
-        announced = self._sessions.class_of(source)
-        if announced is not None or self._sessions.knows(source):
+        announced = self.sessions.class_of(source)
+        if announced is not None or self.sessions.knows(source):
             return announced
         if source >= 0 and self.plays_unknown_streams:
             return MessageClass.NORMAL, self._config.priority.tiers[-1]
@@ -285,7 +285,7 @@ class Controller:
             "clock_trusted": self._clock.trusted,
             "muted_by": self._mute.by,
             "playing": {str(s): p.name for s, p in self._playing.items()},
-            "sessions": self._sessions.names(),
+            "sessions": self.sessions.names(),
             "proof_number": self._records.proof.number,
             "proof_head": self._records.proof.head,
         }
@@ -301,7 +301,7 @@ class Controller:
         if message.kind in (Kind.CALENDAR, Kind.VOLUME):
             return self._apply_plan(order, now_ns)
         if message.kind in (Kind.SESSION, Kind.SESSION_END):
-            return self._sessions.receive_order(order, utc_s, now_ns)
+            return self.sessions.receive_order(order, utc_s, now_ns)
         if message.kind in (Kind.MUTE, Kind.UNMUTE):
             fate, kept = self._mute.receive_order(order, now_ns)
             if kept is not None:
@@ -334,7 +334,7 @@ class Controller:
 
     def _collect(self, now_ns: int) -> None:
         """Pass on what the parts tell; records go into the chain before anything after them."""
-        for part in (self._sessions, self._book, self._player):
+        for part in (self.sessions, self._book, self._player):
             while (event := part.next_event()) is not None:
                 if isinstance(event, Record):
                     for kept in self._records.finish(event):

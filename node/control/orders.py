@@ -7,10 +7,11 @@ import msgspec
 
 from node.config import build
 from node.control.message import Kind, Message, seal
+from node.control.packet_guard import SRTP_KEY_BYTES
 from node.control.precedence import MessageClass
 from node.control.programme import ProgrammeConfig
 from node.control.schedule import VolumeConfig
-from node.control.signature import Signer
+from node.control.signature import PUBLIC_KEY_BYTES, Signer
 
 VOLUME_KEY: Final = "order/volume"
 CALENDAR_KEY: Final = "order/calendar"
@@ -25,6 +26,14 @@ class Session(msgspec.Struct, frozen=True):
     ssrc: int
     stream: str = ""
     """Name of a stream that is heard only while an item of the calendar relays it."""
+    public_key: bytes = b""
+    """Ed25519 key that signs each packet, made for this session alone."""
+    counter_start: int = 0
+    """Counters of its packets begin here: microseconds since 1970, for instance."""
+    srtp_key: bytes = b""
+    """Instead of that key: master key and salt of SRTP, for this node alone."""
+    address: str = ""
+    """Host that the packets must come from; empty for any."""
 
 
 class Acknowledgement(msgspec.Struct, frozen=True):
@@ -60,7 +69,14 @@ def read_session(message: Message) -> Session | None:
         session = msgspec.json.decode(message.content, type=Session)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return session if 0 <= session.ssrc < 1 << 32 and len(session.stream) <= 64 else None
+    good = (
+        0 <= session.ssrc < 1 << 32
+        and len(session.stream) <= 64
+        and len(session.public_key) in (0, PUBLIC_KEY_BYTES)
+        and len(session.srtp_key) in (0, SRTP_KEY_BYTES)
+        and 0 <= session.counter_start < 1 << 63
+    )
+    return session if good else None
 
 
 def acknowledgement(

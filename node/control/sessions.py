@@ -7,6 +7,7 @@ from typing import Final
 from node.control.gatekeeper import Order
 from node.control.message import Kind
 from node.control.orders import read_session
+from node.control.packet_guard import Guard, SignedGuard, SrtpGuard
 from node.control.play_state import Record
 from node.control.precedence import MessageClass
 from node.units import NS_PER_MS, NS_PER_S
@@ -44,6 +45,12 @@ class _Session:
     key_id: bytes
     stream: str
     issuer: str
+    keys: tuple[bytes, int, bytes] = (b"", 0, b"")
+    """Public key, first counter, SRTP key."""
+    guard: Guard | None = None
+    address: str = ""
+    source: tuple[str, int] | None = None
+    """Where its last genuine packet came from: repairs come from there too."""
     started_s: int = 0
     """Civil time of its first sound; 0: none yet."""
     since_ns: int = -1
@@ -55,7 +62,9 @@ class _Session:
 class Sessions:
     """The announced streams of one node; each session ends by itself unless renewed."""
 
-    def __init__(self, serial: int) -> None:
+    def __init__(self, serial: int, *, unsigned: bool, unknown: bool) -> None:
+        self._unsigned = unsigned
+        self._unknown = unknown
         self._open: dict[int, _Session] = {}
         self._serial = serial
         self._events: deque[SessionEvent] = deque()
@@ -74,6 +83,8 @@ class Sessions:
             return "obeyed"
         if known is None and len(self._open) >= SESSIONS_MAX:
             return "too many sessions"
+        if not (session.public_key or session.srtp_key or self._unsigned):
+            return "no key for its packets"
         kind = order.message.message_class
         key = order.message.key_id
         if known is None:
@@ -82,6 +93,10 @@ class Sessions:
             self._open[session.ssrc] = known
         known.message_class, known.level = kind, order.level
         known.until_ns, known.stream = order.until_ns, session.stream
+        known.address = session.address
+        keys = (session.public_key, session.counter_start, session.srtp_key)
+        if keys != known.keys:
+            known.keys, known.guard = keys, _guard(*keys)
         if not known.stream:
             self._events.append(SourceAllowed(session.ssrc, kind, order.level))
         return "obeyed"
@@ -122,6 +137,30 @@ class Sessions:
         one = self._open.get(source)
         return None if one is None or one.stream else (one.message_class, one.level)
 
+    def authenticate(
+        self, data: bytes, ssrc: int, source: tuple[str, int], now_ns: int, *, is_rtcp: bool
+    ) -> bytes | None:
+        """Return the packet inside `data` if it is the sender's of an open session, or None.
+
+        A packet of another number may be a repair: then it comes from where the session does, and
+        is sealed by its key.
+        """
+        one = self._open.get(ssrc)
+        if one is None:
+            one = next((s for s in self._open.values() if s.source == source), None)
+        if one is None and self._unknown:
+            return data  # a laboratory: anyone may speak
+        if one is None or (one.address and one.address != source[0]):
+            return None
+        packet = data
+        if one.guard is not None:
+            opened = one.guard.open(data, source, now_ns, is_rtcp=is_rtcp)
+            if opened is None:
+                return None
+            packet = opened
+        one.source = source
+        return packet
+
     def knows(self, source: int) -> bool:
         """Return whether `source` was announced, with a name or without."""
         return source in self._open
@@ -158,3 +197,9 @@ class Sessions:
             concealed_ms=one.concealed_ms,
         )
         self._events.append(record)
+
+
+def _guard(public_key: bytes, counter_start: int, srtp_key: bytes) -> Guard | None:
+    if public_key:
+        return SignedGuard(public_key, counter_start)
+    return SrtpGuard(srtp_key) if srtp_key else None

@@ -57,6 +57,10 @@ class ControlConfig:
     unknown_streams: Literal["refuse", "play"] = "refuse"
     """Streams that no signed session announced. `play` is for a laboratory: anyone may speak."""
 
+    unsigned_packets: Literal["refuse", "play"] = "refuse"
+    """Sessions whose order names no key for their packets. `play` is for a network that nobody
+    else reaches: who knows the number of an announced stream may speak under it."""
+
     place: Place = field(default_factory=Place)
     site: SiteConfig = field(default_factory=SiteConfig)
     priority: PriorityConfig = field(default_factory=PriorityConfig)

@@ -16,6 +16,7 @@ import msgspec
 from node.control.authority import Certificate, Revocation
 from node.control.message import AREA_BYTES_MAX, TTL_MAX_S, Kind, Message, open_envelope, seal
 from node.control.orders import Session
+from node.control.packet_guard import SRTP_KEY_BYTES
 from node.control.precedence import CLASSES, MessageClass, PriorityConfig
 from node.control.short_alert import encode_short
 from node.control.signature import PUBLIC_KEY_BYTES, SeedSigner, key_id
@@ -26,7 +27,8 @@ CERTIFICATE_S: Final = 2 * 365 * 86_400
 
 _FROM_FILE: Final = {"cap": Kind.CAP, "calendar": Kind.CALENDAR, "volume": Kind.VOLUME}
 _PLAIN: Final = {"mute": Kind.MUTE, "unmute": Kind.UNMUTE, "beacon": Kind.BEACON}
-KINDS: Final = (*_FROM_FILE, *_PLAIN, "certificate", "revocation", "session", "alert", "cancel")
+_KINDS: Final = (*_FROM_FILE, *_PLAIN, "certificate", "revocation", "session", "session-end")
+KINDS: Final = (*_KINDS, "alert", "cancel")
 
 
 def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -45,19 +47,17 @@ def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     order.add_argument("--name", default="", help="of a certificate: the CAP sender")
     order.add_argument("--event", default="", help="event code of an alert, for instance FFW")
     order.add_argument("--number", type=int, default=0, help="of an alert, or about which a cancel")
+    order.add_argument("--packet-key", type=Path, metavar="FILE", help="signs a session's packets")
+    order.add_argument("--srtp-key", type=Path, metavar="FILE", help="SRTP; made if missing")
+    order.add_argument("--stream", default="", help="of a session: heard only where relayed")
+    order.add_argument("--address", default="", help="of a session: where its packets come from")
     order.add_argument("--lasts", type=int, default=3600, metavar="S", help="an alert is in force")
 
 
 def make_key(options: argparse.Namespace) -> int:
     """Make a key file that only its owner reads; print its public half."""
     path: Path = options.file
-    try:
-        if not path.exists():
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(os.urandom(SEED_BYTES))
-    except OSError as fault:
-        raise file_fault(path, fault) from fault
+    _make(path, SEED_BYTES)
     print(_signer(path).public_key.hex())
     return 0
 
@@ -117,7 +117,9 @@ def _content(options: argparse.Namespace) -> tuple[Kind, bytes]:
         except OSError as fault:
             raise file_fault(Path(given), fault) from fault
     if what == "session":
-        return Kind.SESSION, msgspec.json.encode(Session(_number(given, "SSRC", 32)))
+        return Kind.SESSION, msgspec.json.encode(_session(_number(given, "SSRC", 32), options))
+    if what == "session-end":
+        return Kind.SESSION_END, msgspec.json.encode(Session(_number(given, "SSRC", 32)))
     public = _number(given, "public key", 8 * PUBLIC_KEY_BYTES).to_bytes(PUBLIC_KEY_BYTES, "big")
     if what == "revocation":
         return Kind.REVOCATION, msgspec.json.encode(Revocation((key_id(public),)))
@@ -127,6 +129,23 @@ def _content(options: argparse.Namespace) -> tuple[Kind, bytes]:
     until_s = int(time.time()) + CERTIFICATE_S
     claim = Certificate(options.name, public, options.tier, options.area, most, until_s)
     return Kind.CERTIFICATE, msgspec.json.encode(claim)
+
+
+def _session(ssrc: int, options: argparse.Namespace) -> Session:
+    """Return the session with the keys that the arguments name."""
+    public_key = _signer(options.packet_key).public_key if options.packet_key else b""
+    srtp_key = b""
+    if options.srtp_key is not None:
+        _make(options.srtp_key, SRTP_KEY_BYTES)
+        srtp_key = _read(options.srtp_key, SRTP_KEY_BYTES)
+    return Session(
+        ssrc,
+        options.stream,
+        public_key,
+        time.time_ns() // 1000,  # packets of an earlier session under this key are old
+        srtp_key,
+        options.address,
+    )
 
 
 def _number(text: str, what: str, bits: int) -> int:
@@ -139,14 +158,29 @@ def _number(text: str, what: str, bits: int) -> int:
     return number
 
 
-def _signer(path: Path) -> SeedSigner:
+def _make(path: Path, key_bytes: int) -> None:
+    """Make a file of secret bytes that only its owner reads, if there is none."""
     try:
-        seed = path.read_bytes()
+        if not path.exists():
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(os.urandom(key_bytes))
     except OSError as fault:
         raise file_fault(path, fault) from fault
-    if len(seed) != SEED_BYTES:
-        raise _wrong(f"{path}: {len(seed)} bytes: a key has {SEED_BYTES}; `loalang-node key FILE`")
-    return SeedSigner(seed)
+
+
+def _signer(path: Path) -> SeedSigner:
+    return SeedSigner(_read(path, SEED_BYTES))
+
+
+def _read(path: Path, key_bytes: int) -> bytes:
+    try:
+        key = path.read_bytes()
+    except OSError as fault:
+        raise file_fault(path, fault) from fault
+    if len(key) != key_bytes:
+        raise _wrong(f"{path}: {len(key)} bytes: this key has {key_bytes}; `loalang-node key FILE`")
+    return key
 
 
 def _wrong(text: str) -> ShellError:

@@ -17,7 +17,7 @@ from node.control.precedence import MessageClass
 from node.control.short_alert import encode_short
 from node.control.signature import SeedSigner
 from node.shell.cli import main
-from tests.acceptance.conftest import free_port, process, read_wav
+from tests.acceptance.conftest import SPEECH, free_port, process, read_wav
 from tests.node.shell.test_broker import Broker
 
 AREA = "vn/lang-son/huu-lien"
@@ -222,6 +222,34 @@ def test_what_is_replayed_forged_expired_too_large_or_foreign_is_counted_and_nev
     last = office.stop()
     assert last["counts"]["dropped_message"] == len(bad) + 1
     assert office.bursts() == []
+
+
+@pytest.mark.parametrize("seal", ["sign", "srtp", None])
+def test_an_announcement_is_heard_only_when_its_packets_are_the_announced_senders(office, seal):
+    office.start()
+    office.certify()
+    key = office.folder / "voice.key"
+    assert seal != "sign" or main(["key", str(key)]) == 0
+    option = "--srtp-key" if seal == "srtp" else "--packet-key"
+    if seal is None:
+        assert main(["key", str(key)]) == 0
+    order = office.sign("session", "1234abcd", option, str(key))
+    status, told = office.publish(order)
+    assert status == 0 and "coc-1: obeyed" in told
+    sealed = () if seal is None else (f"--{seal}", str(key))
+    port = re.search(r"127\.0\.0\.1:(\d+)", (office.folder / "node.toml").read_text())
+    assert port is not None
+    to = ("--to", f"127.0.0.1:{port[1]}", "--ssrc", "0x1234abcd")
+    sender = process("sim.send_cli", str(SPEECH), *to, *sealed)
+    time.sleep(4.0)
+    sender.terminate()
+    sender.communicate(timeout=10)
+    last = office.stop()
+    dropped = last["counts"].get("dropped_unauthenticated", 0)
+    if seal is None:
+        assert office.bursts() == [] and dropped > 10
+    else:
+        assert office.bursts() and dropped == 0
 
 
 def aged(opened: Message, by: SeedSigner) -> bytes:

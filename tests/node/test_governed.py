@@ -54,11 +54,18 @@ def tone(hertz: float, seconds: float) -> tuple[bytes, ...]:
 class Pole:
     """A governed speaker, its sound card and its clock."""
 
-    def __init__(self, library: dict[str, tuple[bytes, ...]], *, interval_s: int = 0) -> None:
+    def __init__(
+        self,
+        library: dict[str, tuple[bytes, ...]],
+        *,
+        interval_s: int = 0,
+        unsigned: str = "play",
+    ) -> None:
         control = ControlConfig(
             root_public_key=ROOT.public_key.hex(),
             area="vn/huu-lien/coc-1",
             build_utc_s=START_S - 86_400,
+            unsigned_packets=unsigned,
             alert=AlertConfig(
                 phrases={"any": PhraseConfig(siren=SIREN, siren_s=2)}, interval_s=interval_s
             ),

@@ -70,6 +70,7 @@ class Village:
             build_utc_s=utc_s("2025-12-01T00:00:00"),
             site=SiteConfig(lat_deg=21.65, lon_deg=106.36, geocodes={"GSO": "06637"}),
             alert=AlertConfig(phrases={"any": PHRASE}),
+            unsigned_packets="play",
             horns=(HornConfig(bearing_deg=0.0),),
             dwelling=DwellingConfig(distance_m=50.0, bearing_deg=0.0),
             **more,  # type: ignore[arg-type]

@@ -51,8 +51,15 @@ def test_keys_and_orders_from_the_prompt_are_obeyed(tmp_path, capsys):
     assert office.order("mute") == "obeyed" and office.order("unmute") == "obeyed"
     (tmp_path / "plan.toml").write_text("volume = 40")
     assert office.order("volume", str(tmp_path / "plan.toml")) == "obeyed"
-    assert office.order("session", "1234abcd") == "obeyed"
+    assert office.order("session", "1234abcd") == "no key for its packets"
+    office.key("voice")
+    keys = ("--packet-key", str(tmp_path / "voice.key"))
+    assert office.order("session", "1234abcd", *keys) == "obeyed"
     assert office.node.source_class(0x1234ABCD) is not None
+    assert office.order("session-end", "1234abcd") == "obeyed"
+    keys = ("--srtp-key", str(tmp_path / "srtp.key"), "--stream", "radio")
+    assert office.order("session", "1234abcd", *keys) == "obeyed"
+    assert (tmp_path / "srtp.key").stat().st_mode & 0o077 == 0
     assert office.order("alert", "--event", "FFW", "--number", "7") == "waiting"
     assert office.order("cancel", "--number", "7") == "cancel"
     flood = FLOOD.replace("2025-10-07T08:00:00", "2999-10-07T08:00:00")
