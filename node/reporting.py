@@ -11,6 +11,9 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from node.clock.exchange import ClockEstimate, ClockExchange
 from node.clock.report_map import ReportMap
 from node.clock.timebase import Timebase
@@ -157,22 +160,26 @@ class NodeReports:
         timebase: Timebase,
         now_ns: int,
     ) -> None:
-        floor_ns = self._floor_ns(timebase)
         for reply in answer.replies:
             if reply.ssrc == self._ssrc:
+                sound_ns = self._sound_ns(timebase, now_ns)
                 request_ns = rtcp.ns_of_middle(reply.last_rr, now_ns)
                 held_ns = (reply.since_last_rr * NS_PER_S + (1 << 15)) >> 16
                 answered_ns = rtcp.ns_of_ntp(report.ntp)
                 self.exchange.receive_reply(
-                    request_ns, held_ns, answered_ns, now_ns, floor_ns=floor_ns
+                    request_ns, held_ns, answered_ns, now_ns, sound_ns=sound_ns
                 )
 
-    def _floor_ns(self, timebase: Timebase) -> int | None:
-        """Return the arrival of the sound's fastest packet less its time on the sender's clock."""
-        if not self.reports.ready or not timebase.ready:
+    def _sound_ns(self, timebase: Timebase, now_ns: int) -> NDArray[np.int64] | None:
+        """Return arrival and transit of the sound's fastest and slowest packets, (4, n) int64."""
+        known = self.reports.ready and timebase.ready
+        if not known or not self.exchange.wants_sound(now_ns):
             return None
-        arrival_ns = timebase.earliest_arrival_ns(self.reports.media_time_samples)
-        return arrival_ns - self.reports.sender_ns
+        sound = timebase.outermost_arrivals()
+        arrivals_ns = sound[1::2].copy()
+        sound[1::2] -= self.reports.sender_times_ns(sound[::2])
+        sound[::2] = arrivals_ns
+        return sound
 
     def _receive_delay(self, payload: bytes, timebase: Timebase, now_ns: int) -> None:
         if len(payload) != _DELAY.size:

@@ -3,7 +3,7 @@
 The fastest packet of each block of time is a point; at most 64 points are kept, and the blocks grow
 from 1 s to 8 s, so that the window grows with what is known, to 512 s at last. The slope is
 Theil-Sen's, the intercept the lowest residual. Per packet this is a few operations; the fit runs
-once per block.
+once per block. The slowest packet of each block is kept beside it, for `node.clock.two_floors`.
 
 =====================  ==========================================================================
 a packet below it      is taken at once: no packet arrives before it was sent
@@ -26,6 +26,9 @@ from node.clock.line import (
     BLOCK_LENGTH_NS,
     BLOCK_RESIDUAL_NS,
     BLOCK_START_NS,
+    BLOCK_TOP_RESIDUAL_NS,
+    BLOCK_TOP_X_NS,
+    BLOCK_TOP_Y_NS,
     BLOCK_X_NS,
     BLOCK_Y_NS,
     DELAY_TARGET_NS,
@@ -50,6 +53,8 @@ from node.kernel import kernel
 from node.units import NS_PER_MS, NS_PER_S
 
 POINTS_MAX: Final = 64
+POINT_ROWS: Final = 4
+"""x and y of the fastest packet of a block, x and y of its slowest."""
 SCRATCH_SIZE: Final = POINTS_MAX * POINTS_MAX // 2
 
 UNCHANGED: Final = 0
@@ -93,7 +98,9 @@ def _shift(
     floats[FLOOR_INTERCEPT_NS] += by_ns
     for i in range(ints[POINTS]):
         points[1, i] += by_ns
+        points[3, i] += by_ns
     floats[BLOCK_Y_NS] += by_ns
+    floats[BLOCK_TOP_Y_NS] += by_ns
 
 
 @kernel("int64(int64[::1], float64[::1], float64[:, ::1], float64[::1])")
@@ -149,6 +156,7 @@ def _test_step(
         floats[HELD_NS] += lowest - least
         for i in range(older, ints[POINTS]):
             points[1, i] -= lowest - least
+            points[3, i] -= lowest - least
         if floats[HELD_NS] > 0.5 * ints[DELAY_TARGET_NS]:
             held_ns = floats[HELD_NS]
             floats[HELD_NS] = 0.0
@@ -156,6 +164,7 @@ def _test_step(
     elif least - highest > threshold:
         for i in range(older):
             points[1, i] -= least - lowest
+            points[3, i] -= least - lowest
 
 
 @kernel("int64(int64[::1], float64[::1], float64[:, ::1], float64[::1])")
@@ -175,14 +184,21 @@ def _close_block(
             kept = 2 * i if left <= right else 2 * i + 1
             points[0, i] = points[0, kept]
             points[1, i] = points[1, kept]
+            left = points[3, 2 * i] - floor_ns(floats, points[2, 2 * i])
+            right = points[3, 2 * i + 1] - floor_ns(floats, points[2, 2 * i + 1])
+            kept = 2 * i if left >= right else 2 * i + 1
+            points[2, i] = points[2, kept]
+            points[3, i] = points[3, kept]
         floats[BLOCK_LENGTH_NS] *= 2.0
     elif n == POINTS_MAX:
         n = POINTS_MAX - 1
         for i in range(n):
-            points[0, i] = points[0, i + 1]
-            points[1, i] = points[1, i + 1]
+            for row in range(POINT_ROWS):
+                points[row, i] = points[row, i + 1]
     points[0, n] = floats[BLOCK_X_NS]
     points[1, n] = floats[BLOCK_Y_NS]
+    points[2, n] = floats[BLOCK_TOP_X_NS]
+    points[3, n] = floats[BLOCK_TOP_Y_NS]
     ints[POINTS] = n + 1
     _test_step(ints, floats, points, scratch)
     return _fit(ints, floats, points, scratch)
@@ -194,6 +210,9 @@ def _open_block(floats: NDArray[np.float64], x_ns: float, y_ns: float, residual_
     floats[BLOCK_X_NS] = x_ns
     floats[BLOCK_Y_NS] = y_ns
     floats[BLOCK_RESIDUAL_NS] = residual_ns
+    floats[BLOCK_TOP_X_NS] = x_ns
+    floats[BLOCK_TOP_Y_NS] = y_ns
+    floats[BLOCK_TOP_RESIDUAL_NS] = residual_ns
 
 
 @kernel("void(int64[::1], float64[::1], int64, int64)")
@@ -238,7 +257,7 @@ def receive_packet(
     """Take the arrival of a packet; return UNCHANGED, MOVED or PUT_ELSEWHERE.
 
     ints, floats        state of `node.clock.line`
-    points              (2, POINTS_MAX) float64: x and y of the kept points, ns
+    points              (POINT_ROWS, POINTS_MAX) float64, ns
     scratch             (SCRATCH_SIZE,) float64
     media_time_samples  unwrapped RTP timestamp of an original packet: a late one too (the sender
                         may have moved), but none that is on probation for a jump
@@ -268,6 +287,7 @@ def receive_packet(
     if above_ns < 0.0:
         floats[FLOOR_INTERCEPT_NS] += above_ns
         floats[BLOCK_RESIDUAL_NS] -= above_ns
+        floats[BLOCK_TOP_RESIDUAL_NS] -= above_ns
         above_ns = 0.0
         changed = MOVED
     if x_ns - floats[LAST_X_NS] > _GAP_NS:
@@ -282,5 +302,9 @@ def receive_packet(
         floats[BLOCK_X_NS] = x_ns
         floats[BLOCK_Y_NS] = y_ns - floats[HELD_NS]
         floats[BLOCK_RESIDUAL_NS] = above_ns
+    elif above_ns > floats[BLOCK_TOP_RESIDUAL_NS]:
+        floats[BLOCK_TOP_X_NS] = x_ns
+        floats[BLOCK_TOP_Y_NS] = y_ns - floats[HELD_NS]
+        floats[BLOCK_TOP_RESIDUAL_NS] = above_ns
     floats[LAST_X_NS] = max(floats[LAST_X_NS], x_ns)
     return changed

@@ -8,10 +8,10 @@ node     ──────t1──────────────t4──�
 ```
 
 A burst of requests at the start, more on a link that jitters, then one a second. Queues delay one
-way or the other and bend the offset by up to half of what they add; `node.clock.offset_filter`
-finds the floor of each direction and a line through it. From sender to node the sound itself comes
-fifty times a second: its fastest packet stands in where all answers were slower. What no exchange
-can see is a constant asymmetry: the uncertainty is half of the least delay.
+way or the other and bend the offset by up to half of what they add; `node.clock.two_floors` finds
+the floor of each direction and a slope that fits both. From sender to node the sound itself comes
+fifty times a second and counts like answers. What no exchange can see is a constant asymmetry: the
+uncertainty is half of the least delay.
 
 Three replies in a row that no delay explains mean that the sender's clock was set, or another
 sender answers: the window begins anew.
@@ -23,24 +23,32 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from node.clock.offset_filter import OffsetFilter
 from node.units import NS_PER_MS, NS_PER_S
 
-BURST_REQUESTS: Final = 30
-BURST_INTERVAL_NS: Final = 10 * NS_PER_MS
+BURST_REQUESTS: Final = 48
+BURST_INTERVAL_NS: Final = 7 * NS_PER_MS
 """All of the burst is answered before the first sound, at a playout delay of 400 ms."""
-WARM_REQUESTS: Final = 600
 WARM_INTERVAL_NS: Final = 50 * NS_PER_MS
-WARM_ENOUGH_NS: Final = 70_000
-"""Then, on a link that jitters, until the floor is known: n replies show it to within the spread
-of the delay divided by n. A quiet link needs none of it; 40 +- 20 ms need half a minute."""
+WARM_SHARE: Final = 240
+"""Then, on a link that jitters, every 50 ms for the first 12 s, and ever more rarely: each interval
+is that part of the time since the start. A slope rests on replies far apart, and one reply says the
+less the more there are."""
+WARM_ENOUGH_NS: Final = 50_000
+"""... until the floor is known: n replies show it to within the spread of the delay divided by n. A
+quiet link needs none of it; 40 +- 20 ms need a minute."""
 SETTLE_NS: Final = 15 * NS_PER_S
 SETTLE_INTERVAL_NS: Final = 250 * NS_PER_MS
-"""And four times a second at first: a slope rests on replies far apart, not on the burst."""
+"""And four times a second at first on every link."""
 INTERVAL_NS: Final = NS_PER_S
 UNANSWERED_INTERVAL_NS: Final = 10 * NS_PER_S
 """Interval while nobody answers: a foreign sender is not pestered, a new one found."""
 READY_REPLIES: Final = 4
+QUIET_REPLIES: Final = 16
+"""So many show that a link is quiet, and end the burst."""
 
 _OUTSTANDING_MAX: Final = 64
 _UNANSWERED_MAX: Final = 48
@@ -48,7 +56,7 @@ _MATCH_NS: Final = 20_000  # requests are known by 1/65536 s
 _STEP_NS: Final = 30 * NS_PER_MS
 _STEP_REPLIES: Final = 3
 _AGEING: Final = 1e-6
-_FIT_AT: Final = (1, 2, READY_REPLIES, 8, 16, BURST_REQUESTS)
+_FIT_AT: Final = (1, 2, READY_REPLIES, 8, 12, 16, 20, 24, 28, 32, 40, 48)
 _FIT_INTERVAL_NS: Final = 500 * NS_PER_MS  # a clock does not change faster than that
 
 
@@ -81,8 +89,8 @@ class ClockExchange:
         self._events: deque[RequestTime] = deque(maxlen=_OUTSTANDING_MAX)
         self._outstanding: deque[int] = deque(maxlen=_OUTSTANDING_MAX)
         self._next_ns = start_ns
-        self._quick_left = BURST_REQUESTS + WARM_REQUESTS
-        self._settle_until_ns = start_ns + SETTLE_NS
+        self._begin_ns = start_ns
+        self._burst_left = BURST_REQUESTS
         self._unanswered = 0
         self._filter = OffsetFilter()
         self._fitted_ns = start_ns
@@ -96,17 +104,8 @@ class ClockExchange:
         self._events.append(RequestTime(now_ns))
         self._outstanding.append(now_ns)
         self._unanswered += 1
-        interval_ns = INTERVAL_NS
-        if self._unanswered > _UNANSWERED_MAX:
-            interval_ns = UNANSWERED_INTERVAL_NS
-        elif self._quick_left > WARM_REQUESTS:
-            interval_ns = BURST_INTERVAL_NS
-        elif self._quick_left > 0 and not self._floor_known():
-            interval_ns = WARM_INTERVAL_NS
-        elif now_ns < self._settle_until_ns:
-            interval_ns = SETTLE_INTERVAL_NS
-        self._quick_left = max(0, self._quick_left - 1)
-        self._next_ns = now_ns + interval_ns
+        self._burst_left = max(0, self._burst_left - 1)
+        self._next_ns = now_ns + self._interval_ns(now_ns - self._begin_ns)
 
     def next_deadline_ns(self) -> int:
         """Return when the next request is due."""
@@ -123,7 +122,7 @@ class ClockExchange:
         answered_ns: int,
         now_ns: int,
         *,
-        floor_ns: int | None = None,
+        sound_ns: NDArray[np.int64] | None = None,
     ) -> bool:
         """Take the answer to a request; return False when nobody asked or it cannot be.
 
@@ -137,8 +136,9 @@ class ClockExchange:
             Time of the answer on the sender's clock (t3).
         now_ns : int
             Its arrival (t4).
-        floor_ns : int or None
-            Transit of the sound's fastest packet, like t4 - t3 from one clock to the other.
+        sound_ns : (4, n) int64 or None
+            Of the sound's fastest packets arrivals (t4), ascending, and transits (t4 - t3), and of
+            its slowest.
         """
         sent_ns = next((t for t in self._outstanding if abs(t - request_ns) <= _MATCH_NS), None)
         if sent_ns is None:
@@ -148,20 +148,22 @@ class ClockExchange:
             return False
         self._outstanding.remove(sent_ns)
         if self._unanswered > _UNANSWERED_MAX:  # somebody is there again: ask as at the start
-            self._quick_left = BURST_REQUESTS + WARM_REQUESTS
-            self._settle_until_ns = now_ns + SETTLE_NS
+            self._begin_ns = now_ns
+            self._burst_left = BURST_REQUESTS
             self._next_ns = now_ns
         self._unanswered = 0
         self.replies += 1
         forward_ns = answered_ns - held_ns - sent_ns
         backward_ns = now_ns - answered_ns
         self._accept(now_ns, forward_ns, backward_ns)
-        if self._filter.count in _FIT_AT or now_ns - self._fitted_ns >= _FIT_INTERVAL_NS:
+        if self._fits_at(self._filter.count, now_ns):
             self._fitted_ns = now_ns
-            self._filter.fit()
-            if self._plausible(floor_ns):
-                self._filter.fit(floor_ns)
+            self._filter.fit(sound_ns)
         return True
+
+    def wants_sound(self, now_ns: int) -> bool:
+        """Return whether a reply that is taken now would make use of `sound_ns`."""
+        return self._fits_at(self._filter.count + 1, now_ns)
 
     def estimate(self, now_ns: int) -> ClockEstimate | None:
         """Return offset and skew now, or None before READY_REPLIES replies."""
@@ -179,16 +181,19 @@ class ClockExchange:
         """Return the node's time at which the sender's clock shows `sender_ns`."""
         return self._filter.local_ns(sender_ns)
 
-    def _plausible(self, floor_ns: int | None) -> bool:
-        """Return whether the sound's floor may stand in for the answers' floor.
+    def _interval_ns(self, since_ns: int) -> int:
+        """Return how long to wait for the next request, `since_ns` after the first one."""
+        if self._unanswered > _UNANSWERED_MAX:
+            return UNANSWERED_INTERVAL_NS
+        known = self._floor_known()
+        if self._burst_left > 0 and not (self._filter.count >= QUIET_REPLIES and known):
+            return BURST_INTERVAL_NS
+        if not known:
+            return min(max(since_ns // WARM_SHARE, WARM_INTERVAL_NS), INTERVAL_NS)
+        return SETTLE_INTERVAL_NS if since_ns < SETTLE_NS else INTERVAL_NS
 
-        A sender that stamps its sound ahead of time would seem nearer than it is: a floor is
-        refused that is below the answers by more than their own spread explains.
-        """
-        if floor_ns is None:
-            return False
-        replies = self._filter
-        return floor_ns >= replies.least_backward_ns - max(NS_PER_MS, replies.spread_ns // 2)
+    def _fits_at(self, count: int, now_ns: int) -> bool:
+        return count in _FIT_AT or now_ns - self._fitted_ns >= _FIT_INTERVAL_NS
 
     def _floor_known(self) -> bool:
         return self._filter.spread_ns < WARM_ENOUGH_NS * self._filter.count

@@ -53,7 +53,7 @@ NEED_FIRST: Final = 16
 """From here on the histogram of `node.clock.delay_need`."""
 INTS: Final = NEED_FIRST + NEED_SIZE
 
-FLOATS: Final = 20
+FLOATS: Final = 24
 ORIGIN_NS: Final = 0
 INTERCEPT_NS: Final = 1
 SLOPE: Final = 2
@@ -75,6 +75,9 @@ BLOCK_X_NS: Final = 14
 BLOCK_Y_NS: Final = 15
 BLOCK_RESIDUAL_NS: Final = 16
 LAST_X_NS: Final = 17
+BLOCK_TOP_X_NS: Final = 18
+BLOCK_TOP_Y_NS: Final = 19
+BLOCK_TOP_RESIDUAL_NS: Final = 20
 
 _SETTLE_NS: Final = 4.0 * NS_PER_S  # a correction decays with this time constant ...
 _SETTLE_FAR_NS: Final = 0.5 * NS_PER_S  # ... a large one, at the start, with this one ...

@@ -9,6 +9,7 @@ report that contradicts the line twice in a row (a seek, a restart) begins a new
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from node.clock.robust_line import select, theil_sen_slope
 from node.units import NS_PER_MS, NS_PER_S
@@ -81,6 +82,12 @@ class ReportMap:
     def skew_ppm(self) -> float:
         """Return the media clock against the sender's clock, positive is fast."""
         return self._slope * 1e6
+
+    def sender_times_ns(self, media_time_samples: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the sender's time of each media time, (n,) int64 both, by the line."""
+        away_ns = (media_time_samples - self.media_time_samples) * _NS_PER_3_SAMPLES // 3
+        bent_ns = np.rint(away_ns * (self._slope / (1.0 + self._slope))).astype(np.int64)
+        return np.asarray(away_ns - bent_ns + self.sender_ns)
 
     def _contradiction_ns(self, sender_ns: int, media_time_samples: int) -> int:
         newest = self._count - 1

@@ -23,9 +23,13 @@ from numpy.typing import NDArray
 
 from node.clock import envelope
 from node.clock.delay_need import needed_delay_ns, note_delay
-from node.clock.envelope import POINTS_MAX, SCRATCH_SIZE, UNCHANGED, floor_ns
+from node.clock.envelope import POINT_ROWS, POINTS_MAX, SCRATCH_SIZE, UNCHANGED, floor_ns
 from node.clock.line import (
     AHEAD_NS,
+    BLOCK_TOP_X_NS,
+    BLOCK_TOP_Y_NS,
+    BLOCK_X_NS,
+    BLOCK_Y_NS,
     DELAY_FROM_NS,
     DELAY_NS,
     DELAY_TARGET_NS,
@@ -52,6 +56,7 @@ from node.clock.line import (
     ORIGIN_NS,
     OWN_DELAY_NS,
     PACKETS,
+    POINTS,
     RATE_PPM,
     SLOPE,
     SPREAD_NS,
@@ -153,7 +158,7 @@ class Timebase:
 
     def __init__(self, playout_delay_ns: int, *, own_delay_ns: int = 0) -> None:
         self._own_delay_ns = own_delay_ns
-        self.points = np.zeros((2, POINTS_MAX), np.float64)
+        self.points = np.zeros((POINT_ROWS, POINTS_MAX), np.float64)
         self.scratch = np.zeros(SCRATCH_SIZE, np.float64)
         self.ints = new_ints(playout_delay_ns, own_delay_ns)
         self.floats = new_floats(playout_delay_ns)
@@ -191,11 +196,24 @@ class Timebase:
         """Take what is left of all slews at once, in a pause."""
         finish_slews(self.ints, self.floats, now_ns)
 
-    def earliest_arrival_ns(self, media_time_samples: int) -> int:
-        """Return when the fastest packet would bring this media time, on the node's clock."""
-        media = media_time_samples - int(self.ints[MEDIA_ANCHOR_SAMPLES])
-        x_ns = media * _NS_PER_3_SAMPLES // 3
-        return int(self.ints[LOCAL_ANCHOR_NS]) + x_ns + round(floor_ns(self.floats, float(x_ns)))
+    def outermost_arrivals(self) -> NDArray[np.int64]:
+        """Return the fastest and the slowest packets of the last minutes, oldest first.
+
+        Returns
+        -------
+        (4, n) int64
+            Media samples and arrival in ns of the fastest packet of each block of the envelope, by
+            the floor that is held, and of the slowest. The last block is under way.
+        """
+        kept = int(self.ints[POINTS])
+        points = np.empty((POINT_ROWS, kept + 1), np.int64)
+        np.rint(self.points[:, :kept], out=points[:, :kept], casting="unsafe")
+        points[:2, kept] = self.floats[BLOCK_X_NS : BLOCK_Y_NS + 1]
+        points[2:, kept] = self.floats[BLOCK_TOP_X_NS : BLOCK_TOP_Y_NS + 1]
+        points[1::2] += points[::2] + self.ints[LOCAL_ANCHOR_NS]
+        points[::2] = (points[::2] * 3 + _NS_PER_3_SAMPLES // 2) // _NS_PER_3_SAMPLES
+        points[::2] += self.ints[MEDIA_ANCHOR_SAMPLES]
+        return points
 
     @property
     def ready(self) -> bool:

@@ -196,3 +196,65 @@ def test_a_node_that_joins_in_a_jam_learns_better_without_a_step():
     estimate = exchange.estimate(now_ns)
     assert estimate is not None
     assert abs(estimate.offset_ns) <= 16 * MS
+
+
+def talk_over(rng, delay_ms, *, seconds, skew_ppm=0.0):
+    """Ask over a link of which `delay_ms(rng)` is each direction's delay; errors in ms."""
+    exchange, errors, last_ns = ClockExchange(0), [], [0, 0]
+    now_ns = 0
+    while now_ns < seconds * S:
+        now_ns = exchange.next_deadline_ns()
+        exchange.handle_deadline(now_ns)
+        exchange.next_event()
+        last_ns[0] = max(last_ns[0], now_ns + round(delay_ms(rng) * MS))
+        last_ns[1] = max(last_ns[1], last_ns[0] + round(delay_ms(rng) * MS))
+        answered_ns = sender_clock_ns(last_ns[0], skew_ppm)
+        exchange.receive_reply(now_ns, 0, answered_ns, last_ns[1])
+        estimate = exchange.estimate(last_ns[1])
+        if estimate is not None:
+            truth_ns = sender_clock_ns(last_ns[1], skew_ppm) - last_ns[1]
+            errors.append((last_ns[1] / S, (estimate.offset_ns - truth_ns) / MS))
+    return np.array(errors)
+
+
+def uniform_ms(rng):
+    return 40 + rng.uniform(-20, 20)
+
+
+def test_two_nodes_at_40_ms_more_or_less_20_are_in_step_within_seconds():
+    apart = {4: [], 10: [], 40: []}
+    for seed in range(12):
+        errors = talk_over(np.random.default_rng(seed), uniform_ms, seconds=45)
+        for second, found in apart.items():
+            found.append(errors[np.searchsorted(errors[:, 0], second), 1])
+    spread_ms = {second: float(np.std(found)) for second, found in apart.items()}
+    assert spread_ms[4] < 0.5 and spread_ms[10] < 0.3 and spread_ms[40] < 0.15
+
+
+def test_a_full_queue_of_one_direction_is_not_taken_for_a_ceiling_of_both():
+    rng, exchange = np.random.default_rng(3), ClockExchange(0)
+    now_ns = 0
+    for number in range(120):
+        now_ns = max(now_ns, exchange.next_deadline_ns())
+        exchange.handle_deadline(now_ns)
+        request = exchange.next_event()
+        full_ns = 300 * MS if number % 3 else 0
+        arrived_ns = request.at_ns + round(rng.uniform(1, 3) * MS)
+        now_ns = arrived_ns + full_ns + round(rng.uniform(1, 3) * MS)
+        exchange.receive_reply(request.at_ns, 0, arrived_ns, now_ns)
+    assert abs(exchange.estimate(now_ns).offset_ns) < MS
+
+
+def test_a_jam_at_the_end_of_the_window_does_not_turn_the_slope():
+    rng, exchange = np.random.default_rng(4), ClockExchange(0)
+    now_ns = 0
+    for number in range(400):
+        now_ns = max(now_ns, exchange.next_deadline_ns())
+        exchange.handle_deadline(now_ns)
+        request = exchange.next_event()
+        jam_ns = round(rng.exponential(40) * MS) + 10 * MS if number > 300 else 0
+        arrived_ns = request.at_ns + round((1 + rng.exponential(2)) * MS) + jam_ns
+        now_ns = arrived_ns + round((1 + rng.exponential(2)) * MS)
+        exchange.receive_reply(request.at_ns, 0, arrived_ns, now_ns)
+    assert abs(exchange.estimate(now_ns).skew_ppm) < 5
+    assert abs(exchange.estimate(now_ns).offset_ns) < MS // 2
