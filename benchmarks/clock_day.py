@@ -157,6 +157,16 @@ class Pole:
         arrivals_ns[self.rng.random(PACKETS_PER_S) < self.link.lost_ratio] = -1
         return np.asarray(arrivals_ns)
 
+    def _sound_ns(self) -> NDArray[np.int64] | None:
+        """Return arrival and transit of the sound's outermost packets, as the node's reports do."""
+        if not self.timebase.ready:
+            return None
+        sound = self.timebase.outermost_arrivals()
+        arrivals_ns = sound[1::2].copy()
+        sound[1::2] -= sound[::2] * 62_500 // 3
+        sound[::2] = arrivals_ns
+        return sound
+
     def _ask(self, second: int, load: float) -> None:
         """Run the exchange through this second, and hand the map on."""
         end_ns = self.clock.local_ns(second + 1)
@@ -172,7 +182,10 @@ class Pole:
                 continue
             answered_s = self.clock.true_s(asked_ns) + up
             back_ns = self.clock.local_ns(answered_s + down)
-            self.exchange.receive_reply(asked_ns, 0, round(answered_s * NS_PER_S), back_ns)
+            sound_ns = self._sound_ns() if self.exchange.wants_sound(back_ns) else None
+            self.exchange.receive_reply(
+                asked_ns, 0, round(answered_s * NS_PER_S), back_ns, sound_ns=sound_ns
+            )
             estimate = self.exchange.estimate(back_ns)
             if estimate is not None:
                 self.timebase.receive_map(

@@ -46,6 +46,9 @@ POINTS_MAX: Final = _BLOCKS_MAX + SOUND_MAX
 _BLOCK_REPLIES_MIN: Final = 6
 _BLOCKS_MIN: Final = 4
 _SPAN_MIN_NS: Final = 2.0 * NS_PER_S
+_FEW: Final = (
+    4  # replies at each edge that say how sharp it is; below a soft one lies no second line
+)
 _SHARP: Final = 2.0  # a ceiling is one if its replies lie less than so much wider than the floor's
 _WIDTHS: Final = 16.0  # how many of these distances the two widths may differ by ...
 _WIDTH_SHARE: Final = 0.2  # ... and by what share of their sum
@@ -107,16 +110,16 @@ def _measure_edges(
     edges  (EDGE_FIELDS,) out
     """
     size = n - first
-    quarter = size // 4
+    few = min(_FEW, max(1, size // 4))
     for row in (1, 2):
         for i in range(first, n):
             scratch[i - first] = replies[row, i] + (2 * row - 3) * slope * replies[0, i]
-        low = select(scratch, size, quarter)
+        low = select(scratch, size, min(few, size - 1))
         least = select(scratch, size, 0)
-        high = select(scratch, size, size - 1 - quarter)
+        high = select(scratch, size, size - 1 - min(few, size - 1))
         most = select(scratch, size, size - 1)
-        edges[row - 1] = (low - least) / max(1, quarter)
-        edges[row + 1] = (most - high) / max(1, quarter)
+        edges[row - 1] = (low - least) / few
+        edges[row + 1] = (most - high) / few
         edges[EDGES + row - 1] = least
         edges[EDGES + row + 1] = most
 
@@ -228,7 +231,7 @@ def fit_line(
     """
     slope = line[1]
     _measure_edges(replies, slope, first, n, edges, scratch)
-    noise = 0.5 * (edges[THERE] + edges[BACK])
+    noise = edges[THERE] + edges[BACK]
     tops = int(has_ceiling(edges, n - first))
     sound_top = _top(sound, sound_n, slope)
     if tops and sound_n and sound_top < edges[EDGES + BACK_TOP] + _WIDTHS * noise:
