@@ -1,6 +1,6 @@
 """What a day answers, flat: rows that name their node, for the report and for other programs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -143,12 +143,12 @@ class DayResult:
     def from_dict(cls, whole: Mapping[str, Any]) -> "DayResult":
         """Read what `dataclasses.asdict` made of one."""
         read: dict[str, Any] = dict(whole)
-        for name, kind in _ROWS.items():
+        for name, kind in DAY_TABLES.items():
             read[name] = [kind(**row) for row in whole[name]]
         return cls(**read)
 
 
-_ROWS: Final[dict[str, Callable[..., object]]] = {
+DAY_TABLES: Final[dict[str, type[Any]]] = {
     "rules": DayRule,
     "nodes": DayNode,
     "items": DayItem,
@@ -157,3 +157,4 @@ _ROWS: Final[dict[str, Callable[..., object]]] = {
     "volumes": DayVolume,
     "orders": DayOrder,
 }
+"""Field of a `DayResult` to what its rows are."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from sim.report.listen import wav
 from sim.report.page import page
-from sim.report.parquet import parquet
+from sim.report.parquet import day_parquets, parquet
 from sim.report.summaries import junit, markdown
 from sim.result import RunResult
 
@@ -43,6 +43,7 @@ def write_files(result: RunResult, folder: Path) -> list[Path]:
         "summary.md": markdown(result).encode(),
         "junit.xml": junit(result),
     }
+    contents |= {f"day/{name}.parquet": data for name, data in day_parquets(result).items()}
     contents |= {f"listen/{name}.wav": wav(one.samples) for name, one in result.listen.items()}
     write_all(contents, folder)
     return [folder / name for name in contents]

@@ -20,6 +20,7 @@ from sim.report.classes import (
     group_name,
     place_name,
 )
+from sim.report.day_section import day_section
 from sim.report.headline import headline
 from sim.report.listen import waveform
 from sim.report.node_table import COLUMNS, node_table
@@ -79,6 +80,7 @@ def page(result: RunResult) -> str:
         css=Markup(_resource("page.css")),  # our own files: nothing of a user
         js=Markup(_resource("page.js")),
         data=_data(result),
+        day=day_section(result),
     )
 
 

@@ -7,12 +7,13 @@ from typing import Final, get_args, get_type_hints
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sim.day.result import DAY_TABLES
 from sim.result import NodeRow, RunResult
 
 RUN_FIELDS: Final = ("scenario", "seed", "duration_s", "scenario_hash", "trace_hash")
 """What tells one run from another; stands before the fields of the node in each row."""
 
-_TYPES: Final = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+_TYPES: Final = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
 def parquet(results: list[RunResult]) -> bytes:
@@ -31,13 +32,37 @@ def parquet(results: list[RunResult]) -> bytes:
     return bytes(sink.getvalue().to_pybytes())
 
 
+def day_parquets(result: RunResult) -> dict[str, bytes]:
+    """Return a Parquet file for each table of the run's day, by its name; none without a day.
+
+    Each row begins with what tells one run from another, as those of `parquet` do.
+    """
+    if result.day is None:
+        return {}
+    found = {}
+    for name, kind in DAY_TABLES.items():
+        hints = get_type_hints(kind)
+        columns = [*_run_columns(), *(_field(one.name, hints[one.name]) for one in fields(kind))]
+        run = {one: getattr(result, one) for one in RUN_FIELDS}
+        lines = [run | asdict(row) for row in getattr(result.day, name)]
+        sink = pa.BufferOutputStream()
+        table = pa.Table.from_pylist(lines, schema=pa.schema(columns))
+        pq.write_table(table, sink, compression="zstd")
+        found[name] = bytes(sink.getvalue().to_pybytes())
+    return found
+
+
 def schema() -> pa.Schema:
     """Return the columns: those of the run, then those of `NodeRow`."""
-    run = get_type_hints(RunResult)
     node = get_type_hints(NodeRow)
-    columns = [pa.field(name, _TYPES[run[name]], nullable=False) for name in RUN_FIELDS]
+    columns = _run_columns()
     columns += [_field(one.name, node[one.name]) for one in fields(NodeRow)]
     return pa.schema(columns)
+
+
+def _run_columns() -> list[pa.Field]:
+    run = get_type_hints(RunResult)
+    return [pa.field(name, _TYPES[run[name]], nullable=False) for name in RUN_FIELDS]
 
 
 def _field(name: str, hint: object) -> pa.Field:
