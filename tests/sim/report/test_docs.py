@@ -17,13 +17,16 @@ def blocks(name):
     return re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
 
 
-def test_the_smallest_scenario_of_the_documentation_runs_with_its_fault(tmp_path, capsys):
-    smallest, fault = blocks("scenario.md")
+def test_the_smallest_scenario_of_the_documentation_runs_with_its_fault_and_its_day(
+    tmp_path, capsys
+):
+    smallest, fault, day = blocks("scenario.md")
     path = tmp_path / "my_village.toml"
-    path.write_text(smallest + fault, encoding="utf-8")
+    path.write_text(smallest + fault + day, encoding="utf-8")
+    out = str(tmp_path / "out")
 
     assert main(["check", str(path)]) == 0
-    assert main(["run", str(path), "--duration", "2", "--out", str(tmp_path / "out")]) == 0
+    assert main(["run", str(path), "--duration", "2", "--day", "--out", out]) == 0
     assert "2 clusters" in capsys.readouterr().out
 
 
