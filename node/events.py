@@ -48,4 +48,15 @@ class Note:
     at_ns: int
 
 
-Event = SendDatagram | Publish | Persist | SourceChanged | Note
+@dataclass(frozen=True, slots=True)
+class FetchFile:
+    """Get a sound by its URL, if it comes in time: a signed warning names it by its digest."""
+
+    url: str
+    name: str
+    """Under which it is looked for in the library: `sha1:` and 40 hexadecimal digits."""
+    size_bytes: int
+    """What it is said to have; more is not taken."""
+
+
+Event = SendDatagram | Publish | Persist | SourceChanged | Note | FetchFile

@@ -24,7 +24,7 @@ from node.control.player import StopPart
 from node.control.precedence import MessageClass
 from node.control.sessions import SourceAllowed, SourceEnded
 from node.counters import Count
-from node.events import EVENTS_MAX, Event, Note
+from node.events import EVENTS_MAX, Event, FetchFile
 from node.rtp.packet import HEADER_BYTES
 from node.stack import SpeakerNode
 from node.stored_sound import OWN_SSRCS, Recording, StoredSource
@@ -214,7 +214,9 @@ class GovernedSpeaker:
             elif isinstance(event, GainChanged):
                 self._follow_gains()
             elif isinstance(event, FetchMedia):
-                self._tell(Note(f"spoken text not stored: {event.uri}", self._now_ns))
+                name = f"sha1:{event.digest_sha1}"
+                if name not in self._library:
+                    self._tell(FetchFile(event.uri, name, event.size_bytes))
             else:
                 self._tell(event)
 

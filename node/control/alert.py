@@ -19,6 +19,11 @@ from node.control.programme import ItemConfig, PartConfig
 AUDIO_BYTES_MAX: Final = 4 * 1024 * 1024
 """Largest spoken text that is fetched: two minutes of anything. Larger ones fall back."""
 
+SPOKEN_MAX_S: Final = 120
+
+LANGUAGES_MAX: Final = 3
+"""In so many a warning is said; more would keep the siren waiting for its turn."""
+
 _SILENT_CLASS: Final = -1
 
 ANY_EVENT: Final = "any"
@@ -49,6 +54,11 @@ class AlertConfig:
     """Language to SHA-256 of "this is an exercise". Without it exercises do not sound."""
 
     exercise_s: int = 10
+
+    onset_phrase: dict[str, str] = field(default_factory=dict)
+    """Language to SHA-256 of "it has not begun yet": said after the words while that is so."""
+
+    onset_s: int = 10
 
     repeat: dict[str, int] = field(
         default_factory=lambda: {"normal": 1, "priority": 2, "urgent": 3}
@@ -87,6 +97,7 @@ class Spoken(msgspec.Struct, frozen=True):
     language: str
     uri: str = ""
     digest_sha1: str = ""
+    size_bytes: int = 0
 
 
 class Alert(msgspec.Struct, frozen=True):
@@ -101,6 +112,8 @@ class Alert(msgspec.Struct, frozen=True):
     sent_s: int
     effective_s: int
     expires_s: int
+    onset_s: int = 0
+    """When what it warns of begins; 0: not said. It delays nothing."""
     exercise: bool = False
     references: tuple[tuple[str, str], ...] = ()
     spoken: tuple[Spoken, ...] = ()
@@ -153,6 +166,20 @@ def class_of(info: CapInfo) -> int:
     return MessageClass.NORMAL
 
 
+def start_of(info: CapInfo, sent_s: int) -> int:
+    """Return from when on `info` is to sound.
+
+    `effective` says when the information holds, and without it that is when it was sent (CAP 1.2,
+    section 3.2.2); until then it waits. `onset` is the beginning of the event, not of the warning:
+    who is warned only then is warned too late, so it delays nothing. What is Extreme and Immediate
+    sounds on receipt, whatever its `effective` says: "responsive action should be taken
+    immediately" leaves nothing to wait for.
+    """
+    start_s = sent_s if info.effective_s is None else info.effective_s
+    at_once = info.urgency == "Immediate" and info.severity == "Extreme"
+    return min(start_s, sent_s) if at_once else start_s
+
+
 def alert_of(
     cap: CapAlert, site: Site, config: AlertConfig, *, level: str, class_max: MessageClass
 ) -> Alert | str:
@@ -197,7 +224,8 @@ def alert_of(
     if exercise:
         highest = min(highest, MessageClass.PRIORITY)  # it takes nothing from the real thing
     infos = [info for info, kind in here if kind >= 0]
-    starts = [cap.sent_s if i.effective_s is None else i.effective_s for i in infos]
+    starts = [start_of(info, cap.sent_s) for info in infos]
+    onsets = [info.onset_s for info in infos if info.onset_s is not None]
     ends = [
         cap.sent_s + config.expires_default_s if i.expires_s is None else i.expires_s for i in infos
     ]
@@ -211,32 +239,33 @@ def alert_of(
         sent_s=cap.sent_s,
         effective_s=min(starts),
         expires_s=max(ends),
+        onset_s=min(onsets, default=0),
         exercise=exercise,
         references=cap.references,
         spoken=tuple(_spoken(info) for info in infos),
     )
 
 
-def item_of(alert: Alert, config: AlertConfig, languages: tuple[str, ...]) -> ItemConfig | None:
-    """Return `alert` as an item to play, or None when it must not sound.
+def item_of(
+    alert: Alert, config: AlertConfig, languages: tuple[str, ...], *, at_s: int = 0
+) -> ItemConfig | None:
+    """Return `alert` as an item to play from `at_s` on, or None when it must not sound.
 
     An exercise is said to be one before and after, or does not sound at all. Without a stored
     phrase of its event the one of `any` speaks; a resource comes first and the phrase stands in.
+    A hamlet of several languages hears each of them that there are words in.
     """
     phrase = config.phrases.get(alert.event_code, config.phrases.get(ANY_EVENT))
     if phrase is None or (alert.exercise and not config.exercise_phrase):
         return None
     parts = [PartConfig(kind="chime", duration_s=phrase.siren_s, media={"any": phrase.siren})]
-    spoken = _preferred(alert.spoken, languages)
-    if spoken is not None:
-        media = {spoken.language: f"sha1:{spoken.digest_sha1}"}
-        parts.append(PartConfig(kind="text", duration_s=120, media=media))
-    if phrase.text:
-        stand_in = spoken is not None
-        text = PartConfig(
-            kind="text", duration_s=phrase.text_s, media=phrase.text, fallback=stand_in
-        )
-        parts.append(text)
+    fetched = {one.language: one for one in alert.spoken if one.digest_sha1}
+    known = [one for one in languages if one in fetched or one in phrase.text]
+    for language in known[:LANGUAGES_MAX] or _others(fetched, phrase):
+        parts += _words(language, fetched.get(language), phrase)
+    if config.onset_phrase and alert.onset_s > at_s:
+        said = PartConfig(kind="text", duration_s=config.onset_s, media=config.onset_phrase)
+        parts.append(said)
     if alert.exercise:
         said = PartConfig(kind="text", duration_s=config.exercise_s, media=config.exercise_phrase)
         parts = [said, *parts, said]
@@ -272,14 +301,31 @@ def _spoken(info: CapInfo) -> Spoken:
     for one in info.resources:
         small = one.size_bytes is not None and one.size_bytes <= AUDIO_BYTES_MAX
         if one.mime_type.startswith("audio/") and one.digest_sha1 and one.uri and small:
-            return Spoken(language, one.uri, one.digest_sha1)
+            return Spoken(language, one.uri, one.digest_sha1, one.size_bytes or 0)
     return Spoken(language)
 
 
-def _preferred(spoken: tuple[Spoken, ...], languages: tuple[str, ...]) -> Spoken | None:
-    with_sound = [one for one in spoken if one.digest_sha1]
-    for language in (*languages, "vi"):
-        for one in with_sound:
-            if one.language == language:
-                return one
-    return with_sound[0] if with_sound else None
+def _others(fetched: dict[str, Spoken], phrase: PhraseConfig) -> list[str]:
+    """Return the language for a hamlet in none of whose languages there are words."""
+    there = {**fetched, **phrase.text}
+    return ["vi"] if "vi" in there else sorted(there)[:1]
+
+
+def _words(language: str, spoken: Spoken | None, phrase: PhraseConfig) -> list[PartConfig]:
+    """Return what is said in `language`: the resource, or the stored phrase in its stead."""
+    parts: list[PartConfig] = []
+    if spoken is not None:
+        media = {language: f"sha1:{spoken.digest_sha1}"}
+        parts.append(PartConfig(kind="text", duration_s=SPOKEN_MAX_S, media=media))
+    stored = phrase.text.get(language)
+    stored = stored or (min(phrase.text.items())[1] if spoken and phrase.text else None)
+    if stored is not None:
+        parts.append(
+            PartConfig(
+                kind="text",
+                duration_s=phrase.text_s,
+                media={language: stored},
+                fallback=spoken is not None,
+            )
+        )
+    return parts

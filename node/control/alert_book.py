@@ -42,6 +42,7 @@ class FetchMedia:
 
     uri: str
     digest_sha1: str
+    size_bytes: int
 
 
 BookEvent = StartPart | StopPart | FetchMedia | Record | Persist
@@ -107,6 +108,7 @@ class AlertBook:
             records += self._make_room(utc_s, now_ns)
             ends_ns = now_ns + max(alert.expires_s - alert.sent_s, 1) * NS_PER_S
             self._open.append(_Open(alert, ends_ns))
+            self._ask_for_media(alert)
         elif alert.kind != "cancel":
             records.append(self._record(alert, "refused", fate, utc_s))
         self._persist(records)
@@ -169,6 +171,8 @@ class AlertBook:
     def _fate(self, alert: Alert, utc_s: int, *, trusted: bool) -> str:
         if alert.kind == "cancel":
             return "cancel"
+        if alert.expires_s <= alert.effective_s:
+            return "expires before it takes effect"
         if trusted and alert.expires_s <= utc_s:
             return "expired"
         if not trusted and alert.message_class != MessageClass.URGENT:
@@ -232,7 +236,7 @@ class AlertBook:
         return now_ns >= one.ends_ns
 
     def _begin(self, one: _Open, utc_s: int, now_ns: int) -> None:
-        item = item_of(one.alert, self._config, self._languages)
+        item = item_of(one.alert, self._config, self._languages, at_s=utc_s)
         taken = {o.run.source for o in self._open if o.run is not None}
         source = next(s for s in range(SOURCE_BASE, SOURCE_BASE - OPEN_MAX, -1) if s not in taken)
         if item is None:
@@ -242,9 +246,12 @@ class AlertBook:
         one.run = Run(item, due, source, utc_s, ends_ns=now_ns)
         self._known[one.alert.key].fate = "sounding"
         self._persist([])
-        for spoken in one.alert.spoken:
+        self._ask_for_media(one.alert)  # once more: what came late serves its repetition
+
+    def _ask_for_media(self, alert: Alert) -> None:
+        for spoken in alert.spoken:
             if spoken.digest_sha1:
-                self._emit(FetchMedia(spoken.uri, spoken.digest_sha1))
+                self._emit(FetchMedia(spoken.uri, spoken.digest_sha1, spoken.size_bytes))
 
     def _advance(self, one: _Open, run: Run, utc_s: int, now_ns: int) -> None:
         while run.held_ns < 0 and run.ends_ns <= now_ns and not run.over:

@@ -50,14 +50,19 @@ def warm_up() -> None:
 
 
 def decoder_factory(node: NodeConfig) -> Callable[[int, int], Decoder]:
-    """Return what makes the decoder that table `[opus]` names.
+    """Return what makes the decoder that table `[opus]` names; see `decoder_of`."""
+    return decoder_of(node.opus.decoder)
+
+
+def decoder_of(name: str) -> Callable[[int, int], Decoder]:
+    """Return what makes the decoder `own` or `libopus`.
 
     Raises
     ------
     ShellError
         If that decoder is not part of this installation.
     """
-    if node.opus.decoder == "libopus":
+    if name == "libopus":
         try:
             from node.libopus import LibopusDecoder
         except (ImportError, OSError) as fault:
@@ -65,9 +70,9 @@ def decoder_factory(node: NodeConfig) -> Callable[[int, int], Decoder]:
                 f"opus.decoder = 'libopus': {fault}; `pip install opuslib-next-bundled`"
             ) from fault
         return LibopusDecoder
-    module, name = _OWN_DECODER
+    module, own = _OWN_DECODER
     try:
-        made: Callable[[int, int], Decoder] = getattr(importlib.import_module(module), name)
+        made: Callable[[int, int], Decoder] = getattr(importlib.import_module(module), own)
     except (ImportError, AttributeError) as fault:
         raise ShellError("opus.decoder = 'own': not in this version; take 'libopus'") from fault
     return made

@@ -13,15 +13,18 @@ from typing import TYPE_CHECKING, Final
 
 from node.config import ConfigError, NodeConfig
 from node.control.precedence import CLASSES
-from node.control.settings import ControlConfig
+from node.events import FetchFile
 from node.shell.check import check, decoder_factory
 from node.shell.clocks import utc_ns
 from node.shell.config import ShellConfig, SinkConfig, read_config
 from node.shell.control import LANGUAGES, explain
 from node.shell.faults import EXIT_INPUT, ShellError
+from node.shell.keep import add_parser as add_keep
+from node.shell.keep import keep_sounds
 from node.shell.mqtt import MqttLink
 from node.shell.order import add_parsers, make_key, sign_order
-from node.shell.publish import add_parser, publish_order
+from node.shell.publish import add_parser as add_publish
+from node.shell.publish import publish_order
 from node.shell.service import Service, Speaker
 from node.shell.sinks import PacedSink, Sink
 from node.shell.store import Store
@@ -33,6 +36,14 @@ if TYPE_CHECKING:  # its import loads the kernels: only `run` needs them
 
 LOG: Final = logging.getLogger("loalang")
 _SESSION_KEY: Final = "shell/session"
+_WITHOUT_NODE: Final = {
+    "key": make_key,
+    "order": sign_order,
+    "publish": publish_order,
+    "keep": keep_sounds,
+}
+"""Commands that need no configuration of a node."""
+
 _EPILOG: Final = """
 exit status: 0 ended by duration, SIGTERM or SIGINT; 1 the machine is at fault (port in use, no
 sound card, disk full); 2 an argument or the configuration is wrong
@@ -48,12 +59,8 @@ def main(arguments: list[str] | None = None) -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     try:
-        if options.command == "key":
-            return make_key(options)
-        if options.command == "order":
-            return sign_order(options)
-        if options.command == "publish":
-            return publish_order(options)
+        if options.command in _WITHOUT_NODE:
+            return _WITHOUT_NODE[options.command](options)
         node, shell = read_config(options.config)
         if options.command == "check":
             return check(node, shell, options.config)
@@ -84,7 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     why.add_argument("--class", dest="message_class", choices=CLASSES, default="normal")
     why.add_argument("--language", choices=LANGUAGES, default="en")
     add_parsers(commands)
-    add_parser(commands)
+    add_publish(commands)
+    add_keep(commands)
     for command in (run, check, why):
         command.add_argument("--config", type=Path, required=True, metavar="NODE.TOML")
     run.add_argument(
@@ -127,11 +135,11 @@ def _run(node: NodeConfig, shell: ShellConfig, options: argparse.Namespace) -> i
         link = None
         if shell.mqtt.host is not None:
             link = MqttLink(node.name, shell.mqtt, session=_next_session(store))
-        ungoverned = _speaker(node)
+        ungoverned = _speaker(node, shell)
         speaker: Speaker = ungoverned
-        tell = None
+        tell = fetch = None
         if shell.control is not None:
-            speaker, tell = _governed(node, shell.control, ungoverned, store)
+            speaker, tell, fetch = _governed(node, shell, ungoverned, store)
         service = Service(
             speaker,
             udp=udp,
@@ -140,26 +148,33 @@ def _run(node: NodeConfig, shell: ShellConfig, options: argparse.Namespace) -> i
             mqtt=link,
             status_every_ns=status_every_ns,
             tell_time=tell,
+            fetch=fetch,
         )
         asyncio.run(service.run(duration_ns))
     return 0
 
 
 def _governed(
-    node: NodeConfig, control: ControlConfig, speaker: "SpeakerNode", store: Store
-) -> tuple[Speaker, Callable[[int, int], None]]:
-    """Return the speaker under signed orders, and what tells it the time."""
-    from node.shell.govern import govern, tell_time
+    node: NodeConfig, shell: ShellConfig, speaker: "SpeakerNode", store: Store
+) -> tuple[Speaker, Callable[[int, int], None], Callable[[FetchFile], None]]:
+    """Return the speaker under signed orders, what tells it the time, and what fetches for it."""
+    from node.shell.fetch import Fetcher
+    from node.shell.govern import govern, stored_sounds, tell_time
 
-    governed = govern(node, control, speaker, store)
-    return governed, lambda utc, now: tell_time(governed, control, utc, now)
+    control = shell.control
+    assert control is not None, "the caller looked"
+    library = stored_sounds(control)
+    governed = govern(node, control, speaker, store, library)
+    fetch = Fetcher(shell.fetch, library).request
+    return governed, lambda utc, now: tell_time(governed, control, utc, now), fetch
 
 
-def _speaker(node: NodeConfig) -> "SpeakerNode":
+def _speaker(node: NodeConfig, shell: ShellConfig) -> "SpeakerNode":
     LOG.info("loading the kernels (after an update this takes minutes: `loalang-node check`)")
     from node.stack import SpeakerNode
 
-    return SpeakerNode(node, decoder_factory=decoder_factory(node))
+    priority = None if shell.control is None else shell.control.priority
+    return SpeakerNode(node, decoder_factory=decoder_factory(node), priority=priority)
 
 
 def _sink(node: NodeConfig, config: SinkConfig, wanted: str | None) -> Sink:

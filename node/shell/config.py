@@ -109,12 +109,30 @@ class StoreConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FetchConfig:
+    """Spoken words of warnings, got by https (table `[fetch]`)."""
+
+    hosts: tuple[str, ...] = ()
+    """Hosts that may be asked; none: every host that a signed warning names."""
+
+    ca_file: str | None = None
+    """Certificate authority of these hosts; none takes those of the system."""
+
+    timeout_s: int = 20
+    """What has not come by then is given up; the stored phrase speaks."""
+
+    def __post_init__(self) -> None:
+        check("fetch", {"timeout_s": (1 <= self.timeout_s <= 300, self.timeout_s, "1 to 300")})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShellConfig:
     """All tables that the core does not know."""
 
     sink: SinkConfig = field(default_factory=SinkConfig)
     mqtt: MqttConfig = field(default_factory=MqttConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
+    fetch: FetchConfig = field(default_factory=FetchConfig)
     control: ControlConfig | None = None
     """What plays, how loud, and who may. Without it the node plays whatever comes."""
 

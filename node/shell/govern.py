@@ -14,6 +14,7 @@ from node.shell.control import read_rules
 from node.shell.library import read_library
 from node.shell.store import Store
 from node.stack import SpeakerNode
+from node.stored_sound import Recording
 
 SEED_BYTES: Final = 32
 
@@ -21,7 +22,11 @@ _SEED_KEY: Final = "shell/seed"
 
 
 def govern(
-    node: NodeConfig, control: ControlConfig, speaker: SpeakerNode, store: Store
+    node: NodeConfig,
+    control: ControlConfig,
+    speaker: SpeakerNode,
+    store: Store,
+    library: dict[str, Recording],
 ) -> GovernedSpeaker:
     """Return `speaker` under the orders that `control` trusts, with what `store` kept of them.
 
@@ -34,10 +39,14 @@ def govern(
         store.keep(_SEED_KEY, seed)
     rules = read_rules(control.rules)
     controller = Controller(node.name, control, rules, stored, SeedSigner(seed))
-    folder = control.media_folder
-    library = {} if folder is None else read_library(Path(folder))
     delay_ms = node.jitter.playout_delay_ms
     return GovernedSpeaker(speaker, controller, library, playout_delay_ms=delay_ms)
+
+
+def stored_sounds(control: ControlConfig) -> dict[str, Recording]:
+    """Return the stored sounds of `control.media_folder`."""
+    folder = control.media_folder
+    return {} if folder is None else read_library(Path(folder))
 
 
 def tell_time(speaker: GovernedSpeaker, control: ControlConfig, utc_ns: int, now_ns: int) -> None:

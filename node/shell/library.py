@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from node.shell.faults import file_fault
+from node.shell.sentences import read_sentences
+from node.stored_sound import Recording
 
 LOG: Final = logging.getLogger("loalang")
 
@@ -26,8 +28,8 @@ _PAGE: Final = struct.Struct("<4sBBqIIIB")
 _HEADERS: Final = 2  # OpusHead and OpusTags (RFC 7845, section 3)
 
 
-def read_library(folder: Path) -> dict[str, tuple[bytes, ...]]:
-    """Return the sounds in `folder`: hash to Opus packets of 20 ms.
+def read_library(folder: Path) -> dict[str, Recording]:
+    """Return the sounds in `folder` by their SHA-256, and by `sha1:` as CAP documents name them.
 
     Raises
     ------
@@ -39,7 +41,7 @@ def read_library(folder: Path) -> dict[str, tuple[bytes, ...]]:
         contents = [(path, path.read_bytes()) for path in paths if _fits(path)]
     except OSError as fault:
         raise file_fault(folder, fault) from fault
-    library: dict[str, tuple[bytes, ...]] = {}
+    library: dict[str, Recording] = {}
     for path, data in contents:
         digest = hashlib.sha256(data).hexdigest()
         packets = packets_of(data)
@@ -48,7 +50,9 @@ def read_library(folder: Path) -> dict[str, tuple[bytes, ...]]:
         elif packets is None:
             LOG.warning("%s: left out, not Ogg Opus with packets of 20 ms", path)
         else:
-            library[digest] = packets
+            recording = Recording.of(packets, read_sentences(path, len(packets)))
+            library[digest] = recording
+            library["sha1:" + hashlib.sha1(data, usedforsecurity=False).hexdigest()] = recording
     return library
 
 

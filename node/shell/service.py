@@ -12,7 +12,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from node.events import Event, Note, Persist, Publish, SendDatagram, SourceChanged
+from node.events import Event, FetchFile, Note, Persist, Publish, SendDatagram, SourceChanged
 from node.shell.clocks import now_ns, utc_ns
 from node.shell.faults import ShellError
 from node.shell.mqtt import MqttLink
@@ -75,6 +75,8 @@ class Service:
         Print the status as one line of JSON on standard output so often.
     tell_time : callable or None
         Told (utc_ns, now_ns) once a second, where the core keeps a calendar.
+    fetch : callable or None
+        Asked for a file that a warning names; returns at once.
 
     Notes
     -----
@@ -95,6 +97,7 @@ class Service:
         mqtt: MqttLink | None = None,
         status_every_ns: int | None = None,
         tell_time: Callable[[int, int], None] | None = None,
+        fetch: Callable[[FetchFile], None] | None = None,
     ) -> None:
         self._speaker = speaker
         self._udp = udp
@@ -103,6 +106,7 @@ class Service:
         self._mqtt = mqtt
         self._status_every_ns = status_every_ns
         self._tell_time = tell_time
+        self._fetch = fetch
         self._next_time_ns = 0
         self._lock = threading.Lock()
         self._periods = 0
@@ -233,6 +237,9 @@ class Service:
             elif isinstance(event, Publish):
                 if self._mqtt is not None:
                     self._mqtt.publish(event)
+            elif isinstance(event, FetchFile):
+                if self._fetch is not None:
+                    self._fetch(event)
             elif isinstance(event, SourceChanged):
                 LOG.info("source %s", "none" if event.ssrc is None else f"{event.ssrc:08x}")
             elif isinstance(event, Note):

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from benchmarks.control_cap import FLOOD
 from node.config import JitterConfig, NodeConfig
 from node.control.alert import AlertConfig, PhraseConfig
 from node.control.authority import Certificate
@@ -14,11 +15,11 @@ from node.control.controller import Controller
 from node.control.message import Kind, Message, seal
 from node.control.orders import Session
 from node.control.precedence import MessageClass
-from node.control.settings import ControlConfig
+from node.control.settings import ControlConfig, SiteConfig
 from node.control.short_alert import encode_short
 from node.control.signature import SeedSigner
 from node.counters import Count
-from node.events import Persist, Publish
+from node.events import FetchFile, Persist, Publish
 from node.governed import GovernedSpeaker
 from node.libopus import LibopusDecoder
 from node.rtp import packet as rtp
@@ -60,15 +61,16 @@ class Pole:
         *,
         interval_s: int = 0,
         unsigned: str = "play",
+        **more: object,
     ) -> None:
+        phrase = PhraseConfig(siren=SIREN, siren_s=2)
+        alert = AlertConfig(phrases={"any": phrase}, interval_s=interval_s)
         control = ControlConfig(
             root_public_key=ROOT.public_key.hex(),
             area="vn/huu-lien/coc-1",
             build_utc_s=START_S - 86_400,
             unsigned_packets=unsigned,
-            alert=AlertConfig(
-                phrases={"any": PhraseConfig(siren=SIREN, siren_s=2)}, interval_s=interval_s
-            ),
+            **({"alert": alert} | more),
         )
         config = NodeConfig(name="coc-1", jitter=JitterConfig(playout_delay_ms=100))
         speaker = SpeakerNode(config, decoder_factory=LibopusDecoder)
@@ -294,3 +296,28 @@ def test_a_warning_sounds_again_after_each_of_its_pauses():
     begun = np.flatnonzero(np.diff(loud.astype(int), prepend=0) == 1) / 100
     assert len(begun) == 3, f"heard from {begun} s on"
     assert np.allclose(np.diff(begun), 7.0, atol=0.3)
+
+
+@pytest.mark.parametrize("comes", [True, False])
+def test_fetched_words_are_spoken_after_the_siren_or_the_stored_phrase_when_they_do_not_come(comes):
+    phrase = PhraseConfig(siren=SIREN, siren_s=2, text={"vi": NEWS})
+    once = {"normal": 1, "priority": 1, "urgent": 1}
+    library: dict[str, tuple[bytes, ...]] = {SIREN: tone(900, 2), NEWS: tone(440, 2)}
+    pole = Pole(
+        library,
+        alert=AlertConfig(phrases={"any": phrase}, repeat=once),
+        site=SiteConfig(geocodes={"GSO": "06637"}),
+    )
+    day = datetime.fromtimestamp(START_S, UTC).date().isoformat()
+    text = FLOOD.replace("2025-10-07", day).replace("+07:00", "-00:00").replace("T02", "T22")
+    text = text.replace("T08", "T23")
+    pole.order(COMMUNE, Kind.CAP, text.encode(), URGENT)
+    pole.run(1)
+    wanted, *_ = [event for event in pole.events if isinstance(event, FetchFile)]
+    assert wanted.url == "https://pctt.example/001.ogg"
+    assert wanted.name == "sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709"
+    if comes:
+        library[wanted.name] = tone(1300, 2)
+    sound = pole.run(3.5)
+    heard_hz = loudest_hz(sound[int(1.4 * RATE_HZ) : int(2.6 * RATE_HZ)])
+    assert heard_hz == pytest.approx(1300 if comes else 440, abs=3)

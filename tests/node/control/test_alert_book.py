@@ -327,3 +327,87 @@ def test_nothing_cancelled_superseded_or_expired_sounds_whatever_the_order(actio
         for source in gateway.sounding:
             assert latest[source] not in over
             assert gateway.now_s < ends_s[latest[source]]
+
+
+@pytest.mark.parametrize(
+    ("urgency", "severity", "begins"),
+    [
+        ("Immediate", "Extreme", "02:00:05"),
+        ("Immediate", "Severe", "02:20:00"),
+        ("Expected", "Extreme", "02:20:00"),
+    ],
+)
+def test_what_is_extreme_and_immediate_sounds_on_receipt_the_rest_when_it_takes_effect(
+    urgency, severity, begins
+):
+    gateway = Gateway()
+    text = FLOOD.replace("<effective>2025-10-07T02:00:00", "<effective>2025-10-07T02:20:00")
+    text = text.replace("<onset>2025-10-07T02:30:00", "<onset>2025-10-07T04:00:00")
+    for word, ours in (("Immediate", urgency), ("Extreme", severity)):
+        text = text.replace(f">{word}<", f">{ours}<")
+    assert gateway.receive(without_second_language(text)) == "waiting"
+    gateway.until("02:20:01")  # the onset is later, and delays nothing
+    (first, *_) = gateway.heard
+    assert first.at_ns == utc_s(begins) * NS_PER_S
+
+
+def test_what_expires_before_it_takes_effect_never_sounds_and_its_record_says_why():
+    gateway = Gateway()
+    text = FLOOD.replace("<effective>2025-10-07T02:00:00", "<effective>2025-10-07T09:00:00")
+    text = without_second_language(text.replace(">Immediate<", ">Expected<"))
+    assert gateway.receive(text) == "expires before it takes effect"
+    gateway.until("10:00:00")
+    assert gateway.heard == []
+    assert gateway.outcomes() == [("001", "refused", "expires before it takes effect")]
+
+
+def test_what_expires_while_it_waits_never_sounds_and_has_a_record():
+    gateway = Gateway(start="02:00:00")  # not urgent: it waits for the hours of the commune
+    text = STORM.replace("01:57:00-00:00", "01:57:00+07:00")
+    assert gateway.receive(text) == "waiting"
+    (alert,) = decode_book(gateway.disk).waiting
+    gateway.book.receive_alert(
+        msgspec.structs.replace(alert, identifier="short", expires_s=utc_s("03:00:00")),
+        gateway.now_s,
+        gateway.now_s * NS_PER_S,
+        trusted=True,
+    )
+    gateway.until("05:00:00")
+    assert gateway.heard == [] and gateway.outcomes() == [("ort", "missed", "expired")]
+
+
+def test_words_are_asked_for_as_soon_as_the_warning_is_known_with_their_size():
+    gateway = Gateway(start="01:00:00")
+    gateway.receive(FLOOD)
+    (fetch,) = gateway.fetched
+    assert (fetch.uri, fetch.size_bytes) == ("https://pctt.example/001.ogg", 81_920)
+    assert gateway.heard == []
+
+
+def test_a_hamlet_of_two_languages_hears_both_and_is_told_that_it_has_not_begun():
+    phrase = PhraseConfig(siren="a" * 64, text={"tyz": "b" * 64, "vi": "c" * 64, "en": "d" * 64})
+    config = AlertConfig(
+        phrases={"any": phrase},
+        onset_phrase={"vi": "e" * 64},
+        repeat={"normal": 1, "priority": 1, "urgent": 1},
+    )
+    gateway = Gateway(config)
+    gateway.receive(without_resource(FLOOD))
+    gateway.until("02:10:00")
+    heard = [(part.kind, part.language) for part in gateway.heard]
+    assert heard == [("chime", "any"), ("text", "tyz"), ("text", "vi"), ("text", "vi")]
+    assert gateway.heard[-1].media == "e" * 64
+    late = Gateway(config, start="03:00:00")
+    late.receive(without_resource(FLOOD))
+    late.until("03:10:00")
+    assert [part.media[0] for part in late.heard] == ["a", "b", "c"]
+
+
+def without_resource(text):
+    begin, end = text.index("<resource>"), text.index("</resource>") + len("</resource>")
+    return text[:begin] + text[end:]
+
+
+def without_second_language(text):
+    begin = text.index("<info>", text.index("<info>") + 1)
+    return text[:begin] + text[text.rindex("</info>") + len("</info>") :]
