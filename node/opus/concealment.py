@@ -5,7 +5,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import inlined, kernel
+from node.inner_kernel import inner_kernel
+from node.kernel import inlined
 from node.opus import stream as s
 from node.opus.celt.concealment import celt_conceal
 from node.opus.celt.layout import PLAN_SIZE
@@ -18,7 +19,7 @@ HYBRID_START: Final = 17
 """First CELT band of a hybrid frame."""
 
 
-@kernel("int64(int64, int64)")
+@inner_kernel("int64(int64, int64)")
 def frame_lm(samples: int, output_khz: int) -> int:
     """Return the log2 of a length in units of 2.5 ms."""
     units = samples * 2 // (5 * output_khz)

@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import inlined, kernel
+from node.inner_kernel import inner_kernel
+from node.kernel import inlined
 from node.opus import stream as s
 from node.opus.celt.concealment import celt_conceal
 from node.opus.celt.frame import celt_decode_frame, celt_reset
@@ -43,7 +44,7 @@ _REDUNDANCY_BITS: Final = 17
 _REDUNDANCY_BITS_HYBRID: Final = 37
 
 
-@kernel("void(float32[:, ::1], int64, float32[:, ::1], int64, float32[:, ::1], int64, int64)")
+@inner_kernel("void(float32[:, ::1], int64, float32[:, ::1], int64, float32[:, ::1], int64, int64)")
 def _fade(
     old: NDArray[np.float32],
     old_at: int,
@@ -62,7 +63,7 @@ def _fade(
             out[out_at + i, c] = share * new[new_at + i, c] + faded
 
 
-@kernel("UniTuple(int64, 2)(int64[::1], uint8[::1], int64, int64)")
+@inner_kernel("UniTuple(int64, 2)(int64[::1], uint8[::1], int64, int64)")
 def _find_redundancy(
     rc: NDArray[np.int64], data: NDArray[np.uint8], length: int, mode: int
 ) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 
 RC_SIZE: Final = 16
 
@@ -62,7 +62,7 @@ _LOG_STEPS: Final = _log_steps()
 _ILOG_BYTE: Final = np.array([i.bit_length() for i in range(256)], np.int64)
 
 
-@kernel("int64(int64)")
+@inner_kernel("int64(int64)")
 def ilog(n: int) -> int:
     """Return the number of bits of `n` >= 0: 0 for 0, 1 for 1, 2 for 2 and 3 (1.1.10)."""
     bits = 0
@@ -87,7 +87,7 @@ def ilog(n: int) -> int:
     return bits + n
 
 
-@kernel("void(int64[::1], uint8[::1])")
+@inner_kernel("void(int64[::1], uint8[::1])")
 def _normalise(rc: NDArray[np.int64], data: NDArray[np.uint8]) -> None:
     """Read bytes until the range is large enough for the next symbol (4.1.2.1)."""
     while rc[RANGE] <= _RANGE_MIN:
@@ -103,7 +103,7 @@ def _normalise(rc: NDArray[np.int64], data: NDArray[np.uint8]) -> None:
         rc[TOTAL_BITS] += 8
 
 
-@kernel("void(int64[::1], uint8[::1], int64, int64)")
+@inner_kernel("void(int64[::1], uint8[::1], int64, int64)")
 def rc_init(rc: NDArray[np.int64], data: NDArray[np.uint8], begin: int, length: int) -> None:
     """Start on the frame of `length` >= 0 bytes at `data[begin]` (4.1.1)."""
     rc[BEGIN] = begin
@@ -125,7 +125,7 @@ def rc_init(rc: NDArray[np.int64], data: NDArray[np.uint8], begin: int, length: 
     _normalise(rc, data)
 
 
-@kernel("int64(int64[::1], int64)")
+@inner_kernel("int64(int64[::1], int64)")
 def rc_decode(rc: NDArray[np.int64], ft: int) -> int:
     """Return where in 0 .. `ft` - 1 the next symbol lies; `rc_update` must follow (4.1.2)."""
     step = rc[RANGE] // ft
@@ -133,7 +133,7 @@ def rc_decode(rc: NDArray[np.int64], ft: int) -> int:
     return int(ft - min(rc[VALUE] // step + 1, ft))
 
 
-@kernel("int64(int64[::1], int64)")
+@inner_kernel("int64(int64[::1], int64)")
 def rc_decode_bin(rc: NDArray[np.int64], bits: int) -> int:
     """Do `rc_decode` for a total of 2^`bits` (4.1.3.1)."""
     step = rc[RANGE] >> bits
@@ -142,7 +142,7 @@ def rc_decode_bin(rc: NDArray[np.int64], bits: int) -> int:
     return int(ft - min(rc[VALUE] // step + 1, ft))
 
 
-@kernel("void(int64[::1], uint8[::1], int64, int64, int64)")
+@inner_kernel("void(int64[::1], uint8[::1], int64, int64, int64)")
 def rc_update(rc: NDArray[np.int64], data: NDArray[np.uint8], fl: int, fh: int, ft: int) -> None:
     """Take the symbol at `fl` .. `fh` of `ft` that `rc_decode` found out of the state (4.1.2)."""
     above = rc[STEP] * (ft - fh)
@@ -154,7 +154,7 @@ def rc_update(rc: NDArray[np.int64], data: NDArray[np.uint8], fl: int, fh: int, 
     _normalise(rc, data)
 
 
-@kernel("int64(int64[::1], uint8[::1], int64)")
+@inner_kernel("int64(int64[::1], uint8[::1], int64)")
 def rc_bit_logp(rc: NDArray[np.int64], data: NDArray[np.uint8], logp: int) -> int:
     """Return a bit that is 1 with probability 2^-`logp` (4.1.3.2)."""
     share = rc[RANGE] >> logp
@@ -168,7 +168,7 @@ def rc_bit_logp(rc: NDArray[np.int64], data: NDArray[np.uint8], logp: int) -> in
     return bit
 
 
-@kernel("int64(int64[::1], uint8[::1], Array(uint8, 1, 'C', readonly=True), int64, int64)")
+@inner_kernel("int64(int64[::1], uint8[::1], Array(uint8, 1, 'C', readonly=True), int64, int64)")
 def rc_icdf(
     rc: NDArray[np.int64],
     data: NDArray[np.uint8],
@@ -195,7 +195,7 @@ def rc_icdf(
     return k - offset
 
 
-@kernel("int64(int64[::1], uint8[::1], int64)")
+@inner_kernel("int64(int64[::1], uint8[::1], int64)")
 def rc_bits(rc: NDArray[np.int64], data: NDArray[np.uint8], n: int) -> int:
     """Return `n` <= 25 raw bits from the back of the frame (4.1.4)."""
     while rc[RAW_BITS] < n:
@@ -210,7 +210,7 @@ def rc_bits(rc: NDArray[np.int64], data: NDArray[np.uint8], n: int) -> int:
     return int(bits)
 
 
-@kernel("int64(int64[::1], uint8[::1], int64)")
+@inner_kernel("int64(int64[::1], uint8[::1], int64)")
 def rc_uint(rc: NDArray[np.int64], data: NDArray[np.uint8], ft: int) -> int:
     """Return one of `ft` equally likely integers, 2 <= `ft` < 2^32 (4.1.5)."""
     raw = ilog(ft - 1) - _UINT_BITS
@@ -228,13 +228,13 @@ def rc_uint(rc: NDArray[np.int64], data: NDArray[np.uint8], ft: int) -> int:
     return value
 
 
-@kernel("int64(int64[::1])")
+@inner_kernel("int64(int64[::1])")
 def rc_tell(rc: NDArray[np.int64]) -> int:
     """Return the bits used so far, rounded up (4.1.6.1)."""
     return int(rc[TOTAL_BITS] - 24 - _ILOG_BYTE[(rc[RANGE] >> 24) & 0xFF])
 
 
-@kernel("int64(int64[::1])")
+@inner_kernel("int64(int64[::1])")
 def rc_tell_frac(rc: NDArray[np.int64]) -> int:
     """Return the bits used so far in eighths of a bit (4.1.6.2).
 
@@ -248,7 +248,7 @@ def rc_tell_frac(rc: NDArray[np.int64]) -> int:
     return int((rc[TOTAL_BITS] << 3) - (bits << 3) - eighth)
 
 
-@kernel("void(int64[::1], uint8[::1], int64)")
+@inner_kernel("void(int64[::1], uint8[::1], int64)")
 def rc_shrink(rc: NDArray[np.int64], data: NDArray[np.uint8], length: int) -> None:
     """Cut `length` bytes off the frame's end, before any raw bit was read (4.5.1.3)."""
     rc[END] -= length

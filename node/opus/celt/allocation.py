@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus.celt.layout import (
     BITS_LOW,
     BITS_MORE,
@@ -38,7 +38,7 @@ _STEPS_BITS: Final = 6
 """Interpolation between two rows of the table goes in 1/64."""
 
 
-@kernel("void(int64[::1], int64, int64, int64, int64)")
+@inner_kernel("void(int64[::1], int64, int64, int64, int64)")
 def set_caps(plan: NDArray[np.int64], start: int, end: int, channels: int, lm: int) -> None:
     """Set the most that each band can use."""
     row = BANDS * (2 * lm + channels - 1)
@@ -47,7 +47,7 @@ def set_caps(plan: NDArray[np.int64], start: int, end: int, channels: int, lm: i
         plan[CAP + band] = (CAPS[row + band] + 64) * channels * bins >> 2
 
 
-@kernel("int64(int64[::1], uint8[::1], int64[::1], int64, int64, int64, int64)")
+@inner_kernel("int64(int64[::1], uint8[::1], int64[::1], int64, int64, int64, int64)")
 def decode_boosts(
     rc: NDArray[np.int64],
     data: NDArray[np.uint8],
@@ -79,7 +79,7 @@ def decode_boosts(
     return int(left)
 
 
-@kernel("void(int64[::1], int64, int64, int64, int64, int64)")
+@inner_kernel("void(int64[::1], int64, int64, int64, int64, int64)")
 def _set_minimums(
     plan: NDArray[np.int64], start: int, end: int, channels: int, lm: int, trim: int
 ) -> None:
@@ -93,7 +93,7 @@ def _set_minimums(
         plan[TILT + band] = tilt
 
 
-@kernel("int64(int64[::1], int64, int64, int64, int64)")
+@inner_kernel("int64(int64[::1], int64, int64, int64, int64)")
 def _row_bits(plan: NDArray[np.int64], row: int, band: int, channels: int, lm: int) -> int:
     """Return what row `row` of the table gives `band`, tilted, before its boost."""
     if row >= ALLOCATION_ROWS:
@@ -106,7 +106,7 @@ def _row_bits(plan: NDArray[np.int64], row: int, band: int, channels: int, lm: i
     return int(bits)
 
 
-@kernel("int64(int64[::1], int64, int64, int64, int64, int64)")
+@inner_kernel("int64(int64[::1], int64, int64, int64, int64, int64)")
 def _find_row(
     plan: NDArray[np.int64], start: int, end: int, channels: int, lm: int, total: int
 ) -> int:
@@ -131,7 +131,7 @@ def _find_row(
     return low
 
 
-@kernel("int64(int64[::1], int64, int64, int64, int64)")
+@inner_kernel("int64(int64[::1], int64, int64, int64, int64)")
 def _interpolate(plan: NDArray[np.int64], start: int, end: int, floor: int, step: int) -> int:
     """Set the bits at `step`/64 of the way between two rows; return their sum.
 
@@ -151,7 +151,7 @@ def _interpolate(plan: NDArray[np.int64], start: int, end: int, floor: int, step
     return int(used)
 
 
-@kernel("UniTuple(int64, 2)(int64[::1], int64, int64, int64, int64, int64)")
+@inner_kernel("UniTuple(int64, 2)(int64[::1], int64, int64, int64, int64, int64)")
 def _search(
     plan: NDArray[np.int64], start: int, end: int, channels: int, lm: int, total: int
 ) -> tuple[int, int]:
@@ -178,7 +178,7 @@ def _search(
     return _interpolate(plan, start, end, channels * BIT, below), skip_start
 
 
-@kernel(
+@inner_kernel(
     "UniTuple(int64, 3)(int64[::1], uint8[::1], int64[::1], int64, int64, int64, int64, int64, "
     "int64, int64, int64)"
 )
@@ -230,7 +230,7 @@ def _skip_bands(
     return total, used, reserved
 
 
-@kernel("void(int64[::1], int64, int64)")
+@inner_kernel("void(int64[::1], int64, int64)")
 def _share_out(plan: NDArray[np.int64], start: int, left: int) -> None:
     """Spread what is left over the coded bands by width, the remainder from below."""
     coded = plan[CODED_BANDS]
@@ -244,7 +244,7 @@ def _share_out(plan: NDArray[np.int64], start: int, left: int) -> None:
         left -= more
 
 
-@kernel("void(int64[::1], uint8[::1], int64[::1], int64, int64, int64, int64, int64, int64)")
+@inner_kernel("void(int64[::1], uint8[::1], int64[::1], int64, int64, int64, int64, int64, int64)")
 def decode_allocation(
     rc: NDArray[np.int64],
     data: NDArray[np.uint8],

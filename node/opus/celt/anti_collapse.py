@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus.celt.inverse_mdct import exp2
 from node.opus.celt.layout import (
     ENERGY,
@@ -24,7 +24,7 @@ from node.opus.celt.tables_celt import BAND_EDGES, BANDS
 _SQRT_2: Final = 1.41421356
 
 
-@kernel("float64(float32[::1], int64[::1], int64, int64, int64, int64)")
+@inner_kernel("float64(float32[::1], int64[::1], int64, int64, int64, int64)")
 def _noise_level(
     past: NDArray[np.float32],
     plan: NDArray[np.int64],
@@ -50,7 +50,7 @@ def _noise_level(
     return min(bound, level) / sqrt(width << lm)
 
 
-@kernel("void(float32[::1], int64[::1], float32[::1], int64, int64, int64, int64)")
+@inner_kernel("void(float32[::1], int64[::1], float32[::1], int64, int64, int64, int64)")
 def fill_collapsed(
     past: NDArray[np.float32],
     plan: NDArray[np.int64],

@@ -5,7 +5,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus.celt.allocation import BIT
 from node.opus.celt.layout import (
     BAND,
@@ -24,7 +24,7 @@ from node.opus.celt.tables_celt import MASK_MERGE, MASK_SPREAD
 from node.opus.range_decoder import rc_bits
 
 
-@kernel("void(int64[::1], uint8[::1], int64[::1], float32[::1], int64)")
+@inner_kernel("void(int64[::1], uint8[::1], int64[::1], float32[::1], int64)")
 def decode_sign(
     rc: NDArray[np.int64],
     data: NDArray[np.uint8],
@@ -40,7 +40,7 @@ def decode_sign(
     work[x] = np.float32(1 - 2 * negative)
 
 
-@kernel(
+@inner_kernel(
     "int64(int64[::1], uint8[::1], int64[::1], float32[::1], "
     "int64, int64, int64, int64, int64, int64, int64, float64, int64)"
 )

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus.celt.band import decode_band
 from node.opus.celt.layout import (
     BAND,
@@ -28,7 +28,7 @@ _BAND_BITS_MAX: int = 16383
 _SPREAD_FULL: int = 3
 
 
-@kernel("UniTuple(int64, 3)(int64[::1], int64, int64, int64, int64, int64, int64)")
+@inner_kernel("UniTuple(int64, 3)(int64[::1], int64, int64, int64, int64, int64, int64)")
 def _find_source(
     plan: NDArray[np.int64],
     start: int,
@@ -65,7 +65,7 @@ def _find_source(
     return begin, mask_x, mask_y
 
 
-@kernel("void(float32[::1], int64, int64, int64)")
+@inner_kernel("void(float32[::1], int64, int64, int64)")
 def _stretch_first_band(work: NDArray[np.float32], start: int, channels: int, lm: int) -> None:
     """Repeat the end of the first band, so that a wider second one can fold (RFC 8251, 9)."""
     first = (BAND_EDGES[start + 1] - BAND_EDGES[start]) << lm
@@ -76,7 +76,7 @@ def _stretch_first_band(work: NDArray[np.float32], start: int, channels: int, lm
             work[at + first + i] = work[at + 2 * first - second + i]
 
 
-@kernel(
+@inner_kernel(
     "void(int64[::1], uint8[::1], int64[::1], float32[::1], int64, int64, int64, int64, int64, "
     "int64, int64)"
 )

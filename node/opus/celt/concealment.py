@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.borrowed import borrow
-from node.kernel import inlined, kernel
+from node.inner_kernel import inner_kernel
+from node.kernel import inlined
 from node.opus.celt.layout import (
     ANALYSIS_SAMPLES,
     BACKGROUND,
@@ -194,7 +195,7 @@ def _conceal_by_noise(
     synthesise(celt, past, plan, work, start, end, lm, channels, channels, min(bins, samples))
 
 
-@kernel(
+@inner_kernel(
     "void(int64[::1], float32[::1], int64[::1], float32[::1], "
     "int64, int64, int64, int64, int64, float32[:, ::1])"
 )

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus.celt.layout import DE_EMPHASIS
 
 _A: Final = np.float32(0.8500061035)
@@ -19,13 +19,13 @@ _TINY: Final = np.float32(1e-30)
 """Keeps the decaying filter out of the denormal numbers, which some processors are slow at."""
 
 
-@kernel("float32(float32)")
+@inner_kernel("float32(float32)")
 def _sample(value: np.float32) -> np.float32:
     """Return `value` at full scale 1.0, within the ceiling."""
     return max(-_CEILING, min(_CEILING, value * _SCALE))
 
 
-@kernel("void(float32[::1], int64, int64, int64, int64, float32[:, ::1])")
+@inner_kernel("void(float32[::1], int64, int64, int64, int64, float32[:, ::1])")
 def de_emphasise(
     past: NDArray[np.float32],
     begin: int,

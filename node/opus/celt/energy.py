@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus.celt.layout import ENERGY, FINE_BITS, FINE_LAST
 from node.opus.celt.tables_celt import (
     BANDS,
@@ -38,7 +38,7 @@ _ENERGY_MIN: Final = np.float32(-9.0)
 """Floor of the prediction, so that decoders of limited range stay together."""
 
 
-@kernel("int64(int64[::1], uint8[::1], int64, int64)")
+@inner_kernel("int64(int64[::1], uint8[::1], int64, int64)")
 def rc_celt_icdf(rc: NDArray[np.int64], data: NDArray[np.uint8], offset: int, ftb: int) -> int:
     """Return a symbol of the inverse cumulative table at `ICDF[offset]` (section 4.1.3.3)."""
     total = 1 << ftb
@@ -52,7 +52,7 @@ def rc_celt_icdf(rc: NDArray[np.int64], data: NDArray[np.uint8], offset: int, ft
     return k - offset
 
 
-@kernel("int64(int64[::1], uint8[::1], int64, int64)")
+@inner_kernel("int64(int64[::1], uint8[::1], int64, int64)")
 def _laplace(rc: NDArray[np.int64], data: NDArray[np.uint8], zero: int, decay: int) -> int:
     """Return a Laplace-distributed integer.
 
@@ -83,7 +83,7 @@ def _laplace(rc: NDArray[np.int64], data: NDArray[np.uint8], zero: int, decay: i
     return value
 
 
-@kernel("void(int64[::1], uint8[::1], float32[::1], int64, int64, int64, int64, int64)")
+@inner_kernel("void(int64[::1], uint8[::1], float32[::1], int64, int64, int64, int64, int64)")
 def decode_coarse_energy(
     rc: NDArray[np.int64],
     data: NDArray[np.uint8],
@@ -123,7 +123,7 @@ def decode_coarse_energy(
                 across_0 = across
 
 
-@kernel("void(int64[::1], uint8[::1], float32[::1], int64[::1], int64, int64, int64)")
+@inner_kernel("void(int64[::1], uint8[::1], float32[::1], int64[::1], int64, int64, int64)")
 def decode_fine_energy(
     rc: NDArray[np.int64],
     data: NDArray[np.uint8],
@@ -143,7 +143,7 @@ def decode_fine_energy(
                 past[ENERGY + channel * BANDS + band] += step * scale - np.float32(0.5)
 
 
-@kernel("void(int64[::1], uint8[::1], float32[::1], int64[::1], int64, int64, int64, int64)")
+@inner_kernel("void(int64[::1], uint8[::1], float32[::1], int64[::1], int64, int64, int64, int64)")
 def finish_energy(
     rc: NDArray[np.int64],
     data: NDArray[np.uint8],

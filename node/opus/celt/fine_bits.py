@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus.celt.allocation import BIT
 from node.opus.celt.energy import FINE_BITS_MAX
 from node.opus.celt.layout import (
@@ -23,7 +23,7 @@ _FINE_OFFSET_Q3: Final = 21
 """Bias per degree of freedom: how much finer the shape is coded than the energy."""
 
 
-@kernel("void(int64[::1], int64, int64, int64, int64)")
+@inner_kernel("void(int64[::1], int64, int64, int64, int64)")
 def _split_wide(plan: NDArray[np.int64], band: int, bins: int, channels: int, lm: int) -> None:
     """Take the fine bits of a band of `bins` > 1 out of its shape bits."""
     bits = plan[SHAPE_BITS + band]
@@ -46,7 +46,7 @@ def _split_wide(plan: NDArray[np.int64], band: int, bins: int, channels: int, lm
     plan[SHAPE_BITS + band] = bits - channels * fine * BIT
 
 
-@kernel("int64(int64[::1], int64, int64, int64, int64)")
+@inner_kernel("int64(int64[::1], int64, int64, int64, int64)")
 def split_fine_bits(plan: NDArray[np.int64], start: int, end: int, channels: int, lm: int) -> int:
     """Set FINE_BITS and FINE_LAST, reduce SHAPE_BITS; return what no band could use."""
     coded = plan[CODED_BANDS]

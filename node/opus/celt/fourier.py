@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 
 POINTS_MAX: Final = 480
 _ANGLES: Final = [2 * pi * i / POINTS_MAX for i in range(POINTS_MAX)]
@@ -27,7 +27,7 @@ _HALF: Final = np.float32(0.5)
 _PASS: Final = "void(float32[::1], float32[::1], float32[::1], float32[::1], int64, int64)"
 
 
-@kernel(_PASS)
+@inner_kernel(_PASS)
 def _radix_4(
     ar: NDArray[np.float32],
     ai: NDArray[np.float32],
@@ -59,7 +59,7 @@ def _radix_4(
             br[o + 3 * stride], bi[o + 3 * stride] = xr * w3r - xi * w3i, xr * w3i + xi * w3r
 
 
-@kernel(_PASS)
+@inner_kernel(_PASS)
 def _radix_2(
     ar: NDArray[np.float32],
     ai: NDArray[np.float32],
@@ -82,7 +82,7 @@ def _radix_2(
             yi[p, 1, q] = dr * wi + di * wr
 
 
-@kernel(_PASS)
+@inner_kernel(_PASS)
 def _radix_3(
     ar: NDArray[np.float32],
     ai: NDArray[np.float32],
@@ -113,7 +113,7 @@ def _radix_3(
             yi[p, 2, q] = ur * w2i + ui * w2r
 
 
-@kernel(_PASS)
+@inner_kernel(_PASS)
 def _radix_5(
     ar: NDArray[np.float32],
     ai: NDArray[np.float32],
@@ -155,7 +155,7 @@ def _radix_5(
             br[o + 3 * stride], bi[o + 3 * stride] = xr * w3r - xi * w3i, xr * w3i + xi * w3r
 
 
-@kernel("int64(float32[::1], float32[::1], float32[::1], float32[::1], int64)")
+@inner_kernel("int64(float32[::1], float32[::1], float32[::1], float32[::1], int64)")
 def transform(
     ar: NDArray[np.float32],
     ai: NDArray[np.float32],

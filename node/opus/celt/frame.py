@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.borrowed import borrow
-from node.kernel import inlined, kernel
+from node.inner_kernel import inner_kernel
+from node.kernel import inlined
 from node.opus.celt.allocation import BIT, decode_allocation, decode_boosts, set_caps
 from node.opus.celt.anti_collapse import fill_collapsed
 from node.opus.celt.bands import decode_shapes
@@ -73,7 +74,7 @@ _LOST_LONG: Final = 80
 """After 200 ms of concealment the noise floor is what comes next."""
 
 
-@kernel("void(int64[::1], float32[::1])")
+@inner_kernel("void(int64[::1], float32[::1])")
 def celt_reset(celt: NDArray[np.int64], past: NDArray[np.float32]) -> None:
     """Forget the stream (section 4.5.2)."""
     celt[:] = 0
@@ -209,7 +210,7 @@ def _decode_spectrum(
     celt[SEED] = rc[RANGE]
 
 
-@kernel(
+@inner_kernel(
     "int64(int64[::1], float32[::1], int64[::1], float32[::1], int64[::1], uint8[::1], "
     "int64, int64, int64, int64, int64, int64, float32[:, ::1])"
 )

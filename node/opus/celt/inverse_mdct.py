@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus.celt.fourier import POINTS_MAX, transform
 from node.opus.celt.layout import (
     CORE,
@@ -38,7 +38,7 @@ TURN_RE: Final = np.array([cos(a) for a in _TURNS]).astype(np.float32)
 TURN_IM: Final = np.array([-sin(a) for a in _TURNS]).astype(np.float32)
 
 
-@kernel("float64(float64)")
+@inner_kernel("float64(float64)")
 def exp2(x: float) -> float:
     """Return 2^x for x <= 32, the same on every machine; 0 is not reached: 2^-60 is the least."""
     x = max(x, float(_POWER_MIN))
@@ -49,7 +49,7 @@ def exp2(x: float) -> float:
     return float(_POWERS[whole] * series)
 
 
-@kernel("void(float32[::1], float32[::1], float32)")
+@inner_kernel("void(float32[::1], float32[::1], float32)")
 def scale_values(
     target: NDArray[np.float32], source: NDArray[np.float32], gain: np.float32
 ) -> None:
@@ -58,14 +58,14 @@ def scale_values(
         target[i] = gain * source[i]
 
 
-@kernel("void(float32[::1], float32[::1])")
+@inner_kernel("void(float32[::1], float32[::1])")
 def copy_values(target: NDArray[np.float32], source: NDArray[np.float32]) -> None:
     """Set `target` to `source`; they do not overlap."""
     for i in range(target.size):
         target[i] = source[i]
 
 
-@kernel("void(float32[::1], float32[::1], int64, int64, int64, int64, int64, int64)")
+@inner_kernel("void(float32[::1], float32[::1], int64, int64, int64, int64, int64, int64)")
 def scale_bands(
     past: NDArray[np.float32],
     work: NDArray[np.float32],
@@ -100,7 +100,7 @@ def scale_bands(
             scale_values(work[spectrum + low : spectrum + high], source, gain)
 
 
-@kernel("void(float32[::1], int64, int64, int64)")
+@inner_kernel("void(float32[::1], int64, int64, int64)")
 def inverse_core(work: NDArray[np.float32], spectrum: int, blocks: int, lm: int) -> None:
     """Transform one block of 120 << `lm` bins that lie `blocks` apart, into CORE.
 
@@ -128,7 +128,7 @@ def inverse_core(work: NDArray[np.float32], spectrum: int, blocks: int, lm: int)
         work[CORE + 2 * i] = ar[i] * turn_im[i] + ai[i] * turn_re[i]
 
 
-@kernel("void(float32[::1], float32[::1], int64, int64)")
+@inner_kernel("void(float32[::1], float32[::1], int64, int64)")
 def overlap_add(
     past: NDArray[np.float32], work: NDArray[np.float32], begin: int, samples: int
 ) -> None:

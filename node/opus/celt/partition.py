@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus.celt.allocation import BIT
 from node.opus.celt.layout import BAND, FOLD_FROM, NOISE, REMAINING, SPREAD
 from node.opus.celt.pulses import bits_to_pulses, decode_pulses, pulses_to_bits
@@ -23,13 +23,13 @@ _FOLD_NOISE: Final = np.float32(1 / 256)
 _Q15: Final = 1.0 / 32768.0
 
 
-@kernel("int64(int64)")
+@inner_kernel("int64(int64)")
 def next_noise(seed: int) -> int:
     """Return the next state of the noise generator, 32 bits."""
     return (seed * 1664525 + 1013904223) & 0xFFFFFFFF
 
 
-@kernel("void(float32[::1], int64, int64, float64)")
+@inner_kernel("void(float32[::1], int64, int64, float64)")
 def renormalise(work: NDArray[np.float32], x: int, n: int, gain: float) -> None:
     """Scale `n` values at `work[x]` to norm `gain`."""
     energy = np.float32(1e-15)
@@ -40,7 +40,7 @@ def renormalise(work: NDArray[np.float32], x: int, n: int, gain: float) -> None:
         work[i] *= scale
 
 
-@kernel("int64(int64[::1], float32[::1], int64, int64, int64, int64, float64, int64)")
+@inner_kernel("int64(int64[::1], float32[::1], int64, int64, int64, int64, float64, int64)")
 def _fold(
     plan: NDArray[np.int64],
     work: NDArray[np.float32],
@@ -74,7 +74,7 @@ def _fold(
     return every if source == NOTHING else fill
 
 
-@kernel(
+@inner_kernel(
     "int64(int64[::1], uint8[::1], int64[::1], float32[::1], "
     "int64, int64, int64, int64, int64, int64, float64, int64)"
 )
@@ -109,7 +109,7 @@ def _decode_whole(
     return decode_pulses(rc, data, work, x, n, pulses, blocks, plan[SPREAD], gain)
 
 
-@kernel(
+@inner_kernel(
     "int64(int64[::1], uint8[::1], int64[::1], float32[::1], "
     "int64, int64, int64, int64, int64, int64, float64, int64)"
 )

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus.celt.layout import (
     CORRELATION,
     CUT,
@@ -39,7 +39,7 @@ _ZERO: Final = np.float32(0.8)
 """Extra zero of the whitening filter: less of the low end."""
 
 
-@kernel("float32(float32[::1], float32[::1], int64, int64, int64)")
+@inner_kernel("float32(float32[::1], float32[::1], int64, int64, int64)")
 def dot(a: NDArray[np.float32], b: NDArray[np.float32], i: int, j: int, n: int) -> np.float32:
     """Return the inner product of `n` values at `a[i]` and `b[j]`, in four sums."""
     s0 = s1 = s2 = s3 = np.float32(0.0)
@@ -53,7 +53,7 @@ def dot(a: NDArray[np.float32], b: NDArray[np.float32], i: int, j: int, n: int) 
     return np.float32((s0 + s1) + (s2 + s3))
 
 
-@kernel("void(float32[::1], int64, int64)")
+@inner_kernel("void(float32[::1], int64, int64)")
 def solve_predictor(values: NDArray[np.float32], target: int, order: int) -> None:
     """Set `values[target:]` from the autocorrelation at CORRELATION (Levinson and Durbin).
 
@@ -79,7 +79,7 @@ def solve_predictor(values: NDArray[np.float32], target: int, order: int) -> Non
         error -= reflection * reflection * error
 
 
-@kernel("void(float32[::1], int64, int64, int64)")
+@inner_kernel("void(float32[::1], int64, int64, int64)")
 def correlate(work: NDArray[np.float32], begin: int, samples: int, order: int) -> None:
     """Set CORRELATION of `work[begin:]`, its peaks widened and a noise floor 40 dB below."""
     for lag in range(order + 1):
@@ -89,7 +89,7 @@ def correlate(work: NDArray[np.float32], begin: int, samples: int, order: int) -
     work[CORRELATION] *= np.float32(1.0001)
 
 
-@kernel("void(float32[::1], float32[::1], int64)")
+@inner_kernel("void(float32[::1], float32[::1], int64)")
 def _whiten(past: NDArray[np.float32], work: NDArray[np.float32], channels: int) -> None:
     """Set SLOW to the channels' sum at half the rate, its spectrum made flat."""
     for i in range(_HALF):
@@ -116,7 +116,7 @@ def _whiten(past: NDArray[np.float32], work: NDArray[np.float32], channels: int)
         work[SLOW + i] = total
 
 
-@kernel("UniTuple(int64, 2)(float32[::1], int64, int64, int64, int64)")
+@inner_kernel("UniTuple(int64, 2)(float32[::1], int64, int64, int64, int64)")
 def _best_offsets(
     work: NDArray[np.float32], scores: int, begin: int, samples: int, offsets: int
 ) -> tuple[int, int]:
@@ -145,7 +145,7 @@ def _best_offsets(
     return first, second
 
 
-@kernel("int64(float32[::1], float32[::1], int64)")
+@inner_kernel("int64(float32[::1], float32[::1], int64)")
 def find_period(past: NDArray[np.float32], work: NDArray[np.float32], channels: int) -> int:
     """Return the period in samples, about PERIOD_MIN to PERIOD_MAX, that repeats best."""
     _whiten(past, work, channels)

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus.celt.layout import OVERLAP
 from node.opus.celt.tables_celt import COMB_TAPS, WINDOW
 
@@ -13,7 +13,7 @@ PERIOD_MIN: Final = 15
 _SIDE_TAPS: Final = 2
 
 
-@kernel("void(float32[::1], float32[::1], float32, float32, float32)")
+@inner_kernel("void(float32[::1], float32[::1], float32, float32, float32)")
 def _comb(
     sound: NDArray[np.float32],
     echo: NDArray[np.float32],
@@ -28,7 +28,7 @@ def _comb(
         )
 
 
-@kernel("void(float32[::1], int64, int64, int64, int64, float32, float32, int64, int64)")
+@inner_kernel("void(float32[::1], int64, int64, int64, int64, float32, float32, int64, int64)")
 def post_filter(
     past: NDArray[np.float32],
     begin: int,

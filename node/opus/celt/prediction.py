@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus.celt.layout import (
     ANALYSIS_SAMPLES,
     CUT,
@@ -20,7 +20,7 @@ from node.opus.celt.pitch import correlate, solve_predictor
 from node.opus.celt.tables_celt import WINDOW
 
 
-@kernel("void(float32[::1], float32[::1], int64)")
+@inner_kernel("void(float32[::1], float32[::1], int64)")
 def set_predictor(past: NDArray[np.float32], work: NDArray[np.float32], channel: int) -> None:
     """Set the channel's predictor from its newest samples.
 
@@ -38,7 +38,7 @@ def set_predictor(past: NDArray[np.float32], work: NDArray[np.float32], channel:
         past[PREDICTOR + channel * PREDICTOR_ORDER + k] = work[RESIDUAL + k]
 
 
-@kernel("void(float32[::1], float32[::1], int64, int64)")
+@inner_kernel("void(float32[::1], float32[::1], int64, int64)")
 def set_residual(
     past: NDArray[np.float32], work: NDArray[np.float32], channel: int, samples: int
 ) -> None:
@@ -53,7 +53,7 @@ def set_residual(
         work[RESIDUAL + i] = past[now] - predicted
 
 
-@kernel("void(float32[::1], float32[::1], int64, int64)")
+@inner_kernel("void(float32[::1], float32[::1], int64, int64)")
 def excite(
     past: NDArray[np.float32], work: NDArray[np.float32], channel: int, samples: int
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus.celt.layout import BAND_BINS_MAX
 from node.opus.celt.tables_celt import PULSE_COST, SPREAD_FACTOR
 from node.opus.range_decoder import rc_uint
@@ -35,14 +35,14 @@ def _count_words() -> NDArray[np.int64]:
 WORDS: Final = _count_words()
 
 
-@kernel("int64(int64, int64)")
+@inner_kernel("int64(int64, int64)")
 def words(n: int, k: int) -> int:
     """Return U(n, k)."""
     low = min(n, k)
     return int(WORDS[low * _COLUMNS + n + k - low])
 
 
-@kernel("int64(int64, int64)")
+@inner_kernel("int64(int64, int64)")
 def bits_to_pulses(row: int, bits: int) -> int:
     """Return the pseudo-pulse count whose cost is nearest to `bits` (section 4.3.4.1).
 
@@ -61,13 +61,13 @@ def bits_to_pulses(row: int, bits: int) -> int:
     return int(low if bits - below <= PULSE_COST[row + high] - bits else high)
 
 
-@kernel("int64(int64, int64)")
+@inner_kernel("int64(int64, int64)")
 def pulses_to_bits(row: int, pseudo: int) -> int:
     """Return the cost of a pseudo-pulse count in eighths of a bit."""
     return int(PULSE_COST[row + pseudo] + 1) if pseudo > 0 else 0
 
 
-@kernel("int64(float32[::1], int64, int64, int64, int64)")
+@inner_kernel("int64(float32[::1], int64, int64, int64, int64)")
 def unrank(work: NDArray[np.float32], x: int, n: int, k: int, index: int) -> int:
     """Write code word `index` of `n` >= 2 values and `k` >= 1 pulses; return its energy.
 
@@ -121,7 +121,7 @@ def unrank(work: NDArray[np.float32], x: int, n: int, k: int, index: int) -> int
     return int(energy + size * size + left * left)
 
 
-@kernel("void(float32[::1], int64, int64, int64, float32, float32)")
+@inner_kernel("void(float32[::1], int64, int64, int64, float32, float32)")
 def _rotate_chain(
     work: NDArray[np.float32], x: int, n: int, stride: int, cosine: np.float32, sine: np.float32
 ) -> None:
@@ -138,7 +138,7 @@ def _rotate_chain(
         work[i] = cosine * first - sine * second
 
 
-@kernel("UniTuple(float32, 2)(float64)")
+@inner_kernel("UniTuple(float32, 2)(float64)")
 def _cosine_and_sine(angle: float) -> tuple[np.float32, np.float32]:
     """Return both for 0 <= `angle` <= pi/4, by series: the same bits on every machine."""
     t = angle * angle
@@ -147,7 +147,7 @@ def _cosine_and_sine(angle: float) -> tuple[np.float32, np.float32]:
     return np.float32(cosine), np.float32(angle * sine)
 
 
-@kernel("void(float32[::1], int64, int64, int64, int64, int64)")
+@inner_kernel("void(float32[::1], int64, int64, int64, int64, int64)")
 def spread_pulses(
     work: NDArray[np.float32], x: int, n: int, k: int, blocks: int, spread: int
 ) -> None:
@@ -169,7 +169,7 @@ def spread_pulses(
         _rotate_chain(work, x + block * size, size, 1, cosine, sine)
 
 
-@kernel("int64(float32[::1], int64, int64, int64)")
+@inner_kernel("int64(float32[::1], int64, int64, int64)")
 def filled_blocks(work: NDArray[np.float32], x: int, n: int, blocks: int) -> int:
     """Return a mask: bit b is 1 when block b of the vector has a pulse."""
     if blocks <= 1:
@@ -184,7 +184,9 @@ def filled_blocks(work: NDArray[np.float32], x: int, n: int, blocks: int) -> int
     return mask
 
 
-@kernel("int64(int64[::1], uint8[::1], float32[::1], int64, int64, int64, int64, int64, float64)")
+@inner_kernel(
+    "int64(int64[::1], uint8[::1], float32[::1], int64, int64, int64, int64, int64, float64)"
+)
 def decode_pulses(
     rc: NDArray[np.int64],
     data: NDArray[np.uint8],

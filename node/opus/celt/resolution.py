@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus.celt.layout import (
     FOLD,
     FOLD_BINS,
@@ -22,7 +22,7 @@ from node.opus.range_decoder import BEGIN, END, rc_bit_logp, rc_tell
 _HALF_POWER: Final = np.float32(0.70710678)
 
 
-@kernel("void(int64[::1], uint8[::1], int64[::1], int64, int64, int64, int64)")
+@inner_kernel("void(int64[::1], uint8[::1], int64[::1], int64, int64, int64, int64)")
 def decode_resolution(
     rc: NDArray[np.int64],
     data: NDArray[np.uint8],
@@ -53,7 +53,7 @@ def decode_resolution(
         plan[TF + band] = TF_ADJUST[row + plan[TF + band]]
 
 
-@kernel("void(float32[::1], int64, int64, int64)")
+@inner_kernel("void(float32[::1], int64, int64, int64)")
 def haar(work: NDArray[np.float32], x: int, n: int, stride: int) -> None:
     """Replace pairs of values `stride` apart by their sum and difference, energy kept."""
     for i in range(n >> 1):
@@ -64,7 +64,7 @@ def haar(work: NDArray[np.float32], x: int, n: int, stride: int) -> None:
             work[j + stride] = first - second
 
 
-@kernel("void(float32[::1], int64, int64, int64, int64, int64)")
+@inner_kernel("void(float32[::1], int64, int64, int64, int64, int64)")
 def gather_blocks(
     work: NDArray[np.float32], x: int, size: int, blocks: int, ordered: int, back: int
 ) -> None:
@@ -84,7 +84,7 @@ def gather_blocks(
         work[x + i] = work[TURN + i]
 
 
-@kernel("void(int64[::1], float32[::1])")
+@inner_kernel("void(int64[::1], float32[::1])")
 def change_source(plan: NDArray[np.int64], work: NDArray[np.float32]) -> None:
     """Copy the folding source to FOLD at the resolution of the band, once per band."""
     n = plan[FOLD_BINS]

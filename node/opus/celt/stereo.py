@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus.celt.allocation import BIT
 from node.opus.celt.band import decode_band, decode_sign
 from node.opus.celt.layout import REMAINING
@@ -19,7 +19,7 @@ _ENERGY_MIN: Final = 6e-4
 """A channel with less than this of the pair's energy is taken for a copy of the other."""
 
 
-@kernel("void(float32[::1], int64, int64, int64, float64)")
+@inner_kernel("void(float32[::1], int64, int64, int64, float64)")
 def _merge(work: NDArray[np.float32], x: int, y: int, n: int, mid: float) -> None:
     """Turn a unit mid (to be scaled by `mid`) and a scaled side into two unit channels."""
     cross = np.float32(0.0)
@@ -43,7 +43,7 @@ def _merge(work: NDArray[np.float32], x: int, y: int, n: int, mid: float) -> Non
         work[y + i] = gain_right * (middle + apart)
 
 
-@kernel(
+@inner_kernel(
     "int64(int64[::1], uint8[::1], int64[::1], float32[::1], "
     "int64, int64, int64, int64, int64, int64, int64, int64, int64, int64)"
 )
@@ -83,7 +83,7 @@ def _decode_pair(
     return mask
 
 
-@kernel(
+@inner_kernel(
     "int64(int64[::1], uint8[::1], int64[::1], float32[::1], "
     "int64, int64, int64, int64, int64, int64, int64, int64, int64)"
 )

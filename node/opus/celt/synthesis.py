@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus.celt.de_emphasis import de_emphasise
 from node.opus.celt.inverse_mdct import copy_values, inverse_core, overlap_add, scale_bands
 from node.opus.celt.layout import (
@@ -32,7 +32,7 @@ from node.opus.celt.tables_celt import SHORT_SAMPLES
 _HALF: Final = np.float32(0.5)
 
 
-@kernel("void(float32[::1], int64, int64)")
+@inner_kernel("void(float32[::1], int64, int64)")
 def advance(past: NDArray[np.float32], channel: int, samples: int) -> None:
     """Move one channel's history back by `samples`, the raw tail with it."""
     first = HISTORY + channel * HISTORY_STRIDE
@@ -42,7 +42,7 @@ def advance(past: NDArray[np.float32], channel: int, samples: int) -> None:
         copy_values(past[begin:end], past[begin + samples : end + samples])
 
 
-@kernel(
+@inner_kernel(
     "void(int64[::1], float32[::1], int64[::1], float32[::1], int64, int64, int64, int64, int64, "
     "int64)"
 )
@@ -81,7 +81,7 @@ def synthesise(
                 overlap_add(past, work, at + channel * HISTORY_STRIDE, SHORT_SAMPLES << block_lm)
 
 
-@kernel("void(int64[::1], float32[::1], int64[::1], int64, int64)")
+@inner_kernel("void(int64[::1], float32[::1], int64[::1], int64, int64)")
 def filter_pitch(
     celt: NDArray[np.int64],
     past: NDArray[np.float32],
@@ -123,7 +123,7 @@ def filter_pitch(
         celt[PERIOD_OLD], celt[TAPSET_OLD], past[GAIN_OLD] = celt[PERIOD], celt[TAPSET], gain
 
 
-@kernel("void(float32[::1], int64, int64, int64, float32[:, ::1])")
+@inner_kernel("void(float32[::1], int64, int64, int64, float32[:, ::1])")
 def write_out(
     past: NDArray[np.float32],
     samples: int,

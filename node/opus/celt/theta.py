@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus.celt.allocation import BIT
 from node.opus.celt.layout import BAND, IN_PHASE, INTENSITY, REMAINING
 from node.opus.celt.tables_celt import EXP2_Q14, LOG_WIDTH_Q3
@@ -26,13 +26,13 @@ _LOW_WEIGHT: Final = 3
 """How much likelier a stereo angle up to the middle is than one above."""
 
 
-@kernel("int64(int64, int64)")
+@inner_kernel("int64(int64, int64)")
 def multiply_q15(a: int, b: int) -> int:
     """Return the rounded product of two 16-bit numbers, at least one of them Q15."""
     return (16384 + a * b) >> 15
 
 
-@kernel("int64(int64)")
+@inner_kernel("int64(int64)")
 def cosine_q15(angle_q14: int) -> int:
     """Return the cosine of `angle_q14` (16384 is a right angle): part of the format."""
     x = (4096 + angle_q14 * angle_q14) >> 13
@@ -40,7 +40,7 @@ def cosine_q15(angle_q14: int) -> int:
     return 1 + (32767 - x) + multiply_q15(x, -7651 + series)
 
 
-@kernel("int64(int64, int64)")
+@inner_kernel("int64(int64, int64)")
 def log2_tangent_q11(sine: int, cosine: int) -> int:
     """Return log2(sine / cosine), 2048 per octave, of two Q15 numbers: part of the format."""
     sine_bits = ilog(sine)
@@ -54,7 +54,7 @@ def log2_tangent_q11(sine: int, cosine: int) -> int:
     )
 
 
-@kernel("int64(int64, int64, int64, int64, int64)")
+@inner_kernel("int64(int64, int64, int64, int64, int64)")
 def theta_levels(n: int, bits: int, offset: int, cap: int, stereo: int) -> int:
     """Return the number of steps of the angle, 1 for none.
 
@@ -73,7 +73,7 @@ def theta_levels(n: int, bits: int, offset: int, cap: int, stereo: int) -> int:
     return int((levels + 1) >> 1 << 1)
 
 
-@kernel("int64(int64)")
+@inner_kernel("int64(int64)")
 def integer_root(n: int) -> int:
     """Return the integer part of the square root of 0 <= `n` < 2^32."""
     root = 0
@@ -85,7 +85,7 @@ def integer_root(n: int) -> int:
     return root
 
 
-@kernel("int64(int64[::1], uint8[::1], int64)")
+@inner_kernel("int64(int64[::1], uint8[::1], int64)")
 def _stepped(rc: NDArray[np.int64], data: NDArray[np.uint8], levels: int) -> int:
     """Return a stereo angle: up to the middle three times as likely as above."""
     middle = levels // 2
@@ -100,7 +100,7 @@ def _stepped(rc: NDArray[np.int64], data: NDArray[np.uint8], levels: int) -> int
     return middle + 1 + place - low_total
 
 
-@kernel("int64(int64[::1], uint8[::1], int64)")
+@inner_kernel("int64(int64[::1], uint8[::1], int64)")
 def _triangular(rc: NDArray[np.int64], data: NDArray[np.uint8], levels: int) -> int:
     """Return an angle of one block: likeliest in the middle, falling to both sides."""
     half = levels >> 1
@@ -118,7 +118,9 @@ def _triangular(rc: NDArray[np.int64], data: NDArray[np.uint8], levels: int) -> 
     return level
 
 
-@kernel("UniTuple(int64, 3)(int64[::1], uint8[::1], int64[::1], int64, int64, int64, int64, int64)")
+@inner_kernel(
+    "UniTuple(int64, 3)(int64[::1], uint8[::1], int64[::1], int64, int64, int64, int64, int64)"
+)
 def decode_theta(
     rc: NDArray[np.int64],
     data: NDArray[np.uint8],
@@ -157,7 +159,7 @@ def decode_theta(
     return theta, rc_tell_frac(rc) - before, inverted
 
 
-@kernel("UniTuple(int64, 3)(int64, int64)")
+@inner_kernel("UniTuple(int64, 3)(int64, int64)")
 def gains_and_tilt(theta: int, n: int) -> tuple[int, int, int]:
     """Return mid and side gain in Q15, and how many more eighths of a bit the mid deserves."""
     if theta == 0:

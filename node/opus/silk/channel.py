@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus.silk import state as f
 from node.opus.silk.comfort_noise import comfort_noise, reset_comfort_noise
 from node.opus.silk.concealment import (
@@ -24,7 +24,7 @@ _LAG_AT_RESET: Final = 100
 _GAIN_INDEX_AT_RESET: Final = 10
 
 
-@kernel("void(int64[::1], int64)")
+@inner_kernel("void(int64[::1], int64)")
 def reset_channel(silk: NDArray[np.int64], channel: int) -> None:
     """Forget everything about the channel whose block begins at `channel` (4.5.2)."""
     for k in range(f.CHANNEL_SIZE):
@@ -35,7 +35,7 @@ def reset_channel(silk: NDArray[np.int64], channel: int) -> None:
     reset_concealment(silk, channel)
 
 
-@kernel("void(int64[::1], int64, int64, int64, int64)")
+@inner_kernel("void(int64[::1], int64, int64, int64, int64)")
 def set_rate(
     silk: NDArray[np.int64], channel: int, rate_khz: int, output_khz: int, subframes: int
 ) -> None:
@@ -61,7 +61,9 @@ def set_rate(
             silk[channel + f.LPC_TAIL_Q14 + k] = 0
 
 
-@kernel("void(int64[::1], uint8[::1], int64[::1], int64, int64[::1], int64, boolean, int64, int64)")
+@inner_kernel(
+    "void(int64[::1], uint8[::1], int64[::1], int64, int64[::1], int64, boolean, int64, int64)"
+)
 def decode_channel(
     rc: NDArray[np.int64],
     data: NDArray[np.uint8],

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus.silk import state as f
 from node.opus.silk.fixed_point import (
     approximate_root,
@@ -27,7 +27,7 @@ _GAIN_STEP_Q16: Final = 46396  # 3 dB: a gain that falls by more is followed at 
 _SEED: Final = 3176576
 
 
-@kernel("void(int64[::1], int64)")
+@inner_kernel("void(int64[::1], int64)")
 def reset_comfort_noise(silk: NDArray[np.int64], channel: int) -> None:
     """Forget the background: flat and silent."""
     order = silk[channel + f.ORDER]
@@ -39,7 +39,7 @@ def reset_comfort_noise(silk: NDArray[np.int64], channel: int) -> None:
     silk[channel + f.COMFORT_RATE_KHZ] = silk[channel + f.RATE_KHZ]
 
 
-@kernel("int64(int64, int64)")
+@inner_kernel("int64(int64, int64)")
 def _missing_gain_q10(concealed_q16: int, smooth_q16: int) -> int:
     """Return the gain that fills concealment of one gain up to the background's."""
     if concealed_q16 >= 1 << 21 or smooth_q16 > 1 << 23:
@@ -51,7 +51,7 @@ def _missing_gain_q10(concealed_q16: int, smooth_q16: int) -> int:
     return (approximate_root(wrap32(rest)) << 8) >> 6
 
 
-@kernel("void(int64[::1], int64, int64[::1], int64)")
+@inner_kernel("void(int64[::1], int64, int64[::1], int64)")
 def _add_noise(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64], out: int) -> None:
     """Add as much background as the fading concealment lacks."""
     order = silk[channel + f.ORDER]
@@ -82,7 +82,7 @@ def _add_noise(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64]
         silk[channel + f.COMFORT_LPC_Q14 + k] = scratch[f.LPC_RUN_Q14 + samples + k]
 
 
-@kernel("void(int64[::1], int64, int64[::1])")
+@inner_kernel("void(int64[::1], int64, int64[::1])")
 def _learn(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64]) -> None:
     """Follow the spectrum, the gain and the excitation of an inactive frame."""
     for k in range(silk[channel + f.ORDER]):
@@ -109,7 +109,7 @@ def _learn(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64]) ->
     silk[channel + f.COMFORT_GAIN_Q16] = smooth_q16
 
 
-@kernel("void(int64[::1], int64, int64[::1], int64)")
+@inner_kernel("void(int64[::1], int64, int64[::1], int64)")
 def comfort_noise(
     silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64], out: int
 ) -> None:

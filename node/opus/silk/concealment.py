@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus import tables_silk as t
 from node.opus.range_decoder import ilog
 from node.opus.silk import state as f
@@ -36,7 +36,7 @@ _DRIFT_Q16: Final = 655  # 1 % longer per subframe
 _LAG_MAX_MS: Final = 18
 
 
-@kernel("void(int64[::1], int64)")
+@inner_kernel("void(int64[::1], int64)")
 def reset_concealment(silk: NDArray[np.int64], channel: int) -> None:
     """Forget the pitch and the gains that concealment would go on with."""
     silk[channel + f.PITCH_Q8] = silk[channel + f.FRAME_SAMPLES] << 7
@@ -47,7 +47,7 @@ def reset_concealment(silk: NDArray[np.int64], channel: int) -> None:
     silk[channel + f.CONCEAL_RATE_KHZ] = silk[channel + f.RATE_KHZ]
 
 
-@kernel("void(int64[::1], int64, int64[::1])")
+@inner_kernel("void(int64[::1], int64, int64[::1])")
 def remember_frame(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64]) -> None:
     """Keep of a good frame what concealment of the next one needs."""
     subframes = silk[channel + f.SUBFRAMES]
@@ -87,7 +87,7 @@ def remember_frame(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.in
     silk[channel + f.CONCEAL_SUBFRAMES] = subframes
 
 
-@kernel("UniTuple(int64, 2)(int64[::1], int64, int64)")
+@inner_kernel("UniTuple(int64, 2)(int64[::1], int64, int64)")
 def energy(signal: NDArray[np.int64], begin: int, count: int) -> tuple[int, int]:
     """Return the energy of 16-bit samples and by how many bits it was shifted down to fit."""
     shift = ilog(count) - 1
@@ -104,7 +104,7 @@ def energy(signal: NDArray[np.int64], begin: int, count: int) -> tuple[int, int]
     return total, shift
 
 
-@kernel("int64(int64[::1], int64, int64[::1])")
+@inner_kernel("int64(int64[::1], int64, int64[::1])")
 def _quieter_noise(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64]) -> int:
     """Return where in the last excitation the noise is to be drawn from."""
     # The energies are of the frame size wanted now, which need not be that of the last frame:
@@ -126,7 +126,7 @@ def _quieter_noise(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.in
     return int(excitation + max(0, last * samples - _NOISE_SAMPLES))
 
 
-@kernel("UniTuple(int64, 2)(int64[::1], int64, int64[::1])")
+@inner_kernel("UniTuple(int64, 2)(int64[::1], int64, int64[::1])")
 def _noise_gains(
     silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64]
 ) -> tuple[int, int]:
@@ -148,7 +148,7 @@ def _noise_gains(
     return (scale_q14 * silk[channel + f.LTP_SCALE_BEFORE_Q14]) >> 14, fade_q15
 
 
-@kernel("int64(int64[::1], int64, int64[::1], int64, int64, int64)")
+@inner_kernel("int64(int64[::1], int64, int64[::1], int64, int64, int64)")
 def _run_pitch_on(
     silk: NDArray[np.int64],
     channel: int,
@@ -187,7 +187,7 @@ def _run_pitch_on(
     return lag
 
 
-@kernel("void(int64[::1], int64, int64[::1], int64)")
+@inner_kernel("void(int64[::1], int64, int64[::1], int64)")
 def conceal(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64], out: int) -> None:
     """Make up one lost frame at scratch[out]; LAGS tells the lag it ended with.
 
@@ -231,7 +231,7 @@ def conceal(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64], o
         scratch[f.LAGS + k] = lag
 
 
-@kernel("void(int64[::1], int64, int64[::1], int64)")
+@inner_kernel("void(int64[::1], int64, int64[::1], int64)")
 def join_frames(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64], at: int) -> None:
     """Ramp up the first good frame after a loss if it is louder than the concealment was."""
     samples = silk[channel + f.FRAME_SAMPLES]

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus import tables_silk as t
 from node.opus.range_decoder import rc_icdf
 from node.opus.silk import state as f
@@ -15,7 +15,7 @@ _MORE_BITS: Final = 17
 _LOW_BITS_MAX: Final = 10
 
 
-@kernel("void(int64[::1], uint8[::1], int64[::1], int64)")
+@inner_kernel("void(int64[::1], uint8[::1], int64[::1], int64)")
 def _parse_signs(
     rc: NDArray[np.int64], data: NDArray[np.uint8], scratch: NDArray[np.int64], blocks: int
 ) -> None:
@@ -30,7 +30,7 @@ def _parse_signs(
                     scratch[i] = -scratch[i]
 
 
-@kernel("void(int64[::1], uint8[::1], int64[::1], int64, int64)")
+@inner_kernel("void(int64[::1], uint8[::1], int64[::1], int64, int64)")
 def _parse_locations(
     rc: NDArray[np.int64], data: NDArray[np.uint8], scratch: NDArray[np.int64], at: int, count: int
 ) -> None:
@@ -55,7 +55,7 @@ def _parse_locations(
             table -= t.SHELL_16 - t.SHELL_8
 
 
-@kernel("void(int64[::1], uint8[::1], int64[::1], int64)")
+@inner_kernel("void(int64[::1], uint8[::1], int64[::1], int64)")
 def parse_excitation(
     rc: NDArray[np.int64],
     data: NDArray[np.uint8],

@@ -4,47 +4,47 @@ The names of values end in `_qN`: N bits behind the point. A product of a 32-bit
 value is shifted right with truncation towards minus infinity wherever the layer needs it.
 """
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus.range_decoder import ilog
 
 
-@kernel("int64(int64)")
+@inner_kernel("int64(int64)")
 def wrap32(x: int) -> int:
     """Return `x` as a 32-bit register holds it."""
     return ((x + 0x80000000) & 0xFFFFFFFF) - 0x80000000
 
 
-@kernel("int64(int64)")
+@inner_kernel("int64(int64)")
 def wrap16(x: int) -> int:
     """Return `x` as a 16-bit register holds it."""
     return ((x + 0x8000) & 0xFFFF) - 0x8000
 
 
-@kernel("int64(int64)")
+@inner_kernel("int64(int64)")
 def clamp16(x: int) -> int:
     """Return `x` held to the range of 16 bits."""
     return min(max(x, -32768), 32767)
 
 
-@kernel("int64(int64)")
+@inner_kernel("int64(int64)")
 def clamp32(x: int) -> int:
     """Return `x` held to the range of 32 bits."""
     return min(max(x, -0x80000000), 0x7FFFFFFF)
 
 
-@kernel("int64(int64, int64)")
+@inner_kernel("int64(int64, int64)")
 def round_shift(x: int, bits: int) -> int:
     """Return `x` / 2^`bits`, a half rounded up; `bits` >= 1."""
     return ((x >> (bits - 1)) + 1) >> 1
 
 
-@kernel("int64(int64)")
+@inner_kernel("int64(int64)")
 def next_random(seed: int) -> int:
     """Return the generator's next state, a 32-bit signed value (4.2.7.8.6)."""
     return wrap32(seed * 196314165 + 907633515)
 
 
-@kernel("int64(int64, int64)")
+@inner_kernel("int64(int64, int64)")
 def inverse_q(b: int, q: int) -> int:
     """Return 2^`q` / `b` for `b` > 0, to about 29 bits, the way every decoder must."""
     headroom = 31 - ilog(b)
@@ -58,7 +58,7 @@ def inverse_q(b: int, q: int) -> int:
     return result >> shift if shift < 32 else 0
 
 
-@kernel("int64(int64, int64, int64)")
+@inner_kernel("int64(int64, int64, int64)")
 def divide_q(a: int, b: int, q: int) -> int:
     """Return `a` * 2^`q` / `b` for `b` > 0, to about 29 bits, the way every decoder must."""
     a_headroom = 31 - ilog(abs(a))
@@ -75,7 +75,7 @@ def divide_q(a: int, b: int, q: int) -> int:
     return result >> shift if shift < 32 else 0
 
 
-@kernel("int64(int64)")
+@inner_kernel("int64(int64)")
 def approximate_root(x: int) -> int:
     """Return about the square root of `x` (4.2.7.5.3)."""
     if x <= 0:
@@ -86,7 +86,7 @@ def approximate_root(x: int) -> int:
     return y + ((213 * fraction * y) >> 16)
 
 
-@kernel("int64(int64)")
+@inner_kernel("int64(int64)")
 def exponential_q7(x: int) -> int:
     """Return about 2^(`x` / 128) for 0 <= `x` < 3967 (4.2.7.4)."""
     whole = x >> 7

@@ -3,13 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus import tables_silk as t
 from node.opus.range_decoder import rc_icdf
 from node.opus.silk import state as f
 
 
-@kernel("void(int64[::1], uint8[::1], int64[::1], int64, int64)")
+@inner_kernel("void(int64[::1], uint8[::1], int64[::1], int64, int64)")
 def _parse_gains(
     rc: NDArray[np.int64],
     data: NDArray[np.uint8],
@@ -28,7 +28,7 @@ def _parse_gains(
         scratch[f.GAIN_INDICES + k] = rc_icdf(rc, data, t.ICDF, t.GAIN_DELTA, 8)
 
 
-@kernel("void(int64[::1], uint8[::1], int64[::1], int64)")
+@inner_kernel("void(int64[::1], uint8[::1], int64[::1], int64)")
 def _parse_nlsf(
     rc: NDArray[np.int64], data: NDArray[np.uint8], scratch: NDArray[np.int64], order: int
 ) -> None:
@@ -49,7 +49,7 @@ def _parse_nlsf(
         scratch[f.NLSF_INDICES + 1 + i] = residual
 
 
-@kernel("void(int64[::1], uint8[::1], int64[::1], int64, int64[::1], int64)")
+@inner_kernel("void(int64[::1], uint8[::1], int64[::1], int64, int64[::1], int64)")
 def _parse_pitch(
     rc: NDArray[np.int64],
     data: NDArray[np.uint8],
@@ -82,7 +82,7 @@ def _parse_pitch(
     scratch[f.CONTOUR_INDEX] = rc_icdf(rc, data, t.ICDF, contour, 8)
 
 
-@kernel("void(int64[::1], uint8[::1], int64[::1], int64, int64)")
+@inner_kernel("void(int64[::1], uint8[::1], int64[::1], int64, int64)")
 def _parse_ltp(
     rc: NDArray[np.int64],
     data: NDArray[np.uint8],
@@ -106,7 +106,7 @@ def _parse_ltp(
     scratch[f.LTP_SCALE_INDEX] = scale
 
 
-@kernel("void(int64[::1], uint8[::1], int64[::1], int64, int64[::1], int64, int64)")
+@inner_kernel("void(int64[::1], uint8[::1], int64[::1], int64, int64[::1], int64, int64)")
 def parse_indices(
     rc: NDArray[np.int64],
     data: NDArray[np.uint8],

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus import tables_silk as t
 from node.opus.range_decoder import rc_bit_logp, rc_icdf
 from node.opus.silk import state as f
@@ -27,7 +27,7 @@ COPY: Final = 2
 _SCALE: Final = np.float32(1 / 32768)
 
 
-@kernel("void(int64[::1])")
+@inner_kernel("void(int64[::1])")
 def reset_silk(silk: NDArray[np.int64]) -> None:
     """Forget the stream (4.5.2); both channels and the stereo prediction (RFC 8251, section 3)."""
     for k in range(f.CHANNELS):
@@ -36,7 +36,7 @@ def reset_silk(silk: NDArray[np.int64]) -> None:
     reset_channel(silk, f.CHANNELS + f.CHANNEL_SIZE)
 
 
-@kernel("boolean(int64[::1], int64, int64, int64, int64, int64)")
+@inner_kernel("boolean(int64[::1], int64, int64, int64, int64, int64)")
 def _start_frame(
     silk: NDArray[np.int64],
     rate_khz: int,
@@ -75,7 +75,7 @@ def _start_frame(
     return collapsed
 
 
-@kernel("void(int64[::1], uint8[::1], int64[::1], int64)")
+@inner_kernel("void(int64[::1], uint8[::1], int64[::1], int64)")
 def _parse_flags(
     rc: NDArray[np.int64], data: NDArray[np.uint8], silk: NDArray[np.int64], channels: int
 ) -> None:
@@ -96,7 +96,7 @@ def _parse_flags(
             silk[block + f.LBRR_FLAGS + i] = (flags >> i) & 1
 
 
-@kernel("void(int64[::1], uint8[::1], int64[::1], int64[::1], int64)")
+@inner_kernel("void(int64[::1], uint8[::1], int64[::1], int64[::1], int64)")
 def _skip_copies(
     rc: NDArray[np.int64],
     data: NDArray[np.uint8],
@@ -122,7 +122,7 @@ def _skip_copies(
             parse_excitation(rc, data, scratch, silk[block + f.FRAME_SAMPLES])
 
 
-@kernel("int64(int64[::1], uint8[::1], int64[::1], int64)")
+@inner_kernel("int64(int64[::1], uint8[::1], int64[::1], int64)")
 def _parse_stereo(
     rc: NDArray[np.int64], data: NDArray[np.uint8], silk: NDArray[np.int64], kind: int
 ) -> int:
@@ -141,7 +141,7 @@ def _parse_stereo(
     return 0
 
 
-@kernel("void(int64[::1], int64)")
+@inner_kernel("void(int64[::1], int64)")
 def _restart_side(silk: NDArray[np.int64], side: int) -> None:
     """Forget the side channel's sound when it comes back after intervals without it."""
     for k in range(f.FRAME_SAMPLES_MAX):
@@ -154,7 +154,7 @@ def _restart_side(silk: NDArray[np.int64], side: int) -> None:
     silk[side + f.FRESH] = 1
 
 
-@kernel("int64(int64[::1], int64, int64)")
+@inner_kernel("int64(int64[::1], int64, int64)")
 def _coding(silk: NDArray[np.int64], c: int, kind: int) -> int:
     """Return how channel `c`'s frame in this interval refers to the one before."""
     i = silk[f.FRAMES_DECODED]
@@ -168,7 +168,7 @@ def _coding(silk: NDArray[np.int64], c: int, kind: int) -> int:
     return f.CONDITIONAL
 
 
-@kernel("void(int64[::1], uint8[::1], int64[::1], int64[::1], int64)")
+@inner_kernel("void(int64[::1], uint8[::1], int64[::1], int64[::1], int64)")
 def _decode_interval(
     rc: NDArray[np.int64],
     data: NDArray[np.uint8],
@@ -213,7 +213,7 @@ def _decode_interval(
     silk[f.FRAMES_DECODED] = i + 1
 
 
-@kernel(
+@inner_kernel(
     "void(int64[::1], uint8[::1], int64[::1], int64[::1], float32[:, ::1], int64, int64, int64,"
     " int64, int64, int64, int64)"
 )

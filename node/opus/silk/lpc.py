@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus import tables_silk as t
 from node.opus.range_decoder import ilog
 from node.opus.silk import state as f
@@ -28,7 +28,7 @@ _A32: Final = f.WORK + 48
 _ROW: Final = f.WORK + 64
 
 
-@kernel("void(int64[::1], int64, int64, int64)")
+@inner_kernel("void(int64[::1], int64, int64, int64)")
 def _multiply_out(scratch: NDArray[np.int64], cosines: int, out: int, half: int) -> None:
     """Multiply the root pairs of every second cosine into one polynomial in Q16 (4.2.7.5.6)."""
     scratch[out] = 1 << 16
@@ -42,7 +42,7 @@ def _multiply_out(scratch: NDArray[np.int64], cosines: int, out: int, half: int)
         scratch[out + 1] -= c
 
 
-@kernel("void(int64[::1], int64, int64, int64)")
+@inner_kernel("void(int64[::1], int64, int64, int64)")
 def _widen(scratch: NDArray[np.int64], at: int, order: int, chirp_q16: int) -> None:
     """Expand the bandwidth of the 32-bit filter at scratch[at] (4.2.7.5.7)."""
     factor_q16 = chirp_q16
@@ -51,7 +51,7 @@ def _widen(scratch: NDArray[np.int64], at: int, order: int, chirp_q16: int) -> N
         factor_q16 = (chirp_q16 * factor_q16 + 32768) >> 16
 
 
-@kernel("void(int64[::1], int64)")
+@inner_kernel("void(int64[::1], int64)")
 def _fit_16_bits(scratch: NDArray[np.int64], order: int) -> None:
     """Expand the bandwidth until the filter in Q12 fits into 16 bits (4.2.7.5.7)."""
     for _ in range(_FIT_ROUNDS):
@@ -70,7 +70,7 @@ def _fit_16_bits(scratch: NDArray[np.int64], order: int) -> None:
         scratch[_A32 + k] = clamp16((scratch[_A32 + k] + 16) >> 5) << 5
 
 
-@kernel("boolean(int64[::1], int64, int64, int64)")
+@inner_kernel("boolean(int64[::1], int64, int64, int64)")
 def _step_down(scratch: NDArray[np.int64], k: int, reflection_q31: int, divisor_q30: int) -> bool:
     """Replace row k of the recursion by row k - 1; False if it leaves 32 bits (RFC 8251, 6)."""
     b1 = ilog(divisor_q30)
@@ -91,7 +91,7 @@ def _step_down(scratch: NDArray[np.int64], k: int, reflection_q31: int, divisor_
     return True
 
 
-@kernel("int64(int64[::1], int64, int64)")
+@inner_kernel("int64(int64[::1], int64, int64)")
 def inverse_gain_q30(scratch: NDArray[np.int64], lpc: int, order: int) -> int:
     """Return one over the filter's prediction gain, or 0 if it is unstable (4.2.7.5.8)."""
     response = 0
@@ -114,7 +114,7 @@ def inverse_gain_q30(scratch: NDArray[np.int64], lpc: int, order: int) -> int:
     return inverse_q30
 
 
-@kernel("void(int64[::1], int64, int64, int64)")
+@inner_kernel("void(int64[::1], int64, int64, int64)")
 def nlsf_to_lpc(scratch: NDArray[np.int64], nlsf: int, lpc: int, order: int) -> None:
     """Make the filter at scratch[lpc], in Q12, from the frequencies at scratch[nlsf] in Q15."""
     for k in range(order):
@@ -140,7 +140,7 @@ def nlsf_to_lpc(scratch: NDArray[np.int64], nlsf: int, lpc: int, order: int) -> 
         _widen(scratch, _A32, order, 65536 - (2 << i))
 
 
-@kernel("void(int64[::1], int64, int64, int64)")
+@inner_kernel("void(int64[::1], int64, int64, int64)")
 def widen_q12(values: NDArray[np.int64], at: int, order: int, chirp_q16: int) -> None:
     """Expand the bandwidth of the 16-bit filter at values[at]."""
     factor_q16 = chirp_q16
@@ -149,7 +149,7 @@ def widen_q12(values: NDArray[np.int64], at: int, order: int, chirp_q16: int) ->
         factor_q16 += ((factor_q16 * (chirp_q16 - 65536)) + 32768) >> 16
 
 
-@kernel("void(int64[::1], int64, int64, int64, int64[::1], int64, int64)")
+@inner_kernel("void(int64[::1], int64, int64, int64, int64[::1], int64, int64)")
 def whiten(
     signal: NDArray[np.int64],
     begin: int,

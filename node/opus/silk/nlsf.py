@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus import tables_silk as t
 from node.opus.silk import state as f
 from node.opus.silk.fixed_point import approximate_root
@@ -32,7 +32,7 @@ _WEIGHT_NB_Q9: Final = _weights_q9(t.NLSF_CODEBOOK_NB_Q8, 10)
 _WEIGHT_WB_Q9: Final = _weights_q9(t.NLSF_CODEBOOK_WB_Q8, 16)
 
 
-@kernel("int64(int64, int64)")
+@inner_kernel("int64(int64, int64)")
 def _spacing_q15(order: int, k: int) -> int:
     """Return the smallest distance between frequencies k - 1 and k (Table 25)."""
     if order == f.ORDER_MAX:
@@ -40,7 +40,7 @@ def _spacing_q15(order: int, k: int) -> int:
     return int(t.NLSF_SPACING_NB_Q15[k])
 
 
-@kernel("void(int64[::1], int64)")
+@inner_kernel("void(int64[::1], int64)")
 def _sort_apart(scratch: NDArray[np.int64], order: int) -> None:
     """Enforce all distances at once, whatever it costs; RFC 8251, section 7, for the limit."""
     base = f.NLSF_Q15
@@ -61,7 +61,7 @@ def _sort_apart(scratch: NDArray[np.int64], order: int) -> None:
         most = scratch[base + k] - _spacing_q15(order, k)
 
 
-@kernel("void(int64[::1], int64, int64)")
+@inner_kernel("void(int64[::1], int64, int64)")
 def _move_apart(scratch: NDArray[np.int64], order: int, at: int) -> None:
     """Centre the pair `at` - 1, `at` where there is room for it and all others."""
     base = f.NLSF_Q15
@@ -78,7 +78,7 @@ def _move_apart(scratch: NDArray[np.int64], order: int, at: int) -> None:
     scratch[base + at] = scratch[base + at - 1] + spacing
 
 
-@kernel("void(int64[::1], int64)")
+@inner_kernel("void(int64[::1], int64)")
 def stabilise_nlsf(scratch: NDArray[np.int64], order: int) -> None:
     """Move frequencies apart that are too close for a stable filter (4.2.7.5.4)."""
     base = f.NLSF_Q15
@@ -102,7 +102,7 @@ def stabilise_nlsf(scratch: NDArray[np.int64], order: int) -> None:
     _sort_apart(scratch, order)
 
 
-@kernel("void(int64[::1], int64)")
+@inner_kernel("void(int64[::1], int64)")
 def reconstruct_nlsf(scratch: NDArray[np.int64], order: int) -> None:
     """Make scratch[NLSF_Q15] from scratch[NLSF_INDICES] (4.2.7.5.3)."""
     wide = order == f.ORDER_MAX

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus import tables_silk as t
 from node.opus.silk import state as f
 from node.opus.silk.fixed_point import exponential_q7
@@ -19,7 +19,7 @@ _LAG_MAX_MS: Final = 18
 _WIDEN_AFTER_LOSS_Q16: Final = 63570
 
 
-@kernel("void(int64[::1], int64, int64[::1], int64)")
+@inner_kernel("void(int64[::1], int64, int64[::1], int64)")
 def _decode_gains(
     silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64], coding: int
 ) -> None:
@@ -37,7 +37,7 @@ def _decode_gains(
     silk[channel + f.GAIN_INDEX_BEFORE] = log_gain
 
 
-@kernel("void(int64[::1], int64, int64[::1])")
+@inner_kernel("void(int64[::1], int64, int64[::1])")
 def _decode_filters(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64]) -> None:
     """Make the short-term filters of both halves of the frame (4.2.7.5)."""
     order = silk[channel + f.ORDER]
@@ -63,7 +63,7 @@ def _decode_filters(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.i
         widen_q12(scratch, f.LPC_Q12, order, _WIDEN_AFTER_LOSS_Q16)
 
 
-@kernel("void(int64[::1], int64, int64[::1])")
+@inner_kernel("void(int64[::1], int64, int64[::1])")
 def _decode_lags(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64]) -> None:
     """Find the pitch lag of each subframe (4.2.7.6.1)."""
     rate_khz = silk[channel + f.RATE_KHZ]
@@ -80,7 +80,7 @@ def _decode_lags(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int6
         scratch[f.LAGS + k] = min(max(lag, lowest), highest)
 
 
-@kernel("void(int64[::1], int64, int64[::1])")
+@inner_kernel("void(int64[::1], int64, int64[::1])")
 def _decode_ltp(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64]) -> None:
     """Look up the long-term filter of each subframe and their scale (4.2.7.6.2, 4.2.7.6.3)."""
     codebook = 0
@@ -95,7 +95,7 @@ def _decode_ltp(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64
     scratch[f.LTP_SCALE] = t.LTP_SCALE_Q14[scratch[f.LTP_SCALE_INDEX]]
 
 
-@kernel("void(int64[::1], int64, int64[::1], int64)")
+@inner_kernel("void(int64[::1], int64, int64[::1], int64)")
 def decode_parameters(
     silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64], coding: int
 ) -> None:

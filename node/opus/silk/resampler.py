@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus import tables_silk as t
 from node.opus.silk import state as f
 from node.opus.silk.fixed_point import clamp16, round_shift
@@ -43,7 +43,7 @@ _TWO_THIRDS: Final = 29  # 12 to 8 kHz; before it 16 to 12 kHz
 _HALF: Final = 49  # 16 to 8 kHz
 
 
-@kernel("void(int64[::1], int64, int64, int64)")
+@inner_kernel("void(int64[::1], int64, int64, int64)")
 def start_resampler(silk: NDArray[np.int64], channel: int, rate_khz: int, output_khz: int) -> None:
     """Prepare a channel's resampler, with silence in it.
 
@@ -70,7 +70,7 @@ def start_resampler(silk: NDArray[np.int64], channel: int, rate_khz: int, output
         silk[channel + k] = 0
 
 
-@kernel("int64(int64[::1], int64, int64, int64, int64, int64)")
+@inner_kernel("int64(int64[::1], int64, int64, int64, int64, int64)")
 def _all_pass(silk: NDArray[np.int64], at: int, x: int, c0: int, c1: int, c2: int) -> int:
     """Send one sample through three all-pass sections; `c2` counts from -1."""
     y = x - silk[at]
@@ -88,7 +88,7 @@ def _all_pass(silk: NDArray[np.int64], at: int, x: int, c0: int, c1: int, c2: in
     return int(third)
 
 
-@kernel("void(int64[::1], int64, int64[::1], int64, int64, int64)")
+@inner_kernel("void(int64[::1], int64, int64[::1], int64, int64, int64)")
 def _double(
     silk: NDArray[np.int64],
     channel: int,
@@ -109,7 +109,7 @@ def _double(
         scratch[out + 2 * i + 1] = clamp16(round_shift(y, 10))
 
 
-@kernel("void(int64[::1], int64, int64[::1], int64, int64, int64)")
+@inner_kernel("void(int64[::1], int64, int64[::1], int64, int64, int64)")
 def _interpolate(
     silk: NDArray[np.int64],
     channel: int,
@@ -141,7 +141,7 @@ def _interpolate(
         silk[channel + f.RESAMPLER_FIR + k] = scratch[f.DOUBLED + 2 * samples + k]
 
 
-@kernel("void(int64[::1], int64, int64[::1], int64, int64, int64)")
+@inner_kernel("void(int64[::1], int64, int64[::1], int64, int64, int64)")
 def _reduce(
     silk: NDArray[np.int64],
     channel: int,
@@ -188,7 +188,7 @@ def _reduce(
         silk[fir + k] = scratch[f.DOUBLED + samples + k]
 
 
-@kernel("void(int64[::1], int64, int64[::1], int64, int64, int64)")
+@inner_kernel("void(int64[::1], int64, int64[::1], int64, int64, int64)")
 def resample(
     silk: NDArray[np.int64],
     channel: int,

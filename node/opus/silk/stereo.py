@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus import tables_silk as t
 from node.opus.range_decoder import rc_icdf
 from node.opus.silk import state as f
@@ -15,7 +15,7 @@ _TENTH_Q16: Final = 6554
 _BLEND_MS: Final = 8
 
 
-@kernel("void(int64[::1], uint8[::1], int64[::1])")
+@inner_kernel("void(int64[::1], uint8[::1], int64[::1])")
 def parse_weights(rc: NDArray[np.int64], data: NDArray[np.uint8], silk: NDArray[np.int64]) -> None:
     """Read the prediction weights into silk[WEIGHTS_Q13] (4.2.7.1)."""
     joint = rc_icdf(rc, data, t.ICDF, t.STEREO_JOINT, 8)
@@ -29,13 +29,13 @@ def parse_weights(rc: NDArray[np.int64], data: NDArray[np.uint8], silk: NDArray[
     silk[f.WEIGHTS_Q13] -= silk[f.WEIGHTS_Q13 + 1]
 
 
-@kernel("int64(int64[::1], uint8[::1])")
+@inner_kernel("int64(int64[::1], uint8[::1])")
 def parse_mid_only(rc: NDArray[np.int64], data: NDArray[np.uint8]) -> int:
     """Return 1 if the side channel is not coded for this interval (4.2.7.2)."""
     return rc_icdf(rc, data, t.ICDF, t.MID_ONLY, 8)
 
 
-@kernel("void(int64[::1], int64[::1], int64, int64)")
+@inner_kernel("void(int64[::1], int64[::1], int64, int64)")
 def unmix(silk: NDArray[np.int64], scratch: NDArray[np.int64], rate_khz: int, samples: int) -> None:
     """Turn the mid and side in scratch[FRAME_OUT] into left and right, one sample late (4.2.8).
 
@@ -77,7 +77,7 @@ def unmix(silk: NDArray[np.int64], scratch: NDArray[np.int64], rate_khz: int, sa
     silk[f.STEREO_Q13 + 1] = silk[f.WEIGHTS_Q13 + 1]
 
 
-@kernel("void(int64[::1], int64[::1], int64)")
+@inner_kernel("void(int64[::1], int64[::1], int64)")
 def delay_mono(silk: NDArray[np.int64], scratch: NDArray[np.int64], samples: int) -> None:
     """Give mono the delay of one sample that stereo has, so that both join without a step."""
     for i in range(2):

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.inner_kernel import inner_kernel
 from node.opus.silk import state as f
 from node.opus.silk.fixed_point import (
     clamp16,
@@ -29,7 +29,7 @@ _LEVEL_ADJUST_Q10: Final = 80
 _BRIDGE_TAP_Q14: Final = 4096
 
 
-@kernel("void(int64[::1], int64, int64[::1])")
+@inner_kernel("void(int64[::1], int64, int64[::1])")
 def make_excitation(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64]) -> None:
     """Make the excitation of the frame from its pulses, in Q14 (4.2.7.8.6)."""
     kind = 2 * scratch[f.SIGNAL] + scratch[f.OFFSET_TYPE]
@@ -48,7 +48,7 @@ def make_excitation(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.i
         seed = wrap32(seed + pulse)
 
 
-@kernel("void(int64[::1], int64, int64, int64)")
+@inner_kernel("void(int64[::1], int64, int64, int64)")
 def _predict_short(scratch: NDArray[np.int64], lpc: int, order: int, samples: int) -> None:
     """Run the short-term synthesis filter over one subframe, in Q14 (4.2.7.9.2)."""
     for i in range(samples):
@@ -60,7 +60,7 @@ def _predict_short(scratch: NDArray[np.int64], lpc: int, order: int, samples: in
         scratch[at] = clamp32(scratch[f.RESIDUAL_Q14 + i] + predicted_q14)
 
 
-@kernel("boolean(int64[::1], int64, int64[::1], int64)")
+@inner_kernel("boolean(int64[::1], int64, int64[::1], int64)")
 def _bridge(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64], k: int) -> bool:
     """Let a little of the concealed pitch run on into an unvoiced frame after a loss."""
     if silk[channel + f.SIGNAL_BEFORE] != f.VOICED:
@@ -73,7 +73,7 @@ def _bridge(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64], k
     return True
 
 
-@kernel("void(int64[::1], int64, int64[::1], int64, int64, int64)")
+@inner_kernel("void(int64[::1], int64, int64[::1], int64, int64, int64)")
 def _prepare_history(
     silk: NDArray[np.int64],
     channel: int,
@@ -111,7 +111,7 @@ def _prepare_history(
             scratch[at] = wrap32((adjust_q16 * scratch[at]) >> 16)
 
 
-@kernel("void(int64[::1], int64, int64[::1], int64)")
+@inner_kernel("void(int64[::1], int64, int64[::1], int64)")
 def _predict_long(
     silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64], k: int
 ) -> None:
@@ -141,7 +141,7 @@ def _predict_long(
         scratch[now + i] = wrap32(value << 1)
 
 
-@kernel("void(int64[::1], int64, int64[::1], int64)")
+@inner_kernel("void(int64[::1], int64, int64[::1], int64)")
 def synthesise(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64], out: int) -> None:
     """Filter the excitation into sound at scratch[out], 16 bits (4.2.7.9).
 
