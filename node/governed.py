@@ -24,7 +24,7 @@ from node.control.player import StopPart
 from node.control.precedence import MessageClass
 from node.control.sessions import SourceAllowed, SourceEnded
 from node.counters import Count
-from node.events import EVENTS_MAX, Event, FetchFile
+from node.events import Event, FetchFile
 from node.rtp.packet import HEADER_BYTES
 from node.stack import SpeakerNode
 from node.stored_sound import OWN_SSRCS, Recording, StoredSource
@@ -38,6 +38,10 @@ _OBEYED: Final = frozenset({"obeyed", "waiting", "cancel", "known"})
 
 _LOOK_NS: Final = 10 * NS_PER_MS
 """How often a stored sound is looked at that should have ended by now."""
+
+
+EVENTS_MAX: Final = 4096
+"""What must be kept is never dropped; each call adds what the controller holds at most, 1024."""
 
 
 @dataclass(slots=True)
@@ -310,6 +314,5 @@ class GovernedSpeaker:
             self._set_source(number, one.ssrc)
 
     def _tell(self, event: Event) -> None:
-        if len(self._events) >= EVENTS_MAX:
-            self._events.popleft()  # a shell that does not drain loses the oldest, never memory
+        assert len(self._events) < EVENTS_MAX, "the shell does not take the events"
         self._events.append(event)

@@ -15,9 +15,8 @@ from node.units import NS_PER_MS
 REFRESH_NS: Final = 100 * NS_PER_MS
 """A playing source confirms its hold on the horn so often, not with every packet."""
 
-_RESUME_DB_PER_S: Final = 800.0
-"""A source that gets the horn back rises from silence within an eighth of a second: a warning may
-come again while its last one still fades."""
+_RAMP_DB: Final = 100
+"""From full scale to silence: what the ramps of the configuration are the length of."""
 
 
 class Horn:
@@ -44,7 +43,11 @@ class Horn:
         self._sounding: list[Receiver] = []
         self._kinds: dict[int, tuple[MessageClass, str]] = {}
         self._gains_db: dict[int, float] = {}
-        self._mixer = Mixer(sources_max, release_db_per_s=_RESUME_DB_PER_S)
+        self._mixer = Mixer(
+            sources_max,
+            attack_db_per_s=_RAMP_DB * 1000 / priority.ramp_ms,
+            release_db_per_s=_RAMP_DB * 1000 / priority.return_ms,
+        )
         self._places = list(range(sources_max))
         self._scratch = np.zeros((playback.PERIOD_SAMPLES_MAX, channels), np.float32)
 

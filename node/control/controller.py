@@ -19,6 +19,7 @@ from node.control import orders
 from node.control.alert_book import AlertBook, FetchMedia
 from node.control.alert_state import KEY as ALERTS_KEY
 from node.control.alert_state import BookState, decode_book
+from node.control.answers import Answers
 from node.control.civil_time import MINUTE_S, CivilClock, load_zone, local_time
 from node.control.explain import explain, explain_noise
 from node.control.gatekeeper import FLOOR_KEY, Gatekeeper, Order
@@ -80,9 +81,8 @@ class Controller:
         stored: Mapping[str, bytes],
         signer: Signer | None = None,
     ) -> None:
-        self._name = name
         self._config = config
-        self._signer = signer
+        self._answers = Answers(name, config.area, signer)
         self._clock = CivilClock(config.build_utc_s * NS_PER_S)
         root = bytes.fromhex(config.root_public_key)
         tiers = config.priority.tiers
@@ -102,7 +102,6 @@ class Controller:
         self._told_gain_db = SILENT_DB
         self._mute = Mute()
         self._kept_floor_s = 0
-        self._acknowledged = 0
         self._schedule = VolumeSchedule(config.volume, config.place)
         state = decode(stored.get(PROGRAMME_KEY))
         book = decode_book(stored.get(ALERTS_KEY))
@@ -136,7 +135,9 @@ class Controller:
             return order
         fate = self._act(order, now_ns)
         self._collect(now_ns)  # what it changed is kept before it is acknowledged
-        self._acknowledge(order, fate, now_ns)
+        answer = self._answers.acknowledge(order.message, fate, self._utc_s(now_ns))
+        if answer is not None:
+            self._tell(answer)
         self.handle_deadline(now_ns)
         return fate
 
@@ -347,6 +348,9 @@ class Controller:
                     if ended is not None:
                         self._records.end_part(ended, now_ns)
                 self._tell(event)
+        head = self._answers.tell_head(self._records.proof, self._utc_s(now_ns))
+        if head is not None:
+            self._tell(head)
 
     def _begin_part(self, part: StartPart, now_ns: int) -> None:
         """Note what starts, and how loud; until the arbiter grants it, its time stands still."""
@@ -367,21 +371,6 @@ class Controller:
             return  # a live stream does not wait: it goes on at its live edge
         self._player.receive_horn(source, now_ns, taken=taken)
         self._book.receive_horn(source, now_ns, taken=taken)
-
-    def _acknowledge(self, order: Order, fate: str, now_ns: int) -> None:
-        if self._signer is not None:
-            # Answers are told apart by the order that they name; their counter need not survive.
-            self._acknowledged += 1
-            sealed = orders.acknowledgement(
-                self._name,
-                order.message,
-                fate,
-                self._config.area,
-                utc_s=self._utc_s(now_ns),
-                counter=self._acknowledged,
-                signer=self._signer,
-            )
-            self._tell(Publish("acknowledgement", sealed))
 
     def _utc_s(self, now_ns: int) -> int:
         return self._clock.utc_ns(now_ns) // NS_PER_S

@@ -66,8 +66,8 @@ class Gatekeeper:
         authority = self._book.authorise(message, utc_s=utc_s if trusted else None)
         if isinstance(authority, str):
             return authority
-        if message.kind is Kind.ACKNOWLEDGEMENT:
-            return "an acknowledgement is no order"
+        if message.kind in (Kind.ACKNOWLEDGEMENT, Kind.PROOF_HEAD):
+            return "the answer of a node is no order"
         refusal = self._not_in_time(message, utc_s, trusted=trusted)
         if refusal is not None:
             return refusal

@@ -55,7 +55,8 @@ class Kind(IntEnum):
     MUTE = 10
     UNMUTE = 11
     ACKNOWLEDGEMENT = 16
-    """From a node; all others are orders to it."""
+    """From a node, as is the next; all others are orders to it."""
+    PROOF_HEAD = 17
 
 
 _LARGE: Final = frozenset({Kind.CAP, Kind.CALENDAR})

@@ -6,12 +6,11 @@ from typing import Final
 import msgspec
 
 from node.config import build
-from node.control.message import Kind, Message, seal
+from node.control.message import Kind, Message
 from node.control.packet_guard import SRTP_KEY_BYTES
-from node.control.precedence import MessageClass
 from node.control.programme import ProgrammeConfig
 from node.control.schedule import VolumeConfig
-from node.control.signature import PUBLIC_KEY_BYTES, Signer
+from node.control.signature import PUBLIC_KEY_BYTES
 
 VOLUME_KEY: Final = "order/volume"
 CALENDAR_KEY: Final = "order/calendar"
@@ -77,23 +76,3 @@ def read_session(message: Message) -> Session | None:
         and 0 <= session.counter_start < 1 << 63
     )
     return session if good else None
-
-
-def acknowledgement(
-    node: str, answered: Message, fate: str, area: str, *, utc_s: int, counter: int, signer: Signer
-) -> bytes:
-    """Return the signed answer of `node` to an order; `counter` rises with each answer."""
-    content = msgspec.json.encode(
-        Acknowledgement(node, answered.key_id.hex(), answered.counter, fate, utc_s)
-    )
-    message = Message(
-        kind=Kind.ACKNOWLEDGEMENT,
-        key_id=signer.key_id,
-        counter=counter,
-        issued_s=max(utc_s, 0),
-        ttl_s=3600,
-        message_class=MessageClass.NORMAL,
-        area=area,
-        content=content,
-    )
-    return seal(message, signer)

@@ -15,6 +15,9 @@ from node.config import check
 RAMP_MAX_MS: Final = 200
 """A lower source may delay an urgent one by no more than this (issue 5, point 2)."""
 
+RAMP_MIN_MS: Final = 42
+"""100 dB in so long are 0.05 dB per sample at 48 kHz (issue 5, point 3)."""
+
 SILENT_DB: Final = float("-inf")
 
 
@@ -59,8 +62,11 @@ class PriorityConfig:
     retake_ms: int = 10_000
     """A source back within so long is not a newcomer: it takes nothing from an equal."""
 
-    ramp_ms: int = 50
-    """Length of the ramp when one source takes the horn from another."""
+    ramp_ms: int = 125
+    """A source that loses the horn, or is ducked, falls by 100 dB in so long."""
+
+    return_ms: int = 125
+    """One that gets it back rises by 100 dB in so long."""
 
     def __post_init__(self) -> None:
         pairs = [f"{upper} over {lower}" for upper in CLASSES for lower in CLASSES]
@@ -95,9 +101,15 @@ class PriorityConfig:
                 ),
                 "retake_ms": (0 <= self.retake_ms <= 600_000, self.retake_ms, "0 to 600000"),
                 "ramp_ms": (
-                    1 <= self.ramp_ms <= RAMP_MAX_MS,
+                    RAMP_MIN_MS <= self.ramp_ms <= RAMP_MAX_MS,
                     self.ramp_ms,
-                    f"1 to {RAMP_MAX_MS}, so that an urgent message is not delayed",
+                    f"{RAMP_MIN_MS} (softer than a click) to {RAMP_MAX_MS}, so that an urgent "
+                    "message is not delayed",
+                ),
+                "return_ms": (
+                    RAMP_MIN_MS <= self.return_ms <= 5000,
+                    self.return_ms,
+                    f"{RAMP_MIN_MS} to 5000",
                 ),
             },
         )

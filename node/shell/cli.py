@@ -26,6 +26,7 @@ from node.shell.order import add_parsers, make_key, sign_order
 from node.shell.publish import add_parser as add_publish
 from node.shell.publish import publish_order
 from node.shell.service import Service, Speaker
+from node.shell.show import show_matrix, show_proof
 from node.shell.sinks import PacedSink, Sink
 from node.shell.store import Store
 from node.shell.udp import UdpSocket
@@ -64,8 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
         node, shell = read_config(options.config)
         if options.command == "check":
             return check(node, shell, options.config)
-        if options.command == "explain":
-            return _explain(shell, options)
+        if options.command in _SHOWN:
+            return _SHOWN[options.command](shell, options)
         return _run(node, shell, options)
     except ConfigError as fault:
         print(fault, file=sys.stderr)
@@ -90,10 +91,12 @@ def _parser() -> argparse.ArgumentParser:
     why.add_argument("--at", required=True, metavar="YYYY-MM-DDTHH:MM", help="wall clock there")
     why.add_argument("--class", dest="message_class", choices=CLASSES, default="normal")
     why.add_argument("--language", choices=LANGUAGES, default="en")
+    table = commands.add_parser("matrix", help="print who takes the horn from whom")
+    proof = commands.add_parser("proof", help="print what played and why not, and check the chain")
     add_parsers(commands)
     add_publish(commands)
     add_keep(commands)
-    for command in (run, check, why):
+    for command in (run, check, why, table, proof):
         command.add_argument("--config", type=Path, required=True, metavar="NODE.TOML")
     run.add_argument(
         "--sink",
@@ -115,6 +118,9 @@ def _explain(shell: ShellConfig, options: argparse.Namespace) -> int:
         raise ShellError(f"{options.config}: has no table [control]", exit_status=EXIT_INPUT)
     print(explain(shell.control, options.at, options.message_class, options.language))
     return 0
+
+
+_SHOWN: Final = {"explain": _explain, "matrix": show_matrix, "proof": show_proof}
 
 
 def _version() -> str:

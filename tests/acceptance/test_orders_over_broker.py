@@ -170,6 +170,13 @@ def test_a_signed_order_sounds_the_siren_at_once_and_the_node_answers(office):
     print("order to first sample:", [round(d) for d in delays_ms], "ms")
     # Python's client, the broker, two disk writes and the signature; 200 ms are the core's.
     assert max(delays_ms) < 1000 and min(delays_ms) > 0
+    assert main(["proof", "--config", str(office.folder / "node.toml")]) == 0
+    *lines, verdict = office.capsys.readouterr().out.splitlines()[1:]
+    records = [json.loads(line)["record"] for line in lines]
+    assert verdict.endswith("the chain holds")
+    assert [one["outcome"] for one in records] == ["played"] * 3
+    assert {one["signed_by"] for one in records} == {office.province.key_id.hex()}
+    assert all(900 <= one["parts"][0]["heard_ms"] <= 1300 for one in records)
 
 
 def test_after_a_broker_restart_orders_come_through_and_retained_ones_are_not_obeyed(office):

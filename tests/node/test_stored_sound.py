@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from node.config import JitterConfig, NodeConfig, ReceiveConfig
-from node.control.precedence import MessageClass
+from node.control.precedence import MessageClass, PriorityConfig
 from node.counters import Origin
 from node.events import SendDatagram
 from node.rtp import packet as rtp
@@ -170,3 +170,23 @@ def test_streams_that_fill_every_place_keep_no_siren_out():
     out = np.zeros((PERIOD, 1), np.float32)
     node.render(out, 160 * NS_PER_MS)
     assert out.any()
+
+
+@pytest.mark.parametrize("ramp_ms", [42, 200])
+def test_what_loses_the_horn_falls_silent_within_the_ramp_that_was_set(ramp_ms):
+    config = NodeConfig(name="pole")
+    rules = PriorityConfig(ramp_ms=ramp_ms)
+    node = SpeakerNode(config, decoder_factory=Numbered, priority=rules)
+    voice, siren = node.hold_stored(SSRC, 0), node.hold_stored(SSRC + 1, 0)
+    node.set_source(SSRC, NORMAL, "commune", gain_db=0.0)
+    node.set_source(SSRC + 1, URGENT, "commune", gain_db=-120.0)  # heard by nobody: the rest is
+    voice.play(Recording.of((b"\xf8\x04\x00",) * 100), 60)
+    sound = np.zeros((60 * PERIOD, 1), np.float32)
+    for number in range(60):
+        if number == 20:
+            siren.play(recording(100), 60)
+        out = sound[number * PERIOD : (number + 1) * PERIOD]
+        node.render(out, (100 + 10 * number) * NS_PER_MS)
+    last_ms = np.flatnonzero(np.abs(sound[:, 0]) > 1e-6)[-1] / 48
+    assert last_ms == pytest.approx(200 + ramp_ms, abs=25)
+    assert last_ms - 200 <= 220
