@@ -5,22 +5,48 @@ import os
 import shutil
 import subprocess
 import time
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+STALL_S: Final = 0.005
+"""Half a period: so late, and what a card had in its buffer is spent."""
 _READY_S: Final = 10.0
 
 
-def hurry(pid: int, priority: int) -> None:
+def hurry(pid: int, priority: int) -> bool:
     """Give all threads of `pid` real-time priority, as a gateway's service has; if root allows.
 
-    On a busy machine the rig would else measure the scheduler's queues.
+    On a busy machine the rig would else measure the scheduler's queues. Return whether it did.
     """
+    done = False
     with contextlib.suppress(PermissionError, ProcessLookupError, FileNotFoundError):
         for task in os.listdir(f"/proc/{pid}/task"):
             os.sched_setscheduler(int(task), os.SCHED_FIFO, os.sched_param(priority))
+            done = True
+    return done
+
+
+@dataclass
+class Host:
+    """How the machine treated the card while it was recorded."""
+
+    real_time: bool
+    xruns: int = 0
+    stall_max_ms: float = 0.0
+    stalls_samples: "NDArray[np.int64]" = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Where in the recording periods came late by more than `STALL_S`."""
+
+    def told(self) -> dict[str, Any]:
+        """Return it, JSON-able."""
+        return {
+            "real_time": self.real_time,
+            "xruns": self.xruns,
+            "stalls": int(self.stalls_samples.size),
+            "stall_max_ms": round(self.stall_max_ms, 2),
+        }
 
 
 class RigError(RuntimeError):
@@ -100,14 +126,19 @@ class Recorder:
         self._blocks: list[tuple[int, int, list[NDArray[np.float32]]]] = []
         self._seen = self._outputs()
         self._used = 0
+        self.host = Host(real_time=False)
 
         @self._client.set_process_callback  # type: ignore[untyped-decorator]
         def process(_: int) -> None:
             blocks = [one.get_array().copy() for one in self._inputs]
             self._blocks.append((self._client.last_frame_time, time.monotonic_ns(), blocks))
 
+        @self._client.set_xrun_callback  # type: ignore[untyped-decorator]
+        def xrun(_: float) -> None:
+            self.host.xruns += 1
+
         self._client.activate()
-        hurry(os.getpid(), 55)
+        self.host.real_time = hurry(os.getpid(), 55)
 
     def connect_new(self) -> None:
         """Connect the output that appeared since the last call to the next input."""
@@ -136,6 +167,9 @@ class Recorder:
             for index, part in enumerate(parts):
                 sound[at - first : at - first + part.size, index] = part
         clock = np.array([[at - first, now / 1e9] for at, now, _ in blocks]).T
+        late_s = np.diff(clock[1]) - np.median(np.diff(clock[1]))
+        self.host.stall_max_ms = 1000 * float(late_s.max(initial=0.0))
+        self.host.stalls_samples = clock[0, 1:][late_s > STALL_S].astype(np.int64)
         return sound, clock
 
     def _outputs(self) -> set[str]:

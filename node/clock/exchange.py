@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from node.clock.offset_filter import OffsetFilter
 from node.units import NS_PER_MS, NS_PER_S
 
-BURST_REQUESTS: Final = 48
-BURST_INTERVAL_NS: Final = 7 * NS_PER_MS
+BURST_REQUESTS: Final = 56
+BURST_INTERVAL_NS: Final = 6 * NS_PER_MS
 """All of the burst is answered before the first sound, at a playout delay of 400 ms."""
 WARM_INTERVAL_NS: Final = 50 * NS_PER_MS
 WARM_SHARE: Final = 240
@@ -56,7 +56,7 @@ _MATCH_NS: Final = 20_000  # requests are known by 1/65536 s
 _STEP_NS: Final = 30 * NS_PER_MS
 _STEP_REPLIES: Final = 3
 _AGEING: Final = 1e-6
-_FIT_AT: Final = (1, 2, READY_REPLIES, 8, 12, 16, 20, 24, 28, 32, 40, 48)
+_FIT_AT: Final = (1, 2, READY_REPLIES, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56)
 _FIT_INTERVAL_NS: Final = 500 * NS_PER_MS  # a clock does not change faster than that
 
 

@@ -51,7 +51,7 @@ _FEW: Final = (
 )
 _SHARP: Final = 2.0  # a ceiling is one if its replies lie less than so much wider than the floor's
 _WIDTHS: Final = 16.0  # how many of these distances the two widths may differ by ...
-_WIDTH_SHARE: Final = 0.2  # ... and by what share of their sum
+_WIDTH_SHARE: Final = 0.3  # ... and by what share of their sum
 _TOP_REPLIES_MIN: Final = 8
 _WEIGHT_MAX: Final = 100.0
 

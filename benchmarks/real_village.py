@@ -1,0 +1,240 @@
+"""Two real nodes on JACK, a relay before each, a sender, and what they were heard to play."""
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import wave
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import sync_measure as measure
+from benchmarks.jack_rig import Host, JackServer, Recorder, RigError, hurry
+
+PROGRAMME_S: Final = 50
+SETTLE_S: Final = 2.0
+_LATE_S: Final = 15.0
+_RECOVERY_S: Final = 5.0
+"""After the host stopped the card for a while, the servo steers what that cost."""
+_SSRC: Final = 0x10A1A26
+
+Row = dict[str, Any]
+
+
+def programme() -> NDArray[np.float32]:
+    """Return noise in the band of speech with a click each second, (n,) float32, seeded."""
+    rng = np.random.default_rng(7)
+    spectrum = np.fft.rfft(rng.standard_normal(PROGRAMME_S * 48_000))
+    hz = np.fft.rfftfreq(PROGRAMME_S * 48_000, 1 / 48_000)
+    spectrum[(hz < 200) | (hz > 3500)] = 0
+    sound = np.fft.irfft(spectrum)
+    sound *= 0.05 / np.std(sound)
+    for second in range(PROGRAMME_S):
+        sound[second * 48_000 + 960 : second * 48_000 + 1056] += 0.6
+    return sound.astype(np.float32)
+
+
+def write_programme(folder: Path) -> Path:
+    """Write the programme as `programme.wav`, 16 bits."""
+    path = folder / "programme.wav"
+    with wave.open(str(path), "wb") as one:
+        one.setnchannels(1)
+        one.setsampwidth(2)
+        one.setframerate(48_000)
+        one.writeframes((programme() * 32767).astype("<i2").tobytes())
+    return path
+
+
+def free_port() -> int:
+    """Return a port that nobody listened on just now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@dataclass
+class Village:
+    """Server, recorder, two nodes, a relay before each, and a sender."""
+
+    folder: Path
+    server: JackServer
+    recorder: Recorder
+    relay: list[str]
+    delay_ms: int = 400
+    sent_s: list[float] = field(default_factory=list)
+    processes: "list[subprocess.Popen[str]]" = field(default_factory=list)
+    ports: list[int] = field(default_factory=lambda: [free_port(), free_port()])
+    relay_ports: list[int] = field(default_factory=lambda: [free_port(), free_port()])
+
+    def start_relay(self) -> "subprocess.Popen[str]":
+        """Start the relay; returns when it listens."""
+        pairs = [
+            f"--pair={own}=127.0.0.1:{to}"
+            for own, to in zip(self.relay_ports, self.ports, strict=True)
+        ]
+        one = self._start("sim.relay", *pairs, *self.relay)
+        assert one.stdout is not None
+        one.stdout.readline()
+        hurry(one.pid, 45)
+        return one
+
+    def start_node(self, index: int) -> float:
+        """Start a node and connect it to the recorder; return when it was ready, monotonic s."""
+        config = self.folder / f"node-{index}.toml"
+        config.write_text(
+            f'name = "pole-{index}"\n[receive]\nlisten = "127.0.0.1:{self.ports[index]}"\n'
+            f"[jitter]\nplayout_delay_ms = {self.delay_ms}\n"
+            f'[sink]\ndevice = "JACK"\nrate_hz = {self.server.rate_hz}\n'
+        )
+        status = (self.folder / f"status-{index}.jsonl").open("w")
+        one = self._start(
+            "node.shell.cli", "run", "--config", str(config), "--status", "1", stdout=status
+        )
+        assert one.stderr is not None
+        for line in one.stderr:
+            if "ready" in line:
+                ready_s = time.monotonic()
+                hurry(one.pid, 50)
+                self.recorder.connect_new()
+                return ready_s
+        raise RigError("a node ended before it was ready: is libportaudio2 installed?")
+
+    def start_sender(self, *more: str) -> "subprocess.Popen[str]":
+        """Start `loalang-send` through the relay."""
+        to = [f"--to=127.0.0.1:{port}" for port in self.relay_ports]
+        file = self.folder / "programme.wav"
+        one = self._start("sim.send_cli", str(file), *to, f"--ssrc={_SSRC}", "--announce", *more)
+        assert one.stderr is not None
+        self.sent_s.append(float(one.stderr.readline().split()[-1]) / 1e9)
+        hurry(one.pid, 45)
+        return one
+
+    def statuses(self) -> list[dict[str, Any]]:
+        """Return the last status of each node that was ended."""
+        files = sorted(self.folder.glob("status-*.jsonl"))
+        return [json.loads(one.read_text().splitlines()[-1]) for one in files]
+
+    def stop(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """End all processes but the server; return the recording and its clock."""
+        recording = self.recorder.finish()
+        for one in self.processes:
+            if one.poll() is None:
+                one.send_signal(signal.SIGTERM)
+        for one in self.processes:
+            one.communicate(timeout=20)
+        return recording
+
+    def _start(self, module: str, *arguments: str, stdout: Any = None) -> "subprocess.Popen[str]":
+        return self.start_program(sys.executable, "-m", module, *arguments, stdout=stdout)
+
+    def start_program(self, *command: str, stdout: Any = None) -> "subprocess.Popen[str]":
+        """Start any program in the surroundings of this village; `stop` ends it."""
+        if shutil.which(command[0]) is None:
+            raise RigError(f"{command[0]} is missing: apt install gstreamer1.0-tools")
+        one = subprocess.Popen(
+            command,
+            env=self.server.environment,
+            stdout=stdout if stdout is not None else subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.processes.append(one)
+        return one
+
+
+def in_village(
+    play: Callable[[Village], dict[str, float]],
+    judge: Callable[["Recording"], Row],
+    *,
+    relay: tuple[str, ...] = (),
+    rate_hz: int = 48_000,
+) -> Row:
+    """Set up everything, let `play` act, and judge the recording."""
+    server = JackServer(f"loalang-{free_port()}", rate_hz=rate_hz)
+    try:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            write_programme(folder)
+            village = Village(folder, server, Recorder(server, 2), list(relay))
+            try:
+                village.start_relay()
+                marks = play(village)
+            finally:
+                sound, clock = village.stop()
+            statuses = village.statuses()
+            return judge(Recording(sound, clock, rate_hz, marks, statuses, village.recorder.host))
+    finally:
+        server.close()
+
+
+@dataclass
+class Recording:
+    """What both nodes played, and when what happened."""
+
+    sound: NDArray[np.float32]
+    clock: NDArray[np.float64]
+    rate_hz: int
+    marks: dict[str, float]
+    statuses: list[dict[str, Any]]
+    host: Host
+
+    def at(self, mark: str) -> float:
+        """Return a mark in s since the recording began."""
+        samples = np.interp(self.marks[mark], self.clock[1], self.clock[0])
+        return float(samples) / self.rate_hz
+
+    def errors(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return begin in s and sync error in ms of each window."""
+        return measure.sync_errors_ms(self.sound, self.rate_hz)
+
+    def row(self) -> Row:
+        """Return what every case reports, from 2 s after the first sound on.
+
+        Windows within `_RECOVERY_S` of a stall of the card are left out and counted, unless they
+        are more than half; `with_disturbed_p95_ms` has them all.
+        """
+        begins, errors = self.errors()
+        if begins.size == 0:
+            begins, errors = np.array([0.0]), np.array([np.inf])
+        disturbed = self._disturbed(begins)
+        settled = begins - begins[0] >= min(SETTLE_S, begins[-1] - begins[0])
+        every = np.abs(errors[settled])
+        apart = np.abs(errors[settled & ~disturbed])
+        apart = apart if 2 * apart.size >= every.size else every
+        late = np.abs(errors[~disturbed & (begins - begins[0] >= _LATE_S)])
+        return {
+            "windows": int(begins.size),
+            "windows_disturbed": int(np.count_nonzero(disturbed)),
+            "p50_ms": round(float(np.median(apart)), 4),
+            "p95_ms": round(float(np.quantile(apart, 0.95)), 4),
+            "max_ms": round(float(apart.max()), 4),
+            "with_disturbed_p95_ms": round(float(np.quantile(every, 0.95)), 4),
+            "from_15_s_p95_ms": round(float(np.quantile(late, 0.95)), 4) if late.size else None,
+            "first_click_ms": round(measure.first_click_ms(self.sound, self.rate_hz), 3),
+            "nodes": [_told(one) for one in self.statuses],
+            "host": self.host.told(),
+        }
+
+    def _disturbed(self, begins_s: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which windows the host had stopped the card shortly before."""
+        stalls_s = self.host.stalls_samples[:, None] / self.rate_hz
+        after_s = begins_s + measure.WINDOW_S - stalls_s
+        return np.asarray(((after_s >= 0) & (after_s < _RECOVERY_S)).any(axis=0))
+
+
+def _told(status: dict[str, Any]) -> Row:
+    """Return the part of a node's status that explains its sync."""
+    names = ("skew_ppm", "card_ppm", "uncertainty_ms", "sync_error_ms", "hard_resyncs",
+             "late_packets", "lost_packets")  # fmt: skip
+    sources = status["sources"]
+    told = {k: sources[-1].get(k) for k in names} if sources else {}
+    return told | {"underruns": status["shell"].get("underruns")}
