@@ -50,8 +50,8 @@ READY_REPLIES: Final = 4
 QUIET_REPLIES: Final = 16
 """So many show that a link is quiet, and end the burst."""
 
-_OUTSTANDING_MAX: Final = 64
-_UNANSWERED_MAX: Final = 48
+_OUTSTANDING_MAX: Final = 128
+_UNANSWERED_MAX: Final = BURST_REQUESTS + 24  # answers of a jam of a second are still on their way
 _MATCH_NS: Final = 20_000  # requests are known by 1/65536 s
 _STEP_NS: Final = 30 * NS_PER_MS
 _STEP_REPLIES: Final = 3
