@@ -125,11 +125,14 @@ class Amplifier:
     idle_w: Number
     mute_release_s: Number
     thermal_limit_db: Number
+    """Mean power that it sheds for hours, re that of a full-scale sine; -40 to 0."""
 
     def __post_init__(self) -> None:
         rules = not_negative(self, "thermal_limit_db")
         share = self.efficiency.value
         rules["efficiency.value"] = (0 < share <= 1, share, "above 0, at most 1")
+        limit_db = self.thermal_limit_db.value
+        rules["thermal_limit_db.value"] = (-40 <= limit_db <= 0, limit_db, "-40 to 0")
         check("amplifier", rules)
 
 

@@ -248,7 +248,18 @@ class AudioConfig:
     """Highest sample that leaves the node."""
 
     ramp_db_per_s: float = 200.0
-    """How fast a gain may change."""
+    """How fast a gain may change. With the mixer's own 800 dB/s it stays below 0.05 dB a sample."""
+
+    high_pass_hz: float | None = None
+    """Nothing below this reaches the horn; its lowest frequency. None: no filter."""
+
+    power_limit_db: float | None = None
+    """Mean power over a minute that amplifier and horn can shed for hours, re that of a full-scale
+    sine. Louder sound is lowered slowly. None: no limit."""
+
+    target_lufs: float | None = None
+    """Programmes are brought to this loudness while they play (ITU-R BS.1770-4). None: as they
+    come."""
 
     def __post_init__(self) -> None:
         check(
@@ -258,9 +269,24 @@ class AudioConfig:
                 "gain_db": (-60 <= self.gain_db <= 20, self.gain_db, "-60 to 20"),
                 "limit_dbfs": (-40 <= self.limit_dbfs <= 0, self.limit_dbfs, "-40 to 0"),
                 "ramp_db_per_s": (
-                    1 <= self.ramp_db_per_s <= 2000,
+                    1 <= self.ramp_db_per_s <= 1500,
                     self.ramp_db_per_s,
-                    "1 to 2000",
+                    "1 to 1500",
+                ),
+                "high_pass_hz": (
+                    self.high_pass_hz is None or 20 <= self.high_pass_hz <= 2000,
+                    self.high_pass_hz,
+                    "20 to 2000",
+                ),
+                "power_limit_db": (
+                    self.power_limit_db is None or -40 <= self.power_limit_db <= 0,
+                    self.power_limit_db,
+                    "-40 to 0",
+                ),
+                "target_lufs": (
+                    self.target_lufs is None or -50 <= self.target_lufs <= -5,
+                    self.target_lufs,
+                    "-50 to -5",
                 ),
             },
         )

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from node import playback, playback_adaptive
 from node.audio import resampler
+from node.audio.levelling import Leveller
 from node.chunk_sound import ChunkSound
 from node.clock import servo
 from node.clock.line import position_q16
@@ -100,6 +101,12 @@ class Receiver:
         self._sound = ChunkSound(decoder, self._buffer, self._own, self._fifo) if decoder else None
         self.ended = False
         self.place = 0
+        target_lufs = config.audio.target_lufs
+        self._leveller = (
+            Leveller(config.audio.channels, target_lufs=target_lufs)
+            if target_lufs is not None and decoder is not None
+            else None
+        )
 
     def receive(self, data: NDArray[np.uint8], header: NDArray[np.int64], now_ns: int) -> int:
         """Take a datagram; see `playback.receive` for the result."""
@@ -205,11 +212,18 @@ class Receiver:
         while True:
             action = self._advance(out, presentation_ns)
             if action == playback.DONE:
+                if self._leveller is not None:
+                    self._leveller.process(out)
                 return
             assert self._sound is not None, "count-only receivers decode nothing"
             self._sound.decode(action)
             if self._is_adaptive:
                 playback_adaptive.finish(self._own, self._steer, self._state, self._fifo, action)
+
+    def begin_programme(self) -> None:
+        """Measure loudness anew from here on: what comes has nothing to do with what was."""
+        if self._leveller is not None:
+            self._leveller.begin()
 
     def is_due(self, presentation_ns: int, samples: int) -> bool:
         """Return whether sound of this source, not playing now, begins in this period.

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node import playback
-from node.audio.gain import apply_ramp, gain_of_db, ramp_factor
-from node.audio.limiter import LATENCY_SAMPLES, Limiter
+from node.audio.limiter import LATENCY_SAMPLES
+from node.audio.output import Output
 from node.config import NodeConfig
 from node.control.priority import MessageClass, PriorityConfig
 from node.counters import ORIGINS, Count, Origin, new_counts
@@ -82,12 +82,8 @@ class SpeakerNode:
         self._counts = new_counts()
         self._ended_origins = np.zeros(ORIGINS, np.int64)
         self._events: deque[Event] = deque()
-        channels = config.audio.channels
-        self._limiter = Limiter(channels, limit_dbfs=config.audio.limit_dbfs)
+        self._output = Output(config.audio)
         self._draining_samples = -playback.PERIOD_SAMPLES_MAX
-        self._gain = gain_of_db(config.audio.gain_db)
-        self._gain_target = self._gain
-        self._factor = ramp_factor(config.audio.ramp_db_per_s)
 
     def receive_datagram(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
         """Take one UDP datagram, RTP or RTCP (RFC 5761). Whatever it holds, nothing is raised."""
@@ -149,11 +145,12 @@ class SpeakerNode:
         else:
             out[:] = 0.0
             self._draining_samples -= n
-        if self._decoder_factory is None or self._draining_samples <= -n:
+        if self._decoder_factory is None:
             return
-        if self._gain != 1.0 or self._gain_target != 1.0:
-            self._gain = apply_ramp(out, self._gain, self._gain_target, self._factor)
-        self._limiter.process(out)
+        if self._draining_samples <= -n:
+            self._output.rest(n)
+        else:
+            self._output.process(out)
 
     def replay(self, batch: Batch, until_ns: int) -> None:
         """Go on in a batch, counting only, as far as one source plays alone, and to `until_ns`.
@@ -181,7 +178,7 @@ class SpeakerNode:
 
     def set_gain(self, gain_db: float) -> None:
         """Move the output to `gain_db` before the limiter, by `audio.ramp_db_per_s`."""
-        self._gain_target = gain_of_db(gain_db)
+        self._output.set_gain(gain_db)
 
     def set_source(
         self, ssrc: int, message_class: MessageClass, level: str, *, gain_db: float

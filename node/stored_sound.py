@@ -122,6 +122,7 @@ class StoredSource(Receiver):
         What is being heard of the sound before it is heard to its end.
         """
         self._file = recording
+        self.begin_programme()
         self._index = 0
         self._last = min(recording.packets, duration_s * 1000 // PACKET_MS)
         self._begin_ns = begin_ns

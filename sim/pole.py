@@ -259,10 +259,17 @@ class Pole:
 
 def node_config(place: Place, scenario: Scenario) -> NodeConfig:
     """Return what the node at `place` is configured with."""
+    audio = scenario.audio
+    if scenario.protection == "profile":
+        audio = replace(
+            audio,
+            high_pass_hz=place.profile.horn.low_hz.value,
+            power_limit_db=place.profile.amplifier.thermal_limit_db.value,
+        )
     return NodeConfig(
         name=place.node,
         jitter=replace(scenario.jitter, delay_ms=place.delay_ms),
-        audio=scenario.audio,
+        audio=audio,
         opus=scenario.opus,
     )
 

@@ -144,6 +144,10 @@ class Scenario:
     opus: OpusConfig = field(default_factory=OpusConfig)
     bearers: dict[str, Bearer] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
+    protection: Literal["audio", "profile"] = "audio"
+    """High-pass and power limit of the nodes: `audio` as the table `[audio]` says, `profile` as the
+    horn and the amplifier of each cluster's profile do."""
+
     day: DayConfig | None = None
     """What plays through a whole day, how loud and who may: for `loalang-sim run --day`."""
 

@@ -178,8 +178,12 @@ def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
     question: dict[str, Any] = {
         name: value for name, value in asdict(scenario).items() if name not in _RUN_FIELDS
     }
+    # A scenario without what came later keeps the hash that it always had.
     if scenario.day is None:
-        del question["day"]  # a scenario without one keeps the hash it always had
+        del question["day"]
+    if scenario.protection == "audio":
+        del question["protection"]
+    question["audio"] = {k: v for k, v in question["audio"].items() if v is not None}
     question["profiles"] = {place.profile.name: asdict(place.profile) for place in places}
     question["used_bearers"] = {
         name: asdict(find_bearer(scenario, name))

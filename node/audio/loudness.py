@@ -28,14 +28,14 @@ SURROUND_WEIGHT: Final = 1.41
 _OFFSET_DB: Final = -0.691
 _GATE_LUFS: Final = -70.0
 _BINS_PER_LU: Final = 10
-_BINS: Final = 90 * _BINS_PER_LU  # to +20 LUFS
+BINS: Final = 90 * _BINS_PER_LU  # to +20 LUFS
 _STEP_SAMPLES: Final = RATE_HZ // 100
-_STEPS_PER_BLOCK: Final = 10
+STEPS_PER_BLOCK: Final = 10
 _MOMENTARY_STEPS: Final = 40
 _SHORT_TERM_STEPS: Final = 300
 _MOMENTARY_MAX: Final = _SHORT_TERM_STEPS
 _SHORT_TERM_MAX: Final = _SHORT_TERM_STEPS + 1
-_ENERGIES: Final = _SHORT_TERM_STEPS + 2
+ENERGIES: Final = _SHORT_TERM_STEPS + 2
 """The last steps, a ring; behind it the greatest means so far."""
 
 # Tables 1 and 2, for 48 kHz: b0, b1, b2, a1, a2.
@@ -49,8 +49,8 @@ _SHELF: Final = (
 _HIGH_PASS: Final = (1.0, -2.0, 1.0, -1.99004745483398, 0.99007225036621)
 
 _SAMPLES: Final = 0
-_STEPS: Final = 1
-_INTS: Final = 2
+STEPS: Final = 1
+INTS: Final = 2
 
 
 def energy_of_lufs(loudness_lufs: float) -> float:
@@ -65,8 +65,8 @@ def lufs_of_energy(energy: float) -> float:
     return float(_OFFSET_DB + 10.0 * np.log10(energy))
 
 
-_EDGES: Final = np.array(
-    [energy_of_lufs(_GATE_LUFS + i / _BINS_PER_LU) for i in range(_BINS + 1)]
+EDGES: Final = np.array(
+    [energy_of_lufs(_GATE_LUFS + i / _BINS_PER_LU) for i in range(BINS + 1)]
 ).astype(np.float32).astype(np.float64)  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def _count_block(mean: float, histogram: NDArray[np.float64], edges: NDArray[np.
     if mean < edges[0]:
         return
     low = 0
-    high = _BINS - 1
+    high = BINS - 1
     while low < high:
         middle = (low + high + 1) // 2
         if mean >= edges[middle]:
@@ -111,16 +111,16 @@ def _close_step(
     for channel in range(filters.shape[0]):
         energy += weights[channel] * filters[channel, 4] / _STEP_SAMPLES
         filters[channel, 4] = 0.0
-    energies[ints[_STEPS] % _SHORT_TERM_STEPS] = energy
-    ints[_STEPS] += 1
-    steps = ints[_STEPS]
+    energies[ints[STEPS] % _SHORT_TERM_STEPS] = energy
+    ints[STEPS] += 1
+    steps = ints[STEPS]
     if steps >= _SHORT_TERM_STEPS:
         mean = _mean_of_last(energies, steps, _SHORT_TERM_STEPS)
         energies[_SHORT_TERM_MAX] = max(energies[_SHORT_TERM_MAX], mean)
     if steps >= _MOMENTARY_STEPS:
         mean = _mean_of_last(energies, steps, _MOMENTARY_STEPS)
         energies[_MOMENTARY_MAX] = max(energies[_MOMENTARY_MAX], mean)
-        if steps % _STEPS_PER_BLOCK == 0:
+        if steps % STEPS_PER_BLOCK == 0:
             _count_block(mean, histogram, edges)
 
 
@@ -142,10 +142,10 @@ def measure(
     samples    (n, channels) float32
     filters    (channels, 5) float64: states of both biquads and the sum of squares, per channel
     weights    (channels,) float64
-    ints       (_INTS,) int64, state
-    energies   (_ENERGIES,) float64, state: see there
-    histogram  (2, _BINS) float64: blocks of 400 ms, and the sum of their energies
-    edges      (_BINS + 1,) float64, rising: lower edge of each bin
+    ints       (INTS,) int64, state
+    energies   (ENERGIES,) float64, state: see there
+    histogram  (2, BINS) float64: blocks of 400 ms, and the sum of their energies
+    edges      (BINS + 1,) float64, rising: lower edge of each bin
     """
     for i in range(samples.shape[0]):
         for channel in range(samples.shape[1]):
@@ -165,6 +165,29 @@ def measure(
             _close_step(filters, weights, ints, energies, histogram, edges)
 
 
+@kernel("float64(float64[:, ::1])")
+def gated_energy(histogram: NDArray[np.float64]) -> float:
+    """Return the mean energy of the blocks above both gates, 0.0 where there are none.
+
+    histogram  (2, BINS) float64: blocks of 400 ms, and the sum of their energies
+    """
+    count = 0.0
+    total = 0.0
+    for i in range(histogram.shape[1]):
+        count += histogram[0, i]
+        total += histogram[1, i]
+    if count == 0.0:
+        return 0.0
+    gate = 0.1 * total / count
+    count = 0.0
+    total = 0.0
+    for i in range(histogram.shape[1]):
+        if histogram[0, i] > 0.0 and histogram[1, i] > gate * histogram[0, i]:
+            count += histogram[0, i]
+            total += histogram[1, i]
+    return float(total / count)
+
+
 class LoudnessMeter:
     """Loudness of one programme, of any length.
 
@@ -180,9 +203,9 @@ class LoudnessMeter:
         self._weights = np.array(weights if weights is not None else (1.0,) * channels)
         assert len(self._weights) == channels, "a weight for each channel"
         self._filters = np.zeros((channels, 5), np.float64)
-        self._ints = np.zeros(_INTS, np.int64)
-        self._energies = np.zeros(_ENERGIES, np.float64)
-        self._histogram = np.zeros((2, _BINS), np.float64)
+        self._ints = np.zeros(INTS, np.int64)
+        self._energies = np.zeros(ENERGIES, np.float64)
+        self._histogram = np.zeros((2, BINS), np.float64)
         self._tail = np.zeros((TAPS - 1, channels), np.float32)
         self._peak = 0.0
 
@@ -195,7 +218,7 @@ class LoudnessMeter:
             self._ints,
             self._energies,
             self._histogram,
-            _EDGES,
+            EDGES,
         )
         line = np.concatenate([self._tail, samples])
         peaks = np.zeros(samples.size, np.float32)
@@ -226,12 +249,7 @@ class LoudnessMeter:
     @property
     def integrated_lufs(self) -> float:
         """Return the gated loudness of all that was measured."""
-        counts, sums = self._histogram
-        if counts.sum() == 0.0:
-            return LOUDNESS_MIN_LUFS
-        gate = 0.1 * float(sums.sum() / counts.sum())
-        heard = (counts > 0.0) & (sums > gate * counts)
-        return lufs_of_energy(float(sums[heard].sum() / counts[heard].sum()))
+        return lufs_of_energy(float(gated_energy(self._histogram)))
 
     @property
     def true_peak_dbtp(self) -> float:
@@ -239,7 +257,7 @@ class LoudnessMeter:
         return 20.0 * float(np.log10(self._peak)) if self._peak > 1e-6 else LOUDNESS_MIN_LUFS
 
     def _last_lufs(self, steps: int) -> float:
-        done = int(self._ints[_STEPS])
+        done = int(self._ints[STEPS])
         if done < steps:
             return LOUDNESS_MIN_LUFS
         return lufs_of_energy(float(_mean_of_last(self._energies, done, steps)))

@@ -9,6 +9,7 @@ Power limit
     that a siren of two hours ends as loud as it may be for two hours, not in smoke.
 """
 
+import math
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,9 @@ from node.units import RATE_HZ
 
 POWER_TIME_S: Final = 60.0
 """Thermal time constant of a voice coil with its magnet; of the order of a minute."""
+
+_COLD_S: Final = 900
+"""After so long nothing is warm any more."""
 
 _GRID: Final = float(1 << 40)  # hides the last bits in which C libraries differ
 _BUTTERWORTH_Q: Final = (0.5411961001461969, 1.3065629648763766)
@@ -145,6 +149,15 @@ class Protection:
         share = 1.0 / (POWER_TIME_S * RATE_HZ)
         for first in range(0, len(samples), _CHUNK_SAMPLES):
             limit_power(samples[first : first + _CHUNK_SAMPLES], self._power, self._limit, share)
+
+    def rest(self, samples: int) -> None:
+        """Cool down over so many samples of silence; the filters come to rest."""
+        for _ in range(min(samples // RATE_HZ, _COLD_S)):
+            self._power[MEAN_SQUARE] *= 1.0 - 1.0 / POWER_TIME_S
+        mean = float(self._power[MEAN_SQUARE])
+        # Nothing sounds: the gain may jump.
+        self._power[GAIN] = 1.0 if mean <= self._limit else math.sqrt(self._limit / mean)
+        self._filters[:] = 0.0
 
     @property
     def reduction_db(self) -> float:

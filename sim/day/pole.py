@@ -122,7 +122,9 @@ class DayPole:
 
     def _boot(self) -> None:
         parts = self._parts
-        self._speaker = SpeakerNode(parts.node, decoder_factory=parts.decoder_factory)
+        self._speaker = SpeakerNode(
+            parts.node, decoder_factory=parts.decoder_factory, priority=parts.control.priority
+        )
         self._controller = WatchedController(
             parts.node.name, parts.control, parts.rules, self._store, parts.signer
         )

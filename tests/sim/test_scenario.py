@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from node.config import ConfigError
 from sim import scenario
+from sim.pole import node_config
 from sim.village import build_village
 
 
@@ -154,3 +155,12 @@ def test_a_scenario_with_a_slip_of_the_pen_loads_or_says_what_is_wrong(at, gone,
         patch.setattr(type(path), "read_text", lambda *_, **__: text)
         with contextlib.suppress(ConfigError):
             build_village(scenario.load(path))
+
+
+def test_a_profile_protects_its_own_horn_when_the_scenario_says_so(tmp_path):
+    path = changed(tmp_path, ("seed = 1", 'protection = "profile"\nseed = 1'))
+    loaded = scenario.load(path)
+    audio = node_config(build_village(loaded).places[0], loaded).audio
+    assert (audio.high_pass_hz, audio.power_limit_db) == (275.0, -3.0)
+    plain = scenario.load("perfect")
+    assert node_config(build_village(plain).places[0], plain).audio.high_pass_hz is None

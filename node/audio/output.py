@@ -1,0 +1,73 @@
+"""From the mix to the converter: gain, what the horn takes, what the amplifier sheds, limiter.
+
+```
+mix ─► gain ramp ─► high-pass ─► power limit ─► limiter (LATENCY_SAMPLES later) ─► DAC
+                    └── off unless configured ──┘
+```
+The limiter is last, so that nothing before it can pass its limit. What is not configured costs
+nothing and touches no sample.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.audio.gain import apply_ramp, gain_of_db, ramp_factor
+from node.audio.limiter import Limiter
+from node.audio.protection import Protection
+from node.config import AudioConfig
+
+SINE_DB: Final = -3.0103
+"""Mean square of a full-scale sine re full scale."""
+
+_NO_LIMIT_DB: Final = 60.0
+
+
+class Output:
+    """The last stages of a node's sound; `process` works in place.
+
+    Parameters
+    ----------
+    config : AudioConfig
+        Table `[audio]`.
+    """
+
+    def __init__(self, config: AudioConfig) -> None:
+        self._limiter = Limiter(config.channels, limit_dbfs=config.limit_dbfs)
+        self._gain = gain_of_db(config.gain_db)
+        self._target = self._gain
+        self._factor = ramp_factor(config.ramp_db_per_s)
+        self._protection: Protection | None = None
+        self._rested_samples = 0
+        if config.high_pass_hz is not None or config.power_limit_db is not None:
+            limit_db = config.power_limit_db
+            self._protection = Protection(
+                config.channels,
+                cutoff_hz=config.high_pass_hz,
+                power_limit_db=_NO_LIMIT_DB if limit_db is None else limit_db + SINE_DB,
+            )
+
+    def set_gain(self, gain_db: float) -> None:
+        """Move the gain to `gain_db`, by `audio.ramp_db_per_s`."""
+        self._target = gain_of_db(gain_db)
+
+    def process(self, out: NDArray[np.float32]) -> None:
+        """Bring (n, channels) float32 to what may leave the converter."""
+        if self._gain != 1.0 or self._target != 1.0:
+            self._gain = apply_ramp(out, self._gain, self._target, self._factor)
+        if self._protection is not None:
+            if self._rested_samples:
+                self._protection.rest(self._rested_samples)
+                self._rested_samples = 0
+            self._protection.process(out)
+        self._limiter.process(out)
+
+    def rest(self, samples: int) -> None:
+        """Note that so many samples of silence left the converter: what is warm cools down."""
+        self._rested_samples += samples
+
+    @property
+    def power_reduction_db(self) -> float:
+        """Return by how much the power limit lowers the sound now, 0 or more."""
+        return 0.0 if self._protection is None else self._protection.reduction_db
