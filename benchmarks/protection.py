@@ -60,7 +60,8 @@ def _print_costs(audio: AudioConfig) -> None:
 
 def _siren(seconds: float) -> NDArray[np.float32]:
     n = np.arange(round(seconds * RATE_HZ))
-    return (0.99 * np.sin(2 * np.pi * 800 / RATE_HZ * n))[:, np.newaxis].astype(np.float32)
+    sine = 0.99 * np.sin(2 * np.pi * 800 / RATE_HZ * n)
+    return np.asarray(sine[:, np.newaxis], np.float32)
 
 
 def _power_db(sound: NDArray[np.float32]) -> float:
