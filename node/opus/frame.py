@@ -251,7 +251,10 @@ def _mix_layers(
             for c in range(out.shape[1]):
                 out[at + i, c] += spare[s.LOW + i, c]
     if first:
-        _bridge(spare, s.REDUNDANT, out, at, khz)
+        # After SILK nothing led up to it: CELT's state is of another time, and the sound wild.
+        # Settled by comparison with libopus 1.6.1 where SILK changes its bandwidth; 1.3.1 plays it.
+        if before != MODE_SILK or redundant_before:
+            _bridge(spare, s.REDUNDANT, out, at, khz)
     elif redundant > 0:
         celt_reset(ints[s.CELT :], floats[s.PAST :])
         redundant_range = _decode_redundant(ints, floats, room, work, spare, data, end, redundant)

@@ -100,6 +100,17 @@ def test_switches_and_pauses_soon_sound_as_with_libopus_again(name, recorded):
     assert off <= 0.06 * len(packets)
 
 
+def test_a_redundant_frame_that_nothing_led_up_to_is_not_heard(recorded):
+    # Speech changes its bandwidth long after the last music: the old music's energies would
+    # make the redundant frame as loud as the decoder allows.
+    packets = recorded("switch_redundant_2ch")
+    for channels in (1, 2):
+        ours = _outputs(OpusDecoder(48_000, channels), packets)
+        theirs = _outputs(LibopusDecoder(48_000, channels), packets)
+        assert max(np.max(np.abs(sound)) for sound in ours) < 1.2
+        assert max(np.max(np.abs(a - b)) for a, b in zip(ours, theirs, strict=True)) < 1e-3
+
+
 def _with_holes(decoder, packets, first, *, is_repaired):
     """Lose every third packet from `first` on; ask it back from the next one, or conceal it."""
     out = np.zeros((5760, decoder.channels), np.float32)
