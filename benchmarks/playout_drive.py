@@ -65,15 +65,8 @@ class Outcome:
     p95_ms: float
     p99_ms: float
     concealed_pct: float
+    """Media that was made up, and media that was skipped instead of being made up."""
     stretched_pct: float
-    shortened_pct: float
-    """Media of holes that were shortened, or skipped, instead of being made up."""
-
-    @property
-    def j_strict(self) -> float:
-        """J when what was shortened or skipped counts as if it had been concealed in full."""
-        concealed_pct = self.concealed_pct + self.shortened_pct
-        return self.mean_ms + 200.0 * max(0.0, concealed_pct - self.network_loss_pct)
 
     @property
     def j(self) -> float:
@@ -155,7 +148,7 @@ def play_packets(
     came = np.flatnonzero(trace.arrival_ns >= 0)
     order = came[np.argsort(trace.arrival_ns[came], kind="stable")]
     delays = np.full(trace.media.size, at.NONE, np.int64)
-    totals = np.zeros(3, np.int64)
+    totals = np.zeros(2, np.int64)
     start = -1
     if config.mode == "synchronised":
         start = trace.fastest + round(delay_ms * SAMPLES_PER_MS)
@@ -168,7 +161,7 @@ def play_packets(
     if not held_ms.size:
         held_ms = np.zeros(1)
     frames = int(trace.judged.sum()) * trace.samples
-    made_up, stretched, shortened = (100.0 * int(total) / frames for total in totals)
+    made_up, stretched = (100.0 * int(total) / frames for total in totals)
     p95_ms, p99_ms = np.quantile(held_ms, [0.95, 0.99])
     outcome = Outcome(
         trace.network_loss_pct,
@@ -177,7 +170,6 @@ def play_packets(
         float(p99_ms),
         made_up,
         stretched,
-        shortened,
     )
     return outcome, delays
 
@@ -202,7 +194,7 @@ def _drive(
     """Insert in order of arrival, pull each time the output runs dry, until all is played.
 
     Output is never ahead: a chunk is decided at the instant at which its first sample plays.
-    totals     (3,) int64, out: samples made up, stretched, and of media neither played nor made up
+    totals     (2,) int64, out: media samples made up or skipped, and stretched
     start      synchronised: media 0 plays at this sample; adaptive: -1
     """
     data = np.zeros(0, np.uint8)
@@ -231,10 +223,9 @@ def _drive(
                 delays[min(position // samples, delays.shape[0] - 1)] = now - position
                 totals[1] += abs(state[at.ACTION_STRETCH_SAMPLES])
             elif action in (at.CONCEAL, at.FADE_OUT, at.SILENCE):
-                totals[0] += length
-                totals[2] += max(0, state[at.NEXT_MEDIA] - position - length)
+                totals[0] += max(length, state[at.NEXT_MEDIA] - position)
         if position > expected:
-            totals[2] += position - expected
+            totals[0] += position - expected
         expected = state[at.NEXT_MEDIA]
         now += length
         if took == order.shape[0] and state[at.HELD] == 0:

@@ -40,7 +40,7 @@ class Verdict:
     below_pct: float
     """Share of the frames whose buffering time lies below the shifted reference."""
     concealed_pct: float
-    """Frames concealed because of jitter, holes that were shortened counted in full."""
+    """Frames concealed, or skipped, because of jitter."""
 
     @property
     def is_met(self) -> bool:
@@ -114,7 +114,7 @@ def judge(trace: Trace, late_ratio: float) -> Verdict:
     ours = delays[played] / SAMPLES_PER_MS - transit_ms[played]
     ranks = (np.arange(1000) + 0.5) / 1000
     below = np.quantile(ours, ranks) <= np.quantile(theirs, ranks) + SHIFT_MS
-    lost_more = outcome.concealed_pct + outcome.shortened_pct - outcome.network_loss_pct
+    lost_more = outcome.concealed_pct - outcome.network_loss_pct
     return Verdict(trace.name, 100.0 * float(np.mean(below)), max(0.0, lost_more))
 
 

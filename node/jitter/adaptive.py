@@ -12,16 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.jitter import state as at
-from node.jitter.chunks import PAUSED, STEP_SAMPLES, emit, fill_hole, make_up, next_held, play
+from node.jitter.chunks import PAUSED, emit, fill_hole, make_up, next_held, play
 from node.jitter.ledger import prove
 from node.jitter.placement import first_held
 from node.jitter.stalls import REACH_SAMPLES
-from node.jitter.target_level import CATCH_UP_Q10, target_delay
+from node.jitter.target_level import CATCH_UP_Q10, QUANTUM_SAMPLES, target_delay
 from node.kernel import kernel
-from node.units import SAMPLES_PER_10_MS, SAMPLES_PER_MS
-
-QUANTUM_SAMPLES = 5 * SAMPLES_PER_MS
-"""Smallest change asked of time-scale modification, about one period of a voice."""
+from node.units import SAMPLES_PER_10_MS
 
 _FOR_EVER_SAMPLES = 1 << 40
 
@@ -64,7 +61,10 @@ def _stretch(state: NDArray[np.int64], samples: int, error: int, now: int) -> in
     """
     left = state[at.A_NEWEST_END] - state[at.NEXT_MEDIA]
     overdue = now - state[at.A_LAST_ARRIVAL] - samples
-    if overdue > state[at.A_OVERDUE] and left < 2 * REACH_SAMPLES:
+    # With nothing left, the first instant overdue is the last to act on; with more, there is time
+    # to tell a stall from jitter.
+    patience = state[at.A_OVERDUE] if left > 0 else 0
+    if overdue > patience and left < 2 * REACH_SAMPLES:
         return samples if left < REACH_SAMPLES else samples // 2
     if abs(error) < QUANTUM_SAMPLES:
         state[at.A_CREDIT_Q10] = 0
@@ -83,19 +83,15 @@ def _stretch(state: NDArray[np.int64], samples: int, error: int, now: int) -> in
 def _pause_or_fill(
     state: NDArray[np.int64], slots: NDArray[np.int64], extended: int, error: int
 ) -> int:
-    """Fill a chunk before `extended`; change a pause, or shorten a hole, by what is in error."""
+    """Fill a chunk before `extended`; change a pause by what is in error.
+
+    A hole keeps its length: to shorten it would be a loss that nobody counts.
+    """
     action = fill_hole(state, slots, extended)
     if action == at.PAUSE:
         left = slots[extended & (slots.shape[0] - 1), at.SLOT_MEDIA] - state[at.NEXT_MEDIA]
         chunk = state[at.ACTION_SAMPLES]
         state[at.NEXT_MEDIA] += max(-chunk, min(error, left))
-    elif action != at.FEC and error >= QUANTUM_SAMPLES:
-        # Later than need be: rather a shorter hole than a faster voice.
-        shorter = min(error, state[at.ACTION_SAMPLES] // 2) // STEP_SAMPLES * STEP_SAMPLES
-        state[at.ACTION_SAMPLES] -= shorter
-        state[at.CONCEALED_RUN] -= shorter
-        state[at.O_FIRST + state[at.ACTION_ORIGIN]] -= shorter
-        state[at.C_STRETCHED] += shorter
     return action
 
 

@@ -112,6 +112,11 @@ def _too_late_or_early(
     is_playing = state[at.PHASE] == at.PLAYING
     is_waited_for = state[at.MODE] == at.ADAPTIVE and state[at.PENDING_FROM] != at.NONE
     position = state[at.PENDING_FROM] if is_waited_for else state[at.NEXT_MEDIA]
+    if is_waited_for and media + samples - position > state[at.LEVEL_MAX]:
+        # What was waited for is lost, and more than may be held: go on with what has come.
+        settle(state, 0)
+        state[at.NEXT_MEDIA] = min(state[at.NEXT_MEDIA], media)
+        position = state[at.NEXT_MEDIA]
     if is_playing and (media < position or extended < state[at.FLOOR_SEQUENCE]):
         state[at.LATE_RUN] += 1
         if extended >= state[at.NEXT_SEQUENCE] and state[at.HELD] == 0 and not flags & at.REDUNDANT:

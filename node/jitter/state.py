@@ -151,16 +151,18 @@ S_HEIGHTS_REMEMBERED: Final = 8
 
 # The bank of trial receivers.
 TRIALS: Final = 64
-FOLLOWERS: Final = 2
-"""Two more that do what the bank would have chosen: with a long memory, and with a short one."""
+FOLLOWERS: Final = 3
+"""Three more that do what the bank would have chosen: with long, short and hasty memory."""
 B_DELAYS: Final = 112
-B_COSTS: Final = 178
-B_QUICK_COSTS: Final = 244
-"""The same costs with a short memory."""
-B_LEVELS: Final = 310
-"""Level of each trial receiver, and of the two followers."""
+B_COSTS: Final = 179
+B_QUICK_COSTS: Final = 246
+"""The same costs of the trials with a short memory..."""
+B_HASTY_COSTS: Final = 310
+"""...and with a hasty one."""
+B_LEVELS: Final = 374
+"""Level of each trial receiver, and of the followers."""
 
-STATE_SIZE: Final = 376
+STATE_SIZE: Final = 441
 
 # One slot.
 SLOT_SEQUENCE: Final = 0

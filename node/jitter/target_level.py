@@ -11,9 +11,9 @@ make up. The cheapest of the last minutes is followed.
   growing queue each cost what they really cost.
 - Levels stand above the smallest delay of the last seconds: when a route change moves that, all
   move along, up and down.
-- Two followers do what the bank would have chosen with a memory of 109 s and of 12 s, and pay as
-  the trials do. The one that served better is followed: a link whose jitter has changed for good
-  needs no two minutes to be believed.
+- Three followers do what the bank would have chosen with a memory of 109 s, 12 s and 4 s, and pay
+  as the trials do. The one that served better is followed: a link whose jitter has changed for
+  good needs no two minutes to be believed.
 - Levels are 2.5 ms apart below 31 ms, 8 % above.
 """
 
@@ -35,6 +35,10 @@ CATCH_UP_Q10 = 128
 """Playout may run 12.5 % faster or slower to reach its level: Liang, Färber and Girod (IEEE Trans.
 Multimedia 5, 2003) found far larger changes of single packets hardly audible."""
 
+QUANTUM_SAMPLES = 5 * SAMPLES_PER_MS
+"""Smallest change asked of time-scale modification, about one period of a voice; the delay held
+is up to so much away from what is wanted."""
+
 _BASE_WINDOW_SAMPLES = 2000 * SAMPLES_PER_MS
 """The base is the minimum over one to two halves of it. Long enough to outlast a burst, short
 enough that +-300 ppm of clock skew move it by 0.6 ms."""
@@ -48,11 +52,16 @@ _DECAY_Q14 = 3
 """Costs lose 3 / 16384 per 20 ms: a memory of 109 s."""
 
 _QUICK_DECAY_Q14 = 27
-"""...and for the short memory 12 s."""
+_HASTY_DECAY_Q14 = 81
+"""...and for the short memories 12 s and 4 s."""
 
 _QUICK_MARGIN_SHIFT = 3
-"""The short memory is followed where it served better by an eighth: on a link that does not
-change, the long one is right and the short one lucky."""
+"""A short memory is followed where it served better by an eighth: on a link that does not change,
+the long one is right and the short one lucky."""
+
+_SLOW_SHIFT = 5
+"""A sample played at half speed, because the next packet is not there when this one is taken,
+weighs a 32nd of a made-up one: without a price every second packet would be drawn out."""
 
 _STALL_SAMPLES = 60 * SAMPLES_PER_MS
 """A sudden delay above this is a stall worth remembering when it began."""
@@ -81,6 +90,7 @@ def _choose(state: NDArray[np.int64]) -> None:
     """Follow the cheapest trial, by the memory that served better, within the configured bounds."""
     best = 0
     best_quick = 0
+    best_hasty = 0
     for trial in range(1, at.TRIALS):
         if LEVELS[trial] > state[at.DELAY_MAX]:
             break
@@ -88,11 +98,20 @@ def _choose(state: NDArray[np.int64]) -> None:
             best = trial
         if state[at.B_QUICK_COSTS + trial] < state[at.B_QUICK_COSTS + best_quick]:
             best_quick = trial
-    state[at.B_LEVELS + at.TRIALS] = LEVELS[best]
-    state[at.B_LEVELS + at.TRIALS + 1] = LEVELS[best_quick]
-    quick = state[at.B_COSTS + at.TRIALS + 1]
-    is_quick = quick + (quick >> _QUICK_MARGIN_SHIFT) < state[at.B_COSTS + at.TRIALS]
-    level = LEVELS[best_quick] if is_quick else LEVELS[best]
+        if state[at.B_HASTY_COSTS + trial] < state[at.B_HASTY_COSTS + best_hasty]:
+            best_hasty = trial
+    followers = at.B_LEVELS + at.TRIALS
+    state[followers] = LEVELS[best]
+    state[followers + 1] = LEVELS[best_quick]
+    state[followers + 2] = LEVELS[best_hasty]
+    level = LEVELS[best]
+    lowest = state[at.B_COSTS + at.TRIALS]
+    for follower in range(1, at.FOLLOWERS):
+        cost = state[at.B_COSTS + at.TRIALS + follower]
+        cost += cost >> _QUICK_MARGIN_SHIFT
+        if cost < lowest:
+            lowest = cost
+            level = state[followers + follower]
     state[at.A_LEVEL] = max(level, state[at.DELAY_MIN])
 
 
@@ -119,7 +138,7 @@ def begin(state: NDArray[np.int64], media: int, now: int) -> None:
     state[at.S_COUNT] = 0
     state[at.S_PERIOD] = 0
     state[at.S_NEXT] = at.NONE
-    weight = _WORTH_MS_PER_RATIO * SAMPLES_PER_MS * 1_000_000 // max(100, state[at.LATE_PPM])
+    weight = _WORTH_MS_PER_RATIO * SAMPLES_PER_MS * 1_000_000 // max(10, state[at.LATE_PPM])
     state[at.A_WEIGHT] = weight
     state[at.B_LEVELS : at.B_LEVELS + at.TRIALS] = LEVELS
     for follower in range(at.TRIALS, at.TRIALS + at.FOLLOWERS):
@@ -131,6 +150,7 @@ def begin(state: NDArray[np.int64], media: int, now: int) -> None:
         rest = LEVELS[trial] - halvings * _DECAY_SAMPLES
         state[at.B_COSTS + trial] = prior - prior * rest // (2 * _DECAY_SAMPLES)
         state[at.B_QUICK_COSTS + trial] = state[at.B_COSTS + trial]
+        state[at.B_HASTY_COSTS + trial] = state[at.B_COSTS + trial]
         state[at.B_DELAYS + trial] = LEVELS[trial]
     _choose(state)
 
@@ -166,6 +186,7 @@ def _try_all(
     floor = state[at.A_RECENT] + _RECENT_MARGIN_SAMPLES
     weight = state[at.A_WEIGHT]
     slack = state[at.A_LAST_DELAY] + state[at.A_OVERDUE]
+    alone = state[at.A_LAST_DELAY] + samples
     step = samples * CATCH_UP_Q10 >> 10
     state[at.A_DECAY_DUE] += samples
     decays = state[at.A_DECAY_DUE] // _DECAY_SAMPLES
@@ -174,17 +195,19 @@ def _try_all(
         held = state[at.B_DELAYS + trial]
         wanted = max(base + state[at.B_LEVELS + trial], min(floor, held))
         made_up = 0
+        is_alone = delay > held - samples and held + QUANTUM_SAMPLES > alone
+        slowed = samples if is_newest and is_alone else 0
         if delay > held:
             made_up = samples
             if is_newest:
                 # What it held when packets ceased was played at half speed.
                 made_up = delay - held
                 left = max(0, held - slack)
-                slowed = (
-                    min(left, REACH_SAMPLES) + min(max(0, left - REACH_SAMPLES), REACH_SAMPLES) // 2
-                )
-                made_up -= min(made_up, slowed)
+                spread = min(max(0, left - REACH_SAMPLES), REACH_SAMPLES) // 2
+                made_up -= min(made_up, min(left, REACH_SAMPLES) + spread)
                 held = delay
+        elif slowed:
+            held += slowed
         elif is_newest:
             held = max(wanted, held - step) if held > wanted else min(wanted, held + step)
         cost = state[at.B_COSTS + trial]
@@ -192,11 +215,17 @@ def _try_all(
         if is_free:
             made_up = 0
         spent = (held - base) * samples + weight * made_up
+        spent += (weight >> _SLOW_SHIFT) * slowed
         state[at.B_COSTS + trial] = cost + spent
+        state[at.B_DELAYS + trial] = held
+        if trial >= at.TRIALS:
+            continue
         quick = state[at.B_QUICK_COSTS + trial]
         quick -= (quick >> 14) * (_QUICK_DECAY_Q14 * decays)
         state[at.B_QUICK_COSTS + trial] = quick + spent
-        state[at.B_DELAYS + trial] = held
+        hasty = state[at.B_HASTY_COSTS + trial]
+        hasty -= (hasty >> 14) * (_HASTY_DECAY_Q14 * decays)
+        state[at.B_HASTY_COSTS + trial] = hasty + spent
 
 
 @kernel("void(int64[::1], int64)")

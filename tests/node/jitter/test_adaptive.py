@@ -78,6 +78,30 @@ def test_a_sender_with_a_skewed_clock_is_followed_without_a_dropout(skew_ppm):
     assert heard.concealed_pct <= 0.003
 
 
+def test_ordinary_jitter_is_waited_for_and_not_stretched_over_all_day_long():
+    heard = outcome(120)
+    assert heard.stretched_pct < 3
+    assert heard.mean_ms < 50
+
+
+def test_a_hole_keeps_its_length_so_that_no_loss_goes_uncounted():
+    send, arrival = arrivals(120, stalls=[(10 + 9.1 * k + np.sin(k * k), 200) for k in range(11)])
+    lost = np.random.default_rng(3).random(send.size) < 0.03
+    heard = play(make_trace("made", send, np.where(lost, np.nan, arrival)), ADAPTIVE)
+    assert heard.concealed_pct >= heard.network_loss_pct
+
+
+@pytest.mark.parametrize("outage_s", [2, 4, 8, 30])
+@pytest.mark.parametrize("longer_ms", [0, 400, 4000])
+def test_after_an_outage_the_programme_goes_on(outage_s, longer_ms):
+    send, arrival = arrivals(120)
+    after = send > 40_000 + outage_s * 1000
+    arrival[after] += longer_ms
+    arrival[(send > 40_000) & ~after] = np.nan
+    heard = play(make_trace("made", send, arrival), ADAPTIVE)
+    assert heard.concealed_pct < heard.network_loss_pct + 100 * (longer_ms + 500) / 115_000
+
+
 def test_the_operators_knob_trades_delay_for_late_frames():
     send, arrival = arrivals(
         200, stalls=[(9.0 + 4 * k + k % 3, 60 + 40 * (k % 7)) for k in range(45)]
