@@ -18,7 +18,10 @@ from node.jitter.placement import first_held
 from node.jitter.stalls import REACH_SAMPLES
 from node.jitter.target_level import CATCH_UP_Q10, QUANTUM_SAMPLES, target_delay
 from node.kernel import kernel
-from node.units import SAMPLES_PER_10_MS
+from node.units import SAMPLES_PER_10_MS, SAMPLES_PER_MS
+
+_PACING_SAMPLES = 2 * SAMPLES_PER_MS
+"""Senders pace their packets to a millisecond or two: so much overdue is no sign of anything."""
 
 _FOR_EVER_SAMPLES = 1 << 40
 
@@ -63,7 +66,7 @@ def _stretch(state: NDArray[np.int64], samples: int, error: int, now: int) -> in
     overdue = now - state[at.A_LAST_ARRIVAL] - samples
     # With nothing left, the first instant overdue is the last to act on; with more, there is time
     # to tell a stall from jitter.
-    patience = state[at.A_OVERDUE] if left > 0 else 0
+    patience = state[at.A_OVERDUE] if left > 0 else _PACING_SAMPLES
     if overdue > patience and left < 2 * REACH_SAMPLES:
         return samples if left < REACH_SAMPLES else samples // 2
     if abs(error) < QUANTUM_SAMPLES:
