@@ -50,16 +50,21 @@ class SenderConfig:
     """The station answers the nodes' requests for the time (RTCP), so that they play together;
     without, each goes by its fastest packets."""
 
+    target_lufs: float | None = None
+    """The file is brought to this loudness before it is encoded (ITU-R BS.1770-4, gated), as far
+    as its true peaks allow. None: as it is."""
+
     pacing_max_us: int = 500
     """A packet leaves up to so long after its last sample: timers of an ordinary system."""
 
     def __post_init__(self) -> None:
-        rate, loss = self.bitrate_kbit_s, self.expected_loss_pct
+        rate, loss, target = self.bitrate_kbit_s, self.expected_loss_pct, self.target_lufs
         check(
             "sender",
             {
                 "bitrate_kbit_s": (6 <= rate <= 128, rate, "6 to 128"),
                 "expected_loss_pct": (0 <= loss <= 100, loss, "0 to 100"),
+                "target_lufs": (target is None or -50 <= target <= -5, target, "-50 to -5"),
                 "pacing_max_us": (
                     0 <= self.pacing_max_us <= 100_000,
                     self.pacing_max_us,

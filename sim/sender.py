@@ -19,6 +19,8 @@ import soxr
 from numpy.typing import NDArray
 from opuslib_next.api import ctl, encoder
 
+from node.audio.gain import gain_of_db
+from node.audio.loudness import LoudnessMeter, normalising_gain_db
 from node.config import ConfigError
 from node.rtp import packet
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, SAMPLES_PER_MS
@@ -27,6 +29,9 @@ from sim.scenario import SenderConfig
 
 PAYLOAD_TYPE: Final = 96
 ADDRESS: Final = ("10.0.0.1", 5004)
+
+LIMIT_DBTP: Final = -1.0
+"""Highest true peak of a programme that was normalised (EBU R 128)."""
 
 _SOUND_S_MAX: Final = 600
 _APPLICATIONS: Final = {
@@ -91,6 +96,8 @@ def encode(path: Path, config: SenderConfig) -> Programme:
         When the file cannot be read or is shorter than one packet.
     """
     sound = read_sound(path)
+    if config.target_lufs is not None:
+        sound = normalised(sound, config.target_lufs)
     samples = config.packet_ms * SAMPLES_PER_MS
     count = sound.size // samples
     if count == 0:
@@ -108,6 +115,16 @@ def encode(path: Path, config: SenderConfig) -> Programme:
         for at in range(0, pcm.size, samples)
     )
     return Programme(payloads, config.packet_ms, look_ahead)
+
+
+def normalised(sound: NDArray[np.float64], target_lufs: float) -> NDArray[np.float64]:
+    """Return (n,) mono sound at `target_lufs`, or as near to it as its true peaks allow."""
+    meter = LoudnessMeter(1)
+    meter.add(np.ascontiguousarray(sound[:, np.newaxis], np.float32))
+    gain_db = normalising_gain_db(
+        meter.integrated_lufs, meter.true_peak_dbtp, target_lufs=target_lufs, limit_dbtp=LIMIT_DBTP
+    )
+    return sound * gain_of_db(gain_db)
 
 
 class Sender:

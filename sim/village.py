@@ -183,7 +183,8 @@ def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
         del question["day"]
     if scenario.protection == "audio":
         del question["protection"]
-    question["audio"] = {k: v for k, v in question["audio"].items() if v is not None}
+    for table in ("audio", "sender"):
+        question[table] = {k: v for k, v in question[table].items() if v is not None}
     question["profiles"] = {place.profile.name: asdict(place.profile) for place in places}
     question["used_bearers"] = {
         name: asdict(find_bearer(scenario, name))

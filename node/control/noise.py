@@ -14,6 +14,9 @@ from node.config import check
 PROGRAMME_DB: Final = -12.0
 """Mean level of speech re a full-scale sine (domain.md, section 5: "speech, -12 dB level")."""
 
+SINE_LUFS: Final = -3.0
+"""Loudness of a full-scale sine of 1 kHz in one channel (ITU-R BS.1770-4)."""
+
 AIR_DB_PER_M: Final = 0.005
 """Absorption: 0.5 dB in 100 m (domain.md, section 5)."""
 
@@ -82,6 +85,11 @@ def directivity_db(angle_deg: float) -> float:
         if angle_deg <= a1:
             return d0 + (d1 - d0) * (angle_deg - a0) / (a1 - a0)
     return _HORN_DIRECTIVITY_DB[-1][1]
+
+
+def level_of_lufs(loudness_lufs: float) -> float:
+    """Return the mean level re a full-scale sine of programmes that are brought to a loudness."""
+    return round(loudness_lufs - SINE_LUFS, 1)
 
 
 def expected_dba(

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from node.config import build, check, require
 from node.control.civil_time import covers, parse_date, parse_time
-from node.control.noise import DwellingConfig, HornConfig, expected_dba
+from node.control.noise import PROGRAMME_DB, DwellingConfig, HornConfig, expected_dba
 from node.control.precedence import CLASSES, MessageClass
 from node.control.recurrence import Days, DaysConfig
 
@@ -111,6 +111,14 @@ class RegulationConfig:
     justification: str = DEFAULT_JUSTIFICATION
     """What is recorded when `justify` applies."""
 
+    programme_db: float = PROGRAMME_DB
+    """Mean level of what is played, re a full-scale sine. Where the node levels its programmes
+    (`audio.target_lufs`) it follows from that."""
+
+    def __post_init__(self) -> None:
+        level_db = self.programme_db
+        check("regulation", {"programme_db": (-60 <= level_db <= 0, level_db, "-60 to 0")})
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -153,7 +161,9 @@ class Regulation:
         self._files = files
         self._config = config
         self._area = dwelling.area if dwelling is not None else ""
-        self._full_dba = float("-inf") if dwelling is None else expected_dba(horns, dwelling)
+        self._full_dba = float("-inf")
+        if dwelling is not None:
+            self._full_dba = expected_dba(horns, dwelling, programme_db=config.programme_db)
         self._days = {id(h): Days(h.on) for one in files for h in one.hours}
         self._limits: dict[tuple[int, int, bool], tuple[NoiseLimit, RuleFile] | None] = {}
 

@@ -1,12 +1,12 @@
 """All settings of what plays, how loud, and who may (table `[control]` of the node's file)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from node.config import check
 from node.control.alert import AlertConfig
 from node.control.area import Site
-from node.control.noise import DwellingConfig, HornConfig
+from node.control.noise import DwellingConfig, HornConfig, level_of_lufs
 from node.control.precedence import PriorityConfig
 from node.control.programme import ProgrammeConfig
 from node.control.regulation import RegulationConfig
@@ -85,3 +85,14 @@ class ControlConfig:
                 "build_utc_s": (self.build_utc_s >= 0, self.build_utc_s, "0 or more"),
             },
         )
+
+
+def with_loudness(control: ControlConfig, target_lufs: float | None) -> ControlConfig:
+    """Return `control` for a node that brings its programmes to `target_lufs`, if it does.
+
+    The noise limit is then judged by the level that they have, not by an assumed one.
+    """
+    if target_lufs is None:
+        return control
+    regulation = replace(control.regulation, programme_db=level_of_lufs(target_lufs))
+    return replace(control, regulation=regulation)

@@ -3,12 +3,12 @@
 import ipaddress
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from node.config import ConfigError, NodeConfig, build, check, require
-from node.control.settings import ControlConfig
+from node.control.settings import ControlConfig, with_loudness
 from node.shell.faults import EXIT_INPUT, ShellError, file_fault
 from node.units import RATE_HZ
 
@@ -169,6 +169,9 @@ def read_config(path: Path) -> tuple[NodeConfig, ShellConfig]:
     require(errors)
     assert node is not None
     assert shell is not None
+    if shell.control is not None:
+        control = with_loudness(shell.control, node.audio.target_lufs)
+        shell = replace(shell, control=control)
     return node, shell
 
 

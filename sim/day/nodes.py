@@ -12,7 +12,7 @@ from node.control.noise import DwellingConfig, HornConfig
 from node.control.programme import ProgrammeConfig
 from node.control.regulation import RuleFile
 from node.control.schedule import Place as VolumePlace
-from node.control.settings import ControlConfig
+from node.control.settings import ControlConfig, with_loudness
 from node.stored_sound import PACKET_MS, Recording
 from node.units import NS_PER_MS, NS_PER_S
 from sim.day.config import DayConfig, DayFault
@@ -112,7 +112,7 @@ def node_parts(
     device_ns = round(card.device_latency_ms.value * NS_PER_MS)
     return NodeParts(
         node=node_config(place, scenario),
-        control=_control(place, day, station, offset_s),
+        control=with_loudness(_control(place, day, station, offset_s), scenario.audio.target_lufs),
         rules=rules,
         library=sounds,
         signer=station.node_signer(place.node),

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from node.audio.loudness import LoudnessMeter
 from node.config import ConfigError
 from node.libopus import LibopusDecoder
 from node.rtp import packet
@@ -121,3 +122,15 @@ def test_the_size_of_packets_on_the_link_is_that_of_the_bitrate(programme):
     assert 24 < kbit_s < 50
     loud = replace(programme, payloads=(b"x" * 200,))
     assert station(loud).packet_bits > station(programme).packet_bits
+
+
+@pytest.mark.parametrize("target_lufs", [-24.0, -30.0])
+def test_the_station_sends_its_programme_at_the_loudness_that_is_wanted(target_lufs):
+    encoded = encode(SPEECH, SenderConfig(target_lufs=target_lufs))
+    decoder, meter = LibopusDecoder(48_000, 1), LoudnessMeter(1)
+    for payload in encoded.payloads:
+        out = np.zeros((960, 1), np.float32)
+        decoder.decode(np.frombuffer(payload, np.uint8), out)
+        meter.add(out)
+    assert meter.integrated_lufs == pytest.approx(target_lufs, abs=0.7), "Opus colours a little"
+    assert meter.true_peak_dbtp < 0.0

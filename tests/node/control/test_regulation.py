@@ -13,6 +13,7 @@ from node.control import regulation
 from node.control.noise import DwellingConfig, HornConfig, expected_dba
 from node.control.precedence import MessageClass
 from node.control.regulation import Regulation, RegulationConfig, describe, load_rule_file
+from node.control.settings import ControlConfig, with_loudness
 
 FOLDER = Path(inspect.getfile(regulation)).parent / "regulations"
 FILES = {
@@ -157,3 +158,16 @@ def test_a_rule_file_with_faults_is_refused_with_all_of_them():
     for wrong, name in (({"distance_m": 0.0}, "distance_m"), ({"bearing_deg": 360.0}, "bearing")):
         with pytest.raises(ConfigError, match=name):
             DwellingConfig(**{"distance_m": 10.0, "bearing_deg": 0.0} | wrong)
+
+
+def test_the_noise_limit_knows_how_loud_a_levelled_programme_is():
+    house = DwellingConfig(distance_m=100, bearing_deg=0)
+    control = ControlConfig(root_public_key="0" * 64, area="vn/a")
+    levels = {
+        target: Regulation(
+            (), with_loudness(control, target).regulation, ONE_HORN, house
+        ).level_dba(0.0)
+        for target in (None, -15.0, -25.0)
+    }
+    assert levels[-15.0] == pytest.approx(levels[None], abs=0.05), "12 dB below a full sine"
+    assert levels[-25.0] == pytest.approx(levels[None] - 10, abs=0.05)
