@@ -23,6 +23,15 @@ FILTERS: Final = ("ours", "median of 200", "least delay of 8")
 # Half of the floors' difference (3.5 ms on 4G) is in each figure; no exchange can see it.
 LIMITS_MS: Final = {"LAN": 0.05, "Wi-Fi": 0.2, "4G": 4.5}
 SKEW_LIMITS_MS: Final = {"Ethernet": 1.0, "Wi-Fi": 1.0, "4G": 10.0}
+POLES: Final = {
+    "one Ethernet for both": ("Ethernet a / Ethernet b", 1.0),
+    "one Wi-Fi for both": ("Wi-Fi a / Wi-Fi b", 1.0),
+    "two modems, one operator": ("4G a / 4G b", 1.0),
+    "two modems, two operators": ("4G a / 4G c", 10.0),
+}
+"""Two gateways on one pole, and how far apart they may be, in ms. The asymmetry of a link is an
+error that no exchange over this link can see; two modems in one cell have the same and stay in step
+all the same, those of two operators do not: give such a pole one uplink and a switch."""
 CHANGES_PER_HOUR_MAX: Final = 2
 
 
@@ -108,6 +117,10 @@ def _broken(filters: dict[str, dict[str, dict[str, float]]], day: dict[str, Any]
         limit = max(bound for kind, bound in SKEW_LIMITS_MS.items() if kind in pair)
         if figures["p99_ms"] > limit:
             broken.append(f"{pair}: skew p99 {figures['p99_ms']:.2f} ms, must be at most {limit}")
+    for pole, (pair, limit) in POLES.items():
+        figure = day["pairs"][pair]["p99_ms"]
+        if figure > limit:
+            broken.append(f"pole with {pole}: skew p99 {figure:.2f} ms, must be at most {limit}")
     if day["changes_per_hour_max"] > CHANGES_PER_HOUR_MAX:
         broken.append(f"{day['changes_per_hour_max']} changes of the delay in an hour")
     if any(day["hard_resyncs"].values()):
@@ -128,6 +141,9 @@ def _print(
     for pair, figures in day["pairs"].items():
         values = "".join(f"{figures[k]:>8.3f}" for k in ("p50_ms", "p99_ms", "max_ms"))
         print(f"{pair:<28}{values}")
+    print("\nTwo gateways on one pole, skew p99 in ms (bound)")
+    for pole, (pair, limit) in POLES.items():
+        print(f"{pole:<28}{day['pairs'][pair]['p99_ms']:>8.3f} ({limit:g})")
     resyncs = sum(day["hard_resyncs"].values())
     print(
         f"playout delay {day['delay_ms']:.0f} ms after {day['changes']} changes, at most "

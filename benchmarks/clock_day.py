@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.clock_links import LAN, MOBILE, NS_PER_S, WIFI, Crystal, Link
+from benchmarks.clock_links import LAN, MOBILE, MOBILE_OTHER, NS_PER_S, WIFI, Crystal, Link
 from node.clock import line
 from node.clock.exchange import ClockExchange
 from node.clock.group_delay import GroupDelay
@@ -197,7 +197,10 @@ class Pole:
 
 
 def poles(seed: int) -> list[Pole]:
-    """Return two nodes on each kind of link, with crystals as far apart as they may be."""
+    """Return two nodes on each kind of link, with crystals as far apart as they may be.
+
+    And one on the 4G of another operator.
+    """
     rows = [
         ("Ethernet a", LAN, 50.0, -20.0),
         ("Ethernet b", LAN, -50.0, 20.0),
@@ -205,6 +208,7 @@ def poles(seed: int) -> list[Pole]:
         ("Wi-Fi b", WIFI, -50.0, -10.0),
         ("4G a", MOBILE, 50.0, 5.0),
         ("4G b", MOBILE, -50.0, 104.0),
+        ("4G c", MOBILE_OTHER, -20.0, 30.0),
     ]
     sequence = np.random.SeedSequence(seed).spawn(len(rows))
     return [
@@ -231,7 +235,7 @@ def run_day(hours: float, seed: int = 4) -> dict[str, Any]:
         load = 1.0 + 2.0 * max(0.0, np.sin(2 * np.pi * second / 86_400)) ** 4
         near = bool(changed_s) and second - changed_s[-1] < 60 and second > _SETTLED_S
         for i, pole in enumerate(village):
-            pole.run(second, load if pole.link is MOBILE else 1.0, near_change=near)
+            pole.run(second, load if pole.link in (MOBILE, MOBILE_OTHER) else 1.0, near_change=near)
             positions[second, i] = (pole.own[MEDIA] + pole.own[FRACTION_Q32] / 2**32) / 48.0
             need_ns = pole.timebase.needed_delay_ns(LATE_RATIO)
             group.receive_need(i, need_ns, second * NS_PER_S)

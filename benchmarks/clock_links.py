@@ -63,6 +63,15 @@ MOBILE: Final = Link(
     spike_ratio=0.05,
     spike_ms=100.0,
 )
+MOBILE_OTHER: Final = Link(  # another operator: nothing says that its two floors differ as much
+    name="4G of another operator",
+    up_floor_ms=24.0,
+    down_floor_ms=21.0,
+    up_queue_ms=12.0,
+    down_queue_ms=8.0,
+    spike_ratio=0.05,
+    spike_ms=100.0,
+)
 LINKS: Final = (LAN, WIFI, MOBILE)
 
 

@@ -150,7 +150,7 @@ class Histogram:
 
     def quantile_ms(self, share: float) -> float | None:
         """Return the value below which `share` of the weight lies, in ms; None when empty."""
-        found = quantiles_ms(self.weights, self.bin_ns, [share])
+        found = quantiles_ms(self.weights, self.bin_ns, [share], max_ns=self.max_ns)
         return found[0] if found else None
 
     @property
@@ -159,10 +159,13 @@ class Histogram:
         return None if self.max_ns is None else self.max_ns / 1e6
 
 
-def quantiles_ms(weights: NDArray[np.int64], bin_ns: int, shares: list[float]) -> list[float]:
+def quantiles_ms(
+    weights: NDArray[np.int64], bin_ns: int, shares: list[float], *, max_ns: int | None
+) -> list[float]:
     """Return the upper end of the bin in which each share of the weight is reached, in ms.
 
-    Empty when there is no weight.
+    No more than the largest value `max_ns`, which lies somewhere in its bin. Empty when there is
+    no weight.
     """
     total = int(weights.sum())
     if total == 0:
@@ -170,4 +173,5 @@ def quantiles_ms(weights: NDArray[np.int64], bin_ns: int, shares: list[float]) -
     reached = np.cumsum(weights)
     # At least one count, so that share 0 is the smallest value and not the first bin.
     ranks = [max(1, -(-round(share * 1_000_000) * total // 1_000_000)) for share in shares]
-    return [(int(np.searchsorted(reached, rank)) + 1) * bin_ns / 1e6 for rank in ranks]
+    ends_ns = [(int(np.searchsorted(reached, rank)) + 1) * bin_ns for rank in ranks]
+    return [(end if max_ns is None else min(end, max_ns)) / 1e6 for end in ends_ns]

@@ -174,7 +174,8 @@ _SUMMED: Final = (
 def _quantiles(tallies: Sequence[Tally], name: str) -> list[float | None]:
     """Return p50, p95 and p99 over all nodes together; None where nothing was heard."""
     weights = _merged(tallies, name)
-    found = quantiles_ms(weights, getattr(tallies[0], name).bin_ns, [0.5, 0.95, 0.99])
+    bin_ns, max_ns = getattr(tallies[0], name).bin_ns, _largest_ns(tallies, name)
+    found = quantiles_ms(weights, bin_ns, [0.5, 0.95, 0.99], max_ns=max_ns)
     return [*found] if found else [None, None, None]
 
 
@@ -183,6 +184,11 @@ def _merged(tallies: Sequence[Tally], name: str) -> NDArray[np.int64]:
     for tally in tallies:
         weights += getattr(tally, name).weights
     return weights
+
+
+def _largest_ns(tallies: Sequence[Tally], name: str) -> int | None:
+    known = [getattr(tally, name).max_ns for tally in tallies]
+    return max((value for value in known if value is not None), default=None)
 
 
 def _largest(values: Iterable[float | None]) -> float | None:
@@ -203,7 +209,9 @@ def _quantiles_per_bearer(
         own = [tally for row, tally in zip(rows, tallies, strict=True) if row.bearer == bearer]
         weights = _merged(own, "delay")
         if weights.any():
-            found[bearer] = quantiles_ms(weights, own[0].delay.bin_ns, shares)
+            found[bearer] = quantiles_ms(
+                weights, own[0].delay.bin_ns, shares, max_ns=_largest_ns(own, "delay")
+            )
     return found
 
 
