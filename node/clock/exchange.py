@@ -202,19 +202,29 @@ class ClockExchange:
         """Put a reply into the filter, unless it is one of a few that contradict it."""
         self._reply_ns = now_ns
         replies = self._filter
-        if replies.count >= READY_REPLIES:
-            offset_ns = (forward_ns - backward_ns) // 2
-            beyond_ns = abs(offset_ns - replies.offset_ns(now_ns)) - _STEP_NS
-            queued_ns = abs(forward_ns + backward_ns - replies.least_delay_ns)
-            # What this reply's own queue may have bent is no contradiction, nor what the queue of
-            # all before it had bent: a node that joins in the middle of a jam learns better.
-            if beyond_ns > queued_ns // 2:
-                self._suspects.append((now_ns, forward_ns, backward_ns))
-                if len(self._suspects) < _STEP_REPLIES:
-                    return
-                self.steps += 1
-                replies.clear()
-                for suspect in self._suspects[:-1]:
-                    replies.add(*suspect)
+        if replies.count >= READY_REPLIES and self._contradicts(now_ns, forward_ns, backward_ns):
+            self._suspects.append((now_ns, forward_ns, backward_ns))
+            if len(self._suspects) < _STEP_REPLIES:
+                return
+            self.steps += 1
+            replies.clear()
+            for suspect in self._suspects[:-1]:
+                replies.add(*suspect)
         self._suspects.clear()
         replies.add(now_ns, forward_ns, backward_ns)
+
+    def _contradicts(self, now_ns: int, forward_ns: int, backward_ns: int) -> bool:
+        """Return whether no delay explains this reply.
+
+        What its own queue may have bent is no contradiction, nor what the queue of all before it
+        had bent: a node that joins in the middle of a jam learns better, with each reply.
+        """
+        replies = self._filter
+        for fitted in (False, True):
+            away_ns = abs((forward_ns - backward_ns) // 2 - replies.offset_ns(now_ns))
+            queued_ns = abs(forward_ns + backward_ns - replies.least_delay_ns) + replies.spread_ns
+            if away_ns <= _STEP_NS + queued_ns // 2:
+                return False
+            if not fitted:
+                replies.fit()  # the line may be as old as half a second, and the jam drains
+        return True

@@ -258,3 +258,23 @@ def test_a_jam_at_the_end_of_the_window_does_not_turn_the_slope():
         exchange.receive_reply(request.at_ns, 0, arrived_ns, now_ns)
     assert abs(exchange.estimate(now_ns).skew_ppm) < 5
     assert abs(exchange.estimate(now_ns).offset_ns) < MS // 2
+
+
+def test_a_jam_that_drains_in_the_first_second_is_no_step_of_the_clock():
+    exchange, waiting, rng = ClockExchange(0), [], np.random.default_rng(1)
+    now_ns, drained_ns = 0, 1500 * MS
+    while now_ns < 3 * S:
+        due_ns = exchange.next_deadline_ns()
+        if waiting and waiting[0][2] <= due_ns:
+            now_ns = waiting[0][2]
+            exchange.receive_reply(waiting[0][0], 0, *waiting.pop(0)[1:])
+            continue
+        now_ns = due_ns
+        exchange.handle_deadline(now_ns)
+        exchange.next_event()
+        answered_ns = now_ns + round(rng.uniform(60, 200) * MS)
+        # All that was asked before the jam ends comes back close together.
+        back_ns = max(answered_ns + 60 * MS, drained_ns + now_ns // 20)
+        waiting.append((now_ns, answered_ns, back_ns))
+    assert exchange.steps == 0
+    assert abs(exchange.estimate(now_ns).offset_ns) < 20 * MS
