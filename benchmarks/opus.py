@@ -31,7 +31,7 @@ SNR_MIN_DB: Final = 90.0
 QUALITY_MIN: Final = 99.0
 _STEADY: Final = ("celt_", "hybrid_", "auto_", "framing_", "long_", "padding_", "silk_", "fec_")
 _ROUNDS: Final = 7
-_SPEED: Final = {
+SPEED_STREAMS: Final = {
     "SILK WB mono 12k 20 ms": (12_000, 1, 960, 1000, 1103),
     "hybrid FB mono 32k 20 ms": (32_000, 1, 960, 1001, 1105),
     "CELT FB mono 48k 20 ms": (48_000, 1, 960, 1002, 1105),
@@ -193,7 +193,7 @@ def _sound(prefix: str) -> tuple[list[dict[str, object]], list[str]]:
     return rows, faults
 
 
-def _encoded(bitrate: int, channels: int, samples: int, mode: int, bandwidth: int) -> Packets:
+def encoded(bitrate: int, channels: int, samples: int, mode: int, bandwidth: int) -> Packets:
     """Return 10 s of voice-like sound encoded in one mode."""
     create = ctypes.CFUNCTYPE(
         ctypes.c_void_p, ctypes.c_int32, ctypes.c_int, ctypes.c_int, ctypes.c_void_p
@@ -251,8 +251,8 @@ def _speed(_: str) -> tuple[list[dict[str, object]], list[str]]:
     """Measure CPU time per packet, best of several rounds, beside the wheel's libopus."""
     rows: list[dict[str, object]] = []
     faults: list[str] = []
-    for name, (bitrate, channels, samples, mode, bandwidth) in _SPEED.items():
-        packets = _encoded(bitrate, channels, samples, mode, bandwidth)
+    for name, (bitrate, channels, samples, mode, bandwidth) in SPEED_STREAMS.items():
+        packets = encoded(bitrate, channels, samples, mode, bandwidth)
         out = np.zeros((5760, channels), np.float32)
         ours_us = _best_us(OpusDecoder(48_000, channels).decode, packets, out)
         theirs_us = _best_us(Peer(wheel_library, channels).decode, packets, out)

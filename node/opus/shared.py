@@ -11,7 +11,6 @@ A history lives as long as a decoder stands on it or behind it.
 
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -140,24 +139,3 @@ class SharedDecoder:
         if reached.result > 0:
             out[: reached.result] = reached.sound
         return reached.result
-
-
-def decode_batch(
-    decoders: Sequence[OpusDecoder],
-    payloads: Iterable[NDArray[np.uint8]],
-    outs: Iterable[NDArray[np.float32]],
-    *,
-    run: Callable[..., Iterable[int]] = map,
-) -> list[int]:
-    """Decode one packet of each of many streams; return the results in their order.
-
-    Parameters
-    ----------
-    decoders : n different decoders
-        Each with its own room: kernels hold no lock, so threads may run them side by side.
-    payloads, outs : n arrays each
-        As for `OpusDecoder.decode`.
-    run : callable like `map`
-        `ThreadPoolExecutor.map` decodes on all cores.
-    """
-    return list(run(OpusDecoder.decode, decoders, payloads, outs))

@@ -4,12 +4,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.decoder import BUFFER_TOO_SMALL
+from node.decoder import BAD_PAYLOAD, BUFFER_TOO_SMALL
+from node.opus.batch import OpusBatch
 from node.opus.decoder import OpusDecoder
-from node.opus.shared import DecodeCache, decode_batch
+from node.opus.shared import DecodeCache
 
 
 def _step(decoder, packets, i, fate, out):
@@ -68,16 +70,33 @@ def test_a_buffer_too_small_leaves_the_shared_decoder_where_it_was(recorded):
         assert decoder.final_range == final_range
 
 
-def test_a_batch_on_threads_gives_each_stream_its_own_sound(recorded):
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_a_batch_on_threads_gives_each_stream_its_own_sound(parts, recorded):
     streams = [recorded(name)[:40] for name in ("auto_audio_24k", "fec_WB_20ms_1ch")] * 4
-    decoders = [OpusDecoder(48_000, 1) for _ in streams]
-    outs = [np.zeros((960, 1), np.float32) for _ in streams]
-    with ThreadPoolExecutor(2) as pool:
+    batch = OpusBatch(48_000, 1, len(streams), parts=parts)
+    alone = [OpusDecoder(48_000, 1) for _ in streams]
+    outs, wanted = np.zeros((len(streams), 960, 1), np.float32), np.zeros((960, 1), np.float32)
+    with ThreadPoolExecutor(parts) as pool:
         for i in range(40):
             payloads = [packets[i][0] for packets in streams]
-            assert decode_batch(decoders, payloads, outs, run=pool.map) == [960] * len(streams)
-            for decoder, packets in zip(decoders, streams, strict=True):
-                assert decoder.final_range == packets[i][1]
+            assert batch.decode(payloads, outs, run=pool.map).tolist() == [960] * len(streams)
+            for number, (decoder, packets) in enumerate(zip(alone, streams, strict=True)):
+                decoder.decode(payloads[number], wanted)
+                np.testing.assert_array_equal(outs[number], wanted)
+                assert batch.state(number).final_range == packets[i][1]
+
+
+def test_a_bad_packet_in_a_batch_is_a_result_and_a_wrong_shape_is_named(recorded):
+    batch = OpusBatch(48_000, 1, 2)
+    good = recorded("auto_audio_24k")[0][0]
+    results = batch.decode([good, np.zeros(0, np.uint8)], np.zeros((2, 960, 1), np.float32))
+    assert results.tolist() == [960, BAD_PAYLOAD]
+    for payloads, channels in (([good], 1), ([good, good], 2)):
+        with pytest.raises(ValueError, match="must be 2"):
+            batch.decode(payloads, np.zeros((2, 960, channels), np.float32))
+    for arguments in ((44_100, 1, 2, 1), (48_000, 1, 0, 1), (48_000, 1, 2, 3)):
+        with pytest.raises(ValueError, match="is"):
+            OpusBatch(*arguments[:3], parts=arguments[3])
 
 
 def _packets():
