@@ -17,6 +17,7 @@ from sim.result import NodeRow, RunResult
 WIDE_PX: Final = 1056.0
 NARROW_PX: Final = 358.0
 
+_UNPLAYED: Final = ("refused", "missed")
 _PLANS: Final = ("calendar", "volume")
 
 
@@ -145,12 +146,15 @@ def _hamlet(day: DayResult, commune: str, name: str, rows: dict[str, NodeRow]) -
     members = [one.node for one in day.nodes if (one.commune, one.hamlet) == (commune, name)]
     spans = [one for one in day.spans if one.node in members]
     volumes = [one for one in day.volumes if one.node == members[0]]
+    silent_s = sorted(
+        {one.due_s for one in day.items if one.node in members and one.outcome in _UNPLAYED}
+    )
     shown = place_name(rows[members[0]]) if members[0] in rows else name
     title = f"The day of {shown}: expected level at the nearest houses, and the limit"
     return _Hamlet(
         name=_short(commune, name),
-        wide=day_strip(spans, volumes, width=WIDE_PX, title=title),
-        narrow=day_strip(spans, volumes, width=NARROW_PX, title=title),
+        wide=day_strip(spans, volumes, silent_s, width=WIDE_PX, title=title),
+        narrow=day_strip(spans, volumes, silent_s, width=NARROW_PX, title=title),
     )
 
 

@@ -37,7 +37,12 @@ class _Bar:
 
 
 def day_strip(
-    spans: Sequence[DaySpan], volumes: Sequence[DayVolume], *, width: float, title: str
+    spans: Sequence[DaySpan],
+    volumes: Sequence[DayVolume],
+    silent_s: Sequence[float],
+    *,
+    width: float,
+    title: str,
 ) -> Markup:
     """Return the strip of one hamlet.
 
@@ -47,6 +52,8 @@ def day_strip(
         Of all its clusters.
     volumes : sequence of DayVolume
         Of one of its clusters: the plan and the limit, from one change to the next.
+    silent_s : sequence of float
+        When something was due that did not play.
     width : float
         In pixels.
     title : str
@@ -57,6 +64,7 @@ def day_strip(
     parts = [_grid(across, up, width), _volume(volumes, across)]
     parts += [_bar(one, across, up) for one in _bars(spans)]
     parts.append(_limit(volumes, across, up))
+    parts += [_cross(across(one)) for one in silent_s]
     return picture(width, HEIGHT_PX, *parts, title=title, class_="strip")
 
 
@@ -121,6 +129,16 @@ def _bar(bar: _Bar, across: Scale, up: Scale) -> Markup:
 def _box(x: float, top: float, long: float, kind: str) -> Markup:
     high = max(_BOTTOM_PX - top, 1.0)
     return tag("rect", x=x, y=top, width=long, height=high, class_=kind)
+
+
+def _cross(x: float) -> Markup:
+    y, r = _BOTTOM_PX - 7, 4.0
+    return tag(
+        "g",
+        line(x - r, y - r, x + r, y + r),
+        line(x - r, y + r, x + r, y - r),
+        class_="unplayed",
+    )
 
 
 def _limit(volumes: Sequence[DayVolume], across: Scale, up: Scale) -> Markup:
