@@ -39,7 +39,7 @@ def govern(
         store.keep(_SEED_KEY, seed)
     rules = read_rules(control.rules)
     controller = Controller(node.name, control, rules, stored, SeedSigner(seed))
-    delay_ms = node.jitter.playout_delay_ms
+    delay_ms = node.jitter.playout_delay_ms + node.jitter.delay_ms
     return GovernedSpeaker(speaker, controller, library, playout_delay_ms=delay_ms)
 
 

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Final
 
 import aiomqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from node.control.message import DOCUMENT_BYTES_MAX
 from node.events import Publish
 from node.shell.config import MqttConfig
 from node.shell.faults import ShellError, file_fault
@@ -24,6 +27,8 @@ _RECONNECT_S: Final = (1.0, 5.0)
 """Bounds of the wait before the next attempt: jitter, so that a commune does not come at once."""
 _KEEPALIVE_S: Final = 5
 _TIMEOUT_S: Final = 10
+_TOPIC_BYTES_MAX: Final = 1024
+"""Header, topic and properties of a message, at most."""
 _OUTBOX_MAX: Final = 256
 """Messages that wait for the broker; beyond it the oldest is dropped and counted."""
 
@@ -109,6 +114,7 @@ class MqttLink:
             keepalive=_KEEPALIVE_S,
             timeout=_TIMEOUT_S,
             tls_context=self._tls,
+            properties=_connect_properties(),
             will=aiomqtt.Will(f"{self._root}/state", self._state("lost"), qos=1, retain=True),
         )
         async with client:
@@ -152,6 +158,13 @@ class MqttLink:
     def _state(self, word: str) -> bytes:
         """Return the retained state of this session."""
         return json.dumps({"state": word, "session": self._session}).encode()
+
+
+def _connect_properties() -> Properties:
+    """Return what is told to the broker: what no order has is not even sent to us."""
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho has no types
+    properties.MaximumPacketSize = DOCUMENT_BYTES_MAX + _TOPIC_BYTES_MAX
+    return properties
 
 
 async def _both(*parts: Coroutine[None, None, None]) -> None:
