@@ -243,6 +243,7 @@ class SpeakerNode:
             "name": self._config.name,
             "playing": holder.ssrc if holder else None,
             "sources": [receiver.status() for receiver in self._receivers.values()],
+            "power_reduction_db": round(self._output.power_reduction_db, 2),
             "counts": {c.name.lower(): int(counts[c]) for c in Count if counts[c]},
         }
 
