@@ -149,9 +149,9 @@ class ReceiveConfig:
     retransmission_payload_type: int = 122
     """RTP payload type of RFC 4588 retransmissions."""
 
-    asks_for_lost: bool = False
-    """Ask the sender for lost packets (RFC 4585, generic NACK). For unicast: in a multicast group
-    every node's question would go to one sender."""
+    asks_for_lost: bool = True
+    """Ask for lost packets (RFC 4585, generic NACK) a sender that announces that it answers; ours
+    does to each unicast destination. Nobody else is asked."""
 
     sources_max: int = 4
     """SSRCs held at once; further ones are dropped and counted."""

@@ -15,7 +15,7 @@ from node.clock import servo
 from node.clock.line import position_q16
 from node.clock.timebase import Timebase
 from node.config import NodeConfig
-from node.counters import Count
+from node.counters import Count, Origin
 from node.decoder import Decoder
 from node.jitter import state as js
 from node.jitter.buffer import COUNTED, JitterBuffer
@@ -23,11 +23,15 @@ from node.repairing import Repairs
 from node.replay import PACKET, Batch, replay
 from node.reporting import NodeReports, Reception
 from node.rtp import packet as rtp
+from node.rtp.retransmission import is_announced
 from node.rtp.rtcp_packet import Goodbye, Packet
-from node.units import NS_PER_MS, NS_PER_S, PACKET_SAMPLES_MAX, RATE_HZ
+from node.units import NS_PER_MS, NS_PER_S, PACKET_SAMPLES_MAX, RATE_HZ, SAMPLES_PER_MS
 
 FORGET_NS: Final = 10 * NS_PER_S
 """A source silent for so long gives its place to others."""
+
+_JITTERS: Final = 4
+"""Interarrival jitters (RFC 3550, 6.4.1) that a round trip may be longer than the fastest one."""
 
 DecoderFactory = Callable[[int, int], Decoder]
 """Makes a decoder for (rate_hz, channels)."""
@@ -77,7 +81,9 @@ class Receiver:
         self._state = self._buffer.state
         own_ssrc = crc32(config.name.encode())
         self._repairs = Repairs(own_ssrc, ssrc, self._buffer)
-        self._asks = config.receive.asks_for_lost
+        self._may_ask = config.receive.asks_for_lost
+        self._asks = False
+        self._answers_type = config.receive.retransmission_payload_type
         self._redundancy_type = config.receive.redundancy_payload_type
         self._conceal_max_samples = int(self._state[js.CONCEAL_MAX])
         self._slots = self._buffer.slots
@@ -160,6 +166,8 @@ class Receiver:
         """Take a compound of the sender's: its clock, its answers, its goodbye."""
         if any(isinstance(one, Goodbye) and self.ssrc in one.ssrcs for one in packets):
             self._end()
+        if self._may_ask and not self._asks:
+            self._asks = is_announced(packets, self.ssrc, self._answers_type)
         highest_media = int(self._state[js.HIGHEST_MEDIA])
         self.reports.receive(packets, self.timebase, highest_media, now_ns)
         if not self._own[playback.RUNNING]:
@@ -194,13 +202,21 @@ class Receiver:
     def request_repair(self, now_ns: int) -> bytes | None:
         """Return the question for lost packets to send to the source now, or None.
 
-        Nobody is asked before the exchange has told how long an answer takes.
+        Nobody is asked who has not announced answers, nor before the exchange has told how long
+        one takes.
         """
         estimate = self.reports.exchange.estimate(now_ns) if self._asks else None
         if estimate is None:
             return None
-        position = position_q16(self._ints, self._floats, now_ns) >> 16
-        return self._repairs.request(now_ns, position, 2 * int(estimate.uncertainty_ns))
+        if self._is_adaptive:
+            ahead = int(self._own[playback.FILLED] - self._steer[playback_adaptive.BEGIN])
+            position = int(self._state[js.NEXT_MEDIA]) - ahead
+        else:
+            position = position_q16(self._ints, self._floats, now_ns) >> 16
+        # The exchange knows the fastest round trip; an answer may meet the jitter of both ways.
+        jitter_ns = (int(self._state[js.JITTER_Q4]) >> 4) * NS_PER_S // RATE_HZ
+        round_trip_ns = 2 * int(estimate.uncertainty_ns) + _JITTERS * jitter_ns
+        return self._repairs.request(now_ns, position, round_trip_ns)
 
     def next_deadline_ns(self) -> int:
         """Return when a report or a question is due next, or the source is to be forgotten."""
@@ -301,7 +317,12 @@ class Receiver:
             "ssrc": self.ssrc,
             "address": f"{self.address[0]}:{self.address[1]}",
             "level_ms": self._buffer.level_samples * 1000 / RATE_HZ,
-            "playout_delay_ms": self.timebase.playout_delay_ns / NS_PER_MS,
+            "playout_delay_ms": self._playout_delay_ms(),
+            "asks_for_lost": self._asks,
+            "played_ms": {
+                origin.name.lower(): int(samples) // SAMPLES_PER_MS
+                for origin, samples in zip(Origin, self.origin_samples, strict=True)
+            },
             "skew_ppm": round(self.timebase.skew_ppm, 3),
             "card_ppm": round(float(self._servo[servo.CORRECTION_PPM]), 3),
             "jitter_ms": round(int(self._state[js.JITTER_Q4]) / 16 * 1000 / RATE_HZ, 3),
@@ -313,6 +334,12 @@ class Receiver:
             "late_packets": int(self._state[js.C_LATE]),
             "lost_packets": int(self._state[js.C_LOST]),
         }
+
+    def _playout_delay_ms(self) -> float:
+        """Return the delay that is steered to, counted from the fastest packet."""
+        if not self._is_adaptive:
+            return self.timebase.playout_delay_ns / NS_PER_MS
+        return int(self._state[js.A_TARGET] - self._state[js.A_BASE]) / SAMPLES_PER_MS
 
     def _advance(self, out: NDArray[np.float32], presentation_ns: int) -> int:
         """Go on with a period: DONE, or the action whose sound is needed next."""

@@ -13,8 +13,8 @@ from typing import Final
 from node.answering import SenderReports
 from node.clock.group_delay import GroupDelay
 from node.config import ReceiveConfig
-from node.rtp.retransmission import Retransmitter
-from node.rtp.rtcp_packet import Nack
+from node.rtp.retransmission import Retransmitter, announcement
+from node.rtp.rtcp_packet import Nack, Packet
 from node.units import NS_PER_S
 from sim.live_sender import LiveSender
 from sim.packet_seal import Seal
@@ -65,12 +65,12 @@ class SendLoop:
         self._seal = seal
         self._reports = SenderReports(sender.ssrc, group=group)
         self._memories = {
-            one: Retransmitter(
+            destination: Retransmitter(
                 ssrc=(sender.ssrc + 1) & 0xFFFFFFFF,
                 payload_type=ReceiveConfig().retransmission_payload_type,
             )
-            for one in destinations
-            if not ipaddress.ip_address(one[0].partition("%")[0]).is_multicast
+            for destination in destinations
+            if not ipaddress.ip_address(destination[0].partition("%")[0]).is_multicast
         }
         self._ended = False
         self._wake_read, self._wake_write = os.pipe()
@@ -124,7 +124,7 @@ class SendLoop:
                 until = min(until, due)
             if self._sender.packets and now >= next_report_ns:
                 next_report_ns = now + _REPORT_NS
-                self._send_all(self._sender.compound(now, more=self._reports.announcements(now)))
+                self._report(now)
             self._wait(until)
         if self._sender.packets:
             self._send_all(self._sender.compound(time.monotonic_ns(), ended=True))
@@ -139,6 +139,15 @@ class SendLoop:
             f"latest {self.lateness_max_ns / 1e6:.1f} ms after its time, "
             f"{self._sender.jumps} jumps over a backlog, {self.refused} refused by the network"
         )
+
+    def _report(self, now_ns: int) -> None:
+        """Send each destination the report, and say there whether lost packets may be asked for."""
+        for destination in self._destinations:
+            more: list[Packet] = [*self._reports.announcements(now_ns)]
+            memory = self._memories.get(destination)
+            if memory is not None:
+                more.append(announcement(self._sender.ssrc, memory.payload_type))
+            self._send(self._sender.compound(now_ns, more=more), destination)
 
     def _wait(self, until_ns: int) -> None:
         timeout_s = max(0, until_ns - time.monotonic_ns()) / NS_PER_S

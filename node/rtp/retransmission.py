@@ -11,7 +11,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from node.rtp.rtcp_packet import Application, Packet
 from node.units import NS_PER_MS
+
+ANSWERS_NAME: Final = b"LoaR"
+"""APP packet of a sender: it answers requests for lost packets with this payload type."""
+
+_ANSWERS: Final = struct.Struct("!I")
 
 HISTORY_PACKETS: Final = 128
 """What can still be asked for: 2.5 s of 20 ms packets."""
@@ -101,6 +107,16 @@ class Retransmitter:
         self.sequence = (self.sequence + 1) & 0xFFFF
         self._budget_bytes -= len(answer)
         return answer
+
+
+def announcement(ssrc: int, payload_type: int) -> Application:
+    """Return the APP packet by which the sender of `ssrc` says that it may be asked."""
+    return Application(ssrc, 0, ANSWERS_NAME, _ANSWERS.pack(payload_type))
+
+
+def is_announced(packets: Iterable[Packet], ssrc: int, payload_type: int) -> bool:
+    """Return whether one of `packets` says that the sender of `ssrc` answers so."""
+    return announcement(ssrc, payload_type) in packets
 
 
 def build(datagram: bytes, payload_type: int, sequence: int, ssrc: int) -> bytes:

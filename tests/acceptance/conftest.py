@@ -69,15 +69,16 @@ class RunningNode:
 
 
 @pytest.fixture
-def start_node(tmp_path: Path) -> Iterator[Callable[[], RunningNode]]:
+def start_node(tmp_path: Path) -> Iterator[Callable[..., RunningNode]]:
     started: list[RunningNode] = []
 
-    def start() -> RunningNode:
+    def start(*, delay_ms: int = PLAYOUT_DELAY_MS, receive: str = "") -> RunningNode:
+        """Start a node; `receive` holds further lines of its table."""
         port = free_port()
         config = tmp_path / f"node-{port}.toml"
         config.write_text(
             f'name = "pole-{port}"\n[receive]\nlisten = "127.0.0.1:{port}"\n'
-            f"[jitter]\nplayout_delay_ms = {PLAYOUT_DELAY_MS}\n"
+            f"{receive}\n[jitter]\nplayout_delay_ms = {delay_ms}\n"
         )
         wav = tmp_path / f"played-{port}.wav"
         one = process(

@@ -64,6 +64,10 @@ def test_the_programme_is_heard_soon_and_whole_whatever_the_cards_latency(progra
     count = node.take_journal(rows)
     held_ms = (rows[:count, 5] - START) / MS - latency_ns / MS - rows[:count, 1] / 48
     assert np.median(held_ms[-100:]) < 80
+    (source,) = node.status()["sources"]
+    steady = held_ms[count // 2 : count - 150]  # before the end, which is drawn out like a stall
+    assert abs(source["playout_delay_ms"] - np.median(steady)) < 15
+    assert source["played_ms"]["received"] == 400 * 20
 
 
 def test_after_a_stall_nothing_is_missing_and_the_delay_comes_down_again(programme):

@@ -11,7 +11,7 @@ from node.events import SendDatagram
 from node.rtp import packet, rtcp
 from node.rtp.redundancy import Copy
 from node.rtp.redundancy import build as with_copies
-from node.rtp.retransmission import Retransmitter
+from node.rtp.retransmission import Retransmitter, announcement
 from node.rtp.rtcp_packet import ExtendedReport, Nack, ReplyTime, SenderReport
 from node.stack import SpeakerNode
 
@@ -34,14 +34,15 @@ def new_node(*, asks):
     )
 
 
-def clock_answer(asked, now_ns):
+def clock_answer(asked, now_ns, *, announces):
     reply = ReplyTime(asked.ssrc, rtcp.middle_of_ntp(asked.ntp), 0)
     media = (now_ns - S) * 3 // 62_500 & 0xFFFF_FFFF
     report = SenderReport(7, rtcp.ntp_of_ns(now_ns), media, 0, 0)
-    return rtcp.build([report, ExtendedReport(7, None, (reply,))])
+    more = [announcement(7, 122)] if announces else []
+    return rtcp.build([report, ExtendedReport(7, None, (reply,)), *more])
 
 
-def run(node, lost, *, packets=1000, make=None, answers=True):
+def run(node, lost, *, packets=1000, make=None, answers=True, announces=True):
     """Send packets 20 ms apart, all but `lost`; answer questions; play. Return what was asked."""
     resender = Retransmitter(ssrc=99, payload_type=122)
     events = []
@@ -69,7 +70,7 @@ def run(node, lost, *, packets=1000, make=None, answers=True):
         elif what == "asked":
             for one in rtcp.parse(data) or ():
                 if isinstance(one, ExtendedReport):
-                    at(now + ONE_WAY, "arrive", clock_answer(one, now))
+                    at(now + ONE_WAY, "arrive", clock_answer(one, now, announces=announces))
                 elif isinstance(one, Nack):
                     asked += one.sequences
                     for answer in resender.receive_nack(one.sequences, now) if answers else ():
@@ -102,6 +103,15 @@ def test_a_node_that_may_not_ask_stays_quiet_and_conceals():
     node = new_node(asks=False)
     assert run(node, LOST) == []
     assert node.origin_samples()[Origin.CONCEALED] == len(LOST) * 960
+
+
+def test_a_sender_that_announces_no_answers_is_not_asked():
+    node = new_node(asks=True)
+    assert run(node, LOST, announces=False) == []
+
+
+def test_asking_is_the_default():
+    assert ReceiveConfig().asks_for_lost
 
 
 def test_a_sender_that_does_not_answer_costs_a_few_questions_and_nothing_else():

@@ -1,0 +1,41 @@
+"""Lost packets, over loopback through a bad network: asked for, sent again, played."""
+
+import pytest
+
+from .conftest import SPEECH, free_port, process, read_wav
+
+LOSS_PCT = 5
+
+
+def played_ms(start_node, *, asks):
+    """Play the announcement through a relay that loses packets; return what it was made of."""
+    node = start_node(delay_ms=400, receive=f"asks_for_lost = {str(asks).lower()}")
+    port = free_port()
+    relay = process(
+        "sim.relay", "--pair", f"{port}=127.0.0.1:{node.port}",
+        "--delay-ms", "30", "--jitter-ms", "10", "--loss-pct", str(LOSS_PCT), "--seed", "4",
+    )  # fmt: skip
+    try:
+        sender = process("sim.send_cli", str(SPEECH), "--to", f"127.0.0.1:{port}")
+        _, err = sender.communicate(timeout=60)
+        assert sender.returncode == 0, err
+    finally:
+        relay.terminate()
+        relay.communicate(timeout=10)
+    status = node.stop()
+    assert read_wav(node.wav).any()
+    (source,) = status["sources"]
+    return source["played_ms"]
+
+
+@pytest.mark.real_time
+def test_asking_again_saves_what_the_network_lost(start_node):
+    quiet = played_ms(start_node, asks=False)
+    asking = played_ms(start_node, asks=True)
+    # Loss of 5 % conceals about a second of 19; each second question may be lost again, so some
+    # tens of milliseconds are left. After the goodbye both fade.
+    made_up = [one["concealed"] + one["silent"] for one in (quiet, asking)]
+    assert quiet["retransmitted"] == 0
+    assert made_up[0] >= 400
+    assert asking["retransmitted"] >= 400
+    assert made_up[1] <= made_up[0] / 5
