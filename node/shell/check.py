@@ -30,6 +30,7 @@ def check(node: NodeConfig, shell: ShellConfig, path: Path) -> int:
     print(f"store          {store}" if store else "store          none: nothing survives a restart")
     broker = f"{shell.mqtt.host}:{shell.mqtt.port}" if shell.mqtt.host else "none"
     print(f"broker         {broker}")
+    fault = _check_sounds(shell) or fault
     if fault is None:
         return 0
     print(f"loalang-node: {fault}", file=sys.stderr)
@@ -78,6 +79,22 @@ def decoder_of(name: str) -> Callable[[int, int], Decoder]:
     except (ImportError, AttributeError) as fault:
         raise ShellError("opus.decoder = 'own': not in this version; take 'libopus'") from fault
     return made
+
+
+def _check_sounds(shell: ShellConfig) -> ShellError | None:
+    """Print what stored sounds are missing; return a fault if there are any."""
+    from node.shell.govern import missing_sounds, stored_sounds
+
+    if shell.control is None:
+        print("orders         none: it plays whatever comes")
+        return None
+    library = stored_sounds(shell.control)
+    missing = missing_sounds(shell.control, library)
+    sounds = sum(not name.startswith("sha1:") for name in library)
+    print(f"orders         of {shell.control.area}, {sounds} stored sounds")
+    for line in missing:
+        print(f"               {line}")
+    return ShellError(f"{len(missing)} stored sounds are missing") if missing else None
 
 
 def _core_modules() -> Iterator[str]:

@@ -165,11 +165,13 @@ def _governed(
 ) -> tuple[Speaker, Callable[[int, int], None], Callable[[FetchFile], None]]:
     """Return the speaker under signed orders, what tells it the time, and what fetches for it."""
     from node.shell.fetch import Fetcher
-    from node.shell.govern import govern, stored_sounds, tell_time
+    from node.shell.govern import govern, missing_sounds, stored_sounds, tell_time
 
     control = shell.control
     assert control is not None, "the caller looked"
     library = stored_sounds(control)
+    for line in missing_sounds(control, library):
+        LOG.warning("%s", line)
     governed = govern(node, control, speaker, store, library)
     fetch = Fetcher(shell.fetch, library).request
     return governed, lambda utc, now: tell_time(governed, control, utc, now), fetch

@@ -1,6 +1,7 @@
 """Put the speaker under signed orders: key, rules, stored sounds and what the store kept."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -47,6 +48,30 @@ def stored_sounds(control: ControlConfig) -> dict[str, Recording]:
     """Return the stored sounds of `control.media_folder`."""
     folder = control.media_folder
     return {} if folder is None else read_library(Path(folder))
+
+
+def missing_sounds(control: ControlConfig, library: Mapping[str, object]) -> list[str]:
+    """Return a line for each stored sound that the configuration names and the folder lacks.
+
+    Found at the start, not in the night of the flood.
+    """
+    alert = control.alert
+    named: list[tuple[str, str]] = []
+    for code, phrase in alert.phrases.items():
+        named.append((f"control.alert.phrases.{code}.siren", phrase.siren))
+        where = f"control.alert.phrases.{code}.text"
+        named += [(f"{where}.{language}", one) for language, one in phrase.text.items()]
+    for name in ("exercise_phrase", "onset_phrase"):
+        phrases: dict[str, str] = getattr(alert, name)
+        named += [(f"control.alert.{name}.{key}", one) for key, one in phrases.items()]
+    for item in control.programme.items:
+        media = [one for part in item.parts for one in part.media.values()]
+        named += [(f"control.programme item {item.name!r}", one) for one in media]
+    lines = [f"{where} = {one}: not in control.media_folder" for where, one in named]
+    found = [line for line, (_, one) in zip(lines, named, strict=True) if one not in library]
+    if not alert.phrases:
+        found.append("control.alert.phrases: none, so no warning can sound")
+    return found
 
 
 def tell_time(speaker: GovernedSpeaker, control: ControlConfig, utc_ns: int, now_ns: int) -> None:
