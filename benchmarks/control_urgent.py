@@ -44,7 +44,7 @@ class UrgentResult:
     at_converter_p999_ms: float = 0.0
     """The same with the sound card's own buffer, `DEVICE_MS`."""
     alone_p999_ms: float = 0.0
-    """Until nothing else is heard: the ramp of what lost the horn."""
+    """Until all else is 40 dB down: the ramp of what lost the horn."""
     stream_situations: int = 0
     stream_first_sample_p50_ms: float = 0.0
     stream_first_sample_p999_ms: float = 0.0
