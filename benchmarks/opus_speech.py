@@ -39,14 +39,13 @@ def voices() -> tuple[NDArray[np.int16], ...]:
     with av.open(str(_SPEECH)) as container:
         parts = [frame.to_ndarray().ravel() for frame in container.decode(audio=0)]
     said = np.concatenate(parts).astype(np.float64)
-    pieces = []
+    pieces: list[NDArray[np.int16]] = []
     for up, down in _VOICES:
         voice = resample_poly(said, up, down)
         voice = np.clip(np.rint(voice), -32768, 32767).astype(np.int16)
         count = -(-voice.size // _PIECE_SAMPLES)
-        for piece in np.array_split(voice, count):
-            if piece.size >= _PIECE_MIN_SAMPLES:
-                pieces.append(np.ascontiguousarray(piece))
+        cut = (np.ascontiguousarray(piece) for piece in np.array_split(voice, count))
+        pieces += [piece for piece in cut if piece.size >= _PIECE_MIN_SAMPLES]
     return tuple(pieces)
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from node.decoder import BUFFER_TOO_SMALL
 from node.kernel import inlined, kernel
 from node.opus import stream as s
+from node.opus.celt.concealment import LOST_PACKET
 from node.opus.celt.frame import celt_reset
 from node.opus.celt.layout import WORK_SIZE
 from node.opus.concealment import conceal_frame
@@ -125,6 +126,7 @@ def decode_stream(
             return count
     if task != DECODE and (wanted == 0 or wanted * 2 % (5 * khz) != 0):
         return BAD_ARGUMENT
+    ints[s.CELT + LOST_PACKET] = 0 if task == DECODE else 1
     concealed = wanted if task == CONCEAL else 0
     kind = GOOD
     if task == RECOVER:

@@ -2,6 +2,11 @@
 
 The extension runs past the lost frame to the end of the overlap, where it is folded as a
 transform would have left it, so that the next good frame blends with it.
+
+Where the encoder sent an empty frame, or switched without a word, this does what libopus does. For
+a lost packet it does two things better (`python -m benchmarks opus_loss`): short frames fade by
+time and not by frame, and the noise after 100 ms begins as low as the pitch has been faded, not
+as loud as the last good frame. (The pitch may have died away by itself: then the noise is louder.)
 """
 
 from math import sqrt
@@ -42,15 +47,21 @@ from node.opus.celt.prediction import excite, set_predictor, set_residual
 from node.opus.celt.synthesis import advance, synthesise, write_out
 from node.opus.celt.tables_celt import BAND_EDGES, BANDS, COMB_TAPS, SHORT_SAMPLES, WINDOW
 
+LOST_PACKET: Final = 7
+"""Place in `celt` (layout.py): 1 while a lost packet is made up, set by the caller."""
 _PITCH_UNITS: Final = 40
 """100 ms of repeating a period; after that it would sound like a machine."""
 _FADE: Final = 0.8
-"""Gain of each further lost frame, whatever its length: measured at the reference decoder."""
+"""Gain of each further frame, whatever its length: measured at the reference decoder."""
+_FADES: Final = np.array([0.9725, 0.9457, 0.8944, 0.8])
+"""The same per 20 ms, by LM, for lost packets."""
 _GROWTH_MAX: Final = 5.0
 """An extension of more than this times the power of what it repeats has gone wild."""
 _FALL_FIRST: Final = 1.5
 _FALL: Final = 0.5
 """log2 units by which the energies of noise frames fall towards the background."""
+_FALL_AFTER_PITCH: Final = 2.2
+"""The same for the first noise after 100 ms of a period that was repeated and faded."""
 
 
 @inlined
@@ -148,7 +159,7 @@ def _conceal_by_pitch(
     channels: int,
 ) -> None:
     samples = SHORT_SAMPLES << lm
-    fade = _FADE
+    fade = _FADES[lm] if celt[LOST_PACKET] else _FADE
     first = celt[LOSS_PERIOD] == 0
     if first:
         celt[LOSS_PERIOD] = find_period(past, work, channels)
@@ -177,11 +188,16 @@ def _conceal_by_noise(
 ) -> None:
     samples = SHORT_SAMPLES << lm
     fall = np.float32(_FALL_FIRST if celt[LOST] == 0 else _FALL)
+    if celt[LOSS_PERIOD] != 0 and celt[LOST_PACKET]:
+        fall = np.float32(_FALL_AFTER_PITCH)
     seed = celt[SEED]
     for channel in range(channels):
         for band in range(start, end):
             at = channel * BANDS + band
-            past[ENERGY + at] = max(past[BACKGROUND + at], past[ENERGY + at] - fall)
+            energy = max(past[BACKGROUND + at], past[ENERGY + at] - fall)
+            if celt[LOST_PACKET]:  # in a young stream the background may lie above the sound
+                energy = min(energy, past[ENERGY + at])
+            past[ENERGY + at] = energy
             low = SHAPE + channel * FRAME_MAX + (BAND_EDGES[band] << lm)
             n = (BAND_EDGES[band + 1] - BAND_EDGES[band]) << lm
             for i in range(low, low + n):
