@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from node.decoder import BUFFER_TOO_SMALL
 from node.kernel import inlined, kernel
 from node.opus import stream as s
-from node.opus.celt.concealment import LOST_PACKET
 from node.opus.celt.frame import celt_reset
-from node.opus.celt.layout import WORK_SIZE
+from node.opus.celt.layout import LOST_PACKET, WORK_SIZE
 from node.opus.concealment import conceal_frame
 from node.opus.frame import decode_frame
 from node.opus.output import soft_clip, to_int16

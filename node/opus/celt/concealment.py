@@ -31,6 +31,7 @@ from node.opus.celt.layout import (
     HISTORY_STRIDE,
     LOSS_PERIOD,
     LOST,
+    LOST_PACKET,
     OVERLAP,
     PERIOD,
     RESIDUAL,
@@ -47,8 +48,6 @@ from node.opus.celt.prediction import excite, set_predictor, set_residual
 from node.opus.celt.synthesis import advance, synthesise, write_out
 from node.opus.celt.tables_celt import BAND_EDGES, BANDS, COMB_TAPS, SHORT_SAMPLES, WINDOW
 
-LOST_PACKET: Final = 7
-"""Place in `celt` (layout.py): 1 while a lost packet is made up, set by the caller."""
 _PITCH_UNITS: Final = 40
 """100 ms of repeating a period; after that it would sound like a machine."""
 _FADE: Final = 0.8

@@ -35,6 +35,8 @@ LOST: Final = 5
 """Concealed time since the last received frame, in 2.5 ms."""
 LOSS_PERIOD: Final = 6
 """Pitch period that the running concealment repeats, in samples; 0 for none yet."""
+LOST_PACKET: Final = 7
+"""1 while a lost packet is made up, and not an empty frame; the decoder sets it."""
 CELT_INT_SIZE: Final = 8
 
 # past: real numbers between frames; energies are log2 of the amplitude, [channel][band]
