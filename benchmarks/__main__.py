@@ -8,6 +8,8 @@ import re
 import sys
 from pathlib import Path
 
+from node.config import ConfigError
+
 FOLDER = Path(__file__).parent
 
 
@@ -29,7 +31,11 @@ def main(arguments: list[str]) -> int:
         wrong = ", ".join(repr(name) for name in asked if name not in known) or "no name"
         print(f"benchmarks: {wrong}: must be of {', '.join(known)}", file=sys.stderr)
         return 2
-    return max(int(importlib.import_module(f"benchmarks.{name}").run(options)) for name in asked)
+    try:
+        return max(int(importlib.import_module(f"benchmarks.{name}").run(options)) for name in asked)
+    except ConfigError as fault:
+        print(f"benchmarks: {fault}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

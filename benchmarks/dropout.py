@@ -6,6 +6,7 @@ Options: --fast (one seed, one minute: what the gate of CI runs).
 from typing import Final
 
 from benchmarks import matrix, table
+from benchmarks.options import is_fast
 
 MEASURES: Final = (
     "dropout_pct",
@@ -29,6 +30,6 @@ def measure(*, fast: bool) -> dict[str, dict[str, float | None]]:
 
 def run(arguments: list[str]) -> int:
     """Print and write the dropouts; return 0."""
-    rows = measure(fast="--fast" in arguments)
+    rows = measure(fast=is_fast("dropout", __doc__, arguments))
     table.show("dropout", "Dropouts, worst of the seeds", rows)
     return 0

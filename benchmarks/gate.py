@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import table
+from benchmarks.options import parser_of
 
 LENGTHS: Final = ("fast", "full")
 BUDGETS: Final = Path(__file__).with_name("budgets.toml")
@@ -40,7 +41,11 @@ Budgets = Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]
 
 def run(arguments: list[str]) -> int:
     """Print every broken budget and return 1, or 0 when all hold; 2 for a wrong budgets.toml."""
-    length = "fast" if "--fast" in arguments else "full"
+    parser = parser_of("gate", __doc__)
+    parser.add_argument("--fast", action="store_true", help="the short run that CI does")
+    parser.add_argument("--rewrite", action="store_true", help="take what is measured as budgets")
+    options = parser.parse_args(arguments)
+    length = "fast" if options.fast else "full"
     try:
         budgets: Budgets = tomllib.loads(BUDGETS.read_text(encoding="utf-8"))
         names = [name for name in budgets if length in budgets[name]]
@@ -48,7 +53,7 @@ def run(arguments: list[str]) -> int:
     except (OSError, tomllib.TOMLDecodeError, ModuleNotFoundError, TypeError) as fault:
         print(f"gate: {BUDGETS.name}: {fault}", file=sys.stderr)
         return 2
-    if "--rewrite" in arguments:
+    if options.rewrite:
         BUDGETS.write_text(rewrite(budgets, length, measured), encoding="utf-8")
         return 0
     broken = [

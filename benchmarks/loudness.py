@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.options import parser_of
 from node.audio.loudness import SURROUND_WEIGHT, LoudnessMeter
 from node.units import RATE_HZ
 
@@ -62,6 +63,7 @@ class Case:
 
 def run(arguments: list[str]) -> int:
     """Print a line per case and what measuring costs; return 1 when one is beyond tolerance."""
+    parser_of("loudness", __doc__).parse_args(arguments)
     farthest: dict[str, Case] = {}
     for case in cases():
         known = farthest.get(case.name)

@@ -9,7 +9,6 @@ Options: `--ranges`, `--sound`, `--speed` (default: all three), `--json`, `--onl
 
 import ctypes
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +19,9 @@ from numpy.typing import NDArray
 from opuslib_next.api import libopus as wheel_library
 
 from benchmarks.opus_quality import quality
+from benchmarks.options import parser_of
+from benchmarks.reference import shared_folder
+from node.config import ConfigError
 from node.opus.decoder import OpusDecoder
 
 Sound = NDArray[np.float32]
@@ -45,14 +47,18 @@ SPEED_STREAMS: Final = {
 def run(arguments: list[str]) -> int:
     """Print the tables (or JSON with `--json`); return 1 when a bound is broken."""
     parts = {"--ranges": _ranges, "--sound": _sound, "--speed": _speed}
-    wanted = [one for one in parts if one in arguments] or list(parts)
-    prefix = arguments[arguments.index("--only") + 1] if "--only" in arguments else ""
+    parser = parser_of("opus", __doc__)
+    for part in parts:
+        parser.add_argument(part, action="append_const", dest="parts", const=part)
+    parser.add_argument("--only", default="", metavar="PREFIX", help="streams that begin so")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    options = parser.parse_args(arguments)
     results: dict[str, Any] = {}
     broken: list[str] = []
-    for part in wanted:
-        results[part[2:]], faults = parts[part](prefix)
+    for part in options.parts or parts:
+        results[part[2:]], faults = parts[part](options.only)
         broken += faults
-    if "--json" in arguments:
+    if options.json:
         print(json.dumps(results, indent=2))
     else:
         for part, rows in results.items():
@@ -65,12 +71,22 @@ def run(arguments: list[str]) -> int:
 
 
 def streams(prefix: str) -> Iterator[tuple[str, Packets]]:
-    """Return the name of each recorded stream that begins so, and its packets with ranges."""
-    shared = Path(os.environ.get("LOALANG_SHARED", Path(__file__).parents[2] / "shared"))
-    folder = shared / "opus_vectors" / "streams"
+    """Yield the name of each recorded stream that begins so, and its packets with ranges.
+
+    Raises
+    ------
+    ConfigError
+        When there is none: a check of nothing would find no fault.
+    """
+    folder = shared_folder() / "opus_vectors" / "streams"
     if not folder.is_dir():
         folder = Path(__file__).parents[1] / "tests" / "data" / "opus"
-    for path in sorted(folder.glob(f"{prefix}*.bit")):
+    paths = sorted(folder.glob(f"{prefix}*.bit"))
+    if not paths:
+        raise ConfigError(
+            f"{folder}: no stream {prefix}*.bit: set LOALANG_SHARED to the reference material"
+        )
+    for path in paths:
         data = path.read_bytes()
         packets, at = [], 0
         while at < len(data):

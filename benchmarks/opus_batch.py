@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks import table
 from benchmarks.opus import SPEED_STREAMS, encoded
+from benchmarks.options import count, parser_of
 from node.opus.batch import OpusBatch
 from node.opus.decoder import OpusDecoder
 
@@ -27,7 +28,9 @@ _THREADS: Final = (1, 2)
 
 def run(arguments: list[str]) -> int:
     """Print the table and return 0."""
-    streams = int(arguments[arguments.index("--streams") + 1]) if "--streams" in arguments else 64
+    parser = parser_of("opus_batch", __doc__)
+    parser.add_argument("--streams", type=count, default=64)
+    streams = parser.parse_args(arguments).streams
     packets = [payload for payload, _ in encoded(*SPEED_STREAMS[_STREAM])[:_PACKETS]]
     best: dict[str, tuple[float, float]] = {}
     for _ in range(_ROUNDS):

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.opus import Packets, Peer, Sound, libraries, streams
+from benchmarks.options import parser_of
 from benchmarks.table import show
 from node.opus.decoder import OpusDecoder
 
@@ -38,7 +39,9 @@ class RepairingDecoder(Protocol):
 
 def run(arguments: list[str]) -> int:
     """Print the table; return 1 when a SILK stream differs from every libopus."""
-    prefix = arguments[arguments.index("--only") + 1] if "--only" in arguments else "fec_"
+    parser = parser_of("opus_fec", __doc__)
+    parser.add_argument("--only", default="fec_", metavar="PREFIX", help="streams that begin so")
+    prefix = parser.parse_args(arguments).only
     rows: dict[str, dict[str, float | None]] = {}
     broken: list[str] = []
     for name, packets in streams(prefix):

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from opuslib_next.api import libopus
 
 from benchmarks.opus import streams
+from benchmarks.options import count, parser_of
 from node.kernel import BOUNDS_CHECKED, JIT_ENABLED, kernel
 from node.libopus import LibopusDecoder
 from node.opus.decoder import RATES_HZ, OpusDecoder
@@ -77,17 +78,21 @@ class Tally:
 
 def run(arguments: list[str]) -> int:
     """Print what was decoded and the worst of everything; return 1 when a bound is broken."""
-    packets = int(_option(arguments, "--packets", "100000"))
-    beside = int(_option(arguments, "--beside", "100000"))
-    rng = np.random.default_rng(int(_option(arguments, "--seed", "1")))
+    parser = parser_of("opus_fuzz", __doc__)
+    parser.add_argument("--packets", type=count, default=100_000)
+    parser.add_argument("--beside", type=int, default=100_000, help="of them beside libopus")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args(arguments)
+    packets, beside = options.packets, options.beside
+    rng = np.random.default_rng(options.seed)
     corpus = Corpus()
     tally = Tally()
     if not JIT_ENABLED:
         warnings.simplefilter("error")  # numpy warns where an integer does not fit
     started = time.process_time()
     while tally.packets < packets:
-        count = min(_BATCH_PACKETS, packets - tally.packets)
-        _run_batch(corpus.mutated(rng, count), rng, beside, tally)
+        some = min(_BATCH_PACKETS, packets - tally.packets)
+        _run_batch(corpus.mutated(rng, some), rng, beside, tally)
     checks = [name for name in ("LOALANG_BOUNDSCHECK", "LOALANG_JIT") if name in os.environ]
     print(" ".join(f"{name}={os.environ[name]}" for name in checks) or "compiled")
     print(
@@ -99,10 +104,6 @@ def run(arguments: list[str]) -> int:
         f"{tally.unlike_range} final ranges unlike; {time.process_time() - started:.0f} s CPU"
     )
     return 1 if tally.is_bad() else 0
-
-
-def _option(arguments: list[str], name: str, default: str) -> str:
-    return arguments[arguments.index(name) + 1] if name in arguments else default
 
 
 @dataclass(frozen=True, slots=True)

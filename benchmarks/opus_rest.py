@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import table
+from benchmarks.options import parser_of, positive
 
 SPEECH: Final = Path(__file__).parents[1] / "sim" / "speech" / "announcement_vi.flac"
 BITRATE: Final = 24_000
@@ -35,7 +36,9 @@ Process = subprocess.Popen[str]
 
 def run(arguments: list[str]) -> int:
     """Print CPU and memory of each node; return 1 when ours costs too much more."""
-    seconds = float(arguments[arguments.index("--seconds") + 1]) if "--seconds" in arguments else 60
+    parser = parser_of("opus_rest", __doc__)
+    parser.add_argument("--seconds", type=positive, default=60.0)
+    seconds = parser.parse_args(arguments).seconds
     rows: dict[str, dict[str, float | None]] = {}
     with ExitStack() as opened:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))

@@ -14,7 +14,6 @@ instant of play. With a card that takes 10 ms at a time J was measured 0 to 18 h
 import argparse
 import csv
 import json
-import os
 import sys
 import time
 from collections.abc import Iterable
@@ -33,6 +32,7 @@ from benchmarks.playout_profiles import (
 )
 from benchmarks.playout_repair import gilbert_elliott, play_with_repair
 from benchmarks.playout_svg import Curve, draw
+from benchmarks.reference import shared_folder
 from node.config import ConfigError, JitterConfig
 
 TRACES: Final = ("ge_mild", "step", "roc_wifi5_rpi", "mm_TMobile-LTE-driving")
@@ -172,8 +172,7 @@ def as_json(found: Outcome) -> dict[str, float]:
 
 
 def _all() -> int:
-    shared = Path(os.environ.get("LOALANG_SHARED", Path(__file__).parents[2] / "shared"))
-    folder = shared / "traces"
+    folder = shared_folder() / "traces"
     if not folder.is_dir():
         print(f"SKIPPED: no traces at {folder}: set LOALANG_SHARED to the reference material")
         return 0

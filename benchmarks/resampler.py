@@ -20,6 +20,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.options import parser_of
 from node.audio.resampler import FRACTION_Q32, MEDIA, UNITY_Q32, Resampler
 from node.units import RATE_HZ
 
@@ -36,8 +37,11 @@ Ratios = NDArray[np.float64]
 
 def run(arguments: list[str]) -> int:
     """Print the table (or JSON with `--json`); return 1 when a bound is broken."""
+    parser = parser_of("resampler", __doc__)
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    options = parser.parse_args(arguments)
     rows = [_ours(), *_peers()]
-    if "--json" in arguments:
+    if options.json:
         print(json.dumps(rows, indent=2))
     else:
         _print(rows)

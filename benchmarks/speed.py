@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Final
 
 from benchmarks import table
+from benchmarks.options import parser_of
 from sim import drive, scenario
 
 SCENARIO: Final = "huu_lung_six"
@@ -23,8 +24,9 @@ LOOP_STEPS: Final = 1_000_000
 WARM_UP_S: Final = 2.0
 
 
-def run(_: list[str]) -> int:
+def run(arguments: list[str]) -> int:
     """Print and write speed and memory with and without decoding; return 0."""
+    parser_of("speed", __doc__).parse_args(arguments)
     rows: dict[str, dict[str, float | None]] = {}
     for decode in (False, True):
         for duration_s in LENGTHS_S:

@@ -24,3 +24,18 @@ def test_no_measurement_at_all_is_told_what_there_is():
 
     assert done.returncode == 2
     assert "gate" in done.stderr
+
+
+def test_an_option_that_a_measurement_does_not_know_is_a_fault():
+    done = benchmarks("latency", "--fastt")
+
+    assert done.returncode == 2
+    assert "--fastt" in done.stderr
+
+
+def test_a_check_of_no_streams_does_not_pass():
+    done = benchmarks("opus", "--ranges", "--only", "no_such_stream")
+
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "no_such_stream*.bit" in done.stderr and "LOALANG_SHARED" in done.stderr

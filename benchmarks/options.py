@@ -1,0 +1,37 @@
+"""Command line of a measurement: what it does not know is a fault, and exit status 2."""
+
+import argparse
+import math
+
+
+def parser_of(name: str, about: str | None) -> argparse.ArgumentParser:
+    """Return the parser of `python -m benchmarks NAME`, with the module's docstring as help."""
+    return argparse.ArgumentParser(
+        prog=f"python -m benchmarks {name}",
+        description=about,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def is_fast(name: str, about: str | None, arguments: list[str]) -> bool:
+    """Return whether a measurement that has only a short and a full run is asked for the short."""
+    parser = parser_of(name, about)
+    parser.add_argument("--fast", action="store_true", help="the short run of the gate")
+    return bool(parser.parse_args(arguments).fast)
+
+
+def count(text: str) -> int:
+    """Return a whole number of at least 1; argparse tells what else was given."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} must be at least 1")
+    return value
+
+
+def positive(text: str) -> float:
+    """Return a finite number above 0; argparse tells what else was given."""
+    value = float(text)
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"{text} must be above 0")
+    return value
