@@ -24,6 +24,7 @@ from typing import Final, NoReturn
 import numpy as np
 
 from benchmarks.playout_drive import Outcome, Trace, play, read_trace
+from benchmarks.playout_held_out import DRAWS, J_MS_PER_PCT, clairvoyant, print_held_out
 from benchmarks.playout_profiles import (
     concealed_with_skew_pct,
     judge,
@@ -74,9 +75,6 @@ PROFILE_LATE_RATIOS: Final = (0.005, 0.05)
 TONE_STEP_MAX: Final = 1.05
 """A click is a step larger than the sound's own; 5 % more is what a cross-fade may add."""
 
-_J_MS_PER_PCT: Final = 200.0
-_CLAIRVOYANT_WINDOW_PACKETS: Final = 100
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -104,6 +102,8 @@ def run(arguments: list[str]) -> int:
         options = _parse(arguments)
         if options.trace is not None:
             return _one(options)
+        if options.held_out is not None:
+            return _verdict(print_held_out(options.held_out, options.draws))
         return _all()
     except ConfigError as fault:
         print(fault, file=sys.stderr)
@@ -119,7 +119,11 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         "--delay-ms", type=float, help="synchronised: the delay; adaptive: its floor"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object, nothing else")
+    parser.add_argument("--held-out", choices=("A", "B"), help="seeded traces nobody tuned to")
+    parser.add_argument("--draws", type=int, default=DRAWS, help="traces of each held-out family")
     options = parser.parse_args(arguments)
+    if options.draws < 1:
+        raise ConfigError(f"playout: --draws {options.draws}: must be at least 1")
     if options.trace is None and (
         options.json or options.late_ratio is not None or options.delay_ms is not None
     ):
@@ -202,6 +206,11 @@ def _all() -> int:
     _print_profiles()
     missed += _print_sanity()
     _print_cost(folder)
+    missed += print_held_out("B", DRAWS)
+    return _verdict(missed)
+
+
+def _verdict(missed: list[str]) -> int:
     for line in missed:
         print(f"MISSED {line}")
     return 1 if missed else 0
@@ -224,24 +233,17 @@ def _bounds(trace: Trace) -> Iterable[Row]:
 
 def _clairvoyant(trace: Trace) -> Row:
     """Return the bound: every 2 s the delay that is best for the next 2 s, changed for free."""
-    judged = np.flatnonzero(trace.judged)
-    held = (trace.transit[judged] - trace.fastest) / 48.0
-    came = trace.arrival_ns[judged] >= 0
-    delays: list[float] = []
-    concealed = 0
-    for first in range(0, judged.size, _CLAIRVOYANT_WINDOW_PACKETS):
-        part = slice(first, first + _CLAIRVOYANT_WINDOW_PACKETS)
-        sorted_ms = np.sort(held[part][came[part]])
-        packets = came[part].size
-        late = np.arange(sorted_ms.size - 1, -1, -1)
-        best = int(np.argmin(sorted_ms + 100 * _J_MS_PER_PCT * late / packets))
-        concealed += packets - best - 1
-        delays += [float(sorted_ms[best])] * packets
-    concealed_pct = 100.0 * concealed / judged.size
-    j = float(np.mean(delays)) + _J_MS_PER_PCT * (concealed_pct - trace.network_loss_pct)
+    delays, late_pct = clairvoyant(trace)
     p95, p99 = np.quantile(delays, [0.95, 0.99])
+    mean_ms = float(delays.mean())
     return Row(
-        "clairvoyant per 2 s", float(np.mean(delays)), float(p95), float(p99), concealed_pct, 0.0, j
+        "clairvoyant per 2 s",
+        mean_ms,
+        float(p95),
+        float(p99),
+        trace.network_loss_pct + late_pct,
+        0.0,
+        mean_ms + J_MS_PER_PCT * late_pct,
     )
 
 
@@ -260,7 +262,7 @@ def _read_peers(path: Path) -> dict[str, list[Row]]:
                 float(line["p99_ms"]),
                 concealed_pct,
                 float(line["stretch_or_trim_pct"] or 0.0),
-                mean_ms + _J_MS_PER_PCT * above,
+                mean_ms + J_MS_PER_PCT * above,
             )
             found.setdefault(line["trace"], []).append(row)
     return found

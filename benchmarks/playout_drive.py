@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.config import ConfigError, JitterConfig
+from node.counters import Origin
 from node.jitter import state as at
 from node.jitter.buffer import JitterBuffer
-from node.jitter.kernel import insert, pull, seek
+from node.jitter.kernel import insert, pull, seek, settle
 from node.kernel import kernel
 from node.units import NS_PER_S, RATE_HZ, SAMPLES_PER_MS
 
@@ -21,9 +22,9 @@ SKIPPED_MS: Final = 5000
 _NS_PER_MS: Final = 1_000_000
 _HEADER: Final = "seq,send_ms,arrival_ms"
 
-# Rows of what `drive` finds.
-PLAYED_DELAY: Final = 0
-"""Playout delay of each packet in samples on the clock of arrivals, or NONE."""
+_CONCEALED: Final = int(Origin.CONCEALED)
+_FADED: Final = int(Origin.FADED)
+_SILENT: Final = int(Origin.SILENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,10 @@ def play_packets(
     if not held_ms.size:
         held_ms = np.zeros(1)
     frames = int(trace.judged.sum()) * trace.samples
-    made_up, stretched = (100.0 * int(total) / frames for total in totals)
+    # Whatever the books say, a packet that never played was not heard.
+    missing = int((trace.judged & (delays == at.NONE)).sum()) * trace.samples
+    made_up = 100.0 * max(int(totals[0]), missing) / frames
+    stretched = 100.0 * int(totals[1]) / frames
     p95_ms, p99_ms = np.quantile(held_ms, [0.95, 0.99])
     outcome = Outcome(
         trace.network_loss_pct,
@@ -172,6 +176,14 @@ def play_packets(
         stretched,
     )
     return outcome, delays
+
+
+@kernel("int64(int64[::1])")
+def _made_up(state: NDArray[np.int64]) -> int:
+    """Return the samples booked so far as made up for a loss; pauses of the sender are none."""
+    return int(
+        state[at.O_FIRST + _CONCEALED] + state[at.O_FIRST + _FADED] + state[at.O_FIRST + _SILENT]
+    )
 
 
 @kernel(
@@ -194,6 +206,7 @@ def _drive(
     """Insert in order of arrival, pull each time the output runs dry, until all is played.
 
     Output is never ahead: a chunk is decided at the instant at which its first sample plays.
+    delays     (packets,) int64, out: playout less media time, or NONE
     totals     (2,) int64, out: media samples made up or skipped, and stretched
     start      synchronised: media 0 plays at this sample; adaptive: -1
     """
@@ -202,31 +215,40 @@ def _drive(
     took = 0
     last = media[media.shape[0] - 1] + samples
     is_positioned = False
-    expected = media[media.shape[0] - 1]
-    while state[at.NEXT_MEDIA] < last or not is_positioned:
+    expected = at.NONE
+    generation = state[at.GENERATION]
+    packet_in = np.zeros(slots.shape[0], np.int64)
+    booked = -1
+    while not is_positioned or start < 0 or state[at.NEXT_MEDIA] < last:
         now_ns = (now * NS_PER_S + RATE_HZ - 1) // RATE_HZ
         while took < order.shape[0] and arrival_ns[order[took]] <= now_ns:
             one = order[took]
-            insert(
+            taken = insert(
                 state, slots, payloads, data, 0, 0, one & 0xFFFF, media[one] & 0xFFFF_FFFF,
                 samples, 0, arrival_ns[one],
             )  # fmt: skip
+            if taken >= 0 or taken == at.RESTARTED:
+                packet_in[one & (slots.shape[0] - 1)] = one
             took += 1
         if state[at.MODE] == at.SYNCHRONISED and not is_positioned and took > 0:
             seek(state, slots, now - start)
         is_positioned = state[at.PHASE] == at.PLAYING
         action = pull(state, slots, now_ns, 0)
         position = state[at.ACTION_MEDIA]
-        length = state[at.ACTION_SAMPLES] + state[at.ACTION_STRETCH_SAMPLES]
-        if position >= skipped:
+        if position >= skipped and booked < 0:
+            booked = _made_up(state)
+        if booked >= 0:
             if action == at.PLAY:
-                delays[min(position // samples, delays.shape[0] - 1)] = now - position
+                packet = packet_in[state[at.ACTION_SLOT]]
+                delays[packet] = now - media[packet]
                 totals[1] += abs(state[at.ACTION_STRETCH_SAMPLES])
-            elif action in (at.CONCEAL, at.FADE_OUT, at.SILENCE):
-                totals[0] += max(length, state[at.NEXT_MEDIA] - position)
-        if position > expected:
-            totals[0] += position - expected
+            # A restart moves the media time; what was skipped for it is in the missing packets.
+            if position > expected and expected != at.NONE and state[at.GENERATION] == generation:
+                totals[0] += position - expected
         expected = state[at.NEXT_MEDIA]
-        now += length
+        generation = state[at.GENERATION]
+        now += state[at.ACTION_SAMPLES] + state[at.ACTION_STRETCH_SAMPLES]
         if took == order.shape[0] and state[at.HELD] == 0:
             break
+    settle(state, 0 if start >= 0 else 1)
+    totals[0] += _made_up(state) - max(booked, 0)

@@ -18,7 +18,7 @@ from node.counters import Origin
 from node.jitter import kernel as jitter
 from node.jitter import state as js
 from node.jitter.placement import first_held
-from node.jitter.target_level import target_delay
+from node.jitter.target_level import QUANTUM_SAMPLES, target_delay
 from node.kernel import kernel
 from node.playback import (
     COUNT_ONLY,
@@ -40,10 +40,15 @@ REAL_END: Final = 2
 """Media time at which the last received chunk ended."""
 WAS_MADE_UP: Final = 3
 """1 when the last chunk was made up."""
-STEER_STATE: Final = 4
+STRETCH_DUE: Final = 4
+"""Asked of packets too short to be stretched by themselves, and not done yet, in samples."""
+STEER_STATE: Final = 5
 
 _KEPT_SAMPLES: Final = 2048
 """Played sound that is kept: stretching and joining look for likeness in it."""
+
+_STRETCHED_MIN_SAMPLES: Final = 480
+"""What time-scale modification needs: one period of a voice to take out, and 5 ms to fade over."""
 
 _LATENCY_RISE_NS: Final = 1000
 """The latency found is a minimum; it may rise so much per period (0.1 ms/s)."""
@@ -139,7 +144,8 @@ def advance(
         own[RUNNING] = 1
     n = out.shape[0]
     now_ns = _decision_ns(state, steer, presentation_ns)
-    while own[FILLED] - steer[BEGIN] < n:
+    wanted = n if steer[STRETCH_DUE] > -QUANTUM_SAMPLES else max(n, _STRETCHED_MIN_SAMPLES)
+    while own[FILLED] - steer[BEGIN] < wanted:
         _make_room(own, steer, fifo)
         ahead = own[FILLED] - steer[BEGIN]
         action = jitter.pull(state, slots, now_ns, ahead)
@@ -161,6 +167,20 @@ def advance(
     return DONE
 
 
+@kernel("int64(int64[::1], int64, int64)")
+def _collect(steer: NDArray[np.int64], wanted: int, unplayed: int) -> int:
+    """Collect what is asked of short packets; return it once the `unplayed` samples can bear it."""
+    if wanted != 0 and (wanted < 0) != (steer[STRETCH_DUE] < 0):
+        steer[STRETCH_DUE] = 0
+    steer[STRETCH_DUE] += wanted
+    due = steer[STRETCH_DUE]
+    if abs(due) < QUANTUM_SAMPLES or unplayed < _STRETCHED_MIN_SAMPLES:
+        return 0
+    # What cannot be done is not owed: the jitter buffer will find its error and ask again.
+    steer[STRETCH_DUE] = 0
+    return int(due)
+
+
 @kernel("void(int64[::1], int64[::1], int64[::1], float32[:, ::1], int64)")
 def finish(
     own: NDArray[np.int64],
@@ -173,12 +193,18 @@ def finish(
     samples = state[js.ACTION_SAMPLES]
     if action != js.PLAY:
         steer[WAS_MADE_UP] = 1
+        steer[STRETCH_DUE] = 0
         return
     # After a loss the decoder goes on smoothly by itself; after a wait it cannot know.
     if steer[WAS_MADE_UP] and steer[REAL_END] == state[js.ACTION_MEDIA]:
         join(fifo, own[FILLED] - samples, own[FILLED])
-    if state[js.ACTION_STRETCH_SAMPLES] != 0:
-        own[FILLED] += stretch(fifo, own[FILLED], samples, state[js.ACTION_STRETCH_SAMPLES])
+    wanted = state[js.ACTION_STRETCH_SAMPLES]
+    stretched = samples
+    if samples < _STRETCHED_MIN_SAMPLES:
+        stretched = own[FILLED] - steer[BEGIN]
+        wanted = _collect(steer, wanted, stretched)
+    if wanted != 0:
+        own[FILLED] += stretch(fifo, own[FILLED], stretched, wanted)
     steer[WAS_MADE_UP] = 0
     steer[REAL_END] = state[js.ACTION_MEDIA] + samples
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from node.jitter import state as at
 from node.jitter.chunks import PAUSED, emit, fill_hole, make_up, next_held, play
-from node.jitter.ledger import prove
+from node.jitter.ledger import end_wait
 from node.jitter.placement import first_held
 from node.jitter.stalls import REACH_SAMPLES
 from node.jitter.target_level import CATCH_UP_Q10, QUANTUM_SAMPLES, target_delay
@@ -23,22 +23,13 @@ from node.units import SAMPLES_PER_10_MS, SAMPLES_PER_MS
 _PACING_SAMPLES = 2 * SAMPLES_PER_MS
 """Senders pace their packets to a millisecond or two: so much overdue is no sign of anything."""
 
-_FOR_EVER_SAMPLES = 1 << 40
-
 
 @kernel("void(int64[::1], int64[:, ::1])")
 def _resume(state: NDArray[np.int64], slots: NDArray[np.int64]) -> None:
-    """Go back to where the wait began when the packet waited for has come.
-
-    What was made up first stands in for packets lost before it and for a pause of the sender's;
-    the rest was waiting.
-    """
+    """Go back to where the wait began when the packet waited for has come."""
     first = first_held(state, slots)
-    if first == at.NONE:
-        return
-    media = max(slots[first & (slots.shape[0] - 1), at.SLOT_MEDIA], state[at.PENDING_FROM])
-    prove(state, first, media, _FOR_EVER_SAMPLES)
-    state[at.NEXT_MEDIA] = min(state[at.NEXT_MEDIA], media)
+    if first != at.NONE:
+        end_wait(state, first, slots[first & (slots.shape[0] - 1), at.SLOT_MEDIA])
 
 
 @kernel("int64(int64[::1], int64[:, ::1])")
@@ -75,8 +66,9 @@ def _stretch(state: NDArray[np.int64], samples: int, error: int, now: int) -> in
     state[at.A_CREDIT_Q10] = min(
         state[at.A_CREDIT_Q10] + samples * CATCH_UP_Q10, 2 * QUANTUM_SAMPLES << 10
     )
+    # A packet of 2.5 ms cannot change by 5: what is asked of several is for the caller to collect.
     change = min(state[at.A_CREDIT_Q10] >> 10, abs(error), samples // 2)
-    if change < QUANTUM_SAMPLES:
+    if change < min(QUANTUM_SAMPLES, samples // 2):
         return 0
     state[at.A_CREDIT_Q10] -= change << 10
     return int(change if error < 0 else -change)

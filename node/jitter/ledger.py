@@ -11,6 +11,7 @@ _CONCEALED = int(Origin.CONCEALED)
 _FADED = int(Origin.FADED)
 _SILENT = int(Origin.SILENT)
 _PAUSED = int(Origin.PAUSED)
+_FOR_EVER_SAMPLES = 1 << 40
 
 
 @kernel("void(int64[::1], int64)")
@@ -64,6 +65,18 @@ def prove(state: NDArray[np.int64], extended: int, media: int, samples: int) -> 
     _book_dropout(state, min(media + samples, end))
     if state[at.PENDING_FROM] >= end:
         state[at.PENDING_FROM] = at.NONE
+
+
+@kernel("void(int64[::1], int64, int64)")
+def end_wait(state: NDArray[np.int64], extended: int, media: int) -> None:
+    """Go back to where the wait began: the packet `extended`, which begins at `media`, has come.
+
+    What was made up first stands in for packets lost before it and for a pause of the sender's;
+    the rest was waiting.
+    """
+    begin = max(media, state[at.PENDING_FROM])
+    prove(state, extended, begin, _FOR_EVER_SAMPLES)
+    state[at.NEXT_MEDIA] = min(state[at.NEXT_MEDIA], begin)
 
 
 @kernel("void(int64[::1], int64[:, ::1], int64)")

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.jitter import state as at
-from node.jitter.ledger import book_late, pass_by, prove, settle
+from node.jitter.ledger import book_late, end_wait, pass_by, prove, settle
 from node.jitter.target_level import observe
 from node.jitter.unwrap import MISORDER_MAX, advance, difference_32
 from node.kernel import kernel
@@ -113,9 +113,13 @@ def _too_late_or_early(
     is_waited_for = state[at.MODE] == at.ADAPTIVE and state[at.PENDING_FROM] != at.NONE
     position = state[at.PENDING_FROM] if is_waited_for else state[at.NEXT_MEDIA]
     if is_waited_for and media + samples - position > state[at.LEVEL_MAX]:
-        # What was waited for is lost, and more than may be held: go on with what has come.
-        settle(state, 0)
-        state[at.NEXT_MEDIA] = min(state[at.NEXT_MEDIA], media)
+        # What was waited for is lost, or the sender paused for longer than may be held: go on
+        # with what has come.
+        first, begin = extended, media
+        if state[at.HELD] > 0 and first_held(state, slots) < extended:
+            first = first_held(state, slots)
+            begin = slots[first & (slots.shape[0] - 1), at.SLOT_MEDIA]
+        end_wait(state, first, begin)
         position = state[at.NEXT_MEDIA]
     if is_playing and (media < position or extended < state[at.FLOOR_SEQUENCE]):
         state[at.LATE_RUN] += 1

@@ -48,6 +48,35 @@ def arrivals(packets, *, jitter_ms=3.0, seed=1):
     return np.maximum.accumulate(START + np.arange(packets) * 20 * MS + late).astype(int).tolist()
 
 
+@pytest.mark.parametrize("packet_ms", [2.5, 5, 10])
+def test_short_packets_are_stretched_together_so_that_the_delay_comes_down(packet_ms):
+    """The decoder does not matter here: silence of every length stretches like sound."""
+    samples = int(packet_ms * 48)
+    toc = {2.5: 0xE0, 5: 0xE8, 10: 0xF0}[packet_ms]  # CELT, fullband (RFC 6716, table 2)
+    node = new_node()
+    payload = bytes([toc]) + bytes(20)
+    out = np.zeros((PERIOD, 1), np.float32)
+    rows = np.zeros((4096, 6), np.int64)
+    held_ms = []
+    sent = 0
+    for k in range(2500):
+        now_ns = START + k * 10 * MS
+        # For 0.6 s nothing comes, then all at once.
+        until_ns = START + 3 * S if START + 3 * S < now_ns < START + 3 * S + 600 * MS else now_ns
+        while START + sent * samples * 62_500 // 3 <= until_ns:
+            data = packet.build(
+                payload, sequence=sent & 0xFFFF, timestamp=samples * sent, ssrc=7,
+                payload_type=96, marker=sent == 0,
+            )  # fmt: skip
+            node.receive_datagram(data, SENDER, now_ns)
+            sent += 1
+        node.render(out, now_ns + 40 * MS)
+        count = node.take_journal(rows)
+        held_ms += [(row[5] - START) / MS - 40 - row[1] / 48 for row in rows[:count] if row[3] == 0]
+    assert max(held_ms) > 400
+    assert np.median(held_ms[-200:]) < 40
+
+
 def made_up(origins):
     return int(origins[[Origin.CONCEALED, Origin.FADED, Origin.SILENT]].sum())
 

@@ -136,6 +136,27 @@ def test_a_pause_is_where_delay_comes_down_without_touching_speech():
     assert b.origin_samples[Origin.RECEIVED] > 2900 * FRAME
 
 
+@pytest.mark.parametrize("pause_s", [0.3, 2.5, 4.0, 12.0])
+def test_a_pause_of_any_length_is_no_dropout_and_costs_no_word(pause_s):
+    send, arrival = arrivals(120)
+    spurt = (send // 4000).astype(int)
+    trace = make_trace("made", send + 1000 * pause_s * spurt, arrival + 1000 * pause_s * spurt)
+    heard = play(trace, ADAPTIVE)
+    assert heard.concealed_pct < 0.1
+    assert heard.mean_ms < 60
+
+
+@pytest.mark.parametrize("packet_ms", [2.5, 5, 10, 20, 60, 120])
+def test_packets_of_every_length_come_down_to_a_low_delay_after_a_stall(packet_ms):
+    rng = np.random.default_rng(2)
+    send = np.arange(0, 180_000, packet_ms)
+    arrival = send + 10 + rng.exponential(2.0, send.size)
+    arrival[(send > 20_000) & (arrival < 20_600)] = 20_600
+    trace = make_trace("made", send, np.maximum.accumulate(arrival))
+    assert mean_ms(trace, 20, 21) > 200
+    assert mean_ms(trace, 150, 180) < 50
+
+
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("near"), st.integers(-20, 300), st.integers(-3, 3), st.integers(0, 15)),
