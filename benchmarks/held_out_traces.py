@@ -38,12 +38,12 @@ def held_out(family: str, which: str, draw: int) -> Trace:
 
 
 def _sent(packet_ms: float = 20.0) -> Delays:
-    return np.arange(int(SECONDS * 1000 / packet_ms)) * packet_ms
+    return np.arange(int(SECONDS * 1000 / packet_ms), dtype=np.float64) * packet_ms
 
 
 def _in_order(arrival_ms: Delays) -> Delays:
     """Return the arrivals of a link that does not let packets overtake."""
-    return np.maximum.accumulate(arrival_ms).astype(np.float64)
+    return np.asarray(np.maximum.accumulate(arrival_ms))
 
 
 def _lognormal(rng: np.random.Generator, n: int, *, mid_ms: float, spread: float) -> Delays:

@@ -20,9 +20,9 @@ CLAIRVOYANT_WINDOW_S: Final = 2.0
 DRAWS: Final = 8
 """Traces of each family."""
 
-RATIO_MAX: Final = 1.5
-"""No trace of these families may cost more than so much of the best fixed delay in hindsight:
-the usual price of not knowing the future is below 1.2; what lies beyond is a fault."""
+RATIO_MAX: Final = 1.4
+"""No trace of these families may cost more than so much of the best fixed delay in hindsight.
+On set A the worst was 1.31, on a link so quiet that the floor of 20 ms is what it costs."""
 
 
 @dataclass(frozen=True, slots=True)

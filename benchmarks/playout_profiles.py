@@ -25,7 +25,8 @@ from node.units import RATE_HZ, SAMPLES_PER_MS
 
 PACKETS: Final = 7500
 LOOK_BACK_FRAMES: Final = 200
-DELAY_DELTA_MAX_MS: Final = 20.0
+DELAY_DELTA_MAX: Final = 0.20
+"""Annex D names it a percentage: the most that time scaling changes a frame's length."""
 TARGET_LOSS: Final = 0.005
 SHIFT_MS: Final = 60.0
 FRAMES_BELOW_MIN_PCT: Final = 90.0
@@ -85,12 +86,13 @@ def _spiky(
     return delays_ms
 
 
-def reference_delays_ms(transit_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+def reference_delays_ms(transit_ms: NDArray[np.float64], frame_ms: float) -> NDArray[np.float64]:
     """Return the reference's playout delay per frame: (n,) from (n,) transits, NaN where lost.
 
     At each frame the smallest delay that would have kept late frames of the look-back within the
-    target, moved by no more than the largest step.
+    target, moved by no more than time scaling of the frame allows.
     """
+    step_ms = DELAY_DELTA_MAX * frame_ms
     delays = np.zeros(transit_ms.size)
     now = float(np.nanmax(transit_ms[:1])) if np.isfinite(transit_ms[0]) else 0.0
     for i in range(transit_ms.size):
@@ -98,7 +100,7 @@ def reference_delays_ms(transit_ms: NDArray[np.float64]) -> NDArray[np.float64]:
         came = np.sort(window[np.isfinite(window)])
         if came.size:
             wanted = float(came[came.size - 1 - int(TARGET_LOSS * came.size)])
-            now += min(max(wanted - now, -DELAY_DELTA_MAX_MS), DELAY_DELTA_MAX_MS)
+            now += min(max(wanted - now, -step_ms), step_ms)
         delays[i] = now
     return delays
 
@@ -108,7 +110,7 @@ def judge(trace: Trace, late_ratio: float) -> Verdict:
     config = JitterConfig(mode="adaptive", late_ratio=late_ratio)
     outcome, delays = play_packets(trace, config)
     transit_ms = np.where(trace.arrival_ns < 0, np.nan, trace.transit / SAMPLES_PER_MS)
-    theirs = reference_delays_ms(transit_ms) - transit_ms
+    theirs = reference_delays_ms(transit_ms, trace.samples / SAMPLES_PER_MS) - transit_ms
     theirs = theirs[trace.judged & (theirs >= 0)]
     played = trace.judged & (delays != at.NONE)
     ours = delays[played] / SAMPLES_PER_MS - transit_ms[played]
