@@ -1,0 +1,206 @@
+"""Many jitter buffers at once: one more axis of the arrays, and no Python per packet.
+
+The kernels are those of the node, so a province counts what each of its nodes would have counted.
+A part of the nodes is one call that gives the interpreter's lock back: as many parts as threads
+run side by side, and how the nodes are cut changes no count.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.config import JitterConfig
+from node.counters import ORIGINS
+from node.jitter import state as at
+from node.jitter.buffer import parameters
+from node.jitter.kernel import insert, pull, reset, seek
+from node.kernel import kernel
+from node.units import NS_PER_S, RATE_HZ
+
+NODES_MAX: Final = 100_000
+"""64 slots and a state: 5 kB each synchronised, 8 kB adaptive."""
+
+SLOTS: Final = 64
+"""Packets held by each: 1.3 s of 20 ms packets."""
+
+
+@kernel(
+    "void(int64[::1], int64[:, ::1], uint8[:, ::1], int64[::1], int64[::1], int64[::1], int64,"
+    " int64)"
+)
+def play_programme(
+    state: NDArray[np.int64],
+    slots: NDArray[np.int64],
+    payloads: NDArray[np.uint8],
+    media: NDArray[np.int64],
+    arrivals_ns: NDArray[np.int64],
+    order: NDArray[np.int64],
+    samples: int,
+    start: int,
+) -> None:
+    """Play a programme to one node whose card takes each chunk as the last one ends.
+
+    media        (packets,) media time of each packet in samples, the first 0
+    arrivals_ns  (packets,) when each comes, -1: never
+    order        (packets,) the packets in order of arrival; those that never come first
+    samples      of a packet
+    start        synchronised: media time 0 plays at this sample; adaptive: -1
+    """
+    data = np.zeros(0, np.uint8)
+    took = 0
+    while took < order.shape[0] and arrivals_ns[order[took]] < 0:
+        took += 1
+    if took == order.shape[0]:
+        return
+    now = max(start, arrivals_ns[order[took]] * 3 // 62_500)
+    end = start + media[media.shape[0] - 1] + samples
+    while start < 0 or now < end:
+        now_ns = (now * NS_PER_S + RATE_HZ - 1) // RATE_HZ
+        while took < order.shape[0] and arrivals_ns[order[took]] <= now_ns:
+            one = order[took]
+            insert(
+                state, slots, payloads, data, 0, 0, one & 0xFFFF, media[one] & 0xFFFF_FFFF,
+                samples, 0, arrivals_ns[one],
+            )  # fmt: skip
+            took += 1
+        if start >= 0 and state[at.PHASE] == at.WAITING:
+            seek(state, slots, now - start)
+        pull(state, slots, now_ns, 0)
+        now += state[at.ACTION_SAMPLES] + state[at.ACTION_STRETCH_SAMPLES]
+        if took == order.shape[0] and state[at.HELD] == 0:
+            break
+
+
+@kernel(
+    "void(int64[:, ::1], int64[:, :, ::1], uint8[:, ::1], int64[::1], int64[:, ::1],"
+    " int64[:, ::1], int64, int64[::1])"
+)
+def _play_rows(
+    states: NDArray[np.int64],
+    slots: NDArray[np.int64],
+    payloads: NDArray[np.uint8],
+    media: NDArray[np.int64],
+    arrivals_ns: NDArray[np.int64],
+    orders: NDArray[np.int64],
+    samples: int,
+    starts: NDArray[np.int64],
+) -> None:
+    """Play a programme to each node: `play_programme` on one row of the arrays after the other."""
+    for row in range(states.shape[0]):
+        play_programme(
+            states[row], slots[row], payloads, media, arrivals_ns[row], orders[row], samples,
+            starts[row],
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Programme:
+    """The packets of one sender, and when each came to each node."""
+
+    media: NDArray[np.int64]
+    """(packets,) media time of each packet in samples; the first is 0."""
+
+    samples: int
+    """Of a packet."""
+
+    arrivals_ns: NDArray[np.int64]
+    """(nodes, packets) when each came, -1: never."""
+
+    orders: NDArray[np.int64]
+    """(nodes, packets) the packets of each node in order of arrival; `programme` finds it."""
+
+
+def programme(media: NDArray[np.int64], samples: int, arrivals_ns: NDArray[np.int64]) -> Programme:
+    """Return a programme; ties of arrival go to the lower packet."""
+    orders = np.argsort(arrivals_ns, axis=1, kind="stable").astype(np.int64)
+    return Programme(media, samples, arrivals_ns, orders)
+
+
+class JitterBatch:
+    """The jitter buffers of many nodes with one configuration, for counting without sound.
+
+    Parameters
+    ----------
+    config : JitterConfig
+        Mode and bounds, of all of them.
+    nodes : int
+        How many, 1 to NODES_MAX.
+    slots : int
+        Packets that each can hold, a power of two.
+    parts : int
+        Into how many parts each call is cut: as many as there are threads.
+
+    Raises
+    ------
+    ValueError
+        If one of these is outside its range.
+    """
+
+    def __init__(
+        self, config: JitterConfig, nodes: int, *, slots: int = SLOTS, parts: int = 1
+    ) -> None:
+        if not 1 <= parts <= nodes <= NODES_MAX or slots < 2 or slots & (slots - 1):
+            raise ValueError(
+                f"nodes is {nodes}, parts is {parts}, slots is {slots}: "
+                f"must be at most {NODES_MAX}, 1 to nodes, and a power of two"
+            )
+        self._is_adaptive = config.mode == "adaptive"
+        size = at.STATE_SIZE if self._is_adaptive else at.SYNCHRONISED_STATE_SIZE
+        self.states: NDArray[np.int64] = np.zeros((nodes, size), np.int64)
+        self.slots: NDArray[np.int64] = np.zeros((nodes, slots, at.SLOT_FIELDS), np.int64)
+        self._payloads = np.zeros((slots, 0), np.uint8)
+        edges = [nodes * part // parts for part in range(parts + 1)]
+        self._parts = [slice(*pair) for pair in pairwise(edges)]
+        for state, held in zip(self.states, self.slots, strict=True):
+            reset(state, held, parameters(config))
+
+    def play(
+        self,
+        heard: Programme,
+        *,
+        starts: NDArray[np.int64] | None = None,
+        run: Callable[..., Iterable[None]] = map,
+    ) -> None:
+        """Play one programme to every node.
+
+        Parameters
+        ----------
+        heard : Programme
+            Its packets, and when they came.
+        starts : (nodes,) int64
+            Synchronised: when media time 0 plays, in samples.
+        run : callable like `map`
+            `ThreadPoolExecutor.map` plays the parts side by side.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit, or `starts` is missing or superfluous.
+        """
+        nodes = self.states.shape[0]
+        shape = heard.arrivals_ns.shape
+        if shape != (nodes, heard.media.size) or (starts is None) != self._is_adaptive:
+            raise ValueError(
+                f"arrivals_ns is {shape}: must be ({nodes}, {heard.media.size}); "
+                f"starts is {'missing' if starts is None else 'given'} "
+                f"{'adaptive' if self._is_adaptive else 'synchronised'}"
+            )
+        begins = np.full(nodes, -1, np.int64) if starts is None else starts
+
+        def play_part(part: slice) -> None:
+            _play_rows(
+                self.states[part], self.slots[part], self._payloads, heard.media,
+                heard.arrivals_ns[part], heard.orders[part], heard.samples, begins[part],
+            )  # fmt: skip
+
+        for _ in run(play_part, self._parts):
+            pass
+
+    @property
+    def origin_samples(self) -> NDArray[np.int64]:
+        """Output samples of each node by `counters.Origin`: (nodes, ORIGINS) int64, a view."""
+        return self.states[:, at.O_FIRST : at.O_FIRST + ORIGINS]
