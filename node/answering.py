@@ -3,6 +3,8 @@
 Used by whatever sends: the command line's sender and the simulated one.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from node.clock.exchange_responder import ExchangeResponder
@@ -11,8 +13,9 @@ from node.reporting import delay_packet, need_of
 from node.rtp import rtcp
 from node.units import NS_PER_S
 
-ANSWER_BYTES: Final = 52
-"""Sender report (28) and one DLRR (24): an answer is never longer than what asked for it."""
+ANSWER_BYTES: Final = 68
+"""Sender report (28), one DLRR (24), and that the sender may be asked for lost packets (16): an
+answer is never longer than what asked for it."""
 
 
 class SenderReports:
@@ -56,7 +59,10 @@ class SenderReports:
         return packets
 
     def next_answer(
-        self, report: rtcp.SenderReport, now_ns: int
+        self,
+        report: rtcp.SenderReport,
+        now_ns: int,
+        announced: Mapping[tuple[str, int], rtcp.Application] = MappingProxyType({}),
     ) -> tuple[bytes, tuple[str, int]] | None:
         """Return a datagram to send at once, and where to; None when all are answered.
 
@@ -66,6 +72,8 @@ class SenderReports:
             Of `now_ns`: its time is t3.
         now_ns : int
             The sender's monotonic clock.
+        announced : mapping
+            For each address that may ask for lost packets, what says so.
         """
         answer = self.responder.next_event()
         if answer is None:
@@ -73,7 +81,11 @@ class SenderReports:
         held = (((now_ns - answer.received_ns) << 16) + NS_PER_S // 2) // NS_PER_S
         reply = rtcp.ReplyTime(answer.ssrc, answer.request, held)
         answers = rtcp.ExtendedReport(self._ssrc, replies=(reply,))
-        return rtcp.build([report, answers]), answer.source
+        more = announced.get(answer.source)
+        compound: list[rtcp.Packet] = [report, answers]
+        if more is not None:
+            compound.append(more)
+        return rtcp.build(compound), answer.source
 
     def announcements(self, now_ns: int) -> list[rtcp.Packet]:
         """Return what the periodic compound of the sender must also carry."""

@@ -143,8 +143,8 @@ class Receiver:
         refresh_ns: int,
     ) -> int:
         """Run a batch as far as it is plain, counting only; return how many datagrams it took."""
-        # The loop of a batch plays by the group's time and asks nobody for what is lost.
-        if self._is_adaptive or self._asks or self.ended or self.address != batch.source:
+        # The loop of a batch plays by the group's time.
+        if self._is_adaptive or self.ended or self.address != batch.source:
             return 0
         first = int(batch.progress[PACKET])
         result = replay(
@@ -154,6 +154,7 @@ class Receiver:
             self._own, self._state, self._slots, self._payloads, self._fifo, self._resampler,
             resampler.TABLE, self._ints, self._floats, self._points, self._estimate, self._servo,
             self._journal, self._scratch[: batch.period_samples],
+            batch.lead_ns, int(self._asks), *self._repairs.arrays,
         )  # fmt: skip
         last = int(batch.progress[PACKET])
         if last > first:
@@ -207,6 +208,7 @@ class Receiver:
         """
         estimate = self.reports.exchange.estimate(now_ns) if self._asks else None
         if estimate is None:
+            self._repairs.wait(now_ns)
             return None
         if self._is_adaptive:
             ahead = int(self._own[playback.FILLED] - self._steer[playback_adaptive.BEGIN])
@@ -218,10 +220,21 @@ class Receiver:
         round_trip_ns = 2 * int(estimate.uncertainty_ns) + _JITTERS * jitter_ns
         return self._repairs.request(now_ns, position, round_trip_ns)
 
-    def next_deadline_ns(self) -> int:
-        """Return when a report or a question is due next, or the source is to be forgotten."""
+    @property
+    def is_missing(self) -> bool:
+        """Whether packets are missing that may be asked for: `next_deadline_ns` may be near."""
+        return self._repairs.is_missing
+
+    def next_deadline_ns(self, *, replayed: bool = False) -> int:
+        """Return when a report or a question is due next, or the source is to be forgotten.
+
+        Questions are left out when they are `replayed`: `replay` watches for those itself.
+        """
         due = min(self.last_arrival_ns + FORGET_NS, self.reports.next_deadline_ns())
-        return min(due, self._repairs.next_deadline_ns()) if self._asks else due
+        if not self._asks or replayed:
+            return due
+        question = self._repairs.next_deadline_ns()
+        return due if question is None else min(due, question)
 
     def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
         """Fill `out`, (n, channels) float32, n <= PERIOD_SAMPLES_MAX, from this source."""

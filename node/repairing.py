@@ -27,7 +27,7 @@ _DECODED_AHEAD_NS: Final = 60 * NS_PER_MS
 """Sound is decoded so long before it is heard: a packet, a period, the card, the limiter."""
 
 _LOOK_NS: Final = 20 * NS_PER_MS
-"""How often a node looks whether packets have ceased."""
+"""How often a node that cannot ask yet looks whether it can."""
 
 BAD: Final = -32
 """The packet is no repair of this source."""
@@ -54,7 +54,8 @@ class Repairs:
         self._wanted = np.zeros((rp.WANTED_MAX, rp.WANTED_FIELDS), np.int64)
         self._asked = np.zeros(_ASKED_AT_ONCE, np.int64)
         self._blocks = np.zeros((rd.BLOCKS_MAX, rd.BLOCK_FIELDS), np.int64)
-        self._looked_ns = 0
+        self.is_missing = False
+        """Whether holes were open after the last packet."""
         self.own_media_samples = 0
         """Media time of the own payload of the last packet with copies."""
         rp.reset_repair(self._state)
@@ -62,7 +63,17 @@ class Repairs:
     def watch(self, now_ns: int) -> None:
         """Note the holes that the packet just inserted opens."""
         b = self._buffer
-        rp.watch(self._state, self._wanted, b.state, b.slots, now_ns)
+        holes = rp.watch(self._state, self._wanted, b.state, b.slots, now_ns)
+        self.is_missing = holes > 0
+
+    @property
+    def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """`repair` and `wanted` of `jitter.repair`, for `node.replay`."""
+        return self._state, self._wanted
+
+    def wait(self, now_ns: int) -> None:
+        """Do not ask for a while: nobody can say yet how long an answer takes."""
+        self._state[rp.R_NOT_BEFORE_NS] = now_ns + _LOOK_NS
 
     def request(self, now_ns: int, position_samples: int, round_trip_ns: int) -> bytes | None:
         """Return the request to send now, or None.
@@ -76,7 +87,6 @@ class Repairs:
         round_trip_ns : int
             To the sender and back.
         """
-        self._looked_ns = now_ns
         b = self._buffer
         ahead_ns = (int(b.state[js.NEXT_MEDIA]) - position_samples) * 62_500 // 3
         count = rp.requests(
@@ -87,11 +97,10 @@ class Repairs:
             return None
         return build([Nack(self._own_ssrc, self._ssrc, tuple(map(int, self._asked[:count])))])
 
-    def next_deadline_ns(self) -> int:
-        """Return when `request` should be called next."""
-        due = int(rp.next_request_ns(self._state, self._wanted))
-        look = self._looked_ns + _LOOK_NS
-        return look if due == js.NONE else max(self._looked_ns + NS_PER_MS, min(due, look))
+    def next_deadline_ns(self) -> int | None:
+        """Return when `request` should be called next, or None when nothing is missing."""
+        due = int(rp.next_request_ns(self._state, self._wanted, self._buffer.state))
+        return None if due == js.NONE else due
 
     def receive_retransmission(
         self, data: NDArray[np.uint8], header: NDArray[np.int64], now_ns: int

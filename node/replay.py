@@ -2,8 +2,8 @@
 
 A simulator asks a node that counts only for an hour at a time. As long as one source plays alone,
 each period is `playback.advance` and each packet `playback.receive`: here is the loop over both.
-Whatever needs more than that (another source, a sender that restarts, a source that falls silent)
-ends the loop, and the node goes on as it always does.
+Whatever needs more than that (another source, a sender that restarts, a source that falls silent,
+a packet that is to be asked for again) ends the loop, and the node goes on as it always does.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.jitter import state as js
+from node.jitter.repair import next_request_ns, watch
 from node.kernel import kernel
 from node.playback import LAST_SOUND_NS, OTHER_SOURCE, advance, receive
 
@@ -44,6 +45,9 @@ class Batch:
     """(m,) int64: of the first sample of each period."""
 
     period_samples: int
+    lead_ns: int
+    """From the moment at which a period is asked for to its presentation."""
+
     source: tuple[str, int]
     """Where all the datagrams come from."""
 
@@ -55,7 +59,8 @@ class Batch:
     "int64(uint8[::1], int64[::1], int64[::1], int64[::1], int64[::1], int64[::1], int64, int64,"
     " int64, int64[::1], int64, int64[::1], int64[::1], int64[::1], int64[:, ::1], uint8[:, ::1],"
     " float32[:, ::1], int64[::1], float32[:, ::1], int64[::1], float64[::1], float64[:, ::1],"
-    " float64[::1], float64[::1], int64[:, ::1], float32[:, ::1])"
+    " float64[::1], float64[::1], int64[:, ::1], float32[:, ::1], int64, int64, int64[::1],"
+    " int64[:, ::1])"
 )
 def replay(
     data: NDArray[np.uint8],
@@ -84,6 +89,10 @@ def replay(
     servo: NDArray[np.float64],
     journal: NDArray[np.int64],
     out: NDArray[np.float32],
+    lead_ns: int,
+    asks: int,
+    repair: NDArray[np.int64],
+    wanted: NDArray[np.int64],
 ) -> int:
     """Run periods of a source that plays alone; return the last result of `receive` or 0.
 
@@ -92,7 +101,10 @@ def replay(
     until_ns           the first period that begins, with the latency, then or later is left
     refresh_ns         a source that sounds keeps the horn for so long at a time; silent for as
                        long at such a moment, it must be asked about
-    the rest           as in `playback.receive` and `playback.advance`
+    lead_ns            of a `Batch`
+    asks               not 0: the node asks for what is lost, and `repair` and `wanted` watch; a
+                       period in which something is to be asked for is left, its datagrams taken
+    the rest           as in `playback.receive`, `playback.advance` and `jitter.repair`
 
     A result at or below OTHER_SOURCE was not taken and is still to come; js.RESTARTED was taken.
     """
@@ -115,6 +127,12 @@ def replay(
             progress[PACKET] += 1
             if result == js.RESTARTED:
                 return int(result)
+            if asks != 0 and result >= 0:
+                watch(repair, wanted, state, slots, arrival_ns[at])
+        if asks != 0:
+            due_ns = next_request_ns(repair, wanted, state)
+            if due_ns != js.NONE and due_ns <= presentation_ns[progress[PERIOD]] - lead_ns:
+                break
         advance(
             own, state, slots, fifo, resampler, table, ints, floats, servo, journal,
             out, ssrc, ahead_ns,
@@ -130,6 +148,7 @@ def make_batch(
     presentation_ns: NDArray[np.int64],
     *,
     period_samples: int,
+    lead_ns: int,
     source: tuple[str, int],
 ) -> Batch:
     """Return a batch of datagrams and periods; the arguments are as in `Batch`."""
@@ -142,6 +161,7 @@ def make_batch(
         before=before,
         presentation_ns=presentation_ns,
         period_samples=period_samples,
+        lead_ns=lead_ns,
         source=source,
         progress=np.zeros(3, np.int64),
     )

@@ -116,9 +116,18 @@ class SpeakerNode:
             if silent_ns >= FORGET_NS and not self._horn.is_sounding(receiver):
                 self._forget(receiver, now_ns)
 
-    def next_deadline_ns(self) -> int | None:
-        """Return when `handle_deadline` must run next, or None when nothing is pending."""
-        return min((one.next_deadline_ns() for one in self._receivers.values()), default=None)
+    def next_deadline_ns(self, *, replayed: bool = False) -> int | None:
+        """Return when `handle_deadline` must run next, or None when nothing is pending.
+
+        `replayed` leaves out what `replay` itself stops for. A packet can bring it nearer.
+        """
+        sources = self._receivers.values()
+        return min((one.next_deadline_ns(replayed=replayed) for one in sources), default=None)
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the last packet left holes to ask for, so that the next deadline may be near."""
+        return self._latest is not None and self._latest.is_missing
 
     def next_event(self) -> Event | None:
         """Return the oldest event not yet taken, or None."""

@@ -167,7 +167,7 @@ class StoredSource(Receiver):
         """Return None: a file takes no reports."""
         return None
 
-    def next_deadline_ns(self) -> int:
+    def next_deadline_ns(self, *, replayed: bool = False) -> int:
         """Return never: who plays on it looks when it has ended."""
         return _NEVER_NS
 

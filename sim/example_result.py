@@ -86,6 +86,8 @@ def _row(i: int, nodes: int) -> NodeRow:
         packets_duplicate=0,
         packets_reordered=i % 3,
         packets_discarded=0,
+        stream_bytes=300_000,
+        repair_bytes=0 if silent else 200 * i,
         received_ms=0.0 if silent else 60_000.0 - dropout_ms - 20.0 * i,
         redundant_ms=0.0,
         retransmitted_ms=0.0,
@@ -147,4 +149,6 @@ def _group(kind: str, name: str, rows: list[NodeRow]) -> GroupRow:
         playout_delay_mean_ms=last.playout_delay_mean_ms,
         j_mean=last.j,
         deadline_misses=sum(row.deadline_misses for row in rows),
+        repaired_pct=sum(row.in_band_fec_ms for row in rows) / len(rows) / 600,
+        repair_bytes_pct=sum(row.repair_bytes for row in rows) / len(rows) / 3000,
     )

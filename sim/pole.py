@@ -101,7 +101,7 @@ class Pole:
         self._config = node_config(place, scenario)
         self._factory = decoder_factory
         self._channel = channel
-        self._conversation = conversation
+        self.conversation = conversation
         at = (seed, place.commune, place.node)
         self._host = Host(
             place.profile,
@@ -157,8 +157,8 @@ class Pole:
         arrive_ns = self._channel.carry(depart_ns, sequence)
         for cut_ns, back_ns in self.place.link_cuts_ns:
             arrive_ns[(arrive_ns >= cut_ns) & (arrive_ns < back_ns)] = LOST_NS
-        if self._conversation is not None:
-            self._conversation.note_chunk(sending, arrive_ns)
+        if self.conversation is not None:
+            self.conversation.note_chunk(sending, arrive_ns)
         here_ns, datagrams = self._arrivals(sending.datagrams, arrive_ns, end_ns)
         first, tick_ns, play_ns, ready_ns = self._periods(end_ns)
         done_ns, finish_ns = self._host.run(here_ns, first, ready_ns)
@@ -241,7 +241,7 @@ class Pole:
         self._shell = VirtualShell(
             self.node,
             self._clock,
-            self._conversation,
+            self.conversation,
             period_samples=self.period_samples,
             lead_ns=self._host.queued_ns + self._device_ns,
             counts_only=self._factory is None,

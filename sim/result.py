@@ -48,6 +48,12 @@ class NodeRow:
     packets_duplicate: int
     packets_reordered: int
     packets_discarded: int
+    stream_bytes: int
+    """What the node's link carried of the stream, headers of IPv4 and UDP included."""
+
+    repair_bytes: int
+    """Beside it: requests for lost packets, and what was sent again."""
+
     received_ms: float
     redundant_ms: float
     retransmitted_ms: float
@@ -92,6 +98,7 @@ class GroupRow:
         "dropout_events_per_hour", "longest_gap_ms", "mouth_to_ear_p50_ms", "mouth_to_ear_p95_ms",
         "mouth_to_ear_p99_ms", "mouth_to_ear_max_ms", "skew_p50_ms", "skew_p95_ms", "skew_p99_ms",
         "skew_max_ms", "first_sound_max_ms", "playout_delay_mean_ms", "j_mean", "deadline_misses",
+        "repaired_pct", "repair_bytes_pct",
     )  # fmt: skip
 
     kind: str
@@ -119,6 +126,11 @@ class GroupRow:
     playout_delay_mean_ms: float | None
     j_mean: float | None
     deadline_misses: int
+    repaired_pct: float
+    """Share of the programme that came with another packet or a second time."""
+
+    repair_bytes_pct: float
+    """What that cost, of the bytes of the stream."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

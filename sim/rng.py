@@ -30,6 +30,7 @@ class Purpose(IntEnum):
     UPLINK = 11
     START = 12
     PHASE = 13
+    REPAIR = 14
 
 
 _CELL_BITS: Final = 10

@@ -61,6 +61,7 @@ def _row(rounds: Rounds, number: int) -> NodeRow:
     delay_ms = tally.playout_delay_mean_ms
     above_pct = max(0.0, dropout_pct - 100 * tally.packets_lost / max(1, sent))
     first_ns = tally.first_sound_ns
+    stream_bytes, repair_bytes = rounds.link_bytes(number)
     return NodeRow(
         node=place.node,
         commune=place.commune,
@@ -76,6 +77,8 @@ def _row(rounds: Rounds, number: int) -> NodeRow:
         packets_duplicate=int(counts[Count.PACKETS_DUPLICATE]),
         packets_reordered=int(counts[Count.PACKETS_REORDERED]),
         packets_discarded=int(sum(counts[name] for name in _DISCARDED)),
+        stream_bytes=stream_bytes,
+        repair_bytes=repair_bytes,
         received_ms=coverage.origin_ms(Origin.RECEIVED),
         redundant_ms=coverage.origin_ms(Origin.REDUNDANT),
         retransmitted_ms=coverage.origin_ms(Origin.RETRANSMITTED),
@@ -128,14 +131,10 @@ def _group(kind: str, name: str, rows: Sequence[NodeRow], tallies: Sequence[Tall
 
 
 def _totals(rows: Sequence[NodeRow], tallies: Sequence[Tally]) -> dict[str, float | int | None]:
-    programme_ms = sum(
-        row.received_ms
-        + row.redundant_ms
-        + row.retransmitted_ms
-        + row.in_band_fec_ms
-        + row.dropout_ms
-        for row in rows
-    )
+    repaired_ms = sum(row.redundant_ms + row.retransmitted_ms + row.in_band_fec_ms for row in rows)
+    programme_ms = repaired_ms + sum(row.received_ms + row.dropout_ms for row in rows)
+    stream_bytes = sum(row.stream_bytes for row in rows)
+    repair_bytes = sum(row.repair_bytes for row in rows)
     dropout_ms = sum(row.dropout_ms for row in rows)
     delay = _quantiles(tallies, "delay")
     skew = _quantiles(tallies, "skew")
@@ -158,6 +157,8 @@ def _totals(rows: Sequence[NodeRow], tallies: Sequence[Tally]) -> dict[str, floa
         "first_sound_max_ms": _largest(row.first_sound_ms for row in rows),
         "playout_delay_mean_ms": _mean(row.playout_delay_mean_ms for row in rows),
         "j_mean": _mean(row.j for row in rows),
+        "repaired_pct": 100 * repaired_ms / programme_ms if programme_ms else 0.0,
+        "repair_bytes_pct": 100 * repair_bytes / stream_bytes if stream_bytes else 0.0,
     }
     for name in _SUMMED:
         found[name] = sum(getattr(row, name) for row in rows)
@@ -166,8 +167,9 @@ def _totals(rows: Sequence[NodeRow], tallies: Sequence[Tally]) -> dict[str, floa
 
 _SUMMED: Final = (
     "packets_sent", "packets_lost", "packets_late", "packets_duplicate", "packets_reordered",
-    "packets_discarded", "received_ms", "redundant_ms", "retransmitted_ms", "in_band_fec_ms",
-    "concealed_ms", "faded_ms", "silent_ms", "dropout_ms", "deadline_misses", "hard_resyncs",
+    "packets_discarded", "stream_bytes", "repair_bytes", "received_ms", "redundant_ms",
+    "retransmitted_ms", "in_band_fec_ms", "concealed_ms", "faded_ms", "silent_ms", "dropout_ms",
+    "deadline_misses", "hard_resyncs",
 )  # fmt: skip
 
 
@@ -218,16 +220,20 @@ def _quantiles_per_bearer(
 def _verdict(rows: Sequence[NodeRow]) -> str:
     """Return what a planner needs to know, in one sentence."""
     count = len(rows)
+    saved_s = (
+        sum(row.redundant_ms + row.retransmitted_ms + row.in_band_fec_ms for row in rows) / 1e3
+    )
+    saved = f"; {saved_s:.1f} s were lost and repaired" if saved_s >= 0.05 else ""
     silent = [row for row in rows if row.first_sound_ms is None]
     if len(silent) == count:
         return f"No cluster heard anything: all {count} stayed silent."
     if all(row.dropout_ms == 0 for row in rows):
-        return f"All {count} clusters heard the whole programme without a dropout."
+        return f"All {count} clusters heard the whole programme without a dropout{saved}."
     good = sum(row.dropout_pct <= _GOOD_PCT for row in rows)
     worst = max(rows, key=lambda row: (row.dropout_pct, row.node))
     heard = f"{good} of {count} clusters heard at least {100 - _GOOD_PCT:g} % of the programme"
     quiet = f", {len(silent)} stayed silent" if silent else ""
     return (
         f"{heard}{quiet}; worst is {worst.cluster} in {worst.hamlet} "
-        f"({worst.bearer}) with {worst.dropout_pct:.2f} % dropouts."
+        f"({worst.bearer}) with {worst.dropout_pct:.2f} % dropouts{saved}."
     )

@@ -112,6 +112,7 @@ class Rounds:
         self._traces = [hashlib.sha256() for _ in self.places]
         self._audio = [hashlib.sha256() for _ in self.places]
         self._send = Recent()
+        self.stream_bytes = 0
         self._departs = {commune: Recent() for commune in self._uplinks}
 
     def advance(self) -> Iterator[int]:
@@ -143,6 +144,11 @@ class Rounds:
         assert isinstance(sources, list)
         return float(sources[0]["skew_ppm"]) if sources else None
 
+    def link_bytes(self, number: int) -> tuple[int, int]:
+        """Return the bytes of the stream to one place, and of what repaired it, with headers."""
+        spoken = self.poles[number].conversation
+        return self.stream_bytes, 0 if spoken is None else spoken.repair_bytes
+
     def audio_sha256(self, number: int) -> str:
         """Return the hash of what one place played, float32; empty without sound."""
         return self._audio[number].hexdigest() if self._path is not None else ""
@@ -158,6 +164,7 @@ class Rounds:
     def _round(self, start_ns: int, stop_ns: int, sound: NDArray[np.float32]) -> Iterator[int]:
         sending = self.sender.send_until(stop_ns + _AHEAD_NS)
         self._send.add(sending.first, sending.send_ns)
+        self.stream_bytes += sending.stream_bytes
         sequence = np.arange(sending.first, sending.first + sending.send_ns.size)
         departs = {}
         for commune, uplink in self._uplinks.items():
@@ -187,7 +194,8 @@ class Rounds:
         return self._link(place.bearer, place.bearer_name, place.commune, place.node)
 
     def _conversation(self, place: Place) -> Conversation | None:
-        if not self.scenario.sender.reports:
+        sender = self.scenario.sender
+        if not sender.reports:
             return None
         one_way_ms = self._village.backhauls[place.commune].one_way_ms.value
         return Conversation(
@@ -195,6 +203,7 @@ class Rounds:
             self.sender,
             backhaul_ns=round(one_way_ms * NS_PER_MS),
             seed=self.scenario.seed,
+            sends_again=sender.retransmission and sender.delivery == "unicast",
         )
 
     def _link(self, bearer: Bearer, name: str, commune: str, node: str) -> Link:

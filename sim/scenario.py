@@ -50,6 +50,12 @@ class SenderConfig:
     """The station answers the nodes' requests for the time (RTCP), so that they play together;
     without, each goes by its fastest packets."""
 
+    delivery: Literal["unicast", "multicast"] = "unicast"
+    """unicast: a stream for each node, which may ask for what is lost. multicast: one for all."""
+
+    retransmission: bool = True
+    """Unicast with `reports`: what is lost is sent again to who asks (RFC 4585, RFC 4588)."""
+
     target_lufs: float | None = None
     """The file is brought to this loudness before it is encoded (ITU-R BS.1770-4, gated), as far
     as its true peaks allow. None: as it is."""

@@ -72,6 +72,10 @@ class SendLoop:
             for destination in destinations
             if not ipaddress.ip_address(destination[0].partition("%")[0]).is_multicast
         }
+        self._announced = {
+            destination: announcement(sender.ssrc, memory.payload_type)
+            for destination, memory in self._memories.items()
+        }
         self._ended = False
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
@@ -144,9 +148,8 @@ class SendLoop:
         """Send each destination the report, and say there whether lost packets may be asked for."""
         for destination in self._destinations:
             more: list[Packet] = [*self._reports.announcements(now_ns)]
-            memory = self._memories.get(destination)
-            if memory is not None:
-                more.append(announcement(self._sender.ssrc, memory.payload_type))
+            if destination in self._announced:
+                more.append(self._announced[destination])
             self._send(self._sender.compound(now_ns, more=more), destination)
 
     def _wait(self, until_ns: int) -> None:
@@ -184,7 +187,7 @@ class SendLoop:
         """Answer requests for time; before the first packet there is none to tell."""
         while self._sender.packets:
             now = time.monotonic_ns()
-            answer = self._reports.next_answer(self._sender.report(now), now)
+            answer = self._reports.next_answer(self._sender.report(now), now, self._announced)
             if answer is None:
                 return
             self._send(*answer)

@@ -30,6 +30,9 @@ from sim.scenario import SenderConfig
 PAYLOAD_TYPE: Final = 96
 ADDRESS: Final = ("10.0.0.1", 5004)
 
+UDP_BYTES: Final = 28
+"""IPv4 and UDP headers, which the data budget of a SIM also pays."""
+
 LIMIT_DBTP: Final = -1.0
 """Highest true peak of a programme that was normalised (EBU R 128)."""
 
@@ -59,6 +62,11 @@ class Sending:
 
     datagrams: list[bytes]
     send_ns: NDArray[np.int64]
+
+    @property
+    def stream_bytes(self) -> int:
+        """What they are on the link, headers of IPv4 and UDP included."""
+        return sum(map(len, self.datagrams)) + UDP_BYTES * len(self.datagrams)
 
 
 def read_sound(path: Path) -> NDArray[np.float64]:

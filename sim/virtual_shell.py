@@ -1,6 +1,6 @@
 """What the shell does on a gateway, in virtual time: datagrams in, deadlines, events, sound out."""
 
-from collections import deque
+import heapq
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,8 +64,13 @@ class VirtualShell:
         self._period_samples = period_samples
         self._lead_ns = lead_ns
         self._counts_only = counts_only
-        self._answers: deque[tuple[int, bytes]] = deque()
+        self._answers: list[tuple[int, int, bytes]] = []
+        """Heap of arrival, number and datagram: what was sent again may be overtaken."""
+        self._answered = 0
         self._wake_ns = 0
+        """When a batch ends at the latest."""
+        self._look_ns = 0
+        """When to look at the node: not after `_wake_ns`, nor after it may ask for a packet."""
 
     def play(self, work: Work, first: int, last: int, sound: NDArray[np.float32]) -> None:
         """Run the periods from `first` to `last` of a chunk, and the datagrams before each."""
@@ -79,11 +84,13 @@ class VirtualShell:
             # What comes after the last period of a chunk comes before the first of the next.
             for i in range(datagram, len(work.datagrams)):
                 self._node.receive_datagram(work.datagrams[i], ADDRESS, work.now_ns[i])
+            self._look_ns = 0
 
     def _step(
         self, work: Work, datagram: int, first: int, last: int, sound: NDArray[np.float32]
     ) -> int:
         """Run periods one by one; return the next datagram. The loop for each packet."""
+        node = self._node
         receive = self._node.receive_datagram
         render = self._node.render
         datagrams, now_ns, period_samples = work.datagrams, work.now_ns, self._period_samples
@@ -94,7 +101,9 @@ class VirtualShell:
             while datagram < before:
                 receive(datagrams[datagram], ADDRESS, now_ns[datagram])
                 datagram += 1
-            if presentation_ns >= self._wake_ns:
+                if node.is_missing:
+                    self._look_ns = 0
+            if presentation_ns >= self._look_ns:
                 self._attend(presentation_ns - self._lead_ns)
             end = at + period_samples
             render(sound[at:end], presentation_ns)
@@ -111,10 +120,14 @@ class VirtualShell:
             np.array(work.before[first:last], np.int64) - datagram,
             np.array(work.presentation_ns[first:last], np.int64),
             period_samples=self._period_samples,
+            lead_ns=self._lead_ns,
             source=ADDRESS,
         )
         while True:
+            taken = int(batch.progress[PACKET])
             self._node.replay(batch, self._wake_ns)
+            if batch.progress[PACKET] > taken:
+                self._look_ns = 0
             period = first + int(batch.progress[PERIOD])
             if period >= last:
                 return datagram + int(batch.progress[PACKET])
@@ -128,7 +141,7 @@ class VirtualShell:
         """Hand over answers and run deadlines that are due; note when to come back."""
         node = self._node
         while self._answers and self._answers[0][0] <= now_ns:
-            arrival_ns, data = self._answers.popleft()
+            arrival_ns, _, data = heapq.heappop(self._answers)
             node.receive_datagram(data, ADDRESS, arrival_ns)
         deadline_ns = node.next_deadline_ns()
         if deadline_ns is not None and deadline_ns <= now_ns:
@@ -138,15 +151,19 @@ class VirtualShell:
             if isinstance(event, SendDatagram) and self._conversation is not None:
                 self._ask(event.data, now_ns)
         # Without a source there is no deadline, and with the next packet there may be one.
+        self._look_ns = self._when(now_ns, deadline_ns)
+        self._wake_ns = self._look_ns
+        if self._counts_only:
+            self._wake_ns = self._when(now_ns, node.next_deadline_ns(replayed=True))
+
+    def _when(self, now_ns: int, deadline_ns: int | None) -> int:
         next_ns = now_ns if deadline_ns is None else deadline_ns
         if self._answers:
             next_ns = min(next_ns, self._answers[0][0])
-        self._wake_ns = next_ns + self._lead_ns
+        return next_ns + self._lead_ns
 
     def _ask(self, request: bytes, now_ns: int) -> None:
         assert self._conversation is not None
-        answer = self._conversation.answer(request, self._clock.true_ns(now_ns))
-        if answer is not None:
-            arrival_ns = self._clock.local_ns(answer[0])
-            # Links keep the order, so answers do.
-            self._answers.append((arrival_ns, answer[1]))
+        for arrival_ns, data in self._conversation.answers(request, self._clock.true_ns(now_ns)):
+            self._answered += 1
+            heapq.heappush(self._answers, (self._clock.local_ns(arrival_ns), self._answered, data))

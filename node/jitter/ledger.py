@@ -105,14 +105,12 @@ def book_late(
 ) -> None:
     """Count a packet whose time has passed, and remember it, so that a second one is a duplicate.
 
-    It was counted as lost when its time passed; now it is late instead. An RFC 2198 copy is no
-    packet and counts as nothing.
+    It was counted as lost when its time passed; now it is late instead. A repair that comes too
+    late counts as nothing: an RFC 2198 copy is no packet, and what was sent again is lost still.
     """
-    if flags & at.REDUNDANT:
+    if flags & (at.REDUNDANT | at.RETRANSMITTED):
         return
     state[at.C_LATE] += 1
-    if flags & at.RETRANSMITTED:
-        return
     row = extended & (slots.shape[0] - 1)
     if slots[row, at.SLOT_SEQUENCE] == extended and slots[row, at.SLOT_STATUS] == at.MISSED:
         state[at.C_LOST] -= 1

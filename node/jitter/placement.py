@@ -122,7 +122,8 @@ def _too_late_or_early(
         end_wait(state, first, begin)
         position = state[at.NEXT_MEDIA]
     if is_playing and (media < position or extended < state[at.FLOOR_SEQUENCE]):
-        state[at.LATE_RUN] += 1
+        # A repair that misses its time says nothing of when the stream comes.
+        state[at.LATE_RUN] += 0 if flags & (at.REDUNDANT | at.RETRANSMITTED) else 1
         if extended >= state[at.NEXT_SEQUENCE] and state[at.HELD] == 0 and not flags & at.REDUNDANT:
             if state[at.PENDING_FROM] != at.NONE:
                 prove(state, extended, media, samples)

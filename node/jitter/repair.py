@@ -44,18 +44,28 @@ R_EXPECTED: Final = 7
 """Highest sequence number noted as a hole."""
 R_SPACING: Final = 8
 """Media samples from one packet to the next."""
+R_NOT_BEFORE_NS: Final = 9
+"""Nothing is looked for earlier than this."""
+R_SILENCE_NS: Final = 10
+"""Nothing has come for so much longer than a packet lasts: what should have come is missing."""
 REPAIR_STATE_SIZE: Final = 16
 
 TRIES_MAX: Final = 4
 _PATIENCE_NS: Final = 10 * NS_PER_MS
 """A packet may be overtaken by so much before it counts as a hole."""
 _SILENCE_NS: Final = 40 * NS_PER_MS
-"""When nothing has come for so much longer than a packet lasts, what should have come is asked
-for: a burst of loss may be so long that its end is too late to ask."""
+"""A link without jitter is silent for so long before what should have come is asked for: a burst
+of loss may be so long that its end is too late to ask."""
+_JITTERS: Final = 3
+"""Interarrival jitters (RFC 3550, 6.4.1) that a link may be silent for beyond that. Measured: with
+none, repair cost 27 % of a stream's bytes on the simulator's weak 4G, with 3 it is 9 %, with 4
+it is 7 %; but what a loss of 4 % in bursts of 5 leaves goes from 0.10 to 0.12 % then."""
 _AHEAD_MAX: Final = 16
 """Packets asked for beyond the newest. A sender that pauses is asked in vain, so not for long."""
 _MARGIN_NS: Final = 10 * NS_PER_MS
 """An answer may take so much longer than the round trip."""
+_PAUSE_NS: Final = NS_PER_MS
+"""From one look to the next, at least."""
 
 
 @kernel("void(int64[::1])")
@@ -63,6 +73,7 @@ def reset_repair(repair: NDArray[np.int64]) -> None:
     """Forget all holes and counts."""
     repair[:] = 0
     repair[R_SEEN] = at.NONE
+    repair[R_SILENCE_NS] = _SILENCE_NS
 
 
 @kernel("void(int64[::1], int64[:, ::1], int64, int64, int64)")
@@ -88,7 +99,7 @@ def _expect(
 ) -> None:
     """Note as holes what should have come by now, when nothing comes at all."""
     spacing_ns = repair[R_SPACING] * 62_500 // 3
-    silent_ns = now_ns - state[at.HIGHEST_ARRIVAL_NS] - _SILENCE_NS
+    silent_ns = now_ns - state[at.HIGHEST_ARRIVAL_NS] - repair[R_SILENCE_NS]
     if repair[R_SEEN] == at.NONE or spacing_ns <= 0 or silent_ns < spacing_ns:
         return
     highest = repair[R_SEEN]
@@ -105,15 +116,18 @@ def _has_come(state: NDArray[np.int64], slots: NDArray[np.int64], extended: int)
     return 1 if came or extended < state[at.FLOOR_SEQUENCE] else 0
 
 
-@kernel("void(int64[::1], int64[:, ::1], int64[::1], int64[:, ::1], int64)")
+@kernel("int64(int64[::1], int64[:, ::1], int64[::1], int64[:, ::1], int64)")
 def watch(
     repair: NDArray[np.int64],
     wanted: NDArray[np.int64],
     state: NDArray[np.int64],
     slots: NDArray[np.int64],
     now_ns: int,
-) -> None:
-    """Note the holes before the newest packet; call it after each `kernel.insert`."""
+) -> int:
+    """Note the holes before the newest packet, and return how many are open now.
+
+    Call it after each `kernel.insert`.
+    """
     highest = state[at.HIGHEST_SEQUENCE]
     seen = repair[R_SEEN]
     is_new = repair[R_GENERATION] != state[at.GENERATION] or seen == at.NONE
@@ -131,6 +145,7 @@ def watch(
             _note(repair, wanted, extended, media, now_ns + _PATIENCE_NS)
     repair[R_SEEN] = highest
     repair[R_SEEN_MEDIA] = state[at.HIGHEST_MEDIA]
+    return int(repair[R_HOLES])
 
 
 @kernel(
@@ -154,6 +169,9 @@ def requests(
     round_trip_ns   to the sender and back
     out             (n,) int64, 16-bit sequence numbers
     """
+    repair[R_NOT_BEFORE_NS] = now_ns + _PAUSE_NS
+    jitter_ns = (state[at.JITTER_Q4] >> 4) * 62_500 // 3
+    repair[R_SILENCE_NS] = _SILENCE_NS + _JITTERS * jitter_ns
     _expect(repair, wanted, state, now_ns)
     asked = 0
     i = 0
@@ -176,15 +194,21 @@ def requests(
     return asked
 
 
-@kernel("int64(int64[::1], int64[:, ::1])")
-def next_request_ns(repair: NDArray[np.int64], wanted: NDArray[np.int64]) -> int:
-    """Return when `requests` has something to ask for again, or NONE.
-
-    It also notices when packets cease, so it should be called every 20 ms or so in any case.
+@kernel("int64(int64[::1], int64[:, ::1], int64[::1])")
+def next_request_ns(
+    repair: NDArray[np.int64], wanted: NDArray[np.int64], state: NDArray[np.int64]
+) -> int:
+    """Return when `requests` may have something to ask for again, or NONE: the next hole's turn,
+    or the moment from which it counts that nothing has come.
     """
     found = at.NONE
+    spacing_ns = repair[R_SPACING] * 62_500 // 3
+    beyond = max(0, repair[R_EXPECTED] - repair[R_SEEN])
+    if repair[R_SEEN] != at.NONE and spacing_ns > 0 and beyond < _AHEAD_MAX:
+        silence_ns = repair[R_SILENCE_NS] + (beyond + 1) * spacing_ns
+        found = state[at.HIGHEST_ARRIVAL_NS] + silence_ns
     for i in range(repair[R_HOLES]):
         due = wanted[i, W_DUE_NS]
         if found == at.NONE or due < found:
             found = due
-    return found
+    return found if found == at.NONE else max(found, repair[R_NOT_BEFORE_NS])

@@ -35,6 +35,7 @@ __all__ = [
     "SenderReport",
     "SourceDescription",
     "build",
+    "is_feedback",
     "middle_of_ntp",
     "ns_of_middle",
     "ns_of_ntp",
@@ -117,6 +118,11 @@ def parse(data: bytes) -> tuple[Packet, ...] | None:
             packets += found
         at = end
     return tuple(packets)
+
+
+def is_feedback(data: bytes) -> bool:
+    """Return whether a datagram is feedback that stands alone (RFC 5506), such as a Nack."""
+    return len(data) > 1 and data[1] == _RTPFB
 
 
 def build(packets: Sequence[Packet]) -> bytes:

@@ -46,6 +46,10 @@ class Line:
     cells: list[Cell]
 
 
+def _repair_bytes_pct(row: NodeRow) -> float | None:
+    return 100 * row.repair_bytes / row.stream_bytes if row.stream_bytes else None
+
+
 DROPOUT: Final = "Dropout %"
 
 COLUMNS: Final = (
@@ -60,6 +64,7 @@ COLUMNS: Final = (
     Column("Lost", lambda row: row.packets_lost, 0),
     Column("Late", lambda row: row.packets_late, 0),
     Column("Repaired ms", repaired_ms, 0, on_paper=False),
+    Column("Repair bytes %", _repair_bytes_pct, 1, on_paper=False),
     Column("Concealed ms", lambda row: row.concealed_ms + row.faded_ms, 0, on_paper=False),
     Column("Silent ms", lambda row: row.silent_ms, 0, on_paper=False),
     Column("Delay p50 ms", lambda row: row.mouth_to_ear_p50_ms, 0),

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sim.report.budgets import Outcome, amount, is_silent, judge
-from sim.report.classes import bearer_name, group_name, place_name
+from sim.report.classes import bearer_name, group_name, place_name, repaired_ms
 from sim.report.day_terminal import print_day
 from sim.report.svg import number
 from sim.result import NodeRow, RunResult
@@ -53,6 +53,7 @@ def _group_table(result: RunResult) -> Table:
             "silent",
             "dropout %",
             "worst %",
+            "repaired %",
             "gap ms",
             "delay p50",
             "p99",
@@ -74,6 +75,7 @@ def _figures(figures: Mapping[str, float | None]) -> list[str]:
         "nodes_silent": 0,
         "dropout_pct": 2,
         "dropout_worst_pct": 2,
+        "repaired_pct": 2,
         "longest_gap_ms": 0,
         "mouth_to_ear_p50_ms": 0,
         "mouth_to_ear_p99_ms": 0,
@@ -86,7 +88,18 @@ def _worst_table(result: RunResult) -> Table:
     rows = sorted(result.nodes, key=lambda row: (-row.dropout_pct, row.node))[:WORST_SHOWN]
     table = _table(
         "Worst clusters",
-        ("cluster", "hamlet", "link", "gateway", "dropout %", "events/h", "gap ms", "lost", "late"),
+        (
+            "cluster",
+            "hamlet",
+            "link",
+            "gateway",
+            "dropout %",
+            "events/h",
+            "gap ms",
+            "lost",
+            "late",
+            "repaired ms",
+        ),
         texts=4,
     )
     for row in rows:
@@ -106,6 +119,7 @@ def _row_cells(row: NodeRow) -> list[str]:
         number(row.longest_gap_ms),
         str(row.packets_lost),
         str(row.packets_late),
+        number(repaired_ms(row)),
     ]
 
 

@@ -286,7 +286,11 @@ def test_a_slow_gateway_misses_its_deadlines_and_that_is_heard(small, tmp_path, 
 
 def test_a_recorded_trace_stands_for_a_link(small, tmp_path):
     (tmp_path / "field.dat").write_text("\n".join(["20"] * 49 + ["-1"]))
-    loaded = changed(small, ('bearer = "ftth"', 'bearer = "trace:field.dat"'))
+    loaded = changed(
+        small,
+        ('bearer = "ftth"', 'bearer = "trace:field.dat"'),
+        ("[jitter]", "[sender]\nretransmission = false\n\n[jitter]"),
+    )
     row = drive.run(loaded, decode=False).nodes[0]
     assert row.bearer == "trace:field.dat"
     assert row.packets_lost == 20
