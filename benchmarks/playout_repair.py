@@ -112,6 +112,7 @@ class _Run:
         )  # fmt: skip
         self.stream_bytes += len(datagram) + UDP_BYTES
         self.sender.remember(datagram)
+        self.sender.budget.earn(len(datagram), int(self.send_ns[n]))
         if not self.lost[n]:
             self.push(int(self.send_ns[n] + self.transit_ns[n]), _ARRIVE, n)
 

@@ -71,6 +71,8 @@ class Receiver:
             name=config.name.encode(),
             late_ratio=config.jitter.late_ratio,
             start_ns=now_ns,
+            redundancy_type=config.receive.redundancy_payload_type,
+            asks=config.receive.asks_for_lost,
         )
         self.timebase = Timebase(
             config.jitter.playout_delay_ms * NS_PER_MS,
@@ -181,6 +183,7 @@ class Receiver:
             extended_sequence=max(0, int(self._state[js.HIGHEST_SEQUENCE])),
             packets_lost=int(self._state[js.C_LOST]),
             jitter_samples=int(self._state[js.JITTER_Q4]) >> 4,
+            origin_samples=tuple(self.origin_samples.tolist()),
         )
         return self.reports.next_compound(reception, self.timebase, now_ns)
 

@@ -17,7 +17,10 @@ from numpy.typing import NDArray
 from node.clock.exchange import ClockEstimate, ClockExchange
 from node.clock.report_map import ReportMap
 from node.clock.timebase import Timebase
+from node.config import ReceiveConfig
+from node.counters import ORIGINS, Origin
 from node.rtp import rtcp
+from node.rtp.loss_report import LossReport, loss_packet
 from node.units import NS_PER_MS, NS_PER_S
 
 NEED_NAME: Final = b"LoaN"
@@ -41,6 +44,8 @@ class Reception:
     extended_sequence: int
     packets_lost: int
     jitter_samples: int
+    origin_samples: tuple[int, ...] = (0,) * ORIGINS
+    """What was played, by `counters.Origin`."""
 
 
 class NodeReports:
@@ -54,10 +59,24 @@ class NodeReports:
         Canonical name of the node, at most 255 bytes.
     late_ratio : float
         Share of packets that may be late, for the delay that the node says it needs.
+    start_ns : int
+        Now.
+    redundancy_type : int
+        Payload type of packets with copies.
+    asks : bool
+        The node asks for lost packets where somebody answers.
     """
 
     def __init__(
-        self, ssrc: int, source_ssrc: int, *, name: bytes, late_ratio: float, start_ns: int
+        self,
+        ssrc: int,
+        source_ssrc: int,
+        *,
+        name: bytes,
+        late_ratio: float,
+        start_ns: int,
+        redundancy_type: int = ReceiveConfig().redundancy_payload_type,
+        asks: bool = True,
     ) -> None:
         self.exchange = ClockExchange(start_ns)
         self.reports = ReportMap()
@@ -69,6 +88,8 @@ class NodeReports:
         self._last_sr = 0
         self._last_sr_ns = 0
         self._before = Reception(0, 0, 0)
+        self._redundancy_type = redundancy_type
+        self._asks = asks
         self._delay_start = -1
         self._unsettled_until_ns = 0
         self._changes_seen = 0
@@ -118,12 +139,14 @@ class NodeReports:
         request = self.exchange.next_event()
         if request is None:
             return None
+        loss = loss_packet(self._ssrc, self._loss(reception))
         return rtcp.build(
             [
                 rtcp.ReceiverReport(self._ssrc, (self._block(reception, now_ns),)),
                 rtcp.SourceDescription(self._ssrc, self._name),
                 rtcp.ExtendedReport(self._ssrc, ntp=rtcp.ntp_of_ns(request.at_ns)),
                 self._need(timebase, now_ns),
+                loss,
             ]
         )
 
@@ -231,6 +254,17 @@ class NodeReports:
             since_last_sr=min(0xFFFFFFFF, (since_ns << 16) // NS_PER_S),
         )
 
+    def _loss(self, reception: Reception) -> LossReport:
+        """Return what became of the sound since the report before; call it before `_block`."""
+        played = [
+            now - then
+            for now, then in zip(reception.origin_samples, self._before.origin_samples, strict=True)
+        ]
+        whole = max(1, sum(played[: Origin.PAUSED]))
+        made_up = sum(played[Origin.CONCEALED : Origin.PAUSED])
+        repaired = sum(played[Origin.REDUNDANT : Origin.CONCEALED])
+        return LossReport(made_up / whole, repaired / whole, self._redundancy_type, self._asks)
+
     def _need(self, timebase: Timebase, now_ns: int) -> rtcp.Application:
         need_us = self.needed_delay_ns(timebase) // 1000
         uncertainty_us = timebase.uncertainty_ns(now_ns) // 1000 if timebase.mapped else _UNKNOWN_US
@@ -248,6 +282,13 @@ def need_of(packet: rtcp.Application) -> int | None:
     if packet.name != NEED_NAME or len(packet.payload) != _NEED.size:
         return None
     return int(_NEED.unpack(packet.payload)[0]) * 1000
+
+
+def playing_delay_of(packet: rtcp.Application) -> int | None:
+    """Return the playout delay in ns at which a node plays now, or None if it says none."""
+    if packet.name != NEED_NAME or len(packet.payload) != _NEED.size:
+        return None
+    return int(_NEED.unpack(packet.payload)[1]) * 1000
 
 
 def delay_packet(ssrc: int, delay_ns: int, start_ns: int) -> rtcp.Application:

@@ -133,7 +133,9 @@ class Conversation:
         """Let the station have sent what it sent until now; nobody asked before."""
         sent = self._first + int(np.searchsorted(self._send_ns, now_ns, side="right"))
         for number in range(max(self._remembered, self._first), sent):
-            memory.remember(self._datagrams[number - self._first])
+            datagram = self._datagrams[number - self._first]
+            memory.remember(datagram)
+            memory.budget.earn(len(datagram), int(self._send_ns[number - self._first]))
         self._remembered = max(self._remembered, sent)
 
     def _travels_ns(self, left_ns: int) -> int | None:

@@ -4,6 +4,7 @@ The media clock follows the schedule of sending: the RTP timestamp of a packet s
 instant at which it is due. Time comes in, as everywhere in the core, as `now_ns`.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +17,7 @@ from node.rtp import packet as rtp
 from node.rtp import rtcp
 from node.rtp.rtcp_packet import Goodbye, Packet, SenderReport, SourceDescription
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, SAMPLES_PER_MS, ns_to_samples, samples_to_ns
+from sim.copy_encoder import CopyEncoder
 
 PACKET_MS: Final = (10, 20, 40, 60)
 """Packet times that libopus encodes as one frame and that are worth their headers."""
@@ -87,17 +89,31 @@ def encode(container: Any, settings: EncoderSettings) -> Iterator[bytes]:
     ValueError
         If there is no sound in it.
     """
+    for payload, _ in encode_twice(container, settings, None):
+        yield payload
+
+
+def encode_twice(
+    container: Any, settings: EncoderSettings, copies: CopyEncoder | None
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield each packet as `encode` does, and its low-rate copy, empty where it needs none."""
     if not container.streams.audio:
         raise ValueError("there is no sound in it")
     encoder = open_encoder(settings)
     resampler = AudioResampler(
         format="flt", layout=encoder.layout, rate=RATE_HZ, frame_size=settings.packet_samples
     )
+    low: deque[bytes] = deque()  # the encoder may hold packets back, but keeps their order
     for decoded in _frames(container):
         for frame in resampler.resample(decoded):
             frame.pts = None  # the packets are counted here; a file's own gaps are not ours
-            yield from map(bytes, encoder.encode(frame))
-    yield from map(bytes, encoder.encode(None))
+            if copies is not None and frame.samples == settings.packet_samples:
+                sound = frame.to_ndarray().reshape(-1, settings.channels).mean(axis=1)
+                low.append(copies.encode(sound))
+            for packet in encoder.encode(frame):
+                yield bytes(packet), low.popleft() if low else b""
+    for packet in encoder.encode(None):
+        yield bytes(packet), low.popleft() if low else b""
 
 
 def _frames(container: Any) -> Iterator[Any]:
@@ -171,6 +187,11 @@ class LiveSender:
         self.packets += 1
         self.payload_bytes += len(payload)
         return packet
+
+    @property
+    def packet_samples(self) -> int:
+        """Duration of each packet."""
+        return self._packet_samples
 
     @property
     def media_samples(self) -> int:

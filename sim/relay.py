@@ -40,6 +40,9 @@ class Impairment:
     loss_pct: float = 0.0
     """Share of datagrams lost, each by itself."""
 
+    loss_for_s: float = float("inf")
+    """From the first datagram on; then no more is lost."""
+
     reorder: bool = False
     """Whether a datagram may overtake another; without it a late one holds up those behind."""
 
@@ -59,12 +62,15 @@ class Path:
         self._impairment = impairment
         self._rng = rng
         self._last_ns = 0
+        self._first_ns: int | None = None
 
     def arrival_ns(self, now_ns: int) -> int | None:
         """Return when a datagram sent at `now_ns` arrives, or None when it is lost."""
         lost, place = self._rng.random(2)
         one = self._impairment
-        if lost < one.loss_pct / 100:
+        self._first_ns = now_ns if self._first_ns is None else self._first_ns
+        loses = now_ns - self._first_ns < one.loss_for_s * NS_PER_S
+        if loses and lost < one.loss_pct / 100:
             return None
         delay_ms = max(0.0, one.delay_ms + (2.0 * place - 1.0) * one.jitter_ms)
         at_ns = now_ns + int(delay_ms * NS_PER_MS)
@@ -153,6 +159,7 @@ def main(arguments: list[str] | None = None) -> int:
         delay_ms=options.delay_ms,
         jitter_ms=options.jitter_ms,
         loss_pct=options.loss_pct,
+        loss_for_s=options.loss_for_s,
         reorder=options.reorder,
     )
     try:
@@ -186,6 +193,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--delay-ms", type=float, default=0.0)
     add("--jitter-ms", type=float, default=0.0)
     add("--loss-pct", type=float, default=0.0)
+    add("--loss-for-s", type=float, default=float("inf"), help="then no more is lost")
     add("--reorder", action="store_true", help="let a datagram overtake another")
     add("--seed", type=int, default=1)
     return parser

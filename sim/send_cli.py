@@ -3,6 +3,7 @@
 import argparse
 import io
 import queue
+import re
 import secrets
 import signal
 import socket
@@ -15,16 +16,23 @@ from typing import Any, Final
 import av
 
 from node.clock.group_delay import GroupDelay
+from node.rtp.repair_budget import RepairBudget
 from node.units import NS_PER_MS
-from sim.live_sender import PACKET_MS, EncoderSettings, LiveSender, encode
+from sim.copy_encoder import CopyEncoder
+from sim.live_sender import PACKET_MS, EncoderSettings, LiveSender, encode_twice
 from sim.packet_seal import Seal, signing_seal, srtp_seal
-from sim.send_loop import Address, SendLoop
+from sim.send_loop import Address, Encoded, SendLoop
 
 _QUEUE_PACKETS: Final = 16
 """Encoded ahead of their time: enough for a busy moment of the machine."""
 
 _DELAY_FIRST_NS: Final = 400 * NS_PER_MS
 """Playout delay of the group before its nodes have said what they need."""
+
+_BUDGET_HELP: Final = (
+    "what stream and repair may have per destination, headers included: 48k (bit/s), or 1200MB/2h "
+    "(a month, with so many hours a day); default: repair gets 15 %% of the stream"
+)
 
 _EPILOG: Final = """
 example: loalang-send tests.wav --to 239.192.7.1:5004 --ttl 4
@@ -45,7 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     try:
         destinations = [_address(text) for text in options.to]
-        source = _Source(options.file, settings, repeat=options.loop)
+        copies = CopyEncoder() if options.copies == "auto" else None
+        source = _Source(options.file, settings, copies, repeat=options.loop)
         seal = _seal(options)
         one = _socket(options)
     except (ValueError, OSError) as fault:
@@ -60,7 +69,16 @@ def main(arguments: list[str] | None = None) -> int:
         live=options.live,
     )
     group = GroupDelay(_DELAY_FIRST_NS) if options.group_delay else None
-    loop = SendLoop(sender, one, destinations, announce=options.announce, group=group, seal=seal)
+    loop = SendLoop(
+        sender,
+        one,
+        destinations,
+        announce=options.announce,
+        group=group,
+        seal=seal,
+        sends_copies=copies is not None,
+        new_budget=lambda: RepairBudget(rate_bit_s=options.data_budget),
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.end())
     source.start(loop.wake)
@@ -78,14 +96,17 @@ class _Source:
     Raises OSError or ValueError when the sound cannot be opened.
     """
 
-    def __init__(self, file: str, settings: EncoderSettings, *, repeat: bool) -> None:
+    def __init__(
+        self, file: str, settings: EncoderSettings, copies: CopyEncoder | None, *, repeat: bool
+    ) -> None:
         self._file = file
+        self._copies = copies
         self._settings = settings
         self._repeat = repeat and file != "-"
         self._container = self._open()
         if not self._container.streams.audio:
             raise ValueError(f"{file}: there is no sound in it")
-        self.packets: queue.Queue[bytes | None] = queue.Queue(_QUEUE_PACKETS)
+        self.packets: queue.Queue[Encoded | None] = queue.Queue(_QUEUE_PACKETS)
         """The encoded packets; None is the end."""
         self.fault: Exception | None = None
 
@@ -105,12 +126,12 @@ class _Source:
 
         threading.Thread(target=run, name="encoder", daemon=True).start()
 
-    def _all(self) -> Iterator[bytes]:
-        yield from encode(self._container, self._settings)
+    def _all(self) -> Iterator[Encoded]:
+        yield from encode_twice(self._container, self._settings, self._copies)
         while self._repeat:
             self._container.close()
             self._container = self._open()
-            yield from encode(self._container, self._settings)
+            yield from encode_twice(self._container, self._settings, self._copies)
 
     def _open(self) -> Any:
         if self._file == "-":
@@ -141,8 +162,24 @@ def _parser() -> argparse.ArgumentParser:
     add("--group-delay", action="store_true", help="decide the nodes' delay from their reports")
     add("--sign", type=Path, metavar="KEY", help="sign each packet: the session's key")
     add("--srtp", type=Path, metavar="KEY", help="SRTP, for one node: the session's master key")
+    add("--copies", choices=("auto", "off"), default="auto", help="RFC 2198, as reports ask for it")
+    add("--data-budget", type=_data_budget, metavar="BUDGET", help=_BUDGET_HELP)
     add("--live", action="store_true", help="the sound comes at its own pace: send it at once")
     return parser
+
+
+def _data_budget(text: str) -> int:
+    """Return bit/s of `48k`, or of `1200MB/2h`: a month of 30 days, so many hours a day."""
+    rate = re.fullmatch(r"(\d+)k", text)
+    month = re.fullmatch(r"(\d+)MB/(\d+(?:\.\d+)?)h", text)
+    value = 0
+    if rate is not None:
+        value = int(rate[1]) * 1000
+    elif month is not None and 0 < float(month[2]) <= 24:
+        value = round(int(month[1]) * 8e6 / (30 * 3600 * float(month[2])))
+    if not 8000 <= value <= 10_000_000:
+        raise argparse.ArgumentTypeError(f"{text}: must be like 48k or 1200MB/2h, 8k to 10000k")
+    return value
 
 
 def _seal(options: argparse.Namespace) -> Seal | None:

@@ -7,13 +7,13 @@ import select
 import socket
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from node.answering import SenderReports
 from node.clock.group_delay import GroupDelay
-from node.config import ReceiveConfig
-from node.rtp.retransmission import Retransmitter, announcement
+from node.repaired_stream import RepairedStream
+from node.rtp.repair_budget import RepairBudget
 from node.rtp.rtcp_packet import Nack, Packet
 from node.units import NS_PER_S
 from sim.live_sender import LiveSender
@@ -27,6 +27,9 @@ _DATAGRAMS_AT_ONCE: Final = 64
 _REPORT_NS: Final = NS_PER_S
 """Between two sender reports."""
 _IDLE_NS: Final = NS_PER_S // 10
+
+Encoded = tuple[bytes, bytes]
+"""A packet's payload, and its low-rate copy (`sim.copy_encoder`)."""
 
 
 class SendLoop:
@@ -46,6 +49,10 @@ class SendLoop:
         Decides the nodes' playout delay from their reports; None leaves each its own setting.
     seal : callable or None
         Makes of each packet what leaves: signed, or SRTP.
+    sends_copies : bool
+        Packets may carry copies while the nodes' reports ask for it (RFC 2198).
+    new_budget : callable
+        Makes the account that pays for repair to one destination.
     """
 
     def __init__(
@@ -57,6 +64,8 @@ class SendLoop:
         announce: bool = False,
         group: GroupDelay | None = None,
         seal: Seal | None = None,
+        sends_copies: bool = True,
+        new_budget: Callable[[], RepairBudget] = RepairBudget,
     ) -> None:
         self._sender = sender
         self._socket = one
@@ -64,17 +73,20 @@ class SendLoop:
         self._announce = announce
         self._seal = seal
         self._reports = SenderReports(sender.ssrc, group=group)
-        self._memories = {
-            destination: Retransmitter(
-                ssrc=(sender.ssrc + 1) & 0xFFFFFFFF,
-                payload_type=ReceiveConfig().retransmission_payload_type,
+        self._streams = {
+            destination: RepairedStream(
+                sender.ssrc,
+                sender.packet_samples,
+                sends_again=not _is_multicast(destination),
+                sends_copies=sends_copies,
+                budget=new_budget(),
             )
             for destination in destinations
-            if not ipaddress.ip_address(destination[0].partition("%")[0]).is_multicast
         }
         self._announced = {
-            destination: announcement(sender.ssrc, memory.payload_type)
-            for destination, memory in self._memories.items()
+            destination: stream.announcement
+            for destination, stream in self._streams.items()
+            if stream.announcement is not None
         }
         self._ended = False
         self._wake_read, self._wake_write = os.pipe()
@@ -97,9 +109,9 @@ class SendLoop:
         self._ended = True
         self.wake()
 
-    def run(self, packets: "queue.Queue[bytes | None]") -> None:
+    def run(self, packets: "queue.Queue[Encoded | None]") -> None:
         """Send until None comes out of `packets`, or until `end` is called."""
-        payload: bytes | None = None
+        payload: Encoded | None = None
         waiting = False
         next_report_ns = 0
         while not self._ended:
@@ -117,10 +129,7 @@ class SendLoop:
                 due = self._sender.due_ns(now)
                 if due <= now:
                     self.lateness_max_ns = max(self.lateness_max_ns, now - due)
-                    data = self._sender.next_packet(payload, now)
-                    self._send_all(data)
-                    for memory in self._memories.values():
-                        memory.remember(data)
+                    self._send_packet(payload, now)
                     if self._announce and self._sender.packets == 1:
                         print(f"first packet at {now}", file=sys.stderr, flush=True)
                     waiting = False
@@ -134,6 +143,11 @@ class SendLoop:
             self._send_all(self._sender.compound(time.monotonic_ns(), ended=True))
         os.close(self._wake_read)
 
+    def _send_packet(self, payload: Encoded, now_ns: int) -> None:
+        data = self._sender.next_packet(payload[0], now_ns)
+        for destination, stream in self._streams.items():
+            self._send(stream.next_datagram(data, payload[1], now_ns), destination)
+
     def summary(self) -> str:
         """Return one line about what was sent."""
         seconds = self._sender.media_samples / 48_000
@@ -141,7 +155,14 @@ class SendLoop:
             f"sent {self._sender.packets} packets, {seconds:.1f} s, "
             f"{self._sender.payload_bytes} payload bytes, ssrc {self._sender.ssrc:08x}; "
             f"latest {self.lateness_max_ns / 1e6:.1f} ms after its time, "
-            f"{self._sender.jumps} jumps over a backlog, {self.refused} refused by the network"
+            f"{self._sender.jumps} jumps over a backlog, {self.refused} refused by the network, "
+            f"{self._repair_pct():.1f} % more bytes for repair"
+        )
+
+    def _repair_pct(self) -> float:
+        budgets = [stream.budget for stream in self._streams.values()]
+        return (
+            100 * sum(b.repair_bytes for b in budgets) / max(1, sum(b.link_bytes for b in budgets))
         )
 
     def _report(self, now_ns: int) -> None:
@@ -151,6 +172,20 @@ class SendLoop:
             if destination in self._announced:
                 more.append(self._announced[destination])
             self._send(self._sender.compound(now_ns, more=more), destination)
+            self._choose(destination, now_ns)
+
+    def _choose(self, destination: Address, now_ns: int) -> None:
+        """Let the stream's choice be made anew, and tell of it."""
+        choice = self._streams[destination].choice
+        before = choice.changes
+        self._streams[destination].handle_deadline(now_ns)
+        if self._announce and choice.changes != before:
+            what = (
+                f"{choice.distance_packets} packets behind" if choice.distance_packets else "none"
+            )
+            print(
+                f"copies to {destination[0]}:{destination[1]}: {what}", file=sys.stderr, flush=True
+            )
 
     def _wait(self, until_ns: int) -> None:
         timeout_s = max(0, until_ns - time.monotonic_ns()) / NS_PER_S
@@ -170,17 +205,27 @@ class SendLoop:
             except OSError:
                 continue  # tells of an earlier sent datagram that nobody took
             address = (source[0], source[1])
-            packets = self._reports.receive_datagram(data, address, time.monotonic_ns())
+            now = time.monotonic_ns()
+            packets = self._reports.receive_datagram(data, address, now)
             self._answer()
+            for stream in self._spoken_to(address):
+                stream.receive_reports(packets, now)
             for packet in packets:
                 if isinstance(packet, Nack) and packet.media_ssrc == self._sender.ssrc:
-                    self._send_again(packet.sequences, address)
+                    self._send_again(packet, address)
 
-    def _send_again(self, sequences: Iterable[int], address: Address) -> None:
+    def _spoken_to(self, address: Address) -> list[RepairedStream]:
+        """Return the streams that a node at `address` may speak of: its own, or the groups'."""
+        own = self._streams.get(address)
+        if own is not None:
+            return [own]
+        return [stream for one, stream in self._streams.items() if _is_multicast(one)]
+
+    def _send_again(self, nack: Nack, address: Address) -> None:
         """Answer a request for lost packets, only to where the stream goes anyway."""
-        memory = self._memories.get(address)
-        if memory is not None:
-            for data in memory.receive_nack(sequences, time.monotonic_ns()):
+        stream = self._streams.get(address)
+        if stream is not None:
+            for data in stream.receive_nack(nack.sequences, time.monotonic_ns()):
                 self._send(data, address)
 
     def _answer(self) -> None:
@@ -203,3 +248,7 @@ class SendLoop:
             self._socket.sendto(data, destination)
         except OSError:
             self.refused += 1
+
+
+def _is_multicast(destination: Address) -> bool:
+    return ipaddress.ip_address(destination[0].partition("%")[0]).is_multicast

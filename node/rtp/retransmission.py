@@ -1,7 +1,7 @@
 """Answers to generic NACK (RFC 4585): packets sent again as RFC 4588 says, and no more than paid.
 
 What can be asked for is bounded three ways, so that a forged request is no amplifier: answers go
-only to where the stream goes anyway, cost at most a stated share of the stream's own bytes, and
+only to where the stream goes anyway, cost at most what the stream's `RepairBudget` holds, and
 each packet is sent again at most a few times.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from node.rtp.repair_budget import UDP_BYTES, RepairBudget
 from node.rtp.rtcp_packet import Application, Packet
 from node.units import NS_PER_MS
 
@@ -27,8 +28,6 @@ ORIGINAL_BYTES: Final = 2
 
 _ANSWERS_MAX: Final = 4
 _REPEAT_NS: Final = 20 * NS_PER_MS
-_SAVED_BYTES_MAX: Final = 6000
-"""Budget that a stream may save up for a bad moment: some forty packets of speech."""
 
 
 @dataclass(slots=True)
@@ -62,26 +61,22 @@ class Retransmitter:
     payload_type: int
     """Of the retransmissions; `[receive] retransmission_payload_type` of the nodes."""
 
-    share_max: float = 0.15
-    """Answers cost at most this share of the stream's bytes."""
+    budget: RepairBudget = field(default_factory=RepairBudget)
+    """What answers may cost; copies inside packets may share it."""
 
     sequence: int = 0
     """Of the next retransmission."""
 
     counts: Counts = field(default_factory=Counts)
     _sent: OrderedDict[int, _Sent] = field(default_factory=OrderedDict)
-    _budget_bytes: float = _SAVED_BYTES_MAX / 2
 
     def remember(self, datagram: bytes) -> None:
-        """Note an RTP packet that was just sent."""
+        """Note an RTP packet that was just sent; `budget` earns with it elsewhere."""
         sequence = int.from_bytes(datagram[2:4], "big")
         self._sent.pop(sequence, None)
         self._sent[sequence] = _Sent(datagram)
         if len(self._sent) > HISTORY_PACKETS:
             self._sent.popitem(last=False)
-        self._budget_bytes = min(
-            self._budget_bytes + self.share_max * len(datagram), _SAVED_BYTES_MAX
-        )
 
     def receive_nack(self, sequences: Iterable[int], now_ns: int) -> list[bytes]:
         """Return the datagrams to send for a request of these sequence numbers."""
@@ -93,7 +88,7 @@ class Retransmitter:
                 self.counts.refused_unknown += 1
             elif sent.answers >= _ANSWERS_MAX or now_ns - sent.answered_ns < _REPEAT_NS:
                 self.counts.refused_repeat += 1
-            elif self._budget_bytes < len(sent.datagram) + ORIGINAL_BYTES:
+            elif not self.budget.spend(len(sent.datagram) + ORIGINAL_BYTES + UDP_BYTES):
                 self.counts.refused_budget += 1
             else:
                 answers.append(self._answer(sent, now_ns))
@@ -105,7 +100,6 @@ class Retransmitter:
         self.counts.answered += 1
         answer = build(sent.datagram, self.payload_type, self.sequence, self.ssrc)
         self.sequence = (self.sequence + 1) & 0xFFFF
-        self._budget_bytes -= len(answer)
         return answer
 
 

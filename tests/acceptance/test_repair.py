@@ -1,5 +1,8 @@
 """Lost packets, over loopback through a bad network: asked for, sent again, played."""
 
+import signal
+import time
+
 import pytest
 
 from .conftest import SPEECH, free_port, process, read_wav
@@ -16,7 +19,9 @@ def played_ms(start_node, *, asks):
         "--delay-ms", "30", "--jitter-ms", "10", "--loss-pct", str(LOSS_PCT), "--seed", "4",
     )  # fmt: skip
     try:
-        sender = process("sim.send_cli", str(SPEECH), "--to", f"127.0.0.1:{port}")
+        sender = process(
+            "sim.send_cli", str(SPEECH), "--to", f"127.0.0.1:{port}", "--copies", "off"
+        )
         _, err = sender.communicate(timeout=60)
         assert sender.returncode == 0, err
     finally:
@@ -39,3 +44,33 @@ def test_asking_again_saves_what_the_network_lost(start_node):
     assert made_up[0] >= 400
     assert asking["retransmitted"] >= 400
     assert made_up[1] <= made_up[0] / 5
+
+
+@pytest.mark.real_time
+def test_copies_come_by_themselves_while_a_node_that_cannot_ask_loses_and_go_again(start_node):
+    node = start_node(delay_ms=400, receive="asks_for_lost = false")
+    port = free_port()
+    relay = process(
+        "sim.relay", "--pair", f"{port}=127.0.0.1:{node.port}", "--delay-ms", "30",
+        "--jitter-ms", "5", "--loss-pct", "10", "--loss-for-s", "12", "--seed", "4",
+    )  # fmt: skip
+    sender = process(
+        "sim.send_cli", str(SPEECH), "--to", f"127.0.0.1:{port}", "--loop", "--announce"
+    )
+    try:
+        time.sleep(45)
+        sender.send_signal(signal.SIGTERM)
+        _, err = sender.communicate(timeout=20)
+        assert sender.returncode == 0, err
+    finally:
+        relay.terminate()
+        relay.communicate(timeout=10)
+    (source,) = node.stop()["sources"]
+    told = [line for line in err.splitlines() if line.startswith("copies to")]
+    assert "packets behind" in told[0], err
+    assert told[-1].endswith("none"), err
+    # On after some 4 of the 12 s of loss: of 10 % of 8 s, what is heard and was paid for.
+    assert source["played_ms"]["redundant"] >= 240
+    assert source["played_ms"]["retransmitted"] == 0
+    cost_pct = float(err.rsplit(" % more bytes", 1)[0].rsplit(" ", 1)[1])
+    assert 0 < cost_pct <= 15

@@ -63,6 +63,7 @@ def run(node, lost, *, packets=1000, make=None, answers=True, announces=True):
         now, _, what, data = heapq.heappop(events)
         if what == "send":
             resender.remember(data)
+            resender.budget.earn(len(data), now)
             if int.from_bytes(data[2:4], "big") not in lost:
                 at(now + ONE_WAY, "arrive", data)
         elif what == "arrive":

@@ -78,6 +78,7 @@ def sender(count=10):
     one = Retransmitter(ssrc=99, payload_type=122)
     for n in range(count):
         one.remember(sent_packet(n))
+        one.budget.earn(len(sent_packet(n)), n * 20_000_000)
     return one
 
 
@@ -106,6 +107,7 @@ def test_whoever_asks_for_everything_gets_no_more_than_a_share_of_the_stream():
         datagram = sent_packet(n % 256)
         datagram = datagram[:2] + n.to_bytes(2, "big") + datagram[4:]
         one.remember(datagram)
+        one.budget.earn(len(datagram), n * 20_000_000)
         stream += len(datagram)
         answered += sum(map(len, one.receive_nack(range(max(0, n - 100), n + 1), n * 20_000_000)))
     assert answered <= 0.15 * stream + 6000
