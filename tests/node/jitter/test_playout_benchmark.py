@@ -3,9 +3,14 @@
 import gzip
 import json
 
+import numpy as np
 import pytest
 
+from benchmarks.held_out_traces import family_names, held_out
 from benchmarks.playout import run
+from benchmarks.playout_drive import make_trace
+from benchmarks.playout_held_out import best_fixed
+from benchmarks.playout_node import hear
 from benchmarks.playout_profiles import concealed_with_skew_pct, tone_step_ratio
 
 KEYS = ["network_loss_pct", "mean_ms", "p95_ms", "p99_ms", "concealed_pct", "stretched_pct", "j"]
@@ -94,3 +99,40 @@ def test_a_file_of_delays_is_a_trace_too(tmp_path, capsys):
 def test_ten_minutes_of_skewed_clocks_are_not_heard():
     assert concealed_with_skew_pct(100.0) <= 0.003
     assert tone_step_ratio(-100.0, seconds=60) <= 1.05
+
+
+def test_a_held_out_trace_is_the_same_each_time_and_no_two_are_alike():
+    one, again = held_out("stalls, aperiodic", "A", 3), held_out("stalls, aperiodic", "A", 3)
+    np.testing.assert_array_equal(one.arrival_ns, again.arrival_ns)
+    for other in (held_out("stalls, aperiodic", "B", 3), held_out("stalls, aperiodic", "A", 4)):
+        assert not np.array_equal(one.arrival_ns, other.arrival_ns)
+
+
+def test_on_links_nobody_tuned_to_one_setting_is_never_far_above_the_best_fixed_delay(capsys):
+    assert run(["--held-out", "B", "--draws", "1"]) == 0
+    shown = capsys.readouterr().out
+    for family in family_names():
+        assert f"  {family} " in shown
+    assert "MISSED" not in shown
+
+
+def test_hindsight_finds_the_best_fixed_delay_of_a_trace():
+    send = np.arange(1000) * 20.0
+    late = np.where(np.arange(1000) % 250 == 249, 400.0, 30.0)  # 3 of 750: 0.4 %, 80 ms
+    trace = make_trace("made", send, send + late)
+    assert best_fixed(trace) == pytest.approx((0.0, 200 * 100 * 3 / 750))
+
+
+def test_speech_through_a_whole_node_keeps_its_pitch_and_has_no_clicks(tmp_path):
+    send = np.arange(1500) * 20.0
+    arrival = send + 10 + np.random.default_rng(1).exponential(5, send.size)
+    for begin in (8000, 14_000, 19_500, 26_000):
+        arrival[(arrival > begin) & (arrival < begin + 250)] = begin + 250
+    trace = make_trace("made", send, np.maximum.accumulate(arrival))
+    heard = hear(trace, wav=tmp_path / "made.wav", wav_s=(7, 9))
+    assert heard.steady_pct + heard.faster_pct + heard.slower_pct == pytest.approx(100)
+    assert 50 < heard.steady_pct < 100
+    assert heard.step_ratio < 1.3
+    assert heard.pitch_cents_p50 < 20
+    assert heard.mean_ms < 200
+    assert (tmp_path / "made_heard.wav").stat().st_size == 44 + 2 * 48_000 * 2
