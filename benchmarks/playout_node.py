@@ -58,7 +58,8 @@ class Heard:
     """Of the slower ones, those below 0.6 of the tempo."""
     half_speed_longest_ms: float
     step_ratio: float
-    """Largest step between two samples of a chunk over that of its own 60 ms of speech, at most."""
+    """Largest step within a chunk over that of its own 60 ms of speech, at most; where nothing was
+    made up just before, for what a decoder does after a loss is not time-scale modification."""
     pitch_cents_p50: float
     pitch_cents_p95: float
     """Deviation of the pitch where the tempo was another."""
@@ -149,7 +150,7 @@ def _judge(
         slower_pct=100.0 * float(np.mean(tempo < 1 - _STEADY)),
         half_speed_pct=100.0 * float(np.mean(slow)),
         half_speed_longest_ms=_longest_ms(slow, lengths[is_real]),
-        step_ratio=_step_ratio(said, sound, real),
+        step_ratio=_step_ratio(said, sound, rows[is_real & _is_undisturbed(rows[:, 2])]),
         pitch_cents_p50=float(np.quantile(cents, 0.5)) if cents.size else 0.0,
         pitch_cents_p95=float(np.quantile(cents, 0.95)) if cents.size else 0.0,
     )
@@ -161,6 +162,12 @@ def _longest_ms(slow: NDArray[np.bool_], lengths: NDArray[np.int64]) -> float:
         now = now + int(length) if is_slow else 0
         longest = max(longest, now)
     return longest / SAMPLES_PER_MS
+
+
+def _is_undisturbed(origins: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which chunks have nothing made up among the five before: a decoder needs them."""
+    made_up = np.cumsum(np.isin(origins, _MADE_UP))
+    return np.asarray(made_up == np.concatenate((np.zeros(5, np.int64), made_up[:-5])))
 
 
 def _step_ratio(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from benchmarks.playout_drive import make_trace, play, play_packets
 from node.config import JitterConfig
-from node.counters import Origin
+from node.counters import Count, Origin
 from node.jitter import state as at
 from node.jitter.buffer import JitterBuffer
 
@@ -155,6 +155,62 @@ def test_packets_of_every_length_come_down_to_a_low_delay_after_a_stall(packet_m
     trace = make_trace("made", send, np.maximum.accumulate(arrival))
     assert mean_ms(trace, 20, 21) > 200
     assert mean_ms(trace, 150, 180) < 50
+
+
+def test_after_a_stall_the_next_word_comes_at_once_and_nothing_of_it_is_missing():
+    b = JitterBuffer(ADAPTIVE, payload_bytes=0)
+    now = 0
+    heard = []
+    for n in range(160):
+        until = max(20 * n, 2400 if n >= 100 else 0) * MS  # packet 100 and the rest come together
+        while now < until:
+            heard.append((b.pull(now), int(b.state[at.ACTION_MEDIA])))
+            samples = b.state[at.ACTION_SAMPLES] + b.state[at.ACTION_STRETCH_SAMPLES]
+            now += int(samples) * 62_500 // 3
+        b.insert(n, n * FRAME, FRAME, until)
+    stalled = max(i for i, (action, _) in enumerate(heard) if action != at.PLAY)
+    assert heard[stalled + 1] == (at.PLAY, 100 * FRAME)
+    started = [action for action, _ in heard].index(at.PLAY)
+    assert at.PAUSE not in [action for action, _ in heard[started:]]
+
+
+def test_what_an_outage_piled_up_is_not_held_beyond_the_largest_delay():
+    config = JitterConfig(mode="adaptive", delay_max_ms=500)
+    send, arrival = arrivals(40, stalls=[(20, 2500)])
+    trace = make_trace("made", send, arrival)
+    delays = play_packets(trace, config)[1][:1900]  # the end of a trace is drawn out like a stall
+    held_ms = (delays[delays != at.NONE] - trace.fastest) / 48
+    assert held_ms.max() < 560
+    assert play(trace, config).concealed_pct > 100 * 1500 / 35_000  # the price: it was skipped
+
+
+@pytest.mark.parametrize("mode", ["synchronised", "adaptive"])
+def test_media_time_goes_on_above_all_that_was_when_a_sender_starts_anew(mode):
+    b = JitterBuffer(JitterConfig(mode=mode), payload_bytes=0)
+    for n in range(50):
+        b.insert(n, n * FRAME, FRAME, 20 * n * MS)
+    b.seek(0)
+    for _ in range(50):
+        b.pull(2000 * MS)
+    played = int(b.state[at.NEXT_MEDIA])
+    for n in range(3):
+        slot = b.insert(40_000 + n, 5 + n * FRAME, FRAME, (2000 + 20 * n) * MS)
+    assert b.counts()[Count.SENDER_RESTARTS] == 1
+    assert b.slots[slot, at.SLOT_MEDIA] > played
+
+
+@pytest.mark.parametrize("mode", ["synchronised", "adaptive"])
+def test_a_number_that_was_passed_is_not_played_in_the_time_of_a_later_one(mode):
+    b = JitterBuffer(JitterConfig(mode=mode), payload_bytes=0)
+    for n in [0, 1, 2, 3, 8, 9]:
+        b.insert(n, n * FRAME, FRAME, 20 * n * MS)
+    b.seek(0)
+    for _ in range(4):
+        assert b.pull(200 * MS) == at.PLAY
+    accepted = b.counts()[Count.PACKETS_ACCEPTED]
+    assert b.insert(2, 6 * FRAME, FRAME, 200 * MS) < 0
+    assert b.insert(0xFFFF, 6 * FRAME, FRAME, 200 * MS) < 0
+    assert b.counts()[Count.PACKETS_ACCEPTED] == accepted
 
 
 steps = st.lists(
