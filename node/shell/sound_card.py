@@ -153,7 +153,8 @@ def _find(library: Any, wanted: str | None, channels: int) -> tuple[str, int]:
     if wanted is None:
         default = library.default.device[1]
         return next(((n, i) for n, i, _ in cards if i == default), cards[0][:2])
-    fits = [(n, i) for n, i, c in cards if wanted.lower() in n.lower() and c >= channels]
+    able = [(n, i) for n, i, c in cards if c >= channels]
+    fits = [one for one in able if wanted.lower() in one[0].lower()]
     if not fits:
         names = "; ".join(n for n, _, _ in cards)
         raise ShellError(
@@ -161,7 +162,8 @@ def _find(library: Any, wanted: str | None, channels: int) -> tuple[str, int]:
             f"there are: {names}",
             exit_status=EXIT_INPUT,
         )
-    return fits[0]
+    # ALSA offers a `jack` of its own where its plugins are installed: who writes JACK means JACK.
+    return min(fits, key=lambda one: (one[0] != wanted, wanted not in one[0]))
 
 
 def _first_line(fault: Exception) -> str:

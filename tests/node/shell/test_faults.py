@@ -151,6 +151,29 @@ def test_a_card_that_is_not_there_is_told_with_those_that_are(
     assert "Codec (ALSA)" in line
 
 
+@pytest.mark.parametrize(
+    ("asked", "opened"),
+    [("JACK", "system (JACK)"), ("jack", "jack (ALSA)"), ("Usb", "USB Audio (ALSA)")],
+)
+def test_a_card_is_found_as_it_is_written_before_any_case_will_do(
+    config, capsys, monkeypatch, tmp_path, asked, opened
+):
+    (tmp_path / "sounddevice.py").write_text(
+        "PortAudioError = OSError\n"
+        "def query_devices():\n"
+        "    names = [('jack', 0), ('USB Audio', 0), ('system', 1)]\n"
+        "    return [dict(name=n, hostapi=i, max_output_channels=2) for n, i in names]\n"
+        "def query_hostapis(i): return dict(name=('ALSA', 'JACK')[i])\n"
+        "def OutputStream(**_): raise OSError('no card in this test')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    assert run(config, "--sink", f"card:{asked}") == 1
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    (line,) = told(capsys)
+    assert f"sound card {opened!r}" in line
+
+
 def test_a_wav_in_a_folder_that_is_not_there_is_the_users_input(config, capsys, tmp_path):
     assert run(config, "--sink", f"wav:{tmp_path}/none/played.wav") == 2
     assert "no such file or folder" in told(capsys)[0]
