@@ -9,12 +9,16 @@ Nothing is compiled late: what the audio thread calls from Python is a `node.ker
 """
 
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from types import ModuleType
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.core.sigutils import normalize_signature
 
-from node.kernel import BOUNDS_CHECKED, JIT_ENABLED, KernelCacheLocator
+from node.kernel import BOUNDS_CHECKED, JIT_ENABLED, KernelCacheLocator, kernel
+from node.kernel_library import InnerCompiler, kernel_libraries
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,29 +37,64 @@ def inner_kernel(signature: str) -> Callable[[F], F]:
             return function
         # The flags are those of node.kernel: the same code must come out.
         dispatcher = numba.njit(
-            nogil=True, fastmath=False, error_model="numpy", boundscheck=BOUNDS_CHECKED
+            nogil=True,
+            fastmath=False,
+            error_model="numpy",
+            boundscheck=BOUNDS_CHECKED,
+            pipeline_class=InnerCompiler,
         )(function)
-        compile_any = dispatcher.compile
 
-        def compile_once(_: object) -> object:
-            del dispatcher.compile
+        @cache
+        def compile_for_kernels() -> object:
             _enable_cache(dispatcher)
-            try:
-                entry = compile_any(signature)
-            except OSError:  # the cache cannot be written: the code is there all the same
-                entry = compile_any(signature)
-            dispatcher.disable_compile()
-            return entry
+            return _lowered(dispatcher, signature)
 
-        dispatcher.compile = compile_once
+        @cache
+        def compile_for_python() -> F:
+            return kernel(signature)(function)
+
+        dispatcher.compile = lambda _: compile_for_kernels()
+        dispatcher._compile_for_args = lambda *_: compile_for_python()
         return cast(F, dispatcher)
 
     return compile_later
 
 
+class InnerCacheLocator(KernelCacheLocator):
+    """Keeps the intermediate code apart from the machine code of the same function."""
+
+    def get_disambiguator(self) -> str:
+        """Return what tells apart two builds of one function."""
+        return f"{super().get_disambiguator()}-inner"
+
+
+def _lowered(dispatcher: Any, signature: str) -> object:
+    """Return what callers know the function by, after loading or compiling it.
+
+    It is numba's `Dispatcher.compile` for one kernel out of hundreds, each of which waits for
+    its callees: without clocks, which all tick for each of them, and without telling the
+    interpreter's side, which would call machine code where there is none.
+    """
+    arguments, returned = normalize_signature(signature)
+    with kernel_libraries():
+        result = dispatcher._cache.load_overload(signature, dispatcher.targetctx)
+        if result is None:
+            with dispatcher._compiling_counter:
+                result = dispatcher._compiler.compile(arguments, returned)
+            with suppress(OSError):  # the cache cannot be written: the code is there all the same
+                dispatcher._cache.save_overload(signature, result)
+        else:
+            dispatcher._cache_hits[signature] += 1
+            dispatcher.targetctx.insert_user_function(
+                result.entry_point, result.fndesc, [result.library]
+            )
+    dispatcher.overloads[tuple(arguments)] = result
+    return result.entry_point
+
+
 def _enable_cache(dispatcher: Any) -> None:
     before = numba.config.CACHE_LOCATOR_CLASSES
-    locator = KernelCacheLocator
+    locator = InnerCacheLocator
     numba.config.CACHE_LOCATOR_CLASSES = f"{locator.__module__}.{locator.__qualname__}"
     try:
         dispatcher.enable_caching()

@@ -26,6 +26,8 @@ from typing import Any, Final, TypeVar, cast
 import numba
 from numba.core.caching import UserProvidedCacheLocator
 
+from node.kernel_library import OutermostCompiler, kernel_libraries
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 JIT_ENABLED: Final = os.environ.get("LOALANG_JIT", "1") != "0"
@@ -115,12 +117,14 @@ def _compiled(function: F, signature: str, *, cached: bool) -> F:
     compile_function = numba.njit(
         signature,
         cache=cached,
+        pipeline_class=OutermostCompiler,
         nogil=True,
         fastmath=False,
         error_model="numpy",
         boundscheck=BOUNDS_CHECKED,
     )
-    return cast(F, compile_function(function))
+    with kernel_libraries():
+        return cast(F, compile_function(function))
 
 
 def _cache_folder(source: Path, name: str) -> str:

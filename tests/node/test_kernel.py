@@ -39,6 +39,29 @@ def run(tree: Path, **environment: str) -> list[str]:
     return done.stdout.split()
 
 
+NESTED = """
+import numpy
+from node.inner_kernel import inner_kernel
+from node.kernel import kernel
+
+@inner_kernel("int64(int64)")
+def halved(x):
+    return 0 if x == 0 else 1 + halved(x // 2)
+
+@inner_kernel("int64(float32[::1], int64)")
+def scaled(values, factor):
+    values *= factor
+    return halved(factor)
+
+@kernel("int64(float32[::1], int64)")
+def twice(values, factor):
+    return scaled(values, factor) + scaled(values, factor)
+
+values = numpy.ones(3, numpy.float32)
+print(twice(values, 4), halved(8), values[2], sum(twice.stats.cache_hits.values()))
+"""
+
+
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A package `node` of two kernels in two files, and the real decorator."""
@@ -46,8 +69,9 @@ def tree(tmp_path: Path) -> Path:
     (package / "rtp").mkdir(parents=True)
     (package / "__init__.py").touch()
     (package / "rtp" / "__init__.py").touch()
-    source = Path(node.__file__).parent / "kernel.py"
-    (package / "kernel.py").write_text(source.read_text())
+    for name in ("kernel.py", "kernel_library.py", "inner_kernel.py"):
+        source = Path(node.__file__).parent / name
+        (package / name).write_text(source.read_text())
     (package / "rtp" / "inner.py").write_text(CALLEE.format(constant=1))
     (package / "outer.py").write_text(CALLER)
     return tmp_path
@@ -70,6 +94,25 @@ def test_a_change_in_a_file_that_it_does_not_use_costs_no_compilation(tree):
     (tree / "node" / "rtp" / "other.py").write_text("CONSTANT = 1\n")
 
     assert run(tree) == ["20", "1"]
+
+
+def test_inner_kernels_work_from_kernels_and_from_python_compiled_and_from_the_cache(tree):
+    (tree / "node" / "outer.py").write_text(NESTED)
+
+    assert run(tree) == ["6", "4", "16.0", "0"]
+    assert run(tree) == ["6", "4", "16.0", "1"]
+
+
+def test_a_change_to_a_kernel_takes_the_inner_ones_that_did_not_change_from_the_cache(tree):
+    callee = tree / "node" / "rtp" / "inner.py"
+    callee.write_text(CALLEE.format(constant=1).replace("kernel", "inner_kernel"))
+    caller = tree / "node" / "outer.py"
+    assert run(tree) == ["20", "0"]
+    caller.write_text(
+        CALLER.replace("* 10", "* 100") + "print(sum(inner.stats.cache_hits.values()))"
+    )
+
+    assert run(tree) == ["200", "0", "1"]
 
 
 def test_everything_runs_uncompiled_for_debugging(tree):
