@@ -34,6 +34,7 @@ JIT_ENABLED: Final = os.environ.get("LOALANG_JIT", "1") != "0"
 BOUNDS_CHECKED: Final = os.environ.get("LOALANG_BOUNDSCHECK", "0") == "1"
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
+_STAMP_CHARACTERS: Final = 12
 _PACKAGES: Final = ("node", "sim", "benchmarks")
 _IMPORT: Final = re.compile(
     r"^\s*(?:from\s+(?P<module>[\w.]+)\s+import\s+(?P<names>\([^)]*\)|[^\n(]+)|import\s+(?P<plain>[\w.]+))",
@@ -89,6 +90,7 @@ class KernelCacheLocator(UserProvidedCacheLocator):  # type: ignore[misc]  # num
     def __init__(self, function: Callable[..., Any], source: str) -> None:
         self._py_file = source
         self._lineno = function.__code__.co_firstlineno
+        self._pattern = f"{Path(source).stem}.{function.__qualname__}"
         self._cache_path = _cache_folder(Path(source), function.__qualname__)
 
     @classmethod
@@ -101,10 +103,24 @@ class KernelCacheLocator(UserProvidedCacheLocator):  # type: ignore[misc]  # num
         return sources_hash(Path(self._py_file))
 
     def get_disambiguator(self) -> str:
-        """Return what tells apart two builds of one function."""
-        return f"{self._lineno}{'-checked' if BOUNDS_CHECKED else ''}"
+        """Return what tells apart two builds of one function.
+
+        numba writes which code is there before the code: if the disk is full or the power goes in
+        between, the old code would pass for the new. So each has a name of its own.
+        """
+        build = "-checked" if BOUNDS_CHECKED else ""
+        return f"{self._lineno}-{self.get_source_stamp()[:_STAMP_CHARACTERS]}{build}"
+
+    def ensure_cache_path(self) -> None:
+        """Make room for new code: remove what was made from older sources."""
+        super().ensure_cache_path()
+        stamp = self.get_source_stamp()[:_STAMP_CHARACTERS]
+        for one in Path(self._cache_path).glob(f"{self._pattern}-*"):
+            if f"-{stamp}" not in one.name:
+                one.unlink(missing_ok=True)
 
 
+@cache
 def sources_hash(path: Path) -> str:
     """Return a SHA-256 over `path` and all project modules that it imports, directly or not."""
     digest = hashlib.sha256()

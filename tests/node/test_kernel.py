@@ -89,6 +89,20 @@ def test_a_change_in_another_file_that_a_kernel_calls_is_seen(tree):
     assert run(tree) == ["30", "0"]
 
 
+def test_code_that_could_not_be_kept_is_not_mistaken_for_the_one_before(tree):
+    folder = tree / "node" / "__pycache__"
+    run(tree)
+    old = next(folder.glob("outer.outer-*.nbc"))
+    kept = old.read_bytes()
+    (tree / "node" / "rtp" / "inner.py").write_text(CALLEE.format(constant=2))
+    run(tree)
+    (new,) = folder.glob("outer.outer-*.nbc")  # the old one is no use to anybody
+    new.unlink()  # numba has written that it is there, and then the power went
+    old.write_bytes(kept)
+
+    assert run(tree) == ["30", "0"]
+
+
 def test_a_change_in_a_file_that_it_does_not_use_costs_no_compilation(tree):
     run(tree)
     (tree / "node" / "rtp" / "other.py").write_text("CONSTANT = 1\n")
