@@ -71,6 +71,9 @@ REPAIR_BURSTS: Final = (1.2, 2.0, 3.0, 5.0)
 
 REPAIR_BYTES_MAX_PCT: Final = 15.0
 
+COST_ROUNDS: Final = 5
+"""The best is printed: other work of the machine only adds."""
+
 TONE_STEP_MAX: Final = 1.05
 """A click is a step larger than the sound's own; 5 % more is what a cross-fade may add."""
 
@@ -351,10 +354,13 @@ def _print_cost(folder: Path) -> None:
     trace = read_trace(folder / "arrivals" / f"{TRACES[0]}.csv.gz")
     seconds = trace.media.size * trace.samples / 48_000
     for config in (JitterConfig(), JitterConfig(mode="adaptive")):
-        begin = time.perf_counter()
-        play(trace, config, delay_ms=200.0)
-        spent_ms = (time.perf_counter() - begin) * 1000 / seconds
-        print(f"cost, {config.mode}: {spent_ms * 1000:.1f} us per second of sound (must: 100)")
+        spent_s = []
+        for _ in range(COST_ROUNDS):
+            began_s = time.process_time()
+            play(trace, config, delay_ms=200.0)
+            spent_s.append(time.process_time() - began_s)
+        spent_us = min(spent_s) * 1e6 / seconds
+        print(f"cost, {config.mode}: {spent_us:.1f} us CPU per second of sound (must: 100)")
 
 
 def _row(who: str, found: Outcome) -> Row:

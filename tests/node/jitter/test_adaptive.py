@@ -164,14 +164,16 @@ def test_after_a_stall_the_next_word_comes_at_once_and_nothing_of_it_is_missing(
     for n in range(160):
         until = max(20 * n, 2400 if n >= 100 else 0) * MS  # packet 100 and the rest come together
         while now < until:
-            heard.append((b.pull(now), int(b.state[at.ACTION_MEDIA])))
+            heard.append((b.pull(now), int(b.state[at.ACTION_MEDIA]), now))
             samples = b.state[at.ACTION_SAMPLES] + b.state[at.ACTION_STRETCH_SAMPLES]
             now += int(samples) * 62_500 // 3
         b.insert(n, n * FRAME, FRAME, until)
-    stalled = max(i for i, (action, _) in enumerate(heard) if action != at.PLAY)
-    assert heard[stalled + 1] == (at.PLAY, 100 * FRAME)
-    started = [action for action, _ in heard].index(at.PLAY)
-    assert at.PAUSE not in [action for action, _ in heard[started:]]
+    first = next((action, media) for action, media, at_ns in heard if at_ns >= 2400 * MS)
+    assert first == (at.PLAY, 100 * FRAME)
+    actions = [action for action, _, _ in heard]
+    assert at.PAUSE not in actions[actions.index(at.PLAY) :]
+    played = [media for action, media, _ in heard if action == at.PLAY]
+    assert played == [n * FRAME for n in range(len(played))]
 
 
 def test_what_an_outage_piled_up_is_not_held_beyond_the_largest_delay():
