@@ -39,13 +39,12 @@ QUANTUM_SAMPLES = 5 * SAMPLES_PER_MS
 """Smallest change asked of time-scale modification, about one period of a voice; the delay held
 is up to so much away from what is wanted."""
 
-_BASE_WINDOW_SAMPLES = 1200 * SAMPLES_PER_MS
+_BASE_WINDOW_SAMPLES = 2000 * SAMPLES_PER_MS
 """The base is the minimum over one to two halves of it. Long enough to outlast a burst, short
-enough that +-300 ppm of clock skew move it by 0.4 ms; on the held-out set A 1.2 s cost 1 % less
-than 2 s, because a growing queue is followed sooner."""
+enough that +-300 ppm of clock skew move it by 0.6 ms."""
 
 _RECENT_WINDOW_SAMPLES = 400 * SAMPLES_PER_MS
-_RECENT_MARGIN_SAMPLES = 10 * SAMPLES_PER_MS
+_RECENT_MARGIN_SAMPLES = 20 * SAMPLES_PER_MS
 """Until the base has followed a longer route, delay stays so much above what packets take now."""
 
 _DECAY_SAMPLES = 20 * SAMPLES_PER_MS
