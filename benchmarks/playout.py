@@ -33,6 +33,7 @@ from benchmarks.playout_profiles import (
     print_profiles,
     tone_step_ratio,
 )
+from benchmarks.playout_redundancy import print_copies
 from benchmarks.playout_repair import gilbert_elliott, play_with_repair
 from benchmarks.playout_svg import Curve, draw
 from benchmarks.reference import shared_folder
@@ -208,6 +209,7 @@ def _all() -> int:
     out.write_text(draw(curves), encoding="utf-8")
     print(f"\ncurves: {out}")
     missed += _print_repair(folder)
+    missed += print_copies(REPAIR_BURSTS, REPAIR_BYTES_MAX_PCT)
     print_profiles()
     missed += _print_sanity()
     _print_cost(folder)

@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from node.answering import SenderReports
 from node.config import ReceiveConfig
 from node.rtp import rtcp
-from node.rtp.retransmission import Retransmitter, announcement
+from node.rtp.repair_budget import RepairBudget
+from node.rtp.retransmission import HISTORY_PACKETS, Retransmitter, announcement
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 from sim.links.channel import jitter_of
 from sim.links.kernel import LOST_NS
 from sim.rng import Purpose, raw_draws, stream
 from sim.sender import ADDRESS, UDP_BYTES, Sender, Sending
+from sim.station_copies import StationCopies
 from sim.village import Place
 
 SENDER_CLOCK_NS: Final = 1_000_000 * NS_PER_S
@@ -47,12 +49,21 @@ class Conversation:
         Transit of the backhaul for a request.
     seed : int
         Of the run.
-    sends_again : bool
-        The station answers requests for lost packets.
+    budget : RepairBudget or None
+        What answers to requests for lost packets may cost; None answers none.
+    copies : StationCopies or None
+        Hears the node's reports.
     """
 
     def __init__(
-        self, place: Place, sender: Sender, *, backhaul_ns: int, seed: int, sends_again: bool
+        self,
+        place: Place,
+        sender: Sender,
+        *,
+        backhaul_ns: int,
+        seed: int,
+        budget: RepairBudget | None,
+        copies: StationCopies | None = None,
     ) -> None:
         self._sender = sender
         self._reports = SenderReports(sender.ssrc)
@@ -70,10 +81,11 @@ class Conversation:
         self.repair_bytes = 0
         """Requests for lost packets and what was sent again, headers of IPv4 and UDP included,
         whether it came through or not."""
-        if sends_again:
+        self._copies = copies
+        if budget is not None:
             payload_type = ReceiveConfig().retransmission_payload_type
             again_ssrc = (sender.ssrc + 1) & 0xFFFFFFFF
-            self.memory = Retransmitter(ssrc=again_ssrc, payload_type=payload_type)
+            self.memory = Retransmitter(ssrc=again_ssrc, payload_type=payload_type, budget=budget)
             self._announced[ADDRESS] = announcement(sender.ssrc, payload_type)
 
     def note_chunk(self, sending: Sending, arrive_ns: NDArray[np.int64]) -> None:
@@ -104,7 +116,9 @@ class Conversation:
         travels_ns = self._travels_ns(left_ns)
         if travels_ns is None:
             return
-        self._reports.receive_datagram(request, ADDRESS, came_ns + SENDER_CLOCK_NS)
+        packets = self._reports.receive_datagram(request, ADDRESS, came_ns + SENDER_CLOCK_NS)
+        if self._copies is not None:
+            self._copies.receive_reports(packets, came_ns)
         answer = self._reports.next_answer(
             self._report(left_ns), left_ns + SENDER_CLOCK_NS, self._announced
         )
@@ -132,10 +146,11 @@ class Conversation:
     def _remember(self, memory: Retransmitter, now_ns: int) -> None:
         """Let the station have sent what it sent until now; nobody asked before."""
         sent = self._first + int(np.searchsorted(self._send_ns, now_ns, side="right"))
-        for number in range(max(self._remembered, self._first), sent):
-            datagram = self._datagrams[number - self._first]
-            memory.remember(datagram)
-            memory.budget.earn(len(datagram), int(self._send_ns[number - self._first]))
+        for number in range(max(self._remembered, self._first) - self._first, sent - self._first):
+            datagram = self._datagrams[number]
+            if number >= sent - self._first - HISTORY_PACKETS:  # older ones would be forgotten
+                memory.remember(datagram)
+            memory.budget.earn(len(datagram), int(self._send_ns[number]))
         self._remembered = max(self._remembered, sent)
 
     def _travels_ns(self, left_ns: int) -> int | None:

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.counters import new_counts
+from node.rtp.repair_budget import RepairBudget
 from node.stack import SpeakerNode
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
-from sim.conversation import Conversation
+from sim.conversation import SENDER_CLOCK_NS, Conversation
 from sim.links.bearer import Bearer
 from sim.links.channel import Channel, Link, Trace
 from sim.links.spells import Spells, busy_of, outages_of
@@ -24,6 +25,7 @@ from sim.rng import Purpose, stream
 from sim.scenario import Scenario
 from sim.sender import Programme, Sender
 from sim.shared_decoder import SharedPath
+from sim.station_copies import StationCopies
 from sim.tally import Alignment, Recent, Tally
 from sim.village import Place, Village
 
@@ -92,6 +94,11 @@ class Rounds:
             commune: self._link(village.backhauls[commune], "/backhaul", commune, _UPLINK)
             for commune in dict.fromkeys(place.commune for place in self.places)
         }
+        self._copies: StationCopies | None = None
+        if scenario.sender.copies_possible:
+            self._copies = StationCopies(
+                self.sender, clock_ns=SENDER_CLOCK_NS, budget=self._new_budget()
+            )
         self._path = SharedPath(decoder) if decoder is not None else None
         factory = self._path.new_decoder if self._path is not None else None
         self.poles = [
@@ -147,7 +154,8 @@ class Rounds:
     def link_bytes(self, number: int) -> tuple[int, int]:
         """Return the bytes of the stream to one place, and of what repaired it, with headers."""
         spoken = self.poles[number].conversation
-        return self.stream_bytes, 0 if spoken is None else spoken.repair_bytes
+        copies = 0 if self._copies is None else self._copies.repair_bytes
+        return self.stream_bytes, copies + (0 if spoken is None else spoken.repair_bytes)
 
     def audio_sha256(self, number: int) -> str:
         """Return the hash of what one place played, float32; empty without sound."""
@@ -165,6 +173,8 @@ class Rounds:
         sending = self.sender.send_until(stop_ns + _AHEAD_NS)
         self._send.add(sending.first, sending.send_ns)
         self.stream_bytes += sending.stream_bytes
+        if self._copies is not None:
+            sending = self._copies.carry(sending)
         sequence = np.arange(sending.first, sending.first + sending.send_ns.size)
         departs = {}
         for commune, uplink in self._uplinks.items():
@@ -197,14 +207,20 @@ class Rounds:
         sender = self.scenario.sender
         if not sender.reports:
             return None
+        again = sender.retransmission and sender.delivery == "unicast"
         one_way_ms = self._village.backhauls[place.commune].one_way_ms.value
         return Conversation(
             place,
             self.sender,
             backhaul_ns=round(one_way_ms * NS_PER_MS),
             seed=self.scenario.seed,
-            sends_again=sender.retransmission and sender.delivery == "unicast",
+            budget=self._new_budget() if again else None,
+            copies=self._copies,
         )
+
+    def _new_budget(self) -> RepairBudget:
+        rate_kbit_s = self.scenario.sender.data_budget_kbit_s
+        return RepairBudget(rate_bit_s=None if rate_kbit_s is None else 1000 * rate_kbit_s)
 
     def _link(self, bearer: Bearer, name: str, commune: str, node: str) -> Link:
         if (commune, name) not in self._cells:

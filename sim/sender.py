@@ -24,8 +24,9 @@ from node.audio.loudness import LoudnessMeter, normalising_gain_db
 from node.config import ConfigError
 from node.rtp import packet
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, SAMPLES_PER_MS
+from sim.copy_encoder import CopyEncoder
 from sim.rng import Purpose, between, raw_draws, stream
-from sim.scenario import SenderConfig
+from sim.sender_config import SenderConfig
 
 PAYLOAD_TYPE: Final = 96
 ADDRESS: Final = ("10.0.0.1", 5004)
@@ -51,6 +52,9 @@ class Programme:
     packet_ms: int
     look_ahead_samples: int
     """Decoded media time t is what was captured so much earlier."""
+
+    lows: tuple[bytes, ...] = ()
+    """The packets at a low rate, for copies; empty where there are none (`sim.copy_encoder`)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,7 +126,11 @@ def encode(path: Path, config: SenderConfig) -> Programme:
         bytes(coder.encode(pcm[at : at + samples].tobytes(), samples))
         for at in range(0, pcm.size, samples)
     )
-    return Programme(payloads, config.packet_ms, look_ahead)
+    lows: tuple[bytes, ...] = ()
+    if config.copies_possible:
+        copies = CopyEncoder()
+        lows = tuple(copies.encode(sound[at : at + samples]) for at in range(0, pcm.size, samples))
+    return Programme(payloads, config.packet_ms, look_ahead, lows)
 
 
 def normalised(sound: NDArray[np.float64], target_lufs: float) -> NDArray[np.float64]:

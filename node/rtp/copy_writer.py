@@ -1,7 +1,7 @@
 """Puts copies of earlier packets into a stream (RFC 2198), as far as the account goes.
 
 A full account gives the packet itself, a lean one a second, low-rate encoding of it, an empty one
-nothing. A quarter of the account is left to what is asked for again.
+nothing. Half of the account is left to what is asked for again.
 """
 
 from collections import deque
@@ -15,7 +15,7 @@ _HEADER_BYTES: Final = 12
 _COPY_HEADER_BYTES: Final = 5
 """Of one copy (4) and of the packet's own payload (1)."""
 
-_RESERVE_BYTES: Final = SAVED_BYTES_MAX // 4
+_RESERVE_BYTES: Final = SAVED_BYTES_MAX // 2
 """Copies leave so much to answers."""
 
 _RICH_BYTES: Final = SAVED_BYTES_MAX * 3 // 4
@@ -79,7 +79,7 @@ class CopyWriter:
             return b""
         if (timestamp - then) & 0xFFFFFFFF != distance_packets * self._packet_samples:
             return b""  # the sender paused between
-        left = self._budget.bytes_left
+        left = self._budget.bytes_left - _COPY_HEADER_BYTES
         if left - len(payload) >= _RICH_BYTES:
             self.full_copies += 1
             return payload

@@ -8,8 +8,8 @@ from node.config import ConfigError
 from node.libopus import LibopusDecoder
 from node.rtp import packet
 from sim import scenario
-from sim.scenario import SenderConfig
 from sim.sender import Sender, encode
+from sim.sender_config import SenderConfig
 from sim.shared_decoder import SharedPath
 
 SPEECH = scenario.SPEECH / "announcement_vi.flac"

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks.playout_redundancy import play_with_copies
 from benchmarks.playout_repair import gilbert_elliott, play_with_repair
 from node.config import JitterConfig
 from node.jitter import repair as rp
@@ -98,3 +99,15 @@ def test_four_per_cent_of_loss_are_repaired_within_400_ms(burst):
     assert left.concealed_pct <= 0.3
     assert left.overhead_pct <= 15
     assert play_with_repair(trace, repairs=False).concealed_pct > 3
+
+
+@pytest.mark.parametrize("burst", [1.2, 5.0])
+def test_where_nobody_asks_the_sender_copies_for_what_its_data_may_cost(burst):
+    trace = gilbert_elliott(4.0, burst, seed=1, packets=10_000)
+    plain = play_with_repair(trace, repairs=False)
+    lean = play_with_copies(trace)
+    assert lean.overhead_pct <= 15
+    assert lean.concealed_pct < 0.5 * plain.concealed_pct
+    paid = play_with_copies(trace, rate_bit_s=48_000)
+    assert paid.overhead_pct <= 20.1
+    assert paid.concealed_pct < 0.2 * plain.concealed_pct
