@@ -163,12 +163,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--sign", type=Path, metavar="KEY", help="sign each packet: the session's key")
     add("--srtp", type=Path, metavar="KEY", help="SRTP, for one node: the session's master key")
     add("--copies", choices=("auto", "off"), default="auto", help="RFC 2198, as reports ask for it")
-    add("--data-budget", type=_data_budget, metavar="BUDGET", help=_BUDGET_HELP)
+    add("--data-budget", type=data_budget, metavar="BUDGET", help=_BUDGET_HELP)
     add("--live", action="store_true", help="the sound comes at its own pace: send it at once")
     return parser
 
 
-def _data_budget(text: str) -> int:
+def data_budget(text: str) -> int:
     """Return bit/s of `48k`, or of `1200MB/2h`: a month of 30 days, so many hours a day."""
     rate = re.fullmatch(r"(\d+)k", text)
     month = re.fullmatch(r"(\d+)MB/(\d+(?:\.\d+)?)h", text)
