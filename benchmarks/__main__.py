@@ -32,7 +32,9 @@ def main(arguments: list[str]) -> int:
         print(f"benchmarks: {wrong}: must be of {', '.join(known)}", file=sys.stderr)
         return 2
     try:
-        return max(int(importlib.import_module(f"benchmarks.{name}").run(options)) for name in asked)
+        return max(
+            int(importlib.import_module(f"benchmarks.{name}").run(options)) for name in asked
+        )
     except ConfigError as fault:
         print(f"benchmarks: {fault}", file=sys.stderr)
         return 2

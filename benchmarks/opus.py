@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from opuslib_next.api import libopus as wheel_library
 
-from benchmarks.opus_quality import quality
 from benchmarks.options import parser_of
+from benchmarks.opus_quality import quality
 from benchmarks.reference import shared_folder
 from node.config import ConfigError
 from node.opus.decoder import OpusDecoder

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import table
-from benchmarks.opus import SPEED_STREAMS, encoded
 from benchmarks.options import count, parser_of
+from benchmarks.opus import SPEED_STREAMS, encoded
 from node.opus.batch import OpusBatch
 from node.opus.decoder import OpusDecoder
 

@@ -14,8 +14,8 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.opus import Packets, Peer, Sound, libraries, streams
 from benchmarks.options import parser_of
+from benchmarks.opus import Packets, Peer, Sound, libraries, streams
 from benchmarks.table import show
 from node.opus.decoder import OpusDecoder
 

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from opuslib_next.api import libopus
 
-from benchmarks.opus import streams
 from benchmarks.options import count, parser_of
+from benchmarks.opus import streams
 from node.kernel import BOUNDS_CHECKED, JIT_ENABLED, kernel
 from node.libopus import LibopusDecoder
 from node.opus.decoder import RATES_HZ, OpusDecoder
