@@ -74,6 +74,17 @@ class Painter:
         """Leave a hole."""
         return self.conceal(len(out), out)
 
+    def interpolate(
+        self,
+        payload: NDArray[np.uint8],
+        hole: int,
+        out: NDArray[np.float32],
+        *,
+        later: NDArray[np.uint8],
+    ) -> int:
+        """Leave a hole."""
+        return self.conceal(len(out), out)
+
     def reset(self) -> None:
         """Forget nothing: there is no memory."""
 

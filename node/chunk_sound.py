@@ -17,7 +17,7 @@ _CONCEAL_STEP_SAMPLES: Final = RATE_HZ // 400
 
 
 class ChunkSound:
-    """Decodes, repairs from the next packet, or conceals what `playback.advance` asks for.
+    """Decodes, repairs, leads over to the next packet or conceals: what `playback.advance` wants.
 
     Parameters
     ----------
@@ -60,6 +60,8 @@ class ChunkSound:
                 got = self._decoder.decode(payload, target)
             else:
                 got = self._decoder.decode_fec(payload, target)
+        elif action == js.CONCEAL and state[js.ACTION_HOLE] > 0:
+            got = self._interpolate(samples, target)
         else:
             got = self._conceal(samples, target)
         if got != samples:
@@ -68,6 +70,23 @@ class ChunkSound:
         if action == js.FADE_OUT:
             _fade_out(target, state)
         self._own[playback.FILLED] = filled + samples
+
+    def _interpolate(self, samples: int, target: NDArray[np.float32]) -> int:
+        """Lead over to the held packet that ends the hole; conceal odd lengths."""
+        if samples % _CONCEAL_STEP_SAMPLES:
+            return self._conceal(samples, target)
+        slot = int(self._state[js.ACTION_NEXT_SLOT])
+        payload = self._payloads[slot, : self._slots[slot, js.SLOT_LENGTH]]
+        row = (slot + 1) % self._slots.shape[0]
+        here, there = self._slots[slot], self._slots[row]
+        follows = (
+            there[js.SLOT_STATUS] == js.HOLDING
+            and there[js.SLOT_SEQUENCE] == here[js.SLOT_SEQUENCE] + 1
+            and there[js.SLOT_MEDIA] == here[js.SLOT_MEDIA] + here[js.SLOT_SAMPLES]
+        )
+        later = self._payloads[row, : there[js.SLOT_LENGTH] if follows else 0]
+        hole = int(self._state[js.ACTION_HOLE])
+        return self._decoder.interpolate(payload, hole, target, later=later)
 
     def _conceal(self, samples: int, target: NDArray[np.float32]) -> int:
         """Conceal `samples`, also where they are no multiple of 2.5 ms."""

@@ -37,6 +37,23 @@ class Decoder(Protocol):
         out       (n, channels) float32; n is the length of the hole, a multiple of 2.5 ms
         """
 
+    def interpolate(
+        self,
+        payload: NDArray[np.uint8],
+        hole: int,
+        out: NDArray[np.float32],
+        *,
+        later: NDArray[np.uint8],
+    ) -> int:
+        """Fill `out` with the beginning of the hole before `payload`; return samples or negative.
+
+        The rest is asked for by further calls, and `payload` itself is decoded after that as ever.
+
+        hole      samples from the start of `out` to the packet
+        out       (n, channels) float32; n a multiple of 2.5 ms, at most `hole`
+        later     the packet after `payload`, or no bytes
+        """
+
     def reset(self) -> None:
         """Forget the stream."""
 

@@ -108,6 +108,18 @@ class SharedDecoder:
         self._leave()
         return self._decoder.decode_fec(payload, out)
 
+    def interpolate(
+        self,
+        payload: NDArray[np.uint8],
+        hole: int,
+        out: NDArray[np.float32],
+        *,
+        later: NDArray[np.uint8],
+    ) -> int:
+        """Fill a hole up to `payload`: the shared path ends here for this node."""
+        self._leave()
+        return self._decoder.interpolate(payload, hole, out, later=later)
+
     def reset(self) -> None:
         """Forget the stream; a history of its own from here on."""
         self._leave()

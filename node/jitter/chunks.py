@@ -131,4 +131,7 @@ def fill_hole(state: NDArray[np.int64], slots: NDArray[np.int64], extended: int)
     chunk = min(lost_end - state[at.NEXT_MEDIA], state[at.LAST_SAMPLES], CHUNK_SAMPLES)
     if has_fec and gap > slots[row, at.SLOT_SAMPLES]:
         chunk = min(chunk, gap - slots[row, at.SLOT_SAMPLES])
+    elif not has_fec and lost_end == slots[row, at.SLOT_MEDIA]:
+        state[at.ACTION_HOLE] = gap
+        state[at.ACTION_NEXT_SLOT] = row
     return make_up(state, chunk, 0)

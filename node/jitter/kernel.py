@@ -121,6 +121,7 @@ def pull(
     state[at.ACTION_MEDIA] = state[at.NEXT_MEDIA]
     state[at.ACTION_ARRIVAL_NS] = -1
     state[at.ACTION_SLOT] = -1
+    state[at.ACTION_HOLE] = 0
     if state[at.MODE] == at.ADAPTIVE:
         return pull_adaptive(
             state, slots, now_ns * 3 // 62_500 + buffered_samples, now_ns * 3 // 62_500

@@ -82,6 +82,11 @@ ACTION_ORIGIN: Final = 29
 ACTION_ARRIVAL_NS: Final = 30
 ACTION_MEDIA: Final = 31
 ACTION_STRETCH_SAMPLES: Final = 32
+ACTION_HOLE: Final = 51
+"""Samples from the start of a concealed chunk to the held packet that ends the hole; 0 where none
+is held, or where something else comes before it."""
+ACTION_NEXT_SLOT: Final = 52
+"""Where that packet is."""
 
 # Counts, in the order of `counters.Count`.
 C_ACCEPTED: Final = 33

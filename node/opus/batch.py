@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from node.inner_kernel import inner_kernel
 from node.opus import stream as s
 from node.opus.celt.layout import WORK_SIZE
-from node.opus.decoder import DECODE, RATES_HZ, OpusState, decode_stream, reset_stream
+from node.opus.decoder import RATES_HZ, OpusState
+from node.opus.steps import DECODE, decode_stream, reset_stream
 
 STREAMS_MAX: Final = 100_000
 """45 kB each."""

@@ -17,13 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.decoder import BUFFER_TOO_SMALL
-from node.opus.decoder import CONCEAL, DECODE, RECOVER, OpusDecoder, OpusState
+from node.opus.decoder import INTERPOLATE, OpusDecoder, OpusState
+from node.opus.steps import CONCEAL, DECODE, RECOVER
 
 HISTORIES_MAX: Final = 2000
 """Steps kept for decoders that lag behind: about 45 kB each. Later ones decode for themselves."""
 
 _LONGEST_MS: Final = 120
-Step = tuple[int, bytes, int]
+Step = tuple[int, bytes, int, int, bytes]
+"""Task, payload, samples; and for a hole its length and the packet after its end."""
 
 
 class _History:
@@ -81,7 +83,7 @@ class DecodeCache:
         return self._start
 
     def _decode(self, history: _History, step: Step) -> _History:
-        task, payload, samples = step
+        task, payload, samples, hole, later = step
         worker = self._worker
         worker.restore(history.state)
         data = np.frombuffer(payload, np.uint8)
@@ -89,6 +91,8 @@ class DecodeCache:
             result = worker.decode(data, self._out)
         elif task == CONCEAL:
             result = worker.conceal(samples, self._out)
+        elif task == INTERPOLATE:
+            result = worker.interpolate(data, hole, self._out[:samples], later=later)
         else:
             result = worker.decode_fec(data, self._out[:samples])
         self.decoded += 1
@@ -111,15 +115,27 @@ class SharedDecoder:
 
     def decode(self, payload: NDArray[np.uint8], out: NDArray[np.float32]) -> int:
         """Decode one Opus packet into `out`; return its samples or a negative result."""
-        return self._take((DECODE, payload.tobytes(), 0), out)
+        return self._take((DECODE, payload.tobytes(), 0, 0, b""), out)
 
     def conceal(self, samples: int, out: NDArray[np.float32]) -> int:
         """Make up `samples` (a multiple of 2.5 ms) for a lost packet; return them or negative."""
-        return self._take((CONCEAL, b"", samples), out)
+        return self._take((CONCEAL, b"", samples, 0, b""), out)
 
     def decode_fec(self, payload: NDArray[np.uint8], out: NDArray[np.float32]) -> int:
         """Fill `out` with the sound before `payload`, from its in-band FEC; conceal the rest."""
-        return self._take((RECOVER, payload.tobytes(), out.shape[0]), out)
+        return self._take((RECOVER, payload.tobytes(), out.shape[0], 0, b""), out)
+
+    def interpolate(
+        self,
+        payload: NDArray[np.uint8],
+        hole: int,
+        out: NDArray[np.float32],
+        *,
+        later: NDArray[np.uint8],
+    ) -> int:
+        """Fill `out` with the beginning of the hole before `payload`, as `OpusDecoder` does."""
+        step = (INTERPOLATE, payload.tobytes(), out.shape[0], hole, later.tobytes())
+        return self._take(step, out)
 
     def reset(self) -> None:
         """Forget the stream."""

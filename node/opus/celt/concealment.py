@@ -56,8 +56,8 @@ _FADES: Final = np.array([0.9725, 0.9457, 0.8944, 0.8])
 """The same per 20 ms, by LM, for lost packets."""
 _GROWTH_MAX: Final = 5.0
 """An extension of more than this times the power of what it repeats has gone wild."""
-_FALL_FIRST: Final = 1.5
-_FALL: Final = 0.5
+FALL_FIRST: Final = 1.5
+FALL: Final = 0.5
 """log2 units by which the energies of noise frames fall towards the background."""
 _FALL_AFTER_PITCH: Final = 2.2
 """The same for the first noise after 100 ms of a period that was repeated and faded."""
@@ -128,14 +128,31 @@ def _append(
     channel: int,
     samples: int,
 ) -> None:
-    """Put the extension into the history, its end folded and without the post-filter's part."""
+    """Put the extension into the history, its end folded for the overlap with the next frame."""
     advance(past, channel, samples)
     end = HISTORY + channel * HISTORY_STRIDE + HISTORY_SAMPLES
     for i in range(samples):
         past[end - samples + i] = work[EXTENSION + i]
+    fold_tail(celt, past, work, channel, EXTENSION + samples)
+
+
+@inner_kernel("void(int64[::1], float32[::1], float32[::1], int64, int64)")
+def fold_tail(
+    celt: NDArray[np.int64],
+    past: NDArray[np.float32],
+    work: NDArray[np.float32],
+    channel: int,
+    tail: int,
+) -> None:
+    """Leave the 2.5 ms at work[tail:], which follow the history, as a transform would have.
+
+    The sound just before them must lie before work[tail] too, for a post-filter's period or back to
+    EXTENSION.
+    """
+    end = HISTORY + channel * HISTORY_STRIDE + HISTORY_SAMPLES
+    samples = tail - EXTENSION
     # The next frame's post-filter will run over the overlap too: take out what it will add.
     period = max(celt[PERIOD], PERIOD_MIN)
-    tail = EXTENSION + samples
     gain = past[GAIN]
     for i in range(OVERLAP):
         echo = np.float32(0.0)
@@ -186,7 +203,7 @@ def _conceal_by_noise(
     bins: int,
 ) -> None:
     samples = SHORT_SAMPLES << lm
-    fall = np.float32(_FALL_FIRST if celt[LOST] == 0 else _FALL)
+    fall = np.float32(FALL_FIRST if celt[LOST] == 0 else FALL)
     if celt[LOSS_PERIOD] != 0 and celt[LOST_PACKET]:
         fall = np.float32(_FALL_AFTER_PITCH)
     seed = celt[SEED]

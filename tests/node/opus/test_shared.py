@@ -18,6 +18,12 @@ def _step(decoder, packets, i, fate, out):
     """Play packet `i` as its fate wants it; return result, sound and range."""
     if fate == "lost":
         result = decoder.conceal(960, out)
+    elif fate == "hole":
+        later = packets[i + 2][0]
+        result = decoder.interpolate(packets[i + 1][0], 960, out[:960], later=later)
+    elif fate == "begun":  # the rest of the hole is not asked for
+        later = packets[i + 3][0]
+        result = decoder.interpolate(packets[i + 2][0], 1920, out[:960], later=later)
     elif fate == "fec":
         result = decoder.decode_fec(packets[i][0], out[:960])
     else:
@@ -28,7 +34,9 @@ def _step(decoder, packets, i, fate, out):
 @settings(deadline=None, max_examples=30)
 @given(
     st.lists(
-        st.lists(st.sampled_from(["good", "good", "good", "lost", "fec"]), max_size=12),
+        st.lists(
+            st.sampled_from(["good", "good", "good", "lost", "fec", "hole", "begun"]), max_size=12
+        ),
         min_size=1,
         max_size=4,
     ),

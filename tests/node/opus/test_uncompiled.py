@@ -21,6 +21,8 @@ with data:
         payload = np.frombuffer(data.read(size), np.uint8)
         assert decoder.decode(payload, out) > 0
         assert decoder.final_range == final
+assert decoder.interpolate(payload, 960, out[:960], later=payload) == 960
+assert decoder.decode(payload, out) > 0
 assert decoder.conceal(960, out) == 960
 """
 

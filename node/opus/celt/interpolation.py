@@ -1,0 +1,123 @@
+"""A CELT hole filled with sound that somebody else made: history, overlap, energies, output.
+
+All this lies in the history before de-emphasis, at 48 kHz whatever the output's rate is.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.kernel import kernel
+from node.opus.celt.concealment import FALL, FALL_FIRST, fold_tail
+from node.opus.celt.layout import (
+    BACKGROUND,
+    DE_EMPHASIS,
+    ENERGY,
+    EXTENSION,
+    HISTORY,
+    HISTORY_SAMPLES,
+    HISTORY_STRIDE,
+    LOST,
+    OVERLAP,
+)
+from node.opus.celt.synthesis import write_out
+from node.opus.celt.tables_celt import BANDS, INTER_ALPHA
+
+_ENERGY_MIN: Final = np.float32(-9.0)
+"""Floor of the coder's prediction (`energy.py`)."""
+
+
+@kernel("void(float32[::1], int64, int64, float32[::1], int64)")
+def take_celt(
+    past: NDArray[np.float32],
+    channel: int,
+    samples: int,
+    target: NDArray[np.float32],
+    at: int,
+) -> None:
+    """Copy the newest `samples` <= 2048 of a channel to target[at:]."""
+    end = HISTORY + channel * HISTORY_STRIDE + HISTORY_SAMPLES
+    target[at : at + samples] = past[end - samples : end]
+
+
+@kernel("void(float32[::1], float32[:, ::1], int64, int64, float32[::1], int64, float32[:, ::1])")
+def play_celt(
+    past: NDArray[np.float32],
+    sound: NDArray[np.float32],
+    begin: int,
+    samples: int,
+    memory: NDArray[np.float32],
+    divisor: int,
+    out: NDArray[np.float32],
+) -> None:
+    """Put sound[channel, begin : begin + samples] in the place of the frame just concealed.
+
+    memory   (2,) de-emphasis before that frame; comes back as it is after it
+    out      (samples / divisor, channels)
+    """
+    channels = out.shape[1]
+    for channel in range(channels):
+        end = HISTORY + channel * HISTORY_STRIDE + HISTORY_SAMPLES
+        for i in range(samples):
+            past[end - samples + i] = sound[channel, begin + i]
+        past[DE_EMPHASIS + channel] = memory[channel]
+    write_out(past, samples, channels, divisor, out)
+    for channel in range(channels):
+        memory[channel] = past[DE_EMPHASIS + channel]
+
+
+@kernel("void(int64[::1], float32[::1], float32[::1], float32[:, ::1], int64, int64)")
+def overlap_next(
+    celt: NDArray[np.int64],
+    past: NDArray[np.float32],
+    work: NDArray[np.float32],
+    sound: NDArray[np.float32],
+    begin: int,
+    channels: int,
+) -> None:
+    """Let the next frame overlap with sound[channel, begin : begin + 120], the hole's end."""
+    for channel in range(channels):
+        for i in range(OVERLAP):
+            work[EXTENSION + i] = sound[channel, begin + i]
+        fold_tail(celt, past, work, channel, EXTENSION)
+
+
+@kernel("void(float32[::1], float32[::1], float32[::1], int64, float64)")
+def guess_energies(
+    past: NDArray[np.float32],
+    before: NDArray[np.float32],
+    after: NDArray[np.float32],
+    lm: int,
+    frames: float,
+) -> None:
+    """Set the energies of the last lost frame to what makes all three frames likeliest.
+
+    The next frame says E2 = alpha E1 + r, and E1 is lost. The decoder that took E0 for it came out
+    with E2' = alpha E0 + r. If energies go a random walk, `frames` times as wide in the hole as
+    after it, the likeliest E1 minimises (E1 - E0)^2 / frames + (E2 - E1)^2.
+
+    before, after   energies E0 and E2' (2 x BANDS,)
+    """
+    apart = 1.0 - float(INTER_ALPHA[lm])
+    gain = np.float32(frames * apart / (1.0 + frames * apart * apart))
+    for i in range(2 * BANDS):
+        known = max(before[i], _ENERGY_MIN)
+        past[ENERGY + i] = known + gain * (after[i] - known)
+
+
+@kernel("void(int64[::1], float32[::1], float32[::1], float32[::1], float64)")
+def aim_noise(
+    celt: NDArray[np.int64],
+    past: NDArray[np.float32],
+    before: NDArray[np.float32],
+    after: NDArray[np.float32],
+    along: float,
+) -> None:
+    """Let the noise of a hybrid frame about to be concealed lie between both sides' energies."""
+    fall = np.float32(FALL_FIRST if celt[LOST] == 0 else FALL)
+    share = np.float32(along)
+    for i in range(2 * BANDS):
+        level = (np.float32(1.0) - share) * before[i] + share * after[i]
+        past[ENERGY + i] = level + fall
+        past[BACKGROUND + i] = min(past[BACKGROUND + i], level)
