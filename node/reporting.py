@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.clock.exchange import ClockEstimate, ClockExchange
+from node.clock.exchange import UNCERTAINTY_MAX_NS, ClockEstimate, ClockExchange
 from node.clock.report_map import ReportMap
 from node.clock.timebase import Timebase
 from node.config import ReceiveConfig
@@ -31,7 +31,6 @@ DELAY_MIN_NS: Final = 20 * NS_PER_MS
 DELAY_MAX_NS: Final = 5 * NS_PER_S
 
 _UNKNOWN_US: Final = 0xFFFFFFFF
-_UNCERTAINTY_MAX_NS: Final = 150 * NS_PER_MS
 _SETTLE_NS: Final = 5 * NS_PER_S  # after a step of the sender's clock, until all of it has arrived
 _NEED: Final = struct.Struct("!IIIi")
 _DELAY: Final = struct.Struct("!IIQ")
@@ -228,8 +227,8 @@ class NodeReports:
             self.reports.clear()
         if estimate is None or not self.reports.ready or now_ns < self._unsettled_until_ns:
             return
-        if estimate.uncertainty_ns > _UNCERTAINTY_MAX_NS:
-            return  # the arrivals know better: a jam that all answers met may bend the clock so far
+        if estimate.uncertainty_ns > UNCERTAINTY_MAX_NS:
+            return  # the arrivals know better
         timebase.receive_map(
             self.reports.media_time_samples,
             self.exchange.local_ns(self.reports.sender_ns),

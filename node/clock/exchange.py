@@ -32,9 +32,9 @@ from node.units import NS_PER_MS, NS_PER_S
 BURST_REQUESTS: Final = 56
 BURST_INTERVAL_NS: Final = 6 * NS_PER_MS
 """All of the burst is answered before the first sound, at a playout delay of 400 ms."""
-WARM_INTERVAL_NS: Final = 50 * NS_PER_MS
-WARM_SHARE: Final = 240
-"""Then, on a link that jitters, every 50 ms for the first 12 s, and ever more rarely: each interval
+WARM_INTERVAL_NS: Final = 25 * NS_PER_MS
+WARM_SHARE: Final = 200
+"""Then, on a link that jitters, every 25 ms for the first 5 s, and ever more rarely: each interval
 is that part of the time since the start. A slope rests on replies far apart, and one reply says the
 less the more there are."""
 WARM_ENOUGH_NS: Final = 50_000
@@ -47,6 +47,8 @@ INTERVAL_NS: Final = NS_PER_S
 UNANSWERED_INTERVAL_NS: Final = 10 * NS_PER_S
 """Interval while nobody answers: a foreign sender is not pestered, a new one found."""
 READY_REPLIES: Final = 4
+UNCERTAINTY_MAX_NS: Final = 150 * NS_PER_MS
+"""Less sure than that an estimate is of no use: a jam that all answers met may bend it so far."""
 QUIET_REPLIES: Final = 16
 """So many show that a link is quiet, and end the burst."""
 
@@ -206,7 +208,8 @@ class ClockExchange:
             self._suspects.append((now_ns, forward_ns, backward_ns))
             if len(self._suspects) < _STEP_REPLIES:
                 return
-            self.steps += 1
+            # While all replies came through a jam, no clock was known that could have been set.
+            self.steps += replies.least_delay_ns <= 2 * UNCERTAINTY_MAX_NS
             replies.clear()
             for suspect in self._suspects[:-1]:
                 replies.add(*suspect)

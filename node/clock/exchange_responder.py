@@ -14,8 +14,8 @@ SOURCES_MAX: Final = 4096
 ANSWERS_WAITING_MAX: Final = 1024
 BURST_MAX: Final = 64
 """Two bursts at the start of a node."""
-RATE_PER_S: Final = 24
-"""A node asks twenty times a second while it warms up."""
+RATE_PER_S: Final = 44
+"""A node asks forty times a second while it warms up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,8 @@ REPLIES_MAX: Final = 1152
 """480 s at one a second, and the quick ones at the start."""
 SOUND_MAX: Final = 65
 """Outermost packets of the sound: the points of `node.clock.envelope`, and its open block."""
-EDGE_FIELDS: Final = 2 * EDGES
-"""By edge how far apart its outermost replies lie, then by edge where it is, in ns."""
+EDGE_FIELDS: Final = 3 * EDGES
+"""By edge how far apart its outermost replies lie, then where it is, in ns, then its weight."""
 
 _BLOCKS_MAX: Final = 16
 POINTS_MAX: Final = _BLOCKS_MAX + SOUND_MAX
@@ -46,14 +46,12 @@ POINTS_MAX: Final = _BLOCKS_MAX + SOUND_MAX
 _BLOCK_REPLIES_MIN: Final = 6
 _BLOCKS_MIN: Final = 4
 _SPAN_MIN_NS: Final = 2.0 * NS_PER_S
-_FEW: Final = (
-    4  # replies at each edge that say how sharp it is; below a soft one lies no second line
-)
-_SHARP: Final = 2.0  # a ceiling is one if its replies lie less than so much wider than the floor's
+_FEW: Final = 12  # replies at each edge, an eighth at most, that say how far apart they lie
+_APART_MIN_NS: Final = 100.0
+_SHARP: Final = 3.0  # a ceiling is one if its replies lie less than so much wider than the floor's
 _WIDTHS: Final = 16.0  # how many of these distances the two widths may differ by ...
 _WIDTH_SHARE: Final = 0.3  # ... and by what share of their sum
 _TOP_REPLIES_MIN: Final = 8
-_WEIGHT_MAX: Final = 100.0
 
 
 @kernel("int64(float64[:, ::1], int64, float64, float64, int64, int64, int64, float64[:, ::1])")
@@ -110,7 +108,7 @@ def _measure_edges(
     edges  (EDGE_FIELDS,) out
     """
     size = n - first
-    few = min(_FEW, max(1, size // 4))
+    few = max(min(4, max(1, size // 4)), min(_FEW, size // 8))
     for row in (1, 2):
         for i in range(first, n):
             scratch[i - first] = replies[row, i] + (2 * row - 3) * slope * replies[0, i]
@@ -144,24 +142,9 @@ def _top(sound: NDArray[np.float64], sound_n: int, slope: float) -> float:
     return highest
 
 
-@kernel("float64(float64[:, ::1], int64, float64, float64, float64[::1])")
-def _sound_weight(
-    sound: NDArray[np.float64],
-    sound_n: int,
-    slope: float,
-    noise: float,
-    scratch: NDArray[np.float64],
-) -> float:
-    """Return how much closer the sound's packets lie at their floor than replies do, 1 or more."""
-    for i in range(sound_n):
-        scratch[i] = sound[1, i] + slope * sound[0, i]
-    middle = select(scratch, sound_n, sound_n // 2) - select(scratch, sound_n, 0)
-    return min(max(noise * sound_n / max(middle, 1.0), 1.0), _WEIGHT_MAX)
-
-
 @kernel(
     "float64(float64[:, ::1], int64, int64, float64[:, ::1], int64, float64[:, :, ::1], int64[::1],"
-    " int64, float64, float64, float64[::1])"
+    " int64, float64, float64[::1])"
 )
 def _find_slope(
     replies: NDArray[np.float64],
@@ -173,15 +156,17 @@ def _find_slope(
     counts: NDArray[np.int64],
     tops: int,
     slope: float,
-    noise: float,
-    scratch: NDArray[np.float64],
+    edges: NDArray[np.float64],
 ) -> float:
     """Return a better slope than `slope`; points are chosen anew after it was taken out.
 
     tops   0 without ceilings, 1 with those of the replies, 2 with those of the sound too
-    noise  how far apart the outermost packets lie
     others as in `fit_line`
     """
+    weights = edges[2 * EDGES :]
+    for one, other in ((THERE, BACK), (THERE_TOP, BACK_TOP)):
+        weights[one] = 1.0 / max(edges[one], edges[other], _APART_MIN_NS)
+        weights[other] = weights[one]
     blocks = min(_BLOCKS_MAX, (n - first) // _BLOCK_REPLIES_MIN)
     counts[:] = 0
     for _ in range(2):
@@ -195,10 +180,7 @@ def _find_slope(
                     points[edge, 1, kept + i] = sign * sound[edge - BACK + 1, i]
                 kept += sound_n
             counts[edge] = kept
-        # Both edges of one direction turn together, so they may weigh as much as they know;
-        # a floor alone weighs no more than the other one, or a queue would turn it.
-        weight = _sound_weight(sound, sound_n, slope, noise, scratch) if tops == 2 else 1.0
-        slope = meeting_slope(points, counts, weight, noise)
+        slope = meeting_slope(points, counts, weights)
     return slope
 
 
@@ -239,7 +221,7 @@ def fit_line(
     long = replies[0, n - 1] - replies[0, first] > _SPAN_MIN_NS
     if long and n - first >= _BLOCKS_MIN * _BLOCK_REPLIES_MIN:
         slope = _find_slope(
-            replies, first, n, sound, sound_n, points, counts, tops, slope, noise, scratch
+            replies, first, n, sound, sound_n, points, counts, tops, slope, edges
         )
         _measure_edges(replies, slope, first, n, edges, scratch)
         sound_top = _top(sound, sound_n, slope)

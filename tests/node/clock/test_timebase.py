@@ -197,3 +197,14 @@ def test_after_a_restart_of_the_sender_everything_is_learned_anew():
     assert not timebase.ready
     timebase.receive_packet(77_000, 900 * MS)
     assert timebase.position_q16(1_310 * MS) == 77_000 << 16
+
+
+def test_what_the_clock_learns_is_played_within_three_seconds():
+    one = Timebase(400_000_000)
+    one.receive_packet(0, 0)
+    assert one.receive_map(0, 0, 0.0, 1_000_000)
+    one.position_q16(400_000_000)
+    assert one.receive_map(0, 200_000, 0.0, 1_000_000)
+    for at_ns in range(410_000_000, 3_400_000_000, 10_000_000):
+        one.position_q16(at_ns)
+    assert abs(one.correction_ns) < 20_000
