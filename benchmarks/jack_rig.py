@@ -124,6 +124,8 @@ class Recorder:
         self._client: Any = jack.Client("recorder", no_start_server=True)
         self._inputs = [self._client.inports.register(f"in{i}") for i in range(inputs)]
         self._blocks: list[tuple[int, int, list[NDArray[np.float32]]]] = []
+        self._library = jack
+        self._heard: set[str] = set()
         self._seen = self._outputs()
         self._used = 0
         self.host = Host(real_time=False)
@@ -143,13 +145,20 @@ class Recorder:
     def connect_new(self) -> None:
         """Connect the output that appeared since the last call to the next input."""
         end = time.monotonic() + _READY_S
-        while not (new := self._outputs() - self._seen):
+        while not (new := self._outputs() - self._seen) or not self._connected(min(new)):
             if time.monotonic() > end:
                 raise RigError("the node opened no output on JACK")
             time.sleep(0.02)
-        self._client.connect(new.pop(), self._inputs[self._used].name)
         self._used += 1
+        self._heard.add(min(new).partition(":")[0])
         self._seen = self._outputs()
+
+    def _connected(self, name: str) -> bool:
+        """Connect an output; False while its client is not yet active."""
+        with contextlib.suppress(self._library.JackError):
+            self._client.connect(name, self._inputs[self._used].name)
+            return True
+        return False
 
     def finish(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Stop; return the sound, (samples, inputs), and the clock, (2, blocks).
@@ -174,4 +183,5 @@ class Recorder:
 
     def _outputs(self) -> set[str]:
         ports = self._client.get_ports(is_output=True, is_audio=True)
-        return {p.name for p in ports if not p.name.startswith(("system:", "recorder:"))}
+        own = ("system", "recorder", *self._heard)  # a client's second channel is not another one
+        return {p.name for p in ports if p.name.partition(":")[0] not in own}

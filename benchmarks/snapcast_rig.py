@@ -1,10 +1,17 @@
-"""Snapcast on the same programme and impairment: two clients, measured like our nodes.
+"""Snapcast on the same programme and impairment: two clients, recorded as our nodes are.
 
-Its clients write to a pipe by their own clock (`--player file`); what they wrote is dated by the
-earliest bytes of each half second, both on the machine's one clock. Its transport is TCP, so the
-delay and jitter are put on the byte stream, in order; loss is left out, which favours it.
+Its clients play through ALSA into JACK (the ALSA plugin of type jack), so that both systems are
+recorded by one recorder on the sample clock of one card and judged by the same code. Its transport
+is TCP: delay and jitter are put on the byte stream, in order; loss is left out, which favours it.
+What differs besides: its buffer is 1000 ms (its default) and not 400, its sound is FLAC, and ALSA's
+plugin adds a buffer between the client and the card, alike for both clients.
+
+Debian's libasound2-plugins has the plugin, but once installed its configuration hides JACK from
+PortAudio, by which our nodes play. So unpack it beside (`apt-get download libasound2-plugins`,
+`dpkg -x`), and name the plugin's file in LOALANG_ALSA_JACK.
 """
 
+import os
 import select
 import shutil
 import socket
@@ -16,18 +23,18 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks import sync_measure as measure
-from benchmarks.jack_rig import RigError, hurry
-from benchmarks.real_village import Row, free_port, programme
+from benchmarks.jack_rig import JackServer, Recorder, RigError, hurry
+from benchmarks.real_village import Recording, Row, free_port, programme
 from sim.relay import Impairment
 from sim.relay import Path as Way
 
 _RATE_HZ: Final = 48_000
 _BYTES: Final = 4  # a sample of both channels, 16 bits
-_WARM_S: Final = 6.0
-_DATE_S: Final = 0.5
+_ALSA: Final = "/usr/share/alsa/alsa.conf"
+_WARM_S: Final = 10.0
+_PLUGIN: Final = Path("/usr/lib/x86_64-linux-gnu/alsa-lib/libasound_module_pcm_jack.so")
 _CHUNK_BYTES: Final = 8192
 
 
@@ -42,35 +49,48 @@ def run(seconds: float, *, delay_ms: float = 0.0, jitter_ms: float = 0.0) -> Row
     for name in ("snapserver", "snapclient"):
         if shutil.which(name) is None:
             raise RigError(f"{name} is missing: apt install {name}")
+    plugin = Path(os.environ.get("LOALANG_ALSA_JACK", _PLUGIN))
+    if not plugin.is_file():
+        raise RigError("ALSA's plugin for JACK is missing: see benchmarks/snapcast_rig.py")
     impairment = Impairment(delay_ms=delay_ms, jitter_ms=jitter_ms)
-    with tempfile.TemporaryDirectory() as name:
-        rig = _Rig(Path(name), impairment)
-        try:
-            rig.play(seconds)
-        finally:
-            rig.close()
-        sound = rig.recording()
-    begins, errors = measure.sync_errors_ms(sound, _RATE_HZ)
-    if begins.size == 0:
-        raise RigError("Snapcast's clients played nothing that both share")
-    early = np.abs(errors[begins >= begins[0] + 2.0])
-    return {
-        "windows": int(begins.size),
-        "p50_ms": round(float(np.median(early)), 4),
-        "p95_ms": round(float(np.quantile(early, 0.95)), 4),
-        "max_ms": round(float(early.max()), 4),
-        "first_click_ms": round(measure.first_click_ms(sound, _RATE_HZ), 3),
-        "bounds": {},
-    }
+    server = JackServer(f"loalang-{free_port()}", rate_hz=_RATE_HZ)
+    try:
+        with tempfile.TemporaryDirectory() as name:
+            recorder = Recorder(server, 2)
+            rig = _Rig(Path(name), impairment, server, plugin)
+            try:
+                rig.play(seconds, recorder)
+            finally:
+                rig.close()
+                sound, clock = recorder.finish()
+            recording = Recording(sound, clock, _RATE_HZ, rig.marks, [], recorder.host)
+    finally:
+        server.close()
+    row = recording.row()
+    _, delays = measure.latencies_ms(sound[:, 0], programme(), _RATE_HZ, recording.at("sent"))
+    row["delay_ms"] = round(float(np.median(delays)), 1) if delays.size else None
+    return row | {"bounds": {}}
 
 
 class _Rig:
-    """One server fed from a pipe, a delaying connection to each client, and what these wrote."""
+    """One server fed from a pipe, a delaying connection to each client, and the card."""
 
-    def __init__(self, folder: Path, impairment: Impairment) -> None:
+    def __init__(
+        self, folder: Path, impairment: Impairment, server: JackServer, plugin: Path
+    ) -> None:
         self._ended = threading.Event()
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._written: list[list[tuple[float, bytes]]] = [[], []]
+        self.marks: dict[str, float] = {}
+        self._environment = server.environment | {
+            "ALSA_CONFIG_PATH": f"{_ALSA}:{folder / 'asound.conf'}"
+        }
+        (folder / "asound.conf").write_text(
+            # Snapcast forbids ALSA to convert by itself, so the conversion is a device of its own;
+            # it takes the first name that begins like the one it was given.
+            f'pcm_type.jack {{ lib "{plugin}" }}\n'
+            'pcm.card { type jack playback_ports { 0 "system:playback_1" 1 "system:playback_1" } }\n'
+            'pcm.pole { type lfloat slave { pcm "card" format FLOAT_LE } hint.show on }\n'
+        )
         self._pipe = folder / "programme.pipe"
         port, control, rpc = free_port(), free_port(), free_port()
         config = folder / "snapserver.conf"
@@ -82,27 +102,33 @@ class _Rig:
         )
         self._start("snapserver", "-c", str(config))
         self._wait_for(port)
-        for index in range(2):
-            door = free_port()
+        self._doors = [free_port(), free_port()]
+        for index, door in enumerate(self._doors):
             self._thread(self._delay, door, port, impairment, index)
             self._wait_for(door)
-            one = self._start(
-                "snapclient", "-h", "127.0.0.1", "-p", str(door), "-i", str(index + 1),
-                "--hostID", f"pole-{index}", "--player", "file:filename=stdout",
-                "--logsink", "null",
-            )  # fmt: skip
-            self._thread(self._read, one, self._written[index])
 
-    def play(self, seconds: float) -> None:
-        """Write the programme into the server's pipe at the pace of a sound card."""
+    def play(self, seconds: float, recorder: Recorder) -> None:
+        """Write the programme into the server's pipe at the pace of a sound card, and record."""
+        feeder = threading.Thread(target=self._feed, args=(seconds,), daemon=True)
+        feeder.start()
+        for index, door in enumerate(self._doors):
+            self._start(
+                "snapclient", "-h", "127.0.0.1", "-p", str(door), "-i", str(index + 1),
+                "--hostID", f"pole-{index}", "--player", "alsa", "-s", "pole", "--logsink", "null",
+            )  # fmt: skip
+            recorder.connect_new()
         for one in self._processes:
             hurry(one.pid, 50)
+        feeder.join()
+
+    def _feed(self, seconds: float) -> None:
         block = _RATE_HZ // 50
         mono = (programme() * 32767).astype("<i2")
         stereo = np.repeat(mono[:, None], 2, axis=1).tobytes()
         silence = bytes(int(_WARM_S * 50) * block * _BYTES)
         data = silence + stereo[: int(seconds * _RATE_HZ) * _BYTES]
         begin_s = time.monotonic()
+        self.marks["sent"] = begin_s + _WARM_S
         with self._pipe.open("wb", buffering=0) as pipe:
             for number in range(len(data) // (block * _BYTES)):
                 time.sleep(max(0.0, begin_s + number / 50 - time.monotonic()))
@@ -117,19 +143,10 @@ class _Rig:
         for one in self._processes:
             one.wait(timeout=10)
 
-    def recording(self) -> NDArray[np.float32]:
-        """Return what both clients wrote, (samples, 2), laid out by when it was written."""
-        tracks = [_lay_out(one) for one in self._written]
-        begin_s = min(begin for begin, _ in tracks)
-        size = max(round((begin - begin_s) * _RATE_HZ) + track.size for begin, track in tracks)
-        sound = np.zeros((size, 2), np.float32)
-        for column, (begin, track) in enumerate(tracks):
-            first = round((begin - begin_s) * _RATE_HZ)
-            sound[first : first + track.size, column] = track
-        return sound
-
     def _start(self, *command: str) -> "subprocess.Popen[bytes]":
-        one = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        one = subprocess.Popen(
+            command, env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         self._processes.append(one)
         return one
 
@@ -146,11 +163,6 @@ class _Rig:
             else:
                 return
         raise RigError("snapserver did not start: run it by hand and read what it says")
-
-    def _read(self, one: "subprocess.Popen[bytes]", written: list[tuple[float, bytes]]) -> None:
-        assert one.stdout is not None
-        while data := one.stdout.read1(_CHUNK_BYTES):  # type: ignore[attr-defined]
-            written.append((time.monotonic(), data))
 
     def _delay(self, door: int, port: int, impairment: Impairment, index: int) -> None:
         """Pass connections on, each read of bytes delayed, in order."""
@@ -193,31 +205,3 @@ class _Rig:
             except OSError:
                 return
 
-
-def _lay_out(written: list[tuple[float, bytes]]) -> tuple[float, NDArray[np.float32]]:
-    """Return when the first sample was due, in s, and the left channel by the clock.
-
-    A byte is written no earlier than it is due, so that the earliest of each half second, by its
-    place in the stream, dates all of that half second.
-    """
-    if not written:
-        raise RigError("a client of Snapcast wrote nothing")
-    at_s = np.array([when for when, _ in written])
-    sizes = np.array([len(data) for _, data in written])
-    places_s = (np.cumsum(sizes) - sizes) / (_BYTES * _RATE_HZ)
-    sound = np.frombuffer(b"".join(data for _, data in written), "<i2")
-    left = sound[: sound.size // 2 * 2].reshape(-1, 2)[:, 0].astype(np.float32) / 32768
-    offsets_s = at_s - places_s
-    begin_s = float(at_s[0])
-    track = np.zeros(int((at_s[-1] - begin_s + 3.0) * _RATE_HZ), np.float32)
-    for group in range(int(places_s[-1] / _DATE_S) + 1):
-        inside = (places_s >= group * _DATE_S) & (places_s < (group + 1) * _DATE_S)
-        if not inside.any():
-            continue
-        first = int(group * _DATE_S * _RATE_HZ)
-        part = left[first : first + int(_DATE_S * _RATE_HZ)]
-        at = round((group * _DATE_S + float(offsets_s[inside].min()) - begin_s) * _RATE_HZ)
-        at = max(0, at)
-        part = part[: max(0, track.size - at)]
-        track[at : at + part.size] = part
-    return begin_s, track

@@ -158,7 +158,7 @@ class ClockExchange:
         forward_ns = answered_ns - held_ns - sent_ns
         backward_ns = now_ns - answered_ns
         self._accept(now_ns, forward_ns, backward_ns)
-        if self._fits_at(self._filter.count, now_ns):
+        if self._fits_at(self._filter.count, now_ns) or self._drains(forward_ns + backward_ns):
             self._fitted_ns = now_ns
             self._filter.fit(sound_ns)
         return True
@@ -196,6 +196,11 @@ class ClockExchange:
 
     def _fits_at(self, count: int, now_ns: int) -> bool:
         return count in _FIT_AT or now_ns - self._fitted_ns >= _FIT_INTERVAL_NS
+
+    def _drains(self, delay_ns: int) -> bool:
+        """Return whether this reply shows that all before it had waited in a jam."""
+        known = self._filter.count > READY_REPLIES
+        return known and delay_ns < self._filter.least_delay_ns - _STEP_NS
 
     def _floor_known(self) -> bool:
         return self._filter.spread_ns < WARM_ENOUGH_NS * self._filter.count
