@@ -88,7 +88,8 @@ class _Rig:
             # Snapcast forbids ALSA to convert by itself, so the conversion is a device of its own;
             # it takes the first name that begins like the one it was given.
             f'pcm_type.jack {{ lib "{plugin}" }}\n'
-            'pcm.card { type jack playback_ports { 0 "system:playback_1" 1 "system:playback_1" } }\n'
+            "pcm.card { type jack playback_ports { "
+            '0 "system:playback_1" 1 "system:playback_1" } }\n'
             'pcm.pole { type lfloat slave { pcm "card" format FLOAT_LE } hint.show on }\n'
         )
         self._pipe = folder / "programme.pipe"
@@ -204,4 +205,3 @@ class _Rig:
                         ends[1 - side].sendall(line.pop(0)[1])
             except OSError:
                 return
-

@@ -7,7 +7,7 @@ direction). With both directions there is always one such slope, and a queue, wh
 transits, of one direction or both, early or late in the window, turns nothing. Its error falls with
 the number of packets, not with the root of it.
 
-What is returned is not that slope but the mean of all that the packets and a crystal leave possible:
+What is returned is not that slope but the mean of all that packets and a crystal leave possible:
 near its edge a direction's delays are as dense as they are, so that each slope is the less likely
 by e for each distance between outermost packets by which its edges lie lower. While the packets say
 little, crystals are known to be nearly right.

@@ -220,9 +220,7 @@ def fit_line(
         tops = 2
     long = replies[0, n - 1] - replies[0, first] > _SPAN_MIN_NS
     if long and n - first >= _BLOCKS_MIN * _BLOCK_REPLIES_MIN:
-        slope = _find_slope(
-            replies, first, n, sound, sound_n, points, counts, tops, slope, edges
-        )
+        slope = _find_slope(replies, first, n, sound, sound_n, points, counts, tops, slope, edges)
         _measure_edges(replies, slope, first, n, edges, scratch)
         sound_top = _top(sound, sound_n, slope)
     back = min(edges[EDGES + BACK], support(sound[0], sound[1], sound_n, -slope, 0))
