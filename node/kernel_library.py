@@ -34,6 +34,8 @@ class KernelLibrary(JITCodeLibrary):  # type: ignore[misc]  # numba is untyped
     """The code of one function: intermediate as a rule, machine code if it is outermost."""
 
     is_outermost = False
+    _shared_module: Any
+    _final_module: Any
 
     @property
     def codegen(self) -> Any:
