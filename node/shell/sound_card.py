@@ -5,7 +5,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from node.shell.clocks import PresentationClock, now_ns
+from node.clock.card_line import CardLine
+from node.shell.clocks import now_ns
 from node.shell.config import SinkConfig
 from node.shell.faults import EXIT_INPUT, ShellError
 from node.shell.sinks import Render
@@ -38,7 +39,7 @@ class SoundCard:
     def __init__(self, config: SinkConfig, *, channels: int) -> None:
         self._library = load_portaudio()
         self._render: Render | None = None
-        self._clock = PresentationClock()
+        self._line = CardLine()
         self._fault: ShellError | None = None
         self.underruns = 0
         """Periods that the card had to play without us."""
@@ -63,7 +64,12 @@ class SoundCard:
     @property
     def jumps(self) -> int:
         """How often the card's time stamps jumped."""
-        return self._clock.jumps
+        return self._line.jumps
+
+    @property
+    def card_skew_ppm(self) -> float:
+        """The card's crystal against the node's clock, positive is fast, by its time stamps."""
+        return self._line.skew_ppm
 
     def start(self, render: Render) -> None:
         """Begin to ask for sound, on PortAudio's thread."""
@@ -92,7 +98,7 @@ class SoundCard:
         # PortAudio's clock differs per host API; only its differences are used. `stream.latency`
         # is a promise, these stamps are what happens.
         ahead_ns = int((when.outputBufferDacTime - when.currentTime) * NS_PER_S)
-        leaves_ns = self._clock.presentation_ns(now_ns() + ahead_ns, samples)
+        leaves_ns = self._line.presentation_ns(now_ns() + ahead_ns, samples)
         if self._render is None:
             out.fill(0.0)
         else:
