@@ -11,6 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from node.shell.steady import keep_steady
+
 STALL_S: Final = 0.005
 """Half a period: so late, and what a card had in its buffer is spent."""
 _READY_S: Final = 10.0
@@ -24,7 +26,8 @@ def hurry(pid: int, priority: int) -> bool:
     done = False
     with contextlib.suppress(PermissionError, ProcessLookupError, FileNotFoundError):
         for task in os.listdir(f"/proc/{pid}/task"):
-            os.sched_setscheduler(int(task), os.SCHED_FIFO, os.sched_param(priority))
+            policy = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
+            os.sched_setscheduler(int(task), policy, os.sched_param(priority))
             done = True
     return done
 
@@ -139,6 +142,7 @@ class Recorder:
         def xrun(_: float) -> None:
             self.host.xruns += 1
 
+        keep_steady()
         self._client.activate()
         self.host.real_time = hurry(os.getpid(), 55)
 

@@ -18,6 +18,7 @@ from typing import Final
 
 import numpy as np
 
+from node.shell.steady import keep_steady
 from node.units import NS_PER_MS, NS_PER_S
 
 Address = tuple[str, int]
@@ -178,6 +179,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, handle)
+    keep_steady()
     print("ready", flush=True)
     while not ended:
         relay.turn(time.monotonic_ns() + NS_PER_S // 10)

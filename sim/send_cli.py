@@ -17,6 +17,7 @@ import av
 
 from node.clock.group_delay import GroupDelay
 from node.rtp.repair_budget import RepairBudget
+from node.shell.steady import keep_steady
 from node.units import NS_PER_MS
 from sim.copy_encoder import CopyEncoder
 from sim.live_sender import PACKET_MS, EncoderSettings, LiveSender, encode_twice
@@ -81,6 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.end())
+    keep_steady()
     source.start(loop.wake)
     loop.run(source.packets)
     print(loop.summary(), file=sys.stderr)

@@ -28,6 +28,7 @@ from node.shell.publish import publish_order
 from node.shell.service import Service, Speaker
 from node.shell.show import show_matrix, show_proof
 from node.shell.sinks import PacedSink, Sink
+from node.shell.steady import keep_steady
 from node.shell.store import Store
 from node.shell.udp import UdpSocket
 from node.units import NS_PER_S, SAMPLES_PER_MS
@@ -156,6 +157,7 @@ def _run(node: NodeConfig, shell: ShellConfig, options: argparse.Namespace) -> i
             tell_time=tell,
             fetch=fetch,
         )
+        keep_steady()
         asyncio.run(service.run(duration_ns))
     return 0
 
