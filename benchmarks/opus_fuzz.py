@@ -32,8 +32,11 @@ TIME_MAX_MS: Final = 10.0
 _IS_TIMED: Final = JIT_ENABLED and not BOUNDS_CHECKED
 _BATCH_PACKETS: Final = 20_000
 _RESTART_PACKETS: Final = 400
-_CONCEAL: Final = 20
-"""One in so many packets is lost, one in so many is asked for its copy of the one before."""
+_LOSE: Final = 20
+"""One packet in so many follows on one that is lost; as many are asked for their copy of the one
+before, and as many end a hole that is led over to them where libopus conceals."""
+_LOSSES: Final = range(3)
+_LOST, _COPIED, _LED_OVER = _LOSSES
 _CHANGES_MAX: Final = 3
 _RANDOM_BYTES_MAX: Final = 200
 _CORPUS_PER_STREAM: Final = 200
@@ -61,6 +64,7 @@ class Tally:
     refused: int = 0
     broken_inside: int = 0
     unlike_framing: int = 0
+    led_over: int = 0
     beside: int = 0
     unlike_result: int = 0
     unlike_range: int = 0
@@ -99,7 +103,7 @@ def run(arguments: list[str]) -> int:
         f"{tally.packets} packets: {tally.refused} refused, {tally.broken_inside} broken inside, "
         f"{tally.unlike_framing} framed unlike libopus, {tally.wild} beyond {PEAK_MAX} or outside "
         f"the output (peak {tally.peak:.2f}), longest {tally.longest_ms:.1f} ms "
-        f"({tally.timed_again} timed again); "
+        f"({tally.timed_again} timed again), {tally.led_over} holes led over; "
         f"{tally.beside} beside libopus: {tally.unlike_result} results and "
         f"{tally.unlike_range} final ranges unlike; {time.process_time() - started:.0f} s CPU"
     )
@@ -113,6 +117,10 @@ class Batch:
     data: NDArray[np.uint8]
     begins: list[int]
     sizes: list[int]
+
+    def payload(self, i: int) -> NDArray[np.uint8]:
+        """Return packet i."""
+        return self.data[self.begins[i] : self.begins[i] + self.sizes[i]]
 
 
 class Corpus:
@@ -205,7 +213,7 @@ _PAIRS: Final = {
 
 def _run_batch(batch: Batch, rng: np.random.Generator, beside: int, tally: Tally) -> None:
     """Decode the packets of `batch` one after the other, with losses in between."""
-    tasks = rng.integers(0, _CONCEAL, len(batch.sizes)).tolist()
+    tasks = rng.integers(0, _LOSE, len(batch.sizes)).tolist()
     address = batch.data.ctypes.data
     pair = next(iter(_PAIRS.values()))
     for i, (begin, size) in enumerate(zip(batch.begins, batch.sizes, strict=True)):
@@ -213,7 +221,7 @@ def _run_batch(batch: Batch, rng: np.random.Generator, beside: int, tally: Tally
             key = int(rng.choice(RATES_HZ)), int(rng.integers(1, 3))
             pair = _PAIRS[key]
             pair.reset()
-        payload = batch.data[begin : begin + size]
+        payload = batch.payload(i)
         samples = packet_samples(batch.data, begin, size)
         tally.unlike_framing += max(samples, -1) != max(_libopus_samples(address + begin, size), -1)
         started = time.process_time()
@@ -229,11 +237,9 @@ def _run_batch(batch: Batch, rng: np.random.Generator, beside: int, tally: Tally
         if tally.packets < beside:
             _compare(pair, payload, made, tally)
         _check(pair, made, tally)
-        if tasks[i] < 2:
-            made = _lose(pair.ours, payload, tasks[i] == 0, pair.out[: pair.lost])
-            _check(pair, made, tally)
-            if tally.packets < beside:
-                _lose(pair.theirs, payload, tasks[i] == 0, pair.their_out[: pair.lost])
+        if tasks[i] in _LOSSES:
+            later = batch.payload(min(i + 1, len(batch.sizes) - 1))
+            _lose(pair, payload, later, tasks[i], tally, tally.packets < beside)
         tally.packets += 1
 
 
@@ -254,13 +260,64 @@ def _check(pair: _Pair, made: int, tally: Tally) -> None:
 
 
 def _lose(
+    pair: _Pair,
+    payload: NDArray[np.uint8],
+    later: NDArray[np.uint8],
+    task: int,
+    tally: Tally,
+    is_beside: bool,
+) -> None:
+    """Lose 20 ms, or up to 60 that are led over to `payload`, here and with libopus."""
+    if task != _LED_OVER:
+        _check(pair, _fill(pair.ours, payload, task, pair.out[: pair.lost]), tally)
+        if is_beside:
+            _fill(pair.theirs, payload, task, pair.their_out[: pair.lost])
+        return
+    state = pair.ours.state()
+    parts = _parts(pair, payload)
+    taken_ms = _lead_over_ms(pair, payload, later, parts, tally)
+    if taken_ms > TIME_MAX_MS and _IS_TIMED:
+        pair.ours.restore(state)
+        taken_ms = _lead_over_ms(pair, payload, later, parts, tally)
+        tally.timed_again += 1
+    tally.longest_ms = max(tally.longest_ms, taken_ms)
+    tally.led_over += 1
+    for _, rows in parts if is_beside else []:
+        _fill(pair.theirs, payload, _LOST, pair.their_out[:rows])
+
+
+def _parts(pair: _Pair, payload: NDArray[np.uint8]) -> list[tuple[int, int]]:
+    """Return a hole of 10 to 60 ms before `payload` as parts of 20 ms: what is left, and rows."""
+    hole = pair.lost * (1 + payload.size % 6) // 2
+    return [(hole - at, min(pair.lost, hole - at)) for at in range(0, hole, pair.lost)]
+
+
+def _lead_over_ms(
+    pair: _Pair,
+    payload: NDArray[np.uint8],
+    later: NDArray[np.uint8],
+    parts: list[tuple[int, int]],
+    tally: Tally,
+) -> float:
+    """Fill a hole part by part; return the CPU time of the longest."""
+    longest_ms = 0.0
+    for left, rows in parts:
+        started = time.process_time()
+        made = pair.ours.interpolate(payload, left, pair.out[:rows], later=later)
+        longest_ms = max(longest_ms, (time.process_time() - started) * 1000)
+        tally.unlike_result += made != rows
+        _check(pair, made, tally)
+    return longest_ms
+
+
+def _fill(
     decoder: OpusDecoder | LibopusDecoder,
     payload: NDArray[np.uint8],
-    is_gone: bool,
+    task: int,
     out: NDArray[np.float32],
 ) -> int:
-    """Conceal 20 ms, or fill them from the copy in `payload`."""
-    return decoder.conceal(len(out), out) if is_gone else decoder.decode_fec(payload, out)
+    """Conceal, or fill `out` from the copy in `payload`."""
+    return decoder.conceal(len(out), out) if task == _LOST else decoder.decode_fec(payload, out)
 
 
 def _taken_again_ms(pair: _Pair, batch: Batch, tasks: list[int], last: int) -> float:
@@ -272,12 +329,16 @@ def _taken_again_ms(pair: _Pair, batch: Batch, tasks: list[int], last: int) -> f
     out = np.zeros_like(pair.out)
     taken_ms = 0.0
     for i in range(last - last % _RESTART_PACKETS, last + 1):
-        payload = batch.data[batch.begins[i] : batch.begins[i] + batch.sizes[i]]
+        payload = batch.payload(i)
         started = time.process_time()
         decoder.decode(payload, out)
         taken_ms = (time.process_time() - started) * 1000
-        if tasks[i] < 2:
-            _lose(decoder, payload, tasks[i] == 0, out[: pair.lost])
+        if tasks[i] == _LED_OVER:
+            later = batch.payload(min(i + 1, len(batch.sizes) - 1))
+            for left, rows in _parts(pair, payload):
+                decoder.interpolate(payload, left, out[:rows], later=later)
+        elif tasks[i] in _LOSSES:
+            _fill(decoder, payload, tasks[i], out[: pair.lost])
     return taken_ms
 
 

@@ -16,25 +16,26 @@ lost CELT frames up to 40 dB too quiet. Also when a packet after a loss has a wr
 "ours" conceals as libopus does, from the past alone. "interpolated" is what the node does where its
 jitter buffer holds the packet after the hole: here that is always so. The rule holds for both.
 
-Options: `--json`, `--seeds N` draws of the losses (6), `--only KIND`, `--shares 3,10` in percent,
-`--mute`.
+`--speech FILE ...` takes other voices than those at which the interpolation was made.
 """
 
 import ctypes
 import importlib.util
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import product
+from pathlib import Path
 from time import perf_counter
 from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.options import count, parser_of
 from benchmarks.opus import libraries
 from benchmarks.opus_quality import quality
-from benchmarks.opus_speech import KINDS, Packets, encoded
+from benchmarks.opus_speech import KINDS, SPEECH, Packets, Voices, encoded, voices
 from node.opus.decoder import OpusDecoder
 from node.units import RATE_HZ
 
@@ -130,21 +131,29 @@ Makers = dict[str, Callable[[], LossyDecoder]]
 
 def run(arguments: list[str]) -> int:
     """Print the table (or JSON with `--json`); return 1 when we conceal worse than libopus."""
+    parser = parser_of("opus_loss", __doc__)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--seeds", type=count, default=SEEDS, help="draws of the losses (6)")
+    parser.add_argument("--only", choices=KINDS, nargs="+", default=list(KINDS))
+    parser.add_argument("--shares", type=count, nargs="+", default=SHARES, help="percent")
+    parser.add_argument("--mute", action="store_true", help="a decoder that fills with silence")
+    parser.add_argument("--speech", type=Path, nargs="+", default=[SPEECH], metavar="FILE")
+    options = parser.parse_args(arguments)
     if not _HAS_PESQ:
         print("opus_loss: NO PESQ: the package `pesq` is not installed (it needs a C compiler)")
-    seeds = int(_option(arguments, "--seeds", str(SEEDS)))
-    only = _option(arguments, "--only", "")
-    shares = [int(one) for one in _option(arguments, "--shares", "").split(",") if one] or SHARES
-    decoders = makers() | ({"mute": Mute} if "--mute" in arguments else {})
+    try:
+        said = voices(options.speech)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    decoders = makers() | ({"mute": Mute} if options.mute else {})
     cells, broken = [], []
-    for kind in KINDS:
-        if only in ("", kind):
-            for cell in measure(decoders, kind, shares, seeds):
-                cells.append(cell)
-                broken += judge(cell)
-                if "--json" not in arguments:
-                    _print(cell)
-    if "--json" in arguments:
+    for kind in options.only:
+        for cell in measure(decoders, kind, said, options.shares, options.seeds):
+            cells.append(cell)
+            broken += judge(cell)
+            if not options.json:
+                _print(cell)
+    if options.json:
         print(json.dumps([_as_json(cell) for cell in cells], indent=2))
     else:
         _print_verdict(cells)
@@ -194,9 +203,9 @@ def losses(count: int, share: float, burst: float, rng: np.random.Generator) -> 
     return lost
 
 
-def measure(who: Makers, kind: str, shares: Any, seeds: int) -> Any:
+def measure(who: Makers, kind: str, said: Voices, shares: Sequence[int], seeds: int) -> Any:
     """Return the cells of one kind of stream, one by one."""
-    streams = list(encoded(kind))
+    streams = list(encoded(kind, said))
     whole = {
         name: [
             sound(make(), packets, np.zeros(len(packets), np.bool_))[0] for _, packets in streams
@@ -284,10 +293,6 @@ def judge(cell: Cell) -> list[str]:
     if cell.wrong_ranges:
         broken.append(f"{cell.where}: {cell.wrong_ranges} wrong final ranges after losses")
     return broken
-
-
-def _option(arguments: list[str], name: str, default: str) -> str:
-    return arguments[arguments.index(name) + 1] if name in arguments else default
 
 
 def _print(cell: Cell) -> None:

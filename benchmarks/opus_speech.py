@@ -1,8 +1,7 @@
-"""Voices to measure Opus with: the bundled speech at three sizes of throat, encoded by libopus."""
+"""Voices to measure Opus with, encoded by libopus: the bundled speech, or what files hold."""
 
 import ctypes
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +13,8 @@ from node.units import RATE_HZ
 
 Packets = list[tuple[NDArray[np.uint8], int]]
 """Payload and the encoder's final range."""
+Voices = tuple[NDArray[np.int16], ...]
+"""Pieces of speech, mono at 48 kHz."""
 
 KINDS: Final = {
     "SILK": (16_000, 960, 1000, 1103),
@@ -23,35 +24,51 @@ KINDS: Final = {
 }
 """Bit rate, frame in samples, and libopus's numbers for the forced mode and bandwidth."""
 
-_SPEECH: Final = Path(__file__).parents[1] / "sim" / "speech" / "announcement_vi.flac"
-_VOICES: Final = ((5, 2), (2, 1), (5, 3))
-"""Samples at 48 kHz for each of the file, which has 24 kHz: deeper, as it is, higher."""
+SPEECH: Final = Path(__file__).parents[1] / "sim" / "speech" / "announcement_vi.flac"
+_VOICES: Final = ((5, 4), (1, 1), (5, 6))
+"""Samples for each of the bundled speech at 48 kHz: deeper, as it is, higher."""
 _PIECE_SAMPLES: Final = 9 * RATE_HZ
 _PIECE_MIN_SAMPLES: Final = 6 * RATE_HZ
 
 
-@cache
-def voices() -> tuple[NDArray[np.int16], ...]:
-    """Return pieces of speech of 6 to 9 s: (n,) int16 at 48 kHz."""
-    import av
+def voices(files: Sequence[Path] = (SPEECH,)) -> Voices:
+    """Return pieces of speech of 6 to 9 s: (n,) int16 at 48 kHz.
+
+    The bundled speech comes in three sizes of throat, other files as they are. OSError or
+    ValueError tells of a file that cannot be read or is too short.
+    """
+    return tuple(piece for file in files for piece in _pieces(file))
+
+
+def _pieces(file: Path) -> list[NDArray[np.int16]]:
     from scipy.signal import resample_poly
 
-    with av.open(str(_SPEECH)) as container:
-        parts = [frame.to_ndarray().ravel() for frame in container.decode(audio=0)]
-    said = np.concatenate(parts).astype(np.float64)
-    pieces: list[NDArray[np.int16]] = []
-    for up, down in _VOICES:
+    found: list[NDArray[np.int16]] = []
+    said = _read(file).astype(np.float64)
+    for up, down in _VOICES if file == SPEECH else ((1, 1),):
         voice = resample_poly(said, up, down)
         voice = np.clip(np.rint(voice), -32768, 32767).astype(np.int16)
-        count = -(-voice.size // _PIECE_SAMPLES)
-        cut = (np.ascontiguousarray(piece) for piece in np.array_split(voice, count))
-        pieces += [piece for piece in cut if piece.size >= _PIECE_MIN_SAMPLES]
-    return tuple(pieces)
+        pieces = np.array_split(voice, max(1, -(-voice.size // _PIECE_SAMPLES)))
+        found += [np.ascontiguousarray(one) for one in pieces if one.size >= _PIECE_MIN_SAMPLES]
+    if not found:
+        raise ValueError(f"{file} is too short: it must hold 6 s of speech or more")
+    return found
 
 
-def encoded(kind: str) -> Iterator[tuple[str, Packets]]:
+def _read(file: Path) -> NDArray[np.int16]:
+    """Return a file's sound, mono at 48 kHz."""
+    import av
+
+    resampler = av.AudioResampler("s16", "mono", RATE_HZ)
+    with av.open(str(file)) as container:
+        frames = [*container.decode(audio=0), None]
+        parts = [one.to_ndarray().ravel() for frame in frames for one in resampler.resample(frame)]
+    return np.concatenate(parts)
+
+
+def encoded(kind: str, said: Voices) -> Iterator[tuple[str, Packets]]:
     """Return each voice encoded as `kind`, a key of KINDS, with a name."""
-    for number, voice in enumerate(voices()):
+    for number, voice in enumerate(said):
         yield f"{kind} {number}", encode(voice, *KINDS[kind])
 
 

@@ -2,8 +2,6 @@
 
 A process of its own imports the decoder and makes one: first with an empty cache, as at
 installation, then with the cache that this left. CPU time counts from after `import numba`.
-
-Options: `--warm` (only the second, with the cache that is there).
 """
 
 import json
@@ -14,6 +12,7 @@ import tempfile
 from typing import Final
 
 from benchmarks import table
+from benchmarks.options import parser_of
 
 _PROGRAM: Final = """
 import json, resource, time
@@ -32,8 +31,10 @@ print(json.dumps({
 
 def run(arguments: list[str]) -> int:
     """Print CPU time and memory of each start; return 0."""
+    parser = parser_of("opus_start", __doc__)
+    parser.add_argument("--warm", action="store_true", help="only from the cache that is there")
     rows: dict[str, dict[str, float | None]] = {}
-    if "--warm" in arguments:
+    if parser.parse_args(arguments).warm:
         rows["from the cache"] = _started({})
     else:
         with tempfile.TemporaryDirectory() as folder:

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.opus_speech import encoded
+from benchmarks.opus_speech import encoded, voices
 from benchmarks.playout_drive import SKIPPED_MS, Trace
 from node.config import JitterConfig, NodeConfig
 from node.counters import Origin
@@ -67,7 +67,7 @@ class Heard:
 
 def hear(trace: Trace, *, wav: Path | None = None, wav_s: tuple[int, int] = (60, 120)) -> Heard:
     """Play speech over one trace of 20 ms packets to a node, and judge what left its card."""
-    payloads = [payload for _, packets in encoded("SILK") for payload, _ in packets]
+    payloads = [payload for _, packets in encoded("SILK", voices()) for payload, _ in packets]
     said = _decoded(payloads, trace.media.size)
     node = SpeakerNode(
         NodeConfig(name="n", jitter=JitterConfig(mode="adaptive")), decoder_factory=LibopusDecoder

@@ -235,9 +235,10 @@ class Interpolation:
         if later.size <= _EMPTY_BYTES or not self._fits_stream(ints, later):
             return 0
         samples = packet_samples(later, 0, later.size)
+        if samples > NEXT_MAX - count:  # its newest sound alone would not follow on the first
+            return 0
         if _advance(self._after, room, later, DECODE, self._out[: samples * khz // 48]) < 0:
             return 0
-        samples = min(samples, NEXT_MAX - count)
         return int(count + _take(self._after, samples, self._next, count))
 
     def _fill(self, mode: int, begin: int, hole: int, count: int, period: int) -> bool:

@@ -110,6 +110,22 @@ def test_short_frames_are_concealed_as_ever(name, recorded):
     np.testing.assert_array_equal(concealed, filled)
 
 
+def test_a_long_packet_behind_a_short_one_is_not_taken_for_what_follows_it(recorded):
+    packets = [one for one, _ in recorded("celt_WB_10ms_2ch_128k_cbr_sweep")[:40]]
+    decoder, plain = OpusDecoder(48_000, 1), OpusDecoder(48_000, 1)
+    out, wanted = np.zeros((480, 1), np.float32), np.zeros((480, 1), np.float32)
+    for payload in packets[:30]:
+        decoder.decode(payload, out)
+        plain.decode(payload, wanted)
+    # Four frames in one packet (RFC 6716, section 3.2.5): 40 ms, of which 32.7 would fit.
+    frames = [one[1:] for one in packets[32:36]]
+    assert all(one.size == frames[0].size for one in frames)
+    later = np.concatenate([np.array([packets[32][0] | 3, 4], np.uint8), *frames])
+    decoder.interpolate(packets[31], 480, out, later=later)
+    plain.conceal(480, wanted)
+    np.testing.assert_array_equal(out, wanted)
+
+
 @pytest.mark.parametrize("name", ["auto_audio_24k", "fec_WB_20ms_2ch", "fec_hybrid_FB_20ms_1ch"])
 def test_a_hole_sounds_the_same_whether_asked_for_at_once_or_in_parts(name, recorded):
     packets = recorded(name)[:40]
