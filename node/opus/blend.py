@@ -1,8 +1,9 @@
 r"""From the sound before a hole to the sound after it, band by band.
 
 Two sounds fill the hole: the one before it run on, and the one after it run backwards. In 10 ms
-pieces that overlap by half, the first gives way to the second; each band of each gets no louder
-than a straight line in decibels from the band's level before the hole to that after it.
+pieces that overlap by half, the first gives way to the second. A band that falls follows a straight
+line in decibels from its level before the hole to that after it. One that rises does so late: of
+what is quiet in a hole it is worse to make it loud than the other way round.
 
     level of a band   ‾‾‾|\ . . hole . .|        before: falls along the line
                          |  \_           |
@@ -128,10 +129,11 @@ def _mix_piece(
     share = along * along * (3.0 - 2.0 * along)
     share *= share
     left = 1.0 - along
-    down, up = along, left
+    late = along * along
+    down, up = along, 1.0 - late * late  # what begins after the hole is heard near its end
     if is_short:
         share *= share
-        down, up = 1.0 - left * left, 1.0 - along * along
+        down = 1.0 - left * left
     keep = 1.0 - share
     loud = 1.0 / sqrt(keep * keep + share * share + 2.0 * alike * keep * share)
     re, im = _turn(work, piece)

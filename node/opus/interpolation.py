@@ -90,8 +90,7 @@ class Interpolation:
         self._run_on: Arrays = np.zeros(s.INTS_SIZE, np.int64), np.zeros(s.FLOATS_SIZE, np.float32)
         self._silk_after = np.zeros(STATE_SIZE, np.int64)
         self._energies_after = np.zeros(2 * BANDS, np.float32)
-        self._lost_frames = 0.0
-        self._lm_after = 0
+        self._energies_lost = np.zeros(2 * BANDS, np.float32)
         self._earlier = np.zeros(STATE_SIZE, np.int64)
         self._memory = np.zeros(2, np.float32)
         self._front = np.zeros((2, _FRONT_MAX), np.float32)
@@ -132,7 +131,7 @@ class Interpolation:
             known += _take(self._run_on, step, self._front, known)
             if at == 0:
                 period = _period(stream, self._run_on)
-        count = self._decode_after(room, payload, later)
+        count = self._decode_after(room, payload, later, hole)
         if count == 0 or not self._fill(mode, begin, hole, count, period):
             return False
         self._payload[: payload.size] = payload
@@ -181,7 +180,6 @@ class Interpolation:
         """Go on with the plan of another decoder of as many channels."""
         self.left, self._hole = other.left, other._hole
         self._payload_bytes = other._payload_bytes
-        self._lost_frames, self._lm_after = other._lost_frames, other._lm_after
         if self.left == 0:
             return
         _copy(self._before, other._before)
@@ -190,6 +188,7 @@ class Interpolation:
             (self._planned, other._planned),
             (self._silk_after, other._silk_after),
             (self._energies_after, other._energies_after),
+            (self._energies_lost, other._energies_lost),
             (self._memory, other._memory),
             (self._next, other._next),
             (self._payload, other._payload),
@@ -215,19 +214,34 @@ class Interpolation:
         rate_khz = 8 + 4 * min(toc_bandwidth(toc), WIDEBAND)
         return bool(rate_khz == ints[s.SILK_KHZ] and toc_channels(toc) == ints[s.SILK_CHANNELS])
 
+    def _guess_energies(self, room: Room, payload: NDArray[np.uint8], hole: int) -> bool:
+        """Give `after` the last lost frame's likeliest energies; return False for a bad packet."""
+        _copy(self._run_on, self._after)
+        ints, floats = self._run_on
+        khz = int(ints[s.OUTPUT_KHZ])
+        samples = packet_samples(payload, 0, payload.size)
+        if _advance(self._run_on, room, payload, DECODE, self._out[: samples * khz // 48]) < 0:
+            return False
+        frame = int(ints[s.FRAME_SAMPLES]) * 48 // khz
+        guess_energies(
+            self._before[1][s.PAST :], floats[s.PAST + ENERGY : s.PAST + ENERGY + 2 * BANDS],
+            self._energies_lost, frame_lm(frame, 48), max(hole // frame, 1), samples // frame,
+        )  # fmt: skip
+        self._after[1][s.PAST + ENERGY : s.PAST + ENERGY + 2 * BANDS] = self._energies_lost
+        return True
+
     def _decode_after(
-        self, room: Room, payload: NDArray[np.uint8], later: NDArray[np.uint8]
+        self, room: Room, payload: NDArray[np.uint8], later: NDArray[np.uint8], hole: int
     ) -> int:
         """Decode what follows the hole into `next`; return how many samples are known, or 0."""
         ints, floats = self._after
         khz = int(ints[s.OUTPUT_KHZ])
         samples = packet_samples(payload, 0, payload.size)
+        if ints[s.MODE_BEFORE] != MODE_SILK and not self._guess_energies(room, payload, hole):
+            return 0
         if _advance(self._after, room, payload, DECODE, self._out[: samples * khz // 48]) < 0:
             return 0
         count = _take(self._after, samples, self._next, 0)
-        frame = int(ints[s.FRAME_SAMPLES]) * 48 // khz
-        self._lm_after = frame_lm(min(frame, 960), 48)
-        self._lost_frames = frame
         self._silk_after[:] = ints[s.SILK : s.SILK + STATE_SIZE]
         self._energies_after[:] = floats[s.PAST + ENERGY : s.PAST + ENERGY + 2 * BANDS]
         if samples >= _AFTER_MIN:
@@ -277,9 +291,7 @@ class Interpolation:
         else:
             self._end_silk(stream, room)
         if mode != MODE_SILK:
-            before = self._before[1][s.PAST + ENERGY : s.PAST + ENERGY + 2 * BANDS]
-            frames = self._hole / self._lost_frames
-            guess_energies(past, before, self._energies_after, self._lm_after, frames)
+            past[ENERGY : ENERGY + 2 * BANDS] = self._energies_lost
 
     def _end_silk(self, stream: Arrays, room: Room) -> None:
         """Let the next frame follow as if nothing had been lost, unless it came out too loud.

@@ -30,6 +30,7 @@ from node.opus.celt.layout import (
     IN_PHASE,
     LOSS_PERIOD,
     LOST,
+    LOUD,
     NEW_GAIN_Q5,
     NEW_PERIOD,
     NEW_TAPSET,
@@ -70,6 +71,8 @@ _SPREAD_NORMAL: Final = 2
 _TRIM_NONE: Final = 5
 _BACKGROUND_RISE: Final = 0.001
 """log2 units per 2.5 ms: about 2.4 dB/s."""
+_LOUD_NORMAL: Final = np.float32(6.0)
+"""Of speech at a usual level, before any was heard."""
 _LOST_LONG: Final = 80
 """After 200 ms of concealment the noise floor is what comes next."""
 
@@ -82,6 +85,7 @@ def celt_reset(celt: NDArray[np.int64], past: NDArray[np.float32]) -> None:
     for i in range(2 * BANDS):
         past[ENERGY_1 + i] = np.float32(SILENCE_LOG2)
         past[ENERGY_2 + i] = np.float32(SILENCE_LOG2)
+        past[LOUD + i] = _LOUD_NORMAL
 
 
 @inlined
@@ -158,6 +162,7 @@ def _keep_energies(
         for band in range(BANDS):
             past[ENERGY + BANDS + band] = past[ENERGY + band]
     rise = np.float32(1.0 if celt[LOST] >= _LOST_LONG else _BACKGROUND_RISE * (1 << lm))
+    fall = np.float32(_BACKGROUND_RISE * (1 << lm))
     for i in range(2 * BANDS):
         energy = past[ENERGY + i]
         if plan[TRANSIENT]:
@@ -166,6 +171,7 @@ def _keep_energies(
             past[ENERGY_2 + i] = past[ENERGY_1 + i]
             past[ENERGY_1 + i] = energy
         past[BACKGROUND + i] = min(past[BACKGROUND + i] + rise, energy)
+        past[LOUD + i] = max(past[LOUD + i] - fall, energy)
         if i % BANDS < start or i % BANDS >= end:
             past[ENERGY + i] = np.float32(0.0)
             past[ENERGY_1 + i] = np.float32(SILENCE_LOG2)

@@ -46,7 +46,9 @@ ENERGY_1: Final = ENERGY + 2 * BANDS
 ENERGY_2: Final = ENERGY_1 + 2 * BANDS
 BACKGROUND: Final = ENERGY_2 + 2 * BANDS
 """Slowly rising minimum: the noise floor that long concealment fades to."""
-GAIN: Final = BACKGROUND + 2 * BANDS
+LOUD: Final = BACKGROUND + 2 * BANDS
+"""Slowly falling maximum, for holes that are led over."""
+GAIN: Final = LOUD + 2 * BANDS
 GAIN_OLD: Final = GAIN + 1
 DE_EMPHASIS: Final = GAIN_OLD + 1
 HISTORY: Final = DE_EMPHASIS + 2
