@@ -30,7 +30,7 @@ from node.audio.resampler import (
 )
 from node.clock import servo as sv
 from node.clock import timebase as tb
-from node.clock.line import RATE_PPM, finish_slews, position_q16
+from node.clock.line import RATE_PPM, finish_slews, is_slewing, position_q16
 from node.counters import Origin
 from node.jitter import kernel as jitter
 from node.jitter import state as js
@@ -191,7 +191,15 @@ def _plan(
     n: int,
     presentation_ns: int,
 ) -> None:
-    """Choose the step of this period: follow the time base, or jump where it is too far."""
+    """Choose the step of this period: follow the time base, or jump where it is too far.
+
+    While nothing sounds that was received, a jump interrupts nothing and is no resynchronisation;
+    in silence the position goes at once to where it should be.
+    """
+    is_hole = state[js.PHASE] == js.PLAYING and state[js.CONCEALED_RUN] > 0
+    is_silent = is_hole and state[js.CONCEALED_RUN] >= state[js.CONCEAL_MAX] + state[js.FADE]
+    if is_silent and is_slewing(ints, floats, presentation_ns, _TORN_NS):
+        finish_slews(ints, floats, presentation_ns)
     wanted = position_q16(ints, floats, presentation_ns)
     here = (resampler[MEDIA] << 16) + (resampler[FRACTION_Q32] >> 16)
     is_torn = (
@@ -211,9 +219,10 @@ def _plan(
     error = wanted - here
     own[ERROR_Q16] = error
     own[ERROR_MAX_Q16] = max(own[ERROR_MAX_Q16], abs(error))
-    if abs(error) > sv.HARD_RESYNC_Q16 or own[GENERATION] != state[js.GENERATION]:
+    far_q16 = _TORN_Q16 if is_silent else sv.HARD_RESYNC_Q16
+    if abs(error) > far_q16 or own[GENERATION] != state[js.GENERATION]:
         own[FADE] = FADE_OUT
-        own[HARD_RESYNCS] += 1
+        own[HARD_RESYNCS] += not is_hole or own[GENERATION] != state[js.GENERATION]
         own[STEP_Q32] = UNITY_Q32
     else:
         servo[sv.FEED_FORWARD_PPM] = floats[RATE_PPM]
@@ -336,6 +345,8 @@ def is_due(
     if state[js.PHASE] == js.EMPTY:
         return 0
     finish_slews(ints, floats, presentation_ns)  # nothing sounds: what was learnt holds at once
+    if tb.awaits_map(ints, presentation_ns):
+        return 0
     position = position_q16(ints, floats, presentation_ns) >> 16
     if state[js.PHASE] == js.PLAYING and state[js.NEXT_MEDIA] < position:
         jitter.seek(state, slots, position)

@@ -172,7 +172,10 @@ class Receiver:
         if self._may_ask and not self._asks:
             self._asks = is_announced(packets, self.ssrc, self._answers_type)
         highest_media = int(self._state[js.HIGHEST_MEDIA])
-        self.reports.receive(packets, self.timebase, highest_media, now_ns)
+        is_hushed = not self._own[playback.RUNNING] or self._state[js.CONCEALED_RUN] > 0
+        self.reports.receive(
+            packets, self.timebase, highest_media, now_ns, is_hushed=bool(is_hushed)
+        )
         if not self._own[playback.RUNNING]:
             self.timebase.finish_slews(now_ns)
 

@@ -14,7 +14,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.clock.exchange import UNCERTAINTY_MAX_NS, ClockEstimate, ClockExchange
+from node.clock.exchange import (
+    READY_REPLIES,
+    UNCERTAINTY_MAX_NS,
+    ClockEstimate,
+    ClockExchange,
+)
 from node.clock.report_map import ReportMap
 from node.clock.timebase import Timebase
 from node.config import ReceiveConfig
@@ -99,6 +104,8 @@ class NodeReports:
         timebase: Timebase,
         newest_media_samples: int,
         now_ns: int,
+        *,
+        is_hushed: bool = False,
     ) -> None:
         """Take a compound from the source's sender.
 
@@ -112,6 +119,8 @@ class NodeReports:
             Unwrapped RTP timestamp near which the reported one is.
         now_ns : int
             Arrival.
+        is_hushed : bool
+            Nothing received sounds now: the first reply may already move what is played.
         """
         report: rtcp.SenderReport | None = None
         for packet in packets:
@@ -123,7 +132,7 @@ class NodeReports:
             elif isinstance(packet, rtcp.Application) and packet.name == DELAY_NAME:
                 self._receive_delay(packet.payload, timebase, now_ns)
         if report is not None:
-            self._give_map(timebase, now_ns)
+            self._give_map(timebase, now_ns, is_hushed=is_hushed)
 
     def handle_deadline(self, now_ns: int) -> None:
         """Run the exchange."""
@@ -217,9 +226,10 @@ class NodeReports:
         self.delays_announced += 1
         timebase.set_playout_delay(delay_ns, min(start_ns, now_ns + DELAY_MAX_NS))
 
-    def _give_map(self, timebase: Timebase, now_ns: int) -> None:
+    def _give_map(self, timebase: Timebase, now_ns: int, *, is_hushed: bool) -> None:
         """Hand the map on, unless the sender's clock was just set."""
-        estimate = self.exchange.estimate(now_ns)
+        replies_min = 1 if is_hushed else READY_REPLIES
+        estimate = self.exchange.estimate(now_ns, replies_min=replies_min)
         changes = self.exchange.steps + self.reports.restarts
         if changes != self._changes_seen:
             self._changes_seen = changes

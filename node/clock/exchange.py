@@ -26,7 +26,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.clock.offset_filter import OffsetFilter
+from node.clock.offset_filter import WAITED_NS, OffsetFilter
 from node.units import NS_PER_MS, NS_PER_S
 
 BURST_REQUESTS: Final = 56
@@ -47,7 +47,7 @@ INTERVAL_NS: Final = NS_PER_S
 UNANSWERED_INTERVAL_NS: Final = 10 * NS_PER_S
 """Interval while nobody answers: a foreign sender is not pestered, a new one found."""
 READY_REPLIES: Final = 4
-UNCERTAINTY_MAX_NS: Final = 150 * NS_PER_MS
+UNCERTAINTY_MAX_NS: Final = WAITED_NS // 2
 """Less sure than that an estimate is of no use: a jam that all answers met may bend it so far."""
 QUIET_REPLIES: Final = 16
 """So many show that a link is quiet, and end the burst."""
@@ -167,9 +167,9 @@ class ClockExchange:
         """Return whether a reply that is taken now would make use of `sound_ns`."""
         return self._fits_at(self._filter.count + 1, now_ns)
 
-    def estimate(self, now_ns: int) -> ClockEstimate | None:
-        """Return offset and skew now, or None before READY_REPLIES replies."""
-        if self._filter.count < READY_REPLIES:
+    def estimate(self, now_ns: int, *, replies_min: int = READY_REPLIES) -> ClockEstimate | None:
+        """Return offset and skew now, or None before `replies_min` replies (1 at least)."""
+        if self._filter.count < max(1, replies_min):
             return None
         age_ns = max(0, now_ns - self._reply_ns)
         return ClockEstimate(

@@ -49,7 +49,9 @@ LATE_SINCE_NS: Final = 13
 LATE_PACKETS: Final = 14
 SUSPECTS: Final = 15
 """Packets in a row that came impossibly early."""
-NEED_FIRST: Final = 16
+BEGUN_NS: Final = 16
+"""Arrival of the second packet, upon which the sender is asked for the time."""
+NEED_FIRST: Final = 17
 """From here on the histogram of `node.clock.delay_need`."""
 INTS: Final = NEED_FIRST + NEED_SIZE
 
@@ -176,3 +178,14 @@ def finish_slews(ints: NDArray[np.int64], floats: NDArray[np.float64], now_ns: i
     floats[AHEAD_NS] = 0.0
     if now_ns >= ints[DELAY_FROM_NS]:
         floats[DELAY_NS] = ints[DELAY_TARGET_NS]
+
+
+@kernel("boolean(int64[::1], float64[::1], int64, int64)")
+def is_slewing(
+    ints: NDArray[np.int64], floats: NDArray[np.float64], now_ns: int, by_ns: int
+) -> bool:
+    """Return whether more than `by_ns` is still to be slewed away, one way or the other."""
+    left_ns = abs(floats[AHEAD_NS])
+    if now_ns >= ints[DELAY_FROM_NS]:
+        left_ns += abs(floats[DELAY_NS] - ints[DELAY_TARGET_NS])
+    return bool(left_ns > by_ns)

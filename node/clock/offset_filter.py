@@ -8,7 +8,8 @@ lines under them; the offset is half of the difference between both.
 
 The sound goes the backward way too, fifty times a second: its fastest packets count like replies,
 unless they seem faster than any reply by more than the spread of the delays explains. A sender that
-stamps its sound ahead of time would else seem nearer than it is.
+stamps its sound ahead of time would else seem nearer than it is. While every reply has waited in a
+jam it is the sound from before the jam that shows how near the sender is.
 
 The window is 120 s on a quiet link, where the crystals' wander is what hurts, and up to 480 s on a
 noisy one. Measured beside other filters by `python -m benchmarks clock`.
@@ -19,10 +20,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.clock.meeting_slope import EDGES, support
+from node.clock.meeting_slope import EDGES, THERE, support
 from node.clock.robust_line import select
 from node.clock.two_floors import EDGE_FIELDS, POINTS_MAX, REPLIES_MAX, SOUND_MAX, fit_line
 from node.units import NS_PER_MS, NS_PER_S
+
+WAITED_NS: Final = 300 * NS_PER_MS
+"""Replies that took longer all waited in a jam: what they say may be wrong by half of it."""
 
 _WINDOWS_NS: Final = (120 * NS_PER_S, 240 * NS_PER_S, 480 * NS_PER_S)
 _NOISES_NS: Final = (1.0 * NS_PER_MS, 8.0 * NS_PER_MS)
@@ -90,11 +94,28 @@ class OffsetFilter:
         self.least_delay_ns = int(delays.min())
         self.spread_ns = int(np.median(delays)) - self.least_delay_ns
         self._fit_line(first, 0)
-        if sound_ns is not None:
-            kept = self._keep_sound(sound_ns, first)
-            lowest = support(self._sound[0], self._sound[1], kept, -self.slope, 0)
-            if lowest >= self._line[2] - max(NS_PER_MS, self.spread_ns // 2):
-                self._fit_line(first, kept)
+        if sound_ns is None:
+            return
+        if self.least_delay_ns > WAITED_NS:
+            self._hear_beside_jam(sound_ns)
+            return
+        kept = self._keep_sound(sound_ns, first)
+        lowest = support(self._sound[0], self._sound[1], kept, -self.slope, 0)
+        if lowest >= self._line[2] - max(NS_PER_MS, self.spread_ns // 2):
+            self._fit_line(first, kept)
+
+    def _hear_beside_jam(self, sound_ns: NDArray[np.int64]) -> None:
+        """Where all replies waited, let the sound that did not be the backward floor by itself.
+
+        Their ceilings are the jam's. All that is known of the sound is that it was sent first.
+        """
+        kept = self._keep_sound(sound_ns, None)
+        lowest = support(self._sound[0], self._sound[1], kept, -self.slope, 0)
+        there = float(self._edges[EDGES + THERE])
+        if -there <= lowest < self._line[2]:
+            self._line[0] = 0.5 * (there - lowest)
+            self._line[2] = lowest
+            self.least_delay_ns = round(there + lowest)
 
     def _fit_line(self, first: int, sounds: int) -> None:
         fit_line(
@@ -102,10 +123,12 @@ class OffsetFilter:
             self._points, self._counts, self._edges, self._scratch,
         )  # fmt: skip
 
-    def _keep_sound(self, sound_ns: NDArray[np.int64], first: int) -> int:
-        """Take the sound's packets within the window; return how many there are."""
-        begin_ns = self._origin_ns + int(self._replies[0, first])
-        recent = int(np.searchsorted(sound_ns[0], begin_ns))
+    def _keep_sound(self, sound_ns: NDArray[np.int64], first: int | None) -> int:
+        """Take the sound's packets since the reply `first`, or all; return how many there are."""
+        recent = 0
+        if first is not None:
+            begin_ns = self._origin_ns + int(self._replies[0, first])
+            recent = int(np.searchsorted(sound_ns[0], begin_ns))
         kept = int(sound_ns.shape[1]) - recent
         sound = self._sound[:, :kept]
         np.subtract(sound_ns[::2, recent:], self._origin_ns, out=sound[::2], casting="unsafe")

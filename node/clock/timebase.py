@@ -14,6 +14,10 @@ fastest packets show the sender's clock. With an exchange it is the map from sen
 Either way the line may move at any packet, but what is played follows without a jump
 (`node.clock.line`): the difference is slewed away, the playout delay likewise, both together by at
 most 0.5 %. Only a correction above `JUMP_NS` is taken at once, and counted.
+
+The envelope plays later than the map, by what the network takes. So that nobody hears the change
+from one to the other, a source begins by its map wherever an answer has come within the playout
+delay (`awaits_map`), and takes it at once where nothing sounds (`node.playback`).
 """
 
 from typing import Final
@@ -26,6 +30,7 @@ from node.clock.delay_need import needed_delay_ns, note_delay
 from node.clock.envelope import POINT_ROWS, POINTS_MAX, SCRATCH_SIZE, UNCHANGED, floor_ns
 from node.clock.line import (
     AHEAD_NS,
+    BEGUN_NS,
     BLOCK_TOP_X_NS,
     BLOCK_TOP_Y_NS,
     BLOCK_X_NS,
@@ -65,12 +70,15 @@ from node.clock.line import (
     move_line,
     position_q16,
 )
+from node.clock.offset_filter import WAITED_NS
 from node.kernel import kernel
 from node.units import NS_PER_MS
 
 _EARLY_MAX_NS: Final = 50.0 * NS_PER_MS
 _AGEING: Final = 1e-6  # a held map drifts by 1 ppm: 10 ms after 2.8 h
 _NS_PER_3_SAMPLES: Final = 62_500
+_ANSWER_NS: Final = WAITED_NS + 100 * NS_PER_MS
+"""An answer that is believed has come by then, though a sound card asks 0.1 s ahead."""
 
 
 def new_ints(playout_delay_ns: int, own_delay_ns: int = 0) -> NDArray[np.int64]:
@@ -101,6 +109,8 @@ def receive_packet(
 ) -> int:
     """Take the arrival of an original packet; see `envelope.receive_packet`."""
     change = envelope.receive_packet(ints, floats, points, scratch, media_time_samples, now_ns)
+    if ints[PACKETS] <= 2:
+        ints[BEGUN_NS] = now_ns
     if change != UNCHANGED and ints[MODE] == MODE_ENVELOPE:
         move_line(
             ints, floats, floats[FLOOR_ORIGIN_NS], floats[FLOOR_INTERCEPT_NS], floats[FLOOR_SLOPE]
@@ -151,6 +161,18 @@ def receive_map(
     floats[MAP_UNCERTAINTY_NS] = uncertainty_ns
     move_line(ints, floats, x_ns, y_ns, slope)
     return True
+
+
+@kernel("boolean(int64[::1], int64)")
+def awaits_map(ints: NDArray[np.int64], presentation_ns: int) -> bool:
+    """Return whether it is too early to begin by arrivals alone.
+
+    It is never when the first packet was a fast one. One that had waited in a jam is overtaken by
+    all others as the jam drains: by arrivals the sound would begin at once, in the wrong place.
+    """
+    since_ns = presentation_ns - ints[BEGUN_NS] - ints[OWN_DELAY_NS]
+    early_ns = min(_ANSWER_NS, ints[DELAY_TARGET_NS] * 2 // 3)
+    return bool(ints[MODE] == MODE_ENVELOPE and since_ns < early_ns)
 
 
 class Timebase:

@@ -23,8 +23,16 @@ SENDER_OFFSET_NS = 77 * S
 class Pole:
     """A node whose clock has an offset and a skew, behind a link with its own delay."""
 
-    def __init__(self, delay_ns: int, offset_ns: int, skew_ppm: int, rng: np.random.Generator):
-        config = NodeConfig(name="n", jitter=JitterConfig(playout_delay_ms=300))
+    def __init__(
+        self,
+        delay_ns: int,
+        offset_ns: int,
+        skew_ppm: int,
+        rng: np.random.Generator,
+        *,
+        playout_delay_ms: int = 300,
+    ) -> None:
+        config = NodeConfig(name="n", jitter=JitterConfig(playout_delay_ms=playout_delay_ms))
         self.node = SpeakerNode(config, decoder_factory=None)
         self.delay_ns = delay_ns
         self.offset_ns = offset_ns
@@ -32,6 +40,7 @@ class Pole:
         self.rng = rng
         self.rows = np.zeros((4096, 6), np.int64)
         self.presented: dict[int, int] = {}
+        self.asked = 0
 
     def local(self, true_ns: int) -> int:
         return true_ns + self.offset_ns + true_ns * self.skew_ppm // 1_000_000
@@ -39,8 +48,17 @@ class Pole:
     def true(self, local_ns: int) -> int:
         return (local_ns - self.offset_ns) * 1_000_000 // (1_000_000 + self.skew_ppm)
 
-    def one_way(self) -> int:
+    def one_way(self, sent_ns: int, *, up: bool) -> int:
+        """What is sent then is under way for so long, up to the sender or down from it."""
         return self.delay_ns + int(self.rng.integers(0, 2 * MS))
+
+    def loses(self, request: int) -> bool:
+        """Whether the answer to this request, counted from 0, is lost."""
+        return False
+
+    def announced(self, sent_ns: int) -> tuple[rtcp.Packet, ...]:
+        """What the sender says beside an answer of that time."""
+        return ()
 
     def note_journal(self) -> None:
         count = self.node.take_journal(self.rows)
@@ -49,7 +67,9 @@ class Pole:
                 self.presented[int(row[1])] = self.true(int(row[5]))
 
 
-def answer(request: bytes, received_ns: int, sent_ns: int, media: int) -> bytes:
+def answer(
+    request: bytes, received_ns: int, sent_ns: int, media: int, more: tuple[rtcp.Packet, ...]
+) -> bytes:
     """What a sender makes of a node's report: its own clock, and when the request came."""
     packets = rtcp.parse(request)
     assert packets is not None
@@ -57,9 +77,8 @@ def answer(request: bytes, received_ns: int, sent_ns: int, media: int) -> bytes:
     held = (sent_ns - received_ns) * 65_536 // S
     reply = ReplyTime(asked.ssrc, rtcp.middle_of_ntp(asked.ntp), held)
     clock = rtcp.ntp_of_ns(sent_ns + SENDER_OFFSET_NS)
-    return rtcp.build(
-        [SenderReport(7, clock, media & 0xFFFFFFFF, 0, 0), ExtendedReport(7, None, (reply,))]
-    )
+    report = SenderReport(7, clock, media & 0xFFFFFFFF, 0, 0)
+    return rtcp.build([report, ExtendedReport(7, None, (reply,)), *more])
 
 
 def run(poles: list[Pole], duration_ns: int, *, join_ns: tuple[int, ...] = (0, 0)) -> None:
@@ -79,7 +98,7 @@ def run(poles: list[Pole], duration_ns: int, *, join_ns: tuple[int, ...] = (0, 0
                 data = packet.build(
                     PAYLOAD, sequence=i, timestamp=960 * i, ssrc=7, payload_type=96, marker=False
                 )
-                at(sent_ns + pole.one_way(), who, "datagram", data)
+                at(sent_ns + pole.one_way(sent_ns, up=False), who, "datagram", data)
     for who in range(len(poles)):
         for k in range(duration_ns // (10 * MS)):
             at(k * 10 * MS, who, "period")
@@ -93,14 +112,19 @@ def run(poles: list[Pole], duration_ns: int, *, join_ns: tuple[int, ...] = (0, 0
         elif what == "request":
             sent_ns = now_ns + MS
             media = (sent_ns - S) * 3 // 62_500
-            at(sent_ns + pole.one_way(), who, "datagram", answer(data, now_ns, sent_ns, media))
+            arrival_ns = sent_ns + pole.one_way(sent_ns, up=False)
+            reply = answer(data, now_ns, sent_ns, media, pole.announced(sent_ns))
+            at(arrival_ns, who, "datagram", reply)
         else:
             deadline_ns = pole.node.next_deadline_ns()
             if deadline_ns is not None and deadline_ns <= local_ns:
                 pole.node.handle_deadline(local_ns)
             while (event := pole.node.next_event()) is not None:
                 if isinstance(event, SendDatagram):
-                    at(now_ns + pole.one_way(), who, "request", event.data)
+                    if not pole.loses(pole.asked):
+                        arrival_ns = now_ns + pole.one_way(now_ns, up=True)
+                        at(arrival_ns, who, "request", event.data)
+                    pole.asked += 1
             pole.node.render(out, local_ns)
             pole.note_journal()
 

@@ -206,6 +206,33 @@ def test_a_node_that_joins_in_a_jam_learns_better_without_a_step():
     assert abs(estimate.offset_ns) <= 16 * MS
 
 
+def test_in_a_jam_the_sound_from_before_it_shows_how_near_the_sender_is():
+    exchange, sender_ns = ClockExchange(0), 5000 * S
+    exchange.handle_deadline(0)
+    request = exchange.next_event()
+    arrivals_ns = np.array([10, 30, 50], np.int64) * MS
+    transits_ns = np.full(3, 40 * MS - sender_ns)
+    sound_ns = np.array([arrivals_ns, transits_ns, arrivals_ns, transits_ns])
+    answered_ns = sender_ns + 60 * MS  # 60 ms there, 1.5 s back
+    exchange.receive_reply(request.at_ns, 0, answered_ns, 1560 * MS, sound_ns=sound_ns)
+
+    assert exchange.estimate(1560 * MS) is None  # one reply is not enough to move what sounds
+    estimate = exchange.estimate(1560 * MS, replies_min=1)
+    assert estimate.offset_ns - sender_ns == pytest.approx(10 * MS, abs=MS)  # (60 - 40) / 2
+    assert estimate.uncertainty_ns == pytest.approx(50 * MS, abs=MS)
+
+
+def test_sound_that_came_before_it_was_sent_is_not_believed_in_a_jam_either():
+    exchange, sender_ns = ClockExchange(0), 5000 * S
+    exchange.handle_deadline(0)
+    request = exchange.next_event()
+    arrivals_ns = np.array([10], np.int64) * MS
+    transits_ns = np.full(1, -300 * MS - sender_ns)
+    sound_ns = np.array([arrivals_ns, transits_ns, arrivals_ns, transits_ns])
+    exchange.receive_reply(request.at_ns, 0, sender_ns + 60 * MS, 1560 * MS, sound_ns=sound_ns)
+    assert exchange.estimate(1560 * MS, replies_min=1).uncertainty_ns > 700 * MS
+
+
 def talk_over(rng, delay_ms, *, seconds, skew_ppm=0.0):
     """Ask over a link of which `delay_ms(rng)` is each direction's delay; errors in ms."""
     exchange, errors, last_ns = ClockExchange(0), [], [0, 0]
