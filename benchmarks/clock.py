@@ -1,9 +1,8 @@
 """Clock: how well node and sender agree, beside two other filters, and a day of a village.
 
-`python -m benchmarks clock [--hours H] [--json]`; a day (`--hours 24`, the default) takes a few
-minutes of CPU. The other filters are written from their descriptions in the research on
-synchronous playout, section 4: the median of the last 200 (no skew), and the reply with the least
-delay of the last 8.
+A day takes a few minutes of CPU. The other filters are written from their descriptions in the
+research on synchronous playout, section 4: the median of the last 200 (no skew), and the reply with
+the least delay of the last 8.
 """
 
 import json
@@ -12,8 +11,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.clock_day import run_day
+from benchmarks.clock_day import SETTLED_S, run_day
 from benchmarks.clock_links import LINKS, NS_PER_S, Crystal, Link
+from benchmarks.options import parser_of, positive
 from node.clock.exchange import ClockExchange
 
 SEEDS: Final = 5
@@ -36,11 +36,17 @@ CHANGES_PER_HOUR_MAX: Final = 2
 
 
 def run(arguments: list[str]) -> int:
-    """Print both measurements (or JSON with `--json`); return 1 when a bound is broken."""
-    hours = float(arguments[arguments.index("--hours") + 1]) if "--hours" in arguments else 24.0
+    """Print both measurements; return 1 when a bound is broken."""
+    parser = parser_of("clock", __doc__)
+    parser.add_argument("--hours", type=positive, default=24.0, help="of the village")
+    parser.add_argument("--json", action="store_true", help="numbers as one JSON object")
+    options = parser.parse_args(arguments)
+    hours: float = options.hours
+    if hours * 3600 < 2 * SETTLED_S:
+        parser.error(f"--hours {hours:g}: must be at least {2 * SETTLED_S / 3600:.3f}")
     filters = {link.name: compare(link) for link in LINKS}
     day = run_day(hours)
-    if "--json" in arguments:
+    if options.json:
         print(json.dumps({"filters": filters, "hours": hours, "day": day}, indent=2))
     else:
         _print(filters, hours, day)

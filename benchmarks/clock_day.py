@@ -25,7 +25,8 @@ PERIODS_PER_S: Final = 100
 PERIOD_SAMPLES: Final = 480
 LATE_RATIO: Final = 0.001
 _HOUR_S: Final = 3600
-_SETTLED_S: Final = 120  # from the first packet; start-up is judged by a test of its own
+SETTLED_S: Final = 120
+"""From the first packet on that is not judged: start-up has tests of its own."""
 
 # What leaves the converter next: whole samples and a fraction, as the resampler keeps them.
 MEDIA: Final = 0
@@ -233,7 +234,7 @@ def run_day(hours: float, seed: int = 4) -> dict[str, Any]:
     for second in range(seconds):
         # Evening: the queues of the mobile cell are three times as long.
         load = 1.0 + 2.0 * max(0.0, np.sin(2 * np.pi * second / 86_400)) ** 4
-        near = bool(changed_s) and second - changed_s[-1] < 60 and second > _SETTLED_S
+        near = bool(changed_s) and second - changed_s[-1] < 60 and second > SETTLED_S
         for i, pole in enumerate(village):
             pole.run(second, load if pole.link in (MOBILE, MOBILE_OTHER) else 1.0, near_change=near)
             positions[second, i] = (pole.own[MEDIA] + pole.own[FRACTION_Q32] / 2**32) / 48.0
@@ -255,7 +256,7 @@ def _measures(
     delay_ns: int,
     seconds: int,
 ) -> dict[str, Any]:
-    settled = positions_ms[_SETTLED_S:]
+    settled = positions_ms[SETTLED_S:]
     pairs = {}
     for i, one in enumerate(village):
         for j in range(i + 1, len(village)):
@@ -265,7 +266,7 @@ def _measures(
                 "p99_ms": float(np.percentile(skew_ms, 99)),
                 "max_ms": float(skew_ms.max()),
             }
-    later_s = [s for s in changed_s if s > _SETTLED_S]
+    later_s = [s for s in changed_s if s > SETTLED_S]
     per_hour = [sum(h <= s < h + _HOUR_S for s in later_s) for h in range(0, seconds, _HOUR_S)]
     return {
         "pairs": pairs,

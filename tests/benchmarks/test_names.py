@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 
 def benchmarks(*arguments):
     return subprocess.run(
@@ -26,11 +28,19 @@ def test_no_measurement_at_all_is_told_what_there_is():
     assert "gate" in done.stderr
 
 
-def test_an_option_that_a_measurement_does_not_know_is_a_fault():
-    done = benchmarks("latency", "--fastt")
+@pytest.mark.parametrize("arguments", [("latency", "--fastt"), ("clock", "--hour", "1")])
+def test_an_option_that_a_measurement_does_not_know_is_a_fault(arguments):
+    done = benchmarks(*arguments)
 
     assert done.returncode == 2
-    assert "--fastt" in done.stderr
+    assert arguments[1] in done.stderr
+
+
+def test_a_day_too_short_to_be_judged_is_a_fault():
+    done = benchmarks("clock", "--hours", "0.01")
+
+    assert done.returncode == 2
+    assert "0.067" in done.stderr
 
 
 def test_a_check_of_no_streams_does_not_pass():
