@@ -85,6 +85,12 @@ class Painter:
         """Leave a hole."""
         return self.conceal(len(out), out)
 
+    def remember(self) -> None:
+        """Keep nothing: there is no memory."""
+
+    def go_back(self) -> None:
+        """Go nowhere."""
+
     def reset(self) -> None:
         """Forget nothing: there is no memory."""
 

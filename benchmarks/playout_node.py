@@ -1,9 +1,11 @@
 """The adaptive mode as the horn has it: a whole node, its 10 ms card, what WSOLA really does.
 
 `playout` takes time-scale modification to do exactly what it is asked. Here speech goes through
-`SpeakerNode` packet by packet, and the journal says when each chunk really left. PESQ and STOI
-cannot judge another tempo, so what listeners would notice is measured apart: how long which tempo
-plays, clicks (largest sample step over the speech's own) and pitch where the tempo was another.
+`SpeakerNode` with its own decoder packet by packet, and the journal says when each chunk really
+left. PESQ and STOI cannot judge another tempo, so what listeners would notice is measured apart:
+how long which tempo plays, clicks, and pitch where the tempo was another. A click of playout's is a
+sample step above those of the sound that the decoder gave; what losses make of that is the
+decoder's, and has a figure of its own.
 """
 
 import wave
@@ -18,7 +20,8 @@ from benchmarks.opus_speech import encoded, voices
 from benchmarks.playout_drive import SKIPPED_MS, Trace
 from node.config import JitterConfig, NodeConfig
 from node.counters import Origin
-from node.libopus import LibopusDecoder
+from node.decoder import Decoder
+from node.opus.decoder import OpusDecoder
 from node.rtp import packet
 from node.stack import SpeakerNode
 from node.units import RATE_HZ, SAMPLES_PER_MS
@@ -36,6 +39,8 @@ _SLOW: Final = 0.6
 _STEADY: Final = 0.01
 _STEP_MIN: Final = 0.01
 """Below it (-40 dBFS) no step is a click."""
+_SEAM: Final = 2
+"""Samples before a chunk that are looked at with it."""
 
 _F0_HZ: Final = (70, 400)
 _F0_WINDOW: Final = 2048
@@ -57,9 +62,13 @@ class Heard:
     half_speed_pct: float
     """Of the slower ones, those below 0.6 of the tempo."""
     half_speed_longest_ms: float
+    exact_pct: float
+    """Share of the packets played that the decoder gave as it would have without loss or wait."""
+    decoder_step_ratio: float
+    """Largest step of a packet as the decoder gave it, over that of its own 60 ms of speech."""
     step_ratio: float
-    """Largest step within a chunk over that of its own 60 ms of speech, at most; where nothing was
-    made up just before, for what a decoder does after a loss is not time-scale modification."""
+    """Largest step of a chunk as it was heard, its seam with the last one included, over that of
+    what the decoder gave for it and the two before, which it may be joined to or stretched by."""
     pitch_cents_p50: float
     pitch_cents_p95: float
     """Deviation of the pitch where the tempo was another."""
@@ -69,18 +78,59 @@ def hear(trace: Trace, *, wav: Path | None = None, wav_s: tuple[int, int] = (60,
     """Play speech over one trace of 20 ms packets to a node, and judge what left its card."""
     payloads = [payload for _, packets in encoded("SILK", voices()) for payload, _ in packets]
     said = _decoded(payloads, trace.media.size)
+    given: list[NDArray[np.float32]] = []
     node = SpeakerNode(
-        NodeConfig(name="n", jitter=JitterConfig(mode="adaptive")), decoder_factory=LibopusDecoder
+        NodeConfig(name="n", jitter=JitterConfig(mode="adaptive")),
+        decoder_factory=lambda rate_hz, channels: _Heeded(OpusDecoder(rate_hz, channels), given),
     )
     sound, rows = _play(node, trace, payloads)
     if wav is not None:
         _write(wav.with_name(f"{wav.stem}_said.wav"), said, wav_s)
         _write(wav.with_name(f"{wav.stem}_heard.wav"), sound, wav_s)
-    return _judge(trace, said, sound, rows)
+    return _judge(trace, said, sound, rows, given)
+
+
+class _Heeded:
+    """A decoder, and what it gave, call by call: mono."""
+
+    def __init__(self, decoder: Decoder, given: list[NDArray[np.float32]]) -> None:
+        self.rate_hz, self.channels = decoder.rate_hz, decoder.channels
+        self._decoder, self._given = decoder, given
+        self.remember, self.go_back, self.reset = decoder.remember, decoder.go_back, decoder.reset
+
+    @property
+    def final_range(self) -> int:
+        return self._decoder.final_range
+
+    def decode(self, payload: NDArray[np.uint8], out: NDArray[np.float32]) -> int:
+        return self._keep(self._decoder.decode(payload, out), out)
+
+    def conceal(self, samples: int, out: NDArray[np.float32]) -> int:
+        return self._keep(self._decoder.conceal(samples, out), out)
+
+    def decode_fec(self, payload: NDArray[np.uint8], out: NDArray[np.float32]) -> int:
+        return self._keep(self._decoder.decode_fec(payload, out), out)
+
+    def interpolate(
+        self,
+        payload: NDArray[np.uint8],
+        hole: int,
+        out: NDArray[np.float32],
+        *,
+        later: NDArray[np.uint8],
+    ) -> int:
+        return self._keep(self._decoder.interpolate(payload, hole, out, later=later), out)
+
+    def copy(self) -> Decoder:
+        return _Heeded(self._decoder.copy(), self._given)
+
+    def _keep(self, samples: int, out: NDArray[np.float32]) -> int:
+        self._given.append(out[:samples, 0].copy())
+        return samples
 
 
 def _decoded(payloads: list[NDArray[np.uint8]], packets: int) -> NDArray[np.float32]:
-    decoder = LibopusDecoder(RATE_HZ, 1)
+    decoder = OpusDecoder(RATE_HZ, 1)
     said = np.zeros((packets * FRAME, 1), np.float32)
     for i in range(packets):
         decoder.decode(payloads[i % len(payloads)], said[i * FRAME : (i + 1) * FRAME])
@@ -125,6 +175,7 @@ def _judge(
     said: NDArray[np.float32],
     sound: NDArray[np.float32],
     rows: NDArray[np.int64],
+    given: list[NDArray[np.float32]],
 ) -> Heard:
     lengths = np.diff(rows[:, 3], append=rows[-1, 3] + rows[-1, 1])
     # What is made up after the last packet is the end of the trace, and nobody's fault.
@@ -141,6 +192,9 @@ def _judge(
     # A chunk before a pause of the node itself ends where the pause begins: not a tempo.
     slow = (tempo < _SLOW) & (tempo > 0.3)
     cents = _pitch_cents(said, sound, real, tempo)
+    decoded = rows[:, 2] != int(Origin.SILENT)
+    assert len(given) == np.count_nonzero(decoded), "every chunk but silence is a decoder's"
+    exact_pct, decoder_step = _as_said(said, rows[decoded], given, judged[decoded])
     return Heard(
         j=float(held_ms.mean()) + J_MS_PER_PCT * above,
         mean_ms=float(held_ms.mean()),
@@ -150,7 +204,9 @@ def _judge(
         slower_pct=100.0 * float(np.mean(tempo < 1 - _STEADY)),
         half_speed_pct=100.0 * float(np.mean(slow)),
         half_speed_longest_ms=_longest_ms(slow, lengths[is_real]),
-        step_ratio=_step_ratio(said, sound, rows[is_real & _is_undisturbed(rows[:, 2])]),
+        exact_pct=exact_pct,
+        decoder_step_ratio=decoder_step,
+        step_ratio=_step_ratio(sound, rows[decoded], given, judged[decoded]),
         pitch_cents_p50=float(np.quantile(cents, 0.5)) if cents.size else 0.0,
         pitch_cents_p95=float(np.quantile(cents, 0.95)) if cents.size else 0.0,
     )
@@ -164,24 +220,44 @@ def _longest_ms(slow: NDArray[np.bool_], lengths: NDArray[np.int64]) -> float:
     return longest / SAMPLES_PER_MS
 
 
-def _is_undisturbed(origins: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which chunks have nothing made up among the five before: a decoder needs them."""
-    made_up = np.cumsum(np.isin(origins, _MADE_UP))
-    return np.asarray(made_up == np.concatenate((np.zeros(5, np.int64), made_up[:-5])))
+def _as_said(
+    said: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    given: list[NDArray[np.float32]],
+    judged: NDArray[np.bool_],
+) -> tuple[float, float]:
+    """Return how many packets are as `said`, in per cent, and the largest step of one over its."""
+    steps_said = np.abs(np.diff(said))
+    is_real = judged & (rows[:, 2] == int(Origin.RECEIVED))
+    exact, ratio = 0, 0.0
+    for at in np.flatnonzero(is_real).tolist():
+        media, sound = int(rows[at, 0]), given[at]
+        exact += np.array_equal(sound, said[media : media + sound.size])
+        own = float(steps_said[max(0, media - FRAME) : media + 2 * FRAME].max(initial=_STEP_MIN))
+        ratio = max(ratio, _largest_step(sound) / own)
+    return 100.0 * exact / max(1, int(is_real.sum())), ratio
 
 
 def _step_ratio(
-    said: NDArray[np.float32], sound: NDArray[np.float32], real: NDArray[np.int64]
+    sound: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    given: list[NDArray[np.float32]],
+    judged: NDArray[np.bool_],
 ) -> float:
-    """Return the largest step of any chunk over the largest of the speech that it was made from."""
-    steps_said, steps_heard = np.abs(np.diff(said)), np.abs(np.diff(sound))
+    """Return the largest step of any chunk over the largest of the sound that it was made from."""
+    ends = np.append(rows[1:, 3], sound.size)
     ratio = 0.0
-    for row in real:
-        media, at = int(row[0]), int(row[3])
-        own = float(steps_said[max(0, media - FRAME) : media + 2 * FRAME].max(initial=0.0))
-        heard = float(steps_heard[at : at + FRAME].max(initial=0.0))
-        ratio = max(ratio, heard / max(own, _STEP_MIN))
+    for i in np.flatnonzero(judged & (rows[:, 2] == int(Origin.RECEIVED))).tolist():
+        # Times in the journal are in ns, so a seam may lie a sample off; the seam with the next
+        # chunk is that one's.
+        begin, end = int(rows[i, 3]) - _SEAM, min(int(ends[i]), int(rows[i, 3]) + 4 * FRAME) - _SEAM
+        own = max(_STEP_MIN, *(_largest_step(one) for one in given[max(0, i - 2) : i + 1]))
+        ratio = max(ratio, _largest_step(sound[begin:end]) / own)
     return ratio
+
+
+def _largest_step(sound: NDArray[np.float32]) -> float:
+    return float(np.abs(np.diff(sound)).max(initial=0.0))
 
 
 def _pitch_cents(
@@ -238,7 +314,7 @@ def print_whole_node(traces: list[tuple[Trace, float]]) -> None:
     print(
         f"  {'':24}{'kernel':>7}{'node J':>8}{'mean':>6} ms{'conc.+':>7} %"
         f"{'own tempo':>11}{'faster':>8}{'slower':>8}{'half':>6} %{'longest':>9} ms"
-        f"{'step':>6}{'pitch p50':>11}{'p95':>5} cents"
+        f"{'pitch p50':>11}{'p95':>5} cents{'exact':>7} %{'step':>6}{'decoder':>9}"
     )
     for trace, kernel_j in traces:
         wav = Path("out") / f"playout_{trace.name}.wav"
@@ -247,6 +323,7 @@ def print_whole_node(traces: list[tuple[Trace, float]]) -> None:
             f"  {trace.name[:24]:24}{kernel_j:7.0f}{one.j:8.0f}{one.mean_ms:6.0f}   "
             f"{one.above_loss_pct:7.2f}  {one.steady_pct:11.1f}{one.faster_pct:8.1f}"
             f"{one.slower_pct:8.1f}{one.half_speed_pct:6.1f}  {one.half_speed_longest_ms:9.0f}   "
-            f"{one.step_ratio:6.2f}{one.pitch_cents_p50:11.1f}{one.pitch_cents_p95:5.0f}"
+            f"{one.pitch_cents_p50:11.1f}{one.pitch_cents_p95:5.0f}      {one.exact_pct:7.2f}  "
+            f"{one.step_ratio:6.2f}{one.decoder_step_ratio:9.2f}"
         )
     print("  to listen: out/playout_*_said.wav and _heard.wav, the second minute of each")

@@ -46,6 +46,8 @@ class ChunkSound:
         self._own = own
         self._fifo = fifo
         self._scratch = np.zeros((PACKET_SAMPLES_MAX, fifo.shape[1]), np.float32)
+        self._waits_from = js.NONE
+        """Media time at which playout began to wait, the decoder's point there kept; or NONE."""
 
     def decode(self, action: int) -> None:
         """Append the sound of the chunk just pulled to the FIFO; silence where it has none."""
@@ -53,6 +55,8 @@ class ChunkSound:
         samples = int(state[js.ACTION_SAMPLES])
         filled = int(self._own[playback.FILLED])
         target = self._fifo[filled : filled + samples]
+        if state[js.MODE] == js.ADAPTIVE:
+            self._heed_wait(action)
         if action in (js.PLAY, js.FEC):
             slot = int(state[js.ACTION_SLOT])
             payload = self._payloads[slot, : self._slots[slot, js.SLOT_LENGTH]]
@@ -70,6 +74,21 @@ class ChunkSound:
         if action == js.FADE_OUT:
             _fade_out(target, state)
         self._own[playback.FILLED] = filled + samples
+
+    def _heed_wait(self, action: int) -> None:
+        """Take the decoder back when the packet waited for has come after all.
+
+        What was made up meanwhile stood for no packet, and would be in the predictions of SILK
+        for 200 ms; without it all that was received sounds as it was sent.
+        """
+        media = int(self._state[js.ACTION_MEDIA])
+        if action in (js.PLAY, js.FEC):
+            if action == js.PLAY and media == self._waits_from:
+                self._decoder.go_back()
+            self._waits_from = js.NONE
+        elif media == self._state[js.PENDING_FROM]:
+            self._decoder.remember()
+            self._waits_from = media
 
     def _interpolate(self, samples: int, target: NDArray[np.float32]) -> int:
         """Lead over to the held packet that ends the hole; conceal odd lengths."""

@@ -54,6 +54,15 @@ class Decoder(Protocol):
         later     the packet after `payload`, or no bytes
         """
 
+    def remember(self) -> None:
+        """Keep this point of the stream for `go_back`, in place of the last one."""
+
+    def go_back(self) -> None:
+        """Go on from the point kept last, as if nothing had been asked for since.
+
+        For sound that was made up while a packet was waited for, and that stood for no packet.
+        """
+
     def reset(self) -> None:
         """Forget the stream."""
 

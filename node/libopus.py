@@ -58,8 +58,10 @@ class LibopusDecoder:
         # of the bytes is a copy of the decoder (opus.h, opus_decoder_get_size).
         self._state = np.zeros(_get_size(channels), np.uint8)
         self._address = self._state.ctypes.data
+        self._kept = np.zeros_like(self._state)
         result = _init(self._address, rate_hz, channels)
         assert result == 0, f"opus_decoder_init: {result}"
+        self.remember()
         self._range = ctypes.c_uint32(0)
 
     @property
@@ -117,6 +119,14 @@ class LibopusDecoder:
         """Conceal: libopus does not look at what comes after a hole."""
         return self.conceal(out.shape[0], out)
 
+    def remember(self) -> None:
+        """Keep this point of the stream for `go_back`."""
+        self._kept[:] = self._state
+
+    def go_back(self) -> None:
+        """Go on from the point kept last."""
+        self._state[:] = self._kept
+
     def reset(self) -> None:
         """Forget the stream."""
         _ctl(self._address, _RESET_STATE)
@@ -125,4 +135,5 @@ class LibopusDecoder:
         """Return an independent decoder with the same history."""
         other = LibopusDecoder(self.rate_hz, self.channels)
         other._state[:] = self._state
+        other._kept[:] = self._kept
         return other

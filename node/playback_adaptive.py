@@ -36,10 +36,10 @@ LATENCY_NS: Final = 0
 """From the decision about a sample to its presentation; found from arrivals."""
 BEGIN: Final = 1
 """Row of the FIFO that plays next."""
-REAL_END: Final = 2
-"""Media time at which the last received chunk ended."""
-WAS_MADE_UP: Final = 3
-"""1 when the last chunk was made up."""
+WAITS_FROM: Final = 2
+"""Media time at which playout began to wait for a packet, since the last one; or NONE."""
+IS_TORN: Final = 3
+"""1 when the sound of the next packet does not take up where the last chunk's ended."""
 STRETCH_DUE: Final = 4
 """Asked of packets too short to be stretched by themselves, and not done yet, in samples."""
 STEER_STATE: Final = 5
@@ -64,7 +64,7 @@ def reset_steering(own: NDArray[np.int64], steer: NDArray[np.int64]) -> None:
     steer[:] = 0
     steer[LATENCY_NS] = _LATENCY_MAX_NS
     steer[BEGIN] = _KEPT_SAMPLES
-    steer[REAL_END] = js.NONE
+    steer[WAITS_FROM] = js.NONE
 
 
 @kernel("int64(int64[::1], int64[::1], int64)")
@@ -157,7 +157,7 @@ def advance(
         if own[COUNT_ONLY] == 0:
             fifo[own[FILLED] : own[FILLED] + samples] = np.float32(0.0)
         own[FILLED] += samples
-        steer[WAS_MADE_UP] = 0
+        steer[IS_TORN] = int(action == js.SILENCE)
     begin = steer[BEGIN]
     if own[COUNT_ONLY]:
         out[:] = np.float32(0.0)
@@ -192,12 +192,20 @@ def finish(
     """Join and stretch the chunk that was just decoded into the FIFO, FILLED rows in all."""
     samples = state[js.ACTION_SAMPLES]
     if action != js.PLAY:
-        steer[WAS_MADE_UP] = 1
         steer[STRETCH_DUE] = 0
+    if action not in (js.PLAY, js.FEC):
+        if state[js.PENDING_FROM] == state[js.ACTION_MEDIA]:
+            steer[WAITS_FROM] = state[js.ACTION_MEDIA]
+        steer[IS_TORN] = int(action == js.FADE_OUT)
         return
-    # After a loss the decoder goes on smoothly by itself; after a wait it cannot know.
-    if steer[WAS_MADE_UP] and steer[REAL_END] == state[js.ACTION_MEDIA]:
+    # After a loss the decoder goes on smoothly by itself; after a wait it has been taken back.
+    is_taken_back = action == js.PLAY and steer[WAITS_FROM] == state[js.ACTION_MEDIA]
+    if steer[IS_TORN] or is_taken_back:
         join(fifo, own[FILLED] - samples, own[FILLED])
+    steer[IS_TORN] = 0
+    steer[WAITS_FROM] = js.NONE
+    if action != js.PLAY:
+        return
     wanted = state[js.ACTION_STRETCH_SAMPLES]
     stretched = samples
     if samples < _STRETCHED_MIN_SAMPLES:
@@ -205,8 +213,6 @@ def finish(
         wanted = _collect(steer, wanted, stretched)
     if wanted != 0:
         own[FILLED] += stretch(fifo, own[FILLED], stretched, wanted)
-    steer[WAS_MADE_UP] = 0
-    steer[REAL_END] = state[js.ACTION_MEDIA] + samples
 
 
 @kernel("int64(int64[::1], int64[::1], int64[:, ::1], int64, int64)")

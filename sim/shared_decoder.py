@@ -69,6 +69,7 @@ class SharedDecoder:
         self._behind: list[bytes] = []
         self._at: int | None = 0
         """Steps taken on the shared path; None once it was left."""
+        self._kept: SharedDecoder | None = None
 
     @property
     def final_range(self) -> int:
@@ -119,6 +120,19 @@ class SharedDecoder:
         """Fill a hole up to `payload`: the shared path ends here for this node."""
         self._leave()
         return self._decoder.interpolate(payload, hole, out, later=later)
+
+    def remember(self) -> None:
+        """Keep this point of the stream for `go_back`."""
+        self._kept = self.copy()
+
+    def go_back(self) -> None:
+        """Go on from the point kept last, on the shared path again where it was there."""
+        if self._kept is None:
+            self.reset()
+            return
+        back = self._kept.copy()
+        self._decoder, self._owned = back._decoder, True
+        self._behind, self._at = [], back._at
 
     def reset(self) -> None:
         """Forget the stream; a history of its own from here on."""

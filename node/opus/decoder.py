@@ -71,8 +71,10 @@ class OpusDecoder:
         self._gain = np.float32(1.0)
         self._hole = Interpolation(channels)
         self._arrays = self._ints, self._floats
+        self._kept = self._ints.copy(), self._floats.copy()
         self._rooms = self._room, self._work, self._spare, self._silence
         self.reset()
+        self.remember()
 
     @property
     def final_range(self) -> int:
@@ -148,6 +150,15 @@ class OpusDecoder:
             return self._run(self._silence, INTERPOLATE, out)
         return self._run(self._silence, CONCEAL, out)
 
+    def remember(self) -> None:
+        """Keep this point of the stream for `go_back`; not what is planned of a hole."""
+        self._kept[0][:], self._kept[1][:] = self._arrays
+
+    def go_back(self) -> None:
+        """Go on from the point kept last."""
+        self._hole.left = 0
+        self._ints[:], self._floats[:] = self._kept
+
     def reset(self) -> None:
         """Forget the stream."""
         self._hole.left = 0
@@ -158,6 +169,7 @@ class OpusDecoder:
         """Return an independent decoder with the same history."""
         other = OpusDecoder(self.rate_hz, self.channels)
         other.restore(self.state())
+        other._kept[0][:], other._kept[1][:] = self._kept
         other._bends[:] = self._bends
         other._gain = self._gain
         return other

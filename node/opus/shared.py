@@ -107,6 +107,7 @@ class SharedDecoder:
         self.channels = cache.channels
         self._cache = cache
         self._history = history
+        self._kept = history
 
     @property
     def final_range(self) -> int:
@@ -137,13 +138,23 @@ class SharedDecoder:
         step = (INTERPOLATE, payload.tobytes(), out.shape[0], hole, later.tobytes())
         return self._take(step, out)
 
+    def remember(self) -> None:
+        """Keep this point of the stream for `go_back`."""
+        self._kept = self._history
+
+    def go_back(self) -> None:
+        """Go on from the point kept last."""
+        self._history = self._kept
+
     def reset(self) -> None:
         """Forget the stream."""
         self._history = self._cache.start()
 
     def copy(self) -> "SharedDecoder":
         """Return an independent decoder with the same history."""
-        return SharedDecoder(self._cache, self._history)
+        other = SharedDecoder(self._cache, self._history)
+        other._kept = self._kept
+        return other
 
     def _take(self, step: Step, out: NDArray[np.float32]) -> int:
         if step[0] == CONCEAL and step[2] > out.shape[0]:

@@ -79,11 +79,23 @@ def test_whatever_is_asked_for_stays_within_the_room_there_is(before, samples, w
 
 
 @pytest.mark.parametrize("jump", [0.1, 0.25, 0.5])
-def test_the_seam_after_made_up_sound_is_no_click(jump):
+@pytest.mark.parametrize("new_samples", [120, 240, 960])
+def test_the_seam_after_made_up_sound_is_no_click(jump, new_samples):
     before = tone(200, 4 * CHUNK)
-    after = tone(200, 4 * CHUNK + 240)[int(jump * 240) :]
+    after = tone(200, new_samples + 240)[int(jump * 240) :][:new_samples]
     sound = np.concatenate([before, after])[:, np.newaxis].copy()
     assert join(sound, 4 * CHUNK, len(sound)) == 1
     steps = np.abs(np.diff(sound[:, 0]))
     assert steps.max() <= 2.0 * np.abs(np.diff(before)).max()
     np.testing.assert_array_equal(sound[: 4 * CHUNK, 0], before)
+
+
+@pytest.mark.parametrize("decay", [0.9995, 0.998])
+def test_made_up_sound_that_dies_away_goes_on_from_where_it_was(decay):
+    """Its last period was louder: played again as it stands, it would begin with a jump."""
+    before = (tone(110, 4 * CHUNK) + 0.3) * decay ** np.arange(4 * CHUNK)
+    sound = np.concatenate([before, tone(110, CHUNK)])[:, np.newaxis].astype(np.float32)
+    assert join(sound, 4 * CHUNK, len(sound)) == 1
+    steps = np.abs(np.diff(sound[:, 0]))
+    own = max(steps[2 * CHUNK : 4 * CHUNK - 1].max(), steps[4 * CHUNK + 240 :].max())
+    assert steps[4 * CHUNK - 1 :].max() <= 1.1 * own

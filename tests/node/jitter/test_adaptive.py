@@ -157,6 +157,25 @@ def test_packets_of_every_length_come_down_to_a_low_delay_after_a_stall(packet_m
     assert mean_ms(trace, 150, 180) < 50
 
 
+def test_speech_is_hurried_by_no_more_than_5_ms_at_a_time():
+    b = JitterBuffer(ADAPTIVE, payload_bytes=0)
+    now = 0
+    changes = []
+    for n in range(3000):
+        stalled = 30_300 if 30_000 <= 20 * n < 30_300 else 20 * n  # in ms, after half a calm minute
+        while now < stalled * MS:
+            if b.pull(now) == at.PLAY:
+                changes.append(int(b.state[at.ACTION_STRETCH_SAMPLES]))
+            samples = b.state[at.ACTION_SAMPLES] + b.state[at.ACTION_STRETCH_SAMPLES]
+            now += int(samples) * 62_500 // 3
+        b.insert(n, n * FRAME, FRAME, stalled * MS)
+    hurried = [-one for one in changes if one < 0]
+    assert len(hurried) > 20
+    assert max(hurried) == 240
+    # ...and by 12.5 % over all, at most.
+    assert all(sum(changes[i : i + 50]) >= -50 * FRAME / 8 - 240 for i in range(len(changes)))
+
+
 def test_after_a_stall_the_next_word_comes_at_once_and_nothing_of_it_is_missing():
     b = JitterBuffer(ADAPTIVE, payload_bytes=0)
     now = 0
