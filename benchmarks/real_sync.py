@@ -1,6 +1,12 @@
 """Two real nodes on one paced sound card, fed by a real sender: are they in step.
 
-    python -m benchmarks real_sync [--only clean jitter ...] [--json FILE]
+    python -m benchmarks real_sync [--only clean jitter ...] [--network relay] [--json FILE]
+
+`--network relay` (default): all on loopback, a UDP relay before each node. `namespaces`: the sender
+and each node in a network namespace of its own, with real addresses and interfaces, and IP packets
+of any kind delayed and lost between them; Snapcast's TCP too, so that both systems are compared
+under one loss. `multicast`: the same, and the sender sends to a group. Both need root; only those
+namespaces are touched, and they are gone afterwards.
 
 Recorded on one sample clock (JACK's dummy driver), so that the error is exact. Needs Debian's
 jackd2 and libportaudio2, and pip's sounddevice and JACK-Client; the rows of the peer need
@@ -11,42 +17,56 @@ card all the same (`host`). What was heard within 5 s of such a stall is counted
 
 import argparse
 import json
+import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
-from benchmarks import snapcast_rig
+from benchmarks import rig_network
 from benchmarks import sync_measure as measure
 from benchmarks.jack_rig import RigError
-from benchmarks.real_village import Recording, Row, Village, in_village, programme
+from benchmarks.real_village import (
+    IN_STEP_MS,
+    OUTAGE_S,
+    Recording,
+    Row,
+    Village,
+    in_village,
+)
+from benchmarks.snapcast_rig import SnapcastRun, play_snapcast
+from sim.impairment import Impairment
 
 # What is asked for.
 CLEAN_P95_MS: Final = 0.1
 JITTER_P95_MS: Final = 0.3
 FIRST_CLICK_MS: Final = 2.0
 IN_STEP_S: Final = 2.0
-IN_STEP_MS: Final = 0.3
-DELAYED: Final = ("--delay-ms=40", "--jitter-ms=20", "--loss-pct=2")
+DELAYED: Final = Impairment(delay_ms=40, jitter_ms=20, loss_pct=2)
+OVERTAKING: Final = replace(DELAYED, reorder=True)
 
 
 def run(arguments: list[str]) -> int:
     """Run the chosen cases and print one line each; return 1 when one misses its bound."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks real_sync", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--network", choices=rig_network.KINDS, default="relay")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by way of what stops the rig
     rows = []
     for name in options.only:
         try:
-            row = CASES[name]()
+            rig_network.require(options.network)
+            row = CASES[name](options.network)
         except RigError as fault:
             print(f"real_sync: {fault}", file=sys.stderr)
             return 2
-        row = {"case": name, **row, "met": all(bool(v) for v in row["bounds"].values())}
+        met = all(bool(v) for v in row["bounds"].values())
+        row = {"case": name, "network": options.network, **row, "met": met}
         rows.append(row)
         print(json.dumps(row), flush=True)
         host = row.get("host")
@@ -80,32 +100,32 @@ def _judge_p95(bound_ms: float) -> Callable[[Recording], Row]:
     return judge
 
 
-def clean() -> Row:
-    """Loopback as it is."""
-    return in_village(_play(25), _judge_p95(CLEAN_P95_MS))
+def clean(kind: str) -> Row:
+    """The network as it is."""
+    return in_village(_play(25), _judge_p95(CLEAN_P95_MS), kind=kind)
 
 
-def snapcast_clean() -> Row:
-    """Snapcast, loopback as it is: for comparison, no bound."""
-    return snapcast_rig.run(25)
+def snapcast_clean(kind: str) -> Row:
+    """Snapcast, the network as it is: for comparison, no bound."""
+    return play_snapcast(SnapcastRun(kind=kind))
 
 
-def jitter() -> Row:
+def jitter(kind: str) -> Row:
     """40 +- 20 ms and 2 % loss to each node, drawn independently, both ways."""
-    return in_village(_play(48), _judge_p95(JITTER_P95_MS), relay=DELAYED)
+    return in_village(_play(48), _judge_p95(JITTER_P95_MS), kind=kind, impairment=DELAYED)
 
 
-def reorder() -> Row:
+def reorder(kind: str) -> Row:
     """The same, and packets overtake each other."""
-    return in_village(_play(48), _judge_p95(JITTER_P95_MS), relay=(*DELAYED, "--reorder"))
+    return in_village(_play(48), _judge_p95(JITTER_P95_MS), kind=kind, impairment=OVERTAKING)
 
 
-def snapcast_jitter() -> Row:
-    """Snapcast at 40 +- 20 ms on its TCP connection, without loss: for comparison, no bound."""
-    return snapcast_rig.run(48, delay_ms=40, jitter_ms=20)
+def snapcast_jitter(kind: str) -> Row:
+    """Snapcast at 40 +- 20 ms, in namespaces with 2 % loss: for comparison, no bound."""
+    return play_snapcast(SnapcastRun(kind=kind, seconds=48, impairment=DELAYED))
 
 
-def fast_card() -> Row:
+def fast_card(kind: str) -> Row:
     """A card that is 104 ppm fast: the delay must not creep."""
 
     def judge(recording: Recording) -> Row:
@@ -114,10 +134,10 @@ def fast_card() -> Row:
         row["bounds"]["no hard resync"] = not any(level)
         return row
 
-    return in_village(_play(25), judge, rate_hz=48_005)
+    return in_village(_play(25), judge, kind=kind, rate_hz=48_005)
 
 
-def outage() -> Row:
+def outage(kind: str) -> Row:
     """The sender dies, and is started anew 3 s later with the same SSRC."""
 
     def play(village: Village) -> dict[str, float]:
@@ -128,36 +148,34 @@ def outage() -> Row:
         sender.kill()
         sender.communicate()
         killed_s = time.monotonic()
-        time.sleep(3)
+        time.sleep(OUTAGE_S)
         village.start_sender()
         time.sleep(10)
-        return {"killed": killed_s, "again": village.sent_s[-1]}
+        return {"sent": village.sent_s[0], "killed": killed_s, "again": village.sent_s[-1]}
 
-    return in_village(play, _judge_return)
+    return in_village(play, _judge_return, kind=kind)
 
 
 def _judge_return(recording: Recording) -> Row:
-    row = recording.row()
-    again_s = recording.at("again")
-    begins, errors = recording.errors()
-    after = begins > again_s
-    step_s = measure.in_step_after_s(
-        begins[after], errors[after], bound_ms=IN_STEP_MS, from_s=again_s
-    )
-    begins, delays = measure.latencies_ms(
-        recording.sound[:, 0], programme(), recording.rate_hz, again_s
-    )
-    late = delays[begins > again_s + 3]
-    delay_ms = float(np.median(late)) if late.size else float("inf")
-    row |= {"in_step_after_s": round(step_s, 2), "delay_after_ms": round(delay_ms, 1)}
+    row = recording.row() | recording.return_row()
     bounds = {
-        f"in step within {IN_STEP_S} s": step_s <= IN_STEP_S,
-        "no backlog kept": abs(delay_ms - 400) <= 25,
+        f"in step within {IN_STEP_S} s": row["in_step_after_s"] <= IN_STEP_S,
+        "no backlog kept": abs(row["delay_after_ms"] - 400) <= 25,
     }
     return row | {"bounds": bounds}
 
 
-def late_joiner() -> Row:
+def snapcast_outage(kind: str) -> Row:
+    """Snapcast's server dies, and server and source are started anew 3 s later: no bound."""
+    return play_snapcast(SnapcastRun(kind=kind, seconds=10, outage=True))
+
+
+def snapcast_outage_live(kind: str) -> Row:
+    """The same, and its source goes on meanwhile and fills the pipe: no bound."""
+    return play_snapcast(SnapcastRun(kind=kind, seconds=10, outage=True, source_lives=True))
+
+
+def late_joiner(kind: str) -> Row:
     """The second node starts while the programme runs."""
 
     def play(village: Village) -> dict[str, float]:
@@ -176,21 +194,24 @@ def late_joiner() -> Row:
         row["in_step_after_s"] = round(step_s, 2)
         return row | {"bounds": {f"in step within {IN_STEP_S} s": step_s <= IN_STEP_S}}
 
-    return in_village(play, judge, relay=("--delay-ms=5", "--jitter-ms=1"))
+    return in_village(play, judge, kind=kind, impairment=Impairment(delay_ms=5, jitter_ms=1))
 
 
-def gstreamer() -> Row:
+def gstreamer(kind: str) -> Row:
     """A sender without reports, GStreamer's: it keeps playing, and the skew is told."""
+    if shutil.which("gst-launch-1.0") is None:
+        raise RigError("gst-launch-1.0 is missing: apt install gstreamer1.0-tools")
 
     def play(village: Village) -> dict[str, float]:
         village.start_node(0)
         village.start_node(1)
-        clients = ",".join(f"127.0.0.1:{port}" for port in village.relay_ports)
+        clients = ",".join(village.network.destinations())
         pipeline = (
             f"filesrc location={village.folder / 'programme.wav'} ! wavparse ! audioconvert ! "
             f"audioresample ! opusenc bitrate=32000 ! rtpopuspay ! multiudpsink clients={clients}"
         )
-        village.start_program("gst-launch-1.0", "-q", *pipeline.split())
+        gstreamer = ("gst-launch-1.0", "-q", *pipeline.split())
+        village.start_program(*village.network.at(rig_network.SENDER, *gstreamer))
         time.sleep(20)
         return {}
 
@@ -200,10 +221,10 @@ def gstreamer() -> Row:
         bounds = {"keeps playing": row["windows"] >= 60, "skew told": len(told) == 2 and all(told)}
         return row | {"bounds": bounds}
 
-    return in_village(play, judge)
+    return in_village(play, judge, kind=kind)
 
 
-CASES: Final[dict[str, Callable[[], Row]]] = {
+CASES: Final[dict[str, Callable[[str], Row]]] = {
     "clean": clean,
     "snapcast_clean": snapcast_clean,
     "jitter": jitter,
@@ -211,6 +232,8 @@ CASES: Final[dict[str, Callable[[], Row]]] = {
     "snapcast_jitter": snapcast_jitter,
     "fast_card": fast_card,
     "outage": outage,
+    "snapcast_outage": snapcast_outage,
+    "snapcast_outage_live": snapcast_outage_live,
     "late_joiner": late_joiner,
     "gstreamer": gstreamer,
 }

@@ -1,9 +1,7 @@
-"""Two real nodes on JACK, a relay before each, a sender, and what they were heard to play."""
+"""Two real nodes on JACK, a bad network, a sender, and what they were heard to play."""
 
 import json
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,13 +17,19 @@ from numpy.typing import NDArray
 
 from benchmarks import sync_measure as measure
 from benchmarks.jack_rig import Host, JackServer, Recorder, RigError, hurry
+from benchmarks.rig_network import SENDER, Network, free_port, network, pole
+from sim.impairment import Impairment
 
 PROGRAMME_S: Final = 50
 SETTLE_S: Final = 2.0
+OUTAGE_S: Final = 3.0
+IN_STEP_MS: Final = 0.3
 _LATE_S: Final = 15.0
 _RECOVERY_S: Final = 5.0
 """After the host stopped the card for a while, the servo steers what that cost."""
 _SSRC: Final = 0x10A1A26
+
+CLEAN: Final = Impairment()
 
 Row = dict[str, Any]
 
@@ -54,51 +58,35 @@ def write_programme(folder: Path) -> Path:
     return path
 
 
-def free_port() -> int:
-    """Return a port that nobody listened on just now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 @dataclass
 class Village:
-    """Server, recorder, two nodes, a relay before each, and a sender."""
+    """Server, recorder, two nodes, a sender, and the network between them."""
 
     folder: Path
     server: JackServer
     recorder: Recorder
-    relay: list[str]
+    network: Network
     delay_ms: int = 400
     sent_s: list[float] = field(default_factory=list)
     processes: "list[subprocess.Popen[str]]" = field(default_factory=list)
-    ports: list[int] = field(default_factory=lambda: [free_port(), free_port()])
-    relay_ports: list[int] = field(default_factory=lambda: [free_port(), free_port()])
 
-    def start_relay(self) -> "subprocess.Popen[str]":
-        """Start the relay; returns when it listens."""
-        pairs = [
-            f"--pair={own}=127.0.0.1:{to}"
-            for own, to in zip(self.relay_ports, self.ports, strict=True)
-        ]
-        one = self._start("sim.relay", *pairs, *self.relay)
-        assert one.stdout is not None
-        one.stdout.readline()
-        hurry(one.pid, 45)
-        return one
+    def start_network(self) -> None:
+        """Start the network; returns when it relays."""
+        self.network.start(self.start_program, sys.executable)
 
     def start_node(self, index: int) -> float:
         """Start a node and connect it to the recorder; return when it was ready, monotonic s."""
         config = self.folder / f"node-{index}.toml"
         config.write_text(
-            f'name = "pole-{index}"\n[receive]\nlisten = "127.0.0.1:{self.ports[index]}"\n'
+            f'name = "pole-{index}"\n[receive]\n{self.network.receive(index)}'
             f"[jitter]\nplayout_delay_ms = {self.delay_ms}\n"
             f'[sink]\ndevice = "JACK"\nrate_hz = {self.server.rate_hz}\n'
         )
         status = (self.folder / f"status-{index}.jsonl").open("w")
         one = self._start(
-            "node.shell.cli", "run", "--config", str(config), "--status", "1", stdout=status
-        )
+            pole(index), "node.shell.cli", "run", "--config", str(config), "--status", "1",
+            stdout=status,
+        )  # fmt: skip
         assert one.stderr is not None
         for line in one.stderr:
             if "ready" in line:
@@ -109,10 +97,10 @@ class Village:
         raise RigError("a node ended before it was ready: is libportaudio2 installed?")
 
     def start_sender(self, *more: str) -> "subprocess.Popen[str]":
-        """Start `loalang-send` through the relay."""
-        to = [f"--to=127.0.0.1:{port}" for port in self.relay_ports]
-        file = self.folder / "programme.wav"
-        one = self._start("sim.send_cli", str(file), *to, f"--ssrc={_SSRC}", "--announce", *more)
+        """Start `loalang-send` through the network."""
+        to = [f"--to={one}" for one in self.network.destinations()]
+        file = str(self.folder / "programme.wav")
+        one = self._start(SENDER, "sim.send_cli", file, *to, f"--ssrc={_SSRC}", "--announce", *more)
         assert one.stderr is not None
         self.sent_s.append(float(one.stderr.readline().split()[-1]) / 1e9)
         hurry(one.pid, 45)
@@ -126,20 +114,23 @@ class Village:
     def stop(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """End all processes but the server; return the recording and its clock."""
         recording = self.recorder.finish()
-        for one in self.processes:
-            if one.poll() is None:
-                one.send_signal(signal.SIGTERM)
-        for one in self.processes:
-            one.communicate(timeout=20)
+        # The network, started first, ends last: it ends what is still in its namespaces.
+        for group in (self.processes[1:], self.processes[:1]):
+            for one in group:
+                if one.poll() is None:
+                    one.send_signal(signal.SIGTERM)
+            for one in group:
+                one.communicate(timeout=20)
         return recording
 
-    def _start(self, module: str, *arguments: str, stdout: Any = None) -> "subprocess.Popen[str]":
-        return self.start_program(sys.executable, "-m", module, *arguments, stdout=stdout)
+    def _start(
+        self, place: str, module: str, *arguments: str, stdout: Any = None
+    ) -> "subprocess.Popen[str]":
+        command = self.network.at(place, sys.executable, "-m", module, *arguments)
+        return self.start_program(*command, stdout=stdout)
 
     def start_program(self, *command: str, stdout: Any = None) -> "subprocess.Popen[str]":
         """Start any program in the surroundings of this village; `stop` ends it."""
-        if shutil.which(command[0]) is None:
-            raise RigError(f"{command[0]} is missing: apt install gstreamer1.0-tools")
         one = subprocess.Popen(
             command,
             env=self.server.environment,
@@ -155,18 +146,22 @@ def in_village(
     play: Callable[[Village], dict[str, float]],
     judge: Callable[["Recording"], Row],
     *,
-    relay: tuple[str, ...] = (),
+    kind: str = "relay",
+    impairment: Impairment = CLEAN,
     rate_hz: int = 48_000,
 ) -> Row:
-    """Set up everything, let `play` act, and judge the recording."""
+    """Set up everything, let `play` act, and judge the recording.
+
+    kind  of `rig_network.KINDS`
+    """
     server = JackServer(f"loalang-{free_port()}", rate_hz=rate_hz)
     try:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             write_programme(folder)
-            village = Village(folder, server, Recorder(server, 2), list(relay))
+            village = Village(folder, server, Recorder(server, 2), network(kind, impairment))
             try:
-                village.start_relay()
+                village.start_network()
                 marks = play(village)
             finally:
                 sound, clock = village.stop()
@@ -195,6 +190,31 @@ class Recording:
     def errors(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return begin in s and sync error in ms of each window."""
         return measure.sync_errors_ms(self.sound, self.rate_hz)
+
+    def return_row(self, *, sent: str = "again") -> Row:
+        """Return how the nodes came back from an outage: marks `sent`, `killed` and `again`.
+
+        sent  the mark when the programme began that is heard afterwards
+        """
+        again_s, killed_s = self.at("again"), self.at("killed")
+        begins, errors = self.errors()
+        after = begins > again_s
+        step_s = measure.in_step_after_s(
+            begins[after], errors[after], bound_ms=IN_STEP_MS, from_s=again_s
+        )
+        return {
+            "in_step_after_s": round(step_s, 2),
+            "delay_before_ms": self._delay_ms("sent", 0.0, killed_s),
+            "delay_after_ms": self._delay_ms(sent, again_s + 3, np.inf),
+        }
+
+    def _delay_ms(self, sent: str, from_s: float, to_s: float) -> float:
+        """Return the median delay behind the programme begun at a mark; inf if it is not heard."""
+        begins, delays = measure.latencies_ms(
+            self.sound[:, 0], programme(), self.rate_hz, self.at(sent)
+        )
+        heard = delays[(begins > from_s) & (begins < to_s)]
+        return round(float(np.median(heard)), 1) if heard.size else float("inf")
 
     def row(self) -> Row:
         """Return what every case reports, from 2 s after the first sound on.

@@ -1,9 +1,10 @@
-"""Snapcast on the same programme and impairment: two clients, recorded as our nodes are.
+"""Snapcast on the same programme and network: two clients, recorded as our nodes are.
 
 Its clients play through ALSA into JACK (the ALSA plugin of type jack), so that both systems are
 recorded by one recorder on the sample clock of one card and judged by the same code. Its transport
-is TCP: delay and jitter are put on the byte stream, in order; loss is left out, which favours it.
-What differs besides: its buffer is 1000 ms (its default) and not 400, its sound is FLAC, and ALSA's
+is TCP. In namespaces its packets and acknowledgements are delayed and lost as ours are; on loopback
+delay and jitter are put on the byte stream, in order, and loss is left out, which favours it. What
+differs besides: its buffer is 1000 ms (its default) and not 400, its sound is FLAC, and ALSA's
 plugin adds a buffer between the client and the card, alike for both clients.
 
 Debian's libasound2-plugins has the plugin, but once installed its configuration hides JACK from
@@ -12,39 +13,65 @@ PortAudio, by which our nodes play. So unpack it beside (`apt-get download libas
 """
 
 import os
-import select
 import shutil
-import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from benchmarks import sync_measure as measure
 from benchmarks.jack_rig import JackServer, Recorder, RigError, hurry
-from benchmarks.real_village import Recording, Row, free_port, programme
-from sim.relay import Impairment
-from sim.relay import Path as Way
+from benchmarks.real_village import CLEAN, OUTAGE_S, Recording, Row, programme
+from benchmarks.rig_network import POLES, SENDER, NamespaceNetwork, free_port, pole
+from benchmarks.tcp_relay import TcpRelay
+from sim.impairment import Impairment
 
 _RATE_HZ: Final = 48_000
 _BYTES: Final = 4  # a sample of both channels, 16 bits
+_BLOCK_SAMPLES: Final = _RATE_HZ // 50
+"""Written at a time: 3840 bytes, below the 4096 that a pipe takes whole or not at all (pipe(7))."""
 _ALSA: Final = "/usr/share/alsa/alsa.conf"
 _WARM_S: Final = 10.0
 _PLUGIN: Final = Path("/usr/lib/x86_64-linux-gnu/alsa-lib/libasound_module_pcm_jack.so")
-_CHUNK_BYTES: Final = 8192
+_LISTENS: Final = "0A"  # TCP_LISTEN as /proc/net/tcp writes it
 
 
-def run(seconds: float, *, delay_ms: float = 0.0, jitter_ms: float = 0.0) -> Row:
-    """Run server and two clients for so long; return the figures of the cases of `real_sync`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapcastRun:
+    """One run of a server and two clients."""
+
+    kind: str = "relay"
+    """Of `rig_network.KINDS`; Snapcast has no multicast, so that is namespaces too."""
+
+    impairment: Impairment = CLEAN
+    """Of each direction to each client."""
+
+    seconds: float = 25.0
+    """Of the programme; with an outage, until the server dies."""
+
+    outage: bool = False
+    """The server dies, is started anew after `OUTAGE_S`, and `after_s` are recorded."""
+
+    source_lives: bool = False
+    """In the outage the source goes on and writes what the pipe takes, as a microphone would;
+    else it ends with the server and begins the programme anew, as `loalang-send` does."""
+
+    after_s: float = 16.0
+
+
+def play_snapcast(run: SnapcastRun) -> Row:
+    """Run it and return the figures of the cases of `real_sync`.
 
     Raises
     ------
     RigError
-        If snapserver or snapclient is missing.
+        If snapserver, snapclient or ALSA's plugin is missing.
     """
     for name in ("snapserver", "snapclient"):
         if shutil.which(name) is None:
@@ -52,35 +79,40 @@ def run(seconds: float, *, delay_ms: float = 0.0, jitter_ms: float = 0.0) -> Row
     plugin = Path(os.environ.get("LOALANG_ALSA_JACK", _PLUGIN))
     if not plugin.is_file():
         raise RigError("ALSA's plugin for JACK is missing: see benchmarks/snapcast_rig.py")
-    impairment = Impairment(delay_ms=delay_ms, jitter_ms=jitter_ms)
     server = JackServer(f"loalang-{free_port()}", rate_hz=_RATE_HZ)
     try:
         with tempfile.TemporaryDirectory() as name:
-            recorder = Recorder(server, 2)
-            rig = _Rig(Path(name), impairment, server, plugin)
+            recorder = Recorder(server, POLES)
+            rig = _Rig(Path(name), run, server, plugin)
             try:
-                rig.play(seconds, recorder)
+                rig.start()
+                rig.play(recorder)
             finally:
                 rig.close()
                 sound, clock = recorder.finish()
             recording = Recording(sound, clock, _RATE_HZ, rig.marks, [], recorder.host)
     finally:
         server.close()
-    row = recording.row()
-    _, delays = measure.latencies_ms(sound[:, 0], programme(), _RATE_HZ, recording.at("sent"))
-    row["delay_ms"] = round(float(np.median(delays)), 1) if delays.size else None
-    return row | {"bounds": {}}
+    return recording.row() | _delays(recording, run) | {"bounds": {}}
+
+
+def _delays(recording: Recording, run: SnapcastRun) -> Row:
+    if run.outage:
+        return recording.return_row(sent="sent" if run.source_lives else "again")
+    sound, sent_s = recording.sound[:, 0], recording.at("sent")
+    _, delays = measure.latencies_ms(sound, programme(), _RATE_HZ, sent_s)
+    return {"delay_ms": round(float(np.median(delays)), 1) if delays.size else None}
 
 
 class _Rig:
-    """One server fed from a pipe, a delaying connection to each client, and the card."""
+    """One server fed from a pipe, a bad network to each client, and the card."""
 
-    def __init__(
-        self, folder: Path, impairment: Impairment, server: JackServer, plugin: Path
-    ) -> None:
-        self._ended = threading.Event()
-        self._processes: list[subprocess.Popen[bytes]] = []
+    def __init__(self, folder: Path, run: SnapcastRun, server: JackServer, plugin: Path) -> None:
         self.marks: dict[str, float] = {}
+        self._run = run
+        self._folder = folder
+        self._processes: list[subprocess.Popen[str]] = []
+        self._relays: list[TcpRelay] = []
         self._environment = server.environment | {
             "ALSA_CONFIG_PATH": f"{_ALSA}:{folder / 'asound.conf'}"
         }
@@ -92,116 +124,151 @@ class _Rig:
             '0 "system:playback_1" 1 "system:playback_1" } }\n'
             'pcm.pole { type lfloat slave { pcm "card" format FLOAT_LE } hint.show on }\n'
         )
-        self._pipe = folder / "programme.pipe"
-        port, control, rpc = free_port(), free_port(), free_port()
-        config = folder / "snapserver.conf"
-        config.write_text(
-            f"[server]\ndatadir = {folder}\n[http]\nenabled = false\nport = {rpc}\n"
-            f"[tcp]\nenabled = true\nbind_to_address = 127.0.0.1\nport = {control}\n"
-            f"[stream]\nbind_to_address = 127.0.0.1\nport = {port}\nbuffer = 1000\ncodec = flac\n"
-            f"source = pipe://{self._pipe}?name=village&mode=create&sampleformat=48000:16:2\n"
-        )
-        self._start("snapserver", "-c", str(config))
-        self._wait_for(port)
-        self._doors = [free_port(), free_port()]
-        for index, door in enumerate(self._doors):
-            self._thread(self._delay, door, port, impairment, index)
-            self._wait_for(door)
+        self._network = None if run.kind == "relay" else NamespaceNetwork(run.impairment)
+        host = "127.0.0.1" if self._network is None else self._network.addresses[SENDER]
+        self._address = (host, free_port())
+        self._feeder = _Feeder(folder / "programme.pipe", stays=run.source_lives)
 
-    def play(self, seconds: float, recorder: Recorder) -> None:
-        """Write the programme into the server's pipe at the pace of a sound card, and record."""
-        feeder = threading.Thread(target=self._feed, args=(seconds,), daemon=True)
-        feeder.start()
-        for index, door in enumerate(self._doors):
-            self._start(
-                "snapclient", "-h", "127.0.0.1", "-p", str(door), "-i", str(index + 1),
+    def start(self) -> None:
+        """Start the network and the server."""
+        host, port = self._address
+        (self._folder / "snapserver.conf").write_text(
+            f"[server]\ndatadir = {self._folder}\n[http]\nenabled = false\nport = {free_port()}\n"
+            f"[tcp]\nenabled = true\nbind_to_address = {host}\nport = {free_port()}\n"
+            f"[stream]\nbind_to_address = {host}\nport = {port}\nbuffer = 1000\ncodec = flac\n"
+            f"source = pipe://{self._feeder.pipe}?name=village&mode=create"
+            "&sampleformat=48000:16:2\n"
+        )
+        if self._network is not None:
+            self._network.start(self._start, sys.executable)
+        else:
+            self._relays = [TcpRelay(port, self._run.impairment, seed=i) for i in range(POLES)]
+        self._server = self._start_server()
+
+    def play(self, recorder: Recorder) -> None:
+        """Play the programme behind some silence, and what the run asks for; and record."""
+        run = self._run
+        silence = bytes(int(_WARM_S * 50) * _BLOCK_SAMPLES * _BYTES)
+        self.marks["sent"] = self._feeder.start(silence + _stereo()) + _WARM_S
+        for index in range(POLES):
+            host, port = self._address
+            if self._relays:
+                port = self._relays[index].door
+            self._start_at(
+                pole(index), "snapclient", "-h", host, "-p", str(port), "-i", str(index + 1),
                 "--hostID", f"pole-{index}", "--player", "alsa", "-s", "pole", "--logsink", "null",
             )  # fmt: skip
             recorder.connect_new()
-        for one in self._processes:
+        for one in self._processes[1 if self._network is not None else 0 :]:
             hurry(one.pid, 50)
-        feeder.join()
+        time.sleep(max(0.0, self.marks["sent"] + run.seconds - time.monotonic()))
+        if run.outage:
+            self._break()
+        # What is in its buffer is played too.
+        time.sleep(1.5)
 
-    def _feed(self, seconds: float) -> None:
-        block = _RATE_HZ // 50
-        mono = (programme() * 32767).astype("<i2")
-        stereo = np.repeat(mono[:, None], 2, axis=1).tobytes()
-        silence = bytes(int(_WARM_S * 50) * block * _BYTES)
-        data = silence + stereo[: int(seconds * _RATE_HZ) * _BYTES]
-        begin_s = time.monotonic()
-        self.marks["sent"] = begin_s + _WARM_S
-        with self._pipe.open("wb", buffering=0) as pipe:
-            for number in range(len(data) // (block * _BYTES)):
-                time.sleep(max(0.0, begin_s + number / 50 - time.monotonic()))
-                pipe.write(data[number * block * _BYTES : (number + 1) * block * _BYTES])
-            time.sleep(1.5)
+    def _break(self) -> None:
+        self._server.kill()
+        self._server.communicate()
+        self.marks["killed"] = time.monotonic()
+        if not self._run.source_lives:
+            self._feeder.stop()
+        time.sleep(OUTAGE_S)
+        self._server = self._start_server()
+        hurry(self._server.pid, 50)
+        self.marks["again"] = time.monotonic()
+        if not self._run.source_lives:
+            self.marks["again"] = self._feeder.start(_stereo())
+        time.sleep(self._run.after_s)
 
     def close(self) -> None:
         """End everything."""
-        self._ended.set()
-        for one in self._processes:
+        self._feeder.stop()
+        for relay in self._relays:
+            relay.close()
+        # The network, started first, ends last: it ends what is still in its namespaces.
+        for one in reversed(self._processes):
             one.terminate()
-        for one in self._processes:
-            one.wait(timeout=10)
+            one.communicate(timeout=10)
 
-    def _start(self, *command: str) -> "subprocess.Popen[bytes]":
+    def _start_server(self) -> "subprocess.Popen[str]":
+        one = self._start_at(SENDER, "snapserver", "-c", str(self._folder / "snapserver.conf"))
+        end_s = time.monotonic() + 10
+        while not _listens(one.pid, self._address[1]):
+            if time.monotonic() > end_s or one.poll() is not None:
+                raise RigError("snapserver did not start: run it by hand and read what it says")
+            time.sleep(0.02)
+        return one
+
+    def _start_at(self, place: str, *command: str) -> "subprocess.Popen[str]":
+        within = command if self._network is None else self._network.at(place, *command)
+        return self._start(*within, stdout=subprocess.DEVNULL)
+
+    def _start(self, *command: str, stdout: Any = subprocess.PIPE) -> "subprocess.Popen[str]":
         one = subprocess.Popen(
-            command, env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command, env=self._environment, stdout=stdout, stderr=subprocess.DEVNULL, text=True
         )
         self._processes.append(one)
         return one
 
-    def _thread(self, target: object, *arguments: object) -> None:
-        threading.Thread(target=target, args=arguments, daemon=True).start()  # type: ignore[arg-type]
 
-    def _wait_for(self, port: int) -> None:
+def _stereo() -> bytes:
+    mono = (programme() * 32767).astype("<i2")
+    return np.repeat(mono[:, None], 2, axis=1).tobytes()
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Return whether anybody in the network namespace of `pid` listens on a TCP port."""
+    rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    return any(row[1].endswith(f":{port:04X}") and row[3] == _LISTENS for row in rows)
+
+
+class _Feeder:
+    """Write sound into the server's pipe at the pace of a sound card; what it refuses is lost.
+
+    stays  keep the pipe, and what is in it, when its reader ends
+    """
+
+    def __init__(self, pipe: Path, *, stays: bool) -> None:
+        self.pipe = pipe
+        self._flags = os.O_NONBLOCK | (os.O_RDWR if stays else os.O_WRONLY)
+        self._thread: threading.Thread | None = None
+        self._ended = threading.Event()
+
+    def start(self, sound: bytes) -> float:
+        """Start to write `sound`; return when its first sample was due, monotonic s."""
+        self._ended.clear()
         end_s = time.monotonic() + 10
-        while time.monotonic() < end_s:
+        while True:
             try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            except OSError:
-                time.sleep(0.05)
-            else:
-                return
-        raise RigError("snapserver did not start: run it by hand and read what it says")
+                pipe = os.open(self.pipe, self._flags)
+                break
+            except OSError as fault:  # not made yet, or no reader yet
+                if time.monotonic() > end_s:
+                    raise RigError("snapserver did not open its pipe") from fault
+                time.sleep(0.01)
+        begin_s = time.monotonic()
+        self._thread = threading.Thread(target=self._write, args=(pipe, sound, begin_s))
+        self._thread.start()
+        return begin_s
 
-    def _delay(self, door: int, port: int, impairment: Impairment, index: int) -> None:
-        """Pass connections on, each read of bytes delayed, in order."""
-        with socket.create_server(("127.0.0.1", door)) as listener:
-            listener.settimeout(0.2)
-            while not self._ended.is_set():
+    def stop(self) -> None:
+        """Stop, if it writes."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _write(self, pipe: int, sound: bytes, begin_s: float) -> None:
+        size = _BLOCK_SAMPLES * _BYTES
+        try:
+            for number in range(len(sound) // size):
+                if self._ended.wait(max(0.0, begin_s + number / 50 - time.monotonic())):
+                    return
                 try:
-                    near, _ = listener.accept()
-                except TimeoutError:
-                    continue
-                far = socket.create_connection(("127.0.0.1", port))
-                self._thread(self._pump, near, far, impairment, index)
-
-    def _pump(
-        self, near: socket.socket, far: socket.socket, impairment: Impairment, index: int
-    ) -> None:
-        seeds = np.random.SeedSequence([1, index]).spawn(2)
-        ways = [Way(impairment, np.random.default_rng(seed)) for seed in seeds]
-        waiting: list[list[tuple[int, bytes]]] = [[], []]
-        ends = (near, far)
-        for one in ends:
-            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        while not self._ended.is_set():
-            now = time.monotonic_ns()
-            due = min((line[0][0] for line in waiting if line), default=now + 100_000_000)
-            ready, _, _ = select.select(ends, [], [], max(0, due - now) / 1e9)
-            try:
-                for one in ready:
-                    side = ends.index(one)
-                    data = one.recv(_CHUNK_BYTES)
-                    if not data:
-                        near.close()
-                        far.close()
-                        return
-                    at_ns = ways[side].arrival_ns(time.monotonic_ns())
-                    waiting[side].append((at_ns or time.monotonic_ns(), data))
-                for side, line in enumerate(waiting):
-                    while line and line[0][0] <= time.monotonic_ns():
-                        ends[1 - side].sendall(line.pop(0)[1])
-            except OSError:
-                return
+                    os.write(pipe, sound[number * size : (number + 1) * size])
+                except BlockingIOError:
+                    continue  # full: as a card's overrun, it is lost
+        except BrokenPipeError:
+            return
+        finally:
+            os.close(pipe)

@@ -1,5 +1,6 @@
 """The measurements can be found and called by name."""
 
+import os
 import subprocess
 import sys
 
@@ -49,3 +50,13 @@ def test_a_check_of_no_streams_does_not_pass():
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "no_such_stream*.bit" in done.stderr and "LOALANG_SHARED" in done.stderr
+
+
+def test_a_network_that_this_user_may_not_have_is_told_before_anything_is_measured():
+    command = [sys.executable, "-m", "benchmarks", "real_sync", "--network", "namespaces"]
+    no_right = ["setpriv", "--bounding-set=-sys_admin"] if os.geteuid() == 0 else []
+    done = subprocess.run([*no_right, *command], capture_output=True, text=True)
+
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "NOTHING MEASURED" in done.stderr and "root" in done.stderr

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import sync_measure as measure
-from sim.relay import Impairment, Path
+from sim.impairment import Impairment, Path
 
 MS = 1_000_000
 RATE_HZ = 48_000
