@@ -129,6 +129,7 @@ class Recorder:
         self._blocks: list[tuple[int, int, list[NDArray[np.float32]]]] = []
         self._library = jack
         self._heard: set[str] = set()
+        self._places: dict[str, int] = {}
         self._seen = self._outputs()
         self._used = 0
         self.host = Host(real_time=False)
@@ -153,9 +154,22 @@ class Recorder:
             if time.monotonic() > end:
                 raise RigError("the node opened no output on JACK")
             time.sleep(0.02)
+        client = min(new).partition(":")[0]
+        self._places[_program(client)] = self._used
         self._used += 1
-        self._heard.add(min(new).partition(":")[0])
+        self._heard.add(client)
         self._seen = self._outputs()
+
+    def connect_again(self) -> None:
+        """Connect what a recorded program has opened anew, as it does after an outage."""
+        for name in sorted(self._outputs()):
+            client = name.partition(":")[0]
+            place = self._places.get(_program(client))
+            if client in self._heard or place is None:
+                continue
+            with contextlib.suppress(self._library.JackError):  # not active yet
+                self._client.connect(name, self._inputs[place].name)
+                self._heard.add(client)
 
     def _connected(self, name: str) -> bool:
         """Connect an output; False while its client is not yet active."""
@@ -189,3 +203,11 @@ class Recorder:
         ports = self._client.get_ports(is_output=True, is_audio=True)
         own = ("system", "recorder", *self._heard)  # a client's second channel is not another one
         return {p.name for p in ports if p.name.partition(":")[0] not in own}
+
+
+def _program(client: str) -> str:
+    """Return what stays of a client's name when its program opens the device anew.
+
+    ALSA's plugin calls itself snapclient.P.<process>.<count>.
+    """
+    return client.rpartition(".")[0] or client

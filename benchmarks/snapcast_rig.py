@@ -12,6 +12,8 @@ PortAudio, by which our nodes play. So unpack it beside (`apt-get download libas
 `dpkg -x`), and name the plugin's file in LOALANG_ALSA_JACK.
 """
 
+import contextlib
+import io
 import os
 import shutil
 import subprocess
@@ -161,11 +163,12 @@ class _Rig:
             recorder.connect_new()
         for one in self._processes[1 if self._network is not None else 0 :]:
             hurry(one.pid, 50)
-        time.sleep(max(0.0, self.marks["sent"] + run.seconds - time.monotonic()))
+        _listen(recorder, self.marks["sent"] + run.seconds)
         if run.outage:
             self._break()
+            _listen(recorder, self.marks["again"] + run.after_s)
         # What is in its buffer is played too.
-        time.sleep(1.5)
+        _listen(recorder, time.monotonic() + 1.5)
 
     def _break(self) -> None:
         self._server.kill()
@@ -179,7 +182,6 @@ class _Rig:
         self.marks["again"] = time.monotonic()
         if not self._run.source_lives:
             self.marks["again"] = self._feeder.start(_stereo())
-        time.sleep(self._run.after_s)
 
     def close(self) -> None:
         """End everything."""
@@ -212,6 +214,13 @@ class _Rig:
         return one
 
 
+def _listen(recorder: Recorder, until_s: float) -> None:
+    """Record until then; a client that lost its server opens the card anew."""
+    while time.monotonic() < until_s:
+        recorder.connect_again()
+        time.sleep(0.02)
+
+
 def _stereo() -> bytes:
     mono = (programme() * 32767).astype("<i2")
     return np.repeat(mono[:, None], 2, axis=1).tobytes()
@@ -231,44 +240,44 @@ class _Feeder:
 
     def __init__(self, pipe: Path, *, stays: bool) -> None:
         self.pipe = pipe
-        self._flags = os.O_NONBLOCK | (os.O_RDWR if stays else os.O_WRONLY)
+        self._stays = stays
         self._thread: threading.Thread | None = None
+        self._begun = threading.Event()
         self._ended = threading.Event()
+        self._begin_s = 0.0
 
     def start(self, sound: bytes) -> float:
         """Start to write `sound`; return when its first sample was due, monotonic s."""
+        self._begun.clear()
         self._ended.clear()
-        end_s = time.monotonic() + 10
-        while True:
-            try:
-                pipe = os.open(self.pipe, self._flags)
-                break
-            except OSError as fault:  # not made yet, or no reader yet
-                if time.monotonic() > end_s:
-                    raise RigError("snapserver did not open its pipe") from fault
-                time.sleep(0.01)
-        begin_s = time.monotonic()
-        self._thread = threading.Thread(target=self._write, args=(pipe, sound, begin_s))
+        self._thread = threading.Thread(target=self._run, args=(sound,), daemon=True)
         self._thread.start()
-        return begin_s
+        if not self._begun.wait(10):
+            raise RigError("snapserver did not open its pipe: run it by hand, read what it says")
+        return self._begin_s
 
     def stop(self) -> None:
         """Stop, if it writes."""
         self._ended.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(1)
 
-    def _write(self, pipe: int, sound: bytes, begin_s: float) -> None:
+    def _run(self, sound: bytes) -> None:
+        while not self.pipe.exists():
+            time.sleep(0.01)
+        # Blocks until the server reads: it opens the pipe, finds nobody, and tries again.
+        with self.pipe.open("wb", buffering=0) as pipe, contextlib.ExitStack() as held:
+            if self._stays:
+                held.callback(os.close, os.open(self.pipe, os.O_RDONLY | os.O_NONBLOCK))
+            os.set_blocking(pipe.fileno(), False)
+            self._begin_s = time.monotonic()
+            self._begun.set()
+            with contextlib.suppress(BrokenPipeError):
+                self._write(pipe, sound)
+
+    def _write(self, pipe: io.FileIO, sound: bytes) -> None:
         size = _BLOCK_SAMPLES * _BYTES
-        try:
-            for number in range(len(sound) // size):
-                if self._ended.wait(max(0.0, begin_s + number / 50 - time.monotonic())):
-                    return
-                try:
-                    os.write(pipe, sound[number * size : (number + 1) * size])
-                except BlockingIOError:
-                    continue  # full: as a card's overrun, it is lost
-        except BrokenPipeError:
-            return
-        finally:
-            os.close(pipe)
+        for number in range(len(sound) // size):
+            if self._ended.wait(max(0.0, self._begin_s + number / 50 - time.monotonic())):
+                return
+            pipe.write(sound[number * size : (number + 1) * size])  # None, and lost, where full
