@@ -191,7 +191,7 @@ def test_what_cannot_be_is_told_with_exit_status_2():
         "--place",
         "b=10.78.0.1",
     ]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert done.returncode == 2
     assert "of one /24" in done.stderr
 
@@ -199,7 +199,7 @@ def test_what_cannot_be_is_told_with_exit_status_2():
 def test_without_root_it_says_so_with_exit_status_2():
     command = [sys.executable, "-m", "sim.namespaces", "--place", "a=10.77.0.1"]
     dropped = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin", *command]
-    done = subprocess.run(dropped, capture_output=True, text=True)
+    done = subprocess.run(dropped, capture_output=True, text=True, timeout=30)
     assert done.returncode == 2
     assert "need root" in done.stderr
 
