@@ -17,6 +17,7 @@ card all the same (`host`). What was heard within 5 s of such a stall is counted
 
 import argparse
 import json
+import os
 import shutil
 import signal
 import sys
@@ -29,6 +30,7 @@ from typing import Final
 from benchmarks import rig_network
 from benchmarks import sync_measure as measure
 from benchmarks.jack_rig import RigError
+from benchmarks.live_source import LiveSource, mp2_frames
 from benchmarks.real_village import (
     IN_STEP_MS,
     OUTAGE_S,
@@ -36,6 +38,7 @@ from benchmarks.real_village import (
     Row,
     Village,
     in_village,
+    programme,
 )
 from benchmarks.snapcast_rig import SnapcastRun, play_snapcast
 from sim.impairment import Impairment
@@ -45,7 +48,10 @@ CLEAN_P95_MS: Final = 0.1
 JITTER_P95_MS: Final = 0.3
 FIRST_CLICK_MS: Final = 2.0
 IN_STEP_S: Final = 2.0
+BACKLOG_MS: Final = 25
 DELAYED: Final = Impairment(delay_ms=40, jitter_ms=20, loss_pct=2)
+LIVE_PIPE_BYTES: Final = 8192
+"""14 frames of 24 ms: a third of a second, as Snapcast's pipe holds 16 blocks of 20 ms."""
 OVERTAKING: Final = replace(DELAYED, reorder=True)
 
 
@@ -143,24 +149,56 @@ def outage(kind: str) -> Row:
     def play(village: Village) -> dict[str, float]:
         village.start_node(0)
         village.start_node(1)
-        sender = village.start_sender()
-        time.sleep(10)
-        sender.kill()
-        sender.communicate()
-        killed_s = time.monotonic()
-        time.sleep(OUTAGE_S)
-        village.start_sender()
-        time.sleep(10)
-        return {"sent": village.sent_s[0], "killed": killed_s, "again": village.sent_s[-1]}
+        return _break(village, None, after_s=10)
 
     return in_village(play, _judge_return, kind=kind)
+
+
+def outage_live(kind: str) -> Row:
+    """The same, and the source goes on and fills its pipe: that must not stay as delay."""
+
+    def play(village: Village) -> dict[str, float]:
+        source = LiveSource(
+            village.folder / "programme.pipe", stays=True, holds_bytes=LIVE_PIPE_BYTES
+        )
+        os.mkfifo(source.pipe)
+        village.start_node(0)
+        village.start_node(1)
+        source.start(*mp2_frames(programme()))
+        marks = _break(village, source.pipe, after_s=16)
+        source.stop()
+        return marks | {"sent": source.begun_s()}
+
+    def judge(recording: Recording) -> Row:
+        row = recording.row() | recording.return_row(sent="sent")
+        kept_ms = row["delay_after_ms"] - row["delay_before_ms"]
+        bounds = {
+            f"in step within {IN_STEP_S} s": row["in_step_after_s"] <= IN_STEP_S,
+            "no backlog kept": abs(kept_ms) <= BACKLOG_MS,
+        }
+        return row | {"bounds": bounds}
+
+    return in_village(play, judge, kind=kind)
+
+
+def _break(village: Village, pipe: Path | None, *, after_s: float) -> dict[str, float]:
+    """Let the sender die after 10 s, start it anew, and go on for so long."""
+    sender = village.start_sender(pipe=pipe)
+    time.sleep(10)
+    sender.kill()
+    sender.communicate()
+    killed_s = time.monotonic()
+    time.sleep(OUTAGE_S)
+    village.start_sender(pipe=pipe)
+    time.sleep(after_s)
+    return {"sent": village.sent_s[0], "killed": killed_s, "again": village.sent_s[-1]}
 
 
 def _judge_return(recording: Recording) -> Row:
     row = recording.row() | recording.return_row()
     bounds = {
         f"in step within {IN_STEP_S} s": row["in_step_after_s"] <= IN_STEP_S,
-        "no backlog kept": abs(row["delay_after_ms"] - 400) <= 25,
+        "no backlog kept": abs(row["delay_after_ms"] - 400) <= BACKLOG_MS,
     }
     return row | {"bounds": bounds}
 
@@ -232,6 +270,7 @@ CASES: Final[dict[str, Callable[[str], Row]]] = {
     "snapcast_jitter": snapcast_jitter,
     "fast_card": fast_card,
     "outage": outage,
+    "outage_live": outage_live,
     "snapcast_outage": snapcast_outage,
     "snapcast_outage_live": snapcast_outage_live,
     "late_joiner": late_joiner,

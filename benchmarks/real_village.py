@@ -96,11 +96,17 @@ class Village:
                 return ready_s
         raise RigError("a node ended before it was ready: is libportaudio2 installed?")
 
-    def start_sender(self, *more: str) -> "subprocess.Popen[str]":
-        """Start `loalang-send` through the network."""
+    def start_sender(self, *, pipe: Path | None = None) -> "subprocess.Popen[str]":
+        """Start `loalang-send` through the network: the programme's file, or what is in a pipe."""
         to = [f"--to={one}" for one in self.network.destinations()]
         file = str(self.folder / "programme.wav")
-        one = self._start(SENDER, "sim.send_cli", file, *to, f"--ssrc={_SSRC}", "--announce", *more)
+        command = [sys.executable, "-m", "sim.send_cli", f"--ssrc={_SSRC}", "--announce", *to]
+        if pipe is None:
+            command.append(file)
+        else:
+            # As an operator would; the shell opens the pipe, and the sender takes its place.
+            command = ["sh", "-c", 'exec "$@" - --live < "$0"', str(pipe), *command]
+        one = self.start_program(*self.network.at(SENDER, *command))
         assert one.stderr is not None
         self.sent_s.append(float(one.stderr.readline().split()[-1]) / 1e9)
         hurry(one.pid, 45)

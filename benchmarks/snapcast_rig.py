@@ -12,14 +12,11 @@ PortAudio, by which our nodes play. So unpack it beside (`apt-get download libas
 `dpkg -x`), and name the plugin's file in LOALANG_ALSA_JACK.
 """
 
-import contextlib
-import io
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +26,7 @@ import numpy as np
 
 from benchmarks import sync_measure as measure
 from benchmarks.jack_rig import JackServer, Recorder, RigError, hurry
+from benchmarks.live_source import LiveSource
 from benchmarks.real_village import CLEAN, OUTAGE_S, Recording, Row, programme
 from benchmarks.rig_network import POLES, SENDER, NamespaceNetwork, free_port, pole
 from benchmarks.tcp_relay import TcpRelay
@@ -38,6 +36,7 @@ _RATE_HZ: Final = 48_000
 _BYTES: Final = 4  # a sample of both channels, 16 bits
 _BLOCK_SAMPLES: Final = _RATE_HZ // 50
 """Written at a time: 3840 bytes, below the 4096 that a pipe takes whole or not at all (pipe(7))."""
+_BLOCK_S: Final = _BLOCK_SAMPLES / _RATE_HZ
 _ALSA: Final = "/usr/share/alsa/alsa.conf"
 _WARM_S: Final = 10.0
 _PLUGIN: Final = Path("/usr/lib/x86_64-linux-gnu/alsa-lib/libasound_module_pcm_jack.so")
@@ -129,7 +128,7 @@ class _Rig:
         self._network = None if run.kind == "relay" else NamespaceNetwork(run.impairment)
         host = "127.0.0.1" if self._network is None else self._network.addresses[SENDER]
         self._address = (host, free_port())
-        self._feeder = _Feeder(folder / "programme.pipe", stays=run.source_lives)
+        self._source = LiveSource(folder / "programme.pipe", stays=run.source_lives)
 
     def start(self) -> None:
         """Start the network and the server."""
@@ -138,7 +137,7 @@ class _Rig:
             f"[server]\ndatadir = {self._folder}\n[http]\nenabled = false\nport = {free_port()}\n"
             f"[tcp]\nenabled = true\nbind_to_address = {host}\nport = {free_port()}\n"
             f"[stream]\nbind_to_address = {host}\nport = {port}\nbuffer = 1000\ncodec = flac\n"
-            f"source = pipe://{self._feeder.pipe}?name=village&mode=create"
+            f"source = pipe://{self._source.pipe}?name=village&mode=create"
             "&sampleformat=48000:16:2\n"
         )
         if self._network is not None:
@@ -150,8 +149,9 @@ class _Rig:
     def play(self, recorder: Recorder) -> None:
         """Play the programme behind some silence, and what the run asks for; and record."""
         run = self._run
-        silence = bytes(int(_WARM_S * 50) * _BLOCK_SAMPLES * _BYTES)
-        self.marks["sent"] = self._feeder.start(silence + _stereo()) + _WARM_S
+        silence = [bytes(_BLOCK_SAMPLES * _BYTES)] * round(_WARM_S / _BLOCK_S)
+        self._source.start(silence + _blocks(), _BLOCK_S)
+        self.marks["sent"] = self._source.begun_s() + _WARM_S
         for index in range(POLES):
             host, port = self._address
             if self._relays:
@@ -175,17 +175,18 @@ class _Rig:
         self._server.communicate()
         self.marks["killed"] = time.monotonic()
         if not self._run.source_lives:
-            self._feeder.stop()
+            self._source.stop()
         time.sleep(OUTAGE_S)
         self._server = self._start_server()
         hurry(self._server.pid, 50)
         self.marks["again"] = time.monotonic()
         if not self._run.source_lives:
-            self.marks["again"] = self._feeder.start(_stereo())
+            self._source.start(_blocks(), _BLOCK_S)
+            self.marks["again"] = self._source.begun_s()
 
     def close(self) -> None:
         """End everything."""
-        self._feeder.stop()
+        self._source.stop()
         for relay in self._relays:
             relay.close()
         # The network, started first, ends last: it ends what is still in its namespaces.
@@ -221,63 +222,15 @@ def _listen(recorder: Recorder, until_s: float) -> None:
         time.sleep(0.02)
 
 
-def _stereo() -> bytes:
+def _blocks() -> list[bytes]:
+    """Return the programme in stereo, in blocks."""
     mono = (programme() * 32767).astype("<i2")
-    return np.repeat(mono[:, None], 2, axis=1).tobytes()
+    sound = np.repeat(mono[:, None], 2, axis=1).tobytes()
+    size = _BLOCK_SAMPLES * _BYTES
+    return [sound[at : at + size] for at in range(0, len(sound), size)]
 
 
 def _listens(pid: int, port: int) -> bool:
     """Return whether anybody in the network namespace of `pid` listens on a TCP port."""
     rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
     return any(row[1].endswith(f":{port:04X}") and row[3] == _LISTENS for row in rows)
-
-
-class _Feeder:
-    """Write sound into the server's pipe at the pace of a sound card; what it refuses is lost.
-
-    stays  keep the pipe, and what is in it, when its reader ends
-    """
-
-    def __init__(self, pipe: Path, *, stays: bool) -> None:
-        self.pipe = pipe
-        self._stays = stays
-        self._thread: threading.Thread | None = None
-        self._begun = threading.Event()
-        self._ended = threading.Event()
-        self._begin_s = 0.0
-
-    def start(self, sound: bytes) -> float:
-        """Start to write `sound`; return when its first sample was due, monotonic s."""
-        self._begun.clear()
-        self._ended.clear()
-        self._thread = threading.Thread(target=self._run, args=(sound,), daemon=True)
-        self._thread.start()
-        if not self._begun.wait(10):
-            raise RigError("snapserver did not open its pipe: run it by hand, read what it says")
-        return self._begin_s
-
-    def stop(self) -> None:
-        """Stop, if it writes."""
-        self._ended.set()
-        if self._thread is not None:
-            self._thread.join(1)
-
-    def _run(self, sound: bytes) -> None:
-        while not self.pipe.exists():
-            time.sleep(0.01)
-        # Blocks until the server reads: it opens the pipe, finds nobody, and tries again.
-        with self.pipe.open("wb", buffering=0) as pipe, contextlib.ExitStack() as held:
-            if self._stays:
-                held.callback(os.close, os.open(self.pipe, os.O_RDONLY | os.O_NONBLOCK))
-            os.set_blocking(pipe.fileno(), False)
-            self._begin_s = time.monotonic()
-            self._begun.set()
-            with contextlib.suppress(BrokenPipeError):
-                self._write(pipe, sound)
-
-    def _write(self, pipe: io.FileIO, sound: bytes) -> None:
-        size = _BLOCK_SAMPLES * _BYTES
-        for number in range(len(sound) // size):
-            if self._ended.wait(max(0.0, self._begin_s + number / 50 - time.monotonic())):
-                return
-            pipe.write(sound[number * size : (number + 1) * size])  # None, and lost, where full
