@@ -1,13 +1,17 @@
 """The parts of the rigs that need no sound card: the way back from an outage, and the TCP relay."""
 
+import os
 import socket
 import threading
 import time
 
+import av
 import numpy as np
 import pytest
 
+from benchmarks import sync_measure as measure
 from benchmarks.jack_rig import Host
+from benchmarks.live_source import LiveSource, mp2_frames
 from benchmarks.real_village import PROGRAMME_S, Recording, programme
 from benchmarks.rig_network import KINDS, network
 from benchmarks.tcp_relay import TcpRelay
@@ -121,3 +125,42 @@ def test_each_network_tells_the_nodes_where_to_listen_and_the_sender_where_to_se
         assert [f'multicast_group = "{address.split(":")[0]}"' in heard for address in to] == [True]
     else:
         assert len(to) == 2 and not any(address in heard for address in to)  # the relay's ports
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_what_a_pipe_holds_while_its_reader_is_dead_is_there_for_the_next_or_is_not(
+    tmp_path, stays
+):
+    source = LiveSource(tmp_path / "pipe", stays=stays, holds_bytes=8192)
+    os.mkfifo(source.pipe)
+    blocks = [bytes([number]) * 576 for number in range(250)]
+    source.start(blocks, 0.004)
+    with source.pipe.open("rb", buffering=0) as reader:
+        begin_s = source.begun_s()
+        time.sleep(0.1)
+        assert reader.read(576) == blocks[0]
+    time.sleep(0.2)
+    if not stays:
+        source.stop()
+        source.start(blocks[200:], 0.004)
+    with source.pipe.open("rb", buffering=0) as reader:
+        first = reader.read(576)
+        at = round((time.monotonic() - begin_s) / 0.004)
+    source.stop()
+    if stays:
+        assert 1 <= first[0] < at - 10, "what was written when the first reader went away"
+    else:
+        assert first == blocks[200]
+
+
+def test_the_sound_of_a_live_source_can_be_taken_up_in_the_middle(tmp_path):
+    sound = programme()[: 4 * RATE_HZ]
+    frames, frame_s = mp2_frames(sound)
+    path = tmp_path / "rest.mp2"
+    path.write_bytes(b"".join(frames[50:]))
+    with av.open(str(path)) as container:
+        parts = [one.to_ndarray()[0] for one in container.decode(audio=0)]
+    heard = np.concatenate(parts)
+    assert heard.size == pytest.approx(sound.size - 50 * frame_s * RATE_HZ, abs=3 * 1152)
+    _, delays_ms = measure.latencies_ms(heard, sound[round(50 * frame_s * RATE_HZ) :], RATE_HZ, 0)
+    assert np.ptp(delays_ms) < 0.1
