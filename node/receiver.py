@@ -342,6 +342,7 @@ class Receiver:
                 origin.name.lower(): int(samples) // SAMPLES_PER_MS
                 for origin, samples in zip(Origin, self.origin_samples, strict=True)
             },
+            "stretched_ms": int(self._state[js.C_STRETCHED]) // SAMPLES_PER_MS,
             "skew_ppm": round(self.timebase.skew_ppm, 3),
             "card_ppm": round(float(self._servo[servo.CORRECTION_PPM]), 3),
             "jitter_ms": round(int(self._state[js.JITTER_Q4]) / 16 * 1000 / RATE_HZ, 3),

@@ -48,19 +48,21 @@ def arrivals(packets, *, jitter_ms=3.0, seed=1):
     return np.maximum.accumulate(START + np.arange(packets) * 20 * MS + late).astype(int).tolist()
 
 
-@pytest.mark.parametrize("packet_ms", [2.5, 5, 10])
-def test_short_packets_are_stretched_together_so_that_the_delay_comes_down(packet_ms):
+@pytest.mark.parametrize(
+    ("packet_ms", "period"), [(2.5, 480), (5, 480), (10, 480), (2.5, 120), (5, 240)]
+)
+def test_short_packets_are_stretched_together_so_that_the_delay_comes_down(packet_ms, period):
     """The decoder does not matter here: silence of every length stretches like sound."""
     samples = int(packet_ms * 48)
     toc = {2.5: 0xE0, 5: 0xE8, 10: 0xF0}[packet_ms]  # CELT, fullband (RFC 6716, table 2)
     node = new_node()
     payload = bytes([toc]) + bytes(20)
-    out = np.zeros((PERIOD, 1), np.float32)
+    out = np.zeros((period, 1), np.float32)
     rows = np.zeros((4096, 6), np.int64)
-    held_ms = []
+    journal = []
     sent = 0
-    for k in range(2500):
-        now_ns = START + k * 10 * MS
+    for k in range(25 * 48_000 // period):
+        now_ns = START + k * period * 62_500 // 3
         # For 0.6 s nothing comes, then all at once.
         until_ns = START + 3 * S if START + 3 * S < now_ns < START + 3 * S + 600 * MS else now_ns
         while START + sent * samples * 62_500 // 3 <= until_ns:
@@ -71,10 +73,14 @@ def test_short_packets_are_stretched_together_so_that_the_delay_comes_down(packe
             node.receive_datagram(data, SENDER, now_ns)
             sent += 1
         node.render(out, now_ns + 40 * MS)
-        count = node.take_journal(rows)
-        held_ms += [(row[5] - START) / MS - 40 - row[1] / 48 for row in rows[:count] if row[3] == 0]
-    assert max(held_ms) > 400
+        journal.append(rows[: node.take_journal(rows)].copy())
+    rows = np.concatenate(journal)
+    real = rows[rows[:, 3] == Origin.RECEIVED]
+    held_ms = (real[:, 5] - START) / MS - 40 - real[:, 1] / 48
+    assert held_ms.max() > 400
     assert np.median(held_ms[-200:]) < 40
+    # Of silence no more is taken out than was asked for.
+    assert node.status()["sources"][0]["stretched_ms"] > held_ms.max() - held_ms[-1]
 
 
 def made_up(origins):
@@ -109,6 +115,14 @@ def test_after_a_stall_nothing_is_missing_and_the_delay_comes_down_again(program
     assert origins[Origin.RECEIVED] == 1000 * 960
     assert made_up(origins) > 0
     assert np.abs(np.diff(sound)).max() < 0.5
+    rows = np.zeros((4096, 6), np.int64)
+    rows = rows[: node.take_journal(rows)]
+    played_ms = np.diff(rows[:, 5]) / MS
+    is_real = (rows[:-1, 3] == Origin.RECEIVED) & (played_ms < 45)  # more: a pause came after it
+    done_ms = np.abs(played_ms - rows[:-1, 2] / 48)[is_real].sum()
+    assert done_ms > 150
+    told_ms = node.status()["sources"][0]["stretched_ms"]  # what was asked for, not done to the ms
+    assert 0.6 * done_ms < told_ms < 1.6 * done_ms
 
 
 def test_counting_alone_decides_like_playing(programme):
