@@ -178,6 +178,18 @@ def play_packets(
     return outcome, delays
 
 
+def pull_until(buffer: JitterBuffer, start_ns: int, now_ns: int) -> None:
+    """Let a buffer play all that is due at `now_ns`, where media time 0 was due at `start_ns`."""
+    state = buffer.state
+    if state[at.PHASE] == at.WAITING:
+        buffer.seek((now_ns - start_ns) * 3 // 62_500)
+    while (
+        state[at.PHASE] == at.PLAYING
+        and start_ns + int(state[at.NEXT_MEDIA]) * 62_500 // 3 <= now_ns
+    ):
+        buffer.pull(now_ns)
+
+
 @kernel("int64(int64[::1])")
 def _made_up(state: NDArray[np.int64]) -> int:
     """Return the samples booked so far as made up for a loss; pauses of the sender are none."""

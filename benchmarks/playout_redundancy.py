@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.playout_drive import SKIPPED_MS, Trace
+from benchmarks.playout_drive import SKIPPED_MS, Trace, pull_until
 from benchmarks.playout_repair import PAYLOAD_BYTES, UDP_BYTES, gilbert_elliott
 from node.config import JitterConfig
 from node.counters import Origin
@@ -135,16 +135,6 @@ class _Run:
         self.stream.choice.receive_report(9, state, now_ns)
         self.stream.handle_deadline(now_ns)
 
-    def play(self, now_ns: int) -> None:
-        state = self.buffer.state
-        if state[at.PHASE] == at.WAITING:
-            self.buffer.seek((now_ns - self.start_ns) * 3 // 62_500)
-        while (
-            state[at.PHASE] == at.PLAYING
-            and self.start_ns + int(state[at.NEXT_MEDIA]) * 62_500 // 3 <= now_ns
-        ):
-            self.buffer.pull(now_ns)
-
 
 def print_copies(bursts: Sequence[float], bytes_max_pct: float) -> list[str]:
     """Print what copies leave where nobody can ask; return what costs more than it may."""
@@ -199,7 +189,7 @@ def play_with_copies(
         else:
             if before is None and now_ns >= skipped_ns:
                 before = run.buffer.origin_samples.copy()
-            run.play(now_ns)
+            pull_until(run.buffer, run.start_ns, now_ns)
     return _summary(run, before)
 
 

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.playout_drive import SKIPPED_MS, Trace
+from benchmarks.playout_drive import SKIPPED_MS, Trace, pull_until
 from node.config import JitterConfig
 from node.counters import Origin
 from node.jitter import repair as rp
@@ -149,16 +149,6 @@ class _Run:
                 original = int.from_bytes(datagram[12:14], "big")
                 self.push(fastest_ns + transit_ns, _REPAIR_ARRIVES, original)
 
-    def play(self, now_ns: int) -> None:
-        state = self.buffer.state
-        if state[at.PHASE] == at.WAITING:
-            self.buffer.seek((now_ns - self.start_ns) * 3 // 62_500)
-        while (
-            state[at.PHASE] == at.PLAYING
-            and self.start_ns + int(state[at.NEXT_MEDIA]) * 62_500 // 3 <= now_ns
-        ):
-            self.buffer.pull(now_ns)
-
     def extended(self, sequence: int) -> int:
         highest = int(self.buffer.state[at.HIGHEST_SEQUENCE])
         return highest + ((sequence - highest + 0x8000) & 0xFFFF) - 0x8000
@@ -189,7 +179,7 @@ def play_with_repair(
         else:
             if before is None and now_ns >= skipped_ns:
                 before = run.buffer.origin_samples.copy()
-            run.play(now_ns)
+            pull_until(run.buffer, run.start_ns, now_ns)
         if repairs:
             run.ask(now_ns)
     return _summary(run, before)
