@@ -1,6 +1,6 @@
 """Two real nodes on one paced sound card, fed by a real sender: are they in step.
 
-    python -m benchmarks real_sync [--only clean jitter ...] [--network relay] [--json FILE]
+    python -m benchmarks real_sync [--only clean jitter ...] [--network relay] [--seed 1]
 
 `--network relay` (default): all on loopback, a UDP relay before each node. `namespaces`: the sender
 and each node in a network namespace of its own, with real addresses and interfaces, and IP packets
@@ -15,7 +15,6 @@ priority, as on a gateway; each row says whether, and how often and how long the
 card all the same (`host`). What was heard within 5 s of such a stall is counted apart.
 """
 
-import argparse
 import json
 import os
 import shutil
@@ -31,6 +30,7 @@ from benchmarks import rig_network
 from benchmarks import sync_measure as measure
 from benchmarks.jack_rig import RigError
 from benchmarks.live_source import LiveSource, mp2_frames
+from benchmarks.options import parser_of
 from benchmarks.real_village import (
     IN_STEP_MS,
     OUTAGE_S,
@@ -40,6 +40,7 @@ from benchmarks.real_village import (
     in_village,
     programme,
 )
+from benchmarks.rig_network import Setting
 from benchmarks.snapcast_rig import SnapcastRun, play_snapcast
 from sim.impairment import Impairment
 
@@ -57,9 +58,10 @@ OVERTAKING: Final = replace(DELAYED, reorder=True)
 
 def run(arguments: list[str]) -> int:
     """Run the chosen cases and print one line each; return 1 when one misses its bound."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks real_sync", description=__doc__)
+    parser = parser_of("real_sync", __doc__)
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--network", choices=rig_network.KINDS, default="relay")
+    parser.add_argument("--seed", type=int, default=1, help="of the network's draws (default 1)")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by way of what stops the rig
@@ -67,12 +69,12 @@ def run(arguments: list[str]) -> int:
     for name in options.only:
         try:
             rig_network.require(options.network)
-            row = CASES[name](options.network)
+            row = CASES[name](Setting(kind=options.network, seed=options.seed))
         except RigError as fault:
             print(f"real_sync: {fault}", file=sys.stderr)
             return 2
         met = all(bool(v) for v in row["bounds"].values())
-        row = {"case": name, "network": options.network, **row, "met": met}
+        row = {"case": name, "network": options.network, "seed": options.seed, **row, "met": met}
         rows.append(row)
         print(json.dumps(row), flush=True)
         host = row.get("host")
@@ -106,32 +108,32 @@ def _judge_p95(bound_ms: float) -> Callable[[Recording], Row]:
     return judge
 
 
-def clean(kind: str) -> Row:
+def clean(setting: Setting) -> Row:
     """The network as it is."""
-    return in_village(_play(25), _judge_p95(CLEAN_P95_MS), kind=kind)
+    return in_village(_play(25), _judge_p95(CLEAN_P95_MS), setting=setting)
 
 
-def snapcast_clean(kind: str) -> Row:
+def snapcast_clean(setting: Setting) -> Row:
     """Snapcast, the network as it is: for comparison, no bound."""
-    return play_snapcast(SnapcastRun(kind=kind))
+    return play_snapcast(SnapcastRun(setting=setting))
 
 
-def jitter(kind: str) -> Row:
+def jitter(setting: Setting) -> Row:
     """40 +- 20 ms and 2 % loss to each node, drawn independently, both ways."""
-    return in_village(_play(48), _judge_p95(JITTER_P95_MS), kind=kind, impairment=DELAYED)
+    return in_village(_play(48), _judge_p95(JITTER_P95_MS), setting=setting, impairment=DELAYED)
 
 
-def reorder(kind: str) -> Row:
+def reorder(setting: Setting) -> Row:
     """The same, and packets overtake each other."""
-    return in_village(_play(48), _judge_p95(JITTER_P95_MS), kind=kind, impairment=OVERTAKING)
+    return in_village(_play(48), _judge_p95(JITTER_P95_MS), setting=setting, impairment=OVERTAKING)
 
 
-def snapcast_jitter(kind: str) -> Row:
+def snapcast_jitter(setting: Setting) -> Row:
     """Snapcast at 40 +- 20 ms, in namespaces with 2 % loss: for comparison, no bound."""
-    return play_snapcast(SnapcastRun(kind=kind, seconds=48, impairment=DELAYED))
+    return play_snapcast(SnapcastRun(setting=setting, seconds=48, impairment=DELAYED))
 
 
-def fast_card(kind: str) -> Row:
+def fast_card(setting: Setting) -> Row:
     """A card that is 104 ppm fast: the delay must not creep."""
 
     def judge(recording: Recording) -> Row:
@@ -140,10 +142,10 @@ def fast_card(kind: str) -> Row:
         row["bounds"]["no hard resync"] = not any(level)
         return row
 
-    return in_village(_play(25), judge, kind=kind, rate_hz=48_005)
+    return in_village(_play(25), judge, setting=setting, rate_hz=48_005)
 
 
-def outage(kind: str) -> Row:
+def outage(setting: Setting) -> Row:
     """The sender dies, and is started anew 3 s later with the same SSRC."""
 
     def play(village: Village) -> dict[str, float]:
@@ -151,10 +153,10 @@ def outage(kind: str) -> Row:
         village.start_node(1)
         return _break(village, None, after_s=10)
 
-    return in_village(play, _judge_return, kind=kind)
+    return in_village(play, _judge_return, setting=setting)
 
 
-def outage_live(kind: str) -> Row:
+def outage_live(setting: Setting) -> Row:
     """The same, and the source goes on and fills its pipe: that must not stay as delay."""
 
     def play(village: Village) -> dict[str, float]:
@@ -178,7 +180,7 @@ def outage_live(kind: str) -> Row:
         }
         return row | {"bounds": bounds}
 
-    return in_village(play, judge, kind=kind)
+    return in_village(play, judge, setting=setting)
 
 
 def _break(village: Village, pipe: Path | None, *, after_s: float) -> dict[str, float]:
@@ -203,17 +205,17 @@ def _judge_return(recording: Recording) -> Row:
     return row | {"bounds": bounds}
 
 
-def snapcast_outage(kind: str) -> Row:
+def snapcast_outage(setting: Setting) -> Row:
     """Snapcast's server dies, and server and source are started anew 3 s later: no bound."""
-    return play_snapcast(SnapcastRun(kind=kind, seconds=10, outage=True))
+    return play_snapcast(SnapcastRun(setting=setting, seconds=10, outage=True))
 
 
-def snapcast_outage_live(kind: str) -> Row:
+def snapcast_outage_live(setting: Setting) -> Row:
     """The same, and its source goes on meanwhile and fills the pipe: no bound."""
-    return play_snapcast(SnapcastRun(kind=kind, seconds=10, outage=True, source_lives=True))
+    return play_snapcast(SnapcastRun(setting=setting, seconds=10, outage=True, source_lives=True))
 
 
-def late_joiner(kind: str) -> Row:
+def late_joiner(setting: Setting) -> Row:
     """The second node starts while the programme runs."""
 
     def play(village: Village) -> dict[str, float]:
@@ -232,10 +234,10 @@ def late_joiner(kind: str) -> Row:
         row["in_step_after_s"] = round(step_s, 2)
         return row | {"bounds": {f"in step within {IN_STEP_S} s": step_s <= IN_STEP_S}}
 
-    return in_village(play, judge, kind=kind, impairment=Impairment(delay_ms=5, jitter_ms=1))
+    return in_village(play, judge, setting=setting, impairment=Impairment(delay_ms=5, jitter_ms=1))
 
 
-def gstreamer(kind: str) -> Row:
+def gstreamer(setting: Setting) -> Row:
     """A sender without reports, GStreamer's: it keeps playing, and the skew is told."""
     if shutil.which("gst-launch-1.0") is None:
         raise RigError("gst-launch-1.0 is missing: apt install gstreamer1.0-tools")
@@ -259,10 +261,10 @@ def gstreamer(kind: str) -> Row:
         bounds = {"keeps playing": row["windows"] >= 60, "skew told": len(told) == 2 and all(told)}
         return row | {"bounds": bounds}
 
-    return in_village(play, judge, kind=kind)
+    return in_village(play, judge, setting=setting)
 
 
-CASES: Final[dict[str, Callable[[str], Row]]] = {
+CASES: Final[dict[str, Callable[[Setting], Row]]] = {
     "clean": clean,
     "snapcast_clean": snapcast_clean,
     "jitter": jitter,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from benchmarks import sync_measure as measure
 from benchmarks.jack_rig import Host, JackServer, Recorder, RigError, hurry
-from benchmarks.rig_network import SENDER, Network, free_port, network, pole
+from benchmarks.rig_network import SENDER, Network, Setting, free_port, network, pole
 from sim.impairment import Impairment
 
 PROGRAMME_S: Final = 50
@@ -152,20 +152,17 @@ def in_village(
     play: Callable[[Village], dict[str, float]],
     judge: Callable[["Recording"], Row],
     *,
-    kind: str = "relay",
+    setting: Setting,
     impairment: Impairment = CLEAN,
     rate_hz: int = 48_000,
 ) -> Row:
-    """Set up everything, let `play` act, and judge the recording.
-
-    kind  of `rig_network.KINDS`
-    """
+    """Set up everything, let `play` act, and judge the recording."""
     server = JackServer(f"loalang-{free_port()}", rate_hz=rate_hz)
     try:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             write_programme(folder)
-            village = Village(folder, server, Recorder(server, 2), network(kind, impairment))
+            village = Village(folder, server, Recorder(server, 2), network(setting, impairment))
             try:
                 village.start_network()
                 marks = play(village)

@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from benchmarks.jack_rig import RigError, hurry
@@ -55,11 +56,22 @@ def pole(index: int) -> str:
     return f"pole-{index}"
 
 
-def network(kind: str, impairment: Impairment) -> Network:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What a run may be given beside its case."""
+
+    kind: str = "relay"
+    """Of the network, one of `KINDS`."""
+
+    seed: int = 1
+    """Of the network's draws."""
+
+
+def network(setting: Setting, impairment: Impairment) -> Network:
     """Return a network that is not started yet."""
-    if kind == "relay":
-        return RelayNetwork(impairment)
-    return NamespaceNetwork(impairment, multicast=kind == "multicast")
+    if setting.kind == "relay":
+        return RelayNetwork(impairment, seed=setting.seed)
+    return NamespaceNetwork(impairment, seed=setting.seed, multicast=setting.kind == "multicast")
 
 
 def free_port() -> int:
@@ -74,8 +86,8 @@ class RelayNetwork:
 
     kind = "relay"
 
-    def __init__(self, impairment: Impairment) -> None:
-        self._impairment = impairment
+    def __init__(self, impairment: Impairment, *, seed: int) -> None:
+        self._options = [*impairment.options(), f"--seed={seed}"]
         self._ports = [free_port() for _ in range(POLES)]
         self._relay_ports = [free_port() for _ in range(POLES)]
 
@@ -85,7 +97,7 @@ class RelayNetwork:
             f"--pair={own}=127.0.0.1:{to}"
             for own, to in zip(self._relay_ports, self._ports, strict=True)
         ]
-        one = start(python, "-m", "sim.relay", *pairs, *self._impairment.options())
+        one = start(python, "-m", "sim.relay", *pairs, *self._options)
         assert one.stdout is not None
         one.stdout.readline()
         hurry(one.pid, _RELAY_PRIORITY)
@@ -110,10 +122,10 @@ class NamespaceNetwork:
     stay the machine's.
     """
 
-    def __init__(self, impairment: Impairment, *, multicast: bool = False) -> None:
+    def __init__(self, impairment: Impairment, *, seed: int, multicast: bool = False) -> None:
         self.kind = "multicast" if multicast else "namespaces"
         self._multicast = multicast
-        self._impairment = impairment
+        self._options = [*impairment.options(), f"--seed={seed}"]
         self._enter: dict[str, list[str]] = {}
         places = [SENDER, *map(pole, range(POLES))]
         self.addresses = {name: f"10.77.0.{1 + at}" for at, name in enumerate(places)}
@@ -121,9 +133,7 @@ class NamespaceNetwork:
     def start(self, start: Start, python: str) -> None:
         """Start the relay; returns when it relays."""
         places = [f"--place={name}={address}" for name, address in self.addresses.items()]
-        one = start(
-            python, "-m", "sim.namespaces", "--with-parent", *places, *self._impairment.options()
-        )
+        one = start(python, "-m", "sim.namespaces", "--with-parent", *places, *self._options)
         assert one.stdout is not None
         self._enter = json.loads(one.stdout.readline())["enter"]
         hurry(one.pid, _RELAY_PRIORITY)

@@ -28,7 +28,7 @@ from benchmarks import sync_measure as measure
 from benchmarks.jack_rig import JackServer, Recorder, RigError, hurry
 from benchmarks.live_source import LiveSource
 from benchmarks.real_village import CLEAN, OUTAGE_S, Recording, Row, programme
-from benchmarks.rig_network import POLES, SENDER, NamespaceNetwork, free_port, pole
+from benchmarks.rig_network import POLES, SENDER, NamespaceNetwork, Setting, free_port, pole
 from benchmarks.tcp_relay import TcpRelay
 from sim.impairment import Impairment
 
@@ -47,8 +47,8 @@ _LISTENS: Final = "0A"  # TCP_LISTEN as /proc/net/tcp writes it
 class SnapcastRun:
     """One run of a server and two clients."""
 
-    kind: str = "relay"
-    """Of `rig_network.KINDS`; Snapcast has no multicast, so that is namespaces too."""
+    setting: Setting
+    """The network; Snapcast has no multicast, so that is namespaces too."""
 
     impairment: Impairment = CLEAN
     """Of each direction to each client."""
@@ -125,7 +125,9 @@ class _Rig:
             '0 "system:playback_1" 1 "system:playback_1" } }\n'
             'pcm.pole { type lfloat slave { pcm "card" format FLOAT_LE } hint.show on }\n'
         )
-        self._network = None if run.kind == "relay" else NamespaceNetwork(run.impairment)
+        self._network: NamespaceNetwork | None = None
+        if run.setting.kind != "relay":
+            self._network = NamespaceNetwork(run.impairment, seed=run.setting.seed)
         host = "127.0.0.1" if self._network is None else self._network.addresses[SENDER]
         self._address = (host, free_port())
         self._source = LiveSource(folder / "programme.pipe", stays=run.source_lives)
@@ -143,7 +145,10 @@ class _Rig:
         if self._network is not None:
             self._network.start(self._start, sys.executable)
         else:
-            self._relays = [TcpRelay(port, self._run.impairment, seed=i) for i in range(POLES)]
+            self._relays = [
+                TcpRelay(port, self._run.impairment, seed=POLES * self._run.setting.seed + i)
+                for i in range(POLES)
+            ]
         self._server = self._start_server()
 
     def play(self, recorder: Recorder) -> None:

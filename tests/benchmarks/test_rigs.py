@@ -13,7 +13,7 @@ from benchmarks import sync_measure as measure
 from benchmarks.jack_rig import Host
 from benchmarks.live_source import LiveSource, mp2_frames
 from benchmarks.real_village import PROGRAMME_S, Recording, programme
-from benchmarks.rig_network import KINDS, network
+from benchmarks.rig_network import KINDS, Setting, network
 from benchmarks.tcp_relay import TcpRelay
 from sim.impairment import Impairment
 
@@ -116,7 +116,7 @@ def test_who_knocks_while_the_server_is_dead_is_sent_away_and_let_in_when_it_is_
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_network_tells_the_nodes_where_to_listen_and_the_sender_where_to_send(kind):
-    one = network(kind, Impairment())
+    one = network(Setting(kind=kind), Impairment())
     heard = "".join(one.receive(index) for index in range(2))
     to = one.destinations()
     if kind == "namespaces":
