@@ -91,7 +91,7 @@ def _play(seconds: float) -> Callable[[Village], dict[str, float]]:
         village.start_node(1)
         village.start_sender()
         time.sleep(seconds)
-        return {}
+        return {"sent": village.sent_s[0]}
 
     return play
 
