@@ -219,6 +219,9 @@ class Recording:
         begins, delays = measure.latencies_ms(
             self.sound[:, 0], programme(), self.rate_hz, self.at(sent)
         )
+        # While the card stands still, no sample is counted, but the time that it took is.
+        passed_s = np.interp(begins * self.rate_hz, *self.clock) - self.marks[sent]
+        delays = delays + 1000 * (passed_s - (begins - self.at(sent)))
         heard = delays[(begins > from_s) & (begins < to_s)]
         return round(float(np.median(heard)), 1) if heard.size else float("inf")
 

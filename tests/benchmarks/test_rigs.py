@@ -59,6 +59,16 @@ def test_nodes_that_are_apart_after_the_outage_are_in_step_only_when_they_stay_s
     assert one.return_row()["in_step_after_s"] == pytest.approx(4, abs=0.5)
 
 
+def test_a_card_that_stood_still_makes_no_node_early():
+    # In samples the delay shrinks by the 30 ms in which none were counted.
+    one = recorded(delay_before_ms=400, delay_after_ms=370, goes_on=True)
+    at = 11.0 * RATE_HZ
+    one.clock = np.array([[0.0, at, at + 1, one.sound.shape[0]], [100.0, 111.0, 111.03, 124.03]])
+    told = one.return_row(sent="sent")
+    assert told["delay_before_ms"] == pytest.approx(400, abs=0.3)
+    assert told["delay_after_ms"] == pytest.approx(400, abs=0.3)
+
+
 def test_a_system_that_stays_silent_after_the_outage_is_told_so():
     one = recorded(delay_before_ms=400, delay_after_ms=400)
     one.sound[12 * RATE_HZ :] = 0
