@@ -37,6 +37,13 @@ def test_an_option_that_a_measurement_does_not_know_is_a_fault(arguments):
     assert arguments[1] in done.stderr
 
 
+def test_a_village_on_perfect_links_starts_without_a_jump():
+    done = benchmarks("hand_over", "--scenario", "perfect", "--seeds", "1", "--seconds", "3")
+
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1].split()[-1] == "0"
+
+
 def test_a_day_too_short_to_be_judged_is_a_fault():
     done = benchmarks("clock", "--hours", "0.01")
 
