@@ -183,7 +183,7 @@ def has_lbrr(data: NDArray[np.uint8], offset: int, length: int) -> int:
     if count < 0:
         return 0
     size = (end - begin) // count
-    if lengths >= 0:
+    if lengths >= 0 and count > 1:  # the length of the last frame is not coded
         _, size = _frame_length(data, lengths, end)
     toc = int(data[offset])
     if size == 0 or toc_mode(toc) == MODE_CELT:

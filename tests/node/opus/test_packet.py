@@ -103,6 +103,9 @@ def test_the_duration_is_libopus_s_wherever_the_packet_is_valid(payload):
 
 @settings(deadline=None, max_examples=500)
 @given(_any_packet)
+@example(b"\x03\x81")  # one frame of coded length, and empty
+@example(b"\x03\x81\x00")
+@example(b"\x03\x81\x40")
 def test_in_band_fec_is_seen_where_libopus_sees_it(payload):
     if not hasattr(libopus, "opus_packet_has_lbrr"):
         pytest.skip("this libopus is older than opus_packet_has_lbrr (1.5)")
