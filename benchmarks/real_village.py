@@ -263,9 +263,14 @@ class Recording:
 
 
 def _told(status: dict[str, Any]) -> Row:
-    """Return the part of a node's status that explains its sync."""
-    names = ("skew_ppm", "card_ppm", "uncertainty_ms", "sync_error_ms", "hard_resyncs",
-             "late_packets", "lost_packets")  # fmt: skip
+    """Return the part of a node's status that explains its sync.
+
+    Sender and nodes share one clock here: by how much two nodes' `offset_ns` differ, and each
+    `sender_ppm`, are the exchange's errors.
+    """
+    names = ("skew_ppm", "card_ppm", "offset_ns", "sender_ppm", "uncertainty_ms", "sync_error_ms",
+             "hard_resyncs", "late_packets", "lost_packets")  # fmt: skip
     sources = status["sources"]
     told = {k: sources[-1].get(k) for k in names} if sources else {}
-    return told | {"underruns": status["shell"].get("underruns")}
+    shell = status["shell"]
+    return told | {k: shell.get(k) for k in ("underruns", "jumps", "card_skew_ppm")}
