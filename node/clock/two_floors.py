@@ -37,8 +37,9 @@ REPLIES_MAX: Final = 1152
 """480 s at one a second, and the quick ones at the start."""
 SOUND_MAX: Final = 65
 """Outermost packets of the sound: the points of `node.clock.envelope`, and its open block."""
-EDGE_FIELDS: Final = 3 * EDGES
-"""By edge how far apart its outermost replies lie, then where it is, in ns, then its weight."""
+EDGE_FIELDS: Final = 3 * EDGES + 2
+"""By edge how far apart its outermost replies lie, then where it is, in ns, then its weight; then
+of both directions above what a delay is none of the link's."""
 
 _BLOCKS_MAX: Final = 16
 POINTS_MAX: Final = _BLOCKS_MAX + SOUND_MAX
@@ -52,9 +53,20 @@ _SHARP: Final = 3.0  # a ceiling is one if its replies lie less than so much wid
 _WIDTHS: Final = 16.0  # how many of these distances the two widths may differ by ...
 _WIDTH_SHARE: Final = 0.3  # ... and by what share of their sum
 _TOP_REPLIES_MIN: Final = 8
+_LIMITS: Final = 3 * EDGES
+_USUAL_QUANTILE: Final = 0.95
+_ABOVE: Final = 1.25
+"""Delays that are spread evenly end 1.11 times as far above their median as their 95 % quantile.
+What lies further off waited for a machine that stopped, and hides the ceiling. Where delays have
+none, as behind a queue, the cut is blunt: no ceiling is found there."""
+_ALONE: Final = 12.0
+"""Above the third highest by so many of the distances between high ones: exp(-12) by chance."""
+_CUT_REPLIES_MIN: Final = 48
 
 
-@kernel("int64(float64[:, ::1], int64, float64, float64, int64, int64, int64, float64[:, ::1])")
+@kernel(
+    "int64(float64[:, ::1], int64, float64, float64, int64, int64, int64, float64[:, ::1], float64)"
+)
 def _outermost(
     replies: NDArray[np.float64],
     row: int,
@@ -64,6 +76,7 @@ def _outermost(
     n: int,
     blocks: int,
     points: NDArray[np.float64],
+    limit: float,
 ) -> int:
     """Write the packet with the least sign * transit of each block of time; return how many.
 
@@ -73,6 +86,7 @@ def _outermost(
     slope     of sign * transit, taken out while the least is looked for
     blocks    into how many blocks of equal time they are cut
     points    (2, >= blocks), out
+    limit     what is less, without the slope, is passed over
     """
     x = replies[0]
     y = replies[row]
@@ -81,17 +95,38 @@ def _outermost(
     length = (x[n - 1] - x[first]) / blocks
     for block in range(blocks):
         # Cut by time: the burst at the start is one point, and not a lever of no length.
-        low = high
-        least = low
+        least = -1
         while high < n and (block == blocks - 1 or x[high] < x[first] + length * (block + 1)):
-            if sign * (y[high] - y[least]) - slope * (x[high] - x[least]) < 0.0:
+            if sign * y[high] - slope * x[high] >= limit and (
+                least < 0 or sign * (y[high] - y[least]) - slope * (x[high] - x[least]) < 0.0
+            ):
                 least = high
             high += 1
-        if low < high:
+        if least >= 0:
             points[0, kept] = x[least]
             points[1, kept] = sign * y[least]
             kept += 1
     return kept
+
+
+@kernel("float64(float64[::1], int64, int64)")
+def _stopped_above(transits: NDArray[np.float64], n: int, few: int) -> float:
+    """Return above what a transit says nothing of the link; inf while there are few.
+
+    transits  (>= n,) float64, reordered
+    few       highest transits that say how far apart they lie
+    """
+    if n < _CUT_REPLIES_MIN:
+        return np.inf
+    middle = select(transits, n, n // 2)
+    usual = select(transits, n, int(_USUAL_QUANTILE * (n - 1)))
+    limit = middle + _ABOVE * (usual - middle)
+    kept = 0
+    for i in range(n):
+        kept += transits[i] <= limit
+    third = select(transits, n, kept - 3)
+    apart = (third - select(transits, n, kept - 1 - few)) / (few - 2)
+    return float(min(limit, third + _ALONE * apart))
 
 
 @kernel("void(float64[:, ::1], float64, int64, int64, float64[::1], float64[::1])")
@@ -114,12 +149,17 @@ def _measure_edges(
             scratch[i - first] = replies[row, i] + (2 * row - 3) * slope * replies[0, i]
         low = select(scratch, size, min(few, size - 1))
         least = select(scratch, size, 0)
-        high = select(scratch, size, size - 1 - min(few, size - 1))
-        most = select(scratch, size, size - 1)
+        limit = _stopped_above(scratch, size, few)
+        kept = 0
+        for i in range(size):
+            kept += scratch[i] <= limit
+        high = select(scratch, size, max(0, kept - 1 - few))
+        most = select(scratch, size, kept - 1)
         edges[row - 1] = (low - least) / few
         edges[row + 1] = (most - high) / few
         edges[EDGES + row - 1] = least
         edges[EDGES + row + 1] = most
+        edges[_LIMITS + row - 1] = limit
 
 
 @kernel("boolean(float64[::1], int64)")
@@ -133,12 +173,14 @@ def has_ceiling(edges: NDArray[np.float64], n: int) -> bool:
     return bool(abs(there - back) < min(_WIDTHS * 0.5 * floors, _WIDTH_SHARE * (there + back)))
 
 
-@kernel("float64(float64[:, ::1], int64, float64)")
-def _top(sound: NDArray[np.float64], sound_n: int, slope: float) -> float:
-    """Return the backward ceiling of the sound at x = 0."""
+@kernel("float64(float64[:, ::1], int64, float64, float64)")
+def _top(sound: NDArray[np.float64], sound_n: int, slope: float, limit: float) -> float:
+    """Return the backward ceiling of the sound at x = 0, without what lies above `limit`."""
     highest = -np.inf
     for i in range(sound_n):
-        highest = max(highest, sound[3, i] + slope * sound[2, i])
+        height = sound[3, i] + slope * sound[2, i]
+        if height <= limit:
+            highest = max(highest, height)
     return highest
 
 
@@ -163,7 +205,7 @@ def _find_slope(
     tops   0 without ceilings, 1 with those of the replies, 2 with those of the sound too
     others as in `fit_line`
     """
-    weights = edges[2 * EDGES :]
+    weights = edges[2 * EDGES : _LIMITS]
     for one, other in ((THERE, BACK), (THERE_TOP, BACK_TOP)):
         weights[one] = 1.0 / max(edges[one], edges[other], _APART_MIN_NS)
         weights[other] = weights[one]
@@ -173,12 +215,18 @@ def _find_slope(
         for edge in range(EDGES if tops > 0 else THERE_TOP):
             sign = 1.0 if edge < THERE_TOP else -1.0
             own = slope if edge in (THERE, BACK_TOP) else -slope
-            kept = _outermost(replies, 1 + edge % 2, sign, own, first, n, blocks, points[edge])
+            limit = -np.inf if edge < THERE_TOP else -edges[_LIMITS + edge % 2]
+            kept = _outermost(
+                replies, 1 + edge % 2, sign, own, first, n, blocks, points[edge], limit
+            )
             if edge == BACK or (edge == BACK_TOP and tops == 2):
                 for i in range(sound_n):
-                    points[edge, 0, kept + i] = sound[edge - BACK, i]
-                    points[edge, 1, kept + i] = sign * sound[edge - BACK + 1, i]
-                kept += sound_n
+                    x = sound[edge - BACK, i]
+                    y = sign * sound[edge - BACK + 1, i]
+                    if y - own * x >= limit:
+                        points[edge, 0, kept] = x
+                        points[edge, 1, kept] = y
+                        kept += 1
             counts[edge] = kept
         slope = meeting_slope(points, counts, weights)
     return slope
@@ -215,14 +263,14 @@ def fit_line(
     _measure_edges(replies, slope, first, n, edges, scratch)
     noise = edges[THERE] + edges[BACK]
     tops = int(has_ceiling(edges, n - first))
-    sound_top = _top(sound, sound_n, slope)
+    sound_top = _top(sound, sound_n, slope, edges[_LIMITS + 1])
     if tops and sound_n and sound_top < edges[EDGES + BACK_TOP] + _WIDTHS * noise:
         tops = 2
     long = replies[0, n - 1] - replies[0, first] > _SPAN_MIN_NS
     if long and n - first >= _BLOCKS_MIN * _BLOCK_REPLIES_MIN:
         slope = _find_slope(replies, first, n, sound, sound_n, points, counts, tops, slope, edges)
         _measure_edges(replies, slope, first, n, edges, scratch)
-        sound_top = _top(sound, sound_n, slope)
+        sound_top = _top(sound, sound_n, slope, edges[_LIMITS + 1])
     back = min(edges[EDGES + BACK], support(sound[0], sound[1], sound_n, -slope, 0))
     offset = 0.5 * (edges[EDGES + THERE] - back)
     if tops:

@@ -268,6 +268,19 @@ def test_two_nodes_at_40_ms_more_or_less_20_are_in_step_within_seconds(skew_ppm)
     assert spread_ms[4] < 0.22 and spread_ms[10] < 0.16 and spread_ms[40] < 0.16
 
 
+def test_a_machine_that_stops_now_and_then_does_not_hide_the_ceiling_of_the_delays():
+    """One packet in fifty waits for up to 40 ms more than the link takes at most."""
+
+    def stopped_ms(rng):
+        return uniform_ms(rng) + (rng.uniform(0, 40) if rng.random() < 0.02 else 0)
+
+    found = []
+    for seed in range(30):
+        errors = talk_over(np.random.default_rng(seed), stopped_ms, seconds=12)
+        found.append(np.abs(errors[errors[:, 0] > 4, 1]).max())
+    assert np.median(found) < 0.3
+
+
 def test_a_full_queue_of_one_direction_is_not_taken_for_a_ceiling_of_both():
     rng, exchange = np.random.default_rng(3), ClockExchange(0)
     now_ns = 0
