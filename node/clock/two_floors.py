@@ -11,8 +11,9 @@ forward  (t2 - t1)          backward (t4 - t3)
 `node.clock.meeting_slope` finds the slope; the offset is half of the difference of the floors.
 
 Where the delays have a ceiling as sharp as their floor, and both directions about the same width
-(what waits for its turn in a fixed cycle, as for a grant of a mobile uplink), the ceilings say as
-much as the floors and are used too. Queues have none, and a jam of one direction is none.
+(what waits for its turn in a fixed cycle, as for a grant of a mobile uplink), the ceilings are used
+too, as far as the floors are known no better: in the first seconds. Queues have none, and a jam of
+one direction is none.
 """
 
 from typing import Final
@@ -31,7 +32,7 @@ from node.clock.meeting_slope import (
 )
 from node.clock.robust_line import select
 from node.kernel import kernel
-from node.units import NS_PER_S
+from node.units import NS_PER_MS, NS_PER_S
 
 REPLIES_MAX: Final = 1152
 """480 s at one a second, and the quick ones at the start."""
@@ -62,6 +63,11 @@ none, as behind a queue, the cut is blunt: no ceiling is found there."""
 _ALONE: Final = 12.0
 """Above the third highest by so many of the distances between high ones: exp(-12) by chance."""
 _CUT_REPLIES_MIN: Final = 48
+_DOUBT_NS: Final = 0.6 * NS_PER_MS
+"""So far may a ceiling be wrong however sharp it looks: a busy machine adds to the slowest packets,
+never to the fastest. With one event in twenty handled a millisecond late, ceilings believed as they
+looked held two nodes 0.7 ms apart for good; so they help in the first seconds, when floors are
+known no better, and fade as these come to be."""
 
 
 @kernel(
@@ -207,7 +213,8 @@ def _find_slope(
     """
     weights = edges[2 * EDGES : _LIMITS]
     for one, other in ((THERE, BACK), (THERE_TOP, BACK_TOP)):
-        weights[one] = 1.0 / max(edges[one], edges[other], _APART_MIN_NS)
+        doubt = _APART_MIN_NS if one == THERE else _DOUBT_NS
+        weights[one] = 1.0 / max(edges[one], edges[other], doubt)
         weights[other] = weights[one]
     blocks = min(_BLOCKS_MAX, (n - first) // _BLOCK_REPLIES_MIN)
     counts[:] = 0
@@ -279,7 +286,7 @@ def fit_line(
             back_top = max(back_top, sound_top)
         floors = edges[THERE] * edges[THERE] + edges[BACK] * edges[BACK]
         ceilings = edges[THERE_TOP] * edges[THERE_TOP] + edges[BACK_TOP] * edges[BACK_TOP]
-        share = floors / (floors + ceilings)
+        share = floors / (floors + ceilings + 2.0 * _DOUBT_NS * _DOUBT_NS)
         offset += share * (0.5 * (edges[EDGES + THERE_TOP] - back_top) - offset)
     line[0] = offset
     line[1] = slope

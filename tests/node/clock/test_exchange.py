@@ -256,16 +256,26 @@ def uniform_ms(rng):
     return 40 + rng.uniform(-20, 20)
 
 
+def handled_late_ms(rng):
+    """One packet in five is handled late, by a millisecond on average."""
+    return uniform_ms(rng) + (rng.exponential(1.0) if rng.random() < 0.2 else 0.0)
+
+
 @pytest.mark.parametrize("skew_ppm", [0.0, 30.0])
-def test_two_nodes_at_40_ms_more_or_less_20_are_in_step_within_seconds(skew_ppm):
-    apart = {4: [], 10: [], 40: []}
+@pytest.mark.parametrize(
+    ("delay_ms", "bounds_ms"),
+    [(uniform_ms, {4: 0.4, 10: 0.3, 40: 0.32}), (handled_late_ms, {4: 0.4, 10: 0.2, 40: 0.42})],
+)
+def test_a_node_at_40_ms_more_or_less_20_knows_the_time_within_seconds(
+    delay_ms, bounds_ms, skew_ppm
+):
+    wrong_ms = {second: [] for second in bounds_ms}
     for seed in range(12):
-        rng = np.random.default_rng(seed)
-        errors = talk_over(rng, uniform_ms, seconds=45, skew_ppm=skew_ppm)
-        for second, found in apart.items():
+        errors = talk_over(np.random.default_rng(seed), delay_ms, seconds=45, skew_ppm=skew_ppm)
+        for second, found in wrong_ms.items():
             found.append(errors[np.searchsorted(errors[:, 0], second), 1])
-    spread_ms = {second: float(np.std(found)) for second, found in apart.items()}
-    assert spread_ms[4] < 0.22 and spread_ms[10] < 0.16 and spread_ms[40] < 0.16
+    for second, bound_ms in bounds_ms.items():
+        assert np.sqrt(np.mean(np.square(wrong_ms[second]))) < bound_ms
 
 
 def test_a_machine_that_stops_now_and_then_does_not_hide_the_ceiling_of_the_delays():
