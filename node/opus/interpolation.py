@@ -44,7 +44,7 @@ from node.opus.packet import (
 from node.opus.silk import state as f
 from node.opus.silk.interpolation import end_hole, is_louder, play_silk, take_silk
 from node.opus.silk.state import STATE_SIZE
-from node.opus.steps import CONCEAL, DECODE, decode_stream
+from node.opus.steps import CONCEAL, DECODE, PEAK_MAX, decode_stream
 
 HOLE_MAX_MS: Final = 60
 """Longer holes are concealed until so much is left."""
@@ -166,6 +166,7 @@ class Interpolation:
                     self._sound, self._planned, played * rate_khz // 48, step * rate_khz // 48,
                     room[2][s.LOW : s.LOW + rows], part,
                 )  # fmt: skip
+            np.clip(part, -PEAK_MAX, PEAK_MAX, out=part)  # of what damaged packets become
             self.left -= step
         if self.left == 0:
             self._finish(stream, room, mode)
