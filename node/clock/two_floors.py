@@ -65,7 +65,7 @@ _ALONE: Final = 12.0
 _CUT_REPLIES_MIN: Final = 48
 _DOUBT_NS: Final = 0.6 * NS_PER_MS
 """So far may a ceiling be wrong however sharp it looks: a busy machine adds to the slowest packets,
-never to the fastest. With one event in twenty handled a millisecond late, ceilings believed as they
+never to the fastest. With one event in fifty handled a millisecond late, ceilings believed as they
 looked held two nodes 0.7 ms apart for good; so they help in the first seconds, when floors are
 known no better, and fade as these come to be."""
 

@@ -63,7 +63,10 @@ def test_a_busy_machine_moves_neither_the_presentation_time_nor_the_rate(seed, c
 def test_a_card_that_played_without_us_is_found_again_and_its_rate_is_still_known(
     seed, card_ppm, lost_s
 ):
-    """Whole periods, parts of them, once or often: 1.5 s later nothing is left of it."""
+    """Whole periods, parts of them, once or often: 1.5 s later nothing is left of it.
+
+    At 104 ppm a card is 0.15 ms off before the first 2 s have shown its rate.
+    """
     rng = np.random.default_rng(seed)
     true = true_ns(6000, card_ppm=card_ppm, lost_s=lost_s)
     said, line = follow(true + late_ns(6000, rng))
@@ -71,7 +74,7 @@ def test_a_card_that_played_without_us_is_found_again_and_its_rate_is_still_know
     calm[:100] = False
     for period, _ in lost_s:
         calm[period : period + SETTLED] = False
-    assert np.max(np.abs(said - true)[calm], initial=0) < 0.15 * MS
+    assert np.max(np.abs(said - true)[calm], initial=0) < 0.2 * MS
     assert line.skew_ppm == pytest.approx(card_ppm, abs=5)
 
 

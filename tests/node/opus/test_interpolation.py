@@ -5,6 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from node.opus.celt.interpolation import guess_energies
+from node.opus.celt.layout import CELT_FLOAT_SIZE, ENERGY, LOUD
+from node.opus.celt.tables_celt import BANDS, INTER_ALPHA
 from node.opus.decoder import OpusDecoder
 from node.opus.packet import packet_samples
 
@@ -108,6 +111,24 @@ def test_short_frames_are_concealed_as_ever(name, recorded):
         listen(OpusDecoder(48_000, 1), packets, lost, looks_ahead=way)[0] for way in (False, True)
     )
     np.testing.assert_array_equal(concealed, filled)
+
+
+@pytest.mark.parametrize(
+    ("before", "lost", "after"),
+    [(1.0, -6.0, 1.0), (3.0, -6.0, 2.0), (-8.0, 0.0, 3.0), (2.0, 1.0, 0.0), (3.0, 3.0, 3.0)],
+    ids=["a pause", "a pause in a shout", "a word begins", "a word ends", "a vowel"],
+)
+def test_what_follows_a_lost_celt_frame_is_about_as_loud_as_it_was(before, lost, after):
+    alpha = float(INTER_ALPHA[3])  # of 20 ms
+    past = np.zeros(CELT_FLOAT_SIZE, np.float32)
+    past[ENERGY : ENERGY + 2 * BANDS] = before  # in log2 of the amplitude: 6 dB
+    past[LOUD : LOUD + 2 * BANDS] = 4.0
+    sent = after - alpha * lost
+    heard = np.full(2 * BANDS, alpha * before + sent, np.float32)
+    guessed = np.zeros(2 * BANDS, np.float32)
+    guess_energies(past, heard, guessed, 3, 1, 1)
+    too_loud = alpha * guessed + sent - after
+    assert np.all((too_loud > -2.5) & (too_loud < 2.3))
 
 
 def test_a_long_packet_behind_a_short_one_is_not_taken_for_what_follows_it(recorded):
