@@ -51,6 +51,8 @@ FIRST_CLICK_MS: Final = 2.0
 IN_STEP_S: Final = 2.0
 BACKLOG_MS: Final = 25
 DELAYED: Final = Impairment(delay_ms=40, jitter_ms=20, loss_pct=2)
+AT_ONCE: Final = ("--lead=0",)
+"""What a sender is told that is to speak at once, as one that comes back must."""
 LIVE_PIPE_BYTES: Final = 8192
 """14 frames of 24 ms: a third of a second, as Snapcast's pipe holds 16 blocks of 20 ms."""
 OVERTAKING: Final = replace(DELAYED, reorder=True)
@@ -191,7 +193,7 @@ def _break(village: Village, pipe: Path | None, *, after_s: float) -> dict[str, 
     sender.communicate()
     killed_s = time.monotonic()
     time.sleep(OUTAGE_S)
-    village.start_sender(pipe=pipe)
+    village.start_sender(pipe=pipe, options=AT_ONCE)
     time.sleep(after_s)
     return {"sent": village.sent_s[0], "killed": killed_s, "again": village.sent_s[-1]}
 

@@ -96,11 +96,17 @@ class Village:
                 return ready_s
         raise RigError("a node ended before it was ready: is libportaudio2 installed?")
 
-    def start_sender(self, *, pipe: Path | None = None) -> "subprocess.Popen[str]":
-        """Start `loalang-send` through the network: the programme's file, or what is in a pipe."""
+    def start_sender(
+        self, *, pipe: Path | None = None, options: tuple[str, ...] = ()
+    ) -> "subprocess.Popen[str]":
+        """Start `loalang-send` through the network: the programme's file, or what is in a pipe.
+
+        Returns when its first packet has left.
+        """
         to = [f"--to={one}" for one in self.network.destinations()]
         file = str(self.folder / "programme.wav")
         command = [sys.executable, "-m", "sim.send_cli", f"--ssrc={_SSRC}", "--announce", *to]
+        command += options
         if pipe is None:
             command.append(file)
         else:

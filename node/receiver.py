@@ -37,6 +37,19 @@ DecoderFactory = Callable[[int, int], Decoder]
 """Makes a decoder for (rate_hz, channels)."""
 
 
+def new_reports(config: NodeConfig, ssrc: int, now_ns: int) -> NodeReports:
+    """Return exchange and reports of this node with a source."""
+    return NodeReports(
+        crc32(config.name.encode()),
+        ssrc,
+        name=config.name.encode(),
+        late_ratio=config.jitter.late_ratio,
+        start_ns=now_ns,
+        redundancy_type=config.receive.redundancy_payload_type,
+        asks=config.receive.asks_for_lost,
+    )
+
+
 class Receiver:
     """Everything the node holds for one SSRC.
 
@@ -52,6 +65,8 @@ class Receiver:
         None counts only: everything is decided and booked, nothing decoded (for the simulator).
     now_ns : int
         Arrival of its first packet.
+    reports : NodeReports or None
+        What is known of its sender already; `begin_sound` then hands it on.
     """
 
     def __init__(
@@ -61,19 +76,12 @@ class Receiver:
         address: tuple[str, int],
         decoder: Decoder | None,
         now_ns: int,
+        reports: NodeReports | None = None,
     ) -> None:
         self.ssrc = ssrc
         self.address = address
         self.last_arrival_ns = now_ns
-        self.reports = NodeReports(
-            crc32(config.name.encode()),
-            ssrc,
-            name=config.name.encode(),
-            late_ratio=config.jitter.late_ratio,
-            start_ns=now_ns,
-            redundancy_type=config.receive.redundancy_payload_type,
-            asks=config.receive.asks_for_lost,
-        )
+        self.reports = reports or new_reports(config, ssrc, now_ns)
         self.timebase = Timebase(
             config.jitter.playout_delay_ms * NS_PER_MS,
             own_delay_ns=config.jitter.delay_ms * NS_PER_MS,
@@ -178,6 +186,10 @@ class Receiver:
         )
         if not self._own[playback.RUNNING]:
             self.timebase.finish_slews(now_ns)
+
+    def begin_sound(self, now_ns: int) -> None:
+        """Make use of what was known of the sender before its first packet."""
+        self.reports.begin_sound(self.timebase, now_ns)
 
     def request_report(self, now_ns: int) -> bytes | None:
         """Return the report to send to the source now, or None."""

@@ -90,18 +90,20 @@ class NodeReports:
         self._name = name
         self._late_ratio = late_ratio
         self._last_sr = 0
-        self._last_sr_ns = 0
+        self.heard_ns = 0
+        """When its last report came."""
         self._before = Reception(0, 0, 0)
         self._redundancy_type = redundancy_type
         self._asks = asks
         self._delay_start = -1
+        self._delay_payload = b""
         self._unsettled_until_ns = 0
         self._changes_seen = 0
 
     def receive(
         self,
         packets: tuple[rtcp.Packet, ...],
-        timebase: Timebase,
+        timebase: Timebase | None,
         newest_media_samples: int,
         now_ns: int,
         *,
@@ -113,8 +115,8 @@ class NodeReports:
         ----------
         packets : tuple
             What `rtcp.parse` returned.
-        timebase : Timebase
-            Of the source; gets the map and the announced playout delay.
+        timebase : Timebase or None
+            Of the source; gets the map and the announced playout delay. None before its sound.
         newest_media_samples : int
             Unwrapped RTP timestamp near which the reported one is.
         now_ns : int
@@ -126,13 +128,31 @@ class NodeReports:
         for packet in packets:
             if isinstance(packet, rtcp.SenderReport) and packet.ssrc == self._source_ssrc:
                 report = packet
-                self._receive_report(packet, newest_media_samples, now_ns)
+                # Before its first packet a sender knows its own clock, but no media time.
+                if timebase is not None or packet.packets > 0:
+                    self._receive_report(packet, newest_media_samples)
+                self._last_sr = rtcp.middle_of_ntp(packet.ntp)
+                self.heard_ns = now_ns
             elif isinstance(packet, rtcp.ExtendedReport) and report is not None:
                 self._receive_replies(packet, report, timebase, now_ns)
             elif isinstance(packet, rtcp.Application) and packet.name == DELAY_NAME:
-                self._receive_delay(packet.payload, timebase, now_ns)
-        if report is not None:
+                self._delay_payload = packet.payload
+                if timebase is not None:
+                    self._receive_delay(packet.payload, timebase, now_ns)
+        if report is not None and timebase is not None:
             self._give_map(timebase, now_ns, is_hushed=is_hushed)
+
+    def begin_sound(self, timebase: Timebase, now_ns: int) -> None:
+        """Hand on what was learned before the first packet, now in `timebase`."""
+        self.exchange.begin_sound(now_ns)
+        self._receive_delay(self._delay_payload, timebase, now_ns)
+        self._give_map(timebase, now_ns, is_hushed=True)
+
+    def end_sound(self) -> None:
+        """Keep of the source no more than its clock."""
+        self.reports.clear()
+        self._before = Reception(0, 0, 0)
+        self._delay_start = -1
 
     def handle_deadline(self, now_ns: int) -> None:
         """Run the exchange."""
@@ -142,18 +162,24 @@ class NodeReports:
         """Return when `handle_deadline` must run next."""
         return self.exchange.next_deadline_ns()
 
-    def next_compound(self, reception: Reception, timebase: Timebase, now_ns: int) -> bytes | None:
-        """Return the compound to send now to where the source's packets come from, or None."""
+    def next_compound(
+        self, reception: Reception, timebase: Timebase | None, now_ns: int
+    ) -> bytes | None:
+        """Return the compound to send now to where the source's packets come from, or None.
+
+        Without a time base nothing was heard of the source, and no delay is asked for.
+        """
         request = self.exchange.next_event()
         if request is None:
             return None
         loss = loss_packet(self._ssrc, self._loss(reception))
+        need = [] if timebase is None else [self._need(timebase, now_ns)]
         return rtcp.build(
             [
                 rtcp.ReceiverReport(self._ssrc, (self._block(reception, now_ns),)),
                 rtcp.SourceDescription(self._ssrc, self._name),
                 rtcp.ExtendedReport(self._ssrc, ntp=rtcp.ntp_of_ns(request.at_ns)),
-                self._need(timebase, now_ns),
+                *need,
                 loss,
             ]
         )
@@ -178,9 +204,7 @@ class NodeReports:
             "playout_delay_changes": self.delays_announced,
         }
 
-    def _receive_report(self, report: rtcp.SenderReport, newest: int, now_ns: int) -> None:
-        self._last_sr = rtcp.middle_of_ntp(report.ntp)
-        self._last_sr_ns = now_ns
+    def _receive_report(self, report: rtcp.SenderReport, newest: int) -> None:
         away = (report.rtp_timestamp - newest + (1 << 31)) % (1 << 32) - (1 << 31)
         self.reports.receive_report(rtcp.ns_of_ntp(report.ntp), newest + away)
 
@@ -188,7 +212,7 @@ class NodeReports:
         self,
         answer: rtcp.ExtendedReport,
         report: rtcp.SenderReport,
-        timebase: Timebase,
+        timebase: Timebase | None,
         now_ns: int,
     ) -> None:
         for reply in answer.replies:
@@ -201,10 +225,11 @@ class NodeReports:
                     request_ns, held_ns, answered_ns, now_ns, sound_ns=sound_ns
                 )
 
-    def _sound_ns(self, timebase: Timebase, now_ns: int) -> NDArray[np.int64] | None:
+    def _sound_ns(self, timebase: Timebase | None, now_ns: int) -> NDArray[np.int64] | None:
         """Return arrival and transit of the sound's fastest and slowest packets, (4, n) int64."""
-        known = self.reports.ready and timebase.ready
-        if not known or not self.exchange.wants_sound(now_ns):
+        if timebase is None or not (self.reports.ready and timebase.ready):
+            return None
+        if not self.exchange.wants_sound(now_ns):
             return None
         sound = timebase.outermost_arrivals()
         arrivals_ns = sound[1::2].copy()
@@ -252,7 +277,7 @@ class NodeReports:
         expected = reception.extended_sequence - before.extended_sequence
         lost = reception.packets_lost - before.packets_lost
         known = before.extended_sequence > 0 and expected > 0
-        since_ns = now_ns - self._last_sr_ns if self._last_sr else 0
+        since_ns = now_ns - self.heard_ns if self._last_sr else 0
         return rtcp.ReportBlock(
             ssrc=self._source_ssrc,
             lost_per_256=min(255, max(0, lost * 256 // expected)) if known else 0,

@@ -5,12 +5,14 @@ file, so the gateway and the simulator run the same object.
 """
 
 from collections import deque
+from functools import partial
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from node import playback
+from node.announced import AnnouncedSources
 from node.audio.limiter import LATENCY_SAMPLES
 from node.audio.output import Output
 from node.config import NodeConfig
@@ -19,7 +21,7 @@ from node.counters import ORIGINS, Count, Origin, new_counts
 from node.decoder import Decoder
 from node.events import EVENTS_MAX, Event, SendDatagram, SourceChanged
 from node.horn import REFRESH_NS, Horn
-from node.receiver import FORGET_NS, DecoderFactory, Receiver
+from node.receiver import FORGET_NS, DecoderFactory, Receiver, new_reports
 from node.replay import CONFIRMED_NS, Batch
 from node.rtp import packet as rtp
 from node.rtp import rtcp
@@ -72,6 +74,7 @@ class SpeakerNode:
         self._config = config
         self._decoder_factory = decoder_factory
         self._receivers: dict[int, Receiver] = {}
+        self._announced = AnnouncedSources(partial(new_reports, config), config.receive.sources_max)
         self._latest: Receiver | None = None
         places = config.receive.sources_max + STORED_MAX
         self._horn = Horn(places, config.audio.channels, priority or PriorityConfig())
@@ -108,6 +111,8 @@ class SpeakerNode:
 
     def handle_deadline(self, now_ns: int) -> None:
         """Report to the senders, and forget sources that have gone."""
+        for data, address in self._announced.requests(now_ns):
+            self._tell(SendDatagram(data, address))
         for receiver in list(self._receivers.values()):
             for data in (receiver.request_report(now_ns), receiver.request_repair(now_ns)):
                 if data is not None:
@@ -122,7 +127,9 @@ class SpeakerNode:
         `replayed` leaves out what `replay` itself stops for. A packet can bring it nearer.
         """
         sources = self._receivers.values()
-        return min((one.next_deadline_ns(replayed=replayed) for one in sources), default=None)
+        due = min((one.next_deadline_ns(replayed=replayed) for one in sources), default=None)
+        ahead = self._announced.next_deadline_ns()
+        return due if ahead is None else ahead if due is None else min(due, ahead)
 
     @property
     def is_missing(self) -> bool:
@@ -252,6 +259,7 @@ class SpeakerNode:
             "name": self._config.name,
             "playing": holder.ssrc if holder else None,
             "sources": [receiver.status() for receiver in self._receivers.values()],
+            "announced": self._announced.status(),
             "power_reduction_db": round(self._output.power_reduction_db, 2),
             "counts": {c.name.lower(): int(counts[c]) for c in Count if counts[c]},
         }
@@ -303,6 +311,7 @@ class SpeakerNode:
         for receiver in self._receivers.values():
             if receiver.address[0] == source[0]:
                 receiver.receive_reports(packets, now_ns)
+        self._announced.receive(packets, source, now_ns, heard=self._receivers)
 
     def _admit(
         self, array: NDArray[np.uint8], ssrc: int, source: tuple[str, int], now_ns: int
@@ -325,11 +334,14 @@ class SpeakerNode:
         if streams >= self._config.receive.sources_max:
             self._counts[Count.DROPPED_SOURCE_LIMIT] += 2  # the first packet had waited for this
             return None
-        receiver = Receiver(self._config, ssrc, source, self._new_decoder(), waiting[2])
+        known = self._announced.take(ssrc, source[0])
+        receiver = Receiver(self._config, ssrc, source, self._new_decoder(), waiting[2], known)
         self._horn.add(receiver)
         self._receivers[ssrc] = receiver
         self._packets += 1
         receiver.receive(waiting[1], np.zeros(rtp.HEADER_FIELDS, np.int64), waiting[2])
+        if known is not None:
+            receiver.begin_sound(now_ns)
         return receiver
 
     def _new_decoder(self) -> Decoder | None:
@@ -350,6 +362,8 @@ class SpeakerNode:
         receiver.add_counts(self._counts)
         self._ended_origins += receiver.origin_samples
         del self._receivers[receiver.ssrc]
+        if receiver.address != STORED:
+            self._announced.give(receiver.ssrc, receiver.address, receiver.reports, now_ns)
         if self._latest is receiver:
             self._latest = None
 

@@ -157,11 +157,26 @@ class LiveSender:
         self._live = live
         self._anchor_ns: int | None = None
         self._anchor_media = timestamp
+        self._first_media = timestamp
         self._marker = True
         self.packets = 0
         self.payload_bytes = 0
         self.jumps = 0
         """How often the schedule was left behind and the media clock jumped to the present."""
+
+    def begin(self, now_ns: int, lead_ns: int) -> None:
+        """Let the media clock run from `now_ns` on; the first packet is due `lead_ns` later.
+
+        Without it the clock starts with the first packet.
+        """
+        self._anchor_ns = now_ns
+        self._media += ns_to_samples(lead_ns)
+        self._first_media = self._media
+
+    @property
+    def begun(self) -> bool:
+        """Whether the media clock runs, so that there is something to report."""
+        return self._anchor_ns is not None
 
     def due_ns(self, now_ns: int) -> int:
         """Return when the next packet is due; the first one is due at once."""
@@ -196,7 +211,7 @@ class LiveSender:
     @property
     def media_samples(self) -> int:
         """Samples from the first packet to the end of the last, pauses included."""
-        return self._media - self._anchor_media
+        return self._media - self._first_media
 
     def media_time_samples(self, now_ns: int) -> int:
         """Return the media time that stands for `now_ns` (what a sender report carries)."""
@@ -228,7 +243,11 @@ class LiveSender:
         if self._anchor_ns is None:
             self._anchor_ns = now_ns
         late_ns = now_ns - self._anchor_ns - samples_to_ns(self._media - self._anchor_media)
-        if late_ns > _BACKLOG_MAX_NS:
+        late = late_ns > _BACKLOG_MAX_NS
+        if self.packets == 0 and (late or self._live):  # so late did the sound itself begin
+            self._media += ns_to_samples(late_ns)
+            self._first_media = self._media
+        elif late:
             self._media += ns_to_samples(late_ns)
             self._marker = True
             self.jumps += 1

@@ -16,6 +16,7 @@ import time
 from typing import Final
 
 from node.shell.steady import keep_steady
+from node.shell.udp import receive_stamped, stamp_arrivals
 from node.units import NS_PER_S
 from sim.impairment import Impairment, Underway, add_options, from_options, paths
 
@@ -52,6 +53,7 @@ class Relay:
         for port, _ in pairs:
             one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
             one.bind(("127.0.0.1", port))
+            stamp_arrivals(one)  # a busy relay must not add to the delay that was asked for
             self._sockets.append(one)
 
     def turn(self, until_ns: int) -> None:
@@ -77,7 +79,9 @@ class Relay:
     def _take(self, index: int) -> None:
         while True:
             try:
-                data, source = self._sockets[index].recvfrom(_DATAGRAM_BYTES_MAX)
+                data, source, came_ns = receive_stamped(
+                    self._sockets[index], _DATAGRAM_BYTES_MAX
+                )
             except BlockingIOError:
                 return
             except OSError:
@@ -86,7 +90,7 @@ class Relay:
             if not back:
                 self._senders[index] = source
             address = self._senders[index] if back else self._targets[index]
-            at_ns = self._paths[2 * index + back].arrival_ns(time.monotonic_ns())
+            at_ns = self._paths[2 * index + back].arrival_ns(came_ns)
             if address is None or self.cut:
                 self.lost += 1
             else:

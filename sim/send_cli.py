@@ -18,7 +18,7 @@ import av
 from node.clock.group_delay import GroupDelay
 from node.rtp.repair_budget import RepairBudget
 from node.shell.steady import keep_steady
-from node.units import NS_PER_MS
+from node.units import NS_PER_MS, NS_PER_S
 from sim.copy_encoder import CopyEncoder
 from sim.live_sender import PACKET_MS, EncoderSettings, LiveSender, encode_twice
 from sim.packet_seal import Seal, signing_seal, srtp_seal
@@ -33,6 +33,12 @@ _DELAY_FIRST_NS: Final = 400 * NS_PER_MS
 _BUDGET_HELP: Final = (
     "what stream and repair may have per destination, headers included: 48k (bit/s), or 1200MB/2h "
     "(a month, with so many hours a day); default: repair gets 15 %% of the stream"
+)
+
+_LEAD_S: Final = 5
+_LEAD_HELP: Final = (
+    "tell the nodes so many seconds ahead, so that they know this clock before the first sound "
+    f"(default {_LEAD_S}; 0 with --live, which tells them at once and sends when sound comes)"
 )
 
 _EPILOG: Final = """
@@ -79,6 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
         seal=seal,
         sends_copies=copies is not None,
         new_budget=lambda: RepairBudget(rate_bit_s=options.data_budget),
+        lead_ns=_lead_ns(options),
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.end())
@@ -167,6 +174,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--copies", choices=("auto", "off"), default="auto", help="RFC 2198, as reports ask for it")
     add("--data-budget", type=data_budget, metavar="BUDGET", help=_BUDGET_HELP)
     add("--live", action="store_true", help="the sound comes at its own pace: send it at once")
+    add("--lead", type=_number(0, 3600), metavar="S", help=_LEAD_HELP)
     return parser
 
 
@@ -182,6 +190,14 @@ def data_budget(text: str) -> int:
     if not 8000 <= value <= 10_000_000:
         raise argparse.ArgumentTypeError(f"{text}: must be like 48k or 1200MB/2h, 8k to 10000k")
     return value
+
+
+def _lead_ns(options: argparse.Namespace) -> int | None:
+    """Return how long before its sound the sender is told of; None where that is not wanted."""
+    if options.live:
+        return (options.lead or 0) * NS_PER_S
+    lead = _LEAD_S if options.lead is None else options.lead
+    return lead * NS_PER_S if lead else None
 
 
 def _seal(options: argparse.Namespace) -> Seal | None:

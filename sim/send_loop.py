@@ -15,17 +15,21 @@ from node.clock.group_delay import GroupDelay
 from node.repaired_stream import RepairedStream
 from node.rtp.repair_budget import RepairBudget
 from node.rtp.rtcp_packet import Nack, Packet
+from node.shell.udp import receive_stamped, stamp_arrivals
 from node.units import NS_PER_S
 from sim.live_sender import LiveSender
 from sim.packet_seal import Seal
 
 Address = tuple[str, int]
 
-_DATAGRAM_BYTES_MAX: Final = 2048
 _DATAGRAMS_AT_ONCE: Final = 64
 """Answers per turn; who sends more waits, and the schedule of the sound goes on."""
 _REPORT_NS: Final = NS_PER_S
 """Between two sender reports."""
+_LEAD_REPORT_NS: Final = NS_PER_S // 10
+"""Between two before the first packet: a lost one costs the nodes little of the time ahead."""
+_LEAD_REPORTS_NS: Final = 60 * NS_PER_S
+"""... for so long; a source that waits longer reports as one that sounds."""
 _IDLE_NS: Final = NS_PER_S // 10
 
 Encoded = tuple[bytes, bytes]
@@ -53,6 +57,9 @@ class SendLoop:
         Packets may carry copies while the nodes' reports ask for it (RFC 2198).
     new_budget : callable
         Makes the account that pays for repair to one destination.
+    lead_ns : int or None
+        The nodes are told of the sender so long before its first packet, and learn its clock.
+        None tells them with the first packet.
     """
 
     def __init__(
@@ -66,8 +73,11 @@ class SendLoop:
         seal: Seal | None = None,
         sends_copies: bool = True,
         new_budget: Callable[[], RepairBudget] = RepairBudget,
+        lead_ns: int | None = None,
     ) -> None:
         self._sender = sender
+        self._lead_ns = lead_ns
+        stamp_arrivals(one)
         self._socket = one
         self._destinations = destinations
         self._announce = announce
@@ -114,6 +124,9 @@ class SendLoop:
         payload: Encoded | None = None
         waiting = False
         next_report_ns = 0
+        begin_ns = time.monotonic_ns()
+        if self._lead_ns is not None:
+            self._sender.begin(begin_ns, self._lead_ns)
         while not self._ended:
             if not waiting:
                 try:
@@ -130,16 +143,19 @@ class SendLoop:
                 if due <= now:
                     self.lateness_max_ns = max(self.lateness_max_ns, now - due)
                     self._send_packet(payload, now)
+                    if self._sender.packets == 1:
+                        next_report_ns = 0  # which sound belongs to which instant
                     if self._announce and self._sender.packets == 1:
                         print(f"first packet at {now}", file=sys.stderr, flush=True)
                     waiting = False
                     continue
                 until = min(until, due)
-            if self._sender.packets and now >= next_report_ns:
-                next_report_ns = now + _REPORT_NS
+            if self._sender.begun and now >= next_report_ns:
+                leads = not self._sender.packets and now - begin_ns < _LEAD_REPORTS_NS
+                next_report_ns = now + (_LEAD_REPORT_NS if leads else _REPORT_NS)
                 self._report(now)
             self._wait(until)
-        if self._sender.packets:
+        if self._sender.begun:
             self._send_all(self._sender.compound(time.monotonic_ns(), ended=True))
         os.close(self._wake_read)
 
@@ -199,13 +215,11 @@ class SendLoop:
     def _take_datagrams(self) -> None:
         for _ in range(_DATAGRAMS_AT_ONCE):
             try:
-                data, source = self._socket.recvfrom(_DATAGRAM_BYTES_MAX)
+                data, address, now = receive_stamped(self._socket)
             except BlockingIOError:
                 return
             except OSError:
                 continue  # tells of an earlier sent datagram that nobody took
-            address = (source[0], source[1])
-            now = time.monotonic_ns()
             packets = self._reports.receive_datagram(data, address, now)
             self._answer()
             for stream in self._spoken_to(address):
@@ -229,8 +243,8 @@ class SendLoop:
                 self._send(data, address)
 
     def _answer(self) -> None:
-        """Answer requests for time; before the first packet there is none to tell."""
-        while self._sender.packets:
+        """Answer requests for time."""
+        while self._sender.begun:
             now = time.monotonic_ns()
             answer = self._reports.next_answer(self._sender.report(now), now, self._announced)
             if answer is None:

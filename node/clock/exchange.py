@@ -33,10 +33,13 @@ BURST_REQUESTS: Final = 56
 BURST_INTERVAL_NS: Final = 6 * NS_PER_MS
 """All of the burst is answered before the first sound, at a playout delay of 400 ms."""
 WARM_INTERVAL_NS: Final = 25 * NS_PER_MS
-WARM_SHARE: Final = 200
-"""Then, on a link that jitters, every 25 ms for the first 5 s, and ever more rarely: each interval
-is that part of the time since the start. A slope rests on replies far apart, and one reply says the
-less the more there are."""
+WARM_INTERVAL_MAX_NS: Final = 100 * NS_PER_MS
+"""Then, on a link that jitters, as far apart as the delays are spread: behind a request that waits,
+a nearer one waits too, and shows no floor. Answers that follow the sound more closely hold that up
+as well (`python -m benchmarks clock` has the link that showed it)."""
+WARM_SHARE: Final = 500
+"""And ever more rarely: each interval is at least that part of the time since the start. A slope
+rests on replies far apart, and one reply says the less the more there are."""
 WARM_ENOUGH_NS: Final = 50_000
 """... until the floor is known: n replies show it to within the spread of the delay divided by n. A
 quiet link needs none of it; 40 +- 20 ms need a minute."""
@@ -112,6 +115,15 @@ class ClockExchange:
     def next_deadline_ns(self) -> int:
         """Return when the next request is due."""
         return self._next_ns
+
+    def begin_sound(self, now_ns: int) -> None:
+        """Ask at once, and as often as at the start: an exchange that had run idle is needed."""
+        self._begin_ns = now_ns
+        self._next_ns = now_ns
+
+    def rest_until(self, at_ns: int) -> None:
+        """Ask no more before `at_ns`: nothing sounds, and answers cost data."""
+        self._next_ns = max(self._next_ns, at_ns)
 
     def next_event(self) -> RequestTime | None:
         """Return the oldest request not yet sent, or None."""
@@ -191,7 +203,8 @@ class ClockExchange:
         if self._burst_left > 0 and not (self._filter.count >= QUIET_REPLIES and known):
             return BURST_INTERVAL_NS
         if not known:
-            return min(max(since_ns // WARM_SHARE, WARM_INTERVAL_NS), INTERVAL_NS)
+            apart_ns = max(WARM_INTERVAL_NS, min(self._filter.spread_ns, WARM_INTERVAL_MAX_NS))
+            return min(max(since_ns // WARM_SHARE, apart_ns), INTERVAL_NS)
         return SETTLE_INTERVAL_NS if since_ns < SETTLE_NS else INTERVAL_NS
 
     def _fits_at(self, count: int, now_ns: int) -> bool:

@@ -58,7 +58,7 @@ class UdpSocket:
     def _open(self, host: str, port: int, group: str | None) -> None:
         one = self._socket
         one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
-        one.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        stamp_arrivals(one)
         if group is not None:
             # Several nodes of one machine may share a group. Without a group the option would
             # let a second node take the port silently: the first would just fall mute.
@@ -75,15 +75,12 @@ class UdpSocket:
         """Yield waiting datagrams: bytes, source, and arrival on the node's clock in ns."""
         for _ in range(_DATAGRAMS_AT_ONCE):
             try:
-                data, ancillary, _, source = self._socket.recvmsg(
-                    _DATAGRAM_BYTES_MAX, _ANCILLARY_BYTES
-                )
+                yield receive_stamped(self._socket)
             except BlockingIOError:
                 return
             except OSError:
                 # ECONNREFUSED and its like tell of an earlier *sent* datagram; nothing was lost.
                 continue
-            yield data, (source[0], source[1]), arrival_ns(_stamp_utc_ns(ancillary))
 
     def send(self, data: bytes, destination: tuple[str, int]) -> None:
         """Send one datagram, or count that it could not be sent: the network is not ours."""
@@ -95,6 +92,23 @@ class UdpSocket:
     def close(self) -> None:
         """Give the port back."""
         self._socket.close()
+
+
+def stamp_arrivals(one: socket.socket) -> None:
+    """Let the kernel note when each datagram comes to this socket."""
+    one.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+
+
+def receive_stamped(
+    one: socket.socket, bytes_max: int = _DATAGRAM_BYTES_MAX
+) -> tuple[bytes, tuple[str, int], int]:
+    """Return a datagram, its source and its arrival on CLOCK_MONOTONIC in ns.
+
+    However late this is called, the arrival is the kernel's (`stamp_arrivals`). Raises as
+    `socket.recvmsg` does.
+    """
+    data, ancillary, _, source = one.recvmsg(bytes_max, _ANCILLARY_BYTES)
+    return data, (source[0], source[1]), arrival_ns(_stamp_utc_ns(ancillary))
 
 
 def _stamp_utc_ns(ancillary: list[tuple[int, int, bytes]]) -> int | None:

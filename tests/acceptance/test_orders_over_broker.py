@@ -264,7 +264,7 @@ def speak(office: Office, ssrc: str, *sealed: str) -> None:
     """Send speech to the node for a second and a half."""
     port = re.search(r"127\.0\.0\.1:(\d+)", (office.folder / "node.toml").read_text())
     assert port is not None
-    to = ("--to", f"127.0.0.1:{port[1]}", "--ssrc", f"0x{ssrc}", "--announce")
+    to = ("--to", f"127.0.0.1:{port[1]}", "--ssrc", f"0x{ssrc}", "--announce", "--lead", "0")
     sender = process("sim.send_cli", str(SPEECH), *to, *sealed)
     assert sender.stderr is not None and "first packet" in sender.stderr.readline()
     time.sleep(1.5)

@@ -80,7 +80,7 @@ def test_a_programme_from_our_own_sender_is_played_whole_and_without_clicks(
     between = tap(node.port)
     sender = process(
         "sim.send_cli", str(speech_wav), "--to", f"127.0.0.1:{between.port}",
-        "--packet-ms", str(packet_ms),
+        "--packet-ms", str(packet_ms), "--lead", "1",
     )  # fmt: skip
     _, err = sender.communicate(timeout=20)
     assert sender.returncode == 0, err

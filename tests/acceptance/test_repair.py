@@ -20,7 +20,8 @@ def played_ms(start_node, *, asks):
     )  # fmt: skip
     try:
         sender = process(
-            "sim.send_cli", str(SPEECH), "--to", f"127.0.0.1:{port}", "--copies", "off"
+            "sim.send_cli", str(SPEECH), "--to", f"127.0.0.1:{port}", "--copies", "off",
+            "--lead", "0",
         )
         _, err = sender.communicate(timeout=60)
         assert sender.returncode == 0, err
@@ -55,8 +56,9 @@ def test_copies_come_by_themselves_while_a_node_that_cannot_ask_loses_and_go_aga
         "--jitter-ms", "5", "--loss-pct", "10", "--loss-for-s", "12", "--seed", "4",
     )  # fmt: skip
     sender = process(
-        "sim.send_cli", str(SPEECH), "--to", f"127.0.0.1:{port}", "--loop", "--announce"
-    )
+        "sim.send_cli", str(SPEECH), "--to", f"127.0.0.1:{port}", "--loop", "--announce",
+        "--lead", "0",
+    )  # fmt: skip
     try:
         time.sleep(45)
         sender.send_signal(signal.SIGTERM)
