@@ -33,7 +33,7 @@ BURST_REQUESTS: Final = 56
 BURST_INTERVAL_NS: Final = 6 * NS_PER_MS
 """All of the burst is answered before the first sound, at a playout delay of 400 ms."""
 WARM_INTERVAL_NS: Final = 25 * NS_PER_MS
-WARM_INTERVAL_MAX_NS: Final = 100 * NS_PER_MS
+WARM_INTERVAL_MAX_NS: Final = 40 * NS_PER_MS
 """Then, on a link that jitters, as far apart as the delays are spread: behind a request that waits,
 a nearer one waits too, and shows no floor. Answers that follow the sound more closely hold that up
 as well (`python -m benchmarks clock` has the link that showed it)."""

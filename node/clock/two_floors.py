@@ -60,10 +60,11 @@ _ABOVE: Final = 1.25
 """Delays that are spread evenly end 1.11 times as far above their median as their 95 % quantile.
 What lies further off waited for a machine that stopped, and hides the ceiling. Where delays have
 none, as behind a queue, the cut is blunt: no ceiling is found there."""
-_ALONE: Final = 12.0
-"""Above the third highest by so many of the distances between high ones: exp(-12) by chance."""
+_ALONE: Final = 6.0
+"""Above the third highest by so many of the distances between high ones: one in 400 by chance, and
+where one event in fifty is handled a millisecond late such a packet is more likely one of those."""
 _CUT_REPLIES_MIN: Final = 48
-_DOUBT_NS: Final = 0.6 * NS_PER_MS
+_DOUBT_NS: Final = 0.3 * NS_PER_MS
 """So far may a ceiling be wrong however sharp it looks: a busy machine adds to the slowest packets,
 never to the fastest. With one event in fifty handled a millisecond late, ceilings believed as they
 looked held two nodes 0.7 ms apart for good; so they help in the first seconds, when floors are
