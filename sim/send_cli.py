@@ -35,6 +35,8 @@ _BUDGET_HELP: Final = (
     "(a month, with so many hours a day); default: repair gets 15 %% of the stream"
 )
 
+_NOT_LIVE: Final = "never came at its own pace, so nothing was sent; --live is not for files"
+
 _EPILOG: Final = """
 example: loalang-send tests.wav --to 239.192.7.1:5004 --ttl 4
 exit status: 0 all sent, or ended by SIGTERM or SIGINT; 1 the sound broke off, or the network
@@ -89,6 +91,9 @@ def main(arguments: list[str] | None = None) -> int:
     if source.fault is not None:
         print(f"loalang-send: {options.file}: {_one_line(source.fault)}", file=sys.stderr)
         return 1
+    if sender.left and not sender.packets:
+        print(f"loalang-send: {options.file}: {_NOT_LIVE}", file=sys.stderr)
+        return 2
     return 1 if sender.packets and loop.refused == sender.packets * len(destinations) else 0
 
 
