@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from node.clock.exchange import (
     READY_REPLIES,
-    UNCERTAINTY_MAX_NS,
     ClockEstimate,
     ClockExchange,
 )
@@ -262,7 +261,7 @@ class NodeReports:
             self.reports.clear()
         if estimate is None or not self.reports.ready or now_ns < self._unsettled_until_ns:
             return
-        if estimate.uncertainty_ns > UNCERTAINTY_MAX_NS:
+        if estimate.in_jam:
             return  # the arrivals know better
         timebase.receive_map(
             self.reports.media_time_samples,

@@ -18,6 +18,7 @@ from node.rtp import rtcp
 from node.rtp.rtcp_packet import Goodbye, Packet, SenderReport, SourceDescription
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, SAMPLES_PER_MS, ns_to_samples, samples_to_ns
 from sim.copy_encoder import CopyEncoder
+from sim.live_pace import LivePace
 
 PACKET_MS: Final = (10, 20, 40, 60)
 """Packet times that libopus encodes as one frame and that are worth their headers."""
@@ -29,8 +30,10 @@ _BACKLOG_MAX_NS: Final = 200 * NS_PER_MS
 """Later than this against the schedule, the media clock jumps to the present (a pause to the
 receiver): a live announcement must never be late for the rest of the day."""
 
-_FOLLOW: Final = 64
-"""Live: the schedule follows the microphone's clock by this part of the deviation per packet."""
+_FOLLOW: Final = 2048
+"""Live: the schedule follows the microphone's clock by this part of the deviation per packet: 4 ms
+behind one that is 100 ppm off. Faster than that, a start that is off by a few ms would look to the
+nodes like a clock that is off by hundreds of ppm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +158,7 @@ class LiveSender:
         self._sequence = sequence
         self._media = timestamp
         self._live = live
+        self._pace = LivePace(samples_to_ns(packet_samples))
         self._anchor_ns: int | None = None
         self._anchor_media = timestamp
         self._first_media = timestamp
@@ -181,9 +185,23 @@ class LiveSender:
     def due_ns(self, now_ns: int) -> int:
         """Return when the next packet is due; the first one is due at once."""
         if self._anchor_ns is None:
+            if self._live:
+                return now_ns
             self._anchor_ns = now_ns
         due = self._anchor_ns + samples_to_ns(self._media - self._anchor_media)
         return min(due, now_ns) if self._live else due
+
+    def takes(self, now_ns: int) -> bool:
+        """Return whether the packet that is due goes out; a live source's backlog does not."""
+        if not self._live:
+            return True
+        early_ns = 0 if self._anchor_ns is None else -self._late_ns(self._anchor_ns, now_ns)
+        return self._pace.takes(early_ns, now_ns)
+
+    @property
+    def left(self) -> int:
+        """Packets of a live source that were a backlog and did not go out."""
+        return self._pace.left
 
     def next_packet(self, payload: bytes, now_ns: int) -> bytes:
         """Return the RTP packet around `payload`, sent at `now_ns`."""
@@ -241,15 +259,18 @@ class LiveSender:
     def _follow(self, now_ns: int) -> None:
         """Jump over a backlog; let a live schedule drift with the clock of the microphone."""
         if self._anchor_ns is None:
-            self._anchor_ns = now_ns
-        late_ns = now_ns - self._anchor_ns - samples_to_ns(self._media - self._anchor_media)
-        late = late_ns > _BACKLOG_MAX_NS
-        if self.packets == 0 and (late or self._live):  # so late did the sound itself begin
-            self._media += ns_to_samples(late_ns)
-            self._first_media = self._media
-        elif late:
-            self._media += ns_to_samples(late_ns)
+            self._anchor_ns = now_ns - self._pace.early_ns
+        late_ns = self._late_ns(self._anchor_ns, now_ns)
+        moved = self._pace.moved if self._live else late_ns > _BACKLOG_MAX_NS
+        if moved and late_ns > self._pace.early_ns:
+            self._media += ns_to_samples(late_ns - self._pace.early_ns)
+            if self.packets == 0:  # so late the sound itself began
+                self._first_media = self._media
+                return
             self._marker = True
             self.jumps += 1
         elif self._live:
             self._anchor_ns += late_ns // _FOLLOW
+
+    def _late_ns(self, anchor_ns: int, now_ns: int) -> int:
+        return now_ns - anchor_ns - samples_to_ns(self._media - self._anchor_media)

@@ -40,6 +40,7 @@ _LEAD_HELP: Final = (
     "tell the nodes so many seconds ahead, so that they know this clock before the first sound "
     f"(default {_LEAD_S}; 0 with --live, which tells them at once and sends when sound comes)"
 )
+_NOT_LIVE: Final = "never came at its own pace, so nothing was sent; --live is not for files"
 
 _EPILOG: Final = """
 example: loalang-send tests.wav --to 239.192.7.1:5004 --ttl 4
@@ -96,6 +97,9 @@ def main(arguments: list[str] | None = None) -> int:
     if source.fault is not None:
         print(f"loalang-send: {options.file}: {_one_line(source.fault)}", file=sys.stderr)
         return 1
+    if sender.left and not sender.packets:
+        print(f"loalang-send: {options.file}: {_NOT_LIVE}", file=sys.stderr)
+        return 2
     return 1 if sender.packets and loop.refused == sender.packets * len(destinations) else 0
 
 

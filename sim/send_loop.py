@@ -141,13 +141,15 @@ class SendLoop:
                     break
                 due = self._sender.due_ns(now)
                 if due <= now:
+                    waiting = False
+                    if not self._sender.takes(now):
+                        continue
                     self.lateness_max_ns = max(self.lateness_max_ns, now - due)
                     self._send_packet(payload, now)
                     if self._sender.packets == 1:
                         next_report_ns = 0  # which sound belongs to which instant
                     if self._announce and self._sender.packets == 1:
                         print(f"first packet at {now}", file=sys.stderr, flush=True)
-                    waiting = False
                     continue
                 until = min(until, due)
             if self._sender.begun and now >= next_report_ns:
@@ -171,7 +173,8 @@ class SendLoop:
             f"sent {self._sender.packets} packets, {seconds:.1f} s, "
             f"{self._sender.payload_bytes} payload bytes, ssrc {self._sender.ssrc:08x}; "
             f"latest {self.lateness_max_ns / 1e6:.1f} ms after its time, "
-            f"{self._sender.jumps} jumps over a backlog, {self.refused} refused by the network, "
+            f"{self._sender.jumps} jumps over a backlog, "
+            f"{self._sender.left} packets of it left out, {self.refused} refused by the network, "
             f"{self._repair_pct():.1f} % more bytes for repair"
         )
 

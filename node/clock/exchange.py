@@ -26,7 +26,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.clock.offset_filter import WAITED_NS, OffsetFilter
+from node.clock.offset_filter import OffsetFilter
 from node.units import NS_PER_MS, NS_PER_S
 
 BURST_REQUESTS: Final = 56
@@ -50,8 +50,6 @@ INTERVAL_NS: Final = NS_PER_S
 UNANSWERED_INTERVAL_NS: Final = 10 * NS_PER_S
 """Interval while nobody answers: a foreign sender is not pestered, a new one found."""
 READY_REPLIES: Final = 4
-UNCERTAINTY_MAX_NS: Final = WAITED_NS // 2
-"""Less sure than that an estimate is of no use: a jam that all answers met may bend it so far."""
 QUIET_REPLIES: Final = 16
 """So many show that a link is quiet, and end the burst."""
 
@@ -83,6 +81,8 @@ class ClockEstimate:
     """Half of the least delay: no asymmetry can bend the offset by more."""
     age_ns: int
     """Since the last reply."""
+    in_jam: bool
+    """All replies waited: the estimate is bent by up to its uncertainty, and of no use."""
 
 
 class ClockExchange:
@@ -189,6 +189,7 @@ class ClockExchange:
             1e6 * self._filter.slope,
             self._filter.least_delay_ns // 2 + round(_AGEING * age_ns),
             age_ns,
+            self._filter.in_jam,
         )
 
     def local_ns(self, sender_ns: int) -> int:
@@ -227,7 +228,7 @@ class ClockExchange:
             if len(self._suspects) < _STEP_REPLIES:
                 return
             # While all replies came through a jam, no clock was known that could have been set.
-            self.steps += replies.least_delay_ns <= 2 * UNCERTAINTY_MAX_NS
+            self.steps += not replies.in_jam
             replies.clear()
             for suspect in self._suspects[:-1]:
                 replies.add(*suspect)

@@ -9,7 +9,8 @@ lines under them; the offset is half of the difference between both.
 The sound goes the backward way too, fifty times a second: its fastest packets count like replies,
 unless they seem faster than any reply by more than the spread of the delays explains. A sender that
 stamps its sound ahead of time would else seem nearer than it is. While every reply has waited in a
-jam it is the sound from before the jam that shows how near the sender is.
+jam it is the sound from before the jam that shows how near the sender is. A jam ends, a path stays:
+what has been as far away as before for many times its own delay is no jam, but far (a satellite).
 
 The window is 120 s on a quiet link, where the crystals' wander is what hurts, and up to 480 s on a
 noisy one. Measured beside other filters by `python -m benchmarks clock`.
@@ -26,7 +27,14 @@ from node.clock.two_floors import EDGE_FIELDS, POINTS_MAX, REPLIES_MAX, SOUND_MA
 from node.units import NS_PER_MS, NS_PER_S
 
 WAITED_NS: Final = 300 * NS_PER_MS
-"""Replies that took longer all waited in a jam: what they say may be wrong by half of it."""
+"""Replies that took longer all waited in a jam: what they say may be wrong by half of it ..."""
+_STEADY_NS: Final = 10 * NS_PER_S
+_STEADY_DELAYS: Final = 10
+"""... unless their least delay has been the same for so long, and so many times its own length. A
+link that stood still gives all that waited at once: who asked half a second later waited half a
+second less."""
+_STEADY_WITHIN_NS: Final = 30 * NS_PER_MS
+_STEADY_REPLIES: Final = 4
 
 _WINDOWS_NS: Final = (120 * NS_PER_S, 240 * NS_PER_S, 480 * NS_PER_S)
 _NOISES_NS: Final = (1.0 * NS_PER_MS, 8.0 * NS_PER_MS)
@@ -46,6 +54,7 @@ class OffsetFilter:
         self._edges = np.zeros(EDGE_FIELDS, np.float64)
         self._scratch = np.zeros(REPLIES_MAX, np.float64)
         self._line = np.zeros(3, np.float64)
+        self._path_max_ns = WAITED_NS
         self.clear()
 
     def clear(self) -> None:
@@ -94,15 +103,36 @@ class OffsetFilter:
         self.least_delay_ns = int(delays.min())
         self.spread_ns = int(np.median(delays)) - self.least_delay_ns
         self._fit_line(first, 0)
+        if not self.in_jam or self._is_steady():
+            self._path_max_ns = max(WAITED_NS, self.least_delay_ns * 5 // 4)
         if sound_ns is None:
             return
-        if self.least_delay_ns > WAITED_NS:
+        if self.in_jam:
             self._hear_beside_jam(sound_ns)
             return
         kept = self._keep_sound(sound_ns, first)
         lowest = support(self._sound[0], self._sound[1], kept, -self.slope, 0)
         if lowest >= self._line[2] - max(NS_PER_MS, self.spread_ns // 2):
             self._fit_line(first, kept)
+
+    @property
+    def in_jam(self) -> bool:
+        """Return whether all replies waited longer than the path is known to take."""
+        return self.least_delay_ns > self._path_max_ns
+
+    def _is_steady(self) -> bool:
+        """Return whether the sender has long been equally far, neither coming nearer nor going."""
+        n = self.count
+        span_ns = float(max(_STEADY_NS, _STEADY_DELAYS * self.least_delay_ns))
+        times = self._replies[0, :n]
+        first = int(np.searchsorted(times, -span_ns))
+        middle = int(np.searchsorted(times, -0.5 * span_ns))
+        if times[0] > -span_ns or min(middle - first, n - middle) < _STEADY_REPLIES:
+            return False
+        delays = self._replies[1, first:n] + self._replies[2, first:n]
+        before, after = delays[: middle - first].min(), delays[middle - first :].min()
+        spread = float(np.median(delays)) - min(before, after)
+        return bool(abs(before - after) <= _STEADY_WITHIN_NS + 0.5 * spread)
 
     def _hear_beside_jam(self, sound_ns: NDArray[np.int64]) -> None:
         """Where all replies waited, let the sound that did not be the backward floor by itself.

@@ -251,7 +251,7 @@ class Service:
         return status | {"shell": self._shell_status()}
 
     def _shell_status(self) -> dict[str, object]:
-        names = ("underruns", "jumps", "card_skew_ppm", "slept")
+        names = ("underruns", "jumps", "card_skew_ppm", "real_time", "slept")
         sink = {name: getattr(self._sink, name) for name in names if hasattr(self._sink, name)}
         link = {} if self._mqtt is None else {"broker": self._mqtt.status()}
         return {"periods": self._periods, "send_faults": self._udp.send_faults, **sink, **link}

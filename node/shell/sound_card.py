@@ -1,5 +1,7 @@
 """The sound card through PortAudio; the library is looked for only when a card is opened."""
 
+import os
+import threading
 from types import ModuleType
 from typing import Any, Final
 
@@ -12,6 +14,7 @@ from node.shell.faults import EXIT_INPUT, ShellError
 from node.shell.sinks import Render
 from node.units import NS_PER_S, SAMPLES_PER_MS
 
+_REAL_TIME: Final = (os.SCHED_FIFO, os.SCHED_RR)
 _NO_LIBRARY: Final = "no PortAudio: `apt install libportaudio2`, or --sink null|wav:FILE"
 _NO_MODULE: Final = "no sounddevice: `pip install loalang[audio]`, or --sink null|wav:FILE"
 _NO_CARD: Final = (
@@ -41,6 +44,7 @@ class SoundCard:
         self._render: Render | None = None
         self._line = CardLine()
         self._fault: ShellError | None = None
+        self._thread: int | None = None
         self.underruns = 0
         """Periods that the card had to play without us."""
         self.name, device = _find(self._library, config.device, channels)
@@ -71,6 +75,17 @@ class SoundCard:
         """The card's crystal against the node's clock, positive is fast, by its time stamps."""
         return self._line.skew_ppm
 
+    @property
+    def real_time(self) -> bool:
+        """Whether the thread that feeds the card goes before others, which else can stop it."""
+        if self._thread is None:
+            return False
+        try:
+            policy = os.sched_getscheduler(self._thread)
+        except OSError:  # it has just ended
+            return False
+        return policy & ~os.SCHED_RESET_ON_FORK in _REAL_TIME
+
     def start(self, render: Render) -> None:
         """Begin to ask for sound, on PortAudio's thread."""
         self._render = render
@@ -93,6 +108,8 @@ class SoundCard:
     def _callback(
         self, out: "np.typing.NDArray[np.float32]", samples: int, when: Any, status: Any
     ) -> None:
+        if self._thread is None:
+            self._thread = threading.get_native_id()
         if status.output_underflow:
             self.underruns += 1
         # PortAudio's clock differs per host API; only its differences are used. `stream.latency`

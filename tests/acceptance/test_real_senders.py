@@ -90,6 +90,14 @@ def test_a_programme_from_our_own_sender_is_played_whole_and_without_clicks(
     assert_heard(read_wav(node.wav), between.decoded(), tail=FADED)
 
 
+def test_a_file_given_as_live_is_refused_and_not_poured_into_the_network():
+    sender = process("sim.send_cli", str(SPEECH), "--to", "127.0.0.1:9", "--live")
+    _, err = sender.communicate(timeout=20)
+    assert sender.returncode == 2
+    assert "sent 0 packets" in err
+    assert "--live is not for files" in err
+
+
 def _send_by_ffmpeg(wav: Path, port: int) -> None:
     """Encode and send with FFmpeg's own RTP muxer, at its real pace."""
     import time

@@ -206,6 +206,8 @@ def test_the_media_clock_runs_on_from_the_lead_into_the_sound(lead_s):
 def test_live_sound_that_comes_late_is_stamped_by_the_clock_that_was_told():
     sender = LiveSender(ssrc=7, payload_type=96, packet_samples=960, live=True)
     sender.begin(S, 0)
-    data = sender.next_packet(PAYLOAD, 71 * S)
-    assert int.from_bytes(data[4:8], "big") == 70 * 48_000
+    begins_ns = 71 * S  # and its pace has to show before it is believed to be live
+    came_ns = next(t for t in range(begins_ns, begins_ns + S, 20 * MS) if sender.takes(t))
+    data = sender.next_packet(PAYLOAD, came_ns)
+    assert int.from_bytes(data[4:8], "big") == (came_ns - S) * 48 // MS
     assert sender.jumps == 0 and sender.media_samples == 960

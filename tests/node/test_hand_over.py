@@ -1,6 +1,7 @@
 """From arrivals to the map: whenever the answers come, nobody hears a node change over."""
 
 import numpy as np
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -118,3 +119,18 @@ def test_in_an_outage_the_group_s_new_delay_is_taken_at_once_and_not_slewed():
     away_ms = link.away_ms(FIRST_NS + 4300 * MS)
     assert np.abs(away_ms - 200).max() < 1.5  # by 0.5 % it would take 40 s
     assert link.hard_resyncs == 0
+
+
+@pytest.mark.parametrize(("up_ms", "down_ms"), [(295, 305), (170, 150), (400, 380)])
+def test_a_node_behind_a_satellite_plays_with_the_others_after_some_seconds(up_ms, down_ms):
+    link = Link(up_ms, down_ms)
+    assert settled_ms(link, FIRST_NS + 10 * S) < 1.5
+    assert link.hard_resyncs <= 1  # from arrivals to the sender's clock
+    (source,) = link.node.status()["sources"]
+    assert source["uncertainty_ms"] == pytest.approx((up_ms + down_ms) / 2, abs=2)
+
+
+def test_a_node_behind_a_satellite_knows_a_later_jam_for_one():
+    link = Link(295, 305, stall_ms=(15_000, 3000))
+    assert settled_ms(link, FIRST_NS + 20 * S) < 3.0
+    assert link.hard_resyncs <= 1

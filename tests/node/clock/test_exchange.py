@@ -342,3 +342,52 @@ def test_a_jam_that_drains_in_the_first_second_is_no_step_of_the_clock():
     assert exchange.steps == 0
     assert wrong_ns < drained_ns + 150 * MS  # the first answers that did not wait are believed
     assert abs(exchange.estimate(now_ns).offset_ns) < 20 * MS
+
+
+def uncertainty_ms_when_believed(delay_ms, *, seconds, up_ms=30.0):
+    """Ask over a link that takes `up_ms` there and `delay_ms(t)` back; what is believed at last.
+
+    Answers keep their order. None while the exchange takes all that it has for a jam.
+    """
+    exchange, waiting, now_ns, back_ns = ClockExchange(0), [], 0, 0
+    while now_ns < seconds * S:
+        due_ns = exchange.next_deadline_ns()
+        if waiting and waiting[0][2] <= due_ns:
+            request_ns, answered_ns, now_ns = waiting.pop(0)
+            exchange.receive_reply(request_ns, 0, answered_ns, now_ns)
+            continue
+        now_ns = due_ns
+        exchange.handle_deadline(now_ns)
+        exchange.next_event()
+        answered_ns = now_ns + round(up_ms * MS)
+        back_ns = max(back_ns, answered_ns + round(delay_ms(answered_ns / S) * MS))
+        waiting.append((now_ns, answered_ns, back_ns))
+    estimate = exchange.estimate(now_ns)
+    assert exchange.steps == 0
+    return None if estimate is None or estimate.in_jam else estimate.uncertainty_ns / MS
+
+
+@pytest.mark.parametrize("jitter_ms", [0.0, 40.0, 300.0])
+def test_a_sender_behind_a_satellite_is_believed_within_twelve_seconds(jitter_ms):
+    rng = np.random.default_rng(2)
+
+    def delay_ms(_):
+        return 290 + rng.uniform(0, jitter_ms)
+
+    uncertainty_ms = uncertainty_ms_when_believed(delay_ms, seconds=12, up_ms=290.0)
+    assert uncertainty_ms == pytest.approx(290, abs=1 + jitter_ms / 10)
+
+
+@pytest.mark.parametrize("seconds", [4, 8, 12, 16])
+@pytest.mark.parametrize(
+    "delay_ms",
+    [
+        lambda t: max(60, 1000 * (16 - t)),  # a link that stands still, and gives all at once
+        lambda t: 300 + 80 * t,  # a queue that grows
+        lambda t: 2500 - 120 * t,  # one that shrinks
+        lambda t: 400 + 1100 * (t * 0.4 % 1),  # an upload's saw-tooth of 2.5 s
+    ],
+)
+def test_what_waits_in_a_jam_is_not_believed_to_be_far(delay_ms, seconds):
+    believed_ms = uncertainty_ms_when_believed(delay_ms, seconds=seconds)
+    assert believed_ms is None or believed_ms <= 250

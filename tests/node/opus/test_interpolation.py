@@ -211,3 +211,18 @@ def test_damaged_packets_at_both_ends_of_a_hole_make_no_noise(recorded, data):
         assert np.abs(out[:rows]).max() <= 8.0
         samples = decoder.decode(payload, out)
         assert np.abs(out[: max(samples, 0)]).max(initial=0.0) <= 8.0
+
+
+def test_what_is_led_over_between_damaged_packets_is_no_louder_than_what_is_decoded():
+    # A hybrid packet of random bytes that decodes at 8 times full scale, where all sound is held:
+    # led over to itself, both of its layers together came out at 8.14.
+    data = "683593d4e2cdb7b95c6415bfb001f2058c77b5c4c95e3c1fee5f474c6531caa46babf0"
+    payload = np.frombuffer(bytes.fromhex(data), np.uint8)
+    decoder, out = OpusDecoder(48_000, 1), np.zeros((960, 1), np.float32)
+    peak = 0.0
+    for _ in range(6):
+        assert decoder.decode(payload, out) == 960
+        peak = max(peak, float(np.abs(out).max()))
+    assert peak == 8.0
+    assert decoder.interpolate(payload, 960, out, later=EMPTY) == 960
+    assert np.abs(out).max() == 8.0
