@@ -131,7 +131,8 @@ def check(table: str, rules: Mapping[str, tuple[bool, Any, str]]) -> None:
     )
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Return whether `host` is an address, IPv4 or IPv6, and no name."""
     try:
         ip_address(host)
     except ValueError:
@@ -142,7 +143,7 @@ def _is_address(host: str) -> bool:
 def _is_socket(text: str) -> bool:
     host, _, port = text.rpartition(":")
     is_port = port.isascii() and port.isdecimal() and 1 <= int(port) <= 65_535
-    return is_port and _is_address(host.strip("[]"))
+    return is_port and is_address(host.strip("[]"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,7 +286,7 @@ class ClockConfig:
                     "an address and a port, such as 192.168.1.11:5004",
                 ),
                 "answers": (
-                    all(map(_is_address, self.answers)) and not (self.answers and self.neighbour),
+                    all(map(is_address, self.answers)) and not (self.answers and self.neighbour),
                     self.answers,
                     "a list of addresses, such as 192.168.1.12, and empty on a node with a "
                     "neighbour of its own: two that follow each other would only swap errors",

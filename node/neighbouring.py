@@ -64,6 +64,8 @@ class Neighbour:
 
     def __init__(self, config: NodeConfig) -> None:
         self.refused = 0
+        """Questions above the allowance, answers that nobody asked for, and what is neither."""
+        self.answered = 0
         self._ssrc = crc32(config.name.encode())
         self._name = config.name.encode()
         self._leader = config.clock.neighbour_address
@@ -106,6 +108,7 @@ class Neighbour:
     def handle_deadline(self, now_ns: int, sources: Mapping[int, Heard]) -> None:
         """Ask, and answer what was asked."""
         self._now_ns = now_ns
+        self.answered += len(self._waiting)
         while self._waiting:
             answer, asked = self._waiting.popleft()
             self._out.append((self._answer(answer, asked, sources, now_ns), answer.source))
@@ -134,9 +137,10 @@ class Neighbour:
         return self._out.popleft() if self._out else None
 
     def status(self) -> dict[str, object] | None:
-        """Return what is known of the neighbour's clock, JSON-able; None without a neighbour."""
+        """Return what is known of the neighbours, JSON-able; None without a table `[clock]`."""
         if self._leader is None:
-            return None
+            told: dict[str, object] = {"answered": self.answered, "refused": self.refused}
+            return told if self._followers else None
         estimate = self._exchange.estimate(self._now_ns) if self._exchange is not None else None
         return {
             "address": f"{self._leader[0]}:{self._leader[1]}",
@@ -145,6 +149,7 @@ class Neighbour:
             "uncertainty_ms": estimate and estimate.uncertainty_ns / NS_PER_MS,
             "age_ms": estimate and estimate.age_ns // NS_PER_MS,
             "clock_steps": self._exchange.steps if self._exchange is not None else 0,
+            "refused": self.refused,
         }
 
     def _question(self, at_ns: int, sources: Mapping[int, Heard]) -> bytes:

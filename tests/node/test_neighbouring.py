@@ -11,8 +11,12 @@ from node.answering import SenderReports
 from node.clock.exchange_responder import BURST_MAX
 from node.clock.neighbour import AWAY_MAX_NS
 from node.config import ClockConfig, ConfigError, NodeConfig
-from node.counters import Origin
+from node.control.controller import Controller
+from node.control.settings import ControlConfig
+from node.control.signature import SeedSigner
+from node.counters import Count, Origin
 from node.events import SendDatagram
+from node.governed import GovernedSpeaker
 from node.neighbouring import MAP_NAME, Neighbour
 from node.rtp import packet, rtcp
 from node.stack import SpeakerNode
@@ -66,7 +70,10 @@ class Gateway:
 class Pole:
     """Two gateways, a sender, and true time; the sender's clock is true."""
 
-    def __init__(self, *, queue_ms=2.0, follower=None, seed=3):
+    def __init__(self, *, queue_ms=2.0, follower=None, first_media=0, seed=3):
+        self.first_media = first_media
+        self.sender_set_ns = 0
+        self.is_follower_answered = True
         self.rng = np.random.default_rng(seed)
         clocks = {"offset_ns": 77 * S, "skew_ppm": 30}
         self.leader = Gateway(
@@ -107,8 +114,8 @@ class Pole:
     def send_sound(self):
         i = self.now_ns // (20 * MS)
         data = packet.build(
-            PAYLOAD, sequence=i & 0xFFFF, timestamp=960 * i, ssrc=SSRC, payload_type=96,
-            marker=False,
+            PAYLOAD, sequence=i & 0xFFFF, timestamp=(self.first_media + 960 * i) & 0xFFFFFFFF,
+            ssrc=SSRC, payload_type=96, marker=False,
         )  # fmt: skip
         for address, one in self.gateways.items():
             self.at(self.now_ns + self.way_ns(one.down_ms, one.queue_ms), address, data, SENDER)
@@ -119,12 +126,12 @@ class Pole:
             gateway.node.receive_datagram(data, source, gateway.local(when_ns))
             self.settle(gateway, when_ns)
             return
-        self.sender.receive_datagram(data, source, when_ns)
-        report = rtcp.SenderReport(
-            SSRC, rtcp.ntp_of_ns(when_ns), (when_ns * 48 // MS) & 0xFFFFFFFF, 0, 0
-        )
-        answer = self.sender.next_answer(report, when_ns)
-        if answer is not None:
+        clock_ns = when_ns + self.sender_set_ns
+        self.sender.receive_datagram(data, source, clock_ns)
+        media = (self.first_media + when_ns * 48 // MS) & 0xFFFFFFFF
+        report = rtcp.SenderReport(SSRC, rtcp.ntp_of_ns(clock_ns), media, 0, 0)
+        answer = self.sender.next_answer(report, clock_ns)
+        if answer is not None and (source != FOLLOWER or self.is_follower_answered):
             one = self.gateways[source]
             self.at(when_ns + self.way_ns(one.down_ms, one.queue_ms), source, answer[0], SENDER)
 
@@ -153,24 +160,30 @@ class Pole:
 
     def apart_ms(self, from_s, to_s):
         one, other = self.leader.presented, self.follower.presented
-        common = [m for m in one.keys() & other.keys() if from_s <= m / 48_000 < to_s]
+        common = [
+            m for m in one.keys() & other.keys() if from_s <= (m - self.first_media) / 48_000 < to_s
+        ]
         assert len(common) > 40 * (to_s - from_s)
         return np.array([one[m] - other[m] for m in sorted(common)]) / MS
 
 
-def test_two_modems_of_two_operators_on_one_pole_are_one_horn():
-    pole = Pole()
+@pytest.mark.parametrize("first_media", [0, (1 << 32) - 9 * 48_000])
+def test_two_modems_of_two_operators_on_one_pole_are_one_horn(first_media):
+    pole = Pole(first_media=first_media)
     pole.run(20)
     assert np.abs(pole.apart_ms(0, 18)).max() < 0.3  # from the first packet on
     told = pole.follower.source()["neighbour"]
     assert told["rests"] and told["age_ms"] < 1500
     assert told["difference_ms"] == pytest.approx(-2.0, abs=1.0)  # half of 3 ms less half of 7
+    assert pole.follower.source()["skew_ppm"] == pytest.approx(20, abs=8)
     beside = pole.follower.node.status()["neighbour"]
     assert beside["address"] == "192.168.1.11:5004" and beside["uncertainty_ms"] < 0.2
     true_ns = pole.follower.true(pole.follower.local(0))
     assert beside["offset_ns"] == pytest.approx(68 * S + 50e-6 * 20 * S - true_ns, abs=MS)
     assert pole.leader.source()["neighbour"] is None
-    assert pole.leader.node.status()["neighbour"] is None
+    beside = pole.leader.node.status()["neighbour"]
+    assert beside["answered"] > 100 and beside["refused"] == 0
+    assert SpeakerNode(NodeConfig(name="c"), decoder_factory=None).status()["neighbour"] is None
 
 
 def test_without_a_neighbour_the_same_two_are_apart_by_what_no_exchange_can_see():
@@ -202,6 +215,28 @@ def test_a_neighbour_that_boots_again_is_followed_again():
     assert pole.follower.source()["neighbour"]["rests"]
     assert np.abs(pole.apart_ms(30, 38)).max() < 0.3
     assert pole.follower.source()["hard_resyncs"] == 0
+
+
+def test_a_neighbour_is_followed_even_where_the_sender_no_longer_answers():
+    pole = Pole()
+    pole.is_cut = True
+    pole.run(10)
+    pole.is_follower_answered, pole.is_cut = False, False
+    pole.run(15)
+    assert pole.follower.source()["neighbour"]["rests"]
+    assert np.abs(pole.apart_ms(22, 23)).max() < 0.3
+
+
+def test_a_sender_whose_clock_is_set_is_a_new_one_to_both():
+    pole = Pole()
+    pole.run(20)
+    pole.is_cut, pole.sender_set_ns = True, 5 * S
+    pole.run(5)
+    assert pole.follower.source()["neighbour"] is None
+    pole.is_cut = False
+    pole.run(15)
+    assert pole.follower.source()["neighbour"]["rests"]
+    assert np.abs(pole.apart_ms(36, 38)).max() < 0.3
 
 
 def lie(data, *, by_ns):
@@ -249,6 +284,56 @@ def test_a_leader_answers_nobody_but_those_it_names():
     node.receive_datagram(question, FOLLOWER, S)
     node.handle_deadline(S)
     assert node.next_event().destination == FOLLOWER
+
+
+def test_under_orders_a_neighbour_is_answered_but_no_sound_comes_that_way():
+    root = SeedSigner(bytes(32))
+    control = ControlConfig(
+        root_public_key=root.public_key.hex(), area="vn/pole-a", build_utc_s=1_800_000_000
+    )
+    speaker = SpeakerNode(leader_config(), decoder_factory=None)
+    controller = Controller("pole-a", control, (), {})
+    node = GovernedSpeaker(speaker, controller, {}, playout_delay_ms=400)
+    node.receive_datagram(first_question(), FOLLOWER, S)
+    node.handle_deadline(S)
+    sent = []
+    while (event := node.next_event()) is not None:
+        sent += [event.destination] if isinstance(event, SendDatagram) else []
+    assert sent == [FOLLOWER]
+    sound = packet.build(
+        PAYLOAD + MAP_NAME, sequence=1, timestamp=0, ssrc=SSRC, payload_type=96, marker=False
+    )
+    report = rtcp.build([rtcp.SenderReport(SSRC, 1, 1, 0, 0), rtcp.Goodbye((SSRC,))])
+    for data in (sound, report, report + MAP_NAME):
+        node.receive_datagram(data, FOLLOWER, S)
+    assert node.counts[Count.DROPPED_UNAUTHENTICATED] == 3
+
+
+def test_a_follower_answers_nobody_not_even_its_leader():
+    follower = Neighbour(follower_config())
+    assert follower.receive(first_question(), LEADER, {}, S)
+    assert follower.refused == 1
+    follower.handle_deadline(S, {})
+    assert follower.next_event()[1] == LEADER and follower.next_event() is None  # its own question
+
+
+def test_a_question_that_is_shorter_than_its_answer_gets_none():
+    tells = Neighbour(leader_config())
+    parts = rtcp.parse(first_question(range(3)))
+    short = rtcp.build([p for p in parts if not isinstance(p, rtcp.SourceDescription)])
+    assert tells.receive(short, FOLLOWER, {}, S) and tells.refused == 1
+    assert tells.next_deadline_ns() is None
+
+
+def test_a_genuine_answer_cut_short_is_refused():
+    asks, tells = Neighbour(follower_config()), Neighbour(leader_config())
+    asks.handle_deadline(S, {})
+    tells.receive(asks.next_event()[0], FOLLOWER, {}, S)
+    tells.handle_deadline(S, {})
+    answer = rtcp.parse(tells.next_event()[0])
+    told = rtcp.Application(1, 1, MAP_NAME, bytes(20))
+    assert asks.receive(rtcp.build([*answer[:2], told]), LEADER, {}, S + MS)
+    assert asks.refused == 1
 
 
 def first_question(sources=()):

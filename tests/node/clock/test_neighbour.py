@@ -1,5 +1,7 @@
 """A horn beside another takes its clock, and is never moved far by what it is told."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,6 +69,12 @@ def test_what_was_learnt_of_a_neighbour_that_contradicts_is_forgotten_but_not_by
     follow(maps, 300)
     assert follow(maps, 4, first=300, away_ns=3600 * S)[-1] == pytest.approx(3 * MS, rel=0.05)
     assert follow(maps, 600, first=304, away_ns=3600 * S)[-1] < MS // 20
+
+
+def test_a_map_that_runs_at_another_speed_is_not_of_this_sender():
+    maps = NeighbourMap()
+    maps.receive(replace(own_map(S, off_ns=MS), skew_ppm=621.0), LINK_NS, S)
+    assert maps.choose(own_map(S), S) == own_map(S)
 
 
 def test_a_sure_exchange_is_moved_by_no_more_than_both_may_err():
