@@ -11,8 +11,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.clock_day import SETTLED_S, run_day
+from benchmarks.clock_day import SETTLED_S
 from benchmarks.clock_links import LINKS, NS_PER_S, Crystal, Link
+from benchmarks.clock_neighbour import FOLLOWER, LEADER, SILENT_SHARE, run_day
 from benchmarks.options import parser_of, positive
 from node.clock.exchange import ClockExchange
 
@@ -28,10 +29,11 @@ POLES: Final = {
     "one Wi-Fi for both": ("Wi-Fi a / Wi-Fi b", 1.0),
     "two modems, one operator": ("4G a / 4G b", 1.0),
     "two modems, two operators": ("4G a / 4G c", 10.0),
+    "the same, [clock] neighbour": (f"{FOLLOWER} / {LEADER}", 1.0),
 }
 """Two gateways on one pole, and how far apart they may be, in ms. The asymmetry of a link is an
 error that no exchange over this link can see; two modems in one cell have the same and stay in step
-all the same, those of two operators do not: give such a pole one uplink and a switch."""
+all the same, those of two operators do not: let one ask the other."""
 CHANGES_PER_HOUR_MAX: Final = 2
 
 
@@ -127,6 +129,11 @@ def _broken(filters: dict[str, dict[str, dict[str, float]]], day: dict[str, Any]
         figure = day["pairs"][pair]["p99_ms"]
         if figure > limit:
             broken.append(f"pole with {pole}: skew p99 {figure:.2f} ms, must be at most {limit}")
+    beside = day["neighbour"]
+    if beside["silent_p99_ms"] > 1.0:
+        broken.append(f"neighbour silent: skew p99 {beside['silent_p99_ms']:.2f} ms, at most 1")
+    if beside["jumps"] or beside["rested_ratio"] < 1 - 2 / SILENT_SHARE:
+        broken.append(f"neighbour: {beside}")
     if day["changes_per_hour_max"] > CHANGES_PER_HOUR_MAX:
         broken.append(f"{day['changes_per_hour_max']} changes of the delay in an hour")
     if any(day["hard_resyncs"].values()):
@@ -150,6 +157,14 @@ def _print(
     print("\nTwo gateways on one pole, skew p99 in ms (bound)")
     for pole, (pair, limit) in POLES.items():
         print(f"{pole:<28}{day['pairs'][pair]['p99_ms']:>8.3f} ({limit:g})")
+    beside = day["neighbour"]
+    print(
+        f"[clock] neighbour: rests on it {100 * beside['rested_ratio']:.2f} % of the time; p99 "
+        f"(max) {beside['heard_p99_ms']:.3f} ({beside['heard_max_ms']:.3f}) ms while it is heard, "
+        f"{beside['silent_p99_ms']:.3f} ({beside['silent_max_ms']:.3f}) in the "
+        f"{beside['silent_s'] / 60:.0f} min in which it is not; moved against each other by at "
+        f"most {beside['moved_in_1_s_max_ms']:.3f} ms in a second, {beside['jumps']:.0f} jumps"
+    )
     resyncs = sum(day["hard_resyncs"].values())
     print(
         f"playout delay {day['delay_ms']:.0f} ms after {day['changes']} changes, at most "

@@ -4,6 +4,7 @@ Everything but the sound is the node's own: exchange, report map, time base, ser
 playout delay and the sender's decision on it. True time is the sender's clock.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -93,6 +94,16 @@ def play_second(
             media = media_first + taken * PACKET_SAMPLES
             receive_packet(ints, floats, points, scratch, media, arrivals_ns[taken])
         taken += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What a day brought."""
+
+    positions_ms: NDArray[np.float64]
+    """(seconds, poles) float64: media time that leaves each converter at the end of a second."""
+
+    measures: dict[str, Any]
 
 
 @dataclass
@@ -224,9 +235,18 @@ def poles(seed: int) -> list[Pole]:
     ]
 
 
-def run_day(hours: float, seed: int = 4) -> dict[str, Any]:
-    """Run `hours` and return the measures."""
-    village = poles(seed)
+def run_day(hours: float, village: list[Pole], each_second: Callable[[int], None]) -> Day:
+    """Run `hours` and return what was measured.
+
+    Parameters
+    ----------
+    hours : float
+        Of true time.
+    village : list of Pole
+        In the order in which they run through each second.
+    each_second : callable
+        Told the second before it begins.
+    """
     group = GroupDelay(400_000_000)
     seconds = int(hours * _HOUR_S)
     positions = np.zeros((seconds, len(village)))
@@ -234,6 +254,7 @@ def run_day(hours: float, seed: int = 4) -> dict[str, Any]:
     for second in range(seconds):
         # Evening: the queues of the mobile cell are three times as long.
         load = 1.0 + 2.0 * max(0.0, np.sin(2 * np.pi * second / 86_400)) ** 4
+        each_second(second)
         near = bool(changed_s) and second - changed_s[-1] < 60 and second > SETTLED_S
         for i, pole in enumerate(village):
             pole.run(second, load if pole.link in (MOBILE, MOBILE_OTHER) else 1.0, near_change=near)
@@ -246,7 +267,8 @@ def run_day(hours: float, seed: int = 4) -> dict[str, Any]:
             for pole in village:
                 start_ns = pole.exchange.local_ns(change.start_ns)
                 pole.timebase.set_playout_delay(change.delay_ns, start_ns)
-    return _measures(village, positions, changed_s, group.current.delay_ns, seconds)
+    measures = _measures(village, positions, changed_s, group.current.delay_ns, seconds)
+    return Day(positions, measures)
 
 
 def _measures(

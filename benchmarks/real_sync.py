@@ -47,6 +47,7 @@ from sim.impairment import Impairment
 # What is asked for.
 CLEAN_P95_MS: Final = 0.1
 JITTER_P95_MS: Final = 0.3
+NEIGHBOUR_P95_MS: Final = 0.1
 FIRST_CLICK_MS: Final = 2.0
 IN_STEP_S: Final = 2.0
 BACKLOG_MS: Final = 25
@@ -61,14 +62,15 @@ OVERTAKING: Final = replace(DELAYED, reorder=True)
 def run(arguments: list[str]) -> int:
     """Run the chosen cases and print one line each; return 1 when one misses its bound."""
     parser = parser_of("real_sync", __doc__)
-    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--only", nargs="+", choices=CASES, help="cases (default: all)")
     parser.add_argument("--network", choices=rig_network.KINDS, default="relay")
     parser.add_argument("--seed", type=int, default=1, help="of the network's draws (default 1)")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by way of what stops the rig
     rows = []
-    for name in options.only:
+    relayed = options.network == "relay"
+    for name in options.only or [one for one in CASES if relayed or one != "neighbour"]:
         try:
             rig_network.require(options.network)
             row = CASES[name](Setting(kind=options.network, seed=options.seed))
@@ -123,6 +125,29 @@ def snapcast_clean(setting: Setting) -> Row:
 def jitter(setting: Setting) -> Row:
     """40 +- 20 ms and 2 % loss to each node, drawn independently, both ways."""
     return in_village(_play(48), _judge_p95(JITTER_P95_MS), setting=setting, impairment=DELAYED)
+
+
+def neighbour(setting: Setting) -> Row:
+    """The same as `jitter`, and one node asks the other, over the loopback itself."""
+    if setting.kind != "relay":
+        raise RigError("the case neighbour needs --network relay: others delay between nodes too")
+
+    def play(village: Village) -> dict[str, float]:
+        hosts = [village.network.listens(index) for index in range(rig_network.POLES)]
+        answers = hosts[1].partition(":")[0]
+        village.start_node(0, tables=f'[clock]\nanswers = ["{answers}"]\n')
+        village.start_node(1, tables=f'[clock]\nneighbour = "{hosts[0]}"\n')
+        village.start_sender()
+        time.sleep(48)
+        return {"sent": village.sent_s[0]}
+
+    def judge(recording: Recording) -> Row:
+        row = _judge_p95(NEIGHBOUR_P95_MS)(recording)
+        told = row["nodes"][1].get("neighbour")
+        row["bounds"]["rests on the neighbour"] = told is not None and told["rests"]
+        return row
+
+    return in_village(play, judge, setting=setting, impairment=DELAYED)
 
 
 def reorder(setting: Setting) -> Row:
@@ -270,6 +295,7 @@ CASES: Final[dict[str, Callable[[Setting], Row]]] = {
     "clean": clean,
     "snapcast_clean": snapcast_clean,
     "jitter": jitter,
+    "neighbour": neighbour,
     "reorder": reorder,
     "snapcast_jitter": snapcast_jitter,
     "fast_card": fast_card,

@@ -74,13 +74,16 @@ class Village:
         """Start the network; returns when it relays."""
         self.network.start(self.start_program, sys.executable)
 
-    def start_node(self, index: int) -> float:
-        """Start a node and connect it to the recorder; return when it was ready, monotonic s."""
+    def start_node(self, index: int, *, tables: str = "") -> float:
+        """Start a node and connect it to the recorder; return when it was ready, monotonic s.
+
+        tables  more of its configuration
+        """
         config = self.folder / f"node-{index}.toml"
         config.write_text(
             f'name = "pole-{index}"\n[receive]\n{self.network.receive(index)}'
             f"[jitter]\nplayout_delay_ms = {self.delay_ms}\n"
-            f'[sink]\ndevice = "JACK"\nrate_hz = {self.server.rate_hz}\n'
+            f'[sink]\ndevice = "JACK"\nrate_hz = {self.server.rate_hz}\n{tables}'
         )
         status = (self.folder / f"status-{index}.jsonl").open("w")
         one = self._start(
@@ -275,7 +278,7 @@ def _told(status: dict[str, Any]) -> Row:
     `sender_ppm`, are the exchange's errors.
     """
     names = ("skew_ppm", "card_ppm", "offset_ns", "sender_ppm", "uncertainty_ms", "sync_error_ms",
-             "hard_resyncs", "late_packets", "lost_packets")  # fmt: skip
+             "neighbour", "hard_resyncs", "late_packets", "lost_packets")  # fmt: skip
     sources = status["sources"]
     told = {k: sources[-1].get(k) for k in names} if sources else {}
     shell = status["shell"]

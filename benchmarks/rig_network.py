@@ -38,6 +38,9 @@ class Network(Protocol):
     def receive(self, index: int) -> str:
         """Return the node's table `[receive]`."""
 
+    def listens(self, index: int) -> str:
+        """Return where the node itself listens, behind no relay, as host:port."""
+
     def destinations(self) -> list[str]:
         """Return where a sender sends to, each as host:port."""
 
@@ -108,7 +111,11 @@ class RelayNetwork:
 
     def receive(self, index: int) -> str:
         """Return the node's table `[receive]`."""
-        return f'listen = "127.0.0.1:{self._ports[index]}"\n'
+        return f'listen = "{self.listens(index)}"\n'
+
+    def listens(self, index: int) -> str:
+        """Return where the node itself listens, as host:port."""
+        return f"127.0.0.1:{self._ports[index]}"
 
     def destinations(self) -> list[str]:
         """Return the relay's ports."""
@@ -146,10 +153,14 @@ class NamespaceNetwork:
         """Return the node's table `[receive]`."""
         if self._multicast:
             return f'listen = "0.0.0.0:{_PORT}"\nmulticast_group = "{_GROUP}"\n'
-        return f'listen = "{self.addresses[pole(index)]}:{_PORT}"\n'
+        return f'listen = "{self.listens(index)}"\n'
+
+    def listens(self, index: int) -> str:
+        """Return where the node itself listens, as host:port."""
+        return f"{self.addresses[pole(index)]}:{_PORT}"
 
     def destinations(self) -> list[str]:
         """Return the nodes' own addresses, or the group's."""
         if self._multicast:
             return [f"{_GROUP}:{_PORT}"]
-        return [f"{self.addresses[pole(index)]}:{_PORT}" for index in range(POLES)]
+        return [self.listens(index) for index in range(POLES)]

@@ -3,6 +3,7 @@
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from ipaddress import ip_address
 from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
@@ -130,6 +131,21 @@ def check(table: str, rules: Mapping[str, tuple[bool, Any, str]]) -> None:
     )
 
 
+def is_address(host: str) -> bool:
+    """Return whether `host` is an address, IPv4 or IPv6, and no name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_socket(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    is_port = port.isascii() and port.isdecimal() and 1 <= int(port) <= 65_535
+    return is_port and is_address(host.strip("[]"))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiveConfig:
     """Where packets come from (table `[receive]`)."""
@@ -235,6 +251,51 @@ class JitterConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClockConfig:
+    """Gateways on one pole, or in one LAN, that shall be in step (table `[clock]`)."""
+
+    neighbour: str | None = None
+    """Address and port of the gateway beside this one: `[receive] listen` there, by the address
+    that it has in the LAN between both. This node then plays by what that one knows of the
+    sender."""
+
+    answers: tuple[str, ...] = ()
+    """Addresses of the gateways beside this one that name it as their `neighbour`; nobody else is
+    answered."""
+
+    @property
+    def neighbour_address(self) -> tuple[str, int] | None:
+        """Where to ask, or None."""
+        if self.neighbour is None:
+            return None
+        host, _, port = self.neighbour.rpartition(":")
+        return str(ip_address(host.strip("[]"))), int(port)
+
+    @property
+    def answer_hosts(self) -> frozenset[str]:
+        """Who may ask."""
+        return frozenset(str(ip_address(host)) for host in self.answers)
+
+    def __post_init__(self) -> None:
+        check(
+            "clock",
+            {
+                "neighbour": (
+                    self.neighbour is None or _is_socket(self.neighbour),
+                    self.neighbour,
+                    "an address and a port, such as 192.168.1.11:5004",
+                ),
+                "answers": (
+                    all(map(is_address, self.answers)) and not (self.answers and self.neighbour),
+                    self.answers,
+                    "a list of addresses, such as 192.168.1.12, and empty on a node with a "
+                    "neighbour of its own: two that follow each other would only swap errors",
+                ),
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AudioConfig:
     """The sound card side (table `[audio]`)."""
 
@@ -309,6 +370,7 @@ class NodeConfig:
 
     receive: ReceiveConfig = field(default_factory=ReceiveConfig)
     jitter: JitterConfig = field(default_factory=JitterConfig)
+    clock: ClockConfig = field(default_factory=ClockConfig)
     audio: AudioConfig = field(default_factory=AudioConfig)
     opus: OpusConfig = field(default_factory=OpusConfig)
 

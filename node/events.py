@@ -9,7 +9,7 @@ EVENTS_MAX: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class SendDatagram:
-    """Send `data` by UDP to `destination`, a (host, port) that was a `source` before."""
+    """Send `data` by UDP to `destination`: a (host, port) that was a `source`, or is configured."""
 
     data: bytes
     destination: tuple[str, int]

@@ -107,6 +107,8 @@ class GovernedSpeaker:
     def receive_datagram(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
         """Take one datagram; what no announced sender made is dropped and counted, undecoded."""
         self._note_time(now_ns)
+        if self._speaker.receive_from_neighbour(data, source, now_ns):
+            return  # it names no sender and holds no sound
         packet = self._authenticated(data, source) if len(data) >= HEADER_BYTES else None
         if packet is None:
             self._refused += 1

@@ -13,6 +13,7 @@ from node.audio.levelling import Leveller
 from node.chunk_sound import ChunkSound
 from node.clock import servo
 from node.clock.line import position_q16
+from node.clock.neighbour import SourceMap
 from node.clock.timebase import Timebase
 from node.config import NodeConfig
 from node.counters import Count, Origin
@@ -86,11 +87,11 @@ class Receiver:
             config.jitter.playout_delay_ms * NS_PER_MS,
             own_delay_ns=config.jitter.delay_ms * NS_PER_MS,
         )
-        self._payload_types = _payload_types(config)
+        self._payload_types = np.zeros(128, np.int64)
+        self._payload_types[list(config.receive.payload_types)] = 1
         self._buffer = JitterBuffer(config.jitter)
         self._state = self._buffer.state
-        own_ssrc = crc32(config.name.encode())
-        self._repairs = Repairs(own_ssrc, ssrc, self._buffer)
+        self._repairs = Repairs(crc32(config.name.encode()), ssrc, self._buffer)
         self._may_ask = config.receive.asks_for_lost
         self._asks = False
         self._answers_type = config.receive.retransmission_payload_type
@@ -179,11 +180,16 @@ class Receiver:
             self._end()
         if self._may_ask and not self._asks:
             self._asks = is_announced(packets, self.ssrc, self._answers_type)
-        highest_media = int(self._state[js.HIGHEST_MEDIA])
-        is_hushed = not self._own[playback.RUNNING] or self._state[js.CONCEALED_RUN] > 0
-        self.reports.receive(
-            packets, self.timebase, highest_media, now_ns, is_hushed=bool(is_hushed)
-        )
+        newest = int(self._state[js.HIGHEST_MEDIA])
+        self.reports.receive(packets, self.timebase, newest, now_ns, is_hushed=self._is_hushed)
+        if not self._own[playback.RUNNING]:
+            self.timebase.finish_slews(now_ns)
+
+    def receive_neighbour(self, told: SourceMap, link_ns: int, now_ns: int) -> None:
+        """Take a neighbour's map, in own time, of which 32 bits of the media time are known."""
+        told = told.near(int(self._state[js.HIGHEST_MEDIA]))
+        hushed = self._is_hushed
+        self.reports.receive_neighbour(told, link_ns, self.timebase, now_ns, is_hushed=hushed)
         if not self._own[playback.RUNNING]:
             self.timebase.finish_slews(now_ns)
 
@@ -300,6 +306,10 @@ class Receiver:
         self._own[playback.PLANNED] = 0
 
     @property
+    def _is_hushed(self) -> bool:
+        return bool(not self._own[playback.RUNNING] or self._state[js.CONCEALED_RUN] > 0)
+
+    @property
     def last_sound_ns(self) -> int:
         """Presentation time at which the last received sound ends; -1 before any."""
         return int(self._own[playback.LAST_SOUND_NS])
@@ -400,9 +410,3 @@ class Receiver:
         self.timebase.reset()
         self.reports.reports.clear()
         self.timebase.receive_packet(int(self._state[js.UNWRAPPED_MEDIA]), now_ns)
-
-
-def _payload_types(config: NodeConfig) -> NDArray[np.int64]:
-    wanted = np.zeros(128, np.int64)
-    wanted[list(config.receive.payload_types)] = 1
-    return wanted

@@ -19,6 +19,7 @@ from node.clock.exchange import (
     ClockEstimate,
     ClockExchange,
 )
+from node.clock.neighbour import NeighbourMap, SourceMap
 from node.clock.report_map import ReportMap
 from node.clock.timebase import Timebase
 from node.config import ReceiveConfig
@@ -83,6 +84,7 @@ class NodeReports:
     ) -> None:
         self.exchange = ClockExchange(start_ns)
         self.reports = ReportMap()
+        self.neighbour = NeighbourMap()
         self.delays_announced = 0
         self._ssrc = ssrc
         self._source_ssrc = source_ssrc
@@ -150,8 +152,20 @@ class NodeReports:
     def end_sound(self) -> None:
         """Keep of the source no more than its clock."""
         self.reports.clear()
+        self.neighbour.clear()
         self._before = Reception(0, 0, 0)
         self._delay_start = -1
+
+    def tell_neighbour(self, now_ns: int) -> SourceMap | None:
+        """Return the own exchange's map for a neighbour that asks, if there is a fresh one."""
+        return self.neighbour.tell(now_ns) if self.reports.ready else None
+
+    def receive_neighbour(
+        self, told: SourceMap, link_ns: int, timebase: Timebase, now_ns: int, *, is_hushed: bool
+    ) -> None:
+        """Take a neighbour's map; see `NeighbourMap.receive`."""
+        self.neighbour.receive(told, link_ns, now_ns)
+        self._give_map(timebase, now_ns, is_hushed=is_hushed)
 
     def handle_deadline(self, now_ns: int) -> None:
         """Run the exchange."""
@@ -201,6 +215,7 @@ class NodeReports:
             "exchange_age_ms": estimate and estimate.age_ns // NS_PER_MS,
             "clock_steps": self.exchange.steps,
             "playout_delay_changes": self.delays_announced,
+            "neighbour": self.neighbour.status(now_ns),
         }
 
     def _receive_report(self, report: rtcp.SenderReport, newest: int) -> None:
@@ -259,15 +274,20 @@ class NodeReports:
             self._changes_seen = changes
             self._unsettled_until_ns = now_ns + _SETTLE_NS
             self.reports.clear()
+            self.neighbour.clear()
         if estimate is None or not self.reports.ready or now_ns < self._unsettled_until_ns:
             return
         if estimate.in_jam:
             return  # the arrivals know better
-        timebase.receive_map(
+        own = SourceMap(
             self.reports.media_time_samples,
             self.exchange.local_ns(self.reports.sender_ns),
             estimate.skew_ppm + self.reports.skew_ppm,
             estimate.uncertainty_ns,
+        )
+        best = self.neighbour.choose(own, now_ns)
+        timebase.receive_map(
+            best.media_time_samples, best.local_ns, best.skew_ppm, best.uncertainty_ns
         )
 
     def _block(self, reception: Reception, now_ns: int) -> rtcp.ReportBlock:

@@ -21,6 +21,7 @@ from node.counters import ORIGINS, Count, Origin, new_counts
 from node.decoder import Decoder
 from node.events import EVENTS_MAX, Event, SendDatagram, SourceChanged
 from node.horn import REFRESH_NS, Horn
+from node.neighbouring import Neighbour
 from node.receiver import FORGET_NS, DecoderFactory, Receiver, new_reports
 from node.replay import CONFIRMED_NS, Batch
 from node.rtp import packet as rtp
@@ -87,6 +88,7 @@ class SpeakerNode:
         self._events: deque[Event] = deque()
         self._output = Output(config.audio)
         self._draining_samples = -playback.PERIOD_SAMPLES_MAX
+        self._neighbour = Neighbour(config)
 
     def receive_datagram(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
         """Take one UDP datagram, RTP or RTCP (RFC 5761). Whatever it holds, nothing is raised."""
@@ -105,6 +107,14 @@ class SpeakerNode:
                 return
         self._receive_other(array, source, now_ns)
 
+    def receive_from_neighbour(self, data: bytes, source: tuple[str, int], now_ns: int) -> bool:
+        """Take a datagram if it is RTCP of a gateway beside this one; return whether it is."""
+        if not self._neighbour.receive(data, source, self._receivers, now_ns):
+            return False
+        self._datagrams += 1
+        self._counts[Count.RTCP_RECEIVED] += 1
+        return True
+
     def receive_message(self, topic: str, payload: bytes, now_ns: int) -> None:
         """Take one MQTT message. Nothing is raised; what is not understood is counted."""
         self._counts[Count.DROPPED_MESSAGE] += 1
@@ -120,6 +130,9 @@ class SpeakerNode:
             silent_ns = now_ns - receiver.last_arrival_ns
             if silent_ns >= FORGET_NS and not self._horn.is_sounding(receiver):
                 self._forget(receiver, now_ns)
+        self._neighbour.handle_deadline(now_ns, self._streams)
+        while (told := self._neighbour.next_event()) is not None:
+            self._tell(SendDatagram(*told))
 
     def next_deadline_ns(self, *, replayed: bool = False) -> int | None:
         """Return when `handle_deadline` must run next, or None when nothing is pending.
@@ -128,8 +141,10 @@ class SpeakerNode:
         """
         sources = self._receivers.values()
         due = min((one.next_deadline_ns(replayed=replayed) for one in sources), default=None)
-        ahead = self._announced.next_deadline_ns()
-        return due if ahead is None else ahead if due is None else min(due, ahead)
+        for asked in (self._announced.next_deadline_ns(), self._neighbour.next_deadline_ns()):
+            if asked is not None:
+                due = asked if due is None else min(due, asked)
+        return due
 
     @property
     def is_missing(self) -> bool:
@@ -260,6 +275,7 @@ class SpeakerNode:
             "playing": holder.ssrc if holder else None,
             "sources": [receiver.status() for receiver in self._receivers.values()],
             "announced": self._announced.status(),
+            "neighbour": self._neighbour.status(),
             "power_reduction_db": round(self._output.power_reduction_db, 2),
             "counts": {c.name.lower(): int(counts[c]) for c in Count if counts[c]},
         }
@@ -303,6 +319,9 @@ class SpeakerNode:
 
     def _receive_rtcp(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
         """Take a compound of reports; what is not of a source from that host is ignored."""
+        if self._neighbour.receive(data, source, self._receivers, now_ns):
+            self._counts[Count.RTCP_RECEIVED] += 1
+            return
         packets = rtcp.parse(data)
         if packets is None:
             self._counts[Count.DROPPED_RTCP_MALFORMED] += 1
@@ -330,19 +349,23 @@ class SpeakerNode:
             self._candidates[ssrc, source] = (sequence, array, now_ns)
             self._counts[Count.PACKETS_DISCARDED_PROBATION] += waiting is not None
             return None
-        streams = sum(one.address != STORED for one in self._receivers.values())
-        if streams >= self._config.receive.sources_max:
+        if len(self._streams) >= self._config.receive.sources_max:
             self._counts[Count.DROPPED_SOURCE_LIMIT] += 2  # the first packet had waited for this
             return None
         known = self._announced.take(ssrc, source[0])
         receiver = Receiver(self._config, ssrc, source, self._new_decoder(), waiting[2], known)
         self._horn.add(receiver)
         self._receivers[ssrc] = receiver
+        self._neighbour.hurry(now_ns)
         self._packets += 1
         receiver.receive(waiting[1], np.zeros(rtp.HEADER_FIELDS, np.int64), waiting[2])
         if known is not None:
             receiver.begin_sound(now_ns)
         return receiver
+
+    @property
+    def _streams(self) -> dict[int, Receiver]:
+        return {ssrc: one for ssrc, one in self._receivers.items() if one.address != STORED}
 
     def _new_decoder(self) -> Decoder | None:
         factory = self._decoder_factory

@@ -112,6 +112,11 @@ class ClockExchange:
         self._burst_left = max(0, self._burst_left - 1)
         self._next_ns = now_ns + self._interval_ns(now_ns - self._begin_ns)
 
+    def ask_by(self, at_ns: int) -> None:
+        """Ask at `at_ns` at the latest, if anybody answers."""
+        if self._unanswered <= _UNANSWERED_MAX:
+            self._next_ns = min(self._next_ns, at_ns)
+
     def next_deadline_ns(self) -> int:
         """Return when the next request is due."""
         return self._next_ns

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from node.config import ConfigError, NodeConfig, build, check, require
+from node.config import ConfigError, NodeConfig, build, check, is_address, require
 from node.control.settings import ControlConfig, with_loudness
 from node.shell.faults import EXIT_INPUT, ShellError, file_fault
 from node.units import RATE_HZ
@@ -211,7 +211,7 @@ def _address_faults(receive: object) -> list[str]:
     if isinstance(listen, str):
         try:
             host, _ = split_address(listen, what="receive.listen")
-            if not _is_address(host):
+            if not is_address(host):
                 found.append(
                     f"receive.listen = {listen!r}: must be an address, such as 0.0.0.0:5004"
                 )
@@ -219,17 +219,9 @@ def _address_faults(receive: object) -> list[str]:
             found.append(str(fault))
     group = receive.get("multicast_group")
     if isinstance(group, str) and not (
-        _is_address(group) and ipaddress.ip_address(group).is_multicast
+        is_address(group) and ipaddress.ip_address(group).is_multicast
     ):
         found.append(
             f"receive.multicast_group = {group!r}: must be a multicast address, such as 239.192.7.1"
         )
     return found
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
