@@ -140,11 +140,11 @@ def begin(state: NDArray[np.int64], media: int, now: int) -> None:
     state[at.S_NEXT] = at.NONE
     weight = _WORTH_MS_PER_RATIO * SAMPLES_PER_MS * 1_000_000 // max(10, state[at.LATE_PPM])
     state[at.A_WEIGHT] = weight
-    state[at.B_LEVELS : at.B_LEVELS + at.TRIALS] = LEVELS
     for follower in range(at.TRIALS, at.TRIALS + at.FOLLOWERS):
         state[at.B_DELAYS + follower] = 0
         state[at.B_COSTS + follower] = 0
     for trial in range(at.TRIALS):
+        state[at.B_LEVELS + trial] = LEVELS[trial]
         halvings = LEVELS[trial] // _DECAY_SAMPLES
         prior = weight * (_DECAY_SAMPLES // 2) >> halvings if halvings < 40 else 0
         rest = LEVELS[trial] - halvings * _DECAY_SAMPLES
