@@ -150,12 +150,13 @@ def play_packets(
     order = came[np.argsort(trace.arrival_ns[came], kind="stable")]
     delays = np.full(trace.media.size, at.NONE, np.int64)
     totals = np.zeros(2, np.int64)
+    packet_in = np.zeros(buffer.slots.shape[0], np.int64)
     start = -1
     if config.mode == "synchronised":
         start = trace.fastest + round(delay_ms * SAMPLES_PER_MS)
     _drive(
         buffer.state, buffer.slots, buffer.payloads, trace.media, trace.arrival_ns, order,
-        delays, totals, start, trace.samples, SKIPPED_MS * SAMPLES_PER_MS,
+        delays, totals, packet_in, start, trace.samples, SKIPPED_MS * SAMPLES_PER_MS,
     )  # fmt: skip
     played = delays[trace.judged & (delays != at.NONE)]
     held_ms = (played - trace.fastest) / SAMPLES_PER_MS
@@ -200,7 +201,7 @@ def _made_up(state: NDArray[np.int64]) -> int:
 
 @kernel(
     "void(int64[::1], int64[:, ::1], uint8[:, ::1], int64[::1], int64[::1], int64[::1],"
-    " int64[::1], int64[::1], int64, int64, int64)"
+    " int64[::1], int64[::1], int64[::1], int64, int64, int64)"
 )
 def _drive(
     state: NDArray[np.int64],
@@ -211,6 +212,7 @@ def _drive(
     order: NDArray[np.int64],
     delays: NDArray[np.int64],
     totals: NDArray[np.int64],
+    packet_in: NDArray[np.int64],
     start: int,
     samples: int,
     skipped: int,
@@ -220,16 +222,16 @@ def _drive(
     Output is never ahead: a chunk is decided at the instant at which its first sample plays.
     delays     (packets,) int64, out: playout less media time, or NONE
     totals     (2,) int64, out: media samples made up or skipped, and stretched
+    packet_in  (slots,) int64, scratch: the packet in each slot
     start      synchronised: media 0 plays at this sample; adaptive: -1
     """
-    data = np.zeros(0, np.uint8)
+    data = payloads[0, :0]  # no bytes
     now = max(start, arrival_ns[order[0]] * 3 // 62_500)
     took = 0
     last = media[media.shape[0] - 1] + samples
     is_positioned = False
     expected = at.NONE
     generation = state[at.GENERATION]
-    packet_in = np.zeros(slots.shape[0], np.int64)
     booked = -1
     while not is_positioned or start < 0 or state[at.NEXT_MEDIA] < last:
         now_ns = (now * NS_PER_S + RATE_HZ - 1) // RATE_HZ

@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 import numba
 from numba.core.sigutils import normalize_signature
 
-from node.kernel import BOUNDS_CHECKED, JIT_ENABLED, KernelCacheLocator, kernel
+from node.kernel import FLAGS, JIT_ENABLED, KernelCacheLocator, kernel
 from node.kernel_library import InnerCompiler, kernel_libraries
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -35,14 +35,7 @@ def inner_kernel(signature: str) -> Callable[[F], F]:
     def compile_later(function: F) -> F:
         if not JIT_ENABLED:
             return function
-        # The flags are those of node.kernel: the same code must come out.
-        dispatcher = numba.njit(
-            nogil=True,
-            fastmath=False,
-            error_model="numpy",
-            boundscheck=BOUNDS_CHECKED,
-            pipeline_class=InnerCompiler,
-        )(function)
+        dispatcher = numba.njit(pipeline_class=InnerCompiler, **FLAGS)(function)
 
         @cache
         def compile_for_kernels() -> object:

@@ -32,6 +32,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 JIT_ENABLED: Final = os.environ.get("LOALANG_JIT", "1") != "0"
 BOUNDS_CHECKED: Final = os.environ.get("LOALANG_BOUNDSCHECK", "0") == "1"
+FLAGS: Final[dict[str, Any]] = {
+    "nogil": True,
+    "fastmath": False,
+    "error_model": "numpy",
+    "boundscheck": BOUNDS_CHECKED,
+    "_nrt": False,  # no memory and no counting of references: see `kernel`
+}
+"""What every kernel is compiled with."""
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _STAMP_CHARACTERS: Final = 12
@@ -54,6 +62,11 @@ def kernel(signature: str) -> Callable[[F], F]:
     -----
     fastmath stays off: it would reorder sums, and the same seed would differ between machines.
     The GIL is released, so that the simulator can decode on threads.
+
+    Nothing may be allocated, and nothing counts references (`_nrt`): Python holds the arrays until
+    the call returns. A kernel that wants memory does not compile: "NRT required but not enabled",
+    or "No implementation" of what would give it. Nor does one that copies a slice to a slice, as
+    numba allocates where they might overlap: write the loop. An array is returned only as given.
     """
 
     def compile_now(function: F) -> F:
@@ -134,10 +147,7 @@ def _compiled(function: F, signature: str, *, cached: bool) -> F:
         signature,
         cache=cached,
         pipeline_class=OutermostCompiler,
-        nogil=True,
-        fastmath=False,
-        error_model="numpy",
-        boundscheck=BOUNDS_CHECKED,
+        **FLAGS,
     )
     with kernel_libraries():
         return cast(F, compile_function(function))

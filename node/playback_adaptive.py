@@ -91,7 +91,8 @@ def _make_room(own: NDArray[np.int64], steer: NDArray[np.int64], fifo: NDArray[n
     if gone <= 0:
         return
     for row in range(own[FILLED] - gone):
-        fifo[row] = fifo[row + gone]
+        for channel in range(fifo.shape[1]):
+            fifo[row, channel] = fifo[row + gone, channel]
     own[FILLED] -= gone
     steer[BEGIN] -= gone
 
@@ -162,7 +163,9 @@ def advance(
     if own[COUNT_ONLY]:
         out[:] = np.float32(0.0)
     else:
-        out[:] = fifo[begin : begin + n]
+        for i in range(n):
+            for channel in range(out.shape[1]):
+                out[i, channel] = fifo[begin + i, channel]
     steer[BEGIN] += n
     return DONE
 

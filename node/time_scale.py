@@ -48,7 +48,8 @@ def _shorten(sound: NDArray[np.float32], begin: int, filled: int, wanted: int) -
     lag = best_lag(sound, begin, 1, shortest, longest, OVERLAP_SAMPLES)
     _cross_fade(sound, begin, begin, begin + lag)
     for row in range(begin + OVERLAP_SAMPLES, filled - lag):
-        sound[row] = sound[row + lag]
+        for channel in range(sound.shape[1]):
+            sound[row, channel] = sound[row + lag, channel]
     return lag
 
 
@@ -61,7 +62,8 @@ def _lengthen(sound: NDArray[np.float32], begin: int, filled: int, wanted: int) 
         return 0
     lag = best_lag(sound, begin, -1, shortest, longest, OVERLAP_SAMPLES)
     for row in range(filled - 1, begin - 1, -1):
-        sound[row + lag] = sound[row]
+        for channel in range(sound.shape[1]):
+            sound[row + lag, channel] = sound[row, channel]
     # Now A lies at begin + lag, and what goes before it in the repetition at begin.
     alike = similarity(sound, begin + lag, begin - lag, OVERLAP_SAMPLES, 1)
     for i in range(OVERLAP_SAMPLES):
@@ -72,7 +74,8 @@ def _lengthen(sound: NDArray[np.float32], begin: int, filled: int, wanted: int) 
             faded += weight * sound[begin - lag + i, channel]
             sound[begin + i, channel] = faded * gain
     for row in range(begin + OVERLAP_SAMPLES, begin + lag):
-        sound[row] = sound[row - lag]
+        for channel in range(sound.shape[1]):
+            sound[row, channel] = sound[row - lag, channel]
     return lag
 
 

@@ -171,7 +171,9 @@ def limit_chunk(
         # Every gain of the window is one: nothing to weigh, only to delay.
         ints[_AT] += n
         first = _HISTORY - LATENCY_SAMPLES
-        samples[:] = line[first : first + n]
+        for i in range(n):
+            for channel in range(channels):
+                samples[i, channel] = line[first + i, channel]
     else:
         _follow(samples, line, ints, queue, ring, peaks, limit)
     for i in range(_HISTORY):

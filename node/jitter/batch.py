@@ -50,7 +50,7 @@ def play_programme(
     samples      of a packet
     start        synchronised: media time 0 plays at this sample; adaptive: -1
     """
-    data = np.zeros(0, np.uint8)
+    data = payloads[0, :0]  # no bytes
     took = 0
     while took < order.shape[0] and arrivals_ns[order[took]] < 0:
         took += 1

@@ -32,7 +32,8 @@ def reset(
 ) -> None:
     """Forget the stream and all counts; take `parameters` (PARAMETERS,) int64."""
     state[:] = 0
-    state[: at.PARAMETERS] = parameters
+    for i in range(at.PARAMETERS):
+        state[i] = parameters[i]
     state[at.HIGHEST_SEQUENCE] = at.NONE
     state[at.HIGHEST_ARRIVAL_NS] = at.NONE
     state[at.PROBATION_SEQUENCE] = at.NONE
@@ -43,13 +44,6 @@ def reset(
     state[at.LAST_SAMPLES] = CHUNK_SAMPLES
     slots[:, at.SLOT_SEQUENCE] = at.NONE
     slots[:, at.SLOT_STATUS] = at.FREE
-
-
-@kernel("void(uint8[:, ::1], int64, uint8[::1], int64, int64)")
-def _copy(
-    payloads: NDArray[np.uint8], slot: int, data: NDArray[np.uint8], offset: int, length: int
-) -> None:
-    payloads[slot, :length] = data[offset : offset + length]
 
 
 @kernel(
@@ -101,7 +95,8 @@ def insert(
         return slot
     slots[slot, at.SLOT_LENGTH] = length
     if width > 0:
-        _copy(payloads, slot, data, offset, length)
+        for i in range(length):
+            payloads[slot, i] = data[offset + i]
     return at.RESTARTED if restarted else slot
 
 

@@ -182,7 +182,8 @@ def requests(
         if _has_come(state, slots, hole[W_SEQUENCE]) or is_hopeless or hole[W_TRIES] >= TRIES_MAX:
             repair[R_GIVEN_UP] += 1 - _has_come(state, slots, hole[W_SEQUENCE])
             repair[R_HOLES] -= 1
-            hole[:] = wanted[repair[R_HOLES]]
+            for word in range(hole.shape[0]):
+                hole[word] = wanted[repair[R_HOLES], word]
             continue
         if now_ns >= hole[W_DUE_NS] and asked < out.shape[0]:
             out[asked] = hole[W_SEQUENCE] & 0xFFFF

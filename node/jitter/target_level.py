@@ -28,7 +28,7 @@ from node.jitter.stalls import (
     is_expected,
     note_stall,
 )
-from node.kernel import kernel
+from node.kernel import inlined, kernel
 from node.units import SAMPLES_PER_MS
 
 CATCH_UP_Q10 = 128
@@ -85,21 +85,27 @@ def _levels() -> NDArray[np.int64]:
 LEVELS = _levels()
 
 
+@inlined
+def _cheapest(state: NDArray[np.int64], costs: int, trials: int) -> int:
+    """Return the first of the `trials` that cost least; no branch, for which it is is chance."""
+    best = 0
+    least = state[costs]
+    for trial in range(1, trials):
+        cost = state[costs + trial]
+        best = trial if cost < least else best
+        least = cost if cost < least else least
+    return best
+
+
 @kernel("void(int64[::1])")
 def _choose(state: NDArray[np.int64]) -> None:
     """Follow the cheapest trial, by the memory that served better, within the configured bounds."""
-    best = 0
-    best_quick = 0
-    best_hasty = 0
+    trials = 1
     for trial in range(1, at.TRIALS):
-        if LEVELS[trial] > state[at.DELAY_MAX]:
-            break
-        if state[at.B_COSTS + trial] < state[at.B_COSTS + best]:
-            best = trial
-        if state[at.B_QUICK_COSTS + trial] < state[at.B_QUICK_COSTS + best_quick]:
-            best_quick = trial
-        if state[at.B_HASTY_COSTS + trial] < state[at.B_HASTY_COSTS + best_hasty]:
-            best_hasty = trial
+        trials += 1 if LEVELS[trial] <= state[at.DELAY_MAX] else 0
+    best = _cheapest(state, at.B_COSTS, trials)
+    best_quick = _cheapest(state, at.B_QUICK_COSTS, trials)
+    best_hasty = _cheapest(state, at.B_HASTY_COSTS, trials)
     followers = at.B_LEVELS + at.TRIALS
     state[followers] = LEVELS[best]
     state[followers + 1] = LEVELS[best_quick]
@@ -140,11 +146,11 @@ def begin(state: NDArray[np.int64], media: int, now: int) -> None:
     state[at.S_NEXT] = at.NONE
     weight = _WORTH_MS_PER_RATIO * SAMPLES_PER_MS * 1_000_000 // max(10, state[at.LATE_PPM])
     state[at.A_WEIGHT] = weight
-    state[at.B_LEVELS : at.B_LEVELS + at.TRIALS] = LEVELS
     for follower in range(at.TRIALS, at.TRIALS + at.FOLLOWERS):
         state[at.B_DELAYS + follower] = 0
         state[at.B_COSTS + follower] = 0
     for trial in range(at.TRIALS):
+        state[at.B_LEVELS + trial] = LEVELS[trial]
         halvings = LEVELS[trial] // _DECAY_SAMPLES
         prior = weight * (_DECAY_SAMPLES // 2) >> halvings if halvings < 40 else 0
         rest = LEVELS[trial] - halvings * _DECAY_SAMPLES

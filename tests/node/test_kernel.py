@@ -3,9 +3,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
+import numpy as np
 import pytest
+from numba.core.errors import NumbaError
 
 import node
+from node.kernel import kernel
 
 CALLEE = """
 from node.kernel import kernel
@@ -62,6 +66,28 @@ print(twice(values, 4), halved(8), values[2], sum(twice.stats.cache_hits.values(
 """
 
 
+BORROWED = """
+import sys
+import numpy
+from node.kernel import kernel
+
+@kernel("int64(int64[::1], int64)")
+def taken(values, i):
+    return values[i]
+
+values = numpy.arange(4)
+held = sys.getrefcount(values)
+beyond = 0
+for _ in range(100):
+    taken(values, 1) + taken(values[2:], 1)
+    try:
+        taken(values, 4)
+    except IndexError:
+        beyond += 1
+print(beyond, sys.getrefcount(values) - held)
+"""
+
+
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A package `node` of two kernels in two files, and the real decorator."""
@@ -101,6 +127,16 @@ def test_code_that_could_not_be_kept_is_not_mistaken_for_the_one_before(tree):
     old.write_bytes(kept)
 
     assert run(tree) == ["30", "0"]
+
+
+def test_a_change_of_how_kernels_are_compiled_is_seen(tree):
+    run(tree)
+    decorator = tree / "node" / "kernel.py"
+    text = decorator.read_text()
+    assert '"_nrt": False' in text
+    decorator.write_text(text.replace('"_nrt": False', '"_nrt": True'))
+
+    assert run(tree) == ["20", "0"]
 
 
 def test_a_change_in_a_file_that_it_does_not_use_costs_no_compilation(tree):
@@ -145,3 +181,39 @@ def test_a_read_only_installation_still_runs(tree):
     for folder in (tree / "node", tree / "node" / "rtp"):
         folder.chmod(0o555)
     assert run(tree)[0] == "20"
+
+
+def test_arrays_are_free_again_after_a_call_and_after_one_that_failed(tree):
+    (tree / "node" / "outer.py").write_text(BORROWED)
+
+    assert run(tree, LOALANG_BOUNDSCHECK="1") == ["100", "0"]
+    assert run(tree, LOALANG_BOUNDSCHECK="1") == ["100", "0"]
+
+
+def new_array(values):
+    return np.empty(values.size).size
+
+
+def changed(values):
+    return (values + values).size
+
+
+def moved(values):
+    values[1:] = values[:-1]
+    return 0
+
+
+@pytest.mark.parametrize("wants_memory", [new_array, changed, moved])
+def test_a_kernel_that_would_allocate_while_it_sounds_is_not_compiled(wants_memory):
+    with pytest.raises(NumbaError, match="NRT required but not enabled|No implementation"):
+        kernel("int64(float64[::1])")(wants_memory)
+
+
+def test_a_function_of_somebody_else_brings_no_memory_into_a_kernel():
+    doubled = numba.njit("float64[::1](float64[::1])")(lambda values: values + values)
+
+    def first(values):
+        return doubled(values)[0]
+
+    with pytest.raises(AssertionError, match="wants memory"):
+        kernel("float64(float64[::1])")(first)

@@ -15,7 +15,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.borrowed import borrow
 from node.inner_kernel import inner_kernel
 from node.kernel import inlined
 from node.opus.celt.layout import (
@@ -244,8 +243,6 @@ def celt_conceal(
     out: NDArray[np.float32],
 ) -> None:
     """Make up a lost frame; the arguments are `celt_decode_frame`'s."""
-    celt, past, plan, work = borrow(celt), borrow(past), borrow(plan), borrow(work)
-    out = borrow(out)
     samples = SHORT_SAMPLES << lm
     if celt[LOST] >= _PITCH_UNITS or start > 0:
         bins = samples // divisor

@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.borrowed import borrow
 from node.inner_kernel import inner_kernel
 from node.kernel import inlined
 from node.opus.celt.allocation import BIT, decode_allocation, decode_boosts, set_caps
@@ -245,8 +244,6 @@ def celt_decode_frame(
     divisor      48000 over the output rate: 1, 2, 3, 4 or 6
     out          (120 << lm) / divisor rows or more, `channels` columns, full scale 1.0
     """
-    celt, past, plan, work = borrow(celt), borrow(past), borrow(plan), borrow(work)
-    rc, data, out = borrow(rc), borrow(data), borrow(out)
     samples = SHORT_SAMPLES << lm
     plan[IN_PHASE] = 1 if channels == 1 else 0
     _decode_spectrum(celt, past, plan, work, rc, data, start, end, lm, coded)

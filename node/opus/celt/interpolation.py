@@ -49,7 +49,8 @@ def take_celt(
 ) -> None:
     """Copy the newest `samples` <= 2048 of a channel to target[at:]."""
     end = HISTORY + channel * HISTORY_STRIDE + HISTORY_SAMPLES
-    target[at : at + samples] = past[end - samples : end]
+    for i in range(samples):
+        target[at + i] = past[end - samples + i]
 
 
 @kernel("void(float32[::1], float32[:, ::1], int64, int64, float32[::1], int64, float32[:, ::1])")
