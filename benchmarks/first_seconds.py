@@ -21,7 +21,6 @@ from node.answering import SenderReports
 from node.config import NodeConfig
 from node.counters import Origin
 from node.events import SendDatagram
-from node.rtp import rtcp
 from node.stack import SpeakerNode
 from node.units import NS_PER_MS, NS_PER_S, samples_to_ns
 from sim.impairment import Impairment, Path
@@ -50,7 +49,7 @@ def run(arguments: list[str]) -> int:
     parser = parser_of("first_seconds", __doc__)
     add = parser.add_argument
     add("--starts", type=int, default=100, help="seeds 1 to so many (default 100)")
-    add("--lead", type=float, nargs="+", default=[5.0, 0.0], help="s that the sender is known ahead")
+    add("--lead", type=float, nargs="+", default=[5.0, 0.0], help="s that nodes are told ahead")
     add("--crystals", type=float, nargs="+", default=[0.0, 50.0], help="+-ppm, drawn evenly")
     options = parser.parse_args(arguments)
     for crystals_ppm in options.crystals:

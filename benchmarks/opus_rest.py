@@ -104,7 +104,8 @@ def _start_node(folder: Path, port: int, decoder: str) -> Process:
 
 def _start_sender(ports: list[int]) -> Process:
     to = [f"--to=127.0.0.1:{port}" for port in ports]
-    command = [sys.executable, "-m", "sim.send_cli", *to, f"--bitrate={BITRATE}", "--loop", "--lead=0"]
+    options = [f"--bitrate={BITRATE}", "--loop", "--lead=0"]
+    command = [sys.executable, "-m", "sim.send_cli", *to, *options]
     return subprocess.Popen([*command, str(SPEECH)], stderr=subprocess.PIPE, text=True)
 
 

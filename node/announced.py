@@ -73,9 +73,7 @@ class AnnouncedSources:
         del self._sources[ssrc]
         return one.reports
 
-    def give(
-        self, ssrc: int, address: tuple[str, int], reports: NodeReports, now_ns: int
-    ) -> None:
+    def give(self, ssrc: int, address: tuple[str, int], reports: NodeReports, now_ns: int) -> None:
         """Hold a source whose sound has ended, if its reports go on and there is a place."""
         if now_ns - reports.heard_ns < FORGET_NS and self._make_room():
             reports.end_sound()

@@ -22,7 +22,7 @@ from node.jitter import state as js
 from node.jitter.buffer import COUNTED, JitterBuffer
 from node.repairing import Repairs
 from node.replay import PACKET, Batch, replay
-from node.reporting import NodeReports, Reception
+from node.reporting import NodeReports, Reception, new_reports
 from node.rtp import packet as rtp
 from node.rtp.retransmission import is_announced
 from node.rtp.rtcp_packet import Goodbye, Packet
@@ -36,19 +36,6 @@ _JITTERS: Final = 4
 
 DecoderFactory = Callable[[int, int], Decoder]
 """Makes a decoder for (rate_hz, channels)."""
-
-
-def new_reports(config: NodeConfig, ssrc: int, now_ns: int) -> NodeReports:
-    """Return exchange and reports of this node with a source."""
-    return NodeReports(
-        crc32(config.name.encode()),
-        ssrc,
-        name=config.name.encode(),
-        late_ratio=config.jitter.late_ratio,
-        start_ns=now_ns,
-        redundancy_type=config.receive.redundancy_payload_type,
-        asks=config.receive.asks_for_lost,
-    )
 
 
 class Receiver:

@@ -10,6 +10,7 @@ Addresses and sockets are the caller's; it also decides whom to believe.
 import struct
 from dataclasses import dataclass
 from typing import Final
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from node.clock.exchange import (
 from node.clock.neighbour import NeighbourMap, SourceMap
 from node.clock.report_map import ReportMap
 from node.clock.timebase import Timebase
-from node.config import ReceiveConfig
+from node.config import NodeConfig, ReceiveConfig
 from node.counters import ORIGINS, Origin
 from node.rtp import rtcp
 from node.rtp.loss_report import LossReport, loss_packet
@@ -328,6 +329,19 @@ class NodeReports:
             round(timebase.skew_ppm * 1000),
         )
         return rtcp.Application(self._ssrc, 0, NEED_NAME, payload)
+
+
+def new_reports(config: NodeConfig, ssrc: int, now_ns: int) -> NodeReports:
+    """Return exchange and reports of this node with a source."""
+    return NodeReports(
+        crc32(config.name.encode()),
+        ssrc,
+        name=config.name.encode(),
+        late_ratio=config.jitter.late_ratio,
+        start_ns=now_ns,
+        redundancy_type=config.receive.redundancy_payload_type,
+        asks=config.receive.asks_for_lost,
+    )
 
 
 def need_of(packet: rtcp.Application) -> int | None:

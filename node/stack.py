@@ -22,8 +22,9 @@ from node.decoder import Decoder
 from node.events import EVENTS_MAX, Event, SendDatagram, SourceChanged
 from node.horn import REFRESH_NS, Horn
 from node.neighbouring import Neighbour
-from node.receiver import FORGET_NS, DecoderFactory, Receiver, new_reports
+from node.receiver import FORGET_NS, DecoderFactory, Receiver
 from node.replay import CONFIRMED_NS, Batch
+from node.reporting import new_reports
 from node.rtp import packet as rtp
 from node.rtp import rtcp
 from node.stored_sound import ADDRESS as STORED
@@ -121,8 +122,8 @@ class SpeakerNode:
 
     def handle_deadline(self, now_ns: int) -> None:
         """Report to the senders, and forget sources that have gone."""
-        for data, address in self._announced.requests(now_ns):
-            self._tell(SendDatagram(data, address))
+        for question, address in self._announced.requests(now_ns):
+            self._tell(SendDatagram(question, address))
         for receiver in list(self._receivers.values()):
             for data in (receiver.request_report(now_ns), receiver.request_repair(now_ns)):
                 if data is not None:

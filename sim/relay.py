@@ -79,9 +79,7 @@ class Relay:
     def _take(self, index: int) -> None:
         while True:
             try:
-                data, source, came_ns = receive_stamped(
-                    self._sockets[index], _DATAGRAM_BYTES_MAX
-                )
+                data, source, came_ns = receive_stamped(self._sockets[index], _DATAGRAM_BYTES_MAX)
             except BlockingIOError:
                 return
             except OSError:

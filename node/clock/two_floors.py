@@ -60,8 +60,8 @@ _ABOVE: Final = 1.25
 """Delays that are spread evenly end 1.11 times as far above their median as their 95 % quantile.
 What lies further off waited for a machine that stopped, and hides the ceiling. Where delays have
 none, as behind a queue, the cut is blunt: no ceiling is found there."""
-_ALONE: Final = 6.0
-"""Above the third highest by so many of the distances between high ones: one in 400 by chance, and
+_ALONE: Final = 4.0
+"""Above the third highest by so many of the distances between high ones: one in 55 by chance, and
 where one event in fifty is handled a millisecond late such a packet is more likely one of those."""
 _CUT_REPLIES_MIN: Final = 48
 _DOUBT_NS: Final = 0.3 * NS_PER_MS

@@ -20,8 +20,14 @@ def played_ms(start_node, *, asks):
     )  # fmt: skip
     try:
         sender = process(
-            "sim.send_cli", str(SPEECH), "--to", f"127.0.0.1:{port}", "--copies", "off",
-            "--lead", "0",
+            "sim.send_cli",
+            str(SPEECH),
+            "--to",
+            f"127.0.0.1:{port}",
+            "--copies",
+            "off",
+            "--lead",
+            "0",
         )
         _, err = sender.communicate(timeout=60)
         assert sender.returncode == 0, err
