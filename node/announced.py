@@ -55,7 +55,8 @@ class AnnouncedSources:
         for packet in packets:
             if isinstance(packet, Goodbye):
                 for ssrc in packet.ssrcs:
-                    self.take(ssrc, source[0])
+                    if ssrc in self._sources and self._sources[ssrc].address[0] == source[0]:
+                        del self._sources[ssrc]
             elif isinstance(packet, SenderReport) and packet.ssrc not in heard:
                 one = self._sources.get(packet.ssrc) or self._admit(packet.ssrc, source, now_ns)
                 if one is None or one.address[0] != source[0]:
@@ -66,12 +67,12 @@ class AnnouncedSources:
                 one.reports.receive(packets, None, packet.rtp_timestamp, now_ns)
 
     def take(self, ssrc: int, host: str) -> NodeReports | None:
-        """Return what is known of this source, and hold it no longer; None when it is nothing."""
-        one = self._sources.get(ssrc)
-        if one is None or one.address[0] != host:
-            return None
-        del self._sources[ssrc]
-        return one.reports
+        """Return what is known of a source whose sound comes from `host`, and hold it no longer.
+
+        None when nothing is known, or another host has spoken for it.
+        """
+        one = self._sources.pop(ssrc, None)
+        return None if one is None or one.address[0] != host else one.reports
 
     def give(self, ssrc: int, address: tuple[str, int], reports: NodeReports, now_ns: int) -> None:
         """Hold a source whose sound has ended, if its reports go on and there is a place."""

@@ -40,6 +40,7 @@ _LEAD_HELP: Final = (
     "tell the nodes so many seconds ahead, so that they know this clock before the first sound "
     f"(default {_LEAD_S}; 0 with --live, which tells them at once and sends when sound comes)"
 )
+_LEADS: Final = "the nodes learn this clock; sound follows in {} s (--lead 0: at once)"
 _NOT_LIVE: Final = "never came at its own pace, so nothing was sent; --live is not for files"
 
 _EPILOG: Final = """
@@ -91,6 +92,8 @@ def main(arguments: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.end())
     keep_steady()
+    if not (options.announce or options.live) and loop.lead_ns is not None:
+        print(_LEADS.format(loop.lead_ns // NS_PER_S), file=sys.stderr)
     source.start(loop.wake)
     loop.run(source.packets)
     print(loop.summary(), file=sys.stderr)

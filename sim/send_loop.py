@@ -76,7 +76,7 @@ class SendLoop:
         lead_ns: int | None = None,
     ) -> None:
         self._sender = sender
-        self._lead_ns = lead_ns
+        self.lead_ns = lead_ns
         stamp_arrivals(one)
         self._socket = one
         self._destinations = destinations
@@ -125,8 +125,8 @@ class SendLoop:
         waiting = False
         next_report_ns = 0
         begin_ns = time.monotonic_ns()
-        if self._lead_ns is not None:
-            self._sender.begin(begin_ns, self._lead_ns)
+        if self.lead_ns is not None:
+            self._sender.begin(begin_ns, self.lead_ns)
         while not self._ended:
             if not waiting:
                 try:
