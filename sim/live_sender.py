@@ -30,10 +30,13 @@ _BACKLOG_MAX_NS: Final = 200 * NS_PER_MS
 """Later than this against the schedule, the media clock jumps to the present (a pause to the
 receiver): a live announcement must never be late for the rest of the day."""
 
+_STRAYS_NS: Final = 10 * NS_PER_MS
+"""Live: so far the packets may stray from the schedule, on average, before it moves. Blocks and a
+busy machine make them, and nodes take a schedule that moves for a clock that is off."""
+_MEAN_OF: Final = 64
 _FOLLOW: Final = 2048
-"""Live: the schedule follows the microphone's clock by this part of the deviation per packet: 4 ms
-behind one that is 100 ppm off. Faster than that, a start that is off by a few ms would look to the
-nodes like a clock that is off by hundreds of ppm."""
+"""Beyond that it follows the microphone's clock, by this part of the rest per packet: 4 ms behind
+one that is 100 ppm off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +164,7 @@ class LiveSender:
         self._pace = LivePace(samples_to_ns(packet_samples))
         self._anchor_ns: int | None = None
         self._anchor_media = timestamp
+        self._strayed_ns = 0
         self._first_media = timestamp
         self._marker = True
         self.packets = 0
@@ -264,13 +268,16 @@ class LiveSender:
         moved = self._pace.moved if self._live else late_ns > _BACKLOG_MAX_NS
         if moved and late_ns > self._pace.early_ns:
             self._media += ns_to_samples(late_ns - self._pace.early_ns)
+            self._strayed_ns = 0
             if self.packets == 0:  # so late the sound itself began
                 self._first_media = self._media
                 return
             self._marker = True
             self.jumps += 1
         elif self._live:
-            self._anchor_ns += late_ns // _FOLLOW
+            self._strayed_ns += (late_ns - self._strayed_ns) // _MEAN_OF
+            beyond_ns = max(abs(self._strayed_ns) - _STRAYS_NS, 0) // _FOLLOW
+            self._anchor_ns += beyond_ns if self._strayed_ns > 0 else -beyond_ns
 
     def _late_ns(self, anchor_ns: int, now_ns: int) -> int:
         return now_ns - anchor_ns - samples_to_ns(self._media - self._anchor_media)

@@ -22,12 +22,12 @@ from node.opus.backward import BACK_MAX, BACKWARD_SIZE, NEXT_MAX
 from node.opus.blend import BLEND_SIZE
 from node.opus.celt.interpolation import (
     aim_noise,
-    guess_energies,
     overlap_next,
     play_celt,
     take_celt,
 )
-from node.opus.celt.layout import DE_EMPHASIS, ENERGY, LOSS_PERIOD, OVERLAP
+from node.opus.celt.layout import DE_EMPHASIS, ENERGY, HOLE, LOSS_PERIOD, OVERLAP
+from node.opus.celt.lost_energy import guess_energies
 from node.opus.celt.tables_celt import BANDS
 from node.opus.concealment import frame_lm
 from node.opus.filling import fill
@@ -217,6 +217,7 @@ class Interpolation:
 
     def _guess_energies(self, room: Room, payload: NDArray[np.uint8], hole: int) -> bool:
         """Give `after` the last lost frame's likeliest energies; return False for a bad packet."""
+        self._after[0][s.CELT + HOLE] = 0  # its energies are guessed here, and once is enough
         _copy(self._run_on, self._after)
         ints, floats = self._run_on
         khz = int(ints[s.OUTPUT_KHZ])
@@ -291,6 +292,7 @@ class Interpolation:
             overlap_next(ints[s.CELT :], past, room[1], self._sound, self._hole, channels)
         else:
             self._end_silk(stream, room)
+        ints[s.CELT + HOLE] = 0
         if mode != MODE_SILK:
             past[ENERGY : ENERGY + 2 * BANDS] = self._energies_lost
 

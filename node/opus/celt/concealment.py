@@ -28,6 +28,7 @@ from node.opus.celt.layout import (
     HISTORY,
     HISTORY_SAMPLES,
     HISTORY_STRIDE,
+    HOLE,
     LOSS_PERIOD,
     LOST,
     LOST_PACKET,
@@ -251,3 +252,5 @@ def celt_conceal(
         _conceal_by_pitch(celt, past, work, lm, channels)
     write_out(past, samples, channels, divisor, out)
     celt[LOST] += 1 << lm
+    if celt[LOST_PACKET] and start == 0:
+        celt[HOLE] = 1

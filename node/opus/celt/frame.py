@@ -26,6 +26,8 @@ from node.opus.celt.layout import (
     ENERGY,
     ENERGY_1,
     ENERGY_2,
+    ENERGY_BEFORE,
+    HOLE,
     IN_PHASE,
     LOSS_PERIOD,
     LOST,
@@ -40,6 +42,7 @@ from node.opus.celt.layout import (
     SPREAD,
     TRANSIENT,
 )
+from node.opus.celt.lost_energy import doubt_energies
 from node.opus.celt.resolution import decode_resolution
 from node.opus.celt.synthesis import filter_pitch, synthesise, write_out
 from node.opus.celt.tables_celt import (
@@ -196,6 +199,10 @@ def _decode_spectrum(
         for band in range(BANDS):
             at = ENERGY + band
             past[at] = max(past[at], past[at + BANDS])
+    doubts = celt[HOLE] == 1 and start == 0
+    if doubts:
+        for i in range(2 * BANDS):
+            work[ENERGY_BEFORE + i] = past[ENERGY + i]
     intra = _decode_flags(rc, data, plan, start, lm)
     decode_coarse_energy(rc, data, past, start, end, intra, coded, lm)
     decode_resolution(rc, data, plan, start, end, plan[TRANSIENT], lm)
@@ -207,6 +214,8 @@ def _decode_spectrum(
     decode_shapes(rc, data, plan, work, start, end, coded, blocks, lm, total, balance)
     collapsed = rc_bits(rc, data, 1) if reserve > 0 else 0
     finish_energy(rc, data, past, plan, start, end, coded, frame_bits - rc_tell(rc))
+    if doubts and not intra:
+        doubt_energies(past, work, end, lm, max(celt[LOST] >> lm, 1), coded)
     if collapsed:
         fill_collapsed(past, plan, work, start, end, coded, lm)
     if plan[SILENCE]:
@@ -253,5 +262,6 @@ def celt_decode_frame(
     write_out(past, samples, channels, divisor, out)
     _keep_energies(celt, past, plan, start, end, coded, lm)
     celt[LOST] = 0
+    celt[HOLE] = 0
     celt[LOSS_PERIOD] = 0
     return OVERRUN if rc_tell(rc) > (rc[END] - rc[BEGIN]) * 8 else 0

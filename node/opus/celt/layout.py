@@ -37,7 +37,9 @@ LOSS_PERIOD: Final = 6
 """Pitch period that the running concealment repeats, in samples; 0 for none yet."""
 LOST_PACKET: Final = 7
 """1 while a lost packet is made up, and not an empty frame; the decoder sets it."""
-CELT_INT_SIZE: Final = 8
+HOLE: Final = 8
+"""1 from a lost packet on until the next frame, whose energies are told against a lost one's."""
+CELT_INT_SIZE: Final = 9
 
 # past: real numbers between frames; energies are log2 of the amplitude, [channel][band]
 ENERGY: Final = 0
@@ -108,6 +110,8 @@ FOLD: Final = NORM + 2 * FRAME_MAX
 BAND_BINS_MAX: Final = 176
 TURN: Final = FOLD + BAND_BINS_MAX
 SPECTRUM: Final = TURN + BAND_BINS_MAX
+ENERGY_BEFORE: Final = SPECTRUM
+"""Energies before the frame, until its spectrum is made."""
 CORE: Final = SPECTRUM + 2 * FRAME_MAX
 TRANSFORM: Final = CORE + FRAME_MAX
 """Four vectors of FRAME_MAX / 2: real and imaginary parts, twice."""

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.opus.celt.interpolation import guess_energies
 from node.opus.celt.layout import CELT_FLOAT_SIZE, ENERGY, LOUD
+from node.opus.celt.lost_energy import guess_energies
 from node.opus.celt.tables_celt import BANDS, INTER_ALPHA
 from node.opus.decoder import OpusDecoder
 from node.opus.packet import packet_samples

@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from node.libopus import LibopusDecoder
 from node.opus.decoder import OpusDecoder
+from sim.scenario import SPEECH as FOLDER
+
+SPEECH = FOLDER / "announcement_vi.flac"
 
 
 def stream(data, name):
@@ -49,3 +53,48 @@ def test_a_loss_of_short_frames_fades_by_time_where_libopus_fades_by_frame():
     stream_of_5_ms = (DATA, "celt_SWB_5ms_2ch_64k_cbr_loud", 100, 20)
     ours, theirs = levels_db(*stream_of_5_ms), levels_db(*stream_of_5_ms, LibopusDecoder)
     assert (ours[1:4] > theirs[1:4] + 3.0).all()
+
+
+def speech_of_20_ms():
+    """Return the bundled announcement as CELT packets, and the decoder's sound of them."""
+    encoder = av.CodecContext.create("libopus", "w")
+    encoder.sample_rate, encoder.layout, encoder.format = 48_000, "mono", "flt"
+    encoder.bit_rate = 64_000
+    encoder.options = {"frame_duration": "20", "application": "lowdelay"}
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=48_000, frame_size=960)
+    packets = []
+    with av.open(str(SPEECH)) as source:
+        for frame in (f for one in source.decode(audio=0) for f in resampler.resample(one)):
+            frame.pts = None
+            packets += [np.frombuffer(bytes(p), np.uint8).copy() for p in encoder.encode(frame)]
+    decoder, sound = OpusDecoder(48_000, 1), np.zeros((len(packets), 960, 1), np.float32)
+    for packet, out in zip(packets, sound, strict=True):
+        assert decoder.decode(packet, out) == 960
+    return packets, sound.reshape(-1)
+
+
+def worst_click(make, packets, sound, lost):
+    """Return by how much the sound steps more than without a loss, wherever `lost` are missing."""
+    decoder, out = make(48_000, 1), np.zeros((960, 1), np.float32)
+    steps, worst = np.abs(np.diff(sound, prepend=0.0)), 0.0
+    for at in range(len(packets) - lost - 2):
+        decoder.remember()
+        heard = [sound[max(0, 960 * at - 1) : 960 * at]]
+        for packet in [None] * lost + packets[at + lost : at + lost + 2]:
+            got = decoder.conceal(960, out) if packet is None else decoder.decode(packet, out)
+            assert got == 960
+            heard.append(out[:, 0].copy())
+        own = steps[960 * max(0, at - 1) : 960 * (at + lost + 2)].max()
+        worst = max(worst, float(np.abs(np.diff(np.concatenate(heard))).max() - own))
+        decoder.go_back()
+        decoder.decode(packets[at], out)
+    return worst
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+def test_a_lost_packet_makes_no_click_of_the_one_after_it(lost):
+    # The packet after a pause that was lost says by how much it is louder than the pause. Taken for
+    # louder than the word before, it stepped by up to 1.3 of full scale.
+    packets, sound = speech_of_20_ms()
+    ours, theirs = (worst_click(one, packets, sound, lost) for one in (OpusDecoder, LibopusDecoder))
+    assert ours <= min(0.15, theirs)
