@@ -35,12 +35,14 @@ MAP_NAME: Final = b"LoaM"
 
 ASKS: Final = 0
 TELLS: Final = 1
-NEWS_INTERVAL_NS: Final = 25 * NS_PER_MS
-"""A leader learns much in the first seconds of a source: ask as often as it may answer."""
-NEWS_NS: Final = 5 * NS_PER_S
-LATER_INTERVAL_NS: Final = 250 * NS_PER_MS
-LATER_NS: Final = 60 * NS_PER_S
-"""A jittery link is known in a minute; until then what a leader plays by moves by the second."""
+NEWS: Final = (
+    (NS_PER_S // 2, 10 * NS_PER_MS),
+    (5 * NS_PER_S, 25 * NS_PER_MS),
+    (60 * NS_PER_S, 250 * NS_PER_MS),
+)
+"""Since a source began, up to when to ask how often: a leader's first map behind jitter moves by a
+millisecond with a few answers, and the sound begins by what is known of it then; a minute later it
+moves no more. It is all within what `ExchangeResponder` allows."""
 
 _WAITING_MAX: Final = 64
 _ROOM: Final = bytes(8)  # by which a question with the shortest name is as long as its answer
@@ -117,10 +119,10 @@ class Neighbour:
         if self._exchange is None:
             self._exchange = ClockExchange(now_ns)
         self._exchange.handle_deadline(now_ns)
-        if sources and now_ns - self._news_ns < NEWS_NS:
-            self._exchange.ask_by(now_ns + NEWS_INTERVAL_NS)
-        elif sources and now_ns - self._news_ns < LATER_NS:
-            self._exchange.ask_by(now_ns + LATER_INTERVAL_NS)
+        since_ns = now_ns - self._news_ns
+        for until_ns, interval_ns in NEWS if sources else ():
+            if since_ns < until_ns:
+                self._exchange.ask_by(now_ns + interval_ns)
         while (request := self._exchange.next_event()) is not None:
             self._out.append((self._question(request.at_ns, sources), self._leader))
 

@@ -153,7 +153,7 @@ class NodeReports:
     def end_sound(self) -> None:
         """Keep of the source no more than its clock."""
         self.reports.clear()
-        self.neighbour.clear()
+        self.neighbour.end_sound()
         self._before = Reception(0, 0, 0)
         self._delay_start = -1
 

@@ -115,10 +115,14 @@ class NeighbourMap:
         """
         return self._own if now_ns - self._own_ns <= TOLD_NS else None
 
-    def clear(self) -> None:
-        """Forget everything: the sender's clock was set."""
+    def end_sound(self) -> None:
+        """Forget both maps: the media time may begin anew. What was learnt of the clocks stays."""
         self._own = self._told = None
         self.rests = False
+
+    def clear(self) -> None:
+        """Forget everything: the sender's clock was set."""
+        self.end_sound()
         self.difference_ns = 0
         self._held_ns = 0.0
         self._learnt_ns = 0

@@ -108,6 +108,14 @@ def test_a_step_of_the_senders_clock_forgets_what_was_learnt():
     assert follow(maps, 5, first=300, told=False) == [0] * 5
 
 
+def test_between_two_sounds_of_a_sender_what_was_learnt_stays():
+    maps = NeighbourMap()
+    follow(maps, 300)
+    maps.end_sound()
+    assert maps.tell(300 * S) is None
+    assert follow(maps, 5, first=300, told=False) == pytest.approx([3 * MS] * 5, abs=1000)
+
+
 def test_the_uncertainty_is_a_bound_that_both_exchanges_allow():
     maps = NeighbourMap()
     maps.receive(own_map(S, off_ns=4 * MS, uncertainty_ns=30 * MS), LINK_NS, S)
