@@ -205,7 +205,7 @@ def moved(values):
 
 @pytest.mark.parametrize("wants_memory", [new_array, changed, moved])
 def test_a_kernel_that_would_allocate_while_it_sounds_is_not_compiled(wants_memory):
-    with pytest.raises(NumbaError, match="NRT required but not enabled|No implementation"):
+    with pytest.raises(NumbaError, match=r"NRT required but not enabled|No implementation"):
         kernel("int64(float64[::1])")(wants_memory)
 
 
