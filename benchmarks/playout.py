@@ -9,6 +9,7 @@ row of ours lies below the network's loss; NetEQ's do, by up to 0.04 (it merges)
 
 The adaptive rows take time-scale modification to do exactly what it is asked, and decode at the
 instant of play; `--whole-node` plays speech through a node with a card that takes 10 ms at a time.
+`--cost` measures the CPU of the kernels and of a whole node alone, on a trace made here.
 `--held-out A|B` plays seeded traces that nobody tuned to, `--draws N` of each family.
 """
 
@@ -16,7 +17,6 @@ import argparse
 import csv
 import json
 import sys
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from typing import Final, NoReturn
 import numpy as np
 
 from benchmarks.held_out_traces import held_out
+from benchmarks.playout_cost import print_cost
 from benchmarks.playout_drive import Outcome, Trace, play, read_trace
 from benchmarks.playout_held_out import DRAWS, J_MS_PER_PCT, clairvoyant, print_held_out
 from benchmarks.playout_node import print_whole_node
@@ -105,6 +106,8 @@ def run(arguments: list[str]) -> int:
         options = _parse(arguments)
         if options.trace is not None:
             return _one(options)
+        if options.cost:
+            return _verdict(print_cost(held_out("ge_mild", "B", 0)))
         if options.whole_node:
             print_whole_node(_traces_with_j())
             return 0
@@ -127,6 +130,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="one JSON object, nothing else")
     parser.add_argument("--held-out", choices=("A", "B"), help="seeded traces nobody tuned to")
     parser.add_argument("--whole-node", action="store_true", help="speech through a whole node")
+    parser.add_argument("--cost", action="store_true", help="CPU of kernels and node, nothing else")
     parser.add_argument("--draws", type=int, default=DRAWS, help="traces of each held-out family")
     options = parser.parse_args(arguments)
     if options.draws < 1:
@@ -212,7 +216,7 @@ def _all() -> int:
     missed += print_copies(REPAIR_BURSTS, REPAIR_BYTES_MAX_PCT)
     print_profiles()
     missed += _print_sanity()
-    _print_cost(folder)
+    missed += print_cost(read_trace(folder / "arrivals" / f"{TRACES[0]}.csv.gz"))
     missed += print_held_out("B", DRAWS)
     return _verdict(missed)
 
@@ -349,20 +353,6 @@ def _print_sanity() -> list[str]:
         if concealed_pct > 0.003 or ratio > TONE_STEP_MAX:
             missed.append(f"{skew_ppm:+.0f} ppm: {concealed_pct:.4f} % concealed, step {ratio:.3f}")
     return missed
-
-
-def _print_cost(folder: Path) -> None:
-    """Measure what `insert` and `pull` cost per second of sound."""
-    trace = read_trace(folder / "arrivals" / f"{TRACES[0]}.csv.gz")
-    seconds = trace.media.size * trace.samples / 48_000
-    for config in (JitterConfig(), JitterConfig(mode="adaptive")):
-        spent_s = []
-        for _ in range(COST_ROUNDS):
-            began_s = time.process_time()
-            play(trace, config, delay_ms=200.0)
-            spent_s.append(time.process_time() - began_s)
-        spent_us = min(spent_s) * 1e6 / seconds
-        print(f"cost, {config.mode}: {spent_us:.1f} us CPU per second of sound (must: 100)")
 
 
 def _row(who: str, found: Outcome) -> Row:

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.held_out_traces import family_names, held_out
 from benchmarks.playout import run
+from benchmarks.playout_cost import print_cost
 from benchmarks.playout_drive import make_trace
 from benchmarks.playout_held_out import best_fixed
 from benchmarks.playout_node import hear
@@ -136,3 +137,9 @@ def test_speech_through_a_whole_node_keeps_its_pitch_and_has_no_clicks(tmp_path)
     assert heard.pitch_cents_p50 < 20
     assert heard.mean_ms < 200
     assert (tmp_path / "made_heard.wav").stat().st_size == 44 + 2 * 48_000 * 2
+
+
+def test_a_whole_node_costs_no_more_than_was_asked_per_second_of_sound(capsys):
+    send_ms = 20.0 * np.arange(1500)
+    assert print_cost(make_trace("steady", send_ms, send_ms + 30)) == []
+    assert capsys.readouterr().out.count("(must: 3.0)") == 4
