@@ -62,7 +62,7 @@ class LivePace:
         is_even = is_full and min(others_ns) >= -_EVEN_NS
         self.moved = self._behind or not self._known
         if not self._known:
-            self._known = is_even
+            self._known = is_even and early_ns <= 0  # the sender may be told to wait
         elif self._behind:
             self._behind = not is_even or early_ns > 0
         elif early_ns > _BLOCK_NS or (is_full and early_ns + min(others_ns) > _EVEN_NS):

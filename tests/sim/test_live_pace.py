@@ -152,6 +152,18 @@ def test_a_file_given_as_live_is_not_poured_into_the_network():
     assert sender.left == 3000
 
 
+def test_live_sound_that_comes_while_a_sender_still_announces_itself_is_not_kept_for_later():
+    sender = LiveSender(ssrc=1, payload_type=111, packet_samples=960, live=True)
+    sender.begin(S, 3 * S)
+    sent = []
+    for number in range(300):
+        now_ns = S + number * 20 * MS
+        if sender.takes(now_ns):
+            sender.next_packet(bytes(20), now_ns)
+            sent.append(number)
+    assert sent == list(range(150, 300))
+
+
 def test_other_senders_leave_nothing_out():
     sender = LiveSender(ssrc=1, payload_type=111, packet_samples=960)
     for number in range(100):
