@@ -33,13 +33,10 @@ BURST_REQUESTS: Final = 56
 BURST_INTERVAL_NS: Final = 6 * NS_PER_MS
 """All of the burst is answered before the first sound, at a playout delay of 400 ms."""
 WARM_INTERVAL_NS: Final = 25 * NS_PER_MS
-WARM_INTERVAL_MAX_NS: Final = 40 * NS_PER_MS
-"""Then, on a link that jitters, as far apart as the delays are spread: behind a request that waits,
-a nearer one waits too, and shows no floor. Answers that follow the sound more closely hold that up
-as well (`python -m benchmarks clock` has the link that showed it)."""
-WARM_SHARE: Final = 500
-"""And ever more rarely: each interval is at least that part of the time since the start. A slope
-rests on replies far apart, and one reply says the less the more there are."""
+WARM_SHARE: Final = 200
+"""Then, on a link that jitters, every 25 ms for the first 5 s, and ever more rarely: each interval
+is that part of the time since the start. A slope rests on replies far apart, and one reply says the
+less the more there are."""
 WARM_ENOUGH_NS: Final = 50_000
 """... until the floor is known: n replies show it to within the spread of the delay divided by n. A
 quiet link needs none of it; 40 +- 20 ms need a minute."""
@@ -209,8 +206,7 @@ class ClockExchange:
         if self._burst_left > 0 and not (self._filter.count >= QUIET_REPLIES and known):
             return BURST_INTERVAL_NS
         if not known:
-            apart_ns = max(WARM_INTERVAL_NS, min(self._filter.spread_ns, WARM_INTERVAL_MAX_NS))
-            return min(max(since_ns // WARM_SHARE, apart_ns), INTERVAL_NS)
+            return min(max(since_ns // WARM_SHARE, WARM_INTERVAL_NS), INTERVAL_NS)
         return SETTLE_INTERVAL_NS if since_ns < SETTLE_NS else INTERVAL_NS
 
     def _fits_at(self, count: int, now_ns: int) -> bool:
