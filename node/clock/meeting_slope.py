@@ -29,8 +29,9 @@ BACK_TOP: Final = 3
 EDGES: Final = 4
 
 _SKEW_STEERED: Final = 1e-6
-"""Of two clocks that NTP steers: chrony and its like move the rate of CLOCK_MONOTONIC too, and about
-1 ppm is left (research on synchronous playout, section 4). That is believed of half of all pairs."""
+"""Of two clocks that NTP steers: chrony and its like move the rate of CLOCK_MONOTONIC too, and
+about 1 ppm is left (research on synchronous playout, section 4). That is believed of half of all
+pairs."""
 _SKEW_USUAL: Final = 20e-6
 """Of the others half differ by less: parts are sold as +-20 to +-50 ppm over all of their
 temperatures and years. Both are Cauchy distributions, whose tails let 300 ppm be believed soon."""
