@@ -1,6 +1,6 @@
 """How soon two nodes behind jitter are in step, over many seeded starts: one real run says little.
 
-    python -m benchmarks first_seconds [--starts 100] [--lead 5 0] [--crystals 0 50]
+    python -m benchmarks first_seconds [--starts 100] [--seed 1] [--lead 5 0] [--crystals 0 50]
 
 Two whole nodes (they count, and decode nothing), a sender with `loalang-send`'s own numbering,
 reports and answers, and between them the delay, jitter and loss of `real_sync`'s case `jitter`, in
@@ -48,7 +48,8 @@ def run(arguments: list[str]) -> int:
     """Print one line for each lead and crystal; the bounds are `real_sync`'s."""
     parser = parser_of("first_seconds", __doc__)
     add = parser.add_argument
-    add("--starts", type=int, default=100, help="seeds 1 to so many (default 100)")
+    add("--starts", type=int, default=100, help="how many (default 100)")
+    add("--seed", type=int, default=1, help="of the first one (default 1); the others follow")
     add("--lead", type=float, nargs="+", default=[5.0, 0.0], help="s that nodes are told ahead")
     add("--crystals", type=float, nargs="+", default=[0.0, 50.0], help="+-ppm, drawn evenly")
     options = parser.parse_args(arguments)
@@ -56,7 +57,7 @@ def run(arguments: list[str]) -> int:
         for lead_s in options.lead:
             starts = [
                 start(seed, lead_s=lead_s, crystals_ppm=crystals_ppm)
-                for seed in range(1, options.starts + 1)
+                for seed in range(options.seed, options.seed + options.starts)
             ]
             told = {"crystals_ppm": crystals_ppm, "lead_s": lead_s, **row(starts)}
             print(json.dumps(told), flush=True)
