@@ -1,6 +1,6 @@
 """How soon two nodes behind jitter are in step, over many seeded starts: one real run says little.
 
-    python -m benchmarks first_seconds [--starts 100] [--seed 1] [--lead 5 0] [--crystals 0 50]
+    python -m benchmarks first_seconds [--starts 100] [--seed 1] [--lead 8 0] [--crystals 0 50]
 
 Two whole nodes (they count, and decode nothing), a sender with `loalang-send`'s own numbering,
 reports and answers, and between them the delay, jitter and loss of `real_sync`'s case `jitter`, in
@@ -50,7 +50,7 @@ def run(arguments: list[str]) -> int:
     add = parser.add_argument
     add("--starts", type=int, default=100, help="how many (default 100)")
     add("--seed", type=int, default=1, help="of the first one (default 1); the others follow")
-    add("--lead", type=float, nargs="+", default=[5.0, 0.0], help="s that nodes are told ahead")
+    add("--lead", type=float, nargs="+", default=[8.0, 0.0], help="s that nodes are told ahead")
     add("--crystals", type=float, nargs="+", default=[0.0, 50.0], help="+-ppm, drawn evenly")
     options = parser.parse_args(arguments)
     for crystals_ppm in options.crystals:
