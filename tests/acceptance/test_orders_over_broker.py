@@ -169,8 +169,8 @@ def test_a_signed_order_sounds_the_siren_at_once_and_the_node_answers(office):
         delays_ms.append((office.begin_ns - sent) / 1e6 + at_s * 1000)
     with office.capsys.disabled():
         print("\norder to first sample:", [round(d) for d in delays_ms], "ms")
-    # Python's client, the broker, two disk writes and the signature; 200 ms are the core's. When the
-    # file began is known to a period of 10 ms.
+    # Python's client, the broker, two disk writes and the signature; 200 ms are the core's. When
+    # the file began is known to a period of 10 ms.
     assert max(delays_ms) < 1000 and min(delays_ms) > -10
     assert main(["proof", "--config", str(office.folder / "node.toml")]) == 0
     *lines, verdict = office.capsys.readouterr().out.splitlines()
