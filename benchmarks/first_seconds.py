@@ -25,6 +25,7 @@ from node.stack import SpeakerNode
 from node.units import NS_PER_MS, NS_PER_S, samples_to_ns
 from sim.impairment import Impairment, Path
 from sim.live_sender import LiveSender
+from sim.send_loop import LEAD_REPORT_NS, REPORT_NS
 
 DELAYED: Final = Impairment(delay_ms=40, jitter_ms=20, loss_pct=2)
 SECONDS: Final = 48
@@ -38,8 +39,6 @@ _BUSY_NS: Final = 1e6
 _PERIOD_NS: Final = 10 * NS_PER_MS
 _PERIOD_SAMPLES: Final = 480
 _PACKET_SAMPLES: Final = 960
-_REPORT_NS: Final = NS_PER_S
-_LEAD_REPORT_NS: Final = NS_PER_S // 10
 _SENDER: Final = ("192.0.2.1", 5004)
 _PAYLOAD: Final = b"\x78" + bytes(40)  # one CELT frame of 20 ms
 
@@ -208,10 +207,10 @@ class _Start:
         for index in range(len(self.poles)):
             self._send_down(data, now_ns, index)
         if self.sender.packets == 0:
-            if now_ns + _LEAD_REPORT_NS < NS_PER_S + self.lead_ns:
-                self._at(now_ns + _LEAD_REPORT_NS, "report", 0)
+            if now_ns + LEAD_REPORT_NS < NS_PER_S + self.lead_ns:
+                self._at(now_ns + LEAD_REPORT_NS, "report", 0)
         else:
-            self._at(now_ns + _REPORT_NS, "report", 0)
+            self._at(now_ns + REPORT_NS, "report", 0)
 
     def _request(self, now_ns: int, index: int, data: bytes) -> None:
         self.answers.receive_datagram(data, self.poles[index].address, now_ns)

@@ -24,9 +24,9 @@ Address = tuple[str, int]
 
 _DATAGRAMS_AT_ONCE: Final = 64
 """Answers per turn; who sends more waits, and the schedule of the sound goes on."""
-_REPORT_NS: Final = NS_PER_S
+REPORT_NS: Final = NS_PER_S
 """Between two sender reports."""
-_LEAD_REPORT_NS: Final = NS_PER_S // 10
+LEAD_REPORT_NS: Final = NS_PER_S // 10
 """Between two before the first packet: a lost one costs the nodes little of the time ahead."""
 _LEAD_REPORTS_NS: Final = 60 * NS_PER_S
 """... for so long; a source that waits longer reports as one that sounds."""
@@ -154,7 +154,7 @@ class SendLoop:
                 until = min(until, due)
             if self._sender.begun and now >= next_report_ns:
                 leads = not self._sender.packets and now - begin_ns < _LEAD_REPORTS_NS
-                next_report_ns = now + (_LEAD_REPORT_NS if leads else _REPORT_NS)
+                next_report_ns = now + (LEAD_REPORT_NS if leads else REPORT_NS)
                 self._report(now)
             self._wait(until)
         if self._sender.begun:
