@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from node.config import check
 from node.control.civil_time import MINUTE_S, covers, load_zone, local_time, parse_time
@@ -180,8 +181,8 @@ class VolumeSchedule:
         mine = [(rule, i) for i, rule in enumerate(config.rules) if rule.is_for(place)]
         # The winner first, so that the first that covers a minute is the answer.
         mine.sort(key=lambda e: (e[0].place_order, e[0].on.exceptional, e[1]), reverse=True)
-        self._rules = [(rule, _Span(rule.start, rule.end, rule.on)) for rule, _ in mine]
-        self._quiet = [(q, _Span(q.start, q.end, q.on)) for q in config.quiet_hours]
+        self._rules = [(rule, _Span(rule.start, rule.end, rule.on, self._zone)) for rule, _ in mine]
+        self._quiet = [(q, _Span(q.start, q.end, q.on, self._zone)) for q in config.quiet_hours]
         self._kept: dict[tuple[int, MessageClass], Decision] = {}
 
     def decide(self, utc_s: int, message_class: MessageClass, *, trusted: bool = True) -> Decision:
@@ -224,10 +225,10 @@ class VolumeSchedule:
 class _Span:
     """Minutes of the wall clock on certain days; those past midnight belong to the day before."""
 
-    def __init__(self, start: str, end: str, on: DaysConfig) -> None:
+    def __init__(self, start: str, end: str, on: DaysConfig, zone: ZoneInfo) -> None:
         first, last = parse_time(start), parse_time(end)
         assert first is not None and last is not None, "checked when the rule was made"
-        self._start, self._end, self._days = first, last, Days(on)
+        self._start, self._end, self._days = first, last, Days(on, zone)
 
     def covers(self, local: datetime) -> bool:
         at = local.time()
