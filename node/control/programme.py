@@ -20,11 +20,20 @@ PARTS_MAX: Final = 16
 RECURRENCES_MAX: Final = 16_000
 """Characters of all recurrences of a calendar: each costs time when the calendar is read."""
 
+SOUND_RULE: Final = "the SHA-256 of a stored sound in 64 lower case digits"
+
 _HASH: Final = re.compile(r"[0-9a-f]{64}|sha1:[0-9a-f]{40}")
 """SHA-256; SHA-1 only where a CAP document names its resource by it (section 3.2.3, `digest`)."""
 
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
 _LOOK_AHEAD_DAYS: Final = 400
 """How far ahead the next due item is looked for: a yearly one is found."""
+
+
+def is_sound(text: str) -> bool:
+    """Return whether `text` can be the name of a stored sound."""
+    return _SHA256.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,8 @@ from node.control.year_days import bit_of, days_of
 DATES_MAX: Final = 1000
 """Single days of an entry, and as many exceptions."""
 
+_ZONE: Final = load_zone("Asia/Ho_Chi_Minh")
+
 _YEARS_KEPT: Final = 8
 """Years of a rule remembered. A schedule asks for this one and the next."""
 
@@ -76,7 +78,7 @@ class DaysConfig:
 class Days:
     """Answer whether a date belongs to a `DaysConfig`, by the wall clock of `zone`."""
 
-    def __init__(self, config: DaysConfig, zone: ZoneInfo | None = None) -> None:
+    def __init__(self, config: DaysConfig, zone: ZoneInfo = _ZONE) -> None:
         self._config = config
         self._dates = frozenset(config.dates)
         self._except = frozenset(config.except_dates)
@@ -116,10 +118,7 @@ class Days:
 def _wrong(text: str) -> str:
     """Return what is wrong with a recurrence, or nothing; its zone is not known yet."""
     try:
-        read_recurrence(text, _ANY_ZONE)
+        read_recurrence(text, _ZONE)
     except ConfigError as fault:
         return str(fault)
     return ""
-
-
-_ANY_ZONE: Final = load_zone("UTC")

@@ -79,7 +79,10 @@ class VolumeRule:
     """Only there."""
 
     def __post_init__(self) -> None:
-        check(f"volume rule {self.name!r}", _span_rules(self.start, self.end, self.volume))
+        rules = _span_rules(self.start, self.end, self.volume)
+        both = self.hamlet is not None and self.cluster is not None
+        rules["cluster"] = (not both, self.cluster, f"left out beside hamlet = {self.hamlet!r}")
+        check(f"volume rule {self.name!r}", rules)
 
     @property
     def place_order(self) -> int:
@@ -107,6 +110,7 @@ class QuietHours:
 
     def __post_init__(self) -> None:
         rules = _span_rules(self.start, self.end, self.volume_max)
+        rules["volume_max"] = rules.pop("volume")
         known = set(self.classes) <= set(CLASSES)
         rules["classes"] = (known, self.classes, f"some of {', '.join(CLASSES)}")
         check(f"quiet hours {self.name!r}", rules)

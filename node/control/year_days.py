@@ -1,4 +1,4 @@
-"""Days of a year as bits, and which of them a rule names: the arithmetic of RFC 5545, section 3.3.10.
+"""Days of a year as bits, and which of them a rule names (RFC 5545, section 3.3.10).
 
 Bit n of a set is the day n days after 1 January. A year costs some microseconds whatever the rule
 says, so that no rule that somebody signs can hold a node up; nothing here walks from its start.

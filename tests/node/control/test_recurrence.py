@@ -19,7 +19,15 @@ HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
 NAMES = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 
 
-def days(text: str, first: date, count: int, zone: ZoneInfo | None = HANOI) -> list[date]:
+def refusal(text: str) -> str | None:
+    try:
+        DaysConfig(recurrence=text)
+    except ConfigError as fault:
+        return str(fault)
+    return None
+
+
+def days(text: str, first: date, count: int, zone: ZoneInfo = HANOI) -> list[date]:
     rule = Days(DaysConfig(recurrence=text), zone)
     return [one for n in range(count) if (one := first + timedelta(n)) in rule]
 
@@ -81,11 +89,9 @@ STARTS = st.dates(date(2018, 1, 1), date(2021, 6, 30))
 @example("FREQ=MONTHLY;BYDAY=-1FR;UNTIL=20201127", date(2020, 1, 1), True)
 def test_a_rule_names_the_days_that_dateutil_names(rule, start, excepted):
     text = f"DTSTART:{start:%Y%m%d}\nRRULE:{rule}"
-    try:
-        DaysConfig(recurrence=text)
-    except ConfigError as fault:
-        # Its days are too few to be counted, and no calendar of a commune has such a rule.
-        assert "not reached within" in str(fault)
+    refused = refusal(text)
+    if refused is not None:  # its days are too few to be counted: no commune has such a rule
+        assert "not reached within" in refused
         assert len(dateutils(text)) < int(re.findall(r"COUNT=(\d+)", text)[0])
         return
     theirs = dateutils(text)
@@ -114,8 +120,8 @@ def dateutils(text: str) -> set[date]:
 
 
 PART = st.sampled_from(
-    "BYMONTH BYMONTHDAY BYYEARDAY BYWEEKNO BYSETPOS BYDAY WKST INTERVAL COUNT UNTIL FREQ BYEASTER "
-    "BYHOUR X".split()
+    ("BYMONTH", "BYMONTHDAY", "BYYEARDAY", "BYWEEKNO", "BYSETPOS", "BYDAY", "BYHOUR", "WKST")
+    + ("INTERVAL", "COUNT", "UNTIL", "FREQ", "BYEASTER", "X")
 )
 VALUE = st.one_of(
     st.integers(-(10**12), 10**12).map(str),
@@ -147,13 +153,11 @@ TEXT = st.lists(
 @example("DTSTART:00010101\nRRULE:FREQ=DAILY")
 def test_no_rule_costs_more_than_any_other(text):
     begin_ns = time.thread_time_ns()
-    try:
-        rule = Days(DaysConfig(recurrence=text), HANOI)
-    except ConfigError as fault:
-        assert "must be" in str(fault)
+    refused = refusal(text)
+    if refused is None:
+        days(text, date(2026, 1, 1), 400)
     else:
-        found = [date(2026, 1, 1) + timedelta(n) in rule for n in range(400)]
-        assert len(found) == 400
+        assert "must be" in refused
     assert time.thread_time_ns() - begin_ns < 100e6
 
 
@@ -249,8 +253,8 @@ def test_the_last_day_counts_by_the_wall_clock_of_the_commune(until, last):
 def test_a_start_in_utc_is_the_day_that_the_commune_has_then():
     text = "DTSTART:20261125T223000Z\nRRULE:FREQ=WEEKLY"
     assert [one.day for one in days(text, date(2026, 11, 20), 14)] == [26, 3]
-    with pytest.raises(ConfigError, match="without Z"):
-        days(text, date(2026, 11, 20), 14, zone=None)
+    west = ZoneInfo("America/Santiago")
+    assert [one.day for one in days(text, date(2026, 11, 20), 14, west)] == [25, 2]
 
 
 def test_a_folded_line_is_one_line():
