@@ -173,6 +173,7 @@ ODD: Final = st.one_of(
 @example([(("priority", "tiers", 1), "county")])
 @example([(("priority", "tiers", 2), "hamlet")])
 @example([(("site", "lat_deg"), math.inf)])
+@example([(("priority", "tiers", 2), "\n\x1e")])
 def test_what_check_calls_good_works_to_the_end_of_a_warning(changes):
     table = GOOD
     for path, value in changes:
