@@ -169,7 +169,8 @@ def layout_names(frame: Any) -> tuple[str, ...]:
 def mono_weights(names: tuple[str, ...]) -> NDArray[np.float32]:
     """Return the weight of each channel in the sum, (channels,) float32; they add up to 1."""
     if names[0] == "W":  # ambisonic: what comes from all directions
-        return np.eye(len(names), dtype=np.float32)[0]
+        first: NDArray[np.float32] = np.eye(len(names), dtype=np.float32)[0]
+        return first
     weights = stereo_weights(names).sum(axis=1)
     one: NDArray[np.float32] = (weights / weights.sum()).astype(np.float32)
     return one
