@@ -5,11 +5,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node import playback
 from node.audio.gain import gain_of_db
 from node.audio.mixer import Mixer
-from node.control.priority import Arbiter, MessageClass, PriorityConfig
-from node.receiver import Receiver
+from node.control.arbiter import Arbiter, MessageClass, PriorityConfig
+from node.source import playback
+from node.source.receiver import Receiver
 from node.units import NS_PER_MS
 
 REFRESH_NS: Final = 100 * NS_PER_MS

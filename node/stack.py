@@ -11,24 +11,24 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node import playback
-from node.announced import AnnouncedSources
 from node.audio.limiter import LATENCY_SAMPLES
 from node.audio.output import Output
 from node.config import NodeConfig
-from node.control.priority import MessageClass, PriorityConfig
+from node.control.arbiter import MessageClass, PriorityConfig
 from node.counters import ORIGINS, Count, Origin, new_counts
-from node.decoder import Decoder
 from node.events import EVENTS_MAX, Event, SendDatagram, SourceChanged
 from node.horn import REFRESH_NS, Horn
-from node.neighbouring import Neighbour
-from node.receiver import FORGET_NS, DecoderFactory, Receiver
-from node.replay import CONFIRMED_NS, Batch
-from node.reporting import new_reports
+from node.opus.protocol import Decoder
+from node.peers.announced import AnnouncedSources
+from node.peers.neighbour import Neighbour
+from node.peers.sender import new_reports
 from node.rtp import packet as rtp
 from node.rtp import rtcp
-from node.stored_sound import ADDRESS as STORED
-from node.stored_sound import StoredSource
+from node.source import playback
+from node.source.batch import CONFIRMED_NS, Batch
+from node.source.receiver import FORGET_NS, DecoderFactory, Receiver
+from node.source.stored_sound import ADDRESS as STORED
+from node.source.stored_sound import StoredSource
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 
 _CANDIDATES_MAX: Final = 16

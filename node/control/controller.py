@@ -16,31 +16,31 @@ from dataclasses import dataclass
 from typing import Final
 
 from node.control import orders
-from node.control.alert_book import AlertBook, FetchMedia
-from node.control.alert_state import KEY as ALERTS_KEY
-from node.control.alert_state import BookState, decode_book
-from node.control.answers import Answers
+from node.control.calendar.play_run import StartPart
+from node.control.calendar.play_state import KEY as PROGRAMME_KEY
+from node.control.calendar.play_state import Record, State, decode
+from node.control.calendar.player import Player, StopPart
+from node.control.calendar.programme import ProgrammeConfig
 from node.control.civil_time import MINUTE_S, CivilClock, load_zone, local_time
-from node.control.explain import explain, explain_noise
-from node.control.gatekeeper import FLOOR_KEY, Gatekeeper, Order
-from node.control.language import Translate, untranslated
-from node.control.message import Kind
+from node.control.loudness.explain import explain, explain_noise
+from node.control.loudness.language import Translate, untranslated
+from node.control.loudness.regulation import Regulation, RuleFile, Verdict
+from node.control.loudness.schedule import Decision, VolumeConfig, VolumeSchedule
 from node.control.mute import KEY as MUTE_KEY
 from node.control.mute import Mute
-from node.control.play_run import StartPart
-from node.control.play_state import KEY as PROGRAMME_KEY
-from node.control.play_state import Record, State, decode
-from node.control.player import Player, StopPart
 from node.control.precedence import SILENT_DB, MessageClass
-from node.control.programme import ProgrammeConfig
-from node.control.record_keeper import RecordKeeper
-from node.control.regulation import Regulation, RuleFile, Verdict
-from node.control.schedule import Decision, VolumeConfig, VolumeSchedule
+from node.control.proof.answers import Answers
+from node.control.proof.record_keeper import RecordKeeper
+from node.control.read_warning import read_warning
 from node.control.sessions import WRITER as SESSIONS
 from node.control.sessions import Sessions, SourceAllowed, SourceEnded
 from node.control.settings import ControlConfig
-from node.control.signature import Signer
-from node.control.warning import read_warning
+from node.control.trust.gatekeeper import FLOOR_KEY, Gatekeeper, Order
+from node.control.trust.message import Kind
+from node.control.trust.signature import Signer
+from node.control.warning.alert_book import AlertBook, FetchMedia
+from node.control.warning.alert_state import KEY as ALERTS_KEY
+from node.control.warning.alert_state import BookState, decode_book
 from node.events import Note, Persist, Publish
 from node.units import NS_PER_S
 

@@ -4,12 +4,12 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from node.control.gatekeeper import Order
-from node.control.message import Kind
+from node.control.calendar.play_state import Record
 from node.control.orders import read_session
-from node.control.packet_guard import Guard, SignedGuard, SrtpGuard
-from node.control.play_state import Record
 from node.control.precedence import MessageClass
+from node.control.trust.gatekeeper import Order
+from node.control.trust.message import Kind
+from node.control.trust.packet_guard import Guard, SignedGuard, SrtpGuard
 from node.units import NS_PER_MS, NS_PER_S
 
 SESSIONS_MAX: Final = 16

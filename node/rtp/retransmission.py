@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from node.rtp.repair_budget import UDP_BYTES, RepairBudget
 from node.rtp.rtcp_packet import Application, Packet
 from node.units import NS_PER_MS
+from sim.sender.repair_budget import UDP_BYTES, RepairBudget
 
 ANSWERS_NAME: Final = b"LoaR"
 """APP packet of a sender: it answers requests for lost packets with this payload type."""
