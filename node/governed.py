@@ -17,12 +17,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.control.calendar.play_run import StartPart
-from node.control.calendar.player import StopPart
-from node.control.controller import Controller, GainChanged
+from node.control.controller import Controller
+from node.control.events import (
+    FetchMedia,
+    GainChanged,
+    SourceAllowed,
+    SourceEnded,
+    StartPart,
+    StopPart,
+)
 from node.control.precedence import MessageClass
-from node.control.sessions import SourceAllowed, SourceEnded
-from node.control.warning.alert_book import FetchMedia
 from node.counters import Count
 from node.events import Event, FetchFile
 from node.rtp.packet import HEADER_BYTES

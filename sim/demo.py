@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from sim.cli import INTERRUPTED, OK, Parser, complain, duration
+from sim.command_line import INTERRUPTED, OK, Parser, complain, duration
 from sim.report import check_folder, print_result, write_files
 from sim.report.classes import bearer_name, place_name
 from sim.report.svg import number

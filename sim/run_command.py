@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from node.config import ConfigError
-from sim.cli import FAILED, OK, USER, complain
+from sim.command_line import FAILED, OK, USER, complain
 from sim.day.nodes import DAY_S
 from sim.day.run import VillageDay
 from sim.drive import run as drive

@@ -13,11 +13,11 @@ from typing import Final
 
 import numpy as np
 
-from node.control.calendar.play_run import StartPart
 from node.control.calendar.play_state import Record, decode
-from node.control.calendar.player import Player, StopPart
+from node.control.calendar.player import Player
 from node.control.calendar.programme import ItemConfig, PartConfig, ProgrammeConfig
 from node.control.civil_time import DAY_S, CivilClock, load_zone, local_time
+from node.control.events import StartPart, StopPart
 from node.control.loudness.noise import DwellingConfig, HornConfig
 from node.control.loudness.regulation import Regulation, RegulationConfig, RuleFile
 from node.control.loudness.schedule import (

@@ -19,9 +19,9 @@ from node.jitter import repair as rp
 from node.jitter import state as at
 from node.jitter.buffer import JitterBuffer
 from node.rtp import packet
-from node.rtp.retransmission import Retransmitter
 from node.rtp.rtcp import Nack, build
 from node.units import NS_PER_MS, SAMPLES_PER_MS
+from sim.sender.retransmitter import Retransmitter
 
 PAYLOAD_BYTES: Final = 60
 """24 kbit/s in 20 ms packets."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from node.control.calendar.play_state import Record
+from node.control.events import SourceAllowed, SourceEnded
 from node.control.orders import read_session
 from node.control.precedence import MessageClass
 from node.control.trust.gatekeeper import Order
@@ -16,22 +17,6 @@ SESSIONS_MAX: Final = 16
 
 WRITER: Final = "sessions"
 """Of the records about live streams."""
-
-
-@dataclass(frozen=True, slots=True)
-class SourceAllowed:
-    """A signed session announced the live stream `source` (its SSRC)."""
-
-    source: int
-    message_class: MessageClass
-    level: str
-
-
-@dataclass(frozen=True, slots=True)
-class SourceEnded:
-    """The session of the live stream `source` is over."""
-
-    source: int
 
 
 SessionEvent = SourceAllowed | SourceEnded | Record

@@ -7,7 +7,6 @@ comes in are sender reports with answers (DLRR), and the announced playout delay
 Addresses and sockets are the caller's; it also decides whom to believe.
 """
 
-import struct
 from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
@@ -26,20 +25,14 @@ from node.clock.timebase import Timebase
 from node.config import NodeConfig, ReceiveConfig
 from node.counters import ORIGINS, Origin
 from node.rtp import rtcp
+from node.rtp.delay_report import DELAY_NAME, DelayNeed, announced_delay, need_packet
 from node.rtp.loss_report import LossReport, loss_packet
 from node.units import NS_PER_MS, NS_PER_S
 
-NEED_NAME: Final = b"LoaN"
-"""APP packet of a node: needed and present playout delay, uncertainty (us), skew (ppb)."""
-DELAY_NAME: Final = b"LoaD"
-"""APP packet of a sender: playout delay (us), reserved, NTP time from which it holds."""
 DELAY_MIN_NS: Final = 20 * NS_PER_MS
 DELAY_MAX_NS: Final = 5 * NS_PER_S
 
-_UNKNOWN_US: Final = 0xFFFFFFFF
 _SETTLE_NS: Final = 5 * NS_PER_S  # after a step of the sender's clock, until all of it has arrived
-_NEED: Final = struct.Struct("!IIIi")
-_DELAY: Final = struct.Struct("!IIQ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,12 +246,11 @@ class NodeReports:
         return sound
 
     def _receive_delay(self, payload: bytes, timebase: Timebase, now_ns: int) -> None:
-        if len(payload) != _DELAY.size:
+        announced = announced_delay(payload)
+        if announced is None or announced[1] == self._delay_start:
             return
-        delay_us, _, start_ntp = _DELAY.unpack(payload)
-        if start_ntp == self._delay_start:
-            return
-        delay_ns = min(max(delay_us * 1000, DELAY_MIN_NS), DELAY_MAX_NS)
+        delay_ns, start_ntp = announced
+        delay_ns = min(max(delay_ns, DELAY_MIN_NS), DELAY_MAX_NS)
         start_ns = now_ns
         if self.exchange.estimate(now_ns) is not None:
             start_ns = self.exchange.local_ns(rtcp.ns_of_ntp(start_ntp))
@@ -320,15 +312,13 @@ class NodeReports:
         return LossReport(made_up / whole, repaired / whole, self._redundancy_type, self._asks)
 
     def _need(self, timebase: Timebase, now_ns: int) -> rtcp.Application:
-        need_us = self.needed_delay_ns(timebase) // 1000
-        uncertainty_us = timebase.uncertainty_ns(now_ns) // 1000 if timebase.mapped else _UNKNOWN_US
-        payload = _NEED.pack(
-            need_us,
-            min(timebase.playout_delay_ns // 1000, _UNKNOWN_US),
-            min(uncertainty_us, _UNKNOWN_US),
-            round(timebase.skew_ppm * 1000),
+        need = DelayNeed(
+            needed_ns=self.needed_delay_ns(timebase),
+            playing_ns=timebase.playout_delay_ns,
+            uncertainty_ns=timebase.uncertainty_ns(now_ns) if timebase.mapped else None,
+            skew_ppm=timebase.skew_ppm,
         )
-        return rtcp.Application(self._ssrc, 0, NEED_NAME, payload)
+        return need_packet(self._ssrc, need)
 
 
 def new_reports(config: NodeConfig, ssrc: int, now_ns: int) -> NodeReports:
@@ -342,23 +332,3 @@ def new_reports(config: NodeConfig, ssrc: int, now_ns: int) -> NodeReports:
         redundancy_type=config.receive.redundancy_payload_type,
         asks=config.receive.asks_for_lost,
     )
-
-
-def need_of(packet: rtcp.Application) -> int | None:
-    """Return the playout delay in ns that a node says it needs, or None if it says none."""
-    if packet.name != NEED_NAME or len(packet.payload) != _NEED.size:
-        return None
-    return int(_NEED.unpack(packet.payload)[0]) * 1000
-
-
-def playing_delay_of(packet: rtcp.Application) -> int | None:
-    """Return the playout delay in ns at which a node plays now, or None if it says none."""
-    if packet.name != NEED_NAME or len(packet.payload) != _NEED.size:
-        return None
-    return int(_NEED.unpack(packet.payload)[1]) * 1000
-
-
-def delay_packet(ssrc: int, delay_ns: int, start_ns: int) -> rtcp.Application:
-    """Return the APP packet that announces the group's playout delay from `start_ns` on."""
-    payload = _DELAY.pack(delay_ns // 1000, 0, rtcp.ntp_of_ns(start_ns))
-    return rtcp.Application(ssrc, 0, DELAY_NAME, payload)

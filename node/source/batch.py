@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from node.jitter import state as js
 from node.jitter.repair import next_request_ns, watch
 from node.kernel import kernel
-from node.source.playback import LAST_SOUND_NS, OTHER_SOURCE, advance, receive
+from node.source.playback import advance, receive
+from node.source.state import LAST_SOUND_NS, OTHER_SOURCE
 
 PACKET: Final = 0
 """Index into `Batch.progress`: the next datagram."""

@@ -9,7 +9,7 @@ from node.jitter import state as js
 from node.jitter.buffer import JitterBuffer
 from node.kernel import kernel
 from node.opus.protocol import Decoder
-from node.source import playback
+from node.source import state as ss
 from node.units import PACKET_SAMPLES_MAX, RATE_HZ
 
 _CONCEAL_STEP_SAMPLES: Final = RATE_HZ // 400
@@ -26,7 +26,7 @@ class ChunkSound:
     buffer : JitterBuffer
         Its state names the chunk; its payloads hold the packets.
     own : NDArray[np.int64]
-        The receiver's state, `playback.RECEIVER_STATE` values; FILLED is moved on.
+        The receiver's state, `state.RECEIVER_STATE` values; FILLED is moved on.
     fifo : NDArray[np.float32]
         (samples, channels), filled up to FILLED.
     """
@@ -53,7 +53,7 @@ class ChunkSound:
         """Append the sound of the chunk just pulled to the FIFO; silence where it has none."""
         state = self._state
         samples = int(state[js.ACTION_SAMPLES])
-        filled = int(self._own[playback.FILLED])
+        filled = int(self._own[ss.FILLED])
         target = self._fifo[filled : filled + samples]
         if state[js.MODE] == js.ADAPTIVE:
             self._heed_wait(action)
@@ -73,7 +73,7 @@ class ChunkSound:
             target[:] = 0.0
         if action == js.FADE_OUT:
             _fade_out(target, state)
-        self._own[playback.FILLED] = filled + samples
+        self._own[ss.FILLED] = filled + samples
 
     def _heed_wait(self, action: int) -> None:
         """Take the decoder back when the packet waited for has come after all.

@@ -38,64 +38,39 @@ from node.jitter.placement import first_held
 from node.kernel import kernel
 from node.opus.packet import has_lbrr, packet_samples
 from node.rtp import packet as rtp
+from node.source.state import (
+    BAD_FRAMING,
+    COUNT_ONLY,
+    DONE,
+    ERROR_MAX_Q16,
+    ERROR_Q16,
+    FADE,
+    FADE_IN,
+    FADE_OUT,
+    FILLED,
+    GENERATION,
+    HARD_RESYNCS,
+    JOURNAL_WRITTEN,
+    LAST_SOUND_NS,
+    NO_FADE,
+    NOT_RTP,
+    OTHER_PAYLOAD,
+    OTHER_SOURCE,
+    PERIOD_END_NS,
+    PERIOD_NS,
+    PLANNED,
+    POSITION_Q16,
+    RUNNING,
+    STEP_Q32,
+    TOO_LARGE,
+)
 from node.units import NS_PER_S, PACKET_SAMPLES_MAX, RATE_HZ
-
-# The receiver's own state, index into (RECEIVER_STATE,) int64.
-RUNNING: Final = 0
-"""0 before the first period, 1 from then on."""
-FILLED: Final = 1
-"""Rows of the FIFO that hold sound."""
-STEP_Q32: Final = 2
-"""Step of the resampler in this period."""
-PLANNED: Final = 3
-"""1 while a period is under way: its step is chosen, its sound not yet complete."""
-HARD_RESYNCS: Final = 4
-FADE: Final = 5
-"""How this period is ramped: `NO_FADE`, `FADE_OUT` before a jump, `FADE_IN` after it."""
-GENERATION: Final = 6
-"""Sender restarts seen; when the jitter buffer counts a further one, this source jumps there."""
-JOURNAL_WRITTEN: Final = 7
-PERIOD_NS: Final = 8
-"""Presentation time of the period under way."""
-POSITION_Q16: Final = 9
-"""Media position of its first sample."""
-COUNT_ONLY: Final = 10
-"""1: nobody listens; decide and count everything, but decode and resample nothing."""
-ERROR_Q16: Final = 11
-"""Where the sound should be, less where it is, at the start of the last period."""
-ERROR_MAX_Q16: Final = 12
-LAST_SOUND_NS: Final = 13
-"""Presentation time at which the last received sound ends; -1 before any."""
-PERIOD_END_NS: Final = 14
-"""Where the next period should begin; a card that stalled goes on later than that."""
-RECEIVER_STATE: Final = 16
 
 _TORN_NS: Final = NS_PER_S // 1000
 """A sound card whose time line tears by so much has interrupted the sound by itself, so a jump
 to the right place costs nothing more; slewing 36 ms away would take more than a minute."""
 _TORN_Q16: Final = (RATE_HZ // 1000) << 16
 
-NO_FADE: Final = 0
-FADE_OUT: Final = 1
-FADE_IN: Final = 2
-
-FIFO_SAMPLES: Final = 2 * PACKET_SAMPLES_MAX + 8192
-"""Two of the longest packets, and the longest period that a sound card asks for."""
-PERIOD_SAMPLES_MAX: Final = 4096
-
-DONE: Final = -1
-"""`advance` filled the period. Other results are the jitter buffer's actions, to be decoded."""
-
-# Results of `receive`.
-OTHER_SOURCE: Final = -16
-OTHER_PAYLOAD: Final = -17
-BAD_FRAMING: Final = -18
-TOO_LARGE: Final = -19
-NOT_RTP: Final = -20
-
-# The journal: one row per chunk that was not a pause.
-JOURNAL_ROWS: Final = 4096
-JOURNAL_FIELDS: Final = 6
 
 _FIRST_MADE_UP: Final = int(Origin.CONCEALED)
 _NS_PER_3_SAMPLES: Final = 3 * NS_PER_S // RATE_HZ

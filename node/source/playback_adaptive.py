@@ -21,14 +21,7 @@ from node.jitter import state as js
 from node.jitter.placement import first_held
 from node.jitter.target_level import QUANTUM_SAMPLES, target_delay
 from node.kernel import kernel
-from node.source.playback import (
-    COUNT_ONLY,
-    DONE,
-    FILLED,
-    JOURNAL_WRITTEN,
-    LAST_SOUND_NS,
-    RUNNING,
-)
+from node.source.state import COUNT_ONLY, DONE, FILLED, JOURNAL_WRITTEN, LAST_SOUND_NS, RUNNING
 from node.units import NS_PER_S, PACKET_SAMPLES_MAX, RATE_HZ
 
 # State of the steering, (STEER_STATE,) int64.

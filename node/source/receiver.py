@@ -1,6 +1,5 @@
 """One source: packets in, sound out, at the instant that its time base names."""
 
-from collections.abc import Callable
 from typing import Final
 from zlib import crc32
 
@@ -23,6 +22,7 @@ from node.rtp import packet as rtp
 from node.rtp.retransmission import is_announced
 from node.rtp.rtcp_packet import Goodbye, Packet
 from node.source import playback, playback_adaptive
+from node.source import state as ss
 from node.source.batch import PACKET, Batch, replay
 from node.source.chunk_sound import ChunkSound
 from node.source.repairs import Repairs
@@ -33,9 +33,6 @@ FORGET_NS: Final = 10 * NS_PER_S
 
 _JITTERS: Final = 4
 """Interarrival jitters (RFC 3550, 6.4.1) that a round trip may be longer than the fastest one."""
-
-DecoderFactory = Callable[[int, int], Decoder]
-"""Makes a decoder for (rate_hz, channels)."""
 
 
 class Receiver:
@@ -90,16 +87,16 @@ class Receiver:
         self._ints = self.timebase.ints
         self._points = self.timebase.points
         self._estimate = self.timebase.scratch
-        self._own = np.zeros(playback.RECEIVER_STATE, np.int64)
-        self._own[playback.COUNT_ONLY] = decoder is None
-        self._own[playback.LAST_SOUND_NS] = -1
+        self._own = np.zeros(ss.RECEIVER_STATE, np.int64)
+        self._own[ss.COUNT_ONLY] = decoder is None
+        self._own[ss.LAST_SOUND_NS] = -1
         self._is_adaptive = config.jitter.mode == "adaptive"
         self._steer = np.zeros(playback_adaptive.STEER_STATE, np.int64)
         playback_adaptive.reset_steering(self._own, self._steer)
-        self._fifo = np.zeros((playback.FIFO_SAMPLES, config.audio.channels), np.float32)
+        self._fifo = np.zeros((ss.FIFO_SAMPLES, config.audio.channels), np.float32)
         self._resampler = resampler.new_state()
         self._servo = servo.new_state()
-        self._journal = np.zeros((playback.JOURNAL_ROWS, playback.JOURNAL_FIELDS), np.int64)
+        self._journal = np.zeros((ss.JOURNAL_ROWS, ss.JOURNAL_FIELDS), np.int64)
         self._journal_taken = 0
         self._scratch = np.zeros((PACKET_SAMPLES_MAX, config.audio.channels), np.float32)
         self._sound = ChunkSound(decoder, self._buffer, self._own, self._fifo) if decoder else None
@@ -119,7 +116,7 @@ class Receiver:
             self._state, self._slots, self._payloads,
             self._ints, self._floats, self._points, self._estimate, now_ns,
         )  # fmt: skip
-        if result == playback.OTHER_PAYLOAD and self._has_copies(header):
+        if result == ss.OTHER_PAYLOAD and self._has_copies(header):
             result = self._repairs.receive_redundant(data, header, now_ns)
             if result >= 0:
                 self.timebase.receive_packet(self._repairs.own_media_samples, now_ns)
@@ -169,7 +166,7 @@ class Receiver:
             self._asks = is_announced(packets, self.ssrc, self._answers_type)
         newest = int(self._state[js.HIGHEST_MEDIA])
         self.reports.receive(packets, self.timebase, newest, now_ns, is_hushed=self._is_hushed)
-        if not self._own[playback.RUNNING]:
+        if not self._own[ss.RUNNING]:
             self.timebase.finish_slews(now_ns)
 
     def receive_neighbour(self, told: SourceMap, link_ns: int, now_ns: int) -> None:
@@ -177,7 +174,7 @@ class Receiver:
         told = told.near(int(self._state[js.HIGHEST_MEDIA]))
         hushed = self._is_hushed
         self.reports.receive_neighbour(told, link_ns, self.timebase, now_ns, is_hushed=hushed)
-        if not self._own[playback.RUNNING]:
+        if not self._own[ss.RUNNING]:
             self.timebase.finish_slews(now_ns)
 
     def begin_sound(self, now_ns: int) -> None:
@@ -222,7 +219,7 @@ class Receiver:
             self._repairs.wait(now_ns)
             return None
         if self._is_adaptive:
-            ahead = int(self._own[playback.FILLED] - self._steer[playback_adaptive.BEGIN])
+            ahead = int(self._own[ss.FILLED] - self._steer[playback_adaptive.BEGIN])
             position = int(self._state[js.NEXT_MEDIA]) - ahead
         else:
             position = position_q16(self._ints, self._floats, now_ns) >> 16
@@ -251,7 +248,7 @@ class Receiver:
         """Fill `out`, (n, channels) float32, n <= PERIOD_SAMPLES_MAX, from this source."""
         while True:
             action = self._advance(out, presentation_ns)
-            if action == playback.DONE:
+            if action == ss.DONE:
                 if self._leveller is not None:
                     self._leveller.process(out)
                 return
@@ -289,27 +286,27 @@ class Receiver:
         What was made up after the newest packet was no loss: the source had ended, or paused.
         """
         self._buffer.settle(ended=True)
-        self._own[playback.RUNNING] = 0
-        self._own[playback.PLANNED] = 0
+        self._own[ss.RUNNING] = 0
+        self._own[ss.PLANNED] = 0
 
     @property
     def _is_hushed(self) -> bool:
-        return bool(not self._own[playback.RUNNING] or self._state[js.CONCEALED_RUN] > 0)
+        return bool(not self._own[ss.RUNNING] or self._state[js.CONCEALED_RUN] > 0)
 
     @property
     def last_sound_ns(self) -> int:
         """Presentation time at which the last received sound ends; -1 before any."""
-        return int(self._own[playback.LAST_SOUND_NS])
+        return int(self._own[ss.LAST_SOUND_NS])
 
     @property
     def has_sounded(self) -> bool:
         """Return whether any of its sound was ever played."""
-        return bool(self._own[playback.LAST_SOUND_NS] >= 0)
+        return bool(self._own[ss.LAST_SOUND_NS] >= 0)
 
     @property
     def hard_resyncs(self) -> int:
         """Jumps of the playout position since the start."""
-        return int(self._own[playback.HARD_RESYNCS])
+        return int(self._own[ss.HARD_RESYNCS])
 
     @property
     def origin_samples(self) -> NDArray[np.int64]:
@@ -320,7 +317,7 @@ class Receiver:
         """Add what this source counted to `counts`, indexed by `Count`."""
         for count, place in COUNTED.items():
             counts[count] += self._state[place]
-        counts[Count.HARD_RESYNCS] += self._own[playback.HARD_RESYNCS]
+        counts[Count.HARD_RESYNCS] += self._own[ss.HARD_RESYNCS]
         counts[Count.DECODER_ERRORS] += self._sound.decoder_errors if self._sound else 0
 
     def take_journal(self, rows: NDArray[np.int64]) -> int:
@@ -329,11 +326,11 @@ class Receiver:
         Columns: ssrc, media time in samples, samples, `counters.Origin`, arrival in ns or -1,
         presentation of its first sample in ns. What nobody took in time is overwritten.
         """
-        written = int(self._own[playback.JOURNAL_WRITTEN])
-        first = max(self._journal_taken, written - playback.JOURNAL_ROWS)
+        written = int(self._own[ss.JOURNAL_WRITTEN])
+        first = max(self._journal_taken, written - ss.JOURNAL_ROWS)
         count = min(written - first, len(rows))
-        at = first % playback.JOURNAL_ROWS
-        head = min(count, playback.JOURNAL_ROWS - at)
+        at = first % ss.JOURNAL_ROWS
+        head = min(count, ss.JOURNAL_ROWS - at)
         rows[:head] = self._journal[at : at + head]
         rows[head:count] = self._journal[: count - head]
         self._journal_taken = first + count
@@ -355,7 +352,7 @@ class Receiver:
             "skew_ppm": round(self.timebase.skew_ppm, 3),
             "card_ppm": round(float(self._servo[servo.CORRECTION_PPM]), 3),
             "jitter_ms": round(int(self._state[js.JITTER_Q4]) / 16 * 1000 / RATE_HZ, 3),
-            "sync_error_ms": round(int(self._own[playback.ERROR_Q16]) / 65.536 / RATE_HZ, 4),
+            "sync_error_ms": round(int(self._own[ss.ERROR_Q16]) / 65.536 / RATE_HZ, 4),
             "mapped": self.timebase.mapped,
             "needed_delay_ms": self.reports.needed_delay_ns(self.timebase) / NS_PER_MS,
             **self.reports.status(self.last_arrival_ns),

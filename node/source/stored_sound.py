@@ -23,7 +23,7 @@ from node.jitter import kernel as jitter
 from node.jitter import state as js
 from node.kernel import kernel
 from node.opus.protocol import Decoder
-from node.source import playback
+from node.source import state as ss
 from node.source.receiver import Receiver
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 
@@ -142,7 +142,7 @@ class StoredSource(Receiver):
     def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
         """Fill `out`, (n, channels) float32, n <= PERIOD_SAMPLES_MAX, from the file."""
         n = out.shape[0]
-        if self._own[playback.RUNNING] and presentation_ns - self._next_ns > _STALL_NS:
+        if self._own[ss.RUNNING] and presentation_ns - self._next_ns > _STALL_NS:
             self._go_back(self._heard())
         self._feed(presentation_ns, n)
         super().render(out, presentation_ns)
@@ -200,8 +200,8 @@ class StoredSource(Receiver):
         self._index = packet
         self._is_placed = False
         self._is_resumed = packet > 0
-        self._own[playback.RUNNING] = 0
-        self._own[playback.PLANNED] = 0
+        self._own[ss.RUNNING] = 0
+        self._own[ss.PLANNED] = 0
 
     def _feed(self, presentation_ns: int, n: int) -> None:
         """Hand on what this period needs."""
@@ -230,7 +230,7 @@ class StoredSource(Receiver):
         self._first = self._index
         self._first_media = self._fed_media = max(media, self._fed_media)
         self._is_placed = True
-        if self._own[playback.RUNNING]:
+        if self._own[ss.RUNNING]:
             self._first_media = max(self._first_media, int(state[js.NEXT_MEDIA]))
             self._fed_media = self._first_media
         elif state[js.PHASE] == js.PLAYING and state[js.NEXT_MEDIA] < self._fed_media:

@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from node.control.calendar.play_run import StartPart
-from node.control.calendar.player import StopPart
 from node.control.civil_time import MINUTE_S
-from node.control.controller import Controller, ControllerEvent
+from node.control.controller import Controller
+from node.control.events import ControllerEvent, StartPart, StopPart
 from node.control.loudness.regulation import RuleFile
 from node.control.precedence import SILENT_DB, MessageClass
 from node.control.settings import ControlConfig

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.config import NodeConfig
-from node.control.calendar.play_run import StartPart
 from node.control.calendar.play_state import Record
+from node.control.events import StartPart
 from node.control.loudness.regulation import RuleFile
 from node.control.orders import Acknowledgement
 from node.control.proof.proof import Entry
@@ -26,12 +26,12 @@ from node.control.trust.signature import Signer
 from node.counters import ORIGINS
 from node.events import Persist, Publish, SourceChanged
 from node.governed import GovernedSpeaker
+from node.opus.protocol import DecoderFactory
 from node.source.stored_sound import OWN_SSRCS, Recording
 from node.stack import SpeakerNode
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 from sim.day.diary import Diary, WatchedController
 from sim.day.station import class_name
-from sim.drive.pole import DecoderFactory
 from sim.gateway.power import Uptime
 
 FINE_NS: Final = 10 * NS_PER_MS

@@ -12,13 +12,13 @@ from node.control.precedence import MessageClass
 from node.control.proof.proof import GENESIS, hash_of
 from node.control.trust.message import open_envelope
 from node.counters import Origin
+from node.opus.protocol import DecoderFactory
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 from sim.day.delivery import Delivery
 from sim.day.nodes import DAY_S, cuts, dwelling, library, node_parts, turns
 from sim.day.pole import DayPole, Listener
 from sim.day.station import Sent, Station, class_name
 from sim.day.totals import totals_of
-from sim.drive.pole import DecoderFactory
 from sim.gateway.power import Uptime, uptimes
 from sim.result.day import DayItem, DayNode, DayOrder, DayResult, DayRule
 from sim.village.day_config import DayConfig

@@ -7,15 +7,13 @@ node's own                                                    now_ns            
 ```
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from node.config import NodeConfig
-from node.opus.protocol import Decoder
+from node.opus.protocol import DecoderFactory
 from node.stack import SpeakerNode
 from node.units import NS_PER_MS, NS_PER_S
 from sim.chance.rng import Purpose, between, raw_draws, stream
@@ -27,10 +25,8 @@ from sim.links.channel import Channel
 from sim.links.kernel import LOST_NS
 from sim.station.conversation import Conversation
 from sim.station.programme import Sending
-from sim.village.places import Place
+from sim.village.places import Place, node_config
 from sim.village.scenario import Scenario
-
-DecoderFactory = Callable[[int, int], Decoder]
 
 PERIODS_PER_TURN: Final = 1000
 """Periods between two looks at the node's deadlines, events and journal; a turn must fit the
@@ -255,23 +251,6 @@ class Pole:
         assert self.node is not None and self._shell is not None
         self._shell.play(work, first, last, sound)
         return self._rows[: self.node.take_journal(self._rows)].copy()
-
-
-def node_config(place: Place, scenario: Scenario) -> NodeConfig:
-    """Return what the node at `place` is configured with."""
-    audio = scenario.audio
-    if scenario.protection == "profile":
-        audio = replace(
-            audio,
-            high_pass_hz=place.profile.horn.low_hz.value,
-            power_limit_db=place.profile.amplifier.thermal_limit_db.value,
-        )
-    return NodeConfig(
-        name=place.node,
-        jitter=replace(scenario.jitter, delay_ms=place.delay_ms),
-        audio=audio,
-        opus=scenario.opus,
-    )
 
 
 def _crystals(place: Place, seed: int, commune: str, node: str) -> tuple[Oscillator, Oscillator]:

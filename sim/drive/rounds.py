@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.counters import new_counts
+from node.opus.protocol import DecoderFactory
 from node.stack import SpeakerNode
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 from sim.chance.rng import Purpose, stream
-from sim.drive.pole import DecoderFactory, Pole
+from sim.drive.pole import Pole
 from sim.drive.shared_decoder import SharedPath
 from sim.drive.tally import Alignment, Recent, Tally
 from sim.links.bearer import Bearer

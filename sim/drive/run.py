@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from node.counters import Origin
 from node.opus.libopus import LibopusDecoder
+from node.opus.protocol import DecoderFactory
 from node.units import RATE_HZ
-from sim.drive.pole import DecoderFactory
 from sim.drive.roll_up import roll_up
 from sim.drive.rounds import Rounds
 from sim.result.run import ListenSample, RunResult

@@ -6,15 +6,16 @@ Joins the account, the choice, the copies and the memory of `node.rtp`; used by 
 from collections.abc import Iterable, Sequence
 
 from node.config import ReceiveConfig
-from node.peers.sender import playing_delay_of
 from node.rtp import rtcp
+from node.rtp.delay_report import playing_delay_of
 from node.rtp.loss_report import LossReport, loss_of
 from node.rtp.redundancy import OFFSET_SAMPLES_MAX
-from node.rtp.retransmission import Retransmitter, announcement
+from node.rtp.retransmission import announcement
 from node.units import NS_PER_S, RATE_HZ, samples_to_ns
 from sim.sender.copy_choice import LinkState, RedundancyChoice
 from sim.sender.copy_writer import CopyWriter
 from sim.sender.repair_budget import RepairBudget
+from sim.sender.retransmitter import Retransmitter
 
 _ROUND_TRIP_MAX_NS = 10 * NS_PER_S
 

@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import Final
 
 from node.clock.exchange.answering import ExchangeResponder
-from node.peers.sender import delay_packet, need_of
 from node.rtp import rtcp
+from node.rtp.delay_report import delay_packet, need_of
 from node.units import NS_PER_S
 from sim.sender.group_delay import GroupDelay
 

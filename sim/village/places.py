@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import hw_profiles
 from hw_profiles import Number, Profile, Switch, Whole
-from node.config import ConfigError, require
+from node.config import ConfigError, NodeConfig, require
 from node.units import NS_PER_S
 from sim.links import bearer as bearers
 from sim.links.bearer import Bearer
@@ -202,3 +202,20 @@ def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
     question["sound"] = "" if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
     text = json.dumps(question, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def node_config(place: Place, scenario: Scenario) -> NodeConfig:
+    """Return what the node at `place` is configured with."""
+    audio = scenario.audio
+    if scenario.protection == "profile":
+        audio = replace(
+            audio,
+            high_pass_hz=place.profile.horn.low_hz.value,
+            power_limit_db=place.profile.amplifier.thermal_limit_db.value,
+        )
+    return NodeConfig(
+        name=place.node,
+        jitter=replace(scenario.jitter, delay_ms=place.delay_ms),
+        audio=audio,
+        opus=scenario.opus,
+    )

@@ -4,28 +4,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from node.control.calendar.programme import Due, ItemConfig
-from node.control.precedence import MessageClass
+from node.control.events import StartPart
 from node.units import NS_PER_S
-
-
-@dataclass(frozen=True, slots=True)
-class StartPart:
-    """Play this now, as `source` of the arbiter."""
-
-    source: int
-    name: str
-    day: str
-    step: int
-    """Number of the part, counted on through the repetitions."""
-    kind: str
-    media: str
-    """SHA-256 of the stored file, or the name of the live stream."""
-    language: str
-    message_class: MessageClass
-    level: str
-    duration_s: int
-    at_ns: int = 0
-    """Monotonic time at which it was to begin; now or a little before."""
 
 
 @dataclass(slots=True)

@@ -11,12 +11,11 @@ is one `Persist` that comes before what it allows.
 """
 
 from collections import deque
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Final
 
-from node.control.calendar.play_run import Run, StartPart
+from node.control.calendar.play_run import Run
 from node.control.calendar.play_state import (
     KEY,
     Outcome,
@@ -28,6 +27,7 @@ from node.control.calendar.play_state import (
 )
 from node.control.calendar.programme import Calendar, Due, ProgrammeConfig
 from node.control.civil_time import DAY_S, MINUTE_S, STEP_S, load_zone, local_time
+from node.control.events import StartPart, StopPart
 from node.control.loudness.regulation import Regulation
 from node.control.precedence import MessageClass
 from node.events import Persist
@@ -49,13 +49,6 @@ _GAP_DAYS_MAX: Final = 4000
 
 SOURCE_BASE: Final = -1
 """Sources of the calendar in the arbiter: -1 to -RUNS_MAX."""
-
-
-@dataclass(frozen=True, slots=True)
-class StopPart:
-    """`source` has nothing to play any more."""
-
-    source: int
 
 
 PlayerEvent = StartPart | StopPart | Record | Persist

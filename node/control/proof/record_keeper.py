@@ -6,8 +6,8 @@ from typing import Final
 
 import msgspec
 
-from node.control.calendar.play_run import StartPart
 from node.control.calendar.play_state import PartHeard, Record
+from node.control.events import StartPart
 from node.control.loudness.regulation import Verdict
 from node.control.proof.proof import ProofChain
 from node.events import Persist, Publish

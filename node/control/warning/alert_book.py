@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from node.control.calendar.play_run import Run, StartPart
+from node.control.calendar.play_run import Run
 from node.control.calendar.play_state import Outcome, Record
-from node.control.calendar.player import StopPart
 from node.control.calendar.programme import Due
 from node.control.civil_time import MINUTE_S, load_zone, local_time
+from node.control.events import FetchMedia, StartPart, StopPart
 from node.control.loudness.regulation import Regulation
 from node.control.precedence import MessageClass
 from node.control.warning.alert import Alert, AlertConfig, item_of, number_of
@@ -34,15 +34,6 @@ SOURCE_BASE: Final = -101
 """Sources of warnings in the arbiter: -101 to -108."""
 
 EVENTS_MAX: Final = 256
-
-
-@dataclass(frozen=True, slots=True)
-class FetchMedia:
-    """Get the spoken text of a warning, if there is time; its part fails otherwise."""
-
-    uri: str
-    digest_sha1: str
-    size_bytes: int
 
 
 BookEvent = StartPart | StopPart | FetchMedia | Record | Persist

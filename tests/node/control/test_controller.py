@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from benchmarks.control.control_cap import CANCEL, FLOOD
 from node.control.arbiter import Arbiter
-from node.control.calendar.play_run import StartPart
-from node.control.calendar.player import StopPart
-from node.control.controller import Controller, GainChanged
+from node.control.controller import Controller
+from node.control.events import GainChanged, SourceAllowed, SourceEnded, StartPart, StopPart
 from node.control.loudness import regulation
 from node.control.loudness.noise import DwellingConfig, HornConfig
 from node.control.loudness.regulation import load_rule_file
@@ -23,7 +22,6 @@ from node.control.loudness.schedule import QuietHours, VolumeConfig
 from node.control.orders import Acknowledgement, Session
 from node.control.precedence import MessageClass
 from node.control.proof.proof import lines_of, verify_chain
-from node.control.sessions import SourceAllowed, SourceEnded
 from node.control.settings import ControlConfig, SiteConfig
 from node.control.trust.authority import Certificate, Revocation
 from node.control.trust.message import Kind, Message, open_envelope, seal

@@ -11,9 +11,10 @@ from node.events import SendDatagram
 from node.rtp import packet, rtcp
 from node.rtp.redundancy import Copy
 from node.rtp.redundancy import build as with_copies
-from node.rtp.retransmission import Retransmitter, announcement
+from node.rtp.retransmission import announcement
 from node.rtp.rtcp_packet import ExtendedReport, Nack, ReplyTime, SenderReport
 from node.stack import SpeakerNode
+from sim.sender.retransmitter import Retransmitter
 
 MS = 1_000_000
 S = 1000 * MS

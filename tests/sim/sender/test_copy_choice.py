@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.peers.sender import NEED_NAME
 from node.rtp import packet, rtcp
 from node.rtp import redundancy as rd
+from node.rtp.delay_report import NEED_NAME
 from node.rtp.loss_report import LossReport, loss_of, loss_packet
 from node.rtp.retransmission import is_announced
 from sim.sender.copy_choice import LinkState, RedundancyChoice

@@ -5,9 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.config import ConfigError
-from sim.drive.pole import node_config
 from sim.village import scenario
-from sim.village.places import build_village
+from sim.village.places import build_village, node_config
 
 
 def changed(tmp_path, *changes, name="perfect"):

@@ -8,10 +8,10 @@ import pytest
 
 from benchmarks.control.control_years import run_years
 from node.config import ConfigError
-from node.control.calendar.play_run import StartPart
 from node.control.calendar.play_state import Record, State, decode, encode
-from node.control.calendar.player import Player, StopPart
+from node.control.calendar.player import Player
 from node.control.calendar.programme import Calendar, ItemConfig, PartConfig, ProgrammeConfig
+from node.control.events import StartPart, StopPart
 from node.control.loudness import regulation
 from node.control.loudness.regulation import Regulation, RegulationConfig, RuleFile, load_rule_file
 from node.control.recurrence import DaysConfig

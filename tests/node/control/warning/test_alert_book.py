@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 
 from benchmarks.control.control_cap import CANCEL, EXERCISE, FLOOD, SITE, STORM, UPDATE
 from node.config import ConfigError
-from node.control.calendar.play_run import StartPart
 from node.control.calendar.play_state import Record
-from node.control.calendar.player import StopPart
+from node.control.events import FetchMedia, StartPart, StopPart
 from node.control.loudness import regulation
 from node.control.loudness.regulation import Regulation, RegulationConfig, load_rule_file
 from node.control.precedence import MessageClass, PriorityConfig
 from node.control.warning.alert import Alert, AlertConfig, PhraseConfig, alert_of
-from node.control.warning.alert_book import OPEN_MAX, AlertBook, FetchMedia
+from node.control.warning.alert_book import OPEN_MAX, AlertBook
 from node.control.warning.alert_state import decode_book
 from node.control.warning.cap import CapAlert, parse_cap
 from node.events import Persist
