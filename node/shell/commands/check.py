@@ -41,7 +41,7 @@ def warm_up() -> None:
     """Import every module of the core, which compiles its kernels or finds them in the cache."""
     from node.kernel.inner import compile_inner  # loads the compiler: only this needs it
 
-    names = list(_core_modules())
+    names = list(core_modules())
     begin = time.monotonic()
     for index, name in enumerate(names, 1):
         one = time.monotonic()
@@ -97,7 +97,8 @@ def _check_sounds(shell: ShellConfig) -> ShellError | None:
     return ShellError(f"{len(missing)} stored sounds are missing") if missing else None
 
 
-def _core_modules() -> Iterator[str]:
+def core_modules() -> Iterator[str]:
+    """Yield the name of every module of the node but its shell's."""
     for info in pkgutil.walk_packages(root.__path__, "node."):
         if not info.name.startswith("node.shell") and not info.ispkg:
             yield info.name
