@@ -154,7 +154,9 @@ def test_inner_kernels_work_from_kernels_and_from_python_compiled_and_from_the_c
 
 def test_a_change_to_a_kernel_takes_the_inner_ones_that_did_not_change_from_the_cache(tree):
     callee = tree / "node" / "rtp" / "inner.py"
-    callee.write_text(CALLEE.format(constant=1).replace("kernel", "inner_kernel"))
+    callee.write_text(
+        CALLEE.format(constant=1).replace(" kernel", " inner_kernel").replace("@k", "@inner_k")
+    )
     caller = tree / "node" / "outer.py"
     assert run(tree) == ["20", "0"]
     caller.write_text(
