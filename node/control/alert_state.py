@@ -6,6 +6,7 @@ import msgspec
 
 from node.control.alert import Alert
 from node.control.play_state import Record
+from node.control.precedence import MessageClass
 
 KEY: Final = "alerts"
 KNOWN_MAX: Final = 256
@@ -20,6 +21,13 @@ class Known(msgspec.Struct):
     level: int
     fate: str
     expires_s: int
+    exercise: bool = False
+    message_class: int = MessageClass.URGENT
+    """Of the warning; of one that has not come, the most that may be ended so."""
+    key: str = ""
+    """That signed it, or ended it before it came."""
+    ahead: bool = False
+    """Whether it was ended before it came."""
 
 
 class BookState(msgspec.Struct):
