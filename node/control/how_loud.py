@@ -1,12 +1,12 @@
 """How loud a message is now: the plan in force for its tier, then the noise limit; and why."""
 
 from node.control.civil_time import load_zone, local_time
-from node.control.explain import explain, explain_noise
-from node.control.language import Translate
+from node.control.loudness.explain import explain, explain_noise
+from node.control.loudness.language import Translate
+from node.control.loudness.regulation import Regulation, Verdict
+from node.control.loudness.schedule import Decision
 from node.control.plans import Plans
 from node.control.precedence import MessageClass
-from node.control.regulation import Regulation, Verdict
-from node.control.schedule import Decision
 
 
 class HowLoud:

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from node.control.gatekeeper import Gatekeeper, Order
 from node.control.mute import PREFIX as MUTE_PREFIX
 from node.control.mute import Mutes
 from node.control.orders import CALENDAR_KEY, VOLUME_KEY
 from node.control.plans import Plans
+from node.control.trust.gatekeeper import Gatekeeper, Order
 
 
 def restore_orders(

@@ -15,11 +15,11 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from node.control.authority import AuthorityBook, Warrant
-from node.control.gatekeeper import Order
-from node.control.message import Kind
 from node.control.precedence import MessageClass
-from node.control.shares import Claim, Shares
+from node.control.trust.authority import AuthorityBook, Warrant
+from node.control.trust.gatekeeper import Order
+from node.control.trust.message import Kind
+from node.control.trust.shares import Claim, Shares
 from node.events import Persist
 
 PREFIX: Final = "mute/"

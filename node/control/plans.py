@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from node.control import orders
-from node.control.authority import AuthorityBook, Warrant
-from node.control.gatekeeper import Order
-from node.control.message import Kind
-from node.control.ordered_by import OrderedBy
+from node.control.calendar.programme import ItemConfig, ProgrammeConfig
+from node.control.loudness.schedule import VolumeConfig, VolumeSchedule
 from node.control.precedence import MessageClass
-from node.control.programme import ItemConfig, ProgrammeConfig
-from node.control.schedule import VolumeConfig, VolumeSchedule
 from node.control.settings import ControlConfig
+from node.control.trust.authority import AuthorityBook, Warrant
+from node.control.trust.gatekeeper import Order
+from node.control.trust.message import Kind
+from node.control.trust.ordered_by import OrderedBy
 from node.events import Note, Persist
 
 ENDED: Final = "the certificate has ended"

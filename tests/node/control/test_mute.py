@@ -3,10 +3,10 @@
 import msgspec
 import pytest
 
-from node.control.authority import Revocation
-from node.control.message import Kind
 from node.control.precedence import MessageClass
-from node.control.short_alert import encode_short
+from node.control.trust.authority import Revocation
+from node.control.trust.message import Kind
+from node.control.warning.short_alert import encode_short
 from tests.node.control.test_controller import (
     AREA,
     CALENDAR,
