@@ -141,6 +141,12 @@ def is_address(host: str) -> bool:
     return True
 
 
+def _is_host_port(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    is_port = port.isascii() and port.isdecimal() and 1 <= int(port) <= 65_535
+    return is_port and bool(host) and (":" not in host or is_address(host.strip("[]")))
+
+
 def _is_socket(text: str) -> bool:
     host, _, port = text.rpartition(":")
     is_port = port.isascii() and port.isdecimal() and 1 <= int(port) <= 65_535
@@ -160,6 +166,13 @@ class ReceiveConfig:
 
     interface: str | None = None
     """Name of the only network interface that is listened to, for instance eth0; none for all."""
+
+    join: str | None = None
+    """HOST:PORT of a station that is asked for its stream (`loalang-send --serve`), by a node
+    that nobody can send to: behind the NAT of a mobile network. Signed sessions name their own."""
+
+    join_key_file: str | None = None
+    """File with the 32 bytes by which the station knows its nodes."""
 
     payload_types: tuple[int, ...] = (96, 97, 98, 111)
     """RTP payload types that carry Opus. 96 is what GStreamer sends, 97 ffmpeg, 111 browsers."""
@@ -193,6 +206,12 @@ class ReceiveConfig:
                     self.interface is None or 0 < len(self.interface.encode()) < 16,
                     self.interface,
                     "a name as `ip link` prints it, such as eth0",
+                ),
+                "join": (
+                    (self.join is None) == (self.join_key_file is None)
+                    and (self.join is None or _is_host_port(self.join)),
+                    self.join,
+                    "HOST:PORT, such as 203.0.113.1:5004, and join_key_file given with it",
                 ),
                 "payload_types": (
                     bool(self.payload_types) and all(0 <= p <= 127 for p in self.payload_types),

@@ -26,10 +26,12 @@ from node.control.events import (
     StartPart,
     StopPart,
 )
+from node.control.orders import split_join
 from node.control.precedence import MessageClass
 from node.control.trust.fates import is_good
 from node.counters import Count
 from node.events import Event, FetchFile
+from node.peers.joining import Station
 from node.rtp.packet import HEADER_BYTES
 from node.source.stored_sound import OWN_SSRCS, Recording, StoredSource
 from node.stack import SpeakerNode
@@ -157,6 +159,16 @@ class GovernedSpeaker:
             self._tell(event)
         self._follow_grants()
         return self._events.popleft() if self._events else None
+
+    @property
+    def stations(self) -> tuple[Station, ...]:
+        """Where the streams of the open sessions are to be asked for."""
+        found = []
+        for ssrc, text, key in self._controller.sessions.joins():
+            address = split_join(text)
+            assert address is not None, "looked at when the session came"
+            found.append(Station(*address, key, ssrc))
+        return tuple(found)
 
     @property
     def counts(self) -> NDArray[np.int64]:
