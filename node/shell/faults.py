@@ -1,7 +1,11 @@
 """What ends the daemon, as one line for a person: what is wrong, and what to do about it."""
 
 import errno
+import logging
+import os
+import sys
 from pathlib import Path
+from typing import NoReturn
 
 EXIT_FAULT = 1
 """The machine, the network or we ourselves."""
@@ -18,11 +22,24 @@ class ShellError(Exception):
         One line.
     exit_status : int
         EXIT_INPUT when a person's argument or file is wrong, else EXIT_FAULT.
+    hangs : bool
+        A library never returned: the process must end without waiting for it.
     """
 
-    def __init__(self, text: str, *, exit_status: int = EXIT_FAULT) -> None:
+    def __init__(
+        self, text: str, *, exit_status: int = EXIT_FAULT, hangs: bool = False
+    ) -> None:
         super().__init__(text)
         self.exit_status = exit_status
+        self.hangs = hangs
+
+
+def leave(status: int) -> NoReturn:
+    """End the process now: what hangs in a library would keep an orderly end from coming."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 _FILE_REMEDIES = {
