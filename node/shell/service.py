@@ -135,7 +135,8 @@ class Service:
         loop.set_exception_handler(lambda _, context: self._note_crash(context, ended))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
-        loop.add_reader(self._udp.fileno(), self._take_datagrams)
+        for descriptor in self._udp.filenos():
+            loop.add_reader(descriptor, self._take_datagrams)
         link = None if self._mqtt is None else loop.create_task(self._mqtt.run(self._take_message))
         if link is not None:
             link.add_done_callback(lambda task: self._note_end(task, ended))
@@ -153,7 +154,8 @@ class Service:
             self._fault = fault
         finally:
             notify("STOPPING=1")
-            loop.remove_reader(self._udp.fileno())
+            for descriptor in self._udp.filenos():
+                loop.remove_reader(descriptor)
             if link is not None:
                 link.cancel()
                 await asyncio.gather(link, return_exceptions=True)
@@ -179,6 +181,7 @@ class Service:
                 raise fault
             if self._note_progress(now) and watched is not None:
                 notify("WATCHDOG=1")
+            self._udp.handle_deadline(now)
             if self._tell_time is not None and now >= self._next_time_ns:
                 self._next_time_ns = now + NS_PER_S
                 with self._lock:
