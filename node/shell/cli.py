@@ -179,9 +179,10 @@ def _governed(
 
     control = shell.control
     assert control is not None, "the caller looked"
-    library = stored_sounds(control)
-    for line in missing_sounds(control, library):
+    sounds = stored_sounds(control)
+    for line in missing_sounds(control, sounds.by_name, sounds):
         LOG.warning("%s", line)
+    library = sounds.by_name
     governed = govern(node, control, speaker, store, library)
     fetch = Fetcher(shell.fetch, library).request
     return governed, lambda utc, now: tell_time(governed, control, utc, now), fetch

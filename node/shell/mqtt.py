@@ -112,6 +112,7 @@ class MqttLink:
         self._unacknowledged: deque[_Unacknowledged] = deque()
         self._connection: Connection | None = None
         self._state: tuple[str, tuple[str, ...]] = ("ready", ())
+        self._broken: BaseException | None = None
         self._suffix = ""
         self._taken_over = 0
         self._next_beat_ns = 0
@@ -282,7 +283,10 @@ class MqttLink:
         """Send what may leave, in its order, no more at once than the broker takes."""
         under_way: dict[Waiting, float] = {}
         loop = asyncio.get_running_loop()
+        self._broken = None
         while True:
+            if self._broken is not None:
+                raise self._broken  # nothing more is sent into what has ended
             self._wake.clear()
             self._acknowledge(connection)
             for one in self._outbox.leaving(self.durable(), connection.window):
@@ -317,6 +321,7 @@ class MqttLink:
         self._wake.set()
         fault = None if done.cancelled() else done.exception()
         if done.cancelled() or fault is not None:
+            self._broken = self._broken or fault
             one.breaks += not done.cancelled()
             if one.breaks >= _BREAKS_MAX:
                 LOG.error(
