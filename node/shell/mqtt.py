@@ -11,6 +11,7 @@ the disk.
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import random
@@ -298,10 +299,10 @@ class MqttLink:
                     break
             if under_way and loop.time() - min(under_way.values()) > _ANSWER_WAIT_S:
                 raise LinkLostError("the broker acknowledges nothing")
-            try:
-                await asyncio.wait_for(self._wake.wait(), 1.0)
-            except TimeoutError:
-                continue
+            # Not `wait_for`: before Python 3.12 it may swallow a cancellation, and SIGTERM with it.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self._wake.wait()
 
     def _start(self, connection: Connection, one: Waiting, under_way: dict[Waiting, float]) -> bool:
         """Send `one`; return whether it is under way."""

@@ -146,7 +146,8 @@ async def _give(connection: Connection, order: Message, sealed: bytes, topics: l
     for topic in topics:
         sent = connection.publish(topic, sealed, quality=1, retain=False, expires_s=left_s)
         try:
-            code = await asyncio.wait_for(sent, _GIVEN_S)
+            async with asyncio.timeout(_GIVEN_S):
+                code = await sent
         except TimeoutError as fault:
             raise ShellError(f"the broker does not acknowledge {topic}") from fault
         if code >= 128:

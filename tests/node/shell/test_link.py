@@ -140,7 +140,7 @@ def faults():
 
 
 @given(st.lists(faults(), max_size=6), st.integers(1, 12))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @example([{"breaks_after": 2}, {"refuse": 0x87}, {"breaks_after": 3, "reason": 0x8E}], 8)
 def test_every_answer_reaches_the_broker_once_it_is_good_again_in_its_order(script, count):
     async def scene():
@@ -297,7 +297,7 @@ def test_a_node_that_is_ended_says_so_and_a_faulty_one_says_why():
 
 
 @given(st.lists(st.sampled_from(["add", "done", "again"]), max_size=40))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_what_waits_survives_a_restart_and_what_the_broker_has_is_not_sent_twice(steps):
     disk: dict[str, bytes] = {}
     outbox, waiting, number = Outbox(disk), [], 0
