@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from node.config import ConfigError
-from sim import drive, scenario, village
+from sim import drive, payloads, scenario, village
 from sim.cli import FAILED, OK, USER, complain
 from sim.day.nodes import DAY_S
 from sim.day.result import DayResult
@@ -69,6 +69,25 @@ def check(options: argparse.Namespace) -> int:
         f"{'commune' if communes == 1 else 'communes'}, {asked.duration_s:g} s, "
         f"{len(built.unverified)} unverified inputs, scenario hash {built.scenario_hash}"
     )
+    return OK
+
+
+def encode(options: argparse.Namespace) -> int:
+    """Write the Opus packets of a scenario beside its sounds, so that all machines send the same.
+
+    Sounds that ship have theirs already.
+    """
+    try:
+        asked = scenario.load(options.scenario)
+        path = scenario.sound_file(asked)
+        assert path is not None, "load() checks this"
+        written = payloads.write_beside(path, asked.sender)
+    except ConfigError as fault:
+        return complain(str(fault).splitlines(), USER)
+    except OSError as fault:
+        return complain([f"{fault.filename}: cannot be written ({fault.strerror})"], USER)
+    for one in written:
+        print(one)
     return OK
 
 

@@ -17,6 +17,7 @@ from node.units import NS_PER_S
 from sim.links import bearer as bearers
 from sim.links.bearer import Bearer
 from sim.links.traces import read_trace
+from sim.payloads import load, packets_hash
 from sim.result import Unverified
 from sim.scenario import Cluster, Commune, Fault, Hamlet, Scenario, sound_file, trace_file
 
@@ -200,5 +201,7 @@ def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
     }
     path = sound_file(scenario)
     question["sound"] = "" if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
+    # What is heard are the packets, and libopus does not make the same ones on every machine.
+    question["packets"] = "" if path is None else packets_hash(load(path, scenario.sender))
     text = json.dumps(question, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
