@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import table
-from benchmarks.options import parser_of
+from benchmarks.options import measurements, parser_of
 from benchmarks.verdict.budgets import Budgets, broken, lines_of, rewritten
 from benchmarks.verdict.causes import summary
 from benchmarks.verdict.formats import files
@@ -127,6 +127,6 @@ def _record(length: str, measured: Mapping[str, table.Rows]) -> None:
 
 
 def _measure(name: str, *, fast: bool) -> table.Rows:
-    module = importlib.import_module(f"benchmarks.{name}")
+    module = importlib.import_module(measurements()[name])
     rows: table.Rows = module.measure(fast=fast)
     return rows

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks import gate, latency, speed
+from benchmarks import gate
 from benchmarks.verdict.budgets import broken
+from benchmarks.village import latency, speed
 
 
 def compare(rows, budgets):
@@ -162,7 +163,7 @@ def test_many_rows_of_one_cause_are_one_line_and_the_worst_is_named(tree, capsys
 
 
 def test_a_node_that_renders_silence_is_named(monkeypatch):
-    from benchmarks import sound
+    from benchmarks.village import sound
 
     monkeypatch.setattr("node.audio.output.Output.process", lambda _, out: out.fill(0.0))
     (row,) = sound.measure(fast=True, row="800 ms pi_4b_usb ftth").items()
@@ -172,7 +173,7 @@ def test_a_node_that_renders_silence_is_named(monkeypatch):
 
 def test_the_matrix_has_every_profile_on_every_link(monkeypatch):
     import hw_profiles
-    from benchmarks import matrix
+    from benchmarks.village import matrix
 
     clusters = [c for *_, c in matrix.village("800 ms").clusters()]
     assert {(c.profile, c.bearer) for c in clusters} == {
