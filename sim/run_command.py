@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Final
 
 from node.config import ConfigError
-from sim import condition, payloads
-from sim.cli import CONDITION
 from sim.command_line import CONDITION, FAILED, OK, USER, complain
 from sim.day.nodes import DAY_S
 from sim.day.run import VillageDay
