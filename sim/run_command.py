@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from node.config import ConfigError
+from sim import condition
 from sim.command_line import CONDITION, FAILED, OK, USER, complain
 from sim.day.nodes import DAY_S
 from sim.day.run import VillageDay
@@ -17,6 +18,7 @@ from sim.progress import ProgressLine
 from sim.report import check_folder, print_result, write_files
 from sim.result.day import DayResult
 from sim.result.run import RunResult
+from sim.station import payloads
 from sim.village import places as village
 from sim.village import scenario
 from sim.village.scenario import Scenario
