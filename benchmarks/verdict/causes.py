@@ -28,7 +28,7 @@ class Cause:
         count = len(self.changes)
         rows = "1 row" if count == 1 else f"{count} rows"
         way = direction(self.changes[0])
-        where = "; ".join(_parts([one.row for one in self.changes]))
+        where = "; ".join(_parts(sorted(one.row for one in self.changes)))
         largest = "" if count == 1 else ", the largest"
         return (
             f"{self.measurement} {self.measure} {way} in {rows} ({where})"

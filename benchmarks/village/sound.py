@@ -80,7 +80,8 @@ def _figures(asked: Scenario, sound: NDArray[np.float32]) -> dict[str, float | N
 
 def _loudness(sound: NDArray[np.float32]) -> float | None:
     """Return the integrated loudness of mono sound in LUFS (EBU R 128), None for silence."""
+    if not sound.any():
+        return None
     meter = LoudnessMeter(1)
     meter.add(np.ascontiguousarray(sound.reshape(-1, 1)))
-    loudness = meter.integrated_lufs
-    return loudness if loudness is not None and np.isfinite(loudness) else None
+    return meter.integrated_lufs
