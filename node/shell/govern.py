@@ -2,22 +2,20 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
 from node.config import NodeConfig
 from node.control.controller import Controller
 from node.control.settings import ControlConfig
-from node.control.signature import SeedSigner, key_id
+from node.control.trust.once import PREFIX as COUNTERS
+from node.control.trust.signature import SeedSigner, key_id
 from node.governed import GovernedSpeaker
 from node.shell.clocks import clock_synchronised
-from node.shell.control import read_rules
 from node.shell.identity import own_seed
 from node.shell.library import Sounds, read_sounds
+from node.shell.rule_files import read_rules
 from node.shell.store import Store
+from node.source.stored_sound import Recording
 from node.stack import SpeakerNode
-from node.stored_sound import Recording
-
-_COUNTERS: Final = "counters/"
 
 
 def govern(
@@ -43,8 +41,8 @@ def govern(
 
 def _without_counters(stored: Mapping[str, bytes], root: bytes) -> dict[str, bytes]:
     """Return counters that say that they were lost, so that no order from before acts again."""
-    known = [key for key in stored if key.startswith(_COUNTERS)]
-    return dict.fromkeys([*known, _COUNTERS + key_id(root).hex()], b"lost")
+    known = [key for key in stored if key.startswith(COUNTERS)]
+    return dict.fromkeys([*known, COUNTERS + key_id(root).hex()], b"lost")
 
 
 def stored_sounds(control: ControlConfig) -> Sounds:

@@ -14,18 +14,18 @@ import asyncio
 import contextlib
 import json
 import logging
-import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from node.control.message import DOCUMENT_BYTES_MAX
+from node.control.trust.message import DOCUMENT_BYTES_MAX
 from node.events import Publish
 from node.shell.broker import TAKEN_OVER, Connect, Connection, LinkLostError, Login, Received
 from node.shell.broker import connect as connect_paho
 from node.shell.config import MqttConfig
 from node.shell.credentials import read_password, tls_context
+from node.shell.machine import machine
 from node.shell.outbox import Outbox, Waiting
 from node.units import NS_PER_S
 
@@ -197,7 +197,7 @@ class MqttLink:
                 self._connection = None
                 self.reconnects += 1
                 # Randomness is right here: only the shell has it, and no sound depends on it.
-                await asyncio.sleep(random.uniform(*_RECONNECT_S))
+                await asyncio.sleep(machine().uniform(*_RECONNECT_S))
         finally:
             await self._say_goodbye()
 
@@ -363,7 +363,7 @@ class MqttLink:
             return
         self._taken_over += 1
         if self._taken_over == _TAKEN_OVER_MAX:
-            self._suffix = f"-{random.getrandbits(32):08x}"
+            self._suffix = f"-{int(machine().uniform(0, 1 << 32)):08x}"
             text = (
                 f"another node has the name {self._name!r} too: a copied card? Give one a new name"
             )

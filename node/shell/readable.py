@@ -4,9 +4,9 @@ import tomllib
 from typing import Final
 
 from node.config import build
-from node.control.cap import parse_cap
-from node.control.programme import ProgrammeConfig
-from node.control.schedule import VolumeConfig
+from node.control.calendar.programme import ProgrammeConfig
+from node.control.loudness.schedule import VolumeConfig
+from node.control.warning.cap import parse_cap
 
 _NUMBER_AT: Final = 10  # version, flags and event code are before it
 _NUMBER_BYTES: Final = 8
