@@ -15,6 +15,7 @@ from node.shell.broker import LinkLostError, Login, Received, connect
 from node.shell.config import MqttConfig
 from node.shell.mqtt import MqttLink
 from node.shell.outbox import PLACES, Outbox
+from node.shell.outgoing import BREAKS_MAX
 
 ROOT = "pa/v1/huu-lien/node/pole-1"
 CMD = f"{ROOT}/cmd"
@@ -154,7 +155,7 @@ def test_every_answer_reaches_the_broker_once_it_is_good_again_in_its_order(scri
         for number in range(count):
             link.publish(Publish("acknowledgement", str(number).encode()))
         topic = f"{ROOT}/acknowledgement"
-        await served(link, lambda: len(link._outbox) == 0)
+        await served(link, lambda: link.status()["waiting"] == 0)
         came = [int(payload) for t, payload in broker.got if t == topic]
         assert sorted(set(came)) == list(range(count))
         first = list(dict.fromkeys(came))
@@ -227,7 +228,7 @@ def test_what_is_larger_than_the_broker_takes_is_left_out_and_told():
         link.told = told.__setitem__
         link.publish(Publish("proof", bytes(2000)))
         link.publish(Publish("acknowledgement", b"obeyed"))
-        await served(link, lambda: len(link._outbox) == 0)
+        await served(link, lambda: link.status()["waiting"] == 0)
         assert [t for t, _ in broker.got] == [
             f"{ROOT}/state", f"{ROOT}/acknowledgement", f"{ROOT}/state",
         ]  # fmt: skip
@@ -239,7 +240,7 @@ def test_what_is_larger_than_the_broker_takes_is_left_out_and_told():
 @pytest.mark.parametrize("fault", [{"puback": 0x87}, {"breaks_after": 1, "reason": 0x95}])
 def test_a_message_that_the_broker_refuses_or_breaks_with_does_not_block_the_rest(fault):
     async def scene():
-        broker = FakeBroker([dict(fault)] * module._BREAKS_MAX)
+        broker = FakeBroker([dict(fault)] * BREAKS_MAX)
         link = linked(broker)
         link.publish(Publish("proof", b"poison"))
         await served(link, lambda: link.dropped == 1)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from node.shell.disk import RealDisk
 from node.shell.faults import ShellError
-from node.shell.store import KEYS_MAX, REWRITE_BYTES, Store, copies_of
+from node.shell.store import KEYS_MAX, REWRITE_BYTES, Store
+from node.shell.store_read import copies_of
 
 PATH = Path("/kept.db")
 CERTIFICATES = {f"certificate/{n:02}": bytes([n]) * 150 for n in range(3)}
