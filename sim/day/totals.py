@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from sim.day.result import DayDecision, DayItem, DaySpan
 from sim.day.stagger import StaggerPlan
+from sim.result.day import DayDecision, DayItem, DaySpan
 
 _LEVEL_STEP_DBA = 0.05
 """Levels are rounded to 0.1 dB: half a step is no breach."""

@@ -4,8 +4,8 @@ from typing import Final
 
 from rich.console import Console
 
-from sim.day.result import DayResult
 from sim.report.day_rows import HamletItem, clock, hamlet_items, item_name, span_text
+from sim.result.day import DayResult
 
 _COLUMNS: Final = (
     ("hamlet", 32),

@@ -4,7 +4,7 @@ import io
 from xml.etree import ElementTree
 
 from sim.report.budgets import Outcome, amount, judge
-from sim.result import RunResult
+from sim.result.run import RunResult
 
 
 def junit(result: RunResult) -> bytes:

@@ -1,0 +1,221 @@
+"""The village of a scenario, flat: one place per node, with all that it is made of."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+import hw_profiles
+from hw_profiles import Number, Profile, Switch, Whole
+from node.config import ConfigError, NodeConfig, require
+from node.units import NS_PER_S
+from sim.links import bearer as bearers
+from sim.links.bearer import Bearer
+from sim.links.traces import read_trace
+from sim.result.run import Unverified
+from sim.village.scenario import Cluster, Commune, Fault, Hamlet, Scenario, sound_file, trace_file
+
+_RUN_FIELDS: Final = frozenset({"seed", "name", "path"})
+"""What is not part of the question."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Place:
+    """One node and all that the simulator needs to know of where it stands."""
+
+    node: str
+    commune: str
+    hamlet: str
+    title: str
+    x_m: float
+    y_m: float
+    profile: Profile
+    bearer_name: str
+    bearer: Bearer | None
+    """None when a trace takes its place."""
+
+    trace_ns: NDArray[np.int64] | None
+    delay_ms: int
+    skew_ppm: float | None
+    ambient_c: float
+    power_cuts_ns: tuple[tuple[int, int], ...]
+    link_cuts_ns: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Village:
+    """Places in the order of the scenario, and the backhaul of each commune."""
+
+    places: tuple[Place, ...]
+    backhauls: dict[str, Bearer]
+    unverified: list[Unverified]
+    scenario_hash: str
+
+
+def build_village(scenario: Scenario) -> Village:
+    """Return the village of `scenario`.
+
+    Raises
+    ------
+    ConfigError
+        When a profile, a bearer or a trace cannot be read; one line per fault.
+    """
+    errors: list[str] = []
+    places = [
+        _place(scenario, commune, hamlet, cluster, errors)
+        for _, commune, hamlet, cluster in scenario.clusters()
+    ]
+    require(errors)
+    whole = tuple(place for place in places if place is not None)
+    backhauls = {
+        commune.name: find_bearer(scenario, commune.backhaul) for commune in scenario.communes
+    }
+    return Village(
+        places=whole,
+        backhauls=backhauls,
+        unverified=list(_unverified(scenario, whole)),
+        scenario_hash=_hash(scenario, whole),
+    )
+
+
+def find_bearer(scenario: Scenario, name: str) -> Bearer:
+    """Return the bearer `name` of the scenario itself, or the one that ships."""
+    return scenario.bearers[name] if name in scenario.bearers else _shipped_bearer(name)
+
+
+@cache
+def _shipped_bearer(name: str) -> Bearer:
+    return bearers.load(name)
+
+
+@cache
+def _profile(name: str) -> Profile:
+    return hw_profiles.load(name)
+
+
+def _place(
+    scenario: Scenario, commune: Commune, hamlet: Hamlet, cluster: Cluster, errors: list[str]
+) -> Place | None:
+    try:
+        trace = trace_file(scenario, cluster.bearer)
+        trace_ns = None if trace is None else read_trace(trace)
+        bearer = find_bearer(scenario, cluster.bearer) if trace is None else None
+        profile = _profile(cluster.profile)
+    except ConfigError as fault:
+        errors.extend(line for line in str(fault).splitlines() if line not in errors)
+        return None
+    return Place(
+        node=cluster.name,
+        commune=commune.name,
+        hamlet=hamlet.name,
+        title=cluster.title or cluster.name,
+        x_m=commune.x_m + hamlet.x_m + cluster.x_m,
+        y_m=commune.y_m + hamlet.y_m + cluster.y_m,
+        profile=profile,
+        bearer_name=cluster.bearer if trace is None else f"trace:{trace.name}",
+        bearer=bearer,
+        trace_ns=trace_ns,
+        delay_ms=cluster.delay_ms,
+        skew_ppm=cluster.skew_ppm,
+        ambient_c=commune.ambient_c,
+        power_cuts_ns=_cuts(scenario.faults, "power_cut", commune, hamlet, cluster),
+        link_cuts_ns=_cuts(scenario.faults, "link_down", commune, hamlet, cluster),
+    )
+
+
+def _cuts(
+    faults: tuple[Fault, ...], kind: str, commune: Commune, hamlet: Hamlet, cluster: Cluster
+) -> tuple[tuple[int, int], ...]:
+    """Return (start ns, end ns) of the faults of one kind that meet a cluster, merged."""
+    found = sorted(
+        (round(fault.from_s * NS_PER_S), round(fault.until_s * NS_PER_S))
+        for fault in faults
+        if fault.kind == kind
+        and fault.commune in (None, commune.name)
+        and fault.hamlet in (None, hamlet.name)
+        and fault.cluster in (None, cluster.name)
+        and fault.bearer in (None, cluster.bearer)
+    )
+    merged: list[tuple[int, int]] = []
+    for start, end in found:
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return tuple(merged)
+
+
+def _unverified(scenario: Scenario, places: tuple[Place, ...]) -> Iterator[Unverified]:
+    """Yield each number in use that nobody has checked, once."""
+    seen: set[tuple[str, str]] = set()
+    used = {place.bearer_name: place.bearer for place in places if place.bearer is not None}
+    used |= {one.backhaul: find_bearer(scenario, one.backhaul) for one in scenario.communes}
+    for profile in dict.fromkeys(place.profile for place in places):
+        for path, name, figure in profile.figures():
+            if not figure.verified and (path, name) not in seen:
+                seen.add((path, name))
+                yield _one_unverified(path, name, figure)
+    for bearer_name, bearer in used.items():
+        own = bearer_name in scenario.bearers
+        path = f"{scenario.name}.toml" if own else bearers.shown(bearer_name)
+        prefix = f"bearers.{bearer_name}." if own else ""
+        for name, figure in bearer.figures():
+            if not figure.verified:
+                yield _one_unverified(path, prefix + name, figure)
+
+
+def _one_unverified(path: str, name: str, figure: Number | Whole | Switch) -> Unverified:
+    return Unverified(path=path, field=name, value=str(figure.value), source=figure.source)
+
+
+def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
+    """Return a SHA-256 over everything that the answer depends on except the seed."""
+    question: dict[str, Any] = {
+        name: value for name, value in asdict(scenario).items() if name not in _RUN_FIELDS
+    }
+    # A scenario without what came later keeps the hash that it always had.
+    if scenario.day is None:
+        del question["day"]
+    if scenario.protection == "audio":
+        del question["protection"]
+    for table in ("audio", "sender"):
+        question[table] = {k: v for k, v in question[table].items() if v is not None}
+    question["profiles"] = {place.profile.name: asdict(place.profile) for place in places}
+    question["used_bearers"] = {
+        name: asdict(find_bearer(scenario, name))
+        for name in sorted(
+            {place.bearer_name for place in places if place.bearer is not None}
+            | {commune.backhaul for commune in scenario.communes}
+        )
+    }
+    question["traces"] = {
+        place.bearer_name: hashlib.sha256(place.trace_ns.tobytes()).hexdigest()
+        for place in places
+        if place.trace_ns is not None
+    }
+    path = sound_file(scenario)
+    question["sound"] = "" if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
+    text = json.dumps(question, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def node_config(place: Place, scenario: Scenario) -> NodeConfig:
+    """Return what the node at `place` is configured with."""
+    audio = scenario.audio
+    if scenario.protection == "profile":
+        audio = replace(
+            audio,
+            high_pass_hz=place.profile.horn.low_hz.value,
+            power_limit_db=place.profile.amplifier.thermal_limit_db.value,
+        )
+    return NodeConfig(
+        name=place.node,
+        jitter=replace(scenario.jitter, delay_ms=place.delay_ms),
+        audio=audio,
+        opus=scenario.opus,
+    )
