@@ -1,5 +1,6 @@
 """Kernels mean the same whoever links them, and numba does if its inside is not what it was."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -123,3 +124,21 @@ def test_a_numba_that_is_another_inside_links_the_kernels_itself(change, named, 
 
     assert found[0].startswith("False;10;20")
     assert named in found[0]
+
+
+def kernels_before_their_callees(path: Path) -> list[str]:
+    tree = ast.parse(path.read_text())
+    functions = [one for one in tree.body if isinstance(one, ast.FunctionDef)]
+    begin = {one.name: one.lineno for one in functions}
+    return [
+        f"{path.relative_to(ROOT)}: {one.name} calls {name.id}"
+        for one in functions
+        if any("kernel" in ast.unparse(decorator) for decorator in one.decorator_list)
+        for name in ast.walk(one)
+        if isinstance(name, ast.Name) and begin.get(name.id, 0) > one.lineno
+    ]
+
+
+def test_numba_alone_finds_each_kernel_compiled_before_the_one_that_calls_it():
+    sources = (path for name in ("node", "sim") for path in (ROOT / name).rglob("*.py"))
+    assert [line for path in sources for line in kernels_before_their_callees(path)] == []
