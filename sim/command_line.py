@@ -7,6 +7,7 @@ from typing import Final, NoReturn
 OK: Final = 0
 FAILED: Final = 1
 USER: Final = 2
+CONDITION: Final = 3
 INTERRUPTED: Final = 130
 
 

@@ -136,7 +136,7 @@ def test_what_the_day_says_is_what_the_horn_plays(village):
 
 def test_the_same_seed_gives_the_same_day_in_another_process(village):
     script = (
-        "import json, sys; from dataclasses import asdict; from sim import scenario;"
+        "import json, sys; from dataclasses import asdict; from sim.village import scenario;"
         "from sim.day.run import run_day; from sim.village.places import build_village;"
         "s = scenario.load(sys.argv[1]); print(json.dumps(asdict(run_day(s, build_village(s)))))"
     )
