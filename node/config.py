@@ -6,6 +6,8 @@ from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from ipaddress import ip_address
 from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from node.address import is_address, is_address_port, split_host_port
+
 T = TypeVar("T")
 
 
@@ -132,27 +134,6 @@ def check(table: str, rules: Mapping[str, tuple[bool, Any, str]]) -> None:
     )
 
 
-def is_address(host: str) -> bool:
-    """Return whether `host` is an address, IPv4 or IPv6, and no name."""
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_host_port(text: str) -> bool:
-    host, _, port = text.rpartition(":")
-    is_port = port.isascii() and port.isdecimal() and 1 <= int(port) <= 65_535
-    return is_port and bool(host) and (":" not in host or is_address(host.strip("[]")))
-
-
-def _is_socket(text: str) -> bool:
-    host, _, port = text.rpartition(":")
-    is_port = port.isascii() and port.isdecimal() and 1 <= int(port) <= 65_535
-    return is_port and is_address(host.strip("[]"))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiveConfig:
     """Where packets come from (table `[receive]`)."""
@@ -209,7 +190,7 @@ class ReceiveConfig:
                 ),
                 "join": (
                     (self.join is None) == (self.join_key_file is None)
-                    and (self.join is None or _is_host_port(self.join)),
+                    and (self.join is None or split_host_port(self.join) is not None),
                     self.join,
                     "HOST:PORT, such as 203.0.113.1:5004, and join_key_file given with it",
                 ),
@@ -310,7 +291,7 @@ class ClockConfig:
             "clock",
             {
                 "neighbour": (
-                    self.neighbour is None or _is_socket(self.neighbour),
+                    self.neighbour is None or is_address_port(self.neighbour),
                     self.neighbour,
                     "an address and a port, such as 192.168.1.11:5004",
                 ),

@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from node.address import split_host_port
 from node.control.controller import Controller
 from node.control.events import (
     FetchMedia,
@@ -26,7 +27,6 @@ from node.control.events import (
     StartPart,
     StopPart,
 )
-from node.control.orders import split_join
 from node.control.precedence import MessageClass
 from node.control.trust.fates import is_good
 from node.counters import Count
@@ -165,7 +165,7 @@ class GovernedSpeaker:
         """Where the streams of the open sessions are to be asked for."""
         found = []
         for ssrc, text, key in self._controller.sessions.joins():
-            address = split_join(text)
+            address = split_host_port(text)
             assert address is not None, "looked at when the session came"
             found.append(Station(*address, key, ssrc))
         return tuple(found)

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from node.address import split_host_port
 from node.config import build
 from node.control.calendar.programme import ProgrammeConfig
 from node.control.loudness.schedule import VolumeConfig
@@ -87,16 +88,6 @@ def read_session(message: Message) -> Session | None:
         and len(session.srtp_key) in (0, SRTP_KEY_BYTES)
         and 0 <= session.counter_start < 1 << 63
         and len(session.join_key) == (JOIN_KEY_BYTES if session.join else 0)
-        and (not session.join or split_join(session.join) is not None)
+        and (not session.join or split_host_port(session.join) is not None)
     )
     return session if good else None
-
-
-def split_join(text: str) -> tuple[str, int] | None:
-    """Return host and port of "HOST:PORT" or "[IPv6]:PORT", or None."""
-    host, _, port = text.rpartition(":")
-    is_port = port.isascii() and port.isdecimal() and len(port) <= 5 and 1 <= int(port) <= 65_535
-    is_host = 0 < len(host) <= 255 and host.isascii() and host.isprintable() and " " not in host
-    if not (is_host and is_port) or (":" in host and not (host[0] == "[" and host[-1] == "]")):
-        return None
-    return host.strip("[]"), int(port)

@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Final
 
-from node.config import is_address
+from node.address import is_address
 
 LOG: Final = logging.getLogger("loalang")
 FRESH_S: Final = 60.0

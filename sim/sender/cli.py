@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import av
 
-from node.config import is_address
+from node.address import is_address
 from node.rtp.join_packet import KEY_BYTES
 from node.shell.faults import ShellError
 from node.shell.key_file import read_key
