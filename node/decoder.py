@@ -1,5 +1,6 @@
 """What the receiver asks of an Opus decoder, whoever wrote it."""
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import numpy as np
@@ -68,3 +69,7 @@ class Decoder(Protocol):
 
     def copy(self) -> "Decoder":
         """Return an independent decoder with the same history."""
+
+
+DecoderFactory = Callable[[int, int], Decoder]
+"""Makes a decoder for (rate_hz, channels)."""

@@ -35,8 +35,9 @@ from node.counters import Origin
 from node.jitter import kernel as jitter
 from node.jitter import state as js
 from node.jitter.placement import first_held
+from node.jitter.proof import doubt
 from node.kernel import kernel
-from node.opus.packet import has_lbrr, packet_samples
+from node.opus.packet import has_lbrr, is_plausible, packet_samples
 from node.rtp import packet as rtp
 from node.units import NS_PER_S, PACKET_SAMPLES_MAX, RATE_HZ
 
@@ -92,6 +93,8 @@ OTHER_PAYLOAD: Final = -17
 BAD_FRAMING: Final = -18
 TOO_LARGE: Final = -19
 NOT_RTP: Final = -20
+NO_SOUND: Final = -28
+"""Padding or nothing at all: a packet that keeps a path open."""
 
 # The journal: one row per chunk that was not a pause.
 JOURNAL_ROWS: Final = 4096
@@ -139,8 +142,14 @@ def receive(
     offset = header[rtp.PAYLOAD_OFFSET]
     length = header[rtp.PAYLOAD_BYTES]
     samples = packet_samples(data, offset, length)
+    if length == 0:
+        jitter.note_empty(state, slots, header[rtp.SEQUENCE])
+        return NO_SOUND
     if samples <= 0:
+        doubt(state)
         return BAD_FRAMING
+    if is_plausible(data, offset, length, samples) == 0:
+        doubt(state)
     if payloads.shape[1] > 0 and length > payloads.shape[1]:
         return TOO_LARGE
     flags = header[rtp.MARKER] * js.MARKER + has_lbrr(data, offset, length) * js.HAS_FEC
@@ -148,7 +157,7 @@ def receive(
         state, slots, payloads, data, offset, length,
         header[rtp.SEQUENCE], header[rtp.TIMESTAMP], samples, flags, now_ns,
     )  # fmt: skip
-    if result >= 0 or result == js.LATE:
+    if result >= 0 or result in (js.LATE, js.EARLY):
         tb.receive_packet(ints, floats, points, scratch, state[js.UNWRAPPED_MEDIA], now_ns)
     return int(result)
 
@@ -348,9 +357,34 @@ def is_due(
     if tb.awaits_map(ints, presentation_ns):
         return 0
     position = position_q16(ints, floats, presentation_ns) >> 16
-    if state[js.PHASE] == js.PLAYING and state[js.NEXT_MEDIA] < position:
+    is_behind = state[js.NEXT_MEDIA] < position
+    # A sender that was moved back, or whose stamps stood still: what comes is not late for that.
+    is_ahead = state[js.HELD] == 0 and state[js.NEXT_MEDIA] > position + n
+    if state[js.PHASE] == js.PLAYING and (is_behind or is_ahead):
         jitter.seek(state, slots, position)
+    if state[js.PROVEN] == 0:
+        return 0
     first = first_held(state, slots)
     if first == js.NONE:
         return 0
     return int(slots[first & (slots.shape[0] - 1), js.SLOT_MEDIA] < position + n)
+
+
+def copy_journal(
+    journal: NDArray[np.int64], taken: int, written: int, rows: NDArray[np.int64]
+) -> tuple[int, int]:
+    """Copy what is new in a journal into `rows`; return how many are taken now, and were copied.
+
+    journal  (JOURNAL_ROWS, JOURNAL_FIELDS) int64, a ring: what nobody took in time is overwritten
+    taken    rows taken before
+    written  rows written so far
+    rows     (n, JOURNAL_FIELDS) int64: ssrc, media time in samples, samples, `counters.Origin`,
+             arrival in ns or -1, presentation of its first sample in ns
+    """
+    first = max(taken, written - JOURNAL_ROWS)
+    count = min(written - first, len(rows))
+    at = first % JOURNAL_ROWS
+    head = min(count, JOURNAL_ROWS - at)
+    rows[:head] = journal[at : at + head]
+    rows[head:count] = journal[: count - head]
+    return first + count, count

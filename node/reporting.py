@@ -87,6 +87,7 @@ class NodeReports:
         self.reports = ReportMap()
         self.neighbour = NeighbourMap()
         self.delays_announced = 0
+        self.stamps_behind_samples = 0
         self._ssrc = ssrc
         self._source_ssrc = source_ssrc
         self._name = name
@@ -110,6 +111,7 @@ class NodeReports:
         now_ns: int,
         *,
         is_hushed: bool = False,
+        stamps_behind_samples: int = 0,
     ) -> None:
         """Take a compound from the source's sender.
 
@@ -125,7 +127,11 @@ class NodeReports:
             Arrival.
         is_hushed : bool
             Nothing received sounds now: the first reply may already move what is played.
+        stamps_behind_samples : int
+            Media time less RTP timestamp, where those of the source cannot be right.
         """
+        self.stamps_behind_samples = stamps_behind_samples
+        newest_media_samples -= stamps_behind_samples
         report: rtcp.SenderReport | None = None
         for packet in packets:
             if isinstance(packet, rtcp.SenderReport) and packet.ssrc == self._source_ssrc:
@@ -221,7 +227,9 @@ class NodeReports:
 
     def _receive_report(self, report: rtcp.SenderReport, newest: int) -> None:
         away = (report.rtp_timestamp - newest + (1 << 31)) % (1 << 32) - (1 << 31)
-        self.reports.receive_report(rtcp.ns_of_ntp(report.ntp), newest + away)
+        self.reports.receive_report(
+            rtcp.ns_of_ntp(report.ntp), newest + away + self.stamps_behind_samples
+        )
 
     def _receive_replies(
         self,
