@@ -9,11 +9,15 @@ from typing import Final, NoReturn
 OK: Final = 0
 FAILED: Final = 1
 USER: Final = 2
+CONDITION: Final = 3
 INTERRUPTED: Final = 130
 
 _EPILOGUE = """\
-exit status: 0 the run is done, whatever its verdict; 2 the scenario, the arguments or the output
-folder are wrong; 1 anything else, for instance a full disk; 130 interrupted
+exit status: 0 the run is done, whatever its verdict; 3 it is, and a condition of --fail-on holds;
+2 the scenario, the arguments or the output folder are wrong; 1 anything else, for instance a full
+disk; 130 interrupted
+
+example: loalang-sim run flood_night --day --fail-on 'unwarned > 0'
 """
 
 
@@ -79,6 +83,13 @@ def _parser() -> Parser:
     run.add_argument("--json", action="store_true", help="print one JSON object, and no table")
     run.add_argument("--no-sound", action="store_true", help="count only: faster, no recordings")
     run.add_argument("--day", action="store_true", help="also the whole day of its table [day]")
+    run.add_argument(
+        "--fail-on",
+        action="append",
+        default=[],
+        metavar="COND",
+        help="a figure of the summary, as 'unwarned > 0'; end with status 3 where it holds",
+    )
     run.add_argument(
         "--out", type=Path, default=Path("out"), metavar="DIR", help="where files go (out)"
     )

@@ -198,8 +198,12 @@ class RunResult:
             name: getattr(self, name)
             for name in ("scenario", "title", "seed", "duration_s", "scenario_hash", "trace_hash")
         }
+        unwarned: dict[str, object] = {}
+        if self.day is not None:
+            unwarned["unwarned"] = [asdict(one) for one in self.day.unwarned()]
         return whole | {
             "verdict": self.verdict,
+            **unwarned,
             "totals": self.totals,
             "nodes": [asdict(row) for row in self.nodes],
             "groups": [asdict(row) for row in self.groups],
@@ -241,6 +245,7 @@ class RunResult:
         whole["groups"] = [GroupRow(**row) for row in whole["groups"]]
         whole["unverified"] = [Unverified(**one) for one in whole["unverified"]]
         whole["listen"] = {name: _listen(one) for name, one in whole["listen"].items()}
+        whole.pop("unwarned", None)  # said twice, for who reads no further
         day = whole.get("day")
         whole["day"] = None if day is None else DayResult.from_dict(day)
         return cls(**whole)

@@ -172,6 +172,9 @@ _SUMMED: Final = (
     "deadline_misses", "hard_resyncs",
 )  # fmt: skip
 
+FIGURES: Final = tuple(dict.fromkeys((*GroupRow.FIGURES, *_SUMMED)))
+"""Names of all totals of a run."""
+
 
 def _quantiles(tallies: Sequence[Tally], name: str) -> list[float | None]:
     """Return p50, p95 and p99 over all nodes together; None where nothing was heard."""

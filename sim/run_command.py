@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from node.config import ConfigError
-from sim import drive, scenario, village
-from sim.cli import FAILED, OK, USER, complain
+from sim import condition, drive, scenario, village
+from sim.cli import CONDITION, FAILED, OK, USER, complain
 from sim.day.nodes import DAY_S
 from sim.day.result import DayResult
 from sim.day.run import VillageDay
+from sim.day.verdict import warned_sentence
 from sim.progress import ProgressLine
 from sim.report import check_folder, print_result, write_files
 from sim.result import RunResult
@@ -28,13 +29,15 @@ def run(options: argparse.Namespace) -> int:
     """Run a scenario, write its files, print its table or its JSON."""
     folder: Path = options.out
     try:
+        conditions = [condition.read(text, day=options.day) for text in options.fail_on]
         asked = scenario.load(options.scenario)
         check_folder(folder)  # better told before the run than after it
         day = answer_day(asked, seed=options.seed) if options.day else None
         result = answer(
             asked, seed=options.seed, duration_s=options.duration, sound=not options.no_sound
         )
-        result = replace(result, day=day)
+        if day is not None:
+            result = with_day(result, day)
         written = write_files(result, folder)
     except ConfigError as fault:
         return complain(str(fault).splitlines(), USER)
@@ -45,7 +48,8 @@ def run(options: argparse.Namespace) -> int:
     else:
         print_result(result)
         print(f"report: {written[0]}")
-    return OK
+    met = [one.said(result) for one in conditions if one.met(result)]
+    return complain(met, CONDITION) if met else OK
 
 
 def show_list(_: argparse.Namespace) -> int:
@@ -91,6 +95,13 @@ def answer_day(asked: Scenario, *, seed: int | None) -> DayResult:
         for done in day.advance():
             line.show(float(DAY_S * done), whole_s)
     return day.result()
+
+
+def with_day(result: RunResult, day: DayResult) -> RunResult:
+    """Return `result` with its day; the verdict says first who was not warned."""
+    warned = warned_sentence(day)
+    live = f"Live programme at {day.live_at}: {result.verdict}"
+    return replace(result, day=day, verdict=f"{warned} {live}" if warned else result.verdict)
 
 
 def to_json(result: RunResult) -> str:

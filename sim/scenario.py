@@ -295,7 +295,8 @@ def _check_day(scenario: Scenario, path: Path, errors: list[str]) -> None:
         cluster.name: (commune.name, hamlet.name)
         for _, commune, hamlet, cluster in scenario.clusters()
     }
-    found = day_faults(scenario.day, places, lambda name: read_rule(name, path.parent))
+    links = dict.fromkeys(cluster.bearer for *_, cluster in scenario.clusters())
+    found = day_faults(scenario.day, places, links, lambda name: read_rule(name, path.parent))
     errors.extend(f"{path.name}: {line}" for line in found)
 
 

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from typing import Any, Final
 
@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 import hw_profiles
 from hw_profiles import Number, Profile, Switch, Whole
 from node.config import ConfigError, require
+from node.control.civil_time import DAY_S
 from node.units import NS_PER_S
+from sim.day.config import END_OF_DAY, DayConfig, DayFault
+from sim.day.station import instant_of, midnight_s
 from sim.links import bearer as bearers
 from sim.links.bearer import Bearer
 from sim.links.traces import read_trace
@@ -22,6 +25,10 @@ from sim.scenario import Cluster, Commune, Fault, Hamlet, Scenario, sound_file, 
 
 _RUN_FIELDS: Final = frozenset({"seed", "name", "path"})
 """What is not part of the question."""
+
+_LATER_IN_A_DAY: Final = {
+    one.name: one.default for one in fields(DayConfig) if one.name in ("live_at", "warned_within_s")
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -123,26 +130,65 @@ def _place(
         delay_ms=cluster.delay_ms,
         skew_ppm=cluster.skew_ppm,
         ambient_c=commune.ambient_c,
-        power_cuts_ns=_cuts(scenario.faults, "power_cut", commune, hamlet, cluster),
-        link_cuts_ns=_cuts(scenario.faults, "link_down", commune, hamlet, cluster),
+        power_cuts_ns=_run_cuts(scenario, "power_cut", commune, hamlet, cluster),
+        link_cuts_ns=_run_cuts(scenario, "link_down", commune, hamlet, cluster),
     )
 
 
-def _cuts(
-    faults: tuple[Fault, ...], kind: str, commune: Commune, hamlet: Hamlet, cluster: Cluster
+def day_cuts(scenario: Scenario, place: Place, kind: str) -> tuple[tuple[int, int], ...]:
+    """Return (start, end) of the faults of one kind that meet a node, merged, ns into the day.
+
+    The run and its day have one table of faults: those of the run count from `day.live_at` on.
+    """
+    where = (place.commune, place.hamlet, place.node, place.bearer_name)
+    return _merged(_spans(scenario, kind, where))
+
+
+def _run_cuts(
+    scenario: Scenario, kind: str, commune: Commune, hamlet: Hamlet, cluster: Cluster
 ) -> tuple[tuple[int, int], ...]:
-    """Return (start ns, end ns) of the faults of one kind that meet a cluster, merged."""
-    found = sorted(
-        (round(fault.from_s * NS_PER_S), round(fault.until_s * NS_PER_S))
-        for fault in faults
-        if fault.kind == kind
-        and fault.commune in (None, commune.name)
-        and fault.hamlet in (None, hamlet.name)
-        and fault.cluster in (None, cluster.name)
-        and fault.bearer in (None, cluster.bearer)
-    )
+    """Return (start, end) of the faults of one kind that meet a cluster, merged, ns of the run."""
+    where = (commune.name, hamlet.name, cluster.name, cluster.bearer)
+    begin_ns = _live_ns(scenario)
+    spans = [(start - begin_ns, end - begin_ns) for start, end in _spans(scenario, kind, where)]
+    return _merged((max(start, 0), end) for start, end in spans if end > 0)
+
+
+def _spans(
+    scenario: Scenario, kind: str, where: tuple[str, str, str, str]
+) -> list[tuple[int, int]]:
+    """Return the faults of one kind at (commune, hamlet, cluster, bearer), ns into the day."""
+    begin_ns = _live_ns(scenario)
+    found = [
+        (begin_ns + round(fault.from_s * NS_PER_S), begin_ns + round(fault.until_s * NS_PER_S))
+        for fault in scenario.faults
+        if fault.kind == kind and _meets(fault, where)
+    ]
+    day = scenario.day
+    for one in () if day is None else day.faults:
+        if day is not None and one.kind == kind and _meets(one, where):
+            whole = one.end == END_OF_DAY
+            found.append((_into_day_ns(day, one.start), _into_day_ns(day, one.end, whole=whole)))
+    return found
+
+
+def _meets(fault: Fault | DayFault, where: tuple[str, str, str, str]) -> bool:
+    asked = (fault.commune, fault.hamlet, fault.cluster, fault.bearer)
+    return all(name in (None, there) for name, there in zip(asked, where, strict=True))
+
+
+def _live_ns(scenario: Scenario) -> int:
+    """Return when the run begins, ns into the day; 0 without a day."""
+    return 0 if scenario.day is None else _into_day_ns(scenario.day, scenario.day.live_at)
+
+
+def _into_day_ns(day: DayConfig, wall: str, *, whole: bool = False) -> int:
+    return DAY_S * NS_PER_S if whole else (instant_of(day, wall) - midnight_s(day)) * NS_PER_S
+
+
+def _merged(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     merged: list[tuple[int, int]] = []
-    for start, end in found:
+    for start, end in sorted(spans):
         if merged and start <= merged[-1][1]:
             merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
         else:
@@ -181,6 +227,10 @@ def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
     # A scenario without what came later keeps the hash that it always had.
     if scenario.day is None:
         del question["day"]
+    else:
+        for name, usual in _LATER_IN_A_DAY.items():
+            if question["day"][name] == usual:
+                del question["day"][name]
     if scenario.protection == "audio":
         del question["protection"]
     for table in ("audio", "sender"):

@@ -14,12 +14,15 @@ from node.config import check
 from node.control.area import Site, contains
 from node.control.cap import CapAlert, CapInfo
 from node.control.precedence import MessageClass
-from node.control.programme import ItemConfig, PartConfig
+from node.control.programme import SOUND_RULE, ItemConfig, PartConfig, is_sound
 
 AUDIO_BYTES_MAX: Final = 4 * 1024 * 1024
 """Largest spoken text that is fetched: two minutes of anything. Larger ones fall back."""
 
 SPOKEN_MAX_S: Final = 120
+
+PART_MAX_S: Final = 600
+"""Longest siren or phrase. A siren of 0 s would be no warning, and no part of an item."""
 
 LANGUAGES_MAX: Final = 3
 """In so many a warning is said; more would keep the siren waiting for its turn."""
@@ -27,6 +30,17 @@ LANGUAGES_MAX: Final = 3
 _SILENT_CLASS: Final = -1
 
 ANY_EVENT: Final = "any"
+
+
+def seconds(value: int) -> tuple[bool, object, str]:
+    """Return the rule of how long a part of a warning may last, as `check` takes it."""
+    return 1 <= value <= PART_MAX_S, value, f"1 to {PART_MAX_S}"
+
+
+def texts(media: dict[str, str]) -> tuple[bool, object, str]:
+    """Return the rule of spoken words: language to stored sound."""
+    good = all(language and is_sound(one) for language, one in media.items())
+    return good, media, f"language = {SOUND_RULE}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +55,17 @@ class PhraseConfig:
 
     siren_s: int = 10
     text_s: int = 30
+
+    def __post_init__(self) -> None:
+        check(
+            "alert.phrases",
+            {
+                "siren": (is_sound(self.siren), self.siren, SOUND_RULE),
+                "siren_s": seconds(self.siren_s),
+                "text_s": seconds(self.text_s),
+                "text": texts(self.text),
+            },
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +107,10 @@ class AlertConfig:
                     "1 to 10 for each of normal, priority, urgent",
                 ),
                 "interval_s": (0 <= self.interval_s <= 3600, self.interval_s, "0 to 3600"),
+                "exercise_phrase": texts(self.exercise_phrase),
+                "exercise_s": seconds(self.exercise_s),
+                "onset_phrase": texts(self.onset_phrase),
+                "onset_s": seconds(self.onset_s),
                 "expires_default_s": (
                     60 <= self.expires_default_s <= 7 * 86_400,
                     self.expires_default_s,

@@ -27,6 +27,7 @@ STEP_S: Final = 1
 """A civil clock that moved by more than this against the monotonic one has been stepped."""
 
 _TIME: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _ZONE_NAME: Final = re.compile(r"[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+){0,2}")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -59,7 +60,7 @@ def parse_time(text: str) -> time | None:
 def parse_date(text: str) -> date | None:
     """Return the date of `yyyy-mm-dd`, or None."""
     try:
-        return date.fromisoformat(text) if len(text) == len("2026-02-17") else None
+        return date.fromisoformat(text) if _DATE.fullmatch(text) else None
     except ValueError:
         return None
 

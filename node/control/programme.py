@@ -17,12 +17,23 @@ from node.control.recurrence import Days, DaysConfig
 
 ITEMS_MAX: Final = 64
 PARTS_MAX: Final = 16
+RECURRENCES_MAX: Final = 16_000
+"""Characters of all recurrences of a calendar: each costs time when the calendar is read."""
+
+SOUND_RULE: Final = "the SHA-256 of a stored sound in 64 lower case digits"
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}|sha1:[0-9a-f]{40}")
 """SHA-256; SHA-1 only where a CAP document names its resource by it (section 3.2.3, `digest`)."""
 
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
 _LOOK_AHEAD_DAYS: Final = 400
 """How far ahead the next due item is looked for: a yearly one is found."""
+
+
+def is_sound(text: str) -> bool:
+    """Return whether `text` can be the name of a stored sound."""
+    return _SHA256.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,11 +160,17 @@ class ProgrammeConfig:
         names = [item.name for item in self.items]
         if len(set(names)) != len(names):
             raise ConfigError(f"programme.items: names {names}: must differ from each other")
+        rules = sum(len(item.on.recurrence or "") for item in self.items)
         check(
             "programme",
             {
                 "items": (len(names) <= ITEMS_MAX, len(names), f"at most {ITEMS_MAX}"),
                 "offset_s": (0 <= self.offset_s <= 3600, self.offset_s, "0 to 3600"),
+                "recurrences": (
+                    rules <= RECURRENCES_MAX,
+                    f"{rules} characters",
+                    f"at most {RECURRENCES_MAX} together",
+                ),
             },
         )
 
@@ -177,7 +194,7 @@ class Calendar:
         self.config = config
         self._zone = load_zone(config.zone)
         self._mine = [
-            (index, item, Days(item.on))
+            (index, item, Days(item.on, self._zone))
             for index, item in enumerate(config.items)
             if not item.hamlets or config.hamlet in item.hamlets
         ]

@@ -14,6 +14,7 @@ from node.control.civil_time import covers, parse_date, parse_time
 from node.control.noise import PROGRAMME_DB, DwellingConfig, HornConfig, expected_dba
 from node.control.precedence import CLASSES, MessageClass
 from node.control.recurrence import Days, DaysConfig
+from node.control.recurrence_text import read_recurrence
 
 GAIN_MIN_DB: Final = -40.0
 """Below it lowering is pointless: nobody hears volume 1 (`node.control.schedule`)."""
@@ -49,7 +50,10 @@ class Hours:
     on: DaysConfig = field(default_factory=DaysConfig)
 
     def __post_init__(self) -> None:
-        check("hours", _times(self.start, self.end))
+        rules = _times(self.start, self.end)
+        if self.on.recurrence is not None:
+            read_recurrence(self.on.recurrence, None)  # a rule file has no zone
+        check("hours", rules)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +87,11 @@ class RuleFile:
                     all(one is None or parse_date(one) is not None for one in dates),
                     dates,
                     "dates like 2025-11-14",
+                ),
+                "in_force_to": (
+                    self.in_force_to is None or self.in_force_from <= self.in_force_to,
+                    self.in_force_to,
+                    f"not before in_force_from = {self.in_force_from}",
                 ),
                 "minutes_per_day": (
                     minutes is None or 1 <= minutes <= 1440,

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from node.config import check
 from node.control.civil_time import MINUTE_S, covers, load_zone, local_time, parse_time
@@ -78,7 +79,10 @@ class VolumeRule:
     """Only there."""
 
     def __post_init__(self) -> None:
-        check(f"volume rule {self.name!r}", _span_rules(self.start, self.end, self.volume))
+        rules = _span_rules(self.start, self.end, self.volume)
+        both = self.hamlet is not None and self.cluster is not None
+        rules["cluster"] = (not both, self.cluster, f"left out beside hamlet = {self.hamlet!r}")
+        check(f"volume rule {self.name!r}", rules)
 
     @property
     def place_order(self) -> int:
@@ -106,6 +110,7 @@ class QuietHours:
 
     def __post_init__(self) -> None:
         rules = _span_rules(self.start, self.end, self.volume_max)
+        rules["volume_max"] = rules.pop("volume")
         known = set(self.classes) <= set(CLASSES)
         rules["classes"] = (known, self.classes, f"some of {', '.join(CLASSES)}")
         check(f"quiet hours {self.name!r}", rules)
@@ -180,8 +185,8 @@ class VolumeSchedule:
         mine = [(rule, i) for i, rule in enumerate(config.rules) if rule.is_for(place)]
         # The winner first, so that the first that covers a minute is the answer.
         mine.sort(key=lambda e: (e[0].place_order, e[0].on.exceptional, e[1]), reverse=True)
-        self._rules = [(rule, _Span(rule.start, rule.end, rule.on)) for rule, _ in mine]
-        self._quiet = [(q, _Span(q.start, q.end, q.on)) for q in config.quiet_hours]
+        self._rules = [(rule, _Span(rule.start, rule.end, rule.on, self._zone)) for rule, _ in mine]
+        self._quiet = [(q, _Span(q.start, q.end, q.on, self._zone)) for q in config.quiet_hours]
         self._kept: dict[tuple[int, MessageClass], Decision] = {}
 
     def decide(self, utc_s: int, message_class: MessageClass, *, trusted: bool = True) -> Decision:
@@ -224,10 +229,10 @@ class VolumeSchedule:
 class _Span:
     """Minutes of the wall clock on certain days; those past midnight belong to the day before."""
 
-    def __init__(self, start: str, end: str, on: DaysConfig) -> None:
+    def __init__(self, start: str, end: str, on: DaysConfig, zone: ZoneInfo) -> None:
         first, last = parse_time(start), parse_time(end)
         assert first is not None and last is not None, "checked when the rule was made"
-        self._start, self._end, self._days = first, last, Days(on)
+        self._start, self._end, self._days = first, last, Days(on, zone)
 
     def covers(self, local: datetime) -> bool:
         at = local.time()

@@ -22,6 +22,7 @@ def check(node: NodeConfig, shell: ShellConfig, path: Path) -> int:
     print(f"node           {node.name}, listens on {node.receive.listen}", end="")
     print(f", group {node.receive.multicast_group}" if node.receive.multicast_group else "")
     print(f"playout        {node.jitter.mode}, {node.jitter.playout_delay_ms} ms", flush=True)
+    _check_rules(node, shell)
     warm_up()
     decoder_factory(node)(48_000, node.audio.channels)
     print(f"decoder        {node.opus.decoder}: good")
@@ -79,6 +80,17 @@ def decoder_of(name: str) -> Callable[[int, int], Decoder]:
     except (ImportError, AttributeError) as fault:
         raise ShellError("opus.decoder = 'own': not in this version; take 'libopus'") from fault
     return made
+
+
+def _check_rules(node: NodeConfig, shell: ShellConfig) -> None:
+    """Read what `run` reads to obey orders: rule files, zones, plans; print which rules hold."""
+    from node.control.controller import Controller
+    from node.shell.control import read_rules
+
+    if shell.control is not None:
+        rules = read_rules(shell.control.rules)
+        Controller(node.name, shell.control, rules, {})
+        print(f"rules          {', '.join(one.name for one in rules) or 'none'}")
 
 
 def _check_sounds(shell: ShellConfig) -> ShellError | None:

@@ -17,6 +17,8 @@ from node.control.programme import ProgrammeConfig
 from node.control.regulation import RegulationConfig
 from node.control.schedule import VolumeConfig
 
+END_OF_DAY: Final = "24:00"
+
 OFFSET_MAX_S: Final = 3600
 """Most that a node may start later (`node.control.programme`)."""
 
@@ -123,15 +125,17 @@ class DayFault:
     kind: Literal["link_down", "power_cut"]
     start: str
     end: str
-    """Wall clock `hh:mm`, after `start`."""
+    """Wall clock `hh:mm`, after `start`; `24:00` is the end of the day."""
 
     commune: str | None = None
     hamlet: str | None = None
     cluster: str | None = None
+    bearer: str | None = None
 
     def __post_init__(self) -> None:
         first, last = parse_time(self.start), parse_time(self.end)
-        good = first is not None and last is not None and first < last
+        whole = self.end == END_OF_DAY
+        good = first is not None and (whole or (last is not None and first < last))
         check("day.faults", {"end": (good, self.end, f"hh:mm after start = {self.start}")})
 
 
@@ -151,6 +155,13 @@ class DayConfig:
     programme: ProgrammeConfig = field(default_factory=ProgrammeConfig)
     """The calendar; `media` names sound files, beside the scenario or in `sim/speech`. A sound that
     is shorter than its part is repeated: it stands for a programme of that length."""
+
+    live_at: str = "12:00"
+    """Wall clock at which the run's own live programme begins: its faults and the day's are one."""
+
+    warned_within_s: int = 60
+    """A warning that is first heard later than this after its order counts as late: our own target,
+    no rule was found."""
 
     languages: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Hamlet to its languages, the preferred one first; others have `programme.languages`."""
@@ -177,6 +188,12 @@ class DayConfig:
             "day",
             {
                 "date": (parse_date(self.date) is not None, self.date, "a date like 2026-11-23"),
+                "live_at": (parse_time(self.live_at) is not None, self.live_at, "hh:mm"),
+                "warned_within_s": (
+                    1 <= self.warned_within_s <= 86_400,
+                    self.warned_within_s,
+                    "1 to 86400",
+                ),
                 "area": (bool(self.area) and all(self.area.split("/")), self.area, "a path"),
                 "house_nearest_m": (1 <= near <= 1e5, near, "1 to 100000"),
                 "house_farthest_m": (near <= far <= 1e5, far, f"{near:g} to 100000"),
@@ -248,7 +265,10 @@ def _list(value: object) -> list[Any]:
 
 
 def day_faults(
-    day: DayConfig, places: dict[str, tuple[str, str]], read_rule: Callable[[str], object]
+    day: DayConfig,
+    places: dict[str, tuple[str, str]],
+    bearers: dict[str, None],
+    read_rule: Callable[[str], object],
 ) -> Iterator[str]:
     """Yield what is wrong with a day in its village, each with the place in the table.
 
@@ -258,6 +278,8 @@ def day_faults(
         Right in itself.
     places : dict
         Cluster to (commune, hamlet).
+    bearers : dict
+        Links of the clusters.
     read_rule : callable
         Reads a rule file by its name; raises ConfigError.
     """
@@ -268,15 +290,23 @@ def day_faults(
             read_rule(name)
         except ConfigError as fault:
             yield from (f"day.rules[{i}] = {name!r}: {line}" for line in str(fault).splitlines())
+    numbers: dict[int, str] = {}
     for i, order in enumerate(day.orders):
         if order.by not in day.priority.tiers:
             yield f"day.orders[{i}].by = {order.by!r}: must be one of {_all(day.priority.tiers)}"
         yield from _unknown(f"day.orders[{i}].commune", order.commune, communes)
         yield from _unknown(f"day.orders[{i}].hamlet", order.hamlet, hamlets)
+        other = numbers.setdefault(order.number, order.by) if order.kind == "alert" else order.by
+        if other != order.by:
+            yield (
+                f"day.orders[{i}].number = {order.number}: is that of a warning by the {other}; "
+                "a warning of another issuer needs its own"
+            )
     for i, fault_ in enumerate(day.faults):
         yield from _unknown(f"day.faults[{i}].commune", fault_.commune, communes)
         yield from _unknown(f"day.faults[{i}].hamlet", fault_.hamlet, hamlets)
         yield from _unknown(f"day.faults[{i}].cluster", fault_.cluster, places)
+        yield from _unknown(f"day.faults[{i}].bearer", fault_.bearer, bearers)
     for i, house in enumerate(day.houses):
         yield from _unknown(f"day.houses[{i}].cluster", house.cluster, places)
     for hamlet in day.languages:

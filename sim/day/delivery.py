@@ -4,7 +4,8 @@ Over TCP a lost segment is sent again after 1, 2, 4... seconds (RFC 6298, sectio
 comes through, the client connects anew once a minute and the broker hands the order over (QoS 1).
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
@@ -17,6 +18,7 @@ from sim.links.bearer import Bearer
 from sim.links.channel import Channel, Link, Trace
 from sim.links.kernel import LOST_NS
 from sim.links.spells import Spells, busy_of, outages_of
+from sim.power import Uptime
 from sim.rng import Purpose, stream
 from sim.village import Place, Village
 
@@ -29,8 +31,18 @@ _UPLINK: Final = "/uplink"
 _ANSWER_NS: Final = 50 * NS_PER_MS
 """A copy sent again does not overtake the first one by more than this; the broker's own time."""
 
-Reachable = Callable[[Place, int], bool]
-"""Whether a node can be reached at (place, ns into the day)."""
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What became of one order on its way to one node."""
+
+    arrived_ns: int | None
+    """Into the day; None: never."""
+
+    hindered_by: tuple[str, ...]
+    """What kept its copies back until it arrived, each once, in the order of time."""
 
 
 class Delivery:
@@ -43,8 +55,20 @@ class Delivery:
         self._cells: dict[tuple[str, str], tuple[Spells, Spells]] = {}
         self._departs: dict[str, NDArray[np.int64]] = {}
 
-    def arrivals(self, place: Place, reachable: Reachable) -> list[int | None]:
-        """Return when each order of the node's commune arrives, in ns into the day; None: never."""
+    def ways(
+        self, place: Place, power: Sequence[Uptime], link_cuts_ns: Sequence[Span]
+    ) -> list[Way]:
+        """Return the way of each order of the node's commune to it.
+
+        Parameters
+        ----------
+        place : Place
+            The node.
+        power : sequence of Uptime
+            When it runs.
+        link_cuts_ns : sequence of (start, end)
+            When its link is down, ns into the day.
+        """
         tries_ns, number = self._tries(place.commune)
         if place.commune not in self._departs:
             backhaul = self._village.backhauls[place.commune]
@@ -53,14 +77,22 @@ class Delivery:
         arrive_ns = self._channel(place).carry(
             self._departs[place.commune], np.arange(tries_ns.size)
         )
-        found: list[int | None] = [None] * len(self.of(place.commune))
-        for i, at_ns in zip(number.tolist(), arrive_ns.tolist(), strict=True):
-            if at_ns == LOST_NS or not reachable(place, at_ns):
-                continue
-            earliest_ns = found[i]
-            if earliest_ns is None or at_ns < earliest_ns:
-                found[i] = at_ns
-        return found
+        lost = "no signal" if _carries_nothing(place) else "lost on the way"
+        came_ns: list[list[int]] = [[] for _ in self.of(place.commune)]
+        hindered: list[list[tuple[int, str]]] = [[] for _ in came_ns]
+        tries = zip(number.tolist(), tries_ns.tolist(), arrive_ns.tolist(), strict=True)
+        for i, left_ns, at_ns in tries:
+            there_ns = left_ns if at_ns == LOST_NS else at_ns
+            why = lost if at_ns == LOST_NS else ""
+            if any(start <= there_ns < end for start, end in link_cuts_ns):
+                why = "no link"
+            if not any(one.start_ns <= there_ns < one.end_ns for one in power):
+                why = "no power"
+            if why:
+                hindered[i].append((there_ns, why))
+            else:
+                came_ns[i].append(at_ns)
+        return [_way(came, met) for came, met in zip(came_ns, hindered, strict=True)]
 
     def of(self, commune: str) -> list[Sent]:
         """Return the orders that a commune's station sends."""
@@ -99,3 +131,13 @@ class Delivery:
             busy=busy,
             outages=outages,
         )
+
+
+def _way(came_ns: list[int], met: list[tuple[int, str]]) -> Way:
+    arrived_ns = min(came_ns, default=None)
+    kept = [why for at_ns, why in sorted(met) if arrived_ns is None or at_ns < arrived_ns]
+    return Way(arrived_ns, tuple(dict.fromkeys(kept)))
+
+
+def _carries_nothing(place: Place) -> bool:
+    return place.bearer is not None and place.bearer.loss_pct.value >= 100

@@ -4,7 +4,7 @@ It decides nothing: each method is the controller's own, and what passes through
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from node.control.civil_time import MINUTE_S
@@ -39,6 +39,7 @@ class WatchedController(Controller):
         self.active: set[int] = set()
         """Sources with something to play, whether they have the horn or not."""
         self.begun: Callable[[StartPart, int], None] = lambda part, now_ns: None
+        self.last_fate = ""
         self._at_ns = 0
         super().__init__(name, config, rules, stored, signer)
 
@@ -53,6 +54,11 @@ class WatchedController(Controller):
         if self.source_class(source) is not None:  # of what is over, the end still sounds
             self.gains_db[source] = gain_db
         return gain_db
+
+    def receive_message(self, topic: str, payload: bytes, now_ns: int) -> str:
+        """Take one MQTT message, and note what became of it: who refuses does not always answer."""
+        self.last_fate = super().receive_message(topic, payload, now_ns)
+        return self.last_fate
 
     def handle_deadline(self, now_ns: int) -> None:
         """Start, go on and end what is due."""
@@ -78,6 +84,8 @@ class Begun:
     message_class: MessageClass
     start_ns: int
     first_sample_ns: int | None = None
+    languages: list[str] = field(default_factory=list)
+    """Of the parts with words that began, in their order."""
 
 
 class Diary:
@@ -102,7 +110,9 @@ class Diary:
 
     def note_begin(self, part: StartPart, at_ns: int) -> None:
         """Note that a part starts; the first of its item counts."""
-        self.begun.setdefault(part.name, Begun(part.message_class, at_ns))
+        begun = self.begun.setdefault(part.name, Begun(part.message_class, at_ns))
+        if part.language not in ("", "any", *begun.languages):
+            begun.languages.append(part.language)
 
     def note_holder(self, part: StartPart | None, at_ns: int, *, why: str) -> None:
         """Note who has the horn from `at_ns` on, the instant of its first sample."""

@@ -15,10 +15,10 @@ from node.control.schedule import Place as VolumePlace
 from node.control.settings import ControlConfig, with_loudness
 from node.stored_sound import PACKET_MS, Recording
 from node.units import NS_PER_MS, NS_PER_S
-from sim.day.config import DayConfig, DayFault
+from sim.day.config import DayConfig
 from sim.day.pole import NodeParts
 from sim.day.stagger import StaggerPlan, plan_turns
-from sim.day.station import Station, instant_of, midnight_s
+from sim.day.station import Station, midnight_s
 from sim.pole import DecoderFactory, node_config
 from sim.scenario import Scenario, find_sound
 from sim.sender import encode
@@ -121,33 +121,6 @@ def node_parts(
         has_rtc=place.profile.board.has_rtc.value,
         lead_ns=(card.periods.value - 1) * period_ns + device_ns,
     )
-
-
-def cuts(place: Place, day: DayConfig, kind: str) -> tuple[tuple[int, int], ...]:
-    """Return (start, end) of the faults of one kind that meet a node, merged, ns into the day."""
-    merged: list[tuple[int, int]] = []
-    for start_ns, end_ns in sorted(
-        (_into_day_ns(day, one.start), _into_day_ns(day, one.end))
-        for one in day.faults
-        if one.kind == kind and _meets(one, place)
-    ):
-        if merged and start_ns <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end_ns, merged[-1][1]))
-        else:
-            merged.append((start_ns, end_ns))
-    return tuple(merged)
-
-
-def _meets(fault: DayFault, place: Place) -> bool:
-    return (
-        fault.commune in (None, place.commune)
-        and fault.hamlet in (None, place.hamlet)
-        and fault.cluster in (None, place.node)
-    )
-
-
-def _into_day_ns(day: DayConfig, wall: str) -> int:
-    return (instant_of(day, wall) - midnight_s(day)) * NS_PER_S
 
 
 def _control(place: Place, day: DayConfig, station: Station, offset_s: int) -> ControlConfig:

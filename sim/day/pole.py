@@ -101,8 +101,8 @@ class DayPole:
         self.diary = Diary(parts.node.name)
         self.records: list[Record] = []
         self.proof: list[bytes] = []
-        self.fates: dict[tuple[str, int], str] = {}
-        """(key id of who ordered, counter) to what the node answered."""
+        self.answers: dict[tuple[str, int], str] = {}
+        """(key id of who ordered, counter) to what the node made of the order when it came."""
         self.origin_samples = np.zeros(ORIGINS, np.int64)
         self._store: dict[str, bytes] = {}
         self._scratch = np.zeros((2 * COARSE_NS * RATE_HZ // NS_PER_S, 1), np.float32)
@@ -185,7 +185,9 @@ class DayPole:
             self._node.receive_message(_TOPIC, data, now_ns + _BOOTED_NS)
             message = open_envelope(data)
             assert not isinstance(message, str), "the station seals what it sends"
-            self.fates.setdefault((message.key_id.hex(), message.counter), "no answer")
+            self.answers.setdefault(
+                (message.key_id.hex(), message.counter), self._controller.last_fate
+            )
             self._take_events(now_ns)
 
     def _render(self, now_ns: int) -> None:
@@ -226,7 +228,7 @@ class DayPole:
             message = open_envelope(event.payload)
             assert not isinstance(message, str), "the node seals what it answers"
             answer = msgspec.json.decode(message.content, type=Acknowledgement)
-            self.fates[answer.issuer, answer.counter] = answer.fate
+            self.answers[answer.issuer, answer.counter] = answer.fate
 
     def _note_begin(self, part: StartPart, now_ns: int) -> None:
         at_ns = now_ns - _BOOTED_NS

@@ -4,6 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+WARNED: Final = ("heard", "late", "heard in part")
+UNWARNED: Final = ("not heard", "not known")
+"""Fates of a warning at a node: somebody could hear it there, or nobody."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayNode:
@@ -105,13 +109,50 @@ class DayVolume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayOrder:
-    """One signed order at one node."""
+    """One signed order at one node, and its fate there.
+
+    ==============  ========================================================================
+    fate            means
+    ==============  ========================================================================
+    heard           the warning sounded, all of it at least once, within `warned_within_s`
+    late            ... later than that
+    heard in part   the horn had less of it than siren and words once
+    not heard       no sound of it left the horn; `reason` says why
+    obeyed          the node did what the order says; it is no warning
+    not obeyed      the node did not; `reason` says why
+    not for here    the order is about another place
+    not known       the day ended before its fate was settled
+    ==============  ========================================================================
+    """
 
     node: str
     order: str
+    kind: str
+    """`alert`, `cancel`, `mute`, `unmute`; empty for keys and plans."""
+
+    by: str
+    """The tier that ordered."""
+
+    number: int
+    """Of a warning, or of the one that a cancel is about; 0 for the others."""
+
     sent_s: float
     arrived_s: float | None
+    answer: str
+    """What the node made of it when it came, in its own words; empty when it never came."""
+
     fate: str
+    reason: str
+    first_sound_s: float | None
+    """Of a warning: from its order to the first sample of it that left the horn."""
+
+    heard_pct: float
+    """Of a warning: how much of siren and words, with all repetitions, had the horn."""
+
+    played_dba: float | None
+    """Expected level at the nearest dwelling, at its loudest."""
+
+    languages: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +170,9 @@ class DayResult:
     """The answer of a day. Exact: the same for the same seed."""
 
     date: str
+    live_at: str
+    """Wall clock at which the run's live programme begins."""
+
     trace_hash: str
     totals: dict[str, float | int | None]
     rules: list[DayRule]
@@ -138,6 +182,10 @@ class DayResult:
     decisions: list[DayDecision]
     volumes: list[DayVolume]
     orders: list[DayOrder]
+
+    def unwarned(self) -> list[DayOrder]:
+        """Return each warning at each node that did not hear it, or of which it is not known."""
+        return [one for one in self.orders if one.kind == "alert" and one.fate in UNWARNED]
 
     @classmethod
     def from_dict(cls, whole: Mapping[str, Any]) -> "DayResult":

@@ -7,24 +7,25 @@ from datetime import date
 from pathlib import Path
 
 from node.config import ConfigError
-from node.control.message import open_envelope
 from node.control.precedence import MessageClass
 from node.control.proof import GENESIS, hash_of
 from node.control.regulation import RuleFile
 from node.counters import Origin
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 from sim.day.config import DayConfig
-from sim.day.delivery import Delivery
-from sim.day.nodes import DAY_S, cuts, dwelling, library, node_parts, turns
+from sim.day.delivery import Delivery, Way
+from sim.day.fates import order_fate
+from sim.day.missed import with_missed, with_unwarned
+from sim.day.nodes import DAY_S, dwelling, library, node_parts, turns
 from sim.day.pole import DayPole, Listener
 from sim.day.result import DayItem, DayNode, DayOrder, DayResult, DayRule
 from sim.day.rules import read_rule
 from sim.day.station import Sent, Station, class_name
-from sim.day.totals import totals_of
+from sim.day.totals import totals_of, warned_totals
 from sim.pole import DecoderFactory
 from sim.power import Uptime, uptimes
 from sim.scenario import Scenario
-from sim.village import Place, Village
+from sim.village import Place, Village, day_cuts
 
 _MADE_UP = (Origin.CONCEALED, Origin.FADED, Origin.SILENT)
 _PLAYED = (Origin.RECEIVED, Origin.REDUNDANT, Origin.RETRANSMITTED, Origin.IN_BAND_FEC)
@@ -71,19 +72,23 @@ class VillageDay:
         self._sounds = library(scenario, self.day)
         self._turns = turns(village, self.day)
         self._poles: list[DayPole] = []
-        self._arrivals: list[list[int | None]] = []
+        self._ways: list[list[Way]] = []
+        self._powers: list[list[Uptime]] = []
 
     def advance(self, *, listener: Listener | None = None) -> Iterator[int]:
         """Let one node after the other live through the day; yield how many have."""
         for number, place in enumerate(self._village.places):
             power = uptimes(
-                cuts(place, self.day, "power_cut"),
+                day_cuts(self._scenario, place, "power_cut"),
                 boot_ns=round(place.profile.board.boot_s.value * NS_PER_S),
                 end_ns=DAY_S * NS_PER_S,
             )
-            arrivals = self._reachable_arrivals(place, power)
+            broken = day_cuts(self._scenario, place, "link_down")
+            ways = self._delivery.ways(place, power, broken)
             orders = self._delivery.of(place.commune)
-            came = sorted((at_ns, i) for i, at_ns in enumerate(arrivals) if at_ns is not None)
+            came = sorted(
+                (way.arrived_ns, i) for i, way in enumerate(ways) if way.arrived_ns is not None
+            )
             parts = node_parts(
                 place,
                 self._scenario,
@@ -97,21 +102,23 @@ class VillageDay:
             pole = DayPole(parts, [(at_ns, orders[i].data) for at_ns, i in came], listener=listener)
             pole.run(power)
             self._poles.append(pole)
-            self._arrivals.append(arrivals)
+            self._ways.append(ways)
+            self._powers.append(power)
             yield number + 1
 
     def result(self) -> DayResult:
         """Return what the day answers, once all nodes have lived through it."""
         pairs = list(zip(self._village.places, self._poles, strict=True))
         nodes = [self._node(i, place, pole) for i, (place, pole) in enumerate(pairs)]
-        items = [item for _, pole in pairs for item in _items(pole, self._station.midnight_s)]
+        items = [item for i, pair in enumerate(pairs) for item in self._all_items(i, *pair)]
         spans = [span for _, pole in pairs for span in pole.diary.spans]
         decisions = [one for _, pole in pairs for one in pole.diary.decisions]
         orders = [one for i, pair in enumerate(pairs) for one in self._orders(i, *pair)]
         return DayResult(
             date=self.day.date,
+            live_at=self.day.live_at,
             trace_hash=self._trace_hash(),
-            totals=totals_of(items, spans, decisions, self._turns),
+            totals=totals_of(items, spans, decisions, self._turns) | warned_totals(orders),
             rules=[_rule(one) for one in self._rules_in_force()],
             nodes=nodes,
             items=items,
@@ -121,14 +128,14 @@ class VillageDay:
             orders=orders,
         )
 
-    def _reachable_arrivals(self, place: Place, power: list[Uptime]) -> list[int | None]:
-        broken = cuts(place, self.day, "link_down")
-
-        def reachable(_: Place, at_ns: int) -> bool:
-            up = any(one.start_ns <= at_ns < one.end_ns for one in power)
-            return up and not any(start <= at_ns < end for start, end in broken)
-
-        return self._delivery.arrivals(place, reachable)
+    def _all_items(self, number: int, place: Place, pole: DayPole) -> list[DayItem]:
+        """Return the node's own records, and what it kept none of: it had no power, or no plan."""
+        told = list(_items(pole, self._station.midnight_s))
+        programme = replace(
+            self.day.programme, hamlet=place.hamlet, offset_s=self._turns.offsets_s[number]
+        )
+        told = with_missed(told, place.node, programme, self._powers[number], self._station)
+        return with_unwarned(told, list(self._orders(number, place, pole)))
 
     def _node(self, number: int, place: Place, pole: DayPole) -> DayNode:
         house = dwelling(place, self.day)
@@ -149,17 +156,8 @@ class VillageDay:
 
     def _orders(self, number: int, place: Place, pole: DayPole) -> Iterator[DayOrder]:
         sent: list[Sent] = self._delivery.of(place.commune)
-        for order, arrived_ns in zip(sent, self._arrivals[number], strict=True):
-            message = open_envelope(order.data)
-            assert not isinstance(message, str), "the station seals what it sends"
-            answer = pole.fates.get((message.key_id.hex(), message.counter), "never came")
-            yield DayOrder(
-                node=place.node,
-                order=order.label,
-                sent_s=order.at_ns / NS_PER_S,
-                arrived_s=None if arrived_ns is None else arrived_ns / NS_PER_S,
-                fate=answer,
-            )
+        for order, way in zip(sent, self._ways[number], strict=True):
+            yield order_fate(self.day, place, pole, order, way)
 
     def _rules_in_force(self) -> list[RuleFile]:
         return [one for one in self._rules if one.in_force(date.fromisoformat(self.day.date))]

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import UTC, date, datetime, time
 from typing import Final
 
@@ -38,6 +38,8 @@ class Sent:
     """Whose station sends it."""
 
     data: bytes
+    order: OrderConfig | None = None
+    """What people ordered; None for keys and plans."""
 
 
 class Station:
@@ -131,9 +133,10 @@ class Station:
         elif order.kind == "cancel":
             content = encode_short("cancel", (1 << 32) + order.number, about=order.number)
         at_s = instant_of(self._day, order.at) - self.midnight_s
-        return self._seal(
+        sent = self._seal(
             by, kind, content, area, commune, order.kind, at_s=at_s, ttl_s=order.ttl_s
         )
+        return replace(sent, order=order)
 
     def _seal(
         self,

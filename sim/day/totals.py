@@ -1,8 +1,9 @@
 """A day in some numbers: what was asked, what the rules made of it, who went before whom."""
 
 from collections.abc import Sequence
+from typing import Final
 
-from sim.day.result import DayDecision, DayItem, DaySpan
+from sim.day.result import UNWARNED, DayDecision, DayItem, DayOrder, DaySpan
 from sim.day.stagger import StaggerPlan
 
 _LEVEL_STEP_DBA = 0.05
@@ -47,6 +48,30 @@ def totals_of(
     }
 
 
+def warned_totals(orders: Sequence[DayOrder]) -> dict[str, float | int | None]:
+    """Return how many clusters the warnings of a day reached, the worst of a cluster's counted.
+
+    `unwarned` clusters did not hear a warning that was for them, or it is not known whether they
+    did (`not_known` of them); `warned_late` and `warned_in_part` heard all, but so.
+    """
+    fates: dict[str, set[str]] = {}
+    for one in orders:
+        if one.kind == "alert" and one.fate != "not for here":
+            fates.setdefault(one.node, set()).add(one.fate)
+    unwarned = {node for node, met in fates.items() if met & set(UNWARNED)}
+    rest = {node: met for node, met in fates.items() if node not in unwarned}
+    first_s = [one.first_sound_s for one in orders if one.first_sound_s is not None]
+    return {
+        "to_warn": len(fates),
+        "warned": len(rest),
+        "unwarned": len(unwarned),
+        "not_known": sum("not known" in met for met in fates.values()),
+        "warned_late": sum("late" in met for met in rest.values()),
+        "warned_in_part": sum("heard in part" in met for met in rest.values()),
+        "first_warned_max_s": max(first_s, default=None),
+    }
+
+
 def minutes(spans: Sequence[DaySpan], action: str) -> float:
     """Return how long the noise rule did `action`, all nodes together, in minutes."""
     return round(sum(one.until_s - one.from_s for one in spans if one.action == action) / 60, 1)
@@ -57,3 +82,7 @@ def is_breach(span: DaySpan) -> bool:
     if span.played_dba is None or span.limit_dba is None or span.action == "justify":
         return False
     return span.played_dba > span.limit_dba + _LEVEL_STEP_DBA
+
+
+DAY_FIGURES: Final = tuple(totals_of((), (), (), StaggerPlan((), (), 0, 0)) | warned_totals(()))
+"""Names of all totals of a day."""

@@ -96,8 +96,8 @@ class Outcome:
 
     @property
     def holds(self) -> bool:
-        """Whether no cluster is beyond the limit."""
-        return not self.broken_by
+        """Whether no cluster is beyond the limit; what has no figure anywhere does not hold."""
+        return self.worst is not None and not self.broken_by
 
 
 def is_silent(row: NodeRow) -> bool:

@@ -8,6 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from sim.day.result import DayOrder, DayResult
+from sim.day.verdict import warned_sentence
 from sim.report.classes import place_name
 from sim.report.day_rows import clock, hamlet_items, item_name, span_text
 from sim.report.day_strip import day_strip
@@ -76,7 +77,9 @@ def day_section(result: RunResult) -> Markup:
 
 def _verdict(day: DayResult) -> str:
     totals = day.totals
-    said = (
+    warned = warned_sentence(day)
+    said = f"{warned} " if warned else ""
+    said += (
         f"{totals['played']} of {totals['items']} items at {len(day.nodes)} clusters played; "
         f"{totals['refused']} were refused, {totals['missed']} missed, {totals['cut_off']} cut off."
     )
@@ -94,6 +97,7 @@ def _figures(day: DayResult) -> list[tuple[str, str, str]]:
     }
     loudest = totals["loudest_dba"]
     urgent = totals["urgent_first_sample_max_ms"]
+    first_s = totals["first_warned_max_s"]
     return [
         ("Lowered to the limit", f"{totals['lowered_minutes']:g} min",
          f"{nodes['lower']} clusters"),
@@ -105,8 +109,10 @@ def _figures(day: DayResult) -> list[tuple[str, str, str]]:
         ("Loudest at a nearest house", "–" if loudest is None else f"{loudest:.1f} dBA",
          "expected"),
         ("Horn taken over", str(totals["taken_over"]), "times"),
-        ("Warning to first sample", "–" if urgent is None else f"{urgent:.0f} ms",
-         "after the order's arrival, slowest cluster"),
+        ("Order to first sound", "–" if first_s is None else f"{first_s:.2f} s",
+         "slowest of the clusters that were warned"),
+        ("... of that at the node", "–" if urgent is None else f"{urgent:.0f} ms",
+         "from the order's arrival, slowest cluster"),
     ]  # fmt: skip
 
 
@@ -194,7 +200,8 @@ def _orders(day: DayResult) -> list[str]:
         came = [one.arrived_s - sent_s for one in group if one.arrived_s is not None]
         fates: dict[str, int] = {}
         for one in group:
-            fates[one.fate] = fates.get(one.fate, 0) + 1
+            said = f"{one.fate} ({one.reason})" if one.reason else one.fate
+            fates[said] = fates.get(said, 0) + 1
         slowest = f", the slowest after {max(came):.2f} s" if came else ""
         said = ", ".join(f"{fate} at {count}" for fate, count in fates.items())
         lines.append(

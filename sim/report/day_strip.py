@@ -166,4 +166,4 @@ def _volume(volumes: Sequence[DayVolume], across: Scale) -> Markup:
 
 def _steps(volumes: Sequence[DayVolume]) -> list[tuple[DayVolume, float]]:
     ends_s = [one.at_s for one in volumes[1:]] + [DAY_S]
-    return list(zip(volumes, ends_s, strict=True))
+    return list(zip(volumes, ends_s[: len(volumes)], strict=True))

@@ -5,6 +5,7 @@ from typing import Final
 from rich.console import Console
 
 from sim.day.result import DayResult
+from sim.day.verdict import warned_lines, warned_sentence
 from sim.report.day_rows import HamletItem, clock, hamlet_items, item_name, span_text
 
 _COLUMNS: Final = (
@@ -25,6 +26,22 @@ def print_day(day: DayResult) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for line in day_lines(day):
         console.print(line, markup=False)
+
+
+def print_warned(day: DayResult) -> None:
+    """Print who was not warned, hamlet by hamlet, before anything else; nothing without a warning.
+
+    It comes before all tables: who reads one line reads this one.
+    """
+    lines = warned_lines(day)
+    if not lines:
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    unwarned = day.totals["unwarned"]
+    console.print(warned_sentence(day), style="bold red" if unwarned else "bold", markup=False)
+    for line in lines:
+        console.print(f"  {line}", markup=False)
+    console.print()
 
 
 def day_lines(day: DayResult) -> list[str]:

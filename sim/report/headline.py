@@ -33,6 +33,7 @@ def headline(result: RunResult) -> list[Headline]:
     misses = sum(row.deadline_misses for row in rows)
     limits = {budget.name: budget.limit for budget in BUDGETS}
     return [
+        *_warned(result),
         Headline(
             value=f"{len(heard)}/{len(rows)}",
             unit="",
@@ -74,4 +75,22 @@ def headline(result: RunResult) -> list[Headline]:
             note="a gateway too slow for its card",
             good=misses <= limits["deadline_misses"],
         ),
+    ]
+
+
+def _warned(result: RunResult) -> list[Headline]:
+    """Return how many clusters were warned, where there was a warning."""
+    if result.day is None or not result.day.totals["to_warn"]:
+        return []
+    totals = result.day.totals
+    silent, slowest_s = totals["unwarned"], totals["first_warned_max_s"]
+    note = "not one" if slowest_s is None else f"the last {slowest_s:.1f} s after the order"
+    return [
+        Headline(
+            value=f"{totals['warned']}/{totals['to_warn']}",
+            unit="",
+            name="clusters warned",
+            note=f"{silent} NOT warned; {note}" if silent else note,
+            good=not silent,
+        )
     ]

@@ -9,6 +9,7 @@ import jinja2
 from markupsafe import Markup
 
 from node.counters import ORIGINS, Origin
+from sim.day.verdict import warned_lines
 from sim.report.budgets import Outcome, amount, is_silent, judge
 from sim.report.charts import delay_distribution, stage_bars
 from sim.report.classes import (
@@ -94,7 +95,8 @@ def _words(result: RunResult) -> dict[str, object]:
     minutes = result.duration_s / 60
     duration = f"{number(result.duration_s)} s" if minutes < 3 else f"{number(minutes)} min"
     return {
-        "all_hold": all(one.holds for one in outcomes),
+        "all_hold": all(one.holds for one in outcomes) and _all_warned(result),
+        "warned": [] if result.day is None else warned_lines(result.day),
         "outcomes": [_outcome_words(one, rows) for one in outcomes],
         "headline": headline(result),
         "communes": len({row.commune for row in result.nodes}),
@@ -106,6 +108,10 @@ def _words(result: RunResult) -> dict[str, object]:
     }
 
 
+def _all_warned(result: RunResult) -> bool:
+    return result.day is None or not result.day.unwarned()
+
+
 def _outcome_words(one: Outcome, rows: dict[str, NodeRow]) -> dict[str, object]:
     budget = one.budget
     counted = budget.name == "heard"
@@ -113,13 +119,18 @@ def _outcome_words(one: Outcome, rows: dict[str, NodeRow]) -> dict[str, object]:
     place = rows[one.worst_node] if one.worst_node and one.worst else None
     broken = len(one.broken_by)
     beyond = "silent" if counted else "beyond"
+    missing = "not known: nobody heard anything"
     return {
         "budget": budget,
         "holds": one.holds,
         "limit": "all" if counted else f"{amount(budget.limit, budget.unit)} {budget.unit}",
         "worst_text": "" if counted else worst,
         "worst_place": place_name(place) if place and not counted else "",
-        "holds_text": "yes" if one.holds else f"no: {broken} {beyond}",
+        "holds_text": "yes"
+        if one.holds
+        else missing
+        if one.worst is None
+        else f"no: {broken} {beyond}",
     }
 
 

@@ -3,6 +3,8 @@
 import io
 from xml.etree import ElementTree
 
+from sim.day.result import UNWARNED, WARNED, DayOrder
+from sim.day.verdict import warned_groups, warned_lines, warned_sentence
 from sim.report.budgets import Outcome, amount, judge
 from sim.result import RunResult
 
@@ -13,11 +15,13 @@ def junit(result: RunResult) -> bytes:
     A broken budget is a failure that names the clusters, worst first.
     """
     outcomes = judge(result)
+    warnings = {} if result.day is None else warned_groups(result.day)
     broken = sum(not one.holds for one in outcomes)
+    broken += sum(any(one.fate != "heard" for one in rows) for rows in warnings.values())
     suite = ElementTree.Element(
         "testsuite",
         name=f"loalang.{result.scenario}",
-        tests=str(len(outcomes)),
+        tests=str(len(warnings) + len(outcomes)),
         failures=str(broken),
         errors="0",
         skipped="0",
@@ -26,6 +30,8 @@ def junit(result: RunResult) -> bytes:
     for name in ("seed", "duration_s", "scenario_hash", "trace_hash", "verdict"):
         value = str(getattr(result, name))
         ElementTree.SubElement(properties, "property", name=name, value=value)
+    for name, rows in warnings.items():
+        _warning_case(suite, result, name, rows)
     for one in outcomes:
         _case(suite, result.scenario, one)
     ElementTree.indent(suite)
@@ -36,9 +42,12 @@ def junit(result: RunResult) -> bytes:
 
 def markdown(result: RunResult) -> str:
     """Return a summary of the budgets as Markdown, for a pull request or a build page."""
+    warned = [] if result.day is None else warned_lines(result.day)
     lines = [
         f"### {result.scenario}: {result.verdict}",
         "",
+        *(f"- {line}" for line in warned),
+        *([""] if warned else []),
         "| budget | limit | worst | cluster | holds |",
         "|---|--:|--:|---|---|",
     ]
@@ -46,7 +55,8 @@ def markdown(result: RunResult) -> str:
         unit = one.budget.unit
         limit = f"{amount(one.budget.limit, unit)} {unit}"
         worst = f"{amount(one.worst, unit)} {unit}"
-        holds = "yes" if one.holds else f"**no**, {len(one.broken_by)} beyond"
+        beyond = "not known" if one.worst is None else f"**no**, {len(one.broken_by)} beyond"
+        holds = "yes" if one.holds else beyond
         place = one.worst_node if one.worst else ""
         lines.append(f"| {one.budget.sentence} | {limit} | {worst} | {place} | {holds} |")
     lines += [
@@ -56,6 +66,29 @@ def markdown(result: RunResult) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _warning_case(
+    suite: ElementTree.Element, result: RunResult, name: str, rows: list[DayOrder]
+) -> None:
+    """Add a case for one warning: it fails with every cluster that did not hear it whole in time.
+
+    The clusters stand hamlet by hamlet, each with its fate.
+    """
+    assert result.day is not None, "warnings are of a day"
+    fates = {fate: sum(one.fate == fate for one in rows) for fate in (*WARNED, *UNWARNED)}
+    case = ElementTree.SubElement(
+        suite, "testcase", classname=f"loalang.{result.scenario}", name=name, time="0"
+    )
+    properties = ElementTree.SubElement(case, "properties")
+    for fate, count in fates.items():
+        ElementTree.SubElement(properties, "property", name=fate, value=str(count))
+    if fates["heard"] != len(rows):
+        message = warned_sentence(result.day)
+        failure = ElementTree.SubElement(case, "failure", message=message)
+        failure.text = "\n".join(
+            line for line in warned_lines(result.day) if line.startswith(f"{name},")
+        )
 
 
 def _case(suite: ElementTree.Element, scenario: str, one: Outcome) -> None:
@@ -74,5 +107,7 @@ def _case(suite: ElementTree.Element, scenario: str, one: Outcome) -> None:
         ElementTree.SubElement(properties, "property", name=name, value=value)
     if not one.holds:
         message = f"{budget.sentence}: {len(one.broken_by)} beyond {budget.limit:g} {budget.unit}"
+        if one.worst is None:
+            message = f"{budget.sentence}: not known, for nobody heard anything"
         failure = ElementTree.SubElement(case, "failure", message=message)
         failure.text = "\n".join(one.broken_by)

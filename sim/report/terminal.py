@@ -10,7 +10,7 @@ from rich.text import Text
 
 from sim.report.budgets import Outcome, amount, is_silent, judge
 from sim.report.classes import bearer_name, group_name, place_name, repaired_ms
-from sim.report.day_terminal import print_day
+from sim.report.day_terminal import print_day, print_warned
 from sim.report.svg import number
 from sim.result import NodeRow, RunResult
 
@@ -24,6 +24,8 @@ def print_result(result: RunResult) -> None:
     if not console.is_terminal:  # a log has no width: nothing is to be cut off in it
         console = Console(highlight=False, width=LOG_COLUMNS)
     console.print()
+    if result.day is not None:
+        print_warned(result.day)
     console.print(_group_table(result))
     console.print()
     console.print(_worst_table(result))

@@ -1,0 +1,191 @@
+"""The fate of every order at every pole: heard, late, in part, not heard and why, or not known.
+
+Times count from the order, for that is how long people were not warned; what a node did after an
+order had reached it is only the last part of that.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from node.control.alert import ANY_EVENT, Alert, item_of
+from node.control.message import open_envelope
+from node.control.precedence import MessageClass
+from node.units import NS_PER_S
+from sim.day.config import DayConfig, OrderConfig
+from sim.day.delivery import Way
+from sim.day.pole import DayPole
+from sim.day.result import DayOrder, DaySpan
+from sim.day.station import Sent
+from sim.village import Place
+
+DAY_NS: Final = 86_400 * NS_PER_S
+
+_OBEYED: Final = frozenset({"obeyed", "waiting", "cancel", "known"})
+"""What a node answers to an order that does what it says."""
+
+_TAKEN: Final = frozenset({"waiting", "known"})
+"""What a node answers to a warning that it will sound, or has."""
+
+_WHOLE_S: Final = 1.0
+"""So much of siren and words may be missing in what counts as all of it."""
+
+
+def order_fate(day: DayConfig, place: Place, pole: DayPole, sent: Sent, way: Way) -> DayOrder:
+    """Return what became of one order at one pole that has lived through its day."""
+    message = open_envelope(sent.data)
+    assert not isinstance(message, str), "the station seals what it sends"
+    answer = pole.answers.get((message.key_id.hex(), message.counter), "")
+    order = sent.order
+    told = DayOrder(
+        node=place.node,
+        order=sent.label,
+        kind="" if order is None else order.kind,
+        by="" if order is None else order.by,
+        number=order.number if order is not None and order.kind in ("alert", "cancel") else 0,
+        sent_s=sent.at_ns / NS_PER_S,
+        arrived_s=None if way.arrived_ns is None else way.arrived_ns / NS_PER_S,
+        answer=answer,
+        fate="",
+        reason="",
+        first_sound_s=None,
+        heard_pct=0.0,
+        played_dba=None,
+        languages="",
+    )
+    if order is not None and order.hamlet not in (None, place.hamlet):
+        return replace(told, fate="not for here")
+    if order is not None and order.kind == "alert":
+        return _warning(day, place, pole, order, sent, way, told)
+    if answer in _OBEYED:
+        return replace(told, fate="obeyed")
+    fate, reason = _unmet("not obeyed", sent, way, answer)
+    return replace(told, fate=fate, reason=reason)
+
+
+def item_name(number: int) -> str:
+    """Return what the proof of play calls the warning of that number."""
+    return f"#{number:016x}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Sound:
+    """What left the horn of one warning."""
+
+    first_ns: int
+    sounded_s: float
+    loudest_dba: float
+
+
+def _warning(
+    day: DayConfig,
+    place: Place,
+    pole: DayPole,
+    order: OrderConfig,
+    sent: Sent,
+    way: Way,
+    told: DayOrder,
+) -> DayOrder:
+    name = item_name(order.number)
+    spans = [one for one in pole.diary.spans if one.item == name]
+    since_ns = _counts_from(pole, sent, told.answer, name, lasts_s=order.lasts_s)
+    sound = _sound(pole, spans, since_ns)
+    if sound is None:
+        silenced = next((one.rule for one in spans if one.from_s >= told.sent_s), None)
+        fate, reason = _unheard(pole, name, sent, way, told.answer)
+        if silenced is not None:
+            fate, reason = "not heard", f"silenced by {silenced or 'the volume plan'}"
+        return replace(told, fate=fate, reason=reason)
+    once_s, whole_s = _lengths(day, place, order)
+    first_s = max(0, sound.first_ns - sent.at_ns) / NS_PER_S
+    late = first_s > day.warned_within_s
+    fate = "late" if late else "heard"
+    reason = "; ".join(way.hindered_by) if late else ""
+    if sound.sounded_s < once_s - _WHOLE_S:
+        fate, reason = "heard in part", _cut_off(pole, name, sound)
+    return replace(
+        told,
+        fate=fate,
+        reason=reason,
+        first_sound_s=first_s,
+        heard_pct=round(min(100.0, 100 * sound.sounded_s / whole_s), 1),
+        played_dba=sound.loudest_dba,
+        languages=", ".join(pole.diary.begun[name].languages),
+    )
+
+
+def _counts_from(pole: DayPole, sent: Sent, answer: str, name: str, *, lasts_s: int) -> int:
+    """Return from when on sound of a warning answers this order: it may repeat an earlier one."""
+    begun = pole.diary.begun.get(name)
+    first_ns = None if begun is None else begun.first_sample_ns
+    if answer == "known" and first_ns is not None and first_ns < sent.at_ns:
+        return first_ns if sent.at_ns - first_ns < lasts_s * NS_PER_S else sent.at_ns
+    return sent.at_ns
+
+
+def _sound(pole: DayPole, spans: list[DaySpan], since_ns: int) -> _Sound | None:
+    heard = [
+        one for one in spans if one.played_dba is not None and one.until_s * NS_PER_S > since_ns
+    ]
+    if not heard:
+        return None
+    begun = pole.diary.begun[heard[0].item]
+    first_ns = round(heard[0].from_s * NS_PER_S)
+    if begun.first_sample_ns is not None and begun.first_sample_ns >= since_ns:
+        first_ns = begun.first_sample_ns
+    sounded_s = sum(one.until_s - one.from_s for one in heard)
+    loudest_dba = max(one.played_dba for one in heard if one.played_dba is not None)
+    return _Sound(first_ns, sounded_s, loudest_dba)
+
+
+def _unheard(pole: DayPole, name: str, sent: Sent, way: Way, answer: str) -> tuple[str, str]:
+    """Return fate and reason of a warning of which nothing sounded."""
+    if answer not in _TAKEN:
+        return _unmet("not heard", sent, way, answer)
+    records = [one for one in pole.records if one.name == name]
+    if records:
+        return "not heard", records[-1].reason or records[-1].outcome
+    if answer == "known":
+        return "not heard", "refused: known already, as cancelled, superseded or over"
+    assert way.arrived_ns is not None, "who answers was reached"
+    if way.arrived_ns + sent.ttl_s * NS_PER_S > DAY_NS:
+        return "not known", "the day ends before it could sound"
+    return "not heard", "no power after it had come"
+
+
+def _unmet(word: str, sent: Sent, way: Way, answer: str) -> tuple[str, str]:
+    """Return fate and reason of an order that never came, or that the node refused."""
+    if way.arrived_ns is not None:
+        return word, f"refused: {answer}" if answer else "the node was not ready for it"
+    if sent.at_ns + sent.ttl_s * NS_PER_S > DAY_NS:
+        return "not known", "the day ends before the order is void"
+    return word, "; ".join(way.hindered_by)
+
+
+def _cut_off(pole: DayPole, name: str, sound: _Sound) -> str:
+    records = [one for one in pole.records if one.name == name]
+    why = (records[-1].reason or records[-1].outcome) if records else "no power"
+    return f"{sound.sounded_s:.0f} s of it: {why}"
+
+
+def _lengths(day: DayConfig, place: Place, order: OrderConfig) -> tuple[float, float]:
+    """Return how long siren and words take once, and with all repetitions, in s."""
+    languages = day.languages.get(place.hamlet, day.programme.languages)
+    item = item_of(_as_alert(order), day.alert, languages)
+    if item is None:
+        return 0.0, 1.0
+    once_s = float(sum(part.duration_s for part in item.parts))
+    return once_s, once_s * item.repeat
+
+
+def _as_alert(order: OrderConfig) -> Alert:
+    return Alert(
+        sender=order.by,
+        identifier=item_name(order.number),
+        kind="alert",
+        message_class=int(MessageClass.URGENT),
+        level=order.by,
+        event_code=order.event or ANY_EVENT,
+        sent_s=0,
+        effective_s=0,
+        expires_s=order.lasts_s,
+    )

@@ -1,0 +1,72 @@
+"""What was due at a node that kept no record of it: a cluster that played nothing is a row too."""
+
+from collections.abc import Sequence
+
+from node.control.civil_time import DAY_S
+from node.control.programme import Calendar, ProgrammeConfig
+from node.units import NS_PER_S
+from sim.day.fates import item_name
+from sim.day.result import UNWARNED, DayItem, DayOrder
+from sim.day.station import Station
+from sim.power import Uptime
+
+
+def with_missed(
+    told: list[DayItem],
+    node: str,
+    programme: ProgrammeConfig,
+    power: Sequence[Uptime],
+    station: Station,
+) -> list[DayItem]:
+    """Return the items that a node told of, and those of its calendar that it did not."""
+    midnight_s = station.midnight_s
+    known = {(one.item, int(one.due_s)) for one in told}
+    counted = {one.item for one in told if one.outcome == "missed"}
+    found = list(told)
+    for due in Calendar(programme).due_between(midnight_s - 1, midnight_s + DAY_S - 1):
+        due_s = due.due_s - midnight_s
+        if (due.name, due_s) in known or due.name in counted:
+            continue
+        on = any(one.start_ns <= due_s * NS_PER_S < one.end_ns for one in power)
+        reason = "the node kept no record: no plan had come" if on else "no power"
+        message_class = programme.items[due.index].message_class
+        found.append(_unplayed(node, due.name, float(due_s), reason, message_class=message_class))
+    return found
+
+
+def with_unwarned(told: list[DayItem], orders: Sequence[DayOrder]) -> list[DayItem]:
+    """Return the items of one node, and each warning that it kept no record of."""
+    known = {one.item for one in told}
+    found = list(told)
+    for order in orders:
+        name = item_name(order.number)
+        if order.kind == "alert" and order.fate in UNWARNED and name not in known:
+            known.add(name)
+            found.append(_unplayed(order.node, name, order.sent_s, order.reason, order.fate))
+    return found
+
+
+def _unplayed(
+    node: str,
+    item: str,
+    due_s: float,
+    reason: str,
+    fate: str = "",
+    *,
+    message_class: str = "urgent",
+) -> DayItem:
+    return DayItem(
+        node=node,
+        item=item,
+        message_class=message_class,
+        outcome="not known" if fate == "not known" else "missed",
+        reason=reason,
+        due_s=due_s,
+        started_s=None,
+        first_sample_ms=None,
+        sounded_s=0,
+        volume=-1,
+        expected_dba=0.0,
+        languages="",
+        failed="",
+    )

@@ -1,0 +1,132 @@
+"""Who was not warned, first and by name: the words that every form of a report begins with."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from sim.day.result import UNWARNED, WARNED, DayNode, DayOrder, DayResult
+
+_NAMES_MAX: Final = 16
+"""Clusters named in the sentence; all of them are in the lines below it."""
+
+
+def warned_sentence(day: DayResult) -> str:
+    """Return in one or two sentences who was not warned; empty when nobody was to be."""
+    orders = _warnings(day)
+    if not orders:
+        return ""
+    nodes = {one.node: one for one in day.nodes}
+    asked = dict.fromkeys(one.node for one in orders)
+    unwarned = [one for one in orders if one.fate in UNWARNED]
+    silent = dict.fromkeys(one.node for one in unwarned)
+    said = [f"All {len(asked)} clusters were warned."]
+    if len(silent) == len(asked):
+        said = [f"Nobody was warned: none of {len(asked)} clusters."]
+    elif silent:
+        said = [f"{len(silent)} of {len(asked)} clusters were NOT warned."]
+    if silent:
+        said.append(f"{_by_hamlet(unwarned, nodes)}.")
+    late = [one for one in orders if one.fate == "late" and one.node not in silent]
+    if late:
+        slowest_s = max(one.first_sound_s for one in late if one.first_sound_s is not None)
+        poles = dict.fromkeys(one.node for one in late)
+        said.append(
+            f"{len(poles)} heard it late, the last {slowest_s:.0f} s after the order: "
+            f"{_by_hamlet(late, nodes)}."
+        )
+    part = [one for one in orders if one.fate == "heard in part" and one.node not in silent]
+    if part:
+        said.append(f"In part only: {_by_hamlet(part, nodes)}.")
+    return " ".join(said)
+
+
+def warned_lines(day: DayResult) -> list[str]:
+    """Return a line per warning and hamlet, those where somebody was not warned first."""
+    nodes = {one.node: one for one in day.nodes}
+    groups: dict[tuple[float, int, str, str], list[DayOrder]] = {}
+    for one in _warnings(day):
+        place = nodes[one.node]
+        key = (one.sent_s, one.number, place.commune, place.hamlet)
+        groups.setdefault(key, []).append(one)
+    lines = [
+        (_worst(group), number, _line(key, group, nodes))
+        for number, (key, group) in enumerate(groups.items())
+    ]
+    return [line for *_, line in sorted(lines)]
+
+
+def warned_groups(day: DayResult) -> dict[str, list[DayOrder]]:
+    """Return the rows of each warning by what people call it."""
+    groups: dict[str, list[DayOrder]] = {}
+    for one in _warnings(day):
+        groups.setdefault(f"{_clock(one.sent_s)} warning {one.number}", []).append(one)
+    return groups
+
+
+def fate_words(one: DayOrder) -> str:
+    """Return what became of a warning at one pole: how late, how loud, how much, or why not."""
+    if one.first_sound_s is None:
+        return f"{one.fate}: {one.reason}"
+    level = "" if one.played_dba is None else f", {one.played_dba:.0f} dBA"
+    language = f", {one.languages}" if one.languages else ""
+    why = f" ({one.reason})" if one.reason else ""
+    amount = f", {one.heard_pct:g} % of it"
+    return f"{one.fate} after {one.first_sound_s:.2f} s{level}{amount}{language}{why}"
+
+
+def _warnings(day: DayResult) -> list[DayOrder]:
+    return [one for one in day.orders if one.kind == "alert" and one.fate != "not for here"]
+
+
+def _by_hamlet(orders: Sequence[DayOrder], nodes: dict[str, DayNode]) -> str:
+    """Return clusters with the reason, hamlet by hamlet; each once."""
+    hamlets: dict[str, dict[str, dict[str, None]]] = {}
+    rows = list({one.node: one for one in orders}.values())
+    for one in rows[:_NAMES_MAX]:
+        place = nodes[one.node]
+        reasons = hamlets.setdefault(place.hamlet, {})
+        reasons.setdefault(_why(one), {})[_name(place)] = None
+    said = "; ".join(
+        f"{hamlet}: " + ", ".join(f"{', '.join(names)} ({why})" for why, names in reasons.items())
+        for hamlet, reasons in hamlets.items()
+    )
+    more = len(rows) - _NAMES_MAX
+    return f"{said}; and {more} more, named below" if more > 0 else said
+
+
+def _why(one: DayOrder) -> str:
+    if one.fate == "not known":
+        return f"not known: {one.reason}"
+    return one.reason or one.fate
+
+
+def _name(place: DayNode) -> str:
+    return place.node if place.cluster == place.node else f"{place.cluster} [{place.node}]"
+
+
+def _worst(group: Sequence[DayOrder]) -> int:
+    order = (*UNWARNED, "heard in part", "late", "heard")
+    return min(order.index(one.fate) for one in group)
+
+
+def _line(
+    key: tuple[float, int, str, str], group: Sequence[DayOrder], nodes: dict[str, DayNode]
+) -> str:
+    sent_s, number, commune, hamlet = key
+    warned = sum(one.fate in WARNED for one in group)
+    ranked = sorted(group, key=lambda one: _worst([one]))
+    told = [one for one in ranked if one.fate != "heard"]
+    heard = [one for one in ranked if one.fate == "heard"]
+    parts = [f"{_name(nodes[one.node])} {fate_words(one)}" for one in told]
+    if heard:
+        slowest_s = max(one.first_sound_s for one in heard if one.first_sound_s is not None)
+        parts.append(f"{len(heard)} heard it within {slowest_s:.2f} s of the order")
+    where = hamlet if hamlet.startswith(commune) else f"{commune}, {hamlet}"
+    return (
+        f"{_clock(sent_s)} warning {number}, {where}: {warned} of {len(group)} warned; "
+        + "; ".join(parts)
+    )
+
+
+def _clock(at_s: float) -> str:
+    minutes = int(at_s) // 60
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"

@@ -1,0 +1,227 @@
+"""Every warning has a fate at every pole, and who was not warned is said first, by name."""
+
+import io
+import json
+from xml.etree import ElementTree
+
+import pyarrow.parquet as pq
+import pytest
+
+from node.config import ConfigError
+from sim import cli, condition, scenario
+from sim.day.run import run_day
+from sim.day.totals import DAY_FIGURES
+from sim.day.verdict import warned_lines, warned_sentence
+from sim.village import build_village
+
+NO_POWER = ("bl-05", "bl-06", "bl-07")
+LATE = ("bl-08", "bl-09", "bl-10")
+NO_SIGNAL = "bl-11"
+UNWARNED = {*NO_POWER, NO_SIGNAL}
+HAMLETS = ("thôn Trung", "thôn Hạ", "thôn Thượng", "thôn Khe")
+
+
+def answer(folder, capsys, *arguments):
+    status = cli.main(
+        [
+            "run",
+            *arguments,
+            "--day",
+            "--no-sound",
+            "--json",
+            "--out",
+            str(folder),
+            "--duration",
+            "5",
+        ]
+    )
+    return status, json.loads(capsys.readouterr().out)
+
+
+def day_of(path, *changes):
+    text = path.read_text()
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    path.write_text(text)
+    loaded = scenario.load(path)
+    return run_day(loaded, build_village(loaded))
+
+
+def warnings_of(day):
+    return {one.node: one for one in day.orders if one.kind == "alert"}
+
+
+def test_in_the_flood_everybody_who_was_not_warned_is_named(tmp_path, capsys):
+    status, told = answer(tmp_path, capsys, "flood_night", "--fail-on", "unwarned > 0")
+    assert status == cli.CONDITION
+    assert told["verdict"].startswith("4 of 11 clusters were NOT warned.")
+    assert {one["node"] for one in told["unwarned"]} == UNWARNED
+    fates = {one["node"]: one for one in told["day"]["orders"] if one["kind"] == "alert"}
+    assert len(fates) == 11
+    assert {fates[node]["reason"] for node in NO_POWER} == {"no power"}
+    assert fates[NO_SIGNAL]["reason"] == "no signal"
+    for node in LATE:
+        assert (fates[node]["fate"], fates[node]["reason"]) == ("late", "no link")
+        assert 300 < fates[node]["first_sound_s"] < 310, "from the order, not from its arrival"
+    heard = [one for one in fates.values() if one["fate"] == "heard"]
+    assert len(heard) == 4
+    for one in heard:
+        assert one["first_sound_s"] < 1 and one["heard_pct"] == 100 and one["languages"] == "vi"
+        assert one["played_dba"] > 60
+    page = (tmp_path / "report.html").read_text()
+    suite = ElementTree.parse(tmp_path / "junit.xml").getroot()
+    failure = suite.find("testcase[@name='02:00 warning 1']/failure")
+    summary = (tmp_path / "summary.md").read_text()
+    for node in UNWARNED | set(LATE):
+        assert node in failure.text and node in page and node in summary
+        assert node in told["verdict"]
+    rows = pq.read_table(io.BytesIO((tmp_path / "day/orders.parquet").read_bytes())).to_pylist()
+    assert {row["node"] for row in rows if row["fate"] == "not heard"} == UNWARNED
+
+
+def test_the_terminal_says_first_who_was_not_warned_hamlet_by_hamlet(tmp_path, capsys):
+    arguments = ["run", "flood_night", "--day", "--no-sound", "--duration", "5"]
+    assert cli.main([*arguments, "--out", str(tmp_path)]) == cli.OK
+    lines = [line for line in capsys.readouterr().out.splitlines() if line]
+    assert lines[0].startswith("4 of 11 clusters were NOT warned.")
+    assert "0 of 3 warned" in lines[1] and "thôn Hạ" in lines[1], "the worst hamlet first"
+    assert all(any(name in line for line in lines[1:5]) for name in HAMLETS)
+
+
+def test_on_a_day_when_all_is_down_nobody_was_warned_and_nobody_is_missing(tmp_path, capsys):
+    status, told = answer(tmp_path, capsys, "all_down", "--fail-on", "unwarned > 0")
+    assert status == cli.CONDITION
+    assert told["verdict"].startswith("Nobody was warned: none of 11 clusters.")
+    assert "No cluster heard anything: all 11 stayed silent" in told["verdict"]
+    assert len(told["unwarned"]) == len(told["nodes"]) == 11
+    assert all(f"cn-{i:02d}" in told["verdict"] for i in range(1, 12))
+    assert {one["outcome"] for one in told["day"]["items"]} == {"missed"}
+    assert len({one["node"] for one in told["day"]["items"]}) == 11
+    suite = ElementTree.parse(tmp_path / "junit.xml").getroot()
+    assert int(suite.get("failures")) == sum(case.find("failure") is not None for case in suite)
+    assert suite.find("testcase[@name='mouth_to_ear_p99']/failure") is not None, "not known"
+
+
+def test_a_warning_that_a_pole_has_no_sound_for_is_refused_and_not_heard(village):
+    day = day_of(village, ("[day.alert.phrases.any]", "[day.alert.phrases.FFW]"))
+    assert {one.reason for one in warnings_of(day).values()} == {"refused: no stored sound for it"}
+    assert day.totals["unwarned"] == 3
+    assert warned_sentence(day).startswith("Nobody was warned: none of 3 clusters.")
+
+
+def test_a_warning_for_one_hamlet_is_not_held_against_the_others(village):
+    third = next(line for line in village.read_text().splitlines() if '"a-3"' in line)
+    hamlet = '[[communes.hamlets]]\nname = "A2"\nx_m = 9\ny_m = 9\nclusters = ['
+    day = day_of(
+        village,
+        ('kind = "alert"', 'kind = "alert"\nhamlet = "A1"'),
+        (f"{third}\n]", f"]\n{hamlet}\n{third}\n]"),
+    )
+    fates = {node: one.fate for node, one in warnings_of(day).items()}
+    assert fates == {"a-1": "heard", "a-2": "heard", "a-3": "not for here"}
+    assert (day.totals["to_warn"], day.totals["unwarned"]) == (2, 0)
+
+
+def test_who_lost_the_power_in_the_middle_of_it_heard_it_in_part(village):
+    cut = '[[day.faults]]\nkind = "power_cut"\ncluster = "a-1"\nstart = "02:01"\nend = "24:00"\n\n'
+    day = day_of(
+        village,
+        ('siren = "siren.flac"\nsiren_s = 4', 'siren = "siren.flac"\nsiren_s = 100'),
+        ("[day.volume]", cut + "[day.volume]"),
+    )
+    one = warnings_of(day)["a-1"]
+    assert one.fate == "heard in part" and one.reason == "60 s of it: no power"
+    assert one.heard_pct == pytest.approx(20, abs=0.5), "60 s of three times 100 s"
+    assert "In part only: A1: a-1" in warned_sentence(day)
+
+
+def test_a_warning_that_waits_at_the_end_of_the_day_is_not_known(village):
+    down = '[[day.faults]]\nkind = "link_down"\ncluster = "a-2"\nstart = "23:00"\nend = "24:00"\n\n'
+    day = day_of(village, ('at = "02:00"', 'at = "23:59"'), ("[day.volume]", down + "[day.volume]"))
+    one = warnings_of(day)["a-2"]
+    assert (one.fate, one.reason) == ("not known", "the day ends before the order is void")
+    assert (day.totals["unwarned"], day.totals["not_known"]) == (1, 1)
+    assert "not known" in warned_lines(day)[0]
+
+
+def test_an_order_repeated_while_the_warning_sounds_counts_the_sound_that_is_there(village):
+    again = '[[day.orders]]\nat = "02:05"\nkind = "alert"\n\n'
+    day = day_of(village, ("[[communes]]", again + "[[communes]]"))
+    second = [one for one in day.orders if one.kind == "alert" and one.sent_s > 7200]
+    assert {one.answer for one in second} == {"known"}
+    assert {one.fate for one in second} == {"heard"}
+    assert day.totals["unwarned"] == 0
+
+
+def test_a_warning_ordered_again_the_next_time_under_its_old_number_is_not_heard(village):
+    again = '[[day.orders]]\nat = "14:00"\nkind = "alert"\n\n'
+    day = day_of(village, ("[[communes]]", again + "[[communes]]"))
+    second = [one for one in day.orders if one.kind == "alert" and one.sent_s > 40_000]
+    assert {one.fate for one in second} == {"not heard"}
+    assert day.totals["unwarned"] == 3
+
+
+def test_two_issuers_may_not_use_one_number(village):
+    again = '[[day.orders]]\nat = "14:00"\nkind = "alert"\nby = "province"\n\n'
+    with pytest.raises(ConfigError, match=r"day\.orders\[1\]\.number = 1: is that of a warning"):
+        day_of(village, ("[[communes]]", again + "[[communes]]"))
+
+
+def test_other_orders_have_a_fate_too(village):
+    mute = '[[day.orders]]\nat = "03:00"\nkind = "mute"\n\n'
+    day = day_of(village, ("[[communes]]", mute + "[[communes]]"))
+    fates = {one.fate for one in day.orders if one.order != "alert"}
+    assert fates == {"obeyed"}
+    assert {one.fate for one in day.orders} <= {"obeyed", "heard"}
+
+
+def test_the_faults_of_the_day_meet_the_live_programme_and_the_other_way_round(village):
+    text = '[day]\nlive_at = "02:00"'
+    fault = '[[faults]]\nkind = "link_down"\nfrom_s = 0\nuntil_s = 100\ncluster = "a-1"\n\n'
+    cut = '[[day.faults]]\nkind = "power_cut"\nstart = "01:59"\nend = "02:20"\ncluster = "a-3"\n\n'
+    village.write_text(
+        village.read_text()
+        .replace("[day]", fault + text, 1)
+        .replace("[day.volume]", cut + "[day.volume]", 1)
+    )
+    loaded = scenario.load(village)
+    built = build_village(loaded)
+    places = {one.node: one for one in built.places}
+    assert places["a-3"].power_cuts_ns == ((0, 1200 * 10**9),)
+    day = run_day(loaded, built)
+    assert warnings_of(day)["a-1"].first_sound_s > 100
+    assert warnings_of(day)["a-1"].reason == "no link"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("unwarned", "must be a figure"),
+        ("unwarned > none", "must be a figure"),
+        ("unheard > 0", "no figure 'unheard'; there are "),
+        ("unwarned >", "must be a figure"),
+    ],
+)
+def test_a_condition_that_cannot_be_read_is_refused_before_the_run(capsys, tmp_path, text, words):
+    arguments = ["run", "flood_night", "--day", "--fail-on", text, "--out", str(tmp_path / "o")]
+    assert cli.main(arguments) == cli.USER
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_figure_of_the_day_needs_the_day():
+    with pytest.raises(ConfigError, match="add --day"):
+        condition.read("unwarned > 0", day=False)
+
+
+def test_every_figure_of_a_run_and_its_day_can_be_a_condition(tmp_path, capsys):
+    status, told = answer(tmp_path, capsys, "flood_night", "--fail-on", "nodes_silent >= 1000")
+    assert status == cli.OK
+    assert set(condition.FIGURES) == set(told["totals"])
+    assert set(DAY_FIGURES) == set(told["day"]["totals"])
+
+
+def test_a_figure_that_is_not_known_counts_as_failed(tmp_path, capsys):
+    status, _ = answer(tmp_path, capsys, "all_down", "--fail-on", "first_warned_max_s > 60")
+    assert status == cli.CONDITION
