@@ -197,10 +197,9 @@ class Neighbour:
         for ssrc in asked:
             one = sources[ssrc].reports.tell_neighbour(now_ns) if ssrc in sources else None
             if one is not None:
-                behind = sources[ssrc].reports.stamps_behind_samples
                 told += _TOLD.pack(
                     ssrc,
-                    (one.media_time_samples - behind) & 0xFFFFFFFF,
+                    one.media_time_samples & 0xFFFFFFFF,
                     rtcp.ntp_of_ns(one.local_ns),
                     round(min(max(one.skew_ppm * 1000, -_SKEW_MAX_PPB), _SKEW_MAX_PPB)),
                     min(one.uncertainty_ns // 1000, 0xFFFFFFFF),

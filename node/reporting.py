@@ -8,7 +8,7 @@ Addresses and sockets are the caller's; it also decides whom to believe.
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from zlib import crc32
 
@@ -164,8 +164,15 @@ class NodeReports:
         self._delay_start = -1
 
     def tell_neighbour(self, now_ns: int) -> SourceMap | None:
-        """Return the own exchange's map for a neighbour that asks, if there is a fresh one."""
-        return self.neighbour.tell(now_ns) if self.reports.ready else None
+        """Return the own exchange's map for a neighbour that asks, if there is a fresh one.
+
+        Its media time is the sender's RTP timestamp, which both know.
+        """
+        own = self.neighbour.tell(now_ns) if self.reports.ready else None
+        if own is None:
+            return None
+        stamp = own.media_time_samples - self.stamps_behind_samples
+        return replace(own, media_time_samples=stamp)
 
     def receive_neighbour(
         self, told: SourceMap, link_ns: int, timebase: Timebase, now_ns: int, *, is_hushed: bool
