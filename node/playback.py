@@ -158,7 +158,8 @@ def receive(
         header[rtp.SEQUENCE], header[rtp.TIMESTAMP], samples, flags, now_ns,
     )  # fmt: skip
     if result >= 0 or result in (js.LATE, js.EARLY):
-        tb.receive_packet(ints, floats, points, scratch, state[js.UNWRAPPED_MEDIA], now_ns)
+        is_late = 1 if result == js.LATE else 0
+        tb.receive_packet(ints, floats, points, scratch, state[js.UNWRAPPED_MEDIA], now_ns, is_late)
     return int(result)
 
 

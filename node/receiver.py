@@ -125,7 +125,8 @@ class Receiver:
         if result == playback.OTHER_PAYLOAD and self._has_copies(header):
             result = self._repairs.receive_redundant(data, header, now_ns)
             if result >= 0 or result in (js.LATE, js.EARLY):
-                self.timebase.receive_packet(self._repairs.own_media_samples, now_ns)
+                media = self._repairs.own_media_samples
+                self.timebase.receive_packet(media, now_ns, is_late=result == js.LATE)
         if self.ended and (result >= 0 or result == js.RESTARTED):
             self.ended = False
             self._state[js.CONCEAL_MAX] = self._conceal_max_samples

@@ -242,24 +242,26 @@ def _anchor(
     _open_block(floats, 0.0, 0.0, 0.0)
 
 
-@kernel("boolean(int64[::1], float64[::1], float64, float64, int64)")
+@kernel("boolean(int64[::1], float64[::1], float64, float64, int64, int64)")
 def _moved_sender(
     ints: NDArray[np.int64],
     floats: NDArray[np.float64],
     above_ns: float,
     above_line_ns: float,
     now_ns: int,
+    is_late: int,
 ) -> bool:
     """Return whether so many packets are so far off that the sender must have moved.
 
     above_ns       of a packet over the floor
     above_line_ns  over the line that is played by, which may be a map's
+    is_late        1: it came too late to be played, whatever the line says
     """
     if min(above_ns, above_line_ns) < -EARLY_NS:
         ints[SUSPECTS] += 1
         return bool(ints[SUSPECTS] >= _SUSPECTS_MAX)
     ints[SUSPECTS] = 0
-    if above_line_ns <= ints[DELAY_TARGET_NS] + ints[OWN_DELAY_NS]:
+    if not is_late and above_line_ns <= ints[DELAY_TARGET_NS] + ints[OWN_DELAY_NS]:
         ints[LATE_SINCE_NS] = -1
         return False
     if ints[LATE_SINCE_NS] < 0:
@@ -276,7 +278,7 @@ def _moved_sender(
     return bool(is_moved or late_ns > _LATE_NS)
 
 
-@kernel("int64(int64[::1], float64[::1], float64[:, ::1], float64[::1], int64, int64)")
+@kernel("int64(int64[::1], float64[::1], float64[:, ::1], float64[::1], int64, int64, int64)")
 def receive_packet(
     ints: NDArray[np.int64],
     floats: NDArray[np.float64],
@@ -284,6 +286,7 @@ def receive_packet(
     scratch: NDArray[np.float64],
     media_time_samples: int,
     now_ns: int,
+    is_late: int,
 ) -> int:
     """Take the arrival of a packet; return UNCHANGED, MOVED or PUT_ELSEWHERE.
 
@@ -293,6 +296,7 @@ def receive_packet(
     media_time_samples  unwrapped RTP timestamp of an original packet: a late one too (the sender
                         may have moved), but none that is on probation for a jump
     now_ns              its arrival
+    is_late             1: it came too late to be played
     """
     ints[PACKETS] += 1
     if ints[PACKETS] == 1:
@@ -305,7 +309,7 @@ def receive_packet(
     above_line_ns = above_ns
     if ints[MODE] == MODE_MAP:
         above_line_ns = y_ns - floats[INTERCEPT_NS] - floats[SLOPE] * (x_ns - floats[ORIGIN_NS])
-    if _moved_sender(ints, floats, above_ns, above_line_ns, now_ns):
+    if _moved_sender(ints, floats, above_ns, above_line_ns, now_ns, is_late):
         ints[SUSPECTS] = 0
         ints[LATE_SINCE_NS] = -1
         floats[HELD_NS] = 0.0

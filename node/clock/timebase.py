@@ -117,7 +117,7 @@ def _above_line_ns(
     return float(y_ns - floats[INTERCEPT_NS] - floats[SLOPE] * (x_ns - floats[ORIGIN_NS]))
 
 
-@kernel("int64(int64[::1], float64[::1], float64[:, ::1], float64[::1], int64, int64)")
+@kernel("int64(int64[::1], float64[::1], float64[:, ::1], float64[::1], int64, int64, int64)")
 def receive_packet(
     ints: NDArray[np.int64],
     floats: NDArray[np.float64],
@@ -125,9 +125,12 @@ def receive_packet(
     scratch: NDArray[np.float64],
     media_time_samples: int,
     now_ns: int,
+    is_late: int,
 ) -> int:
     """Take the arrival of an original packet; see `envelope.receive_packet`."""
-    change = envelope.receive_packet(ints, floats, points, scratch, media_time_samples, now_ns)
+    change = envelope.receive_packet(
+        ints, floats, points, scratch, media_time_samples, now_ns, is_late
+    )
     if ints[PACKETS] <= 2:
         ints[BEGUN_NS] = now_ns
     if change == PUT_ELSEWHERE and ints[MODE] == MODE_MAP:
@@ -211,11 +214,14 @@ class Timebase:
         self.ints[:] = new_ints(delay_ns, self._own_delay_ns)
         self.floats[:] = new_floats(delay_ns)
 
-    def receive_packet(self, media_time_samples: int, now_ns: int) -> None:
+    def receive_packet(
+        self, media_time_samples: int, now_ns: int, *, is_late: bool = False
+    ) -> None:
         """Take the arrival of an original packet, a late one too, but none on probation."""
         receive_packet(
-            self.ints, self.floats, self.points, self.scratch, media_time_samples, now_ns
-        )
+            self.ints, self.floats, self.points, self.scratch, media_time_samples, now_ns,
+            int(is_late),
+        )  # fmt: skip
 
     def receive_map(
         self, media_time_samples: int, local_ns: int, skew_ppm: float, uncertainty_ns: int
