@@ -151,7 +151,7 @@ def unwrap(
         state[at.UNWRAPPED_MEDIA] = media
         return 0
     # Where the stream goes on meanwhile, those are strays.
-    goes_on = quiet_ns * 3 // 62_500 < 2 * state[at.HIGHEST_SAMPLES]
+    goes_on = quiet_ns * 3 // 62_500 < state[at.HIGHEST_SAMPLES]
     if sequence != state[at.PROBATION_SEQUENCE] or goes_on:
         state[at.PROBATION_SEQUENCE] = (sequence + 1) & 0xFFFF
         return at.PROBATION
