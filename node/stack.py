@@ -11,26 +11,26 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node import playback
-from node.admission import Candidates, has_moved, whose_place
-from node.announced import AnnouncedSources
 from node.audio.limiter import LATENCY_SAMPLES
 from node.audio.output import Output
 from node.config import NodeConfig
-from node.control.priority import MessageClass, PriorityConfig
+from node.control.arbiter import MessageClass, PriorityConfig
 from node.counters import ORIGINS, Count, Origin, new_counts
-from node.decoder import Decoder, DecoderFactory
 from node.events import EVENTS_MAX, Event, SendDatagram, SourceChanged
 from node.horn import REFRESH_NS, Horn
-from node.neighbouring import Neighbour
-from node.receiver import FORGET_NS, Receiver
-from node.replay import CONFIRMED_NS, Batch
-from node.reporting import new_reports
+from node.opus.protocol import Decoder, DecoderFactory
+from node.peers.announced import AnnouncedSources
+from node.peers.neighbour import Neighbour
+from node.peers.sender import new_reports
 from node.rtp import packet as rtp
 from node.rtp import rtcp
-from node.stored_sound import ADDRESS as STORED
-from node.stored_sound import StoredSource
-from node.unheard import DROPS, Unheard
+from node.source import state as ss
+from node.source.admission import Candidates, has_moved, whose_place
+from node.source.batch import CONFIRMED_NS, Batch
+from node.source.receiver import FORGET_NS, Receiver
+from node.source.stored_sound import ADDRESS as STORED
+from node.source.stored_sound import StoredSource
+from node.source.unheard import DROPS, Unheard
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 
 _LATENCY_NS: Final = LATENCY_SAMPLES * NS_PER_S // RATE_HZ
@@ -77,7 +77,7 @@ class SpeakerNode:
         self._ended_origins = np.zeros(ORIGINS, np.int64)
         self._events: deque[Event] = deque()
         self._output = Output(config.audio)
-        self._draining_samples = -playback.PERIOD_SAMPLES_MAX
+        self._draining_samples = -ss.PERIOD_SAMPLES_MAX
         self._neighbour = Neighbour(config)
 
     def receive_datagram(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
@@ -92,7 +92,7 @@ class SpeakerNode:
         latest = self._latest
         if latest is not None and source == latest.address:
             result = latest.receive(array, self._header, now_ns)
-            if result > playback.OTHER_SOURCE:
+            if result > ss.OTHER_SOURCE:
                 latest.last_arrival_ns = now_ns
                 self._packets += 1
                 if result < 0 or self._unheard.may_end:
@@ -154,7 +154,7 @@ class SpeakerNode:
         With no source granted it is exact zero.
         """
         n = out.shape[0]
-        if n > playback.PERIOD_SAMPLES_MAX:
+        if n > ss.PERIOD_SAMPLES_MAX:
             half = n // 2
             self.render(out[:half], presentation_ns)
             self.render(out[half:], presentation_ns + half * NS_PER_S // RATE_HZ)
@@ -280,7 +280,7 @@ class SpeakerNode:
             self._receive_rtcp(array.tobytes(), source, now_ns)
             return
         if kind != rtp.RTP:
-            self._drop(DROPS[playback.NOT_RTP + kind], source, now_ns)
+            self._drop(DROPS[ss.NOT_RTP + kind], source, now_ns)
             return
         if header[rtp.PAYLOAD_TYPE] == self._config.receive.retransmission_payload_type:
             sources = self._receivers.values()

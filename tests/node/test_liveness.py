@@ -3,8 +3,7 @@
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.liveness import in_step_ns, play, run
-from benchmarks.liveness_histories import (
+from benchmarks.liveness.histories import (
     CLOCKS_HZ,
     DELAYS_MS,
     KINDS,
@@ -12,6 +11,7 @@ from benchmarks.liveness_histories import (
     Disturbance,
     History,
 )
+from benchmarks.liveness.liveness import in_step_ns, play, run
 
 MS = 1_000_000
 
