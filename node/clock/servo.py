@@ -71,20 +71,3 @@ def servo_step(state: NDArray[np.float64], error_q16: int, n: int) -> int:
     total = correction + state[FEED_FORWARD_PPM]
     state[CORRECTION_PPM] = total
     return UNITY_Q32 + int(np.rint(total * (UNITY_Q32 * 1e-6)))
-
-
-class Servo:
-    """A servo with its own state, for tests and tools."""
-
-    def __init__(self, *, clamp_ppm: float = CLAMP_PPM) -> None:
-        self.state = new_state(clamp_ppm)
-
-    def step_q32(self, error_q16: int, samples: int, *, feed_forward_ppm: float = 0.0) -> int:
-        """Return the resampler step for the next `samples`; see `servo_step`."""
-        self.state[FEED_FORWARD_PPM] = feed_forward_ppm
-        return int(servo_step(self.state, error_q16, samples))
-
-    @property
-    def correction_ppm(self) -> float:
-        """Return the last correction, what was fed forward included."""
-        return float(self.state[CORRECTION_PPM])

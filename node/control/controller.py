@@ -235,10 +235,6 @@ class Controller:
             return SILENT_DB
         return self.loudness(known[0], now_ns)[1].gain_db
 
-    def outranks(self, one: tuple[MessageClass, str], other: tuple[MessageClass, str]) -> bool:
-        """Return whether a source of kind `one` takes the horn from one of kind `other`."""
-        return self._config.priority.rank(*one) > self._config.priority.rank(*other)
-
     def loudness(self, message_class: MessageClass, now_ns: int) -> tuple[Decision, Verdict]:
         """Return the plan's volume for a class now, and what the noise limit makes of it."""
         utc_s, trusted = self._utc_s(now_ns), self._clock.trusted
