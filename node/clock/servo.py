@@ -18,7 +18,7 @@ from node.units import RATE_HZ, SAMPLES_PER_MS
 UNITY_Q32: Final = 1 << 32
 HARD_RESYNC_Q16: Final = (50 * SAMPLES_PER_MS) << 16
 """50 ms. A larger position error is not steered away but jumped, faded and counted: by then two
-horns are heard as two (research on the precedence effect: an echo is discrete from 50 ms)."""
+horns are heard as two (the precedence effect: docs/why.md)."""
 
 CLAMP_PPM: Final = 500.0
 """Bound of the loop's own correction; what is fed forward comes on top."""

@@ -1,6 +1,6 @@
 """What one run answers: a row per node, the roll-ups, and what was heard. Reports read this."""
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import ClassVar, Final
 
 import numpy as np
@@ -26,7 +26,7 @@ STAGES: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeRow:
-    """One node of one run, in the words of DESIGN.md, section 6.
+    """One node of one run, in the words of docs/glossary.md.
 
     The delays are None where the node played nothing: no number stands for "never".
     """
@@ -209,9 +209,6 @@ class RunResult:
             "day": None if self.day is None else asdict(self.day),
             "cpu": self.cpu,
         }
-
-
-ROW_FIELDS: Final = tuple(f.name for f in fields(NodeRow))
 
 
 def worst_first(origins: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.clock.line import AHEAD_NS
-from node.clock.timebase import MAPS_REFUSED, STEPS_HELD, Timebase
+from node.clock.line import AHEAD_NS, MAPS_REFUSED, STEPS_HELD
+from node.clock.timebase import Timebase
 
 MEDIA_FIRST_SAMPLES = 2**33 + 12_345
 LOCAL_FIRST_NS = 5 * 10**14

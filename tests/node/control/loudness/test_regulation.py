@@ -30,7 +30,7 @@ ONE_HORN = (HornConfig(bearing_deg=0.0),)
     [(74, 85.0, 73.0), (355, 70.0, 58.0), (1215, 55.0, 43.0), (103, 82.0, 70.0), (469, 67.0, 55.0)],
 )
 def test_the_levels_are_those_of_the_published_table(distance_m, sine_dba, speech_dba):
-    """domain.md, section 5: reach of one 30 W horn at 85, 70 and 55 dBA."""
+    """docs/why.md: reach of one 30 W horn at 85, 70 and 55 dBA."""
     house = DwellingConfig(distance_m=distance_m, bearing_deg=0.0)
     assert expected_dba(ONE_HORN, house, programme_db=0.0) == pytest.approx(sine_dba, abs=0.1)
     assert expected_dba(ONE_HORN, house) == pytest.approx(speech_dba, abs=0.1)
