@@ -24,4 +24,9 @@ def read_warning(order: Order, config: ControlConfig) -> Alert | str:
         found = alert_of(cap, site, config.alert, level=order.level, class_max=class_max)
     if isinstance(found, str):
         return found
-    return msgspec.structs.replace(found, signed_by=message.key_id.hex())
+    return msgspec.structs.replace(
+        found,
+        signed_by=message.key_id.hex(),
+        area=message.area,
+        class_max=int(order.authority.class_max),
+    )

@@ -23,7 +23,7 @@ from node.shell.commands.publish import add_parser as add_publish
 from node.shell.commands.publish import publish_order
 from node.shell.commands.show import show_matrix, show_proof
 from node.shell.config import ShellConfig, SinkConfig, read_config
-from node.shell.faults import EXIT_INPUT, ShellError
+from node.shell.faults import EXIT_INPUT, ShellError, leave
 from node.shell.mqtt import MqttLink
 from node.shell.rule_files import LANGUAGES, explain
 from node.shell.service import Service, Speaker
@@ -74,6 +74,8 @@ def main(arguments: list[str] | None = None) -> int:
         return EXIT_INPUT
     except ShellError as fault:
         print(f"loalang-node: {fault}", file=sys.stderr)
+        if fault.hangs:
+            leave(fault.exit_status)
         return fault.exit_status
 
 

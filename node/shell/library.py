@@ -2,12 +2,15 @@
 
 A file is named by the SHA-256 of its content, `<64 digits>.opus`, and is what
 `ffmpeg -i siren.wav -c:a libopus -frame_duration 20 siren.opus` makes. What does not have its hash,
-is too large or holds other frames than 20 ms is left out, with a line in the log.
+is too large, damaged, of several streams or of other frames than 20 ms is left out, with a line in
+the log. The gain that a header asks for is given.
 """
 
 import hashlib
 import logging
 import struct
+import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +27,16 @@ FILES_MAX: Final = 256
 
 _PAGE: Final = struct.Struct("<4sBBqIIIB")
 """capture pattern, version, flags, granule, serial, sequence, checksum, segments (RFC 3533, 6)."""
+
+_HEAD: Final = struct.Struct("<8sBBHIhB")
+"""pattern, version, channels, pre-skip, input rate, gain in 1/256 dB, mapping family
+(RFC 7845, 5.1)."""
+_VERSIONS_END: Final = 16
+"""Smaller ones can be read as version 1 is."""
+_CHECKSUM_AT: Final = 22
+_MIRRORED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+WANTED: Final = "Ogg Opus of one stream, undamaged, mono or stereo, in packets of 20 ms"
 
 _HEADERS: Final = 2  # OpusHead and OpusTags (RFC 7845, section 3)
 
@@ -44,42 +57,83 @@ def read_library(folder: Path) -> dict[str, Recording]:
     library: dict[str, Recording] = {}
     for path, data in contents:
         digest = hashlib.sha256(data).hexdigest()
-        packets = packets_of(data)
+        recording = recording_of(data)
         if digest != path.stem:
             LOG.warning("%s: left out, its hash is %s", path, digest)
-        elif packets is None:
-            LOG.warning("%s: left out, not Ogg Opus with packets of 20 ms", path)
+        elif recording is None:
+            LOG.warning("%s: left out, no %s", path, WANTED)
         else:
-            recording = Recording.of(packets, read_sentences(path, len(packets)))
+            recording = replace(recording, sentences=read_sentences(path, recording.packets))
             library[digest] = recording
             library["sha1:" + hashlib.sha1(data, usedforsecurity=False).hexdigest()] = recording
     return library
 
 
-def packets_of(data: bytes) -> tuple[bytes, ...] | None:
-    """Return the audio packets of an Ogg Opus file, or None when it is none with 20 ms packets."""
+def recording_of(data: bytes) -> Recording | None:
+    """Return the sound of an Ogg Opus file, or None where `packets_of` does."""
+    packets = _all_packets(data)
+    audio = packets_of(data, packets)
+    if audio is None or packets is None:
+        return None
+    return Recording.of(audio, gain_db=_HEAD.unpack_from(packets[0])[5] / 256)
+
+
+def packets_of(data: bytes, packets: tuple[bytes, ...] | None = None) -> tuple[bytes, ...] | None:
+    """Return the audio packets of an Ogg Opus file, or None when it is not what can be stored.
+
+    That is one stream of one or two channels, undamaged, in packets of 20 ms.
+    """
+    packets = _all_packets(data) if packets is None else packets
+    if not packets or not _is_one_stream(packets[0]):
+        return None
+    audio = tuple(packet for packet in packets[_HEADERS:] if packet)
+    return audio if audio and all(_is_20_ms(packet) for packet in audio) else None
+
+
+def _all_packets(data: bytes) -> tuple[bytes, ...] | None:
+    """Return the packets of a file with one logical stream; None when it is damaged or none."""
     packets: list[bytes] = []
     unfinished = b""
     at = 0
+    serials = set()
     while at < len(data):
         if len(data) - at < _PAGE.size:
             return None
-        pattern, version, _, _, _, _, _, segments = _PAGE.unpack_from(data, at)
+        pattern, version, _, _, serial, _, told, segments = _PAGE.unpack_from(data, at)
         lacing = data[at + _PAGE.size : at + _PAGE.size + segments]
-        at += _PAGE.size + segments
+        begin, at = at, at + _PAGE.size + segments
         if pattern != b"OggS" or version != 0 or len(lacing) != segments:
             return None
+        serials.add(serial)
         for length in lacing:
             unfinished += data[at : at + length]
             at += length
             if length < 255:  # the last segment of a packet (RFC 3533, section 5)
                 packets.append(unfinished)
                 unfinished = b""
-    head = packets[0] if packets else b""
-    audio = tuple(packet for packet in packets[_HEADERS:] if packet)
-    if at != len(data) or not head.startswith(b"OpusHead") or not audio:
-        return None
-    return audio if all(_is_20_ms(packet) for packet in audio) else None
+        if at > len(data) or len(serials) > 1 or told != _page_checksum(data[begin:at]):
+            return None
+    return tuple(packets)
+
+
+def _is_one_stream(head: bytes) -> bool:
+    """Return whether `head` is an OpusHead of which one decoder makes all channels."""
+    if len(head) < _HEAD.size:
+        return False
+    pattern, version, channels, _, _, _, family = _HEAD.unpack_from(head)
+    if pattern != b"OpusHead" or version >= _VERSIONS_END or channels not in (1, 2):
+        return False
+    # Family 1 has a table: streams, coupled streams, and which channel is which (RFC 7845, 5.1.1).
+    mapping = head[_HEAD.size : _HEAD.size + 2 + channels]
+    whole = bytes([1, channels - 1, *range(channels)])
+    return family == 0 or (family == 1 and mapping == whole)
+
+
+def _page_checksum(page: bytes) -> int:
+    """Return the checksum of a page (RFC 3533, section 6): zlib's with all bits the other way."""
+    blank = page[:_CHECKSUM_AT] + bytes(4) + page[_CHECKSUM_AT + 4 :]
+    mirrored = zlib.crc32(blank.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{mirrored:032b}"[::-1], 2)
 
 
 def _is_20_ms(packet: bytes) -> bool:

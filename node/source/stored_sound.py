@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from node.audio.gain import gain_of_db
 from node.clock.line import position_q16
 from node.config import NodeConfig
 from node.jitter import kernel as jitter
@@ -62,13 +63,22 @@ class Recording:
     sentences: tuple[int, ...] = ()
     """Numbers of the packets with which sentences begin, rising; empty when nobody looked."""
 
+    gain: float = 1.0
+    """Linear; what the file's header asks for (RFC 7845, 5.1, output gain)."""
+
     @classmethod
-    def of(cls, packets: tuple[bytes, ...], sentences: tuple[int, ...] = ()) -> "Recording":
+    def of(
+        cls,
+        packets: tuple[bytes, ...],
+        sentences: tuple[int, ...] = (),
+        *,
+        gain_db: float = 0.0,
+    ) -> "Recording":
         """Return the sound of `packets`, none of them empty."""
         data = np.frombuffer(bytearray(b"".join(packets)), np.uint8)
         offsets = np.zeros(len(packets) + 1, np.int64)
         np.cumsum([len(packet) for packet in packets], out=offsets[1:])
-        return cls(data, offsets, sentences)
+        return cls(data, offsets, sentences, gain_of_db(gain_db) if gain_db else 1.0)
 
     @property
     def packets(self) -> int:
@@ -146,6 +156,8 @@ class StoredSource(Receiver):
             self._go_back(self._heard())
         self._feed(presentation_ns, n)
         super().render(out, presentation_ns)
+        if self._file.gain != 1.0:
+            np.multiply(out, np.float32(self._file.gain), out=out)
         self._next_ns = presentation_ns + n * NS_PER_S // RATE_HZ
         self._heard_media = self._position(self._next_ns)
 

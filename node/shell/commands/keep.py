@@ -11,7 +11,7 @@ from typing import Final
 
 from node.shell.commands.check import decoder_of
 from node.shell.faults import EXIT_INPUT, ShellError, file_fault
-from node.shell.library import FILE_BYTES_MAX, packets_of
+from node.shell.library import FILE_BYTES_MAX, WANTED, packets_of
 from node.shell.sentences import find_sentences, write_sentences
 
 DECODERS: Final = ("own", "libopus")
@@ -35,8 +35,8 @@ def keep_sounds(options: argparse.Namespace) -> int:
         packets = packets_of(data) if len(data) <= FILE_BYTES_MAX else None
         if packets is None:
             raise ShellError(
-                f"{file}: not Ogg Opus with packets of 20 ms, or over {FILE_BYTES_MAX} bytes; "
-                "`ffmpeg -i IN -c:a libopus -frame_duration 20 OUT.opus` makes it",
+                f"{file}: no {WANTED}, or over {FILE_BYTES_MAX} bytes; "
+                "`ffmpeg -i IN -c:a libopus -ac 1 -frame_duration 20 OUT.opus` makes it",
                 exit_status=EXIT_INPUT,
             )
         digest = hashlib.sha256(data).hexdigest()
