@@ -8,13 +8,16 @@ the log. The gain that a header asks for is given.
 
 import hashlib
 import logging
+import os
 import struct
 import zlib
-from dataclasses import replace
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from node.shell.faults import file_fault
+from node.shell.faults import ShellError, file_fault
+from node.shell.files import read_regular
 from node.shell.sentences import read_sentences
 from node.source.stored_sound import Recording
 
@@ -24,6 +27,10 @@ FILE_BYTES_MAX: Final = 32 * 1024 * 1024
 """Two hours at 36 kb/s."""
 
 FILES_MAX: Final = 256
+"""Sounds in memory; those that the configuration names go before others."""
+
+_ENDING: Final = ".opus"
+_LINES_MAX: Final = 20
 
 _PAGE: Final = struct.Struct("<4sBBqIIIB")
 """capture pattern, version, flags, granule, serial, sequence, checksum, segments (RFC 3533, 6)."""
@@ -41,32 +48,67 @@ WANTED: Final = "Ogg Opus of one stream, undamaged, mono or stereo, in packets o
 _HEADERS: Final = 2  # OpusHead and OpusTags (RFC 7845, section 3)
 
 
-def read_library(folder: Path) -> dict[str, Recording]:
-    """Return the sounds in `folder` by their SHA-256, and by `sha1:` as CAP documents name them.
+@dataclass(slots=True)
+class Sounds:
+    """What of a folder of stored sounds can be played, and why not the rest."""
 
-    Raises
-    ------
-    ShellError
-        If the folder cannot be read.
+    by_name: dict[str, Recording] = field(default_factory=dict)
+    """By SHA-256, and by `sha1:` as CAP documents name them."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Reason for each file that is there and cannot be played, by its name without ".opus"."""
+    fault: str | None = None
+    """Why the folder itself could not be read."""
+
+
+def read_sounds(folder: Path, named: Collection[str] = ()) -> Sounds:
+    """Return the sounds in `folder`; those `named`, which something wants to play, first.
+
+    Never raises: what cannot be read is said, and the rest plays.
     """
+    sounds = Sounds()
     try:
-        paths = sorted(folder.glob("*.opus"))[:FILES_MAX]
-        contents = [(path, path.read_bytes()) for path in paths if _fits(path)]
+        found = sorted(one[: -len(_ENDING)] for one in os.listdir(folder) if one.endswith(_ENDING))
     except OSError as fault:
-        raise file_fault(folder, fault) from fault
-    library: dict[str, Recording] = {}
-    for path, data in contents:
-        digest = hashlib.sha256(data).hexdigest()
-        recording = recording_of(data)
-        if digest != path.stem:
-            LOG.warning("%s: left out, its hash is %s", path, digest)
-        elif recording is None:
-            LOG.warning("%s: left out, no %s", path, WANTED)
-        else:
-            recording = replace(recording, sentences=read_sentences(path, recording.packets))
-            library[digest] = recording
-            library["sha1:" + hashlib.sha1(data, usedforsecurity=False).hexdigest()] = recording
-    return library
+        sounds.fault = str(file_fault(folder, fault))
+        return sounds
+    wanted = [one for one in found if one in named]
+    others = [one for one in found if one not in named]
+    for stem in (*wanted, *others):
+        if len(sounds.by_name) >= 2 * FILES_MAX:
+            sounds.left_out[stem] = f"one of {len(found)} sounds; a node holds {FILES_MAX}"
+            continue
+        reason = _take(folder / (stem + _ENDING), stem, sounds.by_name)
+        if reason is not None:
+            sounds.left_out[stem] = reason
+    _log(folder, sounds)
+    return sounds
+
+
+def _take(path: Path, stem: str, library: dict[str, Recording]) -> str | None:
+    """Put one sound into the library, or return why not."""
+    try:
+        data = read_regular(path, FILE_BYTES_MAX)
+    except ShellError as fault:
+        return str(fault).removeprefix(f"{path}: ")
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != stem:
+        return f"its hash is {digest}"
+    recording = recording_of(data)
+    if recording is None:
+        return f"no {WANTED}"
+    recording = replace(recording, sentences=read_sentences(path, recording.packets))
+    library[digest] = recording
+    library["sha1:" + hashlib.sha1(data, usedforsecurity=False).hexdigest()] = recording
+    return None
+
+
+def _log(folder: Path, sounds: Sounds) -> None:
+    """Say what was left out, in at most so many lines as a person reads."""
+    for stem, reason in list(sounds.left_out.items())[:_LINES_MAX]:
+        LOG.warning("%s: left out, %s", folder / (stem + _ENDING), reason)
+    more = len(sounds.left_out) - _LINES_MAX
+    if more > 0:
+        LOG.warning("%s: %d more files left out", folder, more)
 
 
 def recording_of(data: bytes) -> Recording | None:
@@ -144,10 +186,3 @@ def _is_20_ms(packet: bytes) -> bool:
     if configuration < 16:
         return configuration % 2 == 1 and code == 0  # hybrid: 10, 20 ms
     return configuration % 4 == 3 and code == 0  # CELT: 2.5, 5, 10, 20 ms
-
-
-def _fits(path: Path) -> bool:
-    size_bytes = path.stat().st_size
-    if size_bytes > FILE_BYTES_MAX:
-        LOG.warning("%s: left out, %d bytes: at most %d", path, size_bytes, FILE_BYTES_MAX)
-    return size_bytes <= FILE_BYTES_MAX

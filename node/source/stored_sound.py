@@ -115,6 +115,7 @@ class StoredSource(Receiver):
         self._origin_ns = now_ns
         self._stamp_ns = now_ns - _DELAY_MS * NS_PER_MS
         self.timebase.receive_packet(0, self._stamp_ns)
+        self._state[js.PROVEN] = 1  # whoever stored it knows what it is
         self._file = Recording.of(())
         self._index = self._first = self._last = 0
         self._begin_ns = now_ns
@@ -218,10 +219,10 @@ class StoredSource(Receiver):
     def _feed(self, presentation_ns: int, n: int) -> None:
         """Hand on what this period needs."""
         position = self._position(presentation_ns)
-        marker = 0
+        marker = js.EXACT
         if not self._is_placed and not self.finished:
             self._place(max(position, self._position(self._begin_ns)))
-            marker = js.MARKER
+            marker = js.MARKER | js.EXACT
         wanted = -(-(position + n + _AHEAD_SAMPLES - self._fed_media) // _PACKET_SAMPLES)
         count = max(min(wanted, self._last - self._index), 0)
         if count:
@@ -246,7 +247,7 @@ class StoredSource(Receiver):
             self._first_media = max(self._first_media, int(state[js.NEXT_MEDIA]))
             self._fed_media = self._first_media
         elif state[js.PHASE] == js.PLAYING and state[js.NEXT_MEDIA] < self._fed_media:
-            self._buffer.seek(self._fed_media)
+            self.buffer.seek(self._fed_media)
 
 
 @kernel(
@@ -280,7 +281,7 @@ def _hand_on(
         jitter.insert(
             state, slots, payloads, data, offset, offsets[first + i + 1] - offset,
             (sequence + i) & 0xFFFF, at & 0xFFFF_FFFF, _PACKET_SAMPLES,
-            flags if i == 0 else 0, stamp_ns + at * NS_PER_S // RATE_HZ,
+            flags if i == 0 else js.EXACT, stamp_ns + at * NS_PER_S // RATE_HZ,
         )  # fmt: skip
 
 

@@ -115,10 +115,10 @@ def _check_sounds(shell: ShellConfig) -> ShellError | None:
     if shell.control is None:
         print("orders         none: it plays whatever comes")
         return None
-    library = stored_sounds(shell.control)
-    missing = missing_sounds(shell.control, library)
-    sounds = sum(not name.startswith("sha1:") for name in library)
-    print(f"orders         of {shell.control.area}, {sounds} stored sounds")
+    sounds = stored_sounds(shell.control)
+    missing = missing_sounds(shell.control, sounds.by_name, sounds)
+    count = sum(not name.startswith("sha1:") for name in sounds.by_name)
+    print(f"orders         of {shell.control.area}, {count} stored sounds")
     for line in missing:
         print(f"               {line}")
     return ShellError(f"{len(missing)} stored sounds are missing") if missing else None
