@@ -26,7 +26,7 @@ from node.control.calendar.play_state import (
     remember_use,
 )
 from node.control.calendar.programme import Calendar, Due, ItemConfig, ProgrammeConfig
-from node.control.civil_time import DAY_S, MINUTE_S, STEP_S, load_zone, local_time
+from node.control.civil_time import DAY_S, MINUTE_S, NO_TIME, STEP_S, Least, load_zone, local_time
 from node.control.events import StartPart, StopPart
 from node.control.loudness.regulation import Regulation
 from node.control.mute import NOBODY
@@ -73,7 +73,7 @@ class Player:
         self._tiers = tiers
         self._ordered_by = ordered_by
         self._muted = (NOBODY, "")
-        self._at_least_s = 0
+        self._least = Least()
         self._calendar = Calendar(config)
         self._config = config
         self._zone = load_zone(config.zone)
@@ -96,7 +96,7 @@ class Player:
         *,
         trusted: bool,
         into_second_ns: int = 0,
-        at_least_s: int = 0,
+        least: Least = NO_TIME,
     ) -> None:
         """Do what is due. Call it at each deadline and whenever the civil clock was read.
 
@@ -110,10 +110,10 @@ class Player:
             How long ago that civil second began: all nodes start on the same instant.
         trusted : bool
             False: nothing of the calendar plays, and what runs is stopped.
-        at_least_s : int
+        least : Least
             The least that civil time can be, trusted or not.
         """
-        self._at_least_s = utc_s if trusted else at_least_s
+        self._least = least
         self._into_second_ns = into_second_ns
         if not trusted:
             self._stop_all("the clock is not trusted", utc_s, now_ns, keep_urgent=True)
@@ -335,7 +335,7 @@ class Player:
 
     def _no_right(self, item: ItemConfig) -> str | None:
         by = self._ordered_by
-        return None if by is None else by.refusal(item.message_class_value, self._at_least_s)
+        return None if by is None else by.refusal(item.message_class_value, self._least)
 
     def _plan(self, utc_s: int, now_ns: int, *, trusted: bool) -> None:
         ends_ns = [run.ends_ns for run in self._runs if run.held_ns < 0]

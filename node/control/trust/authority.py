@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from node.control.civil_time import Least
 from node.control.precedence import MessageClass
 from node.control.trust.message import Message
 from node.control.trust.revocations import Held, Revocation, Revocations
@@ -125,9 +126,7 @@ class AuthorityBook:
             return "wrong signature"
         return authority
 
-    def may(
-        self, warrant: Warrant, message_class: MessageClass, utc_s: int | None
-    ) -> Authority | str:
+    def may(self, warrant: Warrant, message_class: MessageClass, least: Least) -> Authority | str:
         """Return who may cause an effect of this class now by `warrant`, or why nobody may.
 
         The one question that every effect asks, when it happens and as long as it lasts.
@@ -138,13 +137,13 @@ class AuthorityBook:
             Whose key ordered it, and for which area.
         message_class : MessageClass
             Of the effect.
-        utc_s : int or None
-            The least that civil time can be now: certificates end. None: nobody knows.
+        least : Least
+            The least that civil time can be now: certificates end.
         """
         authority = self._known.get(warrant.key_id)
         if authority is None:
             return "unknown key"
-        if utc_s is not None and any(utc_s >= one.until_s for one in self._chain(authority)):
+        if any(least.at(one.level) >= one.until_s for one in self._chain(authority)):
             return "the certificate has ended"
         if not proper_area(warrant.area) or not within(warrant.area, authority.area):
             return "outside its area"
@@ -157,7 +156,9 @@ class AuthorityBook:
         signer = self.signer_of(message)
         if isinstance(signer, str):
             return signer
-        return self.may(Warrant(message.key_id, message.area), message.message_class, utc_s)
+        return self.may(
+            Warrant(message.key_id, message.area), message.message_class, Least.known(utc_s)
+        )
 
     def receive_certificate(
         self, parent: Authority, content: bytes, *, counter: int = 0
