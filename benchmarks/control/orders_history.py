@@ -409,7 +409,8 @@ class History:
         return Effect(step.key, step.area, weight, level, until_ns, exercise)
 
     def _right(self, one: Effect, utc_s: int) -> bool:
-        return self._truth.may(one.key, one.area, one.message_class, utc_s or None)
+        may = self._truth.may(one.key, one.area, one.message_class, utc_s or None)
+        return may and self._truth.level(one.key) <= one.level
 
     def _lives(self, one: Effect, utc_s: int) -> bool:
         return self._right(one, utc_s) and one.until_ns > self._pole.now_ns

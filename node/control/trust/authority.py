@@ -67,6 +67,8 @@ class Warrant:
     key_id: bytes
     area: str
     """That the order was for."""
+    level: int = 1 << 30
+    """Tier that it acts as; who has come down below it since may cause it no more."""
 
 
 def within(inner: str, outer: str) -> bool:
@@ -149,6 +151,8 @@ class AuthorityBook:
             return "outside its area"
         if message_class > authority.class_max:
             return "above its class"
+        if authority.level > warrant.level:
+            return "above its tier"
         return authority
 
     def authorise(self, message: Message, *, utc_s: int | None) -> Authority | str:

@@ -56,7 +56,7 @@ class Order:
     @property
     def warrant(self) -> Warrant:
         """On whose word its effects act."""
-        return Warrant(self.message.key_id, self.message.area)
+        return Warrant(self.message.key_id, self.message.area, self.authority.level)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ twice is better than not to have heard it.
 """
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -146,6 +146,7 @@ class AlertBook:
             warrant = one.alert.warrant
             if warrant is None:
                 continue
+            warrant = replace(warrant, level=self._places.level(one.alert))
             holder = book.may(warrant, MessageClass(one.alert.message_class), least)
             if isinstance(holder, str):
                 record = self._drop(one, "cancelled", holder, utc_s, now_ns)
