@@ -318,9 +318,6 @@ class AudioConfig:
     limit_dbfs: float = -1.0
     """Highest sample that leaves the node."""
 
-    ramp_db_per_s: float = 200.0
-    """How fast a gain may change. With the mixer's own 800 dB/s it stays below 0.05 dB a sample."""
-
     high_pass_hz: float | None = None
     """Nothing below this reaches the horn; its lowest frequency. None: no filter."""
 
@@ -339,11 +336,6 @@ class AudioConfig:
                 "channels": (self.channels in (1, 2), self.channels, "1 or 2"),
                 "gain_db": (-60 <= self.gain_db <= 20, self.gain_db, "-60 to 20"),
                 "limit_dbfs": (-40 <= self.limit_dbfs <= 0, self.limit_dbfs, "-40 to 0"),
-                "ramp_db_per_s": (
-                    1 <= self.ramp_db_per_s <= 1500,
-                    self.ramp_db_per_s,
-                    "1 to 1500",
-                ),
                 "high_pass_hz": (
                     self.high_pass_hz is None or 20 <= self.high_pass_hz <= 2000,
                     self.high_pass_hz,
