@@ -155,15 +155,6 @@ class AuthorityBook:
             return "above its tier"
         return authority
 
-    def authorise(self, message: Message, *, utc_s: int | None) -> Authority | str:
-        """Return who ordered `message` if they may, or why not. Checks its signature."""
-        signer = self.signer_of(message)
-        if isinstance(signer, str):
-            return signer
-        return self.may(
-            Warrant(message.key_id, message.area), message.message_class, Least.known(utc_s)
-        )
-
     def receive_certificate(
         self, parent: Authority, content: bytes, *, counter: int = 0
     ) -> Authority | str:
