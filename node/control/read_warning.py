@@ -3,6 +3,7 @@
 import msgspec
 
 from node.control.settings import ControlConfig
+from node.control.trust.authority import EMERGENCY_S
 from node.control.trust.gatekeeper import Order
 from node.control.trust.message import Kind
 from node.control.warning.alert import Alert, alert_of
@@ -24,8 +25,12 @@ def read_warning(order: Order, config: ControlConfig) -> Alert | str:
         found = alert_of(cap, site, config.alert, level=order.level, class_max=class_max)
     if isinstance(found, str):
         return found
+    expires_s = found.expires_s
+    if order.authority.emergency:
+        expires_s = min(expires_s, message.issued_s + EMERGENCY_S)
     return msgspec.structs.replace(
         found,
+        expires_s=expires_s,
         signed_by=message.key_id.hex(),
         area=message.area,
         class_max=int(order.authority.class_max),
