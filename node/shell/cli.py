@@ -17,6 +17,7 @@ from node.control.trust.signature import SeedSigner
 from node.events import FetchFile
 from node.shell.clocks import utc_ns
 from node.shell.commands.check import check, decoder_factory
+from node.shell.commands.describe import describe
 from node.shell.commands.keep import add_parser as add_keep
 from node.shell.commands.keep import keep_sounds
 from node.shell.commands.order import add_parsers, make_key, sign_order
@@ -45,6 +46,7 @@ _WITHOUT_NODE: Final = {
     "order": sign_order,
     "publish": publish_order,
     "keep": keep_sounds,
+    "describe": describe,
 }
 """Commands that need no configuration of a node."""
 
@@ -101,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     add_parsers(commands)
     add_publish(commands)
     add_keep(commands)
+    commands.add_parser("describe", help="print every table and setting, with its default")
     for command in (run, check, why, table, proof):
         command.add_argument("--config", type=Path, required=True, metavar="NODE.TOML")
     run.add_argument(
