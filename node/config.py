@@ -6,6 +6,8 @@ from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from ipaddress import ip_address
 from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from node.address import is_address, is_address_port, split_host_port
+
 T = TypeVar("T")
 
 
@@ -133,21 +135,6 @@ def check(table: str, rules: Mapping[str, tuple[bool, Any, str]]) -> None:
     )
 
 
-def is_address(host: str) -> bool:
-    """Return whether `host` is an address, IPv4 or IPv6, and no name."""
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_socket(text: str) -> bool:
-    host, _, port = text.rpartition(":")
-    is_port = port.isascii() and port.isdecimal() and 1 <= int(port) <= 65_535
-    return is_port and is_address(host.strip("[]"))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiveConfig:
     """Where packets come from (table `[receive]`)."""
@@ -161,6 +148,13 @@ class ReceiveConfig:
 
     interface: str | None = None
     """Name of the only network interface that is listened to, for instance eth0; none for all."""
+
+    join: str | None = None
+    """HOST:PORT of a station that is asked for its stream (`loalang-send --serve`), by a node
+    that nobody can send to: behind the NAT of a mobile network. Signed sessions name their own."""
+
+    join_key_file: str | None = None
+    """File with the 32 bytes by which the station knows its nodes."""
 
     payload_types: tuple[int, ...] = (96, 97, 98, 111)
     """RTP payload types that carry Opus. 96 is what GStreamer sends, 97 ffmpeg, 111 browsers."""
@@ -194,6 +188,12 @@ class ReceiveConfig:
                     self.interface is None or 0 < len(self.interface.encode()) < 16,
                     self.interface,
                     "a name as `ip link` prints it, such as eth0",
+                ),
+                "join": (
+                    (self.join is None) == (self.join_key_file is None)
+                    and (self.join is None or split_host_port(self.join) is not None),
+                    self.join,
+                    "HOST:PORT, such as 203.0.113.1:5004, and join_key_file given with it",
                 ),
                 "payload_types": (
                     bool(self.payload_types) and all(0 <= p <= 127 for p in self.payload_types),
@@ -292,7 +292,7 @@ class ClockConfig:
             "clock",
             {
                 "neighbour": (
-                    self.neighbour is None or _is_socket(self.neighbour),
+                    self.neighbour is None or is_address_port(self.neighbour),
                     self.neighbour,
                     "an address and a port, such as 192.168.1.11:5004",
                 ),
