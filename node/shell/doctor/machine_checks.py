@@ -23,7 +23,7 @@ MEMORY_BYTES_MIN: Final = 64 * 1024 * 1024
 BUILT_S: Final = 1_760_000_000
 """October 2025: a clock that shows less was never set."""
 
-_MEMORY_FILE: Final = Path("/proc/meminfo")
+MEMORY_FILE: Final = Path("/proc/meminfo")
 
 
 def look_at_machine(node: NodeConfig, shell: ShellConfig) -> Iterator[Finding]:
@@ -131,7 +131,7 @@ def _disk(shell: ShellConfig) -> Finding:
 
 def _memory() -> Finding:
     try:
-        lines = _MEMORY_FILE.read_text("ascii").splitlines()
+        lines = MEMORY_FILE.read_text("ascii").splitlines()
         kib = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
     except (OSError, ValueError, IndexError, StopIteration):
         return note("memory", "cannot be told here", "`free -m`")

@@ -163,7 +163,9 @@ def test_10_kernels_that_were_never_compiled(pole, monkeypatch, tmp_path):
 
 def test_11_a_disk_without_space(pole, monkeypatch):
     usage = shutil.disk_usage(pole.folder)
-    monkeypatch.setattr(machine_checks.shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    monkeypatch.setattr(
+        machine_checks.shutil, "disk_usage", lambda _: type(usage)(usage.total, usage.used, 1000)
+    )
     pole.finds("disk", "free some space")
 
 
@@ -181,7 +183,7 @@ def test_13_a_siren_that_is_not_there(pole):
 
 def test_14_memory_that_is_used_up(pole, monkeypatch, tmp_path):
     (tmp_path / "meminfo").write_text("MemAvailable:       9000 kB\n")
-    monkeypatch.setattr(machine_checks, "_MEMORY_FILE", tmp_path / "meminfo")
+    monkeypatch.setattr(machine_checks, "MEMORY_FILE", tmp_path / "meminfo")
     pole.finds("memory", "8 MB free", "top")
 
 
