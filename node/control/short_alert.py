@@ -13,7 +13,8 @@ Class, area, time and issuer are in the envelope (`node.control.message`).
 import struct
 from typing import Final, Literal
 
-from node.control.alert import ANY_EVENT, Alert
+from node.control.alert import Alert
+from node.control.alert_blocks import ANY_EVENT
 from node.control.area import Area, Circle, Site, contains
 from node.control.authority import Authority
 from node.control.message import Message

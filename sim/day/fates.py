@@ -7,7 +7,8 @@ order had reached it is only the last part of that.
 from dataclasses import dataclass, replace
 from typing import Final
 
-from node.control.alert import ANY_EVENT, Alert, item_of
+from node.control.alert import Alert, item_of
+from node.control.alert_blocks import ANY_EVENT
 from node.control.message import open_envelope
 from node.control.precedence import MessageClass
 from node.units import NS_PER_S
