@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import table
-from benchmarks.options import parser_of
+from benchmarks.options import measurements, parser_of
 
 LENGTHS: Final = ("fast", "full")
 BUDGETS: Final = Path(__file__).with_name("budgets.toml")
@@ -134,6 +134,6 @@ def _limit(measure: str, value: float) -> float:
 
 
 def _measure(name: str, *, fast: bool) -> table.Rows:
-    module = importlib.import_module(f"benchmarks.{name}")
+    module = importlib.import_module(measurements()[name])
     rows: table.Rows = module.measure(fast=fast)
     return rows

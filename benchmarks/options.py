@@ -2,6 +2,19 @@
 
 import argparse
 import math
+import re
+from pathlib import Path
+
+_FOLDER = Path(__file__).parent
+
+
+def measurements() -> dict[str, str]:
+    """Return the module of each measurement by its name: the files below that define `run`."""
+    return {
+        path.stem: ".".join((_FOLDER.name, *path.relative_to(_FOLDER).with_suffix("").parts))
+        for path in sorted(_FOLDER.rglob("[a-z]*.py"), key=lambda path: path.stem)
+        if re.search(r"^def run\(", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
 
 
 def parser_of(name: str, about: str | None) -> argparse.ArgumentParser:

@@ -17,17 +17,21 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.control.alert_book import FetchMedia
-from node.control.controller import Controller, GainChanged
-from node.control.play_run import StartPart
-from node.control.player import StopPart
+from node.control.controller import Controller
+from node.control.events import (
+    FetchMedia,
+    GainChanged,
+    SourceAllowed,
+    SourceEnded,
+    StartPart,
+    StopPart,
+)
 from node.control.precedence import MessageClass
-from node.control.sessions import SourceAllowed, SourceEnded
 from node.counters import Count
 from node.events import Event, FetchFile
 from node.rtp.packet import HEADER_BYTES
+from node.source.stored_sound import OWN_SSRCS, Recording, StoredSource
 from node.stack import SpeakerNode
-from node.stored_sound import OWN_SSRCS, Recording, StoredSource
 from node.units import NS_PER_MS
 
 _RTCP_TYPES: Final = range(192, 224)

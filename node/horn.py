@@ -5,11 +5,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node import playback
 from node.audio.gain import gain_of_db
 from node.audio.mixer import Mixer
-from node.control.priority import Arbiter, MessageClass, PriorityConfig
-from node.receiver import Receiver
+from node.control.arbiter import Arbiter, MessageClass, PriorityConfig
+from node.source import state as ss
+from node.source.receiver import Receiver
 from node.units import NS_PER_MS
 
 REFRESH_NS: Final = 100 * NS_PER_MS
@@ -49,7 +49,7 @@ class Horn:
             release_db_per_s=_RAMP_DB * 1000 / priority.return_ms,
         )
         self._places = list(range(sources_max))
-        self._scratch = np.zeros((playback.PERIOD_SAMPLES_MAX, channels), np.float32)
+        self._scratch = np.zeros((ss.PERIOD_SAMPLES_MAX, channels), np.float32)
 
     def add(self, receiver: Receiver) -> None:
         """Let a new source wait for the horn."""

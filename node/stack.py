@@ -11,24 +11,24 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node import playback
-from node.announced import AnnouncedSources
 from node.audio.limiter import LATENCY_SAMPLES
 from node.audio.output import Output
 from node.config import NodeConfig
-from node.control.priority import MessageClass, PriorityConfig
+from node.control.arbiter import MessageClass, PriorityConfig
 from node.counters import ORIGINS, Count, Origin, new_counts
-from node.decoder import Decoder
 from node.events import EVENTS_MAX, Event, SendDatagram, SourceChanged
 from node.horn import REFRESH_NS, Horn
-from node.neighbouring import Neighbour
-from node.receiver import FORGET_NS, DecoderFactory, Receiver
-from node.replay import CONFIRMED_NS, Batch
-from node.reporting import new_reports
+from node.opus.protocol import Decoder, DecoderFactory
+from node.peers.announced import AnnouncedSources
+from node.peers.neighbour import Neighbour
+from node.peers.sender import new_reports
 from node.rtp import packet as rtp
 from node.rtp import rtcp
-from node.stored_sound import ADDRESS as STORED
-from node.stored_sound import StoredSource
+from node.source import state as ss
+from node.source.batch import CONFIRMED_NS, Batch
+from node.source.receiver import FORGET_NS, Receiver
+from node.source.stored_sound import ADDRESS as STORED
+from node.source.stored_sound import StoredSource
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 
 _CANDIDATES_MAX: Final = 16
@@ -44,11 +44,11 @@ _Candidate = tuple[int, NDArray[np.uint8], int]
 """Sequence number, datagram and arrival of a first packet."""
 
 _DROPS: Final = {
-    playback.NOT_RTP + rtp.TOO_SHORT: Count.DROPPED_TOO_SHORT,
-    playback.NOT_RTP + rtp.MALFORMED: Count.DROPPED_MALFORMED,
-    playback.OTHER_PAYLOAD: Count.DROPPED_PAYLOAD_TYPE,
-    playback.BAD_FRAMING: Count.DROPPED_OPUS_FRAMING,
-    playback.TOO_LARGE: Count.DROPPED_TOO_LARGE,
+    ss.NOT_RTP + rtp.TOO_SHORT: Count.DROPPED_TOO_SHORT,
+    ss.NOT_RTP + rtp.MALFORMED: Count.DROPPED_MALFORMED,
+    ss.OTHER_PAYLOAD: Count.DROPPED_PAYLOAD_TYPE,
+    ss.BAD_FRAMING: Count.DROPPED_OPUS_FRAMING,
+    ss.TOO_LARGE: Count.DROPPED_TOO_LARGE,
 }
 
 
@@ -88,7 +88,7 @@ class SpeakerNode:
         self._ended_origins = np.zeros(ORIGINS, np.int64)
         self._events: deque[Event] = deque()
         self._output = Output(config.audio)
-        self._draining_samples = -playback.PERIOD_SAMPLES_MAX
+        self._draining_samples = -ss.PERIOD_SAMPLES_MAX
         self._neighbour = Neighbour(config)
 
     def receive_datagram(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
@@ -102,7 +102,7 @@ class SpeakerNode:
         latest = self._latest
         if latest is not None and source == latest.address:
             result = latest.receive(array, self._header, now_ns)
-            if result > playback.OTHER_SOURCE:
+            if result > ss.OTHER_SOURCE:
                 latest.last_arrival_ns = now_ns
                 self._packets += 1
                 return
@@ -162,7 +162,7 @@ class SpeakerNode:
         With no source granted it is exact zero.
         """
         n = out.shape[0]
-        if n > playback.PERIOD_SAMPLES_MAX:
+        if n > ss.PERIOD_SAMPLES_MAX:
             half = n // 2
             self.render(out[:half], presentation_ns)
             self.render(out[half:], presentation_ns + half * NS_PER_S // RATE_HZ)
@@ -292,7 +292,7 @@ class SpeakerNode:
             self._receive_rtcp(array.tobytes(), source, now_ns)
             return
         if kind != rtp.RTP:
-            counts[_DROPS[playback.NOT_RTP + kind]] += 1
+            counts[_DROPS[ss.NOT_RTP + kind]] += 1
             return
         if header[rtp.PAYLOAD_TYPE] == self._config.receive.retransmission_payload_type:
             sources = self._receivers.values()

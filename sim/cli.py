@@ -4,13 +4,8 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Final, NoReturn
 
-OK: Final = 0
-FAILED: Final = 1
-USER: Final = 2
-CONDITION: Final = 3
-INTERRUPTED: Final = 130
+from sim.command_line import FAILED, INTERRUPTED, Parser, complain, duration
 
 _EPILOGUE = """\
 exit status: 0 the run is done, whatever its verdict; 3 it is, and a condition of --fail-on holds;
@@ -19,14 +14,6 @@ disk; 130 interrupted
 
 example: loalang-sim run flood_night --day --fail-on 'unwarned > 0'
 """
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser that says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print `message` and where help is, and leave with status 2."""
-        self.exit(USER, f"{self.prog}: {message}; `{self.prog} --help` shows what it takes\n")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,24 +35,6 @@ def main(arguments: list[str] | None = None) -> int:
         return FAILED
     except KeyboardInterrupt:
         return complain(["interrupted; nothing was written"], INTERRUPTED)
-
-
-def complain(lines: list[str], status: int) -> int:
-    """Print each line on standard error behind the name of the command; return `status`."""
-    for line in lines:
-        print(f"loalang-sim: {line}", file=sys.stderr)
-    return status
-
-
-def duration(text: str) -> float:
-    """Return the seconds that an argument says; `ArgumentTypeError` when it cannot be."""
-    try:
-        duration_s = float(text)
-    except ValueError:
-        duration_s = 0.0
-    if not 1 <= duration_s <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text!r}: must be seconds from 1 to 86400")
-    return duration_s
 
 
 def _parser() -> Parser:

@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import Final
 
 from node.config import ConfigError
-from sim import condition, drive, scenario, village
-from sim.cli import CONDITION, FAILED, OK, USER, complain
+from sim import condition
+from sim.command_line import CONDITION, FAILED, OK, USER, complain
 from sim.day.nodes import DAY_S
-from sim.day.result import DayResult
 from sim.day.run import VillageDay
 from sim.day.verdict import warned_sentence
+from sim.drive import run as drive
 from sim.progress import ProgressLine
 from sim.report import check_folder, print_result, write_files
-from sim.result import RunResult
-from sim.scenario import Scenario
+from sim.result.day import DayResult
+from sim.result.run import RunResult
+from sim.village import places as village
+from sim.village import scenario
+from sim.village.scenario import Scenario
 
 _USERS_FAULT: Final = frozenset(
     {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS}

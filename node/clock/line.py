@@ -1,6 +1,6 @@
 """The line from media time to local time, and what is played along it without ever jumping.
 
-State of a time base, shared by `node.clock.envelope` and `node.clock.timebase`: one int64 vector
+State of a time base, shared by `node.clock.arrivals` and `node.clock.timebase`: one int64 vector
 for what must be exact, one float64 vector for what is measured. Floats count ns from the anchor
 (the first packet), so a month of uptime costs no precision.
 

@@ -9,7 +9,7 @@ y = arrival - x (transit)
 presentation = x + line(x) + D
 ```
 
-Without any exchange the line is the lower envelope of the transits (`node.clock.envelope`): the
+Without any exchange the line is the lower envelope of the transits (`node.clock.arrivals`): the
 fastest packets show the sender's clock. With an exchange it is the map from sender reports.
 Either way the line may move at any packet, but what is played follows without a jump
 (`node.clock.line`): the difference is slewed away, the playout delay likewise, both together by at
@@ -17,7 +17,7 @@ most 0.5 %. Only a correction above `JUMP_NS` is taken at once, and counted.
 
 The envelope plays later than the map, by what the network takes. So that nobody hears the change
 from one to the other, a source begins by its map wherever an answer has come within the playout
-delay (`awaits_map`), and takes it at once where nothing sounds (`node.playback`).
+delay (`awaits_map`), and takes it at once where nothing sounds (`node.source.playback`).
 """
 
 from typing import Final
@@ -25,9 +25,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.clock import envelope
+from node.clock import arrivals as envelope
+from node.clock.arrivals import POINT_ROWS, POINTS_MAX, SCRATCH_SIZE, UNCHANGED, floor_ns
 from node.clock.delay_need import needed_delay_ns, note_delay
-from node.clock.envelope import POINT_ROWS, POINTS_MAX, SCRATCH_SIZE, UNCHANGED, floor_ns
+from node.clock.exchange.replies import WAITED_NS
 from node.clock.line import (
     AHEAD_NS,
     BEGUN_NS,
@@ -70,7 +71,6 @@ from node.clock.line import (
     move_line,
     position_q16,
 )
-from node.clock.offset_filter import WAITED_NS
 from node.kernel import kernel
 from node.units import NS_PER_MS
 

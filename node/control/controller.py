@@ -12,62 +12,45 @@ sounds. Stored files and sirens are sources with negative numbers.
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from node.control import orders
-from node.control.alert_book import AlertBook, FetchMedia
-from node.control.alert_state import KEY as ALERTS_KEY
-from node.control.alert_state import BookState, decode_book
-from node.control.answers import Answers
+from node.control.calendar.play_state import KEY as PROGRAMME_KEY
+from node.control.calendar.play_state import Record, State, decode
+from node.control.calendar.player import Player
+from node.control.calendar.programme import ProgrammeConfig
 from node.control.civil_time import MINUTE_S, CivilClock, load_zone, local_time
-from node.control.explain import explain, explain_noise
-from node.control.gatekeeper import FLOOR_KEY, Gatekeeper, Order
-from node.control.language import Translate, untranslated
-from node.control.message import Kind
+from node.control.events import (
+    ControllerEvent,
+    GainChanged,
+    StartPart,
+    StopPart,
+)
+from node.control.loudness.explain import explain, explain_noise
+from node.control.loudness.language import Translate, untranslated
+from node.control.loudness.regulation import Regulation, RuleFile, Verdict
+from node.control.loudness.schedule import Decision, VolumeConfig, VolumeSchedule
 from node.control.mute import KEY as MUTE_KEY
 from node.control.mute import Mute
-from node.control.play_run import StartPart
-from node.control.play_state import KEY as PROGRAMME_KEY
-from node.control.play_state import Record, State, decode
-from node.control.player import Player, StopPart
 from node.control.precedence import SILENT_DB, MessageClass
-from node.control.programme import ProgrammeConfig
-from node.control.record_keeper import RecordKeeper
-from node.control.regulation import Regulation, RuleFile, Verdict
-from node.control.schedule import Decision, VolumeConfig, VolumeSchedule
+from node.control.proof.answers import Answers
+from node.control.proof.record_keeper import RecordKeeper
+from node.control.read_warning import read_warning
 from node.control.sessions import WRITER as SESSIONS
-from node.control.sessions import Sessions, SourceAllowed, SourceEnded
+from node.control.sessions import Sessions
 from node.control.settings import ControlConfig
-from node.control.signature import Signer
-from node.control.warning import read_warning
-from node.events import Note, Persist, Publish
+from node.control.trust.gatekeeper import FLOOR_KEY, Gatekeeper, Order
+from node.control.trust.message import Kind
+from node.control.trust.signature import Signer
+from node.control.warning.alert_book import AlertBook
+from node.control.warning.alert_state import KEY as ALERTS_KEY
+from node.control.warning.alert_state import BookState, decode_book
+from node.events import Note, Persist
 from node.units import NS_PER_S
 
 EVENTS_MAX: Final = 1024
 FLOOR_STEP_S: Final = 3600
 """A trusted time is kept so often: after a power cut the clock cannot fall further back."""
-
-
-@dataclass(frozen=True, slots=True)
-class GainChanged:
-    """What has the horn is to sound with `gain_db` from now on; the sound side makes the ramp."""
-
-    gain_db: float
-    at_ns: int
-
-
-ControllerEvent = (
-    StartPart
-    | StopPart
-    | FetchMedia
-    | SourceAllowed
-    | SourceEnded
-    | GainChanged
-    | Persist
-    | Publish
-    | Note
-)
 
 
 class Controller:

@@ -11,8 +11,8 @@ keeps an urgent message from sounding.
 
 from typing import Final
 
-from node.control.gatekeeper import Order
-from node.control.message import Kind
+from node.control.trust.gatekeeper import Order
+from node.control.trust.message import Kind
 
 KEY: Final = "order/mute"
 

@@ -6,11 +6,11 @@ from typing import Final
 import msgspec
 
 from node.config import build
-from node.control.message import Kind, Message
-from node.control.packet_guard import SRTP_KEY_BYTES
-from node.control.programme import ProgrammeConfig
-from node.control.schedule import VolumeConfig
-from node.control.signature import PUBLIC_KEY_BYTES
+from node.control.calendar.programme import ProgrammeConfig
+from node.control.loudness.schedule import VolumeConfig
+from node.control.trust.message import Kind, Message
+from node.control.trust.packet_guard import SRTP_KEY_BYTES
+from node.control.trust.signature import PUBLIC_KEY_BYTES
 
 VOLUME_KEY: Final = "order/volume"
 CALENDAR_KEY: Final = "order/calendar"

@@ -4,34 +4,19 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from node.control.gatekeeper import Order
-from node.control.message import Kind
+from node.control.calendar.play_state import Record
+from node.control.events import SourceAllowed, SourceEnded
 from node.control.orders import read_session
-from node.control.packet_guard import Guard, SignedGuard, SrtpGuard
-from node.control.play_state import Record
 from node.control.precedence import MessageClass
+from node.control.trust.gatekeeper import Order
+from node.control.trust.message import Kind
+from node.control.trust.packet_guard import Guard, SignedGuard, SrtpGuard
 from node.units import NS_PER_MS, NS_PER_S
 
 SESSIONS_MAX: Final = 16
 
 WRITER: Final = "sessions"
 """Of the records about live streams."""
-
-
-@dataclass(frozen=True, slots=True)
-class SourceAllowed:
-    """A signed session announced the live stream `source` (its SSRC)."""
-
-    source: int
-    message_class: MessageClass
-    level: str
-
-
-@dataclass(frozen=True, slots=True)
-class SourceEnded:
-    """The session of the live stream `source` is over."""
-
-    source: int
 
 
 SessionEvent = SourceAllowed | SourceEnded | Record

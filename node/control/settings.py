@@ -4,13 +4,13 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from node.config import check
-from node.control.alert import AlertConfig
-from node.control.area import Site
-from node.control.noise import DwellingConfig, HornConfig, level_of_lufs
+from node.control.calendar.programme import ProgrammeConfig
+from node.control.loudness.noise import DwellingConfig, HornConfig, level_of_lufs
+from node.control.loudness.regulation import RegulationConfig
+from node.control.loudness.schedule import Place, VolumeConfig
 from node.control.precedence import PriorityConfig
-from node.control.programme import ProgrammeConfig
-from node.control.regulation import RegulationConfig
-from node.control.schedule import Place, VolumeConfig
+from node.control.warning.alert import AlertConfig
+from node.control.warning.area import Site
 
 UTC_MAX_S: Final = 4_102_444_800
 """2100-01-01: a build date beyond is a mistake, and no clock would ever be believed."""
@@ -41,7 +41,7 @@ class SiteConfig:
         )
 
     def site(self) -> Site:
-        """Return it as `node.control.area` takes it."""
+        """Return it as `node.control.warning.area` takes it."""
         known = self.lat_deg is not None and self.lon_deg is not None
         return Site(
             position=(float(self.lat_deg or 0), float(self.lon_deg or 0)) if known else None,

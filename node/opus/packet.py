@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.decoder import BAD_PAYLOAD
 from node.kernel import kernel
+from node.opus.protocol import BAD_PAYLOAD
 from node.units import PACKET_SAMPLES_MAX
 
 FRAMES_MAX: Final = 48

@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Final
 from node.config import ConfigError, NodeConfig
 from node.control.precedence import CLASSES
 from node.events import FetchFile
-from node.shell.check import check, decoder_factory
 from node.shell.clocks import utc_ns
+from node.shell.commands.check import check, decoder_factory
+from node.shell.commands.keep import add_parser as add_keep
+from node.shell.commands.keep import keep_sounds
+from node.shell.commands.order import add_parsers, make_key, sign_order
+from node.shell.commands.publish import add_parser as add_publish
+from node.shell.commands.publish import publish_order
+from node.shell.commands.show import show_matrix, show_proof
 from node.shell.config import ShellConfig, SinkConfig, read_config
-from node.shell.control import LANGUAGES, explain
 from node.shell.faults import EXIT_INPUT, ShellError
-from node.shell.keep import add_parser as add_keep
-from node.shell.keep import keep_sounds
 from node.shell.mqtt import MqttLink
-from node.shell.order import add_parsers, make_key, sign_order
-from node.shell.publish import add_parser as add_publish
-from node.shell.publish import publish_order
+from node.shell.rule_files import LANGUAGES, explain
 from node.shell.service import Service, Speaker
-from node.shell.show import show_matrix, show_proof
 from node.shell.sinks import PacedSink, Sink
 from node.shell.steady import keep_steady
 from node.shell.store import Store

@@ -13,12 +13,12 @@ import time
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
-from node.control.alert import AUDIO_BYTES_MAX
+from node.control.warning.alert import AUDIO_BYTES_MAX
 from node.events import FetchFile
 from node.shell.config import FetchConfig
 from node.shell.faults import file_fault
 from node.shell.library import packets_of
-from node.stored_sound import Recording
+from node.source.stored_sound import Recording
 
 LOG: Final = logging.getLogger("loalang.fetch")
 

@@ -8,14 +8,14 @@ from typing import Final
 from node.config import NodeConfig
 from node.control.controller import Controller
 from node.control.settings import ControlConfig
-from node.control.signature import SeedSigner
+from node.control.trust.signature import SeedSigner
 from node.governed import GovernedSpeaker
 from node.shell.clocks import clock_synchronised
-from node.shell.control import read_rules
 from node.shell.library import read_library
+from node.shell.rule_files import read_rules
 from node.shell.store import Store
+from node.source.stored_sound import Recording
 from node.stack import SpeakerNode
-from node.stored_sound import Recording
 
 SEED_BYTES: Final = 32
 

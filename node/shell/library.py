@@ -13,7 +13,7 @@ from typing import Final
 
 from node.shell.faults import file_fault
 from node.shell.sentences import read_sentences
-from node.stored_sound import Recording
+from node.source.stored_sound import Recording
 
 LOG: Final = logging.getLogger("loalang")
 

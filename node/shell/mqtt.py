@@ -15,7 +15,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from node.control.message import DOCUMENT_BYTES_MAX
+from node.control.trust.message import DOCUMENT_BYTES_MAX
 from node.events import Publish
 from node.shell.config import MqttConfig
 from node.shell.faults import ShellError, file_fault

@@ -14,25 +14,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.config import NodeConfig
-from node.control.message import open_envelope
+from node.control.calendar.play_state import Record
+from node.control.events import StartPart
+from node.control.loudness.regulation import RuleFile
 from node.control.orders import Acknowledgement
-from node.control.play_run import StartPart
-from node.control.play_state import Record
-from node.control.proof import Entry
-from node.control.record_keeper import TOPIC as PROOF_TOPIC
-from node.control.regulation import RuleFile
+from node.control.proof.proof import Entry
+from node.control.proof.record_keeper import TOPIC as PROOF_TOPIC
 from node.control.settings import ControlConfig
-from node.control.signature import Signer
+from node.control.trust.message import open_envelope
+from node.control.trust.signature import Signer
 from node.counters import ORIGINS
 from node.events import Persist, Publish, SourceChanged
 from node.governed import GovernedSpeaker
+from node.opus.protocol import DecoderFactory
+from node.source.stored_sound import OWN_SSRCS, Recording
 from node.stack import SpeakerNode
-from node.stored_sound import OWN_SSRCS, Recording
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 from sim.day.diary import Diary, WatchedController
 from sim.day.station import class_name
-from sim.pole import DecoderFactory
-from sim.power import Uptime
+from sim.gateway.power import Uptime
 
 FINE_NS: Final = 10 * NS_PER_MS
 COARSE_NS: Final = 80 * NS_PER_MS

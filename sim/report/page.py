@@ -28,7 +28,7 @@ from sim.report.node_table import COLUMNS, node_table
 from sim.report.raster import coarse, dropout_raster, mark_s, run_lengths
 from sim.report.svg import number
 from sim.report.village_map import village_map
-from sim.result import NodeRow, RunResult
+from sim.result.run import NodeRow, RunResult
 
 WIDE_PX: Final = 1056.0
 NARROW_PX: Final = 358.0

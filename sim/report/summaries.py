@@ -3,10 +3,10 @@
 import io
 from xml.etree import ElementTree
 
-from sim.day.result import UNWARNED, WARNED, DayOrder
 from sim.day.verdict import warned_groups, warned_lines, warned_sentence
 from sim.report.budgets import Outcome, amount, judge
-from sim.result import RunResult
+from sim.result.day import UNWARNED, WARNED, DayOrder
+from sim.result.run import RunResult
 
 
 def junit(result: RunResult) -> bytes:

@@ -12,7 +12,7 @@ from sim.report.budgets import Outcome, amount, is_silent, judge
 from sim.report.classes import bearer_name, group_name, place_name, repaired_ms
 from sim.report.day_terminal import print_day, print_warned
 from sim.report.svg import number
-from sim.result import NodeRow, RunResult
+from sim.result.run import NodeRow, RunResult
 
 WORST_SHOWN: Final = 8
 LOG_COLUMNS: Final = 120

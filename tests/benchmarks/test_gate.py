@@ -6,8 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks import gate, latency, speed
+from benchmarks import gate
 from benchmarks.gate import compare
+from benchmarks.village import latency, speed
 
 ROWS = {"pi ftth": {"mouth_to_ear_p99_ms": 834.0, "dropout_pct": 0.0}}
 
@@ -73,7 +74,7 @@ def test_the_gate_ends_with_1_and_names_the_row_that_broke_it(tmp_path, monkeypa
 
 def test_the_matrix_has_every_profile_on_every_link(monkeypatch):
     import hw_profiles
-    from benchmarks import matrix
+    from benchmarks.village import matrix
 
     clusters = [c for *_, c in matrix.village("800 ms").clusters()]
     assert {(c.profile, c.bearer) for c in clusters} == {

@@ -15,8 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.inner_kernel import inner_kernel
-from node.kernel import inlined
+from node.kernel import inlined, inner_kernel
 from node.opus.celt.layout import (
     ANALYSIS_SAMPLES,
     BACKGROUND,

@@ -11,30 +11,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.control_cap import CANCEL, FLOOD
-from node.control import regulation
-from node.control.alert import AlertConfig, PhraseConfig, number_of
-from node.control.authority import Certificate, Revocation
-from node.control.controller import Controller, GainChanged
-from node.control.message import Kind, Message, open_envelope, seal
-from node.control.noise import DwellingConfig, HornConfig
+from benchmarks.control.control_cap import CANCEL, FLOOD
+from node.control.arbiter import Arbiter
+from node.control.controller import Controller
+from node.control.events import GainChanged, SourceAllowed, SourceEnded, StartPart, StopPart
+from node.control.loudness import regulation
+from node.control.loudness.noise import DwellingConfig, HornConfig
+from node.control.loudness.regulation import load_rule_file
+from node.control.loudness.schedule import QuietHours, VolumeConfig
 from node.control.orders import Acknowledgement, Session
-from node.control.play_run import StartPart
-from node.control.player import StopPart
 from node.control.precedence import MessageClass
-from node.control.priority import Arbiter
-from node.control.proof import lines_of, verify_chain
-from node.control.regulation import load_rule_file
-from node.control.schedule import QuietHours, VolumeConfig
-from node.control.sessions import SourceAllowed, SourceEnded
+from node.control.proof.proof import lines_of, verify_chain
 from node.control.settings import ControlConfig, SiteConfig
-from node.control.short_alert import encode_short
-from node.control.signature import SeedSigner, verified
+from node.control.trust.authority import Certificate, Revocation
+from node.control.trust.message import Kind, Message, open_envelope, seal
+from node.control.trust.signature import SeedSigner, verified
+from node.control.warning.alert import AlertConfig, PhraseConfig, number_of
+from node.control.warning.short_alert import encode_short
 from node.events import Persist, Publish
 from node.units import NS_PER_MS, NS_PER_S
 
 NORMAL, PRIORITY, URGENT = MessageClass
-FOLDER = Path(inspect.getfile(regulation)).parent / "regulations"
+FOLDER = Path(inspect.getfile(regulation)).parents[1] / "regulations"
 RULES = tuple(
     load_rule_file((FOLDER / name).read_text(encoding="utf-8"), where=name)
     for name in ("noise_qcvn_26_2010.toml", "noise_qcvn_26_2025.toml", "hours_common.toml")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from node.control.message import Kind
 from node.control.precedence import MessageClass
-from node.control.short_alert import encode_short
+from node.control.trust.message import Kind
+from node.control.warning.short_alert import encode_short
 from tests.node.control.test_controller import CALENDAR, COMMUNE, NORMAL, PROVINCE, URGENT, Village
 
 

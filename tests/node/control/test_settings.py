@@ -11,14 +11,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from node.config import ConfigError, build
-from node.control.authority import Certificate
 from node.control.controller import Controller
-from node.control.message import Kind, Message, seal
+from node.control.loudness.regulation import load_rule_file
 from node.control.precedence import MessageClass
-from node.control.regulation import load_rule_file
 from node.control.settings import ControlConfig
-from node.control.short_alert import encode_short
-from node.control.signature import SeedSigner
+from node.control.trust.authority import Certificate
+from node.control.trust.message import Kind, Message, seal
+from node.control.trust.signature import SeedSigner
+from node.control.warning.short_alert import encode_short
 from node.units import NS_PER_S
 
 ROOT, PROVINCE = (SeedSigner(hashlib.sha256(name).digest()) for name in (b"root", b"province"))

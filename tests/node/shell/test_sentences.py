@@ -5,7 +5,7 @@ import io
 import av
 import numpy as np
 
-from node.libopus import LibopusDecoder
+from node.opus.libopus import LibopusDecoder
 from node.shell.cli import main
 from node.shell.library import packets_of, read_library
 from node.shell.sentences import find_sentences

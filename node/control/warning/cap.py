@@ -1,0 +1,229 @@
+"""CAP 1.2: from a document to what it says, as far as it can be read.
+
+Common Alerting Protocol, OASIS Standard, version 1.2, section 3.2. What cannot be read costs no
+more than itself: an `info` with a fault is left out beside the others, with its reason, a time that
+is none counts as not given, and a Cancel is judged by its references alone.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from xml.etree.ElementTree import Element
+
+from node.control.warning.area import Area
+from node.control.warning.cap_area import read_area
+from node.control.warning.cap_reader import RefusedError, one, pairs, read, text_of
+from node.control.warning.tables_cap import OLD_VALUES, VALUES
+
+INFOS_MAX: Final = 200
+"""Of more blocks the first are read, and the others may have been for here."""
+
+REFERENCES_MAX: Final = 500
+"""Of more, the first and the last count, half of each."""
+
+IDENTITY_MAX: Final = 256
+"""Letters of an identifier or sender; a longer one is known by its beginning and its digest."""
+
+_TIME: Final = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,]\d{1,12})?)?"
+    r" ?(?:Z|([+-])(\d\d):?(\d\d)?)",
+    re.ASCII | re.IGNORECASE,
+)
+_DIGEST: Final = re.compile(r"[0-9a-fA-F]{40}")
+_CHOICES: Final = {
+    name: {value.lower(): value for value in values} for name, values in VALUES.items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CapResource:
+    """Something to fetch: audio of the spoken text."""
+
+    mime_type: str
+    size_bytes: int | None
+    uri: str
+    digest_sha1: str
+
+
+@dataclass(frozen=True, slots=True)
+class CapInfo:
+    """One `info`: one language, one urgency, its areas."""
+
+    language: str
+    event: str
+    event_codes: tuple[tuple[str, str], ...]
+    urgency: str
+    severity: str
+    certainty: str
+    effective_s: int | None
+    onset_s: int | None
+    expires_s: int | None
+    headline: str
+    areas: tuple[Area, ...]
+    resources: tuple[CapResource, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CapAlert:
+    """One document."""
+
+    identifier: str
+    sender: str
+    sent_s: int
+    """0 when it cannot be read."""
+
+    status: str
+    message_type: str
+    scope: str
+    references: tuple[tuple[str, str], ...]
+    """(sender, identifier) of the documents that it is about."""
+
+    infos: tuple[CapInfo, ...]
+    faults: tuple[str, ...] = ()
+    """What of its infos and areas could not be read. It may have been for here."""
+
+
+def parse_cap(data: bytes) -> CapAlert | str:
+    """Return what the document says, or why it is refused. Never raises.
+
+    Parameters
+    ----------
+    data : bytes
+        Up to 256 KiB.
+    """
+    try:
+        return _alert(read(data))
+    except RefusedError as fault:
+        return str(fault)
+
+
+def _alert(root: Element) -> CapAlert:
+    identifier, sender = _identity(_needed(root, "identifier")), _identity(_needed(root, "sender"))
+    message_type = _choice(root, "msgType")
+    references = _references(" ".join(map(text_of, root.findall("references"))), sender)
+    if message_type in ("Update", "Cancel") and not references:
+        raise RefusedError(f"{message_type} without references: sender,identifier,sent of each")
+    infos: list[CapInfo] = []
+    faults: list[str] = []
+    for number, element in enumerate(root.iterfind("info"), 1):
+        if number > INFOS_MAX:
+            faults.append(f"of more than {INFOS_MAX} info blocks the first were read")
+            break
+        try:
+            infos.append(_info(element, faults))
+        except RefusedError as fault:
+            faults.append(f"info {number}: {fault}")
+    return CapAlert(
+        identifier=identifier,
+        sender=sender,
+        sent_s=_time(_loose(root, "sent")) or 0,
+        status=_choice(root, "status"),
+        message_type=message_type,
+        scope=_choice(root, "scope"),
+        references=references,
+        infos=tuple(infos),
+        faults=tuple(faults),
+    )
+
+
+def _info(element: Element, faults: list[str]) -> CapInfo:
+    areas: list[Area] = []
+    for area in element.iterfind("area"):
+        found, wrong = read_area(area)
+        areas.append(found)
+        faults += wrong
+    return CapInfo(
+        language=_loose(element, "language") or "en-US",
+        event=_loose(element, "event"),
+        event_codes=tuple(pair for pair in pairs(element, "eventCode") if pair[1]),
+        urgency=_choice(element, "urgency"),
+        severity=_choice(element, "severity"),
+        certainty=_choice(element, "certainty"),
+        effective_s=_time(_loose(element, "effective")),
+        onset_s=_time(_loose(element, "onset")),
+        expires_s=_time(_loose(element, "expires")),
+        headline=_loose(element, "headline"),
+        areas=tuple(areas),
+        resources=tuple(_resource(one) for one in element.iterfind("resource")),
+    )
+
+
+def _resource(element: Element) -> CapResource:
+    size, digest = _loose(element, "size"), _loose(element, "digest")
+    return CapResource(
+        mime_type=_loose(element, "mimeType").lower(),
+        size_bytes=int(size) if re.fullmatch(r"\d{1,12}", size, re.ASCII) else None,
+        uri=_loose(element, "uri"),
+        digest_sha1=digest.lower() if _DIGEST.fullmatch(digest) else "",
+    )
+
+
+def _needed(parent: Element, name: str) -> str:
+    text = one(parent, name)
+    if not text:
+        raise RefusedError(f"no {name} in {parent.tag}")
+    return text
+
+
+def _loose(parent: Element, name: str) -> str:
+    """Return the text of the first child `name` that has one: doubling it changes no order."""
+    return next(filter(None, map(text_of, parent.iterfind(name))), "")
+
+
+def _choice(parent: Element, name: str) -> str:
+    """Return which of the values of `name` stands there; only the case of letters may differ."""
+    text = _needed(parent, name)
+    found = _CHOICES[name].get(text.lower()) or OLD_VALUES.get((name, text.lower()))
+    if found is None:
+        raise RefusedError(f"{name} = {text[:40]!r}: must be one of {', '.join(VALUES[name])}")
+    return found
+
+
+def _identity(text: str) -> str:
+    if len(text) <= IDENTITY_MAX:
+        return text
+    return f"{text[: IDENTITY_MAX - 33]}#{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+def _time(text: str) -> int | None:
+    """Return seconds since 1970, or None for what is no time with an offset."""
+    match = _TIME.fullmatch(text)
+    if match is None:
+        return None
+    year, month, day, hour, minute, second = (int(match[i] or 0) for i in range(1, 7))
+    offset_s = int(match[8] or 0) * 3600 + int(match[9] or 0) * 60
+    midnight = (hour, minute, second) == (24, 0, 0)
+    try:
+        civil = datetime(
+            year, month, day, 0 if midnight else hour, minute, min(second, 59), tzinfo=UTC
+        ) + timedelta(days=midnight)
+    except (ValueError, OverflowError):
+        return None
+    if int(match[9] or 0) > 59 or offset_s > 14 * 3600:
+        return None
+    return int(civil.timestamp()) + (offset_s if match[7] == "-" else -offset_s)
+
+
+def _references(text: str, own: str) -> tuple[tuple[str, str], ...]:
+    """Return (sender, identifier) of each; without a sender it is that of the document."""
+    words = re.sub(r"\s*,\s*", ",", text).split()
+    if len(words) > REFERENCES_MAX:
+        words = words[: REFERENCES_MAX // 2] + words[-REFERENCES_MAX // 2 :]
+    found: dict[tuple[str, str], None] = {}
+    odd = False
+    for word in words:
+        parts = [part for part in word.split(",") if part][: 3 * REFERENCES_MAX]
+        odd |= len(parts) != 3
+        if len(parts) == 1:
+            found[own, parts[0]] = None
+        for at in range(0, len(parts) - 1, 3):
+            found[parts[at], parts[at + 1]] = None
+    if odd:  # an identifier may have blanks in it
+        fields = [field.split() for field in " ".join(words).split(",")[: 3 * REFERENCES_MAX]]
+        for before, name in zip(fields[::2], fields[1::2], strict=False):
+            if before and name:
+                found[before[-1], " ".join(name)] = None
+    some = list(found)[: 2 * REFERENCES_MAX]  # read in both ways
+    return tuple((_identity(sender), _identity(name)) for sender, name in some)
