@@ -48,7 +48,7 @@ class Acknowledgement(msgspec.Struct, frozen=True):
 def read_plan(message: Message, own: ProgrammeConfig) -> ProgrammeConfig | VolumeConfig | str:
     """Return the plan in a CALENDAR or VOLUME message (TOML), or what is wrong with it."""
     try:
-        table = tomllib.loads(message.content.decode("utf-8"))
+        table = tomllib.loads(message.content.decode("utf-8-sig"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as fault:
         return f"no TOML: {fault}"[:200]
     errors: list[str] = []
