@@ -27,6 +27,7 @@ from node.control.events import (
     StopPart,
 )
 from node.control.precedence import MessageClass
+from node.control.trust.fates import is_good
 from node.counters import Count
 from node.events import Event, FetchFile
 from node.rtp.packet import HEADER_BYTES
@@ -36,9 +37,6 @@ from node.units import NS_PER_MS
 
 _RTCP_TYPES: Final = range(192, 224)
 """Second byte of an RTCP packet beside RTP (RFC 5761, section 4)."""
-
-_OBEYED: Final = frozenset({"obeyed", "waiting", "cancel", "known"})
-"""Fates of orders that are no fault; the others are counted."""
 
 _LOOK_NS: Final = 10 * NS_PER_MS
 """How often a stored sound is looked at that should have ended by now."""
@@ -124,7 +122,7 @@ class GovernedSpeaker:
         self._note_time(now_ns)
         self._tell_made_up()
         fate = self._controller.receive_message(topic, payload, self._now_ns)
-        self._bad_messages += fate not in _OBEYED
+        self._bad_messages += not is_good(fate)
         self._follow_controller()
 
     def receive_time(self, utc_ns: int, now_ns: int, *, synchronised: bool) -> None:
@@ -267,7 +265,7 @@ class GovernedSpeaker:
 
     def _relay(self, part: StartPart) -> None:
         """Let a live stream be heard as an item of the calendar."""
-        ssrc = self._controller.sessions.named(part.media)
+        ssrc = self._controller.sessions.named(part.media, self._controller.rank_of(part.level))
         if ssrc is None:
             failed = "the stream is not announced"
             self._controller.receive_part_ended(part.source, self._now_ns, failed=failed)

@@ -28,4 +28,10 @@ def read_warning(order: Order, config: ControlConfig) -> Alert | str:
         found = alert_of(cap, site, config.alert, level=order.level, class_max=class_max)
     if isinstance(found, str):
         return found
-    return msgspec.structs.replace(found, signed_by=message.key_id.hex())
+    own = {
+        "signed_by": message.key_id.hex(),
+        "area": message.area,
+        "class_max": int(order.authority.class_max),
+    }
+    more = tuple(msgspec.structs.replace(one, **own) for one in found.more)
+    return msgspec.structs.replace(found, more=more, **own)

@@ -25,11 +25,13 @@ from node.control.calendar.play_state import (
     remember_start,
     remember_use,
 )
-from node.control.calendar.programme import Calendar, Due, ProgrammeConfig
+from node.control.calendar.programme import Calendar, Due, ItemConfig, ProgrammeConfig
 from node.control.civil_time import DAY_S, MINUTE_S, STEP_S, load_zone, local_time
 from node.control.events import StartPart, StopPart
 from node.control.loudness.regulation import Regulation
+from node.control.mute import NOBODY
 from node.control.precedence import MessageClass
+from node.control.trust.ordered_by import OrderedBy
 from node.events import Persist
 from node.units import NS_PER_S
 
@@ -65,10 +67,13 @@ class Player:
         regulation: Regulation,
         state: State,
         *,
-        ordered_by: tuple[str, str] = ("", ""),
+        tiers: tuple[str, ...] = (),
+        ordered_by: OrderedBy | None = None,
     ) -> None:
-        self._ordered_by = ordered_by  # authority and key of the calendar
-        self._muted_by: str | None = None
+        self._tiers = tiers
+        self._ordered_by = ordered_by
+        self._muted = (NOBODY, "")
+        self._at_least_s = 0
         self._calendar = Calendar(config)
         self._config = config
         self._zone = load_zone(config.zone)
@@ -85,7 +90,13 @@ class Player:
         self._events.extend(state.outbox)
 
     def handle_time(
-        self, utc_s: int, now_ns: int, *, trusted: bool, into_second_ns: int = 0
+        self,
+        utc_s: int,
+        now_ns: int,
+        *,
+        trusted: bool,
+        into_second_ns: int = 0,
+        at_least_s: int = 0,
     ) -> None:
         """Do what is due. Call it at each deadline and whenever the civil clock was read.
 
@@ -99,7 +110,10 @@ class Player:
             How long ago that civil second began: all nodes start on the same instant.
         trusted : bool
             False: nothing of the calendar plays, and what runs is stopped.
+        at_least_s : int
+            The least that civil time can be, trusted or not.
         """
+        self._at_least_s = utc_s if trusted else at_least_s
         self._into_second_ns = into_second_ns
         if not trusted:
             self._stop_all("the clock is not trusted", utc_s, now_ns, keep_urgent=True)
@@ -133,11 +147,12 @@ class Player:
             if run.source == source:
                 run.rewind(rewound_ns)
 
-    def mute(self, by: str | None, utc_s: int, now_ns: int) -> None:
-        """Stop what is not urgent and start none of it while `by`, an authority, has muted us."""
-        if by is not None and by != self._muted_by:
-            self._stop_all(f"muted by {by}", utc_s, now_ns, keep_urgent=True)
-        self._muted_by = by
+    def mute(self, level: int, by: str | None, utc_s: int, now_ns: int) -> None:
+        """Stop what is not urgent of tier `level` and below, and start none: `by` has muted it."""
+        self._muted = (level, by or "")
+        for run in list(self._runs):
+            if self._is_muted(run.item):
+                self._end(run, "stopped", f"muted by {by}", utc_s, now_ns)
 
     def stop(self, reason: str, utc_s: int, now_ns: int) -> None:
         """Stop everything, with records: the calendar is replaced."""
@@ -228,9 +243,12 @@ class Player:
         rule = self._regulation.refused_hours(local, item.message_class_value)
         if rule is not None:
             return "refused", f"outside the hours of {rule}"
+        if self._is_muted(item):
+            return "refused", f"muted by {self._muted[1]}"
+        no_right = self._no_right(item)
+        if no_right is not None:
+            return "refused", no_right
         urgent = item.message_class_value is MessageClass.URGENT
-        if self._muted_by is not None and not urgent:
-            return "refused", f"muted by {self._muted_by}"
         most = self._regulation.minutes_per_day(local.date())
         used_s = self._state.used_s.get(local.date().isoformat(), 0)
         if most is not None and not urgent and used_s + item.duration_s > most * MINUTE_S:
@@ -272,6 +290,10 @@ class Player:
             if rule is not None and self._last_ns is not None:
                 self._end(run, "stopped", f"outside the hours of {rule}", utc_s, now_ns)
                 continue
+            no_right = self._no_right(run.item)
+            if no_right is not None:
+                self._end(run, "stopped", no_right, utc_s, now_ns)
+                continue
             while run.held_ns < 0 and run.ends_ns <= now_ns and not run.over:
                 part = run.next_step(run.ends_ns, self._config.languages)
                 if part is not None:
@@ -304,6 +326,17 @@ class Player:
                 continue
             self._end(run, "stopped", reason, utc_s, now_ns)
 
+    def _is_muted(self, item: ItemConfig) -> bool:
+        level = len(self._tiers)
+        if item.level in self._tiers:
+            level = self._tiers.index(item.level)
+        urgent = item.message_class_value is MessageClass.URGENT
+        return not urgent and self._muted[0] <= level
+
+    def _no_right(self, item: ItemConfig) -> str | None:
+        by = self._ordered_by
+        return None if by is None else by.refusal(item.message_class_value, self._at_least_s)
+
     def _plan(self, utc_s: int, now_ns: int, *, trusted: bool) -> None:
         ends_ns = [run.ends_ns for run in self._runs if run.held_ns < 0]
         second_ns = now_ns - self._into_second_ns
@@ -315,7 +348,9 @@ class Player:
 
     def _record(self, name: str, day: str, outcome: Outcome, reason: str, **more: object) -> Record:
         self._state.serial += 1
-        issuer, key = self._ordered_by
+        issuer, key = "", ""
+        if self._ordered_by is not None:
+            issuer, key = self._ordered_by.name, self._ordered_by.warrant.key_id.hex()
         fields = {"serial": self._state.serial, "name": name, "day": day}
         fields |= {"issuer": issuer, "signed_by": key}
         return Record(**fields, outcome=outcome, reason=reason, **more)  # type: ignore[arg-type]  # keyword names are Record's own

@@ -14,6 +14,7 @@ import msgspec
 from node.config import check
 from node.control.calendar.programme import SOUND_RULE, ItemConfig, PartConfig, is_sound
 from node.control.precedence import MessageClass
+from node.control.trust.authority import Warrant
 from node.control.warning.alert_blocks import ANY_EVENT, blocks_of, class_of
 from node.control.warning.area import Site, contains
 from node.control.warning.cap import CapAlert, CapInfo
@@ -151,16 +152,30 @@ class Alert(msgspec.Struct, frozen=True):
     references: tuple[tuple[str, str], ...] = ()
     spoken: tuple[Spoken, ...] = ()
     signed_by: str = ""
-    """Key that signed the order; the controller fills it in."""
+    """Key that signed the order; the controller fills it in, as the two after it."""
+    area: str = ""
+    """For which it was ordered."""
+    class_max: int = MessageClass.URGENT
+    """The most that this key may order: no warning above it is ended by it."""
     block: int = 0
     """Which of the blocks of one document; they are known, superseded and cancelled together."""
     more: "tuple[Alert, ...]" = ()
     """The further blocks of the same document, each with its class, time, event and words."""
 
     @property
+    def warrant(self) -> Warrant | None:
+        """On whose word it sounds; None when nobody signed it."""
+        return Warrant(bytes.fromhex(self.signed_by), self.area) if self.signed_by else None
+
+    @property
     def key(self) -> tuple[str, str]:
         """What it is known and referred to by."""
         return key_of(self.sender, self.identifier)
+
+    @property
+    def blocks(self) -> "tuple[Alert, ...]":
+        """Each block by itself, the most urgent first."""
+        return (msgspec.structs.replace(self, more=()), *self.more)
 
     @property
     def name(self) -> str:
@@ -185,6 +200,23 @@ def number_of(identifier: str) -> str:
     if identifier.startswith("#") and len(identifier) == 17:
         return identifier[1:]
     return hashlib.sha256(identifier.encode()).hexdigest()[:16]
+
+
+def on_arrival(alert: Alert, utc_s: int) -> Alert:
+    """Return `alert` as it holds where it arrives at `utc_s`, by a clock that is trusted.
+
+    Nothing is sent in the future: then the clock of who sent it is ahead, and what was to sound at
+    once sounds at once. A short alert lasts from then on; the end of a CAP document was written by
+    a person and stays.
+    """
+    ahead_s = alert.sent_s - utc_s
+    if ahead_s <= 0 or alert.effective_s > alert.sent_s:
+        return alert
+    expires_s = alert.expires_s
+    if alert.identifier.startswith("#"):
+        expires_s -= ahead_s
+    effective_s = min(alert.effective_s, utc_s)
+    return msgspec.structs.replace(alert, effective_s=effective_s, expires_s=expires_s)
 
 
 def alert_of(

@@ -3,9 +3,11 @@
 ```
  received ──► waiting ──► sounding ──► done            every arrow is persisted before it acts
     │            │            │
-    │            └────────────┴──► superseded, cancelled, expired
-    └──► refused (known already, expired, superseded before it came, not for here)
+    │            └────────────┴──► superseded, cancelled, expired, its key lost the right
+    └──► refused (known already, expired, superseded before it came, no place left)
 ```
+An order that is refused ends nothing: what it refers to goes on.
+
 An urgent warning cut off by the power sounds again from its start while it is in force: to hear it
 twice is better than not to have heard it.
 """
@@ -15,31 +17,35 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+import msgspec
+
 from node.control.calendar.play_run import Run
 from node.control.calendar.play_state import Outcome, Record
 from node.control.calendar.programme import Due
 from node.control.civil_time import MINUTE_S, load_zone, local_time
 from node.control.events import FetchMedia, StartPart, StopPart
 from node.control.loudness.regulation import Regulation
+from node.control.mute import NOBODY
 from node.control.precedence import MessageClass
-from node.control.warning.alert import Alert, AlertConfig, item_of, number_of
-from node.control.warning.alert_state import KEY, KNOWN_MAX, BookState, Known, encode_book
+from node.control.trust.authority import AuthorityBook
+from node.control.warning.alert import Alert, AlertConfig, item_of, on_arrival
+from node.control.warning.alert_memory import AlertMemory, Key
+from node.control.warning.alert_places import RUNS_MAX, AlertPlaces
+from node.control.warning.alert_state import KEY, BookState, encode_book
 from node.events import Persist
 from node.units import NS_PER_S
-
-OPEN_MAX: Final = 8
-"""Warnings waiting or sounding at once."""
 
 SOURCE_BASE: Final = -101
 """Sources of warnings in the arbiter: -101 to -108."""
 
-EVENTS_MAX: Final = 256
+EVENTS_MAX: Final = 512
+"""All open ones may end in one call, with a stop, a state to keep and a record each."""
 
 
 BookEvent = StartPart | StopPart | FetchMedia | Record | Persist
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Open:
     alert: Alert
     ends_ns: int | None
@@ -63,16 +69,18 @@ class AlertBook:
         self._config = config
         self._regulation = regulation
         self._state = state
-        self._tiers = tiers
         self._languages = languages
         self._zone = load_zone(zone)
-        self._muted_by: str | None = None
-        self._known = {(one.sender, one.number): one for one in state.known}
+        self._muted = (NOBODY, "")
+        self._known = AlertMemory(state.known, len(tiers))
+        self._places = AlertPlaces(tiers)
         self._open = [_Open(alert, None) for alert in state.waiting]
         self._events: deque[BookEvent] = deque(state.outbox)
         self._deadline_ns: int | None = None
 
-    def receive_alert(self, alert: Alert, utc_s: int, now_ns: int, *, trusted: bool) -> str:
+    def receive_alert(
+        self, alert: Alert, utc_s: int, now_ns: int, *, trusted: bool, at_least_s: int = 0
+    ) -> str:
         """Take a warning whose signature and authority were checked; return its fate in a word.
 
         Parameters
@@ -84,37 +92,54 @@ class AlertBook:
         trusted : bool
             Whether the civil clock is trusted. If not, only urgent warnings are taken and they
             last as long as they were meant to from now on.
+        at_least_s : int
+            The least that civil time can be, trusted or not.
         """
-        level = self._tiers.index(alert.level) if alert.level in self._tiers else len(self._tiers)
-        known = self._known.get(alert.key)
-        if known is not None and known.level <= level:
+        level = self._places.level(alert)
+        if self._known.stands_in_the_way(alert, level):
             return "known"
-        fate = self._fate(alert, utc_s, trusted=trusted)
-        # What a lower authority said under this name does not keep a higher one from speaking.
-        records = self._drop_open(alert.key, "superseded", utc_s, now_ns) if known else []
-        if alert.kind != "alert":
-            records += self._supersede(alert, level, utc_s, now_ns)
-        self._remember(Known(*alert.key, level, fate, alert.expires_s))
-        if fate == "waiting":
-            records += self._make_room(utc_s, now_ns)
-            ends_ns = now_ns + max(alert.expires_s - alert.sent_s, 1) * NS_PER_S
-            self._open.append(_Open(alert, ends_ns))
-            self._ask_for_media(alert)
-        elif alert.kind != "cancel":
-            records.append(self._record(alert, "refused", fate, utc_s))
+        least_s = max(utc_s, at_least_s) if trusted else at_least_s
+        taken: set[str] = set()
+        refused = ""
+        records: list[Record] = []
+        for block in alert.blocks:
+            one = on_arrival(block, utc_s) if trusted else block
+            fate = self._fate(one, least_s, trusted=trusted)
+            if fate == "waiting" and self._room(one, utc_s, trusted=trusted) is None:
+                fate = "too many warnings at once"
+            if fate not in ("waiting", "cancel"):
+                records.append(self._record(one, "refused", fate, utc_s))
+                refused = refused or fate
+                continue
+            if not taken:
+                records += self._end_others(alert, level, fate, (utc_s, now_ns))
+            taken.add(fate)
+            if fate == "waiting":
+                room = self._room(one, utc_s, trusted=trusted)  # what it ended has made some
+                records += self._take(one, room or [], (utc_s, now_ns))
         self._persist(records)
-        self.handle_time(utc_s, now_ns, trusted=trusted)
-        return fate
+        self.handle_time(utc_s, now_ns, trusted=trusted, at_least_s=at_least_s)
+        return taken.pop() if taken else refused
 
     def handle_time(
-        self, utc_s: int, now_ns: int, *, trusted: bool, into_second_ns: int = 0
+        self,
+        utc_s: int,
+        now_ns: int,
+        *,
+        trusted: bool,
+        into_second_ns: int = 0,
+        at_least_s: int = 0,
     ) -> None:
         """Begin what is in force, go on with what sounds, end what is over.
 
         `into_second_ns` is how long ago the civil second `utc_s` began.
         """
-        for one in list(self._open):
-            if self._expired(one, utc_s, now_ns, trusted=trusted):
+        least_s = utc_s if trusted else at_least_s
+        # The most urgent first: they find the sources free, or take them.
+        for one in sorted(self._open, key=self._standing, reverse=True):
+            if one not in self._open:
+                continue  # it gave its source up, and waits anew
+            if one.alert.expires_s <= least_s or self._outlived(one, now_ns, trusted=trusted):
                 self._close(one, "expired", utc_s, now_ns)
             elif one.run is None and self._may_begin(one.alert, utc_s, trusted=trusted):
                 self._begin(one, utc_s, now_ns)
@@ -124,9 +149,21 @@ class AlertBook:
                 self._advance(one, one.run, utc_s, now_ns)
         self._plan(utc_s, now_ns, now_ns - into_second_ns, trusted=trusted)
 
-    def mute(self, by: str | None) -> None:
-        """Let nothing but urgent warnings sound while `by`, an authority, has muted us."""
-        self._muted_by = by
+    def keep_allowed(self, book: AuthorityBook, at_least_s: int, utc_s: int, now_ns: int) -> None:
+        """End the warnings of those who may not order them any more."""
+        for one in list(self._open):
+            warrant = one.alert.warrant
+            if warrant is None:
+                continue
+            holder = book.may(warrant, MessageClass(one.alert.message_class), at_least_s)
+            if isinstance(holder, str):
+                record = self._drop(one, "cancelled", holder, utc_s, now_ns)
+                self._known.forget(one.alert.key)  # another key may say the same
+                self._persist([record])
+
+    def mute(self, level: int, by: str | None) -> None:
+        """Let nothing but urgent warnings sound of tier `level` and below: `by` has muted them."""
+        self._muted = (level, by or "")
 
     def receive_part_ended(self, source: int, now_ns: int, *, failed: str = "") -> None:
         """Note that the file of `source` came to its end, or why it could not be played."""
@@ -159,51 +196,65 @@ class AlertBook:
         """Return the oldest event not yet taken, or None. A `Persist` is kept before the next."""
         return self._events.popleft() if self._events else None
 
-    def _fate(self, alert: Alert, utc_s: int, *, trusted: bool) -> str:
+    def _fate(self, alert: Alert, least_s: int, *, trusted: bool) -> str:
         if alert.kind == "cancel":
             return "cancel"
         if alert.expires_s <= alert.effective_s:
             return "expires before it takes effect"
-        if trusted and alert.expires_s <= utc_s:
+        if alert.expires_s <= least_s:
             return "expired"
         if not trusted and alert.message_class != MessageClass.URGENT:
             return "not urgent while the time is not known"
-        lowest = min((one.alert.message_class for one in self._open), default=0)
-        if len(self._open) >= OPEN_MAX and lowest >= alert.message_class:
-            return "too many warnings at once"
         if item_of(alert, self._config, self._languages) is None:
             return "no stored sound for it"
         return "waiting"
 
-    def _supersede(self, alert: Alert, level: int, utc_s: int, now_ns: int) -> list[Record]:
-        """End what `alert` refers to, unless a higher authority issued that."""
-        fate = "cancelled" if alert.kind == "cancel" else "superseded"
-        records: list[Record] = []
-        for key in ((sender, number_of(one)) for sender, one in alert.references):
-            known = self._known.get(key)
-            if known is None:
-                # It may still be on its way: it must not sound when it comes.
-                self._remember(Known(*key, level, fate, alert.sent_s + 7 * 86_400))
-            elif known.level >= level:
-                known.fate = fate
-                records += self._drop_open(key, fate, utc_s, now_ns)
+    def _end_others(self, alert: Alert, level: int, fate: str, at: tuple[int, int]) -> list[Record]:
+        """Let a valid order end what it is to end, and be known from now on."""
+        # What a lower authority said under this name does not keep a higher one from speaking.
+        records = self._drop_open(alert.key, "superseded", at)
+        if alert.kind != "alert":
+            why = "cancelled" if alert.kind == "cancel" else "superseded"
+            for key in self._known.end_referred(alert, level, why, self._open_keys()):
+                records += self._drop_open(key, why, at)
+        last_s = max(one.expires_s for one in alert.blocks)
+        whole = msgspec.structs.replace(alert, expires_s=last_s)
+        self._known.add(whole, level, fate, self._open_keys())
         return records
 
-    def _drop_open(self, key: tuple[str, str], fate: str, utc_s: int, now_ns: int) -> list[Record]:
+    def _room(self, alert: Alert, utc_s: int, *, trusted: bool) -> list[_Open] | None:
+        """Return which open ones must go for `alert`, None when there is no place for it."""
+        held = [one.alert for one in self._open]
+        places = self._places.room(held, alert, utc_s, trusted=trusted)
+        return None if places is None else [self._open[index] for index in places]
+
+    def _take(self, alert: Alert, room: list[_Open], at: tuple[int, int]) -> list[Record]:
+        """Let a warning wait, in the place of those that it goes before."""
+        records: list[Record] = []
+        for least in room:
+            self._known.note(least.alert.key, "displaced")
+            records.append(self._drop(least, "missed", "too many warnings at once", *at))
+        ends_ns = at[1] + max(alert.expires_s - alert.sent_s, 1) * NS_PER_S
+        # What it referred to is ended: the list is not kept with each change.
+        self._open.append(_Open(msgspec.structs.replace(alert, references=()), ends_ns))
+        self._ask_for_media(alert)
+        return records
+
+    def _drop_open(self, key: Key, fate: str, at: tuple[int, int]) -> list[Record]:
         """End the open warning with this key, if there is one."""
         return [
-            self._drop(one, "cancelled", fate, utc_s, now_ns)
+            self._drop(one, "cancelled", fate, *at)
             for one in list(self._open)
             if one.alert.key == key
         ]
 
-    def _make_room(self, utc_s: int, now_ns: int) -> list[Record]:
-        """Drop the least of the open warnings when there are too many: `_fate` said it is less."""
-        if len(self._open) < OPEN_MAX:
-            return []
-        least = min(self._open, key=lambda one: one.alert.message_class)
-        self._known[least.alert.key].fate = "displaced"
-        return [self._drop(least, "missed", "too many warnings at once", utc_s, now_ns)]
+    def _open_keys(self) -> set[Key]:
+        return {one.alert.key for one in self._open}
+
+    def _standing(self, one: _Open) -> tuple[int, int, bool, int]:
+        """Return what goes first: class, tier, what began already, and the earlier one."""
+        begun = one.run is not None
+        return (*self._places.standing(one.alert), begun, -one.alert.effective_s)
 
     def _may_begin(self, alert: Alert, utc_s: int, *, trusted: bool) -> bool:
         return (not trusted or utc_s >= alert.effective_s) and self._allowed(
@@ -214,30 +265,43 @@ class AlertBook:
         """Return whether the hour lets it sound. What is not urgent waits for an allowed one."""
         if alert.message_class == MessageClass.URGENT:
             return True
-        if self._muted_by is not None:
+        if self._muted[0] <= self._places.level(alert):
             return False
         kind = MessageClass(alert.message_class)
         return trusted and self._regulation.refused_hours(self._local(utc_s), kind) is None
 
-    def _expired(self, one: _Open, utc_s: int, now_ns: int, *, trusted: bool) -> bool:
+    def _outlived(self, one: _Open, now_ns: int, *, trusted: bool) -> bool:
+        """Return whether without a clock it has been in force as long as it was to be."""
         if trusted:
-            return utc_s >= one.alert.expires_s
+            return False
         if one.ends_ns is None:  # from before a power cut: without a clock nobody knows
             one.ends_ns = now_ns + (one.alert.expires_s - one.alert.sent_s) * NS_PER_S
         return now_ns >= one.ends_ns
 
     def _begin(self, one: _Open, utc_s: int, now_ns: int) -> None:
         item = item_of(one.alert, self._config, self._languages, at_s=utc_s)
-        taken = {o.run.source for o in self._open if o.run is not None}
-        source = next(s for s in range(SOURCE_BASE, SOURCE_BASE - OPEN_MAX, -1) if s not in taken)
         if item is None:
             self._close(one, "missed", utc_s, now_ns)
             return
+        source = self._free_source(one, utc_s, now_ns)
+        if source is None:
+            return  # all that sounds or is held goes before it
         due = Due(one.alert.effective_s, item.name, self._day(utc_s), 0)
         one.run = Run(item, due, source, utc_s, ends_ns=now_ns)
-        self._known[one.alert.key].fate = "sounding"
+        self._known.note(one.alert.key, "sounding")
         self._persist([])
         self._ask_for_media(one.alert)  # once more: what came late serves its repetition
+
+    def _free_source(self, one: _Open, utc_s: int, now_ns: int) -> int | None:
+        """Return a source for `one`; the least that runs gives its own up and waits again."""
+        running = [o for o in self._open if o.run is not None]
+        if len(running) >= RUNS_MAX:
+            least = min(running, key=self._standing)
+            if self._standing(least)[:2] >= self._standing(one)[:2]:
+                return None
+            self._close(least, "stopped", utc_s, now_ns, why="its place went to one above it")
+        taken = {o.run.source for o in self._open if o.run is not None}
+        return next(s for s in range(SOURCE_BASE, SOURCE_BASE - RUNS_MAX, -1) if s not in taken)
 
     def _ask_for_media(self, alert: Alert) -> None:
         for spoken in alert.spoken:
@@ -252,10 +316,10 @@ class AlertBook:
         if run.over:
             self._close(one, run.outcome[0], utc_s, now_ns)
 
-    def _close(self, one: _Open, outcome: str, utc_s: int, now_ns: int) -> None:
-        """End `one`; stopped by the hour it waits for the next allowed one."""
+    def _close(self, one: _Open, outcome: str, utc_s: int, now_ns: int, *, why: str = "") -> None:
+        """End `one`; stopped by the hour or by a higher one it waits for the next allowed time."""
         over = one.run is not None and one.run.over
-        self._known[one.alert.key].fate = "done" if over else outcome
+        self._known.note(one.alert.key, "done" if over else outcome)
         again = outcome == "stopped"
         told: Outcome = "missed" if outcome != "played" and (over or one.run is None) else "stopped"
         told = "played" if outcome == "played" else told
@@ -263,8 +327,8 @@ class AlertBook:
         if one.run is not None and over:
             reason = one.run.outcome[1]
         elif again:
-            muted = self._muted_by
-            reason = "outside the hours" if muted is None else f"muted by {muted}"
+            muted = self._muted[0] <= self._places.level(one.alert)
+            reason = why or (f"muted by {self._muted[1]}" if muted else "outside the hours")
         record = self._drop(one, told, reason, utc_s, now_ns)
         if again:
             self._open.append(_Open(one.alert, one.ends_ns))
@@ -285,7 +349,7 @@ class AlertBook:
         self._state.serial += 1
         return Record(
             serial=self._state.serial,
-            name=alert.identifier[:64] if run is None else run.due.name,
+            name=alert.name if run is None else run.due.name,
             day=self._day(utc_s) if run is None else run.due.day,
             outcome=outcome,
             reason=reason,
@@ -300,15 +364,8 @@ class AlertBook:
             failed=() if run is None else tuple(run.failed),
         )
 
-    def _remember(self, known: Known) -> None:
-        self._known[(known.sender, known.number)] = known
-        if len(self._known) > KNOWN_MAX:
-            open_keys = {one.alert.key for one in self._open}
-            over = [key for key in self._known if key not in open_keys]
-            del self._known[min(over, key=lambda key: self._known[key].expires_s)]
-
     def _persist(self, records: list[Record]) -> None:
-        self._state.known = list(self._known.values())
+        self._state.known = list(self._known)
         self._state.waiting = [one.alert for one in self._open]
         self._state.outbox = records
         self._emit(Persist(KEY, encode_book(self._state)))

@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from node.control.calendar.play_state import Record
+from node.control.precedence import MessageClass
 from node.control.warning.alert import Alert
 
 KEY: Final = "alerts"
@@ -20,6 +21,13 @@ class Known(msgspec.Struct):
     level: int
     fate: str
     expires_s: int
+    exercise: bool = False
+    message_class: int = MessageClass.URGENT
+    """Of the warning; of one that has not come, the most that may be ended so."""
+    key: str = ""
+    """That signed it, or ended it before it came."""
+    ahead: bool = False
+    """Whether it was ended before it came."""
 
 
 class BookState(msgspec.Struct):

@@ -28,7 +28,7 @@ from node.control.trust.message import Kind, Message, open_envelope, seal
 from node.control.trust.signature import SeedSigner, verified
 from node.control.warning.alert import AlertConfig, PhraseConfig, number_of
 from node.control.warning.short_alert import encode_short
-from node.events import Persist, Publish
+from node.events import Note, Persist, Publish
 from node.units import NS_PER_MS, NS_PER_S
 
 NORMAL, PRIORITY, URGENT = MessageClass
@@ -186,7 +186,7 @@ def test_a_signed_warning_sounds_at_once_and_is_answered():
     # The counter is on disk before anything sounds, and so is the warning.
     first_sound = kinds.index("StartPart")
     kept = [e.key for e in village.events[:first_sound] if isinstance(e, Persist)]
-    assert kept[0] == "counters" and "alerts" in kept
+    assert kept[0] == f"counters/{PROVINCE.key_id.hex()}" and "alerts" in kept
     answer = next(e for e in village.events if isinstance(e, Publish))
     message = open_envelope(answer.payload)
     assert isinstance(message, Message) and message.kind is Kind.ACKNOWLEDGEMENT
@@ -221,7 +221,8 @@ def test_a_forged_warning_does_nothing_at_all(at):
     data[at] ^= 1
     before = dict(village.disk)
     village.send(bytes(data))
-    assert village.events == [] and village.disk == before and village.arbiter.granted() is None
+    assert all(isinstance(event, Note) for event in village.events)
+    assert village.disk == before and village.arbiter.granted() is None
 
 
 def test_a_thief_and_a_commune_beyond_its_class_do_nothing():
@@ -373,8 +374,10 @@ def test_only_announced_streams_may_speak_and_only_so_long():
     content = msgspec.json.encode(Session(0x1234))
     assert village.order(COMMUNE, Kind.SESSION, content, message_class=PRIORITY) == "obeyed"
     assert village.node.source_class(0x1234) == (PRIORITY, "commune")
-    other = village.order(PROVINCE, Kind.SESSION, content, message_class=PRIORITY)
-    assert other == "the stream belongs to another"
+    other = signer("another commune")
+    village.certify(PROVINCE, other, "commune", AREA, PRIORITY)
+    fate = village.order(other, Kind.SESSION, content, message_class=PRIORITY)
+    assert fate == "the stream belongs to another"
     village.arbiter.receive_packet(0x1234, village.now_ns)
     village.tell_grants()
     # The emergency floor is not for it: volume 70, lowered to 70 dBA at the house.
@@ -391,20 +394,20 @@ def test_a_mute_silences_all_but_warnings_until_it_ends():
     village.node.receive_grants((7,), village.now_ns)
     assert village.node.gain_db(village.now_ns) == -6.5
     village.order(PROVINCE, Kind.MUTE, ttl_s=600)
-    assert village.node.lowest_class(village.now_ns) is URGENT
+    assert village.node.lowest_class() is URGENT
     assert village.node.gain_db(village.now_ns) == float("-inf")
     assert village.order(COMMUNE, Kind.UNMUTE) == "muted from above"
     village.until("2025-12-07T12:10:00")
-    assert village.node.lowest_class(village.now_ns) is NORMAL
+    assert village.node.lowest_class() is NORMAL
     village.order(PROVINCE, Kind.MUTE)
     village.order(PROVINCE, Kind.UNMUTE)
-    assert village.node.lowest_class(village.now_ns) is NORMAL
+    assert village.node.lowest_class() is NORMAL
 
 
 def test_without_a_trusted_clock_only_urgent_orders_act():
     village = Village()
     village.boot(trusted=False)
-    assert village.node.lowest_class(village.now_ns) is URGENT
+    assert village.node.lowest_class() is URGENT
     assert village.order(COMMUNE, Kind.MUTE) == "not urgent while the time is not known"
     content = encode_short("alert", 5)
     assert village.order(PROVINCE, Kind.SHORT_ALERT, content, message_class=URGENT) == "waiting"
@@ -419,7 +422,7 @@ def test_a_beacon_lifts_the_floor_under_the_clock_for_good():
     village.node.receive_time(
         utc_s("2025-12-06T00:00:00") * NS_PER_S, village.now_ns, synchronised=True
     )
-    assert village.node.lowest_class(village.now_ns) is URGENT
+    assert village.node.lowest_class() is URGENT
 
 
 def test_revoked_keys_stay_revoked_after_a_power_cut():

@@ -8,9 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.control.precedence import MessageClass
-from node.control.trust.authority import Authority, AuthorityBook, Certificate, Revocation, within
+from node.control.trust.authority import (
+    AUTHORITIES_MAX,
+    Authority,
+    AuthorityBook,
+    Certificate,
+    Revocation,
+    within,
+)
 from node.control.trust.message import COMMAND_BYTES_MAX, Kind, Message, open_envelope, seal
-from node.control.trust.once import ReplayGuard
+from node.control.trust.once import KEYS_MAX, WINDOW, ReplayGuard
 from node.control.trust.signature import SeedSigner, verified
 from node.control.warning.alert import Alert
 from node.control.warning.area import Circle, Site
@@ -283,26 +290,43 @@ def test_no_chain_of_certificates_reaches_further_than_each_of_its_links(claims,
 
 
 def test_a_counter_acts_once_and_survives_a_power_cut():
-    guard = ReplayGuard(None)
+    guard = ReplayGuard({})
     key = b"12345678"
-    assert guard.is_new(key, 5)
-    stored = guard.advance(key, 5)
+    assert guard.refusal(key, 5) is None
+    stored = dict(guard.advance(key, 5))
     for again in (ReplayGuard(stored), guard):
-        assert not again.is_new(key, 5) and not again.is_new(key, 4) and again.is_new(key, 6)
-        assert not again.is_new(key, 5 + (1 << 50) + 1)
-        assert again.is_new(b"another!", 1)
-    assert ReplayGuard(b"{broken").damaged and not guard.damaged
+        assert again.refusal(key, 5) == "replayed"
+        assert again.refusal(key, 4) is None and again.refusal(key, 1 << 63) is None
+        assert again.refusal(b"another!", 5) is None
+    broken = ReplayGuard(dict.fromkeys(stored, b"{broken"))
+    assert broken.damaged == [key.hex()] and not guard.damaged
 
 
-@given(st.lists(st.integers(0, 50), max_size=60))
-def test_no_counter_is_accepted_twice_in_any_order(counters):
-    guard = ReplayGuard(None)
-    accepted = []
+@given(st.lists(st.integers(0, 400), max_size=400))
+def test_no_counter_is_accepted_twice_in_any_order_and_few_late_ones_are_lost(counters):
+    guard, disk = ReplayGuard({}), {}
+    accepted: list[int] = []
     for counter in counters:
-        if guard.is_new(b"k", counter):
-            guard = ReplayGuard(guard.advance(b"k", counter))
+        refusal = guard.refusal(b"k", counter)
+        if counter in accepted:
+            assert refusal is not None
+        elif len([one for one in accepted if one > counter]) < WINDOW:
+            assert refusal is None  # overtaken by fewer than the window holds
+        if refusal is None:
+            disk |= guard.advance(b"k", counter)
+            guard = ReplayGuard(disk)
             accepted.append(counter)
-    assert accepted == sorted(set(accepted))
+    assert len(set(accepted)) == len(accepted)
+
+
+def test_keys_that_lost_their_authority_leave_the_table_of_counters_and_no_other_does():
+    guard = ReplayGuard({})
+    known = [bytes([0, *divmod(n, 256)]) for n in range(AUTHORITIES_MAX)]
+    for key in known:
+        guard.advance(key, 7, known)
+    for number in range(3 * KEYS_MAX):
+        guard.advance(bytes([1, *divmod(number, 256)]), 7, known)
+    assert all(guard.refusal(key, 7) == "replayed" for key in known)
 
 
 HERE = Site(position=(21.65, 106.36))

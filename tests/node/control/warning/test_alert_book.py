@@ -17,7 +17,8 @@ from node.control.loudness import regulation
 from node.control.loudness.regulation import Regulation, RegulationConfig, load_rule_file
 from node.control.precedence import MessageClass, PriorityConfig
 from node.control.warning.alert import Alert, AlertConfig, PhraseConfig, alert_of
-from node.control.warning.alert_book import OPEN_MAX, AlertBook
+from node.control.warning.alert_book import AlertBook
+from node.control.warning.alert_places import OPEN_MAX
 from node.control.warning.alert_state import decode_book
 from node.control.warning.cap import CapAlert, parse_cap
 from node.events import Persist
@@ -196,13 +197,49 @@ def test_an_expired_warning_does_not_sound_and_one_that_expires_stops():
     assert gateway.outcomes() == [("001", "stopped", "expired")]
 
 
+def expected_at(text: str, wall: str) -> str:
+    """Return a warning of something expected, not immediate, that takes effect at `wall`."""
+    text = text.replace("<effective>2025-10-07T02:00:00", f"<effective>2025-10-07T{wall}")
+    return without_second_language(text.replace(">Immediate<", ">Expected<"))
+
+
 def test_a_warning_waits_for_its_time():
-    gateway = Gateway(start="01:00:00")
-    gateway.receive(FLOOD)
-    gateway.until("01:59:59")
+    gateway = Gateway()
+    gateway.receive(expected_at(FLOOD, "03:00:00"))
+    gateway.until("02:59:59")
     assert gateway.heard == []
-    gateway.until("02:00:00")
+    gateway.until("03:00:00")
     assert len(gateway.heard) == 1
+
+
+@pytest.mark.parametrize("hours", [1, 7, 24, 24 * 400])
+def test_a_warning_from_a_machine_whose_clock_is_ahead_sounds_at_once(hours):
+    gateway = Gateway()
+    sent_s = gateway.now_s + hours * 3600
+    alert = Alert(
+        sender="s",
+        identifier="#0000000000000001",
+        kind="alert",
+        message_class=MessageClass.URGENT,
+        level="province",
+        event_code="any",
+        sent_s=sent_s,
+        effective_s=sent_s,
+        expires_s=sent_s + 60,
+    )
+    assert gateway.receive_alert(alert) == "waiting" and gateway.sounding
+    gateway.until("02:01:05")  # and it lasts as long as it was to
+    assert not gateway.sounding
+
+
+def test_what_waits_for_saturday_keeps_out_nothing_that_is_to_be_heard_now():
+    gateway = Gateway()
+    saturday = expected_at(FLOOD, "07:00:00")
+    for number in range(OPEN_MAX):
+        gateway.receive(saturday.replace("-001</identifier>", f"-{number + 100}</identifier>"))
+    assert gateway.receive(saturday.replace("-001<", "-999<")) == "too many warnings at once"
+    assert gateway.heard == []
+    assert gateway.receive(FLOOD) == "waiting" and gateway.sounding
 
 
 def test_what_is_not_urgent_waits_for_the_hours_of_the_commune():
@@ -376,8 +413,8 @@ def test_what_expires_while_it_waits_never_sounds_and_has_a_record():
 
 
 def test_words_are_asked_for_as_soon_as_the_warning_is_known_with_their_size():
-    gateway = Gateway(start="01:00:00")
-    gateway.receive(FLOOD)
+    gateway = Gateway()
+    gateway.receive(expected_at(FLOOD, "03:00:00"))
     (fetch,) = gateway.fetched
     assert (fetch.uri, fetch.size_bytes) == ("https://pctt.example/001.ogg", 81_920)
     assert gateway.heard == []
