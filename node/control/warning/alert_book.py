@@ -287,7 +287,7 @@ class AlertBook:
         if source is None:
             return  # all that sounds or is held goes before it
         due = Due(one.alert.effective_s, item.name, self._day(utc_s), 0)
-        one.run = Run(item, due, source, utc_s, ends_ns=now_ns)
+        one.run = Run(item, due, source, utc_s, ends_ns=now_ns, issuer=one.alert.sender)
         self._known.note(one.alert.key, "sounding")
         self._persist([])
         self._ask_for_media(one.alert)  # once more: what came late serves its repetition
