@@ -27,11 +27,13 @@ def parser_of(name: str, about: str | None) -> argparse.ArgumentParser:
     )
 
 
-def is_fast(name: str, about: str | None, arguments: list[str]) -> bool:
-    """Return whether a measurement that has only a short and a full run is asked for the short."""
+def fast_and_row(name: str, about: str | None, arguments: list[str]) -> tuple[bool, str | None]:
+    """Return whether the short run is asked for, and which row alone, or None for all."""
     parser = parser_of(name, about)
     parser.add_argument("--fast", action="store_true", help="the short run of the gate")
-    return bool(parser.parse_args(arguments).fast)
+    parser.add_argument("--row", metavar="NAME", help="only this row, as the gate names it")
+    options = parser.parse_args(arguments)
+    return bool(options.fast), options.row
 
 
 def count(text: str) -> int:

@@ -25,7 +25,12 @@ def main(arguments: list[str] | None = None) -> int:
         if (fault.name or "").split(".")[0] in ("sim", "node", "hw_profiles", "benchmarks"):
             raise
         return complain([f"{fault.name} is not installed: pip install 'loalang[sim]'"], FAILED)
-    commands = {"run": run_command.run, "list": run_command.show_list, "check": run_command.check}
+    commands = {
+        "run": run_command.run,
+        "list": run_command.show_list,
+        "check": run_command.check,
+        "encode": run_command.encode,
+    }
     try:
         status = commands[options.command](options)
         sys.stdout.flush()
@@ -65,6 +70,10 @@ def _parser() -> Parser:
     commands.add_parser("list", help="list the scenarios that ship")
     check = commands.add_parser("check", help="read a scenario and name every fault in it")
     check.add_argument("scenario", metavar="SCENARIO")
+    encode = commands.add_parser(
+        "encode", help="write a scenario's Opus packets beside its sounds, to be kept with them"
+    )
+    encode.add_argument("scenario", metavar="SCENARIO")
     return parser
 
 

@@ -74,7 +74,7 @@ def play_second(
         while taken < arrivals_ns.shape[0] and arrivals_ns[taken] <= now_ns:
             if arrivals_ns[taken] >= 0:
                 media = media_first + taken * PACKET_SAMPLES
-                receive_packet(ints, floats, points, scratch, media, arrivals_ns[taken])
+                receive_packet(ints, floats, points, scratch, media, arrivals_ns[taken], 0)
             taken += 1
         if ints[line.PACKETS] == 0:
             continue
@@ -92,7 +92,7 @@ def play_second(
     while taken < arrivals_ns.shape[0]:
         if arrivals_ns[taken] >= 0:
             media = media_first + taken * PACKET_SAMPLES
-            receive_packet(ints, floats, points, scratch, media, arrivals_ns[taken])
+            receive_packet(ints, floats, points, scratch, media, arrivals_ns[taken], 0)
         taken += 1
 
 

@@ -4,7 +4,7 @@ from functools import cache
 from typing import Final
 
 import hw_profiles
-from node.config import JitterConfig
+from node.config import ConfigError, JitterConfig
 from sim.drive import run as drive
 from sim.result.run import NodeRow
 from sim.village.scenario import Cluster, Commune, Hamlet, Scenario
@@ -28,7 +28,7 @@ DECIMALS: Final = 3
 """Figures are written to the microsecond."""
 
 
-def rows(*, fast: bool) -> dict[str, list[NodeRow]]:
+def rows(*, fast: bool, row: str | None = None) -> dict[str, list[NodeRow]]:
     """Return, per row name "playout, profile, bearer", one `NodeRow` for each seed.
 
     Parameters
@@ -36,14 +36,27 @@ def rows(*, fast: bool) -> dict[str, list[NodeRow]]:
     fast : bool
         One seed and one minute instead of three seeds and five minutes each. The figures differ,
         so each length has its own budgets.
+    row : str, optional
+        Only this row. Its playout's whole village runs: clusters of one commune share a cell.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such row.
     """
-    return dict(_rows(fast))
+    if row is None:
+        return dict(_rows(fast))
+    one = next((name for name in PLAYOUTS if row.startswith(f"{name} ")), "")
+    found = {name: several for name, several in _rows(fast, one).items() if name == row}
+    if not found:
+        raise ConfigError(f"--row {row!r}: must be 'PLAYOUT PROFILE LINK', as the table names it")
+    return found
 
 
 @cache
-def _rows(fast: bool) -> dict[str, list[NodeRow]]:
+def _rows(fast: bool, only: str | None = None) -> dict[str, list[NodeRow]]:
     found: dict[str, list[NodeRow]] = {}
-    for playout in PLAYOUTS:
+    for playout in PLAYOUTS if only is None else [one for one in PLAYOUTS if one == only]:
         for seed in FAST_SEEDS if fast else FULL_SEEDS:
             asked = village(playout)
             duration_s = FAST_S if fast else FULL_S
@@ -53,11 +66,13 @@ def _rows(fast: bool) -> dict[str, list[NodeRow]]:
     return found
 
 
-def worst(measures: tuple[str, ...], *, fast: bool) -> dict[str, dict[str, float | None]]:
+def worst(
+    measures: tuple[str, ...], *, fast: bool, row: str | None = None
+) -> dict[str, dict[str, float | None]]:
     """Return, per row, the largest value of each measure over the seeds; None: nothing played."""
     found: dict[str, dict[str, float | None]] = {}
-    for name, seeds in rows(fast=fast).items():
-        values = {one: [getattr(row, one) for row in seeds] for one in measures}
+    for name, seeds in rows(fast=fast, row=row).items():
+        values = {one: [getattr(each, one) for each in seeds] for one in measures}
         found[name] = {
             one: None if None in several else round(max(several), DECIMALS)
             for one, several in values.items()

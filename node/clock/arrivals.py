@@ -9,9 +9,11 @@ once per block. The slowest packet of each block is kept beside it, for `node.cl
 a packet below it      is taken at once: no packet arrives before it was sent
 a stall or a queue     is above the line and does nothing
 the floor rises        held: subtracted from later points, as long as it is below half of the
-(another route)        playout delay; more than that is followed
+(another route)        playout delay; more than that is followed, no faster than a slew
 the floor falls        what was held is given back first; the rest moves the line
-all late for 2 s       the line is put through the packet that came: a sender that was moved
+all late for 0.5 s     the line is put through the packet that came: a sender that was moved, or
+and not catching up    whose stamps stood still while it paused
+all late for 2 s       likewise, also when they catch up, or contradict a map
 1 s early, three       likewise, downwards
 times in a row
 =====================  ==========================================================================
@@ -35,15 +37,23 @@ from node.clock.line import (
     FLOOR_INTERCEPT_NS,
     FLOOR_ORIGIN_NS,
     FLOOR_SLOPE,
+    FOLLOWS,
     HELD_NS,
+    INTERCEPT_NS,
     LAST_X_NS,
+    LATE_ABOVE_NS,
     LATE_PACKETS,
     LATE_SINCE_NS,
     LOCAL_ANCHOR_NS,
     MEDIA_ANCHOR_SAMPLES,
+    MODE,
+    MODE_ENVELOPE,
+    MODE_MAP,
+    ORIGIN_NS,
     OWN_DELAY_NS,
     PACKETS,
     POINTS,
+    SLOPE,
     SPREAD_NS,
     STEPS_HELD,
     SUSPECTS,
@@ -71,10 +81,13 @@ _STEP_POINTS: Final = 4
 _STEP_OLDER_MIN: Final = 8
 _STEP_MIN_NS: Final = 3.0 * NS_PER_MS
 _STEP_SPREADS: Final = 4.0
+_FOLLOWED: Final = 0.004  # of the time, below what `node.clock.line` slews
 _GAP_NS: Final = 60.0 * NS_PER_S
 _LATE_NS: Final = 2 * NS_PER_S
-_LATE_PACKETS_MIN: Final = 8
-_EARLY_NS: Final = 1.0 * NS_PER_S
+_LATE_STEADY_NS: Final = NS_PER_S // 2
+_LATE_PACKETS_MIN: Final = 4
+_CATCHING_UP: Final = 4  # a queue that drains gives back at least a fourth of the time it takes
+EARLY_NS: Final = 1.0 * NS_PER_S
 _SUSPECTS_MAX: Final = 3
 _NS_PER_3_SAMPLES: Final = 62_500
 
@@ -157,10 +170,6 @@ def _test_step(
         for i in range(older, ints[POINTS]):
             points[1, i] -= lowest - least
             points[3, i] -= lowest - least
-        if floats[HELD_NS] > 0.5 * ints[DELAY_TARGET_NS]:
-            held_ns = floats[HELD_NS]
-            floats[HELD_NS] = 0.0
-            _shift(ints, floats, points, held_ns)
     elif least - highest > threshold:
         for i in range(older):
             points[1, i] -= least - lowest
@@ -201,6 +210,12 @@ def _close_block(
     points[3, n] = floats[BLOCK_TOP_Y_NS]
     ints[POINTS] = n + 1
     _test_step(ints, floats, points, scratch)
+    if floats[HELD_NS] > 0.5 * ints[DELAY_TARGET_NS] or floats[HELD_NS] == 0.0:
+        ints[FOLLOWS] = 1 if floats[HELD_NS] > 0.0 else 0
+    if ints[FOLLOWS]:
+        by_ns = min(floats[HELD_NS], _FOLLOWED * floats[BLOCK_LENGTH_NS])
+        floats[HELD_NS] -= by_ns
+        _shift(ints, floats, points, by_ns)
     return _fit(ints, floats, points, scratch)
 
 
@@ -227,25 +242,43 @@ def _anchor(
     _open_block(floats, 0.0, 0.0, 0.0)
 
 
-@kernel("boolean(int64[::1], float64, int64)")
-def _moved_sender(ints: NDArray[np.int64], above_ns: float, now_ns: int) -> bool:
-    """Return whether so many packets are so far off the floor that the sender must have moved."""
-    if above_ns < -_EARLY_NS:
+@kernel("boolean(int64[::1], float64[::1], float64, float64, int64, int64)")
+def _moved_sender(
+    ints: NDArray[np.int64],
+    floats: NDArray[np.float64],
+    above_ns: float,
+    above_line_ns: float,
+    now_ns: int,
+    is_late: int,
+) -> bool:
+    """Return whether so many packets are so far off that the sender must have moved.
+
+    above_ns       of a packet over the floor
+    above_line_ns  over the line that is played by, which may be a map's
+    is_late        1: it came too late to be played, whatever the line says
+    """
+    if min(above_ns, above_line_ns) < -EARLY_NS:
         ints[SUSPECTS] += 1
         return bool(ints[SUSPECTS] >= _SUSPECTS_MAX)
     ints[SUSPECTS] = 0
-    if above_ns <= ints[DELAY_TARGET_NS] + ints[OWN_DELAY_NS]:
+    if not is_late and above_line_ns <= ints[DELAY_TARGET_NS] + ints[OWN_DELAY_NS]:
         ints[LATE_SINCE_NS] = -1
         return False
     if ints[LATE_SINCE_NS] < 0:
         ints[LATE_SINCE_NS] = now_ns
         ints[LATE_PACKETS] = 0
+        floats[LATE_ABOVE_NS] = above_line_ns
     ints[LATE_PACKETS] += 1
     late_ns = now_ns - ints[LATE_SINCE_NS]
-    return bool(late_ns > _LATE_NS and ints[LATE_PACKETS] >= _LATE_PACKETS_MIN)
+    if ints[LATE_PACKETS] < _LATE_PACKETS_MIN:
+        return False
+    # By a map a node that is late for a while is in step with the others again after it.
+    is_steady = _CATCHING_UP * (floats[LATE_ABOVE_NS] - above_line_ns) < late_ns
+    is_moved = is_steady and late_ns > _LATE_STEADY_NS and ints[MODE] == MODE_ENVELOPE
+    return bool(is_moved or late_ns > _LATE_NS)
 
 
-@kernel("int64(int64[::1], float64[::1], float64[:, ::1], float64[::1], int64, int64)")
+@kernel("int64(int64[::1], float64[::1], float64[:, ::1], float64[::1], int64, int64, int64)")
 def receive_packet(
     ints: NDArray[np.int64],
     floats: NDArray[np.float64],
@@ -253,6 +286,7 @@ def receive_packet(
     scratch: NDArray[np.float64],
     media_time_samples: int,
     now_ns: int,
+    is_late: int,
 ) -> int:
     """Take the arrival of a packet; return UNCHANGED, MOVED or PUT_ELSEWHERE.
 
@@ -262,6 +296,7 @@ def receive_packet(
     media_time_samples  unwrapped RTP timestamp of an original packet: a late one too (the sender
                         may have moved), but none that is on probation for a jump
     now_ns              its arrival
+    is_late             1: it came too late to be played
     """
     ints[PACKETS] += 1
     if ints[PACKETS] == 1:
@@ -271,7 +306,10 @@ def receive_packet(
     x_ns = float(media * _NS_PER_3_SAMPLES // 3)
     y_ns = float(now_ns - ints[LOCAL_ANCHOR_NS] - media * _NS_PER_3_SAMPLES // 3)
     above_ns = y_ns - floor_ns(floats, x_ns)
-    if _moved_sender(ints, above_ns, now_ns):
+    above_line_ns = above_ns
+    if ints[MODE] == MODE_MAP:
+        above_line_ns = y_ns - floats[INTERCEPT_NS] - floats[SLOPE] * (x_ns - floats[ORIGIN_NS])
+    if _moved_sender(ints, floats, above_ns, above_line_ns, now_ns, is_late):
         ints[SUSPECTS] = 0
         ints[LATE_SINCE_NS] = -1
         floats[HELD_NS] = 0.0

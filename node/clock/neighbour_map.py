@@ -45,10 +45,13 @@ class SourceMap:
     """Of the media clock against the local one, positive is fast."""
     uncertainty_ns: int
 
-    def near(self, media_time_samples: int) -> "SourceMap":
-        """Return the same map with its media time, of which 32 bits are known, near another."""
+    def near(self, media_time_samples: int, *, then_samples: int = 0) -> "SourceMap":
+        """Return the same map with its media time, of which 32 bits are known, near another.
+
+        Where RTP timestamps are not believed, the media time lies `then_samples` after them.
+        """
         away = (self.media_time_samples - media_time_samples + (1 << 31)) % (1 << 32) - (1 << 31)
-        return replace(self, media_time_samples=media_time_samples + away)
+        return replace(self, media_time_samples=media_time_samples + away + then_samples)
 
     def local_ns_of(self, media_time_samples: int) -> int:
         """Return when a media time was captured, or will be."""

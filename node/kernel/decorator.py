@@ -6,12 +6,13 @@ source of the module *and of every project module that it imports*, so an edit r
 what depends on it.
 
 This module is the core's one exception to "no files, no environment": it reads the sources and
-three switches while modules are imported, never later.
+four switches while modules are imported, never later.
 
 ==========================  ======================================================================
 `LOALANG_JIT=0`             run every kernel as plain Python: slow, for debugging
 `LOALANG_BOUNDSCHECK=1`     check every index: for the fuzz corpus
 `LOALANG_KERNEL_CACHE=DIR`  keep the compiled kernels there instead of beside the sources
+`LOALANG_LINKER=0`          leave the linking of kernels to numba: `node.kernel.fit`
 ==========================  ======================================================================
 """
 
@@ -26,7 +27,7 @@ from typing import Any, Final, TypeVar, cast
 import numba
 from numba.core.caching import UserProvidedCacheLocator
 
-from node.kernel.library import OutermostCompiler, kernel_libraries
+from node.kernel.fit import ALLOCATES, linked, memory_denied
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,7 +38,7 @@ FLAGS: Final[dict[str, Any]] = {
     "fastmath": False,
     "error_model": "numpy",
     "boundscheck": BOUNDS_CHECKED,
-    "_nrt": False,  # no memory and no counting of references: see `kernel`
+    **memory_denied(),  # no memory and no counting of references: see `kernel`
 }
 """What every kernel is compiled with."""
 
@@ -72,16 +73,39 @@ def kernel(signature: str) -> Callable[[F], F]:
     def compile_now(function: F) -> F:
         if not JIT_ENABLED:
             return function
-        before = numba.config.CACHE_LOCATOR_CLASSES
-        numba.config.CACHE_LOCATOR_CLASSES = f"{__name__}.KernelCacheLocator"
-        try:
-            return _compiled(function, signature, cached=True)
-        except OSError:
-            # Read-only installation without a fresh cache (`loalang-node check` was not run as
-            # its owner): compile in memory rather than stay silent.
-            return _compiled(function, signature, cached=False)
-        finally:
-            numba.config.CACHE_LOCATOR_CLASSES = before
+        return linked_kernel(signature)(function) if linked() else stock_kernel(signature)(function)
+
+    return compile_now
+
+
+def linked_kernel(signature: str) -> Callable[[F], F]:
+    """Compile a function as `kernel` does, linked with its inner kernels by this project."""
+    from node.kernel.library import OutermostCompiler, kernel_libraries
+
+    def compile_now(function: F) -> F:
+        def compiled(cached: bool) -> F:
+            compile_function = numba.njit(
+                signature, cache=cached, pipeline_class=OutermostCompiler, **FLAGS
+            )
+            with kernel_libraries():
+                return cast(F, compile_function(function))
+
+        return _kept(compiled, KernelCacheLocator)
+
+    return compile_now
+
+
+def stock_kernel(signature: str) -> Callable[[F], F]:
+    """Compile a function as `kernel` does, by numba alone."""
+
+    def compile_now(function: F) -> F:
+        def compiled(cached: bool) -> F:
+            made = numba.njit(signature, cache=cached, **FLAGS)(function)
+            if not made.stats.cache_hits:
+                _refuse_memory(made)
+            return cast(F, made)
+
+        return _kept(compiled, StockCacheLocator)
 
     return compile_now
 
@@ -103,8 +127,8 @@ class KernelCacheLocator(UserProvidedCacheLocator):  # type: ignore[misc]  # num
     def __init__(self, function: Callable[..., Any], source: str) -> None:
         self._py_file = source
         self._lineno = function.__code__.co_firstlineno
-        self._pattern = f"{Path(source).stem}.{function.__qualname__}"
-        self._cache_path = _cache_folder(Path(source), function.__qualname__)
+        self._pattern = _file_name(Path(source), function)
+        self._cache_path = _cache_folder(Path(source), self._pattern)
 
     @classmethod
     def from_function(cls, function: Callable[..., Any], source: str) -> "KernelCacheLocator":
@@ -133,6 +157,14 @@ class KernelCacheLocator(UserProvidedCacheLocator):  # type: ignore[misc]  # num
                 one.unlink(missing_ok=True)
 
 
+class StockCacheLocator(KernelCacheLocator):
+    """Keeps what numba linked apart from what this project linked."""
+
+    def get_disambiguator(self) -> str:
+        """Return what tells apart two builds of one function."""
+        return f"{super().get_disambiguator()}-stock"
+
+
 @cache
 def sources_hash(path: Path) -> str:
     """Return a SHA-256 over `path` and all project modules that it imports, directly or not."""
@@ -142,18 +174,37 @@ def sources_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _compiled(function: F, signature: str, *, cached: bool) -> F:
-    compile_function = numba.njit(
-        signature,
-        cache=cached,
-        pipeline_class=OutermostCompiler,
-        **FLAGS,
-    )
-    with kernel_libraries():
-        return cast(F, compile_function(function))
+def _kept(compiled: Callable[[bool], F], locator: type[KernelCacheLocator]) -> F:
+    """Return the kernel that `compiled` makes, kept in the cache where one can be written."""
+    before = numba.config.CACHE_LOCATOR_CLASSES
+    numba.config.CACHE_LOCATOR_CLASSES = f"{locator.__module__}.{locator.__qualname__}"
+    try:
+        return compiled(True)
+    except OSError:
+        # Read-only installation without a fresh cache (`loalang-node check` was not run as
+        # its owner): compile in memory rather than stay silent.
+        return compiled(False)
+    finally:
+        numba.config.CACHE_LOCATOR_CLASSES = before
 
 
-def _cache_folder(source: Path, name: str) -> str:
+def _refuse_memory(made: Any) -> None:
+    """Assert that a kernel that numba linked allocates nothing; one that does is not kept."""
+    (code,) = made.inspect_llvm().values()
+    wanted = [line for line in code.splitlines() if any(f"@{one}" in line for one in ALLOCATES)]
+    if wanted and (folder := made.stats.cache_path):
+        source = Path(made.py_func.__code__.co_filename)
+        for one in Path(folder).glob(f"{_file_name(source, made.py_func)}-*"):
+            one.unlink(missing_ok=True)
+    assert not wanted, f"{made.__name__} wants memory: {wanted[0].strip()}"
+
+
+def _file_name(source: Path, function: Callable[..., Any]) -> str:
+    """Return how the names of all files of a function begin, as numba makes them."""
+    return f"{source.stem}.{function.__qualname__}".replace("<", "").replace(">", "")
+
+
+def _cache_folder(source: Path, pattern: str) -> str:
     """Return the folder for `source`: the chosen one, beside it, or the user's own cache."""
     chosen = os.environ.get("LOALANG_KERNEL_CACHE")
     relative = source.parent.name
@@ -161,7 +212,7 @@ def _cache_folder(source: Path, name: str) -> str:
     beside = source.parent / "__pycache__"
     candidates += [beside, Path.home() / ".cache" / "loalang" / "kernels" / relative]
     for folder in candidates:
-        if _writable(folder) or any(folder.glob(f"{source.stem}.{name}-*.nbi")):
+        if _writable(folder) or any(folder.glob(f"{pattern}-*.nbi")):
             return str(folder)
     return str(beside)
 

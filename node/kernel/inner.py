@@ -15,10 +15,15 @@ from types import ModuleType
 from typing import Any, TypeVar, cast
 
 import numba
-from numba.core.sigutils import normalize_signature
 
-from node.kernel.decorator import FLAGS, JIT_ENABLED, KernelCacheLocator, kernel
-from node.kernel.library import InnerCompiler, kernel_libraries
+from node.kernel.decorator import (
+    FLAGS,
+    JIT_ENABLED,
+    KernelCacheLocator,
+    linked_kernel,
+    stock_kernel,
+)
+from node.kernel.fit import linked
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,6 +40,17 @@ def inner_kernel(signature: str) -> Callable[[F], F]:
     def compile_later(function: F) -> F:
         if not JIT_ENABLED:
             return function
+        # numba knows no half-way code: linked by itself, an inner kernel is one like any other.
+        return (linked_inner_kernel if linked() else stock_kernel)(signature)(function)
+
+    return compile_later
+
+
+def linked_inner_kernel(signature: str) -> Callable[[F], F]:
+    """Compile a function as `inner_kernel` does, to be linked by this project."""
+    from node.kernel.library import InnerCompiler
+
+    def compile_later(function: F) -> F:
         dispatcher = numba.njit(pipeline_class=InnerCompiler, **FLAGS)(function)
 
         @cache
@@ -44,7 +60,7 @@ def inner_kernel(signature: str) -> Callable[[F], F]:
 
         @cache
         def compile_for_python() -> F:
-            return kernel(signature)(function)
+            return linked_kernel(signature)(function)
 
         dispatcher.compile = lambda _: compile_for_kernels()
         dispatcher._compile_for_args = lambda *_: compile_for_python()
@@ -68,6 +84,10 @@ def _lowered(dispatcher: Any, signature: str) -> object:
     its callees: without clocks, which all tick for each of them, and without telling the
     interpreter's side, which would call machine code where there is none.
     """
+    from numba.core.sigutils import normalize_signature
+
+    from node.kernel.library import kernel_libraries
+
     arguments, returned = normalize_signature(signature)
     with kernel_libraries():
         result = dispatcher._cache.load_overload(signature, dispatcher.targetctx)

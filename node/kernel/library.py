@@ -23,11 +23,10 @@ from numba.core.compiler import Compiler
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
+from node.kernel.fit import ALLOCATES
+
 _INNER: Final = "intermediate"
 _OUTERMOST: Final = "machine"
-_ALLOCATES: Final = ("NRT_Allocate", "NRT_MemInfo_alloc", "NRT_MemInfo_new")
-"""What numba calls for memory. It refuses by itself to compile a kernel that wants some; not one
-that calls somebody else's function, compiled with memory before, which would leak."""
 _COLLECTED: Final = (300_000, 1000, 1000)
 """When Python looks for garbage meanwhile: the compiler's trees are large and stay, and looking
 through them as often as usual is a seventh of its time. It costs 50 MB."""
@@ -56,7 +55,7 @@ class KernelLibrary(JITCodeLibrary):  # type: ignore[misc]  # numba is untyped
         names = (one.name for one in self._final_module.global_variables)
         wanted |= {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
         for one in self._final_module.functions:
-            assert not one.name.startswith(_ALLOCATES), f"{self.name} wants memory: {one.name}"
+            assert not one.name.startswith(ALLOCATES), f"{self.name} wants memory: {one.name}"
             if not one.is_declaration and one.name not in wanted:
                 one.linkage = "internal"
         self._optimize_final_module()

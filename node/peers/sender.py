@@ -7,7 +7,7 @@ comes in are sender reports with answers (DLRR), and the announced playout delay
 Addresses and sockets are the caller's; it also decides whom to believe.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from zlib import crc32
 
@@ -80,6 +80,7 @@ class NodeReports:
         self.reports = ReportMap()
         self.neighbour = NeighbourMap()
         self.delays_announced = 0
+        self.stamps_behind_samples = 0
         self._ssrc = ssrc
         self._source_ssrc = source_ssrc
         self._name = name
@@ -103,6 +104,7 @@ class NodeReports:
         now_ns: int,
         *,
         is_hushed: bool = False,
+        stamps_behind_samples: int = 0,
     ) -> None:
         """Take a compound from the source's sender.
 
@@ -118,7 +120,11 @@ class NodeReports:
             Arrival.
         is_hushed : bool
             Nothing received sounds now: the first reply may already move what is played.
+        stamps_behind_samples : int
+            Media time less RTP timestamp, where those of the source cannot be right.
         """
+        self.stamps_behind_samples = stamps_behind_samples
+        newest_media_samples -= stamps_behind_samples
         report: rtcp.SenderReport | None = None
         for packet in packets:
             if isinstance(packet, rtcp.SenderReport) and packet.ssrc == self._source_ssrc:
@@ -151,8 +157,15 @@ class NodeReports:
         self._delay_start = -1
 
     def tell_neighbour(self, now_ns: int) -> SourceMap | None:
-        """Return the own exchange's map for a neighbour that asks, if there is a fresh one."""
-        return self.neighbour.tell(now_ns) if self.reports.ready else None
+        """Return the own exchange's map for a neighbour that asks, if there is a fresh one.
+
+        Its media time is the sender's RTP timestamp, which both know.
+        """
+        own = self.neighbour.tell(now_ns) if self.reports.ready else None
+        if own is None:
+            return None
+        stamp = own.media_time_samples - self.stamps_behind_samples
+        return replace(own, media_time_samples=stamp)
 
     def receive_neighbour(
         self, told: SourceMap, link_ns: int, timebase: Timebase, now_ns: int, *, is_hushed: bool
@@ -214,7 +227,9 @@ class NodeReports:
 
     def _receive_report(self, report: rtcp.SenderReport, newest: int) -> None:
         away = (report.rtp_timestamp - newest + (1 << 31)) % (1 << 32) - (1 << 31)
-        self.reports.receive_report(rtcp.ns_of_ntp(report.ntp), newest + away)
+        self.reports.receive_report(
+            rtcp.ns_of_ntp(report.ntp), newest + away + self.stamps_behind_samples
+        )
 
     def _receive_replies(
         self,

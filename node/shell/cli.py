@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from node.config import ConfigError, NodeConfig
 from node.control.precedence import CLASSES
+from node.control.trust.signature import SeedSigner
 from node.events import FetchFile
 from node.shell.clocks import utc_ns
 from node.shell.commands.check import check, decoder_factory
@@ -23,7 +24,8 @@ from node.shell.commands.publish import add_parser as add_publish
 from node.shell.commands.publish import publish_order
 from node.shell.commands.show import show_matrix, show_proof
 from node.shell.config import ShellConfig, SinkConfig, read_config
-from node.shell.faults import EXIT_INPUT, ShellError
+from node.shell.faults import EXIT_INPUT, ShellError, leave
+from node.shell.identity import own_seed
 from node.shell.mqtt import MqttLink
 from node.shell.rule_files import LANGUAGES, explain
 from node.shell.service import Service, Speaker
@@ -74,6 +76,8 @@ def main(arguments: list[str] | None = None) -> int:
         return EXIT_INPUT
     except ShellError as fault:
         print(f"loalang-node: {fault}", file=sys.stderr)
+        if fault.hangs:
+            leave(fault.exit_status)
         return fault.exit_status
 
 
@@ -141,7 +145,11 @@ def _run(node: NodeConfig, shell: ShellConfig, options: argparse.Namespace) -> i
         store = opened.enter_context(closing(Store(None if path is None else Path(path))))
         link = None
         if shell.mqtt.host is not None:
-            link = MqttLink(node.name, shell.mqtt, session=_next_session(store))
+            session = _next_session(store)
+            public = SeedSigner(own_seed(store)).public_key.hex()
+            link = MqttLink(
+                node.name, shell.mqtt, session=session, stored=store.kept(), public_key=public
+            )
         ungoverned = _speaker(node, shell)
         speaker: Speaker = ungoverned
         tell = fetch = None
@@ -171,9 +179,10 @@ def _governed(
 
     control = shell.control
     assert control is not None, "the caller looked"
-    library = stored_sounds(control)
-    for line in missing_sounds(control, library):
+    sounds = stored_sounds(control)
+    for line in missing_sounds(control, sounds.by_name, sounds):
         LOG.warning("%s", line)
+    library = sounds.by_name
     governed = govern(node, control, speaker, store, library)
     fetch = Fetcher(shell.fetch, library).request
     return governed, lambda utc, now: tell_time(governed, control, utc, now), fetch
@@ -208,9 +217,9 @@ def _sink(node: NodeConfig, config: SinkConfig, wanted: str | None) -> Sink:
 
 def _next_session(store: Store) -> int:
     """Return a number greater than in all earlier starts that the store knows."""
-    before = store.kept().get(_SESSION_KEY, b"0")
-    session = max(int(before), utc_ns() // NS_PER_S) + 1
-    store.keep(_SESSION_KEY, str(session).encode())
+    before = store.kept().get(_SESSION_KEY, b"")
+    session = max(int(before) if before.isdigit() else 0, utc_ns() // NS_PER_S) + 1
+    store.keep_soon({_SESSION_KEY: str(session).encode()})
     return session
 
 

@@ -13,7 +13,7 @@ from node.control.loudness.language import Translate, load_catalogue, untranslat
 from node.control.loudness.regulation import RuleFile, load_rule_file
 from node.control.precedence import CLASSES, MessageClass
 from node.control.settings import ControlConfig
-from node.shell.faults import EXIT_INPUT, ShellError
+from node.shell.faults import EXIT_INPUT, ShellError, file_fault
 
 LANGUAGES: Final = ("en", "vi")
 
@@ -69,6 +69,8 @@ def _read_rule(name: str) -> RuleFile:
             return load_rule_file(path.read_text("utf-8-sig"), where=name)
         entry = resources.files(_PACKAGE).joinpath("regulations", f"{name}.toml")
         return load_rule_file(entry.read_text("utf-8"), where=f"{name}.toml")
+    except PermissionError as fault:
+        raise ConfigError(f"control.rules: {file_fault(name, fault)}") from fault
     except OSError as fault:
         shipped = resources.files(_PACKAGE).joinpath("regulations").iterdir()
         known = ", ".join(sorted(one.name.removesuffix(".toml") for one in shipped))

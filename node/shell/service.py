@@ -1,6 +1,7 @@
 """The daemon: one loop that feeds the core with bytes and time, and does what it asks for."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import signal
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from node.events import Event, FetchFile, Note, Persist, Publish, SendDatagram, SourceChanged
 from node.shell.clocks import now_ns, utc_ns
 from node.shell.faults import ShellError
+from node.shell.health import Health
 from node.shell.mqtt import MqttLink
 from node.shell.sinks import Sink
 from node.shell.store import Store
@@ -27,8 +29,13 @@ LOG: Final = logging.getLogger("loalang")
 _TICK_NS: Final = 100 * NS_PER_MS
 """How often the loop looks for what happened on the audio thread."""
 
-_STALL_NS: Final = 5 * NS_PER_S
+_STALL_NS: Final = 5 * NS_PER_S // 2
 """No sound asked for in so long: the card hangs, and a fresh start is the remedy."""
+
+_STALL_TICK_NS: Final = 2 * _TICK_NS
+"""A tick that comes later counts as so much: the whole machine had stood still, not the card."""
+
+_STALLED: Final = "the sink asked for no sound in 2.5 s: is the card's server gone?"
 
 
 class Speaker(Protocol):
@@ -110,9 +117,13 @@ class Service:
         self._next_time_ns = 0
         self._lock = threading.Lock()
         self._periods = 0
-        self._progress = (0, 0)
+        self._seen_periods = 0
+        self._ticked_ns = 0
+        self._still_ns = 0
         self._wake: asyncio.TimerHandle | None = None
         self._crash: BaseException | None = None
+        self._fault: ShellError | None = None
+        self._health = Health()
 
     async def run(self, duration_ns: int | None) -> None:
         """Serve until SIGTERM, SIGINT or the end of `duration_ns`; then close the sink.
@@ -127,28 +138,51 @@ class Service:
         loop.set_exception_handler(lambda _, context: self._note_crash(context, ended))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
-        loop.add_reader(self._udp.fileno(), self._take_datagrams)
-        link = None if self._mqtt is None else loop.create_task(self._mqtt.run(self._take_message))
-        if link is not None:
-            link.add_done_callback(lambda task: self._note_end(task, ended))
+        for descriptor in self._udp.filenos():
+            loop.add_reader(descriptor, self._take_datagrams)
+        link = self._start_link(ended)
         begin_ns = now_ns()
-        self._progress = (0, begin_ns)
+        self._ticked_ns = begin_ns
         try:
             self._sink.start(self._render)
             notify("READY=1")
             LOG.info("ready")
             await self._serve(ended, None if duration_ns is None else begin_ns + duration_ns)
+        except ShellError as fault:
+            # Said before anything is closed: what hangs then must not keep the reason.
+            LOG.error("%s", fault)
+            notify(f"STATUS={fault}")
+            self._fault = fault
+            if self._mqtt is not None:
+                self._mqtt.last_state = ("lost", (str(fault),))
         finally:
             notify("STOPPING=1")
-            loop.remove_reader(self._udp.fileno())
+            for descriptor in self._udp.filenos():
+                loop.remove_reader(descriptor)
+            self._do_events()
             if link is not None:
                 link.cancel()
                 await asyncio.gather(link, return_exceptions=True)
-            self._sink.close()
+            self._close_sink()
             self._do_events()
             self._print_status()
+        if self._fault is not None:
+            raise self._fault
         if self._crash is not None:
             raise self._crash
+
+    def _start_link(self, ended: asyncio.Event) -> "asyncio.Task[None] | None":
+        """Join store and broker: what waits for the disk leaves when it is there."""
+        loop, link = asyncio.get_running_loop(), self._mqtt
+        if link is None:
+            return None
+        self._store.on_durable = lambda: _soon(loop, link.wake)
+        link.durable = lambda: self._store.durable
+        link.keep = self._store.keep_soon
+        link.told = lambda name, text: self._health.note(name, text, now_ns())
+        task = loop.create_task(link.run(self._take_message))
+        task.add_done_callback(lambda one: self._note_end(one, ended))
+        return task
 
     async def _serve(self, ended: asyncio.Event, end_ns: int | None) -> None:
         """Tick until the end: audio progress, faults of the sink, status, watchdog."""
@@ -164,6 +198,7 @@ class Service:
                 raise fault
             if self._note_progress(now) and watched is not None:
                 notify("WATCHDOG=1")
+            self._udp.handle_deadline(now)
             if self._tell_time is not None and now >= self._next_time_ns:
                 self._next_time_ns = now + NS_PER_S
                 with self._lock:
@@ -172,6 +207,7 @@ class Service:
             if self._status_every_ns is not None and now >= next_status_ns:
                 next_status_ns += self._status_every_ns
                 self._print_status()
+            self._follow_health(now)
             if self._mqtt is not None:
                 self._mqtt.offer_status(self._locked_status, now)
             next_tick_ns = max(next_tick_ns + _TICK_NS, now)
@@ -181,14 +217,26 @@ class Service:
             except TimeoutError:
                 continue
 
+    def _close_sink(self) -> None:
+        """Close it; what had stopped the sound before goes before what its closing says."""
+        try:
+            self._sink.close()
+        except ShellError as fault:
+            LOG.error("%s", fault)
+            if self._fault is None:
+                self._fault = fault
+            self._fault.hangs |= fault.hangs
+
     def _note_progress(self, now: int) -> bool:
         """Return whether sound was asked for since the last tick; give up on a hanging card."""
-        periods, since_ns = self._progress
-        if self._periods != periods:
-            self._progress = (self._periods, now)
+        self._still_ns += min(now - self._ticked_ns, _STALL_TICK_NS)
+        self._ticked_ns = now
+        if self._periods != self._seen_periods:
+            self._seen_periods = self._periods
+            self._still_ns = 0
             return True
-        if now - since_ns > _STALL_NS:
-            raise ShellError("the sink asked for no sound in 5 s: is the card's server gone?")
+        if self._still_ns > _STALL_NS:
+            raise ShellError(_STALLED)
         return False
 
     def _render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
@@ -202,10 +250,27 @@ class Service:
                 self._speaker.receive_datagram(data, source, arrival_ns)
         self._run_core()
 
-    def _take_message(self, topic: str, payload: bytes) -> None:
+    def _take_message(self, topic: str, payload: bytes) -> int:
+        """Give an order to the core; return what must be on the disk before it is acknowledged."""
         with self._lock:
             self._speaker.receive_message(topic, payload, now_ns())
         self._run_core()
+        return self._store.number
+
+    def _follow_health(self, now: int) -> None:
+        """Look for faults; tell what came and went."""
+        self._health.note("store", self._store.fault(), now)
+        self._health.note("store damage", "; ".join(self._store.lost) or None, now)
+        for change in self._health.take_changes():
+            if change.text is None:
+                LOG.info("%s: good again", change.name)
+            else:
+                LOG.warning("%s: %s", change.name, change.text)
+            if self._mqtt is not None:
+                body = {"fault": change.name, "text": change.text, "at_s": utc_ns() // NS_PER_S}
+                self._mqtt.publish(Publish("fault", json.dumps(body).encode()))
+        if self._mqtt is not None:
+            self._mqtt.set_state(self._health.word(), self._health.why())
 
     def _run_core(self) -> None:
         """Run what is due, do the events, and arm the timer for what is due next."""
@@ -224,19 +289,24 @@ class Service:
             self._wake = asyncio.get_running_loop().call_at(due_ns / NS_PER_S, self._run_core)
 
     def _do_events(self) -> None:
-        """Do what the core asked for, in its order: what must be kept is kept before it is told."""
+        """Do what the core asked for, in its order.
+
+        What must be kept is kept together, all or nothing, and with it what is to be told of it,
+        which leaves when that is on the disk. Neither waits here.
+        """
+        changes: dict[str, bytes] = {}
         while True:
             with self._lock:
                 event = self._speaker.next_event()
             if event is None:
-                return
+                break
             if isinstance(event, SendDatagram):
                 self._udp.send(event.data, event.destination)
             elif isinstance(event, Persist):
-                self._store.keep(event.key, event.value)
+                changes[event.key] = event.value
             elif isinstance(event, Publish):
                 if self._mqtt is not None:
-                    self._mqtt.publish(event)
+                    changes |= self._mqtt.publish(event, self._store.number + 1)
             elif isinstance(event, FetchFile):
                 if self._fetch is not None:
                     self._fetch(event)
@@ -244,6 +314,8 @@ class Service:
                 LOG.info("source %s", "none" if event.ssrc is None else f"{event.ssrc:08x}")
             elif isinstance(event, Note):
                 LOG.info("%s", event.text)
+        if changes:
+            self._store.keep_soon(changes)
 
     def _locked_status(self) -> dict[str, object]:
         with self._lock:
@@ -271,3 +343,8 @@ class Service:
         if isinstance(fault, BaseException) and self._crash is None:
             self._crash = fault
             ended.set()
+
+
+def _soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop has ended before the store's thread
+        loop.call_soon_threadsafe(call)

@@ -35,8 +35,9 @@ from node.counters import Origin
 from node.jitter import kernel as jitter
 from node.jitter import state as js
 from node.jitter.placement import first_held
+from node.jitter.proof import doubt
 from node.kernel import kernel
-from node.opus.packet import has_lbrr, packet_samples
+from node.opus.packet import has_lbrr, is_plausible, packet_samples
 from node.rtp import packet as rtp
 from node.source.state import (
     BAD_FRAMING,
@@ -50,9 +51,11 @@ from node.source.state import (
     FILLED,
     GENERATION,
     HARD_RESYNCS,
+    JOURNAL_ROWS,
     JOURNAL_WRITTEN,
     LAST_SOUND_NS,
     NO_FADE,
+    NO_SOUND,
     NOT_RTP,
     OTHER_PAYLOAD,
     OTHER_SOURCE,
@@ -114,8 +117,14 @@ def receive(
     offset = header[rtp.PAYLOAD_OFFSET]
     length = header[rtp.PAYLOAD_BYTES]
     samples = packet_samples(data, offset, length)
+    if length == 0:
+        jitter.note_empty(state, slots, header[rtp.SEQUENCE])
+        return NO_SOUND
     if samples <= 0:
+        doubt(state)
         return BAD_FRAMING
+    if is_plausible(data, offset, length, samples) == 0:
+        doubt(state)
     if payloads.shape[1] > 0 and length > payloads.shape[1]:
         return TOO_LARGE
     flags = header[rtp.MARKER] * js.MARKER + has_lbrr(data, offset, length) * js.HAS_FEC
@@ -123,8 +132,9 @@ def receive(
         state, slots, payloads, data, offset, length,
         header[rtp.SEQUENCE], header[rtp.TIMESTAMP], samples, flags, now_ns,
     )  # fmt: skip
-    if result >= 0 or result == js.LATE:
-        tb.receive_packet(ints, floats, points, scratch, state[js.UNWRAPPED_MEDIA], now_ns)
+    if result >= 0 or result in (js.LATE, js.EARLY):
+        is_late = 1 if result == js.LATE else 0
+        tb.receive_packet(ints, floats, points, scratch, state[js.UNWRAPPED_MEDIA], now_ns, is_late)
     return int(result)
 
 
@@ -323,9 +333,34 @@ def is_due(
     if tb.awaits_map(ints, presentation_ns):
         return 0
     position = position_q16(ints, floats, presentation_ns) >> 16
-    if state[js.PHASE] == js.PLAYING and state[js.NEXT_MEDIA] < position:
+    is_behind = state[js.NEXT_MEDIA] < position
+    # A sender that was moved back, or whose stamps stood still: what comes is not late for that.
+    is_ahead = state[js.HELD] == 0 and state[js.NEXT_MEDIA] > position + n
+    if state[js.PHASE] == js.PLAYING and (is_behind or is_ahead):
         jitter.seek(state, slots, position)
+    if state[js.PROVEN] == 0:
+        return 0
     first = first_held(state, slots)
     if first == js.NONE:
         return 0
     return int(slots[first & (slots.shape[0] - 1), js.SLOT_MEDIA] < position + n)
+
+
+def copy_journal(
+    journal: NDArray[np.int64], taken: int, written: int, rows: NDArray[np.int64]
+) -> tuple[int, int]:
+    """Copy what is new in a journal into `rows`; return how many are taken now, and were copied.
+
+    journal  (JOURNAL_ROWS, JOURNAL_FIELDS) int64, a ring: what nobody took in time is overwritten
+    taken    rows taken before
+    written  rows written so far
+    rows     (n, JOURNAL_FIELDS) int64: ssrc, media time in samples, samples, `counters.Origin`,
+             arrival in ns or -1, presentation of its first sample in ns
+    """
+    first = max(taken, written - JOURNAL_ROWS)
+    count = min(written - first, len(rows))
+    at = first % JOURNAL_ROWS
+    head = min(count, JOURNAL_ROWS - at)
+    rows[:head] = journal[at : at + head]
+    rows[head:count] = journal[: count - head]
+    return first + count, count

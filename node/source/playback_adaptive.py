@@ -228,8 +228,11 @@ def is_due(
     now = _decision_ns(state, steer, presentation_ns) * 3 // 62_500
     position = now - state[js.A_REFERENCE] - target_delay(state, now)
     at = state[js.NEXT_MEDIA] if state[js.PHASE] == js.PLAYING else state[js.LAST_END]
-    if at < position:
+    is_ahead = state[js.PHASE] == js.PLAYING and state[js.HELD] == 0 and at > position + n
+    if at < position or is_ahead:
         jitter.seek(state, slots, position)
+    if state[js.PROVEN] == 0:
+        return 0
     first = first_held(state, slots)
     if first == js.NONE:
         return 0

@@ -28,6 +28,9 @@ from node.source.chunk_sound import ChunkSound
 from node.source.repairs import Repairs
 from node.units import NS_PER_MS, NS_PER_S, PACKET_SAMPLES_MAX, RATE_HZ, SAMPLES_PER_MS
 
+SPELL_NS: Final = 450 * NS_PER_MS
+"""A sender that says nothing for longer has stopped: one with DTX says something every 400 ms."""
+
 FORGET_NS: Final = 10 * NS_PER_S
 """A source silent for so long gives its place to others."""
 
@@ -66,6 +69,7 @@ class Receiver:
         self.ssrc = ssrc
         self.address = address
         self.last_arrival_ns = now_ns
+        self.resumed_ns = now_ns  # the first packet since it was silent for `SPELL_NS`
         self.reports = reports or new_reports(config, ssrc, now_ns)
         self.timebase = Timebase(
             config.jitter.playout_delay_ms * NS_PER_MS,
@@ -73,16 +77,16 @@ class Receiver:
         )
         self._payload_types = np.zeros(128, np.int64)
         self._payload_types[list(config.receive.payload_types)] = 1
-        self._buffer = JitterBuffer(config.jitter)
-        self._state = self._buffer.state
-        self._repairs = Repairs(crc32(config.name.encode()), ssrc, self._buffer)
+        self.buffer = JitterBuffer(config.jitter)
+        self._state = self.buffer.state
+        self._repairs = Repairs(crc32(config.name.encode()), ssrc, self.buffer)
         self._may_ask = config.receive.asks_for_lost
         self._asks = False
         self._answers_type = config.receive.retransmission_payload_type
         self._redundancy_type = config.receive.redundancy_payload_type
         self._conceal_max_samples = int(self._state[js.CONCEAL_MAX])
-        self._slots = self._buffer.slots
-        self._payloads = self._buffer.payloads
+        self._slots = self.buffer.slots
+        self._payloads = self.buffer.payloads
         self._floats = self.timebase.floats
         self._ints = self.timebase.ints
         self._points = self.timebase.points
@@ -99,7 +103,7 @@ class Receiver:
         self._journal = np.zeros((ss.JOURNAL_ROWS, ss.JOURNAL_FIELDS), np.int64)
         self._journal_taken = 0
         self._scratch = np.zeros((PACKET_SAMPLES_MAX, config.audio.channels), np.float32)
-        self._sound = ChunkSound(decoder, self._buffer, self._own, self._fifo) if decoder else None
+        self._sound = ChunkSound(decoder, self.buffer, self._own, self._fifo) if decoder else None
         self.ended = False
         self.place = 0
         target_lufs = config.audio.target_lufs
@@ -111,6 +115,8 @@ class Receiver:
 
     def receive(self, data: NDArray[np.uint8], header: NDArray[np.int64], now_ns: int) -> int:
         """Take a datagram; see `playback.receive` for the result."""
+        if now_ns - self.last_arrival_ns > SPELL_NS:
+            self.resumed_ns = now_ns
         result = playback.receive(
             data, header, self.ssrc, self._payload_types,
             self._state, self._slots, self._payloads,
@@ -118,8 +124,9 @@ class Receiver:
         )  # fmt: skip
         if result == ss.OTHER_PAYLOAD and self._has_copies(header):
             result = self._repairs.receive_redundant(data, header, now_ns)
-            if result >= 0:
-                self.timebase.receive_packet(self._repairs.own_media_samples, now_ns)
+            if result >= 0 or result in (js.LATE, js.EARLY):
+                media = self._repairs.own_media_samples
+                self.timebase.receive_packet(media, now_ns, is_late=result == js.LATE)
         if self.ended and (result >= 0 or result == js.RESTARTED):
             self.ended = False
             self._state[js.CONCEAL_MAX] = self._conceal_max_samples
@@ -165,13 +172,18 @@ class Receiver:
         if self._may_ask and not self._asks:
             self._asks = is_announced(packets, self.ssrc, self._answers_type)
         newest = int(self._state[js.HIGHEST_MEDIA])
-        self.reports.receive(packets, self.timebase, newest, now_ns, is_hushed=self._is_hushed)
+        self.reports.receive(
+            packets, self.timebase, newest, now_ns,
+            is_hushed=self._is_hushed, stamps_behind_samples=self.buffer.stamps_behind_samples,
+        )  # fmt: skip
+        self.buffer.hold(self.timebase.longest_delay_ms)
         if not self._own[ss.RUNNING]:
             self.timebase.finish_slews(now_ns)
 
     def receive_neighbour(self, told: SourceMap, link_ns: int, now_ns: int) -> None:
         """Take a neighbour's map, in own time, of which 32 bits of the media time are known."""
-        told = told.near(int(self._state[js.HIGHEST_MEDIA]))
+        behind = self.buffer.stamps_behind_samples
+        told = told.near(int(self._state[js.HIGHEST_MEDIA]) - behind, then_samples=behind)
         hushed = self._is_hushed
         self.reports.receive_neighbour(told, link_ns, self.timebase, now_ns, is_hushed=hushed)
         if not self._own[ss.RUNNING]:
@@ -180,6 +192,7 @@ class Receiver:
     def begin_sound(self, now_ns: int) -> None:
         """Make use of what was known of the sender before its first packet."""
         self.reports.begin_sound(self.timebase, now_ns)
+        self.buffer.hold(self.timebase.longest_delay_ms)
 
     def request_report(self, now_ns: int) -> bytes | None:
         """Return the report to send to the source now, or None."""
@@ -199,10 +212,8 @@ class Receiver:
         source: tuple[str, int],
         now_ns: int,
     ) -> bool:
-        """Take an RFC 4588 packet, its header parsed; return whether it is of this source.
-
-        An answer has an SSRC of its own, but comes from where the source does.
-        """
+        """Take an RFC 4588 packet, its header parsed; return whether it is of this source."""
+        # An answer has an SSRC of its own, but comes from where the source does.
         if source != self.address:
             return False
         self._repairs.receive_retransmission(data, header, now_ns)
@@ -249,7 +260,9 @@ class Receiver:
         while True:
             action = self._advance(out, presentation_ns)
             if action == ss.DONE:
-                if self._leveller is not None:
+                if not self.buffer.is_proven:
+                    out[:] = 0.0
+                elif self._leveller is not None:
                     self._leveller.process(out)
                 return
             assert self._sound is not None, "count-only receivers decode nothing"
@@ -281,11 +294,9 @@ class Receiver:
         )
 
     def stop(self) -> None:
-        """Lose the horn: the next `render` begins anew at the live edge.
-
-        What was made up after the newest packet was no loss: the source had ended, or paused.
-        """
-        self._buffer.settle(ended=True)
+        """Lose the horn: the next `render` begins anew at the live edge."""
+        # What was made up after the newest packet was no loss: the source had ended, or paused.
+        self.buffer.settle(ended=True)
         self._own[ss.RUNNING] = 0
         self._own[ss.PLANNED] = 0
 
@@ -300,12 +311,12 @@ class Receiver:
 
     @property
     def has_sounded(self) -> bool:
-        """Return whether any of its sound was ever played."""
-        return bool(self._own[ss.LAST_SOUND_NS] >= 0)
+        """Whether any of its sound was ever played."""
+        return self.last_sound_ns >= 0
 
     @property
     def hard_resyncs(self) -> int:
-        """Jumps of the playout position since the start."""
+        """Jumps of the playout position so far."""
         return int(self._own[ss.HARD_RESYNCS])
 
     @property
@@ -321,19 +332,11 @@ class Receiver:
         counts[Count.DECODER_ERRORS] += self._sound.decoder_errors if self._sound else 0
 
     def take_journal(self, rows: NDArray[np.int64]) -> int:
-        """Move chunks played since the last call into `rows`, (n, 6) int64; return how many.
-
-        Columns: ssrc, media time in samples, samples, `counters.Origin`, arrival in ns or -1,
-        presentation of its first sample in ns. What nobody took in time is overwritten.
-        """
+        """Move chunks played since the last call into `rows`; see `playback.copy_journal`."""
         written = int(self._own[ss.JOURNAL_WRITTEN])
-        first = max(self._journal_taken, written - ss.JOURNAL_ROWS)
-        count = min(written - first, len(rows))
-        at = first % ss.JOURNAL_ROWS
-        head = min(count, ss.JOURNAL_ROWS - at)
-        rows[:head] = self._journal[at : at + head]
-        rows[head:count] = self._journal[: count - head]
-        self._journal_taken = first + count
+        self._journal_taken, count = playback.copy_journal(
+            self._journal, self._journal_taken, written, rows
+        )
         return count
 
     def status(self) -> dict[str, object]:
@@ -341,7 +344,7 @@ class Receiver:
         return {
             "ssrc": self.ssrc,
             "address": f"{self.address[0]}:{self.address[1]}",
-            "level_ms": self._buffer.level_samples * 1000 / RATE_HZ,
+            "level_ms": self.buffer.level_samples * 1000 / RATE_HZ,
             "playout_delay_ms": self._playout_delay_ms(),
             "asks_for_lost": self._asks,
             "played_ms": {

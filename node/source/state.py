@@ -51,6 +51,8 @@ OTHER_PAYLOAD: Final = -17
 BAD_FRAMING: Final = -18
 TOO_LARGE: Final = -19
 NOT_RTP: Final = -20
+NO_SOUND: Final = -28
+"""Padding or nothing at all: a packet that keeps a path open."""
 
 # The journal: one row per chunk that was not a pause.
 JOURNAL_ROWS: Final = 4096

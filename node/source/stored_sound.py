@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from node.audio.gain import gain_of_db
 from node.clock.line import position_q16
 from node.config import NodeConfig
 from node.jitter import kernel as jitter
@@ -62,13 +63,22 @@ class Recording:
     sentences: tuple[int, ...] = ()
     """Numbers of the packets with which sentences begin, rising; empty when nobody looked."""
 
+    gain: float = 1.0
+    """Linear; what the file's header asks for (RFC 7845, 5.1, output gain)."""
+
     @classmethod
-    def of(cls, packets: tuple[bytes, ...], sentences: tuple[int, ...] = ()) -> "Recording":
+    def of(
+        cls,
+        packets: tuple[bytes, ...],
+        sentences: tuple[int, ...] = (),
+        *,
+        gain_db: float = 0.0,
+    ) -> "Recording":
         """Return the sound of `packets`, none of them empty."""
         data = np.frombuffer(bytearray(b"".join(packets)), np.uint8)
         offsets = np.zeros(len(packets) + 1, np.int64)
         np.cumsum([len(packet) for packet in packets], out=offsets[1:])
-        return cls(data, offsets, sentences)
+        return cls(data, offsets, sentences, gain_of_db(gain_db) if gain_db else 1.0)
 
     @property
     def packets(self) -> int:
@@ -105,6 +115,7 @@ class StoredSource(Receiver):
         self._origin_ns = now_ns
         self._stamp_ns = now_ns - _DELAY_MS * NS_PER_MS
         self.timebase.receive_packet(0, self._stamp_ns)
+        self._state[js.PROVEN] = 1  # whoever stored it knows what it is
         self._file = Recording.of(())
         self._index = self._first = self._last = 0
         self._begin_ns = now_ns
@@ -146,6 +157,8 @@ class StoredSource(Receiver):
             self._go_back(self._heard())
         self._feed(presentation_ns, n)
         super().render(out, presentation_ns)
+        if self._file.gain != 1.0:
+            np.multiply(out, np.float32(self._file.gain), out=out)
         self._next_ns = presentation_ns + n * NS_PER_S // RATE_HZ
         self._heard_media = self._position(self._next_ns)
 
@@ -206,10 +219,10 @@ class StoredSource(Receiver):
     def _feed(self, presentation_ns: int, n: int) -> None:
         """Hand on what this period needs."""
         position = self._position(presentation_ns)
-        marker = 0
+        marker = js.EXACT
         if not self._is_placed and not self.finished:
             self._place(max(position, self._position(self._begin_ns)))
-            marker = js.MARKER
+            marker = js.MARKER | js.EXACT
         wanted = -(-(position + n + _AHEAD_SAMPLES - self._fed_media) // _PACKET_SAMPLES)
         count = max(min(wanted, self._last - self._index), 0)
         if count:
@@ -234,7 +247,7 @@ class StoredSource(Receiver):
             self._first_media = max(self._first_media, int(state[js.NEXT_MEDIA]))
             self._fed_media = self._first_media
         elif state[js.PHASE] == js.PLAYING and state[js.NEXT_MEDIA] < self._fed_media:
-            self._buffer.seek(self._fed_media)
+            self.buffer.seek(self._fed_media)
 
 
 @kernel(
@@ -268,7 +281,7 @@ def _hand_on(
         jitter.insert(
             state, slots, payloads, data, offset, offsets[first + i + 1] - offset,
             (sequence + i) & 0xFFFF, at & 0xFFFF_FFFF, _PACKET_SAMPLES,
-            flags if i == 0 else 0, stamp_ns + at * NS_PER_S // RATE_HZ,
+            flags if i == 0 else js.EXACT, stamp_ns + at * NS_PER_S // RATE_HZ,
         )  # fmt: skip
 
 

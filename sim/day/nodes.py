@@ -19,7 +19,7 @@ from node.units import NS_PER_MS, NS_PER_S
 from sim.day.pole import NodeParts
 from sim.day.stagger import StaggerPlan, plan_turns
 from sim.day.station import Station, midnight_s
-from sim.station.programme import encode
+from sim.station import payloads
 from sim.village.day_config import DayConfig
 from sim.village.places import Place, Village, node_config
 from sim.village.scenario import Scenario, find_sound
@@ -63,9 +63,9 @@ def library(scenario: Scenario, day: DayConfig) -> dict[str, Recording]:
 
 
 def _repeated(scenario: Scenario, path: Path, seconds: int) -> Recording:
-    payloads = encode(path, replace(scenario.sender, packet_ms=PACKET_MS)).payloads
+    packets = payloads.load(path, replace(scenario.sender, packet_ms=PACKET_MS)).payloads
     wanted = seconds * 1000 // PACKET_MS
-    return Recording.of((payloads * (-(-wanted // len(payloads))))[:wanted])
+    return Recording.of((packets * (-(-wanted // len(packets))))[:wanted])
 
 
 def dwelling(place: Place, day: DayConfig) -> DwellingConfig:

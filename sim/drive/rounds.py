@@ -163,11 +163,13 @@ class Rounds:
         return self._audio[number].hexdigest() if self._path is not None else ""
 
     def trace_hash(self) -> str:
-        """Return the hash over all journals and counts, in the order of the places."""
+        """Return the hash over all journals, counts and, where there is any, sound, by place."""
         whole = hashlib.sha256()
         for number, place in enumerate(self.places):
             whole.update(place.node.encode() + b"\0" + self._traces[number].digest())
             whole.update(self.counts(number).astype("<i8").tobytes())
+            if self._path is not None:
+                whole.update(self._audio[number].digest())
         return whole.hexdigest()
 
     def _round(self, start_ns: int, stop_ns: int, sound: NDArray[np.float32]) -> Iterator[int]:

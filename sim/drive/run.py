@@ -15,7 +15,8 @@ from node.units import RATE_HZ
 from sim.drive.roll_up import roll_up
 from sim.drive.rounds import Rounds
 from sim.result.run import ListenSample, RunResult
-from sim.station.programme import Programme, encode
+from sim.station import payloads
+from sim.station.programme import Programme
 from sim.village.places import Village, build_village
 from sim.village.scenario import Scenario, load, sound_file
 
@@ -45,7 +46,8 @@ def run(
     progress : callable, optional
         Called now and then with node-seconds done and to do.
     decode : bool
-        False decides and counts everything without sound: nothing to listen to, no hash of it.
+        False decides and counts everything without sound: nothing to listen to, no hash of it,
+        and so another `trace_hash`.
 
     Raises
     ------
@@ -63,7 +65,7 @@ def run(
     village = build_village(scenario)
     path = sound_file(scenario)
     assert path is not None, "load() checks this"
-    programme = encode(path, scenario.sender)
+    programme = payloads.load(path, scenario.sender)
     decoder = decoder_of(scenario) if decode else None
     rounds = Rounds(scenario, village, programme, decoder=decoder)
     ready_cpu_s = time.process_time()
@@ -109,7 +111,7 @@ def capture(
     """
     path = sound_file(scenario)
     assert path is not None, "load() checks this"
-    programme = encode(path, scenario.sender)
+    programme = payloads.load(path, scenario.sender)
     return _capture(scenario, build_village(scenario), programme, nodes, from_s, until_s)
 
 

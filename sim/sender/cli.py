@@ -1,31 +1,33 @@
 """`loalang-send`: play any sound into the network as Opus over RTP, at its real pace."""
 
 import argparse
-import io
-import queue
 import re
 import secrets
 import signal
 import socket
 import sys
-import threading
-from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Final
 
 import av
 
+from node.config import is_address
+from node.shell.multicast import is_multicast, leave_by
 from node.shell.steady import keep_steady
 from node.units import NS_PER_MS, NS_PER_S
 from sim.sender.copy_encoder import CopyEncoder
+from sim.sender.encoded_source import EncodedSource
 from sim.sender.group_delay import GroupDelay
-from sim.sender.loop import Address, Encoded, SendLoop
+from sim.sender.loop import Address, SendLoop
+from sim.sender.packet_encoder import PACKET_MS, EncoderSettings, PacketEncoder
 from sim.sender.repair_budget import RepairBudget
 from sim.sender.seal import Seal, signing_seal, srtp_seal
-from sim.sender.stream import PACKET_MS, EncoderSettings, LiveSender, encode_twice
+from sim.sender.sound_source import SoundSource, one_line
+from sim.sender.stream import LiveSender
 
-_QUEUE_PACKETS: Final = 16
-"""Encoded ahead of their time: enough for a busy moment of the machine."""
+_PAYLOAD_BYTES_MAX: Final = 1300
+"""With header, signature and a copy of another packet still within a datagram."""
 
 _DELAY_FIRST_NS: Final = 400 * NS_PER_MS
 """Playout delay of the group before its nodes have said what they need."""
@@ -45,16 +47,20 @@ _LEAD_HELP: Final = (
 _LEADS: Final = "the nodes learn this clock; sound follows in {} s (--lead 0: at once)"
 _NOT_LIVE: Final = "never came at its own pace, so nothing was sent; --live is not for files"
 
+_FILE_HELP: Final = "any sound that FFmpeg's libraries read, or its URL; - is standard input"
+
 _EPILOG: Final = """
 example: loalang-send tests.wav --to 239.192.7.1:5004 --ttl 4
-exit status: 0 all sent, or ended by SIGTERM or SIGINT; 1 the sound broke off, or the network
-refused; 2 an argument or the file is wrong
+exit status: 0 the sound was delivered, as far as the network says, also when ended by SIGTERM or
+SIGINT; 1 it broke off, or a destination did not get it; 2 an argument or the file is wrong
 """
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(
+        _names_as_files(sys.argv[1:] if arguments is None else arguments)
+    )
     settings = EncoderSettings(
         bitrate=options.bitrate,
         packet_ms=options.packet_ms,
@@ -62,16 +68,57 @@ def main(arguments: list[str] | None = None) -> int:
         loss_expected_pct=options.loss_expected,
         channels=options.channels,
     )
-    try:
-        destinations = [_address(text) for text in options.to]
+    with ExitStack() as opened:
+        try:
+            _check(options, settings)
+            destinations = list(dict.fromkeys(_address(text) for text in options.to))
+            seal = _seal(options)
+            one = opened.enter_context(_socket(destinations, options))
+            sound = opened.enter_context(closing(_sound(options)))
+        except (ValueError, OSError, LookupError, av.FFmpegError) as fault:
+            named = "" if isinstance(fault, InputError) else f"{options.file}: "
+            _say(f"{named}{one_line(fault)}")
+            return 2
         copies = CopyEncoder() if options.copies == "auto" else None
-        source = _Source(options.file, settings, copies, repeat=options.loop)
-        seal = _seal(options)
-        one = _socket(options)
-    except (ValueError, OSError) as fault:
-        print(f"loalang-send: {_input_fault(fault, options.file)}", file=sys.stderr)
-        return 2
-    sender = LiveSender(
+        sender = _sender(options, settings)
+        loop = SendLoop(
+            sender,
+            one,
+            destinations,
+            announce=options.announce,
+            group=GroupDelay(_DELAY_FIRST_NS) if options.group_delay else None,
+            seal=seal,
+            sends_copies=copies is not None,
+            new_budget=lambda: RepairBudget(rate_bit_s=options.data_budget),
+            lead_ns=_lead_ns(options),
+        )
+        opened.enter_context(closing(loop))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: loop.end())
+        keep_steady()
+        if not (options.announce or options.live) and loop.lead_ns is not None:
+            print(_LEADS.format(loop.lead_ns // NS_PER_S), file=sys.stderr)
+        source = EncodedSource(sound, PacketEncoder(settings, copies), live=options.live)
+        source.start(loop.wake)
+        loop.run(source.packets)
+        print(loop.summary(), file=sys.stderr)
+        for line in sound.summary():
+            _say(f"{options.file}: {line}")
+        return _status(options, source, sender, loop)
+
+
+def _sound(options: argparse.Namespace) -> SoundSource:
+    return SoundSource(
+        options.file,
+        channels=options.channels,
+        live=options.live,
+        repeat=options.loop,
+        tell=lambda line: _say(f"{options.file}: {line}"),
+    )
+
+
+def _sender(options: argparse.Namespace, settings: EncoderSettings) -> LiveSender:
+    return LiveSender(
         ssrc=secrets.randbits(32) if options.ssrc is None else options.ssrc,
         payload_type=options.payload_type,
         packet_samples=settings.packet_samples,
@@ -79,84 +126,55 @@ def main(arguments: list[str] | None = None) -> int:
         timestamp=secrets.randbits(32),
         live=options.live,
     )
-    group = GroupDelay(_DELAY_FIRST_NS) if options.group_delay else None
-    loop = SendLoop(
-        sender,
-        one,
-        destinations,
-        announce=options.announce,
-        group=group,
-        seal=seal,
-        sends_copies=copies is not None,
-        new_budget=lambda: RepairBudget(rate_bit_s=options.data_budget),
-        lead_ns=_lead_ns(options),
-    )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: loop.end())
-    keep_steady()
-    if not (options.announce or options.live) and loop.lead_ns is not None:
-        print(_LEADS.format(loop.lead_ns // NS_PER_S), file=sys.stderr)
-    source.start(loop.wake)
-    loop.run(source.packets)
-    print(loop.summary(), file=sys.stderr)
+
+
+def _status(
+    options: argparse.Namespace, source: EncodedSource, sender: LiveSender, loop: SendLoop
+) -> int:
+    """Say what went wrong, a line each; return the exit status."""
     if source.fault is not None:
-        print(f"loalang-send: {options.file}: {_one_line(source.fault)}", file=sys.stderr)
-        return 1
+        _say(f"{options.file}: {one_line(source.fault)}")
+        return 1 if sender.packets else 2
     if sender.left and not sender.packets:
-        print(f"loalang-send: {options.file}: {_NOT_LIVE}", file=sys.stderr)
+        _say(f"{options.file}: {_NOT_LIVE}")
         return 2
-    return 1 if sender.packets and loop.refused == sender.packets * len(destinations) else 0
+    faults = loop.faults()
+    for line in faults:
+        _say(line)
+    return 1 if faults else 0
 
 
-class _Source:
-    """Encode on a thread of its own: a pipe may block, the answers to the nodes must not.
+def _say(line: str) -> None:
+    """Tell a person; names may hold bytes that are no text, and line breaks."""
+    whole = f"loalang-send: {' '.join(line.splitlines())}"
+    print(whole.encode("utf-8", "backslashreplace").decode(), file=sys.stderr, flush=True)
 
-    Raises OSError or ValueError when the sound cannot be opened.
-    """
 
-    def __init__(
-        self, file: str, settings: EncoderSettings, copies: CopyEncoder | None, *, repeat: bool
-    ) -> None:
-        self._file = file
-        self._copies = copies
-        self._settings = settings
-        self._repeat = repeat and file != "-"
-        self._container = self._open()
-        if not self._container.streams.audio:
-            raise ValueError(f"{file}: there is no sound in it")
-        self.packets: queue.Queue[Encoded | None] = queue.Queue(_QUEUE_PACKETS)
-        """The encoded packets; None is the end."""
-        self.fault: Exception | None = None
+def _names_as_files(arguments: list[str]) -> list[str]:
+    """Let a file that is called like an option, and is none, be a file."""
+    known = {one for action in _parser()._actions for one in action.option_strings}
+    return [
+        f"./{one}"
+        if one.startswith("-") and one.partition("=")[0] not in known and Path(one).is_file()
+        else one
+        for one in arguments
+    ]
 
-    def start(self, wake: Any) -> None:
-        """Begin to encode; call `wake` after each packet."""
 
-        def run() -> None:
-            try:
-                for packet in self._all():
-                    self.packets.put(packet)
-                    wake()
-            except (OSError, ValueError) as fault:  # av's own errors are both
-                self.fault = fault
-            finally:
-                self.packets.put(None)
-                wake()
+class InputError(ValueError):
+    """An argument is wrong; the text names it."""
 
-        threading.Thread(target=run, name="encoder", daemon=True).start()
 
-    def _all(self) -> Iterator[Encoded]:
-        yield from encode_twice(self._container, self._settings, self._copies)
-        while self._repeat:
-            self._container.close()
-            self._container = self._open()
-            yield from encode_twice(self._container, self._settings, self._copies)
-
-    def _open(self) -> Any:
-        if self._file == "-":
-            # Hardly any probing, so that live sound leaves at once.
-            live = {"probesize": "4096", "analyzeduration": "0"}
-            return av.open(io.FileIO(sys.stdin.fileno(), closefd=False), options=live)
-        return av.open(self._file)
+def _check(options: argparse.Namespace, settings: EncoderSettings) -> None:
+    """Refuse what cannot work."""
+    if settings.payload_bytes > _PAYLOAD_BYTES_MAX:
+        raise InputError(
+            f"--bitrate {options.bitrate} in packets of {options.packet_ms} ms: "
+            f"{settings.payload_bytes} bytes each, and {_PAYLOAD_BYTES_MAX} fit into a packet; "
+            f"at most --bitrate {_PAYLOAD_BYTES_MAX * 8000 // options.packet_ms}"
+        )
+    if options.loop and (options.file == "-" or options.live):
+        raise InputError("--loop: only a file can begin again, not live sound or standard input")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -164,10 +182,10 @@ def _parser() -> argparse.ArgumentParser:
         prog="loalang-send", description=__doc__, epilog=_EPILOG, allow_abbrev=False
     )
     add = parser.add_argument
-    add("file", metavar="FILE", help="any sound that FFmpeg's libraries read; - is standard input")
+    add("file", metavar="FILE", help=_FILE_HELP)
     add("--to", action="append", required=True, metavar="HOST:PORT", help="may be repeated")
     add("--ttl", type=_number(0, 255), default=1, help="multicast hops, 0 to 255 (default 1)")
-    add("--interface", metavar="ADDRESS", help="own address to send multicast from")
+    add("--interface", metavar="NAME", help="interface, or own address, that groups leave by")
     add("--bitrate", type=_number(6000, 510_000), default=24_000, help="bit/s (default 24000)")
     add("--packet-ms", type=int, choices=PACKET_MS, default=20, help="default 20")
     add("--channels", type=int, choices=(1, 2), default=1, help="default 1")
@@ -227,47 +245,56 @@ def _number(low: int, high: int) -> Any:
 
 def _address(text: str) -> Address:
     host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or not 1 <= int(port) <= 65_535:
-        raise ValueError(f"--to {text}: must be HOST:PORT with a port from 1 to 65535")
+    is_port = port.isascii() and port.isdecimal() and 1 <= int(port) <= 65_535
+    if not host or not is_port or (":" in host and not host.startswith("[")):
+        raise InputError(
+            f"--to {text}: must be HOST:PORT, or [IPv6]:PORT, with a port from 1 to 65535"
+        )
+    host = host.strip("[]")
+    bare, _, zone = host.partition("%")
+    if zone and is_address(bare) and is_multicast(bare):
+        return (host, int(port))  # the resolver takes no zone with a group
     try:
-        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)
-    except socket.gaierror as fault:
-        raise ValueError(f"--to {text}: {fault.strerror}; check the name") from fault
+        found = socket.getaddrinfo(host, int(port), type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError) as fault:
+        why = getattr(fault, "strerror", None) or "no host name"
+        raise InputError(f"--to {text}: {why}; check the name") from fault
     return (str(found[0][4][0]), int(port))
 
 
-def _socket(options: argparse.Namespace) -> socket.socket:
-    hosts = [_address(text)[0] for text in options.to]
+def _socket(destinations: list[Address], options: argparse.Namespace) -> socket.socket:
+    hosts = [host for host, _ in destinations]
     if len({":" in host for host in hosts}) > 1:
-        raise ValueError("--to: IPv4 and IPv6 do not mix in one call; start two")
+        raise InputError("--to: IPv4 and IPv6 do not mix in one call; start two")
     six = ":" in hosts[0]
     one = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
     one.setblocking(False)
-    if six:
-        one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, options.ttl)
-    else:
-        one.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, options.ttl)
-    if options.interface is not None and not six:
-        try:
-            address = socket.inet_aton(options.interface)
-        except OSError as fault:
-            raise ValueError(f"--interface {options.interface}: must be an own address") from fault
-        one.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, address)
+    try:
+        _set_multicast(one, hosts, options)
+    except InputError:
+        one.close()
+        raise
     return one
 
 
-def _input_fault(fault: Exception, file: str) -> str:
-    if isinstance(fault, av.error.InvalidDataError):
-        return f"{file}: not a sound that FFmpeg's libraries know; is it text, or cut off?"
-    if isinstance(fault, FileNotFoundError):
-        return f"{file}: no such file; check the path"
-    if isinstance(fault, PermissionError):
-        return f"{file}: no permission; chmod it, or choose another"
-    return _one_line(fault)
-
-
-def _one_line(fault: Exception) -> str:
-    return str(fault).splitlines()[0] if str(fault) else type(fault).__name__
+def _set_multicast(one: socket.socket, hosts: list[str], options: argparse.Namespace) -> None:
+    """Set how far, and by which interface, groups are reached."""
+    if ":" in hosts[0]:
+        one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, options.ttl)
+    else:
+        one.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, options.ttl)
+    zones = {host.partition("%")[2] for host in hosts if is_multicast(host)}
+    interface = options.interface or max(zones, default="")
+    if options.interface is not None and not zones:
+        raise InputError(
+            f"--interface {options.interface}: is for groups; where {hosts[0]} is reached, the "
+            "routes say (`ip route get`)"
+        )
+    if interface:
+        try:
+            leave_by(one, interface)
+        except OSError as fault:
+            raise InputError(f"--interface {interface}: {fault.strerror}") from fault
 
 
 if __name__ == "__main__":

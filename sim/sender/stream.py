@@ -1,27 +1,17 @@
-"""A real sender without its socket and clock: Opus payloads out of any sound, RTP packets of them.
+"""A real sender without its socket and clock: RTP packets of Opus payloads, and when each is due.
 
 The media clock follows the schedule of sending: the RTP timestamp of a packet stands for the
 instant at which it is due. Time comes in, as everywhere in the core, as `now_ns`.
 """
 
-from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
-
-import av
-from av.audio.codeccontext import AudioCodecContext
-from av.audio.resampler import AudioResampler
+from collections.abc import Sequence
+from typing import Final
 
 from node.rtp import packet as rtp
 from node.rtp import rtcp
 from node.rtp.rtcp_packet import Goodbye, Packet, SenderReport, SourceDescription
-from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, SAMPLES_PER_MS, ns_to_samples, samples_to_ns
-from sim.sender.copy_encoder import CopyEncoder
+from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, ns_to_samples, samples_to_ns
 from sim.sender.live_pace import LivePace
-
-PACKET_MS: Final = (10, 20, 40, 60)
-"""Packet times that libopus encodes as one frame and that are worth their headers."""
 
 CNAME: Final = b"loalang-send"
 """Canonical name (RFC 3550, 6.5.1); it says nothing of the machine or its user."""
@@ -37,95 +27,6 @@ _MEAN_OF: Final = 64
 _FOLLOW: Final = 2048
 """Beyond that it follows the microphone's clock, by this part of the rest per packet: 4 ms behind
 one that is 100 ppm off."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EncoderSettings:
-    """What libopus is told."""
-
-    bitrate: int = 24_000
-    """Bits per second."""
-
-    packet_ms: int = 20
-    """Duration of each packet."""
-
-    fec: bool = False
-    """In-band FEC (LBRR); libopus spends bits on it only when it expects loss."""
-
-    loss_expected_pct: int = 0
-    """Loss that the encoder prepares for."""
-
-    channels: int = 1
-    """1 or 2."""
-
-    @property
-    def packet_samples(self) -> int:
-        """Duration of each packet in samples."""
-        return self.packet_ms * SAMPLES_PER_MS
-
-
-def open_encoder(settings: EncoderSettings) -> AudioCodecContext:
-    """Return libopus's encoder, set up for speech that may hold music."""
-    encoder = av.CodecContext.create("libopus", "w")
-    encoder.sample_rate = RATE_HZ
-    encoder.layout = "mono" if settings.channels == 1 else "stereo"
-    encoder.format = "flt"
-    encoder.bit_rate = settings.bitrate
-    encoder.options = {
-        "frame_duration": str(settings.packet_ms),
-        "fec": "1" if settings.fec else "0",
-        "packet_loss": str(settings.loss_expected_pct),
-        "application": "voip" if settings.fec else "audio",
-    }
-    return encoder
-
-
-def encode(container: Any, settings: EncoderSettings) -> Iterator[bytes]:
-    """Yield the Opus packets of the first sound in `container`, each as soon as it is complete.
-
-    Parameters
-    ----------
-    container : av.container.InputContainer
-        Opened file or pipe.
-    settings : EncoderSettings
-        For libopus.
-
-    Raises
-    ------
-    ValueError
-        If there is no sound in it.
-    """
-    for payload, _ in encode_twice(container, settings, None):
-        yield payload
-
-
-def encode_twice(
-    container: Any, settings: EncoderSettings, copies: CopyEncoder | None
-) -> Iterator[tuple[bytes, bytes]]:
-    """Yield each packet as `encode` does, and its low-rate copy, empty where it needs none."""
-    if not container.streams.audio:
-        raise ValueError("there is no sound in it")
-    encoder = open_encoder(settings)
-    resampler = AudioResampler(
-        format="flt", layout=encoder.layout, rate=RATE_HZ, frame_size=settings.packet_samples
-    )
-    low: deque[bytes] = deque()  # the encoder may hold packets back, but keeps their order
-    for decoded in _frames(container):
-        for frame in resampler.resample(decoded):
-            frame.pts = None  # the packets are counted here; a file's own gaps are not ours
-            if copies is not None and frame.samples == settings.packet_samples:
-                sound = frame.to_ndarray().reshape(-1, settings.channels).mean(axis=1)
-                low.append(copies.encode(sound))
-            for packet in encoder.encode(frame):
-                yield bytes(packet), low.popleft() if low else b""
-    for packet in encoder.encode(None):
-        yield bytes(packet), low.popleft() if low else b""
-
-
-def _frames(container: Any) -> Iterator[Any]:
-    """Yield the decoded frames, then None, which empties the resampler."""
-    yield from container.decode(container.streams.audio[0])
-    yield None
 
 
 class LiveSender:
@@ -161,6 +62,8 @@ class LiveSender:
         self._sequence = sequence
         self._media = timestamp
         self._live = live
+        self.even = True
+        """Of a live source: packets come at its own pace, not held and given in time."""
         self._pace = LivePace(samples_to_ns(packet_samples))
         self._anchor_ns: int | None = None
         self._anchor_media = timestamp
@@ -182,6 +85,11 @@ class LiveSender:
         self._first_media = self._media
 
     @property
+    def live(self) -> bool:
+        """Whether the sound comes at its own pace."""
+        return self._live
+
+    @property
     def begun(self) -> bool:
         """Whether the media clock runs, so that there is something to report."""
         return self._anchor_ns is not None
@@ -197,7 +105,7 @@ class LiveSender:
 
     def takes(self, now_ns: int) -> bool:
         """Return whether the packet that is due goes out; a live source's backlog does not."""
-        if not self._live:
+        if not (self._live and self.even):
             return True
         early_ns = 0 if self._anchor_ns is None else -self._late_ns(self._anchor_ns, now_ns)
         return self._pace.takes(early_ns, now_ns)
@@ -262,12 +170,14 @@ class LiveSender:
 
     def _follow(self, now_ns: int) -> None:
         """Jump over a backlog; let a live schedule drift with the clock of the microphone."""
+        early_ns = self._pace.early_ns if self.even else 0
         if self._anchor_ns is None:
-            self._anchor_ns = now_ns - self._pace.early_ns
+            self._anchor_ns = now_ns - early_ns
         late_ns = self._late_ns(self._anchor_ns, now_ns)
-        moved = self._pace.moved if self._live else late_ns > _BACKLOG_MAX_NS
-        if moved and late_ns > self._pace.early_ns:
-            self._media += ns_to_samples(late_ns - self._pace.early_ns)
+        judged = self._live and self.even
+        moved = self._pace.moved if judged else late_ns > _BACKLOG_MAX_NS
+        if moved and late_ns > early_ns:
+            self._media += ns_to_samples(late_ns - early_ns)
             self._strayed_ns = 0
             if self.packets == 0:  # so late the sound itself began
                 self._first_media = self._media

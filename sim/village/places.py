@@ -20,6 +20,7 @@ from sim.links import bearer as bearers
 from sim.links.bearer import Bearer
 from sim.links.traces import read_trace
 from sim.result.run import Unverified
+from sim.station.payloads import load, packets_hash
 from sim.village.day_config import END_OF_DAY, DayConfig, DayFault
 from sim.village.scenario import Cluster, Commune, Fault, Hamlet, Scenario, sound_file, trace_file
 
@@ -250,6 +251,8 @@ def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
     }
     path = sound_file(scenario)
     question["sound"] = "" if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
+    # What is heard are the packets, and libopus does not make the same ones on every machine.
+    question["packets"] = "" if path is None else packets_hash(load(path, scenario.sender))
     text = json.dumps(question, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

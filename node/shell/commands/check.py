@@ -12,6 +12,7 @@ from node.config import NodeConfig
 from node.opus.protocol import Decoder
 from node.shell.config import ShellConfig
 from node.shell.faults import ShellError
+from node.shell.udp import UdpSocket
 
 _OWN_DECODER = ("node.opus.decoder", "OpusDecoder")
 
@@ -26,7 +27,8 @@ def check(node: NodeConfig, shell: ShellConfig, path: Path) -> int:
     warm_up()
     decoder_factory(node)(48_000, node.audio.channels)
     print(f"decoder        {node.opus.decoder}: good")
-    fault = _check_card(shell)
+    fault = _check_socket(node)
+    fault = _check_card(shell) or fault
     store = shell.store.path
     print(f"store          {store}" if store else "store          none: nothing survives a restart")
     broker = f"{shell.mqtt.host}:{shell.mqtt.port}" if shell.mqtt.host else "none"
@@ -82,6 +84,19 @@ def decoder_of(name: str) -> Callable[[int, int], Decoder]:
     return made
 
 
+def _check_socket(node: NodeConfig) -> ShellError | None:
+    """Bind and join as `run` does; return what keeps packets from coming."""
+    try:
+        UdpSocket(node.receive).close()
+    except ShellError as fault:
+        if not fault.in_use:
+            return fault
+        print("socket         the port is in use, by the running node or another program")
+    else:
+        print("socket         good")
+    return None
+
+
 def _check_rules(node: NodeConfig, shell: ShellConfig) -> None:
     """Read what `run` reads to obey orders: rule files, zones, plans; print which rules hold."""
     from node.control.controller import Controller
@@ -100,10 +115,10 @@ def _check_sounds(shell: ShellConfig) -> ShellError | None:
     if shell.control is None:
         print("orders         none: it plays whatever comes")
         return None
-    library = stored_sounds(shell.control)
-    missing = missing_sounds(shell.control, library)
-    sounds = sum(not name.startswith("sha1:") for name in library)
-    print(f"orders         of {shell.control.area}, {sounds} stored sounds")
+    sounds = stored_sounds(shell.control)
+    missing = missing_sounds(shell.control, sounds.by_name, sounds)
+    count = sum(not name.startswith("sha1:") for name in sounds.by_name)
+    print(f"orders         of {shell.control.area}, {count} stored sounds")
     for line in missing:
         print(f"               {line}")
     return ShellError(f"{len(missing)} stored sounds are missing") if missing else None

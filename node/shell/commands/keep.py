@@ -11,7 +11,8 @@ from typing import Final
 
 from node.shell.commands.check import decoder_of
 from node.shell.faults import EXIT_INPUT, ShellError, file_fault
-from node.shell.library import FILE_BYTES_MAX, packets_of
+from node.shell.files import read_regular
+from node.shell.library import FILE_BYTES_MAX, WANTED, packets_of
 from node.shell.sentences import find_sentences, write_sentences
 
 DECODERS: Final = ("own", "libopus")
@@ -28,15 +29,12 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def keep_sounds(options: argparse.Namespace) -> int:
     """Store each file; print its hash, its length and how many sentences it has."""
     for file in options.files:
-        try:
-            data = file.read_bytes()
-        except OSError as fault:
-            raise file_fault(file, fault) from fault
-        packets = packets_of(data) if len(data) <= FILE_BYTES_MAX else None
+        data = read_regular(file, FILE_BYTES_MAX)
+        packets = packets_of(data)
         if packets is None:
             raise ShellError(
-                f"{file}: not Ogg Opus with packets of 20 ms, or over {FILE_BYTES_MAX} bytes; "
-                "`ffmpeg -i IN -c:a libopus -frame_duration 20 OUT.opus` makes it",
+                f"{file}: no {WANTED}; "
+                "`ffmpeg -i IN -c:a libopus -ac 1 -frame_duration 20 OUT.opus` makes it",
                 exit_status=EXIT_INPUT,
             )
         digest = hashlib.sha256(data).hexdigest()

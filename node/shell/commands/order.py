@@ -15,14 +15,26 @@ import msgspec
 
 from node.control.orders import Session
 from node.control.precedence import CLASSES, MessageClass, PriorityConfig
-from node.control.trust.authority import Certificate, Revocation
-from node.control.trust.message import AREA_BYTES_MAX, TTL_MAX_S, Kind, Message, open_envelope, seal
+from node.control.trust.authority import Certificate, Revocation, proper_area
+from node.control.trust.message import (
+    AREA_BYTES_MAX,
+    DOCUMENT_BYTES_MAX,
+    TTL_MAX_S,
+    Kind,
+    Message,
+    open_envelope,
+    seal,
+)
 from node.control.trust.packet_guard import SRTP_KEY_BYTES
 from node.control.trust.signature import PUBLIC_KEY_BYTES, SeedSigner, key_id
 from node.control.warning.short_alert import encode_short
 from node.shell.faults import EXIT_INPUT, ShellError, file_fault
+from node.shell.files import read_regular, read_toml_bytes
+from node.shell.readable import cap_fault, plan_fault, short_number
 
 SEED_BYTES: Final = 32
+LASTS_MAX_S: Final = (1 << 32) - 1
+_KEY_FILE_BYTES_MAX: Final = 4096
 CERTIFICATE_S: Final = 2 * 365 * 86_400
 
 _FROM_FILE: Final = {"cap": Kind.CAP, "calendar": Kind.CALENDAR, "volume": Kind.VOLUME}
@@ -46,7 +58,7 @@ def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     order.add_argument("--tier", choices=PriorityConfig().tiers, help="of a certificate")
     order.add_argument("--name", default="", help="of a certificate: the CAP sender")
     order.add_argument("--event", default="", help="event code of an alert, for instance FFW")
-    order.add_argument("--number", type=int, default=0, help="of an alert, or about which a cancel")
+    order.add_argument("--number", default="", help="of an alert, or about which a cancel")
     order.add_argument("--packet-key", type=Path, metavar="FILE", help="signs a session's packets")
     order.add_argument("--srtp-key", type=Path, metavar="FILE", help="SRTP; made if missing")
     order.add_argument("--stream", default="", help="of a session: heard only where relayed")
@@ -69,6 +81,11 @@ def sign_order(options: argparse.Namespace) -> int:
         raise _wrong(f"--ttl {options.ttl}: must be 1 to {TTL_MAX_S}")
     if len(options.area.encode()) > AREA_BYTES_MAX:
         raise _wrong(f"--area: must be at most {AREA_BYTES_MAX} bytes")
+    if not proper_area(options.area):
+        raise _wrong(
+            f"--area {options.area!r}: must be a path like vn/lang-son, without slash or blank at "
+            "its ends"
+        )
     kind, content = _content(options)
     urgent = options.kind in ("alert", "cancel")
     wanted = "urgent" if urgent else options.message_class
@@ -86,12 +103,30 @@ def sign_order(options: argparse.Namespace) -> int:
     opened = open_envelope(sealed)
     if isinstance(opened, str):
         raise _wrong(f"{options.content}: {opened}")
-    try:
-        options.out.write_bytes(sealed)
-    except OSError as fault:
-        raise file_fault(options.out, fault) from fault
-    print(f"{options.out}: {options.kind} for {options.area}, {len(sealed)} bytes")
+    _write(options.out, sealed, secret=options.srtp_key is not None)
+    number = _number_told(kind, content)
+    print(f"{options.out}: {options.kind} for {options.area}, {len(sealed)} bytes{number}")
     return 0
+
+
+def _number_told(kind: Kind, content: bytes) -> str:
+    """Return what a person needs to cancel the warning later; nothing for other orders."""
+    number = short_number(content) if kind is Kind.SHORT_ALERT else None
+    return "" if number is None else f"; its number is {number} (`order cancel --number {number}`)"
+
+
+def _write(path: Path, sealed: bytes, *, secret: bool) -> None:
+    """Write an order; where it holds a key in clear only its owner may read it."""
+    try:
+        descriptor = os.open(
+            path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if secret else 0o666
+        )
+        with os.fdopen(descriptor, "wb") as file:
+            if secret:
+                os.fchmod(file.fileno(), 0o600)
+            file.write(sealed)
+    except OSError as fault:
+        raise file_fault(path, fault) from fault
 
 
 def _content(options: argparse.Namespace) -> tuple[Kind, bytes]:
@@ -100,22 +135,23 @@ def _content(options: argparse.Namespace) -> tuple[Kind, bytes]:
     if what in _PLAIN:
         return _PLAIN[what], b""
     if what in ("alert", "cancel"):
-        number = options.number or time.time_ns()
-        about = options.number if what == "cancel" else 0
-        own = time.time_ns() if what == "cancel" else number
+        given_number = _given_number(options.number)
+        if what == "cancel" and not given_number:
+            raise _wrong("cancel: needs --number, which `order alert` printed for the warning")
+        about = given_number if what == "cancel" else 0
+        own = time.time_ns() if what == "cancel" else given_number or time.time_ns()
         code = options.event
-        if not code.isascii() or len(code) > 8:
+        if not code.isascii() or not code.isprintable() or len(code) > 8:
             raise _wrong(f"--event {code}: must be up to 8 letters")
+        if not 1 <= options.lasts <= LASTS_MAX_S:
+            raise _wrong(f"--lasts {options.lasts}: must be 1 to {LASTS_MAX_S} s")
         return Kind.SHORT_ALERT, encode_short(
             what, own, event_code=code, about=about, lasts_s=options.lasts
         )
     if given is None:
         raise _wrong(f"{what}: needs a file, a public key or an SSRC after it")
     if what in _FROM_FILE:
-        try:
-            return _FROM_FILE[what], Path(given).read_bytes()
-        except OSError as fault:
-            raise file_fault(Path(given), fault) from fault
+        return _FROM_FILE[what], _content_of(what, Path(given))
     if what == "session":
         return Kind.SESSION, msgspec.json.encode(_session(_number(given, "SSRC", 32), options))
     if what == "session-end":
@@ -148,6 +184,32 @@ def _session(ssrc: int, options: argparse.Namespace) -> Session:
     )
 
 
+def _content_of(what: str, path: Path) -> bytes:
+    """Return the content of an order from a file, if a node can read it."""
+    if what == "cap":
+        content = read_regular(path, DOCUMENT_BYTES_MAX)
+        fault = cap_fault(content)
+    else:
+        content = read_toml_bytes(path)
+        fault = plan_fault(content, what)
+    if fault is not None:
+        raise _wrong(f"{path}: {fault}")
+    return content
+
+
+def _given_number(text: str) -> int:
+    """Return the number of a warning: decimal, or as nodes and records write it, #hexadecimal."""
+    try:
+        number = int(text[1:], 16) if text.startswith("#") else int(text or "0")
+    except ValueError:
+        number = -1
+    if not 0 <= number < 1 << 64:
+        raise _wrong(
+            f"--number {text}: must be 0 to {(1 << 64) - 1}, or # and 16 hexadecimal digits"
+        )
+    return number
+
+
 def _number(text: str, what: str, bits: int) -> int:
     try:
         number = int(text, 16)
@@ -174,10 +236,9 @@ def _signer(path: Path) -> SeedSigner:
 
 
 def _read(path: Path, key_bytes: int) -> bytes:
-    try:
-        key = path.read_bytes()
-    except OSError as fault:
-        raise file_fault(path, fault) from fault
+    key = read_regular(path, _KEY_FILE_BYTES_MAX)
+    if path.stat().st_mode & 0o022:
+        raise _wrong(f"{path}: others may write it; `chmod 600 {path}`, or make a new key")
     if len(key) != key_bytes:
         raise _wrong(f"{path}: {len(key)} bytes: this key has {key_bytes}; `loalang-node key FILE`")
     return key

@@ -148,8 +148,7 @@ def test_a_jump_of_the_senders_clock_costs_no_more_than_a_moment(node, jump_s):
     ).send(300)
     origins = hear(node, first.out + after.out)
     lost = first.media + after.media - origins[Origin.RECEIVED]
-    assert lost <= 250 * 48  # one delay of what was held, and a packet of probation
-    assert node.counts[Count.SENDER_RESTARTS] == 1
+    assert lost <= FRAME  # numbers and arrivals go on, so the sound does
 
 
 def test_who_sends_under_the_ssrc_of_another_is_not_heard_and_disturbs_nothing(node):
