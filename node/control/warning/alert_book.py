@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-import msgspec
+from msgspec.structs import replace as with_
 
 from node.control.calendar.play_run import Run
 from node.control.calendar.play_state import Outcome, Record
@@ -40,7 +40,6 @@ SOURCE_BASE: Final = -101
 
 EVENTS_MAX: Final = 512
 """All open ones may end in one call, with a stop, a state to keep and a record each."""
-
 
 BookEvent = StartPart | StopPart | FetchMedia | Record | Persist
 
@@ -218,8 +217,7 @@ class AlertBook:
             for key in self._known.end_referred(alert, level, why, self._open_keys()):
                 records += self._drop_open(key, why, at)
         last_s = max(one.expires_s for one in alert.blocks)
-        whole = msgspec.structs.replace(alert, expires_s=last_s)
-        self._known.add(whole, level, fate, self._open_keys())
+        self._known.add(with_(alert, expires_s=last_s), level, fate, self._open_keys())
         return records
 
     def _room(self, alert: Alert, utc_s: int, *, trusted: bool) -> list[_Open] | None:
@@ -230,13 +228,13 @@ class AlertBook:
 
     def _take(self, alert: Alert, room: list[_Open], at: tuple[int, int]) -> list[Record]:
         """Let a warning wait, in the place of those that it goes before."""
-        records: list[Record] = []
+        why = "too many warnings at once"
+        records = [self._drop(least, "missed", why, *at) for least in room]
         for least in room:
             self._known.note(least.alert.key, "displaced")
-            records.append(self._drop(least, "missed", "too many warnings at once", *at))
         ends_ns = at[1] + max(alert.expires_s - alert.sent_s, 1) * NS_PER_S
         # What it referred to is ended: the list is not kept with each change.
-        self._open.append(_Open(msgspec.structs.replace(alert, references=()), ends_ns))
+        self._open.append(_Open(with_(alert, references=()), ends_ns))
         self._ask_for_media(alert)
         return records
 
