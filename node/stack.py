@@ -121,6 +121,11 @@ class SpeakerNode:
                 if data is not None:
                     self._tell(SendDatagram(data, receiver.address))
             silent_ns = now_ns - receiver.last_arrival_ns
+            if (
+                not receiver.buffer.is_proven
+                and silent_ns < NS_PER_S < now_ns - receiver.resumed_ns
+            ):
+                self._tell(self._unheard.doubt(receiver.address, now_ns))
             if silent_ns >= FORGET_NS and not self._horn.is_sounding(receiver):
                 self._forget(receiver, now_ns)
         self._neighbour.handle_deadline(now_ns, self._streams)
