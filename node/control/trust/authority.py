@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from node.control.civil_time import Least
 from node.control.precedence import MessageClass
 from node.control.trust.message import Message
 from node.control.trust.revocations import Held, Revocation, Revocations
@@ -22,6 +23,9 @@ __all__ = ["Authority", "AuthorityBook", "Certificate", "Revocation", "Warrant",
 AUTHORITIES_MAX: Final = 256
 CHILDREN_MAX: Final = 64
 """Authorities that one key may have certified here."""
+
+EMERGENCY_S: Final = 1800
+"""What a sealed key ordered ends after so long: time to reach somebody who may order more."""
 
 ROOT_LEVEL: Final = -1
 _ROOT_UNTIL_S: Final = 1 << 40
@@ -38,6 +42,8 @@ class Certificate(msgspec.Struct, frozen=True):
     until_s: int
     gives_time: bool | None = None
     """Whether its beacons are believed; not said: those of keys that may order urgent messages."""
+    emergency: bool = False
+    """A sealed key for when nobody above can be reached: warnings and voices alone, and short."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +61,8 @@ class Authority:
     parent: bytes
     """Key id; empty for the root."""
     gives_time: bool = False
+    emergency: bool = False
+    """It orders nothing but warnings and voices, none of them for longer than `EMERGENCY_S`."""
     counter: int = 0
     """Of the certificate: a later one of the same parent holds, in whatever order they come."""
 
@@ -66,6 +74,8 @@ class Warrant:
     key_id: bytes
     area: str
     """That the order was for."""
+    level: int = 1 << 30
+    """Tier that it acts as; who has come down below it since may cause it no more."""
 
 
 def within(inner: str, outer: str) -> bool:
@@ -125,9 +135,7 @@ class AuthorityBook:
             return "wrong signature"
         return authority
 
-    def may(
-        self, warrant: Warrant, message_class: MessageClass, utc_s: int | None
-    ) -> Authority | str:
+    def may(self, warrant: Warrant, message_class: MessageClass, least: Least) -> Authority | str:
         """Return who may cause an effect of this class now by `warrant`, or why nobody may.
 
         The one question that every effect asks, when it happens and as long as it lasts.
@@ -138,26 +146,21 @@ class AuthorityBook:
             Whose key ordered it, and for which area.
         message_class : MessageClass
             Of the effect.
-        utc_s : int or None
-            The least that civil time can be now: certificates end. None: nobody knows.
+        least : Least
+            The least that civil time can be now: certificates end.
         """
         authority = self._known.get(warrant.key_id)
         if authority is None:
             return "unknown key"
-        if utc_s is not None and any(utc_s >= one.until_s for one in self._chain(authority)):
+        if any(least.at(one.level) >= one.until_s for one in self._chain(authority)):
             return "the certificate has ended"
         if not proper_area(warrant.area) or not within(warrant.area, authority.area):
             return "outside its area"
         if message_class > authority.class_max:
             return "above its class"
+        if authority.level > warrant.level:
+            return "above its tier"
         return authority
-
-    def authorise(self, message: Message, *, utc_s: int | None) -> Authority | str:
-        """Return who ordered `message` if they may, or why not. Checks its signature."""
-        signer = self.signer_of(message)
-        if isinstance(signer, str):
-            return signer
-        return self.may(Warrant(message.key_id, message.area), message.message_class, utc_s)
 
     def receive_certificate(
         self, parent: Authority, content: bytes, *, counter: int = 0
@@ -181,7 +184,8 @@ class AuthorityBook:
             class_max=MessageClass(min(max(claim.class_max, 0), MessageClass.URGENT)),
             until_s=claim.until_s,
             parent=parent.key_id,
-            gives_time=_gives_time(claim) and parent.gives_time,
+            gives_time=_gives_time(claim) and parent.gives_time and not claim.emergency,
+            emergency=claim.emergency,
             counter=counter,
         )
         refusal = self._narrower(authority, claim, parent) or self._in_the_way(authority, parent)
