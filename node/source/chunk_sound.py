@@ -143,7 +143,7 @@ def _bound_power(samples: NDArray[np.float32], before: float) -> float:
     power /= max(1, samples.shape[0] * samples.shape[1])
     most = before * _GROWTH
     if power <= most:
-        return power
+        return float(power)
     gain = np.float32(np.sqrt(most / power))
     for i in range(samples.shape[0]):
         for channel in range(samples.shape[1]):
