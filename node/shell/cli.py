@@ -18,6 +18,7 @@ from node.control.trust.signature import SeedSigner
 from node.events import FetchFile
 from node.shell.clocks import utc_ns
 from node.shell.commands.check import check, decoder_factory
+from node.shell.commands.describe import describe
 from node.shell.commands.doctor import add_parser as add_doctor
 from node.shell.commands.doctor import examine
 from node.shell.commands.keep import add_parser as add_keep
@@ -50,6 +51,7 @@ _WITHOUT_NODE: Final = {
     "order": sign_order,
     "publish": publish_order,
     "keep": keep_sounds,
+    "describe": describe,
 }
 """Commands that need no configuration of a node."""
 
@@ -108,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     add_parsers(commands)
     add_publish(commands)
     add_keep(commands)
+    commands.add_parser("describe", help="print every table and setting, with its default")
     doctor = add_doctor(commands)
     for command in (run, check, why, table, proof, doctor):
         command.add_argument("--config", type=Path, required=True, metavar="NODE.TOML")
