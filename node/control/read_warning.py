@@ -1,5 +1,7 @@
 """From an authorised order to the warning that it is, in either of its two forms."""
 
+from dataclasses import replace
+
 import msgspec
 
 from node.control.settings import ControlConfig
@@ -20,13 +22,16 @@ def read_warning(order: Order, config: ControlConfig) -> Alert | str:
         cap = parse_cap(message.content)
         if isinstance(cap, str):
             return cap
+        if not cap.sent_s:
+            cap = replace(cap, sent_s=message.issued_s)
         class_max = min(order.authority.class_max, message.message_class)
         found = alert_of(cap, site, config.alert, level=order.level, class_max=class_max)
     if isinstance(found, str):
         return found
-    return msgspec.structs.replace(
-        found,
-        signed_by=message.key_id.hex(),
-        area=message.area,
-        class_max=int(order.authority.class_max),
-    )
+    own = {
+        "signed_by": message.key_id.hex(),
+        "area": message.area,
+        "class_max": int(order.authority.class_max),
+    }
+    more = tuple(msgspec.structs.replace(one, **own) for one in found.more)
+    return msgspec.structs.replace(found, more=more, **own)
