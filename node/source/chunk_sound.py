@@ -148,7 +148,7 @@ def _bound_power(samples: NDArray[np.float32], before: float) -> float:
     for i in range(samples.shape[0]):
         for channel in range(samples.shape[1]):
             samples[i, channel] *= gain
-    return most
+    return float(most)
 
 
 @kernel("void(float32[:, ::1], int64[::1])")
