@@ -1,0 +1,204 @@
+"""An event loop whose time is a whole number of nanoseconds that jumps to what is due next.
+
+Daemons, broker and station run on it unmodified: what they await, call later or read as time is
+virtual. Callbacks of one instant run in the order in which they were asked for, so that a run is
+the same each time. Nothing real may be waited for: who asks for a socket, a thread or a process
+gets `NotVirtualError`.
+"""
+
+import asyncio
+import heapq
+from asyncio import events
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any, Final, TypeVar
+
+from node.units import NS_PER_S
+
+T = TypeVar("T")
+
+_CANCELLED_MIN: Final = 512
+"""So many cancelled timers, and more than half of all, are swept out of the heap."""
+
+
+class NotVirtualError(RuntimeError):
+    """Something of the real world was asked for in a simulated run."""
+
+
+class DeadlockError(RuntimeError):
+    """Everybody waits and nothing is due: the run would never end."""
+
+
+class _Timer(asyncio.TimerHandle):
+    """A timer by whole nanoseconds; the float that asyncio shows people is only its text."""
+
+    __slots__ = ("when_ns",)
+
+    when_ns: int
+
+
+class VirtualLoop(asyncio.BaseEventLoop):
+    """The loop of one run.
+
+    Parameters
+    ----------
+    start_ns : int
+        What its clock shows at first.
+    """
+
+    def __init__(self, start_ns: int = 0) -> None:
+        super().__init__()
+        self._now_ns = start_ns
+        self._heap: list[tuple[int, int, _Timer]] = []
+        self._queue: deque[asyncio.Handle] = deque()
+        self._serial = 0
+        self._cancelled = 0
+        self._readers_of: dict[int, tuple[Callable[..., object], tuple[Any, ...]]] = {}
+        self.steps = 0
+        """Callbacks that were run."""
+
+    @property
+    def now_ns(self) -> int:
+        """Return the virtual time."""
+        return self._now_ns
+
+    def time(self) -> float:
+        """Return the virtual time in seconds; `now_ns` is the exact one."""
+        return self._now_ns / NS_PER_S
+
+    def call_at_ns(
+        self, when_ns: int, callback: Callable[..., object], *args: Any
+    ) -> asyncio.TimerHandle:
+        """Call `callback` at that instant, or at once where it is over."""
+        return self._add(when_ns, callback, args, None)
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Call `callback` at `when` seconds, to the nanosecond."""
+        return self._add(round(when * NS_PER_S), callback, args, context)
+
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Call `callback` `delay` seconds from now, to the nanosecond."""
+        return self._add(self._now_ns + round(delay * NS_PER_S), callback, args, context)
+
+    def call_soon(
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Call `callback` at this instant, after what was asked for before."""
+        self._check_closed()  # type: ignore[attr-defined]  # of BaseEventLoop; typeshed hides it
+        handle = asyncio.Handle(callback, args, self, context)
+        self._queue.append(handle)
+        return handle
+
+    def run_for(self, duration_ns: int) -> None:
+        """Run everything that is due until so much time has passed; nobody need be waited for."""
+        end_ns = self._now_ns + duration_ns
+        self._add(end_ns, self.stop, (), None)
+        self.run_forever()
+
+    def run_main(self, main: Coroutine[Any, Any, T]) -> T:
+        """Run until `main` has ended; return what it returns."""
+        return self.run_until_complete(main)
+
+    # What a daemon asks of a loop beside time, as far as it can be virtual.
+
+    def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
+        """Call `callback` whenever `wake_reader(fd)` is called: the socket is a virtual one."""
+        self._readers_of[fd] = (callback, args)
+
+    def remove_reader(self, fd: Any) -> bool:
+        """Forget a reader."""
+        return self._readers_of.pop(fd, None) is not None
+
+    def wake_reader(self, fd: int) -> None:
+        """Let the reader of a virtual socket run, if there is one."""
+        reader = self._readers_of.get(fd)
+        if reader is not None:
+            self.call_soon(reader[0], *reader[1])
+
+    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
+        """Take note of nothing: a power cut sends no signal."""
+
+    def remove_signal_handler(self, sig: int) -> bool:
+        """Return False: there was none."""
+        return False
+
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+        """Refuse."""
+        raise NotVirtualError("a thread was asked for in a simulated run")
+
+    def call_soon_threadsafe(
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Call soon: there is one thread, so nobody needs waking."""
+        return self.call_soon(callback, *args, context=context)
+
+    def _add(
+        self,
+        when_ns: int,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        context: Context | None,
+    ) -> asyncio.TimerHandle:
+        timer = _Timer(when_ns / NS_PER_S, callback, args, self, context)
+        timer.when_ns = when_ns
+        timer._scheduled = True  # type: ignore[attr-defined]  # asks for _timer_handle_cancelled
+        self._serial += 1
+        heapq.heappush(self._heap, (when_ns, self._serial, timer))
+        return timer
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Count what is in the heap for nothing (asyncio calls this)."""
+        self._cancelled += 1
+        if self._cancelled > _CANCELLED_MIN and 2 * self._cancelled > len(self._heap):
+            self._heap = [one for one in self._heap if not one[2].cancelled()]
+            heapq.heapify(self._heap)
+            self._cancelled = 0
+
+    def _run_once(self) -> None:
+        """Run what is due at this instant; with nothing due let time jump (asyncio calls this)."""
+        queue, heap = self._queue, self._heap
+        if not queue:
+            while heap and heap[0][2].cancelled():
+                heapq.heappop(heap)
+                self._cancelled = max(0, self._cancelled - 1)
+            if heap:
+                self._now_ns = max(self._now_ns, heap[0][0])
+            elif not self._stopping:  # type: ignore[attr-defined]
+                raise DeadlockError("everybody waits and nothing is due")
+        now_ns = self._now_ns
+        while heap and heap[0][0] <= now_ns:
+            timer = heapq.heappop(heap)[2]
+            timer._scheduled = False  # type: ignore[attr-defined]
+            if not timer.cancelled():
+                queue.append(timer)
+        for _ in range(len(queue)):
+            handle = queue.popleft()
+            if not handle.cancelled():
+                self.steps += 1
+                handle._run()
+
+    def _process_events(self, event_list: object) -> None:
+        raise NotVirtualError("a selector was asked in a simulated run")
+
+    def _write_to_self(self) -> None:
+        return  # there is one thread
+
+
+def running_loop() -> VirtualLoop:
+    """Return the virtual loop that runs."""
+    loop = events.get_running_loop()
+    assert isinstance(loop, VirtualLoop), "only in a simulated run"
+    return loop
