@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -96,9 +97,17 @@ class JackServer:
             time.sleep(0.1)
         hurry(self._process.pid, 60)
 
+    def signal(self, number: int) -> None:
+        """Let the server die or stand still, as one in the field does."""
+        self._process.send_signal(number)
+        if number == signal.SIGKILL:
+            self._process.wait(timeout=10)
+
     def close(self) -> None:
         """Stop the server."""
-        self._process.terminate()
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.terminate()
         self._process.wait(timeout=10)
 
 

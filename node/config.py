@@ -154,7 +154,11 @@ class ReceiveConfig:
     """Address and port of RTP and RTCP (multiplexed, RFC 5761)."""
 
     multicast_group: str | None = None
-    """Group to join, for instance 239.192.7.1; none for unicast."""
+    """Group to join, for instance 239.192.7.1; none for unicast. It is joined on the interface of
+    the address in `listen`, or else where the routes lead."""
+
+    interface: str | None = None
+    """Name of the only network interface that is listened to, for instance eth0; none for all."""
 
     payload_types: tuple[int, ...] = (96, 97, 98, 111)
     """RTP payload types that carry Opus. 96 is what GStreamer sends, 97 ffmpeg, 111 browsers."""
@@ -184,6 +188,11 @@ class ReceiveConfig:
         check(
             "receive",
             {
+                "interface": (
+                    self.interface is None or 0 < len(self.interface.encode()) < 16,
+                    self.interface,
+                    "a name as `ip link` prints it, such as eth0",
+                ),
                 "payload_types": (
                     bool(self.payload_types) and all(0 <= p <= 127 for p in self.payload_types),
                     self.payload_types,

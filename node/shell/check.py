@@ -12,6 +12,7 @@ from node.config import NodeConfig
 from node.decoder import Decoder
 from node.shell.config import ShellConfig
 from node.shell.faults import ShellError
+from node.shell.udp import UdpSocket
 
 _OWN_DECODER = ("node.opus.decoder", "OpusDecoder")
 
@@ -25,7 +26,8 @@ def check(node: NodeConfig, shell: ShellConfig, path: Path) -> int:
     warm_up()
     decoder_factory(node)(48_000, node.audio.channels)
     print(f"decoder        {node.opus.decoder}: good")
-    fault = _check_card(shell)
+    fault = _check_socket(node)
+    fault = _check_card(shell) or fault
     store = shell.store.path
     print(f"store          {store}" if store else "store          none: nothing survives a restart")
     broker = f"{shell.mqtt.host}:{shell.mqtt.port}" if shell.mqtt.host else "none"
@@ -79,6 +81,19 @@ def decoder_of(name: str) -> Callable[[int, int], Decoder]:
     except (ImportError, AttributeError) as fault:
         raise ShellError("opus.decoder = 'own': not in this version; take 'libopus'") from fault
     return made
+
+
+def _check_socket(node: NodeConfig) -> ShellError | None:
+    """Bind and join as `run` does; return what keeps packets from coming."""
+    try:
+        UdpSocket(node.receive).close()
+    except ShellError as fault:
+        if not fault.in_use:
+            return fault
+        print("socket         the port is in use, by the running node or another program")
+    else:
+        print("socket         good")
+    return None
 
 
 def _check_sounds(shell: ShellConfig) -> ShellError | None:

@@ -18,7 +18,7 @@ from node.shell.check import check, decoder_factory
 from node.shell.clocks import utc_ns
 from node.shell.config import ShellConfig, SinkConfig, read_config
 from node.shell.control import LANGUAGES, explain
-from node.shell.faults import EXIT_INPUT, ShellError
+from node.shell.faults import EXIT_INPUT, ShellError, leave
 from node.shell.keep import add_parser as add_keep
 from node.shell.keep import keep_sounds
 from node.shell.mqtt import MqttLink
@@ -74,6 +74,8 @@ def main(arguments: list[str] | None = None) -> int:
         return EXIT_INPUT
     except ShellError as fault:
         print(f"loalang-node: {fault}", file=sys.stderr)
+        if fault.hangs:
+            leave(fault.exit_status)
         return fault.exit_status
 
 

@@ -207,7 +207,8 @@ def _address_faults(receive: object) -> list[str]:
     if not isinstance(receive, Mapping):
         return []
     found: list[str] = []
-    listen = receive.get("listen")
+    listen, group = receive.get("listen"), receive.get("multicast_group")
+    host = "0.0.0.0"
     if isinstance(listen, str):
         try:
             host, _ = split_address(listen, what="receive.listen")
@@ -215,13 +216,22 @@ def _address_faults(receive: object) -> list[str]:
                 found.append(
                     f"receive.listen = {listen!r}: must be an address, such as 0.0.0.0:5004"
                 )
+            elif ipaddress.ip_address(host).is_multicast:
+                found.append(
+                    f"receive.listen = {listen!r}: must be an own address, such as 0.0.0.0:5004; "
+                    f'the group is told by multicast_group = "{host}"'
+                )
         except ConfigError as fault:
             found.append(str(fault))
-    group = receive.get("multicast_group")
-    if isinstance(group, str) and not (
-        is_address(group) and ipaddress.ip_address(group).is_multicast
-    ):
+    if not isinstance(group, str):
+        return found
+    if not (is_address(group) and ipaddress.ip_address(group).is_multicast):
         found.append(
             f"receive.multicast_group = {group!r}: must be a multicast address, such as 239.192.7.1"
+        )
+    elif not found and host != "0.0.0.0" and (":" in host) != (":" in group):
+        found.append(
+            f"receive.multicast_group = {group!r}: must be of the same family, IPv4 or IPv6, as "
+            f"receive.listen = {listen!r}"
         )
     return found

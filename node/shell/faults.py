@@ -1,7 +1,11 @@
 """What ends the daemon, as one line for a person: what is wrong, and what to do about it."""
 
 import errno
+import logging
+import os
+import sys
 from pathlib import Path
+from typing import NoReturn
 
 EXIT_FAULT = 1
 """The machine, the network or we ourselves."""
@@ -18,11 +22,32 @@ class ShellError(Exception):
         One line.
     exit_status : int
         EXIT_INPUT when a person's argument or file is wrong, else EXIT_FAULT.
+    hangs : bool
+        A library never returned: the process must end without waiting for it.
+    in_use : bool
+        Another program has what is wanted.
     """
 
-    def __init__(self, text: str, *, exit_status: int = EXIT_FAULT) -> None:
+    def __init__(
+        self,
+        text: str,
+        *,
+        exit_status: int = EXIT_FAULT,
+        hangs: bool = False,
+        in_use: bool = False,
+    ) -> None:
         super().__init__(text)
         self.exit_status = exit_status
+        self.hangs = hangs
+        self.in_use = in_use
+
+
+def leave(status: int) -> NoReturn:
+    """End the process now: what hangs in a library would keep an orderly end from coming."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 _FILE_REMEDIES = {
@@ -48,21 +73,27 @@ def file_fault(path: Path | str, fault: OSError) -> ShellError:
 _BIND_REMEDIES = {
     errno.EADDRINUSE: (
         "the port is in use by another program (`ss -ulnp` names it); "
-        "stop it or choose another port in receive.listen",
-        EXIT_FAULT,
+        "stop it or choose another port in receive.listen"
     ),
     errno.EADDRNOTAVAIL: (
-        "this machine has no such address; `ip address` lists them, 0.0.0.0 means all",
-        EXIT_INPUT,
+        "this machine has no such address; `ip address` lists them, 0.0.0.0 means all"
     ),
-    errno.EACCES: ("ports below 1024 need root; choose a higher one", EXIT_INPUT),
-    errno.ENODEV: ("no network interface for multicast; is the network up?", EXIT_FAULT),
+    errno.EACCES: "ports below 1024 need root; choose a higher one",
+    errno.EPERM: "receive.interface needs root here; leave it out",
 }
 
 
 def bind_fault(address: str, fault: OSError) -> ShellError:
-    """Return what to tell a person when `address` (host:port or group) cannot be listened on."""
-    known = _BIND_REMEDIES.get(fault.errno or 0)
-    if known is None:
-        return ShellError(f"receive.listen = {address}: {fault.strerror or fault}")
-    return ShellError(f"receive.listen = {address}: {known[0]}", exit_status=known[1])
+    """Return what to tell a person when `address` (host:port or group) cannot be listened on.
+
+    An address or a network that is not there may come: the unit tries again. A port that needs root
+    is the configuration's fault.
+    """
+    text = _BIND_REMEDIES.get(fault.errno or 0, fault.strerror or str(fault))
+    if fault.errno == errno.ENODEV and "`" not in text:
+        text = "no network interface for multicast; is the network up?"
+    return ShellError(
+        f"receive.listen = {address}: {text}",
+        exit_status=EXIT_INPUT if fault.errno in (errno.EACCES, errno.EPERM) else EXIT_FAULT,
+        in_use=fault.errno == errno.EADDRINUSE,
+    )

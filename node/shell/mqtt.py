@@ -1,38 +1,64 @@
-"""The link to the broker: MQTT 5, a last will, reconnection within 5 s, and a heartbeat."""
+"""The node at its broker: orders in, answers out, a state that is right at all times.
+
+```
+ connect ─► subscribe ─► state ─► orders in, outbox out ─┐
+    ▲                                                    │ whatever ends it
+    └────────────── 1 to 5 s, by chance ◄────────────────┘
+```
+The broker keeps the node's session while the node is away, so an order that was given meanwhile
+comes with the next connection. An order is acknowledged to the broker when what it changed is on
+the disk.
+"""
 
 import asyncio
 import json
 import logging
 import random
-import ssl
 from collections import deque
-from collections.abc import Callable, Coroutine
-from pathlib import Path
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from typing import Final
-
-import aiomqtt
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
 
 from node.control.message import DOCUMENT_BYTES_MAX
 from node.events import Publish
+from node.shell.broker import TAKEN_OVER, Connect, Connection, LinkLostError, Login, Received
+from node.shell.broker import connect as connect_paho
 from node.shell.config import MqttConfig
-from node.shell.faults import ShellError, file_fault
+from node.shell.credentials import read_password, tls_context
+from node.shell.outbox import Outbox, Waiting
 from node.units import NS_PER_S
 
 LOG: Final = logging.getLogger("loalang.mqtt")
 
+SESSION_S: Final = 86_400
+"""How long the broker keeps orders for a node that is away."""
+
 _RECONNECT_S: Final = (1.0, 5.0)
 """Bounds of the wait before the next attempt: jitter, so that a commune does not come at once."""
-_KEEPALIVE_S: Final = 5
-_TIMEOUT_S: Final = 10
 _TOPIC_BYTES_MAX: Final = 1024
 """Header, topic and properties of a message, at most."""
-_OUTBOX_MAX: Final = 256
-"""Messages that wait for the broker; beyond it the oldest is dropped and counted."""
+_WILL_DELAY_S: Final = 2
+"""A node that is back so soon was not lost."""
+_DISK_WAIT_S: Final = 5.0
+"""An order is acknowledged after so long whatever the disk does: else the broker gives no more."""
+_ANSWER_WAIT_S: Final = 20.0
+"""A message that the broker does not acknowledge in so long ends the connection."""
+_BREAKS_MAX: Final = 3
+"""A message with which the connection ended so often, sent alone, is dropped."""
+_TAKEN_OVER_MAX: Final = 3
+"""After so many times another client has our name for good: we take one beside it."""
+_CLOSE_S: Final = 1.5
+"""What the goodbye may take, of the 5 s that the service has to stop."""
 
-Take = Callable[[str, bytes], None]
+Take = Callable[[str, bytes], int | None]
+"""Takes topic and payload; returns what must be durable before the broker may forget the order."""
+
+
+@dataclass(slots=True)
+class _Unacknowledged:
+    message: Received
+    ticket: int
+    since_s: float
 
 
 class MqttLink:
@@ -46,6 +72,10 @@ class MqttLink:
         Table `[mqtt]` with a `host`.
     session : int
         Greater with each start of the node, so that a late will does not end a new session.
+    stored : mapping of str to bytes
+        What the store kept: answers that wait, and what was subscribed to.
+    connect : callable
+        Makes connections; another network in tests and simulations.
 
     Raises
     ------
@@ -53,118 +83,314 @@ class MqttLink:
         If the password, a certificate or a key cannot be read.
     """
 
-    def __init__(self, name: str, config: MqttConfig, *, session: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        config: MqttConfig,
+        *,
+        session: int,
+        stored: Mapping[str, bytes] | None = None,
+        connect: Connect = connect_paho,
+    ) -> None:
         self._name = name
         self._config = config
+        self._connect = connect
         self._root = f"pa/v1/{config.village}/node/{name}"
         self._password = read_password(config.password_file)
         self._tls = tls_context(config)
         self._session = session
-        self._outbox: deque[Publish] = deque(maxlen=_OUTBOX_MAX)
-        self._waiting = asyncio.Event()
+        self._outbox = Outbox(stored or {})
+        self._old_topics = _topics_in((stored or {}).get(TOPICS_KEY, b""))
+        self._wake = asyncio.Event()
+        self._unacknowledged: deque[_Unacknowledged] = deque()
+        self._connection: Connection | None = None
+        self._state = ("ready", ())
+        self._suffix = ""
+        self._taken_over = 0
         self._next_beat_ns = 0
+        self.durable: Callable[[], int] = lambda: 1 << 62
+        """Returns the store's number up to which everything is on the disk."""
+        self.told: Callable[[str, str | None], None] = lambda name, text: None
+        """Told of a fault of the link by its name, and with None when it is over."""
         self.connected = False
         self.reconnects = 0
-        self.dropped = 0
-        """Messages that the outbox could not hold while the broker was away."""
         self.retained = 0
         """Orders that the broker had kept: not obeyed."""
+        self.too_large = 0
+        """Messages that are larger than the broker takes."""
+        self.refused = 0
+        """Messages that the broker did not want."""
 
-    def publish(self, event: Publish) -> None:
-        """Send `event` when the broker is there. A topic without "pa/" is below the node's own."""
-        if len(self._outbox) == _OUTBOX_MAX:
-            self.dropped += 1
-        self._outbox.append(event)
-        self._waiting.set()
+    @property
+    def topics(self) -> list[str]:
+        """Return where orders for this node come."""
+        zones = [f"pa/v1/{self._config.village}/zone/{zone}/cmd" for zone in self._config.zones]
+        return [f"{self._root}/cmd", *zones]
+
+    @property
+    def dropped(self) -> int:
+        """Messages that the outbox could not hold while the broker was away."""
+        return self._outbox.dropped
+
+    def publish(self, event: Publish, ticket: int = 0) -> dict[str, bytes]:
+        """Send `event` when the broker is there and the store has `ticket`; return what to keep.
+
+        A topic without "pa/" is below the node's own.
+        """
+        one, changes = self._outbox.add(event)
+        one.ticket = ticket
+        self._wake.set()
+        return changes
+
+    def tell(self, event: Publish) -> None:
+        """Send `event` now, or never: what is told again soon anyway."""
+        connection = self._connection
+        if connection is None or not self._fits(connection, event):
+            return
+        connection.publish(self._topic(event), event.payload, quality=0, retain=event.retain)
+
+    def set_state(self, word: str, why: tuple[str, ...] = ()) -> None:
+        """Let the retained state of the node be `word`; `why` where it is degraded."""
+        if (word, why) != self._state:
+            self._state = (word, why)
+            self._tell_state()
 
     def offer_status(self, status: Callable[[], dict[str, object]], now_ns: int) -> None:
-        """Publish the heartbeat with the node's status if it is due."""
-        if not self.connected or now_ns < self._next_beat_ns:
+        """Publish the node's status if it is due."""
+        if not self.connected or now_ns < self._next_beat_ns or not self._config.heartbeat_s:
             return
         self._next_beat_ns = now_ns + self._config.heartbeat_s * NS_PER_S
         body = {"session": self._session, **self.status(), **status()}
-        self.publish(Publish("metric", json.dumps(body).encode()))
+        self.tell(Publish("metric", json.dumps(body).encode()))
 
     def status(self) -> dict[str, int | bool]:
         """Return what a person wants to know of the link."""
-        names = ("connected", "reconnects", "dropped", "retained")
-        return {name: getattr(self, name) for name in names}
+        names = ("connected", "reconnects", "dropped", "retained", "too_large", "refused")
+        return {name: getattr(self, name) for name in names} | {"waiting": len(self._outbox)}
+
+    def wake(self) -> None:
+        """Look again at what may leave: more is on the disk now."""
+        self._wake.set()
 
     async def run(self, take: Take) -> None:
         """Stay connected until cancelled; give each message to `take`."""
-        while True:
-            try:
-                await self._connected(take)
-            except aiomqtt.MqttError as fault:
-                LOG.warning("broker %s:%d: %s", self._config.host, self._config.port, fault)
-            self.connected = False
-            self.reconnects += 1
-            # Randomness is right here: only the shell has it, and no sound depends on it.
-            await asyncio.sleep(random.uniform(*_RECONNECT_S))
+        try:
+            while True:
+                try:
+                    await self._once(take)
+                except LinkLostError as fault:
+                    self._note_lost(fault)
+                self.connected = False
+                self._connection = None
+                self.reconnects += 1
+                # Randomness is right here: only the shell has it, and no sound depends on it.
+                await asyncio.sleep(random.uniform(*_RECONNECT_S))
+        finally:
+            await self._say_goodbye()
 
-    async def _connected(self, take: Take) -> None:
-        assert self._config.host is not None
-        client = aiomqtt.Client(
-            self._config.host,
-            self._config.port,
-            identifier=self._name,
-            protocol=aiomqtt.ProtocolVersion.V5,
-            username=self._config.username,
-            password=self._password,
-            keepalive=_KEEPALIVE_S,
-            timeout=_TIMEOUT_S,
-            tls_context=self._tls,
-            properties=_connect_properties(),
-            will=aiomqtt.Will(f"{self._root}/state", self._state("lost"), qos=1, retain=True),
-        )
-        async with client:
-            await self._subscribe(client)
-            await client.publish(f"{self._root}/state", self._state("ready"), qos=1, retain=True)
+    async def _once(self, take: Take) -> None:
+        """Connect and serve until the connection ends."""
+        connection = await self._connect(self._login())
+        try:
+            await self._subscribe(connection)
+            self._connection = connection
+            self._unacknowledged.clear()  # the broker gives them again
+            self._tell_state()
             self.connected = True
             LOG.info("broker %s:%d: connected", self._config.host, self._config.port)
-            await _both(self._read(client, take), self._send(client))
+            self.told("broker", None)
+            await _both(self._read(connection, take), self._send(connection))
+        except BaseException as fault:
+            if isinstance(fault, LinkLostError) or self._connection is None:
+                connection.abort()
+            raise
 
-    async def _read(self, client: aiomqtt.Client, take: Take) -> None:
-        async for message in client.messages:
+    def _login(self) -> Login:
+        assert self._config.host is not None
+        return Login(
+            host=self._config.host,
+            port=self._config.port,
+            identifier=self._name + self._suffix,
+            username=self._config.username,
+            password=self._password,
+            tls=self._tls,
+            keepalive_s=self._config.keepalive_s,
+            session_s=SESSION_S,
+            bytes_max=DOCUMENT_BYTES_MAX + _TOPIC_BYTES_MAX,
+            will_topic=f"{self._root}/state",
+            will=self._state_of("lost", ()),
+            will_delay_s=_WILL_DELAY_S,
+        )
+
+    async def _subscribe(self, connection: Connection) -> None:
+        topics = self.topics
+        codes = await connection.subscribe(topics)
+        bad = [topic for topic, code in zip(topics, codes, strict=False) if code >= 128]
+        for topic in bad:
+            LOG.error("broker refused the subscription of %s: look at its ACL", topic)
+        text = f"the broker refuses {', '.join(bad)}: look at its ACL" if bad else None
+        self.told("subscription", text)
+        gone = [one for one in self._old_topics if one not in topics]
+        if gone and connection.session_present:
+            await connection.unsubscribe(gone)
+        self._old_topics = topics
+
+    async def _read(self, connection: Connection, take: Take) -> None:
+        topics = frozenset(self.topics)
+        while True:
+            message = await connection.receive()
+            if message.topic not in topics:
+                connection.acknowledge(message)
+                continue
             if message.retain:  # commands are never retained: an old one is no order
                 self.retained += 1
                 LOG.warning("%s: a retained order is not obeyed", message.topic)
+                connection.acknowledge(message)
                 continue
-            payload = message.payload if isinstance(message.payload, bytes) else b""
-            take(str(message.topic), payload)
+            ticket = take(message.topic, message.payload) or 0
+            now_s = asyncio.get_running_loop().time()
+            self._unacknowledged.append(_Unacknowledged(message, ticket, now_s))
+            self._acknowledge(connection)
 
-    async def _subscribe(self, client: aiomqtt.Client) -> None:
-        zones = [f"pa/v1/{self._config.village}/zone/{zone}/cmd" for zone in self._config.zones]
-        topics = [f"{self._root}/cmd", *zones]
-        codes = await client.subscribe([(topic, 1) for topic in topics])
-        for topic, code in zip(topics, codes, strict=False):
-            if isinstance(code, ReasonCode) and code.is_failure:
-                LOG.error("broker refused the subscription of %s: %s", topic, code)
+    def _acknowledge(self, connection: Connection) -> None:
+        """Let the broker forget the orders that are on the disk, or that the disk does not take."""
+        now_s, durable = asyncio.get_running_loop().time(), self.durable()
+        while self._unacknowledged:
+            first = self._unacknowledged[0]
+            if first.ticket > durable and now_s - first.since_s < _DISK_WAIT_S:
+                return
+            connection.acknowledge(first.message)
+            self._unacknowledged.popleft()
 
-    async def _send(self, client: aiomqtt.Client) -> None:
+    async def _send(self, connection: Connection) -> None:
+        """Send what may leave, in its order, no more at once than the broker takes."""
+        under_way: dict[Waiting, float] = {}
+        loop = asyncio.get_running_loop()
         while True:
-            await self._waiting.wait()
-            while self._outbox:
-                event = self._outbox[0]
-                own = not event.topic.startswith("pa/")
-                topic = f"{self._root}/{event.topic}" if own else event.topic
-                quality = 0 if event.topic == "metric" else 1
-                await client.publish(topic, event.payload, qos=quality, retain=event.retain)
-                # Taken only now: what a broken link swallowed is sent again after it.
-                if self._outbox and self._outbox[0] is event:
-                    self._outbox.popleft()
-            self._waiting.clear()
+            self._wake.clear()
+            self._acknowledge(connection)
+            for one in self._outbox.leaving(self.durable(), connection.window):
+                if one.breaks and under_way:
+                    break  # what the connection broke with goes alone
+                if one not in under_way and self._start(connection, one, under_way):
+                    under_way[one] = loop.time()
+                if one.breaks:
+                    break
+            if under_way and loop.time() - min(under_way.values()) > _ANSWER_WAIT_S:
+                raise LinkLostError("the broker acknowledges nothing")
+            try:
+                await asyncio.wait_for(self._wake.wait(), 1.0)
+            except TimeoutError:
+                continue
 
-    def _state(self, word: str) -> bytes:
+    def _start(
+        self, connection: Connection, one: Waiting, under_way: dict[Waiting, float]
+    ) -> bool:
+        """Send `one`; return whether it is under way."""
+        if not self._fits(connection, one.event):
+            self._outbox.done(one, refused=True)
+            self._wake.set()
+            return False
+        topic, event = self._topic(one.event), one.event
+        future = connection.publish(topic, event.payload, quality=1, retain=event.retain)
+        future.add_done_callback(lambda done: self._note_sent(one, done, under_way))
+        return True
+
+    def _note_sent(
+        self, one: Waiting, done: "asyncio.Future[int]", under_way: dict[Waiting, float]
+    ) -> None:
+        under_way.pop(one, None)
+        self._wake.set()
+        fault = None if done.cancelled() else done.exception()
+        if done.cancelled() or fault is not None:
+            one.breaks += not done.cancelled()
+            if one.breaks >= _BREAKS_MAX:
+                LOG.error("%s: dropped: the link broke with it %d times", one.event.topic, one.breaks)
+                self._outbox.done(one, refused=True)
+            return
+        if done.result() >= 128:
+            self.refused += 1
+            LOG.error(
+                "broker refused %s (reason 0x%02x): look at its ACL", one.event.topic, done.result()
+            )
+        self._outbox.done(one, refused=done.result() >= 128)
+
+    def _fits(self, connection: Connection, event: Publish) -> bool:
+        """Return whether the broker takes a message so large; count and tell it where not."""
+        most = connection.bytes_max
+        if not most or len(event.payload) + len(self._topic(event).encode()) + 32 <= most:
+            return True
+        self.too_large += 1
+        if self.too_large == 1:
+            LOG.error(
+                "%s: %d bytes, left out: the broker takes %d at most (max_packet_size)",
+                event.topic,
+                len(event.payload),
+                most,
+            )
+        self.told("packet size", f"the broker takes only {most} bytes: raise max_packet_size")
+        return False
+
+    def _note_lost(self, fault: LinkLostError) -> None:
+        """Say why the link ended, and draw the consequence where another node has our name."""
+        LOG.warning("broker %s:%d: %s", self._config.host, self._config.port, fault)
+        self.told("broker", str(fault))
+        if fault.reason != TAKEN_OVER:
+            return
+        self._taken_over += 1
+        if self._taken_over == _TAKEN_OVER_MAX:
+            self._suffix = f"-{random.getrandbits(32):08x}"
+            text = f"another node has the name {self._name!r} too: a copied card? Give one a new name"
+            LOG.error("broker: %s", text)
+            self.told("name", text)
+
+    def _topic(self, event: Publish) -> str:
+        own = not event.topic.startswith("pa/")
+        return f"{self._root}/{event.topic}" if own else event.topic
+
+    def _tell_state(self) -> None:
+        if self._connection is not None:
+            payload = self._state_of(*self._state)
+            self._connection.publish(f"{self._root}/state", payload, quality=1, retain=True)
+
+    def _state_of(self, word: str, why: tuple[str, ...]) -> bytes:
         """Return the retained state of this session."""
-        return json.dumps({"state": word, "session": self._session}).encode()
+        body: dict[str, object] = {"state": word, "session": self._session}
+        return json.dumps(body | ({"why": list(why)} if why else {})).encode()
+
+    async def _say_goodbye(self) -> None:
+        """Send what still may leave and the state, which says that the node ended by itself."""
+        connection, self._connection = self._connection, None
+        self.connected = False
+        if connection is None:
+            return
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                for one in self._outbox.leaving(self.durable(), connection.window):
+                    if self._fits(connection, one.event):
+                        event = one.event
+                        topic = self._topic(event)
+                        await connection.publish(
+                            topic, event.payload, quality=1, retain=event.retain
+                        )
+                        self._outbox.done(one)
+                payload = self._state_of("stopped", ())
+                await connection.publish(f"{self._root}/state", payload, quality=1, retain=True)
+                await connection.close()
+        except (LinkLostError, TimeoutError):
+            connection.abort()
 
 
-def _connect_properties() -> Properties:
-    """Return what is told to the broker: what no order has is not even sent to us."""
-    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho has no types
-    properties.MaximumPacketSize = DOCUMENT_BYTES_MAX + _TOPIC_BYTES_MAX
-    return properties
+TOPICS_KEY: Final = "shell/topics"
+"""Where the store has what the broker's session is subscribed to."""
+
+
+def _topics_in(stored: bytes) -> list[str]:
+    try:
+        found = json.loads(stored or b"[]")
+    except ValueError:
+        return []
+    return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
 
 
 async def _both(*parts: Coroutine[None, None, None]) -> None:
@@ -178,42 +404,3 @@ async def _both(*parts: Coroutine[None, None, None]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def read_password(path: str | None) -> str | None:
-    """Return the first line of `path`; None for None.
-
-    Raises
-    ------
-    ShellError
-        If it cannot be read or is empty.
-    """
-    if path is None:
-        return None
-    try:
-        return Path(path).read_text("utf-8").splitlines()[0]
-    except OSError as fault:
-        raise file_fault(path, fault) from fault
-    except IndexError as fault:
-        raise ShellError(f"{path}: empty; its first line must be the password") from fault
-
-
-def tls_context(config: MqttConfig) -> ssl.SSLContext | None:
-    """Return how to speak TLS to the broker; None when no authority of its is named.
-
-    Raises
-    ------
-    ShellError
-        If a certificate or key cannot be read.
-    """
-    if config.ca_file is None:
-        return None
-    try:
-        context = ssl.create_default_context(cafile=config.ca_file)
-        if config.certificate_file is not None:
-            context.load_cert_chain(config.certificate_file, config.key_file)
-    except ssl.SSLError as fault:
-        raise ShellError(f"mqtt.ca_file, certificate_file or key_file: {fault.reason}") from fault
-    except OSError as fault:
-        raise file_fault(fault.filename or config.ca_file, fault) from fault
-    return context

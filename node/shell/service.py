@@ -27,8 +27,13 @@ LOG: Final = logging.getLogger("loalang")
 _TICK_NS: Final = 100 * NS_PER_MS
 """How often the loop looks for what happened on the audio thread."""
 
-_STALL_NS: Final = 5 * NS_PER_S
+_STALL_NS: Final = 5 * NS_PER_S // 2
 """No sound asked for in so long: the card hangs, and a fresh start is the remedy."""
+
+_STALL_TICK_NS: Final = 2 * _TICK_NS
+"""A tick that comes later counts as so much: the whole machine had stood still, not the card."""
+
+_STALLED: Final = "the sink asked for no sound in 2.5 s: is the card's server gone?"
 
 
 class Speaker(Protocol):
@@ -110,9 +115,12 @@ class Service:
         self._next_time_ns = 0
         self._lock = threading.Lock()
         self._periods = 0
-        self._progress = (0, 0)
+        self._seen_periods = 0
+        self._ticked_ns = 0
+        self._still_ns = 0
         self._wake: asyncio.TimerHandle | None = None
         self._crash: BaseException | None = None
+        self._fault: ShellError | None = None
 
     async def run(self, duration_ns: int | None) -> None:
         """Serve until SIGTERM, SIGINT or the end of `duration_ns`; then close the sink.
@@ -127,26 +135,35 @@ class Service:
         loop.set_exception_handler(lambda _, context: self._note_crash(context, ended))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
-        loop.add_reader(self._udp.fileno(), self._take_datagrams)
+        for descriptor in self._udp.filenos():
+            loop.add_reader(descriptor, self._take_datagrams)
         link = None if self._mqtt is None else loop.create_task(self._mqtt.run(self._take_message))
         if link is not None:
             link.add_done_callback(lambda task: self._note_end(task, ended))
         begin_ns = now_ns()
-        self._progress = (0, begin_ns)
+        self._ticked_ns = begin_ns
         try:
             self._sink.start(self._render)
             notify("READY=1")
             LOG.info("ready")
             await self._serve(ended, None if duration_ns is None else begin_ns + duration_ns)
+        except ShellError as fault:
+            # Said before anything is closed: what hangs then must not keep the reason.
+            LOG.error("%s", fault)
+            notify(f"STATUS={fault}")
+            self._fault = fault
         finally:
             notify("STOPPING=1")
-            loop.remove_reader(self._udp.fileno())
+            for descriptor in self._udp.filenos():
+                loop.remove_reader(descriptor)
             if link is not None:
                 link.cancel()
                 await asyncio.gather(link, return_exceptions=True)
-            self._sink.close()
+            self._close_sink()
             self._do_events()
             self._print_status()
+        if self._fault is not None:
+            raise self._fault
         if self._crash is not None:
             raise self._crash
 
@@ -164,6 +181,7 @@ class Service:
                 raise fault
             if self._note_progress(now) and watched is not None:
                 notify("WATCHDOG=1")
+            self._udp.handle_deadline(now)
             if self._tell_time is not None and now >= self._next_time_ns:
                 self._next_time_ns = now + NS_PER_S
                 with self._lock:
@@ -181,14 +199,26 @@ class Service:
             except TimeoutError:
                 continue
 
+    def _close_sink(self) -> None:
+        """Close it; what had stopped the sound before goes before what its closing says."""
+        try:
+            self._sink.close()
+        except ShellError as fault:
+            LOG.error("%s", fault)
+            if self._fault is None:
+                self._fault = fault
+            self._fault.hangs |= fault.hangs
+
     def _note_progress(self, now: int) -> bool:
         """Return whether sound was asked for since the last tick; give up on a hanging card."""
-        periods, since_ns = self._progress
-        if self._periods != periods:
-            self._progress = (self._periods, now)
+        self._still_ns += min(now - self._ticked_ns, _STALL_TICK_NS)
+        self._ticked_ns = now
+        if self._periods != self._seen_periods:
+            self._seen_periods = self._periods
+            self._still_ns = 0
             return True
-        if now - since_ns > _STALL_NS:
-            raise ShellError("the sink asked for no sound in 5 s: is the card's server gone?")
+        if self._still_ns > _STALL_NS:
+            raise ShellError(_STALLED)
         return False
 
     def _render(self, out: NDArray[np.float32], presentation_ns: int) -> None:

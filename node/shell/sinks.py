@@ -28,10 +28,34 @@ class Sink(Protocol):
         """Begin to ask for sound."""
 
     def close(self) -> None:
-        """Stop, finish the file, and raise the `ShellError` that had stopped the sound, if any."""
+        """Stop within 2 s, finish the file, and raise the `ShellError` that had stopped the sound.
+
+        A sink whose library does not return raises one that says so (`hangs`).
+        """
 
     def fault(self) -> ShellError | None:
         """Return what stopped the sound, or None while it runs."""
+
+
+def within(limit_s: float, what: Callable[[], None], *, name: str) -> bool:
+    """Run `what` on a thread of its own; return whether it ended in time, and raise its failure.
+
+    Sound libraries wait for ever for a server that died, and no signal reaches them there.
+    """
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            what()
+        except Exception as fault:  # raised again below, where somebody can see it
+            failures.append(fault)
+
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    thread.join(limit_s)
+    if failures:
+        raise failures[0]
+    return not thread.is_alive()
 
 
 class PacedSink:

@@ -10,8 +10,8 @@ import numpy as np
 from node.clock.card_line import CardLine
 from node.shell.clocks import now_ns
 from node.shell.config import SinkConfig
-from node.shell.faults import EXIT_INPUT, ShellError
-from node.shell.sinks import Render
+from node.shell.faults import ShellError
+from node.shell.sinks import Render, within
 from node.units import NS_PER_S, SAMPLES_PER_MS
 
 _REAL_TIME: Final = (os.SCHED_FIFO, os.SCHED_RR)
@@ -21,6 +21,11 @@ _NO_CARD: Final = (
     "no sound card: `aplay -l` lists what the system sees; plug one in or enable its overlay in "
     "/boot/firmware/config.txt, or --sink null|wav:FILE"
 )
+_OPEN_S: Final = 10.0
+"""A sound server that starts by itself (PulseAudio, PipeWire) takes a second or two."""
+_START_S: Final = 3.0
+_CLOSE_S: Final = 1.5
+"""PortAudio stops a living card within its latency; behind a dead server it never returns."""
 
 
 class SoundCard:
@@ -40,13 +45,19 @@ class SoundCard:
     """
 
     def __init__(self, config: SinkConfig, *, channels: int) -> None:
-        self._library = load_portaudio()
         self._render: Render | None = None
         self._line = CardLine()
         self._fault: ShellError | None = None
         self._thread: int | None = None
+        self._stopping = False
         self.underruns = 0
         """Periods that the card had to play without us."""
+        self.name = config.device or "default"
+        if not within(_OPEN_S, lambda: self._open(config, channels), name="open"):
+            raise self._hangs("open", _OPEN_S)
+
+    def _open(self, config: SinkConfig, channels: int) -> None:
+        self._library = load_portaudio()
         self.name, device = _find(self._library, config.device, channels)
         try:
             self._stream = self._library.OutputStream(
@@ -90,20 +101,27 @@ class SoundCard:
         """Begin to ask for sound, on PortAudio's thread."""
         self._render = render
         try:
-            self._stream.start()
+            started = within(_START_S, self._stream.start, name="start")
         except self._library.PortAudioError as fault:
             raise ShellError(f"sound card {self.name!r}: {_first_line(fault)}") from fault
+        if not started:
+            raise self._hangs("start", _START_S)
 
     def fault(self) -> ShellError | None:
         """Return what stopped the sound (the card was unplugged), or None while it runs."""
         return self._fault
 
     def close(self) -> None:
-        """Stop the stream."""
+        """Stop the stream; raise `ShellError` when the library does not return."""
         self._stopping = True
-        self._stream.close(ignore_errors=True)
+        if not within(_CLOSE_S, lambda: self._stream.close(ignore_errors=True), name="close"):
+            raise self._hangs("close", _CLOSE_S)
 
-    _stopping = False
+    def _hangs(self, what: str, limit_s: float) -> ShellError:
+        return ShellError(
+            f"sound card {self.name!r} did not {what} in {limit_s:g} s: is its sound server gone?",
+            hangs=True,
+        )
 
     def _callback(
         self, out: "np.typing.NDArray[np.float32]", samples: int, when: Any, status: Any
@@ -182,9 +200,8 @@ def _find(library: Any, wanted: str | None, channels: int) -> tuple[str, int]:
         names = "; ".join(n for n, _, _ in cards)
         raise ShellError(
             f"sink.device = {wanted!r}: no card of that name with {channels} channel(s); "
-            f"there are: {names}",
-            exit_status=EXIT_INPUT,
-        )
+            f"there are: {names}"
+        )  # no fault of the file: a card that was unplugged, or is slow to start, comes back
     # ALSA offers a `jack` of its own where its plugins are installed: who writes JACK means JACK.
     return min(fits, key=lambda one: (one[0] != wanted, wanted not in one[0]))
 

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -23,17 +25,22 @@ def server():
     one.close()
 
 
-def status_of(server, tmp_path, *, hurries=False):
-    """Return the statuses of a node that plays for 3 s; it may get real-time priority meanwhile."""
+def start_node(server, tmp_path, *more):
+    """Return a node that plays on the server and prints its status each second."""
     config = tmp_path / "node.toml"
     config.write_text(
         f'name = "pole-1"\n[receive]\nlisten = "127.0.0.1:{free_port()}"\n[sink]\ndevice = "JACK"\n'
     )
-    node = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-m", "node.shell.cli", "run", "--config", str(config),
-         "--duration", "3", "--status", "1"],
+         "--status", "1", *more],
         env=server.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
+
+
+def status_of(server, tmp_path, *, hurries=False):
+    """Return the statuses of a node that plays for 3 s; it may get real-time priority meanwhile."""
+    node = start_node(server, tmp_path, "--duration", "3")
     told = [node.stdout.readline()]
     if hurries:
         hurry(node.pid, 50)
@@ -58,3 +65,44 @@ def test_a_node_says_whether_a_busy_machine_can_stop_its_sound(server, tmp_path)
     if os.geteuid() != 0:
         pytest.skip("only root may give real-time priority")
     assert shell[-1]["real_time"] is True
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_sound_server_that_dies_or_hangs_ends_the_node_with_a_line_and_a_status(
+    server, tmp_path, how
+):
+    node = start_node(server, tmp_path)
+    if not node.stdout.readline():
+        pytest.skip(node.stderr.read())
+    server.signal(how)
+    began = time.monotonic()
+    for line in node.stderr:
+        if "asked for no sound" in line or "stopped" in line:
+            break
+    told_s = time.monotonic() - began
+    _, err = node.communicate(timeout=10)
+    ended_s = time.monotonic() - began
+    assert told_s <= 3.0 + 1.0, "1 s for a busy machine"
+    assert ended_s <= 5.0 + 1.0
+    assert node.returncode == 1, "any other would not be started again, or hide the fault"
+    assert err.splitlines()[-1].startswith("loalang-node: ")
+
+
+def test_a_node_whose_sound_server_hangs_still_obeys_its_supervisor(server, tmp_path):
+    node = start_node(server, tmp_path)
+    if not node.stdout.readline():
+        pytest.skip(node.stderr.read())
+    server.signal(signal.SIGSTOP)
+    time.sleep(0.5)
+    began = time.monotonic()
+    node.terminate()
+    node.communicate(timeout=10)
+    assert time.monotonic() - began <= 3.0
+
+
+def test_a_card_that_is_gone_when_the_node_starts_is_waited_for_by_the_unit(server, tmp_path):
+    server.signal(signal.SIGKILL)
+    node = start_node(server, tmp_path)
+    _, err = node.communicate(timeout=60)
+    assert node.returncode == 1, "2 would keep the unit from starting it again"
+    assert err.splitlines()[-1].startswith("loalang-node: ")

@@ -53,7 +53,6 @@ def test_a_port_in_use_is_named_with_the_remedy(config, capsys):
 @pytest.mark.parametrize(
     ("listen", "remedy"),
     [
-        ("192.0.2.1:5004", "no such address"),
         ("5004", "HOST:PORT"),
         ("127.0.0.1:99999", "1 to 65535"),
         ("somewhere:5004", "must be an address"),
@@ -66,6 +65,54 @@ def test_an_address_that_cannot_be_listened_on_is_the_users_input(tmp_path, caps
     (line,) = told(capsys)
     assert listen in line
     assert remedy in line
+
+
+def test_an_address_that_this_machine_does_not_have_yet_is_tried_again_by_the_unit(
+    tmp_path, capsys
+):
+    config = tmp_path / "node.toml"
+    config.write_text('name = "pole-1"\n[receive]\nlisten = "192.0.2.1:5004"\n')
+    assert run(config, "--sink", "null") == 1, "2 is for ever"
+    (line,) = told(capsys)
+    assert "192.0.2.1:5004" in line
+    assert "no such address" in line
+
+
+@pytest.mark.parametrize(
+    ("receive", "remedy"),
+    [
+        ('listen = "239.192.7.1:5004"', 'multicast_group = "239.192.7.1"'),
+        ('listen = "[ff05::7:1]:5004"', "must be an own address"),
+        ('listen = "127.0.0.1:5004"\nmulticast_group = "ff05::7:1"', "the same family"),
+        ('listen = "[::1]:5004"\nmulticast_group = "239.192.7.1"', "the same family"),
+        ('multicast_group = "10.1.1.1"', "must be a multicast address"),
+        ('interface = ""', "as `ip link` prints it"),
+        ('interface = "an-interface-with-a-long-name"', "as `ip link` prints it"),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_what_no_packet_can_reach_is_refused_by_check_and_run_alike(
+    tmp_path, capsys, receive, remedy, command
+):
+    config = tmp_path / "node.toml"
+    config.write_text(f'name = "pole-1"\n[receive]\n{receive}\n')
+    more = ["--duration", "0.3", "--sink", "null"] if command == "run" else []
+    assert main([command, "--config", str(config), *more]) == 2
+    (line,) = told(capsys)
+    assert remedy in line
+
+
+@pytest.mark.parametrize("group", ["", 'multicast_group = "239.192.7.1"\n'])
+def test_an_interface_that_is_not_there_is_named_by_check_and_run_alike(tmp_path, capsys, group):
+    config = tmp_path / "node.toml"
+    listen = f'listen = "0.0.0.0:{free_port()}"\n'
+    config.write_text(
+        f'name = "pole-1"\n[receive]\n{listen}interface = "eth77"\n{group}[sink]\nkind = "null"\n'
+    )
+    assert run(config) == 1
+    assert "no interface 'eth77'; `ip address` lists them" in told(capsys)[-1]
+    assert main(["check", "--config", str(config)]) == 1
+    assert "no interface 'eth77'" in told(capsys)[-1]
 
 
 def test_all_faults_of_a_configuration_are_told_at_once(tmp_path, capsys):
@@ -144,7 +191,7 @@ def test_a_card_that_is_not_there_is_told_with_those_that_are(
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
-    assert run(config, "--sink", "card:horn") == 2
+    assert run(config, "--sink", "card:horn") == 1, "it may only be unplugged: 2 is for ever"
     monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
     (line,) = told(capsys)
     assert "'horn'" in line

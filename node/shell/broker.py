@@ -1,0 +1,369 @@
+"""One connection to an MQTT 5 broker, on a thread of its own: whatever the broker sends, or the
+library makes of it, ends the connection and nothing else.
+
+```
+ loop thread     publish, acknowledge, subscribe ─► paho's queue ─► network thread ─► broker
+                 futures, messages, `lost` ◄─ call_soon_threadsafe ◄┘
+```
+"""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from paho.mqtt import client as paho
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+CONNECT_TIMEOUT_S: Final = 8.0
+"""Name, TCP, TLS and the broker's first answer together."""
+
+RECEIVE_MAX: Final = 20
+"""Orders that the broker may send before the first of them is acknowledged (MQTT 5, 3.1.2.11.3)."""
+
+MESSAGES_MAX: Final = 256
+"""Messages not yet taken; what comes beyond is dropped and counted."""
+
+TAKEN_OVER: Final = 0x8E
+"""Reason of a DISCONNECT: another client has our identifier (MQTT 5, 3.14.2.1)."""
+
+_UNACKNOWLEDGED_MS: Final = 8000
+"""What the broker's host does not acknowledge in so long ends the connection (TCP_USER_TIMEOUT)."""
+
+
+class LinkLostError(Exception):
+    """There is no connection, or none any more; `reason` is the broker's code, 0 without one."""
+
+    def __init__(self, text: str, *, reason: int = 0) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """To whom, as whom, and what the broker tells others when we are gone."""
+
+    host: str
+    port: int
+    identifier: str
+    username: str | None = None
+    password: str | None = None
+    tls: ssl.SSLContext | None = None
+    keepalive_s: int = 10
+    session_s: int = 0
+    """How long the broker keeps our subscriptions, and orders for us, while we are away."""
+    bytes_max: int = 0
+    """Larger messages are not even sent to us; 0 takes any."""
+    will_topic: str = ""
+    will: bytes = b""
+    will_delay_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message of the broker."""
+
+    topic: str
+    payload: bytes
+    retain: bool
+    handle: int
+    """For `acknowledge`; 0 where nothing is to be acknowledged."""
+
+
+class Connection(Protocol):
+    """What a link asks of a connection. All of it is called on the loop's thread."""
+
+    session_present: bool
+    bytes_max: int
+    """Of one packet, as the broker said; 0 without a limit."""
+    window: int
+    """Messages that may be on their way to the broker at once."""
+
+    async def subscribe(self, topics: Sequence[str]) -> list[int]:
+        """Subscribe with quality 1; return a reason code each, 128 and above are refusals."""
+
+    async def unsubscribe(self, topics: Sequence[str]) -> None:
+        """Give subscriptions back."""
+
+    def publish(
+        self, topic: str, payload: bytes, *, quality: int, retain: bool, expires_s: int = 0
+    ) -> "asyncio.Future[int]":
+        """Send; the future has the broker's reason code, 128 and above are refusals."""
+
+    async def receive(self) -> Received:
+        """Return the next message; raise `LinkLostError` when the connection has ended."""
+
+    def acknowledge(self, message: Received) -> None:
+        """Tell the broker that a message is in our hands for good."""
+
+    async def close(self) -> None:
+        """Say goodbye; no last will."""
+
+    def abort(self) -> None:
+        """End it at once, without a goodbye."""
+
+
+Connect = Callable[[Login], Awaitable[Connection]]
+
+
+async def connect(login: Login) -> Connection:
+    """Return a connection to the broker.
+
+    Raises
+    ------
+    LinkLostError
+        If there is none within `CONNECT_TIMEOUT_S`: says why.
+    """
+    one = PahoConnection(login)
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await one.opened()
+    except TimeoutError:
+        one.abort()
+        raise LinkLostError(f"no answer in {CONNECT_TIMEOUT_S:g} s") from None
+    except BaseException:
+        one.abort()
+        raise
+    return one
+
+
+class _Client(paho.Client):
+    """paho's client, whose network thread tells when it ends, whatever ended it."""
+
+    told_end: Callable[[str], None]
+
+    def loop_forever(self, *arguments: Any, **named: Any) -> Any:  # paho has no types here
+        """Serve the network until the connection ends."""
+        text = "the connection ended"
+        try:
+            return super().loop_forever(*arguments, **named)
+        except Exception as fault:  # of a library that reads what an outsider wrote
+            text = f"what the broker sent cannot be read ({type(fault).__name__}: {fault})"
+            self.socket_gone()
+            return paho.MQTT_ERR_PROTOCOL
+        finally:
+            self.told_end(text)
+
+    def socket_gone(self) -> None:
+        """Close the socket, for the broker must learn that it is not heard any more."""
+        one = self.socket()
+        if one is not None:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):
+                one.close()
+
+
+class PahoConnection:
+    """A connection by paho."""
+
+    def __init__(self, login: Login) -> None:
+        self._login = login
+        self._loop = asyncio.get_running_loop()
+        self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._messages: deque[Received] = deque()
+        self._news = asyncio.Event()
+        self._lost: LinkLostError | None = None
+        self._tokens = 0
+        self.overflown = 0
+        self.session_present = False
+        self.bytes_max = 0
+        self.window = 8
+        self._client = self._make_client()
+
+    async def opened(self) -> None:
+        """Connect, on a thread: names are looked up by a call that may take long."""
+        threading.Thread(target=self._begin, name="mqtt-connect", daemon=True).start()
+        await self._opened
+
+    async def subscribe(self, topics: Sequence[str]) -> list[int]:
+        """Subscribe with quality 1; return a reason code each."""
+        # What the broker has retained is not sent again with each new connection.
+        options = SubscribeOptions(qos=1, retainHandling=1)
+        _, mid = self._client.subscribe([(topic, options) for topic in topics])
+        codes: list[int] = await self._result(mid)
+        return codes
+
+    async def unsubscribe(self, topics: Sequence[str]) -> None:
+        """Give subscriptions back."""
+        _, mid = self._client.unsubscribe(list(topics))
+        await self._result(mid)
+
+    def publish(
+        self, topic: str, payload: bytes, *, quality: int, retain: bool, expires_s: int = 0
+    ) -> "asyncio.Future[int]":
+        """Send; the future has the broker's reason code."""
+        properties = None
+        if expires_s:
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            properties.MessageExpiryInterval = expires_s
+        info = self._client.publish(topic, payload, quality, retain, properties)
+        if quality == 0:
+            done: asyncio.Future[int] = self._loop.create_future()
+            done.set_result(0)
+            return done
+        return self._result(info.mid)
+
+    async def receive(self) -> Received:
+        """Return the next message; raise `LinkLostError` when the connection has ended."""
+        while not self._messages:
+            if self._lost is not None:
+                raise self._lost
+            self._news.clear()
+            await self._news.wait()
+        return self._messages.popleft()
+
+    def acknowledge(self, message: Received) -> None:
+        """Tell the broker that a message is in our hands for good."""
+        if message.handle and self._lost is None:
+            self._client.ack(message.handle, 1)
+
+    async def close(self) -> None:
+        """Say goodbye, and wait a moment for the broker's end of it."""
+        self._client.disconnect()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                while self._lost is None:
+                    self._news.clear()
+                    await self._news.wait()
+        self.abort()
+
+    def abort(self) -> None:
+        """End it at once, without a goodbye."""
+        self._client.socket_gone()
+        self._end(LinkLostError("closed"))
+
+    def _make_client(self) -> _Client:
+        login = self._login
+        client = _Client(
+            paho.CallbackAPIVersion.VERSION2,
+            client_id=login.identifier,
+            protocol=paho.MQTTv5,
+            reconnect_on_failure=False,
+            manual_ack=True,
+        )
+        client.told_end = lambda text: self._soon(self._end, LinkLostError(text))
+        client.connect_timeout = CONNECT_TIMEOUT_S
+        client.max_inflight_messages_set(0)  # the link keeps to the broker's own window
+        client.username_pw_set(login.username, login.password)
+        if login.tls is not None:
+            client.tls_set_context(login.tls)
+        if login.will_topic:
+            delay = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]
+            delay.WillDelayInterval = login.will_delay_s
+            client.will_set(login.will_topic, login.will, 1, True, delay)
+        client.on_connect = self._on_connect
+        client.on_message = self._on_message
+        client.on_publish = lambda *a: self._soon(self._finish, a[2], a[3].value)
+        client.on_subscribe = lambda *a: self._soon(self._finish, a[2], [c.value for c in a[3]])
+        client.on_unsubscribe = lambda *a: self._soon(self._finish, a[2], None)
+        client.on_disconnect = self._on_disconnect
+        client.on_socket_open = lambda _client, _data, one: _give_up_soon(one)
+        return client
+
+    def _begin(self) -> None:
+        """Connect and start the network thread (on a thread of its own)."""
+        login = self._login
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.ReceiveMaximum = RECEIVE_MAX
+        if login.bytes_max:
+            properties.MaximumPacketSize = login.bytes_max
+        if login.session_s:
+            properties.SessionExpiryInterval = login.session_s
+        try:
+            self._client.connect(
+                login.host,
+                login.port,
+                keepalive=login.keepalive_s,
+                clean_start=login.session_s == 0,
+                properties=properties,
+            )
+            self._client.loop_start()
+        except Exception as fault:  # names, sockets and TLS have a hundred faults: all are "no link"
+            self._soon(self._end, LinkLostError(_text_of(fault)))
+
+    def _on_connect(self, *given: Any) -> None:
+        flags, code, properties = given[2], given[3], given[4]
+        self._soon(self._take_connack, flags.session_present, code, properties)
+
+    def _on_message(self, *given: Any) -> None:
+        message = given[2]
+        handle = message.mid if message.qos == 1 else 0
+        one = Received(message.topic, bytes(message.payload), bool(message.retain), handle)
+        self._soon(self._take_message, one)
+
+    def _on_disconnect(self, *given: Any) -> None:
+        code: ReasonCode = given[3]
+        self._soon(self._end, LinkLostError(str(code), reason=code.value))
+
+    def _take_connack(self, session_present: bool, code: ReasonCode, properties: Any) -> None:
+        if code.is_failure:
+            self._end(LinkLostError(f"refused: {code}", reason=code.value))
+            return
+        self.session_present = session_present
+        self.bytes_max = getattr(properties, "MaximumPacketSize", 0)
+        self.window = min(self.window, getattr(properties, "ReceiveMaximum", self.window))
+        if not self._opened.done():
+            self._opened.set_result(None)
+
+    def _take_message(self, message: Received) -> None:
+        if not self._opened.done():
+            return  # before the broker has let us in it has nothing to say to us
+        if len(self._messages) >= MESSAGES_MAX:
+            self.overflown += 1
+            return
+        self._messages.append(message)
+        self._news.set()
+
+    def _result(self, mid: int | None) -> "asyncio.Future[Any]":
+        future: asyncio.Future[Any] = self._loop.create_future()
+        if self._lost is not None or mid is None:
+            future.set_exception(self._lost or LinkLostError("not connected"))
+        else:
+            self._waiting[mid] = future
+        return future
+
+    def _finish(self, mid: int, result: object) -> None:
+        future = self._waiting.pop(mid, None)
+        if future is not None and not future.done():
+            future.set_result(result)
+
+    def _end(self, fault: LinkLostError) -> None:
+        """Let everybody who waits know that the connection has ended; the first reason counts."""
+        if self._lost is not None:
+            return
+        self._lost = fault
+        for future in (self._opened, *self._waiting.values()):
+            if not future.done():
+                future.set_exception(fault)
+                future.exception()  # who does not wait any more need not be told by a traceback
+        self._waiting.clear()
+        self._news.set()
+
+    def _soon(self, call: Callable[..., None], *arguments: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended before its network thread
+            self._loop.call_soon_threadsafe(call, *arguments)
+
+
+def _give_up_soon(one: Any) -> None:
+    """Let a connection whose other end is gone fail in seconds, not in a quarter of an hour."""
+    with contextlib.suppress(OSError, AttributeError):
+        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
+
+
+def _text_of(fault: Exception) -> str:
+    if isinstance(fault, ssl.SSLCertVerificationError):
+        return f"its certificate is refused: {fault.verify_message}"
+    if isinstance(fault, OSError) and fault.strerror:
+        return fault.strerror
+    return str(fault) or type(fault).__name__

@@ -1,0 +1,56 @@
+"""Password, certificates and keys for the broker, read from their files."""
+
+import ssl
+from pathlib import Path
+
+from node.shell.config import MqttConfig
+from node.shell.faults import EXIT_INPUT, ShellError, file_fault
+
+
+def read_password(path: str | None) -> str | None:
+    """Return the first line of `path`; None for None.
+
+    Raises
+    ------
+    ShellError
+        If it cannot be read or is empty.
+    """
+    if path is None:
+        return None
+    try:
+        return Path(path).read_text("utf-8-sig").splitlines()[0]
+    except OSError as fault:
+        raise file_fault(path, fault) from fault
+    except IndexError as fault:
+        raise ShellError(
+            f"{path}: empty; its first line must be the password", exit_status=EXIT_INPUT
+        ) from fault
+    except UnicodeDecodeError as fault:
+        raise ShellError(
+            f"{path}: not UTF-8 text; write the password file anew as UTF-8",
+            exit_status=EXIT_INPUT,
+        ) from fault
+
+
+def tls_context(config: MqttConfig) -> ssl.SSLContext | None:
+    """Return how to speak TLS to the broker; None when no authority of its is named.
+
+    Raises
+    ------
+    ShellError
+        If a certificate or key cannot be read.
+    """
+    if config.ca_file is None:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=config.ca_file)
+        if config.certificate_file is not None:
+            context.load_cert_chain(config.certificate_file, config.key_file)
+    except ssl.SSLError as fault:
+        raise ShellError(
+            f"mqtt.ca_file, certificate_file or key_file: {fault.reason or 'not PEM'}; must be PEM",
+            exit_status=EXIT_INPUT,
+        ) from fault
+    except OSError as fault:
+        raise file_fault(fault.filename or config.ca_file, fault) from fault
+    return context
