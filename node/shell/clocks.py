@@ -1,14 +1,9 @@
 """The clocks of the machine."""
 
-import ctypes
-import time
 from typing import Final
 
+from node.shell.machine import machine
 from node.units import NS_PER_MS
-
-_TIMEX_BYTES: Final = 512
-"""More than struct timex has on any Linux (208 on 64 bits)."""
-_TIME_ERROR: Final = 5  # <sys/timex.h>
 
 _STAMP_AGE_MAX_NS: Final = 50 * NS_PER_MS
 """A kernel time stamp older than this was made before the civil clock was stepped."""
@@ -16,12 +11,12 @@ _STAMP_AGE_MAX_NS: Final = 50 * NS_PER_MS
 
 def now_ns() -> int:
     """Return the node's monotonic clock: CLOCK_MONOTONIC, chrony slews it but never steps it."""
-    return time.monotonic_ns()
+    return machine().now_ns()
 
 
 def utc_ns() -> int:
     """Return civil time; only for logs and messages, never for playout."""
-    return time.time_ns()
+    return machine().utc_ns()
 
 
 def arrival_ns(stamp_utc_ns: int | None) -> int:
@@ -38,10 +33,5 @@ def arrival_ns(stamp_utc_ns: int | None) -> int:
 
 
 def clock_synchronised() -> bool:
-    """Return whether the kernel holds the civil clock for synchronised (adjtimex, TIME_ERROR)."""
-    try:
-        adjtimex = ctypes.CDLL(None).adjtimex
-    except (AttributeError, OSError):
-        return False  # no Linux: nobody can say
-    state = adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))  # modes = 0 only asks
-    return state not in (-1, _TIME_ERROR)
+    """Return whether the machine holds its civil clock for synchronised."""
+    return machine().clock_synchronised()

@@ -25,6 +25,7 @@ from node.shell.broker import TAKEN_OVER, Connect, Connection, LinkLostError, Lo
 from node.shell.broker import connect as connect_paho
 from node.shell.config import MqttConfig
 from node.shell.credentials import read_password, tls_context
+from node.shell.machine import machine
 from node.shell.outbox import Outbox, Waiting
 from node.units import NS_PER_S
 
@@ -184,7 +185,7 @@ class MqttLink:
                 self._connection = None
                 self.reconnects += 1
                 # Randomness is right here: only the shell has it, and no sound depends on it.
-                await asyncio.sleep(random.uniform(*_RECONNECT_S))
+                await asyncio.sleep(machine().uniform(*_RECONNECT_S))
         finally:
             await self._say_goodbye()
 

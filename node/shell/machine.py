@@ -1,0 +1,76 @@
+"""What the daemon takes from the machine it runs on beside sockets and files: time, and chance.
+
+Each daemon of a simulated village runs on a machine of its own, whose clocks are as wrong as their
+crystals; there it is set with `running_on`, for the daemon's task and everything that it begins.
+"""
+
+import ctypes
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final, Protocol
+
+_TIMEX_BYTES: Final = 512
+"""More than struct timex has on any Linux (208 on 64 bits)."""
+_TIME_ERROR: Final = 5  # <sys/timex.h>
+
+
+class Machine(Protocol):
+    """A machine."""
+
+    def now_ns(self) -> int:
+        """Return CLOCK_MONOTONIC."""
+
+    def utc_ns(self) -> int:
+        """Return civil time."""
+
+    def clock_synchronised(self) -> bool:
+        """Return whether civil time was set from a source that is right."""
+
+    def uniform(self, low: float, high: float) -> float:
+        """Return a number between `low` and `high` by chance."""
+
+
+class RealMachine:
+    """The machine that this process runs on."""
+
+    def now_ns(self) -> int:
+        """Return CLOCK_MONOTONIC: chrony slews it but never steps it."""
+        return time.monotonic_ns()
+
+    def utc_ns(self) -> int:
+        """Return civil time."""
+        return time.time_ns()
+
+    def clock_synchronised(self) -> bool:
+        """Return whether the kernel holds the civil clock for synchronised (adjtimex)."""
+        try:
+            adjtimex = ctypes.CDLL(None).adjtimex
+        except (AttributeError, OSError):
+            return False  # no Linux: nobody can say
+        state = adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))  # modes = 0 only asks
+        return state not in (-1, _TIME_ERROR)
+
+    def uniform(self, low: float, high: float) -> float:
+        """Return a number between `low` and `high` by chance."""
+        return random.uniform(low, high)
+
+
+_MACHINE: ContextVar[Machine] = ContextVar("machine", default=RealMachine())  # noqa: B039  # has no state
+
+
+def machine() -> Machine:
+    """Return the machine that the daemon whose code this is runs on."""
+    return _MACHINE.get()
+
+
+@contextmanager
+def running_on(one: Machine) -> Iterator[None]:
+    """Let what is begun here, and all that it begins, run on `one`."""
+    token = _MACHINE.set(one)
+    try:
+        yield
+    finally:
+        _MACHINE.reset(token)
