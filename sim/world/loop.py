@@ -11,9 +11,10 @@ import heapq
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextvars import Context
-from typing import Any, Final, TypeVar
+from contextvars import Context, copy_context
+from typing import Any, Final, Protocol, TypeVar, cast
 
+from node.shell.machine import RealMachine, machine
 from node.units import NS_PER_S
 
 T = TypeVar("T")
@@ -28,6 +29,16 @@ class NotVirtualError(RuntimeError):
 
 class DeadlockError(RuntimeError):
     """Everybody waits and nothing is due: the run would never end."""
+
+
+class MachineClock(Protocol):
+    """The clocks of one of several machines that run on the loop."""
+
+    def now_ns(self) -> int:
+        """Return its monotonic clock."""
+
+    def true_ns(self, local_ns: int) -> int:
+        """Return the true time at which it shows `local_ns`."""
 
 
 class _Timer(asyncio.TimerHandle):
@@ -54,7 +65,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._queue: deque[asyncio.Handle] = deque()
         self._serial = 0
         self._cancelled = 0
-        self._readers_of: dict[int, tuple[Callable[..., object], tuple[Any, ...]]] = {}
+        self._readers_of: dict[int, tuple[Callable[..., object], tuple[Any, ...], Context]] = {}
         self.steps = 0
         """Callbacks that were run."""
 
@@ -64,8 +75,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return self._now_ns
 
     def time(self) -> float:
-        """Return the virtual time in seconds; `now_ns` is the exact one."""
-        return self._now_ns / NS_PER_S
+        """Return the clock of the machine whose code asks, in seconds; else the true time."""
+        clock = machine()
+        now_ns = self._now_ns if isinstance(clock, RealMachine) else clock.now_ns()
+        return now_ns / NS_PER_S
 
     def call_at_ns(
         self, when_ns: int, callback: Callable[..., object], *args: Any
@@ -80,8 +93,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
         *args: Any,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
-        """Call `callback` at `when` seconds, to the nanosecond."""
-        return self._add(round(when * NS_PER_S), callback, args, context)
+        """Call `callback` when the asking machine's clock shows `when` seconds."""
+        clock, when_ns = machine(), round(when * NS_PER_S)
+        if not isinstance(clock, RealMachine):
+            when_ns = cast(MachineClock, clock).true_ns(when_ns)
+        return self._add(when_ns, callback, args, context)
 
     def call_later(
         self,
@@ -90,7 +106,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         *args: Any,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
-        """Call `callback` `delay` seconds from now, to the nanosecond."""
+        """Call `callback` `delay` seconds from now, by the true clock: crystals err by 1e-4."""
         return self._add(self._now_ns + round(delay * NS_PER_S), callback, args, context)
 
     def call_soon(
@@ -116,7 +132,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
         """Call `callback` whenever `wake_reader(fd)` is called: the socket is a virtual one."""
-        self._readers_of[fd] = (callback, args)
+        self._readers_of[fd] = (callback, args, copy_context())
 
     def remove_reader(self, fd: Any) -> bool:
         """Forget a reader."""
@@ -126,7 +142,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Let the reader of a virtual socket run, if there is one."""
         reader = self._readers_of.get(fd)
         if reader is not None:
-            self.call_soon(reader[0], *reader[1])
+            self.call_soon(reader[0], *reader[1], context=reader[2])
 
     def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
         """Take note of nothing: a power cut sends no signal."""
