@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -154,7 +155,7 @@ class _Client(paho.Client):
 
     def socket_gone(self) -> None:
         """Close the socket, for the broker must learn that it is not heard any more."""
-        one = self.socket()
+        one: Any = self.socket()
         if one is not None:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
@@ -187,8 +188,7 @@ class PahoConnection:
 
     async def subscribe(self, topics: Sequence[str]) -> list[int]:
         """Subscribe with quality 1; return a reason code each."""
-        # What the broker has retained is not sent again with each new connection.
-        options = SubscribeOptions(qos=1, retainHandling=1)
+        options = SubscribeOptions(qos=1)
         _, mid = self._client.subscribe([(topic, options) for topic in topics])
         codes: list[int] = await self._result(mid)
         return codes
@@ -245,7 +245,7 @@ class PahoConnection:
     def _make_client(self) -> _Client:
         login = self._login
         client = _Client(
-            paho.CallbackAPIVersion.VERSION2,
+            CallbackAPIVersion.VERSION2,
             client_id=login.identifier,
             protocol=paho.MQTTv5,
             reconnect_on_failure=False,
@@ -288,7 +288,9 @@ class PahoConnection:
                 properties=properties,
             )
             self._client.loop_start()
-        except Exception as fault:  # names, sockets and TLS have a hundred faults: all are "no link"
+        except (
+            Exception
+        ) as fault:  # names, sockets and TLS have a hundred faults: all are "no link"
             self._soon(self._end, LinkLostError(_text_of(fault)))
 
     def _on_connect(self, *given: Any) -> None:
@@ -328,6 +330,7 @@ class PahoConnection:
         future: asyncio.Future[Any] = self._loop.create_future()
         if self._lost is not None or mid is None:
             future.set_exception(self._lost or LinkLostError("not connected"))
+            future.exception()  # who does not wait for it need not be told by a traceback
         else:
             self._waiting[mid] = future
         return future

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 from node.config import ConfigError, NodeConfig
 from node.control.precedence import CLASSES
+from node.control.signature import SeedSigner
 from node.events import FetchFile
 from node.shell.check import check, decoder_factory
 from node.shell.clocks import utc_ns
 from node.shell.config import ShellConfig, SinkConfig, read_config
 from node.shell.control import LANGUAGES, explain
 from node.shell.faults import EXIT_INPUT, ShellError, leave
+from node.shell.identity import own_seed
 from node.shell.keep import add_parser as add_keep
 from node.shell.keep import keep_sounds
 from node.shell.mqtt import MqttLink
@@ -143,7 +145,11 @@ def _run(node: NodeConfig, shell: ShellConfig, options: argparse.Namespace) -> i
         store = opened.enter_context(closing(Store(None if path is None else Path(path))))
         link = None
         if shell.mqtt.host is not None:
-            link = MqttLink(node.name, shell.mqtt, session=_next_session(store))
+            session = _next_session(store)
+            public = SeedSigner(own_seed(store)).public_key.hex()
+            link = MqttLink(
+                node.name, shell.mqtt, session=session, stored=store.kept(), public_key=public
+            )
         ungoverned = _speaker(node, shell)
         speaker: Speaker = ungoverned
         tell = fetch = None
@@ -210,9 +216,9 @@ def _sink(node: NodeConfig, config: SinkConfig, wanted: str | None) -> Sink:
 
 def _next_session(store: Store) -> int:
     """Return a number greater than in all earlier starts that the store knows."""
-    before = store.kept().get(_SESSION_KEY, b"0")
-    session = max(int(before), utc_ns() // NS_PER_S) + 1
-    store.keep(_SESSION_KEY, str(session).encode())
+    before = store.kept().get(_SESSION_KEY, b"")
+    session = max(int(before) if before.isdigit() else 0, utc_ns() // NS_PER_S) + 1
+    store.keep_soon({_SESSION_KEY: str(session).encode()})
     return session
 
 

@@ -76,8 +76,11 @@ class MqttConfig:
     key_file: str | None = None
     """The private key of it (PEM)."""
 
-    heartbeat_s: int = 2
-    """How often the node says that it lives."""
+    keepalive_s: int = 10
+    """Longest silence of the link: the broker misses a node that is gone after 1.5 times that."""
+
+    heartbeat_s: int = 0
+    """How often the whole status is published, which is a kilobyte; 0: never."""
 
     def __post_init__(self) -> None:
         names = (self.village, *self.zones)
@@ -90,7 +93,13 @@ class MqttConfig:
                     names,
                     "with zones: not empty, without +, #, / and space",
                 ),
-                "heartbeat_s": (1 <= self.heartbeat_s <= 60, self.heartbeat_s, "1 to 60"),
+                "host": (
+                    self.host is None or _is_host(self.host),
+                    self.host,
+                    "a name such as broker.local, or an address",
+                ),
+                "keepalive_s": (3 <= self.keepalive_s <= 600, self.keepalive_s, "3 to 600"),
+                "heartbeat_s": (0 <= self.heartbeat_s <= 3600, self.heartbeat_s, "0 to 3600"),
                 "key_file": (
                     (self.certificate_file is None) == (self.key_file is None),
                     self.key_file,
@@ -98,6 +107,14 @@ class MqttConfig:
                 ),
             },
         )
+
+
+def _is_host(host: str) -> bool:
+    """Return whether `host` can be a name in the DNS (RFC 1123, section 2.1) or is an address."""
+    labels = host.removesuffix(".").split(".")
+    return is_address(host) or all(
+        0 < len(one) <= 63 and all(c.isalnum() or c in "-_" for c in one) for one in labels
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +208,7 @@ def split_address(text: str, *, what: str) -> tuple[str, int]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8-sig"))  # Notepad begins files with a mark
     except OSError as fault:
         raise file_fault(path, fault) from fault
     except UnicodeDecodeError as fault:

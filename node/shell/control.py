@@ -66,7 +66,7 @@ def _read_rule(name: str) -> RuleFile:
     path = Path(name)
     try:
         if path.suffix == ".toml":
-            return load_rule_file(path.read_text("utf-8"), where=name)
+            return load_rule_file(path.read_text("utf-8-sig"), where=name)
         entry = resources.files(_PACKAGE).joinpath("regulations", f"{name}.toml")
         return load_rule_file(entry.read_text("utf-8"), where=f"{name}.toml")
     except OSError as fault:

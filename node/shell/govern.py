@@ -1,6 +1,5 @@
 """Put the speaker under signed orders: key, rules, stored sounds and what the store kept."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -8,18 +7,17 @@ from typing import Final
 from node.config import NodeConfig
 from node.control.controller import Controller
 from node.control.settings import ControlConfig
-from node.control.signature import SeedSigner
+from node.control.signature import SeedSigner, key_id
 from node.governed import GovernedSpeaker
 from node.shell.clocks import clock_synchronised
 from node.shell.control import read_rules
+from node.shell.identity import own_seed
 from node.shell.library import read_library
 from node.shell.store import Store
 from node.stack import SpeakerNode
 from node.stored_sound import Recording
 
-SEED_BYTES: Final = 32
-
-_SEED_KEY: Final = "shell/seed"
+_COUNTERS: Final = "counters/"
 
 
 def govern(
@@ -34,14 +32,19 @@ def govern(
     The node's own key, which signs its answers, is made at the first start and stays in the store.
     """
     stored = store.kept()
-    seed = stored.get(_SEED_KEY)
-    if seed is None:
-        seed = os.urandom(SEED_BYTES)
-        store.keep(_SEED_KEY, seed)
+    if store.trust_lost:
+        stored |= _without_counters(stored, bytes.fromhex(control.root_public_key))
+    seed = own_seed(store)
     rules = read_rules(control.rules)
     controller = Controller(node.name, control, rules, stored, SeedSigner(seed))
     delay_ms = node.jitter.playout_delay_ms + node.jitter.delay_ms
     return GovernedSpeaker(speaker, controller, library, playout_delay_ms=delay_ms)
+
+
+def _without_counters(stored: Mapping[str, bytes], root: bytes) -> dict[str, bytes]:
+    """Return counters that say that they were lost, so that no order from before acts again."""
+    known = [key for key in stored if key.startswith(_COUNTERS)]
+    return dict.fromkeys([*known, _COUNTERS + key_id(root).hex()], b"lost")
 
 
 def stored_sounds(control: ControlConfig) -> dict[str, Recording]:

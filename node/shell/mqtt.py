@@ -48,6 +48,8 @@ _BREAKS_MAX: Final = 3
 """A message with which the connection ended so often, sent alone, is dropped."""
 _TAKEN_OVER_MAX: Final = 3
 """After so many times another client has our name for good: we take one beside it."""
+_NAME_REFUSED: Final = (0x85, 0x87)
+"""Reasons of a CONNACK: identifier not valid, not authorised (MQTT 5, 3.2.2.2)."""
 _CLOSE_S: Final = 1.5
 """What the goodbye may take, of the 5 s that the service has to stop."""
 
@@ -75,6 +77,8 @@ class MqttLink:
         Greater with each start of the node, so that a late will does not end a new session.
     stored : mapping of str to bytes
         What the store kept: answers that wait, and what was subscribed to.
+    public_key : str
+        Hexadecimal digits of the key that signs the node's answers.
     connect : callable
         Makes connections; another network in tests and simulations.
 
@@ -91,6 +95,7 @@ class MqttLink:
         *,
         session: int,
         stored: Mapping[str, bytes] | None = None,
+        public_key: str = "",
         connect: Connect = connect_paho,
     ) -> None:
         self._name = name
@@ -100,12 +105,14 @@ class MqttLink:
         self._password = read_password(config.password_file)
         self._tls = tls_context(config)
         self._session = session
+        about = {"zones": list(config.zones), "public_key": public_key}
+        self._about = json.dumps(about).encode() if public_key else b""
         self._outbox = Outbox(stored or {})
         self._old_topics = _topics_in((stored or {}).get(TOPICS_KEY, b""))
         self._wake = asyncio.Event()
         self._unacknowledged: deque[_Unacknowledged] = deque()
         self._connection: Connection | None = None
-        self._state = ("ready", ())
+        self._state: tuple[str, tuple[str, ...]] = ("ready", ())
         self._suffix = ""
         self._taken_over = 0
         self._next_beat_ns = 0
@@ -113,6 +120,10 @@ class MqttLink:
         """Returns the store's number up to which everything is on the disk."""
         self.told: Callable[[str, str | None], None] = lambda name, text: None
         """Told of a fault of the link by its name, and with None when it is over."""
+        self.keep: Callable[[Mapping[str, bytes]], int] = lambda changes: 0
+        """Keeps something of the link's own in the store."""
+        self.last_state: tuple[str, tuple[str, ...]] = ("stopped", ())
+        """What the goodbye says."""
         self.connected = False
         self.reconnects = 0
         self.retained = 0
@@ -197,6 +208,9 @@ class MqttLink:
             self._connection = connection
             self._unacknowledged.clear()  # the broker gives them again
             self._tell_state()
+            if self._about:
+                topic = f"{self._root}/about"
+                connection.publish(topic, self._about, quality=1, retain=True)
             self.connected = True
             LOG.info("broker %s:%d: connected", self._config.host, self._config.port)
             self.told("broker", None)
@@ -234,6 +248,8 @@ class MqttLink:
         gone = [one for one in self._old_topics if one not in topics]
         if gone and connection.session_present:
             await connection.unsubscribe(gone)
+        if topics != self._old_topics:
+            self.keep({TOPICS_KEY: json.dumps(topics).encode()})
         self._old_topics = topics
 
     async def _read(self, connection: Connection, take: Take) -> None:
@@ -284,9 +300,7 @@ class MqttLink:
             except TimeoutError:
                 continue
 
-    def _start(
-        self, connection: Connection, one: Waiting, under_way: dict[Waiting, float]
-    ) -> bool:
+    def _start(self, connection: Connection, one: Waiting, under_way: dict[Waiting, float]) -> bool:
         """Send `one`; return whether it is under way."""
         if not self._fits(connection, one.event):
             self._outbox.done(one, refused=True)
@@ -306,7 +320,9 @@ class MqttLink:
         if done.cancelled() or fault is not None:
             one.breaks += not done.cancelled()
             if one.breaks >= _BREAKS_MAX:
-                LOG.error("%s: dropped: the link broke with it %d times", one.event.topic, one.breaks)
+                LOG.error(
+                    "%s: dropped: the link broke with it %d times", one.event.topic, one.breaks
+                )
                 self._outbox.done(one, refused=True)
             return
         if done.result() >= 128:
@@ -336,12 +352,16 @@ class MqttLink:
         """Say why the link ended, and draw the consequence where another node has our name."""
         LOG.warning("broker %s:%d: %s", self._config.host, self._config.port, fault)
         self.told("broker", str(fault))
+        if self._suffix and fault.reason in _NAME_REFUSED:
+            self._suffix = ""
         if fault.reason != TAKEN_OVER:
             return
         self._taken_over += 1
         if self._taken_over == _TAKEN_OVER_MAX:
             self._suffix = f"-{random.getrandbits(32):08x}"
-            text = f"another node has the name {self._name!r} too: a copied card? Give one a new name"
+            text = (
+                f"another node has the name {self._name!r} too: a copied card? Give one a new name"
+            )
             LOG.error("broker: %s", text)
             self.told("name", text)
 
@@ -375,7 +395,7 @@ class MqttLink:
                             topic, event.payload, quality=1, retain=event.retain
                         )
                         self._outbox.done(one)
-                payload = self._state_of("stopped", ())
+                payload = self._state_of(*self.last_state)
                 await connection.publish(f"{self._root}/state", payload, quality=1, retain=True)
                 await connection.close()
         except (LinkLostError, TimeoutError):

@@ -7,6 +7,7 @@ oldest messages, and they are counted.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -77,13 +78,8 @@ class Outbox:
         return one, changes
 
     def leaving(self, durable: int, count: int) -> list[Waiting]:
-        """Return the first `count` messages that may leave; none overtakes one that may not."""
-        found: list[Waiting] = []
-        for one in self._waiting[:count]:
-            if one.ticket > durable:
-                break
-            found.append(one)
-        return found
+        """Return the first `count` messages that may leave, in their order."""
+        return list(islice((one for one in self._waiting if one.ticket <= durable), count))
 
     def done(self, one: Waiting, *, refused: bool = False) -> None:
         """Forget a message that the broker has, or does not want."""

@@ -1,6 +1,7 @@
 """The daemon: one loop that feeds the core with bytes and time, and does what it asks for."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import signal
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from node.events import Event, FetchFile, Note, Persist, Publish, SendDatagram, SourceChanged
 from node.shell.clocks import now_ns, utc_ns
 from node.shell.faults import ShellError
+from node.shell.health import Health
 from node.shell.mqtt import MqttLink
 from node.shell.sinks import Sink
 from node.shell.store import Store
@@ -121,6 +123,7 @@ class Service:
         self._wake: asyncio.TimerHandle | None = None
         self._crash: BaseException | None = None
         self._fault: ShellError | None = None
+        self._health = Health()
 
     async def run(self, duration_ns: int | None) -> None:
         """Serve until SIGTERM, SIGINT or the end of `duration_ns`; then close the sink.
@@ -137,9 +140,7 @@ class Service:
             loop.add_signal_handler(number, ended.set)
         for descriptor in self._udp.filenos():
             loop.add_reader(descriptor, self._take_datagrams)
-        link = None if self._mqtt is None else loop.create_task(self._mqtt.run(self._take_message))
-        if link is not None:
-            link.add_done_callback(lambda task: self._note_end(task, ended))
+        link = self._start_link(ended)
         begin_ns = now_ns()
         self._ticked_ns = begin_ns
         try:
@@ -152,10 +153,13 @@ class Service:
             LOG.error("%s", fault)
             notify(f"STATUS={fault}")
             self._fault = fault
+            if self._mqtt is not None:
+                self._mqtt.last_state = ("lost", (str(fault),))
         finally:
             notify("STOPPING=1")
             for descriptor in self._udp.filenos():
                 loop.remove_reader(descriptor)
+            self._do_events()
             if link is not None:
                 link.cancel()
                 await asyncio.gather(link, return_exceptions=True)
@@ -166,6 +170,19 @@ class Service:
             raise self._fault
         if self._crash is not None:
             raise self._crash
+
+    def _start_link(self, ended: asyncio.Event) -> "asyncio.Task[None] | None":
+        """Join store and broker: what waits for the disk leaves when it is there."""
+        loop, link = asyncio.get_running_loop(), self._mqtt
+        if link is None:
+            return None
+        self._store.on_durable = lambda: _soon(loop, link.wake)
+        link.durable = lambda: self._store.durable
+        link.keep = self._store.keep_soon
+        link.told = lambda name, text: self._health.note(name, text, now_ns())
+        task = loop.create_task(link.run(self._take_message))
+        task.add_done_callback(lambda one: self._note_end(one, ended))
+        return task
 
     async def _serve(self, ended: asyncio.Event, end_ns: int | None) -> None:
         """Tick until the end: audio progress, faults of the sink, status, watchdog."""
@@ -190,6 +207,7 @@ class Service:
             if self._status_every_ns is not None and now >= next_status_ns:
                 next_status_ns += self._status_every_ns
                 self._print_status()
+            self._follow_health(now)
             if self._mqtt is not None:
                 self._mqtt.offer_status(self._locked_status, now)
             next_tick_ns = max(next_tick_ns + _TICK_NS, now)
@@ -232,10 +250,27 @@ class Service:
                 self._speaker.receive_datagram(data, source, arrival_ns)
         self._run_core()
 
-    def _take_message(self, topic: str, payload: bytes) -> None:
+    def _take_message(self, topic: str, payload: bytes) -> int:
+        """Give an order to the core; return what must be on the disk before it is acknowledged."""
         with self._lock:
             self._speaker.receive_message(topic, payload, now_ns())
         self._run_core()
+        return self._store.number
+
+    def _follow_health(self, now: int) -> None:
+        """Look for faults; tell what came and went."""
+        self._health.note("store", self._store.fault(), now)
+        self._health.note("store damage", "; ".join(self._store.lost) or None, now)
+        for change in self._health.take_changes():
+            if change.text is None:
+                LOG.info("%s: good again", change.name)
+            else:
+                LOG.warning("%s: %s", change.name, change.text)
+            if self._mqtt is not None:
+                body = {"fault": change.name, "text": change.text, "at_s": utc_ns() // NS_PER_S}
+                self._mqtt.publish(Publish("fault", json.dumps(body).encode()))
+        if self._mqtt is not None:
+            self._mqtt.set_state(self._health.word(), self._health.why())
 
     def _run_core(self) -> None:
         """Run what is due, do the events, and arm the timer for what is due next."""
@@ -254,19 +289,24 @@ class Service:
             self._wake = asyncio.get_running_loop().call_at(due_ns / NS_PER_S, self._run_core)
 
     def _do_events(self) -> None:
-        """Do what the core asked for, in its order: what must be kept is kept before it is told."""
+        """Do what the core asked for, in its order.
+
+        What must be kept is kept together, all or nothing, and with it what is to be told of it,
+        which leaves when that is on the disk. Neither waits here.
+        """
+        changes: dict[str, bytes] = {}
         while True:
             with self._lock:
                 event = self._speaker.next_event()
             if event is None:
-                return
+                break
             if isinstance(event, SendDatagram):
                 self._udp.send(event.data, event.destination)
             elif isinstance(event, Persist):
-                self._store.keep(event.key, event.value)
+                changes[event.key] = event.value
             elif isinstance(event, Publish):
                 if self._mqtt is not None:
-                    self._mqtt.publish(event)
+                    changes |= self._mqtt.publish(event, self._store.number + 1)
             elif isinstance(event, FetchFile):
                 if self._fetch is not None:
                     self._fetch(event)
@@ -274,6 +314,8 @@ class Service:
                 LOG.info("source %s", "none" if event.ssrc is None else f"{event.ssrc:08x}")
             elif isinstance(event, Note):
                 LOG.info("%s", event.text)
+        if changes:
+            self._store.keep_soon(changes)
 
     def _locked_status(self) -> dict[str, object]:
         with self._lock:
@@ -301,3 +343,8 @@ class Service:
         if isinstance(fault, BaseException) and self._crash is None:
             self._crash = fault
             ended.set()
+
+
+def _soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop has ended before the store's thread
+        loop.call_soon_threadsafe(call)

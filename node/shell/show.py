@@ -1,7 +1,6 @@
 """What a person wants to see of a node: its rules as a matrix, its chain of proof."""
 
 import argparse
-import sqlite3
 from pathlib import Path
 
 import msgspec
@@ -10,6 +9,7 @@ from node.control.precedence import matrix
 from node.control.proof import KEY_PREFIX, Entry, hash_of, lines_of, verify_chain
 from node.shell.config import ShellConfig
 from node.shell.faults import EXIT_FAULT, EXIT_INPUT, ShellError
+from node.shell.store import read_kept
 
 
 def show_matrix(shell: ShellConfig, options: argparse.Namespace) -> int:
@@ -23,7 +23,7 @@ def show_matrix(shell: ShellConfig, options: argparse.Namespace) -> int:
 def show_proof(shell: ShellConfig, options: argparse.Namespace) -> int:
     """Print the kept records, one line of JSON each, and whether the chain holds.
 
-    The node may run: the store is only read.
+    The node may run or not: the store is only read, by whoever may read one of its copies.
     """
     lines = lines_of(_kept(shell, options))
     for line in lines:
@@ -47,15 +47,5 @@ def _first(line: bytes) -> tuple[int, str]:
 def _kept(shell: ShellConfig, options: argparse.Namespace) -> dict[str, bytes]:
     if shell.store.path is None:
         raise ShellError(f"{options.config}: store.path: nothing is kept", exit_status=EXIT_INPUT)
-    address = f"file:{Path(shell.store.path).absolute()}?mode=ro"
-    try:
-        database = sqlite3.connect(address, uri=True)
-        try:
-            rows = database.execute(
-                "SELECT key, value FROM kept WHERE key GLOB ? ORDER BY key", (f"{KEY_PREFIX}*",)
-            ).fetchall()
-        finally:
-            database.close()
-    except sqlite3.Error as fault:
-        raise ShellError(f"store.path = {shell.store.path}: {fault}") from fault
-    return {str(key): bytes(value) for key, value in rows}
+    kept = read_kept(Path(shell.store.path))
+    return {key: value for key, value in kept.items() if key.startswith(KEY_PREFIX)}

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from node.shell.disk import Disk, RealDisk
-from node.shell.faults import EXIT_INPUT, ShellError
+from node.shell.faults import EXIT_INPUT, ShellError, file_fault
 from node.shell.store_copies import Joined, after_loss, join
 from node.shell.store_file import (
     FILE_BYTES_MAX,
@@ -37,7 +37,7 @@ from node.shell.store_legacy import SQLITE_MAGIC, read_legacy
 LOG: Final = logging.getLogger("loalang.store")
 
 KEYS_MAX: Final = 20_000
-"""Far more than the core keeps; beyond it a new key is refused, so that no old one is pushed out."""
+"""Far more than the core keeps; beyond it a new key is refused: no old one is pushed out."""
 
 RETRY_S: Final = (1.0, 30.0)
 """Wait before a disk that refused is tried again: doubled from the first to the second."""
@@ -71,7 +71,7 @@ class Store:
 
     def __init__(self, path: Path | None, *, disk: Disk | None = None) -> None:
         self._path = path
-        self._copies = () if path is None else copies_of(path)
+        self._copies: tuple[Path, ...] = () if path is None else copies_of(path)
         self._disk = disk or RealDisk()
         self._values: dict[str, bytes] = {}
         self._batch_of: dict[str, int] = {}
@@ -93,7 +93,7 @@ class Store:
         self.trust_lost = False
         """Whether what was lost may be a revocation or a counter."""
         self.on_durable: Callable[[], None] = lambda: None
-        """Called on the writer's thread whenever more is on the disk, or the disk's state changes."""
+        """Called on the writer's thread when more is on the disk, or the disk's state changes."""
         if path is not None:
             self._open(path)
 
@@ -101,6 +101,11 @@ class Store:
     def durable(self) -> int:
         """Number of the last `keep_soon` that survives a power cut."""
         return self._durable
+
+    @property
+    def number(self) -> int:
+        """Number of the last `keep_soon`; the next one has the next."""
+        return self._number
 
     def kept(self) -> dict[str, bytes]:
         """Return all that was kept, in the order of the keys."""
@@ -283,7 +288,9 @@ class Store:
                     self._condition.notify_all()
                 self.on_durable()
         if fault is None:
-            stale |= {one for one, (whole, now) in self._sizes.items() if now > 2 * whole + REWRITE_BYTES}
+            stale |= {
+                one for one, (whole, now) in self._sizes.items() if now > 2 * whole + REWRITE_BYTES
+            }
         return fault
 
     def _rewrite(self, copy: Path, work: "_Work") -> None:
@@ -328,6 +335,29 @@ class _Work:
     changes: dict[str, bytes]
     whole: dict[str, Kept]
     """All keys, if a copy is to be written anew."""
+
+
+def read_kept(path: Path) -> dict[str, bytes]:
+    """Return what the store at `path` holds, for who may read one of its copies; writes nothing.
+
+    Raises
+    ------
+    ShellError
+        If neither copy can be read.
+    """
+    contents: dict[str, FileContent | None] = {}
+    refusal: OSError | None = None
+    for copy in copies_of(path):
+        try:
+            data = RealDisk().read(copy, FILE_BYTES_MAX)
+        except OSError as fault:
+            data, refusal = None, fault
+        if data is not None and data.startswith(SQLITE_MAGIC):
+            return {key: one.value for key, one in read_legacy(copy).values.items()}
+        contents[str(copy)] = None if data is None else read_file(data)
+    if all(one is None for one in contents.values()):
+        raise file_fault(path, refusal or FileNotFoundError(errno.ENOENT, "no such file"))
+    return {key: one.value for key, one in sorted(join(contents).values.items())}
 
 
 def copies_of(path: Path) -> tuple[Path, Path]:

@@ -1,4 +1,4 @@
-"""Two copies of the store joined to one: what is whole in either is there, what is lost is named."""
+"""Two copies of the store joined: what is whole in either is there, what is lost is named."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
 """One copy of what survives a power cut: batches that are only ever added, each with its digest.
 
 ```
- file   "loalang-store-2\\n", then records
+ file   "loalang-store-2" and a line feed, then records
  0     4      5         9         17        33
  ┌─────┬──────┬─────────┬─────────┬─────────┬──────────────────────────────────┐
  │magic│ kind │ bytes n │ number  │ BLAKE2b │ n bytes of content               │
@@ -148,7 +148,7 @@ def _record_at(data: bytes, at: int) -> tuple[RecordKind, int, bytes, int] | Non
 
 
 def _take(content: FileContent, kind: RecordKind, number: int, body: bytes) -> None:
-    """Take a whole record: what its digest vouches for was written by `batch_record` or its like."""
+    """Take a whole record: its digest vouches for its form."""
     if kind is RecordKind.HEAD:
         content.heads.append((number, dict(_read_known(body))))
         return

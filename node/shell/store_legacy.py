@@ -15,7 +15,7 @@ def read_legacy(path: Path) -> Joined:
     """Return what the database holds; what is damaged in it is lost."""
     joined = Joined(number=1)
     try:
-        database = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=rw", uri=True)
+        database = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)
         try:
             for key, value in database.execute("SELECT key, value FROM kept ORDER BY key"):
                 joined.values[str(key)] = Kept(1, bytes(value))

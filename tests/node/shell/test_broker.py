@@ -62,8 +62,10 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
     one.stop()
 
 
-def link_to(broker: Broker) -> MqttLink:
-    config = MqttConfig(host="127.0.0.1", port=broker.port, village="huu-lien", zones=("karst",))
+def link_to(broker: Broker, **more: object) -> MqttLink:
+    config = MqttConfig(
+        host="127.0.0.1", port=broker.port, village="huu-lien", zones=("karst",), **more
+    )
     return MqttLink("pole-1", config, session=7)
 
 
@@ -81,7 +83,7 @@ async def until(condition, limit_s: float = 8.0) -> None:
 
 
 async def test_a_node_is_ready_beats_and_is_lost_when_it_dies(broker):
-    link = link_to(broker)
+    link = link_to(broker, heartbeat_s=1)
     task = asyncio.create_task(link.run(lambda topic, payload: None))
     async with head_end(broker) as client:
         await client.subscribe(f"{ROOT}/#", qos=1)

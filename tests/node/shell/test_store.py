@@ -1,4 +1,4 @@
-"""What was acknowledged survives: cuts, damage, full, slow and failing disks, and another process."""
+"""What was acknowledged survives: cuts, damage, full, slow and failing disks, other processes."""
 
 import errno
 import os

@@ -1,0 +1,53 @@
+"""What ails the node now: faults by name, each told once when it comes and once when it goes."""
+
+from dataclasses import dataclass
+from typing import Final
+
+FAULTS_MAX: Final = 32
+"""Names are ours; what they say is cut."""
+
+_TEXT_MAX: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class FaultChanged:
+    """A fault came (`text` says what it is and what helps), or is over (None)."""
+
+    name: str
+    text: str | None
+    at_ns: int
+
+
+class Health:
+    """The faults that the node has now."""
+
+    def __init__(self) -> None:
+        self._faults: dict[str, str] = {}
+        self._changes: list[FaultChanged] = []
+
+    def note(self, name: str, text: str | None, now_ns: int) -> None:
+        """Note that the fault `name` is there, or is not (None)."""
+        known = self._faults.get(name)
+        if text is None:
+            if known is not None:
+                del self._faults[name]
+                self._changes.append(FaultChanged(name, None, now_ns))
+            return
+        text = text[:_TEXT_MAX]
+        assert known is not None or len(self._faults) < FAULTS_MAX, "names of faults are ours"
+        self._faults[name] = text
+        if known is None:
+            self._changes.append(FaultChanged(name, text, now_ns))
+
+    def take_changes(self) -> list[FaultChanged]:
+        """Return what changed since the last call."""
+        changes, self._changes = self._changes, []
+        return changes
+
+    def why(self) -> tuple[str, ...]:
+        """Return the faults that are there, as lines; empty when all is well."""
+        return tuple(f"{name}: {text}" for name, text in sorted(self._faults.items()))
+
+    def word(self) -> str:
+        """Return the state of a node that runs."""
+        return "degraded" if self._faults else "ready"
