@@ -92,6 +92,12 @@ class Broker:
         self.dropped = 0
         """Messages for clients whose queue was full, or whose session had expired."""
 
+    def remember(self, identifier: str, topics: list[str], *, expiry_s: int) -> None:
+        """Hold the session of a client that was here before the run began."""
+        session = self._sessions[identifier] = _Session(expiry_s=expiry_s)
+        session.topics.update(dict.fromkeys(topics))
+        self._expire_later(identifier, session)
+
     def connect(
         self,
         link: Link,

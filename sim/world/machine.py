@@ -4,10 +4,12 @@ from typing import Final
 
 import numpy as np
 
+from node.units import NS_PER_S
 from sim.oscillator import Oscillator
 from sim.world.loop import VirtualLoop
 
 _UNIT: Final = 1 << 53
+_FAR_NS: Final = 3600 * NS_PER_S
 
 
 class VirtualMachine:
@@ -47,7 +49,15 @@ class VirtualMachine:
         return self._crystal.local_ns(self._loop.now_ns)
 
     def true_ns(self, local_ns: int) -> int:
-        """Return the true time at which the monotonic clock shows `local_ns`."""
+        """Return the true time at which the monotonic clock shows `local_ns`.
+
+        Of what is farther away than an hour nobody knows yet how the crystal will run: who waits
+        for that is woken a little early, and waits again.
+        """
+        now_ns = self._loop.now_ns
+        left_ns = local_ns - self._crystal.local_ns(now_ns)
+        if left_ns > _FAR_NS:
+            return now_ns + left_ns - left_ns // 1000
         return self._crystal.true_ns(local_ns)
 
     def utc_ns(self) -> int:
@@ -63,4 +73,3 @@ class VirtualMachine:
         raw = int(self._bits.random_raw()) >> 11
         span_us = round((high - low) * 1_000_000)
         return low + (raw * span_us // _UNIT) / 1_000_000
-
