@@ -30,6 +30,9 @@ _FORBIDDEN: Final = (
 _ALLOWED: Final = frozenset({"os.putenv", "os.listdir"})
 """`os.listdir` is asked by the import system, which may load a module late."""
 
+_ZONES: Final = "/tzdata/zoneinfo/"
+"""Time zones are code that was installed with the node (`node.control.civil_time.load_zone`)."""
+
 _CLOCKS: Final = (
     "time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "sleep",
 )  # fmt: skip
@@ -84,7 +87,7 @@ def _refusing(name: str) -> Callable[..., Any]:
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
     if not _guarded or event in _ALLOWED or not event.startswith(_FORBIDDEN):
         return
-    if event == "open" and _imports():
+    if event == "open" and (_imports() or _ZONES in str(arguments[0])):
         return
     what = f"{event} {arguments[0]!r}" if arguments else event
     raise NotVirtualError(f"{what} was asked for in a simulated run")
