@@ -5,7 +5,7 @@ order had reached it is only the last part of that.
 """
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
 from node.control.alert import ANY_EVENT, Alert, item_of
 from node.control.message import open_envelope
@@ -13,7 +13,7 @@ from node.control.precedence import MessageClass
 from node.units import NS_PER_S
 from sim.day.config import DayConfig, OrderConfig
 from sim.day.delivery import Way
-from sim.day.pole import DayPole
+from sim.day.observer import Observer
 from sim.day.result import DayOrder, DaySpan
 from sim.day.station import Sent
 from sim.village import Place
@@ -30,7 +30,13 @@ _WHOLE_S: Final = 1.0
 """So much of siren and words may be missing in what counts as all of it."""
 
 
-def order_fate(day: DayConfig, place: Place, pole: DayPole, sent: Sent, way: Way) -> DayOrder:
+class Observed(Protocol):
+    """A pole with what was written down of it."""
+
+    observer: Observer
+
+
+def order_fate(day: DayConfig, place: Place, pole: Observed, sent: Sent, way: Way) -> DayOrder:
     """Return what became of one order at one pole that has lived through its day."""
     message = open_envelope(sent.data)
     assert not isinstance(message, str), "the station seals what it sends"
@@ -79,7 +85,7 @@ class _Sound:
 def _warning(
     day: DayConfig,
     place: Place,
-    pole: DayPole,
+    pole: Observed,
     order: OrderConfig,
     sent: Sent,
     way: Way,
@@ -113,7 +119,7 @@ def _warning(
     )
 
 
-def _counts_from(pole: DayPole, sent: Sent, answer: str, name: str, *, lasts_s: int) -> int:
+def _counts_from(pole: Observed, sent: Sent, answer: str, name: str, *, lasts_s: int) -> int:
     """Return from when on sound of a warning answers this order: it may repeat an earlier one."""
     begun = pole.observer.diary.begun.get(name)
     first_ns = None if begun is None else begun.first_sample_ns
@@ -122,7 +128,7 @@ def _counts_from(pole: DayPole, sent: Sent, answer: str, name: str, *, lasts_s: 
     return sent.at_ns
 
 
-def _sound(pole: DayPole, spans: list[DaySpan], since_ns: int) -> _Sound | None:
+def _sound(pole: Observed, spans: list[DaySpan], since_ns: int) -> _Sound | None:
     heard = [
         one for one in spans if one.played_dba is not None and one.until_s * NS_PER_S > since_ns
     ]
@@ -137,7 +143,7 @@ def _sound(pole: DayPole, spans: list[DaySpan], since_ns: int) -> _Sound | None:
     return _Sound(first_ns, sounded_s, loudest_dba)
 
 
-def _unheard(pole: DayPole, name: str, sent: Sent, way: Way, answer: str) -> tuple[str, str]:
+def _unheard(pole: Observed, name: str, sent: Sent, way: Way, answer: str) -> tuple[str, str]:
     """Return fate and reason of a warning of which nothing sounded."""
     if answer not in _TAKEN:
         return _unmet("not heard", sent, way, answer)
@@ -161,7 +167,7 @@ def _unmet(word: str, sent: Sent, way: Way, answer: str) -> tuple[str, str]:
     return word, "; ".join(way.hindered_by)
 
 
-def _cut_off(pole: DayPole, name: str, sound: _Sound) -> str:
+def _cut_off(pole: Observed, name: str, sound: _Sound) -> str:
     records = [one for one in pole.observer.records if one.name == name]
     why = (records[-1].reason or records[-1].outcome) if records else "no power"
     return f"{sound.sounded_s:.0f} s of it: {why}"

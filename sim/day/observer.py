@@ -52,6 +52,12 @@ class Observer:
             self.answers.setdefault(key, self._controller.last_fate)
             self.came_ns.setdefault(key, at_ns)
 
+    def came_at_ns(self, data: bytes) -> int | None:
+        """Return when an order first came, ns into the day; None when it never did."""
+        message = open_envelope(data)
+        assert not isinstance(message, str), "the station seals what it sends"
+        return self.came_ns.get((message.key_id.hex(), message.counter))
+
     def note_event(self, event: Event) -> None:
         """Note what the node tells: an answer, a record, or who has the horn."""
         if isinstance(event, Publish):

@@ -193,15 +193,16 @@ class VirtualCard:
         if self._planned_ns - now_ns > _STEP_NS:
             self._plan(now_ns)
 
-    def catch_up(self) -> None:
-        """Ask for all periods that are due by now."""
-        if self._render is None or self._asked_ns < 0:
+    def catch_up(self, render: Callable[[NDArray[np.float32], int], None] | None = None) -> None:
+        """Ask for all periods that are due by now; `render` is for who holds the daemon's lock."""
+        render = render or self._render
+        if render is None or self._render is None or self._asked_ns < 0:
             return
         due_ns = self._machine.now_ns() + self._lead_ns
         while (count := (due_ns - self._asked_ns) // PERIOD_NS) > 0:
             count = min(count, self._out.shape[0] // PERIOD_SAMPLES)
             out = self._out[: count * PERIOD_SAMPLES]
-            self._render(out, self._asked_ns)
+            render(out, self._asked_ns)
             if self._listener is not None:
                 self._listener(out, self._asked_ns)
             self._asked_ns += count * PERIOD_NS

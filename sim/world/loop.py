@@ -19,6 +19,9 @@ from node.units import NS_PER_S
 
 T = TypeVar("T")
 
+STEPS_MAX: Final = 1_000_000
+"""Callbacks within one instant; 10,000 nodes that boot together need a tenth of it."""
+
 _CANCELLED_MIN: Final = 512
 """So many cancelled timers, and more than half of all, are swept out of the heap."""
 
@@ -29,6 +32,10 @@ class NotVirtualError(RuntimeError):
 
 class DeadlockError(RuntimeError):
     """Everybody waits and nothing is due: the run would never end."""
+
+
+class LivelockError(RuntimeError):
+    """So much happens at one instant that time does not go on: somebody asks again and again."""
 
 
 class MachineClock(Protocol):
@@ -66,6 +73,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._serial = 0
         self._cancelled = 0
         self._readers_of: dict[int, tuple[Callable[..., object], tuple[Any, ...], Context]] = {}
+        self._instant_steps = 0
         self.steps = 0
         """Callbacks that were run."""
 
@@ -191,6 +199,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 heapq.heappop(heap)
                 self._cancelled = max(0, self._cancelled - 1)
             if heap:
+                if heap[0][0] > self._now_ns:
+                    self._instant_steps = self.steps
                 self._now_ns = max(self._now_ns, heap[0][0])
             elif not self._stopping:  # type: ignore[attr-defined]
                 raise DeadlockError("everybody waits and nothing is due")
@@ -200,6 +210,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
             timer._scheduled = False  # type: ignore[attr-defined]
             if not timer.cancelled():
                 queue.append(timer)
+        if self.steps - self._instant_steps > STEPS_MAX:
+            raise LivelockError(f"{STEPS_MAX} callbacks at {now_ns} ns; next is {queue[0]!r}")
         for _ in range(len(queue)):
             handle = queue.popleft()
             if not handle.cancelled():

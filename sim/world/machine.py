@@ -49,7 +49,7 @@ class VirtualMachine:
         return self._crystal.local_ns(self._loop.now_ns)
 
     def true_ns(self, local_ns: int) -> int:
-        """Return the true time at which the monotonic clock shows `local_ns`.
+        """Return the first true time at which the monotonic clock shows `local_ns`.
 
         Of what is farther away than an hour nobody knows yet how the crystal will run: who waits
         for that is woken a little early, and waits again.
@@ -58,7 +58,10 @@ class VirtualMachine:
         left_ns = local_ns - self._crystal.local_ns(now_ns)
         if left_ns > _FAR_NS:
             return now_ns + left_ns - left_ns // 1000
-        return self._crystal.true_ns(local_ns)
+        true_ns = self._crystal.true_ns(local_ns)
+        while self._crystal.local_ns(true_ns) < local_ns:
+            true_ns += 1  # who is woken finds that it is time: else it would wait again for ever
+        return true_ns
 
     def utc_ns(self) -> int:
         """Return the civil clock."""

@@ -49,18 +49,18 @@ class _Watched:
         self._pole = pole
 
     def receive_datagram(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
-        self._pole.card.catch_up()
+        self._pole.card.catch_up(self.render)
         self._pole.card.wake()
         self._speaker.receive_datagram(data, source, now_ns)
 
     def receive_message(self, topic: str, payload: bytes, now_ns: int) -> None:
-        self._pole.card.catch_up()
+        self._pole.card.catch_up(self.render)
         self._pole.card.wake()
         self._speaker.receive_message(topic, payload, now_ns)
         self._pole.note_order(payload)
 
     def handle_deadline(self, now_ns: int) -> None:
-        self._pole.card.catch_up()
+        self._pole.card.catch_up(self.render)
         self._speaker.handle_deadline(now_ns)
         if self._pole.sounds():
             self._pole.card.wake()
