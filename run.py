@@ -143,7 +143,7 @@ def warm_up() -> None:
     python = str(BIN / "python")
     # The largest part beside all the rest; what one process has compiled the other one finds.
     beside = subprocess.Popen([python, "-P", "-c", "import node.opus.celt.frame"])
-    all_of_them = "from node.shell.check import warm_up; warm_up()"
+    all_of_them = "from node.shell.commands.check import warm_up; warm_up()"
     done = subprocess.call([python, "-P", "-c", all_of_them], stdout=sys.stderr)
     if beside.wait() == 0 and done == 0:
         (VENV / "kernels.sha256").write_text(read(VENV / "source.sha256"))

@@ -19,13 +19,13 @@ import numpy as np
 
 from node.config import NodeConfig
 from node.counters import Count
-from node.libopus import LibopusDecoder
+from node.opus.libopus import LibopusDecoder
 from node.rtp import packet as rtp
 from node.rtp import rtcp
 from node.rtp.rtcp_packet import Goodbye, SenderReport
 from node.stack import SpeakerNode
 from node.units import NS_PER_MS, NS_PER_S
-from sim.live_sender import EncoderSettings, encode
+from sim.sender.packet_encoder import EncoderSettings, encode
 
 SPEECH: Final = Path(__file__).parents[1] / "sim" / "speech" / "announcement_vi.flac"
 

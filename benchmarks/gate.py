@@ -1,15 +1,18 @@
-"""Hold the exact figures of `latency`, `dropout` and others against budgets.toml.
+"""Hold the exact figures of `latency`, `dropout` and others: against budgets, and to the digit.
 
-Options: --fast (the short run, with its own budgets), --rewrite (put budgets for what is measured
-now, with the headroom of `HEADROOM`, into budgets.toml; the diff shows what a change costs).
+Options: --fast (the short run, with its own budgets); --against REF (the figures recorded in a
+commit, or in a JSON file, instead of those in this tree); --record (write what is measured now into
+figures.json: a change that is meant); --rewrite (put budgets for it, with the headroom of
+`verdict/budgets.py`, into budgets.toml as well; the diff shows what a change costs); --files DIR
+(JUnit, Markdown, annotations and three formats for trends; out/benchmarks by default).
 
-The figures are virtual time, so they have no noise and the comparison no tolerance: what a change
-costs is seen in the row that it costs.
+The figures are virtual time, so they have no noise and the comparison no tolerance: any changed
+digit is your change. Budgets stand beside that: they say how much worse is too much.
 """
 
 import importlib
-import math
-import re
+import json
+import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -17,123 +20,113 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import table
-from benchmarks.options import parser_of
+from benchmarks.options import measurements, parser_of
+from benchmarks.verdict.budgets import Budgets, broken, lines_of, rewritten
+from benchmarks.verdict.causes import summary
+from benchmarks.verdict.formats import files
+from benchmarks.verdict.outcome import INEXACT, Outcome, compare_exactly
+from sim.report import write_all
 
-LENGTHS: Final = ("fast", "full")
 BUDGETS: Final = Path(__file__).with_name("budgets.toml")
+FIGURES: Final = Path(__file__).with_name("figures.json")
 
-HEADROOM: Final = {
-    "ms": (0.05, 5.0),
-    "j": (0.05, 5.0),
-    "pct": (0.2, 0.05),
-    "hour": (0.2, 60.0),
-    "skew_p95_ms": (0.2, 0.5),
-    "longest_gap_ms": (0.2, 20.0),
-    "seconds": (1.0, 0.0),
-}
-"""By measure, or by its last word: the share and the least amount by which its budget stands above
-what was measured: room for a change that means well, not for noise, of which there is none. Only
-`speed`, in loops per 1000 node-seconds, has noise. Other measures are counts, and have no room."""
-
-Budgets = Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]
-"""Measurement, "fast" or "full", row, measure: largest value that is good."""
+_SHOWN: Final = "benchmarks/budgets.toml"
+_RECORDED: Final = "benchmarks/figures.json"
 
 
 def run(arguments: list[str]) -> int:
-    """Print every broken budget and return 1, or 0 when all hold; 2 for a wrong budgets.toml."""
+    """Print what is broken or changed and return 1, or 0 when nothing is; 2 for a wrong file."""
     parser = parser_of("gate", __doc__)
     parser.add_argument("--fast", action="store_true", help="the short run that CI does")
-    parser.add_argument("--rewrite", action="store_true", help="take what is measured as budgets")
+    parser.add_argument("--against", metavar="REF", help="commit or JSON file to compare with")
+    parser.add_argument("--record", action="store_true", help="take the figures as they are")
+    parser.add_argument("--rewrite", action="store_true", help="and make budgets of them")
+    parser.add_argument("--files", type=Path, default=table.FOLDER, metavar="DIR")
     options = parser.parse_args(arguments)
     length = "fast" if options.fast else "full"
     try:
         budgets: Budgets = tomllib.loads(BUDGETS.read_text(encoding="utf-8"))
+        base, base_name = _base(options.against, length)
         names = [name for name in budgets if length in budgets[name]]
         measured = {name: _measure(name, fast=length == "fast") for name in names}
-    except (OSError, tomllib.TOMLDecodeError, ModuleNotFoundError, TypeError) as fault:
+    except (OSError, ValueError, ModuleNotFoundError, TypeError) as fault:
         print(f"gate: {BUDGETS.name}: {fault}", file=sys.stderr)
         return 2
     if options.rewrite:
-        BUDGETS.write_text(rewrite(budgets, length, measured), encoding="utf-8")
+        BUDGETS.write_text(rewritten(BUDGETS, budgets, length, measured), encoding="utf-8")
+    if options.record or options.rewrite:
+        _record(length, measured)
         return 0
-    broken = [
-        f"gate: {name} {line}"
-        for name in names
-        for line in compare(measured[name], budgets[name][length])
-    ]
-    table.write(f"gate_{length}", {"broken": broken, "measured": measured})
-    for line in broken:
+    outcome = Outcome(
+        length=length,
+        measured=measured,
+        budgets={name: budgets[name][length] for name in names},
+        breaches=tuple(
+            one for name in names for one in broken(name, measured[name], budgets[name][length])
+        ),
+        changes=compare_exactly(measured, base),
+        base=base_name,
+    )
+    return _tell(outcome, options.files)
+
+
+def _tell(outcome: Outcome, folder: Path) -> int:
+    """Print the outcome and write its files; return the exit status."""
+    rows = {"broken": [str(one) for one in outcome.breaches], "measured": outcome.measured}
+    contents = files(outcome, lines_of(BUDGETS, outcome.length), _SHOWN)
+    contents[f"gate_{outcome.length}.json"] = (json.dumps(rows, indent=1) + "\n").encode()
+    write_all(contents, folder)
+    for line in summary(outcome):
         print(line, file=sys.stderr)
-    held = sum(len(row) for name in names for row in budgets[name][length].values())
-    print(f"gate: {held - len(broken)} of {held} budgets hold ({length})")
-    return 1 if broken else 0
+    if outcome.changes:
+        print(
+            f"gate: {len(outcome.changes)} figures differ from {outcome.base}, all in "
+            f"{folder}/gate.md; when it is meant: `python -m benchmarks gate"
+            f"{' --fast' if outcome.length == 'fast' else ''} --record`, and commit it",
+            file=sys.stderr,
+        )
+    held = outcome.held - len(outcome.breaches)
+    print(
+        f"gate: {held} of {outcome.held} budgets hold, "
+        f"{len(outcome.changes)} figures differ ({outcome.length})"
+    )
+    return 0 if outcome.is_good else 1
 
 
-def compare(measured: table.Rows, budgets: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Return a line for each broken budget: row, measure, value, limit.
+def _base(against: str | None, length: str) -> tuple[Mapping[str, table.Rows], str]:
+    """Return the figures to compare with, and where they are from.
 
-    A row or a measure that is missing on either side is broken too: what is not measured is not
-    held, and a new row without a budget would never fail.
+    Raises
+    ------
+    ValueError
+        When there are none, or the file is not JSON.
     """
-    lines = []
-    for row in dict.fromkeys([*budgets, *measured]):
-        if row not in measured:
-            lines.append(f"[{row}]: has budgets, but was not measured")
-        elif row not in budgets:
-            lines.append(f"[{row}]: has no budgets: see `python -m benchmarks gate --rewrite`")
-        else:
-            for measure, limit in budgets[row].items():
-                value = measured[row].get(measure)
-                if value is None:
-                    lines.append(f"[{row}] {measure}: no figure; budget {limit:g}")
-                elif not value <= limit:
-                    lines.append(f"[{row}] {measure} = {value:g}: budget {limit:g}")
-    return lines
+    if against is None:
+        text = FIGURES.read_text(encoding="utf-8") if FIGURES.is_file() else "{}"
+        name = _RECORDED
+    elif Path(against).is_file():
+        text, name = Path(against).read_text(encoding="utf-8"), against
+    else:
+        show = ["git", "show", f"{against}:{_RECORDED}"]
+        done = subprocess.run(show, capture_output=True, text=True, cwd=BUDGETS.parent, check=False)
+        if done.returncode != 0:
+            raise ValueError(f"--against {against}: neither a file nor a commit with {_RECORDED}")
+        text, name = done.stdout, f"{_RECORDED} of {against}"
+    recorded = json.loads(text)
+    if "measured" in recorded:  # the gate's own gate_fast.json or gate_full.json
+        return recorded["measured"], name
+    return recorded.get(length, {}), name
 
 
-def rewrite(budgets: Budgets, length: str, measured: Mapping[str, table.Rows]) -> str:
-    """Return budgets.toml with new budgets of one length; its head and the others stay."""
-    head = re.split(r"^\[", BUDGETS.read_text(encoding="utf-8"), maxsplit=1, flags=re.MULTILINE)[0]
-    sections = []
-    for one in LENGTHS:
-        for name in budgets:
-            if one == length and one in budgets[name]:
-                sections.append(_section(f"{name}.{one}", _limits(measured[name])))
-            elif one in budgets[name]:
-                sections.append(_section(f"{name}.{one}", budgets[name][one]))
-    return head + "\n".join(sections)
-
-
-def _section(title: str, rows: Mapping[str, Mapping[str, float]]) -> str:
-    lines = [f"[{title}]"]
-    for row, limits in rows.items():
-        inner = ", ".join(f"{measure} = {limit}" for measure, limit in limits.items())
-        lines.append(f'"{row}" = {{ {inner} }}')
-    return "\n".join(lines) + "\n"
-
-
-def _limits(rows: table.Rows) -> dict[str, dict[str, float]]:
-    """Return a budget for every figure, above it by the headroom; None has none."""
-    return {
-        row: {
-            measure: _limit(measure, value)
-            for measure, value in figures.items()
-            if value is not None
-        }
-        for row, figures in rows.items()
-    }
-
-
-def _limit(measure: str, value: float) -> float:
-    by_word = HEADROOM.get(measure.rsplit("_", 1)[-1], (0.0, 0.0))
-    share, least = HEADROOM.get(measure, by_word)
-    limit = value + max(abs(value) * share, least)
-    if measure.endswith(("pct", "ppm")):
-        return math.ceil(limit * 100) / 100
-    return math.ceil(limit)
+def _record(length: str, measured: Mapping[str, table.Rows]) -> None:
+    """Write what was measured into figures.json: a figure in each line, so that a diff is read."""
+    whole = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.is_file() else {}
+    whole[length] = {name: rows for name, rows in measured.items() if name not in INEXACT}
+    text = json.dumps(whole, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    FIGURES.write_text(text, encoding="utf-8")
 
 
 def _measure(name: str, *, fast: bool) -> table.Rows:
-    module = importlib.import_module(f"benchmarks.{name}")
+    module = importlib.import_module(measurements()[name])
     rows: table.Rows = module.measure(fast=fast)
     return rows

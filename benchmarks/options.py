@@ -2,6 +2,19 @@
 
 import argparse
 import math
+import re
+from pathlib import Path
+
+_FOLDER = Path(__file__).parent
+
+
+def measurements() -> dict[str, str]:
+    """Return the module of each measurement by its name: the files below that define `run`."""
+    return {
+        path.stem: ".".join((_FOLDER.name, *path.relative_to(_FOLDER).with_suffix("").parts))
+        for path in sorted(_FOLDER.rglob("[a-z]*.py"), key=lambda path: path.stem)
+        if re.search(r"^def run\(", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
 
 
 def parser_of(name: str, about: str | None) -> argparse.ArgumentParser:
@@ -14,11 +27,13 @@ def parser_of(name: str, about: str | None) -> argparse.ArgumentParser:
     )
 
 
-def is_fast(name: str, about: str | None, arguments: list[str]) -> bool:
-    """Return whether a measurement that has only a short and a full run is asked for the short."""
+def fast_and_row(name: str, about: str | None, arguments: list[str]) -> tuple[bool, str | None]:
+    """Return whether the short run is asked for, and which row alone, or None for all."""
     parser = parser_of(name, about)
     parser.add_argument("--fast", action="store_true", help="the short run of the gate")
-    return bool(parser.parse_args(arguments).fast)
+    parser.add_argument("--row", metavar="NAME", help="only this row, as the gate names it")
+    options = parser.parse_args(arguments)
+    return bool(options.fast), options.row
 
 
 def count(text: str) -> int:

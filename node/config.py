@@ -57,7 +57,7 @@ def build(
     try:
         return cls(**values)
     except ConfigError as fault:
-        errors.extend(f"{where}: {line}" for line in str(fault).splitlines())
+        errors.extend(f"{where}: {line}" for line in str(fault).split("\n"))
         return None
 
 
@@ -124,7 +124,8 @@ def check(table: str, rules: Mapping[str, tuple[bool, Any, str]]) -> None:
     """Raise one `ConfigError` naming every broken rule; name -> (holds, value, what is right)."""
     require(
         [
-            f"{table}.{name} = {value!r}: must be {right}"
+            # One line each, whatever names from a file stand in it.
+            " ".join(f"{table}.{name} = {value!r}: must be {right}".split("\n"))
             for name, (holds, value, right) in rules.items()
             if not holds
         ]

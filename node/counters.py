@@ -48,6 +48,8 @@ class Count(IntEnum):
     """An MQTT message that was not understood or not allowed."""
     DROPPED_SSRC_COLLISION = 23
     """A known SSRC from another address while the first one speaks (RFC 3550, 8.2)."""
+    PACKETS_EMPTY = 24
+    """Nothing but padding: they keep a path open (RFC 6263, 4.3)."""
 
 
 class Origin(IntEnum):

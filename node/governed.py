@@ -17,24 +17,26 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.control.alert_book import FetchMedia
-from node.control.controller import Controller, GainChanged
-from node.control.play_run import StartPart
-from node.control.player import StopPart
+from node.control.controller import Controller
+from node.control.events import (
+    FetchMedia,
+    GainChanged,
+    SourceAllowed,
+    SourceEnded,
+    StartPart,
+    StopPart,
+)
 from node.control.precedence import MessageClass
-from node.control.sessions import SourceAllowed, SourceEnded
+from node.control.trust.fates import is_good
 from node.counters import Count
 from node.events import Event, FetchFile
 from node.rtp.packet import HEADER_BYTES
+from node.source.stored_sound import OWN_SSRCS, Recording, StoredSource
 from node.stack import SpeakerNode
-from node.stored_sound import OWN_SSRCS, Recording, StoredSource
 from node.units import NS_PER_MS
 
 _RTCP_TYPES: Final = range(192, 224)
 """Second byte of an RTCP packet beside RTP (RFC 5761, section 4)."""
-
-_OBEYED: Final = frozenset({"obeyed", "waiting", "cancel", "known"})
-"""Fates of orders that are no fault; the others are counted."""
 
 _LOOK_NS: Final = 10 * NS_PER_MS
 """How often a stored sound is looked at that should have ended by now."""
@@ -120,7 +122,7 @@ class GovernedSpeaker:
         self._note_time(now_ns)
         self._tell_made_up()
         fate = self._controller.receive_message(topic, payload, self._now_ns)
-        self._bad_messages += fate not in _OBEYED
+        self._bad_messages += not is_good(fate)
         self._follow_controller()
 
     def receive_time(self, utc_ns: int, now_ns: int, *, synchronised: bool) -> None:
@@ -263,7 +265,7 @@ class GovernedSpeaker:
 
     def _relay(self, part: StartPart) -> None:
         """Let a live stream be heard as an item of the calendar."""
-        ssrc = self._controller.sessions.named(part.media)
+        ssrc = self._controller.sessions.named(part.media, self._controller.rank_of(part.level))
         if ssrc is None:
             failed = "the stream is not announced"
             self._controller.receive_part_ended(part.source, self._now_ns, failed=failed)

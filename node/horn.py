@@ -5,11 +5,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node import playback
 from node.audio.gain import gain_of_db
 from node.audio.mixer import Mixer
-from node.control.priority import Arbiter, MessageClass, PriorityConfig
-from node.receiver import Receiver
+from node.control.arbiter import Arbiter, MessageClass, PriorityConfig
+from node.source import state as ss
+from node.source.receiver import SPELL_NS, Receiver
 from node.units import NS_PER_MS
 
 REFRESH_NS: Final = 100 * NS_PER_MS
@@ -49,7 +49,7 @@ class Horn:
             release_db_per_s=_RAMP_DB * 1000 / priority.return_ms,
         )
         self._places = list(range(sources_max))
-        self._scratch = np.zeros((playback.PERIOD_SAMPLES_MAX, channels), np.float32)
+        self._scratch = np.zeros((ss.PERIOD_SAMPLES_MAX, channels), np.float32)
 
     def add(self, receiver: Receiver) -> None:
         """Let a new source wait for the horn."""
@@ -107,14 +107,32 @@ class Horn:
             if receiver in self._sounding:
                 self._confirm(receiver, presentation_ns)
             elif receiver.is_due(presentation_ns, n):
+                self._take_over(receiver, presentation_ns)
                 self.arbiter.receive_packet(ssrc, presentation_ns)
         self.arbiter.handle_deadline(presentation_ns)
         self._follow_grants()
 
+    def _take_over(self, receiver: Receiver, presentation_ns: int) -> None:
+        """End the sources that the sender of `receiver` has given up: it has begun this one since.
+
+        From the same socket at once; from another one on the same host when they have been silent
+        for longer than a sender that only pauses.
+        """
+        for one in self._sounding:
+            if one is receiver or one.address[0] != receiver.address[0] or one.buffer.is_held:
+                continue
+            silent_ns = presentation_ns - one.last_arrival_ns
+            is_same = one.address == receiver.address or silent_ns > SPELL_NS
+            has_begun_since = one.last_arrival_ns < receiver.resumed_ns
+            if is_same and has_begun_since and one.last_sound_ns <= presentation_ns:
+                self.arbiter.release(one.ssrc, presentation_ns)
+
     def _confirm(self, receiver: Receiver, presentation_ns: int) -> None:
         """Tell the arbiter that a source still sounds, when it does."""
         self.confirmed_ns = presentation_ns + REFRESH_NS
-        if receiver.last_sound_ns > presentation_ns - REFRESH_NS:
+        if not receiver.buffer.is_proven:
+            self.arbiter.release(receiver.ssrc, presentation_ns)
+        elif receiver.last_sound_ns > presentation_ns - REFRESH_NS:
             self.arbiter.receive_packet(receiver.ssrc, presentation_ns)
         elif receiver.ended:
             self.arbiter.release(receiver.ssrc, presentation_ns)

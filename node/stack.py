@@ -11,45 +11,33 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node import playback
-from node.announced import AnnouncedSources
 from node.audio.limiter import LATENCY_SAMPLES
 from node.audio.output import Output
 from node.config import NodeConfig
-from node.control.priority import MessageClass, PriorityConfig
+from node.control.arbiter import MessageClass, PriorityConfig
 from node.counters import ORIGINS, Count, Origin, new_counts
-from node.decoder import Decoder
 from node.events import EVENTS_MAX, Event, SendDatagram, SourceChanged
 from node.horn import REFRESH_NS, Horn
-from node.neighbouring import Neighbour
-from node.receiver import FORGET_NS, DecoderFactory, Receiver
-from node.replay import CONFIRMED_NS, Batch
-from node.reporting import new_reports
+from node.opus.protocol import Decoder, DecoderFactory
+from node.peers.announced import AnnouncedSources
+from node.peers.neighbour import Neighbour
+from node.peers.sender import new_reports
 from node.rtp import packet as rtp
 from node.rtp import rtcp
-from node.stored_sound import ADDRESS as STORED
-from node.stored_sound import StoredSource
+from node.source import state as ss
+from node.source.admission import Candidates, has_moved, whose_place
+from node.source.batch import CONFIRMED_NS, Batch
+from node.source.receiver import FORGET_NS, Receiver
+from node.source.stored_sound import ADDRESS as STORED
+from node.source.stored_sound import StoredSource
+from node.source.unheard import DROPS, Unheard
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
-
-_CANDIDATES_MAX: Final = 16
-"""SSRCs of which one packet came; the second in sequence makes a source (RFC 3550, A.1)."""
 
 _LATENCY_NS: Final = LATENCY_SAMPLES * NS_PER_S // RATE_HZ
 """What the limiter holds back is asked of the sources so much ahead."""
 
 STORED_MAX: Final = 16
 """Sources of stored sounds beside the streams: none of these keeps a siren out."""
-
-_Candidate = tuple[int, NDArray[np.uint8], int]
-"""Sequence number, datagram and arrival of a first packet."""
-
-_DROPS: Final = {
-    playback.NOT_RTP + rtp.TOO_SHORT: Count.DROPPED_TOO_SHORT,
-    playback.NOT_RTP + rtp.MALFORMED: Count.DROPPED_MALFORMED,
-    playback.OTHER_PAYLOAD: Count.DROPPED_PAYLOAD_TYPE,
-    playback.BAD_FRAMING: Count.DROPPED_OPUS_FRAMING,
-    playback.TOO_LARGE: Count.DROPPED_TOO_LARGE,
-}
 
 
 class SpeakerNode:
@@ -82,29 +70,33 @@ class SpeakerNode:
         self._horn = Horn(places, config.audio.channels, priority or PriorityConfig())
         self._datagrams = 0
         self._packets = 0
-        self._candidates: dict[tuple[int, tuple[str, int]], _Candidate] = {}
+        self._candidates = Candidates()
+        self._unheard = Unheard(config)
         self._header = np.zeros(rtp.HEADER_FIELDS, np.int64)
         self._counts = new_counts()
         self._ended_origins = np.zeros(ORIGINS, np.int64)
         self._events: deque[Event] = deque()
         self._output = Output(config.audio)
-        self._draining_samples = -playback.PERIOD_SAMPLES_MAX
+        self._draining_samples = -ss.PERIOD_SAMPLES_MAX
         self._neighbour = Neighbour(config)
 
     def receive_datagram(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
         """Take one UDP datagram, RTP or RTCP (RFC 5761). Whatever it holds, nothing is raised."""
         self._datagrams += 1
         if not rtp.HEADER_BYTES <= len(data) <= rtp.PACKET_BYTES_MAX:
-            short = len(data) < rtp.HEADER_BYTES
-            self._counts[Count.DROPPED_TOO_SHORT if short else Count.DROPPED_TOO_LARGE] += 1
+            is_short = len(data) < rtp.HEADER_BYTES
+            reason = Count.DROPPED_TOO_SHORT if is_short else Count.DROPPED_TOO_LARGE
+            self._drop(reason, source, now_ns)
             return
         array = np.frombuffer(bytearray(data), np.uint8)
         latest = self._latest
         if latest is not None and source == latest.address:
             result = latest.receive(array, self._header, now_ns)
-            if result > playback.OTHER_SOURCE:
+            if result > ss.OTHER_SOURCE:
                 latest.last_arrival_ns = now_ns
                 self._packets += 1
+                if result < 0 or self._unheard.may_end:
+                    self._tell(self._unheard.receive(result, source, now_ns))
                 return
         self._receive_other(array, source, now_ns)
 
@@ -162,7 +154,7 @@ class SpeakerNode:
         With no source granted it is exact zero.
         """
         n = out.shape[0]
-        if n > playback.PERIOD_SAMPLES_MAX:
+        if n > ss.PERIOD_SAMPLES_MAX:
             half = n // 2
             self.render(out[:half], presentation_ns)
             self.render(out[half:], presentation_ns + half * NS_PER_S // RATE_HZ)
@@ -257,11 +249,7 @@ class SpeakerNode:
         return made_up * 1000 // RATE_HZ
 
     def take_journal(self, rows: NDArray[np.int64]) -> int:
-        """Move chunks played since the last call into `rows`, (n, 6) int64; return how many.
-
-        Columns: ssrc, media time in samples, samples, `counters.Origin`, arrival in ns or -1,
-        presentation of its first sample in ns.
-        """
+        """Move chunks played since the last call into `rows`; see `playback.copy_journal`."""
         count = 0
         for receiver in self._receivers.values():
             count += receiver.take_journal(rows[count:])
@@ -292,7 +280,7 @@ class SpeakerNode:
             self._receive_rtcp(array.tobytes(), source, now_ns)
             return
         if kind != rtp.RTP:
-            counts[_DROPS[playback.NOT_RTP + kind]] += 1
+            self._drop(DROPS[ss.NOT_RTP + kind], source, now_ns)
             return
         if header[rtp.PAYLOAD_TYPE] == self._config.receive.retransmission_payload_type:
             sources = self._receivers.values()
@@ -305,18 +293,24 @@ class SpeakerNode:
         if receiver is None:
             return
         if receiver.address != source:
-            hold_ns = self._config.receive.hold_ms * NS_PER_MS
-            if now_ns - receiver.last_arrival_ns < hold_ns:
-                counts[Count.DROPPED_SSRC_COLLISION] += 1
+            hold_ms = self._config.receive.hold_ms
+            if not has_moved(receiver, source, int(header[rtp.SEQUENCE]), now_ns, hold_ms):
+                self._drop(Count.DROPPED_SSRC_COLLISION, source, now_ns)
                 return
             receiver.address = source  # a new binding of the sender's NAT
         result = receiver.receive(array, header, now_ns)
-        if result in _DROPS:
-            counts[_DROPS[result]] += 1
+        if result in DROPS:
+            self._drop(DROPS[result], source, now_ns)
             return
         self._packets += 1
         receiver.last_arrival_ns = now_ns
         self._latest = receiver
+        self._tell(self._unheard.receive(result, source, now_ns))
+
+    def _drop(self, reason: Count, source: tuple[str, int], now_ns: int) -> None:
+        """Count a datagram that is no packet of a source, and say so when that goes on."""
+        self._counts[reason] += 1
+        self._tell(self._unheard.drop(reason, source, now_ns, self._header))
 
     def _receive_rtcp(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
         """Take a compound of reports; what is not of a source from that host is ignored."""
@@ -339,19 +333,12 @@ class SpeakerNode:
         """Return the new source when this is the second packet in sequence, else keep it."""
         types = self._config.receive.stream_payload_types
         if int(self._header[rtp.PAYLOAD_TYPE]) not in types:
-            self._counts[Count.DROPPED_PAYLOAD_TYPE] += 1
+            self._drop(Count.DROPPED_PAYLOAD_TYPE, source, now_ns)
             return None
-        sequence = int(self._header[rtp.SEQUENCE])
-        waiting = self._candidates.pop((ssrc, source), None)
-        if waiting is None or (sequence - waiting[0]) & 0xFFFF != 1:
-            if len(self._candidates) >= _CANDIDATES_MAX:
-                self._candidates.pop(next(iter(self._candidates)))
-                self._counts[Count.PACKETS_DISCARDED_PROBATION] += 1
-            self._candidates[ssrc, source] = (sequence, array, now_ns)
-            self._counts[Count.PACKETS_DISCARDED_PROBATION] += waiting is not None
-            return None
-        if len(self._streams) >= self._config.receive.sources_max:
-            self._counts[Count.DROPPED_SOURCE_LIMIT] += 2  # the first packet had waited for this
+        packet = (int(self._header[rtp.SEQUENCE]), array, now_ns)
+        waiting, given_up = self._candidates.second(ssrc, source, packet)
+        self._counts[Count.PACKETS_DISCARDED_PROBATION] += given_up
+        if waiting is None or not self._has_place(source, now_ns):
             return None
         known = self._announced.take(ssrc, source[0])
         receiver = Receiver(self._config, ssrc, source, self._new_decoder(), waiting[2], known)
@@ -363,6 +350,21 @@ class SpeakerNode:
         if known is not None:
             receiver.begin_sound(now_ns)
         return receiver
+
+    def _has_place(self, source: tuple[str, int], now_ns: int) -> bool:
+        """Make a place for one more source, if there is one for it."""
+        streams = self._streams
+        if len(streams) < self._config.receive.sources_max:
+            return True
+        quiet = [one for one in streams.values() if not self._horn.is_sounding(one)]
+        hold_ns = self._config.receive.hold_ms * NS_PER_MS
+        leaving = whose_place(quiet, source, now_ns, hold_ns)
+        if leaving is None:
+            self._counts[Count.DROPPED_SOURCE_LIMIT] += 1  # the first packet had waited for this
+            self._drop(Count.DROPPED_SOURCE_LIMIT, source, now_ns)
+            return False
+        self._forget(leaving, now_ns)
+        return True
 
     @property
     def _streams(self) -> dict[int, Receiver]:
@@ -391,7 +393,8 @@ class SpeakerNode:
         if self._latest is receiver:
             self._latest = None
 
-    def _tell(self, event: Event) -> None:
+    def _tell(self, event: Event | None) -> None:
         if len(self._events) >= EVENTS_MAX:
             self._events.popleft()  # a shell that does not drain loses the oldest, never memory
-        self._events.append(event)
+        if event is not None:
+            self._events.append(event)

@@ -4,13 +4,8 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Final, NoReturn
 
-OK: Final = 0
-FAILED: Final = 1
-USER: Final = 2
-CONDITION: Final = 3
-INTERRUPTED: Final = 130
+from sim.command_line import FAILED, INTERRUPTED, Parser, complain, duration
 
 _EPILOGUE = """\
 exit status: 0 the run is done, whatever its verdict; 3 it is, and a condition of --fail-on holds;
@@ -19,14 +14,6 @@ disk; 130 interrupted
 
 example: loalang-sim run flood_night --day --fail-on 'unwarned > 0'
 """
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser that says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print `message` and where help is, and leave with status 2."""
-        self.exit(USER, f"{self.prog}: {message}; `{self.prog} --help` shows what it takes\n")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,7 +25,12 @@ def main(arguments: list[str] | None = None) -> int:
         if (fault.name or "").split(".")[0] in ("sim", "node", "hw_profiles", "benchmarks"):
             raise
         return complain([f"{fault.name} is not installed: pip install 'loalang[sim]'"], FAILED)
-    commands = {"run": run_command.run, "list": run_command.show_list, "check": run_command.check}
+    commands = {
+        "run": run_command.run,
+        "list": run_command.show_list,
+        "check": run_command.check,
+        "encode": run_command.encode,
+    }
     try:
         status = commands[options.command](options)
         sys.stdout.flush()
@@ -48,24 +40,6 @@ def main(arguments: list[str] | None = None) -> int:
         return FAILED
     except KeyboardInterrupt:
         return complain(["interrupted; nothing was written"], INTERRUPTED)
-
-
-def complain(lines: list[str], status: int) -> int:
-    """Print each line on standard error behind the name of the command; return `status`."""
-    for line in lines:
-        print(f"loalang-sim: {line}", file=sys.stderr)
-    return status
-
-
-def duration(text: str) -> float:
-    """Return the seconds that an argument says; `ArgumentTypeError` when it cannot be."""
-    try:
-        duration_s = float(text)
-    except ValueError:
-        duration_s = 0.0
-    if not 1 <= duration_s <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text!r}: must be seconds from 1 to 86400")
-    return duration_s
 
 
 def _parser() -> Parser:
@@ -96,6 +70,10 @@ def _parser() -> Parser:
     commands.add_parser("list", help="list the scenarios that ship")
     check = commands.add_parser("check", help="read a scenario and name every fault in it")
     check.add_argument("scenario", metavar="SCENARIO")
+    encode = commands.add_parser(
+        "encode", help="write a scenario's Opus packets beside its sounds, to be kept with them"
+    )
+    encode.add_argument("scenario", metavar="SCENARIO")
     return parser
 
 

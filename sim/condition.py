@@ -8,8 +8,8 @@ from typing import Final
 
 from node.config import ConfigError
 from sim.day.totals import DAY_FIGURES
-from sim.result import RunResult
-from sim.roll_up import FIGURES
+from sim.drive.roll_up import FIGURES
+from sim.result.run import RunResult
 
 _COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
     ">": operator.gt,

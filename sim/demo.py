@@ -5,13 +5,13 @@ import time
 from pathlib import Path
 from typing import Final
 
-from sim import scenario
-from sim.cli import INTERRUPTED, OK, Parser, complain, duration
+from sim.command_line import INTERRUPTED, OK, Parser, complain, duration
 from sim.report import check_folder, print_result, write_files
 from sim.report.classes import bearer_name, place_name
 from sim.report.svg import number
-from sim.result import RunResult
+from sim.result.run import RunResult
 from sim.run_command import answer, explain, status_of
+from sim.village import scenario
 
 SCENARIO: Final = "huu_lung_six"
 DURATION_S: Final = 60.0

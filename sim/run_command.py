@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import Final
 
 from node.config import ConfigError
-from sim import condition, drive, scenario, village
-from sim.cli import CONDITION, FAILED, OK, USER, complain
+from sim import condition
+from sim.command_line import CONDITION, FAILED, OK, USER, complain
 from sim.day.nodes import DAY_S
-from sim.day.result import DayResult
 from sim.day.run import VillageDay
 from sim.day.verdict import warned_sentence
+from sim.drive import run as drive
 from sim.progress import ProgressLine
 from sim.report import check_folder, print_result, write_files
-from sim.result import RunResult
-from sim.scenario import Scenario
+from sim.result.day import DayResult
+from sim.result.run import RunResult
+from sim.station import payloads
+from sim.village import places as village
+from sim.village import scenario
+from sim.village.scenario import Scenario
 
 _USERS_FAULT: Final = frozenset(
     {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS}
@@ -73,6 +77,25 @@ def check(options: argparse.Namespace) -> int:
         f"{'commune' if communes == 1 else 'communes'}, {asked.duration_s:g} s, "
         f"{len(built.unverified)} unverified inputs, scenario hash {built.scenario_hash}"
     )
+    return OK
+
+
+def encode(options: argparse.Namespace) -> int:
+    """Write the Opus packets of a scenario beside its sounds, so that all machines send the same.
+
+    Sounds that ship have theirs already.
+    """
+    try:
+        asked = scenario.load(options.scenario)
+        path = scenario.sound_file(asked)
+        assert path is not None, "load() checks this"
+        written = payloads.write_beside(path, asked.sender)
+    except ConfigError as fault:
+        return complain(str(fault).splitlines(), USER)
+    except OSError as fault:
+        return complain([f"{fault.filename}: cannot be written ({fault.strerror})"], USER)
+    for one in written:
+        print(one)
     return OK
 
 

@@ -18,7 +18,7 @@ settings.register_profile(
 settings.register_profile("user", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci" if os.environ.get("CI") else "user")
 
-REAL_TIME = ("tests/acceptance/", "tests/node/shell/")
+REAL_TIME = ("tests/acceptance/", "tests/node/shell/test_")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,13 +1,17 @@
 """The tree's own rules (STYLE.md's shape, DESIGN.md section 8): what no linter knows."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from node.shell.commands.check import core_modules
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("node", "sim", "benchmarks", "hw_profiles")
@@ -54,6 +58,39 @@ def test_no_function_is_too_long_to_be_held_in_mind():
 
 def test_no_file_has_a_name_that_says_nothing():
     assert [str(p) for p in modules() if p.stem in BANNED] == []
+
+
+def test_the_contract_without_io_names_every_part_of_the_node_but_shell_and_kernel():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    parts = {
+        f"node.{one.stem}"
+        for one in (ROOT / "node").iterdir()
+        if one.suffix == ".py" or (one / "__init__.py").is_file()
+    } - {"node.__init__", "node.shell", "node.kernel"}
+    assert set(contracts["contracts"][0]["source_modules"]) == parts
+
+
+def test_the_core_opens_no_file_and_draws_no_number_without_an_import_either():
+    core = [p for p in modules() if p.parts[len(ROOT.parts)] == "node"]
+    core = [p for p in core if p.parts[len(ROOT.parts) + 1] not in ("shell", "kernel")]
+    found = [
+        f"{p.relative_to(ROOT)}:{one.lineno}"
+        for p in core
+        for one in ast.walk(ast.parse(p.read_text()))
+        if (isinstance(one, ast.Call) and ast.unparse(one.func) in ("open", "print", "input"))
+        or (isinstance(one, ast.Attribute) and ast.unparse(one) == "np.random")
+    ]
+    assert found == []
+
+
+def test_the_warm_up_walks_every_module_with_kernels():
+    """A folder without `__init__.py` is passed over, and its kernels compile during a warning."""
+    walked = set(core_modules())
+    kernels = re.compile(r"^@(inner_)?kernel\(", re.MULTILINE)
+    files = [p for p in sorted((ROOT / "node").rglob("*.py")) if p.name != "__init__.py"]
+    names = {".".join(p.relative_to(ROOT).with_suffix("").parts): p.read_text() for p in files}
+    assert {name for name in names if not name.startswith("node.shell")} == walked
+    assert {name for name, text in names.items() if kernels.search(text)} <= walked
 
 
 def test_no_file_of_the_project_names_an_address_to_fetch_from():

@@ -1,6 +1,6 @@
 """The line from media time to local time, and what is played along it without ever jumping.
 
-State of a time base, shared by `node.clock.envelope` and `node.clock.timebase`: one int64 vector
+State of a time base, shared by `node.clock.arrivals` and `node.clock.timebase`: one int64 vector
 for what must be exact, one float64 vector for what is measured. Floats count ns from the anchor
 (the first packet), so a month of uptime costs no precision.
 
@@ -51,7 +51,9 @@ SUSPECTS: Final = 15
 """Packets in a row that came impossibly early."""
 BEGUN_NS: Final = 16
 """Arrival of the second packet, upon which the sender is asked for the time."""
-NEED_FIRST: Final = 17
+FOLLOWS: Final = 17
+"""1 while the line follows a floor that rose by much, until nothing is held any more."""
+NEED_FIRST: Final = 18
 """From here on the histogram of `node.clock.delay_need`."""
 INTS: Final = NEED_FIRST + NEED_SIZE
 
@@ -80,6 +82,8 @@ LAST_X_NS: Final = 17
 BLOCK_TOP_X_NS: Final = 18
 BLOCK_TOP_Y_NS: Final = 19
 BLOCK_TOP_RESIDUAL_NS: Final = 20
+LATE_ABOVE_NS: Final = 21
+"""How far above the line the first of the late packets came."""
 
 _SETTLE_NS: Final = 1.0 * NS_PER_S  # a correction decays with this time constant ...
 _SETTLE_FAR_NS: Final = 0.5 * NS_PER_S  # ... a large one, at the start, with this one ...

@@ -9,7 +9,7 @@ y = arrival - x (transit)
 presentation = x + line(x) + D
 ```
 
-Without any exchange the line is the lower envelope of the transits (`node.clock.envelope`): the
+Without any exchange the line is the lower envelope of the transits (`node.clock.arrivals`): the
 fastest packets show the sender's clock. With an exchange it is the map from sender reports.
 Either way the line may move at any packet, but what is played follows without a jump
 (`node.clock.line`): the difference is slewed away, the playout delay likewise, both together by at
@@ -17,7 +17,7 @@ most 0.5 %. Only a correction above `JUMP_NS` is taken at once, and counted.
 
 The envelope plays later than the map, by what the network takes. So that nobody hears the change
 from one to the other, a source begins by its map wherever an answer has come within the playout
-delay (`awaits_map`), and takes it at once where nothing sounds (`node.playback`).
+delay (`awaits_map`), and takes it at once where nothing sounds (`node.source.playback`).
 """
 
 from typing import Final
@@ -25,9 +25,18 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.clock import envelope
+from node.clock import arrivals as envelope
+from node.clock.arrivals import (
+    EARLY_NS,
+    POINT_ROWS,
+    POINTS_MAX,
+    PUT_ELSEWHERE,
+    SCRATCH_SIZE,
+    UNCHANGED,
+    floor_ns,
+)
 from node.clock.delay_need import needed_delay_ns, note_delay
-from node.clock.envelope import POINT_ROWS, POINTS_MAX, SCRATCH_SIZE, UNCHANGED, floor_ns
+from node.clock.exchange.replies import WAITED_NS
 from node.clock.line import (
     AHEAD_NS,
     BEGUN_NS,
@@ -70,7 +79,6 @@ from node.clock.line import (
     move_line,
     position_q16,
 )
-from node.clock.offset_filter import WAITED_NS
 from node.kernel import kernel
 from node.units import NS_PER_MS
 
@@ -98,7 +106,18 @@ def new_floats(playout_delay_ns: int) -> NDArray[np.float64]:
     return floats
 
 
-@kernel("int64(int64[::1], float64[::1], float64[:, ::1], float64[::1], int64, int64)")
+@kernel("float64(int64[::1], float64[::1], int64, int64)")
+def _above_line_ns(
+    ints: NDArray[np.int64], floats: NDArray[np.float64], media_time_samples: int, now_ns: int
+) -> float:
+    """Return how much later than the line says a packet came."""
+    media = media_time_samples - ints[MEDIA_ANCHOR_SAMPLES]
+    x_ns = float(media * _NS_PER_3_SAMPLES // 3)
+    y_ns = float(now_ns - ints[LOCAL_ANCHOR_NS] - media * _NS_PER_3_SAMPLES // 3)
+    return float(y_ns - floats[INTERCEPT_NS] - floats[SLOPE] * (x_ns - floats[ORIGIN_NS]))
+
+
+@kernel("int64(int64[::1], float64[::1], float64[:, ::1], float64[::1], int64, int64, int64)")
 def receive_packet(
     ints: NDArray[np.int64],
     floats: NDArray[np.float64],
@@ -106,19 +125,23 @@ def receive_packet(
     scratch: NDArray[np.float64],
     media_time_samples: int,
     now_ns: int,
+    is_late: int,
 ) -> int:
     """Take the arrival of an original packet; see `envelope.receive_packet`."""
-    change = envelope.receive_packet(ints, floats, points, scratch, media_time_samples, now_ns)
+    change = envelope.receive_packet(
+        ints, floats, points, scratch, media_time_samples, now_ns, is_late
+    )
     if ints[PACKETS] <= 2:
         ints[BEGUN_NS] = now_ns
+    if change == PUT_ELSEWHERE and ints[MODE] == MODE_MAP:
+        above_ns = _above_line_ns(ints, floats, media_time_samples, now_ns)
+        if above_ns < -EARLY_NS or above_ns > ints[DELAY_TARGET_NS] + ints[OWN_DELAY_NS]:
+            ints[MODE] = MODE_ENVELOPE  # by a map that no packet agrees with none would play
     if change != UNCHANGED and ints[MODE] == MODE_ENVELOPE:
         move_line(
             ints, floats, floats[FLOOR_ORIGIN_NS], floats[FLOOR_INTERCEPT_NS], floats[FLOOR_SLOPE]
         )
-    media = media_time_samples - ints[MEDIA_ANCHOR_SAMPLES]
-    x_ns = float(media * _NS_PER_3_SAMPLES // 3)
-    y_ns = float(now_ns - ints[LOCAL_ANCHOR_NS] - media * _NS_PER_3_SAMPLES // 3)
-    above_ns = y_ns - floats[INTERCEPT_NS] - floats[SLOPE] * (x_ns - floats[ORIGIN_NS])
+    above_ns = _above_line_ns(ints, floats, media_time_samples, now_ns)
     note_delay(ints[NEED_FIRST:], int(above_ns))
     return int(change)
 
@@ -191,11 +214,14 @@ class Timebase:
         self.ints[:] = new_ints(delay_ns, self._own_delay_ns)
         self.floats[:] = new_floats(delay_ns)
 
-    def receive_packet(self, media_time_samples: int, now_ns: int) -> None:
+    def receive_packet(
+        self, media_time_samples: int, now_ns: int, *, is_late: bool = False
+    ) -> None:
         """Take the arrival of an original packet, a late one too, but none on probation."""
         receive_packet(
-            self.ints, self.floats, self.points, self.scratch, media_time_samples, now_ns
-        )
+            self.ints, self.floats, self.points, self.scratch, media_time_samples, now_ns,
+            int(is_late),
+        )  # fmt: skip
 
     def receive_map(
         self, media_time_samples: int, local_ns: int, skew_ppm: float, uncertainty_ns: int
@@ -262,6 +288,11 @@ class Timebase:
     def playout_delay_ns(self) -> int:
         """Return the playout delay now, on its way to what was set."""
         return round(float(self.floats[DELAY_NS]))
+
+    @property
+    def longest_delay_ms(self) -> int:
+        """Return what the playout delay may come to, with this cluster's own offset."""
+        return int(self.ints[DELAY_TARGET_NS] + abs(self._own_delay_ns)) // NS_PER_MS
 
     @property
     def correction_ns(self) -> int:

@@ -27,7 +27,12 @@ DAY_S: Final = 86_400
 STEP_S: Final = 1
 """A civil clock that moved by more than this against the monotonic one has been stepped."""
 
+HOLDOVER_NS: Final = DAY_S * NS_PER_S
+"""A clock that loses its synchronisation is believed for so long: at the 100 ppm of a poor crystal
+it is then 9 s off."""
+
 _TIME: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _ZONE_NAME: Final = re.compile(r"[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+){0,2}")
 _ZONES_MAX: Final = 64
 """Zones remembered: an order that names one again reads no file."""
@@ -64,7 +69,7 @@ def parse_time(text: str) -> time | None:
 def parse_date(text: str) -> date | None:
     """Return the date of `yyyy-mm-dd`, or None."""
     try:
-        return date.fromisoformat(text) if len(text) == len("2026-02-17") else None
+        return date.fromisoformat(text) if _DATE.fullmatch(text) else None
     except ValueError:
         return None
 
@@ -112,35 +117,63 @@ class CivilClock:
 
     The shell reports the machine's clock and whether it is synchronised (`receive_time`). A Pi
     has no clock of its own: it boots in 1970 or where it was switched off. What lies below the
-    floor (build date, last persisted time, newest signed beacon) is not trusted, and a clock not
-    trusted plays only urgent messages.
+    floor is not trusted, and a clock not trusted plays only urgent messages.
+
+    The floor is what signed messages prove: the build, a beacon, an order whose date agrees with
+    our own clock. Our clock alone does not lift it, or one wrong day would outlast its correction.
+    What was right once runs on: without synchronisation the last line holds for `HOLDOVER_NS`.
     """
 
     def __init__(self, floor_utc_ns: int) -> None:
         self._floor_ns = floor_utc_ns
+        self._floor_at_ns: int | None = None
         self._read_utc_ns = 0
         self._read_now_ns = 0
-        self._synchronised = False
+        self._good_ns: int | None = None
+        """When the last reading was synchronised and not below the floor, monotonic."""
 
     def receive_time(self, utc_ns: int, now_ns: int, *, synchronised: bool) -> int:
         """Take a reading; return how far the clock was stepped since the last one, in ns."""
+        if self._floor_at_ns is None:
+            self._floor_at_ns = now_ns
         before_ns = self.utc_ns(now_ns)
         was_trusted = self.trusted
+        if synchronised and utc_ns >= self._floor_ns:
+            self._good_ns = now_ns
+        elif self._good_ns is not None and now_ns - self._good_ns <= HOLDOVER_NS:
+            return 0
+        else:
+            self._good_ns = None
         self._read_utc_ns, self._read_now_ns = utc_ns, now_ns
-        self._synchronised = synchronised
         moved_ns = utc_ns - before_ns
         stepped = was_trusted and self.trusted and abs(moved_ns) > STEP_S * NS_PER_S
         return moved_ns if stepped else 0
 
-    def receive_floor(self, utc_ns: int) -> None:
-        """Raise the floor: a signed beacon or a persisted time says it is at least `utc_ns`."""
-        self._floor_ns = max(self._floor_ns, utc_ns)
+    def receive_floor(self, utc_ns: int, now_ns: int | None = None) -> None:
+        """Raise the floor: something signed says that it is at least `utc_ns` at `now_ns`."""
+        if utc_ns <= self._floor_ns:
+            return
+        self._floor_ns, self._floor_at_ns = utc_ns, now_ns
+        if utc_ns > (self._read_utc_ns if now_ns is None else self.utc_ns(now_ns)):
+            self._good_ns = None
 
     def utc_ns(self, now_ns: int) -> int:
         """Return civil time at `now_ns`, counted on from the last reading."""
         return self._read_utc_ns + (now_ns - self._read_now_ns)
 
+    def at_least_ns(self, now_ns: int) -> int:
+        """Return the civil time that it surely is: the reading, or without trust the floor."""
+        if self.trusted:
+            return self.utc_ns(now_ns)
+        since_ns = 0 if self._floor_at_ns is None else max(now_ns - self._floor_at_ns, 0)
+        return self._floor_ns + since_ns
+
+    @property
+    def floor_ns(self) -> int:
+        """The civil time below which no clock is believed."""
+        return self._floor_ns
+
     @property
     def trusted(self) -> bool:
-        """Whether the last reading was synchronised and not below the floor."""
-        return self._synchronised and self._read_utc_ns >= self._floor_ns
+        """Whether civil time is known: synchronised above the floor, now or not long ago."""
+        return self._good_ns is not None

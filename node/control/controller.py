@@ -12,62 +12,40 @@ sounds. Stored files and sirens are sources with negative numbers.
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
-from node.control import orders
-from node.control.alert_book import AlertBook, FetchMedia
-from node.control.alert_state import KEY as ALERTS_KEY
-from node.control.alert_state import BookState, decode_book
-from node.control.answers import Answers
-from node.control.civil_time import MINUTE_S, CivilClock, load_zone, local_time
-from node.control.explain import explain, explain_noise
-from node.control.gatekeeper import FLOOR_KEY, Gatekeeper, Order
-from node.control.language import Translate, untranslated
-from node.control.message import Kind
-from node.control.mute import KEY as MUTE_KEY
-from node.control.mute import Mute
-from node.control.play_run import StartPart
-from node.control.play_state import KEY as PROGRAMME_KEY
-from node.control.play_state import Record, State, decode
-from node.control.player import Player, StopPart
+from node.control.calendar.play_state import KEY as PROGRAMME_KEY
+from node.control.calendar.play_state import Record, State, decode
+from node.control.calendar.player import Player
+from node.control.civil_time import MINUTE_S, CivilClock
+from node.control.events import ControllerEvent, GainChanged, StartPart, StopPart
+from node.control.how_loud import HowLoud
+from node.control.kept_orders import restore_orders
+from node.control.loudness.language import Translate, untranslated
+from node.control.loudness.regulation import Regulation, RuleFile, Verdict
+from node.control.loudness.schedule import Decision
+from node.control.mute import Mutes
+from node.control.plans import Plans
 from node.control.precedence import SILENT_DB, MessageClass
-from node.control.programme import ProgrammeConfig
-from node.control.record_keeper import RecordKeeper
-from node.control.regulation import Regulation, RuleFile, Verdict
-from node.control.schedule import Decision, VolumeConfig, VolumeSchedule
+from node.control.proof.answers import Answers
+from node.control.proof.record_keeper import RecordKeeper
+from node.control.read_warning import read_warning
 from node.control.sessions import WRITER as SESSIONS
-from node.control.sessions import Sessions, SourceAllowed, SourceEnded
+from node.control.sessions import Sessions
 from node.control.settings import ControlConfig
-from node.control.signature import Signer
-from node.control.warning import read_warning
-from node.events import Note, Persist, Publish
+from node.control.trust.authority import AuthorityBook
+from node.control.trust.fates import is_good
+from node.control.trust.gatekeeper import Gatekeeper, Order, Refused
+from node.control.trust.message import Kind
+from node.control.trust.signature import Signer
+from node.control.warning.alert_book import AlertBook
+from node.control.warning.alert_state import KEY as ALERTS_KEY
+from node.control.warning.alert_state import BookState, decode_book
+from node.events import Note
 from node.units import NS_PER_S
 
-EVENTS_MAX: Final = 1024
-FLOOR_STEP_S: Final = 3600
-"""A trusted time is kept so often: after a power cut the clock cannot fall further back."""
-
-
-@dataclass(frozen=True, slots=True)
-class GainChanged:
-    """What has the horn is to sound with `gain_db` from now on; the sound side makes the ramp."""
-
-    gain_db: float
-    at_ns: int
-
-
-ControllerEvent = (
-    StartPart
-    | StopPart
-    | FetchMedia
-    | SourceAllowed
-    | SourceEnded
-    | GainChanged
-    | Persist
-    | Publish
-    | Note
-)
+EVENTS_MAX: Final = 2048
+"""One revocation may end every session, warning and plan, each with what is kept and told."""
 
 
 class Controller:
@@ -86,13 +64,14 @@ class Controller:
         self._clock = CivilClock(config.build_utc_s * NS_PER_S)
         root = bytes.fromhex(config.root_public_key)
         tiers = config.priority.tiers
-        self._gate = Gatekeeper(root, tiers, config.area, self._clock, stored)
+        self._authorities = AuthorityBook(root, tiers, config.area)
+        self._gate = Gatekeeper(self._authorities, config.area, self._clock, stored)
         self._regulation = Regulation(rules, config.regulation, config.horns, config.dwelling)
         self._events: deque[ControllerEvent] = deque()
         self._records = RecordKeeper(stored)
-        self._zone = load_zone(config.volume.zone)
         self.sessions = Sessions(
             self._records.proof.serial_of(SESSIONS),
+            tiers=len(tiers),
             unsigned=config.unsigned_packets == "play",
             unknown=self.plays_unknown_streams,
         )
@@ -100,14 +79,16 @@ class Controller:
         self._granted: tuple[int, ...] = ()
         self._minute_ns = 0
         self._told_gain_db = SILENT_DB
-        self._mute = Mute()
-        self._kept_floor_s = 0
-        self._schedule = VolumeSchedule(config.volume, config.place)
+        self._mutes = Mutes(len(tiers))
+        self._plans = Plans(config, self._authorities)
+        self._how_loud = HowLoud(self._plans, self._regulation, config.volume.zone)
+        for text in restore_orders(stored, self._gate, self._mutes, self._plans):
+            self._note(text, 0)
         state = decode(stored.get(PROGRAMME_KEY))
         book = decode_book(stored.get(ALERTS_KEY))
         if state is None or book is None:
             self._note("the memory of what played is damaged: nothing from before now will play", 0)
-        self._player = Player(config.programme, self._regulation, state or State())
+        self._player = self._new_player(state or State())
         self._book = AlertBook(
             config.alert,
             self._regulation,
@@ -116,28 +97,26 @@ class Controller:
             languages=config.programme.languages,
             zone=config.volume.zone,
         )
-        for key in (orders.VOLUME_KEY, orders.CALENDAR_KEY, MUTE_KEY):
-            order = self._gate.restore(stored[key]) if stored.get(key) else None
-            if isinstance(order, Order) and key == MUTE_KEY:
-                self._mute.restore(order)
-            elif isinstance(order, Order):
-                self._apply_plan(order, 0)
 
     def receive_message(self, topic: str, payload: bytes, now_ns: int) -> str:
         """Take one MQTT message; return its fate in a word. Never raises.
 
-        Every order that was genuine and for here is answered by a signed acknowledgement.
+        Every order of a key is answered by a signed acknowledgement, a refused one with what would
+        help, and is told to the log; of what nobody known has signed, a few are.
         """
         order = self._gate.receive(payload, now_ns)
-        while (kept := self._gate.next_event()) is not None:
-            self._tell(kept)
-        if isinstance(order, str):
-            return order
+        self._collect(now_ns)
+        if isinstance(order, Refused):
+            self._tell_refusal(order, now_ns)
+            self.handle_deadline(now_ns)
+            return order.fate
         fate = self._act(order, now_ns)
         self._collect(now_ns)  # what it changed is kept before it is acknowledged
         answer = self._answers.acknowledge(order.message, fate, self._utc_s(now_ns))
         if answer is not None:
             self._tell(answer)
+        if not is_good(fate):
+            self._tell_refusal(Refused(fate, None, order.authority), now_ns)
         self.handle_deadline(now_ns)
         return fate
 
@@ -146,10 +125,6 @@ class Controller:
         stepped_ns = self._clock.receive_time(utc_ns, now_ns, synchronised=synchronised)
         if stepped_ns:
             self._note(f"the clock was stepped by {stepped_ns / NS_PER_S:+.1f} s", now_ns)
-        utc_s = utc_ns // NS_PER_S
-        if self._clock.trusted and abs(utc_s - self._kept_floor_s) >= FLOOR_STEP_S:
-            self._kept_floor_s = utc_s
-            self._tell(Persist(FLOOR_KEY, str(utc_s - FLOOR_STEP_S).encode()))
         self.handle_deadline(now_ns)
 
     def receive_grants(self, sources: tuple[int, ...], now_ns: int) -> None:
@@ -186,14 +161,19 @@ class Controller:
     def handle_deadline(self, now_ns: int) -> None:
         """Start, go on and end what is due."""
         utc_s, into_second_ns = divmod(self._clock.utc_ns(now_ns), NS_PER_S)
-        trusted = self._clock.trusted
-        self._mute.handle_deadline(now_ns)
-        if trusted:
-            self._mute.receive_time(utc_s)
-        self._player.mute(self._mute.by, utc_s, now_ns)
-        self._book.mute(self._mute.by)
+        trusted, least_s = self._clock.trusted, self._at_least_s(now_ns)
+        self._keep_allowed(utc_s, least_s, now_ns)
+        level, by = self._mutes.level, self._mutes.by
+        self._player.mute(level, by, utc_s, now_ns)
+        self._book.mute(level, by)
         for part in (self._book, self._player):
-            part.handle_time(utc_s, now_ns, trusted=trusted, into_second_ns=into_second_ns)
+            part.handle_time(
+                utc_s,
+                now_ns,
+                trusted=trusted,
+                into_second_ns=into_second_ns,
+                at_least_s=least_s,
+            )
         self.sessions.handle_deadline(utc_s, now_ns)
         self._collect(now_ns)
         self._minute_ns = self.next_minute_ns(now_ns)
@@ -204,7 +184,7 @@ class Controller:
 
     def next_deadline_ns(self) -> int | None:
         """Return when `handle_deadline` must run next, or None when nothing is planned."""
-        parts = (self._player, self._book, self.sessions, self._mute)
+        parts = (self._player, self._book, self.sessions, self._mutes)
         ends_ns = [part.next_deadline_ns() for part in parts]
         if self._granted:
             ends_ns.append(self._minute_ns)  # plans and limits change on whole minutes
@@ -236,9 +216,11 @@ class Controller:
         """Whether streams that nobody announced may be heard: in a laboratory."""
         return self._config.unknown_streams == "play"
 
-    def lowest_class(self, now_ns: int) -> MessageClass:
-        """Return what may sound at all: only urgent with an unknown time, or while muted."""
-        all_may = self._clock.trusted and self._mute.by is None
+    def lowest_class(self, level: str | None = None) -> MessageClass:
+        """Return what may sound at all of tier `level` (None: the lowest): only urgent messages
+        with an unknown time, or while it is muted.
+        """
+        all_may = self._clock.trusted and self._mutes.level > self.rank_of(level)
         return MessageClass.NORMAL if all_may else MessageClass.URGENT
 
     def gain_db(self, now_ns: int) -> float:
@@ -248,43 +230,39 @@ class Controller:
     def source_gain_db(self, source: int, now_ns: int) -> float:
         """Return how loud `source` would be now; -inf when it must not be heard."""
         known = self.source_class(source)
-        if known is None or known[0] < self.lowest_class(now_ns):
+        if known is None or known[0] < self.lowest_class(known[1]):
             return SILENT_DB
-        return self.loudness(known[0], now_ns)[1].gain_db
+        return self.loudness(known[0], now_ns, level=known[1])[1].gain_db
 
-    def outranks(self, one: tuple[MessageClass, str], other: tuple[MessageClass, str]) -> bool:
-        """Return whether a source of kind `one` takes the horn from one of kind `other`."""
-        return self._config.priority.rank(*one) > self._config.priority.rank(*other)
-
-    def loudness(self, message_class: MessageClass, now_ns: int) -> tuple[Decision, Verdict]:
-        """Return the plan's volume for a class now, and what the noise limit makes of it."""
-        utc_s, trusted = self._utc_s(now_ns), self._clock.trusted
-        decision = self._schedule.decide(utc_s, message_class, trusted=trusted)
-        if not trusted:
-            level_dba = self._regulation.level_dba(decision.gain_db)
-            return decision, Verdict("play", decision.gain_db, level_dba, None, "", verified=True)
-        local = local_time(utc_s, self._zone)
-        return decision, self._regulation.judge_noise(local, message_class, decision.gain_db)
+    def loudness(
+        self, message_class: MessageClass, now_ns: int, *, level: str | None = None
+    ) -> tuple[Decision, Verdict]:
+        """Return the volume of a class and tier now (None: the commune's), and what the noise
+        limit makes of it.
+        """
+        rank = self.rank_of(level or self._config.priority.commune_tier)
+        return self._how_loud.now(
+            message_class,
+            rank,
+            self._utc_s(now_ns),
+            trusted=self._clock.trusted,
+            at_least_s=self._at_least_s(now_ns),
+        )
 
     def explain(
         self, utc_s: int, message_class: MessageClass, translate: Translate = untranslated
     ) -> str:
         """Return why `message_class` is as loud as it is at `utc_s`, in the reader's language."""
-        decision = self._schedule.decide(utc_s, message_class)
-        local = local_time(utc_s, self._zone)
-        zone = self._config.volume.zone
-        said = explain(decision, local, message_class, zone=zone, translate=translate)
-        if decision.volume == 0:
-            return said
-        verdict = self._regulation.judge_noise(local, message_class, decision.gain_db)
-        return f"{said} {explain_noise(verdict, translate)}".strip()
+        commune = self.rank_of(self._config.priority.commune_tier)
+        return self._how_loud.explain(message_class, commune, utc_s, translate)
 
     def status(self, now_ns: int) -> dict[str, object]:
         """Return what a person wants to know, JSON-able."""
         return {
             "utc_s": self._utc_s(now_ns),
             "clock_trusted": self._clock.trusted,
-            "muted_by": self._mute.by,
+            "muted_by": self._mutes.by,
+            "revocations": self._authorities.revocation_numbers(),
             "playing": {str(s): p.name for s, p in self._playing.items()},
             "sessions": self.sessions.names(),
             "proof_number": self._records.proof.number,
@@ -298,43 +276,58 @@ class Controller:
             alert = read_warning(order, self._config)
             if isinstance(alert, str):
                 return alert
-            return self._book.receive_alert(alert, utc_s, now_ns, trusted=trusted)
+            least_s = self._at_least_s(now_ns)
+            return self._book.receive_alert(
+                alert, utc_s, now_ns, trusted=trusted, at_least_s=least_s
+            )
         if message.kind in (Kind.CALENDAR, Kind.VOLUME):
-            return self._apply_plan(order, now_ns)
+            return self._plans.receive_order(order, self._at_least_s(now_ns))
         if message.kind in (Kind.SESSION, Kind.SESSION_END):
             return self.sessions.receive_order(order, utc_s, now_ns)
         if message.kind in (Kind.MUTE, Kind.UNMUTE):
-            fate, kept = self._mute.receive_order(order, now_ns)
-            if kept is not None:
-                self._tell(Persist(MUTE_KEY, kept))
-            return fate
+            return self._mutes.receive_order(order, now_ns)
         return "obeyed"
 
-    def _apply_plan(self, order: Order, now_ns: int) -> str:
-        """Take a signed calendar or volume plan; keep the signed bytes if it is new."""
-        old = self._config.programme
-        plan = orders.read_plan(order.message, old)
-        if isinstance(plan, str):
-            return plan
-        if isinstance(plan, VolumeConfig):
-            self._schedule = VolumeSchedule(plan, self._config.place)
-            key = orders.VOLUME_KEY
-        else:
-            self._replace_calendar(plan, order, now_ns)
-            key = orders.CALENDAR_KEY
-        if order.until_ns:
-            self._tell(Persist(key, order.sealed))
-        return "obeyed"
+    def _tell_refusal(self, refused: Refused, now_ns: int) -> None:
+        for told in self._answers.refuse(refused, self._utc_s(now_ns), now_ns):
+            self._tell(told)
 
-    def _replace_calendar(self, plan: ProgrammeConfig, order: Order, now_ns: int) -> None:
-        self._player.stop("the calendar was replaced", self._utc_s(now_ns), now_ns)
-        self._collect(now_ns)
-        ordered_by = (order.authority.name, order.message.key_id.hex())
-        state = self._player.state
-        self._player = Player(plan, self._regulation, state, ordered_by=ordered_by)
+    def _keep_allowed(self, utc_s: int, least_s: int, now_ns: int) -> None:
+        """End all that is under way and that nobody may order any more."""
+        self._mutes.handle_deadline(now_ns)
+        if self._clock.trusted:
+            self._mutes.receive_time(utc_s)
+        self._mutes.keep_allowed(self._authorities, least_s)
+        self.sessions.keep_allowed(self._authorities, least_s, utc_s, now_ns)
+        self._book.keep_allowed(self._authorities, least_s, utc_s, now_ns)
+        self._plans.keep_allowed(least_s, now_ns)
+        _, by = self._plans.calendar(least_s)
+        if by is not self._calendar_by:
+            self._player.stop("the calendar was replaced", utc_s, now_ns)
+            self._collect(now_ns)
+            self._player = self._new_player(self._player.state, now_ns)
+
+    def _new_player(self, state: State, now_ns: int = 0) -> Player:
+        """Return a player of the calendar in force that goes on from `state`."""
+        plan, by = self._plans.calendar(self._at_least_s(now_ns))
+        self._calendar_by = by
+        tiers = self._config.priority.tiers
+        return Player(plan, self._regulation, state, tiers=tiers, ordered_by=by)
+
+    def rank_of(self, level: str | None) -> int:
+        """Return the number of a tier; None and unknown ones are the lowest."""
+        tiers = self._config.priority.tiers
+        return tiers.index(level) if level in tiers else len(tiers) - 1
+
+    def _at_least_s(self, now_ns: int) -> int:
+        return self._clock.at_least_ns(now_ns) // NS_PER_S
 
     def _collect(self, now_ns: int) -> None:
         """Pass on what the parts tell; records go into the chain before anything after them."""
+        sources: tuple[Gatekeeper | Mutes | Plans, ...] = (self._gate, self._mutes, self._plans)
+        for source in sources:
+            while (told := source.next_event()) is not None:
+                self._tell(told)
         for part in (self.sessions, self._book, self._player):
             while (event := part.next_event()) is not None:
                 if isinstance(event, Record):
@@ -355,7 +348,7 @@ class Controller:
     def _begin_part(self, part: StartPart, now_ns: int) -> None:
         """Note what starts, and how loud; until the arbiter grants it, its time stands still."""
         self._playing[part.source] = part
-        decision, verdict = self.loudness(part.message_class, now_ns)
+        decision, verdict = self.loudness(part.message_class, now_ns, level=part.level)
         self._records.begin(part, decision.volume, verdict, now_ns, trusted=self._clock.trusted)
         self._hold(part.source, now_ns)
         self._note_horn(part, now_ns)

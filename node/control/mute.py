@@ -4,62 +4,124 @@
  MUTE ───────────── its time to live, monotonic, from receipt ─────────► over
    └ kept, signed ─► restart ─── until issue + time to live, trusted ──► over
 ```
-Without a trusted clock only urgent messages sound anyway, so a mute from before a restart waits for
-the clock to end. An authority below the one that muted neither ends nor replaces it, and no mute
-keeps an urgent message from sounding.
+Each authority has a mute of its own, which ends by itself, by an UNMUTE of its tier or one above,
+or with the right of its key. It silences what is not urgent and comes from its own tier or below:
+nobody mutes who stands above, and the shorter of two mutes takes nothing from the longer.
+
+Without a trusted clock a mute from before a restart waits for the clock to end.
 """
 
+from collections import deque
+from dataclasses import dataclass
 from typing import Final
 
-from node.control.gatekeeper import Order
-from node.control.message import Kind
+from node.control.precedence import MessageClass
+from node.control.trust.authority import AuthorityBook, Warrant
+from node.control.trust.gatekeeper import Order
+from node.control.trust.message import Kind
+from node.control.trust.shares import Claim, Shares
+from node.events import Persist
 
-KEY: Final = "order/mute"
+PREFIX: Final = "mute/"
+
+MUTES_MAX: Final = 32
+"""At once, each of another key."""
+
+NOBODY: Final = 1 << 30
+"""A level below all tiers: nothing is muted."""
 
 
-class Mute:
-    """Whether normal and priority messages are silenced, and by whom."""
+@dataclass(slots=True)
+class _Mute:
+    name: str
+    level: int
+    warrant: Warrant
+    until_ns: int | None
+    """Monotonic; None: it was kept over a restart and ends by `until_s`."""
+    until_s: int
 
-    def __init__(self) -> None:
-        self._by: str | None = None
-        self._level = 0
-        self._until_ns: int | None = None
-        self._until_s = 0
 
-    def receive_order(self, order: Order, now_ns: int) -> tuple[str, bytes | None]:
-        """Take an authorised MUTE or UNMUTE; return its fate and what to keep under `KEY`."""
+class Mutes:
+    """Who has silenced normal and priority messages, and of which tiers."""
+
+    def __init__(self, tiers: int) -> None:
+        self._shares = Shares(MUTES_MAX, tiers, 1)
+        self._mutes: dict[bytes, _Mute] = {}
+        self._events: deque[Persist] = deque()
+
+    def receive_order(self, order: Order, now_ns: int) -> str:
+        """Take an authorised MUTE or UNMUTE; return its fate."""
         self.handle_deadline(now_ns)
-        if self._by is not None and order.authority.level > self._level:
-            return "muted from above", None
         if order.message.kind is Kind.UNMUTE:
-            self._by = None
-            return "obeyed", b""
-        self._by, self._level = order.authority.name, order.authority.level
-        self._until_ns = order.until_ns
-        return "obeyed", order.sealed
+            level = order.authority.level
+            self._drop([key for key, one in self._mutes.items() if one.level >= level])
+            return "muted from above" if self._mutes else "obeyed"
+        key = order.message.key_id
+        if key not in self._mutes:
+            keys = list(self._mutes)
+            held = [Claim(one.level, 0, one.warrant.key_id) for one in self._mutes.values()]
+            gone = self._shares.make_room(held, Claim(order.authority.level, 0, key))
+            if gone is None:
+                return "too many mutes"
+            self._drop([keys[index] for index in gone])
+        self._mutes[key] = _made(order, order.until_ns)
+        self._events.append(Persist(PREFIX + key.hex(), order.sealed))
+        return "obeyed"
 
     def restore(self, order: Order) -> None:
         """Take a kept MUTE after a restart; it was checked again."""
-        if order.message.kind is Kind.MUTE:
-            self._by, self._level = order.authority.name, order.authority.level
-            self._until_ns = None
-            self._until_s = order.message.issued_s + order.message.ttl_s
+        if order.message.kind is Kind.MUTE and len(self._mutes) < MUTES_MAX:
+            self._mutes[order.message.key_id] = _made(order, None)
 
     def receive_time(self, utc_s: int) -> None:
         """Take a trusted civil time: a mute from before a restart ends by it."""
-        if self._until_ns is None and utc_s >= self._until_s:
-            self._by = None
+        self._drop([k for k, m in self._mutes.items() if m.until_ns is None and utc_s >= m.until_s])
 
     def handle_deadline(self, now_ns: int) -> None:
-        """End a mute whose time to live is over."""
-        if self._until_ns is not None and now_ns >= self._until_ns:
-            self._by = None
+        """End the mutes whose time to live is over."""
+        over = [
+            key
+            for key, one in self._mutes.items()
+            if one.until_ns is not None and now_ns >= one.until_ns
+        ]
+        self._drop(over)
+
+    def keep_allowed(self, book: AuthorityBook, at_least_s: int) -> None:
+        """End the mutes of those who may not mute any more."""
+        self._drop(
+            [
+                key
+                for key, one in self._mutes.items()
+                if isinstance(book.may(one.warrant, MessageClass.NORMAL, at_least_s), str)
+            ]
+        )
+
+    def next_event(self) -> Persist | None:
+        """Return the oldest thing to keep, or None."""
+        return self._events.popleft() if self._events else None
 
     def next_deadline_ns(self) -> int | None:
-        """Return when it ends, or None."""
-        return self._until_ns if self._by is not None else None
+        """Return when the next one ends, or None."""
+        ends_ns = [one.until_ns for one in self._mutes.values() if one.until_ns is not None]
+        return min(ends_ns, default=None)
+
+    @property
+    def level(self) -> int:
+        """The highest tier that is muted: it and all below it are; `NOBODY` when none is."""
+        return min((one.level for one in self._mutes.values()), default=NOBODY)
 
     @property
     def by(self) -> str | None:
-        """Who muted the node; None when nobody did."""
-        return self._by
+        """Who muted the node, the highest one; None when nobody did."""
+        highest = min(self._mutes.values(), key=lambda one: one.level, default=None)
+        return None if highest is None else highest.name
+
+    def _drop(self, keys: list[bytes]) -> None:
+        for key in keys:
+            del self._mutes[key]
+            self._events.append(Persist(PREFIX + key.hex(), b""))
+
+
+def _made(order: Order, until_ns: int | None) -> _Mute:
+    until_s = order.message.issued_s + order.message.ttl_s
+    return _Mute(order.authority.name, order.authority.level, order.warrant, until_ns, until_s)

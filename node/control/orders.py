@@ -6,11 +6,14 @@ from typing import Final
 import msgspec
 
 from node.config import build
-from node.control.message import Kind, Message
-from node.control.packet_guard import SRTP_KEY_BYTES
-from node.control.programme import ProgrammeConfig
-from node.control.schedule import VolumeConfig
-from node.control.signature import PUBLIC_KEY_BYTES
+from node.control.calendar.programme import ProgrammeConfig
+from node.control.loudness.schedule import VolumeConfig
+from node.control.trust.message import Kind, Message
+from node.control.trust.packet_guard import SRTP_KEY_BYTES
+from node.control.trust.signature import PUBLIC_KEY_BYTES
+
+OWN_SSRCS: Final = 0xFFFF0000
+"""Numbers of streams from here on are the node's own: nobody announces one."""
 
 VOLUME_KEY: Final = "order/volume"
 CALENDAR_KEY: Final = "order/calendar"
@@ -43,6 +46,8 @@ class Acknowledgement(msgspec.Struct, frozen=True):
     counter: int
     fate: str
     at_s: int
+    remedy: str = ""
+    """What would help, where it was refused."""
 
 
 def read_plan(message: Message, own: ProgrammeConfig) -> ProgrammeConfig | VolumeConfig | str:

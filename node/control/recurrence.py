@@ -1,24 +1,29 @@
 """On which days something holds: weekdays, lists of dates, RFC 5545 recurrence, and exceptions.
 
 Tết follows the moon and is given as a list of dates; what repeats by the calendar as a rule of
-RFC 5545, read by dateutil. Only the days of such a rule count; hours come from the table around it.
+RFC 5545 (`node.control.recurrence_text`). Only the days of such a rule count; hours come from the
+table around it. To ask costs some microseconds, whatever was signed.
 """
 
-import re
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Any, Final
-
-from dateutil.rrule import rrulestr
+from datetime import date
+from functools import reduce
+from operator import or_
+from typing import Final
+from zoneinfo import ZoneInfo
 
 from node.config import ConfigError, check
-from node.control.civil_time import WEEKDAYS, parse_date
+from node.control.civil_time import WEEKDAYS, load_zone, parse_date
+from node.control.recurrence_text import YEARS, Recurrence, read_recurrence
+from node.control.year_days import bit_of, days_of
 
-_DAYS_KEPT: Final = 512
-"""Answers remembered. A schedule asks for today and its neighbours."""
+DATES_MAX: Final = 1000
+"""Single days of an entry, and as many exceptions."""
 
-_FREQUENCY: Final = re.compile(r"FREQ=(DAILY|WEEKLY|MONTHLY|YEARLY)(;|$)", re.MULTILINE)
-_FINER: Final = re.compile(r"BY(HOUR|MINUTE|SECOND)=")
+_ZONE: Final = load_zone("Asia/Ho_Chi_Minh")
+
+_YEARS_KEPT: Final = 8
+"""Years of a rule remembered. A schedule asks for this one and the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +44,8 @@ class DaysConfig:
 
     def __post_init__(self) -> None:
         all_dates = (*self.dates, *self.except_dates)
+        wrong = "" if self.recurrence is None else _wrong(self.recurrence)
+        longest = max(len(self.dates), len(self.except_dates))
         check(
             "on",
             {
@@ -52,10 +59,12 @@ class DaysConfig:
                     all_dates,
                     "dates like 2026-02-17",
                 ),
+                "dates and except_dates": (longest <= DATES_MAX, longest, f"at most {DATES_MAX}"),
                 "recurrence": (
-                    self.recurrence is None or _parsed(self.recurrence) is not None,
-                    self.recurrence,
-                    "DTSTART:yyyymmdd and RRULE:FREQ=DAILY, WEEKLY, MONTHLY or YEARLY (RFC 5545)",
+                    not wrong,
+                    (self.recurrence or "")[:60],
+                    f"DTSTART:yyyymmdd and RRULE:FREQ=DAILY, WEEKLY, MONTHLY or YEARLY "
+                    f"(RFC 5545); {wrong}",
                 ),
             },
         )
@@ -67,46 +76,49 @@ class DaysConfig:
 
 
 class Days:
-    """Answer whether a date belongs to a `DaysConfig`."""
+    """Answer whether a date belongs to a `DaysConfig`, by the wall clock of `zone`."""
 
-    def __init__(self, config: DaysConfig) -> None:
+    def __init__(self, config: DaysConfig, zone: ZoneInfo = _ZONE) -> None:
         self._config = config
         self._dates = frozenset(config.dates)
         self._except = frozenset(config.except_dates)
-        self._rule = None if config.recurrence is None else _parsed(config.recurrence)
-        self._known: dict[date, bool] = {}
+        self._years: dict[int, int] = {}
+        self._recurrence: Recurrence | None = None
+        if config.recurrence is not None:
+            self._recurrence = read_recurrence(config.recurrence, zone)
 
     def __contains__(self, day: date) -> bool:
-        known = self._known.get(day)
-        if known is None:
-            if len(self._known) >= _DAYS_KEPT:
-                self._known.clear()
-            known = self._known[day] = self._holds(day)
-        return known
-
-    def _holds(self, day: date) -> bool:
         text = day.isoformat()
         if text in self._except:
             return False
         if text in self._dates:
             return True
-        if self._rule is not None:
-            midnight = datetime(day.year, day.month, day.day)
-            last = midnight + timedelta(days=1, microseconds=-1)
-            if self._rule.between(midnight, last, inc=True):
-                return True
+        if self._recurrence is not None and self._recurs(day, self._recurrence):
+            return True
         if self._config.weekdays:
             return WEEKDAYS[day.weekday()] in self._config.weekdays
         return not self._config.exceptional
 
+    def _recurs(self, day: date, recurrence: Recurrence) -> bool:
+        if day in recurrence.except_dates or day.year not in YEARS:
+            return False
+        if day.year not in self._years:
+            if len(self._years) >= _YEARS_KEPT:
+                self._years.clear()
+            named, left_out = (
+                reduce(or_, (days_of(rule, day.year) for rule in rules), 0)
+                for rules in (recurrence.rules, recurrence.except_rules)
+            )
+            for one in recurrence.dates:
+                named |= bit_of(one) if one.year == day.year else 0
+            self._years[day.year] = named & ~left_out
+        return bool(self._years[day.year] & bit_of(day))
 
-def _parsed(text: str) -> Any:
-    """Return dateutil's rule set, or None when the text is not one that we take."""
-    if not text.startswith("DTSTART") or not _FREQUENCY.search(text) or _FINER.search(text):
-        return None
+
+def _wrong(text: str) -> str:
+    """Return what is wrong with a recurrence, or nothing; its zone is not known yet."""
     try:
-        rule = rrulestr(text, forceset=True, cache=True, ignoretz=True)
-        rule.after(datetime(2020, 1, 1))
-    except (ValueError, TypeError, KeyError, OverflowError, ConfigError):
-        return None
-    return rule
+        read_recurrence(text, _ZONE)
+    except ConfigError as fault:
+        return str(fault)
+    return ""

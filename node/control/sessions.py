@@ -4,34 +4,23 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from node.control.gatekeeper import Order
-from node.control.message import Kind
-from node.control.orders import read_session
-from node.control.packet_guard import Guard, SignedGuard, SrtpGuard
-from node.control.play_state import Record
+from node.control.calendar.play_state import Record
+from node.control.events import SourceAllowed, SourceEnded
+from node.control.orders import OWN_SSRCS, Session, read_session
 from node.control.precedence import MessageClass
+from node.control.trust.authority import AuthorityBook, Warrant
+from node.control.trust.gatekeeper import Order
+from node.control.trust.message import Kind
+from node.control.trust.packet_guard import Guard, SignedGuard, SrtpGuard
+from node.control.trust.shares import Claim, Shares
 from node.units import NS_PER_MS, NS_PER_S
 
 SESSIONS_MAX: Final = 16
+EACH_MAX: Final = 8
+"""Of one key."""
 
 WRITER: Final = "sessions"
 """Of the records about live streams."""
-
-
-@dataclass(frozen=True, slots=True)
-class SourceAllowed:
-    """A signed session announced the live stream `source` (its SSRC)."""
-
-    source: int
-    message_class: MessageClass
-    level: str
-
-
-@dataclass(frozen=True, slots=True)
-class SourceEnded:
-    """The session of the live stream `source` is over."""
-
-    source: int
 
 
 SessionEvent = SourceAllowed | SourceEnded | Record
@@ -42,7 +31,9 @@ class _Session:
     message_class: MessageClass
     level: str
     until_ns: int
-    key_id: bytes
+    warrant: Warrant
+    rank: int
+    """Level of who announced it: 0 is the highest tier, -1 the root."""
     stream: str
     issuer: str
     keys: tuple[bytes, int, bytes] = (b"", 0, b"")
@@ -62,7 +53,8 @@ class _Session:
 class Sessions:
     """The announced streams of one node; each session ends by itself unless renewed."""
 
-    def __init__(self, serial: int, *, unsigned: bool, unknown: bool) -> None:
+    def __init__(self, serial: int, *, tiers: int, unsigned: bool, unknown: bool) -> None:
+        self._shares = Shares(SESSIONS_MAX, tiers, EACH_MAX)
         self._unsigned = unsigned
         self._unknown = unknown
         self._open: dict[int, _Session] = {}
@@ -70,36 +62,39 @@ class Sessions:
         self._events: deque[SessionEvent] = deque()
 
     def receive_order(self, order: Order, utc_s: int, now_ns: int) -> str:
-        """Open, renew or end a session by an authorised SESSION or SESSION_END message."""
+        """Open, renew or end a session by an authorised SESSION or SESSION_END message.
+
+        A number belongs to who announced it, until a higher tier takes it.
+        """
         session = read_session(order.message)
         if session is None:
             return "no session"
+        if session.ssrc >= OWN_SSRCS:
+            return "the node's own number"
         known = self._open.get(session.ssrc)
-        if known is not None and known.key_id != order.message.key_id:
+        mine = known is None or known.warrant.key_id == order.message.key_id
+        if not mine and known is not None and known.rank <= order.authority.level:
             return "the stream belongs to another"
         if order.message.kind is Kind.SESSION_END:
             if known is not None:
-                self._end(session.ssrc, "", utc_s, now_ns)
+                reason = "" if mine else f"ended by {order.authority.name}"
+                self._end(session.ssrc, reason, utc_s, now_ns)
             return "obeyed"
-        if known is None and len(self._open) >= SESSIONS_MAX:
-            return "too many sessions"
         if not (session.public_key or session.srtp_key or self._unsigned):
             return "no key for its packets"
-        kind = order.message.message_class
-        key = order.message.key_id
-        if known is None:
-            name = order.authority.name
-            known = _Session(kind, order.level, order.until_ns, key, session.stream, name)
-            self._open[session.ssrc] = known
-        known.message_class, known.level = kind, order.level
-        known.until_ns, known.stream = order.until_ns, session.stream
-        known.address = session.address
-        keys = (session.public_key, session.counter_start, session.srtp_key)
-        if keys != known.keys:
-            known.keys, known.guard = keys, _guard(*keys)
-        if not known.stream:
-            self._events.append(SourceAllowed(session.ssrc, kind, order.level))
+        if not mine:
+            self._end(session.ssrc, f"taken by {order.authority.name}", utc_s, now_ns)
+        if session.ssrc not in self._open and not self._make_room(order, utc_s, now_ns):
+            return "too many sessions"
+        self._announce(session, order)
         return "obeyed"
+
+    def keep_allowed(self, book: AuthorityBook, at_least_s: int, utc_s: int, now_ns: int) -> None:
+        """End the sessions that nobody may keep open any more."""
+        for source, one in list(self._open.items()):
+            holder = book.may(one.warrant, one.message_class, at_least_s)
+            if isinstance(holder, str):
+                self._end(source, holder, utc_s, now_ns)
 
     def receive_grants(self, sources: tuple[int, ...], utc_s: int, now_ns: int) -> None:
         """Note which sources have the horn from now on, for the records."""
@@ -165,14 +160,59 @@ class Sessions:
         """Return whether `source` was announced, with a name or without."""
         return source in self._open
 
-    def named(self, stream: str) -> int | None:
-        """Return the announced stream with that name, the latest one of several, or None."""
-        found = [source for source, one in self._open.items() if one.stream == stream]
-        return found[-1] if found else None
+    def named(self, stream: str, rank: int) -> int | None:
+        """Return the stream of that name that an authority of level `rank` or above announced.
+
+        Of several the one from the highest tier, and there the latest; None when there is none.
+        """
+        found = [
+            (-one.rank, at, source)
+            for at, (source, one) in enumerate(self._open.items())
+            if one.stream == stream and one.rank <= rank
+        ]
+        return max(found)[2] if found else None
 
     def names(self) -> list[str]:
         """Return the SSRCs as people write them."""
         return [f"{source:08x}" for source in self._open]
+
+    def _make_room(self, order: Order, utc_s: int, now_ns: int) -> bool:
+        """Return whether there is a place for the session of `order`; the least may have gone."""
+        sources = list(self._open)
+        held = [
+            Claim(one.rank, one.message_class, one.warrant.key_id) for one in self._open.values()
+        ]
+        message = order.message
+        new = Claim(order.authority.level, message.message_class, message.key_id)
+        gone = self._shares.make_room(held, new)
+        for index in gone or ():
+            self._end(sources[index], f"its place went to {order.authority.name}", utc_s, now_ns)
+        return gone is not None
+
+    def _announce(self, session: Session, order: Order) -> None:
+        """Open the session, or renew it."""
+        kind = order.message.message_class
+        known = self._open.get(session.ssrc)
+        if known is None:
+            known = _Session(
+                message_class=kind,
+                level=order.level,
+                until_ns=order.until_ns,
+                warrant=order.warrant,
+                rank=order.authority.level,
+                stream=session.stream,
+                issuer=order.authority.name,
+            )
+            self._open[session.ssrc] = known
+        known.message_class, known.level = kind, order.level
+        known.warrant, known.rank = order.warrant, order.authority.level
+        known.until_ns, known.stream = order.until_ns, session.stream
+        known.address = session.address
+        keys = (session.public_key, session.counter_start, session.srtp_key)
+        if keys != known.keys:
+            known.keys, known.guard = keys, _guard(*keys)
+        if not known.stream:
+            self._events.append(SourceAllowed(session.ssrc, kind, order.level))
 
     def _end(self, source: int, reason: str, utc_s: int, now_ns: int) -> None:
         one = self._open.pop(source)
@@ -193,7 +233,7 @@ class Sessions:
             ended_s=utc_s,
             sounded_s=(one.heard_ns + 500 * NS_PER_MS) // NS_PER_S,
             issuer=one.issuer,
-            signed_by=one.key_id.hex(),
+            signed_by=one.warrant.key_id.hex(),
             concealed_ms=one.concealed_ms,
         )
         self._events.append(record)

@@ -1,16 +1,19 @@
 """All settings of what plays, how loud, and who may (table `[control]` of the node's file)."""
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Final, Literal
 
 from node.config import check
-from node.control.alert import AlertConfig
-from node.control.area import Site
-from node.control.noise import DwellingConfig, HornConfig, level_of_lufs
+from node.control.calendar.programme import ProgrammeConfig
+from node.control.loudness.noise import DwellingConfig, HornConfig, level_of_lufs
+from node.control.loudness.regulation import RegulationConfig
+from node.control.loudness.schedule import Place, VolumeConfig
 from node.control.precedence import PriorityConfig
-from node.control.programme import ProgrammeConfig
-from node.control.regulation import RegulationConfig
-from node.control.schedule import Place, VolumeConfig
+from node.control.warning.alert import AlertConfig
+from node.control.warning.area import Site
+
+UTC_MAX_S: Final = 4_102_444_800
+"""2100-01-01: a build date beyond is a mistake, and no clock would ever be believed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +25,23 @@ class SiteConfig:
     geocodes: dict[str, str] = field(default_factory=dict)
     """Name of a code to its value, for instance GSO = "06637"."""
 
+    def __post_init__(self) -> None:
+        lat, lon = self.lat_deg, self.lon_deg
+        check(
+            "control.site",
+            {
+                "lat_deg": (lat is None or -90 <= lat <= 90, lat, "-90 to 90, north positive"),
+                "lon_deg": (lon is None or -180 <= lon <= 180, lon, "-180 to 180, east positive"),
+                "lat_deg and lon_deg": (
+                    (lat is None) == (lon is None),
+                    (lat, lon),
+                    "given together, or neither",
+                ),
+            },
+        )
+
     def site(self) -> Site:
-        """Return it as `node.control.area` takes it."""
+        """Return it as `node.control.warning.area` takes it."""
         known = self.lat_deg is not None and self.lon_deg is not None
         return Site(
             position=(float(self.lat_deg or 0), float(self.lon_deg or 0)) if known else None,
@@ -82,7 +100,16 @@ class ControlConfig:
             {
                 "root_public_key": (good_key, key, "64 hexadecimal digits"),
                 "area": (good_area, self.area, "a path like vn/lang-son/huu-lien/lang-coc/coc-1"),
-                "build_utc_s": (self.build_utc_s >= 0, self.build_utc_s, "0 or more"),
+                "build_utc_s": (
+                    0 <= self.build_utc_s < UTC_MAX_S,
+                    self.build_utc_s,
+                    f"seconds since 1970, below {UTC_MAX_S}",
+                ),
+                "programme.items": (
+                    all(item.level in self.priority.tiers for item in self.programme.items),
+                    [item.level for item in self.programme.items],
+                    f"of a level that is one of {', '.join(self.priority.tiers)}",
+                ),
             },
         )
 

@@ -12,6 +12,10 @@ from node.units import SAMPLES_PER_MS
 _LEVEL_MARGIN_MS = 1000
 """What may be held beyond the playout delay: a stall that ends brings its packets together."""
 
+_SHORTEST_US = 2500
+_SLOTS_MARGIN_MS = 200
+_FOLLOWS_MAX = 64
+
 _NO_BYTES = np.zeros(0, np.uint8)
 
 COUNTED: dict[Count, int] = {
@@ -45,6 +49,18 @@ def parameters(config: JitterConfig) -> NDArray[np.int64]:
     return found
 
 
+def slots_for(config: JitterConfig) -> int:
+    """Return how many packets a buffer must hold, a power of two: of 2.5 ms, for its longest delay.
+
+    Never fewer than `SLOTS`.
+    """
+    longest_ms = config.playout_delay_ms + abs(config.delay_ms)
+    if config.mode == "adaptive":
+        longest_ms = config.delay_max_ms
+    needed = -(-(longest_ms + _SLOTS_MARGIN_MS) * 1000 // _SHORTEST_US)
+    return max(at.SLOTS, 1 << (needed - 1).bit_length())
+
+
 def _whole_steps(duration_ms: int) -> int:
     """Return `duration_ms` in samples, rounded up to 2.5 ms, which a decoder can conceal."""
     step = 5 * SAMPLES_PER_MS // 2
@@ -58,8 +74,8 @@ class JitterBuffer:
     ----------
     config : JitterConfig
         Mode and bounds.
-    slots : int
-        Packets held at most, a power of two.
+    slots : int or None
+        Packets held at most, a power of two; None: as many as the longest delay may need.
     payload_bytes : int
         Room for one payload; 0 keeps no payloads (simulation without sound).
     """
@@ -68,9 +84,10 @@ class JitterBuffer:
         self,
         config: JitterConfig,
         *,
-        slots: int = at.SLOTS,
+        slots: int | None = None,
         payload_bytes: int = at.PAYLOAD_BYTES_MAX,
     ) -> None:
+        slots = slots_for(config) if slots is None else slots
         if slots < 2 or slots & (slots - 1):
             raise ValueError(f"slots is {slots}: it must be a power of two")
         self.state: NDArray[np.int64] = np.zeros(at.STATE_SIZE, np.int64)
@@ -119,6 +136,38 @@ class JitterBuffer:
     def settle(self, *, ended: bool) -> None:
         """Book pending output as PAUSED when the source `ended`, else as a dropout."""
         kernel.settle(self.state, int(ended))
+
+    def hold(self, delay_ms: int) -> None:
+        """Let media of a longer playout delay than the configured one be held."""
+        wanted = (delay_ms + _LEVEL_MARGIN_MS) * SAMPLES_PER_MS
+        self.state[at.LEVEL_MAX] = max(int(self._parameters[at.LEVEL_MAX]), wanted)
+
+    def follows(self, sequence: int) -> bool:
+        """Return whether a sequence number comes soon after the newest one."""
+        ahead = (sequence - int(self.state[at.HIGHEST_SEQUENCE])) & 0xFFFF
+        return 0 < ahead <= _FOLLOWS_MAX
+
+    @property
+    def packet_samples(self) -> int:
+        """How long the newest packet lasts."""
+        return int(self.state[at.HIGHEST_SAMPLES])
+
+    @property
+    def is_held(self) -> bool:
+        """Whether there are packets that have not played."""
+        return bool(self.state[at.HELD] > 0)
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether this is Opus, as far as anybody can tell."""
+        return bool(self.state[at.PROVEN])
+
+    @property
+    def stamps_behind_samples(self) -> int:
+        """Media time less RTP timestamp of what comes now; 0 unless stamps were not believed."""
+        by_stamp = int(self.state[at.HIGHEST_MEDIA] + self.state[at.DEVIATION])
+        behind = (by_stamp - int(self.state[at.HIGHEST_TIMESTAMP])) & 0xFFFF_FFFF
+        return behind - (1 << 32) if behind >= 1 << 31 else behind
 
     def payload(self, slot: int) -> NDArray[np.uint8]:
         """Return the payload held in `slot` (a view)."""

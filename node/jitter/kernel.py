@@ -19,11 +19,16 @@ from node.jitter.adaptive import pull_adaptive
 from node.jitter.chunks import CHUNK_SAMPLES, PAUSED, emit, fill_hole, make_up, next_held, play
 from node.jitter.ledger import settle
 from node.jitter.placement import find_repaired, place, restart
+from node.jitter.proof import reset_proof
 from node.jitter.unwrap import unwrap
 from node.kernel import kernel
 from node.units import PACKET_SAMPLES_MAX, SAMPLES_PER_10_MS
 
 __all__ = ["insert", "level_samples", "pull", "reset", "seek", "settle"]
+
+
+_EMPTY_REACH = 64
+"""A packet without sound is noted up to so many numbers after the newest."""
 
 
 @kernel("void(int64[::1], int64[:, ::1], int64[::1])")
@@ -41,6 +46,7 @@ def reset(
     if state.shape[0] > at.A_REFERENCE:
         state[at.A_REFERENCE] = at.NONE
     state[at.FLOOR_SEQUENCE] = at.NONE
+    reset_proof(state)
     state[at.LAST_SAMPLES] = CHUNK_SAMPLES
     slots[:, at.SLOT_SEQUENCE] = at.NONE
     slots[:, at.SLOT_STATUS] = at.FREE
@@ -70,7 +76,7 @@ def insert(
                           have been inserted before its copies
     timestamp             32 bits as sent, of the payload itself
     samples               duration of the payload at 48 kHz
-    flags                 MARKER, HAS_FEC, REDUNDANT, RETRANSMITTED
+    flags                 MARKER, HAS_FEC, REDUNDANT, RETRANSMITTED, EXACT
     now_ns                arrival
     """
     if samples <= 0 or samples > PACKET_SAMPLES_MAX or length < 0:
@@ -83,7 +89,7 @@ def insert(
         if find_repaired(state, slots, sequence, timestamp, flags) == 0:
             return at.UNFIT
     else:
-        verdict = unwrap(state, sequence, timestamp, now_ns)
+        verdict = unwrap(state, sequence, timestamp, samples, flags, now_ns)
         if verdict == at.PROBATION:
             state[at.C_PROBATION] += 1
             return at.PROBATION
@@ -98,6 +104,27 @@ def insert(
         for i in range(length):
             payloads[slot, i] = data[offset + i]
     return at.RESTARTED if restarted else slot
+
+
+@kernel("void(int64[::1], int64[:, ::1], int64)")
+def note_empty(state: NDArray[np.int64], slots: NDArray[np.int64], sequence: int) -> None:
+    """Note that a packet without sound came, so that nobody counts or misses its number.
+
+    It takes no time, so that what follows it in number follows the packet before it in time.
+    """
+    step = (sequence - state[at.HIGHEST_SEQUENCE]) & 0xFFFF
+    if state[at.HIGHEST_SEQUENCE] == at.NONE or not 0 < step <= _EMPTY_REACH:
+        return
+    extended = state[at.HIGHEST_SEQUENCE] + step
+    row = extended & (slots.shape[0] - 1)
+    if slots[row, at.SLOT_STATUS] == at.HOLDING:
+        return
+    slots[row, at.SLOT_SEQUENCE] = extended
+    slots[row, at.SLOT_STATUS] = at.CAME_LATE
+    state[at.HIGHEST_SEQUENCE] = extended
+    if state[at.NEXT_SEQUENCE] == extended:
+        state[at.NEXT_SEQUENCE] = extended + 1
+        state[at.FLOOR_SEQUENCE] = extended + 1
 
 
 @kernel("int64(int64[::1], int64[:, ::1], int64, int64)")

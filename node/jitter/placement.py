@@ -5,9 +5,14 @@ from numpy.typing import NDArray
 
 from node.jitter import state as at
 from node.jitter.ledger import book_late, end_wait, pass_by, prove, settle
+from node.jitter.proof import reset_proof
 from node.jitter.target_level import observe
-from node.jitter.unwrap import MISORDER_MAX, advance, difference_32
+from node.jitter.unwrap import advance, difference_32
 from node.kernel import kernel
+
+_MISORDER_MAX = 100
+"""After a hole as long as the buffer, so many numbers before the newest may still come (as
+MAX_MISORDER of RFC 3550, A.1)."""
 
 _COPY_REACH = 32
 """An RFC 2198 copy belongs to one of so many packets before its carrier."""
@@ -31,8 +36,8 @@ def find_repaired(
         return 0
     ahead = (sequence - highest) & 0xFFFF
     extended = highest + (ahead if ahead < 0x8000 else ahead - 0x10000)
-    media_step = difference_32(timestamp, state[at.HIGHEST_MEDIA])
-    media = state[at.HIGHEST_MEDIA] + media_step
+    media_step = difference_32(timestamp, state[at.HIGHEST_TIMESTAMP])
+    media = state[at.HIGHEST_MEDIA] + state[at.DEVIATION] + media_step
     state[at.UNWRAPPED_MEDIA] = media
     state[at.UNWRAPPED_SEQUENCE] = extended
     if abs(extended - highest) >= slots.shape[0]:
@@ -77,6 +82,7 @@ def restart(state: NDArray[np.int64], slots: NDArray[np.int64]) -> None:
     state[at.PROBATION_SEQUENCE] = at.NONE
     state[at.HIGHEST_ARRIVAL_NS] = at.NONE
     state[at.HIGHEST_SEQUENCE] = at.NONE
+    reset_proof(state)
     slots[:, at.SLOT_SEQUENCE] = at.NONE
     slots[:, at.SLOT_STATUS] = at.FREE
 
@@ -99,7 +105,7 @@ def _first_to_keep(state: NDArray[np.int64], slots: NDArray[np.int64], newest: i
     """Return the lowest number worth keeping open when `newest` must be held."""
     if state[at.HELD] > 0:
         return first_held(state, slots)
-    return int(max(state[at.NEXT_SEQUENCE], newest - min(MISORDER_MAX, slots.shape[0] // 2)))
+    return int(max(state[at.NEXT_SEQUENCE], newest - min(_MISORDER_MAX, slots.shape[0] // 2)))
 
 
 @kernel("int64(int64[::1], int64[:, ::1], int64, int64)")
@@ -203,7 +209,7 @@ def place(
                 state[at.C_DUPLICATE] += 1
             return at.DUPLICATE
     if is_newest:
-        advance(state, extended, media, now_ns)
+        advance(state, extended, media, samples, now_ns)
     if state[at.MODE] == at.ADAPTIVE and not is_repair:
         observe(state, media, samples, now_ns)
     ahead = extended - state[at.NEXT_SEQUENCE]

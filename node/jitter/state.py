@@ -104,70 +104,101 @@ C_STRETCHED: Final = 42
 O_FIRST: Final = 43
 """Output samples by `counters.Origin`, eight in a row."""
 
-SYNCHRONISED_STATE_SIZE: Final = 64
+# How numbers, stamps and arrivals of this sender go together (`node.jitter.unwrap`).
+HIGHEST_TIMESTAMP: Final = 54
+"""Of the newest packet, 32 bits as sent."""
+HIGHEST_SAMPLES: Final = 55
+"""How long the newest packet lasts."""
+DEVIATION: Final = 56
+"""Media time of the newest packet by its stamp, less the one that its number gave it."""
+UNWRAPPED_TIMESTAMP: Final = 57
+UNWRAPPED_DEVIATION: Final = 58
+FLOOR_NOW: Final = 59
+"""Smallest transit since FLOOR_SINCE in samples, and in the window before it."""
+FLOOR_BEFORE: Final = 60
+FLOOR_SINCE: Final = 61
+
+# What speaks for and against its being Opus at 48 kHz (`node.jitter.proof`).
+RUN_SINCE_NS: Final = 62
+"""Arrival of the first packet of the run that is looked at; NONE: none is."""
+RUN_SAMPLES: Final = 63
+"""Durations in it."""
+RUN_PACKETS: Final = 64
+RUN_AGREEING: Final = 65
+"""Packets in it whose stamp agrees with the duration before it."""
+STAMPS_WRONG: Final = 66
+"""1 when packets come at the pace of their durations, and stamps count at another."""
+PROOF_SAMPLES: Final = 67
+"""Sound that agreed, since the last contradiction."""
+DOUBTS: Final = 68
+"""Contradictions that nothing has outweighed yet."""
+PROVEN: Final = 69
+"""1 when this is Opus, as far as anybody can tell."""
+
+SYNCHRONISED_STATE_SIZE: Final = 80
 """What `synchronised` needs; the fleet simulation allocates no more per node."""
 
 # Adaptive mode: delays as samples from an arbitrary zero, the transit of the first packet.
-A_REFERENCE: Final = 64
+A_REFERENCE: Final = 80
 """Arrival less media time of the first packet: the zero of all delays below."""
-A_BASE: Final = 65
+A_BASE: Final = 81
 """Smallest delay of the last seconds: what the link takes when nothing is in the way."""
-A_BASE_NOW: Final = 66
-A_BASE_BEFORE: Final = 67
-A_BASE_SINCE: Final = 68
-A_NEWEST_END: Final = 69
+A_BASE_NOW: Final = 82
+A_BASE_BEFORE: Final = 83
+A_BASE_SINCE: Final = 84
+A_NEWEST_END: Final = 85
 """Media time at which the newest packet ends."""
-A_LAST_DELAY: Final = 70
-A_LAST_ARRIVAL: Final = 71
+A_LAST_DELAY: Final = 86
+A_LAST_ARRIVAL: Final = 87
 """Arrival of the newest packet, in samples."""
-A_LEVEL: Final = 72
+A_LEVEL: Final = 88
 """Level that was cheapest, above the base."""
-A_WEIGHT: Final = 73
+A_WEIGHT: Final = 89
 """What a concealed sample costs, in samples of delay held for one sample."""
-A_DECAY_DUE: Final = 74
-A_CREDIT_Q10: Final = 76
+A_DECAY_DUE: Final = 90
+A_CREDIT_Q10: Final = 92
 """Time scale modification that may be asked for, in 1/1024 sample: limits its rate."""
-A_TARGET: Final = 77
+A_TARGET: Final = 93
 """Delay steered to, for status."""
 
-A_RECENT: Final = 78
+A_RECENT: Final = 94
 """Smallest delay of the last tenths of a second: after a route change the base lags behind."""
-A_RECENT_NOW: Final = 79
-A_RECENT_BEFORE: Final = 110
-A_RECENT_SINCE: Final = 111
+A_RECENT_NOW: Final = 95
+A_RECENT_BEFORE: Final = 126
+A_RECENT_SINCE: Final = 127
 
-A_OVERDUE: Final = 75
+A_OVERDUE: Final = 91
 """A packet so much overdue may be the beginning of a stall."""
 
 # Stalls that come like clockwork.
-S_COUNT: Final = 80
-S_PERIOD: Final = 81
+S_COUNT: Final = 96
+S_PERIOD: Final = 97
 """Samples from one stall to the next; 0 while none is known."""
-S_NEXT: Final = 82
+S_NEXT: Final = 98
 """When the next one is due to begin, in samples."""
-S_MISSES: Final = 83
-S_LEVEL: Final = 84
+S_MISSES: Final = 99
+S_LEVEL: Final = 100
 """Level that meets it, above the base."""
-S_HITS: Final = 85
-S_ONSETS: Final = 86
+S_HITS: Final = 101
+S_ONSETS: Final = 102
 S_REMEMBERED: Final = 16
-S_HEIGHTS: Final = 102
+S_HEIGHTS: Final = 118
 S_HEIGHTS_REMEMBERED: Final = 8
 
 # The bank of trial receivers.
 TRIALS: Final = 64
 FOLLOWERS: Final = 3
 """Three more that do what the bank would have chosen: with long, short and hasty memory."""
-B_DELAYS: Final = 112
-B_COSTS: Final = 179
-B_QUICK_COSTS: Final = 246
+B_DELAYS: Final = 128
+B_COSTS: Final = 195
+B_QUICK_COSTS: Final = 262
 """The same costs of the trials with a short memory..."""
-B_HASTY_COSTS: Final = 310
+B_HASTY_COSTS: Final = 326
 """...and with a hasty one."""
-B_LEVELS: Final = 374
+B_LEVELS: Final = 390
 """Level of each trial receiver, and of the followers."""
 
-STATE_SIZE: Final = 441
+STATE_SIZE: Final = 457
 
 # One slot.
 SLOT_SEQUENCE: Final = 0
@@ -192,6 +223,8 @@ MARKER: Final = 1
 HAS_FEC: Final = 2
 REDUNDANT: Final = 4
 RETRANSMITTED: Final = 8
+EXACT: Final = 16
+"""No network and no sender's clock: its stamp is its media time."""
 
 # Results of `insert` besides a slot.
 DUPLICATE: Final = -1

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.inner_kernel import inner_kernel
+from node.kernel import inner_kernel
 from node.opus.celt.layout import ANALYSIS_SAMPLES, CORRELATION, CUT
 from node.opus.celt.pitch import correlate, dot, solve_predictor
 

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.inner_kernel import inner_kernel
+from node.kernel import inner_kernel
 from node.opus.celt.fourier import POINTS_MAX, transform
 from node.opus.celt.inverse_mdct import exp2
 
@@ -69,6 +69,19 @@ def _row(piece: int) -> int:
     return 0 if piece == 60 else 1 if piece == 120 else 2
 
 
+@inner_kernel("UniTuple(int64, 2)(float32[::1], int64)")
+def _turn(work: NDArray[np.float32], piece: int) -> tuple[int, int]:
+    """Transform what lies at _RE and _IM; return where the result lies."""
+    swapped = transform(
+        work[_RE : _RE + piece],
+        work[_IM : _IM + piece],
+        work[_OTHER_RE : _OTHER_RE + piece],
+        work[_OTHER_IM : _OTHER_IM + piece],
+        piece,
+    )
+    return (_OTHER_RE, _OTHER_IM) if swapped else (_RE, _IM)
+
+
 @inner_kernel("void(float32[::1], int64, int64, int64, float32[::1], int64)")
 def _band_powers(
     sound: NDArray[np.float32],
@@ -93,19 +106,6 @@ def _band_powers(
             power += float(work[re + k]) ** 2 + float(work[im + k]) ** 2
         width = max(last - _EDGES[band], 1)
         work[target + band] = np.float32(power / width * piece / max(count, 1) + _FLOOR)
-
-
-@inner_kernel("UniTuple(int64, 2)(float32[::1], int64)")
-def _turn(work: NDArray[np.float32], piece: int) -> tuple[int, int]:
-    """Transform what lies at _RE and _IM; return where the result lies."""
-    swapped = transform(
-        work[_RE : _RE + piece],
-        work[_IM : _IM + piece],
-        work[_OTHER_RE : _OTHER_RE + piece],
-        work[_OTHER_IM : _OTHER_IM + piece],
-        piece,
-    )
-    return (_OTHER_RE, _OTHER_IM) if swapped else (_RE, _IM)
 
 
 @inner_kernel("float64(float32[::1], int64, float32[::1], int64, int64)")

@@ -5,8 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.inner_kernel import inner_kernel
-from node.kernel import inlined
+from node.kernel import inlined, inner_kernel
 from node.opus import stream as s
 from node.opus.celt.concealment import celt_conceal
 from node.opus.celt.layout import PLAN_SIZE

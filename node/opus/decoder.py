@@ -6,11 +6,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.decoder import BUFFER_TOO_SMALL
 from node.opus import stream as s
 from node.opus.celt.layout import WORK_SIZE
 from node.opus.interpolation import Interpolation
 from node.opus.output import soft_clip, to_int16
+from node.opus.protocol import BUFFER_TOO_SMALL
 from node.opus.steps import CONCEAL, DECODE, RECOVER, decode_stream, reset_stream
 
 INTERPOLATE: Final = 3

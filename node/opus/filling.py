@@ -5,8 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.inner_kernel import inner_kernel
-from node.kernel import kernel
+from node.kernel import inner_kernel, kernel
 from node.opus.backward import BACKWARD_SIZE, ORDER_MAX, first_period, run_backwards
 from node.opus.blend import blend
 

@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.decoder import BAD_PAYLOAD
 from node.kernel import kernel
+from node.opus.protocol import BAD_PAYLOAD
 from node.units import PACKET_SAMPLES_MAX
 
 FRAMES_MAX: Final = 48
@@ -27,6 +27,7 @@ WIDEBAND: Final = 2
 SUPERWIDEBAND: Final = 3
 FULLBAND: Final = 4
 
+_SILK_BYTES_PER_MS_MAX: Final = 25
 _VBR: Final = 0x80
 _PADDED: Final = 0x40
 _COUNT_MASK: Final = 0x3F
@@ -171,6 +172,18 @@ def packet_samples(data: NDArray[np.uint8], offset: int, length: int) -> int:
     if count < 0:
         return count
     return count * toc_frame_samples(int(data[offset]))
+
+
+@kernel("int64(uint8[::1], int64, int64, int64)")
+def is_plausible(data: NDArray[np.uint8], offset: int, length: int, samples: int) -> int:
+    """Return 0 for SILK frames without padding at a rate that no encoder gives them.
+
+    The highest rate that libopus gives SILK is 80 kb/s for two channels; frames may be up to 1275
+    bytes long all the same, so that most PCM that begins with a small number would pass.
+    """
+    toc = int(data[offset])
+    is_silk = toc_mode(toc) == MODE_SILK and toc & 3 != 3
+    return 0 if is_silk and length * 48 > _SILK_BYTES_PER_MS_MAX * samples else 1
 
 
 @kernel("int64(uint8[::1], int64, int64)")

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.inner_kernel import inner_kernel
+from node.kernel import inner_kernel
 
 RC_SIZE: Final = 16
 

@@ -5,7 +5,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.decoder import BUFFER_TOO_SMALL
 from node.kernel import inlined, kernel
 from node.opus import stream as s
 from node.opus.celt.frame import celt_reset
@@ -20,6 +19,7 @@ from node.opus.packet import (
     toc_frame_samples,
     toc_mode,
 )
+from node.opus.protocol import BUFFER_TOO_SMALL
 from node.opus.silk.layer import COPY, GOOD, reset_silk
 from node.opus.silk.state import STATE_SIZE
 

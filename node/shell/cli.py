@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Final
 
 from node.config import ConfigError, NodeConfig
 from node.control.precedence import CLASSES
-from node.control.signature import SeedSigner
+from node.control.trust.signature import SeedSigner
 from node.events import FetchFile
-from node.shell.check import check, decoder_factory
 from node.shell.clocks import utc_ns
+from node.shell.commands.check import check, decoder_factory
+from node.shell.commands.keep import add_parser as add_keep
+from node.shell.commands.keep import keep_sounds
+from node.shell.commands.order import add_parsers, make_key, sign_order
+from node.shell.commands.publish import add_parser as add_publish
+from node.shell.commands.publish import publish_order
+from node.shell.commands.show import show_matrix, show_proof
 from node.shell.config import ShellConfig, SinkConfig, read_config
-from node.shell.control import LANGUAGES, explain
 from node.shell.faults import EXIT_INPUT, ShellError, leave
 from node.shell.identity import own_seed
-from node.shell.keep import add_parser as add_keep
-from node.shell.keep import keep_sounds
 from node.shell.mqtt import MqttLink
-from node.shell.order import add_parsers, make_key, sign_order
-from node.shell.publish import add_parser as add_publish
-from node.shell.publish import publish_order
+from node.shell.rule_files import LANGUAGES, explain
 from node.shell.service import Service, Speaker
-from node.shell.show import show_matrix, show_proof
 from node.shell.sinks import PacedSink, Sink
 from node.shell.steady import keep_steady
 from node.shell.store import Store
@@ -179,9 +179,10 @@ def _governed(
 
     control = shell.control
     assert control is not None, "the caller looked"
-    library = stored_sounds(control)
-    for line in missing_sounds(control, library):
+    sounds = stored_sounds(control)
+    for line in missing_sounds(control, sounds.by_name, sounds):
         LOG.warning("%s", line)
+    library = sounds.by_name
     governed = govern(node, control, speaker, store, library)
     fetch = Fetcher(shell.fetch, library).request
     return governed, lambda utc, now: tell_time(governed, control, utc, now), fetch

@@ -13,12 +13,12 @@ import time
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
-from node.control.alert import AUDIO_BYTES_MAX
+from node.control.warning.alert import AUDIO_BYTES_MAX
 from node.events import FetchFile
 from node.shell.config import FetchConfig
 from node.shell.faults import file_fault
-from node.shell.library import packets_of
-from node.stored_sound import Recording
+from node.shell.library import WANTED, recording_of
+from node.source.stored_sound import Recording
 
 LOG: Final = logging.getLogger("loalang.fetch")
 
@@ -87,8 +87,7 @@ class Fetcher:
         digest = hashlib.sha1(data, usedforsecurity=False).hexdigest()  # CAP 1.2 knows no other
         if f"sha1:{digest}" != wanted.name:
             return f"its digest is {digest}"
-        packets = packets_of(data)
-        return "no Ogg Opus with packets of 20 ms" if packets is None else Recording.of(packets)
+        return recording_of(data) or f"no {WANTED}"
 
     def _keep(self, name: str, recording: Recording) -> None:
         with self._lock:

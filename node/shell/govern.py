@@ -2,22 +2,20 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
 from node.config import NodeConfig
 from node.control.controller import Controller
 from node.control.settings import ControlConfig
-from node.control.signature import SeedSigner, key_id
+from node.control.trust.once import PREFIX as COUNTERS
+from node.control.trust.signature import SeedSigner, key_id
 from node.governed import GovernedSpeaker
 from node.shell.clocks import clock_synchronised
-from node.shell.control import read_rules
 from node.shell.identity import own_seed
-from node.shell.library import read_library
+from node.shell.library import Sounds, read_sounds
+from node.shell.rule_files import read_rules
 from node.shell.store import Store
+from node.source.stored_sound import Recording
 from node.stack import SpeakerNode
-from node.stored_sound import Recording
-
-_COUNTERS: Final = "counters/"
 
 
 def govern(
@@ -43,21 +41,38 @@ def govern(
 
 def _without_counters(stored: Mapping[str, bytes], root: bytes) -> dict[str, bytes]:
     """Return counters that say that they were lost, so that no order from before acts again."""
-    known = [key for key in stored if key.startswith(_COUNTERS)]
-    return dict.fromkeys([*known, _COUNTERS + key_id(root).hex()], b"lost")
+    known = [key for key in stored if key.startswith(COUNTERS)]
+    return dict.fromkeys([*known, COUNTERS + key_id(root).hex()], b"lost")
 
 
-def stored_sounds(control: ControlConfig) -> dict[str, Recording]:
-    """Return the stored sounds of `control.media_folder`."""
+def stored_sounds(control: ControlConfig) -> Sounds:
+    """Return the stored sounds of `control.media_folder`, first those that something names."""
     folder = control.media_folder
-    return {} if folder is None else read_library(Path(folder))
+    if folder is None:
+        return Sounds()
+    return read_sounds(Path(folder), frozenset(one for _, one in _named_sounds(control)))
 
 
-def missing_sounds(control: ControlConfig, library: Mapping[str, object]) -> list[str]:
-    """Return a line for each stored sound that the configuration names and the folder lacks.
+def missing_sounds(
+    control: ControlConfig, library: Mapping[str, object], sounds: Sounds | None = None
+) -> list[str]:
+    """Return a line for each stored sound that the configuration names and that cannot play.
 
-    Found at the start, not in the night of the flood.
+    Found at the start, not in the night of the flood. `sounds` says why, where it is known.
     """
+    fault, left_out = (None, {}) if sounds is None else (sounds.fault, sounds.left_out)
+    lines = [] if fault is None else [f"control.media_folder = {fault}"]
+    absent = "not in control.media_folder" if fault is None else "cannot be read"
+    for where, one in _named_sounds(control):
+        if one not in library:
+            lines.append(f"{where} = {one}: {left_out.get(one, absent)}")
+    if not control.alert.phrases:
+        lines.append("control.alert.phrases: none, so no warning can sound")
+    return lines
+
+
+def _named_sounds(control: ControlConfig) -> list[tuple[str, str]]:
+    """Return each place in the configuration that names a stored sound, and the sound."""
     alert = control.alert
     named: list[tuple[str, str]] = []
     for code, phrase in alert.phrases.items():
@@ -70,11 +85,7 @@ def missing_sounds(control: ControlConfig, library: Mapping[str, object]) -> lis
     for item in control.programme.items:
         media = [one for part in item.parts for one in part.media.values()]
         named += [(f"control.programme item {item.name!r}", one) for one in media]
-    lines = [f"{where} = {one}: not in control.media_folder" for where, one in named]
-    found = [line for line, (_, one) in zip(lines, named, strict=True) if one not in library]
-    if not alert.phrases:
-        found.append("control.alert.phrases: none, so no warning can sound")
-    return found
+    return named
 
 
 def tell_time(speaker: GovernedSpeaker, control: ControlConfig, utc_ns: int, now_ns: int) -> None:

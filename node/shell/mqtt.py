@@ -13,20 +13,20 @@ the disk.
 import asyncio
 import json
 import logging
-import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from node.control.message import DOCUMENT_BYTES_MAX
+from node.control.trust.message import DOCUMENT_BYTES_MAX
 from node.events import Publish
 from node.shell.broker import TAKEN_OVER, Connect, Connection, LinkLostError, Login, Received
 from node.shell.broker import connect as connect_paho
 from node.shell.config import MqttConfig
 from node.shell.credentials import read_password, tls_context
 from node.shell.machine import machine
-from node.shell.outbox import Outbox, Waiting
+from node.shell.outbox import Outbox
+from node.shell.outgoing import Outgoing
 from node.units import NS_PER_S
 
 LOG: Final = logging.getLogger("loalang.mqtt")
@@ -42,10 +42,6 @@ _WILL_DELAY_S: Final = 2
 """A node that is back so soon was not lost."""
 _DISK_WAIT_S: Final = 5.0
 """An order is acknowledged after so long whatever the disk does: else the broker gives no more."""
-_ANSWER_WAIT_S: Final = 20.0
-"""A message that the broker does not acknowledge in so long ends the connection."""
-_BREAKS_MAX: Final = 3
-"""A message with which the connection ended so often, sent alone, is dropped."""
 _TAKEN_OVER_MAX: Final = 3
 """After so many times another client has our name for good: we take one beside it."""
 _NAME_REFUSED: Final = (0x85, 0x87)
@@ -107,9 +103,8 @@ class MqttLink:
         self._session = session
         about = {"zones": list(config.zones), "public_key": public_key}
         self._about = json.dumps(about).encode() if public_key else b""
-        self._outbox = Outbox(stored or {})
+        self._outgoing = Outgoing(self._root, Outbox(stored or {}))
         self._old_topics = _topics_in((stored or {}).get(TOPICS_KEY, b""))
-        self._wake = asyncio.Event()
         self._unacknowledged: deque[_Unacknowledged] = deque()
         self._connection: Connection | None = None
         self._state: tuple[str, tuple[str, ...]] = ("ready", ())
@@ -118,8 +113,6 @@ class MqttLink:
         self._next_beat_ns = 0
         self.durable: Callable[[], int] = lambda: 1 << 62
         """Returns the store's number up to which everything is on the disk."""
-        self.told: Callable[[str, str | None], None] = lambda name, text: None
-        """Told of a fault of the link by its name, and with None when it is over."""
         self.keep: Callable[[Mapping[str, bytes]], int] = lambda changes: 0
         """Keeps something of the link's own in the store."""
         self.last_state: tuple[str, tuple[str, ...]] = ("stopped", ())
@@ -128,10 +121,15 @@ class MqttLink:
         self.reconnects = 0
         self.retained = 0
         """Orders that the broker had kept: not obeyed."""
-        self.too_large = 0
-        """Messages that are larger than the broker takes."""
-        self.refused = 0
-        """Messages that the broker did not want."""
+
+    @property
+    def told(self) -> Callable[[str, str | None], None]:
+        """Told of a fault of the link by its name, and with None when it is over."""
+        return self._outgoing.told
+
+    @told.setter
+    def told(self, call: Callable[[str, str | None], None]) -> None:
+        self._outgoing.told = call
 
     @property
     def topics(self) -> list[str]:
@@ -142,24 +140,34 @@ class MqttLink:
     @property
     def dropped(self) -> int:
         """Messages that the outbox could not hold while the broker was away."""
-        return self._outbox.dropped
+        return self._outgoing.outbox.dropped
+
+    @property
+    def too_large(self) -> int:
+        """Messages that are larger than the broker takes."""
+        return self._outgoing.too_large
+
+    @property
+    def refused(self) -> int:
+        """Messages that the broker did not want."""
+        return self._outgoing.refused
 
     def publish(self, event: Publish, ticket: int = 0) -> dict[str, bytes]:
         """Send `event` when the broker is there and the store has `ticket`; return what to keep.
 
         A topic without "pa/" is below the node's own.
         """
-        one, changes = self._outbox.add(event)
+        one, changes = self._outgoing.outbox.add(event)
         one.ticket = ticket
-        self._wake.set()
+        self.wake()
         return changes
 
     def tell(self, event: Publish) -> None:
         """Send `event` now, or never: what is told again soon anyway."""
         connection = self._connection
-        if connection is None or not self._fits(connection, event):
-            return
-        connection.publish(self._topic(event), event.payload, quality=0, retain=event.retain)
+        if connection is not None and self._outgoing.fits(connection, event):
+            topic = self._outgoing.topic(event)
+            connection.publish(topic, event.payload, quality=0, retain=event.retain)
 
     def set_state(self, word: str, why: tuple[str, ...] = ()) -> None:
         """Let the retained state of the node be `word`; `why` where it is degraded."""
@@ -178,11 +186,13 @@ class MqttLink:
     def status(self) -> dict[str, int | bool]:
         """Return what a person wants to know of the link."""
         names = ("connected", "reconnects", "dropped", "retained", "too_large", "refused")
-        return {name: getattr(self, name) for name in names} | {"waiting": len(self._outbox)}
+        return {name: getattr(self, name) for name in names} | {
+            "waiting": len(self._outgoing.outbox)
+        }
 
     def wake(self) -> None:
         """Look again at what may leave: more is on the disk now."""
-        self._wake.set()
+        self._outgoing.wake.set()
 
     async def run(self, take: Take) -> None:
         """Stay connected until cancelled; give each message to `take`."""
@@ -214,7 +224,10 @@ class MqttLink:
             self.connected = True
             LOG.info("broker %s:%d: connected", self._config.host, self._config.port)
             self.told("broker", None)
-            await _both(self._read(connection, take), self._send(connection))
+            await _both(
+                self._read(connection, take),
+                self._outgoing.run(connection, self.durable, lambda: self._acknowledge(connection)),
+            )
         except BaseException as fault:
             if isinstance(fault, LinkLostError) or self._connection is None:
                 connection.abort()
@@ -279,75 +292,6 @@ class MqttLink:
             connection.acknowledge(first.message)
             self._unacknowledged.popleft()
 
-    async def _send(self, connection: Connection) -> None:
-        """Send what may leave, in its order, no more at once than the broker takes."""
-        under_way: dict[Waiting, float] = {}
-        loop = asyncio.get_running_loop()
-        while True:
-            self._wake.clear()
-            self._acknowledge(connection)
-            for one in self._outbox.leaving(self.durable(), connection.window):
-                if one.breaks and under_way:
-                    break  # what the connection broke with goes alone
-                if one not in under_way and self._start(connection, one, under_way):
-                    under_way[one] = loop.time()
-                if one.breaks:
-                    break
-            if under_way and loop.time() - min(under_way.values()) > _ANSWER_WAIT_S:
-                raise LinkLostError("the broker acknowledges nothing")
-            try:
-                await asyncio.wait_for(self._wake.wait(), 1.0)
-            except TimeoutError:
-                continue
-
-    def _start(self, connection: Connection, one: Waiting, under_way: dict[Waiting, float]) -> bool:
-        """Send `one`; return whether it is under way."""
-        if not self._fits(connection, one.event):
-            self._outbox.done(one, refused=True)
-            self._wake.set()
-            return False
-        topic, event = self._topic(one.event), one.event
-        future = connection.publish(topic, event.payload, quality=1, retain=event.retain)
-        future.add_done_callback(lambda done: self._note_sent(one, done, under_way))
-        return True
-
-    def _note_sent(
-        self, one: Waiting, done: "asyncio.Future[int]", under_way: dict[Waiting, float]
-    ) -> None:
-        under_way.pop(one, None)
-        self._wake.set()
-        fault = None if done.cancelled() else done.exception()
-        if done.cancelled() or fault is not None:
-            one.breaks += not done.cancelled()
-            if one.breaks >= _BREAKS_MAX:
-                LOG.error(
-                    "%s: dropped: the link broke with it %d times", one.event.topic, one.breaks
-                )
-                self._outbox.done(one, refused=True)
-            return
-        if done.result() >= 128:
-            self.refused += 1
-            LOG.error(
-                "broker refused %s (reason 0x%02x): look at its ACL", one.event.topic, done.result()
-            )
-        self._outbox.done(one, refused=done.result() >= 128)
-
-    def _fits(self, connection: Connection, event: Publish) -> bool:
-        """Return whether the broker takes a message so large; count and tell it where not."""
-        most = connection.bytes_max
-        if not most or len(event.payload) + len(self._topic(event).encode()) + 32 <= most:
-            return True
-        self.too_large += 1
-        if self.too_large == 1:
-            LOG.error(
-                "%s: %d bytes, left out: the broker takes %d at most (max_packet_size)",
-                event.topic,
-                len(event.payload),
-                most,
-            )
-        self.told("packet size", f"the broker takes only {most} bytes: raise max_packet_size")
-        return False
-
     def _note_lost(self, fault: LinkLostError) -> None:
         """Say why the link ended, and draw the consequence where another node has our name."""
         LOG.warning("broker %s:%d: %s", self._config.host, self._config.port, fault)
@@ -358,16 +302,12 @@ class MqttLink:
             return
         self._taken_over += 1
         if self._taken_over == _TAKEN_OVER_MAX:
-            self._suffix = f"-{random.getrandbits(32):08x}"
+            self._suffix = f"-{int(machine().uniform(0, 1 << 32)):08x}"
             text = (
                 f"another node has the name {self._name!r} too: a copied card? Give one a new name"
             )
             LOG.error("broker: %s", text)
             self.told("name", text)
-
-    def _topic(self, event: Publish) -> str:
-        own = not event.topic.startswith("pa/")
-        return f"{self._root}/{event.topic}" if own else event.topic
 
     def _tell_state(self) -> None:
         if self._connection is not None:
@@ -387,14 +327,7 @@ class MqttLink:
             return
         try:
             async with asyncio.timeout(_CLOSE_S):
-                for one in self._outbox.leaving(self.durable(), connection.window):
-                    if self._fits(connection, one.event):
-                        event = one.event
-                        topic = self._topic(event)
-                        await connection.publish(
-                            topic, event.payload, quality=1, retain=event.retain
-                        )
-                        self._outbox.done(one)
+                await self._outgoing.send_last(connection, self.durable())
                 payload = self._state_of(*self.last_state)
                 await connection.publish(f"{self._root}/state", payload, quality=1, retain=True)
                 await connection.close()

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from node.config import ConfigError
-from node.control.message import Message
-from node.control.signature import PUBLIC_KEY_BYTES, key_id, verified
+from node.control.trust.message import Message
+from node.control.trust.signature import PUBLIC_KEY_BYTES, key_id, verified
 from node.shell.faults import EXIT_INPUT, ShellError, file_fault
 
 

@@ -7,16 +7,14 @@ from typing import Final
 
 import msgspec
 
-from node.control.message import Kind, Message, open_envelope
 from node.control.orders import Acknowledgement
-from node.control.signature import PUBLIC_KEY_BYTES
+from node.control.trust.fates import is_good
+from node.control.trust.message import Kind, Message, open_envelope
+from node.control.trust.signature import PUBLIC_KEY_BYTES
 from node.shell.poles import Pole, speaks_for
 
 NODES_MAX: Final = 10_000
 """Names that a broker may tell us of."""
-
-GOOD: Final = frozenset({"obeyed", "waiting", "cancel", "known"})
-"""Fates of orders that are no fault; all others are refusals."""
 
 _BYTES_MAX: Final = 4096
 
@@ -38,13 +36,14 @@ class Answer:
 
     node: str
     fate: str
+    remedy: str
     verified: bool
     """By the key of a list; else only by what the broker told."""
 
     @property
     def good(self) -> bool:
         """Return whether the node took the order."""
-        return self.fate.partition(":")[0] in GOOD
+        return is_good(self.fate)
 
 
 @dataclass(slots=True)
@@ -58,7 +57,7 @@ class Roster:
     answers: dict[str, Answer] = field(default_factory=dict)
     forged: set[str] = field(default_factory=set)
     """Names for which somebody answered who has not their key."""
-    _unchecked: dict[str, tuple[Message, str]] = field(default_factory=dict)
+    _unchecked: dict[str, tuple[Message, Acknowledgement]] = field(default_factory=dict)
 
     def take(self, topic: str, payload: bytes) -> Answer | None:
         """Take a message of the broker; return an answer that came with it."""
@@ -122,20 +121,21 @@ class Roster:
         if told.node != name:
             self.forged.add(told.node[:64])
             return None
-        return self._check(name, message, told.fate)
+        return self._check(name, message, told)
 
-    def _check(self, name: str, message: Message, fate: str) -> Answer | None:
+    def _check(self, name: str, message: Message, told: Acknowledgement) -> Answer | None:
         """Return the answer if it is of the node that it names."""
         pole, seen = self.poles.get(name), self.seen.get(name)
         key = pole.public_key if pole is not None else (seen.told_key if seen is not None else b"")
         if not key:
             if len(self._unchecked) < NODES_MAX:
-                self._unchecked[name] = message, fate
+                self._unchecked[name] = message, told
             return None
         if not speaks_for(message, key):
             self.forged.add(name)
             return None
-        answer = Answer(name, _printable(fate), verified=pole is not None)
+        listed = pole is not None
+        answer = Answer(name, _printable(told.fate), _printable(told.remedy), listed)
         self.answers[name] = answer
         self.forged.discard(name)
         return answer

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.decoder import Decoder
+from node.opus.protocol import Decoder
 from node.shell.faults import file_fault
 from node.units import RATE_HZ
 

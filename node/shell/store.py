@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from node.shell.disk import Disk, RealDisk
-from node.shell.faults import EXIT_INPUT, ShellError, file_fault
+from node.shell.faults import EXIT_INPUT, ShellError
 from node.shell.store_copies import Joined, after_loss, join
 from node.shell.store_file import (
     FILE_BYTES_MAX,
@@ -33,6 +33,8 @@ from node.shell.store_file import (
     whole_file,
 )
 from node.shell.store_legacy import SQLITE_MAGIC, read_legacy
+from node.shell.store_read import copies_of
+from node.shell.store_told import disk_fault, lines_about
 
 LOG: Final = logging.getLogger("loalang.store")
 
@@ -186,7 +188,7 @@ class Store:
         self._batch = joined.number
         self._batch_of = {key: joined.values[key].number for key in self._values}
         self.trust_lost = joined.trust_lost
-        self.lost = tuple(_told(joined, forgotten))
+        self.lost = tuple(lines_about(joined, forgotten))
         for line in self.lost:
             LOG.warning("store.path = %s: %s", path, line)
         clean = all(one is not None and _clean(one) for one in copies.values())
@@ -201,7 +203,7 @@ class Store:
         try:
             data = self._disk.read(path, FILE_BYTES_MAX)
         except OSError as fault:
-            self._fault = _disk_fault(fault)
+            self._fault = disk_fault(fault)
             LOG.warning("%s: cannot be read: %s", path, self._fault)
             return FileContent(damaged=True)
         return None if data is None else read_file(data)
@@ -280,7 +282,7 @@ class Store:
             except OSError as refusal:
                 # After a failed write nobody knows what the file holds: it is written anew.
                 stale.add(copy)
-                fault = _disk_fault(refusal)
+                fault = disk_fault(refusal)
                 continue
             if work.number > self._durable:
                 with self._condition:
@@ -337,34 +339,6 @@ class _Work:
     """All keys, if a copy is to be written anew."""
 
 
-def read_kept(path: Path) -> dict[str, bytes]:
-    """Return what the store at `path` holds, for who may read one of its copies; writes nothing.
-
-    Raises
-    ------
-    ShellError
-        If neither copy can be read.
-    """
-    contents: dict[str, FileContent | None] = {}
-    refusal: OSError | None = None
-    for copy in copies_of(path):
-        try:
-            data = RealDisk().read(copy, FILE_BYTES_MAX)
-        except OSError as fault:
-            data, refusal = None, fault
-        if data is not None and data.startswith(SQLITE_MAGIC):
-            return {key: one.value for key, one in read_legacy(copy).values.items()}
-        contents[str(copy)] = None if data is None else read_file(data)
-    if all(one is None for one in contents.values()):
-        raise file_fault(path, refusal or FileNotFoundError(errno.ENOENT, "no such file"))
-    return {key: one.value for key, one in sorted(join(contents).values.items())}
-
-
-def copies_of(path: Path) -> tuple[Path, Path]:
-    """Return the files of the store `path`, the one that is written first before the other."""
-    return path, path.with_name(path.name + ".2")
-
-
 def _sizes(one: FileContent) -> tuple[int, int]:
     """Return what a copy may have held when it was written anew, and what it holds now."""
     return min(one.good_bytes, REWRITE_BYTES), one.good_bytes
@@ -372,39 +346,6 @@ def _sizes(one: FileContent) -> tuple[int, int]:
 
 def _clean(one: FileContent) -> bool:
     return not one.damaged and not one.torn and len(one.heads) == 1
-
-
-def _told(joined: Joined, forgotten: int) -> list[str]:
-    """Return what to tell a person about a store that was not as it was written."""
-    lines = [f"{line}; written anew" for line in joined.repaired]
-    if joined.lost:
-        what = [*joined.lost_keys[:8]]
-        if len(joined.lost_keys) > 8:
-            what.append(f"{len(joined.lost_keys) - 8} more keys")
-        if joined.lost_batches:
-            what.append(f"{joined.lost_batches} changes of unknown keys")
-        lines.append(f"damaged in both copies, lost: {', '.join(what)}")
-    if forgotten:
-        lines.append(
-            f"{forgotten} certificates and plans are not obeyed any more, for what was lost may be "
-            "a revocation: publish certificates, revocations, calendar and volume plan again"
-        )
-    elif joined.trust_lost:
-        lines.append("publish certificates, revocations, calendar and volume plan again")
-    return lines
-
-
-def _disk_fault(fault: OSError) -> str:
-    known = {
-        errno.ENOSPC: "the disk is full; free some space",
-        errno.EDQUOT: "the disk quota is used up; free some space",
-        errno.EROFS: "the disk is read-only; after faults Linux makes it so: see `dmesg`",
-        errno.EIO: "the disk fails (input/output error); replace it",
-        errno.EACCES: "no permission; chown the folder and its files to the user of the node",
-        errno.EPERM: "no permission; chown the folder and its files to the user of the node",
-        errno.EAGAIN: "another process has the store; does a second node use the same file?",
-    }
-    return known.get(fault.errno or 0, f"{fault.strerror or fault}")
 
 
 def _path_fault(path: Path, what: str) -> ShellError:

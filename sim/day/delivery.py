@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.units import NS_PER_MS, NS_PER_S
+from sim.chance.rng import Purpose, stream
 from sim.day.station import Sent
+from sim.gateway.power import Uptime
 from sim.links.bearer import Bearer
 from sim.links.channel import Channel, Link, Trace
 from sim.links.kernel import LOST_NS
 from sim.links.spells import Spells, busy_of, outages_of
-from sim.power import Uptime
-from sim.rng import Purpose, stream
-from sim.village import Place, Village
+from sim.village.places import Place, Village
 
 _WAITS_S: Final = (0, 1, 2, 4, 8, 16, 32)
 _AGAIN_S: Final = 60

@@ -8,16 +8,15 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from node.control.civil_time import MINUTE_S
-from node.control.controller import Controller, ControllerEvent
-from node.control.play_run import StartPart
-from node.control.player import StopPart
+from node.control.controller import Controller
+from node.control.events import ControllerEvent, StartPart, StopPart
+from node.control.loudness.regulation import RuleFile
 from node.control.precedence import SILENT_DB, MessageClass
-from node.control.regulation import RuleFile
 from node.control.settings import ControlConfig
-from node.control.signature import Signer
+from node.control.trust.signature import Signer
 from node.units import NS_PER_MS, NS_PER_S
-from sim.day.result import DayDecision, DaySpan, DayVolume
 from sim.day.station import class_name
+from sim.result.day import DayDecision, DaySpan, DayVolume
 
 _MINUTE_NS: Final = MINUTE_S * NS_PER_S
 

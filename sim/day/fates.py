@@ -7,16 +7,16 @@ order had reached it is only the last part of that.
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from node.control.alert import ANY_EVENT, Alert, item_of
-from node.control.message import open_envelope
 from node.control.precedence import MessageClass
+from node.control.trust.message import open_envelope
+from node.control.warning.alert import ANY_EVENT, Alert, item_of
 from node.units import NS_PER_S
-from sim.day.config import DayConfig, OrderConfig
 from sim.day.delivery import Way
 from sim.day.observer import Observer
-from sim.day.result import DayOrder, DaySpan
 from sim.day.station import Sent
-from sim.village import Place
+from sim.result.day import DayOrder, DaySpan
+from sim.village.day_config import DayConfig, OrderConfig
+from sim.village.places import Place
 
 DAY_NS: Final = 86_400 * NS_PER_S
 

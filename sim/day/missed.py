@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
+from node.control.calendar.programme import Calendar, ProgrammeConfig
 from node.control.civil_time import DAY_S
-from node.control.programme import Calendar, ProgrammeConfig
 from node.units import NS_PER_S
 from sim.day.fates import item_name
-from sim.day.result import UNWARNED, DayItem, DayOrder
 from sim.day.station import Station
-from sim.power import Uptime
+from sim.gateway.power import Uptime
+from sim.result.day import UNWARNED, DayItem, DayOrder
 
 
 def with_missed(

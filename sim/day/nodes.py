@@ -8,21 +8,21 @@ from typing import Final
 
 import numpy as np
 
-from node.control.noise import DwellingConfig, HornConfig
-from node.control.programme import ProgrammeConfig
-from node.control.regulation import RuleFile
-from node.control.schedule import Place as VolumePlace
+from node.control.calendar.programme import ProgrammeConfig
+from node.control.loudness.noise import DwellingConfig, HornConfig
+from node.control.loudness.regulation import RuleFile
+from node.control.loudness.schedule import Place as VolumePlace
 from node.control.settings import ControlConfig, with_loudness
-from node.stored_sound import PACKET_MS, Recording
+from node.opus.protocol import DecoderFactory
+from node.source.stored_sound import PACKET_MS, Recording
 from node.units import NS_PER_MS, NS_PER_S
-from sim.day.config import DayConfig
 from sim.day.pole import NodeParts
 from sim.day.stagger import StaggerPlan, plan_turns
 from sim.day.station import Station, midnight_s
-from sim.pole import DecoderFactory, node_config
-from sim.scenario import Scenario, find_sound
-from sim.sender import encode
-from sim.village import Place, Village
+from sim.station import payloads
+from sim.village.day_config import DayConfig
+from sim.village.places import Place, Village, node_config
+from sim.village.scenario import Scenario, find_sound
 
 DAY_S: Final = 86_400
 
@@ -63,9 +63,9 @@ def library(scenario: Scenario, day: DayConfig) -> dict[str, Recording]:
 
 
 def _repeated(scenario: Scenario, path: Path, seconds: int) -> Recording:
-    payloads = encode(path, replace(scenario.sender, packet_ms=PACKET_MS)).payloads
+    packets = payloads.load(path, replace(scenario.sender, packet_ms=PACKET_MS)).payloads
     wanted = seconds * 1000 // PACKET_MS
-    return Recording.of((payloads * (-(-wanted // len(payloads))))[:wanted])
+    return Recording.of((packets * (-(-wanted // len(packets))))[:wanted])
 
 
 def dwelling(place: Place, day: DayConfig) -> DwellingConfig:

@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 import msgspec
 
-from node.control.message import open_envelope
+from node.control.calendar.play_state import Record
+from node.control.events import StartPart
 from node.control.orders import Acknowledgement
-from node.control.play_run import StartPart
-from node.control.play_state import Record
-from node.control.proof import Entry
-from node.control.record_keeper import TOPIC as PROOF_TOPIC
+from node.control.proof.proof import Entry
+from node.control.proof.record_keeper import TOPIC as PROOF_TOPIC
+from node.control.trust.message import open_envelope
 from node.events import Event, Publish, SourceChanged
-from node.stored_sound import OWN_SSRCS
+from node.source.stored_sound import OWN_SSRCS
 from sim.day.diary import Diary, WatchedController
 from sim.day.station import class_name
 

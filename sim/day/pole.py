@@ -13,20 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.config import NodeConfig
-from node.control.play_run import StartPart
-from node.control.regulation import RuleFile
+from node.control.events import StartPart
+from node.control.loudness.regulation import RuleFile
 from node.control.settings import ControlConfig
-from node.control.signature import Signer
+from node.control.trust.signature import Signer
 from node.counters import ORIGINS
 from node.events import Persist, SourceChanged
 from node.governed import GovernedSpeaker
+from node.opus.protocol import DecoderFactory
+from node.source.stored_sound import Recording
 from node.stack import SpeakerNode
-from node.stored_sound import Recording
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 from sim.day.diary import WatchedController
 from sim.day.observer import Observer
-from sim.pole import DecoderFactory
-from sim.power import Uptime
+from sim.gateway.power import Uptime
 
 FINE_NS: Final = 10 * NS_PER_MS
 COARSE_NS: Final = 80 * NS_PER_MS

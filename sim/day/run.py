@@ -7,25 +7,25 @@ from datetime import date
 from pathlib import Path
 
 from node.config import ConfigError
+from node.control.loudness.regulation import RuleFile
 from node.control.precedence import MessageClass
-from node.control.proof import GENESIS, hash_of
-from node.control.regulation import RuleFile
+from node.control.proof.proof import GENESIS, hash_of
 from node.counters import Origin
+from node.opus.protocol import DecoderFactory
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
-from sim.day.config import DayConfig
 from sim.day.delivery import Delivery, Way
 from sim.day.fates import order_fate
 from sim.day.missed import with_missed, with_unwarned
 from sim.day.nodes import DAY_S, dwelling, library, node_parts, turns
 from sim.day.pole import DayPole, Listener
-from sim.day.result import DayItem, DayNode, DayOrder, DayResult, DayRule
-from sim.day.rules import read_rule
 from sim.day.station import Sent, Station, class_name
 from sim.day.totals import totals_of, warned_totals
-from sim.pole import DecoderFactory
-from sim.power import Uptime, uptimes
-from sim.scenario import Scenario
-from sim.village import Place, Village, day_cuts
+from sim.gateway.power import Uptime, uptimes
+from sim.result.day import DayItem, DayNode, DayOrder, DayResult, DayRule
+from sim.village.day_config import DayConfig
+from sim.village.places import Place, Village, day_cuts
+from sim.village.rules import read_rule
+from sim.village.scenario import Scenario
 
 _MADE_UP = (Origin.CONCEALED, Origin.FADED, Origin.SILENT)
 _PLAYED = (Origin.RECEIVED, Origin.REDUNDANT, Origin.RETRANSMITTED, Origin.IN_BAND_FEC)

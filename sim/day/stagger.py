@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.day.config import StaggerConfig
+from sim.village.day_config import StaggerConfig
 
 
 @dataclass(frozen=True, slots=True)

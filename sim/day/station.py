@@ -8,14 +8,14 @@ from typing import Final
 
 import msgspec
 
-from node.control.authority import Certificate
 from node.control.civil_time import instant_s, load_zone
-from node.control.message import COMMAND_BYTES_MAX, Kind, Message, seal
 from node.control.precedence import CLASSES, MessageClass
-from node.control.short_alert import encode_short
-from node.control.signature import SeedSigner
+from node.control.trust.authority import Certificate
+from node.control.trust.message import COMMAND_BYTES_MAX, Kind, Message, seal
+from node.control.trust.signature import SeedSigner
+from node.control.warning.short_alert import encode_short
 from node.units import NS_PER_S
-from sim.day.config import DayConfig, OrderConfig
+from sim.village.day_config import DayConfig, OrderConfig
 
 PLAN_TTL_S: Final = 86_400
 

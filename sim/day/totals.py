@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from sim.day.result import UNWARNED, DayDecision, DayItem, DayOrder, DaySpan
 from sim.day.stagger import StaggerPlan
+from sim.result.day import UNWARNED, DayDecision, DayItem, DayOrder, DaySpan
 
 _LEVEL_STEP_DBA = 0.05
 """Levels are rounded to 0.1 dB: half a step is no breach."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from sim.day.result import UNWARNED, WARNED, DayNode, DayOrder, DayResult
+from sim.result.day import UNWARNED, WARNED, DayNode, DayOrder, DayResult
 
 _NAMES_MAX: Final = 16
 """Clusters named in the sentence; all of them are in the lines below it."""

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.units import NS_PER_MS
+from sim.chance.rng import Purpose, from_table, raw_draws, stream
+from sim.chance.tables_quantiles import GAMMA_2, GEV_02, LOGNORMAL_06
 from sim.links import kernel
 from sim.links.bearer import Bearer
 from sim.links.spells import Spells, stalls_of
-from sim.rng import Purpose, from_table, raw_draws, stream
-from sim.tables_quantiles import GAMMA_2, GEV_02, LOGNORMAL_06
 
 _SHAPES: Final = {"gev": GEV_02, "lognormal": LOGNORMAL_06, "gamma": GAMMA_2}
 _ALWAYS: Final = 1 << 32

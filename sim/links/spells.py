@@ -4,9 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.units import NS_PER_MS, NS_PER_S
+from sim.chance.rng import between, from_table, raw_draws
+from sim.chance.tables_quantiles import EXPONENTIAL
 from sim.links.bearer import Bearer
-from sim.rng import between, from_table, raw_draws
-from sim.tables_quantiles import EXPONENTIAL
 
 _NONE = np.zeros((0, 3), np.int64)
 

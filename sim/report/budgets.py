@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sim.report.svg import number
-from sim.result import NodeRow, RunResult
+from sim.result.run import NodeRow, RunResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

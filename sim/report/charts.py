@@ -9,7 +9,7 @@ from markupsafe import Markup
 from sim.report.budgets import MOUTH_TO_EAR_P99_MAX_MS
 from sim.report.classes import STAGE_NAMES, bearer_name
 from sim.report.svg import Scale, line, number, path, picture, round_step, tag, text
-from sim.result import STAGES, NodeRow
+from sim.result.run import STAGES, NodeRow
 
 ZOOM_MIN: Final = 0.12
 """When the curves would fill less than this share of the axis, the axis follows the curves."""

@@ -4,7 +4,7 @@ from typing import Final
 
 from node.counters import Origin
 from sim.report.budgets import is_silent
-from sim.result import GroupRow, NodeRow
+from sim.result.run import GroupRow, NodeRow
 
 DROPOUT_CLASSES: Final = (
     ("none", 0.0),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sim.day.result import DayDecision, DayItem, DayNode, DayResult, DaySpan
+from sim.result.day import DayDecision, DayItem, DayNode, DayResult, DaySpan
 
 _ACTIONS = {
     "lower": "lowered to the limit",

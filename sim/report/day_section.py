@@ -7,13 +7,13 @@ from typing import Final
 import jinja2
 from markupsafe import Markup
 
-from sim.day.result import DayOrder, DayResult
 from sim.day.verdict import warned_sentence
 from sim.report.classes import place_name
 from sim.report.day_rows import clock, hamlet_items, item_name, span_text
 from sim.report.day_strip import day_strip
 from sim.report.svg import number
-from sim.result import NodeRow, RunResult
+from sim.result.day import DayOrder, DayResult
+from sim.result.run import NodeRow, RunResult
 
 WIDE_PX: Final = 1056.0
 NARROW_PX: Final = 358.0

@@ -7,8 +7,8 @@ from typing import Final
 from markupsafe import Markup
 
 from node.control.precedence import CLASSES
-from sim.day.result import DaySpan, DayVolume
 from sim.report.svg import Scale, line, path, picture, tag, text
+from sim.result.day import DaySpan, DayVolume
 
 DAY_S: Final = 86_400.0
 LOW_DBA: Final = 40.0

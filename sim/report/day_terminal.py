@@ -4,9 +4,9 @@ from typing import Final
 
 from rich.console import Console
 
-from sim.day.result import DayResult
 from sim.day.verdict import warned_lines, warned_sentence
 from sim.report.day_rows import HamletItem, clock, hamlet_items, item_name, span_text
+from sim.result.day import DayResult
 
 _COLUMNS: Final = (
     ("hamlet", 32),

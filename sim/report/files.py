@@ -11,7 +11,7 @@ from sim.report.listen import wav
 from sim.report.page import page
 from sim.report.parquet import day_parquets, parquet
 from sim.report.summaries import junit, markdown
-from sim.result import RunResult
+from sim.result.run import RunResult
 
 REPORT: Final = "report.html"
 RESULTS: Final = "results.parquet"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sim.report.budgets import BUDGETS, is_silent
 from sim.report.classes import hamlet_name, place_name
 from sim.report.svg import number
-from sim.result import RunResult
+from sim.result.run import RunResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

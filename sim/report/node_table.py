@@ -6,7 +6,7 @@ from typing import Final
 
 from sim.report.classes import bearer_name, dropout_class, hamlet_name, repaired_ms
 from sim.report.svg import number
-from sim.result import NodeRow
+from sim.result.run import NodeRow
 
 
 @dataclass(frozen=True, slots=True)

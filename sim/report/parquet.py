@@ -7,8 +7,8 @@ from typing import Final, get_args, get_type_hints
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sim.day.result import DAY_TABLES
-from sim.result import NodeRow, RunResult
+from sim.result.day import DAY_TABLES
+from sim.result.run import NodeRow, RunResult
 
 RUN_FIELDS: Final = ("scenario", "seed", "duration_s", "scenario_hash", "trace_hash")
 """What tells one run from another; stands before the fields of the node in each row."""

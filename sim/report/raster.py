@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from node.counters import ORIGINS, Origin
 from sim.report.classes import ORIGIN_COLOURS
 from sim.report.svg import Scale, line, picture, tag, text
-from sim.result import NodeRow, RunResult
+from sim.result.run import NodeRow, RunResult
 
 COLUMNS_MAX: Final = 600
 """More cannot be told apart on a screen; neighbours are joined by the worst of them."""

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from sim.report.classes import SILENT_CLASS, bearer_name, dropout_class, hamlet_name, place_name
 from sim.report.svg import line, number, path, picture, round_step, tag, text
-from sim.result import NodeRow
+from sim.result.run import NodeRow
 
 LETTER_PX: Final = 6.1
 """Mean width of a letter at 11 px, wide rather than narrow, so that labels stay apart."""

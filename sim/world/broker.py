@@ -159,8 +159,9 @@ class Broker:
     def unsubscribe(self, link: Link, topics: list[str]) -> None:
         """Give subscriptions back."""
         session = self._of(link)
-        for topic in topics if session is not None else ():
-            session.topics.pop(topic, None)
+        if session is not None:
+            for topic in topics:
+                session.topics.pop(topic, None)
 
     def publish(self, link: Link, message: Message) -> int:
         """Take a publication; return its reason code."""

@@ -138,7 +138,7 @@ class VirtualConnection:
         call = lambda: self._network.broker.publish(self._far, message)  # noqa: E731
         if quality:
             return self._ask(call, message.size_bytes)
-        self._send(lambda: call() and None, message.size_bytes)
+        self._send(call, message.size_bytes)
         done: asyncio.Future[int] = self._loop.create_future()
         done.set_result(0)
         return done
@@ -161,7 +161,7 @@ class VirtualConnection:
     async def close(self) -> None:
         """Say goodbye; no last will."""
         if self._lost is None:
-            await self._ask(lambda: self._far.left(), _ACK_BYTES)
+            await self._ask(self._far.left, _ACK_BYTES)
         self.abort()
 
     def abort(self) -> None:
@@ -214,10 +214,10 @@ class VirtualConnection:
             return
         interval_ns = self._login.keepalive_s * NS_PER_S
         now_ns = self._loop.now_ns
-        if self._pinged_ns >= 0 and self._heard_ns < self._pinged_ns:
-            if now_ns - self._pinged_ns >= interval_ns:
-                self._end(LinkLostError("Keep alive timeout"))
-                return
+        unanswered = self._pinged_ns >= 0 and self._heard_ns < self._pinged_ns
+        if unanswered and now_ns - self._pinged_ns >= interval_ns:
+            self._end(LinkLostError("Keep alive timeout"))
+            return
         quiet_ns = now_ns - max(self._heard_ns, self._sent_ns)
         if quiet_ns >= interval_ns or now_ns - self._sent_ns >= interval_ns:
             self._pinged_ns = now_ns
@@ -295,7 +295,12 @@ class _FarEnd:
 
 async def _until(loop: VirtualLoop, at_ns: int) -> None:
     future: asyncio.Future[None] = loop.create_future()
-    timer = loop.call_at_ns(at_ns, lambda: future.done() or future.set_result(None))
+
+    def end() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    timer = loop.call_at_ns(at_ns, end)
     try:
         await future
     finally:

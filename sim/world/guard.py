@@ -1,15 +1,17 @@
 """What is real may not happen in a simulated run: sockets, threads, files, processes, clocks.
 
-Python's audit hooks tell of the first four; clocks are read by functions without one, so those are
-exchanged while a run is guarded. What a run loads at its beginning (scenario, sound, kernels) it
-loads before the guard.
+Python's audit hooks tell of most of them; for threads and clocks there are none, so their
+functions are exchanged while a run is guarded. What a run loads at its beginning (scenario, sound,
+kernels) it loads before the guard.
 """
 
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any, Final
 
 from sim.world.loop import NotVirtualError
@@ -53,7 +55,9 @@ def guarded() -> Iterator[None]:
         _hooked = True
     real: dict[str, Callable[..., Any]] = {name: getattr(time, name) for name in _CLOCKS}
     for name in _CLOCKS:
-        setattr(time, name, _refusing(name))
+        setattr(time, name, _refusing(f"time.{name}"))
+    start = threading.Thread.start
+    threading.Thread.start = _refusing("a thread's start")  # type: ignore[method-assign]
     before, _guarded = _guarded, True
     silent = logging.root.manager.disable
     logging.disable(logging.CRITICAL)  # a line of a log has the time of day in it
@@ -62,6 +66,7 @@ def guarded() -> Iterator[None]:
     finally:
         logging.disable(silent)
         _guarded = before
+        threading.Thread.start = start  # type: ignore[method-assign]
         for name, function in real.items():
             setattr(time, name, function)
 
@@ -79,7 +84,7 @@ def unguarded() -> Iterator[None]:
 
 def _refusing(name: str) -> Callable[..., Any]:
     def refuse(*_: object) -> Any:
-        raise NotVirtualError(f"time.{name} was called in a simulated run")
+        raise NotVirtualError(f"{name} was called in a simulated run")
 
     return refuse
 
@@ -95,9 +100,9 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
 
 def _imports() -> bool:
     """Return whether the import system is at work: what it opens is code."""
-    frame = sys._getframe(2)
+    frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             return True
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return False

@@ -12,12 +12,13 @@ from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, TypeVarTuple, Unpack, cast
 
 from node.shell.machine import RealMachine, machine
 from node.units import NS_PER_S
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 STEPS_MAX: Final = 1_000_000
 """Callbacks within one instant; 10,000 nodes that boot together need a tenth of it."""
@@ -89,7 +90,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return now_ns / NS_PER_S
 
     def call_at_ns(
-        self, when_ns: int, callback: Callable[..., object], *args: Any
+        self, when_ns: int, callback: Callable[[Unpack[Ts]], object], *args: *Ts
     ) -> asyncio.TimerHandle:
         """Call `callback` at that instant, or at once where it is over."""
         return self._add(when_ns, callback, args, None)
@@ -97,8 +98,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_at(
         self,
         when: float,
-        callback: Callable[..., object],
-        *args: Any,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """Call `callback` when the asking machine's clock shows `when` seconds."""
@@ -110,15 +111,18 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_later(
         self,
         delay: float,
-        callback: Callable[..., object],
-        *args: Any,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """Call `callback` `delay` seconds from now, by the true clock: crystals err by 1e-4."""
         return self._add(self._now_ns + round(delay * NS_PER_S), callback, args, context)
 
     def call_soon(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: *Ts,
+        context: Context | None = None,
     ) -> asyncio.Handle:
         """Call `callback` at this instant, after what was asked for before."""
         self._check_closed()  # type: ignore[attr-defined]  # of BaseEventLoop; typeshed hides it
@@ -138,7 +142,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     # What a daemon asks of a loop beside time, as far as it can be virtual.
 
-    def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
+    def add_reader(self, fd: Any, callback: Callable[[Unpack[Ts]], object], *args: *Ts) -> None:
         """Call `callback` whenever `wake_reader(fd)` is called: the socket is a virtual one."""
         self._readers_of[fd] = (callback, args, copy_context())
 
@@ -152,19 +156,24 @@ class VirtualLoop(asyncio.BaseEventLoop):
         if reader is not None:
             self.call_soon(reader[0], *reader[1], context=reader[2])
 
-    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
+    def add_signal_handler(
+        self, sig: int, callback: Callable[[Unpack[Ts]], object], *args: *Ts
+    ) -> None:
         """Take note of nothing: a power cut sends no signal."""
 
     def remove_signal_handler(self, sig: int) -> bool:
         """Return False: there was none."""
         return False
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Callable[[Unpack[Ts]], T], *args: *Ts) -> Any:
         """Refuse."""
         raise NotVirtualError("a thread was asked for in a simulated run")
 
     def call_soon_threadsafe(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: *Ts,
+        context: Context | None = None,
     ) -> asyncio.Handle:
         """Call soon: there is one thread, so nobody needs waking."""
         return self.call_soon(callback, *args, context=context)

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from node.units import NS_PER_S
-from sim.oscillator import Oscillator
+from sim.gateway.crystal import Oscillator
 from sim.world.loop import VirtualLoop
 
 _UNIT: Final = 1 << 53

@@ -10,11 +10,11 @@ from typing import Final
 import numpy as np
 
 from node.units import NS_PER_MS, NS_PER_S
+from sim.chance.rng import Purpose, raw_draws, stream
 from sim.links import kernel
 from sim.links.bearer import Bearer
 from sim.links.channel import jitter_of, link_parameters
 from sim.links.spells import Spells, stalls_of
-from sim.rng import Purpose, raw_draws, stream
 
 LOST_NS: Final = kernel.LOST_NS
 

@@ -1,4 +1,4 @@
-"""A stretch of a scenario's day in the world: whole daemons, and the fate of every order at them."""
+"""A stretch of a day in the world: whole daemons, and the fate of every order at each of them."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Final
 
 from node.config import ConfigError
+from node.opus.protocol import DecoderFactory
 from node.units import NS_PER_S
 from sim.day.delivery import Way
 from sim.day.fates import order_fate
 from sim.day.nodes import library, node_parts, turns
-from sim.day.result import DayOrder
-from sim.day.rules import read_rule
 from sim.day.station import Sent, Station
-from sim.pole import DecoderFactory
-from sim.power import Uptime, uptimes
-from sim.scenario import Scenario
-from sim.village import Place, Village, day_cuts
+from sim.gateway.power import Uptime, uptimes
+from sim.result.day import DayOrder
+from sim.village.places import Place, Village, day_cuts
+from sim.village.rules import read_rule
+from sim.village.scenario import Scenario
 from sim.world.pole import Listener, WorldPole
 from sim.world.world import PoleParts, World
 
@@ -103,12 +103,13 @@ class Stretch:
 
     def fates(self) -> list[DayOrder]:
         """Return the fate of every order at every pole, times in s into the day."""
-        found = []
-        for one, pole in zip(self._parts, self.world.poles, strict=True):
-            for sent in self._orders:
-                if sent.commune == one.place.commune:
-                    found.append(self._in_day(self._fate(one, pole, sent)))
-        return found
+        pairs = list(zip(self._parts, self.world.poles, strict=True))
+        return [
+            self._in_day(self._fate(one, pole, sent))
+            for one, pole in pairs
+            for sent in self._orders
+            if sent.commune == one.place.commune
+        ]
 
     def _fate(self, one: PoleParts, pole: WorldPole, sent: Sent) -> DayOrder:
         way = Way(pole.observer.came_at_ns(sent.data), self._hindered(one, sent))

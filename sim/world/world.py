@@ -1,19 +1,19 @@
 """The world of one village: daemons, broker and station on one loop, and what goes wrong."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from node.shell.config import MqttConfig
 from node.shell.mqtt import SESSION_S
 from node.units import NS_PER_S
+from sim.chance.rng import Purpose, stream
 from sim.day.pole import NodeParts
 from sim.day.station import Sent
+from sim.gateway.crystal import Oscillator
+from sim.gateway.power import Uptime
 from sim.links.bearer import Bearer
 from sim.links.spells import Spells, busy_of, outages_of
-from sim.oscillator import Oscillator
-from sim.power import Uptime
-from sim.rng import Purpose, stream
-from sim.village import Place, Village
+from sim.village.places import Place, Village
 from sim.world.broker import Broker, Message
 from sim.world.guard import guarded
 from sim.world.loop import VirtualLoop
@@ -83,23 +83,36 @@ class World:
 
     def advance(self, end_ns: int, *, step_ns: int) -> Iterator[int]:
         """Run to `end_ns`; yield the true time that was reached, every `step_ns`."""
-        while self.loop.now_ns < end_ns:
-            with guarded():
-                self.loop.run_for(min(step_ns, end_ns - self.loop.now_ns))
+        try:
+            while self.loop.now_ns < end_ns:
+                self._run(min(step_ns, end_ns - self.loop.now_ns))
+                yield self.loop.now_ns
             for pole in self.poles:
-                if pole.crash is not None:
-                    raise pole.crash
-            yield self.loop.now_ns
-        for pole in self.poles:
-            pole.finish()
+                pole.finish()
+            self._run(NS_PER_S)
+        except BaseException:
+            self.close()
+            raise
+
+    def _run(self, duration_ns: int) -> None:
         with guarded():
-            self.loop.run_for(1)
+            self.loop.run_for(duration_ns)
+        for pole in self.poles:
+            if pole.crash is not None:
+                raise pole.crash
+
+    def close(self) -> None:
+        """End what still runs, and let go of the loop."""
+        for pole in self.poles:
+            pole.switch_off()
+        if not self.loop.is_closed():
+            self.loop.run_for(NS_PER_S)
+            self.loop.close()
 
     def _pole(self, number: int, one: PoleParts, listener: Listener | None) -> WorldPole:
         place = one.place
-        at = {"commune": place.commune, "node": place.node}
         crystal = Oscillator(
-            stream(self._seed, Purpose.CRYSTAL, **at),
+            stream(self._seed, Purpose.CRYSTAL, commune=place.commune, node=place.node),
             sigma_ppm=place.profile.board.clock_sigma_ppm.value,
             max_ppm=place.profile.board.clock_max_ppm.value,
             curve_ppb_per_k2=place.profile.board.clock_curve_ppb_per_k2.value,
@@ -112,7 +125,7 @@ class World:
             self.loop,
             crystal,
             utc_at_zero_ns=self._utc_ns,
-            bits=stream(self._seed, Purpose.MACHINE, **at),
+            bits=stream(self._seed, Purpose.MACHINE, commune=place.commune, node=place.node),
         )
         mqtt = MqttConfig(host="broker", village=VILLAGE, zones=(zone_of(place.commune),))
         return WorldPole(
@@ -151,9 +164,7 @@ class World:
             ),
         )
 
-    def _hop(
-        self, bearer: Bearer, name: str, commune: str, node: str, down: Down | None
-    ) -> Hop:
+    def _hop(self, bearer: Bearer, name: str, commune: str, node: str, down: Down | None) -> Hop:
         if (commune, node) not in self._hops:
             if (commune, name) not in self._cells:
                 self._cells[commune, name] = (
@@ -198,6 +209,3 @@ class _Desk:
 def zone_of(commune: str) -> str:
     """Return the name of a commune's zone in topics: letters that MQTT allows everywhere."""
     return "".join(one if one.isalnum() else "-" for one in commune)
-
-
-Progress = Callable[[int], None]

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from node.libopus import LibopusDecoder
+from node.opus.libopus import LibopusDecoder
 from node.rtp import packet as rtp
 
 SPEECH = Path(__file__).parents[2] / "sim" / "speech" / "announcement_vi.flac"

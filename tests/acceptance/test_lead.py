@@ -6,7 +6,7 @@ import time
 import pytest
 
 from node.config import NodeConfig
-from node.reporting import Reception, new_reports
+from node.peers.sender import Reception, new_reports
 from node.rtp import rtcp
 from node.rtp.rtcp_packet import SenderReport
 
@@ -19,7 +19,7 @@ def test_a_sender_is_known_and_answers_before_its_first_packet(speech_wav):
         node.bind(("127.0.0.1", 0))
         node.settimeout(20)
         to = f"127.0.0.1:{node.getsockname()[1]}"
-        sender = process("sim.send_cli", str(speech_wav), "--to", to, "--lead", "1")
+        sender = process("sim.sender.cli", str(speech_wav), "--to", to, "--lead", "1")
         ahead, reports = 0, None
         try:
             while True:

@@ -8,11 +8,11 @@ def test_a_gateway_plays_by_its_neighbours_clock_and_says_so(start_node, speech_
     follower = start_node(receive=f'[clock]\nneighbour = "127.0.0.1:{leader.port}"')
     ways = {free_port(): leader.port, free_port(): follower.port}
     pairs = [f"--pair={way}=127.0.0.1:{port}" for way, port in ways.items()]
-    relay = process("sim.relay", *pairs, "--delay-ms", "30")
+    relay = process("benchmarks.rig.relay", *pairs, "--delay-ms", "30")
     try:
         relay.stdout.readline()
         to = [f"--to=127.0.0.1:{way}" for way in ways]
-        sender = process("sim.send_cli", str(speech_wav), *to, "--lead", "1")
+        sender = process("sim.sender.cli", str(speech_wav), *to, "--lead", "1")
         _, err = sender.communicate(timeout=20)
         assert sender.returncode == 0, err
         follows, leads = follower.stop(), leader.stop()

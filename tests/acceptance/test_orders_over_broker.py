@@ -12,10 +12,10 @@ import av
 import numpy as np
 import pytest
 
-from node.control.message import Kind, Message, open_envelope, seal
 from node.control.precedence import MessageClass
-from node.control.short_alert import encode_short
-from node.control.signature import SeedSigner
+from node.control.trust.message import Kind, Message, open_envelope, seal
+from node.control.trust.signature import SeedSigner
+from node.control.warning.short_alert import encode_short
 from node.shell.cli import main
 from tests.acceptance.conftest import SPEECH, free_port, process, read_wav
 from tests.node.shell.test_broker import Broker
@@ -266,7 +266,7 @@ def speak(office: Office, ssrc: str, *sealed: str) -> None:
     port = re.search(r"127\.0\.0\.1:(\d+)", (office.folder / "node.toml").read_text())
     assert port is not None
     to = ("--to", f"127.0.0.1:{port[1]}", "--ssrc", f"0x{ssrc}", "--announce", "--lead", "0")
-    sender = process("sim.send_cli", str(SPEECH), *to, *sealed)
+    sender = process("sim.sender.cli", str(SPEECH), *to, *sealed)
     assert sender.stderr is not None and "first packet" in sender.stderr.readline()
     time.sleep(1.5)
     sender.terminate()

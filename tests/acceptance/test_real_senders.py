@@ -79,7 +79,7 @@ def test_a_programme_from_our_own_sender_is_played_whole_and_without_clicks(
     node = start_node()
     between = tap(node.port)
     sender = process(
-        "sim.send_cli", str(speech_wav), "--to", f"127.0.0.1:{between.port}",
+        "sim.sender.cli", str(speech_wav), "--to", f"127.0.0.1:{between.port}",
         "--packet-ms", str(packet_ms), "--lead", "1",
     )  # fmt: skip
     _, err = sender.communicate(timeout=20)
@@ -91,7 +91,7 @@ def test_a_programme_from_our_own_sender_is_played_whole_and_without_clicks(
 
 
 def test_a_file_given_as_live_is_refused_and_not_poured_into_the_network():
-    sender = process("sim.send_cli", str(SPEECH), "--to", "127.0.0.1:9", "--live")
+    sender = process("sim.sender.cli", str(SPEECH), "--to", "127.0.0.1:9", "--live")
     _, err = sender.communicate(timeout=20)
     assert sender.returncode == 2
     assert "sent 0 packets" in err

@@ -15,12 +15,12 @@ def played_ms(start_node, *, asks):
     node = start_node(delay_ms=400, receive=f"asks_for_lost = {str(asks).lower()}")
     port = free_port()
     relay = process(
-        "sim.relay", "--pair", f"{port}=127.0.0.1:{node.port}",
+        "benchmarks.rig.relay", "--pair", f"{port}=127.0.0.1:{node.port}",
         "--delay-ms", "30", "--jitter-ms", "10", "--loss-pct", str(LOSS_PCT), "--seed", "4",
     )  # fmt: skip
     try:
         sender = process(
-            "sim.send_cli",
+            "sim.sender.cli",
             str(SPEECH),
             "--to",
             f"127.0.0.1:{port}",
@@ -58,11 +58,11 @@ def test_copies_come_by_themselves_while_a_node_that_cannot_ask_loses_and_go_aga
     node = start_node(delay_ms=400, receive="asks_for_lost = false")
     port = free_port()
     relay = process(
-        "sim.relay", "--pair", f"{port}=127.0.0.1:{node.port}", "--delay-ms", "30",
+        "benchmarks.rig.relay", "--pair", f"{port}=127.0.0.1:{node.port}", "--delay-ms", "30",
         "--jitter-ms", "5", "--loss-pct", "10", "--loss-for-s", "12", "--seed", "4",
     )  # fmt: skip
     sender = process(
-        "sim.send_cli", str(SPEECH), "--to", f"127.0.0.1:{port}", "--loop", "--announce",
+        "sim.sender.cli", str(SPEECH), "--to", f"127.0.0.1:{port}", "--loop", "--announce",
         "--lead", "0",
     )  # fmt: skip
     try:

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from benchmarks.jack_rig import JackServer, RigError, hurry
+from benchmarks.rig.jack_rig import JackServer, RigError, hurry
 
 from .conftest import free_port, need
 

@@ -1,13 +1,20 @@
 """The gate: a budget that breaks names its row, its measure, the value and the limit."""
 
+import subprocess
 import tomllib
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks import gate, latency, speed
-from benchmarks.gate import compare
+from benchmarks import gate
+from benchmarks.verdict.budgets import broken
+from benchmarks.village import latency, speed
+
+
+def compare(rows, budgets):
+    return [one.text for one in broken("latency", rows, budgets)]
+
 
 ROWS = {"pi ftth": {"mouth_to_ear_p99_ms": 834.0, "dropout_pct": 0.0}}
 
@@ -46,6 +53,7 @@ def test_rewritten_budgets_hold_for_what_they_were_made_from_and_leave_the_other
     measured = {"a row": {name: round(value, 3) for name, value in figures.items()}}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gate, "BUDGETS", path)
+        patch.setattr(gate, "FIGURES", path.with_name("figures.json"))
         patch.setattr(latency, "measure", lambda *, fast: measured if fast else {})
         assert gate.run(["--fast", "--rewrite"]) == 0
     written = tomllib.loads(path.read_text())["latency"]
@@ -56,24 +64,116 @@ def test_rewritten_budgets_hold_for_what_they_were_made_from_and_leave_the_other
     assert written["full"] == {"a row": {"x_ms": 7.25}}
 
 
-def test_the_gate_ends_with_1_and_names_the_row_that_broke_it(tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """Return a function that runs the gate on given rows, in a tree of its own."""
     monkeypatch.chdir(tmp_path)
-    path = tmp_path / "budgets.toml"
-    path.write_text('[latency.fast]\n"pi ftth" = { mouth_to_ear_p99_ms = 800 }\n')
-    monkeypatch.setattr(gate, "BUDGETS", path)
-    monkeypatch.setattr(latency, "measure", lambda *, fast: ROWS if fast else {})
+    budgets, figures = tmp_path / "budgets.toml", tmp_path / "figures.json"
+    monkeypatch.setattr(gate, "BUDGETS", budgets)
+    monkeypatch.setattr(gate, "FIGURES", figures)
 
-    assert gate.run(["--fast"]) == 1
+    def run(rows, *options):
+        monkeypatch.setattr(latency, "measure", lambda *, fast: rows if fast else {})
+        return gate.run(["--fast", *options])
+
+    budgets.write_text('[latency.fast]\n"pi ftth" = { mouth_to_ear_p99_ms = 834 }\n')
+    return run
+
+
+def test_the_gate_ends_with_1_and_names_the_row_that_broke_it(tree, tmp_path, capsys):
+    budgets = tmp_path / "budgets.toml"
+    assert tree(ROWS, "--record") == 0
+    assert tree(ROWS) == 0
+    budgets.write_text('[latency.fast]\n"pi ftth" = { mouth_to_ear_p99_ms = 800 }\n')
+    capsys.readouterr()
+    assert tree(ROWS) == 1
     assert "latency [pi ftth] mouth_to_ear_p99_ms = 834: budget 800" in capsys.readouterr().err
-    path.write_text('[latency.fast]\n"pi ftth" = { mouth_to_ear_p99_ms = 834 }\n')
-    assert gate.run(["--fast"]) == 0
-    path.write_text("[latency.fast")
-    assert gate.run(["--fast"]) == 2
+    budgets.write_text("[latency.fast")
+    assert tree(ROWS) == 2
+
+
+@pytest.mark.parametrize(("figure", "way"), [(834.001, "worse"), (833.999, "better")])
+def test_any_changed_digit_is_told_until_it_is_recorded(tree, capsys, figure, way):
+    assert tree(ROWS, "--record") == 0
+    changed = {"pi ftth": {"mouth_to_ear_p99_ms": figure, "dropout_pct": 0.0}}
+    assert tree(changed) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert f"mouth_to_ear_p99_ms {way} in 1 row" in told[0]
+    assert f"834 -> {figure}" in told[0]
+    assert any(
+        line.endswith("python -m benchmarks latency --fast --row 'pi ftth'") for line in told
+    )
+    assert tree(changed, "--record") == 0
+    if way == "better":
+        assert tree(changed) == 0
+
+
+def test_the_figures_of_a_commit_or_a_file_can_be_the_base(tree, tmp_path, capsys):
+    assert tree(ROWS, "--record") == 0
+    for command in (
+        ["init", "-q"],
+        ["add", "."],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "base"],
+    ):
+        subprocess.run(["git", *command], check=True)
+    folder = tmp_path / "benchmarks"
+    folder.mkdir()
+    (tmp_path / "figures.json").rename(folder / "figures.json")
+    subprocess.run(["git", "add", "."], check=True)
+    subprocess.run(
+        ["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "as here"], check=True
+    )
+    other = {"pi ftth": {"mouth_to_ear_p99_ms": 800.0, "dropout_pct": 0.0}}
+    assert tree(other, "--record") == 0
+    assert tree(other) == 0
+    capsys.readouterr()
+    assert tree(other, "--against", "HEAD") == 1
+    assert "834 -> 800" in capsys.readouterr().err
+    assert tree(other, "--against", "out/benchmarks/gate_fast.json") == 0
+    assert tree(other, "--against", "no-such-commit") == 2
+    assert "neither a file nor a commit" in capsys.readouterr().err
+
+
+def test_twenty_milliseconds_more_hide_behind_no_playout_delay(tree, tmp_path):
+    rows = {"3000 ms pi ftth": {"mouth_to_ear_p99_ms": 3034.0}}
+    assert tree(rows, "--rewrite") == 0
+    assert broken(
+        "latency",
+        {"3000 ms pi ftth": {"mouth_to_ear_p99_ms": 3054.0}},
+        tomllib.loads((tmp_path / "budgets.toml").read_text())["latency"]["fast"],
+    )
+
+
+def test_many_rows_of_one_cause_are_one_line_and_the_worst_is_named(tree, capsys):
+    rows = {
+        f"{playout} {profile} {link}": {"first_sound_ms": 100.0}
+        for playout in ("300 ms", "adaptive")
+        for profile in ("pi_a", "pi_b", "pi_c", "pi_d")
+        for link in ("ftth", "lte")
+    }
+    assert tree(rows, "--rewrite") == 0
+    later = {
+        name: {"first_sound_ms": 150.0 if name == "300 ms pi_b lte" else 101.0} for name in rows
+    }
+    assert tree(later) == 1
+    first = capsys.readouterr().err.splitlines()[0]
+    assert "first_sound_ms worse in 16 rows" in first
+    assert "300 ms, adaptive; 4 profiles; ftth, lte" in first
+    assert "the largest: 100 -> 150 [300 ms pi_b lte]" in first
+
+
+def test_a_node_that_renders_silence_is_named(monkeypatch):
+    from benchmarks.village import sound
+
+    monkeypatch.setattr("node.audio.output.Output.process", lambda _, out: out.fill(0.0))
+    (row,) = sound.measure(fast=True, row="800 ms pi_4b_usb ftth").items()
+    assert row[1]["loudness_off_lu"] is None
+    assert "no figure" in compare({row[0]: row[1]}, {row[0]: {"loudness_off_lu": 0.5}})[0]
 
 
 def test_the_matrix_has_every_profile_on_every_link(monkeypatch):
     import hw_profiles
-    from benchmarks import matrix
+    from benchmarks.village import matrix
 
     clusters = [c for *_, c in matrix.village("800 ms").clusters()]
     assert {(c.profile, c.bearer) for c in clusters} == {

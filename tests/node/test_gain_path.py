@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from node.audio.gain import SILENCE_GAIN
 from node.config import AudioConfig, JitterConfig, NodeConfig
+from node.control.calendar.programme import ItemConfig, PartConfig, ProgrammeConfig
 from node.control.controller import Controller
+from node.control.loudness.schedule import QuietHours, VolumeConfig, VolumeRule
 from node.control.precedence import PriorityConfig
-from node.control.programme import ItemConfig, PartConfig, ProgrammeConfig
-from node.control.schedule import QuietHours, VolumeConfig, VolumeRule
 from node.control.settings import ControlConfig
 from node.governed import GovernedSpeaker
+from node.source.stored_sound import Recording
 from node.stack import SpeakerNode
-from node.stored_sound import Recording
 from node.units import NS_PER_S, RATE_HZ
 
 LEVEL = 0.5

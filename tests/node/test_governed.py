@@ -7,24 +7,24 @@ import msgspec
 import numpy as np
 import pytest
 
-from benchmarks.control_cap import FLOOD
+from benchmarks.control.control_cap import FLOOD
 from node.config import JitterConfig, NodeConfig
-from node.control.alert import AlertConfig, PhraseConfig
-from node.control.authority import Certificate
 from node.control.controller import Controller
-from node.control.message import Kind, Message, seal
 from node.control.orders import Session
 from node.control.precedence import MessageClass
 from node.control.settings import ControlConfig, SiteConfig
-from node.control.short_alert import encode_short
-from node.control.signature import SeedSigner
+from node.control.trust.authority import Certificate
+from node.control.trust.message import Kind, Message, seal
+from node.control.trust.signature import SeedSigner
+from node.control.warning.alert import AlertConfig, PhraseConfig
+from node.control.warning.short_alert import encode_short
 from node.counters import Count
 from node.events import FetchFile, Persist, Publish
 from node.governed import GovernedSpeaker
-from node.libopus import LibopusDecoder
+from node.opus.libopus import LibopusDecoder
 from node.rtp import packet as rtp
+from node.source.stored_sound import OWN_SSRCS
 from node.stack import SpeakerNode
-from node.stored_sound import OWN_SSRCS
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 
 NORMAL, PRIORITY, URGENT = MessageClass

@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from node.counters import Count
-from node.reporting import delay_packet
+from node.rtp.delay_report import delay_packet
 from tests.node.test_synchronised import MS, SENDER_OFFSET_NS, Pole, S, run
 
 PLAYOUT_MS = 800

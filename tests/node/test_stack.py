@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from node.config import JitterConfig, NodeConfig
 from node.counters import Count, Origin
-from node.libopus import LibopusDecoder
+from node.opus.libopus import LibopusDecoder
 from node.rtp import packet, rtcp
 from node.stack import SpeakerNode
 

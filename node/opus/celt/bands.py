@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from node.inner_kernel import inner_kernel
+from node.kernel import inner_kernel
 from node.opus.celt.band import decode_band
 from node.opus.celt.layout import (
     BAND,

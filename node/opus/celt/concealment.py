@@ -15,8 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.inner_kernel import inner_kernel
-from node.kernel import inlined
+from node.kernel import inlined, inner_kernel
 from node.opus.celt.layout import (
     ANALYSIS_SAMPLES,
     BACKGROUND,
@@ -120,22 +119,6 @@ def _tame(work: NDArray[np.float32], samples: int, origin: float) -> None:
             work[EXTENSION + i] *= np.float32(1.0) - share * (np.float32(1.0) - ratio)
 
 
-@inlined
-def _append(
-    celt: NDArray[np.int64],
-    past: NDArray[np.float32],
-    work: NDArray[np.float32],
-    channel: int,
-    samples: int,
-) -> None:
-    """Put the extension into the history, its end folded for the overlap with the next frame."""
-    advance(past, channel, samples)
-    end = HISTORY + channel * HISTORY_STRIDE + HISTORY_SAMPLES
-    for i in range(samples):
-        past[end - samples + i] = work[EXTENSION + i]
-    fold_tail(celt, past, work, channel, EXTENSION + samples)
-
-
 @inner_kernel("void(int64[::1], float32[::1], float32[::1], int64, int64)")
 def fold_tail(
     celt: NDArray[np.int64],
@@ -164,6 +147,22 @@ def fold_tail(
     for i in range(HALF_OVERLAP):
         falling = WINDOW[OVERLAP - 1 - i] * work[RESIDUAL + i]
         past[end + i] = falling + WINDOW[i] * work[RESIDUAL + OVERLAP - 1 - i]
+
+
+@inlined
+def _append(
+    celt: NDArray[np.int64],
+    past: NDArray[np.float32],
+    work: NDArray[np.float32],
+    channel: int,
+    samples: int,
+) -> None:
+    """Put the extension into the history, its end folded for the overlap with the next frame."""
+    advance(past, channel, samples)
+    end = HISTORY + channel * HISTORY_STRIDE + HISTORY_SAMPLES
+    for i in range(samples):
+        past[end - samples + i] = work[EXTENSION + i]
+    fold_tail(celt, past, work, channel, EXTENSION + samples)
 
 
 @inlined

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.inner_kernel import inner_kernel
+from node.kernel import inner_kernel
 from node.opus.celt.allocation import BIT
 from node.opus.celt.energy import FINE_BITS_MAX
 from node.opus.celt.layout import (

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.inner_kernel import inner_kernel
+from node.kernel import inner_kernel
 
 POINTS_MAX: Final = 480
 _ANGLES: Final = [2 * pi * i / POINTS_MAX for i in range(POINTS_MAX)]

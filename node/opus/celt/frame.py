@@ -9,8 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.inner_kernel import inner_kernel
-from node.kernel import inlined
+from node.kernel import inlined, inner_kernel
 from node.opus.celt.allocation import BIT, decode_allocation, decode_boosts, set_caps
 from node.opus.celt.anti_collapse import fill_collapsed
 from node.opus.celt.bands import decode_shapes

@@ -12,8 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.inner_kernel import inner_kernel
-from node.kernel import inlined, kernel
+from node.kernel import inlined, inner_kernel, kernel
 from node.opus.celt.layout import ENERGY, ENERGY_BEFORE, LOUD
 from node.opus.celt.tables_celt import BANDS, INTER_ALPHA
 

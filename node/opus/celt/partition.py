@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.inner_kernel import inner_kernel
+from node.kernel import inner_kernel
 from node.opus.celt.allocation import BIT
 from node.opus.celt.layout import BAND, FOLD_FROM, NOISE, REMAINING, SPREAD
 from node.opus.celt.pulses import bits_to_pulses, decode_pulses, pulses_to_bits

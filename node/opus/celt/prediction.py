@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from node.inner_kernel import inner_kernel
+from node.kernel import inner_kernel
 from node.opus.celt.layout import (
     ANALYSIS_SAMPLES,
     CUT,

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.inner_kernel import inner_kernel
+from node.kernel import inner_kernel
 from node.opus.celt.layout import BAND_BINS_MAX
 from node.opus.celt.tables_celt import PULSE_COST, SPREAD_FACTOR
 from node.opus.range_decoder import rc_uint

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.inner_kernel import inner_kernel
+from node.kernel import inner_kernel
 from node.opus.celt.allocation import BIT
 from node.opus.celt.band import decode_band, decode_sign
 from node.opus.celt.layout import REMAINING

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.inner_kernel import inner_kernel
+from node.kernel import inner_kernel
 from node.opus.celt.de_emphasis import de_emphasise
 from node.opus.celt.inverse_mdct import copy_values, inverse_core, overlap_add, scale_bands
 from node.opus.celt.layout import (

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.inner_kernel import inner_kernel
+from node.kernel import inner_kernel
 from node.opus.celt.allocation import BIT
 from node.opus.celt.layout import BAND, IN_PHASE, INTENSITY, REMAINING
 from node.opus.celt.tables_celt import EXP2_Q14, LOG_WIDTH_Q3

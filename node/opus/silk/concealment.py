@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.inner_kernel import inner_kernel
+from node.kernel import inner_kernel
 from node.opus import tables_silk as t
 from node.opus.range_decoder import ilog
 from node.opus.silk import state as f

@@ -4,7 +4,7 @@ The names of values end in `_qN`: N bits behind the point. A product of a 32-bit
 value is shifted right with truncation towards minus infinity wherever the layer needs it.
 """
 
-from node.inner_kernel import inner_kernel
+from node.kernel import inner_kernel
 from node.opus.range_decoder import ilog
 
 

@@ -8,8 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.inner_kernel import inner_kernel
-from node.kernel import kernel
+from node.kernel import inner_kernel, kernel
 from node.opus.silk import state as f
 from node.opus.silk.resampler import resample
 from node.opus.silk.stereo import delay_mono, unmix

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.inner_kernel import inner_kernel
+from node.kernel import inner_kernel
 from node.opus import tables_silk as t
 from node.opus.range_decoder import rc_bit_logp, rc_icdf
 from node.opus.silk import state as f

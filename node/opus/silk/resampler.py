@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.inner_kernel import inner_kernel
+from node.kernel import inner_kernel
 from node.opus import tables_silk as t
 from node.opus.silk import state as f
 from node.opus.silk.fixed_point import clamp16, round_shift

@@ -7,7 +7,7 @@ The deviation of each case: `python -m benchmarks loudness`.
 import numpy as np
 import pytest
 
-from benchmarks.loudness import cases
+from benchmarks.audio.loudness import cases
 from node.audio.loudness import (
     LOUDNESS_MIN_LUFS,
     LoudnessMeter,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.clock.neighbour import AWAY_MAX_NS, FRESH_NS, TOLD_NS, NeighbourMap, SourceMap
+from node.clock.neighbour_map import AWAY_MAX_NS, FRESH_NS, TOLD_NS, NeighbourMap, SourceMap
 
 MS = 1_000_000
 S = 1_000_000_000

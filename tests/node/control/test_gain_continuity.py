@@ -11,8 +11,14 @@ from node.audio.gain import (
     gain_of_db,
     ramp_factor,
 )
+from node.control.loudness.schedule import (
+    Place,
+    QuietHours,
+    VolumeConfig,
+    VolumeRule,
+    VolumeSchedule,
+)
 from node.control.precedence import MessageClass
-from node.control.schedule import Place, QuietHours, VolumeConfig, VolumeRule, VolumeSchedule
 
 HOURS = st.sampled_from(["00:00", "05:00", "05:30", "06:00", "17:00", "21:00"])
 PLANS = st.builds(

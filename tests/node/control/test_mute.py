@@ -1,11 +1,22 @@
 """Silence by order: it outlives the power, its end is known, and nothing urgent is silenced."""
 
+import msgspec
 import pytest
 
-from node.control.message import Kind
 from node.control.precedence import MessageClass
-from node.control.short_alert import encode_short
-from tests.node.control.test_controller import CALENDAR, COMMUNE, NORMAL, PROVINCE, URGENT, Village
+from node.control.trust.authority import Revocation
+from node.control.trust.message import Kind
+from node.control.warning.short_alert import encode_short
+from tests.node.control.test_controller import (
+    AREA,
+    CALENDAR,
+    COMMUNE,
+    NORMAL,
+    PROVINCE,
+    URGENT,
+    Village,
+    signer,
+)
 
 
 def village_with_calendar(wall: str) -> Village:
@@ -15,7 +26,7 @@ def village_with_calendar(wall: str) -> Village:
 
 
 def lowest(village: Village) -> MessageClass:
-    return village.node.lowest_class(village.now_ns)
+    return village.node.lowest_class()
 
 
 @pytest.mark.parametrize("cuts", [1, 3])
@@ -55,19 +66,41 @@ def test_what_was_unmuted_stays_so_after_a_power_cut():
     assert lowest(village) is NORMAL
 
 
-def test_a_lower_authority_cannot_shorten_a_mute_by_one_of_its_own():
+@pytest.mark.parametrize("first", [COMMUNE, PROVINCE])
+def test_the_shorter_of_two_mutes_takes_nothing_from_the_longer(first):
     village = village_with_calendar("2025-12-07T05:00:00")
-    village.order(PROVINCE, Kind.MUTE, ttl_s=3600)
-    assert village.order(COMMUNE, Kind.MUTE, ttl_s=1) == "muted from above"
+    other = COMMUNE if first is PROVINCE else PROVINCE
+    village.order(first, Kind.MUTE, ttl_s=3600)
+    assert village.order(other, Kind.MUTE, ttl_s=1) == "obeyed"
     village.until("2025-12-07T05:40:00")
     assert village.heard() == [] and village.node.status(village.now_ns)["muted_by"] == "x"
+
+
+def test_nobody_mutes_who_stands_above():
+    village = village_with_calendar("2025-12-07T05:00:00")
+    hamlet = signer("hamlet")
+    village.certify(COMMUNE, hamlet, "hamlet", f"{AREA}/coc-1", NORMAL)
+    assert village.order(hamlet, Kind.MUTE, area=f"{AREA}/coc-1", ttl_s=7200) == "obeyed"
+    assert lowest(village) is URGENT and village.node.lowest_class("commune") is NORMAL
+    village.until("2025-12-07T05:40:00")
+    assert village.heard() == ["news"]
+
+
+def test_a_mute_ends_with_the_right_of_its_key():
+    village = village_with_calendar("2025-12-07T05:00:00")
+    village.order(COMMUNE, Kind.MUTE, ttl_s=7200)
+    content = msgspec.json.encode(Revocation((COMMUNE.key_id,)))
+    village.order(PROVINCE, Kind.REVOCATION, content, area="vn/lang-son")
+    assert lowest(village) is NORMAL
+    village.boot()
+    assert lowest(village) is NORMAL
 
 
 def test_a_mute_from_a_disk_that_somebody_wrote_on_is_not_believed():
     village = village_with_calendar("2025-12-07T05:00:00")
     village.order(PROVINCE, Kind.MUTE, ttl_s=3600)
-    sealed = village.disk["order/mute"]
-    village.disk["order/mute"] = sealed[:-3] + bytes(3)
+    (name,) = [name for name in village.disk if name.startswith("mute/")]
+    village.disk[name] = village.disk[name][:-3] + bytes(3)
     village.boot()
     assert lowest(village) is NORMAL
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.playout_drive import make_trace, play, play_packets
+from benchmarks.playout.playout_drive import make_trace, play, play_packets
 from node.config import JitterConfig
 from node.counters import Count, Origin
 from node.jitter import state as at

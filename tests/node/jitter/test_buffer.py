@@ -151,7 +151,7 @@ def test_a_restarted_sender_is_believed_at_its_second_packet():
 
 
 @pytest.mark.parametrize("jump", [-(10**7), 10**7])
-def test_a_jump_of_the_senders_clock_is_a_restart_and_not_an_endless_silence(jump):
+def test_a_jump_of_the_senders_clock_moves_nothing_while_its_numbers_go_on(jump):
     b = buffer()
     send(b, range(10))
     b.seek(0)
@@ -159,8 +159,8 @@ def test_a_jump_of_the_senders_clock_is_a_restart_and_not_an_endless_silence(jum
     results = [
         b.insert(n, (n * FRAME + jump) & 0xFFFF_FFFF, FRAME, n * 20 * MS) for n in range(10, 14)
     ]
-    assert results[:2] == [at.PROBATION, at.RESTARTED]
-    assert min(results[2:]) >= 0
+    assert min(results) >= 0
+    assert [media for _, media, _ in play(b, 4)] == [n * FRAME for n in range(10, 14)]
 
 
 def test_a_single_stray_packet_disturbs_nothing():

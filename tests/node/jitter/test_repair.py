@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.playout_redundancy import play_with_copies
-from benchmarks.playout_repair import gilbert_elliott, play_with_repair
+from benchmarks.playout.playout_redundancy import play_with_copies
+from benchmarks.playout.playout_repair import gilbert_elliott, play_with_repair
 from node.config import JitterConfig
 from node.jitter import repair as rp
 from node.jitter import state as at

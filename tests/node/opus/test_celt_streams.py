@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from node.libopus import LibopusDecoder
 from node.opus.celt import concealment, frame, layout
+from node.opus.libopus import LibopusDecoder
 from node.opus.packet import (
     FRAMES_MAX,
     parse_frames,

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.decoder import BAD_PAYLOAD, BUFFER_TOO_SMALL
-from node.libopus import LibopusDecoder
 from node.opus.decoder import OpusDecoder
+from node.opus.libopus import LibopusDecoder
+from node.opus.protocol import BAD_PAYLOAD, BUFFER_TOO_SMALL
 
 NAMES = sorted(path.stem for path in (Path(__file__).parents[2] / "data" / "opus").glob("*.bit"))
 SPEECH = ["fec_WB_20ms_2ch", "framing_silk_NB_10ms_2ch_cbr", "framing_silk_WB_20ms_2ch_vbr"]

@@ -6,9 +6,9 @@ import av
 import numpy as np
 import pytest
 
-from node.libopus import LibopusDecoder
 from node.opus.decoder import OpusDecoder
-from sim.scenario import SPEECH as FOLDER
+from node.opus.libopus import LibopusDecoder
+from sim.village.scenario import SPEECH as FOLDER
 
 SPEECH = FOLDER / "announcement_vi.flac"
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from opuslib_next.api import libopus
 
-from node.libopus import LibopusDecoder
 from node.opus.decoder import OpusDecoder
+from node.opus.libopus import LibopusDecoder
 from node.opus.output import soft_clip, to_int16
 
 

@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from opuslib_next.api import libopus
 
-from node.decoder import BAD_PAYLOAD
 from node.opus import packet
+from node.opus.protocol import BAD_PAYLOAD
 
 _tocs = st.integers(0, 255)
 _sizes = st.lists(st.integers(0, 300), min_size=1, max_size=12)

@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 from node.events import FetchFile
 from node.shell.config import FetchConfig
 from node.shell.fetch import Fetcher
-from tests.node.control.test_daemon import ogg_tone
+from tests.node.shell.commands.test_daemon import ogg_tone
 
 WORDS = ogg_tone(440, 2)
 

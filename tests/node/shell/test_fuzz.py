@@ -13,7 +13,7 @@ from benchmarks.fuzz import (
 )
 from node.config import NodeConfig
 from node.counters import Count
-from node.libopus import LibopusDecoder
+from node.opus.libopus import LibopusDecoder
 from node.stack import SpeakerNode
 
 MS = 1_000_000

@@ -5,7 +5,7 @@ import io
 import av
 import numpy as np
 
-from node.libopus import LibopusDecoder
+from node.opus.libopus import LibopusDecoder
 from node.shell.cli import main
 from node.shell.library import packets_of, read_library
 from node.shell.sentences import find_sentences
@@ -79,4 +79,4 @@ def test_a_sound_that_is_kept_has_its_hash_and_its_sentences(tmp_path, capsys):
 def test_what_is_no_such_sound_is_named(tmp_path, capsys):
     (tmp_path / "news.opus").write_bytes(b"OggS")
     assert main(["keep", str(tmp_path / "news.opus"), "--folder", str(tmp_path)]) == 2
-    assert "not Ogg Opus with packets of 20 ms" in capsys.readouterr().err
+    assert "no Ogg Opus" in capsys.readouterr().err

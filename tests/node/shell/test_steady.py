@@ -18,7 +18,7 @@ print(1000 * (time.process_time() - begin), 1000 * sys.getswitchinterval())
 
 CHILD = """
 import os, subprocess, sys
-from benchmarks.jack_rig import hurry
+from benchmarks.rig.jack_rig import hurry
 done = hurry(os.getpid(), 10)
 ask = "import os; print(os.sched_getscheduler(0))"
 policy = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True).stdout

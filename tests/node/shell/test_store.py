@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from node.shell.disk import RealDisk
 from node.shell.faults import ShellError
-from node.shell.store import KEYS_MAX, REWRITE_BYTES, Store, copies_of
+from node.shell.store import KEYS_MAX, REWRITE_BYTES, Store
+from node.shell.store_read import copies_of
 
 PATH = Path("/kept.db")
 CERTIFICATES = {f"certificate/{n:02}": bytes([n]) * 150 for n in range(3)}
@@ -125,7 +126,7 @@ def test_whatever_is_cut_off_one_copy_the_other_one_has_it(which):
     files = written(*A_FEW)
     path = copies_of(PATH)[which]
     whole = files[path]
-    for size in range(0, len(whole), 3):
+    for size in range(0, len(whole), 11):
         store = opened(files | {path: whole[:size]})
         assert settled(store) == ALL, size
         assert not store.trust_lost
@@ -136,7 +137,7 @@ def test_whatever_is_cut_off_one_copy_the_other_one_has_it(which):
 
 
 @given(st.integers(0, 1), st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_flipped_bit_in_one_copy_costs_nothing_and_is_told(which, data):
     files = written(*A_FEW)
     path = copies_of(PATH)[which]
@@ -174,7 +175,7 @@ def damaged(data: bytes, damage) -> bytes | None:
 
 
 @given(damages(), damages())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=60, deadline=None)
 @example(("gone", [0.0]), ("cut", [0.0]))
 @example(("cut", [0.0]), ("cut", [0.0]))
 def test_damage_to_both_copies_wakes_no_revoked_key_and_is_never_silent(one, other):
@@ -205,7 +206,7 @@ def test_damage_to_both_copies_wakes_no_revoked_key_and_is_never_silent(one, oth
 
 
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=12), st.floats(0, 1))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_what_was_durable_is_there_after_a_power_cut_at_any_byte(sizes, share):
     batches = [{f"k{n % 3}": bytes([n]) * size, "last": bytes([n])} for n, size in enumerate(sizes)]
     disk = FakeDisk()
@@ -235,7 +236,7 @@ def test_what_was_durable_is_there_after_a_power_cut_at_any_byte(sizes, share):
     st.lists(st.sampled_from([0, errno.ENOSPC, errno.EIO, errno.EROFS]), max_size=12),
     st.integers(1, 8),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_a_disk_that_refuses_for_a_while_has_everything_in_the_end(refusals, count):
     from node.shell import store as module
 

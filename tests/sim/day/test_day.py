@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from node.config import ConfigError
-from node.libopus import LibopusDecoder
-from sim import cli, scenario
-from sim.day.result import DayResult
+from node.opus.libopus import LibopusDecoder
+from sim import cli
 from sim.day.run import VillageDay, run_day
 from sim.report.day_rows import hamlet_items
-from sim.village import build_village
+from sim.result.day import DayResult
+from sim.village import scenario
+from sim.village.places import build_village
 
 
 def day_of(path, *changes):
@@ -135,8 +136,8 @@ def test_what_the_day_says_is_what_the_horn_plays(village):
 
 def test_the_same_seed_gives_the_same_day_in_another_process(village):
     script = (
-        "import json, sys; from dataclasses import asdict; from sim import scenario;"
-        "from sim.day.run import run_day; from sim.village import build_village;"
+        "import json, sys; from dataclasses import asdict; from sim.village import scenario;"
+        "from sim.day.run import run_day; from sim.village.places import build_village;"
         "s = scenario.load(sys.argv[1]); print(json.dumps(asdict(run_day(s, build_village(s)))))"
     )
     days = [

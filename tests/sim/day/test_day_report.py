@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sim import cli
-from sim.result import RunResult
+from sim.result.run import RunResult
 
 
 @pytest.fixture

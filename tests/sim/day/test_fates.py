@@ -8,11 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from node.config import ConfigError
-from sim import cli, condition, scenario
+from sim import cli, command_line, condition
 from sim.day.run import run_day
 from sim.day.totals import DAY_FIGURES
 from sim.day.verdict import warned_lines, warned_sentence
-from sim.village import build_village
+from sim.village import scenario
+from sim.village.places import build_village
 
 NO_POWER = ("bl-05", "bl-06", "bl-07")
 LATE = ("bl-08", "bl-09", "bl-10")
@@ -54,7 +55,7 @@ def warnings_of(day):
 
 def test_in_the_flood_everybody_who_was_not_warned_is_named(tmp_path, capsys):
     status, told = answer(tmp_path, capsys, "flood_night", "--fail-on", "unwarned > 0")
-    assert status == cli.CONDITION
+    assert status == command_line.CONDITION
     assert told["verdict"].startswith("4 of 11 clusters were NOT warned.")
     assert {one["node"] for one in told["unwarned"]} == UNWARNED
     fates = {one["node"]: one for one in told["day"]["orders"] if one["kind"] == "alert"}
@@ -82,7 +83,7 @@ def test_in_the_flood_everybody_who_was_not_warned_is_named(tmp_path, capsys):
 
 def test_the_terminal_says_first_who_was_not_warned_hamlet_by_hamlet(tmp_path, capsys):
     arguments = ["run", "flood_night", "--day", "--no-sound", "--duration", "5"]
-    assert cli.main([*arguments, "--out", str(tmp_path)]) == cli.OK
+    assert cli.main([*arguments, "--out", str(tmp_path)]) == command_line.OK
     lines = [line for line in capsys.readouterr().out.splitlines() if line]
     assert lines[0].startswith("4 of 11 clusters were NOT warned.")
     assert "0 of 3 warned" in lines[1] and "thôn Hạ" in lines[1], "the worst hamlet first"
@@ -91,7 +92,7 @@ def test_the_terminal_says_first_who_was_not_warned_hamlet_by_hamlet(tmp_path, c
 
 def test_on_a_day_when_all_is_down_nobody_was_warned_and_nobody_is_missing(tmp_path, capsys):
     status, told = answer(tmp_path, capsys, "all_down", "--fail-on", "unwarned > 0")
-    assert status == cli.CONDITION
+    assert status == command_line.CONDITION
     assert told["verdict"].startswith("Nobody was warned: none of 11 clusters.")
     assert "No cluster heard anything: all 11 stayed silent" in told["verdict"]
     assert len(told["unwarned"]) == len(told["nodes"]) == 11
@@ -205,7 +206,7 @@ def test_the_faults_of_the_day_meet_the_live_programme_and_the_other_way_round(v
 )
 def test_a_condition_that_cannot_be_read_is_refused_before_the_run(capsys, tmp_path, text, words):
     arguments = ["run", "flood_night", "--day", "--fail-on", text, "--out", str(tmp_path / "o")]
-    assert cli.main(arguments) == cli.USER
+    assert cli.main(arguments) == command_line.USER
     assert words in capsys.readouterr().err
     assert not (tmp_path / "o").exists()
 
@@ -217,11 +218,11 @@ def test_a_figure_of_the_day_needs_the_day():
 
 def test_every_figure_of_a_run_and_its_day_can_be_a_condition(tmp_path, capsys):
     status, told = answer(tmp_path, capsys, "flood_night", "--fail-on", "nodes_silent >= 1000")
-    assert status == cli.OK
+    assert status == command_line.OK
     assert set(condition.FIGURES) == set(told["totals"])
     assert set(DAY_FIGURES) == set(told["day"]["totals"])
 
 
 def test_a_figure_that_is_not_known_counts_as_failed(tmp_path, capsys):
     status, _ = answer(tmp_path, capsys, "all_down", "--fail-on", "first_warned_max_s > 60")
-    assert status == cli.CONDITION
+    assert status == command_line.CONDITION

@@ -8,7 +8,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from sim import cli, demo, scenario
+from sim import cli, demo
+from sim.village import scenario
 
 SMALL = """
 title = "Thôn Đoài: hai cụm loa"

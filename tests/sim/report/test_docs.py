@@ -5,9 +5,9 @@ import tomllib
 from pathlib import Path
 
 import hw_profiles
-from sim import scenario
 from sim.cli import main
 from sim.links import bearer as bearers
+from sim.village import scenario
 
 DOCS = Path(__file__).parents[3] / "docs"
 

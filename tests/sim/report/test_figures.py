@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from node.counters import ORIGINS, Origin
-from sim.example_result import example_result
 from sim.report.charts import delay_distribution, stage_bars
 from sim.report.raster import coarse, png, run_lengths
 from sim.report.svg import Scale, number
 from sim.report.village_map import village_map
+from tests.sim.report.example_result import example_result
 
 ORIGIN_ARRAYS = hnp.arrays(
     np.uint8,

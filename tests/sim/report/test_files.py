@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sim.example_result import example_result
 from sim.report.files import write_all, write_files
 from sim.report.listen import wav
 from sim.report.summaries import junit, markdown
-from sim.result import NodeRow
+from sim.result.run import NodeRow
+from tests.sim.report.example_result import example_result
 
 ROW_FIELDS = tuple(one.name for one in dataclasses.fields(NodeRow))
 NAMES = {

@@ -10,9 +10,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from sim.example_result import example_result
 from sim.report import page
 from sim.report.files import write_files
+from tests.sim.report.example_result import example_result
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 

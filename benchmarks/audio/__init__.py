@@ -1,0 +1,1 @@
+"""Loudness, protection and resampler, measured against their standards."""

@@ -1,0 +1,1 @@
+"""How well a node knows the time of its sender: over links, days, crystals and neighbours."""

@@ -1,0 +1,1 @@
+"""Whatever befalls a stream, a node sounds again: histories, and what is heard of them."""

@@ -1,0 +1,318 @@
+"""Histories of one sender and its way to one node: everything that may befall stamps and delays.
+
+A history is a calm stream that is disturbed some times and then is calm to its end. `packets_of`
+writes it out as what arrives when; nothing in it is random any more, so that a history that a node
+fails on can be kept as it is.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from node.rtp import packet as rtp
+from node.rtp import rtcp
+from node.rtp.rtcp_packet import Goodbye
+from node.units import NS_PER_MS, RATE_HZ, SAMPLES_PER_MS
+
+PAYLOADS: Final = {
+    120: b"\xe0" + bytes(41),
+    240: b"\xe8" + bytes(41),
+    480: b"\xf0" + bytes(41),
+    960: b"\xf8" + bytes(41),
+    1920: b"\xf9" + bytes(42),
+    2880: b"\xfb\x03" + bytes(42),
+    5760: b"\xfb\x06" + bytes(42),
+}
+"""An Opus payload (CELT, fullband) for each duration in samples."""
+
+DELAYS_MS: Final = (100, 200, 400, 1000, 3000)
+CLOCKS_HZ: Final = (48_000, 44_100, 8_000, 16_000, 90_000)
+KINDS: Final = (
+    "stamps", "path", "stamps and path", "numbers", "restart", "from zero", "repeats", "held",
+    "pause", "standing pause", "new source", "new source after goodbye", "wobble", "swaps",
+    "losses", "stall", "durations", "port", "keep-alives",
+)  # fmt: skip
+"""What may happen. `Disturbance.size_ms` and `count` say how much of it."""
+
+SENDERS_KINDS: Final = frozenset(
+    (
+        "stamps", "numbers", "restart", "from zero", "pause", "standing pause", "new source",
+        "new source after goodbye", "wobble", "durations", "keep-alives",
+    )
+)  # fmt: skip
+"""Those that befall every node alike."""
+
+PATH_MAX_MS: Final = 4000
+_CALM_TAIL_MS: Final = 4500
+_PACKETS_MAX: Final = 6000
+_HOST: Final = "10.0.0.9"
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbance:
+    """One thing that happens, after `after_ms` of a stream that is otherwise left alone."""
+
+    kind: str
+    after_ms: int
+    size_ms: int
+    """Of a jump (of stamps, of the path; either sign), a pause, a stall, or for how long held."""
+    count: int
+    """Packets concerned; for `wobble` samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """One stream and what befell it."""
+
+    mode: str
+    delay_ms: int
+    packet_samples: int
+    clock_hz: int
+    sequence: int
+    timestamp: int
+    jitter_ms: int
+    seed: int
+    disturbances: tuple[Disturbance, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One datagram at the node."""
+
+    at_ns: int
+    data: bytes
+    source: tuple[str, int]
+    sent_ns: int
+    """When its sound had been captured; -1 for one that is no fresh sound."""
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A history written out."""
+
+    arrivals: tuple[Arrival, ...]
+    calm_ns: int
+    """From here on what arrives is good, in order and at its pace."""
+    end_ns: int
+    path_ns: int
+    """Of the last, calm part; without jitter."""
+    path_min_ns: int
+
+
+class _Stream:
+    """The sender, the network, and what was sent so far."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.rng = np.random.default_rng(history.seed)
+        self.now_ns = 0
+        self.ssrc = 0x10
+        self.port = 5004
+        self.sequence = history.sequence
+        self.stamp = float(history.timestamp)
+        self.samples = history.packet_samples
+        self.path_ms = 300
+        self.path_min_ms = 300
+        self.wobble = 0
+        self.arrivals: list[Arrival] = []
+        self.sent: list[Arrival] = []
+        self.held_until_ns = 0
+        self.calm_ns = 0
+
+    def send(self, *, delay_ms: int = 0, lost: bool = False) -> None:
+        """Send the next packet at its time."""
+        history = self.history
+        wobble = min(self.wobble, self.samples // 4)
+        off = int(self.rng.integers(-wobble, wobble + 1)) if wobble else 0
+        data = rtp.build(
+            PAYLOADS[self.samples],
+            sequence=self.sequence & 0xFFFF,
+            timestamp=(int(self.stamp) + off) & 0xFFFF_FFFF,
+            ssrc=self.ssrc,
+            payload_type=96,
+            marker=False,
+        )
+        self.sequence += 1
+        self.stamp += self.samples * history.clock_hz / RATE_HZ
+        sent_ns = self.now_ns
+        self.now_ns += self.samples * 62_500 // 3
+        jitter_ns = int(self.rng.integers(0, history.jitter_ms * NS_PER_MS + 1))
+        at_ns = sent_ns + (self.path_ms + delay_ms) * NS_PER_MS + jitter_ns
+        at_ns = max(at_ns, self.held_until_ns)
+        # No two arrive in one instant: an arrival names its packet.
+        one = Arrival(at_ns + len(self.arrivals), data, (_HOST, self.port), sent_ns, self.samples)
+        self.sent.append(one)
+        if not lost:
+            self.arrivals.append(one)
+        self.calm_ns = max(self.calm_ns, at_ns) if delay_ms or lost else self.calm_ns
+
+    def send_some(
+        self, count: int, *, delay_ms: int = 0, every: int = 1, lost: bool = False
+    ) -> None:
+        """Send `count` packets, each `every`th of them late or all of them lost."""
+        for i in range(count):
+            self.send(delay_ms=0 if i % every else delay_ms, lost=lost)
+
+    def run(self, duration_ms: int) -> None:
+        """Send packets for so long."""
+        end_ns = self.now_ns + duration_ms * NS_PER_MS
+        while self.now_ns < end_ns and len(self.sent) < _PACKETS_MAX:
+            self.send()
+
+    def settle(self) -> None:
+        """Note that the stream is as it should be from the next packet on."""
+        self.calm_ns = max(self.calm_ns, self.now_ns + self.path_ms * NS_PER_MS)
+
+    def jump(self, by_ms: int) -> None:
+        self.stamp += by_ms * self.history.clock_hz / 1000
+
+    def move_path(self, by_ms: int, *, stamps_by_ms: int = 0) -> None:
+        self.jump(stamps_by_ms)
+        self.calm_ns = max(self.calm_ns, self.now_ns + self.path_ms * NS_PER_MS)
+        self.path_ms = min(max(0, self.path_ms + by_ms), PATH_MAX_MS)
+        self.path_min_ms = min(self.path_min_ms, self.path_ms)
+
+    def pause(self, size_ms: int, *, stands: bool) -> None:
+        self.now_ns += abs(size_ms) * NS_PER_MS
+        if not stands:
+            self.jump(abs(size_ms))
+
+    def repeat(self, count: int, age_packets: int) -> None:
+        """Let packets of the past arrive once more, all at once."""
+        first = max(0, len(self.sent) - 1 - age_packets)
+        at_ns = self.now_ns + self.path_ms * NS_PER_MS
+        for one in self.sent[first : first + count]:
+            again = Arrival(at_ns + len(self.arrivals), one.data, one.source, -1, 0)
+            self.arrivals.append(again)
+
+    def goodbye(self) -> None:
+        data = rtcp.build([rtcp.ReceiverReport(self.ssrc, ()), Goodbye((self.ssrc,))])
+        at_ns = self.now_ns + self.path_ms * NS_PER_MS + len(self.arrivals)
+        self.arrivals.append(Arrival(at_ns, data, (_HOST, self.port), -1, 0))
+
+    def keep_alives(self, count: int) -> None:
+        """Send packets that hold nothing but padding, each with a number of its own."""
+        for _ in range(count):
+            data = bytearray(
+                rtp.build(
+                    bytes(19) + b"\x14",
+                    sequence=self.sequence & 0xFFFF,
+                    timestamp=int(self.stamp) & 0xFFFF_FFFF,
+                    ssrc=self.ssrc,
+                    payload_type=96,
+                    marker=False,
+                )
+            )
+            data[0] |= 0x20
+            self.sequence += 1
+            at_ns = self.now_ns + self.path_ms * NS_PER_MS + len(self.arrivals)
+            self.arrivals.append(Arrival(at_ns, bytes(data), (_HOST, self.port), -1, 0))
+            self.send()
+
+
+def _disturb(stream: _Stream, what: Disturbance) -> None:
+    """Let one thing happen."""
+    size_ms, count = what.size_ms, what.count
+    actions: dict[str, Callable[[], object]] = {
+        "stamps": lambda: stream.jump(size_ms),
+        "path": lambda: stream.move_path(size_ms),
+        "stamps and path": lambda: stream.move_path(size_ms, stamps_by_ms=-size_ms // 2),
+        "numbers": lambda: setattr(stream, "sequence", stream.sequence + size_ms),
+        "restart": lambda: _restart(stream, size_ms),
+        "from zero": lambda: _from_zero(stream, abs(size_ms)),
+        "repeats": lambda: stream.repeat(count, abs(size_ms)),
+        "held": lambda: stream.send_some(min(count, 12), delay_ms=abs(size_ms)),
+        "pause": lambda: stream.pause(size_ms, stands=False),
+        "standing pause": lambda: stream.pause(size_ms, stands=True),
+        "new source": lambda: _new_source(stream, abs(size_ms), goodbye=False),
+        "new source after goodbye": lambda: _new_source(stream, abs(size_ms), goodbye=True),
+        "wobble": lambda: setattr(stream, "wobble", count),
+        "swaps": lambda: stream.send_some(min(count, 40), delay_ms=25, every=2),
+        "losses": lambda: stream.send_some(min(count, 60), lost=True),
+        "stall": lambda: setattr(
+            stream,
+            "held_until_ns",
+            stream.now_ns + (stream.path_ms + abs(size_ms)) * NS_PER_MS,
+        ),
+        "durations": lambda: setattr(stream, "samples", sorted(PAYLOADS)[count % len(PAYLOADS)]),
+        "port": lambda: setattr(stream, "port", 1024 + (stream.port + count) % 60_000),
+        "keep-alives": lambda: stream.keep_alives(min(count, 20)),
+    }
+    actions[what.kind]()
+    stream.settle()
+    stream.calm_ns = max(stream.calm_ns, stream.held_until_ns)
+
+
+def _restart(stream: _Stream, size_ms: int) -> None:
+    """Begin anywhere, after a pause of a tenth."""
+    stream.now_ns += abs(size_ms) // 10 * NS_PER_MS
+    stream.sequence = int(stream.rng.integers(0, 1 << 16))
+    stream.stamp = float(stream.rng.integers(0, 1 << 32))
+
+
+def _from_zero(stream: _Stream, pause_ms: int) -> None:
+    """Begin with the numbers of the beginning."""
+    stream.now_ns += max(pause_ms, 500) * NS_PER_MS
+    stream.sequence = stream.history.sequence
+    stream.stamp = float(stream.history.timestamp)
+
+
+def _new_source(stream: _Stream, pause_ms: int, *, goodbye: bool) -> None:
+    if goodbye:
+        stream.goodbye()
+    stream.now_ns += pause_ms * NS_PER_MS
+    stream.ssrc += 1
+    stream.port += 2
+    _restart(stream, 0)
+
+
+def story_of(history: History) -> Story:
+    """Write a history out."""
+    stream = _Stream(history)
+    for what in history.disturbances:
+        stream.run(what.after_ms)
+        _disturb(stream, what)
+    stream.settle()
+    tail_ms = history.delay_ms + _CALM_TAIL_MS
+    settles_ms = max(0, stream.calm_ns - stream.now_ns) // NS_PER_MS
+    stream.run(settles_ms + tail_ms)
+    arrivals = sorted(stream.arrivals, key=lambda one: one.at_ns)
+    return Story(
+        tuple(arrivals),
+        stream.calm_ns,
+        stream.now_ns + stream.path_ms * NS_PER_MS,
+        stream.path_ms * NS_PER_MS,
+        stream.path_min_ms * NS_PER_MS,
+    )
+
+
+def draw_history(rng: np.random.Generator) -> History:
+    """Draw a history: any mode, delay, packet and clock, and up to six disturbances."""
+    count = int(rng.integers(1, 7))
+    return History(
+        mode="synchronised" if rng.random() < 0.7 else "adaptive",
+        delay_ms=int(rng.choice(DELAYS_MS)),
+        packet_samples=int(rng.choice([960, 960, 960, *PAYLOADS])),
+        clock_hz=int(rng.choice([48_000] * 6 + list(CLOCKS_HZ))),
+        sequence=int(rng.choice([0, int(rng.integers(0, 1 << 16))])),
+        timestamp=int(rng.choice([0, int(rng.integers(0, 1 << 32))])),
+        jitter_ms=int(rng.choice([0, 0, 3, 20])),
+        seed=int(rng.integers(0, 1 << 31)),
+        disturbances=tuple(_draw_disturbance(rng) for _ in range(count)),
+    )
+
+
+def _draw_disturbance(rng: np.random.Generator) -> Disturbance:
+    size_ms = int(np.exp(rng.uniform(0, np.log(12_000))))
+    return Disturbance(
+        kind=str(rng.choice(KINDS)),
+        after_ms=int(rng.choice([0, 50, 300, 1000, 2500])),
+        size_ms=size_ms if rng.random() < 0.6 else -size_ms,
+        count=int(np.exp(rng.uniform(0, np.log(300)))),
+    )
+
+
+assert RATE_HZ == 48 * 1000 == SAMPLES_PER_MS * 1000

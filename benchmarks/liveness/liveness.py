@@ -1,0 +1,172 @@
+"""`python -m benchmarks liveness`: whatever befalls a stream, a node sounds again within 2 s.
+
+Draws histories (`histories`), plays each to a whole node in virtual time, and looks at the
+calm end of it: from 2 s and the playout delay after the last disturbance on, what is received must
+sound, and in step. Prints the first histories that leave a node deaf.
+"""
+
+import sys
+import time
+from dataclasses import dataclass, replace
+from typing import Final, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.liveness.histories import SENDERS_KINDS, History, Story, draw_history, story_of
+from benchmarks.options import count, parser_of
+from node.config import JitterConfig, NodeConfig
+from node.counters import Origin
+from node.stack import SpeakerNode
+from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
+
+AGAIN_NS: Final = 2 * NS_PER_S
+_START_NS: Final = 5 * NS_PER_S
+_PERIOD: Final = 480
+_PERIOD_NS: Final = _PERIOD * NS_PER_S // RATE_HZ
+_HOLE_MAX_NS: Final = 250 * NS_PER_MS
+_IN_STEP_NS: Final = 70 * NS_PER_MS
+_SILENT_RATIO_MAX: Final = 0.08
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was heard of the calm end."""
+
+    silent_ratio: float
+    hole_ns: int
+    """The longest."""
+    early_ns: int
+    """By which what played was ahead of where it should be, at most; negative: never."""
+    late_ns: int
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether the node did not sound again."""
+        return self.silent_ratio > _SILENT_RATIO_MAX or self.hole_ns > _HOLE_MAX_NS
+
+    @property
+    def is_out_of_step(self) -> bool:
+        """Whether it sounded later than it should."""
+        return self.late_ns > _IN_STEP_NS
+
+
+def play(history: History) -> Outcome:
+    """Play a history to a node; return what was heard of its calm end."""
+    story = story_of(history)
+    return judge(history, story, _drive(_node_for(history), story))
+
+
+def in_step_ns(history: History, *, further_ms: int) -> int:
+    """Return by how much two nodes differ at the calm end, one of them `further_ms` further away.
+
+    Only what the sender does befalls them.
+    """
+    kept = tuple(one for one in history.disturbances if one.kind in SENDERS_KINDS)
+    history = replace(history, disturbances=kept)
+    story = story_of(history)
+    begin_ns = _START_NS + story.calm_ns + history.delay_ms * NS_PER_MS + AGAIN_NS
+    heard = []
+    for further_ns in (0, further_ms * NS_PER_MS):
+        arrivals = tuple(replace(one, at_ns=one.at_ns + further_ns) for one in story.arrivals)
+        late = replace(story, arrivals=arrivals, end_ns=story.end_ns + further_ns)
+        rows = _drive(_node_for(history), late)
+        heard.append({int(row[4]) - further_ns: int(row[5]) for row in rows})
+    both = heard[0].keys() & heard[1].keys()
+    apart = [abs(heard[0][one] - heard[1][one]) for one in both if heard[0][one] >= begin_ns]
+    return max(apart, default=1 << 60)
+
+
+def _node_for(history: History) -> SpeakerNode:
+    mode = cast(Literal["synchronised", "adaptive"], history.mode)
+    jitter = JitterConfig(mode=mode, playout_delay_ms=history.delay_ms)
+    return SpeakerNode(NodeConfig(name="n", jitter=jitter), decoder_factory=None)
+
+
+def _drive(node: SpeakerNode, story: Story) -> NDArray[np.int64]:
+    """Return the journal rows of what was played of received packets."""
+    out = np.zeros((_PERIOD, 1), np.float32)
+    rows = np.zeros((4096, 6), np.int64)
+    heard = []
+    arrivals = story.arrivals
+    took = 0
+    periods = (story.end_ns + 10 * NS_PER_S) // _PERIOD_NS
+    due_ns = node.next_deadline_ns()
+    for period in range(periods):
+        now_ns = period * _PERIOD_NS
+        if now_ns > story.end_ns:
+            break
+        while took < len(arrivals) and arrivals[took].at_ns <= now_ns:
+            one = arrivals[took]
+            node.receive_datagram(one.data, one.source, _START_NS + one.at_ns)
+            took += 1
+        if period % 2 == 0:
+            due_ns = node.next_deadline_ns()
+            if due_ns is not None and due_ns <= _START_NS + now_ns:
+                node.handle_deadline(_START_NS + now_ns)
+                while node.next_event() is not None:
+                    pass
+        node.render(out, _START_NS + now_ns)
+        if period % 50 == 0:
+            n = node.take_journal(rows)
+            heard.append(rows[:n][rows[:n, 3] == Origin.RECEIVED])
+    n = node.take_journal(rows)
+    heard.append(rows[:n][rows[:n, 3] == Origin.RECEIVED])
+    return np.concatenate(heard)
+
+
+def judge(history: History, story: Story, heard: NDArray[np.int64]) -> Outcome:
+    """Return what was heard from `AGAIN_NS` and the delay after the last disturbance on."""
+    delay_ns = history.delay_ms * NS_PER_MS if history.mode == "synchronised" else 0
+    begin_ns = _START_NS + story.calm_ns + delay_ns + AGAIN_NS
+    end_ns = _START_NS + story.end_ns - 400 * NS_PER_MS
+    bins = max(0, (end_ns - begin_ns) // _PERIOD_NS)
+    if bins < 20:
+        raise ValueError(f"the calm end of {history} is too short")
+    sounds = np.zeros(bins + 1, np.int64)
+    sent = {_START_NS + one.at_ns: one.sent_ns for one in story.arrivals if one.sent_ns >= 0}
+    early_ns = late_ns = -(1 << 60)
+    for row in heard:
+        first = max(0, (int(row[5]) - begin_ns) // _PERIOD_NS)
+        last = -(-(int(row[5]) + int(row[2]) * 62_500 // 3 - begin_ns) // _PERIOD_NS)
+        if last <= 0 or first >= bins:
+            continue
+        sounds[first:last] = 1
+        sent_ns = sent.get(int(row[4]))
+        if sent_ns is not None and int(row[5]) >= begin_ns:
+            late = int(row[5]) - _START_NS - sent_ns - story.path_ns - delay_ns
+            late_ns = max(late_ns, late - history.jitter_ms * NS_PER_MS)
+            early_ns = max(early_ns, story.path_min_ns - story.path_ns - late)
+    sounds = sounds[:bins]
+    edges = np.flatnonzero(np.diff(np.concatenate([[1], sounds, [1]])))
+    holes = edges[1::2] - edges[::2]
+    hole_ns = int(holes.max()) * _PERIOD_NS if holes.size else 0
+    if history.mode == "adaptive":
+        early_ns = late_ns = 0
+    return Outcome(1 - float(sounds.mean()), hole_ns, early_ns, late_ns)
+
+
+def run(arguments: list[str]) -> int:
+    """Play drawn histories; exit status 1 when one leaves a node deaf."""
+    parser = parser_of("liveness", __doc__)
+    parser.add_argument("--histories", type=count, default=1000, help="how many (1000)")
+    parser.add_argument("--seed", type=int, default=1, help="of all of them (1)")
+    parser.add_argument("--first", type=int, default=0, help="number of the first (0)")
+    parser.add_argument("--show", type=count, default=5, help="of those that fail (5)")
+    asked = parser.parse_args(arguments)
+    begun = time.perf_counter()
+    kinds: dict[str, int] = {}
+    failed = 0
+    for number in range(asked.first, asked.first + asked.histories):
+        history = draw_history(np.random.default_rng([asked.seed, number]))
+        outcome = play(history)
+        if not (outcome.is_deaf or outcome.is_out_of_step):
+            continue
+        failed += 1
+        for kind in {one.kind for one in history.disturbances}:
+            kinds[kind] = kinds.get(kind, 0) + 1
+        if failed <= asked.show:
+            print(f"{number}: {outcome}\n  {history}")
+    spent = time.perf_counter() - begun
+    print(f"{asked.histories} histories, {failed} failed, {spent:.1f} s", kinds, file=sys.stdout)
+    return 1 if failed else 0

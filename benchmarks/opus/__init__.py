@@ -1,0 +1,1 @@
+"""The Opus decoder beside libopus: final ranges, damage, loss, speed and memory."""

@@ -1,0 +1,1 @@
+"""The jitter buffer on arrival traces: delay, concealment, repair, redundancy and cost."""

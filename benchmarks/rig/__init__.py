@@ -1,0 +1,1 @@
+"""Real nodes on one machine: a paced sound card, bad networks, and a ruler for what they play."""

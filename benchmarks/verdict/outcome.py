@@ -1,0 +1,104 @@
+"""What one run of the gate found: figures, broken budgets, digits that differ from the base."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks.table import Rows
+
+INEXACT: Final = frozenset({"speed"})
+"""Measurements of the machine itself: they have noise, so their digits are compared with none."""
+
+
+FINGERPRINTS: Final = frozenset({"sound_crc32"})
+"""Figures that are neither more nor less, only equal or not; they have no budget."""
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A budget that does not hold, or a figure or a budget that is missing."""
+
+    measurement: str
+    row: str
+    measure: str
+    """Empty where the whole row is missing on one side."""
+
+    value: float | None
+    limit: float | None
+    text: str
+
+    def __str__(self) -> str:
+        """Return the measurement and what is wrong with its row, in one line."""
+        return f"{self.measurement} {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A figure whose digits are not those of the base."""
+
+    measurement: str
+    row: str
+    measure: str
+    before: float | None
+    """None where the base had no figure: nothing played, or the row is new."""
+
+    after: float | None
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether it rose, or is gone: every figure of the gate is better when it is less."""
+        if self.after is None or self.measure in FINGERPRINTS:
+            return True
+        return self.before is not None and self.after > self.before
+
+    @property
+    def amount(self) -> float:
+        """Size of the change, by which the worst comes first; endless where a figure is gone."""
+        if self.before is None or self.after is None:
+            return float("inf")
+        return abs(self.after - self.before) / max(abs(self.before), 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One run of the gate."""
+
+    length: str
+    """`fast` or `full`."""
+
+    measured: Mapping[str, Rows]
+    """Figures by measurement."""
+
+    budgets: Mapping[str, Mapping[str, Mapping[str, float]]]
+    """Largest value that is good, by measurement, row and measure."""
+
+    breaches: tuple[Breach, ...]
+    changes: tuple[Change, ...]
+    base: str
+    """What the figures were compared with, in words."""
+
+    @property
+    def held(self) -> int:
+        """Number of budgets there are."""
+        return sum(len(row) for rows in self.budgets.values() for row in rows.values())
+
+    @property
+    def is_good(self) -> bool:
+        """Whether all budgets hold and no digit differs from the base."""
+        return not self.breaches and not self.changes
+
+
+def compare_exactly(measured: Mapping[str, Rows], base: Mapping[str, Rows]) -> tuple[Change, ...]:
+    """Return each figure that differs, the worst first; figures with noise are left out."""
+    found = []
+    for measurement in dict.fromkeys([*base, *measured]):
+        if measurement in INEXACT:
+            continue
+        now, then = measured.get(measurement, {}), base.get(measurement, {})
+        for row in dict.fromkeys([*then, *now]):
+            new, old = now.get(row, {}), then.get(row, {})
+            for measure in dict.fromkeys([*old, *new]):
+                before, after = old.get(measure), new.get(measure)
+                if before != after or (measure in old) != (measure in new):
+                    found.append(Change(measurement, row, measure, before, after))
+    return tuple(sorted(found, key=lambda one: (not one.is_worse, -one.amount)))

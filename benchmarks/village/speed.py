@@ -1,0 +1,89 @@
+"""What a run costs: node-seconds per CPU-second of tier T2, beside a loop that any machine runs.
+
+Each request for the sender's time ends the node's fast loop, so a row without answers (a foreign
+sender) shows what the conversation costs. Speed is the one figure with noise: it is given as a
+ratio to a calibration loop of the same process, and only its order of magnitude is held.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from typing import Final
+
+from benchmarks import table
+from benchmarks.options import parser_of
+from sim.drive import run as drive
+from sim.village import scenario
+
+SCENARIO: Final = "huu_lung_six"
+LENGTHS_S: Final = (60.0, 240.0)
+LOOPS: Final = 5
+LOOP_STEPS: Final = 1_000_000
+WARM_UP_S: Final = 2.0
+
+
+def run(arguments: list[str]) -> int:
+    """Print and write speed and memory with and without decoding; return 0."""
+    parser_of("speed", __doc__).parse_args(arguments)
+    rows: dict[str, dict[str, float | None]] = {}
+    for decode in (False, True):
+        for duration_s in LENGTHS_S:
+            name = f"{'decoded' if decode else 'counted only'}, {duration_s:g} s"
+            rows[name] = _in_a_process_of_its_own(decode, duration_s)
+        name = f"{'decoded' if decode else 'counted only'}, {LENGTHS_S[1]:g} s, no answers"
+        rows[name] = _in_a_process_of_its_own(decode, LENGTHS_S[1], reports=False)
+    table.show("speed", f"Tier T2 on {SCENARIO}, one process", rows)
+    return 0
+
+
+def measure(*, fast: bool) -> dict[str, dict[str, float | None]]:
+    """Return what 1,000 node-seconds cost in calibration loops; less is better."""
+    rows: dict[str, dict[str, float | None]] = {}
+    for decode in (False, True):
+        figures = _in_a_process_of_its_own(decode, LENGTHS_S[0 if fast else 1])
+        per_loop = figures["node_seconds_per_loop"] or 0.0
+        rows["decoded" if decode else "counted only"] = {
+            "loops_per_1000_node_seconds": round(1000 / per_loop, 2)
+        }
+    return rows
+
+
+def one(decode: bool, duration_s: float, reports: bool = True) -> None:
+    """Print speed and memory of one run as JSON: the work of a child process."""
+    asked = scenario.load(SCENARIO)
+    asked = replace(asked, sender=replace(asked.sender, reports=reports))
+    drive.run(asked, duration_s=WARM_UP_S, decode=decode)
+    loop_s = min(_loop_cpu_s() for _ in range(LOOPS))
+    result = drive.run(asked, duration_s=duration_s, decode=decode)
+    speed = result.cpu["node_seconds_per_cpu_s"]
+    figures = {
+        "node_seconds": duration_s * len(result.nodes),
+        "cpu_s": round(result.cpu["drive_cpu_s"], 3),
+        "node_seconds_per_cpu_s": round(speed, 1),
+        "loop_cpu_s": round(loop_s, 4),
+        "node_seconds_per_loop": round(speed * loop_s, 1),
+        "rss_max_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+    }
+    print(json.dumps(figures))
+
+
+def _in_a_process_of_its_own(
+    decode: bool, duration_s: float, *, reports: bool = True
+) -> dict[str, float | None]:
+    """Run `one` in a child, because the largest memory of a process is never given back."""
+    code = f"from benchmarks.village.speed import one; one({decode}, {duration_s}, {reports})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    figures: dict[str, float | None] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def _loop_cpu_s() -> float:
+    """Return the CPU time of a million steps of a linear congruential generator in Python."""
+    state = 1
+    began_s = time.process_time()
+    for _ in range(LOOP_STEPS):
+        state = (state * 1664525 + 1013904223) & 0xFFFFFFFF
+    return time.process_time() - began_s

@@ -1,0 +1,1 @@
+"""Asking for the time: from answers over a jittering way to the sender's clock."""

@@ -1,0 +1,192 @@
+"""Offset and skew between two clocks from pairs of one-way transits.
+
+Each reply of an exchange gives two transits that contain the offset with opposite signs: forward
+(t2 - t1) and back (t4 - t3). The queues of the two directions are independent, so the fastest
+packet of *each direction* is looked for by itself: it comes far more often than a reply that was
+fast both ways, which is what a choice by round trip waits for. `node.clock.exchange.edges` puts the
+lines under them; the offset is half of the difference between both.
+
+The sound goes the backward way too, fifty times a second: its fastest packets count like replies,
+unless they seem faster than any reply by more than the spread of the delays explains. A sender that
+stamps its sound ahead of time would else seem nearer than it is. While every reply has waited in a
+jam it is the sound from before the jam that shows how near the sender is. A jam ends, a path stays:
+what has been as far away as before for many times its own delay is no jam, but far (a satellite).
+
+The window is 120 s on a quiet link, where the crystals' wander is what hurts, and up to 480 s on a
+noisy one. Measured beside other filters by `python -m benchmarks clock`.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.clock.exchange.edges import EDGE_FIELDS, POINTS_MAX, REPLIES_MAX, SOUND_MAX, fit_line
+from node.clock.exchange.slope import EDGES, THERE, support
+from node.clock.robust_line import select
+from node.units import NS_PER_MS, NS_PER_S
+
+WAITED_NS: Final = 300 * NS_PER_MS
+"""Replies that took longer all waited in a jam: what they say may be wrong by half of it ..."""
+_STEADY_NS: Final = 10 * NS_PER_S
+_STEADY_DELAYS: Final = 10
+"""... unless their least delay has been the same for so long, and so many times its own length. A
+link that stood still gives all that waited at once: who asked half a second later waited half a
+second less."""
+_STEADY_WITHIN_NS: Final = 30 * NS_PER_MS
+_STEADY_REPLIES: Final = 4
+
+_WINDOWS_NS: Final = (120 * NS_PER_S, 240 * NS_PER_S, 480 * NS_PER_S)
+_NOISES_NS: Final = (1.0 * NS_PER_MS, 8.0 * NS_PER_MS)
+
+
+class OffsetFilter:
+    """The replies of the last minutes, and the line through them."""
+
+    def __init__(self) -> None:
+        self._times_ns = np.zeros(REPLIES_MAX, np.int64)
+        self._forward_ns = np.zeros(REPLIES_MAX, np.int64)
+        self._backward_ns = np.zeros(REPLIES_MAX, np.int64)
+        self._replies = np.zeros((3, REPLIES_MAX), np.float64)
+        self._sound = np.zeros((4, SOUND_MAX), np.float64)
+        self._points = np.zeros((EDGES, 2, POINTS_MAX), np.float64)
+        self._counts = np.zeros(EDGES, np.int64)
+        self._edges = np.zeros(EDGE_FIELDS, np.float64)
+        self._scratch = np.zeros(REPLIES_MAX, np.float64)
+        self._line = np.zeros(3, np.float64)
+        self._path_max_ns = WAITED_NS
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all replies."""
+        self.count = 0
+        self.least_delay_ns = 0
+        self.spread_ns = 0
+        self._line[:] = 0.0
+        self._origin_ns = 0
+        self._base_ns = 0
+
+    def add(self, now_ns: int, forward_ns: int, backward_ns: int) -> None:
+        """Append a reply: its arrival, t2 - t1 and t4 - t3."""
+        n = self.count
+        if n > 0:  # the windows need times that do not go backwards
+            now_ns = max(now_ns, int(self._times_ns[n - 1]))
+        oldest = int(np.searchsorted(self._times_ns[:n], now_ns - _WINDOWS_NS[-1]))
+        drop = max(oldest, n + 1 - REPLIES_MAX)
+        if drop > 0:
+            for values in (self._times_ns, self._forward_ns, self._backward_ns):
+                values[: n - drop] = values[drop:n]
+            n -= drop
+        self._times_ns[n] = now_ns
+        self._forward_ns[n] = forward_ns
+        self._backward_ns[n] = backward_ns
+        self.count = n + 1
+
+    def fit(self, sound_ns: NDArray[np.int64] | None = None) -> None:
+        """Put the lines under what is there, one reply at least.
+
+        Parameters
+        ----------
+        sound_ns : (4, n) int64 or None, n <= SOUND_MAX
+            Of the sound's fastest packets arrivals on the own clock, ascending, and transits from
+            the other clock; of its slowest the same.
+        """
+        n = self.count
+        self._origin_ns = int(self._times_ns[n - 1])
+        self._base_ns = int(self._forward_ns[n - 1] - self._backward_ns[n - 1]) // 2
+        replies = self._replies[:, :n]
+        np.subtract(self._times_ns[:n], self._origin_ns, out=replies[0], casting="unsafe")
+        np.subtract(self._forward_ns[:n], self._base_ns, out=replies[1], casting="unsafe")
+        np.add(self._backward_ns[:n], self._base_ns, out=replies[2], casting="unsafe")
+        first = self._window_first()
+        delays = replies[1, first:] + replies[2, first:]
+        self.least_delay_ns = int(delays.min())
+        self.spread_ns = int(np.median(delays)) - self.least_delay_ns
+        self._fit_line(first, 0)
+        if not self.in_jam or self._is_steady():
+            self._path_max_ns = max(WAITED_NS, self.least_delay_ns * 5 // 4)
+        if sound_ns is None:
+            return
+        if self.in_jam:
+            self._hear_beside_jam(sound_ns)
+            return
+        kept = self._keep_sound(sound_ns, first)
+        lowest = support(self._sound[0], self._sound[1], kept, -self.slope, 0)
+        if lowest >= self._line[2] - max(NS_PER_MS, self.spread_ns // 2):
+            self._fit_line(first, kept)
+
+    @property
+    def in_jam(self) -> bool:
+        """Return whether all replies waited longer than the path is known to take."""
+        return self.least_delay_ns > self._path_max_ns
+
+    def _is_steady(self) -> bool:
+        """Return whether the sender has long been equally far, neither coming nearer nor going."""
+        n = self.count
+        span_ns = float(max(_STEADY_NS, _STEADY_DELAYS * self.least_delay_ns))
+        times = self._replies[0, :n]
+        first = int(np.searchsorted(times, -span_ns))
+        middle = int(np.searchsorted(times, -0.5 * span_ns))
+        if times[0] > -span_ns or min(middle - first, n - middle) < _STEADY_REPLIES:
+            return False
+        delays = self._replies[1, first:n] + self._replies[2, first:n]
+        before, after = delays[: middle - first].min(), delays[middle - first :].min()
+        spread = float(np.median(delays)) - min(before, after)
+        return bool(abs(before - after) <= _STEADY_WITHIN_NS + 0.5 * spread)
+
+    def _hear_beside_jam(self, sound_ns: NDArray[np.int64]) -> None:
+        """Where all replies waited, let the sound that did not be the backward floor by itself.
+
+        Their ceilings are the jam's. All that is known of the sound is that it was sent first.
+        """
+        kept = self._keep_sound(sound_ns, None)
+        lowest = support(self._sound[0], self._sound[1], kept, -self.slope, 0)
+        there = float(self._edges[EDGES + THERE])
+        if -there <= lowest < self._line[2]:
+            self._line[0] = 0.5 * (there - lowest)
+            self._line[2] = lowest
+            self.least_delay_ns = round(there + lowest)
+
+    def _fit_line(self, first: int, sounds: int) -> None:
+        fit_line(
+            self._line, self._replies, first, self.count, self._sound, sounds,
+            self._points, self._counts, self._edges, self._scratch,
+        )  # fmt: skip
+
+    def _keep_sound(self, sound_ns: NDArray[np.int64], first: int | None) -> int:
+        """Take the sound's packets since the reply `first`, or all; return how many there are."""
+        recent = 0
+        if first is not None:
+            begin_ns = self._origin_ns + int(self._replies[0, first])
+            recent = int(np.searchsorted(sound_ns[0], begin_ns))
+        kept = int(sound_ns.shape[1]) - recent
+        sound = self._sound[:, :kept]
+        np.subtract(sound_ns[::2, recent:], self._origin_ns, out=sound[::2], casting="unsafe")
+        np.add(sound_ns[1::2, recent:], self._base_ns, out=sound[1::2], casting="unsafe")
+        return kept
+
+    @property
+    def slope(self) -> float:
+        """Return how much faster the other clock is, as a ratio less one."""
+        return float(self._line[1])
+
+    def offset_ns(self, now_ns: int) -> int:
+        """Return the other clock less the own one at own time `now_ns`."""
+        ahead_ns = float(self._line[0]) + self.slope * (now_ns - self._origin_ns)
+        return self._base_ns + round(ahead_ns)
+
+    def local_ns(self, other_ns: int) -> int:
+        """Return the own time at which the other clock shows `other_ns`."""
+        since_ns = other_ns - self._base_ns - self._origin_ns - float(self._line[0])
+        return self._origin_ns + round(since_ns / (1.0 + self.slope))
+
+    def _window_first(self) -> int:
+        """Return the first reply of a window as long as the link's noise asks for."""
+        n = self.count
+        times = self._replies[0, :n]
+        recent = int(np.searchsorted(times, -float(_WINDOWS_NS[0])))
+        delays = self._replies[1, recent:n] + self._replies[2, recent:n]
+        least = float(delays.min())
+        middle = select(delays, n - recent, (n - recent) // 2)
+        window = sum(1 for noise_ns in _NOISES_NS if middle - least > noise_ns)
+        return int(np.searchsorted(times, -float(_WINDOWS_NS[window])))

@@ -1,0 +1,381 @@
+"""Run the calendar on the node: start what is due, settle what was missed, record everything.
+
+```
+                  horizon                     utc
+ ───── settled ──────┼──── not yet settled ────┼──── not yet due ────► civil time
+   record or running   started, or missed with a reason
+```
+Durations run in monotonic time; civil time only says what is due. A clock stepped back takes the
+horizon back with it: what was started stays in memory and does not start again. Every transition
+is one `Persist` that comes before what it allows.
+"""
+
+from collections import deque
+from datetime import datetime
+from itertools import groupby
+from typing import Final
+
+from node.control.calendar.play_run import Run
+from node.control.calendar.play_state import (
+    KEY,
+    Outcome,
+    Record,
+    State,
+    encode,
+    remember_start,
+    remember_use,
+)
+from node.control.calendar.programme import Calendar, Due, ItemConfig, ProgrammeConfig
+from node.control.civil_time import DAY_S, MINUTE_S, STEP_S, load_zone, local_time
+from node.control.events import StartPart, StopPart
+from node.control.loudness.regulation import Regulation
+from node.control.mute import NOBODY
+from node.control.precedence import MessageClass
+from node.control.trust.ordered_by import OrderedBy
+from node.events import Persist
+from node.units import NS_PER_S
+
+RUNS_MAX: Final = 8
+"""Items running at once; the arbiter lets one of them sound."""
+
+GRACE_S: Final = 5
+"""Later than this is late. A deadline is met within milliseconds; a busy second boot is not."""
+
+MISSED_EACH_MAX: Final = 32
+"""So many missed items have a record each; of more there is one per name, with their count."""
+
+EVENTS_MAX: Final = 512  # the caller takes them after each call
+
+_GAP_DAYS_MAX: Final = 4000
+"""A horizon older than this is none: ten years and some."""
+
+SOURCE_BASE: Final = -1
+"""Sources of the calendar in the arbiter: -1 to -RUNS_MAX."""
+
+
+PlayerEvent = StartPart | StopPart | Record | Persist
+
+Missed = tuple[Due, Outcome, str]
+
+
+class Player:
+    """Play the calendar once, whatever the clock and the power do."""
+
+    def __init__(
+        self,
+        config: ProgrammeConfig,
+        regulation: Regulation,
+        state: State,
+        *,
+        tiers: tuple[str, ...] = (),
+        ordered_by: OrderedBy | None = None,
+    ) -> None:
+        self._tiers = tiers
+        self._ordered_by = ordered_by
+        self._muted = (NOBODY, "")
+        self._at_least_s = 0
+        self._calendar = Calendar(config)
+        self._config = config
+        self._zone = load_zone(config.zone)
+        self._regulation = regulation
+        self._state = state
+        self._runs: list[Run] = []
+        self._events: deque[PlayerEvent] = deque()
+        self._gap_reason = "the node was off"
+        self._last_ns: int | None = None
+        self._last_s = 0
+        self._next_due_s: int | None = None
+        self._deadline_ns: int | None = None
+        self._into_second_ns = 0
+        self._events.extend(state.outbox)
+
+    def handle_time(
+        self,
+        utc_s: int,
+        now_ns: int,
+        *,
+        trusted: bool,
+        into_second_ns: int = 0,
+        at_least_s: int = 0,
+    ) -> None:
+        """Do what is due. Call it at each deadline and whenever the civil clock was read.
+
+        Parameters
+        ----------
+        utc_s : int
+            Civil time in seconds.
+        now_ns : int
+            Monotonic time of the same instant.
+        into_second_ns : int
+            How long ago that civil second began: all nodes start on the same instant.
+        trusted : bool
+            False: nothing of the calendar plays, and what runs is stopped.
+        at_least_s : int
+            The least that civil time can be, trusted or not.
+        """
+        self._at_least_s = utc_s if trusted else at_least_s
+        self._into_second_ns = into_second_ns
+        if not trusted:
+            self._stop_all("the clock is not trusted", utc_s, now_ns, keep_urgent=True)
+            self._gap_reason = "the time was not known"
+            self._last_ns = None
+        else:
+            self._note_clock(utc_s, now_ns)
+            self._settle(utc_s, now_ns)
+        self._advance(utc_s, now_ns)
+        self._plan(utc_s, now_ns, trusted=trusted)
+
+    def receive_part_ended(self, source: int, utc_s: int, now_ns: int, *, failed: str = "") -> None:
+        """Note that the file of `source` came to its end, or why it could not be played."""
+        for run in self._runs:
+            if run.source == source:
+                run.end_part(now_ns, failed)
+        self._advance(utc_s, now_ns)
+        self._plan(utc_s, now_ns, trusted=self._last_ns is not None)
+
+    def receive_horn(self, source: int, now_ns: int, *, taken: bool) -> None:
+        """Note that a stored item lost the horn (`taken`) or has it back: its time stands still."""
+        for run in self._runs:
+            if run.source == source and taken:
+                run.hold(now_ns)
+            elif run.source == source:
+                run.go_on(now_ns)
+
+    def receive_rewound(self, source: int, rewound_ns: int) -> None:
+        """Note that a stored item will say so much again, from where its sentence began."""
+        for run in self._runs:
+            if run.source == source:
+                run.rewind(rewound_ns)
+
+    def mute(self, level: int, by: str | None, utc_s: int, now_ns: int) -> None:
+        """Stop what is not urgent of tier `level` and below, and start none: `by` has muted it."""
+        self._muted = (level, by or "")
+        for run in list(self._runs):
+            if self._is_muted(run.item):
+                self._end(run, "stopped", f"muted by {by}", utc_s, now_ns)
+
+    def stop(self, reason: str, utc_s: int, now_ns: int) -> None:
+        """Stop everything, with records: the calendar is replaced."""
+        self._stop_all(reason, utc_s, now_ns, keep_urgent=False)
+
+    def next_deadline_ns(self) -> int | None:
+        """Return when `handle_time` must run next, or None when nothing is planned."""
+        return self._deadline_ns
+
+    def next_event(self) -> PlayerEvent | None:
+        """Return the oldest event not yet taken, or None. A `Persist` is kept before the next."""
+        return self._events.popleft() if self._events else None
+
+    @property
+    def state(self) -> State:
+        """What is remembered, for the next player when the calendar is replaced."""
+        return self._state
+
+    def _note_clock(self, utc_s: int, now_ns: int) -> None:
+        state = self._state
+        if self._last_ns is not None:
+            moved_s = utc_s - self._last_s - (now_ns - self._last_ns) // NS_PER_S
+            if abs(moved_s) > STEP_S:
+                self._gap_reason = "the clock was stepped"
+        self._last_ns, self._last_s = now_ns, utc_s
+        if state.horizon_s == 0 or utc_s < state.horizon_s - STEP_S:
+            state.horizon_s = utc_s
+            self._next_due_s = None
+            self._persist([])
+        state.horizon_s = max(state.horizon_s, utc_s - _GAP_DAYS_MAX * DAY_S)
+        if self._next_due_s is None:
+            self._next_due_s = self._calendar.next_due_s(state.horizon_s)
+
+    def _settle(self, utc_s: int, now_ns: int) -> None:
+        """Start or record what is due between the horizon and now; resolve broken runs first."""
+        self._settle_broken()
+        state = self._state
+        if self._next_due_s is None or utc_s < self._next_due_s:
+            # Nothing is due in between: no need to persist.
+            state.horizon_s = max(state.horizon_s, utc_s)
+            return
+        known = set(state.started)
+        dues = self._calendar.due_between(state.horizon_s, utc_s)
+        missed: list[Missed] = []
+        # What is due at one instant is settled in one write.
+        for due_s, group in groupby(dues, key=lambda due: due.due_s):
+            begun: list[Run] = []
+            for due in group:
+                if (due.day, due.name) in known:
+                    continue
+                why = self._why_not(due, utc_s)
+                if why is None:
+                    begun.append(self._begin(due, utc_s, now_ns))
+                else:
+                    missed.append((due, *why))
+            if begun:
+                self._settled(missed, due_s)
+                missed = []
+        state.horizon_s = max(state.horizon_s, utc_s)
+        if missed:
+            self._settled(missed, utc_s)
+        self._gap_reason = "the node was busy"
+        self._next_due_s = self._calendar.next_due_s(utc_s)
+
+    def _settle_broken(self) -> None:
+        mine = {run.entry for run in self._runs}
+        broken = [entry for entry in self._state.running if entry not in mine]
+        if broken:
+            self._state.running = [entry for entry in self._state.running if entry in mine]
+            records = [
+                self._record(name, day, "interrupted", "power cut", due_s=due_s, started_s=started)
+                for day, name, due_s, started in broken
+            ]
+            self._persist(records)
+
+    def _why_not(self, due: Due, utc_s: int) -> tuple[Outcome, str] | None:
+        """Return why `due` must not start now, or None."""
+        item = self._config.items[due.index]
+        late_s = utc_s - due.due_s
+        may_be_late_s = max(GRACE_S, item.late_max_s if item.missed == "late" else 0)
+        if late_s > may_be_late_s:
+            return "missed", self._gap_reason
+        if due.day <= self._state.floor_day:
+            return "missed", "whether it was played lies before what is remembered"
+        if len(self._runs) >= RUNS_MAX:
+            return "missed", "too many items at once"
+        local = self._local(utc_s)
+        rule = self._regulation.refused_hours(local, item.message_class_value)
+        if rule is not None:
+            return "refused", f"outside the hours of {rule}"
+        if self._is_muted(item):
+            return "refused", f"muted by {self._muted[1]}"
+        no_right = self._no_right(item)
+        if no_right is not None:
+            return "refused", no_right
+        urgent = item.message_class_value is MessageClass.URGENT
+        most = self._regulation.minutes_per_day(local.date())
+        used_s = self._state.used_s.get(local.date().isoformat(), 0)
+        if most is not None and not urgent and used_s + item.duration_s > most * MINUTE_S:
+            return "refused", f"more than {most} minutes in a day"
+        return None
+
+    def _settled(self, missed: list[Missed], horizon_s: int) -> None:
+        """Keep that everything until `horizon_s` is settled."""
+        self._state.horizon_s = max(self._state.horizon_s, horizon_s)
+        if len(missed) <= MISSED_EACH_MAX:
+            counted = [(due, outcome, reason, 1) for due, outcome, reason in missed]
+        else:
+            counted = _by_name(missed)
+        self._persist(
+            [
+                self._record(due.name, due.day, outcome, reason, due_s=due.due_s, count=count)
+                for due, outcome, reason, count in counted
+            ]
+        )
+
+    def _begin(self, due: Due, utc_s: int, now_ns: int) -> Run:
+        """Take up a run; it is persisted before `_advance` lets it sound."""
+        item = self._config.items[due.index]
+        taken = {run.source for run in self._runs}
+        source = next(s for s in range(SOURCE_BASE, SOURCE_BASE - RUNS_MAX, -1) if s not in taken)
+        # All nodes begin on the same instant: that of the civil second, not of this call.
+        into_ns = self._into_second_ns if utc_s == due.due_s else 0
+        run = Run(item, due, source, utc_s, ends_ns=now_ns - into_ns)
+        self._runs.append(run)
+        remember_start(self._state, due.day, due.name)
+        remember_use(self._state, self._local(utc_s).date().isoformat(), item.duration_s)
+        self._state.running.append(run.entry)
+        return run
+
+    def _advance(self, utc_s: int, now_ns: int) -> None:
+        """Move each run on whose part has ended; stop those that reached forbidden hours."""
+        for run in list(self._runs):
+            rule = self._regulation.refused_hours(self._local(utc_s), run.item.message_class_value)
+            if rule is not None and self._last_ns is not None:
+                self._end(run, "stopped", f"outside the hours of {rule}", utc_s, now_ns)
+                continue
+            no_right = self._no_right(run.item)
+            if no_right is not None:
+                self._end(run, "stopped", no_right, utc_s, now_ns)
+                continue
+            while run.held_ns < 0 and run.ends_ns <= now_ns and not run.over:
+                part = run.next_step(run.ends_ns, self._config.languages)
+                if part is not None:
+                    self._emit(part)
+            if run.over:
+                self._end(run, *run.outcome, utc_s, now_ns)
+
+    def _end(self, run: Run, outcome: Outcome, reason: str, utc_s: int, now_ns: int) -> None:
+        run.close(now_ns)
+        self._runs.remove(run)
+        self._state.running = [e for e in self._state.running if e != run.entry]
+        self._emit(StopPart(run.source))
+        record = self._record(
+            run.due.name,
+            run.due.day,
+            outcome,
+            reason,
+            due_s=run.due.due_s,
+            started_s=run.started_s,
+            ended_s=utc_s,
+            sounded_s=run.sounded_ns // NS_PER_S,
+            languages=tuple(run.languages),
+            failed=tuple(run.failed),
+        )
+        self._persist([record])
+
+    def _stop_all(self, reason: str, utc_s: int, now_ns: int, *, keep_urgent: bool) -> None:
+        for run in list(self._runs):
+            if keep_urgent and run.item.message_class_value is MessageClass.URGENT:
+                continue
+            self._end(run, "stopped", reason, utc_s, now_ns)
+
+    def _is_muted(self, item: ItemConfig) -> bool:
+        level = len(self._tiers)
+        if item.level in self._tiers:
+            level = self._tiers.index(item.level)
+        urgent = item.message_class_value is MessageClass.URGENT
+        return not urgent and self._muted[0] <= level
+
+    def _no_right(self, item: ItemConfig) -> str | None:
+        by = self._ordered_by
+        return None if by is None else by.refusal(item.message_class_value, self._at_least_s)
+
+    def _plan(self, utc_s: int, now_ns: int, *, trusted: bool) -> None:
+        ends_ns = [run.ends_ns for run in self._runs if run.held_ns < 0]
+        second_ns = now_ns - self._into_second_ns
+        if self._runs:
+            ends_ns.append(second_ns + (MINUTE_S - utc_s % MINUTE_S) * NS_PER_S)  # hours may end
+        if trusted and self._next_due_s is not None:
+            ends_ns.append(second_ns + max(self._next_due_s - utc_s, 0) * NS_PER_S)
+        self._deadline_ns = min(ends_ns, default=None)
+
+    def _record(self, name: str, day: str, outcome: Outcome, reason: str, **more: object) -> Record:
+        self._state.serial += 1
+        issuer, key = "", ""
+        if self._ordered_by is not None:
+            issuer, key = self._ordered_by.name, self._ordered_by.warrant.key_id.hex()
+        fields = {"serial": self._state.serial, "name": name, "day": day}
+        fields |= {"issuer": issuer, "signed_by": key}
+        return Record(**fields, outcome=outcome, reason=reason, **more)  # type: ignore[arg-type]  # keyword names are Record's own
+
+    def _persist(self, records: list[Record]) -> None:
+        """Keep the state with the records it owes, then tell the records."""
+        self._state.outbox = records
+        self._emit(Persist(KEY, encode(self._state)))
+        for record in records:
+            self._emit(record)
+
+    def _emit(self, event: PlayerEvent) -> None:
+        assert len(self._events) < EVENTS_MAX, "the caller does not take the events"
+        self._events.append(event)
+
+    def _local(self, utc_s: int) -> datetime:
+        return local_time(utc_s, self._zone)
+
+
+def _by_name(missed: list[Missed]) -> list[tuple[Due, Outcome, str, int]]:
+    """Return one entry per (name, outcome, reason) with its count and last day."""
+    groups: dict[tuple[str, Outcome, str], list[Due]] = {}
+    for due, outcome, reason in missed:
+        groups.setdefault((due.name, outcome, reason), []).append(due)
+    return [
+        (group[0], outcome, f"{reason}, until {group[-1].day}", len(group))
+        for (_, outcome, reason), group in groups.items()
+    ]

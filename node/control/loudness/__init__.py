@@ -1,0 +1,1 @@
+"""How loud, and why: the plan, the law, the neighbour, and the reason in words."""

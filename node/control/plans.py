@@ -1,0 +1,144 @@
+"""Calendars and volume plans by order: one of each per tier, and which of them is in force.
+
+```
+ province's ─┐  the highest calendar with items is in force; those below wait behind it
+ commune's ──┼─►
+ hamlet's ───┘  a message is as loud as the plan of its own tier says, or the nearest above it;
+ own file  ──   so nobody makes softer what comes from above
+```
+A plan ends with the right of the key that signed it, at once, and the node says so.
+"""
+
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import Final
+
+from node.control import orders
+from node.control.calendar.programme import ItemConfig, ProgrammeConfig
+from node.control.loudness.schedule import VolumeConfig, VolumeSchedule
+from node.control.precedence import MessageClass
+from node.control.settings import ControlConfig
+from node.control.trust.authority import AuthorityBook, Warrant
+from node.control.trust.gatekeeper import Order
+from node.control.trust.message import Kind
+from node.control.trust.ordered_by import OrderedBy
+from node.events import Note, Persist
+
+ENDED: Final = "the certificate has ended"
+"""It may be renewed: a plan waits for that, and is not in force."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Calendar:
+    plan: ProgrammeConfig
+    by: OrderedBy
+
+
+@dataclass(frozen=True, slots=True)
+class _Volume:
+    schedule: VolumeSchedule
+    warrant: Warrant
+    name: str
+
+
+class Plans:
+    """What was ordered to play and how loud, beside what the node's own file says."""
+
+    def __init__(self, config: ControlConfig, book: AuthorityBook) -> None:
+        self._config = config
+        self._book = book
+        self._tiers = config.priority.tiers
+        self._calendars: dict[int, _Calendar] = {}
+        self._volumes: dict[int, _Volume] = {}
+        self._own = VolumeSchedule(config.volume, config.place)
+        self._events: deque[Persist | Note] = deque()
+
+    def receive_order(self, order: Order, at_least_s: int) -> str:
+        """Take an authorised CALENDAR or VOLUME message; return its fate."""
+        fate = self._take(order, at_least_s)
+        if fate == "obeyed" or fate.startswith("kept"):
+            name = _name(order.message.kind, order.authority.level)
+            self._events.append(Persist(name, order.sealed))
+        return fate
+
+    def restore(self, order: Order) -> None:
+        """Take a kept order after a restart; it was checked again."""
+        self._take(order, 0)
+
+    def keep_allowed(self, at_least_s: int, now_ns: int) -> None:
+        """End the plans of those who may not order them any more, and say so."""
+        for level, one in list(self._calendars.items()):
+            why = self._no_right(one.by.warrant, at_least_s)
+            if why is not None and why != ENDED:
+                del self._calendars[level]
+                self._tell_end(Kind.CALENDAR, level, one.by.name, why, now_ns)
+        for level, plan in list(self._volumes.items()):
+            why = self._no_right(plan.warrant, at_least_s)
+            if why is not None and why != ENDED:
+                del self._volumes[level]
+                self._tell_end(Kind.VOLUME, level, plan.name, why, now_ns)
+
+    def calendar(self, at_least_s: int) -> tuple[ProgrammeConfig, OrderedBy | None]:
+        """Return the calendar in force and who ordered it; None: the node's own file did."""
+        held = [one for _, one in sorted(self._calendars.items())]
+        if not held:
+            return self._config.programme, None
+        valid = [one for one in held if self._no_right(one.by.warrant, at_least_s) is None]
+        chosen = next((one for one in valid if one.plan.items), None) or (valid or held)[0]
+        return chosen.plan, chosen.by
+
+    def volume(self, level: int, at_least_s: int) -> VolumeSchedule:
+        """Return the volume plan for messages of tier `level`."""
+        for nearest in sorted((one for one in self._volumes if one <= level), reverse=True):
+            plan = self._volumes[nearest]
+            if self._no_right(plan.warrant, at_least_s) is None:
+                return plan.schedule
+        return self._own
+
+    def next_event(self) -> Persist | Note | None:
+        """Return the oldest thing to keep or to tell, or None."""
+        return self._events.popleft() if self._events else None
+
+    def _take(self, order: Order, at_least_s: int) -> str:
+        plan = orders.read_plan(order.message, self._config.programme)
+        if isinstance(plan, str):
+            return plan
+        authority = order.authority
+        if isinstance(plan, VolumeConfig):
+            schedule = VolumeSchedule(plan, self._config.place)
+            self._volumes[authority.level] = _Volume(schedule, order.warrant, authority.name)
+            return "obeyed"
+        for item in plan.items:
+            if item.message_class_value > authority.class_max:
+                return f"above its class: item {item.name!r} is {item.message_class}"
+            if item.level not in self._tiers:
+                known = ", ".join(self._tiers)
+                return f"item {item.name!r}: level = {item.level!r}: must be one of {known}"
+        capped = tuple(self._of_its_level(item, authority.level) for item in plan.items)
+        plan = replace(plan, items=capped)
+        by = OrderedBy(authority.name, order.warrant, self._book)
+        self._calendars[authority.level] = _Calendar(plan, by)
+        _, in_force = self.calendar(at_least_s)
+        if in_force is not by and in_force is not None and plan.items:
+            return f"kept: behind the calendar of {in_force.name}"
+        return "obeyed"
+
+    def _of_its_level(self, item: ItemConfig, level: int) -> ItemConfig:
+        """Return `item` as one of the tier that ordered it, or of the lower one that it names."""
+        lowest = max(level, self._tiers.index(item.level))
+        return replace(item, level=self._tiers[lowest])
+
+    def _no_right(self, warrant: Warrant, at_least_s: int) -> str | None:
+        holder = self._book.may(warrant, MessageClass.NORMAL, at_least_s)
+        return holder if isinstance(holder, str) else None
+
+    def _tell_end(self, kind: Kind, level: int, name: str, why: str, now_ns: int) -> None:
+        self._events.append(Persist(_name(kind, level), b""))
+        what = "calendar" if kind is Kind.CALENDAR else "volume plan"
+        text = f"the {what} of {name} ended: {why}; send it again, signed by a key that may"
+        self._events.append(Note(text, now_ns))
+
+
+def _name(kind: Kind, level: int) -> str:
+    key = orders.CALENDAR_KEY if kind is Kind.CALENDAR else orders.VOLUME_KEY
+    return f"{key}/{level}"

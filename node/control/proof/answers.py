@@ -1,0 +1,89 @@
+"""What a node signs: its answer to each order, and the newest end of its chain of proof.
+
+Answers are told apart by what they name, so their counter need not survive a restart.
+"""
+
+import msgspec
+
+from node.control.orders import Acknowledgement
+from node.control.precedence import MessageClass
+from node.control.proof.proof import ProofChain
+from node.control.trust.fates import remedy_of
+from node.control.trust.gatekeeper import Refused
+from node.control.trust.message import Kind, Message, seal
+from node.control.trust.rates import STRANGERS, Rates
+from node.control.trust.signature import Signer
+from node.events import Note, Publish
+
+
+class ProofHead(msgspec.Struct, frozen=True):
+    """Content of a PROOF_HEAD: how many entries the chain of `node` has, and its hash."""
+
+    node: str
+    number: int
+    head: str
+    at_s: int
+
+
+class Answers:
+    """Sign for one node; without a key it stays silent."""
+
+    def __init__(self, name: str, area: str, signer: Signer | None) -> None:
+        self._name = name
+        self._area = area
+        self._signer = signer
+        self._counter = 0
+        self._told_number = 0
+        self._strangers = Rates()
+
+    def acknowledge(self, answered: Message, fate: str, utc_s: int) -> Publish | None:
+        """Return the answer to an order: which one, its fate in a word, and what would help."""
+        issuer, counter = answered.key_id.hex(), answered.counter
+        content = Acknowledgement(self._name, issuer, counter, fate, utc_s, remedy_of(fate))
+        return self._sealed("acknowledgement", Kind.ACKNOWLEDGEMENT, content, utc_s)
+
+    def refuse(self, refused: Refused, utc_s: int, now_ns: int) -> list[Note | Publish]:
+        """Return what to log and to answer of an order that does not act.
+
+        Of what nobody known has signed, only now and then: strangers fill no log and are sent
+        hardly anything.
+        """
+        if refused.signer is None and not self._strangers.allow(b"", STRANGERS, now_ns):
+            return []
+        name = "a stranger" if refused.signer is None else refused.signer.name
+        remedy = remedy_of(refused.fate)
+        text = f"an order of {name} is refused: {refused.fate}"
+        told: list[Note | Publish] = [Note(f"{text}; {remedy}" if remedy else text, now_ns)]
+        if refused.message is not None:
+            answer = self.acknowledge(refused.message, refused.fate, utc_s)
+            told += [] if answer is None else [answer]
+        return told
+
+    def tell_head(self, proof: ProofChain, utc_s: int) -> Publish | None:
+        """Return the signed head of the chain, if it has grown since the last call.
+
+        Who keeps it can show later that entries were cut off (reliability.md, section 3, audit).
+        """
+        if proof.number == self._told_number:
+            return None
+        self._told_number = proof.number
+        content = ProofHead(self._name, proof.number, proof.head, utc_s)
+        return self._sealed("proof-head", Kind.PROOF_HEAD, content, utc_s)
+
+    def _sealed(
+        self, topic: str, kind: Kind, content: msgspec.Struct, utc_s: int
+    ) -> Publish | None:
+        if self._signer is None:
+            return None
+        self._counter += 1
+        message = Message(
+            kind=kind,
+            key_id=self._signer.key_id,
+            counter=self._counter,
+            issued_s=max(utc_s, 0),
+            ttl_s=3600,
+            message_class=MessageClass.NORMAL,
+            area=self._area,
+            content=msgspec.json.encode(content),
+        )
+        return Publish(topic, seal(message, self._signer))

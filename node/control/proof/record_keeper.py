@@ -1,0 +1,141 @@
+"""Complete the record of each item with how it sounded, and put it into the chain of proof."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from node.control.calendar.play_state import PartHeard, Record
+from node.control.events import StartPart
+from node.control.loudness.regulation import Verdict
+from node.control.proof.proof import ProofChain
+from node.events import Persist, Publish
+from node.units import NS_PER_MS
+
+TOPIC: Final = "proof"
+"""Below the node's own topic."""
+
+SILENCE_DB: Final = -100.0
+"""What records say for silence: JSON has no infinity."""
+
+PARTS_MAX: Final = 32
+"""Parts with a line of their own in a record; of a longer item the first ones."""
+
+
+@dataclass(slots=True)
+class _Part:
+    part: StartPart
+    at_s: int = 0
+    clock: str = ""
+    since_ns: int = -1
+    """Since when it has the horn; -1: it has not."""
+    heard_ns: int = 0
+
+    def stop(self, now_ns: int) -> None:
+        """Count what sounded until now."""
+        if self.since_ns >= 0:
+            self.heard_ns += max(now_ns - self.since_ns, 0)
+            self.since_ns = -1
+
+    def told(self) -> PartHeard:
+        """Return its line of the record."""
+        one = self.part
+        heard_ms = self.heard_ns // NS_PER_MS
+        return PartHeard(one.kind, one.media, one.language, self.at_s, heard_ms, self.clock)
+
+
+@dataclass(slots=True)
+class _Heard:
+    volume: int
+    verdict: Verdict
+    clock: str
+    gain_max_db: float
+    concealed_ms: int = 0
+    parts: list[_Part] = field(default_factory=list)
+
+
+class RecordKeeper:
+    """From the first part of an item to the published line about it."""
+
+    def __init__(self, stored: Mapping[str, bytes]) -> None:
+        self.proof = ProofChain(stored)
+        self._heard: dict[tuple[str, str], _Heard] = {}
+
+    def begin(
+        self, part: StartPart, volume: int, verdict: Verdict, now_ns: int, *, trusted: bool
+    ) -> None:
+        """Note a part that is to sound; the first one says how loud, and by which clock."""
+        clock = "trusted" if trusted else "unknown"
+        fresh = _Heard(volume, verdict, clock, verdict.gain_db)
+        heard = self._heard.setdefault((part.name, part.day), fresh)
+        heard.gain_max_db = max(heard.gain_max_db, verdict.gain_db)
+        self.end_part(part, now_ns)
+        if len(heard.parts) < PARTS_MAX:
+            heard.parts.append(_Part(part))
+
+    def note_horn(
+        self, part: StartPart, utc_s: int, now_ns: int, *, sounds: bool, trusted: bool
+    ) -> None:
+        """Note that a part got the horn or lost it."""
+        one = self._open(part)
+        if one is None:
+            return
+        if not sounds:
+            one.stop(now_ns)
+        elif one.since_ns < 0:
+            one.since_ns = now_ns
+            if not one.clock:
+                one.at_s, one.clock = utc_s, "trusted" if trusted else "unknown"
+
+    def end_part(self, part: StartPart, now_ns: int) -> None:
+        """Note that the item of `part` goes on with another part, or is over."""
+        heard = self._heard.get((part.name, part.day))
+        for one in heard.parts[-1:] if heard is not None else []:
+            one.stop(now_ns)
+
+    def note_concealed(self, part: StartPart, concealed_ms: int) -> None:
+        """Add sound that was made up, or silence that stands for it."""
+        heard = self._heard.get((part.name, part.day))
+        if heard is not None:
+            heard.concealed_ms += concealed_ms
+
+    def finish(self, record: Record) -> list[Persist | Publish]:
+        """Return what to keep and to publish for `record`; nothing if it is in the chain."""
+        heard = self._heard.pop((record.name, record.day), None)
+        if heard is not None:
+            record = _completed(record, heard)
+        added = self.proof.add(record)
+        if added is None:
+            return []
+        key, block, line = added
+        return [Persist(key, block), Publish(TOPIC, line)]
+
+    def _open(self, part: StartPart) -> _Part | None:
+        heard = self._heard.get((part.name, part.day))
+        last = heard.parts[-1] if heard is not None and heard.parts else None
+        return last if last is not None and last.part == part else None
+
+
+def _completed(record: Record, heard: _Heard) -> Record:
+    """Return `record` with how it was heard; what nobody could hear was not played."""
+    verdict = heard.verdict
+    outcome, reason = record.outcome, record.reason or verdict.justification
+    if heard.gain_max_db <= SILENCE_DB and outcome == "played":
+        outcome, reason = "refused", "the plan says volume 0"
+        if verdict.action == "refuse":
+            reason = (
+                f"{verdict.expected_dba:g} dBA at the nearest dwelling: {verdict.rule} allows "
+                f"{verdict.limit_dba:g}"
+            )
+    return msgspec.structs.replace(
+        record,
+        outcome=outcome,
+        reason=reason,
+        clock=heard.clock,
+        volume=heard.volume,
+        gain_db=max(verdict.gain_db, SILENCE_DB),
+        expected_dba=max(verdict.expected_dba, 0.0),
+        concealed_ms=heard.concealed_ms,
+        parts=tuple(one.told() for one in heard.parts),
+    )

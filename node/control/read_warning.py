@@ -1,0 +1,32 @@
+"""From an authorised order to the warning that it is, in either of its two forms."""
+
+import msgspec
+
+from node.control.settings import ControlConfig
+from node.control.trust.gatekeeper import Order
+from node.control.trust.message import Kind
+from node.control.warning.alert import Alert, alert_of
+from node.control.warning.cap import parse_cap
+from node.control.warning.short_alert import decode_short
+
+
+def read_warning(order: Order, config: ControlConfig) -> Alert | str:
+    """Return what a CAP or SHORT_ALERT order says at this node's site, or why nothing."""
+    message, site = order.message, config.site.site()
+    found: Alert | str
+    if message.kind is Kind.SHORT_ALERT:
+        found = decode_short(message, order.authority, site, order.level)
+    else:
+        cap = parse_cap(message.content)
+        if isinstance(cap, str):
+            return cap
+        class_max = min(order.authority.class_max, message.message_class)
+        found = alert_of(cap, site, config.alert, level=order.level, class_max=class_max)
+    if isinstance(found, str):
+        return found
+    return msgspec.structs.replace(
+        found,
+        signed_by=message.key_id.hex(),
+        area=message.area,
+        class_max=int(order.authority.class_max),
+    )

@@ -1,0 +1,1 @@
+"""Who may order what: signatures, the chain of authority, each order once."""

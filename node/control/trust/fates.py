@@ -1,0 +1,56 @@
+"""What becomes of an order, in a word for machines, and what helps, in a sentence for people."""
+
+from typing import Final
+
+_GOOD: Final = frozenset({"obeyed", "waiting", "cancel", "known", "kept"})
+
+_REMEDIES: Final = {
+    "unknown key": "send this node the key's certificate; if the key was revoked or replaced, sign"
+    " with another",
+    "the certificate has ended": "ask the authority above for a new certificate",
+    "outside its area": "name an area that the key's certificate covers, without a slash or blank"
+    " at its ends",
+    "above its class": "sign with a lower --class, or with a key whose certificate allows it",
+    "not for here": "name the area of this node, or one above it",
+    "replayed": "sign it again: each order acts once",
+    "overtaken by too many later ones": "sign it again with a greater --counter: this key has"
+    " signed so many later ones that the node cannot tell whether it is new",
+    "its time to live is over": "sign it again, with a longer --ttl if the clocks differ; the"
+    " node's own time is in its answer",
+    "issued in the future": "set the clock of the machine that signs; only urgent orders act"
+    " whatever it shows",
+    "not urgent while the time is not known": "wait until the node has the time, or send it a"
+    " beacon and time by NTP",
+    "too many orders": "wait some seconds: this key has sent too many at once",
+    "may not give the time": "sign the beacon with a key whose certificate says that it may",
+    "ahead of this node's clock": "set the clock of the machine that signs, or this node's",
+    "too many authorities": "revoke keys that are not needed, or certify at a higher tier",
+    "known from another parent": "let the authority above both revoke it first",
+    "older than the certificate in force": "sign the certificate again",
+    "not below its parent": "certify a tier below that of the key that signs",
+    "wider than its parent's area": "name an area within that of the key that signs",
+    "above its parent's class": "name a class that the key that signs has itself",
+    "revoked": "certify another key: a revoked one never comes back",
+    "too many revocations": "certify the authorities below under a new key, and revoke the old",
+    "too many single revocations": "send one numbered list with all of them",
+    "the stream belongs to another": "choose another number for the stream, or let a higher tier"
+    " announce it",
+    "the node's own number": "choose a number for the stream below ffff0000",
+    "too many sessions": "end a session of this tier first",
+    "too many warnings at once": "cancel what is no longer needed: this tier has no place left",
+    "too many mutes": "end a mute of this tier first",
+    "no stored sound for it": "put phrases for the event, or for `any`, into [control.alert]",
+    "expired": "send a warning whose end lies in the future by the node's clock",
+    "expires before it takes effect": "send a warning that ends after it begins",
+    "muted from above": "ask the authority that muted the node",
+}
+
+
+def is_good(fate: str) -> bool:
+    """Return whether an order with this fate was no fault; all others are refused."""
+    return fate.partition(":")[0] in _GOOD
+
+
+def remedy_of(fate: str) -> str:
+    """Return what would help where an order had this fate; empty where the fate says it."""
+    return _REMEDIES.get(fate.partition(":")[0], "")

@@ -1,0 +1,274 @@
+"""The way of an order from bytes to obedience: open, authorise, once, in time, for here.
+
+What it lets through is on disk (the counter) before anybody acts on it. Certificates, revocations
+and beacons it handles by itself; they are kept as signed bytes and checked again at every start.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from node.control.civil_time import DAY_S, CivilClock
+from node.control.precedence import MessageClass
+from node.control.trust.authority import Authority, AuthorityBook, Warrant, within
+from node.control.trust.message import Kind, Message, open_envelope
+from node.control.trust.once import ReplayGuard
+from node.control.trust.rates import ORDINARY, URGENT, Rates
+from node.events import Persist
+from node.units import NS_PER_S
+
+CERTIFICATE_PREFIX: Final = "certificate/"
+REVOCATION_PREFIX: Final = "revocation/"
+FLOOR_KEY: Final = "signed-time"
+
+FUTURE_MAX_S: Final = DAY_S
+"""An order issued later than this after our trusted time is not believed, unless it is urgent."""
+
+FLOOR_STEP_S: Final = 3600
+"""A time that a signature proves is kept when it is so much later than the one before."""
+
+AGREES_S: Final = 600
+"""The date of an order proves the time when our own clock is no further from it."""
+
+BEACON_AHEAD_S: Final = 3600
+"""A beacon later than this after our trusted time is refused: one of the two clocks is wrong."""
+
+_TRUST_KINDS: Final = frozenset({Kind.CERTIFICATE, Kind.REVOCATION, Kind.BEACON})
+"""They act without a clock, and for nodes in part of their area too."""
+
+_ANSWERS: Final = frozenset({Kind.ACKNOWLEDGEMENT, Kind.PROOF_HEAD})
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A message that may act here, and who gave it."""
+
+    message: Message
+    authority: Authority
+    level: str
+    sealed: bytes
+    until_ns: int
+    """End of its time to live, monotonic, counted from receipt."""
+
+    @property
+    def warrant(self) -> Warrant:
+        """On whose word its effects act."""
+        return Warrant(self.message.key_id, self.message.area)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A message that does not act: why, and what there is to answer."""
+
+    fate: str
+    message: Message | None = None
+    """None: it is no order at all, or not by the key that it names; nobody is answered."""
+    signer: Authority | None = None
+
+
+class Gatekeeper:
+    """Decide which orders of one node's network act.
+
+    Parameters
+    ----------
+    book : AuthorityBook
+        Who may order what; certificates and revocations go into it.
+    area : str
+        Of the node.
+    clock : CivilClock
+        Civil time; beacons raise its floor.
+    stored : mapping of str to bytes
+        What the shell kept.
+    """
+
+    def __init__(
+        self,
+        book: AuthorityBook,
+        area: str,
+        clock: CivilClock,
+        stored: Mapping[str, bytes],
+    ) -> None:
+        self._book = book
+        self._replay = ReplayGuard(stored)
+        self._rates = Rates()
+        self._area = area
+        self._clock = clock
+        self._kept_floor_s = 0
+        self._singles: dict[bytes, list[str]] = {}
+        """Names under which unnumbered revocations of a key are kept."""
+        self._events: deque[Persist] = deque()
+        self._restore(stored)
+
+    def receive(self, sealed: bytes, now_ns: int) -> Order | Refused:
+        """Return the order in `sealed`, or why it does not act. Never raises."""
+        message = open_envelope(sealed)
+        if isinstance(message, str):
+            return Refused(message)
+        if message.kind in _ANSWERS:
+            return Refused("the answer of a node is no order")
+        signer = self._book.signer_of(message)
+        if isinstance(signer, str):
+            return Refused(signer, message if signer == "unknown key" else None)
+        urgent = message.message_class is MessageClass.URGENT
+        if not self._rates.allow(message.key_id, URGENT if urgent else ORDINARY, now_ns):
+            return Refused("too many orders", None, signer)
+        utc_s = self._clock.at_least_ns(now_ns) // NS_PER_S
+        refusal = self._refusal(message, utc_s)
+        if refusal is None:
+            kept = self._replay.advance(message.key_id, message.counter, self._book)
+            self._events.extend(Persist(*one) for one in kept)
+            self._note_time(message, signer, now_ns)
+            refusal = self._obey(message, signer, sealed, now_ns)
+        if refusal is not None:
+            return Refused(refusal, message, signer)
+        until_ns = now_ns + message.ttl_s * NS_PER_S
+        return Order(message, signer, self._book.level_name(signer), sealed, until_ns)
+
+    def restore(self, sealed: bytes) -> Order | str:
+        """Return a kept order after a restart: signature and authority hold, it is not new."""
+        message = open_envelope(sealed)
+        if isinstance(message, str):
+            return message
+        authority = self._book.authorise(message, utc_s=None)
+        if isinstance(authority, str):
+            return authority
+        return Order(message, authority, self._book.level_name(authority), sealed, 0)
+
+    def next_event(self) -> Persist | None:
+        """Return the oldest thing to keep, or None."""
+        return self._events.popleft() if self._events else None
+
+    def _refusal(self, message: Message, utc_s: int) -> str | None:
+        """Return why a genuine message does not act, or None."""
+        warrant = Warrant(message.key_id, message.area)
+        authority = self._book.may(warrant, message.message_class, utc_s)
+        if isinstance(authority, str):
+            return authority
+        refusal = self._not_in_time(message, utc_s)
+        if refusal is not None:
+            return refusal
+        if not self._for_here(message):
+            return "not for here"
+        if message.key_id.hex() in self._replay.damaged and message.issued_s <= self._kept_floor_s:
+            return "replayed"
+        return self._replay.refusal(message.key_id, message.counter)
+
+    def _not_in_time(self, message: Message, utc_s: int) -> str | None:
+        """Return why the time forbids it. An urgent order waits for no clock, nor is one believed
+        that says that it comes from the future.
+        """
+        over_s = utc_s - message.issued_s - message.ttl_s
+        if over_s >= 0:
+            return "its time to live is over"
+        urgent = message.message_class is MessageClass.URGENT
+        if urgent or message.kind in _TRUST_KINDS:
+            return None
+        if not self._clock.trusted:
+            return "not urgent while the time is not known"
+        return "issued in the future" if message.issued_s > utc_s + FUTURE_MAX_S else None
+
+    def _for_here(self, message: Message) -> bool:
+        if message.kind in _TRUST_KINDS:
+            return within(self._area, message.area) or within(message.area, self._area)
+        return within(self._area, message.area)
+
+    def _note_time(self, message: Message, signer: Authority, now_ns: int) -> None:
+        """Let the date of an order that agrees with our clock be the floor: two clocks say so."""
+        own_s = self._clock.utc_ns(now_ns) // NS_PER_S
+        agrees = self._clock.trusted and abs(message.issued_s - own_s) <= AGREES_S
+        if signer.gives_time and agrees:
+            self._raise_floor(min(message.issued_s, own_s), now_ns, step_s=FLOOR_STEP_S)
+
+    def _raise_floor(self, utc_s: int, now_ns: int, *, step_s: int) -> None:
+        if utc_s - self._kept_floor_s >= max(step_s, 1):
+            self._kept_floor_s = utc_s
+            self._clock.receive_floor(utc_s * NS_PER_S, now_ns)
+            self._events.append(Persist(FLOOR_KEY, str(utc_s).encode()))
+
+    def _obey(self, message: Message, signer: Authority, sealed: bytes, now_ns: int) -> str | None:
+        """Act on what concerns trust itself; return why not."""
+        if message.kind is Kind.CERTIFICATE:
+            return self._learn(message, signer, sealed)
+        if message.kind is Kind.REVOCATION:
+            return self._revoke(message, signer, sealed)
+        if message.kind is Kind.BEACON:
+            return self._take_time(message, signer, now_ns)
+        return None
+
+    def _take_time(self, message: Message, signer: Authority, now_ns: int) -> str | None:
+        """Take a beacon. A clock that is trusted is not moved by it: nothing that plays ends."""
+        if not signer.gives_time:
+            return "may not give the time"
+        issued_s, own_s = message.issued_s, self._clock.utc_ns(now_ns) // NS_PER_S
+        if self._clock.trusted and issued_s > own_s + BEACON_AHEAD_S:
+            return "ahead of this node's clock"
+        if self._clock.trusted:
+            issued_s = min(issued_s, own_s)
+        self._raise_floor(issued_s, now_ns, step_s=0)
+        return None
+
+    def _learn(self, message: Message, signer: Authority, sealed: bytes) -> str | None:
+        counter = message.counter
+        learnt = self._book.receive_certificate(signer, message.content, counter=counter)
+        self._forget_dropped()
+        if isinstance(learnt, str):
+            return learnt
+        if learnt.key_id in self._book:
+            self._events.append(Persist(CERTIFICATE_PREFIX + learnt.key_id.hex(), sealed))
+        return None
+
+    def _revoke(self, message: Message, signer: Authority, sealed: bytes) -> str | None:
+        issuer = message.key_id
+        before = self._book.revoked_by(issuer)
+        revoked = self._book.receive_revocation(signer, message.content)
+        if isinstance(revoked, str):
+            return revoked
+        after = self._book.revoked_by(issuer)
+        name, singles = REVOCATION_PREFIX + issuer.hex(), self._singles.setdefault(issuer, [])
+        if after.number != before.number:  # the list holds them all
+            self._events.append(Persist(name, sealed))
+            self._events.extend(Persist(single, b"") for single in singles)
+            singles.clear()
+        elif after.keys != before.keys:  # some more beside it
+            singles.append(f"{name}-{message.counter}")
+            self._events.append(Persist(singles[-1], sealed))
+        self._forget_dropped()
+        return None
+
+    def _forget_dropped(self) -> None:
+        """Take the certificates of those who lost their authority off the disk."""
+        for key in self._book.take_dropped():
+            self._rates.forget(key)
+            if key not in self._book:
+                self._events.append(Persist(CERTIFICATE_PREFIX + key.hex(), b""))
+
+    def _restore(self, stored: Mapping[str, bytes]) -> None:
+        """Build the chain again from its signed bytes, parents before children."""
+        floor = stored.get(FLOOR_KEY, b"")
+        if floor.isdigit() and len(floor) < 16:
+            self._kept_floor_s = int(floor)
+            self._clock.receive_floor(int(floor) * NS_PER_S)
+        waiting = [v for k, v in sorted(stored.items()) if k.startswith(CERTIFICATE_PREFIX) and v]
+        progress = True
+        while progress:
+            progress = False
+            for sealed in list(waiting):
+                order = self.restore(sealed)
+                if isinstance(order, Order):
+                    message = order.message
+                    self._book.receive_certificate(
+                        order.authority, message.content, counter=message.counter
+                    )
+                    waiting.remove(sealed)
+                    progress = True
+        for name, sealed in sorted(stored.items()):
+            if not name.startswith(REVOCATION_PREFIX) or not sealed:
+                continue
+            order = self.restore(sealed)
+            if isinstance(order, Order):
+                self._book.receive_revocation(order.authority, order.message.content)
+                issuer = order.message.key_id
+                if name != REVOCATION_PREFIX + issuer.hex():
+                    self._singles.setdefault(issuer, []).append(name)
+        self._forget_dropped()

@@ -1,0 +1,34 @@
+"""How many orders a key may give: a valid signature does not buy the disk, nor the CPU."""
+
+from typing import Final
+
+from node.units import NS_PER_S
+
+ORDINARY: Final = (128, NS_PER_S // 2)
+URGENT: Final = (512, NS_PER_S // 8)
+"""Orders at once, and the time in which one more is earned. An office in a flood sends tens."""
+
+STRANGERS: Final = (8, 60 * NS_PER_S)
+"""Of what nobody known has signed: enough to say that it is there."""
+
+
+class Rates:
+    """Token buckets, one per key and limit."""
+
+    def __init__(self) -> None:
+        self._full_ns: dict[tuple[bytes, tuple[int, int]], int] = {}
+
+    def allow(self, key: bytes, limit: tuple[int, int], now_ns: int) -> bool:
+        """Return whether `key` may do one more thing under `limit` now, and count it."""
+        most, each_ns = limit
+        # The bucket is full again at this time: a number of orders is a stretch of time.
+        full_ns = max(self._full_ns.get((key, limit), now_ns), now_ns)
+        if full_ns - now_ns > (most - 1) * each_ns:
+            return False
+        self._full_ns[key, limit] = full_ns + each_ns
+        return True
+
+    def forget(self, key: bytes) -> None:
+        """Drop what is known of a key that lost its authority."""
+        for limit in (ORDINARY, URGENT):
+            self._full_ns.pop((key, limit), None)

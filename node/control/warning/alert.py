@@ -1,0 +1,388 @@
+"""What a warning orders at one place: its class, its words, and until when.
+
+Warnings come as CAP documents or as a few signed bytes (`short_alert`); both become an `Alert`, and
+`alert_book` acts on that alone.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import msgspec
+
+from node.config import check
+from node.control.calendar.programme import SOUND_RULE, ItemConfig, PartConfig, is_sound
+from node.control.precedence import MessageClass
+from node.control.trust.authority import Warrant
+from node.control.warning.area import Site, contains
+from node.control.warning.cap import CapAlert, CapInfo
+
+AUDIO_BYTES_MAX: Final = 4 * 1024 * 1024
+"""Largest spoken text that is fetched: two minutes of anything. Larger ones fall back."""
+
+SPOKEN_MAX_S: Final = 120
+
+PART_MAX_S: Final = 600
+"""Longest siren or phrase. A siren of 0 s would be no warning, and no part of an item."""
+
+LANGUAGES_MAX: Final = 3
+"""In so many a warning is said; more would keep the siren waiting for its turn."""
+
+_SILENT_CLASS: Final = -1
+
+ANY_EVENT: Final = "any"
+
+
+def seconds(value: int) -> tuple[bool, object, str]:
+    """Return the rule of how long a part of a warning may last, as `check` takes it."""
+    return 1 <= value <= PART_MAX_S, value, f"1 to {PART_MAX_S}"
+
+
+def texts(media: dict[str, str]) -> tuple[bool, object, str]:
+    """Return the rule of spoken words: language to stored sound."""
+    good = all(language and is_sound(one) for language, one in media.items())
+    return good, media, f"language = {SOUND_RULE}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhraseConfig:
+    """Stored sounds of one event code (table `[alert.phrases.CODE]`)."""
+
+    siren: str
+    """SHA-256 of the siren."""
+
+    text: dict[str, str] = field(default_factory=dict)
+    """Language to SHA-256 of the spoken phrase."""
+
+    siren_s: int = 10
+    text_s: int = 30
+
+    def __post_init__(self) -> None:
+        check(
+            "alert.phrases",
+            {
+                "siren": (is_sound(self.siren), self.siren, SOUND_RULE),
+                "siren_s": seconds(self.siren_s),
+                "text_s": seconds(self.text_s),
+                "text": texts(self.text),
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertConfig:
+    """How warnings sound (table `[alert]`)."""
+
+    phrases: dict[str, PhraseConfig] = field(default_factory=dict)
+    """By event code; `any` for all others."""
+
+    exercise_phrase: dict[str, str] = field(default_factory=dict)
+    """Language to SHA-256 of "this is an exercise". Without it exercises do not sound."""
+
+    exercise_s: int = 10
+
+    onset_phrase: dict[str, str] = field(default_factory=dict)
+    """Language to SHA-256 of "it has not begun yet": said after the words while that is so."""
+
+    onset_s: int = 10
+
+    repeat: dict[str, int] = field(
+        default_factory=lambda: {"normal": 1, "priority": 2, "urgent": 3}
+    )
+    """How often siren and words are played."""
+
+    interval_s: int = 20
+    """Pause between."""
+
+    expires_default_s: int = 86_400
+    """A warning without an end ends so long after it was sent."""
+
+    def __post_init__(self) -> None:
+        check(
+            "alert",
+            {
+                "repeat": (
+                    set(self.repeat) == {"normal", "priority", "urgent"}
+                    and all(1 <= n <= 10 for n in self.repeat.values()),
+                    self.repeat,
+                    "1 to 10 for each of normal, priority, urgent",
+                ),
+                "interval_s": (0 <= self.interval_s <= 3600, self.interval_s, "0 to 3600"),
+                "exercise_phrase": texts(self.exercise_phrase),
+                "exercise_s": seconds(self.exercise_s),
+                "onset_phrase": texts(self.onset_phrase),
+                "onset_s": seconds(self.onset_s),
+                "expires_default_s": (
+                    60 <= self.expires_default_s <= 7 * 86_400,
+                    self.expires_default_s,
+                    "60 to 604800",
+                ),
+            },
+        )
+
+
+class Spoken(msgspec.Struct, frozen=True):
+    """Words of a warning in one language: a resource to fetch, or none."""
+
+    language: str
+    uri: str = ""
+    digest_sha1: str = ""
+    size_bytes: int = 0
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """A warning as far as this node is concerned."""
+
+    sender: str
+    identifier: str
+    kind: Literal["alert", "update", "cancel"]
+    message_class: int
+    level: str
+    event_code: str
+    sent_s: int
+    effective_s: int
+    expires_s: int
+    onset_s: int = 0
+    """When what it warns of begins; 0: not said. It delays nothing."""
+    exercise: bool = False
+    references: tuple[tuple[str, str], ...] = ()
+    spoken: tuple[Spoken, ...] = ()
+    signed_by: str = ""
+    """Key that signed the order; the controller fills it in, as the two after it."""
+    area: str = ""
+    """For which it was ordered."""
+    class_max: int = MessageClass.URGENT
+    """The most that this key may order: no warning above it is ended by it."""
+
+    @property
+    def warrant(self) -> Warrant | None:
+        """On whose word it sounds; None when nobody signed it."""
+        return Warrant(bytes.fromhex(self.signed_by), self.area) if self.signed_by else None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What it is known and referred to by."""
+        return (self.sender, number_of(self.identifier))
+
+
+def number_of(identifier: str) -> str:
+    """Return the 64-bit number of a warning in 16 digits: a CAP document and its short form agree.
+
+    A short alert carries the number alone and calls itself `#` and its digits; for a CAP document
+    it is the beginning of the SHA-256 of its identifier.
+    """
+    if identifier.startswith("#") and len(identifier) == 17:
+        return identifier[1:]
+    return hashlib.sha256(identifier.encode()).hexdigest()[:16]
+
+
+def on_arrival(alert: Alert, utc_s: int) -> Alert:
+    """Return `alert` as it holds where it arrives at `utc_s`, by a clock that is trusted.
+
+    Nothing is sent in the future: then the clock of who sent it is ahead, and what was to sound at
+    once sounds at once. A short alert lasts from then on; the end of a CAP document was written by
+    a person and stays.
+    """
+    ahead_s = alert.sent_s - utc_s
+    if ahead_s <= 0 or alert.effective_s > alert.sent_s:
+        return alert
+    expires_s = alert.expires_s
+    if alert.identifier.startswith("#"):
+        expires_s -= ahead_s
+    effective_s = min(alert.effective_s, utc_s)
+    return msgspec.structs.replace(alert, effective_s=effective_s, expires_s=expires_s)
+
+
+def class_of(info: CapInfo) -> int:
+    """Return the message class of `info`, or -1 when it is nothing to sound.
+
+    ============  ================  ==========================  =========================
+    class         urgency           severity                    certainty
+    ============  ================  ==========================  =========================
+    urgent        Immediate,        Extreme, Severe             Observed, Likely
+                  Expected
+    priority      Immediate,        Extreme, Severe, Moderate   Observed, Likely, Possible
+                  Expected, Future
+    none          Past, or          any                         or Unlikely
+    normal        all others
+    ============  ================  ==========================  =========================
+
+    Neither Circular 39/2020 nor CAP maps one to the other: this table is ours.
+    """
+    if info.urgency == "Past" or info.certainty == "Unlikely":
+        return _SILENT_CLASS
+    soon = info.urgency in ("Immediate", "Expected")
+    likely = info.certainty in ("Observed", "Likely")
+    if soon and likely and info.severity in ("Extreme", "Severe"):
+        return MessageClass.URGENT
+    foreseen = soon or info.urgency == "Future"
+    grave = info.severity in ("Extreme", "Severe", "Moderate")
+    if foreseen and grave and (likely or info.certainty == "Possible"):
+        return MessageClass.PRIORITY
+    return MessageClass.NORMAL
+
+
+def start_of(info: CapInfo, sent_s: int) -> int:
+    """Return from when on `info` is to sound.
+
+    `effective` says when the information holds, and without it that is when it was sent (CAP 1.2,
+    section 3.2.2); until then it waits. `onset` is the beginning of the event, not of the warning:
+    who is warned only then is warned too late, so it delays nothing. What is Extreme and Immediate
+    sounds on receipt, whatever its `effective` says: "responsive action should be taken
+    immediately" leaves nothing to wait for.
+    """
+    start_s = sent_s if info.effective_s is None else info.effective_s
+    at_once = info.urgency == "Immediate" and info.severity == "Extreme"
+    return min(start_s, sent_s) if at_once else start_s
+
+
+def alert_of(
+    cap: CapAlert, site: Site, config: AlertConfig, *, level: str, class_max: MessageClass
+) -> Alert | str:
+    """Return what `cap` orders at `site`, or why nothing.
+
+    Parameters
+    ----------
+    cap : CapAlert
+        From `parse_cap`.
+    site : Site
+        Where the node stands.
+    config : AlertConfig
+        For the default end.
+    level : str
+        Tier of the authority that signed it.
+    class_max : MessageClass
+        The most that this authority may order.
+    """
+    if cap.status in ("System", "Draft"):
+        return f"status {cap.status}"
+    if cap.message_type in ("Ack", "Error"):
+        return f"message type {cap.message_type}"
+    if cap.scope != "Public":
+        return f"scope {cap.scope}: not for loudspeakers"
+    if cap.message_type == "Cancel":
+        return _cancel(cap, level)
+    here = [
+        (info, class_of(info))
+        for info in cap.infos
+        if any(contains(area, site) for area in info.areas)
+    ]
+    if not here and cap.message_type == "Update":
+        return _cancel(cap, level)  # it supersedes what sounds here, and says nothing for here
+    if not here:
+        return "not for this place"
+    highest = min(max(kind for _, kind in here), class_max)
+    if highest < 0 and cap.message_type == "Update":
+        return _cancel(cap, level)
+    if highest < 0:
+        return "nothing to sound: past or unlikely"
+    exercise = cap.status in ("Exercise", "Test")
+    if exercise:
+        highest = min(highest, MessageClass.PRIORITY)  # it takes nothing from the real thing
+    infos = [info for info, kind in here if kind >= 0]
+    starts = [start_of(info, cap.sent_s) for info in infos]
+    onsets = [info.onset_s for info in infos if info.onset_s is not None]
+    ends = [
+        cap.sent_s + config.expires_default_s if i.expires_s is None else i.expires_s for i in infos
+    ]
+    return Alert(
+        sender=cap.sender,
+        identifier=cap.identifier,
+        kind="update" if cap.message_type == "Update" else "alert",
+        message_class=int(highest),
+        level=level,
+        event_code=next((value for i in infos for _, value in i.event_codes), ANY_EVENT),
+        sent_s=cap.sent_s,
+        effective_s=min(starts),
+        expires_s=max(ends),
+        onset_s=min(onsets, default=0),
+        exercise=exercise,
+        references=cap.references,
+        spoken=tuple(_spoken(info) for info in infos),
+    )
+
+
+def item_of(
+    alert: Alert, config: AlertConfig, languages: tuple[str, ...], *, at_s: int = 0
+) -> ItemConfig | None:
+    """Return `alert` as an item to play from `at_s` on, or None when it must not sound.
+
+    An exercise is said to be one before and after, or does not sound at all. Without a stored
+    phrase of its event the one of `any` speaks; a resource comes first and the phrase stands in.
+    A hamlet of several languages hears each of them that there are words in.
+    """
+    phrase = config.phrases.get(alert.event_code, config.phrases.get(ANY_EVENT))
+    if phrase is None or (alert.exercise and not config.exercise_phrase):
+        return None
+    parts = [PartConfig(kind="chime", duration_s=phrase.siren_s, media={"any": phrase.siren})]
+    fetched = {one.language: one for one in alert.spoken if one.digest_sha1}
+    known = [one for one in languages if one in fetched or one in phrase.text]
+    for language in known[:LANGUAGES_MAX] or _others(fetched, phrase):
+        parts += _words(language, fetched.get(language), phrase)
+    if config.onset_phrase and alert.onset_s > at_s:
+        said = PartConfig(kind="text", duration_s=config.onset_s, media=config.onset_phrase)
+        parts.append(said)
+    if alert.exercise:
+        said = PartConfig(kind="text", duration_s=config.exercise_s, media=config.exercise_phrase)
+        parts = [said, *parts, said]
+    names = ("normal", "priority", "urgent")
+    return ItemConfig(
+        name=alert.identifier[:64],
+        start="00:00",
+        parts=tuple(parts),
+        message_class=names[alert.message_class],
+        level=alert.level,
+        repeat=config.repeat[names[alert.message_class]],
+        interval_s=config.interval_s,
+    )
+
+
+def _cancel(cap: CapAlert, level: str) -> Alert:
+    return Alert(
+        sender=cap.sender,
+        identifier=cap.identifier,
+        kind="cancel",
+        message_class=0,
+        level=level,
+        event_code=ANY_EVENT,
+        sent_s=cap.sent_s,
+        effective_s=cap.sent_s,
+        expires_s=cap.sent_s,
+        references=cap.references,
+        exercise=cap.status in ("Exercise", "Test"),
+    )
+
+
+def _spoken(info: CapInfo) -> Spoken:
+    language = info.language.split("-")[0].lower()
+    for one in info.resources:
+        small = one.size_bytes is not None and one.size_bytes <= AUDIO_BYTES_MAX
+        if one.mime_type.startswith("audio/") and one.digest_sha1 and one.uri and small:
+            return Spoken(language, one.uri, one.digest_sha1, one.size_bytes or 0)
+    return Spoken(language)
+
+
+def _others(fetched: dict[str, Spoken], phrase: PhraseConfig) -> list[str]:
+    """Return the language for a hamlet in none of whose languages there are words."""
+    there = {**fetched, **phrase.text}
+    return ["vi"] if "vi" in there else sorted(there)[:1]
+
+
+def _words(language: str, spoken: Spoken | None, phrase: PhraseConfig) -> list[PartConfig]:
+    """Return what is said in `language`: the resource, or the stored phrase in its stead."""
+    parts: list[PartConfig] = []
+    if spoken is not None:
+        media = {language: f"sha1:{spoken.digest_sha1}"}
+        parts.append(PartConfig(kind="text", duration_s=SPOKEN_MAX_S, media=media))
+    stored = phrase.text.get(language)
+    stored = stored or (min(phrase.text.items())[1] if spoken and phrase.text else None)
+    if stored is not None:
+        parts.append(
+            PartConfig(
+                kind="text",
+                duration_s=phrase.text_s,
+                media={language: stored},
+                fallback=spoken is not None,
+            )
+        )
+    return parts

@@ -1,0 +1,154 @@
+"""Sources that told of themselves by RTCP, and not yet by sound: their clocks are learned ahead.
+
+```
+sender   SR . . SR . . SR . . │ sound
+node       ask, ask, ask ...  │ in step from its first sample on
+```
+
+A sender that says some seconds before its sound that it is there (RFC 6051 asks for reports as
+early as that), or goes on saying it while it pauses, finds nodes that know its clock.
+
+Anybody can send a report with another's address in it. So a source that has answered nothing gets
+no more questions than it sent reports, and has no place that one which answers wants.
+"""
+
+from collections.abc import Callable, Container
+from typing import Final
+
+from node.peers.sender import NodeReports, Reception
+from node.rtp.rtcp_packet import Goodbye, Packet, SenderReport
+from node.units import NS_PER_S
+
+FORGET_NS: Final = 10 * NS_PER_S
+"""A source that reports nothing for so long is gone."""
+AWAKE_NS: Final = 60 * NS_PER_S
+"""So long a sender is asked as if its sound were to come at once, ..."""
+IDLE_INTERVAL_NS: Final = 10 * NS_PER_S
+"""... and then so rarely: 2 MB a day."""
+
+
+class AnnouncedSources:
+    """What a node knows of senders whose sound has not come.
+
+    Parameters
+    ----------
+    new_reports : callable
+        Makes the exchange and reports for (ssrc, now_ns).
+    places : int
+        So many are held.
+    """
+
+    def __init__(self, new_reports: Callable[[int, int], NodeReports], places: int) -> None:
+        self._new_reports = new_reports
+        self._places = places
+        self._sources: dict[int, _Announced] = {}
+
+    def receive(
+        self,
+        packets: tuple[Packet, ...],
+        source: tuple[str, int],
+        now_ns: int,
+        *,
+        heard: Container[int],
+    ) -> None:
+        """Take a compound; `heard` are the sources whose sound comes, and who are not held here."""
+        for packet in packets:
+            if isinstance(packet, Goodbye):
+                for ssrc in packet.ssrcs:
+                    if ssrc in self._sources and self._sources[ssrc].address[0] == source[0]:
+                        del self._sources[ssrc]
+            elif isinstance(packet, SenderReport) and packet.ssrc not in heard:
+                one = self._sources.get(packet.ssrc) or self._admit(packet.ssrc, source, now_ns)
+                if one is None or one.address[0] != source[0]:
+                    continue
+                one.address = source
+                one.heard_ns = now_ns
+                one.questions_left += 1
+                one.reports.receive(packets, None, packet.rtp_timestamp, now_ns)
+
+    def take(self, ssrc: int, host: str) -> NodeReports | None:
+        """Return what is known of a source whose sound comes from `host`, and hold it no longer.
+
+        None when nothing is known, or another host has spoken for it.
+        """
+        one = self._sources.pop(ssrc, None)
+        return None if one is None or one.address[0] != host else one.reports
+
+    def give(self, ssrc: int, address: tuple[str, int], reports: NodeReports, now_ns: int) -> None:
+        """Hold a source whose sound has ended, if its reports go on and there is a place."""
+        if now_ns - reports.heard_ns < FORGET_NS and self._make_room():
+            reports.end_sound()
+            self._sources[ssrc] = _Announced(address, reports, now_ns)
+
+    def requests(self, now_ns: int) -> list[tuple[bytes, tuple[str, int]]]:
+        """Return the datagrams to send now, and where to; forget who has gone."""
+        due = []
+        for ssrc, one in list(self._sources.items()):
+            if now_ns - one.heard_ns >= FORGET_NS:
+                del self._sources[ssrc]
+                continue
+            data = one.request(now_ns)
+            if data is not None:
+                due.append((data, one.address))
+        return due
+
+    def next_deadline_ns(self) -> int | None:
+        """Return when `requests` must run next, or None while nobody is held."""
+        return min((one.next_deadline_ns() for one in self._sources.values()), default=None)
+
+    def status(self) -> list[dict[str, object]]:
+        """Return what is known of each, JSON-able."""
+        return [
+            {"ssrc": ssrc, "address": f"{one.address[0]}:{one.address[1]}"}
+            | one.reports.status(one.heard_ns)
+            for ssrc, one in self._sources.items()
+        ]
+
+    def _admit(self, ssrc: int, source: tuple[str, int], now_ns: int) -> "_Announced | None":
+        if not self._make_room():
+            return None
+        self._sources[ssrc] = _Announced(source, self._new_reports(ssrc, now_ns), now_ns)
+        return self._sources[ssrc]
+
+    def _make_room(self) -> bool:
+        """Return whether there is a place; the oldest that never answered gives its own."""
+        if len(self._sources) < self._places:
+            return True
+        for ssrc, one in self._sources.items():
+            if not one.answers:
+                del self._sources[ssrc]
+                return True
+        return False
+
+
+class _Announced:
+    """One of them."""
+
+    def __init__(self, address: tuple[str, int], reports: NodeReports, now_ns: int) -> None:
+        self.address = address
+        self.reports = reports
+        self.heard_ns = now_ns
+        self.questions_left = 0
+        self._begun_ns = now_ns
+
+    @property
+    def answers(self) -> bool:
+        """Whether questions reach it: it has answered one."""
+        return self.reports.exchange.replies > 0
+
+    def request(self, now_ns: int) -> bytes | None:
+        if not self.answers and self.questions_left == 0:
+            return None
+        self.reports.handle_deadline(now_ns)
+        data = self.reports.next_compound(Reception(0, 0, 0), None, now_ns)
+        if data is not None:
+            self.questions_left = max(0, self.questions_left - 1)
+            if now_ns - self._begun_ns > AWAKE_NS:
+                self.reports.exchange.rest_until(now_ns + IDLE_INTERVAL_NS)
+        return data
+
+    def next_deadline_ns(self) -> int:
+        gone_ns = self.heard_ns + FORGET_NS
+        if not self.answers and self.questions_left == 0:
+            return gone_ns
+        return min(gone_ns, self.reports.next_deadline_ns())

@@ -1,0 +1,349 @@
+"""RTCP of a node about one source: asks for the time, reports, and hands maps to the time base.
+
+What goes out is one compound per request of the exchange: receiver report with a block about the
+source, canonical name, reference time (RRTR), and what the group's delay is decided from. What
+comes in are sender reports with answers (DLRR), and the announced playout delay.
+
+Addresses and sockets are the caller's; it also decides whom to believe.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.clock.exchange.asking import (
+    READY_REPLIES,
+    ClockEstimate,
+    ClockExchange,
+)
+from node.clock.media_map import ReportMap
+from node.clock.neighbour_map import NeighbourMap, SourceMap
+from node.clock.timebase import Timebase
+from node.config import NodeConfig, ReceiveConfig
+from node.counters import ORIGINS, Origin
+from node.rtp import rtcp
+from node.rtp.delay_report import DELAY_NAME, DelayNeed, announced_delay, need_packet
+from node.rtp.loss_report import LossReport, loss_packet
+from node.units import NS_PER_MS, NS_PER_S
+
+DELAY_MIN_NS: Final = 20 * NS_PER_MS
+DELAY_MAX_NS: Final = 5 * NS_PER_S
+
+_SETTLE_NS: Final = 5 * NS_PER_S  # after a step of the sender's clock, until all of it has arrived
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """What a receiver report says of the source, as the jitter buffer counted it."""
+
+    extended_sequence: int
+    packets_lost: int
+    jitter_samples: int
+    origin_samples: tuple[int, ...] = (0,) * ORIGINS
+    """What was played, by `counters.Origin`."""
+
+
+class NodeReports:
+    """Exchange and reports of one node with one source.
+
+    Parameters
+    ----------
+    ssrc, source_ssrc : int
+        Of the node, and of the source.
+    name : bytes
+        Canonical name of the node, at most 255 bytes.
+    late_ratio : float
+        Share of packets that may be late, for the delay that the node says it needs.
+    start_ns : int
+        Now.
+    redundancy_type : int
+        Payload type of packets with copies.
+    asks : bool
+        The node asks for lost packets where somebody answers.
+    """
+
+    def __init__(
+        self,
+        ssrc: int,
+        source_ssrc: int,
+        *,
+        name: bytes,
+        late_ratio: float,
+        start_ns: int,
+        redundancy_type: int = ReceiveConfig().redundancy_payload_type,
+        asks: bool = True,
+    ) -> None:
+        self.exchange = ClockExchange(start_ns)
+        self.reports = ReportMap()
+        self.neighbour = NeighbourMap()
+        self.delays_announced = 0
+        self.stamps_behind_samples = 0
+        self._ssrc = ssrc
+        self._source_ssrc = source_ssrc
+        self._name = name
+        self._late_ratio = late_ratio
+        self._last_sr = 0
+        self.heard_ns = 0
+        """When its last report came."""
+        self._before = Reception(0, 0, 0)
+        self._redundancy_type = redundancy_type
+        self._asks = asks
+        self._delay_start = -1
+        self._delay_payload = b""
+        self._unsettled_until_ns = 0
+        self._changes_seen = 0
+
+    def receive(
+        self,
+        packets: tuple[rtcp.Packet, ...],
+        timebase: Timebase | None,
+        newest_media_samples: int,
+        now_ns: int,
+        *,
+        is_hushed: bool = False,
+        stamps_behind_samples: int = 0,
+    ) -> None:
+        """Take a compound from the source's sender.
+
+        Parameters
+        ----------
+        packets : tuple
+            What `rtcp.parse` returned.
+        timebase : Timebase or None
+            Of the source; gets the map and the announced playout delay. None before its sound.
+        newest_media_samples : int
+            Unwrapped RTP timestamp near which the reported one is.
+        now_ns : int
+            Arrival.
+        is_hushed : bool
+            Nothing received sounds now: the first reply may already move what is played.
+        stamps_behind_samples : int
+            Media time less RTP timestamp, where those of the source cannot be right.
+        """
+        self.stamps_behind_samples = stamps_behind_samples
+        newest_media_samples -= stamps_behind_samples
+        report: rtcp.SenderReport | None = None
+        for packet in packets:
+            if isinstance(packet, rtcp.SenderReport) and packet.ssrc == self._source_ssrc:
+                report = packet
+                # Before its first packet a sender knows its own clock, but no media time.
+                if timebase is not None or packet.packets > 0:
+                    self._receive_report(packet, newest_media_samples)
+                self._last_sr = rtcp.middle_of_ntp(packet.ntp)
+                self.heard_ns = now_ns
+            elif isinstance(packet, rtcp.ExtendedReport) and report is not None:
+                self._receive_replies(packet, report, timebase, now_ns)
+            elif isinstance(packet, rtcp.Application) and packet.name == DELAY_NAME:
+                self._delay_payload = packet.payload
+                if timebase is not None:
+                    self._receive_delay(packet.payload, timebase, now_ns)
+        if report is not None and timebase is not None:
+            self._give_map(timebase, now_ns, is_hushed=is_hushed)
+
+    def begin_sound(self, timebase: Timebase, now_ns: int) -> None:
+        """Hand on what was learned before the first packet, now in `timebase`."""
+        self.exchange.begin_sound(now_ns)
+        self._receive_delay(self._delay_payload, timebase, now_ns)
+        self._give_map(timebase, now_ns, is_hushed=True)
+
+    def end_sound(self) -> None:
+        """Keep of the source no more than its clock."""
+        self.reports.clear()
+        self.neighbour.end_sound()
+        self._before = Reception(0, 0, 0)
+        self._delay_start = -1
+
+    def tell_neighbour(self, now_ns: int) -> SourceMap | None:
+        """Return the own exchange's map for a neighbour that asks, if there is a fresh one.
+
+        Its media time is the sender's RTP timestamp, which both know.
+        """
+        own = self.neighbour.tell(now_ns) if self.reports.ready else None
+        if own is None:
+            return None
+        stamp = own.media_time_samples - self.stamps_behind_samples
+        return replace(own, media_time_samples=stamp)
+
+    def receive_neighbour(
+        self, told: SourceMap, link_ns: int, timebase: Timebase, now_ns: int, *, is_hushed: bool
+    ) -> None:
+        """Take a neighbour's map; see `NeighbourMap.receive`."""
+        self.neighbour.receive(told, link_ns, now_ns)
+        self._give_map(timebase, now_ns, is_hushed=is_hushed)
+
+    def handle_deadline(self, now_ns: int) -> None:
+        """Run the exchange."""
+        self.exchange.handle_deadline(now_ns)
+
+    def next_deadline_ns(self) -> int:
+        """Return when `handle_deadline` must run next."""
+        return self.exchange.next_deadline_ns()
+
+    def next_compound(
+        self, reception: Reception, timebase: Timebase | None, now_ns: int
+    ) -> bytes | None:
+        """Return the compound to send now to where the source's packets come from, or None.
+
+        Without a time base nothing was heard of the source, and no delay is asked for.
+        """
+        request = self.exchange.next_event()
+        if request is None:
+            return None
+        loss = loss_packet(self._ssrc, self._loss(reception))
+        need = [] if timebase is None else [self._need(timebase, now_ns)]
+        return rtcp.build(
+            [
+                rtcp.ReceiverReport(self._ssrc, (self._block(reception, now_ns),)),
+                rtcp.SourceDescription(self._ssrc, self._name),
+                rtcp.ExtendedReport(self._ssrc, ntp=rtcp.ntp_of_ns(request.at_ns)),
+                *need,
+                loss,
+            ]
+        )
+
+    def estimate(self, now_ns: int) -> ClockEstimate | None:
+        """Return the sender's clock as known, or None without an exchange."""
+        return self.exchange.estimate(now_ns)
+
+    def needed_delay_ns(self, timebase: Timebase) -> int:
+        """Return the playout delay that this node would need for its late ratio."""
+        return timebase.needed_delay_ns(self._late_ratio)
+
+    def status(self, now_ns: int) -> dict[str, object]:
+        """Return what is known of the sender's clock, JSON-able; None where nothing is."""
+        estimate = self.exchange.estimate(now_ns)
+        return {
+            "offset_ns": estimate and estimate.offset_ns,
+            "sender_ppm": estimate and round(estimate.skew_ppm, 3),
+            "uncertainty_ms": estimate and estimate.uncertainty_ns / NS_PER_MS,
+            "exchange_age_ms": estimate and estimate.age_ns // NS_PER_MS,
+            "clock_steps": self.exchange.steps,
+            "playout_delay_changes": self.delays_announced,
+            "neighbour": self.neighbour.status(now_ns),
+        }
+
+    def _receive_report(self, report: rtcp.SenderReport, newest: int) -> None:
+        away = (report.rtp_timestamp - newest + (1 << 31)) % (1 << 32) - (1 << 31)
+        self.reports.receive_report(
+            rtcp.ns_of_ntp(report.ntp), newest + away + self.stamps_behind_samples
+        )
+
+    def _receive_replies(
+        self,
+        answer: rtcp.ExtendedReport,
+        report: rtcp.SenderReport,
+        timebase: Timebase | None,
+        now_ns: int,
+    ) -> None:
+        for reply in answer.replies:
+            if reply.ssrc == self._ssrc:
+                sound_ns = self._sound_ns(timebase, now_ns)
+                request_ns = rtcp.ns_of_middle(reply.last_rr, now_ns)
+                held_ns = (reply.since_last_rr * NS_PER_S + (1 << 15)) >> 16
+                answered_ns = rtcp.ns_of_ntp(report.ntp)
+                self.exchange.receive_reply(
+                    request_ns, held_ns, answered_ns, now_ns, sound_ns=sound_ns
+                )
+
+    def _sound_ns(self, timebase: Timebase | None, now_ns: int) -> NDArray[np.int64] | None:
+        """Return arrival and transit of the sound's fastest and slowest packets, (4, n) int64."""
+        if timebase is None or not (self.reports.ready and timebase.ready):
+            return None
+        if not self.exchange.wants_sound(now_ns):
+            return None
+        sound = timebase.outermost_arrivals()
+        arrivals_ns = sound[1::2].copy()
+        sound[1::2] -= self.reports.sender_times_ns(sound[::2])
+        sound[::2] = arrivals_ns
+        return sound
+
+    def _receive_delay(self, payload: bytes, timebase: Timebase, now_ns: int) -> None:
+        announced = announced_delay(payload)
+        if announced is None or announced[1] == self._delay_start:
+            return
+        delay_ns, start_ntp = announced
+        delay_ns = min(max(delay_ns, DELAY_MIN_NS), DELAY_MAX_NS)
+        start_ns = now_ns
+        if self.exchange.estimate(now_ns) is not None:
+            start_ns = self.exchange.local_ns(rtcp.ns_of_ntp(start_ntp))
+        self._delay_start = start_ntp
+        self.delays_announced += 1
+        timebase.set_playout_delay(delay_ns, min(start_ns, now_ns + DELAY_MAX_NS))
+
+    def _give_map(self, timebase: Timebase, now_ns: int, *, is_hushed: bool) -> None:
+        """Hand the map on, unless the sender's clock was just set."""
+        replies_min = 1 if is_hushed else READY_REPLIES
+        estimate = self.exchange.estimate(now_ns, replies_min=replies_min)
+        changes = self.exchange.steps + self.reports.restarts
+        if changes != self._changes_seen:
+            self._changes_seen = changes
+            self._unsettled_until_ns = now_ns + _SETTLE_NS
+            self.reports.clear()
+            self.neighbour.clear()
+        if estimate is None or not self.reports.ready or now_ns < self._unsettled_until_ns:
+            return
+        if estimate.in_jam:
+            return  # the arrivals know better
+        own = SourceMap(
+            self.reports.media_time_samples,
+            self.exchange.local_ns(self.reports.sender_ns),
+            estimate.skew_ppm + self.reports.skew_ppm,
+            estimate.uncertainty_ns,
+        )
+        best = self.neighbour.choose(own, now_ns)
+        timebase.receive_map(
+            best.media_time_samples, best.local_ns, best.skew_ppm, best.uncertainty_ns
+        )
+
+    def _block(self, reception: Reception, now_ns: int) -> rtcp.ReportBlock:
+        """Return the report block about the source (RFC 3550, A.3)."""
+        before, self._before = self._before, reception
+        expected = reception.extended_sequence - before.extended_sequence
+        lost = reception.packets_lost - before.packets_lost
+        known = before.extended_sequence > 0 and expected > 0
+        since_ns = now_ns - self.heard_ns if self._last_sr else 0
+        return rtcp.ReportBlock(
+            ssrc=self._source_ssrc,
+            lost_per_256=min(255, max(0, lost * 256 // expected)) if known else 0,
+            packets_lost=min(max(reception.packets_lost, -(1 << 23)), (1 << 23) - 1),
+            extended_sequence=reception.extended_sequence & 0xFFFFFFFF,
+            jitter_samples=reception.jitter_samples & 0xFFFFFFFF,
+            last_sr=self._last_sr,
+            since_last_sr=min(0xFFFFFFFF, (since_ns << 16) // NS_PER_S),
+        )
+
+    def _loss(self, reception: Reception) -> LossReport:
+        """Return what became of the sound since the report before; call it before `_block`."""
+        played = [
+            now - then
+            for now, then in zip(reception.origin_samples, self._before.origin_samples, strict=True)
+        ]
+        whole = max(1, sum(played[: Origin.PAUSED]))
+        made_up = sum(played[Origin.CONCEALED : Origin.PAUSED])
+        repaired = sum(played[Origin.REDUNDANT : Origin.CONCEALED])
+        return LossReport(made_up / whole, repaired / whole, self._redundancy_type, self._asks)
+
+    def _need(self, timebase: Timebase, now_ns: int) -> rtcp.Application:
+        need = DelayNeed(
+            needed_ns=self.needed_delay_ns(timebase),
+            playing_ns=timebase.playout_delay_ns,
+            uncertainty_ns=timebase.uncertainty_ns(now_ns) if timebase.mapped else None,
+            skew_ppm=timebase.skew_ppm,
+        )
+        return need_packet(self._ssrc, need)
+
+
+def new_reports(config: NodeConfig, ssrc: int, now_ns: int) -> NodeReports:
+    """Return exchange and reports of this node with a source."""
+    return NodeReports(
+        crc32(config.name.encode()),
+        ssrc,
+        name=config.name.encode(),
+        late_ratio=config.jitter.late_ratio,
+        start_ns=now_ns,
+        redundancy_type=config.receive.redundancy_payload_type,
+        asks=config.receive.asks_for_lost,
+    )

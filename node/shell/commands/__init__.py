@@ -1,0 +1,1 @@
+"""What a person types: check, keep, order, publish, show."""

@@ -1,0 +1,64 @@
+"""`loalang-node keep`: put sounds into the folder of stored ones, by their hash.
+
+The file is whole on the disk before it has its name, so a power cut leaves nothing half.
+"""
+
+import argparse
+import hashlib
+import os
+from pathlib import Path
+from typing import Final
+
+from node.shell.commands.check import decoder_of
+from node.shell.faults import EXIT_INPUT, ShellError, file_fault
+from node.shell.files import read_regular
+from node.shell.library import FILE_BYTES_MAX, WANTED, packets_of
+from node.shell.sentences import find_sentences, write_sentences
+
+DECODERS: Final = ("own", "libopus")
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the subcommand."""
+    keep = commands.add_parser("keep", help="put Ogg Opus files into the folder of stored sounds")
+    keep.add_argument("files", nargs="+", type=Path, metavar="FILE.opus")
+    keep.add_argument("--folder", type=Path, required=True, help="control.media_folder of the node")
+    keep.add_argument("--decoder", choices=DECODERS, default="own", help="to find the sentences")
+
+
+def keep_sounds(options: argparse.Namespace) -> int:
+    """Store each file; print its hash, its length and how many sentences it has."""
+    for file in options.files:
+        data = read_regular(file, FILE_BYTES_MAX)
+        packets = packets_of(data)
+        if packets is None:
+            raise ShellError(
+                f"{file}: no {WANTED}; "
+                "`ffmpeg -i IN -c:a libopus -ac 1 -frame_duration 20 OUT.opus` makes it",
+                exit_status=EXIT_INPUT,
+            )
+        digest = hashlib.sha256(data).hexdigest()
+        sentences = find_sentences(packets, decoder_of(options.decoder))
+        sound = options.folder / f"{digest}.opus"
+        write_sentences(sound, sentences)
+        _write(sound, data)
+        print(f"{digest}  {file}: {len(packets) / 50:.1f} s, {len(sentences)} sentences")
+    return 0
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write `data` so that a power cut leaves all of it or nothing."""
+    partial = path.with_suffix(".partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as fault:
+        raise file_fault(path, fault) from fault

@@ -1,0 +1,248 @@
+"""`loalang-node key` and `loalang-node order`: make a key, and sign an order with it.
+
+The order is one file of bytes. Whoever carries it, broker or memory stick, cannot change it:
+
+    loalang-node publish ORDER.bin --broker HOST:PORT --village VILLAGE --node NAME
+"""
+
+import argparse
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from node.control.orders import Session
+from node.control.precedence import CLASSES, MessageClass, PriorityConfig
+from node.control.trust.authority import Certificate, Revocation, proper_area
+from node.control.trust.message import (
+    AREA_BYTES_MAX,
+    DOCUMENT_BYTES_MAX,
+    TTL_MAX_S,
+    Kind,
+    Message,
+    open_envelope,
+    seal,
+)
+from node.control.trust.packet_guard import SRTP_KEY_BYTES
+from node.control.trust.signature import PUBLIC_KEY_BYTES, SeedSigner, key_id
+from node.control.warning.short_alert import encode_short
+from node.shell.faults import EXIT_INPUT, ShellError, file_fault
+from node.shell.files import read_regular, read_toml_bytes
+from node.shell.readable import cap_fault, plan_fault, short_number
+
+SEED_BYTES: Final = 32
+LASTS_MAX_S: Final = (1 << 32) - 1
+_KEY_FILE_BYTES_MAX: Final = 4096
+CERTIFICATE_S: Final = 2 * 365 * 86_400
+
+_FROM_FILE: Final = {"cap": Kind.CAP, "calendar": Kind.CALENDAR, "volume": Kind.VOLUME}
+_PLAIN: Final = {"mute": Kind.MUTE, "unmute": Kind.UNMUTE, "beacon": Kind.BEACON}
+_KINDS: Final = (*_FROM_FILE, *_PLAIN, "certificate", "revocation", "session", "session-end")
+KINDS: Final = (*_KINDS, "alert", "cancel")
+
+
+def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the two subcommands."""
+    key = commands.add_parser("key", help="make an Ed25519 key, or show the public half of one")
+    key.add_argument("file", type=Path, metavar="FILE", help="32 secret bytes; made if missing")
+    order = commands.add_parser("order", help="sign an order to nodes")
+    order.add_argument("kind", choices=KINDS)
+    order.add_argument("content", nargs="?", help="file (cap, calendar, volume), public key, SSRC")
+    order.add_argument("--key", type=Path, required=True, metavar="FILE", help="who orders")
+    order.add_argument("--area", required=True, help="path, for instance vn/lang-son/huu-lien")
+    order.add_argument("--out", type=Path, required=True, metavar="FILE")
+    order.add_argument("--class", dest="message_class", choices=CLASSES, default="normal")
+    order.add_argument("--ttl", type=int, default=600, metavar="S", help="time to live")
+    order.add_argument("--tier", choices=PriorityConfig().tiers, help="of a certificate")
+    order.add_argument("--name", default="", help="of a certificate: the CAP sender")
+    order.add_argument("--event", default="", help="event code of an alert, for instance FFW")
+    order.add_argument("--number", default="", help="of an alert, or about which a cancel")
+    order.add_argument("--packet-key", type=Path, metavar="FILE", help="signs a session's packets")
+    order.add_argument("--srtp-key", type=Path, metavar="FILE", help="SRTP; made if missing")
+    order.add_argument("--stream", default="", help="of a session: heard only where relayed")
+    order.add_argument("--address", default="", help="of a session: where its packets come from")
+    order.add_argument("--lasts", type=int, default=3600, metavar="S", help="an alert is in force")
+
+
+def make_key(options: argparse.Namespace) -> int:
+    """Make a key file that only its owner reads; print its public half."""
+    path: Path = options.file
+    _make(path, SEED_BYTES)
+    print(_signer(path).public_key.hex())
+    return 0
+
+
+def sign_order(options: argparse.Namespace) -> int:
+    """Write the signed order; print what it is in a line."""
+    signer = _signer(options.key)
+    if not 0 < options.ttl <= TTL_MAX_S:
+        raise _wrong(f"--ttl {options.ttl}: must be 1 to {TTL_MAX_S}")
+    if len(options.area.encode()) > AREA_BYTES_MAX:
+        raise _wrong(f"--area: must be at most {AREA_BYTES_MAX} bytes")
+    if not proper_area(options.area):
+        raise _wrong(
+            f"--area {options.area!r}: must be a path like vn/lang-son, without slash or blank at "
+            "its ends"
+        )
+    kind, content = _content(options)
+    urgent = options.kind in ("alert", "cancel")
+    wanted = "urgent" if urgent else options.message_class
+    message = Message(
+        kind=kind,
+        key_id=signer.key_id,
+        counter=time.time_ns() // 1_000_000,  # rises with each order, without a file to keep it
+        issued_s=int(time.time()),
+        ttl_s=options.ttl,
+        message_class=MessageClass(CLASSES.index(wanted)),
+        area=options.area,
+        content=content,
+    )
+    sealed = seal(message, signer)
+    opened = open_envelope(sealed)
+    if isinstance(opened, str):
+        raise _wrong(f"{options.content}: {opened}")
+    _write(options.out, sealed, secret=options.srtp_key is not None)
+    number = _number_told(kind, content)
+    print(f"{options.out}: {options.kind} for {options.area}, {len(sealed)} bytes{number}")
+    return 0
+
+
+def _number_told(kind: Kind, content: bytes) -> str:
+    """Return what a person needs to cancel the warning later; nothing for other orders."""
+    number = short_number(content) if kind is Kind.SHORT_ALERT else None
+    return "" if number is None else f"; its number is {number} (`order cancel --number {number}`)"
+
+
+def _write(path: Path, sealed: bytes, *, secret: bool) -> None:
+    """Write an order; where it holds a key in clear only its owner may read it."""
+    try:
+        descriptor = os.open(
+            path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if secret else 0o666
+        )
+        with os.fdopen(descriptor, "wb") as file:
+            if secret:
+                os.fchmod(file.fileno(), 0o600)
+            file.write(sealed)
+    except OSError as fault:
+        raise file_fault(path, fault) from fault
+
+
+def _content(options: argparse.Namespace) -> tuple[Kind, bytes]:
+    """Return the kind and content that the arguments ask for."""
+    what, given = options.kind, options.content
+    if what in _PLAIN:
+        return _PLAIN[what], b""
+    if what in ("alert", "cancel"):
+        given_number = _given_number(options.number)
+        if what == "cancel" and not given_number:
+            raise _wrong("cancel: needs --number, which `order alert` printed for the warning")
+        about = given_number if what == "cancel" else 0
+        own = time.time_ns() if what == "cancel" else given_number or time.time_ns()
+        code = options.event
+        if not code.isascii() or not code.isprintable() or len(code) > 8:
+            raise _wrong(f"--event {code}: must be up to 8 letters")
+        if not 1 <= options.lasts <= LASTS_MAX_S:
+            raise _wrong(f"--lasts {options.lasts}: must be 1 to {LASTS_MAX_S} s")
+        return Kind.SHORT_ALERT, encode_short(
+            what, own, event_code=code, about=about, lasts_s=options.lasts
+        )
+    if given is None:
+        raise _wrong(f"{what}: needs a file, a public key or an SSRC after it")
+    if what in _FROM_FILE:
+        return _FROM_FILE[what], _content_of(what, Path(given))
+    if what == "session":
+        return Kind.SESSION, msgspec.json.encode(_session(_number(given, "SSRC", 32), options))
+    if what == "session-end":
+        return Kind.SESSION_END, msgspec.json.encode(Session(_number(given, "SSRC", 32)))
+    public = _number(given, "public key", 8 * PUBLIC_KEY_BYTES).to_bytes(PUBLIC_KEY_BYTES, "big")
+    if what == "revocation":
+        return Kind.REVOCATION, msgspec.json.encode(Revocation((key_id(public),)))
+    if options.tier is None:
+        raise _wrong("certificate: needs --tier")
+    most = CLASSES.index(options.message_class)
+    until_s = int(time.time()) + CERTIFICATE_S
+    claim = Certificate(options.name, public, options.tier, options.area, most, until_s)
+    return Kind.CERTIFICATE, msgspec.json.encode(claim)
+
+
+def _session(ssrc: int, options: argparse.Namespace) -> Session:
+    """Return the session with the keys that the arguments name."""
+    public_key = _signer(options.packet_key).public_key if options.packet_key else b""
+    srtp_key = b""
+    if options.srtp_key is not None:
+        _make(options.srtp_key, SRTP_KEY_BYTES)
+        srtp_key = _read(options.srtp_key, SRTP_KEY_BYTES)
+    return Session(
+        ssrc,
+        options.stream,
+        public_key,
+        time.time_ns() // 1000,  # packets of an earlier session under this key are old
+        srtp_key,
+        options.address,
+    )
+
+
+def _content_of(what: str, path: Path) -> bytes:
+    """Return the content of an order from a file, if a node can read it."""
+    if what == "cap":
+        content = read_regular(path, DOCUMENT_BYTES_MAX)
+        fault = cap_fault(content)
+    else:
+        content = read_toml_bytes(path)
+        fault = plan_fault(content, what)
+    if fault is not None:
+        raise _wrong(f"{path}: {fault}")
+    return content
+
+
+def _given_number(text: str) -> int:
+    """Return the number of a warning: decimal, or as nodes and records write it, #hexadecimal."""
+    try:
+        number = int(text[1:], 16) if text.startswith("#") else int(text or "0")
+    except ValueError:
+        number = -1
+    if not 0 <= number < 1 << 64:
+        raise _wrong(
+            f"--number {text}: must be 0 to {(1 << 64) - 1}, or # and 16 hexadecimal digits"
+        )
+    return number
+
+
+def _number(text: str, what: str, bits: int) -> int:
+    try:
+        number = int(text, 16)
+    except ValueError:
+        number = -1
+    if not 0 <= number < 1 << bits:
+        raise _wrong(f"{text}: must be a {what} in hexadecimal digits")
+    return number
+
+
+def _make(path: Path, key_bytes: int) -> None:
+    """Make a file of secret bytes that only its owner reads, if there is none."""
+    try:
+        if not path.exists():
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(os.urandom(key_bytes))
+    except OSError as fault:
+        raise file_fault(path, fault) from fault
+
+
+def _signer(path: Path) -> SeedSigner:
+    return SeedSigner(_read(path, SEED_BYTES))
+
+
+def _read(path: Path, key_bytes: int) -> bytes:
+    key = read_regular(path, _KEY_FILE_BYTES_MAX)
+    if path.stat().st_mode & 0o022:
+        raise _wrong(f"{path}: others may write it; `chmod 600 {path}`, or make a new key")
+    if len(key) != key_bytes:
+        raise _wrong(f"{path}: {len(key)} bytes: this key has {key_bytes}; `loalang-node key FILE`")
+    return key
+
+
+def _wrong(text: str) -> ShellError:
+    return ShellError(text, exit_status=EXIT_INPUT)

@@ -1,0 +1,202 @@
+"""`loalang-node publish`: give a signed order to the broker, and say which nodes answered what.
+
+The broker's acknowledgement is not delivery: what counts is the signed answer of each node that
+was named. Who does not answer, who refuses and why is said, and the exit status is then 1.
+"""
+
+import argparse
+import asyncio
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from node.control.trust.message import Message, open_envelope
+from node.shell.broker import Connection, LinkLostError, Login, connect
+from node.shell.config import MqttConfig, split_address
+from node.shell.credentials import read_password, tls_context
+from node.shell.faults import EXIT_FAULT, EXIT_INPUT, ShellError, file_fault
+from node.shell.poles import read_poles
+from node.shell.roster import Answer, Roster
+
+_GIVEN_S: Final = 10.0
+"""The broker must take the order within so long."""
+_LOOK_S: Final = 0.3
+"""What the broker has retained of the nodes comes within so long of the subscription."""
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the subcommand."""
+    publish = commands.add_parser("publish", help="give a signed order to the broker")
+    publish.add_argument("order", type=Path, metavar="ORDER.bin", help="made by `order`")
+    publish.add_argument("--broker", required=True, metavar="HOST:PORT")
+    publish.add_argument("--village", default="village")
+    to = publish.add_mutually_exclusive_group(required=True)
+    to.add_argument("--node", action="append", help="one node by its name; may be repeated")
+    to.add_argument("--zone", help="all nodes of a zone")
+    publish.add_argument("--wait", type=float, default=5.0, metavar="S", help="for answers")
+    publish.add_argument(
+        "--answers", type=int, metavar="N", help="so many are enough; without it all that are named"
+    )
+    publish.add_argument(
+        "--poles", type=Path, metavar="POLES.TOML", help="names, zones and public keys of the nodes"
+    )
+    publish.add_argument("--username")
+    for name in ("password", "ca", "certificate", "key"):
+        publish.add_argument(f"--{name}-file", metavar="FILE")
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """Whose answers are waited for."""
+
+    names: list[str]
+    count: int
+
+    def complete(self, roster: Roster) -> bool:
+        """Return whether all that are named have answered, and as many as are wanted."""
+        enough = len(roster.answers) >= self.count
+        return enough and all(name in roster.answers for name in self.names)
+
+
+def publish_order(options: argparse.Namespace) -> int:
+    """Publish the order and print a line per answer; return 1 when not all took the order."""
+    try:
+        sealed = options.order.read_bytes()
+    except OSError as fault:
+        raise file_fault(options.order, fault) from fault
+    order = open_envelope(sealed)
+    if isinstance(order, str):
+        raise ShellError(f"{options.order}: {order}", exit_status=EXIT_INPUT)
+    roster = Roster(order, read_poles(options.poles) if options.poles else {})
+    config = _config(options)
+    try:
+        wanted = asyncio.run(_publish(config, sealed, roster, options))
+    except LinkLostError as fault:
+        raise ShellError(f"broker {config.host}:{config.port}: {fault}") from fault
+    return _verdict(roster, wanted, options)
+
+
+def _config(options: argparse.Namespace) -> MqttConfig:
+    host, port = split_address(options.broker, what="--broker")
+    return MqttConfig(
+        host=host,
+        port=port,
+        village=options.village,
+        username=options.username,
+        password_file=options.password_file,
+        ca_file=options.ca_file,
+        certificate_file=options.certificate_file,
+        key_file=options.key_file,
+    )
+
+
+async def _publish(
+    config: MqttConfig, sealed: bytes, roster: Roster, options: argparse.Namespace
+) -> _Wanted:
+    assert config.host is not None
+    login = Login(
+        host=config.host,
+        port=config.port,
+        identifier=f"publish-{os.urandom(6).hex()}",
+        username=config.username,
+        password=read_password(config.password_file),
+        tls=tls_context(config),
+    )
+    connection = await connect(login)
+    try:
+        root = f"pa/v1/{config.village}"
+        reports = ("state", "about", "acknowledgement")
+        codes = await connection.subscribe([f"{root}/node/+/{one}" for one in reports])
+        if max(codes) >= 128:
+            raise ShellError("the broker refuses the subscription of the answers: look at its ACL")
+        begin_s = time.monotonic()
+        await _give(connection, roster.order, sealed, _topics(root, options))
+        if options.zone and not roster.poles and options.answers is None:
+            await _read_until(connection, roster, begin_s, min(_LOOK_S, options.wait))
+        wanted = _wanted(roster, options)
+        await _read_until(connection, roster, begin_s, options.wait, wanted)
+        return wanted
+    finally:
+        await connection.close()
+
+
+def _topics(root: str, options: argparse.Namespace) -> list[str]:
+    if options.zone:
+        return [f"{root}/zone/{options.zone}/cmd"]
+    return [f"{root}/node/{name}/cmd" for name in options.node]
+
+
+def _wanted(roster: Roster, options: argparse.Namespace) -> _Wanted:
+    names = options.node or roster.of_zone(options.zone)
+    if options.answers is not None:
+        return _Wanted([], options.answers)
+    return _Wanted(names, max(len(names), 1))
+
+
+async def _give(connection: Connection, order: Message, sealed: bytes, topics: list[str]) -> None:
+    """Give the order to the broker, which forgets it when its time to live is over."""
+    if connection.bytes_max and len(sealed) + 200 > connection.bytes_max:
+        raise ShellError(
+            f"the order has {len(sealed)} bytes, the broker takes {connection.bytes_max} at most: "
+            "raise max_packet_size there"
+        )
+    left_s = max(order.issued_s + order.ttl_s - int(time.time()), 1)
+    for topic in topics:
+        sent = connection.publish(topic, sealed, quality=1, retain=False, expires_s=left_s)
+        try:
+            async with asyncio.timeout(_GIVEN_S):
+                code = await sent
+        except TimeoutError as fault:
+            raise ShellError(f"the broker does not acknowledge {topic}") from fault
+        if code >= 128:
+            raise ShellError(f"the broker refuses {topic} (reason 0x{code:02x}): look at its ACL")
+
+
+async def _read_until(
+    connection: Connection,
+    roster: Roster,
+    begin_s: float,
+    limit_s: float,
+    wanted: _Wanted | None = None,
+) -> None:
+    """Take what comes until `limit_s` after `begin_s`, or until all wanted have answered."""
+    try:
+        async with asyncio.timeout(begin_s + limit_s - time.monotonic()):
+            while wanted is None or not wanted.complete(roster):
+                message = await connection.receive()
+                answer = roster.take(message.topic, message.payload)
+                connection.acknowledge(message)
+                if answer is not None:
+                    _print(answer, time.monotonic() - begin_s, listed=bool(roster.poles))
+    except TimeoutError:
+        return
+
+
+def _print(answer: Answer, took_s: float, *, listed: bool) -> None:
+    note = f" ({answer.remedy})" if answer.remedy and not answer.good else ""
+    if listed and not answer.verified:
+        note += " (not in the list of poles)"
+    print(f"{answer.node}: {answer.fate} after {took_s:.3f} s{note}", flush=True)
+
+
+def _verdict(roster: Roster, wanted: _Wanted, options: argparse.Namespace) -> int:
+    """Say who did not answer or refused; return the exit status."""
+    refused = [one for one in roster.answers.values() if not one.good]
+    for name in wanted.names:
+        if name in roster.answers:
+            continue
+        lied = "; somebody without its key answered for it" if name in roster.forged else ""
+        print(f"{name}: no answer in {options.wait:g} s, {roster.state_of(name)}{lied}")
+    strangers = sorted(roster.forged - set(wanted.names))
+    if strangers:
+        print(f"answers without the key of {', '.join(strangers[:8])} were not believed")
+    good = len(roster.answers) - len(refused)
+    if len(roster.answers) < wanted.count or not wanted.complete(roster):
+        count = max(wanted.count, len(wanted.names))
+        print(f"{len(roster.answers)} of {count} answers in {options.wait:g} s")
+        return EXIT_FAULT
+    if wanted.names:
+        return EXIT_FAULT if refused else 0
+    return 0 if good >= wanted.count else EXIT_FAULT

@@ -1,0 +1,1 @@
+"""One source: from datagrams or a file to sound, with what is kept between two periods."""

@@ -1,0 +1,129 @@
+"""From the jitter buffer's decision about a chunk to its sound in the FIFO."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.jitter import state as js
+from node.jitter.buffer import JitterBuffer
+from node.kernel import kernel
+from node.opus.protocol import Decoder
+from node.source import state as ss
+from node.units import PACKET_SAMPLES_MAX, RATE_HZ
+
+_CONCEAL_STEP_SAMPLES: Final = RATE_HZ // 400
+"""Decoders conceal multiples of 2.5 ms (RFC 6716, section 2.1.4 names the shortest frame)."""
+
+
+class ChunkSound:
+    """Decodes, repairs, leads over to the next packet or conceals: what `playback.advance` wants.
+
+    Parameters
+    ----------
+    decoder : Decoder
+        Of the source.
+    buffer : JitterBuffer
+        Its state names the chunk; its payloads hold the packets.
+    own : NDArray[np.int64]
+        The receiver's state, `state.RECEIVER_STATE` values; FILLED is moved on.
+    fifo : NDArray[np.float32]
+        (samples, channels), filled up to FILLED.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        buffer: JitterBuffer,
+        own: NDArray[np.int64],
+        fifo: NDArray[np.float32],
+    ) -> None:
+        self.decoder_errors = 0
+        self._decoder = decoder
+        self._state = buffer.state
+        self._slots = buffer.slots
+        self._payloads = buffer.payloads
+        self._own = own
+        self._fifo = fifo
+        self._scratch = np.zeros((PACKET_SAMPLES_MAX, fifo.shape[1]), np.float32)
+        self._waits_from = js.NONE
+        """Media time at which playout began to wait, the decoder's point there kept; or NONE."""
+
+    def decode(self, action: int) -> None:
+        """Append the sound of the chunk just pulled to the FIFO; silence where it has none."""
+        state = self._state
+        samples = int(state[js.ACTION_SAMPLES])
+        filled = int(self._own[ss.FILLED])
+        target = self._fifo[filled : filled + samples]
+        if state[js.MODE] == js.ADAPTIVE:
+            self._heed_wait(action)
+        if action in (js.PLAY, js.FEC):
+            slot = int(state[js.ACTION_SLOT])
+            payload = self._payloads[slot, : self._slots[slot, js.SLOT_LENGTH]]
+            if action == js.PLAY:
+                got = self._decoder.decode(payload, target)
+            else:
+                got = self._decoder.decode_fec(payload, target)
+        elif action == js.CONCEAL and state[js.ACTION_HOLE] > 0:
+            got = self._interpolate(samples, target)
+        else:
+            got = self._conceal(samples, target)
+        if got != samples:
+            self.decoder_errors += 1
+            target[:] = 0.0
+        if action == js.FADE_OUT:
+            _fade_out(target, state)
+        self._own[ss.FILLED] = filled + samples
+
+    def _heed_wait(self, action: int) -> None:
+        """Take the decoder back when the packet waited for has come after all.
+
+        What was made up meanwhile stood for no packet, and would be in the predictions of SILK
+        for 200 ms; without it all that was received sounds as it was sent.
+        """
+        media = int(self._state[js.ACTION_MEDIA])
+        if action in (js.PLAY, js.FEC):
+            if action == js.PLAY and media == self._waits_from:
+                self._decoder.go_back()
+            self._waits_from = js.NONE
+        elif media == self._state[js.PENDING_FROM]:
+            self._decoder.remember()
+            self._waits_from = media
+
+    def _interpolate(self, samples: int, target: NDArray[np.float32]) -> int:
+        """Lead over to the held packet that ends the hole; conceal odd lengths."""
+        if samples % _CONCEAL_STEP_SAMPLES:
+            return self._conceal(samples, target)
+        slot = int(self._state[js.ACTION_NEXT_SLOT])
+        payload = self._payloads[slot, : self._slots[slot, js.SLOT_LENGTH]]
+        row = (slot + 1) % self._slots.shape[0]
+        here, there = self._slots[slot], self._slots[row]
+        follows = (
+            there[js.SLOT_STATUS] == js.HOLDING
+            and there[js.SLOT_SEQUENCE] == here[js.SLOT_SEQUENCE] + 1
+            and there[js.SLOT_MEDIA] == here[js.SLOT_MEDIA] + here[js.SLOT_SAMPLES]
+        )
+        later = self._payloads[row, : there[js.SLOT_LENGTH] if follows else 0]
+        hole = int(self._state[js.ACTION_HOLE])
+        return self._decoder.interpolate(payload, hole, target, later=later)
+
+    def _conceal(self, samples: int, target: NDArray[np.float32]) -> int:
+        """Conceal `samples`, also where they are no multiple of 2.5 ms."""
+        steps = -(-samples // _CONCEAL_STEP_SAMPLES)
+        if steps * _CONCEAL_STEP_SAMPLES == samples:
+            return self._decoder.conceal(samples, target)
+        got = self._decoder.conceal(steps * _CONCEAL_STEP_SAMPLES, self._scratch)
+        target[:] = self._scratch[:samples]
+        return min(got, samples)
+
+
+@kernel("void(float32[:, ::1], int64[::1])")
+def _fade_out(samples: NDArray[np.float32], state: NDArray[np.int64]) -> None:
+    """Ramp made-up sound linearly to silence; CONCEALED_RUN tells how far it is."""
+    n = samples.shape[0]
+    end = state[js.CONCEAL_MAX] + state[js.FADE]
+    left = end - (state[js.CONCEALED_RUN] - n)
+    for i in range(n):
+        weight = np.float32(max(0, left - i)) / np.float32(state[js.FADE])
+        for channel in range(samples.shape[1]):
+            samples[i, channel] *= weight

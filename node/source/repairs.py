@@ -1,0 +1,163 @@
+"""What a node asks its sender for again, and how it takes repairs in; for one source.
+
+Joins the jitter buffer's `repair` kernels with the packets of RFC 4585 (generic NACK), RFC 4588
+(retransmission) and RFC 2198 (redundant copies).
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.jitter import kernel as jitter
+from node.jitter import repair as rp
+from node.jitter import state as js
+from node.jitter.buffer import JitterBuffer
+from node.opus.packet import has_lbrr, packet_samples
+from node.rtp import packet as rtp
+from node.rtp import redundancy as rd
+from node.rtp.retransmission import ORIGINAL_BYTES
+from node.rtp.rtcp import build
+from node.rtp.rtcp_packet import Nack
+from node.units import NS_PER_MS
+
+_ASKED_AT_ONCE: Final = 32
+
+_DECODED_AHEAD_NS: Final = 60 * NS_PER_MS
+"""Sound is decoded so long before it is heard: a packet, a period, the card, the limiter."""
+
+_LOOK_NS: Final = 20 * NS_PER_MS
+"""How often a node that cannot ask yet looks whether it can."""
+
+BAD: Final = -32
+"""The packet is no repair of this source."""
+
+
+class Repairs:
+    """The repair side of one receiver.
+
+    Parameters
+    ----------
+    own_ssrc : int
+        Of the node, as sender of requests.
+    ssrc : int
+        Of the source.
+    buffer : JitterBuffer
+        Of the source.
+    """
+
+    def __init__(self, own_ssrc: int, ssrc: int, buffer: JitterBuffer) -> None:
+        self._own_ssrc = own_ssrc
+        self._ssrc = ssrc
+        self._buffer = buffer
+        self._state = np.zeros(rp.REPAIR_STATE_SIZE, np.int64)
+        self._wanted = np.zeros((rp.WANTED_MAX, rp.WANTED_FIELDS), np.int64)
+        self._asked = np.zeros(_ASKED_AT_ONCE, np.int64)
+        self._blocks = np.zeros((rd.BLOCKS_MAX, rd.BLOCK_FIELDS), np.int64)
+        self.is_missing = False
+        """Whether holes were open after the last packet."""
+        self.own_media_samples = 0
+        """Media time of the own payload of the last packet with copies."""
+        rp.reset_repair(self._state)
+
+    def watch(self, now_ns: int) -> None:
+        """Note the holes that the packet just inserted opens."""
+        b = self._buffer
+        holes = rp.watch(self._state, self._wanted, b.state, b.slots, now_ns)
+        self.is_missing = holes > 0
+
+    @property
+    def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """`repair` and `wanted` of `jitter.repair`, for `node.source.batch`."""
+        return self._state, self._wanted
+
+    def wait(self, now_ns: int) -> None:
+        """Do not ask for a while: nobody can say yet how long an answer takes."""
+        self._state[rp.R_NOT_BEFORE_NS] = now_ns + _LOOK_NS
+
+    def request(self, now_ns: int, position_samples: int, round_trip_ns: int) -> bytes | None:
+        """Return the request to send now, or None.
+
+        Parameters
+        ----------
+        now_ns : int
+            When.
+        position_samples : int
+            Media time that leaves the horn now.
+        round_trip_ns : int
+            To the sender and back.
+        """
+        b = self._buffer
+        ahead_ns = (int(b.state[js.NEXT_MEDIA]) - position_samples) * 62_500 // 3
+        count = rp.requests(
+            self._state, self._wanted, b.state, b.slots, now_ns,
+            now_ns + ahead_ns - _DECODED_AHEAD_NS, round_trip_ns, self._asked,
+        )  # fmt: skip
+        if count == 0:
+            return None
+        return build([Nack(self._own_ssrc, self._ssrc, tuple(map(int, self._asked[:count])))])
+
+    def next_deadline_ns(self) -> int | None:
+        """Return when `request` should be called next, or None when nothing is missing."""
+        due = int(rp.next_request_ns(self._state, self._wanted, self._buffer.state))
+        return None if due == js.NONE else due
+
+    def receive_retransmission(
+        self, data: NDArray[np.uint8], header: NDArray[np.int64], now_ns: int
+    ) -> int:
+        """Take a retransmission, its header parsed; return a slot or a negative reason."""
+        offset = int(header[rtp.PAYLOAD_OFFSET])
+        if header[rtp.PAYLOAD_BYTES] <= ORIGINAL_BYTES:
+            return BAD
+        original = int(data[offset]) << 8 | int(data[offset + 1])
+        return self._insert(
+            data, offset + ORIGINAL_BYTES, int(header[rtp.PAYLOAD_BYTES]) - ORIGINAL_BYTES,
+            original, int(header[rtp.TIMESTAMP]), js.RETRANSMITTED, now_ns,
+        )  # fmt: skip
+
+    def receive_redundant(
+        self, data: NDArray[np.uint8], header: NDArray[np.int64], now_ns: int
+    ) -> int:
+        """Take a packet with copies, its header parsed; return the own payload's result."""
+        count = rd.parse(
+            data, int(header[rtp.PAYLOAD_OFFSET]), int(header[rtp.PAYLOAD_BYTES]), self._blocks
+        )
+        if count < 1:
+            return BAD
+        sequence = int(header[rtp.SEQUENCE])
+        timestamp = int(header[rtp.TIMESTAMP])
+        marker = int(header[rtp.MARKER]) * js.MARKER
+        own = self._blocks[count - 1]
+        result = self._insert(
+            data, int(own[rd.BEGIN]), int(own[rd.BYTES]), sequence, timestamp, marker, now_ns
+        )
+        self.own_media_samples = int(self._buffer.state[js.UNWRAPPED_MEDIA])
+        for copy in self._blocks[: count - 1]:
+            if copy[rd.BYTES] and copy[rd.OFFSET_SAMPLES]:
+                self._insert(
+                    data, int(copy[rd.BEGIN]), int(copy[rd.BYTES]), sequence,
+                    (timestamp - int(copy[rd.OFFSET_SAMPLES])) & 0xFFFF_FFFF, js.REDUNDANT, now_ns,
+                )  # fmt: skip
+        return result
+
+    def _insert(
+        self,
+        data: NDArray[np.uint8],
+        offset: int,
+        length: int,
+        sequence: int,
+        timestamp: int,
+        flags: int,
+        now_ns: int,
+    ) -> int:
+        samples = int(packet_samples(data, offset, length))
+        if samples <= 0:
+            return BAD
+        b = self._buffer
+        flags |= int(has_lbrr(data, offset, length)) * js.HAS_FEC
+        return int(
+            jitter.insert(
+                b.state, b.slots, b.payloads, data, offset, length,
+                sequence, timestamp, samples, flags, now_ns,
+            )
+        )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Node by node through virtual time: arrivals in, periods out, the measures of a run."""

@@ -1,0 +1,252 @@
+"""From the running sums of a run to its answer: rows, groups, totals and one sentence."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.counters import Count, Origin
+from node.units import RATE_HZ
+from sim.drive.coverage import quantiles_ms
+from sim.drive.rounds import Rounds
+from sim.drive.tally import Tally
+from sim.result.capacity import CapacityRow
+from sim.result.run import QUANTILES, GroupRow, NodeRow, RunResult
+from sim.village.places import Village
+from sim.village.scenario import Scenario
+
+_GOOD_PCT: Final = 1.0
+"""Dropouts up to here count as having heard the programme: assumption, no rule was found."""
+
+_J_MS_PER_PERCENT: Final = 200
+"""DESIGN.md, section 6."""
+
+_DISCARDED: Final = (
+    Count.PACKETS_DISCARDED_EARLY,
+    Count.PACKETS_DISCARDED_PROBATION,
+    Count.PACKETS_DISCARDED_FLUSHED,
+)
+
+
+def roll_up(scenario: Scenario, village: Village, rounds: Rounds) -> RunResult:
+    """Return the answer of a finished run, without its sound and without what it cost."""
+    rows = [_row(rounds, number) for number in range(len(rounds.places))]
+    capacity = rounds.capacity.rows()
+    totals = _totals(rows, rounds.tallies)
+    totals["over_capacity"] = sum(not one.fits for one in capacity)
+    return RunResult(
+        scenario=scenario.name,
+        title=scenario.title,
+        seed=scenario.seed,
+        duration_s=scenario.duration_s,
+        scenario_hash=village.scenario_hash,
+        trace_hash=rounds.trace_hash(),
+        verdict=" ".join([*_over(capacity), _verdict(rows)]),
+        capacity=capacity,
+        totals=totals,
+        nodes=rows,
+        groups=list(_groups(rows, rounds.tallies)),
+        unverified=village.unverified,
+        raster=np.stack([tally.coverage.raster for tally in rounds.tallies]),
+        bin_s=rounds.bin_s,
+        delay_quantiles_ms=_quantiles_per_bearer(rows, rounds.tallies),
+        listen={},
+    )
+
+
+def _row(rounds: Rounds, number: int) -> NodeRow:
+    place, tally = rounds.places[number], rounds.tallies[number]
+    counts = rounds.counts(number)
+    coverage = tally.coverage
+    sent = rounds.sender.packets
+    programme_ms = sent * rounds.sender.packet_samples * 1000 / RATE_HZ
+    dropout_pct = 100 * coverage.dropout_ms / programme_ms if programme_ms else 0.0
+    delay_ms = tally.playout_delay_mean_ms
+    above_pct = max(0.0, dropout_pct - 100 * tally.packets_lost / max(1, sent))
+    first_ns = tally.first_sound_ns
+    stream_bytes, repair_bytes = rounds.link_bytes(number)
+    return NodeRow(
+        node=place.node,
+        commune=place.commune,
+        hamlet=place.hamlet,
+        cluster=place.title,
+        profile=place.profile.name,
+        bearer=place.bearer_name,
+        x_m=place.x_m,
+        y_m=place.y_m,
+        packets_sent=sent,
+        packets_lost=tally.packets_lost,
+        packets_late=int(counts[Count.PACKETS_LATE]),
+        packets_duplicate=int(counts[Count.PACKETS_DUPLICATE]),
+        packets_reordered=int(counts[Count.PACKETS_REORDERED]),
+        packets_discarded=int(sum(counts[name] for name in _DISCARDED)),
+        stream_bytes=stream_bytes,
+        repair_bytes=repair_bytes,
+        received_ms=coverage.origin_ms(Origin.RECEIVED),
+        redundant_ms=coverage.origin_ms(Origin.REDUNDANT),
+        retransmitted_ms=coverage.origin_ms(Origin.RETRANSMITTED),
+        in_band_fec_ms=coverage.origin_ms(Origin.IN_BAND_FEC),
+        concealed_ms=coverage.origin_ms(Origin.CONCEALED),
+        faded_ms=coverage.origin_ms(Origin.FADED),
+        silent_ms=coverage.origin_ms(Origin.SILENT) + coverage.origin_ms(Origin.PAUSED),
+        dropout_ms=coverage.dropout_ms,
+        dropout_pct=dropout_pct,
+        dropout_events_per_hour=coverage.events * 3_600_000 / programme_ms if programme_ms else 0.0,
+        longest_gap_ms=coverage.longest_gap_ms,
+        mouth_to_ear_mean_ms=_sum(tally.stage_means_ms().values()),
+        mouth_to_ear_p50_ms=tally.delay.quantile_ms(0.5),
+        mouth_to_ear_p95_ms=tally.delay.quantile_ms(0.95),
+        mouth_to_ear_p99_ms=tally.delay.quantile_ms(0.99),
+        mouth_to_ear_max_ms=tally.delay.max_ms,
+        **tally.stage_means_ms(),
+        playout_delay_mean_ms=delay_ms,
+        j=None if delay_ms is None else delay_ms + _J_MS_PER_PERCENT * above_pct,
+        skew_p50_ms=tally.skew.quantile_ms(0.5),
+        skew_p95_ms=tally.skew.quantile_ms(0.95),
+        skew_max_ms=tally.skew.max_ms,
+        first_sound_ms=None if first_ns is None else first_ns / 1e6,
+        deadline_misses=tally.deadline_misses,
+        hard_resyncs=int(counts[Count.HARD_RESYNCS]),
+        skew_ppm=rounds.skew_ppm(number),
+        audio_sha256=rounds.audio_sha256(number),
+    )
+
+
+def _sum(parts: Iterable[float | None]) -> float | None:
+    known = [part for part in parts if part is not None]
+    return sum(known) if known else None
+
+
+def _groups(rows: Sequence[NodeRow], tallies: Sequence[Tally]) -> Iterator[GroupRow]:
+    """Yield one row per commune, hamlet, profile and bearer."""
+    for kind in ("commune", "hamlet", "profile", "bearer"):
+        members: dict[str, list[int]] = {}
+        for number, row in enumerate(rows):
+            members.setdefault(getattr(row, kind), []).append(number)
+        for name, numbers in members.items():
+            yield _group(kind, name, [rows[i] for i in numbers], [tallies[i] for i in numbers])
+
+
+def _group(kind: str, name: str, rows: Sequence[NodeRow], tallies: Sequence[Tally]) -> GroupRow:
+    totals = _totals(rows, tallies)
+    figures = {key: cast(Any, totals[key]) for key in GroupRow.FIGURES}
+    return GroupRow(kind=kind, name=name, **figures)
+
+
+def _totals(rows: Sequence[NodeRow], tallies: Sequence[Tally]) -> dict[str, float | int | None]:
+    repaired_ms = sum(row.redundant_ms + row.retransmitted_ms + row.in_band_fec_ms for row in rows)
+    programme_ms = repaired_ms + sum(row.received_ms + row.dropout_ms for row in rows)
+    stream_bytes = sum(row.stream_bytes for row in rows)
+    repair_bytes = sum(row.repair_bytes for row in rows)
+    dropout_ms = sum(row.dropout_ms for row in rows)
+    delay = _quantiles(tallies, "delay")
+    skew = _quantiles(tallies, "skew")
+    found: dict[str, float | int | None] = {
+        "nodes": len(rows),
+        "nodes_good": sum(row.dropout_pct <= _GOOD_PCT for row in rows),
+        "nodes_silent": sum(row.first_sound_ms is None for row in rows),
+        "dropout_pct": 100 * dropout_ms / programme_ms if programme_ms else 0.0,
+        "dropout_worst_pct": max(row.dropout_pct for row in rows),
+        "dropout_events_per_hour": sum(row.dropout_events_per_hour for row in rows) / len(rows),
+        "longest_gap_ms": max(row.longest_gap_ms for row in rows),
+        "mouth_to_ear_p50_ms": delay[0],
+        "mouth_to_ear_p95_ms": delay[1],
+        "mouth_to_ear_p99_ms": delay[2],
+        "mouth_to_ear_max_ms": _largest(row.mouth_to_ear_max_ms for row in rows),
+        "skew_p50_ms": skew[0],
+        "skew_p95_ms": skew[1],
+        "skew_p99_ms": skew[2],
+        "skew_max_ms": _largest(row.skew_max_ms for row in rows),
+        "first_sound_max_ms": _largest(row.first_sound_ms for row in rows),
+        "playout_delay_mean_ms": _mean(row.playout_delay_mean_ms for row in rows),
+        "j_mean": _mean(row.j for row in rows),
+        "repaired_pct": 100 * repaired_ms / programme_ms if programme_ms else 0.0,
+        "repair_bytes_pct": 100 * repair_bytes / stream_bytes if stream_bytes else 0.0,
+    }
+    for name in _SUMMED:
+        found[name] = sum(getattr(row, name) for row in rows)
+    return found
+
+
+_SUMMED: Final = (
+    "packets_sent", "packets_lost", "packets_late", "packets_duplicate", "packets_reordered",
+    "packets_discarded", "stream_bytes", "repair_bytes", "received_ms", "redundant_ms",
+    "retransmitted_ms", "in_band_fec_ms", "concealed_ms", "faded_ms", "silent_ms", "dropout_ms",
+    "deadline_misses", "hard_resyncs",
+)  # fmt: skip
+
+FIGURES: Final = tuple(dict.fromkeys((*GroupRow.FIGURES, *_SUMMED, "over_capacity")))
+"""Names of all totals of a run."""
+
+
+def _quantiles(tallies: Sequence[Tally], name: str) -> list[float | None]:
+    """Return p50, p95 and p99 over all nodes together; None where nothing was heard."""
+    weights = _merged(tallies, name)
+    bin_ns, max_ns = getattr(tallies[0], name).bin_ns, _largest_ns(tallies, name)
+    found = quantiles_ms(weights, bin_ns, [0.5, 0.95, 0.99], max_ns=max_ns)
+    return [*found] if found else [None, None, None]
+
+
+def _merged(tallies: Sequence[Tally], name: str) -> NDArray[np.int64]:
+    weights: NDArray[np.int64] = np.zeros_like(getattr(tallies[0], name).weights)
+    for tally in tallies:
+        weights += getattr(tally, name).weights
+    return weights
+
+
+def _largest_ns(tallies: Sequence[Tally], name: str) -> int | None:
+    known = [getattr(tally, name).max_ns for tally in tallies]
+    return max((value for value in known if value is not None), default=None)
+
+
+def _largest(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _quantiles_per_bearer(
+    rows: Sequence[NodeRow], tallies: Sequence[Tally]
+) -> dict[str, list[float]]:
+    shares = [q / (QUANTILES - 1) for q in range(QUANTILES)]
+    found: dict[str, list[float]] = {}
+    for bearer in dict.fromkeys(row.bearer for row in rows):
+        own = [tally for row, tally in zip(rows, tallies, strict=True) if row.bearer == bearer]
+        weights = _merged(own, "delay")
+        if weights.any():
+            found[bearer] = quantiles_ms(
+                weights, own[0].delay.bin_ns, shares, max_ns=_largest_ns(own, "delay")
+            )
+    return found
+
+
+def _over(capacity: Sequence[CapacityRow]) -> list[str]:
+    """Return a sentence where something does not fit."""
+    over = [one.said() for one in capacity if not one.fits]
+    return [f"Does NOT fit: {'; '.join(over)}."] if over else []
+
+
+def _verdict(rows: Sequence[NodeRow]) -> str:
+    """Return what a planner needs to know, in one sentence."""
+    count = len(rows)
+    saved_s = (
+        sum(row.redundant_ms + row.retransmitted_ms + row.in_band_fec_ms for row in rows) / 1e3
+    )
+    saved = f"; {saved_s:.1f} s were lost and repaired" if saved_s >= 0.05 else ""
+    silent = [row for row in rows if row.first_sound_ms is None]
+    if len(silent) == count:
+        return f"No cluster heard anything: all {count} stayed silent."
+    if all(row.dropout_ms == 0 for row in rows):
+        return f"All {count} clusters heard the whole programme without a dropout{saved}."
+    good = sum(row.dropout_pct <= _GOOD_PCT for row in rows)
+    worst = max(rows, key=lambda row: (row.dropout_pct, row.node))
+    heard = f"{good} of {count} clusters heard at least {100 - _GOOD_PCT:g} % of the programme"
+    quiet = f", {len(silent)} stayed silent" if silent else ""
+    return (
+        f"{heard}{quiet}; worst is {worst.cluster} in {worst.hamlet} "
+        f"({worst.bearer}) with {worst.dropout_pct:.2f} % dropouts{saved}."
+    )

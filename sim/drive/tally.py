@@ -1,0 +1,233 @@
+"""The running sums of one node: delays by stage, coverage, what was late, where it was apart."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.audio.resampler import LOOKAHEAD_SAMPLES
+from node.counters import Origin
+from node.units import NS_PER_S, RATE_HZ
+from sim.drive.coverage import DELAY_BIN_NS, DELAY_BINS, Coverage, Histogram
+from sim.drive.pole import Chunk
+from sim.links.kernel import LOST_NS
+from sim.result.run import STAGES
+from sim.station.programme import Sender
+
+_SKEW_BIN_NS: Final = 20_000
+_SKEW_BINS: Final = 25_000
+_MADE_UP: Final = int(Origin.CONCEALED)
+_RESAMPLER_NS: Final = LOOKAHEAD_SAMPLES * NS_PER_S // RATE_HZ
+
+# Columns of the journal (`SpeakerNode.take_journal`).
+_MEDIA: Final = 1
+_SAMPLES: Final = 2
+_ORIGIN: Final = 3
+_ARRIVAL: Final = 4
+_PRESENTATION: Final = 5
+
+
+class Recent:
+    """The last two chunks of a series that is numbered through."""
+
+    def __init__(self) -> None:
+        self._first = 0
+        self._values = np.zeros(0, np.int64)
+        self._newest = 0
+
+    def add(self, first: int, values: NDArray[np.int64]) -> None:
+        """Add the values numbered from `first` on; forget the chunk before the last."""
+        if values.size == 0:
+            return
+        self._values = np.concatenate([self._values[self._newest :], values])
+        self._newest = self._values.size - values.size
+        self._first = first - self._newest
+
+    def at(self, number: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the values with these numbers, LOST_NS for those out of reach."""
+        index = number - self._first
+        known = (index >= 0) & (index < self._values.size)
+        found = self._values[np.where(known, index, 0)] if self._values.size else index
+        return np.where(known, found, LOST_NS)
+
+    def last_before(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the number of the newest value that is at or before each of `values`."""
+        return self._first + np.searchsorted(self._values, values, side="right") - 1
+
+
+class Tally:
+    """What one node did so far.
+
+    Parameters
+    ----------
+    sender : Sender
+        Of the run.
+    programme_samples : int
+        Length of the programme.
+    bins, bin_samples : int
+        Raster of its dropouts.
+    own_delay_ns : int
+        What this cluster plays later on purpose.
+    """
+
+    def __init__(
+        self,
+        sender: Sender,
+        *,
+        programme_samples: int,
+        bins: int,
+        bin_samples: int,
+        own_delay_ns: int,
+    ) -> None:
+        self._sender = sender
+        self._own_delay_ns = own_delay_ns
+        self.coverage = Coverage(programme_samples, bins=bins, bin_samples=bin_samples)
+        self.delay = Histogram(DELAY_BIN_NS, DELAY_BINS)
+        self.skew = Histogram(_SKEW_BIN_NS, _SKEW_BINS)
+        self.packets_lost = 0
+        self.deadline_misses = 0
+        self.first_sound_ns: int | None = None
+        self._arrive = Recent()
+        self._tick = Recent()
+        self._finish = Recent()
+        self._play = Recent()
+        self._silent = Recent()
+        self._samples = 0
+        self._stage_sums = dict.fromkeys(STAGES, 0)
+        self._waited_sum = 0
+        self._fastest_ns: int | None = None
+
+    def add(
+        self, chunk: Chunk, send: Recent, depart: Recent
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Add a chunk; return media seconds (n,) and when each was played, true ns (n,)."""
+        self._arrive.add(chunk.first_packet, chunk.arrive_ns)
+        for series, values in (
+            (self._tick, chunk.tick_ns),
+            (self._finish, chunk.finish_ns),
+            (self._play, chunk.play_ns),
+            (self._silent, chunk.silent.astype(np.int64)),
+        ):
+            series.add(chunk.first_period, values)
+        self.packets_lost += int(np.count_nonzero(chunk.arrive_ns == LOST_NS))
+        self.deadline_misses += chunk.missed
+        sent = send.at(np.arange(chunk.first_packet, chunk.first_packet + chunk.arrive_ns.size))
+        came = chunk.arrive_ns != LOST_NS
+        if came.any():
+            fastest_ns = int((chunk.arrive_ns - sent)[came].min())
+            self._fastest_ns = min(fastest_ns, self._fastest_ns or fastest_ns)
+        return self._book(chunk.journal, send, depart)
+
+    def stage_means_ms(self) -> dict[str, float | None]:
+        """Return the mean of each stage over the received audio; None when there was none."""
+        if self._samples == 0:
+            return dict.fromkeys(STAGES, None)
+        return {name: total / self._samples / 1e6 for name, total in self._stage_sums.items()}
+
+    @property
+    def playout_delay_mean_ms(self) -> float | None:
+        """Return what the jitter buffer added for the fastest packet, on average."""
+        if self._samples == 0 or self._fastest_ns is None:
+            return None
+        return (self._waited_sum / self._samples - self._fastest_ns) / 1e6
+
+    def _book(
+        self, journal: NDArray[np.int64], send: Recent, depart: Recent
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        media = (journal[:, _MEDIA] - self._sender.timestamp + (1 << 31)) & 0xFFFF_FFFF
+        start = media - (1 << 31)
+        samples = journal[:, _SAMPLES]
+        origin = journal[:, _ORIGIN].copy()
+        play_ns = journal[:, _PRESENTATION]
+        period = self._play.last_before(play_ns)
+        unheard = self._silent.at(period) == 1
+        origin[unheard & (origin < _MADE_UP)] = Origin.SILENT
+        self.coverage.add(np.stack([start, samples, origin], axis=1))
+        heard = (origin < _MADE_UP) & (start >= 0)
+        if not heard.any():
+            return start[:0], start[:0]
+        start, samples, play_ns = start[heard], samples[heard], play_ns[heard]
+        if self.first_sound_ns is None:
+            self.first_sound_ns = int(play_ns[0])
+        self._add_delays(start, samples, play_ns, journal[heard], send, depart)
+        return _whole_seconds(start, samples, play_ns - self._own_delay_ns)
+
+    def _add_delays(
+        self,
+        start: NDArray[np.int64],
+        samples: NDArray[np.int64],
+        play_ns: NDArray[np.int64],
+        journal: NDArray[np.int64],
+        send: Recent,
+        depart: Recent,
+    ) -> None:
+        """Split the way of each chunk's packet, from the capture of its first sample on."""
+        sender = self._sender
+        packet = start // sender.packet_samples
+        within_ns = (start - packet * sender.packet_samples) * NS_PER_S // RATE_HZ
+        captured_ns = packet * sender.packet_ns - sender.look_ahead_ns
+        begins_ns = play_ns - within_ns
+        period = self._play.last_before(begins_ns)
+        sent_ns, departed_ns = send.at(packet), depart.at(packet)
+        tick_ns, finish_ns = self._tick.at(period), self._finish.at(period)
+        stored_ns = journal[:, _ARRIVAL]
+        own = journal[:, _ORIGIN] == Origin.RECEIVED
+        # Repaired audio came with another packet: its own never arrived.
+        arrived_ns = np.where(own, self._arrive.at(packet), stored_ns)
+        departed_ns = np.where(departed_ns == LOST_NS, sent_ns, departed_ns)
+        parts = (
+            sent_ns - captured_ns,
+            departed_ns - sent_ns,
+            arrived_ns - departed_ns,
+            tick_ns - stored_ns - _RESAMPLER_NS,
+            finish_ns - tick_ns + stored_ns - arrived_ns,
+            np.full(start.size, _RESAMPLER_NS),
+            begins_ns - finish_ns,
+        )
+        for name, part in zip(STAGES, parts, strict=True):
+            self._stage_sums[name] += int((part * samples).sum())
+        played_ns = self._play.at(period)
+        self._waited_sum += int(((tick_ns + begins_ns - played_ns - sent_ns) * samples).sum())
+        self._samples += int(samples.sum())
+        self.delay.add(begins_ns - captured_ns, samples)
+
+
+def _whole_seconds(
+    start: NDArray[np.int64], samples: NDArray[np.int64], play_ns: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the media seconds that begin within the chunks, and when each was played."""
+    second = -(-start // RATE_HZ)
+    ahead = second * RATE_HZ - start
+    inside = ahead < samples
+    return second[inside], (play_ns + ahead * NS_PER_S // RATE_HZ)[inside]
+
+
+class Alignment:
+    """When each node played the start of each media second, and how far that was apart."""
+
+    _NEVER: Final = -(1 << 62)
+    _WAIT_S: Final = 20
+    """By then every node has played a second, or never will."""
+
+    def __init__(self, nodes: int) -> None:
+        self._nodes = nodes
+        self._seconds: dict[int, NDArray[np.int64]] = {}
+
+    def add(self, node: int, second: NDArray[np.int64], play_ns: NDArray[np.int64]) -> None:
+        """Note when `node` played some media seconds."""
+        for one, at_ns in zip(second.tolist(), play_ns.tolist(), strict=True):
+            row = self._seconds.get(one)
+            if row is None:
+                row = self._seconds[one] = np.full(self._nodes, self._NEVER, np.int64)
+            row[node] = at_ns
+
+    def settle(self, before_s: int, tallies: list[Tally]) -> None:
+        """Count the distance to the group's median for the seconds that are complete."""
+        for second in sorted(s for s in self._seconds if s < before_s - self._WAIT_S):
+            row = self._seconds.pop(second)
+            played = np.flatnonzero(row != self._NEVER)
+            if played.size < 2:
+                continue
+            apart_ns = np.abs(row[played] - int(np.median(row[played])))
+            for node, distance_ns in zip(played.tolist(), apart_ns, strict=True):
+                tallies[node].skew.add(np.array([distance_ns]), np.ones(1, np.int64))

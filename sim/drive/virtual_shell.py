@@ -1,0 +1,169 @@
+"""What the shell does on a gateway, in virtual time: datagrams in, deadlines, events, sound out."""
+
+import heapq
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.events import SendDatagram
+from node.source.batch import PACKET, PERIOD, make_batch
+from node.stack import SpeakerNode
+from sim.gateway.crystal import Oscillator
+from sim.station.conversation import Conversation
+from sim.station.programme import ADDRESS
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Work:
+    """Datagrams and periods of a chunk in the order in which the CPU gets to them."""
+
+    datagrams: list[bytes]
+    now_ns: list[int]
+    """When each is in the jitter buffer, on the node's clock."""
+
+    before: list[int]
+    """How many of the datagrams come before each period."""
+
+    presentation_ns: list[int]
+    """When the first sample of each period leaves the converter, on the node's clock."""
+
+
+class VirtualShell:
+    """The shell of one node.
+
+    Parameters
+    ----------
+    node : SpeakerNode
+        What it drives.
+    clock : Oscillator
+        The node's monotonic clock.
+    conversation : Conversation or None
+        Answers what the node sends.
+    period_samples : int
+        Of the sound card.
+    lead_ns : int
+        From the moment at which a period is asked for to its presentation.
+    counts_only : bool
+        The node makes no sound.
+    """
+
+    def __init__(
+        self,
+        node: SpeakerNode,
+        clock: Oscillator,
+        conversation: Conversation | None,
+        *,
+        period_samples: int,
+        lead_ns: int,
+        counts_only: bool,
+    ) -> None:
+        self._node = node
+        self._clock = clock
+        self._conversation = conversation
+        self._period_samples = period_samples
+        self._lead_ns = lead_ns
+        self._counts_only = counts_only
+        self._answers: list[tuple[int, int, bytes]] = []
+        """Heap of arrival, number and datagram: what was sent again may be overtaken."""
+        self._answered = 0
+        self._wake_ns = 0
+        """When a batch ends at the latest."""
+        self._look_ns = 0
+        """When to look at the node: not after `_wake_ns`, nor after it may ask for a packet."""
+
+    def play(self, work: Work, first: int, last: int, sound: NDArray[np.float32]) -> None:
+        """Run the periods from `first` to `last` of a chunk, and the datagrams before each."""
+        # What came before the first one is in the node, or came while it was down.
+        datagram = work.before[first - 1] if first else 0
+        if self._counts_only:
+            datagram = self._count(work, datagram, first, last, sound)
+        else:
+            datagram = self._step(work, datagram, first, last, sound)
+        if last == len(work.before):
+            # What comes after the last period of a chunk comes before the first of the next.
+            for i in range(datagram, len(work.datagrams)):
+                self._node.receive_datagram(work.datagrams[i], ADDRESS, work.now_ns[i])
+            self._look_ns = 0
+
+    def _step(
+        self, work: Work, datagram: int, first: int, last: int, sound: NDArray[np.float32]
+    ) -> int:
+        """Run periods one by one; return the next datagram. The loop for each packet."""
+        node = self._node
+        receive = self._node.receive_datagram
+        render = self._node.render
+        datagrams, now_ns, period_samples = work.datagrams, work.now_ns, self._period_samples
+        at = first * period_samples
+        for before, presentation_ns in zip(
+            work.before[first:last], work.presentation_ns[first:last], strict=True
+        ):
+            while datagram < before:
+                receive(datagrams[datagram], ADDRESS, now_ns[datagram])
+                datagram += 1
+                if node.is_missing:
+                    self._look_ns = 0
+            if presentation_ns >= self._look_ns:
+                self._attend(presentation_ns - self._lead_ns)
+            end = at + period_samples
+            render(sound[at:end], presentation_ns)
+            at = end
+        return datagram
+
+    def _count(
+        self, work: Work, datagram: int, first: int, last: int, sound: NDArray[np.float32]
+    ) -> int:
+        """Do the same without sound: in batches, and one by one what the node will not batch."""
+        batch = make_batch(
+            work.datagrams[datagram : work.before[last - 1]],
+            np.array(work.now_ns[datagram : work.before[last - 1]], np.int64),
+            np.array(work.before[first:last], np.int64) - datagram,
+            np.array(work.presentation_ns[first:last], np.int64),
+            period_samples=self._period_samples,
+            lead_ns=self._lead_ns,
+            source=ADDRESS,
+        )
+        while True:
+            taken = int(batch.progress[PACKET])
+            self._node.replay(batch, self._wake_ns)
+            if batch.progress[PACKET] > taken:
+                self._look_ns = 0
+            period = first + int(batch.progress[PERIOD])
+            if period >= last:
+                return datagram + int(batch.progress[PACKET])
+            done = self._step(
+                work, datagram + int(batch.progress[PACKET]), period, period + 1, sound
+            )
+            batch.progress[PACKET] = done - datagram
+            batch.progress[PERIOD] += 1
+
+    def _attend(self, now_ns: int) -> None:
+        """Hand over answers and run deadlines that are due; note when to come back."""
+        node = self._node
+        while self._answers and self._answers[0][0] <= now_ns:
+            arrival_ns, _, data = heapq.heappop(self._answers)
+            node.receive_datagram(data, ADDRESS, arrival_ns)
+        deadline_ns = node.next_deadline_ns()
+        if deadline_ns is not None and deadline_ns <= now_ns:
+            node.handle_deadline(now_ns)
+            deadline_ns = node.next_deadline_ns()
+        while (event := node.next_event()) is not None:
+            if isinstance(event, SendDatagram) and self._conversation is not None:
+                self._ask(event.data, now_ns)
+        # Without a source there is no deadline, and with the next packet there may be one.
+        self._look_ns = self._when(now_ns, deadline_ns)
+        self._wake_ns = self._look_ns
+        if self._counts_only:
+            self._wake_ns = self._when(now_ns, node.next_deadline_ns(replayed=True))
+
+    def _when(self, now_ns: int, deadline_ns: int | None) -> int:
+        next_ns = now_ns if deadline_ns is None else deadline_ns
+        if self._answers:
+            next_ns = min(next_ns, self._answers[0][0])
+        return next_ns + self._lead_ns
+
+    def _ask(self, request: bytes, now_ns: int) -> None:
+        assert self._conversation is not None
+        for arrival_ns, data in self._conversation.answers(request, self._clock.true_ns(now_ns)):
+            self._answered += 1
+            heapq.heappush(self._answers, (self._clock.local_ns(arrival_ns), self._answered, data))

@@ -1,0 +1,1 @@
+"""Many sources at once: jitter buffers and decoders by the batch."""

@@ -1,0 +1,1 @@
+"""Models of the box: processor, crystal and power."""

@@ -1,0 +1,147 @@
+"""Crystals: what a node's clocks show, as whole ns, and back.
+
+```
+true time    0 ─────────── 60 s ──────────── 120 s ──────────  the sender's clock
+                 ppb[0]           ppb[1]           ppb[2]       straight within a minute
+local time   o ─────────────── ────────────────── ───────────  monotonic clock, or sound card
+```
+"""
+
+from bisect import bisect_right
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.units import NS_PER_S
+from sim.chance.rng import from_table, raw_draws
+from sim.chance.tables_quantiles import NORMAL
+
+_MINUTE_NS: Final = 60 * NS_PER_S
+_PPB: Final = 1_000_000_000
+_TURNOVER_C: Final = 25.0
+"""Where an AT-cut crystal is least sensitive (recalled)."""
+
+_WARM_UP_C: Final = 12.0
+"""What a closed box warms up after power on: assumption."""
+
+_WARM_UP_PER_MINUTE: Final = 0.1
+"""Share of the rest that it warms in a minute (time constant ten minutes): assumption."""
+
+
+class Oscillator:
+    """One crystal; frequency error from make, temperature and a random walk.
+
+    Parameters
+    ----------
+    bits : PCG64
+        Its own stream.
+    sigma_ppm, max_ppm : float
+        Spread of a batch, and where the maker cuts it.
+    curve_ppb_per_k2 : float
+        Parabola about 25 degrees Celsius.
+    wander_ppb : float
+        Random walk, one standard deviation per minute.
+    ambient_c : float
+        Air around the box.
+    fixed_ppm : float, optional
+        Exactly this, always; nothing is drawn.
+    offset_ns : int
+        What it shows at true time 0.
+    """
+
+    def __init__(
+        self,
+        bits: np.random.PCG64,
+        *,
+        sigma_ppm: float = 0.0,
+        max_ppm: float = 0.0,
+        curve_ppb_per_k2: float = 0.0,
+        wander_ppb: float = 0.0,
+        ambient_c: float = _TURNOVER_C,
+        fixed_ppm: float | None = None,
+        offset_ns: int = 0,
+    ) -> None:
+        self._bits = bits
+        self._curve = curve_ppb_per_k2
+        self._wander_ppb = round(wander_ppb)
+        self._ambient_c = ambient_c
+        self._warmth_c = 0.0
+        self._fixed = fixed_ppm is not None
+        if fixed_ppm is not None:
+            self._make_ppb = round(fixed_ppm * 1000)
+        else:
+            limit = round(max_ppm * 1000)
+            drawn = int(from_table(raw_draws(bits, 1), NORMAL, scale=round(sigma_ppm * 1000))[0])
+            self._make_ppb = max(-limit, min(limit, drawn))
+        self._walk_ppb = 0
+        self._ppb: list[int] = []
+        self._knots_ns = [offset_ns]
+        self._arrays: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+
+    def skew_ppm(self, true_ns: int) -> float:
+        """Return the frequency error at a time, positive is fast."""
+        self._extend(true_ns // _MINUTE_NS)
+        return self._ppb[true_ns // _MINUTE_NS] / 1000
+
+    def to_local(self, true_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return what the clock shows at `true_ns` (n,) int64 >= 0."""
+        if true_ns.size == 0:
+            return true_ns
+        self._extend(int(true_ns.max()) // _MINUTE_NS)
+        ppb, knots_ns = self._tables()
+        minute = true_ns // _MINUTE_NS
+        since_ns = true_ns - minute * _MINUTE_NS
+        local_ns: NDArray[np.int64] = knots_ns[minute] + since_ns + since_ns * ppb[minute] // _PPB
+        return local_ns
+
+    def to_true(self, local_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the true time at which the clock shows `local_ns` (n,) int64, within 1 ns."""
+        if local_ns.size == 0:
+            return local_ns
+        self._reach(int(local_ns.max()))
+        ppb, knots_ns = self._tables()
+        minute = np.maximum(np.searchsorted(knots_ns, local_ns, side="right") - 1, 0)
+        since_ns = local_ns - knots_ns[minute]
+        slow_ns = since_ns * ppb[minute] // (_PPB + ppb[minute])
+        true_ns: NDArray[np.int64] = minute * _MINUTE_NS + since_ns - slow_ns
+        return true_ns
+
+    def local_ns(self, true_ns: int) -> int:
+        """Return what the clock shows at one true time."""
+        minute = true_ns // _MINUTE_NS
+        self._extend(minute)
+        since_ns = true_ns - minute * _MINUTE_NS
+        return self._knots_ns[minute] + since_ns + since_ns * self._ppb[minute] // _PPB
+
+    def true_ns(self, local_ns: int) -> int:
+        """Return the true time at which the clock shows `local_ns`."""
+        self._reach(local_ns)
+        minute = max(0, bisect_right(self._knots_ns, local_ns) - 1)
+        since_ns = local_ns - self._knots_ns[minute]
+        ppb = self._ppb[minute]
+        return minute * _MINUTE_NS + since_ns - since_ns * ppb // (_PPB + ppb)
+
+    def _reach(self, local_ns: int) -> None:
+        while self._knots_ns[-1] <= local_ns:
+            self._extend(len(self._ppb))
+
+    def _tables(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        if self._arrays is None:
+            self._arrays = np.array(self._ppb, np.int64), np.array(self._knots_ns, np.int64)
+        return self._arrays
+
+    def _extend(self, minute: int) -> None:
+        """Draw the frequency up to and with `minute`."""
+        while len(self._ppb) <= minute:
+            ppb = self._make_ppb
+            if not self._fixed:
+                # Additions and products only: the same bits on every machine.
+                off_c = self._ambient_c + self._warmth_c - _TURNOVER_C
+                self._warmth_c += (_WARM_UP_C - self._warmth_c) * _WARM_UP_PER_MINUTE
+                draw = from_table(raw_draws(self._bits, 1), NORMAL, scale=self._wander_ppb)
+                self._walk_ppb += int(draw[0])
+                ppb += self._walk_ppb + round(self._curve * off_c * off_c)
+            self._ppb.append(ppb)
+            self._knots_ns.append(self._knots_ns[-1] + _MINUTE_NS + _MINUTE_NS * ppb // _PPB)
+            self._arrays = None

@@ -1,0 +1,1 @@
+"""One answer of the simulator: of a run, and of a day."""

@@ -1,0 +1,301 @@
+"""`loalang-send`: play any sound into the network as Opus over RTP, at its real pace."""
+
+import argparse
+import re
+import secrets
+import signal
+import socket
+import sys
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any, Final
+
+import av
+
+from node.config import is_address
+from node.shell.multicast import is_multicast, leave_by
+from node.shell.steady import keep_steady
+from node.units import NS_PER_MS, NS_PER_S
+from sim.sender.copy_encoder import CopyEncoder
+from sim.sender.encoded_source import EncodedSource
+from sim.sender.group_delay import GroupDelay
+from sim.sender.loop import Address, SendLoop
+from sim.sender.packet_encoder import PACKET_MS, EncoderSettings, PacketEncoder
+from sim.sender.repair_budget import RepairBudget
+from sim.sender.seal import Seal, signing_seal, srtp_seal
+from sim.sender.sound_source import SoundSource, one_line
+from sim.sender.stream import LiveSender
+
+_PAYLOAD_BYTES_MAX: Final = 1300
+"""With header, signature and a copy of another packet still within a datagram."""
+
+_DELAY_FIRST_NS: Final = 400 * NS_PER_MS
+"""Playout delay of the group before its nodes have said what they need."""
+
+_BUDGET_HELP: Final = (
+    "what stream and repair may have per destination, headers included: 48k (bit/s), or 1200MB/2h "
+    "(a month, with so many hours a day); default: repair gets 15 %% of the stream"
+)
+
+_LEAD_S: Final = 8
+"""Behind 40 +- 20 ms of jitter nine of ten pairs of nodes then hold 0.3 ms, with 5 s eight
+(`python -m benchmarks first_seconds`)."""
+_LEAD_HELP: Final = (
+    "tell the nodes so many seconds ahead, so that they know this clock before the first sound "
+    f"(default {_LEAD_S}; 0 with --live, which tells them at once and sends when sound comes)"
+)
+_LEADS: Final = "the nodes learn this clock; sound follows in {} s (--lead 0: at once)"
+_NOT_LIVE: Final = "never came at its own pace, so nothing was sent; --live is not for files"
+
+_FILE_HELP: Final = "any sound that FFmpeg's libraries read, or its URL; - is standard input"
+
+_EPILOG: Final = """
+example: loalang-send tests.wav --to 239.192.7.1:5004 --ttl 4
+exit status: 0 the sound was delivered, as far as the network says, also when ended by SIGTERM or
+SIGINT; 1 it broke off, or a destination did not get it; 2 an argument or the file is wrong
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    options = _parser().parse_args(
+        _names_as_files(sys.argv[1:] if arguments is None else arguments)
+    )
+    settings = EncoderSettings(
+        bitrate=options.bitrate,
+        packet_ms=options.packet_ms,
+        fec=options.fec,
+        loss_expected_pct=options.loss_expected,
+        channels=options.channels,
+    )
+    with ExitStack() as opened:
+        try:
+            _check(options, settings)
+            destinations = list(dict.fromkeys(_address(text) for text in options.to))
+            seal = _seal(options)
+            one = opened.enter_context(_socket(destinations, options))
+            sound = opened.enter_context(closing(_sound(options)))
+        except (ValueError, OSError, LookupError, av.FFmpegError) as fault:
+            named = "" if isinstance(fault, InputError) else f"{options.file}: "
+            _say(f"{named}{one_line(fault)}")
+            return 2
+        copies = CopyEncoder() if options.copies == "auto" else None
+        sender = _sender(options, settings)
+        loop = SendLoop(
+            sender,
+            one,
+            destinations,
+            announce=options.announce,
+            group=GroupDelay(_DELAY_FIRST_NS) if options.group_delay else None,
+            seal=seal,
+            sends_copies=copies is not None,
+            new_budget=lambda: RepairBudget(rate_bit_s=options.data_budget),
+            lead_ns=_lead_ns(options),
+        )
+        opened.enter_context(closing(loop))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: loop.end())
+        keep_steady()
+        if not (options.announce or options.live) and loop.lead_ns is not None:
+            print(_LEADS.format(loop.lead_ns // NS_PER_S), file=sys.stderr)
+        source = EncodedSource(sound, PacketEncoder(settings, copies), live=options.live)
+        source.start(loop.wake)
+        loop.run(source.packets)
+        print(loop.summary(), file=sys.stderr)
+        for line in sound.summary():
+            _say(f"{options.file}: {line}")
+        return _status(options, source, sender, loop)
+
+
+def _sound(options: argparse.Namespace) -> SoundSource:
+    return SoundSource(
+        options.file,
+        channels=options.channels,
+        live=options.live,
+        repeat=options.loop,
+        tell=lambda line: _say(f"{options.file}: {line}"),
+    )
+
+
+def _sender(options: argparse.Namespace, settings: EncoderSettings) -> LiveSender:
+    return LiveSender(
+        ssrc=secrets.randbits(32) if options.ssrc is None else options.ssrc,
+        payload_type=options.payload_type,
+        packet_samples=settings.packet_samples,
+        sequence=secrets.randbits(16),
+        timestamp=secrets.randbits(32),
+        live=options.live,
+    )
+
+
+def _status(
+    options: argparse.Namespace, source: EncodedSource, sender: LiveSender, loop: SendLoop
+) -> int:
+    """Say what went wrong, a line each; return the exit status."""
+    if source.fault is not None:
+        _say(f"{options.file}: {one_line(source.fault)}")
+        return 1 if sender.packets else 2
+    if sender.left and not sender.packets:
+        _say(f"{options.file}: {_NOT_LIVE}")
+        return 2
+    faults = loop.faults()
+    for line in faults:
+        _say(line)
+    return 1 if faults else 0
+
+
+def _say(line: str) -> None:
+    """Tell a person; names may hold bytes that are no text, and line breaks."""
+    whole = f"loalang-send: {' '.join(line.splitlines())}"
+    print(whole.encode("utf-8", "backslashreplace").decode(), file=sys.stderr, flush=True)
+
+
+def _names_as_files(arguments: list[str]) -> list[str]:
+    """Let a file that is called like an option, and is none, be a file."""
+    known = {one for action in _parser()._actions for one in action.option_strings}
+    return [
+        f"./{one}"
+        if one.startswith("-") and one.partition("=")[0] not in known and Path(one).is_file()
+        else one
+        for one in arguments
+    ]
+
+
+class InputError(ValueError):
+    """An argument is wrong; the text names it."""
+
+
+def _check(options: argparse.Namespace, settings: EncoderSettings) -> None:
+    """Refuse what cannot work."""
+    if settings.payload_bytes > _PAYLOAD_BYTES_MAX:
+        raise InputError(
+            f"--bitrate {options.bitrate} in packets of {options.packet_ms} ms: "
+            f"{settings.payload_bytes} bytes each, and {_PAYLOAD_BYTES_MAX} fit into a packet; "
+            f"at most --bitrate {_PAYLOAD_BYTES_MAX * 8000 // options.packet_ms}"
+        )
+    if options.loop and (options.file == "-" or options.live):
+        raise InputError("--loop: only a file can begin again, not live sound or standard input")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="loalang-send", description=__doc__, epilog=_EPILOG, allow_abbrev=False
+    )
+    add = parser.add_argument
+    add("file", metavar="FILE", help=_FILE_HELP)
+    add("--to", action="append", required=True, metavar="HOST:PORT", help="may be repeated")
+    add("--ttl", type=_number(0, 255), default=1, help="multicast hops, 0 to 255 (default 1)")
+    add("--interface", metavar="NAME", help="interface, or own address, that groups leave by")
+    add("--bitrate", type=_number(6000, 510_000), default=24_000, help="bit/s (default 24000)")
+    add("--packet-ms", type=int, choices=PACKET_MS, default=20, help="default 20")
+    add("--channels", type=int, choices=(1, 2), default=1, help="default 1")
+    add("--fec", action="store_true", help="in-band FEC; give --loss-expected too")
+    add("--loss-expected", type=_number(0, 100), default=0, metavar="PCT", help="default 0")
+    add("--ssrc", type=_number(0, 0xFFFFFFFF), help="32 bits (default random)")
+    add("--payload-type", type=_number(0, 127), default=111, help="default 111")
+    add("--loop", action="store_true", help="begin again at the end of the file")
+    add("--announce", action="store_true", help="print the monotonic ns of the first packet")
+    add("--group-delay", action="store_true", help="decide the nodes' delay from their reports")
+    add("--sign", type=Path, metavar="KEY", help="sign each packet: the session's key")
+    add("--srtp", type=Path, metavar="KEY", help="SRTP, for one node: the session's master key")
+    add("--copies", choices=("auto", "off"), default="auto", help="RFC 2198, as reports ask for it")
+    add("--data-budget", type=data_budget, metavar="BUDGET", help=_BUDGET_HELP)
+    add("--live", action="store_true", help="the sound comes at its own pace: send it at once")
+    add("--lead", type=_number(0, 3600), metavar="S", help=_LEAD_HELP)
+    return parser
+
+
+def data_budget(text: str) -> int:
+    """Return bit/s of `48k`, or of `1200MB/2h`: a month of 30 days, so many hours a day."""
+    rate = re.fullmatch(r"(\d+)k", text)
+    month = re.fullmatch(r"(\d+)MB/(\d+(?:\.\d+)?)h", text)
+    value = 0
+    if rate is not None:
+        value = int(rate[1]) * 1000
+    elif month is not None and 0 < float(month[2]) <= 24:
+        value = round(int(month[1]) * 8e6 / (30 * 3600 * float(month[2])))
+    if not 8000 <= value <= 10_000_000:
+        raise argparse.ArgumentTypeError(f"{text}: must be like 48k or 1200MB/2h, 8k to 10000k")
+    return value
+
+
+def _lead_ns(options: argparse.Namespace) -> int | None:
+    """Return how long before its sound the sender is told of; None where that is not wanted."""
+    if options.live:
+        return (options.lead or 0) * NS_PER_S
+    lead = _LEAD_S if options.lead is None else options.lead
+    return lead * NS_PER_S if lead else None
+
+
+def _seal(options: argparse.Namespace) -> Seal | None:
+    if options.sign is not None:
+        return signing_seal(options.sign)
+    return None if options.srtp is None else srtp_seal(options.srtp)
+
+
+def _number(low: int, high: int) -> Any:
+    def parse(text: str) -> int:
+        value = int(text, 0)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{value}: must be {low} to {high}")
+        return value
+
+    return parse
+
+
+def _address(text: str) -> Address:
+    host, _, port = text.rpartition(":")
+    is_port = port.isascii() and port.isdecimal() and 1 <= int(port) <= 65_535
+    if not host or not is_port or (":" in host and not host.startswith("[")):
+        raise InputError(
+            f"--to {text}: must be HOST:PORT, or [IPv6]:PORT, with a port from 1 to 65535"
+        )
+    host = host.strip("[]")
+    bare, _, zone = host.partition("%")
+    if zone and is_address(bare) and is_multicast(bare):
+        return (host, int(port))  # the resolver takes no zone with a group
+    try:
+        found = socket.getaddrinfo(host, int(port), type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError) as fault:
+        why = getattr(fault, "strerror", None) or "no host name"
+        raise InputError(f"--to {text}: {why}; check the name") from fault
+    return (str(found[0][4][0]), int(port))
+
+
+def _socket(destinations: list[Address], options: argparse.Namespace) -> socket.socket:
+    hosts = [host for host, _ in destinations]
+    if len({":" in host for host in hosts}) > 1:
+        raise InputError("--to: IPv4 and IPv6 do not mix in one call; start two")
+    six = ":" in hosts[0]
+    one = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
+    one.setblocking(False)
+    try:
+        _set_multicast(one, hosts, options)
+    except InputError:
+        one.close()
+        raise
+    return one
+
+
+def _set_multicast(one: socket.socket, hosts: list[str], options: argparse.Namespace) -> None:
+    """Set how far, and by which interface, groups are reached."""
+    if ":" in hosts[0]:
+        one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, options.ttl)
+    else:
+        one.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, options.ttl)
+    zones = {host.partition("%")[2] for host in hosts if is_multicast(host)}
+    interface = options.interface or max(zones, default="")
+    if options.interface is not None and not zones:
+        raise InputError(
+            f"--interface {options.interface}: is for groups; where {hosts[0]} is reached, the "
+            "routes say (`ip route get`)"
+        )
+    if interface:
+        try:
+            leave_by(one, interface)
+        except OSError as fault:
+            raise InputError(f"--interface {interface}: {fault.strerror}") from fault
+
+
+if __name__ == "__main__":
+    sys.exit(main())

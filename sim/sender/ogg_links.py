@@ -1,0 +1,114 @@
+"""A chained Ogg stream, taken apart: each link is a file of its own (RFC 3533, section 4).
+
+FFmpeg's demuxer ends where the next link has other channels, another rate or other headers, which
+is each change of track of a web radio, and keeps the first link's header gain. So each link is
+opened anew. Its first pages say that something begins; a link ends before the next such page.
+"""
+
+from collections.abc import Iterator
+from typing import Final, Protocol
+
+PATTERN: Final = b"OggS"
+_HEADER_BYTES: Final = 27
+_BEGINS: Final = 2
+"""Of the header type (RFC 3533, section 6): first page of a logical stream."""
+_READ_BYTES: Final = 1 << 16
+
+
+class Readable(Protocol):
+    """What bytes come from: as many as there are, at most so many; none at the end."""
+
+    def read(self, count: int, /) -> bytes | None:
+        """Return the next bytes."""
+
+
+class Link:
+    """One link, for a demuxer to read."""
+
+    def __init__(self, links: "OggLinks") -> None:
+        self._links = links
+
+    def read(self, count: int) -> bytes:
+        """Return up to `count` bytes of this link; none at its end."""
+        return self._links.read(count)
+
+
+class OggLinks:
+    """Give the links of a stream, one after another, each to be read to its end.
+
+    Parameters
+    ----------
+    raw : Readable
+        A file, a pipe or a connection.
+    begin : bytes
+        What was read of it already.
+    """
+
+    def __init__(self, raw: Readable, begin: bytes = b"") -> None:
+        self._raw = raw
+        self._held = bytearray(begin)
+        self._page = b""
+        self._at_border = False
+        self._in_head = True
+        self._ended = False
+
+    def __iter__(self) -> Iterator[Link]:
+        """Yield each link; what was left unread of one is skipped."""
+        while self._page or self._held or self._fill(1):
+            self._at_border = False
+            self._in_head = True
+            yield Link(self)
+            while self.read(_READ_BYTES):
+                pass
+
+    def read(self, count: int) -> bytes:
+        """Return up to `count` bytes of the present link; none at its end."""
+        if not self._page and not self._at_border:
+            self._page = self._next_page()
+            begins = len(self._page) > 5 and bool(self._page[5] & _BEGINS)
+            self._at_border = begins and not self._in_head
+            self._in_head = begins
+        if self._at_border:
+            return b""
+        given, self._page = self._page[:count], self._page[count:]
+        return given
+
+    def _next_page(self) -> bytes:
+        """Return the next whole page; what stands between pages is no page, and left out."""
+        while True:
+            at = self._held.find(PATTERN)
+            if at < 0:
+                del self._held[: max(0, len(self._held) - len(PATTERN) + 1)]
+                if not self._fill(len(self._held) + 1):
+                    self._held.clear()
+                    return b""
+                continue
+            del self._held[:at]
+            if not self._fill(_HEADER_BYTES):
+                return self._rest()
+            segments = self._held[_HEADER_BYTES - 1]
+            if not self._fill(_HEADER_BYTES + segments):
+                return self._rest()
+            lacing = self._held[_HEADER_BYTES : _HEADER_BYTES + segments]
+            length = _HEADER_BYTES + segments + sum(lacing)
+            if not self._fill(length):
+                return self._rest()
+            page = bytes(self._held[:length])
+            del self._held[:length]
+            return page
+
+    def _rest(self) -> bytes:
+        """Return what a stream that was cut off ends with."""
+        rest = bytes(self._held)
+        self._held.clear()
+        return rest
+
+    def _fill(self, count: int) -> bool:
+        """Read until `count` bytes are held; return whether there were as many."""
+        while len(self._held) < count and not self._ended:
+            more = self._raw.read(_READ_BYTES)
+            if more:
+                self._held += more
+            else:
+                self._ended = True
+        return len(self._held) >= count

@@ -1,0 +1,1 @@
+"""The simulated station: programme, conversation with its nodes, redundant copies."""

@@ -1,0 +1,217 @@
+"""The node asks the station for the time and for lost packets, over the links as they are then.
+
+An answer travels like the media packet that is sent with it: the same queue, stall or loss. A
+request goes the other way, of which the model knows the transit of an idle link, its jitter, and,
+for lost packets, its loss: independent, for requests are rare. What is sent again does not fill
+the queue of the link: at most 15 % of a stream that is a small part of it.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.config import ReceiveConfig
+from node.rtp import rtcp
+from node.rtp.retransmission import announcement
+from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
+from sim.chance.rng import Purpose, raw_draws, stream
+from sim.links.channel import jitter_of
+from sim.links.kernel import LOST_NS
+from sim.sender.repair_budget import RepairBudget
+from sim.sender.retransmitter import HISTORY_PACKETS, Retransmitter
+from sim.sender.time_answers import SenderReports
+from sim.station.copies import StationCopies
+from sim.station.programme import ADDRESS, UDP_BYTES, Sender, Sending
+from sim.village.places import Place
+
+SENDER_CLOCK_NS: Final = 1_000_000 * NS_PER_S
+"""What the station's clock shows at true time 0."""
+
+_HELD_NS: Final = 200_000
+"""The station answers after so long: assumption."""
+
+_DRAWS: Final = 64
+_ALWAYS: Final = 1 << 32
+
+
+class Conversation:
+    """What one node and the station say to each other beside the sound.
+
+    Parameters
+    ----------
+    place : Place
+        Of the node.
+    sender : Sender
+        The station.
+    backhaul_ns : int
+        Transit of the backhaul for a request.
+    seed : int
+        Of the run.
+    budget : RepairBudget or None
+        What answers to requests for lost packets may cost; None answers none.
+    copies : StationCopies or None
+        Hears the node's reports.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        sender: Sender,
+        *,
+        backhaul_ns: int,
+        seed: int,
+        budget: RepairBudget | None,
+        copies: StationCopies | None = None,
+    ) -> None:
+        self._sender = sender
+        self._reports = SenderReports(sender.ssrc)
+        self._way = _Way(place, backhaul_ns, Purpose.EXCHANGE, seed)
+        self._repair_way = _Way(place, backhaul_ns, Purpose.REPAIR, seed)
+        self._newest = 0
+        self._first = 0
+        self._send_ns = np.zeros(0, np.int64)
+        self._arrive_ns = np.zeros(0, np.int64)
+        self._datagrams: list[bytes] = []
+        self._remembered = 0
+        self.memory: Retransmitter | None = None
+        """What can be asked for; None where nothing can."""
+        self._announced: dict[tuple[str, int], rtcp.Application] = {}
+        self.repair_bytes = 0
+        """Requests for lost packets and what was sent again, headers of IPv4 and UDP included,
+        whether it came through or not."""
+        self._copies = copies
+        if budget is not None:
+            payload_type = ReceiveConfig().retransmission_payload_type
+            again_ssrc = (sender.ssrc + 1) & 0xFFFFFFFF
+            self.memory = Retransmitter(ssrc=again_ssrc, payload_type=payload_type, budget=budget)
+            self._announced[ADDRESS] = announcement(sender.ssrc, payload_type)
+
+    def note_chunk(self, sending: Sending, arrive_ns: NDArray[np.int64]) -> None:
+        """Note how packets fare, before the node comes to when they are sent."""
+        if arrive_ns.size == 0:
+            return
+        self._first = sending.first - (self._send_ns.size - self._newest)
+        self._send_ns = np.concatenate([self._send_ns[self._newest :], sending.send_ns])
+        self._arrive_ns = np.concatenate([self._arrive_ns[self._newest :], arrive_ns])
+        self._datagrams = [*self._datagrams[self._newest :], *sending.datagrams]
+        self._newest = self._send_ns.size - arrive_ns.size
+
+    def answers(self, request: bytes, asked_ns: int) -> Iterator[tuple[int, bytes]]:
+        """Yield (arrival, datagram) of what the station answers to what a node sent.
+
+        Parameters
+        ----------
+        request : bytes
+            RTCP of the node: a compound that asks for the time, or a Nack.
+        asked_ns : int
+            When it left, true time; also the arrivals are true time.
+        """
+        if rtcp.is_feedback(request):
+            yield from self._send_again(request, asked_ns)
+            return
+        came_ns = self._way.arrival_ns(asked_ns)
+        left_ns = came_ns + _HELD_NS
+        travels_ns = self._travels_ns(left_ns)
+        if travels_ns is None:
+            return
+        packets = self._reports.receive_datagram(request, ADDRESS, came_ns + SENDER_CLOCK_NS)
+        if self._copies is not None:
+            self._copies.receive_reports(packets, came_ns)
+        answer = self._reports.next_answer(
+            self._report(left_ns), left_ns + SENDER_CLOCK_NS, self._announced
+        )
+        if answer is not None:
+            yield left_ns + travels_ns, answer[0]
+
+    def _send_again(self, request: bytes, asked_ns: int) -> Iterator[tuple[int, bytes]]:
+        """Answer a request for lost packets, as `loalang-send` does."""
+        self.repair_bytes += len(request) + UDP_BYTES
+        came_ns = self._repair_way.arrival_ns(asked_ns)
+        if self.memory is None or self._repair_way.loses():
+            return
+        self._remember(self.memory, came_ns)
+        left_ns = came_ns + _HELD_NS
+        travels_ns = self._travels_ns(left_ns)
+        newest_ns = self._newest_ns(left_ns)  # the link keeps the order
+        for nack in self._reports.receive_datagram(request, ADDRESS, came_ns + SENDER_CLOCK_NS):
+            if not isinstance(nack, rtcp.Nack):
+                continue
+            for data in self.memory.receive_nack(nack.sequences, came_ns + SENDER_CLOCK_NS):
+                self.repair_bytes += len(data) + UDP_BYTES
+                if travels_ns is not None:
+                    yield max(left_ns + travels_ns, newest_ns), data
+
+    def _remember(self, memory: Retransmitter, now_ns: int) -> None:
+        """Let the station have sent what it sent until now; nobody asked before."""
+        sent = self._first + int(np.searchsorted(self._send_ns, now_ns, side="right"))
+        for number in range(max(self._remembered, self._first) - self._first, sent - self._first):
+            datagram = self._datagrams[number]
+            if number >= sent - self._first - HISTORY_PACKETS:  # older ones would be forgotten
+                memory.remember(datagram)
+            memory.budget.earn(len(datagram), int(self._send_ns[number]))
+        self._remembered = max(self._remembered, sent)
+
+    def _travels_ns(self, left_ns: int) -> int | None:
+        """Return how long something sent now is under way, or None when it is lost.
+
+        It is what the packet meets that leaves the station next.
+        """
+        packet = int(np.searchsorted(self._send_ns, left_ns))
+        if packet >= self._send_ns.size or self._arrive_ns[packet] == LOST_NS:
+            return None
+        return int(self._arrive_ns[packet] - self._send_ns[packet])
+
+    def _newest_ns(self, left_ns: int) -> int:
+        """Return the arrival of the last packet that left before and came through."""
+        packet = int(np.searchsorted(self._send_ns, left_ns)) - 1
+        while packet >= 0 and self._arrive_ns[packet] == LOST_NS:
+            packet -= 1
+        return int(self._arrive_ns[packet]) if packet >= 0 else LOST_NS
+
+    def _report(self, now_ns: int) -> rtcp.SenderReport:
+        """Return what maps media time to the station's clock: when it was captured."""
+        sender = self._sender
+        media = (now_ns + sender.look_ahead_ns) * RATE_HZ // NS_PER_S
+        sent = min(now_ns // sender.packet_ns, sender.packets)
+        return rtcp.SenderReport(
+            ssrc=sender.ssrc,
+            ntp=rtcp.ntp_of_ns(now_ns + SENDER_CLOCK_NS),
+            rtp_timestamp=(sender.timestamp + media) & 0xFFFFFFFF,
+            packets=sent,
+            payload_bytes=0,
+        )
+
+
+class _Way:
+    """The way up of one kind of requests, from a stream of chance of its own."""
+
+    def __init__(self, place: Place, backhaul_ns: int, purpose: Purpose, seed: int) -> None:
+        self._bits = stream(seed, purpose, commune=place.commune, node=place.node)
+        self._bearer = place.bearer
+        self._fastest_ns = backhaul_ns
+        if place.bearer is not None:
+            self._fastest_ns += round(place.bearer.one_way_ms.value * NS_PER_MS)
+            self._loss = round(place.bearer.loss_pct.value / 100 * _ALWAYS)
+        else:
+            assert place.trace_ns is not None
+            self._loss = round(float(np.mean(place.trace_ns == LOST_NS)) * _ALWAYS)
+        self._jitter_ns: deque[int] = deque()
+
+    def arrival_ns(self, asked_ns: int) -> int:
+        """Return when a request that leaves now reaches the station."""
+        return asked_ns + self._fastest_ns + self._next_jitter_ns()
+
+    def loses(self) -> bool:
+        """Return whether the next request is lost."""
+        return int(raw_draws(self._bits, 1)[0] >> np.uint64(32)) < self._loss
+
+    def _next_jitter_ns(self) -> int:
+        if self._bearer is None:
+            return 0
+        if not self._jitter_ns:
+            raw = raw_draws(self._bits, _DRAWS)
+            self._jitter_ns.extend(jitter_of(self._bearer, raw).tolist())
+        return self._jitter_ns.popleft()

@@ -1,0 +1,1 @@
+"""The question: scenario, places, sender and the day."""

@@ -1,0 +1,279 @@
+"""The village of a scenario, flat: one place per node, with all that it is made of."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cache
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+import hw_profiles
+from hw_profiles import Number, Profile, Switch, Whole
+from node.config import ConfigError, NodeConfig, require
+from node.control.civil_time import DAY_S
+from node.units import NS_PER_S
+from sim.day.station import instant_of, midnight_s
+from sim.links import bearer as bearers
+from sim.links.bearer import Bearer
+from sim.links.traces import read_trace
+from sim.result.run import Unverified
+from sim.station.payloads import load, packets_hash
+from sim.village.day_config import END_OF_DAY, DayConfig, DayFault
+from sim.village.scenario import Cluster, Commune, Fault, Hamlet, Scenario, sound_file, trace_file
+
+_RUN_FIELDS: Final = frozenset({"seed", "name", "path"})
+"""What is not part of the question."""
+
+_LATER_IN_A_DAY: Final = {
+    one.name: one.default for one in fields(DayConfig) if one.name in ("live_at", "warned_within_s")
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Place:
+    """One node and all that the simulator needs to know of where it stands."""
+
+    node: str
+    commune: str
+    hamlet: str
+    title: str
+    x_m: float
+    y_m: float
+    profile: Profile
+    bearer_name: str
+    bearer: Bearer | None
+    """None when a trace takes its place."""
+
+    trace_ns: NDArray[np.int64] | None
+    delay_ms: int
+    skew_ppm: float | None
+    ambient_c: float
+    power_cuts_ns: tuple[tuple[int, int], ...]
+    link_cuts_ns: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Village:
+    """Places in the order of the scenario, and the backhaul of each commune."""
+
+    places: tuple[Place, ...]
+    backhauls: dict[str, Bearer]
+    unverified: list[Unverified]
+    scenario_hash: str
+
+
+def build_village(scenario: Scenario) -> Village:
+    """Return the village of `scenario`.
+
+    Raises
+    ------
+    ConfigError
+        When a profile, a bearer or a trace cannot be read; one line per fault.
+    """
+    errors: list[str] = []
+    places = [
+        _place(scenario, commune, hamlet, cluster, errors)
+        for _, commune, hamlet, cluster in scenario.clusters()
+    ]
+    require(errors)
+    whole = tuple(place for place in places if place is not None)
+    backhauls = {
+        commune.name: find_bearer(scenario, commune.backhaul) for commune in scenario.communes
+    }
+    return Village(
+        places=whole,
+        backhauls=backhauls,
+        unverified=list(_unverified(scenario, whole)),
+        scenario_hash=_hash(scenario, whole),
+    )
+
+
+def find_bearer(scenario: Scenario, name: str) -> Bearer:
+    """Return the bearer `name` of the scenario itself, or the one that ships."""
+    return scenario.bearers[name] if name in scenario.bearers else _shipped_bearer(name)
+
+
+@cache
+def _shipped_bearer(name: str) -> Bearer:
+    return bearers.load(name)
+
+
+@cache
+def _profile(name: str) -> Profile:
+    return hw_profiles.load(name)
+
+
+def _place(
+    scenario: Scenario, commune: Commune, hamlet: Hamlet, cluster: Cluster, errors: list[str]
+) -> Place | None:
+    try:
+        trace = trace_file(scenario, cluster.bearer)
+        trace_ns = None if trace is None else read_trace(trace)
+        bearer = find_bearer(scenario, cluster.bearer) if trace is None else None
+        profile = _profile(cluster.profile)
+    except ConfigError as fault:
+        errors.extend(line for line in str(fault).splitlines() if line not in errors)
+        return None
+    return Place(
+        node=cluster.name,
+        commune=commune.name,
+        hamlet=hamlet.name,
+        title=cluster.title or cluster.name,
+        x_m=commune.x_m + hamlet.x_m + cluster.x_m,
+        y_m=commune.y_m + hamlet.y_m + cluster.y_m,
+        profile=profile,
+        bearer_name=cluster.bearer if trace is None else f"trace:{trace.name}",
+        bearer=bearer,
+        trace_ns=trace_ns,
+        delay_ms=cluster.delay_ms,
+        skew_ppm=cluster.skew_ppm,
+        ambient_c=commune.ambient_c,
+        power_cuts_ns=_run_cuts(scenario, "power_cut", commune, hamlet, cluster),
+        link_cuts_ns=_run_cuts(scenario, "link_down", commune, hamlet, cluster),
+    )
+
+
+def day_cuts(scenario: Scenario, place: Place, kind: str) -> tuple[tuple[int, int], ...]:
+    """Return (start, end) of the faults of one kind that meet a node, merged, ns into the day.
+
+    The run and its day have one table of faults: those of the run count from `day.live_at` on.
+    """
+    where = (place.commune, place.hamlet, place.node, place.bearer_name)
+    return _merged(_spans(scenario, kind, where))
+
+
+def _run_cuts(
+    scenario: Scenario, kind: str, commune: Commune, hamlet: Hamlet, cluster: Cluster
+) -> tuple[tuple[int, int], ...]:
+    """Return (start, end) of the faults of one kind that meet a cluster, merged, ns of the run."""
+    where = (commune.name, hamlet.name, cluster.name, cluster.bearer)
+    begin_ns = _live_ns(scenario)
+    spans = [(start - begin_ns, end - begin_ns) for start, end in _spans(scenario, kind, where)]
+    return _merged((max(start, 0), end) for start, end in spans if end > 0)
+
+
+def _spans(
+    scenario: Scenario, kind: str, where: tuple[str, str, str, str]
+) -> list[tuple[int, int]]:
+    """Return the faults of one kind at (commune, hamlet, cluster, bearer), ns into the day."""
+    begin_ns = _live_ns(scenario)
+    found = [
+        (begin_ns + round(fault.from_s * NS_PER_S), begin_ns + round(fault.until_s * NS_PER_S))
+        for fault in scenario.faults
+        if fault.kind == kind and _meets(fault, where)
+    ]
+    day = scenario.day
+    for one in () if day is None else day.faults:
+        if day is not None and one.kind == kind and _meets(one, where):
+            whole = one.end == END_OF_DAY
+            found.append((_into_day_ns(day, one.start), _into_day_ns(day, one.end, whole=whole)))
+    return found
+
+
+def _meets(fault: Fault | DayFault, where: tuple[str, str, str, str]) -> bool:
+    asked = (fault.commune, fault.hamlet, fault.cluster, fault.bearer)
+    return all(name in (None, there) for name, there in zip(asked, where, strict=True))
+
+
+def _live_ns(scenario: Scenario) -> int:
+    """Return when the run begins, ns into the day; 0 without a day."""
+    return 0 if scenario.day is None else _into_day_ns(scenario.day, scenario.day.live_at)
+
+
+def _into_day_ns(day: DayConfig, wall: str, *, whole: bool = False) -> int:
+    return DAY_S * NS_PER_S if whole else (instant_of(day, wall) - midnight_s(day)) * NS_PER_S
+
+
+def _merged(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return tuple(merged)
+
+
+def _unverified(scenario: Scenario, places: tuple[Place, ...]) -> Iterator[Unverified]:
+    """Yield each number in use that nobody has checked, once."""
+    seen: set[tuple[str, str]] = set()
+    used = {place.bearer_name: place.bearer for place in places if place.bearer is not None}
+    used |= {one.backhaul: find_bearer(scenario, one.backhaul) for one in scenario.communes}
+    for profile in dict.fromkeys(place.profile for place in places):
+        for path, name, figure in profile.figures():
+            if not figure.verified and (path, name) not in seen:
+                seen.add((path, name))
+                yield _one_unverified(path, name, figure)
+    for bearer_name, bearer in used.items():
+        own = bearer_name in scenario.bearers
+        path = f"{scenario.name}.toml" if own else bearers.shown(bearer_name)
+        prefix = f"bearers.{bearer_name}." if own else ""
+        for name, figure in bearer.figures():
+            if not figure.verified:
+                yield _one_unverified(path, prefix + name, figure)
+
+
+def _one_unverified(path: str, name: str, figure: Number | Whole | Switch) -> Unverified:
+    return Unverified(path=path, field=name, value=str(figure.value), source=figure.source)
+
+
+def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
+    """Return a SHA-256 over everything that the answer depends on except the seed."""
+    question: dict[str, Any] = {
+        name: value for name, value in asdict(scenario).items() if name not in _RUN_FIELDS
+    }
+    # A scenario without what came later keeps the hash that it always had.
+    if scenario.day is None:
+        del question["day"]
+    else:
+        for name, usual in _LATER_IN_A_DAY.items():
+            if question["day"][name] == usual:
+                del question["day"][name]
+    if scenario.protection == "audio":
+        del question["protection"]
+    for table in ("audio", "sender"):
+        question[table] = {k: v for k, v in question[table].items() if v is not None}
+    question["profiles"] = {place.profile.name: asdict(place.profile) for place in places}
+    question["used_bearers"] = {
+        name: _without_later(asdict(find_bearer(scenario, name)))
+        for name in sorted(
+            {place.bearer_name for place in places if place.bearer is not None}
+            | {commune.backhaul for commune in scenario.communes}
+        )
+    }
+    question["bearers"] = {k: _without_later(v) for k, v in question["bearers"].items()}
+    question["traces"] = {
+        place.bearer_name: hashlib.sha256(place.trace_ns.tobytes()).hexdigest()
+        for place in places
+        if place.trace_ns is not None
+    }
+    path = sound_file(scenario)
+    question["sound"] = "" if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
+    # What is heard are the packets, and libopus does not make the same ones on every machine.
+    question["packets"] = "" if path is None else packets_hash(load(path, scenario.sender))
+    text = json.dumps(question, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without_later(bearer: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in bearer.items() if k != "cell_kbit_s" or v is not None}
+
+
+def node_config(place: Place, scenario: Scenario) -> NodeConfig:
+    """Return what the node at `place` is configured with."""
+    audio = scenario.audio
+    if scenario.protection == "profile":
+        audio = replace(
+            audio,
+            high_pass_hz=place.profile.horn.low_hz.value,
+            power_limit_db=place.profile.amplifier.thermal_limit_db.value,
+        )
+    return NodeConfig(
+        name=place.node,
+        jitter=replace(scenario.jitter, delay_ms=place.delay_ms),
+        audio=audio,
+        opus=scenario.opus,
+    )

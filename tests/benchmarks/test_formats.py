@@ -1,0 +1,160 @@
+"""Each file of the gate is read by the tool that it is for, or by its published schema."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+import xmlschema
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from benchmarks.verdict.budgets import broken, lines_of
+from benchmarks.verdict.formats import (
+    ANNOTATIONS_MAX,
+    MARKDOWN_BYTES_MAX,
+    annotations,
+    files,
+    markdown,
+)
+from benchmarks.verdict.outcome import Outcome, compare_exactly
+
+JUNIT = xmlschema.XMLSchema(str(Path(__file__).with_name("junit.xsd")))
+ROOT = Path(__file__).parents[2]
+
+# Bencher's own schema of its format (draft 7), and what github-action-benchmark's page asks of a
+# custom result.
+BENCHER = {
+    "type": "object",
+    "patternProperties": {
+        ".+": {
+            "type": "object",
+            "patternProperties": {
+                ".+": {
+                    "type": "object",
+                    "properties": {
+                        "value": {"type": "number"},
+                        "lower_value": {"type": "number"},
+                        "upper_value": {"type": "number"},
+                    },
+                    "required": ["value"],
+                }
+            },
+        }
+    },
+}
+ACTION = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["name", "unit", "value"],
+        "properties": {
+            "name": {"type": "string"},
+            "unit": {"type": "string"},
+            "value": {"type": "number"},
+            "range": {"type": "string"},
+            "extra": {"type": "string"},
+        },
+        "additionalProperties": False,
+    },
+}
+
+names = st.text(min_size=1, max_size=20)
+figures = st.none() | st.floats(0, 1e9, allow_nan=False)
+rows = st.dictionaries(
+    names,
+    st.dictionaries(st.sampled_from(["x_ms", "y_pct", "lost"]), figures, min_size=1),
+    max_size=12,
+)
+
+
+def outcome_of(now, before, budgets):
+    return Outcome(
+        length="fast",
+        measured={"latency": now},
+        budgets={"latency": budgets},
+        breaches=tuple(broken("latency", now, budgets)),
+        changes=compare_exactly({"latency": now}, {"latency": before}),
+        base="the base",
+    )
+
+
+@settings(max_examples=50)
+@given(rows, rows, st.dictionaries(names, st.dictionaries(st.just("x_ms"), st.floats(0, 1e9))))
+def test_whatever_was_measured_each_file_is_what_its_reader_takes(now, before, budgets):
+    outcome = outcome_of(now, before, budgets)
+    written = files(outcome, {}, "benchmarks/budgets.toml")
+    report = written["gate.xml"].decode()
+    JUNIT.validate(report)
+    jsonschema.validate(json.loads(written["gate.action.json"]), ACTION)
+    jsonschema.validate(json.loads(written["gate.bencher.json"]), BENCHER)
+    samples = [
+        sample
+        for family in text_string_to_metric_families(written["gate.prom"].decode())
+        for sample in family.samples
+    ]
+    told = [v for figures in now.values() for v in figures.values() if v is not None]
+    assert sorted(s.value for s in samples) == pytest.approx(sorted(told), rel=1e-11)
+    commands = written["gate.annotations"].decode().split("\n")[:-1]
+    assert len(commands) <= ANNOTATIONS_MAX
+    assert all(re.match(r"::(error|warning) file=[^,]+,line=\d+,title=gate::", c) for c in commands)
+    assert len(written["gate.md"]) < MARKDOWN_BYTES_MAX
+
+
+def test_a_case_fails_where_its_row_is_over_budget_or_has_changed():
+    now = {"good": {"x_ms": 1.0}, "over": {"x_ms": 9.0}, "moved": {"x_ms": 2.0}}
+    before = {"good": {"x_ms": 1.0}, "over": {"x_ms": 9.0}, "moved": {"x_ms": 1.0}}
+    budgets = {name: {"x_ms": 5.0} for name in now}
+    report = files(outcome_of(now, before, budgets), {}, "b")["gate.xml"].decode()
+    failed = re.findall(r'<testcase classname="gate.latency" name="(\w+)"><failure', report)
+    assert failed == ["over", "moved"]
+    assert '<property name="x_ms" value="9" />' in report
+    assert 'failures="2"' in report.split("<testsuite ")[0]
+
+
+def test_the_summary_of_a_job_is_cut_before_it_is_refused_and_says_so():
+    now = {f"row {i} {'x' * 200}": {"x_ms": 2.0} for i in range(6000)}
+    before = {name: {"x_ms": 1.0} for name in now}
+    text = markdown(outcome_of(now, before, {}))
+    assert len(text.encode()) < MARKDOWN_BYTES_MAX
+    assert "(cut: the rest is in out/benchmarks)" in text
+    assert text.startswith("## The gate does not hold")
+
+
+def test_an_annotation_stands_beside_the_budget_that_it_is_about(tmp_path):
+    path = tmp_path / "budgets.toml"
+    path.write_text('# why\n[latency.fast]\n"a" = { x_ms = 1 }\n"b" = { x_ms = 1 }\n')
+    lines = lines_of(path, "fast")
+    told = list(
+        annotations(
+            outcome_of({"a": {}, "b": {"x_ms": 2.0}}, {}, {"b": {"x_ms": 1.0}}),
+            lines,
+            "benchmarks/budgets.toml",
+        )
+    )
+    about_b = next(one for one in told if "[b] x_ms = 2" in one)
+    assert "file=benchmarks/budgets.toml,line=4" in about_b
+
+
+@pytest.mark.parametrize(
+    ("name", "schema"),
+    [("github.yml", "vendor.github-workflows"), ("gitlab.yml", "vendor.gitlab-ci")],
+)
+def test_the_pipelines_that_engineers_copy_are_valid(name, schema):
+    path = ROOT / "docs" / "ci" / name
+    check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(path)]
+    done = subprocess.run(check, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_pipelines_run_what_our_own_ci_runs():
+    ours = (ROOT / ".ci" / "run").read_text()
+    for name in ("github.yml", "gitlab.yml"):
+        text = (ROOT / "docs" / "ci" / name).read_text()
+        commands = set(re.findall(r"python3 run\.py \w+", text))
+        assert commands == {"python3 run.py test", "python3 run.py lint", "python3 run.py bench"}
+        assert all(command in ours for command in commands)

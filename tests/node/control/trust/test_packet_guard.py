@@ -1,0 +1,155 @@
+"""Whose packets are heard: those of the announced sender, each once, and nobody else's."""
+
+import msgspec
+import numpy as np
+import pylibsrtp
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.control.orders import Session
+from node.control.trust.message import Kind
+from node.control.trust.packet_guard import (
+    CHECKS_PER_S,
+    SRTP_KEY_BYTES,
+    WINDOW,
+    SignedGuard,
+    SrtpGuard,
+    sign_packet,
+    srtp_policy,
+)
+from node.control.trust.signature import SeedSigner
+from node.counters import Count
+from node.rtp import packet as rtp
+from tests.node.test_governed import COMMUNE, Pole, loudest_hz, tone
+
+VOICE, THIEF = SeedSigner(b"v" * 32), SeedSigner(b"t" * 32)
+SOURCE = ("10.0.0.1", 5004)
+KEY = bytes(range(SRTP_KEY_BYTES))
+
+
+def packets(ssrc=8, seconds=2.0, hertz=440):
+    return [
+        rtp.build(
+            payload,
+            sequence=i,
+            timestamp=i * 960,
+            ssrc=ssrc,
+            payload_type=96,
+            marker=i == 0,
+        )
+        for i, payload in enumerate(tone(hertz, seconds))
+    ]
+
+
+def announced(**keys):
+    pole = Pole({}, unsigned="refuse")
+    pole.order(COMMUNE, Kind.SESSION, msgspec.json.encode(Session(8, **keys)))
+    return pole
+
+
+def heard(pole, datagrams, source=SOURCE):
+    """Let one datagram come every 20 ms; return the sound."""
+    sound = []
+    for datagram in datagrams:
+        pole.node.receive_datagram(datagram, source, pole.now_ns)
+        sound.append(pole.run(0.02))
+    return np.concatenate(sound)
+
+
+def test_signed_packets_of_the_announced_sender_are_heard():
+    pole = announced(public_key=VOICE.public_key, counter_start=100)
+    sound = heard(pole, [sign_packet(p, 100 + i, VOICE) for i, p in enumerate(packets())])
+    assert loudest_hz(sound[48_000:]) == pytest.approx(440, abs=3)
+    assert pole.node.counts[Count.DROPPED_UNAUTHENTICATED] == 0
+
+
+def test_a_thief_who_knows_the_number_and_the_address_is_not_heard_and_counted():
+    pole = announced(public_key=VOICE.public_key)
+    forged = [
+        *packets(),
+        *(sign_packet(p, i, THIEF) for i, p in enumerate(packets())),
+        *(sign_packet(p, i, VOICE)[:-1] + b"x" for i, p in enumerate(packets())),
+    ]
+    assert not heard(pole, forged).any()
+    assert pole.node.counts[Count.DROPPED_UNAUTHENTICATED] == len(forged)
+
+
+def test_the_genuine_sender_is_heard_among_the_packets_of_a_thief():
+    pole = announced(public_key=VOICE.public_key)
+    sound = []
+    for i, (mine, theirs) in enumerate(zip(packets(), packets(hertz=900), strict=True)):
+        for datagram in (sign_packet(theirs, i, THIEF), theirs, sign_packet(theirs, 9999, THIEF)):
+            pole.node.receive_datagram(datagram, SOURCE, pole.now_ns)
+        pole.node.receive_datagram(sign_packet(mine, i, VOICE), SOURCE, pole.now_ns)
+        sound.append(pole.run(0.02))
+    assert loudest_hz(np.concatenate(sound)[48_000:]) == pytest.approx(440, abs=3)
+
+
+def test_packets_of_yesterday_are_not_heard_under_todays_session():
+    yesterday = [sign_packet(p, 1000 + i, VOICE) for i, p in enumerate(packets())]
+    pole = announced(public_key=VOICE.public_key, counter_start=50_000)
+    assert not heard(pole, yesterday).any()
+
+
+def test_srtp_packets_are_heard_and_those_of_another_key_or_in_clear_are_not():
+    pole = announced(srtp_key=KEY)
+    stranger = pylibsrtp.Session(srtp_policy(bytes(SRTP_KEY_BYTES), inbound=False))
+    mine = pylibsrtp.Session(srtp_policy(KEY, inbound=False))
+    assert not heard(pole, [stranger.protect(p) for p in packets(seconds=0.5)]).any()
+    assert not heard(pole, packets(seconds=0.5)).any()
+    sealed = [mine.protect(p) for p in packets()]
+    assert loudest_hz(heard(pole, sealed)[48_000:]) == pytest.approx(440, abs=3)
+    pole.run(1)
+    assert not heard(pole, sealed).any()  # a second time
+
+
+def test_a_session_without_a_key_is_refused_unless_the_file_allows_it():
+    assert not heard(announced(), packets()).any()
+    pole = Pole({})
+    pole.order(COMMUNE, Kind.SESSION, msgspec.json.encode(Session(8)))
+    assert heard(pole, packets()).any()
+
+
+def test_packets_from_another_host_than_the_named_one_are_not_heard():
+    pole = announced(public_key=VOICE.public_key, address="10.0.0.1")
+    signed = [sign_packet(p, i, VOICE) for i, p in enumerate(packets())]
+    assert not heard(pole, signed[:50], ("10.0.0.2", 5004)).any()
+    assert heard(pole, signed[50:]).any()
+
+
+def test_a_goodbye_that_a_stranger_sends_ends_nothing():
+    pole = announced(public_key=VOICE.public_key)
+    signed = [sign_packet(p, i, VOICE) for i, p in enumerate(packets(seconds=3))]
+    heard(pole, signed[:50])
+    goodbye = bytes([0x81, 203, 0, 1]) + (8).to_bytes(4, "big")
+    pole.node.receive_datagram(goodbye + bytes(8), SOURCE, pole.now_ns)
+    assert np.abs(heard(pole, signed[50:])[:4800]).max() > 0.1
+
+
+@given(st.lists(st.integers(0, 3 * WINDOW), max_size=60))
+def test_no_packet_is_taken_twice_and_none_from_below_the_window(counters):
+    guard = SignedGuard(VOICE.public_key, 5)
+    taken: set[int] = set()
+    for counter in counters:
+        packet = counter.to_bytes(4, "big")
+        opened = guard.open(sign_packet(packet, counter, VOICE), SOURCE, 0, is_rtcp=False)
+        new = counter >= 5 and counter not in taken and counter > max(taken, default=0) - WINDOW
+        assert opened == (packet if new else None)
+        taken |= {counter} if new else set()
+
+
+@given(st.binary(max_size=200), st.booleans())
+def test_no_bytes_raise_and_none_is_taken(data, is_rtcp):
+    for guard in (SignedGuard(VOICE.public_key, 0), SrtpGuard(KEY)):
+        assert guard.open(data, SOURCE, 0, is_rtcp=is_rtcp) is None
+
+
+def test_a_flood_of_forgeries_from_one_host_costs_no_more_than_its_share():
+    guard = SignedGuard(VOICE.public_key, 0)
+    forged = sign_packet(b"packet", 7, THIEF)
+    for _ in range(CHECKS_PER_S):
+        guard.open(forged, ("10.6.6.6", 1), 0, is_rtcp=False)
+    genuine = sign_packet(b"packet", 7, VOICE)
+    assert guard.open(genuine, ("10.6.6.6", 1), 0, is_rtcp=False) is None
+    assert guard.open(genuine, SOURCE, 0, is_rtcp=False) == b"packet"

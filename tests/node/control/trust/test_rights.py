@@ -1,0 +1,329 @@
+"""Nobody reaches beyond their right, now or later: what was ordered ends with the right to it."""
+
+import msgspec
+import pytest
+
+from node.control.events import StartPart
+from node.control.loudness.schedule import VolumeConfig
+from node.control.orders import OWN_SSRCS, Session
+from node.control.precedence import MessageClass
+from node.control.trust.authority import Certificate, Revocation
+from node.control.trust.message import Kind
+from node.control.trust.rates import ORDINARY
+from node.control.trust.signature import SeedSigner
+from node.control.warning.short_alert import encode_short
+from node.events import Note
+from tests.node.control.test_controller import (
+    AREA,
+    CALENDAR,
+    COMMUNE,
+    NORMAL,
+    PRIORITY,
+    PROVINCE,
+    ROOT,
+    URGENT,
+    Village,
+    signer,
+    utc_s,
+)
+
+HAMLET = signer("hamlet")
+HERE = f"{AREA}/coc-1"
+SILENT = b"volume = 0\nemergency_floor = 0\nuntrusted_volume = 0"
+
+
+def with_hamlet(wall: str = "2025-12-07T02:00:05", **more: object) -> Village:
+    village = Village(wall, **more)
+    village.certify(COMMUNE, HAMLET, "hamlet", HERE, NORMAL)
+    return village
+
+
+def revoke(village: Village, key: SeedSigner, by: SeedSigner) -> str:
+    content = msgspec.json.encode(Revocation((key.key_id,)))
+    return village.order(by, Kind.REVOCATION, content, area="vn/lang-son")
+
+
+def warn(village: Village, number: int = 1, by: SeedSigner = PROVINCE, **more: object) -> str:
+    content = encode_short("alert", number, lasts_s=3600)
+    return village.order(by, Kind.SHORT_ALERT, content, message_class=URGENT, **more)
+
+
+def playing(village: Village) -> list[str]:
+    return list(village.node.status(village.now_ns)["playing"].values())
+
+
+def notes(village: Village) -> list[str]:
+    return [event.text for event in village.events if isinstance(event, Note)]
+
+
+def test_a_hamlets_volume_plan_takes_nothing_from_those_above_not_even_after_a_power_cut():
+    village = with_hamlet()
+    assert village.order(HAMLET, Kind.VOLUME, SILENT, area=HERE) == "obeyed"
+    for _ in range(2):
+        for level in ("national", "province", "commune"):
+            for kind in MessageClass:
+                decision, _ = village.node.loudness(kind, village.now_ns, level=level)
+                assert decision.volume == (80 if kind is URGENT else 70)
+        assert village.node.loudness(NORMAL, village.now_ns, level="hamlet")[0].volume == 0
+        village.boot()
+    village.boot(trusted=False)
+    assert village.node.loudness(URGENT, village.now_ns, level="commune")[0].volume == 80
+
+
+def test_a_plan_from_above_holds_for_those_below_who_have_none():
+    village = with_hamlet(volume=VolumeConfig(volume=60))
+    village.order(PROVINCE, Kind.VOLUME, b"volume = 20")
+    village.order(COMMUNE, Kind.VOLUME, b"volume = 30")
+    said = {
+        level: village.node.loudness(NORMAL, village.now_ns, level=level)[0].volume
+        for level in ("national", "province", "commune", "hamlet")
+    }
+    assert said == {"national": 60, "province": 20, "commune": 30, "hamlet": 30}
+
+
+def test_an_item_above_its_signers_class_is_refused_and_its_tier_is_the_signers():
+    village = with_hamlet("2025-12-07T05:29:00")
+    urgent = CALENDAR.replace(
+        'start = "', 'message_class = "urgent"\nlevel = "national"\nstart = "'
+    )
+    fate = village.order(HAMLET, Kind.CALENDAR, urgent.encode(), area=HERE)
+    assert fate == "above its class: item 'news' is urgent"
+    national = CALENDAR.replace('start = "', 'level = "national"\nstart = "')
+    assert village.order(HAMLET, Kind.CALENDAR, national.encode(), area=HERE) == "obeyed"
+    village.until("2025-12-07T05:31:00")
+    (part,) = [event for event in village.events if isinstance(event, StartPart)]
+    assert (part.level, part.message_class) == ("hamlet", NORMAL)
+    unknown = CALENDAR.replace('start = "', 'level = "district"\nstart = "').encode()
+    assert "level = 'district': must be one of" in village.order(COMMUNE, Kind.CALENDAR, unknown)
+
+
+def test_a_hamlets_calendar_waits_behind_the_communes_and_plays_when_that_one_is_taken_back():
+    village = with_hamlet("2025-12-07T05:29:00")
+    assert village.order(COMMUNE, Kind.CALENDAR, CALENDAR.encode()) == "obeyed"
+    other = CALENDAR.replace("news", "hamlet news").encode()
+    fate = village.order(HAMLET, Kind.CALENDAR, other, area=HERE)
+    assert fate == "kept: behind the calendar of x"
+    village.until("2025-12-07T05:31:00")
+    assert village.heard() == ["news"]
+    village.boot()
+    assert village.order(COMMUNE, Kind.CALENDAR, b"") == "obeyed"
+    village.until("2025-12-08T05:31:00")
+    assert village.heard() == ["news", "hamlet news"]
+
+
+@pytest.mark.parametrize("boots", [0, 1])
+def test_with_a_revocation_ends_all_that_the_key_ordered(boots):
+    village = Village("2025-12-07T05:20:00")
+    village.order(COMMUNE, Kind.SESSION, msgspec.json.encode(Session(7)), ttl_s=86_400)
+    village.order(COMMUNE, Kind.MUTE, ttl_s=86_400)
+    village.order(COMMUNE, Kind.CALENDAR, CALENDAR.encode())
+    village.order(COMMUNE, Kind.VOLUME, b"volume = 33")
+    village.order(PROVINCE, Kind.MUTE, ttl_s=1)
+    for _ in range(boots):
+        village.boot()
+    assert revoke(village, COMMUNE, PROVINCE) == "obeyed"
+    status = village.node.status(village.now_ns)
+    assert village.node.source_class(7) is None and status["muted_by"] != "huu-lien"
+    assert village.node.loudness(NORMAL, village.now_ns)[0].volume == 70
+    assert any(
+        "the calendar of x ended: unknown key; send it again" in one for one in notes(village)
+    )
+    village.boot()
+    village.until("2025-12-07T05:50:00")
+    assert village.heard() == []
+
+
+def test_a_warning_that_sounds_or_waits_ends_with_the_right_and_another_key_may_say_it_again():
+    village = Village()
+    warn(village)
+    assert playing(village) == [f"#{1:016x}"]
+    revoke(village, PROVINCE, ROOT)
+    assert playing(village) == []
+    second = signer("province 2")
+    village.certify(ROOT, second, "province", "vn/lang-son", URGENT)
+    assert warn(village, by=second) == "waiting" and playing(village)
+
+
+def test_narrowing_acts_at_once_on_what_is_under_way():
+    village = Village()
+    village.order(
+        PROVINCE, Kind.SESSION, msgspec.json.encode(Session(7)), message_class=URGENT, ttl_s=86_400
+    )
+    village.order(PROVINCE, Kind.SESSION, msgspec.json.encode(Session(8)), ttl_s=86_400)
+    warn(village)
+    village.certify(ROOT, PROVINCE, "province", "vn/lang-son", NORMAL)
+    assert village.node.source_class(7) is None and playing(village) == []
+    assert village.node.source_class(8) == (NORMAL, "province")
+
+
+def test_a_running_item_stops_when_its_certificate_ends_and_goes_on_when_it_is_renewed():
+    village = Village("2025-12-07T05:00:00")
+    village.order(COMMUNE, Kind.CALENDAR, CALENDAR.encode())
+    claim = Certificate(
+        "x", COMMUNE.public_key, "commune", AREA, PRIORITY, utc_s("2025-12-07T05:35:00")
+    )
+    village.order(PROVINCE, Kind.CERTIFICATE, msgspec.json.encode(claim))
+    village.until("2025-12-07T05:34:00")
+    assert playing(village) == ["news"]
+    village.until("2025-12-07T05:36:00")
+    assert playing(village) == []
+    (record,) = village.proofs()
+    assert record["reason"] == "x: the certificate has ended"
+    village.certify(PROVINCE, COMMUNE, "commune", AREA, PRIORITY)
+    village.until("2025-12-08T05:31:00")
+    assert playing(village) == ["news"]
+
+
+@pytest.mark.parametrize("order", ["certificate first", "revocation first"])
+@pytest.mark.parametrize("boots", [0, 1])
+def test_revocation_and_certificate_arrive_in_any_order(order, boots):
+    village = Village()
+    claim = Certificate("h", HAMLET.public_key, "hamlet", HERE, NORMAL, 1 << 39)
+    certificate = village.sealed(COMMUNE, Kind.CERTIFICATE, msgspec.json.encode(claim), area=HERE)
+    content = msgspec.json.encode(Revocation((HAMLET.key_id,)))
+    revocation = village.sealed(PROVINCE, Kind.REVOCATION, content, area="vn/lang-son")
+    both = [certificate, revocation]
+    for sealed in both if order == "certificate first" else reversed(both):
+        village.send(sealed)
+        for _ in range(boots):
+            village.boot()
+    assert village.order(HAMLET, Kind.MUTE, area=HERE) == "unknown key"
+
+
+def test_a_certificate_that_was_narrowed_is_not_widened_by_the_older_one_that_comes_late():
+    village = Village()
+    claim = Certificate("x", COMMUNE.public_key, "commune", AREA, URGENT, 1 << 39)
+    late = village.sealed(PROVINCE, Kind.CERTIFICATE, msgspec.json.encode(claim))
+    village.certify(PROVINCE, COMMUNE, "commune", AREA, NORMAL)
+    assert village.send(late) == "older than the certificate in force"
+    village.boot()
+    assert village.order(COMMUNE, Kind.MUTE, message_class=PRIORITY) == "above its class"
+
+
+def test_who_stands_below_cannot_take_a_key_for_its_own_before_those_above_certify_it():
+    village = Village()
+    new = signer("province 2")
+    village.certify(COMMUNE, new, "hamlet", HERE, NORMAL)
+    assert village.certify(ROOT, new, "province", "vn/lang-son", URGENT) == "obeyed"
+    assert warn(village, by=new) == "waiting"
+
+
+@pytest.mark.parametrize("kind", ["update", "cancel"])
+def test_an_exercise_takes_nothing_from_the_real_thing_nor_does_an_update_that_is_refused(kind):
+    village = Village()
+    warn(village)
+    content = encode_short(kind, 2, about=1, exercise=True)
+    village.order(PROVINCE, Kind.SHORT_ALERT, content, message_class=URGENT)
+    expired = encode_short("update", 3, about=1, lasts_s=1)
+    fate = village.order(PROVINCE, Kind.SHORT_ALERT, expired, message_class=URGENT, late_s=60)
+    assert fate == "expired" and playing(village) == [f"#{1:016x}"]
+    real = encode_short("cancel", 4, about=1)
+    village.order(PROVINCE, Kind.SHORT_ALERT, real, message_class=URGENT)
+    assert playing(village) == []
+
+
+def test_an_exercise_under_the_number_of_a_warning_does_not_keep_it_silent():
+    village = Village()
+    for content in (
+        encode_short("cancel", 9, about=1, exercise=True),
+        encode_short("alert", 1, exercise=True),
+    ):
+        village.order(PROVINCE, Kind.SHORT_ALERT, content, message_class=URGENT)
+    assert warn(village) == "waiting" and playing(village)
+
+
+def test_a_key_of_less_weight_ends_no_warning_of_its_own_tier():
+    village = Village()
+    other = signer("office without warnings")
+    village.certify(ROOT, other, "province", "vn/lang-son", PRIORITY)
+    warn(village)
+    content = encode_short("cancel", 2, about=1)
+    village.order(other, Kind.SHORT_ALERT, content)
+    assert playing(village) == [f"#{1:016x}"]
+
+
+@pytest.mark.parametrize("count", [1, 256, 1200])
+def test_no_number_of_references_or_cancels_ends_the_node_or_keeps_a_warning_silent(count):
+    village = Village()
+    for number in range(count):
+        content = encode_short("cancel", 10_000 + number, about=20_000 + number)
+        village.order(PROVINCE, Kind.SHORT_ALERT, content, message_class=URGENT)
+        village.now_ns += 125_000_000
+    for number in (1, 2):
+        assert warn(village, number) == "waiting"
+        assert f"#{number:016x}" in playing(village)
+        village.boot()
+
+
+def test_no_number_of_warnings_from_below_keeps_one_from_above_silent():
+    village = Village()
+    from_above = signer("national")
+    village.certify(ROOT, from_above, "national", "vn", URGENT)
+    for number in range(64):
+        warn(village, 100 + number)
+    assert warn(village, 1, by=from_above) == "waiting" and f"#{1:016x}" in playing(village)
+
+
+def test_a_hamlets_streams_keep_no_other_out_and_none_has_a_number_of_the_nodes_own():
+    village = with_hamlet()
+    fates = [
+        village.order(
+            HAMLET, Kind.SESSION, msgspec.json.encode(Session(100 + n)), area=HERE, ttl_s=86_400
+        )
+        for n in range(32)
+    ]
+    assert fates[0] == "obeyed" and fates[-1] == "too many sessions"
+    urgent = msgspec.json.encode(Session(100))
+    for ssrc in (100, 5, 6):
+        content = msgspec.json.encode(Session(ssrc))
+        assert village.order(PROVINCE, Kind.SESSION, content, message_class=URGENT) == "obeyed"
+        assert village.node.source_class(ssrc) == (URGENT, "province")
+    assert village.order(HAMLET, Kind.SESSION, urgent, area=HERE) == "the stream belongs to another"
+    own = msgspec.json.encode(Session(OWN_SSRCS))
+    assert village.order(PROVINCE, Kind.SESSION, own) == "the node's own number"
+    end = msgspec.json.encode(Session(101))
+    assert village.order(PROVINCE, Kind.SESSION_END, end) == "obeyed"
+    assert village.node.source_class(101) is None
+
+
+def test_a_streams_name_belongs_to_the_tier_of_the_item_that_relays_it_or_one_above():
+    village = with_hamlet()
+    false, true = (msgspec.json.encode(Session(n, stream="radio")) for n in (1, 2))
+    village.order(HAMLET, Kind.SESSION, false, area=HERE)
+    named = village.node.sessions.named
+    assert named("radio", village.node.rank_of("commune")) is None
+    assert named("radio", village.node.rank_of("hamlet")) == 1
+    village.order(PROVINCE, Kind.SESSION, true)
+    assert named("radio", village.node.rank_of("hamlet")) == 2
+
+
+def test_too_many_orders_of_one_key_are_stopped_and_another_keys_are_not():
+    village = Village()
+    fates = [village.order(COMMUNE, Kind.UNMUTE) for _ in range(ORDINARY[0] + 5)]
+    assert fates[-1] == "too many orders" and fates[0] == "obeyed"
+    assert village.order(PROVINCE, Kind.UNMUTE) == "obeyed"
+    village.now_ns += 10**9
+    assert village.order(COMMUNE, Kind.UNMUTE) == "obeyed"
+
+
+def test_revocations_fill_no_disk_and_a_list_stands_for_all():
+    village = Village()
+    empty = msgspec.json.encode(Revocation(()))
+    before = len(village.disk)
+    for _ in range(100):
+        village.order(PROVINCE, Kind.REVOCATION, empty, area="vn/lang-son")
+    assert len(village.disk) == before
+    village.now_ns += 100 * 10**9
+    fates = [revoke(village, signer(f"lost {n}"), PROVINCE) for n in range(40)]
+    assert fates[-1] == "too many single revocations"
+    keys = tuple(signer(f"lost {n}").key_id for n in range(40))
+    village.now_ns += 100 * 10**9
+    short = msgspec.json.encode(Revocation(keys[1:], 1))
+    fate = village.order(PROVINCE, Kind.REVOCATION, short, area="vn/lang-son")
+    assert fate.startswith("the list leaves out what was revoked before")
+    whole = msgspec.json.encode(Revocation((*keys, COMMUNE.key_id), 1))
+    assert village.order(PROVINCE, Kind.REVOCATION, whole, area="vn/lang-son") == "obeyed"
+    assert sum(name.startswith("revocation/") and bool(v) for name, v in village.disk.items()) == 1
+    village.boot()
+    assert village.order(COMMUNE, Kind.MUTE) == "unknown key"
+    assert village.node.status(0)["revocations"] == {PROVINCE.key_id.hex(): 1}

@@ -1,0 +1,55 @@
+"""Places in a table: a lower tier never keeps a higher one out, whatever it has filled."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.control.trust.shares import Claim, Shares
+
+CLAIMS = st.lists(
+    st.builds(Claim, st.integers(-1, 3), st.integers(0, 5), st.sampled_from([b"a", b"b", b"c"])),
+    max_size=80,
+)
+
+
+def filled(shares: Shares, claims: list[Claim]) -> list[Claim]:
+    """Let `claims` come one after another; return who holds a place then."""
+    held: list[Claim] = []
+    for new in claims:
+        gone = shares.make_room(held, new)
+        if gone is None:
+            continue
+        for index in gone:
+            assert held[index].level >= new.level, "who is above was evicted"
+            assert (held[index].urgency, -held[index].level) < (new.urgency, -new.level)
+        held = [one for index, one in enumerate(held) if index not in gone] + [new]
+        assert len(held) <= shares.places
+    return held
+
+
+@given(CLAIMS, st.integers(-1, 2), st.integers(0, 5))
+def test_there_is_a_place_for_each_tier_whatever_those_below_it_hold(claims, level, urgency):
+    shares = Shares(places=16, tiers=4, each=16)
+    held = filled(shares, [one for one in claims if one.level > level])
+    for number in range(16 // 5):
+        new = Claim(level, urgency, bytes([number]))
+        assert shares.make_room(held, new) == ()
+        held.append(new)
+
+
+@given(CLAIMS, st.integers(-1, 3))
+def test_what_is_most_urgent_finds_a_place_unless_as_urgent_ones_hold_them_all(claims, level):
+    shares = Shares(places=16, tiers=4, each=16)
+    held = filled(shares, claims)
+    new = Claim(level, 6, b"d")
+    if sum(one.level >= level or one.urgency < 6 for one in held) > sum(
+        one.level < level for one in held
+    ):
+        gone = shares.make_room(held, new)
+        assert gone is not None or all(one.level < level for one in held)
+
+
+@given(CLAIMS)
+def test_no_key_holds_more_than_its_own_share(claims):
+    held = filled(Shares(places=16, tiers=4, each=5), claims)
+    for key in (b"a", b"b", b"c"):
+        assert sum(one.key_id == key for one in held) <= 5

@@ -1,0 +1,90 @@
+"""`loalang-node key` and `order`: what a commune's officer signs, a node obeys."""
+
+import pytest
+
+from benchmarks.control.control_cap import FLOOD
+from node.control.controller import Controller
+from node.control.settings import ControlConfig, SiteConfig
+from node.control.warning.alert import AlertConfig, PhraseConfig
+from node.shell.cli import main
+from node.shell.clocks import utc_ns
+
+AREA = "vn/lang-son/huu-lien"
+
+
+class Office:
+    """A folder with keys, and a node that trusts the root."""
+
+    def __init__(self, folder, capsys):
+        self.folder, self.capsys = folder, capsys
+        self.public = {name: self.key(name) for name in ("root", "province")}
+        control = ControlConfig(
+            root_public_key=self.public["root"],
+            area=f"{AREA}/coc-1",
+            site=SiteConfig(geocodes={"GSO": "06637"}),
+            alert=AlertConfig(phrases={"any": PhraseConfig(siren="a" * 64)}),
+        )
+        self.node = Controller("coc-1", control, (), {})
+        self.node.receive_time(utc_ns(), 0, synchronised=True)
+
+    def key(self, name):
+        assert main(["key", str(self.folder / f"{name}.key")]) == 0
+        return self.capsys.readouterr().out.strip()
+
+    def order(self, kind, *more, by="province", area=AREA):
+        out = self.folder / "order.bin"
+        arguments = ["order", kind, *more, "--area", area, "--out", str(out)]
+        status = main([*arguments, "--key", str(self.folder / f"{by}.key")])
+        fault = self.capsys.readouterr().err
+        return fault if status else self.node.receive_message("cmd", out.read_bytes(), 0)
+
+    def certify(self):
+        more = ("--tier", "province", "--class", "urgent", "--name", "pctt@langson.gov.vn")
+        arguments = (self.public["province"], *more)
+        return self.order("certificate", *arguments, by="root", area="vn/lang-son")
+
+
+def test_keys_and_orders_from_the_prompt_are_obeyed(tmp_path, capsys):
+    office = Office(tmp_path, capsys)
+    assert office.order("mute") == "unknown key"
+    assert office.certify() == "obeyed"
+    assert office.order("mute") == "obeyed" and office.order("unmute") == "obeyed"
+    (tmp_path / "plan.toml").write_text("volume = 40")
+    assert office.order("volume", str(tmp_path / "plan.toml")) == "obeyed"
+    assert office.order("session", "1234abcd") == "no key for its packets"
+    office.key("voice")
+    keys = ("--packet-key", str(tmp_path / "voice.key"))
+    assert office.order("session", "1234abcd", *keys) == "obeyed"
+    assert office.node.source_class(0x1234ABCD) is not None
+    assert office.order("session-end", "1234abcd") == "obeyed"
+    keys = ("--srtp-key", str(tmp_path / "srtp.key"), "--stream", "radio")
+    assert office.order("session", "1234abcd", *keys) == "obeyed"
+    assert (tmp_path / "srtp.key").stat().st_mode & 0o077 == 0
+    assert office.order("alert", "--event", "FFW", "--number", "7") == "waiting"
+    assert office.order("cancel", "--number", "7") == "cancel"
+    flood = FLOOD.replace("2025-10-07T08:00:00", "2999-10-07T08:00:00")
+    (tmp_path / "flood.xml").write_text(flood, encoding="utf-8")
+    assert office.order("cap", str(tmp_path / "flood.xml"), "--class", "urgent") == "waiting"
+    assert office.order("revocation", office.public["province"], by="root") == "obeyed"
+    assert office.order("mute") == "unknown key"
+
+
+def test_a_key_is_made_once_and_read_by_its_owner_only(tmp_path, capsys):
+    office = Office(tmp_path, capsys)
+    assert office.key("root") == office.public["root"] != office.public["province"]
+    assert (tmp_path / "root.key").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("volume",), "needs a file"),
+        (("volume", "nowhere.toml"), "no such file"),
+        (("session", "xyz"), "must be a SSRC"),
+        (("certificate", "ab" * 32), "needs --tier"),
+        (("alert", "--event", "FLOODFLOOD"), "--event FLOODFLOOD"),
+        (("mute", "--ttl", "0"), "--ttl 0"),
+    ],
+)
+def test_a_wrong_argument_is_named(tmp_path, capsys, arguments, why):
+    assert why in Office(tmp_path, capsys).order(*arguments)

@@ -1,0 +1,82 @@
+"""Whatever befalls a stream's numbers, stamps and delays: a node that gets good packets sounds."""
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from benchmarks.liveness.histories import (
+    CLOCKS_HZ,
+    DELAYS_MS,
+    KINDS,
+    PAYLOADS,
+    Disturbance,
+    History,
+)
+from benchmarks.liveness.liveness import in_step_ns, play, run
+
+MS = 1_000_000
+
+disturbances = st.builds(
+    Disturbance,
+    kind=st.sampled_from(KINDS),
+    after_ms=st.sampled_from([0, 50, 300, 1000, 2500]),
+    size_ms=st.one_of(st.integers(-200, 200), st.integers(-12_000, 12_000)),
+    count=st.integers(1, 300),
+)
+
+histories = st.builds(
+    History,
+    mode=st.sampled_from(["synchronised", "adaptive"]),
+    delay_ms=st.sampled_from(DELAYS_MS),
+    packet_samples=st.sampled_from(sorted(PAYLOADS)),
+    clock_hz=st.sampled_from([48_000, *CLOCKS_HZ]),
+    sequence=st.integers(0, 0xFFFF),
+    timestamp=st.integers(0, 0xFFFF_FFFF),
+    jitter_ms=st.sampled_from([0, 3, 20]),
+    seed=st.integers(0, 1000),
+    disturbances=st.lists(disturbances, min_size=1, max_size=6).map(tuple),
+)
+
+
+def calm(mode="synchronised", delay_ms=400, packet_samples=960, **fields):
+    """A history without jitter, that begins at number and stamp 0."""
+    given_fields = {"clock_hz": 48_000, "sequence": 0, "timestamp": 0, "jitter_ms": 0, "seed": 0}
+    return History(
+        mode=mode,
+        delay_ms=delay_ms,
+        packet_samples=packet_samples,
+        **(given_fields | {"disturbances": ()} | fields),
+    )
+
+
+def once(kind, size_ms=0, count=1):
+    return (Disturbance(kind=kind, after_ms=2500, size_ms=size_ms, count=count),)
+
+
+@given(histories)
+@settings(max_examples=150)
+@example(calm(disturbances=once("stamps", 1200)))
+@example(calm(delay_ms=1000, disturbances=once("stamps", 1900)))
+@example(calm(disturbances=once("path", -300)))
+@example(calm(packet_samples=480, disturbances=once("held", 1200, 4)))
+@example(calm(packet_samples=120, disturbances=once("repeats", 200, 4)))
+@example(calm(disturbances=once("standing pause", 9900)))
+@example(calm(mode="adaptive", disturbances=once("standing pause", 5000)))
+@example(calm(disturbances=once("wobble", 0, 240)))
+@example(calm(clock_hz=90_000, disturbances=once("losses", 0, 5)))
+@example(calm(clock_hz=8_000, disturbances=once("pause", 700)))
+@example(calm(delay_ms=3000, packet_samples=480, disturbances=once("losses", 0, 1)))
+def test_a_node_sounds_again_within_two_seconds_of_whatever_befell_its_stream(history):
+    outcome = play(history)
+    assert not outcome.is_deaf, outcome
+    assert not outcome.is_out_of_step, outcome
+
+
+@given(histories.filter(lambda one: one.mode == "synchronised"), st.integers(0, 60))
+@settings(max_examples=40)
+def test_two_nodes_behind_different_ways_are_in_step_after_whatever_their_sender_did(history, ms):
+    """What only the sender did befell both alike."""
+    assert in_step_ns(history, further_ms=ms) <= (ms + 2 * history.jitter_ms + 30) * MS
+
+
+def test_a_thousand_drawn_histories_leave_no_node_deaf():
+    assert run(["--histories", "1000", "--seed", "12"]) == 0

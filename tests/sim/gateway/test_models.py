@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import hw_profiles
+from sim.chance.rng import Purpose, stream
+from sim.gateway.cpu import Host
+from sim.gateway.crystal import Oscillator
+from sim.gateway.power import Uptime, uptimes
+
+S = 1_000_000_000
+MS = 1_000_000
+
+
+def crystal(node="n", **changes):
+    return Oscillator(
+        stream(1, Purpose.CRYSTAL, node=node),
+        **{"sigma_ppm": 15, "max_ppm": 50, "curve_ppb_per_k2": -35, "wander_ppb": 4, **changes},
+    )
+
+
+@pytest.mark.parametrize("ppm", [-100.0, 0.0, 100.0])
+def test_a_fixed_crystal_gains_exactly_its_skew_in_an_hour(ppm):
+    hour = crystal(fixed_ppm=ppm, offset_ns=5).to_local(np.array([0, 3600 * S]))
+    assert hour.tolist() == [5, 5 + 3600 * S + round(ppm * 3600 * 1000)]
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.integers(0, 7200 * S), min_size=1, max_size=20), st.integers(0, 2**50))
+def test_local_time_goes_back_to_true_time_within_a_nanosecond(times, offset_ns):
+    clock = crystal(offset_ns=offset_ns)
+    true_ns = np.array(sorted(times))
+    back_ns = clock.to_true(clock.to_local(true_ns))
+    assert np.abs(back_ns - true_ns).max() <= 1
+    assert (np.diff(clock.to_local(true_ns)) >= 0).all()
+
+
+def test_crystals_of_a_batch_differ_and_stay_within_what_the_maker_sorts_out():
+    skews = [crystal(f"n{i}").skew_ppm(0) for i in range(300)]
+    assert 10 < np.std(skews) < 20
+    assert max(map(abs, skews)) <= 51
+
+
+def test_how_far_a_crystal_is_asked_at_a_time_changes_nothing():
+    one, other = crystal(), crystal()
+    one.to_local(np.array([3600 * S]))
+    for minute in range(60):
+        other.to_local(np.array([minute * 60 * S]))
+    assert one.skew_ppm(1800 * S) == other.skew_ppm(1800 * S)
+
+
+def host(name="pi_4b_i2s"):
+    profile = hw_profiles.load(name)
+    return Host(profile, seed=1, commune="c", node="n", packet_ms=20)
+
+
+def test_an_idle_gateway_finishes_each_period_long_before_it_is_needed():
+    for name in hw_profiles.names():
+        one = host(name)
+        tick_ns = np.arange(60_000) * 10 * MS
+        _, done_ns = one.run(np.zeros(0, np.int64), 0, one.ready_ns(0, tick_ns))
+        assert ((done_ns - tick_ns) < one.queued_ns).all(), name
+
+
+def test_a_flood_of_packets_makes_a_slow_gateway_late_and_a_fast_one_not():
+    tick_ns = np.arange(1000) * 10 * MS
+    flood_ns = np.arange(80_000) * 125_000
+    late = {}
+    for name in ("pi_zero_2w_i2s", "pi_5_i2s"):
+        one = host(name)
+        _, done_ns = one.run(flood_ns, 0, one.ready_ns(0, tick_ns))
+        late[name] = int(((done_ns - tick_ns) > one.queued_ns).sum())
+    assert late["pi_zero_2w_i2s"] > 500
+    assert late["pi_5_i2s"] == 0
+
+
+def test_a_node_is_down_while_the_power_is_cut_and_until_it_has_booted():
+    assert uptimes(((10, 20), (50, 90)), boot_ns=5, end_ns=80) == [Uptime(0, 10), Uptime(25, 50)]
+    assert uptimes((), boot_ns=5, end_ns=80) == [Uptime(0, 80)]
+    assert uptimes(((0, 100),), boot_ns=5, end_ns=80) == []

@@ -1,0 +1,239 @@
+"""`loalang-send` as people call it: what is sent, what is said, and the exit status."""
+
+import os
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+import wave
+
+import av
+import numpy as np
+import pytest
+from node.libopus import LibopusDecoder
+
+from node.rtp import packet as rtp
+from sim.sender import cli as send_cli
+
+RATE = 48_000
+
+
+class Tap:
+    """A node's place that keeps what comes."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        self._socket.bind(("127.0.0.1", 0))
+        self.to = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        self.datagrams: list[bytes] = []
+        self._ended = False
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._ended:
+            if select.select([self._socket], [], [], 0.05)[0]:
+                self.datagrams.append(self._socket.recv(4096))
+
+    def close(self) -> None:
+        self._ended = True
+        self._thread.join()
+        self._socket.close()
+
+    def decoded(self):
+        """Return what libopus makes of the packets, (n,) float64."""
+        time.sleep(0.1)
+        decoder, out = LibopusDecoder(RATE, 1), np.zeros((5760, 1), np.float32)
+        header, parts = np.zeros(rtp.HEADER_FIELDS, np.int64), [np.zeros(0)]
+        for data in self.datagrams:
+            array = np.frombuffer(bytearray(data), np.uint8)
+            if rtp.parse(array, header) == rtp.RTP:
+                begin = int(header[rtp.PAYLOAD_OFFSET])
+                payload = array[begin : begin + int(header[rtp.PAYLOAD_BYTES])]
+                parts.append(out[: decoder.decode(payload, out), 0].astype(np.float64))
+        return np.concatenate(parts)
+
+
+@pytest.fixture
+def tap():
+    one = Tap()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def send(monkeypatch, capsys):
+    """Run the command here; return the exit status and the lines on standard error."""
+    monkeypatch.setattr(send_cli, "keep_steady", lambda: None)
+    monkeypatch.setattr(send_cli.signal, "signal", lambda *_: None)
+
+    def run(*arguments, lead="0"):
+        status = send_cli.main([*map(str, arguments), "--lead", lead])
+        return status, capsys.readouterr().err.splitlines()
+
+    return run
+
+
+def write_wav(path, seconds=0.5, channels=1):
+    sound = 0.3 * np.sin(2 * np.pi * 480 * np.arange(round(seconds * RATE)) / RATE)
+    with wave.open(str(path), "wb") as one:
+        one.setnchannels(channels)
+        one.setsampwidth(2)
+        one.setframerate(RATE)
+        one.writeframes(np.repeat(sound * 32767, channels).astype("<i2").tobytes())
+    return path
+
+
+@pytest.mark.parametrize("name", ["06:30 ban tin.wav", "-x.wav", "--loop.wav", "50%d.wav"])
+def test_a_file_is_sent_by_its_name(tmp_path, monkeypatch, send, tap, name):
+    monkeypatch.chdir(tmp_path)
+    write_wav(tmp_path / name)
+    status, lines = send(name, "--to", tap.to)
+    assert status == 0, lines
+    assert len(tap.decoded()) >= RATE // 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("text.wav", b"la la la", "not a sound"),
+        ("empty.mp3", b"", "not a sound"),
+        ("none.wav", None, "no such file"),
+        (".", None, "is a folder"),
+        ("http://127.0.0.1:1/none", None, "Connection refused"),
+        ("nowhere://x", None, "Protocol not found"),
+    ],
+)
+def test_what_is_no_sound_is_one_line_with_the_name(
+    tmp_path, monkeypatch, send, name, content, told
+):
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    status, lines = send(name, "--to", "127.0.0.1:9")
+    assert status == 2
+    (line,) = lines
+    assert line.startswith(f"loalang-send: {name}: ")
+    assert told in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--to", "10.1.1.1"], "HOST:PORT"),
+        (["--to", "::1:5004"], "[IPv6]:PORT"),
+        (["--to", "10.1.1.1:99999"], "1 to 65535"),
+        (["--to", "no.such.name.invalid:5004"], "check the name"),
+        (["--to", f"{'a' * 70}.vn:5004"], "check the name"),
+        (["--to", "[ff05::7:1]:5004", "--interface", "eth77"], "no interface 'eth77'"),
+        (["--to", "239.192.7.1:5004", "--interface", "eth77"], "no interface 'eth77'"),
+        (["--to", "127.0.0.1:5004", "--interface", "lo"], "is for groups"),
+        (["--to", "127.0.0.1:5004", "--to", "[::1]:5004"], "do not mix"),
+        (["--to", "127.0.0.1:5004", "--bitrate", "256000", "--packet-ms", "60"], "at most"),
+        (["--to", "127.0.0.1:5004", "--loop", "--live"], "only a file can begin again"),
+    ],
+)
+def test_a_wrong_argument_is_one_line_that_names_it(tmp_path, send, arguments, told):
+    status, lines = send(write_wav(tmp_path / "a.wav"), *arguments)
+    assert status == 2
+    (line,) = lines
+    assert told in line
+    assert line.startswith("loalang-send: --")
+
+
+def test_the_largest_packets_that_are_allowed_are_taken_by_a_node(tmp_path, send, tap):
+    path = tmp_path / "noise.wav"
+    write_wav(path, channels=2)
+    noise = np.random.default_rng(1).normal(0, 8000, (RATE // 2, 2)).clip(-32768, 32767)
+    with wave.open(str(path), "wb") as one:
+        one.setnchannels(2)
+        one.setsampwidth(2)
+        one.setframerate(RATE)
+        one.writeframes(noise.astype("<i2").tobytes())
+    status, _ = send(path, "--to", tap.to, "--channels", 2, "--bitrate", 173_333, "--packet-ms", 60)
+    assert status == 0
+    assert len(tap.datagrams) >= 9
+    assert max(map(len, tap.datagrams)) <= rtp.PACKET_BYTES_MAX
+
+
+def test_nobody_at_the_destination_is_no_success_and_is_said_at_once(tmp_path, send, tap):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind(("127.0.0.1", 0))
+        gone = f"127.0.0.1:{one.getsockname()[1]}"
+    status, lines = send(write_wav(tmp_path / "a.wav"), "--to", tap.to, "--to", gone)
+    assert status == 1
+    assert gone in lines[0] and "is the node started" in lines[0]
+    assert gone in lines[-1]
+    assert not any(tap.to in line for line in lines), "that one got it"
+    assert len(tap.decoded()) >= RATE // 2
+
+
+@pytest.mark.parametrize("to", ["10.1.1.1:5004", "127.255.255.255:5004", "[fd99::1]:5004"])
+def test_a_network_that_refuses_ends_in_a_failure_with_the_reason_before_the_sound(tmp_path, to):
+    path = write_wav(tmp_path / "a.wav", 20)
+    begin = time.monotonic()
+    done = subprocess.run(
+        ["unshare", "-n", "sh", "-c", f"ip link set lo up; exec {sys.executable} -m sim.sender.cli "
+         f"{path} --to {to} --lead 2"], capture_output=True, text=True,
+    )  # fmt: skip
+    if "unshare" in done.stderr:
+        pytest.skip(f"needs root and network namespaces: {done.stderr}")
+    assert done.returncode == 1
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith(f"loalang-send: {to}: ") and "refused by the network" in line
+    assert time.monotonic() - begin < 20
+
+
+def test_a_damaged_file_is_sent_to_its_end_and_said(tmp_path, send, tap):
+    path = tmp_path / "a.mp3"
+    with av.open(str(path), "w") as target:
+        stream = target.add_stream("libmp3lame", rate=RATE, layout="mono")
+        for i in range(40):
+            sound = np.sin(np.arange(1152) * 0.06 + i).astype(np.float32)[None] * 0.3
+            frame = av.AudioFrame.from_ndarray(sound, format="fltp", layout="mono")
+            frame.sample_rate = RATE
+            target.mux(stream.encode(frame))
+        target.mux(stream.encode(None))
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] + os.urandom(200) + data[len(data) // 2 + 200 :])
+    status, lines = send(path, "--to", tap.to)
+    assert status == 0
+    assert any("damaged" in line for line in lines)
+    assert len(tap.decoded()) >= 0.8 * 40 * 1152
+
+
+def test_live_ogg_in_pages_of_a_second_sounds(tmp_path, send, tap, monkeypatch):
+    """ffmpeg's and opusenc's default; here written by hand, one page a second."""
+    import io
+
+    out = io.BytesIO()
+    with av.open(out, "w", format="ogg", options={"page_duration": "1000000"}) as target:
+        stream = target.add_stream("libopus", rate=RATE, layout="mono")
+        tone = 0.3 * np.sin(2 * np.pi * 480 * np.arange(RATE * 6) / RATE)
+        for i in range(300):
+            part = np.ascontiguousarray(tone[i * 960 : (i + 1) * 960], np.float32)[None]
+            frame = av.AudioFrame.from_ndarray(part, format="flt", layout="mono")
+            frame.sample_rate = RATE
+            target.mux(stream.encode(frame))
+        target.mux(stream.encode(None))
+    pages = out.getvalue().split(b"OggS")[1:]
+    assert 6 <= len(pages) <= 10
+    read, write = os.pipe()
+
+    def speak():
+        for number, page in enumerate(pages):
+            os.write(write, b"OggS" + page)
+            time.sleep(0 if number < 2 else 1)
+        os.close(write)
+
+    speaker = threading.Thread(target=speak)
+    speaker.start()
+    with os.fdopen(read, "rb", buffering=0) as pipe:
+        monkeypatch.setattr(sys, "stdin", pipe)
+        status, lines = send("-", "--to", tap.to, "--live")
+    speaker.join()
+    assert status == 0, lines
+    assert len(tap.decoded()) >= 3.5 * RATE
