@@ -151,6 +151,7 @@ class _Client(paho.Client):
             self.socket_gone()
             return paho.MQTT_ERR_PROTOCOL
         finally:
+            self._reset_sockets()  # the pair that wakes this thread; paho leaves it to chance
             self.told_end(text)
 
     def socket_gone(self) -> None:
@@ -252,6 +253,7 @@ class PahoConnection:
             manual_ack=True,
         )
         client.told_end = lambda text: self._soon(self._end, LinkLostError(text))
+        client.disable_logger()  # what ends a connection is told by the link, once
         client.connect_timeout = CONNECT_TIMEOUT_S
         client.max_inflight_messages_set(0)  # the link keeps to the broker's own window
         client.username_pw_set(login.username, login.password)
