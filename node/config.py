@@ -6,6 +6,8 @@ from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from ipaddress import ip_address
 from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from node.address import is_address, is_address_port, split_host_port
+
 T = TypeVar("T")
 
 
@@ -132,21 +134,6 @@ def check(table: str, rules: Mapping[str, tuple[bool, Any, str]]) -> None:
     )
 
 
-def is_address(host: str) -> bool:
-    """Return whether `host` is an address, IPv4 or IPv6, and no name."""
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_socket(text: str) -> bool:
-    host, _, port = text.rpartition(":")
-    is_port = port.isascii() and port.isdecimal() and 1 <= int(port) <= 65_535
-    return is_port and is_address(host.strip("[]"))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiveConfig:
     """Where packets come from (table `[receive]`)."""
@@ -160,6 +147,13 @@ class ReceiveConfig:
 
     interface: str | None = None
     """Name of the only network interface that is listened to, for instance eth0; none for all."""
+
+    join: str | None = None
+    """HOST:PORT of a station that is asked for its stream (`loalang-send --serve`), by a node
+    that nobody can send to: behind the NAT of a mobile network. Signed sessions name their own."""
+
+    join_key_file: str | None = None
+    """File with the 32 bytes by which the station knows its nodes."""
 
     payload_types: tuple[int, ...] = (96, 97, 98, 111)
     """RTP payload types that carry Opus. 96 is what GStreamer sends, 97 ffmpeg, 111 browsers."""
@@ -193,6 +187,12 @@ class ReceiveConfig:
                     self.interface is None or 0 < len(self.interface.encode()) < 16,
                     self.interface,
                     "a name as `ip link` prints it, such as eth0",
+                ),
+                "join": (
+                    (self.join is None) == (self.join_key_file is None)
+                    and (self.join is None or split_host_port(self.join) is not None),
+                    self.join,
+                    "HOST:PORT, such as 203.0.113.1:5004, and join_key_file given with it",
                 ),
                 "payload_types": (
                     bool(self.payload_types) and all(0 <= p <= 127 for p in self.payload_types),
@@ -291,7 +291,7 @@ class ClockConfig:
             "clock",
             {
                 "neighbour": (
-                    self.neighbour is None or _is_socket(self.neighbour),
+                    self.neighbour is None or is_address_port(self.neighbour),
                     self.neighbour,
                     "an address and a port, such as 192.168.1.11:5004",
                 ),
@@ -318,9 +318,6 @@ class AudioConfig:
     limit_dbfs: float = -1.0
     """Highest sample that leaves the node."""
 
-    ramp_db_per_s: float = 200.0
-    """How fast a gain may change. With the mixer's own 800 dB/s it stays below 0.05 dB a sample."""
-
     high_pass_hz: float | None = None
     """Nothing below this reaches the horn; its lowest frequency. None: no filter."""
 
@@ -339,11 +336,6 @@ class AudioConfig:
                 "channels": (self.channels in (1, 2), self.channels, "1 or 2"),
                 "gain_db": (-60 <= self.gain_db <= 20, self.gain_db, "-60 to 20"),
                 "limit_dbfs": (-40 <= self.limit_dbfs <= 0, self.limit_dbfs, "-40 to 0"),
-                "ramp_db_per_s": (
-                    1 <= self.ramp_db_per_s <= 1500,
-                    self.ramp_db_per_s,
-                    "1 to 1500",
-                ),
                 "high_pass_hz": (
                     self.high_pass_hz is None or 20 <= self.high_pass_hz <= 2000,
                     self.high_pass_hz,

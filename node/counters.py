@@ -53,7 +53,7 @@ class Count(IntEnum):
 
 
 class Origin(IntEnum):
-    """Where 10 ms of output came from. DESIGN.md, section 2, `Loss`: exactly one of these."""
+    """Where 10 ms of output came from: exactly one of these, in the order of preference."""
 
     RECEIVED = 0
     REDUNDANT = 1

@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from node.address import split_host_port
 from node.control.controller import Controller
 from node.control.events import (
     FetchMedia,
@@ -30,6 +31,7 @@ from node.control.precedence import MessageClass
 from node.control.trust.fates import is_good
 from node.counters import Count
 from node.events import Event, FetchFile
+from node.peers.joining import Station
 from node.rtp.packet import HEADER_BYTES
 from node.source.stored_sound import OWN_SSRCS, Recording, StoredSource
 from node.stack import SpeakerNode
@@ -157,6 +159,16 @@ class GovernedSpeaker:
             self._tell(event)
         self._follow_grants()
         return self._events.popleft() if self._events else None
+
+    @property
+    def stations(self) -> tuple[Station, ...]:
+        """Where the streams of the open sessions are to be asked for."""
+        found = []
+        for ssrc, text, key in self._controller.sessions.joins():
+            address = split_host_port(text)
+            assert address is not None, "looked at when the session came"
+            found.append(Station(*address, key, ssrc))
+        return tuple(found)
 
     @property
     def counts(self) -> NDArray[np.int64]:

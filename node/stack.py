@@ -200,10 +200,6 @@ class SpeakerNode:
         self._receivers[ssrc] = source
         return source
 
-    def set_gain(self, gain_db: float) -> None:
-        """Move the output to `gain_db` before the limiter, by `audio.ramp_db_per_s`."""
-        self._output.set_gain(gain_db)
-
     def set_source(
         self, ssrc: int, message_class: MessageClass, level: str, *, gain_db: float
     ) -> None:

@@ -1,4 +1,4 @@
-"""The tree's own rules (STYLE.md's shape, DESIGN.md section 8): what no linter knows."""
+"""The tree's own rules: what no linter knows."""
 
 import ast
 import re
@@ -6,58 +6,80 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from node.shell.commands.check import core_modules
+from tests.house import (
+    PACKAGES,
+    ROOT,
+    body_lines,
+    citations,
+    functions,
+    is_kernel,
+    positional,
+    private_names,
+    public_names,
+    settings,
+    shipped,
+    sources,
+    uses,
+    words,
+)
 
-ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("node", "sim", "benchmarks", "hw_profiles")
 MODULE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
+POSITIONAL_MAX = 5
 BANNED = {"utils", "util", "helpers", "helper", "common", "misc", "base", "manager"}
 
+CALLED_BY_OTHERS = {
+    "from_function": "numba asks a cache locator for it",
+    "finalize": "numba finishes a library of code with it",
+    "serialize_using_object_code": "numba writes a library of code with it",
+    "set_gain": "the output gain that an Ogg Opus header may ask for (RFC 7845, section 5.1)",
+    "running_on": "what a simulator puts in the place of the machine",
+    "capture": "the simulator's interface: what one pole played",
+}
+"""Public names that nothing shipped calls, and who does."""
 
-def modules() -> list[Path]:
-    return [p for name in PACKAGES for p in sorted((ROOT / name).rglob("*.py"))]
+MANY_BY_PLACE = {
+    "node/source/receiver.py:__init__",
+    "node/source/repairs.py:_insert",
+    "sim/day/fates.py:_warning",
+    "sim/day/station.py:_seal",
+    "sim/drive/run.py:_capture",
+    "sim/drive/tally.py:_add_delays",
+    "benchmarks/opus/opus_fuzz.py:_lose",
+}
+"""Functions with more than five arguments by place: the list can only become shorter."""
 
-
-def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for one in ast.walk(tree):
-        if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield one
-
-
-def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    first = function.body[0]
-    is_text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
-    begin = function.body[1] if is_text and len(function.body) > 1 else first
-    return (function.end_lineno or 0) - begin.lineno + 1
+KERNELS_WITH_MANY = 70
+"""Kernels with more than six arguments: the number can only become smaller."""
 
 
 def test_no_module_is_too_long_to_be_read_in_one_sitting():
     long = {
-        str(p.relative_to(ROOT)): n
-        for p in modules()
-        if not p.name.startswith("tables_") and (n := p.read_text().count("\n")) > MODULE_LINES_MAX
+        one.name: n
+        for one in shipped()
+        if not one.path.name.startswith("tables_")
+        and (n := one.text.count("\n")) > MODULE_LINES_MAX
     }
     assert long == {}
 
 
 def test_no_function_is_too_long_to_be_held_in_mind():
     long = {
-        f"{p.relative_to(ROOT)}:{f.name}": n
-        for p in modules()
-        for f in functions(ast.parse(p.read_text()))
+        f"{one.name}:{f.name}": n
+        for one in shipped()
+        for f in functions(one.tree)
         if (n := body_lines(f)) > FUNCTION_LINES_MAX
     }
     assert long == {}
 
 
 def test_no_file_has_a_name_that_says_nothing():
-    assert [str(p) for p in modules() if p.stem in BANNED] == []
+    assert [one.name for one in shipped() if one.path.stem in BANNED] == []
 
 
 def test_the_contract_without_io_names_every_part_of_the_node_but_shell_and_kernel():
@@ -71,12 +93,13 @@ def test_the_contract_without_io_names_every_part_of_the_node_but_shell_and_kern
 
 
 def test_the_core_opens_no_file_and_draws_no_number_without_an_import_either():
-    core = [p for p in modules() if p.parts[len(ROOT.parts)] == "node"]
-    core = [p for p in core if p.parts[len(ROOT.parts) + 1] not in ("shell", "kernel")]
+    core = [
+        one for one in sources("node") if not one.module.startswith(("node.shell", "node.kern"))
+    ]
     found = [
-        f"{p.relative_to(ROOT)}:{one.lineno}"
-        for p in core
-        for one in ast.walk(ast.parse(p.read_text()))
+        f"{source.name}:{one.lineno}"
+        for source in core
+        for one in ast.walk(source.tree)
         if (isinstance(one, ast.Call) and ast.unparse(one.func) in ("open", "print", "input"))
         or (isinstance(one, ast.Attribute) and ast.unparse(one) == "np.random")
     ]
@@ -85,12 +108,67 @@ def test_the_core_opens_no_file_and_draws_no_number_without_an_import_either():
 
 def test_the_warm_up_walks_every_module_with_kernels():
     """A folder without `__init__.py` is passed over, and its kernels compile during a warning."""
-    walked = set(core_modules())
+    modules = {one.module for one in sources("node") if one.path.name != "__init__.py"}
+    assert set(core_modules()) == {one for one in modules if not one.startswith("node.shell")}
     kernels = re.compile(r"^@(inner_)?kernel\(", re.MULTILINE)
-    files = [p for p in sorted((ROOT / "node").rglob("*.py")) if p.name != "__init__.py"]
-    names = {".".join(p.relative_to(ROOT).with_suffix("").parts): p.read_text() for p in files}
-    assert {name for name in names if not name.startswith("node.shell")} == walked
-    assert {name for name, text in names.items() if kernels.search(text)} <= walked
+    assert not [s.name for s in sources("node/shell") if kernels.search(s.text)]
+
+
+def test_nothing_is_public_that_only_tests_look_at():
+    parts = [one for name in ("node", "sim", "hw_profiles") for one in sources(name)]
+    dead = {
+        f"{source.name}:{line}: {name}"
+        for source in parts
+        for name, line in public_names(source.tree)
+        if not uses()[name]
+        and name not in CALLED_BY_OTHERS
+        # A constant may be there for its name in a text: a limit, a part of an enumeration.
+        and not (name.isupper() and words()[name] > 1)
+    }
+    assert dead == set()
+
+
+def test_every_setting_is_read_by_something():
+    assert [one for one in settings() if not uses()[one[-1]]] == []
+
+
+def test_what_a_text_cites_is_in_the_tree():
+    endings = (".py", ".md", ".toml", ".service")
+    folders = (*PACKAGES, "tests", "docs", "packaging")
+    files = [p for name in folders for p in (ROOT / name).rglob("*") if p.suffix in endings]
+    files += [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "pyproject.toml", "run.py")]
+    made_by_tests = [ROOT / "tests" / name for name in ("house.py", "node/kernel/test_kernel.py")]
+    wrong = [
+        f"{path.relative_to(ROOT)}: {cited}"
+        for path in files
+        if path not in made_by_tests
+        for cited in citations(path.read_text(encoding="utf-8"))
+    ]
+    assert wrong == []
+
+
+def test_no_function_takes_more_than_five_arguments_by_their_place():
+    many = {
+        f"{one.name}:{f.name}"
+        for one in shipped()
+        for f in functions(one.tree)
+        if not is_kernel(f) and positional(f) > POSITIONAL_MAX
+    }
+    assert many == MANY_BY_PLACE
+
+
+def test_kernels_with_more_than_six_arguments_become_fewer():
+    many = [
+        f"{one.name}:{f.name}"
+        for one in shipped()
+        for f in functions(one.tree)
+        if is_kernel(f) and positional(f) > POSITIONAL_MAX + 1
+    ]
+    assert len(many) <= KERNELS_WITH_MANY
+
+
+def test_tests_touch_public_names_only():
+    assert [f"{one.name}:{n}" for one in sources("tests") for n in private_names(one.tree)] == []
 
 
 def test_no_file_of_the_project_names_an_address_to_fetch_from():

@@ -1,8 +1,8 @@
 """Clock: how well node and sender agree, beside two other filters, and a day of a village.
 
-A day takes a few minutes of CPU. The other filters are written from their descriptions in the
-research on synchronous playout, section 4: the median of the last 200 (no skew), and the reply with
-the least delay of the last 8.
+A day takes a few minutes of CPU. The other filters are written from their public descriptions
+(docs/why.md, "Clocks"): the median of the last 200 (no skew), and the reply with the least delay of
+the last 8.
 """
 
 import json

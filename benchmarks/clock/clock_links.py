@@ -1,6 +1,6 @@
 """Made-up links and clocks for the measurements of `benchmarks.clock.clock`.
 
-The figures are those of the filter comparison in the project's research on synchronous playout:
+The figures are assumptions (docs/why.md, "Clocks"):
 exponential queues over a floor, rare spikes, and for mobile a floor that is longer one way. They
 stand for kinds of links, not for measured ones.
 """
@@ -51,7 +51,7 @@ WIFI: Final = Link(
     down_queue_ms=2.0,
     spike_ratio=0.05,
     spike_ms=30.0,
-    stall_every_s=11.0,  # measured on Raspberry Pi Wi-Fi: see the research on jitter buffers
+    stall_every_s=11.0,  # measured on Raspberry Pi Wi-Fi: docs/why.md
     stall_max_ms=200.0,
 )
 MOBILE: Final = Link(

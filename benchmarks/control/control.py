@@ -1,7 +1,7 @@
 """Ten years of a calendar, an urgent message among anything, and a million broken CAP documents.
 
 `python3 -m benchmarks control [--fast] [--json] [--only years|urgent|cap] [--seed N]`. Ends with 1
-when a promise of issue 5 is broken.
+when a promise is broken.
 """
 
 import argparse

@@ -27,9 +27,9 @@ from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 
 AREA: Final = "vn/lang-son/huu-lien"
 PERIOD_MS: Final = 10
-"""The sound card asks this often (domain.md, section 5: 480 samples)."""
+"""The sound card asks this often (480 samples: docs/why.md)."""
 DEVICE_MS: Final = 30
-"""Three more periods of 10 ms wait in the card's buffer (domain.md, section 5: 480 x 4)."""
+"""Three more periods of 10 ms wait in the card's buffer (480 x 4: docs/why.md)."""
 DELAY_MS: Final = 400
 """`jitter.playout_delay_ms` as it ships."""
 

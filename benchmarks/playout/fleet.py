@@ -2,7 +2,7 @@
 
 Both modes on ordinary jitter with loss (the GE families of the held-out traces), in chunks of
 nodes that fit the cache or not, on one thread and on two. Node-seconds per second of CPU; making
-the arrivals is not counted. Wanted, per core: 500,000 synchronised (DESIGN.md, section 4).
+the arrivals is not counted. Wanted, per core: 500,000 synchronised.
 
 What a second thread brings is told by the CPU of the thread that worked longest: it takes that long
 where each has a core. Seconds of the clock say the same on an idle machine only: Linux gives all

@@ -2,7 +2,7 @@
 
 Drives the node's own kernels. One trace as JSON, or all of `../shared/traces` as a table with the
 peers' rows, fixed delays, a clairvoyant bound and a sweep of the operator's knob (drawn in
-`out/playout.svg`). Definitions: DESIGN.md, section 6.
+`out/playout.svg`). Definitions: docs/glossary.md.
 
 What was skipped instead of being made up counts as concealed, and a hole keeps its length, so no
 row of ours lies below the network's loss; NetEQ's do, by up to 0.04 (it merges).

@@ -59,7 +59,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one trace. Definitions: DESIGN.md, section 6."""
+    """What became of one trace. Definitions: docs/glossary.md."""
 
     network_loss_pct: float
     mean_ms: float

@@ -29,13 +29,6 @@ def gain_of_db(gain_db: float) -> float:
     return float(round(10.0 ** (gain_db / 20.0) * _GRID) / _GRID)
 
 
-def db_of_gain(gain: float) -> float:
-    """Return the decibels of a linear gain >= 0; `SILENCE_DB` at or below `SILENCE_GAIN`."""
-    if gain <= SILENCE_GAIN:
-        return SILENCE_DB
-    return float(20.0 * np.log10(gain))
-
-
 def ramp_factor(ramp_db_per_s: float) -> float:
     """Return the factor per sample at 48 kHz of a ramp of `ramp_db_per_s` > 0.
 

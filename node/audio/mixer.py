@@ -1,35 +1,20 @@
-"""Join the sources that sound into one output: the granted one in front, DUCK or PREEMPT behind.
+"""Join the sources that sound into one output, each at the gain that was decided for it.
 
 The arbiter decides who has the horn; here every source has a gain that ramps to where the decision
 wants it, in dB at a constant rate, lowered fast and raised slowly. A source at zero is skipped, and
 with none sounding the output is exact zero.
 """
 
-from enum import Enum
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from node.audio.gain import SILENCE_GAIN, gain_of_db, next_gain, ramp_factor
+from node.audio.gain import SILENCE_GAIN, next_gain, ramp_factor
 from node.kernel import kernel
 
 SOURCES_MAX: Final = 32
 """16 streams and 16 stored sounds."""
-ATTACK_DB_PER_S: Final = 800.0
-"""Full volume to nothing in 125 ms: within the 200 ms that an urgent message may wait."""
-RELEASE_DB_PER_S: Final = 60.0
-"""From a duck of 20 dB back in a third of a second."""
-DUCK_DB: Final = -20.0
-
-
-class Behind(Enum):
-    """What becomes of the sources behind the granted one."""
-
-    PREEMPT = "preempt"
-    """Silent: the horn is taken."""
-    DUCK = "duck"
-    """Lowered, still to be heard."""
 
 
 @kernel("float64(float32[:, ::1], float32[:, ::1], float64, float64, float64)")
@@ -64,29 +49,23 @@ def mix_into(
 
 
 class Mixer:
-    """Gains of up to SOURCES_MAX places; a place belongs to one source at a time."""
+    """Gains of up to SOURCES_MAX places; a place belongs to one source at a time.
 
-    def __init__(
-        self,
-        places: int,
-        *,
-        attack_db_per_s: float = ATTACK_DB_PER_S,
-        release_db_per_s: float = RELEASE_DB_PER_S,
-        duck_db: float = DUCK_DB,
-    ) -> None:
+    Parameters
+    ----------
+    places : int
+        How many sources may sound at once.
+    attack_db_per_s, release_db_per_s : float
+        How fast a gain falls, and how fast it rises.
+    """
+
+    def __init__(self, places: int, *, attack_db_per_s: float, release_db_per_s: float) -> None:
         assert 1 <= places <= SOURCES_MAX, "the configuration bounds the sources"
         self._attack = ramp_factor(attack_db_per_s)
         self._release = ramp_factor(release_db_per_s)
-        self._duck_gain = gain_of_db(duck_db)
         self.gains = np.zeros(places, np.float64)
         self.targets = np.zeros(places, np.float64)
-
-    def grant(self, place: int | None, behind: Behind = Behind.PREEMPT) -> None:
-        """Put the source at `place` in front, the others behind; None silences all."""
-        rest = self._duck_gain if behind is Behind.DUCK and place is not None else 0.0
-        self.targets[:] = rest
-        if place is not None:
-            self.targets[place] = 1.0
+        """Linear gain at which each place is wanted; the horn sets it from the grants."""
 
     def clear(self, place: int) -> None:
         """Make `place` silent at once, for its source is gone and no sample of it will come."""

@@ -1,8 +1,8 @@
 """From the mix to the converter: gain, what the horn takes, what the amplifier sheds, limiter.
 
 ```
-mix ─► gain ramp ─► high-pass ─► power limit ─► limiter (LATENCY_SAMPLES later) ─► DAC
-                    └── off unless configured ──┘
+mix ─► gain ─► high-pass ─► power limit ─► limiter (LATENCY_SAMPLES later) ─► DAC
+               └── off unless configured ──┘
 ```
 The limiter is last, so that nothing before it can pass its limit. What is not configured costs
 nothing and touches no sample.
@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.audio.gain import apply_ramp, gain_of_db, ramp_factor
+from node.audio.gain import apply_ramp, gain_of_db
 from node.audio.limiter import Limiter
 from node.audio.protection import Protection
 from node.config import AudioConfig
@@ -36,8 +36,6 @@ class Output:
     def __init__(self, config: AudioConfig) -> None:
         self._limiter = Limiter(config.channels, limit_dbfs=config.limit_dbfs)
         self._gain = gain_of_db(config.gain_db)
-        self._target = self._gain
-        self._factor = ramp_factor(config.ramp_db_per_s)
         self._protection: Protection | None = None
         self._rested_samples = 0
         if config.high_pass_hz is not None or config.power_limit_db is not None:
@@ -48,14 +46,9 @@ class Output:
                 power_limit_db=_NO_LIMIT_DB if limit_db is None else limit_db + SINE_DB,
             )
 
-    def set_gain(self, gain_db: float) -> None:
-        """Move the gain to `gain_db`, by `audio.ramp_db_per_s`."""
-        self._target = gain_of_db(gain_db)
-
     def process(self, out: NDArray[np.float32]) -> None:
         """Bring (n, channels) float32 to what may leave the converter."""
-        if self._gain != 1.0 or self._target != 1.0:
-            self._gain = apply_ramp(out, self._gain, self._target, self._factor)
+        apply_ramp(out, self._gain, self._gain, 1.0)
         if self._protection is not None:
             if self._rested_samples:
                 self._protection.rest(self._rested_samples)

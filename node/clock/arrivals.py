@@ -11,9 +11,10 @@ a stall or a queue     is above the line and does nothing
 the floor rises        held: subtracted from later points, as long as it is below half of the
 (another route)        playout delay; more than that is followed, no faster than a slew
 the floor falls        what was held is given back first; the rest moves the line
-all late for 0.5 s     the line is put through the packet that came: a sender that was moved, or
-and not catching up    whose stamps stood still while it paused
-all late for 2 s       likewise, also when they catch up, or contradict a map
+0.5 s of packets above the line is put under them: a sender that was moved, or whose stamps stood
+half the delay, an     still while it paused
+eighth of them late
+all late for 2 s       likewise, where a map says otherwise
 1 s early, three       likewise, downwards
 times in a row
 =====================  ==========================================================================
@@ -47,7 +48,6 @@ from node.clock.line import (
     LOCAL_ANCHOR_NS,
     MEDIA_ANCHOR_SAMPLES,
     MODE,
-    MODE_ENVELOPE,
     MODE_MAP,
     ORIGIN_NS,
     OWN_DELAY_NS,
@@ -57,6 +57,7 @@ from node.clock.line import (
     SPREAD_NS,
     STEPS_HELD,
     SUSPECTS,
+    WINDOW_PACKETS,
 )
 from node.clock.robust_line import select, theil_sen_slope
 from node.kernel import kernel
@@ -83,10 +84,10 @@ _STEP_MIN_NS: Final = 3.0 * NS_PER_MS
 _STEP_SPREADS: Final = 4.0
 _FOLLOWED: Final = 0.004  # of the time, below what `node.clock.line` slews
 _GAP_NS: Final = 60.0 * NS_PER_S
-_LATE_NS: Final = 2 * NS_PER_S
-_LATE_STEADY_NS: Final = NS_PER_S // 2
+_LATE_NS: Final = NS_PER_S // 2
+_LATE_BY_MAP_NS: Final = 2 * NS_PER_S
 _LATE_PACKETS_MIN: Final = 4
-_CATCHING_UP: Final = 4  # a queue that drains gives back at least a fourth of the time it takes
+_LATE_SHARE: Final = 8
 EARLY_NS: Final = 1.0 * NS_PER_S
 _SUSPECTS_MAX: Final = 3
 _NS_PER_3_SAMPLES: Final = 62_500
@@ -242,16 +243,52 @@ def _anchor(
     _open_block(floats, 0.0, 0.0, 0.0)
 
 
-@kernel("boolean(int64[::1], float64[::1], float64, float64, int64, int64)")
-def _moved_sender(
+@kernel("boolean(int64[::1], float64[::1], float64, int64, int64)")
+def _is_late_for_good(
+    ints: NDArray[np.int64],
+    floats: NDArray[np.float64],
+    above_line_ns: float,
+    now_ns: int,
+    is_late: int,
+) -> bool:
+    """Return whether a window of packets, this one the last, says that the line is too early.
+
+    By arrivals: an eighth of them late, and the fastest one half a playout delay above the line.
+    By a map, which a node that is late for a while goes on with afterwards: all late, for longer.
+    """
+    delay_ns = ints[DELAY_TARGET_NS] + ints[OWN_DELAY_NS]
+    late = 1 if is_late or above_line_ns > delay_ns else 0
+    by_map = ints[MODE] == MODE_MAP
+    if by_map and not late:
+        ints[LATE_SINCE_NS] = -1
+        return False
+    if ints[LATE_SINCE_NS] < 0:
+        ints[LATE_SINCE_NS] = now_ns
+        ints[LATE_PACKETS] = 0
+        ints[WINDOW_PACKETS] = 0
+        floats[LATE_ABOVE_NS] = above_line_ns
+    ints[LATE_PACKETS] += late
+    ints[WINDOW_PACKETS] += 1
+    floats[LATE_ABOVE_NS] = min(floats[LATE_ABOVE_NS], above_line_ns)
+    if now_ns - ints[LATE_SINCE_NS] <= (_LATE_BY_MAP_NS if by_map else _LATE_NS):
+        return False
+    ints[LATE_SINCE_NS] = -1
+    if ints[WINDOW_PACKETS] < _LATE_PACKETS_MIN:
+        return False
+    is_above = by_map or floats[LATE_ABOVE_NS] > 0.5 * delay_ns
+    return bool(is_above and _LATE_SHARE * ints[LATE_PACKETS] >= ints[WINDOW_PACKETS])
+
+
+@kernel("float64(int64[::1], float64[::1], float64, float64, int64, int64)")
+def _moved_by_ns(
     ints: NDArray[np.int64],
     floats: NDArray[np.float64],
     above_ns: float,
     above_line_ns: float,
     now_ns: int,
     is_late: int,
-) -> bool:
-    """Return whether so many packets are so far off that the sender must have moved.
+) -> float:
+    """Return by how much the sender must have moved, as so many packets are so far off; or 0.
 
     above_ns       of a packet over the floor
     above_line_ns  over the line that is played by, which may be a map's
@@ -259,23 +296,11 @@ def _moved_sender(
     """
     if min(above_ns, above_line_ns) < -EARLY_NS:
         ints[SUSPECTS] += 1
-        return bool(ints[SUSPECTS] >= _SUSPECTS_MAX)
+        return above_ns if ints[SUSPECTS] >= _SUSPECTS_MAX else 0.0
     ints[SUSPECTS] = 0
-    if not is_late and above_line_ns <= ints[DELAY_TARGET_NS] + ints[OWN_DELAY_NS]:
-        ints[LATE_SINCE_NS] = -1
-        return False
-    if ints[LATE_SINCE_NS] < 0:
-        ints[LATE_SINCE_NS] = now_ns
-        ints[LATE_PACKETS] = 0
-        floats[LATE_ABOVE_NS] = above_line_ns
-    ints[LATE_PACKETS] += 1
-    late_ns = now_ns - ints[LATE_SINCE_NS]
-    if ints[LATE_PACKETS] < _LATE_PACKETS_MIN:
-        return False
-    # By a map a node that is late for a while is in step with the others again after it.
-    is_steady = _CATCHING_UP * (floats[LATE_ABOVE_NS] - above_line_ns) < late_ns
-    is_moved = is_steady and late_ns > _LATE_STEADY_NS and ints[MODE] == MODE_ENVELOPE
-    return bool(is_moved or late_ns > _LATE_NS)
+    if not _is_late_for_good(ints, floats, above_line_ns, now_ns, is_late):
+        return 0.0
+    return above_ns if ints[MODE] == MODE_MAP else float(floats[LATE_ABOVE_NS])
 
 
 @kernel("int64(int64[::1], float64[::1], float64[:, ::1], float64[::1], int64, int64, int64)")
@@ -309,11 +334,12 @@ def receive_packet(
     above_line_ns = above_ns
     if ints[MODE] == MODE_MAP:
         above_line_ns = y_ns - floats[INTERCEPT_NS] - floats[SLOPE] * (x_ns - floats[ORIGIN_NS])
-    if _moved_sender(ints, floats, above_ns, above_line_ns, now_ns, is_late):
+    moved_ns = _moved_by_ns(ints, floats, above_ns, above_line_ns, now_ns, is_late)
+    if moved_ns != 0.0:
         ints[SUSPECTS] = 0
         ints[LATE_SINCE_NS] = -1
         floats[HELD_NS] = 0.0
-        _shift(ints, floats, points, above_ns)
+        _shift(ints, floats, points, moved_ns)
         return PUT_ELSEWHERE
     if ints[SUSPECTS] > 0:
         return UNCHANGED

@@ -45,15 +45,18 @@ MAP_NS: Final = 11
 """Local time of the last map."""
 POINTS: Final = 12
 LATE_SINCE_NS: Final = 13
-"""Arrival since which every packet was late; -1 while one was in time."""
+"""Arrival of the first packet of the window in which late ones are counted; -1: none is open."""
 LATE_PACKETS: Final = 14
+"""Late packets in that window."""
 SUSPECTS: Final = 15
 """Packets in a row that came impossibly early."""
 BEGUN_NS: Final = 16
 """Arrival of the second packet, upon which the sender is asked for the time."""
 FOLLOWS: Final = 17
 """1 while the line follows a floor that rose by much, until nothing is held any more."""
-NEED_FIRST: Final = 18
+WINDOW_PACKETS: Final = 18
+"""All packets in the window of LATE_SINCE_NS."""
+NEED_FIRST: Final = 19
 """From here on the histogram of `node.clock.delay_need`."""
 INTS: Final = NEED_FIRST + NEED_SIZE
 
@@ -83,7 +86,7 @@ BLOCK_TOP_X_NS: Final = 18
 BLOCK_TOP_Y_NS: Final = 19
 BLOCK_TOP_RESIDUAL_NS: Final = 20
 LATE_ABOVE_NS: Final = 21
-"""How far above the line the first of the late packets came."""
+"""How far above the line the fastest packet of that window came."""
 
 _SETTLE_NS: Final = 1.0 * NS_PER_S  # a correction decays with this time constant ...
 _SETTLE_FAR_NS: Final = 0.5 * NS_PER_S  # ... a large one, at the start, with this one ...

@@ -18,7 +18,7 @@ from node.units import RATE_HZ, SAMPLES_PER_MS
 UNITY_Q32: Final = 1 << 32
 HARD_RESYNC_Q16: Final = (50 * SAMPLES_PER_MS) << 16
 """50 ms. A larger position error is not steered away but jumped, faded and counted: by then two
-horns are heard as two (research on the precedence effect: an echo is discrete from 50 ms)."""
+horns are heard as two (the precedence effect: docs/why.md)."""
 
 CLAMP_PPM: Final = 500.0
 """Bound of the loop's own correction; what is fed forward comes on top."""
@@ -71,20 +71,3 @@ def servo_step(state: NDArray[np.float64], error_q16: int, n: int) -> int:
     total = correction + state[FEED_FORWARD_PPM]
     state[CORRECTION_PPM] = total
     return UNITY_Q32 + int(np.rint(total * (UNITY_Q32 * 1e-6)))
-
-
-class Servo:
-    """A servo with its own state, for tests and tools."""
-
-    def __init__(self, *, clamp_ppm: float = CLAMP_PPM) -> None:
-        self.state = new_state(clamp_ppm)
-
-    def step_q32(self, error_q16: int, samples: int, *, feed_forward_ppm: float = 0.0) -> int:
-        """Return the resampler step for the next `samples`; see `servo_step`."""
-        self.state[FEED_FORWARD_PPM] = feed_forward_ppm
-        return int(servo_step(self.state, error_q16, samples))
-
-    @property
-    def correction_ppm(self) -> float:
-        """Return the last correction, what was fed forward included."""
-        return float(self.state[CORRECTION_PPM])

@@ -38,7 +38,6 @@ from node.clock.arrivals import (
 from node.clock.delay_need import needed_delay_ns, note_delay
 from node.clock.exchange.replies import WAITED_NS
 from node.clock.line import (
-    AHEAD_NS,
     BEGUN_NS,
     BLOCK_TOP_X_NS,
     BLOCK_TOP_Y_NS,
@@ -71,10 +70,8 @@ from node.clock.line import (
     OWN_DELAY_NS,
     PACKETS,
     POINTS,
-    RATE_PPM,
     SLOPE,
     SPREAD_NS,
-    STEPS_HELD,
     finish_slews,
     move_line,
     position_q16,
@@ -280,11 +277,6 @@ class Timebase:
         return -1e6 * slope / (1.0 + slope)
 
     @property
-    def rate_ppm(self) -> float:
-        """Return the wanted rate for the servo's feed-forward: skew, and slews under way."""
-        return float(self.floats[RATE_PPM])
-
-    @property
     def playout_delay_ns(self) -> int:
         """Return the playout delay now, on its way to what was set."""
         return round(float(self.floats[DELAY_NS]))
@@ -293,11 +285,6 @@ class Timebase:
     def longest_delay_ms(self) -> int:
         """Return what the playout delay may come to, with this cluster's own offset."""
         return int(self.ints[DELAY_TARGET_NS] + abs(self._own_delay_ns)) // NS_PER_MS
-
-    @property
-    def correction_ns(self) -> int:
-        """Return what is still to be slewed away: played less wanted, without the delay."""
-        return round(float(self.floats[AHEAD_NS]))
 
     def needed_delay_ns(self, late_ratio: float) -> int:
         """Return the playout delay at which `late_ratio` of this node's packets would be late."""
@@ -312,16 +299,6 @@ class Timebase:
     def jumps(self) -> int:
         """Return how often a correction above `JUMP_NS` was taken at once."""
         return int(self.ints[JUMPS])
-
-    @property
-    def steps_held(self) -> int:
-        """Return how often the floor rose and was held."""
-        return int(self.ints[STEPS_HELD])
-
-    @property
-    def maps_refused(self) -> int:
-        """Return how many maps contradicted what arrives."""
-        return int(self.ints[MAPS_REFUSED])
 
     def uncertainty_ns(self, now_ns: int) -> int:
         """Return the bound of the position's error: the map's with its age, or the spread."""

@@ -2,7 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from node.control.precedence import (
     CLASSES,
@@ -21,7 +21,6 @@ __all__ = [
     "HolderChanged",
     "MessageClass",
     "PriorityConfig",
-    "Resume",
     "matrix",
 ]
 
@@ -29,11 +28,6 @@ SOURCES_MAX: Final = 64
 """Sources known at once: live streams of the receiver (up to 16) and stored items in waiting."""
 
 CHANGES_MAX: Final = 256  # one per call at most; the caller takes them after each call
-
-_NEVER_NS: Final = 1 << 62
-
-Resume = Literal["none", "live_edge", "sentence"]
-"""How an interrupted source goes on: a relay at its live edge, a file from its sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +45,15 @@ class HolderChanged:
     source: int | None
     previous: int | None
     at_ns: int
-    resume: Resume = "none"
 
 
 @dataclass(slots=True)
 class _Source:
     message_class: MessageClass
     rank: int
-    stored: bool
     hold_ns: int
     order: int = 0
     live_until_ns: int = -1
-    interrupted: bool = False
 
 
 class Arbiter:
@@ -71,14 +62,11 @@ class Arbiter:
     def __init__(self, config: PriorityConfig) -> None:
         self._config = config
         self._sources: dict[int, _Source] = {}
-        self._floor = MessageClass.NORMAL
         self._order = 0
         self._grants: tuple[Grant, ...] = ()
         self._events: deque[HolderChanged] = deque()
 
-    def set_source(
-        self, source: int, message_class: MessageClass, level: str, *, stored: bool = False
-    ) -> bool:
+    def set_source(self, source: int, message_class: MessageClass, level: str) -> bool:
         """Make `source` known, or change what it is; it counts from its next packet on.
 
         Parameters
@@ -89,8 +77,6 @@ class Arbiter:
             Its class.
         level : str
             One of the configured tiers.
-        stored : bool
-            A file: it keeps its claim from the first packet until `release`, so that it resumes.
 
         Returns
         -------
@@ -103,12 +89,11 @@ class Arbiter:
         hold_ns = self._config.hold_ms[CLASSES[message_class]] * NS_PER_MS
         known = self._sources.get(source)
         if known is not None:
-            known.message_class, known.rank = message_class, rank
-            known.stored, known.hold_ns = stored, hold_ns
+            known.message_class, known.rank, known.hold_ns = message_class, rank, hold_ns
             return True
         if len(self._sources) >= SOURCES_MAX:
             return False
-        self._sources[source] = _Source(message_class, rank, stored, hold_ns)
+        self._sources[source] = _Source(message_class, rank, hold_ns)
         return True
 
     def forget(self, source: int, now_ns: int) -> None:
@@ -116,17 +101,12 @@ class Arbiter:
         if self._sources.pop(source, None) is not None:
             self._decide(now_ns)
 
-    def allow_from(self, lowest: MessageClass, now_ns: int) -> None:
-        """Let only `lowest` and above sound: untrusted time, or muted by an authority."""
-        self._floor = lowest
-        self._decide(now_ns)
-
     def receive_packet(self, source: int, now_ns: int) -> None:
         """Note a packet of `source`. Unknown ones are ignored: the network is not trusted."""
         one = self._sources.get(source)
         if one is None:
             return
-        until_ns = _NEVER_NS if one.stored else now_ns + one.hold_ns
+        until_ns = now_ns + one.hold_ns
         if one.live_until_ns > now_ns:
             one.live_until_ns = max(one.live_until_ns, until_ns)
             if self._grants and self._grants[0].source == source:
@@ -144,7 +124,7 @@ class Arbiter:
         """End `source` now (BYE, end of file, end of session); it may start again as new."""
         one = self._sources.get(source)
         if one is not None:
-            one.live_until_ns, one.interrupted = -1, False
+            one.live_until_ns = -1
             self._decide(now_ns)
 
     def handle_deadline(self, now_ns: int) -> None:
@@ -153,8 +133,7 @@ class Arbiter:
 
     def next_deadline_ns(self) -> int | None:
         """Return when the hold of a sounding source ends, or None when nothing is pending."""
-        ends_ns = [self._sources[g.source].live_until_ns for g in self._grants]
-        return min((end_ns for end_ns in ends_ns if end_ns < _NEVER_NS), default=None)
+        return min((self._sources[g.source].live_until_ns for g in self._grants), default=None)
 
     def next_event(self) -> HolderChanged | None:
         """Return the oldest change of holder not yet taken, or None."""
@@ -173,7 +152,7 @@ class Arbiter:
         live = [
             (-one.rank, one.order, source)
             for source, one in self._sources.items()
-            if one.live_until_ns > now_ns and one.message_class >= self._floor
+            if one.live_until_ns > now_ns
         ]
         if not live:
             self._grants = ()
@@ -183,7 +162,8 @@ class Arbiter:
             self._grants = self._with_ducked([source for _, _, source in live])
         holder = self.granted()
         if holder != previous:
-            self._note_change(holder, previous, now_ns)
+            assert len(self._events) < CHANGES_MAX, "the caller does not take the changes"
+            self._events.append(HolderChanged(holder, previous, now_ns))
 
     def _with_ducked(self, ordered: list[int]) -> tuple[Grant, ...]:
         upper = self._sources[ordered[0]].message_class
@@ -193,16 +173,3 @@ class Arbiter:
             if gain_db > SILENT_DB:
                 return (Grant(ordered[0], 0.0), Grant(source, gain_db))
         return (Grant(ordered[0], 0.0),)
-
-    def _note_change(self, holder: int | None, previous: int | None, now_ns: int) -> None:
-        resume: Resume = "none"
-        if holder is not None:
-            one = self._sources[holder]
-            if one.interrupted:
-                resume = "sentence" if one.stored else "live_edge"
-            one.interrupted = False
-        lost = self._sources.get(previous) if previous is not None else None
-        if lost is not None:
-            lost.interrupted = lost.live_until_ns > now_ns
-        assert len(self._events) < CHANGES_MAX, "the caller does not take the changes"
-        self._events.append(HolderChanged(holder, previous, now_ns, resume))

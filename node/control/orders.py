@@ -5,12 +5,16 @@ from typing import Final
 
 import msgspec
 
+from node.address import split_host_port
 from node.config import build
 from node.control.calendar.programme import ProgrammeConfig
 from node.control.loudness.schedule import VolumeConfig
 from node.control.trust.message import Kind, Message
 from node.control.trust.packet_guard import SRTP_KEY_BYTES
 from node.control.trust.signature import PUBLIC_KEY_BYTES
+
+JOIN_KEY_BYTES: Final = 32
+"""As `node.rtp.join_packet` wants it; stages do not know each other."""
 
 OWN_SSRCS: Final = 0xFFFF0000
 """Numbers of streams from here on are the node's own: nobody announces one."""
@@ -36,6 +40,10 @@ class Session(msgspec.Struct, frozen=True):
     """Instead of that key: master key and salt of SRTP, for this node alone."""
     address: str = ""
     """Host that the packets must come from; empty for any."""
+    join: str = ""
+    """HOST:PORT where nodes ask for the stream; empty: it is sent to them."""
+    join_key: bytes = b""
+    """By which they are known there, and it to them."""
 
 
 class Acknowledgement(msgspec.Struct, frozen=True):
@@ -79,5 +87,7 @@ def read_session(message: Message) -> Session | None:
         and len(session.public_key) in (0, PUBLIC_KEY_BYTES)
         and len(session.srtp_key) in (0, SRTP_KEY_BYTES)
         and 0 <= session.counter_start < 1 << 63
+        and len(session.join_key) == (JOIN_KEY_BYTES if session.join else 0)
+        and (not session.join or split_host_port(session.join) is not None)
     )
     return session if good else None

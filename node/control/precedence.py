@@ -13,16 +13,16 @@ from typing import Final, Literal
 from node.config import check
 
 RAMP_MAX_MS: Final = 200
-"""A lower source may delay an urgent one by no more than this (issue 5, point 2)."""
+"""A lower source may delay an urgent one by no more than this (docs/why.md)."""
 
 RAMP_MIN_MS: Final = 42
-"""100 dB in so long are 0.05 dB per sample at 48 kHz (issue 5, point 3)."""
+"""100 dB in so long are 0.05 dB per sample at 48 kHz: no click (docs/why.md)."""
 
 SILENT_DB: Final = float("-inf")
 
 
 class MessageClass(IntEnum):
-    """Classes of Circular 39/2020, article on message classes (domain.md, section 1)."""
+    """Classes of Circular 39/2020/TT-BTTTT (docs/why.md)."""
 
     NORMAL = 0
     PRIORITY = 1

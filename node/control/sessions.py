@@ -38,6 +38,8 @@ class _Session:
     issuer: str
     keys: tuple[bytes, int, bytes] = (b"", 0, b"")
     """Public key, first counter, SRTP key."""
+    join: tuple[str, bytes] = ("", b"")
+    """Where it is asked for, and the key for that."""
     guard: Guard | None = None
     address: str = ""
     source: tuple[str, int] | None = None
@@ -160,6 +162,10 @@ class Sessions:
         """Return whether `source` was announced, with a name or without."""
         return source in self._open
 
+    def joins(self) -> tuple[tuple[int, str, bytes], ...]:
+        """Return stream, HOST:PORT and key of each open session that is to be asked for."""
+        return tuple((s, *one.join) for s, one in self._open.items() if one.join[0])
+
     def named(self, stream: str, rank: int) -> int | None:
         """Return the stream of that name that an authority of level `rank` or above announced.
 
@@ -208,6 +214,7 @@ class Sessions:
         known.warrant, known.rank = order.warrant, order.authority.level
         known.until_ns, known.stream = order.until_ns, session.stream
         known.address = session.address
+        known.join = (session.join, session.join_key)
         keys = (session.public_key, session.counter_start, session.srtp_key)
         if keys != known.keys:
             known.keys, known.guard = keys, _guard(*keys)

@@ -45,7 +45,7 @@ HIGHEST_SEQUENCE: Final = 9
 HIGHEST_MEDIA: Final = 10
 HIGHEST_ARRIVAL_NS: Final = 11
 PROBATION_SEQUENCE: Final = 12
-PROBATION_TIMESTAMP: Final = 13
+# 13 is free
 NEXT_SEQUENCE: Final = 14
 """Lowest extended sequence number whose fate is open."""
 NEXT_MEDIA: Final = 15

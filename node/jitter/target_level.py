@@ -71,7 +71,7 @@ _OVERDUE_MAX_SAMPLES = 60 * SAMPLES_PER_MS
 
 _WORTH_MS_PER_RATIO = 100
 """The operator's knob: the last 100 ms of delay must buy `late_ratio`. At 0.005 that is 200 ms
-for each per cent, the weight of J (DESIGN.md, section 6)."""
+for each per cent, the weight of J (docs/glossary.md)."""
 
 
 def _levels() -> NDArray[np.int64]:

@@ -29,9 +29,9 @@ from node.units import RATE_HZ, SAMPLES_PER_MS
 DROPOUT_MAX: Final = 3000
 """A sequence number may be so far ahead (MAX_DROPOUT of RFC 3550, A.1)."""
 
-_EARLY_SAMPLES: Final = RATE_HZ
-"""Nothing comes so much earlier than the fastest packet, so its stamp is wrong. A path may get
-faster by less than this while its sender pauses."""
+_EARLY_SAMPLES: Final = RATE_HZ * 4 // 10
+"""Nothing comes so much earlier than the fastest packet of late, so its stamp is wrong. A path may
+get faster by less than this while its sender pauses."""
 
 _ASTRAY_SAMPLES: Final = RATE_HZ // 2
 """A number that lies so much before what arrives with it says nothing of the time any more."""

@@ -21,8 +21,7 @@ MODE_SILK: Final = 1
 MODE_HYBRID: Final = 2
 MODE_CELT: Final = 3
 
-NARROWBAND: Final = 0
-MEDIUMBAND: Final = 1
+NARROWBAND: Final = 0  # 1 is medium band
 WIDEBAND: Final = 2
 SUPERWIDEBAND: Final = 3
 FULLBAND: Final = 4

@@ -42,7 +42,7 @@ INTS_SIZE: Final = CELT + CELT_INT_SIZE
 
 # floats
 GAIN: Final = 0
-CLIP_MEMORY: Final = 1  # [2]
+# 1 to 3 are free
 PAST: Final = 4
 FLOATS_SIZE: Final = PAST + CELT_FLOAT_SIZE
 

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import secrets
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -23,9 +24,10 @@ from node.shell.commands.order import add_parsers, make_key, sign_order
 from node.shell.commands.publish import add_parser as add_publish
 from node.shell.commands.publish import publish_order
 from node.shell.commands.show import show_matrix, show_proof
-from node.shell.config import ShellConfig, SinkConfig, read_config
+from node.shell.config import ShellConfig, SinkConfig, read_config, split_address
 from node.shell.faults import EXIT_INPUT, ShellError, leave
 from node.shell.identity import own_seed
+from node.shell.key_file import read_key
 from node.shell.mqtt import MqttLink
 from node.shell.rule_files import LANGUAGES, explain
 from node.shell.service import Service, Speaker
@@ -156,7 +158,7 @@ def _run(node: NodeConfig, shell: ShellConfig, options: argparse.Namespace) -> i
         if shell.control is not None:
             speaker, tell, fetch = _governed(node, shell, ungoverned, store)
         service = Service(
-            speaker,
+            _joined(node, speaker),
             udp=udp,
             sink=_sink(node, shell.sink, options.sink),
             store=store,
@@ -168,6 +170,19 @@ def _run(node: NodeConfig, shell: ShellConfig, options: argparse.Namespace) -> i
         keep_steady()
         asyncio.run(service.run(duration_ns))
     return 0
+
+
+def _joined(node: NodeConfig, speaker: Speaker) -> Speaker:
+    """Return the speaker with what it joins, by the configuration or by signed sessions."""
+    from node.joined import JoinedSpeaker
+    from node.peers.joining import Station
+    from node.rtp.join_packet import KEY_BYTES
+
+    config, stations = node.receive, []
+    if config.join is not None and config.join_key_file is not None:
+        key = read_key(Path(config.join_key_file), KEY_BYTES)
+        stations.append(Station(*split_address(config.join, what="receive.join"), key))
+    return JoinedSpeaker(speaker, node.name, secret=secrets.token_bytes(32), stations=stations)
 
 
 def _governed(

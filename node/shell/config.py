@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from node.config import ConfigError, NodeConfig, build, check, is_address, require
+from node.address import is_address
+from node.config import ConfigError, NodeConfig, build, check, require
 from node.control.settings import ControlConfig, with_loudness
 from node.shell.faults import EXIT_INPUT, ShellError, file_fault
 from node.units import RATE_HZ

@@ -60,11 +60,6 @@ class Sounds:
     """Why the folder itself could not be read."""
 
 
-def read_library(folder: Path) -> dict[str, Recording]:
-    """Return the sounds in `folder` by their SHA-256, and by `sha1:` as CAP documents name them."""
-    return read_sounds(folder).by_name
-
-
 def read_sounds(folder: Path, named: Collection[str] = ()) -> Sounds:
     """Return the sounds in `folder`; those `named`, which something wants to play, first.
 

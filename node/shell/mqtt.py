@@ -34,7 +34,7 @@ LOG: Final = logging.getLogger("loalang.mqtt")
 SESSION_S: Final = 86_400
 """How long the broker keeps orders for a node that is away."""
 
-_RECONNECT_S: Final = (1.0, 5.0)
+RECONNECT_S: Final = (1.0, 5.0)
 """Bounds of the wait before the next attempt: jitter, so that a commune does not come at once."""
 _TOPIC_BYTES_MAX: Final = 1024
 """Header, topic and properties of a message, at most."""
@@ -206,7 +206,7 @@ class MqttLink:
                 self._connection = None
                 self.reconnects += 1
                 # Randomness is right here: only the shell has it, and no sound depends on it.
-                await asyncio.sleep(machine().uniform(*_RECONNECT_S))
+                await asyncio.sleep(machine().uniform(*RECONNECT_S))
         finally:
             await self._say_goodbye()
 

@@ -13,6 +13,7 @@ from node.shell.clocks import arrival_ns
 from node.shell.config import split_address
 from node.shell.faults import bind_fault
 from node.shell.multicast import group_address, hear_joined_only, interface_index, membership
+from node.shell.names import Names
 from node.units import NS_PER_S
 
 LOG: Final = logging.getLogger("loalang")
@@ -72,6 +73,7 @@ class UdpSocket:
         if six and host == _ALL4:
             host = _ALL6
         self._own = _socket(six=six)
+        self._names = Names(self._own.family)
         try:
             if group is None:
                 self._set(self._own)
@@ -137,7 +139,10 @@ class UdpSocket:
 
     def send(self, data: bytes, destination: tuple[str, int]) -> None:
         """Send one datagram, or count that it could not be sent: the network is not ours."""
-        host, port = destination
+        name, port = destination
+        host = self._names.address_of(name)
+        if host is None:
+            return  # it is being looked up, and who asks will ask again
         if self._own.family == socket.AF_INET6 and ":" not in host:
             host = _MAPPED + host
         try:

@@ -16,6 +16,11 @@ _CONCEAL_STEP_SAMPLES: Final = RATE_HZ // 400
 """Decoders conceal multiples of 2.5 ms (RFC 6716, section 2.1.4 names the shortest frame)."""
 
 
+_ANY: Final = 1e9
+_GROWTH: Final = 1.6
+"""Mean square of made-up sound over that of the made-up sound before it, at most: 2 dB."""
+
+
 class ChunkSound:
     """Decodes, repairs, leads over to the next packet or conceals: what `playback.advance` wants.
 
@@ -48,6 +53,8 @@ class ChunkSound:
         self._scratch = np.zeros((PACKET_SAMPLES_MAX, fifo.shape[1]), np.float32)
         self._waits_from = js.NONE
         """Media time at which playout began to wait, the decoder's point there kept; or NONE."""
+        self._made_up_power = _ANY
+        """Mean square of the chunk made up last; any after a received one."""
 
     def decode(self, action: int) -> None:
         """Append the sound of the chunk just pulled to the FIFO; silence where it has none."""
@@ -71,6 +78,10 @@ class ChunkSound:
         if got != samples:
             self.decoder_errors += 1
             target[:] = 0.0
+        if action in (js.PLAY, js.FEC):
+            self._made_up_power = _ANY
+        else:
+            self._made_up_power = _bound_power(target, self._made_up_power)
         if action == js.FADE_OUT:
             _fade_out(target, state)
         self._own[ss.FILLED] = filled + samples
@@ -115,6 +126,28 @@ class ChunkSound:
         got = self._decoder.conceal(steps * _CONCEAL_STEP_SAMPLES, self._scratch)
         target[:] = self._scratch[:samples]
         return min(got, samples)
+
+
+@kernel("float64(float32[:, ::1], float64)")
+def _bound_power(samples: NDArray[np.float32], before: float) -> float:
+    """Lower made-up sound that is louder than the made-up sound before it; return its mean square.
+
+    After the end of a tone CELT's concealment repeats its pitch, which dies away, and then fills
+    the bands with noise as loud as they were (RFC 6716, 4.4): silence, and a burst after it.
+    """
+    power = 0.0
+    for i in range(samples.shape[0]):
+        for channel in range(samples.shape[1]):
+            power += float(samples[i, channel]) ** 2
+    power /= max(1, samples.shape[0] * samples.shape[1])
+    most = before * _GROWTH
+    if power <= most:
+        return power
+    gain = np.float32(np.sqrt(most / power))
+    for i in range(samples.shape[0]):
+        for channel in range(samples.shape[1]):
+            samples[i, channel] *= gain
+    return most
 
 
 @kernel("void(float32[:, ::1], int64[::1])")

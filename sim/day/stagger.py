@@ -1,7 +1,7 @@
 """Who takes turns with whom: clusters that hear each other are put into different groups.
 
 Sound needs 2.9 ms per metre, so neighbours that play together are an echo of each other however
-well their clocks agree. Japanese towns answer with groups in turn (domain.md, section 0). The plan
+well their clocks agree. Japanese towns answer with groups in turn (docs/why.md). The plan
 is made here from positions; a node is only told by how much it starts later.
 """
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass, fields, is_dataclass, replace
-from datetime import UTC, date, datetime, time
+from datetime import date, time
 from typing import Final
 
 import msgspec
@@ -176,16 +176,6 @@ def instant_of(day: DayConfig, wall: str) -> int:
     """Return the instant at which the village's clocks show `wall` (hh:mm) on that day."""
     zone = load_zone(day.programme.zone)
     return instant_s(date.fromisoformat(day.date), time.fromisoformat(wall), zone)
-
-
-def wall_clock(day: DayConfig, at_s: float) -> str:
-    """Return what the village's clocks show `at_s` seconds into the day: hh:mm:ss."""
-    zone = load_zone(day.programme.zone)
-    return (
-        datetime.fromtimestamp(midnight_s(day) + int(at_s), UTC)
-        .astimezone(zone)
-        .strftime("%H:%M:%S")
-    )
 
 
 def to_toml(config: object) -> str:

@@ -1,4 +1,4 @@
-"""What a node played, measured against what the station captured (DESIGN.md, section 6).
+"""What a node played, measured against what the station captured (docs/glossary.md).
 
 The programme is covered from its first to its last sample: what no journal row covers was silence
 that the listener heard. All sums are whole numbers, so that a figure is the same on every machine.

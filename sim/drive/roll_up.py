@@ -20,7 +20,7 @@ _GOOD_PCT: Final = 1.0
 """Dropouts up to here count as having heard the programme: assumption, no rule was found."""
 
 _J_MS_PER_PERCENT: Final = 200
-"""DESIGN.md, section 6."""
+"""The weight of what is concealed in J (docs/glossary.md)."""
 
 _DISCARDED: Final = (
     Count.PACKETS_DISCARDED_EARLY,

@@ -1,11 +1,8 @@
 """Decode what many nodes hear alike once: each distinct (packet, history) of a chunk of time.
 
 Nodes that lost nothing so far all have the same history, so they walk along one shared path. From
-its first loss on a node has a history of its own and decodes for itself.
-
-`sim.fleet.decode_cache` shares what follows a loss too, for decoders that go on in step: a packet
-costs 45 kB of state. Here nodes come one after the other, each through a minute of packets, with
-any decoder; a packet costs its sound.
+its first loss on a node has a history of its own and decodes for itself: nodes come one after the
+other, each through a minute of packets, and a packet costs its sound.
 """
 
 from collections.abc import Callable

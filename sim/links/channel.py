@@ -14,8 +14,6 @@ from sim.links.spells import Spells, stalls_of
 
 _SHAPES: Final = {"gev": GEV_02, "lognormal": LOGNORMAL_06, "gamma": GAMMA_2}
 _ALWAYS: Final = 1 << 32
-HEADERS_BYTES: Final = 40
-"""IPv4, UDP and RTP."""
 
 
 class Channel(Protocol):

@@ -1,6 +1,5 @@
 """What a day answers, flat: rows that name their node, for the report and for other programs."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -186,14 +185,6 @@ class DayResult:
     def unwarned(self) -> list[DayOrder]:
         """Return each warning at each node that did not hear it, or of which it is not known."""
         return [one for one in self.orders if one.kind == "alert" and one.fate in UNWARNED]
-
-    @classmethod
-    def from_dict(cls, whole: Mapping[str, Any]) -> "DayResult":
-        """Read what `dataclasses.asdict` made of one."""
-        read: dict[str, Any] = dict(whole)
-        for name, kind in DAY_TABLES.items():
-            read[name] = [kind(**row) for row in whole[name]]
-        return cls(**read)
 
 
 DAY_TABLES: Final[dict[str, type[Any]]] = {

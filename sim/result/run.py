@@ -1,10 +1,7 @@
 """What one run answers: a row per node, the roll-ups, and what was heard. Reports read this."""
 
-import base64
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, ClassVar, Final, cast
+from dataclasses import asdict, dataclass, field
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +27,7 @@ STAGES: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeRow:
-    """One node of one run, in the words of DESIGN.md, section 6.
+    """One node of one run, in the words of docs/glossary.md.
 
     The delays are None where the node played nothing: no number stands for "never".
     """
@@ -217,52 +214,6 @@ class RunResult:
             "day": None if self.day is None else asdict(self.day),
             "cpu": self.cpu,
         }
-
-    def to_json(self) -> str:
-        """Return the whole result as JSON text; `from_json` reads it back."""
-        whole = self.summary() | {
-            "bin_s": self.bin_s,
-            "raster": ["".join(map(str, row)) for row in self.raster.tolist()],
-            "listen": {
-                name: {
-                    "node": one.node,
-                    "start_s": one.start_s,
-                    "samples": base64.b64encode(one.samples.astype("<f4").tobytes()).decode(),
-                }
-                for name, one in self.listen.items()
-            },
-        }
-        return json.dumps(whole, ensure_ascii=False, allow_nan=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> "RunResult":
-        """Read what `to_json` wrote.
-
-        Raises
-        ------
-        ValueError, KeyError, TypeError
-            If `text` was not written by `to_json`.
-        """
-        whole = cast(dict[str, Any], json.loads(text))
-        rows = [[int(digit) for digit in line] for line in whole["raster"]]
-        whole["raster"] = np.array(rows, np.uint8).reshape(len(rows), -1)
-        whole["nodes"] = [NodeRow(**row) for row in whole["nodes"]]
-        whole["groups"] = [GroupRow(**row) for row in whole["groups"]]
-        whole["capacity"] = [CapacityRow(**row) for row in whole.get("capacity", [])]
-        whole["unverified"] = [Unverified(**one) for one in whole["unverified"]]
-        whole["listen"] = {name: _listen(one) for name, one in whole["listen"].items()}
-        whole.pop("unwarned", None)  # said twice, for who reads no further
-        day = whole.get("day")
-        whole["day"] = None if day is None else DayResult.from_dict(day)
-        return cls(**whole)
-
-
-def _listen(one: Mapping[str, Any]) -> ListenSample:
-    raw = np.frombuffer(base64.b64decode(one["samples"]), "<f4")
-    return ListenSample(node=one["node"], start_s=one["start_s"], samples=raw.astype(np.float32))
-
-
-ROW_FIELDS: Final = tuple(f.name for f in fields(NodeRow))
 
 
 def worst_first(origins: NDArray[np.int64]) -> NDArray[np.int64]:

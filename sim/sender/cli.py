@@ -12,19 +12,27 @@ from typing import Any, Final
 
 import av
 
-from node.config import is_address
+from node.address import is_address
+from node.rtp.join_packet import KEY_BYTES
+from node.shell.faults import ShellError
+from node.shell.key_file import read_key
 from node.shell.multicast import is_multicast, leave_by
 from node.shell.steady import keep_steady
 from node.units import NS_PER_MS, NS_PER_S
 from sim.sender.copy_encoder import CopyEncoder
 from sim.sender.encoded_source import EncodedSource
 from sim.sender.group_delay import GroupDelay
-from sim.sender.loop import Address, SendLoop
+from sim.sender.joined import Joined
+from sim.sender.loop import SendLoop
+from sim.sender.outlet import Address
 from sim.sender.packet_encoder import PACKET_MS, EncoderSettings, PacketEncoder
 from sim.sender.repair_budget import RepairBudget
 from sim.sender.seal import Seal, signing_seal, srtp_seal
 from sim.sender.sound_source import SoundSource, one_line
 from sim.sender.stream import LiveSender
+
+_SEND_BUFFER_BYTES: Final = 1 << 21
+"""A packet to each of a thousand nodes at once."""
 
 _PAYLOAD_BYTES_MAX: Final = 1300
 """With header, signature and a copy of another packet still within a datagram."""
@@ -72,8 +80,10 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             _check(options, settings)
             destinations = list(dict.fromkeys(_address(text) for text in options.to))
+            serve = None if options.serve is None else _address(_serve_text(options.serve))
             seal = _seal(options)
-            one = opened.enter_context(_socket(destinations, options))
+            join_key = b"" if options.join_key is None else _join_key(options.join_key)
+            one = opened.enter_context(_socket(destinations, serve, options))
             sound = opened.enter_context(closing(_sound(options)))
         except (ValueError, OSError, LookupError, av.FFmpegError) as fault:
             named = "" if isinstance(fault, InputError) else f"{options.file}: "
@@ -81,6 +91,9 @@ def main(arguments: list[str] | None = None) -> int:
             return 2
         copies = CopyEncoder() if options.copies == "auto" else None
         sender = _sender(options, settings)
+        joined = None
+        if options.serve is not None:
+            joined = Joined(sender.ssrc, join_key, secret=secrets.token_bytes(32))
         loop = SendLoop(
             sender,
             one,
@@ -90,6 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
             seal=seal,
             sends_copies=copies is not None,
             new_budget=lambda: RepairBudget(rate_bit_s=options.data_budget),
+            joined=joined,
             lead_ns=_lead_ns(options),
         )
         opened.enter_context(closing(loop))
@@ -173,6 +187,12 @@ def _check(options: argparse.Namespace, settings: EncoderSettings) -> None:
             f"{settings.payload_bytes} bytes each, and {_PAYLOAD_BYTES_MAX} fit into a packet; "
             f"at most --bitrate {_PAYLOAD_BYTES_MAX * 8000 // options.packet_ms}"
         )
+    if not options.to and options.serve is None:
+        raise InputError("--to HOST:PORT, or --serve PORT: say where the sound goes")
+    if (options.serve is None) != (options.join_key is None):
+        raise InputError("--serve and --join-key: give both, nodes are known by the key")
+    if options.srtp is not None and (options.serve is not None or len(options.to) > 1):
+        raise InputError("--srtp: is for one node, whose key it is; --sign is for many")
     if options.loop and (options.file == "-" or options.live):
         raise InputError("--loop: only a file can begin again, not live sound or standard input")
 
@@ -183,7 +203,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("file", metavar="FILE", help=_FILE_HELP)
-    add("--to", action="append", required=True, metavar="HOST:PORT", help="may be repeated")
+    add("--to", action="append", default=[], metavar="HOST:PORT", help="may be repeated")
+    add("--serve", metavar="[HOST:]PORT", help="nodes come here and join; with --join-key")
+    add("--join-key", type=Path, metavar="KEY", help="32 bytes that the nodes have too")
     add("--ttl", type=_number(0, 255), default=1, help="multicast hops, 0 to 255 (default 1)")
     add("--interface", metavar="NAME", help="interface, or own address, that groups leave by")
     add("--bitrate", type=_number(6000, 510_000), default=24_000, help="bit/s (default 24000)")
@@ -262,8 +284,23 @@ def _address(text: str) -> Address:
     return (str(found[0][4][0]), int(port))
 
 
-def _socket(destinations: list[Address], options: argparse.Namespace) -> socket.socket:
+def _serve_text(text: str) -> str:
+    return f"0.0.0.0:{text}" if text.isdecimal() else text
+
+
+def _join_key(path: Path) -> bytes:
+    try:
+        return read_key(path, KEY_BYTES)
+    except ShellError as fault:
+        raise InputError(f"--join-key {fault}") from fault
+
+
+def _socket(
+    destinations: list[Address], serve: Address | None, options: argparse.Namespace
+) -> socket.socket:
     hosts = [host for host, _ in destinations]
+    if serve is not None:
+        hosts.append(serve[0])
     if len({":" in host for host in hosts}) > 1:
         raise InputError("--to: IPv4 and IPv6 do not mix in one call; start two")
     six = ":" in hosts[0]
@@ -271,9 +308,15 @@ def _socket(destinations: list[Address], options: argparse.Namespace) -> socket.
     one.setblocking(False)
     try:
         _set_multicast(one, hosts, options)
+        if serve is not None:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+            one.bind(serve)
     except InputError:
         one.close()
         raise
+    except OSError as fault:
+        one.close()
+        raise InputError(f"--serve {options.serve}: {fault.strerror}; `ss -ulnp`") from fault
     return one
 
 

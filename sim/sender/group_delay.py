@@ -107,10 +107,6 @@ class GroupDelay:
         """Return the oldest change not yet announced, or None; `current` is repeated for ever."""
         return self._events.popleft() if self._events else None
 
-    def left_behind(self) -> list[int]:
-        """Return the nodes that need more than the group plays: they conceal, and are named."""
-        return [n for n, (need_ns, _) in self._needs.items() if need_ns > self.current.delay_ns]
-
     def _wanted_ns(self, now_ns: int) -> int | None:
         """Return the step of the ladder that suits all but the share that is left behind."""
         for ssrc in [n for n, (_, at_ns) in self._needs.items() if _old(at_ns, now_ns)]:

@@ -1,7 +1,5 @@
 """The loop of `loalang-send`: packets out at their instants, reports, answers to the nodes."""
 
-import errno
-import ipaddress
 import queue
 import select
 import socket
@@ -11,21 +9,21 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from node.rtp.rtcp_packet import Nack, Packet
+from node.rtp.join_packet import is_join
+from node.rtp.rtcp_packet import Application, Nack, Packet
+from node.shell.multicast import is_multicast
 from node.shell.udp import receive_stamped, stamp_arrivals
 from node.units import NS_PER_S, samples_to_ns
 from sim.sender.group_delay import GroupDelay
+from sim.sender.joined import Joined
 from sim.sender.live_feed import LiveFeed
-from sim.sender.outcome import Outcome, reason
+from sim.sender.outlet import Address, Outlet, text_of
 from sim.sender.packet_encoder import Encoded
-from sim.sender.refusals import ask_for_refusals, refusals
 from sim.sender.repair_budget import RepairBudget
 from sim.sender.repaired_stream import RepairedStream
 from sim.sender.seal import Seal
 from sim.sender.stream import LiveSender
 from sim.sender.time_answers import SenderReports
-
-Address = tuple[str, int]
 
 _DATAGRAMS_AT_ONCE: Final = 64
 """Answers per turn; who sends more waits, and the schedule of the sound goes on."""
@@ -59,6 +57,8 @@ class SendLoop:
         Packets may carry copies while the nodes' reports ask for it (RFC 2198).
     new_budget : callable
         Makes the account that pays for repair to one destination.
+    joined : Joined or None
+        Who asks for the stream here gets it too.
     lead_ns : int or None
         The nodes are told of the sender so long before its first packet, and learn its clock.
         None tells them with the first packet.
@@ -75,37 +75,27 @@ class SendLoop:
         seal: Seal | None = None,
         sends_copies: bool = True,
         new_budget: Callable[[], RepairBudget] = RepairBudget,
+        joined: Joined | None = None,
         lead_ns: int | None = None,
     ) -> None:
         self._sender = sender
+        self._joined = joined
         self.lead_ns = lead_ns
         stamp_arrivals(one)
-        ask_for_refusals(one)
         self._socket = one
-        self._destinations = destinations
+        self._outlet = Outlet(one, seal)
         self._announce = announce
-        self._seal = seal
         self._reports = SenderReports(sender.ssrc, group=group)
-        self._streams = {
-            destination: RepairedStream(
-                sender.ssrc,
-                sender.packet_samples,
-                sends_again=not _is_multicast(destination),
-                sends_copies=sends_copies,
-                budget=new_budget(),
-            )
-            for destination in destinations
-        }
-        self._announced = {
-            destination: stream.announcement
-            for destination, stream in self._streams.items()
-            if stream.announcement is not None
-        }
+        self._sends_copies = sends_copies
+        self._new_budget = new_budget
+        self._streams: dict[Address, RepairedStream] = {}
+        self._announced: dict[Address, Application] = {}
+        for destination in destinations:
+            self._add(destination)
         self._live = LiveFeed(samples_to_ns(sender.packet_samples)) if sender.live else None
         self._next: Encoded | None = None
         self._source_ended = False
         self._next_report_ns = 0
-        self._outcomes = {destination: Outcome() for destination in destinations}
         self._ended = False
         self._wake_read, self._wake_write = socket.socketpair()
         for end in (self._wake_read, self._wake_write):
@@ -149,11 +139,49 @@ class SendLoop:
                 leads = not self._sender.packets and now - begin_ns < _LEAD_REPORTS_NS
                 self._next_report_ns = now + (LEAD_REPORT_NS if leads else REPORT_NS)
                 self._report(now)
-                if self._live is None and self.is_hopeless(now):
+                if self._live is None and self._outlet.is_hopeless(now):
                     break
             self._wait(now + _IDLE_NS if due is None else min(now + _IDLE_NS, due))
         if self._sender.begun:
             self._send_all(self._sender.compound(time.monotonic_ns(), ended=True))
+
+    def _add(self, destination: Address) -> None:
+        """Send the stream to another destination from now on."""
+        if destination in self._streams:
+            return
+        stream = RepairedStream(
+            self._sender.ssrc,
+            self._sender.packet_samples,
+            sends_again=not is_multicast(destination[0]),
+            sends_copies=self._sends_copies,
+            budget=self._new_budget(),
+        )
+        self._streams[destination] = stream
+        self._outlet.add(destination)
+        if stream.announcement is not None:
+            self._announced[destination] = stream.announcement
+
+    def _drop(self, destination: Address) -> None:
+        self._streams.pop(destination, None)
+        self._announced.pop(destination, None)
+        self._outlet.drop(destination)
+
+    def _receive_join(self, data: bytes, address: Address, now_ns: int) -> None:
+        """Answer who wants to join, and follow who is in."""
+        assert self._joined is not None, "the caller looked"
+        answer = self._joined.receive_datagram(data, address, now_ns)
+        if answer is not None:
+            self._outlet.send_plain(answer, address)
+        self._follow_joined(now_ns)
+
+    def _follow_joined(self, now_ns: int) -> None:
+        while self._joined is not None and (change := self._joined.next_event()) is not None:
+            if not change.joined:
+                self._drop(change.address)
+            else:
+                self._add(change.address)
+                if self._sender.begun:
+                    self._report_to(change.address, now_ns)
 
     def _take_packets(self, packets: "queue.Queue[tuple[Encoded, int] | None]") -> None:
         """Take what is there of a live source, and one packet at a time of a file."""
@@ -196,31 +224,27 @@ class SendLoop:
 
     def _send_packet(self, payload: Encoded, now_ns: int) -> None:
         data = self._sender.next_packet(payload[0], now_ns)
+        self._outlet.begin_round()
         for destination, stream in self._streams.items():
             datagram = stream.next_datagram(data, payload[1], now_ns)
-            self._send(datagram, destination, sound=True)
-
-    def is_hopeless(self, now_ns: int) -> bool:
-        """Return whether nothing was ever taken on the way to any destination."""
-        return all(outcome.is_hopeless(now_ns) for outcome in self._outcomes.values())
+            self._outlet.send(datagram, destination, sound=True)
 
     def faults(self) -> list[str]:
         """Return a line for each destination to which the sound was not delivered."""
-        now = time.monotonic_ns()
-        told = [(to, outcome.fault(now)) for to, outcome in self._outcomes.items()]
-        return [f"{_text(to)}: {why}" for to, why in told if why is not None]
+        if self._joined is not None and not self._joined.joins and not self._streams:
+            return ["nobody joined: do the nodes know this address, and the same --join-key?"]
+        return self._outlet.faults()
 
     def summary(self) -> str:
         """Return one line about what was sent."""
         seconds = self._sender.media_samples / 48_000
         left = self._sender.left + (0 if self._live is None else self._live.left)
-        refused = sum(outcome.refused for outcome in self._outcomes.values())
         return (
             f"sent {self._sender.packets} packets, {seconds:.1f} s, "
             f"{self._sender.payload_bytes} payload bytes, ssrc {self._sender.ssrc:08x}; "
             f"latest {self.lateness_max_ns / 1e6:.1f} ms after its time, "
             f"{self._sender.jumps} jumps over a backlog, "
-            f"{left} packets of it left out, {refused} refused by the network, "
+            f"{left} packets of it left out, {self._outlet.refused} refused by the network, "
             f"{self._repair_pct():.1f} % more bytes for repair"
         )
 
@@ -232,12 +256,19 @@ class SendLoop:
 
     def _report(self, now_ns: int) -> None:
         """Send each destination the report, and say there whether lost packets may be asked for."""
-        for destination in self._destinations:
-            more: list[Packet] = [*self._reports.announcements(now_ns)]
-            if destination in self._announced:
-                more.append(self._announced[destination])
-            self._send(self._sender.compound(now_ns, more=more), destination)
+        self._outlet.begin_round()
+        if self._joined is not None:
+            self._joined.handle_deadline(now_ns)
+            self._take_refusals()
+        for destination in list(self._streams):
+            self._report_to(destination, now_ns)
             self._choose(destination, now_ns)
+
+    def _report_to(self, destination: Address, now_ns: int) -> None:
+        more: list[Packet] = [*self._reports.announcements(now_ns)]
+        if destination in self._announced:
+            more.append(self._announced[destination])
+        self._outlet.send(self._sender.compound(now_ns, more=more), destination)
 
     def _choose(self, destination: Address, now_ns: int) -> None:
         """Let the stream's choice be made anew, and tell of it."""
@@ -248,7 +279,7 @@ class SendLoop:
             what = (
                 f"{choice.distance_packets} packets behind" if choice.distance_packets else "none"
             )
-            print(f"copies to {_text(destination)}: {what}", file=sys.stderr, flush=True)
+            print(f"copies to {text_of(destination)}: {what}", file=sys.stderr, flush=True)
 
     def _wait(self, until_ns: int) -> None:
         timeout_s = max(0, until_ns - time.monotonic_ns()) / NS_PER_S
@@ -268,7 +299,12 @@ class SendLoop:
             except OSError:
                 self._take_refusals()
                 continue
-            self._note_heard(address, now)
+            if self._joined is not None and is_join(data):
+                self._receive_join(data, address, now)
+                continue
+            self._outlet.note_heard(address, now)
+            if self._joined is not None and address not in self._streams:
+                continue  # a stranger, or one who must join again from where he is now
             packets = self._reports.receive_datagram(data, address, now)
             self._answer()
             for stream in self._spoken_to(address):
@@ -282,14 +318,15 @@ class SendLoop:
         own = self._streams.get(address)
         if own is not None:
             return [own]
-        return [stream for one, stream in self._streams.items() if _is_multicast(one)]
+        return [stream for one, stream in self._streams.items() if is_multicast(one[0])]
 
     def _send_again(self, nack: Nack, address: Address) -> None:
         """Answer a request for lost packets, only to where the stream goes anyway."""
         stream = self._streams.get(address)
         if stream is not None:
+            self._outlet.begin_round()
             for data in stream.receive_nack(nack.sequences, time.monotonic_ns()):
-                self._send(data, address)
+                self._outlet.send(data, address)
 
     def _answer(self) -> None:
         """Answer requests for time."""
@@ -298,49 +335,16 @@ class SendLoop:
             answer = self._reports.next_answer(self._sender.report(now), now, self._announced)
             if answer is None:
                 return
-            self._send(*answer)
+            self._outlet.send(*answer)
 
     def _send_all(self, data: bytes) -> None:
-        for destination in self._destinations:
-            self._send(data, destination)
+        self._outlet.begin_round()
+        for destination in self._streams:
+            self._outlet.send(data, destination)
 
-    def _send(self, data: bytes, destination: Address, *, sound: bool = False) -> None:
-        if self._seal is not None:
-            data = self._seal(data)
-        error = self._send_once(data, destination)
-        if error and self._take_refusals():  # it told of an earlier datagram, not of this one
-            error = self._send_once(data, destination)
-        outcome = self._outcomes.get(destination)
-        if outcome is not None:
-            outcome.note_sent(error, time.monotonic_ns(), sound=sound)
-
-    def _send_once(self, data: bytes, destination: Address) -> int:
-        try:
-            self._socket.sendto(data, destination)
-        except OSError as fault:
-            return fault.errno or errno.EIO
-        return 0
-
-    def _take_refusals(self) -> int:
-        """Note which destinations sent datagrams back; return how many there were."""
-        count = 0
-        for destination, error in refusals(self._socket):
-            count += 1
-            outcome = self._outcomes.get(destination)
-            if outcome is not None and outcome.note_unheard(error, time.monotonic_ns()):
-                print(f"{_text(destination)}: {reason(error)}", file=sys.stderr, flush=True)
-        return count
-
-    def _note_heard(self, address: Address, now_ns: int) -> None:
-        outcome = self._outcomes.get(address)
-        if outcome is not None:
-            outcome.heard_ns = now_ns
-
-
-def _text(address: Address) -> str:
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _is_multicast(destination: Address) -> bool:
-    return ipaddress.ip_address(destination[0].partition("%")[0]).is_multicast
+    def _take_refusals(self) -> None:
+        """Send no more to joined nodes from which datagrams come back: nobody listens there."""
+        for destination in self._outlet.take_refusals():
+            if self._joined is not None:
+                self._joined.remove(destination)
+        self._follow_joined(time.monotonic_ns())

@@ -27,6 +27,9 @@ from sim.village.scenario import Cluster, Commune, Fault, Hamlet, Scenario, soun
 _RUN_FIELDS: Final = frozenset({"seed", "name", "path"})
 """What is not part of the question."""
 
+_GONE_AUDIO: Final = {"ramp_db_per_s": 200.0}
+"""Settings that never had an effect and are gone; a scenario keeps the hash that it always had."""
+
 _LATER_IN_A_DAY: Final = {
     one.name: one.default for one in fields(DayConfig) if one.name in ("live_at", "warned_within_s")
 }
@@ -236,6 +239,7 @@ def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
         del question["protection"]
     for table in ("audio", "sender"):
         question[table] = {k: v for k, v in question[table].items() if v is not None}
+    question["audio"] |= _GONE_AUDIO
     question["profiles"] = {place.profile.name: asdict(place.profile) for place in places}
     question["used_bearers"] = {
         name: _without_later(asdict(find_bearer(scenario, name)))

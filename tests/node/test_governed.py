@@ -19,9 +19,11 @@ from node.control.trust.signature import SeedSigner
 from node.control.warning.alert import AlertConfig, PhraseConfig
 from node.control.warning.short_alert import encode_short
 from node.counters import Count
-from node.events import FetchFile, Persist, Publish
+from node.events import FetchFile, Persist, Publish, SendDatagram
 from node.governed import GovernedSpeaker
+from node.joined import JoinedSpeaker
 from node.opus.libopus import LibopusDecoder
+from node.rtp import join_packet
 from node.rtp import packet as rtp
 from node.source.stored_sound import OWN_SSRCS
 from node.stack import SpeakerNode
@@ -321,3 +323,58 @@ def test_fetched_words_are_spoken_after_the_siren_or_the_stored_phrase_when_they
     sound = pole.run(3.5)
     heard_hz = loudest_hz(sound[int(1.4 * RATE_HZ) : int(2.6 * RATE_HZ)])
     assert heard_hz == pytest.approx(1300 if comes else 440, abs=3)
+
+
+def test_a_signed_session_that_is_to_be_joined_is_asked_for_until_it_ends():
+    pole = Pole({})
+    node = JoinedSpeaker(pole.node, "coc-1", secret=b"s" * 32)
+
+    def asked() -> list[tuple[bytes, tuple[str, int]]]:
+        node.handle_deadline(pole.now_ns)
+        events = []
+        while (event := node.next_event()) is not None:
+            if isinstance(event, SendDatagram):
+                events.append((event.data, event.destination))
+        return events
+
+    assert asked() == []
+    session = Session(0x1A2B, join="203.0.113.1:5004", join_key=b"k" * 32)
+    pole.order(COMMUNE, Kind.SESSION, msgspec.json.encode(session))
+    ((hello, to),) = asked()
+    assert to == ("203.0.113.1", 5004)
+    packet = join_packet.parse(hello, b"k" * 32)
+    assert packet is not None and packet.step is join_packet.Step.HELLO
+    assert packet.ssrc == 0x1A2B and packet.node == join_packet.node_of("coc-1")
+
+    challenge = join_packet.JoinPacket(
+        join_packet.Step.CHALLENGE, 0x1A2B, packet.node, packet.nonce, b"c" * 16
+    )
+    node.receive_datagram(join_packet.build(challenge, b"k" * 32), to, pole.now_ns)
+    ((join, _),) = asked()
+    assert join_packet.parse(join, b"k" * 32).cookie == b"c" * 16
+    pole.order(COMMUNE, Kind.SESSION_END, msgspec.json.encode(Session(0x1A2B)))
+    ((leaves, _),) = asked()
+    assert join_packet.parse(leaves, b"k" * 32).lease_s == 0
+    pole.now_ns += 100 * NS_PER_S
+    assert asked() == []
+
+
+@pytest.mark.parametrize(
+    "session",
+    [
+        Session(7, join="203.0.113.1:5004"),
+        Session(7, join="203.0.113.1", join_key=b"k" * 32),
+        Session(7, join="203.0.113.1:99999", join_key=b"k" * 32),
+        Session(7, join="::1:5004", join_key=b"k" * 32),
+        Session(7, join="a b:5004", join_key=b"k" * 32),
+        Session(7, join="x" * 300 + ":5004", join_key=b"k" * 32),
+        Session(7, join="203.0.113.1:5004", join_key=b"k"),
+        Session(7, join_key=b"k" * 32),
+    ],
+)
+def test_a_session_that_nobody_could_join_is_refused_whole(session):
+    pole = Pole({})
+    before = int(pole.node.counts[Count.DROPPED_MESSAGE])
+    pole.order(COMMUNE, Kind.SESSION, msgspec.json.encode(session))
+    assert pole.node.stations == ()
+    assert pole.node.counts[Count.DROPPED_MESSAGE] == before + 1

@@ -30,7 +30,7 @@ EDGES: Final = 4
 
 _SKEW_STEERED: Final = 1e-6
 """Of two clocks that NTP steers: chrony and its like move the rate of CLOCK_MONOTONIC too, and
-about 1 ppm is left (research on synchronous playout, section 4). That is believed of half of all
+about 1 ppm is left (docs/why.md, "Clocks"). That is believed of half of all
 pairs."""
 _SKEW_USUAL: Final = 20e-6
 """Of the others half differ by less: parts are sold as +-20 to +-50 ppm over all of their

@@ -1,7 +1,7 @@
 """How loud a pole is at the nearest dwelling: power, directivity, distance, the air between.
 
 A plain free-field estimate: no ground, no terrain, no houses between. It errs on the loud side,
-which is the right side for the neighbour. Figures of domain.md, section 5, are its tests.
+which is the right side for the neighbour. The table in docs/why.md is its test.
 """
 
 import math
@@ -12,19 +12,19 @@ from typing import Final
 from node.config import check
 
 PROGRAMME_DB: Final = -12.0
-"""Mean level of speech re a full-scale sine (domain.md, section 5: "speech, -12 dB level")."""
+"""Mean level of speech re a full-scale sine (docs/why.md)."""
 
 SINE_LUFS: Final = -3.0
 """Loudness of a full-scale sine of 1 kHz in one channel (ITU-R BS.1770-4)."""
 
 AIR_DB_PER_M: Final = 0.005
-"""Absorption: 0.5 dB in 100 m (domain.md, section 5)."""
+"""Absorption: 0.5 dB in 100 m (docs/why.md)."""
 
 DISTANCE_MIN_M: Final = 1.0
 
 _HORN_DIRECTIVITY_DB: Final = ((0.0, 0.0), (50.0, -6.0), (90.0, -12.0), (180.0, -18.0))
-"""Loss off the axis. -6 dB at 50° is the 100° of `horn_30w` at 1 kHz (domain.md, section 5,
-unverified); behind the horn it is an assumption."""
+"""Loss off the axis. -6 dB at 50° is the 100° of `horn_30w` at 1 kHz (unverified: docs/why.md);
+behind the horn it is an assumption."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import Final, Literal
 from node.config import build, check, require
 from node.control.civil_time import covers, parse_date, parse_time
 from node.control.loudness.noise import PROGRAMME_DB, DwellingConfig, HornConfig, expected_dba
-from node.control.precedence import CLASSES, MessageClass
+from node.control.precedence import MessageClass
 from node.control.recurrence import Days, DaysConfig
 from node.control.recurrence_text import read_recurrence
 
@@ -245,16 +245,6 @@ class Regulation:
 
     def _open(self, hours: Hours, local: datetime) -> bool:
         return _covers(hours.start, hours.end, local) and local.date() in self._days[id(hours)]
-
-
-def describe(message_class: MessageClass, verdict: Verdict) -> str:
-    """Return one line of a log about `verdict`."""
-    limit = "no limit" if verdict.limit_dba is None else f"limit {verdict.limit_dba:g} dBA"
-    mark = "" if verdict.verified else ", not verified"
-    return (
-        f"{CLASSES[message_class]}: {verdict.action}, {verdict.expected_dba:g} dBA expected at the "
-        f"nearest dwelling, {limit} ({verdict.rule or 'no rule'}{mark})"
-    )
 
 
 def _covers(start: str, end: str, local: datetime) -> bool:

@@ -62,7 +62,7 @@ class Answers:
     def tell_head(self, proof: ProofChain, utc_s: int) -> Publish | None:
         """Return the signed head of the chain, if it has grown since the last call.
 
-        Who keeps it can show later that entries were cut off (reliability.md, section 3, audit).
+        Who keeps it can show later that entries were cut off (docs/why.md).
         """
         if proof.number == self._told_number:
             return None

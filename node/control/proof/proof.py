@@ -4,7 +4,7 @@
  entry n = {"number": n, "previous": h(n-1), "record": {...}}      h(n) = SHA-256 of its line
 ```
 A verifier finds any edit, deletion or reorder between two known heads; that the newest entries are
-missing shows only against a head that was published before (reliability.md, section 3, audit).
+missing shows only against a head that was published before (docs/why.md).
 """
 
 import hashlib
@@ -20,7 +20,7 @@ BLOCK_ENTRIES: Final = 16
 """Entries under one key: the store holds few keys, and a block of 8 KB is one write."""
 
 BLOCKS: Final = 640
-"""Blocks in the ring, 10,240 entries; EN 60849 asks for 99 failures, reliability.md for 10,000."""
+"""Blocks in the ring, 10,240 entries; EN 60849 asks for 99 faults (docs/why.md)."""
 
 GENESIS: Final = "0" * 64
 

@@ -211,11 +211,6 @@ class AuthorityBook:
         """Return the tier of `authority`; the root speaks as the highest one."""
         return self._tiers[max(authority.level, 0)]
 
-    def name_of(self, key: bytes) -> str:
-        """Return the name of a key's authority, or its digits when it is not known."""
-        known = self._known.get(key)
-        return key.hex() if known is None else known.name
-
     def revoked_by(self, issuer: bytes) -> Held:
         """Return how many keys `issuer` has revoked here, and the number of its newest list."""
         return self._revocations.held(issuer)

@@ -24,7 +24,7 @@ CONTEXT: Final = b"loalang-message-v1\0"
 """Keeps a signature made for one purpose from being one for another."""
 
 COMMAND_BYTES_MAX: Final = 8 * 1024
-"""Whole message, all kinds but the two below (reliability.md, row 14)."""
+"""Whole message, all kinds but the two below (docs/why.md)."""
 
 DOCUMENT_BYTES_MAX: Final = 257 * 1024
 """A CAP document of 256 KiB in its envelope; a calendar."""

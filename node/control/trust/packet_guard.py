@@ -30,7 +30,7 @@ WINDOW: Final = 1024
 
 CHECKS_PER_S: Final = 400
 """Signatures checked per second from one address; 50 packets, their repairs and reports are real.
-More cost 40 ms of a second's CPU time here, five times that on a Pi 4 (reliability.md)."""
+More cost 40 ms of a second's CPU time here, five times that on a Pi 4 (docs/why.md)."""
 
 ADDRESSES_MAX: Final = 64
 """Addresses whose checks are counted; beyond it the oldest is forgotten."""

@@ -114,5 +114,3 @@ VALUES: Final[dict[str, tuple[str, ...]]] = {
     "severity": ("Extreme", "Severe", "Moderate", "Minor", "Unknown"),
     "certainty": ("Observed", "Likely", "Possible", "Unlikely", "Unknown"),
 }
-
-TIMES: Final = ("sent", "effective", "onset", "expires")

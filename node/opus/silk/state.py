@@ -11,11 +11,9 @@ SUBFRAMES_MAX: Final = 4
 ORDER_MAX: Final = 16
 FRAME_SAMPLES_MAX: Final = 320  # 20 ms at 16 kHz
 LTP_TAPS: Final = 5
-SAMPLE_MAX: Final = 32767
 INTERNAL_CHANNELS: Final = 2
 
-INACTIVE: Final = 0
-UNVOICED: Final = 1
+INACTIVE: Final = 0  # 1 is unvoiced
 VOICED: Final = 2
 
 # How the first gain, the pitch lag and the LTP scale of a frame are coded (4.2.7.4, 4.2.7.6).
@@ -136,7 +134,6 @@ FRAME_OUT: Final = 2560  # [2 x 324]
 FRAME_OUT_SIZE: Final = 324
 RESAMPLED: Final = 3208  # [960 x 2]
 """What the resampler makes of one SILK frame: 20 ms at 48 kHz, per channel."""
-RESAMPLED_SIZE: Final = 960
 DOUBLED: Final = 5128  # [8 + 320]
 DELAYED: Final = 5456  # [320]
 SCRATCH_SIZE: Final = 5776

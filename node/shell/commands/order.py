@@ -13,7 +13,8 @@ from typing import Final
 
 import msgspec
 
-from node.control.orders import Session
+from node.address import split_host_port
+from node.control.orders import JOIN_KEY_BYTES, Session
 from node.control.precedence import CLASSES, MessageClass, PriorityConfig
 from node.control.trust.authority import Certificate, Revocation, proper_area
 from node.control.trust.message import (
@@ -61,6 +62,10 @@ def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     order.add_argument("--number", default="", help="of an alert, or about which a cancel")
     order.add_argument("--packet-key", type=Path, metavar="FILE", help="signs a session's packets")
     order.add_argument("--srtp-key", type=Path, metavar="FILE", help="SRTP; made if missing")
+    order.add_argument(
+        "--join", default="", metavar="HOST:PORT", help="of a session: asked for there"
+    )
+    order.add_argument("--join-key", type=Path, metavar="FILE", help="for that; made if missing")
     order.add_argument("--stream", default="", help="of a session: heard only where relayed")
     order.add_argument("--address", default="", help="of a session: where its packets come from")
     order.add_argument("--lasts", type=int, default=3600, metavar="S", help="an alert is in force")
@@ -174,6 +179,14 @@ def _session(ssrc: int, options: argparse.Namespace) -> Session:
     if options.srtp_key is not None:
         _make(options.srtp_key, SRTP_KEY_BYTES)
         srtp_key = _read(options.srtp_key, SRTP_KEY_BYTES)
+    join_key = b""
+    if options.join_key is not None:
+        _make(options.join_key, JOIN_KEY_BYTES)
+        join_key = _read(options.join_key, JOIN_KEY_BYTES)
+    if bool(options.join) != bool(join_key) or (
+        options.join and split_host_port(options.join) is None
+    ):
+        raise _wrong(f"--join {options.join}: must be HOST:PORT, and --join-key given with it")
     return Session(
         ssrc,
         options.stream,
@@ -181,6 +194,8 @@ def _session(ssrc: int, options: argparse.Namespace) -> Session:
         time.time_ns() // 1000,  # packets of an earlier session under this key are old
         srtp_key,
         options.address,
+        options.join,
+        join_key,
     )
 
 

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from node.clock.servo import HARD_RESYNC_Q16, Servo
+from node.clock.line import RATE_PPM
+from node.clock.servo import (
+    CORRECTION_PPM,
+    FEED_FORWARD_PPM,
+    HARD_RESYNC_Q16,
+    new_state,
+    servo_step,
+)
 from node.clock.timebase import Timebase
 
 MEDIA_FIRST_SAMPLES = 2**33 + 12_345
@@ -31,6 +38,23 @@ def make_delays_s(link, seconds, rng, *, stalls=True):
         during = slice(*np.searchsorted(sent_s, [stall_s, end_s]))
         delay_s[during] = np.maximum(delay_s[during], end_s - sent_s[during])
     return delay_s
+
+
+class Servo:
+    """A servo with its own state."""
+
+    def __init__(self):
+        self.state = new_state()
+
+    def step_q32(self, error_q16, samples, *, feed_forward_ppm=0.0):
+        """Return the resampler step for the next `samples`; see `servo_step`."""
+        self.state[FEED_FORWARD_PPM] = feed_forward_ppm
+        return int(servo_step(self.state, error_q16, samples))
+
+    @property
+    def correction_ppm(self):
+        """Return the last correction, what was fed forward included."""
+        return float(self.state[CORRECTION_PPM])
 
 
 @dataclass
@@ -72,7 +96,9 @@ def play_stream(
         error_q16 = wanted_q16 - (position_q32 >> 16)
         if abs(error_q16) > HARD_RESYNC_Q16:
             position_q32, error_q16, hard_resyncs = wanted_q16 << 16, 0, hard_resyncs + 1
-        step_q32 = servo.step_q32(error_q16, PERIOD_SAMPLES, feed_forward_ppm=timebase.rate_ppm)
+        step_q32 = servo.step_q32(
+            error_q16, PERIOD_SAMPLES, feed_forward_ppm=timebase.floats[RATE_PPM]
+        )
         due_s = (since_ns - playout_delay_ns) * 1e-9 - floor_s
         due_samples = due_s * (1 + sender_ppm * 1e-6) * 48_000
         errors_ms.append(((position_q32 - (MEDIA_FIRST_SAMPLES << 32)) / 2**32 - due_samples) / 48)

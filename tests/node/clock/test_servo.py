@@ -2,7 +2,8 @@
 
 import pytest
 
-from node.clock.servo import UNITY_Q32, Servo
+from node.clock.servo import UNITY_Q32
+from tests.node.clock.conftest import Servo
 
 
 def follow(card_ppm, *, seconds, error_first_samples=0.0):

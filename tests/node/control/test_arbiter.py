@@ -44,22 +44,7 @@ def test_a_warning_takes_the_horn_and_gives_it_back():
     for ms in range(1000, 4100, 20):
         arbiter.receive_packet(MUSIC, ms * NS_PER_MS)
         arbiter.handle_deadline(ms * NS_PER_MS)
-    assert [(e.source, e.resume) for e in events(arbiter)] == [
-        (MUSIC, "none"),
-        (SIREN, "none"),
-        (MUSIC, "live_edge"),
-    ]
-
-
-def test_an_interrupted_file_goes_on_from_its_sentence():
-    arbiter = village()
-    arbiter.set_source(-1, NORMAL, "hamlet", stored=True)
-    arbiter.receive_packet(-1, 0)
-    arbiter.receive_packet(SIREN, 5)
-    arbiter.release(SIREN, 3600 * 1000 * NS_PER_MS)
-    assert events(arbiter)[-1].resume == "sentence"
-    arbiter.release(-1, 3601 * 1000 * NS_PER_MS)
-    assert arbiter.granted() is None
+    assert [e.source for e in events(arbiter)] == [MUSIC, SIREN, MUSIC]
 
 
 def test_unknown_sources_and_unknown_levels_get_nothing():
@@ -73,19 +58,6 @@ def test_unknown_sources_and_unknown_levels_get_nothing():
 def test_no_more_sources_than_the_limit_are_held():
     arbiter = Arbiter(PriorityConfig())
     assert sum(arbiter.set_source(s, NORMAL, "commune") for s in range(200)) == 64
-
-
-def test_with_untrusted_time_only_urgent_ones_sound():
-    arbiter = village()
-    arbiter.receive_packet(MUSIC, 0)
-    arbiter.allow_from(URGENT, 1)
-    arbiter.receive_packet(NEWS, 2)
-    assert arbiter.granted() is None
-    arbiter.receive_packet(SIREN, 3)
-    assert arbiter.granted() == SIREN
-    arbiter.release(SIREN, 4)
-    arbiter.allow_from(NORMAL, 5)
-    assert arbiter.granted() == NEWS
 
 
 def test_the_commune_decides_between_its_priority_item_and_one_from_above():
@@ -144,7 +116,7 @@ def test_the_matrix_says_what_happens_and_the_arbiter_does_it():
                 assert len(arbiter.grants()) == (2 if "dB" in cell else 1)
 
 
-SOURCE = st.tuples(st.sampled_from(list(MessageClass)), st.sampled_from(TIERS), st.booleans())
+SOURCE = st.tuples(st.sampled_from(list(MessageClass)), st.sampled_from(TIERS))
 STEP = st.tuples(
     st.sampled_from(["packet", "packet", "packet", "release", "deadline"]),
     st.integers(0, 5),
@@ -162,8 +134,8 @@ CONFIGS = st.builds(
 @given(CONFIGS, st.lists(SOURCE, min_size=1, max_size=6), st.lists(STEP, max_size=60))
 def test_never_two_at_once_unless_duck_says_so_and_urgent_never_waits(config, sources, steps):
     arbiter = Arbiter(config)
-    for number, (kind, level, stored) in enumerate(sources):
-        arbiter.set_source(number, kind, level, stored=stored)
+    for number, (kind, level) in enumerate(sources):
+        arbiter.set_source(number, kind, level)
     now_ns = 0
     for step, number, gap_ms in steps:
         if number >= len(sources):

@@ -86,6 +86,8 @@ class Village:
     def boot(self, *, trusted: bool = True) -> None:
         self.node = Controller("coc-1", self.config, RULES, dict(self.disk), NODE)
         self.arbiter = Arbiter(self.config.priority)
+        self.stored: dict[int, MessageClass] = {}
+        """Sources of stored sound, which claim the horn until they are released."""
         self.read_clock(trusted=trusted)
 
     def read_clock(self, *, trusted: bool = True) -> None:
@@ -134,6 +136,8 @@ class Village:
 
     def take(self) -> None:
         """Do as the shell and the stack do, in order."""
+        for source in sorted(self.stored, key=lambda one: -self.stored[one]):
+            self.arbiter.receive_packet(source, self.now_ns)
         while (event := self.node.next_event()) is not None:
             self.events.append(event)
             if isinstance(event, Persist):
@@ -141,9 +145,11 @@ class Village:
                 if not event.value:
                     del self.disk[event.key]
             elif isinstance(event, StartPart):
-                self.arbiter.set_source(event.source, event.message_class, event.level, stored=True)
+                self.arbiter.set_source(event.source, event.message_class, event.level)
+                self.stored[event.source] = event.message_class
                 self.arbiter.receive_packet(event.source, self.now_ns)
             elif isinstance(event, StopPart):
+                self.stored.pop(event.source, None)
                 self.arbiter.release(event.source, self.now_ns)
             elif isinstance(event, SourceAllowed):
                 self.arbiter.set_source(event.source, event.message_class, event.level)

@@ -105,7 +105,7 @@ class FakeConnection:
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
-    monkeypatch.setattr(module, "_RECONNECT_S", (0.0, 0.0))
+    monkeypatch.setattr(module, "RECONNECT_S", (0.0, 0.0))
 
 
 def linked(broker: FakeBroker, **more) -> MqttLink:
@@ -145,7 +145,7 @@ def faults():
 @example([{"breaks_after": 2}, {"refuse": 0x87}, {"breaks_after": 3, "reason": 0x8E}], 8)
 def test_every_answer_reaches_the_broker_once_it_is_good_again_in_its_order(script, count):
     async def scene():
-        module._RECONNECT_S = (0.0, 0.0)
+        module.RECONNECT_S = (0.0, 0.0)
         # A message with which the link broke thrice is given up: here no more than twice.
         for number, fault in enumerate(one for one in script if "breaks_after" in one):
             if number >= 2:

@@ -7,7 +7,7 @@ import numpy as np
 
 from node.opus.libopus import LibopusDecoder
 from node.shell.cli import main
-from node.shell.library import packets_of, read_library
+from node.shell.library import packets_of, read_sounds
 from node.shell.sentences import find_sentences
 from tests.acceptance.conftest import SPEECH
 
@@ -68,12 +68,12 @@ def test_a_sound_that_is_kept_has_its_hash_and_its_sentences(tmp_path, capsys):
     assert main([*arguments, "--decoder", "libopus"]) == 0
     digest, _, told = capsys.readouterr().out.partition("  ")
     assert "2.5 s, 2 sentences" in told
-    library = read_library(folder)
+    library = read_sounds(folder).by_name
     assert library[digest].sentences[0] == 0 and library[digest].sentences[1] > 70
     (folder / f"{digest}.sentences").write_text("5\n3\n")
-    assert read_library(folder)[digest].sentences == ()
+    assert read_sounds(folder).by_name[digest].sentences == ()
     (folder / f"{digest}.sentences").write_bytes(b"\xff\xfe")
-    assert read_library(folder)[digest].sentences == ()
+    assert read_sounds(folder).by_name[digest].sentences == ()
 
 
 def test_what_is_no_such_sound_is_named(tmp_path, capsys):

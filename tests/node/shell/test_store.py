@@ -186,7 +186,9 @@ def test_damage_to_both_copies_wakes_no_revoked_key_and_is_never_silent(one, oth
         data = damaged(files[path], damage)
         if data is not None:
             left[path] = data
-    store = opened(left)
+    disk = FakeDisk()
+    disk.files = dict(left)
+    store = Store(PATH, disk=disk)
     values = settled(store)
     if values == ALL:
         return
@@ -201,7 +203,7 @@ def test_damage_to_both_copies_wakes_no_revoked_key_and_is_never_silent(one, oth
             assert "revocation/ab-7" in values
     if values.get("counters") != ALL["counters"] and not rolled_back:
         assert store.trust_lost
-    again = {p: d for p, d in store._disk.files.items() if p in (first, second)}
+    again = {p: d for p, d in disk.files.items() if p in (first, second)}
     assert settled(opened(again)) == values, "what was told once is mended"
 
 

@@ -9,7 +9,6 @@ from node.opus.libopus import LibopusDecoder
 from node.rtp import packet
 from node.stack import SpeakerNode
 from sim.drive.shared_decoder import SharedPath
-from sim.fleet.decode_cache import DecodeCache
 
 MS = 1_000_000
 START = 3000 * MS
@@ -18,7 +17,6 @@ PERIOD = 480
 DECODERS = {
     "libopus": LibopusDecoder,
     "ours": OpusDecoder,
-    "decoded once": lambda rate_hz, channels: DecodeCache(rate_hz, channels).decoder(),
     "on the shared path": SharedPath(OpusDecoder).new_decoder,
 }
 

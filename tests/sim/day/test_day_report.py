@@ -7,7 +7,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from sim import cli
-from sim.result.run import RunResult
 
 
 @pytest.fixture
@@ -42,10 +41,3 @@ def test_the_tables_of_the_day_carry_the_rows_of_the_json(ran):
         for row, line in zip(rows, told["day"][name], strict=True):
             assert {key: row[key] for key in line} == line
             assert row["trace_hash"] == told["trace_hash"]
-
-
-def test_a_result_with_a_day_is_read_back_whole(ran):
-    told, _ = ran
-    whole = told | {"bin_s": 1.0, "raster": ["0"], "listen": {}, "cpu": {}}
-    result = RunResult.from_json(json.dumps(whole))
-    assert json.loads(result.to_json())["day"] == told["day"]

@@ -19,7 +19,7 @@ from node.control.trust.message import Kind, Message, seal
 from node.control.trust.signature import SeedSigner
 from node.events import Persist
 from node.shell.cli import main
-from node.shell.library import packets_of, read_library
+from node.shell.library import packets_of, read_sounds
 from node.shell.store import Store
 from node.units import NS_PER_S
 
@@ -59,7 +59,7 @@ def test_only_files_that_have_their_hash_are_played(tmp_path, caplog):
     (tmp_path / f"{'0' * 64}.opus").write_bytes(data)
     (tmp_path / "siren.opus").write_bytes(b"OggS")
     as_cap_names_it = "sha1:" + hashlib.sha1(data).hexdigest()
-    assert list(read_library(tmp_path)) == [good.stem, as_cap_names_it]
+    assert list(read_sounds(tmp_path).by_name) == [good.stem, as_cap_names_it]
     assert caplog.text.count("left out") == 2
 
 

@@ -1,0 +1,343 @@
+"""A node behind a NAT joins a station, stays, and is found again; strangers get nothing out of it.
+
+Both halves in virtual time, with a NAT between them that forgets, restricts and moves.
+"""
+
+import heapq
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from node.peers.joining import Joining, Station
+from node.rtp.join_packet import BYTES, JoinPacket, Step, build, is_join, node_of, parse
+from sim.sender.joined import CHALLENGES_PER_S, Joined
+
+MS = 1_000_000
+S = 1000 * MS
+KEY = bytes(range(32))
+STATION = ("203.0.113.1", 5004)
+SOUND = b"sound"
+
+
+class Nat:
+    """Endpoint-dependent filtering (RFC 4787), mappings that live only by what goes out."""
+
+    def __init__(self, host="198.51.100.7", *, symmetric, lease_ns=30 * S):
+        self.host = host
+        self._symmetric = symmetric
+        self._lease_ns = lease_ns
+        self._ports = itertools.count(20_000)
+        self._out = {}
+
+    def outward(self, inside, to, now_ns):
+        """Return the source that `to` sees."""
+        key = (inside, to) if self._symmetric else (inside, None)
+        known = self._out.get(key)
+        if known is None or now_ns - known[1] > self._lease_ns:
+            known = [(self.host, next(self._ports)), 0, set()]
+            self._out[key] = known
+        known[1] = now_ns
+        known[2].add(to)
+        return known[0]
+
+    def inward(self, source, outside, now_ns):
+        """Return who gets what `source` sends to `outside`, or None."""
+        for (inside, _), (address, last_ns, allowed) in self._out.items():
+            if address == outside and now_ns - last_ns <= self._lease_ns and source in allowed:
+                return inside
+        return None
+
+    def move(self, host):
+        """Be reachable by another address from now on; what was known is forgotten."""
+        self.host = host
+        self._out.clear()
+
+
+class World:
+    """Nodes behind one NAT each, a station that sends sound each 20 ms to its members."""
+
+    def __init__(self, *, nodes=1, symmetric=False, lease_ns=30 * S, loss=0.0, seed=1):
+        self.now_ns = S
+        self.rng = np.random.default_rng(seed)
+        self.loss = loss
+        self.nats = [
+            Nat(f"198.51.100.{7 + i}", symmetric=symmetric, lease_ns=lease_ns) for i in range(nodes)
+        ]
+        self.nodes = [
+            Joining(f"pole-{i}", Station(*STATION, KEY), secret=b"n%d" % i, now_ns=self.now_ns)
+            for i in range(nodes)
+        ]
+        self.heard = [[] for _ in range(nodes)]
+        self.sounds = True
+        self.asked = 0
+        self.answered = 0
+        self.sent_by_nodes = 0
+        self.restart()
+        self._queue = []
+        self._order = itertools.count()
+        self._at(self.now_ns, self._tick)
+        for i in range(nodes):
+            self._at(self.now_ns, lambda i=i: self._wake(i))
+
+    def restart(self):
+        """Let the station begin anew: it knows nobody."""
+        self.station = Joined(7, KEY, secret=bytes([int(self.rng.integers(256))]) * 16)
+        self.members = {}
+
+    def run(self, seconds):
+        end_ns = self.now_ns + round(seconds * S)
+        while self._queue and self._queue[0][0] <= end_ns:
+            self.now_ns, _, what = heapq.heappop(self._queue)
+            what()
+        self.now_ns = end_ns
+
+    def hole_ns(self, i, since_ns=0):
+        """Return the longest time without sound at node `i` after `since_ns`."""
+        times = [since_ns, *(t for t in self.heard[i] if t > since_ns), self.now_ns]
+        return int(np.diff(times).max())
+
+    def _at(self, when_ns, what):
+        heapq.heappush(self._queue, (when_ns, next(self._order), what))
+
+    def _carry(self, what):
+        if self.rng.random() >= self.loss:
+            self._at(self.now_ns + int(self.rng.integers(40, 90)) * MS, what)
+
+    def _tick(self):
+        self.station.handle_deadline(self.now_ns)
+        self._follow()
+        if self.sounds:
+            for outside in self.members:
+                self._carry(lambda outside=outside: self._to_node(SOUND, outside))
+        self._at(self.now_ns + 20 * MS, self._tick)
+
+    def _follow(self):
+        while (change := self.station.next_event()) is not None:
+            if change.joined:
+                self.members[change.address] = change.node
+            else:
+                self.members.pop(change.address, None)
+
+    def _wake(self, i):
+        node = self.nodes[i]
+        node.handle_deadline(self.now_ns)
+        self.drain(i)
+        self._at(max(node.next_deadline_ns(), self.now_ns + MS), lambda: self._wake(i))
+
+    def drain(self, i):
+        while (out := self.nodes[i].next_event()) is not None:
+            data, to = out
+            self.sent_by_nodes += 1
+            source = self.nats[i].outward(("10.0.0.2", 5004), to, self.now_ns)
+            self._carry(lambda data=data, source=source: self._to_station(data, source))
+
+    def _to_station(self, data, source):
+        self.asked += len(data)
+        answer = self.station.receive_datagram(data, source, self.now_ns)
+        self._follow()
+        if answer is not None:
+            self.answered += len(answer)
+            self._carry(lambda: self._to_node(answer, source))
+
+    def _to_node(self, data, outside):
+        for i, nat in enumerate(self.nats):
+            if nat.host != outside[0] or nat.inward(STATION, outside, self.now_ns) is None:
+                continue
+            if is_join(data):
+                self.nodes[i].receive_datagram(data, STATION, self.now_ns)
+                self.drain(i)
+            else:
+                self.nodes[i].receive_stream(self.now_ns)
+                self.heard[i].append(self.now_ns)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_a_node_behind_a_nat_hears_within_half_a_second_and_without_a_hole(symmetric):
+    world = World(symmetric=symmetric)
+    world.run(300)
+    assert world.heard[0][0] - S <= 500 * MS
+    assert world.hole_ns(0, world.heard[0][0]) <= 100 * MS, "a NAT that forgets after 30 s is kept"
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("loss", [0.0, 0.05])
+def test_after_a_new_address_of_the_nat_the_stream_is_back_within_two_seconds(symmetric, loss):
+    holes = []
+    for seed in range(30):
+        world = World(symmetric=symmetric, loss=loss, seed=seed)
+        world.run(20 + seed * 0.37)
+        moved_ns = world.now_ns
+        world.nats[0].move("192.0.2.99")
+        world.run(20)
+        holes.append(world.hole_ns(0, moved_ns))
+        assert len(world.members) == 1, "the old address is not sent to any more"
+    assert np.percentile(holes, 90 if loss else 100) <= 2 * S
+    assert max(holes) <= (4 if loss else 2) * S
+
+
+def test_a_station_that_begins_anew_has_its_nodes_back_within_two_seconds():
+    world = World(nodes=20, seed=3)
+    world.run(10)
+    world.restart()
+    begun_ns = world.now_ns
+    world.run(10)
+    assert max(world.hole_ns(i, begun_ns) for i in range(20)) <= 2 * S
+    assert len(world.members) == 20
+
+
+def test_a_pause_of_the_sound_costs_some_packets_and_no_place():
+    world = World()
+    world.run(10)
+    world.sounds = False
+    before = world.sent_by_nodes
+    world.run(600)
+    assert world.sent_by_nodes - before <= 45, (
+        "one each 15 s, and one that asks whether all is well"
+    )
+    world.sounds = True
+    begun_ns = world.now_ns
+    world.run(5)
+    assert world.hole_ns(0, begun_ns) <= 150 * MS
+
+
+def test_a_node_that_leaves_and_one_that_falls_silent_are_sent_nothing_more():
+    world = World(nodes=2)
+    world.run(5)
+    world.nodes[0].leave()
+    world.drain(0)
+    world.run(1)
+    assert len(world.members) == 1
+    world.nats[1].outward = lambda *_: ("192.0.2.9", 1)  # nothing of it arrives any more
+    world.run(120)
+    assert not [a for a in world.members if a[0] != "192.0.2.9"]
+
+
+def test_a_path_without_an_answer_is_asked_ever_more_seldom():
+    node = Joining("pole", Station(*STATION, KEY), secret=b"x", now_ns=0)
+    sent, now_ns = 0, 0
+    while now_ns < 3600 * S:
+        node.handle_deadline(now_ns)
+        while node.next_event() is not None:
+            sent += 1
+        now_ns = max(node.next_deadline_ns(), now_ns + 1)
+    assert 190 <= sent <= 250
+
+
+def hello(node=b"12345678", key=KEY, **more):
+    fields = {"step": Step.HELLO, "ssrc": 0, "node": node, "nonce": bytes(8)} | more
+    return build(JoinPacket(**fields), key)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.binary(max_size=120), st.integers(0, 3)), max_size=20))
+def test_what_is_not_by_the_key_is_not_answered_and_changes_nothing(packets):
+    station = Joined(7, KEY, secret=b"s")
+    node = Joining("pole", Station(*STATION, KEY), secret=b"x", now_ns=0)
+    good = hello()
+    for junk, how in packets:
+        data = [junk, good[: len(junk)], good[:-16] + junk[:16].ljust(16), hello(key=junk[:32])][
+            how
+        ]
+        if data == good:
+            continue
+        assert station.receive_datagram(data, ("1.2.3.4", 5), S) is None
+        assert not node.receive_datagram(data, STATION, S)
+    assert station.count == 0 and station.next_event() is None and node.source is None
+
+
+def test_a_hundred_thousand_forged_joins_amplify_nothing_and_let_nobody_in():
+    """By strangers, by who recorded genuine questions, and with cookies of other addresses."""
+    station = Joined(7, KEY, secret=b"s")
+    rng = np.random.default_rng(1)
+    challenge = parse(station.receive_datagram(hello(), ("198.51.100.7", 9), S), KEY)
+    stolen = JoinPacket(Step.JOIN, 0, b"12345678", bytes(8), challenge.cookie, 45)
+    recorded = [hello(), build(stolen, KEY)]
+    came = went = 0
+    for i in range(100_000):
+        now_ns = S + i * S // 20_000
+        kind = i % 4
+        if kind == 0:
+            data = hello(key=rng.bytes(32))
+        elif kind == 1:
+            data = hello()[:-16] + rng.bytes(16)
+        else:
+            data = recorded[kind - 2]
+        source = (f"10.{i >> 16}.{i >> 8 & 255}.{i & 255}", 1024 + i % 60_000)
+        answer = station.receive_datagram(data, source, now_ns)
+        came += len(data)
+        went += 0 if answer is None else len(answer)
+        assert answer is None or (
+            len(answer) <= len(data) and parse(answer, KEY).step is Step.CHALLENGE
+        )
+    assert station.count == 0 and station.next_event() is None
+    assert went <= 6 * CHALLENGES_PER_S * BYTES
+    assert went / came <= 1.0
+    assert station.forged == 50_000
+    assert station.flooded > 40_000
+
+
+def test_members_renew_and_come_while_a_flood_of_recorded_questions_is_on():
+    station = Joined(7, KEY, secret=b"s")
+    address = ("198.51.100.7", 4000)
+    cookie = parse(station.receive_datagram(hello(), address, S), KEY).cookie
+    for i in range(3000):
+        station.receive_datagram(hello(), (f"10.0.{i >> 8}.{i & 255}", 7), 2 * S)
+    join = JoinPacket(Step.JOIN, 0, b"12345678", bytes(8), cookie, 45)
+    welcome = parse(station.receive_datagram(build(join, KEY), address, 2 * S), KEY)
+    assert welcome.step is Step.WELCOME
+    assert station.count == 1
+
+
+def test_the_places_have_a_bound_and_those_who_are_in_stay():
+    station = Joined(7, KEY, secret=b"s", members_max=10)
+    for i in range(15):
+        node, address = node_of(f"pole-{i}"), ("198.51.100.7", 4000 + i)
+        cookie = parse(station.receive_datagram(hello(node), address, S), KEY).cookie
+        join = JoinPacket(Step.JOIN, 7, node, bytes(8), cookie, 45)
+        answer = station.receive_datagram(build(join, KEY), address, S)
+        assert (answer is None) == (i >= 10)
+    assert station.count == 10 and station.full == 5
+    station.handle_deadline(S + 45 * S)
+    assert station.count == 0
+
+
+@pytest.mark.parametrize("field", ["ssrc", "cookie age", "other node", "other port"])
+def test_a_cookie_is_good_for_one_node_at_one_address_for_a_while(field):
+    station = Joined(7, KEY, secret=b"s")
+    address, node = ("198.51.100.7", 4000), b"12345678"
+    cookie = parse(station.receive_datagram(hello(node), address, S), KEY).cookie
+    at_ns = S + (200 * S if field == "cookie age" else 0)
+    if field == "other port":
+        address = (address[0], 4001)
+    join = JoinPacket(
+        Step.JOIN,
+        8 if field == "ssrc" else 0,
+        b"87654321" if field == "other node" else node,
+        bytes(8),
+        cookie,
+        45,
+    )
+    answer = station.receive_datagram(build(join, KEY), address, at_ns)
+    assert answer is None or parse(answer, KEY).step is Step.CHALLENGE
+    assert station.count == 0
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from(list(Step)), st.integers(0, 2**32 - 1), st.binary(min_size=8, max_size=8),
+    st.binary(min_size=8, max_size=8), st.binary(min_size=16, max_size=16), st.integers(0, 600),
+    st.integers(0, BYTES - 1), st.integers(1, 255),
+)  # fmt: skip
+def test_a_packet_is_read_as_it_was_written_and_no_bit_of_it_can_be_changed(
+    step, ssrc, node, nonce, cookie, lease_s, at, change
+):
+    packet = JoinPacket(step, ssrc, node, nonce, cookie, lease_s)
+    data = build(packet, KEY)
+    assert len(data) == BYTES and parse(data, KEY) == packet
+    changed = bytearray(data)
+    changed[at] ^= change
+    assert parse(bytes(changed), KEY) is None
+    assert all(parse(data[:n], KEY) is None for n in range(BYTES))
