@@ -53,7 +53,7 @@ def build(
         if name in table:
             values[name] = _convert(hints[name], table[name], where=where, path=path, errors=errors)
         elif _required(one):
-            errors.append(f"{where}: {path}: missing; it must be {_describe(hints[name])}")
+            errors.append(f"{where}: {path}: missing; it must be {say_type(hints[name])}")
     if len(errors) > before:
         return None
     try:
@@ -102,21 +102,22 @@ def _convert(hint: Any, value: Any, *, where: str, path: str, errors: list[str])
         return float(value)
     if hint in (str, int, bool) and type(value) is hint:
         return value
-    errors.append(f"{where}: {path} = {value!r}: must be {_describe(hint)}")
+    errors.append(f"{where}: {path} = {value!r}: must be {say_type(hint)}")
     return None
 
 
 _NAMES: Final = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
-def _describe(hint: Any) -> str:
+def say_type(hint: Any) -> str:
+    """Return what a value of that type is called, as in `a whole number`."""
     origin = get_origin(hint)
     if origin in (types.UnionType, Union):
-        return _describe(next(a for a in get_args(hint) if a is not type(None)))
+        return say_type(next(a for a in get_args(hint) if a is not type(None)))
     if origin is Literal:
         return "one of " + ", ".join(repr(a) for a in get_args(hint))
     if origin is tuple:
-        return f"a list of {_describe(get_args(hint)[0])}"
+        return f"a list of {say_type(get_args(hint)[0])}"
     if origin is dict or is_dataclass(hint):
         return "a table"
     return _NAMES.get(hint, str(hint))

@@ -11,6 +11,7 @@ matter elsewhere and in the tests.
 
 import importlib.resources
 import re
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Final
@@ -30,6 +31,9 @@ STEP_S: Final = 1
 HOLDOVER_NS: Final = DAY_S * NS_PER_S
 """A clock that loses its synchronisation is believed for so long: at the 100 ppm of a poor crystal
 it is then 9 s off."""
+
+_BUILD: Final = -2
+"""Level of what is known without anybody's word: above the root, at -1."""
 
 _TIME: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -112,6 +116,26 @@ def _utc_s(wall: datetime) -> int:
     return int((wall - _EPOCH).total_seconds())
 
 
+@dataclass(frozen=True, slots=True)
+class Least:
+    """The least that civil time can be, as far as each tier is concerned."""
+
+    floors: tuple[tuple[int, int], ...] = ()
+    """(level of who says so, seconds)."""
+
+    def at(self, level: int) -> int:
+        """Return it for something of tier `level`: what is said below it does not count."""
+        return max((seconds for by, seconds in self.floors if by <= level), default=0)
+
+    @classmethod
+    def known(cls, utc_s: int | None) -> "Least":
+        """Return a time that everybody knows, or that nobody does (None)."""
+        return cls() if utc_s is None else cls(((_BUILD, utc_s),))
+
+
+NO_TIME: Final = Least()
+
+
 class CivilClock:
     """What the node believes of civil time: a reading, a floor under it, and whether to trust it.
 
@@ -121,57 +145,93 @@ class CivilClock:
 
     The floor is what signed messages prove: the build, a beacon, an order whose date agrees with
     our own clock. Our clock alone does not lift it, or one wrong day would outlast its correction.
-    What was right once runs on: without synchronisation the last line holds for `HOLDOVER_NS`.
+    Each tier has a floor of its own, and nobody is judged by what one below said: a wrong beacon
+    of a commune ends nothing of the province. What was right once runs on: without
+    synchronisation the last line holds for `HOLDOVER_NS`.
     """
 
     def __init__(self, floor_utc_ns: int) -> None:
-        self._floor_ns = floor_utc_ns
-        self._floor_at_ns: int | None = None
+        self._floors_ns: dict[int, tuple[int, int | None]] = {_BUILD: (floor_utc_ns, None)}
+        """By tier: the floor, and when it was learnt, monotonic."""
         self._read_utc_ns = 0
         self._read_now_ns = 0
+        self._synchronised = False
         self._good_ns: int | None = None
         """When the last reading was synchronised and not below the floor, monotonic."""
 
     def receive_time(self, utc_ns: int, now_ns: int, *, synchronised: bool) -> int:
         """Take a reading; return how far the clock was stepped since the last one, in ns."""
-        if self._floor_at_ns is None:
-            self._floor_at_ns = now_ns
+        for level, (floor_ns, at_ns) in self._floors_ns.items():
+            self._floors_ns[level] = (floor_ns, now_ns if at_ns is None else at_ns)
         before_ns = self.utc_ns(now_ns)
         was_trusted = self.trusted
-        if synchronised and utc_ns >= self._floor_ns:
+        if synchronised and utc_ns >= self._floor_ns():
             self._good_ns = now_ns
-        elif self._good_ns is not None and now_ns - self._good_ns <= HOLDOVER_NS:
+        elif self._holds_over(now_ns) and not synchronised:
             return 0
         else:
             self._good_ns = None
         self._read_utc_ns, self._read_now_ns = utc_ns, now_ns
+        self._synchronised = synchronised
         moved_ns = utc_ns - before_ns
         stepped = was_trusted and self.trusted and abs(moved_ns) > STEP_S * NS_PER_S
         return moved_ns if stepped else 0
 
-    def receive_floor(self, utc_ns: int, now_ns: int | None = None) -> None:
-        """Raise the floor: something signed says that it is at least `utc_ns` at `now_ns`."""
-        if utc_ns <= self._floor_ns:
+    def receive_floor(self, utc_ns: int, now_ns: int | None = None, *, level: int = 0) -> None:
+        """Raise the floor: something that tier `level` signed says that it is at least `utc_ns`."""
+        known = self._floors_ns.get(level)
+        if known is not None and utc_ns <= known[0]:
             return
-        self._floor_ns, self._floor_at_ns = utc_ns, now_ns
+        self._floors_ns[level] = (utc_ns, now_ns)
         if utc_ns > (self._read_utc_ns if now_ns is None else self.utc_ns(now_ns)):
             self._good_ns = None
+
+    def disprove(self, level: int, now_ns: int) -> bool:
+        """Drop floors of tier `level` and below: it has agreed with our synchronised clock.
+
+        Returns
+        -------
+        bool
+            Whether there was one above our clock. The clock may be trusted again then.
+        """
+        own_ns = self.utc_ns(now_ns)
+        wrong = [one for one, (ns, _) in self._floors_ns.items() if one >= level and ns > own_ns]
+        for one in wrong:
+            del self._floors_ns[one]
+        if wrong and self._synchronised and self._read_utc_ns >= self._floor_ns():
+            self._good_ns = self._read_now_ns
+        return bool(wrong)
+
+    def shown_ns(self, now_ns: int) -> int | None:
+        """Return what our clock says by itself, or None while it is neither trusted nor set."""
+        return self.utc_ns(now_ns) if self.trusted or self._synchronised else None
 
     def utc_ns(self, now_ns: int) -> int:
         """Return civil time at `now_ns`, counted on from the last reading."""
         return self._read_utc_ns + (now_ns - self._read_now_ns)
 
-    def at_least_ns(self, now_ns: int) -> int:
-        """Return the civil time that it surely is: the reading, or without trust the floor."""
+    def least(self, now_ns: int) -> Least:
+        """Return the civil time that it surely is: the reading, or without trust the floors."""
         if self.trusted:
-            return self.utc_ns(now_ns)
-        since_ns = 0 if self._floor_at_ns is None else max(now_ns - self._floor_at_ns, 0)
-        return self._floor_ns + since_ns
+            return Least(((_BUILD, self.utc_ns(now_ns) // NS_PER_S),))
+        return Least(
+            tuple(
+                (level, (floor_ns + (now_ns - at_ns if at_ns is not None else 0)) // NS_PER_S)
+                for level, (floor_ns, at_ns) in self._floors_ns.items()
+            )
+        )
 
-    @property
-    def floor_ns(self) -> int:
-        """The civil time below which no clock is believed."""
-        return self._floor_ns
+    def floors_s(self) -> dict[int, int]:
+        """Return what each tier has proved, in seconds: it is to be kept."""
+        return {
+            level: ns // NS_PER_S for level, (ns, _) in self._floors_ns.items() if level != _BUILD
+        }
+
+    def _holds_over(self, now_ns: int) -> bool:
+        return self._good_ns is not None and now_ns - self._good_ns <= HOLDOVER_NS
+
+    def _floor_ns(self) -> int:
+        return max(ns for ns, _ in self._floors_ns.values())
 
     @property
     def trusted(self) -> bool:

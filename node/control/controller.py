@@ -17,7 +17,7 @@ from typing import Final
 from node.control.calendar.play_state import KEY as PROGRAMME_KEY
 from node.control.calendar.play_state import Record, State, decode
 from node.control.calendar.player import Player
-from node.control.civil_time import MINUTE_S, CivilClock
+from node.control.civil_time import MINUTE_S, CivilClock, Least
 from node.control.events import ControllerEvent, GainChanged, StartPart, StopPart
 from node.control.how_loud import HowLoud
 from node.control.kept_orders import restore_orders
@@ -161,8 +161,8 @@ class Controller:
     def handle_deadline(self, now_ns: int) -> None:
         """Start, go on and end what is due."""
         utc_s, into_second_ns = divmod(self._clock.utc_ns(now_ns), NS_PER_S)
-        trusted, least_s = self._clock.trusted, self._at_least_s(now_ns)
-        self._keep_allowed(utc_s, least_s, now_ns)
+        trusted, least = self._clock.trusted, self._clock.least(now_ns)
+        self._keep_allowed(utc_s, least, now_ns)
         level, by = self._mutes.level, self._mutes.by
         self._player.mute(level, by, utc_s, now_ns)
         self._book.mute(level, by)
@@ -172,7 +172,7 @@ class Controller:
                 now_ns,
                 trusted=trusted,
                 into_second_ns=into_second_ns,
-                at_least_s=least_s,
+                least=least,
             )
         self.sessions.handle_deadline(utc_s, now_ns)
         self._collect(now_ns)
@@ -246,7 +246,7 @@ class Controller:
             rank,
             self._utc_s(now_ns),
             trusted=self._clock.trusted,
-            at_least_s=self._at_least_s(now_ns),
+            least=self._clock.least(now_ns),
         )
 
     def explain(
@@ -276,12 +276,10 @@ class Controller:
             alert = read_warning(order, self._config)
             if isinstance(alert, str):
                 return alert
-            least_s = self._at_least_s(now_ns)
-            return self._book.receive_alert(
-                alert, utc_s, now_ns, trusted=trusted, at_least_s=least_s
-            )
+            least = self._clock.least(now_ns)
+            return self._book.receive_alert(alert, utc_s, now_ns, trusted=trusted, least=least)
         if message.kind in (Kind.CALENDAR, Kind.VOLUME):
-            return self._plans.receive_order(order, self._at_least_s(now_ns))
+            return self._plans.receive_order(order, self._clock.least(now_ns))
         if message.kind in (Kind.SESSION, Kind.SESSION_END):
             return self.sessions.receive_order(order, utc_s, now_ns)
         if message.kind in (Kind.MUTE, Kind.UNMUTE):
@@ -292,16 +290,16 @@ class Controller:
         for told in self._answers.refuse(refused, self._utc_s(now_ns), now_ns):
             self._tell(told)
 
-    def _keep_allowed(self, utc_s: int, least_s: int, now_ns: int) -> None:
+    def _keep_allowed(self, utc_s: int, least: Least, now_ns: int) -> None:
         """End all that is under way and that nobody may order any more."""
         self._mutes.handle_deadline(now_ns)
         if self._clock.trusted:
             self._mutes.receive_time(utc_s)
-        self._mutes.keep_allowed(self._authorities, least_s)
-        self.sessions.keep_allowed(self._authorities, least_s, utc_s, now_ns)
-        self._book.keep_allowed(self._authorities, least_s, utc_s, now_ns)
-        self._plans.keep_allowed(least_s, now_ns)
-        _, by = self._plans.calendar(least_s)
+        self._mutes.keep_allowed(self._authorities, least)
+        self.sessions.keep_allowed(self._authorities, least, utc_s, now_ns)
+        self._book.keep_allowed(self._authorities, least, utc_s, now_ns)
+        self._plans.keep_allowed(least, now_ns)
+        _, by = self._plans.calendar(least)
         if by is not self._calendar_by:
             self._player.stop("the calendar was replaced", utc_s, now_ns)
             self._collect(now_ns)
@@ -309,7 +307,7 @@ class Controller:
 
     def _new_player(self, state: State, now_ns: int = 0) -> Player:
         """Return a player of the calendar in force that goes on from `state`."""
-        plan, by = self._plans.calendar(self._at_least_s(now_ns))
+        plan, by = self._plans.calendar(self._clock.least(now_ns))
         self._calendar_by = by
         tiers = self._config.priority.tiers
         return Player(plan, self._regulation, state, tiers=tiers, ordered_by=by)
@@ -318,9 +316,6 @@ class Controller:
         """Return the number of a tier; None and unknown ones are the lowest."""
         tiers = self._config.priority.tiers
         return tiers.index(level) if level in tiers else len(tiers) - 1
-
-    def _at_least_s(self, now_ns: int) -> int:
-        return self._clock.at_least_ns(now_ns) // NS_PER_S
 
     def _collect(self, now_ns: int) -> None:
         """Pass on what the parts tell; records go into the chain before anything after them."""

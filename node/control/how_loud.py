@@ -1,6 +1,6 @@
 """How loud a message is now: the plan in force for its tier, then the noise limit; and why."""
 
-from node.control.civil_time import load_zone, local_time
+from node.control.civil_time import Least, load_zone, local_time
 from node.control.loudness.explain import explain, explain_noise
 from node.control.loudness.language import Translate
 from node.control.loudness.regulation import Regulation, Verdict
@@ -19,10 +19,10 @@ class HowLoud:
         self._zone = load_zone(zone)
 
     def now(
-        self, message_class: MessageClass, rank: int, utc_s: int, *, trusted: bool, at_least_s: int
+        self, message_class: MessageClass, rank: int, utc_s: int, *, trusted: bool, least: Least
     ) -> tuple[Decision, Verdict]:
         """Return the volume for a class and tier, and what the noise limit makes of it."""
-        schedule = self._plans.volume(rank, at_least_s)
+        schedule = self._plans.volume(rank, least)
         decision = schedule.decide(utc_s, message_class, trusted=trusted)
         if not trusted:
             level_dba = self._regulation.level_dba(decision.gain_db)
@@ -34,7 +34,7 @@ class HowLoud:
         self, message_class: MessageClass, rank: int, utc_s: int, translate: Translate
     ) -> str:
         """Return why a class of a tier is as loud as it is at `utc_s`, in the reader's words."""
-        decision = self._plans.volume(rank, utc_s).decide(utc_s, message_class)
+        decision = self._plans.volume(rank, Least.known(utc_s)).decide(utc_s, message_class)
         local = local_time(utc_s, self._zone)
         said = explain(decision, local, message_class, zone=self._zone_name, translate=translate)
         if decision.volume == 0:

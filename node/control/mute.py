@@ -15,6 +15,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+from node.control.civil_time import Least
 from node.control.precedence import MessageClass
 from node.control.trust.authority import AuthorityBook, Warrant
 from node.control.trust.gatekeeper import Order
@@ -86,13 +87,13 @@ class Mutes:
         ]
         self._drop(over)
 
-    def keep_allowed(self, book: AuthorityBook, at_least_s: int) -> None:
+    def keep_allowed(self, book: AuthorityBook, least: Least) -> None:
         """End the mutes of those who may not mute any more."""
         self._drop(
             [
                 key
                 for key, one in self._mutes.items()
-                if isinstance(book.may(one.warrant, MessageClass.NORMAL, at_least_s), str)
+                if isinstance(book.may(one.warrant, MessageClass.NORMAL, least), str)
             ]
         )
 

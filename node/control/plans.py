@@ -15,6 +15,7 @@ from typing import Final
 
 from node.control import orders
 from node.control.calendar.programme import ItemConfig, ProgrammeConfig
+from node.control.civil_time import Least
 from node.control.loudness.schedule import VolumeConfig, VolumeSchedule
 from node.control.precedence import MessageClass
 from node.control.settings import ControlConfig
@@ -53,9 +54,9 @@ class Plans:
         self._own = VolumeSchedule(config.volume, config.place)
         self._events: deque[Persist | Note] = deque()
 
-    def receive_order(self, order: Order, at_least_s: int) -> str:
+    def receive_order(self, order: Order, least: Least) -> str:
         """Take an authorised CALENDAR or VOLUME message; return its fate."""
-        fate = self._take(order, at_least_s)
+        fate = self._take(order, least)
         if fate == "obeyed" or fate.startswith("kept"):
             name = _name(order.message.kind, order.authority.level)
             self._events.append(Persist(name, order.sealed))
@@ -63,35 +64,35 @@ class Plans:
 
     def restore(self, order: Order) -> None:
         """Take a kept order after a restart; it was checked again."""
-        self._take(order, 0)
+        self._take(order, Least())
 
-    def keep_allowed(self, at_least_s: int, now_ns: int) -> None:
+    def keep_allowed(self, least: Least, now_ns: int) -> None:
         """End the plans of those who may not order them any more, and say so."""
         for level, one in list(self._calendars.items()):
-            why = self._no_right(one.by.warrant, at_least_s)
+            why = self._no_right(one.by.warrant, least)
             if why is not None and why != ENDED:
                 del self._calendars[level]
                 self._tell_end(Kind.CALENDAR, level, one.by.name, why, now_ns)
         for level, plan in list(self._volumes.items()):
-            why = self._no_right(plan.warrant, at_least_s)
+            why = self._no_right(plan.warrant, least)
             if why is not None and why != ENDED:
                 del self._volumes[level]
                 self._tell_end(Kind.VOLUME, level, plan.name, why, now_ns)
 
-    def calendar(self, at_least_s: int) -> tuple[ProgrammeConfig, OrderedBy | None]:
+    def calendar(self, least: Least) -> tuple[ProgrammeConfig, OrderedBy | None]:
         """Return the calendar in force and who ordered it; None: the node's own file did."""
         held = [one for _, one in sorted(self._calendars.items())]
         if not held:
             return self._config.programme, None
-        valid = [one for one in held if self._no_right(one.by.warrant, at_least_s) is None]
+        valid = [one for one in held if self._no_right(one.by.warrant, least) is None]
         chosen = next((one for one in valid if one.plan.items), None) or (valid or held)[0]
         return chosen.plan, chosen.by
 
-    def volume(self, level: int, at_least_s: int) -> VolumeSchedule:
+    def volume(self, level: int, least: Least) -> VolumeSchedule:
         """Return the volume plan for messages of tier `level`."""
         for nearest in sorted((one for one in self._volumes if one <= level), reverse=True):
             plan = self._volumes[nearest]
-            if self._no_right(plan.warrant, at_least_s) is None:
+            if self._no_right(plan.warrant, least) is None:
                 return plan.schedule
         return self._own
 
@@ -99,7 +100,7 @@ class Plans:
         """Return the oldest thing to keep or to tell, or None."""
         return self._events.popleft() if self._events else None
 
-    def _take(self, order: Order, at_least_s: int) -> str:
+    def _take(self, order: Order, least: Least) -> str:
         plan = orders.read_plan(order.message, self._config.programme)
         if isinstance(plan, str):
             return plan
@@ -109,7 +110,7 @@ class Plans:
             self._volumes[authority.level] = _Volume(schedule, order.warrant, authority.name)
             return "obeyed"
         for item in plan.items:
-            if item.message_class_value > authority.class_max:
+            if order.until_ns and item.message_class_value > authority.class_max:
                 return f"above its class: item {item.name!r} is {item.message_class}"
             if item.level not in self._tiers:
                 known = ", ".join(self._tiers)
@@ -118,7 +119,7 @@ class Plans:
         plan = replace(plan, items=capped)
         by = OrderedBy(authority.name, order.warrant, self._book)
         self._calendars[authority.level] = _Calendar(plan, by)
-        _, in_force = self.calendar(at_least_s)
+        _, in_force = self.calendar(least)
         if in_force is not by and in_force is not None and plan.items:
             return f"kept: behind the calendar of {in_force.name}"
         return "obeyed"
@@ -128,8 +129,8 @@ class Plans:
         lowest = max(level, self._tiers.index(item.level))
         return replace(item, level=self._tiers[lowest])
 
-    def _no_right(self, warrant: Warrant, at_least_s: int) -> str | None:
-        holder = self._book.may(warrant, MessageClass.NORMAL, at_least_s)
+    def _no_right(self, warrant: Warrant, least: Least) -> str | None:
+        holder = self._book.may(warrant, MessageClass.NORMAL, least)
         return holder if isinstance(holder, str) else None
 
     def _tell_end(self, kind: Kind, level: int, name: str, why: str, now_ns: int) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from node.control.calendar.play_state import Record
+from node.control.civil_time import Least
 from node.control.events import SourceAllowed, SourceEnded
 from node.control.orders import OWN_SSRCS, Session, read_session
 from node.control.precedence import MessageClass
@@ -91,10 +92,10 @@ class Sessions:
         self._announce(session, order)
         return "obeyed"
 
-    def keep_allowed(self, book: AuthorityBook, at_least_s: int, utc_s: int, now_ns: int) -> None:
+    def keep_allowed(self, book: AuthorityBook, least: Least, utc_s: int, now_ns: int) -> None:
         """End the sessions that nobody may keep open any more."""
         for source, one in list(self._open.items()):
-            holder = book.may(one.warrant, one.message_class, at_least_s)
+            holder = book.may(one.warrant, one.message_class, least)
             if isinstance(holder, str):
                 self._end(source, holder, utc_s, now_ns)
 

@@ -7,7 +7,7 @@ import secrets
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,6 +18,9 @@ from node.control.trust.signature import SeedSigner
 from node.events import FetchFile
 from node.shell.clocks import utc_ns
 from node.shell.commands.check import check, decoder_factory
+from node.shell.commands.describe import describe
+from node.shell.commands.doctor import add_parser as add_doctor
+from node.shell.commands.doctor import examine
 from node.shell.commands.keep import add_parser as add_keep
 from node.shell.commands.keep import keep_sounds
 from node.shell.commands.order import add_parsers, make_key, sign_order
@@ -34,6 +37,7 @@ from node.shell.service import Service, Speaker
 from node.shell.sinks import PacedSink, Sink
 from node.shell.steady import keep_steady
 from node.shell.store import Store
+from node.shell.systemd import starting
 from node.shell.udp import UdpSocket
 from node.units import NS_PER_S, SAMPLES_PER_MS
 
@@ -47,6 +51,7 @@ _WITHOUT_NODE: Final = {
     "order": sign_order,
     "publish": publish_order,
     "keep": keep_sounds,
+    "describe": describe,
 }
 """Commands that need no configuration of a node."""
 
@@ -65,6 +70,8 @@ def main(arguments: list[str] | None = None) -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     try:
+        if options.command == "doctor":
+            return examine(options)
         if options.command in _WITHOUT_NODE:
             return _WITHOUT_NODE[options.command](options)
         node, shell = read_config(options.config)
@@ -103,7 +110,9 @@ def _parser() -> argparse.ArgumentParser:
     add_parsers(commands)
     add_publish(commands)
     add_keep(commands)
-    for command in (run, check, why, table, proof):
+    commands.add_parser("describe", help="print every table and setting, with its default")
+    doctor = add_doctor(commands)
+    for command in (run, check, why, table, proof, doctor):
         command.add_argument("--config", type=Path, required=True, metavar="NODE.TOML")
     run.add_argument(
         "--sink",
@@ -152,24 +161,34 @@ def _run(node: NodeConfig, shell: ShellConfig, options: argparse.Namespace) -> i
             link = MqttLink(
                 node.name, shell.mqtt, session=session, stored=store.kept(), public_key=public
             )
-        ungoverned = _speaker(node, shell)
-        speaker: Speaker = ungoverned
-        tell = fetch = None
-        if shell.control is not None:
-            speaker, tell, fetch = _governed(node, shell, ungoverned, store)
+        with starting():
+            speaker = _speaker(node, shell)
+            governed = None
+            if shell.control is not None:
+                governed = _governed(node, shell, speaker, store)
         service = Service(
-            _joined(node, speaker),
+            _joined(node, speaker if governed is None else governed.speaker),
             udp=udp,
             sink=_sink(node, shell.sink, options.sink),
             store=store,
             mqtt=link,
             status_every_ns=status_every_ns,
-            tell_time=tell,
-            fetch=fetch,
+            tell_time=None if governed is None else governed.tell_time,
+            fetch=None if governed is None else governed.fetch,
+            standing=None if governed is None else governed.standing,
         )
         keep_steady()
         asyncio.run(service.run(duration_ns))
     return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Governed:
+    speaker: Speaker
+    tell_time: Callable[[int, int], None]
+    fetch: Callable[[FetchFile], None]
+    standing: dict[str, str]
+    """Faults that are there from the start, by name."""
 
 
 def _joined(node: NodeConfig, speaker: Speaker) -> Speaker:
@@ -187,20 +206,29 @@ def _joined(node: NodeConfig, speaker: Speaker) -> Speaker:
 
 def _governed(
     node: NodeConfig, shell: ShellConfig, speaker: "SpeakerNode", store: Store
-) -> tuple[Speaker, Callable[[int, int], None], Callable[[FetchFile], None]]:
-    """Return the speaker under signed orders, what tells it the time, and what fetches for it."""
+) -> "_Governed":
+    """Return the speaker under signed orders, with what the service needs for it."""
     from node.shell.fetch import Fetcher
     from node.shell.govern import govern, missing_sounds, stored_sounds, tell_time
 
     control = shell.control
     assert control is not None, "the caller looked"
     sounds = stored_sounds(control)
-    for line in missing_sounds(control, sounds.by_name, sounds):
+    missing = missing_sounds(control, sounds.by_name, sounds)
+    for line in missing:
         LOG.warning("%s", line)
+    standing = {}
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        standing["sounds"] = missing[0] + more
     library = sounds.by_name
     governed = govern(node, control, speaker, store, library)
-    fetch = Fetcher(shell.fetch, library).request
-    return governed, lambda utc, now: tell_time(governed, control, utc, now), fetch
+    return _Governed(
+        governed,
+        lambda utc, now: tell_time(governed, control, utc, now),
+        Fetcher(shell.fetch, library).request,
+        standing,
+    )
 
 
 def _speaker(node: NodeConfig, shell: ShellConfig) -> "SpeakerNode":

@@ -100,7 +100,7 @@ class MqttLink:
         self._root = f"pa/v1/{config.village}/node/{name}"
         self._password = read_password(config.password_file)
         self._tls = tls_context(config)
-        self._session = session
+        self.session = session
         about = {"zones": list(config.zones), "public_key": public_key}
         self._about = json.dumps(about).encode() if public_key else b""
         self._outgoing = Outgoing(self._root, Outbox(stored or {}))
@@ -180,7 +180,7 @@ class MqttLink:
         if not self.connected or now_ns < self._next_beat_ns or not self._config.heartbeat_s:
             return
         self._next_beat_ns = now_ns + self._config.heartbeat_s * NS_PER_S
-        body = {"session": self._session, **self.status(), **status()}
+        body = {"session": self.session, **self.status(), **status()}
         self.tell(Publish("metric", json.dumps(body).encode()))
 
     def status(self) -> dict[str, int | bool]:
@@ -316,7 +316,7 @@ class MqttLink:
 
     def _state_of(self, word: str, why: tuple[str, ...]) -> bytes:
         """Return the retained state of this session."""
-        body: dict[str, object] = {"state": word, "session": self._session}
+        body: dict[str, object] = {"state": word, "session": self.session}
         return json.dumps(body | ({"why": list(why)} if why else {})).encode()
 
     async def _say_goodbye(self) -> None:

@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from node.config import ConfigError
+from node.config import ConfigError, NodeConfig
 from node.control.trust.message import Message
-from node.control.trust.signature import PUBLIC_KEY_BYTES, key_id, verified
+from node.control.trust.signature import PUBLIC_KEY_BYTES, SeedSigner, key_id, verified
+from node.shell.config import ShellConfig
 from node.shell.faults import EXIT_INPUT, ShellError, file_fault
+from node.shell.identity import SEED_BYTES, SEED_KEY
+from node.shell.store_read import read_kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,24 @@ def speaks_for(message: Message, public_key: bytes) -> bool:
     """Return whether `message` is signed with `public_key`."""
     mine = message.key_id == key_id(public_key)
     return mine and verified(public_key, message.signature, message.signed)
+
+
+def pole_entry(node: NodeConfig, shell: ShellConfig) -> str:
+    """Return the table of a node for the list of poles, from its store.
+
+    Raises
+    ------
+    ShellError
+        If the store cannot be read, or has no key yet.
+    """
+    if shell.store.path is None:
+        raise ShellError("store.path: nothing is kept, so the node has no key that lasts")
+    seed = read_kept(Path(shell.store.path)).get(SEED_KEY, b"")
+    if len(seed) != SEED_BYTES:
+        raise ShellError(f"{shell.store.path}: has no key yet; start the node once")
+    zones = ", ".join(f'"{zone}"' for zone in shell.mqtt.zones)
+    public = SeedSigner(seed).public_key.hex()
+    return f'[poles.{node.name}]\npublic_key = "{public}"\nzones = [{zones}]'
 
 
 def _pole(entry: Any, where: str) -> Pole:

@@ -7,7 +7,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 import numpy as np
@@ -22,6 +22,7 @@ from node.shell.sinks import Sink
 from node.shell.store import Store
 from node.shell.systemd import notify, watchdog_ns
 from node.shell.udp import UdpSocket
+from node.shell.vitals import Vitals
 from node.units import NS_PER_MS, NS_PER_S
 
 LOG: Final = logging.getLogger("loalang")
@@ -85,6 +86,9 @@ class Service:
     fetch : callable or None
         Asked for a file that a warning names; returns at once.
 
+    standing : mapping of str to str or None
+        Faults that were found before the start, by name: sounds that are missing.
+
     Notes
     -----
     ::
@@ -105,6 +109,7 @@ class Service:
         status_every_ns: int | None = None,
         tell_time: Callable[[int, int], None] | None = None,
         fetch: Callable[[FetchFile], None] | None = None,
+        standing: Mapping[str, str] | None = None,
     ) -> None:
         self._speaker = speaker
         self._udp = udp
@@ -124,6 +129,9 @@ class Service:
         self._crash: BaseException | None = None
         self._fault: ShellError | None = None
         self._health = Health()
+        self._standing = dict(standing or {})
+        session = 0 if mqtt is None else mqtt.session
+        self._vitals = Vitals(self._health, session=session, begin_ns=now_ns())
 
     async def run(self, duration_ns: int | None) -> None:
         """Serve until SIGTERM, SIGINT or the end of `duration_ns`; then close the sink.
@@ -261,6 +269,10 @@ class Service:
         """Look for faults; tell what came and went."""
         self._health.note("store", self._store.fault(), now)
         self._health.note("store damage", "; ".join(self._store.lost) or None, now)
+        for name, text in self._standing.items():
+            self._health.note(name, text, now)
+        if self._vitals.looks(now):
+            self._vitals.look(self._locked_status(), now)
         for change in self._health.take_changes():
             if change.text is None:
                 LOG.info("%s: good again", change.name)
@@ -271,6 +283,10 @@ class Service:
                 self._mqtt.publish(Publish("fault", json.dumps(body).encode()))
         if self._mqtt is not None:
             self._mqtt.set_state(self._health.word(), self._health.why())
+            if self._mqtt.connected and self._vitals.due(now):
+                status = self._locked_status()
+                told = self._vitals.body(status, utc_ns() // NS_PER_S, now)
+                self._mqtt.tell(Publish("health", told))
 
     def _run_core(self) -> None:
         """Run what is due, do the events, and arm the timer for what is due next."""

@@ -2,11 +2,17 @@
 
 import os
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from node.units import NS_PER_S
 
 _US_PER_S: Final = 1_000_000
+_ASK_EVERY_S: Final = 10
+_STARTING_MAX_S: Final = 1800
+"""Who has not compiled by then hangs, and a fresh start is the remedy."""
 
 
 def notify(state: str) -> None:
@@ -21,6 +27,26 @@ def notify(state: str) -> None:
             one.sendto(state.encode(), name)
         except OSError:
             return  # a supervisor that went away must not silence the horn
+
+
+@contextmanager
+def starting() -> Iterator[None]:
+    """Ask the supervisor for more time as long as this lasts: a first start compiles."""
+    ended = threading.Event()
+
+    def ask() -> None:
+        for _ in range(_STARTING_MAX_S // _ASK_EVERY_S):
+            notify(f"EXTEND_TIMEOUT_USEC={3 * _ASK_EVERY_S * _US_PER_S}")
+            if ended.wait(_ASK_EVERY_S):
+                return
+
+    thread = threading.Thread(target=ask, name="starting", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def watchdog_ns() -> int | None:

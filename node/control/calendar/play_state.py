@@ -5,6 +5,7 @@ the state after: an item that may have sounded never sounds again, and a record 
 still owed. Records carry a serial number; who keeps them (`control.proof.proof`) drops repeats.
 """
 
+from datetime import date, timedelta
 from typing import Final, Literal
 
 import msgspec
@@ -13,6 +14,10 @@ KEY: Final = "programme"
 
 STARTED_MAX: Final = 256
 """Items remembered as started: two months of four a day. Older days are below `floor_day`."""
+
+FAR_DAYS: Final = 100
+"""A clock that was further ahead than this leaves nothing behind that counts; from nearer days each
+item is remembered, and plays once whatever the clock does."""
 
 Outcome = Literal["played", "missed", "refused", "interrupted", "stopped", "cancelled"]
 
@@ -98,16 +103,33 @@ def decode(data: bytes | None) -> State | None:
 
 
 def remember_start(state: State, day: str, name: str) -> None:
-    """Add (day, name) to what was started; forget the oldest and raise the floor to it."""
+    """Add (day, name) to what was started; forget the oldest and raise the floor to it.
+
+    What a clock far ahead has left behind goes first: else it would push out today for good.
+    """
     state.started.append((day, name))
-    if len(state.started) > STARTED_MAX:
-        oldest = min(state.started)
-        state.started.remove(oldest)
-        state.floor_day = max(state.floor_day, oldest[0])
+    if len(state.started) <= STARTED_MAX:
+        return
+    ahead = [one for one in state.started if one[0] > _after(day, FAR_DAYS)]
+    gone = max(ahead) if ahead else min(state.started)
+    state.started.remove(gone)
+    if not ahead:
+        state.floor_day = max(state.floor_day, gone[0])
+
+
+def clock_went_back(state: State, today: str) -> None:
+    """Take the floor back with the clock when one far ahead has lifted it."""
+    if state.floor_day > _after(today, FAR_DAYS):
+        state.floor_day = _after(today, -1)
 
 
 def remember_use(state: State, day: str, seconds: int) -> None:
     """Count `seconds` of programme on `day`; keep the last days only."""
     state.used_s[day] = state.used_s.get(day, 0) + seconds
     while len(state.used_s) > 32:
-        del state.used_s[min(state.used_s)]
+        ahead = [one for one in state.used_s if one > _after(day, FAR_DAYS)]
+        del state.used_s[max(ahead) if ahead else min(state.used_s)]
+
+
+def _after(day: str, days: int) -> str:
+    return (date.fromisoformat(day) + timedelta(days=days)).isoformat()

@@ -15,18 +15,26 @@ from datetime import datetime
 from itertools import groupby
 from typing import Final
 
+from node.control.calendar.missed import Missed, counted
 from node.control.calendar.play_run import Run
 from node.control.calendar.play_state import (
     KEY,
     Outcome,
     Record,
     State,
+    clock_went_back,
     encode,
     remember_start,
     remember_use,
 )
-from node.control.calendar.programme import Calendar, Due, ItemConfig, ProgrammeConfig
-from node.control.civil_time import DAY_S, MINUTE_S, STEP_S, load_zone, local_time
+from node.control.calendar.programme import (
+    Calendar,
+    Counted,
+    Due,
+    ItemConfig,
+    ProgrammeConfig,
+)
+from node.control.civil_time import DAY_S, MINUTE_S, NO_TIME, STEP_S, Least, load_zone, local_time
 from node.control.events import StartPart, StopPart
 from node.control.loudness.regulation import Regulation
 from node.control.mute import NOBODY
@@ -41,21 +49,16 @@ RUNS_MAX: Final = 8
 GRACE_S: Final = 5
 """Later than this is late. A deadline is met within milliseconds; a busy second boot is not."""
 
-MISSED_EACH_MAX: Final = 32
-"""So many missed items have a record each; of more there is one per name, with their count."""
-
 EVENTS_MAX: Final = 512  # the caller takes them after each call
 
-_GAP_DAYS_MAX: Final = 4000
-"""A horizon older than this is none: ten years and some."""
+_GAP_DAYS_MAX: Final = 1000
+"""A horizon older than this is none: no clock that jumps costs more than counting so many days."""
 
 SOURCE_BASE: Final = -1
 """Sources of the calendar in the arbiter: -1 to -RUNS_MAX."""
 
 
 PlayerEvent = StartPart | StopPart | Record | Persist
-
-Missed = tuple[Due, Outcome, str]
 
 
 class Player:
@@ -73,7 +76,9 @@ class Player:
         self._tiers = tiers
         self._ordered_by = ordered_by
         self._muted = (NOBODY, "")
-        self._at_least_s = 0
+        self._least = Least()
+        self._long_ago: list[Counted] = []
+        """Missed too long ago to be told one by one, and not recorded yet."""
         self._calendar = Calendar(config)
         self._config = config
         self._zone = load_zone(config.zone)
@@ -96,7 +101,7 @@ class Player:
         *,
         trusted: bool,
         into_second_ns: int = 0,
-        at_least_s: int = 0,
+        least: Least = NO_TIME,
     ) -> None:
         """Do what is due. Call it at each deadline and whenever the civil clock was read.
 
@@ -110,10 +115,10 @@ class Player:
             How long ago that civil second began: all nodes start on the same instant.
         trusted : bool
             False: nothing of the calendar plays, and what runs is stopped.
-        at_least_s : int
+        least : Least
             The least that civil time can be, trusted or not.
         """
-        self._at_least_s = utc_s if trusted else at_least_s
+        self._least = least
         self._into_second_ns = into_second_ns
         if not trusted:
             self._stop_all("the clock is not trusted", utc_s, now_ns, keep_urgent=True)
@@ -181,6 +186,7 @@ class Player:
         if state.horizon_s == 0 or utc_s < state.horizon_s - STEP_S:
             state.horizon_s = utc_s
             self._next_due_s = None
+            clock_went_back(state, self._local(utc_s).date().isoformat())
             self._persist([])
         state.horizon_s = max(state.horizon_s, utc_s - _GAP_DAYS_MAX * DAY_S)
         if self._next_due_s is None:
@@ -195,8 +201,11 @@ class Player:
             state.horizon_s = max(state.horizon_s, utc_s)
             return
         known = set(state.started)
-        dues = self._calendar.due_between(state.horizon_s, utc_s)
+        long_ago = self._calendar.long_ago(state.horizon_s, utc_s)
+        dues = self._calendar.due_between(state.horizon_s, utc_s, but=long_ago)
         missed: list[Missed] = []
+        if long_ago is not None:
+            self._long_ago = self._calendar.count(*long_ago, known)
         # What is due at one instant is settled in one write.
         for due_s, group in groupby(dues, key=lambda due: due.due_s):
             begun: list[Run] = []
@@ -212,7 +221,7 @@ class Player:
                 self._settled(missed, due_s)
                 missed = []
         state.horizon_s = max(state.horizon_s, utc_s)
-        if missed:
+        if missed or self._long_ago:
             self._settled(missed, utc_s)
         self._gap_reason = "the node was busy"
         self._next_due_s = self._calendar.next_due_s(utc_s)
@@ -258,14 +267,14 @@ class Player:
     def _settled(self, missed: list[Missed], horizon_s: int) -> None:
         """Keep that everything until `horizon_s` is settled."""
         self._state.horizon_s = max(self._state.horizon_s, horizon_s)
-        if len(missed) <= MISSED_EACH_MAX:
-            counted = [(due, outcome, reason, 1) for due, outcome, reason in missed]
-        else:
-            counted = _by_name(missed)
+        owed = counted(missed, self._long_ago, self._gap_reason)
+        self._long_ago = []
         self._persist(
             [
-                self._record(due.name, due.day, outcome, reason, due_s=due.due_s, count=count)
-                for due, outcome, reason, count in counted
+                self._record(
+                    one.name, one.day, one.outcome, one.reason, due_s=one.due_s, count=one.count
+                )
+                for one in owed
             ]
         )
 
@@ -335,7 +344,7 @@ class Player:
 
     def _no_right(self, item: ItemConfig) -> str | None:
         by = self._ordered_by
-        return None if by is None else by.refusal(item.message_class_value, self._at_least_s)
+        return None if by is None else by.refusal(item.message_class_value, self._least)
 
     def _plan(self, utc_s: int, now_ns: int, *, trusted: bool) -> None:
         ends_ns = [run.ends_ns for run in self._runs if run.held_ns < 0]
@@ -368,14 +377,3 @@ class Player:
 
     def _local(self, utc_s: int) -> datetime:
         return local_time(utc_s, self._zone)
-
-
-def _by_name(missed: list[Missed]) -> list[tuple[Due, Outcome, str, int]]:
-    """Return one entry per (name, outcome, reason) with its count and last day."""
-    groups: dict[tuple[str, Outcome, str], list[Due]] = {}
-    for due, outcome, reason in missed:
-        groups.setdefault((due.name, outcome, reason), []).append(due)
-    return [
-        (group[0], outcome, f"{reason}, until {group[-1].day}", len(group))
-        for (_, outcome, reason), group in groups.items()
-    ]

@@ -5,7 +5,7 @@ identity is (name, day), which no clock step and no change of its hour alters.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Final, Literal
@@ -26,6 +26,9 @@ _HASH: Final = re.compile(r"[0-9a-f]{64}|sha1:[0-9a-f]{40}")
 """SHA-256; SHA-1 only where a CAP document names its resource by it (section 3.2.3, `digest`)."""
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
+_RECENT_DAYS: Final = 8
+"""What is missed is told one by one for so many days; before them it is counted."""
 
 _LOOK_AHEAD_DAYS: Final = 400
 """How far ahead the next due item is looked for: a yearly one is found."""
@@ -187,6 +190,17 @@ class Due:
     index: int = field(compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """An item that was due on several days, long ago."""
+
+    name: str
+    first_day: str
+    last_day: str
+    count: int
+    index: int
+
+
 class Calendar:
     """Answer which items are due, and when the next one is."""
 
@@ -199,12 +213,39 @@ class Calendar:
             if not item.hamlets or config.hamlet in item.hamlets
         ]
 
-    def due_between(self, after_s: int, until_s: int) -> list[Due]:
-        """Return what is due in (after_s, until_s], in order."""
+    def due_between(
+        self, after_s: int, until_s: int, *, but: tuple[date, date] | None = None
+    ) -> list[Due]:
+        """Return what is due in (after_s, until_s], in order; `but` are days to leave out."""
         found: list[Due] = []
         for day in self._days(after_s, until_s):
-            found += (due for due in self._due_on(day) if after_s < due.due_s <= until_s)
+            if but is None or not but[0] <= day <= but[1]:
+                found += (due for due in self._due_on(day) if after_s < due.due_s <= until_s)
         return sorted(found)
+
+    def long_ago(self, after_s: int, until_s: int) -> tuple[date, date] | None:
+        """Return the whole days within (after_s, until_s] that are only counted; None if few."""
+        first = local_time(after_s, self._zone).date() + timedelta(days=2)
+        last = local_time(until_s, self._zone).date() - timedelta(days=_RECENT_DAYS)
+        return (first, last) if first < last else None
+
+    def count(self, first: date, last: date, known: Container[tuple[str, str]]) -> list[Counted]:
+        """Return how often each item is due on the days from `first` to `last`.
+
+        Those that are `known`, as (day, name), do not count.
+        """
+        days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+        texts = [day.isoformat() for day in days]
+        found: list[Counted] = []
+        for index, item, on in self._mine:
+            held = [
+                text
+                for day, text in zip(days, texts, strict=True)
+                if day in on and (text, item.name) not in known
+            ]
+            if held:
+                found.append(Counted(item.name, held[0], held[-1], len(held), index))
+        return found
 
     def next_due_s(self, after_s: int) -> int:
         """Return the first instant after `after_s` at which something is due, or to look again."""

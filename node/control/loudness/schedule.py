@@ -51,6 +51,7 @@ class Place:
     commune: str = ""
     hamlet: str = ""
     cluster: str = ""
+    """Names as the rules of the plan use them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from node.control.civil_time import Least
 from node.control.precedence import MessageClass
 from node.control.trust.message import Message
 from node.control.trust.revocations import Held, Revocation, Revocations
@@ -66,6 +67,8 @@ class Warrant:
     key_id: bytes
     area: str
     """That the order was for."""
+    level: int = 1 << 30
+    """Tier that it acts as; who has come down below it since may cause it no more."""
 
 
 def within(inner: str, outer: str) -> bool:
@@ -125,9 +128,7 @@ class AuthorityBook:
             return "wrong signature"
         return authority
 
-    def may(
-        self, warrant: Warrant, message_class: MessageClass, utc_s: int | None
-    ) -> Authority | str:
+    def may(self, warrant: Warrant, message_class: MessageClass, least: Least) -> Authority | str:
         """Return who may cause an effect of this class now by `warrant`, or why nobody may.
 
         The one question that every effect asks, when it happens and as long as it lasts.
@@ -138,26 +139,21 @@ class AuthorityBook:
             Whose key ordered it, and for which area.
         message_class : MessageClass
             Of the effect.
-        utc_s : int or None
-            The least that civil time can be now: certificates end. None: nobody knows.
+        least : Least
+            The least that civil time can be now: certificates end.
         """
         authority = self._known.get(warrant.key_id)
         if authority is None:
             return "unknown key"
-        if utc_s is not None and any(utc_s >= one.until_s for one in self._chain(authority)):
+        if any(least.at(one.level) >= one.until_s for one in self._chain(authority)):
             return "the certificate has ended"
         if not proper_area(warrant.area) or not within(warrant.area, authority.area):
             return "outside its area"
         if message_class > authority.class_max:
             return "above its class"
+        if authority.level > warrant.level:
+            return "above its tier"
         return authority
-
-    def authorise(self, message: Message, *, utc_s: int | None) -> Authority | str:
-        """Return who ordered `message` if they may, or why not. Checks its signature."""
-        signer = self.signer_of(message)
-        if isinstance(signer, str):
-            return signer
-        return self.may(Warrant(message.key_id, message.area), message.message_class, utc_s)
 
     def receive_certificate(
         self, parent: Authority, content: bytes, *, counter: int = 0

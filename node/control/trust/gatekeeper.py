@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from node.control.civil_time import DAY_S, CivilClock
+import msgspec
+
+from node.control.civil_time import DAY_S, NO_TIME, CivilClock, Least
 from node.control.precedence import MessageClass
 from node.control.trust.authority import Authority, AuthorityBook, Warrant, within
 from node.control.trust.message import Kind, Message, open_envelope
@@ -54,7 +56,7 @@ class Order:
     @property
     def warrant(self) -> Warrant:
         """On whose word its effects act."""
-        return Warrant(self.message.key_id, self.message.area)
+        return Warrant(self.message.key_id, self.message.area, self.authority.level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +96,9 @@ class Gatekeeper:
         self._rates = Rates()
         self._area = area
         self._clock = clock
-        self._kept_floor_s = 0
         self._singles: dict[bytes, list[str]] = {}
         """Names under which unnumbered revocations of a key are kept."""
+        self._lost_s = 0
         self._events: deque[Persist] = deque()
         self._restore(stored)
 
@@ -113,12 +115,10 @@ class Gatekeeper:
         urgent = message.message_class is MessageClass.URGENT
         if not self._rates.allow(message.key_id, URGENT if urgent else ORDINARY, now_ns):
             return Refused("too many orders", None, signer)
-        utc_s = self._clock.at_least_ns(now_ns) // NS_PER_S
-        refusal = self._refusal(message, utc_s)
+        refusal = self._refusal(message, signer, now_ns)
         if refusal is None:
             kept = self._replay.advance(message.key_id, message.counter, self._book)
             self._events.extend(Persist(*one) for one in kept)
-            self._note_time(message, signer, now_ns)
             refusal = self._obey(message, signer, sealed, now_ns)
         if refusal is not None:
             return Refused(refusal, message, signer)
@@ -130,37 +130,43 @@ class Gatekeeper:
         message = open_envelope(sealed)
         if isinstance(message, str):
             return message
-        authority = self._book.authorise(message, utc_s=None)
-        if isinstance(authority, str):
-            return authority
-        return Order(message, authority, self._book.level_name(authority), sealed, 0)
+        signer = self._book.signer_of(message)
+        if isinstance(signer, str):
+            return signer
+        # What it may effect is asked at each effect, as it is while the node runs.
+        warrant = Warrant(message.key_id, message.area)
+        holder = self._book.may(warrant, MessageClass.NORMAL, NO_TIME)
+        if isinstance(holder, str):
+            return holder
+        return Order(message, holder, self._book.level_name(holder), sealed, 0)
 
     def next_event(self) -> Persist | None:
         """Return the oldest thing to keep, or None."""
         return self._events.popleft() if self._events else None
 
-    def _refusal(self, message: Message, utc_s: int) -> str | None:
+    def _refusal(self, message: Message, signer: Authority, now_ns: int) -> str | None:
         """Return why a genuine message does not act, or None."""
-        warrant = Warrant(message.key_id, message.area)
-        authority = self._book.may(warrant, message.message_class, utc_s)
+        once = self._replay.refusal(message.key_id, message.counter)
+        if once is None:
+            self._note_time(message, signer, now_ns)
+        warrant, least = Warrant(message.key_id, message.area), self._clock.least(now_ns)
+        authority = self._book.may(warrant, message.message_class, least)
         if isinstance(authority, str):
             return authority
-        refusal = self._not_in_time(message, utc_s)
-        if refusal is not None:
-            return refusal
         if not self._for_here(message):
             return "not for here"
-        if message.key_id.hex() in self._replay.damaged and message.issued_s <= self._kept_floor_s:
-            return "replayed"
-        return self._replay.refusal(message.key_id, message.counter)
+        return self._not_in_time(message, signer, now_ns) or once
 
-    def _not_in_time(self, message: Message, utc_s: int) -> str | None:
+    def _not_in_time(self, message: Message, signer: Authority, now_ns: int) -> str | None:
         """Return why the time forbids it. An urgent order waits for no clock, nor is one believed
         that says that it comes from the future.
         """
-        over_s = utc_s - message.issued_s - message.ttl_s
-        if over_s >= 0:
+        utc_s = self._clock.least(now_ns).at(signer.level)
+        if utc_s >= message.issued_s + message.ttl_s:
             return "its time to live is over"
+        lost = message.key_id.hex() in self._replay.damaged
+        if lost and message.issued_s <= self._lost_s:
+            return "replayed"  # its counters were lost: what is not newer than that may be old
         urgent = message.message_class is MessageClass.URGENT
         if urgent or message.kind in _TRUST_KINDS:
             return None
@@ -174,17 +180,28 @@ class Gatekeeper:
         return within(self._area, message.area)
 
     def _note_time(self, message: Message, signer: Authority, now_ns: int) -> None:
-        """Let the date of an order that agrees with our clock be the floor: two clocks say so."""
-        own_s = self._clock.utc_ns(now_ns) // NS_PER_S
-        agrees = self._clock.trusted and abs(message.issued_s - own_s) <= AGREES_S
-        if signer.gives_time and agrees:
-            self._raise_floor(min(message.issued_s, own_s), now_ns, step_s=FLOOR_STEP_S)
+        """Let the date of an order that agrees with our clock be the floor: two clocks say so.
 
-    def _raise_floor(self, utc_s: int, now_ns: int, *, step_s: int) -> None:
-        if utc_s - self._kept_floor_s >= max(step_s, 1):
-            self._kept_floor_s = utc_s
-            self._clock.receive_floor(utc_s * NS_PER_S, now_ns)
-            self._events.append(Persist(FLOOR_KEY, str(utc_s).encode()))
+        Then what this tier or a lower one said of a later time was wrong.
+        """
+        own_ns = self._clock.shown_ns(now_ns)
+        if own_ns is None or not signer.gives_time:
+            return
+        if abs(message.issued_s - own_ns // NS_PER_S) > AGREES_S:
+            return
+        if self._clock.disprove(signer.level, now_ns):
+            self._keep_floors()
+        agreed_s = min(message.issued_s, own_ns // NS_PER_S)
+        self._raise_floor(signer.level, agreed_s, now_ns, step_s=FLOOR_STEP_S)
+
+    def _raise_floor(self, level: int, utc_s: int, now_ns: int, *, step_s: int) -> None:
+        if utc_s - self._clock.floors_s().get(level, 0) >= max(step_s, 1):
+            self._clock.receive_floor(utc_s * NS_PER_S, now_ns, level=level)
+            self._keep_floors()
+
+    def _keep_floors(self) -> None:
+        floors = {str(level): seconds for level, seconds in self._clock.floors_s().items()}
+        self._events.append(Persist(FLOOR_KEY, msgspec.json.encode(floors)))
 
     def _obey(self, message: Message, signer: Authority, sealed: bytes, now_ns: int) -> str | None:
         """Act on what concerns trust itself; return why not."""
@@ -205,7 +222,12 @@ class Gatekeeper:
             return "ahead of this node's clock"
         if self._clock.trusted:
             issued_s = min(issued_s, own_s)
-        self._raise_floor(issued_s, now_ns, step_s=0)
+        then = Least.known(issued_s)  # by its own date its certificate must hold
+        warrant = Warrant(message.key_id, message.area)
+        holder = self._book.may(warrant, message.message_class, then)
+        if isinstance(holder, str):
+            return holder
+        self._raise_floor(signer.level, issued_s, now_ns, step_s=0)
         return None
 
     def _learn(self, message: Message, signer: Authority, sealed: bytes) -> str | None:
@@ -245,10 +267,9 @@ class Gatekeeper:
 
     def _restore(self, stored: Mapping[str, bytes]) -> None:
         """Build the chain again from its signed bytes, parents before children."""
-        floor = stored.get(FLOOR_KEY, b"")
-        if floor.isdigit() and len(floor) < 16:
-            self._kept_floor_s = int(floor)
-            self._clock.receive_floor(int(floor) * NS_PER_S)
+        for level, seconds in _floors(stored.get(FLOOR_KEY, b"")).items():
+            self._clock.receive_floor(seconds * NS_PER_S, level=level)
+        self._lost_s = max(self._clock.floors_s().values(), default=0)
         waiting = [v for k, v in sorted(stored.items()) if k.startswith(CERTIFICATE_PREFIX) and v]
         progress = True
         while progress:
@@ -272,3 +293,12 @@ class Gatekeeper:
                 if name != REVOCATION_PREFIX + issuer.hex():
                     self._singles.setdefault(issuer, []).append(name)
         self._forget_dropped()
+
+
+def _floors(kept: bytes) -> dict[int, int]:
+    """Return the floors by tier; none of a value that is damaged: signatures will raise them."""
+    try:
+        floors = msgspec.json.decode(kept, type=dict[str, int]) if kept else {}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    return {int(level): s for level, s in floors.items() if level.lstrip("-").isdigit()}

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from node.control.civil_time import Least
 from node.control.precedence import MessageClass
 from node.control.trust.authority import AuthorityBook, Warrant
 
@@ -14,7 +15,7 @@ class OrderedBy:
     warrant: Warrant
     book: AuthorityBook
 
-    def refusal(self, message_class: MessageClass, at_least_s: int) -> str | None:
+    def refusal(self, message_class: MessageClass, least: Least) -> str | None:
         """Return why an item of this class may not play now, or None."""
-        holder = self.book.may(self.warrant, message_class, at_least_s)
+        holder = self.book.may(self.warrant, message_class, least)
         return f"{self.name}: {holder}" if isinstance(holder, str) else None

@@ -56,6 +56,7 @@ class PhraseConfig:
 
     siren_s: int = 10
     text_s: int = 30
+    """How long siren and spoken text last, at most 600 s."""
 
     def __post_init__(self) -> None:
         check(

@@ -13,14 +13,14 @@ twice is better than not to have heard it.
 """
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from node.control.calendar.play_run import Run
 from node.control.calendar.play_state import Outcome, Record
 from node.control.calendar.programme import Due
-from node.control.civil_time import MINUTE_S, load_zone, local_time
+from node.control.civil_time import MINUTE_S, NO_TIME, Least, load_zone, local_time
 from node.control.events import FetchMedia, StartPart, StopPart
 from node.control.loudness.regulation import Regulation
 from node.control.mute import NOBODY
@@ -77,7 +77,7 @@ class AlertBook:
         self._deadline_ns: int | None = None
 
     def receive_alert(
-        self, alert: Alert, utc_s: int, now_ns: int, *, trusted: bool, at_least_s: int = 0
+        self, alert: Alert, utc_s: int, now_ns: int, *, trusted: bool, least: Least = NO_TIME
     ) -> str:
         """Take a warning whose signature and authority were checked; return its fate in a word.
 
@@ -90,14 +90,14 @@ class AlertBook:
         trusted : bool
             Whether the civil clock is trusted. If not, only urgent warnings are taken and they
             last as long as they were meant to from now on.
-        at_least_s : int
+        least : Least
             The least that civil time can be, trusted or not.
         """
         level = self._places.level(alert)
         if self._known.stands_in_the_way(alert, level):
             return "known"
         alert = on_arrival(alert, utc_s) if trusted else alert
-        fate = self._fate(alert, max(utc_s, at_least_s) if trusted else at_least_s, trusted=trusted)
+        fate = self._fate(alert, utc_s if trusted else least.at(level), trusted=trusted)
         held = [one.alert for one in self._open]
         room = self._places.room(held, alert, utc_s, trusted=trusted)
         if fate == "waiting" and room is None:
@@ -105,12 +105,12 @@ class AlertBook:
         records: list[Record] = []
         if fate in ("waiting", "cancel"):
             places = room if fate == "waiting" and room is not None else ()
-            least = [self._open[index] for index in places]
-            records = self._take(alert, level, fate, least, (utc_s, now_ns))
+            gone = [self._open[index] for index in places]
+            records = self._take(alert, level, fate, gone, (utc_s, now_ns))
         else:
             records.append(self._record(alert, "refused", fate, utc_s))
         self._persist(records)
-        self.handle_time(utc_s, now_ns, trusted=trusted, at_least_s=at_least_s)
+        self.handle_time(utc_s, now_ns, trusted=trusted, least=least)
         return fate
 
     def handle_time(
@@ -120,18 +120,17 @@ class AlertBook:
         *,
         trusted: bool,
         into_second_ns: int = 0,
-        at_least_s: int = 0,
+        least: Least = NO_TIME,
     ) -> None:
         """Begin what is in force, go on with what sounds, end what is over.
 
         `into_second_ns` is how long ago the civil second `utc_s` began.
         """
-        least_s = utc_s if trusted else at_least_s
         # The most urgent first: they find the sources free, or take them.
         for one in sorted(self._open, key=self._standing, reverse=True):
             if one not in self._open:
                 continue  # it gave its source up, and waits anew
-            if one.alert.expires_s <= least_s or self._outlived(one, now_ns, trusted=trusted):
+            if self._is_over(one, utc_s, now_ns, least if not trusted else None):
                 self._close(one, "expired", utc_s, now_ns)
             elif one.run is None and self._may_begin(one.alert, utc_s, trusted=trusted):
                 self._begin(one, utc_s, now_ns)
@@ -141,13 +140,14 @@ class AlertBook:
                 self._advance(one, one.run, utc_s, now_ns)
         self._plan(utc_s, now_ns, now_ns - into_second_ns, trusted=trusted)
 
-    def keep_allowed(self, book: AuthorityBook, at_least_s: int, utc_s: int, now_ns: int) -> None:
+    def keep_allowed(self, book: AuthorityBook, least: Least, utc_s: int, now_ns: int) -> None:
         """End the warnings of those who may not order them any more."""
         for one in list(self._open):
             warrant = one.alert.warrant
             if warrant is None:
                 continue
-            holder = book.may(warrant, MessageClass(one.alert.message_class), at_least_s)
+            warrant = replace(warrant, level=self._places.level(one.alert))
+            holder = book.may(warrant, MessageClass(one.alert.message_class), least)
             if isinstance(holder, str):
                 record = self._drop(one, "cancelled", holder, utc_s, now_ns)
                 self._known.forget(one.alert.key)  # another key may say the same
@@ -257,13 +257,17 @@ class AlertBook:
         kind = MessageClass(alert.message_class)
         return trusted and self._regulation.refused_hours(self._local(utc_s), kind) is None
 
-    def _outlived(self, one: _Open, now_ns: int, *, trusted: bool) -> bool:
-        """Return whether without a clock it has been in force as long as it was to be."""
-        if trusted:
-            return False
+    def _is_over(self, one: _Open, utc_s: int, now_ns: int, least: Least | None) -> bool:
+        """Return whether its end has come; `least` is given while the time is not known.
+
+        Without a clock it is over too when it has been in force as long as it was to be.
+        """
+        alert = one.alert
+        if least is None:
+            return utc_s >= alert.expires_s
         if one.ends_ns is None:  # from before a power cut: without a clock nobody knows
-            one.ends_ns = now_ns + (one.alert.expires_s - one.alert.sent_s) * NS_PER_S
-        return now_ns >= one.ends_ns
+            one.ends_ns = now_ns + (alert.expires_s - alert.sent_s) * NS_PER_S
+        return now_ns >= one.ends_ns or least.at(self._places.level(alert)) >= alert.expires_s
 
     def _begin(self, one: _Open, utc_s: int, now_ns: int) -> None:
         item = item_of(one.alert, self._config, self._languages, at_s=utc_s)

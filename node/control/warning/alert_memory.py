@@ -40,13 +40,15 @@ class AlertMemory:
     def stands_in_the_way(self, alert: Alert, level: int) -> bool:
         """Return whether `alert`, of an authority of `level`, was heard of or ended already.
 
-        What a lower tier said under its name does not count, nor what an exercise or another key
-        of less weight did.
+        What a lower tier said under its name does not count, nor what an exercise did, nor what
+        another key of the same tier did with less weight.
         """
         known = self._known.get(alert.key)
         if known is None or known.level > level or (known.exercise and not alert.exercise):
             return False
-        return known.key == alert.signed_by or known.message_class >= alert.message_class
+        if known.level < level or known.key == alert.signed_by:
+            return True
+        return known.message_class >= alert.message_class
 
     def add(self, alert: Alert, level: int, fate: str, open_keys: Container[Key]) -> None:
         """Remember `alert` and what became of it."""

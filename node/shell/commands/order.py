@@ -29,8 +29,10 @@ from node.control.trust.message import (
 from node.control.trust.packet_guard import SRTP_KEY_BYTES
 from node.control.trust.signature import PUBLIC_KEY_BYTES, SeedSigner, key_id
 from node.control.warning.short_alert import encode_short
+from node.shell.config import read_config
 from node.shell.faults import EXIT_INPUT, ShellError, file_fault
 from node.shell.files import read_regular, read_toml_bytes
+from node.shell.poles import pole_entry
 from node.shell.readable import cap_fault, plan_fault, short_number
 
 SEED_BYTES: Final = 32
@@ -47,7 +49,13 @@ KINDS: Final = (*_KINDS, "alert", "cancel")
 def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the two subcommands."""
     key = commands.add_parser("key", help="make an Ed25519 key, or show the public half of one")
-    key.add_argument("file", type=Path, metavar="FILE", help="32 secret bytes; made if missing")
+    key.add_argument(
+        "file", nargs="?", type=Path, metavar="FILE", help="32 secret bytes; made if missing"
+    )
+    key.add_argument(
+        "--public", action="store_true", help="of the node of --config: its line in a list of poles"
+    )
+    key.add_argument("--config", type=Path, metavar="NODE.TOML")
     order = commands.add_parser("order", help="sign an order to nodes")
     order.add_argument("kind", choices=KINDS)
     order.add_argument("content", nargs="?", help="file (cap, calendar, volume), public key, SSRC")
@@ -72,7 +80,12 @@ def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 
 def make_key(options: argparse.Namespace) -> int:
-    """Make a key file that only its owner reads; print its public half."""
+    """Make a key file that only its owner reads; print its public half, or that of a node."""
+    if options.public or options.file is None:
+        if options.file is not None or options.config is None:
+            raise _wrong("key: needs FILE, or --public with --config NODE.TOML")
+        print(pole_entry(*read_config(options.config)))
+        return 0
     path: Path = options.file
     _make(path, SEED_BYTES)
     print(_signer(path).public_key.hex())

@@ -1,0 +1,158 @@
+"""One random history of orders to a node, held step by step against `orders_truth`.
+
+Each step is an order of one of nine keys, right or not, new or replayed; or time passes, a clock
+is wrong, the power fails. After each one nothing may speak, sound, mute or make loud without a
+right at that instant, and nothing of a higher tier may have been lost to a lower one.
+"""
+
+from typing import Final
+
+import msgspec
+
+from benchmarks.control.orders_acts import Acts, Step
+from benchmarks.control.orders_pole import (
+    HERE,
+    NAME,
+    SIGNERS,
+    TIERS,
+    Seen,
+)
+from benchmarks.control.orders_truth import ROOT
+from node.control.orders import Session
+from node.control.precedence import MessageClass
+from node.control.trust.authority import Certificate
+from node.control.trust.fates import is_good
+from node.control.trust.message import Kind
+from node.control.warning.short_alert import encode_short
+
+STEPS: Final = 30
+
+
+class History(Acts):
+    """Draw a history and follow it."""
+
+    def run(self, steps: int = STEPS) -> list[str]:
+        """Let `steps` things happen; return the broken promises."""
+        for tier in TIERS:
+            self._certify(self._parent_of(tier), f"{tier} 1", wide=True)
+        for _ in range(steps):
+            self._one()
+            if self.violations:
+                return self.violations
+        self._probe()
+        return self.violations
+
+    def _one(self) -> None:
+        """Let one thing happen, and look."""
+        acts = (
+            self._any_certificate, self._revoke, self._warn, self._warn, self._warn,
+            self._session, self._session, self._mute, self._volume, self._calendar,
+            self._beacon, self._wait, self._wait, self._clock, self._boot, self._replay, self._junk,
+        )  # fmt: skip
+        before = self._pole.seen()
+        who = acts[int(self._rng.integers(len(acts)))]()
+        self._check(before, self._pole.seen(), who)
+
+    def _replay(self) -> None:
+        """Send again what was obeyed once: it must do nothing."""
+        if not self._obeyed:
+            return
+        before = self._pole.seen()
+        fate = self._pole.send(self._obeyed[self._of(range(len(self._obeyed)))])
+        after = self._pole.seen()
+        self.log.append(f"replay: {fate}")
+        if is_good(fate) or before.sessions != after.sessions or before.warnings < after.warnings:
+            self.violations.append(f"a replayed order acted: {fate}")
+
+    # --- what must hold
+
+    def _check(self, before: Seen, after: Seen, step: Step | None) -> None:
+        utc_s = self._node_time_s()
+        self._check_sessions(before, after, step, utc_s)
+        self._check_warnings(before, after, step, utc_s)
+        self._check_parts(utc_s)
+        self._check_mutes(after, utc_s)
+        self._check_volumes(after, utc_s)
+
+    def _check_sessions(self, before: Seen, after: Seen, step: Step | None, utc_s: int) -> None:
+        for ssrc, shown in after.sessions.items():
+            one = self._sessions.get(ssrc)
+            right = one is not None and self._right(one, utc_s)
+            if one is None or not right or one.until_ns <= self._pole.now_ns:
+                self._blame("a stream speaks without a right", step)
+            elif shown != (one.message_class, TIERS[max(one.level, 0)]):
+                self._blame("a stream speaks with another's class or tier", step)
+        for ssrc in set(before.sessions) - set(after.sessions):
+            one = self._sessions.pop(ssrc, None)
+            if one is not None and self._lives(one, utc_s) and self._is_below(step, one):
+                self._blame("a stream from above was ended by one below", step)
+
+    def _check_warnings(self, before: Seen, after: Seen, step: Step | None, utc_s: int) -> None:
+        for number, key_id in after.warnings:
+            one = self._warnings.get((number, key_id))
+            if one is None or not self._right(one, utc_s):
+                self._blame("a warning is open without a right", step)
+        for gone in before.warnings - after.warnings:
+            one = self._warnings.get(gone)
+            if one is None or not self._right(one, utc_s) or step is None:
+                continue  # over, or by time or reboot
+            if step.kind is Kind.BEACON and not self._is_below(step, one):
+                continue  # it said that the end has come
+            if step.kind is not Kind.SHORT_ALERT:
+                self._blame(f"a {step.kind.name} ended a warning", step)
+            elif self._is_below(step, one) or (step.about and not one.exercise):
+                self._blame("a warning was ended by who may not", step)
+            elif not is_good(self.log[-1].rsplit(": ", 1)[1]):
+                self._blame("an order that was refused ended a warning", step)
+
+    def _check_parts(self, utc_s: int) -> None:
+        for part in self._pole.parts:
+            one = self._items.get(part.name)
+            if part.name.startswith("#") or one is None:
+                continue
+            too_high = TIERS.index(part.level) < one.level
+            if too_high or part.message_class != one.message_class or not self._right(one, utc_s):
+                self.violations.append(f"{part.name} sounds beyond its right: {part}")
+        self._pole.parts.clear()
+
+    def _check_mutes(self, after: Seen, utc_s: int) -> None:
+        if not self._pole.node.status(self._pole.now_ns)["clock_trusted"]:
+            return
+        for tier, muted in after.muted.items():
+            level = TIERS.index(tier)
+            by = [m for m in self._mutes.values() if m.level <= level and self._right(m, utc_s)]
+            if muted and not by:
+                self.violations.append(f"{tier} is muted and nobody may")
+
+    def _check_volumes(self, after: Seen, utc_s: int) -> None:
+        trusted = self._pole.node.status(self._pole.now_ns)["clock_trusted"]
+        for (tier, kind), volume in after.loud.items():
+            level = TIERS.index(tier)
+            said = (70, 80)
+            for at, (one, values) in sorted(self._volumes.items()):
+                if at <= level and self._right(one, utc_s):
+                    said = values
+            urgent = kind == MessageClass.URGENT
+            wanted = max(said) if urgent else said[0]
+            if not trusted:
+                wanted = said[1] if urgent else 0
+            if volume != wanted:
+                self.violations.append(f"{tier} {kind} has volume {volume}, not {wanted}")
+
+    def _probe(self) -> None:
+        """Let the root do what it may: nothing from below stands in the way."""
+        self._pole.read_clock(trusted=True)
+        self._ahead_s = dict.fromkeys(SIGNERS, 0)
+        for message_class in (2, 0):
+            step = Step(
+                ROOT, Kind.SESSION, msgspec.json.encode(Session(99)), HERE, message_class, 60
+            )
+            self._expect("obeyed", self._send(step), step)
+        content = encode_short("alert", 999, lasts_s=600)
+        step = Step(ROOT, Kind.SHORT_ALERT, content, HERE, 2, 600)
+        self._expect("waiting", self._send(step), step)
+        if f"#{999:016x}" not in self._pole.seen().playing:
+            self._blame("an urgent warning of the root does not sound", step)
+        claim = Certificate(NAME, SIGNERS["stranger"].public_key, "national", "vn", 2, 1 << 39)
+        step = Step(ROOT, Kind.CERTIFICATE, msgspec.json.encode(claim), "", 0, 600)
+        self._expect("obeyed", self._send(step), step)

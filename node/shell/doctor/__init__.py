@@ -1,0 +1,1 @@
+"""Each part of an installation looked at, with remedies, for a person at the pole."""

@@ -1,0 +1,140 @@
+"""Sound card, priority, clock, kernels, disk and memory of the machine."""
+
+import os
+import resource
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from node.config import NodeConfig
+from node.shell.clocks import clock_synchronised, utc_ns
+from node.shell.config import ShellConfig
+from node.shell.doctor.finding import Finding, fault, good, note
+from node.shell.faults import ShellError
+from node.shell.udp import UdpSocket
+from node.units import NS_PER_S
+
+PRIORITY_MIN: Final = 50
+"""Of the unit: the thread that feeds the card goes before all else."""
+
+DISK_BYTES_MIN: Final = 64 * 1024 * 1024
+MEMORY_BYTES_MIN: Final = 64 * 1024 * 1024
+BUILT_S: Final = 1_760_000_000
+"""October 2025: a clock that shows less was never set."""
+
+MEMORY_FILE: Final = Path("/proc/meminfo")
+
+
+def look_at_machine(node: NodeConfig, shell: ShellConfig) -> Iterator[Finding]:
+    """Yield what was found of the machine."""
+    yield _port(node)
+    yield _card(shell)
+    yield _priority()
+    yield _clock(shell)
+    yield _kernels()
+    yield _disk(shell)
+    yield _memory()
+
+
+def _port(node: NodeConfig) -> Finding:
+    try:
+        UdpSocket(node.receive).close()
+    except ShellError as wrong:
+        if wrong.in_use:
+            return note(
+                "port", f"{node.receive.listen} is in use", "by the running node? `ss -ulnp` says"
+            )
+        return fault("port", str(wrong), "mend [receive] in the configuration")
+    return good("port", f"{node.receive.listen} can be listened on")
+
+
+def _card(shell: ShellConfig) -> Finding:
+    from node.shell.sound_card import list_cards
+
+    if shell.sink.kind == "null":
+        return note("sound card", 'sink.kind = "null": nothing sounds', 'set sink.kind = "card"')
+    try:
+        cards = list_cards()
+    except ShellError as wrong:
+        return fault("sound card", "none can be opened", str(wrong))
+    wanted = shell.sink.device
+    if not cards:
+        return fault("sound card", "this machine has none", "`aplay -l`; plug one in")
+    if wanted is not None and not any(wanted.lower() in one.lower() for one in cards):
+        there = "; ".join(cards)
+        return fault("sound card", f"none is called {wanted!r}", f"sink.device: one of {there}")
+    return good("sound card", wanted or cards[0])
+
+
+def _priority() -> Finding:
+    allowed, _ = resource.getrlimit(resource.RLIMIT_RTPRIO)
+    if os.geteuid() == 0 or allowed >= PRIORITY_MIN or allowed == resource.RLIM_INFINITY:
+        return good("priority", "real-time priority is allowed to who asks here")
+    return note(
+        "priority",
+        f"real-time priority up to {allowed} is allowed to this user",
+        "start the node by its unit: CPUSchedulingPolicy=fifo, LimitRTPRIO=60",
+    )
+
+
+def _clock(shell: ShellConfig) -> Finding:
+    if utc_ns() // NS_PER_S < BUILT_S:
+        return fault(
+            "clock",
+            "it shows a time before this software was made: only urgent orders act",
+            "install chrony, reach a time server, or fit a clock chip",
+        )
+    if shell.control is not None and shell.control.clock == "trusted":
+        return note("clock", "whatever it shows is believed", 'control.clock = "kernel" on a pole')
+    if not clock_synchronised():
+        return fault(
+            "clock",
+            "no time server has set it: only urgent orders act",
+            "`chronyc sources` says which servers answer",
+        )
+    return good("clock", "set by a time server")
+
+
+def _kernels() -> Finding:
+    chosen = os.environ.get("LOALANG_KERNEL_CACHE")
+    folder = Path(chosen) if chosen else Path(__file__).parents[2]
+    if not folder.is_dir():
+        return fault("kernels", f"{folder}: no such folder", "make it: LOALANG_KERNEL_CACHE")
+    if next(folder.rglob("*.nbi"), None) is None and next(folder.rglob("*.so"), None) is None:
+        return note(
+            "kernels",
+            f"none compiled in {folder}: the first start takes minutes",
+            "`loalang-node check` with the LOALANG_KERNEL_CACHE of the unit",
+        )
+    return good("kernels", f"compiled, in {folder}")
+
+
+def _disk(shell: ShellConfig) -> Finding:
+    if shell.store.path is None:
+        return fault("disk", "nothing is kept", "set store.path: orders, counters and proofs")
+    folder = Path(shell.store.path).parent
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as wrong:
+        return fault("disk", f"{folder}: {wrong.strerror}", "make the folder of store.path")
+    if not os.access(folder, os.W_OK):
+        return fault(
+            "disk",
+            f"{folder} cannot be written by this user",
+            f"`chown loalang {folder}`; if the disk is read-only `dmesg` says why",
+        )
+    if free < DISK_BYTES_MIN:
+        return fault("disk", f"{folder}: {free // 1_000_000} MB free", "free some space")
+    return good("disk", f"{folder}: {free // 1_000_000} MB free")
+
+
+def _memory() -> Finding:
+    try:
+        lines = MEMORY_FILE.read_text("ascii").splitlines()
+        kib = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+    except (OSError, ValueError, IndexError, StopIteration):
+        return note("memory", "cannot be told here", "`free -m`")
+    if kib * 1024 < MEMORY_BYTES_MIN:
+        return fault("memory", f"{kib // 1024} MB free", "stop other programs; `top` names them")
+    return good("memory", f"{kib // 1024} MB free")

@@ -1,0 +1,103 @@
+"""What a node says of itself each minute in under 200 bytes, and the faults seen in its numbers.
+
+| field | |
+|---|---|
+| `s` | `ready` or `degraded` |
+| `n`, `up` | the session, and seconds since it began |
+| `t`, `ok` | civil time of the node, and whether it trusts it |
+| `hear` | sources that it hears now |
+| `un` | periods that the card had to play without the node |
+| `re`, `wait`, `drop` | reconnections, messages that wait for the broker, messages given up |
+| `proof` | entries in its chain of proof |
+| `f` | names of its faults |
+"""
+
+import json
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Final
+
+from node.shell.health import Health
+from node.units import NS_PER_S
+
+EVERY_NS: Final = 60 * NS_PER_S
+LOOK_NS: Final = 5 * NS_PER_S
+"""Faults are told within 10 s."""
+
+BYTES_MAX: Final = 200
+
+UNDERRUNS_MAX: Final = 5
+_WINDOW_NS: Final = 10 * NS_PER_S
+"""More underruns than that in so long are a fault."""
+
+_CLOCK: Final = "the time is not known: only urgent orders act; is a time server reachable?"
+
+
+class Vitals:
+    """Numbers of one node, looked at now and then."""
+
+    def __init__(self, health: Health, *, session: int, begin_ns: int) -> None:
+        self._health = health
+        self._session = session
+        self._begin_ns = begin_ns
+        self._underruns: deque[tuple[int, int]] = deque()
+        self._next_look_ns = begin_ns
+        self._next_told_ns = begin_ns
+        self._told_faults: tuple[str, ...] = ()
+
+    def looks(self, now_ns: int) -> bool:
+        """Return whether it is time to look at the status again."""
+        if now_ns < self._next_look_ns:
+            return False
+        self._next_look_ns = now_ns + LOOK_NS
+        return True
+
+    def look(self, status: Mapping[str, Any], now_ns: int) -> None:
+        """Note the faults that the numbers of `status` show."""
+        control = status.get("control")
+        trusted = control is None or bool(control["clock_trusted"])
+        self._health.note("clock", None if trusted else _CLOCK, now_ns)
+        shell = status["shell"]
+        self._underruns.append((now_ns, int(shell.get("underruns", 0))))
+        while self._underruns[0][0] < now_ns - _WINDOW_NS:
+            self._underruns.popleft()
+        recent = self._underruns[-1][1] - self._underruns[0][1]
+        text = None
+        if recent > UNDERRUNS_MAX:
+            text = f"the card found no sound {recent} times in 10 s: others take the processor"
+            if not shell.get("real_time", True):
+                text += "; start the node by its unit, which gives it real-time priority"
+        self._health.note("underruns", text, now_ns)
+
+    def due(self, now_ns: int) -> bool:
+        """Return whether the node is to tell of itself: each minute, and when its faults change."""
+        faults = self._health.why()
+        if now_ns < self._next_told_ns and faults == self._told_faults:
+            return False
+        self._next_told_ns, self._told_faults = now_ns + EVERY_NS, faults
+        return True
+
+    def body(self, status: Mapping[str, Any], utc_s: int, now_ns: int) -> bytes:
+        """Return the short message; names of faults are left out where they would not fit."""
+        control, link = status.get("control") or {}, status["shell"].get("broker") or {}
+        told: dict[str, object] = {
+            "s": self._health.word(),
+            "n": self._session,
+            "up": (now_ns - self._begin_ns) // NS_PER_S,
+            "t": control.get("utc_s", utc_s),
+            "ok": int(control.get("clock_trusted", True)),
+            "hear": len(status.get("sources") or ()),
+            "un": status["shell"].get("underruns", 0),
+            "re": link.get("reconnects", 0),
+            "wait": link.get("waiting", 0),
+            "drop": link.get("dropped", 0),
+            "proof": control.get("proof_number", 0),
+        }
+        names = [line.partition(":")[0] for line in self._health.why()]
+        while names and len(_encoded(told | {"f": names})) >= BYTES_MAX:
+            names.pop()
+        return _encoded(told | ({"f": names} if names else {}))
+
+
+def _encoded(told: Mapping[str, object]) -> bytes:
+    return json.dumps(told, separators=(",", ":")).encode()

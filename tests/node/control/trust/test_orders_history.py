@@ -1,0 +1,47 @@
+"""Random histories of orders: no effect without a right, and no right of a higher tier lost."""
+
+import pytest
+
+from benchmarks.control.orders import first_broken
+from node.control.mute import Mutes
+from node.control.plans import Plans
+from node.control.sessions import Sessions
+from node.control.trust import authority
+from node.control.trust.authority import AuthorityBook
+from node.control.trust.once import ReplayGuard
+from node.control.trust.revocations import Revocations
+from node.control.warning import alert_memory
+from node.control.warning.alert_book import AlertBook
+from node.control.warning.alert_memory import AlertMemory
+
+
+def test_no_history_of_orders_breaks_a_promise():
+    broken = first_broken(150, seed=1)
+    assert broken is None, (broken[1].violations, broken[1].log)
+
+
+def nothing(*_: object, **__: object) -> None:
+    """Do nothing."""
+
+
+HOLES = {
+    "a revoked key speaks on": (Sessions, "keep_allowed", nothing),
+    "a revoked key's warning sounds on": (AlertBook, "keep_allowed", nothing),
+    "a revoked key's mute goes on": (Mutes, "keep_allowed", nothing),
+    "revocations are forgotten": (Revocations, "holds", lambda *_: False),
+    "orders act twice": (ReplayGuard, "refusal", nothing),
+    "any area will do": (authority, "within", lambda *_: True),
+    "a child may be wider": (AuthorityBook, "_narrower", nothing),
+    "an item has any tier": (Plans, "_of_its_level", lambda _self, item, _level: item),
+    "anybody ends a warning": (alert_memory, "_may_end", lambda *_: True),
+    "a name is anybody's": (AlertMemory, "stands_in_the_way", lambda *_: False),
+}
+
+
+@pytest.mark.parametrize("hole", HOLES)
+def test_a_hole_in_any_one_check_is_found(hole, monkeypatch):
+    where, name, instead = HOLES[hole]
+    monkeypatch.setattr(where, name, instead)
+    if hole == "orders act twice":
+        monkeypatch.setattr(ReplayGuard, "advance", lambda *_: [])
+    assert first_broken(1000, seed=3) is not None

@@ -1,0 +1,71 @@
+"""What a node says of itself: short, each minute and at once when something changes."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.shell.health import Health
+from node.shell.vitals import BYTES_MAX, EVERY_NS, Vitals
+
+S = 1_000_000_000
+
+
+def status(*, underruns=0, trusted=True, real_time=True):
+    return {
+        "sources": [{}],
+        "control": {"clock_trusted": trusted, "utc_s": 1_800_000_000, "proof_number": 10_000},
+        "shell": {
+            "underruns": underruns,
+            "real_time": real_time,
+            "broker": {"reconnects": 3, "waiting": 2, "dropped": 1},
+        },
+    }
+
+
+def test_each_minute_and_at_each_change_and_not_more_often():
+    health = Health()
+    vitals = Vitals(health, session=7, begin_ns=0)
+    assert vitals.due(0) and not vitals.due(1)
+    health.note("store", "the disk is full", 2)
+    assert vitals.due(3) and not vitals.due(4)
+    health.note("store", None, 5)
+    assert vitals.due(6)
+    assert not vitals.due(6 + EVERY_NS - 1) and vitals.due(6 + EVERY_NS)
+
+
+@given(
+    st.lists(st.text("abcdefgh ", min_size=1, max_size=20), max_size=20),
+    st.integers(0, 1 << 40),
+    st.integers(0, 1 << 60),
+)
+def test_it_is_shorter_than_200_bytes_whatever_ails_the_node(names, underruns, now_ns):
+    health = Health()
+    for name in names:
+        health.note(name, "it is broken", 0)
+    vitals = Vitals(health, session=1_800_000_000, begin_ns=0)
+    body = vitals.body(status(underruns=underruns), 0, now_ns)
+    assert len(body) < BYTES_MAX
+    told = json.loads(body)
+    assert told["s"] == ("degraded" if names else "ready")
+    assert set(told.get("f", [])) <= set(names)
+
+
+def test_a_fault_is_told_once_when_it_comes_and_once_when_it_goes_within_10_s():
+    health = Health()
+    vitals = Vitals(health, session=7, begin_ns=0)
+    told = []
+    for second in range(60):
+        now_ns = second * S
+        if vitals.looks(now_ns):
+            count = 0 if second < 20 else min(4 * (second - 19), 60)
+            vitals.look(status(underruns=count, trusted=second < 20 or second > 40), now_ns)
+        told += [(one.name, one.text is not None, second) for one in health.take_changes()]
+    assert [one[:2] for one in told if one[0] == "clock"] == [("clock", True), ("clock", False)]
+    assert [one[:2] for one in told if one[0] == "underruns"] == [
+        ("underruns", True),
+        ("underruns", False),
+    ]
+    begins = [second for _, came, second in told if came]
+    assert all(20 <= second <= 30 for second in begins)
+    assert health.word() == "ready"

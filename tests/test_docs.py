@@ -1,0 +1,99 @@
+"""Pages that are made from what the code runs are what the code says today.
+
+`LOALANG_DOCS=write pytest tests/test_docs.py` writes them anew.
+"""
+
+import ast
+import inspect
+import os
+import re
+import textwrap
+import tomllib
+from enum import IntEnum
+
+import pytest
+
+from node.control.precedence import PriorityConfig, matrix
+from node.counters import Count, Origin
+from node.shell.commands.describe import reference
+from tests.house import ROOT
+
+DOCS = ROOT / "docs"
+
+
+def table_of(kind: type[IntEnum]) -> str:
+    """The members of an enumeration and the sentence below each."""
+    (body,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    rows: list[list[str]] = []
+    for part in body.body[1:]:
+        if isinstance(part, ast.Assign):
+            rows.append([part.targets[0].id.lower(), ""])
+        elif isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant):
+            rows[-1][1] = " ".join(part.value.value.split())
+    assert [name for name, _ in rows] == [one.name.lower() for one in kind]
+    lines = ["| name | means |", "|---|---|", *(f"| `{name}` | {text} |" for name, text in rows)]
+    return "\n".join(lines)
+
+
+def matrix_of_two_tiers() -> str:
+    rules = PriorityConfig(tiers=("province", "commune"))
+    return f"```\n{matrix(rules)}\n```"
+
+
+MADE = {
+    "matrix": ("architecture.md", matrix_of_two_tiers),
+    "counts": ("silent.md", lambda: table_of(Count)),
+    "origins": ("silent.md", lambda: table_of(Origin)),
+}
+
+
+def is_written() -> bool:
+    return os.environ.get("LOALANG_DOCS") == "write"
+
+
+def test_the_reference_of_settings_is_what_describe_prints():
+    path = DOCS / "configuration.md"
+    if is_written():
+        path.write_text(reference(), encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == reference()
+
+
+def test_every_setting_has_a_sentence():
+    assert [line for line in reference().splitlines() if line.endswith("|  |")] == []
+
+
+@pytest.mark.parametrize("what", MADE)
+def test_a_table_in_the_documentation_is_the_one_that_the_code_runs(what):
+    name, make = MADE[what]
+    path = DOCS / name
+    text = path.read_text(encoding="utf-8")
+    begin = text.index(f"<!-- {what} -->\n") + len(f"<!-- {what} -->\n")
+    end = text.index("<!-- end -->", begin)
+    if is_written():
+        text = f"{text[:begin]}{make()}\n{text[end:]}"
+        path.write_text(text, encoding="utf-8")
+        end = text.index("<!-- end -->", begin)
+    assert text[begin:end] == f"{make()}\n"
+
+
+def test_the_tower_in_the_documentation_is_the_contract():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = contracts["contracts"][-1]["layers"]
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    drawn = re.search(r"```\n(.*?)```", text, re.DOTALL)[1]
+    assert [re.split(r" {4,}", line)[0].strip() for line in drawn.splitlines()] == layers
+
+
+def test_every_page_is_reached_from_the_readme_or_from_another_page():
+    pages = {path.name for path in DOCS.glob("*.md")}
+    texts = [(ROOT / "README.md").read_text(encoding="utf-8")]
+    texts += [path.read_text(encoding="utf-8") for path in DOCS.glob("*.md")]
+    linked = {name for text in texts for name in re.findall(r"\]\((?:docs/)?([\w-]+\.md)", text)}
+    assert pages <= linked
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=str)
+def test_every_link_leads_somewhere(path):
+    text = path.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (path.parent / target).exists(), target
