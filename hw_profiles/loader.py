@@ -72,7 +72,9 @@ def load(name: str, *, folder: Path = FOLDER) -> Profile:
 def read_toml(path: Path, errors: list[str]) -> Mapping[str, Any]:
     """Return the table in `path`; an unreadable file or wrong TOML becomes a line of `errors`."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(
+            path.read_text(encoding="utf-8-sig")
+        )  # Notepad begins files with a mark
     except OSError as fault:
         errors.append(f"{path}: {fault.strerror}; a readable file is needed")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:

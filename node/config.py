@@ -135,6 +135,11 @@ def check(table: str, rules: Mapping[str, tuple[bool, Any, str]]) -> None:
     )
 
 
+def _is_payload_type(number: int) -> bool:
+    """Return whether packets of this type are told apart from RTCP (RFC 5761, section 4)."""
+    return 0 <= number <= 63 or 96 <= number <= 127
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiveConfig:
     """Where packets come from (table `[receive]`)."""
@@ -181,6 +186,7 @@ class ReceiveConfig:
         return (*self.payload_types, self.redundancy_payload_type)
 
     def __post_init__(self) -> None:
+        repairs = {self.redundancy_payload_type, self.retransmission_payload_type}
         check(
             "receive",
             {
@@ -196,9 +202,17 @@ class ReceiveConfig:
                     "HOST:PORT, such as 203.0.113.1:5004, and join_key_file given with it",
                 ),
                 "payload_types": (
-                    bool(self.payload_types) and all(0 <= p <= 127 for p in self.payload_types),
+                    bool(self.payload_types)
+                    and all(_is_payload_type(p) for p in self.payload_types)
+                    and not {*self.payload_types} & repairs,
                     self.payload_types,
-                    "a list of numbers from 0 to 127, not empty",
+                    "a list, not empty, of numbers from 0 to 63 and 96 to 127 that are neither "
+                    "redundancy_payload_type nor retransmission_payload_type",
+                ),
+                "retransmission_payload_type": (
+                    all(map(_is_payload_type, repairs)) and len(repairs) == 2,
+                    self.retransmission_payload_type,
+                    "0 to 63 or 96 to 127 as redundancy_payload_type, and another one",
                 ),
                 "sources_max": (1 <= self.sources_max <= 16, self.sources_max, "1 to 16"),
                 "hold_ms": (100 <= self.hold_ms <= 60_000, self.hold_ms, "100 to 60000"),

@@ -121,6 +121,9 @@ class SpeakerNode:
                 if data is not None:
                     self._tell(SendDatagram(data, receiver.address))
             silent_ns = now_ns - receiver.last_arrival_ns
+            is_doubted = not receiver.buffer.is_proven and now_ns - receiver.resumed_ns > NS_PER_S
+            if is_doubted and silent_ns < NS_PER_S:
+                self._tell(self._unheard.doubt(receiver.address, now_ns))
             if silent_ns >= FORGET_NS and not self._horn.is_sounding(receiver):
                 self._forget(receiver, now_ns)
         self._neighbour.handle_deadline(now_ns, self._streams)

@@ -1,13 +1,12 @@
 """Mutated CAP documents: nothing raised, nothing sounds that a valid document would not order.
 
 The documents rebuild the kinds of examples of CAP 1.2, appendix A, for places in Lạng Sơn. The
-judge of what is valid is written a second time here, as patterns over the names of the elements,
-on the XML reader of the standard library.
+judge of what may sound is written a second time here, as patterns over the text: it knows neither
+elements nor their order.
 """
 
 import re
 import time
-import xml.etree.ElementTree as ET  # the judge of documents made here; the node uses defusedxml
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,6 +16,9 @@ from node.control.precedence import MessageClass
 from node.control.warning.alert import Alert, AlertConfig, alert_of
 from node.control.warning.area import Site
 from node.control.warning.cap import parse_cap
+
+LIMIT_MS: Final = 30.0
+"""Longest time for a document on a desktop core."""
 
 _HEAD: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _OPEN: Final = '<alert xmlns="urn:oasis:names:tc:emergency:cap:1.2">'
@@ -154,61 +156,33 @@ def _drop_element(data: bytearray, at: int) -> None:
         del data[match.start() : match.end()]
 
 
-_NS: Final = "{urn:oasis:names:tc:emergency:cap:1.2}"
-_ALERT_ORDER: Final = re.compile(
-    "identifier sender sent status msgType (source )?scope (restriction )?(addresses )?(code )*"
-    "(note )?(references )?(incidents )?(info )*(other )*"
-)
-_INFO_ORDER: Final = re.compile(
-    "(language )?(category )+event (responseType )*urgency severity certainty (audience )?"
-    "(eventCode )*(effective )?(onset )?(expires )?(senderName )?(headline )?(description )?"
-    "(instruction )?(web )?(contact )?(parameter )*(resource )*(area )*"
-)
-_AREA_ORDER: Final = re.compile("areaDesc (polygon )*(circle )*(geocode )*(altitude )?(ceiling )?")
+_INFO: Final = re.compile(r"<info\b.*?</info\s*>", re.DOTALL)
+_HERE: Final = re.compile(r"06637|\d\s*[, ]\s*[-+.\d]")
 
 
 def judge(document: bytes) -> bool:
-    """Return whether a valid reading of `document` orders a sound at `SITE` at all."""
-    try:
-        root = ET.fromstring(document.decode("utf-8-sig"))
-    except (ET.ParseError, UnicodeDecodeError, ValueError):
-        return False
-    texts = {child.tag.removeprefix(_NS): child.text for child in root}
-    if root.tag != f"{_NS}alert" or not _ALERT_ORDER.fullmatch(_names(root)):
-        return False
-    if texts["status"] not in ("Actual", "Exercise", "Test") or texts["scope"] != "Public":
-        return False
-    if texts["msgType"] not in ("Alert", "Update"):
-        return False
-    infos = root.findall(f"{_NS}info")
-    if not all(_INFO_ORDER.fullmatch(_names(info)) for info in infos):
-        return False
-    areas = [(info, area) for info in infos for area in info.findall(f"{_NS}area")]
-    if not all(_AREA_ORDER.fullmatch(_names(area)) for _, area in areas):
-        return False
-    return any(_here(area) and _not_past(info) for info, area in areas)
+    """Return whether a person who reads `document` finds that it may order a sound at `SITE`."""
+    text = document.decode("utf-8-sig", "replace")
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    head = _INFO.sub("", text)
+    for name, good in (
+        ("status", {"actual", "exercise", "test"}),
+        ("scope", {"public"}),
+        ("msgType", {"alert", "update"}),
+    ):
+        if not _values(head, name) & good:
+            return False
+    return any(
+        _HERE.search(info)
+        and _values(info, "urgency") - {"past"}
+        and _values(info, "certainty") - {"unlikely"}
+        for info in _INFO.findall(text)
+    )
 
 
-def _names(element: ET.Element) -> str:
-    names = (c.tag.removeprefix(_NS) if c.tag.startswith(_NS) else "other" for c in element)
-    return "".join(f"{name} " for name in names)
-
-
-def _here(area: ET.Element) -> bool:
-    """Whether `SITE` is in one of the few areas that the documents have, roughly: 25 km."""
-    codes = [tuple(child.text for child in code) for code in area.findall(f"{_NS}geocode")]
-    numbers = [
-        float(number)
-        for name in ("polygon", "circle")
-        for one in area.findall(f"{_NS}{name}")
-        for number in re.findall(r"\d+\.?\d*", one.text or "")
-    ]
-    return ("GSO", "06637") in codes or bool(numbers)
-
-
-def _not_past(info: ET.Element) -> bool:
-    texts = {child.tag.removeprefix(_NS): child.text for child in info}
-    return texts["urgency"] != "Past" and texts["certainty"] != "Unlikely"
+def _values(text: str, name: str) -> set[str]:
+    found = re.findall(rf"<{name}\b[^>]*>(.*?)</{name}\s*>", text, re.DOTALL)
+    return {re.sub(r"<[^>]*>", "", one).replace("]]>", "").strip().lower() for one in found}
 
 
 @dataclass(slots=True)
@@ -219,7 +193,7 @@ class FuzzResult:
     accepted: int = 0
     ordered: int = 0
     slowest_ms: float = 0.0
-    slower_than_10_ms: int = 0
+    slower_than_30_ms: int = 0
     violations: list[str] = field(default_factory=list)
     cpu_s: float = 0.0
 
@@ -234,10 +208,10 @@ def run_fuzz(count: int, *, seed: int) -> FuzzResult:
         pair = rng.integers(0, len(DOCUMENTS), 2)
         document = mutate(DOCUMENTS[int(pair[0])], DOCUMENTS[int(pair[1])], rng)
         took_ms, alert, accepted = _order(document, config)
-        if took_ms > 10.0:  # a garbage collection of this loop is not the parser's: once more
+        if took_ms > LIMIT_MS:  # a garbage collection of this loop is not the parser's: once more
             took_ms = min(took_ms, _order(document, config)[0])
         result.slowest_ms = max(result.slowest_ms, took_ms)
-        result.slower_than_10_ms += took_ms > 10.0
+        result.slower_than_30_ms += took_ms > LIMIT_MS
         result.accepted += accepted
         if alert is not None and alert.kind != "cancel":
             result.ordered += 1

@@ -32,7 +32,7 @@ CLOCKS_HZ: Final = (48_000, 44_100, 8_000, 16_000, 90_000)
 KINDS: Final = (
     "stamps", "path", "stamps and path", "numbers", "restart", "from zero", "repeats", "held",
     "pause", "standing pause", "new source", "new source after goodbye", "wobble", "swaps",
-    "losses", "stall", "durations", "port", "keep-alives",
+    "losses", "stall", "durations", "port", "keep-alives", "announcements",
 )  # fmt: skip
 """What may happen. `Disturbance.size_ms` and `count` say how much of it."""
 
@@ -240,6 +240,7 @@ def _disturb(stream: _Stream, what: Disturbance) -> None:
         "durations": lambda: setattr(stream, "samples", sorted(PAYLOADS)[count % len(PAYLOADS)]),
         "port": lambda: setattr(stream, "port", 1024 + (stream.port + count) % 60_000),
         "keep-alives": lambda: stream.keep_alives(min(count, 20)),
+        "announcements": lambda: _announcements(stream, abs(size_ms), min(count, 8)),
     }
     actions[what.kind]()
     stream.settle()
@@ -258,6 +259,13 @@ def _from_zero(stream: _Stream, pause_ms: int) -> None:
     stream.now_ns += max(pause_ms, 500) * NS_PER_MS
     stream.sequence = stream.history.sequence
     stream.stamp = float(stream.history.timestamp)
+
+
+def _announcements(stream: _Stream, pause_ms: int, count: int) -> None:
+    """Speak under a new SSRC each, for a second, without goodbye."""
+    for _ in range(count):
+        _new_source(stream, pause_ms % 1000, goodbye=False)
+        stream.run(1000)
 
 
 def _new_source(stream: _Stream, pause_ms: int, *, goodbye: bool) -> None:

@@ -13,6 +13,7 @@ from typing import Final, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.liveness.faults import FAULTS, found
 from benchmarks.liveness.histories import SENDERS_KINDS, History, Story, draw_history, story_of
 from benchmarks.options import count, parser_of
 from node.config import JitterConfig, NodeConfig
@@ -153,7 +154,17 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=1, help="of all of them (1)")
     parser.add_argument("--first", type=int, default=0, help="number of the first (0)")
     parser.add_argument("--show", type=count, default=5, help="of those that fail (5)")
+    parser.add_argument("--first-failed", action="store_true", help="stop at the first that fails")
+    parser.add_argument(
+        "--faults", action="store_true", help="plant known faults instead; 1 if one is not found"
+    )
     asked = parser.parse_args(arguments)
+    if asked.faults:
+        missed = [
+            one.name for one in FAULTS if not found(one, histories=asked.histories, seed=asked.seed)
+        ]
+        print(f"{len(FAULTS) - len(missed)} of {len(FAULTS)} faults found", *missed, sep="; ")
+        return 1 if missed else 0
     begun = time.perf_counter()
     kinds: dict[str, int] = {}
     failed = 0
@@ -167,6 +178,8 @@ def run(arguments: list[str]) -> int:
             kinds[kind] = kinds.get(kind, 0) + 1
         if failed <= asked.show:
             print(f"{number}: {outcome}\n  {history}")
+        if asked.first_failed:
+            break
     spent = time.perf_counter() - begun
     print(f"{asked.histories} histories, {failed} failed, {spent:.1f} s", kinds, file=sys.stdout)
     return 1 if failed else 0

@@ -115,6 +115,9 @@ class Controller:
         answer = self._answers.acknowledge(order.message, fate, self._utc_s(now_ns))
         if answer is not None:
             self._tell(answer)
+        if order.authority.emergency:
+            for told in self._answers.tell_emergency(order, fate, self._utc_s(now_ns), now_ns):
+                self._tell(told)
         if not is_good(fate):
             self._tell_refusal(Refused(fate, None, order.authority), now_ns)
         self.handle_deadline(now_ns)

@@ -24,6 +24,8 @@ class StartPart:
     duration_s: int
     at_ns: int = 0
     """Monotonic time at which it was to begin; now or a little before."""
+    issuer: str = ""
+    """Sender of the warning that it is part of; empty for an item of the calendar."""
 
 
 @dataclass(frozen=True, slots=True)

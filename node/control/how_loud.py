@@ -15,7 +15,6 @@ class HowLoud:
     def __init__(self, plans: Plans, regulation: Regulation, zone: str) -> None:
         self._plans = plans
         self._regulation = regulation
-        self._zone_name = zone
         self._zone = load_zone(zone)
 
     def now(
@@ -34,10 +33,13 @@ class HowLoud:
         self, message_class: MessageClass, rank: int, utc_s: int, translate: Translate
     ) -> str:
         """Return why a class of a tier is as loud as it is at `utc_s`, in the reader's words."""
-        decision = self._plans.volume(rank, Least.known(utc_s)).decide(utc_s, message_class)
-        local = local_time(utc_s, self._zone)
-        said = explain(decision, local, message_class, zone=self._zone_name, translate=translate)
+        schedule = self._plans.volume(rank, Least.known(utc_s))
+        decision = schedule.decide(utc_s, message_class)
+        wall = local_time(utc_s, schedule.zone)
+        zone = schedule.zone.key
+        said = explain(decision, wall, message_class, zone=zone, translate=translate)
         if decision.volume == 0:
             return said
+        local = local_time(utc_s, self._zone)
         verdict = self._regulation.judge_noise(local, message_class, decision.gain_db)
         return f"{said} {explain_noise(verdict, translate)}".strip()

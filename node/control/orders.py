@@ -1,14 +1,14 @@
 """Contents of orders that are neither warnings nor certificates, and the answer to each order."""
 
-import tomllib
 from typing import Final
 
 import msgspec
 
 from node.address import split_host_port
-from node.config import build
+from node.config import ConfigError, build
 from node.control.calendar.programme import ProgrammeConfig
 from node.control.loudness.schedule import VolumeConfig
+from node.control.plan_text import read_plan_text
 from node.control.trust.message import Kind, Message
 from node.control.trust.packet_guard import SRTP_KEY_BYTES
 from node.control.trust.signature import PUBLIC_KEY_BYTES
@@ -61,9 +61,9 @@ class Acknowledgement(msgspec.Struct, frozen=True):
 def read_plan(message: Message, own: ProgrammeConfig) -> ProgrammeConfig | VolumeConfig | str:
     """Return the plan in a CALENDAR or VOLUME message (TOML), or what is wrong with it."""
     try:
-        table = tomllib.loads(message.content.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as fault:
-        return f"no TOML: {fault}"[:200]
+        table = read_plan_text(message.content)
+    except ConfigError as fault:
+        return str(fault)
     errors: list[str] = []
     plan: ProgrammeConfig | VolumeConfig | None
     if message.kind is Kind.VOLUME:

@@ -1,8 +1,11 @@
 """From an authorised order to the warning that it is, in either of its two forms."""
 
+from dataclasses import replace
+
 import msgspec
 
 from node.control.settings import ControlConfig
+from node.control.trust.authority import EMERGENCY_S
 from node.control.trust.gatekeeper import Order
 from node.control.trust.message import Kind
 from node.control.warning.alert import Alert, alert_of
@@ -20,13 +23,25 @@ def read_warning(order: Order, config: ControlConfig) -> Alert | str:
         cap = parse_cap(message.content)
         if isinstance(cap, str):
             return cap
+        if not cap.sent_s:
+            cap = replace(cap, sent_s=message.issued_s)
         class_max = min(order.authority.class_max, message.message_class)
         found = alert_of(cap, site, config.alert, level=order.level, class_max=class_max)
     if isinstance(found, str):
         return found
+    more = tuple(_of_its_order(one, order) for one in found.more)
+    return msgspec.structs.replace(_of_its_order(found, order), more=more)
+
+
+def _of_its_order(alert: Alert, order: Order) -> Alert:
+    """Return `alert` with who ordered it, and no longer in force than they may order."""
+    expires_s = alert.expires_s
+    if order.authority.emergency:
+        expires_s = min(expires_s, order.message.issued_s + EMERGENCY_S)
     return msgspec.structs.replace(
-        found,
-        signed_by=message.key_id.hex(),
-        area=message.area,
+        alert,
+        expires_s=expires_s,
+        signed_by=order.message.key_id.hex(),
+        area=order.message.area,
         class_max=int(order.authority.class_max),
     )

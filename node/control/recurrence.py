@@ -6,14 +6,14 @@ table around it. To ask costs some microseconds, whatever was signed.
 """
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from functools import reduce
 from operator import or_
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from node.config import ConfigError, check
-from node.control.civil_time import WEEKDAYS, load_zone, parse_date
+from node.control.civil_time import WEEKDAYS, covers, load_zone, parse_date, parse_time
 from node.control.recurrence_text import YEARS, Recurrence, read_recurrence
 from node.control.year_days import bit_of, days_of
 
@@ -113,6 +113,23 @@ class Days:
                 named |= bit_of(one) if one.year == day.year else 0
             self._years[day.year] = named & ~left_out
         return bool(self._years[day.year] & bit_of(day))
+
+
+class Span:
+    """Minutes of the wall clock on certain days; those past midnight belong to the day before."""
+
+    def __init__(self, start: str, end: str, on: DaysConfig, zone: ZoneInfo = _ZONE) -> None:
+        first, last = parse_time(start), parse_time(end)
+        assert first is not None and last is not None, "checked when the rule was made"
+        self._start, self._end, self._days = first, last, Days(on, zone)
+
+    def covers(self, local: datetime) -> bool:
+        """Return whether the wall clock `local` lies in it."""
+        at = local.time()
+        if not covers(at, self._start, self._end):
+            return False
+        after_midnight = self._end < self._start and at < self._end
+        return (local.date() - timedelta(days=int(after_midnight))) in self._days
 
 
 def _wrong(text: str) -> str:

@@ -97,7 +97,8 @@ def read_recurrence(text: str, zone: ZoneInfo | None) -> Recurrence:
 
 def _unfolded(text: str) -> list[str]:
     """Return the lines; one that begins with a blank goes on the line before (RFC 5545, 3.1)."""
-    return re.sub(r"\r?\n[ \t]", "", text).split()
+    # In a literal string of TOML a line break that was meant stands as its two letters.
+    return re.sub(r"\r?\n[ \t]", "", text.replace("\\n", "\n")).split()
 
 
 def _named(line: str) -> tuple[str, str]:

@@ -138,16 +138,17 @@ def _bound_power(samples: NDArray[np.float32], before: float) -> float:
     power = 0.0
     for i in range(samples.shape[0]):
         for channel in range(samples.shape[1]):
-            power += float(samples[i, channel]) ** 2
+            value = float(samples[i, channel])
+            power += value * value
     power /= max(1, samples.shape[0] * samples.shape[1])
     most = before * _GROWTH
     if power <= most:
-        return power
+        return float(power)
     gain = np.float32(np.sqrt(most / power))
     for i in range(samples.shape[0]):
         for channel in range(samples.shape[1]):
             samples[i, channel] *= gain
-    return most
+    return float(most)
 
 
 @kernel("void(float32[:, ::1], int64[::1])")

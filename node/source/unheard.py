@@ -124,11 +124,23 @@ class Unheard:
         spell.last_ns = now_ns
         spell.packets += 1
         self.may_end |= reason in _PLAYABLE
-        is_long = now_ns - spell.since_ns > _LONG_NS and spell.packets >= _PACKETS_MIN
-        if not is_long or (spell.said_ns is not None and now_ns - spell.said_ns < _AGAIN_NS):
+        if now_ns - spell.since_ns <= _LONG_NS or spell.packets < _PACKETS_MIN:
+            return None
+        payload_type = -1 if header is None else int(header[rtp.PAYLOAD_TYPE])
+        return self._say(reason, spell, source, now_ns, payload_type)
+
+    def doubt(self, source: tuple[str, int], now_ns: int) -> Note | None:
+        """Take note of a stream that keeps the framing rules and yet does not prove to be Opus."""
+        reason = Count.DROPPED_OPUS_FRAMING
+        spell = self._spells.setdefault(reason, _Spell(now_ns, now_ns, 0))
+        return self._say(reason, spell, source, now_ns, -1)
+
+    def _say(
+        self, reason: Count, spell: _Spell, source: tuple[str, int], now_ns: int, payload_type: int
+    ) -> Note | None:
+        if spell.said_ns is not None and now_ns - spell.said_ns < _AGAIN_NS:
             return None
         spell.said_ns = now_ns
-        payload_type = -1 if header is None else int(header[rtp.PAYLOAD_TYPE])
         cause = _CAUSES[reason].format(**self._words, payload_type=payload_type)
         host = f"{source[0]}:{source[1]}"
         return Note(f"packets from {host} come and are not heard: {cause}", now_ns)

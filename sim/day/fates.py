@@ -9,7 +9,8 @@ from typing import Final, Protocol
 
 from node.control.precedence import MessageClass
 from node.control.trust.message import open_envelope
-from node.control.warning.alert import ANY_EVENT, Alert, item_of
+from node.control.warning.alert import Alert, item_of
+from node.control.warning.alert_blocks import ANY_EVENT
 from node.units import NS_PER_S
 from sim.day.delivery import Way
 from sim.day.observer import Observer

@@ -26,6 +26,8 @@ from sim.sender.joined import Joined
 from sim.sender.loop import SendLoop
 from sim.sender.outlet import Address
 from sim.sender.packet_encoder import PACKET_MS, EncoderSettings, PacketEncoder
+from sim.sender.relay_input import RelayInput
+from sim.sender.relayed import RelayedSender
 from sim.sender.repair_budget import RepairBudget
 from sim.sender.seal import Seal, signing_seal, srtp_seal
 from sim.sender.sound_source import SoundSource, one_line
@@ -79,17 +81,24 @@ def main(arguments: list[str] | None = None) -> int:
     with ExitStack() as opened:
         try:
             _check(options, settings)
+            options.file = options.file or f"--relay {options.relay}"
             destinations = list(dict.fromkeys(_address(text) for text in options.to))
             serve = None if options.serve is None else _address(_serve_text(options.serve))
             seal = _seal(options)
             join_key = b"" if options.join_key is None else _join_key(options.join_key)
             one = opened.enter_context(_socket(destinations, serve, options))
-            sound = opened.enter_context(closing(_sound(options)))
+            source: EncodedSource | RelayInput
+            if options.relay is not None:
+                source = RelayInput(opened.enter_context(_relay_socket(options)))
+            else:
+                sound = opened.enter_context(closing(_sound(options)))
+                copies = CopyEncoder() if options.copies == "auto" else None
+                encoder = PacketEncoder(settings, copies)
+                source = EncodedSource(sound, encoder, live=options.live)
         except (ValueError, OSError, LookupError, av.FFmpegError) as fault:
             named = "" if isinstance(fault, InputError) else f"{options.file}: "
             _say(f"{named}{one_line(fault)}")
             return 2
-        copies = CopyEncoder() if options.copies == "auto" else None
         sender = _sender(options, settings)
         joined = None
         if options.serve is not None:
@@ -101,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
             announce=options.announce,
             group=GroupDelay(_DELAY_FIRST_NS) if options.group_delay else None,
             seal=seal,
-            sends_copies=copies is not None,
+            sends_copies=options.copies == "auto" and options.relay is None,
             new_budget=lambda: RepairBudget(rate_bit_s=options.data_budget),
             joined=joined,
             lead_ns=_lead_ns(options),
@@ -110,13 +119,12 @@ def main(arguments: list[str] | None = None) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: loop.end())
         keep_steady()
-        if not (options.announce or options.live) and loop.lead_ns is not None:
+        if not (options.announce or sender.live) and loop.lead_ns is not None:
             print(_LEADS.format(loop.lead_ns // NS_PER_S), file=sys.stderr)
-        source = EncodedSource(sound, PacketEncoder(settings, copies), live=options.live)
         source.start(loop.wake)
         loop.run(source.packets)
         print(loop.summary(), file=sys.stderr)
-        for line in sound.summary():
+        for line in source.summary():
             _say(f"{options.file}: {line}")
         return _status(options, source, sender, loop)
 
@@ -132,8 +140,16 @@ def _sound(options: argparse.Namespace) -> SoundSource:
 
 
 def _sender(options: argparse.Namespace, settings: EncoderSettings) -> LiveSender:
+    ssrc = secrets.randbits(32) if options.ssrc is None else options.ssrc
+    if options.relay is not None:
+        return RelayedSender(
+            ssrc=ssrc,
+            payload_type=options.payload_type,
+            sequence=secrets.randbits(16),
+            timestamp=secrets.randbits(32),
+        )
     return LiveSender(
-        ssrc=secrets.randbits(32) if options.ssrc is None else options.ssrc,
+        ssrc=ssrc,
         payload_type=options.payload_type,
         packet_samples=settings.packet_samples,
         sequence=secrets.randbits(16),
@@ -143,7 +159,10 @@ def _sender(options: argparse.Namespace, settings: EncoderSettings) -> LiveSende
 
 
 def _status(
-    options: argparse.Namespace, source: EncodedSource, sender: LiveSender, loop: SendLoop
+    options: argparse.Namespace,
+    source: EncodedSource | RelayInput,
+    sender: LiveSender,
+    loop: SendLoop,
 ) -> int:
     """Say what went wrong, a line each; return the exit status."""
     if source.fault is not None:
@@ -152,6 +171,9 @@ def _status(
     if sender.left and not sender.packets:
         _say(f"{options.file}: {_NOT_LIVE}")
         return 2
+    if options.relay is not None and not sender.packets:
+        _say(f"{options.file}: no Opus in RTP came; is the other sender's address this one?")
+        return 1
     faults = loop.faults()
     for line in faults:
         _say(line)
@@ -187,6 +209,10 @@ def _check(options: argparse.Namespace, settings: EncoderSettings) -> None:
             f"{settings.payload_bytes} bytes each, and {_PAYLOAD_BYTES_MAX} fit into a packet; "
             f"at most --bitrate {_PAYLOAD_BYTES_MAX * 8000 // options.packet_ms}"
         )
+    if (options.file is None) == (options.relay is None):
+        raise InputError("FILE, or --relay PORT for the RTP of another sender: give one of them")
+    if options.relay is not None and (options.loop or options.live or options.lead is not None):
+        raise InputError("--relay: what comes is sent on as it comes; no --loop, --live or --lead")
     if not options.to and options.serve is None:
         raise InputError("--to HOST:PORT, or --serve PORT: say where the sound goes")
     if (options.serve is None) != (options.join_key is None):
@@ -202,7 +228,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="loalang-send", description=__doc__, epilog=_EPILOG, allow_abbrev=False
     )
     add = parser.add_argument
-    add("file", metavar="FILE", help=_FILE_HELP)
+    add("file", metavar="FILE", nargs="?", help=_FILE_HELP)
+    add("--relay", metavar="[HOST:]PORT", help="instead of FILE: send on the RTP that comes here")
     add("--to", action="append", default=[], metavar="HOST:PORT", help="may be repeated")
     add("--serve", metavar="[HOST:]PORT", help="nodes come here and join; with --join-key")
     add("--join-key", type=Path, metavar="KEY", help="32 bytes that the nodes have too")
@@ -243,6 +270,8 @@ def data_budget(text: str) -> int:
 
 def _lead_ns(options: argparse.Namespace) -> int | None:
     """Return how long before its sound the sender is told of; None where that is not wanted."""
+    if options.relay is not None:
+        return None
     if options.live:
         return (options.lead or 0) * NS_PER_S
     lead = _LEAD_S if options.lead is None else options.lead
@@ -286,6 +315,18 @@ def _address(text: str) -> Address:
 
 def _serve_text(text: str) -> str:
     return f"0.0.0.0:{text}" if text.isdecimal() else text
+
+
+def _relay_socket(options: argparse.Namespace) -> socket.socket:
+    host, port = _address(_serve_text(options.relay))
+    one = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SEND_BUFFER_BYTES)
+        one.bind((host, port))
+    except OSError as fault:
+        one.close()
+        raise InputError(f"--relay {options.relay}: {fault.strerror}; `ss -ulnp`") from fault
+    return one
 
 
 def _join_key(path: Path) -> bytes:

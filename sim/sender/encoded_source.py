@@ -37,6 +37,10 @@ class EncodedSource:
         """The packets, and when each was there in ns; None is the end."""
         self.fault: Exception | None = None
 
+    def summary(self) -> list[str]:
+        """Return what a person is to know of the sound, a line each."""
+        return self._sound.summary()
+
     def start(self, wake: Callable[[], None]) -> None:
         """Begin to encode; call `wake` after each packet."""
 

@@ -21,7 +21,7 @@ def read_rule(name: str, folder: Path) -> RuleFile:
     """
     try:
         if name.endswith(".toml"):
-            return load_rule_file((folder / name).read_text("utf-8"), where=name)
+            return load_rule_file((folder / name).read_text("utf-8-sig"), where=name)
         entry = _SHIPPED.joinpath(f"{name}.toml")
         return load_rule_file(entry.read_text("utf-8"), where=f"{name}.toml")
     except OSError as fault:

@@ -4,13 +4,15 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import time
 
 import numpy as np
+import pytest
 
 from sim.sender import cli as send_cli
 
-from .conftest import SPEECH, free_port, process, read_wav
+from .conftest import SPEECH, free_port, need, process, read_wav
 
 
 def key_file(tmp_path, name="join.key"):
@@ -127,3 +129,35 @@ def test_a_signed_session_tells_where_to_join(tmp_path):
     assert json.loads(body[body.index(b"{") : body.rindex(b"}") + 1])["join"] == "203.0.113.1:5004"
     assert main([*arguments[:-4], "--join", "nowhere", *arguments[-2:]]) == 2
     assert main(arguments[:-2]) == 2
+
+
+@pytest.mark.parametrize("program", ["gst", "ffmpeg"])
+def test_a_live_programme_of_another_sender_reaches_a_node_that_joined(
+    start_node, tmp_path, speech_wav, program
+):
+    port, relay, key = free_port(), free_port(), key_file(tmp_path)
+    node = start_node(receive=f'join = "127.0.0.1:{port}"\njoin_key_file = "{key}"')
+    sender = process(
+        "sim.sender.cli", "--relay", f"127.0.0.1:{relay}", "--serve", f"127.0.0.1:{port}",
+        "--join-key", str(key), "--announce",
+    )  # fmt: skip
+    if program == "gst":
+        command = [
+            need("gst-launch-1.0", "gstreamer1.0-tools gstreamer1.0-plugins-good"), "-q",
+            *(f"filesrc location={speech_wav} ! wavparse ! audioconvert ! audioresample ! "
+              f"opusenc ! rtpopuspay ! udpsink host=127.0.0.1 port={relay}").split(),
+        ]  # fmt: skip
+    else:
+        command = [
+            need("ffmpeg", "ffmpeg"), "-v", "error", "-re", "-i", str(speech_wav),
+            "-c:a", "libopus", "-f", "rtp", f"rtp://127.0.0.1:{relay}",
+        ]  # fmt: skip
+    for _ in range(6):  # the first ones may be over before the relay and the node are there
+        subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL)
+    sender.send_signal(signal.SIGTERM)
+    _, err = sender.communicate(timeout=10)
+    assert sender.returncode == 0, err
+    status = node.stop()
+    sound = read_wav(node.wav)
+    loud = np.abs(sound[: len(sound) // 4800 * 4800].reshape(-1, 4800)).max(axis=1) > 0.01
+    assert loud.sum() >= 25, (err, status["counts"])

@@ -160,7 +160,7 @@ def test_pcm_on_the_payload_type_of_opus_is_never_heard(packet_ms, level, sample
     ]
     heard = Heard(sent, decoder=OpusDecoder)
     assert np.abs(heard.sound).max() == 0.0
-    assert len(heard.notes) >= 1
+    assert any("not Opus" in one for one in heard.notes)
 
 
 @MODES

@@ -28,6 +28,8 @@ class Run:
     languages: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     failed_step: int = -2
+    issuer: str = ""
+    """Sender of the warning that it is; empty for an item of the calendar."""
 
     @property
     def entry(self) -> tuple[str, str, int, int]:
@@ -79,6 +81,7 @@ class Run:
             level=self.item.level,
             duration_s=part.duration_s,
             at_ns=at_ns,
+            issuer=self.issuer,
         )
 
     def end_part(self, now_ns: int, failed: str) -> None:

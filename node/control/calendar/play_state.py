@@ -81,7 +81,7 @@ class State(msgspec.Struct):
     running: list[tuple[str, str, int, int]] = msgspec.field(default_factory=list)
     """(day, name, due_s, started_s) without an end yet."""
     used_s: dict[str, int] = msgspec.field(default_factory=dict)
-    """Day to seconds of programme started on it; the last days only."""
+    """Day to seconds of programme on it: what sounded, and all of what runs. The last days only."""
     serial: int = 0
     outbox: list[Record] = msgspec.field(default_factory=list)
     """Records of the last transition: told again after a power cut, for they may be lost."""
@@ -124,8 +124,8 @@ def clock_went_back(state: State, today: str) -> None:
 
 
 def remember_use(state: State, day: str, seconds: int) -> None:
-    """Count `seconds` of programme on `day`; keep the last days only."""
-    state.used_s[day] = state.used_s.get(day, 0) + seconds
+    """Count `seconds` of programme on `day`, or give some back; keep the last days only."""
+    state.used_s[day] = max(state.used_s.get(day, 0) + seconds, 0)
     while len(state.used_s) > 32:
         ahead = [one for one in state.used_s if one > _after(day, FAR_DAYS)]
         del state.used_s[max(ahead) if ahead else min(state.used_s)]

@@ -194,7 +194,7 @@ class Player:
 
     def _settle(self, utc_s: int, now_ns: int) -> None:
         """Start or record what is due between the horizon and now; resolve broken runs first."""
-        self._settle_broken()
+        self._settle_broken(utc_s)
         state = self._state
         if self._next_due_s is None or utc_s < self._next_due_s:
             # Nothing is due in between: no need to persist.
@@ -226,10 +226,12 @@ class Player:
         self._gap_reason = "the node was busy"
         self._next_due_s = self._calendar.next_due_s(utc_s)
 
-    def _settle_broken(self) -> None:
+    def _settle_broken(self, utc_s: int) -> None:
         mine = {run.entry for run in self._runs}
         broken = [entry for entry in self._state.running if entry not in mine]
         if broken:
+            for _, name, _, started_s in broken:
+                self._give_back(name, started_s, utc_s - started_s)
             self._state.running = [entry for entry in self._state.running if entry in mine]
             records = [
                 self._record(name, day, "interrupted", "power cut", due_s=due_s, started_s=started)
@@ -314,6 +316,7 @@ class Player:
         run.close(now_ns)
         self._runs.remove(run)
         self._state.running = [e for e in self._state.running if e != run.entry]
+        self._give_back(run.due.name, run.started_s, run.sounded_ns // NS_PER_S)
         self._emit(StopPart(run.source))
         record = self._record(
             run.due.name,
@@ -328,6 +331,13 @@ class Player:
             failed=tuple(run.failed),
         )
         self._persist([record])
+
+    def _give_back(self, name: str, started_s: int, sounded_s: int) -> None:
+        """Count of an item's minutes on its day no more than what can have sounded."""
+        item = next((one for one in self._config.items if one.name == name), None)
+        unused_s = 0 if item is None else item.duration_s - max(sounded_s, 0)
+        if unused_s > 0:
+            remember_use(self._state, self._local(started_s).date().isoformat(), -unused_s)
 
     def _stop_all(self, reason: str, utc_s: int, now_ns: int, *, keep_urgent: bool) -> None:
         for run in list(self._runs):

@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from node.config import ConfigError, check
 from node.control.civil_time import DAY_S, instant_s, load_zone, local_time, parse_time
+from node.control.names import same_name, written
 from node.control.precedence import CLASSES, MessageClass
 from node.control.recurrence import Days, DaysConfig
 
@@ -114,6 +115,7 @@ class ItemConfig:
     """How late `late` may be."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", written(self.name))  # (name, day) is its identity
         check(
             f"item {self.name!r}",
             {
@@ -210,7 +212,7 @@ class Calendar:
         self._mine = [
             (index, item, Days(item.on, self._zone))
             for index, item in enumerate(config.items)
-            if not item.hamlets or config.hamlet in item.hamlets
+            if not item.hamlets or any(same_name(config.hamlet, one) for one in item.hamlets)
         ]
 
     def due_between(

@@ -13,7 +13,7 @@ from node.config import build, check, require
 from node.control.civil_time import covers, parse_date, parse_time
 from node.control.loudness.noise import PROGRAMME_DB, DwellingConfig, HornConfig, expected_dba
 from node.control.precedence import MessageClass
-from node.control.recurrence import Days, DaysConfig
+from node.control.recurrence import DaysConfig, Span
 from node.control.recurrence_text import read_recurrence
 
 GAIN_MIN_DB: Final = -40.0
@@ -48,6 +48,7 @@ class Hours:
     start: str
     end: str
     on: DaysConfig = field(default_factory=DaysConfig)
+    """The days on which they begin: hours past midnight belong to the day before."""
 
     def __post_init__(self) -> None:
         rules = _times(self.start, self.end)
@@ -173,7 +174,7 @@ class Regulation:
         self._full_dba = float("-inf")
         if dwelling is not None:
             self._full_dba = expected_dba(horns, dwelling, programme_db=config.programme_db)
-        self._days = {id(h): Days(h.on) for one in files for h in one.hours}
+        self._spans = {id(h): Span(h.start, h.end, h.on) for one in files for h in one.hours}
         self._limits: dict[tuple[int, int, bool], tuple[NoiseLimit, RuleFile] | None] = {}
 
     def judge_noise(self, local: datetime, message_class: MessageClass, gain_db: float) -> Verdict:
@@ -244,7 +245,7 @@ class Regulation:
         return min(found, key=lambda f: f[:2])[2:] if found else None
 
     def _open(self, hours: Hours, local: datetime) -> bool:
-        return _covers(hours.start, hours.end, local) and local.date() in self._days[id(hours)]
+        return self._spans[id(hours)].covers(local)
 
 
 def _covers(start: str, end: str, local: datetime) -> bool:

@@ -14,15 +14,15 @@ Times are whole minutes of the wall clock, so a decision holds for a minute.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from node.config import check
-from node.control.civil_time import MINUTE_S, covers, load_zone, local_time, parse_time
+from node.control.civil_time import MINUTE_S, load_zone, local_time, parse_time
+from node.control.names import same_name
 from node.control.precedence import CLASSES, SILENT_DB, MessageClass
-from node.control.recurrence import Days, DaysConfig
+from node.control.recurrence import DaysConfig, Span
 
 VOLUME_MAX: Final = 100
 
@@ -92,7 +92,9 @@ class VolumeRule:
 
     def is_for(self, place: Place) -> bool:
         """Return whether the rule is for a node at `place`."""
-        return self.cluster in (None, place.cluster) and self.hamlet in (None, place.hamlet)
+        return (self.cluster is None or same_name(self.cluster, place.cluster)) and (
+            self.hamlet is None or same_name(self.hamlet, place.hamlet)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,9 +188,14 @@ class VolumeSchedule:
         mine = [(rule, i) for i, rule in enumerate(config.rules) if rule.is_for(place)]
         # The winner first, so that the first that covers a minute is the answer.
         mine.sort(key=lambda e: (e[0].place_order, e[0].on.exceptional, e[1]), reverse=True)
-        self._rules = [(rule, _Span(rule.start, rule.end, rule.on, self._zone)) for rule, _ in mine]
-        self._quiet = [(q, _Span(q.start, q.end, q.on, self._zone)) for q in config.quiet_hours]
+        self._rules = [(rule, Span(rule.start, rule.end, rule.on, self._zone)) for rule, _ in mine]
+        self._quiet = [(q, Span(q.start, q.end, q.on, self._zone)) for q in config.quiet_hours]
         self._kept: dict[tuple[int, MessageClass], Decision] = {}
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Time zone of its wall clocks."""
+        return self._zone
 
     def decide(self, utc_s: int, message_class: MessageClass, *, trusted: bool = True) -> Decision:
         """Return the volume of `message_class` at `utc_s`, with its reasons.
@@ -225,22 +232,6 @@ class VolumeSchedule:
         if message_class is MessageClass.URGENT and steps[-1].volume < config.emergency_floor:
             steps.append(Step("floor", config.emergency_floor))
         return steps
-
-
-class _Span:
-    """Minutes of the wall clock on certain days; those past midnight belong to the day before."""
-
-    def __init__(self, start: str, end: str, on: DaysConfig, zone: ZoneInfo) -> None:
-        first, last = parse_time(start), parse_time(end)
-        assert first is not None and last is not None, "checked when the rule was made"
-        self._start, self._end, self._days = first, last, Days(on, zone)
-
-    def covers(self, local: datetime) -> bool:
-        at = local.time()
-        if not covers(at, self._start, self._end):
-            return False
-        after_midnight = self._end < self._start and at < self._end
-        return (local.date() - timedelta(days=int(after_midnight))) in self._days
 
 
 def _decision(steps: list[Step]) -> Decision:

@@ -9,7 +9,7 @@ from node.control.orders import Acknowledgement
 from node.control.precedence import MessageClass
 from node.control.proof.proof import ProofChain
 from node.control.trust.fates import remedy_of
-from node.control.trust.gatekeeper import Refused
+from node.control.trust.gatekeeper import Order, Refused
 from node.control.trust.message import Kind, Message, seal
 from node.control.trust.rates import STRANGERS, Rates
 from node.control.trust.signature import Signer
@@ -58,6 +58,15 @@ class Answers:
             answer = self.acknowledge(refused.message, refused.fate, utc_s)
             told += [] if answer is None else [answer]
         return told
+
+    def tell_emergency(
+        self, order: Order, fate: str, utc_s: int, now_ns: int
+    ) -> list[Note | Publish]:
+        """Return what to say aloud, here and to the office, of the use of a sealed key."""
+        name, kind = order.authority.name, order.message.kind.name
+        said = {"emergency_key": name, "kind": kind, "fate": fate, "at_s": utc_s}
+        text = f"THE SEALED EMERGENCY KEY OF {name} WAS USED: {kind}, {fate}"
+        return [Note(text, now_ns), Publish("audit", msgspec.json.encode(said))]
 
     def tell_head(self, proof: ProofChain, utc_s: int) -> Publish | None:
         """Return the signed head of the chain, if it has grown since the last call.

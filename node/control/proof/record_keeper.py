@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from node.control.calendar.play_state import PartHeard, Record
+from node.control.calendar.play_state import KEY, PartHeard, Record
 from node.control.events import StartPart
 from node.control.loudness.regulation import Verdict
 from node.control.proof.proof import ProofChain
@@ -21,6 +21,10 @@ SILENCE_DB: Final = -100.0
 
 PARTS_MAX: Final = 32
 """Parts with a line of their own in a record; of a longer item the first ones."""
+
+
+_Key = tuple[str, str, str]
+"""Name, day, and who issued it where that is a warning."""
 
 
 @dataclass(slots=True)
@@ -60,7 +64,7 @@ class RecordKeeper:
 
     def __init__(self, stored: Mapping[str, bytes]) -> None:
         self.proof = ProofChain(stored)
-        self._heard: dict[tuple[str, str], _Heard] = {}
+        self._heard: dict[_Key, _Heard] = {}
 
     def begin(
         self, part: StartPart, volume: int, verdict: Verdict, now_ns: int, *, trusted: bool
@@ -68,7 +72,7 @@ class RecordKeeper:
         """Note a part that is to sound; the first one says how loud, and by which clock."""
         clock = "trusted" if trusted else "unknown"
         fresh = _Heard(volume, verdict, clock, verdict.gain_db)
-        heard = self._heard.setdefault((part.name, part.day), fresh)
+        heard = self._heard.setdefault(_part_key(part), fresh)
         heard.gain_max_db = max(heard.gain_max_db, verdict.gain_db)
         self.end_part(part, now_ns)
         if len(heard.parts) < PARTS_MAX:
@@ -90,19 +94,19 @@ class RecordKeeper:
 
     def end_part(self, part: StartPart, now_ns: int) -> None:
         """Note that the item of `part` goes on with another part, or is over."""
-        heard = self._heard.get((part.name, part.day))
+        heard = self._heard.get(_part_key(part))
         for one in heard.parts[-1:] if heard is not None else []:
             one.stop(now_ns)
 
     def note_concealed(self, part: StartPart, concealed_ms: int) -> None:
         """Add sound that was made up, or silence that stands for it."""
-        heard = self._heard.get((part.name, part.day))
+        heard = self._heard.get(_part_key(part))
         if heard is not None:
             heard.concealed_ms += concealed_ms
 
     def finish(self, record: Record) -> list[Persist | Publish]:
         """Return what to keep and to publish for `record`; nothing if it is in the chain."""
-        heard = self._heard.pop((record.name, record.day), None)
+        heard = self._heard.pop(_record_key(record), None)
         if heard is not None:
             record = _completed(record, heard)
         added = self.proof.add(record)
@@ -112,9 +116,18 @@ class RecordKeeper:
         return [Persist(key, block), Publish(TOPIC, line)]
 
     def _open(self, part: StartPart) -> _Part | None:
-        heard = self._heard.get((part.name, part.day))
+        heard = self._heard.get(_part_key(part))
         last = heard.parts[-1] if heard is not None and heard.parts else None
         return last if last is not None and last.part == part else None
+
+
+def _part_key(part: StartPart) -> _Key:
+    return part.name, part.day, part.issuer
+
+
+def _record_key(record: Record) -> _Key:
+    """Return what its parts went under: two senders may call their warnings by one name."""
+    return record.name, record.day, "" if record.writer == KEY else record.issuer
 
 
 def _completed(record: Record, heard: _Heard) -> Record:

@@ -24,6 +24,9 @@ AUTHORITIES_MAX: Final = 256
 CHILDREN_MAX: Final = 64
 """Authorities that one key may have certified here."""
 
+EMERGENCY_S: Final = 1800
+"""What a sealed key ordered ends after so long: time to reach somebody who may order more."""
+
 ROOT_LEVEL: Final = -1
 _ROOT_UNTIL_S: Final = 1 << 40
 
@@ -39,6 +42,8 @@ class Certificate(msgspec.Struct, frozen=True):
     until_s: int
     gives_time: bool | None = None
     """Whether its beacons are believed; not said: those of keys that may order urgent messages."""
+    emergency: bool = False
+    """A sealed key for when nobody above can be reached: warnings and voices alone, and short."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +61,8 @@ class Authority:
     parent: bytes
     """Key id; empty for the root."""
     gives_time: bool = False
+    emergency: bool = False
+    """It orders nothing but warnings and voices, none of them for longer than `EMERGENCY_S`."""
     counter: int = 0
     """Of the certificate: a later one of the same parent holds, in whatever order they come."""
 
@@ -177,7 +184,8 @@ class AuthorityBook:
             class_max=MessageClass(min(max(claim.class_max, 0), MessageClass.URGENT)),
             until_s=claim.until_s,
             parent=parent.key_id,
-            gives_time=_gives_time(claim) and parent.gives_time,
+            gives_time=_gives_time(claim) and parent.gives_time and not claim.emergency,
+            emergency=claim.emergency,
             counter=counter,
         )
         refusal = self._narrower(authority, claim, parent) or self._in_the_way(authority, parent)

@@ -12,6 +12,7 @@ _REMEDIES: Final = {
     " at its ends",
     "above its class": "sign with a lower --class, or with a key whose certificate allows it",
     "above its tier": "sign it again: the key's certificate is of a lower tier now",
+    "only warnings and voices": "an emergency key orders nothing else: ask whoever certified it",
     "not for here": "name the area of this node, or one above it",
     "replayed": "sign it again: each order acts once",
     "overtaken by too many later ones": "sign it again with a greater --counter: this key has"

@@ -13,7 +13,7 @@ import msgspec
 
 from node.control.civil_time import DAY_S, NO_TIME, CivilClock, Least
 from node.control.precedence import MessageClass
-from node.control.trust.authority import Authority, AuthorityBook, Warrant, within
+from node.control.trust.authority import EMERGENCY_S, Authority, AuthorityBook, Warrant, within
 from node.control.trust.message import Kind, Message, open_envelope
 from node.control.trust.once import ReplayGuard
 from node.control.trust.rates import ORDINARY, URGENT, Rates
@@ -38,6 +38,9 @@ BEACON_AHEAD_S: Final = 3600
 
 _TRUST_KINDS: Final = frozenset({Kind.CERTIFICATE, Kind.REVOCATION, Kind.BEACON})
 """They act without a clock, and for nodes in part of their area too."""
+
+_EMERGENCY_KINDS: Final = frozenset({Kind.CAP, Kind.SHORT_ALERT, Kind.SESSION, Kind.SESSION_END})
+"""All that a sealed key may order."""
 
 _ANSWERS: Final = frozenset({Kind.ACKNOWLEDGEMENT, Kind.PROOF_HEAD})
 
@@ -122,7 +125,8 @@ class Gatekeeper:
             refusal = self._obey(message, signer, sealed, now_ns)
         if refusal is not None:
             return Refused(refusal, message, signer)
-        until_ns = now_ns + message.ttl_s * NS_PER_S
+        lasts_s = min(message.ttl_s, EMERGENCY_S) if signer.emergency else message.ttl_s
+        until_ns = now_ns + lasts_s * NS_PER_S
         return Order(message, signer, self._book.level_name(signer), sealed, until_ns)
 
     def restore(self, sealed: bytes) -> Order | str:
@@ -153,6 +157,8 @@ class Gatekeeper:
         authority = self._book.may(warrant, message.message_class, least)
         if isinstance(authority, str):
             return authority
+        if authority.emergency and message.kind not in _EMERGENCY_KINDS:
+            return "only warnings and voices"
         if not self._for_here(message):
             return "not for here"
         return self._not_in_time(message, signer, now_ns) or once

@@ -1,10 +1,11 @@
 """What a warning orders at one place: its class, its words, and until when.
 
-Warnings come as CAP documents or as a few signed bytes (`short_alert`); both become an `Alert`, and
-`alert_book` acts on that alone.
+Warnings come as CAP documents or as a few signed bytes (`node.control.short_alert`); both become an
+`Alert`, and `node.control.alert_book` acts on that alone.
 """
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -14,6 +15,7 @@ from node.config import check
 from node.control.calendar.programme import SOUND_RULE, ItemConfig, PartConfig, is_sound
 from node.control.precedence import MessageClass
 from node.control.trust.authority import Warrant
+from node.control.warning.alert_blocks import ANY_EVENT, blocks_of, class_of
 from node.control.warning.area import Site, contains
 from node.control.warning.cap import CapAlert, CapInfo
 
@@ -25,12 +27,14 @@ SPOKEN_MAX_S: Final = 120
 PART_MAX_S: Final = 600
 """Longest siren or phrase. A siren of 0 s would be no warning, and no part of an item."""
 
+SPOKEN_LANGUAGES_MAX: Final = 8
+"""Languages of one warning that are remembered, those with a resource first."""
+
+NAME_MAX: Final = 64
+"""Letters of a name in records."""
+
 LANGUAGES_MAX: Final = 3
 """In so many a warning is said; more would keep the siren waiting for its turn."""
-
-_SILENT_CLASS: Final = -1
-
-ANY_EVENT: Final = "any"
 
 
 def seconds(value: int) -> tuple[bool, object, str]:
@@ -154,6 +158,10 @@ class Alert(msgspec.Struct, frozen=True):
     """For which it was ordered."""
     class_max: int = MessageClass.URGENT
     """The most that this key may order: no warning above it is ended by it."""
+    block: int = 0
+    """Which of the blocks of one document; they are known, superseded and cancelled together."""
+    more: "tuple[Alert, ...]" = ()
+    """The further blocks of the same document, each with its class, time, event and words."""
 
     @property
     def warrant(self) -> Warrant | None:
@@ -163,7 +171,25 @@ class Alert(msgspec.Struct, frozen=True):
     @property
     def key(self) -> tuple[str, str]:
         """What it is known and referred to by."""
-        return (self.sender, number_of(self.identifier))
+        return key_of(self.sender, self.identifier)
+
+    @property
+    def blocks(self) -> "tuple[Alert, ...]":
+        """Each block by itself, the most urgent first."""
+        return (msgspec.structs.replace(self, more=()), *self.more)
+
+    @property
+    def name(self) -> str:
+        """What people read in records: no two warnings of a sender have the same."""
+        ending = f"/{self.block + 1}" if self.block else ""
+        if len(self.identifier) + len(ending) > NAME_MAX:
+            ending = f"#{number_of(self.identifier)}{ending}"
+        return self.identifier[: NAME_MAX - len(ending)] + ending
+
+
+def key_of(sender: str, identifier: str) -> tuple[str, str]:
+    """Return what a warning is known and referred to by; the case of a sender changes nothing."""
+    return sender.casefold(), number_of(identifier)
 
 
 def number_of(identifier: str) -> str:
@@ -194,53 +220,13 @@ def on_arrival(alert: Alert, utc_s: int) -> Alert:
     return msgspec.structs.replace(alert, effective_s=effective_s, expires_s=expires_s)
 
 
-def class_of(info: CapInfo) -> int:
-    """Return the message class of `info`, or -1 when it is nothing to sound.
-
-    ============  ================  ==========================  =========================
-    class         urgency           severity                    certainty
-    ============  ================  ==========================  =========================
-    urgent        Immediate,        Extreme, Severe             Observed, Likely
-                  Expected
-    priority      Immediate,        Extreme, Severe, Moderate   Observed, Likely, Possible
-                  Expected, Future
-    none          Past, or          any                         or Unlikely
-    normal        all others
-    ============  ================  ==========================  =========================
-
-    Neither Circular 39/2020 nor CAP maps one to the other: this table is ours.
-    """
-    if info.urgency == "Past" or info.certainty == "Unlikely":
-        return _SILENT_CLASS
-    soon = info.urgency in ("Immediate", "Expected")
-    likely = info.certainty in ("Observed", "Likely")
-    if soon and likely and info.severity in ("Extreme", "Severe"):
-        return MessageClass.URGENT
-    foreseen = soon or info.urgency == "Future"
-    grave = info.severity in ("Extreme", "Severe", "Moderate")
-    if foreseen and grave and (likely or info.certainty == "Possible"):
-        return MessageClass.PRIORITY
-    return MessageClass.NORMAL
-
-
-def start_of(info: CapInfo, sent_s: int) -> int:
-    """Return from when on `info` is to sound.
-
-    `effective` says when the information holds, and without it that is when it was sent (CAP 1.2,
-    section 3.2.2); until then it waits. `onset` is the beginning of the event, not of the warning:
-    who is warned only then is warned too late, so it delays nothing. What is Extreme and Immediate
-    sounds on receipt, whatever its `effective` says: "responsive action should be taken
-    immediately" leaves nothing to wait for.
-    """
-    start_s = sent_s if info.effective_s is None else info.effective_s
-    at_once = info.urgency == "Immediate" and info.severity == "Extreme"
-    return min(start_s, sent_s) if at_once else start_s
-
-
 def alert_of(
     cap: CapAlert, site: Site, config: AlertConfig, *, level: str, class_max: MessageClass
 ) -> Alert | str:
     """Return what `cap` orders at `site`, or why nothing.
+
+    Each `info` has its own class, period and event; those that share them are one warning in
+    several languages. What comes first is the block that matters most.
 
     Parameters
     ----------
@@ -249,7 +235,7 @@ def alert_of(
     site : Site
         Where the node stands.
     config : AlertConfig
-        For the default end.
+        For the default end, and which events have sounds of their own.
     level : str
         Tier of the authority that signed it.
     class_max : MessageClass
@@ -263,44 +249,49 @@ def alert_of(
         return f"scope {cap.scope}: not for loudspeakers"
     if cap.message_type == "Cancel":
         return _cancel(cap, level)
-    here = [
-        (info, class_of(info))
-        for info in cap.infos
-        if any(contains(area, site) for area in info.areas)
-    ]
+    here = [info for info in cap.infos if any(contains(area, site) for area in info.areas)]
+    if not here and cap.faults:
+        return f"may be for here, but {cap.faults[0]}"
     if not here and cap.message_type == "Update":
         return _cancel(cap, level)  # it supersedes what sounds here, and says nothing for here
     if not here:
-        return "not for this place"
-    highest = min(max(kind for _, kind in here), class_max)
-    if highest < 0 and cap.message_type == "Update":
+        return "not for this place" if cap.infos else "no info in it"
+    sounding = [info for info in here if class_of(info) >= 0]
+    if not sounding and cap.message_type == "Update":
         return _cancel(cap, level)
-    if highest < 0:
+    if not sounding:
         return "nothing to sound: past or unlikely"
     exercise = cap.status in ("Exercise", "Test")
-    if exercise:
-        highest = min(highest, MessageClass.PRIORITY)  # it takes nothing from the real thing
-    infos = [info for info, kind in here if kind >= 0]
-    starts = [start_of(info, cap.sent_s) for info in infos]
-    onsets = [info.onset_s for info in infos if info.onset_s is not None]
-    ends = [
-        cap.sent_s + config.expires_default_s if i.expires_s is None else i.expires_s for i in infos
-    ]
-    return Alert(
-        sender=cap.sender,
-        identifier=cap.identifier,
-        kind="update" if cap.message_type == "Update" else "alert",
-        message_class=int(highest),
-        level=level,
-        event_code=next((value for i in infos for _, value in i.event_codes), ANY_EVENT),
-        sent_s=cap.sent_s,
-        effective_s=min(starts),
-        expires_s=max(ends),
-        onset_s=min(onsets, default=0),
-        exercise=exercise,
-        references=cap.references,
-        spoken=tuple(_spoken(info) for info in infos),
+    # An exercise takes nothing from the real thing.
+    most = min(class_max, MessageClass.PRIORITY) if exercise else class_max
+    shapes = blocks_of(
+        sounding,
+        cap.sent_s,
+        default_s=config.expires_default_s,
+        events=config.phrases,
+        class_max=most,
     )
+    kind: Literal["alert", "update"] = "update" if cap.message_type == "Update" else "alert"
+    first, *others = (
+        Alert(
+            sender=cap.sender,
+            identifier=cap.identifier,
+            kind=kind,
+            message_class=shape.message_class,
+            level=level,
+            event_code=shape.event_code,
+            sent_s=cap.sent_s,
+            effective_s=shape.effective_s,
+            expires_s=shape.expires_s,
+            onset_s=shape.onset_s,
+            exercise=exercise,
+            references=cap.references,
+            spoken=_spoken(infos),
+            block=number,
+        )
+        for number, (shape, infos) in enumerate(shapes)
+    )
+    return msgspec.structs.replace(first, more=tuple(others))
 
 
 def item_of(
@@ -328,7 +319,7 @@ def item_of(
         parts = [said, *parts, said]
     names = ("normal", "priority", "urgent")
     return ItemConfig(
-        name=alert.identifier[:64],
+        name=alert.name,
         start="00:00",
         parts=tuple(parts),
         message_class=names[alert.message_class],
@@ -349,13 +340,24 @@ def _cancel(cap: CapAlert, level: str) -> Alert:
         sent_s=cap.sent_s,
         effective_s=cap.sent_s,
         expires_s=cap.sent_s,
-        references=cap.references,
         exercise=cap.status in ("Exercise", "Test"),
+        references=cap.references,
     )
 
 
-def _spoken(info: CapInfo) -> Spoken:
-    language = info.language.split("-")[0].lower()
+def _spoken(infos: list[CapInfo]) -> tuple[Spoken, ...]:
+    """Return the words of a warning, once in each language; a resource goes before none."""
+    found: dict[str, Spoken] = {}
+    for info in infos:
+        language = re.split("[-_]", info.language)[0].lower()
+        known = found.get(language)
+        if known is None or not known.digest_sha1:
+            found[language] = _resource(info, language)
+    some = sorted(found.values(), key=lambda one: not one.digest_sha1)[:SPOKEN_LANGUAGES_MAX]
+    return tuple(one for one in found.values() if one in some)
+
+
+def _resource(info: CapInfo, language: str) -> Spoken:
     for one in info.resources:
         small = one.size_bytes is not None and one.size_bytes <= AUDIO_BYTES_MAX
         if one.mime_type.startswith("audio/") and one.digest_sha1 and one.uri and small:

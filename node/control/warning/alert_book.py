@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from msgspec.structs import replace as with_
+
 from node.control.calendar.play_run import Run
 from node.control.calendar.play_state import Outcome, Record
 from node.control.calendar.programme import Due
@@ -38,7 +40,6 @@ SOURCE_BASE: Final = -101
 
 EVENTS_MAX: Final = 512
 """All open ones may end in one call, with a stop, a state to keep and a record each."""
-
 
 BookEvent = StartPart | StopPart | FetchMedia | Record | Persist
 
@@ -96,22 +97,28 @@ class AlertBook:
         level = self._places.level(alert)
         if self._known.stands_in_the_way(alert, level):
             return "known"
-        alert = on_arrival(alert, utc_s) if trusted else alert
-        fate = self._fate(alert, utc_s if trusted else least.at(level), trusted=trusted)
-        held = [one.alert for one in self._open]
-        room = self._places.room(held, alert, utc_s, trusted=trusted)
-        if fate == "waiting" and room is None:
-            fate = "too many warnings at once"
+        least_s = utc_s if trusted else least.at(level)
+        taken: set[str] = set()
+        refused = ""
         records: list[Record] = []
-        if fate in ("waiting", "cancel"):
-            places = room if fate == "waiting" and room is not None else ()
-            gone = [self._open[index] for index in places]
-            records = self._take(alert, level, fate, gone, (utc_s, now_ns))
-        else:
-            records.append(self._record(alert, "refused", fate, utc_s))
+        for block in alert.blocks:
+            one = on_arrival(block, utc_s) if trusted else block
+            fate = self._fate(one, least_s, trusted=trusted)
+            if fate == "waiting" and self._room(one, utc_s, trusted=trusted) is None:
+                fate = "too many warnings at once"
+            if fate not in ("waiting", "cancel"):
+                records.append(self._record(one, "refused", fate, utc_s))
+                refused = refused or fate
+                continue
+            if not taken:
+                records += self._end_others(alert, level, fate, (utc_s, now_ns))
+            taken.add(fate)
+            if fate == "waiting":
+                room = self._room(one, utc_s, trusted=trusted)  # what it ended has made some
+                records += self._take(one, room or [], (utc_s, now_ns))
         self._persist(records)
         self.handle_time(utc_s, now_ns, trusted=trusted, least=least)
-        return fate
+        return taken.pop() if taken else refused
 
     def handle_time(
         self,
@@ -201,30 +208,34 @@ class AlertBook:
             return "no stored sound for it"
         return "waiting"
 
-    def _take(
-        self,
-        alert: Alert,
-        level: int,
-        fate: str,
-        room: list[_Open],
-        at: tuple[int, int],
-    ) -> list[Record]:
-        """Let a valid order act: what it ends, whose place it takes, and that it waits itself."""
+    def _end_others(self, alert: Alert, level: int, fate: str, at: tuple[int, int]) -> list[Record]:
+        """Let a valid order end what it is to end, and be known from now on."""
         # What a lower authority said under this name does not keep a higher one from speaking.
         records = self._drop_open(alert.key, "superseded", at)
         if alert.kind != "alert":
             why = "cancelled" if alert.kind == "cancel" else "superseded"
             for key in self._known.end_referred(alert, level, why, self._open_keys()):
                 records += self._drop_open(key, why, at)
+        last_s = max(one.expires_s for one in alert.blocks)
+        self._known.add(with_(alert, expires_s=last_s), level, fate, self._open_keys())
+        return records
+
+    def _room(self, alert: Alert, utc_s: int, *, trusted: bool) -> list[_Open] | None:
+        """Return which open ones must go for `alert`, None when there is no place for it."""
+        held = [one.alert for one in self._open]
+        places = self._places.room(held, alert, utc_s, trusted=trusted)
+        return None if places is None else [self._open[index] for index in places]
+
+    def _take(self, alert: Alert, room: list[_Open], at: tuple[int, int]) -> list[Record]:
+        """Let a warning wait, in the place of those that it goes before."""
+        why = "too many warnings at once"
+        records = [self._drop(least, "missed", why, *at) for least in room]
         for least in room:
-            if least in self._open:
-                self._known.note(least.alert.key, "displaced")
-                records.append(self._drop(least, "missed", "too many warnings at once", *at))
-        if fate == "waiting":
-            ends_ns = at[1] + max(alert.expires_s - alert.sent_s, 1) * NS_PER_S
-            self._open.append(_Open(alert, ends_ns))
-            self._ask_for_media(alert)
-        self._known.add(alert, level, fate, self._open_keys())
+            self._known.note(least.alert.key, "displaced")
+        ends_ns = at[1] + max(alert.expires_s - alert.sent_s, 1) * NS_PER_S
+        # What it referred to is ended: the list is not kept with each change.
+        self._open.append(_Open(with_(alert, references=()), ends_ns))
+        self._ask_for_media(alert)
         return records
 
     def _drop_open(self, key: Key, fate: str, at: tuple[int, int]) -> list[Record]:
@@ -278,7 +289,7 @@ class AlertBook:
         if source is None:
             return  # all that sounds or is held goes before it
         due = Due(one.alert.effective_s, item.name, self._day(utc_s), 0)
-        one.run = Run(item, due, source, utc_s, ends_ns=now_ns)
+        one.run = Run(item, due, source, utc_s, ends_ns=now_ns, issuer=one.alert.sender)
         self._known.note(one.alert.key, "sounding")
         self._persist([])
         self._ask_for_media(one.alert)  # once more: what came late serves its repetition
@@ -340,7 +351,7 @@ class AlertBook:
         self._state.serial += 1
         return Record(
             serial=self._state.serial,
-            name=alert.identifier[:64] if run is None else run.due.name,
+            name=alert.name if run is None else run.due.name,
             day=self._day(utc_s) if run is None else run.due.day,
             outcome=outcome,
             reason=reason,

@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable, Iterator
 from typing import Final
 
 from node.control.trust.shares import Shares
-from node.control.warning.alert import Alert, number_of
+from node.control.warning.alert import Alert, key_of
 from node.control.warning.alert_state import KNOWN_MAX, Known
 
 REFERENCES_KEPT: Final = 32
@@ -76,7 +76,7 @@ class AlertMemory:
         ended: list[Key] = []
         unknown = 0
         for sender, identifier in by.references:
-            key = (sender, number_of(identifier))
+            key = key_of(sender, identifier)
             known = self._known.get(key)
             if known is None or known.ahead:
                 unknown += 1

@@ -2,14 +2,18 @@
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 EARTH_RADIUS_M: Final = 6_371_009.0
 """Mean radius (IUGG)."""
 
 Point = tuple[float, float]
 """Latitude and longitude in degrees (WGS 84)."""
+
+Degrees = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,7 @@ class Area:
     """Union of its parts (CAP 1.2, section 3.2.4). Empty: nowhere."""
 
     polygons: tuple[tuple[Point, ...], ...] = ()
-    """Closed: the first point is also the last."""
+    """Closed: the first point is also the last; longitudes from -360 to 360."""
 
     circles: tuple[Circle, ...] = ()
     geocodes: tuple[tuple[str, str], ...] = ()
@@ -42,10 +46,16 @@ class Site:
     position: Point | None = None
     geocodes: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def codes(self) -> frozenset[tuple[str, str]]:
+        """Its codes as they are compared: upper and lower case are one."""
+        return frozenset(map(_folded, self.geocodes))
+
 
 def contains(area: Area, site: Site) -> bool:
     """Return whether a cluster at `site` is meant by `area`."""
-    if area.everywhere or any(code in site.geocodes for code in area.geocodes):
+    codes = site.codes
+    if area.everywhere or any(_folded(code) in codes for code in area.geocodes):
         return True
     if site.position is None:
         return False
@@ -55,14 +65,47 @@ def contains(area: Area, site: Site) -> bool:
 
 
 def in_polygon(point: Point, polygon: tuple[Point, ...]) -> bool:
-    """Return whether `point` lies in `polygon` (crossings of a ray to the east)."""
-    lat, lon = point
-    inside = False
-    for (lat0, lon0), (lat1, lon1) in pairwise(polygon):
-        if (lat0 > lat) != (lat1 > lat):
-            crossing_lon = lon0 + (lat - lat0) * (lon1 - lon0) / (lat1 - lat0)
-            inside ^= lon < crossing_lon
-    return inside
+    """Return whether `point` lies in `polygon`, straight in latitude and longitude.
+
+    Each side goes the shorter way round, so that a ring may cross 180 degrees. A ring that goes
+    round the earth once has a pole in it: the one that it touches, or else the nearer one.
+    ```
+            170   180  -170                      90 ┌───────────────┐  added
+        ┌────┼─────┼────┼────┐                      │   the pole    │
+     lat│    ·─────┼────·    │   read as         75 ├─·──·──·──·──·─┤  the ring
+        │    ·─────┼────·    │   170 .. 190         0             360
+    ```
+    """
+    lats, lons = np.array(polygon, np.float64).T
+    steps = np.diff(lons)
+    turns = np.round(steps / 360.0)  # half way round goes as it is written
+    whole = np.abs(steps) == 360.0
+    if np.count_nonzero(whole) % 2 == 0:
+        turns[whole] = 0.0  # there and back along a whole parallel; a single one only closes a ring
+    lons[1:] -= 360.0 * np.cumsum(turns)
+    if abs(lons[-1] - lons[0]) >= 180.0:
+        nearest = lats[np.argmax(np.abs(lats))]
+        pole = math.copysign(90.0, nearest if abs(nearest) == 90.0 else lats.mean())
+        lats = np.concatenate((lats, (pole, pole, lats[0])))
+        lons = np.concatenate((lons, (lons[-1], lons[0], lons[0])))
+    first = math.ceil((lons.min() - point[1]) / 360.0)
+    last = math.floor((lons.max() - point[1]) / 360.0)
+    return any(
+        _odd_crossings(point[0], point[1] + 360.0 * turn, lats, lons)
+        for turn in range(first, last + 1)
+    )
+
+
+def _odd_crossings(lat: float, lon: float, lats: Degrees, lons: Degrees) -> bool:
+    """Return whether a ray to the east crosses the ring an odd number of times."""
+    crossed = np.flatnonzero((lats[:-1] > lat) != (lats[1:] > lat))
+    lat0, lon0 = lats[crossed], lons[crossed]
+    at = lon0 + (lat - lat0) * (lons[crossed + 1] - lon0) / (lats[crossed + 1] - lat0)
+    return bool(np.count_nonzero(lon < at) % 2)
+
+
+def _folded(code: tuple[str, str]) -> tuple[str, str]:
+    return code[0].casefold(), code[1].casefold()
 
 
 def distance_m(a: Point, b: Point) -> int:

@@ -1,28 +1,40 @@
-"""CAP 1.2: from a document to what it orders, or to the reason why it orders nothing.
+"""CAP 1.2: from a document to what it says, as far as it can be read.
 
-Common Alerting Protocol, OASIS Standard, version 1.2, sections 3.2 and 3.4. Stricter than the
-schema in one thing: a polygon must be closed and of at least four points, as the text demands.
+Common Alerting Protocol, OASIS Standard, version 1.2, section 3.2. What cannot be read costs no
+more than itself: an `info` with a fault is left out beside the others, with its reason, a time that
+is none counts as not given, and a Cancel is judged by its references alone.
 """
 
+import hashlib
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
+from xml.etree.ElementTree import Element
 
-from node.control.warning.area import Area, Circle, Point
-from node.control.warning.cap_reader import Element, RefusedError, read
+from node.control.warning.area import Area
+from node.control.warning.cap_area import read_area
+from node.control.warning.cap_reader import RefusedError, one, pairs, read, text_of
+from node.control.warning.tables_cap import OLD_VALUES, VALUES
 
-POINTS_MAX: Final = 2000
-"""Points of all polygons of a document."""
+INFOS_MAX: Final = 200
+"""Of more blocks the first are read, and the others may have been for here."""
 
-REFERENCES_MAX: Final = 256
+REFERENCES_MAX: Final = 500
+"""Of more, the first and the last count, half of each."""
+
+IDENTITY_MAX: Final = 256
+"""Letters of an identifier or sender; a longer one is known by its beginning and its digest."""
 
 _TIME: Final = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)([+-])(\d\d):(\d\d)", re.ASCII
+    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,]\d{1,12})?)?"
+    r" ?(?:Z|([+-])(\d\d):?(\d\d)?)",
+    re.ASCII | re.IGNORECASE,
 )
-_IDENTITY: Final = re.compile(r"[^\s,<&]{1,256}")
-_DEGREES: Final = re.compile(r"[+-]?\d{1,3}(\.\d{1,12})?", re.ASCII)
 _DIGEST: Final = re.compile(r"[0-9a-fA-F]{40}")
+_CHOICES: Final = {
+    name: {value.lower(): value for value in values} for name, values in VALUES.items()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +72,8 @@ class CapAlert:
     identifier: str
     sender: str
     sent_s: int
+    """0 when it cannot be read."""
+
     status: str
     message_type: str
     scope: str
@@ -67,6 +81,8 @@ class CapAlert:
     """(sender, identifier) of the documents that it is about."""
 
     infos: tuple[CapInfo, ...]
+    faults: tuple[str, ...] = ()
+    """What of its infos and areas could not be read. It may have been for here."""
 
 
 def parse_cap(data: bytes) -> CapAlert | str:
@@ -75,7 +91,7 @@ def parse_cap(data: bytes) -> CapAlert | str:
     Parameters
     ----------
     data : bytes
-        Up to 256 KiB, UTF-8.
+        Up to 256 KiB.
     """
     try:
         return _alert(read(data))
@@ -84,119 +100,130 @@ def parse_cap(data: bytes) -> CapAlert | str:
 
 
 def _alert(root: Element) -> CapAlert:
-    identifier, sender = _text(root, "identifier"), _text(root, "sender")
-    if not _IDENTITY.fullmatch(identifier) or not _IDENTITY.fullmatch(sender):
-        raise RefusedError("identifier or sender with a space, comma, < or &")
-    scope, message_type = _text(root, "scope"), _text(root, "msgType")
-    references = _references(root.one("references") or "")
-    if message_type in ("Update", "Cancel", "Ack", "Error") and not references:
-        raise RefusedError(f"{message_type} without references")
-    polygons = [p for i in root.all("info") for a in i.all("area") for p in a.all("polygon")]
-    if sum(polygon.text.count(",") for polygon in polygons) > POINTS_MAX:
-        raise RefusedError(f"more than {POINTS_MAX} points")
-    infos = tuple(_info(element) for element in root.all("info"))
-    sent_s = _time(root, "sent")
-    assert sent_s is not None, "the schema's sequence has it"
+    identifier, sender = _identity(_needed(root, "identifier")), _identity(_needed(root, "sender"))
+    message_type = _choice(root, "msgType")
+    references = _references(" ".join(map(text_of, root.findall("references"))), sender)
+    if message_type in ("Update", "Cancel") and not references:
+        raise RefusedError(f"{message_type} without references: sender,identifier,sent of each")
+    infos: list[CapInfo] = []
+    faults: list[str] = []
+    for number, element in enumerate(root.iterfind("info"), 1):
+        if number > INFOS_MAX:
+            faults.append(f"of more than {INFOS_MAX} info blocks the first were read")
+            break
+        try:
+            infos.append(_info(element, faults))
+        except RefusedError as fault:
+            faults.append(f"info {number}: {fault}")
     return CapAlert(
-        identifier, sender, sent_s, _text(root, "status"), message_type, scope, references, infos
+        identifier=identifier,
+        sender=sender,
+        sent_s=_time(_loose(root, "sent")) or 0,
+        status=_choice(root, "status"),
+        message_type=message_type,
+        scope=_choice(root, "scope"),
+        references=references,
+        infos=tuple(infos),
+        faults=tuple(faults),
     )
 
 
-def _info(element: Element) -> CapInfo:
-    codes = tuple((_text(e, "valueName"), _text(e, "value")) for e in element.all("eventCode"))
+def _info(element: Element, faults: list[str]) -> CapInfo:
+    areas: list[Area] = []
+    for area in element.iterfind("area"):
+        found, wrong = read_area(area)
+        areas.append(found)
+        faults += wrong
     return CapInfo(
-        language=element.one("language") or "en-US",
-        event=_text(element, "event"),
-        event_codes=codes,
-        urgency=_text(element, "urgency"),
-        severity=_text(element, "severity"),
-        certainty=_text(element, "certainty"),
-        effective_s=_time(element, "effective"),
-        onset_s=_time(element, "onset"),
-        expires_s=_time(element, "expires"),
-        headline=element.one("headline") or "",
-        areas=tuple(_area(one) for one in element.all("area")),
-        resources=tuple(_resource(one) for one in element.all("resource")),
-    )
-
-
-def _area(element: Element) -> Area:
-    return Area(
-        polygons=tuple(_polygon(one.text) for one in element.all("polygon")),
-        circles=tuple(_circle(one.text) for one in element.all("circle")),
-        geocodes=tuple(
-            (_text(one, "valueName"), _text(one, "value")) for one in element.all("geocode")
-        ),
+        language=_loose(element, "language") or "en-US",
+        event=_loose(element, "event"),
+        event_codes=tuple(pair for pair in pairs(element, "eventCode") if pair[1]),
+        urgency=_choice(element, "urgency"),
+        severity=_choice(element, "severity"),
+        certainty=_choice(element, "certainty"),
+        effective_s=_time(_loose(element, "effective")),
+        onset_s=_time(_loose(element, "onset")),
+        expires_s=_time(_loose(element, "expires")),
+        headline=_loose(element, "headline"),
+        areas=tuple(areas),
+        resources=tuple(_resource(one) for one in element.iterfind("resource")),
     )
 
 
 def _resource(element: Element) -> CapResource:
-    size, digest = element.one("size"), element.one("digest") or ""
-    if size is not None and not re.fullmatch(r"\s*\d{1,12}\s*", size, re.ASCII):
-        raise RefusedError("size of a resource is no number")
+    size, digest = _loose(element, "size"), _loose(element, "digest")
     return CapResource(
-        mime_type=_text(element, "mimeType"),
-        size_bytes=None if size is None else int(size),
-        uri=element.one("uri") or "",
+        mime_type=_loose(element, "mimeType").lower(),
+        size_bytes=int(size) if re.fullmatch(r"\d{1,12}", size, re.ASCII) else None,
+        uri=_loose(element, "uri"),
         digest_sha1=digest.lower() if _DIGEST.fullmatch(digest) else "",
     )
 
 
-def _text(element: Element, name: str) -> str:
-    text = element.one(name)
-    assert text is not None, "the schema's sequence has it"
+def _needed(parent: Element, name: str) -> str:
+    text = one(parent, name)
+    if not text:
+        raise RefusedError(f"no {name} in {parent.tag}")
     return text
 
 
-def _time(element: Element, name: str) -> int | None:
-    text = element.one(name)
-    if text is None:
-        return None
-    match = _TIME.fullmatch(text.strip())
+def _loose(parent: Element, name: str) -> str:
+    """Return the text of the first child `name` that has one: doubling it changes no order."""
+    return next(filter(None, map(text_of, parent.iterfind(name))), "")
+
+
+def _choice(parent: Element, name: str) -> str:
+    """Return which of the values of `name` stands there; only the case of letters may differ."""
+    text = _needed(parent, name)
+    found = _CHOICES[name].get(text.lower()) or OLD_VALUES.get((name, text.lower()))
+    if found is None:
+        raise RefusedError(f"{name} = {text[:40]!r}: must be one of {', '.join(VALUES[name])}")
+    return found
+
+
+def _identity(text: str) -> str:
+    if len(text) <= IDENTITY_MAX:
+        return text
+    return f"{text[: IDENTITY_MAX - 33]}#{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+def _time(text: str) -> int | None:
+    """Return seconds since 1970, or None for what is no time with an offset."""
+    match = _TIME.fullmatch(text)
     if match is None:
-        raise RefusedError(f"{name} is no time with offset")
-    year, month, day, hour, minute, second = (int(match[i]) for i in range(1, 7))
-    offset_s = int(match[8]) * 3600 + int(match[9]) * 60
+        return None
+    year, month, day, hour, minute, second = (int(match[i] or 0) for i in range(1, 7))
+    offset_s = int(match[8] or 0) * 3600 + int(match[9] or 0) * 60
+    midnight = (hour, minute, second) == (24, 0, 0)
     try:
-        civil = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
-    except ValueError:
-        raise RefusedError(f"{name} is no time") from None
-    if int(match[9]) > 59 or offset_s > 14 * 3600:
-        raise RefusedError(f"{name} has no such offset")
+        civil = datetime(
+            year, month, day, 0 if midnight else hour, minute, min(second, 59), tzinfo=UTC
+        ) + timedelta(days=midnight)
+    except (ValueError, OverflowError):
+        return None
+    if int(match[9] or 0) > 59 or offset_s > 14 * 3600:
+        return None
     return int(civil.timestamp()) + (offset_s if match[7] == "-" else -offset_s)
 
 
-def _references(text: str) -> tuple[tuple[str, str], ...]:
-    found: list[tuple[str, str]] = []
-    if text.count(",") > 2 * REFERENCES_MAX:
-        raise RefusedError(f"more than {REFERENCES_MAX} references")
-    for one in text.split():
-        parts = one.split(",")
-        if len(parts) != 3 or not all(parts):
-            raise RefusedError("references are sender,identifier,sent")
-        found.append((parts[0], parts[1]))
-    return tuple(found)
-
-
-def _polygon(text: str) -> tuple[Point, ...]:
-    points = tuple(_point(one) for one in text.split())
-    if len(points) < 4 or points[0] != points[-1]:
-        raise RefusedError("a polygon needs four points and must be closed")
-    return points
-
-
-def _circle(text: str) -> Circle:
-    parts = text.split()
-    if len(parts) != 2 or not re.fullmatch(r"\d{1,5}(\.\d{1,9})?", parts[1], re.ASCII):
-        raise RefusedError("a circle is lat,lon radius")
-    return Circle(_point(parts[0]), float(parts[1]) * 1000.0)
-
-
-def _point(text: str) -> Point:
-    parts = text.split(",")
-    if len(parts) != 2 or not all(_DEGREES.fullmatch(one) for one in parts):
-        raise RefusedError("a point is lat,lon")
-    lat, lon = float(parts[0]), float(parts[1])
-    if abs(lat) > 90 or abs(lon) > 180:
-        raise RefusedError("a point beyond 90,180")
-    return (lat, lon)
+def _references(text: str, own: str) -> tuple[tuple[str, str], ...]:
+    """Return (sender, identifier) of each; without a sender it is that of the document."""
+    words = re.sub(r"\s*,\s*", ",", text).split()
+    if len(words) > REFERENCES_MAX:
+        words = words[: REFERENCES_MAX // 2] + words[-REFERENCES_MAX // 2 :]
+    found: dict[tuple[str, str], None] = {}
+    odd = False
+    for word in words:
+        parts = [part for part in word.split(",") if part][: 3 * REFERENCES_MAX]
+        odd |= len(parts) != 3
+        if len(parts) == 1:
+            found[own, parts[0]] = None
+        for at in range(0, len(parts) - 1, 3):
+            found[parts[at], parts[at + 1]] = None
+    if odd:  # an identifier may have blanks in it
+        fields = [field.split() for field in " ".join(words).split(",")[: 3 * REFERENCES_MAX]]
+        for before, name in zip(fields[::2], fields[1::2], strict=False):
+            if before and name:
+                found[before[-1], " ".join(name)] = None
+    some = list(found)[: 2 * REFERENCES_MAX]  # read in both ways
+    return tuple((_identity(sender), _identity(name)) for sender, name in some)

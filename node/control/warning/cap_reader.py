@@ -1,151 +1,150 @@
-"""Read a CAP 1.2 document into plain elements, strictly by its schema and within stated limits.
+"""Read a CAP document into elements with plain names, as it is really published, within limits.
 
-Documents come from the network. What is too large, too dense, not UTF-8, has a document type or
-breaks the schema is refused with a reason, within 10 ms on a desktop core; nothing is raised.
+Documents come signed, from people and programs that take the schema lightly. The order of the
+elements, blanks, encodings, extensions and markup in a text change nothing of what is meant and are
+read; a bare `&` or a control character is mended. A document type is refused: it is the one way in
+which a few bytes of XML become many. Nothing but `RefusedError` is raised.
 """
 
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterator
 from typing import Final
-from xml.etree.ElementTree import ParseError
-
-from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import DefusedXMLParser
-
-from node.control.warning.tables_cap import CHILDREN, VALUES, Row
+from xml.etree.ElementTree import Element, ParseError, XMLParser
 
 DOCUMENT_BYTES_MAX: Final = 256 * 1024
 
-MARKUP_MAX: Final = 3000
-"""Tags, attributes and references of each kind. The parser is Python and takes 2.5 us a tag."""
+TAGS_MAX: Final = 30_000
+"""Tags and entities: enough for a document full of codes, four thousand. More take time."""
 
-DEPTH_MAX: Final = 8
-"""alert, info, area, geocode, value is 5; a signature goes deeper and is skipped by count."""
+_NAMESPACE: Final = re.compile(r"\{urn:oasis:names:tc:emergency:cap:1\.[12]\}")
+_DECLARED: Final = re.compile(rb"""<\?xml[^>]{0,80}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})""")
+_BARE: Final = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#\d{1,7}|#x[0-9a-fA-F]{1,6});)")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_NUMBERED: Final = re.compile(r"&#(?:(\d{1,7})|x([0-9a-fA-F]{1,6}));")
 
-NAMESPACE: Final = "{urn:oasis:names:tc:emergency:cap:1.2}"
+_ENCODINGS: Final = {
+    "us-ascii": "utf-8",
+    "utf8": "utf-8",
+    "iso-8859-1": "cp1252",  # as browsers read it: the quotation marks of Windows are in it
+    "latin-1": "cp1252",
+    "latin1": "cp1252",
+    "windows-1252": "cp1252",
+    "iso-8859-15": "iso-8859-15",
+    "windows-1258": "cp1258",
+}
+"""Declared encodings that are read, besides UTF-8 and UTF-16."""
 
 
 class RefusedError(Exception):
-    """A document is not taken; the text says why. Never leaves `node.control.warning.cap`."""
-
-
-@dataclass(slots=True)
-class Element:
-    """One element: the elements in it by name, and its text."""
-
-    name: str
-    children: dict[str, "list[Element]"] = field(default_factory=dict)
-    texts: list[str] = field(default_factory=list)
-    position: int = 0
-    """Index of the latest child in the schema's sequence."""
-
-    @property
-    def text(self) -> str:
-        """Its text as it stands."""
-        return "".join(self.texts)
-
-    def one(self, name: str) -> str | None:
-        """Return the text of the only child `name`, or None."""
-        found = self.children.get(name)
-        return found[0].text if found else None
-
-    def all(self, name: str) -> "list[Element]":
-        """Return the children `name`."""
-        return self.children.get(name, [])
+    """A document, or a part of it, is not taken; the text says why."""
 
 
 def read(data: bytes) -> Element:
-    """Return the `alert` element of `data`.
+    """Return the `alert` element of `data`; all elements of CAP have their bare names.
 
     Raises
     ------
     RefusedError
-        When it is not a CAP 1.2 document within the limits.
+        When it is not one CAP document within the limits.
     """
     if len(data) > DOCUMENT_BYTES_MAX:
-        raise RefusedError(f"{len(data)} bytes: at most {DOCUMENT_BYTES_MAX}")
-    if any(data.count(mark) > MARKUP_MAX for mark in (b"<", b"=", b"&", b"\r")):
-        raise RefusedError(f"more than {MARKUP_MAX} tags, attributes or references")
+        raise RefusedError(
+            f"{len(data)} bytes: at most {DOCUMENT_BYTES_MAX}; leave out derefUri and long texts"
+        )
+    text = _decoded(data).strip("\ufeff \t\r\n\0")
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise RefusedError("a document type is not taken: leave out <!DOCTYPE")
+    if text.count("<") + text.count("&") > TAGS_MAX:
+        raise RefusedError(f"more than {TAGS_MAX} tags and entities: publish several documents")
+    root = _parsed(text)
+    _plain_names(root)
+    alerts = [root] if root.tag == "alert" else root.findall(".//alert")
+    if len(alerts) != 1:
+        raise RefusedError(
+            f"{len(alerts)} alerts of CAP 1.2: one is needed, "
+            'xmlns="urn:oasis:names:tc:emergency:cap:1.2"'
+        )
+    return alerts[0]
+
+
+def text_of(element: Element) -> str:
+    """Return the text of `element`, that of markup in it too, without blanks around and doubled."""
+    return " ".join("".join(element.itertext()).split())
+
+
+def one(parent: Element, name: str) -> str:
+    """Return the text of the child `name`; empty when there is none.
+
+    Raises
+    ------
+    RefusedError
+        If there are several that differ: nobody knows which is meant.
+    """
+    found = {text for child in parent.findall(name) if (text := text_of(child))}
+    if len(found) > 1:
+        raise RefusedError(f"{name} more than once in {parent.tag}, and not the same")
+    return found.pop() if found else ""
+
+
+def pairs(parent: Element, name: str) -> Iterator[tuple[str, str]]:
+    """Yield (valueName, value) of the children `name`."""
+    for child in parent.iterfind(name):
+        texts = {one.tag: one.text or "" for one in child}
+        yield texts.get("valueName", "").strip(), texts.get("value", "").strip()
+
+
+def _decoded(data: bytes) -> str:
+    """Return the text, by its byte order mark, its declaration, or else as UTF-8.
+
+    A byte that the encoding does not have becomes U+FFFD: it stands in a text for people, and the
+    rest of the warning is as good as ever.
+    """
+    for mark, name in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
+        if data.startswith(mark):
+            return data[2:].decode(name, "replace")
+    for begin, name in ((b"<\0", "utf-16-le"), (b"\0<", "utf-16-be")):
+        if data.startswith(begin):
+            return data.decode(name, "replace")
+    declared = _DECLARED.match(data.lstrip(b"\xef\xbb\xbf \t\r\n"))
+    # What says UTF-16 in single bytes was converted after it was written.
+    name = declared[1].decode().lower() if declared else "utf-8"
+    return data.decode(_ENCODINGS.get(name, "utf-8"), "replace")
+
+
+def _parsed(text: str) -> Element:
     try:
-        text = data.decode("utf-8-sig")
-        target = _Target()
-        parser = DefusedXMLParser(target=target, encoding="utf-8", forbid_dtd=True)
-        parser.feed(text.encode())
-        parser.close()
-    except UnicodeError:
-        raise RefusedError("not UTF-8") from None
-    except (ParseError, DefusedXmlException, ValueError, LookupError) as fault:
-        raise RefusedError(f"not XML that we take: {type(fault).__name__}") from None
-    if target.root is None:
-        raise RefusedError("no alert")
-    return target.root
+        return _tree(text)
+    except (ParseError, ValueError) as fault:
+        mended = _mended(text)
+        if mended == text:
+            raise RefusedError(f"not XML: {fault}"[:120]) from None
+    try:
+        return _tree(mended)
+    except (ParseError, ValueError) as fault:
+        raise RefusedError(f"not XML: {fault}"[:120]) from None
 
 
-class _Target:
-    """What the parser calls: builds elements, checking the sequence as they come."""
-
-    def __init__(self) -> None:
-        self.root: Element | None = None
-        self._open: list[Element] = []
-        self._skipped = 0
-
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
-        if self._skipped or (len(self._open) == 1 and not tag.startswith(NAMESPACE)):
-            self._skipped += 1  # a signature: of another name space, in the alert itself
-            return
-        if not tag.startswith(NAMESPACE):
-            raise RefusedError("an element of another name space")
-        name = tag.removeprefix(NAMESPACE)
-        if not self._open:
-            if name != "alert":
-                raise RefusedError("the first element is no alert")
-            self.root = Element(name)
-            self._open.append(self.root)
-            return
-        if len(self._open) >= DEPTH_MAX:
-            raise RefusedError("too deep")
-        parent = self._open[-1]
-        _place(parent, name)
-        child = Element(name)
-        parent.children.setdefault(name, []).append(child)
-        self._open.append(child)
-
-    def data(self, text: str) -> None:
-        if not self._skipped and self._open:
-            self._open[-1].texts.append(text)
-
-    def end(self, tag: str) -> None:
-        if self._skipped:
-            self._skipped -= 1
-            return
-        _finish(self._open.pop())
-
-    def close(self) -> None:
-        return None
+def _tree(text: str) -> Element:
+    parser = XMLParser(encoding="utf-8")
+    parser.feed(text.encode())
+    return parser.close()
 
 
-def _place(parent: Element, name: str) -> None:
-    """Check that `name` may come next in `parent`."""
-    rows: tuple[Row, ...] = CHILDREN.get(parent.name, ())
-    for index in range(parent.position, len(rows)):
-        known, _, most = rows[index]
-        if known == name:
-            if len(parent.all(name)) >= most:
-                raise RefusedError(f"{name} more than once in {parent.name}")
-            parent.position = index
-            return
-    raise RefusedError(f"{name[:40]} does not belong there in {parent.name}")
+def _mended(text: str) -> str:
+    """Return `text` without what XML forbids and publishers write all the same."""
+    return _NUMBERED.sub(_number, _CONTROL.sub(" ", _BARE.sub("&amp;", text)))
 
 
-def _finish(element: Element) -> None:
-    """Check what only shows at the end: missing elements, stray text, unknown values."""
-    rows = CHILDREN.get(element.name)
-    if rows is None:
-        known = VALUES.get(element.name)
-        if known is not None and element.text not in known:
-            raise RefusedError(f"{element.name} = {element.text[:40]!r}")
-        return
-    if element.text.strip():
-        raise RefusedError(f"text in {element.name}")
-    for name, least, _ in rows:
-        if len(element.all(name)) < least:
-            raise RefusedError(f"no {name} in {element.name}")
+def _number(match: re.Match[str]) -> str:
+    code = int(match[1]) if match[1] else int(match[2], 16)
+    allowed = code in (9, 10, 13) or 0x20 <= code < 0xD800 or 0xE000 <= code < 0xFFFE
+    return match[0] if allowed or 0x10000 <= code < 0x110000 else " "
+
+
+def _plain_names(root: Element) -> None:
+    known: dict[str, str] = {}
+    for element in root.iter():
+        tag = element.tag
+        if tag not in known:
+            known[tag] = _NAMESPACE.sub("", tag)
+        element.tag = known[tag]

@@ -7,7 +7,7 @@
  └──┴──┴──────────┴──────────┴──────────┴──────────┴──┴─────────────────────────────┘
    fl: 0 alert, 1 update, 2 cancel; + 128 exercise      p: 0 all of the area, 1 the circle
 ```
-Class, area, time and issuer are in the envelope (`node.control.trust.message`).
+Class, area, time and issuer are in the envelope (`node.control.message`).
 """
 
 import struct
@@ -16,7 +16,8 @@ from typing import Final, Literal
 from node.control.precedence import MessageClass
 from node.control.trust.authority import Authority
 from node.control.trust.message import Message
-from node.control.warning.alert import ANY_EVENT, Alert
+from node.control.warning.alert import Alert
+from node.control.warning.alert_blocks import ANY_EVENT
 from node.control.warning.area import Area, Circle, Site, contains
 
 VERSION: Final = 1

@@ -58,7 +58,11 @@ def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     key.add_argument("--config", type=Path, metavar="NODE.TOML")
     order = commands.add_parser("order", help="sign an order to nodes")
     order.add_argument("kind", choices=KINDS)
-    order.add_argument("content", nargs="?", help="file (cap, calendar, volume), public key, SSRC")
+    order.add_argument(
+        "content",
+        nargs="?",
+        help="file (cap, calendar, volume), public key, SSRC",
+    )
     order.add_argument("--key", type=Path, required=True, metavar="FILE", help="who orders")
     order.add_argument("--area", required=True, help="path, for instance vn/lang-son/huu-lien")
     order.add_argument("--out", type=Path, required=True, metavar="FILE")
@@ -76,6 +80,12 @@ def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     order.add_argument("--join-key", type=Path, metavar="FILE", help="for that; made if missing")
     order.add_argument("--stream", default="", help="of a session: heard only where relayed")
     order.add_argument("--address", default="", help="of a session: where its packets come from")
+    order.add_argument("--counter", type=int, metavar="N", help="in place of the clock's")
+    order.add_argument("--list-number", type=int, default=0, metavar="N", help="of a revocation")
+    order.add_argument(
+        "--no-time", action="store_true", help="of a certificate: its beacons do not count"
+    )
+    order.add_argument("--emergency", action="store_true", help="a certificate for a sealed key")
     order.add_argument("--lasts", type=int, default=3600, metavar="S", help="an alert is in force")
 
 
@@ -110,7 +120,7 @@ def sign_order(options: argparse.Namespace) -> int:
     message = Message(
         kind=kind,
         key_id=signer.key_id,
-        counter=time.time_ns() // 1_000_000,  # rises with each order, without a file to keep it
+        counter=_counter(options.counter),
         issued_s=int(time.time()),
         ttl_s=options.ttl,
         message_class=MessageClass(CLASSES.index(wanted)),
@@ -174,15 +184,38 @@ def _content(options: argparse.Namespace) -> tuple[Kind, bytes]:
         return Kind.SESSION, msgspec.json.encode(_session(_number(given, "SSRC", 32), options))
     if what == "session-end":
         return Kind.SESSION_END, msgspec.json.encode(Session(_number(given, "SSRC", 32)))
-    public = _number(given, "public key", 8 * PUBLIC_KEY_BYTES).to_bytes(PUBLIC_KEY_BYTES, "big")
     if what == "revocation":
-        return Kind.REVOCATION, msgspec.json.encode(Revocation((key_id(public),)))
+        keys = tuple(key_id(_public(one)) for one in given.split(","))
+        return Kind.REVOCATION, msgspec.json.encode(Revocation(keys, options.list_number))
+    public = _public(given)
     if options.tier is None:
         raise _wrong("certificate: needs --tier")
     most = CLASSES.index(options.message_class)
     until_s = int(time.time()) + CERTIFICATE_S
-    claim = Certificate(options.name, public, options.tier, options.area, most, until_s)
+    claim = Certificate(
+        options.name,
+        public,
+        options.tier,
+        options.area,
+        most,
+        until_s,
+        gives_time=False if options.no_time else None,
+        emergency=options.emergency,
+    )
     return Kind.CERTIFICATE, msgspec.json.encode(claim)
+
+
+def _counter(given: int | None) -> int:
+    """Return what rises with each order: the clock, without a file to keep it."""
+    if given is None:
+        return time.time_ns() // 1_000_000
+    if not 0 <= given < 1 << 64:
+        raise _wrong(f"--counter {given}: must be 0 to {(1 << 64) - 1}")
+    return given
+
+
+def _public(text: str) -> bytes:
+    return _number(text, "public key", 8 * PUBLIC_KEY_BYTES).to_bytes(PUBLIC_KEY_BYTES, "big")
 
 
 def _session(ssrc: int, options: argparse.Namespace) -> Session:

@@ -62,12 +62,13 @@ class Village:
     """A node with its disk, its arbiter, and the authorities above it."""
 
     def __init__(self, wall: str = "2025-12-07T02:00:05", *, trusted: bool = True, **more: object):
+        alert = more.pop("alert", AlertConfig(phrases={"any": PHRASE}))
         self.config = ControlConfig(
             root_public_key=ROOT.public_key.hex(),
             area=f"{AREA}/coc-1",
             build_utc_s=utc_s("2025-12-01T00:00:00"),
             site=SiteConfig(lat_deg=21.65, lon_deg=106.36, geocodes={"GSO": "06637"}),
-            alert=AlertConfig(phrases={"any": PHRASE}),
+            alert=alert,  # type: ignore[arg-type]
             unsigned_packets="play",
             horns=(HornConfig(bearing_deg=0.0),),
             dwelling=DwellingConfig(distance_m=50.0, bearing_deg=0.0),
@@ -468,3 +469,123 @@ def test_a_warning_needs_no_more_than_a_few_ms_from_the_message_to_the_horn():
     village.send(data)
     assert village.arbiter.granted() == -101
     assert time.perf_counter_ns() - before_ns < 200 * NS_PER_MS
+
+
+def block(identifier: str, *, urgency: str, code: str, begin: str, end: str) -> str:
+    """Return one `info` for here, on 7 December 2025."""
+    begins, ends = (f"2025-12-07T{at}:00+07:00" for at in (begin, end))
+    return (
+        f"<info><category>Met</category><event>{identifier}</event><urgency>{urgency}</urgency>"
+        "<severity>Severe</severity><certainty>Likely</certainty><eventCode><valueName>SAME"
+        f"</valueName><value>{code}</value></eventCode><effective>{begins}</effective><expires>"
+        f"{ends}</expires><area><areaDesc>x</areaDesc><geocode><valueName>GSO</valueName><value>"
+        "06637</value></geocode></area></info>"
+    )
+
+
+def document(identifier: str, *blocks: str, kind: str = "Alert", references: str = "") -> bytes:
+    """Return a document of the province, sent at two in the morning."""
+    about = f"<references>{references}</references>" if references else ""
+    return (
+        '<alert xmlns="urn:oasis:names:tc:emergency:cap:1.2"><identifier>'
+        f"{identifier}</identifier><sender>pctt@langson.gov.vn</sender><sent>2025-12-07T02:00:00"
+        f"+07:00</sent><status>Actual</status><msgType>{kind}</msgType><scope>Public</scope>"
+        f"{about}{''.join(blocks)}</alert>"
+    ).encode()
+
+
+FLOOD_SOUNDS = PhraseConfig(siren="1" * 64, text={"vi": "2" * 64})
+STORM_SOUNDS = PhraseConfig(siren="3" * 64, text={"vi": "4" * 64})
+BOTH = AlertConfig(phrases={"FFW": FLOOD_SOUNDS, "SVR": STORM_SOUNDS})
+
+
+def test_each_block_of_a_document_sounds_in_its_own_time_class_and_words():
+    village = Village(alert=BOTH)
+    storm = block("storm", urgency="Future", code="SVR", begin="02:00", end="12:00")
+    flood = block("flood", urgency="Expected", code="FFW", begin="08:00", end="12:00")
+    data = document("BOTH-1", storm, flood)
+    assert village.order(PROVINCE, Kind.CAP, data, message_class=URGENT) == "waiting"
+    village.until("2025-12-07T08:30:00")
+    sirens = [
+        (e.name, e.media[:1], e.message_class)
+        for e in village.events
+        if isinstance(e, StartPart) and e.kind == "chime"
+    ]
+    # The storm is of class priority and waits for the morning's hours; the flood for nobody.
+    assert sirens == [("BOTH-1/2", "3", PRIORITY)] * 2 + [("BOTH-1", "1", URGENT)] * 3
+    assert {(p["name"], p["outcome"]) for p in village.proofs()} == {
+        ("BOTH-1", "played"),
+        ("BOTH-1/2", "played"),
+    }
+
+
+def test_a_cancel_ends_every_block_of_what_it_refers_to():
+    village = Village(alert=BOTH)
+    flood = block("flood", urgency="Immediate", code="FFW", begin="02:00", end="12:00")
+    storm = block("storm", urgency="Immediate", code="SVR", begin="09:00", end="12:00")
+    data = document("BOTH-2", flood, storm)
+    assert village.order(PROVINCE, Kind.CAP, data, message_class=URGENT) == "waiting"
+    references = "PCTT@langson.gov.vn,BOTH-2,2025-12-07T02:00:00+07:00"
+    cancel = document("C-1", "<info>", kind="Cancel", references=references).replace(b"<info>", b"")
+    assert village.order(PROVINCE, Kind.CAP, cancel, message_class=URGENT) == "cancel"
+    village.events.clear()
+    village.until("2025-12-07T13:00:00")
+    assert village.heard() == []
+
+
+def test_what_is_over_of_a_document_does_not_sound_because_another_part_holds():
+    village = Village("2025-12-07T07:00:00", alert=BOTH)
+    over = block("flood", urgency="Immediate", code="FFW", begin="02:00", end="03:00")
+    later = block("storm", urgency="Immediate", code="SVR", begin="02:00", end="20:00")
+    village.order(PROVINCE, Kind.CAP, document("BOTH-3", over, later), message_class=URGENT)
+    village.until("2025-12-07T09:00:00")
+    assert set(village.heard()) == {"BOTH-3/2"} or set(village.heard()) == {"BOTH-3"}
+    assert {e.media[:1] for e in village.events if isinstance(e, StartPart)} == {"3", "4"}
+    assert [p["outcome"] for p in village.proofs()] == ["refused", "played"]
+    assert village.proofs()[0]["reason"] == "expired"
+
+
+def test_warnings_of_like_names_have_records_of_their_own():
+    long = "urn:oid:2.49.0.1.840.0.0123456789abcdef0123456789abcdef01234567.00{}.1"
+    village = Village(alert=BOTH)
+    for number in (1, 2):
+        flood = block("flood", urgency="Immediate", code="FFW", begin="02:00", end="12:00")
+        data = document(long.format(number), flood)
+        assert village.order(PROVINCE, Kind.CAP, data, message_class=URGENT) == "waiting"
+    flood = block("flood", urgency="Immediate", code="SVR", begin="02:00", end="12:00")
+    data = document(long.format(1), flood).replace(b"pctt@", b"kttv@")
+    assert village.order(PROVINCE, Kind.CAP, data, message_class=URGENT) == "waiting"
+    village.until("2025-12-07T02:30:00")
+    told = village.proofs()
+    assert len({(p["name"], p["issuer"]) for p in told}) == len(told) == 3
+    assert len({str(p["name"]) for p in told}) == 2
+    assert all(len(p["parts"]) == 6 for p in told)
+    assert {part["media"][:1] for p in told if p["issuer"][0] == "k" for part in p["parts"]} == {
+        "3",
+        "4",
+    }
+
+
+def test_explain_says_the_zone_of_the_plan_that_decides():
+    village = Village()
+    plan = b'zone="Asia/Tokyo"\nvolume=50\n[[rules]]\nname="dawn"\nvolume=5\nstart="04:00"\n'
+    plan += b'end="05:00"'
+    assert village.order(COMMUNE, Kind.VOLUME, plan) == "obeyed"
+    said = village.node.explain(utc_s("2025-12-07T02:30:00"), NORMAL)
+    assert "04:30 (Asia/Tokyo)" in said and "dawn" in said
+
+
+def test_a_calendar_with_a_recurrence_that_cannot_be_is_refused_and_the_node_goes_on():
+    village = Village()
+    for rule, why in (
+        ("FREQ=DAILY;INTERVAL=0", "INTERVAL=0: must be 1 to 1000"),
+        ("FREQ=DAILY;COUNT=2;BYMONTH=2;BYMONTHDAY=30", "end it with UNTIL"),
+    ):
+        on = f'on = {{ recurrence = "DTSTART:20260101\\nRRULE:{rule}" }}'
+        fate = village.order(COMMUNE, Kind.CALENDAR, f"{CALENDAR}{on}\n".encode())
+        assert why in fate
+    never = 'on = { recurrence = "DTSTART:20260101\\nRRULE:FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30" }'
+    before_ns = time.thread_time_ns()
+    assert village.order(COMMUNE, Kind.CALENDAR, f"{CALENDAR}{never}\n".encode()) == "obeyed"
+    assert time.thread_time_ns() - before_ns < 200 * NS_PER_MS
+    assert village.send(village.flood()) == "waiting"

@@ -12,8 +12,8 @@ import wave
 import av
 import numpy as np
 import pytest
-from node.libopus import LibopusDecoder
 
+from node.opus.libopus import LibopusDecoder
 from node.rtp import packet as rtp
 from sim.sender import cli as send_cli
 

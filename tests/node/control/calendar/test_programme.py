@@ -332,3 +332,41 @@ def test_a_year_of_cuts_and_steps_plays_nothing_twice_and_loses_no_record():
     result = run_years(rules, years=1, seed=1)
     assert result.violations == []
     assert result.starts > 300 and result.power_cuts > 50 and result.clock_steps > 20
+
+
+def test_what_did_not_sound_takes_no_minutes_of_the_day():
+    rules = rule_files("hours_common")
+    long = PartConfig(kind="file", duration_s=6000, media={"vi": HASH_VI})
+    talk = ItemConfig(name="talk", start="05:30", parts=(long,))
+    news = ItemConfig(name="news", start="17:00", parts=(NEWS,) * 2, repeat=15)
+
+    def day(ends_after_s: int, failed: str = "") -> list[tuple[str, str, str]]:
+        gateway = Gateway(talk, news, rules=rules)
+        gateway.at("2026-11-22T05:00:00")
+        gateway.until("2026-11-22T05:30:00")
+        end_s = utc_s("2026-11-22T05:30:00") + ends_after_s
+        gateway.player.receive_part_ended(-1, end_s, end_s * NS_PER_S, failed=failed)
+        gateway.take("")
+        gateway.until("2026-11-22T18:00:00")
+        return gateway.outcomes()
+
+    news_heard = ("news", "played", "")
+    assert day(0, "not stored") == [("talk", "missed", "no part could be played"), news_heard]
+    assert day(120) == [("talk", "played", ""), news_heard]
+    assert day(5999)[1] == ("news", "refused", "more than 120 minutes in a day")
+
+
+def test_what_the_power_cut_off_takes_no_more_minutes_than_there_were():
+    rules = rule_files("hours_common")
+    long = PartConfig(kind="file", duration_s=6000, media={"vi": HASH_VI})
+    gateway = Gateway(
+        ItemConfig(name="talk", start="05:30", parts=(long,)),
+        ItemConfig(name="news", start="17:00", parts=(NEWS,) * 2, repeat=15),
+        rules=rules,
+    )
+    gateway.at("2026-11-22T05:00:00")
+    gateway.until("2026-11-22T05:32:00")
+    gateway.boot()
+    gateway.at("2026-11-22T05:35:00")
+    gateway.until("2026-11-22T18:00:00")
+    assert gateway.outcomes() == [("talk", "interrupted", "power cut"), ("news", "played", "")]

@@ -169,3 +169,23 @@ def test_the_noise_limit_knows_how_loud_a_levelled_programme_is():
     }
     assert levels[-15.0] == pytest.approx(levels[None], abs=0.05), "12 dB below a full sine"
     assert levels[-25.0] == pytest.approx(levels[None] - 10, abs=0.05)
+
+
+def test_hours_past_midnight_belong_to_the_day_on_which_they_begin():
+    text = (
+        'name="own"\ntitle="t"\nin_force_from="2020-01-01"\nsource="s"\nverified=true\n'
+        '[[hours]]\nstart="20:00"\nend="01:00"\non={weekdays=["fri"]}\n'
+    )
+    regulation = Regulation((load_rule_file(text, where="own.toml"),), RegulationConfig())
+    open_at = {
+        wall: regulation.refused_hours(datetime.fromisoformat(wall), NORMAL) is None
+        for wall in (
+            "2026-11-27T00:30",  # of Thursday's night
+            "2026-11-27T19:59",
+            "2026-11-27T20:00",
+            "2026-11-28T00:59",  # of Friday's night
+            "2026-11-28T01:00",
+            "2026-11-28T20:30",
+        )
+    }
+    assert list(open_at.values()) == [False, False, True, True, False, False]

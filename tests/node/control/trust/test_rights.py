@@ -327,3 +327,21 @@ def test_revocations_fill_no_disk_and_a_list_stands_for_all():
     village.boot()
     assert village.order(COMMUNE, Kind.MUTE) == "unknown key"
     assert village.node.status(0)["revocations"] == {PROVINCE.key_id.hex(): 1}
+
+
+def test_what_a_sealed_emergency_key_ordered_ends_after_half_an_hour_and_is_told_aloud():
+    village = Village()
+    sealed = signer("sealed")
+    claim = Certificate(
+        "huu-lien", sealed.public_key, "commune", AREA, URGENT, 1 << 39, emergency=True
+    )
+    village.order(PROVINCE, Kind.CERTIFICATE, msgspec.json.encode(claim), area="vn/lang-son")
+    content = encode_short("alert", 1, lasts_s=7 * 86_400)
+    village.order(sealed, Kind.SHORT_ALERT, content, message_class=URGENT)
+    session = msgspec.json.encode(Session(7))
+    village.order(sealed, Kind.SESSION, session, message_class=URGENT, ttl_s=7 * 86_400)
+    assert playing(village) and village.node.source_class(7) == (URGENT, "commune")
+    assert any("THE SEALED EMERGENCY KEY OF huu-lien WAS USED" in one for one in notes(village))
+    village.until("2025-12-07T02:30:06")
+    assert playing(village) == [] and village.node.source_class(7) is None
+    assert village.order(sealed, Kind.MUTE, message_class=URGENT) == "only warnings and voices"

@@ -69,6 +69,31 @@ def test_keys_and_orders_from_the_prompt_are_obeyed(tmp_path, capsys):
     assert office.order("mute") == "unknown key"
 
 
+def test_a_list_of_revocations_has_a_number_and_an_order_the_counter_that_is_asked_for(
+    tmp_path, capsys
+):
+    office = Office(tmp_path, capsys)
+    office.certify()
+    assert office.order("mute", "--counter", "77") == "obeyed"
+    assert office.order("mute", "--counter", "77") == "replayed"
+    assert "--counter -1: must be 0 to" in office.order("mute", "--counter", "-1")
+    lost = ",".join(office.key(name) for name in ("lost 1", "lost 2"))
+    arguments = ("revocation", lost, "--list-number", "3")
+    assert office.order(*arguments, by="root") == "obeyed"
+    assert list(office.node.status(0)["revocations"].values()) == [3]
+
+
+def test_a_sealed_emergency_key_warns_and_speaks_and_does_nothing_else(tmp_path, capsys):
+    office = Office(tmp_path, capsys)
+    office.certify()
+    sealed = office.key("sealed")
+    more = ("--tier", "commune", "--class", "urgent", "--emergency")
+    assert office.order("certificate", sealed, *more) == "obeyed"
+    assert office.order("alert", "--number", "7", by="sealed") == "waiting"
+    for kind in ("mute", "beacon"):
+        assert office.order(kind, by="sealed") == "only warnings and voices"
+
+
 def test_a_key_is_made_once_and_read_by_its_owner_only(tmp_path, capsys):
     office = Office(tmp_path, capsys)
     assert office.key("root") == office.public["root"] != office.public["province"]

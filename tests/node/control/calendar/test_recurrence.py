@@ -257,6 +257,13 @@ def test_a_start_in_utc_is_the_day_that_the_commune_has_then():
     assert [one.day for one in days(text, date(2026, 11, 20), 14, west)] == [25, 2]
 
 
-def test_a_folded_line_is_one_line():
-    text = "DTSTART:20261125\r\nRRULE:FREQ=WEEK\r\n LY;BYDAY=WE\r\n"
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DTSTART:20261125\r\nRRULE:FREQ=WEEK\r\n LY;BYDAY=WE\r\n",
+        "DTSTART:20261125\\nRRULE:FREQ=WEEKLY;BYDAY=WE",
+        "dtstart:20261125 rrule:freq=weekly;byday=we",
+    ],
+)
+def test_a_line_may_be_folded_and_its_end_written_in_letters(text):
     assert [one.day for one in days(text, date(2026, 11, 20), 14)] == [25, 2]
