@@ -44,9 +44,8 @@ class Capacity:
         self._cells: dict[tuple[str, str], SharedQueue] = {}
         for commune, backhaul in village.backhauls.items():
             count = sum(one.commune == commune for one in self._places) if unicast else 1
-            queue = self._queue(
-                "backhaul", commune, "", count, backhaul.rate_kbit_s.value, backhaul.queue_ms.value
-            )
+            at = ("backhaul", commune, "")
+            queue = self._queue(at, count, backhaul.rate_kbit_s.value, backhaul.queue_ms.value)
             if queue is not None:
                 self._backhauls[commune] = queue
         for commune, name in dict.fromkeys((one.commune, one.bearer_name) for one in self._places):
@@ -106,17 +105,16 @@ class Capacity:
         if bearer is None or bearer.cell_kbit_s is None:
             return
         count = len(members) if self._unicast else 1
-        queue = self._queue(
-            "cell", commune, name, count, bearer.cell_kbit_s.value, bearer.queue_ms.value
-        )
+        at = ("cell", commune, name)
+        queue = self._queue(at, count, bearer.cell_kbit_s.value, bearer.queue_ms.value)
         if queue is not None:
             self._cells[commune, name] = queue
 
     def _queue(
-        self, kind: str, commune: str, bearer: str, streams: int, rate: float, queue_ms: float
+        self, at: tuple[str, str, str], streams: int, rate: float, queue_ms: float
     ) -> SharedQueue | None:
         """Note a shared rate; return its queue where it is worth looking at."""
-        self._rows.append((kind, commune, bearer, streams, rate))
+        self._rows.append((*at, streams, rate))
         if not self._unicast or streams * self._stream_kbit_s < _LEFT_OUT * rate:
             return None
         return SharedQueue(rate, queue_ms, self._packet_bits)

@@ -32,8 +32,6 @@ _IDLE_NS: Final = 2 * NS_PER_S
 DISK_NS: Final = 20 * NS_PER_MS
 """A flushed write to an SD card: assumption."""
 
-Receive = Callable[[bytes, str], None]
-
 
 class VirtualUdp:
     """The socket of a node (`node.shell.udp.UdpSocket`)."""

@@ -8,9 +8,8 @@ gets `NotVirtualError`.
 
 import asyncio
 import heapq
-from asyncio import events
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextvars import Context, copy_context
 from typing import Any, Final, Protocol, TypeVar, TypeVarTuple, Unpack, cast
 
@@ -136,10 +135,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._add(end_ns, self.stop, (), None)
         self.run_forever()
 
-    def run_main(self, main: Coroutine[Any, Any, T]) -> T:
-        """Run until `main` has ended; return what it returns."""
-        return self.run_until_complete(main)
-
     # What a daemon asks of a loop beside time, as far as it can be virtual.
 
     def add_reader(self, fd: Any, callback: Callable[[Unpack[Ts]], object], *args: *Ts) -> None:
@@ -160,10 +155,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self, sig: int, callback: Callable[[Unpack[Ts]], object], *args: *Ts
     ) -> None:
         """Take note of nothing: a power cut sends no signal."""
-
-    def remove_signal_handler(self, sig: int) -> bool:
-        """Return False: there was none."""
-        return False
 
     def run_in_executor(self, executor: Any, func: Callable[[Unpack[Ts]], T], *args: *Ts) -> Any:
         """Refuse."""
@@ -232,10 +223,3 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _write_to_self(self) -> None:
         return  # there is one thread
-
-
-def running_loop() -> VirtualLoop:
-    """Return the virtual loop that runs."""
-    loop = events.get_running_loop()
-    assert isinstance(loop, VirtualLoop), "only in a simulated run"
-    return loop

@@ -46,7 +46,7 @@ def test_days_of_sleep_take_no_time(loop):
         await asyncio.gather(sleeper(86_400), sleeper(0.000000001), sleeper(3))
 
     begin_s = time.monotonic()
-    loop.run_main(main())
+    loop.run_until_complete(main())
     assert loop.now_ns == 864_000 * S
     assert time.monotonic() - begin_s < 5
 
@@ -59,7 +59,7 @@ def test_a_timeout_is_a_timeout(loop):
                 await asyncio.Event().wait()
         return loop.now_ns
 
-    assert loop.run_main(main()) == 8 * S
+    assert loop.run_until_complete(main()) == 8 * S
 
 
 def test_who_waits_for_nothing_is_told_instead_of_hanging(loop):
@@ -67,7 +67,7 @@ def test_who_waits_for_nothing_is_told_instead_of_hanging(loop):
         await asyncio.Event().wait()
 
     with pytest.raises(DeadlockError):
-        loop.run_main(main())
+        loop.run_until_complete(main())
 
 
 def test_who_asks_again_and_again_at_one_instant_is_told_instead_of_hanging(loop):
@@ -107,7 +107,7 @@ def test_each_daemon_reads_the_clock_of_its_own_machine(loop):
             slow = asyncio.create_task(daemon())
         return await slow, await daemon()
 
-    assert loop.run_main(main()) == (6.0, 23.0)
+    assert loop.run_until_complete(main()) == (6.0, 23.0)
 
 
 def open_a_file():
@@ -135,7 +135,7 @@ def test_what_is_real_fails_the_run_and_is_well_again_after_it(real, loop):
         real()
 
     with guarded(), pytest.raises(NotVirtualError):
-        loop.run_main(main())
+        loop.run_until_complete(main())
     assert time.time() > 10**9
     open_a_file()
 
@@ -145,4 +145,4 @@ def test_an_executor_is_refused(loop):
         await asyncio.get_running_loop().run_in_executor(None, print)
 
     with pytest.raises(NotVirtualError):
-        loop.run_main(main())
+        loop.run_until_complete(main())
