@@ -46,7 +46,7 @@ _TAKEN_OVER_MAX: Final = 3
 """After so many times another client has our name for good: we take one beside it."""
 _NAME_REFUSED: Final = (0x85, 0x87)
 """Reasons of a CONNACK: identifier not valid, not authorised (MQTT 5, 3.2.2.2)."""
-_CLOSE_S: Final = 1.5
+CLOSE_S: Final = 1.5
 """What the goodbye may take, of the 5 s that the service has to stop."""
 
 Take = Callable[[str, bytes], int | None]
@@ -326,7 +326,7 @@ class MqttLink:
         if connection is None:
             return
         try:
-            async with asyncio.timeout(_CLOSE_S):
+            async with asyncio.timeout(CLOSE_S):
                 await self._outgoing.send_last(connection, self.durable())
                 payload = self._state_of(*self.last_state)
                 await connection.publish(f"{self._root}/state", payload, quality=1, retain=True)

@@ -50,6 +50,9 @@ SLOW_S: Final = 1.0
 REWRITE_BYTES: Final = 1 << 20
 """A copy that has grown by this and by what it held when it was written anew is written anew."""
 
+CLOSE_WAIT_S: Final = 3.0
+"""What the last writes may take."""
+
 _KEEP_TIMEOUT_S: Final = 10.0
 
 
@@ -163,7 +166,7 @@ class Store:
             self._ended = True
             self._condition.notify_all()
         if self._thread is not None:
-            self._thread.join(timeout=3.0)
+            self._thread.join(CLOSE_WAIT_S)
             if self._thread.is_alive():
                 LOG.warning("store.path = %s: the disk did not take the last writes", self._path)
                 return  # the thread has the files

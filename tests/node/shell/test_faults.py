@@ -1,5 +1,6 @@
 """What stops the daemon: one line with the remedy, the right exit status, nothing left behind."""
 
+import errno
 import os
 import resource
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from node.shell.cli import main
+from node.shell.disk import RealDisk
 
 GOOD = 'name = "pole-1"\n[receive]\nlisten = "127.0.0.1:{port}"\n'
 
@@ -287,3 +289,29 @@ def test_a_store_that_cannot_be_opened_is_named(config, capsys, tmp_path):
 def test_a_duration_that_is_none_is_refused(config, capsys, seconds):
     assert main(["run", "--config", str(config), "--sink", "null", "--duration", seconds]) == 2
     assert "--duration" in told(capsys)[0]
+
+
+@pytest.mark.parametrize(
+    ("number", "word"), [(errno.ENOSPC, "full"), (errno.EROFS, "read-only"), (errno.EIO, "fails")]
+)
+def test_a_disk_that_takes_nothing_ends_no_node_and_is_told(
+    config, caplog, monkeypatch, tmp_path, number, word
+):
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(RealDisk, "replace", refuse)
+    config.write_text(config.read_text() + f'[store]\npath = "{tmp_path}/kept.db"\n')
+    assert run(config, "--sink", "null") == 0
+    assert any(word in one.message and "store" in one.message for one in caplog.records)
+
+
+def test_a_store_of_zeros_ends_no_node_and_is_told(config, caplog, tmp_path):
+    for name in ("kept.db", "kept.db.2"):
+        (tmp_path / name).write_bytes(bytes(5000))
+    config.write_text(config.read_text() + f'[store]\npath = "{tmp_path}/kept.db"\n')
+    assert run(config, "--sink", "null") == 0
+    assert any("damaged in both copies" in one.message for one in caplog.records)
+    caplog.clear()
+    assert run(config, "--sink", "null") == 0
+    assert not any("damaged" in one.message for one in caplog.records)
