@@ -39,7 +39,7 @@ CALLED_BY_OTHERS = {
     "finalize": "numba finishes a library of code with it",
     "serialize_using_object_code": "numba writes a library of code with it",
     "set_gain": "the output gain that an Ogg Opus header may ask for (RFC 7845, section 5.1)",
-    "running_on": "what a simulator puts in the place of the machine",
+    "run_in_executor": "asyncio asks a loop for threads with it",
     "capture": "the simulator's interface: what one pole played",
 }
 """Public names that nothing shipped calls, and who does."""

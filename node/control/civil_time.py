@@ -13,6 +13,7 @@ import importlib.resources
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -37,9 +38,13 @@ _BUILD: Final = -2
 _TIME: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _ZONE_NAME: Final = re.compile(r"[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+){0,2}")
+_ZONES_MAX: Final = 64
+"""Zones remembered: an order that names one again reads no file."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@lru_cache(maxsize=_ZONES_MAX)
 def load_zone(name: str) -> ZoneInfo:
     """Return the time zone `name` from the tzdata package.
 

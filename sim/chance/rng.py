@@ -31,6 +31,8 @@ class Purpose(IntEnum):
     START = 12
     PHASE = 13
     REPAIR = 14
+    GAP = 15
+    MACHINE = 16
 
 
 _CELL_BITS: Final = 10

@@ -5,7 +5,7 @@ order had reached it is only the last part of that.
 """
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
 from node.control.precedence import MessageClass
 from node.control.trust.message import open_envelope
@@ -13,7 +13,7 @@ from node.control.warning.alert import Alert, item_of
 from node.control.warning.alert_blocks import ANY_EVENT
 from node.units import NS_PER_S
 from sim.day.delivery import Way
-from sim.day.pole import DayPole
+from sim.day.observer import Observer
 from sim.day.station import Sent
 from sim.result.day import DayOrder, DaySpan
 from sim.village.day_config import DayConfig, OrderConfig
@@ -31,11 +31,17 @@ _WHOLE_S: Final = 1.0
 """So much of siren and words may be missing in what counts as all of it."""
 
 
-def order_fate(day: DayConfig, place: Place, pole: DayPole, sent: Sent, way: Way) -> DayOrder:
+class Observed(Protocol):
+    """A pole with what was written down of it."""
+
+    observer: Observer
+
+
+def order_fate(day: DayConfig, place: Place, pole: Observed, sent: Sent, way: Way) -> DayOrder:
     """Return what became of one order at one pole that has lived through its day."""
     message = open_envelope(sent.data)
     assert not isinstance(message, str), "the station seals what it sends"
-    answer = pole.answers.get((message.key_id.hex(), message.counter), "")
+    answer = pole.observer.answers.get((message.key_id.hex(), message.counter), "")
     order = sent.order
     told = DayOrder(
         node=place.node,
@@ -80,14 +86,14 @@ class _Sound:
 def _warning(
     day: DayConfig,
     place: Place,
-    pole: DayPole,
+    pole: Observed,
     order: OrderConfig,
     sent: Sent,
     way: Way,
     told: DayOrder,
 ) -> DayOrder:
     name = item_name(order.number)
-    spans = [one for one in pole.diary.spans if one.item == name]
+    spans = [one for one in pole.observer.diary.spans if one.item == name]
     since_ns = _counts_from(pole, sent, told.answer, name, lasts_s=order.lasts_s)
     sound = _sound(pole, spans, since_ns)
     if sound is None:
@@ -110,26 +116,26 @@ def _warning(
         first_sound_s=first_s,
         heard_pct=round(min(100.0, 100 * sound.sounded_s / whole_s), 1),
         played_dba=sound.loudest_dba,
-        languages=", ".join(pole.diary.begun[name].languages),
+        languages=", ".join(pole.observer.diary.begun[name].languages),
     )
 
 
-def _counts_from(pole: DayPole, sent: Sent, answer: str, name: str, *, lasts_s: int) -> int:
+def _counts_from(pole: Observed, sent: Sent, answer: str, name: str, *, lasts_s: int) -> int:
     """Return from when on sound of a warning answers this order: it may repeat an earlier one."""
-    begun = pole.diary.begun.get(name)
+    begun = pole.observer.diary.begun.get(name)
     first_ns = None if begun is None else begun.first_sample_ns
     if answer == "known" and first_ns is not None and first_ns < sent.at_ns:
         return first_ns if sent.at_ns - first_ns < lasts_s * NS_PER_S else sent.at_ns
     return sent.at_ns
 
 
-def _sound(pole: DayPole, spans: list[DaySpan], since_ns: int) -> _Sound | None:
+def _sound(pole: Observed, spans: list[DaySpan], since_ns: int) -> _Sound | None:
     heard = [
         one for one in spans if one.played_dba is not None and one.until_s * NS_PER_S > since_ns
     ]
     if not heard:
         return None
-    begun = pole.diary.begun[heard[0].item]
+    begun = pole.observer.diary.begun[heard[0].item]
     first_ns = round(heard[0].from_s * NS_PER_S)
     if begun.first_sample_ns is not None and begun.first_sample_ns >= since_ns:
         first_ns = begun.first_sample_ns
@@ -138,11 +144,11 @@ def _sound(pole: DayPole, spans: list[DaySpan], since_ns: int) -> _Sound | None:
     return _Sound(first_ns, sounded_s, loudest_dba)
 
 
-def _unheard(pole: DayPole, name: str, sent: Sent, way: Way, answer: str) -> tuple[str, str]:
+def _unheard(pole: Observed, name: str, sent: Sent, way: Way, answer: str) -> tuple[str, str]:
     """Return fate and reason of a warning of which nothing sounded."""
     if answer not in _TAKEN:
         return _unmet("not heard", sent, way, answer)
-    records = [one for one in pole.records if one.name == name]
+    records = [one for one in pole.observer.records if one.name == name]
     if records:
         return "not heard", records[-1].reason or records[-1].outcome
     if answer == "known":
@@ -162,8 +168,8 @@ def _unmet(word: str, sent: Sent, way: Way, answer: str) -> tuple[str, str]:
     return word, "; ".join(way.hindered_by)
 
 
-def _cut_off(pole: DayPole, name: str, sound: _Sound) -> str:
-    records = [one for one in pole.records if one.name == name]
+def _cut_off(pole: Observed, name: str, sound: _Sound) -> str:
+    records = [one for one in pole.observer.records if one.name == name]
     why = (records[-1].reason or records[-1].outcome) if records else "no power"
     return f"{sound.sounded_s:.0f} s of it: {why}"
 

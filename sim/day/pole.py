@@ -9,29 +9,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from node.config import NodeConfig
-from node.control.calendar.play_state import Record
 from node.control.events import StartPart
 from node.control.loudness.regulation import RuleFile
-from node.control.orders import Acknowledgement
-from node.control.proof.proof import Entry
-from node.control.proof.record_keeper import TOPIC as PROOF_TOPIC
 from node.control.settings import ControlConfig
-from node.control.trust.message import open_envelope
 from node.control.trust.signature import Signer
 from node.counters import ORIGINS
-from node.events import Persist, Publish, SourceChanged
+from node.events import Persist, SourceChanged
 from node.governed import GovernedSpeaker
 from node.opus.protocol import DecoderFactory
-from node.source.stored_sound import OWN_SSRCS, Recording
+from node.source.stored_sound import Recording
 from node.stack import SpeakerNode
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
-from sim.day.diary import Diary, WatchedController
-from sim.day.station import class_name
+from sim.day.diary import WatchedController
+from sim.day.observer import Observer
 from sim.gateway.power import Uptime
 
 FINE_NS: Final = 10 * NS_PER_MS
@@ -98,11 +92,7 @@ class DayPole:
     ) -> None:
         self._parts = parts
         self._orders = deque(orders)
-        self.diary = Diary(parts.node.name)
-        self.records: list[Record] = []
-        self.proof: list[bytes] = []
-        self.answers: dict[tuple[str, int], str] = {}
-        """(key id of who ordered, counter) to what the node made of the order when it came."""
+        self.observer = Observer(parts.node.name, lambda now_ns: now_ns - _BOOTED_NS)
         self.origin_samples = np.zeros(ORIGINS, np.int64)
         self._store: dict[str, bytes] = {}
         self._scratch = np.zeros((2 * COARSE_NS * RATE_HZ // NS_PER_S, 1), np.float32)
@@ -114,7 +104,7 @@ class DayPole:
             self._boot()
             self._live(up, trusted_ns=self._trusted_ns(up, first=up.start_ns == 0))
             self.origin_samples += self._speaker.origin_samples()
-            self.diary.note_power_cut(up.end_ns)
+            self.observer.note_power_cut(up.end_ns)
 
     def _trusted_ns(self, up: Uptime, *, first: bool) -> int:
         ready = first or self._parts.has_rtc
@@ -128,13 +118,13 @@ class DayPole:
         self._controller = WatchedController(
             parts.node.name, parts.control, parts.rules, self._store, parts.signer
         )
-        self._controller.begun = self._note_begin
+        self.observer.watch(self._controller)
+        self._begun, self._controller.begun = self._controller.begun, self._note_begin
         delay_ms = parts.node.jitter.playout_delay_ms
         self._node = GovernedSpeaker(
             self._speaker, self._controller, parts.library, playout_delay_ms=delay_ms
         )
         self._fine_until_ns = 0
-        self._sounding: StartPart | None = None
         self._rendered_ns = -1
         self._drained_ns = 0
 
@@ -147,7 +137,7 @@ class DayPole:
                 utc_ns = self._parts.midnight_s * NS_PER_S + now_ns
                 local_ns = now_ns + _BOOTED_NS
                 self._node.receive_time(utc_ns, local_ns, synchronised=now_ns >= trusted_ns)
-                self.diary.note_volume(self._controller, local_ns, now_ns)
+                self.observer.diary.note_volume(self._controller, local_ns, now_ns)
                 read_ns = now_ns + READ_CLOCK_NS - now_ns % READ_CLOCK_NS
                 if now_ns < trusted_ns:
                     read_ns = min(read_ns, trusted_ns)
@@ -183,11 +173,7 @@ class DayPole:
             _, data = self._orders.popleft()
             self._fine_until_ns = now_ns + FINE_FOR_NS
             self._node.receive_message(_TOPIC, data, now_ns + _BOOTED_NS)
-            message = open_envelope(data)
-            assert not isinstance(message, str), "the station seals what it sends"
-            self.answers.setdefault(
-                (message.key_id.hex(), message.counter), self._controller.last_fate
-            )
+            self.observer.note_order(data, now_ns)
             self._take_events(now_ns)
 
     def _render(self, now_ns: int) -> None:
@@ -205,59 +191,17 @@ class DayPole:
                 self._listener(out, self._rendered_ns)
             self._rendered_ns += count * FINE_NS
             self._take_events(now_ns)
-        self.diary.note_sound(self._controller, self._granted(), now_ns + _BOOTED_NS, now_ns)
+        self.observer.note_sound(now_ns + _BOOTED_NS)
 
     def _take_events(self, now_ns: int) -> None:
         """Do what the shell does with events, and write down what they say."""
         while (event := self._node.next_event()) is not None:
             if isinstance(event, Persist):
                 self._store[event.key] = event.value
-            elif isinstance(event, Publish):
-                self._note_published(event)
             elif isinstance(event, SourceChanged):
                 self._fine_until_ns = now_ns + FINE_FOR_NS
-                part = self._granted() if event.ssrc is not None else None
-                at_ns = event.at_ns - _BOOTED_NS
-                self.diary.note_holder(part, at_ns, why=self._why(part))
-
-    def _note_published(self, event: Publish) -> None:
-        if event.topic == PROOF_TOPIC:
-            self.proof.append(event.payload)
-            self.records.append(msgspec.json.decode(event.payload, type=Entry).record)
-        elif event.topic == "acknowledgement":
-            message = open_envelope(event.payload)
-            assert not isinstance(message, str), "the node seals what it answers"
-            answer = msgspec.json.decode(message.content, type=Acknowledgement)
-            self.answers[answer.issuer, answer.counter] = answer.fate
+            self.observer.note_event(event)
 
     def _note_begin(self, part: StartPart, now_ns: int) -> None:
-        at_ns = now_ns - _BOOTED_NS
-        self._fine_until_ns = at_ns + FINE_FOR_NS
-        self.diary.note_begin(part, at_ns)
-
-    def _granted(self) -> StartPart | None:
-        """Return the part that has the horn; of one that is over the end still sounds."""
-        granted = self._controller.granted
-        if not granted:
-            return None
-        if granted[0] >= OWN_SSRCS:
-            return self._sounding
-        self._sounding = self._controller.parts.get(granted[0])
-        return self._sounding
-
-    def _why(self, part: StartPart | None) -> str:
-        """Return why `part` goes before what had the horn; empty when that was over."""
-        before = self.diary.holder
-        if part is None or before is None:
-            return ""
-        playing = [
-            one
-            for source, one in self._controller.parts.items()
-            if one.name == before and self._controller.source_class(source) is not None
-        ]
-        if not playing:
-            return ""
-        kinds = [
-            f"{class_name(one.message_class)} of the {one.level}" for one in (part, playing[0])
-        ]
-        return f"{kinds[0]} goes before {kinds[1]}"
+        self._fine_until_ns = now_ns - _BOOTED_NS + FINE_FOR_NS
+        self._begun(part, now_ns)

@@ -111,8 +111,8 @@ class VillageDay:
         pairs = list(zip(self._village.places, self._poles, strict=True))
         nodes = [self._node(i, place, pole) for i, (place, pole) in enumerate(pairs)]
         items = [item for i, pair in enumerate(pairs) for item in self._all_items(i, *pair)]
-        spans = [span for _, pole in pairs for span in pole.diary.spans]
-        decisions = [one for _, pole in pairs for one in pole.diary.decisions]
+        spans = [span for _, pole in pairs for span in pole.observer.diary.spans]
+        decisions = [one for _, pole in pairs for one in pole.observer.diary.decisions]
         orders = [one for i, pair in enumerate(pairs) for one in self._orders(i, *pair)]
         return DayResult(
             date=self.day.date,
@@ -124,7 +124,7 @@ class VillageDay:
             items=items,
             spans=spans,
             decisions=decisions,
-            volumes=[one for _, pole in pairs for one in pole.diary.volumes],
+            volumes=[one for _, pole in pairs for one in pole.observer.diary.volumes],
             orders=orders,
         )
 
@@ -151,7 +151,7 @@ class VillageDay:
             offset_s=self._turns.offsets_s[number],
             played_ms=sum(int(pole.origin_samples[one]) for one in _PLAYED) * to_ms,
             concealed_ms=sum(int(pole.origin_samples[one]) for one in _MADE_UP) * to_ms,
-            proof_head=hash_of(pole.proof[-1]) if pole.proof else GENESIS,
+            proof_head=hash_of(pole.observer.proof[-1]) if pole.observer.proof else GENESIS,
         )
 
     def _orders(self, number: int, place: Place, pole: DayPole) -> Iterator[DayOrder]:
@@ -166,8 +166,8 @@ class VillageDay:
         """Return the hash over all chains of proof, diaries and counts."""
         whole = hashlib.sha256()
         for place, pole in zip(self._village.places, self._poles, strict=True):
-            whole.update(place.node.encode() + b"\0" + b"\n".join(pole.proof))
-            diary = pole.diary
+            whole.update(place.node.encode() + b"\0" + b"\n".join(pole.observer.proof))
+            diary = pole.observer.diary
             whole.update(repr((diary.spans, diary.decisions, diary.volumes)).encode())
             whole.update(pole.origin_samples.astype("<i8").tobytes())
         return whole.hexdigest()
@@ -190,12 +190,12 @@ def run_day(
 
 
 def _items(pole: DayPole, midnight_s: int) -> Iterator[DayItem]:
-    for record in pole.records:
-        begun = pole.diary.begun.get(record.name)
+    for record in pole.observer.records:
+        begun = pole.observer.diary.begun.get(record.name)
         first_ns = None if begun is None else begun.first_sample_ns
         kind: MessageClass | None = None if begun is None else begun.message_class
         yield DayItem(
-            node=pole.diary.node,
+            node=pole.observer.diary.node,
             item=record.name,
             message_class="" if kind is None else class_name(kind),
             outcome=record.outcome,

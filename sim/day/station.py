@@ -69,7 +69,11 @@ class Station:
         sent: list[Sent] = []
         for commune in self._communes:
             tiers = dict.fromkeys(
-                [*(order.by for order in self._day.orders), self._day.priority.commune_tier]
+                [
+                    *(order.by for order in self._day.orders),
+                    self._calendars_tier(),
+                    self._day.priority.commune_tier,
+                ]
             )
             sent += [self._certificate(tier, commune) for tier in tiers]
             sent += self._plans(commune)
@@ -112,13 +116,30 @@ class Station:
 
     def _plans(self, commune: str) -> list[Sent]:
         """Return calendar and volume plan, as the desk sends them at midnight."""
-        own = self._day.priority.commune_tier
-        by, area = self._authority(own, commune), self._area(own, commune)
-        plans = ((Kind.CALENDAR, self._day.programme), (Kind.VOLUME, self._day.volume))
+        plans = (
+            (Kind.CALENDAR, self._day.programme, self._calendars_tier()),
+            (Kind.VOLUME, self._day.volume, self._day.priority.commune_tier),
+        )
         return [
-            self._seal(by, kind, to_toml(plan).encode(), area, commune, kind.name.lower())
-            for kind, plan in plans
+            self._seal(
+                self._authority(tier, commune),
+                kind,
+                to_toml(plan).encode(),
+                self._area(tier, commune),
+                commune,
+                kind.name.lower(),
+            )
+            for kind, plan, tier in plans
         ]
+
+    def _calendars_tier(self) -> str:
+        """Return who signs the calendar: the highest tier that an item is of, for one is in force.
+
+        A key may order items of its own tier and of those below it, and of no higher one.
+        """
+        tiers, own = self._day.priority.tiers, self._day.priority.commune_tier
+        named = {own, *(item.level for item in self._day.programme.items)}
+        return next((tier for tier in tiers if tier in named), own)
 
     def _order(self, order: OrderConfig, commune: str) -> Sent:
         by, area = self._authority(order.by, commune), f"{self._day.area}/{commune}"

@@ -11,6 +11,7 @@ from node.units import RATE_HZ
 from sim.drive.coverage import quantiles_ms
 from sim.drive.rounds import Rounds
 from sim.drive.tally import Tally
+from sim.result.capacity import CapacityRow
 from sim.result.run import QUANTILES, GroupRow, NodeRow, RunResult
 from sim.village.places import Village
 from sim.village.scenario import Scenario
@@ -31,7 +32,9 @@ _DISCARDED: Final = (
 def roll_up(scenario: Scenario, village: Village, rounds: Rounds) -> RunResult:
     """Return the answer of a finished run, without its sound and without what it cost."""
     rows = [_row(rounds, number) for number in range(len(rounds.places))]
+    capacity = rounds.capacity.rows()
     totals = _totals(rows, rounds.tallies)
+    totals["over_capacity"] = sum(not one.fits for one in capacity)
     return RunResult(
         scenario=scenario.name,
         title=scenario.title,
@@ -39,7 +42,8 @@ def roll_up(scenario: Scenario, village: Village, rounds: Rounds) -> RunResult:
         duration_s=scenario.duration_s,
         scenario_hash=village.scenario_hash,
         trace_hash=rounds.trace_hash(),
-        verdict=_verdict(rows),
+        verdict=" ".join([*_over(capacity), _verdict(rows)]),
+        capacity=capacity,
         totals=totals,
         nodes=rows,
         groups=list(_groups(rows, rounds.tallies)),
@@ -172,7 +176,7 @@ _SUMMED: Final = (
     "deadline_misses", "hard_resyncs",
 )  # fmt: skip
 
-FIGURES: Final = tuple(dict.fromkeys((*GroupRow.FIGURES, *_SUMMED)))
+FIGURES: Final = tuple(dict.fromkeys((*GroupRow.FIGURES, *_SUMMED, "over_capacity")))
 """Names of all totals of a run."""
 
 
@@ -218,6 +222,12 @@ def _quantiles_per_bearer(
                 weights, own[0].delay.bin_ns, shares, max_ns=_largest_ns(own, "delay")
             )
     return found
+
+
+def _over(capacity: Sequence[CapacityRow]) -> list[str]:
+    """Return a sentence where something does not fit."""
+    over = [one.said() for one in capacity if not one.fits]
+    return [f"Does NOT fit: {'; '.join(over)}."] if over else []
 
 
 def _verdict(rows: Sequence[NodeRow]) -> str:

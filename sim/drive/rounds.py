@@ -17,6 +17,7 @@ from node.opus.protocol import DecoderFactory
 from node.stack import SpeakerNode
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 from sim.chance.rng import Purpose, stream
+from sim.drive.capacity import Capacity
 from sim.drive.pole import Pole
 from sim.drive.shared_decoder import SharedPath
 from sim.drive.tally import Alignment, Recent, Tally
@@ -121,7 +122,9 @@ class Rounds:
         self._audio = [hashlib.sha256() for _ in self.places]
         self._send = Recent()
         self.stream_bytes = 0
-        self._departs = {commune: Recent() for commune in self._uplinks}
+        self._departs = [Recent() for _ in self.places]
+        unicast = scenario.sender.delivery == "unicast"
+        self.capacity = Capacity(village, self.sender, unicast=unicast)
 
     def advance(self) -> Iterator[int]:
         """Run to the end; yield the true time in ns that all nodes together have reached."""
@@ -180,13 +183,15 @@ class Rounds:
             sending = self._copies.carry(sending)
         sequence = np.arange(sending.first, sending.first + sending.send_ns.size)
         departs = {}
+        own: dict[str, NDArray[np.int64]] = {}
         for commune, uplink in self._uplinks.items():
             departs[commune] = uplink.carry(sending.send_ns, sequence)
-            self._departs[commune].add(sending.first, departs[commune])
+            own |= self.capacity.carry(commune, sending.send_ns, departs[commune])
         for number, pole in enumerate(self.poles):
-            commune = pole.place.commune
-            chunk = pole.run_chunk(sending, departs[commune], stop_ns, sound)
-            played = self.tallies[number].add(chunk, self._send, self._departs[commune])
+            depart_ns = own.get(pole.place.node, departs[pole.place.commune])
+            self._departs[number].add(sending.first, depart_ns)
+            chunk = pole.run_chunk(sending, depart_ns, stop_ns, sound)
+            played = self.tallies[number].add(chunk, self._send, self._departs[number])
             self.alignment.add(number, *played)
             self._traces[number].update(chunk.raw_journal)
             if self._path is not None:

@@ -55,6 +55,10 @@ class Bearer:
     outage_min_s: Number
     outage_max_s: Number
 
+    cell_kbit_s: Number | None = None
+    """What all nodes of a commune on this bearer have together; without it each has its own rate
+    and nobody knows whether that is true."""
+
     def __post_init__(self) -> None:
         rules = not_negative(self)
         loss = self.loss_pct.value
@@ -69,6 +73,9 @@ class Bearer:
         )
         rate = self.rate_kbit_s.value
         rules["rate_kbit_s.value"] = (8 <= rate <= 10_000_000, rate, "8 to 10000000")
+        if self.cell_kbit_s is not None:
+            cell = self.cell_kbit_s.value
+            rules["cell_kbit_s.value"] = (8 <= cell <= 10_000_000, cell, "8 to 10000000")
         for kind, unit in (("stall", "ms"), ("busy", "s"), ("outage", "s")):
             low = getattr(self, f"{kind}_min_{unit}").value
             high = getattr(self, f"{kind}_max_{unit}").value

@@ -47,7 +47,7 @@ class Link:
         self._busy = busy
         self._outages = outages
         self._bearer = bearer
-        self._parameters = _parameters(bearer, packet_bits)
+        self._parameters = link_parameters(bearer, packet_bits)
         self._state = np.zeros(kernel.STATES, np.int64)
         # The first packet meets the loss process in its long-run state.
         first = int(raw_draws(self._loss_bits, 1)[0] >> np.uint64(32))
@@ -101,7 +101,7 @@ def jitter_of(bearer: Bearer, raw: NDArray[np.uint64]) -> NDArray[np.int64]:
     return 1000 * from_table(raw, table, scale=round(bearer.jitter_scale_ms.value * 1000))
 
 
-def _parameters(bearer: Bearer, packet_bits: int) -> NDArray[np.int64]:
+def link_parameters(bearer: Bearer, packet_bits: int) -> NDArray[np.int64]:
     """Return the parameters of `kernel.traverse`."""
     loss = bearer.loss_pct.value / 100
     leave = 1 / bearer.loss_burst_packets.value

@@ -95,7 +95,9 @@ def _words(result: RunResult) -> dict[str, object]:
     minutes = result.duration_s / 60
     duration = f"{number(result.duration_s)} s" if minutes < 3 else f"{number(minutes)} min"
     return {
-        "all_hold": all(one.holds for one in outcomes) and _all_warned(result),
+        "all_hold": all(one.holds for one in outcomes)
+        and _all_warned(result)
+        and all(one.fits for one in result.capacity),
         "warned": [] if result.day is None else warned_lines(result.day),
         "outcomes": [_outcome_words(one, rows) for one in outcomes],
         "headline": headline(result),

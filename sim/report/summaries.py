@@ -17,11 +17,12 @@ def junit(result: RunResult) -> bytes:
     outcomes = judge(result)
     warnings = {} if result.day is None else warned_groups(result.day)
     broken = sum(not one.holds for one in outcomes)
+    broken += any(not one.fits for one in result.capacity)
     broken += sum(any(one.fate != "heard" for one in rows) for rows in warnings.values())
     suite = ElementTree.Element(
         "testsuite",
         name=f"loalang.{result.scenario}",
-        tests=str(len(warnings) + len(outcomes)),
+        tests=str(len(warnings) + bool(result.capacity) + len(outcomes)),
         failures=str(broken),
         errors="0",
         skipped="0",
@@ -32,6 +33,8 @@ def junit(result: RunResult) -> bytes:
         ElementTree.SubElement(properties, "property", name=name, value=value)
     for name, rows in warnings.items():
         _warning_case(suite, result, name, rows)
+    if result.capacity:
+        _capacity_case(suite, result)
     for one in outcomes:
         _case(suite, result.scenario, one)
     ElementTree.indent(suite)
@@ -89,6 +92,17 @@ def _warning_case(
         failure.text = "\n".join(
             line for line in warned_lines(result.day) if line.startswith(f"{name},")
         )
+
+
+def _capacity_case(suite: ElementTree.Element, result: RunResult) -> None:
+    """Add a case that fails where streams ask more of a shared rate than it has."""
+    case = ElementTree.SubElement(
+        suite, "testcase", classname=f"loalang.{result.scenario}", name="capacity", time="0"
+    )
+    over = [one.said() for one in result.capacity if not one.fits]
+    if over:
+        failure = ElementTree.SubElement(case, "failure", message="does not fit")
+        failure.text = "\n".join(over)
 
 
 def _case(suite: ElementTree.Element, scenario: str, one: Outcome) -> None:

@@ -12,6 +12,7 @@ from sim.report.budgets import Outcome, amount, is_silent, judge
 from sim.report.classes import bearer_name, group_name, place_name, repaired_ms
 from sim.report.day_terminal import print_day, print_warned
 from sim.report.svg import number
+from sim.result.capacity import CapacityRow
 from sim.result.run import NodeRow, RunResult
 
 WORST_SHOWN: Final = 8
@@ -30,6 +31,9 @@ def print_result(result: RunResult) -> None:
     console.print()
     console.print(_worst_table(result))
     console.print()
+    for row in result.capacity:
+        mark = Text("  fits   ", "green") if row.fits else Text("  DOES NOT FIT ", "red")
+        console.print(mark.append(_capacity_words(row), "default"))
     for outcome in judge(result):
         console.print(_budget_line(outcome))
     console.print()
@@ -44,6 +48,11 @@ def print_result(result: RunResult) -> None:
         style="dim",
         highlight=False,
     )
+
+
+def _capacity_words(row: CapacityRow) -> str:
+    dropped = f"; {row.dropped_packets} copies found no room" if row.dropped_packets else ""
+    return f"{row.said()}{dropped}"
 
 
 def _group_table(result: RunResult) -> Table:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.counters import ORIGINS, Origin
+from sim.result.capacity import CapacityRow
 from sim.result.day import DayResult
 
 QUANTILES: Final = 101
@@ -183,6 +184,9 @@ class RunResult:
     groups: list[GroupRow] = field(default_factory=list)
     """The same figures per commune, hamlet, profile and bearer."""
 
+    capacity: list[CapacityRow] = field(default_factory=list)
+    """What was asked of each shared rate."""
+
     day: DayResult | None = None
     """A whole day of the same village, when it was asked for."""
 
@@ -204,6 +208,7 @@ class RunResult:
             "totals": self.totals,
             "nodes": [asdict(row) for row in self.nodes],
             "groups": [asdict(row) for row in self.groups],
+            "capacity": [asdict(row) for row in self.capacity],
             "unverified": [asdict(one) for one in self.unverified],
             "delay_quantiles_ms": self.delay_quantiles_ms,
             "day": None if self.day is None else asdict(self.day),

@@ -242,12 +242,13 @@ def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
     question["audio"] |= _GONE_AUDIO
     question["profiles"] = {place.profile.name: asdict(place.profile) for place in places}
     question["used_bearers"] = {
-        name: asdict(find_bearer(scenario, name))
+        name: _without_later(asdict(find_bearer(scenario, name)))
         for name in sorted(
             {place.bearer_name for place in places if place.bearer is not None}
             | {commune.backhaul for commune in scenario.communes}
         )
     }
+    question["bearers"] = {k: _without_later(v) for k, v in question["bearers"].items()}
     question["traces"] = {
         place.bearer_name: hashlib.sha256(place.trace_ns.tobytes()).hexdigest()
         for place in places
@@ -259,6 +260,10 @@ def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
     question["packets"] = "" if path is None else packets_hash(load(path, scenario.sender))
     text = json.dumps(question, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without_later(bearer: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in bearer.items() if k != "cell_kbit_s" or v is not None}
 
 
 def node_config(place: Place, scenario: Scenario) -> NodeConfig:

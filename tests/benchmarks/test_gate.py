@@ -171,6 +171,19 @@ def test_a_node_that_renders_silence_is_named(monkeypatch):
     assert "no figure" in compare({row[0]: row[1]}, {row[0]: {"loudness_off_lu": 0.5}})[0]
 
 
+def test_a_node_that_drops_every_order_is_named(monkeypatch):
+    from benchmarks.village import warned
+
+    monkeypatch.setattr(
+        "node.control.controller.Controller.receive_message", lambda *_: "not for here"
+    )
+    rows = warned.measure(fast=True)
+    budget = {"flood_night": {"unwarned": 4, "first_warned_max_s": 304}}
+    said = compare(rows, budget)
+    assert "[flood_night] unwarned = 11: budget 4" in said
+    assert any("first_warned_max_s: no figure" in line for line in said)
+
+
 def test_the_matrix_has_every_profile_on_every_link(monkeypatch):
     import hw_profiles
     from benchmarks.village import matrix

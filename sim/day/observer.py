@@ -1,0 +1,115 @@
+"""What is written down of one node while it lives: it looks, and decides nothing."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from node.control.calendar.play_state import Record
+from node.control.events import StartPart
+from node.control.orders import Acknowledgement
+from node.control.proof.proof import Entry
+from node.control.proof.record_keeper import TOPIC as PROOF_TOPIC
+from node.control.trust.message import open_envelope
+from node.events import Event, Publish, SourceChanged
+from node.source.stored_sound import OWN_SSRCS
+from sim.day.diary import Diary, WatchedController
+from sim.day.station import class_name
+
+
+class Observer:
+    """Diary, records and answers of one node, over all its boots.
+
+    Parameters
+    ----------
+    node : str
+        Its name.
+    to_day_ns : callable
+        Makes ns into the day of the node's own monotonic ns.
+    """
+
+    def __init__(self, node: str, to_day_ns: Callable[[int], int]) -> None:
+        self._to_day_ns = to_day_ns
+        self.diary = Diary(node)
+        self.records: list[Record] = []
+        self.proof: list[bytes] = []
+        self.answers: dict[tuple[str, int], str] = {}
+        """(key id of who ordered, counter) to what the node made of the order when it came."""
+        self.came_ns: dict[tuple[str, int], int] = {}
+        """... to when it first came, ns into the day."""
+        self._sounding: StartPart | None = None
+
+    def watch(self, controller: WatchedController) -> None:
+        """Look at the controller of a new boot."""
+        self._controller = controller
+        self._sounding = None
+        controller.begun = self._note_begin
+
+    def note_order(self, data: bytes, at_ns: int) -> None:
+        """Note what the controller made of an order that came `at_ns` into the day."""
+        message = open_envelope(data)
+        if not isinstance(message, str):
+            key = (message.key_id.hex(), message.counter)
+            self.answers.setdefault(key, self._controller.last_fate)
+            self.came_ns.setdefault(key, at_ns)
+
+    def came_at_ns(self, data: bytes) -> int | None:
+        """Return when an order first came, ns into the day; None when it never did."""
+        message = open_envelope(data)
+        assert not isinstance(message, str), "the station seals what it sends"
+        return self.came_ns.get((message.key_id.hex(), message.counter))
+
+    def note_event(self, event: Event) -> None:
+        """Note what the node tells: an answer, a record, or who has the horn."""
+        if isinstance(event, Publish):
+            self._note_published(event)
+        elif isinstance(event, SourceChanged):
+            part = self.granted() if event.ssrc is not None else None
+            self.diary.note_holder(part, self._to_day_ns(event.at_ns), why=self._why(part))
+
+    def note_sound(self, now_ns: int) -> None:
+        """Note what sounds at `now_ns` of the node's clock."""
+        self.diary.note_sound(self._controller, self.granted(), now_ns, self._to_day_ns(now_ns))
+
+    def note_power_cut(self, at_ns: int) -> None:
+        """Note that the node is off, `at_ns` into the day."""
+        self.diary.note_power_cut(at_ns)
+
+    def granted(self) -> StartPart | None:
+        """Return the part that has the horn; of one that is over the end still sounds."""
+        granted = self._controller.granted
+        if not granted:
+            return None
+        if granted[0] >= OWN_SSRCS:
+            return self._sounding
+        self._sounding = self._controller.parts.get(granted[0])
+        return self._sounding
+
+    def _note_begin(self, part: StartPart, now_ns: int) -> None:
+        self.diary.note_begin(part, self._to_day_ns(now_ns))
+
+    def _note_published(self, event: Publish) -> None:
+        if event.topic == PROOF_TOPIC:
+            self.proof.append(event.payload)
+            self.records.append(msgspec.json.decode(event.payload, type=Entry).record)
+        elif event.topic == "acknowledgement":
+            message = open_envelope(event.payload)
+            assert not isinstance(message, str), "the node seals what it answers"
+            answer = msgspec.json.decode(message.content, type=Acknowledgement)
+            self.answers[answer.issuer, answer.counter] = answer.fate
+
+    def _why(self, part: StartPart | None) -> str:
+        """Return why `part` goes before what had the horn; empty when that was over."""
+        before = self.diary.holder
+        if part is None or before is None:
+            return ""
+        playing = [
+            one
+            for source, one in self._controller.parts.items()
+            if one.name == before and self._controller.source_class(source) is not None
+        ]
+        if not playing:
+            return ""
+        kinds = [
+            f"{class_name(one.message_class)} of the {one.level}" for one in (part, playing[0])
+        ]
+        return f"{kinds[0]} goes before {kinds[1]}"

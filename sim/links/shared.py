@@ -1,0 +1,76 @@
+"""One rate and one queue for all who share them: copies of packets that leave one after another."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.kernel import kernel
+from node.units import NS_PER_MS
+from sim.links.kernel import LOST_NS
+
+FREE_NS: Final = 0
+"""State: when what came before has left."""
+DROPPED: Final = 1
+"""State: copies for which the queue had no room."""
+
+
+@kernel("void(int64[::1], int64, int64, int64[:, ::1], int64[:, ::1])")
+def queue_copies(
+    state: NDArray[np.int64],
+    transmit_ns: int,
+    queue_ns: int,
+    come_ns: NDArray[np.int64],
+    leave_ns: NDArray[np.int64],
+) -> None:
+    """Let copies pass in their order; `leave_ns` gets when each is through, or LOST_NS.
+
+    state        (2,) int64, kept between calls
+    transmit_ns  time that one copy takes
+    queue_ns     a copy that would wait longer is dropped
+    come_ns      (n, k) int64: a row per packet, a column per receiver; LOST_NS for what never came
+    leave_ns     (n, k) int64, filled
+    """
+    for i in range(come_ns.shape[0]):
+        for j in range(come_ns.shape[1]):
+            leave_ns[i, j] = LOST_NS
+            if come_ns[i, j] == LOST_NS:
+                continue
+            start_ns = max(come_ns[i, j], state[FREE_NS])
+            if start_ns - come_ns[i, j] > queue_ns:
+                state[DROPPED] += 1
+                continue
+            state[FREE_NS] = start_ns + transmit_ns
+            leave_ns[i, j] = state[FREE_NS]
+
+
+class SharedQueue:
+    """A backhaul, or a cell, that several receivers' copies of a stream pass.
+
+    Parameters
+    ----------
+    rate_kbit_s : float
+        Of all together.
+    queue_ms : float
+        Longest wait.
+    packet_bits : int
+        Of one copy, with headers.
+    """
+
+    def __init__(self, rate_kbit_s: float, queue_ms: float, packet_bits: int) -> None:
+        self._transmit_ns = round(packet_bits * NS_PER_MS / rate_kbit_s)
+        self._queue_ns = round(queue_ms * NS_PER_MS)
+        self._state = np.zeros(2, np.int64)
+
+    @property
+    def dropped(self) -> int:
+        """Copies that were dropped so far."""
+        return int(self._state[DROPPED])
+
+    def wait_ns(self, come_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return how much later than it came each copy is through, or LOST_NS: (n, k) int64."""
+        leave_ns = np.empty_like(come_ns)
+        queue_copies(
+            self._state, self._transmit_ns, self._queue_ns, np.ascontiguousarray(come_ns), leave_ns
+        )
+        return np.where(leave_ns == LOST_NS, LOST_NS, leave_ns - come_ns)

@@ -1,0 +1,225 @@
+"""What hangs on a pole's gateway in virtual time: network card, disk and sound card.
+
+Each has the face that the daemon asks for, and ends at once when the power does.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.shell.faults import ShellError
+from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
+from sim.world.loop import VirtualLoop
+from sim.world.machine import VirtualMachine
+from sim.world.path import LOST_NS, Path
+
+UDP_BYTES: Final = 28
+
+PERIOD_NS: Final = 10 * NS_PER_MS
+PERIOD_SAMPLES: Final = RATE_HZ // 100
+_STEP_NS: Final = 80 * NS_PER_MS
+"""While something sounds and nothing comes; the speaker takes up to 4096 samples at a time."""
+
+_AWAKE_NS: Final = 3 * NS_PER_S
+"""After whatever the node took or did the card goes on to ask for so long."""
+
+_IDLE_NS: Final = 2 * NS_PER_S
+"""A card in silence asks so seldom here: nothing but zeros would come of the periods between."""
+
+DISK_NS: Final = 20 * NS_PER_MS
+"""A flushed write to an SD card: assumption."""
+
+
+class VirtualUdp:
+    """The socket of a node (`node.shell.udp.UdpSocket`)."""
+
+    def __init__(
+        self,
+        loop: VirtualLoop,
+        machine: VirtualMachine,
+        number: int,
+        *,
+        up: Path,
+        receive: Callable[[bytes], None],
+    ) -> None:
+        self._loop = loop
+        self._machine = machine
+        self._number = number
+        self._up = up
+        self._receive = receive
+        self._waiting: deque[tuple[bytes, tuple[str, int], int]] = deque()
+        self._off = False
+        self.send_faults = 0
+
+    def filenos(self) -> list[int]:
+        """Return what the loop knows it by."""
+        return [self._number]
+
+    def handle_deadline(self, now_ns: int) -> None:
+        """Do nothing: there is no group to join again."""
+
+    def received(self) -> Iterator[tuple[bytes, tuple[str, int], int]]:
+        """Yield waiting datagrams: bytes, source, and arrival on the node's clock in ns."""
+        while self._waiting:
+            yield self._waiting.popleft()
+
+    def send(self, data: bytes, destination: tuple[str, int]) -> None:
+        """Send one datagram to the station."""
+        if self._off:
+            return
+        arrive_ns = self._up.carry(self._loop.now_ns, len(data) + UDP_BYTES)
+        if arrive_ns != LOST_NS:
+            self._loop.call_at_ns(arrive_ns, self._receive, data)
+
+    def deliver(self, data: bytes, source: tuple[str, int]) -> None:
+        """Take a datagram from the network."""
+        if not self._off:
+            self._waiting.append((data, source, self._machine.now_ns()))
+            self._loop.wake_reader(self._number)
+
+    def close(self) -> None:
+        """Take and send nothing more."""
+        self._off = True
+
+
+class VirtualStore:
+    """What survives a power cut (`node.shell.store.Store`): writes take time, and may not end."""
+
+    def __init__(self, loop: VirtualLoop, values: dict[str, bytes]) -> None:
+        self._loop = loop
+        self._disk = values
+        self._values = dict(values)
+        self._off = False
+        self.number = 0
+        self.durable = 0
+        self.full = False
+        self.delay_ns = DISK_NS
+        self.trust_lost = False
+        self.lost: tuple[str, ...] = ()
+        self.refused = 0
+        self.on_durable: Callable[[], None] = lambda: None
+
+    def kept(self) -> dict[str, bytes]:
+        """Return all that was kept, in the order of the keys."""
+        return dict(sorted(self._values.items()))
+
+    def keep_soon(self, changes: Mapping[str, bytes]) -> int:
+        """Keep `changes`; return the number to wait for."""
+        self.number += 1
+        self._values |= changes
+        end_ns = self._loop.now_ns + self.delay_ns
+        self._loop.call_at_ns(end_ns, self._written, dict(changes), self.number)
+        return self.number
+
+    def keep(self, key: str, value: bytes) -> None:
+        """Keep a value for good at once, as what a boot does before it serves."""
+        if self.full:
+            raise ShellError("store: the disk is full; free some space")
+        self.number += 1
+        self._values[key] = self._disk[key] = value
+        self.durable = max(self.durable, self.number)
+
+    def fault(self) -> str | None:
+        """Return why nothing can be kept now."""
+        return "the disk is full; free some space" if self.full else None
+
+    def close(self) -> None:
+        """Lose what is not on the disk yet."""
+        self._off = True
+
+    def _written(self, changes: dict[str, bytes], number: int) -> None:
+        if self._off:
+            return
+        if self.full:
+            self._loop.call_at_ns(self._loop.now_ns + NS_PER_S, self._written, changes, number)
+            return
+        self._disk |= changes
+        self.durable = max(self.durable, number)
+        self.on_durable()
+
+
+class VirtualCard:
+    """A sound card (`node.shell.sinks.Sink`): asks for what is due before anything else happens.
+
+    Every period that would have been asked for by now is asked for before the node takes a
+    datagram, an order or a deadline, so that the node sees one order of things; while nothing is
+    to be heard the card asks seldom.
+    """
+
+    def __init__(
+        self,
+        loop: VirtualLoop,
+        machine: VirtualMachine,
+        *,
+        lead_ns: int,
+        sounds: Callable[[], bool],
+        listener: Callable[[NDArray[np.float32], int], None] | None = None,
+    ) -> None:
+        self._loop = loop
+        self._machine = machine
+        self._lead_ns = lead_ns
+        self._sounds = sounds
+        self._listener = listener
+        self._render: Callable[[NDArray[np.float32], int], None] | None = None
+        self._out = np.zeros((2 * _STEP_NS * RATE_HZ // NS_PER_S, 1), np.float32)
+        self._asked_ns = -1
+        """Presentation of the next period, on the node's clock; -1 while the card is in silence."""
+        self._awake_until_ns = 0
+        self._planned_ns = -1
+        self.broken = False
+
+    def start(self, render: Callable[[NDArray[np.float32], int], None]) -> None:
+        """Begin to ask for sound."""
+        self._render = render
+        self._plan(self._loop.now_ns)
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._render = None
+
+    def fault(self) -> ShellError | None:
+        """Return what stopped the sound."""
+        return ShellError("the sound card is gone; is it plugged in?") if self.broken else None
+
+    def wake(self) -> None:
+        """Something happened at the node: ask in time from now on."""
+        now_ns = self._loop.now_ns
+        self._awake_until_ns = now_ns + _AWAKE_NS
+        if self._planned_ns - now_ns > _STEP_NS:
+            self._plan(now_ns)
+
+    def catch_up(self, render: Callable[[NDArray[np.float32], int], None] | None = None) -> None:
+        """Ask for all periods that are due by now; `render` is for who holds the daemon's lock."""
+        render = render or self._render
+        if render is None or self._render is None or self._asked_ns < 0:
+            return
+        due_ns = self._machine.now_ns() + self._lead_ns
+        while (count := (due_ns - self._asked_ns) // PERIOD_NS) > 0:
+            count = min(count, self._out.shape[0] // PERIOD_SAMPLES)
+            out = self._out[: count * PERIOD_SAMPLES]
+            render(out, self._asked_ns)
+            if self._listener is not None:
+                self._listener(out, self._asked_ns)
+            self._asked_ns += count * PERIOD_NS
+
+    def _plan(self, at_ns: int) -> None:
+        self._planned_ns = at_ns
+        self._loop.call_at_ns(at_ns, self._ask, at_ns)
+
+    def _ask(self, planned_ns: int) -> None:
+        if self._render is None or planned_ns != self._planned_ns:
+            return
+        now_ns = self._loop.now_ns
+        if now_ns < self._awake_until_ns or self._sounds():
+            if self._asked_ns < 0:
+                local_ns = self._machine.now_ns()
+                self._asked_ns = local_ns - local_ns % PERIOD_NS + self._lead_ns
+            self.catch_up()
+            self._plan(now_ns + _STEP_NS)
+            return
+        self._asked_ns = -1
+        self._render(self._out[:PERIOD_SAMPLES], self._machine.now_ns() + self._lead_ns)
+        self._plan(now_ns + _IDLE_NS)

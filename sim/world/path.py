@@ -1,0 +1,154 @@
+"""The way of single packets through hops that others use too: each has one rate and one queue.
+
+A hop is the model of `sim.links.kernel`, asked packet by packet in the order of time. Between
+packets that are far apart its bursts of loss pass: what decides is time, not how often one tries.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+
+from node.units import NS_PER_MS, NS_PER_S
+from sim.chance.rng import Purpose, raw_draws, stream
+from sim.links import kernel
+from sim.links.bearer import Bearer
+from sim.links.channel import jitter_of, link_parameters
+from sim.links.spells import Spells, stalls_of
+
+LOST_NS: Final = kernel.LOST_NS
+
+_AHEAD: Final = 512
+"""Draws taken at once."""
+
+_SLOT_NS: Final = 20 * NS_PER_MS
+"""Bursts of loss are counted in packets of a stream, one in so much time."""
+
+_SPELLS_NS: Final = 60 * NS_PER_S
+_SLACK_NS: Final = 30 * NS_PER_S
+"""Neighbours ask a shared cell a little out of order: spells are kept so much longer."""
+
+Down = Callable[[int], bool]
+"""Whether a hop is cut by a fault at a time."""
+
+
+class Hop:
+    """One link in one direction, with all that passes it."""
+
+    def __init__(
+        self,
+        bearer: Bearer,
+        *,
+        seed: int,
+        commune: str,
+        node: str,
+        busy: Spells,
+        outages: Spells,
+        down: Down | None = None,
+    ) -> None:
+        self._bearer = bearer
+        self._loss_bits = stream(seed, Purpose.LOSS, commune=commune, node=node)
+        self._jitter_bits = stream(seed, Purpose.JITTER, commune=commune, node=node)
+        self._gap_bits = stream(seed, Purpose.GAP, commune=commune, node=node)
+        self._stalls = stalls_of(bearer, stream(seed, Purpose.STALL, commune=commune, node=node))
+        self._busy = busy
+        self._outages = outages
+        self._down = down
+        self._parameters = link_parameters(bearer, packet_bits=0)
+        self._state = np.zeros(kernel.STATES, np.int64)
+        self._state[kernel.BAD] = int(
+            int(raw_draws(self._loss_bits, 1)[0] >> np.uint64(32))
+            < bearer.loss_pct.value / 100 * (1 << 32)
+        )
+        self._used = _AHEAD
+        self._known_until_ns = -1
+        self._last_ns = 0
+        self._depart = np.zeros(1, np.int64)
+        self._arrive = np.zeros(1, np.int64)
+        self.packets = 0
+        self.bytes = 0
+        self.full = 0
+        """Packets for which the queue had no room."""
+
+    def carry(self, at_ns: int, size_bytes: int) -> int:
+        """Return when a packet that comes here at `at_ns` is through, or LOST_NS.
+
+        Calls go on in the order of time. `size_bytes` has all headers.
+        """
+        self.packets += 1
+        self.bytes += size_bytes
+        if self._used == _AHEAD:
+            self._raw = raw_draws(self._loss_bits, _AHEAD)
+            self._jitter_ns = jitter_of(self._bearer, raw_draws(self._jitter_bits, _AHEAD))
+            self._used = 0
+        i, self._used = self._used, self._used + 1
+        if at_ns >= self._known_until_ns:
+            self._look_ahead(at_ns)
+        if at_ns - self._last_ns > 2 * _SLOT_NS:
+            self._pass_time(at_ns - self._last_ns)
+        self._last_ns = at_ns
+        self._parameters[kernel.TRANSMIT_NS] = round(
+            8 * size_bytes * NS_PER_MS / self._bearer.rate_kbit_s.value
+        )
+        if self._state[kernel.FREE_NS] - at_ns > self._parameters[kernel.QUEUE_NS]:
+            self.full += 1
+        self._depart[0] = at_ns
+        kernel.traverse(
+            self._state,
+            self._parameters,
+            self._raw[i : i + 1],
+            self._jitter_ns[i : i + 1],
+            self._stall_rows,
+            self._busy_rows,
+            self._outage_rows,
+            self._depart,
+            self._arrive,
+        )
+        arrive_ns = int(self._arrive[0])
+        if self._down is not None and self._down(at_ns if arrive_ns == LOST_NS else arrive_ns):
+            return LOST_NS
+        return arrive_ns
+
+    def queued_ns(self, at_ns: int) -> int:
+        """Return how long a packet that came now would wait."""
+        return max(0, int(self._state[kernel.FREE_NS]) - at_ns)
+
+    def _look_ahead(self, at_ns: int) -> None:
+        begin_ns, end_ns = max(0, at_ns - _SLACK_NS), at_ns + 2 * _SPELLS_NS
+        self._stall_rows = self._stalls.until(begin_ns, end_ns)
+        self._busy_rows = self._busy.until(begin_ns, end_ns)
+        self._outage_rows = self._outages.until(begin_ns, end_ns)
+        self._known_until_ns = at_ns + _SPELLS_NS
+
+    def _pass_time(self, gap_ns: int) -> None:
+        """Let the loss process run through a silence, in slots of a stream's packets."""
+        enter = int(self._parameters[kernel.ENTER_LOSS])
+        leave = int(self._parameters[kernel.LEAVE_LOSS])
+        both = (enter + leave) / (1 << 32)
+        if not enter or both <= 0:
+            return
+        slots = min(gap_ns // _SLOT_NS - 1, 1024)
+        stays = 1.0
+        for _ in range(int(slots)):  # products only: the same bits on every machine
+            stays *= 1 - both
+            if stays * stays < 1e-12:
+                break
+        share = enter / (enter + leave)
+        bad = share + (int(self._state[kernel.BAD]) - share) * stays
+        draw = int(raw_draws(self._gap_bits, 1)[0] >> np.uint64(32))
+        self._state[kernel.BAD] = int(draw < bad * (1 << 32))
+
+
+class Path:
+    """Hops one after the other; a packet that one of them loses does not reach the next."""
+
+    def __init__(self, hops: Sequence[Hop]) -> None:
+        self._hops = tuple(hops)
+
+    def carry(self, at_ns: int, size_bytes: int) -> int:
+        """Return when a packet sent at `at_ns` arrives, or LOST_NS."""
+        for hop in self._hops:
+            at_ns = hop.carry(at_ns, size_bytes)
+            if at_ns == LOST_NS:
+                return LOST_NS
+        return at_ns

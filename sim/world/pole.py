@@ -1,0 +1,243 @@
+"""One pole of the world: a gateway that is switched on and off, and the daemon that runs on it."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.counters import ORIGINS
+from node.events import Event
+from node.governed import GovernedSpeaker
+from node.shell.config import MqttConfig
+from node.shell.machine import running_on
+from node.shell.mqtt import MqttLink
+from node.shell.service import Service
+from node.shell.store import Store
+from node.shell.udp import UdpSocket
+from node.stack import SpeakerNode
+from node.units import NS_PER_S
+from sim.day.diary import WatchedController
+from sim.day.observer import Observer
+from sim.day.pole import CLOCK_SYNC_NS, NodeParts
+from sim.world.broker import Broker
+from sim.world.connection import Network
+from sim.world.devices import VirtualCard, VirtualStore, VirtualUdp
+from sim.world.guard import unguarded
+from sim.world.loop import VirtualLoop
+from sim.world.machine import VirtualMachine
+from sim.world.path import Path
+
+Listener = Callable[[NDArray[np.float32], int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ways:
+    """How a pole reaches its station, and the station it."""
+
+    up: Path
+    down: Path
+
+
+class _Watched:
+    """The speaker, with somebody who looks on: what comes and goes passes through unchanged."""
+
+    def __init__(self, speaker: GovernedSpeaker, pole: "WorldPole") -> None:
+        self._speaker = speaker
+        self._pole = pole
+
+    def receive_datagram(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
+        self._pole.card.catch_up(self.render)
+        self._pole.card.wake()
+        self._speaker.receive_datagram(data, source, now_ns)
+
+    def receive_message(self, topic: str, payload: bytes, now_ns: int) -> None:
+        self._pole.card.catch_up(self.render)
+        self._pole.card.wake()
+        self._speaker.receive_message(topic, payload, now_ns)
+        self._pole.note_order(payload)
+
+    def handle_deadline(self, now_ns: int) -> None:
+        self._pole.card.catch_up(self.render)
+        self._speaker.handle_deadline(now_ns)
+        if self._pole.sounds():
+            self._pole.card.wake()
+
+    def next_deadline_ns(self) -> int | None:
+        return self._speaker.next_deadline_ns()
+
+    def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
+        self._speaker.render(out, presentation_ns)
+        self._pole.note_sound()
+
+    def next_event(self) -> Event | None:
+        event = self._speaker.next_event()
+        if event is not None:
+            self._pole.observer.note_event(event)
+        return event
+
+    def status(self) -> dict[str, object]:
+        return self._speaker.status()
+
+
+class WorldPole:
+    """A gateway with its daemon, over all its boots.
+
+    Parameters
+    ----------
+    loop : VirtualLoop
+        Of the run.
+    number : int
+        Of its socket.
+    parts : NodeParts
+        What the node is built of at each boot.
+    mqtt : MqttConfig
+        Table `[mqtt]` of its configuration.
+    machine : VirtualMachine
+        Its clocks.
+    """
+
+    def __init__(
+        self,
+        loop: VirtualLoop,
+        number: int,
+        parts: NodeParts,
+        mqtt: MqttConfig,
+        machine: VirtualMachine,
+        *,
+        broker: Broker,
+        ways: Ways,
+        to_station: Callable[[bytes], None],
+        listener: Listener | None = None,
+    ) -> None:
+        self._loop = loop
+        self._number = number
+        self._parts = parts
+        self._mqtt = mqtt
+        self._machine = machine
+        self._broker = broker
+        self._ways = ways
+        self._to_station = to_station
+        self._listener = listener
+        self._disk: dict[str, bytes] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._boots = 0
+        self.crash: BaseException | None = None
+        """What ended the daemon by itself."""
+        self.origin_samples = np.zeros(ORIGINS, np.int64)
+        self.observer = Observer(parts.node.name, self._machine.true_ns)
+
+    def was_here(self, session_s: int) -> None:
+        """Let the broker know the node from before the run."""
+        name, village = self._parts.node.name, self._mqtt.village
+        zones = [f"pa/v1/{village}/zone/{zone}/cmd" for zone in self._mqtt.zones]
+        topics = [f"pa/v1/{village}/node/{name}/cmd", *zones]
+        self._broker.remember(name, topics, expiry_s=session_s)
+
+    @property
+    def on(self) -> bool:
+        """Whether the daemon runs."""
+        return self._task is not None
+
+    def switch_on(self) -> None:
+        """Boot: build the daemon anew with what its disk has, and let it run."""
+        assert self._task is None, "it is on"
+        self._boots += 1
+        ready = self._boots == 1 or self._parts.has_rtc
+        self._machine.synchronised = ready
+        if not ready:
+            sync_ns = self._loop.now_ns + CLOCK_SYNC_NS
+            self._loop.call_at_ns(sync_ns, setattr, self._machine, "synchronised", True)
+        with running_on(self._machine), unguarded():  # a boot reads its card
+            service = self._build()
+            self._task = self._loop.create_task(service.run(None))
+        self._task.add_done_callback(self._ended)
+
+    def switch_off(self) -> None:
+        """Cut the power: nothing of what the daemon would still do has any effect."""
+        if self._task is None:
+            return
+        self._network.cut = True
+        for one in (self.udp, self._store, self.card):
+            one.close()
+        self.origin_samples += self._speaker.origin_samples()
+        task, self._task = self._task, None
+        task.cancel()
+        self.observer.note_power_cut(self._loop.now_ns)
+
+    def finish(self) -> None:
+        """Close the books at the end of the run."""
+        if self._task is not None:
+            self.card.catch_up()
+            self.switch_off()
+
+    def sounds(self) -> bool:
+        """Return whether the card is to ask in time: something plays, or waits for the horn."""
+        return bool(self._controller.active or self._speaker.sounding())
+
+    def note_order(self, payload: bytes) -> None:
+        """Note what became of an order that came now."""
+        self.observer.note_order(payload, self._loop.now_ns)
+
+    def note_sound(self) -> None:
+        """Note what sounds now."""
+        self.observer.note_sound(self._machine.now_ns())
+
+    def _build(self) -> Service:
+        """Put the daemon together as `loalang-node run` does, on virtual devices."""
+        parts, loop, machine = self._parts, self._loop, self._machine
+        self._network = Network(loop, self._broker, self._ways.up, self._ways.down)
+        self._store = VirtualStore(loop, self._disk)
+        self.udp = VirtualUdp(
+            loop, machine, self._number, up=self._ways.up, receive=self._to_station
+        )
+        self._speaker = SpeakerNode(
+            parts.node, decoder_factory=parts.decoder_factory, priority=parts.control.priority
+        )
+        self._controller = WatchedController(
+            parts.node.name, parts.control, parts.rules, self._store.kept(), parts.signer
+        )
+        self.observer.watch(self._controller)
+        governed = GovernedSpeaker(
+            self._speaker,
+            self._controller,
+            parts.library,
+            playout_delay_ms=parts.node.jitter.playout_delay_ms + parts.node.jitter.delay_ms,
+        )
+        self.card = VirtualCard(
+            loop, machine, lead_ns=parts.lead_ns, sounds=self.sounds, listener=self._listener
+        )
+        link = MqttLink(
+            parts.node.name,
+            self._mqtt,
+            session=parts.midnight_s + self._boots,
+            stored=self._store.kept(),
+            public_key=parts.signer.public_key.hex(),
+            connect=self._network.connect,
+        )
+        noted_s = -60
+
+        def tell_time(utc_ns: int, now_ns: int) -> None:
+            nonlocal noted_s
+            governed.receive_time(utc_ns, now_ns, synchronised=machine.synchronised)
+            if now_ns // NS_PER_S // 60 != noted_s:
+                noted_s = now_ns // NS_PER_S // 60
+                self.observer.diary.note_volume(self._controller, now_ns, loop.now_ns)
+
+        return Service(
+            _Watched(governed, self),
+            udp=cast(UdpSocket, self.udp),
+            sink=self.card,
+            store=cast(Store, self._store),
+            mqtt=link,
+            tell_time=tell_time,
+        )
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        fault = None if task.cancelled() else task.exception()
+        if fault is not None:
+            self.crash = fault
+            if self._task is task:
+                self.switch_off()

@@ -1,0 +1,152 @@
+"""A stretch of a day in the world: whole daemons, and the fate of every order at each of them."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from node.config import ConfigError
+from node.opus.protocol import DecoderFactory
+from node.units import NS_PER_S
+from sim.day.delivery import Way
+from sim.day.fates import order_fate
+from sim.day.nodes import library, node_parts, turns
+from sim.day.station import Sent, Station
+from sim.gateway.power import Uptime, uptimes
+from sim.result.day import DayOrder
+from sim.village.places import Place, Village, day_cuts
+from sim.village.rules import read_rule
+from sim.village.scenario import Scenario
+from sim.world.pole import Listener, WorldPole
+from sim.world.world import PoleParts, World
+
+Span = tuple[int, int]
+
+STEP_NS: Final = 60 * NS_PER_S
+
+
+class Stretch:
+    """The poles of a village from `begin_s` to `end_s` of the day, second by second.
+
+    Keys and plans come at its begin: the village has been running before. Orders that were given
+    earlier are not given again.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        With a day.
+    village : Village
+        Of that scenario.
+    begin_s, end_s : int
+        Seconds into the day.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        village: Village,
+        *,
+        begin_s: int,
+        end_s: int,
+        decoder_factory: DecoderFactory | None = None,
+        listener: Listener | None = None,
+    ) -> None:
+        if scenario.day is None:
+            raise ConfigError(
+                f"{scenario.name}.toml: day: missing; a table [day] as in docs/scenario.md"
+            )
+        self._day = scenario.day
+        self._places = village.places
+        self._end_ns = (end_s - begin_s) * NS_PER_S
+        self._begin_ns = begin_s * NS_PER_S
+        communes = tuple(commune.name for commune in scenario.communes)
+        station = Station(scenario.day, communes, seed=scenario.seed)
+        self._orders = [
+            replace(one, at_ns=one.at_ns - self._begin_ns if one.order is not None else 0)
+            for one in station.orders()
+            if one.order is None or begin_s * NS_PER_S <= one.at_ns < end_s * NS_PER_S
+        ]
+        folder = Path(scenario.path).parent
+        rules = tuple(read_rule(name, folder) for name in scenario.day.rules)
+        sounds = library(scenario, scenario.day)
+        offsets_s = turns(village, scenario.day).offsets_s
+        self._parts = [
+            PoleParts(
+                place=place,
+                parts=node_parts(
+                    place,
+                    scenario,
+                    scenario.day,
+                    offset_s=offsets_s[number],
+                    station=station,
+                    rules=rules,
+                    sounds=sounds,
+                    decoder_factory=decoder_factory,
+                ),
+                power=tuple(self._power(scenario, place)),
+                link_cuts_ns=self._shifted(day_cuts(scenario, place, "link_down")),
+            )
+            for number, place in enumerate(village.places)
+        ]
+        self.world = World(
+            village,
+            self._parts,
+            self._orders,
+            seed=scenario.seed,
+            utc_s=station.midnight_s + begin_s,
+            listener=listener,
+        )
+
+    def advance(self) -> Iterator[int]:
+        """Run to the end; yield the ns into the stretch that were reached."""
+        yield from self.world.advance(self._end_ns, step_ns=STEP_NS)
+
+    def fates(self) -> list[DayOrder]:
+        """Return the fate of every order at every pole, times in s into the day."""
+        pairs = list(zip(self._parts, self.world.poles, strict=True))
+        return [
+            self._in_day(self._fate(one, pole, sent))
+            for one, pole in pairs
+            for sent in self._orders
+            if sent.commune == one.place.commune
+        ]
+
+    def _fate(self, one: PoleParts, pole: WorldPole, sent: Sent) -> DayOrder:
+        way = Way(pole.observer.came_at_ns(sent.data), self._hindered(one, sent))
+        fate = order_fate(self._day, one.place, pole, sent, way)
+        ended = sent.at_ns + sent.ttl_s * NS_PER_S > self._end_ns
+        if fate.fate in ("not heard", "not obeyed") and way.arrived_ns is None and ended:
+            why = "; ".join(way.hindered_by) or "on its way"
+            return replace(fate, fate="not known", reason=f"{why} when the stretch ended")
+        return fate
+
+    def _hindered(self, one: PoleParts, sent: Sent) -> tuple[str, ...]:
+        """Return what was in the way at the order and after it."""
+        found = []
+        until_ns = min(sent.at_ns + sent.ttl_s * NS_PER_S, self._end_ns)
+        if not any(up.start_ns <= sent.at_ns < up.end_ns for up in one.power):
+            found.append("no power")
+        if any(start < until_ns and end > sent.at_ns for start, end in one.link_cuts_ns):
+            found.append("no link")
+        if one.place.bearer is not None and one.place.bearer.loss_pct.value >= 100:
+            found.append("no signal")
+        return tuple(found)
+
+    def _in_day(self, fate: DayOrder) -> DayOrder:
+        begin_s = self._begin_ns / NS_PER_S
+        arrived_s = None if fate.arrived_s is None else fate.arrived_s + begin_s
+        return replace(fate, sent_s=fate.sent_s + begin_s, arrived_s=arrived_s)
+
+    def _power(self, scenario: Scenario, place: Place) -> list[Uptime]:
+        return uptimes(
+            self._shifted(day_cuts(scenario, place, "power_cut")),
+            boot_ns=round(place.profile.board.boot_s.value * NS_PER_S),
+            end_ns=self._end_ns,
+        )
+
+    def _shifted(self, cuts: tuple[Span, ...]) -> tuple[Span, ...]:
+        return tuple(
+            (max(0, start - self._begin_ns), end - self._begin_ns)
+            for start, end in cuts
+            if end > self._begin_ns
+        )

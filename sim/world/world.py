@@ -1,0 +1,211 @@
+"""The world of one village: daemons, broker and station on one loop, and what goes wrong."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from node.shell.config import MqttConfig
+from node.shell.mqtt import SESSION_S
+from node.units import NS_PER_S
+from sim.chance.rng import Purpose, stream
+from sim.day.pole import NodeParts
+from sim.day.station import Sent
+from sim.gateway.crystal import Oscillator
+from sim.gateway.power import Uptime
+from sim.links.bearer import Bearer
+from sim.links.spells import Spells, busy_of, outages_of
+from sim.village.places import Place, Village
+from sim.world.broker import Broker, Message
+from sim.world.guard import guarded
+from sim.world.loop import VirtualLoop
+from sim.world.machine import VirtualMachine
+from sim.world.path import Down, Hop, Path
+from sim.world.pole import Listener, Ways, WorldPole
+
+_BOOT_OFFSET_NS = 3600 * NS_PER_S
+"""What a monotonic clock shows at the begin of the run: it has been up for an hour."""
+
+VILLAGE = "village"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoleParts:
+    """One pole of a world, and what happens to it."""
+
+    place: Place
+    parts: NodeParts
+    power: tuple[Uptime, ...]
+    link_cuts_ns: tuple[tuple[int, int], ...]
+
+
+class World:
+    """A village under way.
+
+    Parameters
+    ----------
+    village : Village
+        For its links.
+    poles : sequence of PoleParts
+        Who is in it.
+    orders : sequence of Sent
+        What the stations order, ns after the begin of the run.
+    seed : int
+        Of the run.
+    utc_s : int
+        Civil time at its begin.
+    """
+
+    def __init__(
+        self,
+        village: Village,
+        poles: Sequence[PoleParts],
+        orders: Sequence[Sent],
+        *,
+        seed: int,
+        utc_s: int,
+        listener: Listener | None = None,
+    ) -> None:
+        self.loop = VirtualLoop()
+        self._village = village
+        self._seed = seed
+        self._utc_ns = utc_s * NS_PER_S
+        self._cells: dict[tuple[str, str], tuple[Spells, Spells]] = {}
+        self._hops: dict[tuple[str, str], Hop] = {}
+        self.broker = Broker(self.loop)
+        self.poles = [self._pole(i, one, listener) for i, one in enumerate(poles)]
+        for one, pole in zip(poles, self.poles, strict=True):
+            pole.was_here(SESSION_S)
+            for up in one.power:
+                self.loop.call_at_ns(up.start_ns, pole.switch_on)
+                self.loop.call_at_ns(up.end_ns, pole.switch_off)
+        desks = {commune: _Desk(self.broker, commune) for commune in village.backhauls}
+        for order in orders:
+            self.loop.call_at_ns(order.at_ns, desks[order.commune].order, order)
+
+    def advance(self, end_ns: int, *, step_ns: int) -> Iterator[int]:
+        """Run to `end_ns`; yield the true time that was reached, every `step_ns`."""
+        try:
+            while self.loop.now_ns < end_ns:
+                self._run(min(step_ns, end_ns - self.loop.now_ns))
+                yield self.loop.now_ns
+            for pole in self.poles:
+                pole.finish()
+            self._run(NS_PER_S)
+        except BaseException:
+            self.close()
+            raise
+
+    def _run(self, duration_ns: int) -> None:
+        with guarded():
+            self.loop.run_for(duration_ns)
+        for pole in self.poles:
+            if pole.crash is not None:
+                raise pole.crash
+
+    def close(self) -> None:
+        """End what still runs, and let go of the loop."""
+        for pole in self.poles:
+            pole.switch_off()
+        if not self.loop.is_closed():
+            self.loop.run_for(NS_PER_S)
+            self.loop.close()
+
+    def _pole(self, number: int, one: PoleParts, listener: Listener | None) -> WorldPole:
+        place = one.place
+        crystal = Oscillator(
+            stream(self._seed, Purpose.CRYSTAL, commune=place.commune, node=place.node),
+            sigma_ppm=place.profile.board.clock_sigma_ppm.value,
+            max_ppm=place.profile.board.clock_max_ppm.value,
+            curve_ppb_per_k2=place.profile.board.clock_curve_ppb_per_k2.value,
+            wander_ppb=place.profile.board.clock_wander_ppb.value,
+            ambient_c=place.ambient_c,
+            fixed_ppm=place.skew_ppm,
+            offset_ns=_BOOT_OFFSET_NS,
+        )
+        machine = VirtualMachine(
+            self.loop,
+            crystal,
+            utc_at_zero_ns=self._utc_ns,
+            bits=stream(self._seed, Purpose.MACHINE, commune=place.commune, node=place.node),
+        )
+        mqtt = MqttConfig(host="broker", village=VILLAGE, zones=(zone_of(place.commune),))
+        return WorldPole(
+            self.loop,
+            number,
+            one.parts,
+            mqtt,
+            machine,
+            broker=self.broker,
+            ways=self._ways(one),
+            to_station=lambda data: None,
+            listener=listener,
+        )
+
+    def _ways(self, one: PoleParts) -> Ways:
+        place = one.place
+
+        def down(at_ns: int) -> bool:
+            return any(start <= at_ns < end for start, end in one.link_cuts_ns)
+
+        assert place.bearer is not None, "a trace is no network"
+        backhaul = self._village.backhauls[place.commune]
+        here = place.node
+        return Ways(
+            up=Path(
+                [
+                    self._hop(place.bearer, place.bearer_name, place.commune, f"{here}/up", down),
+                    self._hop(backhaul, "/backhaul", place.commune, "/uplink/up", None),
+                ]
+            ),
+            down=Path(
+                [
+                    self._hop(backhaul, "/backhaul", place.commune, "/uplink", None),
+                    self._hop(place.bearer, place.bearer_name, place.commune, here, down),
+                ]
+            ),
+        )
+
+    def _hop(self, bearer: Bearer, name: str, commune: str, node: str, down: Down | None) -> Hop:
+        if (commune, node) not in self._hops:
+            if (commune, name) not in self._cells:
+                self._cells[commune, name] = (
+                    busy_of(bearer, stream(self._seed, Purpose.BUSY, commune=commune, node=name)),
+                    outages_of(
+                        bearer, stream(self._seed, Purpose.OUTAGE, commune=commune, node=name)
+                    ),
+                )
+            busy, outages = self._cells[commune, name]
+            self._hops[commune, node] = Hop(
+                bearer,
+                seed=self._seed,
+                commune=commune,
+                node=node,
+                busy=busy,
+                outages=outages,
+                down=down,
+            )
+        return self._hops[commune, node]
+
+
+class _Desk:
+    """A station's desk beside the broker: it publishes signed orders to its commune's zone."""
+
+    def __init__(self, broker: Broker, commune: str) -> None:
+        self.identifier = f"station/{commune}"
+        self._broker = broker
+        self._topic = f"pa/v1/{VILLAGE}/zone/{zone_of(commune)}/cmd"
+
+    def order(self, sent: Sent) -> None:
+        """Give an order to the broker; it is void when its time to live is over."""
+        until_ns = sent.at_ns + sent.ttl_s * NS_PER_S
+        self._broker.publish(self, Message(self._topic, sent.data, 1, False, until_ns))
+
+    def give(self, message: Message, handle: int) -> None:
+        """Take nothing: it has not subscribed."""
+
+    def drop(self, reason: int) -> None:
+        """Do not mind."""
+
+
+def zone_of(commune: str) -> str:
+    """Return the name of a commune's zone in topics: letters that MQTT allows everywhere."""
+    return "".join(one if one.isalnum() else "-" for one in commune)
