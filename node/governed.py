@@ -32,12 +32,11 @@ from node.control.trust.fates import is_good
 from node.counters import Count
 from node.events import Event, FetchFile
 from node.peers.joining import Station
-from node.rtp.packet import HEADER_BYTES
+from node.rtp.packet import Peeked, peek
 from node.source.stored_sound import OWN_SSRCS, Recording, StoredSource
 from node.stack import SpeakerNode
 from node.units import NS_PER_MS
 
-_RTCP_TYPES: Final = range(192, 224)
 """Second byte of an RTCP packet beside RTP (RFC 5761, section 4)."""
 
 _LOOK_NS: Final = 10 * NS_PER_MS
@@ -113,10 +112,14 @@ class GovernedSpeaker:
         self._note_time(now_ns)
         if self._speaker.receive_from_neighbour(data, source, now_ns):
             return  # it names no sender and holds no sound
-        packet = self._authenticated(data, source) if len(data) >= HEADER_BYTES else None
+        header = peek(data)
+        may_be_heard = header is not None and self._may_be_heard(header)
+        packet = None
+        if header is not None and self._may_be_theirs(header, heard=may_be_heard):
+            packet = self._authenticated(data, header, source)
         if packet is None:
             self._refused += 1
-        elif packet:
+        elif may_be_heard:
             self._speaker.receive_datagram(packet, source, now_ns)
 
     def receive_message(self, topic: str, payload: bytes, now_ns: int) -> None:
@@ -248,18 +251,24 @@ class GovernedSpeaker:
                 self._controller.receive_concealed(number, made_up_ms - heard.made_up_ms)
             heard.made_up_ms = made_up_ms
 
-    def _authenticated(self, data: bytes, source: tuple[str, int]) -> bytes | None:
-        """Return the packet inside `data`; None when nobody may send it, empty when not now."""
-        sessions, is_rtcp = self._controller.sessions, data[1] in _RTCP_TYPES
-        ssrc = int.from_bytes(data[4:8] if is_rtcp else data[8:12], "big")
-        is_repair = data[1] & 0x7F == self._repair_type
-        heard = is_rtcp or is_repair or self._may_speak(ssrc)
-        if ssrc >= OWN_SSRCS or not (heard or sessions.knows(ssrc)):
-            return None
+    def _may_be_heard(self, header: Peeked) -> bool:
+        """Return whether what a datagram claims to be may sound, or repair what sounds, now."""
+        is_repair = header.payload_type == self._repair_type
+        return header.is_rtcp or is_repair or self._may_speak(header.ssrc)
+
+    def _may_be_theirs(self, header: Peeked, *, heard: bool) -> bool:
+        """Return whether a session, or the rules for unknown streams, could let it in."""
+        known = heard or self._controller.sessions.knows(header.ssrc)
+        return known and header.ssrc < OWN_SSRCS
+
+    def _authenticated(self, data: bytes, header: Peeked, source: tuple[str, int]) -> bytes | None:
+        """Return the packet inside `data`, or None when it is not the session's."""
+        ssrc, is_rtcp = header.ssrc, header.is_rtcp
+        sessions = self._controller.sessions
         packet = sessions.authenticate(data, ssrc, source, self._now_ns, is_rtcp=is_rtcp)
         if self._open_to_all and not is_rtcp and ssrc not in self._heard:
             self._hear(ssrc, ssrc)
-        return packet if packet is None or heard else b""
+        return packet
 
     def _may_speak(self, ssrc: int) -> bool:
         """Return whether a stream is announced to be heard now, by itself or relayed."""

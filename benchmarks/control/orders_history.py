@@ -73,6 +73,12 @@ class History(Acts):
         self._check_parts(utc_s)
         self._check_mutes(after, utc_s)
         self._check_volumes(after, utc_s)
+        self._forget_lost()
+
+    def _forget_lost(self) -> None:
+        """Forget plans whose right is lost: a new certificate does not bring them back."""
+        held = self._volumes.items()
+        self._volumes = {level: one for level, one in held if self._right(one[0], 0)}
 
     def _check_sessions(self, before: Seen, after: Seen, step: Step | None, utc_s: int) -> None:
         for ssrc, shown in after.sessions.items():

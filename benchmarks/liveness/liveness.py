@@ -5,7 +5,6 @@ calm end of it: from 2 s and the playout delay after the last disturbance on, wh
 sound, and in step. Prints the first histories that leave a node deaf.
 """
 
-import sys
 import time
 from dataclasses import dataclass, replace
 from typing import Final, Literal, cast
@@ -181,5 +180,5 @@ def run(arguments: list[str]) -> int:
         if asked.first_failed:
             break
     spent = time.perf_counter() - begun
-    print(f"{asked.histories} histories, {failed} failed, {spent:.1f} s", kinds, file=sys.stdout)
+    print(f"{number + 1 - asked.first} histories, {failed} failed, {spent:.1f} s", kinds)
     return 1 if failed else 0

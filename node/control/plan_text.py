@@ -44,4 +44,4 @@ def read_plan_text(data: bytes) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as fault:
-        raise ConfigError(f"no TOML: {fault}"[:200]) from None
+        raise ConfigError(f"not TOML: {fault}"[:200]) from None

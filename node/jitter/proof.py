@@ -4,7 +4,7 @@ A payload type is a number that two people agreed on; others use it for PCM. So 
 until it has proved itself, in one of two ways:
 
 ====================  ============================================================================
-stamps                advance by the duration of each packet, for 60 ms of sound in a row
+stamps                advance by the duration of each packet, for 40 ms of sound in a row
 pace                  0.6 s of packets of one duration come as fast as they last, whatever the
                       stamps say: a clock of another rate, or none
 ====================  ============================================================================
@@ -23,8 +23,8 @@ from node.jitter import state as at
 from node.kernel import kernel
 from node.units import NS_PER_S, RATE_HZ, SAMPLES_PER_MS
 
-_ENOUGH_SAMPLES: Final = 60 * SAMPLES_PER_MS
-"""Sound that must agree before a stream is believed; three packets of 20 ms follow the first."""
+_ENOUGH_SAMPLES: Final = 40 * SAMPLES_PER_MS
+"""Sound that must agree before a stream is believed; two packets of 20 ms after the first."""
 
 _DOUBTS_MAX: Final = 6
 _DOUBT_SHED_SAMPLES: Final = RATE_HZ // 2

@@ -1,7 +1,7 @@
 """RTP packets (RFC 3550, section 5.1): parse what came, build what goes."""
 
 import struct
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 from node.kernel import kernel
 
 HEADER_BYTES: Final = 12
+_RTCP_FIRST: Final = 192
+"""Second bytes by which RTCP is told from RTP on one port: from here (RFC 5761, section 4), ..."""
+_RTCP_LAST: Final = 223
+"""... to here."""
 PACKET_BYTES_MAX: Final = 1472
 """What fits an Ethernet frame of 1500 bytes with IPv4 and UDP; Opus needs at most 1275 (R2)."""
 
@@ -50,7 +54,7 @@ def parse(data: NDArray[np.uint8], header: NDArray[np.int64]) -> int:
         return TOO_SHORT
     if data[0] >> 6 != 2:
         return MALFORMED
-    if 192 <= data[1] <= 223:
+    if _RTCP_FIRST <= data[1] <= _RTCP_LAST:
         return RTCP
     offset = HEADER_BYTES + 4 * (np.int64(data[0]) & 15)
     if length < offset:
@@ -75,6 +79,24 @@ def parse(data: NDArray[np.uint8], header: NDArray[np.int64]) -> int:
     header[PAYLOAD_OFFSET] = offset
     header[PAYLOAD_BYTES] = payload_bytes
     return RTP
+
+
+class Peeked(NamedTuple):
+    """What a datagram says of itself before anybody has looked whether it may."""
+
+    is_rtcp: bool
+    payload_type: int
+    """Of RTP; what it says of RTCP has no meaning."""
+    ssrc: int
+
+
+def peek(data: bytes) -> Peeked | None:
+    """Return what the header of a datagram claims, or None where there is none. Checks nothing."""
+    if len(data) < HEADER_BYTES:
+        return None
+    is_rtcp = _RTCP_FIRST <= data[1] <= _RTCP_LAST
+    ssrc = data[4:8] if is_rtcp else data[8:12]
+    return Peeked(is_rtcp, data[1] & 127, int.from_bytes(ssrc, "big"))
 
 
 def build(

@@ -1,11 +1,11 @@
 """Whether a node could read an order, asked before it is signed: no officer waits for nothing."""
 
-import tomllib
 from typing import Final
 
-from node.config import build
+from node.config import ConfigError, build
 from node.control.calendar.programme import ProgrammeConfig
 from node.control.loudness.schedule import VolumeConfig
+from node.control.plan_text import read_plan_text
 from node.control.warning.cap import parse_cap
 
 _NUMBER_AT: Final = 10  # version, flags and event code are before it
@@ -18,12 +18,18 @@ def cap_fault(document: bytes) -> str | None:
     return read if isinstance(read, str) else None
 
 
+def cap_doubts(document: bytes) -> tuple[str, ...]:
+    """Return what of a CAP document nodes cannot read, though they obey the rest."""
+    read = parse_cap(document)
+    return () if isinstance(read, str) else read.faults
+
+
 def plan_fault(content: bytes, what: str) -> str | None:
     """Return what is wrong with a calendar or a volume plan (TOML), or None."""
     try:
-        table = tomllib.loads(content.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as fault:
-        return f"not TOML: {fault}"
+        table = read_plan_text(content)
+    except ConfigError as fault:
+        return str(fault)
     errors: list[str] = []
     if what == "volume":
         build(VolumeConfig, table, where="volume", errors=errors, what="volume")

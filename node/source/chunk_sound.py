@@ -135,7 +135,7 @@ def _bound_power(samples: NDArray[np.float32], before: float) -> float:
     After the end of a tone CELT's concealment repeats its pitch, which dies away, and then fills
     the bands with noise as loud as they were (RFC 6716, 4.4): silence, and a burst after it.
     """
-    power = 0.0
+    power: float = 0.0
     for i in range(samples.shape[0]):
         for channel in range(samples.shape[1]):
             value = float(samples[i, channel])

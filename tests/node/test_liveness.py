@@ -80,3 +80,13 @@ def test_two_nodes_behind_different_ways_are_in_step_after_whatever_their_sender
 
 def test_a_thousand_drawn_histories_leave_no_node_deaf():
     assert run(["--histories", "1000", "--seed", "12"]) == 0
+
+
+def test_the_histories_find_a_node_that_keeps_the_places_of_silent_sources(monkeypatch):
+    monkeypatch.setattr("node.stack.whose_place", lambda *_: None)
+    assert run(["--histories", "1000", "--first-failed"]) == 1
+
+
+def test_the_histories_find_a_buffer_that_is_too_small_for_its_delay(monkeypatch):
+    monkeypatch.setattr("node.jitter.buffer.slots_for", lambda _: 256)
+    assert run(["--histories", "1000", "--first-failed"]) == 1

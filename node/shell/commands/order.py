@@ -7,6 +7,7 @@ The order is one file of bytes. Whoever carries it, broker or memory stick, cann
 
 import argparse
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -33,7 +34,7 @@ from node.shell.config import read_config
 from node.shell.faults import EXIT_INPUT, ShellError, file_fault
 from node.shell.files import read_regular, read_toml_bytes
 from node.shell.poles import pole_entry
-from node.shell.readable import cap_fault, plan_fault, short_number
+from node.shell.readable import cap_doubts, cap_fault, plan_fault, short_number
 
 SEED_BYTES: Final = 32
 LASTS_MAX_S: Final = (1 << 32) - 1
@@ -250,6 +251,8 @@ def _content_of(what: str, path: Path) -> bytes:
     if what == "cap":
         content = read_regular(path, DOCUMENT_BYTES_MAX)
         fault = cap_fault(content)
+        for doubt in cap_doubts(content):
+            print(f"{path}: {doubt}; nodes obey the rest", file=sys.stderr)
     else:
         content = read_toml_bytes(path)
         fault = plan_fault(content, what)

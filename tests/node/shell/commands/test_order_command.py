@@ -113,3 +113,22 @@ def test_a_key_is_made_once_and_read_by_its_owner_only(tmp_path, capsys):
 )
 def test_a_wrong_argument_is_named(tmp_path, capsys, arguments, why):
     assert why in Office(tmp_path, capsys).order(*arguments)
+
+
+def test_an_officer_is_told_what_of_a_document_nodes_cannot_read(tmp_path, capsys):
+    office = Office(tmp_path, capsys)
+    path = tmp_path / "flood.xml"
+    path.write_text(FLOOD.replace("9.5</circle>", "9,5</circle>"), encoding="utf-8")
+    out, key = str(tmp_path / "order.bin"), str(tmp_path / "province.key")
+    arguments = ["order", "cap", str(path), "--area", AREA, "--out", out, "--key", key]
+    assert main(arguments) == 0
+    told = office.capsys.readouterr().err
+    assert f"{path}: circle: " in told and "nodes obey the rest" in told
+
+
+def test_a_plan_that_a_node_would_refuse_is_refused_before_it_is_signed(tmp_path, capsys):
+    office = Office(tmp_path, capsys)
+    path = tmp_path / "calendar.toml"
+    for text, why in ((".".join("a" * 90) + "=1", "64 dots"), ("a=1" + "0" * 70, "64 digits")):
+        path.write_text(text)
+        assert f"{path}: " in (told := office.order("calendar", str(path))) and why in told
