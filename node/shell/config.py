@@ -77,7 +77,7 @@ class MqttConfig:
     key_file: str | None = None
     """The private key of it (PEM)."""
 
-    keepalive_s: int = 10
+    keepalive_s: int = 12
     """Longest silence of the link: the broker misses a node that is gone after 1.5 times that."""
 
     heartbeat_s: int = 0
