@@ -189,7 +189,7 @@ class PahoConnection:
 
     async def subscribe(self, topics: Sequence[str]) -> list[int]:
         """Subscribe with quality 1; return a reason code each."""
-        options = SubscribeOptions(qos=1)
+        options = SubscribeOptions(qos=1, noLocal=True)
         _, mid = self._client.subscribe([(topic, options) for topic in topics])
         codes: list[int] = await self._result(mid)
         return codes

@@ -42,6 +42,8 @@ _WILL_DELAY_S: Final = 2
 """A node that is back so soon was not lost."""
 _DISK_WAIT_S: Final = 5.0
 """An order is acknowledged after so long whatever the disk does: else the broker gives no more."""
+NEW_S: Final = 2.0
+"""What the broker has retained of our name comes within so long of our first connection."""
 _TAKEN_OVER_MAX: Final = 3
 """After so many times another client has our name for good: we take one beside it."""
 _NAME_REFUSED: Final = (0x85, 0x87)
@@ -110,6 +112,9 @@ class MqttLink:
         self._state: tuple[str, tuple[str, ...]] = ("ready", ())
         self._suffix = ""
         self._taken_over = 0
+        self._before: int | None = None
+        """Session that had told the state of our name before we came."""
+        self._new_until_s = 0.0
         self._next_beat_ns = 0
         self.durable: Callable[[], int] = lambda: 1 << 62
         """Returns the store's number up to which everything is on the disk."""
@@ -216,6 +221,8 @@ class MqttLink:
         try:
             await self._subscribe(connection)
             self._connection = connection
+            if not self._new_until_s:
+                self._new_until_s = asyncio.get_running_loop().time() + NEW_S
             self._unacknowledged.clear()  # the broker gives them again
             self._tell_state()
             if self._about:
@@ -252,7 +259,7 @@ class MqttLink:
 
     async def _subscribe(self, connection: Connection) -> None:
         topics = self.topics
-        codes = await connection.subscribe(topics)
+        codes = (await connection.subscribe([*topics, f"{self._root}/state"]))[: len(topics)]
         bad = [topic for topic, code in zip(topics, codes, strict=False) if code >= 128]
         for topic in bad:
             LOG.error("broker refused the subscription of %s: look at its ACL", topic)
@@ -269,6 +276,8 @@ class MqttLink:
         topics = frozenset(self.topics)
         while True:
             message = await connection.receive()
+            if message.topic == f"{self._root}/state":
+                self._note_state(message.payload)
             if message.topic not in topics:
                 connection.acknowledge(message)
                 continue
@@ -298,8 +307,24 @@ class MqttLink:
         self.told("broker", str(fault))
         if self._suffix and fault.reason in _NAME_REFUSED:
             self._suffix = ""
-        if fault.reason != TAKEN_OVER:
+        if fault.reason == TAKEN_OVER:
+            self._note_taken_over()
+
+    def _note_state(self, payload: bytes) -> None:
+        """Look who has told the state of our name: a broker need not say who pushed us out."""
+        try:
+            told = json.loads(payload)
+        except (ValueError, RecursionError):
             return
+        known = isinstance(told, dict) and isinstance(told.get("session"), int)
+        if not known or told["session"] in (self.session, self._before):
+            return
+        if asyncio.get_running_loop().time() < self._new_until_s:
+            self._before = told["session"]  # of our own last start, as well as not
+        elif told.get("state") in ("ready", "degraded"):
+            self._note_taken_over()
+
+    def _note_taken_over(self) -> None:
         self._taken_over += 1
         if self._taken_over == _TAKEN_OVER_MAX:
             self._suffix = f"-{int(machine().uniform(0, 1 << 32)):08x}"

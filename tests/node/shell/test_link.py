@@ -268,6 +268,27 @@ def test_two_nodes_of_one_name_are_told_apart_after_some_losses_and_both_hear_or
     asyncio.run(scene())
 
 
+def test_another_node_that_tells_the_state_of_our_name_is_found_though_no_broker_says_so(
+    monkeypatch,
+):
+    monkeypatch.setattr(module, "NEW_S", 0.0)
+
+    async def scene():
+        broker, told = FakeBroker([{}]), {}
+        own, other = (b'{"state": "ready", "session": %d}' % n for n in (7, 99))
+        topic = f"{ROOT}/state"
+        lines = (own, b"{", b"[]", other, other, other)
+        broker.undelivered = [Received(topic, line, True, 0) for line in lines]
+        link = linked(broker)
+        link.told = told.__setitem__
+        await served(link, lambda: "name" in told)
+        assert "another node has the name" in (told["name"] or "")
+        await served(link, lambda: len(broker.logins) == 2)
+        assert broker.logins[-1].identifier.startswith("pole-1-")
+
+    asyncio.run(scene())
+
+
 def test_a_name_beside_its_own_that_the_broker_does_not_let_in_is_given_up():
     async def scene():
         taken_over = {"breaks_after": 1, "reason": module.TAKEN_OVER}
