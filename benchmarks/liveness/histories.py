@@ -156,10 +156,10 @@ class _Stream:
         for i in range(count):
             self.send(delay_ms=0 if i % every else delay_ms, lost=lost)
 
-    def run(self, duration_ms: int) -> None:
-        """Send packets for so long."""
+    def run(self, duration_ms: int, *, calm: bool = False) -> None:
+        """Send packets for so long, the `calm` end also where there are many already."""
         end_ns = self.now_ns + duration_ms * NS_PER_MS
-        while self.now_ns < end_ns and len(self.sent) < _PACKETS_MAX:
+        while self.now_ns < end_ns and (calm or len(self.sent) < _PACKETS_MAX):
             self.send()
 
     def settle(self) -> None:
@@ -286,7 +286,7 @@ def story_of(history: History) -> Story:
     stream.settle()
     tail_ms = history.delay_ms + _CALM_TAIL_MS
     settles_ms = max(0, stream.calm_ns - stream.now_ns) // NS_PER_MS
-    stream.run(settles_ms + tail_ms)
+    stream.run(settles_ms + tail_ms, calm=True)
     arrivals = sorted(stream.arrivals, key=lambda one: one.at_ns)
     return Story(
         tuple(arrivals),
