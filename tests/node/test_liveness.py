@@ -81,8 +81,8 @@ def test_two_nodes_behind_different_ways_are_in_step_after_whatever_their_sender
 
 
 KNOWN = 1
-"""History 382: stamps of 44.1 kHz, packets of 5 ms, 20 ms of jitter on a playout delay of 100 ms and
-six disturbances; after the last of them the sound has holes for 0.43 s longer than it may."""
+"""History 382: stamps of 44.1 kHz, packets of 5 ms, 20 ms of jitter on a playout delay of 100 ms,
+and six disturbances: after the last of them a fifth of the sound is missing, 0.43 s at a time."""
 
 
 def test_a_thousand_drawn_histories_leave_no_node_deaf(capsys):
