@@ -33,6 +33,7 @@ KINDS: Final = (
     "stamps", "path", "stamps and path", "numbers", "restart", "from zero", "repeats", "held",
     "pause", "standing pause", "new source", "new source after goodbye", "wobble", "swaps",
     "losses", "stall", "durations", "port", "keep-alives", "announcements",
+    "echoes",
 )  # fmt: skip
 """What may happen. `Disturbance.size_ms` and `count` say how much of it."""
 
@@ -47,6 +48,8 @@ SENDERS_KINDS: Final = frozenset(
 PATH_MAX_MS: Final = 4000
 _CALM_TAIL_MS: Final = 4500
 _PACKETS_MAX: Final = 6000
+_ECHO_NS: Final = 500 * NS_PER_MS
+"""So often a way that repeats old packets does so, from the disturbance to the end."""
 _HOST: Final = "10.0.0.9"
 
 
@@ -120,6 +123,8 @@ class _Stream:
         self.arrivals: list[Arrival] = []
         self.sent: list[Arrival] = []
         self.held_until_ns = 0
+        self.echo = (0, 0)
+        self.echo_due_ns = 0
         self.calm_ns = 0
 
     def send(self, *, delay_ms: int = 0, lost: bool = False) -> None:
@@ -148,6 +153,9 @@ class _Stream:
         if not lost:
             self.arrivals.append(one)
         self.calm_ns = max(self.calm_ns, at_ns) if delay_ms or lost else self.calm_ns
+        if self.echo[0] and self.now_ns >= self.echo_due_ns:
+            self.repeat(*self.echo)
+            self.echo_due_ns = self.now_ns + _ECHO_NS
 
     def send_some(
         self, count: int, *, delay_ms: int = 0, every: int = 1, lost: bool = False
@@ -185,6 +193,8 @@ class _Stream:
         first = max(0, len(self.sent) - 1 - age_packets)
         at_ns = self.now_ns + self.path_ms * NS_PER_MS
         for one in self.sent[first : first + count]:
+            if self.echo[0] and one.source[1] != self.port:
+                continue
             again = Arrival(at_ns + len(self.arrivals), one.data, one.source, -1, 0)
             self.arrivals.append(again)
 
@@ -240,6 +250,7 @@ def _disturb(stream: _Stream, what: Disturbance) -> None:
         "durations": lambda: setattr(stream, "samples", sorted(PAYLOADS)[count % len(PAYLOADS)]),
         "port": lambda: setattr(stream, "port", 1024 + (stream.port + count) % 60_000),
         "keep-alives": lambda: stream.keep_alives(min(count, 20)),
+        "echoes": lambda: setattr(stream, "echo", (min(count, 12), min(abs(size_ms), 600))),
         "announcements": lambda: _announcements(stream, abs(size_ms), min(count, 8)),
     }
     actions[what.kind]()
