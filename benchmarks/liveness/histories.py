@@ -7,7 +7,7 @@ fails on can be kept as it is.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -80,8 +80,7 @@ class History:
     disturbances: tuple[Disturbance, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """One datagram at the node."""
 
     at_ns: int
@@ -144,7 +143,8 @@ class _Stream:
         self.stamp += self.samples * history.clock_hz / RATE_HZ
         sent_ns = self.now_ns
         self.now_ns += self.samples * 62_500 // 3
-        jitter_ns = int(self.rng.integers(0, history.jitter_ms * NS_PER_MS + 1))
+        jitter_ns = history.jitter_ms * NS_PER_MS
+        jitter_ns = int(self.rng.integers(0, jitter_ns + 1)) if jitter_ns else 0
         at_ns = sent_ns + (self.path_ms + delay_ms) * NS_PER_MS + jitter_ns
         at_ns = max(at_ns, self.held_until_ns)
         # No two arrive in one instant: an arrival names its packet.
