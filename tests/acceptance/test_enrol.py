@@ -270,7 +270,7 @@ def test_a_name_that_is_no_name_is_refused_at_the_station_too(commune):
             await put(connection, request_topic("huu-lien", signer.public_key), sealed)
 
     asyncio.run(ask())
-    assert "lower case" in commune.does("accept", code_of(sealed), status=2)
+    assert "must be 1 to 64" in commune.does("accept", code_of(sealed), status=2)
     commune.does("accept", code_of(sealed), "--name", "coc-1")
     assert "was used for coc-1" in commune.does("accept", code_of(sealed), status=2)
     assert "none of 0 nodes" in commune.does("accept", "AAAA-AAAA-AAAA", status=1)
