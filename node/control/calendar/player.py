@@ -27,12 +27,7 @@ from node.control.calendar.play_state import (
     remember_start,
     remember_use,
 )
-from node.control.calendar.programme import (
-    Calendar,
-    Counted,
-    Due,
-    ProgrammeConfig,
-)
+from node.control.calendar.programme import Calendar, Counted, Due, ProgrammeConfig
 from node.control.calendar.shared_day import PlayerEvent, SharedDay
 from node.control.civil_time import DAY_S, MINUTE_S, NO_TIME, STEP_S, Least, load_zone, local_time
 from node.control.events import StopPart
@@ -134,11 +129,9 @@ class Player:
 
     def receive_part_ended(self, source: int, utc_s: int, now_ns: int, *, failed: str = "") -> None:
         """Note that the file of `source` came to its end, or why it could not be played."""
-        mine = [run for run in self._runs if run.source == source]
-        if not mine:
-            return
-        for run in mine:
-            run.end_part(now_ns, failed)
+        for run in self._runs:
+            if run.source == source:
+                run.end_part(now_ns, failed)
         self._advance(utc_s, now_ns)
         self._plan(utc_s, now_ns, trusted=self._last_ns is not None)
 
