@@ -28,6 +28,8 @@ from node.shell.commands.publish import add_parser as add_publish
 from node.shell.commands.publish import publish_order
 from node.shell.commands.show import show_matrix, show_proof
 from node.shell.config import ShellConfig, SinkConfig, read_config, split_address
+from node.shell.enrol.command import add_parser as add_enrol
+from node.shell.enrol.command import enrol_node
 from node.shell.faults import EXIT_INPUT, ShellError, leave
 from node.shell.identity import own_seed
 from node.shell.key_file import read_key
@@ -52,6 +54,7 @@ _WITHOUT_NODE: Final = {
     "publish": publish_order,
     "keep": keep_sounds,
     "describe": describe,
+    "enrol": enrol_node,
 }
 """Commands that need no configuration of a node."""
 
@@ -110,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     add_parsers(commands)
     add_publish(commands)
     add_keep(commands)
+    add_enrol(commands)
     commands.add_parser("describe", help="print every table and setting, with its default")
     doctor = add_doctor(commands)
     for command in (run, check, why, table, proof, doctor):
