@@ -1,6 +1,7 @@
 """A station in a folder, its mosquitto, and gateways in folders of their own."""
 
 import hashlib
+import json
 import re
 import shutil
 import socket
@@ -113,6 +114,12 @@ siren_s = 1
 """
         )
         return digest
+
+    def broker_lets_in(self, folder: Path) -> bool:
+        """Return whether the broker takes the identity that a gateway has."""
+        node_main(["doctor", "--config", str(folder / "node.toml"), "--json"])
+        found = json.loads(self.capsys.readouterr().out)
+        return any(one["part"] == "broker" and one["grade"] == "good" for one in found)
 
     def warn(self, *to: str) -> tuple[int, str]:
         """Sign a warning with the commune's key and publish it under the office's identity."""
