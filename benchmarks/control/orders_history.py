@@ -24,6 +24,7 @@ from node.control.trust.authority import Certificate
 from node.control.trust.fates import is_good
 from node.control.trust.message import Kind
 from node.control.warning.short_alert import encode_short
+from node.units import NS_PER_S
 
 STEPS: Final = 30
 
@@ -117,7 +118,9 @@ class History(Acts):
             if part.name.startswith("#") or one is None:
                 continue
             too_high = TIERS.index(part.level) < one.level
-            if too_high or part.message_class != one.message_class or not self._right(one, utc_s):
+            ago_s = (self._pole.now_ns - part.at_ns) // NS_PER_S
+            right = self._right(one, utc_s and utc_s - ago_s)  # as it began
+            if too_high or part.message_class != one.message_class or not right:
                 self.violations.append(f"{part.name} sounds beyond its right: {part}")
         self._pole.parts.clear()
 
