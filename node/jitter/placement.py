@@ -8,7 +8,7 @@ from node.jitter.ledger import book_late, end_wait, pass_by, prove, settle
 from node.jitter.proof import reset_proof
 from node.jitter.target_level import observe, target_delay
 from node.jitter.unwrap import advance, difference_32
-from node.kernel import kernel
+from node.kernel import inlined, kernel
 
 _MISORDER_MAX = 100
 """After a hole as long as the buffer, so many numbers before the newest may still come (as
@@ -108,7 +108,7 @@ def _first_to_keep(state: NDArray[np.int64], slots: NDArray[np.int64], newest: i
     return int(max(state[at.NEXT_SEQUENCE], newest - min(_MISORDER_MAX, slots.shape[0] // 2)))
 
 
-@kernel("void(int64[::1], int64, int64)")
+@inlined
 def _skip_silence(state: NDArray[np.int64], media: int, now_ns: int) -> None:
     """Go to where a packet at `media`, which is far ahead of what is played, is due in time.
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from node.jitter import state as at
 from node.jitter.proof import WOBBLE_MAX_SAMPLES, weigh
-from node.kernel import kernel
+from node.kernel import inlined, kernel
 from node.units import RATE_HZ, SAMPLES_PER_MS
 
 DROPOUT_MAX: Final = 3000
@@ -112,7 +112,7 @@ def _media_before(state: NDArray[np.int64], step: int, by_stamp: int, samples: i
     return int(nominal if state[at.STAMPS_WRONG] or is_near or away >= 0 else by_stamp)
 
 
-@kernel("boolean(int64[::1], int64, int64, int64)")
+@inlined
 def _is_confirmed(state: NDArray[np.int64], sequence: int, samples: int, now_ns: int) -> bool:
     """Return whether a packet that fits nowhere goes on at its pace from others of its kind.
 
