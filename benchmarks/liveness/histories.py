@@ -124,6 +124,7 @@ class _Stream:
         self.held_until_ns = 0
         self.echo = (0, 0)
         self.echo_due_ns = 0
+        self.first_of_zero = 0
         self.calm_ns = 0
 
     def send(self, *, delay_ms: int = 0, lost: bool = False) -> None:
@@ -173,6 +174,13 @@ class _Stream:
     def settle(self) -> None:
         """Note that the stream is as it should be from the next packet on."""
         self.calm_ns = max(self.calm_ns, self.now_ns + self.path_ms * NS_PER_MS)
+
+    def settle_echoes(self) -> None:
+        """Wait until no packet is repeated whose numbers mean another one since."""
+        left = self.first_of_zero + sum(self.echo) - len(self.sent)
+        if self.first_of_zero and self.echo[0] and left > 0:
+            left_ns = left * self.samples * 62_500 // 3 + _ECHO_NS
+            self.calm_ns = max(self.calm_ns, self.now_ns + left_ns + self.path_ms * NS_PER_MS)
 
     def jump(self, by_ms: int) -> None:
         self.stamp += by_ms * self.history.clock_hz / 1000
@@ -267,6 +275,7 @@ def _restart(stream: _Stream, size_ms: int) -> None:
 
 def _from_zero(stream: _Stream, pause_ms: int) -> None:
     """Begin with the numbers of the beginning."""
+    stream.first_of_zero = len(stream.sent)
     stream.now_ns += max(pause_ms, 500) * NS_PER_MS
     stream.sequence = stream.history.sequence
     stream.stamp = float(stream.history.timestamp)
@@ -295,6 +304,7 @@ def story_of(history: History) -> Story:
         stream.run(what.after_ms)
         _disturb(stream, what)
     stream.settle()
+    stream.settle_echoes()
     tail_ms = history.delay_ms + _CALM_TAIL_MS
     settles_ms = max(0, stream.calm_ns - stream.now_ns) // NS_PER_MS
     stream.run(settles_ms + tail_ms, calm=True)

@@ -44,7 +44,7 @@ _PAUSES_SAMPLES: Final = 10 * RATE_HZ
 _QUIET_NS: Final = 400_000_000
 """When nothing of a stream came for so long, old numbers are its sender's new beginning."""
 
-_FOLLOWS_MAX: Final = 32
+_FOLLOWS_MAX: Final = 16
 """A second packet may be so many numbers after a first one that fits nowhere..."""
 
 _ASIDE_MAX: Final = 16
@@ -126,7 +126,7 @@ def _is_confirmed(state: NDArray[np.int64], sequence: int, samples: int, now_ns:
         return False
     quiet = (now_ns - state[at.HIGHEST_ARRIVAL_NS]) * 3 // 62_500
     lasted = (now_ns - state[at.PROBATION_SINCE_NS]) * 3 // 62_500
-    follows = ahead >= _ASIDE_MAX and 4 * lasted >= 3 * samples
+    follows = ahead >= _ASIDE_MAX and 2 * lasted >= (ahead + 1 - _ASIDE_MAX) * samples
     return bool(follows and quiet >= state[at.HIGHEST_SAMPLES])
 
 
