@@ -1,0 +1,135 @@
+"""What `loalang-sim sweep` does once its arguments are read."""
+
+import argparse
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from node.config import ConfigError
+from sim.command_line import FAILED, INTERRUPTED, OK, USER, complain
+from sim.report import check_folder
+from sim.report.odds import odds_json, odds_page, print_odds
+from sim.run_command import explain, status_of
+from sim.sweep.course import Course, read_until
+from sim.sweep.odds import Odds
+from sim.sweep.pool import InPlace, Pool, Processes
+from sim.sweep.sampling import read_sample
+from sim.sweep.settings import changed, check_numbers, read_variants
+from sim.sweep.store import ROWS, put_whole
+from sim.sweep.sweep import PROGRAMME, WARNING, Sweep
+from sim.sweep.work import WorkerError
+from sim.village import scenario
+from sim.village.places import build_village
+
+_VILLAGES: Final = 20
+_TOLD_EVERY_S: Final = 2.0
+_CHUNKS_WANTED: Final = 200
+
+
+def sweep(options: argparse.Namespace) -> int:
+    """Run a sweep, or what is missing of it, and say what it answers."""
+    folder: Path = options.out
+    try:
+        until = None if options.until is None else read_until(options.until)
+        asked = _asked(options)
+        check_folder(folder)
+        course = Course(asked, folder, until)
+        size = options.chunk or max(1, min(16, asked.throws // _CHUNKS_WANTED))
+        line = _Line(asked, quiet=options.json and not sys.stderr.isatty())
+        answer = course.run(_pool(options), chunk=size, told=line.told)
+        put_whole(folder / "odds.json", (odds_json(answer) + "\n").encode())
+        put_whole(folder / "odds.html", odds_page(answer).encode())
+    except ConfigError as fault:
+        return complain(str(fault).splitlines(), USER)
+    except OSError as fault:
+        return complain([explain(fault, folder)], status_of(fault))
+    except WorkerError as fault:
+        return complain([f"{fault}; what is done stays in {folder}: ask again to go on"], FAILED)
+    except KeyboardInterrupt:
+        return complain(
+            [f"interrupted; what is done stays in {folder}: ask again to go on"], INTERRUPTED
+        )
+    if options.json:
+        print(odds_json(answer), flush=True)
+    else:
+        print_odds(answer)
+        print(f"page: {folder / 'odds.html'}   rows: {folder / ROWS}")
+    return OK
+
+
+def _asked(options: argparse.Namespace) -> Sweep:
+    asked = scenario.load(options.scenario)
+    if options.duration is not None:
+        asked = replace(asked, duration_s=options.duration)
+    variants = read_variants(options.set)
+    sample = None if options.sample is None else read_sample(options.sample, asked)
+    if sample is None and options.villages is not None:
+        raise ConfigError("--villages: needs --sample, a file that says what is not known")
+    village = build_village(asked, with_hash=False)
+    check_numbers(village, [name for one in variants for name, _ in one.values])
+    if sample is not None:
+        check_numbers(village, [one.name for one in sample.inputs])
+    day = asked.day
+    found = Sweep(
+        scenario=asked,
+        variants=variants,
+        sample=sample,
+        villages=1 if sample is None else options.villages or _VILLAGES,
+        seeds=options.seeds,
+        measures=(PROGRAMME, WARNING) if options.only is None else (options.only,),
+        within_s=options.within or (60 if day is None else day.warned_within_s),
+    )
+    for variant in variants:
+        changed(asked, variant)
+        found.question(variant, found.throw(0))  # better told before the sweep than in it
+    return found
+
+
+def _pool(options: argparse.Namespace) -> Pool:
+    if options.cluster is not None:
+        try:
+            from sim.sweep.cluster import Cluster
+        except ModuleNotFoundError as fault:
+            raise WorkerError(
+                f"{fault.name} is not installed: pip install 'loalang[cluster]'"
+            ) from fault
+        return Cluster(options.cluster)
+    workers = options.workers or len(os.sched_getaffinity(0))
+    return InPlace() if workers == 1 else Processes(workers)
+
+
+class _Line:
+    """How far it is, how long it will take, and the figures so far, on standard error."""
+
+    def __init__(self, asked: Sweep, *, quiet: bool) -> None:
+        self._asked = asked
+        self._quiet = quiet
+        self._began_s = time.monotonic()
+        self._told_s = self._began_s
+        self._first: int | None = None
+
+    def told(self, done: int, whole: int, so_far: Odds | None) -> None:
+        """Tell it now and then."""
+        now_s = time.monotonic()
+        if self._first is None:
+            self._first = done
+            self._began_s = now_s  # workers have begun by now
+        if self._quiet or now_s - self._told_s < _TOLD_EVERY_S:
+            return
+        self._told_s = now_s
+        made = done - self._first
+        left = f"{(now_s - self._began_s) / made * (whole - done):.0f} s left" if made else "..."
+        figures = "" if so_far is None else _figures(so_far)
+        print(f"{done} of {whole} throws, {left}{figures}", file=sys.stderr, flush=True)
+
+
+def _figures(so_far: Odds) -> str:
+    found = []
+    for one in so_far.variants:
+        name = "odds_heard" if "odds_heard" in one.figures else "odds_warned"
+        value = one.figures[name]
+        found.append(f"{one.label}: {name} {100 * value.value:.0f} ± {100 * value.half:.0f} %")
+    return "; " + "; ".join(found[:4])
