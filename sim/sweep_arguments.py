@@ -10,6 +10,7 @@ from sim.command_line import duration
 SEEDS_MAX: Final = 1_000_000
 VILLAGES_MAX: Final = 10_000
 _WORKERS_MAX: Final = 1024
+_BASE_MAX: Final = 4096
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--only", choices=("programme", "warning"), help="the programme, or an order on each hour")
     add("--within", type=_count(86_400), metavar="S", help="warned in time (the scenario's, or 60)")
     add("--duration", type=duration, metavar="S", help="seconds of programme")
+    add(
+        "--sensitivity",
+        type=_count(_BASE_MAX),
+        metavar="N",
+        help="instead: which unverified input moves --figure, from N * (inputs + 2) points",
+    )
+    add("--figure", metavar="FIGURE", help="of --sensitivity (clusters_heard or clusters_warned)")
     add("--until", metavar="'FIGURE ± X'", help="stop when it is known so well in all variants")
     add("--workers", type=_count(_WORKERS_MAX), metavar="N", help="processes (one per core)")
     add("--cluster", metavar="tcp://...", help="a dask scheduler instead")

@@ -69,7 +69,7 @@ class Course:
     """
 
     def __init__(self, sweep: Sweep, folder: Path, until: Until | None) -> None:
-        self._sweep = sweep
+        self.sweep = sweep
         self._store = Store(folder, sweep.key())
         self._until = until
         self._parts: list[Figures] = []
@@ -86,11 +86,11 @@ class Course:
         WorkerError, ConfigError
             When a worker fails, or a figure of a sampled village cannot be.
         """
-        throws = self._sweep.throws
+        throws = self.sweep.throws
         missing = self._store.missing(throws, chunk)
         done = throws - sum(end - first for first, end in missing)
         if not self._look() and missing:
-            work = pool.run(self._sweep, missing)
+            work = pool.run(self.sweep, missing)
             try:
                 for (first, end), data in work:
                     self._store.put(first, end, data)
@@ -104,16 +104,20 @@ class Course:
                     close()
         answer = self._so_far()
         assert answer is not None, "each chunk has a throw"
-        self._store.gather(len(self._parts), schema(self._sweep))
+        self._store.gather(len(self._parts), schema(self.sweep))
         return answer
+
+    def figures(self) -> Figures:
+        """Return what each throw said."""
+        return joined(self._parts)
 
     def _look(self) -> bool:
         """Add up what is there without a hole; return whether that is enough."""
         begin = len(self._parts)
-        for _, table in self._store.tables(self._sweep.throws, since=begin):
-            self._parts.append(figures_of(self._sweep, table))
-        while self._until is not None and self._turns * self._sweep.villages < len(self._parts):
-            turn = (self._turns + 1) * self._sweep.villages
+        for _, table in self._store.tables(self.sweep.throws, since=begin):
+            self._parts.append(figures_of(self.sweep, table))
+        while self._until is not None and self._turns * self.sweep.villages < len(self._parts):
+            turn = (self._turns + 1) * self.sweep.villages
             if turn > len(self._parts):
                 break
             self._turns += 1
@@ -121,15 +125,15 @@ class Course:
                 del self._parts[turn:]
                 self._stopped = f"{self._until.figure} is known to ± {self._until.half:g}"
                 return True
-        return len(self._parts) == self._sweep.throws
+        return len(self._parts) == self.sweep.throws
 
     def _enough(self, throws: int) -> bool:
         assert self._until is not None
-        return self._until.reached(joined(self._parts[:throws]), len(self._sweep.variants))
+        return self._until.reached(joined(self._parts[:throws]), len(self.sweep.variants))
 
     def _so_far(self) -> Odds | None:
         if not self._parts:
             return None
-        whole = len(self._parts) == self._sweep.throws
+        whole = len(self._parts) == self.sweep.throws
         stopped = self._stopped or ("all throws are done" if whole else "under way")
-        return odds_of(self._sweep, joined(self._parts), stopped=stopped)
+        return odds_of(self.sweep, joined(self._parts), stopped=stopped)

@@ -34,7 +34,7 @@ MEANS: Final[dict[str, Pick]] = {
     "delay_p99_ms": lambda f: f.delay_p99_ms,
     "sim_kbit_s": lambda f: f.sim_kbit_s,
 }
-"""Other figures of a throw, of which the mean is told."""
+"""Other figures of a throw, of which the mean is told; a throw without sound has no delay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +101,8 @@ def estimate(figures: Figures, name: str, variant: int) -> Estimate | None:
     """Return one figure of one variant; None where it was not measured."""
     if name in MEANS:
         values = MEANS[name](figures)[:, variant]
-        return None if np.isnan(values).any() else mean(values, figures.villages)
+        known = ~np.isnan(values)  # where nobody heard anything there is no delay
+        return mean(values[known], figures.villages[known]) if known.any() else None
     values = FIGURES[name](figures)[:, variant]
     return None if np.isnan(values).any() else share(values, figures.villages)
 
@@ -113,7 +114,9 @@ def _variant(sweep: Sweep, figures: Figures, i: int, nodes: list[str]) -> Varian
     apart = {}
     for name in known if i else ():
         values = (FIGURES | MEANS)[name](figures)
-        apart[name] = difference(values[:, i], values[:, 0], villages)
+        both = ~np.isnan(values[:, [0, i]]).any(axis=1)
+        if both.any():
+            apart[name] = difference(values[both, i], values[both, 0], villages[both])
     hours = _enough(figures.warned[:, i])
     measured = not np.isnan(hours).any()
     times = [

@@ -128,10 +128,12 @@ def number_names(village: Village) -> dict[str, Number | Whole | Switch]:
     return found
 
 
-def check_numbers(village: Village, names: Sequence[str]) -> None:
-    """Raise `ConfigError` where a name is no field and no figure of the village."""
+def check_values(village: Village, values: Sequence[tuple[str, Value]]) -> None:
+    """Raise `ConfigError` where a name is no field and no figure of the village, or no number."""
     known = number_names(village)
-    for name in names:
+    for name, value in values:
+        if name in known and isinstance(value, str):
+            raise ConfigError(f"{name} = {value!r}: must be a number")
         if name not in known and not _of_scenario(name) and name != OUTAGES:
             near = sorted(one for one in known if one.split(".")[0] == name.split(".")[0])
             have = ", ".join(near) or (

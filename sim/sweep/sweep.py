@@ -51,6 +51,9 @@ class Sweep:
     ttl_s: int = 3600
     """An order is tried again for so long."""
 
+    points: tuple[tuple[float, ...], ...] = ()
+    """Of a study: a value for each input of the sample, in the place of each village."""
+
     @property
     def throws(self) -> int:
         """How many throws of the dice, each with all variants."""
@@ -59,6 +62,8 @@ class Sweep:
     def throw(self, number: int) -> Throw:
         """Return a throw: village after village with the first seed, then with the second."""
         turn, village = divmod(number, self.villages)
+        if self.points:
+            return Throw(number, village, self.scenario.seed + turn)
         # Villages share no seed: a run of one says nothing about the next.
         return Throw(number, village, self.scenario.seed + village * SEEDS_MAX + turn)
 
@@ -73,7 +78,11 @@ class Sweep:
         scenario = changed(self.scenario, variant)
         numbers: dict[str, float] = {}
         if self.sample is not None:
-            numbers = drawn_inputs(self.scenario, self.sample, throw.village)
+            numbers = (
+                dict(zip(self._inputs(), self.points[throw.village], strict=True))
+                if self.points
+                else drawn_inputs(self.scenario, self.sample, throw.village)
+            )
             scenario = sampled(scenario, self.sample, throw.village)
         scenario = replace(scenario, seed=throw.seed)
         if self.sample is not None and variant.outages:
@@ -83,6 +92,9 @@ class Sweep:
         if not variant.outages:
             numbers |= without_outages(village)
         return scenario, with_numbers(village, numbers | variant.numbers())
+
+    def _inputs(self) -> list[str]:
+        return [] if self.sample is None else [one.name for one in self.sample.inputs]
 
     def key(self) -> str:
         """Return the name of its chunks: of all that its rows depend on, and of this code.
@@ -100,6 +112,7 @@ class Sweep:
             "seed": self.scenario.seed,
             "measures": self.measures,
             "ttl_s": self.ttl_s,
+            "points": self.points,
         }
         text = json.dumps(told, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]

@@ -26,7 +26,7 @@ def odds_page(odds: Odds) -> str:
     variants = odds.variants
     return template.render(
         odds=odds,
-        css=Markup(_resource("sim.report", "page.css") + _BAND),  # our own file: nothing of a user
+        css=stylesheet(),
         sentences=sentences(odds),
         foot=foot(odds),
         heading=heading(odds),
@@ -38,6 +38,11 @@ def odds_page(odds: Odds) -> str:
         wide=_WIDE_PX,
         narrow=_NARROW_PX,
     )
+
+
+def stylesheet() -> Markup:
+    """Return the styles of all pages of sweeps."""
+    return Markup(_resource("sim.report", "page.css") + _BAND)  # our own file: nothing of a user
 
 
 def _resource(package: str, name: str) -> str:
