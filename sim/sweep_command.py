@@ -24,7 +24,7 @@ from sim.sweep.course import Course, read_until
 from sim.sweep.odds import FIGURES, MEANS, Odds
 from sim.sweep.pool import InPlace, Pool, Processes
 from sim.sweep.sampling import read_sample
-from sim.sweep.settings import changed, check_values, read_variants
+from sim.sweep.settings import changed, check_values, read_variants, with_numbers
 from sim.sweep.store import ROWS, put_whole
 from sim.sweep.study import ranked, study
 from sim.sweep.sweep import PROGRAMME, WARNING, Sweep
@@ -115,6 +115,9 @@ def _asked(options: argparse.Namespace) -> Sweep:
     check_values(village, [pair for one in variants for pair in one.values])
     if sample is not None:
         check_values(village, [(one.name, one.low) for one in sample.inputs])
+        for one in sample.inputs:
+            for value in (one.low, one.high):
+                with_numbers(village, {one.name: value})  # what cannot be is told here
     day = asked.day
     found = Sweep(
         scenario=asked,

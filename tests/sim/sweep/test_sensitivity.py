@@ -41,7 +41,7 @@ high = 3
 [[inputs]]
 name = "lte_weak.loss_pct"
 low = 0
-high = 99
+high = 80
 """
     )
     out = tmp_path / "out"
@@ -63,8 +63,11 @@ high = 99
         (["--sensitivity", "4", "--figure", "hope"], "odds_heard"),
         (["--sensitivity", "4", "--set", "outages=none"], "--set"),
         (["--sensitivity", "4096", "--only", "warning"], "200000 points"),
+        (["--sample", "UNKNOWN"], "loss_burst_packets"),
     ],
 )
 def test_what_no_study_can_be_is_said(files, tmp_path, capfd, more, said):
+    files[1].write_text('[[inputs]]\nname = "lte_weak.loss_pct"\nlow = 0\nhigh = 99\n')
+    more = [str(files[1]) if one == "UNKNOWN" else one for one in more]
     assert cli.main(["sweep", str(files[0]), *more, "--out", str(tmp_path / "out")]) == 2
     assert said in capfd.readouterr().err
