@@ -62,6 +62,7 @@ def village_of(script: Script) -> Village:
     return Village(
         places=tuple(_place(one) for one in script.poles),
         backhauls={COMMUNE: _bearer("backhaul_fibre")},
+        backhaul_names={COMMUNE: "backhaul_fibre"},
         unverified=[],
         scenario_hash="",
     )
