@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from sim.sweep.figures import CURVE_S, ENOUGH, Figures
 from sim.sweep.interval import LEVEL, Estimate, difference, mean, share
-from sim.sweep.sweep import Sweep
+from sim.sweep.sampling import HOURS
+from sim.sweep.sweep import DAY, Sweep
 
 Pick = Callable[[Figures], NDArray[np.float64]]
 
@@ -74,6 +75,9 @@ class Odds:
     villages: int
     clusters: int
     within_s: int
+    is_day: bool
+    """Warned is what the nodes' own controllers made of a day, not when an order was there."""
+
     level: float
     stopped: str
     """Why it ended."""
@@ -91,6 +95,7 @@ def odds_of(sweep: Sweep, figures: Figures, *, stopped: str) -> Odds:
         villages=sweep.villages if sweep.sample is not None else 0,
         clusters=len(nodes),
         within_s=sweep.within_s,
+        is_day=DAY in sweep.measures,
         level=LEVEL,
         stopped=stopped,
         variants=[_variant(sweep, figures, i, nodes) for i in range(len(sweep.variants))],
@@ -118,7 +123,7 @@ def _variant(sweep: Sweep, figures: Figures, i: int, nodes: list[str]) -> Varian
         if both.any():
             apart[name] = difference(values[both, i], values[both, 0], villages[both])
     hours = _enough(figures.warned[:, i])
-    measured = not np.isnan(hours).any()
+    measured = hours.shape[1] == HOURS and not np.isnan(hours).any()
     times = [
         (t, share(figures.curve[:, i, k], villages))
         for k, t in enumerate(CURVE_S)

@@ -47,7 +47,7 @@ def foot(odds: Odds) -> str:
     )
     return (
         f"{odds.throws} throws of each variant, {villages}, {odds.clusters} clusters; "
-        f"warned: the order is at a node with power within {odds.within_s} s; "
+        f"warned: {_warned(odds)} within {odds.within_s} s; "
         f"intervals hold in {100 * odds.level:.0f} % of sweeps; {odds.stopped}"
     )
 
@@ -96,6 +96,12 @@ def signed(one: Estimate | None, name: str) -> str:
 
 def _bounds(one: Estimate, form: str) -> str:
     return "" if math.isinf(one.low) else f" ({one.low:{form}} to {one.high:{form}})"
+
+
+def _warned(odds: Odds) -> str:
+    if odds.is_day:
+        return "the horn sounded, by the node's own controller,"
+    return "the order is at a node with power"
 
 
 def _sure(known: list[VariantOdds], best: VariantOdds, name: str) -> str:
