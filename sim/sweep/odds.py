@@ -47,6 +47,9 @@ class VariantOdds:
     against_first: dict[str, Estimate]
     """This variant minus the first, over the same throws; empty for the first."""
 
+    against_best: dict[str, Estimate]
+    """This variant minus the one with the most of a share or odds; not for that one."""
+
     by_hour: list[Estimate]
     """Odds that enough clusters are warned, by the hour of the order."""
 
@@ -122,6 +125,11 @@ def _variant(sweep: Sweep, figures: Figures, i: int, nodes: list[str]) -> Varian
         both = ~np.isnan(values[:, [0, i]]).any(axis=1)
         if both.any():
             apart[name] = difference(values[both, i], values[both, 0], villages[both])
+    behind = {}
+    for name in FIGURES:
+        values = FIGURES[name](figures)
+        if not np.isnan(values).any() and (best := int(values.mean(axis=0).argmax())) != i:
+            behind[name] = difference(values[:, i], values[:, best], villages)
     hours = _enough(figures.warned[:, i])
     measured = hours.shape[1] == HOURS and not np.isnan(hours).any()
     times = [
@@ -136,6 +144,7 @@ def _variant(sweep: Sweep, figures: Figures, i: int, nodes: list[str]) -> Varian
         label=sweep.variants[i].label,
         figures=known,
         against_first=apart,
+        against_best=behind,
         by_hour=[share(hours[:, h], villages) for h in range(hours.shape[1])] if measured else [],
         by_time=times,
         never_warned=[name for one, name in zip(warned, nodes, strict=True) if one == 0],
