@@ -9,7 +9,7 @@ from typing import Final
 import pylibsrtp
 
 from node.control.trust.packet_guard import SRTP_KEY_BYTES, sign_packet, srtp_policy
-from node.control.trust.passes import NO_PASS, PASS_BYTES, Passes
+from node.control.trust.passes import Passes
 from node.control.trust.signature import SeedSigner
 
 Seal = Callable[[bytes], bytes]
@@ -29,16 +29,12 @@ def signing_seal(path: Path) -> Seal:
     """
     signer = SeedSigner(_read(path, _SEED_BYTES, "loalang-node key FILE"))
     counter = time.time_ns() // 1000
-    passes = Passes(os.urandom(PASS_BYTES))
+    passes = Passes(os.urandom(_SEED_BYTES))
 
     def seal(packet: bytes) -> bytes:
-        nonlocal counter, passes
+        nonlocal counter
         counter += 1
-        turn = passes.take()
-        if turn is None:
-            passes = Passes(os.urandom(PASS_BYTES))
-            turn = passes.take()
-        return sign_packet(packet, counter, signer, turn or NO_PASS)
+        return sign_packet(packet, counter, signer, passes.take())
 
     return seal
 

@@ -1,7 +1,7 @@
 """Whose packets these are, before anything of them is decoded: signed one by one, or SRTP.
 
 ```
- RTP or RTCP packet ‖ pass (8) ‖ counter (8) ‖ Ed25519 signature (64)     signed: context ‖ all before
+ RTP or RTCP packet ‖ pass (8) ‖ counter (8) ‖ Ed25519 signature (64)   signed: context ‖ the rest
 ```
 A key of a group does not tell its members apart: a stolen node could speak to the village. So what
 many nodes hear is signed by a key that only the sender has, and that the signed session names.
