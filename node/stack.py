@@ -94,6 +94,7 @@ class SpeakerNode:
             result = latest.receive(array, self._header, now_ns)
             if result > ss.OTHER_SOURCE:
                 latest.last_arrival_ns = now_ns
+                latest.credit.earn(len(data))
                 self._packets += 1
                 if result < 0 or self._unheard.may_end:
                     self._tell(self._unheard.receive(result, source, now_ns))
@@ -118,7 +119,7 @@ class SpeakerNode:
             self._tell(SendDatagram(question, address))
         for receiver in list(self._receivers.values()):
             for data in (receiver.request_report(now_ns), receiver.request_repair(now_ns)):
-                if data is not None:
+                if data is not None and receiver.credit.spend(len(data)):
                     self._tell(SendDatagram(data, receiver.address))
             silent_ns = now_ns - receiver.last_arrival_ns
             is_doubted = not receiver.buffer.is_proven and now_ns - receiver.resumed_ns > NS_PER_S
@@ -135,12 +136,9 @@ class SpeakerNode:
 
         `replayed` leaves out what `replay` itself stops for. A packet can bring it nearer.
         """
-        sources = self._receivers.values()
-        due = min((one.next_deadline_ns(replayed=replayed) for one in sources), default=None)
-        for asked in (self._announced.next_deadline_ns(), self._neighbour.next_deadline_ns()):
-            if asked is not None:
-                due = asked if due is None else min(due, asked)
-        return due
+        due = [self._announced.next_deadline_ns(), self._neighbour.next_deadline_ns()]
+        due += [one.next_deadline_ns(replayed=replayed) for one in self._receivers.values()]
+        return min((one for one in due if one is not None), default=None)
 
     @property
     def is_missing(self) -> bool:
@@ -297,12 +295,14 @@ class SpeakerNode:
                 self._drop(Count.DROPPED_SSRC_COLLISION, source, now_ns)
                 return
             receiver.address = source  # a new binding of the sender's NAT
+            receiver.credit.move()
         result = receiver.receive(array, header, now_ns)
         if result in DROPS:
             self._drop(DROPS[result], source, now_ns)
             return
         self._packets += 1
         receiver.last_arrival_ns = now_ns
+        receiver.credit.earn(array.size)
         self._latest = receiver
         self._tell(self._unheard.receive(result, source, now_ns))
 
@@ -324,7 +324,7 @@ class SpeakerNode:
         for receiver in self._receivers.values():
             if receiver.address[0] == source[0]:
                 receiver.receive_reports(packets, now_ns)
-        self._announced.receive(packets, source, now_ns, heard=self._receivers)
+        self._announced.receive(packets, source, now_ns, self._receivers, size_bytes=len(data))
 
     def _admit(
         self, array: NDArray[np.uint8], ssrc: int, source: tuple[str, int], now_ns: int
@@ -341,6 +341,7 @@ class SpeakerNode:
             return None
         known = self._announced.take(ssrc, source[0])
         receiver = Receiver(self._config, ssrc, source, self._new_decoder(), waiting[2], known)
+        receiver.credit.earn(waiting[1].size)
         self._horn.add(receiver)
         self._receivers[ssrc] = receiver
         self._neighbour.hurry(now_ns)
