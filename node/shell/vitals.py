@@ -63,7 +63,7 @@ class Vitals:
         shell = status["shell"]
         days = (shell.get("broker") or {}).get("certificate_days", CERTIFICATE_DAYS)
         left = f"ends in {days} days" if days > 0 else "has ended"
-        text = f"{left}: enrol the node again before" if days < CERTIFICATE_DAYS else None
+        text = f"{left}: `loalang-station send` renews it" if days < CERTIFICATE_DAYS else None
         self._health.note("certificate", text, now_ns)
         self._underruns.append((now_ns, int(shell.get("underruns", 0))))
         while self._underruns[0][0] < now_ns - _WINDOW_NS:

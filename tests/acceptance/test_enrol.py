@@ -1,18 +1,13 @@
 """From nothing to a commune: init, a real broker, nodes that ask, a person who accepts them."""
 
 import asyncio
-import hashlib
 import json
-import re
 import shutil
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from node.control.trust.signature import SeedSigner
@@ -20,148 +15,11 @@ from node.shell.cli import main as node_main
 from node.shell.enrol.papers import Request, code_of, request_topic, seal_paper
 from node.shell.poles import read_poles
 from node.shell.station.certificates import new_key
-from node.shell.station.cli import main as station_main
 from node.shell.station.folder import Station
 from node.shell.station.link import at_broker, put
-from tests.acceptance.conftest import free_port, process
-from tests.acceptance.test_orders_over_broker import ogg_siren
+from tests.acceptance.commune import Commune
 
 PEM, PUBLIC = Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
-AREA = "vn/lang-son/huu-lien"
-
-
-class Commune:
-    """A station in a folder, its mosquitto, and gateways in folders of their own."""
-
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder, self.capsys = folder, capsys
-        self.station = folder / "station"
-        with socket.socket() as one:
-            one.bind(("127.0.0.1", 0))
-            self.port = int(one.getsockname()[1])
-        self.steps = 0
-        self.pid = folder / "pid"
-        # Started as root mosquitto becomes a user of its own, who does not read our folders.
-        self.broker_folder = Path(tempfile.mkdtemp(prefix="broker-"))
-        self.broker_folder.chmod(0o755)
-        self.does(
-            *("init", "--area", AREA, "--broker", f"127.0.0.1:{self.port}"),
-            *("--broker-folder", str(self.broker_folder)),
-            *("--reload", f"sh -c 'kill -HUP $(cat {self.pid})'"),
-        )
-        self.log = folder / "mosquitto.log"
-        self.start_broker()
-
-    def start_broker(self) -> None:
-        program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
-        conf = self.broker_folder / "mosquitto.conf"
-        with self.log.open("a") as log:
-            self.broker = subprocess.Popen([program, "-c", str(conf)], stdout=log, stderr=log)
-        self.pid.write_text(str(self.broker.pid))
-        end = time.monotonic() + 5
-        while time.monotonic() < end:
-            with socket.socket() as one:
-                if one.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.05)
-        raise AssertionError(self.log.read_text())
-
-    def does(self, *arguments: str, status: int = 0) -> str:
-        """Run a command of the station; return what it said."""
-        self.steps += 1
-        done = station_main([*arguments, "--folder", str(self.station)])
-        said = self.capsys.readouterr()
-        assert done == status, said
-        return said.out + said.err
-
-    def gateway(self, name: str) -> Path:
-        """A new gateway: an empty folder."""
-        folder = self.folder / name
-        folder.mkdir()
-        return folder
-
-    def ask(self, folder: Path, name: str) -> tuple[subprocess.Popen[str], str]:
-        """Start to enrol; return the process and the code that it shows."""
-        self.steps += 1
-        arguments = ("enrol", str(self.station / "huu-lien.bundle"), "--name", name)
-        where = ("--folder", str(folder), "--config", str(folder / "node.toml"), "--wait", "60")
-        asking = process("node.shell.cli", *arguments, *where)
-        assert asking.stdout is not None
-        for line in asking.stdout:
-            if found := re.search(r"accept ([A-Z2-7-]{14})$", line):
-                return asking, found[1]
-        raise AssertionError(asking.communicate())
-
-    def enrol(self, folder: Path, name: str, *more: str) -> str:
-        asking, code = self.ask(folder, name)
-        self.does("accept", code, *more)
-        out, err = asking.communicate(timeout=30)
-        assert asking.returncode == 0, out + err
-        return code
-
-    def sound(self) -> str:
-        """Put a siren into the station's folder."""
-        siren = ogg_siren(1.0)
-        digest = hashlib.sha256(siren).hexdigest()
-        (self.station / "media" / f"{digest}.opus").write_bytes(siren)
-        (self.station / "node.toml").write_text(
-            f"""
-[opus]
-decoder = "libopus"
-[receive]
-listen = "127.0.0.1:{free_port()}"
-[sink]
-kind = "null"
-[control]
-clock = "trusted"
-rules = []
-[control.alert]
-interval_s = 0
-repeat = {{ normal = 1, priority = 1, urgent = 1 }}
-[control.alert.phrases.any]
-siren = "{digest}"
-siren_s = 1
-"""
-        )
-        return digest
-
-    def warn(self, *to: str) -> tuple[int, str]:
-        """Sign a warning with the commune's key and publish it under the office's identity."""
-        order = self.folder / "order.bin"
-        key = str(self.station / "commune.key")
-        about = ("--event", "FFW", "--area", AREA, "--key", key, "--out", str(order))
-        assert node_main(["order", "alert", *about]) == 0
-        self.capsys.readouterr()
-        files = {"ca": "ca.pem", "certificate": "office.pem", "key": "office.key"}
-        tls = [x for k, v in files.items() for x in (f"--{k}-file", str(self.station / v))]
-        poles = ("--poles", str(self.station / "poles.toml"), "--wait", "5")
-        where = ("--broker", f"127.0.0.1:{self.port}", "--village", "huu-lien")
-        status = node_main(["publish", str(order), *where, *to, *tls, *poles])
-        said = self.capsys.readouterr()
-        return status, said.out + said.err
-
-    def run(self, folder: Path) -> "subprocess.Popen[str]":
-        """Start an enrolled node and wait until the broker has it."""
-        one = process("node.shell.cli", "run", "--config", str(folder / "node.toml"))
-        assert one.stderr is not None
-        seen = []
-        for line in one.stderr:
-            seen.append(line)
-            if ": connected" in line:
-                return one
-        raise AssertionError("".join(seen))
-
-
-@pytest.fixture
-def commune(tmp_path, capsys, in_ci):
-    if not (shutil.which("mosquitto") or Path("/usr/sbin/mosquitto").exists()):
-        assert not in_ci, "mosquitto is missing: apt install mosquitto"
-        pytest.skip("mosquitto is missing: apt install mosquitto")
-    one = Commune(tmp_path, capsys)
-    yield one
-    one.broker.terminate()
-    one.broker.wait(timeout=5)
-    shutil.rmtree(one.broker_folder)
 
 
 def test_a_node_that_is_accepted_gets_all_it_needs_and_warns(commune):
@@ -204,16 +62,16 @@ def test_a_stolen_gateway_is_let_in_no_more_and_its_name_goes_to_the_next_one(co
     asking, code = commune.ask(fresh, "coc-1")
     refused = commune.does("accept", code, status=2)
     assert "replace coc-1" in refused
+    assert commune.broker_lets_in(stolen)
     commune.does("replace", "coc-1")
+    assert not commune.broker_lets_in(stolen)
     assert "coc-1" not in (commune.station / "poles.toml").read_text()
     commune.does("accept", code)
     asking.communicate(timeout=30)
     assert asking.returncode == 0
     assert read_poles(commune.station / "poles.toml")["coc-1"].zones == ("karst",)
     new = commune.run(fresh)
-    old = process("node.shell.cli", "run", "--config", str(stolen / "node.toml"), "--duration", "3")
-    _, said = old.communicate(timeout=20)
-    assert ": connected" not in said
+    assert commune.broker_lets_in(fresh) and not commune.broker_lets_in(stolen)
     status, told = commune.warn("--node", "coc-1")
     new.terminate()
     new.communicate(timeout=20)

@@ -80,7 +80,9 @@ def _certificate(name: str, path: Path) -> Finding:
         return fault("certificate", f"{name} {path} ended on {ends:%Y-%m-%d}", "get a new one")
     if left_s < SOON_S:
         return note(
-            "certificate", f"{name} {path} ends on {ends:%Y-%m-%d}", "enrol the node again before"
+            "certificate",
+            f"{name} {path} ends on {ends:%Y-%m-%d}",
+            "`loalang-station send` renews it",
         )
     return good("certificate", f"{name} is good until {ends:%Y-%m-%d}")
 

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -51,7 +50,7 @@ GOOD_S: Final = 3600
 """How long the broker keeps a request, and the node waits."""
 
 FOLDER: Final = Path("/var/lib/loalang")
-CONFIG: Final = Path("/etc/loalang/node.toml")
+CONFIG: Final = FOLDER / "node.toml"
 _TRY_AGAIN_S: Final = 3.0
 _NONCE_BYTES: Final = 16
 
@@ -94,7 +93,8 @@ def enrol_node(options: argparse.Namespace) -> int:
             grant = asyncio.run(_until_installed(asking, folder, options.wait))
         except TimeoutError:
             raise ShellError(f"nobody accepted it in {options.wait:g} s; run it again") from None
-        _install(asking, grant, store, options)
+        orders = (*bundle.orders, *grant.orders)
+        install.install_grant(grant, orders, bundle.root_public_key, store, options.config)
     for name in (install.STORE, install.STORE + ".2"):
         install.give_to(folder / name, folder)
     print(f"{grant.name}: enrolled; its configuration is {options.config}")
@@ -200,17 +200,22 @@ async def _once(asking: Asking, folder: Path) -> Grant:
                 "the broker takes no requests: are its ACL and this bundle of one age?"
             )
         grant = await _granted(connection, asking)
-        media = folder / install.MEDIA
-        if not media.is_dir():
-            media.mkdir()
-            install.give_to(media, folder)
-        for number, sound in enumerate(grant.sounds, 1):
-            print(f"sound {number} of {len(grant.sounds)}, {sound.size_bytes} bytes", flush=True)
-            await fetch(connection, bundle.village, sound, media)
-            install.give_to(media / f"{sound.digest}.opus", folder)
+        await fetch_all(connection, bundle.village, grant, folder)
         return grant
     finally:
         await connection.close()
+
+
+async def fetch_all(connection: Connection, village: str, grant: Grant, folder: Path) -> None:
+    """Get the sounds of a grant that are not here yet."""
+    media = folder / install.MEDIA
+    if not media.is_dir():
+        media.mkdir()
+        install.give_to(media, folder)
+    for number, sound in enumerate(grant.sounds, 1):
+        print(f"sound {number} of {len(grant.sounds)}, {sound.size_bytes} bytes", flush=True)
+        await fetch(connection, village, sound, media)
+        install.give_to(media / f"{sound.digest}.opus", folder)
 
 
 async def _granted(connection: Connection, asking: Asking) -> Grant:
@@ -242,17 +247,3 @@ def _tls_of(bundle: Bundle) -> ssl.SSLContext:
             "the bundle has no good certificate; make a new one", exit_status=EXIT_INPUT
         ) from fault
     return context
-
-
-def _install(asking: Asking, grant: Grant, store: Store, options: argparse.Namespace) -> None:
-    """Write identity and orders, and the configuration last: with it the node can start."""
-    folder: Path = options.folder
-    text = install.settings_of(grant, folder.resolve())
-    install.check_settings(text)
-    install.write_file(folder / install.CA, grant.ca.encode(), like=folder)
-    install.write_file(folder / install.TLS_CERTIFICATE, grant.certificate.encode(), like=folder)
-    orders = (*asking.bundle.orders, *grant.orders)
-    kept = install.kept_of(asking.bundle, orders, store.kept())
-    store.keep_soon(kept)
-    store.keep(install.NUMBER_KEY, msgspec.json.encode(grant.number))
-    install.write_file(options.config, text.encode(), like=folder)

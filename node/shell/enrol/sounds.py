@@ -9,6 +9,7 @@ A node asks for the pieces that it has not, and believes the whole by its hash a
 import asyncio
 import hashlib
 import re
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -35,16 +36,14 @@ def pieces(data: bytes) -> list[bytes]:
     return [data[i : i + PIECE_BYTES] for i in range(0, max(len(data), 1), PIECE_BYTES)]
 
 
-async def offer(connection: Connection, village: str, data: bytes) -> Sound:
-    """Give a sound to the broker, for good; return its name and size."""
-    digest = hashlib.sha256(data).hexdigest()
+async def offer(connection: Connection, village: str, sound: Sound, data: bytes) -> None:
+    """Give a sound to the broker, for good."""
+    topics = (piece_topic(village, sound.digest, number) for number in count())
     sent = [
-        connection.publish(piece_topic(village, digest, number), piece, quality=1, retain=True)
-        for number, piece in enumerate(pieces(data))
+        connection.publish(next(topics), piece, quality=1, retain=True) for piece in pieces(data)
     ]
     if max(await asyncio.gather(*sent)) >= 128:
         raise ShellError(f"the broker refuses sounds below pa/v1/{village}/media: look at its ACL")
-    return Sound(digest, len(data))
 
 
 async def fetch(connection: Connection, village: str, sound: Sound, folder: Path) -> None:
@@ -60,14 +59,14 @@ async def fetch(connection: Connection, village: str, sound: Sound, folder: Path
         raise ShellError(f"sound {sound.digest[:64]!r}, {sound.size_bytes} bytes: no such sound")
     if whole.exists():
         return
-    count = -(-sound.size_bytes // PIECE_BYTES)
+    total = -(-sound.size_bytes // PIECE_BYTES)
     try:
         held = partial.stat().st_size // PIECE_BYTES if partial.exists() else 0
         with partial.open("r+b" if held else "wb") as file:
             file.seek(held * PIECE_BYTES)
             file.truncate()
-            for first in range(held, count, _AT_ONCE):
-                wanted = range(first, min(first + _AT_ONCE, count))
+            for first in range(held, total, _AT_ONCE):
+                wanted = range(first, min(first + _AT_ONCE, total))
                 for piece in await _take(connection, village, sound.digest, wanted):
                     file.write(piece)
         digest = hashlib.sha256(partial.read_bytes()).hexdigest()
@@ -96,7 +95,7 @@ async def _take(connection: Connection, village: str, digest: str, wanted: range
     except TimeoutError as fault:
         number = next(one for one in wanted if one not in found)
         raise ShellError(
-            f"sound {digest}: piece {number} does not come; enrol again, accept again"
+            f"sound {digest}: piece {number} does not come; `loalang-station send` offers it"
         ) from fault
     finally:
         await connection.unsubscribe(list(topics))

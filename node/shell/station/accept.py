@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import hashlib
 import tomllib
 from dataclasses import dataclass
 from typing import Any, Final
@@ -68,10 +69,11 @@ async def _accept(station: Station, code: str, options: argparse.Namespace) -> N
         asked = await _find(connection, station, code)
         entry = _entry(station, asked, options)
         settings = settings_for(station, entry)
-        install.check_settings(settings)
+        install.checked_settings(settings)
         sounds = await offer_sounds(connection, station)
         station.keep(entry)
-        await send_grant(connection, station, entry, sounds)
+        topic = grant_topic(station.about.village, entry.public_key)
+        await put(connection, topic, make_grant(station, entry, sounds))
         await put(connection, request_topic(station.about.village, entry.public_key), b"")
     print(f"{entry.name}: accepted, fingerprint {fingerprint(entry.public_key)}")
     print(f"area {entry.area}, zones {', '.join(entry.zones) or 'none'}, {len(sounds)} sounds")
@@ -184,21 +186,28 @@ path = "FOLDER/{install.STORE}"
     return head + "\n" + "\n".join(lines) + "\n"
 
 
-async def offer_sounds(connection: Connection, station: Station) -> tuple[Sound, ...]:
-    """Give the broker the stored sounds that it has not; return them all."""
+def stored_sounds(station: Station) -> tuple[Sound, ...]:
+    """Return the stored sounds of the folder, all of which can be played."""
     sounds = []
     for path in sorted((station.folder / "media").glob("*.opus"))[:SOUNDS_MAX]:
         data = read_regular(path, FILE_BYTES_MAX)
         if packets_of(data) is None:
             raise ShellError(f"{path}: no {WANTED}; `loalang-node keep`", exit_status=EXIT_INPUT)
-        sounds.append(await offer(connection, station.about.village, data))
+        sounds.append(Sound(hashlib.sha256(data).hexdigest(), len(data)))
     return tuple(sounds)
 
 
-async def send_grant(
-    connection: Connection, station: Station, entry: NodeEntry, sounds: tuple[Sound, ...]
-) -> None:
-    """Give the broker what a node gets, until the next one replaces it."""
+async def offer_sounds(connection: Connection, station: Station) -> tuple[Sound, ...]:
+    """Give the broker the stored sounds; return them all."""
+    sounds = stored_sounds(station)
+    for sound in sounds:
+        data = read_regular(station.folder / "media" / f"{sound.digest}.opus", FILE_BYTES_MAX)
+        await offer(connection, station.about.village, sound, data)
+    return sounds
+
+
+def make_grant(station: Station, entry: NodeEntry, sounds: tuple[Sound, ...]) -> bytes:
+    """Return what a node gets, signed, until the next one replaces it."""
     signer = station.signer("commune")
     grant = Grant(
         name=entry.name,
@@ -211,8 +220,7 @@ async def send_grant(
         orders=(*station.orders(), *_plans(station, signer)),
         sounds=sounds,
     )
-    topic = grant_topic(station.about.village, entry.public_key)
-    await put(connection, topic, seal_paper(grant, signer))
+    return seal_paper(grant, signer)
 
 
 def _plans(station: Station, signer: SeedSigner) -> list[bytes]:

@@ -11,9 +11,16 @@ from node.shell.faults import EXIT_INPUT, ShellError
 from node.shell.station.accept import accept_node
 from node.shell.station.init import make_station
 from node.shell.station.replace import replace_node
+from node.shell.station.send import revoke_keys, send_all
 
 FOLDER: Final = Path("station")
-_COMMANDS: Final = {"init": make_station, "accept": accept_node, "replace": replace_node}
+_COMMANDS: Final = {
+    "init": make_station,
+    "accept": accept_node,
+    "replace": replace_node,
+    "send": send_all,
+    "revoke": revoke_keys,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -52,7 +59,11 @@ def _parser() -> argparse.ArgumentParser:
     accept.add_argument("--zone", action="append", help="whose orders it also obeys; repeatable")
     replace = commands.add_parser("replace", help="take a stolen or broken node's identity back")
     replace.add_argument("name", metavar="NAME")
-    for one in (init, accept, replace):
+    send = commands.add_parser("send", help="give every node what the folder holds now")
+    send.add_argument("--stick", type=Path, metavar="FOLDER", help="for nodes without a network")
+    revoke = commands.add_parser("revoke", help="take authority back from keys of hamlets")
+    revoke.add_argument("public_key", nargs="+", metavar="PUBLIC-KEY", help="64 digits")
+    for one in (init, accept, replace, send, revoke):
         one.add_argument("--folder", type=Path, default=FOLDER, help="of the station (%(default)s)")
     return parser
 

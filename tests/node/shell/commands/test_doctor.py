@@ -141,7 +141,7 @@ def certificate(folder, days):
 
 
 @pytest.mark.parametrize(
-    ("days", "grade", "word"), [(-3, "fault", "ended"), (20, "note", "enrol"), (300, "good", "")]
+    ("days", "grade", "word"), [(-3, "fault", "ended"), (20, "note", "renew"), (300, "good", "")]
 )
 def test_8_a_certificate_that_has_ended_or_soon_will(pole, days, grade, word):
     pole.tables["mqtt"] = certificate(pole.folder, days)

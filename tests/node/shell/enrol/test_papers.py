@@ -109,10 +109,11 @@ def test_only_the_key_that_the_root_certified_for_the_commune_grants(bundle):
 
 def test_orders_of_a_grant_are_kept_as_those_that_came_one_by_one_and_older_ones_are_not(bundle):
     _, made = bundle
-    kept = kept_of(made, made.orders, {})
+    root = made.root_public_key
+    kept = kept_of(root, made.orders, {})
     assert len(kept) == 2 and all(one.startswith("certificate/") for one in kept)
-    assert kept_of(made, made.orders, kept) == {}
-    assert kept_of(made, (b"", b"LL1", bytes(100)), {}) == {}
+    assert kept_of(root, made.orders, kept) == {}
+    assert kept_of(root, (b"", b"LL1", bytes(100)), {}) == {}
 
 
 def test_a_second_station_in_one_folder_is_refused_and_so_is_an_area_that_is_none(tmp_path, capsys):
