@@ -339,8 +339,9 @@ class SpeakerNode:
         self._counts[Count.PACKETS_DISCARDED_PROBATION] += given_up
         if waiting is None or not self._has_place(source, now_ns):
             return None
-        known = self._announced.take(ssrc, source[0])
+        known, credit = self._announced.take(ssrc, source)
         receiver = Receiver(self._config, ssrc, source, self._new_decoder(), waiting[2], known)
+        receiver.credit = credit or receiver.credit
         receiver.credit.earn(waiting[1].size)
         self._horn.add(receiver)
         self._receivers[ssrc] = receiver

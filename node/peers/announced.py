@@ -71,13 +71,16 @@ class AnnouncedSources:
                 size_bytes = 0  # one datagram pays once, whatever it holds
                 one.reports.receive(packets, None, packet.rtp_timestamp, now_ns)
 
-    def take(self, ssrc: int, host: str) -> NodeReports | None:
-        """Return what is known of a source whose sound comes from `host`, and hold it no longer.
+    def take(self, ssrc: int, source: tuple[str, int]) -> tuple[NodeReports | None, Credit | None]:
+        """Return what is known of a source whose sound comes from there, and hold it no longer.
 
-        None when nothing is known, or another host has spoken for it.
+        None when nothing is known, or another host has spoken for it; and its credit.
         """
         one = self._sources.pop(ssrc, None)
-        return None if one is None or one.address[0] != host else one.reports
+        if one is None or one.address[0] != source[0]:
+            return None, None
+        one.speak_from(source)
+        return one.reports, one.credit
 
     def give(self, ssrc: int, address: tuple[str, int], reports: NodeReports, now_ns: int) -> None:
         """Hold a source whose sound has ended, if its reports go on and there is a place."""

@@ -13,7 +13,7 @@ class Credit:
     def __init__(self, exchange: ClockExchange) -> None:
         self._exchange = exchange
         self._bytes = 0
-        self._replies_before = exchange.replies
+        self._replies_before = 0
 
     def earn(self, datagram_bytes: int) -> None:
         """Note a datagram from there."""
