@@ -94,7 +94,6 @@ class SpeakerNode:
             result = latest.receive(array, self._header, now_ns)
             if result > ss.OTHER_SOURCE:
                 latest.last_arrival_ns = now_ns
-                latest.credit.earn(len(data))
                 self._packets += 1
                 if result < 0 or self._unheard.may_end:
                     self._tell(self._unheard.receive(result, source, now_ns))
@@ -119,7 +118,7 @@ class SpeakerNode:
             self._tell(SendDatagram(question, address))
         for receiver in list(self._receivers.values()):
             for data in (receiver.request_report(now_ns), receiver.request_repair(now_ns)):
-                if data is not None and receiver.credit.spend(len(data)):
+                if data is not None:
                     self._tell(SendDatagram(data, receiver.address))
             silent_ns = now_ns - receiver.last_arrival_ns
             is_doubted = not receiver.buffer.is_proven and now_ns - receiver.resumed_ns > NS_PER_S
@@ -136,9 +135,12 @@ class SpeakerNode:
 
         `replayed` leaves out what `replay` itself stops for. A packet can bring it nearer.
         """
-        due = [self._announced.next_deadline_ns(), self._neighbour.next_deadline_ns()]
-        due += [one.next_deadline_ns(replayed=replayed) for one in self._receivers.values()]
-        return min((one for one in due if one is not None), default=None)
+        sources = self._receivers.values()
+        due = min((one.next_deadline_ns(replayed=replayed) for one in sources), default=None)
+        for asked in (self._announced.next_deadline_ns(), self._neighbour.next_deadline_ns()):
+            if asked is not None:
+                due = asked if due is None else min(due, asked)
+        return due
 
     @property
     def is_missing(self) -> bool:
@@ -295,14 +297,12 @@ class SpeakerNode:
                 self._drop(Count.DROPPED_SSRC_COLLISION, source, now_ns)
                 return
             receiver.address = source  # a new binding of the sender's NAT
-            receiver.credit.move()
         result = receiver.receive(array, header, now_ns)
         if result in DROPS:
             self._drop(DROPS[result], source, now_ns)
             return
         self._packets += 1
         receiver.last_arrival_ns = now_ns
-        receiver.credit.earn(array.size)
         self._latest = receiver
         self._tell(self._unheard.receive(result, source, now_ns))
 
@@ -339,10 +339,8 @@ class SpeakerNode:
         self._counts[Count.PACKETS_DISCARDED_PROBATION] += given_up
         if waiting is None or not self._has_place(source, now_ns):
             return None
-        known, credit = self._announced.take(ssrc, source)
+        known = self._announced.take(ssrc, source)
         receiver = Receiver(self._config, ssrc, source, self._new_decoder(), waiting[2], known)
-        receiver.credit = credit or receiver.credit
-        receiver.credit.earn(waiting[1].size)
         self._horn.add(receiver)
         self._receivers[ssrc] = receiver
         self._neighbour.hurry(now_ns)

@@ -71,16 +71,13 @@ class AnnouncedSources:
                 size_bytes = 0  # one datagram pays once, whatever it holds
                 one.reports.receive(packets, None, packet.rtp_timestamp, now_ns)
 
-    def take(self, ssrc: int, source: tuple[str, int]) -> tuple[NodeReports | None, Credit | None]:
+    def take(self, ssrc: int, source: tuple[str, int]) -> NodeReports | None:
         """Return what is known of a source whose sound comes from there, and hold it no longer.
 
-        None when nothing is known, or another host has spoken for it; and its credit.
+        None when nothing is known, or another host has spoken for it.
         """
         one = self._sources.pop(ssrc, None)
-        if one is None or one.address[0] != source[0]:
-            return None, None
-        one.speak_from(source)
-        return one.reports, one.credit
+        return None if one is None or one.address[0] != source[0] else one.reports
 
     def give(self, ssrc: int, address: tuple[str, int], reports: NodeReports, now_ns: int) -> None:
         """Hold a source whose sound has ended, if its reports go on and there is a place."""

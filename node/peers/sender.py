@@ -192,14 +192,17 @@ class NodeReports:
         request = self.exchange.next_event()
         if request is None:
             return None
-        compound: list[rtcp.Packet] = [
-            rtcp.ReceiverReport(self._ssrc, (self._block(reception, now_ns),)),
-            rtcp.SourceDescription(self._ssrc, self._name),
-            rtcp.ExtendedReport(self._ssrc, ntp=rtcp.ntp_of_ns(request.at_ns)),
-        ]
         loss = loss_packet(self._ssrc, self._loss(reception))
         need = [] if timebase is None else [self._need(timebase, now_ns)]
-        return rtcp.build([*compound, *need, loss])
+        return rtcp.build(
+            [
+                rtcp.ReceiverReport(self._ssrc, (self._block(reception, now_ns),)),
+                rtcp.SourceDescription(self._ssrc, self._name),
+                rtcp.ExtendedReport(self._ssrc, ntp=rtcp.ntp_of_ns(request.at_ns)),
+                *need,
+                loss,
+            ]
+        )
 
     def estimate(self, now_ns: int) -> ClockEstimate | None:
         """Return the sender's clock as known, or None without an exchange."""

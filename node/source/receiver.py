@@ -17,7 +17,6 @@ from node.counters import Count, Origin
 from node.jitter import state as js
 from node.jitter.buffer import COUNTED, JitterBuffer
 from node.opus.protocol import Decoder
-from node.peers.credit import Credit
 from node.peers.sender import NodeReports, Reception, new_reports
 from node.rtp import packet as rtp
 from node.rtp.retransmission import is_announced
@@ -69,10 +68,9 @@ class Receiver:
     ) -> None:
         self.ssrc = ssrc
         self.address = address
-        self.last_arrival_ns = self.resumed_ns = now_ns
-        """`resumed_ns`: the first packet since it was silent for `SPELL_NS`."""
+        self.last_arrival_ns = now_ns
+        self.resumed_ns = now_ns  # the first packet since it was silent for `SPELL_NS`
         self.reports = reports or new_reports(config, ssrc, now_ns)
-        self.credit = Credit(self.reports.exchange)
         self.timebase = Timebase(
             config.jitter.playout_delay_ms * NS_PER_MS,
             own_delay_ns=config.jitter.delay_ms * NS_PER_MS,
@@ -163,7 +161,6 @@ class Receiver:
         last = int(batch.progress[PACKET])
         if last > first:
             self.last_arrival_ns = int(batch.now_ns[last - 1])
-            self.credit.earn(int(batch.offsets[last] - batch.offsets[first]))
         if result == js.RESTARTED:
             self._follow_restart(self.last_arrival_ns)
         return last - first
@@ -279,8 +276,10 @@ class Receiver:
             self._leveller.begin()
 
     def is_due(self, presentation_ns: int, samples: int) -> bool:
-        """Return whether sound of this source, not playing now, begins in this period; what is past
-        is thrown away, so that a source that waits for the horn is always at its live edge.
+        """Return whether sound of this source, not playing now, begins in this period.
+
+        Packets whose time has passed are thrown away, so that a source that waits for the horn
+        is always at its live edge.
         """
         if self._is_adaptive:
             return bool(
