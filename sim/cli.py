@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+from sim import sweep_arguments
 from sim.command_line import FAILED, INTERRUPTED, Parser, complain, duration, seed
 
 _EPILOGUE = """\
@@ -20,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Do what the command line asks and return the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        from sim import compare_command, run_command
+        from sim import compare_command, run_command, sweep_command
     except ModuleNotFoundError as fault:
         if (fault.name or "").split(".")[0] in ("sim", "node", "hw_profiles", "benchmarks"):
             raise
@@ -30,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         "list": run_command.show_list,
         "check": run_command.check,
         "encode": run_command.encode,
+        "sweep": sweep_command.sweep,
         "compare": compare_command.run,
     }
     try:
@@ -71,6 +73,8 @@ def _parser() -> Parser:
     run.add_argument(
         "--out", type=Path, default=Path("out"), metavar="DIR", help="where files go (out)"
     )
+    sweep = commands.add_parser("sweep", help="many throws of the dice: odds with their interval")
+    sweep_arguments.add_arguments(sweep)
     commands.add_parser("list", help="list the scenarios that ship")
     check = commands.add_parser("check", help="read a scenario and name every fault in it")
     check.add_argument("scenario", metavar="SCENARIO")
