@@ -280,6 +280,7 @@ class Controller:
             "revocations": self._authorities.revocation_numbers(),
             "playing": {str(s): p.name for s, p in self._playing.items()},
             "sessions": self.sessions.names(),
+            "dead_senders": self.sessions.dead(now_ns),
             "proof_number": self._records.proof.number,
             "proof_head": self._records.proof.head,
         }
