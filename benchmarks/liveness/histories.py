@@ -46,7 +46,11 @@ SENDERS_KINDS: Final = frozenset(
 """Those that befall every node alike."""
 
 PATH_MAX_MS: Final = 4000
+_PATH_MS: Final = 300
+_ANSWERING_PATH_MS: Final = 40
 _CALM_TAIL_MS: Final = 4500
+_OWN_DELAY_MAX_MS: Final = 2000
+"""Of a node that chooses its playout delay by itself."""
 _PACKETS_MAX: Final = 6000
 _ECHO_NS: Final = 500 * NS_PER_MS
 """So often a way that repeats old packets does so, from the disturbance to the end."""
@@ -78,6 +82,19 @@ class History:
     jitter_ms: int
     seed: int
     disturbances: tuple[Disturbance, ...]
+    answers: bool = False
+    """Whether the sender answers when it is asked for the time; its way is a short one then."""
+
+
+class Sent(NamedTuple):
+    """What a sender knows of one packet of its own."""
+
+    sent_ns: int
+    stamp: int
+    ssrc: int
+    host: str
+    port: int
+    path_ns: int
 
 
 class Arrival(NamedTuple):
@@ -102,6 +119,7 @@ class Story:
     path_ns: int
     """Of the last, calm part; without jitter."""
     path_min_ns: int
+    sent: tuple[Sent, ...]
 
 
 class _Stream:
@@ -116,11 +134,12 @@ class _Stream:
         self.sequence = history.sequence
         self.stamp = float(history.timestamp)
         self.samples = history.packet_samples
-        self.path_ms = 300
-        self.path_min_ms = 300
+        self.path_ms = _ANSWERING_PATH_MS if history.answers else _PATH_MS
+        self.path_min_ms = self.path_ms
         self.wobble = 0
         self.arrivals: list[Arrival] = []
         self.sent: list[Arrival] = []
+        self.known: list[Sent] = []
         self.held_until_ns = 0
         self.echo = (0, 0)
         self.echo_due_ns = 0
@@ -140,6 +159,8 @@ class _Stream:
             payload_type=96,
             marker=False,
         )
+        path_ns = self.path_ms * NS_PER_MS
+        self.known.append(Sent(self.now_ns, int(self.stamp), self.ssrc, _HOST, self.port, path_ns))
         self.sequence += 1
         self.stamp += self.samples * history.clock_hz / RATE_HZ
         sent_ns = self.now_ns
@@ -305,7 +326,8 @@ def story_of(history: History) -> Story:
         _disturb(stream, what)
     stream.settle()
     stream.settle_echoes()
-    tail_ms = history.delay_ms + _CALM_TAIL_MS
+    delay_ms = history.delay_ms if history.mode == "synchronised" else _OWN_DELAY_MAX_MS
+    tail_ms = delay_ms + _CALM_TAIL_MS
     settles_ms = max(0, stream.calm_ns - stream.now_ns) // NS_PER_MS
     stream.run(settles_ms + tail_ms, calm=True)
     arrivals = sorted(stream.arrivals, key=lambda one: one.at_ns)
@@ -315,6 +337,7 @@ def story_of(history: History) -> Story:
         stream.now_ns + stream.path_ms * NS_PER_MS,
         stream.path_ms * NS_PER_MS,
         stream.path_min_ms * NS_PER_MS,
+        tuple(stream.known),
     )
 
 
@@ -331,6 +354,7 @@ def draw_history(rng: np.random.Generator) -> History:
         jitter_ms=int(rng.choice([0, 0, 3, 20])),
         seed=int(rng.integers(0, 1 << 31)),
         disturbances=tuple(_draw_disturbance(rng) for _ in range(count)),
+        answers=bool(rng.random() < 0.3),
     )
 
 

@@ -5,6 +5,7 @@ calm end of it: from 2 s and the playout delay after the last disturbance on, wh
 sound, and in step. Prints the first histories that leave a node deaf.
 """
 
+import heapq
 import time
 from dataclasses import dataclass, replace
 from typing import Final, Literal, cast
@@ -12,11 +13,13 @@ from typing import Final, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.liveness.answers import Answers, Datagram
 from benchmarks.liveness.faults import FAULTS, found
 from benchmarks.liveness.histories import SENDERS_KINDS, History, Story, draw_history, story_of
 from benchmarks.options import count, parser_of
 from node.config import JitterConfig, NodeConfig
 from node.counters import Origin
+from node.events import SendDatagram
 from node.stack import SpeakerNode
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 
@@ -55,7 +58,11 @@ class Outcome:
 def play(history: History) -> Outcome:
     """Play a history to a node; return what was heard of its calm end."""
     story = story_of(history)
-    return judge(history, story, _drive(_node_for(history), story))
+    node = _node_for(history)
+    heard = _drive(node, history, story)
+    sources = cast(list[dict[str, float]], node.status()["sources"])
+    own_ms = max((one["playout_delay_ms"] for one in sources), default=0.0)
+    return judge(history, story, heard, round(own_ms) * NS_PER_MS)
 
 
 def in_step_ns(history: History, *, further_ms: int) -> int:
@@ -71,7 +78,7 @@ def in_step_ns(history: History, *, further_ms: int) -> int:
     for further_ns in (0, further_ms * NS_PER_MS):
         arrivals = tuple(one._replace(at_ns=one.at_ns + further_ns) for one in story.arrivals)
         late = replace(story, arrivals=arrivals, end_ns=story.end_ns + further_ns)
-        rows = _drive(_node_for(history), late)
+        rows = _drive(_node_for(history), history, late)
         heard.append({int(row[4]) - further_ns: int(row[5]) for row in rows})
     both = heard[0].keys() & heard[1].keys()
     apart = [abs(heard[0][one] - heard[1][one]) for one in both if heard[0][one] >= begin_ns]
@@ -84,12 +91,14 @@ def _node_for(history: History) -> SpeakerNode:
     return SpeakerNode(NodeConfig(name="n", jitter=jitter), decoder_factory=None)
 
 
-def _drive(node: SpeakerNode, story: Story) -> NDArray[np.int64]:
+def _drive(node: SpeakerNode, history: History, story: Story) -> NDArray[np.int64]:
     """Return the journal rows of what was played of received packets."""
     out = np.zeros((_PERIOD, 1), np.float32)
     rows = np.zeros((4096, 6), np.int64)
     heard = []
     arrivals = story.arrivals
+    answers = Answers(history, story) if history.answers else None
+    under_way: list[Datagram] = []
     took = 0
     periods = (story.end_ns + 10 * NS_PER_S) // _PERIOD_NS
     for period in range(periods):
@@ -100,11 +109,16 @@ def _drive(node: SpeakerNode, story: Story) -> NDArray[np.int64]:
             one = arrivals[took]
             node.receive_datagram(one.data, one.source, _START_NS + one.at_ns)
             took += 1
+        while under_way and under_way[0][0] <= now_ns:
+            at_ns, data, source = heapq.heappop(under_way)
+            node.receive_datagram(data, source, _START_NS + at_ns)
         due_ns = node.next_deadline_ns()
         if due_ns is not None and due_ns <= _START_NS + now_ns:
             node.handle_deadline(_START_NS + now_ns)
-            while node.next_event() is not None:
-                pass
+            while (event := node.next_event()) is not None:
+                if answers is not None and isinstance(event, SendDatagram):
+                    for answer in answers.ask(event.data, now_ns):
+                        heapq.heappush(under_way, answer)
         node.render(out, _START_NS + now_ns)
         if period % 25 == 0:
             n = node.take_journal(rows)
@@ -114,9 +128,12 @@ def _drive(node: SpeakerNode, story: Story) -> NDArray[np.int64]:
     return np.concatenate(heard)
 
 
-def judge(history: History, story: Story, heard: NDArray[np.int64]) -> Outcome:
-    """Return what was heard from `AGAIN_NS` and the delay after the last disturbance on."""
-    delay_ns = history.delay_ms * NS_PER_MS if history.mode == "synchronised" else 0
+def judge(history: History, story: Story, heard: NDArray[np.int64], own_ns: int) -> Outcome:
+    """Return what was heard from `AGAIN_NS` and the playout delay after the last disturbance on.
+
+    A node that plays by itself has the delay `own_ns`, which it chose after what befell it.
+    """
+    delay_ns = history.delay_ms * NS_PER_MS if history.mode == "synchronised" else own_ns
     begin_ns = _START_NS + story.calm_ns + delay_ns + AGAIN_NS
     end_ns = _START_NS + story.end_ns - 400 * NS_PER_MS
     bins = max(0, (end_ns - begin_ns) // _BIN_NS)

@@ -12,9 +12,9 @@ the floor rises        held: subtracted from later points, as long as it is belo
 (another route)        playout delay; more than that is followed, no faster than a slew
 the floor falls        what was held is given back first; the rest moves the line
 0.5 s of packets above the line is put under them: a sender that was moved, or whose stamps stood
-half the delay, an     still while it paused
-eighth of them late
-all late for 2 s       likewise, where a map says otherwise
+half the delay, a      still while it paused
+sixteenth late
+seven eighths of them  likewise, where a map says otherwise: after 1.4 s
 1 s early, three       likewise, downwards
 times in a row
 =====================  ==========================================================================
@@ -85,9 +85,10 @@ _STEP_SPREADS: Final = 4.0
 _FOLLOWED: Final = 0.004  # of the time, below what `node.clock.line` slews
 _GAP_NS: Final = 60.0 * NS_PER_S
 _LATE_NS: Final = NS_PER_S // 2
-_LATE_BY_MAP_NS: Final = 2 * NS_PER_S
+_LATE_BY_MAP_NS: Final = 14 * NS_PER_S // 10
 _LATE_PACKETS_MIN: Final = 4
-_LATE_SHARE: Final = 8
+_LATE_SHARE: Final = 16
+_BY_MAP_SHARE: Final = 8
 EARLY_NS: Final = 1.0 * NS_PER_S
 _SUSPECTS_MAX: Final = 3
 _NS_PER_3_SAMPLES: Final = 62_500
@@ -253,29 +254,35 @@ def _is_late_for_good(
 ) -> bool:
     """Return whether a window of packets, this one the last, says that the line is too early.
 
-    By arrivals: an eighth of them late, and the fastest one half a playout delay above the line.
-    By a map, which a node that is late for a while goes on with afterwards: all late, for longer.
+    By arrivals: a sixteenth of them late, and the fastest one half a playout delay above the line.
+    By a map, which a node that is late for a while goes on with afterwards: seven eighths late, for
+    longer.
     """
     delay_ns = ints[DELAY_TARGET_NS] + ints[OWN_DELAY_NS]
     late = 1 if is_late or above_line_ns > delay_ns else 0
     by_map = ints[MODE] == MODE_MAP
-    if by_map and not late:
-        ints[LATE_SINCE_NS] = -1
-        return False
     if ints[LATE_SINCE_NS] < 0:
+        if by_map and not late:
+            return False
         ints[LATE_SINCE_NS] = now_ns
         ints[LATE_PACKETS] = 0
         ints[WINDOW_PACKETS] = 0
         floats[LATE_ABOVE_NS] = above_line_ns
     ints[LATE_PACKETS] += late
     ints[WINDOW_PACKETS] += 1
+    in_time = ints[WINDOW_PACKETS] - ints[LATE_PACKETS]
+    if by_map and _BY_MAP_SHARE * in_time > max(ints[WINDOW_PACKETS], _BY_MAP_SHARE):
+        ints[LATE_SINCE_NS] = -1
+        return False
     floats[LATE_ABOVE_NS] = min(floats[LATE_ABOVE_NS], above_line_ns)
     if now_ns - ints[LATE_SINCE_NS] <= (_LATE_BY_MAP_NS if by_map else _LATE_NS):
         return False
     ints[LATE_SINCE_NS] = -1
     if ints[WINDOW_PACKETS] < _LATE_PACKETS_MIN:
         return False
-    is_above = by_map or floats[LATE_ABOVE_NS] > 0.5 * delay_ns
+    if by_map:
+        return bool(_BY_MAP_SHARE * in_time <= ints[WINDOW_PACKETS])
+    is_above = floats[LATE_ABOVE_NS] > 0.5 * delay_ns
     return bool(is_above and _LATE_SHARE * ints[LATE_PACKETS] >= ints[WINDOW_PACKETS])
 
 
@@ -300,7 +307,9 @@ def _moved_by_ns(
     ints[SUSPECTS] = 0
     if not _is_late_for_good(ints, floats, above_line_ns, now_ns, is_late):
         return 0.0
-    return above_ns if ints[MODE] == MODE_MAP else float(floats[LATE_ABOVE_NS])
+    if ints[MODE] != MODE_MAP:
+        return float(floats[LATE_ABOVE_NS])
+    return above_ns if above_ns != 0.0 else 1.0  # the floor may be right, and the map be wrong
 
 
 @kernel("int64(int64[::1], float64[::1], float64[:, ::1], float64[::1], int64, int64, int64)")

@@ -87,6 +87,10 @@ BLOCK_TOP_Y_NS: Final = 19
 BLOCK_TOP_RESIDUAL_NS: Final = 20
 LATE_ABOVE_NS: Final = 21
 """How far above the line the fastest packet of that window came."""
+MAP_ROOM_NS: Final = 22
+"""What a map must leave of the playout delay: less than so much was found to be too little."""
+BEFORE_CAPTURE: Final = 23
+"""Packets in a row that came before they were captured, by the map."""
 
 _SETTLE_NS: Final = 1.0 * NS_PER_S  # a correction decays with this time constant ...
 _SETTLE_FAR_NS: Final = 0.5 * NS_PER_S  # ... a large one, at the start, with this one ...

@@ -38,6 +38,7 @@ from node.clock.arrivals import (
 from node.clock.delay_need import needed_delay_ns, note_delay
 from node.clock.exchange.replies import WAITED_NS
 from node.clock.line import (
+    BEFORE_CAPTURE,
     BEGUN_NS,
     BLOCK_TOP_X_NS,
     BLOCK_TOP_Y_NS,
@@ -53,12 +54,15 @@ from node.clock.line import (
     HELD_NS,
     INTERCEPT_NS,
     INTS,
+    JUMP_NS,
     JUMPS,
     LAST_NS,
     LAST_X_NS,
+    LATE_ABOVE_NS,
     LATE_SINCE_NS,
     LOCAL_ANCHOR_NS,
     MAP_NS,
+    MAP_ROOM_NS,
     MAP_UNCERTAINTY_NS,
     MAPS_REFUSED,
     MEDIA_ANCHOR_SAMPLES,
@@ -80,6 +84,8 @@ from node.kernel import kernel
 from node.units import NS_PER_MS
 
 _EARLY_MAX_NS: Final = 50.0 * NS_PER_MS
+_BEFORE_CAPTURE_MAX: Final = 3
+_ROOM_NS: Final = 10.0 * NS_PER_MS
 _AGEING: Final = 1e-6  # a held map drifts by 1 ppm: 10 ms after 2.8 h
 _NS_PER_3_SAMPLES: Final = 62_500
 _ANSWER_NS: Final = WAITED_NS + 100 * NS_PER_MS
@@ -131,9 +137,19 @@ def receive_packet(
     if ints[PACKETS] <= 2:
         ints[BEGUN_NS] = now_ns
     if change == PUT_ELSEWHERE and ints[MODE] == MODE_MAP:
+        # By a map that no packet agrees with none would play.
         above_ns = _above_line_ns(ints, floats, media_time_samples, now_ns)
-        if above_ns < -EARLY_NS or above_ns > ints[DELAY_TARGET_NS] + ints[OWN_DELAY_NS]:
-            ints[MODE] = MODE_ENVELOPE  # by a map that no packet agrees with none would play
+        if above_ns >= -EARLY_NS:
+            room_ns = ints[DELAY_TARGET_NS] + ints[OWN_DELAY_NS] - floats[LATE_ABOVE_NS]
+            floats[MAP_ROOM_NS] = max(0.0, room_ns) + _ROOM_NS
+        ints[MODE] = MODE_ENVELOPE
+    if ints[MODE] == MODE_MAP:
+        above_ns = _above_line_ns(ints, floats, media_time_samples, now_ns)
+        is_before = above_ns < -(_EARLY_MAX_NS + floats[MAP_UNCERTAINTY_NS])
+        floats[BEFORE_CAPTURE] = floats[BEFORE_CAPTURE] + 1.0 if is_before else 0.0
+        if floats[BEFORE_CAPTURE] >= _BEFORE_CAPTURE_MAX:
+            ints[MODE] = MODE_ENVELOPE  # numbers or stamps were set: until the sender says how
+            change = PUT_ELSEWHERE
     if change != UNCHANGED and ints[MODE] == MODE_ENVELOPE:
         move_line(
             ints, floats, floats[FLOOR_ORIGIN_NS], floats[FLOOR_INTERCEPT_NS], floats[FLOOR_SLOPE]
@@ -160,8 +176,9 @@ def receive_map(
     skew_ppm            of the sender's clock against the node's, positive is fast
     uncertainty_ns      bound of the error of `local_ns`
 
-    The first map must agree with what arrives: packets that come before they were captured, or all
-    after their presentation, mean that the sender's reports do not belong to its sound.
+    The first map, and one that is elsewhere, must agree with what arrives: packets that come before
+    they were captured, or all after their presentation, mean that the sender's reports do not
+    belong to its sound.
     """
     media = media_time_samples - ints[MEDIA_ANCHOR_SAMPLES]
     x_ns = float(media * _NS_PER_3_SAMPLES // 3)
@@ -169,14 +186,23 @@ def receive_map(
     slope = -skew_ppm * 1e-6 / (1.0 + skew_ppm * 1e-6)
     if ints[PACKETS] == 0:
         return False
-    if ints[MODE] == MODE_ENVELOPE:
-        latest_ns = floats[LAST_X_NS]
-        network_ns = floor_ns(floats, latest_ns) - (y_ns + slope * (latest_ns - x_ns))
-        budget_ns = ints[DELAY_TARGET_NS] + ints[OWN_DELAY_NS]
+    latest_ns = floats[LAST_X_NS]
+    captured_ns = y_ns + slope * (latest_ns - x_ns)
+    held_ns = floats[INTERCEPT_NS] + floats[SLOPE] * (latest_ns - floats[ORIGIN_NS])
+    if ints[MODE] == MODE_ENVELOPE or abs(captured_ns - held_ns) > JUMP_NS:
+        network_ns = floor_ns(floats, latest_ns) - captured_ns
+        budget_ns = ints[DELAY_TARGET_NS] + ints[OWN_DELAY_NS] - floats[MAP_ROOM_NS]
         if network_ns < -(_EARLY_MAX_NS + uncertainty_ns) or network_ns > budget_ns:
             ints[MAPS_REFUSED] += 1
+            if ints[MODE] == MODE_MAP:
+                ints[MODE] = MODE_ENVELOPE
+                move_line(
+                    ints, floats, floats[FLOOR_ORIGIN_NS], floats[FLOOR_INTERCEPT_NS],
+                    floats[FLOOR_SLOPE],
+                )  # fmt: skip
             return False
     ints[MODE] = MODE_MAP
+    floats[BEFORE_CAPTURE] = 0.0
     ints[MAP_NS] = local_ns
     floats[MAP_UNCERTAINTY_NS] = uncertainty_ns
     move_line(ints, floats, x_ns, y_ns, slope)

@@ -22,6 +22,7 @@ DELAY_NAME: Final = b"LoaD"
 """APP packet of a sender: playout delay (us), reserved, NTP time from which it holds."""
 _UNKNOWN_US: Final = 0xFFFFFFFF
 """The node has no map to the sender's clock."""
+_SKEW_MAX_PPM: Final = 2_000_000.0
 _NEED: Final = struct.Struct("!IIIi")
 _DELAY: Final = struct.Struct("!IIQ")
 
@@ -44,13 +45,14 @@ class DelayNeed:
 
 
 def need_packet(ssrc: int, need: DelayNeed) -> Application:
-    """Return the APP packet of the node `ssrc`."""
+    """Return the APP packet of the node `ssrc`; what its fields cannot say is the nearest."""
     uncertainty_us = _UNKNOWN_US if need.uncertainty_ns is None else need.uncertainty_ns // 1000
+    skew_ppm = min(max(need.skew_ppm, -_SKEW_MAX_PPM), _SKEW_MAX_PPM)
     payload = _NEED.pack(
-        need.needed_ns // 1000,
-        min(need.playing_ns // 1000, _UNKNOWN_US),
-        min(uncertainty_us, _UNKNOWN_US),
-        round(need.skew_ppm * 1000),
+        min(max(need.needed_ns // 1000, 0), _UNKNOWN_US),
+        min(max(need.playing_ns // 1000, 0), _UNKNOWN_US),
+        min(max(uncertainty_us, 0), _UNKNOWN_US),
+        round(skew_ppm * 1000),
     )
     return Application(ssrc, 0, NEED_NAME, payload)
 

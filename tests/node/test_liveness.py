@@ -33,6 +33,7 @@ histories = st.builds(
     timestamp=st.integers(0, 0xFFFF_FFFF),
     jitter_ms=st.sampled_from([0, 3, 20]),
     seed=st.integers(0, 1000),
+    answers=st.booleans(),
     disturbances=st.lists(disturbances, min_size=1, max_size=6).map(tuple),
 )
 
@@ -109,6 +110,11 @@ def once(kind, size_ms=0, count=1):
 @example(calm(clock_hz=90_000, disturbances=once("losses", 0, 5)))
 @example(calm(clock_hz=8_000, disturbances=once("pause", 700)))
 @example(calm(delay_ms=3000, packet_samples=480, disturbances=once("losses", 0, 1)))
+@example(calm(answers=True, delay_ms=3000, packet_samples=1920, disturbances=once("numbers", 7)))
+@example(calm(answers=True, delay_ms=3000, disturbances=once("stamps", 322)))
+@example(calm(answers=True, delay_ms=400, disturbances=once("path", 346)))
+@example(calm(answers=True, delay_ms=100, disturbances=once("stamps and path", 1136)))
+@example(calm(answers=True, jitter_ms=20, disturbances=once("path", -4000)))
 @example(SLOW_CLOCK)
 @example(STANDING)
 @example(ECHOES)

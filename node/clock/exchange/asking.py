@@ -189,7 +189,8 @@ class ClockExchange:
         return ClockEstimate(
             self._filter.offset_ns(now_ns),
             1e6 * self._filter.slope,
-            self._filter.least_delay_ns // 2 + round(_AGEING * age_ns),
+            # A delay shorter than what times are rounded to may come out below zero.
+            max(0, self._filter.least_delay_ns // 2) + round(_AGEING * age_ns),
             age_ns,
             self._filter.in_jam,
         )

@@ -391,3 +391,19 @@ def test_a_sender_behind_a_satellite_is_believed_within_twelve_seconds(jitter_ms
 def test_what_waits_in_a_jam_is_not_believed_to_be_far(delay_ms, seconds):
     believed_ms = uncertainty_ms_when_believed(delay_ms, seconds=seconds)
     assert believed_ms is None or believed_ms <= 250
+
+
+@given(st.integers(0, 40_000), st.integers(0, 20_000))
+def test_a_sender_nearer_than_times_are_rounded_to_has_an_uncertainty_that_is_none_below_zero(
+    way_ns, held_too_long_ns
+):
+    exchange, now_ns = ClockExchange(0), 0
+    for _ in range(20):
+        exchange.handle_deadline(now_ns)
+        while (request := exchange.next_event()) is not None:
+            arrived_ns = request.at_ns + way_ns
+            held_ns = way_ns + held_too_long_ns
+            exchange.receive_reply(request.at_ns, held_ns, arrived_ns + held_ns, arrived_ns)
+        now_ns += S // 10
+    estimate = exchange.estimate(now_ns)
+    assert estimate is None or estimate.uncertainty_ns >= 0
