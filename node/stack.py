@@ -274,7 +274,6 @@ class SpeakerNode:
         self, array: NDArray[np.uint8], source: tuple[str, int], now_ns: int
     ) -> None:
         """Take a datagram that is not of the source that spoke last."""
-        counts = self._counts
         header = self._header
         kind = rtp.parse(array, header)
         if kind == rtp.RTCP:
@@ -287,7 +286,7 @@ class SpeakerNode:
             sources = self._receivers.values()
             taken = any(one.receive_again(array, header, source, now_ns) for one in sources)
             self._packets += taken
-            counts[Count.DROPPED_PAYLOAD_TYPE] += not taken
+            self._counts[Count.DROPPED_PAYLOAD_TYPE] += not taken
             return
         ssrc = int(header[rtp.SSRC])
         receiver = self._receivers.get(ssrc) or self._admit(array, ssrc, source, now_ns)

@@ -125,20 +125,6 @@ def inner(records: Records[Any], name: str, of: type[T]) -> Records[T]:
     return cast(Records[T], found)
 
 
-def manual(*records: type[Record]) -> str:
-    """Return the tables of some records for a manual, in Markdown."""
-    parts = []
-    for one in records:
-        first, *_ = (one.__doc__ or "").splitlines()
-        rows = [
-            f"| `{row.name}{list(row.shape) or ''}` | {row.unit} | {row.sentence} |"
-            for row in one.fields
-        ]
-        table = ["| field | unit | |", "|---|---|---|", *rows]
-        parts.append("\n".join([f"## {one.__name__}", "", first, "", *table, ""]))
-    return "\n".join(parts)
-
-
 def record_names(signature: str, names: dict[str, Any]) -> Iterator[tuple[str, np.dtype[Any]]]:
     """Return the records among `names` that stand in a kernel's signature."""
     for name, one in names.items():

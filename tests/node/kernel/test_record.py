@@ -5,7 +5,7 @@ from pathlib import Path
 from node.jitter.repair import Hole, Repair
 from node.jitter.state import Jitter, Packet, Slot, Steering
 from node.kernel import inner_kernel, kernel
-from node.kernel.record import Record, Records, inner, manual, nested, new, number, together, whole
+from node.kernel.record import Record, Records, inner, nested, new, number, together, whole
 from node.source.batch import Datagram, Period, Progress
 from node.source.state import Played, Playout, Source, Stretching
 
@@ -17,6 +17,20 @@ An array of a shape is written as `name[shape]`; samples are counted at 48 kHz.
 
 """
 KEPT = (Source, Playout, Stretching, Jitter, Steering, Slot, Packet, Repair, Hole, Played)
+
+
+def manual(*records: type[Record]) -> str:
+    """Return the tables of some records for a manual, in Markdown."""
+    parts = []
+    for one in records:
+        first, *_ = (one.__doc__ or "").splitlines()
+        rows = [
+            f"| `{row.name}{list(row.shape) or ''}` | {row.unit} | {row.sentence} |"
+            for row in one.fields
+        ]
+        table = ["| field | unit | |", "|---|---|---|", *rows]
+        parts.append("\n".join([f"## {one.__name__}", "", first, "", *table, ""]))
+    return "\n".join(parts)
 
 
 class Inside(Record):
