@@ -89,8 +89,8 @@ class JitterBuffer:
     payload_bytes : int
         Room for one payload; 0 keeps no payloads (simulation without sound).
     within : Records or None
-        An array of one record with the fields `jitter`, `steering` and `packet`, in which this
-        buffer's state lies; None: in records of its own.
+        An array of one record with the fields `jitter`, `steering`, `packet`, `slots` and
+        `slot_count`, in which this buffer's state lies; None: in records of its own.
     """
 
     def __init__(
@@ -107,9 +107,13 @@ class JitterBuffer:
         self.state = new(Jitter) if within is None else inner(within, "jitter", Jitter)
         self.steering = new(Steering) if within is None else inner(within, "steering", Steering)
         self.packet = new(Packet) if within is None else inner(within, "packet", Packet)
-        self.slots = new(Slot, slots)
+        self.slots = new(Slot, slots) if within is None else inner(within, "slots", Slot)[:slots]
+        assert len(self.slots) == slots, "the longest delay that a configuration allows fits"
+        if within is not None:
+            within["slot_count"] = slots
         self.payloads: NDArray[np.uint8] = np.zeros((slots, payload_bytes), np.uint8)
         self._initial = initial(config)
+        self._proven: NDArray[np.int64] = self.state["proven"]
         self.reset()
 
     def reset(self) -> None:
@@ -172,7 +176,7 @@ class JitterBuffer:
     @property
     def is_proven(self) -> bool:
         """Whether this is Opus, as far as anybody can tell."""
-        return bool(self.state["proven"][0])
+        return bool(self._proven[0])
 
     @property
     def stamps_behind_samples(self) -> int:

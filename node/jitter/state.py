@@ -27,6 +27,8 @@ NONE: Final = -(1 << 62)
 
 SLOTS: Final = 256
 """Packets held by default; a power of two. 5 s of 20 ms packets, 0.6 s of 2.5 ms packets."""
+SLOTS_MAX: Final = 4096
+"""As many packets of 2.5 ms as the longest delay that a configuration allows may need."""
 
 PAYLOAD_BYTES_MAX: Final = 1500
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from node.jitter import state as js
 from node.jitter.repair import next_request_ns, watch
-from node.jitter.state import Slot
 from node.kernel import kernel
 from node.kernel.record import Record, Records, new, whole
 from node.source.playback import advance, receive
@@ -73,12 +72,11 @@ class Batch:
 
 
 @kernel(
-    "int64(Source[::1], Slot[::1], uint8[:, ::1], float32[:, ::1], float32[:, ::1],"
+    "int64(Source[::1], uint8[:, ::1], float32[:, ::1], float32[:, ::1],"
     " float32[:, ::1], uint8[::1], Datagram[::1], Period[::1], Progress[::1])"
 )
 def replay(
     sources: Records[Source],
-    slots: Records[Slot],
     payloads: NDArray[np.uint8],
     fifo: NDArray[np.float32],
     table: NDArray[np.float32],
@@ -98,6 +96,7 @@ def replay(
     """
     source = sources[0]
     state = source.jitter[0]
+    slots = source.slots[: source.slot_count]
     progress = batch[0]
     while progress.period < periods.shape[0]:
         presentation_ns = periods[progress.period].presentation_ns
@@ -110,7 +109,7 @@ def replay(
             progress.confirmed_ns = ahead_ns + progress.refresh_ns
         while progress.packet < periods[progress.period].before:
             one = datagrams[progress.packet]
-            result = receive(source, data[one.offset : one.end], slots, payloads, one.now_ns)
+            result = receive(source, data[one.offset : one.end], payloads, one.now_ns)
             if result <= OTHER_SOURCE:
                 return int(result)
             progress.packet += 1
@@ -122,7 +121,7 @@ def replay(
             due_ns = next_request_ns(source.repair[0], state)
             if due_ns != js.NONE and due_ns <= presentation_ns - progress.lead_ns:
                 break
-        advance(source, slots, fifo, table, out, ahead_ns)
+        advance(source, fifo, table, out, ahead_ns)
         progress.period += 1
     return 0
 

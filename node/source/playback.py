@@ -36,7 +36,6 @@ from node.jitter import kernel as jitter
 from node.jitter import state as js
 from node.jitter.placement import first_held
 from node.jitter.proof import doubt
-from node.jitter.state import Slot
 from node.kernel import inner_kernel, kernel
 from node.kernel.record import Records
 from node.opus.packet import has_lbrr, is_plausible, packet_samples
@@ -68,24 +67,24 @@ _FIRST_MADE_UP: Final = int(Origin.CONCEALED)
 _NS_PER_3_SAMPLES: Final = 3 * NS_PER_S // RATE_HZ
 
 
-@inner_kernel("int64(Source, uint8[::1], Slot[::1], uint8[:, ::1], int64)")
+@inner_kernel("int64(Source, uint8[::1], uint8[:, ::1], int64)")
 def receive(
     source: Source,
     data: NDArray[np.uint8],
-    slots: Records[Slot],
     payloads: NDArray[np.uint8],
     now_ns: int,
 ) -> int:
     """Take one datagram for the source `ssrc`; return a slot, a jitter result, or one from above.
 
-    data             (bytes,) uint8, the datagram; its header is parsed into the source's
-    slots, payloads  of the jitter buffer
-    now_ns           arrival
+    data      (bytes,) uint8, the datagram; its header is parsed into the source's
+    payloads  of the jitter buffer
+    now_ns    arrival
 
     A packet of any other source is OTHER_SOURCE.
     """
     state = source.jitter[0]
     steering = source.steering[:]
+    slots = source.slots[: source.slot_count]
     ints = source.ints[:]
     floats = source.floats[:]
     points = source.points[:]
@@ -128,14 +127,14 @@ def receive(
     return int(result)
 
 
-@inner_kernel("void(Source, Slot[::1], float32[:, ::1], int64)")
-def _begin(source: Source, slots: Records[Slot], fifo: NDArray[np.float32], begin_q16: int) -> None:
+@inner_kernel("void(Source, float32[:, ::1], int64)")
+def _begin(source: Source, fifo: NDArray[np.float32], begin_q16: int) -> None:
     """Start, or start again, at a media position, rounded to a sample so that sound is copied."""
     own = source.playout[0]
     state = source.jitter[0]
     resampler = source.resampler[:]
     media = (begin_q16 + 0x8000) >> 16
-    jitter.seek(state, slots, media)
+    jitter.seek(state, source.slots[: source.slot_count], media)
     fifo[:HISTORY_SAMPLES] = np.float32(0.0)
     own.filled = HISTORY_SAMPLES
     own.step_q32 = UNITY_Q32
@@ -146,10 +145,8 @@ def _begin(source: Source, slots: Records[Slot], fifo: NDArray[np.float32], begi
     resampler[MEDIA] = media
 
 
-@inner_kernel("void(Source, Slot[::1], float32[:, ::1], int64, int64)")
-def _plan(
-    source: Source, slots: Records[Slot], fifo: NDArray[np.float32], n: int, presentation_ns: int
-) -> None:
+@inner_kernel("void(Source, float32[:, ::1], int64, int64)")
+def _plan(source: Source, fifo: NDArray[np.float32], n: int, presentation_ns: int) -> None:
     """Choose the step of this period: follow the time base, or jump where it is too far.
 
     While nothing sounds that was received, a jump interrupts nothing and is no resynchronisation;
@@ -173,7 +170,7 @@ def _plan(
         own.hard_resyncs += 1
     if own.running == 0 or own.fade == FADE_OUT:
         own.fade = FADE_IN if own.running else NO_FADE
-        _begin(source, slots, fifo, wanted)
+        _begin(source, fifo, wanted)
         servo[sv.INTEGRAL_PPM] = 0.0 if own.running == 0 else servo[sv.INTEGRAL_PPM]
         own.running = 1
     else:
@@ -225,10 +222,9 @@ def _fade(out: NDArray[np.float32], how: int) -> None:
             out[i, channel] *= weight
 
 
-@inner_kernel("int64(Source, Slot[::1], float32[:, ::1], float32[:, ::1], float32[:, ::1], int64)")
+@inner_kernel("int64(Source, float32[:, ::1], float32[:, ::1], float32[:, ::1], int64)")
 def advance(
     source: Source,
-    slots: Records[Slot],
     fifo: NDArray[np.float32],
     table: NDArray[np.float32],
     out: NDArray[np.float32],
@@ -236,7 +232,6 @@ def advance(
 ) -> int:
     """Go on with one period; return DONE, or the action whose sound must be put into the FIFO.
 
-    slots            of the jitter buffer
     fifo             (FIFO_SAMPLES, channels) float32
     table            coefficients of the resampler
     out              (n, channels) float32, n <= PERIOD_SAMPLES_MAX, filled when DONE
@@ -248,10 +243,11 @@ def advance(
     own = source.playout[0]
     state = source.jitter[0]
     steering = source.steering[:]
+    slots = source.slots[: source.slot_count]
     resampler = source.resampler[:]
     n = out.shape[0]
     if own.planned == 0:
-        _plan(source, slots, fifo, n, presentation_ns)
+        _plan(source, fifo, n, presentation_ns)
     needed = samples_needed(resampler, n, own.step_q32)
     while own.filled < needed:
         if fifo.shape[0] - own.filled < PACKET_SAMPLES_MAX:
@@ -281,14 +277,15 @@ def advance(
     return DONE
 
 
-@inner_kernel("int64(Source, Slot[::1], int64, int64)")
-def is_due(source: Source, slots: Records[Slot], presentation_ns: int, n: int) -> int:
+@inner_kernel("int64(Source, int64, int64)")
+def is_due(source: Source, presentation_ns: int, n: int) -> int:
     """Return 1 when a held packet sounds within the `n` samples from `presentation_ns` on.
 
     The position of a source that waits moves on with time, so that it starts at its live edge and
     what comes after a pause is not far ahead of it. Arguments as in `advance`.
     """
     state = source.jitter[0]
+    slots = source.slots[: source.slot_count]
     ints = source.ints[:]
     floats = source.floats[:]
     if state.phase == js.EMPTY:

@@ -18,10 +18,8 @@ from node.audio.time_scale import stretch
 from node.jitter import kernel as jitter
 from node.jitter import state as js
 from node.jitter.placement import first_held
-from node.jitter.state import Slot
 from node.jitter.target_level import QUANTUM_SAMPLES, target_delay
 from node.kernel import inner_kernel
-from node.kernel.record import Records
 from node.source.playback import write_journal
 from node.source.state import DONE, Source
 from node.units import NS_PER_S, PACKET_SAMPLES_MAX, RATE_HZ
@@ -85,10 +83,9 @@ def _make_room(source: Source, fifo: NDArray[np.float32]) -> None:
     steer.begin -= gone
 
 
-@inner_kernel("int64(Source, Slot[::1], float32[:, ::1], float32[:, ::1], int64)")
+@inner_kernel("int64(Source, float32[:, ::1], float32[:, ::1], int64)")
 def advance(
     source: Source,
-    slots: Records[Slot],
     fifo: NDArray[np.float32],
     out: NDArray[np.float32],
     presentation_ns: int,
@@ -101,6 +98,7 @@ def advance(
     steer = source.stretching[0]
     state = source.jitter[0]
     steering = source.steering[:]
+    slots = source.slots[: source.slot_count]
     if own.running == 0:
         latency_ns = steer.latency_ns
         reset_steering(source)
@@ -180,14 +178,15 @@ def finish(source: Source, fifo: NDArray[np.float32], action: int) -> None:
         own.filled += stretch(fifo, own.filled, stretched, wanted)
 
 
-@inner_kernel("int64(Source, Slot[::1], int64, int64)")
-def is_due(source: Source, slots: Records[Slot], presentation_ns: int, n: int) -> int:
+@inner_kernel("int64(Source, int64, int64)")
+def is_due(source: Source, presentation_ns: int, n: int) -> int:
     """Return 1 when a held packet sounds within the `n` samples from `presentation_ns` on.
 
     The position of a source that waits moves on with time, so that it starts at its live edge.
     """
     state = source.jitter[0]
     steering = source.steering[:]
+    slots = source.slots[: source.slot_count]
     if state.phase == js.EMPTY:
         return 0
     now = _decision_ns(source, presentation_ns) * 3 // 62_500

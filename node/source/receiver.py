@@ -95,13 +95,13 @@ class Receiver:
         self._answers_type = config.receive.retransmission_payload_type
         self._redundancy_type = config.receive.redundancy_payload_type
         self._conceal_max_samples = int(self._state["conceal_max"][0])
-        self._slots = self.buffer.slots
         self._payloads = self.buffer.payloads
         self._floats = self.timebase.floats
         self._ints = self.timebase.ints
         self._playout = inner(source, "playout", Playout)
         self._playout["count_only"] = decoder is None
         self._playout["last_sound_ns"] = -1
+        self._last_sound_ns: NDArray[np.int64] = self._playout["last_sound_ns"]
         self._is_adaptive = config.jitter.mode == "adaptive"
         entry.reset_steering(source)
         self._fifo = np.zeros((ss.FIFO_SAMPLES, config.audio.channels), np.float32)
@@ -125,7 +125,7 @@ class Receiver:
         """Take a datagram; see `playback.receive` for the result."""
         if now_ns - self.last_arrival_ns > SPELL_NS:
             self.resumed_ns = now_ns
-        result = entry.receive(self._source, data, self._slots, self._payloads, now_ns)
+        result = entry.receive(self._source, data, self._payloads, now_ns)
         if result == ss.OTHER_PAYLOAD and self._has_copies():
             result = self._repairs.receive_redundant(data, self._header, now_ns)
             if result >= 0 or result in (js.LATE, js.EARLY):
@@ -158,7 +158,7 @@ class Receiver:
         progress["refresh_ns"] = refresh_ns
         progress["asks"] = self._asks
         result = replay(
-            self._source, self._slots, self._payloads, self._fifo, resampler.TABLE,
+            self._source, self._payloads, self._fifo, resampler.TABLE,
             self._scratch[: batch.period_samples], batch.data, batch.datagrams, batch.periods,
             batch.progress,
         )  # fmt: skip
@@ -286,8 +286,8 @@ class Receiver:
         is always at its live edge.
         """
         if self._is_adaptive:
-            return bool(entry.is_due_adaptive(self._source, self._slots, presentation_ns, samples))
-        return bool(entry.is_due(self._source, self._slots, presentation_ns, samples))
+            return bool(entry.is_due_adaptive(self._source, presentation_ns, samples))
+        return bool(entry.is_due(self._source, presentation_ns, samples))
 
     def stop(self) -> None:
         """Lose the horn: the next `render` begins anew at the live edge."""
@@ -303,7 +303,7 @@ class Receiver:
     @property
     def last_sound_ns(self) -> int:
         """Presentation time at which the last received sound ends; -1 before any."""
-        return int(self._playout["last_sound_ns"][0])
+        return int(self._last_sound_ns[0])
 
     @property
     def has_sounded(self) -> bool:
@@ -372,12 +372,8 @@ class Receiver:
     def _advance(self, out: NDArray[np.float32], presentation_ns: int) -> int:
         """Go on with a period: DONE, or the action whose sound is needed next."""
         if self._is_adaptive:
-            return entry.advance_adaptive(
-                self._source, self._slots, self._fifo, out, presentation_ns
-            )
-        return entry.advance(
-            self._source, self._slots, self._fifo, resampler.TABLE, out, presentation_ns
-        )
+            return entry.advance_adaptive(self._source, self._fifo, out, presentation_ns)
+        return entry.advance(self._source, self._fifo, resampler.TABLE, out, presentation_ns)
 
     def _has_copies(self) -> bool:
         is_own = int(self._header[rtp.SSRC]) == self.ssrc

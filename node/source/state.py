@@ -10,7 +10,7 @@ from node.clock import servo
 from node.clock.arrivals import POINT_ROWS, POINTS_MAX, SCRATCH_SIZE
 from node.clock.line import FLOATS, INTS
 from node.jitter.repair import Repair
-from node.jitter.state import Jitter, Packet, Steering
+from node.jitter.state import SLOTS_MAX, Jitter, Packet, Slot, Steering
 from node.kernel.record import Record, Records, nested, number, whole
 from node.rtp.packet import HEADER_FIELDS
 from node.units import PACKET_SAMPLES_MAX
@@ -93,11 +93,12 @@ class Played(Record):
 
 
 class Source(Record):
-    """All that is kept of one source, but its packets and its sound."""
+    """All that is kept of one source, but its payloads and its sound."""
 
     ssrc: int = whole("", "Its number, 32 bits.")
     payload_types: NDArray[np.int64] = whole("", "1 for each that carries Opus.", (128,))
     header: NDArray[np.int64] = whole("", "Of the last datagram (`rtp.packet`).", (HEADER_FIELDS,))
+    slot_count: int = whole("", "Slots in use, a power of two.")
     packet: Records[Packet] = nested(Packet, "On its way into the jitter buffer.", (1,))
     jitter: Records[Jitter] = nested(Jitter, "The jitter buffer.", (1,))
     steering: Records[Steering] = nested(Steering, "Of the jitter buffer, if adaptive.", (1,))
@@ -111,3 +112,6 @@ class Source(Record):
     resampler: NDArray[np.int64] = whole("", "Of the resampler.", (resampler.STATE_SIZE,))
     servo: NDArray[np.float64] = number("ppm", "Of the servo.", (servo.STATE_SIZE,))
     journal: Records[Played] = nested(Played, "The last chunks, in a ring.", (JOURNAL_ROWS,))
+    slots: Records[Slot] = nested(
+        Slot, "The packets held; what is not in use is never touched.", (SLOTS_MAX,)
+    )

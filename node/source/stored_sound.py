@@ -22,7 +22,6 @@ from node.clock.line import position_q16
 from node.config import NodeConfig
 from node.jitter import kernel as jitter
 from node.jitter import state as js
-from node.jitter.state import Slot
 from node.kernel import kernel
 from node.kernel.record import Records
 from node.opus.protocol import Decoder
@@ -239,7 +238,7 @@ class StoredSource(Receiver):
                 self._stamp_ns,
             )
             offsets = self._file.offsets[self._index : self._index + count + 1]
-            _hand_on(self._file.data, offsets, source, self._slots, self._payloads)
+            _hand_on(self._file.data, offsets, source, self._payloads)
             self._index += count
             self._sequence += count
             self._fed_media += count * _PACKET_SAMPLES
@@ -259,23 +258,23 @@ class StoredSource(Receiver):
             self.buffer.seek(self._fed_media)
 
 
-@kernel("void(uint8[::1], int64[::1], Source[::1], Slot[::1], uint8[:, ::1])")
+@kernel("void(uint8[::1], int64[::1], Source[::1], uint8[:, ::1])")
 def _hand_on(
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],
     sources: Records[Source],
-    slots: Records[Slot],
     payloads: NDArray[np.uint8],
 ) -> None:
     """Put packets, one less than `offsets`, into a jitter buffer.
 
-    data, offsets    of a `Recording`
-    sources          one; its packet says of the first: sequence and media time, unwrapped, flags,
-                     and when media time 0 arrives
-    slots, payloads  of the jitter buffer
+    data, offsets  of a `Recording`
+    sources        one; its packet says of the first: sequence and media time, unwrapped, flags,
+                   and when media time 0 arrives
+    payloads       of the jitter buffer
     """
     source = sources[0]
     packet = source.packet[0]
+    slots = source.slots[: source.slot_count]
     sequence = packet.sequence
     media = packet.timestamp
     stamp_ns = packet.arrival_ns
