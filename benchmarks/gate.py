@@ -1,16 +1,18 @@
 """Hold the exact figures of `latency`, `dropout` and others: against budgets, and to the digit.
 
-Options: --fast (the short run, with its own budgets); --against REF (the figures recorded in a
-commit, or in a JSON file, instead of those in this tree); --record (write what is measured now into
-figures.json: a change that is meant); --rewrite (put budgets for it, with the headroom of
-`verdict/budgets.py`, into budgets.toml as well; the diff shows what a change costs); --files DIR
-(JUnit, Markdown, annotations and three formats for trends; out/benchmarks by default).
+Options: --fast (the short run, with its own budgets); --only NAME (one measurement alone; may be
+given again); --against REF (the figures recorded in a commit, or in a JSON file, instead of those
+in this tree); --record (write what is measured now into figures.json: a change that is meant);
+--rewrite (put budgets for it, with the headroom of `verdict/budgets.py`, into budgets.toml as well;
+the diff shows what a change costs); --files DIR (JUnit, Markdown, annotations and three formats for
+trends; out/benchmarks by default); --speed (measure speed too and tell it beside its tolerance);
+--hold-speed (and fail where it is beyond: for a machine that has nothing else to do).
 
 The figures are virtual time, so they have no noise and the comparison no tolerance: any changed
 digit is your change. Budgets stand beside that: they say how much worse is too much.
 """
 
-import importlib
+import argparse
 import json
 import subprocess
 import sys
@@ -20,10 +22,11 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import table
-from benchmarks.options import measurements, parser_of
+from benchmarks.options import parser_of
 from benchmarks.verdict.budgets import Budgets, broken, lines_of, rewritten
 from benchmarks.verdict.causes import summary
 from benchmarks.verdict.formats import files
+from benchmarks.verdict.measuring import Prepare, measure_all
 from benchmarks.verdict.outcome import INEXACT, Outcome, compare_exactly
 from sim.report import write_all
 
@@ -34,22 +37,19 @@ _SHOWN: Final = "benchmarks/budgets.toml"
 _RECORDED: Final = "benchmarks/figures.json"
 
 
-def run(arguments: list[str]) -> int:
-    """Print what is broken or changed and return 1, or 0 when nothing is; 2 for a wrong file."""
-    parser = parser_of("gate", __doc__)
-    parser.add_argument("--fast", action="store_true", help="the short run that CI does")
-    parser.add_argument("--against", metavar="REF", help="commit or JSON file to compare with")
-    parser.add_argument("--record", action="store_true", help="take the figures as they are")
-    parser.add_argument("--rewrite", action="store_true", help="and make budgets of them")
-    parser.add_argument("--files", type=Path, default=table.FOLDER, metavar="DIR")
-    options = parser.parse_args(arguments)
+def run(arguments: list[str], *, prepare: Prepare | None = None) -> int:
+    """Print what is broken or changed and return 1, or 0 when nothing is; 2 for a wrong file.
+
+    `prepare` is called in each process that measures, before it does.
+    """
+    options = _parser().parse_args(arguments)
     length = "fast" if options.fast else "full"
     try:
         budgets: Budgets = tomllib.loads(BUDGETS.read_text(encoding="utf-8"))
+        names = _names(budgets, length, options)
         base, base_name = _base(options.against, length)
-        names = [name for name in budgets if length in budgets[name]]
-        measured = {name: _measure(name, fast=length == "fast") for name in names}
-    except (OSError, ValueError, ModuleNotFoundError, TypeError) as fault:
+        measured = measure_all(names, fast=length == "fast", prepare=prepare)
+    except (OSError, ValueError, KeyError, ModuleNotFoundError, TypeError) as fault:
         print(f"gate: {BUDGETS.name}: {fault}", file=sys.stderr)
         return 2
     if options.rewrite:
@@ -57,17 +57,67 @@ def run(arguments: list[str]) -> int:
     if options.record or options.rewrite:
         _record(length, measured)
         return 0
+    exact = [name for name in names if name not in INEXACT]
+    held = names if options.hold_speed else exact
     outcome = Outcome(
         length=length,
         measured=measured,
-        budgets={name: budgets[name][length] for name in names},
+        budgets={name: budgets[name].get(length, {}) for name in held},
         breaches=tuple(
-            one for name in names for one in broken(name, measured[name], budgets[name][length])
+            one
+            for name in held
+            for one in broken(name, measured[name], budgets[name].get(length, {}))
         ),
-        changes=compare_exactly(measured, base),
+        changes=compare_exactly(measured, {name: base.get(name, {}) for name in exact}),
         base=base_name,
     )
+    for line in _speed_lines(measured, budgets, length):
+        print(line)
     return _tell(outcome, options.files)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = parser_of("gate", __doc__)
+    parser.add_argument("--fast", action="store_true", help="the short run that CI does")
+    parser.add_argument("--only", action="append", metavar="NAME", help="this measurement alone")
+    parser.add_argument("--against", metavar="REF", help="commit or JSON file to compare with")
+    parser.add_argument("--record", action="store_true", help="take the figures as they are")
+    parser.add_argument("--rewrite", action="store_true", help="and make budgets of them")
+    parser.add_argument("--files", type=Path, default=table.FOLDER, metavar="DIR")
+    parser.add_argument("--speed", action="store_true", help="tell speed beside its tolerance")
+    parser.add_argument("--hold-speed", action="store_true", help="and fail where it is beyond")
+    return parser
+
+
+def _names(budgets: Budgets, length: str, options: argparse.Namespace) -> list[str]:
+    """Return the measurements that are asked for.
+
+    Raises
+    ------
+    ValueError
+        When one has no budgets.
+    """
+    exact = [name for name in budgets if length in budgets[name] and name not in INEXACT]
+    timed = [name for name in budgets if name in INEXACT and length in budgets[name]]
+    if options.only is not None:
+        unknown = sorted({*options.only} - {*exact, *timed})
+        if unknown:
+            raise ValueError(f"--only {unknown[0]}: must be one of {', '.join(exact + timed)}")
+        return [name for name in exact + timed if name in options.only]
+    return exact + (timed if options.speed or options.hold_speed else [])
+
+
+def _speed_lines(measured: Mapping[str, table.Rows], budgets: Budgets, length: str) -> list[str]:
+    """Return each figure with noise beside the most that it may be."""
+    lines = []
+    for name in measured:
+        for row, figures in measured[name].items() if name in INEXACT else ():
+            for measure, value in figures.items():
+                limit = budgets[name].get(length, {}).get(row, {}).get(measure)
+                most = "no budget" if limit is None else f"at most {limit:g}"
+                told = "none" if value is None else f"{value:g}"
+                lines.append(f"gate: {name} [{row}] {measure} {told}, {most}")
+    return lines
 
 
 def _tell(outcome: Outcome, folder: Path) -> int:
@@ -121,12 +171,7 @@ def _base(against: str | None, length: str) -> tuple[Mapping[str, table.Rows], s
 def _record(length: str, measured: Mapping[str, table.Rows]) -> None:
     """Write what was measured into figures.json: a figure in each line, so that a diff is read."""
     whole = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.is_file() else {}
-    whole[length] = {name: rows for name, rows in measured.items() if name not in INEXACT}
+    exact = {name: rows for name, rows in measured.items() if name not in INEXACT}
+    whole[length] = whole.get(length, {}) | exact
     text = json.dumps(whole, indent=1, sort_keys=True, allow_nan=False) + "\n"
     FIGURES.write_text(text, encoding="utf-8")
-
-
-def _measure(name: str, *, fast: bool) -> table.Rows:
-    module = importlib.import_module(measurements()[name])
-    rows: table.Rows = module.measure(fast=fast)
-    return rows

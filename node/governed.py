@@ -43,8 +43,8 @@ _LOOK_NS: Final = 10 * NS_PER_MS
 """How often a stored sound is looked at that should have ended by now."""
 
 
-EVENTS_MAX: Final = 4096
-"""What must be kept is never dropped; each call adds what the controller holds at most, 1024."""
+EVENTS_MAX: Final = 16_384
+"""What must be kept is never dropped; each call adds what the controller holds at most, 8192."""
 
 
 @dataclass(slots=True)

@@ -24,6 +24,7 @@ from node.control.trust.authority import Certificate
 from node.control.trust.fates import is_good
 from node.control.trust.message import Kind
 from node.control.warning.short_alert import encode_short
+from node.units import NS_PER_S
 
 STEPS: Final = 30
 
@@ -102,8 +103,8 @@ class History(Acts):
             one = self._warnings.get(gone)
             if one is None or not self._right(one, utc_s) or step is None:
                 continue  # over, or by time or reboot
-            if step.kind is Kind.BEACON and not self._is_below(step, one):
-                continue  # it said that the end has come
+            if step.kind is Kind.BEACON and self._truth.level(step.key) <= max(one.level, 0):
+                continue  # it said that the end has come; what the root says is of the first tier
             if step.kind is not Kind.SHORT_ALERT:
                 self._blame(f"a {step.kind.name} ended a warning", step)
             elif self._is_below(step, one) or (step.about and not one.exercise):
@@ -117,7 +118,9 @@ class History(Acts):
             if part.name.startswith("#") or one is None:
                 continue
             too_high = TIERS.index(part.level) < one.level
-            if too_high or part.message_class != one.message_class or not self._right(one, utc_s):
+            ago_s = (self._pole.now_ns - part.at_ns) // NS_PER_S
+            right = self._right(one, utc_s and utc_s - ago_s)  # as it began
+            if too_high or part.message_class != one.message_class or not right:
                 self.violations.append(f"{part.name} sounds beyond its right: {part}")
         self._pole.parts.clear()
 

@@ -37,12 +37,12 @@ class Cause:
 
 
 def causes_of(changes: Iterable[Change]) -> list[Cause]:
-    """Return the changes by measure and direction: what got worse first, then by rows."""
+    """Return the changes by measure and direction: worse, other, better; then by rows."""
     groups: dict[tuple[str, str, bool], list[Change]] = {}
     for one in changes:
         groups.setdefault((one.measurement, one.measure, one.is_worse), []).append(one)
     found = [Cause(*key, tuple(sorted(g, key=lambda c: -c.amount))) for key, g in groups.items()]
-    return sorted(found, key=lambda one: (not one.is_worse, -len(one.changes), one.measure))
+    return sorted(found, key=lambda one: (_rank(one), -len(one.changes), one.measure))
 
 
 def summary(outcome: Outcome) -> list[str]:
@@ -74,6 +74,12 @@ def direction(one: Change) -> str:
     if one.measure in FINGERPRINTS:
         return "other"
     return "worse" if one.is_worse else "better"
+
+
+def _rank(one: Cause) -> int:
+    if one.measure in FINGERPRINTS:
+        return 1
+    return 0 if one.is_worse else 2
 
 
 def figure(value: float | None) -> str:

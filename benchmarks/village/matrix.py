@@ -1,6 +1,5 @@
 """Every hardware profile on every link type, as one village: what `latency` and `dropout` run."""
 
-from functools import cache
 from typing import Final
 
 import hw_profiles
@@ -27,6 +26,9 @@ FULL_SEEDS: Final = (1, 2, 3)
 DECIMALS: Final = 3
 """Figures are written to the microsecond."""
 
+_KEPT: Final[dict[tuple[bool, str, int], list[NodeRow]]] = {}
+"""By length, playout and seed: latency and dropout look at the same rows."""
+
 
 def rows(*, fast: bool, row: str | None = None) -> dict[str, list[NodeRow]]:
     """Return, per row name "playout, profile, bearer", one `NodeRow` for each seed.
@@ -45,24 +47,38 @@ def rows(*, fast: bool, row: str | None = None) -> dict[str, list[NodeRow]]:
         When there is no such row.
     """
     if row is None:
-        return dict(_rows(fast))
-    one = next((name for name in PLAYOUTS if row.startswith(f"{name} ")), "")
-    found = {name: several for name, several in _rows(fast, one).items() if name == row}
+        return {name: one for playout in PLAYOUTS for name, one in _of(playout, fast=fast).items()}
+    playout = next((name for name in PLAYOUTS if row.startswith(f"{name} ")), None)
+    found = {} if playout is None else _of(playout, fast=fast)
+    found = {name: several for name, several in found.items() if name == row}
     if not found:
         raise ConfigError(f"--row {row!r}: must be 'PLAYOUT PROFILE LINK', as the table names it")
     return found
 
 
-@cache
-def _rows(fast: bool, only: str | None = None) -> dict[str, list[NodeRow]]:
+def seeds(*, fast: bool) -> tuple[int, ...]:
+    """Return the seeds of a length."""
+    return FAST_SEEDS if fast else FULL_SEEDS
+
+
+def village_rows(playout: str, seed: int, *, fast: bool) -> list[NodeRow]:
+    """Run one playout's village with one seed and return its rows."""
+    duration_s = FAST_S if fast else FULL_S
+    return drive.run(village(playout), seed=seed, duration_s=duration_s, decode=False).nodes
+
+
+def keep(playout: str, seed: int, found: list[NodeRow], *, fast: bool) -> None:
+    """Keep rows that another process ran, so that this one need not."""
+    _KEPT[fast, playout, seed] = found
+
+
+def _of(playout: str, *, fast: bool) -> dict[str, list[NodeRow]]:
     found: dict[str, list[NodeRow]] = {}
-    for playout in PLAYOUTS if only is None else [one for one in PLAYOUTS if one == only]:
-        for seed in FAST_SEEDS if fast else FULL_SEEDS:
-            asked = village(playout)
-            duration_s = FAST_S if fast else FULL_S
-            result = drive.run(asked, seed=seed, duration_s=duration_s, decode=False)
-            for row in result.nodes:
-                found.setdefault(f"{playout} {row.profile} {row.bearer}", []).append(row)
+    for seed in seeds(fast=fast):
+        if (fast, playout, seed) not in _KEPT:
+            keep(playout, seed, village_rows(playout, seed, fast=fast), fast=fast)
+        for row in _KEPT[fast, playout, seed]:
+            found.setdefault(f"{playout} {row.profile} {row.bearer}", []).append(row)
     return found
 
 

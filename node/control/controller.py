@@ -2,7 +2,7 @@
 
 ```
  orders (MQTT) ─► Gatekeeper ─► AlertBook ─┐                     ┌─► StartPart, StopPart, FetchMedia
- time ──────────► CivilClock ─► Player ────┼► Controller events ─┼─► SourceAllowed, SourceEnded
+ time ──────────► CivilClock ─► Programmes ┼► Controller events ─┼─► SourceAllowed, SourceEnded
  grants ──────────────────────► (hold) ────┘                     └─► GainChanged, Persist, Publish
                   VolumeSchedule, Regulation ─► gain_db(now_ns), lowest_class, explain
 ```
@@ -14,9 +14,8 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Final
 
-from node.control.calendar.play_state import KEY as PROGRAMME_KEY
-from node.control.calendar.play_state import Record, State, decode
-from node.control.calendar.player import Player
+from node.control.calendar.play_state import Record
+from node.control.calendar.programmes import Programmes
 from node.control.civil_time import MINUTE_S, CivilClock, Least
 from node.control.events import ControllerEvent, GainChanged, StartPart, StopPart
 from node.control.how_loud import HowLoud
@@ -44,8 +43,9 @@ from node.control.warning.alert_state import BookState, decode_book
 from node.events import Note
 from node.units import NS_PER_S
 
-EVENTS_MAX: Final = 2048
-"""One revocation may end every session, warning and plan, each with what is kept and told."""
+EVENTS_MAX: Final = 8192
+"""One revocation may end every session, warning and plan, each with what is kept and told; after
+months without power each item of five calendars has a record."""
 
 
 class Controller:
@@ -84,11 +84,13 @@ class Controller:
         self._how_loud = HowLoud(self._plans, self._regulation, config.volume.zone)
         for text in restore_orders(stored, self._gate, self._mutes, self._plans):
             self._note(text, 0)
-        state = decode(stored.get(PROGRAMME_KEY))
+        self._programmes = Programmes(
+            self._plans.calendars(), config.programme.zone, self._regulation,
+            tiers=tiers, stored=stored, proof=self._records.proof,
+        )  # fmt: skip
         book = decode_book(stored.get(ALERTS_KEY))
-        if state is None or book is None:
+        if self._programmes.is_damaged or book is None:
             self._note("the memory of what played is damaged: nothing from before now will play", 0)
-        self._player = self._new_player(state or State())
         self._book = AlertBook(
             config.alert,
             self._regulation,
@@ -144,13 +146,13 @@ class Controller:
 
     def receive_part_ended(self, source: int, now_ns: int, *, failed: str = "") -> None:
         """Note that the file of `source` came to its end, or why it could not be played."""
-        self._player.receive_part_ended(source, self._utc_s(now_ns), now_ns, failed=failed)
+        self._programmes.receive_part_ended(source, self._utc_s(now_ns), now_ns, failed=failed)
         self._book.receive_part_ended(source, now_ns, failed=failed)
         self.handle_deadline(now_ns)
 
     def receive_rewound(self, source: int, rewound_ns: int, now_ns: int) -> None:
         """Note that `source` will say so much again: it goes on with the sentence it was cut in."""
-        self._player.receive_rewound(source, rewound_ns)
+        self._programmes.receive_rewound(source, rewound_ns)
         self._book.receive_rewound(source, rewound_ns)
         self.handle_deadline(now_ns)
 
@@ -167,9 +169,9 @@ class Controller:
         trusted, least = self._clock.trusted, self._clock.least(now_ns)
         self._keep_allowed(utc_s, least, now_ns)
         level, by = self._mutes.level, self._mutes.by
-        self._player.mute(level, by, utc_s, now_ns)
+        self._programmes.mute(level, by, utc_s, now_ns)
         self._book.mute(level, by)
-        for part in (self._book, self._player):
+        for part in (self._book, self._programmes):
             part.handle_time(
                 utc_s,
                 now_ns,
@@ -187,7 +189,7 @@ class Controller:
 
     def next_deadline_ns(self) -> int | None:
         """Return when `handle_deadline` must run next, or None when nothing is planned."""
-        parts = (self._player, self._book, self.sessions, self._mutes)
+        parts = (self._programmes, self._book, self.sessions, self._mutes)
         ends_ns = [part.next_deadline_ns() for part in parts]
         if self._granted:
             ends_ns.append(self._minute_ns)  # plans and limits change on whole minutes
@@ -282,7 +284,7 @@ class Controller:
             least = self._clock.least(now_ns)
             return self._book.receive_alert(alert, utc_s, now_ns, trusted=trusted, least=least)
         if message.kind in (Kind.CALENDAR, Kind.VOLUME):
-            return self._plans.receive_order(order, self._clock.least(now_ns))
+            return self._plans.receive_order(order)
         if message.kind in (Kind.SESSION, Kind.SESSION_END):
             return self.sessions.receive_order(order, utc_s, now_ns)
         if message.kind in (Kind.MUTE, Kind.UNMUTE):
@@ -302,18 +304,7 @@ class Controller:
         self.sessions.keep_allowed(self._authorities, least, utc_s, now_ns)
         self._book.keep_allowed(self._authorities, least, utc_s, now_ns)
         self._plans.keep_allowed(least, now_ns)
-        _, by = self._plans.calendar(least)
-        if by is not self._calendar_by:
-            self._player.stop("the calendar was replaced", utc_s, now_ns)
-            self._collect(now_ns)
-            self._player = self._new_player(self._player.state, now_ns)
-
-    def _new_player(self, state: State, now_ns: int = 0) -> Player:
-        """Return a player of the calendar in force that goes on from `state`."""
-        plan, by = self._plans.calendar(self._clock.least(now_ns))
-        self._calendar_by = by
-        tiers = self._config.priority.tiers
-        return Player(plan, self._regulation, state, tiers=tiers, ordered_by=by)
+        self._programmes.follow(self._plans.calendars(), utc_s, now_ns, least)
 
     def rank_of(self, level: str | None) -> int:
         """Return the number of a tier; None and unknown ones are the lowest."""
@@ -326,7 +317,7 @@ class Controller:
         for source in sources:
             while (told := source.next_event()) is not None:
                 self._tell(told)
-        for part in (self.sessions, self._book, self._player):
+        for part in (self.sessions, self._book, self._programmes):
             while (event := part.next_event()) is not None:
                 if isinstance(event, Record):
                     for kept in self._records.finish(event):
@@ -360,7 +351,7 @@ class Controller:
         taken = source not in self._granted
         if taken and self._playing[source].kind == "relay":
             return  # a live stream does not wait: it goes on at its live edge
-        self._player.receive_horn(source, now_ns, taken=taken)
+        self._programmes.receive_horn(source, now_ns, taken=taken)
         self._book.receive_horn(source, now_ns, taken=taken)
 
     def _utc_s(self, now_ns: int) -> int:

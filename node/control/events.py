@@ -25,7 +25,9 @@ class StartPart:
     at_ns: int = 0
     """Monotonic time at which it was to begin; now or a little before."""
     issuer: str = ""
-    """Sender of the warning that it is part of; empty for an item of the calendar."""
+    """Sender of the warning that it is part of; empty for an item of a calendar."""
+    writer: str = ""
+    """Who records the item of a calendar: two tiers may call theirs by one name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
-"""Calendars and volume plans by order: one of each per tier, and which of them is in force.
+"""Calendars and volume plans by order: one of each per tier, and which are in force.
 
 ```
- province's ─┐  the highest calendar with items is in force; those below wait behind it
+ province's ─┐  all calendars are in force side by side, each under its own right
  commune's ──┼─►
  hamlet's ───┘  a message is as loud as the plan of its own tier says, or the nearest above it;
- own file  ──   so nobody makes softer what comes from above
+ own file  ──   so nobody makes softer what comes from above; its items while none is ordered
 ```
 A plan ends with the right of the key that signed it, at once, and the node says so.
 """
@@ -15,6 +15,7 @@ from typing import Final
 
 from node.control import orders
 from node.control.calendar.programme import ItemConfig, ProgrammeConfig
+from node.control.calendar.programmes import OWN, InForce
 from node.control.civil_time import Least
 from node.control.loudness.schedule import VolumeConfig, VolumeSchedule
 from node.control.precedence import MessageClass
@@ -54,17 +55,17 @@ class Plans:
         self._own = VolumeSchedule(config.volume, config.place)
         self._events: deque[Persist | Note] = deque()
 
-    def receive_order(self, order: Order, least: Least) -> str:
+    def receive_order(self, order: Order) -> str:
         """Take an authorised CALENDAR or VOLUME message; return its fate."""
-        fate = self._take(order, least)
-        if fate == "obeyed" or fate.startswith("kept"):
+        fate = self._take(order)
+        if fate == "obeyed":
             name = _name(order.message.kind, order.authority.level)
             self._events.append(Persist(name, order.sealed))
         return fate
 
     def restore(self, order: Order) -> None:
         """Take a kept order after a restart; it was checked again."""
-        self._take(order, Least())
+        self._take(order)
 
     def keep_allowed(self, least: Least, now_ns: int) -> None:
         """End the plans of those who may not order them any more, and say so."""
@@ -79,14 +80,14 @@ class Plans:
                 del self._volumes[level]
                 self._tell_end(Kind.VOLUME, level, plan.name, why, now_ns)
 
-    def calendar(self, least: Least) -> tuple[ProgrammeConfig, OrderedBy | None]:
-        """Return the calendar in force and who ordered it; None: the node's own file did."""
-        held = [one for _, one in sorted(self._calendars.items())]
-        if not held:
-            return self._config.programme, None
-        valid = [one for one in held if self._no_right(one.by.warrant, least) is None]
-        chosen = next((one for one in valid if one.plan.items), None) or (valid or held)[0]
-        return chosen.plan, chosen.by
+    def calendars(self) -> InForce:
+        """Return the calendars in force and who ordered them; the node's own file while none is.
+
+        A certificate that ended may be renewed: what it ordered is in force and does not play.
+        """
+        if not self._calendars:
+            return {OWN: (self._config.programme, None)}
+        return {level: (one.plan, one.by) for level, one in self._calendars.items()}
 
     def volume(self, level: int, least: Least) -> VolumeSchedule:
         """Return the volume plan for messages of tier `level`."""
@@ -100,7 +101,7 @@ class Plans:
         """Return the oldest thing to keep or to tell, or None."""
         return self._events.popleft() if self._events else None
 
-    def _take(self, order: Order, least: Least) -> str:
+    def _take(self, order: Order) -> str:
         plan = orders.read_plan(order.message, self._config.programme)
         if isinstance(plan, str):
             return plan
@@ -119,9 +120,6 @@ class Plans:
         plan = replace(plan, items=capped)
         by = OrderedBy(authority.name, order.warrant, self._book)
         self._calendars[authority.level] = _Calendar(plan, by)
-        _, in_force = self.calendar(least)
-        if in_force is not by and in_force is not None and plan.items:
-            return f"kept: behind the calendar of {in_force.name}"
         return "obeyed"
 
     def _of_its_level(self, item: ItemConfig, level: int) -> ItemConfig:

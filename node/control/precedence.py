@@ -49,7 +49,8 @@ class PriorityConfig:
     """Between equals: who came first keeps the horn, or the newest takes it, once."""
 
     level_counts: tuple[str, ...] = ("priority", "urgent")
-    """Classes in which a higher tier wins. Normal items play by schedule, whoever sent them."""
+    """Classes in which a higher tier wins. Normal items of the commune and those above it play by
+    schedule, whoever sent them; what is below the commune gives way to them in any class."""
 
     duck_db: dict[str, float] = field(default_factory=dict)
     """`"urgent over normal" = -20.0`: keep the lower one running at that gain. Others: PREEMPT."""
@@ -116,7 +117,7 @@ class PriorityConfig:
 
     def rank(self, message_class: MessageClass, level: str) -> int:
         """Return the standing of (class, level): higher takes the horn, equal is a tie."""
-        within = 0
+        within = int(self.tiers.index(level) <= self.tiers.index(self.commune_tier))
         if CLASSES[message_class] in self.level_counts:
             within = len(self.tiers) - self.tiers.index(level)
         if (

@@ -4,9 +4,9 @@ from node.jitter import state as at
 from node.jitter.ledger import book_late, end_wait, pass_by, prove, settle
 from node.jitter.proof import reset_proof
 from node.jitter.state import Jitter, Packet, Slot, Steering
-from node.jitter.target_level import observe
+from node.jitter.target_level import observe, target_delay
 from node.jitter.unwrap import advance, difference_32
-from node.kernel import inner_kernel
+from node.kernel import inlined, inner_kernel
 from node.kernel.record import Records
 
 _MISORDER_MAX = 100
@@ -102,8 +102,27 @@ def _first_to_keep(state: Jitter, slots: Records[Slot], newest: int) -> int:
     return int(max(state.next_sequence, newest - min(_MISORDER_MAX, slots.shape[0] // 2)))
 
 
-@inner_kernel("int64(Jitter, Slot[::1], int64, int64)")
-def _too_late_or_early(state: Jitter, slots: Records[Slot], samples: int, flags: int) -> int:
+@inlined
+def _skip_silence(state: Jitter, steering: Steering, media: int, now_ns: int) -> None:
+    """Go to where a packet at `media`, which is far ahead of what is played, is due in time.
+
+    Nothing is held, so nothing is jumped over but silence: by waiting for it to pass as long as
+    the sender's numbers say, a node would throw away all that comes meanwhile.
+    """
+    now = now_ns * 3 // 62_500
+    position = now - steering.reference - target_delay(state, steering, now)
+    state.next_media = max(state.next_media, min(media, position))
+
+
+@inner_kernel("int64(Jitter, Steering[::1], Slot[::1], int64, int64, int64)")
+def _too_late_or_early(
+    state: Jitter,
+    steering: Records[Steering],
+    slots: Records[Slot],
+    samples: int,
+    flags: int,
+    now_ns: int,
+) -> int:
     """Return 0 for a packet that can be held, else LATE or EARLY, counted."""
     extended = state.unwrapped_sequence
     media = state.unwrapped_media
@@ -118,6 +137,10 @@ def _too_late_or_early(state: Jitter, slots: Records[Slot], samples: int, flags:
             first = first_held(state, slots)
             begin = slots[first & (slots.shape[0] - 1)].media
         end_wait(state, first, begin)
+        position = state.next_media
+    is_far = is_playing and media + samples - position > state.level_max
+    if is_far and state.mode == at.ADAPTIVE and state.held == 0:
+        _skip_silence(state, steering[0], media, now_ns)
         position = state.next_media
     if is_playing and (media < position or extended < state.floor_sequence):
         # A repair that misses its time says nothing of when the stream comes.
@@ -210,7 +233,7 @@ def place(
     # Spelt out because a call costs as much as all the rest: a packet where one is expected.
     is_plain = 0 <= ahead < slots.shape[0] and samples <= end <= state.level_max
     if is_pending or not is_plain:
-        reason = _too_late_or_early(state, slots, samples, flags)
+        reason = _too_late_or_early(state, steering, slots, samples, flags, now_ns)
         if reason != 0:
             return reason
         if is_pending and state.mode == at.SYNCHRONISED:

@@ -32,6 +32,10 @@ _RUN_SAMPLES: Final = RATE_HZ * 6 // 10
 WOBBLE_MAX_SAMPLES: Final = 10 * SAMPLES_PER_MS
 """Stamps that a sender takes from a clock wobble; less than half a packet is no pause of it."""
 
+_ASTRAY_SHARE: Final = 24
+"""Stamps that agree packet by packet and are off by one part in so many after a run of them count
+at another rate. Of those that wobble the last one counts, and the first: less than this."""
+
 _STEP_MAX: Final = 8
 """A loss of more packets ends a run."""
 
@@ -73,7 +77,8 @@ def _end_run(state: Jitter, now_ns: int) -> None:
     if 4 * abs(elapsed - state.run_samples) <= state.run_samples:
         state.proven = 1
         state.doubts = 0
-        if 2 * state.run_agreeing < state.run_packets:
+        is_astray = _ASTRAY_SHARE * abs(state.run_off) > state.run_samples
+        if is_astray or 2 * state.run_agreeing < state.run_packets:
             state.stamps_wrong = 1
         elif 8 * state.run_agreeing >= 7 * state.run_packets:
             state.stamps_wrong = 0
@@ -93,6 +98,7 @@ def weigh(state: Jitter, step: int, stamp_step: int, samples: int, now_ns: int) 
         state.run_samples += step * last
         state.run_packets += 1
         state.run_agreeing += 1 if agrees else 0
+        state.run_off += off if agrees else 0
         if state.run_samples >= _RUN_SAMPLES:
             _end_run(state, now_ns)
     elif state.run_since_ns != at.NONE:
@@ -102,6 +108,7 @@ def weigh(state: Jitter, step: int, stamp_step: int, samples: int, now_ns: int) 
         state.run_samples = 0
         state.run_packets = 0
         state.run_agreeing = 0
+        state.run_off = 0
     if 2 * stamp_step <= step * last and not state.stamps_wrong:
         since_ns = state.run_since_ns
         doubt(state)

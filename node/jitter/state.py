@@ -103,6 +103,9 @@ class Jitter(Record):
     highest_media: int = whole("samples", "Media time of the newest packet.")
     highest_arrival_ns: int = whole("ns", "Arrival of the newest packet, or NONE.")
     probation_sequence: int = whole("", "Number that would prove a jump of the sender, or NONE.")
+    probation_since_ns: int = whole(
+        "ns", "Arrival of the first of the packets that fit nowhere and may be a new beginning."
+    )
     next_sequence: int = whole("", "Lowest extended sequence number whose fate is open.")
     next_media: int = whole("samples", "Media time of the next chunk.")
     held: int = whole("", "Packets held.")
@@ -142,6 +145,9 @@ class Jitter(Record):
     run_samples: int = whole("samples", "Durations in it.")
     run_packets: int = whole("", "Packets in it.")
     run_agreeing: int = whole("", "Those whose stamp agrees with the duration before it.")
+    run_off: int = whole(
+        "samples", "What the stamps of the run that agree are off the durations, all together."
+    )
     stamps_wrong: int = whole("", "1: packets come at the pace of their durations, stamps do not.")
     proof_samples: int = whole("samples", "Sound that agreed, since the last contradiction.")
     doubts: int = whole("", "Contradictions that nothing has outweighed yet.")

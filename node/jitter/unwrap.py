@@ -13,7 +13,7 @@ moves nothing: the sound goes on where its number puts it.
     a pause          no sound lost                   by stamp
     a longer pause   than has passed                 by number; by arrival where that is far off
     less time        than the packets last           by number; by arrival where that is far off
-    anything         far from all that was known     none: doubted, until a second one follows
+    anything         far from all that was known     none: doubted, until one follows in its time
 """
 
 from typing import Final
@@ -21,7 +21,7 @@ from typing import Final
 from node.jitter import state as at
 from node.jitter.proof import WOBBLE_MAX_SAMPLES, weigh
 from node.jitter.state import Jitter, Packet
-from node.kernel import inner_kernel
+from node.kernel import inlined, inner_kernel
 from node.units import RATE_HZ, SAMPLES_PER_MS
 
 DROPOUT_MAX: Final = 3000
@@ -41,6 +41,12 @@ _PAUSES_SAMPLES: Final = 10 * RATE_HZ
 
 _QUIET_NS: Final = 400_000_000
 """When nothing of a stream came for so long, old numbers are its sender's new beginning."""
+
+_FOLLOWS_MAX: Final = 16
+"""A second packet may be so many numbers after a first one that fits nowhere..."""
+
+_ASIDE_MAX: Final = 16
+"""...and one that was overtaken so many before it."""
 
 _FLOOR_WINDOW_SAMPLES: Final = 4 * RATE_HZ
 _OLDER_MAX: Final = 0x4000
@@ -81,7 +87,9 @@ def _media_after(state: Jitter, step: int, by_stamp: int, now: int, is_exact: in
         return by_stamp
     # Packets between may have been shorter than the last one.
     least = state.highest_media + last + (step - 1) * _SHORTEST_SAMPLES
-    if is_trusted and off < 0 and step > 1 and by_stamp >= least:
+    # What the stamps fell behind little by little, by a clock that is slow, is no sign of that.
+    is_shorter = off < 0 and off - state.deviation < -min(last // 2, WOBBLE_MAX_SAMPLES)
+    if is_trusted and is_shorter and step > 1 and by_stamp >= least:
         return by_stamp
     if step > 1 and nominal > earliest:
         return at.NONE
@@ -100,11 +108,29 @@ def _media_before(state: Jitter, step: int, by_stamp: int, samples: int) -> int:
     return int(nominal if state.stamps_wrong or is_near or away >= 0 else by_stamp)
 
 
+@inlined
+def _is_confirmed(state: Jitter, sequence: int, samples: int, now_ns: int) -> bool:
+    """Return whether a packet that fits nowhere goes on at its pace from others of its kind.
+
+    Where the stream goes on meanwhile, those are strays; and so are some that came together, as
+    the old ones do that a path had held.
+    """
+    ahead = (sequence - state.probation_sequence + _ASIDE_MAX) & 0xFFFF
+    if state.probation_sequence == at.NONE or ahead >= _ASIDE_MAX + _FOLLOWS_MAX:
+        state.probation_sequence = (sequence + 1) & 0xFFFF
+        state.probation_since_ns = now_ns
+        return False
+    quiet = (now_ns - state.highest_arrival_ns) * 3 // 62_500
+    lasted = (now_ns - state.probation_since_ns) * 3 // 62_500
+    follows = ahead >= _ASIDE_MAX and 2 * lasted >= (ahead + 1 - _ASIDE_MAX) * samples
+    return bool(follows and quiet >= state.highest_samples)
+
+
 @inner_kernel("int64(Jitter, Packet)")
 def unwrap(state: Jitter, packet: Packet) -> int:
     """Write unwrapped_sequence and unwrapped_media; return 0, PROBATION or RESTARTED.
 
-    What fits nowhere is believed when a second packet follows it in sequence (probation). Then
+    What fits nowhere is believed when another packet follows it in its time (probation). Then
     both go on *above* all that was before, so that media time never runs backwards.
     """
     sequence = packet.sequence
@@ -136,10 +162,7 @@ def unwrap(state: Jitter, packet: Packet) -> int:
         state.unwrapped_sequence = highest + step
         state.unwrapped_media = media
         return 0
-    # Where the stream goes on meanwhile, those are strays.
-    goes_on = quiet_ns * 3 // 62_500 < state.highest_samples
-    if sequence != state.probation_sequence or goes_on:
-        state.probation_sequence = (sequence + 1) & 0xFFFF
+    if not _is_confirmed(state, sequence, packet.samples, now_ns):
         return at.PROBATION
     above = max(state.highest_media, state.next_media) + 1
     state.unwrapped_sequence = highest + 0x10000 + ((sequence - highest) & 0xFFFF)

@@ -28,6 +28,10 @@ from node.shell.commands.publish import add_parser as add_publish
 from node.shell.commands.publish import publish_order
 from node.shell.commands.show import show_matrix, show_proof
 from node.shell.config import ShellConfig, SinkConfig, read_config, split_address
+from node.shell.enrol.command import add_parser as add_enrol
+from node.shell.enrol.command import enrol_node
+from node.shell.enrol.refresh import WAITING, refresh_node, take_waiting
+from node.shell.enrol.refresh import add_parser as add_refresh
 from node.shell.faults import EXIT_INPUT, ShellError, leave
 from node.shell.identity import own_seed
 from node.shell.key_file import read_key
@@ -45,6 +49,8 @@ if TYPE_CHECKING:  # its import loads the kernels: only `run` needs them
     from node.stack import SpeakerNode
 
 LOG: Final = logging.getLogger("loalang")
+CONFIGS: Final = (Path("/etc/loalang/node.toml"), Path("/var/lib/loalang/node.toml"))
+_CONFIG_HELP: Final = f"without it {CONFIGS[0]}, or {CONFIGS[1]} where that is not there"
 _SESSION_KEY: Final = "shell/session"
 _WITHOUT_NODE: Final = {
     "key": make_key,
@@ -52,6 +58,7 @@ _WITHOUT_NODE: Final = {
     "publish": publish_order,
     "keep": keep_sounds,
     "describe": describe,
+    "enrol": enrol_node,
 }
 """Commands that need no configuration of a node."""
 
@@ -71,10 +78,16 @@ def main(arguments: list[str] | None = None) -> int:
     )
     try:
         if options.command == "doctor":
+            options.config = options.config or found_config()
             return examine(options)
         if options.command in _WITHOUT_NODE:
             return _WITHOUT_NODE[options.command](options)
+        options.config = options.config or found_config()
+        if options.command == "run":
+            take_waiting(options.config)
         node, shell = read_config(options.config)
+        if options.command == "refresh":
+            return refresh_node(node, shell, options)
         if options.command == "check":
             return check(node, shell, options.config)
         if options.command in _SHOWN:
@@ -110,10 +123,12 @@ def _parser() -> argparse.ArgumentParser:
     add_parsers(commands)
     add_publish(commands)
     add_keep(commands)
+    add_enrol(commands)
     commands.add_parser("describe", help="print every table and setting, with its default")
     doctor = add_doctor(commands)
-    for command in (run, check, why, table, proof, doctor):
-        command.add_argument("--config", type=Path, required=True, metavar="NODE.TOML")
+    refresh = add_refresh(commands)
+    for command in (run, check, why, table, proof, doctor, refresh):
+        command.add_argument("--config", type=Path, metavar="NODE.TOML", help=_CONFIG_HELP)
     run.add_argument(
         "--sink",
         metavar="card[:NAME] | wav:FILE | null",
@@ -127,6 +142,11 @@ def _parser() -> argparse.ArgumentParser:
         help="print the node's status as one line of JSON every S seconds, and at the end",
     )
     return parser
+
+
+def found_config() -> Path:
+    """Return the configuration of this machine: a person's file, or what `enrol` wrote."""
+    return next((one for one in CONFIGS if one.exists()), CONFIGS[0])
 
 
 def _explain(shell: ShellConfig, options: argparse.Namespace) -> int:
@@ -176,6 +196,7 @@ def _run(node: NodeConfig, shell: ShellConfig, options: argparse.Namespace) -> i
             tell_time=None if governed is None else governed.tell_time,
             fetch=None if governed is None else governed.fetch,
             standing=None if governed is None else governed.standing,
+            renewed=None if path is None else (Path(path).parent / WAITING).exists,
         )
         keep_steady()
         asyncio.run(service.run(duration_ns))

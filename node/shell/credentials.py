@@ -3,6 +3,8 @@
 import ssl
 from pathlib import Path
 
+from cryptography import x509
+
 from node.shell.config import MqttConfig
 from node.shell.faults import EXIT_INPUT, ShellError, file_fault
 
@@ -54,3 +56,20 @@ def tls_context(config: MqttConfig) -> ssl.SSLContext | None:
     except OSError as fault:
         raise file_fault(fault.filename or config.ca_file, fault) from fault
     return context
+
+
+def first_end_s(config: MqttConfig) -> int | None:
+    """Return when the first of the node's certificates ends, in seconds since 1970.
+
+    None where there is none, or none that can be read: `tls_context` says what is wrong with it.
+    """
+    ends = []
+    for path in (config.ca_file, config.certificate_file):
+        if path is None:
+            continue
+        try:
+            found = x509.load_pem_x509_certificates(Path(path).read_bytes())
+        except (OSError, ValueError):
+            continue
+        ends += [int(one.not_valid_after_utc.timestamp()) for one in found]
+    return min(ends, default=None)

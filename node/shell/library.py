@@ -14,12 +14,14 @@ import zlib
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from node.shell.faults import ShellError, file_fault
 from node.shell.files import read_regular
 from node.shell.sentences import read_sentences
-from node.source.stored_sound import Recording
+
+if TYPE_CHECKING:  # its import loads the kernels: who only looks at a file needs none
+    from node.source.stored_sound import Recording
 
 LOG: Final = logging.getLogger("loalang")
 
@@ -52,7 +54,7 @@ _HEADERS: Final = 2  # OpusHead and OpusTags (RFC 7845, section 3)
 class Sounds:
     """What of a folder of stored sounds can be played, and why not the rest."""
 
-    by_name: dict[str, Recording] = field(default_factory=dict)
+    by_name: "dict[str, Recording]" = field(default_factory=dict)
     """By SHA-256, and by `sha1:` as CAP documents name them."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Reason for each file that is there and cannot be played, by its name without ".opus"."""
@@ -84,7 +86,7 @@ def read_sounds(folder: Path, named: Collection[str] = ()) -> Sounds:
     return sounds
 
 
-def _take(path: Path, stem: str, library: dict[str, Recording]) -> str | None:
+def _take(path: Path, stem: str, library: "dict[str, Recording]") -> str | None:
     """Put one sound into the library, or return why not."""
     try:
         data = read_regular(path, FILE_BYTES_MAX)
@@ -111,8 +113,10 @@ def _log(folder: Path, sounds: Sounds) -> None:
         LOG.warning("%s: %d more files left out", folder, more)
 
 
-def recording_of(data: bytes) -> Recording | None:
+def recording_of(data: bytes) -> "Recording | None":
     """Return the sound of an Ogg Opus file, or None where `packets_of` does."""
+    from node.source.stored_sound import Recording
+
     packets = _all_packets(data)
     audio = packets_of(data, packets)
     if audio is None or packets is None:

@@ -18,12 +18,14 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from node.control.civil_time import DAY_S
 from node.control.trust.message import DOCUMENT_BYTES_MAX
 from node.events import Publish
 from node.shell.broker import TAKEN_OVER, Connect, Connection, LinkLostError, Login, Received
 from node.shell.broker import connect as connect_paho
+from node.shell.clocks import utc_ns
 from node.shell.config import MqttConfig
-from node.shell.credentials import read_password, tls_context
+from node.shell.credentials import first_end_s, read_password, tls_context
 from node.shell.machine import machine
 from node.shell.outbox import Outbox
 from node.shell.outgoing import Outgoing
@@ -102,6 +104,7 @@ class MqttLink:
         self._root = f"pa/v1/{config.village}/node/{name}"
         self._password = read_password(config.password_file)
         self._tls = tls_context(config)
+        self._ends_s = first_end_s(config)
         self.session = session
         about = {"zones": list(config.zones), "public_key": public_key}
         self._about = json.dumps(about).encode() if public_key else b""
@@ -191,9 +194,11 @@ class MqttLink:
     def status(self) -> dict[str, int | bool]:
         """Return what a person wants to know of the link."""
         names = ("connected", "reconnects", "dropped", "retained", "too_large", "refused")
-        return {name: getattr(self, name) for name in names} | {
-            "waiting": len(self._outgoing.outbox)
-        }
+        told = {name: getattr(self, name) for name in names}
+        told["waiting"] = len(self._outgoing.outbox)
+        if self._ends_s is not None:
+            told["certificate_days"] = (self._ends_s - utc_ns() // NS_PER_S) // DAY_S
+        return told
 
     def wake(self) -> None:
         """Look again at what may leave: more is on the disk now."""

@@ -88,6 +88,8 @@ class Service:
 
     standing : mapping of str to str or None
         Faults that were found before the start, by name: sounds that are missing.
+    renewed : callable or None
+        Returns whether something waits that a fresh start takes; nothing may sound then.
 
     Notes
     -----
@@ -110,6 +112,7 @@ class Service:
         tell_time: Callable[[int, int], None] | None = None,
         fetch: Callable[[FetchFile], None] | None = None,
         standing: Mapping[str, str] | None = None,
+        renewed: Callable[[], bool] | None = None,
     ) -> None:
         self._speaker = speaker
         self._udp = udp
@@ -130,6 +133,7 @@ class Service:
         self._fault: ShellError | None = None
         self._health = Health()
         self._standing = dict(standing or {})
+        self._renewed = renewed
         session = 0 if mqtt is None else mqtt.session
         self._vitals = Vitals(self._health, session=session, begin_ns=now_ns())
 
@@ -215,7 +219,7 @@ class Service:
             if self._status_every_ns is not None and now >= next_status_ns:
                 next_status_ns += self._status_every_ns
                 self._print_status()
-            self._follow_health(now)
+            self._follow_health(now, ended)
             if self._mqtt is not None:
                 self._mqtt.offer_status(self._locked_status, now)
             next_tick_ns = max(next_tick_ns + _TICK_NS, now)
@@ -265,14 +269,18 @@ class Service:
         self._run_core()
         return self._store.number
 
-    def _follow_health(self, now: int) -> None:
+    def _follow_health(self, now: int, ended: asyncio.Event) -> None:
         """Look for faults; tell what came and went."""
         self._health.note("store", self._store.fault(), now)
         self._health.note("store damage", "; ".join(self._store.lost) or None, now)
         for name, text in self._standing.items():
             self._health.note(name, text, now)
         if self._vitals.looks(now):
-            self._vitals.look(self._locked_status(), now)
+            status = self._locked_status()
+            self._vitals.look(status, now)
+            if self._renewed is not None and status.get("playing") is None and self._renewed():
+                LOG.info("the station gave something new: a fresh start takes it")
+                ended.set()
         for change in self._health.take_changes():
             if change.text is None:
                 LOG.info("%s: good again", change.name)

@@ -103,6 +103,11 @@ class Store:
             self._open(path)
 
     @property
+    def path(self) -> Path | None:
+        """Return the first copy; None where nothing is kept."""
+        return self._path
+
+    @property
     def durable(self) -> int:
         """Number of the last `keep_soon` that survives a power cut."""
         return self._durable

@@ -30,6 +30,9 @@ UNDERRUNS_MAX: Final = 5
 _WINDOW_NS: Final = 10 * NS_PER_S
 """More underruns than that in so long are a fault."""
 
+CERTIFICATE_DAYS: Final = 60
+"""A certificate that ends so soon is a fault: `doctor` tells of it half a year ahead."""
+
 _CLOCK: Final = "the time is not known: only urgent orders act; is a time server reachable?"
 
 
@@ -58,6 +61,10 @@ class Vitals:
         trusted = control is None or bool(control["clock_trusted"])
         self._health.note("clock", None if trusted else _CLOCK, now_ns)
         shell = status["shell"]
+        days = (shell.get("broker") or {}).get("certificate_days", CERTIFICATE_DAYS)
+        left = f"ends in {days} days" if days > 0 else "has ended"
+        text = f"{left}: `loalang-station send` renews it" if days < CERTIFICATE_DAYS else None
+        self._health.note("certificate", text, now_ns)
         self._underruns.append((now_ns, int(shell.get("underruns", 0))))
         while self._underruns[0][0] < now_ns - _WINDOW_NS:
             self._underruns.popleft()

@@ -36,6 +36,7 @@ class Observer:
         """(key id of who ordered, counter) to what the node made of the order when it came."""
         self.came_ns: dict[tuple[str, int], int] = {}
         """... to when it first came, ns into the day."""
+        self.orders_came = 0
         self._sounding: StartPart | None = None
 
     def watch(self, controller: WatchedController) -> None:
@@ -46,6 +47,7 @@ class Observer:
 
     def note_order(self, data: bytes, at_ns: int) -> None:
         """Note what the controller made of an order that came `at_ns` into the day."""
+        self.orders_came += 1
         message = open_envelope(data)
         if not isinstance(message, str):
             key = (message.key_id.hex(), message.counter)

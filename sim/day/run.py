@@ -152,6 +152,7 @@ class VillageDay:
             played_ms=sum(int(pole.origin_samples[one]) for one in _PLAYED) * to_ms,
             concealed_ms=sum(int(pole.origin_samples[one]) for one in _MADE_UP) * to_ms,
             proof_head=hash_of(pole.observer.proof[-1]) if pole.observer.proof else GENESIS,
+            orders_came=pole.observer.orders_came,
         )
 
     def _orders(self, number: int, place: Place, pole: DayPole) -> Iterator[DayOrder]:

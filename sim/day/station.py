@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from node.control.calendar.programme import ProgrammeConfig
 from node.control.civil_time import instant_s, load_zone
 from node.control.precedence import CLASSES, MessageClass
 from node.control.trust.authority import Certificate
@@ -71,7 +72,7 @@ class Station:
             tiers = dict.fromkeys(
                 [
                     *(order.by for order in self._day.orders),
-                    self._calendars_tier(),
+                    *self._calendars(),
                     self._day.priority.commune_tier,
                 ]
             )
@@ -115,11 +116,12 @@ class Station:
         return self._seal(self._root, Kind.CERTIFICATE, content, area, commune, f"{tier}'s key")
 
     def _plans(self, commune: str) -> list[Sent]:
-        """Return calendar and volume plan, as the desk sends them at midnight."""
-        plans = (
-            (Kind.CALENDAR, self._day.programme, self._calendars_tier()),
-            (Kind.VOLUME, self._day.volume, self._day.priority.commune_tier),
-        )
+        """Return the calendars and the volume plan, as the desks send them at midnight."""
+        own = self._day.priority.commune_tier
+        plans: list[tuple[Kind, object, str]] = [
+            (Kind.CALENDAR, plan, tier) for tier, plan in self._calendars().items()
+        ]
+        plans.append((Kind.VOLUME, self._day.volume, own))
         return [
             self._seal(
                 self._authority(tier, commune),
@@ -132,14 +134,15 @@ class Station:
             for kind, plan, tier in plans
         ]
 
-    def _calendars_tier(self) -> str:
-        """Return who signs the calendar: the highest tier that an item is of, for one is in force.
-
-        A key may order items of its own tier and of those below it, and of no higher one.
-        """
-        tiers, own = self._day.priority.tiers, self._day.priority.commune_tier
-        named = {own, *(item.level for item in self._day.programme.items)}
-        return next((tier for tier in tiers if tier in named), own)
+    def _calendars(self) -> dict[str, ProgrammeConfig]:
+        """Return the calendar of each tier, of its own items; the commune always has one."""
+        programme, own = self._day.programme, self._day.priority.commune_tier
+        named = {own, *(item.level for item in programme.items)}
+        return {
+            tier: replace(programme, items=tuple(i for i in programme.items if i.level == tier))
+            for tier in self._day.priority.tiers
+            if tier in named
+        }
 
     def _order(self, order: OrderConfig, commune: str) -> Sent:
         by, area = self._authority(order.by, commune), f"{self._day.area}/{commune}"

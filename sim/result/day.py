@@ -33,6 +33,9 @@ class DayNode:
     proof_head: str
     """Hash of the newest line in its chain of proof."""
 
+    orders_came: int
+    """Orders that were handed to it, each copy counted."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaySpan:

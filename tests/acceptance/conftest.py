@@ -201,3 +201,18 @@ def need(program: str, package: str) -> str:
     if found is None:
         pytest.skip(f"{program} is missing: apt install {package}")
     return found
+
+
+@pytest.fixture
+def commune(tmp_path, capsys, in_ci):
+    """A new commune with a real broker."""
+    from tests.acceptance.commune import Commune
+
+    if not (shutil.which("mosquitto") or Path("/usr/sbin/mosquitto").exists()):
+        assert not in_ci, "mosquitto is missing: apt install mosquitto"
+        pytest.skip("mosquitto is missing: apt install mosquitto")
+    one = Commune(tmp_path, capsys)
+    yield one
+    one.broker.terminate()
+    one.broker.wait(timeout=5)
+    shutil.rmtree(one.broker_folder)

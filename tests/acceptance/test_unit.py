@@ -7,16 +7,18 @@ from pathlib import Path
 
 import pytest
 
-UNIT = Path(__file__).parents[2] / "packaging" / "loalang-node.service"
+PACKAGING = Path(__file__).parents[2] / "packaging"
+UNIT = PACKAGING / "loalang-node.service"
 EXPOSURE_MAX = 2.5
 
 
-@pytest.fixture
-def unit(tmp_path):
+@pytest.fixture(params=["loalang-node.service", "loalang-refresh.service"])
+def unit(tmp_path, request):
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is missing: apt install systemd")
-    copy = tmp_path / UNIT.name
-    copy.write_text(re.sub(r"ExecStart=\S+", "ExecStart=/bin/true", UNIT.read_text()))
+    copy = tmp_path / request.param
+    text = (PACKAGING / request.param).read_text()
+    copy.write_text(re.sub(r"ExecStart=\S+", "ExecStart=/bin/true", text))
     return copy
 
 

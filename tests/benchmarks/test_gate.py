@@ -1,5 +1,6 @@
 """The gate: a budget that breaks names its row, its measure, the value and the limit."""
 
+import json
 import subprocess
 import tomllib
 
@@ -7,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks import gate
+from benchmarks import gate, planted
 from benchmarks.verdict.budgets import broken
+from benchmarks.verdict.regressions import NOTHING, REGRESSIONS
 from benchmarks.village import latency, speed
 
 
@@ -144,6 +146,46 @@ def test_twenty_milliseconds_more_hide_behind_no_playout_delay(tree, tmp_path):
     )
 
 
+def test_no_budget_of_the_tree_leaves_room_for_twenty_milliseconds_more():
+    recorded = json.loads(gate.FIGURES.read_text())
+    budgets = tomllib.loads(gate.BUDGETS.read_text())
+    room_ms = {
+        (length, name, row, measure): limit - recorded[length][name][row][measure]
+        for name in budgets
+        for length in budgets[name]
+        if name != "speed" and length in recorded
+        for row, limits in budgets[name][length].items()
+        for measure, limit in limits.items()
+        if measure.endswith("_ms")
+    }
+    assert len(room_ms) > 1000
+    assert {where: room for where, room in room_ms.items() if not 0 <= room < 20} == {}
+
+
+def test_one_measurement_alone_is_held_and_the_others_are_not_missed(tree, tmp_path, capsys):
+    assert tree(ROWS, "--record") == 0
+    budgets = tmp_path / "budgets.toml"
+    budgets.write_text(budgets.read_text() + '[warned.fast]\n"flood" = { unwarned = 4 }\n')
+    assert tree(ROWS, "--only", "latency") == 0
+    assert tree(ROWS, "--only", "lateny") == 2
+    assert "--only lateny: must be one of latency, warned" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("options", "status"), [((), 0), (("--hold-speed",), 1)])
+def test_speed_is_told_beside_its_tolerance_and_held_only_when_asked(
+    tree, tmp_path, monkeypatch, capsys, options, status
+):
+    rows = {"decoded": {"loops_per_1000_node_seconds": 96.0}}
+    monkeypatch.setattr(speed, "measure", lambda *, fast: rows)
+    (tmp_path / "budgets.toml").write_text(
+        '[speed.fast]\n"decoded" = { loops_per_1000_node_seconds = 95 }\n'
+    )
+    assert tree(ROWS, "--only", "speed", *options) == status
+    told = capsys.readouterr()
+    assert "speed [decoded] loops_per_1000_node_seconds 96, at most 95" in told.out
+    assert ("over budget" in told.err) == bool(status)
+
+
 def test_many_rows_of_one_cause_are_one_line_and_the_worst_is_named(tree, capsys):
     rows = {
         f"{playout} {profile} {link}": {"first_sound_ms": 100.0}
@@ -178,10 +220,23 @@ def test_a_node_that_drops_every_order_is_named(monkeypatch):
         "node.control.controller.Controller.receive_message", lambda *_: "not for here"
     )
     rows = warned.measure(fast=True)
-    budget = {"flood_night": {"unwarned": 4, "first_warned_max_s": 304}}
+    budget = {"flood_night": {"unwarned": 4, "first_warned_max_ms": 303_200}}
     said = compare(rows, budget)
     assert "[flood_night] unwarned = 11: budget 4" in said
-    assert any("first_warned_max_s: no figure" in line for line in said)
+    assert any("first_warned_max_ms: no figure" in line for line in said)
+
+
+@pytest.mark.parametrize("name", ["lost", "fat"])
+def test_a_planted_regression_is_named_in_the_first_ten_lines(name):
+    assert planted.told(name, measurement=REGRESSIONS[name].measured_by) is not None
+
+
+def test_a_change_that_alters_nothing_gives_nothing():
+    assert planted.told(NOTHING, measurement="warned").endswith("0 figures differ (fast)")
+
+
+def test_a_regression_that_nobody_looks_for_is_not_called_named():
+    assert planted.told("later", measurement="footprint") is None
 
 
 def test_the_matrix_has_every_profile_on_every_link(monkeypatch):

@@ -29,7 +29,9 @@ class Run:
     failed: list[str] = field(default_factory=list)
     failed_step: int = -2
     issuer: str = ""
-    """Sender of the warning that it is; empty for an item of the calendar."""
+    """Sender of the warning that it is; empty for an item of a calendar."""
+    writer: str = ""
+    """Whose memory the item of a calendar is in; empty for a warning."""
 
     @property
     def entry(self) -> tuple[str, str, int, int]:
@@ -82,6 +84,7 @@ class Run:
             duration_s=part.duration_s,
             at_ns=at_ns,
             issuer=self.issuer,
+            writer=self.writer,
         )
 
     def end_part(self, now_ns: int, failed: str) -> None:

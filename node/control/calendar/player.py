@@ -10,11 +10,11 @@ horizon back with it: what was started stays in memory and does not start again.
 is one `Persist` that comes before what it allows.
 """
 
-from collections import deque
 from datetime import datetime
 from itertools import groupby
 from typing import Final
 
+from node.control.calendar.leave import Leave
 from node.control.calendar.missed import Missed, counted
 from node.control.calendar.play_run import Run
 from node.control.calendar.play_state import (
@@ -27,42 +27,35 @@ from node.control.calendar.play_state import (
     remember_start,
     remember_use,
 )
-from node.control.calendar.programme import (
-    Calendar,
-    Counted,
-    Due,
-    ItemConfig,
-    ProgrammeConfig,
-)
+from node.control.calendar.programme import Calendar, Counted, Due, ProgrammeConfig
+from node.control.calendar.shared_day import PlayerEvent, SharedDay
 from node.control.civil_time import DAY_S, MINUTE_S, NO_TIME, STEP_S, Least, load_zone, local_time
-from node.control.events import StartPart, StopPart
+from node.control.events import StopPart
 from node.control.loudness.regulation import Regulation
-from node.control.mute import NOBODY
 from node.control.precedence import MessageClass
 from node.control.trust.ordered_by import OrderedBy
 from node.events import Persist
 from node.units import NS_PER_S
 
-RUNS_MAX: Final = 8
-"""Items running at once; the arbiter lets one of them sound."""
-
 GRACE_S: Final = 5
 """Later than this is late. A deadline is met within milliseconds; a busy second boot is not."""
-
-EVENTS_MAX: Final = 512  # the caller takes them after each call
 
 _GAP_DAYS_MAX: Final = 1000
 """A horizon older than this is none: no clock that jumps costs more than counting so many days."""
 
-SOURCE_BASE: Final = -1
-"""Sources of the calendar in the arbiter: -1 to -RUNS_MAX."""
-
-
-PlayerEvent = StartPart | StopPart | Record | Persist
-
 
 class Player:
-    """Play the calendar once, whatever the clock and the power do."""
+    """Play one calendar once, whatever the clock and the power do.
+
+    Parameters
+    ----------
+    key : str
+        Under which its memory is kept; its records are told apart by it.
+    level : int
+        Tier that may order it; -1 for the node's own file and the root.
+    shared : SharedDay
+        What it shares with the calendars of other tiers; none: it is the only one.
+    """
 
     def __init__(
         self,
@@ -70,29 +63,31 @@ class Player:
         regulation: Regulation,
         state: State,
         *,
+        key: str = KEY,
+        level: int = -1,
         tiers: tuple[str, ...] = (),
+        shared: SharedDay | None = None,
         ordered_by: OrderedBy | None = None,
     ) -> None:
-        self._tiers = tiers
-        self._ordered_by = ordered_by
-        self._muted = (NOBODY, "")
-        self._least = Least()
+        self._key = key
         self._long_ago: list[Counted] = []
         """Missed too long ago to be told one by one, and not recorded yet."""
         self._calendar = Calendar(config)
         self._config = config
         self._zone = load_zone(config.zone)
-        self._regulation = regulation
+        self._shared = shared or SharedDay(config.zone, regulation, len(tiers))
+        self._shared.join(self)
+        self._leave = Leave(self._shared, regulation, tiers, level, ordered_by)
         self._state = state
         self._runs: list[Run] = []
-        self._events: deque[PlayerEvent] = deque()
         self._gap_reason = "the node was off"
         self._last_ns: int | None = None
         self._last_s = 0
         self._next_due_s: int | None = None
         self._deadline_ns: int | None = None
         self._into_second_ns = 0
-        self._events.extend(state.outbox)
+        for record in state.outbox:
+            self._shared.tell(record)
 
     def handle_time(
         self,
@@ -118,8 +113,10 @@ class Player:
         least : Least
             The least that civil time can be, trusted or not.
         """
-        self._least = least
+        self._leave.least = least
         self._into_second_ns = into_second_ns
+        if self._is_asleep:
+            return
         if not trusted:
             self._stop_all("the clock is not trusted", utc_s, now_ns, keep_urgent=True)
             self._gap_reason = "the time was not known"
@@ -154,14 +151,53 @@ class Player:
 
     def mute(self, level: int, by: str | None, utc_s: int, now_ns: int) -> None:
         """Stop what is not urgent of tier `level` and below, and start none: `by` has muted it."""
-        self._muted = (level, by or "")
+        self._leave.muted = (level, by or "")
         for run in list(self._runs):
-            if self._is_muted(run.item):
+            if self._leave.is_muted(run.item):
                 self._end(run, "stopped", f"muted by {by}", utc_s, now_ns)
 
-    def stop(self, reason: str, utc_s: int, now_ns: int) -> None:
-        """Stop everything, with records: the calendar is replaced."""
+    def replace(
+        self, config: ProgrammeConfig, by: OrderedBy | None, utc_s: int, now_ns: int
+    ) -> None:
+        """Play another calendar from now on; what runs and is in it unchanged goes on."""
+        kept = config.items if config.zone == self._config.zone else ()
+        for run in list(self._runs):
+            if run.item not in kept:
+                self._end(run, "stopped", "the calendar was replaced", utc_s, now_ns)
+        if self._is_asleep:
+            self._state.horizon_s = 0  # what was due before it came is nobody's
+        self._config, self._leave.by = config, by
+        self._calendar = Calendar(config)
+        self._zone = load_zone(config.zone)
+        self._next_due_s = self._deadline_ns = None
+
+    def sleep(self, reason: str, utc_s: int, now_ns: int) -> None:
+        """Stop everything, with records: there is no calendar any more."""
         self._stop_all(reason, utc_s, now_ns, keep_urgent=False)
+        self._config = ProgrammeConfig(zone=self._config.zone)
+        self._calendar = Calendar(self._config)
+        self._leave.by = None
+        self._next_due_s = self._deadline_ns = None
+        self._state.horizon_s = 0
+        self._persist([])
+
+    def give_way(self, source: int, to: str, utc_s: int, now_ns: int) -> None:
+        """End the item that sounds as `source`: its place goes to somebody above."""
+        for run in [run for run in self._runs if run.source == source]:
+            self._end(run, "stopped", f"its place went to an item of {to}", utc_s, now_ns)
+
+    def used_s(self, day: str) -> int:
+        """Return how many seconds of programme it has taken of `day`."""
+        return self._state.used_s.get(day, 0)
+
+    def planned_s(self, utc_s: int, until_s: int) -> int:
+        """Return how many seconds that are not urgent it plans for the time between."""
+        return self._calendar.planned_s(utc_s, until_s, set(self._state.started))
+
+    @property
+    def level(self) -> int:
+        """Tier that ordered it."""
+        return self._leave.level
 
     def next_deadline_ns(self) -> int | None:
         """Return when `handle_time` must run next, or None when nothing is planned."""
@@ -169,12 +205,12 @@ class Player:
 
     def next_event(self) -> PlayerEvent | None:
         """Return the oldest event not yet taken, or None. A `Persist` is kept before the next."""
-        return self._events.popleft() if self._events else None
+        return self._shared.next_event()
 
     @property
-    def state(self) -> State:
-        """What is remembered, for the next player when the calendar is replaced."""
-        return self._state
+    def _is_asleep(self) -> bool:
+        """Whether there is nothing to play and nothing to tell."""
+        return not (self._config.items or self._runs or self._state.running)
 
     def _note_clock(self, utc_s: int, now_ns: int) -> None:
         state = self._state
@@ -248,23 +284,7 @@ class Player:
             return "missed", self._gap_reason
         if due.day <= self._state.floor_day:
             return "missed", "whether it was played lies before what is remembered"
-        if len(self._runs) >= RUNS_MAX:
-            return "missed", "too many items at once"
-        local = self._local(utc_s)
-        rule = self._regulation.refused_hours(local, item.message_class_value)
-        if rule is not None:
-            return "refused", f"outside the hours of {rule}"
-        if self._is_muted(item):
-            return "refused", f"muted by {self._muted[1]}"
-        no_right = self._no_right(item)
-        if no_right is not None:
-            return "refused", no_right
-        urgent = item.message_class_value is MessageClass.URGENT
-        most = self._regulation.minutes_per_day(local.date())
-        used_s = self._state.used_s.get(local.date().isoformat(), 0)
-        if most is not None and not urgent and used_s + item.duration_s > most * MINUTE_S:
-            return "refused", f"more than {most} minutes in a day"
-        return None
+        return self._leave.why_not(item, utc_s)
 
     def _settled(self, missed: list[Missed], horizon_s: int) -> None:
         """Keep that everything until `horizon_s` is settled."""
@@ -283,41 +303,39 @@ class Player:
     def _begin(self, due: Due, utc_s: int, now_ns: int) -> Run:
         """Take up a run; it is persisted before `_advance` lets it sound."""
         item = self._config.items[due.index]
-        taken = {run.source for run in self._runs}
-        source = next(s for s in range(SOURCE_BASE, SOURCE_BASE - RUNS_MAX, -1) if s not in taken)
+        claim = self._leave.claim(item)
+        source = self._shared.take_place(self, claim, self._issuer[0], utc_s, now_ns)
         # All nodes begin on the same instant: that of the civil second, not of this call.
         into_ns = self._into_second_ns if utc_s == due.due_s else 0
-        run = Run(item, due, source, utc_s, ends_ns=now_ns - into_ns)
+        run = Run(item, due, source, utc_s, ends_ns=now_ns - into_ns, writer=self._key)
         self._runs.append(run)
         remember_start(self._state, due.day, due.name)
-        remember_use(self._state, self._local(utc_s).date().isoformat(), item.duration_s)
+        remember_use(self._state, self._shared.local(utc_s).date().isoformat(), item.duration_s)
         self._state.running.append(run.entry)
         return run
 
     def _advance(self, utc_s: int, now_ns: int) -> None:
         """Move each run on whose part has ended; stop those that reached forbidden hours."""
         for run in list(self._runs):
-            rule = self._regulation.refused_hours(self._local(utc_s), run.item.message_class_value)
-            if rule is not None and self._last_ns is not None:
-                self._end(run, "stopped", f"outside the hours of {rule}", utc_s, now_ns)
-                continue
-            no_right = self._no_right(run.item)
-            if no_right is not None:
-                self._end(run, "stopped", no_right, utc_s, now_ns)
+            why = self._leave.hours(run.item, utc_s) if self._last_ns is not None else None
+            why = why or self._leave.no_right(run.item)
+            if why is not None:
+                self._end(run, "stopped", why, utc_s, now_ns)
                 continue
             while run.held_ns < 0 and run.ends_ns <= now_ns and not run.over:
                 part = run.next_step(run.ends_ns, self._config.languages)
                 if part is not None:
-                    self._emit(part)
+                    self._shared.tell(part)
             if run.over:
                 self._end(run, *run.outcome, utc_s, now_ns)
 
     def _end(self, run: Run, outcome: Outcome, reason: str, utc_s: int, now_ns: int) -> None:
         run.close(now_ns)
         self._runs.remove(run)
+        self._shared.give_back(run.source)
         self._state.running = [e for e in self._state.running if e != run.entry]
         self._give_back(run.due.name, run.started_s, run.sounded_ns // NS_PER_S)
-        self._emit(StopPart(run.source))
+        self._shared.tell(StopPart(run.source))
         record = self._record(
             run.due.name,
             run.due.day,
@@ -337,24 +355,13 @@ class Player:
         item = next((one for one in self._config.items if one.name == name), None)
         unused_s = 0 if item is None else item.duration_s - max(sounded_s, 0)
         if unused_s > 0:
-            remember_use(self._state, self._local(started_s).date().isoformat(), -unused_s)
+            remember_use(self._state, self._shared.local(started_s).date().isoformat(), -unused_s)
 
     def _stop_all(self, reason: str, utc_s: int, now_ns: int, *, keep_urgent: bool) -> None:
         for run in list(self._runs):
             if keep_urgent and run.item.message_class_value is MessageClass.URGENT:
                 continue
             self._end(run, "stopped", reason, utc_s, now_ns)
-
-    def _is_muted(self, item: ItemConfig) -> bool:
-        level = len(self._tiers)
-        if item.level in self._tiers:
-            level = self._tiers.index(item.level)
-        urgent = item.message_class_value is MessageClass.URGENT
-        return not urgent and self._muted[0] <= level
-
-    def _no_right(self, item: ItemConfig) -> str | None:
-        by = self._ordered_by
-        return None if by is None else by.refusal(item.message_class_value, self._least)
 
     def _plan(self, utc_s: int, now_ns: int, *, trusted: bool) -> None:
         ends_ns = [run.ends_ns for run in self._runs if run.held_ns < 0]
@@ -367,23 +374,23 @@ class Player:
 
     def _record(self, name: str, day: str, outcome: Outcome, reason: str, **more: object) -> Record:
         self._state.serial += 1
-        issuer, key = "", ""
-        if self._ordered_by is not None:
-            issuer, key = self._ordered_by.name, self._ordered_by.warrant.key_id.hex()
+        issuer, key = self._issuer
         fields = {"serial": self._state.serial, "name": name, "day": day}
-        fields |= {"issuer": issuer, "signed_by": key}
+        fields |= {"issuer": issuer, "signed_by": key, "writer": self._key}
         return Record(**fields, outcome=outcome, reason=reason, **more)  # type: ignore[arg-type]  # keyword names are Record's own
+
+    @property
+    def _issuer(self) -> tuple[str, str]:
+        """Who ordered the calendar, and the key; empty for the node's own file."""
+        by = self._leave.by
+        return ("", "") if by is None else (by.name, by.warrant.key_id.hex())
 
     def _persist(self, records: list[Record]) -> None:
         """Keep the state with the records it owes, then tell the records."""
         self._state.outbox = records
-        self._emit(Persist(KEY, encode(self._state)))
+        self._shared.tell(Persist(self._key, encode(self._state)))
         for record in records:
-            self._emit(record)
-
-    def _emit(self, event: PlayerEvent) -> None:
-        assert len(self._events) < EVENTS_MAX, "the caller does not take the events"
-        self._events.append(event)
+            self._shared.tell(record)
 
     def _local(self, utc_s: int) -> datetime:
         return local_time(utc_s, self._zone)

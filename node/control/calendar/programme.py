@@ -225,6 +225,13 @@ class Calendar:
                 found += (due for due in self._due_on(day) if after_s < due.due_s <= until_s)
         return sorted(found)
 
+    def planned_s(self, utc_s: int, until_s: int, known: Container[tuple[str, str]]) -> int:
+        """Return the seconds of what is due in that time, neither urgent nor `known`."""
+        dues = self.due_between(utc_s - 1, until_s)
+        items = [self.config.items[due.index] for due in dues if (due.day, due.name) not in known]
+        urgent = MessageClass.URGENT
+        return sum(one.duration_s for one in items if one.message_class_value is not urgent)
+
     def long_ago(self, after_s: int, until_s: int) -> tuple[date, date] | None:
         """Return the whole days within (after_s, until_s] that are only counted; None if few."""
         first = local_time(after_s, self._zone).date() + timedelta(days=2)

@@ -23,8 +23,8 @@ PARTS_MAX: Final = 32
 """Parts with a line of their own in a record; of a longer item the first ones."""
 
 
-_Key = tuple[str, str, str]
-"""Name, day, and who issued it where that is a warning."""
+_Key = tuple[str, str, str, str]
+"""Name, day, who issued it where that is a warning, and whose calendar it is of."""
 
 
 @dataclass(slots=True)
@@ -122,12 +122,14 @@ class RecordKeeper:
 
 
 def _part_key(part: StartPart) -> _Key:
-    return part.name, part.day, part.issuer
+    return part.name, part.day, part.issuer, part.writer
 
 
 def _record_key(record: Record) -> _Key:
     """Return what its parts went under: two senders may call their warnings by one name."""
-    return record.name, record.day, "" if record.writer == KEY else record.issuer
+    if record.writer.partition("/")[0] == KEY:
+        return record.name, record.day, "", record.writer
+    return record.name, record.day, record.issuer, ""
 
 
 def _completed(record: Record, heard: _Heard) -> Record:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-_GOOD: Final = frozenset({"obeyed", "waiting", "cancel", "known", "kept"})
+_GOOD: Final = frozenset({"obeyed", "waiting", "cancel", "known"})
 
 _REMEDIES: Final = {
     "unknown key": "send this node the key's certificate; if the key was revoked or replaced, sign"

@@ -30,8 +30,8 @@ from node.shell.store_file import FILE_BYTES_MAX, FileContent, read_file
 from node.shell.store_read import copies_of, read_kept
 from node.units import NS_PER_S
 
-SOON_S: Final = 60 * 86_400
-"""A certificate that ends within two months is told of."""
+SOON_S: Final = 180 * 86_400
+"""A certificate that ends within half a year is told of."""
 
 _FILES: Final = ("ca_file", "certificate_file")
 
@@ -79,7 +79,11 @@ def _certificate(name: str, path: Path) -> Finding:
     if left_s <= 0:
         return fault("certificate", f"{name} {path} ended on {ends:%Y-%m-%d}", "get a new one")
     if left_s < SOON_S:
-        return note("certificate", f"{name} {path} ends on {ends:%Y-%m-%d}", "renew it before")
+        return note(
+            "certificate",
+            f"{name} {path} ends on {ends:%Y-%m-%d}",
+            "`loalang-station send` renews it",
+        )
     return good("certificate", f"{name} is good until {ends:%Y-%m-%d}")
 
 

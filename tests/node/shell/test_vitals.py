@@ -69,3 +69,12 @@ def test_a_fault_is_told_once_when_it_comes_and_once_when_it_goes_within_10_s():
     begins = [second for _, came, second in told if came]
     assert all(20 <= second <= 30 for second in begins)
     assert health.word() == "ready"
+
+
+def test_a_certificate_that_ends_soon_is_a_fault_and_one_that_does_not_is_none():
+    for days, words in ((400, None), (60, None), (59, "59 days"), (-1, "has ended")):
+        health = Health()
+        told = status()
+        told["shell"]["broker"]["certificate_days"] = days
+        Vitals(health, session=7, begin_ns=0).look(told, S)
+        assert ("; ".join(health.why()) or None) is words or words in health.why()[0]

@@ -97,20 +97,6 @@ def test_an_item_above_its_signers_class_is_refused_and_its_tier_is_the_signers(
     assert "level = 'district': must be one of" in village.order(COMMUNE, Kind.CALENDAR, unknown)
 
 
-def test_a_hamlets_calendar_waits_behind_the_communes_and_plays_when_that_one_is_taken_back():
-    village = with_hamlet("2025-12-07T05:29:00")
-    assert village.order(COMMUNE, Kind.CALENDAR, CALENDAR.encode()) == "obeyed"
-    other = CALENDAR.replace("news", "hamlet news").encode()
-    fate = village.order(HAMLET, Kind.CALENDAR, other, area=HERE)
-    assert fate == "kept: behind the calendar of x"
-    village.until("2025-12-07T05:31:00")
-    assert village.heard() == ["news"]
-    village.boot()
-    assert village.order(COMMUNE, Kind.CALENDAR, b"") == "obeyed"
-    village.until("2025-12-08T05:31:00")
-    assert village.heard() == ["news", "hamlet news"]
-
-
 @pytest.mark.parametrize("boots", [0, 1])
 def test_with_a_revocation_ends_all_that_the_key_ordered(boots):
     village = Village("2025-12-07T05:20:00")

@@ -1,0 +1,75 @@
+"""Measure what the gate holds, on two cores: each village and each other measurement is a task.
+
+How the work is shared out changes no digit: a village is one task whoever runs it, and all that
+is random in it hangs on its seed.
+"""
+
+import importlib
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import product
+from typing import Final
+
+from benchmarks.options import measurements
+from benchmarks.table import Rows
+from benchmarks.verdict.outcome import INEXACT
+from benchmarks.village import matrix
+from sim.result.run import NodeRow
+
+PROCESSES: Final = 2
+
+MATRIX: Final = ("latency", "dropout")
+"""They look at the same villages."""
+
+Prepare = Callable[[], None]
+"""Called in every process before it measures."""
+
+
+def measure_all(
+    names: Sequence[str], *, fast: bool, prepare: Prepare | None = None
+) -> dict[str, Rows]:
+    """Return the rows of each measurement; one alone is measured in this process.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Measurements, as `python -m benchmarks` knows them.
+    fast : bool
+        The short run.
+    prepare : callable, optional
+        Must be found by name, for other processes to call it too.
+
+    Raises
+    ------
+    KeyError
+        When there is no such measurement.
+    """
+    if prepare is not None:
+        prepare()
+    if len(names) == 1:
+        return {names[0]: _measure(names[0], fast)}
+    # What has noise is measured alone, when nothing else runs.
+    others = [name for name in names if name not in (*MATRIX, *INEXACT)]
+    known = measurements()
+    for name in names:
+        known[name]  # before minutes are spent
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(PROCESSES, mp_context=spawn, initializer=prepare) as pool:
+        villages: dict[tuple[str, int], Future[list[NodeRow]]] = {}
+        if set(names) & set(MATRIX):
+            # The longest first, so that no core waits for it at the end.
+            for playout, seed in product(reversed(matrix.PLAYOUTS), matrix.seeds(fast=fast)):
+                village = pool.submit(matrix.village_rows, playout, seed, fast=fast)
+                villages[playout, seed] = village
+        asked = {name: pool.submit(_measure, name, fast) for name in others}
+        for (playout, seed), rows in villages.items():
+            matrix.keep(playout, seed, rows.result(), fast=fast)
+        measured = {name: rows.result() for name, rows in asked.items()}
+    return {name: measured[name] if name in measured else _measure(name, fast) for name in names}
+
+
+def _measure(name: str, fast: bool) -> Rows:
+    module = importlib.import_module(measurements()[name])
+    rows: Rows = module.measure(fast=fast)
+    return rows

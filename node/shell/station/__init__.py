@@ -1,0 +1,1 @@
+"""The commune's station: its authorities, its broker's identities, and which poles there are."""

@@ -1,0 +1,72 @@
+"""`loalang-station`: the commune's keys, its broker's identities, and who is a node of it."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+from typing import Final
+
+from node.config import ConfigError
+from node.shell.faults import EXIT_INPUT, ShellError
+from node.shell.station.accept import accept_node
+from node.shell.station.init import make_station
+from node.shell.station.replace import replace_node
+from node.shell.station.send import revoke_keys, send_all
+
+FOLDER: Final = Path("station")
+_COMMANDS: Final = {
+    "init": make_station,
+    "accept": accept_node,
+    "replace": replace_node,
+    "send": send_all,
+    "revoke": revoke_keys,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        return _COMMANDS[options.command](options)
+    except ConfigError as fault:
+        print(fault, file=sys.stderr)
+        return EXIT_INPUT
+    except ShellError as fault:
+        print(f"loalang-station: {fault}", file=sys.stderr)
+        return fault.exit_status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="loalang-station", description=__doc__, allow_abbrev=False
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    init = commands.add_parser("init", help="make root, authorities, broker files and the bundle")
+    init.add_argument("--area", required=True, help="of the commune, such as vn/lang-son/huu-lien")
+    init.add_argument("--broker", required=True, metavar="HOST[:PORT]", help="as nodes reach it")
+    init.add_argument(
+        "--village", default="", help="in the topics; without it the area's last part"
+    )
+    init.add_argument("--broker-folder", type=Path, help="for mosquitto's files (FOLDER/broker)")
+    init.add_argument(
+        "--reload", default="systemctl reload mosquitto", help="lets it read them (%(default)s)"
+    )
+    accept = commands.add_parser("accept", help="let the node that shows this code in")
+    accept.add_argument("code", metavar="CODE", help="12 letters")
+    accept.add_argument("--name", default="", help="in place of the one that it asks for")
+    accept.add_argument("--area", default="", help="without it the commune's and the name")
+    accept.add_argument("--zone", action="append", help="whose orders it also obeys; repeatable")
+    replace = commands.add_parser("replace", help="take a stolen or broken node's identity back")
+    replace.add_argument("name", metavar="NAME")
+    send = commands.add_parser("send", help="give every node what the folder holds now")
+    send.add_argument("--stick", type=Path, metavar="FOLDER", help="for nodes without a network")
+    revoke = commands.add_parser("revoke", help="take authority back from keys of hamlets")
+    revoke.add_argument("public_key", nargs="+", metavar="PUBLIC-KEY", help="64 digits")
+    for one in (init, accept, replace, send, revoke):
+        one.add_argument("--folder", type=Path, default=FOLDER, help="of the station (%(default)s)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

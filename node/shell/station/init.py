@@ -1,0 +1,181 @@
+"""`loalang-station init`: keys, certificates, the broker's files and the bundle of a commune."""
+
+import argparse
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from node.control.precedence import MessageClass
+from node.control.trust.authority import Certificate, proper_area
+from node.control.trust.message import AREA_BYTES_MAX, Kind, Message, seal
+from node.control.trust.signature import SeedSigner
+from node.shell.config import MqttConfig, split_address
+from node.shell.enrol.install import write_file
+from node.shell.enrol.papers import Bundle, fingerprint, seal_paper
+from node.shell.faults import EXIT_INPUT, ShellError, file_fault
+from node.shell.station import broker_files, certificates
+from node.shell.station.folder import SEED_BYTES, About, Station
+
+AUTHORITY_S: Final = 5 * 365 * 86_400
+"""The root is needed again before that: `loalang-station` tells half a year ahead."""
+
+_PORT: Final = 8883
+_FOLDERS: Final = ("offline", "orders", "plans", "media", "nodes")
+_NODE_TOML: Final = """\
+# Tables of every node of this commune, as in the file of one node. `accept` adds name, broker,
+# store, root and area. FOLDER stands for the folder of the node's state.
+[sink]
+kind = "card"
+
+# Sirens and phrases: `loalang-node keep siren.opus --folder media` prints their hashes.
+# [control.alert.phrases.any]
+# siren = "..."
+# text = { vi = "..." }
+"""
+
+
+def make_station(options: argparse.Namespace) -> int:
+    """Make the folder; print what to do next."""
+    about = _about(options)
+    folder: Path = options.folder
+    if (folder / "station.json").exists():
+        raise ShellError(f"{folder}: there is a station already", exit_status=EXIT_INPUT)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in _FOLDERS:
+            (folder / name).mkdir(mode=0o700, exist_ok=True)
+        Path(about.broker_folder).mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise file_fault(folder, fault) from fault
+    station = Station(folder, about)
+    _make_authorities(station)
+    _make_identities(station)
+    write_file(folder / "node.toml", _NODE_TOML.encode())
+    bundle = seal_paper(_bundle(station), _root(station))
+    write_file(station.bundle, bundle)
+    write_file(folder / "station.json", msgspec.json.format(msgspec.json.encode(about), indent=1))
+    _tell(station)
+    return 0
+
+
+def _about(options: argparse.Namespace) -> About:
+    """Return what was asked for, checked."""
+    area, broker = options.area, options.broker
+    if not area or not proper_area(area) or len(area.encode()) > AREA_BYTES_MAX:
+        raise ShellError(
+            f"--area {area!r}: must be a path like vn/lang-son/huu-lien", exit_status=2
+        )
+    given = broker if broker.rpartition(":")[2].isdecimal() else f"{broker}:{_PORT}"
+    host, port = split_address(given, what="--broker")
+    village = options.village or area.rpartition("/")[2]
+    MqttConfig(host=host, port=port, village=village)  # says what is wrong with them
+    folder = options.broker_folder or options.folder / "broker"
+    return About(
+        area=area,
+        village=village,
+        host=host,
+        port=port,
+        broker_folder=str(Path(folder).resolve()),
+        reload=options.reload,
+    )
+
+
+def _make_authorities(station: Station) -> None:
+    """Make root, commune and sealed key, and the certificates of the last two."""
+    for name in ("offline/root", "commune", "emergency"):
+        write_file(station.folder / f"{name}.key", os.urandom(SEED_BYTES), mode=0o600)
+    for name in ("commune", "emergency"):
+        claim = Certificate(
+            name=f"{name} {station.about.area}",
+            public_key=station.signer(name).public_key,
+            tier="commune",
+            area=station.about.area,
+            class_max=MessageClass.URGENT,
+            until_s=int(time.time()) + AUTHORITY_S,
+            emergency=name == "emergency",
+        )
+        sealed = sign(station, _root(station), Kind.CERTIFICATE, msgspec.json.encode(claim))
+        write_file(station.folder / "orders" / f"{name}.bin", sealed)
+
+
+def sign(station: Station, signer: SeedSigner, kind: Kind, content: bytes) -> bytes:
+    """Return a signed order of the station for its whole commune."""
+    now_ns = time.time_ns()
+    message = Message(
+        kind=kind,
+        key_id=signer.key_id,
+        counter=now_ns // 1_000_000,
+        issued_s=now_ns // 1_000_000_000,
+        ttl_s=86_400,
+        message_class=MessageClass.NORMAL,
+        area=station.about.area,
+        content=content,
+    )
+    return seal(message, signer)
+
+
+def _root(station: Station) -> SeedSigner:
+    return station.signer("offline/root")
+
+
+def _make_identities(station: Station) -> None:
+    """Make the authority of identities, those of broker, office and asking nodes, and the list."""
+    about, folder, broker = station.about, station.folder, station.broker_folder
+    ca_key = certificates.new_key()
+    ca = certificates.authority(f"loalang {about.area}"[:64], ca_key)
+    write_file(folder / "ca.key", certificates.key_pem(ca_key), mode=0o600)
+    for place in (folder / "ca.pem", broker / broker_files.CA):
+        write_file(place, ca)
+    key = certificates.new_key()
+    write_file(
+        broker / broker_files.CERTIFICATE,
+        certificates.broker_identity(about.host, key.public_key(), ca, ca_key),
+    )
+    write_file(broker / broker_files.KEY, certificates.key_pem(key), mode=0o640)
+    _let_mosquitto_read(broker / broker_files.KEY)
+    for file, name in (("office", broker_files.OFFICE), ("enrol", broker_files.ASKING)):
+        key, days = certificates.new_key(), certificates.CA_DAYS
+        one = certificates.identity(name, key.public_key(), ca, ca_key, days=days)
+        write_file(folder / f"{file}.pem", one)
+        write_file(folder / f"{file}.key", certificates.key_pem(key), mode=0o600)
+    write_file(broker / broker_files.REVOKED, certificates.taken_back((), ca, ca_key))
+    conf = broker_files.configuration(about.village, about.port, broker)
+    write_file(broker / broker_files.CONF, conf.encode())
+    write_file(broker / broker_files.ACL, broker_files.access_list(about.village).encode())
+
+
+def _let_mosquitto_read(path: Path) -> None:
+    """Give a file to the group of Debian's broker, which reads it after it gave up being root."""
+    if os.geteuid() == 0:
+        try:
+            shutil.chown(path, group="mosquitto")
+        except LookupError:
+            return  # another broker, or another machine's
+
+
+def _bundle(station: Station) -> Bundle:
+    about = station.about
+    return Bundle(
+        root_public_key=_root(station).public_key,
+        area=about.area,
+        village=about.village,
+        host=about.host,
+        port=about.port,
+        ca=station.read("ca.pem").decode(),
+        certificate=station.read("enrol.pem").decode(),
+        key=station.read("enrol.key").decode(),
+        orders=station.orders(),
+    )
+
+
+def _tell(station: Station) -> None:
+    folder, root = station.folder, _root(station)
+    print(f"root        {fingerprint(root.public_key)}")
+    print(f"carry away  {folder / 'offline'}: the root; needed again in years, never here")
+    print(f"seal        {folder / 'emergency.key'}: for the night when nobody can be reached")
+    print(f"broker      mosquitto -c {station.broker_folder / broker_files.CONF}")
+    print(f"new nodes   loalang-node enrol {station.bundle.name}   (copy {station.bundle} to them)")
