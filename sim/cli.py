@@ -59,6 +59,9 @@ def _parser() -> Parser:
     run.add_argument("--duration", type=duration, metavar="S", help="seconds of programme")
     run.add_argument("--json", action="store_true", help="print one JSON object, and no table")
     run.add_argument("--no-sound", action="store_true", help="count only: faster, no recordings")
+    run.add_argument(
+        "--replay", action="store_true", help="also replay.html: its worst minutes play back"
+    )
     run.add_argument("--day", action="store_true", help="also the whole day of its table [day]")
     run.add_argument(
         "--fail-on",

@@ -1,5 +1,6 @@
 """What a sender does to each packet so that nodes under orders believe it."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Final
 import pylibsrtp
 
 from node.control.trust.packet_guard import SRTP_KEY_BYTES, sign_packet, srtp_policy
+from node.control.trust.passes import Passes
 from node.control.trust.signature import SeedSigner
 
 Seal = Callable[[bytes], bytes]
@@ -27,11 +29,12 @@ def signing_seal(path: Path) -> Seal:
     """
     signer = SeedSigner(_read(path, _SEED_BYTES, "loalang-node key FILE"))
     counter = time.time_ns() // 1000
+    passes = Passes(os.urandom(_SEED_BYTES))
 
     def seal(packet: bytes) -> bytes:
         nonlocal counter
         counter += 1
-        return sign_packet(packet, counter, signer)
+        return sign_packet(packet, counter, signer, passes.take())
 
     return seal
 
