@@ -172,7 +172,7 @@ def _nothing() -> None:
         Controller: ("receive_message", "handle_deadline"),
         DayPole: ("__init__",),
         Host: ("ready_ns",),
-        node.jitter.buffer: ("parameters", "slots_for"),
+        node.jitter.buffer: ("initial", "slots_for"),
         node.source.receiver: ("is_announced",),
     }.items():
         for name in names:
