@@ -221,19 +221,21 @@ class Acts:
         return step
 
     def _come_down(self) -> Step | None:
-        """Let who certified a key put it one tier lower: what it ordered from above ends."""
+        """Let who certified a key put it a tier or a class lower: what reached higher ends."""
         held = [key for key, one in self._truth.given.items() if one.level + 1 < len(TIERS)]
         if not held:
             return None
         key = held[self._of(range(len(held)))]
-        own = self._truth.given[key]
-        tier, until_s = TIERS[own.level + 1], 1 << 39
-        claim = Certificate(NAME, SIGNERS[key].public_key, tier, own.area, own.class_max, until_s)
-        over = self._own_area(own.parent)
-        step = Step(own.parent, Kind.CERTIFICATE, msgspec.json.encode(claim), over, 0, 600, key)
+        own, over = self._truth.given[key], self._rng.random() < 0.5
+        until_s = (1 << 39, self._pole.utc_s + 300)[self._of((0, 0, 1))]
+        level = own.level + int(over)
+        most = own.class_max if over else max(own.class_max - 1, 0)
+        claim = Certificate(NAME, SIGNERS[key].public_key, TIERS[level], own.area, most, until_s)
+        content = msgspec.json.encode(claim)
+        area = self._own_area(own.parent)
+        step = Step(own.parent, Kind.CERTIFICATE, content, area, 0, 600, key)
         if self._send(step) == "obeyed":
-            counter = self._counter(own.parent)
-            given = Given(own.parent, own.level + 1, own.area, own.class_max, until_s, counter)
+            given = Given(own.parent, level, own.area, most, until_s, self._counter(own.parent))
             self._blame(self._truth.certify(own.parent, key, given), step)
         return step
 
