@@ -320,6 +320,8 @@ class GovernedSpeaker:
         )
         known.told, known.look_ns = False, self._now_ns + max(known.source.left_ns, _LOOK_NS)
         self._hear(part.source, known.source.ssrc)
+        if not urgent:
+            self._controller.receive_delay(part.source, self._playout_delay_ns, self._now_ns)
 
     def _stop(self, number: int) -> None:
         heard = self._heard.pop(number, None)
