@@ -69,4 +69,4 @@ def test_a_hole_in_any_one_check_is_found(hole, monkeypatch):
     monkeypatch.setattr(where, name, instead)
     if hole == "orders act twice":
         monkeypatch.setattr(ReplayGuard, "advance", lambda *_: [])
-    assert first_broken(1000, seed=3) is not None
+    assert first_broken(3000, seed=3) is not None
