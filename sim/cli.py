@@ -5,12 +5,13 @@ import os
 import sys
 from pathlib import Path
 
-from sim.command_line import FAILED, INTERRUPTED, Parser, complain, duration
+from sim import sweep_arguments
+from sim.command_line import FAILED, INTERRUPTED, Parser, complain, duration, seed
 
 _EPILOGUE = """\
-exit status: 0 the run is done, whatever its verdict; 3 it is, and a condition of --fail-on holds;
-2 the scenario, the arguments or the output folder are wrong; 1 anything else, for instance a full
-disk; 130 interrupted
+exit status: 0 the run is done, whatever its verdict; 3 it is, and a condition of --fail-on holds,
+or what is compared is not the same; 2 the scenario, the arguments or the output folder are wrong;
+1 anything else, for instance a full disk; 130 interrupted
 
 example: loalang-sim run flood_night --day --fail-on 'unwarned > 0'
 """
@@ -20,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Do what the command line asks and return the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        from sim import run_command
+        from sim import compare_command, run_command, sweep_command
     except ModuleNotFoundError as fault:
         if (fault.name or "").split(".")[0] in ("sim", "node", "hw_profiles", "benchmarks"):
             raise
@@ -30,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
         "list": run_command.show_list,
         "check": run_command.check,
         "encode": run_command.encode,
+        "sweep": sweep_command.sweep,
+        "compare": compare_command.run,
     }
     try:
         status = commands[options.command](options)
@@ -52,7 +55,7 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="run a scenario; write report, rows and recordings")
     run.add_argument("scenario", metavar="SCENARIO", help="name of one that ships, or a TOML file")
-    run.add_argument("--seed", type=_seed, metavar="N", help="instead of the scenario's")
+    run.add_argument("--seed", type=seed, metavar="N", help="instead of the scenario's")
     run.add_argument("--duration", type=duration, metavar="S", help="seconds of programme")
     run.add_argument("--json", action="store_true", help="print one JSON object, and no table")
     run.add_argument("--no-sound", action="store_true", help="count only: faster, no recordings")
@@ -67,6 +70,8 @@ def _parser() -> Parser:
     run.add_argument(
         "--out", type=Path, default=Path("out"), metavar="DIR", help="where files go (out)"
     )
+    sweep = commands.add_parser("sweep", help="many throws of the dice: odds with their interval")
+    sweep_arguments.add_arguments(sweep)
     commands.add_parser("list", help="list the scenarios that ship")
     check = commands.add_parser("check", help="read a scenario and name every fault in it")
     check.add_argument("scenario", metavar="SCENARIO")
@@ -74,14 +79,24 @@ def _parser() -> Parser:
         "encode", help="write a scenario's Opus packets beside its sounds, to be kept with them"
     )
     encode.add_argument("scenario", metavar="SCENARIO")
+    _add_compare(commands)
     return parser
 
 
-def _seed(text: str) -> int:
-    seed = int(text) if text.isascii() and text.isdigit() else -1
-    if not 0 <= seed < 1 << 63:
-        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number from 0 to 2**63 - 1")
-    return seed
+def _add_compare(commands: "argparse._SubParsersAction[Parser]") -> None:
+    compare = commands.add_parser(
+        "compare", help="what changed per hamlet between two runs, or between two source trees"
+    )
+    what = "folder that `run --out` wrote, one with such folders in it, or a source tree"
+    compare.add_argument("a", type=Path, metavar="A", help=what)
+    compare.add_argument("b", type=Path, metavar="B", help="the same, to compare with A")
+    compare.add_argument("--scenario", metavar="SCENARIO", help="what source trees are asked")
+    compare.add_argument(
+        "--seeds", type=seed, nargs="+", default=[1, 2, 3], metavar="N", help="... with (1 2 3)"
+    )
+    compare.add_argument("--duration", type=duration, metavar="S", help="seconds of programme")
+    compare.add_argument("--day", action="store_true", help="also its day: who was warned")
+    compare.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 if __name__ == "__main__":

@@ -35,3 +35,11 @@ def duration(text: str) -> float:
     if not 1 <= duration_s <= 86_400:
         raise argparse.ArgumentTypeError(f"{text!r}: must be seconds from 1 to 86400")
     return duration_s
+
+
+def seed(text: str) -> int:
+    """Return the seed that an argument says; `ArgumentTypeError` when it cannot be one."""
+    number = int(text) if text.isascii() and text.isdigit() else -1
+    if not 0 <= number < 1 << 63:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number from 0 to 2**63 - 1")
+    return number

@@ -103,8 +103,8 @@ class History(Acts):
             one = self._warnings.get(gone)
             if one is None or not self._right(one, utc_s) or step is None:
                 continue  # over, or by time or reboot
-            if step.kind is Kind.BEACON and not self._is_below(step, one):
-                continue  # it said that the end has come
+            if step.kind is Kind.BEACON and self._truth.level(step.key) <= max(one.level, 0):
+                continue  # it said that the end has come; what the root says is of the first tier
             if step.kind is not Kind.SHORT_ALERT:
                 self._blame(f"a {step.kind.name} ended a warning", step)
             elif self._is_below(step, one) or (step.about and not one.exercise):

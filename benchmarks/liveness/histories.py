@@ -7,7 +7,7 @@ fails on can be kept as it is.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -33,6 +33,7 @@ KINDS: Final = (
     "stamps", "path", "stamps and path", "numbers", "restart", "from zero", "repeats", "held",
     "pause", "standing pause", "new source", "new source after goodbye", "wobble", "swaps",
     "losses", "stall", "durations", "port", "keep-alives", "announcements",
+    "echoes",
 )  # fmt: skip
 """What may happen. `Disturbance.size_ms` and `count` say how much of it."""
 
@@ -47,6 +48,8 @@ SENDERS_KINDS: Final = frozenset(
 PATH_MAX_MS: Final = 4000
 _CALM_TAIL_MS: Final = 4500
 _PACKETS_MAX: Final = 6000
+_ECHO_NS: Final = 500 * NS_PER_MS
+"""So often a way that repeats old packets does so, from the disturbance to the end."""
 _HOST: Final = "10.0.0.9"
 
 
@@ -77,8 +80,7 @@ class History:
     disturbances: tuple[Disturbance, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """One datagram at the node."""
 
     at_ns: int
@@ -120,6 +122,9 @@ class _Stream:
         self.arrivals: list[Arrival] = []
         self.sent: list[Arrival] = []
         self.held_until_ns = 0
+        self.echo = (0, 0)
+        self.echo_due_ns = 0
+        self.first_of_zero = 0
         self.calm_ns = 0
 
     def send(self, *, delay_ms: int = 0, lost: bool = False) -> None:
@@ -139,7 +144,8 @@ class _Stream:
         self.stamp += self.samples * history.clock_hz / RATE_HZ
         sent_ns = self.now_ns
         self.now_ns += self.samples * 62_500 // 3
-        jitter_ns = int(self.rng.integers(0, history.jitter_ms * NS_PER_MS + 1))
+        jitter_ns = history.jitter_ms * NS_PER_MS
+        jitter_ns = int(self.rng.integers(0, jitter_ns + 1)) if jitter_ns else 0
         at_ns = sent_ns + (self.path_ms + delay_ms) * NS_PER_MS + jitter_ns
         at_ns = max(at_ns, self.held_until_ns)
         # No two arrive in one instant: an arrival names its packet.
@@ -148,6 +154,9 @@ class _Stream:
         if not lost:
             self.arrivals.append(one)
         self.calm_ns = max(self.calm_ns, at_ns) if delay_ms or lost else self.calm_ns
+        if self.echo[0] and self.now_ns >= self.echo_due_ns:
+            self.repeat(*self.echo)
+            self.echo_due_ns = self.now_ns + _ECHO_NS
 
     def send_some(
         self, count: int, *, delay_ms: int = 0, every: int = 1, lost: bool = False
@@ -165,6 +174,13 @@ class _Stream:
     def settle(self) -> None:
         """Note that the stream is as it should be from the next packet on."""
         self.calm_ns = max(self.calm_ns, self.now_ns + self.path_ms * NS_PER_MS)
+
+    def settle_echoes(self) -> None:
+        """Wait until no packet is repeated whose numbers mean another one since."""
+        left = self.first_of_zero + sum(self.echo) - len(self.sent)
+        if self.first_of_zero and self.echo[0] and left > 0:
+            left_ns = left * self.samples * 62_500 // 3 + _ECHO_NS
+            self.calm_ns = max(self.calm_ns, self.now_ns + left_ns + self.path_ms * NS_PER_MS)
 
     def jump(self, by_ms: int) -> None:
         self.stamp += by_ms * self.history.clock_hz / 1000
@@ -185,6 +201,8 @@ class _Stream:
         first = max(0, len(self.sent) - 1 - age_packets)
         at_ns = self.now_ns + self.path_ms * NS_PER_MS
         for one in self.sent[first : first + count]:
+            if self.echo[0] and one.source[1] != self.port:
+                continue
             again = Arrival(at_ns + len(self.arrivals), one.data, one.source, -1, 0)
             self.arrivals.append(again)
 
@@ -240,6 +258,7 @@ def _disturb(stream: _Stream, what: Disturbance) -> None:
         "durations": lambda: setattr(stream, "samples", sorted(PAYLOADS)[count % len(PAYLOADS)]),
         "port": lambda: setattr(stream, "port", 1024 + (stream.port + count) % 60_000),
         "keep-alives": lambda: stream.keep_alives(min(count, 20)),
+        "echoes": lambda: setattr(stream, "echo", (min(count, 12), min(abs(size_ms), 600))),
         "announcements": lambda: _announcements(stream, abs(size_ms), min(count, 8)),
     }
     actions[what.kind]()
@@ -256,6 +275,7 @@ def _restart(stream: _Stream, size_ms: int) -> None:
 
 def _from_zero(stream: _Stream, pause_ms: int) -> None:
     """Begin with the numbers of the beginning."""
+    stream.first_of_zero = len(stream.sent)
     stream.now_ns += max(pause_ms, 500) * NS_PER_MS
     stream.sequence = stream.history.sequence
     stream.stamp = float(stream.history.timestamp)
@@ -284,6 +304,7 @@ def story_of(history: History) -> Story:
         stream.run(what.after_ms)
         _disturb(stream, what)
     stream.settle()
+    stream.settle_echoes()
     tail_ms = history.delay_ms + _CALM_TAIL_MS
     settles_ms = max(0, stream.calm_ns - stream.now_ns) // NS_PER_MS
     stream.run(settles_ms + tail_ms, calm=True)

@@ -22,8 +22,9 @@ from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 
 AGAIN_NS: Final = 2 * NS_PER_S
 _START_NS: Final = 5 * NS_PER_S
-_PERIOD: Final = 480
+_PERIOD: Final = 960
 _PERIOD_NS: Final = _PERIOD * NS_PER_S // RATE_HZ
+_BIN_NS: Final = 10 * NS_PER_MS
 _HOLE_MAX_NS: Final = 250 * NS_PER_MS
 _IN_STEP_NS: Final = 70 * NS_PER_MS
 _SILENT_RATIO_MAX: Final = 0.08
@@ -68,7 +69,7 @@ def in_step_ns(history: History, *, further_ms: int) -> int:
     begin_ns = _START_NS + story.calm_ns + history.delay_ms * NS_PER_MS + AGAIN_NS
     heard = []
     for further_ns in (0, further_ms * NS_PER_MS):
-        arrivals = tuple(replace(one, at_ns=one.at_ns + further_ns) for one in story.arrivals)
+        arrivals = tuple(one._replace(at_ns=one.at_ns + further_ns) for one in story.arrivals)
         late = replace(story, arrivals=arrivals, end_ns=story.end_ns + further_ns)
         rows = _drive(_node_for(history), late)
         heard.append({int(row[4]) - further_ns: int(row[5]) for row in rows})
@@ -91,7 +92,6 @@ def _drive(node: SpeakerNode, story: Story) -> NDArray[np.int64]:
     arrivals = story.arrivals
     took = 0
     periods = (story.end_ns + 10 * NS_PER_S) // _PERIOD_NS
-    due_ns = node.next_deadline_ns()
     for period in range(periods):
         now_ns = period * _PERIOD_NS
         if now_ns > story.end_ns:
@@ -100,14 +100,13 @@ def _drive(node: SpeakerNode, story: Story) -> NDArray[np.int64]:
             one = arrivals[took]
             node.receive_datagram(one.data, one.source, _START_NS + one.at_ns)
             took += 1
-        if period % 2 == 0:
-            due_ns = node.next_deadline_ns()
-            if due_ns is not None and due_ns <= _START_NS + now_ns:
-                node.handle_deadline(_START_NS + now_ns)
-                while node.next_event() is not None:
-                    pass
+        due_ns = node.next_deadline_ns()
+        if due_ns is not None and due_ns <= _START_NS + now_ns:
+            node.handle_deadline(_START_NS + now_ns)
+            while node.next_event() is not None:
+                pass
         node.render(out, _START_NS + now_ns)
-        if period % 50 == 0:
+        if period % 25 == 0:
             n = node.take_journal(rows)
             heard.append(rows[:n][rows[:n, 3] == Origin.RECEIVED])
     n = node.take_journal(rows)
@@ -120,15 +119,15 @@ def judge(history: History, story: Story, heard: NDArray[np.int64]) -> Outcome:
     delay_ns = history.delay_ms * NS_PER_MS if history.mode == "synchronised" else 0
     begin_ns = _START_NS + story.calm_ns + delay_ns + AGAIN_NS
     end_ns = _START_NS + story.end_ns - 400 * NS_PER_MS
-    bins = max(0, (end_ns - begin_ns) // _PERIOD_NS)
+    bins = max(0, (end_ns - begin_ns) // _BIN_NS)
     if bins < 20:
         raise ValueError(f"the calm end of {history} is too short")
     sounds = np.zeros(bins + 1, np.int64)
     sent = {_START_NS + one.at_ns: one.sent_ns for one in story.arrivals if one.sent_ns >= 0}
     early_ns = late_ns = -(1 << 60)
     for row in heard:
-        first = max(0, (int(row[5]) - begin_ns) // _PERIOD_NS)
-        last = -(-(int(row[5]) + int(row[2]) * 62_500 // 3 - begin_ns) // _PERIOD_NS)
+        first = max(0, (int(row[5]) - begin_ns) // _BIN_NS)
+        last = -(-(int(row[5]) + int(row[2]) * 62_500 // 3 - begin_ns) // _BIN_NS)
         if last <= 0 or first >= bins:
             continue
         sounds[first:last] = 1
@@ -140,7 +139,7 @@ def judge(history: History, story: Story, heard: NDArray[np.int64]) -> Outcome:
     sounds = sounds[:bins]
     edges = np.flatnonzero(np.diff(np.concatenate([[1], sounds, [1]])))
     holes = edges[1::2] - edges[::2]
-    hole_ns = int(holes.max()) * _PERIOD_NS if holes.size else 0
+    hole_ns = int(holes.max()) * _BIN_NS if holes.size else 0
     if history.mode == "adaptive":
         early_ns = late_ns = 0
     return Outcome(1 - float(sounds.mean()), hole_ns, early_ns, late_ns)

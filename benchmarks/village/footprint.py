@@ -1,7 +1,7 @@
 """What a node holds in memory and what its start takes, counted and not timed.
 
 Bytes are those of the arrays that a node holds: equal on every machine, unlike what a process
-takes. Kernels, modules and packages are what `loalang-node run` has loaded when it can play. How
+takes. Kernels and packages are what `loalang-node run` has loaded when it can play. How
 long that takes is `speed`'s.
 
 Options: --fast (the same: it takes seconds), --row NAME (one row alone).
@@ -43,7 +43,7 @@ _START_AND_COUNT: Final = """
 import builtins, json, sys
 import node.kernel
 
-counted = dict.fromkeys(("kernels", "modules", "packages"), 0)
+counted = dict.fromkeys(("kernels", "packages"), 0)
 
 def counting(decorator):
     def decorate(signature):
@@ -64,8 +64,6 @@ def watched_import(name, globals=None, locals=None, fromlist=(), level=0):
 
 builtins.__import__ = watched_import
 import node.shell.cli, node.shell.govern, node.joined, node.opus.decoder
-loaded = [one for one in sys.modules if one.startswith("node.")]
-counted["modules"] = sum(not one.startswith("node.kernel") for one in loaded)
 counted["packages"] = len(packages - set(sys.stdlib_module_names) - {"node"})
 print(json.dumps(counted))
 """

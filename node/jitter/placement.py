@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 from node.jitter import state as at
 from node.jitter.ledger import book_late, end_wait, pass_by, prove, settle
 from node.jitter.proof import reset_proof
-from node.jitter.target_level import observe
+from node.jitter.target_level import observe, target_delay
 from node.jitter.unwrap import advance, difference_32
-from node.kernel import kernel
+from node.kernel import inlined, kernel
 
 _MISORDER_MAX = 100
 """After a hole as long as the buffer, so many numbers before the newest may still come (as
@@ -108,9 +108,21 @@ def _first_to_keep(state: NDArray[np.int64], slots: NDArray[np.int64], newest: i
     return int(max(state[at.NEXT_SEQUENCE], newest - min(_MISORDER_MAX, slots.shape[0] // 2)))
 
 
-@kernel("int64(int64[::1], int64[:, ::1], int64, int64)")
+@inlined
+def _skip_silence(state: NDArray[np.int64], media: int, now_ns: int) -> None:
+    """Go to where a packet at `media`, which is far ahead of what is played, is due in time.
+
+    Nothing is held, so nothing is jumped over but silence: by waiting for it to pass as long as
+    the sender's numbers say, a node would throw away all that comes meanwhile.
+    """
+    now = now_ns * 3 // 62_500
+    position = now - state[at.A_REFERENCE] - target_delay(state, now)
+    state[at.NEXT_MEDIA] = max(state[at.NEXT_MEDIA], min(media, position))
+
+
+@kernel("int64(int64[::1], int64[:, ::1], int64, int64, int64)")
 def _too_late_or_early(
-    state: NDArray[np.int64], slots: NDArray[np.int64], samples: int, flags: int
+    state: NDArray[np.int64], slots: NDArray[np.int64], samples: int, flags: int, now_ns: int
 ) -> int:
     """Return 0 for a packet that can be held, else LATE or EARLY, counted."""
     extended = state[at.UNWRAPPED_SEQUENCE]
@@ -126,6 +138,10 @@ def _too_late_or_early(
             first = first_held(state, slots)
             begin = slots[first & (slots.shape[0] - 1), at.SLOT_MEDIA]
         end_wait(state, first, begin)
+        position = state[at.NEXT_MEDIA]
+    is_far = is_playing and media + samples - position > state[at.LEVEL_MAX]
+    if is_far and state[at.MODE] == at.ADAPTIVE and state[at.HELD] == 0:
+        _skip_silence(state, media, now_ns)
         position = state[at.NEXT_MEDIA]
     if is_playing and (media < position or extended < state[at.FLOOR_SEQUENCE]):
         # A repair that misses its time says nothing of when the stream comes.
@@ -218,7 +234,7 @@ def place(
     # Spelt out because a call costs as much as all the rest: a packet where one is expected.
     is_plain = 0 <= ahead < slots.shape[0] and samples <= end <= state[at.LEVEL_MAX]
     if is_pending or not is_plain:
-        reason = _too_late_or_early(state, slots, samples, flags)
+        reason = _too_late_or_early(state, slots, samples, flags, now_ns)
         if reason != 0:
             return reason
         if is_pending and state[at.MODE] == at.SYNCHRONISED:

@@ -34,6 +34,10 @@ _RUN_SAMPLES: Final = RATE_HZ * 6 // 10
 WOBBLE_MAX_SAMPLES: Final = 10 * SAMPLES_PER_MS
 """Stamps that a sender takes from a clock wobble; less than half a packet is no pause of it."""
 
+_ASTRAY_SHARE: Final = 24
+"""Stamps that agree packet by packet and are off by one part in so many after a run of them count
+at another rate. Of those that wobble the last one counts, and the first: less than this."""
+
 _STEP_MAX: Final = 8
 """A loss of more packets ends a run."""
 
@@ -75,7 +79,8 @@ def _end_run(state: NDArray[np.int64], now_ns: int) -> None:
     if 4 * abs(elapsed - state[at.RUN_SAMPLES]) <= state[at.RUN_SAMPLES]:
         state[at.PROVEN] = 1
         state[at.DOUBTS] = 0
-        if 2 * state[at.RUN_AGREEING] < state[at.RUN_PACKETS]:
+        is_astray = _ASTRAY_SHARE * abs(state[at.RUN_OFF]) > state[at.RUN_SAMPLES]
+        if is_astray or 2 * state[at.RUN_AGREEING] < state[at.RUN_PACKETS]:
             state[at.STAMPS_WRONG] = 1
         elif 8 * state[at.RUN_AGREEING] >= 7 * state[at.RUN_PACKETS]:
             state[at.STAMPS_WRONG] = 0
@@ -95,6 +100,7 @@ def weigh(state: NDArray[np.int64], step: int, stamp_step: int, samples: int, no
         state[at.RUN_SAMPLES] += step * last
         state[at.RUN_PACKETS] += 1
         state[at.RUN_AGREEING] += 1 if agrees else 0
+        state[at.RUN_OFF] += off if agrees else 0
         if state[at.RUN_SAMPLES] >= _RUN_SAMPLES:
             _end_run(state, now_ns)
     elif state[at.RUN_SINCE_NS] != at.NONE:
@@ -104,6 +110,7 @@ def weigh(state: NDArray[np.int64], step: int, stamp_step: int, samples: int, no
         state[at.RUN_SAMPLES] = 0
         state[at.RUN_PACKETS] = 0
         state[at.RUN_AGREEING] = 0
+        state[at.RUN_OFF] = 0
     if 2 * stamp_step <= step * last and not state[at.STAMPS_WRONG]:
         since_ns = state[at.RUN_SINCE_NS]
         doubt(state)

@@ -45,7 +45,8 @@ HIGHEST_SEQUENCE: Final = 9
 HIGHEST_MEDIA: Final = 10
 HIGHEST_ARRIVAL_NS: Final = 11
 PROBATION_SEQUENCE: Final = 12
-# 13 is free
+PROBATION_SINCE_NS: Final = 13
+"""Arrival of the first of the packets that fit nowhere and may be a new beginning."""
 NEXT_SEQUENCE: Final = 14
 """Lowest extended sequence number whose fate is open."""
 NEXT_MEDIA: Final = 15
@@ -134,6 +135,8 @@ DOUBTS: Final = 68
 """Contradictions that nothing has outweighed yet."""
 PROVEN: Final = 69
 """1 when this is Opus, as far as anybody can tell."""
+RUN_OFF: Final = 70
+"""By how much the stamps of the run that agree are off the durations, all together."""
 
 SYNCHRONISED_STATE_SIZE: Final = 80
 """What `synchronised` needs; the fleet simulation allocates no more per node."""

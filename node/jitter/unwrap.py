@@ -13,7 +13,7 @@ moves nothing: the sound goes on where its number puts it.
     a pause          no sound lost                   by stamp
     a longer pause   than has passed                 by number; by arrival where that is far off
     less time        than the packets last           by number; by arrival where that is far off
-    anything         far from all that was known     none: doubted, until a second one follows
+    anything         far from all that was known     none: doubted, until one follows in its time
 """
 
 from typing import Final
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from node.jitter import state as at
 from node.jitter.proof import WOBBLE_MAX_SAMPLES, weigh
-from node.kernel import kernel
+from node.kernel import inlined, kernel
 from node.units import RATE_HZ, SAMPLES_PER_MS
 
 DROPOUT_MAX: Final = 3000
@@ -43,6 +43,12 @@ _PAUSES_SAMPLES: Final = 10 * RATE_HZ
 
 _QUIET_NS: Final = 400_000_000
 """When nothing of a stream came for so long, old numbers are its sender's new beginning."""
+
+_FOLLOWS_MAX: Final = 16
+"""A second packet may be so many numbers after a first one that fits nowhere..."""
+
+_ASIDE_MAX: Final = 16
+"""...and one that was overtaken so many before it."""
 
 _FLOOR_WINDOW_SAMPLES: Final = 4 * RATE_HZ
 _OLDER_MAX: Final = 0x4000
@@ -85,7 +91,9 @@ def _media_after(
         return by_stamp
     # Packets between may have been shorter than the last one.
     least = state[at.HIGHEST_MEDIA] + last + (step - 1) * _SHORTEST_SAMPLES
-    if is_trusted and off < 0 and step > 1 and by_stamp >= least:
+    # What the stamps fell behind little by little, by a clock that is slow, is no sign of that.
+    is_shorter = off < 0 and off - state[at.DEVIATION] < -min(last // 2, WOBBLE_MAX_SAMPLES)
+    if is_trusted and is_shorter and step > 1 and by_stamp >= least:
         return by_stamp
     if step > 1 and nominal > earliest:
         return at.NONE
@@ -102,6 +110,24 @@ def _media_before(state: NDArray[np.int64], step: int, by_stamp: int, samples: i
     nominal = state[at.HIGHEST_MEDIA] + step * samples
     is_near = abs(by_stamp - nominal) <= min(samples // 2, WOBBLE_MAX_SAMPLES)
     return int(nominal if state[at.STAMPS_WRONG] or is_near or away >= 0 else by_stamp)
+
+
+@inlined
+def _is_confirmed(state: NDArray[np.int64], sequence: int, samples: int, now_ns: int) -> bool:
+    """Return whether a packet that fits nowhere goes on at its pace from others of its kind.
+
+    Where the stream goes on meanwhile, those are strays; and so are some that came together, as
+    the old ones do that a path had held.
+    """
+    ahead = (sequence - state[at.PROBATION_SEQUENCE] + _ASIDE_MAX) & 0xFFFF
+    if state[at.PROBATION_SEQUENCE] == at.NONE or ahead >= _ASIDE_MAX + _FOLLOWS_MAX:
+        state[at.PROBATION_SEQUENCE] = (sequence + 1) & 0xFFFF
+        state[at.PROBATION_SINCE_NS] = now_ns
+        return False
+    quiet = (now_ns - state[at.HIGHEST_ARRIVAL_NS]) * 3 // 62_500
+    lasted = (now_ns - state[at.PROBATION_SINCE_NS]) * 3 // 62_500
+    follows = ahead >= _ASIDE_MAX and 2 * lasted >= (ahead + 1 - _ASIDE_MAX) * samples
+    return bool(follows and quiet >= state[at.HIGHEST_SAMPLES])
 
 
 @kernel("int64(int64[::1], int64, int64, int64, int64, int64)")
@@ -121,7 +147,7 @@ def unwrap(
     flags      of `kernel.insert`
     now_ns     arrival
 
-    What fits nowhere is believed when a second packet follows it in sequence (probation). Then
+    What fits nowhere is believed when another packet follows it in its time (probation). Then
     both go on *above* all that was before, so that media time never runs backwards.
     """
     state[at.UNWRAPPED_TIMESTAMP] = timestamp
@@ -150,10 +176,7 @@ def unwrap(
         state[at.UNWRAPPED_SEQUENCE] = highest + step
         state[at.UNWRAPPED_MEDIA] = media
         return 0
-    # Where the stream goes on meanwhile, those are strays.
-    goes_on = quiet_ns * 3 // 62_500 < state[at.HIGHEST_SAMPLES]
-    if sequence != state[at.PROBATION_SEQUENCE] or goes_on:
-        state[at.PROBATION_SEQUENCE] = (sequence + 1) & 0xFFFF
+    if not _is_confirmed(state, sequence, samples, now_ns):
         return at.PROBATION
     above = max(state[at.HIGHEST_MEDIA], state[at.NEXT_MEDIA]) + 1
     state[at.UNWRAPPED_SEQUENCE] = highest + 0x10000 + ((sequence - highest) & 0xFFFF)

@@ -33,6 +33,8 @@ class Purpose(IntEnum):
     REPAIR = 14
     GAP = 15
     MACHINE = 16
+    SAMPLE = 20
+    GRID = 21
 
 
 _CELL_BITS: Final = 10

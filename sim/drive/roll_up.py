@@ -16,7 +16,7 @@ from sim.result.run import QUANTILES, GroupRow, NodeRow, RunResult
 from sim.village.places import Village
 from sim.village.scenario import Scenario
 
-_GOOD_PCT: Final = 1.0
+GOOD_PCT: Final = 1.0
 """Dropouts up to here count as having heard the programme: assumption, no rule was found."""
 
 _J_MS_PER_PERCENT: Final = 200
@@ -144,7 +144,7 @@ def _totals(rows: Sequence[NodeRow], tallies: Sequence[Tally]) -> dict[str, floa
     skew = _quantiles(tallies, "skew")
     found: dict[str, float | int | None] = {
         "nodes": len(rows),
-        "nodes_good": sum(row.dropout_pct <= _GOOD_PCT for row in rows),
+        "nodes_good": sum(row.dropout_pct <= GOOD_PCT for row in rows),
         "nodes_silent": sum(row.first_sound_ms is None for row in rows),
         "dropout_pct": 100 * dropout_ms / programme_ms if programme_ms else 0.0,
         "dropout_worst_pct": max(row.dropout_pct for row in rows),
@@ -242,9 +242,9 @@ def _verdict(rows: Sequence[NodeRow]) -> str:
         return f"No cluster heard anything: all {count} stayed silent."
     if all(row.dropout_ms == 0 for row in rows):
         return f"All {count} clusters heard the whole programme without a dropout{saved}."
-    good = sum(row.dropout_pct <= _GOOD_PCT for row in rows)
+    good = sum(row.dropout_pct <= GOOD_PCT for row in rows)
     worst = max(rows, key=lambda row: (row.dropout_pct, row.node))
-    heard = f"{good} of {count} clusters heard at least {100 - _GOOD_PCT:g} % of the programme"
+    heard = f"{good} of {count} clusters heard at least {100 - GOOD_PCT:g} % of the programme"
     quiet = f", {len(silent)} stayed silent" if silent else ""
     return (
         f"{heard}{quiet}; worst is {worst.cluster} in {worst.hamlet} "

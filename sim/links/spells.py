@@ -1,5 +1,7 @@
 """Spells that come and go by themselves: stalls of a link, busy times and outages of a cell."""
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,7 +10,9 @@ from sim.chance.rng import between, from_table, raw_draws
 from sim.chance.tables_quantiles import EXPONENTIAL
 from sim.links.bearer import Bearer
 
-_NONE = np.zeros((0, 3), np.int64)
+_NONE: Final = np.zeros((0, 3), np.int64)
+_BLOCK: Final = 32
+"""Spells drawn at a time."""
 
 
 class Spells:
@@ -40,7 +44,7 @@ class Spells:
         self._shortest_ns = shortest_ns
         self._longest_ns = longest_ns
         self._delay_us = delay_ns // 1000
-        self._rows: list[tuple[int, int, int]] = []
+        self._rows = _NONE
         self._end_ns = 0
 
     def until(self, start_ns: int, end_ns: int) -> NDArray[np.int64]:
@@ -52,18 +56,18 @@ class Spells:
             return _NONE
         while self._end_ns < end_ns:
             self._draw()
-        self._rows = [row for row in self._rows if row[1] > start_ns]
-        rows = [row for row in self._rows if row[0] < end_ns]
-        return np.array(rows, np.int64).reshape(-1, 3)
+        self._rows = self._rows[np.searchsorted(self._rows[:, 1], start_ns, side="right") :]
+        return self._rows[: np.searchsorted(self._rows[:, 0], end_ns)].copy()
 
     def _draw(self) -> None:
-        raw = raw_draws(self._bits, 3)
-        pause_us = int(from_table(raw[:1], EXPONENTIAL, scale=self._interval_us)[0])
-        length_ns = int(between(raw[1:2], self._shortest_ns, self._longest_ns)[0])
-        delay_us = int(from_table(raw[2:], EXPONENTIAL, scale=self._delay_us)[0])
-        start_ns = self._end_ns + 1000 * pause_us
-        self._end_ns = start_ns + length_ns
-        self._rows.append((start_ns, self._end_ns, 1000 * delay_us))
+        raw = raw_draws(self._bits, 3 * _BLOCK).reshape(_BLOCK, 3)
+        pause_ns = 1000 * from_table(raw[:, 0], EXPONENTIAL, scale=self._interval_us)
+        length_ns = between(raw[:, 1], self._shortest_ns, self._longest_ns)
+        delay_ns = 1000 * from_table(raw[:, 2], EXPONENTIAL, scale=self._delay_us)
+        ends_ns = self._end_ns + np.cumsum(pause_ns + length_ns)
+        drawn = np.stack([ends_ns - length_ns, ends_ns, delay_ns], axis=1)
+        self._rows = np.concatenate([self._rows, drawn])
+        self._end_ns = int(ends_ns[-1])
 
 
 def stalls_of(bearer: Bearer, bits: np.random.PCG64) -> Spells:

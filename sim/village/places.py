@@ -64,12 +64,21 @@ class Village:
 
     places: tuple[Place, ...]
     backhauls: dict[str, Bearer]
+    backhaul_names: dict[str, str]
+    """Name of the bearer of each commune's backhaul."""
+
     unverified: list[Unverified]
     scenario_hash: str
 
 
-def build_village(scenario: Scenario) -> Village:
+def build_village(scenario: Scenario, *, with_hash: bool = True) -> Village:
     """Return the village of `scenario`.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    with_hash : bool
+        False leaves the hash of the scenario empty: it reads and encodes the sound.
 
     Raises
     ------
@@ -89,8 +98,9 @@ def build_village(scenario: Scenario) -> Village:
     return Village(
         places=whole,
         backhauls=backhauls,
+        backhaul_names={commune.name: commune.backhaul for commune in scenario.communes},
         unverified=list(_unverified(scenario, whole)),
-        scenario_hash=_hash(scenario, whole),
+        scenario_hash=_hash(scenario, whole) if with_hash else "",
     )
 
 
@@ -153,7 +163,7 @@ def _run_cuts(
 ) -> tuple[tuple[int, int], ...]:
     """Return (start, end) of the faults of one kind that meet a cluster, merged, ns of the run."""
     where = (commune.name, hamlet.name, cluster.name, cluster.bearer)
-    begin_ns = _live_ns(scenario)
+    begin_ns = live_ns(scenario)
     spans = [(start - begin_ns, end - begin_ns) for start, end in _spans(scenario, kind, where)]
     return _merged((max(start, 0), end) for start, end in spans if end > 0)
 
@@ -162,7 +172,7 @@ def _spans(
     scenario: Scenario, kind: str, where: tuple[str, str, str, str]
 ) -> list[tuple[int, int]]:
     """Return the faults of one kind at (commune, hamlet, cluster, bearer), ns into the day."""
-    begin_ns = _live_ns(scenario)
+    begin_ns = live_ns(scenario)
     found = [
         (begin_ns + round(fault.from_s * NS_PER_S), begin_ns + round(fault.until_s * NS_PER_S))
         for fault in scenario.faults
@@ -181,7 +191,7 @@ def _meets(fault: Fault | DayFault, where: tuple[str, str, str, str]) -> bool:
     return all(name in (None, there) for name, there in zip(asked, where, strict=True))
 
 
-def _live_ns(scenario: Scenario) -> int:
+def live_ns(scenario: Scenario) -> int:
     """Return when the run begins, ns into the day; 0 without a day."""
     return 0 if scenario.day is None else _into_day_ns(scenario.day, scenario.day.live_at)
 

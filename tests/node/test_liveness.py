@@ -1,7 +1,5 @@
 """Whatever befalls a stream's numbers, stamps and delays: a node that gets good packets sounds."""
 
-import re
-
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -50,6 +48,50 @@ def calm(mode="synchronised", delay_ms=400, packet_samples=960, **fields):
     )
 
 
+SLOW_CLOCK = calm(
+    delay_ms=100,
+    packet_samples=240,
+    clock_hz=44_100,
+    sequence=6553,
+    jitter_ms=20,
+    seed=36929858,
+    disturbances=(
+        Disturbance(kind="stall", after_ms=1000, size_ms=173, count=1),
+        Disturbance(kind="port", after_ms=2500, size_ms=-12, count=105),
+        Disturbance(kind="stamps and path", after_ms=1000, size_ms=-7777, count=60),
+        Disturbance(kind="held", after_ms=300, size_ms=5, count=3),
+        Disturbance(kind="stamps", after_ms=2500, size_ms=2577, count=1),
+        Disturbance(kind="from zero", after_ms=2500, size_ms=-1, count=2),
+    ),
+)
+"""Stamps that are nearly right each, and packets that overtake each other."""
+
+STANDING = calm(
+    mode="adaptive",
+    delay_ms=3000,
+    packet_samples=2880,
+    clock_hz=90_000,
+    timestamp=1_164_597_743,
+    jitter_ms=20,
+    seed=1_373_826_581,
+    disturbances=(
+        Disturbance(kind="standing pause", after_ms=50, size_ms=-4558, count=33),
+        Disturbance(kind="stamps", after_ms=1000, size_ms=-1, count=187),
+    ),
+)
+"""A pause after which the stamps are found out, and what comes lies far ahead of what is played."""
+
+ECHOES = calm(
+    delay_ms=3000,
+    packet_samples=1920,
+    disturbances=(
+        Disturbance(kind="echoes", after_ms=300, size_ms=153, count=3),
+        Disturbance(kind="restart", after_ms=1000, size_ms=3, count=10),
+    ),
+)
+"""A path that goes on giving packets of before the sender's restart."""
+
+
 def once(kind, size_ms=0, count=1):
     return (Disturbance(kind=kind, after_ms=2500, size_ms=size_ms, count=count),)
 
@@ -67,6 +109,9 @@ def once(kind, size_ms=0, count=1):
 @example(calm(clock_hz=90_000, disturbances=once("losses", 0, 5)))
 @example(calm(clock_hz=8_000, disturbances=once("pause", 700)))
 @example(calm(delay_ms=3000, packet_samples=480, disturbances=once("losses", 0, 1)))
+@example(SLOW_CLOCK)
+@example(STANDING)
+@example(ECHOES)
 def test_a_node_sounds_again_within_two_seconds_of_whatever_befell_its_stream(history):
     outcome = play(history)
     assert not outcome.is_deaf, outcome
@@ -80,16 +125,9 @@ def test_two_nodes_behind_different_ways_are_in_step_after_whatever_their_sender
     assert in_step_ns(history, further_ms=ms) <= (ms + 2 * history.jitter_ms + 30) * MS
 
 
-KNOWN = 1
-"""History 382: stamps of 44.1 kHz, packets of 5 ms, 20 ms of jitter on a playout delay of 100 ms,
-and six disturbances: after the last of them a fifth of the sound is missing, 0.43 s at a time."""
-
-
 def test_a_thousand_drawn_histories_leave_no_node_deaf(capsys):
     run(["--histories", "1000", "--seed", "12"])
-    found = re.search(r"1000 histories, (\d+) failed", capsys.readouterr().out)
-    assert found is not None
-    assert int(found[1]) <= KNOWN
+    assert "1000 histories, 0 failed" in capsys.readouterr().out
 
 
 def test_the_histories_find_a_node_that_keeps_the_places_of_silent_sources(monkeypatch):

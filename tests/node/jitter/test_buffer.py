@@ -11,7 +11,7 @@ from node.config import JitterConfig
 from node.counters import Count, Origin
 from node.jitter import state as at
 from node.jitter.buffer import JitterBuffer
-from node.units import SAMPLES_PER_MS
+from node.units import NS_PER_S, RATE_HZ, SAMPLES_PER_MS
 
 FRAME = 20 * SAMPLES_PER_MS
 MS = 1_000_000
@@ -171,6 +171,54 @@ def test_a_single_stray_packet_disturbs_nothing():
     send(b, [2, 3])
     assert [a for a, _, _ in play(b, 4)] == 4 * [at.PLAY]
     assert b.counts()[Count.SENDER_RESTARTS] == 0
+
+
+@given(st.integers(2, 12), st.integers(3_100, 60_000), st.integers(0, 0xFFFF), st.integers(0, 100))
+def test_strays_that_come_together_are_no_new_beginning(count, number, stamp, quiet_ms):
+    """However long the stream had been quiet: a path that held them gives all at once."""
+    b = buffer()
+    send(b, [0, 1])
+    b.seek(0)
+    for n in range(count):
+        b.insert(number + n, stamp + n * FRAME, FRAME, (20 + quiet_ms) * MS + n)
+    assert b.insert(2, 2 * FRAME, FRAME, (21 + quiet_ms) * MS) >= 0
+    assert b.counts()[Count.SENDER_RESTARTS] == 0
+
+
+@given(
+    st.lists(st.integers(0, 60), min_size=40, max_size=40),
+    st.sets(st.integers(0, 39), max_size=20),
+    st.integers(3_100, 60_000),
+)
+def test_a_restarted_sender_is_believed_though_its_packets_are_overtaken_or_lost(
+    jitter_ms, lost, number
+):
+    b = buffer()
+    send(b, [0, 1])
+    b.seek(0)
+    arrivals = [(100 + 20 * n + jitter_ms[n], n) for n in range(40) if n not in lost]
+    for now, n in sorted(arrivals):
+        b.insert(number + n, 77 + n * FRAME, FRAME, now * MS)
+    assert b.counts()[Count.SENDER_RESTARTS] == 1
+
+
+@given(
+    st.sampled_from([120, 240, 480, 960, 2880]),
+    st.integers(24_000, 47_990),
+    st.floats(0, 0.5),
+    st.integers(0, 1000),
+)
+def test_stamps_of_a_slow_clock_do_not_slow_the_sound_down(samples, clock_hz, loss, seed):
+    """What comes at its pace plays at its pace, also where each stamp alone is nearly right."""
+    lost = np.random.default_rng(seed).random(4 * RATE_HZ // samples) < loss
+    b = buffer(playout_delay_ms=3000)
+    at_pace = []
+    for n in np.flatnonzero(~lost):
+        now_ns = int(n) * samples * NS_PER_S // RATE_HZ
+        slot = b.insert(int(n), int(n) * samples * clock_hz // RATE_HZ, samples, now_ns)
+        if slot >= 0 and now_ns > 2 * NS_PER_S:
+            at_pace.append(int(b.slots[slot, at.SLOT_MEDIA]) - int(n) * samples)
+    assert max(at_pace) - min(at_pace) <= samples
 
 
 def test_a_hole_longer_than_the_buffer_does_not_stop_the_programme():

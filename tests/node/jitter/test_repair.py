@@ -86,9 +86,9 @@ def test_a_pausing_sender_is_not_asked_for_ever():
 def test_a_restarted_sender_is_not_asked_for_what_was_before():
     node = Node()
     node.receive([0, 1, 4])
-    for n in (30_000, 30_001):
-        node.buffer.insert(n, n, FRAME, 100 * MS)
-        rp.watch(node.repair, node.wanted, node.buffer.state, node.buffer.slots, 100 * MS)
+    for n, now in ((30_000, 100), (30_001, 120)):
+        node.buffer.insert(n, n, FRAME, now * MS)
+        rp.watch(node.repair, node.wanted, node.buffer.state, node.buffer.slots, now * MS)
     assert node.repair[rp.R_HOLES] == 0
 
 

@@ -1,0 +1,106 @@
+"""Words and cells for the answer of a sweep, for the terminal and the page."""
+
+import math
+from typing import Final
+
+from sim.sweep.interval import Estimate
+from sim.sweep.odds import MEANS, Odds, VariantOdds
+
+NAMES: Final = {
+    "odds_heard": "95 % of clusters hear the programme whole",
+    "odds_warned": "95 % of clusters are warned in time",
+    "clusters_heard": "share of clusters that hear it whole",
+    "clusters_warned": "share of clusters warned in time",
+    "odds_households_heard": "95 % of households hear the programme whole",
+    "odds_households_warned": "95 % of households are warned in time",
+    "dropout_pct": "dropout, mean, %",
+    "delay_p99_ms": "mouth to ear, p99 of the worst cluster, ms",
+    "sim_kbit_s": "most of one cluster's SIM, kbit/s",
+}
+
+
+def sentences(odds: Odds) -> list[str]:
+    """Return what a planner asked, answered: the best variant, and whether that is sure."""
+    found = []
+    for name in ("odds_heard", "odds_warned"):
+        known = [one for one in odds.variants if name in one.figures]
+        if not known:
+            continue
+        best = max(known, key=lambda one: one.figures[name].value)
+        value = best.figures[name]
+        said = f"{NAMES[name]}: {percent(value)}"
+        if len(known) > 1:
+            said += f" with {best.label}" + _sure(known, best, name)
+        found.append(said + ".")
+    return found
+
+
+def percent(one: Estimate) -> str:
+    """Return an estimate of a share for people, `74 % (70 to 78)`."""
+    return f"{100 * one.value:.1f} % ({100 * one.low:.1f} to {100 * one.high:.1f})"
+
+
+def foot(odds: Odds) -> str:
+    """Return what the figures rest on, in one line."""
+    villages = (
+        f"{odds.villages} sampled villages" if odds.villages else "the village as it is written"
+    )
+    return (
+        f"{odds.throws} throws of each variant, {villages}, {odds.clusters} clusters; "
+        f"warned: the order is at a node with power within {odds.within_s} s; "
+        f"intervals hold in {100 * odds.level:.0f} % of sweeps; {odds.stopped}"
+    )
+
+
+def heading(odds: Odds) -> list[str]:
+    """Return the names of the variants."""
+    return [one.label for one in odds.variants]
+
+
+def rows(odds: Odds) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return (what, per variant: figure and difference to the first) of all that was measured."""
+    return [
+        (
+            words,
+            [
+                (
+                    cell(one.figures.get(name), name),
+                    signed(one.against_first[name], name) if name in one.against_first else "",
+                )
+                for one in odds.variants
+            ],
+        )
+        for name, words in NAMES.items()
+        if any(name in one.figures for one in odds.variants)
+    ]
+
+
+def cell(one: Estimate | None, name: str) -> str:
+    """Return a figure with its interval, a dash where it was not measured."""
+    if one is None:
+        return "–"
+    if name in MEANS:
+        return f"{one.value:.2f}{_bounds(one, '.2f')}"
+    return percent(one)
+
+
+def signed(one: Estimate | None, name: str) -> str:
+    """Return a difference with its interval, shares in points of a hundred."""
+    if one is None:
+        return "–"
+    scale = 1 if name in MEANS else 100
+    if math.isinf(one.low):
+        return f"{scale * one.value:+.2f}"
+    return f"{scale * one.value:+.2f} ({scale * one.low:+.2f} to {scale * one.high:+.2f})"
+
+
+def _bounds(one: Estimate, form: str) -> str:
+    return "" if math.isinf(one.low) else f" ({one.low:{form}} to {one.high:{form}})"
+
+
+def _sure(known: list[VariantOdds], best: VariantOdds, name: str) -> str:
+    values = best.figures[name]
+    close = [one for one in known if one is not best and one.figures[name].high >= values.low]
+    if not close:
+        return ", and no other comes near"
+    return f"; not told apart from {', '.join(one.label for one in close[:4])}"

@@ -1,0 +1,121 @@
+"""One throw of the dice: every variant lives through it, and each cluster of each is a row."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from node.units import NS_PER_S
+from sim.day.delivery import Delivery
+from sim.day.station import Sent
+from sim.drive.roll_up import roll_up
+from sim.drive.rounds import Rounds
+from sim.gateway.power import uptimes
+from sim.station import payloads
+from sim.station.programme import Programme
+from sim.sweep.sampling import HOURS
+from sim.sweep.settings import Variant, column
+from sim.sweep.sweep import PROGRAMME, WARNING, Sweep, Throw
+from sim.village.places import Village, day_cuts
+from sim.village.scenario import Scenario, sound_file
+from sim.village.sender_config import SenderConfig
+
+HOUR_NS: Final = 3600 * NS_PER_S
+DAY_NS: Final = HOURS * HOUR_NS
+HEARD: Final = (
+    "dropout_pct", "longest_gap_ms", "packets_sent", "packets_lost", "packets_late",
+    "redundant_ms", "retransmitted_ms", "in_band_fec_ms", "mouth_to_ear_p50_ms",
+    "mouth_to_ear_p99_ms", "first_sound_ms", "deadline_misses", "stream_bytes", "repair_bytes",
+)  # fmt: skip
+"""Fields of `NodeRow` that a sweep keeps."""
+
+
+def rows_of(sweep: Sweep, number: int) -> list[dict[str, Any]]:
+    """Return a row for each cluster of each variant in one throw.
+
+    The order is that of the variants and the scenario: equal on every machine.
+    """
+    throw = sweep.throw(number)
+    warned: dict[object, list[list[float | None]]] = {}
+    rows = []
+    for variant in sweep.variants:
+        scenario, village = sweep.question(variant, throw)
+        own = _rows(sweep, variant, throw, village)
+        if PROGRAMME in sweep.measures:
+            for row, heard in zip(own, _heard(scenario, village), strict=True):
+                row |= heard
+        if WARNING in sweep.measures:
+            # Orders go by the network alone: variants that share it share them.
+            if variant.network not in warned:
+                warned[variant.network] = _warned(scenario, village, sweep.ttl_s)
+            for row, warned_s in zip(own, warned[variant.network], strict=True):
+                row["warned_s"] = warned_s
+        rows += own
+    return rows
+
+
+def _rows(sweep: Sweep, variant: Variant, throw: Throw, village: Village) -> list[dict[str, Any]]:
+    households = {} if sweep.sample is None else sweep.sample.households
+    return [
+        {
+            "variant": variant.label,
+            **{column(name): value for name, value in variant.values},
+            "village": throw.village,
+            "throw": throw.number,
+            "seed": throw.seed,
+            "node": place.node,
+            "commune": place.commune,
+            "hamlet": place.hamlet,
+            "profile": place.profile.name,
+            "bearer": place.bearer_name,
+            "x_m": place.x_m,
+            "y_m": place.y_m,
+            "households": households.get(place.node),
+        }
+        for place in village.places
+    ]
+
+
+def _heard(scenario: Scenario, village: Village) -> list[dict[str, Any]]:
+    """Return what each cluster played of the programme, counted without sound."""
+    path = sound_file(scenario)
+    assert path is not None, "load() checks this"
+    rounds = Rounds(scenario, village, _programme(path, scenario.sender), decoder=None)
+    for _ in rounds.advance():
+        pass
+    return [
+        {name: getattr(row, name) for name in HEARD}
+        for row in roll_up(scenario, village, rounds).nodes
+    ]
+
+
+@lru_cache(maxsize=16)
+def _programme(path: Path, sender: SenderConfig) -> Programme:
+    return payloads.load(path, sender)
+
+
+def _warned(scenario: Scenario, village: Village, ttl_s: int) -> list[list[float | None]]:
+    """Return when an order given on each hour of the day was at each cluster, s after it.
+
+    What a node then makes of it, its own controller decides: `loalang-sim run --day`.
+    """
+    orders = [
+        Sent(f"{hour:02d}:00", hour * HOUR_NS, ttl_s, commune.name, b"")
+        for hour in range(HOURS)
+        for commune in scenario.communes
+    ]
+    delivery = Delivery(village, orders, seed=scenario.seed)
+    found = []
+    for place in village.places:
+        boot_ns = round(place.profile.board.boot_s.value * NS_PER_S)
+        cuts = day_cuts(scenario, place, "power_cut")
+        # An order of the last hour is tried into the next day.
+        power = uptimes(cuts, boot_ns=boot_ns, end_ns=2 * DAY_NS)
+        ways = delivery.ways(place, power, day_cuts(scenario, place, "link_down"))
+        sent_ns = [one.at_ns for one in delivery.of(place.commune)]
+        found.append(
+            [
+                None if way.arrived_ns is None else round((way.arrived_ns - at_ns) / 1e6) / 1e3
+                for way, at_ns in zip(ways, sent_ns, strict=True)
+            ]
+        )
+    return found

@@ -1,0 +1,210 @@
+"""Two answers side by side: what changed per hamlet, how sure that is, and how the command ends."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.config import ConfigError
+from sim import cli
+from sim.compare.answers import Answer
+from sim.compare.difference import FIGURES, compare
+from sim.report.files import write_files
+from tests.sim.report.example_result import example_result
+
+TREE = Path(__file__).parents[3]
+
+rows = st.fixed_dictionaries(
+    {figure.field: st.none() | st.floats(0, 1e6) for figure in FIGURES}
+    | {"hamlet": st.sampled_from(["Thôn 1", "Thôn 2"]), "node": st.sampled_from(["a", "b"])}
+    | {"commune": st.just("Yên Sơn")}
+)
+
+
+def answer(seed, nodes, trace="t", orders=()):
+    return Answer(
+        scenario="s",
+        seed=seed,
+        duration_s=60.0,
+        scenario_hash="h",
+        trace_hash=trace,
+        nodes=list(nodes),
+        orders=list(orders),
+    )
+
+
+def node(dropout_pct, **more):
+    figures = dict.fromkeys((figure.field for figure in FIGURES), 0.0)
+    place = {"commune": "Yên Sơn", "hamlet": "Thôn 1", "node": "a"}
+    return figures | place | {"dropout_pct": dropout_pct} | more
+
+
+@given(st.lists(st.lists(rows, min_size=1, max_size=4), min_size=1, max_size=4))
+def test_an_answer_beside_itself_has_no_change(runs):
+    side = [answer(seed, nodes) for seed, nodes in enumerate(runs)]
+    found = compare(side, side)
+    assert not found.differs
+    assert found.equal_traces == len(runs)
+
+
+@given(st.lists(st.tuples(rows, rows), min_size=1, max_size=5))
+def test_the_other_way_round_every_difference_has_the_other_sign(pairs):
+    a = [answer(seed, [one]) for seed, (one, _) in enumerate(pairs)]
+    b = [answer(seed, [other]) for seed, (_, other) in enumerate(pairs)]
+    there, back = compare(a, b), compare(b, a)
+    for hamlet, changes in there.changes.items():
+        others = {one.figure: one for one in back.changes[hamlet]}
+        assert {one.figure for one in changes} == set(others)
+        for one in changes:
+            other = others[one.figure]
+            assert (one.a, one.b) == (other.b, other.a)
+            if one.difference is not None:
+                assert one.difference == pytest.approx(-other.difference)
+            if one.low is not None:
+                assert one.low <= one.difference <= one.high
+                assert (one.low, one.high) == pytest.approx((-other.high, -other.low))
+
+
+def test_the_interval_over_seeds_is_the_one_that_the_tables_of_student_give():
+    a = [answer(seed, [node(1.0)]) for seed in range(3)]
+    b = [answer(seed, [node(1.0 + more)], "u") for seed, more in enumerate((0.1, 0.2, 0.3))]
+    (one,) = [c for c in compare(a, b).changes["Yên Sơn", "Thôn 1"] if c.figure == "dropout_pct"]
+    # Mean 0.2, standard deviation 0.1, t of 2 degrees of freedom at 97.5 % 4.303.
+    assert one.difference == pytest.approx(0.2)
+    assert (one.low, one.high) == pytest.approx((0.2 - 0.24843, 0.2 + 0.24843), abs=1e-4)
+    assert one.is_sure is False
+
+
+def test_whoever_is_no_longer_warned_or_heard_is_told_hamlet_by_hamlet():
+    def order(fate, first_s):
+        return {"node": "a", "kind": "alert", "fate": fate, "first_sound_s": first_s}
+
+    silent = node(100.0, mouth_to_ear_p50_ms=None)
+    found = compare(
+        [answer(1, [node(0.0)], orders=[order("heard", 0.5)])],
+        [answer(1, [silent], orders=[order("not heard", None)])],
+    )
+    told = {one.figure: (one.a, one.b) for one in found.changes["Yên Sơn", "Thôn 1"]}
+    assert told["unwarned_clusters"] == (0.0, 1.0)
+    assert told["last_warned_s"] == (0.5, None)
+    assert told["silent_clusters"] == (0.0, 1.0)
+    assert next(iter(told)) == "unwarned_clusters"
+
+
+def test_runs_are_paired_by_seed_and_a_hamlet_of_one_side_is_named():
+    a = [answer(seed, [node(0.0)]) for seed in (1, 2)]
+    b = [answer(seed, [node(0.0), node(0.0, hamlet="Thôn 2")]) for seed in (2, 3)]
+    found = compare(a, b)
+    assert [one.seed for one, _ in found.pairs] == [2]
+    assert found.unpaired_seeds == (1, 3)
+    assert found.only_b == (("Yên Sơn", "Thôn 2"),)
+    assert found.differs
+    with pytest.raises(ConfigError, match="no seed in common: A has 1, 2, B has 4, 5"):
+        compare(a, [answer(4, [node(0.0)]), answer(5, [node(0.0)])])
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Return two folders that runs left: the second one's worst cluster lost more."""
+    result = example_result()
+    worse = [
+        replace(row, dropout_pct=row.dropout_pct + 1.0) if row is result.nodes[-1] else row
+        for row in result.nodes
+    ]
+    write_files(result, tmp_path / "a")
+    write_files(replace(result, nodes=worse, trace_hash="other"), tmp_path / "b")
+    return tmp_path / "a", tmp_path / "b"
+
+
+def test_the_command_says_what_changed_where_and_ends_with_3(folders, capsys):
+    a, b = map(str, folders)
+    assert cli.main(["compare", a, a]) == 0
+    assert "equal to the bit: 1 of 1" in capsys.readouterr().out
+    assert cli.main(["compare", a, b]) == 3
+    told = capsys.readouterr().out.splitlines()
+    hamlet = example_result().nodes[-1].hamlet
+    place = next(i for i, line in enumerate(told) if line.endswith(hamlet))
+    assert told[place + 1].split()[0] == "dropout_pct"
+    assert sum(line.startswith("  ") for line in told) == 2, "mean and worst of one hamlet"
+    assert cli.main(["compare", a, b, "--json"]) == 3
+    whole = json.loads(capsys.readouterr().out)
+    changed = [one for one in whole["hamlets"] if one["changes"]]
+    assert [one["hamlet"] for one in changed] == [hamlet]
+    assert changed[0]["changes"][0]["figure"] == "dropout_pct"
+
+
+def test_folders_of_several_seeds_are_several_runs_and_twice_one_seed_is_a_fault(
+    folders, tmp_path, capsys
+):
+    a, b = folders
+    result = example_result()
+    write_files(replace(result, seed=result.seed + 1), a / "2")
+    write_files(replace(result, seed=result.seed + 1), b / "2")
+    assert cli.main(["compare", str(a), str(b)]) == 3
+    assert "95 %" in capsys.readouterr().out
+    write_files(result, a / "again")
+    assert cli.main(["compare", str(a), str(b)]) == 2
+    assert f"more than one run of seed {result.seed}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nowhere", "nowhere"), "nowhere: no results.parquet in it"),
+        ((str(TREE), str(TREE)), "is a source tree: --scenario says what it is asked"),
+    ],
+)
+def test_what_cannot_be_compared_is_named(arguments, said, capsys):
+    assert cli.main(["compare", *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_scenario_without_a_tree_and_a_damaged_file_are_faults(folders, capsys):
+    a, b = folders
+    assert cli.main(["compare", str(a), str(b), "--scenario", "perfect"]) == 2
+    assert "neither A nor B is one" in capsys.readouterr().err
+    (b / "results.parquet").write_bytes(b"PAR1")
+    assert cli.main(["compare", str(a), str(b)]) == 2
+    assert "results.parquet: cannot be read as rows of a run" in capsys.readouterr().err
+
+
+@pytest.fixture
+def other(tmp_path):
+    """Return a tree that is this one but for sound cards that are 60 ms slower."""
+    for name in ("node", "sim"):
+        (tmp_path / name).symlink_to(TREE / name)
+    unwanted = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(TREE / "hw_profiles", tmp_path / "hw_profiles", ignore=unwanted)
+    for path in (tmp_path / "hw_profiles").rglob("*.toml"):
+        text = path.read_text()
+        slower = re.sub(r"(device_latency_ms = \{ value = )([\d.]+)", _sixty_more, text)
+        path.write_text(slower)
+    return tmp_path
+
+
+def _sixty_more(match):
+    return f"{match[1]}{float(match[2]) + 60}"
+
+
+def test_two_trees_are_asked_each_with_its_own_code(other):
+    asked = ["--scenario", "perfect", "--seeds", "1", "2", "--duration", "2", "--json"]
+    command = [sys.executable, "-m", "sim.cli", "compare", str(TREE), str(other)]
+    done = subprocess.run([*command, *asked], capture_output=True, text=True)
+    assert done.returncode == 3, done.stderr
+    told = json.loads(done.stdout)
+    assert told["equal_traces"] == 0
+    for hamlet in told["hamlets"]:
+        changes = {one["figure"]: one for one in hamlet["changes"]}
+        assert changes["dropout_pct"]["difference"] > 10
+    assert changes["dropout_pct"]["is_sure"], "the second hamlet's cards wait longer anyway"
+    (other / "hw_profiles" / "__init__.py").write_text("raise SystemExit('broken')\n")
+    done = subprocess.run([*command, *asked], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"{other}: seed 1: broken" in done.stderr

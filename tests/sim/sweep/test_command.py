@@ -1,0 +1,104 @@
+"""`loalang-sim sweep`: the answer of a planner's question, its files, and what it refuses."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from sim import cli
+
+DOCS = Path(__file__).parents[3] / "docs" / "sweeps.md"
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """Return the folder of a sweep of programme and orders over two playout delays."""
+    from tests.sim.sweep.conftest import UNKNOWN, VILLAGE
+
+    folder = tmp_path_factory.mktemp("sweep")
+    (folder / "doai.toml").write_text(VILLAGE)
+    (folder / "villages.toml").write_text(UNKNOWN)
+    status = cli.main(
+        [
+            *("sweep", str(folder / "doai.toml"), "--sample", str(folder / "villages.toml")),
+            *("--set", "jitter.playout_delay_ms=200,600", "--seeds", "1", "--villages", "2"),
+            *("--workers", "1", "--out", str(folder / "out")),
+        ]
+    )
+    assert status == 0
+    return folder / "out"
+
+
+def test_ten_questions_of_the_documentation_are_answered_by_duckdb(done, monkeypatch):
+    duckdb = pytest.importorskip("duckdb")
+    monkeypatch.chdir(done)
+    block = re.search(r"```sql\n(.*?)```", DOCS.read_text(), re.DOTALL)[1]
+    questions = [line for line in block.splitlines() if not line.startswith("--")]
+    assert len(questions) == 10
+    for question in questions:
+        assert duckdb.sql(question).fetchall(), question
+    rows = duckdb.sql("SELECT variant, count(*) FROM 'rows.parquet' GROUP BY 1 ORDER BY 1")
+    assert rows.fetchall() == [
+        ("jitter.playout_delay_ms=200", 8),
+        ("jitter.playout_delay_ms=600", 8),
+    ]
+
+
+def test_all_variants_meet_the_same_dice(done):
+    duckdb = pytest.importorskip("duckdb")
+    table = f"'{done / 'rows.parquet'}'"
+    lost = duckdb.sql(
+        f"SELECT count(DISTINCT (packets_lost, bearer, x_m)) FROM {table} GROUP BY throw, node"
+    )
+    assert {one for (one,) in lost.fetchall()} == {1}
+
+
+def test_every_figure_has_its_interval_in_json_and_on_the_page(done):
+    told = json.loads((done / "odds.json").read_text())
+    assert [one["label"] for one in told["variants"]] == [
+        "jitter.playout_delay_ms=200",
+        "jitter.playout_delay_ms=600",
+    ]
+    for one in told["variants"]:
+        assert len(one["by_hour"]) == 24
+        for name, figure in one["figures"].items():
+            assert figure.keys() == {"value", "low", "high"}, name
+    second = told["variants"][1]
+    assert second["against_first"]["delay_p99_ms"]["value"] == pytest.approx(400, abs=60)
+    page = (done / "odds.html").read_text()
+    assert page.count("<polygon") >= 2 * 2 * 2  # two curves, two pictures, two widths
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_the_example_of_the_documentation_is_read(files):
+    from sim.sweep.sampling import read_sample
+    from sim.village import scenario
+
+    files[1].write_text(re.search(r"```toml\n(.*?)```", DOCS.read_text(), re.DOTALL)[1])
+    sample = read_sample(files[1], scenario.load("huu_lien"))
+    assert len(sample.outages) == 2 and sample.households == {"hl-01": 80}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--set", "jitter.playout_delay_s=1"], "playout_delay_s"),
+        (["--set", "jitter.playout_delay_ms=fast"], "playout_delay_ms"),
+        (["--set", "lte_weak.loss_pc=1"], "lte_weak.loss_pct"),
+        (["--set", "lte_weak.loss_pct=101"], "0 to 100"),
+        (["--set", "lte_weak.loss_pct=much"], "lte_weak.loss_pct"),
+        (["--until", "odds ± 1"], "odds_heard"),
+        (["--villages", "3"], "--sample"),
+        (["--seeds", "0"], "1 to 1000000"),
+    ],
+)
+def test_what_cannot_be_asked_is_said_before_anything_runs(files, tmp_path, capfd, arguments, said):
+    out = tmp_path / "out"
+    try:
+        status = cli.main(["sweep", str(files[0]), *arguments, "--out", str(out)])
+    except SystemExit as left:
+        status = left.code
+    assert status == 2
+    assert said in capfd.readouterr().err
+    assert not out.exists()

@@ -1,0 +1,68 @@
+"""The intervals contain what they promise to contain."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sim.sweep.interval import difference, mean, share
+
+SWEEPS = 200
+SEEDS = 20
+MANY = 5_000
+
+
+@pytest.mark.parametrize("odds", [0.35, 0.6, 0.8])
+def test_nine_of_ten_intervals_of_20_seeds_contain_what_5000_seeds_say(odds):
+    rng = np.random.default_rng(11)
+    truth = (rng.random(MANY) < odds).mean()
+    one_village = np.zeros(SEEDS, np.int64)
+    found = [share((rng.random(SEEDS) < odds).astype(float), one_village) for _ in range(SWEEPS)]
+    assert 0.85 <= np.mean([one.low <= truth <= one.high for one in found]) <= 0.95
+
+
+def test_villages_that_differ_widen_the_interval_as_much_as_they_must():
+    rng = np.random.default_rng(12)
+    villages = np.repeat(np.arange(12), SEEDS)
+    truth = 0.6
+
+    def sweep():
+        good = np.repeat(rng.beta(3, 2, 12), SEEDS)  # mean 0.6, far apart
+        return (rng.random(villages.size) < good).astype(float)
+
+    throws = [sweep() for _ in range(SWEEPS)]
+    held = [share(one, villages) for one in throws]
+    assert 0.85 <= np.mean([one.low <= truth <= one.high for one in held]) <= 0.95
+    blind = [share(one, np.zeros_like(villages)) for one in throws]
+    assert np.mean([one.low <= truth <= one.high for one in blind]) < 0.7
+
+
+def test_differences_over_the_same_throws_are_held_as_often_and_are_far_narrower():
+    rng = np.random.default_rng(13)
+    one_village = np.zeros(60, np.int64)
+    held, paired, apart = [], [], []
+    for _ in range(SWEEPS):
+        luck = rng.random((2, 60))
+        first, second = (luck[0] < 0.5).astype(float), (luck[0] < 0.6).astype(float)
+        found = difference(second, first, one_village)
+        held.append(found.low <= 0.1 <= found.high)
+        paired.append(found.half)
+        apart.append(difference((luck[1] < 0.6).astype(float), first, one_village).half)
+    assert 0.85 <= np.mean(held) <= 0.97
+    assert np.mean(paired) < 0.6 * np.mean(apart)
+
+
+def test_means_of_anything_are_held_too():
+    rng = np.random.default_rng(14)
+    villages = np.zeros(SEEDS, np.int64)
+    found = [mean(rng.exponential(3.0, SEEDS), villages) for _ in range(SWEEPS)]
+    assert 0.8 <= np.mean([one.low <= 3.0 <= one.high for one in found]) <= 0.95
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.integers(1, 5))
+def test_an_interval_holds_its_figure_and_is_never_a_bare_number(values, villages):
+    found = share(np.array(values), np.arange(len(values), dtype=np.int64) % villages)
+    assert 0 <= found.low <= found.value + 1e-12
+    assert found.value - 1e-12 <= found.high <= 1
+    if len(set(values)) == 1:
+        assert found.high > found.low
