@@ -4,7 +4,7 @@
 #     packaging/build.sh [FOLDER]      makes FOLDER/loalang_VERSION_ARCH.deb (FOLDER: dist)
 #
 # It needs what a developer has (.venv with numba; PYTHON names another), a C compiler and Python's headers.
-# The kernels are compiled for any processor of the architecture, so the package has no compiler in it.
+# KERNELS=FOLDER takes a library that is there. The kernels are compiled for any processor of the architecture, so the package has no compiler in it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=$(realpath -m "${1:-dist}")
@@ -23,16 +23,22 @@ wanted=(numpy paho-mqtt msgspec cryptography cffi pycparser pylibsrtp opuslib-ne
 "$python" - "${wanted[@]}" > "$root/lock" <<'END'
 import pathlib, re, sys
 blocks = re.split(r"\n(?=\S)", pathlib.Path("requirements.lock").read_text())
-names = {re.match(r"[\w.-]+", block)[0]: block for block in blocks if block.strip()}
-print("\n".join(names[name] for name in sys.argv[1:]))
+named = [(re.match(r"[\w.-]+", block)[0], block) for block in blocks if block.strip()]
+missing = set(sys.argv[1:]) - {name for name, _ in named}
+assert not missing, f"not in requirements.lock: {missing}"
+print("\n".join(block for name, block in named if name in sys.argv[1:]))
 END
-"$python" -m pip install --quiet --require-hashes --no-deps --only-binary :all: --target "$lib" -r "$root/lock"
+${PIP:-"$python" -m pip} install --quiet --require-hashes --no-deps --only-binary :all: --target "$lib" -r "$root/lock"
 rm "$root/lock"
 
 echo "kernels for $architecture"
-NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES= LOALANG_KERNEL_CACHE=${LOALANG_KERNEL_CACHE:-$root/kernels} \
-  "$python" -m node.kernel.build "$lib/node/kernel/built"
-rm -rf "$root/kernels"
+if [ -n "${KERNELS:-}" ]; then
+  mkdir -p "$lib/node/kernel/built" && cp "$KERNELS"/loalang_kernels* "$lib/node/kernel/built"
+else
+  NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES= LOALANG_KERNEL_CACHE=${LOALANG_KERNEL_CACHE:-$root/kernels} \
+    "$python" -m node.kernel.build "$lib/node/kernel/built"
+  rm -rf "$root/kernels"
+fi
 
 echo "the node itself"
 (cd node && find . -name '*.py' -o -name '*.toml' -o -name '*.po') | while read -r file; do
