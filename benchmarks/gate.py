@@ -68,9 +68,15 @@ def run(arguments: list[str], *, prepare: Prepare | None = None) -> int:
             for name in held
             for one in broken(name, measured[name], budgets[name].get(length, {}))
         ),
-        changes=compare_exactly(measured, {name: base.get(name, {}) for name in exact}),
+        changes=compare_exactly(
+            {name: measured[name] for name in exact if name in base},
+            {name: base[name] for name in exact if name in base},
+        ),
         base=base_name,
     )
+    for name in exact:
+        if name not in base:
+            print(f"gate: {base_name} has no {name} of this length: only its budgets are held")
     for line in _speed_lines(measured, budgets, length):
         print(line)
     return _tell(outcome, options.files)

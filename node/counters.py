@@ -34,7 +34,8 @@ class Count(IntEnum):
     PACKETS_DISCARDED_EARLY = 13
     """Too far ahead of the playout for the buffer to hold."""
     PACKETS_DISCARDED_PROBATION = 14
-    """A jump of the sequence number not confirmed by a second packet (RFC 3550, A.1)."""
+    """A jump of the sequence number not confirmed by a packet that follows it at its pace (after
+    RFC 3550, A.1)."""
     PACKETS_DISCARDED_FLUSHED = 15
     """Held, then thrown away: sender restart, hard resync or release of the source."""
     PACKETS_LOST = 16

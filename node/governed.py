@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.address import split_host_port
+from node.audio.demo_mark import DemoMark
 from node.control.controller import Controller
 from node.control.events import (
     FetchMedia,
@@ -81,6 +82,8 @@ class GovernedSpeaker:
     playout_delay_ms : int
         Of the speaker: stored sounds that are not urgent begin so much after their time, as
         streams do, so that all nodes begin together however busy they are.
+    is_demo : bool
+        A tone now and then says that this is a demonstration.
     """
 
     def __init__(
@@ -90,8 +93,10 @@ class GovernedSpeaker:
         library: Mapping[str, Recording | tuple[bytes, ...]],
         *,
         playout_delay_ms: int,
+        is_demo: bool = False,
     ) -> None:
         self._playout_delay_ns = playout_delay_ms * NS_PER_MS
+        self._mark = DemoMark() if is_demo else None
         self._speaker = speaker
         self._controller = controller
         self._library = library
@@ -155,6 +160,8 @@ class GovernedSpeaker:
     def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
         """Fill `out`, (n, channels) float32, whose first sample leaves the DAC at that instant."""
         self._speaker.render(out, presentation_ns)
+        if self._mark is not None:
+            self._mark.process(out, presentation_ns)
 
     def next_event(self) -> Event | None:
         """Return the oldest event not yet taken, or None. What must be kept comes first."""
@@ -313,6 +320,8 @@ class GovernedSpeaker:
         )
         known.told, known.look_ns = False, self._now_ns + max(known.source.left_ns, _LOOK_NS)
         self._hear(part.source, known.source.ssrc)
+        if not urgent:
+            self._controller.receive_delay(part.source, self._playout_delay_ns, self._now_ns)
 
     def _stop(self, number: int) -> None:
         heard = self._heard.pop(number, None)

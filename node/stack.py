@@ -324,7 +324,7 @@ class SpeakerNode:
         for receiver in self._receivers.values():
             if receiver.address[0] == source[0]:
                 receiver.receive_reports(packets, now_ns)
-        self._announced.receive(packets, source, now_ns, heard=self._receivers)
+        self._announced.receive(packets, source, now_ns, self._receivers, size_bytes=len(data))
 
     def _admit(
         self, array: NDArray[np.uint8], ssrc: int, source: tuple[str, int], now_ns: int
@@ -339,7 +339,7 @@ class SpeakerNode:
         self._counts[Count.PACKETS_DISCARDED_PROBATION] += given_up
         if waiting is None or not self._has_place(source, now_ns):
             return None
-        known = self._announced.take(ssrc, source[0])
+        known = self._announced.take(ssrc, source)
         receiver = Receiver(self._config, ssrc, source, self._new_decoder(), waiting[2], known)
         self._horn.add(receiver)
         self._receivers[ssrc] = receiver

@@ -22,6 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         from sim import compare_command, run_command, sweep_command
+        from sim.swarm.command import swarm
     except ModuleNotFoundError as fault:
         if (fault.name or "").split(".")[0] in ("sim", "node", "hw_profiles", "benchmarks"):
             raise
@@ -33,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         "encode": run_command.encode,
         "sweep": sweep_command.sweep,
         "compare": compare_command.run,
+        "swarm": swarm,
     }
     try:
         status = commands[options.command](options)
@@ -59,6 +61,9 @@ def _parser() -> Parser:
     run.add_argument("--duration", type=duration, metavar="S", help="seconds of programme")
     run.add_argument("--json", action="store_true", help="print one JSON object, and no table")
     run.add_argument("--no-sound", action="store_true", help="count only: faster, no recordings")
+    run.add_argument(
+        "--replay", action="store_true", help="also replay.html: its worst minutes play back"
+    )
     run.add_argument("--day", action="store_true", help="also the whole day of its table [day]")
     run.add_argument(
         "--fail-on",
@@ -79,8 +84,20 @@ def _parser() -> Parser:
         "encode", help="write a scenario's Opus packets beside its sounds, to be kept with them"
     )
     encode.add_argument("scenario", metavar="SCENARIO")
+    _add_swarm(commands.add_parser("swarm", help="hold random histories of villages to rules"))
     _add_compare(commands)
     return parser
+
+
+def _add_swarm(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seeds", type=seed, default=100, metavar="N", help="how many (100)")
+    parser.add_argument("--first", type=seed, default=0, metavar="N", help="the first one (0)")
+    parser.add_argument(
+        "--replay", type=Path, metavar="FILE", help="one script or a ledger of them, twice"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/swarm"), metavar="DIR", help="for what fails"
+    )
 
 
 def _add_compare(commands: "argparse._SubParsersAction[Parser]") -> None:

@@ -23,6 +23,8 @@ from sim.village import places as village
 from sim.village import scenario
 from sim.village.scenario import Scenario
 
+REPLAY: Final = "replay.html"
+
 _USERS_FAULT: Final = frozenset(
     {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS}
     | {errno.ENAMETOOLONG}
@@ -42,7 +44,8 @@ def run(options: argparse.Namespace) -> int:
         )
         if day is not None:
             result = with_day(result, day)
-        written = write_files(result, folder)
+        more = {REPLAY: replay(asked, result, sound=not options.no_sound)} if options.replay else {}
+        written = write_files(result, folder, more=more)
     except ConfigError as fault:
         return complain(str(fault).splitlines(), USER)
     except OSError as fault:
@@ -52,6 +55,8 @@ def run(options: argparse.Namespace) -> int:
     else:
         print_result(result)
         print(f"report: {written[0]}")
+        if options.replay:
+            print(f"replay: {folder / REPLAY}")
     met = [one.said(result) for one in conditions if one.met(result)]
     return complain(met, CONDITION) if met else OK
 
@@ -105,6 +110,22 @@ def answer(
     """Run a scenario behind a progress bar on standard error."""
     with ProgressLine(asked.title) as line:
         return drive.run(asked, seed=seed, duration_s=duration_s, progress=line.show, decode=sound)
+
+
+def replay(asked: Scenario, result: RunResult, *, sound: bool) -> bytes:
+    """Return the page in which the worst minutes of a run play back."""
+    from sim.replay.moments import worst_moments
+    from sim.replay.page import heard_poles, replay_page
+
+    asked = replace(asked, seed=result.seed, duration_s=result.duration_s)
+    moments = worst_moments(asked, result)
+    until_s = moments.start_s + moments.length_s
+    heard = (
+        drive.capture(asked, heard_poles(result), from_s=moments.start_s, until_s=until_s)
+        if sound
+        else {}
+    )
+    return replay_page(result, moments, heard).encode()
 
 
 def answer_day(asked: Scenario, *, seed: int | None) -> DayResult:

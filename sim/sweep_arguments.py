@@ -27,7 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--sample", type=Path, metavar="TOML", help="what is not known: villages.toml")
     add("--villages", type=_count(VILLAGES_MAX), metavar="N", help="sampled from it (20)")
-    add("--only", choices=("programme", "warning"), help="the programme, or an order on each hour")
+    add(
+        "--only",
+        choices=("programme", "warning", "day"),
+        help="the programme, or an order on each hour; or the warnings of the scenario's whole day",
+    )
     add("--within", type=_count(86_400), metavar="S", help="warned in time (the scenario's, or 60)")
     add("--duration", type=duration, metavar="S", help="seconds of programme")
     add(

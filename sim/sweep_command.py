@@ -27,7 +27,7 @@ from sim.sweep.sampling import read_sample
 from sim.sweep.settings import changed, check_values, read_variants, with_numbers
 from sim.sweep.store import ROWS, put_whole
 from sim.sweep.study import ranked, study
-from sim.sweep.sweep import PROGRAMME, WARNING, Sweep
+from sim.sweep.sweep import DAY, PROGRAMME, WARNING, Sweep
 from sim.sweep.work import WorkerError
 from sim.village import scenario
 from sim.village.places import build_village
@@ -97,7 +97,9 @@ def _figure(options: argparse.Namespace) -> str | None:
     if options.set or options.until or options.villages:
         raise ConfigError("--sensitivity: not together with --set, --until and --villages")
     known = (*FIGURES, *MEANS)
-    figure: str = options.figure or f"clusters_{'warned' if options.only == WARNING else 'heard'}"
+    figure: str = (
+        options.figure or f"clusters_{'warned' if options.only in (WARNING, DAY) else 'heard'}"
+    )
     if figure not in known:
         raise ConfigError(f"--figure {figure!r}: must be one of {', '.join(known)}")
     return figure
@@ -119,6 +121,8 @@ def _asked(options: argparse.Namespace) -> Sweep:
             for value in (one.low, one.high):
                 with_numbers(village, {one.name: value})  # what cannot be is told here
     day = asked.day
+    if options.only == DAY and (day is None or all(one.kind != "alert" for one in day.orders)):
+        raise ConfigError(f"--only day: {asked.name} has no day with a warning in it")
     found = Sweep(
         scenario=asked,
         variants=variants,

@@ -37,7 +37,7 @@ level = "{level}"
 parts = [{{ kind = "file", duration_s = 900, media = {{ vi = "{media}" }} }}]
 """
 _VOLUME: Final = "volume = {0}\nemergency_floor = {1}\nuntrusted_volume = {1}\n"
-_AHEAD_S: Final = (0, 0, 0, 25_200, 90_000, -300)
+_AHEAD_S: Final = (0, 0, 0, 25_200, 90_000, -300, -900)
 """What is wrong with the clock of a machine that signs."""
 _WAITS_S: Final = (1, 30, 30, 400, 400, 4000, 4000, 90_000)
 
@@ -256,6 +256,9 @@ class Acts:
         may = self._truth.may(step.key, step.area, step.message_class, self._node_time_s() or None)
         fate = self._pole.send(sealed)
         self.log.append(f"{step.key} {step.kind.name} {step.area!r} {step.message_class}: {fate}")
+        late_s = self._pole.utc_s - message.issued_s - step.ttl_s
+        if is_good(fate) and self._clock_is_right and self._node_time_s() and late_s > 0:
+            self.violations.append(f"obeyed after its time to live: {self.log[-1]}")
         if is_good(fate):
             self._obeyed.append(sealed)
             if step.key == "stranger" or not may:

@@ -17,7 +17,7 @@ from node.audio.output import Output
 from node.clock.timebase import Timebase
 from node.config import JitterConfig
 from node.control.controller import Controller
-from node.opus.libopus import LibopusDecoder
+from node.opus.decoder import OpusDecoder
 from node.units import NS_PER_MS
 from sim.day.pole import DayPole, NodeParts
 from sim.gateway.cpu import Host
@@ -81,14 +81,14 @@ def _quieter() -> None:
 
 def _mute_concealment() -> None:
     def made(plain: Callable[..., int]) -> Callable[..., int]:
-        def conceal(self: LibopusDecoder, samples: int, out: NDArray[np.float32]) -> int:
+        def conceal(self: OpusDecoder, samples: int, out: NDArray[np.float32]) -> int:
             done = plain(self, samples, out)
             out[:samples] = 0.0
             return done
 
         return conceal
 
-    _wrap(LibopusDecoder, "conceal", made)
+    _wrap(OpusDecoder, "conceal", made)
 
 
 def _config(**more: int) -> Callable[[], None]:
@@ -168,7 +168,7 @@ def _nothing() -> None:
     for owner, names in {
         Timebase: ("__init__", "receive_map"),
         Output: ("process",),
-        LibopusDecoder: ("conceal", "decode"),
+        OpusDecoder: ("conceal", "decode"),
         Controller: ("receive_message", "handle_deadline"),
         DayPole: ("__init__",),
         Host: ("ready_ns",),

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Final
 
+from node.control.calendar.play_run import Run
 from node.control.calendar.play_state import Record
 from node.control.calendar.programmes import Programmes
 from node.control.civil_time import MINUTE_S, CivilClock, Least
@@ -152,8 +153,17 @@ class Controller:
 
     def receive_rewound(self, source: int, rewound_ns: int, now_ns: int) -> None:
         """Note that `source` will say so much again: it goes on with the sentence it was cut in."""
-        self._programmes.receive_rewound(source, rewound_ns)
-        self._book.receive_rewound(source, rewound_ns)
+        for run in self._runs_of(source):
+            run.rewind(rewound_ns)
+        self.handle_deadline(now_ns)
+
+    def receive_delay(self, source: int, delay_ns: int, now_ns: int) -> None:
+        """Note that the part of `source` that just began sounds so much later, and for as long."""
+        for run in self._runs_of(source):
+            run.delay(delay_ns)
+        part = self._playing.get(source)
+        if part is not None:
+            self._records.note_delay(part, delay_ns)
         self.handle_deadline(now_ns)
 
     def receive_concealed(self, source: int, concealed_ms: int) -> None:
@@ -270,9 +280,13 @@ class Controller:
             "revocations": self._authorities.revocation_numbers(),
             "playing": {str(s): p.name for s, p in self._playing.items()},
             "sessions": self.sessions.names(),
+            "dead_senders": self.sessions.dead(now_ns),
             "proof_number": self._records.proof.number,
             "proof_head": self._records.proof.head,
         }
+
+    def _runs_of(self, source: int) -> list[Run]:
+        return [*self._programmes.runs_of(source), *self._book.runs_of(source)]
 
     def _act(self, order: Order, now_ns: int) -> str:
         message = order.message

@@ -20,6 +20,15 @@ SESSIONS_MAX: Final = 16
 EACH_MAX: Final = 8
 """Of one key."""
 
+SPELL_NS: Final = NS_PER_S
+"""Packets that come after so long a silence begin a new spell."""
+
+GOODBYE: Final = 203
+"""Packet type of BYE."""
+
+DEAD_NS: Final = 4 * NS_PER_S
+"""A sender reports each second, also while it pauses: after four it has died, or its way has."""
+
 WRITER: Final = "sessions"
 """Of the records about live streams."""
 
@@ -51,6 +60,36 @@ class _Session:
     """Since when it has the horn; -1: it has not."""
     heard_ns: int = 0
     concealed_ms: int = 0
+    spoke_ns: int = -1
+    """Its last genuine packet, of sound or reports; -1: none yet."""
+    sound_ns: int = -1
+    """Its last packet of sound, and the first one of that spell."""
+    spell_ns: int = -1
+    has_left: bool = False
+    """It said goodbye, and nothing since."""
+
+    def note_packet(self, now_ns: int, *, is_sound: bool) -> None:
+        """Note a genuine packet."""
+        self.spoke_ns = now_ns
+        if is_sound:
+            if self.sound_ns < 0 or now_ns - self.sound_ns > SPELL_NS:
+                self.spell_ns = now_ns
+            self.sound_ns, self.has_left = now_ns, False
+
+    def stop_hearing(self, now_ns: int) -> None:
+        """Count what was heard: a horn that is held for who has died is no sound."""
+        if self.since_ns < 0:
+            return
+        until_ns = now_ns
+        if self.sound_ns >= 0:  # its last packet sounds as long after it came as its first did
+            until_ns = min(now_ns, self.sound_ns + max(self.since_ns - self.spell_ns, 0))
+        self.heard_ns += max(until_ns - self.since_ns, 0)
+        self.since_ns = -1
+
+    def is_dead(self, now_ns: int) -> bool:
+        """Return whether it ceased in mid-sentence: without a goodbye, and without a report."""
+        sounded = self.heard_ns > 0 or self.since_ns >= 0
+        return sounded and not self.has_left and 0 <= self.spoke_ns <= now_ns - DEAD_NS
 
 
 class Sessions:
@@ -104,9 +143,8 @@ class Sessions:
         for source, one in self._open.items():
             if source in sources and one.since_ns < 0:
                 one.since_ns, one.started_s = now_ns, one.started_s or utc_s
-            elif source not in sources and one.since_ns >= 0:
-                one.heard_ns += now_ns - one.since_ns
-                one.since_ns = -1
+            elif source not in sources:
+                one.stop_hearing(now_ns)
 
     def receive_concealed(self, source: int, concealed_ms: int) -> None:
         """Note sound of `source` that was made up, for its record."""
@@ -157,6 +195,9 @@ class Sessions:
                 return None
             packet = opened
         one.source = source
+        one.note_packet(now_ns, is_sound=not is_rtcp)
+        if is_rtcp and says_goodbye(packet):
+            one.has_left = True
         return packet
 
     def knows(self, source: int) -> bool:
@@ -178,6 +219,14 @@ class Sessions:
             if one.stream == stream and one.rank <= rank
         ]
         return max(found)[2] if found else None
+
+    def dead(self, now_ns: int) -> list[str]:
+        """Return what to say of each stream whose sender ceased in mid-sentence."""
+        return [
+            f"{source:08x} of {one.issuer}"
+            for source, one in self._open.items()
+            if one.is_dead(now_ns)
+        ]
 
     def names(self) -> list[str]:
         """Return the SSRCs as people write them."""
@@ -224,17 +273,19 @@ class Sessions:
 
     def _end(self, source: int, reason: str, utc_s: int, now_ns: int) -> None:
         one = self._open.pop(source)
-        if one.since_ns >= 0:
-            one.heard_ns += now_ns - one.since_ns
+        one.stop_hearing(now_ns)
         self._events.append(SourceEnded(source))
         if one.stream:
             return  # the item that relayed it has the record
         self._serial += 1
+        dead = one.heard_ns > 0 and one.is_dead(now_ns)
+        if dead:
+            reason = f"its sender fell silent in mid-sentence; {reason}".removesuffix("; ")
         record = Record(
             serial=self._serial,
             name=f"live {source:08x}",
             day="",
-            outcome="played" if one.heard_ns else "missed",
+            outcome=("interrupted" if dead else "played") if one.heard_ns else "missed",
             reason=reason if one.heard_ns else "nothing of it was heard",
             writer=WRITER,
             started_s=one.started_s,
@@ -245,6 +296,16 @@ class Sessions:
             concealed_ms=one.concealed_ms,
         )
         self._events.append(record)
+
+
+def says_goodbye(compound: bytes) -> bool:
+    """Return whether RTCP holds a BYE (RFC 3550, section 6.6)."""
+    at = 0
+    while at + 4 <= len(compound):
+        if compound[at + 1] == GOODBYE:
+            return True
+        at += 4 * (int.from_bytes(compound[at + 2 : at + 4], "big") + 1)
+    return False
 
 
 def _guard(public_key: bytes, counter_start: int, srtp_key: bytes) -> Guard | None:

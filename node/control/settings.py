@@ -68,6 +68,11 @@ class ControlConfig:
     media_folder: str | None = None
     """Where the stored sounds lie, `<SHA-256>.opus`; without it none can be played."""
 
+    profile: Literal["trial", "demo", "production"] = "trial"
+    """`production`: refuse what only a laboratory may do, and secret files that others may read;
+    `demo`: over all that sounds a short tone every 5 s, so that nobody takes it for the village's
+    voice; `trial`: neither."""
+
     clock: Literal["kernel", "trusted"] = "kernel"
     """`kernel`: trust the civil clock while the kernel says that it is synchronised; `trusted`:
     always (a gateway with a battery-backed clock, or a trial)."""
@@ -94,11 +99,21 @@ class ControlConfig:
     def __post_init__(self) -> None:
         key = self.root_public_key
         good_key = len(key) == 64 and set(key.lower()) <= set("0123456789abcdef")
+        loose = [
+            name
+            for name in ("unknown_streams", "unsigned_packets")
+            if self.profile == "production" and getattr(self, name) != "refuse"
+        ]
         good_area = bool(self.area) and all(part for part in self.area.split("/"))
         check(
             "control",
             {
                 "root_public_key": (good_key, key, "64 hexadecimal digits"),
+                "profile": (
+                    not loose,
+                    self.profile,
+                    f"trial or demo, or {' and '.join(loose)} must be refuse",
+                ),
                 "area": (good_area, self.area, "a path like vn/lang-son/huu-lien/lang-coc/coc-1"),
                 "build_utc_s": (
                     0 <= self.build_utc_s < UTC_MAX_S,

@@ -9,12 +9,13 @@ A sender that says some seconds before its sound that it is there (RFC 6051 asks
 early as that), or goes on saying it while it pauses, finds nodes that know its clock.
 
 Anybody can send a report with another's address in it. So a source that has answered nothing gets
-no more questions than it sent reports, and has no place that one which answers wants.
+no more bytes than it sent, and has no place that one which answers wants.
 """
 
 from collections.abc import Callable, Container
 from typing import Final
 
+from node.peers.credit import Credit
 from node.peers.sender import NodeReports, Reception
 from node.rtp.rtcp_packet import Goodbye, Packet, SenderReport
 from node.units import NS_PER_S
@@ -48,10 +49,13 @@ class AnnouncedSources:
         packets: tuple[Packet, ...],
         source: tuple[str, int],
         now_ns: int,
-        *,
         heard: Container[int],
+        *,
+        size_bytes: int,
     ) -> None:
-        """Take a compound; `heard` are the sources whose sound comes, and who are not held here."""
+        """Take a compound of `size_bytes`; `heard` are the sources whose sound comes, and who are
+        not held here.
+        """
         for packet in packets:
             if isinstance(packet, Goodbye):
                 for ssrc in packet.ssrcs:
@@ -61,18 +65,19 @@ class AnnouncedSources:
                 one = self._sources.get(packet.ssrc) or self._admit(packet.ssrc, source, now_ns)
                 if one is None or one.address[0] != source[0]:
                     continue
-                one.address = source
+                one.speak_from(source)
                 one.heard_ns = now_ns
-                one.questions_left += 1
+                one.credit.earn(size_bytes)
+                size_bytes = 0  # one datagram pays once, whatever it holds
                 one.reports.receive(packets, None, packet.rtp_timestamp, now_ns)
 
-    def take(self, ssrc: int, host: str) -> NodeReports | None:
-        """Return what is known of a source whose sound comes from `host`, and hold it no longer.
+    def take(self, ssrc: int, source: tuple[str, int]) -> NodeReports | None:
+        """Return what is known of a source whose sound comes from there, and hold it no longer.
 
         None when nothing is known, or another host has spoken for it.
         """
         one = self._sources.pop(ssrc, None)
-        return None if one is None or one.address[0] != host else one.reports
+        return None if one is None or one.address[0] != source[0] else one.reports
 
     def give(self, ssrc: int, address: tuple[str, int], reports: NodeReports, now_ns: int) -> None:
         """Hold a source whose sound has ended, if its reports go on and there is a place."""
@@ -128,8 +133,17 @@ class _Announced:
         self.address = address
         self.reports = reports
         self.heard_ns = now_ns
-        self.questions_left = 0
+        self.credit = Credit(reports.exchange)
         self._begun_ns = now_ns
+        self._waits = False
+        """Until more has come from there: what came is spent."""
+
+    def speak_from(self, source: tuple[str, int]) -> None:
+        """Note a report, and where it came from."""
+        self._waits = False
+        if source != self.address:
+            self.address = source
+            self.credit.move()
 
     @property
     def answers(self) -> bool:
@@ -137,18 +151,20 @@ class _Announced:
         return self.reports.exchange.replies > 0
 
     def request(self, now_ns: int) -> bytes | None:
-        if not self.answers and self.questions_left == 0:
+        if self._waits:
             return None
         self.reports.handle_deadline(now_ns)
         data = self.reports.next_compound(Reception(0, 0, 0), None, now_ns)
         if data is not None:
-            self.questions_left = max(0, self.questions_left - 1)
+            if not self.credit.spend(len(data)):
+                self._waits = True
+                return None
             if now_ns - self._begun_ns > AWAKE_NS:
                 self.reports.exchange.rest_until(now_ns + IDLE_INTERVAL_NS)
         return data
 
     def next_deadline_ns(self) -> int:
         gone_ns = self.heard_ns + FORGET_NS
-        if not self.answers and self.questions_left == 0:
+        if self._waits:
             return gone_ns
         return min(gone_ns, self.reports.next_deadline_ns())

@@ -36,6 +36,7 @@ from node.shell.faults import EXIT_INPUT, ShellError, leave
 from node.shell.identity import own_seed
 from node.shell.key_file import read_key
 from node.shell.mqtt import MqttLink
+from node.shell.profile import require_closed
 from node.shell.rule_files import LANGUAGES, explain
 from node.shell.service import Service, Speaker
 from node.shell.sinks import PacedSink, Sink
@@ -168,6 +169,7 @@ def _version() -> str:
 
 def _run(node: NodeConfig, shell: ShellConfig, options: argparse.Namespace) -> int:
     """Build all parts, cheapest first, so that a fault shows before the kernels are loaded."""
+    require_closed(node, shell)
     duration_ns = _ns("--duration", options.duration)
     status_every_ns = _ns("--status", options.status)
     with ExitStack() as opened:

@@ -36,7 +36,13 @@ def govern(
     rules = read_rules(control.rules)
     controller = Controller(node.name, control, rules, stored, SeedSigner(seed))
     delay_ms = node.jitter.playout_delay_ms + node.jitter.delay_ms
-    return GovernedSpeaker(speaker, controller, library, playout_delay_ms=delay_ms)
+    return GovernedSpeaker(
+        speaker,
+        controller,
+        library,
+        playout_delay_ms=delay_ms,
+        is_demo=control.profile == "demo",
+    )
 
 
 def _without_counters(stored: Mapping[str, bytes], root: bytes) -> dict[str, bytes]:

@@ -33,6 +33,9 @@ _WINDOW_NS: Final = 10 * NS_PER_S
 CERTIFICATE_DAYS: Final = 60
 """A certificate that ends so soon is a fault: `doctor` tells of it half a year ahead."""
 
+_DEAD: Final = (
+    "{}: ceased in mid-sentence, without a goodbye: has its sender died, or the way from it?"
+)
 _CLOCK: Final = "the time is not known: only urgent orders act; is a time server reachable?"
 
 
@@ -60,6 +63,9 @@ class Vitals:
         control = status.get("control")
         trusted = control is None or bool(control["clock_trusted"])
         self._health.note("clock", None if trusted else _CLOCK, now_ns)
+        dead = ", ".join((control or {}).get("dead_senders", ()))
+        text = None if not dead else _DEAD.format(dead)
+        self._health.note("sender", text, now_ns)
         shell = status["shell"]
         days = (shell.get("broker") or {}).get("certificate_days", CERTIFICATE_DAYS)
         left = f"ends in {days} days" if days > 0 else "has ended"

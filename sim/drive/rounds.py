@@ -18,7 +18,7 @@ from node.stack import SpeakerNode
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 from sim.chance.rng import Purpose, stream
 from sim.drive.capacity import Capacity
-from sim.drive.pole import Pole
+from sim.drive.pole import Chunk, Pole
 from sim.drive.shared_decoder import SharedPath
 from sim.drive.tally import Alignment, Recent, Tally
 from sim.links.bearer import Bearer
@@ -27,7 +27,7 @@ from sim.links.spells import Spells, busy_of, outages_of
 from sim.sender.repair_budget import RepairBudget
 from sim.station.conversation import SENDER_CLOCK_NS, Conversation
 from sim.station.copies import StationCopies
-from sim.station.programme import Programme, Sender
+from sim.station.programme import Programme, Sender, Sending
 from sim.village.places import Place, Village
 from sim.village.scenario import Scenario
 
@@ -50,6 +50,10 @@ Listener = Callable[[int, int, NDArray[np.float32]], None]
 """Called with (number of the place, first sample since the start, (n, 1) float32) per chunk."""
 
 
+Watcher = Callable[[int, Sending, Chunk], None]
+"""Called with (number of the place, what the station sent, what came of it there) per chunk."""
+
+
 class Rounds:
     """A run under way.
 
@@ -67,6 +71,8 @@ class Rounds:
         Only these.
     listener : callable, optional
         Gets what is played.
+    watcher : callable, optional
+        Gets what was sent to a place and what the place did.
     """
 
     def __init__(
@@ -78,10 +84,12 @@ class Rounds:
         decoder: DecoderFactory | None,
         places: Sequence[Place] | None = None,
         listener: Listener | None = None,
+        watcher: Watcher | None = None,
     ) -> None:
         self.scenario = scenario
         self.places = tuple(village.places if places is None else places)
         self._listener = listener
+        self._watcher = watcher
         duration_ns = round(scenario.duration_s * NS_PER_S)
         self.sender = Sender(
             programme,
@@ -193,6 +201,8 @@ class Rounds:
             chunk = pole.run_chunk(sending, depart_ns, stop_ns, sound)
             played = self.tallies[number].add(chunk, self._send, self._departs[number])
             self.alignment.add(number, *played)
+            if self._watcher is not None:
+                self._watcher(number, sending, chunk)
             self._traces[number].update(chunk.raw_journal)
             if self._path is not None:
                 rendered = sound[: chunk.tick_ns.size * pole.period_samples]

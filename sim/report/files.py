@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,9 @@ REPORT: Final = "report.html"
 RESULTS: Final = "results.parquet"
 
 
-def write_files(result: RunResult, folder: Path) -> list[Path]:
+def write_files(
+    result: RunResult, folder: Path, *, more: Mapping[str, bytes] | None = None
+) -> list[Path]:
     """Write report, rows, sounds and summaries of `result` into `folder`.
 
     Parameters
@@ -26,6 +29,8 @@ def write_files(result: RunResult, folder: Path) -> list[Path]:
         One run.
     folder : Path
         Made when it is missing. Files of the same names in it are replaced.
+    more : mapping of str to bytes, optional
+        Further files, by their path below `folder`.
 
     Returns
     -------
@@ -45,6 +50,7 @@ def write_files(result: RunResult, folder: Path) -> list[Path]:
     }
     contents |= {f"day/{name}.parquet": data for name, data in day_parquets(result).items()}
     contents |= {f"listen/{name}.wav": wav(one.samples) for name, one in result.listen.items()}
+    contents |= more or {}
     write_all(contents, folder)
     return [folder / name for name in contents]
 

@@ -1,11 +1,15 @@
 """The handful of figures that stand at the top of the page and under the terminal table."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from sim.report.budgets import BUDGETS, is_silent
 from sim.report.classes import hamlet_name, place_name
 from sim.report.svg import number
 from sim.result.run import RunResult
+
+_LONG: Final = 1000
+"""So many clusters and a fraction does not fit its box."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +39,8 @@ def headline(result: RunResult) -> list[Headline]:
     return [
         *_warned(result),
         Headline(
-            value=f"{len(heard)}/{len(rows)}",
-            unit="",
+            value=f"{len(heard)}/{len(rows)}" if len(rows) < _LONG else str(len(heard)),
+            unit="" if len(rows) < _LONG else f"of {number(len(rows))}",
             name="clusters played",
             note="all of them" if len(heard) == len(rows) else f"{len(rows) - len(heard)} silent",
             good=len(heard) == len(rows),

@@ -25,6 +25,7 @@ from sim.report.day_section import day_section
 from sim.report.headline import headline
 from sim.report.listen import waveform
 from sim.report.node_table import COLUMNS, node_table
+from sim.report.province import WORST, shown, worst_groups
 from sim.report.raster import coarse, dropout_raster, mark_s, run_lengths
 from sim.report.svg import number
 from sim.report.village_map import village_map
@@ -137,17 +138,20 @@ def _outcome_words(one: Outcome, rows: dict[str, NodeRow]) -> dict[str, object]:
 
 
 def _figures(result: RunResult) -> dict[str, object]:
-    row_height = min(14.0, max(5.0, 520 / max(len(result.nodes), 1)))
+    part = shown(result)
+    row_height = min(14.0, max(5.0, 520 / max(len(part.listed.nodes), 1)))
     delays = result.delay_quantiles_ms
     return {
-        "map_wide": village_map(result.nodes, width=680),
-        "map_narrow": village_map(result.nodes, width=NARROW_PX),
+        "map_wide": village_map(part.on_map, width=680),
+        "map_narrow": village_map(part.on_map, width=NARROW_PX),
+        "left_out": part.left_out,
+        "worst_shown": WORST,
         "cdf_wide": delay_distribution(delays, width=WIDE_PX, height=330),
         "cdf_narrow": delay_distribution(delays, width=NARROW_PX, height=270),
         "stages_wide": stage_bars(result.nodes, width=WIDE_PX),
         "stages_narrow": stage_bars(result.nodes, width=NARROW_PX),
-        "raster_wide": dropout_raster(result, width=WIDE_PX, row_height=row_height),
-        "raster_narrow": dropout_raster(result, width=NARROW_PX, row_height=row_height),
+        "raster_wide": dropout_raster(part.listed, width=WIDE_PX, row_height=row_height),
+        "raster_narrow": dropout_raster(part.listed, width=NARROW_PX, row_height=row_height),
         "dropout_names": [name for name, _ in DROPOUT_CLASSES] + [SILENT_NAME],
         "stage_names": list(STAGE_NAMES.values()),
         "origins": [
@@ -159,16 +163,17 @@ def _figures(result: RunResult) -> dict[str, object]:
 
 def _tables(result: RunResult) -> dict[str, object]:
     titles = {"commune": "Commune", "bearer": "Link", "profile": "Gateway"}
-    groups = {
-        title: [group for group in result.groups if group.kind == kind]
-        for kind, title in titles.items()
-    }
+    groups, left_out = {}, {}
+    for kind, title in (titles | {"hamlet": "Hamlet"}).items():
+        found = worst_groups([group for group in result.groups if group.kind == kind])
+        groups[title], left_out[title] = found
     return {
+        "hamlets": groups.pop("Hamlet"),
         "groups": groups,
-        "hamlets": [group for group in result.groups if group.kind == "hamlet"],
+        "groups_left_out": left_out,
         "group_columns": GROUP_COLUMNS,
         "columns": COLUMNS,
-        "table_rows": node_table(result.nodes),
+        "table_rows": node_table(shown(result).listed.nodes),
     }
 
 
@@ -214,6 +219,7 @@ def _bearers(result: RunResult) -> list[dict[str, str]]:
 
 def _data(result: RunResult) -> Markup:
     """Return what the script reads, as JSON that cannot end its own element."""
+    result = shown(result).listed
     data = {
         "duration_s": result.duration_s,
         "names": [f"{row.cluster}, {place_name(row)}" for row in result.nodes],

@@ -11,6 +11,7 @@ from rich.text import Text
 from sim.report.budgets import Outcome, amount, is_silent, judge
 from sim.report.classes import bearer_name, group_name, place_name, repaired_ms
 from sim.report.day_terminal import print_day, print_warned
+from sim.report.province import worst_groups
 from sim.report.svg import number
 from sim.result.capacity import CapacityRow
 from sim.result.run import NodeRow, RunResult
@@ -72,9 +73,11 @@ def _group_table(result: RunResult) -> Table:
         ),
     )
     for kind in ("commune", "bearer"):
-        for group in result.groups:
-            if group.kind == kind:
-                table.add_row(group_name(group), *_figures(asdict(group)))
+        groups, left_out = worst_groups([one for one in result.groups if one.kind == kind])
+        for group in groups:
+            table.add_row(group_name(group), *_figures(asdict(group)))
+        if left_out:
+            table.add_row(f"... {left_out} better ones")
         table.add_section()
     table.add_row("all", *_figures(result.totals), style="bold")
     return table

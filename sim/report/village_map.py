@@ -21,6 +21,9 @@ MARGIN_PX: Final = 46.0
 GROUND_RADIUS_PX: Final = 34.0
 """A disc of paper under each cluster; together they show which clusters are neighbours."""
 
+NAMES_MAX: Final = 60
+"""Of more communes only so many are named, the worst ones, and each only where there is room."""
+
 ASPECT_MIN: Final = 0.5
 ASPECT_MAX: Final = 1.25
 
@@ -67,8 +70,9 @@ def village_map(rows: list[NodeRow], *, width: float) -> Markup:
         canvas.taken.append((x - r, y - r, x + r, y + r))
     canvas.taken.append((0, height - 40, 190, height))  # the scale bar
     canvas.taken.append((width - 34, 8, width, 52))  # the north arrow
-    names = _commune_names(rows, canvas, width)
-    labels = _hamlet_labels(dots, canvas, width, height)
+    communes = len({row.commune for row in rows})
+    names = _commune_names(rows, canvas, width) if communes <= NAMES_MAX else []
+    labels = _hamlet_labels(dots, canvas, width, height, names_max=None if names else NAMES_MAX)
     # Bad ones last, so that they lie on top.
     ordered = sorted(dots, key=lambda dot: dropout_class(dot[0]))
     grounds = [tag("circle", cx=x, cy=y, r=GROUND_RADIUS_PX) for _, x, y in dots]
@@ -123,12 +127,20 @@ def _commune_names(rows: list[NodeRow], canvas: _Canvas, width: float) -> list[M
 
 
 def _hamlet_labels(
-    dots: list[tuple[NodeRow, float, float]], canvas: _Canvas, width: float, height: float
+    dots: list[tuple[NodeRow, float, float]],
+    canvas: _Canvas,
+    width: float,
+    height: float,
+    *,
+    names_max: int | None,
 ) -> list[Markup]:
-    """Name each hamlet once, beside the worst of its clusters, the worst hamlets first."""
+    """Name each hamlet once, beside the worst of its clusters, the worst hamlets first.
+
+    No name stands on another; of the worst `names_max` those get one for which there is room.
+    """
     parts = []
     named: set[tuple[str, str]] = set()
-    for row, x, y in sorted(dots, key=lambda dot: (-dot[0].dropout_pct, dot[0].node)):
+    for row, x, y in sorted(dots, key=lambda dot: (-dot[0].dropout_pct, dot[0].node))[:names_max]:
         if (row.commune, row.hamlet) in named:
             continue
         long = LETTER_PX * len(hamlet_name(row))

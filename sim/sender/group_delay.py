@@ -9,6 +9,7 @@ so that all horns move together.
 """
 
 from collections import OrderedDict, deque
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,20 +59,20 @@ class GroupDelay:
         self.current = DelayChange(delay_ns, 0)
         self.changes = 0
         self._first_report_ns: int | None = None
-        self._needs: OrderedDict[int, tuple[int, int]] = OrderedDict()
+        self._needs: OrderedDict[Hashable, tuple[int, int]] = OrderedDict()
         self._short_since_ns: int | None = None
         self._highest_ns = 0
         self._highest_since_ns = 0
         self._changed_ns: deque[int] = deque(maxlen=CHANGES_PER_HOUR_MAX)
         self._events: deque[DelayChange] = deque(maxlen=16)
 
-    def receive_need(self, ssrc: int, need_ns: int, now_ns: int) -> None:
-        """Take the report of the node `ssrc` that it needs `need_ns`."""
+    def receive_need(self, node: Hashable, need_ns: int, now_ns: int) -> None:
+        """Take the report of `node`, by whatever tells nodes apart, that it needs `need_ns`."""
         if self._first_report_ns is None:
             self._first_report_ns = now_ns
             self._highest_since_ns = now_ns
-        self._needs.pop(ssrc, None)
-        self._needs[ssrc] = (need_ns, now_ns)
+        self._needs.pop(node, None)
+        self._needs[node] = (need_ns, now_ns)
         if len(self._needs) > NODES_MAX:
             self._needs.popitem(last=False)
 
@@ -109,8 +110,8 @@ class GroupDelay:
 
     def _wanted_ns(self, now_ns: int) -> int | None:
         """Return the step of the ladder that suits all but the share that is left behind."""
-        for ssrc in [n for n, (_, at_ns) in self._needs.items() if _old(at_ns, now_ns)]:
-            del self._needs[ssrc]
+        for node in [n for n, (_, at_ns) in self._needs.items() if _old(at_ns, now_ns)]:
+            del self._needs[node]
         if not self._needs:
             return None
         needs_ns = sorted(need_ns for need_ns, _ in self._needs.values())

@@ -305,9 +305,10 @@ class SendLoop:
             self._outlet.note_heard(address, now)
             if self._joined is not None and address not in self._streams:
                 continue  # a stranger, or one who must join again from where he is now
-            packets = self._reports.receive_datagram(data, address, now)
+            streams = self._spoken_to(address)
+            packets = self._reports.receive_datagram(data, address, now, is_node=bool(streams))
             self._answer()
-            for stream in self._spoken_to(address):
+            for stream in streams:
                 stream.receive_reports(packets, now)
             for packet in packets:
                 if isinstance(packet, Nack) and packet.media_ssrc == self._sender.ssrc:

@@ -1,5 +1,6 @@
 """What a sender does to each packet so that nodes under orders believe it."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,10 +9,14 @@ from typing import Final
 import pylibsrtp
 
 from node.control.trust.packet_guard import SRTP_KEY_BYTES, sign_packet, srtp_policy
+from node.control.trust.passes import Passes
 from node.control.trust.signature import SeedSigner
 
 Seal = Callable[[bytes], bytes]
 """Packet in, what leaves out."""
+
+USED: Final = ".used"
+"""Behind the name of a key that a sender has used."""
 
 _SEED_BYTES: Final = 32
 _RTCP_TYPES: Final = range(192, 224)
@@ -27,24 +32,36 @@ def signing_seal(path: Path) -> Seal:
     """
     signer = SeedSigner(_read(path, _SEED_BYTES, "loalang-node key FILE"))
     counter = time.time_ns() // 1000
+    passes = Passes(os.urandom(_SEED_BYTES))
 
     def seal(packet: bytes) -> bytes:
         nonlocal counter
         counter += 1
-        return sign_packet(packet, counter, signer)
+        return sign_packet(packet, counter, signer, passes.take())
 
     return seal
 
 
 def srtp_seal(path: Path) -> Seal:
-    """Return what makes each packet SRTP or SRTCP with the master key in `path`.
+    """Return what makes each packet SRTP or SRTCP with the master key in `path`, once.
+
+    Numbers begin anew with each start: under the same key two packets would have one key stream
+    (RFC 3711, section 9.1), and what was recorded could be played again.
 
     Raises
     ------
     ValueError
-        If the file holds no key.
+        If the file holds no key, or one that was used.
     """
     key = _read(path, SRTP_KEY_BYTES, "loalang-node order session ... --srtp-key FILE")
+    used = path.with_name(path.name + USED)
+    try:
+        os.close(os.open(used, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        raise ValueError(
+            f"{path}: was used by a sender ({used} says so), and an SRTP key is for one; "
+            "announce a session with a new --srtp-key FILE"
+        ) from None
     session = pylibsrtp.Session(srtp_policy(key, inbound=False))
 
     def seal(packet: bytes) -> bytes:

@@ -36,9 +36,13 @@ class SenderReports:
         self._ssrc = ssrc
 
     def receive_datagram(
-        self, data: bytes, source: tuple[str, int], now_ns: int
+        self, data: bytes, source: tuple[str, int], now_ns: int, *, is_node: bool = True
     ) -> tuple[rtcp.Packet, ...]:
-        """Take a datagram from a node; return its packets, for what else is in them (Nack)."""
+        """Take a datagram; return its packets, for what else is in them (Nack).
+
+        Whoever asks for the time is answered, with no more than was asked. The group's delay
+        follows who the stream goes to (`is_node`), with one word each, whatever numbers it shows.
+        """
         packets = rtcp.parse(data)
         if packets is None:
             self.malformed += 1
@@ -52,10 +56,10 @@ class SenderReports:
                     spare_bytes=len(data) - ANSWER_BYTES,
                     now_ns=now_ns,
                 )
-            elif isinstance(packet, rtcp.Application) and self.group is not None:
+            elif isinstance(packet, rtcp.Application) and self.group is not None and is_node:
                 need_ns = need_of(packet)
                 if need_ns is not None:
-                    self.group.receive_need(packet.ssrc, need_ns, now_ns)
+                    self.group.receive_need(source, need_ns, now_ns)
         return packets
 
     def next_answer(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sim.drive.roll_up import GOOD_PCT
 from sim.sweep.sampling import HOURS
-from sim.sweep.sweep import PROGRAMME, WARNING, Sweep
+from sim.sweep.sweep import DAY, PROGRAMME, WARNING, Sweep
 
 ENOUGH: Final = 0.95
 """Share of the clusters, or of the households, that the odds are about."""
@@ -30,7 +30,8 @@ class Figures:
 
     heard_households: NDArray[np.float64]
     warned: NDArray[np.float64]
-    """(..., 24) share of the clusters at which an order of that hour was there in time."""
+    """(..., orders) share of the clusters that an order reached in time: one on each hour, or the
+    last one of a day."""
 
     warned_households: NDArray[np.float64]
     curve: NDArray[np.float64]
@@ -77,15 +78,11 @@ def figures_of(sweep: Sweep, table: pa.Table) -> Figures:
         good = (dropout <= GOOD_PCT).astype(np.float64)
         seconds = np.array([_seconds(sweep, i) for i in range(variants)])[:, np.newaxis]
         rate = (column("stream_bytes") + column("repair_bytes")) * 8e-3 / seconds
-    came_s = np.full((*shape, HOURS), np.nan)
-    if WARNING in sweep.measures:
-        flat = table["warned_s"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        came_s = np.where(np.isnan(flat), np.inf, flat)
-        came_s = came_s.reshape(*shape, HOURS)
+    came_s = _came(sweep, table).reshape(*shape, -1)
     in_time = _within(came_s, sweep.within_s)
     curve = [
-        (_within(came_s, t).mean(axis=1) >= ENOUGH - 1e-9).mean(axis=1)
-        if t <= sweep.ttl_s and WARNING in sweep.measures
+        (_mean_known(_within(came_s, t)) >= ENOUGH - 1e-9).mean(axis=1)
+        if t <= sweep.ttl_s and sweep.measures != (PROGRAMME,)
         else np.full(variants, np.nan)
         for t in CURVE_S
     ]
@@ -93,9 +90,9 @@ def figures_of(sweep: Sweep, table: pa.Table) -> Figures:
         villages=np.array([table["village"][0].as_py()], np.int64),
         heard=good.mean(axis=1)[np.newaxis],
         heard_households=_weighted(good, homes)[np.newaxis],
-        warned=in_time.mean(axis=1)[np.newaxis],
+        warned=_mean_known(in_time)[np.newaxis],
         warned_households=np.stack(
-            [_weighted(in_time[:, :, h], homes) for h in range(HOURS)], axis=1
+            [_weighted(in_time[:, :, h], homes) for h in range(in_time.shape[2])], axis=1
         )[np.newaxis],
         curve=np.stack(curve, axis=1)[np.newaxis],
         dropout_pct=dropout.mean(axis=1)[np.newaxis],
@@ -110,7 +107,28 @@ def _within(came_s: NDArray[np.float64], limit_s: float) -> NDArray[np.float64]:
     return np.where(np.isnan(came_s), np.nan, (came_s <= limit_s).astype(np.float64))
 
 
+def _came(sweep: Sweep, table: pa.Table) -> NDArray[np.float64]:
+    """Return after how many seconds each order came: inf never, NaN where none was for it."""
+    if WARNING in sweep.measures:
+        flat = table["warned_s"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        return np.where(np.isnan(flat), np.inf, flat)
+    if DAY not in sweep.measures:
+        return np.full(table.num_rows * HOURS, np.nan)
+    met = table["warned_s"].to_pylist()
+    return np.array([(np.inf if one[0] is None else one[0]) if one else np.nan for one in met])
+
+
+def _mean_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean over the clusters for which there was an order; NaN where there was none."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=1)
+    sums = np.where(known, values, 0.0).sum(axis=1)
+    return np.where(count > 0, sums / np.maximum(count, 1), np.nan)
+
+
 def _weighted(values: NDArray[np.float64], homes: NDArray[np.float64]) -> NDArray[np.float64]:
+    homes = np.where(np.isnan(values), 0.0, homes)
+    values = np.nan_to_num(values)
     whole = homes.sum(axis=1)
     sums = (values * homes).sum(axis=1)
     return np.where(whole > 0, sums / np.where(whole > 0, whole, 1), np.nan)

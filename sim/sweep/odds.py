@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from sim.sweep.figures import CURVE_S, ENOUGH, Figures
 from sim.sweep.interval import LEVEL, Estimate, difference, mean, share
-from sim.sweep.sweep import Sweep
+from sim.sweep.sampling import HOURS
+from sim.sweep.sweep import DAY, Sweep
 
 Pick = Callable[[Figures], NDArray[np.float64]]
 
@@ -46,6 +47,9 @@ class VariantOdds:
     against_first: dict[str, Estimate]
     """This variant minus the first, over the same throws; empty for the first."""
 
+    against_best: dict[str, Estimate]
+    """This variant minus the one with the most of a share or odds; not for that one."""
+
     by_hour: list[Estimate]
     """Odds that enough clusters are warned, by the hour of the order."""
 
@@ -74,6 +78,9 @@ class Odds:
     villages: int
     clusters: int
     within_s: int
+    is_day: bool
+    """Warned is what the nodes' own controllers made of a day, not when an order was there."""
+
     level: float
     stopped: str
     """Why it ended."""
@@ -91,6 +98,7 @@ def odds_of(sweep: Sweep, figures: Figures, *, stopped: str) -> Odds:
         villages=sweep.villages if sweep.sample is not None else 0,
         clusters=len(nodes),
         within_s=sweep.within_s,
+        is_day=DAY in sweep.measures,
         level=LEVEL,
         stopped=stopped,
         variants=[_variant(sweep, figures, i, nodes) for i in range(len(sweep.variants))],
@@ -117,8 +125,13 @@ def _variant(sweep: Sweep, figures: Figures, i: int, nodes: list[str]) -> Varian
         both = ~np.isnan(values[:, [0, i]]).any(axis=1)
         if both.any():
             apart[name] = difference(values[both, i], values[both, 0], villages[both])
+    behind = {}
+    for name in FIGURES:
+        values = FIGURES[name](figures)
+        if not np.isnan(values).any() and (best := int(values.mean(axis=0).argmax())) != i:
+            behind[name] = difference(values[:, i], values[:, best], villages)
     hours = _enough(figures.warned[:, i])
-    measured = not np.isnan(hours).any()
+    measured = hours.shape[1] == HOURS and not np.isnan(hours).any()
     times = [
         (t, share(figures.curve[:, i, k], villages))
         for k, t in enumerate(CURVE_S)
@@ -131,6 +144,7 @@ def _variant(sweep: Sweep, figures: Figures, i: int, nodes: list[str]) -> Varian
         label=sweep.variants[i].label,
         figures=known,
         against_first=apart,
+        against_best=behind,
         by_hour=[share(hours[:, h], villages) for h in range(hours.shape[1])] if measured else [],
         by_time=times,
         never_warned=[name for one, name in zip(warned, nodes, strict=True) if one == 0],

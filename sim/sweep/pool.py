@@ -85,7 +85,7 @@ class _Course:
         ours, theirs = socket.socketpair()
         number = theirs.fileno()
         process = subprocess.Popen(
-            [sys.executable, "-c", f"from sim.sweep.pool import work; work({number})"],
+            [sys.executable, "-P", "-c", f"from sim.sweep.pool import work; work({number})"],
             pass_fds=[number],
             stdin=subprocess.DEVNULL,
         )

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sim.sweep.settings import Value, column
-from sim.sweep.sweep import PROGRAMME, WARNING, Sweep
+from sim.sweep.sweep import DAY, PROGRAMME, WARNING, Sweep
 
 ROWS: Final = "rows.parquet"
 CHUNKS: Final = "chunks"
@@ -54,7 +54,8 @@ def schema(sweep: Sweep) -> pa.Schema:
     columns += [(name, _type(values)) for name, values in settings.items()]
     columns += _FIXED
     columns += _PROGRAMME if PROGRAMME in sweep.measures else ()
-    columns += _WARNING if WARNING in sweep.measures else ()
+    columns += _WARNING if WARNING in sweep.measures or DAY in sweep.measures else ()
+    columns += [("fates", pa.list_(pa.string()))] if DAY in sweep.measures else []
     return pa.schema(columns)
 
 

@@ -18,7 +18,11 @@ from sim.village.places import Village, build_village
 from sim.village.scenario import Scenario
 
 PROGRAMME: Final = "programme"
+"""What the nodes play of the programme."""
 WARNING: Final = "warning"
+"""When an order of each hour is at the nodes."""
+DAY: Final = "day"
+"""What the nodes' own controllers make of the warnings of the scenario's day."""
 _KEY_DIGITS: Final = 16
 
 

@@ -6,15 +6,17 @@ from typing import Any, Final
 
 from node.units import NS_PER_S
 from sim.day.delivery import Delivery
+from sim.day.run import VillageDay
 from sim.day.station import Sent
 from sim.drive.roll_up import roll_up
 from sim.drive.rounds import Rounds
 from sim.gateway.power import uptimes
+from sim.result.day import WARNED, DayOrder
 from sim.station import payloads
 from sim.station.programme import Programme
 from sim.sweep.sampling import HOURS
 from sim.sweep.settings import Variant, column
-from sim.sweep.sweep import PROGRAMME, WARNING, Sweep, Throw
+from sim.sweep.sweep import DAY, PROGRAMME, WARNING, Sweep, Throw
 from sim.village.places import Village, day_cuts
 from sim.village.scenario import Scenario, sound_file
 from sim.village.sender_config import SenderConfig
@@ -43,6 +45,9 @@ def rows_of(sweep: Sweep, number: int) -> list[dict[str, Any]]:
         if PROGRAMME in sweep.measures:
             for row, heard in zip(own, _heard(scenario, village), strict=True):
                 row |= heard
+        if DAY in sweep.measures:
+            for row, lived in zip(own, _lived(scenario, village), strict=True):
+                row |= lived
         if WARNING in sweep.measures:
             # Orders go by the network alone: variants that share it share them.
             if variant.network not in warned:
@@ -91,6 +96,32 @@ def _heard(scenario: Scenario, village: Village) -> list[dict[str, Any]]:
 @lru_cache(maxsize=16)
 def _programme(path: Path, sender: SenderConfig) -> Programme:
     return payloads.load(path, sender)
+
+
+def _lived(scenario: Scenario, village: Village) -> list[dict[str, Any]]:
+    """Return when the last warning of the day sounded at each cluster, and the fates of all there.
+
+    `warned_s` is empty where no warning was for it, and [None] where one was not heard.
+    """
+    day = VillageDay(scenario, village)
+    for _ in day.advance():
+        pass
+    met: dict[str, list[DayOrder]] = {place.node: [] for place in village.places}
+    for one in day.result().orders:
+        if one.kind == "alert" and one.fate != "not for here":
+            met[one.node].append(one)
+    return [
+        {"warned_s": _last_s(orders), "fates": [one.fate for one in orders]}
+        for orders in met.values()
+    ]
+
+
+def _last_s(orders: list[DayOrder]) -> list[float | None]:
+    if not orders:
+        return []
+    came = [one.first_sound_s if one.fate in WARNED else None for one in orders]
+    known = [one for one in came if one is not None]
+    return [max(known)] if len(known) == len(came) else [None]
 
 
 def _warned(scenario: Scenario, village: Village, ttl_s: int) -> list[list[float | None]]:

@@ -91,6 +91,8 @@ class Broker:
         self.up = True
         self.dropped = 0
         """Messages for clients whose queue was full, or whose session had expired."""
+        self.watch: Callable[[str, str, Message | None], None] = lambda what, who, message: None
+        """Told of what happens at a client: "connected", "left", or "acknowledged" a message."""
 
     def remember(self, identifier: str, topics: list[str], *, expiry_s: int) -> None:
         """Hold the session of a client that was here before the run began."""
@@ -127,7 +129,8 @@ class Broker:
         session.will, session.will_delay_s = will, will_delay_s
         session.keep_alive_s, session.heard_ns = keep_alive_s, self._loop.now_ns
         if keep_alive_s:
-            self._watch(link, session)
+            self._look(link, session)
+        self.watch("connected", link.identifier, None)
         return present
 
     def resume(self, link: Link) -> None:
@@ -174,7 +177,9 @@ class Broker:
     def acknowledge(self, link: Link, handle: int) -> None:
         """Forget what a client has in its hands."""
         session = self._of(link)
-        if session is not None and session.under_way.pop(handle, None) is not None:
+        message = None if session is None else session.under_way.pop(handle, None)
+        if session is not None and message is not None:
+            self.watch("acknowledged", link.identifier, message)
             self._flow(session)
 
     def heard(self, link: Link) -> None:
@@ -189,6 +194,7 @@ class Broker:
         if session is None:
             return
         session.link = None
+        self.watch("left", link.identifier, None)
         will, session.will = session.will, None
         if will is not None and not said_so:
             delay_ns = min(session.will_delay_s, session.expiry_s) * NS_PER_S
@@ -204,6 +210,7 @@ class Broker:
             link, session.link = session.link, None
             session.will = None
             if link is not None:
+                self.watch("left", link.identifier, None)
                 link.drop(SHUTTING_DOWN)
 
     def start(self, *, database: bool) -> None:
@@ -212,6 +219,11 @@ class Broker:
         if not database:
             self._sessions.clear()
             self._retained.clear()
+
+    def connected(self, identifier: str) -> bool:
+        """Return whether a client is there, as far as the broker knows."""
+        session = self._sessions.get(identifier)
+        return session is not None and session.link is not None
 
     def retained(self, topic: str) -> bytes | None:
         """Return the retained message of one topic."""
@@ -263,7 +275,7 @@ class Broker:
                 session.under_way[handle] = message
             session.link.give(message, handle)
 
-    def _watch(self, link: Link, session: _Session) -> None:
+    def _look(self, link: Link, session: _Session) -> None:
         """Look when the client would have been silent for too long."""
         if session.link is not link:
             return
@@ -272,7 +284,7 @@ class Broker:
             link.drop(KEEP_ALIVE_TIMEOUT)
             self.left(link, said_so=False)
             return
-        self._loop.call_at_ns(end_ns, self._watch, link, session)
+        self._loop.call_at_ns(end_ns, self._look, link, session)
 
     def _expire_later(self, identifier: str, session: _Session) -> None:
         def expire() -> None:

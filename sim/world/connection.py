@@ -34,13 +34,19 @@ class Network:
         self.down = down
         self.cut = False
         """The machine is off: nothing it holds does anything any more."""
+        self._latest: VirtualConnection | None = None
+
+    def forget(self) -> None:
+        """Let the connection that is there be half open: neither end hears of the other again."""
+        if self._latest is not None:
+            self._latest.forget()
 
     async def connect(self, login: Login) -> "VirtualConnection":
         """Return a connection to the broker (`node.shell.broker.Connect`)."""
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await self._handshake()
-                one = VirtualConnection(self, login)
+                one = self._latest = VirtualConnection(self, login)
                 try:
                     await one.opened()
                 except BaseException:
@@ -163,6 +169,10 @@ class VirtualConnection:
         if self._lost is None:
             await self._ask(self._far.left, _ACK_BYTES)
         self.abort()
+
+    def forget(self) -> None:
+        """Let nothing come through any more, without a word to either end."""
+        self._up.forgotten = self._down.forgotten = True
 
     def abort(self) -> None:
         """End it at once, without a goodbye."""

@@ -5,6 +5,7 @@ Each has the face that the daemon asks for, and ends at once when the power does
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -31,6 +32,16 @@ _IDLE_NS: Final = 2 * NS_PER_S
 
 DISK_NS: Final = 20 * NS_PER_MS
 """A flushed write to an SD card: assumption."""
+
+
+@dataclass(slots=True)
+class VirtualDisk:
+    """The card in the slot, over all boots."""
+
+    values: dict[str, bytes] = field(default_factory=dict)
+    full: bool = False
+    delay_ns: int = DISK_NS
+    """What a flushed write takes."""
 
 
 class VirtualUdp:
@@ -88,15 +99,14 @@ class VirtualUdp:
 class VirtualStore:
     """What survives a power cut (`node.shell.store.Store`): writes take time, and may not end."""
 
-    def __init__(self, loop: VirtualLoop, values: dict[str, bytes]) -> None:
+    def __init__(self, loop: VirtualLoop, disk: VirtualDisk) -> None:
         self._loop = loop
-        self._disk = values
-        self._values = dict(values)
+        self._disk = disk
+        self._values = dict(disk.values)
+        self._waiting: deque[tuple[int, dict[str, bytes]]] = deque()
         self._off = False
         self.number = 0
         self.durable = 0
-        self.full = False
-        self.delay_ns = DISK_NS
         self.trust_lost = False
         self.lost: tuple[str, ...] = ()
         self.refused = 0
@@ -110,35 +120,56 @@ class VirtualStore:
         """Keep `changes`; return the number to wait for."""
         self.number += 1
         self._values |= changes
-        end_ns = self._loop.now_ns + self.delay_ns
-        self._loop.call_at_ns(end_ns, self._written, dict(changes), self.number)
+        self._waiting.append((self.number, dict(changes)))
+        if len(self._waiting) == 1:
+            self._begin()
         return self.number
 
     def keep(self, key: str, value: bytes) -> None:
         """Keep a value for good at once, as what a boot does before it serves."""
-        if self.full:
+        if self._disk.full:
             raise ShellError("store: the disk is full; free some space")
         self.number += 1
-        self._values[key] = self._disk[key] = value
+        self._values[key] = self._disk.values[key] = value
         self.durable = max(self.durable, self.number)
 
     def fault(self) -> str | None:
         """Return why nothing can be kept now."""
-        return "the disk is full; free some space" if self.full else None
+        return "the disk is full; free some space" if self._disk.full else None
+
+    @property
+    def behind(self) -> bool:
+        """Return whether something waits for the disk."""
+        return bool(self._waiting)
+
+    def flush(self) -> None:
+        """Write what waits, as the orderly end of a process does; a full disk takes nothing."""
+        if not self._disk.full and not self._off:
+            self._write(self.number)
 
     def close(self) -> None:
         """Lose what is not on the disk yet."""
         self._off = True
 
-    def _written(self, changes: dict[str, bytes], number: int) -> None:
+    def _begin(self) -> None:
+        """Begin to write all that waits now, in one batch, as the writer's thread does."""
+        self._loop.call_at_ns(self._loop.now_ns + self._disk.delay_ns, self._end, self.number)
+
+    def _end(self, number: int) -> None:
         if self._off:
             return
-        if self.full:
-            self._loop.call_at_ns(self._loop.now_ns + NS_PER_S, self._written, changes, number)
+        if self._disk.full:
+            self._loop.call_at_ns(self._loop.now_ns + NS_PER_S, self._end, number)
             return
-        self._disk |= changes
-        self.durable = max(self.durable, number)
+        self._write(number)
+        if self._waiting:
+            self._begin()
         self.on_durable()
+
+    def _write(self, number: int) -> None:
+        while self._waiting and self._waiting[0][0] <= number:
+            self.durable, changes = self._waiting.popleft()
+            self._disk.values |= changes
 
 
 class VirtualCard:
@@ -194,7 +225,7 @@ class VirtualCard:
     def catch_up(self, render: Callable[[NDArray[np.float32], int], None] | None = None) -> None:
         """Ask for all periods that are due by now; `render` is for who holds the daemon's lock."""
         render = render or self._render
-        if render is None or self._render is None or self._asked_ns < 0:
+        if render is None or self._render is None or self._asked_ns < 0 or self.broken:
             return
         due_ns = self._machine.now_ns() + self._lead_ns
         while (count := (due_ns - self._asked_ns) // PERIOD_NS) > 0:
@@ -210,7 +241,7 @@ class VirtualCard:
         self._loop.call_at_ns(at_ns, self._ask, at_ns)
 
     def _ask(self, planned_ns: int) -> None:
-        if self._render is None or planned_ns != self._planned_ns:
+        if self._render is None or planned_ns != self._planned_ns or self.broken:
             return
         now_ns = self._loop.now_ns
         if now_ns < self._awake_until_ns or self._sounds():
@@ -221,5 +252,8 @@ class VirtualCard:
             self._plan(now_ns + _STEP_NS)
             return
         self._asked_ns = -1
-        self._render(self._out[:PERIOD_SAMPLES], self._machine.now_ns() + self._lead_ns)
+        out, leaves_ns = self._out[:PERIOD_SAMPLES], self._machine.now_ns() + self._lead_ns
+        self._render(out, leaves_ns)
+        if self._listener is not None:
+            self._listener(out, leaves_ns)
         self._plan(now_ns + _IDLE_NS)

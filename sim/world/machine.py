@@ -43,6 +43,7 @@ class VirtualMachine:
         """Whether the civil clock was set since the last boot."""
         self.step_ns = 0
         """How wrong the civil clock is."""
+        self._went_off_ns = 0
 
     def now_ns(self) -> int:
         """Return the monotonic clock."""
@@ -66,6 +67,19 @@ class VirtualMachine:
     def utc_ns(self) -> int:
         """Return the civil clock."""
         return self._utc_at_zero_ns + self._loop.now_ns + self.step_ns
+
+    def boot(self, *, knows_time: bool) -> None:
+        """Begin with the time of the clock on the board, or with that of the last end."""
+        self.synchronised = knows_time
+        self.step_ns = 0 if knows_time else self._went_off_ns - self._loop.now_ns
+
+    def end(self) -> None:
+        """Note that the machine goes off: what it last knew of the time is on its disk."""
+        self._went_off_ns = self._loop.now_ns
+
+    def synchronise(self) -> None:
+        """Set the civil clock by the network's."""
+        self.synchronised, self.step_ns = True, 0
 
     def clock_synchronised(self) -> bool:
         """Return whether the civil clock was set since the last boot."""

@@ -65,6 +65,8 @@ class Hop:
         self._last_ns = 0
         self._depart = np.zeros(1, np.int64)
         self._arrive = np.zeros(1, np.int64)
+        self.rate_share = 1.0
+        """What others leave of the rate."""
         self.packets = 0
         self.bytes = 0
         self.full = 0
@@ -88,7 +90,7 @@ class Hop:
             self._pass_time(at_ns - self._last_ns)
         self._last_ns = at_ns
         self._parameters[kernel.TRANSMIT_NS] = round(
-            8 * size_bytes * NS_PER_MS / self._bearer.rate_kbit_s.value
+            8 * size_bytes * NS_PER_MS / (self._bearer.rate_kbit_s.value * self.rate_share)
         )
         if self._state[kernel.FREE_NS] - at_ns > self._parameters[kernel.QUEUE_NS]:
             self.full += 1

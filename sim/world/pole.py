@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Final, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from node.counters import ORIGINS
 from node.events import Event
 from node.governed import GovernedSpeaker
 from node.shell.config import MqttConfig
+from node.shell.faults import ShellError
 from node.shell.machine import running_on
 from node.shell.mqtt import MqttLink
 from node.shell.service import Service
@@ -24,13 +25,31 @@ from sim.day.observer import Observer
 from sim.day.pole import CLOCK_SYNC_NS, NodeParts
 from sim.world.broker import Broker
 from sim.world.connection import Network
-from sim.world.devices import VirtualCard, VirtualStore, VirtualUdp
+from sim.world.devices import VirtualCard, VirtualDisk, VirtualStore, VirtualUdp
 from sim.world.guard import unguarded
 from sim.world.loop import VirtualLoop
 from sim.world.machine import VirtualMachine
 from sim.world.path import Path
 
-Listener = Callable[[NDArray[np.float32], int], None]
+RESTART_NS: Final = 3 * NS_PER_S
+"""From the end of a daemon that failed to the next one that serves: a second of its unit, and what
+its start takes where the kernels are there (assumption)."""
+
+
+class Witness(Protocol):
+    """Somebody who stands at a pole and looks on."""
+
+    def note_sound(self, sound: NDArray[np.float32], leaves_ns: int) -> None:
+        """Hear (n, channels) float32 whose first sample leaves the horn at that true time."""
+
+    def note_order(self, payload: bytes, fate: str, at_ns: int) -> None:
+        """See an order come, and what the node made of it."""
+
+    def note_event(self, event: Event, at_ns: int) -> None:
+        """See what the node tells its shell."""
+
+    def note_power(self, at_ns: int, *, on: bool) -> None:
+        """See the daemon begin, or end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +66,8 @@ class _Watched:
     def __init__(self, speaker: GovernedSpeaker, pole: "WorldPole") -> None:
         self._speaker = speaker
         self._pole = pole
+        self.cut = False
+        """The machine is off: a timer that was set before does nothing."""
 
     def receive_datagram(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
         self._pole.card.catch_up(self.render)
@@ -60,22 +81,24 @@ class _Watched:
         self._pole.note_order(payload)
 
     def handle_deadline(self, now_ns: int) -> None:
+        if self.cut:
+            return
         self._pole.card.catch_up(self.render)
         self._speaker.handle_deadline(now_ns)
         if self._pole.sounds():
             self._pole.card.wake()
 
     def next_deadline_ns(self) -> int | None:
-        return self._speaker.next_deadline_ns()
+        return None if self.cut else self._speaker.next_deadline_ns()
 
     def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
         self._speaker.render(out, presentation_ns)
         self._pole.note_sound()
 
     def next_event(self) -> Event | None:
-        event = self._speaker.next_event()
+        event = None if self.cut else self._speaker.next_event()
         if event is not None:
-            self._pole.observer.note_event(event)
+            self._pole.note_event(event)
         return event
 
     def status(self) -> dict[str, object]:
@@ -110,7 +133,7 @@ class WorldPole:
         broker: Broker,
         ways: Ways,
         to_station: Callable[[bytes], None],
-        listener: Listener | None = None,
+        witness: Witness | None = None,
     ) -> None:
         self._loop = loop
         self._number = number
@@ -120,12 +143,17 @@ class WorldPole:
         self._broker = broker
         self._ways = ways
         self._to_station = to_station
-        self._listener = listener
-        self._disk: dict[str, bytes] = {}
+        self._witness = witness
         self._task: asyncio.Task[None] | None = None
         self._boots = 0
+        self._powered = False
+        self.disk = VirtualDisk()
+        self.card_gone = False
+        """Whether the sound card is not plugged in."""
+        self.restarts = 0
+        """How often the daemon gave up and its unit started it again."""
         self.crash: BaseException | None = None
-        """What ended the daemon by itself."""
+        """What ended the daemon that is a mistake of its own."""
         self.origin_samples = np.zeros(ORIGINS, np.int64)
         self.observer = Observer(parts.node.name, self._machine.true_ns)
 
@@ -141,31 +169,48 @@ class WorldPole:
         """Whether the daemon runs."""
         return self._task is not None
 
+    @property
+    def behind(self) -> bool:
+        """Whether something waits for its disk."""
+        return self.on and self._store.behind
+
     def switch_on(self) -> None:
         """Boot: build the daemon anew with what its disk has, and let it run."""
         assert self._task is None, "it is on"
-        self._boots += 1
-        ready = self._boots == 1 or self._parts.has_rtc
-        self._machine.synchronised = ready
+        self._powered = True
+        ready = self._boots == 0 or self._parts.has_rtc
+        self._machine.boot(knows_time=ready)
         if not ready:
             sync_ns = self._loop.now_ns + CLOCK_SYNC_NS
-            self._loop.call_at_ns(sync_ns, setattr, self._machine, "synchronised", True)
-        with running_on(self._machine), unguarded():  # a boot reads its card
-            service = self._build()
-            self._task = self._loop.create_task(service.run(None))
-        self._task.add_done_callback(self._ended)
+            self._loop.call_at_ns(sync_ns, self._synchronise, self._boots)
+        self._start()
 
     def switch_off(self) -> None:
         """Cut the power: nothing of what the daemon would still do has any effect."""
+        if self._powered:
+            self._machine.end()
+        self._powered = False
         if self._task is None:
             return
         self._network.cut = True
-        for one in (self.udp, self._store, self.card):
-            one.close()
-        self.origin_samples += self._speaker.origin_samples()
         task, self._task = self._task, None
         task.cancel()
-        self.observer.note_power_cut(self._loop.now_ns)
+        self._let_go()
+
+    def step_clock(self, by_ns: int) -> None:
+        """Set the civil clock wrong by so much; 0 is right again."""
+        self._machine.step_ns = by_ns
+
+    def pull_card(self, *, gone: bool) -> None:
+        """Pull the sound card out, or plug it in again."""
+        self.card_gone = gone
+        if self.on:
+            self.card.broken |= gone
+
+    def forget_link(self) -> None:
+        """Let the connection to the broker be half open."""
+        if self.on:
+            self._network.forget()
 
     def finish(self) -> None:
         """Close the books at the end of the run."""
@@ -180,16 +225,57 @@ class WorldPole:
     def note_order(self, payload: bytes) -> None:
         """Note what became of an order that came now."""
         self.observer.note_order(payload, self._loop.now_ns)
+        if self._witness is not None:
+            self._witness.note_order(payload, self._controller.last_fate, self._loop.now_ns)
+
+    def note_event(self, event: Event) -> None:
+        """Note what the daemon tells."""
+        self.observer.note_event(event)
+        if self._witness is not None:
+            self._witness.note_event(event, self._loop.now_ns)
+
+    def _hear(self, sound: NDArray[np.float32], presentation_ns: int) -> None:
+        """Let the witness hear (n, channels) float32 that leave the horn."""
+        if self._witness is not None:
+            leaves_ns = self._loop.now_ns + presentation_ns - self._machine.now_ns()
+            self._witness.note_sound(sound, leaves_ns)
 
     def note_sound(self) -> None:
         """Note what sounds now."""
         self.observer.note_sound(self._machine.now_ns())
 
+    def _start(self) -> None:
+        self._boots += 1
+        with running_on(self._machine), unguarded():  # a boot reads its card
+            service = self._build()
+            self._task = self._loop.create_task(service.run(None))
+        self._task.add_done_callback(self._ended)
+        if self._witness is not None:
+            self._witness.note_power(self._loop.now_ns, on=True)
+
+    def _start_again(self, boots: int) -> None:
+        """Start a daemon that gave up, as its unit does, if nothing else has come between."""
+        if self._powered and self._boots == boots:
+            self._start()
+
+    def _synchronise(self, boots: int) -> None:
+        if self._powered and self._boots > boots:
+            self._machine.synchronise()
+
+    def _let_go(self) -> None:
+        self._watched.cut = True
+        for one in (self.udp, self._store, self.card):
+            one.close()
+        self.origin_samples += self._speaker.origin_samples()
+        self.observer.note_power_cut(self._loop.now_ns)
+        if self._witness is not None:
+            self._witness.note_power(self._loop.now_ns, on=False)
+
     def _build(self) -> Service:
         """Put the daemon together as `loalang-node run` does, on virtual devices."""
         parts, loop, machine = self._parts, self._loop, self._machine
         self._network = Network(loop, self._broker, self._ways.up, self._ways.down)
-        self._store = VirtualStore(loop, self._disk)
+        self._store = VirtualStore(loop, self.disk)
         self.udp = VirtualUdp(
             loop, machine, self._number, up=self._ways.up, receive=self._to_station
         )
@@ -207,8 +293,9 @@ class WorldPole:
             playout_delay_ms=parts.node.jitter.playout_delay_ms + parts.node.jitter.delay_ms,
         )
         self.card = VirtualCard(
-            loop, machine, lead_ns=parts.lead_ns, sounds=self.sounds, listener=self._listener
+            loop, machine, lead_ns=parts.lead_ns, sounds=self.sounds, listener=self._hear
         )
+        self.card.broken = self.card_gone
         link = MqttLink(
             parts.node.name,
             self._mqtt,
@@ -226,8 +313,9 @@ class WorldPole:
                 noted_s = now_ns // NS_PER_S // 60
                 self.observer.diary.note_volume(self._controller, now_ns, loop.now_ns)
 
+        self._watched = _Watched(governed, self)
         return Service(
-            _Watched(governed, self),
+            self._watched,
             udp=cast(UdpSocket, self.udp),
             sink=self.card,
             store=cast(Store, self._store),
@@ -237,7 +325,13 @@ class WorldPole:
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         fault = None if task.cancelled() else task.exception()
-        if fault is not None:
+        if fault is None or self._task is not task:
+            return
+        self._task = None
+        self._store.flush()
+        self._let_go()
+        if isinstance(fault, ShellError):  # told to people; the unit tries again
+            self.restarts += 1
+            self._loop.call_at_ns(self._loop.now_ns + RESTART_NS, self._start_again, self._boots)
+        else:
             self.crash = fault
-            if self._task is task:
-                self.switch_off()

@@ -73,8 +73,9 @@ class Pipe:
         self._expected = 0
         self._held: dict[int, object] = {}
         self._rtt_ns: int | None = None
-        self._newest_ns = 0
         self.open = True
+        self.forgotten = False
+        """Somebody on the way knows nothing of this stream any more: nothing comes through."""
 
     def send(self, content: object, size_bytes: int) -> None:
         """Send something that is so long; nothing is sent once the pipe is closed."""
@@ -99,7 +100,7 @@ class Pipe:
             self._broken()
             return
         arrive_ns = self._there.carry(now_ns, segment.size_bytes)
-        if arrive_ns == LOST_NS:
+        if self.forgotten or arrive_ns == LOST_NS:
             wait_ns = min(self._rto_ns() << segment.tries, 60 * NS_PER_S)
             segment.tries += 1
             left_ns = segment.first_ns + USER_TIMEOUT_NS + 1 - now_ns

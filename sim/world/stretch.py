@@ -17,7 +17,7 @@ from sim.result.day import DayOrder
 from sim.village.places import Place, Village, day_cuts
 from sim.village.rules import read_rule
 from sim.village.scenario import Scenario
-from sim.world.pole import Listener, WorldPole
+from sim.world.pole import WorldPole
 from sim.world.world import PoleParts, World
 
 Span = tuple[int, int]
@@ -49,7 +49,6 @@ class Stretch:
         begin_s: int,
         end_s: int,
         decoder_factory: DecoderFactory | None = None,
-        listener: Listener | None = None,
     ) -> None:
         if scenario.day is None:
             raise ConfigError(
@@ -94,7 +93,6 @@ class Stretch:
             self._orders,
             seed=scenario.seed,
             utc_s=station.midnight_s + begin_s,
-            listener=listener,
         )
 
     def advance(self) -> Iterator[int]:

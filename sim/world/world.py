@@ -19,7 +19,7 @@ from sim.world.guard import guarded
 from sim.world.loop import VirtualLoop
 from sim.world.machine import VirtualMachine
 from sim.world.path import Down, Hop, Path
-from sim.world.pole import Listener, Ways, WorldPole
+from sim.world.pole import Ways, Witness, WorldPole
 
 _BOOT_OFFSET_NS = 3600 * NS_PER_S
 """What a monotonic clock shows at the begin of the run: it has been up for an hour."""
@@ -35,6 +35,11 @@ class PoleParts:
     parts: NodeParts
     power: tuple[Uptime, ...]
     link_cuts_ns: tuple[tuple[int, int], ...]
+    """Both ways."""
+    up_cuts_ns: tuple[tuple[int, int], ...] = ()
+    down_cuts_ns: tuple[tuple[int, int], ...] = ()
+    """Only from the pole, only to it."""
+    witness: Witness | None = None
 
 
 class World:
@@ -62,7 +67,6 @@ class World:
         *,
         seed: int,
         utc_s: int,
-        listener: Listener | None = None,
     ) -> None:
         self.loop = VirtualLoop()
         self._village = village
@@ -71,7 +75,7 @@ class World:
         self._cells: dict[tuple[str, str], tuple[Spells, Spells]] = {}
         self._hops: dict[tuple[str, str], Hop] = {}
         self.broker = Broker(self.loop)
-        self.poles = [self._pole(i, one, listener) for i, one in enumerate(poles)]
+        self.poles = [self._pole(i, one) for i, one in enumerate(poles)]
         for one, pole in zip(poles, self.poles, strict=True):
             pole.was_here(SESSION_S)
             for up in one.power:
@@ -109,7 +113,12 @@ class World:
             self.loop.run_for(NS_PER_S)
             self.loop.close()
 
-    def _pole(self, number: int, one: PoleParts, listener: Listener | None) -> WorldPole:
+    def share_rate(self, commune: str, node: str, share: float) -> None:
+        """Leave so much of its rate to the link of one pole: others take the rest."""
+        for hop in (node, f"{node}/up"):
+            self._hops[commune, hop].rate_share = share
+
+    def _pole(self, number: int, one: PoleParts) -> WorldPole:
         place = one.place
         crystal = Oscillator(
             stream(self._seed, Purpose.CRYSTAL, commune=place.commune, node=place.node),
@@ -137,29 +146,28 @@ class World:
             broker=self.broker,
             ways=self._ways(one),
             to_station=lambda data: None,
-            listener=listener,
+            witness=one.witness,
         )
 
     def _ways(self, one: PoleParts) -> Ways:
         place = one.place
 
-        def down(at_ns: int) -> bool:
-            return any(start <= at_ns < end for start, end in one.link_cuts_ns)
-
+        up_cut = _cut(one.link_cuts_ns + one.up_cuts_ns)
+        down_cut = _cut(one.link_cuts_ns + one.down_cuts_ns)
         assert place.bearer is not None, "a trace is no network"
         backhaul = self._village.backhauls[place.commune]
         here = place.node
         return Ways(
             up=Path(
                 [
-                    self._hop(place.bearer, place.bearer_name, place.commune, f"{here}/up", down),
+                    self._hop(place.bearer, place.bearer_name, place.commune, f"{here}/up", up_cut),
                     self._hop(backhaul, "/backhaul", place.commune, "/uplink/up", None),
                 ]
             ),
             down=Path(
                 [
                     self._hop(backhaul, "/backhaul", place.commune, "/uplink", None),
-                    self._hop(place.bearer, place.bearer_name, place.commune, here, down),
+                    self._hop(place.bearer, place.bearer_name, place.commune, here, down_cut),
                 ]
             ),
         )
@@ -184,6 +192,13 @@ class World:
                 down=down,
             )
         return self._hops[commune, node]
+
+
+def _cut(spans_ns: tuple[tuple[int, int], ...]) -> Down | None:
+    def down(at_ns: int) -> bool:
+        return any(start <= at_ns < end for start, end in spans_ns)
+
+    return down if spans_ns else None
 
 
 class _Desk:

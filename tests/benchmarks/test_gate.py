@@ -153,7 +153,7 @@ def test_no_budget_of_the_tree_leaves_room_for_twenty_milliseconds_more():
         (length, name, row, measure): limit - recorded[length][name][row][measure]
         for name in budgets
         for length in budgets[name]
-        if name != "speed" and length in recorded
+        if name in recorded.get(length, {})
         for row, limits in budgets[name][length].items()
         for measure, limit in limits.items()
         if measure.endswith("_ms")
@@ -184,6 +184,17 @@ def test_speed_is_told_beside_its_tolerance_and_held_only_when_asked(
     told = capsys.readouterr()
     assert "speed [decoded] loops_per_1000_node_seconds 96, at most 95" in told.out
     assert ("over budget" in told.err) == bool(status)
+
+
+def test_a_measurement_that_the_base_does_not_know_is_told_and_held_to_its_budgets(
+    tree, tmp_path, capsys
+):
+    (tmp_path / "figures.json").write_text('{"fast": {"sound": {}}}')
+    assert tree(ROWS, "--rewrite") == 0
+    (tmp_path / "figures.json").write_text('{"fast": {"sound": {}}}')
+    assert tree(ROWS) == 0
+    assert "has no latency of this length: only its budgets are held" in capsys.readouterr().out
+    assert tree({"pi ftth": {"mouth_to_ear_p99_ms": 900.0, "dropout_pct": 0.0}}) == 1
 
 
 def test_many_rows_of_one_cause_are_one_line_and_the_worst_is_named(tree, capsys):

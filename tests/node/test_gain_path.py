@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -13,7 +14,9 @@ from node.control.calendar.programme import ItemConfig, PartConfig, ProgrammeCon
 from node.control.controller import Controller
 from node.control.loudness.schedule import QuietHours, VolumeConfig, VolumeRule
 from node.control.precedence import PriorityConfig
+from node.control.proof.proof import Entry
 from node.control.settings import ControlConfig
+from node.events import Publish
 from node.governed import GovernedSpeaker
 from node.source.stored_sound import Recording
 from node.stack import SpeakerNode
@@ -182,3 +185,45 @@ def test_a_soft_programme_is_brought_to_the_wanted_loudness_before_the_volume():
     level_db = 10 * np.log10(np.mean(loud[end] ** 2))
     assert level_db == pytest.approx(-20.0, abs=0.2), "BS.1770 is within 0.7 dB of rms at 1 kHz"
     assert level_db - 10 * np.log10(np.mean(soft[end] ** 2)) == pytest.approx(10.0, abs=0.05)
+
+
+@pytest.mark.parametrize("delay_ms", [100, 800])
+@pytest.mark.parametrize("parts", [1, 3])
+def test_parts_that_fill_their_time_are_heard_to_their_last_sample_whatever_the_delay(
+    delay_ms, parts
+):
+    """A sound begins the playout delay after its time, and must end so much later too."""
+    part = PartConfig(kind="file", duration_s=2, media={"vi": STEADY})
+    heard, record = played_item((part,) * parts, delay_ms)
+    assert heard == pytest.approx(2.0 * parts, abs=0.03)
+    said = sum(one.heard_ms for one in record.parts) / 1000
+    assert heard - 0.1 * parts < said < heard + 0.05, "no more is proven than was heard"
+
+
+def played_item(parts, delay_ms):
+    """Return the seconds for which an item of the calendar was heard, and its record."""
+    item_ = ItemConfig(name="steady", start="05:30", parts=parts)
+    control = ControlConfig(
+        root_public_key="0" * 64,
+        area="vn/a",
+        build_utc_s=START_S - 86_400,
+        programme=ProgrammeConfig(items=(item_,)),
+        volume=VolumeConfig(volume=100),
+    )
+    config = NodeConfig(name="a", jitter=JitterConfig(playout_delay_ms=delay_ms))
+    speaker = SpeakerNode(config, decoder_factory=lambda *_: SteadyDecoder())
+    library = {STEADY: recording(2, 1)}
+    controller = Controller("a", control, (), {})
+    node = GovernedSpeaker(speaker, controller, library, playout_delay_ms=delay_ms)
+    now_ns, period, heard, records = 10**10, 480, 0, []
+    node.receive_time(START_S * NS_PER_S, now_ns, synchronised=True)
+    out = np.zeros((period, 1), np.float32)
+    for _ in range(100 * 16):
+        node.handle_deadline(now_ns)
+        node.render(out, now_ns)
+        heard += np.count_nonzero(np.abs(out) > 0.01)
+        while (event := node.next_event()) is not None:
+            if isinstance(event, Publish) and event.topic == "proof":
+                records.append(msgspec.json.decode(event.payload, type=Entry).record)
+        now_ns += period * NS_PER_S // RATE_HZ
+    return heard / RATE_HZ, records[-1]

@@ -112,6 +112,11 @@ class Run:
         """Let the part last longer: so much of it is heard again, from its sentence on."""
         self.ends_ns += rewound_ns
 
+    def delay(self, delay_ns: int) -> None:
+        """Let the part sound so much later than it began here, and for as long."""
+        self.ends_ns += delay_ns
+        self.part_ns += delay_ns
+
     def close(self, now_ns: int) -> None:
         """Count what sounded of a part that is cut off at `now_ns`."""
         if not self.pausing and not self.over:

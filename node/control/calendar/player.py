@@ -143,11 +143,9 @@ class Player:
             elif run.source == source:
                 run.go_on(now_ns)
 
-    def receive_rewound(self, source: int, rewound_ns: int) -> None:
-        """Note that a stored item will say so much again, from where its sentence began."""
-        for run in self._runs:
-            if run.source == source:
-                run.rewind(rewound_ns)
+    def runs_of(self, source: int) -> list[Run]:
+        """Return what plays on `source`: one run, or none."""
+        return [run for run in self._runs if run.source == source]
 
     def mute(self, level: int, by: str | None, utc_s: int, now_ns: int) -> None:
         """Stop what is not urgent of tier `level` and below, and start none: `by` has muted it."""

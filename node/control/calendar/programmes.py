@@ -12,6 +12,7 @@ Each has a memory of its own, so that no tier's calendar can push out what anoth
 from collections.abc import Mapping
 from typing import Final
 
+from node.control.calendar.play_run import Run
 from node.control.calendar.play_state import KEY, State, decode
 from node.control.calendar.player import Player
 from node.control.calendar.programme import ProgrammeConfig
@@ -114,10 +115,9 @@ class Programmes:
         for player in self._players.values():
             player.receive_horn(source, now_ns, taken=taken)
 
-    def receive_rewound(self, source: int, rewound_ns: int) -> None:
-        """Note that a stored item will say so much again, from where its sentence began."""
-        for player in self._players.values():
-            player.receive_rewound(source, rewound_ns)
+    def runs_of(self, source: int) -> list[Run]:
+        """Return what plays on `source`: one run, or none."""
+        return [run for player in self._players.values() for run in player.runs_of(source)]
 
     def mute(self, level: int, by: str | None, utc_s: int, now_ns: int) -> None:
         """Stop what is not urgent of tier `level` and below, and start none: `by` has muted it."""

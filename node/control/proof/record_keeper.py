@@ -92,6 +92,12 @@ class RecordKeeper:
             if not one.clock:
                 one.at_s, one.clock = utc_s, "trusted" if trusted else "unknown"
 
+    def note_delay(self, part: StartPart, delay_ns: int) -> None:
+        """Note that a part which has the horn from the part before it sounds so much later."""
+        one = self._open(part)
+        if one is not None and one.since_ns >= 0:
+            one.since_ns += delay_ns
+
     def end_part(self, part: StartPart, now_ns: int) -> None:
         """Note that the item of `part` goes on with another part, or is over."""
         heard = self._heard.get(_part_key(part))

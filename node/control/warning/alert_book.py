@@ -166,26 +166,22 @@ class AlertBook:
 
     def receive_part_ended(self, source: int, now_ns: int, *, failed: str = "") -> None:
         """Note that the file of `source` came to its end, or why it could not be played."""
-        for one in self._open:
-            if one.run is not None and one.run.source == source:
-                one.run.end_part(now_ns, failed)
-                self._deadline_ns = now_ns
+        for run in self.runs_of(source):
+            run.end_part(now_ns, failed)
+            self._deadline_ns = now_ns
 
     def receive_horn(self, source: int, now_ns: int, *, taken: bool) -> None:
         """Note that a warning lost the horn to a higher one, or has it back."""
-        for one in self._open:
-            if one.run is not None and one.run.source == source:
-                if taken:
-                    one.run.hold(now_ns)
-                else:
-                    one.run.go_on(now_ns)
-                    self._deadline_ns = now_ns
+        for run in self.runs_of(source):
+            if taken:
+                run.hold(now_ns)
+            else:
+                run.go_on(now_ns)
+                self._deadline_ns = now_ns
 
-    def receive_rewound(self, source: int, rewound_ns: int) -> None:
-        """Note that a warning will say so much again, from where its sentence began."""
-        for one in self._open:
-            if one.run is not None and one.run.source == source:
-                one.run.rewind(rewound_ns)
+    def runs_of(self, source: int) -> list[Run]:
+        """Return what plays on `source`: one run, or none."""
+        return [o.run for o in self._open if o.run is not None and o.run.source == source]
 
     def next_deadline_ns(self) -> int | None:
         """Return when `handle_time` must run next, or None when nothing is open."""

@@ -224,6 +224,12 @@ def _session(ssrc: int, options: argparse.Namespace) -> Session:
     public_key = _signer(options.packet_key).public_key if options.packet_key else b""
     srtp_key = b""
     if options.srtp_key is not None:
+        used = options.srtp_key.with_name(options.srtp_key.name + ".used")
+        if used.exists():
+            raise _wrong(
+                f"--srtp-key {options.srtp_key}: was used by a sender ({used}), and an SRTP key is "
+                "for one session; name a new file"
+            )
         _make(options.srtp_key, SRTP_KEY_BYTES)
         srtp_key = _read(options.srtp_key, SRTP_KEY_BYTES)
     join_key = b""

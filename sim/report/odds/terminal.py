@@ -42,6 +42,7 @@ def odds_json(odds: Odds) -> str:
         "villages": odds.villages,
         "clusters": odds.clusters,
         "within_s": odds.within_s,
+        "warned_is": "heard" if odds.is_day else "reached",
         "level": odds.level,
         "stopped": odds.stopped,
         "variants": [_variant(one) for one in odds.variants],

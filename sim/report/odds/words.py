@@ -22,17 +22,30 @@ NAMES: Final = {
 def sentences(odds: Odds) -> list[str]:
     """Return what a planner asked, answered: the best variant, and whether that is sure."""
     found = []
-    for name in ("odds_heard", "odds_warned"):
+    for name, by_share in (("odds_heard", "clusters_heard"), ("odds_warned", "clusters_warned")):
         known = [one for one in odds.variants if name in one.figures]
         if not known:
             continue
-        best = max(known, key=lambda one: one.figures[name].value)
-        value = best.figures[name]
-        said = f"{NAMES[name]}: {percent(value)}"
-        if len(known) > 1:
-            said += f" with {best.label}" + _sure(known, best, name)
-        found.append(said + ".")
+        best = _best(known, name)
+        if len(known) == 1:
+            found.append(f"{NAMES[name]}: {percent(best.figures[name])}.")
+            continue
+        said = {one.figures[name].value for one in known}
+        if len(said) > 1:
+            found.append(f"{_said(name, best)}{_sure(known, name)}.")
+            continue
+        # Never or always, whatever the variant: the share of the clusters tells more.
+        found.append(f"{NAMES[name]}: {percent(best.figures[name])} with each variant.")
+        found.append(f"{_said(by_share, _best(known, by_share))}{_sure(known, by_share)}.")
     return found
+
+
+def _best(known: list[VariantOdds], name: str) -> VariantOdds:
+    return next(one for one in known if name not in one.against_best)
+
+
+def _said(name: str, best: VariantOdds) -> str:
+    return f"{NAMES[name]}: {percent(best.figures[name])} with {best.label}"
 
 
 def percent(one: Estimate) -> str:
@@ -47,7 +60,7 @@ def foot(odds: Odds) -> str:
     )
     return (
         f"{odds.throws} throws of each variant, {villages}, {odds.clusters} clusters; "
-        f"warned: the order is at a node with power within {odds.within_s} s; "
+        f"warned: {_warned(odds)} within {odds.within_s} s; "
         f"intervals hold in {100 * odds.level:.0f} % of sweeps; {odds.stopped}"
     )
 
@@ -98,9 +111,17 @@ def _bounds(one: Estimate, form: str) -> str:
     return "" if math.isinf(one.low) else f" ({one.low:{form}} to {one.high:{form}})"
 
 
-def _sure(known: list[VariantOdds], best: VariantOdds, name: str) -> str:
-    values = best.figures[name]
-    close = [one for one in known if one is not best and one.figures[name].high >= values.low]
+def _warned(odds: Odds) -> str:
+    if odds.is_day:
+        return "the horn sounded, by the node's own controller,"
+    return "the order is at a node with power"
+
+
+def _sure(known: list[VariantOdds], name: str) -> str:
+    """Return whether the best one is told apart from the others, over the same throws."""
+    behind = [one for one in known if name in one.against_best]
+    close = [one.label for one in behind if one.against_best[name].high >= 0]
     if not close:
-        return ", and no other comes near"
-    return f"; not told apart from {', '.join(one.label for one in close[:4])}"
+        return ", surely more than with any other"
+    more = f" and {len(close) - 4} more" if len(close) > 4 else ""
+    return f"; not told apart from {', '.join(close[:4])}{more}"

@@ -2,19 +2,12 @@
 
 import dataclasses
 import html
-import os
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
-
-import pytest
 
 from sim.report import page
 from sim.report.files import write_files
 from tests.sim.report.example_result import example_result
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 # Presses a heading twice, searches without diacritics, and says what the page then shows.
 PRESS = """<script>
@@ -44,39 +37,6 @@ class Addresses(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.found += [value for name, value in attrs if name in ("src", "href", "srcset")]
-
-
-@pytest.fixture
-def browse(tmp_path, in_ci):
-    """Return a function that loads a page in a browser: its DOM, and what the browser logged."""
-    if CHROMIUM is None:
-        if in_ci:
-            pytest.fail("chromium is missing: apt-get install chromium")
-        pytest.skip("no chromium here: apt-get install chromium")
-
-    def load(path):
-        options = [
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--enable-logging=stderr",
-            "--virtual-time-budget=3000",
-            "--window-size=1200,900",
-        ]
-        done = subprocess.run(
-            [CHROMIUM, *options, f"--user-data-dir={tmp_path}/p", "--dump-dom", path.as_uri()],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            env=dict(os.environ, HOME=str(tmp_path)),
-        )
-        return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-
-    return load
 
 
 def test_the_page_shows_its_figures_in_a_browser_and_complains_of_nothing(browse, tmp_path):

@@ -102,3 +102,58 @@ def test_what_cannot_be_asked_is_said_before_anything_runs(files, tmp_path, capf
     assert status == 2
     assert said in capfd.readouterr().err
     assert not out.exists()
+
+
+DAY = """
+[day]
+date = "2026-10-30"
+live_at = "02:00"
+[day.alert.phrases.any]
+siren = "siren.flac"
+siren_s = 2
+text = { vi = "announcement_vi.flac" }
+text_s = 2
+[[day.orders]]
+at = "02:00"
+kind = "alert"
+ttl_s = 600
+[[day.orders]]
+at = "03:00"
+kind = "alert"
+number = 2
+ttl_s = 600
+hamlet = "Thôn Đoài"
+[[day.faults]]
+kind = "power_cut"
+cluster = "d-04"
+start = "01:00"
+end = "05:00"
+[[communes]]
+"""
+
+
+def test_a_day_asks_the_nodes_own_controllers_who_was_warned(files, tmp_path, capfd):
+    duckdb = pytest.importorskip("duckdb")
+    text = files[0].read_text()
+    files[0].write_text(text.replace("[[communes]]\n", DAY, 1))
+    out = tmp_path / "out"
+    arguments = ["sweep", str(files[0]), "--only", "day", "--seeds", "1", "--workers", "1"]
+    assert cli.main([*arguments, "--json", "--out", str(out)]) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert told["warned_is"] == "heard"
+    (one,) = told["variants"]
+    assert one["never_warned"] == ["d-04"] and one["by_hour"] == []
+    assert one["figures"]["clusters_warned"]["value"] == 0.75
+    rows = duckdb.sql(f"SELECT node, fates FROM '{out / 'rows.parquet'}' ORDER BY node").fetchall()
+    assert dict(rows) == {
+        "d-01": ["heard", "heard"],
+        "d-02": ["heard", "heard"],
+        "d-03": ["heard"],
+        "d-04": ["not heard"],
+    }
+
+
+def test_a_day_without_a_warning_is_refused(files, tmp_path, capfd):
+    arguments = ["sweep", str(files[0]), "--only", "day", "--out", str(tmp_path / "out")]
+    assert cli.main(arguments) == 2
+    assert "no day with a warning" in capfd.readouterr().err

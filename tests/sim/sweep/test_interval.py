@@ -1,11 +1,20 @@
 """The intervals contain what they promise to contain."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sim.report.odds.words import sentences
+from sim.sweep.figures import figures_of, joined
 from sim.sweep.interval import difference, mean, share
+from sim.sweep.odds import odds_of
+from sim.sweep.settings import read_variants
+from sim.sweep.store import decode, encode
+from sim.sweep.sweep import WARNING
+from sim.sweep.throw import rows_of
 
 SWEEPS = 200
 SEEDS = 20
@@ -66,3 +75,11 @@ def test_an_interval_holds_its_figure_and_is_never_a_bare_number(values, village
     assert found.value - 1e-12 <= found.high <= 1
     if len(set(values)) == 1:
         assert found.high > found.low
+
+
+def test_of_two_that_differ_on_the_same_throws_the_better_one_is_named_and_called_sure(asked):
+    asked = replace(asked, sample=None, villages=1, seeds=30, within_s=1)
+    asked = replace(asked, variants=read_variants(["lte_weak.loss_pct=70,0"]), measures=(WARNING,))
+    parts = [figures_of(asked, decode(encode(asked, rows_of(asked, n)))) for n in range(30)]
+    (said,) = sentences(odds_of(asked, joined(parts), stopped=""))
+    assert "with lte_weak.loss_pct=0, surely more than with any other" in said

@@ -1,15 +1,21 @@
 """Random histories of orders: no effect without a right, and no right of a higher tier lost."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from benchmarks.control.orders import first_broken
+from node.control.calendar.leave import Leave
 from node.control.mute import Mutes
 from node.control.plans import Plans
 from node.control.sessions import Sessions
 from node.control.trust import authority
-from node.control.trust.authority import AuthorityBook
+from node.control.trust.authority import Authority, AuthorityBook, Warrant
+from node.control.trust.gatekeeper import Gatekeeper
 from node.control.trust.once import ReplayGuard
 from node.control.trust.revocations import Revocations
+from node.control.trust.shares import Shares
 from node.control.warning import alert_memory
 from node.control.warning.alert_book import AlertBook
 from node.control.warning.alert_memory import AlertMemory
@@ -24,7 +30,28 @@ def nothing(*_: object, **__: object) -> None:
     """Do nothing."""
 
 
+def deaf_to(reason: str) -> Callable[..., Authority | str]:
+    """Return `AuthorityBook.may` without one of its refusals."""
+    asked = AuthorityBook.may
+
+    def may(self: AuthorityBook, warrant: Warrant, *rest: Any) -> Authority | str:
+        said = asked(self, warrant, *rest)
+        return vars(self)["_known"][warrant.key_id] if said == reason else said
+
+    return may
+
+
 HOLES = {
+    "an ended certificate will do": (AuthorityBook, "may", deaf_to("the certificate has ended")),
+    "a key reaches out of its area": (AuthorityBook, "may", deaf_to("outside its area")),
+    "a key reaches above its class": (AuthorityBook, "may", deaf_to("above its class")),
+    "who came down acts as before": (AuthorityBook, "may", deaf_to("above its tier")),
+    "a wrong signature will do": (authority, "verified", lambda *_: True),
+    "an order is for anywhere": (Gatekeeper, "_for_here", lambda *_: True),
+    "an order has no time to live": (Gatekeeper, "_not_in_time", nothing),
+    "a revoked key's volume plan holds": (Plans, "keep_allowed", nothing),
+    "an item needs no right": (Leave, "no_right", nothing),
+    "nobody has a share": (Shares, "quota", lambda self, _: self.places),
     "a revoked key speaks on": (Sessions, "keep_allowed", nothing),
     "a revoked key's warning sounds on": (AlertBook, "keep_allowed", nothing),
     "a revoked key's mute goes on": (Mutes, "keep_allowed", nothing),

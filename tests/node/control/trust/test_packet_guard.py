@@ -1,5 +1,7 @@
 """Whose packets are heard: those of the announced sender, each once, and nobody else's."""
 
+from random import Random
+
 import msgspec
 import numpy as np
 import pylibsrtp
@@ -8,19 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.control.orders import Session
+from node.control.trust import packet_guard
 from node.control.trust.message import Kind
 from node.control.trust.packet_guard import (
     CHECKS_PER_S,
     SRTP_KEY_BYTES,
+    TURNS_MAX,
     WINDOW,
     SignedGuard,
     SrtpGuard,
     sign_packet,
     srtp_policy,
 )
+from node.control.trust.passes import NEAR, NO_PASS, PASS_BYTES, Passes, follows
 from node.control.trust.signature import SeedSigner
 from node.counters import Count
 from node.rtp import packet as rtp
+from node.units import NS_PER_MS
 from tests.node.test_governed import COMMUNE, Pole, loudest_hz, tone
 
 VOICE, THIEF = SeedSigner(b"v" * 32), SeedSigner(b"t" * 32)
@@ -153,3 +159,51 @@ def test_a_flood_of_forgeries_from_one_host_costs_no_more_than_its_share():
     genuine = sign_packet(b"packet", 7, VOICE)
     assert guard.open(genuine, ("10.6.6.6", 1), 0, is_rtcp=False) is None
     assert guard.open(genuine, SOURCE, 0, is_rtcp=False) == b"packet"
+
+
+@pytest.mark.parametrize("hears", [True, False])
+def test_a_hundredfold_flood_in_the_senders_name_costs_no_thousandth_of_its_sound(hears):
+    """Who forges the address, and hears each packet as soon as the node: 5,000 a second."""
+    guard, passes, rng = SignedGuard(VOICE.public_key, 0), Passes(b"1234"), Random(7)
+    packets, lost, shown = 3000, 0, NO_PASS
+    forged = sign_packet(b"p" * 92, 1, THIEF)
+    for counter in range(packets):
+        now_ns = counter * 20 * NS_PER_MS
+        for n in range(100):
+            turn = shown if hears else rng.randbytes(PASS_BYTES)
+            aim = counter + rng.randrange(4) if hears else rng.randrange(1 << 62)
+            told = b"p" * 92 + turn + aim.to_bytes(8, "big") + forged[-64:]
+            assert guard.open(told, SOURCE, now_ns + n, is_rtcp=False) is None
+        turn = passes.take()
+        genuine = sign_packet(b"genuine", counter, VOICE, turn)
+        if hears and counter % 50 == 49:
+            lost += 1  # by the network: the next one shows a pass two steps on
+            continue
+        lost += guard.open(genuine, SOURCE, now_ns + 100, is_rtcp=False) is None
+        shown = turn
+    of_the_network = packets // 50 if hears else 0
+    assert lost - of_the_network <= packets // 1000
+
+
+def test_who_shows_a_pass_again_buys_few_checks_and_none_without_end(monkeypatch):
+    checks = []
+    monkeypatch.setattr(packet_guard, "verified", lambda *_: bool(checks.append(1)))
+    guard, passes = SignedGuard(VOICE.public_key, 0), Passes(b"1234", 8)
+    first, second = passes.take(), passes.take()
+    monkeypatch.setattr(packet_guard, "verified", lambda *_: True)
+    guard.open(sign_packet(b"p", 0, VOICE, first), SOURCE, 0, is_rtcp=False)
+    monkeypatch.setattr(packet_guard, "verified", lambda *_: bool(checks.append(1)))
+    for _ in range(5000):
+        guard.open(sign_packet(b"p", 1, THIEF, second), SOURCE, 0, is_rtcp=False)
+    assert len(checks) <= TURNS_MAX + CHECKS_PER_S
+
+
+@given(st.integers(1, 40), st.integers(0, 39), st.integers(-2, 8))
+def test_a_pass_is_known_by_the_one_before_it_and_by_no_other(count, at, steps):
+    chain = Passes(b"1234", count)
+    shown = [chain.take() for _ in range(count * 20)]
+    assert len(set(shown)) == len(shown)  # the next chain begins where one ends
+    wanted = 1 <= steps <= NEAR and at + steps < count and at < count
+    if at < count and at + steps >= 0:
+        assert follows(shown[at + steps], shown[at], steps) == wanted
+    assert not follows(b"otherone", shown[0], max(steps, 1))

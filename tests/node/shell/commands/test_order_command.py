@@ -8,6 +8,7 @@ from node.control.settings import ControlConfig, SiteConfig
 from node.control.warning.alert import AlertConfig, PhraseConfig
 from node.shell.cli import main
 from node.shell.clocks import utc_ns
+from sim.sender.seal import srtp_seal
 
 AREA = "vn/lang-son/huu-lien"
 
@@ -132,3 +133,13 @@ def test_a_plan_that_a_node_would_refuse_is_refused_before_it_is_signed(tmp_path
     for text, why in ((".".join("a" * 90) + "=1", "64 dots"), ("a=1" + "0" * 70, "64 digits")):
         path.write_text(text)
         assert f"{path}: " in (told := office.order("calendar", str(path))) and why in told
+
+
+def test_an_srtp_key_is_for_one_session_and_one_sender(tmp_path, capsys):
+    office, key = Office(tmp_path, capsys), tmp_path / "srtp.key"
+    office.certify()
+    assert office.order("session", "1234abcd", "--srtp-key", str(key)) == "obeyed"
+    srtp_seal(key)
+    with pytest.raises(ValueError, match=r"was used by a sender .* new --srtp-key FILE"):
+        srtp_seal(key)
+    assert "name a new file" in office.order("session", "1234abcd", "--srtp-key", str(key))

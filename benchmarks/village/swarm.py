@@ -1,0 +1,125 @@
+"""Faults planted in the node, one at a time: after how many seeds the swarm finds each, how small.
+
+Options: --seeds N (200), --only NAME. Status 1 where one is not found, or not in five steps.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final
+from unittest.mock import patch
+
+from benchmarks.options import parser_of
+from node.control.arbiter import Arbiter, Grant
+from node.control.trust.once import ReplayGuard
+from node.control.warning.alert_book import AlertBook
+from node.shell.mqtt import MqttLink
+from node.shell.service import Service
+from sim.swarm.campaign import Campaign
+
+STEPS_MAX: Final = 5
+
+_LOST_EVERY: Final = 4
+
+
+def run(arguments: list[str]) -> int:
+    """Print a row for each planted fault."""
+    parser = parser_of("swarm", __doc__)
+    parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--only", choices=PLANTS)
+    options = parser.parse_args(arguments)
+    status = 0
+    for name, plant in PLANTS.items():
+        if options.only in (None, name):
+            with plant():
+                status |= _hunt(name, options.seeds)
+    return status
+
+
+def _hunt(name: str, seeds: int) -> int:
+    campaign = Campaign()
+    for seed in campaign.run(range(seeds)):
+        if campaign.failures:
+            found = campaign.failures[0]
+            steps = len(found.script.steps)
+            print(f"{name}: seed {seed}, {steps} steps: {found.first.said()}", flush=True)
+            return int(steps > STEPS_MAX)
+    print(f"{name}: not found in {seeds} seeds")
+    return 1
+
+
+@contextmanager
+def replay_check_off() -> Iterator[None]:
+    """No order is ever known to have acted."""
+    with patch.object(ReplayGuard, "refusal", lambda self, key, counter: None):
+        yield
+
+
+@contextmanager
+def order_lost() -> Iterator[None]:
+    """Each fourth order is acknowledged to the broker and never given to the core."""
+    take, came = Service._take_message, [0]
+
+    def take_most(self: Service, topic: str, payload: bytes) -> int:
+        came[0] += 1
+        if came[0] % _LOST_EVERY == 0:
+            return self._store.number
+        return take(self, topic, payload)
+
+    with patch.object(Service, "_take_message", take_most):
+        yield
+
+
+@contextmanager
+def two_sources() -> Iterator[None]:
+    """Who comes second sounds as loud as who has the horn."""
+
+    def both(self: Arbiter, ordered: list[int]) -> tuple[Grant, ...]:
+        return tuple(Grant(source, 0.0) for source in ordered[:2])
+
+    with patch.object(Arbiter, "_with_ducked", both):
+        yield
+
+
+@contextmanager
+def report_before_sound() -> Iterator[None]:
+    """A warning is reported as played when it begins."""
+    begin: Callable[..., None] = AlertBook._begin
+
+    def begin_and_tell(self: AlertBook, one: Any, utc_s: int, now_ns: int) -> None:
+        begin(self, one, utc_s, now_ns)
+        if one.run is not None:
+            self._persist([self._record(one.alert, "played", "", utc_s, one.run)])
+
+    with patch.object(AlertBook, "_begin", begin_and_tell):
+        yield
+
+
+@contextmanager
+def acknowledged_before_kept() -> Iterator[None]:
+    """Orders are acknowledged to the broker, and answered, before they are on the disk."""
+    with ExitStack() as both:
+        both.enter_context(patch.object(Service, "_take_message", _take_for_good))
+        both.enter_context(patch.object(MqttLink, "publish", _publish_at_once))
+        yield
+
+
+_PUBLISH: Final = MqttLink.publish
+_TAKE: Final = Service._take_message
+
+
+def _take_for_good(self: Service, topic: str, payload: bytes) -> int:
+    _TAKE(self, topic, payload)
+    return 0
+
+
+def _publish_at_once(self: MqttLink, event: Any, ticket: int = 0) -> dict[str, bytes]:
+    return _PUBLISH(self, event, 0)
+
+
+PLANTS: Final = {
+    "replay check off": replay_check_off,
+    "acknowledged order lost": order_lost,
+    "two sources at once": two_sources,
+    "report before the sound": report_before_sound,
+    "acknowledged before it is kept": acknowledged_before_kept,
+}

@@ -1,0 +1,120 @@
+"""From a seed to a script: a small village, some orders, and a random subset of all faults.
+
+Each seed leaves most kinds out (swarm testing: what is never there cannot hide what is), and lets
+faults fall near orders, for that is where they meet.
+"""
+
+from collections.abc import Sequence
+from typing import Final, TypeVar, cast
+
+import numpy as np
+
+from sim.swarm.script import ATTACKS, EVENTS, FAULTS, ORDERS, TIERS, Act, Pole, Script, Step, Tier
+
+T = TypeVar("T")
+
+_BEGINS: Final = ("05:29", "17:30", "17:30", "23:58", "02:00")
+_PROFILES: Final = ("pi_4b_i2s", "pi_zero_2w_i2s", "pi_3b_plus_usb", "pi_5_i2s")
+_BEARERS: Final = ("perfect", "ftth", "ftth", "lte_good", "lte_good", "wifi24_outdoor", "lte_weak")
+
+_FIRST_S: Final = 40.0
+_LAST_S: Final = 130.0
+"""Between these orders are given: the item of the calendar is heard from 60 to 100 s."""
+
+_STEPS_MAX: Final = 6
+
+
+def script_of(seed: int) -> Script:
+    """Return the history of a seed."""
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
+    poles = tuple(
+        Pole(
+            name=f"n{i + 1}",
+            profile=_one(rng, _PROFILES),
+            bearer=_one(rng, _BEARERS),
+            clock=_chance(rng, 0.6),
+        )
+        for i in range(_one(rng, (1, 1, 2, 2, 3)))
+    )
+    orders = _orders(rng, poles)
+    kinds = [kind for kind in (*ATTACKS, *FAULTS) if _chance(rng, 0.35)]
+    faults = [
+        _fault(rng, _one(rng, kinds), orders, poles)
+        for _ in range(_one(rng, range(_STEPS_MAX)) if kinds else 0)
+    ]
+    steps = tuple(sorted([*orders, *faults], key=lambda one: one.at_s))
+    return Script(seed=seed, poles=poles, steps=steps, begin=_one(rng, _BEGINS))
+
+
+def _orders(rng: np.random.Generator, poles: Sequence[Pole]) -> list[Step]:
+    events = list(rng.permutation(len(EVENTS)))
+    found: list[Step] = []
+    for number in range(1, 2 + _one(rng, (1, 1, 2, 2, 3, 4))):
+        warned = [one for one in found if one.do == "alert"]
+        kind = "alert" if not warned else _one(rng, ("alert", "alert", *ORDERS[1:]))
+        about = _one(rng, warned) if warned else None
+        near_s = about.at_s if about is not None and _chance(rng, 0.7) else None
+        at_s = _time(rng, near_s)
+        by: Tier = _one(rng, TIERS)
+        if kind == "cancel" and about is not None:
+            at_s, by = max(at_s, about.at_s + 0.5), about.by
+        found.append(
+            Step(
+                at_s=at_s,
+                do=cast(Act, kind),
+                pole=_one(rng, poles).name if _chance(rng, 0.2) and kind == "alert" else "",
+                by=by,
+                number=number,
+                about=about.number if kind == "cancel" and about is not None else 0,
+                event=EVENTS[events.pop()] if kind == "alert" else "",
+                priority=kind == "alert" and _chance(rng, 0.2),
+                lasts_s=_one(rng, (20, 60, 120)),
+                ttl_s=_one(rng, (30, 120, 600)),
+            )
+        )
+    return found
+
+
+def _fault(
+    rng: np.random.Generator, kind: str, orders: Sequence[Step], poles: Sequence[Pole]
+) -> Step:
+    about = _one(rng, orders)
+    everywhere = kind == "broker_down" or _chance(rng, 0.25)
+    step = Step(
+        at_s=_time(rng, about.at_s if _chance(rng, 0.75) else None),
+        do=cast(Act, kind),
+        pole="" if everywhere or kind in ATTACKS else _one(rng, poles).name,
+        for_s=0.0 if kind in (*ATTACKS, "half_open") else _one(rng, (0.5, 3.0, 10.0, 30.0, 60.0)),
+        by=_one(rng, TIERS),
+        about=about.number if kind in ("corrupted", "replayed") else 0,
+        event=EVENTS[-1] if kind == "forged" else "",
+        way=_one(rng, ("both", "both", "up", "down")) if kind == "link_down" else "both",
+        amount=_amount(rng, kind),
+        keeps=kind != "broker_down" or _chance(rng, 0.7),
+    )
+    return step
+
+
+def _amount(rng: np.random.Generator, kind: str) -> float:
+    if kind == "clock_step":
+        return _one(rng, (-7200.0, -90.0, -3.0, 3.0, 90.0, 7200.0, 80_000.0))
+    if kind == "congestion":
+        return _one(rng, (0.001, 0.01, 0.1))
+    return _one(rng, (0.2, 1.0, 4.0, 12.0)) if kind == "disk_slow" else 0.0
+
+
+def _time(rng: np.random.Generator, near_s: float | None) -> float:
+    """Return a time in hundredths of a second: near something, or anywhere."""
+    if near_s is None:
+        return _one(rng, range(round(_FIRST_S * 100), round(_LAST_S * 100))) / 100
+    spread = _one(rng, (0.05, 0.5, 5.0, 20.0))
+    away_s = _one(rng, range(-300, 1000)) / 1000 * spread
+    return round(max(1.0, near_s + away_s), 2)
+
+
+def _one(rng: np.random.Generator, things: Sequence[T]) -> T:
+    return things[int(rng.integers(len(things)))]
+
+
+def _chance(rng: np.random.Generator, share: float) -> bool:
+    return bool(rng.random() < share)

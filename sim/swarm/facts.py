@@ -1,0 +1,213 @@
+"""What is true of one pole's history: which warnings, when they may sound, when it is reachable."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from node.control.calendar.play_state import Record
+from node.units import NS_PER_S
+from sim.swarm.desk import Given
+from sim.swarm.history import AtEnd, History, PoleHistory, Span, Told
+from sim.swarm.script import TIERS, Step
+from sim.swarm.village import ns_of, tones_of
+
+_FIRST_NS: Final = 2 * NS_PER_S
+"""The state that a first connection brings comes within so long; only then does a node tell."""
+
+
+@dataclass(slots=True)
+class Warned:
+    """A warning that the station ordered, at one pole."""
+
+    given: Given
+    tones: tuple[int, int]
+    came_ns: int | None = None
+    """When the node first took it."""
+    fate: str = ""
+    ended_ns: int | None = None
+    """When it lost its right to sound here; None: nobody knows better than the node."""
+    records: list[Record] = field(default_factory=list)
+    """That reached the station."""
+    emitted: list[tuple[Told, Record]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Return how records name it."""
+        return f"#{self.given.step.number:016x}"
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """Return its standing: higher takes the horn."""
+        return not self.given.step.priority, -TIERS.index(self.given.step.by)
+
+    def __str__(self) -> str:
+        return f"warning {self.given.step.number} ({self.given.step.event})"
+
+
+class Facts:
+    """Of one pole."""
+
+    def __init__(self, history: History, pole: PoleHistory) -> None:
+        self._script = history.script
+        self._pole = pole
+        self.end_ns = history.end_ns
+        self.at_end: AtEnd | None = history.ends.get(pole.name)
+        self.given = [one for one in history.given if one.step.pole in ("", pole.name)]
+        self.warnings = [
+            self._warning(one, history) for one in self.given if one.step.do == "alert"
+        ]
+        self.muted = self._muted()
+        kinds = {one.do for one in self._steps()}
+        clocked = next(one for one in history.script.poles if one.name == pole.name).clock
+        self.clock_is_right = "clock_step" not in kinds and (clocked or "power_cut" not in kinds)
+        self.forgot = any(one.do == "broker_down" and not one.keeps for one in history.script.steps)
+        self.off_for_good = any(
+            one.do == "power_cut" and ns_of(one.end_s) >= self.end_ns for one in self._steps()
+        )
+
+    def of_tone(self, tone: int) -> Warned | None:
+        """Return whose tone that is."""
+        return next((one for one in self.warnings if tone in one.tones), None)
+
+    def kept(self, at_ns: int) -> bool:
+        """Return whether what was told then was on the disk before the power went."""
+        ends = [end for start, end in self._pole.on if start <= at_ns < end]
+        if not ends:
+            return True
+        quick_ns = ends[0] - at_ns > NS_PER_S
+        slow = self._active("disk_full", "disk_slow", at_ns, ends[0])
+        return quick_ns and not slow
+
+    def reachable_until(self, since_ns: int, wait_ns: int) -> int | None:
+        """Return the end of the first stretch of `wait_ns` after `since_ns` without a hindrance.
+
+        The pole was on and connected for all of it; None when there is no such stretch.
+        """
+        for on_start, on_end in self._pole.on:
+            for start, end in self._pole.connected:
+                begin_ns = max(start + _FIRST_NS, on_start, since_ns)
+                limit_ns = min(end, on_end, self.end_ns)
+                for hindered in self._hindrances():
+                    if hindered[0] <= begin_ns < hindered[1]:
+                        begin_ns = hindered[1]
+                clear = not any(
+                    one[0] < begin_ns + wait_ns and one[1] > begin_ns for one in self._hindrances()
+                )
+                if begin_ns + wait_ns <= limit_ns and clear:
+                    return begin_ns + wait_ns
+        return None
+
+    def may_sound(self, warning: Warned, start_ns: int, end_ns: int) -> bool:
+        """Return whether nothing keeps a warning from the horn between the two times."""
+        on = any(a <= start_ns and b >= end_ns for a, b in self._pole.on)
+        card = not self._active("card_gone", "card_gone", start_ns, end_ns)
+        ended = warning.ended_ns is not None and warning.ended_ns <= end_ns
+        return on and card and not ended and not self._others(warning, start_ns, end_ns)
+
+    @property
+    def owed(self) -> list[Given]:
+        """Return the orders that should have come by now: they are not void, and nobody lost them.
+
+        A broker that comes back without its database has forgotten what waited.
+        """
+        if self.forgot:
+            return []
+        came = {one.data for one in self._pole.came}
+        settled_ns = self.end_ns - 60 * NS_PER_S
+        return [
+            one
+            for one in self.given
+            if one.data not in came
+            and one.at_ns < settled_ns < one.at_ns + one.step.ttl_s * NS_PER_S
+        ]
+
+    def _others(self, warning: Warned, start_ns: int, end_ns: int) -> bool:
+        """Return whether a warning of the same or a higher standing is under way."""
+        for one in self.warnings:
+            if one is warning or one.came_ns is None or one.rank < warning.rank:
+                continue
+            until_ns = max((told.at_ns for told, _ in one.emitted), default=self.end_ns)
+            if one.came_ns <= end_ns and until_ns >= start_ns - NS_PER_S:
+                return True
+        return False
+
+    def _warning(self, given: Given, history: History) -> Warned:
+        pole = self._pole
+        found = Warned(given, tones_of(given.step.event))
+        for one in pole.came:
+            if one.data == given.data and one.fate not in ("replayed",):
+                found.came_ns, found.fate = one.at_ns, one.fate
+                break
+        if found.fate != "waiting":
+            found.came_ns = found.came_ns if found.fate == "known" else None
+        found.records = [
+            record
+            for told in pole.reported
+            if (record := told.record) is not None and record.name == found.name
+        ]
+        found.emitted = [
+            (told, record)
+            for told in pole.emitted
+            if (record := told.record) is not None and record.name == found.name
+        ]
+        found.ended_ns = self._ended_ns(found, history)
+        return found
+
+    def _ended_ns(self, warning: Warned, history: History) -> int | None:
+        """Return when a cancel or a revocation that counts came to the pole."""
+        fates = {one.data: one for one in self._pole.came if one.fate in ("cancel", "obeyed")}
+        step = warning.given.step
+        ends = [
+            fates[one.data].at_ns
+            for one in history.given
+            if one.data in fates and _ends(one.step, step)
+        ]
+        return min(ends, default=None)
+
+    def _muted(self) -> list[Span]:
+        """Return from when to when the pole was muted, by orders that it obeyed."""
+        spans, since_ns = [], -1
+        until_ns = 0
+        orders = {one.data: one for one in self.given}
+        for came in self._pole.came:
+            given = orders.get(came.data)
+            if given is None or came.fate != "obeyed":
+                continue
+            step = given.step
+            if step.do == "mute" and since_ns < 0:
+                since_ns, until_ns = came.at_ns, given.at_ns + step.ttl_s * NS_PER_S
+            elif step.do in ("unmute", "revoke") and since_ns >= 0:
+                spans.append((since_ns, min(came.at_ns, until_ns)))
+                since_ns = -1
+        if since_ns >= 0:
+            spans.append((since_ns, min(self.end_ns, until_ns)))
+        return spans
+
+    def _steps(self) -> list[Step]:
+        name = self._pole.name
+        return [one for one in self._script.steps if one.pole in ("", name)]
+
+    def _active(self, first: str, second: str, start_ns: int, end_ns: int) -> bool:
+        return any(
+            one.do in (first, second) and ns_of(one.at_s) < end_ns and ns_of(one.end_s) > start_ns
+            for one in self._steps()
+        )
+
+    def _hindrances(self) -> list[Span]:
+        """Return when links, broker or disk were in the way; a half-open link is until it ends."""
+        found = []
+        for one in self._steps():
+            if one.do in ("link_down", "congestion", "disk_full", "disk_slow", "broker_down"):
+                after_s = 2.0 if one.do.startswith("disk") else 8.0
+                found.append((ns_of(one.at_s), ns_of(one.end_s + after_s)))
+            elif one.do == "half_open":
+                at_ns = ns_of(one.at_s)
+                ends = [end for start, end in self._pole.connected if start <= at_ns < end]
+                found.append((at_ns, min(ends, default=at_ns)))
+        return sorted(found)
+
+
+def _ends(order: Step, warning: Step) -> bool:
+    """Return whether an order that is obeyed ends a warning."""
+    if order.do == "revoke":
+        return order.by == warning.by
+    return order.do == "cancel" and order.about == warning.number and order.by == warning.by

@@ -1,0 +1,150 @@
+"""Random histories break no rule, and what is wrong is found, small, and replayed to the bit."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.village import swarm as planted
+from node.config import ConfigError
+from sim import cli
+from sim.swarm import ledger
+from sim.swarm.campaign import Campaign, first_difference
+from sim.swarm.draw import script_of
+from sim.swarm.ear import Ear
+from sim.swarm.history import live
+from sim.swarm.rules import broken
+from sim.swarm.script import Pole, Script, Step, read, written
+from sim.swarm.tones import new_decoder
+
+LEDGER = Path(__file__).parents[1] / "seeds.toml"
+POLE = Pole(name="n1", bearer="perfect")
+ALERT = Step(at_s=20.0, do="alert", number=1, event="FFW")
+
+FOUND = {
+    "replay check off": (ALERT, Step(at_s=25.0, do="mute", number=2),
+                         Step(at_s=27.0, do="replayed", about=2)),
+    "acknowledged order lost": tuple(
+        Step(at_s=20.0 + i, do="mute", number=i) for i in range(1, 5)
+    ),
+    "two sources at once": (replace(ALERT, at_s=70.0),),
+    "report before the sound": (ALERT,),
+}  # fmt: skip
+"""The planted faults, each in few steps; `python -m benchmarks swarm` finds them from seeds."""
+
+
+@pytest.mark.parametrize("entry", ledger.read(LEDGER), ids=lambda one: one.name)
+def test_what_once_failed_holds_for_good(entry):
+    assert [one.said() for one in broken(live(entry.script))] == []
+
+
+@pytest.mark.parametrize("first", [0, 1000])
+def test_random_histories_break_no_rule(first):
+    campaign = Campaign()
+    for _ in campaign.run(range(first, first + 6)):
+        pass
+    assert [one.first.said() for one in campaign.failures] == []
+    assert campaign.differing == []
+    assert campaign.lived == 6
+    assert campaign.reached
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_a_planted_fault_is_found(name):
+    script = Script(seed=1, poles=(POLE,), steps=FOUND[name])
+    assert broken(live(script)) == []
+    with planted.PLANTS[name]():
+        assert broken(live(script))
+
+
+def test_a_failure_is_shrunk_to_the_steps_that_matter_and_its_file_replays_it(tmp_path, capsys):
+    with planted.PLANTS["report before the sound"]():
+        campaign = Campaign()
+        for _ in campaign.run([0]):
+            pass
+        [failure] = campaign.failures
+        assert len(failure.script.steps) == 1
+        path = tmp_path / "small.toml"
+        path.write_text(written(failure.script))
+        assert read(path) == failure.script
+        assert cli.main(["swarm", "--replay", str(path)]) == 3
+    assert failure.first.rule in capsys.readouterr().out
+    assert cli.main(["swarm", "--replay", str(path)]) == 0
+    assert "holds" in capsys.readouterr().out
+
+
+def test_a_campaign_says_what_it_never_reached_and_that_is_no_success(tmp_path, capsys):
+    assert cli.main(["swarm", "--seeds", "1", "--out", str(tmp_path)]) == 3
+    out = capsys.readouterr()
+    assert "never reached: broker away over midnight" in out.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_history_twice_is_one_and_another_seed_is_another():
+    script = Script(seed=3, poles=(POLE,), steps=(ALERT,))
+    assert first_difference(live(script), live(script)) is None
+    other = first_difference(live(script), live(replace(script, seed=4)))
+    assert other is not None and other.count("\n") == 2, "the first event, with both lines"
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 2**31))
+def test_every_script_that_is_drawn_reads_back_from_its_file(tmp_path_factory, seed):
+    path = tmp_path_factory.mktemp("scripts") / "one.toml"
+    path.write_text(written(script_of(seed)), encoding="utf-8")
+    assert read(path) == script_of(seed)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("seed = 1\npoles = []", "swarm.poles"),
+        ('seed = 1\npoles = [{name = "a"}]\nsteps = [{at_s = 1.0, do = "flood"}]', "steps[0].do"),
+        (
+            'seed = 1\npoles = [{name = "a"}]\nsteps = [{at_s = 1.0, do = "alert", pole = "b"}]',
+            "swarm.steps.pole",
+        ),
+        ("seed = ", "one.toml"),
+    ],
+)
+def test_a_fault_in_a_script_is_named_and_ends_with_status_2(text, said, tmp_path, capsys):
+    path = tmp_path / "one.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=said.replace("[", r"\[").replace("]", r"\]")):
+        read(path)
+    assert cli.main(["swarm", "--replay", str(path)]) == 2
+    assert said in capsys.readouterr().err
+
+
+def played(*tones, seconds=1.0, gain=1.0):
+    decoder, packets = new_decoder(48_000, 1), round(seconds * 50)
+    sound = np.zeros((960 * packets, 1), np.float32)
+    out = np.zeros((960, 1), np.float32)
+    for tone in tones:
+        decoder.decode(np.array([0x48, tone], np.uint8), out)
+        sound += np.tile(out, (packets, 1)) * np.float32(gain)
+    return sound
+
+
+def test_an_ear_hears_which_tones_sound_from_when_to_when_and_whether_two_do():
+    ear = Ear()
+    ear.note_sound(played(3), 0)
+    ear.note_sound(played(5, gain=0.01), 10**9)
+    ear.note_sound(np.zeros((48_000, 1), np.float32), 2 * 10**9)
+    ear.note_sound(played(3, 4), 3 * 10**9)
+    heard = [(one.tone, one.start_ns // 10**6, one.end_ns // 10**6) for one in ear.heard]
+    assert heard == [(3, 0, 1000), (5, 1000, 2000), (3, 3000, 4000), (4, 3000, 4000)]
+    assert [(one.start_ns, one.length_ns) for one in ear.both] == [(3 * 10**9, 10**9)]
+    assert ear.first_ns((3,), 10**9) == 3 * 10**9
+    assert ear.heard_ns((3, 5), 10**9 + 5 * 10**8) == 15 * 10**8
+    assert ear.peak == pytest.approx(1.0, abs=0.05)
+
+
+def test_the_journal_is_made_of_lines_that_a_person_can_read():
+    history = live(Script(seed=3, poles=(POLE,), steps=(ALERT,)))
+    assert any("order" in line and line.endswith("waiting") for line in history.journal)
+    assert json.dumps(history.journal)
