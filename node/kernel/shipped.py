@@ -20,6 +20,8 @@ from typing import Final
 FOLDER: Final = Path(__file__).resolve().parent / "built"
 LIBRARY: Final = f"loalang_kernels{sysconfig.get_config_var('EXT_SUFFIX')}"
 NAME: Final = "loalang_kernels"
+_USUAL: Final = (("LOALANG_JIT", "1"), ("LOALANG_BOUNDSCHECK", "0"), ("LOALANG_LINKER", "1"))
+"""Switches that ask for kernels made here, in another way than the library's."""
 _CORE: Final = Path(__file__).resolve().parents[1]
 _SHELL: Final = "shell"
 
@@ -53,7 +55,7 @@ def misfit() -> str:
 @cache
 def _look() -> ModuleType | str:
     wanted = os.environ.get("LOALANG_KERNELS", str(FOLDER))
-    if wanted == "0" or os.environ.get("LOALANG_JIT", "1") == "0":
+    if wanted == "0" or any(os.environ.get(name, value) != value for name, value in _USUAL):
         return "no library of kernels is wanted"
     path = Path(wanted) / LIBRARY
     if not path.is_file():
