@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from node.kernel.shipped import FOLDER, LIBRARY, NAME, core_sources, sources_hash
+from node.kernel.shipped import FOLDER, LIBRARY, NAME, STAMP, core_sources, stamp_of
 
 _TRIAL: Final = "node.kernel.trial"
 
@@ -52,7 +52,7 @@ def build(folder: Path) -> Path:
             objects.append(Path(scratch) / f"{len(objects)}.o")
             objects[-1].write_bytes(_object(result.library, symbol))
         source = Path(scratch) / "glue.c"
-        source.write_text(glue(natives, sources_hash()))
+        source.write_text(glue(natives))
         path = folder / LIBRARY
         _link(source, objects, path)
     return path
@@ -117,7 +117,9 @@ def _link(source: Path, objects: list[Path], path: Path) -> None:
     )
     load += "(m.ModuleSpec(sys.argv[1], None, origin=sys.argv[2]))"
     subprocess.run([sys.executable, "-c", load, NAME, str(partial)], check=True)
+    path.with_name(path.name + STAMP).unlink(missing_ok=True)
     partial.replace(path)
+    path.with_name(path.name + STAMP).write_text(stamp_of(path.read_bytes()))
 
 
 if __name__ == "__main__":

@@ -87,9 +87,7 @@ static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "loalang_kernels", NU
 PyMODINIT_FUNC PyInit_loalang_kernels(void)
 {
     import_array();
-    PyObject *made = PyModule_Create(&module);
-    if (made != NULL && PyModule_AddStringConstant(made, "SOURCES", SOURCES) < 0) return NULL;
-    return made;
+    return PyModule_Create(&module);
 }
 """
 
@@ -105,15 +103,15 @@ class Native:
     """numba's."""
 
 
-def glue(kernels: list[Native], sources: str) -> str:
-    """Return the C of a module that gives `kernels`, made from sources with this hash."""
+def glue(kernels: list[Native]) -> str:
+    """Return the C of a module that gives `kernels`."""
     functions = [_function(number, one) for number, one in enumerate(kernels)]
     rows = [
         f'    {{"{one.name}", (PyCFunction)(void (*)(void))call_{number}, METH_FASTCALL, NULL}},'
         for number, one in enumerate(kernels)
     ]
     table = "static PyMethodDef methods[] = {\n" + "\n".join(rows) + "\n    {NULL}\n};\n"
-    return "\n".join((HEADER, *functions, table, f'#define SOURCES "{sources}"', FOOTER))
+    return "\n".join((HEADER, *functions, table, FOOTER))
 
 
 def _function(number: int, one: Native) -> str:

@@ -1,8 +1,8 @@
 """The library of kernels that a package ships: taken when it was made from these very sources.
 
 ```
- loalang_kernels….so ─ its SOURCES = hash of what lies here? ── yes ─► its functions, no numba
-                                                              └─ no ──► numba compiles, as it can
+ loalang_kernels….so ─ stamp beside it: hash of what lies here, and its own? ─ yes ─► no numba
+                                                                └─ no ─► numba compiles, as it can
 ```
 `LOALANG_KERNELS=0` takes none; `LOALANG_KERNELS=FOLDER` looks there.
 """
@@ -19,6 +19,8 @@ from typing import Final
 
 FOLDER: Final = Path(__file__).resolve().parent / "built"
 LIBRARY: Final = f"loalang_kernels{sysconfig.get_config_var('EXT_SUFFIX')}"
+STAMP: Final = ".stamp"
+"""Ending of the file beside it that says what it was made from, and whether it is whole."""
 NAME: Final = "loalang_kernels"
 _USUAL: Final = (("LOALANG_JIT", "1"), ("LOALANG_BOUNDSCHECK", "0"), ("LOALANG_LINKER", "1"))
 """Switches that ask for kernels made here, in another way than the library's."""
@@ -41,6 +43,11 @@ def sources_hash() -> str:
     return digest.hexdigest()
 
 
+def stamp_of(data: bytes) -> str:
+    """Return what stands beside a library: the hash of the sources, and of the file itself."""
+    return f"{sources_hash()} {hashlib.sha256(data).hexdigest()}\n"
+
+
 @cache
 def library() -> ModuleType | None:
     """Return the library of kernels if there is one that fits, else None: `misfit` says why."""
@@ -60,6 +67,15 @@ def _look() -> ModuleType | str:
     path = Path(wanted) / LIBRARY
     if not path.is_file():
         return f"no library of kernels at {path}"
+    # Asked before it is loaded: a file that was cut off would end the process (SIGBUS).
+    try:
+        told = path.with_name(path.name + STAMP).read_text("ascii")
+        if told.split()[:1] != [sources_hash()]:
+            return f"{path} was made from other sources"
+        if told != stamp_of(path.read_bytes()):
+            return f"{path} is damaged"
+    except (OSError, ValueError) as fault:
+        return f"{path} cannot be read ({fault})"
     loader = ExtensionFileLoader(NAME, str(path))
     spec = importlib.util.spec_from_file_location(NAME, path, loader=loader)
     assert spec is not None
@@ -68,6 +84,4 @@ def _look() -> ModuleType | str:
         loader.exec_module(found)
     except ImportError as fault:
         return f"{path} cannot be loaded ({fault})"
-    if found.SOURCES != sources_hash():
-        return f"{path} was made from other sources"
     return found
