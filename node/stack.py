@@ -18,6 +18,7 @@ from node.control.arbiter import MessageClass, PriorityConfig
 from node.counters import ORIGINS, Count, Origin, new_counts
 from node.events import EVENTS_MAX, Event, SendDatagram, SourceChanged
 from node.horn import REFRESH_NS, Horn
+from node.kernel.record import Records
 from node.opus.protocol import Decoder, DecoderFactory
 from node.peers.announced import AnnouncedSources
 from node.peers.neighbour import Neighbour
@@ -26,8 +27,9 @@ from node.rtp import packet as rtp
 from node.rtp import rtcp
 from node.source import state as ss
 from node.source.admission import Candidates, has_moved, whose_place
-from node.source.batch import CONFIRMED_NS, Batch
+from node.source.batch import Batch
 from node.source.receiver import FORGET_NS, Receiver
+from node.source.state import Played
 from node.source.stored_sound import ADDRESS as STORED
 from node.source.stored_sound import StoredSource
 from node.source.unheard import DROPS, Unheard
@@ -91,7 +93,7 @@ class SpeakerNode:
         array = np.frombuffer(bytearray(data), np.uint8)
         latest = self._latest
         if latest is not None and source == latest.address:
-            result = latest.receive(array, self._header, now_ns)
+            result = latest.receive(array, now_ns)
             if result > ss.OTHER_SOURCE:
                 latest.last_arrival_ns = now_ns
                 self._packets += 1
@@ -188,12 +190,12 @@ class SpeakerNode:
         alone = horn.alone
         if alone is None or alone is not self._latest or self._decoder_factory is not None:
             return
-        batch.progress[CONFIRMED_NS] = horn.confirmed_ns
-        taken = alone.replay(batch, self._header, until_ns + _LATENCY_NS, _LATENCY_NS, REFRESH_NS)
+        batch.progress["confirmed_ns"] = horn.confirmed_ns
+        taken = alone.replay(batch, until_ns + _LATENCY_NS, _LATENCY_NS, REFRESH_NS)
         self._datagrams += taken
         self._packets += taken
-        if batch.progress[CONFIRMED_NS] != horn.confirmed_ns:
-            horn.confirmed_ns = int(batch.progress[CONFIRMED_NS])
+        if batch.progress["confirmed_ns"][0] != horn.confirmed_ns:
+            horn.confirmed_ns = int(batch.progress["confirmed_ns"][0])
             horn.arbiter.receive_packet(alone.ssrc, horn.confirmed_ns - REFRESH_NS)
 
     def hold_stored(self, ssrc: int, now_ns: int) -> StoredSource:
@@ -247,7 +249,7 @@ class SpeakerNode:
         made_up = int(receiver.origin_samples[Origin.CONCEALED : Origin.PAUSED].sum())
         return made_up * 1000 // RATE_HZ
 
-    def take_journal(self, rows: NDArray[np.int64]) -> int:
+    def take_journal(self, rows: Records[Played]) -> int:
         """Move chunks played since the last call into `rows`; see `playback.copy_journal`."""
         count = 0
         for receiver in self._receivers.values():
@@ -272,7 +274,6 @@ class SpeakerNode:
         self, array: NDArray[np.uint8], source: tuple[str, int], now_ns: int
     ) -> None:
         """Take a datagram that is not of the source that spoke last."""
-        counts = self._counts
         header = self._header
         kind = rtp.parse(array, header)
         if kind == rtp.RTCP:
@@ -285,7 +286,7 @@ class SpeakerNode:
             sources = self._receivers.values()
             taken = any(one.receive_again(array, header, source, now_ns) for one in sources)
             self._packets += taken
-            counts[Count.DROPPED_PAYLOAD_TYPE] += not taken
+            self._counts[Count.DROPPED_PAYLOAD_TYPE] += not taken
             return
         ssrc = int(header[rtp.SSRC])
         receiver = self._receivers.get(ssrc) or self._admit(array, ssrc, source, now_ns)
@@ -297,7 +298,7 @@ class SpeakerNode:
                 self._drop(Count.DROPPED_SSRC_COLLISION, source, now_ns)
                 return
             receiver.address = source  # a new binding of the sender's NAT
-        result = receiver.receive(array, header, now_ns)
+        result = receiver.receive(array, now_ns)
         if result in DROPS:
             self._drop(DROPS[result], source, now_ns)
             return
@@ -345,7 +346,7 @@ class SpeakerNode:
         self._receivers[ssrc] = receiver
         self._neighbour.hurry(now_ns)
         self._packets += 1
-        receiver.receive(waiting[1], np.zeros(rtp.HEADER_FIELDS, np.int64), waiting[2])
+        receiver.receive(waiting[1], waiting[2])
         if known is not None:
             receiver.begin_sound(now_ns)
         return receiver

@@ -81,7 +81,7 @@ def positional(function: Function) -> int:
 def is_kernel(function: Function) -> bool:
     """Return whether a function is compiled: numba knows no keywords."""
     marks = " ".join(ast.unparse(one) for one in function.decorator_list)
-    return "kernel(" in marks or "inlined" in marks
+    return any(one in marks for one in ("kernel(", "compiled(", "inlined"))
 
 
 def takes_arrays(function: Function) -> list[str] | None:

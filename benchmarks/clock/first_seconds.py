@@ -21,6 +21,8 @@ from benchmarks.rig.impairment import Impairment, Path
 from node.config import NodeConfig
 from node.counters import Origin
 from node.events import SendDatagram
+from node.kernel.record import new
+from node.source.state import Played
 from node.stack import SpeakerNode
 from node.units import NS_PER_MS, NS_PER_S, samples_to_ns
 from sim.sender.loop import LEAD_REPORT_NS, REPORT_NS
@@ -135,7 +137,7 @@ class _Pole:
         self.presented_ns: dict[int, int] = {}
         self._ahead_ns = int(rng.integers(1, 1000)) * NS_PER_S
         self._rate = 1.0 + ppm * 1e-6
-        self._rows = np.zeros((4096, 6), np.int64)
+        self._rows = new(Played, 4096)
 
     def local_ns(self, true_ns: int) -> int:
         return self._ahead_ns + round(true_ns * self._rate)
@@ -145,9 +147,10 @@ class _Pole:
 
     def note(self) -> None:
         """Take the journal: the true instant at which each received packet begins to sound."""
-        for ssrc_row in self._rows[: self.node.take_journal(self._rows)]:
-            if ssrc_row[3] == Origin.RECEIVED and ssrc_row[1] % _PACKET_SAMPLES == 0:
-                self.presented_ns.setdefault(int(ssrc_row[1]), self.true_ns(int(ssrc_row[5])))
+        for row in self._rows[: self.node.take_journal(self._rows)]:
+            if row["origin"] == Origin.RECEIVED and row["media"] % _PACKET_SAMPLES == 0:
+                true_ns = self.true_ns(int(row["presentation_ns"]))
+                self.presented_ns.setdefault(int(row["media"]), true_ns)
 
 
 @dataclass

@@ -45,7 +45,7 @@ FAULTS: Final = (
     Fault(
         "a position that ran ahead in a pause is never taken back",
         "node/source/playback.py",
-        (("is_ahead = state[js.HELD] == 0 and ", "is_ahead = False and "),),
+        (("is_ahead = state.held == 0 and ", "is_ahead = False and "),),
     ),
     Fault(
         "a line that all packets miss is kept",

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.liveness.faults import FAULTS, found
 from benchmarks.liveness.histories import SENDERS_KINDS, History, Story, draw_history, story_of
 from benchmarks.options import count, parser_of
 from node.config import JitterConfig, NodeConfig
 from node.counters import Origin
+from node.kernel.record import Records, new, together
+from node.source.state import Played
 from node.stack import SpeakerNode
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 
@@ -72,7 +73,9 @@ def in_step_ns(history: History, *, further_ms: int) -> int:
         arrivals = tuple(one._replace(at_ns=one.at_ns + further_ns) for one in story.arrivals)
         late = replace(story, arrivals=arrivals, end_ns=story.end_ns + further_ns)
         rows = _drive(_node_for(history), late)
-        heard.append({int(row[4]) - further_ns: int(row[5]) for row in rows})
+        heard.append(
+            {int(row["arrival_ns"]) - further_ns: int(row["presentation_ns"]) for row in rows}
+        )
     both = heard[0].keys() & heard[1].keys()
     apart = [abs(heard[0][one] - heard[1][one]) for one in both if heard[0][one] >= begin_ns]
     return max(apart, default=1 << 60)
@@ -84,10 +87,10 @@ def _node_for(history: History) -> SpeakerNode:
     return SpeakerNode(NodeConfig(name="n", jitter=jitter), decoder_factory=None)
 
 
-def _drive(node: SpeakerNode, story: Story) -> NDArray[np.int64]:
+def _drive(node: SpeakerNode, story: Story) -> Records[Played]:
     """Return the journal rows of what was played of received packets."""
     out = np.zeros((_PERIOD, 1), np.float32)
-    rows = np.zeros((4096, 6), np.int64)
+    rows = new(Played, 4096)
     heard = []
     arrivals = story.arrivals
     took = 0
@@ -108,13 +111,13 @@ def _drive(node: SpeakerNode, story: Story) -> NDArray[np.int64]:
         node.render(out, _START_NS + now_ns)
         if period % 25 == 0:
             n = node.take_journal(rows)
-            heard.append(rows[:n][rows[:n, 3] == Origin.RECEIVED])
+            heard.append(rows[:n][rows["origin"][:n] == Origin.RECEIVED].copy())
     n = node.take_journal(rows)
-    heard.append(rows[:n][rows[:n, 3] == Origin.RECEIVED])
-    return np.concatenate(heard)
+    heard.append(rows[:n][rows["origin"][:n] == Origin.RECEIVED].copy())
+    return together(heard, Played)
 
 
-def judge(history: History, story: Story, heard: NDArray[np.int64]) -> Outcome:
+def judge(history: History, story: Story, heard: Records[Played]) -> Outcome:
     """Return what was heard from `AGAIN_NS` and the delay after the last disturbance on."""
     delay_ns = history.delay_ms * NS_PER_MS if history.mode == "synchronised" else 0
     begin_ns = _START_NS + story.calm_ns + delay_ns + AGAIN_NS
@@ -126,14 +129,15 @@ def judge(history: History, story: Story, heard: NDArray[np.int64]) -> Outcome:
     sent = {_START_NS + one.at_ns: one.sent_ns for one in story.arrivals if one.sent_ns >= 0}
     early_ns = late_ns = -(1 << 60)
     for row in heard:
-        first = max(0, (int(row[5]) - begin_ns) // _BIN_NS)
-        last = -(-(int(row[5]) + int(row[2]) * 62_500 // 3 - begin_ns) // _BIN_NS)
+        plays_ns = int(row["presentation_ns"])
+        first = max(0, (plays_ns - begin_ns) // _BIN_NS)
+        last = -(-(plays_ns + int(row["samples"]) * 62_500 // 3 - begin_ns) // _BIN_NS)
         if last <= 0 or first >= bins:
             continue
         sounds[first:last] = 1
-        sent_ns = sent.get(int(row[4]))
-        if sent_ns is not None and int(row[5]) >= begin_ns:
-            late = int(row[5]) - _START_NS - sent_ns - story.path_ns - delay_ns
+        sent_ns = sent.get(int(row["arrival_ns"]))
+        if sent_ns is not None and int(row["presentation_ns"]) >= begin_ns:
+            late = int(row["presentation_ns"]) - _START_NS - sent_ns - story.path_ns - delay_ns
             late_ns = max(late_ns, late - history.jitter_ms * NS_PER_MS)
             early_ns = max(early_ns, story.path_min_ns - story.path_ns - late)
     sounds = sounds[:bins]

@@ -12,8 +12,10 @@ from node.config import ConfigError, JitterConfig
 from node.counters import Origin
 from node.jitter import state as at
 from node.jitter.buffer import JitterBuffer
-from node.jitter.kernel import insert, pull, seek, settle
-from node.kernel import kernel
+from node.jitter.kernel import admit, pull, seek, settle
+from node.jitter.state import Jitter, Packet, Slot, Steering
+from node.kernel import inner_kernel, kernel
+from node.kernel.record import Records
 from node.units import NS_PER_S, RATE_HZ, SAMPLES_PER_MS
 
 SKIPPED_MS: Final = 5000
@@ -155,8 +157,8 @@ def play_packets(
     if config.mode == "synchronised":
         start = trace.fastest + round(delay_ms * SAMPLES_PER_MS)
     _drive(
-        buffer.state, buffer.slots, buffer.payloads, trace.media, trace.arrival_ns, order,
-        delays, totals, packet_in, start, trace.samples, SKIPPED_MS * SAMPLES_PER_MS,
+        buffer.state, buffer.steering, buffer.slots, buffer.packet, trace.media, trace.arrival_ns,
+        order, delays, totals, packet_in, start, trace.samples, SKIPPED_MS * SAMPLES_PER_MS,
     )  # fmt: skip
     played = delays[trace.judged & (delays != at.NONE)]
     held_ms = (played - trace.fastest) / SAMPLES_PER_MS
@@ -182,31 +184,34 @@ def play_packets(
 def pull_until(buffer: JitterBuffer, start_ns: int, now_ns: int) -> None:
     """Let a buffer play all that is due at `now_ns`, where media time 0 was due at `start_ns`."""
     state = buffer.state
-    if state[at.PHASE] == at.WAITING:
+    if state["phase"][0] == at.WAITING:
         buffer.seek((now_ns - start_ns) * 3 // 62_500)
     while (
-        state[at.PHASE] == at.PLAYING
-        and start_ns + int(state[at.NEXT_MEDIA]) * 62_500 // 3 <= now_ns
+        state["phase"][0] == at.PLAYING
+        and start_ns + int(state["next_media"][0]) * 62_500 // 3 <= now_ns
     ):
         buffer.pull(now_ns)
 
 
-@kernel("int64(int64[::1])")
-def _made_up(state: NDArray[np.int64]) -> int:
+@inner_kernel("int64(Jitter)")
+def _made_up(state: Jitter) -> int:
     """Return the samples booked so far as made up for a loss; pauses of the sender are none."""
     return int(
-        state[at.O_FIRST + _CONCEALED] + state[at.O_FIRST + _FADED] + state[at.O_FIRST + _SILENT]
+        state.origin_samples[_CONCEALED]
+        + state.origin_samples[_FADED]
+        + state.origin_samples[_SILENT]
     )
 
 
 @kernel(
-    "void(int64[::1], int64[:, ::1], uint8[:, ::1], int64[::1], int64[::1], int64[::1],"
+    "void(Jitter[::1], Steering[::1], Slot[::1], Packet[::1], int64[::1], int64[::1], int64[::1],"
     " int64[::1], int64[::1], int64[::1], int64, int64, int64)"
 )
 def _drive(
-    state: NDArray[np.int64],
-    slots: NDArray[np.int64],
-    payloads: NDArray[np.uint8],
+    states: Records[Jitter],
+    steering: Records[Steering],
+    slots: Records[Slot],
+    packets: Records[Packet],
     media: NDArray[np.int64],
     arrival_ns: NDArray[np.int64],
     order: NDArray[np.int64],
@@ -225,44 +230,46 @@ def _drive(
     packet_in  (slots,) int64, scratch: the packet in each slot
     start      synchronised: media 0 plays at this sample; adaptive: -1
     """
-    data = payloads[0, :0]  # no bytes
+    state = states[0]
+    packet = packets[0]
+    packet.samples = samples
     now = max(start, arrival_ns[order[0]] * 3 // 62_500)
     took = 0
     last = media[media.shape[0] - 1] + samples
     is_positioned = False
     expected = at.NONE
-    generation = state[at.GENERATION]
+    generation = state.generation
     booked = -1
-    while not is_positioned or start < 0 or state[at.NEXT_MEDIA] < last:
+    while not is_positioned or start < 0 or state.next_media < last:
         now_ns = (now * NS_PER_S + RATE_HZ - 1) // RATE_HZ
         while took < order.shape[0] and arrival_ns[order[took]] <= now_ns:
             one = order[took]
-            taken = insert(
-                state, slots, payloads, data, 0, 0, one & 0xFFFF, media[one] & 0xFFFF_FFFF,
-                samples, 0, arrival_ns[one],
-            )  # fmt: skip
+            packet.sequence = one & 0xFFFF
+            packet.timestamp = media[one] & 0xFFFF_FFFF
+            packet.arrival_ns = arrival_ns[one]
+            taken = admit(state, steering, slots, packet)
             if taken >= 0 or taken == at.RESTARTED:
                 packet_in[one & (slots.shape[0] - 1)] = one
             took += 1
-        if state[at.MODE] == at.SYNCHRONISED and not is_positioned and took > 0:
+        if state.mode == at.SYNCHRONISED and not is_positioned and took > 0:
             seek(state, slots, now - start)
-        is_positioned = state[at.PHASE] == at.PLAYING
-        action = pull(state, slots, now_ns, 0)
-        position = state[at.ACTION_MEDIA]
+        is_positioned = state.phase == at.PLAYING
+        action = pull(state, steering, slots, now_ns, 0)
+        position = state.action_media
         if position >= skipped and booked < 0:
             booked = _made_up(state)
         if booked >= 0:
             if action == at.PLAY:
-                packet = packet_in[state[at.ACTION_SLOT]]
-                delays[packet] = now - media[packet]
-                totals[1] += abs(state[at.ACTION_STRETCH_SAMPLES])
+                played = packet_in[state.action_slot]
+                delays[played] = now - media[played]
+                totals[1] += abs(state.action_stretch_samples)
             # A restart moves the media time; what was skipped for it is in the missing packets.
-            if position > expected and expected != at.NONE and state[at.GENERATION] == generation:
+            if position > expected and expected != at.NONE and state.generation == generation:
                 totals[0] += position - expected
-        expected = state[at.NEXT_MEDIA]
-        generation = state[at.GENERATION]
-        now += state[at.ACTION_SAMPLES] + state[at.ACTION_STRETCH_SAMPLES]
-        if took == order.shape[0] and state[at.HELD] == 0:
+        expected = state.next_media
+        generation = state.generation
+        now += state.action_samples + state.action_stretch_samples
+        if took == order.shape[0] and state.held == 0:
             break
     settle(state, 0 if start >= 0 else 1)
     totals[0] += _made_up(state) - max(booked, 0)

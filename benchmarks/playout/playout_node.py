@@ -20,9 +20,11 @@ from benchmarks.opus.opus_speech import encoded, voices
 from benchmarks.playout.playout_drive import SKIPPED_MS, Trace
 from node.config import JitterConfig, NodeConfig
 from node.counters import Origin
+from node.kernel.record import new
 from node.opus.decoder import OpusDecoder
 from node.opus.protocol import Decoder
 from node.rtp import packet
+from node.source.state import Played
 from node.stack import SpeakerNode
 from node.units import RATE_HZ, SAMPLES_PER_MS
 
@@ -31,6 +33,7 @@ FRAME: Final = 960
 J_MS_PER_PCT: Final = 200.0
 _START_NS: Final = 3_000_000_000
 _SENDER: Final = ("10.0.0.1", 5004)
+_KEPT: Final = ("media", "samples", "origin", "presentation_ns")
 _MADE_UP: Final = (int(Origin.CONCEALED), int(Origin.FADED), int(Origin.SILENT))
 
 _SLOW: Final = 0.6
@@ -145,7 +148,7 @@ def _play(
     order = came[np.argsort(trace.arrival_ns[came], kind="stable")].tolist()
     periods = int(trace.arrival_ns.max() // 10_000_000) + 100
     sound = np.zeros((periods * PERIOD, 1), np.float32)
-    rows = np.zeros((4096, 6), np.int64)
+    rows = new(Played, 4096)
     journal = []
     taken = 0
     for k in range(periods):
@@ -164,7 +167,7 @@ def _play(
             taken += 1
         node.render(sound[k * PERIOD : (k + 1) * PERIOD], _START_NS + now_ns)
         count = node.take_journal(rows)
-        journal.append(rows[:count, [1, 2, 3, 5]].copy())
+        journal.append(np.stack([rows[name][:count] for name in _KEPT], axis=1))
     found = np.concatenate(journal)
     found[:, 3] = (found[:, 3] - _START_NS) * 3 // 62_500
     return sound[:, 0], found

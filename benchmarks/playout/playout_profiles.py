@@ -163,12 +163,12 @@ def tone_step_ratio(skew_ppm: float, seconds: int = 600) -> float:
             buffer.insert(sent & 0xFFFF, sent * 960 & 0xFFFF_FFFF, 960, now * 62_500 // 3)
             sent += 1
         action = buffer.pull(now * 62_500 // 3)
-        samples = int(buffer.state[at.ACTION_SAMPLES])
+        samples = int(buffer.state["action_samples"][0])
         if action == at.PLAY:
-            first = int(buffer.state[at.ACTION_MEDIA])
+            first = int(buffer.state["action_media"][0])
             wave = np.sin(2 * np.pi * hz * (first + np.arange(samples)) / RATE_HZ)
             fifo[kept : kept + samples, 0] = wave
-            wanted = int(buffer.state[at.ACTION_STRETCH_SAMPLES])
+            wanted = int(buffer.state["action_stretch_samples"][0])
             samples += stretch(fifo, kept + samples, samples, wanted) if wanted else 0
             steps = np.abs(np.diff(fifo[kept - 1 : kept + samples, 0]))
             largest = max(largest, float(steps.max()) if now > RATE_HZ else 0.0)

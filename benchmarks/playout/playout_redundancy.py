@@ -108,8 +108,8 @@ class _Run:
         """Say what a node says each second (`node.peers.sender`)."""
         state = self.buffer.state
         now = (
-            int(state[at.HIGHEST_SEQUENCE]),
-            int(state[at.C_LOST]),
+            int(state["highest_sequence"][0]),
+            int(state["lost"][0]),
             self.buffer.origin_samples.copy(),
         )
         expected, lost = now[0] - self.before[0], now[1] - self.before[1]
@@ -117,7 +117,7 @@ class _Run:
         self.before = now
         lost_ratio = min(255, max(0, lost * 256 // max(1, expected))) / 256
         made_up = float(played[Origin.CONCEALED : Origin.PAUSED].sum())
-        jitter_ns = (int(state[at.JITTER_Q4]) >> 4) * NS_PER_S // RATE_HZ
+        jitter_ns = (int(state["jitter_q4"][0]) >> 4) * NS_PER_S // RATE_HZ
         arrives_ns = now_ns + self.round_trip_ns // 2
         self.push(
             arrives_ns, _REPORT_ARRIVES, lost_ratio, made_up / max(1, played.sum()), jitter_ns

@@ -18,6 +18,7 @@ from node.counters import Origin
 from node.jitter import repair as rp
 from node.jitter import state as at
 from node.jitter.buffer import JitterBuffer
+from node.kernel.record import new
 from node.rtp import packet
 from node.rtp.rtcp import Nack, build
 from node.units import NS_PER_MS, SAMPLES_PER_MS
@@ -84,10 +85,8 @@ class _Run:
         self.loss_ratio = float(self.lost.mean())
         self.start_ns = base_ns + delay_ms * NS_PER_MS
         self.buffer = JitterBuffer(JitterConfig(playout_delay_ms=delay_ms), payload_bytes=0)
-        self.repair = np.zeros(rp.REPAIR_STATE_SIZE, np.int64)
-        self.wanted = np.zeros((rp.WANTED_MAX, rp.WANTED_FIELDS), np.int64)
+        self.repair = new(rp.Repair)
         rp.reset_repair(self.repair)
-        self.asked = np.zeros(16, np.int64)
         self.sender = Retransmitter(ssrc=_REPAIR_SSRC, payload_type=122)
         self.events: list[tuple[int, int, int, tuple[int, ...]]] = []
         self.serial = 0
@@ -120,18 +119,15 @@ class _Run:
         media = int(self.trace.media[n]) & 0xFFFF_FFFF
         self.buffer.insert(n & 0xFFFF, media, self.trace.samples, now_ns, flags=flags)
         b = self.buffer
-        rp.watch(self.repair, self.wanted, b.state, b.slots, now_ns)
+        b.watch(self.repair, now_ns)
 
     def ask(self, now_ns: int) -> None:
         b = self.buffer
-        position = int(b.state[at.NEXT_MEDIA])
-        count = rp.requests(
-            self.repair, self.wanted, b.state, b.slots, now_ns,
-            self.start_ns + position * 62_500 // 3, self.round_trip_ns, self.asked,
-        )  # fmt: skip
-        if not count:
+        position = int(b.state["next_media"][0])
+        plays_ns = self.start_ns + position * 62_500 // 3
+        sequences = b.requests(self.repair, now_ns, plays_ns, self.round_trip_ns)[:16]
+        if not sequences:
             return
-        sequences = tuple(int(one) for one in self.asked[:count])
         message = build([Nack(_NODE_SSRC, _MEDIA_SSRC, sequences)])
         self.repair_bytes += len(message) + UDP_BYTES
         self.requests_sent += 1
@@ -150,7 +146,7 @@ class _Run:
                 self.push(fastest_ns + transit_ns, _REPAIR_ARRIVES, original)
 
     def extended(self, sequence: int) -> int:
-        highest = int(self.buffer.state[at.HIGHEST_SEQUENCE])
+        highest = int(self.buffer.state["highest_sequence"][0])
         return highest + ((sequence - highest + 0x8000) & 0xFFFF) - 0x8000
 
 

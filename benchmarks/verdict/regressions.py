@@ -51,9 +51,9 @@ def _wrap(owner: Any, name: str, made: Callable[[Any], Any]) -> None:
 
 def _later_at_800() -> None:
     def made(plain: Callable[..., None]) -> Callable[..., None]:
-        def begin(self: Timebase, playout_delay_ns: int, *, own_delay_ns: int = 0) -> None:
+        def begin(self: Timebase, playout_delay_ns: int, **rest: Any) -> None:
             more_ns = MORE_MS * NS_PER_MS if playout_delay_ns == 800 * NS_PER_MS else 0
-            plain(self, playout_delay_ns + more_ns, own_delay_ns=own_delay_ns)
+            plain(self, playout_delay_ns + more_ns, **rest)
 
         return begin
 
@@ -102,7 +102,7 @@ def _config(**more: int) -> Callable[[], None]:
 
             return changed
 
-        _wrap(node.jitter.buffer, "parameters", made)
+        _wrap(node.jitter.buffer, "initial", made)
 
     return plant
 
@@ -172,7 +172,7 @@ def _nothing() -> None:
         Controller: ("receive_message", "handle_deadline"),
         DayPole: ("__init__",),
         Host: ("ready_ns",),
-        node.jitter.buffer: ("parameters", "slots_for"),
+        node.jitter.buffer: ("initial", "slots_for"),
         node.source.receiver: ("is_announced",),
     }.items():
         for name in names:

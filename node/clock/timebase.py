@@ -20,7 +20,7 @@ from one to the other, a source begins by its map wherever an answer has come wi
 delay (`awaits_map`), and takes it at once where nothing sounds (`node.source.playback`).
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +77,7 @@ from node.clock.line import (
     position_q16,
 )
 from node.kernel import kernel
+from node.kernel.record import Records
 from node.units import NS_PER_MS
 
 _EARLY_MAX_NS: Final = 50.0 * NS_PER_MS
@@ -196,14 +197,29 @@ def awaits_map(ints: NDArray[np.int64], presentation_ns: int) -> bool:
 
 
 class Timebase:
-    """Media position for each instant, from arrivals and, where there is one, an exchange."""
+    """Media position for each instant, from arrivals and, where there is one, an exchange.
 
-    def __init__(self, playout_delay_ns: int, *, own_delay_ns: int = 0) -> None:
+    Its arrays may lie `within` an array of one record: fields points, scratch, ints, floats.
+    """
+
+    def __init__(
+        self,
+        playout_delay_ns: int,
+        *,
+        own_delay_ns: int = 0,
+        within: Records[Any] | None = None,
+    ) -> None:
         self._own_delay_ns = own_delay_ns
-        self.points = np.zeros((POINT_ROWS, POINTS_MAX), np.float64)
-        self.scratch = np.zeros(SCRATCH_SIZE, np.float64)
-        self.ints = new_ints(playout_delay_ns, own_delay_ns)
-        self.floats = new_floats(playout_delay_ns)
+        if within is None:
+            self.points = np.zeros((POINT_ROWS, POINTS_MAX), np.float64)
+            self.scratch = np.zeros(SCRATCH_SIZE, np.float64)
+            self.ints = np.zeros(INTS, np.int64)
+            self.floats = np.zeros(FLOATS, np.float64)
+        else:
+            self.points, self.scratch = within["points"][0], within["scratch"][0]
+            self.ints, self.floats = within["ints"][0], within["floats"][0]
+        self.ints[:] = new_ints(playout_delay_ns, own_delay_ns)
+        self.floats[:] = new_floats(playout_delay_ns)
 
     def reset(self) -> None:
         """Forget the sender (it restarted); the playout delay stays."""

@@ -1,13 +1,19 @@
 """One jitter buffer as an object: the arrays, and the kernels on them under plain names."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from node.config import JitterConfig
-from node.counters import ORIGINS, Count
+from node.counters import Count
 from node.jitter import kernel
 from node.jitter import state as at
-from node.units import SAMPLES_PER_MS
+from node.jitter.repair import Repair, next_request_ns, requests, watch
+from node.jitter.state import Jitter, Packet, Slot, Steering
+from node.kernel import kernel as compiled
+from node.kernel.record import Records, inner, new
+from node.units import SAMPLES_PER_10_MS, SAMPLES_PER_MS
 
 _LEVEL_MARGIN_MS = 1000
 """What may be held beyond the playout delay: a stall that ends brings its packets together."""
@@ -18,34 +24,38 @@ _FOLLOWS_MAX = 64
 
 _NO_BYTES = np.zeros(0, np.uint8)
 
-COUNTED: dict[Count, int] = {
-    Count.PACKETS_ACCEPTED: at.C_ACCEPTED,
-    Count.PACKETS_DUPLICATE: at.C_DUPLICATE,
-    Count.PACKETS_LATE: at.C_LATE,
-    Count.PACKETS_REORDERED: at.C_REORDERED,
-    Count.PACKETS_DISCARDED_EARLY: at.C_EARLY,
-    Count.PACKETS_DISCARDED_PROBATION: at.C_PROBATION,
-    Count.PACKETS_DISCARDED_FLUSHED: at.C_FLUSHED,
-    Count.PACKETS_LOST: at.C_LOST,
-    Count.SENDER_RESTARTS: at.C_RESTARTS,
+COUNTED: dict[Count, str] = {
+    Count.PACKETS_ACCEPTED: "accepted",
+    Count.PACKETS_DUPLICATE: "duplicate",
+    Count.PACKETS_LATE: "late",
+    Count.PACKETS_REORDERED: "reordered",
+    Count.PACKETS_DISCARDED_EARLY: "too_early",
+    Count.PACKETS_DISCARDED_PROBATION: "on_probation",
+    Count.PACKETS_DISCARDED_FLUSHED: "flushed",
+    Count.PACKETS_LOST: "lost",
+    Count.SENDER_RESTARTS: "restarts",
 }
-"""Which place of the state holds which of the node's counts."""
+"""Which field of the state holds which of the node's counts."""
 
 
-def parameters(config: JitterConfig) -> NDArray[np.int64]:
-    """Return what `kernel.reset` takes: (PARAMETERS,) int64, in samples at 48 kHz."""
-    found = np.zeros(at.PARAMETERS, np.int64)
+def initial(config: JitterConfig) -> Records[Jitter]:
+    """Return the state of a buffer before the first packet: an array of one."""
     longest_ms = config.playout_delay_ms + abs(config.delay_ms)
     if config.mode == "adaptive":
         longest_ms = config.delay_max_ms
-        found[at.MODE] = at.ADAPTIVE
-    found[at.LEVEL_MAX] = (longest_ms + _LEVEL_MARGIN_MS) * SAMPLES_PER_MS
-    found[at.CONCEAL_MAX] = _whole_steps(config.conceal_max_ms)
-    found[at.FADE] = _whole_steps(config.fade_ms)
-    found[at.DELAY_SAMPLES] = config.playout_delay_ms * SAMPLES_PER_MS
-    found[at.DELAY_MIN] = config.delay_min_ms * SAMPLES_PER_MS
-    found[at.DELAY_MAX] = config.delay_max_ms * SAMPLES_PER_MS
-    found[at.LATE_PPM] = round(config.late_ratio * 1e6)
+    found = new(Jitter)
+    found["mode"] = at.ADAPTIVE if config.mode == "adaptive" else at.SYNCHRONISED
+    found["level_max"] = (longest_ms + _LEVEL_MARGIN_MS) * SAMPLES_PER_MS
+    found["conceal_max"] = _whole_steps(config.conceal_max_ms)
+    found["fade"] = _whole_steps(config.fade_ms)
+    found["delay_min"] = config.delay_min_ms * SAMPLES_PER_MS
+    found["delay_max"] = config.delay_max_ms * SAMPLES_PER_MS
+    found["late_ppm"] = round(config.late_ratio * 1e6)
+    for name in ("highest_sequence", "highest_arrival_ns", "probation_sequence", "pending_from"):
+        found[name] = at.NONE
+    found["floor_sequence"] = at.NONE
+    found["run_since_ns"] = at.NONE
+    found["last_samples"] = SAMPLES_PER_10_MS
     return found
 
 
@@ -78,6 +88,9 @@ class JitterBuffer:
         Packets held at most, a power of two; None: as many as the longest delay may need.
     payload_bytes : int
         Room for one payload; 0 keeps no payloads (simulation without sound).
+    within : Records or None
+        An array of one record with the fields `jitter`, `steering`, `packet`, `slots` and
+        `slot_count`, in which this buffer's state lies; None: in records of its own.
     """
 
     def __init__(
@@ -86,19 +99,29 @@ class JitterBuffer:
         *,
         slots: int | None = None,
         payload_bytes: int = at.PAYLOAD_BYTES_MAX,
+        within: Records[Any] | None = None,
     ) -> None:
         slots = slots_for(config) if slots is None else slots
         if slots < 2 or slots & (slots - 1):
             raise ValueError(f"slots is {slots}: it must be a power of two")
-        self.state: NDArray[np.int64] = np.zeros(at.STATE_SIZE, np.int64)
-        self.slots: NDArray[np.int64] = np.zeros((slots, at.SLOT_FIELDS), np.int64)
+        self.state = new(Jitter) if within is None else inner(within, "jitter", Jitter)
+        self.steering = new(Steering) if within is None else inner(within, "steering", Steering)
+        self.packet = new(Packet) if within is None else inner(within, "packet", Packet)
+        self.slots = new(Slot, slots) if within is None else inner(within, "slots", Slot)[:slots]
+        assert len(self.slots) == slots, "the longest delay that a configuration allows fits"
+        if within is not None:
+            within["slot_count"] = slots
         self.payloads: NDArray[np.uint8] = np.zeros((slots, payload_bytes), np.uint8)
-        self._parameters = parameters(config)
+        self._initial = initial(config)
+        self._proven: NDArray[np.int64] = self.state["proven"]
         self.reset()
 
     def reset(self) -> None:
         """Forget the stream and all counts."""
-        kernel.reset(self.state, self.slots, self._parameters)
+        self.state[:] = self._initial
+        self.steering["reference"] = at.NONE
+        self.slots["sequence"] = at.NONE
+        self.slots["status"] = at.FREE
 
     def insert(
         self,
@@ -111,78 +134,157 @@ class JitterBuffer:
         payload: NDArray[np.uint8] = _NO_BYTES,
     ) -> int:
         """Take one packet (see `kernel.insert`); return its slot or a negative reason."""
-        return kernel.insert(
-            self.state,
-            self.slots,
-            self.payloads,
-            payload,
-            0,
-            payload.size,
-            sequence,
-            timestamp,
-            samples,
-            flags,
-            now_ns,
-        )
+        self.packet[0] = (0, payload.size, sequence, timestamp, samples, flags, now_ns)
+        return self.insert_packet(payload)
+
+    def insert_packet(self, data: NDArray[np.uint8]) -> int:
+        """Take what `packet` says of the datagram `data`; return its slot or a negative reason."""
+        return _insert(self.state, self.steering, self.slots, self.payloads, data, self.packet)
 
     def pull(self, now_ns: int, buffered_samples: int = 0) -> int:
         """Decide the next chunk; return its action. Its details are in `state`."""
-        return kernel.pull(self.state, self.slots, now_ns, buffered_samples)
+        return _pull(self.state, self.steering, self.slots, now_ns, buffered_samples)
 
     def seek(self, media_time_samples: int) -> None:
         """Let the next chunk be at `media_time_samples`; flush what is older."""
-        kernel.seek(self.state, self.slots, media_time_samples)
+        _seek(self.state, self.slots, media_time_samples)
 
     def settle(self, *, ended: bool) -> None:
         """Book pending output as PAUSED when the source `ended`, else as a dropout."""
-        kernel.settle(self.state, int(ended))
+        _settle(self.state, int(ended))
 
     def hold(self, delay_ms: int) -> None:
         """Let media of a longer playout delay than the configured one be held."""
         wanted = (delay_ms + _LEVEL_MARGIN_MS) * SAMPLES_PER_MS
-        self.state[at.LEVEL_MAX] = max(int(self._parameters[at.LEVEL_MAX]), wanted)
+        self.state["level_max"][0] = max(int(self._initial["level_max"][0]), wanted)
 
     def follows(self, sequence: int) -> bool:
         """Return whether a sequence number comes soon after the newest one."""
-        ahead = (sequence - int(self.state[at.HIGHEST_SEQUENCE])) & 0xFFFF
+        ahead = (sequence - int(self.state["highest_sequence"][0])) & 0xFFFF
         return 0 < ahead <= _FOLLOWS_MAX
 
     @property
     def packet_samples(self) -> int:
         """How long the newest packet lasts."""
-        return int(self.state[at.HIGHEST_SAMPLES])
+        return int(self.state["highest_samples"][0])
 
     @property
     def is_held(self) -> bool:
         """Whether there are packets that have not played."""
-        return bool(self.state[at.HELD] > 0)
+        return bool(self.state["held"][0] > 0)
 
     @property
     def is_proven(self) -> bool:
         """Whether this is Opus, as far as anybody can tell."""
-        return bool(self.state[at.PROVEN])
+        return bool(self._proven[0])
 
     @property
     def stamps_behind_samples(self) -> int:
         """Media time less RTP timestamp of what comes now; 0 unless stamps were not believed."""
-        by_stamp = int(self.state[at.HIGHEST_MEDIA] + self.state[at.DEVIATION])
-        behind = (by_stamp - int(self.state[at.HIGHEST_TIMESTAMP])) & 0xFFFF_FFFF
+        by_stamp = int(self.state["highest_media"][0] + self.state["deviation"][0])
+        behind = (by_stamp - int(self.state["highest_timestamp"][0])) & 0xFFFF_FFFF
         return behind - (1 << 32) if behind >= 1 << 31 else behind
+
+    def watch(self, repair: Records[Repair], now_ns: int) -> int:
+        """Note the holes before the newest packet, after each insertion; return how many."""
+        return _watch(repair, self.state, self.slots, now_ns)
+
+    def requests(
+        self, repair: Records[Repair], now_ns: int, plays_ns: int, round_trip_ns: int
+    ) -> tuple[int, ...]:
+        """Return the sequence numbers to ask for now; see `repair.requests`."""
+        count = _requests(repair, self.state, self.slots, now_ns, plays_ns, round_trip_ns)
+        return tuple(repair["request"][0, :count].tolist())
+
+    def next_request_ns(self, repair: Records[Repair]) -> int:
+        """Return when `requests` may have something to ask for again, or NONE."""
+        return _next_request_ns(repair, self.state)
 
     def payload(self, slot: int) -> NDArray[np.uint8]:
         """Return the payload held in `slot` (a view)."""
-        return self.payloads[slot, : self.slots[slot, at.SLOT_LENGTH]]
+        return self.payloads[slot, : self.slots["length"][slot]]
 
     @property
     def level_samples(self) -> int:
         """Media held ahead without a hole, in samples."""
-        return kernel.level_samples(self.state, self.slots)
+        return _level_samples(self.state, self.slots)
 
     @property
     def origin_samples(self) -> NDArray[np.int64]:
         """Output samples so far by `counters.Origin`: (ORIGINS,) int64, a view."""
-        return self.state[at.O_FIRST : at.O_FIRST + ORIGINS]
+        origin_samples: NDArray[np.int64] = self.state["origin_samples"][0]
+        return origin_samples
 
     def counts(self) -> dict[Count, int]:
         """Return what became of the packets, by name."""
-        return {name: int(self.state[place]) for name, place in COUNTED.items()}
+        return {name: int(self.state[field][0]) for name, field in COUNTED.items()}
+
+
+@compiled("int64(Jitter[::1], Steering[::1], Slot[::1], uint8[:, ::1], uint8[::1], Packet[::1])")
+def _insert(
+    state: Records[Jitter],
+    steering: Records[Steering],
+    slots: Records[Slot],
+    payloads: NDArray[np.uint8],
+    data: NDArray[np.uint8],
+    packet: Records[Packet],
+) -> int:
+    """See `kernel.insert`."""
+    return kernel.insert(state[0], steering, slots, payloads, data, packet[0])
+
+
+@compiled("int64(Jitter[::1], Steering[::1], Slot[::1], int64, int64)")
+def _pull(
+    state: Records[Jitter],
+    steering: Records[Steering],
+    slots: Records[Slot],
+    now_ns: int,
+    buffered_samples: int,
+) -> int:
+    """See `kernel.pull`."""
+    return kernel.pull(state[0], steering, slots, now_ns, buffered_samples)
+
+
+@compiled("void(Jitter[::1], Slot[::1], int64)")
+def _seek(state: Records[Jitter], slots: Records[Slot], media_time: int) -> None:
+    """See `kernel.seek`."""
+    kernel.seek(state[0], slots, media_time)
+
+
+@compiled("void(Jitter[::1], int64)")
+def _settle(state: Records[Jitter], ended: int) -> None:
+    """See `kernel.settle`."""
+    kernel.settle(state[0], ended)
+
+
+@compiled("int64(Jitter[::1], Slot[::1])")
+def _level_samples(state: Records[Jitter], slots: Records[Slot]) -> int:
+    """See `kernel.level_samples`."""
+    return kernel.level_samples(state[0], slots)
+
+
+@compiled("int64(Repair[::1], Jitter[::1], Slot[::1], int64)")
+def _watch(
+    repair: Records[Repair], state: Records[Jitter], slots: Records[Slot], now_ns: int
+) -> int:
+    """See `repair.watch`."""
+    return watch(repair[0], state[0], slots, now_ns)
+
+
+@compiled("int64(Repair[::1], Jitter[::1], Slot[::1], int64, int64, int64)")
+def _requests(
+    repair: Records[Repair],
+    state: Records[Jitter],
+    slots: Records[Slot],
+    now_ns: int,
+    plays_ns: int,
+    round_trip_ns: int,
+) -> int:
+    """See `repair.requests`."""
+    return requests(repair[0], state[0], slots, now_ns, plays_ns, round_trip_ns)
+
+
+@compiled("int64(Repair[::1], Jitter[::1])")
+def _next_request_ns(repair: Records[Repair], state: Records[Jitter]) -> int:
+    """See `repair.next_request_ns`."""
+    return next_request_ns(repair[0], state[0])

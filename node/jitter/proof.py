@@ -16,11 +16,9 @@ What is doubted is held and placed as any other sound, but it is not let out.
 
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from node.jitter import state as at
-from node.kernel import kernel
+from node.jitter.state import Jitter
+from node.kernel import inner_kernel
 from node.units import NS_PER_S, RATE_HZ, SAMPLES_PER_MS
 
 _ENOUGH_SAMPLES: Final = 40 * SAMPLES_PER_MS
@@ -42,76 +40,76 @@ _STEP_MAX: Final = 8
 """A loss of more packets ends a run."""
 
 
-@kernel("void(int64[::1])")
-def reset_proof(state: NDArray[np.int64]) -> None:
+@inner_kernel("void(Jitter)")
+def reset_proof(state: Jitter) -> None:
     """Begin a new stream of the same source: what was proved of it stays proved."""
-    state[at.RUN_SINCE_NS] = at.NONE
-    state[at.STAMPS_WRONG] = 0
+    state.run_since_ns = at.NONE
+    state.stamps_wrong = 0
 
 
-@kernel("void(int64[::1])")
-def doubt(state: NDArray[np.int64]) -> None:
+@inner_kernel("void(Jitter)")
+def doubt(state: Jitter) -> None:
     """Take a contradiction into account."""
-    state[at.PROOF_SAMPLES] = 0
-    state[at.RUN_SINCE_NS] = at.NONE
-    state[at.DOUBTS] = min(state[at.DOUBTS] + 1, _DOUBTS_MAX)
-    if state[at.DOUBTS] == _DOUBTS_MAX:
-        state[at.PROVEN] = 0
+    state.proof_samples = 0
+    state.run_since_ns = at.NONE
+    state.doubts = min(state.doubts + 1, _DOUBTS_MAX)
+    if state.doubts == _DOUBTS_MAX:
+        state.proven = 0
 
 
-@kernel("void(int64[::1], int64)")
-def _agree(state: NDArray[np.int64], samples: int) -> None:
+@inner_kernel("void(Jitter, int64)")
+def _agree(state: Jitter, samples: int) -> None:
     """Take into account that a stamp says what `samples` of sound before it say."""
-    state[at.PROOF_SAMPLES] += samples
-    if state[at.PROVEN]:
-        if state[at.PROOF_SAMPLES] >= _DOUBT_SHED_SAMPLES:
-            state[at.PROOF_SAMPLES] = 0
-            state[at.DOUBTS] = max(0, state[at.DOUBTS] - 1)
-    elif state[at.PROOF_SAMPLES] >= _ENOUGH_SAMPLES << state[at.DOUBTS]:
-        state[at.PROVEN] = 1
-        state[at.PROOF_SAMPLES] = 0
+    state.proof_samples += samples
+    if state.proven:
+        if state.proof_samples >= _DOUBT_SHED_SAMPLES:
+            state.proof_samples = 0
+            state.doubts = max(0, state.doubts - 1)
+    elif state.proof_samples >= _ENOUGH_SAMPLES << state.doubts:
+        state.proven = 1
+        state.proof_samples = 0
 
 
-@kernel("void(int64[::1], int64)")
-def _end_run(state: NDArray[np.int64], now_ns: int) -> None:
+@inner_kernel("void(Jitter, int64)")
+def _end_run(state: Jitter, now_ns: int) -> None:
     """Judge a run of packets of one duration: by its pace, and its stamps by that."""
-    elapsed = (now_ns - state[at.RUN_SINCE_NS]) * RATE_HZ // NS_PER_S
-    if 4 * abs(elapsed - state[at.RUN_SAMPLES]) <= state[at.RUN_SAMPLES]:
-        state[at.PROVEN] = 1
-        state[at.DOUBTS] = 0
-        is_astray = _ASTRAY_SHARE * abs(state[at.RUN_OFF]) > state[at.RUN_SAMPLES]
-        if is_astray or 2 * state[at.RUN_AGREEING] < state[at.RUN_PACKETS]:
-            state[at.STAMPS_WRONG] = 1
-        elif 8 * state[at.RUN_AGREEING] >= 7 * state[at.RUN_PACKETS]:
-            state[at.STAMPS_WRONG] = 0
-    state[at.RUN_SINCE_NS] = at.NONE
+    elapsed = (now_ns - state.run_since_ns) * RATE_HZ // NS_PER_S
+    if 4 * abs(elapsed - state.run_samples) <= state.run_samples:
+        state.proven = 1
+        state.doubts = 0
+        is_astray = _ASTRAY_SHARE * abs(state.run_off) > state.run_samples
+        if is_astray or 2 * state.run_agreeing < state.run_packets:
+            state.stamps_wrong = 1
+        elif 8 * state.run_agreeing >= 7 * state.run_packets:
+            state.stamps_wrong = 0
+    state.run_since_ns = at.NONE
 
 
-@kernel("void(int64[::1], int64, int64, int64, int64)")
-def weigh(state: NDArray[np.int64], step: int, stamp_step: int, samples: int, now_ns: int) -> None:
+@inner_kernel("void(Jitter, int64, int64, int64, int64)")
+def weigh(state: Jitter, step: int, stamp_step: int, samples: int, now_ns: int) -> None:
     """Weigh what a packet `step` numbers after the newest says, by its stamp and its arrival."""
-    last = state[at.HIGHEST_SAMPLES]
+    last = state.highest_samples
     off = stamp_step - step * last
     agrees = abs(off) <= min(last // 2, WOBBLE_MAX_SAMPLES)
     if agrees:
         _agree(state, last)
     is_same = samples == last and step <= _STEP_MAX
-    if is_same and state[at.RUN_SINCE_NS] != at.NONE:
-        state[at.RUN_SAMPLES] += step * last
-        state[at.RUN_PACKETS] += 1
-        state[at.RUN_AGREEING] += 1 if agrees else 0
-        state[at.RUN_OFF] += off if agrees else 0
-        if state[at.RUN_SAMPLES] >= _RUN_SAMPLES:
+    if is_same and state.run_since_ns != at.NONE:
+        state.run_samples += step * last
+        state.run_packets += 1
+        state.run_agreeing += 1 if agrees else 0
+        state.run_off += off if agrees else 0
+        if state.run_samples >= _RUN_SAMPLES:
             _end_run(state, now_ns)
-    elif state[at.RUN_SINCE_NS] != at.NONE:
-        state[at.RUN_SINCE_NS] = at.NONE
-    if state[at.RUN_SINCE_NS] == at.NONE:
-        state[at.RUN_SINCE_NS] = now_ns
-        state[at.RUN_SAMPLES] = 0
-        state[at.RUN_PACKETS] = 0
-        state[at.RUN_AGREEING] = 0
-        state[at.RUN_OFF] = 0
-    if 2 * stamp_step <= step * last and not state[at.STAMPS_WRONG]:
-        since_ns = state[at.RUN_SINCE_NS]
+    elif state.run_since_ns != at.NONE:
+        state.run_since_ns = at.NONE
+    if state.run_since_ns == at.NONE:
+        state.run_since_ns = now_ns
+        state.run_samples = 0
+        state.run_packets = 0
+        state.run_agreeing = 0
+        state.run_off = 0
+    if 2 * stamp_step <= step * last and not state.stamps_wrong:
+        since_ns = state.run_since_ns
         doubt(state)
-        state[at.RUN_SINCE_NS] = since_ns  # the pace is looked at whatever the stamps say
+        state.run_since_ns = since_ns  # the pace is looked at whatever the stamps say

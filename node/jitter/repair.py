@@ -17,38 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.jitter import state as at
-from node.kernel import kernel
+from node.jitter.state import Jitter, Slot
+from node.kernel import inner_kernel
+from node.kernel.record import Record, Records, nested, new, whole
 from node.units import NS_PER_MS
 
 WANTED_MAX: Final = 64
 """Holes remembered; further ones are not asked for. 64 packets of 20 ms are 1.3 s of loss."""
 
-# One hole: a row of `wanted`, (WANTED_MAX, WANTED_FIELDS) int64.
-W_SEQUENCE: Final = 0
-W_MEDIA: Final = 1
-W_DUE_NS: Final = 2
-W_TRIES: Final = 3
-WANTED_FIELDS: Final = 4
-
-# Index into `repair`, (REPAIR_STATE_SIZE,) int64.
-R_HOLES: Final = 0
-R_SEEN: Final = 1
-R_SEEN_MEDIA: Final = 2
-R_GENERATION: Final = 3
-R_ASKED: Final = 4
-"""Sequence numbers asked for, repetitions counted."""
-R_GIVEN_UP: Final = 5
-R_UNWATCHED: Final = 6
-"""Holes that found no room."""
-R_EXPECTED: Final = 7
-"""Highest sequence number noted as a hole."""
-R_SPACING: Final = 8
-"""Media samples from one packet to the next."""
-R_NOT_BEFORE_NS: Final = 9
-"""Nothing is looked for earlier than this."""
-R_SILENCE_NS: Final = 10
-"""Nothing has come for so much longer than a packet lasts: what should have come is missing."""
-REPAIR_STATE_SIZE: Final = 16
+ASKED_AT_ONCE: Final = 32
+"""Sequence numbers that one request names at most."""
 
 TRIES_MAX: Final = 4
 _PATIENCE_NS: Final = 10 * NS_PER_MS
@@ -68,148 +46,158 @@ _PAUSE_NS: Final = NS_PER_MS
 """From one look to the next, at least."""
 
 
-@kernel("void(int64[::1])")
-def reset_repair(repair: NDArray[np.int64]) -> None:
-    """Forget all holes and counts."""
-    repair[:] = 0
-    repair[R_SEEN] = at.NONE
-    repair[R_SILENCE_NS] = _SILENCE_NS
+class Hole(Record):
+    """One sequence number that is missing."""
+
+    sequence: int = whole("", "Extended sequence number.")
+    media: int = whole("samples", "Media time that it would have.")
+    due_ns: int = whole("ns", "When it is to be asked for.")
+    tries: int = whole("", "How often it was asked for.")
 
 
-@kernel("void(int64[::1], int64[:, ::1], int64, int64, int64)")
-def _note(
-    repair: NDArray[np.int64], wanted: NDArray[np.int64], extended: int, media: int, due_ns: int
-) -> None:
+class Repair(Record):
+    """What is missing of a source, and what was asked for."""
+
+    holes: int = whole("", "Rows of `wanted` that are in use.")
+    seen: int = whole("", "Newest extended sequence number at the last look, or NONE.")
+    seen_media: int = whole("samples", "Its media time.")
+    generation: int = whole("", "Sender restarts at the last look.")
+    asked: int = whole("", "Sequence numbers asked for, repetitions counted.")
+    given_up: int = whole("", "Holes for which it became too late.")
+    unwatched: int = whole("", "Holes that found no room.")
+    expected: int = whole("", "Highest sequence number noted as a hole.")
+    spacing: int = whole("samples", "From one packet to the next.")
+    not_before_ns: int = whole("ns", "Nothing is looked for earlier than this.")
+    silence_ns: int = whole(
+        "ns", "Nothing has come for so much longer than a packet lasts: it is missing."
+    )
+    wanted: Records[Hole] = nested(Hole, "The holes.", (WANTED_MAX,))
+    request: NDArray[np.int64] = whole(
+        "", "16-bit sequence numbers to ask for now.", (ASKED_AT_ONCE,)
+    )
+
+
+def reset_repair(repairs: Records[Repair]) -> None:
+    """Forget all holes and counts of one."""
+    repairs[:] = new(Repair)
+    repairs["seen"] = at.NONE
+    repairs["silence_ns"] = _SILENCE_NS
+
+
+@inner_kernel("void(Repair, int64, int64, int64)")
+def _note(repair: Repair, extended: int, media: int, due_ns: int) -> None:
     """Remember a hole, to be asked for from `due_ns` on."""
-    repair[R_EXPECTED] = extended
-    if repair[R_HOLES] >= wanted.shape[0]:
-        repair[R_UNWATCHED] += 1
+    repair.expected = extended
+    if repair.holes >= WANTED_MAX:
+        repair.unwatched += 1
         return
-    hole = wanted[repair[R_HOLES]]
-    hole[W_SEQUENCE] = extended
-    hole[W_MEDIA] = media
-    hole[W_DUE_NS] = due_ns
-    hole[W_TRIES] = 0
-    repair[R_HOLES] += 1
+    hole = repair.wanted[repair.holes]
+    hole.sequence = extended
+    hole.media = media
+    hole.due_ns = due_ns
+    hole.tries = 0
+    repair.holes += 1
 
 
-@kernel("void(int64[::1], int64[:, ::1], int64[::1], int64)")
-def _expect(
-    repair: NDArray[np.int64], wanted: NDArray[np.int64], state: NDArray[np.int64], now_ns: int
-) -> None:
+@inner_kernel("void(Repair, Jitter, int64)")
+def _expect(repair: Repair, state: Jitter, now_ns: int) -> None:
     """Note as holes what should have come by now, when nothing comes at all."""
-    spacing_ns = repair[R_SPACING] * 62_500 // 3
-    silent_ns = now_ns - state[at.HIGHEST_ARRIVAL_NS] - repair[R_SILENCE_NS]
-    if repair[R_SEEN] == at.NONE or spacing_ns <= 0 or silent_ns < spacing_ns:
+    spacing_ns = repair.spacing * 62_500 // 3
+    silent_ns = now_ns - state.highest_arrival_ns - repair.silence_ns
+    if repair.seen == at.NONE or spacing_ns <= 0 or silent_ns < spacing_ns:
         return
-    highest = repair[R_SEEN]
+    highest = repair.seen
     last = highest + min(silent_ns // spacing_ns, _AHEAD_MAX)
-    for extended in range(max(highest, repair[R_EXPECTED]) + 1, last + 1):
-        media = repair[R_SEEN_MEDIA] + (extended - highest) * repair[R_SPACING]
-        _note(repair, wanted, extended, media, now_ns)
+    for extended in range(max(highest, repair.expected) + 1, last + 1):
+        media = repair.seen_media + (extended - highest) * repair.spacing
+        _note(repair, extended, media, now_ns)
 
 
-@kernel("int64(int64[::1], int64[:, ::1], int64)")
-def _has_come(state: NDArray[np.int64], slots: NDArray[np.int64], extended: int) -> int:
+@inner_kernel("int64(Jitter, Slot[::1], int64)")
+def _has_come(state: Jitter, slots: Records[Slot], extended: int) -> int:
     row = extended & (slots.shape[0] - 1)
-    came = slots[row, at.SLOT_SEQUENCE] == extended and slots[row, at.SLOT_STATUS] != at.MISSED
-    return 1 if came or extended < state[at.FLOOR_SEQUENCE] else 0
+    came = slots[row].sequence == extended and slots[row].status != at.MISSED
+    return 1 if came or extended < state.floor_sequence else 0
 
 
-@kernel("int64(int64[::1], int64[:, ::1], int64[::1], int64[:, ::1], int64)")
-def watch(
-    repair: NDArray[np.int64],
-    wanted: NDArray[np.int64],
-    state: NDArray[np.int64],
-    slots: NDArray[np.int64],
-    now_ns: int,
-) -> int:
+@inner_kernel("int64(Repair, Jitter, Slot[::1], int64)")
+def watch(repair: Repair, state: Jitter, slots: Records[Slot], now_ns: int) -> int:
     """Note the holes before the newest packet, and return how many are open now.
 
     Call it after each `kernel.insert`.
     """
-    highest = state[at.HIGHEST_SEQUENCE]
-    seen = repair[R_SEEN]
-    is_new = repair[R_GENERATION] != state[at.GENERATION] or seen == at.NONE
+    highest = state.highest_sequence
+    seen = repair.seen
+    is_new = repair.generation != state.generation or seen == at.NONE
     if is_new or highest - seen > slots.shape[0]:
-        repair[R_HOLES] = 0
-        repair[R_GENERATION] = state[at.GENERATION]
+        repair.holes = 0
+        repair.generation = state.generation
         seen = highest
-        repair[R_EXPECTED] = highest
+        repair.expected = highest
     if highest > seen:
-        repair[R_SPACING] = (state[at.HIGHEST_MEDIA] - repair[R_SEEN_MEDIA]) // (highest - seen)
-        for extended in range(max(seen, repair[R_EXPECTED]) + 1, highest):
+        repair.spacing = (state.highest_media - repair.seen_media) // (highest - seen)
+        for extended in range(max(seen, repair.expected) + 1, highest):
             if _has_come(state, slots, extended):
                 continue
-            media = repair[R_SEEN_MEDIA] + (extended - seen) * repair[R_SPACING]
-            _note(repair, wanted, extended, media, now_ns + _PATIENCE_NS)
-    repair[R_SEEN] = highest
-    repair[R_SEEN_MEDIA] = state[at.HIGHEST_MEDIA]
-    return int(repair[R_HOLES])
+            media = repair.seen_media + (extended - seen) * repair.spacing
+            _note(repair, extended, media, now_ns + _PATIENCE_NS)
+    repair.seen = highest
+    repair.seen_media = state.highest_media
+    return int(repair.holes)
 
 
-@kernel(
-    "int64(int64[::1], int64[:, ::1], int64[::1], int64[:, ::1], int64, int64, int64, int64[::1])"
-)
+@inner_kernel("int64(Repair, Jitter, Slot[::1], int64, int64, int64)")
 def requests(
-    repair: NDArray[np.int64],
-    wanted: NDArray[np.int64],
-    state: NDArray[np.int64],
-    slots: NDArray[np.int64],
+    repair: Repair,
+    state: Jitter,
+    slots: Records[Slot],
     now_ns: int,
     plays_ns: int,
     round_trip_ns: int,
-    out: NDArray[np.int64],
 ) -> int:
-    """Write the sequence numbers to ask for now into `out`; return how many.
+    """Write the sequence numbers to ask for now into `request`; return how many.
 
-    repair, wanted  of `watch`
-    state, slots    of the jitter buffer
-    plays_ns        when the sample at NEXT_MEDIA must be decoded
+    plays_ns        when the sample at next_media must be decoded
     round_trip_ns   to the sender and back
-    out             (n,) int64, 16-bit sequence numbers
     """
-    repair[R_NOT_BEFORE_NS] = now_ns + _PAUSE_NS
-    jitter_ns = (state[at.JITTER_Q4] >> 4) * 62_500 // 3
-    repair[R_SILENCE_NS] = _SILENCE_NS + _JITTERS * jitter_ns
-    _expect(repair, wanted, state, now_ns)
+    repair.not_before_ns = now_ns + _PAUSE_NS
+    jitter_ns = (state.jitter_q4 >> 4) * 62_500 // 3
+    repair.silence_ns = _SILENCE_NS + _JITTERS * jitter_ns
+    _expect(repair, state, now_ns)
     asked = 0
     i = 0
-    while i < repair[R_HOLES]:
-        hole = wanted[i]
-        ahead_ns = (hole[W_MEDIA] - state[at.NEXT_MEDIA]) * 62_500 // 3
+    while i < repair.holes:
+        hole = repair.wanted[i]
+        ahead_ns = (hole.media - state.next_media) * 62_500 // 3
         is_hopeless = now_ns + round_trip_ns + _MARGIN_NS > plays_ns + ahead_ns
-        if _has_come(state, slots, hole[W_SEQUENCE]) or is_hopeless or hole[W_TRIES] >= TRIES_MAX:
-            repair[R_GIVEN_UP] += 1 - _has_come(state, slots, hole[W_SEQUENCE])
-            repair[R_HOLES] -= 1
-            for word in range(hole.shape[0]):
-                hole[word] = wanted[repair[R_HOLES], word]
+        if _has_come(state, slots, hole.sequence) or is_hopeless or hole.tries >= TRIES_MAX:
+            repair.given_up += 1 - _has_come(state, slots, hole.sequence)
+            repair.holes -= 1
+            repair.wanted[i] = repair.wanted[repair.holes]
             continue
-        if now_ns >= hole[W_DUE_NS] and asked < out.shape[0]:
-            out[asked] = hole[W_SEQUENCE] & 0xFFFF
+        if now_ns >= hole.due_ns and asked < ASKED_AT_ONCE:
+            repair.request[asked] = hole.sequence & 0xFFFF
             asked += 1
-            hole[W_TRIES] += 1
-            hole[W_DUE_NS] = now_ns + round_trip_ns + _MARGIN_NS
+            hole.tries += 1
+            hole.due_ns = now_ns + round_trip_ns + _MARGIN_NS
         i += 1
-    repair[R_ASKED] += asked
+    repair.asked += asked
     return asked
 
 
-@kernel("int64(int64[::1], int64[:, ::1], int64[::1])")
-def next_request_ns(
-    repair: NDArray[np.int64], wanted: NDArray[np.int64], state: NDArray[np.int64]
-) -> int:
+@inner_kernel("int64(Repair, Jitter)")
+def next_request_ns(repair: Repair, state: Jitter) -> int:
     """Return when `requests` may have something to ask for again, or NONE: the next hole's turn,
     or the moment from which it counts that nothing has come.
     """
     found = at.NONE
-    spacing_ns = repair[R_SPACING] * 62_500 // 3
-    beyond = max(0, repair[R_EXPECTED] - repair[R_SEEN])
-    if repair[R_SEEN] != at.NONE and spacing_ns > 0 and beyond < _AHEAD_MAX:
-        silence_ns = repair[R_SILENCE_NS] + (beyond + 1) * spacing_ns
-        found = state[at.HIGHEST_ARRIVAL_NS] + silence_ns
-    for i in range(repair[R_HOLES]):
-        due = wanted[i, W_DUE_NS]
+    spacing_ns = repair.spacing * 62_500 // 3
+    beyond = max(0, repair.expected - repair.seen)
+    if repair.seen != at.NONE and spacing_ns > 0 and beyond < _AHEAD_MAX:
+        silence_ns = repair.silence_ns + (beyond + 1) * spacing_ns
+        found = state.highest_arrival_ns + silence_ns
+    for i in range(repair.holes):
+        due = repair.wanted[i].due_ns
         if found == at.NONE or due < found:
             found = due
-    return found if found == at.NONE else max(found, repair[R_NOT_BEFORE_NS])
+    return found if found == at.NONE else max(found, repair.not_before_ns)

@@ -1,219 +1,48 @@
-"""Names of the places in a jitter buffer's state vector and in its slots.
+"""What a jitter buffer knows: its records, the values that their fields take, and its results.
 
-One buffer is three arrays, so that one node and a province run the same kernels:
+One buffer is four arrays, so that one node and a province run the same kernels:
 
-=========  ==================================  ===================================================
-`state`    (STATE_SIZE,) int64                 parameters, position, counts, what was decided last
-`slots`    (capacity, SLOT_FIELDS) int64       one row per packet, at `extended_sequence % capacity`
-`payloads` (capacity, bytes) uint8             the Opus payload of each slot; zero bytes wide where
-                                               nobody decodes
-=========  ==================================  ===================================================
+==========  =======================  ============================================================
+`state`     (1,) Jitter              parameters, position, counts, what was decided last
+`steering`  (1,) or (0,) Steering    what adaptive playout has learnt; nobody else has one
+`slots`     (capacity,) Slot         one per packet, at `extended_sequence % capacity`
+`payloads`  (capacity, bytes) uint8  the Opus payload of each slot; zero bytes wide where nobody
+                                     decodes
+==========  =======================  ============================================================
 
-A media time is an unwrapped RTP timestamp in samples at 48 kHz.
+A province has a row of states and of slots for each node. A media time is an unwrapped RTP
+timestamp in samples at 48 kHz.
 """
 
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.counters import ORIGINS
+from node.kernel.record import Record, whole
 
 NONE: Final = -(1 << 62)
 """No sequence number, no time."""
 
 SLOTS: Final = 256
 """Packets held by default; a power of two. 5 s of 20 ms packets, 0.6 s of 2.5 ms packets."""
+SLOTS_MAX: Final = 4096
+"""As many packets of 2.5 ms as the longest delay that a configuration allows may need."""
 
 PAYLOAD_BYTES_MAX: Final = 1500
 
-# Parameters, as `buffer.parameters` makes them from the configuration.
-MODE: Final = 0
-LEVEL_MAX: Final = 1
-"""Media beyond this many samples ahead of the position is not taken."""
-CONCEAL_MAX: Final = 2
-FADE: Final = 3
-DELAY_SAMPLES: Final = 4
-"""Adaptive: playout delay before anything is known."""
-DELAY_MIN: Final = 5
-DELAY_MAX: Final = 6
-LATE_PPM: Final = 7
-"""Share of frames that may be late, in millionths: the operator's knob."""
-PARAMETERS: Final = 8
-
+# Modes.
 SYNCHRONISED: Final = 0
 ADAPTIVE: Final = 1
 
-# Where the stream is.
-PHASE: Final = 8
-HIGHEST_SEQUENCE: Final = 9
-HIGHEST_MEDIA: Final = 10
-HIGHEST_ARRIVAL_NS: Final = 11
-PROBATION_SEQUENCE: Final = 12
-PROBATION_SINCE_NS: Final = 13
-"""Arrival of the first of the packets that fit nowhere and may be a new beginning."""
-NEXT_SEQUENCE: Final = 14
-"""Lowest extended sequence number whose fate is open."""
-NEXT_MEDIA: Final = 15
-"""Media time of the next chunk."""
-HELD: Final = 16
-LAST_END: Final = 17
-"""Media time at which the last packet ended whose fate is known."""
-LAST_SAMPLES: Final = 18
-CONCEALED_RUN: Final = 19
-"""Made-up samples since the last real ones: concealment, then fade, then silence."""
-PENDING_FROM: Final = 20
-"""From here to NEXT_MEDIA the output was made up, and nobody knows yet whether for a loss."""
-PENDING_RUN: Final = 21
-UNWRAPPED_SEQUENCE: Final = 22
-UNWRAPPED_MEDIA: Final = 23
-GENERATION: Final = 24
-"""Counts sender restarts: when it changes, media times start anew and a seek is due."""
-FLOOR_SEQUENCE: Final = 53
-"""Nothing below this number is taken any more: it or a later one played."""
-JITTER_Q4: Final = 25
-"""Interarrival jitter of RFC 3550, 6.4.1, in sixteenths of a sample."""
-LATE_RUN: Final = 26
-"""Late packets in a row since one was accepted: the receiver's sign to resynchronise."""
-
+# Phases.
 EMPTY: Final = 0
 WAITING: Final = 1
 """Packets came; nobody has said yet where to start (`seek`)."""
 PLAYING: Final = 2
 
-# What the last pull decided.
-ACTION_SLOT: Final = 27
-ACTION_SAMPLES: Final = 28
-ACTION_ORIGIN: Final = 29
-ACTION_ARRIVAL_NS: Final = 30
-ACTION_MEDIA: Final = 31
-ACTION_STRETCH_SAMPLES: Final = 32
-ACTION_HOLE: Final = 51
-"""Samples from the start of a concealed chunk to the held packet that ends the hole; 0 where none
-is held, or where something else comes before it."""
-ACTION_NEXT_SLOT: Final = 52
-"""Where that packet is."""
-
-# Counts, in the order of `counters.Count`.
-C_ACCEPTED: Final = 33
-C_DUPLICATE: Final = 34
-C_LATE: Final = 35
-C_REORDERED: Final = 36
-C_EARLY: Final = 37
-C_PROBATION: Final = 38
-C_FLUSHED: Final = 39
-C_LOST: Final = 40
-C_RESTARTS: Final = 41
-C_STRETCHED: Final = 42
-"""Media samples that time-scale modification added or took, absolute."""
-
-O_FIRST: Final = 43
-"""Output samples by `counters.Origin`, eight in a row."""
-
-# How numbers, stamps and arrivals of this sender go together (`node.jitter.unwrap`).
-HIGHEST_TIMESTAMP: Final = 54
-"""Of the newest packet, 32 bits as sent."""
-HIGHEST_SAMPLES: Final = 55
-"""How long the newest packet lasts."""
-DEVIATION: Final = 56
-"""Media time of the newest packet by its stamp, less the one that its number gave it."""
-UNWRAPPED_TIMESTAMP: Final = 57
-UNWRAPPED_DEVIATION: Final = 58
-FLOOR_NOW: Final = 59
-"""Smallest transit since FLOOR_SINCE in samples, and in the window before it."""
-FLOOR_BEFORE: Final = 60
-FLOOR_SINCE: Final = 61
-
-# What speaks for and against its being Opus at 48 kHz (`node.jitter.proof`).
-RUN_SINCE_NS: Final = 62
-"""Arrival of the first packet of the run that is looked at; NONE: none is."""
-RUN_SAMPLES: Final = 63
-"""Durations in it."""
-RUN_PACKETS: Final = 64
-RUN_AGREEING: Final = 65
-"""Packets in it whose stamp agrees with the duration before it."""
-STAMPS_WRONG: Final = 66
-"""1 when packets come at the pace of their durations, and stamps count at another."""
-PROOF_SAMPLES: Final = 67
-"""Sound that agreed, since the last contradiction."""
-DOUBTS: Final = 68
-"""Contradictions that nothing has outweighed yet."""
-PROVEN: Final = 69
-"""1 when this is Opus, as far as anybody can tell."""
-RUN_OFF: Final = 70
-"""By how much the stamps of the run that agree are off the durations, all together."""
-
-SYNCHRONISED_STATE_SIZE: Final = 80
-"""What `synchronised` needs; the fleet simulation allocates no more per node."""
-
-# Adaptive mode: delays as samples from an arbitrary zero, the transit of the first packet.
-A_REFERENCE: Final = 80
-"""Arrival less media time of the first packet: the zero of all delays below."""
-A_BASE: Final = 81
-"""Smallest delay of the last seconds: what the link takes when nothing is in the way."""
-A_BASE_NOW: Final = 82
-A_BASE_BEFORE: Final = 83
-A_BASE_SINCE: Final = 84
-A_NEWEST_END: Final = 85
-"""Media time at which the newest packet ends."""
-A_LAST_DELAY: Final = 86
-A_LAST_ARRIVAL: Final = 87
-"""Arrival of the newest packet, in samples."""
-A_LEVEL: Final = 88
-"""Level that was cheapest, above the base."""
-A_WEIGHT: Final = 89
-"""What a concealed sample costs, in samples of delay held for one sample."""
-A_DECAY_DUE: Final = 90
-A_CREDIT_Q10: Final = 92
-"""Time scale modification that may be asked for, in 1/1024 sample: limits its rate."""
-A_TARGET: Final = 93
-"""Delay steered to, for status."""
-
-A_RECENT: Final = 94
-"""Smallest delay of the last tenths of a second: after a route change the base lags behind."""
-A_RECENT_NOW: Final = 95
-A_RECENT_BEFORE: Final = 126
-A_RECENT_SINCE: Final = 127
-
-A_OVERDUE: Final = 91
-"""A packet so much overdue may be the beginning of a stall."""
-
-# Stalls that come like clockwork.
-S_COUNT: Final = 96
-S_PERIOD: Final = 97
-"""Samples from one stall to the next; 0 while none is known."""
-S_NEXT: Final = 98
-"""When the next one is due to begin, in samples."""
-S_MISSES: Final = 99
-S_LEVEL: Final = 100
-"""Level that meets it, above the base."""
-S_HITS: Final = 101
-S_ONSETS: Final = 102
-S_REMEMBERED: Final = 16
-S_HEIGHTS: Final = 118
-S_HEIGHTS_REMEMBERED: Final = 8
-
-# The bank of trial receivers.
-TRIALS: Final = 64
-FOLLOWERS: Final = 3
-"""Three more that do what the bank would have chosen: with long, short and hasty memory."""
-B_DELAYS: Final = 128
-B_COSTS: Final = 195
-B_QUICK_COSTS: Final = 262
-"""The same costs of the trials with a short memory..."""
-B_HASTY_COSTS: Final = 326
-"""...and with a hasty one."""
-B_LEVELS: Final = 390
-"""Level of each trial receiver, and of the followers."""
-
-STATE_SIZE: Final = 457
-
-# One slot.
-SLOT_SEQUENCE: Final = 0
-SLOT_STATUS: Final = 1
-SLOT_MEDIA: Final = 2
-SLOT_SAMPLES: Final = 3
-SLOT_ARRIVAL_NS: Final = 4
-SLOT_FLAGS: Final = 5
-SLOT_LENGTH: Final = 6
-SLOT_FIELDS: Final = 8
-"""Eight, so that a row is one line of cache."""
-
+# Status of a slot.
 FREE: Final = 0
 HOLDING: Final = 1
 PLAYED: Final = 2
@@ -242,8 +71,189 @@ UNFIT: Final = -6
 # Actions of `pull`.
 PLAY: Final = 0
 FEC: Final = 1
-"""Decode the hole before the packet in ACTION_SLOT from that packet's in-band FEC."""
+"""Decode the hole before the packet in `action_slot` from that packet's in-band FEC."""
 CONCEAL: Final = 2
 FADE_OUT: Final = 3
 SILENCE: Final = 4
 PAUSE: Final = 5
+
+S_REMEMBERED: Final = 16
+S_HEIGHTS_REMEMBERED: Final = 8
+
+TRIALS: Final = 64
+FOLLOWERS: Final = 3
+"""Three more that do what the bank would have chosen: with long, short and hasty memory."""
+
+
+class Jitter(Record):
+    """One jitter buffer: parameters, where the stream is, what was decided last, counts."""
+
+    # Parameters, as `buffer.initial` makes them from the configuration.
+    mode: int = whole("", "SYNCHRONISED or ADAPTIVE.")
+    level_max: int = whole("samples", "Media beyond so much ahead of the position is not taken.")
+    conceal_max: int = whole("samples", "Concealment lasts at most so long.")
+    fade: int = whole("samples", "What follows concealment fades for so long; then silence.")
+    delay_min: int = whole("samples", "Adaptive: least playout delay.")
+    delay_max: int = whole("samples", "Adaptive: largest playout delay.")
+    late_ppm: int = whole("ppm", "Share of frames that may be late: the operator's knob.")
+
+    # Where the stream is.
+    phase: int = whole("", "EMPTY, WAITING or PLAYING.")
+    highest_sequence: int = whole("", "Extended sequence number of the newest packet, or NONE.")
+    highest_media: int = whole("samples", "Media time of the newest packet.")
+    highest_arrival_ns: int = whole("ns", "Arrival of the newest packet, or NONE.")
+    probation_sequence: int = whole("", "Number that would prove a jump of the sender, or NONE.")
+    probation_since_ns: int = whole(
+        "ns", "Arrival of the first of the packets that fit nowhere and may be a new beginning."
+    )
+    next_sequence: int = whole("", "Lowest extended sequence number whose fate is open.")
+    next_media: int = whole("samples", "Media time of the next chunk.")
+    held: int = whole("", "Packets held.")
+    last_end: int = whole("samples", "Media time at which the last packet of known fate ended.")
+    last_samples: int = whole("samples", "Duration of that packet.")
+    concealed_run: int = whole(
+        "samples", "Made up since the last real sound: concealment, then fade, then silence."
+    )
+    pending_from: int = whole(
+        "samples",
+        "From here to next_media sound was made up, and nobody knows yet whether for a loss.",
+    )
+    pending_run: int = whole("samples", "concealed_run at pending_from.")
+    unwrapped_sequence: int = whole("", "Extended sequence number of the packet being inserted.")
+    unwrapped_media: int = whole("samples", "Media time of the packet being inserted.")
+    generation: int = whole("", "Sender restarts; at each media times start anew: a seek is due.")
+    floor_sequence: int = whole("", "Nothing below it is taken any more: it or a later one played.")
+    jitter_q4: int = whole("samples / 16", "Interarrival jitter of RFC 3550, 6.4.1.")
+    late_run: int = whole("", "Late packets in a row: the sign to resynchronise.")
+
+    # How numbers, stamps and arrivals of this sender go together (`node.jitter.unwrap`).
+    highest_timestamp: int = whole("samples", "RTP timestamp of the newest packet.")
+    highest_samples: int = whole("samples", "Duration of the newest packet.")
+    deviation: int = whole(
+        "samples", "Media time of the newest packet by its stamp, less the one its number gave it."
+    )
+    unwrapped_timestamp: int = whole("samples", "RTP timestamp of the packet being inserted.")
+    unwrapped_deviation: int = whole("samples", "Its deviation.")
+    floor_now: int = whole("samples", "Smallest transit since floor_since.")
+    floor_before: int = whole("samples", "Smallest transit of the window before.")
+    floor_since: int = whole("samples", "When this window began.")
+
+    # What speaks for and against its being Opus at 48 kHz (`node.jitter.proof`).
+    run_since_ns: int = whole(
+        "ns", "Arrival of the first packet of the run that is looked at; NONE: none is."
+    )
+    run_samples: int = whole("samples", "Durations in it.")
+    run_packets: int = whole("", "Packets in it.")
+    run_agreeing: int = whole("", "Those whose stamp agrees with the duration before it.")
+    run_off: int = whole(
+        "samples", "What the stamps of the run that agree are off the durations, all together."
+    )
+    stamps_wrong: int = whole("", "1: packets come at the pace of their durations, stamps do not.")
+    proof_samples: int = whole("samples", "Sound that agreed, since the last contradiction.")
+    doubts: int = whole("", "Contradictions that nothing has outweighed yet.")
+    proven: int = whole("", "1: this is Opus, as far as anybody can tell.")
+
+    # What the last pull decided.
+    action_slot: int = whole("", "Slot of the packet to decode, or -1.")
+    action_samples: int = whole("samples", "Length of the chunk.")
+    action_origin: int = whole("", "`counters.Origin` of the chunk.")
+    action_arrival_ns: int = whole("ns", "Arrival of the packet played, or -1.")
+    action_media: int = whole("samples", "Media time of the chunk.")
+    action_stretch_samples: int = whole("samples", "To be played longer by, < 0 shorter.")
+    action_hole: int = whole(
+        "samples",
+        "From the start of a concealed chunk to the held packet that ends the hole; 0 where none is"
+        " held, or where something else comes before it.",
+    )
+    action_next_slot: int = whole("", "Where that packet is.")
+
+    # Counts of packets.
+    accepted: int = whole("", "Packets taken.")
+    duplicate: int = whole("", "Packets that had come before.")
+    late: int = whole("", "Packets whose time had passed.")
+    reordered: int = whole("", "Packets overtaken by others, and in time.")
+    too_early: int = whole("", "Packets further ahead than may be held.")
+    on_probation: int = whole("", "Packets that nothing else spoke for.")
+    flushed: int = whole("", "Packets held and thrown away unplayed.")
+    lost: int = whole("", "Packets that never came.")
+    restarts: int = whole("", "Restarts of the sender.")
+    stretched_samples: int = whole("samples", "Added or taken by time-scale modification.")
+    origin_samples: NDArray[np.int64] = whole("samples", "Output by `counters.Origin`.", (ORIGINS,))
+
+
+class Steering(Record):
+    """Adaptive playout: what its link is like, in samples after `reference`."""
+
+    reference: int = whole("samples", "Arrival less media time of the first packet, or NONE.")
+    base: int = whole("samples", "Smallest delay of the last seconds.")
+    base_now: int = whole("samples", "Smallest delay since base_since.")
+    base_before: int = whole("samples", "Smallest delay of the window before.")
+    base_since: int = whole("samples", "When this window began.")
+    recent: int = whole(
+        "samples",
+        "Smallest delay of the last tenths of a second: after a change of route the base lags.",
+    )
+    recent_now: int = whole("samples", "Smallest delay since recent_since.")
+    recent_before: int = whole("samples", "Smallest delay of the window before.")
+    recent_since: int = whole("samples", "When this window began.")
+    newest_end: int = whole("samples", "Media time at which the newest packet ends.")
+    last_delay: int = whole("samples", "Delay of the newest packet.")
+    last_arrival: int = whole("samples", "Arrival of the newest packet.")
+    level: int = whole("samples", "Level that was cheapest, above the base.")
+    weight: int = whole("", "What a made-up sample costs, in samples of delay held for one sample.")
+    decay_due: int = whole("samples", "Media since costs were last made smaller.")
+    overdue: int = whole("samples", "A packet so much overdue may be the beginning of a stall.")
+    credit_q10: int = whole("samples / 1024", "Time-scale modification that may be asked for.")
+    target: int = whole("samples", "Delay steered to.")
+
+    # Stalls that come like clockwork.
+    stall_count: int = whole("", "Stalls seen.")
+    stall_period: int = whole("samples", "From one stall to the next; 0 while none is known.")
+    stall_next: int = whole("samples", "When the next one is due to begin, or NONE.")
+    stall_misses: int = whole("", "Stalls in a row that were due and did not come.")
+    stall_level: int = whole("samples", "Level that meets it, above the base.")
+    stall_hits: int = whole("", "Heights remembered.")
+    stall_onsets: NDArray[np.int64] = whole(
+        "samples", "When the last stalls began, in a ring.", (S_REMEMBERED,)
+    )
+    stall_heights: NDArray[np.int64] = whole(
+        "samples", "Delay after the last of them, in a ring.", (S_HEIGHTS_REMEMBERED,)
+    )
+
+    # The bank of trial receivers, and the followers.
+    trial_delays: NDArray[np.int64] = whole("samples", "What each holds.", (TRIALS + FOLLOWERS,))
+    trial_levels: NDArray[np.int64] = whole("samples", "Level of each.", (TRIALS + FOLLOWERS,))
+    trial_costs: NDArray[np.int64] = whole(
+        "samples²", "What each has cost, with a long memory.", (TRIALS + FOLLOWERS,)
+    )
+    quick_costs: NDArray[np.int64] = whole("samples²", "With a short memory.", (TRIALS,))
+    hasty_costs: NDArray[np.int64] = whole("samples²", "With a hasty one.", (TRIALS,))
+
+
+class Slot(Record):
+    """One packet, at `extended_sequence % capacity`; a line of cache."""
+
+    sequence: int = whole("", "Extended sequence number, or NONE.")
+    status: int = whole("", "FREE, HOLDING, PLAYED, CAME_LATE or MISSED.")
+    media: int = whole("samples", "Media time.")
+    samples: int = whole("samples", "Duration.")
+    arrival_ns: int = whole("ns", "Arrival.")
+    flags: int = whole("", "Of `kernel.insert`.")
+    length: int = whole("bytes", "Of the payload.")
+    spare: int = whole("", "Unused.")
+
+
+class Packet(Record):
+    """One packet on its way into the jitter buffer."""
+
+    offset: int = whole("bytes", "Where in the datagram the payload lies.")
+    length: int = whole("bytes", "Of the payload.")
+    sequence: int = whole(
+        "",
+        "16 bits as sent; of the carrier of a copy (REDUNDANT), which must have been inserted"
+        " before.",
+    )
+    timestamp: int = whole("samples", "32 bits as sent, of the payload itself.")
+    samples: int = whole("samples", "Duration of the payload.")
+    flags: int = whole("", "MARKER, HAS_FEC, REDUNDANT, RETRANSMITTED, EXACT.")
+    arrival_ns: int = whole("ns", "When it came.")

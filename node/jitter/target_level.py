@@ -28,7 +28,8 @@ from node.jitter.stalls import (
     is_expected,
     note_stall,
 )
-from node.kernel import inlined, kernel
+from node.jitter.state import Jitter, Steering
+from node.kernel import inlined, inner_kernel
 from node.units import SAMPLES_PER_MS
 
 CATCH_UP_Q10 = 128
@@ -86,120 +87,117 @@ LEVELS = _levels()
 
 
 @inlined
-def _cheapest(state: NDArray[np.int64], costs: int, trials: int) -> int:
+def _cheapest(costs: NDArray[np.int64], trials: int) -> int:
     """Return the first of the `trials` that cost least; no branch, for which it is is chance."""
     best = 0
-    least = state[costs]
+    least = costs[0]
     for trial in range(1, trials):
-        cost = state[costs + trial]
+        cost = costs[trial]
         best = trial if cost < least else best
         least = cost if cost < least else least
     return best
 
 
-@kernel("void(int64[::1])")
-def _choose(state: NDArray[np.int64]) -> None:
+@inner_kernel("void(Jitter, Steering)")
+def _choose(state: Jitter, steering: Steering) -> None:
     """Follow the cheapest trial, by the memory that served better, within the configured bounds."""
     trials = 1
     for trial in range(1, at.TRIALS):
-        trials += 1 if LEVELS[trial] <= state[at.DELAY_MAX] else 0
-    best = _cheapest(state, at.B_COSTS, trials)
-    best_quick = _cheapest(state, at.B_QUICK_COSTS, trials)
-    best_hasty = _cheapest(state, at.B_HASTY_COSTS, trials)
-    followers = at.B_LEVELS + at.TRIALS
-    state[followers] = LEVELS[best]
-    state[followers + 1] = LEVELS[best_quick]
-    state[followers + 2] = LEVELS[best_hasty]
+        trials += 1 if LEVELS[trial] <= state.delay_max else 0
+    best = _cheapest(steering.trial_costs[:], trials)
+    best_quick = _cheapest(steering.quick_costs[:], trials)
+    best_hasty = _cheapest(steering.hasty_costs[:], trials)
+    steering.trial_levels[at.TRIALS] = LEVELS[best]
+    steering.trial_levels[at.TRIALS + 1] = LEVELS[best_quick]
+    steering.trial_levels[at.TRIALS + 2] = LEVELS[best_hasty]
     level = LEVELS[best]
-    lowest = state[at.B_COSTS + at.TRIALS]
+    lowest = steering.trial_costs[at.TRIALS]
     for follower in range(1, at.FOLLOWERS):
-        cost = state[at.B_COSTS + at.TRIALS + follower]
+        cost = steering.trial_costs[at.TRIALS + follower]
         cost += cost >> _QUICK_MARGIN_SHIFT
         if cost < lowest:
             lowest = cost
-            level = state[followers + follower]
-    state[at.A_LEVEL] = max(level, state[at.DELAY_MIN])
+            level = steering.trial_levels[at.TRIALS + follower]
+    steering.level = max(level, state.delay_min)
 
 
-@kernel("void(int64[::1], int64, int64)")
-def begin(state: NDArray[np.int64], media: int, now: int) -> None:
+@inner_kernel("void(Jitter, Steering, int64, int64)")
+def begin(state: Jitter, steering: Steering, media: int, now: int) -> None:
     """Start the estimate at the first packet; `now` is its arrival in samples.
 
     Before anything is known, delays are taken to halve every 20 ms, on the strength of one late
     frame: so it starts near 80 ms and is down at 20 ms after some ten quiet seconds.
     """
-    state[at.A_REFERENCE] = now - media
-    state[at.A_BASE] = 0
-    state[at.A_BASE_NOW] = 0
-    state[at.A_BASE_BEFORE] = 0
-    state[at.A_BASE_SINCE] = now
-    state[at.A_RECENT_NOW] = 0
-    state[at.A_RECENT_BEFORE] = 0
-    state[at.A_RECENT_SINCE] = now
-    state[at.A_NEWEST_END] = media
-    state[at.A_LAST_DELAY] = 0
-    state[at.A_LAST_ARRIVAL] = now
-    state[at.A_OVERDUE] = OVERDUE_SAMPLES
-    state[at.A_CREDIT_Q10] = 0
-    state[at.S_COUNT] = 0
-    state[at.S_PERIOD] = 0
-    state[at.S_NEXT] = at.NONE
-    weight = _WORTH_MS_PER_RATIO * SAMPLES_PER_MS * 1_000_000 // max(10, state[at.LATE_PPM])
-    state[at.A_WEIGHT] = weight
+    steering.reference = now - media
+    steering.base = 0
+    steering.base_now = 0
+    steering.base_before = 0
+    steering.base_since = now
+    steering.recent_now = 0
+    steering.recent_before = 0
+    steering.recent_since = now
+    steering.newest_end = media
+    steering.last_delay = 0
+    steering.last_arrival = now
+    steering.overdue = OVERDUE_SAMPLES
+    steering.credit_q10 = 0
+    steering.stall_count = 0
+    steering.stall_period = 0
+    steering.stall_next = at.NONE
+    weight = _WORTH_MS_PER_RATIO * SAMPLES_PER_MS * 1_000_000 // max(10, state.late_ppm)
+    steering.weight = weight
     for follower in range(at.TRIALS, at.TRIALS + at.FOLLOWERS):
-        state[at.B_DELAYS + follower] = 0
-        state[at.B_COSTS + follower] = 0
+        steering.trial_delays[follower] = 0
+        steering.trial_costs[follower] = 0
     for trial in range(at.TRIALS):
-        state[at.B_LEVELS + trial] = LEVELS[trial]
+        steering.trial_levels[trial] = LEVELS[trial]
         halvings = LEVELS[trial] // _DECAY_SAMPLES
         prior = weight * (_DECAY_SAMPLES // 2) >> halvings if halvings < 40 else 0
         rest = LEVELS[trial] - halvings * _DECAY_SAMPLES
-        state[at.B_COSTS + trial] = prior - prior * rest // (2 * _DECAY_SAMPLES)
-        state[at.B_QUICK_COSTS + trial] = state[at.B_COSTS + trial]
-        state[at.B_HASTY_COSTS + trial] = state[at.B_COSTS + trial]
-        state[at.B_DELAYS + trial] = LEVELS[trial]
-    _choose(state)
+        steering.trial_costs[trial] = prior - prior * rest // (2 * _DECAY_SAMPLES)
+        steering.quick_costs[trial] = steering.trial_costs[trial]
+        steering.hasty_costs[trial] = steering.trial_costs[trial]
+        steering.trial_delays[trial] = LEVELS[trial]
+    _choose(state, steering)
 
 
-@kernel("void(int64[::1], int64, int64)")
-def _move_base(state: NDArray[np.int64], delay: int, now: int) -> None:
+@inner_kernel("void(Steering, int64, int64)")
+def _move_base(steering: Steering, delay: int, now: int) -> None:
     """Track the minimum over the last seconds, and over the last tenths of one."""
-    if now - state[at.A_RECENT_SINCE] > _RECENT_WINDOW_SAMPLES // 2:
-        state[at.A_RECENT_BEFORE] = state[at.A_RECENT_NOW]
-        state[at.A_RECENT_NOW] = delay
-        state[at.A_RECENT_SINCE] = now
-    state[at.A_RECENT_NOW] = min(state[at.A_RECENT_NOW], delay)
-    state[at.A_RECENT] = min(state[at.A_RECENT_NOW], state[at.A_RECENT_BEFORE])
-    if now - state[at.A_BASE_SINCE] > _BASE_WINDOW_SAMPLES // 2:
-        state[at.A_BASE_BEFORE] = state[at.A_BASE_NOW]
-        state[at.A_BASE_NOW] = delay
-        state[at.A_BASE_SINCE] = now
-    state[at.A_BASE_NOW] = min(state[at.A_BASE_NOW], delay)
-    state[at.A_BASE] = min(state[at.A_BASE_NOW], state[at.A_BASE_BEFORE])
+    if now - steering.recent_since > _RECENT_WINDOW_SAMPLES // 2:
+        steering.recent_before = steering.recent_now
+        steering.recent_now = delay
+        steering.recent_since = now
+    steering.recent_now = min(steering.recent_now, delay)
+    steering.recent = min(steering.recent_now, steering.recent_before)
+    if now - steering.base_since > _BASE_WINDOW_SAMPLES // 2:
+        steering.base_before = steering.base_now
+        steering.base_now = delay
+        steering.base_since = now
+    steering.base_now = min(steering.base_now, delay)
+    steering.base = min(steering.base_now, steering.base_before)
 
 
-@kernel("void(int64[::1], int64, int64, int64, int64)")
-def _try_all(
-    state: NDArray[np.int64], delay: int, samples: int, is_newest: int, is_free: int
-) -> None:
+@inner_kernel("void(Steering, int64, int64, int64, int64)")
+def _try_all(steering: Steering, delay: int, samples: int, is_newest: int, is_free: int) -> None:
     """Play one packet to all trial receivers, and charge them.
 
     delay      of the packet
     is_newest  0: it was overtaken, so a receiver has gone on without it and lost it when late
     is_free    1: the delay was foreseen, and levels need not cover it
     """
-    base = state[at.A_BASE]
-    floor = state[at.A_RECENT] + _RECENT_MARGIN_SAMPLES
-    weight = state[at.A_WEIGHT]
-    slack = state[at.A_LAST_DELAY] + state[at.A_OVERDUE]
-    alone = state[at.A_LAST_DELAY] + samples
+    base = steering.base
+    floor = steering.recent + _RECENT_MARGIN_SAMPLES
+    weight = steering.weight
+    slack = steering.last_delay + steering.overdue
+    alone = steering.last_delay + samples
     step = samples * CATCH_UP_Q10 >> 10
-    state[at.A_DECAY_DUE] += samples
-    decays = state[at.A_DECAY_DUE] // _DECAY_SAMPLES
-    state[at.A_DECAY_DUE] -= decays * _DECAY_SAMPLES
+    steering.decay_due += samples
+    decays = steering.decay_due // _DECAY_SAMPLES
+    steering.decay_due -= decays * _DECAY_SAMPLES
     for trial in range(at.TRIALS + at.FOLLOWERS):
-        held = state[at.B_DELAYS + trial]
-        wanted = max(base + state[at.B_LEVELS + trial], min(floor, held))
+        held = steering.trial_delays[trial]
+        wanted = max(base + steering.trial_levels[trial], min(floor, held))
         made_up = 0
         is_alone = delay > held - samples and held + QUANTUM_SAMPLES > alone
         slowed = samples if is_newest and is_alone else 0
@@ -216,67 +214,67 @@ def _try_all(
             held += slowed
         elif is_newest:
             held = max(wanted, held - step) if held > wanted else min(wanted, held + step)
-        cost = state[at.B_COSTS + trial]
+        cost = steering.trial_costs[trial]
         cost -= (cost >> 14) * (_DECAY_Q14 * decays)
         if is_free:
             made_up = 0
         spent = (held - base) * samples + weight * made_up
         spent += (weight >> _SLOW_SHIFT) * slowed
-        state[at.B_COSTS + trial] = cost + spent
-        state[at.B_DELAYS + trial] = held
+        steering.trial_costs[trial] = cost + spent
+        steering.trial_delays[trial] = held
         if trial >= at.TRIALS:
             continue
-        quick = state[at.B_QUICK_COSTS + trial]
+        quick = steering.quick_costs[trial]
         quick -= (quick >> 14) * (_QUICK_DECAY_Q14 * decays)
-        state[at.B_QUICK_COSTS + trial] = quick + spent
-        hasty = state[at.B_HASTY_COSTS + trial]
+        steering.quick_costs[trial] = quick + spent
+        hasty = steering.hasty_costs[trial]
         hasty -= (hasty >> 14) * (_HASTY_DECAY_Q14 * decays)
-        state[at.B_HASTY_COSTS + trial] = hasty + spent
+        steering.hasty_costs[trial] = hasty + spent
 
 
-@kernel("void(int64[::1], int64)")
-def _learn_overdue(state: NDArray[np.int64], by: int) -> None:
+@inner_kernel("void(Steering, int64)")
+def _learn_overdue(steering: Steering, by: int) -> None:
     """Track how much overdue one packet in sixteen is: less is no sign of a stall."""
-    if by > state[at.A_OVERDUE]:
-        state[at.A_OVERDUE] = min(state[at.A_OVERDUE] + 15 * _OVERDUE_STEP, _OVERDUE_MAX_SAMPLES)
+    if by > steering.overdue:
+        steering.overdue = min(steering.overdue + 15 * _OVERDUE_STEP, _OVERDUE_MAX_SAMPLES)
     else:
-        state[at.A_OVERDUE] = max(state[at.A_OVERDUE] - _OVERDUE_STEP, OVERDUE_SAMPLES)
+        steering.overdue = max(steering.overdue - _OVERDUE_STEP, OVERDUE_SAMPLES)
 
 
-@kernel("void(int64[::1], int64, int64, int64)")
-def observe(state: NDArray[np.int64], media: int, samples: int, now_ns: int) -> None:
+@inner_kernel("void(Jitter, Steering, int64, int64, int64)")
+def observe(state: Jitter, steering: Steering, media: int, samples: int, now_ns: int) -> None:
     """Learn from one packet, on time or late (repairs tell nothing about the link).
 
     media, samples  of the packet
     now_ns          its arrival
     """
     now = now_ns * 3 // 62_500
-    if state[at.A_REFERENCE] == at.NONE:
-        begin(state, media, now)
-    delay = now - media - state[at.A_REFERENCE]
-    _move_base(state, delay, now)
-    is_newest = media >= state[at.A_NEWEST_END]
+    if steering.reference == at.NONE:
+        begin(state, steering, media, now)
+    delay = now - media - steering.reference
+    _move_base(steering, delay, now)
+    is_newest = media >= steering.newest_end
     is_free = 0
-    if is_newest and delay - state[at.A_LAST_DELAY] > _STALL_SAMPLES:
-        is_free = note_stall(state, state[at.A_LAST_ARRIVAL], delay - state[at.A_BASE])
+    if is_newest and delay - steering.last_delay > _STALL_SAMPLES:
+        is_free = note_stall(steering, steering.last_arrival, delay - steering.base)
     if is_newest:
-        expect(state, now)
-        _learn_overdue(state, delay - state[at.A_LAST_DELAY])
-    _try_all(state, delay, samples, 1 if is_newest else 0, is_free)
+        expect(steering, now)
+        _learn_overdue(steering, delay - steering.last_delay)
+    _try_all(steering, delay, samples, 1 if is_newest else 0, is_free)
     if is_newest:
-        state[at.A_NEWEST_END] = media + samples
-        state[at.A_LAST_DELAY] = delay
-        state[at.A_LAST_ARRIVAL] = now
-    _choose(state)
+        steering.newest_end = media + samples
+        steering.last_delay = delay
+        steering.last_arrival = now
+    _choose(state, steering)
 
 
-@kernel("int64(int64[::1], int64)")
-def target_delay(state: NDArray[np.int64], now: int) -> int:
-    """Return the delay to steer to at `now`, both in samples, from the zero of A_REFERENCE."""
-    level = state[at.A_LEVEL]
-    ramp = (state[at.S_LEVEL] - level) * 1024 // CATCH_UP_Q10
-    if state[at.S_LEVEL] > level and is_expected(state, now, ramp):
-        level = state[at.S_LEVEL]
-    floor = state[at.A_RECENT] + _RECENT_MARGIN_SAMPLES
-    state[at.A_TARGET] = max(state[at.A_BASE] + min(level, state[at.DELAY_MAX]), floor)
-    return int(state[at.A_TARGET])
+@inner_kernel("int64(Jitter, Steering, int64)")
+def target_delay(state: Jitter, steering: Steering, now: int) -> int:
+    """Return the delay to steer to at `now`, both in samples, from the zero of `reference`."""
+    level = steering.level
+    ramp = (steering.stall_level - level) * 1024 // CATCH_UP_Q10
+    if steering.stall_level > level and is_expected(steering, now, ramp):
+        level = steering.stall_level
+    floor = steering.recent + _RECENT_MARGIN_SAMPLES
+    steering.target = max(steering.base + min(level, state.delay_max), floor)
+    return int(steering.target)

@@ -28,6 +28,7 @@ import numba
 from numba.core.caching import UserProvidedCacheLocator
 
 from node.kernel.fit import ALLOCATES, linked, memory_denied
+from node.kernel.record import record_names
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -90,7 +91,7 @@ def linked_kernel(signature: str) -> Callable[[F], F]:
     def compile_now(function: F) -> F:
         def compiled(cached: bool) -> F:
             compile_function = numba.njit(
-                signature, cache=cached, pipeline_class=OutermostCompiler, **FLAGS
+                typed(signature, function), cache=cached, pipeline_class=OutermostCompiler, **FLAGS
             )
             with kernel_libraries():
                 return cast(F, compile_function(function))
@@ -105,7 +106,7 @@ def stock_kernel(signature: str) -> Callable[[F], F]:
 
     def compile_now(function: F) -> F:
         def compiled(cached: bool) -> F:
-            made = numba.njit(signature, cache=cached, **FLAGS)(function)
+            made = numba.njit(typed(signature, function), cache=cached, **FLAGS)(function)
             if not made.stats.cache_hits:
                 _refuse_memory(made)
             return cast(F, made)
@@ -113,6 +114,15 @@ def stock_kernel(signature: str) -> Callable[[F], F]:
         return _kept(compiled, StockCacheLocator)
 
     return compile_now
+
+
+def typed(signature: str, function: Callable[..., Any]) -> Any:
+    """Return a signature as numba takes it, with the records that the function's module knows."""
+    records = dict(record_names(signature, function.__globals__))
+    if not records:
+        return signature
+    names = {name: numba.from_dtype(dtype) for name, dtype in records.items()}
+    return eval(signature, {}, {**vars(numba.types), **names})  # as numba itself reads a string
 
 
 def inlined(function: F) -> F:

@@ -22,6 +22,7 @@ from node.kernel.decorator import (
     KernelCacheLocator,
     linked_kernel,
     stock_kernel,
+    typed,
 )
 from node.kernel.fit import linked
 
@@ -56,7 +57,7 @@ def linked_inner_kernel(signature: str) -> Callable[[F], F]:
         @cache
         def compile_for_kernels() -> object:
             _enable_cache(dispatcher)
-            return _lowered(dispatcher, signature)
+            return _lowered(dispatcher, typed(signature, function))
 
         @cache
         def compile_for_python() -> F:
@@ -77,7 +78,7 @@ class InnerCacheLocator(KernelCacheLocator):
         return f"{super().get_disambiguator()}-inner"
 
 
-def _lowered(dispatcher: Any, signature: str) -> object:
+def _lowered(dispatcher: Any, signature: Any) -> object:
     """Return what callers know the function by, after loading or compiling it.
 
     It is numba's `Dispatcher.compile` for one kernel out of hundreds, each of which waits for

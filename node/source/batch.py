@@ -7,7 +7,6 @@ a packet that is to be asked for again) ends the loop, and the node goes on as i
 """
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +14,39 @@ from numpy.typing import NDArray
 from node.jitter import state as js
 from node.jitter.repair import next_request_ns, watch
 from node.kernel import kernel
+from node.kernel.record import Record, Records, new, whole
 from node.source.playback import advance, receive
-from node.source.state import LAST_SOUND_NS, OTHER_SOURCE
+from node.source.state import OTHER_SOURCE, Source
 
-PACKET: Final = 0
-"""Index into `Batch.progress`: the next datagram."""
-PERIOD: Final = 1
-"""Index into `Batch.progress`: the next period."""
-CONFIRMED_NS: Final = 2
-"""Index into `Batch.progress`: until when the source has the horn without asking again."""
+
+class Datagram(Record):
+    """One datagram of a batch."""
+
+    offset: int = whole("bytes", "Where it begins in the data of the batch.")
+    end: int = whole("bytes", "Where it ends.")
+    now_ns: int = whole("ns", "Its arrival.")
+
+
+class Period(Record):
+    """One period of a batch."""
+
+    before: int = whole("", "How many of the datagrams come before it.")
+    presentation_ns: int = whole("ns", "When its first sample leaves the converter.")
+
+
+class Progress(Record):
+    """How far a batch is, and how far it may go."""
+
+    packet: int = whole("", "The next datagram.")
+    period: int = whole("", "The next period.")
+    confirmed_ns: int = whole("ns", "Until when the source has the horn without asking again.")
+    latency_ns: int = whole("ns", "Of what follows the source: it renders so much ahead.")
+    until_ns: int = whole("ns", "The first period that begins, with the latency, then is left.")
+    refresh_ns: int = whole(
+        "ns", "A source that sounds keeps the horn for so long; silent so long, it must be asked."
+    )
+    lead_ns: int = whole("ns", "From asking for a period to its presentation.")
+    asks: int = whole("", "1: the node asks for what is lost.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,112 +56,73 @@ class Batch:
     data: NDArray[np.uint8]
     """(bytes,) uint8: all datagrams, one after the other."""
 
-    offsets: NDArray[np.int64]
-    """(n + 1,) int64: where each begins in `data`."""
+    datagrams: Records[Datagram]
+    """(n,): each of them."""
 
-    now_ns: NDArray[np.int64]
-    """(n,) int64: arrival of each."""
-
-    before: NDArray[np.int64]
-    """(m,) int64: how many of them come before each period."""
-
-    presentation_ns: NDArray[np.int64]
-    """(m,) int64: of the first sample of each period."""
+    periods: Records[Period]
+    """(m,): each of them."""
 
     period_samples: int
-    lead_ns: int
-    """From the moment at which a period is asked for to its presentation."""
 
     source: tuple[str, int]
     """Where all the datagrams come from."""
 
-    progress: NDArray[np.int64]
-    """(3,) int64: next datagram, next period, CONFIRMED_NS."""
+    progress: Records[Progress]
+    """An array of one."""
 
 
 @kernel(
-    "int64(uint8[::1], int64[::1], int64[::1], int64[::1], int64[::1], int64[::1], int64, int64,"
-    " int64, int64[::1], int64, int64[::1], int64[::1], int64[::1], int64[:, ::1], uint8[:, ::1],"
-    " float32[:, ::1], int64[::1], float32[:, ::1], int64[::1], float64[::1], float64[:, ::1],"
-    " float64[::1], float64[::1], int64[:, ::1], float32[:, ::1], int64, int64, int64[::1],"
-    " int64[:, ::1])"
+    "int64(Source[::1], uint8[:, ::1], float32[:, ::1], float32[:, ::1],"
+    " float32[:, ::1], uint8[::1], Datagram[::1], Period[::1], Progress[::1])"
 )
 def replay(
-    data: NDArray[np.uint8],
-    offsets: NDArray[np.int64],
-    arrival_ns: NDArray[np.int64],
-    before: NDArray[np.int64],
-    presentation_ns: NDArray[np.int64],
-    progress: NDArray[np.int64],
-    latency_ns: int,
-    until_ns: int,
-    refresh_ns: int,
-    header: NDArray[np.int64],
-    ssrc: int,
-    payload_types: NDArray[np.int64],
-    own: NDArray[np.int64],
-    state: NDArray[np.int64],
-    slots: NDArray[np.int64],
+    sources: Records[Source],
     payloads: NDArray[np.uint8],
     fifo: NDArray[np.float32],
-    resampler: NDArray[np.int64],
     table: NDArray[np.float32],
-    ints: NDArray[np.int64],
-    floats: NDArray[np.float64],
-    points: NDArray[np.float64],
-    scratch: NDArray[np.float64],
-    servo: NDArray[np.float64],
-    journal: NDArray[np.int64],
     out: NDArray[np.float32],
-    lead_ns: int,
-    asks: int,
-    repair: NDArray[np.int64],
-    wanted: NDArray[np.int64],
+    data: NDArray[np.uint8],
+    datagrams: Records[Datagram],
+    periods: Records[Period],
+    batch: Records[Progress],
 ) -> int:
     """Run periods of a source that plays alone; return the last result of `receive` or 0.
 
-    data ... progress  of a `Batch`
-    latency_ns         of what follows the source: it renders so much ahead
-    until_ns           the first period that begins, with the latency, then or later is left
-    refresh_ns         a source that sounds keeps the horn for so long at a time; silent for as
-                       long at such a moment, it must be asked about
-    lead_ns            of a `Batch`
-    asks               not 0: the node asks for what is lost, and `repair` and `wanted` watch; a
-                       period in which something is to be asked for is left, its datagrams taken
-    the rest           as in `playback.receive`, `playback.advance` and `jitter.repair`
+    sources ... out  as in `playback.receive` and `playback.advance`
+    data ... batch   of a `Batch`
 
-    A result at or below OTHER_SOURCE was not taken and is still to come; js.RESTARTED was taken.
+    A result at or below OTHER_SOURCE was not taken and is still to come; js.RESTARTED was taken. A
+    period in which something is to be asked for is left, its datagrams taken.
     """
-    while progress[PERIOD] < before.shape[0]:
-        ahead_ns = presentation_ns[progress[PERIOD]] + latency_ns
-        if ahead_ns >= until_ns:
+    source = sources[0]
+    state = source.jitter[0]
+    slots = source.slots[: source.slot_count]
+    progress = batch[0]
+    while progress.period < periods.shape[0]:
+        presentation_ns = periods[progress.period].presentation_ns
+        ahead_ns = presentation_ns + progress.latency_ns
+        if ahead_ns >= progress.until_ns:
             break
-        if ahead_ns >= progress[CONFIRMED_NS]:
-            if own[LAST_SOUND_NS] <= ahead_ns - refresh_ns:
+        if ahead_ns >= progress.confirmed_ns:
+            if source.playout[0].last_sound_ns <= ahead_ns - progress.refresh_ns:
                 break
-            progress[CONFIRMED_NS] = ahead_ns + refresh_ns
-        while progress[PACKET] < before[progress[PERIOD]]:
-            at = progress[PACKET]
-            result = receive(
-                data[offsets[at] : offsets[at + 1]], header, ssrc, payload_types,
-                state, slots, payloads, ints, floats, points, scratch, arrival_ns[at],
-            )  # fmt: skip
+            progress.confirmed_ns = ahead_ns + progress.refresh_ns
+        while progress.packet < periods[progress.period].before:
+            one = datagrams[progress.packet]
+            result = receive(source, data[one.offset : one.end], payloads, one.now_ns)
             if result <= OTHER_SOURCE:
                 return int(result)
-            progress[PACKET] += 1
+            progress.packet += 1
             if result == js.RESTARTED:
                 return int(result)
-            if asks != 0 and result >= 0:
-                watch(repair, wanted, state, slots, arrival_ns[at])
-        if asks != 0:
-            due_ns = next_request_ns(repair, wanted, state)
-            if due_ns != js.NONE and due_ns <= presentation_ns[progress[PERIOD]] - lead_ns:
+            if progress.asks != 0 and result >= 0:
+                watch(source.repair[0], state, slots, one.now_ns)
+        if progress.asks != 0:
+            due_ns = next_request_ns(source.repair[0], state)
+            if due_ns != js.NONE and due_ns <= presentation_ns - progress.lead_ns:
                 break
-        advance(
-            own, state, slots, fifo, resampler, table, ints, floats, servo, journal,
-            out, ssrc, ahead_ns,
-        )  # fmt: skip
-        progress[PERIOD] += 1
+        advance(source, fifo, table, out, ahead_ns)
+        progress.period += 1
     return 0
 
 
@@ -152,17 +136,22 @@ def make_batch(
     lead_ns: int,
     source: tuple[str, int],
 ) -> Batch:
-    """Return a batch of datagrams and periods; the arguments are as in `Batch`."""
-    offsets = np.zeros(len(datagrams) + 1, np.int64)
-    np.cumsum(np.fromiter(map(len, datagrams), np.int64, len(datagrams)), out=offsets[1:])
+    """Return a batch of datagrams and periods; the arguments are as in its records."""
+    ends = np.cumsum(np.fromiter(map(len, datagrams), np.int64, len(datagrams)))
+    packets = new(Datagram, len(datagrams))
+    packets["offset"][1:] = ends[:-1]
+    packets["end"] = ends
+    packets["now_ns"] = now_ns
+    periods = new(Period, len(before))
+    periods["before"] = before
+    periods["presentation_ns"] = presentation_ns
+    progress = new(Progress)
+    progress["lead_ns"] = lead_ns
     return Batch(
         data=np.frombuffer(bytearray(b"".join(datagrams)), np.uint8),
-        offsets=offsets,
-        now_ns=now_ns,
-        before=before,
-        presentation_ns=presentation_ns,
+        datagrams=packets,
+        periods=periods,
         period_samples=period_samples,
-        lead_ns=lead_ns,
         source=source,
-        progress=np.zeros(3, np.int64),
+        progress=progress,
     )

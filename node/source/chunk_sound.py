@@ -7,9 +7,11 @@ from numpy.typing import NDArray
 
 from node.jitter import state as js
 from node.jitter.buffer import JitterBuffer
+from node.jitter.state import Jitter
 from node.kernel import kernel
+from node.kernel.record import Records
 from node.opus.protocol import Decoder
-from node.source import state as ss
+from node.source.state import Playout
 from node.units import PACKET_SAMPLES_MAX, RATE_HZ
 
 _CONCEAL_STEP_SAMPLES: Final = RATE_HZ // 400
@@ -30,17 +32,17 @@ class ChunkSound:
         Of the source.
     buffer : JitterBuffer
         Its state names the chunk; its payloads hold the packets.
-    own : NDArray[np.int64]
-        The receiver's state, `state.RECEIVER_STATE` values; FILLED is moved on.
+    playout : Records[Playout]
+        Of the source, an array of one; `filled` is moved on.
     fifo : NDArray[np.float32]
-        (samples, channels), filled up to FILLED.
+        (samples, channels), filled up to `filled`.
     """
 
     def __init__(
         self,
         decoder: Decoder,
         buffer: JitterBuffer,
-        own: NDArray[np.int64],
+        playout: Records[Playout],
         fifo: NDArray[np.float32],
     ) -> None:
         self.decoder_errors = 0
@@ -48,7 +50,7 @@ class ChunkSound:
         self._state = buffer.state
         self._slots = buffer.slots
         self._payloads = buffer.payloads
-        self._own = own
+        self._playout = playout
         self._fifo = fifo
         self._scratch = np.zeros((PACKET_SAMPLES_MAX, fifo.shape[1]), np.float32)
         self._waits_from = js.NONE
@@ -59,19 +61,19 @@ class ChunkSound:
     def decode(self, action: int) -> None:
         """Append the sound of the chunk just pulled to the FIFO; silence where it has none."""
         state = self._state
-        samples = int(state[js.ACTION_SAMPLES])
-        filled = int(self._own[ss.FILLED])
+        samples = int(state["action_samples"][0])
+        filled = int(self._playout["filled"][0])
         target = self._fifo[filled : filled + samples]
-        if state[js.MODE] == js.ADAPTIVE:
+        if state["mode"][0] == js.ADAPTIVE:
             self._heed_wait(action)
         if action in (js.PLAY, js.FEC):
-            slot = int(state[js.ACTION_SLOT])
-            payload = self._payloads[slot, : self._slots[slot, js.SLOT_LENGTH]]
+            slot = int(state["action_slot"][0])
+            payload = self._payloads[slot, : self._slots["length"][slot]]
             if action == js.PLAY:
                 got = self._decoder.decode(payload, target)
             else:
                 got = self._decoder.decode_fec(payload, target)
-        elif action == js.CONCEAL and state[js.ACTION_HOLE] > 0:
+        elif action == js.CONCEAL and state["action_hole"][0] > 0:
             got = self._interpolate(samples, target)
         else:
             got = self._conceal(samples, target)
@@ -84,7 +86,7 @@ class ChunkSound:
             self._made_up_power = _bound_power(target, self._made_up_power)
         if action == js.FADE_OUT:
             _fade_out(target, state)
-        self._own[ss.FILLED] = filled + samples
+        self._playout["filled"] = filled + samples
 
     def _heed_wait(self, action: int) -> None:
         """Take the decoder back when the packet waited for has come after all.
@@ -92,12 +94,12 @@ class ChunkSound:
         What was made up meanwhile stood for no packet, and would be in the predictions of SILK
         for 200 ms; without it all that was received sounds as it was sent.
         """
-        media = int(self._state[js.ACTION_MEDIA])
+        media = int(self._state["action_media"][0])
         if action in (js.PLAY, js.FEC):
             if action == js.PLAY and media == self._waits_from:
                 self._decoder.go_back()
             self._waits_from = js.NONE
-        elif media == self._state[js.PENDING_FROM]:
+        elif media == self._state["pending_from"][0]:
             self._decoder.remember()
             self._waits_from = media
 
@@ -105,17 +107,17 @@ class ChunkSound:
         """Lead over to the held packet that ends the hole; conceal odd lengths."""
         if samples % _CONCEAL_STEP_SAMPLES:
             return self._conceal(samples, target)
-        slot = int(self._state[js.ACTION_NEXT_SLOT])
-        payload = self._payloads[slot, : self._slots[slot, js.SLOT_LENGTH]]
+        slot = int(self._state["action_next_slot"][0])
+        payload = self._payloads[slot, : self._slots["length"][slot]]
         row = (slot + 1) % self._slots.shape[0]
-        here, there = self._slots[slot], self._slots[row]
+        sequence, media = self._slots["sequence"], self._slots["media"]
         follows = (
-            there[js.SLOT_STATUS] == js.HOLDING
-            and there[js.SLOT_SEQUENCE] == here[js.SLOT_SEQUENCE] + 1
-            and there[js.SLOT_MEDIA] == here[js.SLOT_MEDIA] + here[js.SLOT_SAMPLES]
+            self._slots["status"][row] == js.HOLDING
+            and sequence[row] == sequence[slot] + 1
+            and media[row] == media[slot] + self._slots["samples"][slot]
         )
-        later = self._payloads[row, : there[js.SLOT_LENGTH] if follows else 0]
-        hole = int(self._state[js.ACTION_HOLE])
+        later = self._payloads[row, : self._slots["length"][row] if follows else 0]
+        hole = int(self._state["action_hole"][0])
         return self._decoder.interpolate(payload, hole, target, later=later)
 
     def _conceal(self, samples: int, target: NDArray[np.float32]) -> int:
@@ -151,13 +153,14 @@ def _bound_power(samples: NDArray[np.float32], before: float) -> float:
     return float(most)
 
 
-@kernel("void(float32[:, ::1], int64[::1])")
-def _fade_out(samples: NDArray[np.float32], state: NDArray[np.int64]) -> None:
-    """Ramp made-up sound linearly to silence; CONCEALED_RUN tells how far it is."""
+@kernel("void(float32[:, ::1], Jitter[::1])")
+def _fade_out(samples: NDArray[np.float32], states: Records[Jitter]) -> None:
+    """Ramp made-up sound linearly to silence; concealed_run tells how far it is."""
+    state = states[0]
     n = samples.shape[0]
-    end = state[js.CONCEAL_MAX] + state[js.FADE]
-    left = end - (state[js.CONCEALED_RUN] - n)
+    end = state.conceal_max + state.fade
+    left = end - (state.concealed_run - n)
     for i in range(n):
-        weight = np.float32(max(0, left - i)) / np.float32(state[js.FADE])
+        weight = np.float32(max(0, left - i)) / np.float32(state.fade)
         for channel in range(samples.shape[1]):
             samples[i, channel] *= weight

@@ -16,16 +16,19 @@ from node.config import NodeConfig
 from node.counters import Count, Origin
 from node.jitter import state as js
 from node.jitter.buffer import COUNTED, JitterBuffer
+from node.jitter.repair import Repair
+from node.kernel.record import Records, inner, new
 from node.opus.protocol import Decoder
 from node.peers.sender import NodeReports, Reception, new_reports
 from node.rtp import packet as rtp
 from node.rtp.retransmission import is_announced
 from node.rtp.rtcp_packet import Goodbye, Packet
-from node.source import playback, playback_adaptive
+from node.source import entry, playback
 from node.source import state as ss
-from node.source.batch import PACKET, Batch, replay
+from node.source.batch import Batch, replay
 from node.source.chunk_sound import ChunkSound
 from node.source.repairs import Repairs
+from node.source.state import Played, Playout, Source
 from node.units import NS_PER_MS, NS_PER_S, PACKET_SAMPLES_MAX, RATE_HZ, SAMPLES_PER_MS
 
 SPELL_NS: Final = 450 * NS_PER_MS
@@ -71,39 +74,44 @@ class Receiver:
         self.last_arrival_ns = now_ns
         self.resumed_ns = now_ns  # the first packet since it was silent for `SPELL_NS`
         self.reports = reports or new_reports(config, ssrc, now_ns)
+        self._source = source = new(Source)
+        source["ssrc"] = ssrc
+        source["payload_types"][0, list(config.receive.payload_types)] = 1
+        source["servo"] = servo.new_state()
+        source["resampler"] = resampler.new_state()
         self.timebase = Timebase(
             config.jitter.playout_delay_ms * NS_PER_MS,
             own_delay_ns=config.jitter.delay_ms * NS_PER_MS,
+            within=source,
         )
-        self._payload_types = np.zeros(128, np.int64)
-        self._payload_types[list(config.receive.payload_types)] = 1
-        self.buffer = JitterBuffer(config.jitter)
+        self.buffer = JitterBuffer(config.jitter, within=source)
         self._state = self.buffer.state
-        self._repairs = Repairs(crc32(config.name.encode()), ssrc, self.buffer)
+        self._repairs = Repairs(
+            crc32(config.name.encode()), ssrc, self.buffer, inner(source, "repair", Repair)
+        )
+        self._header: NDArray[np.int64] = source["header"][0]
         self._may_ask = config.receive.asks_for_lost
         self._asks = False
         self._answers_type = config.receive.retransmission_payload_type
         self._redundancy_type = config.receive.redundancy_payload_type
-        self._conceal_max_samples = int(self._state[js.CONCEAL_MAX])
-        self._slots = self.buffer.slots
+        self._conceal_max_samples = int(self._state["conceal_max"][0])
         self._payloads = self.buffer.payloads
         self._floats = self.timebase.floats
         self._ints = self.timebase.ints
-        self._points = self.timebase.points
-        self._estimate = self.timebase.scratch
-        self._own = np.zeros(ss.RECEIVER_STATE, np.int64)
-        self._own[ss.COUNT_ONLY] = decoder is None
-        self._own[ss.LAST_SOUND_NS] = -1
+        self._playout = inner(source, "playout", Playout)
+        self._playout["count_only"] = decoder is None
+        self._playout["last_sound_ns"] = -1
+        self._last_sound_ns: NDArray[np.int64] = self._playout["last_sound_ns"]
         self._is_adaptive = config.jitter.mode == "adaptive"
-        self._steer = np.zeros(playback_adaptive.STEER_STATE, np.int64)
-        playback_adaptive.reset_steering(self._own, self._steer)
+        entry.reset_steering(source)
         self._fifo = np.zeros((ss.FIFO_SAMPLES, config.audio.channels), np.float32)
-        self._resampler = resampler.new_state()
-        self._servo = servo.new_state()
-        self._journal = np.zeros((ss.JOURNAL_ROWS, ss.JOURNAL_FIELDS), np.int64)
+        self._journal = inner(source, "journal", Played)
         self._journal_taken = 0
         self._scratch = np.zeros((PACKET_SAMPLES_MAX, config.audio.channels), np.float32)
-        self._sound = ChunkSound(decoder, self.buffer, self._own, self._fifo) if decoder else None
+        self._sound = (
+            ChunkSound(decoder, self.buffer, self._playout, self._fifo) if decoder else None
+        )
+        self._origin_samples: NDArray[np.int64] = self._state["origin_samples"][0]
         self.ended = False
         self.place = 0
         target_lufs = config.audio.target_lufs
@@ -113,23 +121,19 @@ class Receiver:
             else None
         )
 
-    def receive(self, data: NDArray[np.uint8], header: NDArray[np.int64], now_ns: int) -> int:
+    def receive(self, data: NDArray[np.uint8], now_ns: int) -> int:
         """Take a datagram; see `playback.receive` for the result."""
         if now_ns - self.last_arrival_ns > SPELL_NS:
             self.resumed_ns = now_ns
-        result = playback.receive(
-            data, header, self.ssrc, self._payload_types,
-            self._state, self._slots, self._payloads,
-            self._ints, self._floats, self._points, self._estimate, now_ns,
-        )  # fmt: skip
-        if result == ss.OTHER_PAYLOAD and self._has_copies(header):
-            result = self._repairs.receive_redundant(data, header, now_ns)
+        result = entry.receive(self._source, data, self._payloads, now_ns)
+        if result == ss.OTHER_PAYLOAD and self._has_copies():
+            result = self._repairs.receive_redundant(data, self._header, now_ns)
             if result >= 0 or result in (js.LATE, js.EARLY):
                 media = self._repairs.own_media_samples
                 self.timebase.receive_packet(media, now_ns, is_late=result == js.LATE)
         if self.ended and (result >= 0 or result == js.RESTARTED):
             self.ended = False
-            self._state[js.CONCEAL_MAX] = self._conceal_max_samples
+            self._state["conceal_max"][0] = self._conceal_max_samples
         if self._asks and result >= 0:
             self._repairs.watch(now_ns)
         if result == js.RESTARTED:
@@ -139,7 +143,6 @@ class Receiver:
     def replay(
         self,
         batch: Batch,
-        header: NDArray[np.int64],
         until_ns: int,
         latency_ns: int,
         refresh_ns: int,
@@ -148,19 +151,20 @@ class Receiver:
         # The loop of a batch plays by the group's time.
         if self._is_adaptive or self.ended or self.address != batch.source:
             return 0
-        first = int(batch.progress[PACKET])
+        progress = batch.progress
+        first = int(progress["packet"][0])
+        progress["until_ns"] = until_ns
+        progress["latency_ns"] = latency_ns
+        progress["refresh_ns"] = refresh_ns
+        progress["asks"] = self._asks
         result = replay(
-            batch.data, batch.offsets, batch.now_ns, batch.before, batch.presentation_ns,
-            batch.progress, latency_ns, until_ns, refresh_ns,
-            header, self.ssrc, self._payload_types,
-            self._own, self._state, self._slots, self._payloads, self._fifo, self._resampler,
-            resampler.TABLE, self._ints, self._floats, self._points, self._estimate, self._servo,
-            self._journal, self._scratch[: batch.period_samples],
-            batch.lead_ns, int(self._asks), *self._repairs.arrays,
+            self._source, self._payloads, self._fifo, resampler.TABLE,
+            self._scratch[: batch.period_samples], batch.data, batch.datagrams, batch.periods,
+            batch.progress,
         )  # fmt: skip
-        last = int(batch.progress[PACKET])
+        last = int(progress["packet"][0])
         if last > first:
-            self.last_arrival_ns = int(batch.now_ns[last - 1])
+            self.last_arrival_ns = int(batch.datagrams["now_ns"][last - 1])
         if result == js.RESTARTED:
             self._follow_restart(self.last_arrival_ns)
         return last - first
@@ -171,22 +175,22 @@ class Receiver:
             self._end()
         if self._may_ask and not self._asks:
             self._asks = is_announced(packets, self.ssrc, self._answers_type)
-        newest = int(self._state[js.HIGHEST_MEDIA])
+        newest = int(self._state["highest_media"][0])
         self.reports.receive(
             packets, self.timebase, newest, now_ns,
             is_hushed=self._is_hushed, stamps_behind_samples=self.buffer.stamps_behind_samples,
         )  # fmt: skip
         self.buffer.hold(self.timebase.longest_delay_ms)
-        if not self._own[ss.RUNNING]:
+        if not self._playout["running"][0]:
             self.timebase.finish_slews(now_ns)
 
     def receive_neighbour(self, told: SourceMap, link_ns: int, now_ns: int) -> None:
         """Take a neighbour's map, in own time, of which 32 bits of the media time are known."""
         behind = self.buffer.stamps_behind_samples
-        told = told.near(int(self._state[js.HIGHEST_MEDIA]) - behind, then_samples=behind)
+        told = told.near(int(self._state["highest_media"][0]) - behind, then_samples=behind)
         hushed = self._is_hushed
         self.reports.receive_neighbour(told, link_ns, self.timebase, now_ns, is_hushed=hushed)
-        if not self._own[ss.RUNNING]:
+        if not self._playout["running"][0]:
             self.timebase.finish_slews(now_ns)
 
     def begin_sound(self, now_ns: int) -> None:
@@ -198,9 +202,9 @@ class Receiver:
         """Return the report to send to the source now, or None."""
         self.reports.handle_deadline(now_ns)
         reception = Reception(
-            extended_sequence=max(0, int(self._state[js.HIGHEST_SEQUENCE])),
-            packets_lost=int(self._state[js.C_LOST]),
-            jitter_samples=int(self._state[js.JITTER_Q4]) >> 4,
+            extended_sequence=max(0, int(self._state["highest_sequence"][0])),
+            packets_lost=int(self._state["lost"][0]),
+            jitter_samples=int(self._state["jitter_q4"][0]) >> 4,
             origin_samples=tuple(self.origin_samples.tolist()),
         )
         return self.reports.next_compound(reception, self.timebase, now_ns)
@@ -230,12 +234,12 @@ class Receiver:
             self._repairs.wait(now_ns)
             return None
         if self._is_adaptive:
-            ahead = int(self._own[ss.FILLED] - self._steer[playback_adaptive.BEGIN])
-            position = int(self._state[js.NEXT_MEDIA]) - ahead
+            ahead = int(self._playout["filled"][0] - self._source["stretching"]["begin"][0, 0])
+            position = int(self._state["next_media"][0]) - ahead
         else:
             position = position_q16(self._ints, self._floats, now_ns) >> 16
         # The exchange knows the fastest round trip; an answer may meet the jitter of both ways.
-        jitter_ns = (int(self._state[js.JITTER_Q4]) >> 4) * NS_PER_S // RATE_HZ
+        jitter_ns = (int(self._state["jitter_q4"][0]) >> 4) * NS_PER_S // RATE_HZ
         round_trip_ns = 2 * int(estimate.uncertainty_ns) + _JITTERS * jitter_ns
         return self._repairs.request(now_ns, position, round_trip_ns)
 
@@ -268,7 +272,7 @@ class Receiver:
             assert self._sound is not None, "count-only receivers decode nothing"
             self._sound.decode(action)
             if self._is_adaptive:
-                playback_adaptive.finish(self._own, self._steer, self._state, self._fifo, action)
+                entry.finish_adaptive(self._source, self._fifo, action)
 
     def begin_programme(self) -> None:
         """Measure loudness anew from here on: what comes has nothing to do with what was."""
@@ -282,32 +286,24 @@ class Receiver:
         is always at its live edge.
         """
         if self._is_adaptive:
-            return bool(
-                playback_adaptive.is_due(
-                    self._steer, self._state, self._slots, presentation_ns, samples
-                )
-            )
-        return bool(
-            playback.is_due(
-                self._state, self._slots, self._ints, self._floats, presentation_ns, samples
-            )
-        )
+            return bool(entry.is_due_adaptive(self._source, presentation_ns, samples))
+        return bool(entry.is_due(self._source, presentation_ns, samples))
 
     def stop(self) -> None:
         """Lose the horn: the next `render` begins anew at the live edge."""
         # What was made up after the newest packet was no loss: the source had ended, or paused.
         self.buffer.settle(ended=True)
-        self._own[ss.RUNNING] = 0
-        self._own[ss.PLANNED] = 0
+        self._playout["running"] = 0
+        self._playout["planned"] = 0
 
     @property
     def _is_hushed(self) -> bool:
-        return bool(not self._own[ss.RUNNING] or self._state[js.CONCEALED_RUN] > 0)
+        return bool(not self._playout["running"][0] or self._state["concealed_run"][0] > 0)
 
     @property
     def last_sound_ns(self) -> int:
         """Presentation time at which the last received sound ends; -1 before any."""
-        return int(self._own[ss.LAST_SOUND_NS])
+        return int(self._last_sound_ns[0])
 
     @property
     def has_sounded(self) -> bool:
@@ -317,23 +313,23 @@ class Receiver:
     @property
     def hard_resyncs(self) -> int:
         """Jumps of the playout position so far."""
-        return int(self._own[ss.HARD_RESYNCS])
+        return int(self._playout["hard_resyncs"][0])
 
     @property
     def origin_samples(self) -> NDArray[np.int64]:
         """Output samples by `counters.Origin`: (ORIGINS,) int64, live."""
-        return self._state[js.O_FIRST : js.O_FIRST + 8]
+        return self._origin_samples
 
     def add_counts(self, counts: NDArray[np.int64]) -> None:
         """Add what this source counted to `counts`, indexed by `Count`."""
         for count, place in COUNTED.items():
-            counts[count] += self._state[place]
-        counts[Count.HARD_RESYNCS] += self._own[ss.HARD_RESYNCS]
+            counts[count] += self._state[place][0]
+        counts[Count.HARD_RESYNCS] += self._playout["hard_resyncs"][0]
         counts[Count.DECODER_ERRORS] += self._sound.decoder_errors if self._sound else 0
 
-    def take_journal(self, rows: NDArray[np.int64]) -> int:
+    def take_journal(self, rows: Records[Played]) -> int:
         """Move chunks played since the last call into `rows`; see `playback.copy_journal`."""
-        written = int(self._own[ss.JOURNAL_WRITTEN])
+        written = int(self._playout["journal_written"][0])
         self._journal_taken, count = playback.copy_journal(
             self._journal, self._journal_taken, written, rows
         )
@@ -351,49 +347,45 @@ class Receiver:
                 origin.name.lower(): int(samples) // SAMPLES_PER_MS
                 for origin, samples in zip(Origin, self.origin_samples, strict=True)
             },
-            "stretched_ms": int(self._state[js.C_STRETCHED]) // SAMPLES_PER_MS,
+            "stretched_ms": int(self._state["stretched_samples"][0]) // SAMPLES_PER_MS,
             "skew_ppm": round(self.timebase.skew_ppm, 3),
-            "card_ppm": round(float(self._servo[servo.CORRECTION_PPM]), 3),
-            "jitter_ms": round(int(self._state[js.JITTER_Q4]) / 16 * 1000 / RATE_HZ, 3),
-            "sync_error_ms": round(int(self._own[ss.ERROR_Q16]) / 65.536 / RATE_HZ, 4),
+            "card_ppm": round(float(self._source["servo"][0, servo.CORRECTION_PPM]), 3),
+            "jitter_ms": round(int(self._state["jitter_q4"][0]) / 16 * 1000 / RATE_HZ, 3),
+            "sync_error_ms": round(int(self._playout["error_q16"][0]) / 65.536 / RATE_HZ, 4),
             "mapped": self.timebase.mapped,
             "needed_delay_ms": self.reports.needed_delay_ns(self.timebase) / NS_PER_MS,
             **self.reports.status(self.last_arrival_ns),
             "hard_resyncs": self.hard_resyncs,
-            "late_packets": int(self._state[js.C_LATE]),
-            "lost_packets": int(self._state[js.C_LOST]),
+            "late_packets": int(self._state["late"][0]),
+            "lost_packets": int(self._state["lost"][0]),
         }
 
     def _playout_delay_ms(self) -> float:
         """Return the delay that is steered to, counted from the fastest packet."""
         if not self._is_adaptive:
             return self.timebase.playout_delay_ns / NS_PER_MS
-        return int(self._state[js.A_TARGET] - self._state[js.A_BASE]) / SAMPLES_PER_MS
+        return (
+            int(self.buffer.steering["target"][0] - self.buffer.steering["base"][0])
+            / SAMPLES_PER_MS
+        )
 
     def _advance(self, out: NDArray[np.float32], presentation_ns: int) -> int:
         """Go on with a period: DONE, or the action whose sound is needed next."""
         if self._is_adaptive:
-            return playback_adaptive.advance(
-                self._own, self._steer, self._state, self._slots, self._fifo, self._journal,
-                out, self.ssrc, presentation_ns,
-            )  # fmt: skip
-        return playback.advance(
-            self._own, self._state, self._slots, self._fifo, self._resampler,
-            resampler.TABLE, self._ints, self._floats, self._servo, self._journal,
-            out, self.ssrc, presentation_ns,
-        )  # fmt: skip
+            return entry.advance_adaptive(self._source, self._fifo, out, presentation_ns)
+        return entry.advance(self._source, self._fifo, resampler.TABLE, out, presentation_ns)
 
-    def _has_copies(self, header: NDArray[np.int64]) -> bool:
-        is_own = int(header[rtp.SSRC]) == self.ssrc
-        return is_own and int(header[rtp.PAYLOAD_TYPE]) == self._redundancy_type
+    def _has_copies(self) -> bool:
+        is_own = int(self._header[rtp.SSRC]) == self.ssrc
+        return is_own and int(self._header[rtp.PAYLOAD_TYPE]) == self._redundancy_type
 
     def _end(self) -> None:
         """Note that the sender has ended: after the last packet nothing is missing, so fade."""
         self.ended = True
-        self._state[js.CONCEAL_MAX] = 0
+        self._state["conceal_max"][0] = 0
 
     def _follow_restart(self, now_ns: int) -> None:
         """Begin the time base anew: a new sender's clock has nothing to do with the old one's."""
         self.timebase.reset()
         self.reports.reports.clear()
-        self.timebase.receive_packet(int(self._state[js.UNWRAPPED_MEDIA]), now_ns)
+        self.timebase.receive_packet(int(self._state["unwrapped_media"][0]), now_ns)

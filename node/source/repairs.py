@@ -9,10 +9,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.jitter import kernel as jitter
 from node.jitter import repair as rp
 from node.jitter import state as js
 from node.jitter.buffer import JitterBuffer
+from node.kernel.record import Records
 from node.opus.packet import has_lbrr, packet_samples
 from node.rtp import packet as rtp
 from node.rtp import redundancy as rd
@@ -20,8 +20,6 @@ from node.rtp.retransmission import ORIGINAL_BYTES
 from node.rtp.rtcp import build
 from node.rtp.rtcp_packet import Nack
 from node.units import NS_PER_MS
-
-_ASKED_AT_ONCE: Final = 32
 
 _DECODED_AHEAD_NS: Final = 60 * NS_PER_MS
 """Sound is decoded so long before it is heard: a packet, a period, the card, the limiter."""
@@ -44,36 +42,31 @@ class Repairs:
         Of the source.
     buffer : JitterBuffer
         Of the source.
+    repair : Records[Repair]
+        Its record of what is missing, an array of one.
     """
 
-    def __init__(self, own_ssrc: int, ssrc: int, buffer: JitterBuffer) -> None:
+    def __init__(
+        self, own_ssrc: int, ssrc: int, buffer: JitterBuffer, repair: Records[rp.Repair]
+    ) -> None:
         self._own_ssrc = own_ssrc
         self._ssrc = ssrc
         self._buffer = buffer
-        self._state = np.zeros(rp.REPAIR_STATE_SIZE, np.int64)
-        self._wanted = np.zeros((rp.WANTED_MAX, rp.WANTED_FIELDS), np.int64)
-        self._asked = np.zeros(_ASKED_AT_ONCE, np.int64)
+        self._repair = repair
         self._blocks = np.zeros((rd.BLOCKS_MAX, rd.BLOCK_FIELDS), np.int64)
         self.is_missing = False
         """Whether holes were open after the last packet."""
         self.own_media_samples = 0
         """Media time of the own payload of the last packet with copies."""
-        rp.reset_repair(self._state)
+        rp.reset_repair(self._repair)
 
     def watch(self, now_ns: int) -> None:
         """Note the holes that the packet just inserted opens."""
-        b = self._buffer
-        holes = rp.watch(self._state, self._wanted, b.state, b.slots, now_ns)
-        self.is_missing = holes > 0
-
-    @property
-    def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """`repair` and `wanted` of `jitter.repair`, for `node.source.batch`."""
-        return self._state, self._wanted
+        self.is_missing = self._buffer.watch(self._repair, now_ns) > 0
 
     def wait(self, now_ns: int) -> None:
         """Do not ask for a while: nobody can say yet how long an answer takes."""
-        self._state[rp.R_NOT_BEFORE_NS] = now_ns + _LOOK_NS
+        self._repair["not_before_ns"] = now_ns + _LOOK_NS
 
     def request(self, now_ns: int, position_samples: int, round_trip_ns: int) -> bytes | None:
         """Return the request to send now, or None.
@@ -88,18 +81,16 @@ class Repairs:
             To the sender and back.
         """
         b = self._buffer
-        ahead_ns = (int(b.state[js.NEXT_MEDIA]) - position_samples) * 62_500 // 3
-        count = rp.requests(
-            self._state, self._wanted, b.state, b.slots, now_ns,
-            now_ns + ahead_ns - _DECODED_AHEAD_NS, round_trip_ns, self._asked,
-        )  # fmt: skip
-        if count == 0:
+        ahead_ns = (int(b.state["next_media"][0]) - position_samples) * 62_500 // 3
+        plays_ns = now_ns + ahead_ns - _DECODED_AHEAD_NS
+        asked = b.requests(self._repair, now_ns, plays_ns, round_trip_ns)
+        if not asked:
             return None
-        return build([Nack(self._own_ssrc, self._ssrc, tuple(map(int, self._asked[:count])))])
+        return build([Nack(self._own_ssrc, self._ssrc, asked)])
 
     def next_deadline_ns(self) -> int | None:
         """Return when `request` should be called next, or None when nothing is missing."""
-        due = int(rp.next_request_ns(self._state, self._wanted, self._buffer.state))
+        due = int(self._buffer.next_request_ns(self._repair))
         return None if due == js.NONE else due
 
     def receive_retransmission(
@@ -131,7 +122,7 @@ class Repairs:
         result = self._insert(
             data, int(own[rd.BEGIN]), int(own[rd.BYTES]), sequence, timestamp, marker, now_ns
         )
-        self.own_media_samples = int(self._buffer.state[js.UNWRAPPED_MEDIA])
+        self.own_media_samples = int(self._buffer.state["unwrapped_media"][0])
         for copy in self._blocks[: count - 1]:
             if copy[rd.BYTES] and copy[rd.OFFSET_SAMPLES]:
                 self._insert(
@@ -155,9 +146,5 @@ class Repairs:
             return BAD
         b = self._buffer
         flags |= int(has_lbrr(data, offset, length)) * js.HAS_FEC
-        return int(
-            jitter.insert(
-                b.state, b.slots, b.payloads, data, offset, length,
-                sequence, timestamp, samples, flags, now_ns,
-            )
-        )  # fmt: skip
+        b.packet[0] = (offset, length, sequence, timestamp, samples, flags, now_ns)
+        return b.insert_packet(data)

@@ -1,38 +1,19 @@
-"""The places of a source's own state, the results of its kernels, and the rows of its journal."""
+"""What is kept of one source between two periods: its records, and the results of its kernels."""
 
 from typing import Final
 
-from node.units import PACKET_SAMPLES_MAX
+import numpy as np
+from numpy.typing import NDArray
 
-# The receiver's own state, index into (RECEIVER_STATE,) int64.
-RUNNING: Final = 0
-"""0 before the first period, 1 from then on."""
-FILLED: Final = 1
-"""Rows of the FIFO that hold sound."""
-STEP_Q32: Final = 2
-"""Step of the resampler in this period."""
-PLANNED: Final = 3
-"""1 while a period is under way: its step is chosen, its sound not yet complete."""
-HARD_RESYNCS: Final = 4
-FADE: Final = 5
-"""How this period is ramped: `NO_FADE`, `FADE_OUT` before a jump, `FADE_IN` after it."""
-GENERATION: Final = 6
-"""Sender restarts seen; when the jitter buffer counts a further one, this source jumps there."""
-JOURNAL_WRITTEN: Final = 7
-PERIOD_NS: Final = 8
-"""Presentation time of the period under way."""
-POSITION_Q16: Final = 9
-"""Media position of its first sample."""
-COUNT_ONLY: Final = 10
-"""1: nobody listens; decide and count everything, but decode and resample nothing."""
-ERROR_Q16: Final = 11
-"""Where the sound should be, less where it is, at the start of the last period."""
-ERROR_MAX_Q16: Final = 12
-LAST_SOUND_NS: Final = 13
-"""Presentation time at which the last received sound ends; -1 before any."""
-PERIOD_END_NS: Final = 14
-"""Where the next period should begin; a card that stalled goes on later than that."""
-RECEIVER_STATE: Final = 16
+from node.audio import resampler
+from node.clock import servo
+from node.clock.arrivals import POINT_ROWS, POINTS_MAX, SCRATCH_SIZE
+from node.clock.line import FLOATS, INTS
+from node.jitter.repair import Repair
+from node.jitter.state import SLOTS_MAX, Jitter, Packet, Slot, Steering
+from node.kernel.record import Record, Records, nested, number, whole
+from node.rtp.packet import HEADER_FIELDS
+from node.units import PACKET_SAMPLES_MAX
 
 NO_FADE: Final = 0
 FADE_OUT: Final = 1
@@ -54,6 +35,83 @@ NOT_RTP: Final = -20
 NO_SOUND: Final = -28
 """Padding or nothing at all: a packet that keeps a path open."""
 
-# The journal: one row per chunk that was not a pause.
 JOURNAL_ROWS: Final = 4096
-JOURNAL_FIELDS: Final = 6
+"""Chunks that the journal holds; what nobody took in time is overwritten."""
+
+
+class Playout(Record):
+    """Where a source is between two periods."""
+
+    running: int = whole("", "0 before the first period, 1 from then on.")
+    filled: int = whole("", "Rows of the FIFO that hold sound.")
+    step_q32: int = whole("", "Step of the resampler in this period.")
+    planned: int = whole("", "1: a period is under way, its step chosen, its sound incomplete.")
+    hard_resyncs: int = whole("", "Jumps of the playout position.")
+    fade: int = whole("", "NO_FADE, FADE_OUT before a jump, FADE_IN after it.")
+    generation: int = whole("", "Sender restarts seen; at a further one this source jumps there.")
+    journal_written: int = whole("", "Rows of the journal written so far.")
+    period_ns: int = whole("ns", "Presentation time of the period under way.")
+    position_q16: int = whole("samples / 65536", "Media position of its first sample.")
+    count_only: int = whole("", "1: nobody listens; all is decided and counted, nothing decoded.")
+    error_q16: int = whole(
+        "samples / 65536", "Where the sound should be, less where it is, as this period began."
+    )
+    error_max_q16: int = whole("samples / 65536", "Largest of them.")
+    last_sound_ns: int = whole(
+        "ns", "Presentation time at which the last received sound ends; -1 before any."
+    )
+    period_end_ns: int = whole(
+        "ns", "Where the next period should begin; a card that stalled goes on later than that."
+    )
+
+
+class Stretching(Record):
+    """Adaptive playout: how the sound in the FIFO follows its delay."""
+
+    latency_ns: int = whole(
+        "ns", "From the decision about a sample to its presentation; found from arrivals."
+    )
+    begin: int = whole("", "Row of the FIFO that plays next.")
+    waits_from: int = whole(
+        "samples", "Media time at which a wait for a packet began, since the last one; or NONE."
+    )
+    is_torn: int = whole("", "1: the next packet does not take up where the last chunk ended.")
+    stretch_due: int = whole(
+        "samples", "Asked of packets too short to be stretched alone, and not done yet."
+    )
+
+
+class Played(Record):
+    """A row of the journal: one chunk of sound that was no pause."""
+
+    ssrc: int = whole("", "Of its source.")
+    media: int = whole("samples", "Media time of its first sample.")
+    samples: int = whole("samples", "Length.")
+    origin: int = whole("", "`counters.Origin`.")
+    arrival_ns: int = whole("ns", "Arrival of the packet played, or -1.")
+    presentation_ns: int = whole("ns", "When its first sample leaves the converter.")
+
+
+class Source(Record):
+    """All that is kept of one source, but its payloads and its sound."""
+
+    ssrc: int = whole("", "Its number, 32 bits.")
+    payload_types: NDArray[np.int64] = whole("", "1 for each that carries Opus.", (128,))
+    header: NDArray[np.int64] = whole("", "Of the last datagram (`rtp.packet`).", (HEADER_FIELDS,))
+    slot_count: int = whole("", "Slots in use, a power of two.")
+    packet: Records[Packet] = nested(Packet, "On its way into the jitter buffer.", (1,))
+    jitter: Records[Jitter] = nested(Jitter, "The jitter buffer.", (1,))
+    steering: Records[Steering] = nested(Steering, "Of the jitter buffer, if adaptive.", (1,))
+    repair: Records[Repair] = nested(Repair, "What is missing.", (1,))
+    playout: Records[Playout] = nested(Playout, "Where it is.", (1,))
+    stretching: Records[Stretching] = nested(Stretching, "Adaptive playout.", (1,))
+    ints: NDArray[np.int64] = whole("", "Of the time base (`clock.line`).", (INTS,))
+    floats: NDArray[np.float64] = number("ns", "Of the time base.", (FLOATS,))
+    points: NDArray[np.float64] = number("ns", "Of the time base.", (POINT_ROWS, POINTS_MAX))
+    scratch: NDArray[np.float64] = number("", "Of the time base.", (SCRATCH_SIZE,))
+    resampler: NDArray[np.int64] = whole("", "Of the resampler.", (resampler.STATE_SIZE,))
+    servo: NDArray[np.float64] = number("ppm", "Of the servo.", (servo.STATE_SIZE,))
+    journal: Records[Played] = nested(Played, "The last chunks, in a ring.", (JOURNAL_ROWS,))
+    slots: Records[Slot] = nested(
+        Slot, "The packets held; what is not in use is never touched.", (SLOTS_MAX,)
+    )

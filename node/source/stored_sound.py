@@ -23,9 +23,10 @@ from node.config import NodeConfig
 from node.jitter import kernel as jitter
 from node.jitter import state as js
 from node.kernel import kernel
+from node.kernel.record import Records
 from node.opus.protocol import Decoder
-from node.source import state as ss
 from node.source.receiver import Receiver
+from node.source.state import Source
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 
 PACKET_MS: Final = 20
@@ -115,7 +116,7 @@ class StoredSource(Receiver):
         self._origin_ns = now_ns
         self._stamp_ns = now_ns - _DELAY_MS * NS_PER_MS
         self.timebase.receive_packet(0, self._stamp_ns)
-        self._state[js.PROVEN] = 1  # whoever stored it knows what it is
+        self._state["proven"][0] = 1  # whoever stored it knows what it is
         self._file = Recording.of(())
         self._index = self._first = self._last = 0
         self._begin_ns = now_ns
@@ -139,7 +140,7 @@ class StoredSource(Receiver):
         self._begin_ns = begin_ns
         self._is_placed = self._is_resumed = self._is_given_up = False
         self.ended = False
-        self._state[js.CONCEAL_MAX] = self._conceal_max_samples
+        self._state["conceal_max"][0] = self._conceal_max_samples
 
     def give_up(self) -> None:
         """Play nothing more of it; what sounds now fades."""
@@ -153,7 +154,7 @@ class StoredSource(Receiver):
     def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
         """Fill `out`, (n, channels) float32, n <= PERIOD_SAMPLES_MAX, from the file."""
         n = out.shape[0]
-        if self._own[ss.RUNNING] and presentation_ns - self._next_ns > _STALL_NS:
+        if self._playout["running"][0] and presentation_ns - self._next_ns > _STALL_NS:
             self._go_back(self._heard())
         self._feed(presentation_ns, n)
         super().render(out, presentation_ns)
@@ -213,8 +214,8 @@ class StoredSource(Receiver):
         self._index = packet
         self._is_placed = False
         self._is_resumed = packet > 0
-        self._own[ss.RUNNING] = 0
-        self._own[ss.PLANNED] = 0
+        self._playout["running"] = 0
+        self._playout["planned"] = 0
 
     def _feed(self, presentation_ns: int, n: int) -> None:
         """Hand on what this period needs."""
@@ -226,11 +227,18 @@ class StoredSource(Receiver):
         wanted = -(-(position + n + _AHEAD_SAMPLES - self._fed_media) // _PACKET_SAMPLES)
         count = max(min(wanted, self._last - self._index), 0)
         if count:
-            _hand_on(
-                self._file.data, self._file.offsets, self._index, count,
-                self._sequence, self._fed_media, marker, self._stamp_ns,
-                self._state, self._slots, self._payloads,
-            )  # fmt: skip
+            source = self._source
+            source["packet"][0, 0] = (
+                0,
+                0,
+                self._sequence,
+                self._fed_media,
+                _PACKET_SAMPLES,
+                marker,
+                self._stamp_ns,
+            )
+            offsets = self._file.offsets[self._index : self._index + count + 1]
+            _hand_on(self._file.data, offsets, source, self._payloads)
             self._index += count
             self._sequence += count
             self._fed_media += count * _PACKET_SAMPLES
@@ -243,46 +251,42 @@ class StoredSource(Receiver):
         self._first = self._index
         self._first_media = self._fed_media = max(media, self._fed_media)
         self._is_placed = True
-        if self._own[ss.RUNNING]:
-            self._first_media = max(self._first_media, int(state[js.NEXT_MEDIA]))
+        if self._playout["running"][0]:
+            self._first_media = max(self._first_media, int(state["next_media"][0]))
             self._fed_media = self._first_media
-        elif state[js.PHASE] == js.PLAYING and state[js.NEXT_MEDIA] < self._fed_media:
+        elif state["phase"][0] == js.PLAYING and state["next_media"][0] < self._fed_media:
             self.buffer.seek(self._fed_media)
 
 
-@kernel(
-    "void(uint8[::1], int64[::1], int64, int64, int64, int64, int64, int64,"
-    " int64[::1], int64[:, ::1], uint8[:, ::1])"
-)
+@kernel("void(uint8[::1], int64[::1], Source[::1], uint8[:, ::1])")
 def _hand_on(
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],
-    first: int,
-    count: int,
-    sequence: int,
-    media: int,
-    flags: int,
-    stamp_ns: int,
-    state: NDArray[np.int64],
-    slots: NDArray[np.int64],
+    sources: Records[Source],
     payloads: NDArray[np.uint8],
 ) -> None:
-    """Put `count` packets from number `first` on into a jitter buffer.
+    """Put packets, one less than `offsets`, into a jitter buffer.
 
-    data, offsets    of a `Recording`
-    sequence, media  of the first one, unwrapped
-    flags            of the first one
-    stamp_ns         arrival of media time 0
-    state, slots, payloads  of the jitter buffer
+    data, offsets  of a `Recording`
+    sources        one; its packet says of the first: sequence and media time, unwrapped, flags,
+                   and when media time 0 arrives
+    payloads       of the jitter buffer
     """
-    for i in range(count):
-        offset = offsets[first + i]
+    source = sources[0]
+    packet = source.packet[0]
+    slots = source.slots[: source.slot_count]
+    sequence = packet.sequence
+    media = packet.timestamp
+    stamp_ns = packet.arrival_ns
+    for i in range(offsets.shape[0] - 1):
         at = media + i * _PACKET_SAMPLES
-        jitter.insert(
-            state, slots, payloads, data, offset, offsets[first + i + 1] - offset,
-            (sequence + i) & 0xFFFF, at & 0xFFFF_FFFF, _PACKET_SAMPLES,
-            flags if i == 0 else js.EXACT, stamp_ns + at * NS_PER_S // RATE_HZ,
-        )  # fmt: skip
+        packet.offset = offsets[i]
+        packet.length = offsets[i + 1] - offsets[i]
+        packet.sequence = (sequence + i) & 0xFFFF
+        packet.timestamp = at & 0xFFFF_FFFF
+        packet.arrival_ns = stamp_ns + at * NS_PER_S // RATE_HZ
+        jitter.insert(source.jitter[0], source.steering[:], slots, payloads, data, packet)
+        packet.flags &= js.EXACT
 
 
 def _by_own_time(config: NodeConfig) -> NodeConfig:

@@ -13,7 +13,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from node.kernel.record import Records, new, together
 from node.opus.protocol import DecoderFactory
+from node.source.state import Played
 from node.stack import SpeakerNode
 from node.units import NS_PER_MS, NS_PER_S
 from sim.chance.rng import Purpose, between, raw_draws, stream
@@ -32,7 +34,6 @@ PERIODS_PER_TURN: Final = 1000
 """Periods between two looks at the node's deadlines, events and journal; a turn must fit the
 journal of 4096 rows even when each row is 5 ms."""
 
-_JOURNAL_FIELDS: Final = 6
 _JOURNAL_ROWS: Final = 8192
 _BOOT_OFFSET_S: Final = 3600
 """A node's monotonic clock shows up to this at the start of the run."""
@@ -54,8 +55,8 @@ class Chunk:
     """Periods without sound: the CPU was late, or the node was down."""
 
     missed: int
-    journal: NDArray[np.int64]
-    """Rows of `SpeakerNode.take_journal`, the two last columns in true time."""
+    journal: Records[Played]
+    """What `SpeakerNode.take_journal` gives, its instants in true time."""
 
     raw_journal: bytes
     """The rows as the node wrote them, for the hash."""
@@ -123,7 +124,7 @@ class Pole:
         self._next_period = 0
         self._waiting_ns = np.zeros(0, np.int64)
         self._waiting: list[bytes] = []
-        self._rows = np.zeros((_JOURNAL_ROWS, _JOURNAL_FIELDS), np.int64)
+        self._rows = new(Played, _JOURNAL_ROWS)
 
     def skew_ppm(self) -> float:
         """Return the true frequency error of the node's clock at the start."""
@@ -169,12 +170,13 @@ class Pole:
         views = sound[: tick_ns.size * self.period_samples].reshape(tick_ns.size, -1)
         views[silent] = 0.0
         journal = raw.copy()
-        came = journal[:, 4] >= 0
-        journal[came, 4] = self._clock.to_true(journal[came, 4])
-        journal[:, 5] = self._clock.to_true(journal[:, 5])
+        arrival_ns, presentation_ns = journal["arrival_ns"], journal["presentation_ns"]
+        came = arrival_ns >= 0
+        arrival_ns[came] = self._clock.to_true(arrival_ns[came])
+        presentation_ns[:] = self._clock.to_true(presentation_ns)
         return Chunk(
             sending.first, arrive_ns, first, tick_ns, finish_ns, play_ns, silent, missed,
-            journal, raw.astype("<i8").tobytes(),
+            journal, raw.tobytes(),
         )  # fmt: skip
 
     def _arrivals(
@@ -214,10 +216,10 @@ class Pole:
 
     def _run_turns(
         self, work: Work, tick_ns: NDArray[np.int64], sound: NDArray[np.float32]
-    ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    ) -> tuple[NDArray[np.bool_], Records[Played]]:
         """Run the node turn by turn; return the periods in which it was down, and its journal."""
         down = np.ones(tick_ns.size, np.bool_)
-        journals: list[NDArray[np.int64]] = []
+        journals: list[Records[Played]] = []
         for up in self._uptimes:
             first = int(np.searchsorted(tick_ns, up.start_ns))
             last = int(np.searchsorted(tick_ns, up.end_ns))
@@ -227,7 +229,7 @@ class Pole:
                 if self._up is not up:
                     self._boot(up)
                 journals.append(self._turn(work, at, end, sound))
-        whole = np.concatenate(journals) if journals else np.zeros((0, _JOURNAL_FIELDS), np.int64)
+        whole = together(journals, Played)
         return down, whole
 
     def _boot(self, up: Uptime) -> None:
@@ -246,7 +248,7 @@ class Pole:
 
     def _turn(
         self, work: Work, first: int, last: int, sound: NDArray[np.float32]
-    ) -> NDArray[np.int64]:
+    ) -> Records[Played]:
         """Run periods `first` to `last` of the chunk with the datagrams before each."""
         assert self.node is not None and self._shell is not None
         self._shell.play(work, first, last, sound)

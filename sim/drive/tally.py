@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from node.audio.resampler import LOOKAHEAD_SAMPLES
 from node.counters import Origin
+from node.kernel.record import Records
+from node.source.state import Played
 from node.units import NS_PER_S, RATE_HZ
 from sim.drive.coverage import DELAY_BIN_NS, DELAY_BINS, Coverage, Histogram
 from sim.drive.pole import Chunk
@@ -18,13 +20,6 @@ _SKEW_BIN_NS: Final = 20_000
 _SKEW_BINS: Final = 25_000
 _MADE_UP: Final = int(Origin.CONCEALED)
 _RESAMPLER_NS: Final = LOOKAHEAD_SAMPLES * NS_PER_S // RATE_HZ
-
-# Columns of the journal (`SpeakerNode.take_journal`).
-_MEDIA: Final = 1
-_SAMPLES: Final = 2
-_ORIGIN: Final = 3
-_ARRIVAL: Final = 4
-_PRESENTATION: Final = 5
 
 
 class Recent:
@@ -132,13 +127,13 @@ class Tally:
         return (self._waited_sum / self._samples - self._fastest_ns) / 1e6
 
     def _book(
-        self, journal: NDArray[np.int64], send: Recent, depart: Recent
+        self, journal: Records[Played], send: Recent, depart: Recent
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        media = (journal[:, _MEDIA] - self._sender.timestamp + (1 << 31)) & 0xFFFF_FFFF
+        media = (journal["media"] - self._sender.timestamp + (1 << 31)) & 0xFFFF_FFFF
         start = media - (1 << 31)
-        samples = journal[:, _SAMPLES]
-        origin = journal[:, _ORIGIN].copy()
-        play_ns = journal[:, _PRESENTATION]
+        samples = journal["samples"].copy()
+        origin = journal["origin"].copy()
+        play_ns = journal["presentation_ns"].copy()
         period = self._play.last_before(play_ns)
         unheard = self._silent.at(period) == 1
         origin[unheard & (origin < _MADE_UP)] = Origin.SILENT
@@ -157,7 +152,7 @@ class Tally:
         start: NDArray[np.int64],
         samples: NDArray[np.int64],
         play_ns: NDArray[np.int64],
-        journal: NDArray[np.int64],
+        journal: Records[Played],
         send: Recent,
         depart: Recent,
     ) -> None:
@@ -170,8 +165,8 @@ class Tally:
         period = self._play.last_before(begins_ns)
         sent_ns, departed_ns = send.at(packet), depart.at(packet)
         tick_ns, finish_ns = self._tick.at(period), self._finish.at(period)
-        stored_ns = journal[:, _ARRIVAL]
-        own = journal[:, _ORIGIN] == Origin.RECEIVED
+        stored_ns = journal["arrival_ns"].copy()
+        own = journal["origin"] == Origin.RECEIVED
         # Repaired audio came with another packet: its own never arrived.
         arrived_ns = np.where(own, self._arrive.at(packet), stored_ns)
         departed_ns = np.where(departed_ns == LOST_NS, sent_ns, departed_ns)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.events import SendDatagram
-from node.source.batch import PACKET, PERIOD, make_batch
+from node.source.batch import make_batch
 from node.stack import SpeakerNode
 from sim.gateway.crystal import Oscillator
 from sim.station.conversation import Conversation
@@ -124,18 +124,18 @@ class VirtualShell:
             source=ADDRESS,
         )
         while True:
-            taken = int(batch.progress[PACKET])
+            taken = int(batch.progress["packet"][0])
             self._node.replay(batch, self._wake_ns)
-            if batch.progress[PACKET] > taken:
+            if batch.progress["packet"][0] > taken:
                 self._look_ns = 0
-            period = first + int(batch.progress[PERIOD])
+            period = first + int(batch.progress["period"][0])
             if period >= last:
-                return datagram + int(batch.progress[PACKET])
+                return datagram + int(batch.progress["packet"][0])
             done = self._step(
-                work, datagram + int(batch.progress[PACKET]), period, period + 1, sound
+                work, datagram + int(batch.progress["packet"][0]), period, period + 1, sound
             )
-            batch.progress[PACKET] = done - datagram
-            batch.progress[PERIOD] += 1
+            batch.progress["packet"] = done - datagram
+            batch.progress["period"] += 1
 
     def _attend(self, now_ns: int) -> None:
         """Hand over answers and run deadlines that are due; note when to come back."""

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.config import JitterConfig
-from node.counters import ORIGINS
 from node.jitter import state as at
-from node.jitter.buffer import parameters
-from node.jitter.kernel import insert, pull, reset, seek
-from node.kernel import kernel
+from node.jitter.buffer import initial
+from node.jitter.kernel import admit, pull, seek
+from node.jitter.state import Jitter, Packet, Slot, Steering
+from node.kernel import inner_kernel, kernel
+from node.kernel.record import Records, new
 from node.units import NS_PER_S, RATE_HZ
 
 NODES_MAX: Final = 100_000
@@ -28,18 +29,17 @@ SLOTS: Final = 64
 """Packets held by each: 1.3 s of 20 ms packets."""
 
 
-@kernel(
-    "void(int64[::1], int64[:, ::1], uint8[:, ::1], int64[::1], int64[::1], int64[::1], int64,"
-    " int64)"
+@inner_kernel(
+    "void(Jitter, Steering[::1], Slot[::1], Packet, int64[::1], int64[::1], int64[::1], int64)"
 )
 def play_programme(
-    state: NDArray[np.int64],
-    slots: NDArray[np.int64],
-    payloads: NDArray[np.uint8],
+    state: Jitter,
+    steering: Records[Steering],
+    slots: Records[Slot],
+    packet: Packet,
     media: NDArray[np.int64],
     arrivals_ns: NDArray[np.int64],
     order: NDArray[np.int64],
-    samples: int,
     start: int,
 ) -> None:
     """Play a programme to one node whose card takes each chunk as the last one ends.
@@ -47,52 +47,51 @@ def play_programme(
     media        (packets,) media time of each packet in samples, the first 0
     arrivals_ns  (packets,) when each comes, -1: never
     order        (packets,) the packets in order of arrival; those that never come first
-    samples      of a packet
+    packet       scratch; `samples` says how long each lasts
     start        synchronised: media time 0 plays at this sample; adaptive: -1
     """
-    data = payloads[0, :0]  # no bytes
     took = 0
     while took < order.shape[0] and arrivals_ns[order[took]] < 0:
         took += 1
     if took == order.shape[0]:
         return
     now = max(start, arrivals_ns[order[took]] * 3 // 62_500)
-    end = start + media[media.shape[0] - 1] + samples
+    end = start + media[media.shape[0] - 1] + packet.samples
     while start < 0 or now < end:
         now_ns = (now * NS_PER_S + RATE_HZ - 1) // RATE_HZ
         while took < order.shape[0] and arrivals_ns[order[took]] <= now_ns:
             one = order[took]
-            insert(
-                state, slots, payloads, data, 0, 0, one & 0xFFFF, media[one] & 0xFFFF_FFFF,
-                samples, 0, arrivals_ns[one],
-            )  # fmt: skip
+            packet.sequence = one & 0xFFFF
+            packet.timestamp = media[one] & 0xFFFF_FFFF
+            packet.arrival_ns = arrivals_ns[one]
+            admit(state, steering, slots, packet)
             took += 1
-        if start >= 0 and state[at.PHASE] == at.WAITING:
+        if start >= 0 and state.phase == at.WAITING:
             seek(state, slots, now - start)
-        pull(state, slots, now_ns, 0)
-        now += state[at.ACTION_SAMPLES] + state[at.ACTION_STRETCH_SAMPLES]
-        if took == order.shape[0] and state[at.HELD] == 0:
+        pull(state, steering, slots, now_ns, 0)
+        now += state.action_samples + state.action_stretch_samples
+        if took == order.shape[0] and state.held == 0:
             break
 
 
 @kernel(
-    "void(int64[:, ::1], int64[:, :, ::1], uint8[:, ::1], int64[::1], int64[:, ::1],"
-    " int64[:, ::1], int64, int64[::1])"
+    "void(Jitter[::1], Steering[:, ::1], Slot[:, ::1], Packet[::1], int64[::1], int64[:, ::1],"
+    " int64[:, ::1], int64[::1])"
 )
 def _play_rows(
-    states: NDArray[np.int64],
-    slots: NDArray[np.int64],
-    payloads: NDArray[np.uint8],
+    states: Records[Jitter],
+    steering: NDArray[np.void],
+    slots: NDArray[np.void],
+    packet: Records[Packet],
     media: NDArray[np.int64],
     arrivals_ns: NDArray[np.int64],
     orders: NDArray[np.int64],
-    samples: int,
     starts: NDArray[np.int64],
 ) -> None:
     """Play a programme to each node: `play_programme` on one row of the arrays after the other."""
     for row in range(states.shape[0]):
         play_programme(
-            states[row], slots[row], payloads, media, arrivals_ns[row], orders[row], samples,
+            states[row], steering[row], slots[row], packet[0], media, arrivals_ns[row], orders[row],
             starts[row],
         )  # fmt: skip
 
@@ -149,14 +148,14 @@ class JitterBatch:
                 f"must be at most {NODES_MAX}, 1 to nodes, and a power of two"
             )
         self._is_adaptive = config.mode == "adaptive"
-        size = at.STATE_SIZE if self._is_adaptive else at.SYNCHRONISED_STATE_SIZE
-        self.states: NDArray[np.int64] = np.zeros((nodes, size), np.int64)
-        self.slots: NDArray[np.int64] = np.zeros((nodes, slots, at.SLOT_FIELDS), np.int64)
-        self._payloads = np.zeros((slots, 0), np.uint8)
+        self.states = new(Jitter, nodes)
+        self.states[:] = initial(config)
+        self._steering = np.zeros((nodes, int(self._is_adaptive)), Steering.dtype)
+        self._steering["reference"] = at.NONE
+        self.slots = np.zeros((nodes, slots), Slot.dtype)
+        self.slots["sequence"] = at.NONE
         edges = [nodes * part // parts for part in range(parts + 1)]
         self._parts = [slice(*pair) for pair in pairwise(edges)]
-        for state, held in zip(self.states, self.slots, strict=True):
-            reset(state, held, parameters(config))
 
     def play(
         self,
@@ -192,9 +191,11 @@ class JitterBatch:
         begins = np.full(nodes, -1, np.int64) if starts is None else starts
 
         def play_part(part: slice) -> None:
+            packet = new(Packet)
+            packet["samples"] = heard.samples
             _play_rows(
-                self.states[part], self.slots[part], self._payloads, heard.media,
-                heard.arrivals_ns[part], heard.orders[part], heard.samples, begins[part],
+                self.states[part], self._steering[part], self.slots[part], packet, heard.media,
+                heard.arrivals_ns[part], heard.orders[part], begins[part],
             )  # fmt: skip
 
         for _ in run(play_part, self._parts):
@@ -203,4 +204,5 @@ class JitterBatch:
     @property
     def origin_samples(self) -> NDArray[np.int64]:
         """Output samples of each node by `counters.Origin`: (nodes, ORIGINS) int64, a view."""
-        return self.states[:, at.O_FIRST : at.O_FIRST + ORIGINS]
+        origin_samples: NDArray[np.int64] = self.states["origin_samples"]
+        return origin_samples

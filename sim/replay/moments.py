@@ -31,10 +31,6 @@ CELLS_MAX: Final = 1_000_000
 NOTHING: Final = ORIGINS
 """Of a frame: nothing left the horn, for the gateway was off or had not heard the stream."""
 
-_ORIGIN: Final = 3
-_PRESENTATION: Final = 5
-"""Columns of the journal (`SpeakerNode.take_journal`)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -134,7 +130,8 @@ class _Recorder:
         self._count(self._arrived[pole], chunk.arrive_ns[~missing])
         self._count(self._lost[pole], sending.send_ns[missing])
         ranks = worst_first(np.arange(ORIGINS))
-        self._worst(pole, chunk.journal[:, _PRESENTATION], ranks[chunk.journal[:, _ORIGIN]])
+        journal = chunk.journal
+        self._worst(pole, journal["presentation_ns"], ranks[journal["origin"]])
         self._cut(pole, chunk)
 
     def moments(self, faults: tuple[Fault, ...]) -> Moments:

@@ -7,7 +7,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from node.config import JitterConfig, NodeConfig
 from node.counters import Count, Origin
+from node.kernel.record import new
 from node.rtp import packet
+from node.source.state import Played
 from node.stack import SpeakerNode
 
 MS = 1_000_000
@@ -31,7 +33,7 @@ class NodeMachine(RuleBasedStateMachine):
         self.next = 0
         self.datagrams = 0
         self.rendered = 0
-        self.rows = np.zeros((5000, 6), np.int64)
+        self.rows = new(Played, 5000)
         self.heard: list[tuple[int, int]] = []
         self.out = np.zeros((PERIOD, 1), np.float32)
 
@@ -80,7 +82,9 @@ class NodeMachine(RuleBasedStateMachine):
             self.node.handle_deadline(self.now_ns)
         count = self.node.take_journal(self.rows)
         self.heard += [
-            (int(row[1]), int(row[2])) for row in self.rows[:count] if row[3] == Origin.RECEIVED
+            (int(row["media"]), int(row["samples"]))
+            for row in self.rows[:count]
+            if row["origin"] == Origin.RECEIVED
         ]
 
     @invariant()

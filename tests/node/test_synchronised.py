@@ -8,8 +8,10 @@ import pytest
 from node.config import JitterConfig, NodeConfig
 from node.counters import Origin
 from node.events import SendDatagram
+from node.kernel.record import new
 from node.rtp import packet, rtcp
 from node.rtp.rtcp_packet import ExtendedReport, ReplyTime, SenderReport
+from node.source.state import Played
 from node.stack import SpeakerNode
 
 MS = 1_000_000
@@ -38,7 +40,7 @@ class Pole:
         self.offset_ns = offset_ns
         self.skew_ppm = skew_ppm
         self.rng = rng
-        self.rows = np.zeros((4096, 6), np.int64)
+        self.rows = new(Played, 4096)
         self.presented: dict[int, int] = {}
         self.asked = 0
 
@@ -63,8 +65,8 @@ class Pole:
     def note_journal(self) -> None:
         count = self.node.take_journal(self.rows)
         for row in self.rows[:count]:
-            if row[3] == Origin.RECEIVED:
-                self.presented[int(row[1])] = self.true(int(row[5]))
+            if row["origin"] == Origin.RECEIVED:
+                self.presented[int(row["media"])] = self.true(int(row["presentation_ns"]))
 
 
 def answer(

@@ -128,9 +128,11 @@ def test_a_pause_is_where_delay_comes_down_without_touching_speech():
         end = now + 20 * MS
         while now < end:
             b.pull(now)
-            origin.append(int(b.state[at.ACTION_ORIGIN]))
+            origin.append(int(b.state["action_origin"][0]))
             now += (
-                int(b.state[at.ACTION_SAMPLES] + b.state[at.ACTION_STRETCH_SAMPLES]) * 62_500 // 3
+                int(b.state["action_samples"][0] + b.state["action_stretch_samples"][0])
+                * 62_500
+                // 3
             )
     assert b.origin_samples[Origin.PAUSED] > 0
     assert b.origin_samples[Origin.RECEIVED] > 2900 * FRAME
@@ -165,8 +167,8 @@ def test_speech_is_hurried_by_no_more_than_5_ms_at_a_time():
         stalled = 30_300 if 30_000 <= 20 * n < 30_300 else 20 * n  # in ms, after half a calm minute
         while now < stalled * MS:
             if b.pull(now) == at.PLAY:
-                changes.append(int(b.state[at.ACTION_STRETCH_SAMPLES]))
-            samples = b.state[at.ACTION_SAMPLES] + b.state[at.ACTION_STRETCH_SAMPLES]
+                changes.append(int(b.state["action_stretch_samples"][0]))
+            samples = b.state["action_samples"][0] + b.state["action_stretch_samples"][0]
             now += int(samples) * 62_500 // 3
         b.insert(n, n * FRAME, FRAME, stalled * MS)
     hurried = [-one for one in changes if one < 0]
@@ -183,8 +185,8 @@ def test_after_a_stall_the_next_word_comes_at_once_and_nothing_of_it_is_missing(
     for n in range(160):
         until = max(20 * n, 2400 if n >= 100 else 0) * MS  # packet 100 and the rest come together
         while now < until:
-            heard.append((b.pull(now), int(b.state[at.ACTION_MEDIA]), now))
-            samples = b.state[at.ACTION_SAMPLES] + b.state[at.ACTION_STRETCH_SAMPLES]
+            heard.append((b.pull(now), int(b.state["action_media"][0]), now))
+            samples = b.state["action_samples"][0] + b.state["action_stretch_samples"][0]
             now += int(samples) * 62_500 // 3
         b.insert(n, n * FRAME, FRAME, until)
     first = next((action, media) for action, media, at_ns in heard if at_ns >= 2400 * MS)
@@ -213,11 +215,11 @@ def test_media_time_goes_on_above_all_that_was_when_a_sender_starts_anew(mode):
     b.seek(0)
     for _ in range(50):
         b.pull(2000 * MS)
-    played = int(b.state[at.NEXT_MEDIA])
+    played = int(b.state["next_media"][0])
     for n in range(3):
         slot = b.insert(40_000 + n, 5 + n * FRAME, FRAME, (2000 + 20 * n) * MS)
     assert b.counts()[Count.SENDER_RESTARTS] == 1
-    assert b.slots[slot, at.SLOT_MEDIA] > played
+    assert b.slots["media"][slot] > played
 
 
 @pytest.mark.parametrize("mode", ["synchronised", "adaptive"])
@@ -271,15 +273,15 @@ def drive(b, todo):
         else:
             for _ in range(first):
                 action = b.pull(now)
-                samples = int(b.state[at.ACTION_SAMPLES])
-                stretch = int(b.state[at.ACTION_STRETCH_SAMPLES])
+                samples = int(b.state["action_samples"][0])
+                stretch = int(b.state["action_stretch_samples"][0])
                 assert 0 < samples <= 5760
                 assert -samples // 2 <= stretch <= samples
                 if action == at.PLAY:
-                    played.append((int(b.state[at.ACTION_MEDIA]), samples))
+                    played.append((int(b.state["action_media"][0]), samples))
                 now += (samples + stretch) * 62_500 // 3
-        assert (b.slots[:, at.SLOT_STATUS] == at.HOLDING).sum() == b.state[at.HELD]
-        assert b.level_samples <= max(b.state[at.LEVEL_MAX], 256 * 5760)
+        assert (b.slots["status"][:] == at.HOLDING).sum() == b.state["held"][0]
+        assert b.level_samples <= max(b.state["level_max"][0], 256 * 5760)
     return played
 
 

@@ -40,7 +40,7 @@ def play(b, chunks):
     got = []
     for _ in range(chunks):
         action = b.pull(0)
-        got.append((action, int(b.state[at.ACTION_MEDIA]), int(b.state[at.ACTION_SAMPLES])))
+        got.append((action, int(b.state["action_media"][0]), int(b.state["action_samples"][0])))
     return got
 
 
@@ -140,10 +140,10 @@ def test_a_restarted_sender_is_believed_at_its_second_packet():
     play(b, 2)
     assert b.insert(40_000, 77, FRAME, 60 * MS) == at.PROBATION
     assert b.insert(40_001, 77 + FRAME, FRAME, 80 * MS) == at.RESTARTED
-    assert b.state[at.GENERATION] == 1
+    assert b.state["generation"][0] == 1
     assert b.pull(0) == at.PAUSE
     slot = b.insert(40_002, 77 + 2 * FRAME, FRAME, 100 * MS)
-    media = int(b.slots[slot, at.SLOT_MEDIA])
+    media = int(b.slots["media"][slot])
     assert media > 2 * FRAME  # media time never runs backwards
     assert media % 2**32 == 77 + 2 * FRAME
     b.seek(media - FRAME)
@@ -217,7 +217,7 @@ def test_stamps_of_a_slow_clock_do_not_slow_the_sound_down(samples, clock_hz, lo
         now_ns = int(n) * samples * NS_PER_S // RATE_HZ
         slot = b.insert(int(n), int(n) * samples * clock_hz // RATE_HZ, samples, now_ns)
         if slot >= 0 and now_ns > 2 * NS_PER_S:
-            at_pace.append(int(b.slots[slot, at.SLOT_MEDIA]) - int(n) * samples)
+            at_pace.append(int(b.slots["media"][slot]) - int(n) * samples)
     assert max(at_pace) - min(at_pace) <= samples
 
 
@@ -249,7 +249,7 @@ def test_what_is_too_far_ahead_is_discarded_and_counted():
     results = [b.insert(n, n * FRAME, FRAME, 0) for n in range(1, 200)]
     assert results.count(at.EARLY) > 0
     assert b.counts()[Count.PACKETS_DISCARDED_EARLY] == results.count(at.EARLY)
-    assert b.level_samples <= b.state[at.LEVEL_MAX]
+    assert b.level_samples <= b.state["level_max"][0]
 
 
 def test_reordering_before_the_start_loses_nothing():
@@ -316,27 +316,27 @@ def drive(b, steps, *, may_seek):
         elif kind == "any":
             b.insert(first, second, (first % 60) * 120, now_ns, flags=flags)
         elif kind == "seek" and may_seek:
-            b.seek(int(b.state[at.NEXT_MEDIA]) + first * 700)
+            b.seek(int(b.state["next_media"][0]) + first * 700)
         elif kind == "settle":
             b.settle(ended=bool(first))
         elif kind == "pull":
-            if b.state[at.PHASE] == at.WAITING:
-                b.seek(int(b.slots[b.state[at.NEXT_SEQUENCE] % 256, at.SLOT_MEDIA]))
+            if b.state["phase"][0] == at.WAITING:
+                b.seek(int(b.slots["media"][b.state["next_sequence"][0] % 256]))
             for _ in range(first):
                 action = b.pull(now_ns)
                 assert action in ADVANCING
-                assert 0 < b.state[at.ACTION_SAMPLES] <= 5760
-                if b.state[at.PHASE] == at.PLAYING:
+                assert 0 < b.state["action_samples"][0] <= 5760
+                if b.state["phase"][0] == at.PLAYING:
                     played.append(
                         (
-                            int(b.state[at.ACTION_MEDIA]),
-                            int(b.state[at.ACTION_SAMPLES]),
+                            int(b.state["action_media"][0]),
+                            int(b.state["action_samples"][0]),
                             action == at.PLAY,
                         )
                     )
-        assert b.level_samples <= max(b.state[at.LEVEL_MAX], 256 * 5760)
-        assert 0 <= b.state[at.HELD] <= 256
-        assert (b.slots[:, at.SLOT_STATUS] == at.HOLDING).sum() == b.state[at.HELD]
+        assert b.level_samples <= max(b.state["level_max"][0], 256 * 5760)
+        assert 0 <= b.state["held"][0] <= 256
+        assert (b.slots["status"][:] == at.HOLDING).sum() == b.state["held"][0]
     return played
 
 

@@ -1,6 +1,5 @@
 """What is asked for again, and what a listener still misses after it."""
 
-import numpy as np
 import pytest
 
 from benchmarks.playout.playout_redundancy import play_with_copies
@@ -9,6 +8,7 @@ from node.config import JitterConfig
 from node.jitter import repair as rp
 from node.jitter import state as at
 from node.jitter.buffer import JitterBuffer
+from node.kernel.record import new
 
 FRAME = 960
 MS = 1_000_000
@@ -20,32 +20,19 @@ class Node:
 
     def __init__(self):
         self.buffer = JitterBuffer(JitterConfig(), payload_bytes=0)
-        self.repair = np.zeros(rp.REPAIR_STATE_SIZE, np.int64)
-        self.wanted = np.zeros((rp.WANTED_MAX, rp.WANTED_FIELDS), np.int64)
-        self.out = np.zeros(16, np.int64)
+        self.repair = new(rp.Repair)
         rp.reset_repair(self.repair)
 
     def receive(self, numbers, *, flags=0):
         for n in numbers:
             self.buffer.insert(n & 0xFFFF, n * FRAME, FRAME, n * 20 * MS, flags=flags)
-            rp.watch(self.repair, self.wanted, self.buffer.state, self.buffer.slots, n * 20 * MS)
-        if self.buffer.state[at.PHASE] == at.WAITING:
-            self.buffer.seek(int(self.buffer.state[at.LAST_END]))
+            self.buffer.watch(self.repair, n * 20 * MS)
+        if self.buffer.state["phase"][0] == at.WAITING:
+            self.buffer.seek(int(self.buffer.state["last_end"][0]))
 
     def ask(self, now_ms):
-        position_ns = int(self.buffer.state[at.NEXT_MEDIA]) * 62_500 // 3 + 400 * MS
-        b = self.buffer
-        count = rp.requests(
-            self.repair,
-            self.wanted,
-            b.state,
-            b.slots,
-            now_ms * MS,
-            position_ns,
-            ROUND_TRIP,
-            self.out,
-        )
-        return [int(n) for n in self.out[:count]]
+        position_ns = int(self.buffer.state["next_media"][0]) * 62_500 // 3 + 400 * MS
+        return list(self.buffer.requests(self.repair, now_ms * MS, position_ns, ROUND_TRIP))
 
 
 def test_a_hole_is_asked_for_once_and_again_only_after_a_round_trip():
@@ -88,8 +75,8 @@ def test_a_restarted_sender_is_not_asked_for_what_was_before():
     node.receive([0, 1, 4])
     for n, now in ((30_000, 100), (30_001, 120)):
         node.buffer.insert(n, n, FRAME, now * MS)
-        rp.watch(node.repair, node.wanted, node.buffer.state, node.buffer.slots, now * MS)
-    assert node.repair[rp.R_HOLES] == 0
+        node.buffer.watch(node.repair, now * MS)
+    assert node.repair["holes"][0] == 0
 
 
 @pytest.mark.parametrize("burst", [1.2, 5.0])

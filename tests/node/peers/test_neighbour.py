@@ -16,8 +16,10 @@ from node.control.trust.signature import SeedSigner
 from node.counters import Count, Origin
 from node.events import SendDatagram
 from node.governed import GovernedSpeaker
+from node.kernel.record import new
 from node.peers.neighbour import MAP_NAME, Neighbour
 from node.rtp import packet, rtcp
+from node.source.state import Played
 from node.stack import SpeakerNode
 from sim.sender.time_answers import SenderReports
 
@@ -45,7 +47,7 @@ class Gateway:
         self.config, self.address = config, address
         self.up_ms, self.down_ms, self.queue_ms = up_ms, down_ms, queue_ms
         self.offset_ns, self.skew_ppm = offset_ns, skew_ppm
-        self.rows = np.zeros((4096, 6), np.int64)
+        self.rows = new(Played, 4096)
         self.presented = {}
         self.start()
 
@@ -60,8 +62,8 @@ class Gateway:
 
     def note_journal(self):
         for row in self.rows[: self.node.take_journal(self.rows)]:
-            if row[3] == Origin.RECEIVED:
-                self.presented[int(row[1])] = self.true(int(row[5]))
+            if row["origin"] == Origin.RECEIVED:
+                self.presented[int(row["media"])] = self.true(int(row["presentation_ns"]))
 
     def source(self):
         return self.node.status()["sources"][0]

@@ -5,8 +5,10 @@ import pytest
 
 from node.config import JitterConfig, NodeConfig
 from node.counters import Origin
+from node.kernel.record import new
 from node.opus.libopus import LibopusDecoder
 from node.rtp import packet
+from node.source.state import Played
 from node.stack import SpeakerNode
 
 MS = 1_000_000
@@ -58,7 +60,7 @@ def test_short_packets_are_stretched_together_so_that_the_delay_comes_down(packe
     node = new_node()
     payload = bytes([toc]) + bytes(20)
     out = np.zeros((period, 1), np.float32)
-    rows = np.zeros((4096, 6), np.int64)
+    rows = new(Played, 4096)
     journal = []
     sent = 0
     for k in range(25 * 48_000 // period):
@@ -75,8 +77,8 @@ def test_short_packets_are_stretched_together_so_that_the_delay_comes_down(packe
         node.render(out, now_ns + 40 * MS)
         journal.append(rows[: node.take_journal(rows)].copy())
     rows = np.concatenate(journal)
-    real = rows[rows[:, 3] == Origin.RECEIVED]
-    held_ms = (real[:, 5] - START) / MS - 40 - real[:, 1] / 48
+    real = rows[rows["origin"] == Origin.RECEIVED]
+    held_ms = (real["presentation_ns"] - START) / MS - 40 - real["media"] / 48
     assert held_ms.max() > 400
     assert np.median(held_ms[-200:]) < 40
     # Of silence no more is taken out than was asked for.
@@ -95,9 +97,13 @@ def test_the_programme_is_heard_soon_and_whole_whatever_the_cards_latency(progra
     assert origins[Origin.RECEIVED] == 400 * 960
     assert made_up(origins) < 0.02 * 400 * 960
     assert np.flatnonzero(np.abs(sound) > 0.01)[0] < 0.5 * 48_000
-    rows = np.zeros((4096, 6), np.int64)
+    rows = new(Played, 4096)
     count = node.take_journal(rows)
-    held_ms = (rows[:count, 5] - START) / MS - latency_ns / MS - rows[:count, 1] / 48
+    held_ms = (
+        (rows["presentation_ns"][:count] - START) / MS
+        - latency_ns / MS
+        - rows["media"][:count] / 48
+    )
     assert np.median(held_ms[-100:]) < 80
     (source,) = node.status()["sources"]
     steady = held_ms[count // 2 : count - 150]  # before the end, which is drawn out like a stall
@@ -115,11 +121,13 @@ def test_after_a_stall_nothing_is_missing_and_the_delay_comes_down_again(program
     assert origins[Origin.RECEIVED] == 1000 * 960
     assert made_up(origins) > 0
     assert np.abs(np.diff(sound)).max() < 0.5
-    rows = np.zeros((4096, 6), np.int64)
+    rows = new(Played, 4096)
     rows = rows[: node.take_journal(rows)]
-    played_ms = np.diff(rows[:, 5]) / MS
-    is_real = (rows[:-1, 3] == Origin.RECEIVED) & (played_ms < 45)  # more: a pause came after it
-    done_ms = np.abs(played_ms - rows[:-1, 2] / 48)[is_real].sum()
+    played_ms = np.diff(rows["presentation_ns"]) / MS
+    is_real = (rows["origin"][:-1] == Origin.RECEIVED) & (
+        played_ms < 45
+    )  # more: a pause came after it
+    done_ms = np.abs(played_ms - rows["samples"][:-1] / 48)[is_real].sum()
     assert done_ms > 150
     told_ms = node.status()["sources"][0]["stretched_ms"]  # what was asked for, not done to the ms
     assert 0.6 * done_ms < told_ms < 1.6 * done_ms

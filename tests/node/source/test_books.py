@@ -7,8 +7,10 @@ from node.config import JitterConfig, NodeConfig
 from node.counters import Count, Origin
 from node.jitter import state as at
 from node.jitter.buffer import JitterBuffer
+from node.kernel.record import new
 from node.opus.libopus import LibopusDecoder
 from node.rtp import packet
+from node.source.state import Played
 from node.stack import SpeakerNode
 
 MS = 1_000_000
@@ -83,10 +85,10 @@ def of_kernel(mode):
         while waiting and waiting[0][0] * 48 <= now:
             at_ms, i = waiting.pop(0)
             buffer.insert(i, FRAME * i, FRAME, at_ms * MS)
-        if mode == "synchronised" and buffer.state[at.PHASE] == at.WAITING:
+        if mode == "synchronised" and buffer.state["phase"][0] == at.WAITING:
             buffer.seek(now - 200 * 48)
         buffer.pull(now * 62_500 // 3)
-        now += int(buffer.state[at.ACTION_SAMPLES] + buffer.state[at.ACTION_STRETCH_SAMPLES])
+        now += int(buffer.state["action_samples"][0] + buffer.state["action_stretch_samples"][0])
     counts = buffer.counts()
     return [counts[one] for one in COUNTED], buffer.origin_samples
 
@@ -109,7 +111,7 @@ def test_a_perfect_link_plays_the_decoders_output_bit_for_bit(mode, programme):
     packets = 1000
     wanted = np.zeros((packets * FRAME, 1), np.float32)
     sound = np.zeros((packets * FRAME, 1), np.float32)
-    rows = np.zeros((4096, 6), np.int64)
+    rows = new(Played, 4096)
     journal = []
     for k in range(2 * packets):
         now_ns = START + 10 * k * MS
