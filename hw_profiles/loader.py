@@ -77,7 +77,7 @@ def read_toml(path: Path, errors: list[str]) -> Mapping[str, Any]:
         )  # Notepad begins files with a mark
     except OSError as fault:
         errors.append(f"{path}: {fault.strerror}; a readable file is needed")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+    except (ValueError, RecursionError) as fault:
         errors.append(f"{path}: not TOML: {fault}")
     return {}
 

@@ -205,8 +205,11 @@ class GovernedSpeaker:
 
     def _follow_grants(self) -> None:
         """Tell the controller who sounds, when that has changed."""
-        names = {one.ssrc: number for number, one in self._heard.items()}
-        sounding = tuple(names.get(ssrc, ssrc) for ssrc in self._speaker.sounding())
+        sounding = tuple(
+            number
+            for ssrc in self._speaker.sounding()
+            for number in self._heard_as(ssrc) or (ssrc,)
+        )
         if sounding == self._sounding:
             return
         self._sounding = sounding
@@ -286,10 +289,10 @@ class GovernedSpeaker:
     def _hear(self, number: int, ssrc: int) -> None:
         """Let what the controller calls `number` be heard as `ssrc`."""
         before = self._heard.get(number)
-        if before is not None and before.ssrc != ssrc:
-            self._speaker.end_source(before.ssrc, self._now_ns)
         self._heard[number] = _Heard(ssrc, self._speaker.made_up_ms(ssrc))
-        self._set_source(number, ssrc)
+        if before is not None and before.ssrc != ssrc:
+            self._leave(before.ssrc)
+        self._set_source(ssrc)
 
     def _relay(self, part: StartPart) -> None:
         """Let a live stream be heard as an item of the calendar."""
@@ -327,7 +330,7 @@ class GovernedSpeaker:
         heard = self._heard.pop(number, None)
         one = self._stored.get(number)
         if heard is not None and (one is None or heard.ssrc != one.source.ssrc):
-            self._speaker.end_source(heard.ssrc, self._now_ns)
+            self._leave(heard.ssrc)
         if one is None:
             return
         if not one.told:
@@ -335,17 +338,37 @@ class GovernedSpeaker:
         one.told = True
         one.source.give_up()
 
-    def _set_source(self, source: int, ssrc: int) -> None:
-        known = self._controller.source_class(source)
+    def _heard_as(self, ssrc: int) -> tuple[int, ...]:
+        """Return what the controller calls `ssrc`: several items may relay one stream.
+
+        The highest class and tier comes first, and decides what the stream is.
+        """
+        numbers = [number for number, one in self._heard.items() if one.ssrc == ssrc]
+        return tuple(sorted(numbers, key=self._standing, reverse=True))
+
+    def _standing(self, number: int) -> tuple[int, int]:
+        known = self._controller.source_class(number)
+        return (-1, 0) if known is None else (known[0], -self._controller.rank_of(known[1]))
+
+    def _leave(self, ssrc: int) -> None:
+        """End `ssrc`, unless another item relays it: then it is what that one makes it."""
+        if self._heard_as(ssrc):
+            self._set_source(ssrc)
+        else:
+            self._speaker.end_source(ssrc, self._now_ns)
+
+    def _set_source(self, ssrc: int) -> None:
+        number = self._heard_as(ssrc)[0]
+        known = self._controller.source_class(number)
         if known is not None:
-            gain_db = self._controller.source_gain_db(source, self._now_ns)
+            gain_db = self._controller.source_gain_db(number, self._now_ns)
             self._speaker.set_source(ssrc, *known, gain_db=gain_db)
 
     def _follow_gains(self) -> None:
         """Set the gain of every source that may speak, until the plan can change."""
         self._gains_until_ns = self._controller.next_minute_ns(self._now_ns)
-        for number, one in self._heard.items():
-            self._set_source(number, one.ssrc)
+        for ssrc in {one.ssrc: None for one in self._heard.values()}:
+            self._set_source(ssrc)
 
     def _tell(self, event: Event) -> None:
         assert len(self._events) < EVENTS_MAX, "the shell does not take the events"

@@ -4,7 +4,8 @@
  province's ─┐  all calendars are in force side by side, each under its own right
  commune's ──┼─►
  hamlet's ───┘  a message is as loud as the plan of its own tier says, or the nearest above it;
- own file  ──   so nobody makes softer what comes from above; its items while none is ordered
+ own file  ──   so nobody makes softer what comes from above; its items until a calendar of their
+                tier, or one above, is ordered
 ```
 A plan ends with the right of the key that signed it, at once, and the node says so.
 """
@@ -53,6 +54,7 @@ class Plans:
         self._calendars: dict[int, _Calendar] = {}
         self._volumes: dict[int, _Volume] = {}
         self._own = VolumeSchedule(config.volume, config.place)
+        self._own_above = [self._items_above(level) for level in range(len(self._tiers))]
         self._events: deque[Persist | Note] = deque()
 
     def receive_order(self, order: Order) -> str:
@@ -81,13 +83,18 @@ class Plans:
                 self._tell_end(Kind.VOLUME, level, plan.name, why, now_ns)
 
     def calendars(self) -> InForce:
-        """Return the calendars in force and who ordered them; the node's own file while none is.
+        """Return the calendars in force and who ordered them.
 
-        A certificate that ended may be renewed: what it ordered is in force and does not play.
+        Of the node's own file the items of tiers above all these are: no lower one ends them. A
+        certificate that ended may be renewed: what it ordered is in force and does not play.
         """
         if not self._calendars:
             return {OWN: (self._config.programme, None)}
-        return {level: (one.plan, one.by) for level, one in self._calendars.items()}
+        found = {level: (one.plan, one.by) for level, one in self._calendars.items()}
+        highest = min(found)
+        if highest > OWN and self._own_above[highest].items:
+            return {OWN: (self._own_above[highest], None), **found}
+        return found
 
     def volume(self, level: int, least: Least) -> VolumeSchedule:
         """Return the volume plan for messages of tier `level`."""
@@ -126,6 +133,11 @@ class Plans:
         """Return `item` as one of the tier that ordered it, or of the lower one that it names."""
         lowest = max(level, self._tiers.index(item.level))
         return replace(item, level=self._tiers[lowest])
+
+    def _items_above(self, level: int) -> ProgrammeConfig:
+        """Return the node's own file without the items of tier `level` and below."""
+        own, above = self._config.programme, self._tiers[:level]
+        return replace(own, items=tuple(one for one in own.items if one.level in above))
 
     def _no_right(self, warrant: Warrant, least: Least) -> str | None:
         holder = self._book.may(warrant, MessageClass.NORMAL, least)

@@ -216,7 +216,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ShellError(
             f"{path}: not UTF-8 text; is it a TOML file?", exit_status=EXIT_INPUT
         ) from (fault)
-    except tomllib.TOMLDecodeError as fault:
+    except (ValueError, RecursionError) as fault:  # too long a number, too deep a list as well
         raise ShellError(f"{path}: not TOML: {fault}", exit_status=EXIT_INPUT) from fault
 
 

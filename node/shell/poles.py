@@ -45,7 +45,7 @@ def read_poles(path: Path) -> dict[str, Pole]:
         table = tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as fault:
         raise file_fault(path, fault) from fault
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+    except (ValueError, RecursionError) as fault:
         raise ShellError(f"{path}: not TOML: {fault}", exit_status=EXIT_INPUT) from fault
     poles = table.get("poles")
     if not isinstance(poles, Mapping) or not poles:

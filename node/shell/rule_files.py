@@ -1,6 +1,5 @@
 """Files of the control part: rule files and catalogues that ship, and `loalang-node explain`."""
 
-import tomllib
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
@@ -77,5 +76,7 @@ def _read_rule(name: str) -> RuleFile:
         raise ConfigError(
             f"control.rules: {name!r}: no such file; a path to a .toml file, or one of {known}"
         ) from fault
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+    except ConfigError:
+        raise  # it is TOML, with wrong entries
+    except (ValueError, RecursionError) as fault:
         raise ConfigError(f"control.rules: {name!r}: not TOML: {fault}") from fault

@@ -250,7 +250,7 @@ def _stem(path: str) -> str:
 def _value(text: str) -> Value:
     try:
         value = tomllib.loads(f"v = {text}")["v"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
     return value if isinstance(value, str | int | float | bool) else text
 

@@ -1,6 +1,5 @@
 """Rule files of a day: those that ship with the node, or the planner's own beside the scenario."""
 
-import tomllib
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -27,5 +26,7 @@ def read_rule(name: str, folder: Path) -> RuleFile:
     except OSError as fault:
         known = ", ".join(sorted(one.name.removesuffix(".toml") for one in _SHIPPED.iterdir()))
         raise ConfigError(f"no such file; a path to a .toml file, or one of {known}") from fault
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+    except ConfigError:
+        raise  # it is TOML, with wrong entries
+    except (ValueError, RecursionError) as fault:
         raise ConfigError(f"not TOML: {fault}") from fault

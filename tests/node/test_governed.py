@@ -272,6 +272,35 @@ def test_a_relayed_stream_is_heard_while_its_item_runs_and_not_before_or_after()
     assert radio["parts"][0]["media"] == "voice-of-lang-son"
 
 
+@pytest.mark.parametrize("lasts_s", [3, 12])
+@pytest.mark.parametrize("first", ["province", "hamlet"])
+def test_a_lower_tiers_item_that_relays_the_same_stream_takes_nothing_from_the_one_above(
+    first, lasts_s
+):
+    pole = Pole({})
+    keys = {
+        who: SeedSigner(hashlib.sha256(who.encode()).digest()) for who in ("province", "hamlet")
+    }
+    plans = {"province": ("priority", 8), "hamlet": ("normal", lasts_s)}
+    for who in sorted(keys, key=lambda one: one != first):
+        kind, seconds = plans[who]
+        most = PRIORITY if who == "province" else NORMAL
+        claim = Certificate(who, keys[who].public_key, who, "vn", most, 1 << 39)
+        pole.order(ROOT, Kind.CERTIFICATE, msgspec.json.encode(claim))
+        text = RELAY.replace("4,", f"{seconds},").replace('"radio"', f'"{who}"')
+        text = text.replace("start", f'message_class = "{kind}"\nstart')
+        pole.order(keys[who], Kind.CALENDAR, text.encode())
+    pole.order(keys["hamlet"], Kind.VOLUME, b"volume = 0")
+    session = Session(8, "voice-of-lang-son")
+    pole.order(keys["province"], Kind.SESSION, msgspec.json.encode(session))
+    sound = pole.run(16, tone(440, 16), 8)
+    loud = np.flatnonzero(np.abs(sound) > 0.01) / RATE_HZ
+    assert loud[0] == pytest.approx(2.1, abs=0.15) and loud[-1] == pytest.approx(10.1, abs=0.3)
+    assert np.diff(loud).max() < 0.1, "and no hole where the lower one began or ended"
+    heard = {one["name"]: one["parts"][0]["heard_ms"] for one in pole.proofs()}
+    assert heard["province"] == pytest.approx(8000, abs=300)
+
+
 def test_when_the_stream_to_relay_is_not_there_the_stored_part_stands_in():
     pole = Pole({NEWS: tone(700, 2)})
     pole.order(COMMUNE, Kind.CALENDAR, RELAY.encode())

@@ -302,7 +302,8 @@ class Player:
         """Take up a run; it is persisted before `_advance` lets it sound."""
         item = self._config.items[due.index]
         claim = self._leave.claim(item)
-        source = self._shared.take_place(self, claim, self._issuer[0], utc_s, now_ns)
+        owner = self._issuer[0] or "the node's own file"
+        source = self._shared.take_place(self, claim, owner, utc_s, now_ns)
         # All nodes begin on the same instant: that of the civil second, not of this call.
         into_ns = self._into_second_ns if utc_s == due.due_s else 0
         run = Run(item, due, source, utc_s, ends_ns=now_ns - into_ns, writer=self._key)

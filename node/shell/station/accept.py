@@ -151,7 +151,7 @@ def settings_for(station: Station, entry: NodeEntry) -> str:
     text = read_toml_bytes(path).decode("utf-8", "replace")
     try:
         table: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as fault:
+    except (ValueError, RecursionError) as fault:
         raise ShellError(f"{path}: not TOML: {fault}", exit_status=EXIT_INPUT) from fault
     control = table.get("control", {})
     wanted = ("name", "mqtt", "store")

@@ -1,5 +1,6 @@
 """The calendars of all tiers play side by side: none keeps another's items silent from below."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -115,6 +116,20 @@ def test_the_items_of_all_tiers_play_side_by_side_each_in_the_name_of_who_ordere
     assert signed == {name: who.key_id.hex() for who, (name, _) in told.items()}
 
 
+@pytest.mark.parametrize("items", [(), (("hamlet", "05:45", 60),)])
+def test_a_calendar_from_below_ends_nothing_of_the_nodes_own_file_and_one_of_its_tier_does(items):
+    own = ProgrammeConfig(items=(item("commune", "05:30"), item("x", "05:40", level="hamlet")))
+    village = with_hamlet("2025-12-07T05:29:00", programme=own)
+    assert village.order(HAMLET, Kind.CALENDAR, plan(*items), area=HERE) == "obeyed"
+    village.boot()
+    village.until("2025-12-07T06:00:00")
+    mine = [name for name, *_ in items]
+    assert village.heard() == ["commune", *mine]
+    village.order(COMMUNE, Kind.CALENDAR, plan(("other", "05:30", 60)))
+    village.until("2025-12-08T06:00:00")
+    assert village.heard() == ["commune", *mine, "other", *mine]
+
+
 def test_with_a_revocation_a_tiers_items_end_at_once_and_no_others():
     village = with_hamlet("2025-12-07T05:29:00")
     village.order(COMMUNE, Kind.CALENDAR, plan(("commune", "05:30", 600)))
@@ -153,7 +168,7 @@ def test_two_tiers_may_call_their_items_by_one_name():
 
 
 def test_the_nodes_own_file_plays_while_nobody_has_ordered_anything():
-    own = ProgrammeConfig(items=(item("own", "05:30"),))
+    own = ProgrammeConfig(items=(item("own", "05:30", level="hamlet"),))
     village = with_hamlet("2025-12-06T05:29:00", programme=own)
     village.until("2025-12-06T05:40:00")
     village.order(HAMLET, Kind.CALENDAR, plan(("hamlet", "05:30", 60)), area=HERE)
