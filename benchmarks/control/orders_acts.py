@@ -39,6 +39,8 @@ parts = [{{ kind = "file", duration_s = 900, media = {{ vi = "{media}" }} }}]
 _VOLUME: Final = "volume = {0}\nemergency_floor = {1}\nuntrusted_volume = {1}\n"
 _AHEAD_S: Final = (0, 0, 0, 25_200, 90_000, -300, -900)
 """What is wrong with the clock of a machine that signs."""
+_IN_SIGNATURE: Final = 20
+"""A byte of the envelope that is of its signature."""
 _WAITS_S: Final = (1, 30, 30, 400, 400, 4000, 4000, 90_000)
 
 
@@ -218,6 +220,43 @@ class Acts:
         self._send(step)
         return step
 
+    def _come_down(self) -> Step | None:
+        """Let who certified a key put it a tier or a class lower: what reached higher ends."""
+        held = [key for key, one in self._truth.given.items() if one.level + 1 < len(TIERS)]
+        if not held:
+            return None
+        key = held[self._of(range(len(held)))]
+        own, over = self._truth.given[key], self._rng.random() < 0.5
+        until_s = (1 << 39, self._pole.utc_s + 300)[self._of((0, 0, 1))]
+        level = own.level + int(over)
+        most = own.class_max if over else max(own.class_max - 1, 0)
+        claim = Certificate(NAME, SIGNERS[key].public_key, TIERS[level], own.area, most, until_s)
+        content = msgspec.json.encode(claim)
+        area = self._own_area(own.parent)
+        step = Step(own.parent, Kind.CERTIFICATE, content, area, 0, 600, key)
+        if self._send(step) == "obeyed":
+            given = Given(own.parent, level, own.area, most, until_s, self._counter(own.parent))
+            self._blame(self._truth.certify(own.parent, key, given), step)
+        return step
+
+    def _forge(self) -> None:
+        """Send an order in another's name, whose signature is none."""
+        step = Step(self._key(), Kind.MUTE, b"", self._area(), 0, 600)
+        if step.key != "stranger":
+            sealed = bytearray(seal(self._message(step), SIGNERS[step.key]))
+            sealed[_IN_SIGNATURE] ^= 1
+            fate = self._pole.send(bytes(sealed))
+            self.log.append(f"forged {step.key}: {fate}")
+            if is_good(fate):
+                self.violations.append("a forged order was obeyed")
+
+    def _elsewhere(self) -> Step:
+        """Send an order that is for another village."""
+        step = Step(self._key(), Kind.MUTE, b"", "vn/elsewhere", 0, 600)
+        if is_good(self._send(step)):
+            self.violations.append("an order for elsewhere was obeyed")
+        return step
+
     def _wait(self) -> None:
         self._pole.wait(self._of(_WAITS_S))
         self.log.append("time passes")
@@ -240,9 +279,9 @@ class Acts:
 
     # --- the small words
 
-    def _send(self, step: Step) -> str:
+    def _message(self, step: Step) -> Message:
         self._sent += 1
-        message = Message(
+        return Message(
             kind=step.kind,
             key_id=SIGNERS[step.key].key_id,
             counter=self._counter(step.key),
@@ -252,6 +291,9 @@ class Acts:
             area=step.area,
             content=step.content,
         )
+
+    def _send(self, step: Step) -> str:
+        message = self._message(step)
         sealed = seal(message, SIGNERS[step.key])
         may = self._truth.may(step.key, step.area, step.message_class, self._node_time_s() or None)
         fate = self._pole.send(sealed)

@@ -46,9 +46,10 @@ class History(Acts):
     def _one(self) -> None:
         """Let one thing happen, and look."""
         acts = (
-            self._any_certificate, self._revoke, self._warn, self._warn, self._warn,
+            self._any_certificate, self._revoke, *(6 * (self._warn,)),
             self._session, self._session, self._mute, self._volume, self._calendar,
             self._beacon, self._wait, self._wait, self._clock, self._boot, self._replay, self._junk,
+            self._come_down, self._come_down, self._forge, self._elsewhere,
         )  # fmt: skip
         before = self._pole.seen()
         who = acts[int(self._rng.integers(len(acts)))]()
