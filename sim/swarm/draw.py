@@ -5,6 +5,7 @@ faults fall near orders, for that is where they meet.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, TypeVar, cast
 
 import numpy as np
@@ -13,7 +14,9 @@ from sim.swarm.script import ATTACKS, EVENTS, FAULTS, ORDERS, TIERS, Act, Pole, 
 
 T = TypeVar("T")
 
-_BEGINS: Final = ("05:29", "17:30", "17:30", "23:58", "02:00")
+_BEGINS: Final = ("05:29", "17:30", "17:30", "23:59", "02:00")
+_MIDNIGHT_S: Final = 60.0
+"""After the begin of those that begin a minute before it."""
 _PROFILES: Final = ("pi_4b_i2s", "pi_zero_2w_i2s", "pi_3b_plus_usb", "pi_5_i2s")
 _BEARERS: Final = ("perfect", "ftth", "ftth", "lte_good", "lte_good", "wifi24_outdoor", "lte_weak")
 
@@ -42,8 +45,11 @@ def script_of(seed: int) -> Script:
         _fault(rng, _one(rng, kinds), orders, poles)
         for _ in range(_one(rng, range(_STEPS_MAX)) if kinds else 0)
     ]
+    begin = _one(rng, _BEGINS)
+    if begin == "23:59":
+        faults = [_over_midnight(one) if one.do == "broker_down" else one for one in faults]
     steps = tuple(sorted([*orders, *faults], key=lambda one: one.at_s))
-    return Script(seed=seed, poles=poles, steps=steps, begin=_one(rng, _BEGINS))
+    return Script(seed=seed, poles=poles, steps=steps, begin=begin)
 
 
 def _orders(rng: np.random.Generator, poles: Sequence[Pole]) -> list[Step]:
@@ -80,8 +86,11 @@ def _fault(
 ) -> Step:
     about = _one(rng, orders)
     everywhere = kind == "broker_down" or _chance(rng, 0.25)
-    step = Step(
-        at_s=_time(rng, about.at_s if _chance(rng, 0.75) else None),
+    at_s = _time(rng, about.at_s if _chance(rng, 0.75) else None)
+    if kind == "disk_full" and _chance(rng, 0.5):
+        at_s = max(1.0, about.at_s - 0.3)  # it is full when the order comes
+    return Step(
+        at_s=at_s,
         do=cast(Act, kind),
         pole="" if everywhere or kind in ATTACKS else _one(rng, poles).name,
         for_s=0.0 if kind in (*ATTACKS, "half_open") else _one(rng, (0.5, 3.0, 10.0, 30.0, 60.0)),
@@ -92,7 +101,11 @@ def _fault(
         amount=_amount(rng, kind),
         keeps=kind != "broker_down" or _chance(rng, 0.7),
     )
-    return step
+
+
+def _over_midnight(step: Step) -> Step:
+    """Let the broker be away when the day changes."""
+    return replace(step, at_s=round(_MIDNIGHT_S - step.for_s / 2, 2))
 
 
 def _amount(rng: np.random.Generator, kind: str) -> float:

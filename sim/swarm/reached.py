@@ -63,7 +63,7 @@ def _full_at_preemption(history: History, facts: Facts, pole: PoleHistory) -> bo
 
 
 def _over_midnight(history: History, facts: Facts, pole: PoleHistory) -> bool:
-    midnight_s = 120.0 if history.script.begin == "23:58" else -1.0
+    midnight_s = 60.0 if history.script.begin == "23:59" else -1.0
     steps = _steps(history, pole, "broker_down")
     return any(one.at_s <= midnight_s < one.end_s for one in steps)
 

@@ -23,6 +23,9 @@ REPORT_NS: Final = 10 * NS_PER_S
 _LEAD_NS: Final = 500 * NS_PER_MS
 """What is in the card, and the ramp down, still sounds after the node has ended something."""
 
+_ONSET_NS: Final = 100 * NS_PER_MS
+"""What the ramps of other tones are taken for just before a tone begins."""
+
 _SLACK_NS: Final = NS_PER_S
 _BOTH_NS: Final = 300 * NS_PER_MS
 """Ramps of two sources overlap for less than this."""
@@ -69,7 +72,7 @@ def _authorised(facts: Facts, pole: PoleHistory) -> Found:
             yield from _item_sounds(facts, one.start_ns, one.end_ns)
             continue
         warning = facts.of_tone(one.tone)
-        if warning is None or warning.came_ns is None or one.start_ns < warning.came_ns:
+        if warning is None or warning.came_ns is None or one.start_ns < warning.came_ns - _ONSET_NS:
             yield one.start_ns, f"tone {one.tone} sounds, and nobody has ordered it"
         elif warning.ended_ns is not None and one.end_ns > warning.ended_ns + _LEAD_NS:
             late_s = (one.end_ns - warning.ended_ns) / NS_PER_S

@@ -68,10 +68,12 @@ def difference(
     villages: NDArray[np.int64],
     *,
     level: float = LEVEL,
+    is_share: bool = True,
 ) -> Estimate:
     """Return the mean of `ours` minus `theirs`, throw by throw, with its interval.
 
-    Both met the same chance, so most of it falls out of the difference.
+    Both met the same chance, so most of it falls out of the difference. Without `is_share` the
+    values may be any, and what does not vary is taken as it is.
 
     Notes
     -----
@@ -84,9 +86,9 @@ def difference(
     units = _units(apart, villages)
     count = units.size
     z = _quantile(level, count if villaged else 0)
-    plain = not villaged and bool(np.isin(apart, (-1.0, 0.0, 1.0)).all())
+    plain = is_share and not villaged and bool(np.isin(apart, (-1.0, 0.0, 1.0)).all())
     spread = float(units.var(ddof=1)) / count if count > 1 else 0.0
-    if not plain and spread > 1e-15:
+    if not plain and (spread > 1e-15 or not is_share):
         half = _quantile(level, count) * math.sqrt(spread)
         return Estimate(mean, mean - half, mean + half)
     up = (float((units > 0).sum()) + 1) / (count + 2) if plain else 1 / (count + 2)

@@ -12,6 +12,8 @@ from sim.sweep.interval import LEVEL, Estimate, difference, mean, share
 from sim.sweep.sampling import HOURS
 from sim.sweep.sweep import DAY, Sweep
 
+_NOTHING: Final = Estimate(0.0, 0.0, 0.0)
+
 Pick = Callable[[Figures], NDArray[np.float64]]
 
 
@@ -115,6 +117,12 @@ def estimate(figures: Figures, name: str, variant: int) -> Estimate | None:
     return None if np.isnan(values).any() else share(values, figures.villages)
 
 
+def _same_orders(sweep: Sweep, name: str, one: int, other: int) -> bool:
+    """Return whether a figure is of orders alone, and both variants send them the same way."""
+    orders = name.endswith("_warned") and DAY not in sweep.measures
+    return orders and sweep.variants[one].network == sweep.variants[other].network
+
+
 def _variant(sweep: Sweep, figures: Figures, i: int, nodes: list[str]) -> VariantOdds:
     found = {name: estimate(figures, name, i) for name in (*FIGURES, *MEANS)}
     known = {name: one for name, one in found.items() if one is not None}
@@ -124,12 +132,19 @@ def _variant(sweep: Sweep, figures: Figures, i: int, nodes: list[str]) -> Varian
         values = (FIGURES | MEANS)[name](figures)
         both = ~np.isnan(values[:, [0, i]]).any(axis=1)
         if both.any():
-            apart[name] = difference(values[both, i], values[both, 0], villages[both])
+            ours, theirs, where = values[both, i], values[both, 0], villages[both]
+            apart[name] = difference(ours, theirs, where, is_share=name in FIGURES)
+            if _same_orders(sweep, name, i, 0):
+                apart[name] = _NOTHING
     behind = {}
     for name in FIGURES:
         values = FIGURES[name](figures)
         if not np.isnan(values).any() and (best := int(values.mean(axis=0).argmax())) != i:
-            behind[name] = difference(values[:, i], values[:, best], villages)
+            behind[name] = (
+                _NOTHING
+                if _same_orders(sweep, name, i, best)
+                else difference(values[:, i], values[:, best], villages)
+            )
     hours = _enough(figures.warned[:, i])
     measured = hours.shape[1] == HOURS and not np.isnan(hours).any()
     times = [

@@ -61,6 +61,12 @@ def test_differences_over_the_same_throws_are_held_as_often_and_are_far_narrower
     assert np.mean(paired) < 0.6 * np.mean(apart)
 
 
+def test_a_difference_of_any_figure_that_does_not_vary_is_itself():
+    ours, theirs = np.full(5, 822.0), np.full(5, 424.0)
+    found = difference(ours, theirs, np.zeros(5, np.int64), is_share=False)
+    assert (found.low, found.value, found.high) == (398.0, 398.0, 398.0)
+
+
 def test_means_of_anything_are_held_too():
     rng = np.random.default_rng(14)
     villages = np.zeros(SEEDS, np.int64)
