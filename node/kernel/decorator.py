@@ -46,6 +46,11 @@ FLAGS: Final[dict[str, Any]] = {
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _STAMP_CHARACTERS: Final = 12
 _PACKAGES: Final = ("node", "sim", "benchmarks")
+_WITHOUT_CODE: Final = frozenset(
+    Path(__file__).with_name(f"{one}.py") for one in ("build", "glue", "ready", "shipped")
+)
+"""What makes a library of the code, or takes it from there, changes none of it."""
+
 _IMPORT: Final = re.compile(
     r"^\s*(?:from\s+(?P<module>[\w.]+)\s+import\s+(?P<names>\([^)]*\)|[^\n(]+)|import\s+(?P<plain>[\w.]+))",
     re.MULTILINE,
@@ -241,7 +246,7 @@ def _closure(path: Path) -> set[Path]:
     waiting = [path]
     while waiting:
         for imported in _imports(waiting.pop()):
-            if imported not in found:
+            if imported not in found and imported not in _WITHOUT_CODE:
                 found.add(imported)
                 waiting.append(imported)
     return found

@@ -255,8 +255,16 @@ def _governed(
 
 
 def _speaker(node: NodeConfig, shell: ShellConfig) -> "SpeakerNode":
-    LOG.info("loading the kernels (after an update this takes minutes: `loalang-node check`)")
-    from node.stack import SpeakerNode
+    try:
+        from node.kernel.shipped import misfit  # finds out what is here: a library, or numba
+
+        if misfit():
+            LOG.info(
+                "loading the kernels (after an update this takes minutes: `loalang-node check`)"
+            )
+        from node.stack import SpeakerNode
+    except ImportError as fault:
+        raise ShellError(str(fault)) from fault
 
     priority = None if shell.control is None else shell.control.priority
     return SpeakerNode(node, decoder_factory=decoder_factory(node), priority=priority)

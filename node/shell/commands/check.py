@@ -42,6 +42,11 @@ def check(node: NodeConfig, shell: ShellConfig, path: Path) -> int:
 
 def warm_up() -> None:
     """Import every module of the core, which compiles its kernels or finds them in the cache."""
+    from node.kernel.shipped import library
+
+    if library() is not None:
+        print("kernels        from the library that was shipped", flush=True)
+        return
     from node.kernel.inner import compile_inner  # loads the compiler: only this needs it
 
     names = list(core_modules())

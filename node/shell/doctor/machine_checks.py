@@ -97,6 +97,12 @@ def _clock(shell: ShellConfig) -> Finding:
 
 
 def _kernels() -> Finding:
+    try:
+        from node.kernel.shipped import misfit  # finds out what is here: a library, or numba
+    except ImportError as wrong:
+        return fault("kernels", str(wrong), "install the package for this machine again")
+    if not misfit():
+        return good("kernels", "a library that fits: nothing to compile")
     chosen = os.environ.get("LOALANG_KERNEL_CACHE")
     folder = Path(chosen) if chosen else Path(__file__).parents[2]
     if not folder.is_dir():

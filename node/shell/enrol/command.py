@@ -84,6 +84,18 @@ def enrol_node(options: argparse.Namespace) -> int:
     if not folder.is_dir() or not options.config.parent.is_dir():
         missing = options.config.parent if folder.is_dir() else folder
         raise ShellError(f"{missing}: no such folder; make it", exit_status=EXIT_INPUT)
+    try:
+        grant = _enrol(bundle, options)
+    finally:
+        for name in (install.STORE, install.STORE + ".2"):
+            if (folder / name).exists():
+                install.give_to(folder / name, folder)
+    print(f"{grant.name}: enrolled; its configuration is {options.config}")
+    return 0
+
+
+def _enrol(bundle: Bundle, options: argparse.Namespace) -> Grant:
+    folder: Path = options.folder
     with closing(Store(folder / install.STORE)) as store:
         if (fault := store.fault()) is not None:
             raise ShellError(f"{folder / install.STORE}: {fault}; stop the node while it enrols")
@@ -95,10 +107,7 @@ def enrol_node(options: argparse.Namespace) -> int:
             raise ShellError(f"nobody accepted it in {options.wait:g} s; run it again") from None
         orders = (*bundle.orders, *grant.orders)
         install.install_grant(grant, orders, bundle.root_public_key, store, options.config)
-    for name in (install.STORE, install.STORE + ".2"):
-        install.give_to(folder / name, folder)
-    print(f"{grant.name}: enrolled; its configuration is {options.config}")
-    return 0
+    return grant
 
 
 def _name(given: str) -> str:
