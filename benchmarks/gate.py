@@ -19,7 +19,7 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeGuard
 
 from benchmarks import table
 from benchmarks.options import parser_of
@@ -37,6 +37,10 @@ _SHOWN: Final = "benchmarks/budgets.toml"
 _RECORDED: Final = "benchmarks/figures.json"
 
 
+class BaseError(ValueError):
+    """What is to be compared with cannot be: says which file or commit, and what would be right."""
+
+
 def run(arguments: list[str], *, prepare: Prepare | None = None) -> int:
     """Print what is broken or changed and return 1, or 0 when nothing is; 2 for a wrong file.
 
@@ -50,7 +54,8 @@ def run(arguments: list[str], *, prepare: Prepare | None = None) -> int:
         base, base_name = _base(options.against, length)
         measured = measure_all(names, fast=length == "fast", prepare=prepare)
     except (OSError, ValueError, KeyError, ModuleNotFoundError, TypeError) as fault:
-        print(f"gate: {BUDGETS.name}: {fault}", file=sys.stderr)
+        named = "" if isinstance(fault, BaseError) else f"{BUDGETS.name}: "
+        print(f"gate: {named}{fault}", file=sys.stderr)
         return 2
     if options.rewrite:
         BUDGETS.write_text(rewritten(BUDGETS, budgets, length, measured), encoding="utf-8")
@@ -154,24 +159,43 @@ def _base(against: str | None, length: str) -> tuple[Mapping[str, table.Rows], s
 
     Raises
     ------
-    ValueError
-        When there are none, or the file is not JSON.
+    BaseError
+        When there are none, or the file is not JSON, or holds something else.
     """
+    name = _RECORDED
     if against is None:
         text = FIGURES.read_text(encoding="utf-8") if FIGURES.is_file() else "{}"
-        name = _RECORDED
     elif Path(against).is_file():
-        text, name = Path(against).read_text(encoding="utf-8"), against
+        text, name = Path(against).read_text(encoding="utf-8", errors="replace"), against
     else:
         show = ["git", "show", f"{against}:{_RECORDED}"]
         done = subprocess.run(show, capture_output=True, text=True, cwd=BUDGETS.parent, check=False)
         if done.returncode != 0:
-            raise ValueError(f"--against {against}: neither a file nor a commit with {_RECORDED}")
+            raise BaseError(f"--against {against}: neither a file nor a commit with {_RECORDED}")
         text, name = done.stdout, f"{_RECORDED} of {against}"
-    recorded = json.loads(text)
-    if "measured" in recorded:  # the gate's own gate_fast.json or gate_full.json
-        return recorded["measured"], name
-    return recorded.get(length, {}), name
+    try:
+        recorded = json.loads(text)
+    except (ValueError, RecursionError) as fault:
+        raise BaseError(f"{name}: not JSON: {fault}") from fault
+    # Either the gate's own gate_fast.json or gate_full.json, or what is recorded.
+    key = "measured" if isinstance(recorded, dict) and "measured" in recorded else length
+    found = recorded.get(key, None if against else {}) if isinstance(recorded, dict) else None
+    if not _is_figures(found):
+        raise BaseError(f"{name}: no figures of {length!r}: a gate_{length}.json, or {_RECORDED}")
+    return found, name
+
+
+def _is_figures(found: object) -> TypeGuard[dict[str, table.Rows]]:
+    """Return whether it is benchmark -> row -> figures."""
+    return isinstance(found, dict) and all(
+        isinstance(rows, dict) and all(map(_is_row, rows.values())) for rows in found.values()
+    )
+
+
+def _is_row(row: object) -> bool:
+    return isinstance(row, dict) and all(
+        value is None or isinstance(value, int | float) for value in row.values()
+    )
 
 
 def _record(length: str, measured: Mapping[str, table.Rows]) -> None:

@@ -18,6 +18,32 @@ def compare(rows, budgets):
     return [one.text for one in broken("latency", rows, budgets)]
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[1]",
+        b"3",
+        b"\xff\xfe{",
+        b"[" * 99_999,
+        b"{}",
+        b'{"fast": 3}',
+        b'{"full": {}}',
+        b'{"measured": {"latency": [1]}}',
+        b'{"fast": {"latency": {"pi ftth": {"dropout_pct": "0"}}}}',
+    ],
+    ids=range(10),
+)
+def test_a_base_that_holds_no_figures_is_refused_by_its_name_before_anything_is_measured(
+    data, tmp_path, capsys
+):
+    path = tmp_path / "base.json"
+    path.write_bytes(data)
+    assert gate.run(["--fast", "--against", str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"gate: {path}: no")
+
+
 ROWS = {"pi ftth": {"mouth_to_ear_p99_ms": 834.0, "dropout_pct": 0.0}}
 
 
