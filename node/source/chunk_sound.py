@@ -50,7 +50,16 @@ class ChunkSound:
         self._state = buffer.state
         self._slots = buffer.slots
         self._payloads = buffer.payloads
-        self._playout = playout
+        # A field of an array of records is looked up by name each time: these are read per chunk.
+        self._filled: NDArray[np.int64] = playout["filled"]
+        self._is_adaptive = bool(buffer.state["mode"][0] == js.ADAPTIVE)
+        self._action_samples: NDArray[np.int64] = buffer.state["action_samples"]
+        self._action_slot: NDArray[np.int64] = buffer.state["action_slot"]
+        self._action_hole: NDArray[np.int64] = buffer.state["action_hole"]
+        self._action_media: NDArray[np.int64] = buffer.state["action_media"]
+        self._action_next_slot: NDArray[np.int64] = buffer.state["action_next_slot"]
+        self._pending_from: NDArray[np.int64] = buffer.state["pending_from"]
+        self._lengths: NDArray[np.int64] = buffer.slots["length"]
         self._fifo = fifo
         self._scratch = np.zeros((PACKET_SAMPLES_MAX, fifo.shape[1]), np.float32)
         self._waits_from = js.NONE
@@ -61,19 +70,19 @@ class ChunkSound:
     def decode(self, action: int) -> None:
         """Append the sound of the chunk just pulled to the FIFO; silence where it has none."""
         state = self._state
-        samples = int(state["action_samples"][0])
-        filled = int(self._playout["filled"][0])
+        samples = int(self._action_samples[0])
+        filled = int(self._filled[0])
         target = self._fifo[filled : filled + samples]
-        if state["mode"][0] == js.ADAPTIVE:
+        if self._is_adaptive:
             self._heed_wait(action)
         if action in (js.PLAY, js.FEC):
-            slot = int(state["action_slot"][0])
-            payload = self._payloads[slot, : self._slots["length"][slot]]
+            slot = int(self._action_slot[0])
+            payload = self._payloads[slot, : self._lengths[slot]]
             if action == js.PLAY:
                 got = self._decoder.decode(payload, target)
             else:
                 got = self._decoder.decode_fec(payload, target)
-        elif action == js.CONCEAL and state["action_hole"][0] > 0:
+        elif action == js.CONCEAL and self._action_hole[0] > 0:
             got = self._interpolate(samples, target)
         else:
             got = self._conceal(samples, target)
@@ -86,7 +95,7 @@ class ChunkSound:
             self._made_up_power = _bound_power(target, self._made_up_power)
         if action == js.FADE_OUT:
             _fade_out(target, state)
-        self._playout["filled"] = filled + samples
+        self._filled[0] = filled + samples
 
     def _heed_wait(self, action: int) -> None:
         """Take the decoder back when the packet waited for has come after all.
@@ -94,12 +103,12 @@ class ChunkSound:
         What was made up meanwhile stood for no packet, and would be in the predictions of SILK
         for 200 ms; without it all that was received sounds as it was sent.
         """
-        media = int(self._state["action_media"][0])
+        media = int(self._action_media[0])
         if action in (js.PLAY, js.FEC):
             if action == js.PLAY and media == self._waits_from:
                 self._decoder.go_back()
             self._waits_from = js.NONE
-        elif media == self._state["pending_from"][0]:
+        elif media == self._pending_from[0]:
             self._decoder.remember()
             self._waits_from = media
 
@@ -107,8 +116,8 @@ class ChunkSound:
         """Lead over to the held packet that ends the hole; conceal odd lengths."""
         if samples % _CONCEAL_STEP_SAMPLES:
             return self._conceal(samples, target)
-        slot = int(self._state["action_next_slot"][0])
-        payload = self._payloads[slot, : self._slots["length"][slot]]
+        slot = int(self._action_next_slot[0])
+        payload = self._payloads[slot, : self._lengths[slot]]
         row = (slot + 1) % self._slots.shape[0]
         sequence, media = self._slots["sequence"], self._slots["media"]
         follows = (
@@ -116,8 +125,8 @@ class ChunkSound:
             and sequence[row] == sequence[slot] + 1
             and media[row] == media[slot] + self._slots["samples"][slot]
         )
-        later = self._payloads[row, : self._slots["length"][row] if follows else 0]
-        hole = int(self._state["action_hole"][0])
+        later = self._payloads[row, : self._lengths[row] if follows else 0]
+        hole = int(self._action_hole[0])
         return self._decoder.interpolate(payload, hole, target, later=later)
 
     def _conceal(self, samples: int, target: NDArray[np.float32]) -> int:
