@@ -21,7 +21,7 @@ _BOTH: Final = 0.02
 
 _GAP_NS: Final = 30 * NS_PER_MS
 
-_SHORT_NS: Final = 70 * NS_PER_MS
+_SHORT_NS: Final = 120 * NS_PER_MS
 """What a tone that begins or ends within a period spreads to others is over sooner."""
 
 
