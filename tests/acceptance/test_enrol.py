@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import os
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from node.control.trust.signature import SeedSigner
@@ -76,6 +78,18 @@ def test_a_stolen_gateway_is_let_in_no_more_and_its_name_goes_to_the_next_one(co
     new.terminate()
     new.communicate(timeout=20)
     assert status == 0 and "coc-1: waiting" in told
+
+
+def test_what_root_enrols_belongs_to_the_user_of_the_node(commune):
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    commune.sound()
+    folder = commune.gateway("gateway")
+    os.chown(folder, 12_345, 12_345)
+    commune.enrol(folder, "coc-1")
+    found = [one for one in folder.rglob("*") if not one.name.endswith(".partial")]
+    assert len(found) >= 8
+    assert [one.name for one in found if one.stat().st_uid != 12_345] == []
 
 
 def test_a_lost_store_enrols_again_without_the_root(commune):

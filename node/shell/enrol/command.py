@@ -87,9 +87,8 @@ def enrol_node(options: argparse.Namespace) -> int:
     try:
         grant = _enrol(bundle, options)
     finally:
-        for name in (install.STORE, install.STORE + ".2"):
-            if (folder / name).exists():
-                install.give_to(folder / name, folder)
+        for one in folder.glob(install.STORE + "*"):  # its copies, and its lock
+            install.give_to(one, folder)
     print(f"{grant.name}: enrolled; its configuration is {options.config}")
     return 0
 
