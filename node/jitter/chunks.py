@@ -51,7 +51,7 @@ def play(state: Jitter, slots: Records[Slot], extended: int) -> int:
     state.last_samples = samples
     state.concealed_run = 0
     slots[row].status = at.PLAYED
-    if not slots[row].flags & (at.REDUNDANT | at.RETRANSMITTED):
+    if not slots[row].marks & (at.REDUNDANT | at.RETRANSMITTED):
         state.action_samples = samples
         state.action_origin = _RECEIVED
         state.origin_samples[_RECEIVED] += samples
@@ -59,7 +59,7 @@ def play(state: Jitter, slots: Records[Slot], extended: int) -> int:
     # The packet itself has not come: should it still, it is late and not a duplicate.
     slots[row].status = at.MISSED
     state.lost += 1
-    is_copy = slots[row].flags & at.REDUNDANT
+    is_copy = slots[row].marks & at.REDUNDANT
     return emit(state, at.PLAY, samples, _REDUNDANT if is_copy else _RETRANSMITTED)
 
 
@@ -116,7 +116,7 @@ def fill_hole(state: Jitter, slots: Records[Slot], extended: int) -> int:
     gap = slots[row].media - state.next_media
     missing = extended - state.next_sequence
     lost_end = min(state.last_end + missing * state.last_samples, slots[row].media)
-    has_fec = missing > 0 and slots[row].flags & at.HAS_FEC
+    has_fec = missing > 0 and slots[row].marks & at.HAS_FEC
     if has_fec and gap == slots[row].samples:
         state.action_slot = extended & (slots.shape[0] - 1)
         state.action_arrival_ns = slots[row].arrival_ns

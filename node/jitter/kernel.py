@@ -35,7 +35,7 @@ _EMPTY_REACH = 64
 def admit(state: Jitter, steering: Records[Steering], slots: Records[Slot], packet: Packet) -> int:
     """Take one packet without its payload; return its slot, or a negative reason."""
     samples = packet.samples
-    flags = packet.flags
+    flags = packet.marks
     if samples <= 0 or samples > PACKET_SAMPLES_MAX or packet.length < 0:
         return at.UNFIT
     restarted = False

@@ -35,7 +35,7 @@ def find_repaired(state: Jitter, slots: Records[Slot], packet: Packet) -> int:
     state.unwrapped_sequence = extended
     if abs(extended - highest) >= slots.shape[0]:
         return 0
-    if packet.flags & at.RETRANSMITTED:
+    if packet.marks & at.RETRANSMITTED:
         # It may overtake the packets sent after it, when those are lost too.
         return 1 if (media_step > 0) == (extended > highest) else 0
     mask = slots.shape[0] - 1
@@ -204,7 +204,7 @@ def place(
 ) -> int:
     """Put the packet just unwrapped into its slot, or say why not."""
     samples = packet.samples
-    flags = packet.flags
+    flags = packet.marks
     now_ns = packet.arrival_ns
     extended = state.unwrapped_sequence
     media = state.unwrapped_media
@@ -218,7 +218,7 @@ def place(
     known = slots[row].sequence == extended
     status = slots[row].status if known else at.FREE
     if at.FREE < status < at.MISSED:
-        is_better = status == at.HOLDING and not is_repair and slots[row].flags & at.REDUNDANT
+        is_better = status == at.HOLDING and not is_repair and slots[row].marks & at.REDUNDANT
         if not is_better:
             if not flags & at.REDUNDANT:
                 state.duplicate += 1
@@ -250,7 +250,7 @@ def place(
     slots[row].media = media
     slots[row].samples = samples
     slots[row].arrival_ns = now_ns
-    slots[row].flags = flags
+    slots[row].marks = flags
     before = (extended - 1) & (slots.shape[0] - 1)
     if slots[before].media + slots[before].samples > media:
         _abut(state, slots, extended - 1)

@@ -185,7 +185,7 @@ class Steering(Record):
     """Adaptive playout: what its link is like, in samples after `reference`."""
 
     reference: int = whole("samples", "Arrival less media time of the first packet, or NONE.")
-    base: int = whole("samples", "Smallest delay of the last seconds.")
+    base_delay: int = whole("samples", "Smallest delay of the last seconds.")
     base_now: int = whole("samples", "Smallest delay since base_since.")
     base_before: int = whole("samples", "Smallest delay of the window before.")
     base_since: int = whole("samples", "When this window began.")
@@ -238,7 +238,7 @@ class Slot(Record):
     media: int = whole("samples", "Media time.")
     samples: int = whole("samples", "Duration.")
     arrival_ns: int = whole("ns", "Arrival.")
-    flags: int = whole("", "Of `kernel.insert`.")
+    marks: int = whole("", "Of `kernel.insert`.")
     length: int = whole("bytes", "Of the payload.")
     spare: int = whole("", "Unused.")
 
@@ -255,5 +255,5 @@ class Packet(Record):
     )
     timestamp: int = whole("samples", "32 bits as sent, of the payload itself.")
     samples: int = whole("samples", "Duration of the payload.")
-    flags: int = whole("", "MARKER, HAS_FEC, REDUNDANT, RETRANSMITTED, EXACT.")
+    marks: int = whole("", "MARKER, HAS_FEC, REDUNDANT, RETRANSMITTED, EXACT.")
     arrival_ns: int = whole("ns", "When it came.")

@@ -129,7 +129,7 @@ def begin(state: Jitter, steering: Steering, media: int, now: int) -> None:
     frame: so it starts near 80 ms and is down at 20 ms after some ten quiet seconds.
     """
     steering.reference = now - media
-    steering.base = 0
+    steering.base_delay = 0
     steering.base_now = 0
     steering.base_before = 0
     steering.base_since = now
@@ -175,7 +175,7 @@ def _move_base(steering: Steering, delay: int, now: int) -> None:
         steering.base_now = delay
         steering.base_since = now
     steering.base_now = min(steering.base_now, delay)
-    steering.base = min(steering.base_now, steering.base_before)
+    steering.base_delay = min(steering.base_now, steering.base_before)
 
 
 @inner_kernel("void(Steering, int64, int64, int64, int64)")
@@ -186,7 +186,7 @@ def _try_all(steering: Steering, delay: int, samples: int, is_newest: int, is_fr
     is_newest  0: it was overtaken, so a receiver has gone on without it and lost it when late
     is_free    1: the delay was foreseen, and levels need not cover it
     """
-    base = steering.base
+    base = steering.base_delay
     floor = steering.recent + _RECENT_MARGIN_SAMPLES
     weight = steering.weight
     slack = steering.last_delay + steering.overdue
@@ -256,7 +256,7 @@ def observe(state: Jitter, steering: Steering, media: int, samples: int, now_ns:
     is_newest = media >= steering.newest_end
     is_free = 0
     if is_newest and delay - steering.last_delay > _STALL_SAMPLES:
-        is_free = note_stall(steering, steering.last_arrival, delay - steering.base)
+        is_free = note_stall(steering, steering.last_arrival, delay - steering.base_delay)
     if is_newest:
         expect(steering, now)
         _learn_overdue(steering, delay - steering.last_delay)
@@ -276,5 +276,5 @@ def target_delay(state: Jitter, steering: Steering, now: int) -> int:
     if steering.stall_level > level and is_expected(steering, now, ramp):
         level = steering.stall_level
     floor = steering.recent + _RECENT_MARGIN_SAMPLES
-    steering.target = max(steering.base + min(level, state.delay_max), floor)
+    steering.target = max(steering.base_delay + min(level, state.delay_max), floor)
     return int(steering.target)

@@ -152,7 +152,7 @@ def unwrap(state: Jitter, packet: Packet) -> int:
     if step == 0 and stamp_step == 0:
         media = state.highest_media
     elif 0 < step < DROPOUT_MAX:
-        media = _media_after(state, step, by_stamp, now_ns * 3 // 62_500, packet.flags & at.EXACT)
+        media = _media_after(state, step, by_stamp, now_ns * 3 // 62_500, packet.marks & at.EXACT)
         if media != at.NONE:
             weigh(state, step, stamp_step, packet.samples, now_ns)
     elif step < 0 and quiet_ns < _QUIET_NS:

@@ -87,6 +87,8 @@ class Record:
         cls.fields = tuple(
             Field(name, row.unit, row.sentence, row.of, row.shape) for name, row in rows.items()
         )
+        hidden = [name for name in rows if hasattr(np.record, name)]
+        assert not hidden, f"{cls.__name__}: {hidden} would be hidden by numpy's own"
         layout = [(one.name, _element(one.of), one.shape) for one in cls.fields]
         # As np.record a field is an attribute of one in plain Python too, as in a kernel.
         cls.dtype = np.dtype((np.record, np.dtype(layout, align=True)))

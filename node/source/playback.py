@@ -118,7 +118,7 @@ def receive(
     packet.sequence = header[rtp.SEQUENCE]
     packet.timestamp = header[rtp.TIMESTAMP]
     packet.samples = samples
-    packet.flags = flags
+    packet.marks = flags
     packet.arrival_ns = now_ns
     result = jitter.insert(state, steering, slots, payloads, data, packet)
     if result >= 0 or result in (js.LATE, js.EARLY):

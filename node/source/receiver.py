@@ -365,7 +365,7 @@ class Receiver:
         if not self._is_adaptive:
             return self.timebase.playout_delay_ns / NS_PER_MS
         return (
-            int(self.buffer.steering["target"][0] - self.buffer.steering["base"][0])
+            int(self.buffer.steering["target"][0] - self.buffer.steering["base_delay"][0])
             / SAMPLES_PER_MS
         )
 

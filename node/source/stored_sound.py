@@ -286,7 +286,7 @@ def _hand_on(
         packet.timestamp = at & 0xFFFF_FFFF
         packet.arrival_ns = stamp_ns + at * NS_PER_S // RATE_HZ
         jitter.insert(source.jitter[0], source.steering[:], slots, payloads, data, packet)
-        packet.flags &= js.EXACT
+        packet.marks &= js.EXACT
 
 
 def _by_own_time(config: NodeConfig) -> NodeConfig:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from node.jitter.repair import Hole, Repair
 from node.jitter.state import Jitter, Packet, Slot, Steering
 from node.kernel import inner_kernel, kernel
@@ -95,6 +97,15 @@ def test_a_slot_is_a_line_of_cache():
 
 def test_the_manual_says_what_the_tables_say():
     assert MANUAL.read_text() == HEAD + manual(*KEPT)
+
+
+def test_a_field_that_numpys_own_names_would_hide_is_refused():
+    with pytest.raises(AssertionError, match="flags"):
+
+        class Hidden(Record):
+            """A field that plain Python would not find."""
+
+            flags: int = whole("", "Hidden by that of an array.")
 
 
 if __name__ == "__main__":
