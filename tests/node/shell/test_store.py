@@ -391,13 +391,24 @@ def test_what_was_damaged_beyond_help_is_set_aside_and_not_overwritten(tmp_path)
 
 
 def test_a_real_disk_that_is_full_is_said_to_be(tmp_path):
-    class Full(RealDisk):
-        def replace(self, path, data):
-            raise OSError(errno.ENOSPC, "No space left on device")
+    full = threading.Event()
 
-    store = Store(tmp_path / "kept.db", disk=Full())
+    class Filling(RealDisk):
+        def replace(self, path, data):
+            if full.is_set():
+                raise OSError(errno.ENOSPC, "No space left on device")
+            super().replace(path, data)
+
+        def append(self, path, data):
+            if full.is_set():
+                raise OSError(errno.ENOSPC, "No space left on device")
+            super().append(path, data)
+
+    store = Store(tmp_path / "kept.db", disk=Filling())
+    store.keep("before", b"1")  # the writer's first turn is over: what follows is told
     told = threading.Event()
     store.on_durable = told.set
+    full.set()
     store.keep_soon({"a": b"1"})
     assert told.wait(5)
     assert "full" in (store.fault() or "")
