@@ -37,6 +37,9 @@ class Speaker(Protocol):
     def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
         """Fill `out`."""
 
+    def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
+        """Note whether the sink asks for sound."""
+
     def next_event(self) -> Event | None:
         """Return the oldest event not yet taken."""
 
@@ -103,6 +106,15 @@ class JoinedSpeaker:
     def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
         """Fill `out`, (n, channels) float32, whose first sample leaves the DAC at that instant."""
         self._speaker.render(out, presentation_ns)
+
+    def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
+        """Note that the sink asks for sound from now on, or that it cannot: its card is gone."""
+        self._speaker.receive_sink(now_ns, sounds=sounds)
+
+    def leave(self) -> None:
+        """Tell all stations that this node goes: what they send after that comes to nobody."""
+        for one in self._joinings.values():
+            one.leave()
 
     def next_event(self) -> Event | None:
         """Return the oldest event not yet taken, or None."""

@@ -15,7 +15,7 @@ from node.audio.limiter import LATENCY_SAMPLES
 from node.audio.output import Output
 from node.config import NodeConfig
 from node.control.arbiter import MessageClass, PriorityConfig
-from node.counters import ORIGINS, Count, Origin, new_counts
+from node.counters import ORIGINS, Count, new_counts
 from node.events import EVENTS_MAX, Event, SendDatagram, SourceChanged
 from node.horn import REFRESH_NS, Horn
 from node.kernel.record import Records
@@ -181,6 +181,12 @@ class SpeakerNode:
         else:
             self._output.process(out)
 
+    def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
+        """Note that the sink asks for sound from now on, or that it cannot: its card is gone."""
+        if not sounds and self._horn.rest(now_ns):
+            self._output.end()
+            self._tell(SourceChanged(None, now_ns))
+
     def replay(self, batch: Batch, until_ns: int) -> None:
         """Go on in a batch, counting only, as far as one source plays alone, and to `until_ns`.
 
@@ -232,9 +238,7 @@ class SpeakerNode:
     def origin_samples(self) -> NDArray[np.int64]:
         """Return output samples by `counters.Origin`, all sources together: (ORIGINS,) int64."""
         total = self._ended_origins.copy()
-        for receiver in self._receivers.values():
-            total += receiver.origin_samples
-        return total
+        return sum((one.origin_samples for one in self._receivers.values()), start=total)
 
     @property
     def retransmission_payload_type(self) -> int:
@@ -244,10 +248,7 @@ class SpeakerNode:
     def made_up_ms(self, ssrc: int) -> int:
         """Return how much of a source was made up so far, or silent where nothing could be."""
         receiver = self._receivers.get(ssrc)
-        if receiver is None:
-            return 0
-        made_up = int(receiver.origin_samples[Origin.CONCEALED : Origin.PAUSED].sum())
-        return made_up * 1000 // RATE_HZ
+        return 0 if receiver is None else receiver.made_up_ms
 
     def take_journal(self, rows: Records[Played]) -> int:
         """Move chunks played since the last call into `rows`; see `playback.copy_journal`."""
@@ -259,10 +260,9 @@ class SpeakerNode:
     def status(self) -> dict[str, object]:
         """Return what a person wants to know, JSON-able: sources, counts, output by origin."""
         counts = self.counts
-        holder = self._horn.holder
         return {
             "name": self._config.name,
-            "playing": holder.ssrc if holder else None,
+            "playing": self._horn.holder.ssrc if self._horn.holder else None,
             "sources": [receiver.status() for receiver in self._receivers.values()],
             "announced": self._announced.status(),
             "neighbour": self._neighbour.status(),
@@ -335,7 +335,7 @@ class SpeakerNode:
         if int(self._header[rtp.PAYLOAD_TYPE]) not in types:
             self._drop(Count.DROPPED_PAYLOAD_TYPE, source, now_ns)
             return None
-        packet = (int(self._header[rtp.SEQUENCE]), array, now_ns)
+        packet = int(self._header[rtp.SEQUENCE]), array, now_ns
         waiting, given_up = self._candidates.second(ssrc, source, packet)
         self._counts[Count.PACKETS_DISCARDED_PROBATION] += given_up
         if waiting is None or not self._has_place(source, now_ns):
