@@ -8,6 +8,9 @@ FAULTS_MAX: Final = 32
 
 _TEXT_MAX: Final = 200
 
+NO_CARD: Final = "no sound card"
+"""The fault of a node that cannot sound."""
+
 
 @dataclass(frozen=True, slots=True)
 class FaultChanged:
@@ -24,6 +27,8 @@ class Health:
     def __init__(self) -> None:
         self._faults: dict[str, str] = {}
         self._changes: list[FaultChanged] = []
+        self.starting = True
+        """It is not known yet whether it can sound."""
 
     def note(self, name: str, text: str | None, now_ns: int) -> None:
         """Note that the fault `name` is there, or is not (None)."""
@@ -50,4 +55,6 @@ class Health:
 
     def word(self) -> str:
         """Return the state of a node that runs."""
+        if self.starting:
+            return "starting"
         return "degraded" if self._faults else "ready"

@@ -112,7 +112,7 @@ class MqttLink:
         self._old_topics = _topics_in((stored or {}).get(TOPICS_KEY, b""))
         self._unacknowledged: deque[_Unacknowledged] = deque()
         self._connection: Connection | None = None
-        self._state: tuple[str, tuple[str, ...]] = ("ready", ())
+        self._state: tuple[str, tuple[str, ...]] = ("starting", ())
         self._suffix = ""
         self._taken_over = 0
         self._before: int | None = None
