@@ -150,6 +150,10 @@ class GovernedSpeaker:
         self._follow_controller()
         self._follow_stored()
 
+    def leave(self) -> None:
+        """Say goodbye to those whose streams it has."""
+        self._speaker.leave()
+
     def handle_deadline(self, now_ns: int) -> None:
         """Do what is due: orders, programmes, the ends of stored sounds, reports."""
         self._note_time(now_ns)

@@ -40,6 +40,9 @@ class Speaker(Protocol):
     def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
         """Note whether the sink asks for sound."""
 
+    def leave(self) -> None:
+        """Say goodbye to those whose streams it has."""
+
     def next_event(self) -> Event | None:
         """Return the oldest event not yet taken."""
 
@@ -112,7 +115,8 @@ class JoinedSpeaker:
         self._speaker.receive_sink(now_ns, sounds=sounds)
 
     def leave(self) -> None:
-        """Tell all stations that this node goes: what they send after that comes to nobody."""
+        """Tell senders and stations that this node goes: what they send then comes to nobody."""
+        self._speaker.leave()
         for one in self._joinings.values():
             one.leave()
 

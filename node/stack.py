@@ -17,7 +17,7 @@ from node.config import NodeConfig
 from node.control.arbiter import MessageClass, PriorityConfig
 from node.counters import ORIGINS, Count, new_counts
 from node.events import EVENTS_MAX, Event, SendDatagram, SourceChanged
-from node.horn import REFRESH_NS, Horn
+from node.horn import REFRESH_NS, STORED_MAX, Horn
 from node.kernel.record import Records
 from node.opus.protocol import Decoder, DecoderFactory
 from node.peers.announced import AnnouncedSources
@@ -37,9 +37,6 @@ from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 
 _LATENCY_NS: Final = LATENCY_SAMPLES * NS_PER_S // RATE_HZ
 """What the limiter holds back is asked of the sources so much ahead."""
-
-STORED_MAX: Final = 16
-"""Sources of stored sounds beside the streams: none of these keeps a siren out."""
 
 
 class SpeakerNode:
@@ -70,8 +67,7 @@ class SpeakerNode:
         self._latest: Receiver | None = None
         places = config.receive.sources_max + STORED_MAX
         self._horn = Horn(places, config.audio.channels, priority or PriorityConfig())
-        self._datagrams = 0
-        self._packets = 0
+        self._datagrams = self._packets = 0
         self._candidates = Candidates()
         self._unheard = Unheard(config)
         self._header = np.zeros(rtp.HEADER_FIELDS, np.int64)
@@ -187,6 +183,11 @@ class SpeakerNode:
             self._output.end()
             self._tell(SourceChanged(None, now_ns))
 
+    def leave(self) -> None:
+        """Say goodbye to those whose streams it has."""
+        for one in self._streams.values():
+            self._tell(SendDatagram(one.reports.goodbye(), one.address))
+
     def replay(self, batch: Batch, until_ns: int) -> None:
         """Go on in a batch, counting only, as far as one source plays alone, and to `until_ns`.
 
@@ -231,8 +232,8 @@ class SpeakerNode:
         total = self._counts.copy()
         total[Count.DATAGRAMS_RECEIVED] += self._datagrams
         total[Count.PACKETS_RECEIVED] += self._packets
-        for receiver in self._receivers.values():
-            receiver.add_counts(total)
+        for one in self._receivers.values():
+            one.add_counts(total)
         return total
 
     def origin_samples(self) -> NDArray[np.int64]:
@@ -377,9 +378,8 @@ class SpeakerNode:
     def _fill(self, out: NDArray[np.float32], presentation_ns: int) -> bool:
         """Let the horn's sources sound in `out`; tell who has it when that changes."""
         sounds = self._horn.render(out, presentation_ns)
-        arbiter = self._horn.arbiter
-        while arbiter.next_event() is not None:
-            self._tell(SourceChanged(arbiter.granted(), presentation_ns))
+        while self._horn.arbiter.next_event() is not None:
+            self._tell(SourceChanged(self._horn.arbiter.granted(), presentation_ns))
         return sounds
 
     def _forget(self, receiver: Receiver, now_ns: int) -> None:

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Final
 
 FAULTS_MAX: Final = 32
-"""Names are ours; what they say is cut."""
+"""Names are ours."""
 
-_TEXT_MAX: Final = 200
+TEXT_MAX: Final = 200
+"""Of what a fault says."""
 
 NO_CARD: Final = "no sound card"
 """The fault of a node that cannot sound."""
@@ -38,7 +39,7 @@ class Health:
                 del self._faults[name]
                 self._changes.append(FaultChanged(name, None, now_ns))
             return
-        text = text[:_TEXT_MAX]
+        text = text[:TEXT_MAX]
         assert known is not None or len(self._faults) < FAULTS_MAX, "names of faults are ours"
         self._faults[name] = text
         if known is None:

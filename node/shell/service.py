@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.events import Event, FetchFile, Note, Persist, Publish, SendDatagram, SourceChanged
+from node.shell.broker.mqtt import MqttLink
+from node.shell.card.sinks import Sink
+from node.shell.card.sound_watch import SoundWatch
 from node.shell.clocks import now_ns, utc_ns
 from node.shell.faults import ShellError
-from node.shell.health import NO_CARD, Health
-from node.shell.mqtt import MqttLink
-from node.shell.sinks import Sink
-from node.shell.sound_watch import SoundWatch
-from node.shell.store import Store
+from node.shell.health import NO_CARD, TEXT_MAX, Health
+from node.shell.network.udp import UdpSocket
+from node.shell.store.store import Store
 from node.shell.systemd import notify, watchdog_ns
-from node.shell.udp import UdpSocket
 from node.shell.vitals import Vitals
 from node.units import NS_PER_MS, NS_PER_S
 
@@ -53,7 +53,7 @@ class Speaker(Protocol):
     def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
         """Note that the sink asks for sound from now on, or that it cannot."""
 
-    def leave(self, now_ns: int) -> None:
+    def leave(self) -> None:
         """Say goodbye to those whose streams it has."""
 
     def next_event(self) -> Event | None:
@@ -162,10 +162,14 @@ class Service:
             self._fault = fault
             if self._mqtt is not None:
                 self._mqtt.last_state = ("lost", (str(fault),))
+        except Exception as fault:  # a mistake of ours: the last state says so, then it is raised
+            self._note_crash({"exception": fault}, ended)
         finally:
             notify("STOPPING=1")
             for descriptor in self._udp.filenos():
                 loop.remove_reader(descriptor)
+            with self._lock:
+                self._speaker.leave()
             self._do_events()
             if link is not None:
                 link.cancel()
@@ -186,6 +190,7 @@ class Service:
         self._store.on_durable = lambda: _soon(loop, link.wake)
         link.durable = lambda: self._store.durable
         link.keep = self._store.keep_soon
+        link.set_state(self._health.word())
         link.told = lambda name, text: self._health.note(name, text, now_ns())
         task = loop.create_task(link.run(self._take_message))
         task.add_done_callback(lambda one: self._note_end(one, ended))
@@ -348,7 +353,9 @@ class Service:
         names = ("underruns", "jumps", "card_skew_ppm", "real_time", "slept", "losses")
         sink = {name: getattr(self._sink, name) for name in names if hasattr(self._sink, name)}
         link = {} if self._mqtt is None else {"broker": self._mqtt.status()}
-        return {"periods": self._watch.periods, "send_faults": self._udp.send_faults, **sink, **link}
+        told: dict[str, object] = {"state": self._health.word(), "why": self._health.why()}
+        told |= {"periods": self._watch.periods, "send_faults": self._udp.send_faults}
+        return told | sink | link
 
     def _print_status(self) -> None:
         if self._status_every_ns is not None:
@@ -364,6 +371,9 @@ class Service:
         fault = context.get("exception")
         if isinstance(fault, BaseException) and self._crash is None:
             self._crash = fault
+            if self._mqtt is not None:
+                text = f"{type(fault).__name__}: {fault}"
+                self._mqtt.last_state = ("lost", (text[:TEXT_MAX],))
             ended.set()
 
 

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from node.counters import ORIGINS
 from node.events import Event
 from node.governed import GovernedSpeaker
+from node.shell.broker.mqtt import MqttLink
 from node.shell.config import MqttConfig
 from node.shell.faults import ShellError
 from node.shell.machine import running_on
-from node.shell.mqtt import MqttLink
+from node.shell.network.udp import UdpSocket
 from node.shell.service import Service
-from node.shell.store import Store
-from node.shell.udp import UdpSocket
+from node.shell.store.store import Store
 from node.stack import SpeakerNode
 from node.units import NS_PER_S
 from sim.day.diary import WatchedController
@@ -94,6 +94,12 @@ class _Watched:
     def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
         self._speaker.render(out, presentation_ns)
         self._pole.note_sound()
+
+    def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
+        self._speaker.receive_sink(now_ns, sounds=sounds)
+
+    def leave(self) -> None:
+        self._speaker.leave()
 
     def next_event(self) -> Event | None:
         event = None if self.cut else self._speaker.next_event()
@@ -204,8 +210,10 @@ class WorldPole:
     def pull_card(self, *, gone: bool) -> None:
         """Pull the sound card out, or plug it in again."""
         self.card_gone = gone
-        if self.on:
-            self.card.broken |= gone
+        if self.on and gone:
+            self.card.pull()
+        elif self.on:
+            self.card.plug()
 
     def forget_link(self) -> None:
         """Let the connection to the broker be half open."""
