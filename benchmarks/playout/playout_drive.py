@@ -241,8 +241,8 @@ def _drive(
     start      synchronised: media 0 plays at this sample; adaptive: -1
     """
     state = states[0]
+    learnt = steering[0]
     packet = packets[0]
-    packet.samples = samples
     now = max(start, arrival_ns[order[0]] * 3 // 62_500)
     took = 0
     last = media[media.shape[0] - 1] + samples
@@ -254,17 +254,20 @@ def _drive(
         now_ns = (now * NS_PER_S + RATE_HZ - 1) // RATE_HZ
         while took < order.shape[0] and arrival_ns[order[took]] <= now_ns:
             one = order[took]
+            packet.samples = samples
+            packet.length = 0
+            packet.marks = 0
             packet.sequence = one & 0xFFFF
             packet.timestamp = media[one] & 0xFFFF_FFFF
             packet.arrival_ns = arrival_ns[one]
-            taken = admit(state, steering, slots, packet)
+            taken = admit(state, learnt, slots, packet)
             if taken >= 0 or taken == at.RESTARTED:
                 packet_in[one & (slots.shape[0] - 1)] = one
             took += 1
         if state.mode == at.SYNCHRONISED and not is_positioned and took > 0:
             seek(state, slots, now - start)
         is_positioned = state.phase == at.PLAYING
-        action = pull(state, steering, slots, now_ns, 0)
+        action = pull(state, learnt, slots, now_ns, 0)
         position = state.action_media
         if position >= skipped and booked < 0:
             booked = _made_up(state)
