@@ -48,7 +48,10 @@ class Speaker(Protocol):
         """Return when `handle_deadline` must run next."""
 
     def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
-        """Fill `out` with the sound that leaves at `presentation_ns`."""
+        """Fill `out` with the sound that leaves at `presentation_ns`.
+
+        out  (n, channels) float32, full scale 1.0
+        """
 
     def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
         """Note that the sink asks for sound from now on, or that it cannot."""
