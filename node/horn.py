@@ -15,9 +15,6 @@ from node.units import NS_PER_MS
 REFRESH_NS: Final = 100 * NS_PER_MS
 """A playing source confirms its hold on the horn so often, not with every packet."""
 
-STORED_MAX: Final = 16
-"""Sources of stored sounds beside the streams: none of these keeps a siren out."""
-
 _RAMP_DB: Final = 100
 """From full scale to silence: what the ramps of the configuration are the length of."""
 

@@ -17,7 +17,7 @@ from node.config import NodeConfig
 from node.control.arbiter import MessageClass, PriorityConfig
 from node.counters import ORIGINS, Count, new_counts
 from node.events import EVENTS_MAX, Event, SendDatagram, SourceChanged
-from node.horn import REFRESH_NS, STORED_MAX, Horn
+from node.horn import REFRESH_NS, Horn
 from node.kernel.record import Records
 from node.opus.protocol import Decoder, DecoderFactory
 from node.peers.announced import AnnouncedSources
