@@ -174,9 +174,7 @@ class SpeakerNode:
         else:
             out[:] = 0.0
             self._draining_samples -= n
-        if self._decoder_factory is None:
-            return
-        if self._draining_samples <= -n:
+        if self._draining_samples <= -n or self._decoder_factory is None:
             self._output.rest(n)
         else:
             self._output.process(out)
