@@ -15,7 +15,7 @@ from node.audio.limiter import LATENCY_SAMPLES
 from node.audio.output import Output
 from node.config import NodeConfig
 from node.control.arbiter import MessageClass, PriorityConfig
-from node.counters import ORIGINS, Count, new_counts
+from node.counters import ORIGINS, Count, made_up_ms, new_counts
 from node.events import EVENTS_MAX, Event, SendDatagram, SourceChanged
 from node.horn import REFRESH_NS, Horn
 from node.kernel.record import Records
@@ -251,7 +251,7 @@ class SpeakerNode:
     def made_up_ms(self, ssrc: int) -> int:
         """Return how much of a source was made up so far, or silent where nothing could be."""
         receiver = self._receivers.get(ssrc)
-        return 0 if receiver is None else receiver.made_up_ms
+        return 0 if receiver is None else made_up_ms(receiver.origin_samples)
 
     def take_journal(self, rows: Records[Played]) -> int:
         """Move chunks played since the last call into `rows`; see `playback.copy_journal`."""

@@ -327,12 +327,6 @@ class Receiver:
         """Output samples by `counters.Origin`: (ORIGINS,) int64, live."""
         return self._origin_samples
 
-    @property
-    def made_up_ms(self) -> int:
-        """How much of its sound was made up so far, or silent where nothing could be."""
-        samples = int(self.origin_samples[Origin.CONCEALED : Origin.PAUSED].sum())
-        return samples * 1000 // RATE_HZ
-
     def add_counts(self, counts: NDArray[np.int64]) -> None:
         """Add what this source counted to `counts`, indexed by `Count`."""
         for count, place in COUNTED.items():
