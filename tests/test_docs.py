@@ -50,6 +50,11 @@ MADE = {
 }
 
 
+def test_every_fate_and_every_origin_has_a_sentence():
+    rows = [*table_of(Count).splitlines(), *table_of(Origin).splitlines()]
+    assert [row for row in rows if row.endswith("|  |")] == []
+
+
 def is_written() -> bool:
     return os.environ.get("LOALANG_DOCS") == "write"
 
