@@ -144,7 +144,9 @@ def unwrap(
         return 0
     ahead = (sequence - highest) & 0xFFFF
     step = ahead if ahead < 0x8000 else ahead - 0x10000
-    stamp_step = difference_32(timestamp, state.highest_timestamp)
+    stamp_step = timestamp - state.highest_timestamp
+    if not marks & at.EXACT:
+        stamp_step = difference_32(timestamp, state.highest_timestamp)
     by_stamp = state.highest_media + state.deviation + stamp_step
     quiet_ns = now_ns - state.highest_arrival_ns
     media = at.NONE

@@ -23,6 +23,7 @@ from node.config import NodeConfig
 from node.jitter import kernel as jitter
 from node.jitter import state as js
 from node.kernel import kernel
+from node.kernel.conversions import samples_to_ns
 from node.kernel.record import Records
 from node.opus.protocol import Decoder
 from node.source.receiver import Receiver
@@ -283,8 +284,8 @@ def _hand_on(
         packet.offset = offsets[i]
         packet.length = offsets[i + 1] - offsets[i]
         packet.sequence = (sequence + i) & 0xFFFF
-        packet.timestamp = at & 0xFFFF_FFFF
-        packet.arrival_ns = stamp_ns + at * NS_PER_S // RATE_HZ
+        packet.timestamp = at
+        packet.arrival_ns = stamp_ns + samples_to_ns(at)
         jitter.insert(source.jitter[0], source.steering[0], slots, payloads, data, packet)
         packet.marks &= js.EXACT
 
