@@ -44,9 +44,9 @@ def play_programme(
 ) -> None:
     """Play a programme to one node whose card takes each chunk as the last one ends.
 
-    media        (packets,) media time of each packet in samples, the first 0
-    arrivals_ns  (packets,) when each comes, -1: never
-    order        (packets,) the packets in order of arrival; those that never come first
+    media        (packets,) int64, media time of each packet in samples, the first 0
+    arrivals_ns  (packets,) int64, when each comes, -1: never
+    order        (packets,) int64, index of packets in order of arrival; those that never come first
     packet       scratch; `samples` says how long each lasts
     start        synchronised: media time 0 plays at this sample; adaptive: -1
     """
@@ -122,7 +122,12 @@ class Programme:
 
 
 def programme(media: NDArray[np.int64], samples: int, arrivals_ns: NDArray[np.int64]) -> Programme:
-    """Return a programme; ties of arrival go to the lower packet."""
+    """Return a programme; ties of arrival go to the lower packet.
+
+    media        (packets,) int64, media time of each packet in samples, the first 0
+    samples      of a packet
+    arrivals_ns  (nodes, packets) int64, when each came, -1: never
+    """
     orders = np.argsort(arrivals_ns, axis=1, kind="stable").astype(np.int64)
     return Programme(media, samples, arrivals_ns, orders)
 
