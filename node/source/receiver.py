@@ -29,19 +29,12 @@ from node.source.batch import Batch, replay
 from node.source.chunk_sound import ChunkSound
 from node.source.repairs import Repairs
 from node.source.state import Played, Playout, Source
-from node.units import (
-    NS_PER_MS,
-    NS_PER_S,
-    PACKET_SAMPLES_MAX,
-    RATE_HZ,
-    SAMPLES_PER_MS,
-    samples_to_ns,
-)
+from node.units import NS_PER_MS, PACKET_SAMPLES_MAX, RATE_HZ, SAMPLES_PER_MS, samples_to_ns
 
 SPELL_NS: Final = 450 * NS_PER_MS
 """A sender that says nothing for longer has stopped: one with DTX says something every 400 ms."""
 
-FORGET_NS: Final = 10 * NS_PER_S
+FORGET_NS: Final = 10_000 * NS_PER_MS
 """A source silent for so long gives its place to others."""
 
 _JITTERS: Final = 4
