@@ -52,7 +52,6 @@ MANY_BY_PLACE = {
     "node/source/repairs.py:_insert",
     "sim/day/fates.py:_warning",
     "sim/day/station.py:_seal",
-    "sim/drive/run.py:_capture",
     "sim/drive/tally.py:_add_delays",
     "benchmarks/opus/opus_fuzz.py:_lose",
 }
