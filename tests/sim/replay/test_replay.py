@@ -18,14 +18,18 @@ from sim.replay.moments import KEPT_MAX, NOTHING, STRETCH_S, Recorder
 from sim.replay.page import SOUNDS_MAX, heard_poles, replay_page
 from sim.village import scenario
 from tests.sim.report.example_result import example_result
+from tests.sim.villages import DOAI, village
 
-VILLAGE = """
-title = "Thôn Đoài: bốn cụm loa"
-question = "Does it play back?"
-seed = 3
-duration_s = 9.0
-[jitter]
-playout_delay_ms = 300
+VILLAGE = village(
+    {
+        ("Thôn Đoài", 0, 0): DOAI,
+        ("Thôn Hạ", 900, 400): (
+            ("h-01", "pi_4b_i2s", "ftth", 0, 0),
+            ("h-02", "pi_5_i2s", "ftth", 100, 80),
+        ),
+    },
+    duration_s=9.0,
+    more="""
 [[faults]]
 kind = "power_cut"
 hamlet = "Thôn Hạ"
@@ -36,27 +40,8 @@ kind = "link_down"
 bearer = "lte_good"
 from_s = 5.0
 until_s = 6.0
-[[communes]]
-name = "Yên Sơn"
-x_m = 0
-y_m = 0
-[[communes.hamlets]]
-name = "Thôn Đoài"
-x_m = 0
-y_m = 0
-clusters = [
-  { name = "d-01", profile = "pi_4b_i2s", bearer = "ftth", x_m = 0, y_m = 0 },
-  { name = "d-02", profile = "pi_zero_2w_i2s", bearer = "lte_good", x_m = 350, y_m = -200 },
-]
-[[communes.hamlets]]
-name = "Thôn Hạ"
-x_m = 900
-y_m = 400
-clusters = [
-  { name = "h-01", profile = "pi_4b_i2s", bearer = "ftth", x_m = 0, y_m = 0 },
-  { name = "h-02", profile = "pi_5_i2s", bearer = "ftth", x_m = 100, y_m = 80 },
-]
-"""
+""",
+)
 
 # Scrubs, plays, presses keys, chooses a pole on the map, loads its sound; says what it saw.
 PRESS = """<script>
