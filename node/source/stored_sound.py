@@ -285,7 +285,7 @@ def _hand_on(
         packet.sequence = (sequence + i) & 0xFFFF
         packet.timestamp = at & 0xFFFF_FFFF
         packet.arrival_ns = stamp_ns + at * NS_PER_S // RATE_HZ
-        jitter.insert(source.jitter[0], source.steering[:], slots, payloads, data, packet)
+        jitter.insert(source.jitter[0], source.steering[0], slots, payloads, data, packet)
         packet.marks &= js.EXACT
 
 

@@ -73,7 +73,10 @@ class VirtualShell:
         """When to look at the node: not after `_wake_ns`, nor after it may ask for a packet."""
 
     def play(self, work: Work, first: int, last: int, sound: NDArray[np.float32]) -> None:
-        """Run the periods from `first` to `last` of a chunk, and the datagrams before each."""
+        """Run the periods from `first` to `last` of a chunk, and the datagrams before each.
+
+        sound  (n, channels) float32, full scale 1.0: what these periods play
+        """
         # What came before the first one is in the node, or came while it was down.
         datagram = work.before[first - 1] if first else 0
         if self._counts_only:

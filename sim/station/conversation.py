@@ -20,8 +20,8 @@ from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 from sim.chance.rng import Purpose, raw_draws, stream
 from sim.links.channel import jitter_of
 from sim.links.kernel import LOST_NS
-from sim.sender.repair_budget import RepairBudget
-from sim.sender.retransmitter import HISTORY_PACKETS, Retransmitter
+from sim.sender.repair.repair_budget import RepairBudget
+from sim.sender.repair.retransmitter import HISTORY_PACKETS, Retransmitter
 from sim.sender.time_answers import SenderReports
 from sim.station.copies import StationCopies
 from sim.station.programme import ADDRESS, UDP_BYTES, Sender, Sending
@@ -90,7 +90,10 @@ class Conversation:
             self._announced[ADDRESS] = announcement(sender.ssrc, payload_type)
 
     def note_chunk(self, sending: Sending, arrive_ns: NDArray[np.int64]) -> None:
-        """Note how packets fare, before the node comes to when they are sent."""
+        """Note how packets fare, before the node comes to when they are sent.
+
+        arrive_ns  (n,) int64, true time of arrival in ns, LOST_NS for what is lost
+        """
         if arrive_ns.size == 0:
             return
         self._first = sending.first - (self._send_ns.size - self._newest)

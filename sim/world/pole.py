@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from node.counters import ORIGINS
 from node.events import Event
 from node.governed import GovernedSpeaker
+from node.shell.broker.mqtt import MqttLink
 from node.shell.config import MqttConfig
 from node.shell.faults import ShellError
 from node.shell.machine import running_on
-from node.shell.mqtt import MqttLink
+from node.shell.network.udp import UdpSocket
 from node.shell.service import Service
-from node.shell.store import Store
-from node.shell.udp import UdpSocket
+from node.shell.store.store import Store
 from node.stack import SpeakerNode
 from node.units import NS_PER_S
 from sim.day.diary import WatchedController
@@ -40,7 +40,10 @@ class Witness(Protocol):
     """Somebody who stands at a pole and looks on."""
 
     def note_sound(self, sound: NDArray[np.float32], leaves_ns: int) -> None:
-        """Hear (n, channels) float32 whose first sample leaves the horn at that true time."""
+        """Hear sound whose first sample leaves the horn at that true time.
+
+        sound  (n, channels) float32, full scale 1.0
+        """
 
     def note_order(self, payload: bytes, fate: str, at_ns: int) -> None:
         """See an order come, and what the node made of it."""
