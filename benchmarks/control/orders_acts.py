@@ -49,7 +49,10 @@ class Acts(Words):
 
     def _any_certificate(self) -> Step:
         key = KEYS[self._of(range(len(KEYS)))]
-        return self._certify(self._key(), key, wide=self._rng.random() < 0.4)
+        wide = self._rng.random() < 0.4
+        usual = wide and self._rng.random() < 0.7
+        parent = self._parent_of(key.split()[0]) if usual else self._key()
+        return self._certify(parent, key, wide=wide)
 
     def _certify(self, parent: str, key: str, *, wide: bool) -> Step:
         tier = (
@@ -71,6 +74,11 @@ class Acts(Words):
                 self._truth.given.pop(key)
             self._blame(self._truth.certify(parent, key, given), step)
         return step
+
+    def _certify_all(self) -> None:
+        """Certify the first key of each tier, or certify it again: what it ordered may be lost."""
+        for tier in TIERS:
+            self._certify(self._parent_of(tier), f"{tier} 1", wide=True)
 
     def _revoke(self) -> Step:
         issuer, key = self._key(), self._holder()
@@ -114,7 +122,10 @@ class Acts(Words):
         content = msgspec.json.encode(Session(ssrc, stream))
         ttl_s = self._of((60, 3600, 86_400))
         step = Step(key, kind, content, self._area(), self._of((0, 1, 2)), ttl_s, ssrc)
+        taken = not end and self._is_taken(stream, key)
         if self._send(step) == "obeyed":
+            if taken:
+                self._blame("the name of another's stream was taken", step)
             before = self._sessions.get(ssrc)
             if end or before is None or (before.key, before.stream) != (key, stream):
                 self._sessions.pop(ssrc, None)

@@ -42,8 +42,7 @@ class History(Acts):
 
     def run(self, steps: int = STEPS) -> list[str]:
         """Let `steps` things happen; return the broken promises."""
-        for tier in TIERS:
-            self._certify(self._parent_of(tier), f"{tier} 1", wide=True)
+        self._certify_all()
         if self._rng.random() < 0.5:
             self._evening()
             self._check(self._pole.seen(), self._pole.seen(), None)
@@ -61,7 +60,7 @@ class History(Acts):
             *(3 * (self._calendar,)), self._speak, self._speak, self._mute, self._volume,
             self._volume, self._beacon, self._wait, self._wait, self._clock, self._boot,
             self._replay, self._junk, self._come_down, self._come_down, self._forge,
-            self._elsewhere, self._evening,
+            self._elsewhere, self._evening, self._certify_all,
         )  # fmt: skip
         before = self._pole.seen()
         who = acts[int(self._rng.integers(len(acts)))]()

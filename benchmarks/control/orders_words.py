@@ -202,6 +202,15 @@ class Words:
             for ssrc, kinds in found.items()
         }
 
+    def _is_taken(self, stream: str, key: str) -> bool:
+        """Return whether the name of a stream is another's, of the same tier or one above."""
+        level = self._truth.level(key)
+        return bool(stream) and any(
+            one.stream == stream and one.key != key and one.level <= level
+            for ssrc, one in self._sessions.items()
+            if ssrc in self._pole.seen().open
+        )
+
     def _named(self, item: Effect) -> list[int]:
         """Return the stream that an item relays: the highest tier's, there the latest; or none."""
         found = [

@@ -282,7 +282,7 @@ def test_a_lower_tiers_item_that_relays_the_same_stream_takes_nothing_from_the_o
     keys = {
         who: SeedSigner(hashlib.sha256(who.encode()).digest()) for who in ("province", "hamlet")
     }
-    plans = dict(zip(("province", "hamlet"), zip(classes, (8, lasts_s)), strict=True))
+    plans = {"province": (classes[0], 8), "hamlet": (classes[1], lasts_s)}
     for who in sorted(keys, key=lambda one: one != first):
         kind, seconds = plans[who]
         claim = Certificate(who, keys[who].public_key, who, "vn", PRIORITY, 1 << 39)
