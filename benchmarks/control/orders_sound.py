@@ -72,7 +72,9 @@ class Horn:
         """Return that it was for the node."""
         return False
 
-    def receive_datagram(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
+    def receive_datagram(
+        self, data: bytes, source: tuple[str, int], now_ns: int, *, is_authentic: bool
+    ) -> None:
         """Note who spoke: what comes here has passed every check."""
         self._spoke_ns[int.from_bytes(data[8:12], "big")] = now_ns
 
