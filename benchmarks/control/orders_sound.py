@@ -65,7 +65,7 @@ class Horn:
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """Return that nothing was counted."""
+        """Return what was counted, nothing: (COUNTS,) int64."""
         return np.zeros(COUNTS, np.int64)
 
     def receive_from_neighbour(self, data: bytes, source: tuple[str, int], now_ns: int) -> bool:
