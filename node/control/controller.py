@@ -145,6 +145,11 @@ class Controller:
             self._note_horn(part, now_ns)
         self.handle_deadline(now_ns)
 
+    def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
+        """Note that nothing can sound from now on, for want of a sound card, or that it can."""
+        self._programmes.receive_sink(now_ns, sounds=sounds)
+        self.handle_deadline(now_ns)
+
     def receive_part_ended(self, source: int, now_ns: int, *, failed: str = "") -> None:
         """Note that the file of `source` came to its end, or why it could not be played."""
         self._programmes.receive_part_ended(source, self._utc_s(now_ns), now_ns, failed=failed)
@@ -225,6 +230,13 @@ class Controller:
         if source >= 0 and self.plays_unknown_streams:
             return MessageClass.NORMAL, self._config.priority.tiers[-1]
         return None
+
+    def standing(self, source: int) -> tuple[int, int]:
+        """Return by what a source goes before another: its rank in the arbiter, then its tier."""
+        known = self.source_class(source)
+        if known is None:
+            return (-1, 0)
+        return self._config.priority.rank(*known), -self.rank_of(known[1])
 
     @property
     def plays_unknown_streams(self) -> bool:

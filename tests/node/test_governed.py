@@ -80,6 +80,7 @@ class Pole:
         self.node = GovernedSpeaker(speaker, controller, library, playout_delay_ms=100)
         self.now_ns = 10**10
         self.counter = 0
+        self.card = True
         self.level: list[float] = []
         self.events: list[object] = []
         self.node.receive_time(START_S * NS_PER_S, self.now_ns, synchronised=True)
@@ -103,7 +104,9 @@ class Pole:
         )
         self.node.receive_message("order", seal(message, by), self.now_ns)
 
-    def run(self, seconds: float, stream: tuple[bytes, ...] = (), ssrc: int = 0) -> np.ndarray:
+    def run(
+        self, seconds: float, stream: tuple[bytes, ...] = (), ssrc: int = 0, *, first: int = 0
+    ) -> np.ndarray:
         """Let time pass; return the sound, and note it."""
         sound = np.zeros((int(seconds * 100) * PERIOD, 1), np.float32)
         for period in range(len(sound) // PERIOD):
@@ -112,8 +115,8 @@ class Pole:
                 self.node.receive_datagram(
                     rtp.build(
                         stream[number],
-                        sequence=number,
-                        timestamp=number * 960,
+                        sequence=first + number,
+                        timestamp=(first + number) * 960,
                         ssrc=ssrc,
                         payload_type=96,
                         marker=number == 0,
@@ -127,9 +130,15 @@ class Pole:
             while (event := self.node.next_event()) is not None:
                 self.events.append(event)
             out = sound[period * PERIOD : (period + 1) * PERIOD]
-            self.node.render(out, self.now_ns + 20 * NS_PER_MS)
+            if self.card:
+                self.node.render(out, self.now_ns + 20 * NS_PER_MS)
             self.now_ns += 10 * NS_PER_MS
         return sound[:, 0]
+
+    def plug(self, *, card: bool) -> None:
+        """Pull the sound card out, or plug it in."""
+        self.card = card
+        self.node.receive_sink(self.now_ns, sounds=card)
 
     def proofs(self) -> list[dict[str, object]]:
         """Return the records that were published."""
@@ -273,19 +282,19 @@ def test_a_relayed_stream_is_heard_while_its_item_runs_and_not_before_or_after()
 
 
 @pytest.mark.parametrize("lasts_s", [3, 12])
+@pytest.mark.parametrize("classes", [("priority", "normal"), ("normal", "priority")])
 @pytest.mark.parametrize("first", ["province", "hamlet"])
 def test_a_lower_tiers_item_that_relays_the_same_stream_takes_nothing_from_the_one_above(
-    first, lasts_s
+    first, classes, lasts_s
 ):
     pole = Pole({})
     keys = {
         who: SeedSigner(hashlib.sha256(who.encode()).digest()) for who in ("province", "hamlet")
     }
-    plans = {"province": ("priority", 8), "hamlet": ("normal", lasts_s)}
+    plans = {"province": (classes[0], 8), "hamlet": (classes[1], lasts_s)}
     for who in sorted(keys, key=lambda one: one != first):
         kind, seconds = plans[who]
-        most = PRIORITY if who == "province" else NORMAL
-        claim = Certificate(who, keys[who].public_key, who, "vn", most, 1 << 39)
+        claim = Certificate(who, keys[who].public_key, who, "vn", PRIORITY, 1 << 39)
         pole.order(ROOT, Kind.CERTIFICATE, msgspec.json.encode(claim))
         text = RELAY.replace("4,", f"{seconds},").replace('"radio"', f'"{who}"')
         text = text.replace("start", f'message_class = "{kind}"\nstart')
@@ -299,6 +308,26 @@ def test_a_lower_tiers_item_that_relays_the_same_stream_takes_nothing_from_the_o
     assert np.diff(loud).max() < 0.1, "and no hole where the lower one began or ended"
     heard = {one["name"]: one["parts"][0]["heard_ms"] for one in pole.proofs()}
     assert heard["province"] == pytest.approx(8000, abs=300)
+
+
+def test_an_item_relays_whoever_has_its_streams_name_now_and_never_who_has_lost_it():
+    pole = Pole({})
+    pole.order(COMMUNE, Kind.CALENDAR, RELAY.replace("4,", "12,").encode())
+    first, second = Session(8, "voice-of-lang-son"), Session(9, "voice-of-lang-son")
+    pole.order(COMMUNE, Kind.SESSION, msgspec.json.encode(first))
+    assert pole.run(4, tone(440, 4), 8)[-RATE_HZ:].any()
+    pole.order(COMMUNE, Kind.SESSION_END, msgspec.json.encode(first))
+    pole.order(COMMUNE, Kind.SESSION, msgspec.json.encode(Session(8, "another")))
+    assert not pole.run(2, tone(440, 2), 8)[RATE_HZ:].any()
+    pole.order(COMMUNE, Kind.SESSION, msgspec.json.encode(second))
+    assert loudest_hz(pole.run(4, tone(700, 4), 9)[-2 * RATE_HZ :]) == pytest.approx(700, abs=3)
+
+
+def test_a_stream_that_begins_to_speak_under_a_mute_is_silent():
+    pole = Pole({})
+    pole.order(COMMUNE, Kind.SESSION, msgspec.json.encode(Session(8)))
+    pole.order(COMMUNE, Kind.MUTE, b"")
+    assert not pole.run(2, tone(440, 2), 8).any()
 
 
 def test_when_the_stream_to_relay_is_not_there_the_stored_part_stands_in():
