@@ -89,9 +89,9 @@ class Horn:
     def rest(self, now_ns: int) -> bool:
         """Let nobody sound, for want of a card; return whether anybody did."""
         sounded = bool(self._sounding)
-        for receiver in self._sounding:
-            receiver.stop()
-            self._mixer.clear(receiver.place)
+        for source in self._sounding:
+            source.stop()
+            self._mixer.clear(source.place)
         self._sounding.clear()
         self.holder = self.alone = None
         # The holder last: else each in turn would have the horn for a moment.
