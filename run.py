@@ -23,6 +23,8 @@ BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 LOCK = ROOT / "requirements.lock"
 PACKAGES = ("node", "sim", "benchmarks", "hw_profiles")
 STARTED = time.monotonic()
+AGAIN_MAX = 3
+"""Failed tests at real pace that are tried a second time: more than these is no accident."""
 
 OFFLINE = """
 The packages could not be installed. The lines above say why. Most often:
@@ -61,25 +63,46 @@ def test(arguments: list[str]) -> int:
     if arguments:
         return run("pytest", *arguments)
     with tempfile.TemporaryDirectory() as folder:
-        books = [Path(folder, "fast.xml"), Path(folder, "real_time.xml")]
+        books = [Path(folder, f"{part}.xml") for part in ("fast", "real_time", "again")]
         fast = ("-m", "not real_time", "-n", "auto", "--dist", "worksteal")
         status = run("pytest", *fast, f"--junitxml={books[0]}")
-        status = run("pytest", "-m", "real_time", f"--junitxml={books[1]}") or status
+        paced = run("pytest", "-m", "real_time", f"--junitxml={books[1]}")
+        if paced == 1 and len(failures(books[1])) <= AGAIN_MAX:
+            # A machine that others use too may stand still for a second, and sound does not
+            # wait. What fails twice is at fault; what fails once is named, and worth a look.
+            say("tests at real pace failed: those once more")
+            again = ("-m", "real_time", "--last-failed", "--last-failed-no-failures=none")
+            paced = run("pytest", *again, f"--junitxml={books[2]}")
+        status = status or paced
         print(sum_up(books), flush=True)
     return status
 
 
 def sum_up(books: list[Path]) -> str:
-    """Return one line about all tests of several JUnit files."""
-    total = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
-    for book in books:
+    """Return one line about all tests of the JUnit files, and one about each that failed once."""
+    fast, paced, again = (failures(book) for book in books)
+    total = dict.fromkeys(("tests", "skipped"), 0)
+    for book in books[:2]:
         if book.is_file():
             for suite in ElementTree.parse(book).iter("testsuite"):
                 for name in total:
                     total[name] += int(suite.get(name, "0"))
-    failed = total["failures"] + total["errors"]
+    once = paced - again if books[2].is_file() else set()
+    failed = len(fast) + len(paced) - len(once)
     passed = total["tests"] - failed - total["skipped"]
-    return f"{passed} passed, {failed} failed, {total['skipped']} skipped"
+    lines = [f"{name}: failed, and passed when it was run again" for name in sorted(once)]
+    return "\n".join([*lines, f"{passed} passed, {failed} failed, {total['skipped']} skipped"])
+
+
+def failures(book: Path) -> set[str]:
+    """Return the names of the tests that failed by the JUnit file `book`."""
+    if not book.is_file():
+        return set()
+    return {
+        f"{case.get('classname')}.{case.get('name')}"
+        for case in ElementTree.parse(book).iter("testcase")
+        if case.find("failure") is not None or case.find("error") is not None
+    }
 
 
 def lint(_: list[str]) -> int:

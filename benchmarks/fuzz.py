@@ -25,7 +25,7 @@ from node.rtp import rtcp
 from node.rtp.rtcp_packet import Goodbye, SenderReport
 from node.stack import SpeakerNode
 from node.units import NS_PER_MS, NS_PER_S
-from sim.sender.packet_encoder import EncoderSettings, encode
+from sim.sender.sound.packet_encoder import EncoderSettings, encode
 
 SPEECH: Final = Path(__file__).parents[1] / "sim" / "speech" / "announcement_vi.flac"
 

@@ -1,9 +1,9 @@
 """Copies chosen by the sender where nobody can ask, or an answer would be too late.
 
 The event simulation of `playout_repair`, with the sender's own choice, account and copies
-(`sim.sender.repaired_stream`), moved by a report of the node each second. What it sends is a packet
-of 24 kbit/s (60 bytes) and a low-rate copy (16 bytes, what `sim.sender.copy_encoder` makes of
-speech); the benchmark's speech has no pauses, in which a real one sends no copies.
+(`sim.sender.repair.repaired_stream`), moved by a report of the node each second. What it sends is a
+packet of 24 kbit/s (60 bytes) and a low-rate copy (16 bytes, what `sim.sender.sound.copy_encoder`
+makes of speech); the benchmark's speech has no pauses, in which a real one sends no copies.
 """
 
 import heapq
@@ -24,10 +24,10 @@ from node.jitter.buffer import JitterBuffer
 from node.opus.libopus import LibopusDecoder
 from node.rtp import packet
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
-from sim.sender.copy_choice import LinkState
-from sim.sender.copy_encoder import CopyEncoder
-from sim.sender.repair_budget import RepairBudget
-from sim.sender.repaired_stream import RepairedStream
+from sim.sender.repair.copy_choice import LinkState
+from sim.sender.repair.repair_budget import RepairBudget
+from sim.sender.repair.repaired_stream import RepairedStream
+from sim.sender.sound.copy_encoder import CopyEncoder
 from sim.station.programme import encode, read_sound
 from sim.village.scenario import SPEECH
 from sim.village.sender_config import SenderConfig

@@ -22,7 +22,7 @@ from node.kernel.record import new
 from node.rtp import packet
 from node.rtp.rtcp import Nack, build
 from node.units import NS_PER_MS, SAMPLES_PER_MS
-from sim.sender.retransmitter import Retransmitter
+from sim.sender.repair.retransmitter import Retransmitter
 
 PAYLOAD_BYTES: Final = 60
 """24 kbit/s in 20 ms packets."""

@@ -16,8 +16,8 @@ import time
 from typing import Final
 
 from benchmarks.rig.impairment import Impairment, Underway, add_options, from_options, paths
+from node.shell.network.udp import receive_stamped, stamp_arrivals
 from node.shell.steady import keep_steady
-from node.shell.udp import receive_stamped, stamp_arrivals
 from node.units import NS_PER_S
 
 Address = tuple[str, int]

@@ -12,7 +12,7 @@ from benchmarks.options import parser_of
 from node.control.arbiter import Arbiter, Grant
 from node.control.trust.once import ReplayGuard
 from node.control.warning.alert_book import AlertBook
-from node.shell.mqtt import MqttLink
+from node.shell.broker.mqtt import MqttLink
 from node.shell.service import Service
 from sim.swarm.campaign import Campaign
 

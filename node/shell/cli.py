@@ -16,6 +16,8 @@ from node.config import ConfigError, NodeConfig
 from node.control.precedence import CLASSES
 from node.control.trust.signature import SeedSigner
 from node.events import FetchFile
+from node.shell.broker.mqtt import MqttLink
+from node.shell.card.sinks import PacedSink, Sink
 from node.shell.clocks import utc_ns
 from node.shell.commands.check import check, decoder_factory
 from node.shell.commands.describe import describe
@@ -33,17 +35,15 @@ from node.shell.enrol.command import enrol_node
 from node.shell.enrol.refresh import WAITING, refresh_node, take_waiting
 from node.shell.enrol.refresh import add_parser as add_refresh
 from node.shell.faults import EXIT_INPUT, ShellError, leave
-from node.shell.identity import own_seed
-from node.shell.key_file import read_key
-from node.shell.mqtt import MqttLink
+from node.shell.keys.identity import own_seed
+from node.shell.keys.key_file import read_key
+from node.shell.network.udp import UdpSocket
 from node.shell.profile import require_closed
 from node.shell.rule_files import LANGUAGES, explain
 from node.shell.service import Service, Speaker
-from node.shell.sinks import PacedSink, Sink
 from node.shell.steady import keep_steady
-from node.shell.store import Store
+from node.shell.store.store import Store
 from node.shell.systemd import starting
-from node.shell.udp import UdpSocket
 from node.units import NS_PER_S, SAMPLES_PER_MS
 
 if TYPE_CHECKING:  # its import loads the kernels: only `run` needs them
@@ -231,8 +231,8 @@ def _governed(
     node: NodeConfig, shell: ShellConfig, speaker: "SpeakerNode", store: Store
 ) -> "_Governed":
     """Return the speaker under signed orders, with what the service needs for it."""
-    from node.shell.fetch import Fetcher
     from node.shell.govern import govern, missing_sounds, stored_sounds, tell_time
+    from node.shell.sounds.fetch import Fetcher
 
     control = shell.control
     assert control is not None, "the caller looked"
@@ -280,7 +280,7 @@ def _sink(node: NodeConfig, config: SinkConfig, wanted: str | None) -> Sink:
     if kind == "wav" and name:
         return PacedSink(channels=channels, period_samples=period_samples, wav=Path(name))
     if kind == "card":
-        from node.shell.sound_card import SoundCard
+        from node.shell.card.sound_card import SoundCard
 
         chosen = replace(config, device=name) if name else config
         return SoundCard(chosen, channels=channels)

@@ -10,10 +10,10 @@ from node.control.trust.once import PREFIX as COUNTERS
 from node.control.trust.signature import SeedSigner, key_id
 from node.governed import GovernedSpeaker
 from node.shell.clocks import clock_synchronised
-from node.shell.identity import own_seed
-from node.shell.library import Sounds, read_sounds
+from node.shell.keys.identity import own_seed
 from node.shell.rule_files import read_rules
-from node.shell.store import Store
+from node.shell.sounds.library import Sounds, read_sounds
+from node.shell.store.store import Store
 from node.source.stored_sound import Recording
 from node.stack import SpeakerNode
 

@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.events import Event, FetchFile, Note, Persist, Publish, SendDatagram, SourceChanged
+from node.shell.broker.mqtt import MqttLink
+from node.shell.card.sinks import Sink
 from node.shell.clocks import now_ns, utc_ns
 from node.shell.faults import ShellError
 from node.shell.health import Health
-from node.shell.mqtt import MqttLink
-from node.shell.sinks import Sink
-from node.shell.store import Store
+from node.shell.network.udp import UdpSocket
+from node.shell.store.store import Store
 from node.shell.systemd import notify, watchdog_ns
-from node.shell.udp import UdpSocket
 from node.shell.vitals import Vitals
 from node.units import NS_PER_MS, NS_PER_S
 

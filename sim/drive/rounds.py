@@ -24,7 +24,7 @@ from sim.drive.tally import Alignment, Recent, Tally
 from sim.links.bearer import Bearer
 from sim.links.channel import Channel, Link, Trace
 from sim.links.spells import Spells, busy_of, outages_of
-from sim.sender.repair_budget import RepairBudget
+from sim.sender.repair.repair_budget import RepairBudget
 from sim.station.conversation import SENDER_CLOCK_NS, Conversation
 from sim.station.copies import StationCopies
 from sim.station.programme import Programme, Sender, Sending

@@ -15,22 +15,22 @@ import av
 from node.address import is_address
 from node.rtp.join_packet import KEY_BYTES
 from node.shell.faults import ShellError
-from node.shell.key_file import read_key
-from node.shell.multicast import is_multicast, leave_by
+from node.shell.keys.key_file import read_key
+from node.shell.network.multicast import is_multicast, leave_by
 from node.shell.steady import keep_steady
 from node.units import NS_PER_MS, NS_PER_S
-from sim.sender.copy_encoder import CopyEncoder
-from sim.sender.encoded_source import EncodedSource
 from sim.sender.group_delay import GroupDelay
 from sim.sender.joined import Joined
 from sim.sender.loop import SendLoop
 from sim.sender.outlet import Address
-from sim.sender.packet_encoder import PACKET_MS, EncoderSettings, PacketEncoder
 from sim.sender.relay_input import RelayInput
 from sim.sender.relayed import RelayedSender
-from sim.sender.repair_budget import RepairBudget
+from sim.sender.repair.repair_budget import RepairBudget
 from sim.sender.seal import Seal, signing_seal, srtp_seal
-from sim.sender.sound_source import SoundSource, one_line
+from sim.sender.sound.copy_encoder import CopyEncoder
+from sim.sender.sound.encoded_source import EncodedSource
+from sim.sender.sound.packet_encoder import PACKET_MS, EncoderSettings, PacketEncoder
+from sim.sender.sound.sound_source import SoundSource, one_line
 from sim.sender.stream import LiveSender
 
 _SEND_BUFFER_BYTES: Final = 1 << 21

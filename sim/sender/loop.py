@@ -11,17 +11,17 @@ from typing import Final
 
 from node.rtp.join_packet import is_join
 from node.rtp.rtcp_packet import Application, Nack, Packet
-from node.shell.multicast import is_multicast
-from node.shell.udp import receive_stamped, stamp_arrivals
+from node.shell.network.multicast import is_multicast
+from node.shell.network.udp import receive_stamped, stamp_arrivals
 from node.units import NS_PER_S, samples_to_ns
 from sim.sender.group_delay import GroupDelay
 from sim.sender.joined import Joined
-from sim.sender.live_feed import LiveFeed
 from sim.sender.outlet import Address, Outlet, text_of
-from sim.sender.packet_encoder import Encoded
-from sim.sender.repair_budget import RepairBudget
-from sim.sender.repaired_stream import RepairedStream
+from sim.sender.repair.repair_budget import RepairBudget
+from sim.sender.repair.repaired_stream import RepairedStream
 from sim.sender.seal import Seal
+from sim.sender.sound.live_feed import LiveFeed
+from sim.sender.sound.packet_encoder import Encoded
 from sim.sender.stream import LiveSender
 from sim.sender.time_answers import SenderReports
 

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from node.shell.udp import receive_stamped, stamp_arrivals
+from node.shell.network.udp import receive_stamped, stamp_arrivals
 from node.units import NS_PER_S
-from sim.sender.packet_encoder import Encoded
 from sim.sender.relayed import is_sound
+from sim.sender.sound.packet_encoder import Encoded
 
 _WAITING_MAX: Final = 1024
 _HOLD_NS: Final = 2 * NS_PER_S

@@ -11,7 +11,7 @@ from node.rtp import packet as rtp
 from node.rtp import rtcp
 from node.rtp.rtcp_packet import Goodbye, Packet, SenderReport, SourceDescription
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, ns_to_samples, samples_to_ns
-from sim.sender.live_pace import LivePace
+from sim.sender.sound.live_pace import LivePace
 
 CNAME: Final = b"loalang-send"
 """Canonical name (RFC 3550, 6.5.1); it says nothing of the machine or its user."""

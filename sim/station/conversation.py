@@ -20,8 +20,8 @@ from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 from sim.chance.rng import Purpose, raw_draws, stream
 from sim.links.channel import jitter_of
 from sim.links.kernel import LOST_NS
-from sim.sender.repair_budget import RepairBudget
-from sim.sender.retransmitter import HISTORY_PACKETS, Retransmitter
+from sim.sender.repair.repair_budget import RepairBudget
+from sim.sender.repair.retransmitter import HISTORY_PACKETS, Retransmitter
 from sim.sender.time_answers import SenderReports
 from sim.station.copies import StationCopies
 from sim.station.programme import ADDRESS, UDP_BYTES, Sender, Sending

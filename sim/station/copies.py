@@ -11,8 +11,8 @@ from typing import Final
 
 from node.rtp import rtcp
 from node.units import NS_PER_S
-from sim.sender.repair_budget import RepairBudget
-from sim.sender.repaired_stream import RepairedStream
+from sim.sender.repair.repair_budget import RepairBudget
+from sim.sender.repair.repaired_stream import RepairedStream
 from sim.station.programme import Sender, Sending
 
 ACTS_AFTER_NS: Final = 70 * NS_PER_S

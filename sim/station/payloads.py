@@ -30,7 +30,7 @@ import numpy as np
 from node.config import ConfigError
 from node.opus.packet import packet_samples
 from node.units import RATE_HZ, SAMPLES_PER_MS
-from sim.sender.copy_encoder import CopyEncoder
+from sim.sender.sound.copy_encoder import CopyEncoder
 from sim.station.programme import Programme, encode, normalised, read_sound
 from sim.village.sender_config import SenderConfig
 

@@ -25,7 +25,7 @@ from node.config import ConfigError
 from node.rtp import packet
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, SAMPLES_PER_MS
 from sim.chance.rng import Purpose, between, raw_draws, stream
-from sim.sender.copy_encoder import CopyEncoder
+from sim.sender.sound.copy_encoder import CopyEncoder
 from sim.village.sender_config import SenderConfig
 
 PAYLOAD_TYPE: Final = 96
@@ -54,7 +54,7 @@ class Programme:
     """Decoded media time t is what was captured so much earlier."""
 
     lows: tuple[bytes, ...] = ()
-    """The packets at a low rate, for copies (`sim.sender.copy_encoder`); empty: there are none."""
+    """The packets at a low rate for copies (`sim.sender.sound.copy_encoder`); empty: no copies."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

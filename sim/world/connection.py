@@ -9,7 +9,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from node.shell.broker import CONNECT_TIMEOUT_S, RECEIVE_MAX, LinkLostError, Login, Received
+from node.shell.broker.connection import (
+    CONNECT_TIMEOUT_S,
+    RECEIVE_MAX,
+    LinkLostError,
+    Login,
+    Received,
+)
 from node.units import NS_PER_S
 from sim.world.broker import Broker, Message
 from sim.world.loop import VirtualLoop
@@ -42,7 +48,7 @@ class Network:
             self._latest.forget()
 
     async def connect(self, login: Login) -> "VirtualConnection":
-        """Return a connection to the broker (`node.shell.broker.Connect`)."""
+        """Return a connection to the broker (`node.shell.broker.connection.Connect`)."""
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await self._handshake()
@@ -73,7 +79,7 @@ class Network:
 
 
 class VirtualConnection:
-    """One connection (`node.shell.broker.Connection`)."""
+    """One connection (`node.shell.broker.connection.Connection`)."""
 
     def __init__(self, network: Network, login: Login) -> None:
         self._network = network

@@ -45,7 +45,7 @@ class VirtualDisk:
 
 
 class VirtualUdp:
-    """The socket of a node (`node.shell.udp.UdpSocket`)."""
+    """The socket of a node (`node.shell.network.udp.UdpSocket`)."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class VirtualUdp:
 
 
 class VirtualStore:
-    """What survives a power cut (`node.shell.store.Store`): writes take time, and may not end."""
+    """Survives a power cut (`node.shell.store.store.Store`): writes take time, and may not end."""
 
     def __init__(self, loop: VirtualLoop, disk: VirtualDisk) -> None:
         self._loop = loop
@@ -173,7 +173,7 @@ class VirtualStore:
 
 
 class VirtualCard:
-    """A sound card (`node.shell.sinks.Sink`): asks for what is due before anything else happens.
+    """A sound card (`node.shell.card.sinks.Sink`): asks for what is due before all else.
 
     Every period that would have been asked for by now is asked for before the node takes a
     datagram, an order or a deadline, so that the node sees one order of things; while nothing is

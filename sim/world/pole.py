@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from node.counters import ORIGINS
 from node.events import Event
 from node.governed import GovernedSpeaker
+from node.shell.broker.mqtt import MqttLink
 from node.shell.config import MqttConfig
 from node.shell.faults import ShellError
 from node.shell.machine import running_on
-from node.shell.mqtt import MqttLink
+from node.shell.network.udp import UdpSocket
 from node.shell.service import Service
-from node.shell.store import Store
-from node.shell.udp import UdpSocket
+from node.shell.store.store import Store
 from node.stack import SpeakerNode
 from node.units import NS_PER_S
 from sim.day.diary import WatchedController

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from node.shell.broker.mqtt import SESSION_S
 from node.shell.config import MqttConfig
-from node.shell.mqtt import SESSION_S
 from node.units import NS_PER_S
 from sim.chance.rng import Purpose, stream
 from sim.day.pole import NodeParts

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from node.control.trust.signature import SeedSigner
 from node.shell.cli import main as node_main
 from node.shell.enrol.papers import Request, code_of, request_topic, seal_paper
-from node.shell.poles import read_poles
+from node.shell.poles.pole_list import read_poles
 from node.shell.station.certificates import new_key
 from node.shell.station.folder import Station
 from node.shell.station.link import at_broker, put

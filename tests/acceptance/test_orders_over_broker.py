@@ -18,7 +18,7 @@ from node.control.trust.signature import SeedSigner
 from node.control.warning.short_alert import encode_short
 from node.shell.cli import main
 from tests.acceptance.conftest import SPEECH, free_port, process, read_wav
-from tests.node.shell.test_broker import Broker
+from tests.node.shell.broker.test_broker import Broker
 
 AREA = "vn/lang-son/huu-lien"
 PERIOD_NS = 10_000_000

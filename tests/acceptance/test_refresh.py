@@ -14,7 +14,7 @@ from node.shell.enrol.refresh import take_waiting
 from node.shell.station import send
 from node.shell.station.folder import Station
 from node.shell.station.link import at_broker, put
-from node.shell.store_read import read_kept
+from node.shell.store.read import read_kept
 from tests.acceptance.commune import AREA, Commune
 
 

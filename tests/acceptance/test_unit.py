@@ -46,8 +46,8 @@ def test_it_starts_again_whatever_it_was_but_a_wrong_configuration():
 
 
 def test_the_supervisor_waits_longer_than_an_orderly_end_takes():
-    from node.shell.mqtt import CLOSE_S
-    from node.shell.store import CLOSE_WAIT_S
+    from node.shell.broker.mqtt import CLOSE_S
+    from node.shell.store.store import CLOSE_WAIT_S
 
     stop = re.search(r"TimeoutStopSec=(\d+)", UNIT.read_text())
     assert stop is not None and int(stop[1]) > 2 * CLOSE_S + 2 + CLOSE_WAIT_S

@@ -12,7 +12,7 @@ from node.config import NodeConfig
 from node.opus.protocol import Decoder
 from node.shell.config import ShellConfig
 from node.shell.faults import ShellError
-from node.shell.udp import UdpSocket
+from node.shell.network.udp import UdpSocket
 
 _OWN_DECODER = ("node.opus.decoder", "OpusDecoder")
 
@@ -138,7 +138,7 @@ def core_modules() -> Iterator[str]:
 
 def _check_card(shell: ShellConfig) -> ShellError | None:
     """Print the cards and which one `run` takes; return what is wrong with the wanted one."""
-    from node.shell.sound_card import list_cards
+    from node.shell.card.sound_card import list_cards
 
     try:
         cards = list_cards()

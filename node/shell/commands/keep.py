@@ -12,8 +12,8 @@ from typing import Final
 from node.shell.commands.check import decoder_of
 from node.shell.faults import EXIT_INPUT, ShellError, file_fault
 from node.shell.files import read_regular
-from node.shell.library import FILE_BYTES_MAX, WANTED, packets_of
-from node.shell.sentences import find_sentences, write_sentences
+from node.shell.sounds.library import FILE_BYTES_MAX, WANTED, packets_of
+from node.shell.sounds.sentences import find_sentences, write_sentences
 
 DECODERS: Final = ("own", "libopus")
 

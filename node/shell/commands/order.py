@@ -33,8 +33,8 @@ from node.control.warning.short_alert import encode_short
 from node.shell.config import read_config
 from node.shell.faults import EXIT_INPUT, ShellError, file_fault
 from node.shell.files import read_regular, read_toml_bytes
-from node.shell.poles import pole_entry
-from node.shell.readable import cap_doubts, cap_fault, plan_fault, short_number
+from node.shell.poles.pole_list import pole_entry
+from node.shell.poles.readable import cap_doubts, cap_fault, plan_fault, short_number
 
 SEED_BYTES: Final = 32
 LASTS_MAX_S: Final = (1 << 32) - 1

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Final
 
 from node.control.trust.message import Message, open_envelope
-from node.shell.broker import Connection, LinkLostError, Login, connect
+from node.shell.broker.connection import Connection, LinkLostError, Login, connect
 from node.shell.config import MqttConfig, split_address
-from node.shell.credentials import read_password, tls_context
 from node.shell.faults import EXIT_FAULT, EXIT_INPUT, ShellError, file_fault
-from node.shell.poles import read_poles
-from node.shell.roster import Answer, Roster
+from node.shell.keys.credentials import read_password, tls_context
+from node.shell.poles.pole_list import read_poles
+from node.shell.poles.roster import Answer, Roster
 
 _GIVEN_S: Final = 10.0
 """The broker must take the order within so long."""

@@ -9,7 +9,7 @@ from node.control.precedence import matrix
 from node.control.proof.proof import KEY_PREFIX, Entry, hash_of, lines_of, verify_chain
 from node.shell.config import ShellConfig
 from node.shell.faults import EXIT_FAULT, EXIT_INPUT, ShellError
-from node.shell.store_read import read_kept
+from node.shell.store.read import read_kept
 
 
 def show_matrix(shell: ShellConfig, options: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ from node.shell.clocks import clock_synchronised, utc_ns
 from node.shell.config import ShellConfig
 from node.shell.doctor.finding import Finding, fault, good, note
 from node.shell.faults import ShellError
-from node.shell.udp import UdpSocket
+from node.shell.network.udp import UdpSocket
 from node.units import NS_PER_S
 
 PRIORITY_MIN: Final = 50
@@ -50,7 +50,7 @@ def _port(node: NodeConfig) -> Finding:
 
 
 def _card(shell: ShellConfig) -> Finding:
-    from node.shell.sound_card import list_cards
+    from node.shell.card.sound_card import list_cards
 
     if shell.sink.kind == "null":
         return note("sound card", 'sink.kind = "null": nothing sounds', 'set sink.kind = "card"')

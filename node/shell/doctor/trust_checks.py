@@ -16,18 +16,18 @@ from cryptography import x509
 from node.config import ConfigError, NodeConfig
 from node.control.controller import Controller
 from node.control.proof.proof import Entry, lines_of
-from node.shell.broker import LinkLostError, Login, connect
+from node.shell.broker.connection import LinkLostError, Login, connect
+from node.shell.broker.outbox import PREFIX as OUTBOX
 from node.shell.clocks import utc_ns
 from node.shell.config import MqttConfig, ShellConfig
-from node.shell.credentials import read_password, tls_context
 from node.shell.doctor.finding import Finding, fault, good, note
 from node.shell.faults import ShellError
 from node.shell.govern import missing_sounds, stored_sounds
-from node.shell.outbox import PREFIX as OUTBOX
+from node.shell.keys.credentials import read_password, tls_context
 from node.shell.rule_files import read_rules
-from node.shell.store_copies import join
-from node.shell.store_file import FILE_BYTES_MAX, FileContent, read_file
-from node.shell.store_read import copies_of, read_kept
+from node.shell.store.copies import join
+from node.shell.store.one_copy import FILE_BYTES_MAX, FileContent, read_file
+from node.shell.store.read import copies_of, read_kept
 from node.units import NS_PER_S
 
 SOON_S: Final = 180 * 86_400

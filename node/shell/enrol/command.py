@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from node.config import ConfigError, NodeConfig
 from node.control.trust.signature import SeedSigner
-from node.shell.broker import Connection, LinkLostError, Login, connect
+from node.shell.broker.connection import Connection, LinkLostError, Login, connect
 from node.shell.enrol import install
 from node.shell.enrol.papers import (
     PAPER_BYTES_MAX,
@@ -43,8 +43,8 @@ from node.shell.enrol.papers import (
 from node.shell.enrol.sounds import fetch
 from node.shell.faults import EXIT_INPUT, ShellError, file_fault
 from node.shell.files import read_regular
-from node.shell.identity import own_seed
-from node.shell.store import Store
+from node.shell.keys.identity import own_seed
+from node.shell.store.store import Store
 
 GOOD_S: Final = 3600
 """How long the broker keeps a request, and the node waits."""

@@ -22,7 +22,7 @@ from node.control.trust.signature import key_id
 from node.shell.config import ShellConfig, read_config
 from node.shell.enrol.papers import ORDERS_MAX, Grant, certificate_in
 from node.shell.faults import file_fault
-from node.shell.store import Store
+from node.shell.store.store import Store
 
 TLS_KEY: Final = "tls.key"
 TLS_CERTIFICATE: Final = "tls.pem"

@@ -24,18 +24,18 @@ from node.control.settings import ControlConfig
 from node.control.trust.authority import AuthorityBook, Warrant
 from node.control.trust.gatekeeper import Gatekeeper
 from node.control.trust.signature import SeedSigner, key_id
-from node.shell.broker import LinkLostError, Login, connect
+from node.shell.broker.connection import LinkLostError, Login, connect
 from node.shell.config import MqttConfig, ShellConfig, read_config
-from node.shell.credentials import read_password, tls_context
 from node.shell.enrol import install
 from node.shell.enrol.command import fetch_all
 from node.shell.enrol.papers import PAPER_BYTES_MAX, Grant, grant_topic, open_paper
 from node.shell.faults import EXIT_INPUT, ShellError
 from node.shell.files import read_regular
-from node.shell.identity import SEED_BYTES, SEED_KEY
-from node.shell.library import FILE_BYTES_MAX
-from node.shell.store import Store
-from node.shell.store_read import read_kept
+from node.shell.keys.credentials import read_password, tls_context
+from node.shell.keys.identity import SEED_BYTES, SEED_KEY
+from node.shell.sounds.library import FILE_BYTES_MAX
+from node.shell.store.read import read_kept
+from node.shell.store.store import Store
 from node.units import NS_PER_S
 
 LOG: Final = logging.getLogger("loalang")

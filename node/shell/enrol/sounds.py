@@ -13,10 +13,10 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from node.shell.broker import Connection
+from node.shell.broker.connection import Connection
 from node.shell.enrol.papers import Sound
 from node.shell.faults import ShellError, file_fault
-from node.shell.library import FILE_BYTES_MAX
+from node.shell.sounds.library import FILE_BYTES_MAX
 
 PIECE_BYTES: Final = 64 * 1024
 _DIGEST: Final = re.compile("[0-9a-f]{64}")

@@ -10,7 +10,7 @@ from typing import Any, Final
 from node.config import NodeConfig
 from node.control.trust.message import Kind
 from node.control.trust.signature import SeedSigner
-from node.shell.broker import Connection
+from node.shell.broker.connection import Connection
 from node.shell.enrol import install
 from node.shell.enrol.papers import (
     SOUNDS_MAX,
@@ -28,8 +28,8 @@ from node.shell.enrol.papers import (
 from node.shell.enrol.sounds import offer
 from node.shell.faults import EXIT_INPUT, ShellError
 from node.shell.files import read_regular, read_toml_bytes
-from node.shell.library import FILE_BYTES_MAX, WANTED, packets_of
-from node.shell.readable import plan_fault
+from node.shell.poles.readable import plan_fault
+from node.shell.sounds.library import FILE_BYTES_MAX, WANTED, packets_of
 from node.shell.station import certificates
 from node.shell.station.folder import NodeEntry, Station
 from node.shell.station.init import sign

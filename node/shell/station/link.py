@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from node.shell.broker import Connection, LinkLostError, Login, connect
-from node.shell.credentials import tls_context
+from node.shell.broker.connection import Connection, LinkLostError, Login, connect
 from node.shell.faults import ShellError
+from node.shell.keys.credentials import tls_context
 from node.shell.station.folder import Station
 
 _GIVEN_S: Final = 20.0

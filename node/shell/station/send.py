@@ -20,7 +20,7 @@ from node.shell.enrol.install import write_file
 from node.shell.enrol.papers import Sound, grant_topic
 from node.shell.faults import EXIT_INPUT, ShellError
 from node.shell.files import read_regular
-from node.shell.library import FILE_BYTES_MAX
+from node.shell.sounds.library import FILE_BYTES_MAX
 from node.shell.station.accept import make_grant, new_identity, offer_sounds, stored_sounds
 from node.shell.station.folder import NodeEntry, Station
 from node.shell.station.init import sign

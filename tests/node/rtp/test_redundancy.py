@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from node.rtp import redundancy as rd
 from node.rtp.packet import build as build_packet
-from sim.sender.retransmitter import Retransmitter
+from sim.sender.repair.retransmitter import Retransmitter
 
 copies = st.lists(
     st.builds(

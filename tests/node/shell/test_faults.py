@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from node.shell.cli import main
-from node.shell.disk import RealDisk
+from node.shell.store.disk import RealDisk
 
 GOOD = 'name = "pole-1"\n[receive]\nlisten = "127.0.0.1:{port}"\n'
 

@@ -6,10 +6,10 @@ import time
 import numpy as np
 import pytest
 
+from node.shell.card.sinks import PacedSink
 from node.shell.cli import main
 from node.shell.clocks import arrival_ns, now_ns, utc_ns
-from node.shell.sinks import PacedSink
-from node.shell.store import Store
+from node.shell.store.store import Store
 from node.shell.systemd import notify, watchdog_ns
 
 MS = 1_000_000

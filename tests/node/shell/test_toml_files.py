@@ -8,7 +8,7 @@ from hw_profiles.loader import read_toml
 from node.config import ConfigError
 from node.shell.config import read_config
 from node.shell.faults import ShellError
-from node.shell.poles import read_poles
+from node.shell.poles.pole_list import read_poles
 from node.shell.rule_files import read_rules
 from sim.village.rules import read_rule
 

@@ -14,7 +14,7 @@ from node.rtp.redundancy import build as with_copies
 from node.rtp.retransmission import announcement
 from node.rtp.rtcp_packet import ExtendedReport, Nack, ReplyTime, SenderReport
 from node.stack import SpeakerNode
-from sim.sender.retransmitter import Retransmitter
+from sim.sender.repair.retransmitter import Retransmitter
 
 MS = 1_000_000
 S = 1000 * MS

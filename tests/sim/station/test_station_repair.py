@@ -7,7 +7,7 @@ import pytest
 from node.rtp import rtcp
 from sim.drive import run as drive
 from sim.drive.rounds import Rounds
-from sim.sender.repair_budget import RepairBudget
+from sim.sender.repair.repair_budget import RepairBudget
 from sim.station.conversation import Conversation
 from sim.station.programme import encode
 from sim.village import scenario

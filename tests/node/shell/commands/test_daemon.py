@@ -19,8 +19,8 @@ from node.control.trust.message import Kind, Message, seal
 from node.control.trust.signature import SeedSigner
 from node.events import Persist
 from node.shell.cli import main
-from node.shell.library import packets_of, read_sounds
-from node.shell.store import Store
+from node.shell.sounds.library import packets_of, read_sounds
+from node.shell.store.store import Store
 from node.units import NS_PER_S
 
 ROOT, COMMUNE = (SeedSigner(hashlib.sha256(name).digest()) for name in (b"root", b"commune"))

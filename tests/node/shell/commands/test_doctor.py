@@ -16,7 +16,7 @@ from node.control.calendar.play_state import Record
 from node.control.proof.proof import ProofChain
 from node.shell.cli import main
 from node.shell.doctor import machine_checks
-from node.shell.store import Store
+from node.shell.store.store import Store
 
 
 class Installation:

@@ -5,7 +5,7 @@ import pytest
 from node.control.calendar.play_state import Record
 from node.control.proof.proof import ProofChain
 from node.shell.cli import main
-from node.shell.store import Store
+from node.shell.store.store import Store
 
 
 def configured(folder, more=""):

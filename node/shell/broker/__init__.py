@@ -1,0 +1,1 @@
+"""The way to the broker: one connection, the node's topics, and what waits to be delivered."""

@@ -1,0 +1,397 @@
+"""The node at its broker: orders in, answers out, a state that is right at all times.
+
+```
+ connect ─► subscribe ─► state ─► orders in, outbox out ─┐
+    ▲                                                    │ whatever ends it
+    └────────────── 1 to 5 s, by chance ◄────────────────┘
+```
+The broker keeps the node's session while the node is away, so an order that was given meanwhile
+comes with the next connection. An order is acknowledged to the broker when what it changed is on
+the disk.
+"""
+
+import asyncio
+import json
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from node.control.civil_time import DAY_S
+from node.control.trust.message import DOCUMENT_BYTES_MAX
+from node.events import Publish
+from node.shell.broker.connection import (
+    TAKEN_OVER,
+    Connect,
+    Connection,
+    LinkLostError,
+    Login,
+    Received,
+)
+from node.shell.broker.connection import connect as connect_paho
+from node.shell.broker.outbox import Outbox
+from node.shell.broker.outgoing import Outgoing
+from node.shell.clocks import utc_ns
+from node.shell.config import MqttConfig
+from node.shell.keys.credentials import first_end_s, read_password, tls_context
+from node.shell.machine import machine
+from node.units import NS_PER_S
+
+LOG: Final = logging.getLogger("loalang.mqtt")
+
+SESSION_S: Final = 86_400
+"""How long the broker keeps orders for a node that is away."""
+
+RECONNECT_S: Final = (1.0, 5.0)
+"""Bounds of the wait before the next attempt: jitter, so that a commune does not come at once."""
+_TOPIC_BYTES_MAX: Final = 1024
+"""Header, topic and properties of a message, at most."""
+_WILL_DELAY_S: Final = 2
+"""A node that is back so soon was not lost."""
+_DISK_WAIT_S: Final = 5.0
+"""An order is acknowledged after so long whatever the disk does: else the broker gives no more."""
+NEW_S: Final = 2.0
+"""What the broker has retained of our name comes within so long of our first connection."""
+_TAKEN_OVER_MAX: Final = 3
+"""After so many times another client has our name for good: we take one beside it."""
+_NAME_REFUSED: Final = (0x85, 0x87)
+"""Reasons of a CONNACK: identifier not valid, not authorised (MQTT 5, 3.2.2.2)."""
+CLOSE_S: Final = 1.5
+"""What the goodbye may take, of the 5 s that the service has to stop."""
+
+Take = Callable[[str, bytes], int | None]
+"""Takes topic and payload; returns what must be durable before the broker may forget the order."""
+
+
+@dataclass(slots=True)
+class _Unacknowledged:
+    message: Received
+    ticket: int
+    since_s: float
+
+
+class MqttLink:
+    """One node at one broker. Topics are `pa/v1/<village>/node/<name>/{state,cmd,metric,...}`.
+
+    Parameters
+    ----------
+    name : str
+        The node's name: client identifier and part of the topics.
+    config : MqttConfig
+        Table `[mqtt]` with a `host`.
+    session : int
+        Greater with each start of the node, so that a late will does not end a new session.
+    stored : mapping of str to bytes
+        What the store kept: answers that wait, and what was subscribed to.
+    public_key : str
+        Hexadecimal digits of the key that signs the node's answers.
+    connect : callable
+        Makes connections; another network in tests and simulations.
+
+    Raises
+    ------
+    ShellError
+        If the password, a certificate or a key cannot be read.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: MqttConfig,
+        *,
+        session: int,
+        stored: Mapping[str, bytes] | None = None,
+        public_key: str = "",
+        connect: Connect = connect_paho,
+    ) -> None:
+        self._name = name
+        self._config = config
+        self._connect = connect
+        self._root = f"pa/v1/{config.village}/node/{name}"
+        self._password = read_password(config.password_file)
+        self._tls = tls_context(config)
+        self._ends_s = first_end_s(config)
+        self.session = session
+        about = {"zones": list(config.zones), "public_key": public_key}
+        self._about = json.dumps(about).encode() if public_key else b""
+        self._outgoing = Outgoing(self._root, Outbox(stored or {}))
+        self._old_topics = _topics_in((stored or {}).get(TOPICS_KEY, b""))
+        self._unacknowledged: deque[_Unacknowledged] = deque()
+        self._connection: Connection | None = None
+        self._state: tuple[str, tuple[str, ...]] = ("ready", ())
+        self._suffix = ""
+        self._taken_over = 0
+        self._before: int | None = None
+        """Session that had told the state of our name before we came."""
+        self._new_until_s = 0.0
+        self._next_beat_ns = 0
+        self.durable: Callable[[], int] = lambda: 1 << 62
+        """Returns the store's number up to which everything is on the disk."""
+        self.keep: Callable[[Mapping[str, bytes]], int] = lambda changes: 0
+        """Keeps something of the link's own in the store."""
+        self.last_state: tuple[str, tuple[str, ...]] = ("stopped", ())
+        """What the goodbye says."""
+        self.connected = False
+        self.reconnects = 0
+        self.retained = 0
+        """Orders that the broker had kept: not obeyed."""
+
+    @property
+    def told(self) -> Callable[[str, str | None], None]:
+        """Told of a fault of the link by its name, and with None when it is over."""
+        return self._outgoing.told
+
+    @told.setter
+    def told(self, call: Callable[[str, str | None], None]) -> None:
+        self._outgoing.told = call
+
+    @property
+    def topics(self) -> list[str]:
+        """Return where orders for this node come."""
+        zones = [f"pa/v1/{self._config.village}/zone/{zone}/cmd" for zone in self._config.zones]
+        return [f"{self._root}/cmd", *zones]
+
+    @property
+    def dropped(self) -> int:
+        """Messages that the outbox could not hold while the broker was away."""
+        return self._outgoing.outbox.dropped
+
+    @property
+    def too_large(self) -> int:
+        """Messages that are larger than the broker takes."""
+        return self._outgoing.too_large
+
+    @property
+    def refused(self) -> int:
+        """Messages that the broker did not want."""
+        return self._outgoing.refused
+
+    def publish(self, event: Publish, ticket: int = 0) -> dict[str, bytes]:
+        """Send `event` when the broker is there and the store has `ticket`; return what to keep.
+
+        A topic without "pa/" is below the node's own.
+        """
+        one, changes = self._outgoing.outbox.add(event)
+        one.ticket = ticket
+        self.wake()
+        return changes
+
+    def tell(self, event: Publish) -> None:
+        """Send `event` now, or never: what is told again soon anyway."""
+        connection = self._connection
+        if connection is not None and self._outgoing.fits(connection, event):
+            topic = self._outgoing.topic(event)
+            connection.publish(topic, event.payload, quality=0, retain=event.retain)
+
+    def set_state(self, word: str, why: tuple[str, ...] = ()) -> None:
+        """Let the retained state of the node be `word`; `why` where it is degraded."""
+        if (word, why) != self._state:
+            self._state = (word, why)
+            self._tell_state()
+
+    def offer_status(self, status: Callable[[], dict[str, object]], now_ns: int) -> None:
+        """Publish the node's status if it is due."""
+        if not self.connected or now_ns < self._next_beat_ns or not self._config.heartbeat_s:
+            return
+        self._next_beat_ns = now_ns + self._config.heartbeat_s * NS_PER_S
+        body = {"session": self.session, **self.status(), **status()}
+        self.tell(Publish("metric", json.dumps(body).encode()))
+
+    def status(self) -> dict[str, int | bool]:
+        """Return what a person wants to know of the link."""
+        names = ("connected", "reconnects", "dropped", "retained", "too_large", "refused")
+        told = {name: getattr(self, name) for name in names}
+        told["waiting"] = len(self._outgoing.outbox)
+        if self._ends_s is not None:
+            told["certificate_days"] = (self._ends_s - utc_ns() // NS_PER_S) // DAY_S
+        return told
+
+    def wake(self) -> None:
+        """Look again at what may leave: more is on the disk now."""
+        self._outgoing.wake.set()
+
+    async def run(self, take: Take) -> None:
+        """Stay connected until cancelled; give each message to `take`."""
+        try:
+            while True:
+                try:
+                    await self._once(take)
+                except LinkLostError as fault:
+                    self._note_lost(fault)
+                self.connected = False
+                self._connection = None
+                self.reconnects += 1
+                # Randomness is right here: only the shell has it, and no sound depends on it.
+                await asyncio.sleep(machine().uniform(*RECONNECT_S))
+        finally:
+            await self._say_goodbye()
+
+    async def _once(self, take: Take) -> None:
+        """Connect and serve until the connection ends."""
+        connection = await self._connect(self._login())
+        try:
+            await self._subscribe(connection)
+            self._connection = connection
+            if not self._new_until_s:
+                self._new_until_s = asyncio.get_running_loop().time() + NEW_S
+            self._unacknowledged.clear()  # the broker gives them again
+            self._tell_state()
+            if self._about:
+                topic = f"{self._root}/about"
+                connection.publish(topic, self._about, quality=1, retain=True)
+            self.connected = True
+            LOG.info("broker %s:%d: connected", self._config.host, self._config.port)
+            self.told("broker", None)
+            await _both(
+                self._read(connection, take),
+                self._outgoing.run(connection, self.durable, lambda: self._acknowledge(connection)),
+            )
+        except BaseException as fault:
+            if isinstance(fault, LinkLostError) or self._connection is None:
+                connection.abort()
+            raise
+
+    def _login(self) -> Login:
+        assert self._config.host is not None
+        return Login(
+            host=self._config.host,
+            port=self._config.port,
+            identifier=self._name + self._suffix,
+            username=self._config.username,
+            password=self._password,
+            tls=self._tls,
+            keepalive_s=self._config.keepalive_s,
+            session_s=SESSION_S,
+            bytes_max=DOCUMENT_BYTES_MAX + _TOPIC_BYTES_MAX,
+            will_topic=f"{self._root}/state",
+            will=self._state_of("lost", ()),
+            will_delay_s=_WILL_DELAY_S,
+        )
+
+    async def _subscribe(self, connection: Connection) -> None:
+        topics = self.topics
+        codes = (await connection.subscribe([*topics, f"{self._root}/state"]))[: len(topics)]
+        bad = [topic for topic, code in zip(topics, codes, strict=False) if code >= 128]
+        for topic in bad:
+            LOG.error("broker refused the subscription of %s: look at its ACL", topic)
+        text = f"the broker refuses {', '.join(bad)}: look at its ACL" if bad else None
+        self.told("subscription", text)
+        gone = [one for one in self._old_topics if one not in topics]
+        if gone and connection.session_present:
+            await connection.unsubscribe(gone)
+        if topics != self._old_topics:
+            self.keep({TOPICS_KEY: json.dumps(topics).encode()})
+        self._old_topics = topics
+
+    async def _read(self, connection: Connection, take: Take) -> None:
+        topics = frozenset(self.topics)
+        while True:
+            message = await connection.receive()
+            if message.topic == f"{self._root}/state":
+                self._note_state(message.payload)
+            if message.topic not in topics:
+                connection.acknowledge(message)
+                continue
+            if message.retain:  # commands are never retained: an old one is no order
+                self.retained += 1
+                LOG.warning("%s: a retained order is not obeyed", message.topic)
+                connection.acknowledge(message)
+                continue
+            ticket = take(message.topic, message.payload) or 0
+            now_s = asyncio.get_running_loop().time()
+            self._unacknowledged.append(_Unacknowledged(message, ticket, now_s))
+            self._acknowledge(connection)
+
+    def _acknowledge(self, connection: Connection) -> None:
+        """Let the broker forget the orders that are on the disk, or that the disk does not take."""
+        now_s, durable = asyncio.get_running_loop().time(), self.durable()
+        while self._unacknowledged:
+            first = self._unacknowledged[0]
+            if first.ticket > durable and now_s - first.since_s < _DISK_WAIT_S:
+                return
+            connection.acknowledge(first.message)
+            self._unacknowledged.popleft()
+
+    def _note_lost(self, fault: LinkLostError) -> None:
+        """Say why the link ended, and draw the consequence where another node has our name."""
+        LOG.warning("broker %s:%d: %s", self._config.host, self._config.port, fault)
+        self.told("broker", str(fault))
+        if self._suffix and fault.reason in _NAME_REFUSED:
+            self._suffix = ""
+        if fault.reason == TAKEN_OVER:
+            self._note_taken_over()
+
+    def _note_state(self, payload: bytes) -> None:
+        """Look who has told the state of our name: a broker need not say who pushed us out."""
+        try:
+            told = json.loads(payload)
+        except (ValueError, RecursionError):
+            return
+        known = isinstance(told, dict) and isinstance(told.get("session"), int)
+        if not known or told["session"] in (self.session, self._before):
+            return
+        if asyncio.get_running_loop().time() < self._new_until_s:
+            self._before = told["session"]  # of our own last start, as well as not
+        elif told.get("state") in ("ready", "degraded"):
+            self._note_taken_over()
+
+    def _note_taken_over(self) -> None:
+        self._taken_over += 1
+        if self._taken_over == _TAKEN_OVER_MAX:
+            self._suffix = f"-{int(machine().uniform(0, 1 << 32)):08x}"
+            text = (
+                f"another node has the name {self._name!r} too: a copied card? Give one a new name"
+            )
+            LOG.error("broker: %s", text)
+            self.told("name", text)
+
+    def _tell_state(self) -> None:
+        if self._connection is not None:
+            payload = self._state_of(*self._state)
+            self._connection.publish(f"{self._root}/state", payload, quality=1, retain=True)
+
+    def _state_of(self, word: str, why: tuple[str, ...]) -> bytes:
+        """Return the retained state of this session."""
+        body: dict[str, object] = {"state": word, "session": self.session}
+        return json.dumps(body | ({"why": list(why)} if why else {})).encode()
+
+    async def _say_goodbye(self) -> None:
+        """Send what still may leave and the state, which says that the node ended by itself."""
+        connection, self._connection = self._connection, None
+        self.connected = False
+        if connection is None:
+            return
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self._outgoing.send_last(connection, self.durable())
+                payload = self._state_of(*self.last_state)
+                await connection.publish(f"{self._root}/state", payload, quality=1, retain=True)
+                await connection.close()
+        except (LinkLostError, TimeoutError):
+            connection.abort()
+
+
+TOPICS_KEY: Final = "shell/topics"
+"""Where the store has what the broker's session is subscribed to."""
+
+
+def _topics_in(stored: bytes) -> list[str]:
+    try:
+        found = json.loads(stored or b"[]")
+    except ValueError:
+        return []
+    return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
+
+
+async def _both(*parts: Coroutine[None, None, None]) -> None:
+    """Run `parts` until one of them ends or fails; end the others and pass its failure on."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

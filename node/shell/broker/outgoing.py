@@ -1,0 +1,126 @@
+"""From the outbox to the broker: in order, as much at once as it takes, past what it refuses."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from node.events import Publish
+from node.shell.broker.connection import Connection, LinkLostError
+from node.shell.broker.outbox import Outbox, Waiting
+
+LOG: Final = logging.getLogger("loalang.mqtt")
+
+BREAKS_MAX: Final = 3
+"""A message with which the connection ended so often, sent alone, is dropped."""
+
+_ANSWER_WAIT_S: Final = 20.0
+"""A message that the broker does not acknowledge in so long ends the connection."""
+
+_PACKET_BYTES: Final = 32
+"""Of a packet beside topic and payload, at most."""
+
+
+class Outgoing:
+    """Sends what waits in `outbox`; topics without "pa/" are below `root`."""
+
+    def __init__(self, root: str, outbox: Outbox) -> None:
+        self._root = root
+        self._broken: BaseException | None = None
+        self.outbox = outbox
+        self.wake = asyncio.Event()
+        self.told: Callable[[str, str | None], None] = lambda name, text: None
+        self.too_large = 0
+        self.refused = 0
+
+    async def run(
+        self,
+        connection: Connection,
+        durable: Callable[[], int],
+        acknowledge: Callable[[], None],
+    ) -> None:
+        """Send what may leave, in its order, no more at once than the broker takes."""
+        under_way: dict[Waiting, float] = {}
+        loop = asyncio.get_running_loop()
+        self._broken = None
+        while True:
+            if self._broken is not None:
+                raise self._broken  # nothing more is sent into what has ended
+            self.wake.clear()
+            acknowledge()
+            for one in self.outbox.leaving(durable(), connection.window):
+                if one.breaks and under_way:
+                    break  # what the connection broke with goes alone
+                if one not in under_way and self._start(connection, one, under_way):
+                    under_way[one] = loop.time()
+                if one.breaks:
+                    break
+            if under_way and loop.time() - min(under_way.values()) > _ANSWER_WAIT_S:
+                raise LinkLostError("the broker acknowledges nothing")
+            # Not `wait_for`: before Python 3.12 it may swallow a cancellation, and SIGTERM with it.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self.wake.wait()
+
+    def _start(self, connection: Connection, one: Waiting, under_way: dict[Waiting, float]) -> bool:
+        """Send `one`; return whether it is under way."""
+        if not self.fits(connection, one.event):
+            self.outbox.done(one, refused=True)
+            self.wake.set()
+            return False
+        topic, event = self.topic(one.event), one.event
+        future = connection.publish(topic, event.payload, quality=1, retain=event.retain)
+        future.add_done_callback(lambda done: self._note_sent(one, done, under_way))
+        return True
+
+    def _note_sent(
+        self, one: Waiting, done: "asyncio.Future[int]", under_way: dict[Waiting, float]
+    ) -> None:
+        under_way.pop(one, None)
+        self.wake.set()
+        fault = None if done.cancelled() else done.exception()
+        if done.cancelled() or fault is not None:
+            self._broken = self._broken or fault
+            one.breaks += not done.cancelled()
+            if one.breaks >= BREAKS_MAX:
+                LOG.error(
+                    "%s: dropped: the link broke with it %d times", one.event.topic, one.breaks
+                )
+                self.outbox.done(one, refused=True)
+            return
+        if done.result() >= 128:
+            self.refused += 1
+            LOG.error(
+                "broker refused %s (reason 0x%02x): look at its ACL", one.event.topic, done.result()
+            )
+        self.outbox.done(one, refused=done.result() >= 128)
+
+    def fits(self, connection: Connection, event: Publish) -> bool:
+        """Return whether the broker takes a message so large; count and tell it where not."""
+        most = connection.bytes_max
+        if not most or len(event.payload) + len(self.topic(event).encode()) + _PACKET_BYTES <= most:
+            return True
+        self.too_large += 1
+        if self.too_large == 1:
+            LOG.error(
+                "%s: %d bytes, left out: the broker takes %d at most (max_packet_size)",
+                event.topic,
+                len(event.payload),
+                most,
+            )
+        self.told("packet size", f"the broker takes only {most} bytes: raise max_packet_size")
+        return False
+
+    def topic(self, event: Publish) -> str:
+        """Return the whole topic of `event`."""
+        own = not event.topic.startswith("pa/")
+        return f"{self._root}/{event.topic}" if own else event.topic
+
+    async def send_last(self, connection: Connection, durable: int) -> None:
+        """Send what may leave, and wait for the broker to have it."""
+        for one in self.outbox.leaving(durable, connection.window):
+            if self.fits(connection, one.event):
+                topic, event = self.topic(one.event), one.event
+                await connection.publish(topic, event.payload, quality=1, retain=event.retain)
+                self.outbox.done(one)

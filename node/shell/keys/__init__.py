@@ -1,0 +1,1 @@
+"""Secrets: the node's own key, keys in files, and what the broker asks for."""

@@ -1,0 +1,1 @@
+"""Datagrams in and out: the socket, its groups, and names of hosts."""

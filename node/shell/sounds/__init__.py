@@ -1,0 +1,1 @@
+"""Stored sounds: the library, their sentences, and spoken words fetched by https."""

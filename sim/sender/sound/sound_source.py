@@ -1,0 +1,355 @@
+"""Any sound that people have, by its name: read to its end over what is damaged, joined or chained.
+
+```
+name ─► file, pipe, URL ─► links of an Ogg chain ─► demux ─► decode ─► one rate and layout ─► blocks
+            ▲                     each a file             │ damaged: left out, counted
+            └── begin again: --loop, or a live URL that broke off
+```
+"""
+
+import contextlib
+import http.client
+import io
+import os
+import re
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from node.units import RATE_HZ
+from sim.sender.sound.ogg_links import PATTERN, OggLinks
+from sim.sender.sound.sound_shape import SoundShape
+
+_FAULTS_MAX: Final = 256
+"""Places one after another in which nothing can be read: what follows is no sound."""
+_LOOP_SAMPLES_MIN: Final = RATE_HZ // 50
+"""A turn of a loop that is shorter would only open files."""
+_STALL_S: Final = 15.0
+"""Nothing from a station for so long: the connection is dead, whatever TCP says."""
+_AGAIN_S: Final = (1.0, 2.0, 5.0)
+"""Waits before a live station is asked again; the last one for ever."""
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_PIPE_OPTIONS: Final = {"probesize": "4096", "analyzeduration": "0"}
+"""Hardly any probing, so that live sound leaves at once."""
+
+Tell = Callable[[str], None]
+
+
+class SoundSource:
+    """The sound of a file, of standard input (`-`) or of a URL, as blocks at 48 kHz.
+
+    Parameters
+    ----------
+    name : str
+        As it is called; colons, `%` and leading dashes have no meaning.
+    channels : int
+        1 or 2, of the blocks.
+    live : bool
+        A URL that breaks off is asked again.
+    repeat : bool
+        Begin again at the end, without a seam.
+    tell : callable
+        Takes lines for a person.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it cannot be opened, or holds no sound.
+    """
+
+    def __init__(
+        self, name: str, *, channels: int, live: bool = False, repeat: bool = False, tell: Tell
+    ) -> None:
+        self._name = name
+        self._is_url = bool(_URL.match(name)) and not os.path.exists(name)
+        self._live = live
+        self._repeat = repeat
+        self._tell = tell
+        self._shape = SoundShape(channels)
+        self._kept = _KeptFile()
+        self._complaint = ""
+        self._turn_samples = 0
+        self.damaged = 0
+        """Places that could not be read or decoded."""
+        self._opened: Iterator[Any] | None = None
+        self._opened = self._open()
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Yield (n, channels) float32 until the end, if there is one.
+
+        Raises
+        ------
+        OSError, ValueError
+            If it breaks off, or there was nothing in it that can be decoded.
+        """
+        yield from self._turn()
+        if not self._turn_samples and not self._live:
+            raise ValueError("nothing in it can be decoded; is it a sound?")
+        while self._repeat or (self._live and self._is_url):
+            if self._repeat:
+                self._judge_turn()
+            self._opened = self._open_again() if self._is_url else self._begin_again()
+            yield from self._turn()
+        yield from self._shape.flush()
+
+    def close(self) -> None:
+        """Give back what a loop holds; the thread that reads may still do so."""
+        self._kept.close()
+
+    def _judge_turn(self) -> None:
+        """Tell a file that has become junk from one that never was a sound."""
+        is_good = self._turn_samples >= _LOOP_SAMPLES_MIN
+        if not self._kept.judge(is_good):
+            raise ValueError("less than 20 ms of sound: too little for --loop")
+        if not is_good:
+            self._complain("no sound in it now")
+
+    def summary(self) -> list[str]:
+        """Return what a person is to know of the sound, a line each."""
+        lines = []
+        if self.damaged:
+            lines.append(f"{self.damaged} damaged places were left out, the rest was played")
+        if self._shape.clipped_samples:
+            lines.append(f"{self._shape.clipped_samples} samples above full scale were clipped")
+        if self._shape.cancelled:
+            lines.append(
+                "left and right cancel each other (a wire is swapped): one of them was played"
+            )
+        return lines
+
+    def _turn(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the sound once. A live URL that breaks off ends its turn, others raise."""
+        self._turn_samples = 0
+        assert self._opened is not None
+        try:
+            for container in self._opened:
+                with container:
+                    for frame in self._frames(container):
+                        for block in self._shape.take(frame):
+                            self._turn_samples += len(block)
+                            yield block
+        except (OSError, av.FFmpegError) as fault:
+            if not (self._repeat or (self._live and self._is_url)):
+                raise
+            self._tell(f"broke off: {one_line(fault)}; it is opened again")
+
+    def _frames(self, container: Any) -> Iterator[Any]:
+        """Yield what can be decoded of the first sound in `container`."""
+        if not container.streams.audio:
+            return
+        stream = container.streams.audio[0]
+        failures = 0
+        packets = container.demux(stream)
+        while failures < _FAULTS_MAX:
+            try:
+                packet = next(packets)
+                frames = packet.decode()
+            except StopIteration:
+                return
+            except (av.InvalidDataError, av.PatchWelcomeError, av.BugError, ValueError):
+                failures += 1
+                self._count_damage()
+                packets = container.demux(stream)  # that generator has ended; this one goes on
+                continue
+            failures = 0
+            yield from frames
+
+    def _count_damage(self) -> None:
+        if not self.damaged:
+            self._tell("a damaged place is left out, the rest is played")
+        self.damaged += 1
+
+    def _open(self) -> Iterator[Any]:
+        """Return the containers of one turn; the first one is open, so that a fault shows now."""
+        opened = self._containers()
+        first = next(opened, None)
+        if first is None or not first.streams.audio:
+            raise ValueError("there is no sound in it")
+
+        def all_of() -> Iterator[Any]:
+            yield first
+            yield from opened
+
+        return all_of()
+
+    def _containers(self) -> Iterator[Any]:
+        if self._name == "-":
+            yield from _of_raw(io.FileIO(sys.stdin.fileno(), closefd=False))
+        elif self._is_url:
+            yield from _of_url(self._name)
+        else:
+            yield from self._of_file(self._name)
+
+    def _of_file(self, path: str) -> Iterator[Any]:
+        """Yield what is in the file; of a loop it stays at hand, whatever is put in its place."""
+        with open(path, "rb", buffering=0) as file:
+            is_chain = file.seekable() and file.read(len(PATTERN)) == PATTERN
+            if self._repeat:
+                self._kept.offer(file.fileno())
+            if is_chain:
+                file.seek(0)
+                yield from _of_links(OggLinks(file), {})
+                return
+            if not file.seekable():
+                yield from _of_raw(file)
+                return
+        # By name, for demuxers that seek and formats that only the name tells of.
+        yield av.open(f"file:{path}")
+
+    def _open_again(self) -> Iterator[Any]:
+        """Ask a station again until it answers."""
+        for attempt in range(1 << 62):
+            if self._live or attempt:
+                time.sleep(_AGAIN_S[min(attempt, len(_AGAIN_S) - 1)])
+            try:
+                return self._open()
+            except (OSError, ValueError, av.FFmpegError, LookupError) as fault:
+                if attempt == 0:
+                    self._tell(f"not there: {one_line(fault)}; it is asked again and again")
+        raise AssertionError
+
+    def _begin_again(self) -> Iterator[Any]:
+        """Open the file of a loop; where that has become junk, what was played before."""
+        if self._kept.is_wanted:
+            return self._of_file(self._kept.path)
+        try:
+            return self._open()
+        except (OSError, ValueError, av.FFmpegError, LookupError) as fault:
+            self._complain(one_line(fault))
+            self._kept.is_wanted = True
+            return self._of_file(self._kept.path)
+
+    def _complain(self, what: str) -> None:
+        if what != self._complaint:
+            self._tell(f"{what}; what it was before goes on")
+        self._complaint = what
+
+
+class _KeptFile:
+    """The file of a loop that was good, open, so that it outlives what is put in its place."""
+
+    def __init__(self) -> None:
+        self._good: int | None = None
+        self._new: int | None = None
+        self.is_wanted = False
+        """Whether what has the name now is no sound."""
+
+    @property
+    def path(self) -> str:
+        """Where it can be opened again."""
+        return f"/proc/self/fd/{self._good}"
+
+    def offer(self, descriptor: int) -> None:
+        """Hold the file that is being read, until it is judged."""
+        if self._new is not None:
+            os.close(self._new)
+        self._new = os.dup(descriptor)
+
+    def close(self) -> None:
+        """Close what is held."""
+        for descriptor in (self._good, self._new):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._good = self._new = None
+
+    def judge(self, good: bool) -> bool:
+        """Keep the file offered last if it was good; return whether there is a good one."""
+        if good and self._new is not None:
+            if self._good is not None:
+                os.close(self._good)
+            self._good, self._new = self._new, None
+        self.is_wanted = not good
+        return good or self._good is not None
+
+
+def one_line(fault: BaseException) -> str:
+    """Return what is wrong as one line for a person."""
+    if isinstance(fault, av.InvalidDataError):
+        return "not a sound that FFmpeg's libraries know; is it text, or cut off?"
+    if isinstance(fault, FileNotFoundError):
+        return "no such file; check the path"
+    if isinstance(fault, IsADirectoryError):
+        return "is a folder; give a file"
+    if isinstance(fault, PermissionError):
+        return "no permission; chmod it, or choose another"
+    if isinstance(fault, av.ExitError):
+        return f"nothing came for {_STALL_S:.0f} s"
+    text = getattr(fault, "strerror", None) or str(fault)
+    return str(text).splitlines()[0] if str(text) else type(fault).__name__
+
+
+def _of_raw(raw: Any, begin: bytes = b"") -> Iterator[Any]:
+    """Yield what is in a pipe or a connection, which cannot be gone back in."""
+    while len(begin) < len(PATTERN) and (more := raw.read(len(PATTERN) - len(begin))):
+        begin += more
+    if begin == PATTERN:
+        yield from _of_links(OggLinks(raw, begin), _PIPE_OPTIONS)
+    elif begin:
+        yield av.open(_Joined(begin, raw), options=_PIPE_OPTIONS)
+
+
+def _of_links(links: OggLinks, options: dict[str, str]) -> Iterator[Any]:
+    """Yield each link that FFmpeg knows; one that is junk is passed over."""
+    fault: Exception | None = None
+    opened = 0
+    for link in links:
+        try:
+            container = av.open(link, format="ogg", options=options)
+        except (av.FFmpegError, ValueError) as one:
+            fault = one
+            continue
+        opened += 1
+        yield container
+    if fault is not None and not opened:
+        raise fault
+
+
+def _of_url(url: str) -> Iterator[Any]:
+    """Yield what a station sends. Ogg is taken apart here; FFmpeg knows the rest, HLS too."""
+    if url.partition(":")[0].lower() in ("http", "https"):
+        answer = _ogg_answer(url)
+        if answer is not None:
+            with answer:
+                yield from _of_links(OggLinks(_Answer(answer), PATTERN), _PIPE_OPTIONS)
+            return
+    yield av.open(url, timeout=_STALL_S)
+
+
+def _ogg_answer(url: str) -> Any:
+    """Return the answer of a station behind its first four bytes; None where that is no Ogg."""
+    with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
+        answer = urllib.request.urlopen(url, timeout=_STALL_S)
+        if answer.read(len(PATTERN)) == PATTERN:
+            return answer
+        answer.close()
+    return None  # FFmpeg asks again, and says what is wrong
+
+
+class _Answer:
+    """An HTTP answer that gives what has come, instead of waiting for all that was asked for."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def read(self, count: int) -> bytes:
+        return bytes(self._answer.read1(count))
+
+
+class _Joined:
+    """What was read already, and then the rest."""
+
+    def __init__(self, begin: bytes, raw: Any) -> None:
+        self._begin = begin
+        self._raw = raw
+
+    def read(self, count: int) -> bytes:
+        if self._begin:
+            given, self._begin = self._begin[:count], self._begin[count:]
+            return given
+        return self._raw.read(count) or b""

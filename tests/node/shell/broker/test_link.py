@@ -1,0 +1,419 @@
+"""The link to the broker whatever the broker does: refuses, breaks, floods, lies, falls silent."""
+
+import asyncio
+import json
+import socket
+import threading
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from node.events import Publish
+from node.shell.broker import mqtt as module
+from node.shell.broker.connection import LinkLostError, Login, Received, connect
+from node.shell.broker.mqtt import MqttLink
+from node.shell.broker.outbox import PLACES, Outbox
+from node.shell.broker.outgoing import BREAKS_MAX
+from node.shell.config import MqttConfig
+
+ROOT = "pa/v1/huu-lien/node/pole-1"
+CMD = f"{ROOT}/cmd"
+
+
+class FakeBroker:
+    """Takes what a link sends, by a script of faults: one for each connection."""
+
+    def __init__(self, script: list[dict]) -> None:
+        self.script = list(script)
+        self.got: list[tuple[str, bytes]] = []
+        self.acknowledged: list[int] = []
+        self.undelivered: list[Received] = []
+        self.connections = 0
+        self.logins: list[Login] = []
+
+    async def connect(self, login: Login):
+        await asyncio.sleep(0)
+        self.connections += 1
+        self.logins.append(login)
+        fault = self.script.pop(0) if self.script else {}
+        if fault.get("refuse"):
+            raise LinkLostError("refused", reason=fault["refuse"])
+        return FakeConnection(self, fault)
+
+
+class FakeConnection:
+    def __init__(self, broker: FakeBroker, fault: dict) -> None:
+        self.broker, self.fault = broker, fault
+        self.session_present = True
+        self.bytes_max = fault.get("bytes_max", 0)
+        self.window = fault.get("window", 8)
+        self.published = 0
+        self.lost: LinkLostError | None = None
+        self.news = asyncio.Event()
+        self.queue = list(broker.undelivered)
+        self.news.set()
+
+    async def subscribe(self, topics):
+        if self.fault.get("break_in_subscribe"):
+            raise LinkLostError("gone")
+        return [self.fault.get("suback", 1)] * len(topics)
+
+    async def unsubscribe(self, topics):
+        pass
+
+    def publish(self, topic, payload, *, quality, retain, expires_s=0):
+        future = asyncio.get_running_loop().create_future()
+        self.published += 1
+        if self.lost is not None or self.published > self.fault.get("breaks_after", 1 << 30):
+            self.end(self.fault.get("reason", 0))
+            future.set_exception(self.lost)
+            future.exception()
+            return future
+        code = self.fault.get("puback", 0)
+        if code < 128:
+            self.broker.got.append((topic, payload))
+        future.set_result(code)
+        return future
+
+    async def receive(self):
+        while True:
+            if self.lost is not None:
+                raise self.lost
+            if self.queue:
+                return self.queue.pop(0)
+            self.news.clear()
+            await self.news.wait()
+
+    def acknowledge(self, message):
+        self.broker.acknowledged.append(message.handle)
+        self.broker.undelivered = [
+            one for one in self.broker.undelivered if one.handle != message.handle
+        ]
+
+    async def close(self):
+        self.end(0)
+
+    def abort(self):
+        self.end(0)
+
+    def end(self, reason):
+        if self.lost is None:
+            self.lost = LinkLostError("broken", reason=reason)
+        self.news.set()
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    monkeypatch.setattr(module, "RECONNECT_S", (0.0, 0.0))
+
+
+def linked(broker: FakeBroker, **more) -> MqttLink:
+    config = MqttConfig(host="broker", village="huu-lien", zones=("karst",))
+    return MqttLink("pole-1", config, session=7, connect=broker.connect, **more)
+
+
+async def served(link: MqttLink, done, take=lambda topic, payload: 0, limit_s: float = 5.0) -> None:
+    """Run `link` until `done`, then end it."""
+    task = asyncio.create_task(link.run(take))
+    end = asyncio.get_running_loop().time() + limit_s
+    while not done():
+        assert not task.done(), task.exception()
+        assert asyncio.get_running_loop().time() < end, "it did not happen in time"
+        await asyncio.sleep(0.001)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def faults():
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "refuse": st.sampled_from([0x80, 0x85, 0x87, 0x8E, 0x97]),
+            "break_in_subscribe": st.just(True),
+            "suback": st.sampled_from([1, 0x87, 0x8F]),
+            "breaks_after": st.integers(0, 6),
+            "reason": st.sampled_from([0, 0x8E, 0x95, 0x81]),
+            "puback": st.sampled_from([0, 0x10]),
+            "window": st.integers(1, 8),
+        },
+    )
+
+
+@given(st.lists(faults(), max_size=6), st.integers(1, 12))
+@settings(max_examples=40, deadline=None)
+@example([{"breaks_after": 2}, {"refuse": 0x87}, {"breaks_after": 3, "reason": 0x8E}], 8)
+def test_every_answer_reaches_the_broker_once_it_is_good_again_in_its_order(script, count):
+    async def scene():
+        module.RECONNECT_S = (0.0, 0.0)
+        # A message with which the link broke thrice is given up: here no more than twice.
+        for number, fault in enumerate(one for one in script if "breaks_after" in one):
+            if number >= 2:
+                fault.pop("breaks_after")
+        broker = FakeBroker(script)
+        link = linked(broker)
+        for number in range(count):
+            link.publish(Publish("acknowledgement", str(number).encode()))
+        topic = f"{ROOT}/acknowledgement"
+        await served(link, lambda: link.status()["waiting"] == 0)
+        came = [int(payload) for t, payload in broker.got if t == topic]
+        assert sorted(set(came)) == list(range(count))
+        first = list(dict.fromkeys(came))
+        assert first == sorted(first)
+
+    asyncio.run(scene())
+
+
+def test_an_order_is_acknowledged_when_it_is_on_the_disk_and_not_before():
+    async def scene():
+        broker = FakeBroker([])
+        broker.undelivered = [Received(CMD, b"one", False, 1), Received(CMD, b"two", False, 2)]
+        link, durable = linked(broker), 0
+        link.durable = lambda: durable
+        numbers = iter((5, 6))
+        task = asyncio.create_task(link.run(lambda topic, payload: next(numbers)))
+        await asyncio.sleep(0.1)
+        assert broker.acknowledged == []
+        durable = 5
+        link.wake()
+        await asyncio.sleep(0.05)
+        assert broker.acknowledged == [1]
+        durable = 6
+        link.wake()
+        await asyncio.sleep(0.05)
+        assert broker.acknowledged == [1, 2]
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(scene())
+
+
+def test_a_disk_that_takes_nothing_keeps_no_order_from_coming(monkeypatch):
+    monkeypatch.setattr(module, "_DISK_WAIT_S", 0.1)
+
+    async def scene():
+        broker = FakeBroker([])
+        broker.undelivered = [Received(CMD, b"one", False, 1)]
+        link = linked(broker)
+        link.durable = lambda: 0
+        await served(link, lambda: broker.acknowledged == [1], lambda topic, payload: 9)
+
+    asyncio.run(scene())
+
+
+def test_an_answer_leaves_when_it_is_on_the_disk_and_a_fault_before_it():
+    async def scene():
+        broker = FakeBroker([])
+        link, durable = linked(broker), 3
+        link.durable = lambda: durable
+        link.publish(Publish("acknowledgement", b"obeyed"), 4)
+        link.publish(Publish("fault", b"the disk is full"))
+        task = asyncio.create_task(link.run(lambda topic, payload: 0))
+        await asyncio.sleep(0.1)
+        assert [topic for topic, _ in broker.got] == [f"{ROOT}/state", f"{ROOT}/fault"]
+        durable = 4
+        link.wake()
+        await asyncio.sleep(0.1)
+        assert broker.got[-1] == (f"{ROOT}/acknowledgement", b"obeyed")
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(scene())
+
+
+def test_what_is_larger_than_the_broker_takes_is_left_out_and_told():
+    async def scene():
+        broker, told = FakeBroker([{"bytes_max": 1024}]), {}
+        link = linked(broker)
+        link.told = told.__setitem__
+        link.publish(Publish("proof", bytes(2000)))
+        link.publish(Publish("acknowledgement", b"obeyed"))
+        await served(link, lambda: link.status()["waiting"] == 0)
+        assert [t for t, _ in broker.got] == [
+            f"{ROOT}/state", f"{ROOT}/acknowledgement", f"{ROOT}/state",
+        ]  # fmt: skip
+        assert link.too_large == 1 and "max_packet_size" in (told["packet size"] or "")
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("fault", [{"puback": 0x87}, {"breaks_after": 1, "reason": 0x95}])
+def test_a_message_that_the_broker_refuses_or_breaks_with_does_not_block_the_rest(fault):
+    async def scene():
+        broker = FakeBroker([dict(fault)] * BREAKS_MAX)
+        link = linked(broker)
+        link.publish(Publish("proof", b"poison"))
+        await served(link, lambda: link.dropped == 1)
+        link.publish(Publish("acknowledgement", b"obeyed"))
+        broker.script = []
+        wanted = (f"{ROOT}/acknowledgement", b"obeyed")
+        await served(link, lambda: wanted in broker.got)
+
+    asyncio.run(scene())
+
+
+def test_two_nodes_of_one_name_are_told_apart_after_some_losses_and_both_hear_orders():
+    async def scene():
+        taken_over = {"breaks_after": 1, "reason": module.TAKEN_OVER}
+        broker, told = FakeBroker([taken_over] * 3), {}
+        link = linked(broker)
+        link.told = told.__setitem__
+        link.publish(Publish("acknowledgement", b"x"))
+        await served(link, lambda: broker.connections >= 4 and link.connected)
+        names = [login.identifier for login in broker.logins]
+        assert names[:3] == ["pole-1"] * 3
+        assert names[3].startswith("pole-1-")
+        assert "another node has the name" in (told["name"] or "")
+
+    asyncio.run(scene())
+
+
+def test_another_node_that_tells_the_state_of_our_name_is_found_though_no_broker_says_so(
+    monkeypatch,
+):
+    monkeypatch.setattr(module, "NEW_S", 0.0)
+
+    async def scene():
+        broker, told = FakeBroker([{}]), {}
+        own, other = (b'{"state": "ready", "session": %d}' % n for n in (7, 99))
+        topic = f"{ROOT}/state"
+        lines = (own, b"{", b"[]", other, other, other)
+        broker.undelivered = [Received(topic, line, True, 0) for line in lines]
+        link = linked(broker)
+        link.told = told.__setitem__
+        await served(link, lambda: "name" in told)
+        assert "another node has the name" in (told["name"] or "")
+        await served(link, lambda: len(broker.logins) == 2)
+        assert broker.logins[-1].identifier.startswith("pole-1-")
+
+    asyncio.run(scene())
+
+
+def test_a_name_beside_its_own_that_the_broker_does_not_let_in_is_given_up():
+    async def scene():
+        taken_over = {"breaks_after": 1, "reason": module.TAKEN_OVER}
+        broker = FakeBroker([taken_over] * 3 + [{"refuse": 0x85}])
+        link = linked(broker)
+        link.publish(Publish("acknowledgement", b"x"))
+        await served(link, lambda: broker.connections >= 5 and link.connected)
+        assert broker.logins[-1].identifier == "pole-1"
+
+    asyncio.run(scene())
+
+
+def test_a_node_that_is_ended_says_so_and_a_faulty_one_says_why():
+    async def scene():
+        broker = FakeBroker([])
+        link = linked(broker)
+        await served(link, lambda: link.connected)
+        assert json.loads(broker.got[-1][1]) == {"state": "stopped", "session": 7}
+        link = linked(broker)
+        link.last_state = ("lost", ("the card was unplugged",))
+        link.set_state("degraded", ("clock: not known",))
+        await served(link, lambda: link.connected)
+        degraded, lost = (json.loads(payload) for _, payload in broker.got[-2:])
+        assert degraded == {"state": "degraded", "session": 7, "why": ["clock: not known"]}
+        assert lost == {"state": "lost", "session": 7, "why": ["the card was unplugged"]}
+
+    asyncio.run(scene())
+
+
+@given(st.lists(st.sampled_from(["add", "done", "again"]), max_size=40))
+@settings(max_examples=80, deadline=None)
+def test_what_waits_survives_a_restart_and_what_the_broker_has_is_not_sent_twice(steps):
+    disk: dict[str, bytes] = {}
+    outbox, waiting, number = Outbox(disk), [], 0
+    for step in steps:
+        if step == "add":
+            _, changes = outbox.add(Publish("acknowledgement", str(number).encode()))
+            disk |= changes
+            waiting.append(number)
+            number += 1
+        elif step == "done" and waiting:
+            (first,) = outbox.leaving(0, 1)
+            assert int(first.event.payload) == waiting.pop(0)
+            outbox.done(first)
+        elif step == "again":
+            disk |= outbox.take_forgotten()
+            outbox = Outbox(disk)
+        assert [int(one.event.payload) for one in outbox.leaving(0, 99)] == waiting
+
+
+def test_the_outbox_has_a_bound_and_the_oldest_goes_first():
+    disk: dict[str, bytes] = {}
+    outbox = Outbox(disk)
+    for number in range(PLACES + 3):
+        disk |= outbox.add(Publish("proof", str(number).encode()))[1]
+    assert outbox.dropped == 3 and len(outbox) == PLACES == len(disk)
+    again = Outbox(disk)
+    assert [int(one.event.payload) for one in again.leaving(0, PLACES)] == list(
+        range(3, PLACES + 3)
+    )
+
+
+CONNACK = bytes([0x20, 3, 0, 0, 0])
+SUBACK = bytes([0x90, 5, 0, 1, 0, 1, 1])
+
+
+def hostile(script: list[bytes]) -> tuple[socket.socket, threading.Thread]:
+    """A server that sends the parts of `script`, one after each thing it reads, and closes."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def run() -> None:
+        try:
+            one, _ = server.accept()
+            one.settimeout(0.3)
+            with one:
+                for part in script:
+                    one.recv(4096)
+                    one.sendall(part)
+                one.recv(4096)
+        except OSError:
+            return
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return server, thread
+
+
+@given(st.lists(st.binary(min_size=1, max_size=60), min_size=1, max_size=3), st.booleans())
+@settings(max_examples=20, deadline=None)
+@example([bytes([0x30, 3, 0, 0, 0])], False)  # a PUBLISH with an empty topic before CONNACK
+@example([bytes([0x30, 4, 0, 1, 0xFF, 0])], True)  # a topic that is no text
+@example([bytes([0x30, 4, 0, 1, 0xFF, 0])], False)
+@example([bytes([0x32, 2, 0, 9])], True)  # a topic beyond the packet
+@example([bytes([0x40, 0])], True)
+@example([bytes([0x90, 0])], True)
+@example([bytes([0xE0, 0])], True)
+@example([bytes([0x20, 0])], False)
+@example([bytes([0x30, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF])], True)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_whatever_a_broker_sends_ends_the_connection_at_most(parts, welcome):
+    server, thread = hostile(([CONNACK] if welcome else []) + parts)
+
+    async def scene() -> None:
+        broken: list[object] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: broken.append(context))
+        login = Login(host="127.0.0.1", port=server.getsockname()[1], identifier="x")
+        connection = None
+        try:
+            async with asyncio.timeout(0.4):
+                connection = await connect(login)
+                asyncio.ensure_future(connection.subscribe(["a"])).add_done_callback(
+                    lambda done: done.cancelled() or done.exception()
+                )
+                while True:
+                    await connection.receive()
+        except (LinkLostError, TimeoutError):
+            pass
+        if connection is not None:
+            connection.abort()
+        await asyncio.sleep(0.01)
+        assert broken == []
+
+    try:
+        asyncio.run(scene())
+    finally:
+        server.close()
+        thread.join(timeout=3)

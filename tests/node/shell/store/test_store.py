@@ -1,0 +1,415 @@
+"""What was acknowledged survives: cuts, damage, full, slow and failing disks, other processes."""
+
+import errno
+import os
+import sqlite3
+import stat
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from node.shell.faults import ShellError
+from node.shell.store.disk import RealDisk
+from node.shell.store.read import copies_of
+from node.shell.store.store import KEYS_MAX, REWRITE_BYTES, Store
+
+PATH = Path("/kept.db")
+CERTIFICATES = {f"certificate/{n:02}": bytes([n]) * 150 for n in range(3)}
+TRUST = CERTIFICATES | {"revocation/ab-7": b"r" * 120, "counters": b"{}", "shell/seed": b"s" * 32}
+
+
+class FakeDisk:
+    """A disk in memory that refuses, and that loses its power in the middle of a write."""
+
+    def __init__(self) -> None:
+        self.files: dict[Path, bytes] = {}
+        self.refuse: list[int] = []
+        """Error numbers of the next writes; 0 lets one pass."""
+        self.cut_at: int | None = None
+        """The power fails in the write that would bring the bytes written to so many."""
+        self.written = 0
+        self.dark = False
+        self.slow_s = 0.0
+
+    def read(self, path, bytes_max):
+        data = self.files.get(path)
+        return None if data is None else data[:bytes_max]
+
+    def append(self, path, data):
+        self.files[path] += data[: self._passes(len(data))]
+        if self.dark:
+            raise OSError(errno.EIO, "dark")
+
+    def cut(self, path, size_bytes):
+        if not self.dark:
+            self.files[path] = self.files[path][:size_bytes]
+
+    def replace(self, path, data):
+        if self._passes(len(data)) == len(data):
+            self.files[path] = data
+        else:
+            raise OSError(errno.EIO, "dark")
+
+    def set_aside(self, path):
+        if path in self.files:
+            self.files[path.with_name(path.name + ".damaged")] = self.files.pop(path)
+
+    def lock(self, path):
+        return True
+
+    def close(self):
+        pass
+
+    def _passes(self, count: int) -> int:
+        """Return how many of `count` bytes reach the disk."""
+        time.sleep(self.slow_s)
+        number = self.refuse.pop(0) if self.refuse else 0
+        if number:
+            raise OSError(number, os.strerror(number))
+        if self.dark:
+            return 0
+        before, self.written = self.written, self.written + count
+        if self.cut_at is not None and self.written >= self.cut_at:
+            self.dark = True
+            return max(self.cut_at - before, 0) if self.written > self.cut_at else count
+        return count
+
+
+def opened(files: dict[Path, bytes]) -> Store:
+    """A store on a disk that holds `files`."""
+    disk = FakeDisk()
+    disk.files = dict(files)
+    return Store(PATH, disk=disk)
+
+
+def written(*batches: dict[str, bytes]) -> dict[Path, bytes]:
+    """The two files of a store that kept `batches` one after the other."""
+    disk = FakeDisk()
+    store = Store(PATH, disk=disk)
+    for one in batches:
+        keep(store, one)
+    store.close()
+    return disk.files
+
+
+def keep(store: Store, changes: dict[str, bytes]) -> None:
+    number = store.keep_soon(changes)
+    end_s = time.monotonic() + 5
+    while store.durable < number:
+        assert time.monotonic() < end_s, store.fault()
+        time.sleep(0.0002)
+
+
+def settled(store: Store) -> dict[str, bytes]:
+    store.close()
+    return store.kept()
+
+
+A_FEW = (TRUST, {"alerts": b"a" * 300}, {"counters": b"{1}", "alerts": b"b" * 100}, {"x": b""})
+ALL = {key: value for one in A_FEW for key, value in one.items()}
+
+
+def test_a_store_written_and_opened_again_holds_everything_and_has_nothing_to_tell():
+    files = written(*A_FEW)
+    store = opened(files)
+    assert settled(store) == ALL
+    assert store.lost == ()
+    assert opened(files).fault() is None
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_whatever_is_cut_off_one_copy_the_other_one_has_it(which):
+    files = written(*A_FEW)
+    path = copies_of(PATH)[which]
+    whole = files[path]
+    for size in range(0, len(whole), 11):
+        store = opened(files | {path: whole[:size]})
+        assert settled(store) == ALL, size
+        assert not store.trust_lost
+    store = opened(files | {path: whole[: len(whole) // 2]})
+    assert any(path.name in line for line in store.lost)
+    without = {one: data for one, data in files.items() if one != path}
+    assert settled(opened(without)) == ALL
+
+
+@given(st.integers(0, 1), st.data())
+@settings(max_examples=40, deadline=None)
+def test_a_flipped_bit_in_one_copy_costs_nothing_and_is_told(which, data):
+    files = written(*A_FEW)
+    path = copies_of(PATH)[which]
+    whole = bytearray(files[path])
+    bit = data.draw(st.integers(0, 8 * len(whole) - 1))
+    whole[bit // 8] ^= 1 << bit % 8
+    store = opened(files | {path: bytes(whole)})
+    assert settled(store) == ALL
+    assert not store.trust_lost
+    last_record = bit // 8 >= len(whole) - 60
+    assert store.lost or last_record  # the end may be what a power cut left
+
+
+@st.composite
+def damages(draw):
+    """Damage to one file: bits, zeroed blocks, an end cut off, an empty file, garbage."""
+    kind = draw(st.sampled_from(["bits", "zeros", "cut", "gone", "noise", "none"]))
+    return kind, draw(st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=4))
+
+
+def damaged(data: bytes, damage) -> bytes | None:
+    kind, places = damage
+    spoiled = bytearray(data)
+    for place in places:
+        at = int(place * len(data))
+        if kind == "bits":
+            spoiled[at] ^= 1 << (at % 8)
+        elif kind == "zeros":
+            spoiled[at : at + 512] = bytes(len(spoiled[at : at + 512]))
+        elif kind == "noise":
+            spoiled[at : at + 64] = os.urandom(len(spoiled[at : at + 64]))
+    if kind == "cut":
+        return bytes(spoiled[: int(places[0] * len(data))])
+    return None if kind == "gone" else bytes(spoiled)
+
+
+@given(damages(), damages())
+@settings(max_examples=60, deadline=None)
+@example(("gone", [0.0]), ("cut", [0.0]))
+@example(("cut", [0.0]), ("cut", [0.0]))
+def test_damage_to_both_copies_wakes_no_revoked_key_and_is_never_silent(one, other):
+    files = written(*A_FEW)
+    first, second = copies_of(PATH)
+    left = {}
+    for path, damage in ((first, one), (second, other)):
+        data = damaged(files[path], damage)
+        if data is not None:
+            left[path] = data
+    disk = FakeDisk()
+    disk.files = dict(left)
+    store = Store(PATH, disk=disk)
+    values = settled(store)
+    if values == ALL:
+        return
+    if not left:
+        return  # nothing is there: a new node
+    rolled_back = one[0] in ("cut", "gone") and other[0] in ("cut", "gone")
+    if not rolled_back:  # both ends cut off alike look as they did at that time
+        assert store.lost
+    for key in CERTIFICATES:
+        if key in values:
+            assert values[key] == ALL[key]
+            assert "revocation/ab-7" in values
+    if values.get("counters") != ALL["counters"] and not rolled_back:
+        assert store.trust_lost
+    again = {p: d for p, d in disk.files.items() if p in (first, second)}
+    assert settled(opened(again)) == values, "what was told once is mended"
+
+
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=12), st.floats(0, 1))
+@settings(max_examples=40, deadline=None)
+def test_what_was_durable_is_there_after_a_power_cut_at_any_byte(sizes, share):
+    batches = [{f"k{n % 3}": bytes([n]) * size, "last": bytes([n])} for n, size in enumerate(sizes)]
+    disk = FakeDisk()
+    disk.cut_at = int(share * (2 * sum(sizes) + 150 * len(sizes) + 200)) + 1
+    store = Store(PATH, disk=disk)
+    durable = -1
+    for n, one in enumerate(batches):
+        number = store.keep_soon(one)
+        while store.durable < number and not disk.dark:
+            time.sleep(0)
+        if disk.dark:
+            break
+        durable = n
+    store.close()
+    after = opened(disk.files)
+    values = settled(after)
+    assert not after.trust_lost
+    got = values["last"][0] if "last" in values else -1
+    assert durable <= got <= len(batches) - 1
+    expected: dict[str, bytes] = {}
+    for one in batches[: got + 1]:
+        expected |= one
+    assert values == expected, "a batch is all there or not at all"
+
+
+@given(
+    st.lists(st.sampled_from([0, errno.ENOSPC, errno.EIO, errno.EROFS]), max_size=12),
+    st.integers(1, 8),
+)
+@settings(max_examples=15, deadline=None)
+def test_a_disk_that_refuses_for_a_while_has_everything_in_the_end(refusals, count):
+    from node.shell.store import store as module
+
+    disk = FakeDisk()
+    disk.refuse = list(refusals)
+    before, module.RETRY_S = module.RETRY_S, (0.001, 0.002)
+    try:
+        store = Store(PATH, disk=disk)
+        expected: dict[str, bytes] = {}
+        for n in range(count):
+            changes = {f"k{n}": bytes([n]), "same": bytes([n])}
+            number = store.keep_soon(changes)
+            expected |= changes
+        end_s = time.monotonic() + 5
+        while (store.durable < number or disk.refuse) and time.monotonic() < end_s:
+            store.keep_soon({})
+            time.sleep(0.001)
+        assert store.durable >= number
+        assert settled(store) == expected
+    finally:
+        module.RETRY_S = before
+    assert settled(opened(disk.files)) == expected
+
+
+def test_a_disk_that_refuses_keeps_nobody_waiting_and_says_why():
+    disk = FakeDisk()
+    store = Store(PATH, disk=disk)
+    keep(store, {"a": b"1"})
+    disk.refuse = [errno.ENOSPC] * 1000
+    number = store.keep_soon({"b": b"2"})
+    end_s = time.monotonic() + 5
+    while store.fault() is None and time.monotonic() < end_s:
+        time.sleep(0.005)
+    assert "full" in (store.fault() or "")
+    assert store.durable < number
+    assert store.kept() == {"a": b"1", "b": b"2"}
+    with pytest.raises(ShellError, match="full"):
+        store.keep("c", b"3")
+
+
+def test_a_slow_disk_keeps_nobody_waiting_and_is_told():
+    disk = FakeDisk()
+    store = Store(PATH, disk=disk)
+    keep(store, {"a": b"1"})
+    disk.slow_s = 1.2
+    begin_s = time.monotonic()
+    for n in range(100):
+        number = store.keep_soon({"b": bytes([n])})
+    assert time.monotonic() - begin_s < 0.1
+    time.sleep(1.1)
+    assert "slow" in (store.fault() or "")
+    while store.durable < number:
+        assert time.monotonic() - begin_s < 8
+        time.sleep(0.01)
+
+
+def test_a_copy_that_has_grown_is_written_anew_and_keeps_everything(tmp_path):
+    path = tmp_path / "kept.db"
+    store = Store(path)
+    expected = {}
+    for n in range(80):
+        changes = {f"k{n % 7}": bytes([n]) * 50_000}
+        keep(store, changes)
+        expected |= changes
+    store.close()
+    for copy in copies_of(path):
+        assert copy.stat().st_size < 3 * 350_000 + REWRITE_BYTES + 200_000
+    again = Store(path)
+    assert settled(again) == expected and again.lost == ()
+
+
+def test_only_its_owner_reads_the_store(tmp_path):
+    path = tmp_path / "kept.db"
+    os.umask(os.umask(0))
+    store = Store(path)
+    keep(store, {"shell/seed": b"s" * 32})
+    store.close()
+    for copy in copies_of(path):
+        assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+
+
+def test_a_second_process_reads_the_store_and_leaves_it_alone(tmp_path):
+    path = tmp_path / "kept.db"
+    first = Store(path)
+    keep(first, {"a": b"1"})
+    second = Store(path)
+    assert second.kept() == {"a": b"1"}
+    second.keep_soon({"a": b"2"})
+    end_s = time.monotonic() + 5
+    while second.fault() is None and time.monotonic() < end_s:
+        time.sleep(0.005)
+    assert "another process" in (second.fault() or "")
+    second.close()
+    keep(first, {"b": b"3"})
+    first.close()
+    assert settled(Store(path)) == {"a": b"1", "b": b"3"}
+
+
+def test_there_is_room_for_the_nodes_own_key_however_many_others_there_are():
+    store = Store(None)
+    store.keep_soon({f"revocation/{n}": b"" for n in range(KEYS_MAX)})
+    store.keep_soon({"shell/seed": b"s", "one/more": b"", "revocation/1": b"new"})
+    kept = store.kept()
+    assert kept["shell/seed"] == b"s" and kept["revocation/1"] == b"new"
+    assert "one/more" not in kept
+    assert store.refused == 1
+    assert str(KEYS_MAX) in (store.fault() or "")
+
+
+def old_store(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute(
+            "CREATE TABLE kept (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID"
+        )
+        database.executemany("INSERT INTO kept VALUES (?, ?)", TRUST.items())
+    database.close()
+
+
+def test_a_store_of_version_0_1_is_taken_over(tmp_path):
+    path = tmp_path / "100% full#?.db"
+    old_store(path)
+    store = Store(path)
+    assert settled(store) == TRUST
+    again = Store(path)
+    assert settled(again) == TRUST and again.lost == ()
+
+
+def test_a_damaged_store_of_version_0_1_gives_nobody_trust_that_was_taken_back(tmp_path):
+    path = tmp_path / "kept.db"
+    old_store(path)
+    data = bytearray(path.read_bytes())
+    data[4096:8192] = bytes(4096)
+    path.write_bytes(data)
+    store = Store(path)
+    assert store.trust_lost and store.lost
+    assert not any(key.startswith("certificate/") for key in settled(store))
+
+
+def test_what_was_damaged_beyond_help_is_set_aside_and_not_overwritten(tmp_path):
+    path = tmp_path / "kept.db"
+    for copy in copies_of(path):
+        copy.write_bytes(b"")
+    store = Store(path)
+    assert store.trust_lost
+    keep(store, {"a": b"1"})
+    store.close()
+    assert path.with_name("kept.db.damaged").read_bytes() == b""
+    assert settled(Store(path)) == {"a": b"1"}
+
+
+def test_a_real_disk_that_is_full_is_said_to_be(tmp_path):
+    full = threading.Event()
+
+    class Filling(RealDisk):
+        def replace(self, path, data):
+            if full.is_set():
+                raise OSError(errno.ENOSPC, "No space left on device")
+            super().replace(path, data)
+
+        def append(self, path, data):
+            if full.is_set():
+                raise OSError(errno.ENOSPC, "No space left on device")
+            super().append(path, data)
+
+    store = Store(tmp_path / "kept.db", disk=Filling())
+    store.keep("before", b"1")  # the writer's first turn is over: what follows is told
+    told = threading.Event()
+    store.on_durable = told.set
+    full.set()
+    store.keep_soon({"a": b"1"})
+    assert told.wait(5)
+    assert "full" in (store.fault() or "")
+    store.close()
