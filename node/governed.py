@@ -124,8 +124,9 @@ class GovernedSpeaker:
             packet = self._authenticated(data, header, source)
         if packet is None:
             self._refused += 1
-        elif may_be_heard:
-            self._speaker.receive_datagram(packet, source, now_ns)
+        elif may_be_heard and header is not None:
+            is_sealed = self._controller.sessions.is_sealed(header.ssrc)
+            self._speaker.receive_datagram(packet, source, now_ns, is_authentic=is_sealed)
 
     def receive_message(self, topic: str, payload: bytes, now_ns: int) -> None:
         """Take one MQTT message: a signed order, or it is counted and does nothing."""

@@ -87,9 +87,9 @@ class Horn:
         self.arbiter.forget(ssrc, now_ns)
 
     def render(self, out: NDArray[np.float32], presentation_ns: int) -> bool:
-        """Decide who sounds and mix it into `out`, (n, channels); return whether anybody does.
+        """Decide who sounds and mix it into `out`; return whether anybody does.
 
-        Where nobody does, `out` is left as it is.
+        out  (n, channels) float32, full scale 1.0; left as it is where nobody sounds
         """
         self.alone = None
         if self._receivers:

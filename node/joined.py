@@ -35,7 +35,10 @@ class Speaker(Protocol):
         """Return when `handle_deadline` must run next."""
 
     def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
-        """Fill `out`."""
+        """Fill `out` with the sound that leaves at `presentation_ns`.
+
+        out  (n, channels) float32, full scale 1.0
+        """
 
     def next_event(self) -> Event | None:
         """Return the oldest event not yet taken."""
@@ -101,7 +104,10 @@ class JoinedSpeaker:
         return min(due if inner is None else [*due, inner], default=None)
 
     def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
-        """Fill `out`, (n, channels) float32, whose first sample leaves the DAC at that instant."""
+        """Fill `out` with the sound that leaves at `presentation_ns`.
+
+        out  (n, channels) float32, full scale 1.0
+        """
         self._speaker.render(out, presentation_ns)
 
     def next_event(self) -> Event | None:

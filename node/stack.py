@@ -21,25 +21,23 @@ from node.horn import REFRESH_NS, Horn
 from node.kernel.record import Records
 from node.opus.protocol import Decoder, DecoderFactory
 from node.peers.announced import AnnouncedSources
+from node.peers.credit import Advance
 from node.peers.neighbour import Neighbour
 from node.peers.sender import new_reports
 from node.rtp import packet as rtp
 from node.rtp import rtcp
 from node.source import state as ss
-from node.source.admission import Candidates, has_moved, whose_place
+from node.source.admission import Candidates, follows_move, is_doubted, whose_place
 from node.source.batch import Batch
 from node.source.receiver import FORGET_NS, Receiver
 from node.source.state import Played
 from node.source.stored_sound import ADDRESS as STORED
-from node.source.stored_sound import StoredSource
+from node.source.stored_sound import STORED_MAX, StoredSource
 from node.source.unheard import DROPS, Unheard
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 
 _LATENCY_NS: Final = LATENCY_SAMPLES * NS_PER_S // RATE_HZ
 """What the limiter holds back is asked of the sources so much ahead."""
-
-STORED_MAX: Final = 16
-"""Sources of stored sounds beside the streams: none of these keeps a siren out."""
 
 
 class SpeakerNode:
@@ -54,6 +52,8 @@ class SpeakerNode:
         decisions, counts and the journal are those of a node that sounds (for the simulator).
     priority : PriorityConfig or None
         Who goes before whom; None takes the rules that ship.
+    secret : bytes
+        Random: no stranger guesses what the node asked others. Without it questions are plain.
     """
 
     def __init__(
@@ -62,11 +62,14 @@ class SpeakerNode:
         *,
         decoder_factory: DecoderFactory | None,
         priority: PriorityConfig | None = None,
+        secret: bytes = b"",
     ) -> None:
         self._config = config
         self._decoder_factory = decoder_factory
         self._receivers: dict[int, Receiver] = {}
-        self._announced = AnnouncedSources(partial(new_reports, config), config.receive.sources_max)
+        self._advance = Advance()
+        reports = partial(new_reports, config, secret=secret)
+        self._announced = AnnouncedSources(reports, config.receive.sources_max)
         self._latest: Receiver | None = None
         places = config.receive.sources_max + STORED_MAX
         self._horn = Horn(places, config.audio.channels, priority or PriorityConfig())
@@ -82,8 +85,13 @@ class SpeakerNode:
         self._draining_samples = -ss.PERIOD_SAMPLES_MAX
         self._neighbour = Neighbour(config)
 
-    def receive_datagram(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
-        """Take one UDP datagram, RTP or RTCP (RFC 5761). Whatever it holds, nothing is raised."""
+    def receive_datagram(
+        self, data: bytes, source: tuple[str, int], now_ns: int, *, is_authentic: bool = False
+    ) -> None:
+        """Take one UDP datagram, RTP or RTCP (RFC 5761). Whatever it holds, nothing is raised.
+
+        Of a sender that the caller knows, `is_authentic`, the time is asked at once.
+        """
         self._datagrams += 1
         if not rtp.HEADER_BYTES <= len(data) <= rtp.PACKET_BYTES_MAX:
             is_short = len(data) < rtp.HEADER_BYTES
@@ -100,7 +108,7 @@ class SpeakerNode:
                 if result < 0 or self._unheard.may_end:
                     self._tell(self._unheard.receive(result, source, now_ns))
                 return
-        self._receive_other(array, source, now_ns)
+        self._receive_other(array, source, now_ns, is_authentic=is_authentic)
 
     def receive_from_neighbour(self, data: bytes, source: tuple[str, int], now_ns: int) -> bool:
         """Take a datagram if it is RTCP of a gateway beside this one; return whether it is."""
@@ -123,8 +131,7 @@ class SpeakerNode:
                 if data is not None:
                     self._tell(SendDatagram(data, receiver.address))
             silent_ns = now_ns - receiver.last_arrival_ns
-            is_doubted = not receiver.buffer.is_proven and now_ns - receiver.resumed_ns > NS_PER_S
-            if is_doubted and silent_ns < NS_PER_S:
+            if is_doubted(receiver, now_ns, NS_PER_S) and silent_ns < NS_PER_S:
                 self._tell(self._unheard.doubt(receiver.address, now_ns))
             if silent_ns >= FORGET_NS and not self._horn.is_sounding(receiver):
                 self._forget(receiver, now_ns)
@@ -137,12 +144,9 @@ class SpeakerNode:
 
         `replayed` leaves out what `replay` itself stops for. A packet can bring it nearer.
         """
-        sources = self._receivers.values()
-        due = min((one.next_deadline_ns(replayed=replayed) for one in sources), default=None)
-        for asked in (self._announced.next_deadline_ns(), self._neighbour.next_deadline_ns()):
-            if asked is not None:
-                due = asked if due is None else min(due, asked)
-        return due
+        due = [one.next_deadline_ns(replayed=replayed) for one in self._receivers.values()]
+        others = (self._announced.next_deadline_ns(), self._neighbour.next_deadline_ns())
+        return min([*due, *(one for one in others if one is not None)], default=None)
 
     @property
     def is_missing(self) -> bool:
@@ -154,10 +158,7 @@ class SpeakerNode:
         return self._events.popleft() if self._events else None
 
     def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
-        """Fill `out`, (n, channels) float32, whose first sample leaves the DAC at that instant.
-
-        With no source granted it is exact zero.
-        """
+        """Fill `out`, (n, channels) float32, whose first sample leaves the DAC at that instant."""
         n = out.shape[0]
         if n > ss.PERIOD_SAMPLES_MAX:
             half = n // 2
@@ -271,7 +272,7 @@ class SpeakerNode:
         }
 
     def _receive_other(
-        self, array: NDArray[np.uint8], source: tuple[str, int], now_ns: int
+        self, array: NDArray[np.uint8], source: tuple[str, int], now_ns: int, *, is_authentic: bool
     ) -> None:
         """Take a datagram that is not of the source that spoke last."""
         header = self._header
@@ -283,8 +284,8 @@ class SpeakerNode:
             self._drop(DROPS[ss.NOT_RTP + kind], source, now_ns)
             return
         if header[rtp.PAYLOAD_TYPE] == self._config.receive.retransmission_payload_type:
-            sources = self._receivers.values()
-            taken = any(one.receive_again(array, header, source, now_ns) for one in sources)
+            owners = self._receivers.values()
+            taken = any(one.receive_again(array, header, source, now_ns) for one in owners)
             self._packets += taken
             self._counts[Count.DROPPED_PAYLOAD_TYPE] += not taken
             return
@@ -292,12 +293,13 @@ class SpeakerNode:
         receiver = self._receivers.get(ssrc) or self._admit(array, ssrc, source, now_ns)
         if receiver is None:
             return
+        if is_authentic:
+            receiver.reports.credit.trust(self._advance)
         if receiver.address != source:
             hold_ms = self._config.receive.hold_ms
-            if not has_moved(receiver, source, int(header[rtp.SEQUENCE]), now_ns, hold_ms):
+            if not follows_move(receiver, source, int(header[rtp.SEQUENCE]), now_ns, hold_ms):
                 self._drop(Count.DROPPED_SSRC_COLLISION, source, now_ns)
                 return
-            receiver.address = source  # a new binding of the sender's NAT
         result = receiver.receive(array, now_ns)
         if result in DROPS:
             self._drop(DROPS[result], source, now_ns)
@@ -322,9 +324,6 @@ class SpeakerNode:
             self._counts[Count.DROPPED_RTCP_MALFORMED] += 1
             return
         self._counts[Count.RTCP_RECEIVED] += 1
-        for receiver in self._receivers.values():
-            if receiver.address[0] == source[0]:
-                receiver.receive_reports(packets, now_ns)
         self._announced.receive(packets, source, now_ns, self._receivers, size_bytes=len(data))
 
     def _admit(
@@ -340,23 +339,22 @@ class SpeakerNode:
         self._counts[Count.PACKETS_DISCARDED_PROBATION] += given_up
         if waiting is None or not self._has_place(source, now_ns):
             return None
-        known = self._announced.take(ssrc, source)
-        receiver = Receiver(self._config, ssrc, source, self._new_decoder(), waiting[2], known)
+        reports = self._announced.take(ssrc, source, waiting[2])
+        receiver = Receiver(self._config, ssrc, source, self._new_decoder(), waiting[2], reports)
         self._horn.add(receiver)
         self._receivers[ssrc] = receiver
         self._neighbour.hurry(now_ns)
         self._packets += 1
         receiver.receive(waiting[1], waiting[2])
-        if known is not None:
+        if reports.heard_ns > 0:
             receiver.begin_sound(now_ns)
         return receiver
 
     def _has_place(self, source: tuple[str, int], now_ns: int) -> bool:
         """Make a place for one more source, if there is one for it."""
-        streams = self._streams
-        if len(streams) < self._config.receive.sources_max:
+        if len(self._streams) < self._config.receive.sources_max:
             return True
-        quiet = [one for one in streams.values() if not self._horn.is_sounding(one)]
+        quiet = [one for one in self._streams.values() if not self._horn.is_sounding(one)]
         hold_ns = self._config.receive.hold_ms * NS_PER_MS
         leaving = whose_place(quiet, source, now_ns, hold_ns)
         if leaving is None:

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.docstrings import arrays_of, names_of_arrays, public_functions, unsaid
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("node", "sim", "benchmarks", "hw_profiles")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
-_SHAPE = re.compile(r"\([^()]*[\w][^()]*\)")
-_DTYPE = re.compile(r"\b(u?int(8|16|32|64)|float(32|64)|bool)\b")
 _CITED = re.compile(r"(?<![\w./*-])((?:[\w-]+/)*[\w-]+\.(?:py|md))\b")
 _OUTSIDE = re.compile(
     r"\b(DESIGN|STYLE|HOUSE)\.md|\bissue \d|\b(the|project.s) research\b|\bresearch on\b"
@@ -84,20 +84,21 @@ def is_kernel(function: Function) -> bool:
     return any(one in marks for one in ("kernel(", "compiled(", "inlined"))
 
 
-def takes_arrays(function: Function) -> list[str] | None:
-    """Return the names of the arrays that a function takes; None if it has nothing of arrays."""
-    named = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
-    arrays = [one.arg for one in named if one.annotation and _is_array(one.annotation)]
-    gives = function.returns is not None and _is_array(function.returns)
-    return arrays if arrays or gives else None
-
-
-def is_documented(function: Function) -> bool:
-    """Return whether a docstring names each array, and a shape and a dtype."""
-    text = ast.get_docstring(function) or ""
-    arrays = takes_arrays(function) or []
-    named = all(re.search(rf"\b{name}\b", text) for name in arrays)
-    return named and bool(_SHAPE.search(text)) and bool(_DTYPE.search(text))
+@cache
+def array_functions() -> tuple[tuple[str, list[str]], ...]:
+    """Return the public functions with arrays, and of which arrays each does not say all."""
+    named = {one.module: set(names_of_arrays(one.tree)) for one in shipped()}
+    found = []
+    for source in shipped():
+        known = set(named[source.module])
+        for one in source.tree.body:
+            if isinstance(one, ast.ImportFrom) and one.module in named:
+                known |= named[one.module] & {name.name for name in one.names}
+        for function in public_functions(source.tree.body):
+            if arrays_of(function, known):
+                name = f"{source.name}:{function.lineno} {function.name}"
+                found.append((name, unsaid(function, known)))
+    return tuple(found)
 
 
 def private_names(tree: ast.Module) -> list[int]:
@@ -184,10 +185,9 @@ def figures() -> dict[str, object]:
     arguments = {True: [0], False: [0]}
     for one in all_of_them:
         arguments[is_kernel(one)].append(positional(one))
-    arrays = [f for f in all_of_them if not f.name.startswith("_") and takes_arrays(f) is not None]
     folders = Counter(s.path.parent for s in shipped() if s.path.name != "__init__.py")
     fullest, files = folders.most_common(2)[1]
-    documented = sum(map(is_documented, arrays))
+    documented = sum(not unsaid for _, unsaid in array_functions())
     private = sum(len(private_names(one.tree)) for one in sources("tests"))
     return {
         "modules": len(shipped()),
@@ -202,8 +202,8 @@ def figures() -> dict[str, object]:
         "kernels with more than six": sum(n > 6 for n in arguments[True]),
         "files of the fullest folder": _fullest(folders),
         "and of the next": f"{files} in {fullest.relative_to(ROOT)}",
-        "public functions with arrays": len(arrays),
-        "of these with shape and dtype": f"{100 * documented / len(arrays):.0f} %",
+        "public functions with arrays": len(array_functions()),
+        "of these with shape, dtype and unit": f"{100 * documented / len(array_functions()):.0f} %",
         "private names in tests": private,
     }
 
@@ -227,10 +227,6 @@ def _names_of(one: ast.stmt) -> Iterator[tuple[str, int]]:
 
 def _is_override(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     return any("override" in ast.unparse(one) for one in function.decorator_list)
-
-
-def _is_array(annotation: ast.expr) -> bool:
-    return "NDArray" in ast.unparse(annotation)
 
 
 def _is_private(name: str) -> bool:

@@ -59,7 +59,7 @@ def run(arguments: list[str]) -> int:
 
 
 def ratios() -> Ratios:
-    """Return the input samples per output sample of each period, less one."""
+    """Return input over output samples of each period, less one: (periods,) float64, a ratio."""
     rng = np.random.default_rng(407)
     periods = SECONDS * RATE_HZ // PERIOD_SAMPLES
     return 50e-6 + rng.uniform(-20e-6, 20e-6, periods)

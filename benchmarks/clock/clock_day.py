@@ -38,7 +38,10 @@ RESYNCS: Final = 3
 
 @kernel("void(int64[::1], int64)")
 def move(own: NDArray[np.int64], by_q32: int) -> None:
-    """Move the position by so many Q32 samples."""
+    """Move the position by so many Q32 samples.
+
+    own  (4,) int64: samples, Q32 samples, a flag, a count
+    """
     position_q32 = own[FRACTION_Q32] + by_q32
     own[MEDIA] += position_q32 >> 32
     own[FRACTION_Q32] = position_q32 & 0xFFFFFFFF
@@ -61,12 +64,15 @@ def play_second(
 ) -> None:
     """Run one second of a node: take its packets, steer its converter.
 
-    own          (4,) int64: position, started, hard resyncs
-    ints, floats, points, scratch  of the time base
-    servo        of the servo
-    arrivals_ns  local arrival of each packet, -1 lost
+    own          (4,) int64: samples, Q32 samples, whether it started, count of hard resyncs
+    ints         (line.INTS,) int64, the time base's; units by the fields' names
+    floats       (line.FLOATS,) float64, the time base's; units by the fields' names
+    points       (POINT_ROWS, POINTS_MAX) float64, the time base's: ns
+    scratch      (SCRATCH_SIZE,) float64, room of the time base, ns
+    servo        (servo.STATE_SIZE,) float64; units by the fields' names
+    arrivals_ns  (packets,) int64, local arrival of each packet, -1 lost
     media_first  media time of the first one
-    periods_ns   presentation time of each period, local
+    periods_ns   (periods,) int64, presentation time of each period, local
     """
     taken = 0
     for period in range(periods_ns.shape[0]):

@@ -32,7 +32,7 @@ class Link:
     def delays_ms(
         self, rng: np.random.Generator, n: int, *, up: bool, load: float = 1.0
     ) -> NDArray[np.float64]:
-        """Return `n` independent one-way delays; `load` scales the mean queue."""
+        """Return independent one-way delays: (n,) float64 in ms; `load` scales the mean queue."""
         floor_ms = self.up_floor_ms if up else self.down_floor_ms
         queue_ms = self.up_queue_ms if up else self.down_queue_ms
         spikes = rng.random(n) < self.spike_ratio

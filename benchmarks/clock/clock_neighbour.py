@@ -14,6 +14,7 @@ from benchmarks.clock.clock_day import LATE_RATIO, SETTLED_S, Pole, poles
 from benchmarks.clock.clock_links import LAN, MOBILE, MOBILE_OTHER, NS_PER_S, Crystal
 from node.clock.neighbour_map import SourceMap
 from node.config import ClockConfig, NodeConfig
+from node.peers.credit import Advance
 from node.peers.neighbour import Neighbour
 from node.peers.sender import NodeReports, Reception
 from node.rtp import rtcp
@@ -50,6 +51,7 @@ class BesidePole(Pole):
         self.reports = NodeReports(
             1 + follows, _SSRC, name=name.encode(), late_ratio=LATE_RATIO, start_ns=0
         )
+        self.reports.credit.trust(Advance())
         self.exchange = self.reports.exchange  # the playout delay's start is read off it
         self.rested = 0
         self._sender = SenderReports(_SSRC)

@@ -224,7 +224,7 @@ class _Start:
 
     def _datagram(self, now_ns: int, index: int, data: bytes) -> None:
         pole = self.poles[index]
-        pole.node.receive_datagram(data, _SENDER, pole.local_ns(now_ns))
+        pole.node.receive_datagram(data, _SENDER, pole.local_ns(now_ns), is_authentic=True)
         self._arm(now_ns, index)
 
     def _deadline(self, now_ns: int, index: int, _: Any) -> None:

@@ -61,17 +61,28 @@ class Painter:
         self.rate_hz, self.channels, self.final_range = rate_hz, channels, 0
 
     def decode(self, payload: NDArray[np.uint8], out: NDArray[np.float32]) -> int:
-        """Paint one packet."""
+        """Paint one packet.
+
+        payload  (bytes,) uint8
+        out      (n, channels) float32, full scale 1.0
+        """
         out[:_PACKET_SAMPLES] = (_SIREN_SOUND if payload[1] else _HUM_SOUND)[:, None]
         return _PACKET_SAMPLES
 
     def conceal(self, samples: int, out: NDArray[np.float32]) -> int:
-        """Leave a hole."""
+        """Leave a hole.
+
+        out  (samples or more, channels) float32, full scale 1.0
+        """
         out[:samples] = 0.0
         return samples
 
     def decode_fec(self, payload: NDArray[np.uint8], out: NDArray[np.float32]) -> int:
-        """Leave a hole."""
+        """Leave a hole.
+
+        payload  (bytes,) uint8, not read
+        out      (n, channels) float32, full scale 1.0
+        """
         return self.conceal(len(out), out)
 
     def interpolate(
@@ -82,7 +93,11 @@ class Painter:
         *,
         later: NDArray[np.uint8],
     ) -> int:
-        """Leave a hole."""
+        """Leave a hole.
+
+        payload, later  (bytes,) uint8, not read
+        out             (n, channels) float32, full scale 1.0
+        """
         return self.conceal(len(out), out)
 
     def remember(self) -> None:
@@ -215,7 +230,7 @@ class Pole:
         self._ticks += self._ticks % 2
 
     def period(self) -> NDArray[np.float32]:
-        """Pass a period of the card; return its sound, (n,)."""
+        """Pass a period of the card; return its sound: (n,) float32, full scale 1.0."""
         self.now_ns = self.asked_ns = self._card_ns
         if self._ticks % 2 == 0:
             for stream in self._streams:

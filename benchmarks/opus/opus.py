@@ -111,7 +111,11 @@ class Peer:
         library.opus_decoder_init(ctypes.c_void_p(self._address), rate_hz, channels)
 
     def decode(self, payload: NDArray[np.uint8], out: Sound) -> int:
-        """Decode one packet into `out` (n, channels); return samples or negative."""
+        """Decode one packet into `out`; return its samples or a negative result.
+
+        payload  (bytes,) uint8
+        out      (n, channels) float32, full scale 1.0
+        """
         return int(
             self._decode(
                 self._address, payload.ctypes.data, payload.size, out.ctypes.data, len(out), 0
@@ -119,11 +123,18 @@ class Peer:
         )
 
     def conceal(self, samples: int, out: Sound) -> int:
-        """Make up `samples`; return them or negative."""
+        """Make up `samples`; return them or a negative result.
+
+        out  (samples or more, channels) float32, full scale 1.0
+        """
         return int(self._decode(self._address, None, 0, out.ctypes.data, samples, 0))
 
     def decode_fec(self, payload: NDArray[np.uint8], out: Sound) -> int:
-        """Fill `out` with the sound before `payload`; return its samples or negative."""
+        """Fill `out` with the sound before `payload`; return its samples or a negative result.
+
+        payload  (bytes,) uint8
+        out      (n, channels) float32, full scale 1.0
+        """
         return int(
             self._decode(
                 self._address, payload.ctypes.data, payload.size, out.ctypes.data, len(out), 1

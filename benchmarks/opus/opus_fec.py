@@ -28,13 +28,24 @@ class RepairingDecoder(Protocol):
     """What every decoder here can do."""
 
     def decode(self, payload: NDArray[np.uint8], out: Sound) -> int:
-        """Decode one packet; return its samples."""
+        """Decode one packet; return its samples.
+
+        payload  (bytes,) uint8
+        out      (n, channels) float32, full scale 1.0
+        """
 
     def conceal(self, samples: int, out: Sound) -> int:
-        """Make up `samples`; return them."""
+        """Make up `samples`; return them or a negative result.
+
+        out  (samples or more, channels) float32, full scale 1.0
+        """
 
     def decode_fec(self, payload: NDArray[np.uint8], out: Sound) -> int:
-        """Fill `out` with the sound before `payload`; return its samples."""
+        """Fill `out` with the sound before `payload`; return its samples.
+
+        payload  (bytes,) uint8
+        out      (n, channels) float32, full scale 1.0
+        """
 
 
 def run(arguments: list[str]) -> int:
@@ -62,7 +73,10 @@ def run(arguments: list[str]) -> int:
 def repaired(
     decoder: RepairingDecoder, packets: Packets, first: int, channels: int, *, fec: bool
 ) -> tuple[Sound, int]:
-    """Return the sound with every third packet lost from `first` on, and the count of holes."""
+    """Return the sound with every third packet lost from `first` on, and the count of holes.
+
+    The sound is (n, channels) float32, full scale 1.0.
+    """
     out = np.zeros((5760, channels), np.float32)
     parts: list[Sound] = []
     samples = holes = 0

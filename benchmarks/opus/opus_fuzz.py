@@ -119,7 +119,7 @@ class Batch:
     sizes: list[int]
 
     def payload(self, i: int) -> NDArray[np.uint8]:
-        """Return packet i."""
+        """Return packet i: (n,) uint8, its bytes."""
         return self.data[self.begins[i] : self.begins[i] + self.sizes[i]]
 
 

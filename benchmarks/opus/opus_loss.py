@@ -59,10 +59,17 @@ class LossyDecoder(Protocol):
     """What every decoder here can do."""
 
     def decode(self, payload: NDArray[np.uint8], out: Sound) -> int:
-        """Decode one packet; return its samples."""
+        """Decode one packet; return its samples.
+
+        payload  (bytes,) uint8
+        out      (n, channels) float32, full scale 1.0
+        """
 
     def conceal(self, samples: int, out: Sound) -> int:
-        """Make up `samples`; return them."""
+        """Make up `samples`; return them or a negative result.
+
+        out  (samples or more, channels) float32, full scale 1.0
+        """
 
 
 class Peer:
@@ -80,12 +87,19 @@ class Peer:
         library.opus_decoder_init(ctypes.c_void_p(self._address), RATE_HZ, 1)
 
     def decode(self, payload: NDArray[np.uint8], out: Sound) -> int:
-        """Decode one packet; return its samples."""
+        """Decode one packet; return its samples.
+
+        payload  (bytes,) uint8
+        out      (n, channels) float32, full scale 1.0
+        """
         data, size = payload.ctypes.data, payload.size
         return int(self._decode(self._address, data, size, out.ctypes.data, len(out), 0))
 
     def conceal(self, samples: int, out: Sound) -> int:
-        """Make up `samples`; return them."""
+        """Make up `samples`; return them or a negative result.
+
+        out  (samples or more, channels) float32, full scale 1.0
+        """
         return int(self._decode(self._address, None, 0, out.ctypes.data, samples, 0))
 
 
@@ -97,7 +111,10 @@ class Mute:
         self.decode = self._decoder.decode
 
     def conceal(self, samples: int, out: Sound) -> int:
-        """Return silence for `samples`."""
+        """Return silence for `samples`.
+
+        out  (samples or more, channels) float32, full scale 1.0
+        """
         self._decoder.conceal(samples, out)
         out[:samples] = 0.0
         return samples
@@ -114,7 +131,11 @@ class Interpolating:
     def interpolate(
         self, payload: NDArray[np.uint8], hole: int, out: Sound, *, later: NDArray[np.uint8]
     ) -> int:
-        """Fill the beginning of the hole before `payload`; note what that took."""
+        """Fill the beginning of the hole before `payload`; note what that took.
+
+        payload, later  (bytes,) uint8
+        out             (n, channels) float32, full scale 1.0
+        """
         begin = perf_counter()
         samples = self._decoder.interpolate(payload, hole, out, later=later)
         COSTS_S.append(perf_counter() - begin)
@@ -195,7 +216,10 @@ class Cell:
 
 
 def losses(count: int, share: float, burst: float, rng: np.random.Generator) -> Lost:
-    """Return which of `count` packets are lost: `share` of them, `burst` in a row on average."""
+    """Return which packets are lost: `share` of `count`, `burst` in a row on average.
+
+    The result is (count,) bool, a flag for each packet.
+    """
     lost = np.zeros(count, np.bool_)
     stay, fall = 1.0 - 1.0 / burst, share / burst / (1.0 - share)
     for i in range(3, count):  # the first packets give everybody something to go on from
@@ -204,7 +228,10 @@ def losses(count: int, share: float, burst: float, rng: np.random.Generator) -> 
 
 
 def measure(who: Makers, kind: str, said: Voices, shares: Sequence[int], seeds: int) -> Any:
-    """Return the cells of one kind of stream, one by one."""
+    """Return the cells of one kind of stream, one by one.
+
+    said  (n,) int16 for each voice, full scale 32768
+    """
     streams = list(encoded(kind, said))
     whole = {
         name: [
@@ -230,7 +257,12 @@ def measure(who: Makers, kind: str, said: Voices, shares: Sequence[int], seeds: 
 
 
 def sound(decoder: LossyDecoder, packets: Packets, lost: Lost) -> tuple[Sound, int]:
-    """Return the sound (n,), and how many received packets came out with a wrong final range."""
+    """Return the sound, and how many received packets came out with a wrong final range.
+
+    lost  (packets,) bool, a flag for each
+
+    The sound is (n,) float32, full scale 1.0.
+    """
     out = np.zeros((5760, 1), np.float32)
     parts, wrong, samples = [], 0, 960
     ends = _hole_ends(lost)
@@ -259,7 +291,10 @@ def _hole_ends(lost: Lost) -> list[int]:
 
 
 def figures(wanted: Sound, got: Sound) -> dict[str, float]:
-    """Return the figures of one run: PESQ-WB where it can be had, STOI, official quality."""
+    """Return the figures of one run: PESQ-WB where it can be had, STOI, official quality.
+
+    wanted, got  (n,) float32, full scale 1.0
+    """
     from pystoi import stoi
     from scipy.signal import resample_poly
 

@@ -67,7 +67,10 @@ def _read(file: Path) -> NDArray[np.int16]:
 
 
 def encoded(kind: str, said: Voices) -> Iterator[tuple[str, Packets]]:
-    """Return each voice encoded as `kind`, a key of KINDS, with a name."""
+    """Return each voice encoded as `kind`, a key of KINDS, with a name.
+
+    said  (n,) int16 for each voice, full scale 32768
+    """
     for number, voice in enumerate(said):
         yield f"{kind} {number}", encode(voice, *KINDS[kind])
 
@@ -75,7 +78,10 @@ def encoded(kind: str, said: Voices) -> Iterator[tuple[str, Packets]]:
 def encode(
     sound: NDArray[np.int16], bitrate: int, samples: int, mode: int, bandwidth: int
 ) -> Packets:
-    """Return the packets of mono `sound` from the wheel's libopus, in one mode throughout."""
+    """Return the packets of mono sound from the wheel's libopus, in one mode throughout.
+
+    sound  (n,) int16, full scale 32768, 48 kHz
+    """
     lib = wheel_library
     create = _function(lib, "opus_encoder_create", ctypes.c_void_p, "iiip")
     encoder = create(RATE_HZ, 1, 2048, ctypes.addressof(ctypes.c_int()))

@@ -46,7 +46,12 @@ def run(arguments: list[str]) -> int:
 
 
 def arrivals(nodes: int, media: NDArray[np.int64], *, seed: int) -> NDArray[np.int64]:
-    """Return (nodes, packets) arrivals in ns: lognormal jitter, 1 % lost (-1), in order."""
+    """Return when packets come to each node: lognormal jitter, 1 % lost, in order.
+
+    media  (packets,) int64, media time of each in samples
+
+    The result is (nodes, packets) int64 in ns, -1 for what is lost.
+    """
     rng = np.random.default_rng(seed)
     late_ms = 10 * np.exp(0.5 * rng.standard_normal((nodes, media.size)))
     came_ns = ((media / 48.0 + 20 + late_ms) * 1e6).astype(np.int64)

@@ -40,7 +40,7 @@ class Trace:
 
     @property
     def transit(self) -> NDArray[np.int64]:
-        """Arrival less media time of each packet in samples; -1 arrivals make no sense in it."""
+        """Arrival less media time of each packet: (n,) int64 in samples; senseless where lost."""
         return self.arrival_ns * 3 // 62_500 - self.media
 
     @property
@@ -50,7 +50,7 @@ class Trace:
 
     @property
     def judged(self) -> NDArray[np.bool_]:
-        """Which packets are judged: those sent after the first 5 s."""
+        """Which packets are judged, those sent after the first 5 s: (n,) bool, a flag for each."""
         return np.asarray(self.media - self.media[0] >= SKIPPED_MS * SAMPLES_PER_MS)
 
     @property
@@ -115,13 +115,20 @@ def _read_delays(path: Path) -> Trace:
 
 
 def trace_of_delays(name: str, delays_ms: NDArray[np.float64], *, packet_ms: float) -> Trace:
-    """Return the trace of packets that take so long, in ms; -1 where lost."""
+    """Return the trace of packets that take so long.
+
+    delays_ms  (n,) float64; -1 where lost
+    """
     send_ms = np.arange(delays_ms.size) * packet_ms
     return make_trace(name, send_ms, np.where(delays_ms < 0, np.nan, send_ms + delays_ms))
 
 
 def make_trace(name: str, send_ms: NDArray[Any], arrival_ms: NDArray[Any]) -> Trace:
-    """Return the trace of packets sent and come at these times; NaN where lost."""
+    """Return the trace of packets sent and come at these times.
+
+    send_ms     (n,) float64, rising
+    arrival_ms  (n,) float64, NaN where lost
+    """
     if send_ms.size < 2 or not np.isfinite(send_ms).all() or (np.diff(send_ms) <= 0).any():
         raise ConfigError(f"{name}: send_ms must rise from row to row, over at least two rows")
     came = np.isfinite(arrival_ms)
@@ -146,7 +153,10 @@ def play(trace: Trace, config: JitterConfig, *, delay_ms: float = 0.0) -> Outcom
 def play_packets(
     trace: Trace, config: JitterConfig, *, delay_ms: float = 0.0
 ) -> tuple[Outcome, NDArray[np.int64]]:
-    """As `play`; also return each packet's playout less its media time in samples, or NONE."""
+    """As `play`; also return how much later than its media time each packet plays.
+
+    The second result is (n,) int64 in samples, NONE for what was not played.
+    """
     buffer = JitterBuffer(config, payload_bytes=0, slots=512)
     came = np.flatnonzero(trace.arrival_ns >= 0)
     order = came[np.argsort(trace.arrival_ns[came], kind="stable")]
@@ -231,8 +241,8 @@ def _drive(
     start      synchronised: media 0 plays at this sample; adaptive: -1
     """
     state = states[0]
+    learnt = steering[0]
     packet = packets[0]
-    packet.samples = samples
     now = max(start, arrival_ns[order[0]] * 3 // 62_500)
     took = 0
     last = media[media.shape[0] - 1] + samples
@@ -244,17 +254,20 @@ def _drive(
         now_ns = (now * NS_PER_S + RATE_HZ - 1) // RATE_HZ
         while took < order.shape[0] and arrival_ns[order[took]] <= now_ns:
             one = order[took]
+            packet.samples = samples
+            packet.length = 0
+            packet.marks = 0
             packet.sequence = one & 0xFFFF
             packet.timestamp = media[one] & 0xFFFF_FFFF
             packet.arrival_ns = arrival_ns[one]
-            taken = admit(state, steering, slots, packet)
+            taken = admit(state, learnt, slots, packet)
             if taken >= 0 or taken == at.RESTARTED:
                 packet_in[one & (slots.shape[0] - 1)] = one
             took += 1
         if state.mode == at.SYNCHRONISED and not is_positioned and took > 0:
             seek(state, slots, now - start)
         is_positioned = state.phase == at.PLAYING
-        action = pull(state, steering, slots, now_ns, 0)
+        action = pull(state, learnt, slots, now_ns, 0)
         position = state.action_media
         if position >= skipped and booked < 0:
             booked = _made_up(state)

@@ -91,7 +91,9 @@ def _spiky(
 
 
 def reference_delays_ms(transit_ms: NDArray[np.float64], frame_ms: float) -> NDArray[np.float64]:
-    """Return the reference's playout delay per frame: (n,) from (n,) transits, NaN where lost.
+    """Return the reference's playout delay per frame: (n,) float64 in ms.
+
+    transit_ms  (n,) float64, NaN where lost
 
     At each frame the smallest delay that would have kept late frames of the look-back within the
     target, moved by no more than time scaling of the frame allows.

@@ -188,10 +188,11 @@ class Recorder:
         return False
 
     def finish(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """Stop; return the sound, (samples, inputs), and the clock, (2, blocks).
+        """Stop; return the sound and the clock.
 
-        The clock's rows are sample and monotonic time in s: when the server itself stalls, samples
-        stop while time goes on, so that one offset for all of the recording would be wrong.
+        The sound is (samples, inputs) float32, full scale 1.0. The clock is (2, blocks) float64: by
+        row sample and monotonic time in s. When the server itself stalls, samples stop while time
+        goes on, so that one offset for all of the recording would be wrong.
         """
         self._client.deactivate()
         self._client.close()

@@ -83,7 +83,9 @@ class LiveSource:
 
 
 def mp2_frames(sound: NDArray[np.float32]) -> tuple[list[bytes], float]:
-    """Return `sound` (n,) at 48 kHz as MPEG-1 layer II frames, and the duration of one in s.
+    """Return sound at 48 kHz as MPEG-1 layer II frames, and the duration of one in s.
+
+    sound  (n,) float32, full scale 1.0
 
     Of what FFmpeg reads, this can be taken up in the middle of the stream, as by a new reader.
     """

@@ -35,7 +35,10 @@ Row = dict[str, Any]
 
 
 def programme() -> NDArray[np.float32]:
-    """Return noise in the band of speech with a click each second, (n,) float32, seeded."""
+    """Return noise in the band of speech with a click each second, seeded.
+
+    It is (n,) float32, full scale 1.0, at 48 kHz.
+    """
     rng = np.random.default_rng(7)
     spectrum = np.fft.rfft(rng.standard_normal(PROGRAMME_S * 48_000))
     hz = np.fft.rfftfreq(PROGRAMME_S * 48_000, 1 / 48_000)
@@ -127,7 +130,11 @@ class Village:
         return [json.loads(one.read_text().splitlines()[-1]) for one in files]
 
     def stop(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """End all processes but the server; return the recording and its clock."""
+        """End all processes but the server; return the recording and its clock.
+
+        They are (samples, inputs) float32, full scale 1.0, and (2, blocks) float64: sample, and
+        monotonic time in s.
+        """
         recording = self.recorder.finish()
         # The network, started first, ends last: it ends what is still in its namespaces.
         for group in (self.processes[1:], self.processes[:1]):
@@ -200,7 +207,7 @@ class Recording:
         return float(samples) / self.rate_hz
 
     def errors(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return begin in s and sync error in ms of each window."""
+        """Return begin in s and sync error in ms of each window, both (windows,) float64."""
         return measure.sync_errors_ms(self.sound, self.rate_hz)
 
     def return_row(self, *, sent: str = "again") -> Row:

@@ -18,7 +18,7 @@ def lag_samples(
 ) -> tuple[float, float]:
     """Return by how many samples `other` is later than `one`, and the correlation there.
 
-    one, other  (n,) float32 of equal length
+    one, other  (n,) float32 of equal length, any one unit
     lag_max     searched on both sides
     """
     n = 1 << (2 * one.size - 1).bit_length()
@@ -40,7 +40,9 @@ def sync_errors_ms(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return begin in s and error in ms of each window in which both inputs sound.
 
-    sound  (samples, 2) float32; positive errors mean that the second input is late
+    sound  (samples, 2) float32, full scale 1.0
+
+    Both are (windows,) float64; positive errors mean that the second input is late.
     """
     size = int(WINDOW_S * rate_hz)
     lag_max = int(LAG_MAX_S * rate_hz)
@@ -59,9 +61,13 @@ def sync_errors_ms(
 def latencies_ms(
     sound: NDArray[np.float32], programme: NDArray[np.float32], rate_hz: int, begin_s: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return begin in s and delay in ms of `sound` (n,) behind the programme sent at `begin_s`.
+    """Return begin in s and delay in ms of sound behind the programme sent at `begin_s`.
 
-    Windows in which the sound is not that of the programme within the last 2 s are left out.
+    sound      (n,) float32, any unit
+    programme  (m,) float32, any unit
+
+    Both are (windows,) float64. Windows in which the sound is not that of the programme within the
+    last 2 s are left out.
     """
     size = int(WINDOW_S * rate_hz)
     reach = 2 * rate_hz
@@ -87,6 +93,8 @@ def latencies_ms(
 def first_click_ms(sound: NDArray[np.float32], rate_hz: int) -> float:
     """Return how much later the second input plays the first click that both played.
 
+    sound  (n, 2) float32, full scale 1.0
+
     A click that fell to a lost packet is passed over; nan when there is none.
     """
     clicks = [_clicks(column, rate_hz) for column in sound.T]
@@ -108,7 +116,11 @@ def _clicks(column: NDArray[np.float32], rate_hz: int) -> list[int]:
 def in_step_after_s(
     begins_s: NDArray[np.float64], errors_ms: NDArray[np.float64], *, bound_ms: float, from_s: float
 ) -> float:
-    """Return how long after `from_s` the error stays within `bound_ms`; inf when it never does."""
+    """Return how long after `from_s` the error stays within `bound_ms`; inf when it never does.
+
+    begins_s   (windows,) float64
+    errors_ms  (windows,) float64, signed
+    """
     later = begins_s + WINDOW_S > from_s
     bad = np.flatnonzero(later & (np.abs(errors_ms) > bound_ms))
     good = np.flatnonzero(later & (np.abs(errors_ms) <= bound_ms))

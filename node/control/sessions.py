@@ -204,6 +204,11 @@ class Sessions:
         """Return whether `source` was announced, with a name or without."""
         return source in self._open
 
+    def is_sealed(self, source: int) -> bool:
+        """Return whether only the announced sender can make packets of `source`."""
+        one = self._open.get(source)
+        return one is not None and one.guard is not None
+
     def joins(self) -> tuple[tuple[int, str, bytes], ...]:
         """Return stream, HOST:PORT and key of each open session that is to be asked for."""
         return tuple((s, *one.join) for s, one in self._open.items() if one.join[0])

@@ -230,7 +230,7 @@ def _insert(
     packet: Records[Packet],
 ) -> int:
     """See `kernel.insert`."""
-    return kernel.insert(state[0], steering, slots, payloads, data, packet[0])
+    return kernel.insert(state[0], steering[0], slots, payloads, data, packet[0])
 
 
 @compiled("int64(Jitter[::1], Steering[::1], Slot[::1], int64, int64)")
@@ -242,7 +242,7 @@ def _pull(
     buffered_samples: int,
 ) -> int:
     """See `kernel.pull`."""
-    return kernel.pull(state[0], steering, slots, now_ns, buffered_samples)
+    return kernel.pull(state[0], steering[0], slots, now_ns, buffered_samples)
 
 
 @compiled("void(Jitter[::1], Slot[::1], int64)")

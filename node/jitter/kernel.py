@@ -31,36 +31,41 @@ _EMPTY_REACH = 64
 """A packet without sound is noted up to so many numbers after the newest."""
 
 
-@inner_kernel("int64(Jitter, Steering[::1], Slot[::1], Packet)")
-def admit(state: Jitter, steering: Records[Steering], slots: Records[Slot], packet: Packet) -> int:
+@inner_kernel("int64(Jitter, Steering, Slot[::1], Packet)")
+def admit(state: Jitter, steering: Steering, slots: Records[Slot], packet: Packet) -> int:
     """Take one packet without its payload; return its slot, or a negative reason."""
+    # Read once: what is written below may lie anywhere, so each further look would be a load.
+    sequence = packet.sequence
+    timestamp = packet.timestamp
     samples = packet.samples
+    length = packet.length
     flags = packet.marks
-    if samples <= 0 or samples > PACKET_SAMPLES_MAX or packet.length < 0:
+    now_ns = packet.arrival_ns
+    if samples <= 0 or samples > PACKET_SAMPLES_MAX or length < 0:
         return at.UNFIT
     restarted = False
     if flags & (at.REDUNDANT | at.RETRANSMITTED):
-        if find_repaired(state, slots, packet) == 0:
+        if find_repaired(state, slots, sequence, timestamp, flags) == 0:
             return at.UNFIT
     else:
-        verdict = unwrap(state, packet)
+        verdict = unwrap(state, sequence, timestamp, samples, flags, now_ns)
         if verdict == at.PROBATION:
             state.on_probation += 1
             return at.PROBATION
         restarted = verdict == at.RESTARTED
         if restarted:
             restart(state, steering, slots)
-    slot = place(state, steering, slots, packet)
+    slot = place(state, steering, slots, samples, flags, now_ns)
     if slot < 0:
         return slot
-    slots[slot].length = packet.length
+    slots[slot].length = length
     return at.RESTARTED if restarted else slot
 
 
-@inner_kernel("int64(Jitter, Steering[::1], Slot[::1], uint8[:, ::1], uint8[::1], Packet)")
+@inner_kernel("int64(Jitter, Steering, Slot[::1], uint8[:, ::1], uint8[::1], Packet)")
 def insert(
     state: Jitter,
-    steering: Records[Steering],
+    steering: Steering,
     slots: Records[Slot],
     payloads: NDArray[np.uint8],
     data: NDArray[np.uint8],
@@ -106,10 +111,10 @@ def note_empty(state: Jitter, slots: Records[Slot], sequence: int) -> None:
         state.floor_sequence = extended + 1
 
 
-@inner_kernel("int64(Jitter, Steering[::1], Slot[::1], int64, int64)")
+@inner_kernel("int64(Jitter, Steering, Slot[::1], int64, int64)")
 def pull(
     state: Jitter,
-    steering: Records[Steering],
+    steering: Steering,
     slots: Records[Slot],
     now_ns: int,
     buffered_samples: int,
@@ -129,7 +134,7 @@ def pull(
     state.action_hole = 0
     if state.mode == at.ADAPTIVE:
         return pull_adaptive(
-            state, steering[0], slots, now_ns * 3 // 62_500 + buffered_samples, now_ns * 3 // 62_500
+            state, steering, slots, now_ns * 3 // 62_500 + buffered_samples, now_ns * 3 // 62_500
         )
     if state.phase != at.PLAYING:
         return emit(state, at.PAUSE, SAMPLES_PER_10_MS, PAUSED)

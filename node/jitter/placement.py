@@ -3,7 +3,7 @@
 from node.jitter import state as at
 from node.jitter.ledger import book_late, end_wait, pass_by, prove, settle
 from node.jitter.proof import reset_proof
-from node.jitter.state import Jitter, Packet, Slot, Steering
+from node.jitter.state import Jitter, Slot, Steering
 from node.jitter.target_level import observe, target_delay
 from node.jitter.unwrap import advance, difference_32
 from node.kernel import inlined, inner_kernel
@@ -17,8 +17,10 @@ _COPY_REACH = 32
 """An RFC 2198 copy belongs to one of so many packets before its carrier."""
 
 
-@inner_kernel("int64(Jitter, Slot[::1], Packet)")
-def find_repaired(state: Jitter, slots: Records[Slot], packet: Packet) -> int:
+@inner_kernel("int64(Jitter, Slot[::1], int64, int64, int64)")
+def find_repaired(
+    state: Jitter, slots: Records[Slot], sequence: int, timestamp: int, marks: int
+) -> int:
     """Write the unwrapped sequence number and media time of a repair; return 0 if it fits nowhere.
 
     A retransmission knows its own number (RFC 4588, OSN). An RFC 2198 copy knows only its time:
@@ -27,15 +29,15 @@ def find_repaired(state: Jitter, slots: Records[Slot], packet: Packet) -> int:
     highest = state.highest_sequence
     if highest == at.NONE:
         return 0
-    ahead = (packet.sequence - highest) & 0xFFFF
+    ahead = (sequence - highest) & 0xFFFF
     extended = highest + (ahead if ahead < 0x8000 else ahead - 0x10000)
-    media_step = difference_32(packet.timestamp, state.highest_timestamp)
+    media_step = difference_32(timestamp, state.highest_timestamp)
     media = state.highest_media + state.deviation + media_step
     state.unwrapped_media = media
     state.unwrapped_sequence = extended
     if abs(extended - highest) >= slots.shape[0]:
         return 0
-    if packet.marks & at.RETRANSMITTED:
+    if marks & at.RETRANSMITTED:
         # It may overtake the packets sent after it, when those are lost too.
         return 1 if (media_step > 0) == (extended > highest) else 0
     mask = slots.shape[0] - 1
@@ -59,8 +61,8 @@ def find_repaired(state: Jitter, slots: Records[Slot], packet: Packet) -> int:
     return 0
 
 
-@inner_kernel("void(Jitter, Steering[::1], Slot[::1])")
-def restart(state: Jitter, steering: Records[Steering], slots: Records[Slot]) -> None:
+@inner_kernel("void(Jitter, Steering, Slot[::1])")
+def restart(state: Jitter, steering: Steering, slots: Records[Slot]) -> None:
     """Forget all packets: the sender started anew. What was pending was its pause."""
     settle(state, 1)
     state.flushed += state.held
@@ -71,7 +73,7 @@ def restart(state: Jitter, steering: Records[Steering], slots: Records[Slot]) ->
     state.phase = at.EMPTY
     state.floor_sequence = at.NONE
     if state.mode == at.ADAPTIVE:
-        steering[0].reference = at.NONE
+        steering.reference = at.NONE
     state.probation_sequence = at.NONE
     state.highest_arrival_ns = at.NONE
     state.highest_sequence = at.NONE
@@ -114,10 +116,10 @@ def _skip_silence(state: Jitter, steering: Steering, media: int, now_ns: int) ->
     state.next_media = max(state.next_media, min(media, position))
 
 
-@inner_kernel("int64(Jitter, Steering[::1], Slot[::1], int64, int64, int64)")
+@inner_kernel("int64(Jitter, Steering, Slot[::1], int64, int64, int64)")
 def _too_late_or_early(
     state: Jitter,
-    steering: Records[Steering],
+    steering: Steering,
     slots: Records[Slot],
     samples: int,
     flags: int,
@@ -140,7 +142,7 @@ def _too_late_or_early(
         position = state.next_media
     is_far = is_playing and media + samples - position > state.level_max
     if is_far and state.mode == at.ADAPTIVE and state.held == 0:
-        _skip_silence(state, steering[0], media, now_ns)
+        _skip_silence(state, steering, media, now_ns)
         position = state.next_media
     if is_playing and (media < position or extended < state.floor_sequence):
         # A repair that misses its time says nothing of when the stream comes.
@@ -195,17 +197,16 @@ def _abut(state: Jitter, slots: Records[Slot], extended: int) -> None:
         slots[row].media = begin
 
 
-@inner_kernel("int64(Jitter, Steering[::1], Slot[::1], Packet)")
+@inner_kernel("int64(Jitter, Steering, Slot[::1], int64, int64, int64)")
 def place(
     state: Jitter,
-    steering: Records[Steering],
+    steering: Steering,
     slots: Records[Slot],
-    packet: Packet,
+    samples: int,
+    flags: int,
+    now_ns: int,
 ) -> int:
     """Put the packet just unwrapped into its slot, or say why not."""
-    samples = packet.samples
-    flags = packet.marks
-    now_ns = packet.arrival_ns
     extended = state.unwrapped_sequence
     media = state.unwrapped_media
     is_repair = flags & (at.REDUNDANT | at.RETRANSMITTED)
@@ -226,7 +227,7 @@ def place(
     if is_newest:
         advance(state, extended, media, samples, now_ns)
     if state.mode == at.ADAPTIVE and not is_repair:
-        observe(state, steering[0], media, samples, now_ns)
+        observe(state, steering, media, samples, now_ns)
     ahead = extended - state.next_sequence
     end = media + samples - state.next_media
     is_pending = state.pending_from != at.NONE

@@ -4,7 +4,7 @@ One buffer is four arrays, so that one node and a province run the same kernels:
 
 ==========  =======================  ============================================================
 `state`     (1,) Jitter              parameters, position, counts, what was decided last
-`steering`  (1,) or (0,) Steering    what adaptive playout has learnt; nobody else has one
+`steering`  (1,) Steering            what adaptive playout has learnt; nobody else looks at it
 `slots`     (capacity,) Slot         one per packet, at `extended_sequence % capacity`
 `payloads`  (capacity, bytes) uint8  the Opus payload of each slot; zero bytes wide where nobody
                                      decodes

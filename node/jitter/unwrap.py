@@ -20,7 +20,7 @@ from typing import Final
 
 from node.jitter import state as at
 from node.jitter.proof import WOBBLE_MAX_SAMPLES, weigh
-from node.jitter.state import Jitter, Packet
+from node.jitter.state import Jitter
 from node.kernel import inlined, inner_kernel
 from node.units import RATE_HZ, SAMPLES_PER_MS
 
@@ -126,16 +126,15 @@ def _is_confirmed(state: Jitter, sequence: int, samples: int, now_ns: int) -> bo
     return bool(follows and quiet >= state.highest_samples)
 
 
-@inner_kernel("int64(Jitter, Packet)")
-def unwrap(state: Jitter, packet: Packet) -> int:
+@inner_kernel("int64(Jitter, int64, int64, int64, int64, int64)")
+def unwrap(
+    state: Jitter, sequence: int, timestamp: int, samples: int, marks: int, now_ns: int
+) -> int:
     """Write unwrapped_sequence and unwrapped_media; return 0, PROBATION or RESTARTED.
 
     What fits nowhere is believed when another packet follows it in its time (probation). Then
     both go on *above* all that was before, so that media time never runs backwards.
     """
-    sequence = packet.sequence
-    timestamp = packet.timestamp
-    now_ns = packet.arrival_ns
     state.unwrapped_timestamp = timestamp
     state.unwrapped_deviation = 0
     highest = state.highest_sequence
@@ -152,17 +151,17 @@ def unwrap(state: Jitter, packet: Packet) -> int:
     if step == 0 and stamp_step == 0:
         media = state.highest_media
     elif 0 < step < DROPOUT_MAX:
-        media = _media_after(state, step, by_stamp, now_ns * 3 // 62_500, packet.marks & at.EXACT)
+        media = _media_after(state, step, by_stamp, now_ns * 3 // 62_500, marks & at.EXACT)
         if media != at.NONE:
-            weigh(state, step, stamp_step, packet.samples, now_ns)
+            weigh(state, step, stamp_step, samples, now_ns)
     elif step < 0 and quiet_ns < _QUIET_NS:
-        media = _media_before(state, step, by_stamp, packet.samples)
+        media = _media_before(state, step, by_stamp, samples)
     if media != at.NONE:
         state.probation_sequence = at.NONE
         state.unwrapped_sequence = highest + step
         state.unwrapped_media = media
         return 0
-    if not _is_confirmed(state, sequence, packet.samples, now_ns):
+    if not _is_confirmed(state, sequence, samples, now_ns):
         return at.PROBATION
     above = max(state.highest_media, state.next_media) + 1
     state.unwrapped_sequence = highest + 0x10000 + ((sequence - highest) & 0xFFFF)

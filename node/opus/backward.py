@@ -75,7 +75,7 @@ def first_period(
 ) -> int:
     """Return the period of the sound at `begin`, or 0 where it does not repeat.
 
-    sound     `count` samples from `begin` on are known
+    sound     (begin + count or more,) float32, any unit; `count` samples from `begin` on are known
     expected  period before the hole: one near it goes before a likelier one elsewhere
     """
     least = 2 * rate_khz
@@ -107,9 +107,11 @@ def run_backwards(
 ) -> None:
     """Fill back[:samples] with what could have come before sound[begin].
 
+    sound   (begin + count or more,) float32, any unit
     count   samples known from `begin` on, more than `order`, at most NEXT_MAX
     period  of `first_period`; 0 mirrors
-    work    (BACKWARD_SIZE,) float32
+    work    (BACKWARD_SIZE or more,) float32, scratch in the unit of `sound`
+    back    (samples or more,) float32, unit as of `sound`
     """
     for i in range(count):
         work[_TURNED + i] = sound[begin + count - 1 - i]

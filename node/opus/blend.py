@@ -177,13 +177,16 @@ def blend(
 ) -> None:
     """Fill out[:hole] with sound that leads from the one before to the one after.
 
-    front   the sound before the hole, `piece` samples or more, and from `begin` on what it would
-            have gone on as, half a piece beyond the hole
-    back    half a piece before the hole, the hole, half a piece of the sound after it
-    after   the sound after the hole begins at after_begin, after_count samples are known
-    piece   60, 120 or 480 samples
+    front     (n,) float32, any one unit: the sound before the hole, `piece` samples or more, and
+              from `begin` on what it would have gone on as, half a piece beyond the hole
+    back      (n,) float32, same unit: half a piece before the hole, the hole, half a piece of the
+              sound after it
+    after     (n,) float32, same unit: the sound after the hole begins at after_begin, after_count
+              samples are known
+    piece     60, 120 or 480 samples
+    work      (BLEND_SIZE,) float32, scratch in the same unit
+    out       (hole or more,) float32, same unit
     is_short  frames are: the sound before goes on for longer, and bands fall sooner
-    work    (BLEND_SIZE,) float32
     """
     half = piece >> 1
     total = hole + 2 * half

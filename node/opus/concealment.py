@@ -43,7 +43,14 @@ def conceal_frame(
 ) -> None:
     """Make up 2.5, 5, 10 or 20 ms in the mode of the frame before (4.4).
 
-    samples   at the output rate; out[at : at + samples] is written
+    ints     (INTS_SIZE,) int64, the stream's whole numbers, units as `stream` names them
+    floats   (FLOATS_SIZE,) float32, gain as a ratio, then the CELT layer's
+    room     (ROOM_SIZE,) int64, scratch: see `stream`, units by name
+    work     (WORK_SIZE,) float32, the CELT layer's scratch, 16-bit scale
+    spare    (SPARE_ROWS, channels) float32, full scale 1.0: sound to be mixed or faded in
+    data     (n,) uint8, bytes; none is read
+    out      (n, channels) float32, full scale 1.0
+    samples  at the output rate; out[at : at + samples] is written
     """
     khz = ints[s.OUTPUT_KHZ]
     channels = ints[s.OUTPUT_CHANNELS]

@@ -101,7 +101,15 @@ class OpusDecoder:
         return self._run(payload, DECODE, out)
 
     def conceal(self, samples: int, out: Samples) -> int:
-        """Make up `samples` (a multiple of 2.5 ms) for a lost packet; return them or negative."""
+        """Make up `samples` (a multiple of 2.5 ms) for a lost packet; return them or negative.
+
+        Parameters
+        ----------
+        samples : int
+            How many are wanted.
+        out : (n, channels) float32 or int16, C-contiguous; (n,) will do for one channel
+            Full scale 1.0, or 32768 of int16.
+        """
         if samples > out.shape[0]:
             return BUFFER_TOO_SMALL
         return self._run(self._silence, CONCEAL, out[: max(samples, 0)])
@@ -135,7 +143,7 @@ class OpusDecoder:
             Samples from the start of `out` to the start of the packet.
         out : (n, channels) float32 or int16, C-contiguous; (n,) will do for one channel
             All of the hole, or its first part: a multiple of 2.5 ms.
-        later : like payload
+        later : (bytes,) uint8, C-contiguous, or bytes
             The packet after that, or none: without it holes before CELT packets shorter than 15 ms
             are concealed.
         """

@@ -44,10 +44,12 @@ def fill(
 ) -> bool:
     """Fill out[:hole]; return False when a damaged packet's sound cannot be built on.
 
-    front, begin, piece       as in `blend`; so are after, after_begin and after_count
-    rate_khz, order, period   of the layer: its rate, its filter's order, the period before the hole
-    work                      (BACKWARD_SIZE + BLEND_SIZE,) float32
-    back                      (BACK_MAX,) float32
+    front, after             (n,) float32, any one unit, as in `blend`; so are begin, piece,
+                             after_begin and after_count
+    rate_khz, order, period  of the layer: its rate, its filter's order, the period before the hole
+    work                     (BACKWARD_SIZE + BLEND_SIZE,) float32, scratch in the same unit
+    back                     (BACK_MAX,) float32, scratch in the same unit
+    out                      (hole or more,) float32, same unit
     """
     half = piece >> 1
     if after_count < half or after_count <= ORDER_MAX + 2 * rate_khz:

@@ -281,8 +281,16 @@ def decode_frame(
 ) -> int:
     """Decode the frame at data[begin:], two bytes or more, to out[at:]; return 0 or negative.
 
-    toc    the packet's first byte
-    kind   GOOD, or COPY for the coarse copy of the frame before that this one carries
+    ints     (INTS_SIZE,) int64, the stream's whole numbers, units as `stream` names them
+    floats   (FLOATS_SIZE,) float32, gain as a ratio, then the CELT layer's
+    room     (ROOM_SIZE,) int64, scratch: see `stream`, units by name
+    work     (WORK_SIZE,) float32, the CELT layer's scratch, 16-bit scale
+    spare    (SPARE_ROWS, channels) float32, full scale 1.0: sound to be mixed or faded in
+    silence  (2,) uint8, bytes of a CELT frame of silence
+    data     (n,) uint8, bytes of the payload
+    toc      the packet's first byte
+    kind     GOOD, or COPY for the coarse copy of the frame before that this one carries
+    out      (n, channels) float32, full scale 1.0
     """
     khz = ints[s.OUTPUT_KHZ]
     samples = ints[s.FRAME_SAMPLES]

@@ -112,8 +112,9 @@ class Interpolation:
     ) -> bool:
         """Make the sound of the whole `hole`, in samples at 48 kHz; return whether that went well.
 
-        stream    before the hole; it stays as it is
-        payload   the packet after the hole; `later` the one after that, or empty
+        stream   before the hole; it stays as it is
+        payload  (n,) uint8, bytes of the packet after the hole
+        later    (n,) uint8, bytes of the packet after that, or none
         """
         self.left = 0
         ints = stream[0]
@@ -141,7 +142,10 @@ class Interpolation:
         return True
 
     def play(self, stream: Arrays, room: Room, out: NDArray[np.float32]) -> int:
-        """Go on with the stream by the next part of the plan; return the rows of `out` filled."""
+        """Go on with the stream by the next part of the plan; return the rows of `out` filled.
+
+        out  (n, channels) float32, full scale 1.0; n whole steps of the plan
+        """
         ints, floats = stream
         khz, mode, step = int(ints[s.OUTPUT_KHZ]), int(ints[s.MODE_BEFORE]), _step(ints)
         rows = step * khz // 48

@@ -71,7 +71,11 @@ class LibopusDecoder:
         return self._range.value
 
     def decode(self, payload: NDArray[np.uint8], out: NDArray[np.float32]) -> int:
-        """Decode one Opus packet into `out` (n, channels) float32; return samples or negative."""
+        """Decode one Opus packet into `out`; return its samples or a negative result.
+
+        payload  (bytes,) uint8, C-contiguous
+        out      (n, channels) float32, C-contiguous, full scale 1.0
+        """
         if payload.shape[0] == 0:
             return BAD_PAYLOAD  # libopus would conceal instead
         return int(
@@ -86,7 +90,10 @@ class LibopusDecoder:
         )
 
     def conceal(self, samples: int, out: NDArray[np.float32]) -> int:
-        """Make up `samples`, a multiple of 2.5 ms; return them or a negative result."""
+        """Make up `samples`, a multiple of 2.5 ms; return them or a negative result.
+
+        out  (samples or more, channels) float32, full scale 1.0
+        """
         if samples > out.shape[0]:
             return BUFFER_TOO_SMALL
         if samples * _CONCEAL_STEPS_PER_S % self.rate_hz:
@@ -94,7 +101,11 @@ class LibopusDecoder:
         return int(_decode(self._address, None, 0, out.ctypes.data, samples, 0))
 
     def decode_fec(self, payload: NDArray[np.uint8], out: NDArray[np.float32]) -> int:
-        """Fill `out` with the sound before `payload`, from its in-band FEC."""
+        """Fill `out` with the sound before `payload`, from its in-band FEC.
+
+        payload  (bytes,) uint8, C-contiguous
+        out      (n, channels) float32, full scale 1.0; n is the length of the hole
+        """
         if payload.shape[0] == 0:
             return BAD_PAYLOAD
         return int(
@@ -116,7 +127,11 @@ class LibopusDecoder:
         *,
         later: NDArray[np.uint8],
     ) -> int:
-        """Conceal: libopus does not look at what comes after a hole."""
+        """Conceal: libopus does not look at what comes after a hole.
+
+        payload, later  (bytes,) uint8, not read
+        out             (n, channels) float32, full scale 1.0
+        """
         return self.conceal(out.shape[0], out)
 
     def remember(self) -> None:

@@ -20,8 +20,8 @@ _BEND_MAX: Final = np.float32(2.0)
 def soft_clip(sound: NDArray[np.float32], bends: NDArray[np.float32]) -> None:
     """Bring `sound` within full scale, in place, half-wave by half-wave.
 
-    sound  (n, channels) float32
-    bends  (channels,) float32: `a` of the half-wave under way; starts as zeros
+    sound  (n, channels) float32, full scale 1.0
+    bends  (channels,) float32, a ratio: `a` of the half-wave under way; starts as zeros
     """
     n = sound.shape[0]
     for channel in range(sound.shape[1]):
@@ -51,7 +51,11 @@ def soft_clip(sound: NDArray[np.float32], bends: NDArray[np.float32]) -> None:
 
 @kernel("void(float32[:, ::1], int16[:, ::1])")
 def to_int16(sound: NDArray[np.float32], out: NDArray[np.int16]) -> None:
-    """Round `sound`, (n, channels) float32, to 16 bits, half to even; `out` has its shape."""
+    """Round sound to 16 bits, half to even.
+
+    sound  (n, channels) float32, full scale 1.0
+    out    (n, channels) int16, full scale 32768
+    """
     for i in range(sound.shape[0]):
         for channel in range(sound.shape[1]):
             value = np.rint(sound[i, channel] * np.float32(32768.0))

@@ -148,7 +148,8 @@ def parse_frames(
 ) -> int:
     """Find the frames of a packet; return how many, or BAD_PAYLOAD (3.2).
 
-    frames   (FRAMES_MAX, 2) int64, out: offset in `data` and bytes of each frame
+    data    (n,) uint8, bytes of the payload
+    frames  (FRAMES_MAX, 2) int64, out: offset in `data` and bytes of each frame
     """
     count, lengths, begin, end = _layout(data, offset, length)
     for i in range(count):
@@ -166,7 +167,10 @@ def parse_frames(
 
 @kernel("int64(uint8[::1], int64, int64)")
 def packet_samples(data: NDArray[np.uint8], offset: int, length: int) -> int:
-    """Return the packet's duration in samples at 48 kHz, or BAD_PAYLOAD (R1 to R7)."""
+    """Return the packet's duration in samples at 48 kHz, or BAD_PAYLOAD (R1 to R7).
+
+    data  (n,) uint8, bytes of the payload
+    """
     count, _, _, _ = _layout(data, offset, length)
     if count < 0:
         return count
@@ -179,6 +183,8 @@ def is_plausible(data: NDArray[np.uint8], offset: int, length: int, samples: int
 
     The highest rate that libopus gives SILK is 80 kb/s for two channels; frames may be up to 1275
     bytes long all the same, so that most PCM that begins with a small number would pass.
+
+    data  (n,) uint8, bytes of the payload
     """
     toc = int(data[offset])
     is_silk = toc_mode(toc) == MODE_SILK and toc & 3 != 3
@@ -190,6 +196,8 @@ def has_lbrr(data: NDArray[np.uint8], offset: int, length: int) -> int:
     """Return 1 if the packet's first frame carries a coarse copy of the one before (4.2.3).
 
     0 for CELT, for an empty first frame, and for a packet that breaks the framing rules.
+
+    data  (n,) uint8, bytes of the payload
     """
     count, lengths, begin, end = _layout(data, offset, length)
     if count < 0:

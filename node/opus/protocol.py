@@ -25,17 +25,21 @@ class Decoder(Protocol):
     def decode(self, payload: NDArray[np.uint8], out: NDArray[np.float32]) -> int:
         """Decode one Opus packet into `out`; return its samples or a negative result.
 
-        payload   (bytes,) uint8, C-contiguous
-        out       (n, channels) float32, C-contiguous, full scale 1.0
+        payload  (bytes,) uint8, C-contiguous
+        out      (n, channels) float32, C-contiguous, full scale 1.0
         """
 
     def conceal(self, samples: int, out: NDArray[np.float32]) -> int:
-        """Make up `samples` (a multiple of 2.5 ms) for a lost packet; return them or negative."""
+        """Make up `samples` (a multiple of 2.5 ms) for a lost packet; return them or negative.
+
+        out  (samples or more, channels) float32, C-contiguous, full scale 1.0
+        """
 
     def decode_fec(self, payload: NDArray[np.uint8], out: NDArray[np.float32]) -> int:
         """Fill `out` with the sound before `payload`, from its in-band FEC; conceal what it lacks.
 
-        out       (n, channels) float32; n is the length of the hole, a multiple of 2.5 ms
+        payload  (bytes,) uint8, C-contiguous
+        out      (n, channels) float32, full scale 1.0; n is the hole's length, whole 2.5 ms
         """
 
     def interpolate(
@@ -50,9 +54,10 @@ class Decoder(Protocol):
 
         The rest is asked for by further calls, and `payload` itself is decoded after that as ever.
 
-        hole      samples from the start of `out` to the packet
-        out       (n, channels) float32; n a multiple of 2.5 ms, at most `hole`
-        later     the packet after `payload`, or no bytes
+        payload  (bytes,) uint8, C-contiguous
+        hole     samples from the start of `out` to the packet
+        out      (n, channels) float32, full scale 1.0; n a multiple of 2.5 ms, at most `hole`
+        later    (bytes,) uint8, the packet after `payload`, or no bytes
         """
 
     def remember(self) -> None:

@@ -105,7 +105,11 @@ def _normalise(rc: NDArray[np.int64], data: NDArray[np.uint8]) -> None:
 
 @inner_kernel("void(int64[::1], uint8[::1], int64, int64)")
 def rc_init(rc: NDArray[np.int64], data: NDArray[np.uint8], begin: int, length: int) -> None:
-    """Start on the frame of `length` >= 0 bytes at `data[begin]` (4.1.1)."""
+    """Start on the frame of `length` >= 0 bytes at `data[begin]` (4.1.1).
+
+    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    data  (n,) uint8, bytes of the payload
+    """
     rc[BEGIN] = begin
     rc[OFFSET] = begin
     rc[END] = begin + length
@@ -127,7 +131,10 @@ def rc_init(rc: NDArray[np.int64], data: NDArray[np.uint8], begin: int, length: 
 
 @inner_kernel("int64(int64[::1], int64)")
 def rc_decode(rc: NDArray[np.int64], ft: int) -> int:
-    """Return where in 0 .. `ft` - 1 the next symbol lies; `rc_update` must follow (4.1.2)."""
+    """Return where in 0 .. `ft` - 1 the next symbol lies; `rc_update` must follow (4.1.2).
+
+    rc  (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    """
     step = rc[RANGE] // ft
     rc[STEP] = step
     return int(ft - min(rc[VALUE] // step + 1, ft))
@@ -135,7 +142,10 @@ def rc_decode(rc: NDArray[np.int64], ft: int) -> int:
 
 @inner_kernel("int64(int64[::1], int64)")
 def rc_decode_bin(rc: NDArray[np.int64], bits: int) -> int:
-    """Do `rc_decode` for a total of 2^`bits` (4.1.3.1)."""
+    """Do `rc_decode` for a total of 2^`bits` (4.1.3.1).
+
+    rc  (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    """
     step = rc[RANGE] >> bits
     rc[STEP] = step
     ft = 1 << bits
@@ -144,7 +154,11 @@ def rc_decode_bin(rc: NDArray[np.int64], bits: int) -> int:
 
 @inner_kernel("void(int64[::1], uint8[::1], int64, int64, int64)")
 def rc_update(rc: NDArray[np.int64], data: NDArray[np.uint8], fl: int, fh: int, ft: int) -> None:
-    """Take the symbol at `fl` .. `fh` of `ft` that `rc_decode` found out of the state (4.1.2)."""
+    """Take the symbol at `fl` .. `fh` of `ft` that `rc_decode` found out of the state (4.1.2).
+
+    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    data  (n,) uint8, bytes of the payload
+    """
     above = rc[STEP] * (ft - fh)
     rc[VALUE] -= above
     if fl > 0:
@@ -156,7 +170,11 @@ def rc_update(rc: NDArray[np.int64], data: NDArray[np.uint8], fl: int, fh: int, 
 
 @inner_kernel("int64(int64[::1], uint8[::1], int64)")
 def rc_bit_logp(rc: NDArray[np.int64], data: NDArray[np.uint8], logp: int) -> int:
-    """Return a bit that is 1 with probability 2^-`logp` (4.1.3.2)."""
+    """Return a bit that is 1 with probability 2^-`logp` (4.1.3.2).
+
+    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    data  (n,) uint8, bytes of the payload
+    """
     share = rc[RANGE] >> logp
     bit = 1 if rc[VALUE] < share else 0
     if bit == 1:
@@ -178,7 +196,10 @@ def rc_icdf(
 ) -> int:
     """Return a symbol of the inverse cumulative table at `table[offset]` (4.1.3.3).
 
-    table   2^ftb minus the cumulative frequency up to and with each symbol; ends with 0
+    rc     (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    data   (n,) uint8, bytes of the payload
+    table  (n,) uint8, 2^ftb minus the cumulative frequency (a count) up to and with each symbol;
+           ends with 0
     """
     high = rc[RANGE]
     value = rc[VALUE]
@@ -197,7 +218,11 @@ def rc_icdf(
 
 @inner_kernel("int64(int64[::1], uint8[::1], int64)")
 def rc_bits(rc: NDArray[np.int64], data: NDArray[np.uint8], n: int) -> int:
-    """Return `n` <= 25 raw bits from the back of the frame (4.1.4)."""
+    """Return `n` <= 25 raw bits from the back of the frame (4.1.4).
+
+    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    data  (n,) uint8, bytes of the payload
+    """
     while rc[RAW_BITS] < n:
         if rc[RAW_OFFSET] > rc[BEGIN]:
             rc[RAW_OFFSET] -= 1
@@ -212,7 +237,11 @@ def rc_bits(rc: NDArray[np.int64], data: NDArray[np.uint8], n: int) -> int:
 
 @inner_kernel("int64(int64[::1], uint8[::1], int64)")
 def rc_uint(rc: NDArray[np.int64], data: NDArray[np.uint8], ft: int) -> int:
-    """Return one of `ft` equally likely integers, 2 <= `ft` < 2^32 (4.1.5)."""
+    """Return one of `ft` equally likely integers, 2 <= `ft` < 2^32 (4.1.5).
+
+    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    data  (n,) uint8, bytes of the payload
+    """
     raw = ilog(ft - 1) - _UINT_BITS
     if raw <= 0:
         value = rc_decode(rc, ft)
@@ -230,7 +259,10 @@ def rc_uint(rc: NDArray[np.int64], data: NDArray[np.uint8], ft: int) -> int:
 
 @inner_kernel("int64(int64[::1])")
 def rc_tell(rc: NDArray[np.int64]) -> int:
-    """Return the bits used so far, rounded up (4.1.6.1)."""
+    """Return the bits used so far, rounded up (4.1.6.1).
+
+    rc  (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    """
     return int(rc[TOTAL_BITS] - 24 - _ILOG_BYTE[(rc[RANGE] >> 24) & 0xFF])
 
 
@@ -239,6 +271,8 @@ def rc_tell_frac(rc: NDArray[np.int64]) -> int:
     """Return the bits used so far in eighths of a bit (4.1.6.2).
 
     The section squares three times; the eighth is one of two that the mantissa's top bits leave.
+
+    rc  (RC_SIZE,) int64, the range decoder's state: bytes and bits
     """
     bits = 24 + _ILOG_BYTE[(rc[RANGE] >> 24) & 0xFF]
     mantissa = rc[RANGE] >> (bits - 16)
@@ -250,6 +284,10 @@ def rc_tell_frac(rc: NDArray[np.int64]) -> int:
 
 @inner_kernel("void(int64[::1], uint8[::1], int64)")
 def rc_shrink(rc: NDArray[np.int64], data: NDArray[np.uint8], length: int) -> None:
-    """Cut `length` bytes off the frame's end, before any raw bit was read (4.5.1.3)."""
+    """Cut `length` bytes off the frame's end, before any raw bit was read (4.5.1.3).
+
+    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    data  (n,) uint8, bytes of the payload
+    """
     rc[END] -= length
     rc[RAW_OFFSET] -= length

@@ -36,7 +36,11 @@ RECOVER: Final = 2
 def reset_stream(
     ints: NDArray[np.int64], floats: NDArray[np.float32], output_khz: int, channels: int
 ) -> None:
-    """Start a stream anew for output at 8, 12, 16, 24 or 48 kHz on one or two channels."""
+    """Start a stream anew for output at 8, 12, 16, 24 or 48 kHz on one or two channels.
+
+    ints    (INTS_SIZE,) int64, the stream's whole numbers, units as `stream` names them
+    floats  (FLOATS_SIZE,) float32, gain as a ratio, then the CELT layer's
+    """
     ints[:] = 0
     floats[:] = np.float32(0.0)
     ints[s.OUTPUT_KHZ] = output_khz
@@ -103,10 +107,15 @@ def decode_stream(
 ) -> int:
     """Decode a packet, conceal, or recover the loss before a packet; return samples or negative.
 
-    ints, floats    the stream (stream.py); room, work, spare, silence: to work in
-    data            the packet is data[offset : offset + length]; not looked at to CONCEAL
-    task            DECODE, or CONCEAL and RECOVER, which fill `out` whole
-    out             (n, channels) float32
+    ints     (INTS_SIZE,) int64, the stream's whole numbers, units as `stream` names them
+    floats   (FLOATS_SIZE,) float32, gain as a ratio, then the CELT layer's
+    room     (ROOM_SIZE,) int64, scratch: see `stream`, units by name
+    work     (WORK_SIZE,) float32, the CELT layer's scratch, 16-bit scale
+    spare    (SPARE_ROWS, channels) float32, full scale 1.0: sound to be mixed or faded in
+    silence  (2,) uint8, bytes of a CELT frame of silence
+    data     (n,) uint8, bytes; the packet is data[offset : offset + length], unread to CONCEAL
+    task     DECODE, or CONCEAL and RECOVER, which fill `out` whole
+    out      (n, channels) float32, full scale 1.0
     """
     khz = ints[s.OUTPUT_KHZ]
     wanted = out.shape[0]

@@ -27,7 +27,7 @@ MODE: Final = 2
 MODE_BEFORE: Final = 3
 """Of the frame decoded or concealed last."""
 REDUNDANT_BEFORE: Final = 4
-"""1 if the last frame ended with a CELT frame that leads over to CELT (4.5.1)."""
+"""1 if the last frame ended with a redundant CELT frame, for the change to CELT (4.5.1)."""
 FRAME_SAMPLES: Final = 5
 """Frame size of the last packet at the output rate."""
 END_BAND: Final = 6

@@ -12,10 +12,9 @@ Anybody can send a report with another's address in it. So a source that has ans
 no more bytes than it sent, and has no place that one which answers wants.
 """
 
-from collections.abc import Callable, Container
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
 
-from node.peers.credit import Credit
 from node.peers.sender import NodeReports, Reception
 from node.rtp.rtcp_packet import Goodbye, Packet, SenderReport
 from node.units import NS_PER_S
@@ -26,6 +25,16 @@ AWAKE_NS: Final = 60 * NS_PER_S
 """So long a sender is asked as if its sound were to come at once, ..."""
 IDLE_INTERVAL_NS: Final = 10 * NS_PER_S
 """... and then so rarely: 2 MB a day."""
+
+
+class Heard(Protocol):
+    """A source whose sound comes."""
+
+    address: tuple[str, int]
+    reports: NodeReports
+
+    def receive_reports(self, packets: tuple[Packet, ...], now_ns: int) -> None:
+        """Take a compound that came from its host."""
 
 
 class AnnouncedSources:
@@ -49,13 +58,19 @@ class AnnouncedSources:
         packets: tuple[Packet, ...],
         source: tuple[str, int],
         now_ns: int,
-        heard: Container[int],
+        heard: Mapping[int, Heard],
         *,
         size_bytes: int,
     ) -> None:
         """Take a compound of `size_bytes`; `heard` are the sources whose sound comes, and who are
-        not held here.
+        not held here: theirs is what comes from their host.
         """
+        for sounding in heard.values():
+            if sounding.address[0] == source[0]:
+                sounding.receive_reports(packets, now_ns)
+                if sounding.address == source:
+                    sounding.reports.credit.earn(size_bytes)
+                    size_bytes = 0  # one datagram pays once, whatever it holds
         for packet in packets:
             if isinstance(packet, Goodbye):
                 for ssrc in packet.ssrcs:
@@ -65,19 +80,22 @@ class AnnouncedSources:
                 one = self._sources.get(packet.ssrc) or self._admit(packet.ssrc, source, now_ns)
                 if one is None or one.address[0] != source[0]:
                     continue
-                one.speak_from(source)
+                one.speak_from(source, now_ns)
                 one.heard_ns = now_ns
-                one.credit.earn(size_bytes)
-                size_bytes = 0  # one datagram pays once, whatever it holds
+                one.reports.credit.earn(size_bytes)
+                size_bytes = 0
                 one.reports.receive(packets, None, packet.rtp_timestamp, now_ns)
 
-    def take(self, ssrc: int, source: tuple[str, int]) -> NodeReports | None:
+    def take(self, ssrc: int, source: tuple[str, int], now_ns: int) -> NodeReports:
         """Return what is known of a source whose sound comes from there, and hold it no longer.
 
-        None when nothing is known, or another host has spoken for it.
+        That is nothing, when no report has come, or another host has spoken for it.
         """
         one = self._sources.pop(ssrc, None)
-        return None if one is None or one.address[0] != source[0] else one.reports
+        if one is None or one.address[0] != source[0]:
+            return self._new_reports(ssrc, now_ns)
+        one.speak_from(source, now_ns)
+        return one.reports
 
     def give(self, ssrc: int, address: tuple[str, int], reports: NodeReports, now_ns: int) -> None:
         """Hold a source whose sound has ended, if its reports go on and there is a place."""
@@ -133,17 +151,16 @@ class _Announced:
         self.address = address
         self.reports = reports
         self.heard_ns = now_ns
-        self.credit = Credit(reports.exchange)
         self._begun_ns = now_ns
         self._waits = False
         """Until more has come from there: what came is spent."""
 
-    def speak_from(self, source: tuple[str, int]) -> None:
+    def speak_from(self, source: tuple[str, int], now_ns: int) -> None:
         """Note a report, and where it came from."""
         self._waits = False
         if source != self.address:
             self.address = source
-            self.credit.move()
+            self.reports.move(now_ns)
 
     @property
     def answers(self) -> bool:
@@ -151,16 +168,13 @@ class _Announced:
         return self.reports.exchange.replies > 0
 
     def request(self, now_ns: int) -> bytes | None:
-        if self._waits:
+        if self._waits or now_ns < self.reports.next_deadline_ns():
             return None
         self.reports.handle_deadline(now_ns)
         data = self.reports.next_compound(Reception(0, 0, 0), None, now_ns)
-        if data is not None:
-            if not self.credit.spend(len(data)):
-                self._waits = True
-                return None
-            if now_ns - self._begun_ns > AWAKE_NS:
-                self.reports.exchange.rest_until(now_ns + IDLE_INTERVAL_NS)
+        self._waits = data is None
+        if data is not None and now_ns - self._begun_ns > AWAKE_NS:
+            self.reports.exchange.rest_until(now_ns + IDLE_INTERVAL_NS)
         return data
 
     def next_deadline_ns(self) -> int:

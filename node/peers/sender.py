@@ -7,6 +7,8 @@ comes in are sender reports with answers (DLRR), and the announced playout delay
 Addresses and sockets are the caller's; it also decides whom to believe.
 """
 
+import hashlib
+import struct
 from dataclasses import dataclass, replace
 from typing import Final
 from zlib import crc32
@@ -24,6 +26,7 @@ from node.clock.neighbour_map import NeighbourMap, SourceMap
 from node.clock.timebase import Timebase
 from node.config import NodeConfig, ReceiveConfig
 from node.counters import ORIGINS, Origin
+from node.peers.credit import Credit
 from node.rtp import rtcp
 from node.rtp.delay_report import DELAY_NAME, DelayNeed, announced_delay, need_packet
 from node.rtp.loss_report import LossReport, loss_packet
@@ -31,6 +34,9 @@ from node.units import NS_PER_MS, NS_PER_S
 
 DELAY_MIN_NS: Final = 20 * NS_PER_MS
 DELAY_MAX_NS: Final = 5 * NS_PER_S
+
+_QUESTION_BYTES: Final = 32 + (10 + 4) + 20 + 28 + 20
+"""Of a compound without the name: report, name, time, delay, losses."""
 
 _SETTLE_NS: Final = 5 * NS_PER_S  # after a step of the sender's clock, until all of it has arrived
 
@@ -63,6 +69,9 @@ class NodeReports:
         Payload type of packets with copies.
     asks : bool
         The node asks for lost packets where somebody answers.
+    secret : bytes
+        Random: what a question says of the time is shifted by it, so that nobody who has not
+        read it can answer. Empty: by nothing.
     """
 
     def __init__(
@@ -75,8 +84,11 @@ class NodeReports:
         start_ns: int,
         redundancy_type: int = ReceiveConfig().redundancy_payload_type,
         asks: bool = True,
+        secret: bytes = b"",
     ) -> None:
         self.exchange = ClockExchange(start_ns)
+        self.credit = Credit(self.exchange)
+        """Of the address that the source speaks from."""
         self.reports = ReportMap()
         self.neighbour = NeighbourMap()
         self.delays_announced = 0
@@ -91,6 +103,8 @@ class NodeReports:
         self._before = Reception(0, 0, 0)
         self._redundancy_type = redundancy_type
         self._asks = asks
+        self._secret = secret
+        self._shift_ns = self._draw_shift_ns(start_ns)
         self._delay_start = -1
         self._delay_payload = b""
         self._stamp_rate = StampRate()
@@ -180,35 +194,48 @@ class NodeReports:
         self.neighbour.receive(told, link_ns, now_ns)
         self._give_map(timebase, now_ns, is_hushed=is_hushed)
 
+    def move(self, now_ns: int) -> None:
+        """Note that the source speaks from another address: nothing that was asked is believed."""
+        self.credit.move()
+        self.exchange.forget_questions()
+        self._shift_ns = self._draw_shift_ns(now_ns)
+
+    def may_ask(self, now_ns: int) -> bool:
+        """Return whether a question may be sent; if not, its time is put off."""
+        return self.credit.covers(_QUESTION_BYTES + len(self._name), now_ns)
+
     def handle_deadline(self, now_ns: int) -> None:
         """Run the exchange."""
         self.exchange.handle_deadline(now_ns)
 
     def next_deadline_ns(self) -> int:
         """Return when `handle_deadline` must run next."""
-        return self.exchange.next_deadline_ns()
+        return max(self.exchange.next_deadline_ns(), self.credit.not_before_ns)
 
     def next_compound(
         self, reception: Reception, timebase: Timebase | None, now_ns: int
     ) -> bytes | None:
         """Return the compound to send now to where the source's packets come from, or None.
 
-        Without a time base nothing was heard of the source, and no delay is asked for.
+        Without a time base nothing was heard of the source, and no delay is asked for. What its
+        credit does not cover is not sent.
         """
         request = self.exchange.next_event()
         if request is None:
             return None
+        asked_ns = request.at_ns + self._shift_ns
         loss = loss_packet(self._ssrc, self._loss(reception))
         need = [] if timebase is None else [self._need(timebase, now_ns)]
-        return rtcp.build(
+        question = rtcp.build(
             [
                 rtcp.ReceiverReport(self._ssrc, (self._block(reception, now_ns),)),
                 rtcp.SourceDescription(self._ssrc, self._name),
-                rtcp.ExtendedReport(self._ssrc, ntp=rtcp.ntp_of_ns(request.at_ns)),
+                rtcp.ExtendedReport(self._ssrc, ntp=rtcp.ntp_of_ns(asked_ns)),
                 *need,
                 loss,
             ]
         )
+        return question if self.credit.pay(question, now_ns) else None
 
     def estimate(self, now_ns: int) -> ClockEstimate | None:
         """Return the sender's clock as known, or None without an exchange."""
@@ -231,6 +258,14 @@ class NodeReports:
             "neighbour": self.neighbour.status(now_ns),
         }
 
+    def _draw_shift_ns(self, now_ns: int) -> int:
+        """Return what the time in questions is shifted by from now on, below 2**16 s."""
+        if not self._secret:
+            return 0
+        told = struct.pack("!Iq", self._source_ssrc, now_ns)
+        drawn = hashlib.blake2b(told, digest_size=8, key=self._secret).digest()
+        return int.from_bytes(drawn, "big") % (NS_PER_S << 16)
+
     def _receive_report(self, report: rtcp.SenderReport, newest: int) -> None:
         away = (report.rtp_timestamp - newest + (1 << 31)) % (1 << 32) - (1 << 31)
         media = newest + self.stamps_behind_samples + self._stamp_rate.samples(away)
@@ -246,7 +281,8 @@ class NodeReports:
         for reply in answer.replies:
             if reply.ssrc == self._ssrc:
                 sound_ns = self._sound_ns(timebase, now_ns)
-                request_ns = rtcp.ns_of_middle(reply.last_rr, now_ns)
+                request_ns = rtcp.ns_of_middle(reply.last_rr, now_ns + self._shift_ns)
+                request_ns -= self._shift_ns
                 held_ns = (reply.since_last_rr * NS_PER_S + (1 << 15)) >> 16
                 answered_ns = rtcp.ns_of_ntp(report.ntp)
                 self.exchange.receive_reply(
@@ -347,7 +383,7 @@ class NodeReports:
         return need_packet(self._ssrc, need)
 
 
-def new_reports(config: NodeConfig, ssrc: int, now_ns: int) -> NodeReports:
+def new_reports(config: NodeConfig, ssrc: int, now_ns: int, *, secret: bytes = b"") -> NodeReports:
     """Return exchange and reports of this node with a source."""
     return NodeReports(
         crc32(config.name.encode()),
@@ -357,4 +393,5 @@ def new_reports(config: NodeConfig, ssrc: int, now_ns: int) -> NodeReports:
         start_ns=now_ns,
         redundancy_type=config.receive.redundancy_payload_type,
         asks=config.receive.asks_for_lost,
+        secret=secret,
     )

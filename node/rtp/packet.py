@@ -44,7 +44,7 @@ def parse(data: NDArray[np.uint8], header: NDArray[np.int64]) -> int:
     """Parse the RTP header of `data` into `header`; return RTP, RTCP, TOO_SHORT or MALFORMED.
 
     data    (bytes,) uint8, one datagram
-    header  (HEADER_FIELDS,) int64, filled only for RTP
+    header  (HEADER_FIELDS,) int64, units by the fields' names, filled only for RTP
 
     RTCP is told apart by its packet type as RFC 5761, section 4 says. The validity checks are
     those of RFC 3550, A.1.

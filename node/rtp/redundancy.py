@@ -51,7 +51,7 @@ def parse(data: NDArray[np.uint8], offset: int, length: int, blocks: NDArray[np.
 
     data            (bytes,) uint8, the datagram
     offset, length  of the RTP payload in it
-    blocks          (BLOCKS_MAX, BLOCK_FIELDS) int64, out
+    blocks          (BLOCKS_MAX, BLOCK_FIELDS) int64, out: samples and bytes by the fields' names
 
     MALFORMED when headers or lengths do not fit, or there are more blocks than rows. Empty copies
     are kept, with BYTES 0.

@@ -267,7 +267,12 @@ def _speaker(node: NodeConfig, shell: ShellConfig) -> "SpeakerNode":
         raise ShellError(str(fault)) from fault
 
     priority = None if shell.control is None else shell.control.priority
-    return SpeakerNode(node, decoder_factory=decoder_factory(node), priority=priority)
+    return SpeakerNode(
+        node,
+        decoder_factory=decoder_factory(node),
+        priority=priority,
+        secret=secrets.token_bytes(16),
+    )
 
 
 def _sink(node: NodeConfig, config: SinkConfig, wanted: str | None) -> Sink:

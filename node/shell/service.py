@@ -55,7 +55,10 @@ class Speaker(Protocol):
         """Return when `handle_deadline` must run next."""
 
     def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
-        """Fill `out` with the sound that leaves at `presentation_ns`."""
+        """Fill `out` with the sound that leaves at `presentation_ns`.
+
+        out  (n, channels) float32, full scale 1.0
+        """
 
     def next_event(self) -> Event | None:
         """Return the oldest event not yet taken."""

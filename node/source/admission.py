@@ -46,13 +46,29 @@ class Candidates:
         return None, given_up
 
 
-def has_moved(
+def is_doubted(receiver: Receiver, now_ns: int, for_ns: int) -> bool:
+    """Return whether a source has gone on for longer than that without proving to be Opus."""
+    return not receiver.buffer.is_proven and now_ns - receiver.resumed_ns > for_ns
+
+
+def follows_move(
     receiver: Receiver, source: tuple[str, int], sequence: int, now_ns: int, hold_ms: int
 ) -> bool:
-    """Return whether a source now speaks from the address `source`: its NAT gave it another.
+    """Return whether a source now speaks from the address `source`, and is listened to there.
 
-    Two that speak at once are told apart by that: the first one has not ceased.
+    Its NAT gave it another. Two that speak at once are told apart by that: the first one has not
+    ceased. What it answered from the old address says nothing of the new one.
     """
+    if not _has_moved(receiver, source, sequence, now_ns, hold_ms):
+        return False
+    receiver.address = source
+    receiver.reports.move(now_ns)
+    return True
+
+
+def _has_moved(
+    receiver: Receiver, source: tuple[str, int], sequence: int, now_ns: int, hold_ms: int
+) -> bool:
     silent_ns = now_ns - receiver.last_arrival_ns
     packet_ns = receiver.buffer.packet_samples * NS_PER_S // RATE_HZ
     goes_on = receiver.buffer.follows(sequence) and 2 * silent_ns > packet_ns
@@ -73,8 +89,8 @@ def whose_place(
     def is_idle(one: Receiver) -> bool:
         silent_ns = now_ns - one.last_arrival_ns
         enough_ns = SPELL_NS if one.address[0] == newcomer[0] else max(hold_ns, SPELL_NS)
-        is_doubted = not one.buffer.is_proven and now_ns - one.resumed_ns > _DOUBTED_NS
-        return is_doubted or (silent_ns > enough_ns and not one.buffer.is_held)
+        is_over = silent_ns > enough_ns and not one.buffer.is_held
+        return is_over or is_doubted(one, now_ns, _DOUBTED_NS)
 
     idle = (one for one in streams if is_idle(one))
     return min(idle, key=lambda one: (one.buffer.is_proven, one.last_arrival_ns), default=None)

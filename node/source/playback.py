@@ -86,7 +86,7 @@ def receive(
     A packet of any other source is OTHER_SOURCE.
     """
     state = source.jitter[0]
-    steering = source.steering[:]
+    steering = source.steering[0]
     slots = source.slots[: source.slot_count]
     ints = source.ints[:]
     floats = source.floats[:]
@@ -246,7 +246,7 @@ def advance(
     """
     own = source.playout[0]
     state = source.jitter[0]
-    steering = source.steering[:]
+    steering = source.steering[0]
     slots = source.slots[: source.slot_count]
     resampler = source.resampler[:]
     n = out.shape[0]

@@ -97,7 +97,7 @@ def advance(
     own = source.playout[0]
     steer = source.stretching[0]
     state = source.jitter[0]
-    steering = source.steering[:]
+    steering = source.steering[0]
     slots = source.slots[: source.slot_count]
     if own.running == 0:
         latency_ns = steer.latency_ns
@@ -185,12 +185,12 @@ def is_due(source: Source, presentation_ns: int, n: int) -> int:
     The position of a source that waits moves on with time, so that it starts at its live edge.
     """
     state = source.jitter[0]
-    steering = source.steering[:]
+    steering = source.steering[0]
     slots = source.slots[: source.slot_count]
     if state.phase == js.EMPTY:
         return 0
     now = _decision_ns(source, presentation_ns) * 3 // 62_500
-    position = now - steering[0].reference - target_delay(state, steering[0], now)
+    position = now - steering.reference - target_delay(state, steering, now)
     at = state.next_media if state.phase == js.PLAYING else state.last_end
     is_ahead = state.phase == js.PLAYING and state.held == 0 and at > position + n
     if at < position or is_ahead:

@@ -126,6 +126,8 @@ class Receiver:
         if now_ns - self.last_arrival_ns > SPELL_NS:
             self.resumed_ns = now_ns
         result = entry.receive(self._source, data, self._payloads, now_ns)
+        if result > ss.OTHER_SOURCE:
+            self.reports.credit.earn(data.size)
         if result == ss.OTHER_PAYLOAD and self._has_copies():
             result = self._repairs.receive_redundant(data, self._header, now_ns)
             if result >= 0 or result in (js.LATE, js.EARLY):
@@ -164,7 +166,9 @@ class Receiver:
         )  # fmt: skip
         last = int(progress["packet"][0])
         if last > first:
-            self.last_arrival_ns = int(batch.datagrams["now_ns"][last - 1])
+            taken = batch.datagrams[first:last]
+            self.last_arrival_ns = int(taken["now_ns"][-1])
+            self.reports.credit.earn(int(taken["end"][-1] - taken["offset"][0]))
         if result == js.RESTARTED:
             self._follow_restart(self.last_arrival_ns)
         return last - first
@@ -201,6 +205,8 @@ class Receiver:
 
     def request_report(self, now_ns: int) -> bytes | None:
         """Return the report to send to the source now, or None."""
+        if not self.reports.may_ask(now_ns):
+            return None
         self.reports.handle_deadline(now_ns)
         reception = Reception(
             extended_sequence=max(0, int(self._state["highest_sequence"][0])),
@@ -242,7 +248,8 @@ class Receiver:
         # The exchange knows the fastest round trip; an answer may meet the jitter of both ways.
         jitter_ns = (int(self._state["jitter_q4"][0]) >> 4) * NS_PER_S // RATE_HZ
         round_trip_ns = 2 * int(estimate.uncertainty_ns) + _JITTERS * jitter_ns
-        return self._repairs.request(now_ns, position, round_trip_ns)
+        asked = self._repairs.request(now_ns, position, round_trip_ns)
+        return asked if asked is not None and self.reports.credit.pay(asked, now_ns) else None
 
     @property
     def is_missing(self) -> bool:

@@ -33,6 +33,9 @@ PACKET_MS: Final = 20
 OWN_SSRCS: Final = 0xFFFF0000
 """Numbers from here on are the node's own; a packet from outside never has one."""
 
+STORED_MAX: Final = 16
+"""Sources of stored sounds beside the streams: none of these keeps a siren out."""
+
 ADDRESS: Final = ("stored", 0)
 
 SENTENCE_MAX_MS: Final = 30_000
@@ -285,7 +288,7 @@ def _hand_on(
         packet.sequence = (sequence + i) & 0xFFFF
         packet.timestamp = at & 0xFFFF_FFFF
         packet.arrival_ns = stamp_ns + at * NS_PER_S // RATE_HZ
-        jitter.insert(source.jitter[0], source.steering[:], slots, payloads, data, packet)
+        jitter.insert(source.jitter[0], source.steering[0], slots, payloads, data, packet)
         packet.marks &= js.EXACT
 
 

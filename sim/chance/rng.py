@@ -75,6 +75,7 @@ def from_table(
     Parameters
     ----------
     raw : (n,) uint64
+        Bits as they were drawn.
     table : (1025,) int64
         Quantiles in Q16, of `sim.chance.tables_quantiles`.
     scale : int
@@ -83,6 +84,7 @@ def from_table(
     Returns
     -------
     (n,) int64
+        In the unit of `scale`.
     """
     cell = (raw >> np.uint64(64 - _CELL_BITS)).astype(np.int64)
     mask = np.uint64((1 << _FRACTION_BITS) - 1)
@@ -93,7 +95,12 @@ def from_table(
 
 
 def between(raw: NDArray[np.uint64], low: int, high: int) -> NDArray[np.int64]:
-    """Turn raw integers into whole numbers from `low` to `high`, both included: (n,) int64."""
+    """Turn raw integers into whole numbers from `low` to `high`, both included.
+
+    raw  (n,) uint64, bits as they were drawn
+
+    The result is (n,) int64 in the unit of `low` and `high`.
+    """
     above, below = divmod(high - low + 1, 1 << 32)
     half = raw >> np.uint64(32)
     # In two parts, for a span in ns times 2**32 does not fit 64 bits.

@@ -33,7 +33,9 @@ class StaggerPlan:
 def plan_turns(
     x_m: NDArray[np.float64], y_m: NDArray[np.float64], config: StaggerConfig
 ) -> StaggerPlan:
-    """Return the groups of clusters at (n,) positions in m.
+    """Return the groups of clusters at these places.
+
+    x_m, y_m  (n,) float64, metres in one plane
 
     Those with the most neighbours choose first; each takes the group in which the clusters that it
     hears are fewest and, among equal ones, farthest: the first group where nobody is near.

@@ -58,6 +58,8 @@ class Capacity:
 
         send_ns    (n,) int64, when the station sends it
         depart_ns  (n,) int64, when it is through the backhaul where nobody shares that; LOST_NS
+
+        The result is (n,) int64 in ns for each node, LOST_NS for what was dropped on the way.
         """
         members = [one for one in self._places if one.commune == commune]
         found: dict[str, NDArray[np.int64]] = {}

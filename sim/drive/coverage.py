@@ -69,11 +69,11 @@ def book(
 ) -> None:
     """Cover the programme with played chunks; holes between them were silence.
 
-    state        (STATES,) int64
-    raster       (bins,) uint8, worst origin per bin
+    state        (STATES,) int64, counts of samples and of events
+    raster       (bins,) uint8, index of the worst `counters.Origin` in each bin
     bin_samples  length of a bin
     limit        samples of the programme to cover at most
-    rows         (n, COLUMNS) int64 in the order of play
+    rows         (n, COLUMNS) int64 in the order of play: samples, and index of the origin
     """
     for i in range(rows.shape[0]):
         begin = max(rows[i, START], state[COVERED])
@@ -96,7 +96,10 @@ class Coverage:
         """(bins,) uint8: worst origin in each bin."""
 
     def add(self, rows: NDArray[np.int64]) -> None:
-        """Book played chunks, (n, COLUMNS) int64."""
+        """Book played chunks.
+
+        rows  (n, COLUMNS) int64: samples, and index of the `counters.Origin`
+        """
         book(self._state, self.raster, self._bin_samples, self._limit, rows)
 
     def finish(self) -> None:
@@ -163,6 +166,8 @@ def quantiles_ms(
     weights: NDArray[np.int64], bin_ns: int, shares: list[float], *, max_ns: int | None
 ) -> list[float]:
     """Return the upper end of the bin in which each share of the weight is reached, in ms.
+
+    weights  (bins,) int64, counts
 
     No more than the largest value `max_ns`, which lies somewhere in its bin. Empty when there is
     no weight.

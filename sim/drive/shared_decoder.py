@@ -79,7 +79,11 @@ class SharedDecoder:
         return self._decoder.final_range
 
     def decode(self, payload: NDArray[np.uint8], out: NDArray[np.float32]) -> int:
-        """Decode one packet into `out`; return its samples or a negative result."""
+        """Decode one packet into `out`; return its samples or a negative result.
+
+        payload  (bytes,) uint8
+        out      (n, channels) float32, full scale 1.0
+        """
         if self._at is None:
             return self._decoder.decode(payload, out)
         data = payload.tobytes()
@@ -101,12 +105,19 @@ class SharedDecoder:
         return samples
 
     def conceal(self, samples: int, out: NDArray[np.float32]) -> int:
-        """Make up `samples`: the shared path ends here for this node."""
+        """Make up `samples`: the shared path ends here for this node.
+
+        out  (samples or more, channels) float32, full scale 1.0
+        """
         self._leave()
         return self._decoder.conceal(samples, out)
 
     def decode_fec(self, payload: NDArray[np.uint8], out: NDArray[np.float32]) -> int:
-        """Decode from in-band FEC: the shared path ends here for this node."""
+        """Decode from in-band FEC: the shared path ends here for this node.
+
+        payload  (bytes,) uint8
+        out      (n, channels) float32, full scale 1.0
+        """
         self._leave()
         return self._decoder.decode_fec(payload, out)
 
@@ -118,7 +129,11 @@ class SharedDecoder:
         *,
         later: NDArray[np.uint8],
     ) -> int:
-        """Fill a hole up to `payload`: the shared path ends here for this node."""
+        """Fill a hole up to `payload`: the shared path ends here for this node.
+
+        payload, later  (bytes,) uint8
+        out             (n, channels) float32, full scale 1.0
+        """
         self._leave()
         return self._decoder.interpolate(payload, hole, out, later=later)
 

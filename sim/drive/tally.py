@@ -31,7 +31,10 @@ class Recent:
         self._newest = 0
 
     def add(self, first: int, values: NDArray[np.int64]) -> None:
-        """Add the values numbered from `first` on; forget the chunk before the last."""
+        """Add the values numbered from `first` on; forget the chunk before the last.
+
+        values  (n,) int64, ns, or flags that are 0 or 1
+        """
         if values.size == 0:
             return
         self._values = np.concatenate([self._values[self._newest :], values])
@@ -39,14 +42,24 @@ class Recent:
         self._first = first - self._newest
 
     def at(self, number: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the values with these numbers, LOST_NS for those out of reach."""
+        """Return the values with these numbers, LOST_NS for those out of reach.
+
+        number  (n,) int64, counts from the first of the series
+
+        The result is (n,) int64 in the unit of the series.
+        """
         index = number - self._first
         known = (index >= 0) & (index < self._values.size)
         found = self._values[np.where(known, index, 0)] if self._values.size else index
         return np.where(known, found, LOST_NS)
 
     def last_before(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the number of the newest value that is at or before each of `values`."""
+        """Return the number of the newest value that is at or before each of `values`.
+
+        values  (n,) int64, in the unit of the series
+
+        The result is (n,) int64, counts from the first of the series.
+        """
         return self._first + np.searchsorted(self._values, values, side="right") - 1
 
 
@@ -95,7 +108,10 @@ class Tally:
     def add(
         self, chunk: Chunk, send: Recent, depart: Recent
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Add a chunk; return media seconds (n,) and when each was played, true ns (n,)."""
+        """Add a chunk; return the media seconds in it, and when each was played.
+
+        Both are (n,) int64: whole seconds of media time, and true time in ns.
+        """
         self._arrive.add(chunk.first_packet, chunk.arrive_ns)
         for series, values in (
             (self._tick, chunk.tick_ns),
@@ -209,7 +225,11 @@ class Alignment:
         self._seconds: dict[int, NDArray[np.int64]] = {}
 
     def add(self, node: int, second: NDArray[np.int64], play_ns: NDArray[np.int64]) -> None:
-        """Note when `node` played some media seconds."""
+        """Note when `node` played some media seconds.
+
+        second   (n,) int64, whole seconds of media time
+        play_ns  (n,) int64, true time in ns
+        """
         for one, at_ns in zip(second.tolist(), play_ns.tolist(), strict=True):
             row = self._seconds.get(one)
             if row is None:

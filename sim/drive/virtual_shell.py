@@ -2,6 +2,7 @@
 
 import heapq
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,8 @@ class VirtualShell:
         counts_only: bool,
     ) -> None:
         self._node = node
+        # The station of a commune has a session, by whose key its packets are known.
+        self._receive = partial(node.receive_datagram, is_authentic=True)
         self._clock = clock
         self._conversation = conversation
         self._period_samples = period_samples
@@ -73,7 +76,10 @@ class VirtualShell:
         """When to look at the node: not after `_wake_ns`, nor after it may ask for a packet."""
 
     def play(self, work: Work, first: int, last: int, sound: NDArray[np.float32]) -> None:
-        """Run the periods from `first` to `last` of a chunk, and the datagrams before each."""
+        """Run the periods from `first` to `last` of a chunk, and the datagrams before each.
+
+        sound  (n, channels) float32, full scale 1.0: what these periods play
+        """
         # What came before the first one is in the node, or came while it was down.
         datagram = work.before[first - 1] if first else 0
         if self._counts_only:
@@ -83,7 +89,7 @@ class VirtualShell:
         if last == len(work.before):
             # What comes after the last period of a chunk comes before the first of the next.
             for i in range(datagram, len(work.datagrams)):
-                self._node.receive_datagram(work.datagrams[i], ADDRESS, work.now_ns[i])
+                self._receive(work.datagrams[i], ADDRESS, work.now_ns[i])
             self._look_ns = 0
 
     def _step(
@@ -91,7 +97,7 @@ class VirtualShell:
     ) -> int:
         """Run periods one by one; return the next datagram. The loop for each packet."""
         node = self._node
-        receive = self._node.receive_datagram
+        receive = self._receive
         render = self._node.render
         datagrams, now_ns, period_samples = work.datagrams, work.now_ns, self._period_samples
         at = first * period_samples
@@ -142,7 +148,7 @@ class VirtualShell:
         node = self._node
         while self._answers and self._answers[0][0] <= now_ns:
             arrival_ns, _, data = heapq.heappop(self._answers)
-            node.receive_datagram(data, ADDRESS, arrival_ns)
+            self._receive(data, ADDRESS, arrival_ns)
         deadline_ns = node.next_deadline_ns()
         if deadline_ns is not None and deadline_ns <= now_ns:
             node.handle_deadline(now_ns)

@@ -116,11 +116,16 @@ class OpusBatch:
         Parameters
         ----------
         payloads : sequence of (bytes,) uint8
-            One packet for each stream.
+            The bytes of one packet for each stream.
         outs : (streams, n, channels) float32, C-contiguous
-            n is the room for the longest packet.
+            Full scale 1.0; n is the room for the longest packet.
         run : callable like `map`
             `ThreadPoolExecutor.map` decodes the parts side by side.
+
+        Returns
+        -------
+        (streams,) int64
+            Samples of each packet, or a negative result.
 
         Raises
         ------

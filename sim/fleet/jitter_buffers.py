@@ -30,11 +30,11 @@ SLOTS: Final = 64
 
 
 @inner_kernel(
-    "void(Jitter, Steering[::1], Slot[::1], Packet, int64[::1], int64[::1], int64[::1], int64)"
+    "void(Jitter, Steering, Slot[::1], Packet, int64[::1], int64[::1], int64[::1], int64)"
 )
 def play_programme(
     state: Jitter,
-    steering: Records[Steering],
+    steering: Steering,
     slots: Records[Slot],
     packet: Packet,
     media: NDArray[np.int64],
@@ -44,23 +44,27 @@ def play_programme(
 ) -> None:
     """Play a programme to one node whose card takes each chunk as the last one ends.
 
-    media        (packets,) media time of each packet in samples, the first 0
-    arrivals_ns  (packets,) when each comes, -1: never
-    order        (packets,) the packets in order of arrival; those that never come first
+    media        (packets,) int64, media time of each packet in samples, the first 0
+    arrivals_ns  (packets,) int64, when each comes, -1: never
+    order        (packets,) int64, index of packets in order of arrival; those that never come first
     packet       scratch; `samples` says how long each lasts
     start        synchronised: media time 0 plays at this sample; adaptive: -1
     """
+    samples = packet.samples
     took = 0
     while took < order.shape[0] and arrivals_ns[order[took]] < 0:
         took += 1
     if took == order.shape[0]:
         return
     now = max(start, arrivals_ns[order[took]] * 3 // 62_500)
-    end = start + media[media.shape[0] - 1] + packet.samples
+    end = start + media[media.shape[0] - 1] + samples
     while start < 0 or now < end:
         now_ns = (now * NS_PER_S + RATE_HZ - 1) // RATE_HZ
         while took < order.shape[0] and arrivals_ns[order[took]] <= now_ns:
             one = order[took]
+            packet.samples = samples
+            packet.marks = 0
+            packet.length = 0
             packet.sequence = one & 0xFFFF
             packet.timestamp = media[one] & 0xFFFF_FFFF
             packet.arrival_ns = arrivals_ns[one]
@@ -75,12 +79,12 @@ def play_programme(
 
 
 @kernel(
-    "void(Jitter[::1], Steering[:, ::1], Slot[:, ::1], Packet[::1], int64[::1], int64[:, ::1],"
+    "void(Jitter[::1], Steering[::1], Slot[:, ::1], Packet[::1], int64[::1], int64[:, ::1],"
     " int64[:, ::1], int64[::1])"
 )
 def _play_rows(
     states: Records[Jitter],
-    steering: NDArray[np.void],
+    steering: Records[Steering],
     slots: NDArray[np.void],
     packet: Records[Packet],
     media: NDArray[np.int64],
@@ -88,10 +92,14 @@ def _play_rows(
     orders: NDArray[np.int64],
     starts: NDArray[np.int64],
 ) -> None:
-    """Play a programme to each node: `play_programme` on one row of the arrays after the other."""
+    """Play a programme to each node: `play_programme` on one row of the arrays after the other.
+
+    steering  (nodes,), or (1,) where they are synchronised: nobody looks at it
+    """
     for row in range(states.shape[0]):
+        learnt = steering[row % steering.shape[0]]
         play_programme(
-            states[row], steering[row], slots[row], packet[0], media, arrivals_ns[row], orders[row],
+            states[row], learnt, slots[row], packet[0], media, arrivals_ns[row], orders[row],
             starts[row],
         )  # fmt: skip
 
@@ -114,7 +122,12 @@ class Programme:
 
 
 def programme(media: NDArray[np.int64], samples: int, arrivals_ns: NDArray[np.int64]) -> Programme:
-    """Return a programme; ties of arrival go to the lower packet."""
+    """Return a programme; ties of arrival go to the lower packet.
+
+    media        (packets,) int64, media time of each packet in samples, the first 0
+    samples      of a packet
+    arrivals_ns  (nodes, packets) int64, when each came, -1: never
+    """
     orders = np.argsort(arrivals_ns, axis=1, kind="stable").astype(np.int64)
     return Programme(media, samples, arrivals_ns, orders)
 
@@ -150,7 +163,7 @@ class JitterBatch:
         self._is_adaptive = config.mode == "adaptive"
         self.states = new(Jitter, nodes)
         self.states[:] = initial(config)
-        self._steering = np.zeros((nodes, int(self._is_adaptive)), Steering.dtype)
+        self._steering = new(Steering, nodes if self._is_adaptive else 1)
         self._steering["reference"] = at.NONE
         self.slots = np.zeros((nodes, slots), Slot.dtype)
         self.slots["sequence"] = at.NONE
@@ -193,8 +206,9 @@ class JitterBatch:
         def play_part(part: slice) -> None:
             packet = new(Packet)
             packet["samples"] = heard.samples
+            steering = self._steering[part] if self._is_adaptive else self._steering
             _play_rows(
-                self.states[part], self._steering[part], self.slots[part], packet, heard.media,
+                self.states[part], steering, self.slots[part], packet, heard.media,
                 heard.arrivals_ns[part], heard.orders[part], begins[part],
             )  # fmt: skip
 

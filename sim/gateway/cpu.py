@@ -92,6 +92,11 @@ class Host:
             Number of the first period of this chunk since the node's start.
         period_ready_ns : (m,) int64
             When the audio thread runs for each period: of `ready_ns`.
+
+        Returns
+        -------
+        (n,) int64 and (m,) int64
+            Both in ns.
         """
         ready_ns = np.concatenate([arrive_ns, period_ready_ns])
         periods_ns = self._cost_ns(first_period, period_ready_ns.size)

@@ -54,7 +54,13 @@ class Link:
         self._state[kernel.BAD] = int(first < bearer.loss_pct.value / 100 * _ALWAYS)
 
     def carry(self, depart_ns: NDArray[np.int64], sequence: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the arrival of each packet in ns, or LOST_NS: (n,) int64."""
+        """Return when each packet arrives.
+
+        depart_ns  (n,) int64, when each leaves; LOST_NS for what was lost before
+        sequence   (n,) int64, index of each packet, from 0
+
+        The result is (n,) int64 in ns, LOST_NS for what is lost here or was before.
+        """
         count = depart_ns.shape[0]
         raw = raw_draws(self._loss_bits, count)
         jitter_ns = jitter_of(self._bearer, raw_draws(self._jitter_bits, count))
@@ -87,14 +93,25 @@ class Trace:
         self._transit_ns = transit_ns
 
     def carry(self, depart_ns: NDArray[np.int64], sequence: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the arrival of each packet in ns, or LOST_NS: (n,) int64."""
+        """Return when each packet arrives.
+
+        depart_ns  (n,) int64, when each leaves; LOST_NS for what was lost before
+        sequence   (n,) int64, index of each packet, from 0
+
+        The result is (n,) int64 in ns, LOST_NS for what is lost here or was before.
+        """
         transit_ns = self._transit_ns[sequence % self._transit_ns.shape[0]]
         lost = (transit_ns == kernel.LOST_NS) | (depart_ns == kernel.LOST_NS)
         return np.where(lost, kernel.LOST_NS, depart_ns + transit_ns)
 
 
 def jitter_of(bearer: Bearer, raw: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Return draws of what comes on top of the bearer's transit, in ns: (n,) int64 >= 0."""
+    """Return draws of what comes on top of the bearer's transit.
+
+    raw  (n,) uint64, bits as they were drawn
+
+    The result is (n,) int64 in ns, >= 0.
+    """
     table = _SHAPES.get(bearer.jitter_shape)
     if table is None:
         return np.zeros(raw.size, np.int64)
@@ -102,7 +119,7 @@ def jitter_of(bearer: Bearer, raw: NDArray[np.uint64]) -> NDArray[np.int64]:
 
 
 def link_parameters(bearer: Bearer, packet_bits: int) -> NDArray[np.int64]:
-    """Return the parameters of `kernel.traverse`."""
+    """Return the parameters of `kernel.traverse`: (PARAMETERS,) int64, ns and shares of 2**32."""
     loss = bearer.loss_pct.value / 100
     leave = 1 / bearer.loss_burst_packets.value
     enter = 1.0 if loss >= 1 else leave * loss / (1 - loss)

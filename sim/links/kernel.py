@@ -59,9 +59,9 @@ def traverse(
 ) -> None:
     """Send packets through a link; `arrive_ns` gets LOST_NS or an arrival per packet.
 
-    state                   (STATES,) int64, kept between calls
-    parameters              (PARAMETERS,) int64
-    raw                     (n,) uint64, one draw per packet, used or not
+    state                   (STATES,) int64, kept between calls: a flag, then ns
+    parameters              (PARAMETERS,) int64: shares of 2**32, then ns
+    raw                     (n,) uint64, bits of one draw per packet, used or not
     jitter_ns               (n,) int64 >= 0
     stalls, busy, outages   (m, 3) int64: start, end, added delay in ns
     depart_ns               (n,) int64, LOST_NS for what was lost before; in order otherwise

@@ -25,7 +25,7 @@ def queue_copies(
 ) -> None:
     """Let copies pass in their order; `leave_ns` gets when each is through, or LOST_NS.
 
-    state        (2,) int64, kept between calls
+    state        (2,) int64, kept between calls: ns, and a count
     transmit_ns  time that one copy takes
     queue_ns     a copy that would wait longer is dropped
     come_ns      (n, k) int64: a row per packet, a column per receiver; LOST_NS for what never came
@@ -68,7 +68,12 @@ class SharedQueue:
         return int(self._state[DROPPED])
 
     def wait_ns(self, come_ns: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return how much later than it came each copy is through, or LOST_NS: (n, k) int64."""
+        """Return how much later than it came each copy is through.
+
+        come_ns  (n, k) int64: a row per packet, a column per receiver; LOST_NS for what never came
+
+        The result is (n, k) int64 in ns, LOST_NS for what never came or was dropped.
+        """
         leave_ns = np.empty_like(come_ns)
         queue_copies(
             self._state, self._transmit_ns, self._queue_ns, np.ascontiguousarray(come_ns), leave_ns

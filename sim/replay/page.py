@@ -49,7 +49,7 @@ def replay_page(
     moments : Moments
         Its worst stretch.
     sounds : mapping of str to (n,) float32
-        By node, what it played in that stretch; at most `SOUNDS_MAX`.
+        By node, what it played in that stretch, full scale 1.0; at most `SOUNDS_MAX`.
     """
     assert len(sounds) <= SOUNDS_MAX, "the page has a size"
     environment = jinja2.Environment(

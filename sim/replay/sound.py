@@ -16,7 +16,10 @@ _SAMPLES: Final = 960
 
 
 def webm(samples: NDArray[np.float32]) -> bytes:
-    """Return mono sound at 48 kHz, (n,) float32, full scale 1.0, as Opus in WebM."""
+    """Return mono sound at 48 kHz as Opus in WebM.
+
+    samples  (n,) float32, full scale 1.0
+    """
     target = io.BytesIO()
     with av.open(target, "w", format="webm") as container:
         stream = container.add_stream("libopus", rate=RATE_HZ)

@@ -37,7 +37,10 @@ def wav(samples: NDArray[np.float32]) -> bytes:
 
 
 def waveform(samples: NDArray[np.float32], *, title: str) -> Markup:
-    """Draw the peaks of a recording, so that gaps are seen before they are heard."""
+    """Draw the peaks of a recording, so that gaps are seen before they are heard.
+
+    samples  (n,) float32, full scale 1.0
+    """
     width, height = 3.0 * BARS, 44.0
     edges = np.linspace(0, samples.size, BARS + 1).astype(np.int64)
     peaks = [

@@ -29,14 +29,14 @@ def coarse(raster: NDArray[np.uint8], columns_max: int = COLUMNS_MAX) -> NDArray
     Parameters
     ----------
     raster : (nodes, bins) uint8
-        `counters.Origin` per bin.
+        Index of a `counters.Origin` per bin.
     columns_max : int
         Bound of the second dimension, at least 1.
 
     Returns
     -------
     (nodes, columns) uint8
-        `counters.Origin` per column.
+        Index of a `counters.Origin` per column.
     """
     nodes, bins = raster.shape
     width = -(-bins // columns_max) if bins else 1
@@ -60,7 +60,7 @@ def png(origins: NDArray[np.uint8]) -> bytes:
     Parameters
     ----------
     origins : (height, width) uint8
-        `counters.Origin` per pixel.
+        Index of a `counters.Origin` per pixel.
     """
     height, width = origins.shape
     colours = [ORIGIN_COLOURS[Origin(i)][1] for i in range(ORIGINS)]
@@ -80,7 +80,10 @@ def png(origins: NDArray[np.uint8]) -> bytes:
 
 
 def run_lengths(origins: NDArray[np.uint8]) -> list[str]:
-    """Return each row as `origin*columns` words, for the page's script."""
+    """Return each row as `origin*columns` words, for the page's script.
+
+    origins  (nodes, columns) uint8, index of a `counters.Origin` per column
+    """
     return [
         " ".join(f"{value}*{len(list(run))}" for value, run in itertools.groupby(row))
         for row in origins.tolist()

@@ -217,7 +217,12 @@ class RunResult:
 
 
 def worst_first(origins: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return how bad each `Origin` sounds, 0 is best: PAUSED before RECEIVED before the rest."""
+    """Return how bad each `Origin` sounds, 0 is best: PAUSED before RECEIVED before the rest.
+
+    origins  (n,) int64, index of a `counters.Origin`
+
+    The result is a rank for each, a count from 0: (n,) int64.
+    """
     rank = np.arange(1, ORIGINS + 1, dtype=np.int64)
     rank[Origin.PAUSED] = 0
     return rank[origins]

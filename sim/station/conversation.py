@@ -90,7 +90,10 @@ class Conversation:
             self._announced[ADDRESS] = announcement(sender.ssrc, payload_type)
 
     def note_chunk(self, sending: Sending, arrive_ns: NDArray[np.int64]) -> None:
-        """Note how packets fare, before the node comes to when they are sent."""
+        """Note how packets fare, before the node comes to when they are sent.
+
+        arrive_ns  (n,) int64, true time of arrival in ns, LOST_NS for what is lost
+        """
         if arrive_ns.size == 0:
             return
         self._first = sending.first - (self._send_ns.size - self._newest)

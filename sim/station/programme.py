@@ -134,7 +134,12 @@ def encode(path: Path, config: SenderConfig) -> Programme:
 
 
 def normalised(sound: NDArray[np.float64], target_lufs: float) -> NDArray[np.float64]:
-    """Return (n,) mono sound at `target_lufs`, or as near to it as its true peaks allow."""
+    """Return mono sound at `target_lufs`, or as near to it as its true peaks allow.
+
+    sound  (n,) float64, full scale 1.0
+
+    The result is (n,) float64, full scale 1.0.
+    """
     meter = LoudnessMeter(1)
     meter.add(np.ascontiguousarray(sound[:, np.newaxis], np.float32))
     gain_db = normalising_gain_db(

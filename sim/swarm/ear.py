@@ -51,7 +51,10 @@ class Ear:
         self._both: Heard | None = None
 
     def note_sound(self, sound: NDArray[np.float32], leaves_ns: int) -> None:
-        """Hear (n, 1) float32, whole periods, whose first sample leaves the horn then."""
+        """Hear whole periods whose first sample leaves the horn at `leaves_ns`.
+
+        sound  (n, 1) float32, full scale 1.0
+        """
         if not sound.any():
             return
         self.peak = max(self.peak, float(np.abs(sound).max()))

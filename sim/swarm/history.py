@@ -88,7 +88,10 @@ class PoleHistory:
     since_connected_ns: int = -1
 
     def note_sound(self, sound: NDArray[np.float32], leaves_ns: int) -> None:
-        """Hear (n, channels) float32."""
+        """Hear what the horn plays.
+
+        sound  (n, channels) float32, full scale 1.0
+        """
         self.ear.note_sound(sound, leaves_ns)
 
     def note_order(self, payload: bytes, fate: str, at_ns: int) -> None:

@@ -59,12 +59,19 @@ class ToneDecoder:
         return _PACKET_SAMPLES
 
     def conceal(self, samples: int, out: NDArray[np.float32]) -> int:
-        """Fill (n, 1) float32 `out` with silence."""
+        """Fill `out` with silence.
+
+        out  (samples or more, 1) float32, full scale 1.0
+        """
         out[:samples] = 0.0
         return samples
 
     def decode_fec(self, payload: NDArray[np.uint8], out: NDArray[np.float32]) -> int:
-        """Fill (n, 1) float32 `out` with silence: (bytes,) uint8 `payload` has no second copy."""
+        """Fill `out` with silence: `payload` has no second copy.
+
+        payload  (bytes,) uint8, not read
+        out      (n, 1) float32, full scale 1.0
+        """
         return self.conceal(out.shape[0], out)
 
     def interpolate(
@@ -75,7 +82,11 @@ class ToneDecoder:
         *,
         later: NDArray[np.uint8],
     ) -> int:
-        """Fill (n, 1) float32 `out` with silence; `payload`, `later` (bytes,) uint8 say nothing."""
+        """Fill `out` with silence.
+
+        payload, later  (bytes,) uint8, not read
+        out             (n, 1) float32, full scale 1.0
+        """
         return self.conceal(out.shape[0], out)
 
     def remember(self) -> None:

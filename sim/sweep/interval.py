@@ -41,7 +41,7 @@ def share(
     values : (n,) float64, n >= 1
         One per throw: 0 or 1 for odds, the share of the clusters, a mean of such.
     villages : (n,) int64
-        Which village each is of.
+        Index of the village that each is of.
     level : float
         Of the interval.
 
@@ -72,6 +72,9 @@ def difference(
 ) -> Estimate:
     """Return the mean of `ours` minus `theirs`, throw by throw, with its interval.
 
+    ours, theirs  (n,) float64, shares from 0 to 1, or any one unit
+    villages      (n,) int64, index of the village that each throw is of
+
     Both met the same chance, so most of it falls out of the difference. Without `is_share` the
     values may be any, and what does not vary is taken as it is.
 
@@ -101,7 +104,11 @@ def difference(
 def mean(
     values: NDArray[np.float64], villages: NDArray[np.int64], *, level: float = LEVEL
 ) -> Estimate:
-    """Return the mean of any values with Student's interval over the units."""
+    """Return the mean of any values with Student's interval over the units.
+
+    values    (n,) float64, any one unit
+    villages  (n,) int64, index of the village that each is of
+    """
     units = _units(values, villages)
     middle = float(values.mean())
     if units.size < 2:

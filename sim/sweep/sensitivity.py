@@ -63,7 +63,7 @@ def effects(seed: int, names: list[str], answers: NDArray[np.float64]) -> list[E
         Of the resampling.
     names : list of str
     answers : (base * (inputs + 2),) float64
-        Of the points of `design`, in their order.
+        Of the points of `design`, in their order; any one unit.
     """
     base = answers.size // (len(names) + 2)
     table = answers.reshape(len(names) + 2, base)

@@ -40,7 +40,10 @@ class Witness(Protocol):
     """Somebody who stands at a pole and looks on."""
 
     def note_sound(self, sound: NDArray[np.float32], leaves_ns: int) -> None:
-        """Hear (n, channels) float32 whose first sample leaves the horn at that true time."""
+        """Hear sound whose first sample leaves the horn at that true time.
+
+        sound  (n, channels) float32, full scale 1.0
+        """
 
     def note_order(self, payload: bytes, fate: str, at_ns: int) -> None:
         """See an order come, and what the node made of it."""

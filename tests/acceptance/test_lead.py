@@ -31,6 +31,7 @@ def test_a_sender_is_known_and_answers_before_its_first_packet(speech_wav):
                 (told,) = [one for one in packets if isinstance(one, SenderReport)]
                 ahead += told.packets == 0
                 reports = reports or new_reports(NodeConfig(name="n"), told.ssrc, now_ns)
+                reports.credit.earn(len(data))
                 reports.receive(packets, None, told.rtp_timestamp, now_ns)
                 reports.handle_deadline(now_ns)
                 question = reports.next_compound(Reception(0, 0, 0), None, now_ns)

@@ -127,6 +127,11 @@ class ClockExchange:
         """Ask no more before `at_ns`: nothing sounds, and answers cost data."""
         self._next_ns = max(self._next_ns, at_ns)
 
+    def forget_questions(self) -> None:
+        """Take no answer to what was asked so far."""
+        self._outstanding.clear()
+        self._events.clear()
+
     def next_event(self) -> RequestTime | None:
         """Return the oldest request not yet sent, or None."""
         return self._events.popleft() if self._events else None

@@ -40,7 +40,10 @@ _STEPS_BITS: Final = 6
 
 @inner_kernel("void(int64[::1], int64, int64, int64, int64)")
 def set_caps(plan: NDArray[np.int64], start: int, end: int, channels: int, lm: int) -> None:
-    """Set the most that each band can use."""
+    """Set the most that each band can use.
+
+    plan  (PLAN_SIZE,) int64; CAP is set, in eighths of a bit
+    """
     row = BANDS * (2 * lm + channels - 1)
     for band in range(start, end):
         bins = (BAND_EDGES[band + 1] - BAND_EDGES[band]) << lm
@@ -57,7 +60,12 @@ def decode_boosts(
     channels: int,
     lm: int,
 ) -> int:
-    """Read how much each band gets on top; return the frame's eighths of a bit less all that."""
+    """Read how much each band gets on top; return the frame's eighths of a bit less all that.
+
+    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    data  (n,) uint8, bytes of the payload
+    plan  (PLAN_SIZE,) int64; CAP is read, BOOST set, both in eighths of a bit
+    """
     left = (rc[END] - rc[BEGIN]) * 8 * BIT
     first_logp = 6
     for band in range(start, end):
@@ -259,6 +267,10 @@ def decode_allocation(
     """Set SHAPE_BITS, CODED_BANDS, INTENSITY and DUAL; `total` is in eighths of a bit.
 
     What a band gets here is for shape and fine energy together: `split_fine_bits` comes next.
+
+    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    data  (n,) uint8, bytes of the payload
+    plan  (PLAN_SIZE,) int64; CAP and BOOST are read, in eighths of a bit
     """
     total = max(total, 0)
     skip_reserve = BIT if total >= BIT else 0

@@ -60,7 +60,12 @@ def fill_collapsed(
     channels: int,
     lm: int,
 ) -> None:
-    """Put noise into the empty blocks of SHAPE and scale each such band to unit norm again."""
+    """Put noise into the empty blocks of SHAPE and scale each such band to unit norm again.
+
+    past  (CELT_FLOAT_SIZE,) float32; energies of three frames, log2
+    plan  (PLAN_SIZE,) int64; MASK, one bit for each block, and the seed NOISE
+    work  (WORK_SIZE,) float32; SHAPE, unit norm for each band
+    """
     seed = plan[NOISE]
     for band in range(start, end):
         width = BAND_EDGES[band + 1] - BAND_EDGES[band]

@@ -32,7 +32,13 @@ def decode_sign(
     work: NDArray[np.float32],
     x: int,
 ) -> None:
-    """Decode a band of one bin: all that is left of its shape is a sign."""
+    """Decode a band of one bin: all that is left of its shape is a sign.
+
+    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    data  (n,) uint8, bytes of the payload
+    plan  (PLAN_SIZE,) int64; REMAINING, in eighths of a bit
+    work  (WORK_SIZE,) float32; work[x] becomes 1.0 or -1.0, unit norm
+    """
     negative = 0
     if plan[REMAINING] >= BIT:
         negative = rc_bits(rc, data, 1)
@@ -61,7 +67,11 @@ def decode_band(
 ) -> int:
     """Decode one band of `n` bins to `work[x]`; arguments as `decode_partition`.
 
-    target   where in `work` later bands fold from, or NOTHING
+    rc      (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    data    (n,) uint8, bytes of the payload
+    plan    (PLAN_SIZE,) int64, scratch of the frame: eighths of a bit, indices, masks
+    work    (WORK_SIZE,) float32, scratch: unit vectors, spectra, sound at 16-bit scale
+    target  where in `work` later bands fold from, or NOTHING
     """
     if n == 1:
         decode_sign(rc, data, plan, work, x)

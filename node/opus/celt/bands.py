@@ -95,8 +95,12 @@ def decode_shapes(
 ) -> None:
     """Decode the unit vectors of bands `start` to `end` to SHAPE, and their masks to MASK.
 
-    total     eighths of a bit in the frame, less what comes after the shapes
-    balance   eighths of a bit that the allocation could not place
+    rc       (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    data     (n,) uint8, bytes of the payload
+    plan     (PLAN_SIZE,) int64, scratch of the frame: eighths of a bit, indices, masks
+    work     (WORK_SIZE,) float32, scratch: unit vectors, spectra, sound at 16-bit scale
+    total    eighths of a bit in the frame, less what comes after the shapes
+    balance  eighths of a bit that the allocation could not place
     """
     coded = plan[CODED_BANDS]
     dual = plan[DUAL]

@@ -131,6 +131,10 @@ def fold_tail(
 
     The sound just before them must lie before work[tail] too, for a post-filter's period or back to
     EXTENSION.
+
+    celt  (CELT_INT_SIZE,) int64, what stays between frames: samples, 2.5 ms, flags
+    past  (CELT_FLOAT_SIZE,) float32, what stays: energies as log2, sound at 16-bit scale
+    work  (WORK_SIZE,) float32, scratch: unit vectors, spectra, sound at 16-bit scale
     """
     end = HISTORY + channel * HISTORY_STRIDE + HISTORY_SAMPLES
     samples = tail - EXTENSION
@@ -242,7 +246,14 @@ def celt_conceal(
     divisor: int,
     out: NDArray[np.float32],
 ) -> None:
-    """Make up a lost frame; the arguments are `celt_decode_frame`'s."""
+    """Make up a lost frame; the arguments are `celt_decode_frame`'s.
+
+    celt  (CELT_INT_SIZE,) int64, what stays between frames: samples, 2.5 ms, flags
+    past  (CELT_FLOAT_SIZE,) float32, what stays: energies as log2, sound at 16-bit scale
+    plan  (PLAN_SIZE,) int64, scratch of the frame: eighths of a bit, indices, masks
+    work  (WORK_SIZE,) float32, scratch: unit vectors, spectra, sound at 16-bit scale
+    out   (samples / divisor or more, channels) float32, full scale 1.0
+    """
     samples = SHORT_SAMPLES << lm
     if celt[LOST] >= _PITCH_UNITS or start > 0:
         bins = samples // divisor

@@ -37,6 +37,9 @@ def de_emphasise(
     """Filter `samples` (a multiple of 4) at `past[begin]`, write every `divisor`th to `out`.
 
     Four samples at a time, so that only one product per four waits for the one before.
+
+    past  (CELT_FLOAT_SIZE,) float32, sound at 16-bit scale, 48 kHz
+    out   (samples / divisor or more, channels) float32, full scale 1.0
     """
     last = past[DE_EMPHASIS + channel]
     if divisor == 1:

@@ -40,7 +40,11 @@ _ENERGY_MIN: Final = np.float32(-9.0)
 
 @inner_kernel("int64(int64[::1], uint8[::1], int64, int64)")
 def rc_celt_icdf(rc: NDArray[np.int64], data: NDArray[np.uint8], offset: int, ftb: int) -> int:
-    """Return a symbol of the inverse cumulative table at `ICDF[offset]` (section 4.1.3.3)."""
+    """Return a symbol of the inverse cumulative table at `ICDF[offset]` (section 4.1.3.3).
+
+    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    data  (n,) uint8, bytes of the payload
+    """
     total = 1 << ftb
     place = total - 1 - rc_decode_bin(rc, ftb)
     k = offset
@@ -94,7 +98,12 @@ def decode_coarse_energy(
     channels: int,
     lm: int,
 ) -> None:
-    """Update the energies to the integer part of their log2, predicted both ways (4.3.2.1)."""
+    """Update the energies to the integer part of their log2, predicted both ways (4.3.2.1).
+
+    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    data  (n,) uint8, bytes of the payload
+    past  (CELT_FLOAT_SIZE,) float32; ENERGY, log2
+    """
     frame_bits = (rc[END] - rc[BEGIN]) * 8
     alpha = np.float32(0.0) if intra else INTER_ALPHA[lm]
     beta = np.float32(INTRA_BETA) if intra else INTER_BETA[lm]
@@ -133,7 +142,13 @@ def decode_fine_energy(
     end: int,
     channels: int,
 ) -> None:
-    """Refine each energy by the raw bits that the allocation gave it (4.3.2.2)."""
+    """Refine each energy by the raw bits that the allocation gave it (4.3.2.2).
+
+    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    data  (n,) uint8, bytes of the payload
+    past  (CELT_FLOAT_SIZE,) float32; ENERGY, log2
+    plan  (PLAN_SIZE,) int64; FINE_BITS, in bits
+    """
     for band in range(start, end):
         bits = plan[FINE_BITS + band]
         if bits > 0:
@@ -154,7 +169,13 @@ def finish_energy(
     channels: int,
     left_bits: int,
 ) -> None:
-    """Spend the frame's last bits on one more bit of energy, by priority, from below (4.3.2.2)."""
+    """Spend the frame's last bits on one more bit of energy, by priority, from below (4.3.2.2).
+
+    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    data  (n,) uint8, bytes of the payload
+    past  (CELT_FLOAT_SIZE,) float32; ENERGY, log2
+    plan  (PLAN_SIZE,) int64; FINE_BITS in bits, FINE_LAST a flag
+    """
     for priority in range(2):
         for band in range(start, end):
             bits = plan[FINE_BITS + band]

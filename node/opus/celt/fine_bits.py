@@ -48,7 +48,10 @@ def _split_wide(plan: NDArray[np.int64], band: int, bins: int, channels: int, lm
 
 @inner_kernel("int64(int64[::1], int64, int64, int64, int64)")
 def split_fine_bits(plan: NDArray[np.int64], start: int, end: int, channels: int, lm: int) -> int:
-    """Set FINE_BITS and FINE_LAST, reduce SHAPE_BITS; return what no band could use."""
+    """Set FINE_BITS and FINE_LAST, reduce SHAPE_BITS; return what no band could use.
+
+    plan  (PLAN_SIZE,) int64; SHAPE_BITS in eighths of a bit, FINE_BITS in bits
+    """
     coded = plan[CODED_BANDS]
     balance = 0
     for band in range(start, coded):

@@ -165,7 +165,8 @@ def transform(
 ) -> int:
     """Transform `n` values in `ar`, `ai`; return 1 when the result is in `br`, `bi`, else 0.
 
-    All four have at least `n` values and are overwritten.
+    ar, ai  (n or more,) float32, real and imaginary parts, any one unit; overwritten
+    br, bi  (n or more,) float32, same unit, as many again for every other pass; overwritten
     """
     left = n
     stride = 1

@@ -41,7 +41,7 @@ from node.opus.celt.layout import (
     SPREAD,
     TRANSIENT,
 )
-from node.opus.celt.lost_energy import doubt_energies
+from node.opus.celt.lost_energy import correct_energies
 from node.opus.celt.resolution import decode_resolution
 from node.opus.celt.synthesis import filter_pitch, synthesise, write_out
 from node.opus.celt.tables_celt import (
@@ -80,7 +80,11 @@ _LOST_LONG: Final = 80
 
 @inner_kernel("void(int64[::1], float32[::1])")
 def celt_reset(celt: NDArray[np.int64], past: NDArray[np.float32]) -> None:
-    """Forget the stream (section 4.5.2)."""
+    """Forget the stream (section 4.5.2).
+
+    celt  (CELT_INT_SIZE,) int64, what stays between frames: samples, 2.5 ms, flags
+    past  (CELT_FLOAT_SIZE,) float32, what stays: energies as log2, sound at 16-bit scale
+    """
     celt[:] = 0
     past[:] = np.float32(0.0)
     for i in range(2 * BANDS):
@@ -198,8 +202,8 @@ def _decode_spectrum(
         for band in range(BANDS):
             at = ENERGY + band
             past[at] = max(past[at], past[at + BANDS])
-    doubts = celt[HOLE] == 1 and start == 0
-    if doubts:
+    after_loss = celt[HOLE] == 1 and start == 0
+    if after_loss:
         for i in range(2 * BANDS):
             work[ENERGY_BEFORE + i] = past[ENERGY + i]
     intra = _decode_flags(rc, data, plan, start, lm)
@@ -213,8 +217,8 @@ def _decode_spectrum(
     decode_shapes(rc, data, plan, work, start, end, coded, blocks, lm, total, balance)
     collapsed = rc_bits(rc, data, 1) if reserve > 0 else 0
     finish_energy(rc, data, past, plan, start, end, coded, frame_bits - rc_tell(rc))
-    if doubts and not intra:
-        doubt_energies(past, work, end, lm, max(celt[LOST] >> lm, 1), coded)
+    if after_loss and not intra:
+        correct_energies(past, work, end, lm, max(celt[LOST] >> lm, 1), coded)
     if collapsed:
         fill_collapsed(past, plan, work, start, end, coded, lm)
     if plan[SILENCE]:
@@ -244,13 +248,17 @@ def celt_decode_frame(
 ) -> int:
     """Decode one frame of at least 2 bytes; return 0, or OVERRUN if it is broken.
 
-    celt, past   state (layout.py); plan, work: scratch
-    rc, data     range decoder on the frame, and the payload
-    start, end   bands: 0 or 17 in hybrid frames, and 13 to 21 by bandwidth
-    lm           log2 of the frame's length in 2.5 ms
-    coded        channels in the frame; channels: of `out`
-    divisor      48000 over the output rate: 1, 2, 3, 4 or 6
-    out          (120 << lm) / divisor rows or more, `channels` columns, full scale 1.0
+    celt        (CELT_INT_SIZE,) int64, what stays between frames: samples, 2.5 ms, flags
+    past        (CELT_FLOAT_SIZE,) float32, what stays: energies as log2, sound at 16-bit scale
+    plan        (PLAN_SIZE,) int64, scratch of the frame: eighths of a bit, indices, masks
+    work        (WORK_SIZE,) float32, scratch: unit vectors, spectra, sound at 16-bit scale
+    rc          (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    data        (n,) uint8, bytes of the payload
+    start, end  bands: 0 or 17 in hybrid frames, and 13 to 21 by bandwidth
+    lm          log2 of the frame's length in 2.5 ms
+    coded       channels in the frame; channels: of `out`
+    divisor     48000 over the output rate: 1, 2, 3, 4 or 6
+    out         ((120 << lm) / divisor or more, channels) float32, full scale 1.0
     """
     samples = SHORT_SAMPLES << lm
     plan[IN_PHASE] = 1 if channels == 1 else 0

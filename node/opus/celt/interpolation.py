@@ -31,7 +31,11 @@ def take_celt(
     target: NDArray[np.float32],
     at: int,
 ) -> None:
-    """Copy the newest `samples` <= 2048 of a channel to target[at:]."""
+    """Copy the newest `samples` <= 2048 of a channel to target[at:].
+
+    past    (CELT_FLOAT_SIZE,) float32, history at 16-bit scale, 48 kHz
+    target  (at + samples or more,) float32, sound at 16-bit scale
+    """
     end = HISTORY + channel * HISTORY_STRIDE + HISTORY_SAMPLES
     for i in range(samples):
         target[at + i] = past[end - samples + i]
@@ -49,8 +53,10 @@ def play_celt(
 ) -> None:
     """Put sound[channel, begin : begin + samples] in the place of the frame just concealed.
 
-    memory   (2,) de-emphasis before that frame; comes back as it is after it
-    out      (samples / divisor, channels)
+    past    (CELT_FLOAT_SIZE,) float32, history at 16-bit scale, 48 kHz
+    sound   (channels, begin + samples or more) float32, 16-bit scale, before de-emphasis
+    memory  (2,) float32, 16-bit scale: de-emphasis before that frame; comes back as it is after it
+    out     (samples / divisor, channels) float32, full scale 1.0
     """
     channels = out.shape[1]
     for channel in range(channels):
@@ -72,7 +78,13 @@ def overlap_next(
     begin: int,
     channels: int,
 ) -> None:
-    """Let the next frame overlap with sound[channel, begin : begin + 120], the hole's end."""
+    """Let the next frame overlap with sound[channel, begin : begin + 120], the hole's end.
+
+    celt   (CELT_INT_SIZE,) int64, what stays between frames: samples, 2.5 ms, flags
+    past   (CELT_FLOAT_SIZE,) float32, what stays: energies as log2, sound at 16-bit scale
+    work   (WORK_SIZE,) float32, scratch: unit vectors, spectra, sound at 16-bit scale
+    sound  (channels, begin + 120 or more) float32, 16-bit scale, before de-emphasis
+    """
     for channel in range(channels):
         for i in range(OVERLAP):
             work[EXTENSION + i] = sound[channel, begin + i]
@@ -87,7 +99,13 @@ def aim_noise(
     after: NDArray[np.float32],
     along: float,
 ) -> None:
-    """Let the noise of a hybrid frame about to be concealed lie between both sides' energies."""
+    """Let the noise of a hybrid frame about to be concealed lie between both sides' energies.
+
+    celt           (CELT_INT_SIZE,) int64, what stays between frames: samples, 2.5 ms, flags
+    past           (CELT_FLOAT_SIZE,) float32; ENERGY and BACKGROUND are set, log2
+    before, after  (2 x BANDS,) float32, energies before and after the hole, log2
+    along          share of the hole that lies before this frame's middle, 0 to 1
+    """
     fall = np.float32(FALL_FIRST if celt[LOST] == 0 else FALL)
     share = np.float32(along)
     for i in range(2 * BANDS):

@@ -53,14 +53,20 @@ def exp2(x: float) -> float:
 def scale_values(
     target: NDArray[np.float32], source: NDArray[np.float32], gain: np.float32
 ) -> None:
-    """Set `target` to `gain` times `source`. Views as arguments let the vector unit work."""
+    """Set `target` to `gain` times `source`. Views as arguments let the vector unit work.
+
+    target, source  (n,) float32, any one unit; they do not overlap
+    """
     for i in range(target.size):
         target[i] = gain * source[i]
 
 
 @inner_kernel("void(float32[::1], float32[::1])")
 def copy_values(target: NDArray[np.float32], source: NDArray[np.float32]) -> None:
-    """Set `target` to `source`; they do not overlap."""
+    """Set `target` to `source`.
+
+    target, source  (n,) float32, any one unit; they do not overlap
+    """
     for i in range(target.size):
         target[i] = source[i]
 
@@ -78,7 +84,9 @@ def scale_bands(
 ) -> None:
     """Give the shapes of one channel their energies: SPECTRUM (section 4.3.6).
 
-    bins   how many are wanted: those above are zero, and those of no band
+    past  (CELT_FLOAT_SIZE,) float32; ENERGY is read, log2
+    work  (WORK_SIZE,) float32; SHAPE has unit norm, SPECTRUM 16-bit scale
+    bins  how many are wanted: those above are zero, and those of no band
     """
     shape = SHAPE + channel * FRAME_MAX
     spectrum = SPECTRUM + channel * FRAME_MAX
@@ -105,6 +113,8 @@ def inverse_core(work: NDArray[np.float32], spectrum: int, blocks: int, lm: int)
     """Transform one block of 120 << `lm` bins that lie `blocks` apart, into CORE.
 
     It is a DCT-IV, reversed and negated, by a complex transform of half its size.
+
+    work  (WORK_SIZE,) float32; SPECTRUM and CORE at 16-bit scale
     """
     n = SHORT_SAMPLES << lm
     half = n >> 1
@@ -132,7 +142,11 @@ def inverse_core(work: NDArray[np.float32], spectrum: int, blocks: int, lm: int)
 def overlap_add(
     past: NDArray[np.float32], work: NDArray[np.float32], begin: int, samples: int
 ) -> None:
-    """Join CORE to the raw tail at `past[begin]`; its own tail stays raw after the block."""
+    """Join CORE to the raw tail at `past[begin]`; its own tail stays raw after the block.
+
+    past  (CELT_FLOAT_SIZE,) float32, sound at 16-bit scale
+    work  (WORK_SIZE,) float32; CORE at 16-bit scale
+    """
     for i in range(HALF_OVERLAP):
         old = past[begin + i]
         new = work[CORE + HALF_OVERLAP - 1 - i]

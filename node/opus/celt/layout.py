@@ -38,7 +38,7 @@ LOSS_PERIOD: Final = 6
 LOST_PACKET: Final = 7
 """1 while a lost packet is made up, and not an empty frame; the decoder sets it."""
 HOLE: Final = 8
-"""1 from a lost packet on until the next frame, whose energies are told against a lost one's."""
+"""1 from a lost packet to the next frame, whose energies are coded against the lost ones."""
 CELT_INT_SIZE: Final = 9
 
 # past: real numbers between frames; energies are log2 of the amplitude, [channel][band]
@@ -49,7 +49,7 @@ ENERGY_2: Final = ENERGY_1 + 2 * BANDS
 BACKGROUND: Final = ENERGY_2 + 2 * BANDS
 """Slowly rising minimum: the noise floor that long concealment fades to."""
 LOUD: Final = BACKGROUND + 2 * BANDS
-"""Slowly falling maximum, for holes that are led over."""
+"""Slowly falling maximum: how loud the sound has been of late, for lost frames."""
 GAIN: Final = LOUD + 2 * BANDS
 GAIN_OLD: Final = GAIN + 1
 DE_EMPHASIS: Final = GAIN_OLD + 1

@@ -1,10 +1,10 @@
 """The energies of a lost frame, guessed from those before it and what the frame after it says.
 
 The next frame says E2 = alpha E1 + r, and E1 is lost. The decoder that took E0 for it came out with
-E2' = alpha E0 + r, which tells r. If energies went a random walk, the likeliest E1 would minimise
-(E1 - E0)^2 / frames + (E2 - E1)^2 / next_frames. So it is where E2' is below E0. Where it is above,
-speech has either begun, or it had paused in the hole and goes on as before: the nearer E2' comes
-to the loudest of late, the likelier is the pause.
+E2' = alpha E0 + r, from which r follows. If energies went a random walk, the likeliest E1 would
+minimise (E1 - E0)^2 / frames + (E2 - E1)^2 / next_frames. So it is where E2' is below E0. Where it
+is above, speech has either begun, or it had paused in the hole and goes on as before: the nearer
+E2' comes to the loudest of late, the likelier is the pause.
 """
 
 from typing import Final
@@ -22,7 +22,7 @@ _ENERGY_MIN: Final = np.float32(-9.0)
 # 10 ms, holes of one to six. With one frame of 20 ms lost the error of E2 falls from 1.05 to 0.95
 # of a log2 unit (6 dB), with two from 1.38 to 1.16, and a third less is too loud by more than two.
 _BELOW_LOUD: Final = np.float32(2.0)
-"""A rise to so far below the loudest of late tells nothing of what came before it."""
+"""A rise to so far below the loudest of late says nothing of what came before it."""
 _RISE_PER_ROOM: Final = np.float32(0.4)
 _RISE_LEAST: Final = np.float32(-3.0)
 _RISE_MOST: Final = np.float32(2.5)
@@ -62,9 +62,10 @@ def guess_energies(
 ) -> None:
     """Set lost[:] to the energies that the last lost frame most likely had.
 
-    past          before the hole: E0, and what has been loud
-    after         E2' (2 x BANDS,), of the last of `next_frames` frames
-    frames        lost ones, as long as those of the next packet: 2.5 ms << lm
+    past    (CELT_FLOAT_SIZE,) float32, log2, before the hole: E0, and what has been loud
+    after   (2 x BANDS,) float32, log2: E2' of the last of `next_frames` frames
+    lost    (2 x BANDS,) float32, log2: what is set
+    frames  lost ones, as long as those of the next packet: 2.5 ms << lm
     """
     share = np.float32(1.0)
     for _ in range(next_frames):
@@ -78,7 +79,7 @@ def guess_energies(
 
 
 @inner_kernel("void(float32[::1], float32[::1], int64, int64, int64, int64)")
-def doubt_energies(
+def correct_energies(
     past: NDArray[np.float32],
     work: NDArray[np.float32],
     end: int,
@@ -88,9 +89,9 @@ def doubt_energies(
 ) -> None:
     """Take the energies of the frame after a hole as if the last lost one had had the likeliest.
 
-    past     E2'
-    work     E0, from before the hole, at ENERGY_BEFORE
-    frames   lost ones, as long as this: 2.5 ms << lm
+    past    (CELT_FLOAT_SIZE,) float32, log2: E2'
+    work    (WORK_SIZE,) float32, log2: E0, from before the hole, at ENERGY_BEFORE
+    frames  lost ones, as long as this: 2.5 ms << lm
     """
     share = np.float32(INTER_ALPHA[lm])
     apart = np.float32(1.0) - share

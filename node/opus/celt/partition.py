@@ -31,7 +31,10 @@ def next_noise(seed: int) -> int:
 
 @inner_kernel("void(float32[::1], int64, int64, float64)")
 def renormalise(work: NDArray[np.float32], x: int, n: int, gain: float) -> None:
-    """Scale `n` values at `work[x]` to norm `gain`."""
+    """Scale `n` values at `work[x]` to norm `gain`.
+
+    work  (WORK_SIZE,) float32, any norm before
+    """
     energy = np.float32(1e-15)
     for i in range(x, x + n):
         energy += work[i] * work[i]
@@ -129,11 +132,15 @@ def decode_partition(
 ) -> int:
     """Decode `n` values to `work[x]`; return the mask of filled blocks.
 
-    bits     eighths of a bit that may be spent
-    blocks   short blocks that the values interleave, one after the other
-    source   where folding copies from in `work`, or NOTHING
-    lm       halvings left, less 1
-    gain     norm of the result; fill: mask of the source's filled blocks
+    rc      (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    data    (n,) uint8, bytes of the payload
+    plan    (PLAN_SIZE,) int64, scratch of the frame: eighths of a bit, indices, masks
+    work    (WORK_SIZE,) float32, of norm `gain` where it was decoded
+    bits    eighths of a bit that may be spent
+    blocks  short blocks that the values interleave, one after the other
+    source  where folding copies from in `work`, or NOTHING
+    lm      halvings left, less 1
+    gain    norm of the result; fill: mask of the source's filled blocks
     """
     row = PULSE_INDEX[(lm + 1) * BANDS + plan[BAND]]
     if lm < 0 or n <= 2 or bits <= PULSE_COST[row + PULSE_COST[row]] + _SPLIT_MARGIN:

@@ -41,7 +41,11 @@ _ZERO: Final = np.float32(0.8)
 
 @inner_kernel("float32(float32[::1], float32[::1], int64, int64, int64)")
 def dot(a: NDArray[np.float32], b: NDArray[np.float32], i: int, j: int, n: int) -> np.float32:
-    """Return the inner product of `n` values at `a[i]` and `b[j]`, in four sums."""
+    """Return the inner product of `n` values at `a[i]` and `b[j]`, in four sums.
+
+    a  (i + n or more,) float32, any unit
+    b  (j + n or more,) float32, any unit
+    """
     s0 = s1 = s2 = s3 = np.float32(0.0)
     for k in range(0, n - 3, 4):
         s0 += a[i + k] * b[j + k]
@@ -58,6 +62,9 @@ def solve_predictor(values: NDArray[np.float32], target: int, order: int) -> Non
     """Set `values[target:]` from the autocorrelation at CORRELATION (Levinson and Durbin).
 
     x[n] is predicted as the sum of `values[target + k] * x[n - 1 - k]`.
+
+    values  (n,) float32, laid out as `layout` says: CORRELATION in the sound's unit squared; the
+            result is a ratio
     """
     for k in range(order):
         values[target + k] = np.float32(0.0)
@@ -81,7 +88,10 @@ def solve_predictor(values: NDArray[np.float32], target: int, order: int) -> Non
 
 @inner_kernel("void(float32[::1], int64, int64, int64)")
 def correlate(work: NDArray[np.float32], begin: int, samples: int, order: int) -> None:
-    """Set CORRELATION of `work[begin:]`, its peaks widened and a noise floor 40 dB below."""
+    """Set CORRELATION of `work[begin:]`, its peaks widened and a noise floor 40 dB below.
+
+    work  (n,) float32, laid out as `layout` says: sound of any unit, CORRELATION in its square
+    """
     for lag in range(order + 1):
         narrow = np.float32(0.008) * np.float32(lag)
         power = dot(work, work, begin, begin + lag, samples - lag)
@@ -147,7 +157,11 @@ def _best_offsets(
 
 @inner_kernel("int64(float32[::1], float32[::1], int64)")
 def find_period(past: NDArray[np.float32], work: NDArray[np.float32], channels: int) -> int:
-    """Return the period in samples, about PERIOD_MIN to PERIOD_MAX, that repeats best."""
+    """Return the period in samples, about PERIOD_MIN to PERIOD_MAX, that repeats best.
+
+    past  (CELT_FLOAT_SIZE,) float32, history at 16-bit scale, 48 kHz
+    work  (WORK_SIZE,) float32, scratch at 16-bit scale: whitened sound at half and quarter rate
+    """
     _whiten(past, work, channels)
     quarter = CUT
     for i in range(_HALF // 2):

@@ -40,7 +40,10 @@ def post_filter(
     tapset_old: int,
     tapset: int,
 ) -> None:
-    """Filter `samples` at `past[begin]` in place, from the old filter to the new in 120."""
+    """Filter `samples` at `past[begin]` in place, from the old filter to the new in 120.
+
+    past  (CELT_FLOAT_SIZE,) float32, sound at 16-bit scale, 48 kHz
+    """
     if gain_old == 0.0 and gain == 0.0:
         return
     period_old = max(period_old, PERIOD_MIN)

@@ -25,6 +25,9 @@ def set_predictor(past: NDArray[np.float32], work: NDArray[np.float32], channel:
     """Set the channel's predictor from its newest samples.
 
     x[n] is predicted as the sum of `past[PREDICTOR + k] * x[n - 1 - k]`.
+
+    past  (CELT_FLOAT_SIZE,) float32; history at 16-bit scale, PREDICTOR a ratio
+    work  (WORK_SIZE,) float32, scratch at 16-bit scale
     """
     begin = HISTORY + channel * HISTORY_STRIDE + HISTORY_SAMPLES - ANALYSIS_SAMPLES
     for i in range(ANALYSIS_SAMPLES):
@@ -42,7 +45,11 @@ def set_predictor(past: NDArray[np.float32], work: NDArray[np.float32], channel:
 def set_residual(
     past: NDArray[np.float32], work: NDArray[np.float32], channel: int, samples: int
 ) -> None:
-    """Set RESIDUAL to what the predictor misses in the newest `samples`."""
+    """Set RESIDUAL to what the predictor misses in the newest `samples`.
+
+    past  (CELT_FLOAT_SIZE,) float32; history at 16-bit scale, PREDICTOR a ratio
+    work  (WORK_SIZE,) float32; RESIDUAL at 16-bit scale
+    """
     end = HISTORY + channel * HISTORY_STRIDE + HISTORY_SAMPLES
     at = PREDICTOR + channel * PREDICTOR_ORDER
     for i in range(samples):
@@ -57,7 +64,11 @@ def set_residual(
 def excite(
     past: NDArray[np.float32], work: NDArray[np.float32], channel: int, samples: int
 ) -> None:
-    """Turn the residual in EXTENSION into sound that goes on from the history."""
+    """Turn the residual in EXTENSION into sound that goes on from the history.
+
+    past  (CELT_FLOAT_SIZE,) float32; history at 16-bit scale, PREDICTOR a ratio
+    work  (WORK_SIZE,) float32; EXTENSION at 16-bit scale
+    """
     end = HISTORY + channel * HISTORY_STRIDE + HISTORY_SAMPLES
     at = PREDICTOR + channel * PREDICTOR_ORDER
     for k in range(PREDICTOR_ORDER):

@@ -73,6 +73,8 @@ def unrank(work: NDArray[np.float32], x: int, n: int, k: int, index: int) -> int
 
     The first value takes the pulses that leave the most words at or below `index`: then as
     many remain as the largest k' with U(n, k') <= index.
+
+    work  (WORK_SIZE,) float32; `n` values from work[x] on are set, counts of pulses
     """
     energy = 0
     while n > 2 and k > 0:
@@ -151,7 +153,10 @@ def _cosine_and_sine(angle: float) -> tuple[np.float32, np.float32]:
 def spread_pulses(
     work: NDArray[np.float32], x: int, n: int, k: int, blocks: int, spread: int
 ) -> None:
-    """Rotate a decoded vector so that few pulses do not sound like few tones (4.3.4.3)."""
+    """Rotate a decoded vector so that few pulses do not sound like few tones (4.3.4.3).
+
+    work  (WORK_SIZE,) float32; `n` values from work[x] on, norm kept
+    """
     if 2 * k >= n or spread == 0:
         return
     gain = n / (n + SPREAD_FACTOR[spread - 1] * k)
@@ -171,7 +176,10 @@ def spread_pulses(
 
 @inner_kernel("int64(float32[::1], int64, int64, int64)")
 def filled_blocks(work: NDArray[np.float32], x: int, n: int, blocks: int) -> int:
-    """Return a mask: bit b is 1 when block b of the vector has a pulse."""
+    """Return a mask: bit b is 1 when block b of the vector has a pulse.
+
+    work  (WORK_SIZE,) float32; `n` values from work[x] on, any norm
+    """
     if blocks <= 1:
         return 1
     mask = 0
@@ -198,7 +206,12 @@ def decode_pulses(
     spread: int,
     gain: float,
 ) -> int:
-    """Decode `n` values of `k` pulses, of norm `gain`, to `work[x]`; return the filled blocks."""
+    """Decode `n` values of `k` pulses, of norm `gain`, to `work[x]`; return the filled blocks.
+
+    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    data  (n,) uint8, bytes of the payload
+    work  (WORK_SIZE,) float32, of norm `gain` where it was decoded
+    """
     energy = unrank(work, x, n, k, rc_uint(rc, data, words(n, k) + words(n, k + 1)))
     mask = filled_blocks(work, x, n, blocks)
     scale = np.float32(gain / sqrt(energy))

@@ -32,7 +32,12 @@ def decode_resolution(
     transient: int,
     lm: int,
 ) -> None:
-    """Set `plan[TF + band]`: > 0 finer in frequency, < 0 finer in time."""
+    """Set `plan[TF + band]`: > 0 finer in frequency, < 0 finer in time.
+
+    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    data  (n,) uint8, bytes of the payload
+    plan  (PLAN_SIZE,) int64; TF is set, in halvings or doublings (log2)
+    """
     frame_bits = (rc[END] - rc[BEGIN]) * 8
     logp = 2 if transient else 4
     selectable = lm > 0 and rc_tell(rc) + logp + 1 <= frame_bits
@@ -55,7 +60,10 @@ def decode_resolution(
 
 @inner_kernel("void(float32[::1], int64, int64, int64)")
 def haar(work: NDArray[np.float32], x: int, n: int, stride: int) -> None:
-    """Replace pairs of values `stride` apart by their sum and difference, energy kept."""
+    """Replace pairs of values `stride` apart by their sum and difference, energy kept.
+
+    work  (WORK_SIZE,) float32, norm kept
+    """
     for i in range(n >> 1):
         for j in range(x + 2 * stride * i, x + 2 * stride * i + stride):
             first = _HALF_POWER * work[j]
@@ -70,7 +78,8 @@ def gather_blocks(
 ) -> None:
     """Bring the values of each block together, or `back` to where they interleave.
 
-    ordered   1 for blocks in sequency order: they came from a transform, not from time
+    work     (WORK_SIZE,) float32, norm kept; TURN is scratch
+    ordered  1 for blocks in sequency order: they came from a transform, not from time
     """
     n = size * blocks
     for block in range(blocks):
@@ -86,7 +95,11 @@ def gather_blocks(
 
 @inner_kernel("void(int64[::1], float32[::1])")
 def change_source(plan: NDArray[np.int64], work: NDArray[np.float32]) -> None:
-    """Copy the folding source to FOLD at the resolution of the band, once per band."""
+    """Copy the folding source to FOLD at the resolution of the band, once per band.
+
+    plan  (PLAN_SIZE,) int64; FOLD_*, indices and counts of bins
+    work  (WORK_SIZE,) float32, unit power for each bin
+    """
     n = plan[FOLD_BINS]
     blocks = plan[FOLD_BLOCKS]
     merge = plan[FOLD_MERGE]

@@ -105,6 +105,11 @@ def decode_joint_band(
     """Decode `n` bins of both channels to `work[x]` and `work[y]`; return the filled blocks.
 
     The other arguments are `decode_band`'s; what goes to `target` is the mid.
+
+    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    data  (n,) uint8, bytes of the payload
+    plan  (PLAN_SIZE,) int64, scratch of the frame: eighths of a bit, indices, masks
+    work  (WORK_SIZE,) float32, unit vectors
     """
     if n == 1:
         decode_sign(rc, data, plan, work, x)

@@ -34,7 +34,10 @@ _HALF: Final = np.float32(0.5)
 
 @inner_kernel("void(float32[::1], int64, int64)")
 def advance(past: NDArray[np.float32], channel: int, samples: int) -> None:
-    """Move one channel's history back by `samples`, the raw tail with it."""
+    """Move one channel's history back by `samples`, the raw tail with it.
+
+    past  (CELT_FLOAT_SIZE,) float32, history at 16-bit scale, 48 kHz
+    """
     first = HISTORY + channel * HISTORY_STRIDE
     last = first + HISTORY_STRIDE - samples
     for begin in range(first, last, samples):
@@ -60,8 +63,12 @@ def synthesise(
 ) -> None:
     """Add the frame to the history of each output channel, before post-filter.
 
-    coded, channels   channels in the frame and of the output: one is copied to both, and two
-                      are mixed to one by their spectra
+    celt             (CELT_INT_SIZE,) int64, what stays between frames: samples, 2.5 ms, flags
+    past             (CELT_FLOAT_SIZE,) float32, what stays: energies as log2, sound at 16-bit scale
+    plan             (PLAN_SIZE,) int64, scratch of the frame: eighths of a bit, indices, masks
+    work             (WORK_SIZE,) float32, scratch: unit vectors, spectra, sound at 16-bit scale
+    coded, channels  channels in the frame and of the output: one is copied to both, and two are
+                     mixed to one by their spectra
     """
     samples = SHORT_SAMPLES << lm
     for channel in range(coded):
@@ -89,7 +96,12 @@ def filter_pitch(
     lm: int,
     channels: int,
 ) -> None:
-    """Post-filter the frame: 2.5 ms as the last one ended, then over to what this one says."""
+    """Post-filter the frame: 2.5 ms as the last one ended, then over to what this one says.
+
+    celt  (CELT_INT_SIZE,) int64, what stays between frames: samples, 2.5 ms, flags
+    past  (CELT_FLOAT_SIZE,) float32; history at 16-bit scale, GAIN a ratio
+    plan  (PLAN_SIZE,) int64; NEW_PERIOD in samples, NEW_GAIN_Q5
+    """
     samples = SHORT_SAMPLES << lm
     gain = np.float32(plan[NEW_GAIN_Q5]) / np.float32(32.0)
     for channel in range(channels):
@@ -131,7 +143,11 @@ def write_out(
     divisor: int,
     out: NDArray[np.float32],
 ) -> None:
-    """De-emphasise the newest `samples` of each channel into `out`."""
+    """De-emphasise the newest `samples` of each channel into `out`.
+
+    past  (CELT_FLOAT_SIZE,) float32, history at 16-bit scale, 48 kHz
+    out   (samples / divisor or more, channels) float32, full scale 1.0
+    """
     for channel in range(channels):
         at = HISTORY + channel * HISTORY_STRIDE + HISTORY_SAMPLES - samples
         de_emphasise(past, at, samples, channel, divisor, out)

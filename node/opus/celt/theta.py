@@ -133,8 +133,11 @@ def decode_theta(
 ) -> tuple[int, int, int]:
     """Return the angle in Q14, its cost in eighths of a bit, and whether the side is inverted.
 
-    n       values in each half
-    bits    eighths of a bit for both halves and the angle
+    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    data  (n,) uint8, bytes of the payload
+    plan  (PLAN_SIZE,) int64; BAND and INTENSITY are indices, REMAINING eighths of a bit
+    n     values in each half
+    bits  eighths of a bit for both halves and the angle
     """
     cap = LOG_WIDTH_Q3[plan[BAND]] + lm * 8
     offset = (cap >> 1) - (_OFFSET_PAIR if stereo and n == 2 else _OFFSET_SPLIT)

@@ -26,7 +26,10 @@ _GAIN_INDEX_AT_RESET: Final = 10
 
 @inner_kernel("void(int64[::1], int64)")
 def reset_channel(silk: NDArray[np.int64], channel: int) -> None:
-    """Forget everything about the channel whose block begins at `channel` (4.5.2)."""
+    """Forget everything about the channel whose block begins at `channel` (4.5.2).
+
+    silk  (STATE_SIZE,) int64, what stays between frames: 16-bit samples, and Qn by name
+    """
     for k in range(f.CHANNEL_SIZE):
         silk[channel + k] = 0
     silk[channel + f.FRESH] = 1
@@ -39,7 +42,11 @@ def reset_channel(silk: NDArray[np.int64], channel: int) -> None:
 def set_rate(
     silk: NDArray[np.int64], channel: int, rate_khz: int, output_khz: int, subframes: int
 ) -> None:
-    """Follow the stream's rate and frame size; a new rate starts the channel's filters anew."""
+    """Follow the stream's rate and frame size; a new rate starts the channel's filters anew.
+
+    silk     (STATE_SIZE,) int64, what stays between frames: 16-bit samples, and Qn by name
+    channel  where the channel's block begins in `silk`
+    """
     silk[channel + f.SUBFRAMES] = subframes
     silk[channel + f.SUBFRAME_SAMPLES] = 5 * rate_khz
     silk[channel + f.FRAME_SAMPLES] = 5 * rate_khz * subframes
@@ -75,7 +82,15 @@ def decode_channel(
     active: int,
     coding: int,
 ) -> None:
-    """Write one SILK frame to scratch[out], from the payload if `wanted`, else made up."""
+    """Write one SILK frame to scratch[out], from the payload if `wanted`, else made up.
+
+    rc       (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    data     (n,) uint8, bytes of the payload
+    silk     (STATE_SIZE,) int64, what stays between frames: 16-bit samples, and Qn by name
+    channel  where the channel's block begins in `silk`
+    scratch  (SCRATCH_SIZE,) int64, scratch of one frame: 16-bit samples, and Qn by name
+    out      where in `scratch`: FRAME_SAMPLES 16-bit samples at the channel's own rate
+    """
     samples = silk[channel + f.FRAME_SAMPLES]
     if silk[channel + f.CONCEAL_RATE_KHZ] != silk[channel + f.RATE_KHZ]:
         reset_concealment(silk, channel)

@@ -29,7 +29,11 @@ _SEED: Final = 3176576
 
 @inner_kernel("void(int64[::1], int64)")
 def reset_comfort_noise(silk: NDArray[np.int64], channel: int) -> None:
-    """Forget the background: flat and silent."""
+    """Forget the background: flat and silent.
+
+    silk     (STATE_SIZE,) int64, what stays between frames: 16-bit samples, and Qn by name
+    channel  where the channel's block begins in `silk`
+    """
     order = silk[channel + f.ORDER]
     step_q15 = 32767 // (order + 1)
     for k in range(order):
@@ -115,7 +119,9 @@ def comfort_noise(
 ) -> None:
     """Learn from a good frame, or add noise to the concealed one at scratch[out].
 
-    channel   where the channel's block begins in `silk`
+    silk     (STATE_SIZE,) int64, what stays between frames: 16-bit samples, and Qn by name
+    channel  where the channel's block begins in `silk`
+    scratch  (SCRATCH_SIZE,) int64, scratch of one frame: 16-bit samples, and Qn by name
     """
     if silk[channel + f.COMFORT_RATE_KHZ] != silk[channel + f.RATE_KHZ]:
         reset_comfort_noise(silk, channel)

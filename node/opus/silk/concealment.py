@@ -38,7 +38,11 @@ _LAG_MAX_MS: Final = 18
 
 @inner_kernel("void(int64[::1], int64)")
 def reset_concealment(silk: NDArray[np.int64], channel: int) -> None:
-    """Forget the pitch and the gains that concealment would go on with."""
+    """Forget the pitch and the gains that concealment would go on with.
+
+    silk     (STATE_SIZE,) int64, what stays between frames: 16-bit samples, and Qn by name
+    channel  where the channel's block begins in `silk`
+    """
     silk[channel + f.PITCH_Q8] = silk[channel + f.FRAME_SAMPLES] << 7
     silk[channel + f.GAINS_BEFORE_Q16] = 1 << 16
     silk[channel + f.GAINS_BEFORE_Q16 + 1] = 1 << 16
@@ -49,7 +53,12 @@ def reset_concealment(silk: NDArray[np.int64], channel: int) -> None:
 
 @inner_kernel("void(int64[::1], int64, int64[::1])")
 def remember_frame(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64]) -> None:
-    """Keep of a good frame what concealment of the next one needs."""
+    """Keep of a good frame what concealment of the next one needs.
+
+    silk     (STATE_SIZE,) int64, what stays between frames: 16-bit samples, and Qn by name
+    channel  where the channel's block begins in `silk`
+    scratch  (SCRATCH_SIZE,) int64, scratch of one frame: 16-bit samples, and Qn by name
+    """
     subframes = silk[channel + f.SUBFRAMES]
     samples = silk[channel + f.SUBFRAME_SAMPLES]
     ltp = channel + f.CONCEAL_LTP_Q14
@@ -89,7 +98,10 @@ def remember_frame(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.in
 
 @inner_kernel("UniTuple(int64, 2)(int64[::1], int64, int64)")
 def energy(signal: NDArray[np.int64], begin: int, count: int) -> tuple[int, int]:
-    """Return the energy of 16-bit samples and by how many bits it was shifted down to fit."""
+    """Return the energy of 16-bit samples and by how many bits it was shifted down to fit.
+
+    signal  (begin + count or more,) int64, 16-bit samples
+    """
     shift = ilog(count) - 1
     total = count
     for attempt in range(2):
@@ -189,9 +201,11 @@ def _run_pitch_on(
 
 @inner_kernel("void(int64[::1], int64, int64[::1], int64)")
 def conceal(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64], out: int) -> None:
-    """Make up one lost frame at scratch[out]; LAGS tells the lag it ended with.
+    """Make up one lost frame at scratch[out]; LAGS is set to the lag it ended with.
 
-    channel   where the channel's block begins in `silk`
+    silk     (STATE_SIZE,) int64, what stays between frames: 16-bit samples, and Qn by name
+    channel  where the channel's block begins in `silk`
+    scratch  (SCRATCH_SIZE,) int64, scratch of one frame: 16-bit samples, and Qn by name
     """
     order = silk[channel + f.ORDER]
     memory = silk[channel + f.MEMORY_SAMPLES]
@@ -233,7 +247,13 @@ def conceal(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64], o
 
 @inner_kernel("void(int64[::1], int64, int64[::1], int64)")
 def join_frames(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64], at: int) -> None:
-    """Ramp up the first good frame after a loss if it is louder than the concealment was."""
+    """Ramp up the first good frame after a loss if it is louder than the concealment was.
+
+    silk     (STATE_SIZE,) int64, what stays between frames: 16-bit samples, and Qn by name
+    channel  where the channel's block begins in `silk`
+    scratch  (SCRATCH_SIZE,) int64, scratch of one frame: 16-bit samples, and Qn by name
+    at       where in `scratch` the frame's 16-bit samples begin
+    """
     samples = silk[channel + f.FRAME_SAMPLES]
     if silk[channel + f.LOST_FRAMES] > 0:
         lost, lost_shift = energy(scratch, at, samples)

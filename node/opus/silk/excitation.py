@@ -62,7 +62,12 @@ def parse_excitation(
     scratch: NDArray[np.int64],
     frame_samples: int,
 ) -> None:
-    """Read the pulses into scratch[PULSES]: signed, `frame_samples` rounded up to blocks of 16."""
+    """Read the pulses into scratch[PULSES]: signed, `frame_samples` rounded up to blocks of 16.
+
+    rc       (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    data     (n,) uint8, bytes of the payload
+    scratch  (SCRATCH_SIZE,) int64; PULSES, signed counts
+    """
     signal = scratch[f.SIGNAL]
     level = rc_icdf(rc, data, t.ICDF, t.RATE_LEVEL + 9 * (signal >> 1), 8)
     blocks = (frame_samples + _BLOCK - 1) // _BLOCK

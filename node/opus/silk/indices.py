@@ -118,9 +118,13 @@ def parse_indices(
 ) -> None:
     """Read everything of a frame but its excitation into `scratch`.
 
-    channel   where the channel's block begins in `silk`
-    active    1 if the frame's VAD flag is set or it is an LBRR frame
-    coding    INDEPENDENT, INDEPENDENT_NO_LTP_SCALE or CONDITIONAL
+    rc       (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    data     (n,) uint8, bytes of the payload
+    silk     (STATE_SIZE,) int64, what stays between frames: 16-bit samples, and Qn by name
+    channel  where the channel's block begins in `silk`
+    scratch  (SCRATCH_SIZE,) int64; the frame's indices, as coded
+    active   1 if the frame's VAD flag is set or it is an LBRR frame
+    coding   INDEPENDENT, INDEPENDENT_NO_LTP_SCALE or CONDITIONAL
     """
     if active:
         kind = rc_icdf(rc, data, t.ICDF, t.TYPE_ACTIVE, 8) + 2

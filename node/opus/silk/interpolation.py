@@ -24,7 +24,9 @@ def take_silk(
 ) -> None:
     """Copy the newest `samples` (20 ms at most) of a channel to target[at:], as 16-bit values.
 
-    channel   0 or 1: mid or side
+    silk     (STATE_SIZE,) int64; HISTORY, 16-bit samples
+    channel  0 or 1: mid or side
+    target   (at + samples or more,) float32, sound at 16-bit scale
     """
     block = f.CHANNELS + channel * f.CHANNEL_SIZE
     end = block + f.HISTORY + silk[block + f.MEMORY_SAMPLES]
@@ -91,10 +93,14 @@ def play_silk(
 ) -> None:
     """Put sound[channel, begin : begin + samples] in the place of the frame just concealed.
 
-    earlier    (STATE_SIZE,) the layer before that frame
-    planned    (2,) 1 for each channel that has sound
-    concealed  (n, channels) what this layer added to `out`
-    out        (n, channels) the frame as concealed; the layer's part is exchanged
+    silk       (STATE_SIZE,) int64, what stays between frames: 16-bit samples, and Qn by name
+    earlier    (STATE_SIZE,) int64, the layer before that frame, units as of `silk`
+    scratch    (SCRATCH_SIZE or more,) int64, of one frame: 16-bit samples, and Qn by name
+    sound      (channels, begin + samples or more) float32, sound at 16-bit scale
+    planned    (2,) int64, flags: 1 for each channel that has sound
+    concealed  (n, channels) float32, full scale 1.0: what this layer added to `out`
+    out        (n, channels) float32, full scale 1.0: the frame as concealed; the layer's part is
+               exchanged
     """
     block = f.CHANNELS
     rate_khz = silk[block + f.RATE_KHZ]
@@ -116,7 +122,11 @@ def play_silk(
 
 @kernel("boolean(int64[::1], float32[::1], int64)")
 def is_louder(silk: NDArray[np.int64], usual: NDArray[np.float32], samples: int) -> bool:
-    """Return whether the newest `samples` of the first channel are well above usual[:samples]."""
+    """Return whether the newest `samples` of the first channel are well above usual[:samples].
+
+    silk   (STATE_SIZE,) int64; HISTORY, 16-bit samples
+    usual  (samples or more,) float32, sound at 16-bit scale
+    """
     end = f.CHANNELS + f.HISTORY + silk[f.CHANNELS + f.MEMORY_SAMPLES]
     here = 0.0
     there = 1.0
@@ -135,7 +145,10 @@ def end_hole(
 ) -> None:
     """Let the next frame follow as if nothing had been lost: no filter widened, no ramp.
 
-    before, after   (STATE_SIZE,) the layer before the hole, and after the frame behind it
+    silk           (STATE_SIZE,) int64, what stays between frames: 16-bit samples, and Qn by name
+    before, after  (STATE_SIZE,) int64, the layer before the hole, and after the frame behind it;
+                   units as of `silk`
+    planned        (2,) int64, flags: 1 for each channel that has sound
     """
     for c in range(silk[f.CODED_CHANNELS]):
         if planned[c] == 0:

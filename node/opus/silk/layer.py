@@ -29,7 +29,10 @@ _SCALE: Final = np.float32(1 / 32768)
 
 @inner_kernel("void(int64[::1])")
 def reset_silk(silk: NDArray[np.int64]) -> None:
-    """Forget the stream (4.5.2); both channels and the stereo prediction (RFC 8251, section 3)."""
+    """Forget the stream (4.5.2); both channels and the stereo prediction (RFC 8251, section 3).
+
+    silk  (STATE_SIZE,) int64, what stays between frames: 16-bit samples, and Qn by name
+    """
     for k in range(f.CHANNELS):
         silk[k] = 0
     reset_channel(silk, f.CHANNELS)
@@ -233,12 +236,14 @@ def decode_silk(
 ) -> None:
     """Decode, conceal or recover the SILK layer of one Opus frame into out[out_begin :].
 
-    rc, data       where the frame is read; not touched if it is LOST
-    silk, scratch  (STATE_SIZE,) the stream's history; (SCRATCH_SIZE,) room to work in
-    out            (n, output_channels) float32; frame_ms x output_khz samples are written
-    rate_khz       8, 12 or 16, the layer's own rate; `output_khz` 8, 12, 16, 24 or 48
-    frame_ms       10, 20, 40 or 60
-    kind           GOOD, LOST or COPY
+    rc        (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    data      (n,) uint8, bytes of the payload; neither is touched if the frame is LOST
+    silk      (STATE_SIZE,) int64, what stays between frames: 16-bit samples, and Qn by name
+    scratch   (SCRATCH_SIZE,) int64, scratch of one frame: 16-bit samples, and Qn by name
+    out       (n, output_channels) float32, full scale 1.0; frame_ms x output_khz samples are set
+    rate_khz  8, 12 or 16, the layer's own rate; `output_khz` 8, 12, 16, 24 or 48
+    frame_ms  10, 20, 40 or 60
+    kind      GOOD, LOST or COPY
     """
     collapsed = _start_frame(silk, rate_khz, output_khz, coded_channels, output_channels, frame_ms)
     if kind != LOST:

@@ -93,7 +93,10 @@ def _step_down(scratch: NDArray[np.int64], k: int, reflection_q31: int, divisor_
 
 @inner_kernel("int64(int64[::1], int64, int64)")
 def inverse_gain_q30(scratch: NDArray[np.int64], lpc: int, order: int) -> int:
-    """Return one over the filter's prediction gain, or 0 if it is unstable (4.2.7.5.8)."""
+    """Return one over the filter's prediction gain, or 0 if it is unstable (4.2.7.5.8).
+
+    scratch  (SCRATCH_SIZE,) int64; the filter of `order` values in Q12 at scratch[lpc]
+    """
     response = 0
     for n in range(order):
         response += scratch[lpc + n]
@@ -116,7 +119,10 @@ def inverse_gain_q30(scratch: NDArray[np.int64], lpc: int, order: int) -> int:
 
 @inner_kernel("void(int64[::1], int64, int64, int64)")
 def nlsf_to_lpc(scratch: NDArray[np.int64], nlsf: int, lpc: int, order: int) -> None:
-    """Make the filter at scratch[lpc], in Q12, from the frequencies at scratch[nlsf] in Q15."""
+    """Make the filter at scratch[lpc], in Q12, from the frequencies at scratch[nlsf] in Q15.
+
+    scratch  (SCRATCH_SIZE,) int64; frequencies in Q15, the filter in Q12
+    """
     for k in range(order):
         i = scratch[nlsf + k] >> 8
         fraction = scratch[nlsf + k] & 255
@@ -142,7 +148,10 @@ def nlsf_to_lpc(scratch: NDArray[np.int64], nlsf: int, lpc: int, order: int) -> 
 
 @inner_kernel("void(int64[::1], int64, int64, int64)")
 def widen_q12(values: NDArray[np.int64], at: int, order: int, chirp_q16: int) -> None:
-    """Expand the bandwidth of the 16-bit filter at values[at]."""
+    """Expand the bandwidth of the 16-bit filter at values[at].
+
+    values  (at + order or more,) int64, filter in Q12
+    """
     factor_q16 = chirp_q16
     for k in range(order):
         values[at + k] = (values[at + k] * factor_q16 + 32768) >> 16
@@ -162,6 +171,9 @@ def whiten(
     """Write the prediction error of signal[begin : begin + count] to scratch[out].
 
     The filter at scratch[lpc] looks `order` samples back, so as many before `begin` must exist.
+
+    signal   (begin + count or more,) int64, 16-bit samples
+    scratch  (SCRATCH_SIZE,) int64; filter in Q12, result 16-bit samples
     """
     for i in range(count):
         at = begin + i

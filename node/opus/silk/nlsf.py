@@ -80,7 +80,10 @@ def _move_apart(scratch: NDArray[np.int64], order: int, at: int) -> None:
 
 @inner_kernel("void(int64[::1], int64)")
 def stabilise_nlsf(scratch: NDArray[np.int64], order: int) -> None:
-    """Move frequencies apart that are too close for a stable filter (4.2.7.5.4)."""
+    """Move frequencies apart that are too close for a stable filter (4.2.7.5.4).
+
+    scratch  (SCRATCH_SIZE,) int64; NLSF_Q15
+    """
     base = f.NLSF_Q15
     for _ in range(_REPAIRS):
         worst = 0
@@ -104,7 +107,10 @@ def stabilise_nlsf(scratch: NDArray[np.int64], order: int) -> None:
 
 @inner_kernel("void(int64[::1], int64)")
 def reconstruct_nlsf(scratch: NDArray[np.int64], order: int) -> None:
-    """Make scratch[NLSF_Q15] from scratch[NLSF_INDICES] (4.2.7.5.3)."""
+    """Make scratch[NLSF_Q15] from scratch[NLSF_INDICES] (4.2.7.5.3).
+
+    scratch  (SCRATCH_SIZE,) int64; NLSF_INDICES as coded, NLSF_Q15
+    """
     wide = order == f.ORDER_MAX
     vector = scratch[f.NLSF_INDICES]
     step_q16 = _STEP_WB_Q16 if wide else _STEP_NB_Q16

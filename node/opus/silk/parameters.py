@@ -101,8 +101,10 @@ def decode_parameters(
 ) -> None:
     """Turn the indices in `scratch` into GAINS_Q16, LPC filters, LAGS, LTP_Q14 and LTP_SCALE.
 
-    channel   where the channel's block begins in `silk`
-    coding    INDEPENDENT, INDEPENDENT_NO_LTP_SCALE or CONDITIONAL
+    silk     (STATE_SIZE,) int64, what stays between frames: 16-bit samples, and Qn by name
+    channel  where the channel's block begins in `silk`
+    scratch  (SCRATCH_SIZE,) int64, scratch of one frame: 16-bit samples, and Qn by name
+    coding   INDEPENDENT, INDEPENDENT_NO_LTP_SCALE or CONDITIONAL
     """
     _decode_gains(silk, channel, scratch, coding)
     _decode_filters(silk, channel, scratch)

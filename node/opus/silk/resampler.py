@@ -47,7 +47,8 @@ _HALF: Final = 49  # 16 to 8 kHz
 def start_resampler(silk: NDArray[np.int64], channel: int, rate_khz: int, output_khz: int) -> None:
     """Prepare a channel's resampler, with silence in it.
 
-    channel   where the channel's block begins in `silk`
+    silk     (STATE_SIZE,) int64, what stays between frames: 16-bit samples, and Qn by name
+    channel  where the channel's block begins in `silk`
     """
     column = 4
     for k in range(5):
@@ -197,7 +198,12 @@ def resample(
     samples: int,
     out: int,
 ) -> None:
-    """Resample scratch[begin : begin + samples] to scratch[out], both 16 bits."""
+    """Resample scratch[begin : begin + samples] to scratch[out], both 16 bits.
+
+    silk     (STATE_SIZE,) int64, what stays between frames: 16-bit samples, and Qn by name
+    channel  where the channel's block begins in `silk`
+    scratch  (SCRATCH_SIZE,) int64, scratch of one frame: 16-bit samples, and Qn by name
+    """
     delayed = silk[channel + f.RESAMPLER_DELAYED]
     delay = channel + f.RESAMPLER_DELAY
     first = f.DELAYED

@@ -17,7 +17,12 @@ _BLEND_MS: Final = 8
 
 @inner_kernel("void(int64[::1], uint8[::1], int64[::1])")
 def parse_weights(rc: NDArray[np.int64], data: NDArray[np.uint8], silk: NDArray[np.int64]) -> None:
-    """Read the prediction weights into silk[WEIGHTS_Q13] (4.2.7.1)."""
+    """Read the prediction weights into silk[WEIGHTS_Q13] (4.2.7.1).
+
+    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    data  (n,) uint8, bytes of the payload
+    silk  (STATE_SIZE,) int64; WEIGHTS_Q13
+    """
     joint = rc_icdf(rc, data, t.ICDF, t.STEREO_JOINT, 8)
     for i in range(2):
         part = joint // 5 if i == 0 else joint % 5
@@ -31,7 +36,11 @@ def parse_weights(rc: NDArray[np.int64], data: NDArray[np.uint8], silk: NDArray[
 
 @inner_kernel("int64(int64[::1], uint8[::1])")
 def parse_mid_only(rc: NDArray[np.int64], data: NDArray[np.uint8]) -> int:
-    """Return 1 if the side channel is not coded for this interval (4.2.7.2)."""
+    """Return 1 if the side channel is not coded for this interval (4.2.7.2).
+
+    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
+    data  (n,) uint8, bytes of the payload
+    """
     return rc_icdf(rc, data, t.ICDF, t.MID_ONLY, 8)
 
 
@@ -41,6 +50,9 @@ def unmix(silk: NDArray[np.int64], scratch: NDArray[np.int64], rate_khz: int, sa
 
     Each channel's room begins with two samples of the frame before; the result begins at the
     second of them.
+
+    silk     (STATE_SIZE,) int64; tails as 16-bit samples, weights in Q13
+    scratch  (SCRATCH_SIZE,) int64; FRAME_OUT, 16-bit samples
     """
     mid = f.FRAME_OUT
     side = f.FRAME_OUT + f.FRAME_OUT_SIZE
@@ -79,7 +91,11 @@ def unmix(silk: NDArray[np.int64], scratch: NDArray[np.int64], rate_khz: int, sa
 
 @inner_kernel("void(int64[::1], int64[::1], int64)")
 def delay_mono(silk: NDArray[np.int64], scratch: NDArray[np.int64], samples: int) -> None:
-    """Give mono the delay of one sample that stereo has, so that both join without a step."""
+    """Give mono the delay of one sample that stereo has, so that both join without a step.
+
+    silk     (STATE_SIZE,) int64; MID_TAIL, 16-bit samples
+    scratch  (SCRATCH_SIZE,) int64; FRAME_OUT, 16-bit samples
+    """
     for i in range(2):
         scratch[f.FRAME_OUT + i] = silk[f.MID_TAIL + i]
         silk[f.MID_TAIL + i] = scratch[f.FRAME_OUT + samples + i]

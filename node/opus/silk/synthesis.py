@@ -31,7 +31,12 @@ _BRIDGE_TAP_Q14: Final = 4096
 
 @inner_kernel("void(int64[::1], int64, int64[::1])")
 def make_excitation(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64]) -> None:
-    """Make the excitation of the frame from its pulses, in Q14 (4.2.7.8.6)."""
+    """Make the excitation of the frame from its pulses, in Q14 (4.2.7.8.6).
+
+    silk     (STATE_SIZE,) int64, what stays between frames: 16-bit samples, and Qn by name
+    channel  where the channel's block begins in `silk`
+    scratch  (SCRATCH_SIZE,) int64, scratch of one frame: 16-bit samples, and Qn by name
+    """
     kind = 2 * scratch[f.SIGNAL] + scratch[f.OFFSET_TYPE]
     offset_q14 = _OFFSETS_Q10[kind] << 4
     seed = scratch[f.SEED]
@@ -145,8 +150,10 @@ def _predict_long(
 def synthesise(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64], out: int) -> None:
     """Filter the excitation into sound at scratch[out], 16 bits (4.2.7.9).
 
-    channel   where the channel's block begins in `silk`
-    out       FRAME_SAMPLES samples at the channel's own rate
+    silk     (STATE_SIZE,) int64, what stays between frames: 16-bit samples, and Qn by name
+    channel  where the channel's block begins in `silk`
+    scratch  (SCRATCH_SIZE,) int64, scratch of one frame: 16-bit samples, and Qn by name
+    out      FRAME_SAMPLES samples at the channel's own rate
     """
     for k in range(f.ORDER_MAX):
         scratch[f.LPC_RUN_Q14 + k] = silk[channel + f.LPC_TAIL_Q14 + k]

@@ -40,7 +40,10 @@ class CopyEncoder:
         self._power = 0.0
 
     def encode(self, sound: NDArray[np.float32] | NDArray[np.float64]) -> bytes:
-        """Return the payload of a packet's (n,) mono sound; empty where it is quiet."""
+        """Return the payload of a packet; empty where it is quiet.
+
+        sound  (n,) float32 or float64, mono, full scale 1.0
+        """
         power = float(np.mean(np.square(sound, dtype=np.float64)))
         is_quiet = power < _QUIET * self._power
         if not is_quiet:

@@ -66,7 +66,10 @@ class SoundShape:
         return [*done, *self._resampled(np.ascontiguousarray(mixed, np.float32))]
 
     def flush(self) -> list[NDArray[np.float32]]:
-        """Return what the resampler still holds; the next frame begins anew."""
+        """Return what the resampler still holds; the next frame begins anew.
+
+        Blocks are (n, channels) float32, full scale 1.0.
+        """
         rest = [] if self._resampler is None else self._resampler.resample(None)
         self._resampler = None
         self._rate_hz = 0
@@ -107,7 +110,10 @@ class MonoMix:
     def take(
         self, sound: NDArray[np.float32], names: tuple[str, ...], rate_hz: int
     ) -> NDArray[np.float32]:
-        """Return (n, 1) of `sound`, (n, channels), whose channels have these names."""
+        """Return the mono sound of channels that have these names: (n, 1) float32, full scale 1.0.
+
+        sound  (n, channels) float32, full scale 1.0
+        """
         if names != self._names:
             self._names = names
             self._weights = mono_weights(names)
@@ -167,7 +173,7 @@ def layout_names(frame: Any) -> tuple[str, ...]:
 
 
 def mono_weights(names: tuple[str, ...]) -> NDArray[np.float32]:
-    """Return the weight of each channel in the sum, (channels,) float32; they add up to 1."""
+    """Return the weight of each channel in the sum: (channels,) float32 ratios that add up to 1."""
     if names[0] == "W":  # ambisonic: what comes from all directions
         first: NDArray[np.float32] = np.eye(len(names), dtype=np.float32)[0]
         return first
@@ -177,7 +183,10 @@ def mono_weights(names: tuple[str, ...]) -> NDArray[np.float32]:
 
 
 def stereo_weights(names: tuple[str, ...]) -> NDArray[np.float32]:
-    """Return (channels, 2) float32, each column adding up to 1."""
+    """Return the weight of each channel, left and right: (channels, 2) float32 ratios.
+
+    Each column adds up to 1.
+    """
     if len(names) == 1 or names[0] == "W":
         one = np.zeros((len(names), 2), np.float32)
         one[0] = 1.0

@@ -81,7 +81,7 @@ class SoundSource:
         self._opened = self._open()
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """Yield (n, channels) float32 until the end, if there is one.
+        """Yield (n, channels) float32, full scale 1.0, until the end, if there is one.
 
         Raises
         ------

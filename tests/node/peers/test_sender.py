@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from node.clock.timebase import Timebase
 from node.config import NodeConfig
 from node.events import SendDatagram
+from node.peers.credit import Advance
 from node.peers.sender import NodeReports, Reception
 from node.rtp import packet as rtp
 from node.rtp import rtcp
@@ -22,6 +23,15 @@ SENDER = ("192.0.2.1", 5004)
 SENDER_SSRC = 77
 
 
+def new_reports(ssrc=1, *, late_ratio=0.01, start_ns=0):
+    """Of a node whose sender is authenticated."""
+    reports = NodeReports(
+        ssrc, SENDER_SSRC, name=b"cum-1", late_ratio=late_ratio, start_ns=start_ns
+    )
+    reports.credit.trust(Advance())
+    return reports
+
+
 class Village:
     """A sender, and nodes with clocks of their own, joined by links with floors and queues."""
 
@@ -32,7 +42,7 @@ class Village:
         self.sender = SenderReports(SENDER_SSRC, group=group)
         self.timebases = [Timebase(400 * MS) for _ in floors_ms]
         self.nodes = [
-            NodeReports(i, SENDER_SSRC, name=b"cum-1", late_ratio=0.005, start_ns=self.local(i, 0))
+            new_reports(i, late_ratio=0.005, start_ns=self.local(i, 0))
             for i in range(len(floors_ms))
         ]
         self.positions = {}
@@ -147,7 +157,7 @@ def test_the_group_gets_the_delay_that_its_neediest_node_needs():
 
 
 def test_what_a_node_reports_says_what_was_lost():
-    reports = NodeReports(1, SENDER_SSRC, name=b"cum-1", late_ratio=0.01, start_ns=0)
+    reports = new_reports()
     timebase = Timebase(400 * MS)
     losses = []
     for second, lost in ((0, 0), (1, 25)):
@@ -161,7 +171,7 @@ def test_what_a_node_reports_says_what_was_lost():
 
 
 def test_reports_of_another_source_or_with_broken_announcements_change_nothing():
-    reports = NodeReports(1, SENDER_SSRC, name=b"cum-1", late_ratio=0.01, start_ns=0)
+    reports = new_reports()
     timebase = Timebase(400 * MS)
     timebase.receive_packet(0, 0)
     other = rtcp.SenderReport(SENDER_SSRC + 1, 1 << 40, 0, 0, 0)
@@ -233,7 +243,7 @@ def test_the_senders_compound_carries_the_delay_to_a_node():
     reports = SenderReports(SENDER_SSRC, group=group)
     sender = LiveSender(ssrc=SENDER_SSRC, payload_type=111, packet_samples=960)
     timebase = Timebase(400 * MS)
-    node = NodeReports(1, SENDER_SSRC, name=b"cum-1", late_ratio=0.005, start_ns=0)
+    node = new_reports(late_ratio=0.005)
     sender.next_packet(bytes(30), 0)
     group.receive_need(1, 300 * MS, 0)
     data = sender.compound(S, more=reports.announcements(S))
