@@ -81,7 +81,7 @@ from node.clock.line import (
     move_line,
     position_q16,
 )
-from node.kernel import kernel
+from node.kernel import inlined, kernel
 from node.kernel.record import Records
 from node.units import NS_PER_MS
 
@@ -112,7 +112,7 @@ def new_floats(playout_delay_ns: int) -> NDArray[np.float64]:
     return floats
 
 
-@kernel("float64(int64[::1], int64, int64)")
+@inlined
 def _transit_ns(ints: NDArray[np.int64], media_time_samples: int, local_ns: int) -> float:
     """Return how much later than the first packet a media time came, or was captured."""
     media = media_time_samples - ints[MEDIA_ANCHOR_SAMPLES]
