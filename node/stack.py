@@ -34,9 +34,9 @@ from node.source.state import Played
 from node.source.stored_sound import ADDRESS as STORED
 from node.source.stored_sound import STORED_MAX, StoredSource
 from node.source.unheard import DROPS, Unheard
-from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
+from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, samples_to_ns
 
-_LATENCY_NS: Final = LATENCY_SAMPLES * NS_PER_S // RATE_HZ
+_LATENCY_NS: Final = samples_to_ns(LATENCY_SAMPLES)
 """What the limiter holds back is asked of the sources so much ahead."""
 
 
@@ -163,7 +163,7 @@ class SpeakerNode:
         if n > ss.PERIOD_SAMPLES_MAX:
             half = n // 2
             self.render(out[:half], presentation_ns)
-            self.render(out[half:], presentation_ns + half * NS_PER_S // RATE_HZ)
+            self.render(out[half:], presentation_ns + samples_to_ns(half))
             return
         ahead_ns = presentation_ns + _LATENCY_NS
         alone = self._horn.alone

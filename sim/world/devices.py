@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.shell.faults import ShellError
-from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
+from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, ns_to_samples
 from sim.world.loop import VirtualLoop
 from sim.world.machine import VirtualMachine
 from sim.world.path import LOST_NS, Path
@@ -195,7 +195,7 @@ class VirtualCard:
         self._sounds = sounds
         self._listener = listener
         self._render: Callable[[NDArray[np.float32], int], None] | None = None
-        self._out = np.zeros((2 * _STEP_NS * RATE_HZ // NS_PER_S, 1), np.float32)
+        self._out = np.zeros((ns_to_samples(2 * _STEP_NS), 1), np.float32)
         self._asked_ns = -1
         """Presentation of the next period, on the node's clock; -1 while the card is in silence."""
         self._awake_until_ns = 0

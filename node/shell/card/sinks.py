@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from node.shell.card.wav import WavWriter
 from node.shell.clocks import now_ns
 from node.shell.faults import ShellError
-from node.units import NS_PER_S, RATE_HZ, samples_to_ns
+from node.units import NS_PER_S, samples_to_ns
 
 Render = Callable[[NDArray[np.float32], int], None]
 """Fill (n, channels) float32 with the sound whose first sample leaves at this instant in ns."""
@@ -119,7 +119,7 @@ class PacedSink:
                     begin_ns, played = now_ns(), 0
                     continue
                 # What is asked for now leaves one period later, as from a card's own buffer.
-                render(self._out, due_ns + samples * NS_PER_S // RATE_HZ)
+                render(self._out, due_ns + samples_to_ns(samples))
                 if self._wav is not None:
                     self._wav.write(self._out)
                 played += samples
