@@ -6,6 +6,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from node.units import RATE_HZ
+
 
 class Count(IntEnum):
     """Index into the counts of a node. The name is what status messages and reports print."""
@@ -91,3 +93,14 @@ ORIGINS: Final = len(Origin)
 def new_counts() -> NDArray[np.int64]:
     """Return zeroed counts, indexed by `Count`: (COUNTS,) int64."""
     return np.zeros(COUNTS, np.int64)
+
+
+def made_up_ms(origin_samples: NDArray[np.int64]) -> int:
+    """Return how much of a sound was made up, or was silent for want of it.
+
+    Parameters
+    ----------
+    origin_samples : (ORIGINS,) int64
+        Output samples by `Origin`.
+    """
+    return int(origin_samples[Origin.CONCEALED : Origin.PAUSED].sum()) * 1000 // RATE_HZ

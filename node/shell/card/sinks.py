@@ -34,7 +34,13 @@ class Sink(Protocol):
         """
 
     def fault(self) -> ShellError | None:
-        """Return what stopped the sound, or None while it runs."""
+        """Return what stopped the sound for good, or None while it runs."""
+
+    def missing(self) -> str | None:
+        """Return why it asks for no sound now, though it will again by itself, or None."""
+
+    def opening(self) -> bool:
+        """Return whether it has not found out yet whether it can ask for sound."""
 
 
 def within(limit_s: float, what: Callable[[], None], *, name: str) -> bool:
@@ -90,6 +96,13 @@ class PacedSink:
         if self._fault is None and self._thread is not None and not self._thread.is_alive():
             return ShellError("the audio thread ended; the lines above say why")
         return self._fault
+
+    def missing(self) -> str | None:
+        """Return None: time is always there."""
+
+    def opening(self) -> bool:
+        """Return False."""
+        return False
 
     def close(self) -> None:
         """Stop and finish the file."""
