@@ -109,8 +109,7 @@ class NodeReports:
         self._delay_payload = b""
         self._stamp_rate = StampRate()
         self._unsettled_until_ns = 0
-        self._steps_seen = 0
-        self._restarts_seen = 0
+        self._steps_seen = self._restarts_seen = 0
 
     def receive(
         self,
@@ -321,10 +320,7 @@ class NodeReports:
         timebase.set_playout_delay(delay_ns, min(start_ns, now_ns + DELAY_MAX_NS))
 
     def _give_map(self, timebase: Timebase, now_ns: int, *, is_hushed: bool) -> None:
-        """Hand the map on, unless the sender's clock was just set.
-
-        Reports that begin anew by a clock that still agrees say that its sound was moved.
-        """
+        """Hand the map on, unless the sender's clock was just set."""
         replies_min = 1 if is_hushed else READY_REPLIES
         estimate = self.exchange.estimate(now_ns, replies_min=replies_min)
         steps, restarts = self.exchange.steps, self.reports.restarts
@@ -333,7 +329,7 @@ class NodeReports:
             self._unsettled_until_ns = now_ns + _SETTLE_NS
             self.reports.clear()
             self.neighbour.clear()
-        elif is_moved:
+        elif is_moved:  # by a clock that agrees: the sound was
             self.neighbour.end_sound()
         self._steps_seen, self._restarts_seen = steps, restarts
         if estimate is None or not self.reports.ready or now_ns < self._unsettled_until_ns:
