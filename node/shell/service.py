@@ -127,12 +127,7 @@ class Service:
         """
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
-        loop.set_exception_handler(lambda _, context: self._note_crash(context, ended))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, ended.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload)
-        for descriptor in self._udp.filenos():
-            loop.add_reader(descriptor, self._take_datagrams)
+        self._listen(loop, ended)
         link = self._start_link(ended)
         begin_ns = now_ns()
         try:
@@ -168,6 +163,15 @@ class Service:
             raise self._fault
         if self._crash is not None:
             raise self._crash
+
+    def _listen(self, loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+        """Hear the network, the supervisor and our own mistakes."""
+        loop.set_exception_handler(lambda _, context: self._note_crash(context, ended))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, ended.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        for descriptor in self._udp.filenos():
+            loop.add_reader(descriptor, self._take_datagrams)
 
     def _start_link(self, ended: asyncio.Event) -> "asyncio.Task[None] | None":
         """Join store and broker: what waits for the disk leaves when it is there."""
