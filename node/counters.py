@@ -6,11 +6,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from node.units import RATE_HZ
+
 
 class Count(IntEnum):
     """Index into the counts of a node. The name is what status messages and reports print."""
 
     DATAGRAMS_RECEIVED = 0
+    """All that came to the node's port: RTP, RTCP and anything else."""
     PACKETS_RECEIVED = 1
     """RTP packets of a known shape, whatever became of them."""
     PACKETS_ACCEPTED = 2
@@ -20,13 +23,17 @@ class Count(IntEnum):
     DROPPED_MALFORMED = 4
     """RTP version, padding or extension does not fit (RFC 3550, A.1)."""
     DROPPED_PAYLOAD_TYPE = 5
+    """A payload type that `[receive] payload_types` does not name."""
     DROPPED_OPUS_FRAMING = 6
     """The payload breaks R1 to R7 (RFC 6716, section 3.4)."""
     DROPPED_UNAUTHENTICATED = 7
+    """Of no session that was announced by a signed order, or not with that session's key."""
     DROPPED_SOURCE_LIMIT = 8
     """A further SSRC while all places for sources are taken."""
     DROPPED_TOO_LARGE = 9
+    """More bytes than a packet may have here."""
     PACKETS_DUPLICATE = 10
+    """The same packet had come before."""
     PACKETS_LATE = 11
     """Came after its playout time."""
     PACKETS_REORDERED = 12
@@ -41,10 +48,15 @@ class Count(IntEnum):
     PACKETS_LOST = 16
     """Never came, although a later packet of the same talkspurt played."""
     RTCP_RECEIVED = 17
+    """Reports, answers and requests that could be read."""
     DROPPED_RTCP_MALFORMED = 18
+    """RTCP whose lengths or types do not fit (RFC 3550, A.2)."""
     SENDER_RESTARTS = 19
+    """The sender began anew, at numbers or stamps that do not follow the last ones."""
     HARD_RESYNCS = 20
+    """Playout was too far from its place to be steered (50 ms while it sounds) and jumped there."""
     DECODER_ERRORS = 21
+    """Packets that the decoder refused: their time is concealed."""
     DROPPED_MESSAGE = 22
     """An MQTT message that was not understood or not allowed."""
     DROPPED_SSRC_COLLISION = 23
@@ -57,12 +69,15 @@ class Origin(IntEnum):
     """Where 10 ms of output came from: exactly one of these, in the order of preference."""
 
     RECEIVED = 0
+    """Decoded from the packet itself."""
     REDUNDANT = 1
     """From an RFC 2198 copy."""
     RETRANSMITTED = 2
     """From an RFC 4588 retransmission."""
     IN_BAND_FEC = 3
+    """From the coarse copy of a lost frame in the packet after it."""
     CONCEALED = 4
+    """Made up from the sound around the missing frame."""
     FADED = 5
     """Concealment on its way to silence."""
     SILENT = 6
@@ -78,3 +93,14 @@ ORIGINS: Final = len(Origin)
 def new_counts() -> NDArray[np.int64]:
     """Return zeroed counts, indexed by `Count`: (COUNTS,) int64."""
     return np.zeros(COUNTS, np.int64)
+
+
+def made_up_ms(origin_samples: NDArray[np.int64]) -> int:
+    """Return how much of a sound was made up, or was silent for want of it.
+
+    Parameters
+    ----------
+    origin_samples : (ORIGINS,) int64
+        Output samples by `Origin`.
+    """
+    return int(origin_samples[Origin.CONCEALED : Origin.PAUSED].sum()) * 1000 // RATE_HZ

@@ -142,6 +142,19 @@ class GovernedSpeaker:
         self._controller.receive_time(utc_ns, self._now_ns, synchronised=synchronised)
         self._follow_controller()
 
+    def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
+        """Note that the sink asks for sound from now on, or that it cannot: its card is gone."""
+        self._note_time(now_ns)
+        self._speaker.receive_sink(now_ns, sounds=sounds)
+        self._follow_grants()
+        self._controller.receive_sink(self._now_ns, sounds=sounds)
+        self._follow_controller()
+        self._follow_stored()
+
+    def leave(self) -> None:
+        """Say goodbye to those whose streams it has."""
+        self._speaker.leave()
+
     def handle_deadline(self, now_ns: int) -> None:
         """Do what is due: orders, programmes, the ends of stored sounds, reports."""
         self._note_time(now_ns)

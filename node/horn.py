@@ -86,6 +86,19 @@ class Horn:
         self._gains_db.pop(ssrc, None)
         self.arbiter.forget(ssrc, now_ns)
 
+    def rest(self, now_ns: int) -> bool:
+        """Let nobody sound, for want of a card; return whether anybody did."""
+        sounded = bool(self._sounding)
+        for receiver in self._sounding:
+            receiver.stop()
+            self._mixer.clear(receiver.place)
+        self._sounding.clear()
+        self.holder = self.alone = None
+        # The holder last: else each in turn would have the horn for a moment.
+        for ssrc in sorted(self._receivers, key=lambda one: one == self.arbiter.granted()):
+            self.arbiter.release(ssrc, now_ns)
+        return sounded
+
     def render(self, out: NDArray[np.float32], presentation_ns: int) -> bool:
         """Decide who sounds and mix it into `out`; return whether anybody does.
 

@@ -40,6 +40,12 @@ class Speaker(Protocol):
         out  (n, channels) float32, full scale 1.0
         """
 
+    def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
+        """Note whether the sink asks for sound."""
+
+    def leave(self) -> None:
+        """Say goodbye to those whose streams it has."""
+
     def next_event(self) -> Event | None:
         """Return the oldest event not yet taken."""
 
@@ -109,6 +115,16 @@ class JoinedSpeaker:
         out  (n, channels) float32, full scale 1.0
         """
         self._speaker.render(out, presentation_ns)
+
+    def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
+        """Note that the sink asks for sound from now on, or that it cannot: its card is gone."""
+        self._speaker.receive_sink(now_ns, sounds=sounds)
+
+    def leave(self) -> None:
+        """Tell senders and stations that this node goes: what they send then comes to nobody."""
+        self._speaker.leave()
+        for one in self._joinings.values():
+            one.leave()
 
     def next_event(self) -> Event | None:
         """Return the oldest event not yet taken, or None."""

@@ -15,7 +15,7 @@ from node.audio.limiter import LATENCY_SAMPLES
 from node.audio.output import Output
 from node.config import NodeConfig
 from node.control.arbiter import MessageClass, PriorityConfig
-from node.counters import ORIGINS, Count, Origin, new_counts
+from node.counters import ORIGINS, Count, made_up_ms, new_counts
 from node.events import EVENTS_MAX, Event, SendDatagram, SourceChanged
 from node.horn import REFRESH_NS, Horn
 from node.kernel.record import Records
@@ -34,9 +34,9 @@ from node.source.state import Played
 from node.source.stored_sound import ADDRESS as STORED
 from node.source.stored_sound import STORED_MAX, StoredSource
 from node.source.unheard import DROPS, Unheard
-from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
+from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, samples_to_ns
 
-_LATENCY_NS: Final = LATENCY_SAMPLES * NS_PER_S // RATE_HZ
+_LATENCY_NS: Final = samples_to_ns(LATENCY_SAMPLES)
 """What the limiter holds back is asked of the sources so much ahead."""
 
 
@@ -73,8 +73,7 @@ class SpeakerNode:
         self._latest: Receiver | None = None
         places = config.receive.sources_max + STORED_MAX
         self._horn = Horn(places, config.audio.channels, priority or PriorityConfig())
-        self._datagrams = 0
-        self._packets = 0
+        self._datagrams = self._packets = 0
         self._candidates = Candidates()
         self._unheard = Unheard(config)
         self._header = np.zeros(rtp.HEADER_FIELDS, np.int64)
@@ -163,7 +162,7 @@ class SpeakerNode:
         if n > ss.PERIOD_SAMPLES_MAX:
             half = n // 2
             self.render(out[:half], presentation_ns)
-            self.render(out[half:], presentation_ns + half * NS_PER_S // RATE_HZ)
+            self.render(out[half:], presentation_ns + samples_to_ns(half))
             return
         ahead_ns = presentation_ns + _LATENCY_NS
         alone = self._horn.alone
@@ -175,12 +174,21 @@ class SpeakerNode:
         else:
             out[:] = 0.0
             self._draining_samples -= n
-        if self._decoder_factory is None:
-            return
-        if self._draining_samples <= -n:
+        if self._draining_samples <= -n or self._decoder_factory is None:
             self._output.rest(n)
         else:
             self._output.process(out)
+
+    def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
+        """Note that the sink asks for sound from now on, or that it cannot: its card is gone."""
+        if not sounds and self._horn.rest(now_ns):
+            self._output.end()
+            self._tell(SourceChanged(None, now_ns))
+
+    def leave(self) -> None:
+        """Say goodbye to those whose streams it has."""
+        for one in self._streams.values():
+            self._tell(SendDatagram(one.reports.goodbye(), one.address))
 
     def replay(self, batch: Batch, until_ns: int) -> None:
         """Go on in a batch, counting only, as far as one source plays alone, and to `until_ns`.
@@ -226,16 +234,14 @@ class SpeakerNode:
         total = self._counts.copy()
         total[Count.DATAGRAMS_RECEIVED] += self._datagrams
         total[Count.PACKETS_RECEIVED] += self._packets
-        for receiver in self._receivers.values():
-            receiver.add_counts(total)
+        for one in self._receivers.values():
+            one.add_counts(total)
         return total
 
     def origin_samples(self) -> NDArray[np.int64]:
         """Return output samples by `counters.Origin`, all sources together: (ORIGINS,) int64."""
         total = self._ended_origins.copy()
-        for receiver in self._receivers.values():
-            total += receiver.origin_samples
-        return total
+        return sum((one.origin_samples for one in self._receivers.values()), start=total)
 
     @property
     def retransmission_payload_type(self) -> int:
@@ -245,10 +251,7 @@ class SpeakerNode:
     def made_up_ms(self, ssrc: int) -> int:
         """Return how much of a source was made up so far, or silent where nothing could be."""
         receiver = self._receivers.get(ssrc)
-        if receiver is None:
-            return 0
-        made_up = int(receiver.origin_samples[Origin.CONCEALED : Origin.PAUSED].sum())
-        return made_up * 1000 // RATE_HZ
+        return 0 if receiver is None else made_up_ms(receiver.origin_samples)
 
     def take_journal(self, rows: Records[Played]) -> int:
         """Move chunks played since the last call into `rows`; see `playback.copy_journal`."""
@@ -260,10 +263,9 @@ class SpeakerNode:
     def status(self) -> dict[str, object]:
         """Return what a person wants to know, JSON-able: sources, counts, output by origin."""
         counts = self.counts
-        holder = self._horn.holder
         return {
             "name": self._config.name,
-            "playing": holder.ssrc if holder else None,
+            "playing": self._horn.holder.ssrc if self._horn.holder else None,
             "sources": [receiver.status() for receiver in self._receivers.values()],
             "announced": self._announced.status(),
             "neighbour": self._neighbour.status(),
@@ -334,7 +336,7 @@ class SpeakerNode:
         if int(self._header[rtp.PAYLOAD_TYPE]) not in types:
             self._drop(Count.DROPPED_PAYLOAD_TYPE, source, now_ns)
             return None
-        packet = (int(self._header[rtp.SEQUENCE]), array, now_ns)
+        packet = int(self._header[rtp.SEQUENCE]), array, now_ns
         waiting, given_up = self._candidates.second(ssrc, source, packet)
         self._counts[Count.PACKETS_DISCARDED_PROBATION] += given_up
         if waiting is None or not self._has_place(source, now_ns):
@@ -375,9 +377,8 @@ class SpeakerNode:
     def _fill(self, out: NDArray[np.float32], presentation_ns: int) -> bool:
         """Let the horn's sources sound in `out`; tell who has it when that changes."""
         sounds = self._horn.render(out, presentation_ns)
-        arbiter = self._horn.arbiter
-        while arbiter.next_event() is not None:
-            self._tell(SourceChanged(arbiter.granted(), presentation_ns))
+        while self._horn.arbiter.next_event() is not None:
+            self._tell(SourceChanged(self._horn.arbiter.granted(), presentation_ns))
         return sounds
 
     def _forget(self, receiver: Receiver, now_ns: int) -> None:

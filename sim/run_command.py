@@ -7,6 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from node.config import ConfigError
 from sim import condition
 from sim.command_line import CONDITION, FAILED, OK, USER, complain
@@ -14,6 +17,7 @@ from sim.day.nodes import DAY_S
 from sim.day.run import VillageDay
 from sim.day.verdict import warned_sentence
 from sim.drive import run as drive
+from sim.drive.rounds import Watcher
 from sim.progress import ProgressLine
 from sim.report import check_folder, print_result, write_files
 from sim.result.day import DayResult
@@ -39,12 +43,9 @@ def run(options: argparse.Namespace) -> int:
         asked = scenario.load(options.scenario)
         check_folder(folder)  # better told before the run than after it
         day = answer_day(asked, seed=options.seed) if options.day else None
-        result = answer(
-            asked, seed=options.seed, duration_s=options.duration, sound=not options.no_sound
-        )
+        result, more = _answer_and_replay(asked, options)
         if day is not None:
             result = with_day(result, day)
-        more = {REPLAY: replay(asked, result, sound=not options.no_sound)} if options.replay else {}
         written = write_files(result, folder, more=more)
     except ConfigError as fault:
         return complain(str(fault).splitlines(), USER)
@@ -105,27 +106,55 @@ def encode(options: argparse.Namespace) -> int:
 
 
 def answer(
-    asked: Scenario, *, seed: int | None, duration_s: float | None, sound: bool = True
+    asked: Scenario,
+    *,
+    seed: int | None,
+    duration_s: float | None,
+    sound: bool = True,
+    watcher: Watcher | None = None,
 ) -> RunResult:
     """Run a scenario behind a progress bar on standard error."""
     with ProgressLine(asked.title) as line:
-        return drive.run(asked, seed=seed, duration_s=duration_s, progress=line.show, decode=sound)
+        return drive.run(
+            asked,
+            seed=seed,
+            duration_s=duration_s,
+            progress=line.show,
+            decode=sound,
+            watcher=watcher,
+        )
 
 
-def replay(asked: Scenario, result: RunResult, *, sound: bool) -> bytes:
-    """Return the page in which the worst minutes of a run play back."""
-    from sim.replay.moments import worst_moments
+def _answer_and_replay(
+    asked: Scenario, options: argparse.Namespace
+) -> tuple[RunResult, dict[str, bytes]]:
+    """Return the answer, and by its name the page in which its worst minutes play back, if any."""
+    sound = not options.no_sound
+    if not options.replay:
+        one = answer(asked, seed=options.seed, duration_s=options.duration, sound=sound)
+        return one, {}
+    from sim.replay.moments import Recorder
     from sim.replay.page import heard_poles, replay_page
 
-    asked = replace(asked, seed=result.seed, duration_s=result.duration_s)
-    moments = worst_moments(asked, result)
-    until_s = moments.start_s + moments.length_s
-    heard = (
-        drive.capture(asked, heard_poles(result), from_s=moments.start_s, until_s=until_s)
-        if sound
-        else {}
+    asked = replace(
+        asked,
+        seed=asked.seed if options.seed is None else options.seed,
+        duration_s=asked.duration_s if options.duration is None else options.duration,
     )
-    return replay_page(result, moments, heard).encode()
+    recorder = Recorder(asked)
+    result = answer(asked, seed=None, duration_s=None, sound=sound, watcher=recorder.watch)
+    moments = recorder.worst(result)
+    heard: dict[str, NDArray[np.float32]] = {}
+    if sound:
+        with ProgressLine(f"{asked.title}, to be played back") as line:
+            heard = drive.capture(
+                asked,
+                heard_poles(result),
+                from_s=moments.start_s,
+                until_s=moments.start_s + moments.length_s,
+                progress=line.show,
+            )
+    return result, {REPLAY: replay_page(result, moments, heard).encode()}
 
 
 def answer_day(asked: Scenario, *, seed: int | None) -> DayResult:

@@ -18,7 +18,11 @@ settings.register_profile(
 settings.register_profile("user", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci" if os.environ.get("CI") else "user")
 
-REAL_TIME = ("tests/acceptance/", "tests/node/shell/test_")
+_SHELL = "tests/node/shell"
+REAL_TIME = (
+    "tests/acceptance/",
+    *(f"{_SHELL}/{one}" for one in ("test_", "broker/", "network/", "poles/", "sounds/", "store/")),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

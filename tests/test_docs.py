@@ -16,6 +16,7 @@ import pytest
 from node.control.precedence import PriorityConfig, matrix
 from node.counters import Count, Origin
 from node.shell.commands.describe import reference
+from tests import diagrams
 from tests.house import ROOT
 
 DOCS = ROOT / "docs"
@@ -41,10 +42,17 @@ def matrix_of_two_tiers() -> str:
 
 
 MADE = {
+    "phases": ("architecture.md", diagrams.jitter_buffer),
+    "horn": ("architecture.md", diagrams.arbiter),
     "matrix": ("architecture.md", matrix_of_two_tiers),
     "counts": ("silent.md", lambda: table_of(Count)),
     "origins": ("silent.md", lambda: table_of(Origin)),
 }
+
+
+def test_every_fate_and_every_origin_has_a_sentence():
+    rows = [*table_of(Count).splitlines(), *table_of(Origin).splitlines()]
+    assert [row for row in rows if row.endswith("|  |")] == []
 
 
 def is_written() -> bool:

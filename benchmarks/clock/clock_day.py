@@ -18,6 +18,7 @@ from node.clock.line import RATE_PPM, position_q16
 from node.clock.servo import FEED_FORWARD_PPM, HARD_RESYNC_Q16, new_state, servo_step
 from node.clock.timebase import Timebase, receive_packet
 from node.kernel import kernel
+from node.units import samples_to_ns
 from sim.sender.group_delay import GroupDelay
 
 PACKET_SAMPLES: Final = 960
@@ -181,7 +182,7 @@ class Pole:
             return None
         sound = self.timebase.outermost_arrivals()
         arrivals_ns = sound[1::2].copy()
-        sound[1::2] -= sound[::2] * 62_500 // 3
+        sound[1::2] -= samples_to_ns(sound[::2])
         sound[::2] = arrivals_ns
         return sound
 

@@ -14,7 +14,7 @@ import numpy as np
 from node.rtp import packet as rtp
 from node.rtp import rtcp
 from node.rtp.rtcp_packet import Goodbye
-from node.units import NS_PER_MS, RATE_HZ, SAMPLES_PER_MS
+from node.units import NS_PER_MS, RATE_HZ, SAMPLES_PER_MS, samples_to_ns
 
 PAYLOADS: Final = {
     120: b"\xe0" + bytes(41),
@@ -164,7 +164,7 @@ class _Stream:
         self.sequence += 1
         self.stamp += self.samples * history.clock_hz / RATE_HZ
         sent_ns = self.now_ns
-        self.now_ns += self.samples * 62_500 // 3
+        self.now_ns += samples_to_ns(self.samples)
         jitter_ns = history.jitter_ms * NS_PER_MS
         jitter_ns = int(self.rng.integers(0, jitter_ns + 1)) if jitter_ns else 0
         at_ns = sent_ns + (self.path_ms + delay_ms) * NS_PER_MS + jitter_ns
@@ -200,7 +200,7 @@ class _Stream:
         """Wait until no packet is repeated whose numbers mean another one since."""
         left = self.first_of_zero + sum(self.echo) - len(self.sent)
         if self.first_of_zero and self.echo[0] and left > 0:
-            left_ns = left * self.samples * 62_500 // 3 + _ECHO_NS
+            left_ns = samples_to_ns(left * self.samples) + _ECHO_NS
             self.calm_ns = max(self.calm_ns, self.now_ns + left_ns + self.path_ms * NS_PER_MS)
 
     def jump(self, by_ms: int) -> None:

@@ -22,12 +22,12 @@ from node.events import SendDatagram
 from node.kernel.record import Records, new, together
 from node.source.state import Played
 from node.stack import SpeakerNode
-from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
+from node.units import NS_PER_MS, NS_PER_S, samples_to_ns
 
 AGAIN_NS: Final = 2 * NS_PER_S
 _START_NS: Final = 5 * NS_PER_S
 _PERIOD: Final = 960
-_PERIOD_NS: Final = _PERIOD * NS_PER_S // RATE_HZ
+_PERIOD_NS: Final = samples_to_ns(_PERIOD)
 _BIN_NS: Final = 10 * NS_PER_MS
 _HOLE_MAX_NS: Final = 250 * NS_PER_MS
 _IN_STEP_NS: Final = 70 * NS_PER_MS
@@ -148,7 +148,7 @@ def judge(history: History, story: Story, heard: Records[Played], own_ns: int) -
     for row in heard:
         plays_ns = int(row["presentation_ns"])
         first = max(0, (plays_ns - begin_ns) // _BIN_NS)
-        last = -(-(plays_ns + int(row["samples"]) * 62_500 // 3 - begin_ns) // _BIN_NS)
+        last = -(-(plays_ns + samples_to_ns(int(row["samples"])) - begin_ns) // _BIN_NS)
         if last <= 0 or first >= bins:
             continue
         sounds[first:last] = 1

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from node import units
 from node.config import ConfigError, JitterConfig
 from node.counters import Origin
 from node.jitter import state as at
@@ -15,8 +16,9 @@ from node.jitter.buffer import JitterBuffer
 from node.jitter.kernel import admit, pull, seek, settle
 from node.jitter.state import Jitter, Packet, Slot, Steering
 from node.kernel import inner_kernel, kernel
+from node.kernel.conversions import ns_to_samples, samples_to_ns
 from node.kernel.record import Records
-from node.units import NS_PER_S, RATE_HZ, SAMPLES_PER_MS
+from node.units import SAMPLES_PER_MS
 
 SKIPPED_MS: Final = 5000
 """The first seconds are not judged: everybody starts somewhere."""
@@ -41,7 +43,7 @@ class Trace:
     @property
     def transit(self) -> NDArray[np.int64]:
         """Arrival less media time of each packet: (n,) int64 in samples; senseless where lost."""
-        return self.arrival_ns * 3 // 62_500 - self.media
+        return units.ns_to_samples(self.arrival_ns) - self.media
 
     @property
     def fastest(self) -> int:
@@ -195,10 +197,10 @@ def pull_until(buffer: JitterBuffer, start_ns: int, now_ns: int) -> None:
     """Let a buffer play all that is due at `now_ns`, where media time 0 was due at `start_ns`."""
     state = buffer.state
     if state["phase"][0] == at.WAITING:
-        buffer.seek((now_ns - start_ns) * 3 // 62_500)
+        buffer.seek(units.ns_to_samples(now_ns - start_ns))
     while (
         state["phase"][0] == at.PLAYING
-        and start_ns + int(state["next_media"][0]) * 62_500 // 3 <= now_ns
+        and start_ns + units.samples_to_ns(int(state["next_media"][0])) <= now_ns
     ):
         buffer.pull(now_ns)
 
@@ -243,7 +245,7 @@ def _drive(
     state = states[0]
     learnt = steering[0]
     packet = packets[0]
-    now = max(start, arrival_ns[order[0]] * 3 // 62_500)
+    now = max(start, ns_to_samples(arrival_ns[order[0]]))
     took = 0
     last = media[media.shape[0] - 1] + samples
     is_positioned = False
@@ -251,7 +253,7 @@ def _drive(
     generation = state.generation
     booked = -1
     while not is_positioned or start < 0 or state.next_media < last:
-        now_ns = (now * NS_PER_S + RATE_HZ - 1) // RATE_HZ
+        now_ns = -samples_to_ns(-now)
         while took < order.shape[0] and arrival_ns[order[took]] <= now_ns:
             one = order[took]
             packet.samples = samples

@@ -26,7 +26,7 @@ from node.opus.protocol import Decoder
 from node.rtp import packet
 from node.source.state import Played
 from node.stack import SpeakerNode
-from node.units import RATE_HZ, SAMPLES_PER_MS
+from node.units import RATE_HZ, SAMPLES_PER_MS, ns_to_samples
 
 PERIOD: Final = 480
 FRAME: Final = 960
@@ -169,7 +169,7 @@ def _play(
         count = node.take_journal(rows)
         journal.append(np.stack([rows[name][:count] for name in _KEPT], axis=1))
     found = np.concatenate(journal)
-    found[:, 3] = (found[:, 3] - _START_NS) * 3 // 62_500
+    found[:, 3] = ns_to_samples(found[:, 3] - _START_NS)
     return sound[:, 0], found
 
 

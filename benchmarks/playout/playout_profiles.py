@@ -21,7 +21,7 @@ from node.audio.time_scale import stretch
 from node.config import JitterConfig
 from node.jitter import state as at
 from node.jitter.buffer import JitterBuffer
-from node.units import RATE_HZ, SAMPLES_PER_MS
+from node.units import RATE_HZ, SAMPLES_PER_MS, samples_to_ns
 
 PACKETS: Final = 7500
 LOOK_BACK_FRAMES: Final = 200
@@ -162,9 +162,9 @@ def tone_step_ratio(skew_ppm: float, seconds: int = 600) -> float:
     sent = 0
     while sent < seconds * 50:
         while sent * 960 * (1 - skew_ppm * 1e-6) <= now and sent < seconds * 50:
-            buffer.insert(sent & 0xFFFF, sent * 960 & 0xFFFF_FFFF, 960, now * 62_500 // 3)
+            buffer.insert(sent & 0xFFFF, sent * 960 & 0xFFFF_FFFF, 960, samples_to_ns(now))
             sent += 1
-        action = buffer.pull(now * 62_500 // 3)
+        action = buffer.pull(samples_to_ns(now))
         samples = int(buffer.state["action_samples"][0])
         if action == at.PLAY:
             first = int(buffer.state["action_media"][0])

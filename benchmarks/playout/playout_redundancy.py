@@ -23,7 +23,7 @@ from node.jitter import state as at
 from node.jitter.buffer import JitterBuffer
 from node.opus.libopus import LibopusDecoder
 from node.rtp import packet
-from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
+from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, samples_to_ns
 from sim.sender.repair.copy_choice import LinkState
 from sim.sender.repair.repair_budget import RepairBudget
 from sim.sender.repair.repaired_stream import RepairedStream
@@ -67,8 +67,8 @@ class _Run:
         self.trace = trace
         self.delay_ns = delay_ms * NS_PER_MS
         self.round_trip_ns = round_trip_ms * NS_PER_MS
-        base_ns = trace.fastest * 62_500 // 3
-        self.send_ns = trace.media * 62_500 // 3 + base_ns
+        base_ns = samples_to_ns(trace.fastest)
+        self.send_ns = samples_to_ns(trace.media) + base_ns
         self.start_ns = base_ns + self.delay_ns
         self.buffer = JitterBuffer(JitterConfig(playout_delay_ms=delay_ms), payload_bytes=0)
         self.stream = RepairedStream(
@@ -117,7 +117,7 @@ class _Run:
         self.before = now
         lost_ratio = min(255, max(0, lost * 256 // max(1, expected))) / 256
         made_up = float(played[Origin.CONCEALED : Origin.PAUSED].sum())
-        jitter_ns = (int(state["jitter_q4"][0]) >> 4) * NS_PER_S // RATE_HZ
+        jitter_ns = samples_to_ns(int(state["jitter_q4"][0]) >> 4)
         arrives_ns = now_ns + self.round_trip_ns // 2
         self.push(
             arrives_ns, _REPORT_ARRIVES, lost_ratio, made_up / max(1, played.sum()), jitter_ns

@@ -21,7 +21,7 @@ from node.jitter.buffer import JitterBuffer
 from node.kernel.record import new
 from node.rtp import packet
 from node.rtp.rtcp import Nack, build
-from node.units import NS_PER_MS, SAMPLES_PER_MS
+from node.units import NS_PER_MS, SAMPLES_PER_MS, samples_to_ns
 from sim.sender.repair.retransmitter import Retransmitter
 
 PAYLOAD_BYTES: Final = 60
@@ -77,8 +77,8 @@ class _Run:
         self.trace = trace
         self.round_trip_ns = round_trip_ms * NS_PER_MS
         self.back_ns = self.round_trip_ns // 2
-        base_ns = trace.fastest * 62_500 // 3
-        self.send_ns = trace.media * 62_500 // 3 + base_ns  # the fastest packet takes no time
+        base_ns = samples_to_ns(trace.fastest)
+        self.send_ns = samples_to_ns(trace.media) + base_ns  # the fastest packet takes no time
         self.transit_ns = trace.arrival_ns - self.send_ns
         self.lost = trace.arrival_ns < 0
         self.back_lost = np.random.default_rng(seed).random(4 * trace.media.size)
@@ -124,7 +124,7 @@ class _Run:
     def ask(self, now_ns: int) -> None:
         b = self.buffer
         position = int(b.state["next_media"][0])
-        plays_ns = self.start_ns + position * 62_500 // 3
+        plays_ns = self.start_ns + samples_to_ns(position)
         sequences = b.requests(self.repair, now_ns, plays_ns, self.round_trip_ns)[:16]
         if not sequences:
             return

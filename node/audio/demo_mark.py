@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.units import NS_PER_S, RATE_HZ
+from node.units import RATE_HZ, ns_to_samples
 
 EVERY_S: Final = 5
 TONE_HZ: Final = 2000
@@ -29,7 +29,7 @@ class DemoMark:
 
     def process(self, out: NDArray[np.float32], presentation_ns: int) -> None:
         """Add what is due to `out`, (n, channels) float32, if it sounds; silence stays silent."""
-        at = presentation_ns * RATE_HZ // NS_PER_S % _EVERY
+        at = ns_to_samples(presentation_ns) % _EVERY
         n = out.shape[0]
         for begin in (-at, _EVERY - at):  # of the tone, in samples of `out`; also of the next one
             first, last = max(begin, 0), min(begin + self._tone.shape[0], n)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.audio.gain import apply_ramp, gain_of_db
-from node.audio.limiter import Limiter
+from node.audio.limiter import LATENCY_SAMPLES, Limiter
 from node.audio.protection import Protection
 from node.config import AudioConfig
 
@@ -35,6 +35,7 @@ class Output:
 
     def __init__(self, config: AudioConfig) -> None:
         self._limiter = Limiter(config.channels, limit_dbfs=config.limit_dbfs)
+        self._channels = config.channels
         self._gain = gain_of_db(config.gain_db)
         self._protection: Protection | None = None
         self._rested_samples = 0
@@ -59,6 +60,10 @@ class Output:
     def rest(self, samples: int) -> None:
         """Note that so many samples of silence left the converter: what is warm cools down."""
         self._rested_samples += samples
+
+    def end(self) -> None:
+        """Let go of what the limiter still holds: it is no beginning of what comes next."""
+        self.process(np.zeros((LATENCY_SAMPLES, self._channels), np.float32))
 
     @property
     def power_reduction_db(self) -> float:

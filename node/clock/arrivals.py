@@ -61,6 +61,7 @@ from node.clock.line import (
 )
 from node.clock.robust_line import select, theil_sen_slope
 from node.kernel import kernel
+from node.kernel.conversions import samples_to_ns
 from node.units import NS_PER_MS, NS_PER_S
 
 POINTS_MAX: Final = 64
@@ -91,7 +92,6 @@ _LATE_SHARE: Final = 16
 _BY_MAP_SHARE: Final = 8
 EARLY_NS: Final = 1.0 * NS_PER_S
 _SUSPECTS_MAX: Final = 3
-_NS_PER_3_SAMPLES: Final = 62_500
 
 
 @kernel("float64(float64[::1], float64)")
@@ -337,8 +337,8 @@ def receive_packet(
         _anchor(ints, floats, media_time_samples, now_ns)
         return MOVED
     media = media_time_samples - ints[MEDIA_ANCHOR_SAMPLES]
-    x_ns = float(media * _NS_PER_3_SAMPLES // 3)
-    y_ns = float(now_ns - ints[LOCAL_ANCHOR_NS] - media * _NS_PER_3_SAMPLES // 3)
+    x_ns = float(samples_to_ns(media))
+    y_ns = float(now_ns - ints[LOCAL_ANCHOR_NS] - samples_to_ns(media))
     above_ns = y_ns - floor_ns(floats, x_ns)
     above_line_ns = above_ns
     if ints[MODE] == MODE_MAP:

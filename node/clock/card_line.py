@@ -29,7 +29,8 @@ from numpy.typing import NDArray
 
 from node.clock.robust_line import select, theil_sen_slope
 from node.kernel import kernel
-from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
+from node.kernel.conversions import samples_to_ns
+from node.units import NS_PER_MS, RATE_HZ
 
 # Of the exact half of the state, (CARD_INTS,) int64.
 RUNNING: Final = 0
@@ -75,7 +76,6 @@ _SLOPE_POINTS_MIN: Final = 4
 _SLOPE_USUAL: Final = 100e-6
 """Crystals are sold as +-20 to +-50 ppm: a slope is believed as far as its points are surer."""
 _SPREAD_MIN_NS: Final = 5000.0
-_NS_PER_3_SAMPLES: Final = 3 * NS_PER_S // RATE_HZ
 
 
 @kernel("void(int64[::1])")
@@ -231,7 +231,7 @@ def card_presentation_ns(
         ints[RUNNING] = 1
         ints[ORIGIN_NS] = stamp_ns
         _begin_block(ints)
-    x_ns = ints[SAMPLES] * _NS_PER_3_SAMPLES // 3
+    x_ns = samples_to_ns(ints[SAMPLES])
     line_ns = floats[HEIGHT_NS] + floats[SLOPE] * (x_ns - floats[HEIGHT_X_NS])
     off_ns = float(stamp_ns - ints[ORIGIN_NS] - x_ns) - line_ns
     if off_ns < 0.0 and ints[POINTS] == 0:  # nothing is known yet: the earliest is right

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.clock.robust_line import select, theil_sen_slope
-from node.units import NS_PER_MS, NS_PER_S
+from node.units import NS_PER_MS, NS_PER_S, samples_to_ns
 
 REPORTS_MAX: Final = 160
 WINDOW_NS: Final = 300 * NS_PER_S
@@ -22,7 +22,6 @@ _APART_NS: Final = 500 * NS_PER_MS
 _SPAN_MIN_NS: Final = 10.0 * NS_PER_S
 _SLOPE_MAX: Final = 600e-6
 _CONTRADICTION_NS: Final = 20 * NS_PER_MS
-_NS_PER_3_SAMPLES: Final = 62_500
 
 
 class ReportMap:
@@ -85,14 +84,14 @@ class ReportMap:
 
     def sender_times_ns(self, media_time_samples: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the sender's time of each media time, (n,) int64 both, by the line."""
-        away_ns = (media_time_samples - self.media_time_samples) * _NS_PER_3_SAMPLES // 3
+        away_ns = samples_to_ns(media_time_samples - self.media_time_samples)
         bent_ns = np.rint(away_ns * (self._slope / (1.0 + self._slope))).astype(np.int64)
         return np.asarray(away_ns - bent_ns + self.sender_ns)
 
     def _contradiction_ns(self, sender_ns: int, media_time_samples: int) -> int:
         newest = self._count - 1
         media = media_time_samples - int(self._media_samples[newest])
-        media_ns = media * _NS_PER_3_SAMPLES // 3
+        media_ns = samples_to_ns(media)
         due_ns = self.sender_ns + round(media_ns / (1.0 + self._slope))
         return sender_ns - due_ns
 
@@ -116,7 +115,7 @@ class ReportMap:
         n = self._count
         x_ns = (self._sender_ns[:n] - self._sender_ns[n - 1]).astype(np.float64)
         media = self._media_samples[:n] - self._media_samples[n - 1]
-        ahead_ns = (media * _NS_PER_3_SAMPLES // 3 - x_ns.astype(np.int64)).astype(np.float64)
+        ahead_ns = (samples_to_ns(media) - x_ns.astype(np.int64)).astype(np.float64)
         if -x_ns[0] > _SPAN_MIN_NS and n >= 4:
             slope = theil_sen_slope(x_ns, ahead_ns, n, max(1, n // 2), self._scratch)
             self._slope = min(max(slope, -_SLOPE_MAX), _SLOPE_MAX)

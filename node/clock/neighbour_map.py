@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from node.clock.line import JUMP_NS
-from node.units import NS_PER_MS, NS_PER_S
+from node.units import NS_PER_3_SAMPLES, NS_PER_MS, NS_PER_S
 
 AWAY_MAX_NS: Final = JUMP_NS // 2
 """More is not believed, however unsure the own exchange is: there and back is still no jump."""
@@ -55,7 +55,7 @@ class SourceMap:
 
     def local_ns_of(self, media_time_samples: int) -> int:
         """Return when a media time was captured, or will be."""
-        away_ns = (media_time_samples - self.media_time_samples) * 62_500 / 3
+        away_ns = (media_time_samples - self.media_time_samples) * NS_PER_3_SAMPLES / 3
         return self.local_ns + round(away_ns / (1.0 + 1e-6 * self.skew_ppm))
 
 

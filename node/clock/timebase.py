@@ -81,14 +81,14 @@ from node.clock.line import (
     position_q16,
 )
 from node.kernel import kernel
+from node.kernel.conversions import samples_to_ns
 from node.kernel.record import Records
-from node.units import NS_PER_MS
+from node.units import NS_PER_3_SAMPLES, NS_PER_MS
 
 _EARLY_MAX_NS: Final = 50.0 * NS_PER_MS
 _BEFORE_CAPTURE_MAX: Final = 3
 _ROOM_NS: Final = 10.0 * NS_PER_MS
 _AGEING: Final = 1e-6  # a held map drifts by 1 ppm: 10 ms after 2.8 h
-_NS_PER_3_SAMPLES: Final = 62_500
 _ANSWER_NS: Final = WAITED_NS + 100 * NS_PER_MS
 """An answer that is believed has come by then, though a sound card asks 0.1 s ahead."""
 
@@ -116,8 +116,8 @@ def _above_line_ns(
 ) -> float:
     """Return how much later than the line says a packet came."""
     media = media_time_samples - ints[MEDIA_ANCHOR_SAMPLES]
-    x_ns = float(media * _NS_PER_3_SAMPLES // 3)
-    y_ns = float(now_ns - ints[LOCAL_ANCHOR_NS] - media * _NS_PER_3_SAMPLES // 3)
+    x_ns = float(samples_to_ns(media))
+    y_ns = float(now_ns - ints[LOCAL_ANCHOR_NS] - samples_to_ns(media))
     return float(y_ns - floats[INTERCEPT_NS] - floats[SLOPE] * (x_ns - floats[ORIGIN_NS]))
 
 
@@ -182,8 +182,8 @@ def receive_map(
     belong to its sound.
     """
     media = media_time_samples - ints[MEDIA_ANCHOR_SAMPLES]
-    x_ns = float(media * _NS_PER_3_SAMPLES // 3)
-    y_ns = float(local_ns - ints[LOCAL_ANCHOR_NS] - media * _NS_PER_3_SAMPLES // 3)
+    x_ns = float(samples_to_ns(media))
+    y_ns = float(local_ns - ints[LOCAL_ANCHOR_NS] - samples_to_ns(media))
     slope = -skew_ppm * 1e-6 / (1.0 + skew_ppm * 1e-6)
     if ints[PACKETS] == 0:
         return False
@@ -298,7 +298,7 @@ class Timebase:
         points[:2, kept] = self.floats[BLOCK_X_NS : BLOCK_Y_NS + 1]
         points[2:, kept] = self.floats[BLOCK_TOP_X_NS : BLOCK_TOP_Y_NS + 1]
         points[1::2] += points[::2] + self.ints[LOCAL_ANCHOR_NS]
-        points[::2] = (points[::2] * 3 + _NS_PER_3_SAMPLES // 2) // _NS_PER_3_SAMPLES
+        points[::2] = (points[::2] * 3 + NS_PER_3_SAMPLES // 2) // NS_PER_3_SAMPLES
         points[::2] += self.ints[MEDIA_ANCHOR_SAMPLES]
         return points
 

@@ -145,6 +145,11 @@ class Controller:
             self._note_horn(part, now_ns)
         self.handle_deadline(now_ns)
 
+    def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
+        """Note that nothing can sound from now on, for want of a sound card, or that it can."""
+        self._programmes.receive_sink(now_ns, sounds=sounds)
+        self.handle_deadline(now_ns)
+
     def receive_part_ended(self, source: int, now_ns: int, *, failed: str = "") -> None:
         """Note that the file of `source` came to its end, or why it could not be played."""
         self._programmes.receive_part_ended(source, self._utc_s(now_ns), now_ns, failed=failed)

@@ -21,6 +21,7 @@ from node.jitter.placement import find_repaired, place, restart
 from node.jitter.state import Jitter, Packet, Slot, Steering
 from node.jitter.unwrap import unwrap
 from node.kernel import inner_kernel
+from node.kernel.conversions import ns_to_samples
 from node.kernel.record import Records
 from node.units import PACKET_SAMPLES_MAX, SAMPLES_PER_10_MS
 
@@ -133,9 +134,8 @@ def pull(
     state.action_slot = -1
     state.action_hole = 0
     if state.mode == at.ADAPTIVE:
-        return pull_adaptive(
-            state, steering, slots, now_ns * 3 // 62_500 + buffered_samples, now_ns * 3 // 62_500
-        )
+        now = ns_to_samples(now_ns)
+        return pull_adaptive(state, steering, slots, now + buffered_samples, now)
     if state.phase != at.PLAYING:
         return emit(state, at.PAUSE, SAMPLES_PER_10_MS, PAUSED)
     expected = state.next_sequence & (slots.shape[0] - 1)

@@ -7,6 +7,7 @@ from node.jitter.state import Jitter, Slot, Steering
 from node.jitter.target_level import observe, target_delay
 from node.jitter.unwrap import advance, difference_32
 from node.kernel import inlined, inner_kernel
+from node.kernel.conversions import ns_to_samples
 from node.kernel.record import Records
 
 _MISORDER_MAX = 100
@@ -111,7 +112,7 @@ def _skip_silence(state: Jitter, steering: Steering, media: int, now_ns: int) ->
     Nothing is held, so nothing is jumped over but silence: by waiting for it to pass as long as
     the sender's numbers say, a node would throw away all that comes meanwhile.
     """
-    now = now_ns * 3 // 62_500
+    now = ns_to_samples(now_ns)
     position = now - steering.reference - target_delay(state, steering, now)
     state.next_media = max(state.next_media, min(media, position))
 

@@ -19,7 +19,8 @@ from typing import Final
 from node.jitter import state as at
 from node.jitter.state import Jitter
 from node.kernel import inner_kernel
-from node.units import NS_PER_S, RATE_HZ, SAMPLES_PER_MS
+from node.kernel.conversions import ns_to_samples
+from node.units import RATE_HZ, SAMPLES_PER_MS
 
 _ENOUGH_SAMPLES: Final = 40 * SAMPLES_PER_MS
 """Sound that must agree before a stream is believed; two packets of 20 ms after the first."""
@@ -73,7 +74,7 @@ def _agree(state: Jitter, samples: int) -> None:
 @inner_kernel("void(Jitter, int64)")
 def _end_run(state: Jitter, now_ns: int) -> None:
     """Judge a run of packets of one duration: by its pace, and its stamps by that."""
-    elapsed = (now_ns - state.run_since_ns) * RATE_HZ // NS_PER_S
+    elapsed = ns_to_samples(now_ns - state.run_since_ns)
     if 4 * abs(elapsed - state.run_samples) <= state.run_samples:
         state.proven = 1
         state.doubts = 0

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from node.jitter import state as at
 from node.jitter.state import Jitter, Slot
 from node.kernel import inner_kernel
+from node.kernel.conversions import samples_to_ns
 from node.kernel.record import Record, Records, nested, new, whole
 from node.units import NS_PER_MS
 
@@ -102,7 +103,7 @@ def _note(repair: Repair, extended: int, media: int, due_ns: int) -> None:
 @inner_kernel("void(Repair, Jitter, int64)")
 def _expect(repair: Repair, state: Jitter, now_ns: int) -> None:
     """Note as holes what should have come by now, when nothing comes at all."""
-    spacing_ns = repair.spacing * 62_500 // 3
+    spacing_ns = samples_to_ns(repair.spacing)
     silent_ns = now_ns - state.highest_arrival_ns - repair.silence_ns
     if repair.seen == at.NONE or spacing_ns <= 0 or silent_ns < spacing_ns:
         return
@@ -161,14 +162,14 @@ def requests(
     round_trip_ns   to the sender and back
     """
     repair.not_before_ns = now_ns + _PAUSE_NS
-    jitter_ns = (state.jitter_q4 >> 4) * 62_500 // 3
+    jitter_ns = samples_to_ns(state.jitter_q4 >> 4)
     repair.silence_ns = _SILENCE_NS + _JITTERS * jitter_ns
     _expect(repair, state, now_ns)
     asked = 0
     i = 0
     while i < repair.holes:
         hole = repair.wanted[i]
-        ahead_ns = (hole.media - state.next_media) * 62_500 // 3
+        ahead_ns = samples_to_ns(hole.media - state.next_media)
         is_hopeless = now_ns + round_trip_ns + _MARGIN_NS > plays_ns + ahead_ns
         if _has_come(state, slots, hole.sequence) or is_hopeless or hole.tries >= TRIES_MAX:
             repair.given_up += 1 - _has_come(state, slots, hole.sequence)
@@ -191,7 +192,7 @@ def next_request_ns(repair: Repair, state: Jitter) -> int:
     or the moment from which it counts that nothing has come.
     """
     found = at.NONE
-    spacing_ns = repair.spacing * 62_500 // 3
+    spacing_ns = samples_to_ns(repair.spacing)
     beyond = max(0, repair.expected - repair.seen)
     if repair.seen != at.NONE and spacing_ns > 0 and beyond < _AHEAD_MAX:
         silence_ns = repair.silence_ns + (beyond + 1) * spacing_ns

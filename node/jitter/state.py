@@ -56,7 +56,7 @@ HAS_FEC: Final = 2
 REDUNDANT: Final = 4
 RETRANSMITTED: Final = 8
 EXACT: Final = 16
-"""No network and no sender's clock: its stamp is its media time."""
+"""No network and no sender's clock: its stamp is its media time, all of it and not 32 bits."""
 
 # Results of `insert` besides a slot.
 DUPLICATE: Final = -1
@@ -253,7 +253,7 @@ class Packet(Record):
         "16 bits as sent; of the carrier of a copy (REDUNDANT), which must have been inserted"
         " before.",
     )
-    timestamp: int = whole("samples", "32 bits as sent, of the payload itself.")
+    timestamp: int = whole("samples", "32 bits as sent, of the payload itself; more if EXACT.")
     samples: int = whole("samples", "Duration of the payload.")
     marks: int = whole("", "MARKER, HAS_FEC, REDUNDANT, RETRANSMITTED, EXACT.")
     arrival_ns: int = whole("ns", "When it came.")

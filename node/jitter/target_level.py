@@ -30,6 +30,7 @@ from node.jitter.stalls import (
 )
 from node.jitter.state import Jitter, Steering
 from node.kernel import inlined, inner_kernel
+from node.kernel.conversions import ns_to_samples
 from node.units import SAMPLES_PER_MS
 
 CATCH_UP_Q10 = 128
@@ -248,7 +249,7 @@ def observe(state: Jitter, steering: Steering, media: int, samples: int, now_ns:
     media, samples  of the packet
     now_ns          its arrival
     """
-    now = now_ns * 3 // 62_500
+    now = ns_to_samples(now_ns)
     if steering.reference == at.NONE:
         begin(state, steering, media, now)
     delay = now - media - steering.reference

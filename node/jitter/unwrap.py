@@ -22,6 +22,7 @@ from node.jitter import state as at
 from node.jitter.proof import WOBBLE_MAX_SAMPLES, weigh
 from node.jitter.state import Jitter
 from node.kernel import inlined, inner_kernel
+from node.kernel.conversions import ns_to_samples
 from node.units import RATE_HZ, SAMPLES_PER_MS
 
 DROPOUT_MAX: Final = 3000
@@ -120,8 +121,8 @@ def _is_confirmed(state: Jitter, sequence: int, samples: int, now_ns: int) -> bo
         state.probation_sequence = (sequence + 1) & 0xFFFF
         state.probation_since_ns = now_ns
         return False
-    quiet = (now_ns - state.highest_arrival_ns) * 3 // 62_500
-    lasted = (now_ns - state.probation_since_ns) * 3 // 62_500
+    quiet = ns_to_samples(now_ns - state.highest_arrival_ns)
+    lasted = ns_to_samples(now_ns - state.probation_since_ns)
     follows = ahead >= _ASIDE_MAX and 2 * lasted >= (ahead + 1 - _ASIDE_MAX) * samples
     return bool(follows and quiet >= state.highest_samples)
 
@@ -144,14 +145,16 @@ def unwrap(
         return 0
     ahead = (sequence - highest) & 0xFFFF
     step = ahead if ahead < 0x8000 else ahead - 0x10000
-    stamp_step = difference_32(timestamp, state.highest_timestamp)
+    stamp_step = timestamp - state.highest_timestamp
+    if not marks & at.EXACT:
+        stamp_step = difference_32(timestamp, state.highest_timestamp)
     by_stamp = state.highest_media + state.deviation + stamp_step
     quiet_ns = now_ns - state.highest_arrival_ns
     media = at.NONE
     if step == 0 and stamp_step == 0:
         media = state.highest_media
     elif 0 < step < DROPOUT_MAX:
-        media = _media_after(state, step, by_stamp, now_ns * 3 // 62_500, marks & at.EXACT)
+        media = _media_after(state, step, by_stamp, ns_to_samples(now_ns), marks & at.EXACT)
         if media != at.NONE:
             weigh(state, step, stamp_step, samples, now_ns)
     elif step < 0 and quiet_ns < _QUIET_NS:
@@ -172,10 +175,10 @@ def unwrap(
 @inner_kernel("void(Jitter, int64, int64, int64, int64)")
 def advance(state: Jitter, extended: int, media: int, samples: int, now_ns: int) -> None:
     """Note the newest packet, just unwrapped, and the jitter to it (RFC 3550, 6.4.1, A.8)."""
-    now = now_ns * 3 // 62_500
+    now = ns_to_samples(now_ns)
     transit = now - media
     if state.highest_arrival_ns != at.NONE:
-        waited = (now_ns - state.highest_arrival_ns) * 3 // 62_500
+        waited = ns_to_samples(now_ns - state.highest_arrival_ns)
         change = abs(waited - (media - state.highest_media))
         state.jitter_q4 += change - ((state.jitter_q4 + 8) >> 4)
     else:

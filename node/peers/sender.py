@@ -231,6 +231,12 @@ class NodeReports:
         )
         return question if self.credit.pay(question, now_ns) else None
 
+    def goodbye(self) -> bytes:
+        """Return the last compound to the source's sender: this node goes (RFC 3550, 6.6)."""
+        description = rtcp.SourceDescription(self._ssrc, self._name)
+        report = rtcp.ReceiverReport(self._ssrc, ())
+        return rtcp.build([report, description, rtcp.Goodbye((self._ssrc,))])
+
     def estimate(self, now_ns: int) -> ClockEstimate | None:
         """Return the sender's clock as known, or None without an exchange."""
         return self.exchange.estimate(now_ns)

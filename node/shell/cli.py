@@ -285,10 +285,11 @@ def _sink(node: NodeConfig, config: SinkConfig, wanted: str | None) -> Sink:
     if kind == "wav" and name:
         return PacedSink(channels=channels, period_samples=period_samples, wav=Path(name))
     if kind == "card":
+        from node.shell.card.card_keeper import CardKeeper
         from node.shell.card.sound_card import SoundCard
 
         chosen = replace(config, device=name) if name else config
-        return SoundCard(chosen, channels=channels)
+        return CardKeeper(lambda again: SoundCard(chosen, channels=channels, again=again))
     raise ShellError(
         f"--sink {wanted}: must be card, card:NAME, wav:FILE or null", exit_status=EXIT_INPUT
     )

@@ -4,9 +4,13 @@ from dataclasses import dataclass
 from typing import Final
 
 FAULTS_MAX: Final = 32
-"""Names are ours; what they say is cut."""
+"""Names are ours."""
 
-_TEXT_MAX: Final = 200
+TEXT_MAX: Final = 200
+"""Of what a fault says."""
+
+NO_CARD: Final = "no sound card"
+"""The fault of a node that cannot sound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,8 @@ class Health:
     def __init__(self) -> None:
         self._faults: dict[str, str] = {}
         self._changes: list[FaultChanged] = []
+        self.starting = True
+        """It is not known yet whether it can sound."""
 
     def note(self, name: str, text: str | None, now_ns: int) -> None:
         """Note that the fault `name` is there, or is not (None)."""
@@ -33,7 +39,7 @@ class Health:
                 del self._faults[name]
                 self._changes.append(FaultChanged(name, None, now_ns))
             return
-        text = text[:_TEXT_MAX]
+        text = text[:TEXT_MAX]
         assert known is not None or len(self._faults) < FAULTS_MAX, "names of faults are ours"
         self._faults[name] = text
         if known is None:
@@ -50,4 +56,6 @@ class Health:
 
     def word(self) -> str:
         """Return the state of a node that runs."""
+        if self.starting:
+            return "starting"
         return "degraded" if self._faults else "ready"

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from node.events import Event, FetchFile, Note, Persist, Publish, SendDatagram, SourceChanged
 from node.shell.broker.mqtt import MqttLink
 from node.shell.card.sinks import Sink
+from node.shell.card.sound_watch import SoundWatch
 from node.shell.clocks import now_ns, utc_ns
 from node.shell.faults import ShellError
-from node.shell.health import Health
+from node.shell.health import NO_CARD, TEXT_MAX, Health
 from node.shell.network.udp import UdpSocket
 from node.shell.store.store import Store
 from node.shell.systemd import notify, watchdog_ns
@@ -29,14 +30,6 @@ LOG: Final = logging.getLogger("loalang")
 
 _TICK_NS: Final = 100 * NS_PER_MS
 """How often the loop looks for what happened on the audio thread."""
-
-_STALL_NS: Final = 5 * NS_PER_S // 2
-"""No sound asked for in so long: the card hangs, and a fresh start is the remedy."""
-
-_STALL_TICK_NS: Final = 2 * _TICK_NS
-"""A tick that comes later counts as so much: the whole machine had stood still, not the card."""
-
-_STALLED: Final = "the sink asked for no sound in 2.5 s: is the card's server gone?"
 
 
 class Speaker(Protocol):
@@ -59,6 +52,12 @@ class Speaker(Protocol):
 
         out  (n, channels) float32, full scale 1.0
         """
+
+    def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
+        """Note that the sink asks for sound from now on, or that it cannot."""
+
+    def leave(self) -> None:
+        """Say goodbye to those whose streams it has."""
 
     def next_event(self) -> Event | None:
         """Return the oldest event not yet taken."""
@@ -127,10 +126,9 @@ class Service:
         self._fetch = fetch
         self._next_time_ns = 0
         self._lock = threading.Lock()
-        self._periods = 0
-        self._seen_periods = 0
-        self._ticked_ns = 0
-        self._still_ns = 0
+        self._watch = SoundWatch(sink, now_ns())
+        self._sounds = True
+        """What the core was told last: that the sink asks for sound."""
         self._wake: asyncio.TimerHandle | None = None
         self._crash: BaseException | None = None
         self._fault: ShellError | None = None
@@ -157,11 +155,8 @@ class Service:
             loop.add_reader(descriptor, self._take_datagrams)
         link = self._start_link(ended)
         begin_ns = now_ns()
-        self._ticked_ns = begin_ns
         try:
             self._sink.start(self._render)
-            notify("READY=1")
-            LOG.info("ready")
             await self._serve(ended, None if duration_ns is None else begin_ns + duration_ns)
         except ShellError as fault:
             # Said before anything is closed: what hangs then must not keep the reason.
@@ -170,10 +165,14 @@ class Service:
             self._fault = fault
             if self._mqtt is not None:
                 self._mqtt.last_state = ("lost", (str(fault),))
+        except Exception as fault:  # a mistake of ours: the last state says so, then it is raised
+            self._note_crash({"exception": fault}, ended)
         finally:
             notify("STOPPING=1")
             for descriptor in self._udp.filenos():
                 loop.remove_reader(descriptor)
+            with self._lock:
+                self._speaker.leave()
             self._do_events()
             if link is not None:
                 link.cancel()
@@ -194,6 +193,7 @@ class Service:
         self._store.on_durable = lambda: _soon(loop, link.wake)
         link.durable = lambda: self._store.durable
         link.keep = self._store.keep_soon
+        link.set_state(self._health.word())
         link.told = lambda name, text: self._health.note(name, text, now_ns())
         task = loop.create_task(link.run(self._take_message))
         task.add_done_callback(lambda one: self._note_end(one, ended))
@@ -208,10 +208,7 @@ class Service:
             now = now_ns()
             if end_ns is not None and now >= end_ns:
                 return
-            fault = self._sink.fault()
-            if fault is not None:
-                raise fault
-            if self._note_progress(now) and watched is not None:
+            if self._follow_sink(now) and watched is not None:
                 notify("WATCHDOG=1")
             self._udp.handle_deadline(now)
             if self._tell_time is not None and now >= self._next_time_ns:
@@ -242,22 +239,28 @@ class Service:
                 self._fault = fault
             self._fault.hangs |= fault.hangs
 
-    def _note_progress(self, now: int) -> bool:
-        """Return whether sound was asked for since the last tick; give up on a hanging card."""
-        self._still_ns += min(now - self._ticked_ns, _STALL_TICK_NS)
-        self._ticked_ns = now
-        if self._periods != self._seen_periods:
-            self._seen_periods = self._periods
-            self._still_ns = 0
-            return True
-        if self._still_ns > _STALL_NS:
-            raise ShellError(_STALLED)
-        return False
+    def _follow_sink(self, now: int) -> bool:
+        """Tell the core, and people, whether there is a card; return whether the sound goes on."""
+        goes_on = self._watch.look(now)
+        sounds = self._watch.missing is None
+        if sounds != self._sounds:
+            self._sounds = sounds
+            with self._lock:
+                self._speaker.receive_sink(now, sounds=sounds)
+        if self._sink.opening():
+            return goes_on
+        why = self._watch.missing
+        self._health.note(NO_CARD, None if why is None else why.removeprefix(f"{NO_CARD}: "), now)
+        if self._health.starting:
+            self._health.starting = False
+            notify("READY=1")
+            LOG.info("ready")
+        return goes_on
 
     def _render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
         with self._lock:
             self._speaker.render(out, presentation_ns)
-        self._periods += 1
+        self._watch.periods += 1
 
     def _take_datagrams(self) -> None:
         for data, source, arrival_ns in self._udp.received():
@@ -350,10 +353,12 @@ class Service:
         return status | {"shell": self._shell_status()}
 
     def _shell_status(self) -> dict[str, object]:
-        names = ("underruns", "jumps", "card_skew_ppm", "real_time", "slept")
+        names = ("underruns", "jumps", "card_skew_ppm", "real_time", "slept", "losses")
         sink = {name: getattr(self._sink, name) for name in names if hasattr(self._sink, name)}
         link = {} if self._mqtt is None else {"broker": self._mqtt.status()}
-        return {"periods": self._periods, "send_faults": self._udp.send_faults, **sink, **link}
+        told: dict[str, object] = {"state": self._health.word(), "why": self._health.why()}
+        told |= {"periods": self._watch.periods, "send_faults": self._udp.send_faults}
+        return told | sink | link
 
     def _print_status(self) -> None:
         if self._status_every_ns is not None:
@@ -369,6 +374,9 @@ class Service:
         fault = context.get("exception")
         if isinstance(fault, BaseException) and self._crash is None:
             self._crash = fault
+            if self._mqtt is not None:
+                text = f"{type(fault).__name__}: {fault}"
+                self._mqtt.last_state = ("lost", (text[:TEXT_MAX],))
             ended.set()
 
 

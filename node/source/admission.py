@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.source.receiver import SPELL_NS, Receiver
-from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
+from node.units import NS_PER_MS, NS_PER_S, samples_to_ns
 
 CANDIDATES_MAX: Final = 16
 """SSRCs of which one packet came; a second soon after it makes a source (RFC 3550, A.1)."""
@@ -70,7 +70,7 @@ def _has_moved(
     receiver: Receiver, source: tuple[str, int], sequence: int, now_ns: int, hold_ms: int
 ) -> bool:
     silent_ns = now_ns - receiver.last_arrival_ns
-    packet_ns = receiver.buffer.packet_samples * NS_PER_S // RATE_HZ
+    packet_ns = samples_to_ns(receiver.buffer.packet_samples)
     goes_on = receiver.buffer.follows(sequence) and 2 * silent_ns > packet_ns
     if goes_on and source[0] == receiver.address[0]:
         return True

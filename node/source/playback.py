@@ -37,6 +37,7 @@ from node.jitter import state as js
 from node.jitter.placement import first_held
 from node.jitter.proof import doubt
 from node.kernel import inner_kernel, kernel
+from node.kernel.conversions import samples_to_ns
 from node.kernel.record import Records
 from node.opus.packet import has_lbrr, is_plausible, packet_samples
 from node.rtp import packet as rtp
@@ -64,7 +65,6 @@ _TORN_Q16: Final = (RATE_HZ // 1000) << 16
 
 
 _FIRST_MADE_UP: Final = int(Origin.CONCEALED)
-_NS_PER_3_SAMPLES: Final = 3 * NS_PER_S // RATE_HZ
 
 
 @inner_kernel("int64(Source, uint8[::1], uint8[:, ::1], int64)")
@@ -189,7 +189,7 @@ def _plan(source: Source, fifo: NDArray[np.float32], n: int, presentation_ns: in
         own.step_q32 = sv.servo_step(servo, error, n)
     own.planned = 1
     own.period_ns = presentation_ns
-    own.period_end_ns = presentation_ns + n * NS_PER_S // RATE_HZ
+    own.period_end_ns = presentation_ns + samples_to_ns(n)
     own.position_q16 = here
 
 
@@ -207,7 +207,7 @@ def write_journal(source: Source, at_ns: int) -> None:
     row.presentation_ns = at_ns
     own.journal_written += 1
     if state.action_origin < _FIRST_MADE_UP:
-        own.last_sound_ns = at_ns + state.action_samples * NS_PER_S // RATE_HZ
+        own.last_sound_ns = at_ns + samples_to_ns(state.action_samples)
 
 
 @kernel("void(float32[:, ::1], int64)")
@@ -257,7 +257,7 @@ def advance(
         samples = state.action_samples
         if action != js.PAUSE:
             ahead_q16 = (state.action_media << 16) - own.position_q16
-            ahead_ns = (ahead_q16 * _NS_PER_3_SAMPLES // 3) >> 16
+            ahead_ns = samples_to_ns(ahead_q16) >> 16
             write_journal(source, own.period_ns + ahead_ns)
             if action != js.SILENCE and own.count_only == 0:
                 return int(action)

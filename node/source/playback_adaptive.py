@@ -20,9 +20,10 @@ from node.jitter import state as js
 from node.jitter.placement import first_held
 from node.jitter.target_level import QUANTUM_SAMPLES, target_delay
 from node.kernel import inner_kernel
+from node.kernel.conversions import ns_to_samples, samples_to_ns
 from node.source.playback import write_journal
 from node.source.state import DONE, Source
-from node.units import NS_PER_S, PACKET_SAMPLES_MAX, RATE_HZ
+from node.units import NS_PER_S, PACKET_SAMPLES_MAX
 
 _KEPT_SAMPLES: Final = 2048
 """Played sound that is kept: stretching and joining look for likeness in it."""
@@ -113,7 +114,7 @@ def advance(
         ahead = own.filled - steer.begin
         action = jitter.pull(state, steering, slots, now_ns, ahead)
         if action != js.PAUSE:
-            write_journal(source, presentation_ns + ahead * NS_PER_S // RATE_HZ)
+            write_journal(source, presentation_ns + samples_to_ns(ahead))
             if action != js.SILENCE and own.count_only == 0:
                 return int(action)
         samples = state.action_samples + state.action_stretch_samples
@@ -189,7 +190,7 @@ def is_due(source: Source, presentation_ns: int, n: int) -> int:
     slots = source.slots[: source.slot_count]
     if state.phase == js.EMPTY:
         return 0
-    now = _decision_ns(source, presentation_ns) * 3 // 62_500
+    now = ns_to_samples(_decision_ns(source, presentation_ns))
     position = now - steering.reference - target_delay(state, steering, now)
     at = state.next_media if state.phase == js.PLAYING else state.last_end
     is_ahead = state.phase == js.PLAYING and state.held == 0 and at > position + n

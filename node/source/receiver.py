@@ -29,12 +29,12 @@ from node.source.batch import Batch, replay
 from node.source.chunk_sound import ChunkSound
 from node.source.repairs import Repairs
 from node.source.state import Played, Playout, Source
-from node.units import NS_PER_MS, NS_PER_S, PACKET_SAMPLES_MAX, RATE_HZ, SAMPLES_PER_MS
+from node.units import NS_PER_MS, PACKET_SAMPLES_MAX, RATE_HZ, SAMPLES_PER_MS, samples_to_ns
 
 SPELL_NS: Final = 450 * NS_PER_MS
 """A sender that says nothing for longer has stopped: one with DTX says something every 400 ms."""
 
-FORGET_NS: Final = 10 * NS_PER_S
+FORGET_NS: Final = 10_000 * NS_PER_MS
 """A source silent for so long gives its place to others."""
 
 _JITTERS: Final = 4
@@ -245,7 +245,7 @@ class Receiver:
         else:
             position = position_q16(self._ints, self._floats, now_ns) >> 16
         # The exchange knows the fastest round trip; an answer may meet the jitter of both ways.
-        jitter_ns = (int(self._state["jitter_q4"][0]) >> 4) * NS_PER_S // RATE_HZ
+        jitter_ns = samples_to_ns(int(self._state["jitter_q4"][0]) >> 4)
         round_trip_ns = 2 * int(estimate.uncertainty_ns) + _JITTERS * jitter_ns
         asked = self._repairs.request(now_ns, position, round_trip_ns)
         return asked if asked is not None and self.reports.credit.pay(asked, now_ns) else None

@@ -19,7 +19,7 @@ from node.rtp import redundancy as rd
 from node.rtp.retransmission import ORIGINAL_BYTES
 from node.rtp.rtcp import build
 from node.rtp.rtcp_packet import Nack
-from node.units import NS_PER_MS
+from node.units import NS_PER_MS, samples_to_ns
 
 _DECODED_AHEAD_NS: Final = 60 * NS_PER_MS
 """Sound is decoded so long before it is heard: a packet, a period, the card, the limiter."""
@@ -81,7 +81,7 @@ class Repairs:
             To the sender and back.
         """
         b = self._buffer
-        ahead_ns = (int(b.state["next_media"][0]) - position_samples) * 62_500 // 3
+        ahead_ns = samples_to_ns(int(b.state["next_media"][0]) - position_samples)
         plays_ns = now_ns + ahead_ns - _DECODED_AHEAD_NS
         asked = b.requests(self._repair, now_ns, plays_ns, round_trip_ns)
         if not asked:

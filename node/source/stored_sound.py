@@ -17,17 +17,19 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from node import units
 from node.audio.gain import gain_of_db
 from node.clock.line import position_q16
 from node.config import NodeConfig
 from node.jitter import kernel as jitter
 from node.jitter import state as js
 from node.kernel import kernel
+from node.kernel.conversions import samples_to_ns
 from node.kernel.record import Records
 from node.opus.protocol import Decoder
 from node.source.receiver import Receiver
 from node.source.state import Source
-from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
+from node.units import NS_PER_MS, RATE_HZ
 
 PACKET_MS: Final = 20
 OWN_SSRCS: Final = 0xFFFF0000
@@ -151,7 +153,7 @@ class StoredSource(Receiver):
 
     def is_due(self, presentation_ns: int, samples: int) -> bool:
         """Return whether there is something to say in this period."""
-        ends_ns = presentation_ns + samples * NS_PER_S // RATE_HZ
+        ends_ns = presentation_ns + units.samples_to_ns(samples)
         return not (self.finished or self._is_given_up) and ends_ns > self._begin_ns
 
     def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
@@ -163,7 +165,7 @@ class StoredSource(Receiver):
         super().render(out, presentation_ns)
         if self._file.gain != 1.0:
             np.multiply(out, np.float32(self._file.gain), out=out)
-        self._next_ns = presentation_ns + n * NS_PER_S // RATE_HZ
+        self._next_ns = presentation_ns + units.samples_to_ns(n)
         self._heard_media = self._position(self._next_ns)
 
     def stop(self) -> None:
@@ -286,8 +288,8 @@ def _hand_on(
         packet.offset = offsets[i]
         packet.length = offsets[i + 1] - offsets[i]
         packet.sequence = (sequence + i) & 0xFFFF
-        packet.timestamp = at & 0xFFFF_FFFF
-        packet.arrival_ns = stamp_ns + at * NS_PER_S // RATE_HZ
+        packet.timestamp = at
+        packet.arrival_ns = stamp_ns + samples_to_ns(at)
         jitter.insert(source.jitter[0], source.steering[0], slots, payloads, data, packet)
         packet.marks &= js.EXACT
 

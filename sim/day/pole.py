@@ -23,7 +23,7 @@ from node.governed import GovernedSpeaker
 from node.opus.protocol import DecoderFactory
 from node.source.stored_sound import Recording
 from node.stack import SpeakerNode
-from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
+from node.units import NS_PER_MS, NS_PER_S, ns_to_samples
 from sim.day.diary import WatchedController
 from sim.day.observer import Observer
 from sim.gateway.power import Uptime
@@ -95,7 +95,7 @@ class DayPole:
         self.observer = Observer(parts.node.name, lambda now_ns: now_ns - _BOOTED_NS)
         self.origin_samples = np.zeros(ORIGINS, np.int64)
         self._store: dict[str, bytes] = {}
-        self._scratch = np.zeros((2 * COARSE_NS * RATE_HZ // NS_PER_S, 1), np.float32)
+        self._scratch = np.zeros((ns_to_samples(2 * COARSE_NS), 1), np.float32)
         self._listener = listener
 
     def run(self, uptimes: list[Uptime]) -> None:

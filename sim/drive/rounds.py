@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from node.counters import new_counts
 from node.opus.protocol import DecoderFactory
 from node.stack import SpeakerNode
-from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
+from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, ns_to_samples
 from sim.chance.rng import Purpose, stream
 from sim.drive.capacity import Capacity
 from sim.drive.pole import Chunk, Pole
@@ -137,7 +137,7 @@ class Rounds:
     def advance(self) -> Iterator[int]:
         """Run to the end; yield the true time in ns that all nodes together have reached."""
         longest = max(pole.period_samples for pole in self.poles)
-        samples = CHUNK_NS * RATE_HZ // NS_PER_S + 100 * longest
+        samples = ns_to_samples(CHUNK_NS) + 100 * longest
         sound = np.zeros((samples, 1), np.float32)
         start_ns = 0
         while start_ns < self.end_ns:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from math import inf
 from typing import Final
 
 import numpy as np
@@ -11,13 +12,12 @@ from numpy.typing import NDArray
 from node.counters import Origin
 from node.opus.libopus import LibopusDecoder
 from node.opus.protocol import DecoderFactory
-from node.units import RATE_HZ
+from node.units import NS_PER_S, RATE_HZ
 from sim.drive.roll_up import roll_up
-from sim.drive.rounds import Rounds
+from sim.drive.rounds import Rounds, Watcher
 from sim.result.run import ListenSample, RunResult
 from sim.station import payloads
-from sim.station.programme import Programme
-from sim.village.places import Village, build_village
+from sim.village.places import build_village
 from sim.village.scenario import Scenario, load, sound_file
 
 LISTEN_S: Final = 30.0
@@ -34,6 +34,7 @@ def run(
     duration_s: float | None = None,
     progress: Progress | None = None,
     decode: bool = True,
+    watcher: Watcher | None = None,
 ) -> RunResult:
     """Run a scenario and return its answer.
 
@@ -48,6 +49,8 @@ def run(
     decode : bool
         False decides and counts everything without sound: nothing to listen to, no hash of it,
         and so another `trace_hash`.
+    watcher : callable, optional
+        Gets what was sent to each place and what the place did, chunk by chunk.
 
     Raises
     ------
@@ -67,7 +70,7 @@ def run(
     assert path is not None, "load() checks this"
     programme = payloads.load(path, scenario.sender)
     decoder = decoder_of(scenario) if decode else None
-    rounds = Rounds(scenario, village, programme, decoder=decoder)
+    rounds = Rounds(scenario, village, programme, decoder=decoder, watcher=watcher)
     ready_cpu_s = time.process_time()
     whole_s = scenario.duration_s * len(village.places)
     for done_ns in rounds.advance():
@@ -76,7 +79,7 @@ def run(
     drive_cpu_s = time.process_time() - ready_cpu_s
     result = roll_up(scenario, village, rounds)
     if decode:
-        result.listen.update(_listen(result, scenario, village, programme))
+        result.listen.update(_listen(result, scenario))
     result.cpu.update(
         cpu_s=time.process_time() - began_cpu_s,
         wall_s=time.perf_counter() - began_s,
@@ -96,7 +99,12 @@ def decoder_of(scenario: Scenario) -> DecoderFactory:
 
 
 def capture(
-    scenario: Scenario, nodes: list[str], *, from_s: float = 0.0, until_s: float | None = None
+    scenario: Scenario,
+    nodes: list[str],
+    *,
+    from_s: float = 0.0,
+    until_s: float | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, NDArray[np.float32]]:
     """Run some nodes of a scenario alone and return what each played: (n,) float32, 48 kHz.
 
@@ -108,21 +116,13 @@ def capture(
         Names of clusters.
     from_s, until_s : float
         Stretch of the output that is kept; to the end of the run without `until_s`.
+    progress : callable, optional
+        Called now and then with node-seconds done and to do.
     """
     path = sound_file(scenario)
     assert path is not None, "load() checks this"
     programme = payloads.load(path, scenario.sender)
-    return _capture(scenario, build_village(scenario), programme, nodes, from_s, until_s)
-
-
-def _capture(
-    scenario: Scenario,
-    village: Village,
-    programme: Programme,
-    nodes: list[str],
-    from_s: float,
-    until_s: float | None,
-) -> dict[str, NDArray[np.float32]]:
+    village = build_village(scenario)
     places = [place for place in village.places if place.node in nodes]
     parts: dict[str, list[NDArray[np.float32]]] = {place.node: [] for place in places}
     first = round(from_s * RATE_HZ)
@@ -134,8 +134,12 @@ def _capture(
 
     decoder = decoder_of(scenario)
     rounds = Rounds(scenario, village, programme, decoder=decoder, places=places, listener=keep)
+    whole_s = min(rounds.end_ns / NS_PER_S, inf if until_s is None else until_s + 1) * len(places)
     for done_ns in rounds.advance():
-        if until_s is not None and done_ns > (until_s + 1) * 1e9 and _whole(parts, until_s, first):
+        done_s = done_ns / NS_PER_S
+        if progress is not None:
+            progress(min(done_s * len(places), whole_s), whole_s)
+        if until_s is not None and done_s > until_s + 1 and _whole(parts, until_s, first):
             break
     return {node: np.concatenate(found) for node, found in parts.items()}
 
@@ -145,9 +149,7 @@ def _whole(parts: dict[str, list[NDArray[np.float32]]], until_s: float, first: i
     return all(sum(map(len, found)) >= wanted for found in parts.values())
 
 
-def _listen(
-    result: RunResult, scenario: Scenario, village: Village, programme: Programme
-) -> dict[str, ListenSample]:
+def _listen(result: RunResult, scenario: Scenario) -> dict[str, ListenSample]:
     """Return what the best, the median and the worst cluster played in the worst half minute.
 
     They run once more: which ones they are is known only at the end, and sound of all for all
@@ -160,9 +162,7 @@ def _listen(
     sums = np.convolve(bad, np.ones(width, np.int64), "valid") if bad.size > width else bad[:1]
     start_s = float(np.argmax(sums)) * result.bin_s + scenario.jitter.playout_delay_ms / 1000
     names = {kind: result.nodes[i].node for kind, i in chosen.items()}
-    sound = _capture(
-        scenario, village, programme, list(names.values()), start_s, start_s + LISTEN_S
-    )
+    sound = capture(scenario, list(names.values()), from_s=start_s, until_s=start_s + LISTEN_S)
     return {
         kind: ListenSample(node=node, start_s=start_s, samples=sound[node])
         for kind, node in names.items()

@@ -9,7 +9,7 @@ from node.audio.resampler import LOOKAHEAD_SAMPLES
 from node.counters import Origin
 from node.kernel.record import Records
 from node.source.state import Played
-from node.units import NS_PER_S, RATE_HZ
+from node.units import RATE_HZ, samples_to_ns
 from sim.drive.coverage import DELAY_BIN_NS, DELAY_BINS, Coverage, Histogram
 from sim.drive.pole import Chunk
 from sim.links.kernel import LOST_NS
@@ -19,7 +19,7 @@ from sim.station.programme import Sender
 _SKEW_BIN_NS: Final = 20_000
 _SKEW_BINS: Final = 25_000
 _MADE_UP: Final = int(Origin.CONCEALED)
-_RESAMPLER_NS: Final = LOOKAHEAD_SAMPLES * NS_PER_S // RATE_HZ
+_RESAMPLER_NS: Final = samples_to_ns(LOOKAHEAD_SAMPLES)
 
 
 class Recent:
@@ -175,7 +175,7 @@ class Tally:
         """Split the way of each chunk's packet, from the capture of its first sample on."""
         sender = self._sender
         packet = start // sender.packet_samples
-        within_ns = (start - packet * sender.packet_samples) * NS_PER_S // RATE_HZ
+        within_ns = samples_to_ns(start - packet * sender.packet_samples)
         captured_ns = packet * sender.packet_ns - sender.look_ahead_ns
         begins_ns = play_ns - within_ns
         period = self._play.last_before(begins_ns)
@@ -210,7 +210,7 @@ def _whole_seconds(
     second = -(-start // RATE_HZ)
     ahead = second * RATE_HZ - start
     inside = ahead < samples
-    return second[inside], (play_ns + ahead * NS_PER_S // RATE_HZ)[inside]
+    return second[inside], (play_ns + samples_to_ns(ahead))[inside]
 
 
 class Alignment:

@@ -19,8 +19,8 @@ from node.jitter.buffer import initial
 from node.jitter.kernel import admit, pull, seek
 from node.jitter.state import Jitter, Packet, Slot, Steering
 from node.kernel import inner_kernel, kernel
+from node.kernel.conversions import ns_to_samples, samples_to_ns
 from node.kernel.record import Records, new
-from node.units import NS_PER_S, RATE_HZ
 
 NODES_MAX: Final = 100_000
 """64 slots and a state: 5 kB each synchronised, 8 kB adaptive."""
@@ -56,10 +56,10 @@ def play_programme(
         took += 1
     if took == order.shape[0]:
         return
-    now = max(start, arrivals_ns[order[took]] * 3 // 62_500)
+    now = max(start, ns_to_samples(arrivals_ns[order[took]]))
     end = start + media[media.shape[0] - 1] + samples
     while start < 0 or now < end:
-        now_ns = (now * NS_PER_S + RATE_HZ - 1) // RATE_HZ
+        now_ns = -samples_to_ns(-now)
         while took < order.shape[0] and arrivals_ns[order[took]] <= now_ns:
             one = order[took]
             packet.samples = samples

@@ -1,7 +1,8 @@
 """What happened at every pole in the worst stretch of a run, frame by frame.
 
-The run is run once more, counting only, up to the end of the stretch: which one is the worst is
-known only when all of it is over, and frames of all of it would not fit.
+Which stretch is the worst is known only when all of the run is over, so all of it is kept while it
+runs, three bytes for a frame of a pole; the longer the run and the larger the village, the longer
+the frames.
 """
 
 from dataclasses import dataclass
@@ -13,20 +14,21 @@ from numpy.typing import NDArray
 from node.counters import ORIGINS, Origin
 from node.units import NS_PER_MS, NS_PER_S
 from sim.drive.pole import Chunk
-from sim.drive.rounds import CHUNK_NS, Rounds
 from sim.links.kernel import LOST_NS
 from sim.result.run import RunResult, worst_first
-from sim.station import payloads
 from sim.station.programme import Sending
 from sim.village.places import Place, Village, build_village
-from sim.village.scenario import Scenario, sound_file
+from sim.village.scenario import Scenario
 
 STRETCH_S: Final = 120
 """Longest stretch that is played back: what a page with sound can hold."""
 
 FRAME_NS: Final = 100 * NS_PER_MS
 CELLS_MAX: Final = 1_000_000
-"""Frames of all poles together; a larger village gets longer frames."""
+"""Frames of all poles together in a page; a larger village gets longer frames."""
+
+KEPT_MAX: Final = 40_000_000
+"""And in memory while the run runs: 120 MB; a longer run gets longer frames."""
 
 NOTHING: Final = ORIGINS
 """Of a frame: nothing left the horn, for the gateway was off or had not heard the stream."""
@@ -67,31 +69,75 @@ class Moments:
         return float(self.origin.shape[1] * self.frame_s)
 
 
-def worst_moments(scenario: Scenario, result: RunResult) -> Moments:
-    """Return the stretch of a run in which most of the village was broken.
+class Recorder:
+    """Takes what each pole does while a run runs: `drive.run(..., watcher=recorder.watch)`.
 
     Parameters
     ----------
     scenario : Scenario
         With the seed and the duration of the run.
-    result : RunResult
-        Its answer.
     """
-    village = build_village(scenario)
-    start_ns, length_ns = _stretch(scenario, result)
-    frame_ns = FRAME_NS
-    while len(village.places) * (length_ns // frame_ns) > CELLS_MAX:
-        frame_ns *= 2
-    recorder = _Recorder(village.places, start_ns, -(-length_ns // frame_ns), frame_ns)
-    path = sound_file(scenario)
-    assert path is not None, "it was run"
-    programme = payloads.load(path, scenario.sender)
-    rounds = Rounds(scenario, village, programme, decoder=None, watcher=recorder.watch)
-    enough_ns = -(-(start_ns + length_ns) // CHUNK_NS) * CHUNK_NS
-    for done_ns in rounds.advance():
-        if done_ns >= enough_ns:
-            break
-    return recorder.moments(_faults(village, start_ns, start_ns + length_ns))
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario = scenario
+        self._village = build_village(scenario)
+        poles = len(self._village.places)
+        playout_ns = scenario.jitter.playout_delay_ms * NS_PER_MS
+        whole_ns = round(scenario.duration_s * NS_PER_S) + playout_ns
+        page_ns = min(whole_ns, STRETCH_S * NS_PER_S)
+        self.frame_ns = FRAME_NS
+        while (
+            poles * -(-page_ns // self.frame_ns) > CELLS_MAX
+            or poles * -(-whole_ns // self.frame_ns) > KEPT_MAX
+        ):
+            self.frame_ns *= 2
+        shape = (poles, -(-whole_ns // self.frame_ns))
+        # One more than the rank of the worst: 0 is nothing at all.
+        self._badness = np.zeros(shape, np.uint8)
+        self._arrived = np.zeros(shape, np.uint8)
+        self._lost = np.zeros(shape, np.uint8)
+
+    def watch(self, pole: int, sending: Sending, chunk: Chunk) -> None:
+        """Take one chunk of one pole."""
+        missing = chunk.arrive_ns == LOST_NS
+        for cut_ns, back_ns in self._village.places[pole].power_cuts_ns:
+            missing |= (chunk.arrive_ns >= cut_ns) & (chunk.arrive_ns < back_ns)
+        self._count(self._arrived[pole], chunk.arrive_ns[~missing])
+        self._count(self._lost[pole], sending.send_ns[missing])
+        journal = chunk.journal
+        inside, frame = self._frames(journal["presentation_ns"])
+        badness = worst_first(journal["origin"][inside].astype(np.int64)) + 1
+        np.maximum.at(self._badness[pole], frame, badness.astype(np.uint8))
+        # What a late or sleeping gateway did not give the card was silent.
+        _, frame = self._frames(chunk.play_ns[chunk.silent])
+        heard = frame[self._badness[pole, frame] > 0]
+        self._badness[pole, heard] = worst_first(np.array([Origin.SILENT]))[0] + 1
+
+    def worst(self, result: RunResult) -> Moments:
+        """Return the stretch in which most of the village was broken, by the run's answer."""
+        start_ns, length_ns = _stretch(self._scenario, result)
+        first = start_ns // self.frame_ns
+        kept = slice(first, first + -(-length_ns // self.frame_ns))
+        by_rank = np.append(NOTHING, np.argsort(worst_first(np.arange(ORIGINS))))
+        start_ns = first * self.frame_ns
+        return Moments(
+            start_s=start_ns / NS_PER_S,
+            frame_s=self.frame_ns / NS_PER_S,
+            origin=by_rank[self._badness[:, kept]].astype(np.uint8),
+            arrived=self._arrived[:, kept],
+            lost=self._lost[:, kept],
+            faults=_faults(self._village, start_ns, start_ns + length_ns),
+        )
+
+    def _frames(self, at_ns: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Return which instants are within the run, and the frames of those."""
+        frame = at_ns // self.frame_ns
+        inside = (frame >= 0) & (frame < self._badness.shape[1])
+        return inside, frame[inside]
+
+    def _count(self, counts: NDArray[np.uint8], at_ns: NDArray[np.int64]) -> None:
+        frames, more = np.unique(self._frames(at_ns)[1], return_counts=True)
+        counts[frames] = np.minimum(counts[frames] + more, np.iinfo(np.uint8).max)
 
 
 def _stretch(scenario: Scenario, result: RunResult) -> tuple[int, int]:
@@ -105,62 +151,6 @@ def _stretch(scenario: Scenario, result: RunResult) -> tuple[int, int]:
     start_ns = int(np.argmax(sums)) * bin_ns
     length_ns = width * bin_ns + scenario.jitter.playout_delay_ms * NS_PER_MS
     return start_ns, min(length_ns, STRETCH_S * NS_PER_S)
-
-
-class _Recorder:
-    """Takes what each pole did, chunk by chunk, into frames."""
-
-    def __init__(
-        self, places: tuple[Place, ...], start_ns: int, frames: int, frame_ns: int
-    ) -> None:
-        poles = len(places)
-        self._places = places
-        self._start_ns = start_ns
-        self._frame_ns = frame_ns
-        self._frames = frames
-        self._badness = np.full((poles, frames), -1, np.int64)
-        self._arrived = np.zeros((poles, frames), np.int64)
-        self._lost = np.zeros((poles, frames), np.int64)
-
-    def watch(self, pole: int, sending: Sending, chunk: Chunk) -> None:
-        """Take one chunk of one pole."""
-        missing = chunk.arrive_ns == LOST_NS
-        for cut_ns, back_ns in self._places[pole].power_cuts_ns:
-            missing |= (chunk.arrive_ns >= cut_ns) & (chunk.arrive_ns < back_ns)
-        self._count(self._arrived[pole], chunk.arrive_ns[~missing])
-        self._count(self._lost[pole], sending.send_ns[missing])
-        ranks = worst_first(np.arange(ORIGINS))
-        journal = chunk.journal
-        self._worst(pole, journal["presentation_ns"], ranks[journal["origin"]])
-        self._cut(pole, chunk)
-
-    def moments(self, faults: tuple[Fault, ...]) -> Moments:
-        """Return what was taken."""
-        by_rank = np.append(np.argsort(worst_first(np.arange(ORIGINS))), NOTHING)
-        return Moments(
-            start_s=self._start_ns / NS_PER_S,
-            frame_s=self._frame_ns / NS_PER_S,
-            origin=by_rank[self._badness].astype(np.uint8),
-            arrived=np.minimum(self._arrived, 255).astype(np.uint8),
-            lost=np.minimum(self._lost, 255).astype(np.uint8),
-            faults=faults,
-        )
-
-    def _cut(self, pole: int, chunk: Chunk) -> None:
-        """Note as silent what a late or sleeping gateway did not give the card."""
-        at = (chunk.play_ns[chunk.silent] - self._start_ns) // self._frame_ns
-        at = at[(at >= 0) & (at < self._frames)]
-        heard = at[self._badness[pole, at] >= 0]
-        self._badness[pole, heard] = worst_first(np.array([Origin.SILENT]))[0]
-
-    def _worst(self, pole: int, at_ns: NDArray[np.int64], badness: NDArray[np.int64]) -> None:
-        frame = (at_ns - self._start_ns) // self._frame_ns
-        inside = (frame >= 0) & (frame < self._frames)
-        np.maximum.at(self._badness[pole], frame[inside], badness[inside])
-
-    def _count(self, counts: NDArray[np.int64], at_ns: NDArray[np.int64]) -> None:
-        frame = (at_ns - self._start_ns) // self._frame_ns
-        np.add.at(counts, frame[(frame >= 0) & (frame < self._frames)], 1)
 
 
 def _faults(village: Village, start_ns: int, end_ns: int) -> tuple[Fault, ...]:

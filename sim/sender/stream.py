@@ -10,7 +10,7 @@ from typing import Final
 from node.rtp import packet as rtp
 from node.rtp import rtcp
 from node.rtp.rtcp_packet import Goodbye, Packet, SenderReport, SourceDescription
-from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, ns_to_samples, samples_to_ns
+from node.units import NS_PER_MS, ns_to_samples, samples_to_ns
 from sim.sender.sound.live_pace import LivePace
 
 CNAME: Final = b"loalang-send"
@@ -146,7 +146,7 @@ class LiveSender:
     def media_time_samples(self, now_ns: int) -> int:
         """Return the media time that stands for `now_ns` (what a sender report carries)."""
         assert self._anchor_ns is not None, "asked before the first packet was due"
-        return self._anchor_media + (now_ns - self._anchor_ns) * RATE_HZ // NS_PER_S
+        return self._anchor_media + ns_to_samples(now_ns - self._anchor_ns)
 
     def report(self, now_ns: int) -> SenderReport:
         """Return what maps the media time to the sender's monotonic clock."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from node.config import ReceiveConfig
 from node.rtp import rtcp
 from node.rtp.retransmission import announcement
-from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
+from node.units import NS_PER_MS, NS_PER_S, ns_to_samples
 from sim.chance.rng import Purpose, raw_draws, stream
 from sim.links.channel import jitter_of
 from sim.links.kernel import LOST_NS
@@ -177,7 +177,7 @@ class Conversation:
     def _report(self, now_ns: int) -> rtcp.SenderReport:
         """Return what maps media time to the station's clock: when it was captured."""
         sender = self._sender
-        media = (now_ns + sender.look_ahead_ns) * RATE_HZ // NS_PER_S
+        media = ns_to_samples(now_ns + sender.look_ahead_ns)
         sent = min(now_ns // sender.packet_ns, sender.packets)
         return rtcp.SenderReport(
             ssrc=sender.ssrc,

@@ -23,7 +23,7 @@ from node.audio.gain import gain_of_db
 from node.audio.loudness import LoudnessMeter, normalising_gain_db
 from node.config import ConfigError
 from node.rtp import packet
-from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, SAMPLES_PER_MS
+from node.units import NS_PER_MS, RATE_HZ, SAMPLES_PER_MS, samples_to_ns
 from sim.chance.rng import Purpose, between, raw_draws, stream
 from sim.sender.sound.copy_encoder import CopyEncoder
 from sim.village.sender_config import SenderConfig
@@ -182,7 +182,7 @@ class Sender:
     @property
     def look_ahead_ns(self) -> int:
         """How much earlier a decoded sample was captured than its media time says."""
-        return self.programme.look_ahead_samples * NS_PER_S // RATE_HZ
+        return samples_to_ns(self.programme.look_ahead_samples)
 
     @property
     def packet_bits(self) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.shell.faults import ShellError
-from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
+from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, ns_to_samples
 from sim.world.loop import VirtualLoop
 from sim.world.machine import VirtualMachine
 from sim.world.path import LOST_NS, Path
@@ -26,6 +26,9 @@ _STEP_NS: Final = 80 * NS_PER_MS
 
 _AWAKE_NS: Final = 3 * NS_PER_S
 """After whatever the node took or did the card goes on to ask for so long."""
+
+_FOUND_NS: Final = NS_PER_S
+"""From the plug to the first sound: a device that appears is tried after a second at most."""
 
 _IDLE_NS: Final = 2 * NS_PER_S
 """A card in silence asks so seldom here: nothing but zeros would come of the periods between."""
@@ -195,11 +198,12 @@ class VirtualCard:
         self._sounds = sounds
         self._listener = listener
         self._render: Callable[[NDArray[np.float32], int], None] | None = None
-        self._out = np.zeros((2 * _STEP_NS * RATE_HZ // NS_PER_S, 1), np.float32)
+        self._out = np.zeros((ns_to_samples(2 * _STEP_NS), 1), np.float32)
         self._asked_ns = -1
         """Presentation of the next period, on the node's clock; -1 while the card is in silence."""
         self._awake_until_ns = 0
         self._planned_ns = -1
+        self._pulls = 0
         self.broken = False
 
     def start(self, render: Callable[[NDArray[np.float32], int], None]) -> None:
@@ -212,8 +216,34 @@ class VirtualCard:
         self._render = None
 
     def fault(self) -> ShellError | None:
-        """Return what stopped the sound."""
-        return ShellError("the sound card is gone; is it plugged in?") if self.broken else None
+        """Return None: its library never hangs."""
+        return None
+
+    def missing(self) -> str | None:
+        """Return why nothing sounds now."""
+        return "it is gone; is it plugged in?" if self.broken else None
+
+    def opening(self) -> bool:
+        """Return False: it is known at once whether it is there."""
+        return False
+
+    def pull(self) -> None:
+        """Be gone: what the node would have said by now is the last that is heard."""
+        self.catch_up()
+        self.broken = True
+        self._pulls += 1
+
+    def plug(self) -> None:
+        """Be there again, and soon found."""
+        self._loop.call_at_ns(self._loop.now_ns + _FOUND_NS, self._be_found, self._pulls)
+
+    def _be_found(self, pulls: int) -> None:
+        if pulls != self._pulls:
+            return
+        self.broken = False
+        self._asked_ns = -1
+        if self._render is not None:
+            self._plan(self._loop.now_ns)
 
     def wake(self) -> None:
         """Something happened at the node: ask in time from now on."""

@@ -98,6 +98,12 @@ class _Watched:
         self._speaker.render(out, presentation_ns)
         self._pole.note_sound()
 
+    def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
+        self._speaker.receive_sink(now_ns, sounds=sounds)
+
+    def leave(self) -> None:
+        self._speaker.leave()
+
     def next_event(self) -> Event | None:
         event = None if self.cut else self._speaker.next_event()
         if event is not None:
@@ -207,8 +213,10 @@ class WorldPole:
     def pull_card(self, *, gone: bool) -> None:
         """Pull the sound card out, or plug it in again."""
         self.card_gone = gone
-        if self.on:
-            self.card.broken |= gone
+        if self.on and gone:
+            self.card.pull()
+        elif self.on:
+            self.card.plug()
 
     def forget_link(self) -> None:
         """Let the connection to the broker be half open."""

@@ -1,5 +1,6 @@
 """Each file of the gate is read by the tool that it is for, or by its published schema."""
 
+import importlib
 import json
 import re
 import subprocess
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from benchmarks.options import measurements
 from benchmarks.verdict.budgets import broken, lines_of
 from benchmarks.verdict.formats import (
     ANNOTATIONS_MAX,
@@ -158,3 +160,22 @@ def test_the_pipelines_run_what_our_own_ci_runs():
         commands = set(re.findall(r"python3 run\.py \w+", text))
         assert commands == {"python3 run.py test", "python3 run.py lint", "python3 run.py bench"}
         assert all(command in ours for command in commands)
+        assert set(re.findall(r"\.ci/\w+", text)) == {".ci/slow"}
+
+
+def test_each_command_of_the_nightly_part_is_one_that_can_be_given(capsys):
+    slow = (ROOT / ".ci" / "slow").read_text()
+    asked = re.findall(r"python3 run\.py bench ([^\n]+)", slow)
+    assert len(asked) == 3
+    for line in asked:
+        name, *options = line.split()
+        module = importlib.import_module(measurements()[name])
+        with pytest.raises(SystemExit) as ended:
+            module.run([*options, "--help"])
+        assert ended.value.code == 0
+        known = capsys.readouterr().out
+        assert all(one in known for one in options if one.startswith("--"))
+    for script in ("slow", "aarch64", "run", "numbas"):
+        path = ROOT / ".ci" / script
+        assert subprocess.run(["bash", "-n", str(path)]).returncode == 0
+        assert path.stat().st_mode & 0o100, f"{script} can be run"

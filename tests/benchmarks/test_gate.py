@@ -1,6 +1,7 @@
 """The gate: a budget that breaks names its row, its measure, the value and the limit."""
 
 import json
+import shlex
 import subprocess
 import tomllib
 
@@ -9,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks import gate, planted
+from benchmarks.options import fast_and_row
 from benchmarks.verdict.budgets import broken
 from benchmarks.verdict.regressions import NOTHING, REGRESSIONS
 from benchmarks.village import latency, speed
@@ -239,6 +241,28 @@ def test_many_rows_of_one_cause_are_one_line_and_the_worst_is_named(tree, capsys
     assert "first_sound_ms worse in 16 rows" in first
     assert "300 ms, adaptive; 4 profiles; ftth, lte" in first
     assert "the largest: 100 -> 150 [300 ms pi_b lte]" in first
+
+
+def test_at_most_twenty_rows_are_told_and_the_rest_is_in_a_file(tree, tmp_path, capsys):
+    rows = {f"row {i}": {f"a{i}_ms": 1.0} for i in range(50)}
+    assert tree(rows, "--rewrite") == 0
+    assert tree({row: dict.fromkeys(one, 30.0) for row, one in rows.items()}) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert sum(" worse in 1 row " in line for line in told) == 20
+    assert sum("over budget" in line for line in told) == 20
+    assert {"gate: and 30 more measures", "gate: and 30 more broken budgets"} <= set(told)
+    whole = (tmp_path / "out" / "benchmarks" / "gate.md").read_text()
+    assert all(f"| latency row {i} | a{i}_ms | 1 | 30 |" in whole for i in range(50))
+
+
+def test_the_row_that_is_named_runs_again_by_the_command_as_it_is_printed(tree, capsys):
+    rows = {"300 ms pi_4b_usb ftth": {"first_sound_ms": 300.0}}
+    assert tree(rows, "--rewrite") == 0
+    assert tree({"300 ms pi_4b_usb ftth": {"first_sound_ms": 320.0}}) == 1
+    (line,) = [x for x in capsys.readouterr().err.splitlines() if "one row again: " in x]
+    _, _, _, *words = shlex.split(line.partition("again: ")[2])
+    name, *options = words
+    assert fast_and_row(name, "", options) == (True, "300 ms pi_4b_usb ftth")
 
 
 def test_a_node_that_renders_silence_is_named(monkeypatch):

@@ -20,7 +20,7 @@ from node.events import Publish
 from node.governed import GovernedSpeaker
 from node.source.stored_sound import Recording
 from node.stack import SpeakerNode
-from node.units import NS_PER_S, RATE_HZ
+from node.units import NS_PER_S, RATE_HZ, samples_to_ns
 
 LEVEL = 0.5
 STEADY, SILENT = "a" * 64, "b" * 64
@@ -125,7 +125,7 @@ def played(plan, warnings, duck_db, audio, *, seconds=130, decoder=SteadyDecoder
         node.render(sound[first : first + period], now_ns)
         while node.next_event() is not None:
             pass
-        now_ns += period * NS_PER_S // RATE_HZ
+        now_ns += samples_to_ns(period)
     return sound[:, 0].astype(np.float64)
 
 
@@ -225,5 +225,5 @@ def played_item(parts, delay_ms):
         while (event := node.next_event()) is not None:
             if isinstance(event, Publish) and event.topic == "proof":
                 records.append(msgspec.json.decode(event.payload, type=Entry).record)
-        now_ns += period * NS_PER_S // RATE_HZ
+        now_ns += samples_to_ns(period)
     return heard / RATE_HZ, records[-1]

@@ -80,6 +80,7 @@ class Pole:
         self.node = GovernedSpeaker(speaker, controller, library, playout_delay_ms=100)
         self.now_ns = 10**10
         self.counter = 0
+        self.card = True
         self.level: list[float] = []
         self.events: list[object] = []
         self.node.receive_time(START_S * NS_PER_S, self.now_ns, synchronised=True)
@@ -103,7 +104,9 @@ class Pole:
         )
         self.node.receive_message("order", seal(message, by), self.now_ns)
 
-    def run(self, seconds: float, stream: tuple[bytes, ...] = (), ssrc: int = 0) -> np.ndarray:
+    def run(
+        self, seconds: float, stream: tuple[bytes, ...] = (), ssrc: int = 0, *, first: int = 0
+    ) -> np.ndarray:
         """Let time pass; return the sound, and note it."""
         sound = np.zeros((int(seconds * 100) * PERIOD, 1), np.float32)
         for period in range(len(sound) // PERIOD):
@@ -112,8 +115,8 @@ class Pole:
                 self.node.receive_datagram(
                     rtp.build(
                         stream[number],
-                        sequence=number,
-                        timestamp=number * 960,
+                        sequence=first + number,
+                        timestamp=(first + number) * 960,
                         ssrc=ssrc,
                         payload_type=96,
                         marker=number == 0,
@@ -127,9 +130,15 @@ class Pole:
             while (event := self.node.next_event()) is not None:
                 self.events.append(event)
             out = sound[period * PERIOD : (period + 1) * PERIOD]
-            self.node.render(out, self.now_ns + 20 * NS_PER_MS)
+            if self.card:
+                self.node.render(out, self.now_ns + 20 * NS_PER_MS)
             self.now_ns += 10 * NS_PER_MS
         return sound[:, 0]
+
+    def plug(self, *, card: bool) -> None:
+        """Pull the sound card out, or plug it in."""
+        self.card = card
+        self.node.receive_sink(self.now_ns, sounds=card)
 
     def proofs(self) -> list[dict[str, object]]:
         """Return the records that were published."""

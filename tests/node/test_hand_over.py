@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from node.counters import Count
 from node.rtp.delay_report import delay_packet
+from node.units import ns_to_samples, samples_to_ns
 from tests.node.test_synchronised import MS, SENDER_OFFSET_NS, Pole, S, run
 
 PLAYOUT_MS = 800
@@ -43,10 +44,10 @@ class Link(Pole):
 
     def away_ms(self, from_ns):
         """How far from capture and playout delay each packet played that was sent since then."""
-        media_first = max(0, from_ns - FIRST_NS) * 3 // 62_500
+        media_first = ns_to_samples(max(0, from_ns - FIRST_NS))
         return np.array(
             [
-                (played_ns - FIRST_NS - media * 62_500 // 3) / MS - PLAYOUT_MS
+                (played_ns - FIRST_NS - samples_to_ns(media)) / MS - PLAYOUT_MS
                 for media, played_ns in self.presented.items()
                 if media >= media_first
             ]

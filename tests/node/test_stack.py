@@ -282,3 +282,16 @@ def test_no_datagram_makes_the_node_fail_and_each_one_is_counted_once(datagrams)
     assert counts[fates].sum() + counts[Count.PACKETS_RECEIVED] + counts[
         Count.RTCP_RECEIVED
     ] <= len(datagrams)
+
+
+def test_who_leaves_says_goodbye_to_each_sender_that_it_hears(programme):
+    node = new_node()
+    play(node, steady(programme), S)
+    while node.next_event() is not None:
+        pass
+    node.leave()
+    told = node.next_event()
+    goodbye = rtcp.parse(told.data)[-1]
+    report = rtcp.parse(told.data)[0]
+    assert goodbye == rtcp.Goodbye((report.ssrc,)) and told.destination == ("10.0.0.1", 5004)
+    assert node.next_event() is None

@@ -13,6 +13,7 @@ from node.rtp import packet, rtcp
 from node.rtp.rtcp_packet import ExtendedReport, ReplyTime, SenderReport
 from node.source.state import Played
 from node.stack import SpeakerNode
+from node.units import ns_to_samples, samples_to_ns
 
 MS = 1_000_000
 S = 1000 * MS
@@ -113,7 +114,7 @@ def run(poles: list[Pole], duration_ns: int, *, join_ns: tuple[int, ...] = (0, 0
             pole.node.receive_datagram(data, SENDER, local_ns)
         elif what == "request":
             sent_ns = now_ns + MS
-            media = (sent_ns - S) * 3 // 62_500
+            media = ns_to_samples(sent_ns - S)
             arrival_ns = sent_ns + pole.one_way(sent_ns, up=False)
             reply = answer(data, now_ns, sent_ns, media, pole.announced(sent_ns))
             at(arrival_ns, who, "datagram", reply)
@@ -149,7 +150,9 @@ def test_two_nodes_on_different_links_play_within_a_millisecond(skews):
     for pole in poles:
         origins = pole.node.origin_samples()
         assert origins[[1, 2, 3, 4, 5, 6]].sum() == 0
-        late_ms = [(t - S - m * 62_500 // 3) / MS for m, t in pole.presented.items() if m > 144_000]
+        late_ms = [
+            (t - S - samples_to_ns(m)) / MS for m, t in pole.presented.items() if m > 144_000
+        ]
         assert abs(np.median(late_ms) - 300) < 2
 
 
@@ -158,5 +161,5 @@ def test_who_joins_late_is_in_step_within_two_seconds():
     poles = [Pole(5 * MS, 0, 0, rng), Pole(40 * MS, 50 * S, 30, rng)]
     run(poles, 14 * S, join_ns=(0, 6 * S))
 
-    joined = (6 * S - S) * 3 // 62_500
+    joined = ns_to_samples(6 * S - S)
     assert np.abs(skew_ms(poles, joined + 2 * 48_000)).max() <= 1.0

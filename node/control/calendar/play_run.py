@@ -1,11 +1,19 @@
 """One item while it plays: its parts in turn, its repetitions, and the time that it sounded."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from node.control.calendar.programme import Due, ItemConfig
 from node.control.events import StartPart
 from node.units import NS_PER_S
+
+GRACE_S: Final = 5
+"""Later than this is late. A deadline is met within milliseconds; a busy second boot is not."""
+
+
+def late_max_s(item: ItemConfig) -> int:
+    """Return how late `item` may begin."""
+    return max(GRACE_S, item.late_max_s if item.missed == "late" else 0)
 
 
 @dataclass(slots=True)
@@ -42,6 +50,12 @@ class Run:
     def over(self) -> bool:
         """Whether the last part has ended."""
         return self.step >= len(self.item.parts) * self.item.repeat
+
+    @property
+    def has_sounded(self) -> bool:
+        """Whether a second of it was heard before it lost the horn."""
+        heard_ns = self.held_ns - self.part_ns if self.held_ns >= 0 else 0
+        return self.sounded_ns + heard_ns >= NS_PER_S
 
     @property
     def outcome(self) -> tuple[Literal["played", "missed"], str]:

@@ -16,7 +16,7 @@ from typing import Final
 
 from node.control.calendar.leave import Leave
 from node.control.calendar.missed import Missed, counted
-from node.control.calendar.play_run import Run
+from node.control.calendar.play_run import Run, late_max_s
 from node.control.calendar.play_state import (
     KEY,
     Outcome,
@@ -36,9 +36,6 @@ from node.control.precedence import MessageClass
 from node.control.trust.ordered_by import OrderedBy
 from node.events import Persist
 from node.units import NS_PER_S
-
-GRACE_S: Final = 5
-"""Later than this is late. A deadline is met within milliseconds; a busy second boot is not."""
 
 _GAP_DAYS_MAX: Final = 1000
 """A horizon older than this is none: no clock that jumps costs more than counting so many days."""
@@ -277,8 +274,7 @@ class Player:
         """Return why `due` must not start now, or None."""
         item = self._config.items[due.index]
         late_s = utc_s - due.due_s
-        may_be_late_s = max(GRACE_S, item.late_max_s if item.missed == "late" else 0)
-        if late_s > may_be_late_s:
+        if late_s > late_max_s(item):
             return "missed", self._gap_reason
         if due.day <= self._state.floor_day:
             return "missed", "whether it was played lies before what is remembered"
@@ -320,6 +316,10 @@ class Player:
             why = why or self._leave.no_right(run.item)
             if why is not None:
                 self._end(run, "stopped", why, utc_s, now_ns)
+                continue
+            if self._shared.waits_in_vain(run, now_ns):
+                outcome: Outcome = "stopped" if run.has_sounded else "missed"
+                self._end(run, outcome, "no sound card", utc_s, now_ns)
                 continue
             while run.held_ns < 0 and run.ends_ns <= now_ns and not run.over:
                 part = run.next_step(run.ends_ns, self._config.languages)

@@ -115,6 +115,10 @@ class Programmes:
         for player in self._players.values():
             player.receive_horn(source, now_ns, taken=taken)
 
+    def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
+        """Note that nothing can sound from now on, for want of a sound card, or that it can."""
+        self._shared.receive_sink(now_ns, sounds=sounds)
+
     def runs_of(self, source: int) -> list[Run]:
         """Return what plays on `source`: one run, or none."""
         return [run for player in self._players.values() for run in player.runs_of(source)]

@@ -14,12 +14,14 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
+from node.control.calendar.play_run import Run, late_max_s
 from node.control.calendar.play_state import Record
 from node.control.civil_time import MINUTE_S, load_zone, local_time
 from node.control.events import StartPart, StopPart
 from node.control.loudness.regulation import Regulation
 from node.control.trust.shares import OVERFLOW, Claim, Shares
 from node.events import Persist
+from node.units import NS_PER_S
 
 RUNS_MAX: Final = 8
 """Items running at once, of all tiers; the arbiter lets one of them sound."""
@@ -70,6 +72,23 @@ class SharedDay:
         self._players: list[OneCalendar] = []
         self._held: dict[int, tuple[OneCalendar, Claim]] = {}
         self._events: deque[PlayerEvent] = deque()
+        self._mute_ns: int | None = None
+        """Since when there is no sound card; None: there is one."""
+
+    def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
+        """Note that nothing can sound from now on, for want of a sound card, or that it can."""
+        self._mute_ns = None if sounds else now_ns if self._mute_ns is None else self._mute_ns
+
+    def waits_in_vain(self, run: Run, now_ns: int) -> bool:
+        """Return whether `run` has waited too long for the sound card.
+
+        What has not begun waits as long as it may be late, what was cut off as long as it lasts:
+        nobody wants to hear the news of three days when the card is back.
+        """
+        if self._mute_ns is None or run.held_ns < 0:
+            return False
+        wait_s = run.item.duration_s if run.has_sounded else late_max_s(run.item)
+        return now_ns - max(run.held_ns, self._mute_ns) > wait_s * NS_PER_S
 
     def join(self, player: OneCalendar) -> None:
         """Let one more calendar take part."""

@@ -142,7 +142,10 @@ def _completed(record: Record, heard: _Heard) -> Record:
     """Return `record` with how it was heard; what nobody could hear was not played."""
     verdict = heard.verdict
     outcome, reason = record.outcome, record.reason or verdict.justification
-    if heard.gain_max_db <= SILENCE_DB and outcome == "played":
+    unheard = len(heard.parts) < PARTS_MAX and not any(one.heard_ns for one in heard.parts)
+    if outcome == "played" and unheard:
+        outcome, reason = "missed", "nothing of it sounded"
+    elif heard.gain_max_db <= SILENCE_DB and outcome == "played":
         outcome, reason = "refused", "the plan says volume 0"
         if verdict.action == "refuse":
             reason = (

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from node.shell.card.wav import WavWriter
 from node.shell.clocks import now_ns
 from node.shell.faults import ShellError
-from node.units import NS_PER_S, RATE_HZ, samples_to_ns
+from node.units import NS_PER_S, samples_to_ns
 
 Render = Callable[[NDArray[np.float32], int], None]
 """Fill (n, channels) float32 with the sound whose first sample leaves at this instant in ns."""
@@ -34,7 +34,13 @@ class Sink(Protocol):
         """
 
     def fault(self) -> ShellError | None:
-        """Return what stopped the sound, or None while it runs."""
+        """Return what stopped the sound for good, or None while it runs."""
+
+    def missing(self) -> str | None:
+        """Return why it asks for no sound now, though it will again by itself, or None."""
+
+    def opening(self) -> bool:
+        """Return whether it has not found out yet whether it can ask for sound."""
 
 
 def within(limit_s: float, what: Callable[[], None], *, name: str) -> bool:
@@ -91,6 +97,13 @@ class PacedSink:
             return ShellError("the audio thread ended; the lines above say why")
         return self._fault
 
+    def missing(self) -> str | None:
+        """Return None: time is always there."""
+
+    def opening(self) -> bool:
+        """Return False."""
+        return False
+
     def close(self) -> None:
         """Stop and finish the file."""
         self._ended.set()
@@ -119,7 +132,7 @@ class PacedSink:
                     begin_ns, played = now_ns(), 0
                     continue
                 # What is asked for now leaves one period later, as from a card's own buffer.
-                render(self._out, due_ns + samples * NS_PER_S // RATE_HZ)
+                render(self._out, due_ns + samples_to_ns(samples))
                 if self._wav is not None:
                     self._wav.write(self._out)
                 played += samples

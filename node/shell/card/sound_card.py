@@ -37,6 +37,8 @@ class SoundCard:
         Device, rate, period and latency.
     channels : int
         Of the sound.
+    again : bool
+        PortAudio looks for cards anew; else it knows those of its own start only.
 
     Raises
     ------
@@ -44,7 +46,7 @@ class SoundCard:
         If PortAudio, the card or the wanted format is missing; says what to do.
     """
 
-    def __init__(self, config: SinkConfig, *, channels: int) -> None:
+    def __init__(self, config: SinkConfig, *, channels: int, again: bool = False) -> None:
         self._render: Render | None = None
         self._line = CardLine()
         self._fault: ShellError | None = None
@@ -53,11 +55,14 @@ class SoundCard:
         self.underruns = 0
         """Periods that the card had to play without us."""
         self.name = config.device or "default"
-        if not within(_OPEN_S, lambda: self._open(config, channels), name="open"):
+        if not within(_OPEN_S, lambda: self._open(config, channels, again), name="open"):
             raise self._hangs("open", _OPEN_S)
 
-    def _open(self, config: SinkConfig, channels: int) -> None:
-        self._library = load_portaudio()
+    def _open(self, config: SinkConfig, channels: int, again: bool) -> None:
+        self._library: Any = load_portaudio()
+        if again:
+            self._library._terminate()  # the module has no public words for it
+            self._library._initialize()
         self.name, device = _find(self._library, config.device, channels)
         try:
             self._stream = self._library.OutputStream(

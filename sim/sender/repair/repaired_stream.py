@@ -11,7 +11,7 @@ from node.rtp.delay_report import playing_delay_of
 from node.rtp.loss_report import LossReport, loss_of
 from node.rtp.redundancy import OFFSET_SAMPLES_MAX
 from node.rtp.retransmission import announcement
-from node.units import NS_PER_S, RATE_HZ, samples_to_ns
+from node.units import NS_PER_S, samples_to_ns
 from sim.sender.repair.copy_choice import LinkState, RedundancyChoice
 from sim.sender.repair.copy_writer import CopyWriter
 from sim.sender.repair.repair_budget import RepairBudget
@@ -96,7 +96,7 @@ class RepairedStream:
             lost_ratio=block.lost_per_256 / 256,
             made_up_ratio=loss.made_up_ratio,
             round_trip_ns=_round_trip_ns(block, now_ns),
-            jitter_ns=block.jitter_samples * NS_PER_S // RATE_HZ,
+            jitter_ns=samples_to_ns(block.jitter_samples),
             playout_delay_ns=delay_ns,
             may_ask=loss.asks and self._memory is not None,
         )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from node.audio.demo_mark import EVERY_S, LEVEL, DemoMark
-from node.units import NS_PER_S, RATE_HZ
+from node.units import RATE_HZ, samples_to_ns
 
 
 @pytest.mark.parametrize("period", [96, 480, 1000])
@@ -13,7 +13,7 @@ def test_what_sounds_in_a_demonstration_has_a_tone_every_five_seconds_and_silenc
 ):
     mark, heard, quiet = DemoMark(), [], []
     for n in range(2 * EVERY_S * RATE_HZ // period):
-        at_ns = n * period * NS_PER_S // RATE_HZ
+        at_ns = samples_to_ns(n * period)
         out, silence = np.full((period, 2), 0.01, np.float32), np.zeros((period, 2), np.float32)
         mark.process(out, at_ns)
         mark.process(silence, at_ns)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.clock.neighbour_map import AWAY_MAX_NS, FRESH_NS, TOLD_NS, NeighbourMap, SourceMap
+from node.units import NS_PER_3_SAMPLES
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -16,7 +17,7 @@ LINK_NS = 100_000
 def own_map(now_ns, *, off_ns=0, uncertainty_ns=20 * MS, skew_ppm=20.0):
     """What an exchange says whose clock began with the media time, and which errs by `off_ns`."""
     media = now_ns * 48 // MS
-    local_ns = round(media * 62_500 / 3 / (1 + skew_ppm * 1e-6)) + off_ns
+    local_ns = round(media * NS_PER_3_SAMPLES / 3 / (1 + skew_ppm * 1e-6)) + off_ns
     return SourceMap(media, local_ns, skew_ppm, uncertainty_ns)
 
 

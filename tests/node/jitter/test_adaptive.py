@@ -12,6 +12,7 @@ from node.config import JitterConfig
 from node.counters import Count, Origin
 from node.jitter import state as at
 from node.jitter.buffer import JitterBuffer
+from node.units import samples_to_ns
 
 FRAME = 960
 MS = 1_000_000
@@ -129,11 +130,8 @@ def test_a_pause_is_where_delay_comes_down_without_touching_speech():
         while now < end:
             b.pull(now)
             origin.append(int(b.state["action_origin"][0]))
-            now += (
-                int(b.state["action_samples"][0] + b.state["action_stretch_samples"][0])
-                * 62_500
-                // 3
-            )
+            played = b.state["action_samples"][0] + b.state["action_stretch_samples"][0]
+            now += samples_to_ns(int(played))
     assert b.origin_samples[Origin.PAUSED] > 0
     assert b.origin_samples[Origin.RECEIVED] > 2900 * FRAME
 
@@ -169,7 +167,7 @@ def test_speech_is_hurried_by_no_more_than_5_ms_at_a_time():
             if b.pull(now) == at.PLAY:
                 changes.append(int(b.state["action_stretch_samples"][0]))
             samples = b.state["action_samples"][0] + b.state["action_stretch_samples"][0]
-            now += int(samples) * 62_500 // 3
+            now += samples_to_ns(int(samples))
         b.insert(n, n * FRAME, FRAME, stalled * MS)
     hurried = [-one for one in changes if one < 0]
     assert len(hurried) > 20
@@ -187,7 +185,7 @@ def test_after_a_stall_the_next_word_comes_at_once_and_nothing_of_it_is_missing(
         while now < until:
             heard.append((b.pull(now), int(b.state["action_media"][0]), now))
             samples = b.state["action_samples"][0] + b.state["action_stretch_samples"][0]
-            now += int(samples) * 62_500 // 3
+            now += samples_to_ns(int(samples))
         b.insert(n, n * FRAME, FRAME, until)
     first = next((action, media) for action, media, at_ns in heard if at_ns >= 2400 * MS)
     assert first == (at.PLAY, 100 * FRAME)
@@ -279,7 +277,7 @@ def drive(b, todo):
                 assert -samples // 2 <= stretch <= samples
                 if action == at.PLAY:
                     played.append((int(b.state["action_media"][0]), samples))
-                now += (samples + stretch) * 62_500 // 3
+                now += samples_to_ns(samples + stretch)
         assert (b.slots["status"][:] == at.HOLDING).sum() == b.state["held"][0]
         assert b.level_samples <= max(b.state["level_max"][0], 256 * 5760)
     return played

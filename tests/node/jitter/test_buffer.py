@@ -11,7 +11,7 @@ from node.config import JitterConfig
 from node.counters import Count, Origin
 from node.jitter import state as at
 from node.jitter.buffer import JitterBuffer
-from node.units import NS_PER_S, RATE_HZ, SAMPLES_PER_MS
+from node.units import NS_PER_S, RATE_HZ, SAMPLES_PER_MS, samples_to_ns
 
 FRAME = 20 * SAMPLES_PER_MS
 MS = 1_000_000
@@ -214,7 +214,7 @@ def test_stamps_of_a_slow_clock_do_not_slow_the_sound_down(samples, clock_hz, lo
     b = buffer(playout_delay_ms=3000)
     at_pace = []
     for n in np.flatnonzero(~lost):
-        now_ns = int(n) * samples * NS_PER_S // RATE_HZ
+        now_ns = samples_to_ns(int(n) * samples)
         slot = b.insert(int(n), int(n) * samples * clock_hz // RATE_HZ, samples, now_ns)
         if slot >= 0 and now_ns > 2 * NS_PER_S:
             at_pace.append(int(b.slots["media"][slot]) - int(n) * samples)

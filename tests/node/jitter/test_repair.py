@@ -9,6 +9,7 @@ from node.jitter import repair as rp
 from node.jitter import state as at
 from node.jitter.buffer import JitterBuffer
 from node.kernel.record import new
+from node.units import samples_to_ns
 
 FRAME = 960
 MS = 1_000_000
@@ -31,7 +32,7 @@ class Node:
             self.buffer.seek(int(self.buffer.state["last_end"][0]))
 
     def ask(self, now_ms):
-        position_ns = int(self.buffer.state["next_media"][0]) * 62_500 // 3 + 400 * MS
+        position_ns = samples_to_ns(int(self.buffer.state["next_media"][0])) + 400 * MS
         return list(self.buffer.requests(self.repair, now_ms * MS, position_ns, ROUND_TRIP))
 
 

@@ -11,6 +11,21 @@ from node.shell.vitals import BYTES_MAX, EVERY_NS, Vitals
 S = 1_000_000_000
 
 
+def running() -> Health:
+    """The health of a node that has found its card."""
+    one = Health()
+    one.starting = False
+    return one
+
+
+def test_until_a_node_knows_whether_it_can_sound_it_is_starting():
+    health = Health()
+    health.note("store", "the disk is full", 0)
+    assert health.word() == "starting"
+    health.starting = False
+    assert health.word() == "degraded"
+
+
 def status(*, underruns=0, trusted=True, real_time=True):
     return {
         "sources": [{}],
@@ -24,7 +39,7 @@ def status(*, underruns=0, trusted=True, real_time=True):
 
 
 def test_each_minute_and_at_each_change_and_not_more_often():
-    health = Health()
+    health = running()
     vitals = Vitals(health, session=7, begin_ns=0)
     assert vitals.due(0) and not vitals.due(1)
     health.note("store", "the disk is full", 2)
@@ -40,7 +55,7 @@ def test_each_minute_and_at_each_change_and_not_more_often():
     st.integers(0, 1 << 60),
 )
 def test_it_is_shorter_than_200_bytes_whatever_ails_the_node(names, underruns, now_ns):
-    health = Health()
+    health = running()
     for name in names:
         health.note(name, "it is broken", 0)
     vitals = Vitals(health, session=1_800_000_000, begin_ns=0)
@@ -52,7 +67,7 @@ def test_it_is_shorter_than_200_bytes_whatever_ails_the_node(names, underruns, n
 
 
 def test_a_fault_is_told_once_when_it_comes_and_once_when_it_goes_within_10_s():
-    health = Health()
+    health = running()
     vitals = Vitals(health, session=7, begin_ns=0)
     told = []
     for second in range(60):
@@ -73,7 +88,7 @@ def test_a_fault_is_told_once_when_it_comes_and_once_when_it_goes_within_10_s():
 
 def test_a_certificate_that_ends_soon_is_a_fault_and_one_that_does_not_is_none():
     for days, words in ((400, None), (60, None), (59, "59 days"), (-1, "has ended")):
-        health = Health()
+        health = running()
         told = status()
         told["shell"]["broker"]["certificate_days"] = days
         Vitals(health, session=7, begin_ns=0).look(told, S)

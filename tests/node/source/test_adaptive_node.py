@@ -10,6 +10,7 @@ from node.opus.libopus import LibopusDecoder
 from node.rtp import packet
 from node.source.state import Played
 from node.stack import SpeakerNode
+from node.units import samples_to_ns
 
 MS = 1_000_000
 S = 1000 * MS
@@ -64,10 +65,10 @@ def test_short_packets_are_stretched_together_so_that_the_delay_comes_down(packe
     journal = []
     sent = 0
     for k in range(25 * 48_000 // period):
-        now_ns = START + k * period * 62_500 // 3
+        now_ns = START + samples_to_ns(k * period)
         # For 0.6 s nothing comes, then all at once.
         until_ns = START + 3 * S if START + 3 * S < now_ns < START + 3 * S + 600 * MS else now_ns
-        while START + sent * samples * 62_500 // 3 <= until_ns:
+        while START + samples_to_ns(sent * samples) <= until_ns:
             data = packet.build(
                 payload, sequence=sent & 0xFFFF, timestamp=samples * sent, ssrc=7,
                 payload_type=96, marker=sent == 0,

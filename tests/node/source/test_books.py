@@ -12,6 +12,7 @@ from node.opus.libopus import LibopusDecoder
 from node.rtp import packet
 from node.source.state import Played
 from node.stack import SpeakerNode
+from node.units import samples_to_ns
 
 MS = 1_000_000
 START = 3000 * MS
@@ -87,7 +88,7 @@ def of_kernel(mode):
             buffer.insert(i, FRAME * i, FRAME, at_ms * MS)
         if mode == "synchronised" and buffer.state["phase"][0] == at.WAITING:
             buffer.seek(now - 200 * 48)
-        buffer.pull(now * 62_500 // 3)
+        buffer.pull(samples_to_ns(now))
         now += int(buffer.state["action_samples"][0] + buffer.state["action_stretch_samples"][0])
     counts = buffer.counts()
     return [counts[one] for one in COUNTED], buffer.origin_samples

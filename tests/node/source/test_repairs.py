@@ -14,6 +14,7 @@ from node.rtp.redundancy import build as with_copies
 from node.rtp.retransmission import announcement
 from node.rtp.rtcp_packet import ExtendedReport, Nack, ReplyTime, SenderReport
 from node.stack import SpeakerNode
+from node.units import ns_to_samples
 from sim.sender.repair.retransmitter import Retransmitter
 
 MS = 1_000_000
@@ -37,7 +38,7 @@ def new_node(*, asks):
 
 def clock_answer(asked, now_ns, *, announces):
     reply = ReplyTime(asked.ssrc, rtcp.middle_of_ntp(asked.ntp), 0)
-    media = (now_ns - S) * 3 // 62_500 & 0xFFFF_FFFF
+    media = ns_to_samples(now_ns - S) & 0xFFFF_FFFF
     report = SenderReport(7, rtcp.ntp_of_ns(now_ns), media, 0, 0)
     more = [announcement(7, 122)] if announces else []
     return rtcp.build([report, ExtendedReport(7, None, (reply,)), *more])

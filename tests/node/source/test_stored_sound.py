@@ -10,7 +10,7 @@ from node.events import SendDatagram
 from node.rtp import packet as rtp
 from node.source.stored_sound import OWN_SSRCS, Recording
 from node.stack import SpeakerNode
-from node.units import NS_PER_MS
+from node.units import NS_PER_MS, NS_PER_S
 
 PERIOD = 480
 AHEAD_NS = 40 * NS_PER_MS
@@ -190,3 +190,14 @@ def test_what_loses_the_horn_falls_silent_within_the_ramp_that_was_set(ramp_ms):
     last_ms = np.flatnonzero(np.abs(sound[:, 0]) > 1e-6)[-1] / 48
     assert last_ms == pytest.approx(200 + ramp_ms, abs=25)
     assert last_ms - 200 <= 220
+
+
+@pytest.mark.parametrize("hours", [13, 24, 60, 24 * 400])
+def test_a_sound_is_heard_whole_however_long_after_the_one_before_it(hours):
+    """32 bits of media time last for 25 hours, and a product with ns in 64 bits for 53."""
+    card = Card()
+    for _ in range(2):
+        card.source.play(recording(20), 60)
+        assert numbers(card.run(60)) == list(range(1, 21))
+        card.run(300)
+        card.now_ns += hours * 3600 * NS_PER_S

@@ -8,6 +8,7 @@ import pytest
 from node.config import JitterConfig
 from node.jitter import state as at
 from node.jitter.buffer import JitterBuffer
+from node.units import ns_to_samples
 from sim.fleet.jitter_buffers import SLOTS, JitterBatch, programme
 
 FRAME = 960
@@ -34,7 +35,7 @@ def one_by_one(config, heard, node, start):
     buffer = JitterBuffer(config, payload_bytes=0, slots=SLOTS)
     arrivals_ns = heard.arrivals_ns[node]
     order = [one for one in np.argsort(arrivals_ns, kind="stable") if arrivals_ns[one] >= 0]
-    now = max(start, int(arrivals_ns[order[0]]) * 3 // 62_500)
+    now = max(start, ns_to_samples(int(arrivals_ns[order[0]])))
     end = start + int(heard.media[-1]) + FRAME
     while (start < 0 or now < end) and (order or buffer.state["held"][0] > 0):
         now_ns = (now * 10**9 + 47_999) // 48_000

@@ -11,20 +11,25 @@ import numpy as np
 import pytest
 
 from node.counters import Origin
+from node.units import NS_PER_S
 from sim import cli
 from sim.drive import run as drive
-from sim.replay.moments import NOTHING, STRETCH_S, worst_moments
+from sim.replay.moments import KEPT_MAX, NOTHING, STRETCH_S, Recorder
 from sim.replay.page import SOUNDS_MAX, heard_poles, replay_page
 from sim.village import scenario
 from tests.sim.report.example_result import example_result
+from tests.sim.villages import DOAI, village
 
-VILLAGE = """
-title = "Thôn Đoài: bốn cụm loa"
-question = "Does it play back?"
-seed = 3
-duration_s = 9.0
-[jitter]
-playout_delay_ms = 300
+VILLAGE = village(
+    {
+        ("Thôn Đoài", 0, 0): DOAI,
+        ("Thôn Hạ", 900, 400): (
+            ("h-01", "pi_4b_i2s", "ftth", 0, 0),
+            ("h-02", "pi_5_i2s", "ftth", 100, 80),
+        ),
+    },
+    duration_s=9.0,
+    more="""
 [[faults]]
 kind = "power_cut"
 hamlet = "Thôn Hạ"
@@ -35,27 +40,8 @@ kind = "link_down"
 bearer = "lte_good"
 from_s = 5.0
 until_s = 6.0
-[[communes]]
-name = "Yên Sơn"
-x_m = 0
-y_m = 0
-[[communes.hamlets]]
-name = "Thôn Đoài"
-x_m = 0
-y_m = 0
-clusters = [
-  { name = "d-01", profile = "pi_4b_i2s", bearer = "ftth", x_m = 0, y_m = 0 },
-  { name = "d-02", profile = "pi_zero_2w_i2s", bearer = "lte_good", x_m = 350, y_m = -200 },
-]
-[[communes.hamlets]]
-name = "Thôn Hạ"
-x_m = 900
-y_m = 400
-clusters = [
-  { name = "h-01", profile = "pi_4b_i2s", bearer = "ftth", x_m = 0, y_m = 0 },
-  { name = "h-02", profile = "pi_5_i2s", bearer = "ftth", x_m = 100, y_m = 80 },
-]
-"""
+""",
+)
 
 # Scrubs, plays, presses keys, chooses a pole on the map, loads its sound; says what it saw.
 PRESS = """<script>
@@ -104,8 +90,13 @@ def folder(tmp_path_factory):
 def village(folder):
     """Return the village, its answer and its worst moments."""
     asked = scenario.load(str(folder / "village.toml"))
-    result = drive.run(asked, decode=False)
-    return asked, result, worst_moments(asked, result)
+    return asked, *recorded(asked)
+
+
+def recorded(asked):
+    recorder = Recorder(asked)
+    result = drive.run(asked, decode=False, watcher=recorder.watch)
+    return result, recorder.worst(result)
 
 
 def at(moments, second):
@@ -134,10 +125,19 @@ def test_every_packet_of_the_stretch_came_or_is_shown_as_lost(village):
 
 def test_the_worst_stretch_of_a_long_run_is_the_one_that_is_played(village):
     asked, _, _ = village
-    result = drive.run(replace(asked, duration_s=200.0), decode=False)
-    moments = worst_moments(replace(asked, duration_s=200.0), result)
+    _, moments = recorded(replace(asked, duration_s=200.0))
     assert moments.length_s == STRETCH_S
     assert moments.start_s <= 5.0, "the faults are in it"
+
+
+def test_a_day_of_a_large_village_is_kept_in_bounded_memory_by_longer_frames():
+    asked = scenario.load("huu_lung_six")
+    poles = sum(1 for _ in asked.clusters())
+    fits_s = KEPT_MAX // poles / 10 - 10.0
+    assert Recorder(replace(asked, duration_s=fits_s)).frame_ns == NS_PER_S // 10
+    day = replace(asked, duration_s=86_400.0)
+    frame_s = Recorder(day).frame_ns / NS_PER_S
+    assert poles * day.duration_s / frame_s <= KEPT_MAX < poles * day.duration_s * 10
 
 
 def test_a_browser_scrubs_and_plays_it_and_loads_the_sound(browse, folder):

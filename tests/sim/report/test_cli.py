@@ -10,27 +10,9 @@ import pytest
 
 from sim import cli, demo
 from sim.village import scenario
+from tests.sim.villages import DOAI, village
 
-SMALL = """
-title = "Thôn Đoài: hai cụm loa"
-question = "Does it run?"
-seed = 3
-duration_s = 3.0
-[jitter]
-playout_delay_ms = 300
-[[communes]]
-name = "Yên Sơn"
-x_m = 0
-y_m = 0
-[[communes.hamlets]]
-name = "Thôn Đoài"
-x_m = 0
-y_m = 0
-clusters = [
-  { name = "d-01", profile = "pi_4b_i2s", bearer = "ftth", x_m = 0, y_m = 0 },
-  { name = "d-02", profile = "pi_zero_2w_i2s", bearer = "lte_good", x_m = 350, y_m = -200 },
-]
-"""
+SMALL = village({("Thôn Đoài", 0, 0): DOAI}, duration_s=3.0)
 NAMES = {
     "report.html",
     "results.parquet",

@@ -5,35 +5,21 @@ import pytest
 from sim.sweep.settings import read_variants
 from sim.sweep.sweep import WARNING, Sweep
 from sim.village import scenario
+from tests.sim.villages import village
 
-VILLAGE = """
-title = "Thôn Đoài: bốn cụm loa"
-question = "Who is warned?"
-seed = 3
-duration_s = 2.0
-[jitter]
-playout_delay_ms = 300
-[[communes]]
-name = "Yên Sơn"
-x_m = 0
-y_m = 0
-[[communes.hamlets]]
-name = "Thôn Đoài"
-x_m = 0
-y_m = 0
-clusters = [
-  { name = "d-01", profile = "pi_4b_i2s", bearer = "ftth", x_m = 0, y_m = 0 },
-  { name = "d-02", profile = "pi_zero_2w_i2s", bearer = "lte_weak", x_m = 350, y_m = -200 },
-]
-[[communes.hamlets]]
-name = "Thôn Đông"
-x_m = 900
-y_m = 0
-clusters = [
-  { name = "d-03", profile = "pi_4b_i2s", bearer = "lte_good", x_m = 0, y_m = 0 },
-  { name = "d-04", profile = "pi_4b_i2s", bearer = "lte_weak", x_m = 0, y_m = 300 },
-]
-"""
+VILLAGE = village(
+    {
+        ("Thôn Đoài", 0, 0): (
+            ("d-01", "pi_4b_i2s", "ftth", 0, 0),
+            ("d-02", "pi_zero_2w_i2s", "lte_weak", 350, -200),
+        ),
+        ("Thôn Đông", 900, 0): (
+            ("d-03", "pi_4b_i2s", "lte_good", 0, 0),
+            ("d-04", "pi_4b_i2s", "lte_weak", 0, 300),
+        ),
+    },
+    duration_s=2.0,
+)
 
 UNKNOWN = """
 [[clusters]]

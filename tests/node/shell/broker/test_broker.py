@@ -46,6 +46,9 @@ class Broker:
             time.sleep(0.05)
         raise AssertionError("mosquitto did not start")
 
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
     def stop(self) -> None:
         self._process.terminate()
         self._process.wait(timeout=5)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from node.shell.sounds.library import packets_of, recording_of
+from tests.ogg import resealed
 
 
 def opus_file(layout="mono", **options):
@@ -22,21 +23,6 @@ def opus_file(layout="mono", **options):
             target.mux(stream.encode(frame))
         target.mux(stream.encode(None))
     return out.getvalue()
-
-
-def resealed(data):
-    """Return the file with the checksum of its first page set anew (RFC 3533, section 6)."""
-    end = data.index(b"OggS", 4)
-    page = bytearray(data[:end])
-    page[22:26] = bytes(4)
-    checksum = 0
-    for byte in page:
-        checksum ^= byte << 24
-        for _ in range(8):
-            checksum = (checksum << 1) ^ (0x04C11DB7 if checksum & 0x80000000 else 0)
-        checksum &= 0xFFFFFFFF
-    page[22:26] = checksum.to_bytes(4, "little")
-    return bytes(page) + data[end:]
 
 
 @pytest.mark.parametrize("gain_db", [0.0, -6.0, 12.5])

@@ -12,6 +12,7 @@ from node.rtp import redundancy as rd
 from node.rtp.delay_report import NEED_NAME
 from node.rtp.loss_report import LossReport, loss_of, loss_packet
 from node.rtp.retransmission import is_announced
+from node.units import samples_to_ns
 from sim.sender.repair.copy_choice import LinkState, RedundancyChoice
 from sim.sender.repair.repair_budget import SAVED_BYTES_MAX, UDP_BYTES, RepairBudget
 from sim.sender.repair.repaired_stream import RepairedStream
@@ -19,7 +20,7 @@ from sim.sender.repair.repaired_stream import RepairedStream
 MS = 1_000_000
 S = 1000 * MS
 PACKET = 20 * MS
-OFFSET_MAX = rd.OFFSET_SAMPLES_MAX * 62_500 // 3
+OFFSET_MAX = samples_to_ns(rd.OFFSET_SAMPLES_MAX)
 
 CLEAN = LinkState(
     lost_ratio=0.0,

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from sim.sender.sound.ogg_links import OggLinks
 from sim.sender.sound.sound_source import SoundSource
+from tests.ogg import resealed
 
 
 def tone(seconds, hz=440.0, rate=48_000, channels=1, level=0.3):
@@ -157,21 +158,6 @@ def test_the_gain_in_the_header_of_each_link_is_given(tmp_path):
     levels = [rms(sound[round((i + 0.25) * 48_000) : round((i + 0.75) * 48_000)]) for i in range(3)]
     assert 20 * np.log10(levels[0] / levels[2]) == pytest.approx(-6.0, abs=0.3)
     assert 20 * np.log10(levels[1] / levels[2]) == pytest.approx(-12.0, abs=0.3)
-
-
-def resealed(data):
-    """Return an Ogg file whose first page has the checksum that its bytes ask for."""
-    end = data.index(b"OggS", 4)
-    page = bytearray(data[:end])
-    page[22:26] = bytes(4)
-    checksum = 0
-    for byte in page:
-        checksum ^= byte << 24
-        for _ in range(8):
-            checksum = (checksum << 1) ^ (0x04C11DB7 if checksum & 0x80000000 else 0)
-        checksum &= 0xFFFFFFFF
-    page[22:26] = checksum.to_bytes(4, "little")
-    return bytes(page) + data[end:]
 
 
 @pytest.mark.parametrize("layout", ["mono", "stereo", "3.0", "quad", "5.1", "7.1"])
