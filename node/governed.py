@@ -32,13 +32,12 @@ from node.control.precedence import MessageClass
 from node.control.trust.fates import is_good
 from node.counters import Count
 from node.events import Event, FetchFile
+from node.heard_as import HeardAs
 from node.peers.joining import Station
 from node.rtp.packet import Peeked, peek
 from node.source.stored_sound import OWN_SSRCS, Recording, StoredSource
 from node.stack import SpeakerNode
 from node.units import NS_PER_MS
-
-"""Second byte of an RTCP packet beside RTP (RFC 5761, section 4)."""
 
 _LOOK_NS: Final = 10 * NS_PER_MS
 """How often a stored sound is looked at that should have ended by now."""
@@ -46,14 +45,6 @@ _LOOK_NS: Final = 10 * NS_PER_MS
 
 EVENTS_MAX: Final = 16_384
 """What must be kept is never dropped; each call adds what the controller holds at most, 8192."""
-
-
-@dataclass(slots=True)
-class _Heard:
-    """What an item of the controller is heard as, and what of it was made up before."""
-
-    ssrc: int
-    made_up_ms: int
 
 
 @dataclass(slots=True)
@@ -103,7 +94,7 @@ class GovernedSpeaker:
         self._open_to_all = controller.plays_unknown_streams
         self._repair_type = speaker.retransmission_payload_type
         self._stored: dict[int, _Stored] = {}
-        self._heard: dict[int, _Heard] = {}
+        self._heard = HeardAs(speaker, controller)
         self._sounding: tuple[int, ...] = ()
         self._now_ns = 0
         self._gains_until_ns = 0
@@ -131,16 +122,18 @@ class GovernedSpeaker:
     def receive_message(self, topic: str, payload: bytes, now_ns: int) -> None:
         """Take one MQTT message: a signed order, or it is counted and does nothing."""
         self._note_time(now_ns)
-        self._tell_made_up()
+        self._heard.tell_made_up()
         fate = self._controller.receive_message(topic, payload, self._now_ns)
         self._bad_messages += not is_good(fate)
         self._follow_controller()
+        self._set_gains()
 
     def receive_time(self, utc_ns: int, now_ns: int, *, synchronised: bool) -> None:
         """Take a reading of the machine's civil clock, every minute and after each step of it."""
         self._note_time(now_ns)
         self._controller.receive_time(utc_ns, self._now_ns, synchronised=synchronised)
         self._follow_controller()
+        self._set_gains()
 
     def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
         """Note that the sink asks for sound from now on, or that it cannot: its card is gone."""
@@ -159,7 +152,7 @@ class GovernedSpeaker:
         """Do what is due: orders, programmes, the ends of stored sounds, reports."""
         self._note_time(now_ns)
         self._follow_grants()
-        self._tell_made_up()
+        self._heard.tell_made_up()
         self._controller.handle_deadline(self._now_ns)
         self._follow_controller()
         self._follow_stored()
@@ -215,20 +208,21 @@ class GovernedSpeaker:
         """Let no time run backwards, and no gain outlive its minute."""
         self._now_ns = max(now_ns, self._now_ns)
         if self._now_ns >= self._gains_until_ns:
-            self._follow_gains()
+            self._set_gains()
 
     def _follow_grants(self) -> None:
         """Tell the controller who sounds, when that has changed."""
         sounding = tuple(
             number
             for ssrc in self._speaker.sounding()
-            for number in self._heard_as(ssrc) or (ssrc,)
+            for number in self._heard.numbers_of(ssrc) or (ssrc,)
         )
         if sounding == self._sounding:
             return
         self._sounding = sounding
         self._controller.receive_grants(sounding, self._now_ns)
         self._follow_controller()
+        self._set_gains()  # the controller tells of the one that had the horn
         for one in self._stored.values():
             one.look_ns = self._now_ns + max(one.source.left_ns, _LOOK_NS)
 
@@ -254,31 +248,24 @@ class GovernedSpeaker:
             elif isinstance(event, StopPart):
                 self._stop(event.source)
             elif isinstance(event, SourceAllowed):
-                self._hear(event.source, event.source)
+                self._heard.hear(event.source, event.source, self._now_ns)
             elif isinstance(event, SourceEnded):
-                self._heard.pop(event.source, None)
+                self._heard.forget(event.source, self._now_ns)
                 self._speaker.end_source(event.source, self._now_ns)
             elif isinstance(event, GainChanged):
-                self._follow_gains()
+                self._set_gains()
             elif isinstance(event, FetchMedia):
                 name = f"sha1:{event.digest_sha1}"
                 if name not in self._library:
                     self._tell(FetchFile(event.uri, name, event.size_bytes))
             else:
                 self._tell(event)
-
-    def _tell_made_up(self) -> None:
-        """Tell the controller how much of each item was made up since the last time."""
-        for number, heard in self._heard.items():
-            made_up_ms = self._speaker.made_up_ms(heard.ssrc)
-            if made_up_ms > heard.made_up_ms:
-                self._controller.receive_concealed(number, made_up_ms - heard.made_up_ms)
-            heard.made_up_ms = made_up_ms
+        self._heard.follow_names(self._now_ns)
 
     def _may_be_heard(self, header: Peeked) -> bool:
         """Return whether what a datagram claims to be may sound, or repair what sounds, now."""
         is_repair = header.payload_type == self._repair_type
-        return header.is_rtcp or is_repair or self._may_speak(header.ssrc)
+        return header.is_rtcp or is_repair or self._heard.may_speak(header.ssrc)
 
     def _may_be_theirs(self, header: Peeked, *, heard: bool) -> bool:
         """Return whether a session, or the rules for unknown streams, could let it in."""
@@ -291,31 +278,14 @@ class GovernedSpeaker:
         sessions = self._controller.sessions
         packet = sessions.authenticate(data, ssrc, source, self._now_ns, is_rtcp=is_rtcp)
         if self._open_to_all and not is_rtcp and ssrc not in self._heard:
-            self._hear(ssrc, ssrc)
+            self._heard.hear(ssrc, ssrc, self._now_ns)
         return packet
-
-    def _may_speak(self, ssrc: int) -> bool:
-        """Return whether a stream is announced to be heard now, by itself or relayed."""
-        if self._controller.source_class(ssrc) is not None:
-            return True
-        return any(one.ssrc == ssrc for one in self._heard.values())
-
-    def _hear(self, number: int, ssrc: int) -> None:
-        """Let what the controller calls `number` be heard as `ssrc`."""
-        before = self._heard.get(number)
-        self._heard[number] = _Heard(ssrc, self._speaker.made_up_ms(ssrc))
-        if before is not None and before.ssrc != ssrc:
-            self._leave(before.ssrc)
-        self._set_source(ssrc)
 
     def _relay(self, part: StartPart) -> None:
         """Let a live stream be heard as an item of the calendar."""
-        ssrc = self._controller.sessions.named(part.media, self._controller.rank_of(part.level))
-        if ssrc is None:
+        if not self._heard.relay(part.source, part.media, part.level, self._now_ns):
             failed = "the stream is not announced"
             self._controller.receive_part_ended(part.source, self._now_ns, failed=failed)
-            return
-        self._hear(part.source, ssrc)
 
     def _start(self, part: StartPart) -> None:
         if part.kind == "relay":
@@ -336,15 +306,13 @@ class GovernedSpeaker:
             recording, part.duration_s, 0 if urgent else part.at_ns + self._playout_delay_ns
         )
         known.told, known.look_ns = False, self._now_ns + max(known.source.left_ns, _LOOK_NS)
-        self._hear(part.source, known.source.ssrc)
+        self._heard.hear(part.source, known.source.ssrc, self._now_ns)
         if not urgent:
             self._controller.receive_delay(part.source, self._playout_delay_ns, self._now_ns)
 
     def _stop(self, number: int) -> None:
-        heard = self._heard.pop(number, None)
         one = self._stored.get(number)
-        if heard is not None and (one is None or heard.ssrc != one.source.ssrc):
-            self._leave(heard.ssrc)
+        self._heard.forget(number, self._now_ns, keep=None if one is None else one.source.ssrc)
         if one is None:
             return
         if not one.told:
@@ -352,37 +320,9 @@ class GovernedSpeaker:
         one.told = True
         one.source.give_up()
 
-    def _heard_as(self, ssrc: int) -> tuple[int, ...]:
-        """Return what the controller calls `ssrc`: several items may relay one stream.
-
-        The highest class and tier comes first, and decides what the stream is.
-        """
-        numbers = [number for number, one in self._heard.items() if one.ssrc == ssrc]
-        return tuple(sorted(numbers, key=self._standing, reverse=True))
-
-    def _standing(self, number: int) -> tuple[int, int]:
-        known = self._controller.source_class(number)
-        return (-1, 0) if known is None else (known[0], -self._controller.rank_of(known[1]))
-
-    def _leave(self, ssrc: int) -> None:
-        """End `ssrc`, unless another item relays it: then it is what that one makes it."""
-        if self._heard_as(ssrc):
-            self._set_source(ssrc)
-        else:
-            self._speaker.end_source(ssrc, self._now_ns)
-
-    def _set_source(self, ssrc: int) -> None:
-        number = self._heard_as(ssrc)[0]
-        known = self._controller.source_class(number)
-        if known is not None:
-            gain_db = self._controller.source_gain_db(number, self._now_ns)
-            self._speaker.set_source(ssrc, *known, gain_db=gain_db)
-
-    def _follow_gains(self) -> None:
-        """Set the gain of every source that may speak, until the plan can change."""
+    def _set_gains(self) -> None:
         self._gains_until_ns = self._controller.next_minute_ns(self._now_ns)
-        for ssrc in {one.ssrc: None for one in self._heard.values()}:
-            self._set_source(ssrc)
+        self._heard.set_gains(self._now_ns)
 
     def _tell(self, event: Event) -> None:
         assert len(self._events) < EVENTS_MAX, "the shell does not take the events"

@@ -158,6 +158,7 @@ def _drop_element(data: bytearray, at: int) -> None:
 
 _INFO: Final = re.compile(r"<info\b.*?</info\s*>", re.DOTALL)
 _HERE: Final = re.compile(r"06637|\d\s*[, ]\s*[-+.\d]")
+_PLACE: Final = re.compile(r"<(?:\w+:)?(?:areaDesc|polygon|circle|geocode)\b")
 
 
 def judge(document: bytes) -> bool:
@@ -173,9 +174,9 @@ def judge(document: bytes) -> bool:
         if not _values(head, name) & good:
             return False
     return any(
-        _HERE.search(info)
-        and _values(info, "urgency") - {"past"}
-        and _values(info, "certainty") - {"unlikely"}
+        (_HERE.search(info) or not _PLACE.search(info))
+        and _values(info, "urgency") != {"past"}
+        and _values(info, "certainty") != {"unlikely"}
         for info in _INFO.findall(text)
     )
 

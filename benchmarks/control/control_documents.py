@@ -15,6 +15,14 @@ import numpy as np
 Point = tuple[float, float]
 
 SENT_S: Final = 1_795_000_000
+ISSUED_S: Final = SENT_S + 300
+"""When the order was signed: what a document without a time is dated by."""
+
+MISSING: Final = (
+    *("urgency", "severity", "certainty", "language", "category", "event", "headline", "area"),
+    *("identifier", "sender", "sent", "status", "msgType", "scope"),
+)
+"""Elements that one in four documents lacks, one at a time."""
 
 _STATUS: Final = ("Actual", "Actual", "Actual", "Actual", "Exercise", "Test", "System", "Draft")
 _SCOPE: Final = ("Public", "Public", "Public", "Public", "Public", "Restricted", "Private")
@@ -52,6 +60,8 @@ class Info:
     """Centre, and radius in km."""
 
     codes: tuple[str, ...] = ()
+    missing: str = ""
+    """Name of an element that it lacks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,12 +76,15 @@ class Document:
     scope: str = "Public"
     references: tuple[str, ...] = ()
     infos: tuple[Info, ...] = ()
+    missing: str = ""
 
 
 def draw_document(number: int, site: Point, rng: np.random.Generator) -> Document:
     """Return a document of one to five blocks; about half of its areas have `site` in them."""
     kind = str(rng.choice(("Alert", "Alert", "Alert", "Update", "Cancel")))
     shapes = [_draw_info(site, rng) for _ in range(int(rng.integers(1, 4)))]
+    missing = str(rng.choice(MISSING)) if rng.random() < 0.25 else ""
+    shapes = [replace(one, missing=missing) if rng.random() < 0.7 else one for one in shapes]
     infos: list[Info] = []
     for one in shapes:
         infos.append(replace(one, language="vi-VN"))
@@ -84,6 +97,7 @@ def draw_document(number: int, site: Point, rng: np.random.Generator) -> Documen
         scope=str(rng.choice(_SCOPE)),
         references=() if kind == "Alert" else tuple(f"A-{n}" for n in range(rng.integers(1, 4))),
         infos=tuple(infos),
+        missing=missing,
     )
 
 
@@ -163,6 +177,14 @@ class _Writer:
             said += "<!-- 06637 -->"
         return f"<{self.prefix}{name}>{said}</{self.prefix}{name}>"
 
+    def without(self, missing: str, parts: list[str]) -> list[str]:
+        """Return `parts` but those of the name `missing`: left out, or with nothing in them."""
+        if not missing:
+            return parts
+        start = (f"<{self.prefix}{missing}>", f"<{self.prefix}{missing}/>")
+        blank = [start[1]] if self.often(0.3) and missing != "area" else []
+        return [one for one in parts if not one.startswith(start)] + blank
+
     def group(self, name: str, parts: list[str]) -> str:
         """Return an element with elements in it, in whatever order."""
         if self.often(0.1):
@@ -224,7 +246,7 @@ def write(document: Document, rng: np.random.Generator, *, plain: bool = False) 
         *(_info(one, info) for info in document.infos),
     ]
     space = "urn:oasis:names:tc:emergency:cap:1.2"
-    body = one.group("alert", parts)
+    body = one.group("alert", one.without(document.missing, parts))
     name = f"{one.prefix}alert"
     given = f"xmlns:{one.prefix[:-1]}" if one.prefix else "xmlns"
     body = body.replace(f"<{name}>", f"<{name} {given}={quoteattr(space)}>", 1)
@@ -259,18 +281,21 @@ def _info(one: _Writer, info: Info) -> str:
     ]
     return one.group(
         "info",
-        [
-            one.element("language", info.language),
-            one.element("category", "Met"),
-            one.element("event", event, free=True),
-            one.value("urgency", info.urgency),
-            one.value("severity", info.severity),
-            one.value("certainty", info.certainty),
-            *([one.group("eventCode", pair)] if info.code else []),
-            *one.time("effective", info.effective_s),
-            *one.time("onset", info.onset_s),
-            *one.time("expires", info.expires_s),
-            one.element("headline", f"{event} & nguy cap", free=True),
-            one.group("area", [one.element("areaDesc", "x"), *areas]),
-        ],
+        one.without(
+            info.missing,
+            [
+                one.element("language", info.language),
+                one.element("category", "Met"),
+                one.element("event", event, free=True),
+                one.value("urgency", info.urgency),
+                one.value("severity", info.severity),
+                one.value("certainty", info.certainty),
+                *([one.group("eventCode", pair)] if info.code else []),
+                *one.time("effective", info.effective_s),
+                *one.time("onset", info.onset_s),
+                *one.time("expires", info.expires_s),
+                one.element("headline", f"{event} & nguy cap", free=True),
+                one.group("area", [one.element("areaDesc", "x"), *areas]),
+            ],
+        ),
     )

@@ -1,7 +1,7 @@
 """Random histories of orders to a node: nobody acts without a right, nobody above loses one.
 
-`python -m benchmarks orders [--histories N] [--seed N]`. Ends with 1 when a promise is broken, and
-prints the history that broke it.
+`python -m benchmarks orders [--histories N] [--seed N] [--first N] [--all]`. Ends with 1 when a
+promise is broken, and prints each history that broke one: the first alone, or `--all`.
 """
 
 import time
@@ -18,23 +18,34 @@ def run(arguments: list[str]) -> int:
     """Draw histories until one breaks a promise; return 0 when none does."""
     parser = parser_of("orders", __doc__)
     parser.add_argument("--histories", type=count, default=HISTORIES, help="how many")
+    parser.add_argument("--first", type=int, default=0, help="number of the first of them")
     parser.add_argument("--seed", type=int, default=2026, help="root of all randomness")
+    parser.add_argument("--all", action="store_true", help="go on after one that breaks a promise")
     options = parser.parse_args(arguments)
-    begin_s = time.process_time()
-    broken = first_broken(options.histories, seed=options.seed)
-    cpu_s = time.process_time() - begin_s
-    if broken is None:
-        print(f"{options.histories} histories, {cpu_s:.1f} s of CPU: every promise holds")
-        return 0
-    number, history = broken
-    print(f"history {number} of seed {options.seed}:", *history.log, sep="\n  ")
-    print(*history.violations, sep="\n")
-    return 1
+    if options.first < 0:
+        parser.error(f"--first {options.first}: must be at least 0")
+    begin_s, failed = time.process_time(), 0
+    first, end = options.first, options.first + options.histories
+    while (
+        first < end
+        and (broken := first_broken(end - first, seed=options.seed, first=first)) is not None
+    ):
+        number, history = broken
+        failed += 1
+        print(f"history {number} of seed {options.seed}:", *history.log, sep="\n  ")
+        print(*history.violations, sep="\n", flush=True)
+        first = number + 1
+        if not options.all:
+            end = first
+    cpu_s, tried = time.process_time() - begin_s, end - options.first
+    said = "every promise holds" if not failed else f"{failed} broke a promise"
+    print(f"{tried} histories from {options.first}, {cpu_s:.1f} s of CPU: {said}")
+    return int(failed > 0)
 
 
-def first_broken(histories: int, *, seed: int) -> tuple[int, History] | None:
+def first_broken(histories: int, *, seed: int, first: int = 0) -> tuple[int, History] | None:
     """Return the first history that breaks a promise, and its number; None when none does."""
-    for number in range(histories):
+    for number in range(first, first + histories):
         history = History(np.random.default_rng((seed, number)))
         if history.run():
             return number, history

@@ -5,11 +5,12 @@ is wrong, the power fails. After each one nothing may speak, sound, mute or make
 right at that instant, and nothing of a higher tier may have been lost to a lower one.
 """
 
+from dataclasses import replace
 from typing import Final
 
 import msgspec
 
-from benchmarks.control.orders_acts import Acts, Step
+from benchmarks.control.orders_acts import Acts
 from benchmarks.control.orders_pole import (
     HERE,
     NAME,
@@ -18,6 +19,7 @@ from benchmarks.control.orders_pole import (
     Seen,
 )
 from benchmarks.control.orders_truth import ROOT
+from benchmarks.control.orders_words import Step
 from node.control.orders import Session
 from node.control.precedence import MessageClass
 from node.control.trust.authority import Certificate
@@ -27,15 +29,23 @@ from node.control.warning.short_alert import encode_short
 from node.units import NS_PER_S
 
 STEPS: Final = 30
+_LOUD: Final = tuple(
+    (tier, kind) for tier in TIERS for kind in (MessageClass.NORMAL, MessageClass.URGENT)
+)
+_MAKE_LOUD: Final = (Kind.VOLUME, Kind.CERTIFICATE, Kind.REVOCATION)
 
 
 class History(Acts):
     """Draw a history and follow it."""
 
+    _looked = 0
+
     def run(self, steps: int = STEPS) -> list[str]:
         """Let `steps` things happen; return the broken promises."""
-        for tier in TIERS:
-            self._certify(self._parent_of(tier), f"{tier} 1", wide=True)
+        self._certify_all()
+        if self._rng.random() < 0.5:
+            self._evening()
+            self._check(self._pole.seen(), self._pole.seen(), None)
         for _ in range(steps):
             self._one()
             if self.violations:
@@ -46,10 +56,11 @@ class History(Acts):
     def _one(self) -> None:
         """Let one thing happen, and look."""
         acts = (
-            self._any_certificate, self._revoke, *(6 * (self._warn,)),
-            self._session, self._session, self._mute, self._volume, self._calendar,
-            self._beacon, self._wait, self._wait, self._clock, self._boot, self._replay, self._junk,
-            self._come_down, self._come_down, self._forge, self._elsewhere,
+            self._any_certificate, self._revoke, *(6 * (self._warn,)), *(3 * (self._session,)),
+            *(3 * (self._calendar,)), self._speak, self._speak, self._mute, self._volume,
+            self._volume, self._beacon, self._wait, self._wait, self._clock, self._boot,
+            self._replay, self._junk, self._come_down, self._come_down, self._forge,
+            self._elsewhere, self._evening, self._certify_all,
         )  # fmt: skip
         before = self._pole.seen()
         who = acts[int(self._rng.integers(len(acts)))]()
@@ -63,7 +74,7 @@ class History(Acts):
         fate = self._pole.send(self._obeyed[self._of(range(len(self._obeyed)))])
         after = self._pole.seen()
         self.log.append(f"replay: {fate}")
-        if is_good(fate) or before.sessions != after.sessions or before.warnings < after.warnings:
+        if is_good(fate) or before.open != after.open or before.warnings < after.warnings:
             self.violations.append(f"a replayed order acted: {fate}")
 
     # --- what must hold
@@ -73,8 +84,10 @@ class History(Acts):
         self._check_sessions(before, after, step, utc_s)
         self._check_warnings(before, after, step, utc_s)
         self._check_parts(utc_s)
+        self._check_items(before, after, step, utc_s)
+        self._check_heard(after)
         self._check_mutes(after, utc_s)
-        self._check_volumes(after, utc_s)
+        self._check_volumes(step, utc_s)
         self._forget_lost()
 
     def _forget_lost(self) -> None:
@@ -83,17 +96,42 @@ class History(Acts):
         self._volumes = {level: one for level, one in held if self._right(one[0], 0)}
 
     def _check_sessions(self, before: Seen, after: Seen, step: Step | None, utc_s: int) -> None:
-        for ssrc, shown in after.sessions.items():
+        for ssrc in after.open:
             one = self._sessions.get(ssrc)
             right = one is not None and self._right(one, utc_s)
             if one is None or not right or one.until_ns <= self._pole.now_ns:
                 self._blame("a stream speaks without a right", step)
-            elif shown != (one.message_class, TIERS[max(one.level, 0)]):
-                self._blame("a stream speaks with another's class or tier", step)
-        for ssrc in set(before.sessions) - set(after.sessions):
+        for ssrc in before.open - after.open:
             one = self._sessions.pop(ssrc, None)
             if one is not None and self._lives(one, utc_s) and self._is_below(step, one):
                 self._blame("a stream from above was ended by one below", step)
+
+    def _check_heard(self, seen: Seen) -> None:
+        """Hold what each live stream is heard as against who announced and who relays it."""
+        wanted = self._may_be_heard()
+        for ssrc in wanted.keys() | seen.heard.keys():
+            one, kinds = seen.heard.get(ssrc), wanted.get(ssrc, [])
+            found = None if one is None else (int(one.message_class), one.level)
+            if found != (kinds[0] if kinds else None):
+                self.violations.append(f"stream {ssrc} is heard as {found}: it may as {kinds}")
+        if seen.holder is not None:
+            ssrc, one = seen.holder
+            kinds = wanted.get(ssrc) or [(int(one.message_class), one.level)]
+            gain_db = max(self._pole.gain_db(kind, tier) for kind, tier in kinds)
+            if one.gain_db != gain_db:
+                self.violations.append(f"{one} has the horn, its gain is to be {gain_db}")
+
+    def _check_items(self, before: Seen, after: Seen, step: Step | None, utc_s: int) -> None:
+        """Nothing plays on without a right, and nothing from above was ended by one below."""
+        for name in after.playing & self._items.keys():
+            if not self._right(self._items[name], utc_s):
+                self._blame(f"{name} plays on without a right", step)
+        for name in (before.playing - after.playing) & self._items.keys():
+            one = self._items[name]
+            if step is not None and step.kind is Kind.MUTE:
+                one = replace(one, level=one.tier)  # who is muted is whose item it says it is
+            if self._right(one, utc_s) and self._is_below(step, one):
+                self._blame(f"{name} from above was ended by one below", step)
 
     def _check_warnings(self, before: Seen, after: Seen, step: Step | None, utc_s: int) -> None:
         for number, key_id in after.warnings:
@@ -114,19 +152,19 @@ class History(Acts):
                 self._blame("an order that was refused ended a warning", step)
 
     def _check_parts(self, utc_s: int) -> None:
-        for part in self._pole.parts:
+        for part in self._pole.control.begun:
             one = self._items.get(part.name)
             if part.name.startswith("#") or one is None:
                 continue
-            too_high = TIERS.index(part.level) < one.level
+            is_other = (part.message_class, part.level) != (one.message_class, TIERS[one.tier])
             ago_s = (self._pole.now_ns - part.at_ns) // NS_PER_S
             right = self._right(one, utc_s and utc_s - ago_s)  # as it began
-            if too_high or part.message_class != one.message_class or not right:
+            if is_other or not right:
                 self.violations.append(f"{part.name} sounds beyond its right: {part}")
-        self._pole.parts.clear()
+        self._pole.control.begun.clear()
 
     def _check_mutes(self, after: Seen, utc_s: int) -> None:
-        if not self._pole.node.status(self._pole.now_ns)["clock_trusted"]:
+        if not utc_s:
             return
         for tier, muted in after.muted.items():
             level = TIERS.index(tier)
@@ -134,12 +172,16 @@ class History(Acts):
             if muted and not by:
                 self.violations.append(f"{tier} is muted and nobody may")
 
-    def _check_volumes(self, after: Seen, utc_s: int) -> None:
-        trusted = self._pole.node.status(self._pole.now_ns)["clock_trusted"]
+    def _check_volumes(self, step: Step | None, utc_s: int) -> None:
+        """Look at all volumes where one may have changed, else at two: each costs time."""
         plans = list(self._volumes.values())
-        for (tier, kind), volume in after.loud.items():
+        kinds = _LOUD
+        if step is not None and step.kind not in _MAKE_LOUD:
+            self._looked += 1
+            kinds = (_LOUD[self._looked % len(_LOUD)],)
+        for tier, kind in kinds:
             level = TIERS.index(tier)
-            if not trusted and not all(self._right(o, self._pole.utc_s) for o, _ in plans):
+            if not utc_s and not all(self._right(o, self._pole.utc_s) for o, _ in plans):
                 continue  # whether a certificate has ended hangs on the floor under its time
             said = (70, 80)
             for at, (one, values) in sorted(self._volumes.items()):
@@ -147,8 +189,9 @@ class History(Acts):
                     said = values
             urgent = kind == MessageClass.URGENT
             wanted = max(said) if urgent else said[0]
-            if not trusted:
+            if not utc_s:
                 wanted = said[1] if urgent else 0
+            volume = self._pole.loud(kind, tier)
             if volume != wanted:
                 self.violations.append(f"{tier} {kind} has volume {volume}, not {wanted}")
 

@@ -14,13 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.control.control_cap import LIMIT_MS, mutate
-from benchmarks.control.control_documents import Document, Info, Point, Ring, draw_document, write
+from benchmarks.control.control_documents import (
+    ISSUED_S,
+    Document,
+    Info,
+    Point,
+    Ring,
+    draw_document,
+    write,
+)
 from benchmarks.options import count as positive_count
 from benchmarks.options import parser_of
 from node.control.precedence import MessageClass
 from node.control.warning.alert import Alert, AlertConfig, PhraseConfig, alert_of
 from node.control.warning.area import Site
-from node.control.warning.cap import parse_cap
+from node.control.warning.cap import dated, parse_cap
 
 CONFIG: Final = AlertConfig(
     phrases={code: PhraseConfig(siren="a" * 64) for code in ("any", "FFW", "SVR")}
@@ -105,7 +113,7 @@ def _order(data: bytes, site: Site, result: WarningsResult) -> str | list[Block]
         alert: Alert | str = ""
         if not isinstance(cap, str):
             most = MessageClass.URGENT
-            alert = alert_of(cap, site, CONFIG, level="province", class_max=most)
+            alert = alert_of(dated(cap, ISSUED_S), site, CONFIG, level="province", class_max=most)
         took_ms = min(took_ms, (time.thread_time_ns() - before_ns) / 1e6)
         if took_ms <= LIMIT_MS:
             break
@@ -139,6 +147,8 @@ def meaning(document: Document, position: Point) -> str | list[Block] | None:
     """Return what `document` orders at `position`; None when that lies on an edge."""
     if document.status in ("System", "Draft") or document.scope != "Public":
         return ""
+    if document.missing in ("identifier", "sender", "status", "msgType", "scope"):
+        return ""  # nobody knows whose it is, or whether it is real
     cancel = f"cancel {','.join(document.references)}"
     if document.kind == "Cancel":
         return cancel
@@ -147,18 +157,20 @@ def meaning(document: Document, position: Point) -> str | list[Block] | None:
         return None
     here = [info for info, place in zip(document.infos, places, strict=True) if place]
     found: dict[tuple[int, int, int, str, int], set[str]] = {}
+    sent_s = _sent_s(document)
     for info in here:
         kind = _kind(info)
         if kind is None:
             continue
         kind = min(kind, 1) if document.status in ("Exercise", "Test") else kind
-        begin_s = document.sent_s if info.effective_s is None else info.effective_s
-        if info.urgency == "Immediate" and info.severity == "Extreme":
-            begin_s = min(begin_s, document.sent_s)
-        default_s = document.sent_s + CONFIG.expires_default_s
+        begin_s = sent_s if info.effective_s is None else info.effective_s
+        if _said(info, "urgency") == "Immediate" and _said(info, "severity") == "Extreme":
+            begin_s = min(begin_s, sent_s)
+        default_s = sent_s + CONFIG.expires_default_s
         end_s = default_s if info.expires_s is None else info.expires_s
         key = (kind, begin_s, end_s, info.code or "any", info.onset_s or 0)
-        found.setdefault(key, set()).add(info.language.split("-")[0].lower())
+        language = "en-US" if info.missing == "language" else info.language
+        found.setdefault(key, set()).add(language.split("-")[0].lower())
     if not found:
         return "" if document.kind == "Alert" else cancel
     if len(found) > BLOCKS_MAX:
@@ -168,12 +180,25 @@ def meaning(document: Document, position: Point) -> str | list[Block] | None:
 
 def _kind(info: Info) -> int | None:
     """Return the class that is meant: the table of the manual, by its exceptions."""
-    if info.urgency == "Past" or info.certainty == "Unlikely":
+    urgency, severity, certainty = (_said(info, n) for n in ("urgency", "severity", "certainty"))
+    if urgency == "Past" or certainty == "Unlikely":
         return None
-    if "Unknown" in (info.urgency, info.severity, info.certainty) or info.severity == "Minor":
+    if "Unknown" in (urgency, severity, certainty) or severity == "Minor":
         return 0
-    weak = info.urgency == "Future" or info.severity == "Moderate" or info.certainty == "Possible"
-    return 1 if weak else 2
+    return 1 if urgency == "Future" or severity == "Moderate" or certainty == "Possible" else 2
+
+
+def _said(info: Info, name: str) -> str:
+    """Return what a block says; what it does not say is not known."""
+    return "Unknown" if info.missing == name else str(getattr(info, name))
+
+
+def _sent_s(document: Document) -> int:
+    """Return when it was sent; not said: as its blocks hold from, or else as it was ordered."""
+    if document.missing != "sent":
+        return document.sent_s
+    begin_s = [info.effective_s or 0 for info in document.infos]
+    return min((at for at in begin_s if ISSUED_S - 86_400 <= at <= ISSUED_S), default=ISSUED_S)
 
 
 def _here(info: Info, position: Point) -> bool | None:
@@ -181,7 +206,7 @@ def _here(info: Info, position: Point) -> bool | None:
     for centre, radius_km in info.circles:
         away_km = _distance_km(centre, position)
         answers.append(None if abs(away_km - radius_km) < 0.01 else away_km < radius_km)
-    answers.append("06637" in info.codes)
+    answers.append("06637" in info.codes or info.missing == "area")
     return True if any(answers) else None if None in answers else False
 
 

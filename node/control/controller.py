@@ -231,6 +231,13 @@ class Controller:
             return MessageClass.NORMAL, self._config.priority.tiers[-1]
         return None
 
+    def standing(self, source: int) -> tuple[int, int]:
+        """Return by what a source goes before another: its rank in the arbiter, then its tier."""
+        known = self.source_class(source)
+        if known is None:
+            return (-1, 0)
+        return self._config.priority.rank(*known), -self.rank_of(known[1])
+
     @property
     def plays_unknown_streams(self) -> bool:
         """Whether streams that nobody announced may be heard: in a laboratory."""

@@ -1,6 +1,7 @@
 """Orders that outlast a power cut: taken from the disk, and checked anew before they hold."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from node.control.mute import PREFIX as MUTE_PREFIX
 from node.control.mute import Mutes
@@ -20,10 +21,27 @@ def restore_orders(
         if not sealed or not name.startswith((MUTE_PREFIX, CALENDAR_KEY, VOLUME_KEY)):
             continue
         order = gate.restore(sealed)
+        if isinstance(order, Order):
+            order = _as_it_was(order, name)
         if not isinstance(order, Order):
             told.append(f"the order kept as {name} holds no more: {order}")
         elif name.startswith(MUTE_PREFIX):
-            mutes.restore(order)
+            mutes.restore(order, name)
         else:
             plans.restore(order)
     return told
+
+
+def _as_it_was(order: Order, name: str) -> Order | str:
+    """Return `order` as one of the tier under which it was kept, or why it is none any more.
+
+    A key that has risen since may order more, but what it ordered before did not rise with it; of
+    one that has come down nothing higher is left.
+    """
+    _, _, tier = name.partition("/")[2].partition("/")
+    if not tier.lstrip("-").isdecimal():
+        return order  # kept before tiers stood in the name
+    level, authority = int(tier), order.authority
+    if authority.level > level:
+        return "above its tier"
+    return replace(order, authority=replace(authority, level=level))

@@ -40,6 +40,8 @@ class _Mute:
     until_ns: int | None
     """Monotonic; None: it was kept over a restart and ends by `until_s`."""
     until_s: int
+    kept_as: str
+    """Name of the order that is kept."""
 
 
 class Mutes:
@@ -65,14 +67,17 @@ class Mutes:
             if gone is None:
                 return "too many mutes"
             self._drop([keys[index] for index in gone])
-        self._mutes[key] = _made(order, order.until_ns)
-        self._events.append(Persist(PREFIX + key.hex(), order.sealed))
+        name = f"{PREFIX}{key.hex()}/{order.authority.level}"
+        if key in self._mutes and self._mutes[key].kept_as != name:
+            self._drop([key])
+        self._mutes[key] = _made(order, order.until_ns, name)
+        self._events.append(Persist(name, order.sealed))
         return "obeyed"
 
-    def restore(self, order: Order) -> None:
-        """Take a kept MUTE after a restart; it was checked again."""
+    def restore(self, order: Order, name: str) -> None:
+        """Take the MUTE that was kept as `name` after a restart; it was checked again."""
         if order.message.kind is Kind.MUTE and len(self._mutes) < OVERFLOW * MUTES_MAX:
-            self._mutes[order.message.key_id] = _made(order, None)
+            self._mutes[order.message.key_id] = _made(order, None, name)
 
     def receive_time(self, utc_s: int) -> None:
         """Take a trusted civil time: a mute from before a restart ends by it."""
@@ -119,10 +124,9 @@ class Mutes:
 
     def _drop(self, keys: list[bytes]) -> None:
         for key in keys:
-            del self._mutes[key]
-            self._events.append(Persist(PREFIX + key.hex(), b""))
+            self._events.append(Persist(self._mutes.pop(key).kept_as, b""))
 
 
-def _made(order: Order, until_ns: int | None) -> _Mute:
-    until_s = order.message.issued_s + order.message.ttl_s
-    return _Mute(order.authority.name, order.authority.level, order.warrant, until_ns, until_s)
+def _made(order: Order, until_ns: int | None, kept_as: str) -> _Mute:
+    by, until_s = order.authority, order.message.issued_s + order.message.ttl_s
+    return _Mute(by.name, by.level, order.warrant, until_ns, until_s, kept_as)

@@ -5,6 +5,7 @@ syllable stands on one vowel or on the next: Hoà and Hòa are one name.
 """
 
 import unicodedata
+from functools import lru_cache
 from typing import Final
 
 _TONES: Final = frozenset("\u0300\u0301\u0303\u0309\u0323")
@@ -21,6 +22,7 @@ def same_name(one: str | None, other: str | None) -> bool:
     return one is not None and other is not None and _sound(one) == _sound(other)
 
 
+@lru_cache(maxsize=256)  # streams are looked up by name at each deadline
 def _sound(name: str) -> tuple[tuple[str, str], ...]:
     """Return each word as its letters and its tone, wherever in it the tone is written."""
     words = unicodedata.normalize("NFD", name.casefold()).split()

@@ -1,7 +1,5 @@
 """From an authorised order to the warning that it is, in either of its two forms."""
 
-from dataclasses import replace
-
 import msgspec
 
 from node.control.settings import ControlConfig
@@ -9,7 +7,7 @@ from node.control.trust.authority import EMERGENCY_S
 from node.control.trust.gatekeeper import Order
 from node.control.trust.message import Kind
 from node.control.warning.alert import Alert, alert_of
-from node.control.warning.cap import parse_cap
+from node.control.warning.cap import dated, parse_cap
 from node.control.warning.short_alert import decode_short
 
 
@@ -23,8 +21,7 @@ def read_warning(order: Order, config: ControlConfig) -> Alert | str:
         cap = parse_cap(message.content)
         if isinstance(cap, str):
             return cap
-        if not cap.sent_s:
-            cap = replace(cap, sent_s=message.issued_s)
+        cap = dated(cap, message.issued_s)
         class_max = min(order.authority.class_max, message.message_class)
         found = alert_of(cap, site, config.alert, level=order.level, class_max=class_max)
     if isinstance(found, str):

@@ -7,6 +7,7 @@ from typing import Final
 from node.control.calendar.play_state import Record
 from node.control.civil_time import Least
 from node.control.events import SourceAllowed, SourceEnded
+from node.control.names import same_name
 from node.control.orders import OWN_SSRCS, Session, read_session
 from node.control.precedence import MessageClass
 from node.control.trust.authority import AuthorityBook, Warrant
@@ -106,7 +107,7 @@ class Sessions:
     def receive_order(self, order: Order, utc_s: int, now_ns: int) -> str:
         """Open, renew or end a session by an authorised SESSION or SESSION_END message.
 
-        A number belongs to who announced it, until a higher tier takes it.
+        A number and a name belong to who announced them, until a higher tier takes them.
         """
         session = read_session(order.message)
         if session is None:
@@ -124,11 +125,15 @@ class Sessions:
             return "obeyed"
         if not (session.public_key or session.srtp_key or self._unsigned):
             return "no key for its packets"
+        if self._is_named_by_another(session, order):
+            return "the name of the stream belongs to another"
         if not mine:
             self._end(session.ssrc, f"taken by {order.authority.name}", utc_s, now_ns)
+        elif known is not None and known.stream != session.stream:
+            self._end(session.ssrc, f"announced anew by {order.authority.name}", utc_s, now_ns)
         if session.ssrc not in self._open and not self._make_room(order, utc_s, now_ns):
             return "too many sessions"
-        self._announce(session, order)
+        self._announce(session, order, known if mine else None)
         return "obeyed"
 
     def keep_allowed(self, book: AuthorityBook, least: Least, utc_s: int, now_ns: int) -> None:
@@ -221,7 +226,7 @@ class Sessions:
         found = [
             (-one.rank, at, source)
             for at, (source, one) in enumerate(self._open.items())
-            if one.stream == stream and one.rank <= rank
+            if one.stream and one.rank <= rank and same_name(one.stream, stream)
         ]
         return max(found)[2] if found else None
 
@@ -237,6 +242,15 @@ class Sessions:
         """Return the SSRCs as people write them."""
         return [f"{source:08x}" for source in self._open]
 
+    def _is_named_by_another(self, session: Session, order: Order) -> bool:
+        """Return whether the name of a stream is that of an open one, as high or higher."""
+        return bool(session.stream) and any(
+            one.rank <= order.authority.level
+            and one.warrant.key_id != order.message.key_id
+            and same_name(one.stream, session.stream)
+            for one in self._open.values()
+        )
+
     def _make_room(self, order: Order, utc_s: int, now_ns: int) -> bool:
         """Return whether there is a place for the session of `order`; the least may have gone."""
         sources = list(self._open)
@@ -250,8 +264,8 @@ class Sessions:
             self._end(sources[index], f"its place went to {order.authority.name}", utc_s, now_ns)
         return gone is not None
 
-    def _announce(self, session: Session, order: Order) -> None:
-        """Open the session, or renew it."""
+    def _announce(self, session: Session, order: Order, before: _Session | None) -> None:
+        """Open the session, or renew it; `before` is what it was: its packets count on."""
         kind = order.message.message_class
         known = self._open.get(session.ssrc)
         if known is None:
@@ -272,7 +286,9 @@ class Sessions:
         known.join = (session.join, session.join_key)
         keys = (session.public_key, session.counter_start, session.srtp_key)
         if keys != known.keys:
-            known.keys, known.guard = keys, _guard(*keys)
+            is_same = before is not None and before.keys == keys
+            known.keys = keys
+            known.guard = before.guard if before is not None and is_same else _guard(*keys)
         if not known.stream:
             self._events.append(SourceAllowed(session.ssrc, kind, order.level))
 

@@ -282,19 +282,19 @@ def test_a_relayed_stream_is_heard_while_its_item_runs_and_not_before_or_after()
 
 
 @pytest.mark.parametrize("lasts_s", [3, 12])
+@pytest.mark.parametrize("classes", [("priority", "normal"), ("normal", "priority")])
 @pytest.mark.parametrize("first", ["province", "hamlet"])
 def test_a_lower_tiers_item_that_relays_the_same_stream_takes_nothing_from_the_one_above(
-    first, lasts_s
+    first, classes, lasts_s
 ):
     pole = Pole({})
     keys = {
         who: SeedSigner(hashlib.sha256(who.encode()).digest()) for who in ("province", "hamlet")
     }
-    plans = {"province": ("priority", 8), "hamlet": ("normal", lasts_s)}
+    plans = {"province": (classes[0], 8), "hamlet": (classes[1], lasts_s)}
     for who in sorted(keys, key=lambda one: one != first):
         kind, seconds = plans[who]
-        most = PRIORITY if who == "province" else NORMAL
-        claim = Certificate(who, keys[who].public_key, who, "vn", most, 1 << 39)
+        claim = Certificate(who, keys[who].public_key, who, "vn", PRIORITY, 1 << 39)
         pole.order(ROOT, Kind.CERTIFICATE, msgspec.json.encode(claim))
         text = RELAY.replace("4,", f"{seconds},").replace('"radio"', f'"{who}"')
         text = text.replace("start", f'message_class = "{kind}"\nstart')
@@ -308,6 +308,26 @@ def test_a_lower_tiers_item_that_relays_the_same_stream_takes_nothing_from_the_o
     assert np.diff(loud).max() < 0.1, "and no hole where the lower one began or ended"
     heard = {one["name"]: one["parts"][0]["heard_ms"] for one in pole.proofs()}
     assert heard["province"] == pytest.approx(8000, abs=300)
+
+
+def test_an_item_relays_whoever_has_its_streams_name_now_and_never_who_has_lost_it():
+    pole = Pole({})
+    pole.order(COMMUNE, Kind.CALENDAR, RELAY.replace("4,", "12,").encode())
+    first, second = Session(8, "voice-of-lang-son"), Session(9, "voice-of-lang-son")
+    pole.order(COMMUNE, Kind.SESSION, msgspec.json.encode(first))
+    assert pole.run(4, tone(440, 4), 8)[-RATE_HZ:].any()
+    pole.order(COMMUNE, Kind.SESSION_END, msgspec.json.encode(first))
+    pole.order(COMMUNE, Kind.SESSION, msgspec.json.encode(Session(8, "another")))
+    assert not pole.run(2, tone(440, 2), 8)[RATE_HZ:].any()
+    pole.order(COMMUNE, Kind.SESSION, msgspec.json.encode(second))
+    assert loudest_hz(pole.run(4, tone(700, 4), 9)[-2 * RATE_HZ :]) == pytest.approx(700, abs=3)
+
+
+def test_a_stream_that_begins_to_speak_under_a_mute_is_silent():
+    pole = Pole({})
+    pole.order(COMMUNE, Kind.SESSION, msgspec.json.encode(Session(8)))
+    pole.order(COMMUNE, Kind.MUTE, b"")
+    assert not pole.run(2, tone(440, 2), 8).any()
 
 
 def test_when_the_stream_to_relay_is_not_there_the_stored_part_stands_in():

@@ -37,6 +37,8 @@ _REMEDIES: Final = {
     "too many single revocations": "send one numbered list with all of them",
     "the stream belongs to another": "choose another number for the stream, or let a higher tier"
     " announce it",
+    "the name of the stream belongs to another": "choose another name for the stream, or let a"
+    " higher tier announce it",
     "the node's own number": "choose a number for the stream below ffff0000",
     "too many sessions": "end a session of this tier first",
     "too many warnings at once": "cancel what is no longer needed: this tier has no place left",

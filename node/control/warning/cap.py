@@ -7,7 +7,7 @@ is none counts as not given, and a Cancel is judged by its references alone.
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from xml.etree.ElementTree import Element
@@ -25,6 +25,15 @@ REFERENCES_MAX: Final = 500
 
 IDENTITY_MAX: Final = 256
 """Letters of an identifier or sender; a longer one is known by its beginning and its digest."""
+
+_NEAR_S: Final = 86_400
+"""A time to hold from that lies further back says nothing about when a document was sent."""
+
+_GRAVITY: Final = ("urgency", "severity", "certainty")
+_PLACES: Final = frozenset({"areaDesc", "polygon", "circle", "geocode"})
+
+_UNKNOWN: Final = "Unknown"
+"""Of urgency, severity and certainty: also where an info says none, which the standard forbids."""
 
 _TIME: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,]\d{1,12})?)?"
@@ -84,6 +93,9 @@ class CapAlert:
     faults: tuple[str, ...] = ()
     """What of its infos and areas could not be read. It may have been for here."""
 
+    notes: tuple[str, ...] = ()
+    """What it does not say and should, and what it is read as."""
+
 
 def parse_cap(data: bytes) -> CapAlert | str:
     """Return what the document says, or why it is refused. Never raises.
@@ -99,6 +111,19 @@ def parse_cap(data: bytes) -> CapAlert | str:
         return str(fault)
 
 
+def dated(cap: CapAlert, issued_s: int) -> CapAlert:
+    """Return `cap` with when it was sent, where it does not say: it was ordered at `issued_s`.
+
+    What one of its infos says to hold from shortly before that, all of them hold from: so that its
+    translations stay one warning, and a repeat is the same.
+    """
+    if cap.sent_s:
+        return cap
+    said = [info.effective_s for info in cap.infos if info.effective_s is not None]
+    near = [at_s for at_s in said if issued_s - _NEAR_S <= at_s <= issued_s]
+    return replace(cap, sent_s=min(near, default=issued_s))
+
+
 def _alert(root: Element) -> CapAlert:
     identifier, sender = _identity(_needed(root, "identifier")), _identity(_needed(root, "sender"))
     message_type = _choice(root, "msgType")
@@ -107,10 +132,14 @@ def _alert(root: Element) -> CapAlert:
         raise RefusedError(f"{message_type} without references: sender,identifier,sent of each")
     infos: list[CapInfo] = []
     faults: list[str] = []
+    sent_s = _time(_loose(root, "sent")) or 0
+    notes = [] if sent_s else ["no sent that can be read: it counts as sent when it was ordered"]
     for number, element in enumerate(root.iterfind("info"), 1):
         if number > INFOS_MAX:
             faults.append(f"of more than {INFOS_MAX} info blocks the first were read")
             break
+        lacks = [name for name in _GRAVITY if not _loose(element, name)]
+        notes += [f"info {number}: no {name}: it is read as {_UNKNOWN}" for name in lacks]
         try:
             infos.append(_info(element, faults))
         except RefusedError as fault:
@@ -118,13 +147,14 @@ def _alert(root: Element) -> CapAlert:
     return CapAlert(
         identifier=identifier,
         sender=sender,
-        sent_s=_time(_loose(root, "sent")) or 0,
+        sent_s=sent_s,
         status=_choice(root, "status"),
         message_type=message_type,
         scope=_choice(root, "scope"),
         references=references,
         infos=tuple(infos),
         faults=tuple(faults),
+        notes=tuple(notes),
     )
 
 
@@ -134,13 +164,17 @@ def _info(element: Element, faults: list[str]) -> CapInfo:
         found, wrong = read_area(area)
         areas.append(found)
         faults += wrong
+    if not areas and any(inner.tag in _PLACES for inner in element.iter()):
+        raise RefusedError("its place stands in no area")
+    if not areas:  # who signed the order said where it is for
+        areas.append(Area(everywhere=True))
     return CapInfo(
         language=_loose(element, "language") or "en-US",
         event=_loose(element, "event"),
         event_codes=tuple(pair for pair in pairs(element, "eventCode") if pair[1]),
-        urgency=_choice(element, "urgency"),
-        severity=_choice(element, "severity"),
-        certainty=_choice(element, "certainty"),
+        urgency=_choice(element, "urgency", missing=_UNKNOWN),
+        severity=_choice(element, "severity", missing=_UNKNOWN),
+        certainty=_choice(element, "certainty", missing=_UNKNOWN),
         effective_s=_time(_loose(element, "effective")),
         onset_s=_time(_loose(element, "onset")),
         expires_s=_time(_loose(element, "expires")),
@@ -172,9 +206,12 @@ def _loose(parent: Element, name: str) -> str:
     return next(filter(None, map(text_of, parent.iterfind(name))), "")
 
 
-def _choice(parent: Element, name: str) -> str:
-    """Return which of the values of `name` stands there; only the case of letters may differ."""
-    text = _needed(parent, name)
+def _choice(parent: Element, name: str, *, missing: str = "") -> str:
+    """Return which of the values of `name` stands there; only the case of letters may differ.
+
+    Where none stands it is `missing`, or the document is refused.
+    """
+    text = one(parent, name) or missing or _needed(parent, name)
     found = _CHOICES[name].get(text.lower()) or OLD_VALUES.get((name, text.lower()))
     if found is None:
         raise RefusedError(f"{name} = {text[:40]!r}: must be one of {', '.join(VALUES[name])}")

@@ -19,9 +19,9 @@ def cap_fault(document: bytes) -> str | None:
 
 
 def cap_doubts(document: bytes) -> tuple[str, ...]:
-    """Return what of a CAP document nodes cannot read, though they obey the rest."""
+    """Return what of a CAP document nodes cannot read or do not find, though they obey it."""
     read = parse_cap(document)
-    return () if isinstance(read, str) else read.faults
+    return () if isinstance(read, str) else (*read.faults, *read.notes)
 
 
 def plan_fault(content: bytes, what: str) -> str | None:

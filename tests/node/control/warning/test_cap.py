@@ -1,5 +1,6 @@
 """CAP documents: what they say, where, however they are written, and what a broken one orders."""
 
+import re
 import time
 from datetime import UTC, datetime
 
@@ -26,7 +27,7 @@ from benchmarks.control.warnings import run_documents
 from node.control.precedence import MessageClass
 from node.control.warning.alert import Alert, AlertConfig, PhraseConfig, alert_of
 from node.control.warning.area import Area, Circle, Site, contains, distance_m, in_polygon
-from node.control.warning.cap import INFOS_MAX, REFERENCES_MAX, CapAlert, parse_cap
+from node.control.warning.cap import INFOS_MAX, REFERENCES_MAX, CapAlert, dated, parse_cap
 
 NORMAL, PRIORITY, URGENT = MessageClass
 
@@ -78,6 +79,32 @@ def test_another_reader_finds_the_same(text):
         assert [len(a.polygons) for a in their.areas] == [len(a.polygons) for a in our.areas]
         assert [len(a.geocodes) for a in their.areas] == [len(a.geocodes) for a in our.areas]
         assert (their.expires is None) == (our.expires_s is None)
+
+
+def without(name: str) -> str:
+    """Return the flood warning without an element, wherever it stands."""
+    return re.sub(rf"<{name}>.*?</{name}>", "", FLOOD, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("name", ["urgency", "severity", "certainty"])
+def test_what_a_warning_does_not_say_is_unknown_and_the_warning_is_heard(name):
+    assert order(FLOOD).message_class == URGENT
+    alert = order(without(name))
+    assert (alert.kind, alert.message_class) == ("alert", NORMAL)
+
+
+def test_a_warning_without_an_area_is_for_wherever_its_order_is():
+    elsewhere = Site(position=(10.0, 106.0))
+    assert order(without("area"), elsewhere).message_class == URGENT
+    assert ordered(FLOOD, elsewhere) == "not for this place"
+
+
+def test_a_warning_that_does_not_say_when_it_was_sent_sounds_once_in_all_its_languages():
+    issued_s = parsed(FLOOD).sent_s + 900
+    cap = dated(parsed(without("sent")), issued_s)
+    alert = alert_of(cap, SITE, AlertConfig(), level="province", class_max=URGENT)
+    assert isinstance(alert, Alert) and alert == order(FLOOD) and not alert.more
+    assert dated(parsed(without("sent")), issued_s + 600) == cap, "a repeat is the same warning"
 
 
 def test_an_update_supersedes_and_a_cancel_only_names_what_it_ends():
@@ -143,7 +170,7 @@ def test_a_document_that_cannot_be_understood_is_refused_with_the_reason(old, ne
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        ("<urgency>Immediate</urgency>", "", "info 1: no urgency in info"),
+        ("<urgency>Immediate", "<urgency>Now", "info 1: urgency = 'Now': must be one of"),
         ("<severity>Extreme", "<severity>Awful", "info 1: severity = 'Awful': must be one of"),
         ("06.45 21.72", "06.45 121.72", "polygon: 121.72 degrees: latitude to 90"),
         ("21.60,106.45 21.72,106.45", "21,60,106,45 21.72,106.45", "points are lat,lon"),
@@ -289,6 +316,9 @@ def test_a_document_orders_what_was_meant_however_publishers_write_it(drawn, wri
         parse_cap(write(document, np.random.default_rng(written), plain=plain))
         for plain in (True, False)
     )
+    if isinstance(plain, str) and plain.startswith("no "):
+        assert found == plain and document.missing in plain
+        return
     assert isinstance(plain, CapAlert) and isinstance(found, CapAlert), (plain, found)
     assert plain.faults == found.faults == ()
     said = [
@@ -317,6 +347,8 @@ def test_what_is_tried_is_valid_by_a_schema_that_nobody_here_wrote():
     rng = np.random.default_rng(3)
     for number in range(100):
         document = draw_document(number, (21.65, 106.36), rng)
+        if document.missing:
+            continue  # and just that makes it invalid
         theirs = parser.from_bytes(write(document, rng, plain=True), cap_tools.Alert)
         assert theirs.status.value == document.status
         assert len(theirs.infos) == len(document.infos)

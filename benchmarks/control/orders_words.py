@@ -1,0 +1,232 @@
+"""The words of a random history of orders: who acts, what is sent, what it lasts, who has a right.
+
+What was obeyed is noted beside the right by which it was (`Effect`), for `orders_history`.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from benchmarks.control.orders_pole import (
+    AREAS,
+    KEYS,
+    SIGNERS,
+    SOUND,
+    START_S,
+    STREAMS,
+    TIERS,
+    Watched,
+)
+from benchmarks.control.orders_truth import ROOT, Truth
+from node.control.calendar.programme import ItemConfig, PartConfig
+from node.control.precedence import CLASSES, MessageClass
+from node.control.trust.fates import is_good
+from node.control.trust.message import Kind, Message, seal
+from node.units import NS_PER_S
+
+AHEAD_S: Final = (0, 0, 0, 25_200, 90_000, -300, -900)
+"""What is wrong with the clock of a machine that signs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Something that an order caused and that lasts."""
+
+    key: str
+    area: str
+    message_class: int
+    level: int
+    until_ns: int = 1 << 62
+    exercise: bool = False
+    tier: int = 0
+    """Of an item: that of its key, or the lower one that it names."""
+    stream: str = ""
+    """Name of a live stream; of an item: of the one that it relays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One order as it was sent: who, what, and the words for a report."""
+
+    key: str
+    kind: Kind
+    content: bytes
+    area: str
+    message_class: int
+    ttl_s: int
+    about: object = None
+    """What its own kind needs to remember of it."""
+
+
+class Words:
+    """One node, and what is known of it; `violations` says in words which promise was broken."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+        self._truth = Truth()
+        self._sent = 0
+        self._ahead_s = {key: self._of(AHEAD_S) for key in SIGNERS}
+        self._sessions: dict[int, Effect] = {}
+        self._warnings: dict[tuple[str, str], Effect] = {}
+        self._mutes: dict[str, Effect] = {}
+        self._volumes: dict[int, tuple[Effect, tuple[int, int]]] = {}
+        self._items: dict[str, Effect] = {}
+        self._pole = Watched(self._own_items())
+        self._obeyed: list[bytes] = []
+        self._clock_is_right = True
+        self.violations: list[str] = []
+        self.log: list[str] = []
+
+    def _of(self, choices: "tuple[int, ...] | range") -> int:
+        return int(choices[int(self._rng.integers(len(choices)))])
+
+    def _key(self) -> str:
+        """Return who acts: any key, the root seldom, a stranger hardly ever."""
+        names = (*KEYS, *KEYS, ROOT, "stranger")
+        return names[int(self._rng.integers(len(names)))]
+
+    def _holder(self) -> str:
+        """Return who acts: mostly a key that was certified for something."""
+        held = tuple(self._truth.given)
+        if not held or self._rng.random() < 0.3:
+            return self._key()
+        return held[self._of(range(len(held)))]
+
+    def _own_items(self) -> tuple[ItemConfig, ...]:
+        """Return up to three items of the node's own file, due in its first minutes."""
+        found = []
+        for number in range(self._of((0, 1, 2, 3))):
+            name, stream = f"own {number}", ("", *STREAMS)[self._of((0, 1, 2))]
+            kind, tier, minute = self._of((0, 1, 2)), self._of(range(4)), self._of((1, 2, 5, 9))
+            minute = (START_S // 60 + 7 * 60 + minute) % 1440
+            part = PartConfig(
+                kind="relay" if stream else "file",
+                duration_s=self._of((300, 4000)),
+                media={} if stream else {"vi": SOUND},
+                stream=stream,
+            )
+            item = ItemConfig(
+                name=name,
+                start=f"{minute // 60:02}:{minute % 60:02}",
+                parts=(part,),
+                message_class=CLASSES[kind],
+                level=TIERS[tier],
+            )
+            found.append(item)
+            self._items[name] = Effect(ROOT, "", kind, tier, tier=tier, stream=stream)
+        return tuple(found)
+
+    def _parent_of(self, tier: str) -> str:
+        level = TIERS.index(tier)
+        return f"{TIERS[level - 1]} 1" if level else ROOT
+
+    def _message(self, step: Step) -> Message:
+        self._sent += 1
+        return Message(
+            kind=step.kind,
+            key_id=SIGNERS[step.key].key_id,
+            counter=self._counter(step.key),
+            issued_s=self._pole.utc_s + self._ahead_s[step.key],
+            ttl_s=step.ttl_s,
+            message_class=MessageClass(step.message_class),
+            area=step.area,
+            content=step.content,
+        )
+
+    def _send(self, step: Step) -> str:
+        message = self._message(step)
+        sealed = seal(message, SIGNERS[step.key])
+        may = self._truth.may(step.key, step.area, step.message_class, self._node_time_s() or None)
+        fate = self._pole.send(sealed)
+        self.log.append(f"{step.key} {step.kind.name} {step.area!r} {step.message_class}: {fate}")
+        late_s = self._pole.utc_s - message.issued_s - step.ttl_s
+        if is_good(fate) and self._clock_is_right and self._node_time_s() and late_s > 0:
+            self.violations.append(f"obeyed after its time to live: {self.log[-1]}")
+        if is_good(fate):
+            self._obeyed.append(sealed)
+            if step.key == "stranger" or not may:
+                self.violations.append(f"obeyed without a right: {self.log[-1]}")
+        return fate
+
+    def _counter(self, key: str) -> int:
+        """Return the counter of the last order: the clock of the machine that signs, as it is."""
+        return (self._pole.utc_s + self._ahead_s[key]) * 1000 + self._sent
+
+    def _own_area(self, key: str) -> str:
+        """Return the area of a key's own certificate."""
+        return self._truth.given[key].area if key in self._truth.given else ""
+
+    def _area(self) -> str:
+        return AREAS[self._of((2, 3, 3, 4, 4, 4))]
+
+    def _effect(
+        self, step: Step, weight: int, *, exercise: bool = False, tier: int = 0, stream: str = ""
+    ) -> Effect:
+        until_ns = self._pole.now_ns + step.ttl_s * NS_PER_S
+        level = self._truth.level(step.key)
+        return Effect(step.key, step.area, weight, level, until_ns, exercise, tier, stream)
+
+    def _right(self, one: Effect, utc_s: int) -> bool:
+        may = self._truth.may(one.key, one.area, one.message_class, utc_s or None)
+        return may and self._truth.level(one.key) <= one.level
+
+    def _lives(self, one: Effect, utc_s: int) -> bool:
+        return self._right(one, utc_s) and one.until_ns > self._pole.now_ns
+
+    def _is_below(self, step: Step | None, one: Effect) -> bool:
+        return step is not None and self._truth.level(step.key) > one.level
+
+    def _node_time_s(self) -> int:
+        """Return the civil time that the node believes; 0 when it knows none."""
+        return self._pole.seen().utc_s
+
+    def _may_be_heard(self) -> dict[int, list[tuple[int, str]]]:
+        """Return as what each live stream may be heard now: class and tier, the highest first.
+
+        One without a name is what its session says. One with a name is what the items that relay
+        it are, and an item relays what the highest tier announced by that name.
+        """
+        seen = self._pole.seen()
+        found: dict[int, list[tuple[int, int]]] = {}
+        for ssrc, one in self._sessions.items():
+            if ssrc in seen.open and not one.stream:
+                found.setdefault(ssrc, []).append((one.message_class, -max(one.level, 0)))
+        for part in self._pole.control.running.values():
+            if part.kind == "relay" and part.name in self._items:
+                item = self._items[part.name]
+                for ssrc in self._named(item):
+                    found.setdefault(ssrc, []).append((item.message_class, -item.tier))
+        return {
+            ssrc: [(kind, TIERS[-tier]) for kind, tier in sorted(kinds, reverse=True)]
+            for ssrc, kinds in found.items()
+        }
+
+    def _is_taken(self, stream: str, key: str) -> bool:
+        """Return whether the name of a stream is another's, of the same tier or one above."""
+        level = self._truth.level(key)
+        return bool(stream) and any(
+            one.stream == stream and one.key != key and one.level <= level
+            for ssrc, one in self._sessions.items()
+            if ssrc in self._pole.seen().open
+        )
+
+    def _named(self, item: Effect) -> list[int]:
+        """Return the stream that an item relays: the highest tier's, there the latest; or none."""
+        found = [
+            (-one.level, at, ssrc)
+            for at, (ssrc, one) in enumerate(self._sessions.items())
+            if ssrc in self._pole.seen().open
+            and one.stream == item.stream
+            and one.level <= item.tier
+        ]
+        return [max(found)[2]] if found else []
+
+    def _expect(self, wanted: str, fate: str, step: Step) -> None:
+        if fate != wanted:
+            self._blame(f"{fate} instead of {wanted}", step)
+
+    def _blame(self, wrong: str | None, step: Step | None) -> None:
+        if wrong is not None:
+            who = "" if step is None else f" ({step.key} {step.kind.name})"
+            self.violations.append(wrong + who)
