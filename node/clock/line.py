@@ -60,7 +60,7 @@ NEED_FIRST: Final = 19
 """From here on the histogram of `node.clock.delay_need`."""
 INTS: Final = NEED_FIRST + NEED_SIZE
 
-FLOATS: Final = 24
+FLOATS: Final = 25
 ORIGIN_NS: Final = 0
 INTERCEPT_NS: Final = 1
 SLOPE: Final = 2
@@ -91,6 +91,9 @@ MAP_ROOM_NS: Final = 22
 """What a map must leave of the playout delay: less than so much was found to be too little."""
 BEFORE_CAPTURE: Final = 23
 """Packets in a row that came before they were captured, by the map."""
+FASTEST_NS: Final = 24
+"""Transit of the fastest packet since the last map: a floor may be of before the sound was moved.
+Infinite before the next packet."""
 
 _SETTLE_NS: Final = 1.0 * NS_PER_S  # a correction decays with this time constant ...
 _SETTLE_FAR_NS: Final = 0.5 * NS_PER_S  # ... a large one, at the start, with this one ...

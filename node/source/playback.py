@@ -63,6 +63,9 @@ _TORN_NS: Final = NS_PER_S // 1000
 to the right place costs nothing more; slewing 36 ms away would take more than a minute."""
 _TORN_Q16: Final = (RATE_HZ // 1000) << 16
 
+_OVERTAKEN_SAMPLES: Final = RATE_HZ // 2
+"""What others overtook by so much was held or repeated on its way: when it comes says nothing of
+where its sender is now."""
 
 _FIRST_MADE_UP: Final = int(Origin.CONCEALED)
 
@@ -123,7 +126,8 @@ def receive(
     result = jitter.insert(state, steering, slots, payloads, data, packet)
     if result >= 0 or result in (js.LATE, js.EARLY):
         is_late = 1 if result == js.LATE else 0
-        tb.receive_packet(ints, floats, points, scratch, state.unwrapped_media, now_ns, is_late)
+        if state.highest_media - state.unwrapped_media <= _OVERTAKEN_SAMPLES:
+            tb.receive_packet(ints, floats, points, scratch, state.unwrapped_media, now_ns, is_late)
     return int(result)
 
 

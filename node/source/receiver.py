@@ -183,6 +183,7 @@ class Receiver:
         self.reports.receive(
             packets, self.timebase, newest, now_ns,
             is_hushed=self._is_hushed, stamps_behind_samples=self.buffer.stamps_behind_samples,
+            stamps_wrong=bool(self._state["stamps_wrong"][0]),
         )  # fmt: skip
         self.buffer.hold(self.timebase.longest_delay_ms)
         if not self._playout["running"][0]:

@@ -200,6 +200,11 @@ class ClockExchange:
             self._filter.in_jam,
         )
 
+    @property
+    def is_doubted(self) -> bool:
+        """Return whether the last reply contradicts all that are kept: the clock may be set."""
+        return bool(self._suspects)
+
     def local_ns(self, sender_ns: int) -> int:
         """Return the node's time at which the sender's clock shows `sender_ns`."""
         return self._filter.local_ns(sender_ns)
