@@ -102,7 +102,10 @@ _SUSPECTS_MAX: Final = 3
 
 @kernel("float64(float64[::1], float64)")
 def floor_ns(floats: NDArray[np.float64], x_ns: float) -> float:
-    """Return the transit of the fastest packet at `x_ns`, by the line, without what is held."""
+    """Return the transit of the fastest packet at `x_ns`, by the line, without what is held.
+
+    floats  (FLOATS,) float64, state of `node.clock.line`: units by the fields' names
+    """
     return float(
         floats[FLOOR_INTERCEPT_NS] + floats[FLOOR_SLOPE] * (x_ns - floats[FLOOR_ORIGIN_NS])
     )
@@ -332,9 +335,10 @@ def receive_packet(
 ) -> int:
     """Take the arrival of a packet; return UNCHANGED, MOVED or PUT_ELSEWHERE.
 
-    ints, floats        state of `node.clock.line`
+    ints                (INTS,) int64, state of `node.clock.line`: units by the fields' names
+    floats              (FLOATS,) float64, the same: units by the fields' names
     points              (POINT_ROWS, POINTS_MAX) float64, ns
-    scratch             (SCRATCH_SIZE,) float64
+    scratch             (SCRATCH_SIZE,) float64, scratch, ns
     media_time_samples  unwrapped RTP timestamp of an original packet: a late one too (the sender
                         may have moved), but none that is on probation for a jump
     now_ns              its arrival

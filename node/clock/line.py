@@ -108,6 +108,9 @@ def target_x_ns(
 ) -> float:
     """Return the media time, ns since the anchor, that the line wants at `presentation_ns`.
 
+    ints    (INTS,) int64, state: units by the fields' names
+    floats  (FLOATS,) float64, state: units by the fields' names
+
     The playout delay counts by the sender's clock, which the group has in common: by each node's
     own, 1 s would be 0.1 ms apart between crystals at +50 and -50 ppm.
     """
@@ -124,7 +127,11 @@ def move_line(
     intercept_ns: float,
     slope: float,
 ) -> None:
-    """Take another line; what is played stays where it is, the difference is slewed away."""
+    """Take another line; what is played stays where it is, the difference is slewed away.
+
+    ints    (INTS,) int64, state: units by the fields' names
+    floats  (FLOATS,) float64, state: units by the fields' names
+    """
     last_ns = ints[LAST_NS]
     before = target_x_ns(ints, floats, last_ns)
     floats[ORIGIN_NS] = origin_ns
@@ -167,6 +174,9 @@ def _slew(ints: NDArray[np.int64], floats: NDArray[np.float64], presentation_ns:
 def position_q16(ints: NDArray[np.int64], floats: NDArray[np.float64], presentation_ns: int) -> int:
     """Return the media position for `presentation_ns`, Q16 samples; slews move on.
 
+    ints    (INTS,) int64, state: units by the fields' names
+    floats  (FLOATS,) float64, state: units by the fields' names
+
     Times that do not go backwards give positions that do not go backwards, except across a jump,
     which JUMPS counts.
     """
@@ -188,7 +198,11 @@ def position_q16(ints: NDArray[np.int64], floats: NDArray[np.float64], presentat
 
 @kernel("void(int64[::1], float64[::1], int64)")
 def finish_slews(ints: NDArray[np.int64], floats: NDArray[np.float64], now_ns: int) -> None:
-    """Take what is left of all slews at once, because nothing sounds now."""
+    """Take what is left of all slews at once, because nothing sounds now.
+
+    ints    (INTS,) int64, state: units by the fields' names
+    floats  (FLOATS,) float64, state: units by the fields' names
+    """
     floats[AHEAD_NS] = 0.0
     if now_ns >= ints[DELAY_FROM_NS]:
         floats[DELAY_NS] = ints[DELAY_TARGET_NS]
@@ -198,7 +212,11 @@ def finish_slews(ints: NDArray[np.int64], floats: NDArray[np.float64], now_ns: i
 def is_slewing(
     ints: NDArray[np.int64], floats: NDArray[np.float64], now_ns: int, by_ns: int
 ) -> bool:
-    """Return whether more than `by_ns` is still to be slewed away, one way or the other."""
+    """Return whether more than `by_ns` is still to be slewed away, one way or the other.
+
+    ints    (INTS,) int64, state: units by the fields' names
+    floats  (FLOATS,) float64, state: units by the fields' names
+    """
     left_ns = abs(floats[AHEAD_NS])
     if now_ns >= ints[DELAY_FROM_NS]:
         left_ns += abs(floats[DELAY_NS] - ints[DELAY_TARGET_NS])

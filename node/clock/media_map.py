@@ -116,7 +116,10 @@ class ReportMap:
         return self._slope * 1e6
 
     def sender_times_ns(self, media_time_samples: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the sender's time of each media time, (n,) int64 both, by the line."""
+        """Return the sender's time of each media time, by the line: (n,) int64 in ns.
+
+        media_time_samples  (n,) int64
+        """
         away_ns = samples_to_ns(media_time_samples - self.media_time_samples)
         bent_ns = np.rint(away_ns * (self._slope / (1.0 + self._slope))).astype(np.int64)
         return np.asarray(away_ns - bent_ns + self.sender_ns)

@@ -142,7 +142,13 @@ def receive_packet(
     now_ns: int,
     is_late: int,
 ) -> int:
-    """Take the arrival of an original packet; see `envelope.receive_packet`."""
+    """Take the arrival of an original packet; see `envelope.receive_packet`.
+
+    ints     (INTS,) int64, state: units by the fields' names
+    floats   (FLOATS,) float64, state: units by the fields' names
+    points   (POINT_ROWS, POINTS_MAX) float64, ns, state
+    scratch  (SCRATCH_SIZE,) float64, ns, scratch
+    """
     change = envelope.receive_packet(
         ints, floats, points, scratch, media_time_samples, now_ns, is_late
     )
@@ -183,7 +189,8 @@ def receive_map(
 ) -> bool:
     """Take "this media time was captured at this local time"; return False when it cannot be.
 
-    ints, floats        state
+    ints                (INTS,) int64, state: units by the fields' names
+    floats              (FLOATS,) float64, state: units by the fields' names
     media_time_samples  unwrapped RTP timestamp
     local_ns            when it was captured, on the node's own clock
     skew_ppm            of the sender's clock against the node's, positive is fast
@@ -229,8 +236,10 @@ def receive_map(
 def awaits_map(ints: NDArray[np.int64], presentation_ns: int) -> bool:
     """Return whether it is too early to begin by arrivals alone.
 
-    It is never when the first packet was a fast one. One that had waited in a jam is overtaken by
-    all others as the jam drains: by arrivals the sound would begin at once, in the wrong place.
+    ints  (INTS,) int64, state: units by the fields' names
+
+    It is never when the first packet was a fast one. One that waited in a queue is overtaken by all
+    others as the queue drains: by arrivals the sound would begin at once, in the wrong place.
     """
     since_ns = presentation_ns - ints[BEGUN_NS] - ints[OWN_DELAY_NS]
     early_ns = min(_ANSWER_NS, ints[DELAY_TARGET_NS] * 2 // 3)

@@ -334,7 +334,7 @@ class NodeReports:
         self._steps_seen, self._restarts_seen = steps, restarts
         if estimate is None or not self.reports.ready or now_ns < self._unsettled_until_ns:
             return
-        if estimate.in_jam:
+        if estimate.is_congested:
             return  # the arrivals know better
         own = SourceMap(
             self.reports.media_time_samples,

@@ -80,7 +80,7 @@ def receive(
     """Take one datagram for the source `ssrc`; return a slot, a jitter result, or one from above.
 
     data      (bytes,) uint8, the datagram; its header is parsed into the source's
-    payloads  of the jitter buffer
+    payloads  (slots, PAYLOAD_BYTES_MAX) uint8, bytes of what is held
     now_ns    arrival
 
     A packet of any other source is OTHER_SOURCE.
@@ -236,9 +236,10 @@ def advance(
 ) -> int:
     """Go on with one period; return DONE, or the action whose sound must be put into the FIFO.
 
-    fifo             (FIFO_SAMPLES, channels) float32
-    table            coefficients of the resampler
-    out              (n, channels) float32, n <= PERIOD_SAMPLES_MAX, filled when DONE
+    fifo             (FIFO_SAMPLES, channels) float32, full scale 1.0
+    table            (PHASES, 2 * TAPS) float32, a ratio: of the resampler
+    out              (n, channels) float32, full scale 1.0, filled when DONE;
+                     n <= PERIOD_SAMPLES_MAX
     presentation_ns  of the first sample of `out`; the same in each call for one period
 
     After any other result the caller writes `action_samples` rows at `filled`, adds them to it

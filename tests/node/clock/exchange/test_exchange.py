@@ -394,7 +394,7 @@ def uncertainty_ms_when_believed(delay_ms, *, seconds, up_ms=30.0):
         waiting.append((now_ns, answered_ns, back_ns))
     estimate = exchange.estimate(now_ns)
     assert exchange.steps == 0
-    return None if estimate is None or estimate.in_jam else estimate.uncertainty_ns / MS
+    return None if estimate is None or estimate.is_congested else estimate.uncertainty_ns / MS
 
 
 @pytest.mark.parametrize("jitter_ms", [0.0, 40.0, 300.0])
