@@ -10,7 +10,8 @@ from typing import Any, Final, Literal
 from node.address import is_address
 from node.config import ConfigError, NodeConfig, build, check, require
 from node.control.settings import ControlConfig, with_loudness
-from node.shell.faults import EXIT_INPUT, ShellError, file_fault
+from node.shell.faults import EXIT_INPUT, ShellError
+from node.shell.files import read_text
 from node.units import RATE_HZ
 
 
@@ -209,13 +210,7 @@ def split_address(text: str, *, what: str) -> tuple[str, int]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8-sig"))  # Notepad begins files with a mark
-    except OSError as fault:
-        raise file_fault(path, fault) from fault
-    except UnicodeDecodeError as fault:
-        raise ShellError(
-            f"{path}: not UTF-8 text; is it a TOML file?", exit_status=EXIT_INPUT
-        ) from (fault)
+        return tomllib.loads(read_text(path))
     except (ValueError, RecursionError) as fault:  # too long a number, too deep a list as well
         raise ShellError(f"{path}: not TOML: {fault}", exit_status=EXIT_INPUT) from fault
 
