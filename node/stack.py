@@ -29,9 +29,9 @@ from node.rtp import rtcp
 from node.source import state as ss
 from node.source.admission import Candidates, follows_move, is_doubted, whose_place
 from node.source.batch import Batch
+from node.source.playable import Playable
 from node.source.receiver import FORGET_NS, Receiver
 from node.source.state import Played
-from node.source.stored_sound import ADDRESS as STORED
 from node.source.stored_sound import STORED_MAX, StoredSource
 from node.source.unheard import DROPS, Unheard
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, samples_to_ns
@@ -66,7 +66,8 @@ class SpeakerNode:
     ) -> None:
         self._config = config
         self._decoder_factory = decoder_factory
-        self._receivers: dict[int, Receiver] = {}
+        self._sources: dict[int, Playable] = {}
+        self._streams: dict[int, Receiver] = {}
         self._advance = Advance()
         reports = partial(new_reports, config, secret=secret)
         self._announced = AnnouncedSources(reports, config.receive.sources_max)
@@ -111,7 +112,7 @@ class SpeakerNode:
 
     def receive_from_neighbour(self, data: bytes, source: tuple[str, int], now_ns: int) -> bool:
         """Take a datagram if it is RTCP of a gateway beside this one; return whether it is."""
-        if not self._neighbour.receive(data, source, self._receivers, now_ns):
+        if not self._neighbour.receive(data, source, self._streams, now_ns):
             return False
         self._datagrams += 1
         self._counts[Count.RTCP_RECEIVED] += 1
@@ -125,7 +126,7 @@ class SpeakerNode:
         """Report to the senders, and forget sources that have gone."""
         for question, address in self._announced.requests(now_ns):
             self._tell(SendDatagram(question, address))
-        for receiver in list(self._receivers.values()):
+        for receiver in list(self._streams.values()):
             for data in (receiver.request_report(now_ns), receiver.request_repair(now_ns)):
                 if data is not None:
                     self._tell(SendDatagram(data, receiver.address))
@@ -143,7 +144,7 @@ class SpeakerNode:
 
         `replayed` leaves out what `replay` itself stops for. A packet can bring it nearer.
         """
-        due = [one.next_deadline_ns(replayed=replayed) for one in self._receivers.values()]
+        due = [one.next_deadline_ns(replayed=replayed) for one in self._streams.values()]
         others = (self._announced.next_deadline_ns(), self._neighbour.next_deadline_ns())
         return min([*due, *(one for one in others if one is not None)], default=None)
 
@@ -196,8 +197,9 @@ class SpeakerNode:
         As if each datagram and period had come by itself; what is left is the caller's.
         """
         horn = self._horn
-        alone = horn.alone
-        if alone is None or alone is not self._latest or self._decoder_factory is not None:
+        alone = self._latest
+        is_alone = alone is not None and alone is horn.alone
+        if alone is None or not is_alone or self._decoder_factory is not None:
             return
         batch.progress["confirmed_ns"] = horn.confirmed_ns
         taken = alone.replay(batch, until_ns + _LATENCY_NS, _LATENCY_NS, REFRESH_NS)
@@ -211,7 +213,7 @@ class SpeakerNode:
         """Return a new source of stored sounds: it plays what it is given, once it is granted."""
         source = StoredSource(self._config, ssrc, self._new_decoder(), now_ns)
         self._horn.add(source)
-        self._receivers[ssrc] = source
+        self._sources[ssrc] = source
         return source
 
     def set_source(
@@ -234,14 +236,14 @@ class SpeakerNode:
         total = self._counts.copy()
         total[Count.DATAGRAMS_RECEIVED] += self._datagrams
         total[Count.PACKETS_RECEIVED] += self._packets
-        for one in self._receivers.values():
+        for one in self._sources.values():
             one.add_counts(total)
         return total
 
     def origin_samples(self) -> NDArray[np.int64]:
         """Return output samples by `counters.Origin`, all sources together: (ORIGINS,) int64."""
         total = self._ended_origins.copy()
-        return sum((one.origin_samples for one in self._receivers.values()), start=total)
+        return sum((one.origin_samples for one in self._sources.values()), start=total)
 
     @property
     def retransmission_payload_type(self) -> int:
@@ -250,14 +252,14 @@ class SpeakerNode:
 
     def made_up_ms(self, ssrc: int) -> int:
         """Return how much of a source was made up so far, or silent where nothing could be."""
-        receiver = self._receivers.get(ssrc)
-        return 0 if receiver is None else made_up_ms(receiver.origin_samples)
+        source = self._sources.get(ssrc)
+        return 0 if source is None else made_up_ms(source.origin_samples)
 
     def take_journal(self, rows: Records[Played]) -> int:
         """Move chunks played since the last call into `rows`; see `playback.copy_journal`."""
         count = 0
-        for receiver in self._receivers.values():
-            count += receiver.take_journal(rows[count:])
+        for source in self._sources.values():
+            count += source.take_journal(rows[count:])
         return count
 
     def status(self) -> dict[str, object]:
@@ -266,7 +268,7 @@ class SpeakerNode:
         return {
             "name": self._config.name,
             "playing": self._horn.holder.ssrc if self._horn.holder else None,
-            "sources": [receiver.status() for receiver in self._receivers.values()],
+            "sources": [one.status() for one in self._sources.values()],
             "announced": self._announced.status(),
             "neighbour": self._neighbour.status(),
             "power_reduction_db": round(self._output.power_reduction_db, 2),
@@ -286,13 +288,16 @@ class SpeakerNode:
             self._drop(DROPS[ss.NOT_RTP + kind], source, now_ns)
             return
         if header[rtp.PAYLOAD_TYPE] == self._config.receive.retransmission_payload_type:
-            owners = self._receivers.values()
+            owners = self._streams.values()
             taken = any(one.receive_again(array, header, source, now_ns) for one in owners)
             self._packets += taken
             self._counts[Count.DROPPED_PAYLOAD_TYPE] += not taken
             return
         ssrc = int(header[rtp.SSRC])
-        receiver = self._receivers.get(ssrc) or self._admit(array, ssrc, source, now_ns)
+        if ssrc in self._sources and ssrc not in self._streams:
+            self._drop(Count.DROPPED_SSRC_COLLISION, source, now_ns)  # it is the node's own
+            return
+        receiver = self._streams.get(ssrc) or self._admit(array, ssrc, source, now_ns)
         if receiver is None:
             return
         if is_authentic:
@@ -318,7 +323,7 @@ class SpeakerNode:
 
     def _receive_rtcp(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
         """Take a compound of reports; what is not of a source from that host is ignored."""
-        if self._neighbour.receive(data, source, self._receivers, now_ns):
+        if self._neighbour.receive(data, source, self._streams, now_ns):
             self._counts[Count.RTCP_RECEIVED] += 1
             return
         packets = rtcp.parse(data)
@@ -326,7 +331,7 @@ class SpeakerNode:
             self._counts[Count.DROPPED_RTCP_MALFORMED] += 1
             return
         self._counts[Count.RTCP_RECEIVED] += 1
-        self._announced.receive(packets, source, now_ns, self._receivers, size_bytes=len(data))
+        self._announced.receive(packets, source, now_ns, self._streams, size_bytes=len(data))
 
     def _admit(
         self, array: NDArray[np.uint8], ssrc: int, source: tuple[str, int], now_ns: int
@@ -344,7 +349,7 @@ class SpeakerNode:
         reports = self._announced.take(ssrc, source, waiting[2])
         receiver = Receiver(self._config, ssrc, source, self._new_decoder(), waiting[2], reports)
         self._horn.add(receiver)
-        self._receivers[ssrc] = receiver
+        self._sources[ssrc] = self._streams[ssrc] = receiver
         self._neighbour.hurry(now_ns)
         self._packets += 1
         receiver.receive(waiting[1], waiting[2])
@@ -366,10 +371,6 @@ class SpeakerNode:
         self._forget(leaving, now_ns)
         return True
 
-    @property
-    def _streams(self) -> dict[int, Receiver]:
-        return {ssrc: one for ssrc, one in self._receivers.items() if one.address != STORED}
-
     def _new_decoder(self) -> Decoder | None:
         factory = self._decoder_factory
         return factory(RATE_HZ, self._config.audio.channels) if factory else None
@@ -386,9 +387,8 @@ class SpeakerNode:
         self._horn.remove(receiver, now_ns)
         receiver.add_counts(self._counts)
         self._ended_origins += receiver.origin_samples
-        del self._receivers[receiver.ssrc]
-        if receiver.address != STORED:
-            self._announced.give(receiver.ssrc, receiver.address, receiver.reports, now_ns)
+        del self._sources[receiver.ssrc], self._streams[receiver.ssrc]
+        self._announced.give(receiver.ssrc, receiver.address, receiver.reports, now_ns)
         if self._latest is receiver:
             self._latest = None
 

@@ -62,7 +62,8 @@ def play(history: History) -> Outcome:
     node = _node_for(history)
     heard = _drive(node, history, story)
     sources = cast(list[dict[str, float]], node.status()["sources"])
-    own_ms = max((one["playout_delay_ms"] for one in sources), default=0.0)
+    ssrc = story.sent[-1].ssrc  # what it chose for one that has ended says nothing of this one
+    own_ms = max((one["playout_delay_ms"] for one in sources if one["ssrc"] == ssrc), default=0.0)
     return judge(history, story, heard, round(own_ms) * NS_PER_MS)
 
 

@@ -34,7 +34,7 @@ _BATCH_PACKETS: Final = 20_000
 _RESTART_PACKETS: Final = 400
 _LOSE: Final = 20
 """One packet in so many follows on one that is lost; as many are asked for their copy of the one
-before, and as many end a hole that is led over to them where libopus conceals."""
+before, and as many end a hole that is interpolated to them where libopus conceals."""
 _LOSSES: Final = range(3)
 _LOST, _COPIED, _LED_OVER = _LOSSES
 _CHANGES_MAX: Final = 3
@@ -64,7 +64,7 @@ class Tally:
     refused: int = 0
     broken_inside: int = 0
     unlike_framing: int = 0
-    led_over: int = 0
+    interpolated: int = 0
     beside: int = 0
     unlike_result: int = 0
     unlike_range: int = 0
@@ -103,7 +103,7 @@ def run(arguments: list[str]) -> int:
         f"{tally.packets} packets: {tally.refused} refused, {tally.broken_inside} broken inside, "
         f"{tally.unlike_framing} framed unlike libopus, {tally.wild} beyond {PEAK_MAX} or outside "
         f"the output (peak {tally.peak:.2f}), longest {tally.longest_ms:.1f} ms "
-        f"({tally.timed_again} timed again), {tally.led_over} holes led over; "
+        f"({tally.timed_again} timed again), {tally.interpolated} holes interpolated; "
         f"{tally.beside} beside libopus: {tally.unlike_result} results and "
         f"{tally.unlike_range} final ranges unlike; {time.process_time() - started:.0f} s CPU"
     )
@@ -267,7 +267,7 @@ def _lose(
     tally: Tally,
     is_beside: bool,
 ) -> None:
-    """Lose 20 ms, or up to 60 that are led over to `payload`, here and with libopus."""
+    """Lose 20 ms, or up to 60 that are interpolated to `payload`, here and with libopus."""
     if task != _LED_OVER:
         _check(pair, _fill(pair.ours, payload, task, pair.out[: pair.lost]), tally)
         if is_beside:
@@ -281,7 +281,7 @@ def _lose(
         taken_ms = _lead_over_ms(pair, payload, later, parts, tally)
         tally.timed_again += 1
     tally.longest_ms = max(tally.longest_ms, taken_ms)
-    tally.led_over += 1
+    tally.interpolated += 1
     for _, rows in parts if is_beside else []:
         _fill(pair.theirs, payload, _LOST, pair.their_out[:rows])
 

@@ -28,7 +28,10 @@ class DemoMark:
         )
 
     def process(self, out: NDArray[np.float32], presentation_ns: int) -> None:
-        """Add what is due to `out`, (n, channels) float32, if it sounds; silence stays silent."""
+        """Add what is due to `out`, if it sounds; silence stays silent.
+
+        out  (n, channels) float32, full scale 1.0
+        """
         at = ns_to_samples(presentation_ns) % _EVERY
         n = out.shape[0]
         for begin in (-at, _EVERY - at):  # of the tone, in samples of `out`; also of the next one

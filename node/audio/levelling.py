@@ -58,10 +58,15 @@ def level(
 ) -> None:
     """Measure `samples` and bring them towards a loudness, in place.
 
-    samples  (n, channels) float32
-    state    (_STATE,) float64: the gain, and where it is going
-    wanted   energy of the loudness that is wanted
-    The rest is the state of `node.audio.loudness.measure`.
+    samples    (n, channels) float32, full scale 1.0
+    filters    (channels, 5) float64, full scale 1.0; this and the next five as of `measure`
+    weights    (channels,) float64, a ratio
+    ints       (INTS,) int64, counts of samples and steps
+    energies   (ENERGIES,) float64, mean square, full scale 1.0
+    histogram  (2, BINS) float64: counts, and sums of mean squares
+    edges      (BINS + 1,) float64, mean square, full scale 1.0
+    state      (_STATE,) float64, linear gain: now, and where it is going
+    wanted     energy of the loudness that is wanted
     """
     blocks = ints[STEPS] // STEPS_PER_BLOCK
     measure(samples, filters, weights, ints, energies, histogram, edges)
@@ -98,7 +103,10 @@ class Leveller:
         self._histogram[:] = 0.0
 
     def process(self, samples: NDArray[np.float32]) -> None:
-        """Level (n, channels) float32, C-contiguous, in place."""
+        """Level sound in place.
+
+        samples  (n, channels) float32, C-contiguous, full scale 1.0
+        """
         level(
             samples,
             self._filters,

@@ -28,6 +28,8 @@ FADE: Final = (np.arange(OVERLAP_SAMPLES) + 0.5).astype(np.float32) / np.float32
 def similarity(sound: NDArray[np.float32], a: int, b: int, n: int, step: int) -> float:
     """Return the normalised correlation of `n` samples from `a` and from `b`, -1 to 1.
 
+    sound  (m, channels) float32, full scale 1.0
+
     Every `step`-th sample is looked at. Both quiet: 1.
     """
     both = 0.0
@@ -54,6 +56,7 @@ def best_lag(
 ) -> int:
     """Return the lag in `shortest` .. `longest` at which the sound is most like itself.
 
+    sound      (m, channels) float32, full scale 1.0
     at         where the first of the two segments begins
     direction  +1: the other one lies later, -1: earlier
     n          length of the segments

@@ -136,13 +136,14 @@ def limit_chunk(
 ) -> None:
     """Limit up to CHUNK_SAMPLES samples in place, LATENCY_SAMPLES later.
 
-    samples      (n, channels) float32, n <= CHUNK_SAMPLES
-    line         (_HISTORY + CHUNK_SAMPLES, channels) float32, state
-    ints         (INTS,) int64, state
-    queue, ring  state
-    peaks        (CHUNK_SAMPLES * channels,) float32, scratch
-    table        `PEAK_TABLE`
-    limit        linear, > 0
+    samples  (n, channels) float32, full scale 1.0, n <= CHUNK_SAMPLES
+    line     (_HISTORY + CHUNK_SAMPLES, channels) float32, full scale 1.0, state
+    ints     (INTS,) int64, state: gains in Q30, an index, counts of samples
+    queue    (2, _RING + 1) int64, state: gains in Q30, and the indices they came at
+    ring     (LOOK_AHEAD_SAMPLES,) int64, state: gains in Q30
+    peaks    (CHUNK_SAMPLES * channels,) float32, full scale 1.0, scratch
+    table    (phases, TAPS) float32, a ratio: `PEAK_TABLE`
+    limit    linear, > 0
     """
     n = samples.shape[0]
     channels = samples.shape[1]
@@ -195,7 +196,10 @@ class Limiter:
         self.peaks = np.zeros(CHUNK_SAMPLES * channels, np.float32)
 
     def process(self, samples: NDArray[np.float32]) -> None:
-        """Limit (n, channels) float32 in place; it comes out LATENCY_SAMPLES later."""
+        """Limit sound in place; it comes out LATENCY_SAMPLES later.
+
+        samples  (n, channels) float32, full scale 1.0
+        """
         for first in range(0, len(samples), CHUNK_SAMPLES):
             limit_chunk(
                 samples[first : first + CHUNK_SAMPLES],

@@ -139,13 +139,13 @@ def measure(
 ) -> None:
     """Add `samples` to a measurement.
 
-    samples    (n, channels) float32
-    filters    (channels, 5) float64: states of both biquads and the sum of squares, per channel
-    weights    (channels,) float64
-    ints       (INTS,) int64, state
-    energies   (ENERGIES,) float64, state: see there
-    histogram  (2, BINS) float64: blocks of 400 ms, and the sum of their energies
-    edges      (BINS + 1,) float64, rising: lower edge of each bin
+    samples    (n, channels) float32, full scale 1.0
+    filters    (channels, 5) float64, full scale 1.0: states of both biquads, and the sum of squares
+    weights    (channels,) float64, a ratio
+    ints       (INTS,) int64, state: counts of samples and steps
+    energies   (ENERGIES,) float64, state: mean square, full scale 1.0
+    histogram  (2, BINS) float64: count of blocks of 400 ms, and the sum of their energies
+    edges      (BINS + 1,) float64, mean square at the lower end of each bin, rising; full scale 1.0
     """
     for i in range(samples.shape[0]):
         for channel in range(samples.shape[1]):
@@ -210,7 +210,10 @@ class LoudnessMeter:
         self._peak = 0.0
 
     def add(self, samples: NDArray[np.float32]) -> None:
-        """Measure (n, channels) float32, C-contiguous."""
+        """Measure sound.
+
+        samples  (n, channels) float32, C-contiguous, full scale 1.0
+        """
         measure(
             samples,
             self._filters,

@@ -27,7 +27,7 @@ def mix_into(
 ) -> float:
     """Add `samples` to `out` while their gain moves to `target`; return the last gain.
 
-    out, samples  (n, channels) float32, the same shape
+    out, samples  (n, channels) float32, full scale 1.0, the same shape
     gain, target  linear gain >= 0 before the first sample, and at the end of the ramp
     factor        of `node.audio.gain.ramp_factor`
     """
@@ -81,7 +81,10 @@ class Mixer:
         return bool(self.gains[place] > SILENCE_GAIN or self.targets[place] > 0.0)
 
     def mix(self, out: NDArray[np.float32], samples: NDArray[np.float32], place: int) -> None:
-        """Add one period of the source at `place` to `out`; both (n, channels) float32."""
+        """Add one period of the source at `place` to `out`.
+
+        out, samples  (n, channels) float32, full scale 1.0
+        """
         gain, target = float(self.gains[place]), float(self.targets[place])
         factor = self._attack if target < gain else self._release
         self.gains[place] = mix_into(out, samples, gain, target, factor)

@@ -48,7 +48,10 @@ class Output:
             )
 
     def process(self, out: NDArray[np.float32]) -> None:
-        """Bring (n, channels) float32 to what may leave the converter."""
+        """Bring sound to what may leave the converter, in place.
+
+        out  (n, channels) float32, full scale 1.0
+        """
         apply_ramp(out, self._gain, self._gain, 1.0)
         if self._protection is not None:
             if self._rested_samples:

@@ -65,9 +65,9 @@ def high_pass(
 ) -> None:
     """Filter `samples` in place.
 
-    samples   (n, channels) float32
-    sections  of `high_pass_sections`
-    state     (channels, 2, 2) float64, zeros at the start
+    samples   (n, channels) float32, full scale 1.0
+    sections  (2, 5) float64, a ratio: `high_pass_sections`
+    state     (channels, 2, 2) float64, full scale 1.0, zeros at the start
     """
     for channel in range(samples.shape[1]):
         for row in range(sections.shape[0]):
@@ -97,7 +97,7 @@ def limit_power(
 ) -> None:
     """Hold the mean square of `samples` over POWER_TIME_S within `limit`, in place.
 
-    samples  (n, channels) float32
+    samples  (n, channels) float32, full scale 1.0
     state    (POWER_STATE,) float64: mean square before the gain, and the gain, 1 at the start
     limit    mean square, full scale 1.0
     share    by how much one sample enters the mean: 1 / (POWER_TIME_S * rate)
@@ -143,7 +143,10 @@ class Protection:
         self._power = np.array([0.0, 1.0])
 
     def process(self, samples: NDArray[np.float32]) -> None:
-        """Protect (n, channels) float32 in place; without delay."""
+        """Protect amplifier and horn, in place and without delay.
+
+        samples  (n, channels) float32, full scale 1.0
+        """
         if self._sections is not None:
             high_pass(samples, self._sections, self._filters)
         share = 1.0 / (POWER_TIME_S * RATE_HZ)

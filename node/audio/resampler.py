@@ -79,7 +79,10 @@ TABLE: Final = coefficient_table()
 
 
 def new_state(media_samples: int = 0) -> NDArray[np.int64]:
-    """Return the state of a resampler whose first output is media sample `media_samples`."""
+    """Return the state of a resampler whose first output is media sample `media_samples`.
+
+    It is (STATE_SIZE,) int64: Q32 samples, an index, samples.
+    """
     state = np.zeros(STATE_SIZE, np.int64)
     state[MEDIA] = media_samples
     return state
@@ -89,7 +92,7 @@ def new_state(media_samples: int = 0) -> NDArray[np.int64]:
 def samples_needed(state: NDArray[np.int64], n: int, step_q32: int) -> int:
     """Return how many FIFO rows, counted from row 0, must be filled to make `n` outputs.
 
-    state     (STATE_SIZE,) int64
+    state     (STATE_SIZE,) int64: Q32 samples, an index, samples
     n         output samples wanted; 0 needs nothing
     step_q32  input samples per output sample, Q32
     """
@@ -103,8 +106,8 @@ def samples_needed(state: NDArray[np.int64], n: int, step_q32: int) -> int:
 def compact(fifo: NDArray[np.float32], state: NDArray[np.int64], filled: int) -> int:
     """Move what is still needed to the front of the FIFO; return the rows then filled.
 
-    fifo    (capacity, channels) float32
-    state   (STATE_SIZE,) int64; START becomes 0, or what `filled` lacked to reach it
+    fifo    (capacity, channels) float32, full scale 1.0
+    state   (STATE_SIZE,) int64; START, an index, becomes 0, or what `filled` lacked to reach it
     filled  rows of the FIFO that hold sound
     """
     start = min(state[START], filled)
@@ -165,10 +168,11 @@ def resample(
 ) -> int:
     """Fill `out` from the FIFO; return how many input samples are no longer needed.
 
-    fifo      (capacity, channels) float32, filled as `samples_needed` says; 1 or 2 channels
-    state     (STATE_SIZE,) int64, moves on
-    table     `TABLE`
-    out       (n, channels) float32
+    fifo      (capacity, channels) float32, full scale 1.0, filled as `samples_needed` says; 1 or 2
+              channels
+    state     (STATE_SIZE,) int64, moves on: Q32 samples, an index, samples
+    table     (PHASES, 2 * TAPS) float32, a ratio: `TABLE`
+    out       (n, channels) float32, full scale 1.0
     step_q32  input samples per output sample, Q32, within STEP_DEVIATION_MAX_Q32 of UNITY_Q32
     """
     channels = fifo.shape[1]
@@ -210,7 +214,10 @@ class Resampler:
         self._filled = HISTORY_SAMPLES
 
     def write(self, samples: NDArray[np.float32]) -> None:
-        """Append decoded sound, (n, channels) float32, n <= what the FIFO still holds."""
+        """Append decoded sound.
+
+        samples  (n, channels) float32, full scale 1.0; n at most what the FIFO still holds
+        """
         self._filled = compact(self._fifo, self.state, self._filled)
         assert self._filled + len(samples) <= len(self._fifo), "more written than the FIFO holds"
         self._fifo[self._filled : self._filled + len(samples)] = samples

@@ -42,11 +42,12 @@ def true_peaks(
 ) -> None:
     """Write the largest magnitude from each value to the next one of its channel.
 
-    source    flat (samples * channels,) float32; value j stands at j + (TAPS / 2 - 1) * channels
-    table     `PEAK_TABLE`
+    source    flat (samples * channels,) float32, full scale 1.0; value j stands at
+              j + (TAPS / 2 - 1) * channels
+    table     (phases, TAPS) float32, a ratio: `PEAK_TABLE`
     channels  1 or more
     count     values
-    peaks     (>= count,) float32
+    peaks     (count or more,) float32, full scale 1.0
     """
     # Unsigned indices cannot be negative: without that check the loops run on the vector unit.
     stride = np.uint64(channels)

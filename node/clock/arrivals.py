@@ -15,6 +15,10 @@ the floor falls        what was held is given back first; the rest moves the lin
 half the delay, a      still while it paused
 sixteenth late
 seven eighths of them  likewise, where a map says otherwise: after 1.4 s
+a sixteenth of them,   likewise, where a map says otherwise: it leaves too little room for the
+and none came sooner   jitter, and goes on to take a part of the sound
+than 50 ms before it
+was late
 1 s early, three       likewise, downwards
 times in a row
 =====================  ==========================================================================
@@ -90,13 +94,18 @@ _LATE_BY_MAP_NS: Final = 14 * NS_PER_S // 10
 _LATE_PACKETS_MIN: Final = 4
 _LATE_SHARE: Final = 16
 _BY_MAP_SHARE: Final = 8
+_ROOM_MIN_NS: Final = 50.0 * NS_PER_MS
+"""A map that leaves so much to the fastest packet is not to blame for the slow ones: a queue is."""
 EARLY_NS: Final = 1.0 * NS_PER_S
 _SUSPECTS_MAX: Final = 3
 
 
 @kernel("float64(float64[::1], float64)")
 def floor_ns(floats: NDArray[np.float64], x_ns: float) -> float:
-    """Return the transit of the fastest packet at `x_ns`, by the line, without what is held."""
+    """Return the transit of the fastest packet at `x_ns`, by the line, without what is held.
+
+    floats  (FLOATS,) float64, state of `node.clock.line`: units by the fields' names
+    """
     return float(
         floats[FLOOR_INTERCEPT_NS] + floats[FLOOR_SLOPE] * (x_ns - floats[FLOOR_ORIGIN_NS])
     )
@@ -256,7 +265,7 @@ def _is_late_for_good(
 
     By arrivals: a sixteenth of them late, and the fastest one half a playout delay above the line.
     By a map, which a node that is late for a while goes on with afterwards: seven eighths late, for
-    longer.
+    longer; or a sixteenth, where even the fastest one had little time left.
     """
     delay_ns = ints[DELAY_TARGET_NS] + ints[OWN_DELAY_NS]
     late = 1 if is_late or above_line_ns > delay_ns else 0
@@ -270,19 +279,21 @@ def _is_late_for_good(
         floats[LATE_ABOVE_NS] = above_line_ns
     ints[LATE_PACKETS] += late
     ints[WINDOW_PACKETS] += 1
+    floats[LATE_ABOVE_NS] = min(floats[LATE_ABOVE_NS], above_line_ns)
     in_time = ints[WINDOW_PACKETS] - ints[LATE_PACKETS]
-    if by_map and _BY_MAP_SHARE * in_time > max(ints[WINDOW_PACKETS], _BY_MAP_SHARE):
+    is_tight = by_map and floats[LATE_ABOVE_NS] > delay_ns - _ROOM_MIN_NS
+    most_in_time = _BY_MAP_SHARE * in_time > ints[WINDOW_PACKETS]
+    if by_map and not is_tight and most_in_time and in_time > 1:
         ints[LATE_SINCE_NS] = -1
         return False
-    floats[LATE_ABOVE_NS] = min(floats[LATE_ABOVE_NS], above_line_ns)
     if now_ns - ints[LATE_SINCE_NS] <= (_LATE_BY_MAP_NS if by_map else _LATE_NS):
         return False
     ints[LATE_SINCE_NS] = -1
     if ints[WINDOW_PACKETS] < _LATE_PACKETS_MIN:
         return False
-    if by_map:
-        return bool(_BY_MAP_SHARE * in_time <= ints[WINDOW_PACKETS])
-    is_above = floats[LATE_ABOVE_NS] > 0.5 * delay_ns
+    if by_map and not is_tight:
+        return bool(not most_in_time)
+    is_above = is_tight or floats[LATE_ABOVE_NS] > 0.5 * delay_ns
     return bool(is_above and _LATE_SHARE * ints[LATE_PACKETS] >= ints[WINDOW_PACKETS])
 
 
@@ -324,9 +335,10 @@ def receive_packet(
 ) -> int:
     """Take the arrival of a packet; return UNCHANGED, MOVED or PUT_ELSEWHERE.
 
-    ints, floats        state of `node.clock.line`
+    ints                (INTS,) int64, state of `node.clock.line`: units by the fields' names
+    floats              (FLOATS,) float64, the same: units by the fields' names
     points              (POINT_ROWS, POINTS_MAX) float64, ns
-    scratch             (SCRATCH_SIZE,) float64
+    scratch             (SCRATCH_SIZE,) float64, scratch, ns
     media_time_samples  unwrapped RTP timestamp of an original packet: a late one too (the sender
                         may have moved), but none that is on probation for a jump
     now_ns              its arrival

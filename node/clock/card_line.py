@@ -223,9 +223,10 @@ def card_presentation_ns(
 ) -> int:
     """Return when a period of `samples` leaves the converter, whose stamp is `stamp_ns`.
 
-    ints, floats  state
-    points        (2, CARD_POINTS_MAX) float64, state: x and y
-    scratch       (CARD_SCRATCH,) float64
+    ints     (CARD_INTS,) int64, state: units by the fields' names
+    floats   (CARD_FLOATS,) float64, state: units by the fields' names
+    points   (2, CARD_POINTS_MAX) float64, state: x and y of points, ns
+    scratch  (CARD_SCRATCH,) float64, scratch, ns
     """
     if ints[RUNNING] == 0:
         ints[RUNNING] = 1

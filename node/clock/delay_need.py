@@ -47,7 +47,7 @@ def _upper_edge_ns(place: int) -> int:
 def note_delay(need: NDArray[np.int64], delay_ns: int) -> None:
     """Add a packet that came `delay_ns` after its capture, or after the floor.
 
-    need  (NEED_SIZE,) int64, state
+    need  (NEED_SIZE,) int64, state: a count, then weighted counts of packets by delay
     """
     need[1 + _bin_of(delay_ns)] += _WEIGHT
     need[NEED_COUNT] += 1
@@ -61,7 +61,7 @@ def note_delay(need: NDArray[np.int64], delay_ns: int) -> None:
 def needed_delay_ns(need: NDArray[np.int64], late_ppm: int) -> int:
     """Return the least playout delay at which at most `late_ppm` of the packets were late; 0 new.
 
-    need      (NEED_SIZE,) int64
+    need      (NEED_SIZE,) int64: a count, then weighted counts of packets by delay
     late_ppm  share of packets, in millionths
     """
     total = 0

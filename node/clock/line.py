@@ -60,7 +60,7 @@ NEED_FIRST: Final = 19
 """From here on the histogram of `node.clock.delay_need`."""
 INTS: Final = NEED_FIRST + NEED_SIZE
 
-FLOATS: Final = 24
+FLOATS: Final = 25
 ORIGIN_NS: Final = 0
 INTERCEPT_NS: Final = 1
 SLOPE: Final = 2
@@ -91,6 +91,9 @@ MAP_ROOM_NS: Final = 22
 """What a map must leave of the playout delay: less than so much was found to be too little."""
 BEFORE_CAPTURE: Final = 23
 """Packets in a row that came before they were captured, by the map."""
+FASTEST_NS: Final = 24
+"""Transit of the fastest packet since the last map: a floor may be of before the sound was moved.
+Infinite before the next packet."""
 
 _SETTLE_NS: Final = 1.0 * NS_PER_S  # a correction decays with this time constant ...
 _SETTLE_FAR_NS: Final = 0.5 * NS_PER_S  # ... a large one, at the start, with this one ...
@@ -104,6 +107,9 @@ def target_x_ns(
     ints: NDArray[np.int64], floats: NDArray[np.float64], presentation_ns: int
 ) -> float:
     """Return the media time, ns since the anchor, that the line wants at `presentation_ns`.
+
+    ints    (INTS,) int64, state: units by the fields' names
+    floats  (FLOATS,) float64, state: units by the fields' names
 
     The playout delay counts by the sender's clock, which the group has in common: by each node's
     own, 1 s would be 0.1 ms apart between crystals at +50 and -50 ppm.
@@ -121,7 +127,11 @@ def move_line(
     intercept_ns: float,
     slope: float,
 ) -> None:
-    """Take another line; what is played stays where it is, the difference is slewed away."""
+    """Take another line; what is played stays where it is, the difference is slewed away.
+
+    ints    (INTS,) int64, state: units by the fields' names
+    floats  (FLOATS,) float64, state: units by the fields' names
+    """
     last_ns = ints[LAST_NS]
     before = target_x_ns(ints, floats, last_ns)
     floats[ORIGIN_NS] = origin_ns
@@ -164,6 +174,9 @@ def _slew(ints: NDArray[np.int64], floats: NDArray[np.float64], presentation_ns:
 def position_q16(ints: NDArray[np.int64], floats: NDArray[np.float64], presentation_ns: int) -> int:
     """Return the media position for `presentation_ns`, Q16 samples; slews move on.
 
+    ints    (INTS,) int64, state: units by the fields' names
+    floats  (FLOATS,) float64, state: units by the fields' names
+
     Times that do not go backwards give positions that do not go backwards, except across a jump,
     which JUMPS counts.
     """
@@ -185,7 +198,11 @@ def position_q16(ints: NDArray[np.int64], floats: NDArray[np.float64], presentat
 
 @kernel("void(int64[::1], float64[::1], int64)")
 def finish_slews(ints: NDArray[np.int64], floats: NDArray[np.float64], now_ns: int) -> None:
-    """Take what is left of all slews at once, because nothing sounds now."""
+    """Take what is left of all slews at once, because nothing sounds now.
+
+    ints    (INTS,) int64, state: units by the fields' names
+    floats  (FLOATS,) float64, state: units by the fields' names
+    """
     floats[AHEAD_NS] = 0.0
     if now_ns >= ints[DELAY_FROM_NS]:
         floats[DELAY_NS] = ints[DELAY_TARGET_NS]
@@ -195,7 +212,11 @@ def finish_slews(ints: NDArray[np.int64], floats: NDArray[np.float64], now_ns: i
 def is_slewing(
     ints: NDArray[np.int64], floats: NDArray[np.float64], now_ns: int, by_ns: int
 ) -> bool:
-    """Return whether more than `by_ns` is still to be slewed away, one way or the other."""
+    """Return whether more than `by_ns` is still to be slewed away, one way or the other.
+
+    ints    (INTS,) int64, state: units by the fields' names
+    floats  (FLOATS,) float64, state: units by the fields' names
+    """
     left_ns = abs(floats[AHEAD_NS])
     if now_ns >= ints[DELAY_FROM_NS]:
         left_ns += abs(floats[DELAY_NS] - ints[DELAY_TARGET_NS])

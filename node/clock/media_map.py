@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.clock.robust_line import select, theil_sen_slope
-from node.units import NS_PER_MS, NS_PER_S, samples_to_ns
+from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, samples_to_ns
 
 REPORTS_MAX: Final = 160
 WINDOW_NS: Final = 300 * NS_PER_S
@@ -22,6 +22,39 @@ _APART_NS: Final = 500 * NS_PER_MS
 _SPAN_MIN_NS: Final = 10.0 * NS_PER_S
 _SLOPE_MAX: Final = 600e-6
 _CONTRADICTION_NS: Final = 20 * NS_PER_MS
+_RATE_SAMPLES: Final = RATE_HZ // 10
+_RATE_RATIO_MAX: Final = 16.0
+
+
+class StampRate:
+    """How fast RTP timestamps count that cannot be samples at 48 kHz: a report names one of them.
+
+    Between two packets a sender's report lies up to a packet away from the one that came last. A
+    stamp at 8 kHz, taken for samples, would put it into another place each time.
+    """
+
+    def __init__(self) -> None:
+        self._ratio = 1.0
+        self._media_samples: int | None = None
+        self._stamp = 0
+
+    def receive_packet(self, media_time_samples: int, stamp: int, *, is_wrong: bool) -> None:
+        """Take media time and RTP timestamp of the newest packet, both unwrapped."""
+        if not is_wrong:
+            self._ratio, self._media_samples = 1.0, None
+            return
+        if self._media_samples is not None:
+            passed = media_time_samples - self._media_samples
+            if 0 <= passed < _RATE_SAMPLES:
+                return
+            ratio = (stamp - self._stamp) / passed
+            if 1.0 / _RATE_RATIO_MAX <= ratio <= _RATE_RATIO_MAX:
+                self._ratio = ratio
+        self._media_samples, self._stamp = media_time_samples, stamp
+
+    def samples(self, stamps: int) -> int:
+        """Return how long so many counts of the RTP timestamp last, in samples."""
+        return round(stamps / self._ratio)
 
 
 class ReportMap:
@@ -83,7 +116,10 @@ class ReportMap:
         return self._slope * 1e6
 
     def sender_times_ns(self, media_time_samples: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the sender's time of each media time, (n,) int64 both, by the line."""
+        """Return the sender's time of each media time, by the line: (n,) int64 in ns.
+
+        media_time_samples  (n,) int64
+        """
         away_ns = samples_to_ns(media_time_samples - self.media_time_samples)
         bent_ns = np.rint(away_ns * (self._slope / (1.0 + self._slope))).astype(np.int64)
         return np.asarray(away_ns - bent_ns + self.sender_ns)

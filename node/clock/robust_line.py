@@ -53,10 +53,10 @@ def theil_sen_slope(
 ) -> float:
     """Return the median slope over the pairs at least `distance_min` apart in rank; 0.0 without.
 
-    x, y          (>= n,) float64, x ascending
+    x, y          (n or more,) float64, any one unit each, x ascending
     n             points
     distance_min  least distance in rank, >= 1
-    scratch       (>= pairs,) float64
+    scratch       (pairs or more,) float64, slopes in the unit of y by that of x
     """
     pairs = 0
     for i in range(n):

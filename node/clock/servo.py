@@ -40,7 +40,7 @@ _Q16: Final = 65536.0
 
 
 def new_state(clamp_ppm: float = CLAMP_PPM) -> NDArray[np.float64]:
-    """Return the state of a servo at rest: (STATE_SIZE,) float64."""
+    """Return the state of a servo at rest: (STATE_SIZE,) float64, ppm."""
     state = np.zeros(STATE_SIZE, np.float64)
     state[CLAMP] = clamp_ppm
     return state
@@ -50,7 +50,7 @@ def new_state(clamp_ppm: float = CLAMP_PPM) -> NDArray[np.float64]:
 def servo_step(state: NDArray[np.float64], error_q16: int, n: int) -> int:
     """Return the resampler step for the next `n` samples, Q32.
 
-    state      (STATE_SIZE,) float64
+    state      (STATE_SIZE,) float64, ppm
     error_q16  wanted less actual media position now, Q16 samples; positive speeds up
     n          samples until the next call
     """

@@ -47,6 +47,7 @@ from node.clock.line import (
     DELAY_FROM_NS,
     DELAY_NS,
     DELAY_TARGET_NS,
+    FASTEST_NS,
     FLOATS,
     FLOOR_INTERCEPT_NS,
     FLOOR_ORIGIN_NS,
@@ -80,7 +81,7 @@ from node.clock.line import (
     move_line,
     position_q16,
 )
-from node.kernel import kernel
+from node.kernel import inlined, kernel
 from node.kernel.conversions import samples_to_ns
 from node.kernel.record import Records
 from node.units import NS_PER_3_SAMPLES, NS_PER_MS
@@ -107,7 +108,15 @@ def new_floats(playout_delay_ns: int) -> NDArray[np.float64]:
     """Return the measured half of a time base's state: (FLOATS,) float64."""
     floats = np.zeros(FLOATS, np.float64)
     floats[DELAY_NS] = playout_delay_ns
+    floats[FASTEST_NS] = np.inf
     return floats
+
+
+@inlined
+def _transit_ns(ints: NDArray[np.int64], media_time_samples: int, local_ns: int) -> float:
+    """Return how much later than the first packet a media time came, or was captured."""
+    media = media_time_samples - ints[MEDIA_ANCHOR_SAMPLES]
+    return float(local_ns - ints[LOCAL_ANCHOR_NS] - samples_to_ns(media))
 
 
 @kernel("float64(int64[::1], float64[::1], int64, int64)")
@@ -117,7 +126,7 @@ def _above_line_ns(
     """Return how much later than the line says a packet came."""
     media = media_time_samples - ints[MEDIA_ANCHOR_SAMPLES]
     x_ns = float(samples_to_ns(media))
-    y_ns = float(now_ns - ints[LOCAL_ANCHOR_NS] - samples_to_ns(media))
+    y_ns = _transit_ns(ints, media_time_samples, now_ns)
     return float(y_ns - floats[INTERCEPT_NS] - floats[SLOPE] * (x_ns - floats[ORIGIN_NS]))
 
 
@@ -131,12 +140,19 @@ def receive_packet(
     now_ns: int,
     is_late: int,
 ) -> int:
-    """Take the arrival of an original packet; see `envelope.receive_packet`."""
+    """Take the arrival of an original packet; see `envelope.receive_packet`.
+
+    ints     (INTS,) int64, state: units by the fields' names
+    floats   (FLOATS,) float64, state: units by the fields' names
+    points   (POINT_ROWS, POINTS_MAX) float64, ns, state
+    scratch  (SCRATCH_SIZE,) float64, ns, scratch
+    """
     change = envelope.receive_packet(
         ints, floats, points, scratch, media_time_samples, now_ns, is_late
     )
     if ints[PACKETS] <= 2:
         ints[BEGUN_NS] = now_ns
+    floats[FASTEST_NS] = min(floats[FASTEST_NS], _transit_ns(ints, media_time_samples, now_ns))
     if change == PUT_ELSEWHERE and ints[MODE] == MODE_MAP:
         # By a map that no packet agrees with none would play.
         above_ns = _above_line_ns(ints, floats, media_time_samples, now_ns)
@@ -171,7 +187,8 @@ def receive_map(
 ) -> bool:
     """Take "this media time was captured at this local time"; return False when it cannot be.
 
-    ints, floats        state
+    ints                (INTS,) int64, state: units by the fields' names
+    floats              (FLOATS,) float64, state: units by the fields' names
     media_time_samples  unwrapped RTP timestamp
     local_ns            when it was captured, on the node's own clock
     skew_ppm            of the sender's clock against the node's, positive is fast
@@ -183,17 +200,19 @@ def receive_map(
     """
     media = media_time_samples - ints[MEDIA_ANCHOR_SAMPLES]
     x_ns = float(samples_to_ns(media))
-    y_ns = float(local_ns - ints[LOCAL_ANCHOR_NS] - samples_to_ns(media))
+    y_ns = _transit_ns(ints, media_time_samples, local_ns)
     slope = -skew_ppm * 1e-6 / (1.0 + skew_ppm * 1e-6)
     if ints[PACKETS] == 0:
         return False
     latest_ns = floats[LAST_X_NS]
     captured_ns = y_ns + slope * (latest_ns - x_ns)
     held_ns = floats[INTERCEPT_NS] + floats[SLOPE] * (latest_ns - floats[ORIGIN_NS])
+    fastest_ns, floats[FASTEST_NS] = floats[FASTEST_NS], np.inf
     if ints[MODE] == MODE_ENVELOPE or abs(captured_ns - held_ns) > JUMP_NS:
         network_ns = floor_ns(floats, latest_ns) - captured_ns
         budget_ns = ints[DELAY_TARGET_NS] + ints[OWN_DELAY_NS] - floats[MAP_ROOM_NS]
-        if network_ns < -(_EARLY_MAX_NS + uncertainty_ns) or network_ns > budget_ns:
+        least_ns = fastest_ns - captured_ns if fastest_ns < np.inf else network_ns
+        if least_ns < -(_EARLY_MAX_NS + uncertainty_ns) or network_ns > budget_ns:
             ints[MAPS_REFUSED] += 1
             if ints[MODE] == MODE_MAP:
                 ints[MODE] = MODE_ENVELOPE
@@ -214,8 +233,10 @@ def receive_map(
 def awaits_map(ints: NDArray[np.int64], presentation_ns: int) -> bool:
     """Return whether it is too early to begin by arrivals alone.
 
-    It is never when the first packet was a fast one. One that had waited in a jam is overtaken by
-    all others as the jam drains: by arrivals the sound would begin at once, in the wrong place.
+    ints  (INTS,) int64, state: units by the fields' names
+
+    It is never when the first packet was a fast one. One that waited in a queue is overtaken by all
+    others as the queue drains: by arrivals the sound would begin at once, in the wrong place.
     """
     since_ns = presentation_ns - ints[BEGUN_NS] - ints[OWN_DELAY_NS]
     early_ns = min(_ANSWER_NS, ints[DELAY_TARGET_NS] * 2 // 3)

@@ -133,12 +133,18 @@ class JitterBuffer:
         flags: int = 0,
         payload: NDArray[np.uint8] = _NO_BYTES,
     ) -> int:
-        """Take one packet (see `kernel.insert`); return its slot or a negative reason."""
+        """Take one packet (see `kernel.insert`); return its slot or a negative reason.
+
+        payload  (bytes,) uint8
+        """
         self.packet[0] = (0, payload.size, sequence, timestamp, samples, flags, now_ns)
         return self.insert_packet(payload)
 
     def insert_packet(self, data: NDArray[np.uint8]) -> int:
-        """Take what `packet` says of the datagram `data`; return its slot or a negative reason."""
+        """Take what `packet` says of a datagram; return its slot or a negative reason.
+
+        data  (bytes,) uint8, the datagram
+        """
         return _insert(self.state, self.steering, self.slots, self.payloads, data, self.packet)
 
     def pull(self, now_ns: int, buffered_samples: int = 0) -> int:
@@ -201,7 +207,7 @@ class JitterBuffer:
         return _next_request_ns(repair, self.state)
 
     def payload(self, slot: int) -> NDArray[np.uint8]:
-        """Return the payload held in `slot` (a view)."""
+        """Return the payload held in `slot`: (bytes,) uint8, a view."""
         return self.payloads[slot, : self.slots["length"][slot]]
 
     @property

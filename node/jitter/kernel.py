@@ -74,8 +74,9 @@ def insert(
 ) -> int:
     """Take one packet; return its slot, or a negative reason (`state.DUPLICATE` and on).
 
-    data    (bytes,) uint8, the datagram
-    packet  what of it is to be inserted
+    payloads  (slots, PAYLOAD_BYTES_MAX) uint8, bytes of what is held
+    data      (bytes,) uint8, the datagram
+    packet    what of it is to be inserted
     """
     length = packet.length
     width = payloads.shape[1]

@@ -21,7 +21,7 @@ from node.clock.exchange.asking import (
     ClockEstimate,
     ClockExchange,
 )
-from node.clock.media_map import ReportMap
+from node.clock.media_map import ReportMap, StampRate
 from node.clock.neighbour_map import NeighbourMap, SourceMap
 from node.clock.timebase import Timebase
 from node.config import NodeConfig, ReceiveConfig
@@ -107,8 +107,9 @@ class NodeReports:
         self._shift_ns = self._draw_shift_ns(start_ns)
         self._delay_start = -1
         self._delay_payload = b""
+        self._stamp_rate = StampRate()
         self._unsettled_until_ns = 0
-        self._changes_seen = 0
+        self._steps_seen = self._restarts_seen = 0
 
     def receive(
         self,
@@ -119,6 +120,7 @@ class NodeReports:
         *,
         is_hushed: bool = False,
         stamps_behind_samples: int = 0,
+        stamps_wrong: bool = False,
     ) -> None:
         """Take a compound from the source's sender.
 
@@ -136,16 +138,19 @@ class NodeReports:
             Nothing received sounds now: the first reply may already move what is played.
         stamps_behind_samples : int
             Media time less RTP timestamp, where those of the source cannot be right.
+        stamps_wrong : bool
+            They count at another rate than 48 kHz.
         """
         self.stamps_behind_samples = stamps_behind_samples
-        newest_media_samples -= stamps_behind_samples
+        newest_stamp = newest_media_samples - stamps_behind_samples
+        self._stamp_rate.receive_packet(newest_media_samples, newest_stamp, is_wrong=stamps_wrong)
         report: rtcp.SenderReport | None = None
         for packet in packets:
             if isinstance(packet, rtcp.SenderReport) and packet.ssrc == self._source_ssrc:
                 report = packet
                 # Before its first packet a sender knows its own clock, but no media time.
                 if timebase is not None or packet.packets > 0:
-                    self._receive_report(packet, newest_media_samples)
+                    self._receive_report(packet, newest_stamp)
                 self._last_sr = rtcp.middle_of_ntp(packet.ntp)
                 self.heard_ns = now_ns
             elif isinstance(packet, rtcp.ExtendedReport) and report is not None:
@@ -268,9 +273,8 @@ class NodeReports:
 
     def _receive_report(self, report: rtcp.SenderReport, newest: int) -> None:
         away = (report.rtp_timestamp - newest + (1 << 31)) % (1 << 32) - (1 << 31)
-        self.reports.receive_report(
-            rtcp.ns_of_ntp(report.ntp), newest + away + self.stamps_behind_samples
-        )
+        media = newest + self.stamps_behind_samples + self._stamp_rate.samples(away)
+        self.reports.receive_report(rtcp.ns_of_ntp(report.ntp), media)
 
     def _receive_replies(
         self,
@@ -319,15 +323,18 @@ class NodeReports:
         """Hand the map on, unless the sender's clock was just set."""
         replies_min = 1 if is_hushed else READY_REPLIES
         estimate = self.exchange.estimate(now_ns, replies_min=replies_min)
-        changes = self.exchange.steps + self.reports.restarts
-        if changes != self._changes_seen:
-            self._changes_seen = changes
+        steps, restarts = self.exchange.steps, self.reports.restarts
+        is_moved = restarts != self._restarts_seen
+        if steps != self._steps_seen or (is_moved and self.exchange.is_doubted):
             self._unsettled_until_ns = now_ns + _SETTLE_NS
             self.reports.clear()
             self.neighbour.clear()
+        elif is_moved:  # by a clock that agrees: the sound was
+            self.neighbour.end_sound()
+        self._steps_seen, self._restarts_seen = steps, restarts
         if estimate is None or not self.reports.ready or now_ns < self._unsettled_until_ns:
             return
-        if estimate.in_jam:
+        if estimate.is_congested:
             return  # the arrivals know better
         own = SourceMap(
             self.reports.media_time_samples,

@@ -88,8 +88,11 @@ def replay(
 ) -> int:
     """Run periods of a source that plays alone; return the last result of `receive` or 0.
 
-    sources ... out  as in `playback.receive` and `playback.advance`
-    data ... batch   of a `Batch`
+    payloads  (slots, PAYLOAD_BYTES_MAX) uint8, bytes of what is held
+    fifo      (FIFO_SAMPLES, channels) float32, full scale 1.0
+    table     (PHASES, 2 * TAPS) float32, a ratio: of the resampler
+    out       (n, channels) float32, full scale 1.0
+    data      (bytes,) uint8, all datagrams one after another; with the three after it a `Batch`
 
     A result at or below OTHER_SOURCE was not taken and is still to come; js.RESTARTED was taken. A
     period in which something is to be asked for is left, its datagrams taken.
@@ -136,7 +139,12 @@ def make_batch(
     lead_ns: int,
     source: tuple[str, int],
 ) -> Batch:
-    """Return a batch of datagrams and periods; the arguments are as in its records."""
+    """Return a batch of datagrams and periods; the arguments are as in its records.
+
+    now_ns           (datagrams,) int64, arrival of each
+    before           (periods,) int64, count of datagrams that come before each period
+    presentation_ns  (periods,) int64, when each leaves the converter
+    """
     ends = np.cumsum(np.fromiter(map(len, datagrams), np.int64, len(datagrams)))
     packets = new(Datagram, len(datagrams))
     packets["offset"][1:] = ends[:-1]

@@ -19,7 +19,11 @@ def receive(
     payloads: NDArray[np.uint8],
     now_ns: int,
 ) -> int:
-    """See `playback.receive`."""
+    """See `playback.receive`.
+
+    data      (bytes,) uint8, the datagram
+    payloads  (slots, PAYLOAD_BYTES_MAX) uint8, bytes of what is held
+    """
     return playback.receive(source[0], data, payloads, now_ns)
 
 
@@ -31,7 +35,12 @@ def advance(
     out: NDArray[np.float32],
     presentation_ns: int,
 ) -> int:
-    """See `playback.advance`."""
+    """See `playback.advance`.
+
+    fifo   (FIFO_SAMPLES, channels) float32, full scale 1.0
+    table  (PHASES, 2 * TAPS) float32, a ratio: of the resampler
+    out    (n, channels) float32, full scale 1.0
+    """
     return playback.advance(source[0], fifo, table, out, presentation_ns)
 
 
@@ -54,13 +63,20 @@ def advance_adaptive(
     out: NDArray[np.float32],
     presentation_ns: int,
 ) -> int:
-    """See `playback_adaptive.advance`."""
+    """See `playback_adaptive.advance`.
+
+    fifo  (FIFO_SAMPLES, channels) float32, full scale 1.0
+    out   (n, channels) float32, full scale 1.0
+    """
     return int(playback_adaptive.advance(source[0], fifo, out, presentation_ns))
 
 
 @kernel("void(Source[::1], float32[:, ::1], int64)")
 def finish_adaptive(source: Records[Source], fifo: NDArray[np.float32], action: int) -> None:
-    """See `playback_adaptive.finish`."""
+    """See `playback_adaptive.finish`.
+
+    fifo  (FIFO_SAMPLES, channels) float32, full scale 1.0
+    """
     playback_adaptive.finish(source[0], fifo, action)
 
 

@@ -63,6 +63,9 @@ _TORN_NS: Final = NS_PER_S // 1000
 to the right place costs nothing more; slewing 36 ms away would take more than a minute."""
 _TORN_Q16: Final = (RATE_HZ // 1000) << 16
 
+_OVERTAKEN_SAMPLES: Final = RATE_HZ // 2
+"""What others overtook by so much was held or repeated on its way: when it comes says nothing of
+where its sender is now."""
 
 _FIRST_MADE_UP: Final = int(Origin.CONCEALED)
 
@@ -77,7 +80,7 @@ def receive(
     """Take one datagram for the source `ssrc`; return a slot, a jitter result, or one from above.
 
     data      (bytes,) uint8, the datagram; its header is parsed into the source's
-    payloads  of the jitter buffer
+    payloads  (slots, PAYLOAD_BYTES_MAX) uint8, bytes of what is held
     now_ns    arrival
 
     A packet of any other source is OTHER_SOURCE.
@@ -123,7 +126,8 @@ def receive(
     result = jitter.insert(state, steering, slots, payloads, data, packet)
     if result >= 0 or result in (js.LATE, js.EARLY):
         is_late = 1 if result == js.LATE else 0
-        tb.receive_packet(ints, floats, points, scratch, state.unwrapped_media, now_ns, is_late)
+        if state.highest_media - state.unwrapped_media <= _OVERTAKEN_SAMPLES:
+            tb.receive_packet(ints, floats, points, scratch, state.unwrapped_media, now_ns, is_late)
     return int(result)
 
 
@@ -232,9 +236,10 @@ def advance(
 ) -> int:
     """Go on with one period; return DONE, or the action whose sound must be put into the FIFO.
 
-    fifo             (FIFO_SAMPLES, channels) float32
-    table            coefficients of the resampler
-    out              (n, channels) float32, n <= PERIOD_SAMPLES_MAX, filled when DONE
+    fifo             (FIFO_SAMPLES, channels) float32, full scale 1.0
+    table            (PHASES, 2 * TAPS) float32, a ratio: of the resampler
+    out              (n, channels) float32, full scale 1.0, filled when DONE;
+                     n <= PERIOD_SAMPLES_MAX
     presentation_ns  of the first sample of `out`; the same in each call for one period
 
     After any other result the caller writes `action_samples` rows at `filled`, adds them to it

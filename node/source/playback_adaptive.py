@@ -93,6 +93,9 @@ def advance(
 ) -> int:
     """Go on with one period; return DONE, or the action whose sound must be put into the FIFO.
 
+    fifo  (FIFO_SAMPLES, channels) float32, full scale 1.0
+    out   (n, channels) float32, full scale 1.0, filled when DONE
+
     As `playback.advance`; after the sound is in the FIFO, `finish` must be called.
     """
     own = source.playout[0]
@@ -150,7 +153,10 @@ def _collect(source: Source, wanted: int, unplayed: int) -> int:
 
 @inner_kernel("void(Source, float32[:, ::1], int64)")
 def finish(source: Source, fifo: NDArray[np.float32], action: int) -> None:
-    """Join and stretch the chunk that was just decoded into the FIFO, `filled` rows in all."""
+    """Join and stretch the chunk that was just decoded into the FIFO, `filled` rows in all.
+
+    fifo  (FIFO_SAMPLES, channels) float32, full scale 1.0
+    """
     own = source.playout[0]
     steer = source.stretching[0]
     state = source.jitter[0]

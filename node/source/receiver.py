@@ -1,4 +1,4 @@
-"""One source: packets in, sound out, at the instant that its time base names."""
+"""A source that the network brings: packets in, reports and questions out."""
 
 from typing import Final
 from zlib import crc32
@@ -7,29 +7,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.audio import resampler
-from node.audio.levelling import Leveller
-from node.clock import servo
 from node.clock.line import position_q16
 from node.clock.neighbour_map import SourceMap
-from node.clock.timebase import Timebase
 from node.config import NodeConfig
-from node.counters import Count, Origin
 from node.jitter import state as js
-from node.jitter.buffer import COUNTED, JitterBuffer
 from node.jitter.repair import Repair
-from node.kernel.record import Records, inner, new
+from node.kernel.record import inner
 from node.opus.protocol import Decoder
 from node.peers.sender import NodeReports, Reception, new_reports
 from node.rtp import packet as rtp
 from node.rtp.retransmission import is_announced
 from node.rtp.rtcp_packet import Goodbye, Packet
-from node.source import entry, playback
+from node.source import entry
 from node.source import state as ss
 from node.source.batch import Batch, replay
-from node.source.chunk_sound import ChunkSound
+from node.source.playable import Playable
 from node.source.repairs import Repairs
-from node.source.state import Played, Playout, Source
-from node.units import NS_PER_MS, PACKET_SAMPLES_MAX, RATE_HZ, SAMPLES_PER_MS, samples_to_ns
+from node.units import NS_PER_MS, PACKET_SAMPLES_MAX, RATE_HZ, samples_to_ns
 
 SPELL_NS: Final = 450 * NS_PER_MS
 """A sender that says nothing for longer has stopped: one with DTX says something every 400 ms."""
@@ -41,7 +35,7 @@ _JITTERS: Final = 4
 """Interarrival jitters (RFC 3550, 6.4.1) that a round trip may be longer than the fastest one."""
 
 
-class Receiver:
+class Receiver(Playable):
     """Everything the node holds for one SSRC.
 
     Parameters
@@ -69,57 +63,22 @@ class Receiver:
         now_ns: int,
         reports: NodeReports | None = None,
     ) -> None:
-        self.ssrc = ssrc
+        super().__init__(config, ssrc, decoder)
         self.address = address
         self.last_arrival_ns = now_ns
         self.resumed_ns = now_ns  # the first packet since it was silent for `SPELL_NS`
         self.reports = reports or new_reports(config, ssrc, now_ns)
-        self._source = source = new(Source)
-        source["ssrc"] = ssrc
-        source["payload_types"][0, list(config.receive.payload_types)] = 1
-        source["servo"] = servo.new_state()
-        source["resampler"] = resampler.new_state()
-        self.timebase = Timebase(
-            config.jitter.playout_delay_ms * NS_PER_MS,
-            own_delay_ns=config.jitter.delay_ms * NS_PER_MS,
-            within=source,
-        )
-        self.buffer = JitterBuffer(config.jitter, within=source)
-        self._state = self.buffer.state
+        self._source["payload_types"][0, list(config.receive.payload_types)] = 1
         self._repairs = Repairs(
-            crc32(config.name.encode()), ssrc, self.buffer, inner(source, "repair", Repair)
+            crc32(config.name.encode()), ssrc, self.buffer, inner(self._source, "repair", Repair)
         )
-        self._header: NDArray[np.int64] = source["header"][0]
+        self._header: NDArray[np.int64] = self._source["header"][0]
         self._may_ask = config.receive.asks_for_lost
         self._asks = False
         self._answers_type = config.receive.retransmission_payload_type
         self._redundancy_type = config.receive.redundancy_payload_type
-        self._conceal_max_samples = int(self._state["conceal_max"][0])
-        self._payloads = self.buffer.payloads
-        self._floats = self.timebase.floats
-        self._ints = self.timebase.ints
-        self._playout = inner(source, "playout", Playout)
-        self._playout["count_only"] = decoder is None
-        self._playout["last_sound_ns"] = -1
-        self._last_sound_ns: NDArray[np.int64] = self._playout["last_sound_ns"]
         self._is_adaptive = config.jitter.mode == "adaptive"
-        entry.reset_steering(source)
-        self._fifo = np.zeros((ss.FIFO_SAMPLES, config.audio.channels), np.float32)
-        self._journal = inner(source, "journal", Played)
-        self._journal_taken = 0
         self._scratch = np.zeros((PACKET_SAMPLES_MAX, config.audio.channels), np.float32)
-        self._sound = (
-            ChunkSound(decoder, self.buffer, self._playout, self._fifo) if decoder else None
-        )
-        self._origin_samples: NDArray[np.int64] = self._state["origin_samples"][0]
-        self.ended = False
-        self.place = 0
-        target_lufs = config.audio.target_lufs
-        self._leveller = (
-            Leveller(config.audio.channels, target_lufs=target_lufs)
-            if target_lufs is not None and decoder is not None
-            else None
-        )
 
     def receive(self, data: NDArray[np.uint8], now_ns: int) -> int:
         """Take a datagram; see `playback.receive` for the result."""
@@ -134,8 +93,7 @@ class Receiver:
                 media = self._repairs.own_media_samples
                 self.timebase.receive_packet(media, now_ns, is_late=result == js.LATE)
         if self.ended and (result >= 0 or result == js.RESTARTED):
-            self.ended = False
-            self._state["conceal_max"][0] = self._conceal_max_samples
+            self._go_on()
         if self._asks and result >= 0:
             self._repairs.watch(now_ns)
         if result == js.RESTARTED:
@@ -183,6 +141,7 @@ class Receiver:
         self.reports.receive(
             packets, self.timebase, newest, now_ns,
             is_hushed=self._is_hushed, stamps_behind_samples=self.buffer.stamps_behind_samples,
+            stamps_wrong=bool(self._state["stamps_wrong"][0]),
         )  # fmt: skip
         self.buffer.hold(self.timebase.longest_delay_ms)
         if not self._playout["running"][0]:
@@ -266,26 +225,6 @@ class Receiver:
         question = self._repairs.next_deadline_ns()
         return due if question is None else min(due, question)
 
-    def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
-        """Fill `out`, (n, channels) float32, n <= PERIOD_SAMPLES_MAX, from this source."""
-        while True:
-            action = self._advance(out, presentation_ns)
-            if action == ss.DONE:
-                if not self.buffer.is_proven:
-                    out[:] = 0.0
-                elif self._leveller is not None:
-                    self._leveller.process(out)
-                return
-            assert self._sound is not None, "count-only receivers decode nothing"
-            self._sound.decode(action)
-            if self._is_adaptive:
-                entry.finish_adaptive(self._source, self._fifo, action)
-
-    def begin_programme(self) -> None:
-        """Measure loudness anew from here on: what comes has nothing to do with what was."""
-        if self._leveller is not None:
-            self._leveller.begin()
-
     def is_due(self, presentation_ns: int, samples: int) -> bool:
         """Return whether sound of this source, not playing now, begins in this period.
 
@@ -296,100 +235,45 @@ class Receiver:
             return bool(entry.is_due_adaptive(self._source, presentation_ns, samples))
         return bool(entry.is_due(self._source, presentation_ns, samples))
 
-    def stop(self) -> None:
-        """Lose the horn: the next `render` begins anew at the live edge."""
-        # What was made up after the newest packet was no loss: the source had ended, or paused.
-        self.buffer.settle(ended=True)
-        self._playout["running"] = 0
-        self._playout["planned"] = 0
+    def has_given_way(self, newcomer: Playable, presentation_ns: int) -> bool:
+        """Return whether its sender has begun `newcomer` since, and so given this source up.
 
-    @property
-    def _is_hushed(self) -> bool:
-        return bool(not self._playout["running"][0] or self._state["concealed_run"][0] > 0)
-
-    @property
-    def last_sound_ns(self) -> int:
-        """Presentation time at which the last received sound ends; -1 before any."""
-        return int(self._last_sound_ns[0])
-
-    @property
-    def has_sounded(self) -> bool:
-        """Whether any of its sound was ever played."""
-        return self.last_sound_ns >= 0
-
-    @property
-    def hard_resyncs(self) -> int:
-        """Jumps of the playout position so far."""
-        return int(self._playout["hard_resyncs"][0])
-
-    @property
-    def origin_samples(self) -> NDArray[np.int64]:
-        """Output samples by `counters.Origin`: (ORIGINS,) int64, live."""
-        return self._origin_samples
-
-    def add_counts(self, counts: NDArray[np.int64]) -> None:
-        """Add what this source counted to `counts`, indexed by `Count`."""
-        for count, place in COUNTED.items():
-            counts[count] += self._state[place][0]
-        counts[Count.HARD_RESYNCS] += self._playout["hard_resyncs"][0]
-        counts[Count.DECODER_ERRORS] += self._sound.decoder_errors if self._sound else 0
-
-    def take_journal(self, rows: Records[Played]) -> int:
-        """Move chunks played since the last call into `rows`; see `playback.copy_journal`."""
-        written = int(self._playout["journal_written"][0])
-        self._journal_taken, count = playback.copy_journal(
-            self._journal, self._journal_taken, written, rows
-        )
-        return count
+        From the same socket at once; from another one on the same host when it has been silent
+        for longer than a sender that only pauses.
+        """
+        if not isinstance(newcomer, Receiver) or self.address[0] != newcomer.address[0]:
+            return False
+        if self.buffer.is_held:
+            return False
+        silent_ns = presentation_ns - self.last_arrival_ns
+        is_same = self.address == newcomer.address or silent_ns > SPELL_NS
+        has_begun_since = self.last_arrival_ns < newcomer.resumed_ns
+        return is_same and has_begun_since and self.last_sound_ns <= presentation_ns
 
     def status(self) -> dict[str, object]:
         """Return what a person wants to know of this source, JSON-able."""
         return {
             "ssrc": self.ssrc,
             "address": f"{self.address[0]}:{self.address[1]}",
-            "level_ms": self.buffer.level_samples * 1000 / RATE_HZ,
-            "playout_delay_ms": self._playout_delay_ms(),
+            **super().status(),
             "asks_for_lost": self._asks,
-            "played_ms": {
-                origin.name.lower(): int(samples) // SAMPLES_PER_MS
-                for origin, samples in zip(Origin, self.origin_samples, strict=True)
-            },
-            "stretched_ms": int(self._state["stretched_samples"][0]) // SAMPLES_PER_MS,
-            "skew_ppm": round(self.timebase.skew_ppm, 3),
-            "card_ppm": round(float(self._source["servo"][0, servo.CORRECTION_PPM]), 3),
             "jitter_ms": round(int(self._state["jitter_q4"][0]) / 16 * 1000 / RATE_HZ, 3),
-            "sync_error_ms": round(int(self._playout["error_q16"][0]) / 65.536 / RATE_HZ, 4),
-            "mapped": self.timebase.mapped,
             "needed_delay_ms": self.reports.needed_delay_ns(self.timebase) / NS_PER_MS,
             **self.reports.status(self.last_arrival_ns),
-            "hard_resyncs": self.hard_resyncs,
-            "late_packets": int(self._state["late"][0]),
-            "lost_packets": int(self._state["lost"][0]),
         }
 
-    def _playout_delay_ms(self) -> float:
-        """Return the delay that is steered to, counted from the fastest packet."""
-        if not self._is_adaptive:
-            return self.timebase.playout_delay_ns / NS_PER_MS
-        return (
-            int(self.buffer.steering["target"][0] - self.buffer.steering["base_delay"][0])
-            / SAMPLES_PER_MS
-        )
+    @property
+    def _is_hushed(self) -> bool:
+        return bool(not self._playout["running"][0] or self._state["concealed_run"][0] > 0)
 
-    def _advance(self, out: NDArray[np.float32], presentation_ns: int) -> int:
-        """Go on with a period: DONE, or the action whose sound is needed next."""
-        if self._is_adaptive:
-            return entry.advance_adaptive(self._source, self._fifo, out, presentation_ns)
-        return entry.advance(self._source, self._fifo, resampler.TABLE, out, presentation_ns)
+    @property
+    def has_sounded(self) -> bool:
+        """Whether any of its sound was ever played."""
+        return self.last_sound_ns >= 0
 
     def _has_copies(self) -> bool:
         is_own = int(self._header[rtp.SSRC]) == self.ssrc
         return is_own and int(self._header[rtp.PAYLOAD_TYPE]) == self._redundancy_type
-
-    def _end(self) -> None:
-        """Note that the sender has ended: after the last packet nothing is missing, so fade."""
-        self.ended = True
-        self._state["conceal_max"][0] = 0
 
     def _follow_restart(self, now_ns: int) -> None:
         """Begin the time base anew: a new sender's clock has nothing to do with the old one's."""

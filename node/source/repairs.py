@@ -96,7 +96,11 @@ class Repairs:
     def receive_retransmission(
         self, data: NDArray[np.uint8], header: NDArray[np.int64], now_ns: int
     ) -> int:
-        """Take a retransmission, its header parsed; return a slot or a negative reason."""
+        """Take a retransmission, its header parsed; return a slot or a negative reason.
+
+        data    (bytes,) uint8
+        header  (HEADER_FIELDS,) int64, units by the fields' names
+        """
         offset = int(header[rtp.PAYLOAD_OFFSET])
         if header[rtp.PAYLOAD_BYTES] <= ORIGINAL_BYTES:
             return BAD
@@ -109,7 +113,11 @@ class Repairs:
     def receive_redundant(
         self, data: NDArray[np.uint8], header: NDArray[np.int64], now_ns: int
     ) -> int:
-        """Take a packet with copies, its header parsed; return the own payload's result."""
+        """Take a packet with copies, its header parsed; return the own payload's result.
+
+        data    (bytes,) uint8
+        header  (HEADER_FIELDS,) int64, units by the fields' names
+        """
         count = rd.parse(
             data, int(header[rtp.PAYLOAD_OFFSET]), int(header[rtp.PAYLOAD_BYTES]), self._blocks
         )

@@ -27,7 +27,7 @@ from node.kernel import kernel
 from node.kernel.conversions import samples_to_ns
 from node.kernel.record import Records
 from node.opus.protocol import Decoder
-from node.source.receiver import Receiver
+from node.source.playable import Playable
 from node.source.state import Source
 from node.units import NS_PER_MS, RATE_HZ
 
@@ -37,8 +37,6 @@ OWN_SSRCS: Final = 0xFFFF0000
 
 STORED_MAX: Final = 16
 """Sources of stored sounds beside the streams: none of these keeps a siren out."""
-
-ADDRESS: Final = ("stored", 0)
 
 SENTENCE_MAX_MS: Final = 30_000
 """Music has no sentences: what is cut off longer after the last pause goes on where it was."""
@@ -52,8 +50,6 @@ _DELAY_MS: Final = 20
 
 _STALL_NS: Final = 100 * NS_PER_MS
 """A card that stood still longer than this skips nothing of a file: it goes on where it was."""
-
-_NEVER_NS: Final = 1 << 62
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +96,7 @@ class Recording:
         return begin if (packet - begin) * PACKET_MS <= SENTENCE_MAX_MS else packet
 
 
-class StoredSource(Receiver):
+class StoredSource(Playable):
     """Play stored sounds, one after another, under one number.
 
     Parameters
@@ -116,8 +112,7 @@ class StoredSource(Receiver):
     """
 
     def __init__(self, config: NodeConfig, ssrc: int, decoder: Decoder | None, now_ns: int) -> None:
-        super().__init__(_by_own_time(config), ssrc, ADDRESS, decoder, now_ns)
-        self.last_arrival_ns = _NEVER_NS
+        super().__init__(_by_own_time(config), ssrc, decoder)
         self._origin_ns = now_ns
         self._stamp_ns = now_ns - _DELAY_MS * NS_PER_MS
         self.timebase.receive_packet(0, self._stamp_ns)
@@ -144,8 +139,7 @@ class StoredSource(Receiver):
         self._last = min(recording.packets, duration_s * 1000 // PACKET_MS)
         self._begin_ns = begin_ns
         self._is_placed = self._is_resumed = self._is_given_up = False
-        self.ended = False
-        self._state["conceal_max"][0] = self._conceal_max_samples
+        self._go_on()
 
     def give_up(self) -> None:
         """Play nothing more of it; what sounds now fades."""
@@ -182,13 +176,9 @@ class StoredSource(Receiver):
         rewound, self._rewound_packets = self._rewound_packets, 0
         return rewound * PACKET_MS * NS_PER_MS
 
-    def request_report(self, now_ns: int) -> bytes | None:
-        """Return None: a file takes no reports."""
-        return None
-
-    def next_deadline_ns(self, *, replayed: bool = False) -> int:
-        """Return never: who plays on it looks when it has ended."""
-        return _NEVER_NS
+    def status(self) -> dict[str, object]:
+        """Return what a person wants to know of this source, JSON-able."""
+        return {"ssrc": self.ssrc, "address": "stored:0", **super().status()}
 
     @property
     def finished(self) -> bool:
@@ -297,4 +287,4 @@ def _hand_on(
 def _by_own_time(config: NodeConfig) -> NodeConfig:
     """Return `config` for a source that no network delays: its own delay comes from who starts."""
     by_time = replace(config.jitter, mode="synchronised", playout_delay_ms=_DELAY_MS, delay_ms=0)
-    return replace(config, jitter=by_time, receive=replace(config.receive, asks_for_lost=False))
+    return replace(config, jitter=by_time)

@@ -115,7 +115,10 @@ class Unheard:
         now_ns: int,
         header: NDArray[np.int64] | None = None,
     ) -> Note | None:
-        """Take one dropped packet; return what is to be said now, or None."""
+        """Take one dropped packet; return what is to be said now, or None.
+
+        header  (HEADER_FIELDS,) int64, units by the fields' names
+        """
         if reason not in _CAUSES:
             return None
         spell = self._spells.setdefault(reason, _Spell(now_ns, now_ns, 0))

@@ -93,6 +93,23 @@ ECHOES = calm(
 """A path that goes on giving packets of before the sender's restart."""
 
 
+OVERTAKEN = calm(
+    delay_ms=3000,
+    sequence=33_007,
+    timestamp=1_961_108_971,
+    jitter_ms=3,
+    seed=58_595_606,
+    disturbances=(
+        Disturbance(kind="echoes", after_ms=2500, size_ms=-135, count=63),
+        Disturbance(kind="swaps", after_ms=1000, size_ms=1, count=9),
+        Disturbance(kind="standing pause", after_ms=300, size_ms=1, count=8),
+        Disturbance(kind="restart", after_ms=2500, size_ms=594, count=25),
+        Disturbance(kind="path", after_ms=50, size_ms=2862, count=5),
+    ),
+)
+"""A sound in time, and two packets of seconds ago that come for the first time."""
+
+
 def once(kind, size_ms=0, count=1):
     return (Disturbance(kind=kind, after_ms=2500, size_ms=size_ms, count=count),)
 
@@ -115,6 +132,19 @@ def once(kind, size_ms=0, count=1):
 @example(calm(answers=True, delay_ms=400, disturbances=once("path", 346)))
 @example(calm(answers=True, delay_ms=100, disturbances=once("stamps and path", 1136)))
 @example(calm(answers=True, jitter_ms=20, disturbances=once("path", -4000)))
+@example(calm(answers=True, delay_ms=200, packet_samples=480, disturbances=once("numbers", 11)))
+@example(calm(answers=True, delay_ms=200, packet_samples=2880, disturbances=once("stamps", 124)))
+@example(
+    calm(
+        answers=True,
+        delay_ms=200,
+        packet_samples=5760,
+        jitter_ms=20,
+        seed=491_686_519,
+        disturbances=once("stamps and path", 124),
+    )
+)
+@example(OVERTAKEN)
 @example(SLOW_CLOCK)
 @example(STANDING)
 @example(ECHOES)

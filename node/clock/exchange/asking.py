@@ -51,7 +51,7 @@ QUIET_REPLIES: Final = 16
 """So many show that a link is quiet, and end the burst."""
 
 _OUTSTANDING_MAX: Final = 128
-_UNANSWERED_MAX: Final = BURST_REQUESTS + 24  # answers of a jam of a second are still on their way
+_UNANSWERED_MAX: Final = BURST_REQUESTS + 24  # answers held up for a second are still on their way
 _MATCH_NS: Final = 20_000  # requests are known by 1/65536 s
 _STEP_NS: Final = 30 * NS_PER_MS
 _STEP_REPLIES: Final = 3
@@ -78,7 +78,7 @@ class ClockEstimate:
     """Half of the least delay: no asymmetry can bend the offset by more."""
     age_ns: int
     """Since the last reply."""
-    in_jam: bool
+    is_congested: bool
     """All replies waited: the estimate is bent by up to its uncertainty, and of no use."""
 
 
@@ -197,8 +197,13 @@ class ClockExchange:
             # A delay shorter than what times are rounded to may come out below zero.
             max(0, self._filter.least_delay_ns // 2) + round(_AGEING * age_ns),
             age_ns,
-            self._filter.in_jam,
+            self._filter.is_congested,
         )
+
+    @property
+    def is_doubted(self) -> bool:
+        """Return whether the last reply contradicts all that are kept: the clock may be set."""
+        return bool(self._suspects)
 
     def local_ns(self, sender_ns: int) -> int:
         """Return the node's time at which the sender's clock shows `sender_ns`."""
@@ -219,7 +224,7 @@ class ClockExchange:
         return count in _FIT_AT or now_ns - self._fitted_ns >= _FIT_INTERVAL_NS
 
     def _drains(self, delay_ns: int) -> bool:
-        """Return whether this reply shows that all before it had waited in a jam."""
+        """Return whether this reply shows that all before it had waited in a queue."""
         known = self._filter.count > READY_REPLIES
         return known and delay_ns < self._filter.least_delay_ns - _STEP_NS
 
@@ -234,8 +239,8 @@ class ClockExchange:
             self._suspects.append((now_ns, forward_ns, backward_ns))
             if len(self._suspects) < _STEP_REPLIES:
                 return
-            # While all replies came through a jam, no clock was known that could have been set.
-            self.steps += not replies.in_jam
+            # While all replies came through a queue, no clock was known that could have been set.
+            self.steps += not replies.is_congested
             replies.clear()
             for suspect in self._suspects[:-1]:
                 replies.add(*suspect)
@@ -246,7 +251,7 @@ class ClockExchange:
         """Return whether no delay explains this reply.
 
         What its own queue may have bent is no contradiction, nor what the queue of all before it
-        had bent: a node that joins in the middle of a jam learns better, with each reply.
+        had bent: a node that joins during congestion learns better, with each reply.
         """
         replies = self._filter
         for fitted in (False, True):
@@ -255,5 +260,5 @@ class ClockExchange:
             if away_ns <= _STEP_NS + queued_ns // 2:
                 return False
             if not fitted:
-                replies.fit()  # the line may be as old as half a second, and the jam drains
+                replies.fit()  # the line may be as old as half a second, and the queue drains
         return True

@@ -171,7 +171,10 @@ def _measure_edges(
 
 @kernel("boolean(float64[::1], int64)")
 def has_ceiling(edges: NDArray[np.float64], n: int) -> bool:
-    """Return whether the delays have a ceiling as sharp as the floor, equally high both ways."""
+    """Return whether the delays have a ceiling as sharp as the floor, equally high both ways.
+
+    edges  (EDGE_FIELDS,) float64, ns, with weights in 1/ns
+    """
     floors = edges[THERE] + edges[BACK]
     if n < _TOP_REPLIES_MIN or max(edges[THERE_TOP], edges[BACK_TOP]) > _SHARP * 0.5 * floors:
         return False
@@ -258,14 +261,15 @@ def fit_line(
 ) -> None:
     """Put a line through the replies `first` to `n - 1` and the outermost packets of the sound.
 
-    line     (3,) offset at x = 0, slope and backward floor there; the slope stays when too little
-             is known of it
-    replies  (3, >= n): x, forward transit, backward transit
-    sound    (4, >= sound_n): x and backward transit of the fastest, and of the slowest
-    points   (EDGES, 2, POINTS_MAX) scratch
-    counts   (EDGES,) scratch
-    edges    (EDGE_FIELDS,) scratch
-    scratch  (REPLIES_MAX,) scratch
+    line     (3,) float64: offset at x = 0 in ns, slope as a ratio and backward floor there in ns;
+             the slope stays when too little is known of it
+    replies  (3, n or more) float64, ns: x, forward transit, backward transit
+    sound    (4, sound_n or more) float64, ns: x and backward transit of the fastest, and of the
+             slowest
+    points   (EDGES, 2, POINTS_MAX) float64, ns, scratch
+    counts   (EDGES,) int64, counts of points, scratch
+    edges    (EDGE_FIELDS,) float64, ns, with weights in 1/ns, scratch
+    scratch  (REPLIES_MAX,) float64, ns, scratch
     """
     slope = line[1]
     _measure_edges(replies, slope, first, n, edges, scratch)

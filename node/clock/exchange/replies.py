@@ -8,9 +8,10 @@ lines under them; the offset is half of the difference between both.
 
 The sound goes the backward way too, fifty times a second: its fastest packets count like replies,
 unless they seem faster than any reply by more than the spread of the delays explains. A sender that
-stamps its sound ahead of time would else seem nearer than it is. While every reply has waited in a
-jam it is the sound from before the jam that shows how near the sender is. A jam ends, a path stays:
-what has been as far away as before for many times its own delay is no jam, but far (a satellite).
+stamps its sound ahead of time would else seem nearer than it is. During congestion, when every
+reply has waited in a queue, the sound from before it shows how near the sender is. Congestion ends,
+a path stays: delays that have not changed for many times their own length are those of a long path
+(a satellite).
 
 The window is 120 s on a quiet link, where the crystals' wander is what hurts, and up to 480 s on a
 noisy one. Measured beside other filters by `python -m benchmarks clock`.
@@ -27,7 +28,7 @@ from node.clock.robust_line import select
 from node.units import NS_PER_MS, NS_PER_S
 
 WAITED_NS: Final = 300 * NS_PER_MS
-"""Replies that took longer all waited in a jam: what they say may be wrong by half of it ..."""
+"""Replies that took longer all waited in a queue: what they say may be wrong by half of it ..."""
 _STEADY_NS: Final = 10 * NS_PER_S
 _STEADY_DELAYS: Final = 10
 """... unless their least delay has been the same for so long, and so many times its own length. A
@@ -103,12 +104,12 @@ class OffsetFilter:
         self.least_delay_ns = int(delays.min())
         self.spread_ns = int(np.median(delays)) - self.least_delay_ns
         self._fit_line(first, 0)
-        if not self.in_jam or self._is_steady():
+        if not self.is_congested or self._is_steady():
             self._path_max_ns = max(WAITED_NS, self.least_delay_ns * 5 // 4)
         if sound_ns is None:
             return
-        if self.in_jam:
-            self._hear_beside_jam(sound_ns)
+        if self.is_congested:
+            self._hear_beside_queue(sound_ns)
             return
         kept = self._keep_sound(sound_ns, first)
         lowest = support(self._sound[0], self._sound[1], kept, -self.slope, 0)
@@ -116,7 +117,7 @@ class OffsetFilter:
             self._fit_line(first, kept)
 
     @property
-    def in_jam(self) -> bool:
+    def is_congested(self) -> bool:
         """Return whether all replies waited longer than the path is known to take."""
         return self.least_delay_ns > self._path_max_ns
 
@@ -134,10 +135,10 @@ class OffsetFilter:
         spread = float(np.median(delays)) - min(before, after)
         return bool(abs(before - after) <= _STEADY_WITHIN_NS + 0.5 * spread)
 
-    def _hear_beside_jam(self, sound_ns: NDArray[np.int64]) -> None:
+    def _hear_beside_queue(self, sound_ns: NDArray[np.int64]) -> None:
         """Where all replies waited, let the sound that did not be the backward floor by itself.
 
-        Their ceilings are the jam's. All that is known of the sound is that it was sent first.
+        Their ceilings are the queue's. All that is known of the sound is that it was sent first.
         """
         kept = self._keep_sound(sound_ns, None)
         lowest = support(self._sound[0], self._sound[1], kept, -self.slope, 0)

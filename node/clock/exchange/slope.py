@@ -46,7 +46,10 @@ _DENSE: Final = 10e-6  # of the slopes tried, as many lie nearer to none as furt
 def support(
     x: NDArray[np.float64], y: NDArray[np.float64], n: int, slope: float, is_place: int
 ) -> float:
-    """Return the least y - slope * x; with `is_place` 1 the x where it is."""
+    """Return the least y - slope * x; with `is_place` 1 the x where it is.
+
+    x, y  (n or more,) float64, ns
+    """
     least = np.inf
     place = 0.0
     for i in range(n):
@@ -136,10 +139,11 @@ def meeting_slope(
 ) -> float:
     """Return the mean of the slopes that the edges leave possible.
 
-    points   (EDGES, 2, >= n): x and transit of the outermost packets of each edge
-    counts   (EDGES,) points of each; floors 1 or more, ceilings 0 where they are none
-    weights  (EDGES,) by edge, one over the distance between its outermost packets; both floors
-             alike and both ceilings alike, or a queue of one direction would turn the slope
+    points   (EDGES, 2, n or more) float64, ns: x and transit of the outermost packets of each edge
+    counts   (EDGES,) int64, counts of points; floors 1 or more, ceilings 0 where they are none
+    weights  (EDGES,) float64, 1/ns: by edge, one over the distance between its outermost packets;
+             both floors alike and both ceilings alike, or a queue of one direction would turn the
+             slope
     """
     best = _highest(points, counts, weights)
     top = _height(points, counts, weights, best)

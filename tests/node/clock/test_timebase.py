@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from node.clock.line import AHEAD_NS, MAPS_REFUSED, STEPS_HELD
@@ -188,6 +188,52 @@ def test_reports_that_do_not_belong_to_the_sound_are_refused():
     assert not timebase.receive_map(99 * 960, 99 * 20 * MS - 500 * MS, 0.0, MS)
     assert timebase.ints[MAPS_REFUSED] == 2
     assert timebase.receive_map(99 * 960, 99 * 20 * MS - 30 * MS, 0.0, MS)
+
+
+def mapped_timebase(delay_ms, arrivals_ms, packet_ms=20):
+    """Play by a map from the first packet on; `arrivals_ms` after their capture."""
+    timebase = Timebase(delay_ms * MS)
+    for packet, way_ms in enumerate(arrivals_ms):
+        sent_ms = packet * packet_ms
+        timebase.receive_packet(sent_ms * 48, round((sent_ms + way_ms) * MS))
+        if packet == 0:
+            assert timebase.receive_map(0, 0, 0.0, way_ms * MS)
+    return timebase
+
+
+@given(
+    st.sampled_from([100, 200, 400, 1000]),
+    st.integers(2, 45),
+    st.integers(0, 100),
+    st.sampled_from([10, 20, 60, 120]),
+    st.integers(0, 1000),
+)
+@example(200, 26, 24, 120, 1)
+def test_a_map_that_leaves_no_room_for_the_jitter_is_left_within_two_seconds(
+    delay_ms, room_ms, jitter_ms, packet_ms, seed
+):
+    rng = np.random.default_rng(seed)
+    floor_ms = delay_ms - room_ms
+    calm, jams = 2_000 // packet_ms, 2_000 // packet_ms
+    ways_ms = [floor_ms] * calm + list(floor_ms + rng.uniform(0, jitter_ms, jams))
+    ways_ms[calm + 1 :: 3] = [floor_ms] * len(ways_ms[calm + 1 :: 3])
+    ways_ms[calm] = delay_ms + 1  # from the first late one on
+    is_late = np.array(ways_ms[calm : -400 // packet_ms]) > delay_ms
+    timebase = mapped_timebase(delay_ms, ways_ms, packet_ms)
+    if 8 * is_late.sum() >= is_late.size and is_late[: 1_400 // packet_ms].mean() > 0.125:
+        assert not timebase.mapped
+        again = timebase.receive_map(0, 0, 0.0, MS)
+        assert not again, "by the same way the map would take the same part of the sound"
+
+
+@given(st.sampled_from([200, 400, 1000]), st.integers(0, 800), st.integers(0, 1000))
+def test_a_queue_does_not_take_a_horn_out_of_step_whose_way_is_short(delay_ms, stall_ms, seed):
+    rng = np.random.default_rng(seed)
+    floor_ms = delay_ms - 60
+    ways_ms = list(floor_ms + rng.uniform(0, 5, 200))
+    for packet in range(100, 200):  # all that waited comes at once, and the rest as before
+        ways_ms[packet] = max(ways_ms[packet], floor_ms + stall_ms - 20 * (packet - 100))
+    assert mapped_timebase(delay_ms, ways_ms).mapped
 
 
 def test_after_a_restart_of_the_sender_everything_is_learned_anew():

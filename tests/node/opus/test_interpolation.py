@@ -213,7 +213,7 @@ def test_damaged_packets_at_both_ends_of_a_hole_make_no_noise(recorded, data):
         assert np.abs(out[: max(samples, 0)]).max(initial=0.0) <= 8.0
 
 
-def test_what_is_led_over_between_damaged_packets_is_no_louder_than_what_is_decoded():
+def test_what_is_interpolated_between_damaged_packets_is_no_louder_than_what_is_decoded():
     # A hybrid packet of random bytes that decodes at 8 times full scale, where all sound is held:
     # led over to itself, both of its layers together came out at 8.14.
     data = "683593d4e2cdb7b95c6415bfb001f2058c77b5c4c95e3c1fee5f474c6531caa46babf0"

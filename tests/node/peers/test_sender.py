@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from node.clock.timebase import Timebase
 from node.config import NodeConfig
@@ -44,6 +46,10 @@ class Village:
             for i in range(len(floors_ms))
         ]
         self.positions = {}
+        self.moved_samples = 0
+        """By which the sender's media time was set forward."""
+        self.clock_ns = 0
+        """By which its clock was."""
 
     def local(self, node, sender_ns):
         return 10**12 * (node + 1) + round(sender_ns * (1 + self.skews_ppm[node] * 1e-6))
@@ -52,16 +58,16 @@ class Village:
         return round((self.floors_ms[node] + self.rng.exponential(self.queue_ms)) * MS)
 
     def report(self, sender_ns):
-        return rtcp.SenderReport(
-            SENDER_SSRC, rtcp.ntp_of_ns(sender_ns), (sender_ns * 48 // MS) & 0xFFFFFFFF, 0, 0
-        )
+        media = sender_ns * 48 // MS + self.moved_samples
+        clock = rtcp.ntp_of_ns(sender_ns + self.clock_ns)
+        return rtcp.SenderReport(SENDER_SSRC, clock, media & 0xFFFFFFFF, 0, 0)
 
     def run(self, seconds, *, first=0):
         for packet in range(first * 50, (first + seconds) * 50):
             sender_ns = packet * 20 * MS
             for node, timebase in enumerate(self.timebases):
                 at_ns = self.local(node, sender_ns + self.delay_ns(node))
-                timebase.receive_packet(packet * 960, at_ns)
+                timebase.receive_packet(packet * 960 + self.moved_samples, at_ns)
                 self.positions[node] = timebase.position_q16(self.local(node, sender_ns))
                 self.ask(node, sender_ns)
             if packet % 50 == 25:
@@ -85,7 +91,7 @@ class Village:
 
     def answer(self, node, data, sent_ns):
         arrival_ns = self.local(node, sent_ns + self.delay_ns(node))
-        newest = sent_ns * 48 // MS
+        newest = sent_ns * 48 // MS + self.moved_samples
         self.nodes[node].receive(rtcp.parse(data), self.timebases[node], newest, arrival_ns)
 
     def skew_ms(self):
@@ -100,6 +106,34 @@ def test_horns_behind_links_of_different_length_play_the_same_sample():
     assert village.skew_ms() < 0.5
     captured_ms = village.positions[0] / 65536 / 48
     assert captured_ms == pytest.approx(20_000 - 20 - 400, abs=1)
+
+
+@settings(max_examples=8)
+@given(st.integers(-300, 300), st.integers(0, 80))
+@example(124, 40)
+@example(-60, 40)
+def test_sound_that_a_sender_moves_is_in_step_again_after_two_of_its_reports(moved_ms, floor_ms):
+    village = Village([1, floor_ms], skews_ppm=[0, 40])
+    village.run(4)
+    village.moved_samples = moved_ms * 48
+    village.run(2, first=4)
+    for position in village.positions.values():
+        captured_ms = position / 65536 / 48 - moved_ms
+        # Less than JUMP_NS is slewed, so that nobody hears it.
+        assert captured_ms == pytest.approx(6_000 - 20 - 400, abs=51)
+
+
+@settings(max_examples=8)
+@given(st.integers(-10_000, 10_000))
+def test_a_sender_whose_clock_is_set_goes_on_sounding_where_it_was(step_ms):
+    village = Village([1, 30], skews_ppm=[0, 40])
+    village.run(4)
+    village.clock_ns = step_ms * MS
+    for second in range(4, 12):
+        village.run(1, first=second)
+        for position in village.positions.values():
+            captured_ms = position / 65536 / 48
+            assert captured_ms == pytest.approx((second + 1) * 1000 - 20 - 400, abs=20)
 
 
 def test_without_answers_each_horn_plays_on_by_its_arrivals():

@@ -5,7 +5,7 @@ import pytest
 
 from node.config import JitterConfig, NodeConfig, ReceiveConfig
 from node.control.precedence import MessageClass, PriorityConfig
-from node.counters import Origin
+from node.counters import Count, Origin
 from node.events import SendDatagram
 from node.rtp import packet as rtp
 from node.source.stored_sound import OWN_SSRCS, Recording
@@ -201,3 +201,20 @@ def test_a_sound_is_heard_whole_however_long_after_the_one_before_it(hours):
         assert numbers(card.run(60)) == list(range(1, 21))
         card.run(300)
         card.now_ns += hours * 3600 * NS_PER_S
+
+
+def test_nobody_outside_speaks_as_the_nodes_own_file():
+    card = Card()
+    card.source.play(recording(20), 60)
+    for number in range(8):
+        packet = rtp.build(
+            b"\xf8\0\1",
+            sequence=number,
+            timestamp=number * 960,
+            ssrc=SSRC,
+            payload_type=96,
+            marker=False,
+        )
+        card.node.receive_datagram(packet, ("10.0.0.1", 5004), card.now_ns)
+    assert numbers(card.run(60)) == list(range(1, 21))
+    assert card.node.counts[Count.DROPPED_SSRC_COLLISION] == 8

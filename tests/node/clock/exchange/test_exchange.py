@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from node.clock.exchange.answering import BURST_MAX, RATE_PER_S, ExchangeResponder
 from node.clock.exchange.asking import BURST_REQUESTS, ClockExchange
-from node.clock.media_map import ReportMap
+from node.clock.media_map import ReportMap, StampRate
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -188,6 +188,36 @@ def test_a_seek_in_the_programme_begins_a_new_map_at_the_second_report():
     assert reports.restarts == 1
 
 
+@given(
+    st.sampled_from([8_000, 16_000, 44_100, 90_000]),
+    st.sampled_from([240, 960, 2880, 5760]),
+    st.integers(0, 2**31),
+    st.lists(st.integers(0, 400), min_size=1, max_size=40),
+)
+def test_what_a_sender_reports_of_stamps_at_any_rate_is_known_to_a_millisecond(
+    clock_hz, samples, first, waits_ms
+):
+    """Its reports come between two packets, and name a stamp between theirs."""
+    rate, now_ms = StampRate(), 1000
+    for asked, wait_ms in enumerate([0, 230, *waits_ms]):
+        now_ms += wait_ms
+        newest = now_ms * 48 // samples * samples
+        stamp = first + newest * clock_hz // 48_000
+        rate.receive_packet(newest, stamp, is_wrong=True)
+        reported = first + now_ms * clock_hz // 1000
+        if asked > 0:
+            assert abs(newest + rate.samples(reported - stamp) - now_ms * 48) <= 48
+
+
+def test_stamps_that_are_right_again_are_samples():
+    rate = StampRate()
+    for packet in range(20):
+        rate.receive_packet(packet * 960, packet * 160, is_wrong=True)
+    assert rate.samples(160) == 960
+    rate.receive_packet(20 * 960, 20 * 960, is_wrong=False)
+    assert rate.samples(160) == 160
+
+
 def test_a_node_that_joins_in_a_jam_learns_better_without_a_step():
     exchange = ClockExchange(0)
     now_ns = 0
@@ -364,7 +394,7 @@ def uncertainty_ms_when_believed(delay_ms, *, seconds, up_ms=30.0):
         waiting.append((now_ns, answered_ns, back_ns))
     estimate = exchange.estimate(now_ns)
     assert exchange.steps == 0
-    return None if estimate is None or estimate.in_jam else estimate.uncertainty_ns / MS
+    return None if estimate is None or estimate.is_congested else estimate.uncertainty_ns / MS
 
 
 @pytest.mark.parametrize("jitter_ms", [0.0, 40.0, 300.0])

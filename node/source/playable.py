@@ -1,0 +1,195 @@
+"""What every source is, whoever fills its jitter buffer: packets held, time base, sound, books.
+
+```
+ network ─► Receiver ─────┐
+                          ├─► Playable: jitter buffer ─► time base ─► decoder ─► horn
+ file ────► StoredSource ─┘
+```
+"""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.audio import resampler
+from node.audio.levelling import Leveller
+from node.clock import servo
+from node.clock.timebase import Timebase
+from node.config import NodeConfig
+from node.counters import Count, Origin
+from node.jitter.buffer import COUNTED, JitterBuffer
+from node.kernel.record import Records, inner, new
+from node.opus.protocol import Decoder
+from node.source import entry, playback
+from node.source import state as ss
+from node.source.chunk_sound import ChunkSound
+from node.source.state import Played, Playout, Source
+from node.units import NS_PER_MS, RATE_HZ, SAMPLES_PER_MS
+
+
+class Playable(ABC):
+    """One source as the horn sees it; who owns it puts packets into its jitter buffer.
+
+    Parameters
+    ----------
+    config : NodeConfig
+        Of the node.
+    ssrc : int
+        Of the source, 32 bits.
+    decoder : Decoder or None
+        None counts only: everything is decided and booked, nothing decoded (for the simulator).
+    """
+
+    def __init__(self, config: NodeConfig, ssrc: int, decoder: Decoder | None) -> None:
+        self.ssrc = ssrc
+        self.ended = False
+        self.place = 0
+        self._source = source = new(Source)
+        source["ssrc"] = ssrc
+        source["servo"] = servo.new_state()
+        source["resampler"] = resampler.new_state()
+        self.timebase = Timebase(
+            config.jitter.playout_delay_ms * NS_PER_MS,
+            own_delay_ns=config.jitter.delay_ms * NS_PER_MS,
+            within=source,
+        )
+        self.buffer = JitterBuffer(config.jitter, within=source)
+        self._state = self.buffer.state
+        self._conceal_max_samples = int(self._state["conceal_max"][0])
+        self._payloads = self.buffer.payloads
+        self._floats = self.timebase.floats
+        self._ints = self.timebase.ints
+        self._playout = inner(source, "playout", Playout)
+        self._playout["count_only"] = decoder is None
+        self._playout["last_sound_ns"] = -1
+        self._last_sound_ns: NDArray[np.int64] = self._playout["last_sound_ns"]
+        self._is_adaptive = config.jitter.mode == "adaptive"
+        entry.reset_steering(source)
+        self._fifo = np.zeros((ss.FIFO_SAMPLES, config.audio.channels), np.float32)
+        self._journal = inner(source, "journal", Played)
+        self._journal_taken = 0
+        self._sound = (
+            ChunkSound(decoder, self.buffer, self._playout, self._fifo) if decoder else None
+        )
+        self._origin_samples: NDArray[np.int64] = self._state["origin_samples"][0]
+        target_lufs = config.audio.target_lufs
+        self._leveller = (
+            Leveller(config.audio.channels, target_lufs=target_lufs)
+            if target_lufs is not None and decoder is not None
+            else None
+        )
+
+    @abstractmethod
+    def is_due(self, presentation_ns: int, samples: int) -> bool:
+        """Return whether sound of this source, not playing now, begins in this period."""
+
+    @property
+    @abstractmethod
+    def has_sounded(self) -> bool:
+        """Whether it goes on where it was heard before, and needs a ramp."""
+
+    def has_given_way(self, newcomer: "Playable", presentation_ns: int) -> bool:
+        """Return whether whoever speaks here has gone on to speak as `newcomer`."""
+        return False
+
+    def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
+        """Fill `out`, (n, channels) float32, n <= PERIOD_SAMPLES_MAX, full scale 1.0."""
+        while True:
+            action = self._advance(out, presentation_ns)
+            if action == ss.DONE:
+                if not self.buffer.is_proven:
+                    out[:] = 0.0
+                elif self._leveller is not None:
+                    self._leveller.process(out)
+                return
+            assert self._sound is not None, "count-only sources decode nothing"
+            self._sound.decode(action)
+            if self._is_adaptive:
+                entry.finish_adaptive(self._source, self._fifo, action)
+
+    def begin_programme(self) -> None:
+        """Measure loudness anew from here on: what comes has nothing to do with what was."""
+        if self._leveller is not None:
+            self._leveller.begin()
+
+    def stop(self) -> None:
+        """Lose the horn: the next `render` begins anew at the live edge."""
+        # What was made up after the newest packet was no loss: the source had ended, or paused.
+        self.buffer.settle(ended=True)
+        self._playout["running"] = 0
+        self._playout["planned"] = 0
+
+    @property
+    def last_sound_ns(self) -> int:
+        """Presentation time at which the last received sound ends; -1 before any."""
+        return int(self._last_sound_ns[0])
+
+    @property
+    def hard_resyncs(self) -> int:
+        """Jumps of the playout position so far."""
+        return int(self._playout["hard_resyncs"][0])
+
+    @property
+    def origin_samples(self) -> NDArray[np.int64]:
+        """Output samples by `counters.Origin`: (ORIGINS,) int64, live."""
+        return self._origin_samples
+
+    def add_counts(self, counts: NDArray[np.int64]) -> None:
+        """Add what this source counted to `counts`, indexed by `Count`."""
+        for count, place in COUNTED.items():
+            counts[count] += self._state[place][0]
+        counts[Count.HARD_RESYNCS] += self._playout["hard_resyncs"][0]
+        counts[Count.DECODER_ERRORS] += self._sound.decoder_errors if self._sound else 0
+
+    def take_journal(self, rows: Records[Played]) -> int:
+        """Move chunks played since the last call into `rows`; see `playback.copy_journal`."""
+        written = int(self._playout["journal_written"][0])
+        self._journal_taken, count = playback.copy_journal(
+            self._journal, self._journal_taken, written, rows
+        )
+        return count
+
+    def status(self) -> dict[str, object]:
+        """Return what a person wants to know of its playout, JSON-able."""
+        return {
+            "level_ms": self.buffer.level_samples * 1000 / RATE_HZ,
+            "playout_delay_ms": self._playout_delay_ms(),
+            "played_ms": {
+                origin.name.lower(): int(samples) // SAMPLES_PER_MS
+                for origin, samples in zip(Origin, self.origin_samples, strict=True)
+            },
+            "stretched_ms": int(self._state["stretched_samples"][0]) // SAMPLES_PER_MS,
+            "skew_ppm": round(self.timebase.skew_ppm, 3),
+            "card_ppm": round(float(self._source["servo"][0, servo.CORRECTION_PPM]), 3),
+            "sync_error_ms": round(int(self._playout["error_q16"][0]) / 65.536 / RATE_HZ, 4),
+            "mapped": self.timebase.mapped,
+            "hard_resyncs": self.hard_resyncs,
+            "late_packets": int(self._state["late"][0]),
+            "lost_packets": int(self._state["lost"][0]),
+        }
+
+    def _playout_delay_ms(self) -> float:
+        """Return the delay that is steered to, counted from the fastest packet."""
+        if not self._is_adaptive:
+            return self.timebase.playout_delay_ns / NS_PER_MS
+        return (
+            int(self.buffer.steering["target"][0] - self.buffer.steering["base_delay"][0])
+            / SAMPLES_PER_MS
+        )
+
+    def _advance(self, out: NDArray[np.float32], presentation_ns: int) -> int:
+        """Go on with a period: DONE, or the action whose sound is needed next."""
+        if self._is_adaptive:
+            return entry.advance_adaptive(self._source, self._fifo, out, presentation_ns)
+        return entry.advance(self._source, self._fifo, resampler.TABLE, out, presentation_ns)
+
+    def _go_on(self) -> None:
+        """Note that a source that had ended has more to say."""
+        self.ended = False
+        self._state["conceal_max"][0] = self._conceal_max_samples
+
+    def _end(self) -> None:
+        """Note that it has ended: after the last packet nothing is missing, so fade."""
+        self.ended = True
+        self._state["conceal_max"][0] = 0
