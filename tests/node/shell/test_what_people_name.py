@@ -30,6 +30,8 @@ COMMANDS = {
         "127.0.0.1:1",
         "--village",
         "v",
+        "--node",
+        "n",
         "--poles",
         one,
     ],
