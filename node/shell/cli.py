@@ -16,6 +16,7 @@ from node.config import ConfigError, NodeConfig
 from node.control.precedence import CLASSES
 from node.control.trust.signature import SeedSigner
 from node.events import FetchFile
+from node.shell.broker.home_assistant import discovery
 from node.shell.broker.mqtt import MqttLink
 from node.shell.card.sinks import PacedSink, Sink
 from node.shell.clocks import now_ns, utc_ns
@@ -255,7 +256,18 @@ def _read_again(into: _Read, path: Path) -> None:
 def _link(node: NodeConfig, shell: ShellConfig, store: Store) -> MqttLink:
     session = _next_session(store)
     public = SeedSigner(own_seed(store)).public_key.hex()
-    return MqttLink(node.name, shell.mqtt, session=session, stored=store.kept(), public_key=public)
+    prefix, announced = shell.mqtt.home_assistant, {}
+    if prefix is not None:
+        root = f"pa/v1/{shell.mqtt.village}/node/{node.name}"
+        announced = discovery(prefix, root, node.name, _version())
+    return MqttLink(
+        node.name,
+        shell.mqtt,
+        session=session,
+        stored=store.kept(),
+        public_key=public,
+        announced=announced,
+    )
 
 
 @dataclass(frozen=True, slots=True)
