@@ -45,6 +45,7 @@ from node.shell.profile import require_closed
 from node.shell.rule_files import LANGUAGES, explain
 from node.shell.service import Service
 from node.shell.speaker import Speaker
+from node.shell.standard_output import with_output
 from node.shell.steady import keep_steady
 from node.shell.store.store import Store
 from node.shell.systemd import starting
@@ -75,6 +76,10 @@ sound card, disk full); 2 an argument or the configuration is wrong
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
+    return with_output("loalang-node", lambda: _main(arguments))
+
+
+def _main(arguments: list[str] | None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(
         stream=sys.stderr,
