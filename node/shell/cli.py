@@ -18,7 +18,7 @@ from node.control.trust.signature import SeedSigner
 from node.events import FetchFile
 from node.shell.broker.mqtt import MqttLink
 from node.shell.card.sinks import PacedSink, Sink
-from node.shell.clocks import utc_ns
+from node.shell.clocks import now_ns, utc_ns
 from node.shell.commands.check import check, decoder_factory
 from node.shell.commands.describe import describe
 from node.shell.commands.doctor import add_parser as add_doctor
@@ -28,6 +28,8 @@ from node.shell.commands.keep import keep_sounds
 from node.shell.commands.order import add_parsers, make_key, sign_order
 from node.shell.commands.publish import add_parser as add_publish
 from node.shell.commands.publish import publish_order
+from node.shell.commands.record import add_parser as add_record
+from node.shell.commands.record import record
 from node.shell.commands.show import show_matrix, show_proof
 from node.shell.config import ShellConfig, SinkConfig, read_config, split_address
 from node.shell.enrol.command import add_parser as add_enrol
@@ -40,7 +42,8 @@ from node.shell.keys.key_file import read_key
 from node.shell.network.udp import UdpSocket
 from node.shell.profile import require_closed
 from node.shell.rule_files import LANGUAGES, explain
-from node.shell.service import Service, Speaker
+from node.shell.service import Service
+from node.shell.speaker import Speaker
 from node.shell.steady import keep_steady
 from node.shell.store.store import Store
 from node.shell.systemd import starting
@@ -87,6 +90,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "run":
             take_waiting(options.config)
         node, shell = read_config(options.config)
+        if options.command == "record":
+            return record(node.receive, options)
         if options.command == "refresh":
             return refresh_node(node, shell, options)
         if options.command == "check":
@@ -128,7 +133,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("describe", help="print every table and setting, with its default")
     doctor = add_doctor(commands)
     refresh = add_refresh(commands)
-    for command in (run, check, why, table, proof, doctor, refresh):
+    recorder = add_record(commands)
+    for command in (run, check, why, table, proof, doctor, refresh, recorder):
         command.add_argument("--config", type=Path, metavar="NODE.TOML", help=_CONFIG_HELP)
     run.add_argument(
         "--sink",
@@ -168,41 +174,88 @@ def _version() -> str:
 
 
 def _run(node: NodeConfig, shell: ShellConfig, options: argparse.Namespace) -> int:
-    """Build all parts, cheapest first, so that a fault shows before the kernels are loaded."""
-    require_closed(node, shell)
+    """Run one service after another: each takes the configuration that its SIGHUP has read."""
     duration_ns = _ns("--duration", options.duration)
     status_every_ns = _ns("--status", options.status)
+    end_ns = None if duration_ns is None else now_ns() + duration_ns
+    before: _Read | None = None
+    read, refused = _Read(node, shell), ""
+    while True:
+        left_ns = None if end_ns is None else max(end_ns - now_ns(), 1)
+        old = _Read(read.node, read.shell)
+        try:
+            if not _serve(read, options, (left_ns, status_every_ns), refused):
+                return 0
+            before, refused = old, ""
+            read.is_running = False
+        except (ConfigError, ShellError) as fault:
+            if read.is_running or before is None:
+                raise
+            LOG.error("the configuration is not taken, the old one holds: %s", fault)
+            read, before, refused = before, None, str(fault)
+
+
+@dataclass(slots=True)
+class _Read:
+    """A configuration that was read."""
+
+    node: NodeConfig
+    shell: ShellConfig
+    is_running: bool = False
+    """All parts were built of it."""
+
+
+def _serve(
+    read: _Read, options: argparse.Namespace, times_ns: tuple[int | None, int | None], refused: str
+) -> bool:
+    """Build all parts, cheapest first, so that a fault shows before the kernels are loaded; serve.
+
+    Return whether a new configuration is to be taken, which is in `read` then.
+    """
+    node, shell = read.node, read.shell
+    require_closed(node, shell)
     with ExitStack() as opened:
         udp = opened.enter_context(closing(UdpSocket(node.receive)))
         path = shell.store.path
         store = opened.enter_context(closing(Store(None if path is None else Path(path))))
-        link = None
-        if shell.mqtt.host is not None:
-            session = _next_session(store)
-            public = SeedSigner(own_seed(store)).public_key.hex()
-            link = MqttLink(
-                node.name, shell.mqtt, session=session, stored=store.kept(), public_key=public
-            )
+        link = None if shell.mqtt.host is None else _link(node, shell, store)
         with starting():
             speaker = _speaker(node, shell)
             governed = None
             if shell.control is not None:
                 governed = _governed(node, shell, speaker, store)
+        standing = {} if governed is None else governed.standing
         service = Service(
             _joined(node, speaker if governed is None else governed.speaker),
             udp=udp,
             sink=_sink(node, shell.sink, options.sink),
             store=store,
             mqtt=link,
-            status_every_ns=status_every_ns,
+            status_every_ns=times_ns[1],
             tell_time=None if governed is None else governed.tell_time,
             fetch=None if governed is None else governed.fetch,
-            standing=None if governed is None else governed.standing,
+            standing=standing | ({"configuration": refused} if refused else {}),
             renewed=None if path is None else (Path(path).parent / WAITING).exists,
+            page=None if shell.page.port is None else (shell.page.address, shell.page.port),
+            reread=lambda: _read_again(read, options.config),
         )
         keep_steady()
-        asyncio.run(service.run(duration_ns))
-    return 0
+        read.is_running = True
+        asyncio.run(service.run(times_ns[0]))
+    return service.begins_anew
+
+
+def _read_again(into: _Read, path: Path) -> None:
+    """Read the configuration into `into`, whole or not at all."""
+    node, shell = read_config(path)
+    require_closed(node, shell)
+    into.node, into.shell = node, shell
+
+
+def _link(node: NodeConfig, shell: ShellConfig, store: Store) -> MqttLink:
+    session = _next_session(store)
+    public = SeedSigner(own_seed(store)).public_key.hex()
+    return MqttLink(node.name, shell.mqtt, session=session, stored=store.kept(), public_key=public)
 
 
 @dataclass(frozen=True, slots=True)

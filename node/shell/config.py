@@ -1,16 +1,15 @@
 """The configuration file: the core's tables and those of the shell, all faults at once."""
 
 import ipaddress
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from node.address import is_address
 from node.config import ConfigError, NodeConfig, build, check, require
 from node.control.settings import ControlConfig, with_loudness
-from node.shell.faults import EXIT_INPUT, ShellError, file_fault
+from node.shell.drop_ins import read_tables
 from node.units import RATE_HZ
 
 
@@ -144,6 +143,27 @@ class FetchConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PageConfig:
+    """A page of the node's status, and figures for Prometheus (table `[page]`); only read."""
+
+    port: int | None = None
+    """TCP port, for instance 9464; none: there is no page."""
+
+    address: str = "127.0.0.1"
+    """Where it listens; other addresses let everybody who reaches them read it."""
+
+    def __post_init__(self) -> None:
+        port, address = self.port, self.address
+        check(
+            "page",
+            {
+                "port": (port is None or 1 <= port <= 65_535, port, "1 to 65535"),
+                "address": (is_address(address), address, "an address, such as 127.0.0.1"),
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShellConfig:
     """All tables that the core does not know."""
 
@@ -151,6 +171,7 @@ class ShellConfig:
     mqtt: MqttConfig = field(default_factory=MqttConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
     fetch: FetchConfig = field(default_factory=FetchConfig)
+    page: PageConfig = field(default_factory=PageConfig)
     control: ControlConfig | None = None
     """What plays, how loud, and who may. Without it the node plays whatever comes."""
 
@@ -158,8 +179,8 @@ class ShellConfig:
 SHELL_TABLES: Final = tuple(f.name for f in fields(ShellConfig))
 
 
-def read_config(path: Path) -> tuple[NodeConfig, ShellConfig]:
-    """Read one node's configuration file.
+def read_config(path: Path, *, alone: bool = False) -> tuple[NodeConfig, ShellConfig]:
+    """Read one node's configuration: the file, and unless it is `alone` those of `conf.d/`.
 
     Raises
     ------
@@ -168,7 +189,8 @@ def read_config(path: Path) -> tuple[NodeConfig, ShellConfig]:
     ShellError
         If the file cannot be read or is not TOML.
     """
-    table = _read_toml(path)
+    tables = read_tables(path, alone=alone)
+    table = tables.merged
     where = str(path)
     errors: list[str] = []
     known = (*(f.name for f in fields(NodeConfig)), *SHELL_TABLES)
@@ -184,7 +206,7 @@ def read_config(path: Path) -> tuple[NodeConfig, ShellConfig]:
     own = {k: v for k, v in table.items() if k in SHELL_TABLES}
     shell = build(ShellConfig, own, where=where, errors=errors)
     errors += [f"{where}: {line}" for line in _address_faults(table.get("receive"))]
-    require(errors)
+    require([tables.named(line) for line in errors])
     assert node is not None
     assert shell is not None
     if shell.control is not None:
@@ -205,19 +227,6 @@ def split_address(text: str, *, what: str) -> tuple[str, int]:
     if not colon or not host or not port.isdecimal() or not 1 <= int(port) <= 65_535:
         raise ConfigError(f"{what} = {text!r}: must be HOST:PORT with a port from 1 to 65535")
     return host.strip("[]"), int(port)
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8-sig"))  # Notepad begins files with a mark
-    except OSError as fault:
-        raise file_fault(path, fault) from fault
-    except UnicodeDecodeError as fault:
-        raise ShellError(
-            f"{path}: not UTF-8 text; is it a TOML file?", exit_status=EXIT_INPUT
-        ) from (fault)
-    except (ValueError, RecursionError) as fault:  # too long a number, too deep a list as well
-        raise ShellError(f"{path}: not TOML: {fault}", exit_status=EXIT_INPUT) from fault
 
 
 def _address_faults(receive: object) -> list[str]:

@@ -73,7 +73,7 @@ def file_fault(path: Path | str, fault: OSError) -> ShellError:
 _BIND_REMEDIES = {
     errno.EADDRINUSE: (
         "the port is in use by another program (`ss -ulnp` names it); "
-        "stop it or choose another port in receive.listen"
+        "stop it or choose another port"
     ),
     errno.EADDRNOTAVAIL: (
         "this machine has no such address; `ip address` lists them, 0.0.0.0 means all"
@@ -83,7 +83,7 @@ _BIND_REMEDIES = {
 }
 
 
-def bind_fault(address: str, fault: OSError) -> ShellError:
+def bind_fault(address: str, fault: OSError, *, what: str = "receive.listen") -> ShellError:
     """Return what to tell a person when `address` (host:port or group) cannot be listened on.
 
     An address or a network that is not there may come: the unit tries again. A port that needs root
@@ -93,7 +93,7 @@ def bind_fault(address: str, fault: OSError) -> ShellError:
     if fault.errno == errno.ENODEV and "`" not in text:
         text = "no network interface for multicast; is the network up?"
     return ShellError(
-        f"receive.listen = {address}: {text}",
+        f"{what} = {address}: {text}",
         exit_status=EXIT_INPUT if fault.errno in (errno.EACCES, errno.EPERM) else EXIT_FAULT,
         in_use=fault.errno == errno.EADDRINUSE,
     )

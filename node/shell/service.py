@@ -8,12 +8,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from node.events import Event, FetchFile, Note, Persist, Publish, SendDatagram, SourceChanged
+from node.config import ConfigError
+from node.events import FetchFile, Note, Persist, Publish, SendDatagram, SourceChanged
 from node.shell.broker.mqtt import MqttLink
 from node.shell.card.sinks import Sink
 from node.shell.card.sound_watch import SoundWatch
@@ -21,6 +22,8 @@ from node.shell.clocks import now_ns, utc_ns
 from node.shell.faults import ShellError
 from node.shell.health import NO_CARD, TEXT_MAX, Health
 from node.shell.network.udp import UdpSocket
+from node.shell.page import Page
+from node.shell.speaker import Speaker
 from node.shell.store.store import Store
 from node.shell.systemd import notify, watchdog_ns
 from node.shell.vitals import Vitals
@@ -30,40 +33,6 @@ LOG: Final = logging.getLogger("loalang")
 
 _TICK_NS: Final = 100 * NS_PER_MS
 """How often the loop looks for what happened on the audio thread."""
-
-
-class Speaker(Protocol):
-    """What the daemon drives: `node.stack.SpeakerNode`."""
-
-    def receive_datagram(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
-        """Take one datagram; never raises."""
-
-    def receive_message(self, topic: str, payload: bytes, now_ns: int) -> None:
-        """Take one MQTT message; never raises."""
-
-    def handle_deadline(self, now_ns: int) -> None:
-        """Do what is due."""
-
-    def next_deadline_ns(self) -> int | None:
-        """Return when `handle_deadline` must run next."""
-
-    def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
-        """Fill `out` with the sound that leaves at `presentation_ns`.
-
-        out  (n, channels) float32, full scale 1.0
-        """
-
-    def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
-        """Note that the sink asks for sound from now on, or that it cannot."""
-
-    def leave(self) -> None:
-        """Say goodbye to those whose streams it has."""
-
-    def next_event(self) -> Event | None:
-        """Return the oldest event not yet taken."""
-
-    def status(self) -> dict[str, object]:
-        """Return what to publish about oneself."""
 
 
 class Service:
@@ -92,6 +61,10 @@ class Service:
         Faults that were found before the start, by name: sounds that are missing.
     renewed : callable or None
         Returns whether something waits that a fresh start takes; nothing may sound then.
+    reread : callable or None
+        Asked on SIGHUP: reads the configuration again, and raises what is wrong with it.
+    page : (str, int) or None
+        Address and port of a page that shows the status.
 
     Notes
     -----
@@ -115,6 +88,8 @@ class Service:
         fetch: Callable[[FetchFile], None] | None = None,
         standing: Mapping[str, str] | None = None,
         renewed: Callable[[], bool] | None = None,
+        reread: Callable[[], object] | None = None,
+        page: tuple[str, int] | None = None,
     ) -> None:
         self._speaker = speaker
         self._udp = udp
@@ -135,6 +110,10 @@ class Service:
         self._health = Health()
         self._standing = dict(standing or {})
         self._renewed = renewed
+        self._reread = reread
+        self._page = None if page is None else Page(*page, self._locked_status)
+        self.begins_anew = False
+        """The configuration was read again, and a new service is to take it."""
         session = 0 if mqtt is None else mqtt.session
         self._vitals = Vitals(self._health, session=session, begin_ns=now_ns())
 
@@ -148,14 +127,12 @@ class Service:
         """
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
-        loop.set_exception_handler(lambda _, context: self._note_crash(context, ended))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, ended.set)
-        for descriptor in self._udp.filenos():
-            loop.add_reader(descriptor, self._take_datagrams)
+        self._listen(loop, ended)
         link = self._start_link(ended)
         begin_ns = now_ns()
         try:
+            if self._page is not None:
+                await self._page.start()
             self._sink.start(self._render)
             await self._serve(ended, None if duration_ns is None else begin_ns + duration_ns)
         except ShellError as fault:
@@ -168,7 +145,9 @@ class Service:
         except Exception as fault:  # a mistake of ours: the last state says so, then it is raised
             self._note_crash({"exception": fault}, ended)
         finally:
-            notify("STOPPING=1")
+            notify("STOPPING=1" if not self.begins_anew else "STATUS=takes the new configuration")
+            if self._page is not None:
+                self._page.close()
             for descriptor in self._udp.filenos():
                 loop.remove_reader(descriptor)
             with self._lock:
@@ -184,6 +163,15 @@ class Service:
             raise self._fault
         if self._crash is not None:
             raise self._crash
+
+    def _listen(self, loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+        """Hear the network, the supervisor and our own mistakes."""
+        loop.set_exception_handler(lambda _, context: self._note_crash(context, ended))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, ended.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        for descriptor in self._udp.filenos():
+            loop.add_reader(descriptor, self._take_datagrams)
 
     def _start_link(self, ended: asyncio.Event) -> "asyncio.Task[None] | None":
         """Join store and broker: what waits for the disk leaves when it is there."""
@@ -284,9 +272,8 @@ class Service:
         if self._vitals.looks(now):
             status = self._locked_status()
             self._vitals.look(status, now)
-            if self._renewed is not None and status.get("playing") is None and self._renewed():
-                LOG.info("the station gave something new: a fresh start takes it")
-                ended.set()
+            if status.get("playing") is None:
+                self._end_for_news(ended)
         for change in self._health.take_changes():
             if change.text is None:
                 LOG.info("%s: good again", change.name)
@@ -301,6 +288,29 @@ class Service:
                 status = self._locked_status()
                 told = self._vitals.body(status, utc_ns() // NS_PER_S, now)
                 self._mqtt.tell(Publish("health", told))
+
+    def _end_for_news(self, ended: asyncio.Event) -> None:
+        """End where a fresh start takes something new; nothing sounds now."""
+        if self._renewed is not None and self._renewed():
+            LOG.info("the station gave something new: a fresh start takes it")
+            ended.set()
+        elif self.begins_anew:
+            ended.set()
+
+    def _reload(self) -> None:
+        """Read the configuration again; what is wrong with it changes nothing, and is told."""
+        if self._reread is None:
+            return
+        try:
+            self._reread()
+        except (ConfigError, ShellError) as fault:
+            LOG.error("the configuration is not taken, the old one holds: %s", fault)
+            self._health.note("configuration", str(fault), now_ns())
+            self.begins_anew = False
+        else:
+            LOG.info("the new configuration is taken as soon as nothing sounds")
+            self._health.note("configuration", None, now_ns())
+            self.begins_anew = True
 
     def _run_core(self) -> None:
         """Run what is due, do the events, and arm the timer for what is due next."""

@@ -19,6 +19,7 @@ class Watched:
         self.config = folder / "node.toml"
         self.config.write_text(
             f'name = "pole-1"\n[receive]\nlisten = "127.0.0.1:{free_port()}"\n{sink}'
+            '[opus]\ndecoder = "libopus"\n'
             f'[mqtt]\nhost = "127.0.0.1"\nport = {port}\nvillage = "v"\n'
         )
         self.process = process("node.shell.cli", "run", "--config", str(self.config))

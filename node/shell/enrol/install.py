@@ -46,7 +46,7 @@ def checked_settings(text: str) -> tuple[NodeConfig, ShellConfig]:
     with tempfile.NamedTemporaryFile("w", suffix=".toml", encoding="utf-8") as file:
         file.write(text)
         file.flush()
-        return read_config(Path(file.name))
+        return read_config(Path(file.name), alone=True)
 
 
 def install_grant(

@@ -1,0 +1,227 @@
+"""What an idle node costs on its mobile link in a month: `python -m benchmarks idle_link`.
+
+A real node at a real broker by TLS, both ends with certificates, through a door that only passes
+bytes on. The kernel counts what goes through the door's socket: bytes and segments each way
+(TCP_INFO), so headers of IP and TCP, acknowledgements and keep-alives are in the figure; the first
+ten seconds, with the handshake, are told apart. Nothing else is on the link of an idle node but
+what it joins: `--join` adds the packets that a station and a node exchange while nobody speaks.
+"""
+
+import select
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks.options import parser_of, positive
+from node.peers.joining import RENEW_NS
+from node.rtp.join_packet import KEY_BYTES, NONCE_BYTES, JoinPacket, Step, build, node_of
+from node.shell.station import certificates
+from node.units import NS_PER_S
+
+MONTH_S: Final = 30 * 86_400
+ALLOWED_MB: Final = 60.0
+HEADER_BYTES: Final = 52
+"""IPv4 20, TCP 20, its time stamps 12."""
+DATAGRAM_HEADER_BYTES: Final = 28
+_HANDSHAKE_S: Final = 10.0
+_START_S: Final = 60.0
+_INFO: Final = struct.Struct("8B24I4Q2I")
+"""struct tcp_info up to tcpi_segs_in: linux/tcp.h."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What went over a connection, both ways, as the kernel counts it."""
+
+    payload_bytes: int
+    segments: int
+
+    @property
+    def wire_bytes(self) -> int:
+        """With the headers of each segment."""
+        return self.payload_bytes + self.segments * HEADER_BYTES
+
+    def since(self, before: "Counted") -> "Counted":
+        """Return what came after `before`."""
+        return Counted(self.payload_bytes - before.payload_bytes, self.segments - before.segments)
+
+
+class Door:
+    """Where the node knocks: passes one connection after another on to the broker."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._ended = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(0.2)
+        self.port = int(self._listener.getsockname()[1])
+        self.connections = 0
+        self._past = Counted(0, 0)
+        self._near: socket.socket | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def counted(self) -> Counted:
+        """Return what went through so far."""
+        near = self._near
+        now = Counted(0, 0) if near is None else _counted(near)
+        return Counted(
+            self._past.payload_bytes + now.payload_bytes, self._past.segments + now.segments
+        )
+
+    def close(self) -> None:
+        """Shut it."""
+        self._ended.set()
+        self._thread.join()
+        self._listener.close()
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            try:
+                near, _ = self._listener.accept()
+            except TimeoutError:
+                continue
+            self.connections += 1
+            with near, socket.create_connection(("127.0.0.1", self._port)) as far:
+                for one in (near, far):
+                    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._near = near
+                self._pass_on(near, far)
+                self._past, self._near = self.counted(), None
+
+    def _pass_on(self, near: socket.socket, far: socket.socket) -> None:
+        while not self._ended.is_set():
+            ready, _, _ = select.select((near, far), [], [], 0.2)
+            for one in ready:
+                try:
+                    data = one.recv(65_536)
+                    (far if one is near else near).sendall(data)
+                except OSError:
+                    return
+                if not data:
+                    return
+
+
+def run(arguments: list[str]) -> int:
+    """Measure, print the month's figure and return 1 where it is more than allowed."""
+    parser = parser_of("idle_link", __doc__)
+    parser.add_argument("--minutes", type=positive, default=4.0, help="how long (4)")
+    parser.add_argument("--keepalive", type=int, default=12, help="[mqtt] keepalive_s (12)")
+    parser.add_argument("--join", action="store_true", help="with a joined station")
+    options = parser.parse_args(arguments)
+    if shutil.which("mosquitto") is None:
+        print("idle_link: mosquitto is missing: apt install mosquitto", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory() as folder, _broker(Path(folder)) as port:
+        door = Door(port)
+        with _node(Path(folder), door, options.keepalive):
+            _wait_for(lambda: door.connections > 0, "the node did not come to its broker")
+            time.sleep(_HANDSHAKE_S)
+            first, connections = door.counted(), door.connections
+            begin_s = time.monotonic()
+            time.sleep(options.minutes * 60)
+            idle = door.counted().since(first)
+            lasted_s = time.monotonic() - begin_s
+            broke = door.connections - connections
+        door.close()
+    joined = joined_bytes_per_s() if options.join else 0.0
+    month_mb = (idle.wire_bytes / lasted_s + joined) * MONTH_S / 1e6
+    print(
+        f"handshake and first {_HANDSHAKE_S:g} s: {first.wire_bytes} bytes\n"
+        f"then {lasted_s:.0f} s: {idle.payload_bytes} bytes of TLS in {idle.segments} segments, "
+        f"{idle.wire_bytes} with headers; {broke} new connections\n"
+        f"joined station: {joined:.1f} bytes/s\n"
+        f"idle month: {month_mb:.1f} MB (allowed {ALLOWED_MB:g})"
+    )
+    return int(month_mb > ALLOWED_MB)
+
+
+def joined_bytes_per_s() -> float:
+    """Return what keeping a joined path open costs: a JOIN and its answer, with headers."""
+    packet = JoinPacket(Step.JOIN, 1, node_of("pole-1"), bytes(NONCE_BYTES))
+    one_bytes = len(build(packet, bytes(KEY_BYTES))) + DATAGRAM_HEADER_BYTES
+    return 2 * one_bytes * NS_PER_S / RENEW_NS
+
+
+def _counted(one: socket.socket) -> Counted:
+    info = _INFO.unpack(one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size))
+    acked_bytes, received_bytes, segments_out, segments_in = info[34], info[35], info[36], info[37]
+    return Counted(acked_bytes + received_bytes, segments_out + segments_in)
+
+
+@contextmanager
+def _broker(folder: Path) -> Iterator[int]:
+    """Run mosquitto with TLS; the identities lie in `folder`."""
+    ca_key, broker_key, node_key = (certificates.new_key() for _ in range(3))
+    ca = certificates.authority("idle", ca_key)
+    (folder / "ca.pem").write_bytes(ca)
+    broker = certificates.broker_identity("127.0.0.1", broker_key.public_key(), ca, ca_key)
+    node = certificates.identity("pole-1", node_key.public_key(), ca, ca_key, days=365)
+    for name, pem, key in (("broker", broker, broker_key), ("pole-1", node, node_key)):
+        (folder / f"{name}.pem").write_bytes(pem)
+        (folder / f"{name}.key").write_bytes(certificates.key_pem(key))
+        (folder / f"{name}.key").chmod(0o644)  # mosquitto gives up root before it reads
+    folder.chmod(0o755)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = int(free.getsockname()[1])
+    (folder / "mosquitto.conf").write_text(
+        f"listener {port} 127.0.0.1\ncafile {folder}/ca.pem\ncertfile {folder}/broker.pem\n"
+        f"keyfile {folder}/broker.key\nrequire_certificate true\nuse_identity_as_username true\n"
+    )
+    process = subprocess.Popen(
+        ["mosquitto", "-c", str(folder / "mosquitto.conf")], stderr=subprocess.DEVNULL
+    )
+    try:
+        _wait_for(lambda: _answers(port), "mosquitto did not start")
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@contextmanager
+def _node(folder: Path, door: Door, keepalive_s: int) -> Iterator[None]:
+    config = folder / "node.toml"
+    config.write_text(
+        f'name = "pole-1"\n[receive]\nlisten = "127.0.0.1:{_free_port()}"\n'
+        '[opus]\ndecoder = "libopus"\n[sink]\nkind = "null"\n'
+        f'[mqtt]\nhost = "127.0.0.1"\nport = {door.port}\nkeepalive_s = {keepalive_s}\n'
+        f'ca_file = "{folder}/ca.pem"\ncertificate_file = "{folder}/pole-1.pem"\n'
+        f'key_file = "{folder}/pole-1.key"\n[store]\npath = "{folder}/kept.db"\n'
+    )
+    command = [sys.executable, "-m", "node.shell.cli", "run", "--config", str(config)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _wait_for(condition: Callable[[], bool], fault: str) -> None:
+    end_s = time.monotonic() + _START_S
+    while not condition():
+        if time.monotonic() > end_s:
+            raise SystemExit(f"idle_link: {fault}")
+        time.sleep(0.1)
