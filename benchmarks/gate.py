@@ -24,17 +24,23 @@ from typing import Final, TypeGuard
 from benchmarks import table
 from benchmarks.options import parser_of
 from benchmarks.verdict.budgets import Budgets, broken, lines_of, rewritten
-from benchmarks.verdict.causes import summary
+from benchmarks.verdict.causes import COMMAND, summary
 from benchmarks.verdict.formats import files
 from benchmarks.verdict.measuring import Prepare, measure_all
 from benchmarks.verdict.outcome import INEXACT, Outcome, compare_exactly
 from sim.report import write_all
 
-BUDGETS: Final = Path(__file__).with_name("budgets.toml")
-FIGURES: Final = Path(__file__).with_name("figures.json")
-
 _SHOWN: Final = "benchmarks/budgets.toml"
 _RECORDED: Final = "benchmarks/figures.json"
+
+
+def _of_the_tree(path: str) -> Path:
+    """Return the file of the tree that we stand in, which `--record` is to write; else our own."""
+    return Path.cwd() / path if Path(_SHOWN).is_file() else Path(__file__).parents[1] / path
+
+
+BUDGETS: Final = _of_the_tree(_SHOWN)
+FIGURES: Final = _of_the_tree(_RECORDED)
 
 
 class BaseError(ValueError):
@@ -140,10 +146,11 @@ def _tell(outcome: Outcome, folder: Path) -> int:
     for line in summary(outcome):
         print(line, file=sys.stderr)
     if outcome.changes:
+        length = " --fast" if outcome.length == "fast" else ""
+        meant = f"; when it is meant: `{COMMAND} gate{length} --record`, and commit it"
         print(
             f"gate: {len(outcome.changes)} figures differ from {outcome.base}, all in "
-            f"{folder}/gate.md; when it is meant: `python -m benchmarks gate"
-            f"{' --fast' if outcome.length == 'fast' else ''} --record`, and commit it",
+            f"{folder}/gate.md{meant if outcome.base == _RECORDED else ''}",
             file=sys.stderr,
         )
     held = outcome.held - len(outcome.breaches)

@@ -44,7 +44,7 @@ def broken(name: str, measured: Rows, budgets: Mapping[str, Mapping[str, float]]
             text = f"[{row}]: has budgets, but was not measured"
             found.append(Breach(name, row, "", None, None, text))
         elif row not in budgets:
-            text = f"[{row}]: has no budgets: see `python -m benchmarks gate --rewrite`"
+            text = f"[{row}]: has no budgets: see `gate --rewrite`"
             found.append(Breach(name, row, "", None, None, text))
         else:
             for measure, limit in budgets[row].items():

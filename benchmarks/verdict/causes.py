@@ -6,6 +6,9 @@ from typing import Final
 
 from benchmarks.verdict.outcome import FINGERPRINTS, Change, Outcome
 
+COMMAND: Final = "python3 run.py bench"
+"""From the root of the tree, with nothing but Python."""
+
 ROWS_MAX: Final = 20
 """Rows on the terminal; the rest is in the file."""
 
@@ -59,14 +62,18 @@ def summary(outcome: Outcome) -> list[str]:
 
 
 def rerun(outcome: Outcome) -> str | None:
-    """Return the command that measures the worst row once more, or None where none is bad."""
+    """Return the command that measures the worst row once more, or None where none is bad.
+
+    It is one that works without the environment being active, and for a row that there still is.
+    """
     bad = [(one.measurement, one.row) for one in outcome.breaches]
     bad += [(one.measurement, one.row) for one in outcome.changes]
-    if not bad:
+    there = ((name, row) for name, row in bad if row in outcome.measured.get(name, {}))
+    name, row = next(there, (None, None))
+    if name is None:
         return None
-    name, row = bad[0]
     length = " --fast" if outcome.length == "fast" else ""
-    return f"python -m benchmarks {name}{length} --row '{row}'"
+    return f"{COMMAND} {name}{length} --row '{row}'"
 
 
 def direction(one: Change) -> str:

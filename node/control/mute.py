@@ -20,7 +20,7 @@ from node.control.precedence import MessageClass
 from node.control.trust.authority import AuthorityBook, Warrant
 from node.control.trust.gatekeeper import Order
 from node.control.trust.message import Kind
-from node.control.trust.shares import Claim, Shares
+from node.control.trust.shares import OVERFLOW, Claim, Shares
 from node.events import Persist
 
 PREFIX: Final = "mute/"
@@ -76,7 +76,7 @@ class Mutes:
 
     def restore(self, order: Order, name: str) -> None:
         """Take the MUTE that was kept as `name` after a restart; it was checked again."""
-        if order.message.kind is Kind.MUTE and len(self._mutes) < MUTES_MAX:
+        if order.message.kind is Kind.MUTE and len(self._mutes) < OVERFLOW * MUTES_MAX:
             self._mutes[order.message.key_id] = _made(order, None, name)
 
     def receive_time(self, utc_s: int) -> None:

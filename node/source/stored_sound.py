@@ -35,8 +35,8 @@ PACKET_MS: Final = 20
 OWN_SSRCS: Final = 0xFFFF0000
 """Numbers from here on are the node's own; a packet from outside never has one."""
 
-STORED_MAX: Final = 16
-"""Sources of stored sounds beside the streams: none of these keeps a siren out."""
+STORED_MAX: Final = 24
+"""Sources of stored sounds beside the streams, 16 of calendars and 8 of warnings."""
 
 SENTENCE_MAX_MS: Final = 30_000
 """Music has no sentences: what is cut off longer after the last pause goes on where it was."""

@@ -2,15 +2,18 @@
 
 import json
 import shlex
+import shutil
 import subprocess
+import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks import gate, planted
-from benchmarks.options import fast_and_row
+from benchmarks.options import fast_and_row, measurements
 from benchmarks.verdict.budgets import broken
 from benchmarks.verdict.regressions import NOTHING, REGRESSIONS
 from benchmarks.village import latency, speed
@@ -131,7 +134,7 @@ def test_any_changed_digit_is_told_until_it_is_recorded(tree, capsys, figure, wa
     assert f"mouth_to_ear_p99_ms {way} in 1 row" in told[0]
     assert f"834 -> {figure}" in told[0]
     assert any(
-        line.endswith("python -m benchmarks latency --fast --row 'pi ftth'") for line in told
+        line.endswith("python3 run.py bench latency --fast --row 'pi ftth'") for line in told
     )
     assert tree(changed, "--record") == 0
     if way == "better":
@@ -256,13 +259,42 @@ def test_at_most_twenty_rows_are_told_and_the_rest_is_in_a_file(tree, tmp_path, 
 
 
 def test_the_row_that_is_named_runs_again_by_the_command_as_it_is_printed(tree, capsys):
-    rows = {"300 ms pi_4b_usb ftth": {"first_sound_ms": 300.0}}
-    assert tree(rows, "--rewrite") == 0
+    row = {"300 ms pi_4b_usb ftth": {"first_sound_ms": 300.0}}
+    assert tree(row | {"gone": {"first_sound_ms": 1.0}}, "--rewrite") == 0
     assert tree({"300 ms pi_4b_usb ftth": {"first_sound_ms": 320.0}}) == 1
-    (line,) = [x for x in capsys.readouterr().err.splitlines() if "one row again: " in x]
-    _, _, _, *words = shlex.split(line.partition("again: ")[2])
-    name, *options = words
+    told = capsys.readouterr().err.splitlines()
+    assert any("[gone]: has budgets, but was not measured" in line for line in told)
+    (line,) = [one for one in told if "one row again: " in one]
+    python, script, command, name, *options = shlex.split(line.partition("again: ")[2])
+    assert (python, script, command) == ("python3", "run.py", "bench")
+    assert name in measurements()
     assert fast_and_row(name, "", options) == (True, "300 ms pi_4b_usb ftth")
+
+
+def test_an_installed_gate_writes_into_the_tree_that_it_is_run_in(tmp_path):
+    tree = Path(__file__).parents[2]
+    installed = tmp_path / "site" / "benchmarks"
+    shutil.copytree(tree / "benchmarks", installed, ignore=shutil.ignore_patterns("__pycache__"))
+    tell = (
+        f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); from benchmarks import gate; "
+        "print(gate.__file__, gate.BUDGETS, gate.FIGURES, sep='\\n')"
+    )
+    for place, expected in ((tree, tree / "benchmarks"), (tmp_path, installed)):
+        command = [sys.executable, "-P", "-c", tell]
+        done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=True)
+        file, budgets, figures = map(Path, done.stdout.split())
+        assert file.parent == installed
+        assert (budgets, figures) == (expected / "budgets.toml", expected / "figures.json")
+
+
+def test_only_against_what_is_recorded_it_says_how_to_record(tree, tmp_path, capsys):
+    assert tree(ROWS, "--record") == 0
+    other = tmp_path / "other.json"
+    other.write_text('{"fast": {"latency": {"pi ftth": {"mouth_to_ear_p99_ms": 1.0}}}}')
+    assert tree(ROWS, "--against", str(other)) == 1
+    assert "--record" not in capsys.readouterr().err
+    assert tree({"pi ftth": {"mouth_to_ear_p99_ms": 833.0}}) == 1
+    assert "`python3 run.py bench gate --fast --record`" in capsys.readouterr().err
 
 
 def test_a_node_that_renders_silence_is_named(monkeypatch):

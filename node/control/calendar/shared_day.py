@@ -19,7 +19,7 @@ from node.control.calendar.play_state import Record
 from node.control.civil_time import MINUTE_S, load_zone, local_time
 from node.control.events import StartPart, StopPart
 from node.control.loudness.regulation import Regulation
-from node.control.trust.shares import Claim, Shares
+from node.control.trust.shares import OVERFLOW, Claim, Shares
 from node.events import Persist
 from node.units import NS_PER_S
 
@@ -27,7 +27,7 @@ RUNS_MAX: Final = 8
 """Items running at once, of all tiers; the arbiter lets one of them sound."""
 
 SOURCE_BASE: Final = -1
-"""Sources of the calendars in the arbiter: -1 to -RUNS_MAX."""
+"""Sources of the calendars in the arbiter: -1 to -OVERFLOW * RUNS_MAX."""
 
 EVENTS_MAX: Final = 4096
 """The caller takes them after each call: of five calendars each may owe a record to every item."""
@@ -112,7 +112,7 @@ class SharedDay:
         for index in gone:
             owner, _ = self._held[sources[index]]
             owner.give_way(sources[index], to, utc_s, now_ns)
-        last = SOURCE_BASE - RUNS_MAX
+        last = SOURCE_BASE - OVERFLOW * RUNS_MAX
         source = next(s for s in range(SOURCE_BASE, last, -1) if s not in self._held)
         self._held[source] = (player, claim)
         return source

@@ -6,12 +6,18 @@
                                                            no more than its tier and all below may
 ```
 What a lower authority holds never keeps a higher one out, whatever it holds and however urgent it
-calls it. Within the limits the urgent evict the waiting, and among equals the higher tier the
-lower one; nobody evicts what is of a tier above.
+calls it: a place is judged among those of one's own tier and above, as if nobody were below. Then
+those below make room. The urgent evict the waiting, and among equals the higher tier the lower one;
+nobody evicts what is of a tier above. What is more urgent than what comes stays beside it, so that
+a table may hold twice its places; only then it has to go.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
+
+OVERFLOW: Final = 2
+"""How many times its places a table holds at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +57,40 @@ class Shares:
     def make_room(self, held: Sequence[Claim], new: Claim) -> tuple[int, ...] | None:
         """Return which of `held` must go so that `new` finds a place; None when it finds none.
 
-        At most one goes for each limit that `new` would break.
+        At most one of each tier goes for each limit that `new` would break.
         """
         gone: list[int] = []
-        for first in range(new.level, -2, -1):
-            inside = [i for i, one in enumerate(held) if one.level >= first and i not in gone]
-            if len(inside) >= self.quota(first) and not _evict(held, inside, new, gone):
+        mine = [i for i, one in enumerate(held) if one.key_id == new.key_id]
+        for among, most in [*self._limits(held, new, new.level), (mine, self.each)]:
+            left = [i for i in among if i not in gone]
+            if len(left) >= most and not _evict(held, left, new, gone):
                 return None
-        mine = [i for i, one in enumerate(held) if one.key_id == new.key_id and i not in gone]
-        if len(mine) >= self.each and not _evict(held, mine, new, gone):
-            return None
+        # Nothing of those below has kept it out. Now they make room, tier by tier: what one of
+        # them holds does not hang on those below it either.
+        lowest = max((one.level for one in held), default=new.level)
+        for level in range(new.level + 1, lowest + 1):
+            for among, most in self._limits(held, new, level):
+                if sum(i not in gone for i in among) >= most:
+                    _evict(held, [i for i in _of(held, level) if i not in gone], new, gone)
+        if len(held) - len(gone) >= OVERFLOW * self.places:
+            left = [i for i in range(len(held)) if i not in gone]
+            gone.append(max(left, key=lambda i: (held[i].level, -held[i].urgency, -i)))
         return tuple(gone)
+
+    def _limits(
+        self, held: Sequence[Claim], new: Claim, lowest: int
+    ) -> list[tuple[list[int], int]]:
+        """Return, for each tier from that of `new` up, who is of it down to `lowest`, and how many
+        may be.
+        """
+        return [
+            ([i for i, one in enumerate(held) if first <= one.level <= lowest], self.quota(first))
+            for first in range(new.level, -2, -1)
+        ]
+
+
+def _of(held: Sequence[Claim], level: int) -> list[int]:
+    return [i for i, one in enumerate(held) if one.level == level]
 
 
 def _evict(held: Sequence[Claim], among: list[int], new: Claim, gone: list[int]) -> bool:

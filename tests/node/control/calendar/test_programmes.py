@@ -1,7 +1,7 @@
 """The calendars of all tiers play side by side: none keeps another's items silent from below."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from node.control.calendar.play_state import Record
@@ -248,7 +248,11 @@ def made(level: int, drawn: list[tuple[str, int, str]]) -> tuple[ItemConfig, ...
     )
 
 
+_AT_ONCE = [("06:00", 3600, "normal")] * 6
+
+
 @settings(max_examples=60)
+@example(1, _AT_ONCE, [("05:30", 2, [("05:40", 7200, "urgent")] * 4)], ())
 @given(
     level=st.integers(OWN + 1, 2),
     mine=_ITEMS,
