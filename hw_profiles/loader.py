@@ -8,6 +8,8 @@ from typing import Any, Final, TypeVar
 
 from hw_profiles.model import Amplifier, Board, Horn, Profile, SoundCard
 from node.config import ConfigError, build, require
+from node.shell.faults import ShellError
+from node.shell.files import read_text
 
 T = TypeVar("T")
 
@@ -72,11 +74,9 @@ def load(name: str, *, folder: Path = FOLDER) -> Profile:
 def read_toml(path: Path, errors: list[str]) -> Mapping[str, Any]:
     """Return the table in `path`; an unreadable file or wrong TOML becomes a line of `errors`."""
     try:
-        return tomllib.loads(
-            path.read_text(encoding="utf-8-sig")
-        )  # Notepad begins files with a mark
-    except OSError as fault:
-        errors.append(f"{path}: {fault.strerror}; a readable file is needed")
+        return tomllib.loads(read_text(path))
+    except ShellError as fault:
+        errors.append(str(fault))
     except (ValueError, RecursionError) as fault:
         errors.append(f"{path}: not TOML: {fault}")
     return {}

@@ -1,10 +1,10 @@
 """The command `loalang-sim`: ask a village a question and read the answer."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
+from node.shell.standard_output import with_output
 from sim import sweep_arguments
 from sim.command_line import FAILED, INTERRUPTED, Parser, complain, duration, seed
 
@@ -19,6 +19,10 @@ example: loalang-sim run flood_night --day --fail-on 'unwarned > 0'
 
 def main(arguments: list[str] | None = None) -> int:
     """Do what the command line asks and return the exit status."""
+    return with_output("loalang-sim", lambda: _main(arguments))
+
+
+def _main(arguments: list[str] | None) -> int:
     options = _parser().parse_args(arguments)
     try:
         from sim import compare_command, run_command, sweep_command
@@ -37,12 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         "swarm": swarm,
     }
     try:
-        status = commands[options.command](options)
-        sys.stdout.flush()
-        return status
-    except BrokenPipeError:  # whoever read us has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+        return commands[options.command](options)
     except KeyboardInterrupt:
         return complain(["interrupted; nothing was written"], INTERRUPTED)
 

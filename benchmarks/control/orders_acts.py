@@ -123,6 +123,8 @@ class Acts(Words):
         ttl_s = self._of((60, 3600, 86_400))
         step = Step(key, kind, content, self._area(), self._of((0, 1, 2)), ttl_s, ssrc)
         taken = not end and self._is_taken(stream, key)
+        if ssrc not in self._pole.seen().open:
+            self._sessions.pop(ssrc, None)  # it ended by itself: what comes is a new one
         if self._send(step) == "obeyed":
             if taken:
                 self._blame("the name of another's stream was taken", step)

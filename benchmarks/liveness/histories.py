@@ -143,7 +143,7 @@ class _Stream:
         self.held_until_ns = 0
         self.echo = (0, 0)
         self.echo_due_ns = 0
-        self.first_of_zero = 0
+        self.first_renumbered = 0
         self.calm_ns = 0
 
     def send(self, *, delay_ms: int = 0, lost: bool = False) -> None:
@@ -198,8 +198,8 @@ class _Stream:
 
     def settle_echoes(self) -> None:
         """Wait until no packet is repeated whose numbers mean another one since."""
-        left = self.first_of_zero + sum(self.echo) - len(self.sent)
-        if self.first_of_zero and self.echo[0] and left > 0:
+        left = self.first_renumbered + sum(self.echo) - len(self.sent)
+        if self.first_renumbered and self.echo[0] and left > 0:
             left_ns = samples_to_ns(left * self.samples) + _ECHO_NS
             self.calm_ns = max(self.calm_ns, self.now_ns + left_ns + self.path_ms * NS_PER_MS)
 
@@ -259,7 +259,7 @@ def _disturb(stream: _Stream, what: Disturbance) -> None:
         "stamps": lambda: stream.jump(size_ms),
         "path": lambda: stream.move_path(size_ms),
         "stamps and path": lambda: stream.move_path(size_ms, stamps_by_ms=-size_ms // 2),
-        "numbers": lambda: setattr(stream, "sequence", stream.sequence + size_ms),
+        "numbers": lambda: _set_numbers(stream, size_ms),
         "restart": lambda: _restart(stream, size_ms),
         "from zero": lambda: _from_zero(stream, abs(size_ms)),
         "repeats": lambda: stream.repeat(count, abs(size_ms)),
@@ -294,9 +294,16 @@ def _restart(stream: _Stream, size_ms: int) -> None:
     stream.stamp = float(stream.rng.integers(0, 1 << 32))
 
 
+def _set_numbers(stream: _Stream, by: int) -> None:
+    """Count on from other numbers; from earlier ones each will mean two packets."""
+    if by < 0:
+        stream.first_renumbered = len(stream.sent)
+    stream.sequence += by
+
+
 def _from_zero(stream: _Stream, pause_ms: int) -> None:
     """Begin with the numbers of the beginning."""
-    stream.first_of_zero = len(stream.sent)
+    stream.first_renumbered = len(stream.sent)
     stream.now_ns += max(pause_ms, 500) * NS_PER_MS
     stream.sequence = stream.history.sequence
     stream.stamp = float(stream.history.timestamp)

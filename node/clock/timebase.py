@@ -89,6 +89,8 @@ from node.units import NS_PER_3_SAMPLES, NS_PER_MS
 _EARLY_MAX_NS: Final = 50.0 * NS_PER_MS
 _BEFORE_CAPTURE_MAX: Final = 3
 _ROOM_NS: Final = 10.0 * NS_PER_MS
+_ROOM_MIN_NS: Final = 20.0 * NS_PER_MS
+"""A sound card asks for a period at once; what comes later than that before its time is late."""
 _AGEING: Final = 1e-6  # a held map drifts by 1 ppm: 10 ms after 2.8 h
 _ANSWER_NS: Final = WAITED_NS + 100 * NS_PER_MS
 """An answer that is believed has come by then, though a sound card asks 0.1 s ahead."""
@@ -210,7 +212,8 @@ def receive_map(
     fastest_ns, floats[FASTEST_NS] = floats[FASTEST_NS], np.inf
     if ints[MODE] == MODE_ENVELOPE or abs(captured_ns - held_ns) > JUMP_NS:
         network_ns = floor_ns(floats, latest_ns) - captured_ns
-        budget_ns = ints[DELAY_TARGET_NS] + ints[OWN_DELAY_NS] - floats[MAP_ROOM_NS]
+        room_ns = max(_ROOM_MIN_NS, floats[MAP_ROOM_NS])
+        budget_ns = ints[DELAY_TARGET_NS] + ints[OWN_DELAY_NS] - room_ns
         least_ns = fastest_ns - captured_ns if fastest_ns < np.inf else network_ns
         if least_ns < -(_EARLY_MAX_NS + uncertainty_ns) or network_ns > budget_ns:
             ints[MAPS_REFUSED] += 1

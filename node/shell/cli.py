@@ -16,6 +16,7 @@ from node.config import ConfigError, NodeConfig
 from node.control.precedence import CLASSES
 from node.control.trust.signature import SeedSigner
 from node.events import FetchFile
+from node.shell.broker.home_assistant import discovery
 from node.shell.broker.mqtt import MqttLink
 from node.shell.card.sinks import PacedSink, Sink
 from node.shell.clocks import now_ns, utc_ns
@@ -44,6 +45,7 @@ from node.shell.profile import require_closed
 from node.shell.rule_files import LANGUAGES, explain
 from node.shell.service import Service
 from node.shell.speaker import Speaker
+from node.shell.standard_output import with_output
 from node.shell.steady import keep_steady
 from node.shell.store.store import Store
 from node.shell.systemd import starting
@@ -74,6 +76,10 @@ sound card, disk full); 2 an argument or the configuration is wrong
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
+    return with_output("loalang-node", lambda: _main(arguments))
+
+
+def _main(arguments: list[str] | None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(
         stream=sys.stderr,
@@ -255,7 +261,18 @@ def _read_again(into: _Read, path: Path) -> None:
 def _link(node: NodeConfig, shell: ShellConfig, store: Store) -> MqttLink:
     session = _next_session(store)
     public = SeedSigner(own_seed(store)).public_key.hex()
-    return MqttLink(node.name, shell.mqtt, session=session, stored=store.kept(), public_key=public)
+    prefix, announced = shell.mqtt.home_assistant, {}
+    if prefix is not None:
+        root = f"pa/v1/{shell.mqtt.village}/node/{node.name}"
+        announced = discovery(prefix, root, node.name, _version())
+    return MqttLink(
+        node.name,
+        shell.mqtt,
+        session=session,
+        stored=store.kept(),
+        public_key=public,
+        announced=announced,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,8 +82,12 @@ class MqttConfig:
     heartbeat_s: int = 0
     """How often the whole status is published, which is a kilobyte; 0: never."""
 
+    home_assistant: str | None = None
+    """Discovery prefix of Home Assistant, `homeassistant` as a rule; none: it is told nothing."""
+
     def __post_init__(self) -> None:
-        names = (self.village, *self.zones)
+        extra = () if self.home_assistant is None else (self.home_assistant,)
+        names = (self.village, *self.zones, *extra)
         check(
             "mqtt",
             {
@@ -91,7 +95,7 @@ class MqttConfig:
                 "village": (
                     all(n and not set(n) & set("+#/ ") for n in names),
                     names,
-                    "with zones: not empty, without +, #, / and space",
+                    "with zones and home_assistant: not empty, without +, #, / and space",
                 ),
                 "host": (
                     self.host is None or _is_host(self.host),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from node.shell.faults import EXIT_INPUT, ShellError, file_fault
+from node.shell.files import read_text
 
 FOLDER: Final = "conf.d"
 FILES_MAX: Final = 64
@@ -86,12 +87,6 @@ def _drop_ins(folder: Path) -> list[Path]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8-sig"))  # Notepad begins files with a mark
-    except OSError as fault:
-        raise file_fault(path, fault) from fault
-    except UnicodeDecodeError as fault:
-        raise ShellError(
-            f"{path}: not UTF-8 text; is it a TOML file?", exit_status=EXIT_INPUT
-        ) from fault
+        return tomllib.loads(read_text(path))
     except (ValueError, RecursionError) as fault:  # too long a number, too deep a list as well
         raise ShellError(f"{path}: not TOML: {fault}", exit_status=EXIT_INPUT) from fault

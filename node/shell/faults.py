@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -45,8 +46,9 @@ class ShellError(Exception):
 def leave(status: int) -> NoReturn:
     """End the process now: what hangs in a library would keep an orderly end from coming."""
     logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # full or closed: the process must end all the same
+            stream.flush()
     os._exit(status)
 
 
@@ -55,6 +57,9 @@ _FILE_REMEDIES = {
     errno.EACCES: ("no permission; chmod or chown it, or choose another path", EXIT_INPUT),
     errno.EISDIR: ("is a folder; give a file", EXIT_INPUT),
     errno.ENOTDIR: ("a part of the path is not a folder; check the path", EXIT_INPUT),
+    errno.ENAMETOOLONG: ("the name is too long; check the path", EXIT_INPUT),
+    errno.ELOOP: ("links that lead to each other; check the path", EXIT_INPUT),
+    errno.ENXIO: ("is a socket or a device, not a file", EXIT_INPUT),
     errno.EROFS: ("the file system is read-only; choose another path", EXIT_INPUT),
     errno.ENOSPC: ("the disk is full; free some space or choose another disk", EXIT_FAULT),
     errno.EDQUOT: ("the disk quota is used up; free some space", EXIT_FAULT),

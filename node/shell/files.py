@@ -1,5 +1,6 @@
 """Read a file that a person named: whatever it really is, within a size, and never for ever."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -38,6 +39,35 @@ def read_regular(path: Path, bytes_max: int) -> bytes:
     except OSError as fault:
         raise file_fault(path, fault) from fault
     raise ShellError(f"{path}: {what}", exit_status=EXIT_INPUT)
+
+
+def why_no_file(path: Path) -> str | None:
+    """Return why `path` is no file that could be read, for a person; None when it is one."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as fault:
+        if fault.errno == errno.ENOENT:
+            return "no such file"
+        return str(file_fault(path, fault)).removeprefix(f"{path}: ")
+    if stat.S_ISREG(mode):
+        return None
+    return "is a folder" if stat.S_ISDIR(mode) else "is a pipe or a device, not a file"
+
+
+def read_text(path: Path) -> str:
+    """Return the UTF-8 text in `path`, without the mark that some editors put before it.
+
+    Raises
+    ------
+    ShellError
+        As `read_regular`, or if it is no such text.
+    """
+    try:
+        return read_regular(path, TEXT_BYTES_MAX).decode("utf-8-sig")
+    except UnicodeDecodeError as fault:
+        raise ShellError(
+            f"{path}: not UTF-8 text; write it anew as UTF-8", exit_status=EXIT_INPUT
+        ) from fault
 
 
 def read_toml_bytes(path: Path) -> bytes:

@@ -12,7 +12,8 @@ from node.control.loudness.language import Translate, load_catalogue, untranslat
 from node.control.loudness.regulation import RuleFile, load_rule_file
 from node.control.precedence import CLASSES, MessageClass
 from node.control.settings import ControlConfig
-from node.shell.faults import EXIT_INPUT, ShellError, file_fault
+from node.shell.faults import EXIT_INPUT, ShellError
+from node.shell.files import read_text
 
 LANGUAGES: Final = ("en", "vi")
 
@@ -65,18 +66,24 @@ def _read_rule(name: str) -> RuleFile:
     path = Path(name)
     try:
         if path.suffix == ".toml":
-            return load_rule_file(path.read_text("utf-8-sig"), where=name)
+            return load_rule_file(read_text(path), where=name)
         entry = resources.files(_PACKAGE).joinpath("regulations", f"{name}.toml")
         return load_rule_file(entry.read_text("utf-8"), where=f"{name}.toml")
-    except PermissionError as fault:
-        raise ConfigError(f"control.rules: {file_fault(name, fault)}") from fault
+    except ShellError as fault:
+        if path.exists():
+            raise ConfigError(f"control.rules: {fault}") from fault
+        raise _unknown_rule(name) from fault
     except OSError as fault:
-        shipped = resources.files(_PACKAGE).joinpath("regulations").iterdir()
-        known = ", ".join(sorted(one.name.removesuffix(".toml") for one in shipped))
-        raise ConfigError(
-            f"control.rules: {name!r}: no such file; a path to a .toml file, or one of {known}"
-        ) from fault
+        raise _unknown_rule(name) from fault
     except ConfigError:
         raise  # it is TOML, with wrong entries
     except (ValueError, RecursionError) as fault:
         raise ConfigError(f"control.rules: {name!r}: not TOML: {fault}") from fault
+
+
+def _unknown_rule(name: str) -> ConfigError:
+    shipped = resources.files(_PACKAGE).joinpath("regulations").iterdir()
+    known = ", ".join(sorted(one.name.removesuffix(".toml") for one in shipped))
+    return ConfigError(
+        f"control.rules: {name!r}: no such file; a path to a .toml file, or one of {known}"
+    )

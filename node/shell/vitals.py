@@ -5,6 +5,7 @@
 | `s` | `ready` or `degraded` |
 | `n`, `up` | the session, and seconds since it began |
 | `t`, `ok` | civil time of the node, and whether it trusts it |
+| `play` | whether something sounds |
 | `hear` | sources that it hears now |
 | `un` | periods that the card had to play without the node |
 | `re`, `wait`, `drop` | reconnections, messages that wait for the broker, messages given up |
@@ -99,6 +100,7 @@ class Vitals:
             "up": (now_ns - self._begin_ns) // NS_PER_S,
             "t": control.get("utc_s", utc_s),
             "ok": int(control.get("clock_trusted", True)),
+            "play": int(status.get("playing") is not None),
             "hear": len(status.get("sources") or ()),
             "un": status["shell"].get("underruns", 0),
             "re": link.get("reconnects", 0),

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.config import ConfigError
+from node.shell.faults import ShellError
+from node.shell.files import read_regular
 from node.units import NS_PER_MS
 from sim.links.kernel import LOST_NS
 
@@ -39,12 +41,12 @@ def read_trace(path: Path) -> NDArray[np.int64]:
         Naming file, line, value and what would be right.
     """
     try:
-        raw = path.read_bytes()
+        raw = read_regular(path, _TEXT_BYTES_MAX)
         text = _unpacked(path, raw).decode("utf-8")
-    except OSError as fault:
-        raise ConfigError(
-            f"{path}: {fault.strerror or fault}; a readable trace is needed"
-        ) from fault
+    except ShellError as fault:
+        raise ConfigError(f"{fault}") from fault
+    except OSError as fault:  # damaged within
+        raise ConfigError(f"{path}: not a trace: {fault}") from fault
     except (UnicodeDecodeError, EOFError) as fault:
         raise ConfigError(f"{path}: not a trace: {fault}") from fault
     lines = text.splitlines()

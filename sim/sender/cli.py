@@ -17,6 +17,7 @@ from node.rtp.join_packet import KEY_BYTES
 from node.shell.faults import ShellError
 from node.shell.keys.key_file import read_key
 from node.shell.network.multicast import is_multicast, leave_by
+from node.shell.standard_output import with_output
 from node.shell.steady import keep_steady
 from node.units import NS_PER_MS, NS_PER_S
 from sim.sender.group_delay import GroupDelay
@@ -68,6 +69,10 @@ SIGINT; 1 it broke off, or a destination did not get it; 2 an argument or the fi
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
+    return with_output("loalang-send", lambda: _main(arguments))
+
+
+def _main(arguments: list[str] | None) -> int:
     options = _parser().parse_args(
         _names_as_files(sys.argv[1:] if arguments is None else arguments)
     )
@@ -279,16 +284,24 @@ def _lead_ns(options: argparse.Namespace) -> int | None:
 
 
 def _seal(options: argparse.Namespace) -> Seal | None:
-    if options.sign is not None:
-        return signing_seal(options.sign)
-    return None if options.srtp is None else srtp_seal(options.srtp)
+    option, path, make = "--sign", options.sign, signing_seal
+    if path is None:
+        option, path, make = "--srtp", options.srtp, srtp_seal
+    try:
+        return None if path is None else make(path)
+    except (OSError, ValueError) as fault:
+        raise InputError(f"{option} {one_line(fault)}") from fault
 
 
 def _number(low: int, high: int) -> Any:
     def parse(text: str) -> int:
-        value = int(text, 0)
+        try:
+            value = int(text, 0)
+        except ValueError:  # no number, or one of thousands of digits
+            value = low - 1
         if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{value}: must be {low} to {high}")
+            wrong = f"{text[:40]}: must be a whole number from {low} to {high}"
+            raise argparse.ArgumentTypeError(wrong)
         return value
 
     return parse

@@ -11,6 +11,8 @@ import pylibsrtp
 from node.control.trust.packet_guard import SRTP_KEY_BYTES, sign_packet, srtp_policy
 from node.control.trust.passes import Passes
 from node.control.trust.signature import SeedSigner
+from node.shell.faults import ShellError
+from node.shell.files import TEXT_BYTES_MAX, read_regular
 
 Seal = Callable[[bytes], bytes]
 """Packet in, what leaves out."""
@@ -72,7 +74,10 @@ def srtp_seal(path: Path) -> Seal:
 
 
 def _read(path: Path, key_bytes: int, made_by: str) -> bytes:
-    key = path.read_bytes()
+    try:
+        key = read_regular(path, TEXT_BYTES_MAX)
+    except ShellError as fault:
+        raise ValueError(str(fault)) from fault
     if len(key) != key_bytes:
         raise ValueError(f"{path}: {len(key)} bytes: this key has {key_bytes}; `{made_by}`")
     return key

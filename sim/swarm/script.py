@@ -13,6 +13,8 @@ from typing import Final, Literal
 import hw_profiles
 from node.config import ConfigError, build, check, require
 from node.control.civil_time import parse_time
+from node.shell.faults import ShellError
+from node.shell.files import read_text
 from sim.links import bearer as bearers
 
 Act = Literal[
@@ -193,9 +195,11 @@ def read(path: Path) -> Script:
         With a line for each fault.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
-        raise ConfigError(f"{path}: {fault}") from fault
+        table = tomllib.loads(read_text(path))
+    except ShellError as fault:
+        raise ConfigError(str(fault)) from fault
+    except (ValueError, RecursionError) as fault:
+        raise ConfigError(f"{path}: not TOML: {fault}") from fault
     return built(table, where=path.name)
 
 

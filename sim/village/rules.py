@@ -6,6 +6,8 @@ from typing import Final
 
 from node.config import ConfigError
 from node.control.loudness.regulation import RuleFile, load_rule_file
+from node.shell.faults import ShellError
+from node.shell.files import read_text
 
 _SHIPPED: Final = resources.files("node.control").joinpath("regulations")
 
@@ -20,10 +22,12 @@ def read_rule(name: str, folder: Path) -> RuleFile:
     """
     try:
         if name.endswith(".toml"):
-            return load_rule_file((folder / name).read_text("utf-8-sig"), where=name)
+            return load_rule_file(read_text(folder / name), where=name)
         entry = _SHIPPED.joinpath(f"{name}.toml")
         return load_rule_file(entry.read_text("utf-8"), where=f"{name}.toml")
-    except OSError as fault:
+    except (OSError, ShellError) as fault:
+        if (folder / name).exists():
+            raise ConfigError(str(fault)) from fault
         known = ", ".join(sorted(one.name.removesuffix(".toml") for one in _SHIPPED.iterdir()))
         raise ConfigError(f"no such file; a path to a .toml file, or one of {known}") from fault
     except ConfigError:

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import hw_profiles
 from hw_profiles.loader import read_toml
 from node.config import AudioConfig, ConfigError, JitterConfig, OpusConfig, build, check, require
+from node.shell.files import why_no_file
 from sim.links import bearer as bearers
 from sim.links.bearer import Bearer
 from sim.village.day_config import DayConfig, day_faults, name_sounds
@@ -195,13 +196,14 @@ def trace_file(scenario: Scenario, bearer: str) -> Path | None:
 def _find(path_or_name: str | Path) -> Path:
     text = str(path_or_name)
     shipped = FOLDER / f"{text}.toml"
-    if "/" not in text and not text.endswith(".toml") and shipped.is_file():
+    if "/" not in text and not text.endswith(".toml") and not why_no_file(shipped):
         return shipped
     path = Path(path_or_name)
-    if path.is_file():
+    why = why_no_file(path)
+    if why is None:
         return path
     raise ConfigError(
-        f"scenario {text!r}: no such file; a TOML file, or one that ships: {', '.join(names())}"
+        f"scenario {text!r}: {why}; a TOML file, or one that ships: {', '.join(names())}"
     )
 
 

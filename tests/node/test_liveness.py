@@ -110,6 +110,25 @@ OVERTAKEN = calm(
 """A sound in time, and two packets of seconds ago that come for the first time."""
 
 
+TIGHT = calm(
+    packet_samples=1920,
+    clock_hz=90_000,
+    sequence=36_688,
+    timestamp=647_622_005,
+    jitter_ms=3,
+    seed=1_849_253_346,
+    answers=True,
+    disturbances=(
+        Disturbance(kind="echoes", after_ms=1000, size_ms=-2, count=32),
+        Disturbance(kind="path", after_ms=300, size_ms=10, count=1),
+        Disturbance(kind="path", after_ms=1000, size_ms=338, count=3),
+        Disturbance(kind="keep-alives", after_ms=0, size_ms=70, count=1),
+        Disturbance(kind="restart", after_ms=50, size_ms=-908, count=112),
+    ),
+)
+"""A way that leaves 12 ms of the playout delay."""
+
+
 def once(kind, size_ms=0, count=1):
     return (Disturbance(kind=kind, after_ms=2500, size_ms=size_ms, count=count),)
 
@@ -145,6 +164,7 @@ def once(kind, size_ms=0, count=1):
     )
 )
 @example(OVERTAKEN)
+@example(TIGHT)
 @example(SLOW_CLOCK)
 @example(STANDING)
 @example(ECHOES)

@@ -101,6 +101,8 @@ class Gatekeeper:
         self._clock = clock
         self._singles: dict[bytes, list[str]] = {}
         """Names under which unnumbered revocations of a key are kept."""
+        self._to_recall: dict[str, bytes] = {}
+        """Kept revocations of keys that are not known; no more than there were at the start."""
         self._lost_s = 0
         self._events: deque[Persist] = deque()
         self._restore(stored)
@@ -239,6 +241,7 @@ class Gatekeeper:
     def _learn(self, message: Message, signer: Authority, sealed: bytes) -> str | None:
         counter = message.counter
         learnt = self._book.receive_certificate(signer, message.content, counter=counter)
+        self._recall()
         self._forget_dropped()
         if isinstance(learnt, str):
             return learnt
@@ -289,16 +292,30 @@ class Gatekeeper:
                     )
                     waiting.remove(sealed)
                     progress = True
-        for name, sealed in sorted(stored.items()):
-            if not name.startswith(REVOCATION_PREFIX) or not sealed:
-                continue
-            order = self.restore(sealed)
-            if isinstance(order, Order):
-                self._book.receive_revocation(order.authority, order.message.content)
-                issuer = order.message.key_id
-                if name != REVOCATION_PREFIX + issuer.hex():
-                    self._singles.setdefault(issuer, []).append(name)
+        self._to_recall = {
+            name: sealed
+            for name, sealed in sorted(stored.items())
+            if name.startswith(REVOCATION_PREFIX) and sealed
+        }
+        self._recall()
         self._forget_dropped()
+
+    def _recall(self) -> None:
+        """Take the kept revocations of those whose key is known; the others wait until it is.
+
+        What an authority took back it has taken back, also where it lost its own right since.
+        """
+        for name, sealed in list(self._to_recall.items()):
+            message = open_envelope(sealed)
+            signer = message if isinstance(message, str) else self._book.signer_of(message)
+            if signer == "unknown key":
+                continue
+            del self._to_recall[name]
+            if isinstance(message, str) or isinstance(signer, str):
+                continue  # damaged
+            self._book.receive_revocation(signer, message.content)
+            if name != REVOCATION_PREFIX + message.key_id.hex():
+                self._singles.setdefault(message.key_id, []).append(name)
 
 
 def _floors(kept: bytes) -> dict[int, int]:

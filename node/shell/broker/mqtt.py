@@ -14,7 +14,7 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,6 +32,7 @@ from node.shell.broker.connection import (
 from node.shell.broker.connection import connect as connect_paho
 from node.shell.broker.outbox import Outbox
 from node.shell.broker.outgoing import Outgoing
+from node.shell.broker.together import both
 from node.shell.clocks import utc_ns
 from node.shell.config import MqttConfig
 from node.shell.keys.credentials import first_end_s, read_password, tls_context
@@ -57,6 +58,10 @@ _TAKEN_OVER_MAX: Final = 3
 """After so many times another client has our name for good: we take one beside it."""
 _NAME_REFUSED: Final = (0x85, 0x87)
 """Reasons of a CONNACK: identifier not valid, not authorised (MQTT 5, 3.2.2.2)."""
+ASK: Final = b"status"
+"""What asks under `cmd` for the whole status; it orders nothing, so nobody signs it."""
+ASKED_S: Final = 10
+"""However often it is asked for."""
 CLOSE_S: Final = 1.5
 """What the goodbye may take, of the 5 s that the service has to stop."""
 
@@ -86,6 +91,8 @@ class MqttLink:
         What the store kept: answers that wait, and what was subscribed to.
     public_key : str
         Hexadecimal digits of the key that signs the node's answers.
+    announced : mapping of str to bytes
+        What is to be retained under other topics: the node for programs that look for devices.
     connect : callable
         Makes connections; another network in tests and simulations.
 
@@ -103,6 +110,7 @@ class MqttLink:
         session: int,
         stored: Mapping[str, bytes] | None = None,
         public_key: str = "",
+        announced: Mapping[str, bytes] | None = None,
         connect: Connect = connect_paho,
     ) -> None:
         self._name = name
@@ -114,7 +122,9 @@ class MqttLink:
         self._ends_s = first_end_s(config)
         self.session = session
         about = {"zones": list(config.zones), "public_key": public_key}
-        self._about = json.dumps(about).encode() if public_key else b""
+        self._announced = dict(announced or {})
+        if public_key:
+            self._announced[f"{self._root}/about"] = json.dumps(about).encode()
         self._outgoing = Outgoing(self._root, Outbox(stored or {}))
         self._old_topics = _topics_in((stored or {}).get(TOPICS_KEY, b""))
         self._unacknowledged: deque[_Unacknowledged] = deque()
@@ -126,6 +136,7 @@ class MqttLink:
         """Session that had told the state of our name before we came."""
         self._new_until_s = 0.0
         self._next_beat_ns = 0
+        self._is_asked = False
         self.durable: Callable[[], int] = lambda: 1 << 62
         """Returns the store's number up to which everything is on the disk."""
         self.keep: Callable[[Mapping[str, bytes]], int] = lambda changes: 0
@@ -191,10 +202,12 @@ class MqttLink:
             self._tell_state()
 
     def offer_status(self, status: Callable[[], dict[str, object]], now_ns: int) -> None:
-        """Publish the node's status if it is due."""
-        if not self.connected or now_ns < self._next_beat_ns or not self._config.heartbeat_s:
+        """Publish the node's status if it is due, or somebody has asked for it."""
+        beat_s = self._config.heartbeat_s
+        if not self.connected or now_ns < self._next_beat_ns or not (beat_s or self._is_asked):
             return
-        self._next_beat_ns = now_ns + self._config.heartbeat_s * NS_PER_S
+        self._is_asked = False
+        self._next_beat_ns = now_ns + (beat_s or ASKED_S) * NS_PER_S
         body = {"session": self.session, **self.status(), **status()}
         self.tell(Publish("metric", json.dumps(body).encode()))
 
@@ -237,13 +250,12 @@ class MqttLink:
                 self._new_until_s = asyncio.get_running_loop().time() + NEW_S
             self._unacknowledged.clear()  # the broker gives them again
             self._tell_state()
-            if self._about:
-                topic = f"{self._root}/about"
-                connection.publish(topic, self._about, quality=1, retain=True)
+            for topic, payload in self._announced.items():
+                connection.publish(topic, payload, quality=1, retain=True)
             self.connected = True
             LOG.info("broker %s:%d: connected", self._config.host, self._config.port)
             self.told("broker", None)
-            await _both(
+            await both(
                 self._read(connection, take),
                 self._outgoing.run(connection, self.durable, lambda: self._acknowledge(connection)),
             )
@@ -296,6 +308,10 @@ class MqttLink:
             if message.retain:  # commands are never retained: an old one is no order
                 self.retained += 1
                 LOG.warning("%s: a retained order is not obeyed", message.topic)
+                connection.acknowledge(message)
+                continue
+            if message.payload == ASK:
+                self._is_asked = True
                 connection.acknowledge(message)
                 continue
             ticket = take(message.topic, message.payload) or 0
@@ -382,16 +398,3 @@ def _topics_in(stored: bytes) -> list[str]:
     except ValueError:
         return []
     return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
-
-
-async def _both(*parts: Coroutine[None, None, None]) -> None:
-    """Run `parts` until one of them ends or fails; end the others and pass its failure on."""
-    tasks = [asyncio.ensure_future(part) for part in parts]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -15,7 +15,8 @@ from typing import Final
 from node.control.trust.message import Message, open_envelope
 from node.shell.broker.connection import Connection, LinkLostError, Login, connect
 from node.shell.config import MqttConfig, split_address
-from node.shell.faults import EXIT_FAULT, EXIT_INPUT, ShellError, file_fault
+from node.shell.faults import EXIT_FAULT, EXIT_INPUT, ShellError
+from node.shell.files import TEXT_BYTES_MAX, read_regular
 from node.shell.keys.credentials import read_password, tls_context
 from node.shell.poles.pole_list import read_poles
 from node.shell.poles.roster import Answer, Roster
@@ -62,10 +63,7 @@ class _Wanted:
 
 def publish_order(options: argparse.Namespace) -> int:
     """Publish the order and print a line per answer; return 1 when not all took the order."""
-    try:
-        sealed = options.order.read_bytes()
-    except OSError as fault:
-        raise file_fault(options.order, fault) from fault
+    sealed = read_regular(options.order, TEXT_BYTES_MAX)
     order = open_envelope(sealed)
     if isinstance(order, str):
         raise ShellError(f"{options.order}: {order}", exit_status=EXIT_INPUT)

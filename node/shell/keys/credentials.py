@@ -7,6 +7,7 @@ from cryptography import x509
 
 from node.shell.config import MqttConfig
 from node.shell.faults import EXIT_INPUT, ShellError, file_fault
+from node.shell.files import TEXT_BYTES_MAX, read_regular, read_text
 
 
 def read_password(path: str | None) -> str | None:
@@ -20,17 +21,10 @@ def read_password(path: str | None) -> str | None:
     if path is None:
         return None
     try:
-        return Path(path).read_text("utf-8-sig").splitlines()[0]
-    except OSError as fault:
-        raise file_fault(path, fault) from fault
+        return read_text(Path(path)).splitlines()[0]
     except IndexError as fault:
         raise ShellError(
             f"{path}: empty; its first line must be the password", exit_status=EXIT_INPUT
-        ) from fault
-    except UnicodeDecodeError as fault:
-        raise ShellError(
-            f"{path}: not UTF-8 text; write the password file anew as UTF-8",
-            exit_status=EXIT_INPUT,
         ) from fault
 
 
@@ -68,8 +62,8 @@ def first_end_s(config: MqttConfig) -> int | None:
         if path is None:
             continue
         try:
-            found = x509.load_pem_x509_certificates(Path(path).read_bytes())
-        except (OSError, ValueError):
+            found = x509.load_pem_x509_certificates(read_regular(Path(path), TEXT_BYTES_MAX))
+        except (ShellError, ValueError):
             continue
         ends += [int(one.not_valid_after_utc.timestamp()) for one in found]
     return min(ends, default=None)

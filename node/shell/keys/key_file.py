@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from node.shell.faults import EXIT_INPUT, ShellError, file_fault
+from node.shell.faults import EXIT_INPUT, ShellError
+from node.shell.files import TEXT_BYTES_MAX, read_regular
 
 
 def read_key(path: Path, key_bytes: int) -> bytes:
@@ -13,10 +14,7 @@ def read_key(path: Path, key_bytes: int) -> bytes:
     ShellError
         If it cannot be read, or is no key of this length.
     """
-    try:
-        key = path.read_bytes()
-    except OSError as fault:
-        raise file_fault(path, fault) from fault
+    key = read_regular(path, TEXT_BYTES_MAX)
     if len(key) != key_bytes:
         raise ShellError(
             f"{path}: {len(key)} bytes: this key has {key_bytes}; "

@@ -18,7 +18,8 @@ from node.config import ConfigError, NodeConfig
 from node.control.trust.message import Message
 from node.control.trust.signature import PUBLIC_KEY_BYTES, SeedSigner, key_id, verified
 from node.shell.config import ShellConfig
-from node.shell.faults import EXIT_INPUT, ShellError, file_fault
+from node.shell.faults import EXIT_INPUT, ShellError
+from node.shell.files import read_text
 from node.shell.keys.identity import SEED_BYTES, SEED_KEY
 from node.shell.store.read import read_kept
 
@@ -42,9 +43,7 @@ def read_poles(path: Path) -> dict[str, Pole]:
         If an entry is wrong: says which, and what would be right.
     """
     try:
-        table = tomllib.loads(path.read_text("utf-8-sig"))
-    except OSError as fault:
-        raise file_fault(path, fault) from fault
+        table = tomllib.loads(read_text(path))
     except (ValueError, RecursionError) as fault:
         raise ShellError(f"{path}: not TOML: {fault}", exit_status=EXIT_INPUT) from fault
     poles = table.get("poles")

@@ -64,6 +64,7 @@ pattern write pa/v1/$village/node/%u/acknowledgement
 pattern write pa/v1/$village/node/%u/proof
 pattern write pa/v1/$village/node/%u/proof-head
 pattern write pa/v1/$village/node/%u/audit
+pattern write homeassistant/+/%u/+/config
 pattern read pa/v1/$village/node/%u/state
 pattern read pa/v1/$village/node/%u/cmd
 pattern read pa/v1/$village/zone/+/cmd

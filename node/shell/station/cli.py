@@ -8,6 +8,7 @@ from typing import Final
 
 from node.config import ConfigError
 from node.shell.faults import EXIT_INPUT, ShellError
+from node.shell.standard_output import with_output
 from node.shell.station.accept import accept_node
 from node.shell.station.init import make_station
 from node.shell.station.replace import replace_node
@@ -25,6 +26,10 @@ _COMMANDS: Final = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
+    return with_output("loalang-station", lambda: _main(arguments))
+
+
+def _main(arguments: list[str] | None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     try:

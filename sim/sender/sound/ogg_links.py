@@ -5,7 +5,8 @@ is each change of track of a web radio, and keeps the first link's header gain. 
 opened anew. Its first pages say that something begins; a link ends before the next such page.
 """
 
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 PATTERN: Final = b"OggS"
@@ -13,6 +14,9 @@ _HEADER_BYTES: Final = 27
 _BEGINS: Final = 2
 """Of the header type (RFC 3533, section 6): first page of a logical stream."""
 _READ_BYTES: Final = 1 << 16
+_CRC_AT: Final = 22
+_MIRRORED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+_ONES: Final = 0xFFFFFFFF
 
 
 class Readable(Protocol):
@@ -42,10 +46,23 @@ class OggLinks:
         A file, a pipe or a connection.
     begin : bytes
         What was read of it already.
+    damage : callable
+        Called for each page whose bytes are not what was written, and each place that is no page.
+    cut : callable
+        Called when the stream ends in the middle of a page.
     """
 
-    def __init__(self, raw: Readable, begin: bytes = b"") -> None:
+    def __init__(
+        self,
+        raw: Readable,
+        begin: bytes = b"",
+        *,
+        damage: Callable[[], None] = lambda: None,
+        cut: Callable[[], None] = lambda: None,
+    ) -> None:
         self._raw = raw
+        self._damage = damage
+        self._cut = cut
         self._held = bytearray(begin)
         self._page = b""
         self._at_border = False
@@ -75,9 +92,11 @@ class OggLinks:
 
     def _next_page(self) -> bytes:
         """Return the next whole page; what stands between pages is no page, and left out."""
+        is_junk = False
         while True:
             at = self._held.find(PATTERN)
             if at < 0:
+                is_junk |= len(self._held) >= len(PATTERN)
                 del self._held[: max(0, len(self._held) - len(PATTERN) + 1)]
                 if not self._fill(len(self._held) + 1):
                     self._held.clear()
@@ -95,12 +114,15 @@ class OggLinks:
                 return self._rest()
             page = bytes(self._held[:length])
             del self._held[:length]
+            if is_junk or at > 0 or not _is_whole(page):
+                self._damage()
             return page
 
     def _rest(self) -> bytes:
         """Return what a stream that was cut off ends with."""
         rest = bytes(self._held)
         self._held.clear()
+        self._cut()
         return rest
 
     def _fill(self, count: int) -> bool:
@@ -112,3 +134,14 @@ class OggLinks:
             else:
                 self._ended = True
         return len(self._held) >= count
+
+
+def _is_whole(page: bytes) -> bool:
+    """Return whether a page is as it was written (RFC 3533, section 6).
+
+    Its CRC goes through each byte from the highest bit on, that of zlib from the lowest.
+    """
+    said = int.from_bytes(page[_CRC_AT : _CRC_AT + 4], "little")
+    bare = page[:_CRC_AT] + bytes(4) + page[_CRC_AT + 4 :]
+    mirrored = zlib.crc32(bare.translate(_MIRRORED), _ONES) ^ _ONES
+    return int(f"{mirrored:032b}"[::-1], 2) == said

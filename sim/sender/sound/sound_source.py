@@ -75,6 +75,7 @@ class SoundSource:
         self._kept = _KeptFile()
         self._complaint = ""
         self._turn_samples = 0
+        self._is_cut = False
         self.damaged = 0
         """Places that could not be read or decoded."""
         self._opened: Iterator[Any] | None = None
@@ -115,6 +116,8 @@ class SoundSource:
         lines = []
         if self.damaged:
             lines.append(f"{self.damaged} damaged places were left out, the rest was played")
+        if self._is_cut and not self._is_url:
+            lines.append("it ends in the middle of a page: it was cut off; copy it again")
         if self._shape.clipped_samples:
             lines.append(f"{self._shape.clipped_samples} samples above full scale were clipped")
         if self._shape.cancelled:
@@ -180,9 +183,9 @@ class SoundSource:
 
     def _containers(self) -> Iterator[Any]:
         if self._name == "-":
-            yield from _of_raw(io.FileIO(sys.stdin.fileno(), closefd=False))
+            yield from self._of_raw(io.FileIO(sys.stdin.fileno(), closefd=False))
         elif self._is_url:
-            yield from _of_url(self._name)
+            yield from self._of_url(self._name)
         else:
             yield from self._of_file(self._name)
 
@@ -194,13 +197,39 @@ class SoundSource:
                 self._kept.offer(file.fileno())
             if is_chain:
                 file.seek(0)
-                yield from _of_links(OggLinks(file), {})
+                yield from _of_links(self._links(file), {})
                 return
             if not file.seekable():
-                yield from _of_raw(file)
+                yield from self._of_raw(file)
                 return
         # By name, for demuxers that seek and formats that only the name tells of.
         yield av.open(f"file:{path}")
+
+    def _of_raw(self, raw: Any) -> Iterator[Any]:
+        """Yield what is in a pipe or a connection, which cannot be gone back in."""
+        begin = b""
+        while len(begin) < len(PATTERN) and (more := raw.read(len(PATTERN) - len(begin))):
+            begin += more
+        if begin == PATTERN:
+            yield from _of_links(self._links(raw, begin), _PIPE_OPTIONS)
+        elif begin:
+            yield av.open(_Joined(begin, raw), options=_PIPE_OPTIONS)
+
+    def _of_url(self, url: str) -> Iterator[Any]:
+        """Yield what a station sends. Ogg is taken apart here; FFmpeg knows the rest, HLS too."""
+        if url.partition(":")[0].lower() in ("http", "https"):
+            answer = _ogg_answer(url)
+            if answer is not None:
+                with answer:
+                    yield from _of_links(self._links(_Answer(answer), PATTERN), _PIPE_OPTIONS)
+                return
+        yield av.open(url, timeout=_STALL_S)
+
+    def _links(self, raw: Any, begin: bytes = b"") -> OggLinks:
+        return OggLinks(raw, begin, damage=self._count_damage, cut=self._note_cut)
+
+    def _note_cut(self) -> None:
+        self._is_cut = True
 
     def _open_again(self) -> Iterator[Any]:
         """Ask a station again until it answers."""
@@ -272,6 +301,8 @@ def one_line(fault: BaseException) -> str:
     """Return what is wrong as one line for a person."""
     if isinstance(fault, av.InvalidDataError):
         return "not a sound that FFmpeg's libraries know; is it text, or cut off?"
+    if isinstance(fault, av.EOFError):
+        return "ends before its sound begins: it was cut off, or is empty; copy it again"
     if isinstance(fault, FileNotFoundError):
         return "no such file; check the path"
     if isinstance(fault, IsADirectoryError):
@@ -282,16 +313,6 @@ def one_line(fault: BaseException) -> str:
         return f"nothing came for {_STALL_S:.0f} s"
     text = getattr(fault, "strerror", None) or str(fault)
     return str(text).splitlines()[0] if str(text) else type(fault).__name__
-
-
-def _of_raw(raw: Any, begin: bytes = b"") -> Iterator[Any]:
-    """Yield what is in a pipe or a connection, which cannot be gone back in."""
-    while len(begin) < len(PATTERN) and (more := raw.read(len(PATTERN) - len(begin))):
-        begin += more
-    if begin == PATTERN:
-        yield from _of_links(OggLinks(raw, begin), _PIPE_OPTIONS)
-    elif begin:
-        yield av.open(_Joined(begin, raw), options=_PIPE_OPTIONS)
 
 
 def _of_links(links: OggLinks, options: dict[str, str]) -> Iterator[Any]:
@@ -308,17 +329,6 @@ def _of_links(links: OggLinks, options: dict[str, str]) -> Iterator[Any]:
         yield container
     if fault is not None and not opened:
         raise fault
-
-
-def _of_url(url: str) -> Iterator[Any]:
-    """Yield what a station sends. Ogg is taken apart here; FFmpeg knows the rest, HLS too."""
-    if url.partition(":")[0].lower() in ("http", "https"):
-        answer = _ogg_answer(url)
-        if answer is not None:
-            with answer:
-                yield from _of_links(OggLinks(_Answer(answer), PATTERN), _PIPE_OPTIONS)
-            return
-    yield av.open(url, timeout=_STALL_S)
 
 
 def _ogg_answer(url: str) -> Any:

@@ -160,6 +160,25 @@ def test_a_running_item_stops_when_its_certificate_ends_and_goes_on_when_it_is_r
     assert playing(village) == ["news"]
 
 
+@pytest.mark.parametrize("boots", [0, 1, 2])
+def test_who_loses_its_right_for_a_while_has_not_given_back_what_it_revoked(boots):
+    village = Village()
+    nation, province, hamlet = signer("nation"), signer("their province"), signer("stolen")
+    village.certify(ROOT, nation, "national", "vn", URGENT)
+    village.certify(nation, province, "province", "vn", URGENT)
+    content = msgspec.json.encode(Revocation((hamlet.key_id,)))
+    assert village.order(province, Kind.REVOCATION, content, area="vn") == "obeyed"
+    village.certify(ROOT, nation, "national", "vn", NORMAL)  # narrower than what it certified
+    assert village.order(province, Kind.UNMUTE) == "unknown key"
+    for _ in range(boots):
+        village.boot()
+    village.certify(ROOT, nation, "national", "vn", URGENT)
+    assert village.certify(nation, province, "province", "vn", URGENT) == "obeyed"
+    claim = Certificate("x", hamlet.public_key, "hamlet", "vn", NORMAL, 1 << 39)
+    fate = village.order(province, Kind.CERTIFICATE, msgspec.json.encode(claim), area="vn")
+    assert fate == "revoked"
+
+
 @pytest.mark.parametrize("order", ["certificate first", "revocation first"])
 @pytest.mark.parametrize("boots", [0, 1])
 def test_revocation_and_certificate_arrive_in_any_order(order, boots):

@@ -137,3 +137,31 @@ async def test_a_broker_that_comes_back_is_found_and_gets_what_waited(broker):
     assert link.reconnects >= 1
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_the_whole_status_comes_on_request_and_what_is_announced_is_retained(broker):
+    config = MqttConfig(host="127.0.0.1", port=broker.port, village="huu-lien")
+    taken = []
+    link = MqttLink("pole-1", config, session=7, announced={f"{ROOT}/extra": b"kept"})
+    task = asyncio.create_task(link.run(lambda topic, payload: taken.append(payload)))
+    await until(lambda: link.connected)
+    async with head_end(broker) as client:
+        await client.subscribe(f"{ROOT}/extra", qos=1)
+        messages = aiter(client.messages)
+        kept = await asyncio.wait_for(anext(messages), 5)
+        assert kept.payload == b"kept" and kept.retain
+        await client.subscribe(f"{ROOT}/metric", qos=1)
+        asked = []
+        link.offer_status(lambda: asked.append(1) or {"playing": None}, 0)
+        assert asked == [], "nobody has asked"
+        for _ in range(20):
+            await client.publish(f"{ROOT}/cmd", b"status", qos=1)
+        await asyncio.sleep(0.5)
+        for tenth in range(50):
+            link.offer_status(lambda: asked.append(1) or {"playing": None}, tenth * 10**8)
+        beat = await asyncio.wait_for(anext(messages), 5)
+        assert json.loads(beat.payload)["playing"] is None
+        assert len(asked) == 1, "once in ten seconds, however often it is asked for"
+    assert taken == [], "it is no order"
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.sender.sound.ogg_links import OggLinks
-from sim.sender.sound.sound_source import SoundSource
+from sim.sender.sound.sound_source import SoundSource, one_line
 from tests.ogg import resealed
 
 
@@ -131,6 +131,36 @@ def test_a_chain_of_any_links_is_played_whole_and_as_loud(tmp_path_factory, name
     for i in range(len(names)):
         part = sound[round((i + 0.25) * 48_000) : round((i + 0.75) * 48_000)]
         assert rms(part) == pytest.approx(0.3 / np.sqrt(2), rel=0.1)
+
+
+LONG = link("opus", 3.0)
+SOUND_BEGINS = LONG.index(b"OggS", LONG.index(b"OpusTags"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(SOUND_BEGINS, len(LONG) - 1), st.integers(0, 7))
+def test_a_bit_that_is_wrong_in_an_ogg_file_is_told_whichever_it_is(tmp_path_factory, at, bit):
+    path = tmp_path_factory.mktemp("bit") / "a.ogg"
+    path.write_bytes(LONG[:at] + bytes([LONG[at] ^ 1 << bit]) + LONG[at + 1 :])
+    told = []
+    try:
+        _, summary = played(path, told=told)
+    except ValueError:
+        return  # all of it was on that page
+    assert any("damaged" in line or "cut off" in line for line in [*told, *summary])
+
+
+def test_an_ogg_file_that_is_whole_has_no_damage_and_one_cut_off_says_so(tmp_path):
+    path = tmp_path / "a.ogg"
+    path.write_bytes(LONG)
+    told = []
+    assert played(path, told=told)[1] == told == []
+    path.write_bytes(LONG[:-50])
+    assert any("it was cut off; copy it again" in line for line in played(path)[1])
+    path.write_bytes(LONG[:60])
+    with pytest.raises(av.EOFError) as fault:
+        played(path)
+    assert "cut off, or is empty; copy it again" in one_line(fault.value)
 
 
 @settings(max_examples=200, deadline=None)

@@ -1,0 +1,80 @@
+"""What Home Assistant is told fits its documentation, and its templates read what the node says."""
+
+import json
+
+import jinja2
+import pytest
+
+from node.shell.broker.home_assistant import discovery
+from node.shell.health import Health
+from node.shell.vitals import Vitals
+
+ROOT = "pa/v1/huu-lien/node/coc-1"
+FOUND = discovery("homeassistant", ROOT, "coc-1", "0.1.0")
+
+# Of https://www.home-assistant.io/integrations/{sensor,binary_sensor,update}.mqtt
+COMMON = {
+    "availability", "availability_mode", "availability_template", "availability_topic", "device",
+    "enabled_by_default", "encoding", "entity_category", "icon", "json_attributes_template",
+    "json_attributes_topic", "name", "object_id", "payload_available", "payload_not_available",
+    "qos", "state_topic", "unique_id", "value_template", "device_class",
+}  # fmt: skip
+ALLOWED = {
+    "sensor": COMMON | {"expire_after", "force_update", "last_reset_value_template", "options",
+                        "state_class", "suggested_display_precision", "unit_of_measurement"},
+    "binary_sensor": COMMON | {"expire_after", "force_update", "off_delay", "payload_off",
+                               "payload_on"},
+    "update": COMMON | {"command_topic", "entity_picture", "latest_version_template",
+                        "latest_version_topic", "payload_install", "release_summary",
+                        "release_url", "retain", "title"},
+}  # fmt: skip
+DEVICE = {
+    "configuration_url", "connections", "hw_version", "identifiers", "manufacturer", "model",
+    "name", "suggested_area", "sw_version", "via_device",
+}  # fmt: skip
+
+
+def configs():
+    return [(topic, json.loads(payload)) for topic, payload in FOUND.items()]
+
+
+def test_topics_and_fields_are_those_of_the_documentation():
+    for topic, config in configs():
+        prefix, component, node, thing, last = topic.split("/")
+        assert (prefix, node, last) == ("homeassistant", "coc-1", "config")
+        assert set(config) <= ALLOWED[component], thing
+        assert set(config["device"]) <= DEVICE and config["device"]["identifiers"]
+        assert config["state_topic"] in (f"{ROOT}/state", f"{ROOT}/health")
+        if config.get("device_class") == "enum":
+            assert config["options"] and "state_class" not in config
+    names = [config["unique_id"] for _, config in configs()]
+    assert len(set(names)) == len(names)
+
+
+def health(playing):
+    one = Health()
+    one.starting = False
+    status = {"playing": playing, "sources": [{}], "shell": {"underruns": 4}}
+    return Vitals(one, session=7, begin_ns=0).body(status, 0, 90 * 10**9).decode()
+
+
+@pytest.mark.parametrize("playing", [None, 7])
+@pytest.mark.parametrize("state", ["starting", "ready", "degraded", "lost", "stopped"])
+def test_the_templates_read_what_the_node_says(state, playing):
+    told = {f"{ROOT}/state": json.dumps({"state": state, "session": 7})}
+    told[f"{ROOT}/health"] = health(playing)
+    seen = {}
+    for topic, config in configs():
+        template = jinja2.Template(config["value_template"])
+        seen[topic.split("/")[3]] = template.render(
+            value_json=json.loads(told[config["state_topic"]])
+        )
+        if "availability_template" in config:
+            template = jinja2.Template(config["availability_template"])
+            available = template.render(value_json=json.loads(told[config["availability_topic"]]))
+            assert available == ("offline" if state in ("lost", "stopped") else "online")
+    assert seen["state"] == state
+    assert seen["problem"] == ("OFF" if state == "ready" else "ON")
+    assert seen["playing"] == ("OFF" if playing is None else "ON")
+    assert (seen["streams"], seen["uptime"], seen["underruns"]) == ("1", "90", "4")
+    assert json.loads(seen["version"])["installed_version"] == "0.1.0"
