@@ -3,6 +3,7 @@
 ====================  ==============================================================================
 `gate.xml`            JUnit: a suite with one case per row, its figures as properties
 `gate.md`             Markdown for the summary of a job: the worst first, all rows folded
+`gate.comment.md`     the same, short enough for a comment on a pull request
 `gate.annotations`    workflow commands with file and line of budgets.toml, ten at most
 `gate.action.json`    github-action-benchmark, `customSmallerIsBetter`
 `gate.bencher.json`   Bencher Metric Format
@@ -25,6 +26,9 @@ ANNOTATIONS_MAX: Final = 10
 MARKDOWN_BYTES_MAX: Final = 1 << 20
 """A job's summary is refused whole when it is larger."""
 
+COMMENT_BYTES_MAX: Final = 65_000
+"""A comment may have 65,536 characters, and is refused whole beyond that."""
+
 _XML_FORBIDDEN: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _CONTROL: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 _LABEL_ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
@@ -45,6 +49,7 @@ def files(outcome: Outcome, lines: dict[tuple[str, str], int], path: str) -> dic
     """
     texts = {
         "gate.md": markdown(outcome),
+        "gate.comment.md": markdown(outcome, bytes_max=COMMENT_BYTES_MAX),
         "gate.annotations": "".join(f"{one}\n" for one in annotations(outcome, lines, path)),
         "gate.action.json": json.dumps(list(action_rows(outcome)), ensure_ascii=False, indent=1),
         "gate.bencher.json": json.dumps(bencher(outcome), ensure_ascii=False, indent=1),
@@ -88,7 +93,7 @@ def junit(outcome: Outcome) -> bytes:
     return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
 
 
-def markdown(outcome: Outcome) -> str:
+def markdown(outcome: Outcome, *, bytes_max: int = MARKDOWN_BYTES_MAX) -> str:
     """Return the summary of a job: verdict, causes, broken budgets, and every row folded."""
     count = len(outcome.breaches)
     good = "holds" if outcome.is_good else "does not hold"
@@ -113,7 +118,7 @@ def markdown(outcome: Outcome) -> str:
             for one in outcome.changes
         ]
         lines += ["", "</details>"]
-    return _cut(lines)
+    return _cut(lines, bytes_max)
 
 
 def annotations(outcome: Outcome, lines: dict[tuple[str, str], int], path: str) -> Iterator[str]:
@@ -184,14 +189,15 @@ def _xml(text: str) -> str:
     return _XML_FORBIDDEN.sub("\ufffd", text)
 
 
-def _cut(lines: list[str]) -> str:
+def _cut(lines: list[str], bytes_max: int) -> str:
     """Return the lines as a text that is small enough, and says so where it is cut."""
-    end = "\n\n(cut: the rest is in out/benchmarks)\n"
+    end = "\n\n</details>\n\n(cut: the rest is in out/benchmarks)\n"
     text: list[str] = []
     size = len(end)
     for line in lines:
         size += len(line.encode()) + 1
-        if size > MARKDOWN_BYTES_MAX:
-            return "\n".join(text) + end
+        if size > bytes_max:
+            folded = any(one.startswith("<details>") for one in text)
+            return "\n".join(text) + (end if folded else end.replace("</details>\n\n", ""))
         text.append(line)
     return "\n".join(text) + "\n"

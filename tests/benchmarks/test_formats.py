@@ -21,7 +21,6 @@ from benchmarks.verdict.formats import (
     MARKDOWN_BYTES_MAX,
     annotations,
     files,
-    markdown,
 )
 from benchmarks.verdict.outcome import Outcome, compare_exactly
 
@@ -118,13 +117,21 @@ def test_a_case_fails_where_its_row_is_over_budget_or_has_changed():
     assert 'failures="2"' in report.split("<testsuite ")[0]
 
 
-def test_the_summary_of_a_job_is_cut_before_it_is_refused_and_says_so():
+@pytest.mark.parametrize(
+    ("name", "bytes_max"), [("gate.md", MARKDOWN_BYTES_MAX), ("gate.comment.md", 65_536)]
+)
+@pytest.mark.parametrize("budgets", [False, True])
+def test_what_is_too_long_for_its_place_is_cut_before_it_is_refused_and_says_so(
+    name, bytes_max, budgets
+):
     now = {f"row {i} {'x' * 200}": {"x_ms": 2.0} for i in range(6000)}
-    before = {name: {"x_ms": 1.0} for name in now}
-    text = markdown(outcome_of(now, before, {}))
-    assert len(text.encode()) < MARKDOWN_BYTES_MAX
+    before = {row: {"x_ms": 1.0} for row in now}
+    limits = {row: {"x_ms": 1.0 if budgets else 3.0} for row in now}
+    text = files(outcome_of(now, before, limits), {}, "b")[name].decode()
+    assert bytes_max * 0.98 < len(text.encode()) < bytes_max
     assert "(cut: the rest is in out/benchmarks)" in text
     assert text.startswith("## The gate does not hold")
+    assert text.count("<details>") == text.count("</details>")
 
 
 def test_an_annotation_stands_beside_the_budget_that_it_is_about(tmp_path):
