@@ -12,6 +12,8 @@ from pathlib import Path
 
 import aiomqtt
 import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from node.events import Publish
 from node.shell.broker.mqtt import MqttLink
@@ -165,3 +167,29 @@ async def test_the_whole_status_comes_on_request_and_what_is_announced_is_retain
     assert taken == [], "it is no order"
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("lasts_s", [3600, 1])
+async def test_an_order_that_came_while_the_node_was_away_reaches_it_within_its_time_to_live(
+    broker, lasts_s
+):
+    taken: list[bytes] = []
+    link = link_to(broker)
+    task = asyncio.create_task(link.run(lambda topic, payload: taken.append(payload)))
+    await until(lambda: link.connected)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    properties = Properties(PacketTypes.PUBLISH)
+    properties.MessageExpiryInterval = lasts_s
+    async with head_end(broker) as client:
+        await client.publish(f"{ROOT}/cmd", b"order", qos=1, properties=properties)
+        await asyncio.sleep(2)
+        again = link_to(broker)
+        task = asyncio.create_task(again.run(lambda topic, payload: taken.append(payload)))
+        await until(lambda: again.connected)
+        if lasts_s > 2:
+            await until(lambda: bool(taken))
+        await asyncio.sleep(0.3)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert taken == ([b"order"] if lasts_s > 2 else [])
