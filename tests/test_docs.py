@@ -17,7 +17,7 @@ from node.control.precedence import PriorityConfig, matrix
 from node.counters import Count, Origin
 from node.shell.commands.describe import reference
 from tests import diagrams
-from tests.house import ROOT
+from tests.house import ROOT, sources
 
 DOCS = ROOT / "docs"
 
@@ -82,6 +82,19 @@ def test_a_table_in_the_documentation_is_the_one_that_the_code_runs(what):
         path.write_text(text, encoding="utf-8")
         end = text.index("<!-- end -->", begin)
     assert text[begin:end] == f"{make()}\n"
+
+
+def test_every_packet_of_ours_and_every_topic_is_on_the_page_of_the_wire():
+    sources_of_node = "\n".join(one.text for one in sources("node"))
+    ours = set(re.findall(r'b"(Loa[A-Z])"', sources_of_node))
+    topics = set(re.findall(r"/node/%u/([a-z-]+)", sources_of_node))
+    topics |= set(re.findall(r'Publish\("([a-z-]+)"', sources_of_node))
+    assert {"LoaN", "LoaJ"} <= ours
+    assert {"state", "audit"} <= topics
+    wire = (DOCS / "wire.md").read_text(encoding="utf-8")
+    broker = (DOCS / "broker.md").read_text(encoding="utf-8")
+    assert [name for name in sorted(ours) if f"| `{name}`" not in wire] == []
+    assert [one for one in sorted(topics) if f"{one}`" not in wire or f"{one}`" not in broker] == []
 
 
 def test_the_tower_in_the_documentation_is_the_contract():

@@ -136,7 +136,10 @@ class Playable(ABC):
         return self._origin_samples
 
     def add_counts(self, counts: NDArray[np.int64]) -> None:
-        """Add what this source counted to `counts`, indexed by `Count`."""
+        """Add what this source counted.
+
+        counts  (COUNTS,) int64, counts by `counters.Count`
+        """
         for count, place in COUNTED.items():
             counts[count] += self._state[place][0]
         counts[Count.HARD_RESYNCS] += self._playout["hard_resyncs"][0]

@@ -81,7 +81,10 @@ class Receiver(Playable):
         self._scratch = np.zeros((PACKET_SAMPLES_MAX, config.audio.channels), np.float32)
 
     def receive(self, data: NDArray[np.uint8], now_ns: int) -> int:
-        """Take a datagram; see `playback.receive` for the result."""
+        """Take a datagram; see `playback.receive` for the result.
+
+        data  (bytes,) uint8
+        """
         if now_ns - self.last_arrival_ns > SPELL_NS:
             self.resumed_ns = now_ns
         result = entry.receive(self._source, data, self._payloads, now_ns)
@@ -181,7 +184,11 @@ class Receiver(Playable):
         source: tuple[str, int],
         now_ns: int,
     ) -> bool:
-        """Take an RFC 4588 packet, its header parsed; return whether it is of this source."""
+        """Take an RFC 4588 packet, its header parsed; return whether it is of this source.
+
+        data    (bytes,) uint8
+        header  (HEADER_FIELDS,) int64, units by the fields' names
+        """
         # An answer has an SSRC of its own, but comes from where the source does.
         if source != self.address:
             return False

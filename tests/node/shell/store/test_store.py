@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.control.store_disk import TornDisk
 from node.shell.faults import ShellError
 from node.shell.store.disk import RealDisk
 from node.shell.store.read import copies_of
@@ -22,73 +23,14 @@ CERTIFICATES = {f"certificate/{n:02}": bytes([n]) * 150 for n in range(3)}
 TRUST = CERTIFICATES | {"revocation/ab-7": b"r" * 120, "counters": b"{}", "shell/seed": b"s" * 32}
 
 
-class FakeDisk:
-    """A disk in memory that refuses, and that loses its power in the middle of a write."""
-
-    def __init__(self) -> None:
-        self.files: dict[Path, bytes] = {}
-        self.refuse: list[int] = []
-        """Error numbers of the next writes; 0 lets one pass."""
-        self.cut_at: int | None = None
-        """The power fails in the write that would bring the bytes written to so many."""
-        self.written = 0
-        self.dark = False
-        self.slow_s = 0.0
-
-    def read(self, path, bytes_max):
-        data = self.files.get(path)
-        return None if data is None else data[:bytes_max]
-
-    def append(self, path, data):
-        self.files[path] += data[: self._passes(len(data))]
-        if self.dark:
-            raise OSError(errno.EIO, "dark")
-
-    def cut(self, path, size_bytes):
-        if not self.dark:
-            self.files[path] = self.files[path][:size_bytes]
-
-    def replace(self, path, data):
-        if self._passes(len(data)) == len(data):
-            self.files[path] = data
-        else:
-            raise OSError(errno.EIO, "dark")
-
-    def set_aside(self, path):
-        if path in self.files:
-            self.files[path.with_name(path.name + ".damaged")] = self.files.pop(path)
-
-    def lock(self, path):
-        return True
-
-    def close(self):
-        pass
-
-    def _passes(self, count: int) -> int:
-        """Return how many of `count` bytes reach the disk."""
-        time.sleep(self.slow_s)
-        number = self.refuse.pop(0) if self.refuse else 0
-        if number:
-            raise OSError(number, os.strerror(number))
-        if self.dark:
-            return 0
-        before, self.written = self.written, self.written + count
-        if self.cut_at is not None and self.written >= self.cut_at:
-            self.dark = True
-            return max(self.cut_at - before, 0) if self.written > self.cut_at else count
-        return count
-
-
 def opened(files: dict[Path, bytes]) -> Store:
     """A store on a disk that holds `files`."""
-    disk = FakeDisk()
-    disk.files = dict(files)
-    return Store(PATH, disk=disk)
+    return Store(PATH, disk=TornDisk(files))
 
 
 def written(*batches: dict[str, bytes]) -> dict[Path, bytes]:
     """The two files of a store that kept `batches` one after the other."""
-    disk = FakeDisk()
+    disk = TornDisk()
     store = Store(PATH, disk=disk)
     for one in batches:
         keep(store, one)
@@ -186,7 +128,7 @@ def test_damage_to_both_copies_wakes_no_revoked_key_and_is_never_silent(one, oth
         data = damaged(files[path], damage)
         if data is not None:
             left[path] = data
-    disk = FakeDisk()
+    disk = TornDisk()
     disk.files = dict(left)
     store = Store(PATH, disk=disk)
     values = settled(store)
@@ -211,7 +153,7 @@ def test_damage_to_both_copies_wakes_no_revoked_key_and_is_never_silent(one, oth
 @settings(max_examples=40, deadline=None)
 def test_what_was_durable_is_there_after_a_power_cut_at_any_byte(sizes, share):
     batches = [{f"k{n % 3}": bytes([n]) * size, "last": bytes([n])} for n, size in enumerate(sizes)]
-    disk = FakeDisk()
+    disk = TornDisk()
     disk.cut_at = int(share * (2 * sum(sizes) + 150 * len(sizes) + 200)) + 1
     store = Store(PATH, disk=disk)
     durable = -1
@@ -242,7 +184,7 @@ def test_what_was_durable_is_there_after_a_power_cut_at_any_byte(sizes, share):
 def test_a_disk_that_refuses_for_a_while_has_everything_in_the_end(refusals, count):
     from node.shell.store import store as module
 
-    disk = FakeDisk()
+    disk = TornDisk()
     disk.refuse = list(refusals)
     before, module.RETRY_S = module.RETRY_S, (0.001, 0.002)
     try:
@@ -264,7 +206,7 @@ def test_a_disk_that_refuses_for_a_while_has_everything_in_the_end(refusals, cou
 
 
 def test_a_disk_that_refuses_keeps_nobody_waiting_and_says_why():
-    disk = FakeDisk()
+    disk = TornDisk()
     store = Store(PATH, disk=disk)
     keep(store, {"a": b"1"})
     disk.refuse = [errno.ENOSPC] * 1000
@@ -280,7 +222,7 @@ def test_a_disk_that_refuses_keeps_nobody_waiting_and_says_why():
 
 
 def test_a_slow_disk_keeps_nobody_waiting_and_is_told():
-    disk = FakeDisk()
+    disk = TornDisk()
     store = Store(PATH, disk=disk)
     keep(store, {"a": b"1"})
     disk.slow_s = 1.2
