@@ -18,9 +18,10 @@ FIRST_NS = S
 class Link(Pole):
     """A pole whose link is longer one way, stalls downwards once, and loses the first answers."""
 
-    def __init__(self, up_ms, down_ms, *, stall_ms=(0, 0), lost=0, skew_ppm=20, seed=1):
-        rng = np.random.default_rng(seed)
-        super().__init__(0, 50 * S, skew_ppm, rng, playout_delay_ms=PLAYOUT_MS)
+    def __init__(self, up_ms, down_ms, *, stall_ms=(0, 0), lost=0, skew_ppm=20, is_authentic=True):
+        rng = np.random.default_rng(1)
+        delay = {"playout_delay_ms": PLAYOUT_MS, "is_authentic": is_authentic}
+        super().__init__(0, 50 * S, skew_ppm, rng, **delay)
         self.up_ns, self.down_ns = up_ms * MS, down_ms * MS
         self.stall_ns = FIRST_NS + stall_ms[0] * MS
         self.stalled_ns = stall_ms[1] * MS
@@ -71,6 +72,17 @@ def settled_ms(link, from_ns):
 @example(60, 130, 55, 0)  # one answer comes 30 ms before the sound begins, the next ones after
 def test_nobody_hears_a_node_learn_how_far_the_sender_is(up_ms, down_ms, lost, skew_ppm):
     link = Link(up_ms, down_ms, lost=lost, skew_ppm=skew_ppm)
+    assert settled_ms(link, FIRST_NS) < 1.5
+    assert link.hard_resyncs == 0
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.integers(1, 140), st.integers(1, 140), st.integers(0, 5), st.integers(-50, 50))
+@example(60, 130, 5, 50)
+def test_nor_of_one_without_a_key_that_is_asked_no_faster_than_it_sends(
+    up_ms, down_ms, lost, skew_ppm
+):
+    link = Link(up_ms, down_ms, lost=lost, skew_ppm=skew_ppm, is_authentic=False)
     assert settled_ms(link, FIRST_NS) < 1.5
     assert link.hard_resyncs == 0
 

@@ -34,9 +34,12 @@ class Pole:
         rng: np.random.Generator,
         *,
         playout_delay_ms: int = 300,
+        is_authentic: bool = True,
     ) -> None:
         config = NodeConfig(name="n", jitter=JitterConfig(playout_delay_ms=playout_delay_ms))
         self.node = SpeakerNode(config, decoder_factory=None)
+        self.is_authentic = is_authentic
+        """The sender's session has a key."""
         self.delay_ns = delay_ns
         self.offset_ns = offset_ns
         self.skew_ppm = skew_ppm
@@ -111,7 +114,7 @@ def run(poles: list[Pole], duration_ns: int, *, join_ns: tuple[int, ...] = (0, 0
         pole = poles[who]
         local_ns = pole.local(now_ns)
         if what == "datagram":
-            pole.node.receive_datagram(data, SENDER, local_ns)
+            pole.node.receive_datagram(data, SENDER, local_ns, is_authentic=pole.is_authentic)
         elif what == "request":
             sent_ns = now_ns + MS
             media = ns_to_samples(sent_ns - S)
