@@ -199,7 +199,8 @@ def test_a_certificate_that_has_ended_does_not_hide_that_its_key_came_down():
     nation = signer("nation")
     village.certify(ROOT, nation, "national", "vn", URGENT)
     assert village.order(nation, Kind.VOLUME, b"volume = 20") == "obeyed"
-    claim = Certificate("x", nation.public_key, "province", "vn", URGENT, village.utc_s - 1)
+    over_s = (village.now_ns + village.offset_ns) // 10**9 - 1
+    claim = Certificate("x", nation.public_key, "province", "vn", URGENT, over_s)
     village.order(ROOT, Kind.CERTIFICATE, msgspec.json.encode(claim))
     village.certify(ROOT, nation, "national", "vn", URGENT)
     assert village.node.loudness(NORMAL, village.now_ns, level="national")[0].volume == 70
