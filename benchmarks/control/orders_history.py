@@ -32,6 +32,8 @@ STEPS: Final = 30
 _LOUD: Final = tuple(
     (tier, kind) for tier in TIERS for kind in (MessageClass.NORMAL, MessageClass.URGENT)
 )
+_LATE_S: Final = 1 << 38
+"""Later than any beacon says, and before the certificates that do not end."""
 _MAKE_LOUD: Final = (Kind.VOLUME, Kind.CERTIFICATE, Kind.REVOCATION)
 
 
@@ -181,7 +183,7 @@ class History(Acts):
             kinds = (_LOUD[self._looked % len(_LOUD)],)
         for tier, kind in kinds:
             level = TIERS.index(tier)
-            if not utc_s and not all(self._right(o, self._pole.utc_s) for o, _ in plans):
+            if not utc_s and not all(self._right(o, _LATE_S) for o, _ in plans):
                 continue  # whether a certificate has ended hangs on the floor under its time
             said = (70, 80)
             for at, (one, values) in sorted(self._volumes.items()):

@@ -152,14 +152,15 @@ class AuthorityBook:
         authority = self._known.get(warrant.key_id)
         if authority is None:
             return "unknown key"
-        if any(least.at(one.level) >= one.until_s for one in self._chain(authority)):
-            return "the certificate has ended"
         if not proper_area(warrant.area) or not within(warrant.area, authority.area):
             return "outside its area"
         if message_class > authority.class_max:
             return "above its class"
         if authority.level > warrant.level:
             return "above its tier"
+        # Last: it may be renewed, and must not hide what never comes back.
+        if any(least.at(one.level) >= one.until_s for one in self._chain(authority)):
+            return "the certificate has ended"
         return authority
 
     def receive_certificate(

@@ -179,6 +179,33 @@ def test_who_loses_its_right_for_a_while_has_not_given_back_what_it_revoked(boot
     assert fate == "revoked"
 
 
+@pytest.mark.parametrize("boots", [0, 1])
+def test_who_was_certified_before_its_parent_was_narrowed_is_known_after_a_power_cut(boots):
+    village = Village()
+    nation, commune, hamlet = signer("nation"), signer("their commune"), signer("their hamlet")
+    village.certify(ROOT, nation, "national", "vn", URGENT)
+    village.certify(nation, commune, "commune", "vn/lang-son", URGENT)
+    claim = Certificate("x", hamlet.public_key, "hamlet", AREA, NORMAL, 1 << 39)
+    content = msgspec.json.encode(claim)
+    assert village.order(commune, Kind.CERTIFICATE, content, area="vn/lang-son") == "obeyed"
+    village.certify(nation, commune, "commune", AREA, URGENT)
+    for _ in range(boots):
+        village.boot()
+    assert village.order(hamlet, Kind.UNMUTE) == "obeyed"
+
+
+def test_a_certificate_that_has_ended_does_not_hide_that_its_key_came_down():
+    village = Village()
+    nation = signer("nation")
+    village.certify(ROOT, nation, "national", "vn", URGENT)
+    assert village.order(nation, Kind.VOLUME, b"volume = 20") == "obeyed"
+    over_s = (village.now_ns + village.offset_ns) // 10**9 - 1
+    claim = Certificate("x", nation.public_key, "province", "vn", URGENT, over_s)
+    village.order(ROOT, Kind.CERTIFICATE, msgspec.json.encode(claim))
+    village.certify(ROOT, nation, "national", "vn", URGENT)
+    assert village.node.loudness(NORMAL, village.now_ns, level="national")[0].volume == 70
+
+
 @pytest.mark.parametrize("order", ["certificate first", "revocation first"])
 @pytest.mark.parametrize("boots", [0, 1])
 def test_revocation_and_certificate_arrive_in_any_order(order, boots):
