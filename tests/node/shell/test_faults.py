@@ -132,14 +132,17 @@ def test_all_faults_of_a_configuration_are_told_at_once(tmp_path, capsys):
     assert all(line.startswith(str(config)) for line in text.splitlines())
 
 
-@pytest.mark.parametrize("content", [b"name = \n", b"\xff\xfe\x00", b"[receive\n"])
-def test_a_file_that_is_not_toml_is_named_with_the_place(tmp_path, capsys, content):
+@pytest.mark.parametrize(
+    ("content", "must_be"),
+    [(b"name = \n", "TOML"), (b"\xff\xfe\x00", "UTF-8"), (b"[receive\n", "TOML")],
+)
+def test_a_file_that_is_not_toml_is_named_with_the_place(tmp_path, capsys, content, must_be):
     config = tmp_path / "node.toml"
     config.write_bytes(content)
     assert run(config) == 2
     (line,) = told(capsys)
     assert str(config) in line
-    assert "TOML" in line
+    assert must_be in line
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path, capsys):
@@ -148,10 +151,14 @@ def test_a_file_that_is_not_there_is_named(tmp_path, capsys):
 
 
 def test_an_unreadable_file_is_named(config, capsys, monkeypatch):
-    def refuse(*_: object, **__: object) -> str:
-        raise PermissionError(13, "Permission denied")
+    real = os.open
 
-    monkeypatch.setattr(Path, "read_text", refuse)  # root may read everything: chmod says nothing
+    def refuse(path, *rest, **named):
+        if path == config:
+            raise PermissionError(13, "Permission denied")
+        return real(path, *rest, **named)
+
+    monkeypatch.setattr(os, "open", refuse)  # root may read everything: chmod says nothing
     assert run(config) == 2
     assert "no permission" in told(capsys)[0]
 
