@@ -44,7 +44,6 @@ from node.shell.network.udp import UdpSocket
 from node.shell.profile import require_closed
 from node.shell.rule_files import LANGUAGES, explain
 from node.shell.service import Service
-from node.shell.speaker import Speaker
 from node.shell.standard_output import with_output
 from node.shell.steady import keep_steady
 from node.shell.store.store import Store
@@ -52,6 +51,7 @@ from node.shell.systemd import starting
 from node.units import NS_PER_S, SAMPLES_PER_MS
 
 if TYPE_CHECKING:  # its import loads the kernels: only `run` needs them
+    from node.joined import Speaker
     from node.stack import SpeakerNode
 
 LOG: Final = logging.getLogger("loalang")
@@ -277,14 +277,14 @@ def _link(node: NodeConfig, shell: ShellConfig, store: Store) -> MqttLink:
 
 @dataclass(frozen=True, slots=True)
 class _Governed:
-    speaker: Speaker
+    speaker: "Speaker"
     tell_time: Callable[[int, int], None]
     fetch: Callable[[FetchFile], None]
     standing: dict[str, str]
     """Faults that are there from the start, by name."""
 
 
-def _joined(node: NodeConfig, speaker: Speaker) -> Speaker:
+def _joined(node: NodeConfig, speaker: "Speaker") -> "Speaker":
     """Return the speaker with what it joins, by the configuration or by signed sessions."""
     from node.joined import JoinedSpeaker
     from node.peers.joining import Station

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +23,13 @@ from node.shell.faults import ShellError
 from node.shell.health import NO_CARD, TEXT_MAX, Health
 from node.shell.network.udp import UdpSocket
 from node.shell.page import Page
-from node.shell.speaker import Speaker
 from node.shell.store.store import Store
 from node.shell.systemd import notify, watchdog_ns
 from node.shell.vitals import Vitals
 from node.units import NS_PER_MS, NS_PER_S
+
+if TYPE_CHECKING:  # its import takes what joins, which a node without does not need
+    from node.joined import Speaker
 
 LOG: Final = logging.getLogger("loalang")
 
@@ -77,7 +79,7 @@ class Service:
 
     def __init__(
         self,
-        speaker: Speaker,
+        speaker: "Speaker",
         *,
         udp: UdpSocket,
         sink: Sink,

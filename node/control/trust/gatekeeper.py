@@ -133,12 +133,10 @@ class Gatekeeper:
 
     def restore(self, sealed: bytes) -> Order | str:
         """Return a kept order after a restart: signature and authority hold, it is not new."""
-        message = open_envelope(sealed)
-        if isinstance(message, str):
-            return message
-        signer = self._book.signer_of(message)
-        if isinstance(signer, str):
-            return signer
+        signed = self._signed(sealed)
+        if isinstance(signed, str):
+            return signed
+        message, _ = signed
         # What it may effect is asked at each effect, as it is while the node runs.
         warrant = Warrant(message.key_id, message.area)
         holder = self._book.may(warrant, MessageClass.NORMAL, NO_TIME)
@@ -267,6 +265,14 @@ class Gatekeeper:
         self._forget_dropped()
         return None
 
+    def _signed(self, sealed: bytes) -> tuple[Message, Authority] | str:
+        """Return a kept message and whose it is, or why it is of nobody known."""
+        message = open_envelope(sealed)
+        if isinstance(message, str):
+            return message
+        signer = self._book.signer_of(message)
+        return signer if isinstance(signer, str) else (message, signer)
+
     def _forget_dropped(self) -> None:
         """Take the certificates of those who lost their authority off the disk."""
         for key in self._book.take_dropped():
@@ -285,10 +291,10 @@ class Gatekeeper:
             progress = False
             for sealed in list(waiting):
                 # Who signed it may have been narrowed since: what it names must fit into that.
-                message = open_envelope(sealed)
-                signer = message if isinstance(message, str) else self._book.signer_of(message)
-                if isinstance(message, str) or isinstance(signer, str):
+                signed = self._signed(sealed)
+                if isinstance(signed, str):
                     continue
+                message, signer = signed
                 self._book.receive_certificate(signer, message.content, counter=message.counter)
                 waiting.remove(sealed)
                 progress = True
@@ -306,13 +312,13 @@ class Gatekeeper:
         What an authority took back it has taken back, also where it lost its own right since.
         """
         for name, sealed in list(self._to_recall.items()):
-            message = open_envelope(sealed)
-            signer = message if isinstance(message, str) else self._book.signer_of(message)
-            if signer == "unknown key":
+            signed = self._signed(sealed)
+            if signed == "unknown key":
                 continue
             del self._to_recall[name]
-            if isinstance(message, str) or isinstance(signer, str):
+            if isinstance(signed, str):
                 continue  # damaged
+            message, signer = signed
             self._book.receive_revocation(signer, message.content)
             if name != REVOCATION_PREFIX + message.key_id.hex():
                 self._singles.setdefault(message.key_id, []).append(name)

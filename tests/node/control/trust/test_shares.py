@@ -58,16 +58,21 @@ def test_without_anybody_above_a_table_holds_its_places_and_no_more(claims):
     assert len(held) <= shares.places
 
 
+ABOVE = [Claim(0, 0, b"a")] * 13 + [Claim(2, 1, b"a")]
+"""All that a province may hold, and something of a hamlet's beside it."""
+
+
 @given(CLAIMS, st.integers(-1, 3))
-def test_what_is_most_urgent_finds_a_place_unless_as_urgent_ones_hold_them_all(claims, level):
+@example(ABOVE, 1)
+@example([Claim(1, 0, b"a")] * 16, 1)
+def test_what_is_most_urgent_finds_a_place_unless_those_above_hold_all_they_may(claims, level):
     shares = Shares(places=16, tiers=4, each=16)
     held = filled(shares, claims)
-    new = Claim(level, 6, b"d")
-    if sum(one.level >= level or one.urgency < 6 for one in held) > sum(
-        one.level < level for one in held
-    ):
-        gone = shares.make_room(held, new)
-        assert gone is not None or all(one.level < level for one in held)
+    is_full = any(
+        sum(first <= one.level < level for one in held) >= shares.quota(first)
+        for first in range(-1, level)
+    )
+    assert is_full or shares.make_room(held, Claim(level, 6, b"d")) is not None
 
 
 @given(CLAIMS)
