@@ -10,7 +10,6 @@ Options: `--seconds S` (default 60).
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from typing import Final
 
 from benchmarks import table
 from benchmarks.options import parser_of, positive
+from benchmarks.rig.rig_network import free_port
 
 SPEECH: Final = Path(__file__).parents[2] / "sim" / "speech" / "announcement_vi.flac"
 BITRATE: Final = 24_000
@@ -42,7 +42,7 @@ def run(arguments: list[str]) -> int:
     rows: dict[str, dict[str, float | None]] = {}
     with ExitStack() as opened:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
-        ports = [_free_port() for _ in _NODES]
+        ports = [free_port() for _ in _NODES]
         nodes = {
             name: opened.enter_context(_ended(_start_node(folder, port, decoder)))
             for (name, decoder), port in zip(_NODES.items(), ports, strict=True)
@@ -75,12 +75,6 @@ def _ended(process: Process) -> Iterator[Process]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=20)
-
-
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def _start_node(folder: Path, port: int, decoder: str) -> Process:

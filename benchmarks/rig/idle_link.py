@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.options import parser_of, positive
+from benchmarks.rig.rig_network import free_port
 from node.peers.joining import RENEW_NS
 from node.rtp.join_packet import KEY_BYTES, NONCE_BYTES, JoinPacket, Step, build, node_of
 from node.shell.station import certificates
@@ -193,7 +194,7 @@ def _broker(folder: Path) -> Iterator[int]:
 def _node(folder: Path, door: Door, keepalive_s: int) -> Iterator[None]:
     config = folder / "node.toml"
     config.write_text(
-        f'name = "pole-1"\n[receive]\nlisten = "127.0.0.1:{_free_port()}"\n'
+        f'name = "pole-1"\n[receive]\nlisten = "127.0.0.1:{free_port()}"\n'
         '[opus]\ndecoder = "libopus"\n[sink]\nkind = "null"\n'
         f'[mqtt]\nhost = "127.0.0.1"\nport = {door.port}\nkeepalive_s = {keepalive_s}\n'
         f'ca_file = "{folder}/ca.pem"\ncertificate_file = "{folder}/pole-1.pem"\n'
@@ -206,12 +207,6 @@ def _node(folder: Path, door: Door, keepalive_s: int) -> Iterator[None]:
     finally:
         process.terminate()
         process.wait(20)
-
-
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def _answers(port: int) -> bool:

@@ -23,12 +23,12 @@ from node.source import state as ss
 from node.source.batch import Batch, replay
 from node.source.playable import Playable
 from node.source.repairs import Repairs
-from node.units import NS_PER_MS, PACKET_SAMPLES_MAX, RATE_HZ, samples_to_ns
+from node.units import NS_PER_MS, NS_PER_S, PACKET_SAMPLES_MAX, RATE_HZ, samples_to_ns
 
 SPELL_NS: Final = 450 * NS_PER_MS
 """A sender that says nothing for longer has stopped: one with DTX says something every 400 ms."""
 
-FORGET_NS: Final = 10_000 * NS_PER_MS
+FORGET_NS: Final = 10 * NS_PER_S
 """A source silent for so long gives its place to others."""
 
 _JITTERS: Final = 4
@@ -77,7 +77,6 @@ class Receiver(Playable):
         self._asks = False
         self._answers_type = config.receive.retransmission_payload_type
         self._redundancy_type = config.receive.redundancy_payload_type
-        self._is_adaptive = config.jitter.mode == "adaptive"
         self._scratch = np.zeros((PACKET_SAMPLES_MAX, config.audio.channels), np.float32)
 
     def receive(self, data: NDArray[np.uint8], now_ns: int) -> int:

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from benchmarks.rig.rig_network import free_port
 from node.opus.libopus import LibopusDecoder
 from node.rtp import packet as rtp
 
@@ -32,12 +33,6 @@ def read_wav(path: Path) -> NDArray[np.float64]:
         assert one.getframerate() == 48_000
         assert one.getnchannels() == 1
         return np.frombuffer(one.readframes(one.getnframes()), "<i2") / 32768.0
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def process(*arguments: str, **options: object) -> "subprocess.Popen[str]":

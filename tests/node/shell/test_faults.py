@@ -12,16 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.rig.rig_network import free_port
 from node.shell.cli import main
 from node.shell.store.disk import RealDisk
 
 GOOD = 'name = "pole-1"\n[receive]\nlisten = "127.0.0.1:{port}"\n'
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ import time
 
 import pytest
 
+from benchmarks.rig.rig_network import free_port
 from node.config import ConfigError
 from node.shell.config import read_config
 from node.shell.drop_ins import FILES_MAX
 from node.shell.faults import ShellError
-from tests.node.shell.network.test_listening import free_port
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.rig.rig_network import free_port
 from node.rtp import packet as rtp
 from node.shell.cli import main
 from node.shell.commands import record
 from node.shell.commands.record import Recorder
 from sim.links.kernel import LOST_NS
 from sim.links.traces import read_trace
-from tests.node.shell.network.test_listening import free_port
 
 MS = 1_000_000
 

@@ -9,14 +9,9 @@ import time
 
 import pytest
 
+from benchmarks.rig.rig_network import free_port
 from node.config import ReceiveConfig
 from node.shell.network.udp import UdpSocket
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def heard(udp, wait_s=0.5):
