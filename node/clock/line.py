@@ -48,19 +48,23 @@ LATE_SINCE_NS: Final = 13
 """Arrival of the first packet of the window in which late ones are counted; -1: none is open."""
 LATE_PACKETS: Final = 14
 """Late packets in that window."""
-SUSPECTS: Final = 15
-"""Packets in a row that came impossibly early."""
+WINDOW_PACKETS: Final = 15
+"""All packets in that window."""
 BEGUN_NS: Final = 16
 """Arrival of the second packet, upon which the sender is asked for the time."""
 FOLLOWS: Final = 17
 """1 while the line follows a floor that rose by much, until nothing is held any more."""
-WINDOW_PACKETS: Final = 18
-"""All packets in the window of LATE_SINCE_NS."""
-NEED_FIRST: Final = 19
+SUSPECTS: Final = 18
+"""Packets in a row that came impossibly early."""
+STEADY_SINCE_NS: Final = 19
+"""The same three of a second window, which ends where the way is not steady; -1: none is open."""
+STEADY_LATE: Final = 20
+STEADY_PACKETS: Final = 21
+NEED_FIRST: Final = 22
 """From here on the histogram of `node.clock.delay_need`."""
 INTS: Final = NEED_FIRST + NEED_SIZE
 
-FLOATS: Final = 25
+FLOATS: Final = 27
 ORIGIN_NS: Final = 0
 INTERCEPT_NS: Final = 1
 SLOPE: Final = 2
@@ -94,6 +98,10 @@ BEFORE_CAPTURE: Final = 23
 FASTEST_NS: Final = 24
 """Transit of the fastest packet since the last map: a floor may be of before the sound was moved.
 Infinite before the next packet."""
+STEADY_ABOVE_NS: Final = 25
+"""How far above the line the fastest packet of the steady window came ..."""
+STEADY_TOP_NS: Final = 26
+"""... and its slowest."""
 
 _SETTLE_NS: Final = 1.0 * NS_PER_S  # a correction decays with this time constant ...
 _SETTLE_FAR_NS: Final = 0.5 * NS_PER_S  # ... a large one, at the start, with this one ...

@@ -77,6 +77,7 @@ from node.clock.line import (
     POINTS,
     SLOPE,
     SPREAD_NS,
+    STEADY_SINCE_NS,
     finish_slews,
     move_line,
     position_q16,
@@ -101,6 +102,7 @@ def new_ints(playout_delay_ns: int, own_delay_ns: int = 0) -> NDArray[np.int64]:
     ints = np.zeros(INTS, np.int64)
     ints[LAST_NS] = -1
     ints[LATE_SINCE_NS] = -1
+    ints[STEADY_SINCE_NS] = -1
     ints[DELAY_TARGET_NS] = playout_delay_ns
     ints[OWN_DELAY_NS] = own_delay_ns
     return ints
