@@ -29,6 +29,7 @@ from node.clock.line import (
     MODE,
     MODE_MAP,
     OWN_DELAY_NS,
+    PERIOD_NS,
     STEADY_ABOVE_NS,
     STEADY_PACKETS,
     STEADY_SINCE_NS,
@@ -61,7 +62,7 @@ def _says_map_is_wrong(
     late      1: it came too late
     lasts_ns  how long the window must be
 
-    It opens with a late packet, and ends as soon as most are in time and had time left.
+    It ends as soon as most are in time and had time left.
     """
     if window[0] < 0:
         window[0] = now_ns
@@ -105,7 +106,8 @@ def _is_late_by_map(
     if steady[0] < 0:
         floats[STEADY_ABOVE_NS] = above_line_ns
         floats[STEADY_TOP_NS] = above_line_ns
-    if late or steady[0] >= 0:
+    opens = late or above_line_ns > delay_ns - _ROOM_MIN_NS
+    if opens or steady[0] >= 0:
         room_ns = delay_ns - floats[STEADY_ABOVE_NS]
         if _says_map_is_wrong(steady, room_ns, now_ns, late, _STEADY_FOR_NS):
             floats[LATE_ABOVE_NS] = floats[STEADY_ABOVE_NS]
@@ -114,7 +116,7 @@ def _is_late_by_map(
     if window[0] < 0:
         floats[LATE_ABOVE_NS] = above_line_ns
     floats[LATE_ABOVE_NS] = min(floats[LATE_ABOVE_NS], above_line_ns)
-    if not late and window[0] < 0:
+    if not opens and window[0] < 0:
         return False
     return _says_map_is_wrong(window, delay_ns - floats[LATE_ABOVE_NS], now_ns, late, _BY_MAP_NS)
 
@@ -162,8 +164,10 @@ def is_late_for_good(
     is_late        1: it came too late to be played, whatever the line says
     """
     delay_ns = float(ints[DELAY_TARGET_NS] + ints[OWN_DELAY_NS])
-    late = 1 if is_late or above_line_ns > delay_ns else 0
     if ints[MODE] == MODE_MAP:
+        # What is slewed to the map is late only once it is there.
+        late = 1 if is_late or above_line_ns > delay_ns - PERIOD_NS else 0
         return _is_late_by_map(ints, floats, above_line_ns, delay_ns, now_ns, late)
     ints[STEADY_SINCE_NS] = -1
+    late = 1 if is_late or above_line_ns > delay_ns else 0
     return _is_late_by_arrivals(ints, floats, above_line_ns, delay_ns, now_ns, late)
