@@ -21,7 +21,7 @@ from benchmarks.control.orders_pole import (
 from benchmarks.control.orders_truth import ROOT, Truth
 from node.control.calendar.programme import ItemConfig, PartConfig
 from node.control.precedence import CLASSES, MessageClass
-from node.control.trust.fates import is_good
+from node.control.trust.fates import NOT_ITS_TO_END, NOTHING_IN_FORCE, is_good
 from node.control.trust.message import Kind, Message, seal
 from node.units import NS_PER_S
 
@@ -141,9 +141,10 @@ class Words:
         fate = self._pole.send(sealed)
         self.log.append(f"{step.key} {step.kind.name} {step.area!r} {step.message_class}: {fate}")
         late_s = self._pole.utc_s - message.issued_s - step.ttl_s
-        if is_good(fate) and self._clock_is_right and self._node_time_s() and late_s > 0:
+        taken = is_good(fate) or fate in (NOTHING_IN_FORCE, NOT_ITS_TO_END)
+        if taken and self._clock_is_right and self._node_time_s() and late_s > 0:
             self.violations.append(f"obeyed after its time to live: {self.log[-1]}")
-        if is_good(fate):
+        if taken:
             self._obeyed.append(sealed)
             if step.key == "stranger" or not may:
                 self.violations.append(f"obeyed without a right: {self.log[-1]}")
