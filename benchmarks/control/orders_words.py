@@ -29,6 +29,12 @@ AHEAD_S: Final = (0, 0, 0, 25_200, 90_000, -300, -900)
 """What is wrong with the clock of a machine that signs."""
 
 
+_NOT_ANSWERED: Final = frozenset(
+    {"unknown key", "wrong signature", "too many orders", "the answer of a node is no order"}
+)
+"""Of strangers and of what is too much a few are answered; answers of nodes never."""
+
+
 @dataclass(frozen=True, slots=True)
 class Effect:
     """Something that an order caused and that lasts."""
@@ -141,6 +147,7 @@ class Words:
         fate = self._pole.send(sealed)
         self.log.append(f"{step.key} {step.kind.name} {step.area!r} {step.message_class}: {fate}")
         late_s = self._pole.utc_s - message.issued_s - step.ttl_s
+        self._check_answer(fate, message)
         taken = is_good(fate) or fate in (NOTHING_IN_FORCE, NOT_ITS_TO_END)
         if taken and self._clock_is_right and self._node_time_s() and late_s > 0:
             self.violations.append(f"obeyed after its time to live: {self.log[-1]}")
@@ -149,6 +156,20 @@ class Words:
             if step.key == "stranger" or not may:
                 self.violations.append(f"obeyed without a right: {self.log[-1]}")
         return fate
+
+    def _check_answer(self, fate: str, message: Message) -> None:
+        """Hold that each order is answered once, a refused one with a remedy and in the log too."""
+        if fate in _NOT_ANSWERED:
+            return
+        told = [(one.counter, one.fate) for one in self._pole.answers]
+        if told != [(message.counter, fate)]:
+            self.violations.append(f"{fate} is answered by {told}: {self.log[-1]}")
+        if is_good(fate):
+            return
+        if not all(one.remedy for one in self._pole.answers):
+            self.violations.append(f"nothing helps: {self.log[-1]}")
+        if not any(fate in one for one in self._pole.notes):
+            self.violations.append(f"refused without a line in the log: {self.log[-1]}")
 
     def _counter(self, key: str) -> int:
         """Return the counter of the last order: the clock of the machine that signs, as it is."""

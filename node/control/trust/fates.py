@@ -62,8 +62,14 @@ _REMEDIES: Final = {
     " that may order as much; an exercise ends only exercises",
     "expired": "send a warning whose end lies in the future by the node's clock",
     "expires before it takes effect": "send a warning that ends after it begins",
+    "not for this place": "nothing, unless its area was to hold this place: then draw it wider",
+    "nothing to sound": "what is past or unlikely is not sounded: say so otherwise if it is to be",
     "muted from above": "ask the authority that muted the node",
 }
+
+
+_MEND: Final = "mend what is named, and sign it again"
+"""Of an order whose content is at fault: the fate says where."""
 
 
 def is_good(fate: str) -> bool:
@@ -72,5 +78,5 @@ def is_good(fate: str) -> bool:
 
 
 def remedy_of(fate: str) -> str:
-    """Return what would help where an order had this fate; empty where the fate says it."""
-    return _REMEDIES.get(fate.partition(":")[0], "")
+    """Return what would help where an order had this fate; empty where it was obeyed."""
+    return "" if is_good(fate) else _REMEDIES.get(fate.partition(":")[0], _MEND)

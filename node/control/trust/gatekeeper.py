@@ -16,7 +16,7 @@ from node.control.precedence import MessageClass
 from node.control.trust.authority import EMERGENCY_S, Authority, AuthorityBook, Warrant, within
 from node.control.trust.message import Kind, Message, open_envelope
 from node.control.trust.once import ReplayGuard
-from node.control.trust.rates import ORDINARY, URGENT, Rates
+from node.control.trust.rates import ORDINARY, TOO_MANY, URGENT, Rates
 from node.events import Persist
 from node.units import NS_PER_S
 
@@ -119,7 +119,7 @@ class Gatekeeper:
             return Refused(signer, message if signer == "unknown key" else None)
         urgent = message.message_class is MessageClass.URGENT
         if not self._rates.allow(message.key_id, URGENT if urgent else ORDINARY, now_ns):
-            return Refused("too many orders", None, signer)
+            return Refused(TOO_MANY, message, signer)
         refusal = self._refusal(message, signer, now_ns)
         if refusal is None:
             kept = self._replay.advance(message.key_id, message.counter, self._book)
