@@ -14,6 +14,7 @@ import msgspec
 from node.control.civil_time import DAY_S, NO_TIME, CivilClock, Least
 from node.control.precedence import MessageClass
 from node.control.trust.authority import EMERGENCY_S, Authority, AuthorityBook, Warrant, within
+from node.control.trust.lost_counters import AGREES_S, LostCounters
 from node.control.trust.message import Kind, Message, open_envelope
 from node.control.trust.once import ReplayGuard
 from node.control.trust.rates import ORDINARY, TOO_MANY, URGENT, Rates
@@ -29,9 +30,6 @@ FUTURE_MAX_S: Final = DAY_S
 
 FLOOR_STEP_S: Final = 3600
 """A time that a signature proves is kept when it is so much later than the one before."""
-
-AGREES_S: Final = 600
-"""The date of an order proves the time when our own clock is no further from it."""
 
 BEACON_AHEAD_S: Final = 3600
 """A beacon later than this after our trusted time is refused: one of the two clocks is wrong."""
@@ -103,9 +101,16 @@ class Gatekeeper:
         """Names under which unnumbered revocations of a key are kept."""
         self._to_recall: dict[str, bytes] = {}
         """Kept revocations of keys that are not known; no more than there were at the start."""
-        self._lost_s = 0
         self._events: deque[Persist] = deque()
         self._restore(stored)
+        floor_s = max(clock.floors_s().values(), default=0)
+        self._lost = LostCounters(stored, damaged=bool(self._replay.damaged), floor_s=floor_s)
+
+    def receive_time(self, now_ns: int) -> None:
+        """Note that the clock was read: once it is believed, it says what was issued before."""
+        if self._clock.trusted:
+            kept = self._lost.receive_time(self._clock.utc_ns(now_ns) // NS_PER_S)
+            self._events.extend(() if kept is None else (kept,))
 
     def receive(self, sealed: bytes, now_ns: int) -> Order | Refused:
         """Return the order in `sealed`, or why it does not act. Never raises."""
@@ -170,9 +175,9 @@ class Gatekeeper:
         utc_s = self._clock.least(now_ns).at(signer.level)
         if utc_s >= message.issued_s + message.ttl_s:
             return "its time to live is over"
-        lost = message.key_id.hex() in self._replay.damaged
-        if lost and message.issued_s <= self._lost_s:
-            return "replayed"  # its counters were lost: what is not newer than that may be old
+        may_be_old = self._lost.refusal(message, utc_s if self._clock.trusted else None)
+        if may_be_old is not None:
+            return may_be_old
         urgent = message.message_class is MessageClass.URGENT
         if urgent or message.kind in _TRUST_KINDS:
             return None
@@ -284,7 +289,6 @@ class Gatekeeper:
         """Build the chain again from its signed bytes, parents before children."""
         for level, seconds in _floors(stored.get(FLOOR_KEY, b"")).items():
             self._clock.receive_floor(seconds * NS_PER_S, level=level)
-        self._lost_s = max(self._clock.floors_s().values(), default=0)
         waiting = [v for k, v in sorted(stored.items()) if k.startswith(CERTIFICATE_PREFIX) and v]
         progress = True
         while progress:
