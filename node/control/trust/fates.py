@@ -27,6 +27,8 @@ _REMEDIES: Final = {
     "only warnings and voices": "an emergency key orders nothing else: ask whoever certified it",
     "not for here": "name the area of this node, or one above it",
     "replayed": "sign it again: each order acts once",
+    "issued before this node lost its counters": "sign it again: the node cannot tell whether it"
+    " has acted",
     "overtaken by too many later ones": "sign it again with a greater --counter: this key has"
     " signed so many later ones that the node cannot tell whether it is new",
     "its time to live is over": "sign it again, with a longer --ttl if the clocks differ; the"

@@ -14,7 +14,7 @@ import msgspec
 from node.control.civil_time import DAY_S, NO_TIME, CivilClock, Least
 from node.control.precedence import MessageClass
 from node.control.trust.authority import EMERGENCY_S, Authority, AuthorityBook, Warrant, within
-from node.control.trust.lost_counters import AGREES_S, LostCounters
+from node.control.trust.lost_counters import LostCounters
 from node.control.trust.message import Kind, Message, open_envelope
 from node.control.trust.once import ReplayGuard
 from node.control.trust.rates import ORDINARY, TOO_MANY, URGENT, Rates
@@ -27,6 +27,9 @@ FLOOR_KEY: Final = "signed-time"
 
 FUTURE_MAX_S: Final = DAY_S
 """An order issued later than this after our trusted time is not believed, unless it is urgent."""
+
+AGREES_S: Final = 600
+"""The date of an order proves the time when our own clock is no further from it."""
 
 FLOOR_STEP_S: Final = 3600
 """A time that a signature proves is kept when it is so much later than the one before."""
@@ -175,9 +178,8 @@ class Gatekeeper:
         utc_s = self._clock.least(now_ns).at(signer.level)
         if utc_s >= message.issued_s + message.ttl_s:
             return "its time to live is over"
-        may_be_old = self._lost.refusal(message, utc_s if self._clock.trusted else None)
-        if may_be_old is not None:
-            return may_be_old
+        if self._lost.may_be_old(message):
+            return "issued before this node lost its counters"
         urgent = message.message_class is MessageClass.URGENT
         if urgent or message.kind in _TRUST_KINDS:
             return None

@@ -1,17 +1,17 @@
 """After the counters of orders were lost: what was issued until then may have acted already.
 
 ```
- issued:  ── refused, it may be old ──┤ since ├── new, it acts once ──┤ now + AGREES_S ├── refused
+ issued:  ── refused, it may be old ──┤ since ├── new, it acts once ──►
 ```
-`since` is when a clock could first be believed again; until one is, the floor under the time. A
-machine that was ahead has signed orders of the future that may be old too: as long as one of them
-can live, no order of the future is believed. Who signs again, with a clock that is right, is heard.
+`since` is when a clock could first be believed again; until one is, the floor under the time. What
+a machine signed that was further ahead than `APART_S` looks new: it may act again within its time
+to live. To refuse all that is later would refuse that machine's new warnings too.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
-from node.control.trust.message import TTL_MAX_S, Kind, Message
+from node.control.trust.message import Kind, Message
 from node.events import Persist
 
 KEY: Final = "counters-lost"
@@ -20,8 +20,8 @@ KEY: Final = "counters-lost"
 UNKNOWN: Final = b"lost"
 """They were lost, and no clock has said when."""
 
-AGREES_S: Final = 600
-"""The date of an order agrees with our own clock when it is no further from it."""
+APART_S: Final = 10
+"""So much may the clock of a machine that signs be ahead of ours without anybody's fault."""
 
 
 class LostCounters:
@@ -38,18 +38,10 @@ class LostCounters:
         """Take a time that is believed; return what to keep, the first time."""
         if not self._open or self._since_s is None:
             return None
-        self._open, self._since_s = False, max(self._since_s, utc_s)
+        self._open, self._since_s = False, max(self._since_s, utc_s + APART_S)
         return Persist(KEY, b"%d" % self._since_s)
 
-    def refusal(self, message: Message, utc_s: int | None) -> str | None:
-        """Return why nobody can tell that `message` is new, or None; `utc_s` is None if unknown.
-
-        A revocation does no harm twice.
-        """
-        if self._since_s is None or message.kind is Kind.REVOCATION:
-            return None
-        if message.issued_s <= self._since_s:
-            return "replayed"
-        if utc_s is None or utc_s > self._since_s + 2 * TTL_MAX_S:
-            return None
-        return "issued in the future" if message.issued_s > utc_s + AGREES_S else None
+    def may_be_old(self, message: Message) -> bool:
+        """Return whether nobody can tell that `message` is new; a revocation harms nobody twice."""
+        is_late = self._since_s is not None and message.issued_s <= self._since_s
+        return is_late and message.kind is not Kind.REVOCATION
