@@ -31,7 +31,9 @@ _GONE_AUDIO: Final = {"ramp_db_per_s": 200.0}
 """Settings that never had an effect and are gone; a scenario keeps the hash that it always had."""
 
 _LATER_IN_A_DAY: Final = {
-    one.name: one.default for one in fields(DayConfig) if one.name in ("live_at", "warned_within_s")
+    one.name: one.default
+    for one in fields(DayConfig)
+    if one.name in ("live_at", "warned_within_s", "heard_from_dba")
 }
 
 
