@@ -9,6 +9,7 @@ from math import inf
 from typing import Final, Protocol
 
 from node.control.precedence import MessageClass
+from node.control.trust.fates import CANCELS
 from node.control.trust.message import open_envelope
 from node.control.warning.alert import Alert, item_of
 from node.control.warning.alert_blocks import ANY_EVENT
@@ -22,7 +23,7 @@ from sim.village.places import Place
 
 DAY_NS: Final = 86_400 * NS_PER_S
 
-_OBEYED: Final = frozenset({"obeyed", "waiting", "cancel", "known"})
+_OBEYED: Final = CANCELS | {"obeyed", "waiting", "known"}
 """What a node answers to an order that does what it says."""
 
 _TAKEN: Final = frozenset({"waiting", "known"})
