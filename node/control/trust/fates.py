@@ -2,7 +2,19 @@
 
 from typing import Final
 
-_GOOD: Final = frozenset({"obeyed", "waiting", "cancel", "known"})
+NOTHING_IN_FORCE: Final = "nothing in force under that number"
+"""Of a cancel about a warning that this node never had; should it come, it does not sound."""
+
+OVER_ALREADY: Final = "over already"
+"""Of a cancel about a warning that had ended by itself, or by another order."""
+
+NOT_ITS_TO_END: Final = "not its to end"
+"""Of a cancel about a warning that goes on, because this key may not end it."""
+
+CANCELS: Final = frozenset({"cancel", OVER_ALREADY, NOTHING_IN_FORCE})
+"""Of a cancel after which what it is about does not sound."""
+
+_GOOD: Final = frozenset({"obeyed", "waiting", "cancel", OVER_ALREADY, "known"})
 
 _REMEDIES: Final = {
     "unknown key": "send this node the key's certificate; if the key was revoked or replaced, sign"
@@ -15,6 +27,8 @@ _REMEDIES: Final = {
     "only warnings and voices": "an emergency key orders nothing else: ask whoever certified it",
     "not for here": "name the area of this node, or one above it",
     "replayed": "sign it again: each order acts once",
+    "issued before this node lost its counters": "sign it again: the node cannot tell whether it"
+    " has acted",
     "overtaken by too many later ones": "sign it again with a greater --counter: this key has"
     " signed so many later ones that the node cannot tell whether it is new",
     "its time to live is over": "sign it again, with a longer --ttl if the clocks differ; the"
@@ -44,10 +58,20 @@ _REMEDIES: Final = {
     "too many warnings at once": "cancel what is no longer needed: this tier has no place left",
     "too many mutes": "end a mute of this tier first",
     "no stored sound for it": "put phrases for the event, or for `any`, into [control.alert]",
+    NOTHING_IN_FORCE: "compare the number with the one that was printed when the warning was"
+    " signed, and sign with the key that ordered it; should it come later, it will not sound",
+    NOT_ITS_TO_END: "sign with the key that ordered the warning, or with one of its tier or above"
+    " that may order as much; an exercise ends only exercises",
     "expired": "send a warning whose end lies in the future by the node's clock",
     "expires before it takes effect": "send a warning that ends after it begins",
+    "not for this place": "nothing, unless its area was to hold this place: then draw it wider",
+    "nothing to sound": "what is past or unlikely is not sounded: say so otherwise if it is to be",
     "muted from above": "ask the authority that muted the node",
 }
+
+
+_MEND: Final = "mend what is named, and sign it again"
+"""Of an order whose content is at fault: the fate says where."""
 
 
 def is_good(fate: str) -> bool:
@@ -56,5 +80,5 @@ def is_good(fate: str) -> bool:
 
 
 def remedy_of(fate: str) -> str:
-    """Return what would help where an order had this fate; empty where the fate says it."""
-    return _REMEDIES.get(fate.partition(":")[0], "")
+    """Return what would help where an order had this fate; empty where it was obeyed."""
+    return "" if is_good(fate) else _REMEDIES.get(fate.partition(":")[0], _MEND)

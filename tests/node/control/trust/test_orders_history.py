@@ -11,6 +11,7 @@ from node.control.calendar.leave import Leave
 from node.control.calendar.programmes import OWN
 from node.control.mute import Mutes
 from node.control.plans import Plans
+from node.control.proof.answers import Answers
 from node.control.sessions import Sessions
 from node.control.trust import authority
 from node.control.trust.authority import Authority, AuthorityBook, Warrant
@@ -89,6 +90,12 @@ HOLES = {
     "a child may be wider": (AuthorityBook, "_narrower", nothing),
     "an item has any tier": (Plans, "_of_its_level", lambda _self, item, _level: item),
     "anybody ends a warning": (alert_memory, "_may_end", lambda *_: True),
+    "a cancel about nothing says that it ended it": (
+        AlertMemory,
+        "what_it_ends",
+        lambda *_: "cancel",
+    ),
+    "a refusal is told to nobody": (Answers, "refuse", lambda *_: []),
     "a name is anybody's": (AlertMemory, "stands_in_the_way", lambda *_: False),
     "the lowest item decides what a stream is": (
         HeardAs,
