@@ -61,8 +61,8 @@ SUSPECTS: Final = 18
 """Packets in a row that came impossibly early."""
 STEADY_SINCE_NS: Final = 19
 """The same three of a second window, which ends where the way is not steady; -1: none is open."""
-STEADY_LATE: Final = 20
 STEADY_PACKETS: Final = 21
+"""Its late packets stand before it."""
 FASTEST_SINCE_NS: Final = 22
 """Arrival of the first packet of these moments."""
 NEED_FIRST: Final = 23
