@@ -1,7 +1,8 @@
 """Hold the exact figures of `latency`, `dropout` and others: against budgets, and to the digit.
 
 Options: --fast (the short run, with its own budgets); --only NAME (one measurement alone; may be
-given again); --against REF (the figures recorded in a commit, or in a JSON file, instead of those
+given again); --row NAME (one row alone, in each measurement that has it; may be given again);
+--against REF (the figures recorded in a commit, or in a JSON file, instead of those
 in this tree); --record (write what is measured now into figures.json: a change that is meant);
 --rewrite (put budgets for it, with the headroom of `verdict/budgets.py`, into budgets.toml as well;
 the diff shows what a change costs); --files DIR (JUnit, Markdown, annotations and three formats for
@@ -17,9 +18,9 @@ import json
 import subprocess
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final, TypeGuard
+from typing import Final, TypeGuard, TypeVar
 
 from benchmarks import table
 from benchmarks.options import parser_of
@@ -27,8 +28,10 @@ from benchmarks.verdict.budgets import Budgets, broken, lines_of, rewritten
 from benchmarks.verdict.causes import COMMAND, summary
 from benchmarks.verdict.formats import files
 from benchmarks.verdict.measuring import Prepare, measure_all
-from benchmarks.verdict.outcome import INEXACT, Outcome, compare_exactly
+from benchmarks.verdict.outcome import INEXACT, Breach, Outcome, compare_exactly
 from sim.report import write_all
+
+_T = TypeVar("_T")
 
 _SHOWN: Final = "benchmarks/budgets.toml"
 _RECORDED: Final = "benchmarks/figures.json"
@@ -43,8 +46,8 @@ BUDGETS: Final = _of_the_tree(_SHOWN)
 FIGURES: Final = _of_the_tree(_RECORDED)
 
 
-class BaseError(ValueError):
-    """What is to be compared with cannot be: says which file or commit, and what would be right."""
+class AskedError(ValueError):
+    """What is asked for cannot be: says which option, file or commit, and what would be right."""
 
 
 def run(arguments: list[str], *, prepare: Prepare | None = None) -> int:
@@ -56,11 +59,13 @@ def run(arguments: list[str], *, prepare: Prepare | None = None) -> int:
     length = "fast" if options.fast else "full"
     try:
         budgets: Budgets = tomllib.loads(BUDGETS.read_text(encoding="utf-8"))
-        names = _names(budgets, length, options)
+        asked = _asked(budgets, length, options)
         base, base_name = _base(options.against, length)
-        measured = measure_all(names, fast=length == "fast", prepare=prepare)
+        measured = measure_all(
+            asked, fast=length == "fast", whole=options.row is None, prepare=prepare
+        )
     except (OSError, ValueError, KeyError, ModuleNotFoundError, TypeError) as fault:
-        named = "" if isinstance(fault, BaseError) else f"{BUDGETS.name}: "
+        named = "" if isinstance(fault, AskedError) else f"{BUDGETS.name}: "
         print(f"gate: {named}{fault}", file=sys.stderr)
         return 2
     if options.rewrite:
@@ -68,20 +73,18 @@ def run(arguments: list[str], *, prepare: Prepare | None = None) -> int:
     if options.record or options.rewrite:
         _record(length, measured)
         return 0
-    exact = [name for name in names if name not in INEXACT]
-    held = names if options.hold_speed else exact
+    exact = [name for name in asked if name not in INEXACT]
+    held = {name: asked[name] for name in (asked if options.hold_speed else exact)}
     outcome = Outcome(
         length=length,
         measured=measured,
-        budgets={name: budgets[name].get(length, {}) for name in held},
-        breaches=tuple(
-            one
-            for name in held
-            for one in broken(name, measured[name], budgets[name].get(length, {}))
+        budgets=held,
+        breaches=_worst_first(
+            one for name in held for one in broken(name, measured[name], held[name])
         ),
         changes=compare_exactly(
             {name: measured[name] for name in exact if name in base},
-            {name: base[name] for name in exact if name in base},
+            {name: _rows_of(base[name], options.row) for name in exact if name in base},
         ),
         base=base_name,
     )
@@ -97,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = parser_of("gate", __doc__)
     parser.add_argument("--fast", action="store_true", help="the short run that CI does")
     parser.add_argument("--only", action="append", metavar="NAME", help="this measurement alone")
+    parser.add_argument("--row", action="append", metavar="NAME", help="this row alone")
     parser.add_argument("--against", metavar="REF", help="commit or JSON file to compare with")
     parser.add_argument("--record", action="store_true", help="take the figures as they are")
     parser.add_argument("--rewrite", action="store_true", help="and make budgets of them")
@@ -106,22 +110,41 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _names(budgets: Budgets, length: str, options: argparse.Namespace) -> list[str]:
-    """Return the measurements that are asked for.
+def _asked(
+    budgets: Budgets, length: str, options: argparse.Namespace
+) -> dict[str, Mapping[str, Mapping[str, float]]]:
+    """Return the budgets of each measurement that is asked for, of the rows that are.
 
     Raises
     ------
-    ValueError
-        When one has no budgets.
+    AskedError
+        When a measurement or a row has none, or part of a measurement is to be recorded.
     """
     exact = [name for name in budgets if length in budgets[name] and name not in INEXACT]
     timed = [name for name in budgets if name in INEXACT and length in budgets[name]]
+    names = exact + (timed if options.speed or options.hold_speed else [])
     if options.only is not None:
         unknown = sorted({*options.only} - {*exact, *timed})
         if unknown:
-            raise ValueError(f"--only {unknown[0]}: must be one of {', '.join(exact + timed)}")
-        return [name for name in exact + timed if name in options.only]
-    return exact + (timed if options.speed or options.hold_speed else [])
+            raise AskedError(f"--only {unknown[0]}: must be one of {', '.join(exact + timed)}")
+        names = [name for name in exact + timed if name in options.only]
+    if options.row is None:
+        return {name: budgets[name][length] for name in names}
+    if options.record or options.rewrite:
+        raise AskedError("--row: a measurement is recorded whole; leave --row out")
+    found = {name: _rows_of(budgets[name][length], options.row) for name in names}
+    unknown = [row for row in options.row if not any(row in rows for rows in found.values())]
+    if unknown:
+        raise AskedError(f"--row {unknown[0]!r}: no such row in {', '.join(names)}")
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def _rows_of(rows: Mapping[str, _T], asked: list[str] | None) -> Mapping[str, _T]:
+    return {row: one for row, one in rows.items() if asked is None or row in asked}
+
+
+def _worst_first(breaches: Iterable[Breach]) -> tuple[Breach, ...]:
+    return tuple(sorted(breaches, key=lambda one: -one.amount))
 
 
 def _speed_lines(measured: Mapping[str, table.Rows], budgets: Budgets, length: str) -> list[str]:
@@ -166,7 +189,7 @@ def _base(against: str | None, length: str) -> tuple[Mapping[str, table.Rows], s
 
     Raises
     ------
-    BaseError
+    AskedError
         When there are none, or the file is not JSON, or holds something else.
     """
     name = _RECORDED
@@ -175,20 +198,20 @@ def _base(against: str | None, length: str) -> tuple[Mapping[str, table.Rows], s
     elif Path(against).is_file():
         text, name = Path(against).read_text(encoding="utf-8", errors="replace"), against
     else:
-        show = ["git", "show", f"{against}:{_RECORDED}"]
+        show = ["git", "show", "--end-of-options", f"{against}:{_RECORDED}"]
         done = subprocess.run(show, capture_output=True, text=True, cwd=BUDGETS.parent, check=False)
         if done.returncode != 0:
-            raise BaseError(f"--against {against}: neither a file nor a commit with {_RECORDED}")
+            raise AskedError(f"--against {against}: neither a file nor a commit with {_RECORDED}")
         text, name = done.stdout, f"{_RECORDED} of {against}"
     try:
         recorded = json.loads(text)
     except (ValueError, RecursionError) as fault:
-        raise BaseError(f"{name}: not JSON: {fault}") from fault
+        raise AskedError(f"{name}: not JSON: {fault}") from fault
     # Either the gate's own gate_fast.json or gate_full.json, or what is recorded.
     key = "measured" if isinstance(recorded, dict) and "measured" in recorded else length
     found = recorded.get(key, None if against else {}) if isinstance(recorded, dict) else None
     if not _is_figures(found):
-        raise BaseError(f"{name}: no figures of {length!r}: a gate_{length}.json, or {_RECORDED}")
+        raise AskedError(f"{name}: no figures of {length!r}: a gate_{length}.json, or {_RECORDED}")
     return found, name
 
 

@@ -63,7 +63,7 @@ def told(name: str, *, measurement: str | None = None) -> str | None:
     only = [] if measurement is None else ["--only", measurement]
     with tempfile.TemporaryDirectory() as folder:
         options = ["--fast", "--files", folder, *only]
-        command = [sys.executable, "-c", _CHILD, name, *options]
+        command = [sys.executable, "-P", "-c", _CHILD, name, *options]
         done = subprocess.run(command, capture_output=True, text=True)
     lines = done.stderr.splitlines()
     if name == NOTHING:

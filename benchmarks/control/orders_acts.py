@@ -23,7 +23,12 @@ from benchmarks.control.orders_words import AHEAD_S, Step, Words
 from node.control.orders import Session
 from node.control.precedence import CLASSES
 from node.control.trust.authority import Certificate, Revocation
-from node.control.trust.fates import is_good
+from node.control.trust.fates import (
+    NOT_ITS_TO_END,
+    NOTHING_IN_FORCE,
+    OVER_ALREADY,
+    is_good,
+)
 from node.control.trust.message import Kind, seal
 from node.control.warning.short_alert import encode_short
 
@@ -106,13 +111,26 @@ class Acts(Words):
         )
         kind = self._of((0, 1, 2, 2, 2))
         step = Step(self._holder(), Kind.SHORT_ALERT, content, self._area(), kind, 600, exercise)
+        named = {gone for gone in self._pole.seen().warnings if gone[0] == f"{about:016x}"}
         fate = self._send(step)
+        if what == "cancel":
+            self._check_cancel(fate, named, step)
         if fate == "waiting":
             name = f"{int.from_bytes(content[10:18], 'big'):016x}"
             key_id = SIGNERS[step.key].key_id.hex()
             weight = min(kind, 1) if exercise else kind
             self._warnings[name, key_id] = self._effect(step, weight, exercise=exercise)
         return step
+
+    def _check_cancel(self, fate: str, named: set[tuple[str, str]], step: Step) -> None:
+        """Hold what a cancel is answered against whether the warning was in force, and is."""
+        left = named & self._pole.seen().warnings
+        if fate == "cancel" and not named - left:
+            self._blame("a cancel that ended nothing says that it did", step)
+        elif fate in (NOTHING_IN_FORCE, OVER_ALREADY) and named:
+            self._blame(f"a cancel about what was in force says {fate!r}", step)
+        elif fate == NOT_ITS_TO_END and (not named or left != named):
+            self._blame("a cancel says that it may not, and there is nothing left", step)
 
     def _session(self, by: str = "", *, stream: str = "") -> Step:
         ssrc, key = self._of(SSRCS), by or self._holder()

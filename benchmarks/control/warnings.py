@@ -122,7 +122,7 @@ def _order(data: bytes, site: Site, result: WarningsResult) -> str | list[Block]
         result.violations.append(f"{took_ms:.0f} ms for {len(data)} bytes")
     if isinstance(alert, str):
         return ""
-    if alert.kind == "cancel":
+    if alert.kind in ("cancel", "leave"):
         return f"cancel {','.join(name for _, name in alert.references)}"
     return sorted(
         (

@@ -85,7 +85,7 @@ def _start_node(folder: Path, port: int, decoder: str) -> Process:
         f'[opus]\ndecoder = "{decoder}"\n[sink]\nkind = "null"\n'
     )
     node = subprocess.Popen(
-        [sys.executable, "-m", "node.shell.cli", "run", "--config", str(config)],
+        [sys.executable, "-P", "-m", "node.shell.cli", "run", "--config", str(config)],
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -99,7 +99,7 @@ def _start_node(folder: Path, port: int, decoder: str) -> Process:
 def _start_sender(ports: list[int]) -> Process:
     to = [f"--to=127.0.0.1:{port}" for port in ports]
     options = [f"--bitrate={BITRATE}", "--loop", "--lead=0"]
-    command = [sys.executable, "-m", "sim.sender.cli", *to, *options]
+    command = [sys.executable, "-P", "-m", "sim.sender.cli", *to, *options]
     return subprocess.Popen([*command, str(SPEECH)], stderr=subprocess.PIPE, text=True)
 
 

@@ -46,7 +46,7 @@ def run(arguments: list[str]) -> int:
 
 def _started(environment: dict[str, str]) -> dict[str, float | None]:
     done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM],
+        [sys.executable, "-P", "-c", _PROGRAM],
         capture_output=True,
         text=True,
         check=True,

@@ -256,7 +256,7 @@ def _node(
         f'ca_file = "{folder}/ca.pem"\ncertificate_file = "{folder}/pole-1.pem"\n'
         f'key_file = "{folder}/pole-1.key"\n[store]\npath = "{folder}/kept.db"\n'
     )
-    command = [sys.executable, "-m", "node.shell.cli", "run", "--config", str(config)]
+    command = [sys.executable, "-P", "-m", "node.shell.cli", "run", "--config", str(config)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         yield process

@@ -111,7 +111,15 @@ class Village:
         """
         to = [f"--to={one}" for one in self.network.destinations()]
         file = str(self.folder / "programme.wav")
-        command = [sys.executable, "-m", "sim.sender.cli", f"--ssrc={_SSRC}", "--announce", *to]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "sim.sender.cli",
+            f"--ssrc={_SSRC}",
+            "--announce",
+            *to,
+        ]
         command += options
         if pipe is None:
             command.append(file)
@@ -148,7 +156,7 @@ class Village:
     def _start(
         self, place: str, module: str, *arguments: str, stdout: Any = None
     ) -> "subprocess.Popen[str]":
-        command = self.network.at(place, sys.executable, "-m", module, *arguments)
+        command = self.network.at(place, sys.executable, "-P", "-m", module, *arguments)
         return self.start_program(*command, stdout=stdout)
 
     def start_program(self, *command: str, stdout: Any = None) -> "subprocess.Popen[str]":

@@ -20,13 +20,14 @@ HEADROOM: Final = {
     "longest_gap_ms": (0.0, 15.0),
     "lu": (0.0, 0.1),
     "seconds": (1.0, 0.0),
+    "start": (1.0, 0.0),
 }
 """By measure, or by its last word: the share and the least amount by which its budget stands above
 what was measured: room for a change that means well, not for noise, of which there is none. It is
 milliseconds whatever the figure is, so that 20 ms more hide nowhere: 5 for delays and for what was
 made up, 15 for the longest gap, less than one more event in the fast run's minute, 0.02 points of
-it. Only `speed`, in loops per 1000 node-seconds, has noise, and a share. Other measures are counts,
-and have no room."""
+it. Only `speed`, in calibration loops, has noise, and a share. Other measures are counts, and have
+no room."""
 
 Budgets = Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]
 """Measurement, "fast" or "full", row, measure: largest value that is good."""

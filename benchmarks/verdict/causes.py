@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.verdict.outcome import FINGERPRINTS, Change, Outcome
+from benchmarks.verdict.outcome import Change, Outcome
 
 COMMAND: Final = "python3 run.py bench"
 """From the root of the tree, with nothing but Python."""
@@ -21,7 +21,7 @@ class Cause:
 
     measurement: str
     measure: str
-    is_worse: bool
+    rank: int
     changes: tuple[Change, ...]
     """The largest first."""
 
@@ -30,22 +30,25 @@ class Cause:
         first = self.changes[0]
         count = len(self.changes)
         rows = "1 row" if count == 1 else f"{count} rows"
-        way = direction(self.changes[0])
         where = "; ".join(_parts(sorted(one.row for one in self.changes)))
-        largest = "" if count == 1 else ", the largest"
+        one = ", for one" if first.is_other else ", the largest"
+        largest = "" if count == 1 else one
         return (
-            f"{self.measurement} {self.measure} {way} in {rows} ({where})"
+            f"{self.measurement} {self.measure} {first.direction} in {rows} ({where})"
             f"{largest}: {figure(first.before)} -> {figure(first.after)} [{first.row}]"
         )
 
 
 def causes_of(changes: Iterable[Change]) -> list[Cause]:
-    """Return the changes by measure and direction: worse, other, better; then by rows."""
-    groups: dict[tuple[str, str, bool], list[Change]] = {}
+    """Return the changes by measure and direction: worse, other, new, better.
+
+    Within each, where a figure is gone comes first, then what changed in the most rows.
+    """
+    groups: dict[tuple[str, str, int], list[Change]] = {}
     for one in changes:
-        groups.setdefault((one.measurement, one.measure, one.is_worse), []).append(one)
+        groups.setdefault((one.measurement, one.measure, one.rank), []).append(one)
     found = [Cause(*key, tuple(sorted(g, key=lambda c: -c.amount))) for key, g in groups.items()]
-    return sorted(found, key=lambda one: (_rank(one), -len(one.changes), one.measure))
+    return sorted(found, key=_place)
 
 
 def summary(outcome: Outcome) -> list[str]:
@@ -62,31 +65,23 @@ def summary(outcome: Outcome) -> list[str]:
 
 
 def rerun(outcome: Outcome) -> str | None:
-    """Return the command that measures the worst row once more, or None where none is bad.
+    """Return the command that holds the worst row alone once more, or None where none is bad.
 
     It is one that works without the environment being active, and for a row that there still is.
     """
     bad = [(one.measurement, one.row) for one in outcome.breaches]
     bad += [(one.measurement, one.row) for one in outcome.changes]
     there = ((name, row) for name, row in bad if row in outcome.measured.get(name, {}))
-    name, row = next(there, (None, None))
-    if name is None:
+    _, row = next(there, (None, None))
+    if row is None:
         return None
     length = " --fast" if outcome.length == "fast" else ""
-    return f"{COMMAND} {name}{length} --row '{row}'"
+    return f"{COMMAND} gate{length} --row '{row}'"
 
 
-def direction(one: Change) -> str:
-    """Return in a word which way a figure went."""
-    if one.measure in FINGERPRINTS:
-        return "other"
-    return "worse" if one.is_worse else "better"
-
-
-def _rank(one: Cause) -> int:
-    if one.measure in FINGERPRINTS:
-        return 1
-    return 0 if one.is_worse else 2
+def _place(one: Cause) -> tuple[int, bool, int, str]:
+    """Return by what causes are sorted."""
+    return one.rank, one.changes[0].after is not None, -len(one.changes), one.measure
 
 
 def figure(value: float | None) -> str:

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from typing import Final
 from xml.etree import ElementTree
 
-from benchmarks.verdict.causes import causes_of, direction, figure, rerun
-from benchmarks.verdict.outcome import Breach, Change, Outcome
+from benchmarks.verdict.causes import causes_of, figure, rerun
+from benchmarks.verdict.outcome import FINGERPRINTS, Breach, Change, Outcome
 
 ANNOTATIONS_MAX: Final = 10
 """What a job may show of one kind; more are dropped there without a word."""
@@ -138,14 +138,14 @@ def annotations(outcome: Outcome, lines: dict[tuple[str, str], int], path: str) 
 
 def action_rows(outcome: Outcome) -> Iterator[dict[str, object]]:
     """Yield the rows of github-action-benchmark's `customSmallerIsBetter`."""
-    for name, row, measure, value in _figures(outcome):
+    for name, row, measure, value in _trends(outcome):
         yield {"name": f"{name}/{row}/{measure}", "unit": _unit(measure), "value": value}
 
 
 def bencher(outcome: Outcome) -> dict[str, dict[str, dict[str, float]]]:
     """Return Bencher Metric Format: row to measure to value, with the budget as upper value."""
     found: dict[str, dict[str, dict[str, float]]] = {}
-    for name, row, measure, value in _figures(outcome):
+    for name, row, measure, value in _trends(outcome):
         one = {"value": value}
         limit = outcome.budgets.get(name, {}).get(row, {}).get(measure)
         if limit is not None:
@@ -175,9 +175,14 @@ def _figures(outcome: Outcome) -> Iterator[tuple[str, str, str, float]]:
                     yield name, row, measure, value
 
 
+def _trends(outcome: Outcome) -> Iterator[tuple[str, str, str, float]]:
+    """Yield the figures that are more or less: a fingerprint has no trend."""
+    return (one for one in _figures(outcome) if one[2] not in FINGERPRINTS)
+
+
 def _changed(one: Change) -> str:
     where = f"{one.measurement} [{one.row}] {one.measure}"
-    return f"{where} {direction(one)}: {figure(one.before)} -> {figure(one.after)}"
+    return f"{where} {one.direction}: {figure(one.before)} -> {figure(one.after)}"
 
 
 def _unit(measure: str) -> str:

@@ -6,7 +6,7 @@ is random in it hangs on its seed.
 
 import importlib
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import product
 from typing import Final
@@ -27,16 +27,22 @@ Prepare = Callable[[], None]
 
 
 def measure_all(
-    names: Sequence[str], *, fast: bool, prepare: Prepare | None = None
+    asked: Mapping[str, Collection[str]],
+    *,
+    fast: bool,
+    whole: bool = True,
+    prepare: Prepare | None = None,
 ) -> dict[str, Rows]:
     """Return the rows of each measurement; one alone is measured in this process.
 
     Parameters
     ----------
-    names : sequence of str
-        Measurements, as `python -m benchmarks` knows them.
+    asked : mapping of str to collection of str
+        Rows by measurement, as `python -m benchmarks` knows it.
     fast : bool
         The short run.
+    whole : bool
+        All rows that a measurement has; otherwise those of `asked` alone, in this process.
     prepare : callable, optional
         Must be found by name, for other processes to call it too.
 
@@ -47,6 +53,9 @@ def measure_all(
     """
     if prepare is not None:
         prepare()
+    names = list(asked)
+    if not whole:
+        return {name: _measure_rows(name, rows, fast) for name, rows in asked.items()}
     if len(names) == 1:
         return {names[0]: _measure(names[0], fast)}
     # What has noise is measured alone, when nothing else runs.
@@ -62,10 +71,10 @@ def measure_all(
             for playout, seed in product(reversed(matrix.PLAYOUTS), matrix.seeds(fast=fast)):
                 village = pool.submit(matrix.village_rows, playout, seed, fast=fast)
                 villages[playout, seed] = village
-        asked = {name: pool.submit(_measure, name, fast) for name in others}
+        alone = {name: pool.submit(_measure, name, fast) for name in others}
         for (playout, seed), rows in villages.items():
             matrix.keep(playout, seed, rows.result(), fast=fast)
-        measured = {name: rows.result() for name, rows in asked.items()}
+        measured = {name: rows.result() for name, rows in alone.items()}
     return {name: measured[name] if name in measured else _measure(name, fast) for name in names}
 
 
@@ -73,3 +82,13 @@ def _measure(name: str, fast: bool) -> Rows:
     module = importlib.import_module(measurements()[name])
     rows: Rows = module.measure(fast=fast)
     return rows
+
+
+def _measure_rows(name: str, rows: Collection[str], fast: bool) -> Rows:
+    if name in INEXACT:
+        return {row: one for row, one in _measure(name, fast).items() if row in rows}
+    module = importlib.import_module(measurements()[name])
+    found: dict[str, Mapping[str, float | None]] = {}
+    for row in rows:
+        found |= module.measure(fast=fast, row=row)
+    return found

@@ -9,9 +9,11 @@ from benchmarks.table import Rows
 INEXACT: Final = frozenset({"speed"})
 """Measurements of the machine itself: they have noise, so their digits are compared with none."""
 
-
 FINGERPRINTS: Final = frozenset({"sound_crc32", "orders_crc32"})
 """Figures that are neither more nor less, only equal or not; they have no budget."""
+
+DIRECTIONS: Final = ("worse", "other", "new", "better")
+"""Of a change, in the order in which they are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,11 @@ class Breach:
     value: float | None
     limit: float | None
     text: str
+
+    @property
+    def amount(self) -> float:
+        """Size of the breach, by which the worst comes first; endless where a figure is missing."""
+        return _relative(self.limit, self.value)
 
     def __str__(self) -> str:
         """Return the measurement and what is wrong with its row, in one line."""
@@ -45,18 +52,35 @@ class Change:
     after: float | None
 
     @property
+    def is_other(self) -> bool:
+        """Whether it is neither more nor less."""
+        return self.measure in FINGERPRINTS and self.after is not None
+
+    @property
     def is_worse(self) -> bool:
         """Whether it rose, or is gone: every figure of the gate is better when it is less."""
-        if self.after is None or self.measure in FINGERPRINTS:
-            return True
+        if self.is_other or self.after is None:
+            return self.after is None
         return self.before is not None and self.after > self.before
+
+    @property
+    def rank(self) -> int:
+        """Place of its `direction` among `DIRECTIONS`: the worst come first."""
+        return DIRECTIONS.index(self.direction)
+
+    @property
+    def direction(self) -> str:
+        """Which way the figure went, in a word."""
+        if self.is_worse:
+            return "worse"
+        if self.is_other:
+            return "other"
+        return "new" if self.before is None else "better"
 
     @property
     def amount(self) -> float:
         """Size of the change, by which the worst comes first; endless where a figure is gone."""
-        if self.before is None or self.after is None:
-            return float("inf")
-        return abs(self.after - self.before) / max(abs(self.before), 1.0)
+        return 0.0 if self.is_other else _relative(self.before, self.after)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,4 +125,10 @@ def compare_exactly(measured: Mapping[str, Rows], base: Mapping[str, Rows]) -> t
                 before, after = old.get(measure), new.get(measure)
                 if before != after or (measure in old) != (measure in new):
                     found.append(Change(measurement, row, measure, before, after))
-    return tuple(sorted(found, key=lambda one: (not one.is_worse, -one.amount)))
+    return tuple(sorted(found, key=lambda one: (one.rank, -one.amount)))
+
+
+def _relative(before: float | None, after: float | None) -> float:
+    if before is None or after is None:
+        return float("inf")
+    return abs(after - before) / max(abs(before), 1.0)

@@ -39,6 +39,9 @@ _BEHIND_NS: Final = 40 * NS_PER_MS
 _OPAQUE: Final = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodType, np.dtype)
 """What is held once whatever the number of nodes: nothing behind these is a node's own."""
 
+STARTED: Final = "node.shell.cli, node.shell.govern, node.joined, node.opus.decoder"
+"""What `loalang-node run` loads until it can play."""
+
 _START_AND_COUNT: Final = """
 import builtins, json, sys
 import node.kernel
@@ -63,7 +66,7 @@ def watched_import(name, globals=None, locals=None, fromlist=(), level=0):
     return plain_import(name, globals, locals, fromlist, level)
 
 builtins.__import__ = watched_import
-import node.shell.cli, node.shell.govern, node.joined, node.opus.decoder
+import {started}
 counted["packages"] = len(packages - set(sys.stdlib_module_names) - {"node"})
 print(json.dumps(counted))
 """
@@ -156,7 +159,7 @@ def _arrays(roots: Iterable[object]) -> list[np.ndarray]:
 
 
 def _started() -> dict[str, float | None]:
-    command = [sys.executable, "-c", _START_AND_COUNT]
+    command = [sys.executable, "-P", "-c", _START_AND_COUNT.replace("{started}", STARTED)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     told: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
     return {f"{name}_loaded": float(count) for name, count in told.items()}

@@ -1,4 +1,6 @@
-"""What a run costs: node-seconds per CPU-second of tier T2, beside a loop that any machine runs.
+"""What a run and a node's start cost: CPU seconds, beside a loop that any machine runs.
+
+A run is told as node-seconds per CPU-second of tier T2.
 
 Each request for the sender's time ends the node's fast loop, so a row without answers (a foreign
 sender) shows what the conversation costs. Speed is the one figure with noise: it is given as a
@@ -15,6 +17,7 @@ from typing import Final
 
 from benchmarks import table
 from benchmarks.options import parser_of
+from benchmarks.village.footprint import STARTED
 from sim.drive import run as drive
 from sim.village import scenario
 
@@ -23,6 +26,15 @@ LENGTHS_S: Final = (60.0, 240.0)
 LOOPS: Final = 5
 LOOP_STEPS: Final = 1_000_000
 WARM_UP_S: Final = 2.0
+
+_START: Final = f"""
+import json, time
+import {STARTED}
+start_s = time.process_time()
+from benchmarks.village.speed import calibration_s
+print(json.dumps({{"loops_per_start": round(start_s / calibration_s(), 2)}}))
+"""
+"""Its kernels are compiled before: the package's own programs load them from the cache too."""
 
 
 def run(arguments: list[str]) -> int:
@@ -40,7 +52,7 @@ def run(arguments: list[str]) -> int:
 
 
 def measure(*, fast: bool) -> dict[str, dict[str, float | None]]:
-    """Return what 1,000 node-seconds cost in calibration loops; less is better."""
+    """Return what 1,000 node-seconds and a node's start cost in calibration loops."""
     rows: dict[str, dict[str, float | None]] = {}
     for decode in (False, True):
         figures = _in_a_process_of_its_own(decode, LENGTHS_S[0 if fast else 1])
@@ -48,6 +60,7 @@ def measure(*, fast: bool) -> dict[str, dict[str, float | None]]:
         rows["decoded" if decode else "counted only"] = {
             "loops_per_1000_node_seconds": round(1000 / per_loop, 2)
         }
+    rows["start"] = start()
     return rows
 
 
@@ -56,7 +69,7 @@ def one(decode: bool, duration_s: float, reports: bool = True) -> None:
     asked = scenario.load(SCENARIO)
     asked = replace(asked, sender=replace(asked.sender, reports=reports))
     drive.run(asked, duration_s=WARM_UP_S, decode=decode)
-    loop_s = min(_loop_cpu_s() for _ in range(LOOPS))
+    loop_s = calibration_s()
     result = drive.run(asked, duration_s=duration_s, decode=decode)
     speed = result.cpu["node_seconds_per_cpu_s"]
     figures = {
@@ -70,18 +83,34 @@ def one(decode: bool, duration_s: float, reports: bool = True) -> None:
     print(json.dumps(figures))
 
 
+def start() -> dict[str, float | None]:
+    """Return what the start of a node costs in calibration loops, in a process of its own."""
+    return _in_a_child(_START)
+
+
+def calibration_s() -> float:
+    """Return the CPU time of a million steps of a linear congruential generator in Python, in s."""
+    return min(_loop_cpu_s() for _ in range(LOOPS))
+
+
 def _in_a_process_of_its_own(
     decode: bool, duration_s: float, *, reports: bool = True
 ) -> dict[str, float | None]:
     """Run `one` in a child, because the largest memory of a process is never given back."""
-    code = f"from benchmarks.village.speed import one; one({decode}, {duration_s}, {reports})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return _in_a_child(
+        f"from benchmarks.village.speed import one; one({decode}, {duration_s}, {reports})"
+    )
+
+
+def _in_a_child(code: str) -> dict[str, float | None]:
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
+    )
     figures: dict[str, float | None] = json.loads(done.stdout.splitlines()[-1])
     return figures
 
 
 def _loop_cpu_s() -> float:
-    """Return the CPU time of a million steps of a linear congruential generator in Python."""
     state = 1
     began_s = time.process_time()
     for _ in range(LOOP_STEPS):

@@ -12,9 +12,14 @@ _TONES: Final = frozenset("\u0300\u0301\u0303\u0309\u0323")
 """Grave, acute, tilde, hook above, dot below: the five tones that are written."""
 
 
+def composed(name: str) -> str:
+    """Return `name` with each letter and its accents as one: areas, villages, zones."""
+    return unicodedata.normalize("NFC", name)
+
+
 def written(name: str) -> str:
     """Return `name` as it is shown and kept: composed, without blanks around and doubled."""
-    return unicodedata.normalize("NFC", " ".join(name.split()))
+    return composed(" ".join(name.split()))
 
 
 def same_name(one: str | None, other: str | None) -> bool:

@@ -8,6 +8,7 @@ from node.control.calendar.programme import ProgrammeConfig
 from node.control.loudness.noise import DwellingConfig, HornConfig, level_of_lufs
 from node.control.loudness.regulation import RegulationConfig
 from node.control.loudness.schedule import Place, VolumeConfig
+from node.control.names import composed
 from node.control.precedence import PriorityConfig
 from node.control.warning.alert import AlertConfig
 from node.control.warning.area import Site
@@ -97,6 +98,7 @@ class ControlConfig:
     dwelling: DwellingConfig | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "area", composed(self.area))  # as orders name it
         key = self.root_public_key
         good_key = len(key) == 64 and set(key.lower()) <= set("0123456789abcdef")
         loose = [

@@ -79,16 +79,15 @@ def insert(
     packet    what of it is to be inserted
     """
     length = packet.length
+    offset = packet.offset
     width = payloads.shape[1]
-    if width > 0 and (
-        length > width or packet.offset < 0 or packet.offset + length > data.shape[0]
-    ):
+    if width > 0 and (length > width or offset < 0 or offset + length > data.shape[0]):
         return at.UNFIT
     result = admit(state, steering, slots, packet)
     if width > 0 and (result >= 0 or result == at.RESTARTED):
         slot = state.unwrapped_sequence & (slots.shape[0] - 1)
         for i in range(length):
-            payloads[slot, i] = data[packet.offset + i]
+            payloads[slot, i] = data[offset + i]
     return int(result)
 
 

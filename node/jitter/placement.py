@@ -97,6 +97,17 @@ def first_held(state: Jitter, slots: Records[Slot]) -> int:
     return at.NONE
 
 
+@inner_kernel("int64(Jitter, Slot[::1])")
+def _last_held(state: Jitter, slots: Records[Slot]) -> int:
+    """Return the highest extended sequence number held, or NONE."""
+    last = at.NONE
+    if state.held > 0:
+        for row in range(slots.shape[0]):
+            if slots[row].status == at.HOLDING:
+                last = max(last, slots[row].sequence)
+    return int(last)
+
+
 @inner_kernel("int64(Jitter, Slot[::1], int64)")
 def _first_to_keep(state: Jitter, slots: Records[Slot], newest: int) -> int:
     """Return the lowest number worth keeping open when `newest` must be held."""
@@ -164,6 +175,8 @@ def _too_late_or_early(
         # Nothing has played yet since the start or the last seek, and the first packet that
         # came need not be the lowest one.
         is_far = state.highest_sequence + 1 - extended > capacity or is_far
+        # A retransmission may be held beyond the newest packet.
+        is_far = is_far or _last_held(state, slots) - extended >= capacity
         if not is_far:
             state.next_sequence = extended
             if not is_playing:

@@ -226,8 +226,12 @@ class Steering(Record):
     trial_costs: NDArray[np.int64] = whole(
         "samples²", "What each has cost, with a long memory.", (TRIALS + FOLLOWERS,)
     )
-    quick_costs: NDArray[np.int64] = whole("samples²", "With a short memory.", (TRIALS,))
-    hasty_costs: NDArray[np.int64] = whole("samples²", "With a hasty one.", (TRIALS,))
+    quick_costs: NDArray[np.int64] = whole(
+        "samples²", "With a short memory; nobody asks for the followers'.", (TRIALS + FOLLOWERS,)
+    )
+    hasty_costs: NDArray[np.int64] = whole(
+        "samples²", "With a hasty one; likewise.", (TRIALS + FOLLOWERS,)
+    )
 
 
 class Slot(Record):

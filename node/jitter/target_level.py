@@ -150,6 +150,8 @@ def begin(state: Jitter, steering: Steering, media: int, now: int) -> None:
     for follower in range(at.TRIALS, at.TRIALS + at.FOLLOWERS):
         steering.trial_delays[follower] = 0
         steering.trial_costs[follower] = 0
+        steering.quick_costs[follower] = 0
+        steering.hasty_costs[follower] = 0
     for trial in range(at.TRIALS):
         steering.trial_levels[trial] = LEVELS[trial]
         halvings = LEVELS[trial] // _DECAY_SAMPLES
@@ -196,41 +198,31 @@ def _try_all(steering: Steering, delay: int, samples: int, is_newest: int, is_fr
     steering.decay_due += samples
     decays = steering.decay_due // _DECAY_SAMPLES
     steering.decay_due -= decays * _DECAY_SAMPLES
+    slowed_weight = weight >> _SLOW_SHIFT
+    made_up_weight = 0 if is_free else weight
+    # No branch and one pattern for all: so the compiler takes several trials at a time.
     for trial in range(at.TRIALS + at.FOLLOWERS):
-        held = steering.trial_delays[trial]
-        wanted = max(base + steering.trial_levels[trial], min(floor, held))
-        made_up = 0
-        is_alone = delay > held - samples and held + QUANTUM_SAMPLES > alone
+        before = steering.trial_delays[trial]
+        wanted = max(base + steering.trial_levels[trial], min(floor, before))
+        is_late = delay > before
+        is_alone = delay > before - samples and before + QUANTUM_SAMPLES > alone
         slowed = samples if is_newest and is_alone else 0
-        if delay > held:
-            made_up = samples
-            if is_newest:
-                # What it held when packets ceased was played at half speed.
-                made_up = delay - held
-                left = max(0, held - slack)
-                spread = min(max(0, left - REACH_SAMPLES), REACH_SAMPLES) // 2
-                made_up -= min(made_up, min(left, REACH_SAMPLES) + spread)
-                held = delay
-        elif slowed:
-            held += slowed
-        elif is_newest:
-            held = max(wanted, held - step) if held > wanted else min(wanted, held + step)
-        cost = steering.trial_costs[trial]
-        cost -= (cost >> 14) * (_DECAY_Q14 * decays)
-        if is_free:
-            made_up = 0
-        spent = (held - base) * samples + weight * made_up
-        spent += (weight >> _SLOW_SHIFT) * slowed
-        steering.trial_costs[trial] = cost + spent
+        # When it is late and the newest: what was held when packets ceased played at half speed.
+        left = max(0, before - slack)
+        spread = min(max(0, left - REACH_SAMPLES), REACH_SAMPLES) >> 1
+        missed = max(0, delay - before - min(left, REACH_SAMPLES) - spread)
+        made_up = (missed if is_newest else samples) if is_late else 0
+        moved = max(wanted, before - step) if before > wanted else min(wanted, before + step)
+        on_time = before + slowed if slowed else moved
+        held = (delay if is_late else on_time) if is_newest else before
         steering.trial_delays[trial] = held
-        if trial >= at.TRIALS:
-            continue
+        spent = (held - base) * samples + made_up_weight * made_up + slowed_weight * slowed
+        cost = steering.trial_costs[trial]
+        steering.trial_costs[trial] = cost - (cost >> 14) * (_DECAY_Q14 * decays) + spent
         quick = steering.quick_costs[trial]
-        quick -= (quick >> 14) * (_QUICK_DECAY_Q14 * decays)
-        steering.quick_costs[trial] = quick + spent
+        steering.quick_costs[trial] = quick - (quick >> 14) * (_QUICK_DECAY_Q14 * decays) + spent
         hasty = steering.hasty_costs[trial]
-        hasty -= (hasty >> 14) * (_HASTY_DECAY_Q14 * decays)
-        steering.hasty_costs[trial] = hasty + spent
+        steering.hasty_costs[trial] = hasty - (hasty >> 14) * (_HASTY_DECAY_Q14 * decays) + spent
 
 
 @inner_kernel("void(Steering, int64)")

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from node.address import is_address
 from node.config import ConfigError, NodeConfig, build, check, require
+from node.control.names import composed
 from node.control.settings import ControlConfig, with_loudness
 from node.shell.drop_ins import read_tables
 from node.units import RATE_HZ
@@ -86,6 +87,9 @@ class MqttConfig:
     """Discovery prefix of Home Assistant, `homeassistant` as a rule; none: it is told nothing."""
 
     def __post_init__(self) -> None:
+        # However they were typed, they are the same topics.
+        object.__setattr__(self, "village", composed(self.village))
+        object.__setattr__(self, "zones", tuple(map(composed, self.zones)))
         extra = () if self.home_assistant is None else (self.home_assistant,)
         names = (self.village, *self.zones, *extra)
         check(

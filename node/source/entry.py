@@ -12,17 +12,17 @@ from node.source import playback, playback_adaptive
 from node.source.state import Source
 
 
-@kernel("int64(Source[::1], uint8[::1], uint8[:, ::1], int64)")
+@kernel("int64(Source[::1], uint8[:, ::1], uint8[::1], int64)")
 def receive(
     source: Records[Source],
-    data: NDArray[np.uint8],
     payloads: NDArray[np.uint8],
+    data: NDArray[np.uint8],
     now_ns: int,
 ) -> int:
     """See `playback.receive`.
 
-    data      (bytes,) uint8, the datagram
     payloads  (slots, PAYLOAD_BYTES_MAX) uint8, bytes of what is held
+    data      (bytes,) uint8, the datagram
     """
     return playback.receive(source[0], data, payloads, now_ns)
 

@@ -12,6 +12,7 @@ from node.clock.neighbour_map import SourceMap
 from node.config import NodeConfig
 from node.jitter import state as js
 from node.jitter.repair import Repair
+from node.kernel.bound import bound
 from node.kernel.record import inner
 from node.opus.protocol import Decoder
 from node.peers.sender import NodeReports, Reception, new_reports
@@ -73,6 +74,7 @@ class Receiver(Playable):
             crc32(config.name.encode()), ssrc, self.buffer, inner(self._source, "repair", Repair)
         )
         self._header: NDArray[np.int64] = self._source["header"][0]
+        self._receive = bound(entry.receive, self._source, self._payloads)
         self._may_ask = config.receive.asks_for_lost
         self._asks = False
         self._answers_type = config.receive.retransmission_payload_type
@@ -86,7 +88,8 @@ class Receiver(Playable):
         """
         if now_ns - self.last_arrival_ns > SPELL_NS:
             self.resumed_ns = now_ns
-        result = entry.receive(self._source, data, self._payloads, now_ns)
+        assert data.flags.c_contiguous and data.ndim == 1
+        result: int = self._receive(data, now_ns)
         if result > ss.OTHER_SOURCE:
             self.reports.credit.earn(data.size)
         if result == ss.OTHER_PAYLOAD and self._has_copies():

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from node.control.calendar.play_state import Record
+from node.control.trust.fates import CANCELS
 from node.units import NS_PER_S
 from sim.swarm.desk import Given
 from sim.swarm.history import AtEnd, History, PoleHistory, Span, Told
@@ -154,7 +155,7 @@ class Facts:
 
     def _ended_ns(self, warning: Warned, history: History) -> int | None:
         """Return when a cancel or a revocation that counts came to the pole."""
-        fates = {one.data: one for one in self._pole.came if one.fate in ("cancel", "obeyed")}
+        fates = {one.data: one for one in self._pole.came if one.fate in CANCELS | {"obeyed"}}
         step = warning.given.step
         ends = [
             fates[one.data].at_ns

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from node.control.proof.proof import verify_chain
+from node.control.trust.fates import CANCELS
 from node.units import NS_PER_MS, NS_PER_S
 from sim.swarm.facts import Facts
 from sim.swarm.history import History, PoleHistory, Told
@@ -33,7 +34,7 @@ _BOTH_NS: Final = 300 * NS_PER_MS
 PEAK: Final = 0.8913
 """-1 dBFS, as the nodes are configured."""
 
-_ACTS: Final = frozenset({"obeyed", "waiting", "cancel"})
+_ACTS: Final = CANCELS | {"obeyed", "waiting"}
 
 
 @dataclass(frozen=True, slots=True)

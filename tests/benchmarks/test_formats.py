@@ -3,6 +3,7 @@
 import importlib
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -21,8 +22,9 @@ from benchmarks.verdict.formats import (
     MARKDOWN_BYTES_MAX,
     annotations,
     files,
+    open_metrics,
 )
-from benchmarks.verdict.outcome import Outcome, compare_exactly
+from benchmarks.verdict.outcome import FINGERPRINTS, Outcome, compare_exactly
 
 JUNIT = xmlschema.XMLSchema(str(Path(__file__).with_name("junit.xsd")))
 ROOT = Path(__file__).parents[2]
@@ -106,6 +108,36 @@ def test_whatever_was_measured_each_file_is_what_its_reader_takes(now, before, b
     assert len(written["gate.md"]) < MARKDOWN_BYTES_MAX
 
 
+def test_gitlab_reads_each_figure_of_the_tree_under_a_name_of_its_own():
+    recorded = json.loads((ROOT / "benchmarks" / "figures.json").read_text())["fast"]
+    told = open_metrics(
+        Outcome(length="fast", measured=recorded, budgets={}, breaches=(), changes=(), base="")
+    )
+    # Its parser cuts a line at the first `#` and splits the rest as a shell does.
+    lines = [shlex.split(line.partition("#")[0]) for line in told.splitlines()]
+    values = {name: float(value) for name, value in filter(None, lines)}
+    figures = [v for rows in recorded.values() for row in rows.values() for v in row.values()]
+    known = [one for one in figures if one is not None]
+    assert len(values) == len(known) > 1000
+    assert sorted(values.values()) == pytest.approx(sorted(known), rel=1e-11)
+
+
+def test_bencher_takes_the_names_of_the_tree_and_no_trend_has_a_fingerprint_in_it():
+    recorded = json.loads((ROOT / "benchmarks" / "figures.json").read_text())["fast"]
+    outcome = Outcome(
+        length="fast", measured=recorded, budgets={}, breaches=(), changes=(), base=""
+    )
+    written = files(outcome, {}, "b")
+    rows = json.loads(written["gate.bencher.json"])
+    assert all(0 < len(row) <= 1024 for row in rows), "its longest name of a benchmark"
+    assert all(0 < len(one) <= 64 for row in rows.values() for one in row), "and of a measure"
+    drawn = json.loads(written["gate.action.json"])
+    assert len(drawn) == sum(map(len, rows.values())) > 1000
+    assert not FINGERPRINTS & {one["name"].rpartition("/")[2] for one in drawn}
+    assert not FINGERPRINTS & {one for row in rows.values() for one in row}
+    assert b"sound_crc32" in written["gate.prom"], "there it is only equal or not"
+
+
 def test_a_case_fails_where_its_row_is_over_budget_or_has_changed():
     now = {"good": {"x_ms": 1.0}, "over": {"x_ms": 9.0}, "moved": {"x_ms": 2.0}}
     before = {"good": {"x_ms": 1.0}, "over": {"x_ms": 9.0}, "moved": {"x_ms": 1.0}}
@@ -160,6 +192,16 @@ def test_the_pipelines_that_engineers_copy_are_valid(name, schema):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("name", ["github.yml", "gitlab.yml"])
+def test_the_pipelines_keep_the_kernels_run_the_gate_keep_its_files_and_comment(name):
+    text = (ROOT / "docs" / "ci" / name).read_text()
+    told = text.partition("night:")[0]
+    for part in (".venv", "python3 run.py bench", "out/benchmarks/", "gate.comment.md", "gate.md"):
+        assert part in told, part
+    written = set(files(outcome_of({}, {}, {}), {}, "b"))
+    assert set(re.findall(r"gate\.[a-z.]*[a-z]", text)) <= written
+
+
 def test_the_pipelines_run_what_our_own_ci_runs():
     ours = (ROOT / ".ci" / "run").read_text()
     for name in ("github.yml", "gitlab.yml"):
@@ -182,6 +224,11 @@ def test_each_command_of_the_nightly_part_is_one_that_can_be_given(capsys):
         assert ended.value.code == 0
         known = capsys.readouterr().out
         assert all(one in known for one in options if one.startswith("--"))
+    chosen = re.findall(r"--row ('[^']+'|\w+)", (ROOT / ".ci" / "aarch64").read_text())
+    recorded = json.loads((ROOT / "benchmarks" / "figures.json").read_text())["fast"]
+    have = [{name for name, rows in recorded.items() if row.strip("'") in rows} for row in chosen]
+    assert all(have)
+    assert set().union(*have) == set(recorded), "of each measurement a row"
     for script in ("slow", "aarch64", "run", "numbas"):
         path = ROOT / ".ci" / script
         assert subprocess.run(["bash", "-n", str(path)]).returncode == 0

@@ -1,6 +1,9 @@
 """The gate: a budget that breaks names its row, its measure, the value and the limit."""
 
+import contextlib
+import io
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -13,10 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks import gate, planted
-from benchmarks.options import fast_and_row, measurements
 from benchmarks.verdict.budgets import broken
+from benchmarks.verdict.causes import causes_of
+from benchmarks.verdict.outcome import compare_exactly
 from benchmarks.verdict.regressions import NOTHING, REGRESSIONS
-from benchmarks.village import latency, speed
+from benchmarks.village import footprint, latency, speed
 
 
 def compare(rows, budgets):
@@ -106,10 +110,31 @@ def tree(tmp_path, monkeypatch):
     monkeypatch.setattr(gate, "FIGURES", figures)
 
     def run(rows, *options):
-        monkeypatch.setattr(latency, "measure", lambda *, fast: rows if fast else {})
+        def measure(*, fast, row=None):
+            return {name: one for name, one in rows.items() if fast and row in (None, name)}
+
+        monkeypatch.setattr(latency, "measure", measure)
         return gate.run(["--fast", *options])
 
     budgets.write_text('[latency.fast]\n"pi ftth" = { mouth_to_ear_p99_ms = 834 }\n')
+    return run
+
+
+@pytest.fixture
+def tree_of_its_own(tmp_path_factory):
+    """Return a function that tells what the gate says of given rows and budgets."""
+
+    def run(rows, budgets):
+        folder = tmp_path_factory.getbasetemp()
+        (folder / "budgets.toml").write_text(budgets)
+        said = io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(said):
+            patch.setattr(gate, "BUDGETS", folder / "budgets.toml")
+            patch.setattr(gate, "FIGURES", folder / "none.json")
+            patch.setattr(latency, "measure", lambda *, fast: rows)
+            gate.run(["--fast", "--files", str(folder / "out")])
+        return said.getvalue()
+
     return run
 
 
@@ -133,9 +158,7 @@ def test_any_changed_digit_is_told_until_it_is_recorded(tree, capsys, figure, wa
     told = capsys.readouterr().err.splitlines()
     assert f"mouth_to_ear_p99_ms {way} in 1 row" in told[0]
     assert f"834 -> {figure}" in told[0]
-    assert any(
-        line.endswith("python3 run.py bench latency --fast --row 'pi ftth'") for line in told
-    )
+    assert any(line.endswith("python3 run.py bench gate --fast --row 'pi ftth'") for line in told)
     assert tree(changed, "--record") == 0
     if way == "better":
         assert tree(changed) == 0
@@ -258,17 +281,66 @@ def test_at_most_twenty_rows_are_told_and_the_rest_is_in_a_file(tree, tmp_path, 
     assert all(f"| latency row {i} | a{i}_ms | 1 | 30 |" in whole for i in range(50))
 
 
-def test_the_row_that_is_named_runs_again_by_the_command_as_it_is_printed(tree, capsys):
-    row = {"300 ms pi_4b_usb ftth": {"first_sound_ms": 300.0}}
+def test_the_row_that_is_named_is_held_again_by_the_command_as_it_is_printed(tree, capsys):
+    row = {"300 ms pi_4b_usb ftth": {"first_sound_ms": 300.0}, "other": {"first_sound_ms": 1.0}}
     assert tree(row | {"gone": {"first_sound_ms": 1.0}}, "--rewrite") == 0
-    assert tree({"300 ms pi_4b_usb ftth": {"first_sound_ms": 320.0}}) == 1
+    later = {"300 ms pi_4b_usb ftth": {"first_sound_ms": 320.0}, "other": {"first_sound_ms": 2.0}}
+    assert tree(later) == 1
     told = capsys.readouterr().err.splitlines()
     assert any("[gone]: has budgets, but was not measured" in line for line in told)
     (line,) = [one for one in told if "one row again: " in one]
-    python, script, command, name, *options = shlex.split(line.partition("again: ")[2])
-    assert (python, script, command) == ("python3", "run.py", "bench")
-    assert name in measurements()
-    assert fast_and_row(name, "", options) == (True, "300 ms pi_4b_usb ftth")
+    python, script, command, name, fast, *options = shlex.split(line.partition("again: ")[2])
+    assert (python, script, command, name, fast) == (
+        *("python3", "run.py", "bench", "gate"),
+        "--fast",
+    )
+    assert tree(later, *options) == 1
+    again = capsys.readouterr()
+    assert "1 figures differ" in again.out
+    assert "first_sound_ms worse in 1 row" in again.err.splitlines()[0]
+    assert tree(row, *options) == 0
+
+
+def test_of_one_row_nothing_is_recorded_and_one_that_is_not_there_is_named(tree, capsys):
+    assert tree(ROWS, "--record") == 0
+    for option in ("--record", "--rewrite"):
+        assert tree(ROWS, "--row", "pi ftth", option) == 2
+        assert "a measurement is recorded whole" in capsys.readouterr().err
+    assert tree(ROWS, "--row", "pi ftth", "--row", "pi lte") == 2
+    assert "--row 'pi lte': no such row in latency" in capsys.readouterr().err
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.floats(1, 1e6), st.floats(1, 1e6)), min_size=2, max_size=30))
+def test_broken_budgets_are_told_the_worst_first(tree_of_its_own, pairs):
+    rows = {f"row {i}": {"x_ms": now} for i, (now, _) in enumerate(pairs)}
+    budgets = {f"row {i}": {"x_ms": limit} for i, (_, limit) in enumerate(pairs)}
+    text = "\n".join(f'"{row}" = {{ x_ms = {one["x_ms"]!r} }}' for row, one in budgets.items())
+    told = tree_of_its_own(rows, f"[latency.fast]\n{text}\n")
+    over = [float(row) for row in re.findall(r"over budget: latency \[row (\d+)\]", told)]
+    share = [(pairs[int(i)][0] - pairs[int(i)][1]) / pairs[int(i)][1] for i in over]
+    assert share == sorted(share, reverse=True)
+    broken = sum(now > limit for now, limit in pairs)
+    assert len(over) == min(broken, 20)
+
+
+def test_what_is_gone_comes_first_and_a_fingerprint_after_what_got_worse():
+    before = {f"r{i}": {"x_ms": 1.0, "y_ms": 1.0, "sound_crc32": 1.0, "z_ms": 2.0} for i in "abc"}
+    now = {
+        row: {"x_ms": 9.0, "y_ms": 1.0, "sound_crc32": 4e9, "z_ms": 1.0, "new_ms": 3.0}
+        for row in before
+    }
+    now["ra"]["y_ms"] = None
+    changes = compare_exactly({"sound": now}, {"sound": before})
+    told = [str(one).split(" in ")[0] for one in causes_of(changes)]
+    assert told == [
+        *("sound y_ms worse", "sound x_ms worse", "sound sound_crc32 other"),
+        *("sound new_ms new", "sound z_ms better"),
+    ]
+    assert [one.measure for one in changes] == [
+        *("y_ms", *["x_ms"] * 3, *["sound_crc32"] * 3),
+        *(*["new_ms"] * 3, *["z_ms"] * 3),
+    ]
 
 
 def test_an_installed_gate_writes_into_the_tree_that_it_is_run_in(tmp_path):
@@ -319,9 +391,8 @@ def test_a_node_that_drops_every_order_is_named(monkeypatch):
     assert any("first_warned_max_ms: no figure" in line for line in said)
 
 
-@pytest.mark.parametrize("name", ["lost", "fat"])
-def test_a_planted_regression_is_named_in_the_first_ten_lines(name):
-    assert planted.told(name, measurement=REGRESSIONS[name].measured_by) is not None
+def test_a_planted_regression_is_named_in_the_first_ten_lines():
+    assert planted.told("lost", measurement=REGRESSIONS["lost"].measured_by) is not None
 
 
 def test_a_change_that_alters_nothing_gives_nothing():
@@ -330,6 +401,17 @@ def test_a_change_that_alters_nothing_gives_nothing():
 
 def test_a_regression_that_nobody_looks_for_is_not_called_named():
     assert planted.told("later", measurement="footprint") is None
+
+
+def test_what_is_measured_is_what_runs_and_not_what_lies_where_it_was_started(
+    tmp_path, monkeypatch
+):
+    for package in ("node", "sim", "benchmarks"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text("raise SystemExit('another tree')")
+    monkeypatch.chdir(tmp_path)
+    assert footprint.measure(fast=True, row="start")["start"]["kernels_loaded"] > 100
+    assert planted.told("fat", measurement="footprint") is not None
 
 
 def test_the_matrix_has_every_profile_on_every_link(monkeypatch):
@@ -341,6 +423,10 @@ def test_the_matrix_has_every_profile_on_every_link(monkeypatch):
         (profile, bearer) for profile in hw_profiles.names() for bearer in matrix.BEARERS
     }
     assert len({c.name for c in clusters}) == len(clusters)
+
+
+def test_a_start_is_told_in_calibration_loops():
+    assert 0 < speed.start()["loops_per_start"] < 1000
 
 
 def test_speed_is_told_beside_the_calibration_loop(monkeypatch, capsys):

@@ -2,7 +2,19 @@
 
 from typing import Final
 
-_GOOD: Final = frozenset({"obeyed", "waiting", "cancel", "known"})
+NOTHING_IN_FORCE: Final = "nothing in force under that number"
+"""Of a cancel about a warning that this node never had; should it come, it does not sound."""
+
+OVER_ALREADY: Final = "over already"
+"""Of a cancel about a warning that had ended by itself, or by another order."""
+
+NOT_ITS_TO_END: Final = "not its to end"
+"""Of a cancel about a warning that goes on, because this key may not end it."""
+
+CANCELS: Final = frozenset({"cancel", OVER_ALREADY, NOTHING_IN_FORCE})
+"""Of a cancel after which what it is about does not sound."""
+
+_GOOD: Final = frozenset({"obeyed", "waiting", "cancel", OVER_ALREADY, "known"})
 
 _REMEDIES: Final = {
     "unknown key": "send this node the key's certificate; if the key was revoked or replaced, sign"
@@ -44,6 +56,10 @@ _REMEDIES: Final = {
     "too many warnings at once": "cancel what is no longer needed: this tier has no place left",
     "too many mutes": "end a mute of this tier first",
     "no stored sound for it": "put phrases for the event, or for `any`, into [control.alert]",
+    NOTHING_IN_FORCE: "compare the number with the one that was printed when the warning was"
+    " signed, and sign with the key that ordered it; should it come later, it will not sound",
+    NOT_ITS_TO_END: "sign with the key that ordered the warning, or with one of its tier or above"
+    " that may order as much; an exercise ends only exercises",
     "expired": "send a warning whose end lies in the future by the node's clock",
     "expires before it takes effect": "send a warning that ends after it begins",
     "muted from above": "ask the authority that muted the node",

@@ -140,7 +140,8 @@ class Alert(msgspec.Struct, frozen=True):
 
     sender: str
     identifier: str
-    kind: Literal["alert", "update", "cancel"]
+    kind: Literal["alert", "update", "cancel", "leave"]
+    """`leave` is an update that says nothing for here: what it supersedes ends."""
     message_class: int
     level: str
     event_code: str
@@ -248,17 +249,17 @@ def alert_of(
     if cap.scope != "Public":
         return f"scope {cap.scope}: not for loudspeakers"
     if cap.message_type == "Cancel":
-        return _cancel(cap, level)
+        return _ending(cap, level, "cancel")
     here = [info for info in cap.infos if any(contains(area, site) for area in info.areas)]
     if not here and cap.faults:
         return f"may be for here, but {cap.faults[0]}"
     if not here and cap.message_type == "Update":
-        return _cancel(cap, level)  # it supersedes what sounds here, and says nothing for here
+        return _ending(cap, level, "leave")  # it supersedes what sounds here
     if not here:
         return "not for this place" if cap.infos else "no info in it"
     sounding = [info for info in here if class_of(info) >= 0]
     if not sounding and cap.message_type == "Update":
-        return _cancel(cap, level)
+        return _ending(cap, level, "leave")
     if not sounding:
         return "nothing to sound: past or unlikely"
     exercise = cap.status in ("Exercise", "Test")
@@ -329,11 +330,12 @@ def item_of(
     )
 
 
-def _cancel(cap: CapAlert, level: str) -> Alert:
+def _ending(cap: CapAlert, level: str, kind: Literal["cancel", "leave"]) -> Alert:
+    """Return what ends the warnings that `cap` refers to, and says nothing itself."""
     return Alert(
         sender=cap.sender,
         identifier=cap.identifier,
-        kind="cancel",
+        kind=kind,
         message_class=0,
         level=level,
         event_code=ANY_EVENT,

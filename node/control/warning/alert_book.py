@@ -95,8 +95,9 @@ class AlertBook:
             The least that civil time can be, trusted or not.
         """
         level = self._places.level(alert)
+        ends = self._known.what_it_ends(alert, level, self._open_keys())
         if self._known.stands_in_the_way(alert, level):
-            return "known"
+            return ends if alert.kind == "cancel" and ends != "cancel" else "known"
         least_s = utc_s if trusted else least.at(level)
         taken: set[str] = set()
         refused = ""
@@ -118,6 +119,8 @@ class AlertBook:
                 records += self._take(one, room or [], (utc_s, now_ns))
         self._persist(records)
         self.handle_time(utc_s, now_ns, trusted=trusted, least=least)
+        if taken == {"cancel"}:
+            return ends
         return taken.pop() if taken else refused
 
     def handle_time(
@@ -192,7 +195,7 @@ class AlertBook:
         return self._events.popleft() if self._events else None
 
     def _fate(self, alert: Alert, least_s: int, *, trusted: bool) -> str:
-        if alert.kind == "cancel":
+        if alert.kind in ("cancel", "leave"):
             return "cancel"
         if alert.expires_s <= alert.effective_s:
             return "expires before it takes effect"
@@ -209,7 +212,7 @@ class AlertBook:
         # What a lower authority said under this name does not keep a higher one from speaking.
         records = self._drop_open(alert.key, "superseded", at)
         if alert.kind != "alert":
-            why = "cancelled" if alert.kind == "cancel" else "superseded"
+            why = "superseded" if alert.kind == "update" else "cancelled"
             for key in self._known.end_referred(alert, level, why, self._open_keys()):
                 records += self._drop_open(key, why, at)
         last_s = max(one.expires_s for one in alert.blocks)

@@ -7,6 +7,7 @@ said, and a warning that is still open is never forgotten.
 from collections.abc import Container, Iterable, Iterator
 from typing import Final
 
+from node.control.trust.fates import NOT_ITS_TO_END, NOTHING_IN_FORCE, OVER_ALREADY
 from node.control.trust.shares import Shares
 from node.control.warning.alert import Alert, key_of
 from node.control.warning.alert_state import KNOWN_MAX, Known
@@ -86,6 +87,19 @@ class AlertMemory:
                 known.fate = fate
                 ended.append(key)
         return ended
+
+    def what_it_ends(self, by: Alert, level: int, open_keys: Container[Key]) -> str:
+        """Return the fate of `by` if it only ends: whether what it refers to is in force."""
+        keys = [key_of(*one) for one in by.references]
+        known = [one for key in keys if (one := self._known.get(key)) is not None]
+        in_force = [one for one in known if (one.sender, one.number) in open_keys]
+        if any(_may_end(by, level, one) for one in in_force):
+            return "cancel"
+        if by.kind == "leave":
+            return "not for this place"
+        if in_force:
+            return NOT_ITS_TO_END
+        return OVER_ALREADY if any(not one.ahead for one in known) else NOTHING_IN_FORCE
 
     def note(self, key: Key, fate: str) -> None:
         """Note what became of a warning."""

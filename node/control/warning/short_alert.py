@@ -78,14 +78,14 @@ def decode_short(message: Message, authority: Authority, site: Site, level: str)
         return "unknown kind of short alert"
     if len(data) != _FIXED.size + place * _CIRCLE.size:
         return "short alert of a wrong length"
-    kind = _KINDS[flags & 0x7F]
+    kind: Literal["alert", "update", "cancel", "leave"] = _KINDS[flags & 0x7F]
     if place and kind != "cancel":
         lat, lon, radius_m = _CIRCLE.unpack_from(data, _FIXED.size)
         circle = Circle((lat / _PER_DEGREE, lon / _PER_DEGREE), float(radius_m))
         if not contains(Area(circles=(circle,)), site):
             if kind == "alert":
                 return "not for this place"
-            kind = "cancel"  # an update that no longer means us
+            kind = "leave"  # an update that no longer means us
     if kind != "alert" and about == number:
         return "a short alert about itself"
     event_code = code.rstrip(b"\0").decode("ascii", "replace")

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from node.address import split_host_port
+from node.control.names import composed
 from node.control.orders import JOIN_KEY_BYTES, Session
 from node.control.precedence import CLASSES, MessageClass, PriorityConfig
 from node.control.trust.authority import Certificate, Revocation, proper_area
@@ -65,7 +66,9 @@ def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         help="file (cap, calendar, volume), public key, SSRC",
     )
     order.add_argument("--key", type=Path, required=True, metavar="FILE", help="who orders")
-    order.add_argument("--area", required=True, help="path, for instance vn/lang-son/huu-lien")
+    order.add_argument(
+        "--area", type=composed, required=True, help="path, for instance vn/lang-son/huu-lien"
+    )
     order.add_argument("--out", type=Path, required=True, metavar="FILE")
     order.add_argument("--class", dest="message_class", choices=CLASSES, default="normal")
     order.add_argument("--ttl", type=int, default=600, metavar="S", help="time to live")

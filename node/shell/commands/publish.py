@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from node.config import NodeConfig
+from node.control.names import composed
 from node.control.trust.message import Message, open_envelope
 from node.shell.broker.connection import Connection, LinkLostError, Login, connect
 from node.shell.config import MqttConfig, split_address
@@ -21,6 +23,7 @@ from node.shell.keys.credentials import read_password, tls_context
 from node.shell.poles.pole_list import read_poles
 from node.shell.poles.roster import Answer, Roster
 
+WAIT_MAX_S: Final = 86_400
 _GIVEN_S: Final = 10.0
 """The broker must take the order within so long."""
 _LOOK_S: Final = 0.3
@@ -32,10 +35,10 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     publish = commands.add_parser("publish", help="give a signed order to the broker")
     publish.add_argument("order", type=Path, metavar="ORDER.bin", help="made by `order`")
     publish.add_argument("--broker", required=True, metavar="HOST:PORT")
-    publish.add_argument("--village", default="village")
+    publish.add_argument("--village", default="village", type=composed)
     to = publish.add_mutually_exclusive_group(required=True)
     to.add_argument("--node", action="append", help="one node by its name; may be repeated")
-    to.add_argument("--zone", help="all nodes of a zone")
+    to.add_argument("--zone", type=composed, help="all nodes of a zone")
     publish.add_argument("--wait", type=float, default=5.0, metavar="S", help="for answers")
     publish.add_argument(
         "--answers", type=int, metavar="N", help="so many are enough; without it all that are named"
@@ -63,6 +66,7 @@ class _Wanted:
 
 def publish_order(options: argparse.Namespace) -> int:
     """Publish the order and print a line per answer; return 1 when not all took the order."""
+    _check(options)
     sealed = read_regular(options.order, TEXT_BYTES_MAX)
     order = open_envelope(sealed)
     if isinstance(order, str):
@@ -74,6 +78,21 @@ def publish_order(options: argparse.Namespace) -> int:
     except LinkLostError as fault:
         raise ShellError(f"broker {config.host}:{config.port}: {fault}") from fault
     return _verdict(roster, wanted, options)
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse what can be no topic, and no time to wait."""
+    for name in options.node or ():
+        NodeConfig(name=name)  # says what would be right
+    zone, wait_s, answers = options.zone, options.wait, options.answers
+    if zone is not None and (not zone or set(zone) & set("+#/ ")):
+        text = f"--zone {zone!r}: must be a name without +, #, / and space"
+        raise ShellError(text, exit_status=EXIT_INPUT)
+    if not 0 <= wait_s <= WAIT_MAX_S:
+        text = f"--wait {wait_s:g}: must be 0 to {WAIT_MAX_S} s"
+        raise ShellError(text, exit_status=EXIT_INPUT)
+    if answers is not None and answers < 1:
+        raise ShellError(f"--answers {answers}: must be at least 1", exit_status=EXIT_INPUT)
 
 
 def _config(options: argparse.Namespace) -> MqttConfig:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from node.config import ConfigError, NodeConfig
+from node.control.names import composed
 from node.control.trust.message import Message
 from node.control.trust.signature import PUBLIC_KEY_BYTES, SeedSigner, key_id, verified
 from node.shell.config import ShellConfig
@@ -90,4 +91,4 @@ def _pole(entry: Any, where: str) -> Pole:
         )
     if not isinstance(zones, list) or not all(isinstance(one, str) for one in zones):
         raise ConfigError(f"{where}.zones = {zones!r}: must be a list of names")
-    return Pole(public_key, tuple(zones))
+    return Pole(public_key, tuple(map(composed, zones)))

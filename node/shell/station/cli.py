@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from node.config import ConfigError
+from node.control.names import composed
 from node.shell.faults import EXIT_INPUT, ShellError
 from node.shell.standard_output import with_output
 from node.shell.station.accept import accept_node
@@ -48,10 +49,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     init = commands.add_parser("init", help="make root, authorities, broker files and the bundle")
-    init.add_argument("--area", required=True, help="of the commune, such as vn/lang-son/huu-lien")
+    init.add_argument("--area", type=composed, required=True, help="such as vn/lang-son/huu-lien")
     init.add_argument("--broker", required=True, metavar="HOST[:PORT]", help="as nodes reach it")
     init.add_argument(
-        "--village", default="", help="in the topics; without it the area's last part"
+        "--village",
+        type=composed,
+        default="",
+        help="in the topics; without it the area's last part",
     )
     init.add_argument("--broker-folder", type=Path, help="for mosquitto's files (FOLDER/broker)")
     init.add_argument(
@@ -60,8 +64,12 @@ def _parser() -> argparse.ArgumentParser:
     accept = commands.add_parser("accept", help="let the node that shows this code in")
     accept.add_argument("code", metavar="CODE", help="12 letters")
     accept.add_argument("--name", default="", help="in place of the one that it asks for")
-    accept.add_argument("--area", default="", help="without it the commune's and the name")
-    accept.add_argument("--zone", action="append", help="whose orders it also obeys; repeatable")
+    accept.add_argument(
+        "--area", type=composed, default="", help="without it the commune's and the name"
+    )
+    accept.add_argument(
+        "--zone", type=composed, action="append", help="whose orders it also obeys; repeatable"
+    )
     replace = commands.add_parser("replace", help="take a stolen or broken node's identity back")
     replace.add_argument("name", metavar="NAME")
     send = commands.add_parser("send", help="give every node what the folder holds now")

@@ -180,6 +180,12 @@ class Village:
     def heard(self) -> list[str]:
         return [e.name for e in self.events if isinstance(e, StartPart)]
 
+    def answers(self) -> list[Acknowledgement]:
+        told = [e for e in self.events if isinstance(e, Publish) and e.topic == "acknowledgement"]
+        opened = [open_envelope(one.payload) for one in told]
+        assert all(verified(NODE.public_key, m.signature, m.signed) for m in opened)  # type: ignore[union-attr]
+        return [msgspec.json.decode(m.content, type=Acknowledgement) for m in opened]  # type: ignore[union-attr]
+
     def proofs(self) -> list[dict[str, object]]:
         return [msgspec.json.decode(line)["record"] for line in lines_of(self.disk)]
 

@@ -348,6 +348,7 @@ def test_whatever_arrives_output_never_runs_backwards_and_no_sample_plays_twice(
 
 
 @given(arrivals)
+@example([("near", 0, 0, 0), ("near", 252, 0, at.RETRANSMITTED), ("near", -4, 0, 0)])
 def test_whatever_arrives_every_sample_of_output_is_booked_once(steps):
     b = buffer()
     drive(b, steps, may_seek=True)

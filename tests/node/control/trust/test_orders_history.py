@@ -89,6 +89,11 @@ HOLES = {
     "a child may be wider": (AuthorityBook, "_narrower", nothing),
     "an item has any tier": (Plans, "_of_its_level", lambda _self, item, _level: item),
     "anybody ends a warning": (alert_memory, "_may_end", lambda *_: True),
+    "a cancel about nothing says that it ended it": (
+        AlertMemory,
+        "what_it_ends",
+        lambda *_: "cancel",
+    ),
     "a name is anybody's": (AlertMemory, "stands_in_the_way", lambda *_: False),
     "the lowest item decides what a stream is": (
         HeardAs,

@@ -11,6 +11,7 @@ from node.control.trust.authority import Certificate, Revocation
 from node.control.trust.message import Kind
 from node.control.trust.rates import ORDINARY
 from node.control.trust.signature import SeedSigner
+from node.control.warning.area import Circle
 from node.control.warning.short_alert import encode_short
 from node.events import Note
 from tests.node.control.test_controller import (
@@ -272,6 +273,51 @@ def test_a_key_of_less_weight_ends_no_warning_of_its_own_tier():
     content = encode_short("cancel", 2, about=1)
     village.order(other, Kind.SHORT_ALERT, content)
     assert playing(village) == [f"#{1:016x}"]
+
+
+def cancel(village: Village, about: int, by: SeedSigner = PROVINCE) -> str:
+    village.counter += 1
+    content = encode_short("cancel", 10**6 + village.counter, about=about)
+    return village.order(by, Kind.SHORT_ALERT, content, message_class=URGENT)
+
+
+def test_a_cancel_about_nothing_says_so_in_its_signed_answer_and_in_the_log():
+    village = Village()
+    warn(village, 1)
+    village.events.clear()
+    assert cancel(village, 2) == "nothing in force under that number"
+    assert playing(village) == [f"#{1:016x}"]
+    (answer,) = village.answers()
+    assert answer.fate == "nothing in force under that number"
+    assert "compare the number with the one that was printed" in answer.remedy
+    assert any("nothing in force under that number; compare" in one for one in notes(village))
+    assert cancel(village, 2) == "nothing in force under that number", "asked twice, no better"
+    assert cancel(village, 1) == "cancel" and playing(village) == []
+    assert warn(village, 2) == "known" and playing(village) == [], "it was cancelled before it came"
+
+
+def test_a_cancel_tells_what_is_over_and_what_another_has_ordered_from_what_it_ended():
+    village = Village()
+    other = signer("office without warnings")
+    village.certify(ROOT, other, "province", "vn/lang-son", PRIORITY)
+    warn(village, 1)
+    content = encode_short("cancel", 2, about=1)
+    assert village.order(other, Kind.SHORT_ALERT, content) == "not its to end"
+    assert playing(village) == [f"#{1:016x}"]
+    assert "sign with the key that ordered the warning" in village.answers()[-1].remedy
+    village.until("2025-12-07T04:00:00")
+    assert cancel(village, 1) == "over already" and village.answers()[-1].remedy == ""
+    assert not any("over already" in one for one in notes(village)), "it is no fault"
+
+
+def test_an_update_that_leaves_this_place_out_and_ends_nothing_here_is_not_for_this_place():
+    village = Village()
+    far = Circle((10.0, 106.0), 1000.0)
+    for about, fate in ((1, "not for this place"), (2, "cancel")):
+        warn(village, 2)
+        content = encode_short("update", 10 + about, about=about, circle=far)
+        assert village.order(PROVINCE, Kind.SHORT_ALERT, content, message_class=URGENT) == fate
+    assert playing(village) == []
 
 
 @pytest.mark.parametrize("count", [1, 256, 1200])

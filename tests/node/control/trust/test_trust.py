@@ -373,7 +373,7 @@ def test_a_short_alert_elsewhere_is_not_ours_and_an_update_elsewhere_ends_it():
     far = Circle((10.0, 106.0), 1000)
     assert short(encode_short("alert", 7, circle=far)) == "not for this place"
     ended = short(encode_short("update", 8, about=7, circle=far))
-    assert isinstance(ended, Alert) and ended.kind == "cancel"
+    assert isinstance(ended, Alert) and ended.kind == "leave"
     cancel = short(encode_short("cancel", 9, about=7))
     assert isinstance(cancel, Alert) and cancel.references == ((PROVINCE.name, f"#{7:016x}"),)
 

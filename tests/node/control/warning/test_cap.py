@@ -116,7 +116,7 @@ def test_an_update_supersedes_and_a_cancel_only_names_what_it_ends():
 def test_an_update_that_leaves_our_place_out_ends_what_sounds_here():
     elsewhere = Site(position=(10.0, 106.0))
     alert = order(UPDATE, elsewhere)
-    assert alert.kind == "cancel" and alert.references
+    assert alert.kind == "leave" and alert.references
     assert ordered(FLOOD, elsewhere) == "not for this place"
 
 

@@ -1,5 +1,8 @@
 """`loalang-node key` and `order`: what a commune's officer signs, a node obeys."""
 
+import re
+import unicodedata
+
 import pytest
 
 from benchmarks.control.control_cap import FLOOD
@@ -16,12 +19,12 @@ AREA = "vn/lang-son/huu-lien"
 class Office:
     """A folder with keys, and a node that trusts the root."""
 
-    def __init__(self, folder, capsys):
+    def __init__(self, folder, capsys, area=f"{AREA}/coc-1"):
         self.folder, self.capsys = folder, capsys
         self.public = {name: self.key(name) for name in ("root", "province")}
         control = ControlConfig(
             root_public_key=self.public["root"],
-            area=f"{AREA}/coc-1",
+            area=area,
             site=SiteConfig(geocodes={"GSO": "06637"}),
             alert=AlertConfig(phrases={"any": PhraseConfig(siren="a" * 64)}),
         )
@@ -93,6 +96,45 @@ def test_a_sealed_emergency_key_warns_and_speaks_and_does_nothing_else(tmp_path,
     assert office.order("alert", "--number", "7", by="sealed") == "waiting"
     for kind in ("mute", "beacon"):
         assert office.order(kind, by="sealed") == "only warnings and voices"
+
+
+def test_the_number_that_an_alert_prints_is_the_one_that_a_cancel_takes(tmp_path, capsys):
+    office = Office(tmp_path, capsys)
+    office.certify()
+    out, key = str(tmp_path / "alert.bin"), str(tmp_path / "province.key")
+    assert main(["order", "alert", "--area", AREA, "--key", key, "--out", out]) == 0
+    told = capsys.readouterr().out.strip()
+    number = re.search(r"its number is (\d+) \(`order cancel --number \1`\)$", told)
+    assert number is not None, told
+    fate = office.node.receive_message("cmd", (tmp_path / "alert.bin").read_bytes(), 0)
+    playing = office.node.status(0)["playing"].values()
+    assert fate == "waiting" and f"#{int(number[1]):016x}" in playing
+    assert "needs --number, which `order alert` printed" in office.order("cancel")
+    assert office.order("cancel", "--number", "7") == "nothing in force under that number"
+    assert office.order("cancel", "--number", number[1]) == "cancel"
+    assert office.node.status(0)["playing"] == {}
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_an_area_is_the_same_one_however_it_was_typed_there_and_here(tmp_path, capsys, forms):
+    here, there = (unicodedata.normalize(form, "vn/lạng-sơn/hữu-liên") for form in forms)
+    office = Office(tmp_path, capsys, area=f"{here}/coc-1")
+    more = ("--tier", "province", "--class", "urgent")
+    public = office.public["province"]
+    assert office.order("certificate", public, *more, by="root", area=there) == "obeyed"
+    assert office.order("alert", "--number", "7", area=there) == "waiting"
+
+
+def test_a_plan_is_read_from_whatever_name_a_file_has(tmp_path, capsys):
+    office = Office(tmp_path, capsys)
+    office.certify()
+    for name in ("lịch sáng", "100%25", "a#b?c", "-", "x\ny", "ộ"):
+        for form in ("NFC", "NFD"):
+            path = tmp_path / f"{unicodedata.normalize(form, name)}.toml"
+            path.write_text("volume = 40")
+            assert office.order("volume", str(path)) == "obeyed", path
+            path.unlink()
+            assert "no such file" in office.order("volume", str(path))
 
 
 def test_a_key_is_made_once_and_read_by_its_owner_only(tmp_path, capsys):
