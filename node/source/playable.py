@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from node.audio import resampler
 from node.audio.levelling import Leveller
-from node.clock import servo
+from node.clock.servo import new_servo
 from node.clock.timebase import Timebase
 from node.config import NodeConfig
 from node.counters import Count, Origin
@@ -47,8 +47,7 @@ class Playable(ABC):
         self.place = 0
         self._source = source = new(Source)
         source["ssrc"] = ssrc
-        source["servo"] = servo.new_state()
-        source["resampler"] = resampler.new_state()
+        source["servo"] = new_servo()
         self.timebase = Timebase(
             config.jitter.playout_delay_ms * NS_PER_MS,
             own_delay_ns=config.jitter.delay_ms * NS_PER_MS,
@@ -164,7 +163,7 @@ class Playable(ABC):
             },
             "stretched_ms": int(self._state["stretched_samples"][0]) // SAMPLES_PER_MS,
             "skew_ppm": round(self.timebase.skew_ppm, 3),
-            "card_ppm": round(float(self._source["servo"][0, servo.CORRECTION_PPM]), 3),
+            "card_ppm": round(float(self._source["servo"]["correction_ppm"][0, 0]), 3),
             "sync_error_ms": round(int(self._playout["error_q16"][0]) / 65.536 / RATE_HZ, 4),
             "mapped": self.timebase.mapped,
             "hard_resyncs": self.hard_resyncs,

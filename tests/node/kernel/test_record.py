@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from node.audio.resampler import Resampling
+from node.clock.servo import Servo
 from node.jitter.repair import Hole, Repair
 from node.jitter.state import Jitter, Packet, Slot, Steering
 from node.kernel import inner_kernel, kernel
@@ -18,7 +20,20 @@ Made from the tables in the sources, by `python -m tests.node.kernel.test_record
 An array of a shape is written as `name[shape]`; samples are counted at 48 kHz.
 
 """
-KEPT = (Source, Playout, Stretching, Jitter, Steering, Slot, Packet, Repair, Hole, Played)
+KEPT = (
+    Source,
+    Playout,
+    Resampling,
+    Servo,
+    Stretching,
+    Jitter,
+    Steering,
+    Slot,
+    Packet,
+    Repair,
+    Hole,
+    Played,
+)
 
 
 def manual(*records: type[Record]) -> str:
