@@ -120,6 +120,16 @@ class Playable(ABC):
         self._playout["planned"] = 0
 
     @property
+    def record(self) -> Records[Source]:
+        """What is kept of it, an array of one."""
+        return self._source
+
+    @property
+    def fifo(self) -> NDArray[np.float32]:
+        """What was decoded and has not left: (FIFO_SAMPLES, channels) float32, full scale 1.0."""
+        return self._fifo
+
+    @property
     def last_sound_ns(self) -> int:
         """Presentation time at which the last received sound ends; -1 before any."""
         return int(self._last_sound_ns[0])
