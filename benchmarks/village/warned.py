@@ -3,7 +3,7 @@
 A row for the village and one for each pole. Times count from the order. What is more is worse:
 
 ====================  =============================================================================
-`fate`                of the warning: 0 heard, 1 late, 2 heard in part, 3 not heard, 4 not known
+`fate`                0 heard, 1 late, 2 in part, 3 not heard, 4 not known, 5 too quiet
 `orders_not_obeyed`   orders for this pole that it did not do, whatever the reason
 `orders_came`         orders handed to the node, each copy counted: two for one are one too many
 `said_ms`             how long the horn had it: a warning that sounds twice has it twice
@@ -27,7 +27,7 @@ from sim.village.scenario import load
 
 SCENARIOS: Final = ("flood_night",)
 
-FATES: Final = ("heard", "late", "heard in part", "not heard", "not known")
+FATES: Final = ("heard", "late", "heard in part", "not heard", "not known", "too quiet")
 
 _MS_PER_S: Final = NS_PER_S / NS_PER_MS
 _DECIMALS: Final = 3

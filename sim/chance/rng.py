@@ -33,6 +33,7 @@ class Purpose(IntEnum):
     REPAIR = 14
     GAP = 15
     MACHINE = 16
+    ROOM = 17
     SAMPLE = 20
     GRID = 21
 

@@ -4,16 +4,17 @@ Over TCP a lost segment is sent again after 1, 2, 4... seconds (RFC 6298, sectio
 comes through, the client connects anew once a minute and the broker hands the order over (QoS 1).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hw_profiles import Number
 from node.units import NS_PER_MS, NS_PER_S
-from sim.chance.rng import Purpose, stream
+from sim.chance.rng import Purpose, raw_draws, stream
 from sim.day.station import Sent
 from sim.gateway.power import Uptime
 from sim.links.bearer import Bearer
@@ -26,6 +27,10 @@ _WAITS_S: Final = (0, 1, 2, 4, 8, 16, 32)
 _AGAIN_S: Final = 60
 _ORDER_BITS: Final = 8 * 600
 """An order with its headers: assumption; a calendar is some packets more."""
+
+_WAITS_MS: Final = Number(value=60_000, source="TCP", verified=True)
+"""What an order finds full it waits for, where a packet of a stream would be dropped: copies of all
+orders of a day leave at the same instants here, though one that has come is not sent again."""
 
 _UPLINK: Final = "/uplink"
 _ANSWER_NS: Final = 50 * NS_PER_MS
@@ -45,13 +50,39 @@ class Way:
     """What kept its copies back until it arrived, each once, in the order of time."""
 
 
-class Delivery:
-    """The way of all orders of a day to each node."""
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The live programme of a day: where it fills the way, little else gets through."""
 
-    def __init__(self, village: Village, orders: list[Sent], *, seed: int) -> None:
+    span_ns: Span
+    """Into the day."""
+
+    room: Callable[[Place], float]
+    """The share of copies for a place that finds room in the meantime."""
+
+
+class Delivery:
+    """The way of all orders of a day to each node.
+
+    Parameters
+    ----------
+    village : Village
+        For its links.
+    orders : list of Sent
+        What the stations order.
+    seed : int
+        Of the run.
+    live : Live, optional
+        What passes the same way.
+    """
+
+    def __init__(
+        self, village: Village, orders: list[Sent], *, seed: int, live: Live | None = None
+    ) -> None:
         self._village = village
         self._orders = orders
         self._seed = seed
+        self._live = live
         self._cells: dict[tuple[str, str], tuple[Spells, Spells]] = {}
         self._departs: dict[str, NDArray[np.int64]] = {}
 
@@ -80,10 +111,11 @@ class Delivery:
         lost = "no signal" if _carries_nothing(place) else "lost on the way"
         came_ns: list[list[int]] = [[] for _ in self.of(place.commune)]
         hindered: list[list[tuple[int, str]]] = [[] for _ in came_ns]
-        tries = zip(number.tolist(), tries_ns.tolist(), arrive_ns.tolist(), strict=True)
-        for i, left_ns, at_ns in tries:
+        full = self._no_room(place, tries_ns)
+        tries = zip(number.tolist(), tries_ns.tolist(), arrive_ns.tolist(), full, strict=True)
+        for i, left_ns, at_ns, no_room in tries:
             there_ns = left_ns if at_ns == LOST_NS else at_ns
-            why = lost if at_ns == LOST_NS else ""
+            why = lost if at_ns == LOST_NS else "no room beside the live programme" * no_room
             if any(start <= there_ns < end for start, end in link_cuts_ns):
                 why = "no link"
             if not any(one.start_ns <= there_ns < one.end_ns for one in power):
@@ -109,6 +141,17 @@ class Delivery:
         array = np.array(tries, np.int64).reshape(-1, 2)
         return array[:, 0].copy(), array[:, 1].copy()
 
+    def _no_room(self, place: Place, tries_ns: NDArray[np.int64]) -> list[bool]:
+        """Return which copies found queues full: tries_ns (n,) int64, ns into the day."""
+        share = 1.0 if self._live is None else self._live.room(place)
+        if self._live is None or share >= 1:
+            return [False] * tries_ns.size
+        bits = stream(self._seed, Purpose.ROOM, commune=place.commune, node=place.node)
+        start_ns, end_ns = self._live.span_ns
+        dropped = raw_draws(bits, tries_ns.size) >> np.uint64(32) >= np.uint64(share * (1 << 32))
+        found: list[bool] = (dropped & (start_ns <= tries_ns) & (tries_ns < end_ns)).tolist()
+        return found
+
     def _channel(self, place: Place) -> Channel:
         if place.trace_ns is not None:
             return Trace(place.trace_ns)
@@ -123,7 +166,7 @@ class Delivery:
             )
         busy, outages = self._cells[commune, name]
         return Link(
-            bearer,
+            replace(bearer, queue_ms=_WAITS_MS),
             seed=self._seed,
             commune=commune,
             node=node,

@@ -5,6 +5,7 @@ order had reached it is only the last part of that.
 """
 
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Final, Protocol
 
 from node.control.precedence import MessageClass
@@ -96,9 +97,13 @@ def _warning(
     order = sent.order
     assert order is not None, "plans are no warnings"
     name = item_name(order.number)
+    quiet_dba = day.heard_from_dba
     spans = [one for one in pole.observer.diary.spans if one.item == name]
     since_ns = _counts_from(pole, sent, told.answer, name, lasts_s=order.lasts_s)
-    sound = _sound(pole, spans, since_ns)
+    sound = _sound(pole, spans, since_ns, from_dba=quiet_dba)
+    if sound is None and (faint := _sound(pole, spans, since_ns)) is not None:
+        told = replace(told, fate="too quiet", played_dba=faint.loudest_dba)
+        return replace(told, reason=f"{faint.loudest_dba:g} dBA, heard from {quiet_dba:g} dBA on")
     if sound is None:
         silenced = next((one.rule for one in spans if one.from_s >= told.sent_s), None)
         fate, reason = _unheard(pole, name, sent, way, told.answer)
@@ -132,16 +137,21 @@ def _counts_from(pole: Observed, sent: Sent, answer: str, name: str, *, lasts_s:
     return sent.at_ns
 
 
-def _sound(pole: Observed, spans: list[DaySpan], since_ns: int) -> _Sound | None:
-    heard = [
+def _sound(
+    pole: Observed, spans: list[DaySpan], since_ns: int, *, from_dba: float = -inf
+) -> _Sound | None:
+    """Return what sounded from `since_ns` on, as far as it was so loud."""
+    sounded = [
         one for one in spans if one.played_dba is not None and one.until_s * NS_PER_S > since_ns
     ]
+    heard = [one for one in sounded if one.played_dba is not None and one.played_dba >= from_dba]
     if not heard:
         return None
     begun = pole.observer.diary.begun[heard[0].item]
     first_ns = round(heard[0].from_s * NS_PER_S)
-    if begun.first_sample_ns is not None and begun.first_sample_ns >= since_ns:
-        first_ns = begun.first_sample_ns
+    exact_ns = begun.first_sample_ns if heard[0] is sounded[0] else None
+    if exact_ns is not None and exact_ns >= since_ns:
+        first_ns = exact_ns
     sounded_s = sum(one.until_s - one.from_s for one in heard)
     loudest_dba = max(one.played_dba for one in heard if one.played_dba is not None)
     return _Sound(first_ns, sounded_s, loudest_dba)
@@ -174,7 +184,7 @@ def _unmet(word: str, sent: Sent, way: Way, answer: str) -> tuple[str, str]:
 def _cut_off(pole: Observed, name: str, sound: _Sound) -> str:
     records = [one for one in pole.observer.records if one.name == name]
     why = (records[-1].reason or records[-1].outcome) if records else "no power"
-    return f"{sound.sounded_s:.0f} s of it: {why}"
+    return f"only {sound.sounded_s:.0f} s of it: {why}"
 
 
 def _lengths(day: DayConfig, place: Place, order: OrderConfig) -> tuple[float, float]:

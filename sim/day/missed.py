@@ -40,7 +40,8 @@ def with_unwarned(told: list[DayItem], orders: Sequence[DayOrder]) -> list[DayIt
     found = list(told)
     for order in orders:
         name = item_name(order.number)
-        if order.kind == "alert" and order.fate in UNWARNED and name not in known:
+        silent = order.fate in UNWARNED and order.first_sound_s is None
+        if order.kind == "alert" and silent and name not in known:
             known.add(name)
             found.append(_unplayed(order.node, name, order.sent_s, order.reason, order.fate))
     return found

@@ -13,19 +13,22 @@ from node.control.proof.proof import GENESIS, hash_of
 from node.counters import Origin
 from node.opus.protocol import DecoderFactory
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
-from sim.day.delivery import Delivery, Way
+from sim.day.delivery import Delivery, Live, Way
 from sim.day.fates import order_fate
 from sim.day.missed import with_missed, with_unwarned
 from sim.day.nodes import DAY_S, dwelling, library, node_parts, turns
 from sim.day.pole import DayPole, Listener
 from sim.day.station import Sent, Station, class_name
 from sim.day.totals import totals_of, warned_totals
+from sim.drive.capacity import Capacity
 from sim.gateway.power import Uptime, uptimes
 from sim.result.day import DayItem, DayNode, DayOrder, DayResult, DayRule
+from sim.station.payloads import load
+from sim.station.programme import Sender
 from sim.village.day_config import DayConfig
-from sim.village.places import Place, Village, day_cuts
+from sim.village.places import Place, Village, day_cuts, live_ns
 from sim.village.rules import read_rule
-from sim.village.scenario import Scenario
+from sim.village.scenario import Scenario, sound_file
 
 _MADE_UP = (Origin.CONCEALED, Origin.FADED, Origin.SILENT)
 _PLAYED = (Origin.RECEIVED, Origin.REDUNDANT, Origin.RETRANSMITTED, Origin.IN_BAND_FEC)
@@ -68,7 +71,9 @@ class VillageDay:
         self._rules = tuple(read_rule(name, folder) for name in self.day.rules)
         communes = tuple(commune.name for commune in scenario.communes)
         self._station = Station(self.day, communes, seed=scenario.seed)
-        self._delivery = Delivery(village, self._station.orders(), seed=scenario.seed)
+        self._delivery = Delivery(
+            village, self._station.orders(), seed=scenario.seed, live=_live(scenario, village)
+        )
         self._sounds = library(scenario, self.day)
         self._turns = turns(village, self.day)
         self._poles: list[DayPole] = []
@@ -172,6 +177,22 @@ class VillageDay:
             whole.update(repr((diary.spans, diary.decisions, diary.volumes)).encode())
             whole.update(pole.origin_samples.astype("<i8").tobytes())
         return whole.hexdigest()
+
+
+def _live(scenario: Scenario, village: Village) -> Live:
+    path = sound_file(scenario)
+    assert path is not None, "load() checks this"
+    duration_ns = round(scenario.duration_s * NS_PER_S)
+    config = scenario.sender
+    sender = Sender(
+        load(path, config),
+        seed=scenario.seed,
+        duration_ns=duration_ns,
+        pacing_max_us=config.pacing_max_us,
+    )
+    capacity = Capacity(village, sender, unicast=config.delivery == "unicast")
+    begin_ns = live_ns(scenario)
+    return Live((begin_ns, begin_ns + duration_ns), capacity.room)
 
 
 def run_day(

@@ -51,8 +51,8 @@ def totals_of(
 def warned_totals(orders: Sequence[DayOrder]) -> dict[str, float | int | None]:
     """Return how many clusters the warnings of a day reached, the worst of a cluster's counted.
 
-    `unwarned` clusters did not hear a warning that was for them, or it is not known whether they
-    did (`not_known` of them); `warned_late` and `warned_in_part` heard all, but so.
+    `unwarned` clusters did not hear all of a warning that was for them (`warned_in_part` heard some
+    of it), or it is not known whether they did (`not_known`); `warned_late` heard all, but so.
     """
     fates: dict[str, set[str]] = {}
     for one in orders:
@@ -67,7 +67,7 @@ def warned_totals(orders: Sequence[DayOrder]) -> dict[str, float | int | None]:
         "unwarned": len(unwarned),
         "not_known": sum("not known" in met for met in fates.values()),
         "warned_late": sum("late" in met for met in rest.values()),
-        "warned_in_part": sum("heard in part" in met for met in rest.values()),
+        "warned_in_part": sum("heard in part" in met for met in fates.values()),
         "first_warned_max_s": max(first_s, default=None),
     }
 
@@ -84,5 +84,8 @@ def is_breach(span: DaySpan) -> bool:
     return span.played_dba > span.limit_dba + _LEVEL_STEP_DBA
 
 
-DAY_FIGURES: Final = tuple(totals_of((), (), (), StaggerPlan((), (), 0, 0)) | warned_totals(()))
+WARNING_FIGURES: Final = tuple(warned_totals(()))
+"""Names of what is counted of warnings."""
+
+DAY_FIGURES: Final = (*totals_of((), (), (), StaggerPlan((), (), 0, 0)), *WARNING_FIGURES)
 """Names of all totals of a day."""

@@ -33,9 +33,6 @@ def warned_sentence(day: DayResult) -> str:
             f"{len(poles)} heard it late, the last {slowest_s:.0f} s after the order: "
             f"{_by_hamlet(late, nodes)}."
         )
-    part = [one for one in orders if one.fate == "heard in part" and one.node not in silent]
-    if part:
-        said.append(f"In part only: {_by_hamlet(part, nodes)}.")
     return " ".join(said)
 
 
@@ -94,8 +91,8 @@ def _by_hamlet(orders: Sequence[DayOrder], nodes: dict[str, DayNode]) -> str:
 
 
 def _why(one: DayOrder) -> str:
-    if one.fate == "not known":
-        return f"not known: {one.reason}"
+    if one.fate in ("not known", "too quiet"):
+        return f"{one.fate}: {one.reason}"
     return one.reason or one.fate
 
 
@@ -104,7 +101,7 @@ def _name(place: DayNode) -> str:
 
 
 def _worst(group: Sequence[DayOrder]) -> int:
-    order = (*UNWARNED, "heard in part", "late", "heard")
+    order = (*UNWARNED, "late", "heard")
     return min(order.index(one.fate) for one in group)
 
 

@@ -1,16 +1,18 @@
-"""What all streams together ask of backhauls and cells, and what that does to each of them.
+"""What all streams together ask of uplink, backhauls and cells, and what that does to each of them.
 
-A unicast station sends a copy to each node: they leave one after another through the commune's
-backhaul, and those of one cell share its rate as well. Where the copies of a packet take less than
-a tenth of the time to the next one, the last of them waits for less than that: this is left out.
+A unicast station sends a copy to each node: they leave one after another through its uplink, where
+one station serves all communes, and the commune's backhaul, and those of one cell share its rate as
+well. Where the copies of a packet take less than a tenth of the time to the next one, the last of
+them waits for less than that: this is left out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.links.bearer import Bearer
 from sim.links.kernel import LOST_NS
 from sim.links.shared import SharedQueue
 from sim.result.capacity import CapacityRow
@@ -39,38 +41,53 @@ class Capacity:
         self._unicast = unicast
         self._packet_bits = sender.packet_bits
         self._stream_kbit_s = sender.packet_bits * 1e6 / sender.packet_ns
-        self._rows: list[tuple[str, str, str, int, float]] = []
-        self._backhauls: dict[str, SharedQueue] = {}
-        self._cells: dict[tuple[str, str], SharedQueue] = {}
+        self._rates: dict[_Shared, tuple[list[Place], float | None]] = {}
+        self._queues: dict[_Shared, SharedQueue] = {}
+        if village.uplink is not None:
+            self._share(("uplink", "", ""), list(self._places), village.uplink)
         for commune, backhaul in village.backhauls.items():
-            count = sum(one.commune == commune for one in self._places) if unicast else 1
-            at = ("backhaul", commune, "")
-            queue = self._queue(at, count, backhaul.rate_kbit_s.value, backhaul.queue_ms.value)
-            if queue is not None:
-                self._backhauls[commune] = queue
+            members = [one for one in self._places if one.commune == commune]
+            self._share(("backhaul", commune, ""), members, backhaul)
         for commune, name in dict.fromkeys((one.commune, one.bearer_name) for one in self._places):
-            self._add_cell(commune, name)
+            self._share_cell(commune, name)
+        self._uplink_wait_ns: NDArray[np.int64] | None = None
+
+    def begin(self, send_ns: NDArray[np.int64]) -> None:
+        """Let the copies of some packets leave the station, which sends them at `send_ns`.
+
+        send_ns  (n,) int64, ns
+        """
+        uplink = self._queues.get(("uplink", "", ""))
+        if uplink is not None:
+            come_ns = np.repeat(send_ns[:, np.newaxis], len(self._places), axis=1)
+            self._uplink_wait_ns = uplink.wait_ns(come_ns)
 
     def carry(
         self, commune: str, send_ns: NDArray[np.int64], depart_ns: NDArray[np.int64]
     ) -> dict[str, NDArray[np.int64]]:
         """Return when each packet reaches the link of each node that shares something scarce.
 
-        send_ns    (n,) int64, when the station sends it
+        send_ns    (n,) int64, when the station sends it, as was told to `begin`
         depart_ns  (n,) int64, when it is through the backhaul where nobody shares that; LOST_NS
 
         The result is (n,) int64 in ns for each node, LOST_NS for what was dropped on the way.
         """
-        members = [one for one in self._places if one.commune == commune]
+        numbers = [i for i, one in enumerate(self._places) if one.commune == commune]
+        members = [self._places[i] for i in numbers]
         found: dict[str, NDArray[np.int64]] = {}
-        backhaul = self._backhauls.get(commune)
         wait_ns = np.zeros((send_ns.size, len(members)), np.int64)
+        if self._uplink_wait_ns is not None:
+            wait_ns = self._uplink_wait_ns[:, numbers]
+            found = _delayed(members, depart_ns, wait_ns)
+        backhaul = self._queues.get(("backhaul", commune, ""))
         if backhaul is not None:
-            come_ns = np.repeat(send_ns[:, np.newaxis], len(members), axis=1)
-            wait_ns = backhaul.wait_ns(come_ns)
+            lost = wait_ns == LOST_NS
+            come_ns = np.where(lost, LOST_NS, send_ns[:, np.newaxis] + wait_ns)
+            more_ns = backhaul.wait_ns(come_ns)
+            wait_ns = np.where(more_ns == LOST_NS, LOST_NS, wait_ns + more_ns)
             found = _delayed(members, depart_ns, wait_ns)
         for name in dict.fromkeys(one.bearer_name for one in members):
-            cell = self._cells.get((commune, name))
+            cell = self._queues.get(("cell", commune, name))
             if cell is None:
                 continue
             columns = [i for i, one in enumerate(members) if one.bearer_name == name]
@@ -83,50 +100,75 @@ class Capacity:
                 found[one.node] = np.where(cell_ns[:, i] == LOST_NS, LOST_NS, late_ns)
         return found
 
-    def rows(self) -> list[CapacityRow]:
-        """Return what is asked of each shared rate, and how much of it had no room."""
+    def room(self, place: Place) -> float:
+        """Return the share of what comes for `place` that finds room while all streams play."""
+        share = 1.0
+        way = (("uplink", "", ""), ("backhaul", place.commune, ""))
+        for at in (*way, ("cell", place.commune, place.bearer_name)):
+            members, rate_kbit_s = self._rates.get(at, ([], None))
+            if rate_kbit_s is not None:
+                streams = len(members) if self._unicast else 1
+                share *= min(1.0, rate_kbit_s / (streams * self._stream_kbit_s))
+        return share
+
+    def rows(self, repair_kbit_s: Mapping[str, float]) -> list[CapacityRow]:
+        """Return what is asked of each shared rate, and how much of it had no room.
+
+        repair_kbit_s : mapping
+            Node to what was asked for and sent again to it, kbit/s on average.
+        """
         return [
-            CapacityRow(
-                kind=kind,
-                commune=commune,
-                bearer=bearer,
-                streams=streams,
-                rate_kbit_s=rate_kbit_s,
-                asked_kbit_s=round(streams * self._stream_kbit_s, 1),
-                dropped_packets=self._dropped(kind, commune, bearer),
-                fits=streams * self._stream_kbit_s <= rate_kbit_s,
-            )
-            for kind, commune, bearer, streams, rate_kbit_s in self._rows
+            self._row(at, members, rate, repair_kbit_s)
+            for at, (members, rate) in self._rates.items()
         ]
 
-    def _add_cell(self, commune: str, name: str) -> None:
+    def _row(
+        self,
+        at: "_Shared",
+        members: Sequence[Place],
+        rate_kbit_s: float | None,
+        repair_kbit_s: Mapping[str, float],
+    ) -> CapacityRow:
+        streams = len(members) if self._unicast else 1
+        repair = sum(repair_kbit_s.get(one.node, 0.0) for one in members)
+        queue = self._queues.get(at)
+        return CapacityRow(
+            kind=at[0],
+            commune=at[1],
+            bearer=at[2],
+            streams=streams,
+            rate_kbit_s=rate_kbit_s,
+            asked_kbit_s=round(streams * self._stream_kbit_s + repair, 1),
+            repair_kbit_s=round(repair, 1),
+            dropped_packets=0 if queue is None else queue.dropped,
+        )
+
+    def _share_cell(self, commune: str, name: str) -> None:
         members = [
             one for one in self._places if one.commune == commune and one.bearer_name == name
         ]
         bearer = members[0].bearer
-        if bearer is None or bearer.cell_kbit_s is None:
+        if bearer is None:
             return
-        count = len(members) if self._unicast else 1
         at = ("cell", commune, name)
-        queue = self._queue(at, count, bearer.cell_kbit_s.value, bearer.queue_ms.value)
-        if queue is not None:
-            self._cells[commune, name] = queue
+        if bearer.cell_kbit_s is not None:
+            self._note(at, members, bearer.cell_kbit_s.value, bearer.queue_ms.value)
+        elif len(members) > 1 and bearer.busy_interval_s.value:
+            self._rates[at] = (members, None)  # it is shared, for it is busy for all at once
 
-    def _queue(
-        self, at: tuple[str, str, str], streams: int, rate: float, queue_ms: float
-    ) -> SharedQueue | None:
-        """Note a shared rate; return its queue where it is worth looking at."""
-        self._rows.append((*at, streams, rate))
-        if not self._unicast or streams * self._stream_kbit_s < _LEFT_OUT * rate:
-            return None
-        return SharedQueue(rate, queue_ms, self._packet_bits)
+    def _share(self, at: "_Shared", members: list[Place], bearer: Bearer) -> None:
+        self._note(at, members, bearer.rate_kbit_s.value, bearer.queue_ms.value)
 
-    def _dropped(self, kind: str, commune: str, bearer: str) -> int:
-        if kind == "backhaul":
-            queue = self._backhauls.get(commune)
-        else:
-            queue = self._cells.get((commune, bearer))
-        return 0 if queue is None else queue.dropped
+    def _note(self, at: "_Shared", members: list[Place], rate: float, queue_ms: float) -> None:
+        """Note a shared rate, and its queue where that is worth looking at."""
+        self._rates[at] = (members, rate)
+        streams = len(members) if self._unicast else 1
+        if self._unicast and streams * self._stream_kbit_s >= _LEFT_OUT * rate:
+            self._queues[at] = SharedQueue(rate, queue_ms, self._packet_bits)
+
+
+_Shared = tuple[str, str, str]
+"""Kind, commune, bearer."""
 
 
 def _delayed(

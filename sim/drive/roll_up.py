@@ -32,9 +32,10 @@ _DISCARDED: Final = (
 def roll_up(scenario: Scenario, village: Village, rounds: Rounds) -> RunResult:
     """Return the answer of a finished run, without its sound and without what it cost."""
     rows = [_row(rounds, number) for number in range(len(rounds.places))]
-    capacity = rounds.capacity.rows()
+    repair_kbit_s = {row.node: 8 * row.repair_bytes / 1000 / scenario.duration_s for row in rows}
+    capacity = rounds.capacity.rows(repair_kbit_s)
     totals = _totals(rows, rounds.tallies)
-    totals["over_capacity"] = sum(not one.fits for one in capacity)
+    totals["over_capacity"] = sum(one.over for one in capacity)
     return RunResult(
         scenario=scenario.name,
         title=scenario.title,
@@ -226,7 +227,7 @@ def _quantiles_per_bearer(
 
 def _over(capacity: Sequence[CapacityRow]) -> list[str]:
     """Return a sentence where something does not fit."""
-    over = [one.said() for one in capacity if not one.fits]
+    over = [one.said() for one in capacity if one.over]
     return [f"Does NOT fit: {'; '.join(over)}."] if over else []
 
 

@@ -190,6 +190,7 @@ class Rounds:
         if self._copies is not None:
             sending = self._copies.carry(sending)
         sequence = np.arange(sending.first, sending.first + sending.send_ns.size)
+        self.capacity.begin(sending.send_ns)
         departs = {}
         own: dict[str, NDArray[np.int64]] = {}
         for commune, uplink in self._uplinks.items():

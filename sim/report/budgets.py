@@ -66,7 +66,7 @@ BUDGETS: Final = (
     Budget(
         name="deadline_misses",
         sentence="No gateway is too slow for its sound card",
-        value=lambda row: float(row.deadline_misses),
+        value=lambda row: None if is_silent(row) else float(row.deadline_misses),
         limit=0.0,
         unit="periods",
         reason="each is a click from a healthy network",
@@ -74,7 +74,7 @@ BUDGETS: Final = (
     Budget(
         name="hard_resyncs",
         sentence="No gateway has to jump in the programme",
-        value=lambda row: float(row.hard_resyncs),
+        value=lambda row: None if is_silent(row) else float(row.hard_resyncs),
         limit=0.0,
         unit="jumps",
         reason="the clock is steered; a jump means that steering failed",
@@ -93,6 +93,9 @@ class Outcome:
     worst_node: str | None
     broken_by: tuple[str, ...]
     """Nodes beyond the limit, worst first."""
+
+    without: int = 0
+    """Nodes that have no figure, for they played nothing."""
 
     @property
     def holds(self) -> bool:
@@ -125,4 +128,5 @@ def _outcome(budget: Budget, rows: list[NodeRow]) -> Outcome:
         worst=found[0][0] if found else None,
         worst_node=found[0][1] if found else None,
         broken_by=tuple(node for value, node in found if value > budget.limit),
+        without=len(rows) - len(found),
     )

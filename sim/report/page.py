@@ -29,6 +29,7 @@ from sim.report.province import WORST, shown, worst_groups
 from sim.report.raster import coarse, dropout_raster, mark_s, run_lengths
 from sim.report.svg import number
 from sim.report.village_map import village_map
+from sim.result.capacity import capacity_lines
 from sim.result.run import NodeRow, RunResult
 
 WIDE_PX: Final = 1056.0
@@ -98,7 +99,8 @@ def _words(result: RunResult) -> dict[str, object]:
     return {
         "all_hold": all(one.holds for one in outcomes)
         and _all_warned(result)
-        and all(one.fits for one in result.capacity),
+        and not any(one.over for one in result.capacity),
+        "capacity": capacity_lines(result.capacity),
         "warned": [] if result.day is None else warned_lines(result.day),
         "outcomes": [_outcome_words(one, rows) for one in outcomes],
         "headline": headline(result),

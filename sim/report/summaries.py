@@ -17,7 +17,7 @@ def junit(result: RunResult) -> bytes:
     outcomes = judge(result)
     warnings = {} if result.day is None else warned_groups(result.day)
     broken = sum(not one.holds for one in outcomes)
-    broken += any(not one.fits for one in result.capacity)
+    broken += any(one.over for one in result.capacity)
     broken += sum(any(one.fate != "heard" for one in rows) for rows in warnings.values())
     suite = ElementTree.Element(
         "testsuite",
@@ -99,7 +99,7 @@ def _capacity_case(suite: ElementTree.Element, result: RunResult) -> None:
     case = ElementTree.SubElement(
         suite, "testcase", classname=f"loalang.{result.scenario}", name="capacity", time="0"
     )
-    over = [one.said() for one in result.capacity if not one.fits]
+    over = [one.said() for one in result.capacity if one.over]
     if over:
         failure = ElementTree.SubElement(case, "failure", message="does not fit")
         failure.text = "\n".join(over)

@@ -13,11 +13,12 @@ from sim.report.classes import bearer_name, group_name, place_name, repaired_ms
 from sim.report.day_terminal import print_day, print_warned
 from sim.report.province import worst_groups
 from sim.report.svg import number
-from sim.result.capacity import CapacityRow
+from sim.result.capacity import capacity_lines
 from sim.result.run import NodeRow, RunResult
 
 WORST_SHOWN: Final = 8
 LOG_COLUMNS: Final = 120
+_COLOURS: Final = {"fits": "green", "DOES NOT FIT": "red", "not known": "yellow"}
 
 
 def print_result(result: RunResult) -> None:
@@ -32,9 +33,9 @@ def print_result(result: RunResult) -> None:
     console.print()
     console.print(_worst_table(result))
     console.print()
-    for row in result.capacity:
-        mark = Text("  fits   ", "green") if row.fits else Text("  DOES NOT FIT ", "red")
-        console.print(mark.append(_capacity_words(row), "default"))
+    for mark, said in capacity_lines(result.capacity):
+        console.print(Text(f"  {mark:6} ", _COLOURS[mark]).append(said, "default"))
+    console.print(Text(f"  data   {result.data_line()}"))
     for outcome in judge(result):
         console.print(_budget_line(outcome))
     console.print()
@@ -49,11 +50,6 @@ def print_result(result: RunResult) -> None:
         style="dim",
         highlight=False,
     )
-
-
-def _capacity_words(row: CapacityRow) -> str:
-    dropped = f"; {row.dropped_packets} copies found no room" if row.dropped_packets else ""
-    return f"{row.said()}{dropped}"
 
 
 def _group_table(result: RunResult) -> Table:
@@ -152,4 +148,6 @@ def _budget_line(outcome: Outcome) -> Text:
         words = f"{budget.sentence}: {len(outcome.broken_by)} silent"
     elif outcome.worst_node and outcome.worst:
         words += f" at {outcome.worst_node}"
+    if outcome.without:
+        words += f" ({outcome.without} played nothing)"
     return mark.append(words, "default")

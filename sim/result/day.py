@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-WARNED: Final = ("heard", "late", "heard in part")
-UNWARNED: Final = ("not heard", "not known")
-"""Fates of a warning at a node: somebody could hear it there, or nobody."""
+WARNED: Final = ("heard", "late")
+UNWARNED: Final = ("not heard", "not known", "too quiet", "heard in part")
+"""Fates of a warning at a node: all of it could be heard there, or not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +118,8 @@ class DayOrder:
     ==============  ========================================================================
     heard           the warning sounded, all of it at least once, within `warned_within_s`
     late            ... later than that
-    heard in part   the horn had less of it than siren and words once
+    too quiet       it sounded below `[day] heard_from_dba`
+    heard in part   less of it than siren and words once was to be heard
     not heard       no sound of it left the horn; `reason` says why
     obeyed          the node did what the order says; it is no warning
     not obeyed      the node did not; `reason` says why

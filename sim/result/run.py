@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.counters import ORIGINS, Origin
-from sim.result.capacity import CapacityRow
+from sim.result.capacity import CapacityRow, data_line
 from sim.result.day import DayResult
 
 QUANTILES: Final = 101
@@ -193,6 +193,11 @@ class RunResult:
     cpu: dict[str, float] = field(default_factory=dict)
     """What the machine spent: cpu_s, wall_s, node_seconds_per_cpu_s. Never hashed."""
 
+    def data_line(self) -> str:
+        """Return what a SIM pays, and what the stations send."""
+        each = [row.stream_bytes + row.repair_bytes for row in self.nodes]
+        return data_line(each, self.duration_s)
+
     def summary(self) -> dict[str, object]:
         """Return everything but the arrays, JSON-able: what `--json` prints."""
         whole: dict[str, object] = {
@@ -208,7 +213,8 @@ class RunResult:
             "totals": self.totals,
             "nodes": [asdict(row) for row in self.nodes],
             "groups": [asdict(row) for row in self.groups],
-            "capacity": [asdict(row) for row in self.capacity],
+            "capacity": [asdict(row) | {"fits": row.fits} for row in self.capacity],
+            "data": self.data_line(),
             "unverified": [asdict(one) for one in self.unverified],
             "delay_quantiles_ms": self.delay_quantiles_ms,
             "day": None if self.day is None else asdict(self.day),

@@ -63,6 +63,7 @@ def village_of(script: Script) -> Village:
         places=tuple(_place(one) for one in script.poles),
         backhauls={COMMUNE: _bearer("backhaul_fibre")},
         backhaul_names={COMMUNE: "backhaul_fibre"},
+        uplink=None,
         unverified=[],
         scenario_hash="",
     )

@@ -163,6 +163,10 @@ class DayConfig:
     """A warning that is first heard later than this after its order counts as late: our own target,
     no rule was found."""
 
+    heard_from_dba: float = 45.0
+    """A warning that is quieter than this at the nearest dwelling is not heard: 15 dB above what is
+    there without it (ISO 7731, 5.2.2.1), and 30 dBA of a night in the country are assumed."""
+
     languages: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Hamlet to its languages, the preferred one first; others have `programme.languages`."""
 
@@ -193,6 +197,11 @@ class DayConfig:
                     1 <= self.warned_within_s <= 86_400,
                     self.warned_within_s,
                     "1 to 86400",
+                ),
+                "heard_from_dba": (
+                    0 <= self.heard_from_dba <= 120,
+                    self.heard_from_dba,
+                    "0 to 120",
                 ),
                 "area": (bool(self.area) and all(self.area.split("/")), self.area, "a path"),
                 "house_nearest_m": (1 <= near <= 1e5, near, "1 to 100000"),

@@ -31,7 +31,9 @@ _GONE_AUDIO: Final = {"ramp_db_per_s": 200.0}
 """Settings that never had an effect and are gone; a scenario keeps the hash that it always had."""
 
 _LATER_IN_A_DAY: Final = {
-    one.name: one.default for one in fields(DayConfig) if one.name in ("live_at", "warned_within_s")
+    one.name: one.default
+    for one in fields(DayConfig)
+    if one.name in ("live_at", "warned_within_s", "heard_from_dba")
 }
 
 
@@ -67,6 +69,9 @@ class Village:
     backhaul_names: dict[str, str]
     """Name of the bearer of each commune's backhaul."""
 
+    uplink: Bearer | None
+    """Of the one station of all communes."""
+
     unverified: list[Unverified]
     scenario_hash: str
 
@@ -99,6 +104,7 @@ def build_village(scenario: Scenario, *, with_hash: bool = True) -> Village:
         places=whole,
         backhauls=backhauls,
         backhaul_names={commune.name: commune.backhaul for commune in scenario.communes},
+        uplink=None if scenario.uplink is None else find_bearer(scenario, scenario.uplink),
         unverified=list(_unverified(scenario, whole)),
         scenario_hash=_hash(scenario, whole) if with_hash else "",
     )
@@ -215,6 +221,8 @@ def _unverified(scenario: Scenario, places: tuple[Place, ...]) -> Iterator[Unver
     seen: set[tuple[str, str]] = set()
     used = {place.bearer_name: place.bearer for place in places if place.bearer is not None}
     used |= {one.backhaul: find_bearer(scenario, one.backhaul) for one in scenario.communes}
+    if scenario.uplink is not None:
+        used[scenario.uplink] = find_bearer(scenario, scenario.uplink)
     for profile in dict.fromkeys(place.profile for place in places):
         for path, name, figure in profile.figures():
             if not figure.verified and (path, name) not in seen:
@@ -245,6 +253,8 @@ def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
         for name, usual in _LATER_IN_A_DAY.items():
             if question["day"][name] == usual:
                 del question["day"][name]
+    if scenario.uplink is None:
+        del question["uplink"]
     if scenario.protection == "audio":
         del question["protection"]
     for table in ("audio", "sender"):
@@ -256,6 +266,7 @@ def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
         for name in sorted(
             {place.bearer_name for place in places if place.bearer is not None}
             | {commune.backhaul for commune in scenario.communes}
+            | ({scenario.uplink} if scenario.uplink is not None else set())
         )
     }
     question["bearers"] = {k: _without_later(v) for k, v in question["bearers"].items()}

@@ -103,6 +103,10 @@ class Scenario:
     opus: OpusConfig = field(default_factory=OpusConfig)
     bearers: dict[str, Bearer] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
+    uplink: str | None = None
+    """One station serves all communes: the bearer that all its streams leave by, before the
+    backhauls. Without it each commune has a station at the end of its own backhaul."""
+
     protection: Literal["audio", "profile"] = "audio"
     """High-pass and power limit of the nodes: `audio` as the table `[audio]` says, `profile` as the
     horn and the amplifier of each cluster's profile do."""
@@ -258,6 +262,8 @@ def _check_places(scenario: Scenario, path: Path, errors: list[str]) -> None:
     seen: dict[str, str] = {}
     if not any(True for _ in scenario.clusters()):
         errors.append(f"{where}: communes: hold no cluster; at least one is needed")
+    if scenario.uplink is not None and scenario.uplink not in known:
+        errors.append(f"{where}: uplink = {scenario.uplink!r}: must be one of {', '.join(known)}")
     for i, commune in enumerate(scenario.communes):
         errors.extend(_position_faults(f"{where}: communes[{i}]", commune.x_m, commune.y_m))
         for j, hamlet in enumerate(commune.hamlets):

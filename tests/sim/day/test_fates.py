@@ -19,6 +19,7 @@ NO_POWER = ("bl-05", "bl-06", "bl-07")
 LATE = ("bl-08", "bl-09", "bl-10")
 NO_SIGNAL = "bl-11"
 UNWARNED = {*NO_POWER, NO_SIGNAL}
+POLES = {"a-1", "a-2", "a-3"}
 HAMLETS = ("thôn Trung", "thôn Hạ", "thôn Thượng", "thôn Khe")
 
 
@@ -132,9 +133,62 @@ def test_who_lost_the_power_in_the_middle_of_it_heard_it_in_part(village):
         ("[day.volume]", cut + "[day.volume]"),
     )
     one = warnings_of(day)["a-1"]
-    assert one.fate == "heard in part" and one.reason == "60 s of it: no power"
+    assert one.fate == "heard in part" and one.reason == "only 60 s of it: no power"
     assert one.heard_pct == pytest.approx(20, abs=0.5), "60 s of three times 100 s"
-    assert "In part only: A1: a-1" in warned_sentence(day)
+    said = "1 of 3 clusters were NOT warned. A1: a-1 (only 60 s of it: no power)."
+    assert warned_sentence(day) == said
+    assert (day.totals["unwarned"], day.totals["warned_in_part"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "nodes"),
+    [
+        (("distance_m = 40", "distance_m = 5000"), {"a-1"}),
+        (("volume = 75\nemergency_floor = 90", "volume = 1\nemergency_floor = 0"), POLES),
+    ],
+)
+def test_a_warning_that_is_too_quiet_at_the_nearest_house_warned_nobody_there(
+    village, change, nodes
+):
+    day = day_of(village, change)
+    quiet = {node: one for node, one in warnings_of(day).items() if one.fate == "too quiet"}
+    assert set(quiet) == nodes
+    for one in quiet.values():
+        assert one.played_dba < 45 and one.first_sound_s is None and one.heard_pct == 0
+        assert one.reason == f"{one.played_dba:g} dBA, heard from 45 dBA on"
+    assert day.totals["unwarned"] == len(nodes)
+    assert "too quiet: " in warned_sentence(day) and "too quiet: " in warned_lines(day)[0]
+
+
+def test_who_heard_a_moment_of_a_warning_before_it_ended_was_not_warned(village):
+    day = day_of(village, ('kind = "alert"', 'kind = "alert"\nlasts_s = 1'))
+    assert {one.fate for one in warnings_of(day).values()} == {"heard in part"}
+    assert warned_sentence(day).startswith("Nobody was warned: none of 3 clusters.")
+
+
+def test_what_was_not_asked_is_no_good_news(village, tmp_path, capsys):
+    text = village.read_text().replace('[[day.orders]]\nat = "02:00"\nkind = "alert"', "", 1)
+    village.write_text(text)
+    asked = ["--fail-on", "unwarned > 0", "--fail-on", "to_warn > 0"]
+    status = cli.main(
+        ["run", str(village), "--day", "--no-sound", "--json", "--out", str(tmp_path), *asked]
+    )
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert status == command_line.CONDITION
+    assert told.endswith("'unwarned > 0': unwarned is 0, but no warning was ordered")
+
+
+@pytest.mark.parametrize(
+    ("figure", "count"),
+    [("first_sound_max_ms", "nodes_silent is 7"), ("first_warned_max_s", "unwarned is 4")],
+)
+def test_the_longest_time_of_those_who_heard_it_is_none_while_others_heard_nothing(
+    tmp_path, capsys, figure, count
+):
+    arguments = ["run", "flood_night", "--day", "--no-sound", "--json", "--out", str(tmp_path)]
+    status = cli.main([*arguments, "--duration", "5", "--fail-on", f"{figure} > 86400000"])
+    assert status == command_line.CONDITION
+    assert f"but only of those who heard it: {count}" in capsys.readouterr().err
 
 
 def test_a_warning_that_waits_at_the_end_of_the_day_is_not_known(village):

@@ -89,6 +89,32 @@ def test_eleven_streams_through_a_backhaul_that_carries_one_do_not_fit(tmp_path,
     assert "backhaul of Đèo Gia" in (tmp_path / "o" / "junit.xml").read_text()
 
 
+def test_one_station_for_two_communes_has_one_line_for_both(tmp_path, capsys):
+    _, apart = ask(tmp_path, capsys, count=2, bearer="perfect", rate=60)
+    path = tmp_path / "thin.toml"
+    text = path.read_text().replace("duration_s = 20", 'duration_s = 20\nuplink = "thin"')
+    second = text[text.index("[[communes]]") :].replace("Đèo Gia", "Xa Lý").replace("d-", "x-")
+    path.write_text(text + second)
+    arguments = ["run", str(path), "--no-sound", "--json", "--out", str(tmp_path / "o")]
+    assert cli.main([*arguments, "--fail-on", "over_capacity > 0"]) == command_line.CONDITION
+    told = json.loads(capsys.readouterr().out)
+    assert [row["fits"] for row in apart["capacity"]] == [True]
+    assert told["verdict"].startswith("Does NOT fit: 4 streams ask ")
+    assert "of the 60 kbit/s of the uplink of the station" in told["verdict"]
+    lost = {row["node"]: row["packets_lost"] for row in told["nodes"]}
+    assert sum(lost.values()) > 0.4 * 4 * 1000 and len(told["capacity"]) == 3
+
+
+def test_what_is_sent_again_counts_where_the_stream_alone_would_fit(tmp_path, capsys):
+    rate = ask(tmp_path, capsys, count=11, bearer="wifi24_outdoor")[1]["capacity"][0]
+    bare = rate["asked_kbit_s"] - rate["repair_kbit_s"]
+    assert rate["repair_kbit_s"] > 1
+    _, told = ask(
+        tmp_path, capsys, count=11, bearer="wifi24_outdoor", backhaul="thin", rate=round(bare + 0.5)
+    )
+    assert told["verdict"].startswith("Does NOT fit: 11 streams ask ")
+
+
 def test_one_stream_for_all_fits_where_eleven_did_not(tmp_path, capsys):
     status, told = ask(
         tmp_path, capsys, "--fail-on", "over_capacity > 0",
