@@ -17,7 +17,7 @@ from node.config import NodeConfig
 from node.control.arbiter import MessageClass, PriorityConfig
 from node.counters import ORIGINS, Count, made_up_ms, new_counts
 from node.events import EVENTS_MAX, Event, SendDatagram, SourceChanged
-from node.horn import REFRESH_NS, Horn
+from node.horn import Horn
 from node.kernel.record import Records
 from node.opus.protocol import Decoder, DecoderFactory
 from node.peers.announced import AnnouncedSources
@@ -193,9 +193,8 @@ class SpeakerNode:
     @property
     def alone(self) -> Receiver | None:
         """Return the stream that plays alone, on a node that only counts; else None."""
-        alone = self._latest
-        is_alone = alone is not None and alone is self._horn.alone
-        return alone if is_alone and self._decoder_factory is None else None
+        is_alone = self._latest is self._horn.alone and self._decoder_factory is None
+        return self._latest if is_alone else None
 
     @property
     def confirmed_ns(self) -> int:
@@ -206,9 +205,7 @@ class SpeakerNode:
         """Note datagrams that were taken by the kernels of `alone`, and that it has the horn."""
         self._datagrams += datagrams
         self._packets += datagrams
-        if confirmed_ns != self._horn.confirmed_ns and self._latest is not None:
-            self._horn.confirmed_ns = confirmed_ns
-            self._horn.arbiter.receive_packet(self._latest.ssrc, confirmed_ns - REFRESH_NS)
+        self._horn.confirm(confirmed_ns)
 
     def hold_stored(self, ssrc: int, now_ns: int) -> StoredSource:
         """Return a new source of stored sounds: it plays what it is given, once it is granted."""
