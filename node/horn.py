@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from node.audio.gain import gain_of_db
 from node.audio.mixer import Mixer
 from node.control.arbiter import Arbiter, MessageClass, PriorityConfig
+from node.control.precedence import CLASSES
 from node.source import state as ss
 from node.source.playable import Playable
 from node.units import NS_PER_MS
@@ -79,6 +80,13 @@ class Horn:
         self._gains_db[ssrc] = gain_db
         if ssrc in self._sources:
             self.arbiter.set_source(ssrc, message_class, level)
+
+    @property
+    def class_name(self) -> str | None:
+        """Class of what has the horn, or None where nobody has it."""
+        if self.holder is None:
+            return None
+        return CLASSES[self._kinds.get(self.holder.ssrc, self._unknown)[0]]
 
     def end_source(self, ssrc: int, now_ns: int) -> None:
         """Take the horn from a source at once, and forget what it was."""

@@ -268,6 +268,7 @@ class SpeakerNode:
         return {
             "name": self._config.name,
             "playing": self._horn.holder.ssrc if self._horn.holder else None,
+            "playing_class": self._horn.class_name,
             "sources": [one.status() for one in self._sources.values()],
             "announced": self._announced.status(),
             "neighbour": self._neighbour.status(),

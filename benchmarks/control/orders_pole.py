@@ -11,12 +11,14 @@ from benchmarks.control.orders_truth import ROOT
 from node.control.calendar.programme import ItemConfig, ProgrammeConfig
 from node.control.controller import Controller
 from node.control.events import ControllerEvent, StartPart, StopPart
+from node.control.orders import Acknowledgement
 from node.control.precedence import SILENT_DB, MessageClass, PriorityConfig
 from node.control.settings import ControlConfig
+from node.control.trust.message import Message, open_envelope
 from node.control.trust.signature import SeedSigner
 from node.control.warning.alert import AlertConfig, PhraseConfig
 from node.control.warning.alert_state import decode_book
-from node.events import Persist, Publish
+from node.events import Note, Persist, Publish
 from node.governed import GovernedSpeaker
 from node.rtp import packet as rtp
 from node.source.stored_sound import Recording
@@ -81,7 +83,7 @@ class _Noted(Controller):
     fate = ""
 
     def __init__(self, config: ControlConfig, stored: dict[str, bytes]) -> None:
-        super().__init__("pole", config, (), stored, None)
+        super().__init__("pole", config, (), stored, _signer("pole"))
         self.begun: list[StartPart] = []
         self.running: dict[int, StartPart] = {}
 
@@ -115,6 +117,10 @@ class Watched:
             root_public_key=SIGNERS[ROOT].public_key.hex(),
             programme=ProgrammeConfig(items=items),
         )
+        self.answers: list[Acknowledgement] = []
+        """To the last order."""
+        self.notes: list[str] = []
+        """What the log says since it came."""
         self._seen: Seen | None = None
         self._sequence = 0
         self.boot(trusted=True)
@@ -144,6 +150,8 @@ class Watched:
 
     def send(self, sealed: bytes) -> str:
         """Give it an order; return the fate."""
+        self.answers.clear()
+        self.notes.clear()
         self._node.receive_message("cmd", sealed, self.now_ns)
         self._take()
         return self.control.fate
@@ -205,6 +213,12 @@ class Watched:
             elif isinstance(event, Publish) and event.topic == "proof":
                 record = msgspec.json.decode(event.payload)["record"]
                 self.over.add((record["name"].removeprefix("#"), record["signed_by"]))
+            elif isinstance(event, Publish) and event.topic == "acknowledgement":
+                answer = open_envelope(event.payload)
+                assert isinstance(answer, Message), "a node seals what it answers"
+                self.answers.append(msgspec.json.decode(answer.content, type=Acknowledgement))
+            elif isinstance(event, Note):
+                self.notes.append(event.text)
 
     def _look(self) -> Seen:
         node, status = self.control, self.control.status(self.now_ns)

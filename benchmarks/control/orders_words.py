@@ -21,12 +21,18 @@ from benchmarks.control.orders_pole import (
 from benchmarks.control.orders_truth import ROOT, Truth
 from node.control.calendar.programme import ItemConfig, PartConfig
 from node.control.precedence import CLASSES, MessageClass
-from node.control.trust.fates import is_good
+from node.control.trust.fates import NOT_ITS_TO_END, NOTHING_IN_FORCE, is_good
 from node.control.trust.message import Kind, Message, seal
 from node.units import NS_PER_S
 
 AHEAD_S: Final = (0, 0, 0, 25_200, 90_000, -300, -900)
 """What is wrong with the clock of a machine that signs."""
+
+
+_NOT_ANSWERED: Final = frozenset(
+    {"unknown key", "wrong signature", "too many orders", "the answer of a node is no order"}
+)
+"""Of strangers and of what is too much a few are answered; answers of nodes never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +147,29 @@ class Words:
         fate = self._pole.send(sealed)
         self.log.append(f"{step.key} {step.kind.name} {step.area!r} {step.message_class}: {fate}")
         late_s = self._pole.utc_s - message.issued_s - step.ttl_s
-        if is_good(fate) and self._clock_is_right and self._node_time_s() and late_s > 0:
+        self._check_answer(fate, message)
+        taken = is_good(fate) or fate in (NOTHING_IN_FORCE, NOT_ITS_TO_END)
+        if taken and self._clock_is_right and self._node_time_s() and late_s > 0:
             self.violations.append(f"obeyed after its time to live: {self.log[-1]}")
-        if is_good(fate):
+        if taken:
             self._obeyed.append(sealed)
             if step.key == "stranger" or not may:
                 self.violations.append(f"obeyed without a right: {self.log[-1]}")
         return fate
+
+    def _check_answer(self, fate: str, message: Message) -> None:
+        """Hold that each order is answered once, a refused one with a remedy and in the log too."""
+        if fate in _NOT_ANSWERED:
+            return
+        told = [(one.counter, one.fate) for one in self._pole.answers]
+        if told != [(message.counter, fate)]:
+            self.violations.append(f"{fate} is answered by {told}: {self.log[-1]}")
+        if is_good(fate):
+            return
+        if not all(one.remedy for one in self._pole.answers):
+            self.violations.append(f"nothing helps: {self.log[-1]}")
+        if not any(fate in one for one in self._pole.notes):
+            self.violations.append(f"refused without a line in the log: {self.log[-1]}")
 
     def _counter(self, key: str) -> int:
         """Return the counter of the last order: the clock of the machine that signs, as it is."""

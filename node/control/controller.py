@@ -129,6 +129,7 @@ class Controller:
     def receive_time(self, utc_ns: int, now_ns: int, *, synchronised: bool) -> None:
         """Take a reading of the machine's civil clock, every minute and after each step of it."""
         stepped_ns = self._clock.receive_time(utc_ns, now_ns, synchronised=synchronised)
+        self._gate.receive_time(now_ns)
         if stepped_ns:
             self._note(f"the clock was stepped by {stepped_ns / NS_PER_S:+.1f} s", now_ns)
         self.handle_deadline(now_ns)

@@ -6,8 +6,7 @@ from pathlib import Path
 from node.config import NodeConfig
 from node.control.controller import Controller
 from node.control.settings import ControlConfig
-from node.control.trust.once import PREFIX as COUNTERS
-from node.control.trust.signature import SeedSigner, key_id
+from node.control.trust.signature import SeedSigner
 from node.governed import GovernedSpeaker
 from node.shell.clocks import clock_synchronised
 from node.shell.keys.identity import own_seed
@@ -30,8 +29,6 @@ def govern(
     The node's own key, which signs its answers, is made at the first start and stays in the store.
     """
     stored = store.kept()
-    if store.trust_lost:
-        stored |= _without_counters(stored, bytes.fromhex(control.root_public_key))
     seed = own_seed(store)
     rules = read_rules(control.rules)
     controller = Controller(node.name, control, rules, stored, SeedSigner(seed))
@@ -43,12 +40,6 @@ def govern(
         playout_delay_ms=delay_ms,
         is_demo=control.profile == "demo",
     )
-
-
-def _without_counters(stored: Mapping[str, bytes], root: bytes) -> dict[str, bytes]:
-    """Return counters that say that they were lost, so that no order from before acts again."""
-    known = [key for key in stored if key.startswith(COUNTERS)]
-    return dict.fromkeys([*known, COUNTERS + key_id(root).hex()], b"lost")
 
 
 def stored_sounds(control: ControlConfig) -> Sounds:

@@ -11,7 +11,7 @@ from node.control.proof.proof import ProofChain
 from node.control.trust.fates import remedy_of
 from node.control.trust.gatekeeper import Order, Refused
 from node.control.trust.message import Kind, Message, seal
-from node.control.trust.rates import STRANGERS, Rates
+from node.control.trust.rates import STRANGERS, TOO_MANY, Rates
 from node.control.trust.signature import Signer
 from node.events import Note, Publish
 
@@ -34,7 +34,7 @@ class Answers:
         self._signer = signer
         self._counter = 0
         self._told_number = 0
-        self._strangers = Rates()
+        self._seldom = Rates()
 
     def acknowledge(self, answered: Message, fate: str, utc_s: int) -> Publish | None:
         """Return the answer to an order: which one, its fate in a word, and what would help."""
@@ -45,10 +45,12 @@ class Answers:
     def refuse(self, refused: Refused, utc_s: int, now_ns: int) -> list[Note | Publish]:
         """Return what to log and to answer of an order that does not act.
 
-        Of what nobody known has signed, only now and then: strangers fill no log and are sent
-        hardly anything.
+        Of what nobody known has signed, and of what a tier signs beyond its limit, only now and
+        then: it fills no log, and is sent hardly anything.
         """
-        if refused.signer is None and not self._strangers.allow(b"", STRANGERS, now_ns):
+        over = b"" if refused.signer is None else b"%d" % refused.signer.level
+        seldom = refused.signer is None or refused.fate == TOO_MANY
+        if seldom and not self._seldom.allow(over, STRANGERS, now_ns):
             return []
         name = "a stranger" if refused.signer is None else refused.signer.name
         remedy = remedy_of(refused.fate)

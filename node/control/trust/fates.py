@@ -27,6 +27,8 @@ _REMEDIES: Final = {
     "only warnings and voices": "an emergency key orders nothing else: ask whoever certified it",
     "not for here": "name the area of this node, or one above it",
     "replayed": "sign it again: each order acts once",
+    "issued before this node lost its counters": "sign it again: the node cannot tell whether it"
+    " has acted",
     "overtaken by too many later ones": "sign it again with a greater --counter: this key has"
     " signed so many later ones that the node cannot tell whether it is new",
     "its time to live is over": "sign it again, with a longer --ttl if the clocks differ; the"
@@ -62,8 +64,14 @@ _REMEDIES: Final = {
     " that may order as much; an exercise ends only exercises",
     "expired": "send a warning whose end lies in the future by the node's clock",
     "expires before it takes effect": "send a warning that ends after it begins",
+    "not for this place": "nothing, unless its area was to hold this place: then draw it wider",
+    "nothing to sound": "what is past or unlikely is not sounded: say so otherwise if it is to be",
     "muted from above": "ask the authority that muted the node",
 }
+
+
+_MEND: Final = "mend what is named, and sign it again"
+"""Of an order whose content is at fault: the fate says where."""
 
 
 def is_good(fate: str) -> bool:
@@ -72,5 +80,5 @@ def is_good(fate: str) -> bool:
 
 
 def remedy_of(fate: str) -> str:
-    """Return what would help where an order had this fate; empty where the fate says it."""
-    return _REMEDIES.get(fate.partition(":")[0], "")
+    """Return what would help where an order had this fate; empty where it was obeyed."""
+    return "" if is_good(fate) else _REMEDIES.get(fate.partition(":")[0], _MEND)

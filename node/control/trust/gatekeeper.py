@@ -14,9 +14,10 @@ import msgspec
 from node.control.civil_time import DAY_S, NO_TIME, CivilClock, Least
 from node.control.precedence import MessageClass
 from node.control.trust.authority import EMERGENCY_S, Authority, AuthorityBook, Warrant, within
+from node.control.trust.lost_counters import LostCounters
 from node.control.trust.message import Kind, Message, open_envelope
 from node.control.trust.once import ReplayGuard
-from node.control.trust.rates import ORDINARY, URGENT, Rates
+from node.control.trust.rates import ORDINARY, TOO_MANY, URGENT, Rates
 from node.events import Persist
 from node.units import NS_PER_S
 
@@ -27,11 +28,11 @@ FLOOR_KEY: Final = "signed-time"
 FUTURE_MAX_S: Final = DAY_S
 """An order issued later than this after our trusted time is not believed, unless it is urgent."""
 
-FLOOR_STEP_S: Final = 3600
-"""A time that a signature proves is kept when it is so much later than the one before."""
-
 AGREES_S: Final = 600
 """The date of an order proves the time when our own clock is no further from it."""
+
+FLOOR_STEP_S: Final = 3600
+"""A time that a signature proves is kept when it is so much later than the one before."""
 
 BEACON_AHEAD_S: Final = 3600
 """A beacon later than this after our trusted time is refused: one of the two clocks is wrong."""
@@ -103,9 +104,16 @@ class Gatekeeper:
         """Names under which unnumbered revocations of a key are kept."""
         self._to_recall: dict[str, bytes] = {}
         """Kept revocations of keys that are not known; no more than there were at the start."""
-        self._lost_s = 0
         self._events: deque[Persist] = deque()
         self._restore(stored)
+        floor_s = max(clock.floors_s().values(), default=0)
+        self._lost = LostCounters(stored, damaged=bool(self._replay.damaged), floor_s=floor_s)
+
+    def receive_time(self, now_ns: int) -> None:
+        """Note that the clock was read: once it is believed, it says what was issued before."""
+        if self._clock.trusted:
+            kept = self._lost.receive_time(self._clock.utc_ns(now_ns) // NS_PER_S)
+            self._events.extend(() if kept is None else (kept,))
 
     def receive(self, sealed: bytes, now_ns: int) -> Order | Refused:
         """Return the order in `sealed`, or why it does not act. Never raises."""
@@ -119,7 +127,7 @@ class Gatekeeper:
             return Refused(signer, message if signer == "unknown key" else None)
         urgent = message.message_class is MessageClass.URGENT
         if not self._rates.allow(message.key_id, URGENT if urgent else ORDINARY, now_ns):
-            return Refused("too many orders", None, signer)
+            return Refused(TOO_MANY, message, signer)
         refusal = self._refusal(message, signer, now_ns)
         if refusal is None:
             kept = self._replay.advance(message.key_id, message.counter, self._book)
@@ -170,9 +178,8 @@ class Gatekeeper:
         utc_s = self._clock.least(now_ns).at(signer.level)
         if utc_s >= message.issued_s + message.ttl_s:
             return "its time to live is over"
-        lost = message.key_id.hex() in self._replay.damaged
-        if lost and message.issued_s <= self._lost_s:
-            return "replayed"  # its counters were lost: what is not newer than that may be old
+        if self._lost.may_be_old(message):
+            return "issued before this node lost its counters"
         urgent = message.message_class is MessageClass.URGENT
         if urgent or message.kind in _TRUST_KINDS:
             return None
@@ -284,7 +291,6 @@ class Gatekeeper:
         """Build the chain again from its signed bytes, parents before children."""
         for level, seconds in _floors(stored.get(FLOOR_KEY, b"")).items():
             self._clock.receive_floor(seconds * NS_PER_S, level=level)
-        self._lost_s = max(self._clock.floors_s().values(), default=0)
         waiting = [v for k, v in sorted(stored.items()) if k.startswith(CERTIFICATE_PREFIX) and v]
         progress = True
         while progress:

@@ -11,6 +11,9 @@ URGENT: Final = (512, NS_PER_S // 8)
 STRANGERS: Final = (8, 60 * NS_PER_S)
 """Of what nobody known has signed: enough to say that it is there."""
 
+TOO_MANY: Final = "too many orders"
+"""The fate of an order beyond its key's limit."""
+
 
 class Rates:
     """Token buckets, one per key and limit."""

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from node.control.trust.lost_counters import KEY as COUNTERS_LOST
+from node.control.trust.lost_counters import UNKNOWN
 from node.shell.store.one_copy import FileContent, Kept
 
 TRUST_PREFIXES: Final = ("certificate/", "revocation/", "counters", "order/")
@@ -54,13 +56,16 @@ def join(copies: Mapping[str, FileContent | None]) -> Joined:
 
 
 def after_loss(joined: Joined) -> dict[str, bytes]:
-    """Return the values to go on with: without trust that something lost might have taken back."""
-    forgotten = FORGOTTEN_PREFIXES if joined.trust_lost else ()
+    """Return the values to go on with: without trust that something lost might have taken back,
+    and with a mark that nobody knows which orders have acted.
+    """
+    if not joined.trust_lost:
+        return {key: kept.value for key, kept in joined.values.items()}
     return {
         key: kept.value
         for key, kept in joined.values.items()
-        if not (forgotten and key.startswith(forgotten))
-    }
+        if not key.startswith(FORGOTTEN_PREFIXES)
+    } | {COUNTERS_LOST: UNKNOWN}
 
 
 def _half_told(copies: list[FileContent | None], told: int) -> bool:

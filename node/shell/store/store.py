@@ -192,9 +192,10 @@ class Store:
         legacy = self._legacy(path) if self._fault is None else None
         joined = legacy or join(copies)
         self._values = after_loss(joined)
-        forgotten = len(joined.values) - len(self._values)
+        forgotten = len(joined.values.keys() - self._values.keys())
         self._batch = joined.number
-        self._batch_of = {key: joined.values[key].number for key in self._values}
+        known = joined.values
+        self._batch_of = {k: known[k].number if k in known else self._batch for k in self._values}
         self.trust_lost = joined.trust_lost
         self.lost = tuple(lines_about(joined, forgotten))
         for line in self.lost:

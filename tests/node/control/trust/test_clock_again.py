@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from node.control.trust.message import Kind
 from node.units import NS_PER_S
 from tests.node.control.test_controller import COMMUNE, PRIORITY, PROVINCE, ROOT, URGENT, Village
-from tests.node.control.trust.test_rights import notes
+from tests.node.control.trust.test_rights import notes, playing, warn
 
 HOUR_S, DAY_S = 3600, 86_400
 WRONG_S = st.sampled_from(
@@ -58,6 +58,9 @@ def test_when_the_clock_is_right_again_it_is_trusted_and_what_is_not_urgent_is_o
     village.order(ROOT, Kind.BEACON, area="vn", message_class=URGENT)
     assert village.node.status(village.now_ns)["clock_trusted"]
     village.boot()
+    for number, ahead_s in enumerate((0, 7 * HOUR_S, 400 * DAY_S)):
+        assert warn(village, 100 + number, late_s=-ahead_s) == "waiting"
+        assert f"#{100 + number:016x}" in playing(village), "an urgent order waits for no clock"
     assert village.node.status(village.now_ns)["clock_trusted"], "not even a restart forgets it"
     assert village.order(ROOT, Kind.UNMUTE, area="vn") == "obeyed"
 

@@ -11,6 +11,7 @@ from node.control.calendar.leave import Leave
 from node.control.calendar.programmes import OWN
 from node.control.mute import Mutes
 from node.control.plans import Plans
+from node.control.proof.answers import Answers
 from node.control.sessions import Sessions
 from node.control.trust import authority
 from node.control.trust.authority import Authority, AuthorityBook, Warrant
@@ -94,6 +95,7 @@ HOLES = {
         "what_it_ends",
         lambda *_: "cancel",
     ),
+    "a refusal is told to nobody": (Answers, "refuse", lambda *_: []),
     "a name is anybody's": (AlertMemory, "stands_in_the_way", lambda *_: False),
     "the lowest item decides what a stream is": (
         HeardAs,

@@ -384,6 +384,11 @@ def test_too_many_orders_of_one_key_are_stopped_and_another_keys_are_not():
     village = Village()
     fates = [village.order(COMMUNE, Kind.UNMUTE) for _ in range(ORDINARY[0] + 5)]
     assert fates[-1] == "too many orders" and fates[0] == "obeyed"
+    for _ in range(1000):
+        village.order(COMMUNE, Kind.UNMUTE)
+    told = [one for one in village.answers() if one.fate == "too many orders"]
+    assert len(told) == sum("too many orders" in one for one in notes(village)) == 8
+    assert "wait some seconds" in told[0].remedy
     assert village.order(PROVINCE, Kind.UNMUTE) == "obeyed"
     village.now_ns += 10**9
     assert village.order(COMMUNE, Kind.UNMUTE) == "obeyed"

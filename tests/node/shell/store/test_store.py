@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.control.store_disk import TornDisk
+from node.control.trust.lost_counters import KEY as COUNTERS_LOST
 from node.shell.faults import ShellError
 from node.shell.store.disk import RealDisk
 from node.shell.store.read import copies_of
@@ -329,7 +330,7 @@ def test_what_was_damaged_beyond_help_is_set_aside_and_not_overwritten(tmp_path)
     keep(store, {"a": b"1"})
     store.close()
     assert path.with_name("kept.db.damaged").read_bytes() == b""
-    assert settled(Store(path)) == {"a": b"1"}
+    assert settled(Store(path)) == {"a": b"1", COUNTERS_LOST: b"lost"}, "it says so for good"
 
 
 def test_a_real_disk_that_is_full_is_said_to_be(tmp_path):
