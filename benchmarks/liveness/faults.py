@@ -49,7 +49,7 @@ FAULTS: Final = (
     ),
     Fault(
         "a line that all packets miss is kept",
-        "node/clock/arrivals.py",
+        "node/clock/lateness.py",
         (("    return bool(is_above and ", "    return bool(False and is_above and "),),
     ),
     Fault(

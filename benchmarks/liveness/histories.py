@@ -197,7 +197,14 @@ class _Stream:
         self.calm_ns = max(self.calm_ns, self.now_ns + self.path_ms * NS_PER_MS)
 
     def settle_echoes(self) -> None:
-        """Wait until no packet is repeated whose numbers mean another one since."""
+        """Wait until no packet is repeated whose numbers mean another one since.
+
+        A number is all by which a receiver knows a packet that it has (RFC 3550, 5.1): as long as
+        the way repeats packets of before the sender counted back, up to 12 of every half second
+        come first under numbers that the fresh ones still have to come under, and which of the two
+        is the sound nobody can say. That is a disturbance that goes on, by at most the 612 packets
+        that a way looks back; from then on what arrives is good, and the node must sound.
+        """
         left = self.first_renumbered + sum(self.echo) - len(self.sent)
         if self.first_renumbered and self.echo[0] and left > 0:
             left_ns = samples_to_ns(left * self.samples) + _ECHO_NS

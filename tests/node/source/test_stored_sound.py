@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from node.config import JitterConfig, NodeConfig, ReceiveConfig
 from node.control.precedence import MessageClass, PriorityConfig
@@ -192,15 +194,30 @@ def test_what_loses_the_horn_falls_silent_within_the_ramp_that_was_set(ramp_ms):
     assert last_ms - 200 <= 220
 
 
-@pytest.mark.parametrize("hours", [13, 24, 60, 24 * 400])
-def test_a_sound_is_heard_whole_however_long_after_the_one_before_it(hours):
+pauses_ns = st.one_of(
+    st.integers(0, 20 * NS_PER_S),
+    st.floats(0, np.log(12_000 * 3600)).map(lambda log_s: int(np.exp(log_s) * NS_PER_S)),
+)
+"""Up to 16 months, as often of seconds as of months."""
+
+
+@given(
+    st.sampled_from(["synchronised", "adaptive"]),
+    st.lists(
+        st.tuples(pauses_ns, st.integers(3, 30), st.integers(40, 300)), min_size=1, max_size=5
+    ),
+)
+@settings(max_examples=40)
+@example("synchronised", [(13 * 3600 * NS_PER_S, 20, 300)])
+@example("adaptive", [(60 * 3600 * NS_PER_S, 20, 300), (9600 * 3600 * NS_PER_S, 20, 40)])
+def test_a_sound_is_heard_whole_however_long_after_the_one_before_it(mode, sounds):
     """32 bits of media time last for 25 hours, and a product with ns in 64 bits for 53."""
-    card = Card()
-    for _ in range(2):
-        card.source.play(recording(20), 60)
-        assert numbers(card.run(60)) == list(range(1, 21))
-        card.run(300)
-        card.now_ns += hours * 3600 * NS_PER_S
+    card = Card(mode=mode, delay_ms=300)
+    for pause_ns, packets, idle_periods in [(0, 20, 40), *sounds]:
+        card.run(idle_periods)  # the horn is let go
+        card.now_ns += pause_ns
+        card.source.play(recording(packets), 60)
+        assert numbers(card.run(2 * packets + 20)) == list(range(1, packets + 1))
 
 
 def test_nobody_outside_speaks_as_the_nodes_own_file():
