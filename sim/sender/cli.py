@@ -94,14 +94,7 @@ def _main(arguments: list[str] | None) -> int:
             join_key = b"" if options.join_key is None else _join_key(options.join_key)
             broker = path_of(options)
             one = opened.enter_context(_socket(destinations, serve, options))
-            source: EncodedSource | RelayInput
-            if options.relay is not None:
-                source = RelayInput(opened.enter_context(_relay_socket(options)))
-            else:
-                sound = opened.enter_context(closing(_sound(options)))
-                copies = CopyEncoder() if options.copies == "auto" else None
-                encoder = PacketEncoder(settings, copies)
-                source = EncodedSource(sound, encoder, live=options.live)
+            source = _source(options, settings, opened)
         except (ValueError, OSError, LookupError, av.FFmpegError, ShellError) as fault:
             named = "" if isinstance(fault, InputError) else f"{options.file}: "
             _say(f"{named}{one_line(fault)}")
@@ -137,6 +130,17 @@ def _main(arguments: list[str] | None) -> int:
         for line in source.summary():
             _say(f"{options.file}: {line}")
         return _status(options, source, sender, loop)
+
+
+def _source(
+    options: argparse.Namespace, settings: EncoderSettings, opened: ExitStack
+) -> EncodedSource | RelayInput:
+    """Return where the packets come from, whose parts `opened` closes."""
+    if options.relay is not None:
+        return RelayInput(opened.enter_context(_relay_socket(options)))
+    sound = opened.enter_context(closing(_sound(options)))
+    copies = CopyEncoder() if options.copies == "auto" else None
+    return EncodedSource(sound, PacketEncoder(settings, copies), live=options.live)
 
 
 def _sound(options: argparse.Namespace) -> SoundSource:
