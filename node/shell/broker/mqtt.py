@@ -21,6 +21,7 @@ from typing import Final
 from node.control.civil_time import DAY_S
 from node.control.trust.message import DOCUMENT_BYTES_MAX
 from node.events import Publish
+from node.shell.broker.ahead import AheadOfActing
 from node.shell.broker.connection import (
     TAKEN_OVER,
     Connect,
@@ -32,6 +33,7 @@ from node.shell.broker.connection import (
 from node.shell.broker.connection import connect as connect_paho
 from node.shell.broker.outbox import Outbox
 from node.shell.broker.outgoing import Outgoing
+from node.shell.broker.subscribed import TOPICS_KEY, topics_in
 from node.shell.broker.together import both
 from node.shell.clocks import utc_ns
 from node.shell.config import MqttConfig
@@ -126,7 +128,7 @@ class MqttLink:
         if public_key:
             self._announced[f"{self._root}/about"] = json.dumps(about).encode()
         self._outgoing = Outgoing(self._root, Outbox(stored or {}))
-        self._old_topics = _topics_in((stored or {}).get(TOPICS_KEY, b""))
+        self._old_topics = topics_in((stored or {}).get(TOPICS_KEY, b""))
         self._unacknowledged: deque[_Unacknowledged] = deque()
         self._connection: Connection | None = None
         self._state: tuple[str, tuple[str, ...]] = ("ready", ())
@@ -143,6 +145,7 @@ class MqttLink:
         """Keeps something of the link's own in the store."""
         self.last_state: tuple[str, tuple[str, ...]] = ("stopped", ())
         """What the goodbye says."""
+        self.ahead = AheadOfActing()
         self.connected = False
         self.reconnects = 0
         self.retained = 0
@@ -216,6 +219,7 @@ class MqttLink:
         names = ("connected", "reconnects", "dropped", "retained", "too_large", "refused")
         told = {name: getattr(self, name) for name in names}
         told["waiting"] = len(self._outgoing.outbox)
+        told["unkept"] = self.ahead.unkept
         if self._ends_s is not None:
             told["certificate_days"] = (self._ends_s - utc_ns() // NS_PER_S) // DAY_S
         return told
@@ -223,6 +227,7 @@ class MqttLink:
     def wake(self) -> None:
         """Look again at what may leave: more is on the disk now."""
         self._outgoing.wake.set()
+        self.ahead.wake()
 
     async def run(self, take: Take) -> None:
         """Stay connected until cancelled; give each message to `take`."""
@@ -314,7 +319,10 @@ class MqttLink:
                 self._is_asked = True
                 connection.acknowledge(message)
                 continue
-            ticket = take(message.topic, message.payload) or 0
+            try:
+                await self.ahead.kept(message.payload, self.durable)
+            finally:  # it acts whatever became of the link meanwhile
+                ticket = take(message.topic, message.payload) or 0
             now_s = asyncio.get_running_loop().time()
             self._unacknowledged.append(_Unacknowledged(message, ticket, now_s))
             self._acknowledge(connection)
@@ -386,15 +394,3 @@ class MqttLink:
                 await connection.close()
         except (LinkLostError, TimeoutError):
             connection.abort()
-
-
-TOPICS_KEY: Final = "shell/topics"
-"""Where the store has what the broker's session is subscribed to."""
-
-
-def _topics_in(stored: bytes) -> list[str]:
-    try:
-        found = json.loads(stored or b"[]")
-    except ValueError:
-        return []
-    return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
