@@ -147,13 +147,15 @@ def _answer_and_replay(
     heard: dict[str, NDArray[np.float32]] = {}
     if sound:
         with ProgressLine(f"{asked.title}, to be played back") as line:
-            heard = drive.capture(
+            poles = heard_poles(result)
+            played = drive.capture(
                 asked,
-                heard_poles(result),
+                poles,
                 from_s=moments.start_s,
                 until_s=moments.start_s + moments.length_s,
                 progress=line.show,
             )
+            heard = {node: played[node] for node in poles}  # the worst is shown first
     return result, {REPLAY: replay_page(result, moments, heard).encode()}
 
 

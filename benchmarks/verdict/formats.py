@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Final
 from xml.etree import ElementTree
 
-from benchmarks.verdict.causes import causes_of, figure, rerun
+from benchmarks.verdict.causes import ROWS_MAX, causes_of, figure, rerun
 from benchmarks.verdict.outcome import FINGERPRINTS, Breach, Change, Outcome
 
 ANNOTATIONS_MAX: Final = 10
@@ -94,7 +94,7 @@ def junit(outcome: Outcome) -> bytes:
 
 
 def markdown(outcome: Outcome, *, bytes_max: int = MARKDOWN_BYTES_MAX) -> str:
-    """Return the summary of a job: verdict, causes, broken budgets, and every row folded."""
+    """Return the summary of a job: verdict, causes, the worst broken budgets; the rest folded."""
     count = len(outcome.breaches)
     good = "holds" if outcome.is_good else "does not hold"
     lines = [
@@ -105,10 +105,14 @@ def markdown(outcome: Outcome, *, bytes_max: int = MARKDOWN_BYTES_MAX) -> str:
         "",
     ]
     lines += [f"- {one}" for one in causes_of(outcome.changes)]
-    lines += [f"- **over budget**: {one}" for one in outcome.breaches]
+    lines += [f"- **over budget**: {one}" for one in outcome.breaches[:ROWS_MAX]]
     again = rerun(outcome)
     if again:
         lines += ["", f"One row again: `{again}`"]
+    more = outcome.breaches[ROWS_MAX:]
+    if more:
+        lines += ["", f"<details><summary>{len(more)} more broken budgets</summary>", ""]
+        lines += [*(f"- {one}" for one in more), "", "</details>"]
     if outcome.changes:
         lines += ["", "<details><summary>Every figure that differs</summary>", ""]
         lines += ["| row | figure | from | to |", "|---|---|---:|---:|"]
@@ -202,7 +206,8 @@ def _cut(lines: list[str], bytes_max: int) -> str:
     for line in lines:
         size += len(line.encode()) + 1
         if size > bytes_max:
-            folded = any(one.startswith("<details>") for one in text)
-            return "\n".join(text) + (end if folded else end.replace("</details>\n\n", ""))
+            opened = sum(one.startswith("<details>") for one in text)
+            is_open = opened > text.count("</details>")
+            return "\n".join(text) + (end if is_open else end.replace("</details>\n\n", ""))
         text.append(line)
     return "\n".join(text) + "\n"

@@ -9,16 +9,18 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from node.rtp.join_packet import is_join
+from node.rtp.join_packet import KEEP, is_join
 from node.rtp.rtcp_packet import Application, Nack, Packet
 from node.shell.network.multicast import is_multicast
 from node.shell.network.udp import receive_stamped, stamp_arrivals
 from node.units import NS_PER_S, samples_to_ns
+from sim.sender.broker_path import BrokerPath
 from sim.sender.group_delay import GroupDelay
 from sim.sender.joined import Joined
 from sim.sender.outlet import Address, Outlet, text_of
 from sim.sender.repair.repair_budget import RepairBudget
 from sim.sender.repair.repaired_stream import RepairedStream
+from sim.sender.report_times import REPORT_NS, ReportTimes
 from sim.sender.seal import Seal
 from sim.sender.sound.live_feed import LiveFeed
 from sim.sender.sound.packet_encoder import Encoded
@@ -27,8 +29,6 @@ from sim.sender.time_answers import SenderReports
 
 _DATAGRAMS_AT_ONCE: Final = 64
 """Answers per turn; who sends more waits, and the schedule of the sound goes on."""
-REPORT_NS: Final = NS_PER_S
-"""Between two sender reports."""
 LEAD_REPORT_NS: Final = NS_PER_S // 10
 """Between two before the first packet: a lost one costs the nodes little of the time ahead."""
 _LEAD_REPORTS_NS: Final = 60 * NS_PER_S
@@ -59,6 +59,8 @@ class SendLoop:
         Makes the account that pays for repair to one destination.
     joined : Joined or None
         Who asks for the stream here gets it too.
+    broker : BrokerPath or None
+        By which those ask whom no datagram reaches.
     lead_ns : int or None
         The nodes are told of the sender so long before its first packet, and learn its clock.
         None tells them with the first packet.
@@ -76,20 +78,25 @@ class SendLoop:
         sends_copies: bool = True,
         new_budget: Callable[[], RepairBudget] = RepairBudget,
         joined: Joined | None = None,
+        broker: BrokerPath | None = None,
         lead_ns: int | None = None,
     ) -> None:
         self._sender = sender
         self._joined = joined
+        self._broker = broker
         self.lead_ns = lead_ns
         stamp_arrivals(one)
         self._socket = one
         self._outlet = Outlet(one, seal)
+        if broker is not None:
+            self._outlet.by_broker = broker.send
         self._announce = announce
         self._reports = SenderReports(sender.ssrc, group=group)
         self._sends_copies = sends_copies
         self._new_budget = new_budget
         self._streams: dict[Address, RepairedStream] = {}
         self._announced: dict[Address, Application] = {}
+        self._report_times = ReportTimes()
         for destination in destinations:
             self._add(destination)
         self._live = LiveFeed(samples_to_ns(sender.packet_samples)) if sender.live else None
@@ -164,6 +171,7 @@ class SendLoop:
     def _drop(self, destination: Address) -> None:
         self._streams.pop(destination, None)
         self._announced.pop(destination, None)
+        self._report_times.drop(destination)
         self._outlet.drop(destination)
 
     def _receive_join(self, data: bytes, address: Address, now_ns: int) -> None:
@@ -180,6 +188,7 @@ class SendLoop:
                 self._drop(change.address)
             else:
                 self._add(change.address)
+                self._report_times.add(change.address, now_ns)
                 if self._sender.begun:
                     self._report_to(change.address, now_ns)
 
@@ -224,6 +233,7 @@ class SendLoop:
 
     def _send_packet(self, payload: Encoded, now_ns: int) -> None:
         data = self._sender.next_packet(payload[0], now_ns)
+        self._report_times.note_sound(now_ns)
         self._outlet.begin_round()
         for destination, stream in self._streams.items():
             datagram = stream.next_datagram(data, payload[1], now_ns)
@@ -261,7 +271,8 @@ class SendLoop:
             self._joined.handle_deadline(now_ns)
             self._take_refusals()
         for destination in list(self._streams):
-            self._report_to(destination, now_ns)
+            if self._report_times.is_due(destination, now_ns):
+                self._report_to(destination, now_ns)
             self._choose(destination, now_ns)
 
     def _report_to(self, destination: Address, now_ns: int) -> None:
@@ -287,6 +298,8 @@ class SendLoop:
         ready, _, _ = select.select(descriptors, [], [], timeout_s)
         if descriptors[1] in ready:
             self._wake_read.recv(4096)
+            for came in [] if self._broker is None else self._broker.received():
+                self._take_datagram(*came)
         if descriptors[0] in ready:
             self._take_datagrams()
 
@@ -299,20 +312,24 @@ class SendLoop:
             except OSError:
                 self._take_refusals()
                 continue
-            if self._joined is not None and is_join(data):
-                self._receive_join(data, address, now)
-                continue
-            self._outlet.note_heard(address, now)
-            if self._joined is not None and address not in self._streams:
-                continue  # a stranger, or one who must join again from where he is now
-            streams = self._spoken_to(address)
-            packets = self._reports.receive_datagram(data, address, now, is_node=bool(streams))
-            self._answer()
-            for stream in streams:
-                stream.receive_reports(packets, now)
-            for packet in packets:
-                if isinstance(packet, Nack) and packet.media_ssrc == self._sender.ssrc:
-                    self._send_again(packet, address)
+            self._take_datagram(data, address, now)
+
+    def _take_datagram(self, data: bytes, address: Address, now: int) -> None:
+        """Answer what a node asks, and believe what it reports."""
+        if self._joined is not None and (is_join(data) or data == KEEP):
+            self._receive_join(data, address, now)
+            return
+        self._outlet.note_heard(address, now)
+        if self._joined is not None and address not in self._streams:
+            return  # a stranger, or one who must join again from where he is now
+        streams = self._spoken_to(address)
+        packets = self._reports.receive_datagram(data, address, now, is_node=bool(streams))
+        self._answer()
+        for stream in streams:
+            stream.receive_reports(packets, now)
+        for packet in packets:
+            if isinstance(packet, Nack) and packet.media_ssrc == self._sender.ssrc:
+                self._send_again(packet, address)
 
     def _spoken_to(self, address: Address) -> list[RepairedStream]:
         """Return the streams that a node at `address` may speak of: its own, or the groups'."""

@@ -22,6 +22,7 @@ from benchmarks.verdict.formats import (
     MARKDOWN_BYTES_MAX,
     annotations,
     files,
+    markdown,
     open_metrics,
 )
 from benchmarks.verdict.outcome import FINGERPRINTS, Outcome, compare_exactly
@@ -147,6 +148,25 @@ def test_a_case_fails_where_its_row_is_over_budget_or_has_changed():
     assert failed == ["over", "moved"]
     assert '<property name="x_ms" value="9" />' in report
     assert 'failures="2"' in report.split("<testsuite ")[0]
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(100, 9000))
+def test_wherever_a_summary_is_cut_twenty_budgets_are_in_sight_and_what_is_folded_is_closed(
+    budgets, changes, bytes_max
+):
+    now = {f"row {i}": {"x_ms": 2.0 + i} for i in range(max(budgets, changes))}
+    before = {
+        row: {"x_ms": one["x_ms"] - (i < changes)} for i, (row, one) in enumerate(now.items())
+    }
+    limits = {row: {"x_ms": 1.0 if i < budgets else 99.0} for i, row in enumerate(now)}
+    text = markdown(outcome_of(now, before, limits), bytes_max=bytes_max)
+    assert len(text.encode()) < max(bytes_max, 200)
+    assert text.count("<details>") == text.count("</details>")
+    in_sight = text.partition("<details>")[0].count("**over budget**")
+    assert in_sight <= min(budgets, 20)
+    if "(cut" not in text:
+        assert in_sight == min(budgets, 20)
+        assert text.count("budget 1\n") == budgets
 
 
 @pytest.mark.parametrize(

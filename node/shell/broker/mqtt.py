@@ -31,9 +31,9 @@ from node.shell.broker.connection import (
     Received,
 )
 from node.shell.broker.connection import connect as connect_paho
+from node.shell.broker.kept_topics import TOPICS_KEY, topics_in
 from node.shell.broker.outbox import Outbox
 from node.shell.broker.outgoing import Outgoing
-from node.shell.broker.subscribed import TOPICS_KEY, topics_in
 from node.shell.broker.together import both
 from node.shell.clocks import utc_ns
 from node.shell.config import MqttConfig
@@ -45,7 +45,6 @@ LOG: Final = logging.getLogger("loalang.mqtt")
 
 SESSION_S: Final = 86_400
 """How long the broker keeps orders for a node that is away."""
-
 RECONNECT_S: Final = (1.0, 5.0)
 """Bounds of the wait before the next attempt: jitter, so that a commune does not come at once."""
 _TOPIC_BYTES_MAX: Final = 1024
@@ -98,10 +97,7 @@ class MqttLink:
     connect : callable
         Makes connections; another network in tests and simulations.
 
-    Raises
-    ------
-    ShellError
-        If the password, a certificate or a key cannot be read.
+    Raises ShellError if the password, a certificate or a key cannot be read.
     """
 
     def __init__(
@@ -123,9 +119,9 @@ class MqttLink:
         self._tls = tls_context(config)
         self._ends_s = first_end_s(config)
         self.session = session
-        about = {"zones": list(config.zones), "public_key": public_key}
         self._announced = dict(announced or {})
         if public_key:
+            about = {"zones": list(config.zones), "public_key": public_key}
             self._announced[f"{self._root}/about"] = json.dumps(about).encode()
         self._outgoing = Outgoing(self._root, Outbox(stored or {}))
         self._old_topics = topics_in((stored or {}).get(TOPICS_KEY, b""))
@@ -143,6 +139,8 @@ class MqttLink:
         """Returns the store's number up to which everything is on the disk."""
         self.keep: Callable[[Mapping[str, bytes]], int] = lambda changes: 0
         """Keeps something of the link's own in the store."""
+        self.take_datagram: Callable[[bytes], None] | None = None
+        """Takes what a station sends by the session, where no datagram comes through."""
         self.last_state: tuple[str, tuple[str, ...]] = ("stopped", ())
         """What the goodbye says."""
         self.ahead = AheadOfActing()
@@ -163,8 +161,8 @@ class MqttLink:
     @property
     def topics(self) -> list[str]:
         """Return where orders for this node come."""
-        zones = [f"pa/v1/{self._config.village}/zone/{zone}/cmd" for zone in self._config.zones]
-        return [f"{self._root}/cmd", *zones]
+        village, zones = self._config.village, self._config.zones
+        return [f"{self._root}/cmd", *(f"pa/v1/{village}/zone/{zone}/cmd" for zone in zones)]
 
     @property
     def dropped(self) -> int:
@@ -218,8 +216,7 @@ class MqttLink:
         """Return what a person wants to know of the link."""
         names = ("connected", "reconnects", "dropped", "retained", "too_large", "refused")
         told = {name: getattr(self, name) for name in names}
-        told["waiting"] = len(self._outgoing.outbox)
-        told["unkept"] = self.ahead.unkept
+        told |= {"waiting": len(self._outgoing.outbox), "unkept": self.ahead.unkept}
         if self._ends_s is not None:
             told["certificate_days"] = (self._ends_s - utc_ns() // NS_PER_S) // DAY_S
         return told
@@ -284,11 +281,15 @@ class MqttLink:
             will_topic=f"{self._root}/state",
             will=self._state_of("lost", ()),
             will_delay_s=_WILL_DELAY_S,
+            beat_topic=f"{self._root}/beat",
         )
 
     async def _subscribe(self, connection: Connection) -> None:
         topics = self.topics
-        codes = (await connection.subscribe([*topics, f"{self._root}/state"]))[: len(topics)]
+        more = [f"{self._root}/state"]
+        if self.take_datagram is not None:
+            more.append(f"{self._root}/stream")
+        codes = (await connection.subscribe([*topics, *more]))[: len(topics)]
         bad = [topic for topic, code in zip(topics, codes, strict=False) if code >= 128]
         for topic in bad:
             LOG.error("broker refused the subscription of %s: look at its ACL", topic)
@@ -307,6 +308,9 @@ class MqttLink:
             message = await connection.receive()
             if message.topic == f"{self._root}/state":
                 self._note_state(message.payload)
+            is_stream = message.topic == f"{self._root}/stream" and not message.retain
+            if is_stream and self.take_datagram is not None:
+                self.take_datagram(message.payload)
             if message.topic not in topics:
                 connection.acknowledge(message)
                 continue

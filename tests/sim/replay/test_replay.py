@@ -67,6 +67,8 @@ const clock = () => $("clock").textContent;
   told.chosen = $("said").textContent;
   press("Home"); $("play").click(); told.playing = $("play").getAttribute("aria-label");
   for (let i = 0; i < 30 && clock() === "0:00.0"; i++) await wait(100);
+  await wait(700);
+  told.sounding = !sound.paused; told.heard_s = sound.currentTime;
   told.after = clock(); $("play").click(); told.paused = $("play").getAttribute("aria-label");
   told.fits = document.documentElement.scrollWidth <= innerWidth;
   const out = document.createElement("output"); out.id = "told";
@@ -144,7 +146,9 @@ def test_a_browser_scrubs_and_plays_it_and_loads_the_sound(browse, folder):
     page = folder / "out" / "replay.html"
     tried = folder / "tried.html"
     tried.write_text(page.read_text(encoding="utf-8").replace("</body>", PRESS), encoding="utf-8")
-    dom, complaints = browse(tried, "--virtual-time-budget=20000")
+    # Its clicks are a script's, and no person's: a browser lets only those make a sound.
+    by_script = "--autoplay-policy=no-user-gesture-required"
+    dom, complaints = browse(tried, "--virtual-time-budget=20000", by_script)
     assert complaints == []
     found = re.search(r'<output id="told">(.*?)</output>', dom)
     assert found is not None, "the page's script stopped before its end"
@@ -161,7 +165,18 @@ def test_a_browser_scrubs_and_plays_it_and_loads_the_sound(browse, folder):
     assert told["chosen"].startswith("d-02, Thôn Đoài, Yên Sơn")
     assert (told["playing"], told["paused"]) == ("Pause", "Play")
     assert told["after"] > "0:00.0", "it went on"
+    assert told["sounding"]
+    assert told["heard_s"] == pytest.approx(float(told["after"].partition(":")[2]), abs=0.3)
     assert told["fits"]
+
+
+def test_the_page_opens_at_the_pole_that_heard_the_least(folder, village):
+    _, result, _ = village
+    text = (folder / "out" / "replay.html").read_text(encoding="utf-8")
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text)[1])
+    worst = max(result.nodes, key=lambda row: row.dropout_pct)
+    assert worst.node != result.nodes[0].node
+    assert data["poles"][data["first"]]["node"] == worst.node
 
 
 def test_on_a_telephone_nothing_sticks_out(browse, folder):
