@@ -296,7 +296,7 @@ def test_the_row_that_is_named_is_held_again_by_the_command_as_it_is_printed(tre
     )
     assert tree(later, *options) == 1
     again = capsys.readouterr()
-    assert "1 figures differ" in again.out
+    assert "1 figure differs" in again.out
     assert "first_sound_ms worse in 1 row" in again.err.splitlines()[0]
     assert tree(row, *options) == 0
 
