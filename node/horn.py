@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from node.audio.gain import gain_of_db
 from node.audio.mixer import Mixer
 from node.control.arbiter import Arbiter, MessageClass, PriorityConfig
+from node.control.precedence import CLASSES
 from node.source import state as ss
 from node.source.playable import Playable
 from node.units import NS_PER_MS
@@ -80,11 +81,24 @@ class Horn:
         if ssrc in self._sources:
             self.arbiter.set_source(ssrc, message_class, level)
 
+    @property
+    def class_name(self) -> str | None:
+        """Class of what has the horn, or None where nobody has it."""
+        if self.holder is None:
+            return None
+        return CLASSES[self._kinds.get(self.holder.ssrc, self._unknown)[0]]
+
     def end_source(self, ssrc: int, now_ns: int) -> None:
         """Take the horn from a source at once, and forget what it was."""
         self._kinds.pop(ssrc, None)
         self._gains_db.pop(ssrc, None)
         self.arbiter.forget(ssrc, now_ns)
+
+    def confirm(self, until_ns: int) -> None:
+        """Note that the source that is `alone` has the horn until then, as if it had asked."""
+        if self.alone is not None and until_ns != self.confirmed_ns:
+            self.confirmed_ns = until_ns
+            self.arbiter.receive_packet(self.alone.ssrc, until_ns - REFRESH_NS)
 
     def rest(self, now_ns: int) -> bool:
         """Let nobody sound, for want of a card; return whether anybody did."""

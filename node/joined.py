@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from node.events import Event, SendDatagram
 from node.governed import GovernedSpeaker
 from node.peers.joining import Joining, Station
-from node.rtp.join_packet import is_join
+from node.rtp.join_packet import STRANGER, is_join
 
 STATIONS_MAX: Final = 16
 """As many as sessions."""
@@ -85,8 +85,11 @@ class JoinedSpeaker:
                 if one.receive_datagram(data, source, now_ns):
                     return
         for one in self._joinings.values():
+            if one.source == source and data == STRANGER:
+                one.receive_stranger(now_ns)
+                return
             if one.source == source:
-                one.receive_stream(now_ns)
+                one.receive_stream(now_ns, sounds=not _is_report(data))
         self._speaker.receive_datagram(data, source, now_ns)
 
     def receive_message(self, topic: str, payload: bytes, now_ns: int) -> None:
@@ -162,3 +165,8 @@ class JoinedSpeaker:
                 self._joinings[station] = Joining(
                     self._name, station, secret=self._secret, now_ns=now_ns
                 )
+
+
+def _is_report(data: bytes) -> bool:
+    """Return whether `data` is RTCP beside RTP on one port (RFC 5761, 4), sealed or not."""
+    return len(data) > 1 and 192 <= data[1] <= 223

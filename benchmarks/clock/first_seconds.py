@@ -25,7 +25,8 @@ from node.kernel.record import new
 from node.source.state import Played
 from node.stack import SpeakerNode
 from node.units import NS_PER_MS, NS_PER_S, samples_to_ns
-from sim.sender.loop import LEAD_REPORT_NS, REPORT_NS
+from sim.sender.loop import LEAD_REPORT_NS
+from sim.sender.report_times import REPORT_NS
 from sim.sender.stream import LiveSender
 from sim.sender.time_answers import SenderReports
 

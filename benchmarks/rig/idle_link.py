@@ -4,11 +4,13 @@ A real node at a real broker by TLS, both ends with certificates, through a door
 bytes on. The kernel counts what goes through the door's socket: bytes and segments each way
 (TCP_INFO), so headers of IP and TCP, acknowledgements and keep-alives are in the figure; the first
 ten seconds, with the handshake, are told apart. Nothing else is on the link of an idle node but
-what it joins: `--join` adds the packets that a station and a node exchange while nobody speaks.
+what it joins: with `--join` a station's relay, that had a programme and rests, counted as well from
+the fourth minute on. `--kill` tells after how long the broker misses a node that is gone.
 """
 
 import select
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -17,27 +19,30 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from benchmarks.options import parser_of, positive
+from benchmarks.rig import idle_path
 from benchmarks.rig.rig_network import free_port
-from node.peers.joining import RENEW_NS
-from node.rtp.join_packet import KEY_BYTES, NONCE_BYTES, JoinPacket, Step, build, node_of
 from node.shell.station import certificates
-from node.units import NS_PER_S
 
 MONTH_S: Final = 30 * 86_400
 ALLOWED_MB: Final = 60.0
-HEADER_BYTES: Final = 52
-"""IPv4 20, TCP 20, its time stamps 12."""
-DATAGRAM_HEADER_BYTES: Final = 28
+HEADER_BYTES: Final = 40
+"""IPv4 20, TCP 20."""
+STAMP_BYTES: Final = 12
+"""TCP's time stamps, where both ends have them (net.ipv4.tcp_timestamps)."""
+_REST_S: Final = 200.0
+"""A minute after its last packet a station begins to rest, and does so by steps for two more."""
 _HANDSHAKE_S: Final = 10.0
 _START_S: Final = 60.0
+_OPTION_STAMPS: Final = 1
 _INFO: Final = struct.Struct("8B24I4Q2I")
 """struct tcp_info up to tcpi_segs_in: linux/tcp.h."""
+_OPTIONS_AT: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +51,20 @@ class Counted:
 
     payload_bytes: int
     segments: int
+    header_bytes: int = HEADER_BYTES
 
     @property
     def wire_bytes(self) -> int:
         """With the headers of each segment."""
-        return self.payload_bytes + self.segments * HEADER_BYTES
+        return self.payload_bytes + self.segments * self.header_bytes
 
     def since(self, before: "Counted") -> "Counted":
         """Return what came after `before`."""
-        return Counted(self.payload_bytes - before.payload_bytes, self.segments - before.segments)
+        return Counted(
+            self.payload_bytes - before.payload_bytes,
+            self.segments - before.segments,
+            self.header_bytes,
+        )
 
 
 class Door:
@@ -77,7 +87,9 @@ class Door:
         near = self._near
         now = Counted(0, 0) if near is None else _counted(near)
         return Counted(
-            self._past.payload_bytes + now.payload_bytes, self._past.segments + now.segments
+            self._past.payload_bytes + now.payload_bytes,
+            self._past.segments + now.segments,
+            now.header_bytes,
         )
 
     def close(self) -> None:
@@ -119,56 +131,98 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--minutes", type=positive, default=4.0, help="how long (4)")
     parser.add_argument("--keepalive", type=int, default=12, help="[mqtt] keepalive_s (12)")
     parser.add_argument("--join", action="store_true", help="with a joined station")
+    parser.add_argument("--kill", action="store_true", help="at the end: when is it missed?")
     options = parser.parse_args(arguments)
     if shutil.which("mosquitto") is None:
         print("idle_link: mosquitto is missing: apt install mosquitto", file=sys.stderr)
         return 2
-    with tempfile.TemporaryDirectory() as folder, _broker(Path(folder)) as port:
+    with ExitStack() as opened:
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+        port = opened.enter_context(_broker(folder))
+        path = opened.enter_context(idle_path.station(folder)) if options.join else None
+        join = ""
+        if path is not None:
+            join = f'join = "127.0.0.1:{path[1].port}"\njoin_key_file = "{path[0].key}"\n'
         door = Door(port)
-        with _node(Path(folder), door, options.keepalive):
-            _wait_for(lambda: door.connections > 0, "the node did not come to its broker")
-            time.sleep(_HANDSHAKE_S)
-            first, connections = door.counted(), door.connections
-            begin_s = time.monotonic()
-            time.sleep(options.minutes * 60)
-            idle = door.counted().since(first)
-            lasted_s = time.monotonic() - begin_s
-            broke = door.connections - connections
-        door.close()
-    joined = joined_bytes_per_s() if options.join else 0.0
-    month_mb = (idle.wire_bytes / lasted_s + joined) * MONTH_S / 1e6
-    print(
-        f"handshake and first {_HANDSHAKE_S:g} s: {first.wire_bytes} bytes\n"
-        f"then {lasted_s:.0f} s: {idle.payload_bytes} bytes of TLS in {idle.segments} segments, "
-        f"{idle.wire_bytes} with headers; {broke} new connections\n"
-        f"joined station: {joined:.1f} bytes/s\n"
-        f"idle month: {month_mb:.1f} MB (allowed {ALLOWED_MB:g})"
-    )
+        opened.callback(door.close)
+        node = opened.enter_context(_node(folder, door, options.keepalive, join))
+        _wait_for(lambda: door.connections > 0, "the node did not come to its broker")
+        month_mb = _measure(door, path, options.minutes)
+        if options.kill:
+            print(f"missed {_missed_s(folder, port, node):.1f} s after it was killed")
+    print(f"idle month: {month_mb:.1f} MB (allowed {ALLOWED_MB:g})")
     return int(month_mb > ALLOWED_MB)
 
 
-def joined_bytes_per_s() -> float:
-    """Return what keeping a joined path open costs: a JOIN and its answer, with headers."""
-    packet = JoinPacket(Step.JOIN, 1, node_of("pole-1"), bytes(NONCE_BYTES))
-    one_bytes = len(build(packet, bytes(KEY_BYTES))) + DATAGRAM_HEADER_BYTES
-    return 2 * one_bytes * NS_PER_S / RENEW_NS
+def _measure(
+    door: Door, path: tuple[idle_path.Station, idle_path.DatagramDoor] | None, minutes: float
+) -> float:
+    """Return the month of a node that is connected now, in MB; tell of what it is made."""
+    time.sleep(_HANDSHAKE_S)
+    print(f"handshake and first {_HANDSHAKE_S:g} s: {door.counted().wire_bytes} bytes")
+    if path is not None:
+        path[0].speak()
+        time.sleep(_REST_S)
+    first, connections = door.counted(), door.connections
+    before = (0, 0) if path is None else (path[1].wire_bytes, path[1].datagrams)
+    begin_s = time.monotonic()
+    time.sleep(minutes * 60)
+    idle, lasted_s = door.counted().since(first), time.monotonic() - begin_s
+    print(
+        f"then {lasted_s:.0f} s: {idle.payload_bytes} bytes of TLS in {idle.segments} segments, "
+        f"{idle.wire_bytes} with headers of {idle.header_bytes}; "
+        f"{door.connections - connections} new connections"
+    )
+    joined_bytes = 0
+    if path is not None:
+        joined_bytes = path[1].wire_bytes - before[0]
+        print(f"joined station: {joined_bytes} bytes in {path[1].datagrams - before[1]} datagrams")
+    return (idle.wire_bytes + joined_bytes) / lasted_s * MONTH_S / 1e6
+
+
+def _missed_s(folder: Path, port: int, node: "subprocess.Popen[bytes]") -> float:
+    """Kill the node; return after how many seconds the broker tells the others that it is lost."""
+    identity = ["--cafile", f"{folder}/ca.pem", "--cert", f"{folder}/office.pem"]
+    identity += ["--key", f"{folder}/office.key"]
+    command = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), *identity, "-V", "5"]
+    told = subprocess.Popen(
+        [*command, "-t", "pa/v1/+/node/pole-1/state", "-R"], stdout=subprocess.PIPE, text=True
+    )
+    time.sleep(1.0)
+    # Its connection stays: what an end of its process would close, a power cut does not.
+    node.send_signal(signal.SIGSTOP)
+    begin_s = time.monotonic()
+    assert told.stdout is not None, "a pipe was asked for"
+    for line in told.stdout:
+        if "lost" in line:
+            break
+    told.terminate()
+    told.wait()
+    node.send_signal(signal.SIGCONT)
+    return time.monotonic() - begin_s
 
 
 def _counted(one: socket.socket) -> Counted:
     info = _INFO.unpack(one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size))
     acked_bytes, received_bytes, segments_out, segments_in = info[34], info[35], info[36], info[37]
-    return Counted(acked_bytes + received_bytes, segments_out + segments_in)
+    header_bytes = HEADER_BYTES + (STAMP_BYTES if info[_OPTIONS_AT] & _OPTION_STAMPS else 0)
+    return Counted(acked_bytes + received_bytes, segments_out + segments_in, header_bytes)
 
 
 @contextmanager
 def _broker(folder: Path) -> Iterator[int]:
     """Run mosquitto with TLS; the identities lie in `folder`."""
-    ca_key, broker_key, node_key = (certificates.new_key() for _ in range(3))
+    ca_key, broker_key, node_key, office_key = (certificates.new_key() for _ in range(4))
     ca = certificates.authority("idle", ca_key)
     (folder / "ca.pem").write_bytes(ca)
     broker = certificates.broker_identity("127.0.0.1", broker_key.public_key(), ca, ca_key)
     node = certificates.identity("pole-1", node_key.public_key(), ca, ca_key, days=365)
-    for name, pem, key in (("broker", broker, broker_key), ("pole-1", node, node_key)):
+    office = certificates.identity("office", office_key.public_key(), ca, ca_key, days=365)
+    for name, pem, key in (
+        ("broker", broker, broker_key),
+        ("pole-1", node, node_key),
+        ("office", office, office_key),
+    ):
         (folder / f"{name}.pem").write_bytes(pem)
         (folder / f"{name}.key").write_bytes(certificates.key_pem(key))
         (folder / f"{name}.key").chmod(0o644)  # mosquitto gives up root before it reads
@@ -191,10 +245,12 @@ def _broker(folder: Path) -> Iterator[int]:
 
 
 @contextmanager
-def _node(folder: Path, door: Door, keepalive_s: int) -> Iterator[None]:
+def _node(
+    folder: Path, door: Door, keepalive_s: int, join: str
+) -> Iterator["subprocess.Popen[bytes]"]:
     config = folder / "node.toml"
     config.write_text(
-        f'name = "pole-1"\n[receive]\nlisten = "127.0.0.1:{free_port()}"\n'
+        f'name = "pole-1"\n[receive]\nlisten = "127.0.0.1:{free_port()}"\n{join}'
         '[opus]\ndecoder = "libopus"\n[sink]\nkind = "null"\n'
         f'[mqtt]\nhost = "127.0.0.1"\nport = {door.port}\nkeepalive_s = {keepalive_s}\n'
         f'ca_file = "{folder}/ca.pem"\ncertificate_file = "{folder}/pole-1.pem"\n'
@@ -203,7 +259,7 @@ def _node(folder: Path, door: Door, keepalive_s: int) -> Iterator[None]:
     command = [sys.executable, "-P", "-m", "node.shell.cli", "run", "--config", str(config)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
-        yield
+        yield process
     finally:
         process.terminate()
         process.wait(20)

@@ -16,15 +16,22 @@ from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from node.peers.sender import NodeReports, Reception
-from node.rtp.rtcp_packet import Goodbye, Packet, SenderReport
+from node.rtp.rtcp_packet import ExtendedReport, Goodbye, Packet, SenderReport
 from node.units import NS_PER_S
 
 FORGET_NS: Final = 10 * NS_PER_S
-"""A source that reports nothing for so long is gone."""
+"""A source that reports nothing for so long is gone, ..."""
+FORGET_MAX_NS: Final = 330 * NS_PER_S
+"""... or in twice and a half its last time between two reports, if that is longer and it answers:
+a sender that rests reports ever more rarely, each time after at most twice the time before."""
 AWAKE_NS: Final = 60 * NS_PER_S
 """So long a sender is asked as if its sound were to come at once, ..."""
 IDLE_INTERVAL_NS: Final = 10 * NS_PER_S
-"""... and then so rarely: 2 MB a day."""
+"""... and then so rarely, 2 MB a day, ..."""
+IDLE_REPORTS: Final = 4
+"""... or but once in so many of its reports, ..."""
+IDLE_MAX_NS: Final = 115 * NS_PER_S
+"""... but so often in any case: an exchange keeps replies for eight minutes, and needs four."""
 
 
 class Heard(Protocol):
@@ -71,6 +78,7 @@ class AnnouncedSources:
                 if sounding.address == source:
                     sounding.reports.credit.earn(size_bytes)
                     size_bytes = 0  # one datagram pays once, whatever it holds
+        is_answer = any(isinstance(one, ExtendedReport) for one in packets)
         for packet in packets:
             if isinstance(packet, Goodbye):
                 for ssrc in packet.ssrcs:
@@ -81,7 +89,7 @@ class AnnouncedSources:
                 if one is None or one.address[0] != source[0]:
                     continue
                 one.speak_from(source, now_ns)
-                one.heard_ns = now_ns
+                one.receive_report(now_ns, is_answer=is_answer)
                 one.reports.credit.earn(size_bytes)
                 size_bytes = 0
                 one.reports.receive(packets, None, packet.rtp_timestamp, now_ns)
@@ -107,7 +115,7 @@ class AnnouncedSources:
         """Return the datagrams to send now, and where to; forget who has gone."""
         due = []
         for ssrc, one in list(self._sources.items()):
-            if now_ns - one.heard_ns >= FORGET_NS:
+            if now_ns >= one.gone_ns:
                 del self._sources[ssrc]
                 continue
             data = one.request(now_ns)
@@ -152,6 +160,8 @@ class _Announced:
         self.reports = reports
         self.heard_ns = now_ns
         self._begun_ns = now_ns
+        self._reported_ns: int | None = None
+        self._gap_ns = 0
         self._waits = False
         """Until more has come from there: what came is spent."""
 
@@ -161,6 +171,21 @@ class _Announced:
         if source != self.address:
             self.address = source
             self.reports.move(now_ns)
+
+    def receive_report(self, now_ns: int, *, is_answer: bool) -> None:
+        """Note a report: what answers a question says nothing of how often the sender reports."""
+        self.heard_ns = now_ns
+        if is_answer:
+            return
+        if self._reported_ns is not None:
+            self._gap_ns = now_ns - self._reported_ns
+        self._reported_ns = now_ns
+
+    @property
+    def gone_ns(self) -> int:
+        """When it is forgotten, if nothing more comes."""
+        wait_ns = min(self._gap_ns * 5 // 2, FORGET_MAX_NS) if self.answers else 0
+        return self.heard_ns + max(FORGET_NS, wait_ns)
 
     @property
     def answers(self) -> bool:
@@ -174,11 +199,11 @@ class _Announced:
         data = self.reports.next_compound(Reception(0, 0, 0), None, now_ns)
         self._waits = data is None
         if data is not None and now_ns - self._begun_ns > AWAKE_NS:
-            self.reports.exchange.rest_until(now_ns + IDLE_INTERVAL_NS)
+            idle_ns = min(IDLE_REPORTS * self._gap_ns, IDLE_MAX_NS)
+            self.reports.exchange.rest_until(now_ns + max(IDLE_INTERVAL_NS, idle_ns))
         return data
 
     def next_deadline_ns(self) -> int:
-        gone_ns = self.heard_ns + FORGET_NS
         if self._waits:
-            return gone_ns
-        return min(gone_ns, self.reports.next_deadline_ns())
+            return self.gone_ns
+        return min(self.gone_ns, self.reports.next_deadline_ns())

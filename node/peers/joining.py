@@ -8,10 +8,14 @@
   │ ◄────────── WELCOME nonce, next cookie, lease ─ │
   │ ◄══ stream, repair, clock, all on this 5-tuple ═│   (RFC 4961)
   │ ── JOIN with the next cookie, each 15 s ────►  │   keeps the NAT open (RFC 6263)
+
+ while nothing is said
+  │ ── KEEP each 15 s, JOIN each 80 s ──────────►  │
+  │ ◄────────────────────────────────── STRANGER ─ │   where nobody has joined from there
 ```
 When the stream falls silent the node asks at once: behind a new address of its NAT the old cookie
-is not right, a CHALLENGE comes, and the stream goes where the node is now. Every packet is
-authenticated by the key of the session. Time and secrets come in.
+is not right, a CHALLENGE comes, and the stream goes where the node is now. Every packet but KEEP
+and STRANGER is authenticated by the key of the session. Time and secrets come in.
 """
 
 import hmac
@@ -19,21 +23,38 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from node.rtp.join_packet import KEY_BYTES, NONCE_BYTES, JoinPacket, Step, build, node_of, parse
+from node.rtp.join_packet import (
+    KEEP,
+    KEY_BYTES,
+    NONCE_BYTES,
+    JoinPacket,
+    Step,
+    build,
+    node_of,
+    parse,
+)
 from node.units import NS_PER_MS, NS_PER_S
 
 LEASE_S: Final = 45
 """A node that says no more is left after so long."""
 RENEW_NS: Final = 15 * NS_PER_S
 """Mappings of NATs live for 30 s and more (RFC 4787 asks for two minutes)."""
+REST_LEASE_S: Final = 120
+REST_RENEW_NS: Final = 80 * NS_PER_S
+"""While nothing is said; a cookie is good for 90 s."""
+KEEP_NS: Final = 15 * NS_PER_S
+"""The path is used so often: one lost packet is within the shortest lease of a NAT, 30 s."""
+STRANGER_NS: Final = 10 * NS_PER_S
+"""That the station does not know us can be said by anybody, and is heard so rarely."""
 SILENT_NS: Final = NS_PER_S * 5 // 4
-"""Nothing of the stream for so long: a sender reports once a second."""
+"""Nothing of the stream for so long: a sender reports once a second, but for one that rests."""
 SILENT_SOUNDING_NS: Final = 600 * NS_PER_MS
 """... while it sounded."""
 _SOUNDING_NS: Final = 200 * NS_PER_MS
 """Packets so near each other are sound."""
 RETRIES_NS: Final = tuple(n * NS_PER_MS for n in (500, 500, 500, 1000, 2000, 4000, 8000, 15_000))
 """Waits for an answer; the last one for ever, each up to a quarter longer by the node's secret."""
+_REST_NS: Final = 5 * NS_PER_S
 _COOKIE_TRIES: Final = 2
 """JOINs with a cookie that were not answered, before it is asked for anew."""
 _CHALLENGES_MAX: Final = 2
@@ -84,8 +105,12 @@ class Joining:
         self._tries = 0
         self._challenges = 0
         self._next_ns = now_ns
-        self._heard_ns: int | None = None
-        self._silent_ns = SILENT_NS
+        self._sound_ns: int | None = None
+        self._report_ns: int | None = None
+        self._alarm_ns: int | None = None
+        """The stream is missed from then on."""
+        self._keep_ns = NEVER_NS
+        self._stranger_ns = now_ns
         self._until_ns = now_ns
         self._has_left = False
         self._events: deque[bytes] = deque(maxlen=4)
@@ -114,33 +139,49 @@ class Joining:
             self._challenges += 1
             self._cookie = packet.cookie
             self.source = source
-            self._send(Step.JOIN)
+            self._send(Step.JOIN, lease_s=self._lease_s(now_ns))
         elif packet.step is Step.WELCOME:
             self.source = source
             self._cookie = packet.cookie
             self._tries = 0
             self.welcomes += 1
             self._until_ns = now_ns + packet.lease_s * NS_PER_S
-            self._next_ns = now_ns + min(RENEW_NS, packet.lease_s * NS_PER_S // 3)
+            renew_ns = REST_RENEW_NS if self._rests(now_ns) else RENEW_NS
+            self._next_ns = now_ns + min(renew_ns, packet.lease_s * NS_PER_S * 2 // 3)
+            self._keep_ns = now_ns + KEEP_NS
             self._nonce = b""  # an answer that comes twice says nothing new
         return True
 
-    def receive_stream(self, now_ns: int) -> None:
-        """Note that something of the stream came by the joined path."""
+    def receive_stream(self, now_ns: int, *, sounds: bool = True) -> None:
+        """Note that something of the stream came by the joined path: sound, or a report."""
         if self._has_left:
             return
-        if self._heard_ns is not None:
-            near = now_ns - self._heard_ns < _SOUNDING_NS
-            self._silent_ns = SILENT_SOUNDING_NS if near else SILENT_NS
-        self._heard_ns = now_ns
+        if sounds:
+            before_ns, self._sound_ns = self._sound_ns, now_ns
+            near = before_ns is not None and now_ns - before_ns < _SOUNDING_NS
+            self._alarm_ns = now_ns + (SILENT_SOUNDING_NS if near else SILENT_NS)
+            return
+        before_ns, self._report_ns = self._report_ns, now_ns
+        if before_ns is None or now_ns - before_ns <= SILENT_NS:
+            self._alarm_ns = now_ns + SILENT_NS  # a sender that rests is not missed
+
+    def receive_stranger(self, now_ns: int) -> None:
+        """Note that the station, or who says so, does not know who speaks from here."""
+        if self._has_left or self._tries or now_ns < self._stranger_ns:
+            return
+        self._stranger_ns = now_ns + STRANGER_NS
+        self._next_ns = now_ns
 
     def handle_deadline(self, now_ns: int) -> None:
         """Ask, or ask again, when it is time."""
-        if self._heard_ns is not None and now_ns >= self._heard_ns + self._silent_ns:
-            self._heard_ns = None
-            self._silent_ns = SILENT_NS
+        if self._alarm_ns is not None and now_ns >= self._alarm_ns:
+            self._alarm_ns = None
             self._tries = 0
             self._next_ns = now_ns
+        if now_ns >= self._keep_ns:
+            self._keep_ns = now_ns + KEEP_NS if now_ns < self._until_ns else NEVER_NS
+            if now_ns < self._next_ns and self._tries == 0:
+                self._events.append(KEEP)
         if now_ns < self._next_ns:
             return
         if self._tries >= _COOKIE_TRIES:
@@ -150,13 +191,15 @@ class Joining:
         self._challenges = 0
         self._nonce = self._draw()
         self._next_ns = now_ns + wait_ns + wait_ns * self._nonce[0] // 1024
-        self._send(Step.HELLO if self._cookie is None else Step.JOIN)
+        if self._cookie is None:
+            self._send(Step.HELLO)
+        else:
+            self._send(Step.JOIN, lease_s=self._lease_s(now_ns))
 
     def next_deadline_ns(self) -> int:
         """Return when `handle_deadline` must run next."""
-        if self._heard_ns is None:
-            return self._next_ns
-        return min(self._next_ns, self._heard_ns + self._silent_ns)
+        due_ns = min(self._next_ns, self._keep_ns)
+        return due_ns if self._alarm_ns is None else min(due_ns, self._alarm_ns)
 
     def next_event(self) -> tuple[bytes, Destination] | None:
         """Return the oldest datagram not yet taken and where to, or None."""
@@ -166,15 +209,23 @@ class Joining:
 
     def leave(self) -> None:
         """Tell the station, once, that the stream is no longer wanted, and ask no more."""
-        self._heard_ns = None
-        self._next_ns = self._until_ns = NEVER_NS
+        self._alarm_ns = None
+        self._next_ns = self._keep_ns = self._until_ns = NEVER_NS
         self._has_left = True
         if self._cookie is not None:
             self._nonce = self._draw()
             self._send(Step.JOIN, lease_s=0)
             self._nonce = b""
 
-    def _send(self, step: Step, *, lease_s: int = LEASE_S) -> None:
+    def _rests(self, now_ns: int) -> bool:
+        """Return whether nothing is said, and the sender reports rarely or not at all."""
+        heard_ns = max(self._sound_ns or 0, self._report_ns or 0)
+        return now_ns - heard_ns >= _REST_NS
+
+    def _lease_s(self, now_ns: int) -> int:
+        return REST_LEASE_S if self._rests(now_ns) else LEASE_S
+
+    def _send(self, step: Step, *, lease_s: int = 0) -> None:
         cookie = self._cookie if step is Step.JOIN else None
         packet = JoinPacket(step, self.station.ssrc, self._node, self._nonce)
         if cookie is not None:

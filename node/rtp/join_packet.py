@@ -32,6 +32,12 @@ MAC_BYTES: Final = 16
 CONTEXT: Final = b"loalang-join-v1\0"
 LEASE_S_MAX: Final = 600
 
+KEEP: Final = bytes((0x80, 201, 0, 1)) + bytes(4)
+"""A receiver report that says nothing: all that a node at rest sends to keep its path open
+(RFC 6263, 4.6)."""
+STRANGER: Final = bytes((0x81, 203, 0, 1)) + bytes(4)
+"""The answer, as short, where nobody has joined from there: a goodbye of nobody's."""
+
 _PACKET: Final = struct.Struct("!BBHI4s8s8s16sHH")
 BYTES: Final = _PACKET.size + MAC_BYTES
 _APP: Final = 204

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.config import ConfigError
 from node.events import FetchFile, Note, Persist, Publish, SendDatagram, SourceChanged
 from node.shell.broker.mqtt import MqttLink
 from node.shell.card.sinks import Sink
@@ -22,19 +21,18 @@ from node.shell.clocks import now_ns, utc_ns
 from node.shell.faults import ShellError
 from node.shell.health import NO_CARD, TEXT_MAX, Health
 from node.shell.network.udp import UdpSocket
+from node.shell.pace import Pace
 from node.shell.page import Page
+from node.shell.renewal import Renewal
 from node.shell.store.store import Store
 from node.shell.systemd import notify, watchdog_ns
 from node.shell.vitals import Vitals
-from node.units import NS_PER_MS, NS_PER_S
+from node.units import NS_PER_S
 
 if TYPE_CHECKING:  # its import takes what joins, which a node without does not need
     from node.joined import Speaker
 
 LOG: Final = logging.getLogger("loalang")
-
-_TICK_NS: Final = 100 * NS_PER_MS
-"""How often the loop looks for what happened on the audio thread."""
 
 
 class Service:
@@ -111,13 +109,16 @@ class Service:
         self._fault: ShellError | None = None
         self._health = Health()
         self._standing = dict(standing or {})
-        self._renewed = renewed
-        self._reread = reread
+        self._renewal = Renewal(renewed, reread)
+        self._pace = Pace(now_ns())
         self._page = None if page is None else Page(*page, self._locked_status)
-        self.begins_anew = False
-        """The configuration was read again, and a new service is to take it."""
         session = 0 if mqtt is None else mqtt.session
         self._vitals = Vitals(self._health, session=session, begin_ns=now_ns())
+
+    @property
+    def begins_anew(self) -> bool:
+        """Whether the configuration was read again, and a new service is to take it."""
+        return self._renewal.begins_anew
 
     async def run(self, duration_ns: int | None) -> None:
         """Serve until SIGTERM, SIGINT or the end of `duration_ns`; then close the sink.
@@ -193,7 +194,6 @@ class Service:
         """Tick until the end: audio progress, faults of the sink, status, watchdog."""
         watched = watchdog_ns()
         next_status_ns = now_ns() + (self._status_every_ns or 0)
-        next_tick_ns = now_ns()
         while not ended.is_set():
             now = now_ns()
             if end_ns is not None and now >= end_ns:
@@ -212,7 +212,8 @@ class Service:
             self._follow_health(now, ended)
             if self._mqtt is not None:
                 self._mqtt.offer_status(self._locked_status, now)
-            next_tick_ns = max(next_tick_ns + _TICK_NS, now)
+            may_rest = self._sounds and not self._health.starting
+            next_tick_ns = self._pace.next_ns(now, may_rest=may_rest)
             until_ns = next_tick_ns if end_ns is None else min(next_tick_ns, end_ns)
             try:
                 await asyncio.wait_for(ended.wait(), max(0, until_ns - now_ns()) / NS_PER_S)
@@ -250,9 +251,11 @@ class Service:
     def _render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
         with self._lock:
             self._speaker.render(out, presentation_ns)
+        self._pace.note_sound(out)
         self._watch.periods += 1
 
     def _take_datagrams(self) -> None:
+        self._pace.wake(now_ns())
         for data, source, arrival_ns in self._udp.received():
             with self._lock:
                 self._speaker.receive_datagram(data, source, arrival_ns)
@@ -260,6 +263,7 @@ class Service:
 
     def _take_message(self, topic: str, payload: bytes) -> int:
         """Give an order to the core; return what must be on the disk before it is acknowledged."""
+        self._pace.wake(now_ns())
         with self._lock:
             self._speaker.receive_message(topic, payload, now_ns())
         self._run_core()
@@ -274,8 +278,8 @@ class Service:
         if self._vitals.looks(now):
             status = self._locked_status()
             self._vitals.look(status, now)
-            if status.get("playing") is None:
-                self._end_for_news(ended)
+            if self._renewal.is_due(status, self._health, now):
+                ended.set()
         for change in self._health.take_changes():
             if change.text is None:
                 LOG.info("%s: good again", change.name)
@@ -291,28 +295,9 @@ class Service:
                 told = self._vitals.body(status, utc_ns() // NS_PER_S, now)
                 self._mqtt.tell(Publish("health", told))
 
-    def _end_for_news(self, ended: asyncio.Event) -> None:
-        """End where a fresh start takes something new; nothing sounds now."""
-        if self._renewed is not None and self._renewed():
-            LOG.info("the station gave something new: a fresh start takes it")
-            ended.set()
-        elif self.begins_anew:
-            ended.set()
-
     def _reload(self) -> None:
-        """Read the configuration again; what is wrong with it changes nothing, and is told."""
-        if self._reread is None:
-            return
-        try:
-            self._reread()
-        except (ConfigError, ShellError) as fault:
-            LOG.error("the configuration is not taken, the old one holds: %s", fault)
-            self._health.note("configuration", str(fault), now_ns())
-            self.begins_anew = False
-        else:
-            LOG.info("the new configuration is taken as soon as nothing sounds")
-            self._health.note("configuration", None, now_ns())
-            self.begins_anew = True
+        """Read the configuration again."""
+        self._renewal.read_again(self._health, now_ns())
 
     def _run_core(self) -> None:
         """Run what is due, do the events, and arm the timer for what is due next."""

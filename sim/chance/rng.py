@@ -34,6 +34,7 @@ class Purpose(IntEnum):
     GAP = 15
     MACHINE = 16
     ROOM = 17
+    SLEEP = 18
     SAMPLE = 20
     GRID = 21
 

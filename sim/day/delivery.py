@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw_profiles import Number
+from node.shell.config import MqttConfig
 from node.units import NS_PER_MS, NS_PER_S
-from sim.chance.rng import Purpose, raw_draws, stream
+from sim.chance.rng import Purpose, between, raw_draws, stream
 from sim.day.station import Sent
 from sim.gateway.power import Uptime
 from sim.links.bearer import Bearer
 from sim.links.channel import Channel, Link, Trace
 from sim.links.kernel import LOST_NS
+from sim.links.sleep import Modem
 from sim.links.spells import Spells, busy_of, outages_of
 from sim.village.places import Place, Village
 
@@ -111,6 +113,7 @@ class Delivery:
         lost = "no signal" if _carries_nothing(place) else "lost on the way"
         came_ns: list[list[int]] = [[] for _ in self.of(place.commune)]
         hindered: list[list[tuple[int, str]]] = [[] for _ in came_ns]
+        arrive_ns = self._woken(place, arrive_ns)
         full = self._no_room(place, tries_ns)
         tries = zip(number.tolist(), tries_ns.tolist(), arrive_ns.tolist(), full, strict=True)
         for i, left_ns, at_ns, no_room in tries:
@@ -140,6 +143,30 @@ class Delivery:
         tries.sort()
         array = np.array(tries, np.int64).reshape(-1, 2)
         return array[:, 0].copy(), array[:, 1].copy()
+
+    def _woken(self, place: Place, come_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Let copies that come to a sleeping modem wait until it is awake.
+
+        It is active at each sign of life of the node's MQTT session, and in a live programme.
+
+        come_ns  (n,) int64, ns into the day, LOST_NS for what never came
+
+        The result is (n,) int64, ns or LOST_NS.
+        """
+        if place.bearer is None or place.bearer.sleep is None:
+            return come_ns
+        bits = stream(self._seed, Purpose.SLEEP, commune=place.commune, node=place.node)
+        keep_alive_ns = MqttConfig().keepalive_s * NS_PER_S
+        phase_ns = int(between(raw_draws(bits, 1), 0, keep_alive_ns)[0])
+        start_ns, end_ns = (0, 0) if self._live is None else self._live.span_ns
+        modem = Modem(place.bearer.sleep, bits)
+        found = come_ns.copy()
+        for i, at_ns in enumerate(come_ns.tolist()):
+            if at_ns != LOST_NS:
+                live = start_ns + NS_PER_S <= at_ns < end_ns
+                modem.sends(at_ns if live else at_ns - (at_ns - phase_ns) % keep_alive_ns)
+                found[i] = modem.pushed(at_ns)
+        return found
 
     def _no_room(self, place: Place, tries_ns: NDArray[np.int64]) -> list[bool]:
         """Return which copies found queues full: tries_ns (n,) int64, ns into the day."""

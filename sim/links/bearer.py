@@ -8,6 +8,7 @@ from hw_profiles import Number, Switch, Whole
 from hw_profiles.loader import read_toml
 from hw_profiles.model import figures, not_negative
 from node.config import ConfigError, build, check, require
+from sim.links.sleep import Sleep
 
 FOLDER: Final = Path(__file__).parent / "bearers"
 
@@ -59,6 +60,9 @@ class Bearer:
     """What all nodes of a commune on this bearer have together; without it each has its own rate
     and nobody knows whether that is true."""
 
+    sleep: Sleep | None = None
+    """When its modem sleeps (table `[sleep]`); without it, never."""
+
     def __post_init__(self) -> None:
         rules = not_negative(self)
         loss = self.loss_pct.value
@@ -88,7 +92,7 @@ class Bearer:
 
     def figures(self) -> "list[tuple[str, Number | Whole | Switch]]":
         """Return (field, figure) of every number."""
-        return list(figures(self))
+        return [*figures(self), *([] if self.sleep is None else self.sleep.figures())]
 
 
 def names(folder: Path = FOLDER) -> list[str]:

@@ -7,11 +7,11 @@ session gets no answer at all.
 """
 
 import hmac
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Final
 
-from node.rtp.join_packet import COOKIE_BYTES, JoinPacket, Step, build, parse
+from node.rtp.join_packet import COOKIE_BYTES, KEEP, STRANGER, JoinPacket, Step, build, parse
 from node.units import NS_PER_S
 
 MEMBERS_MAX: Final = 1000
@@ -63,6 +63,8 @@ class Joined:
         self._secret = secret
         self._members_max = members_max
         self._members: dict[bytes, _Member] = {}
+        self._at: Counter[Address] = Counter()
+        """Members at an address: one, but where a NAT gave it to another meanwhile."""
         self._events: deque[MemberChange] = deque()
         self._second = 0
         self._challenged = 0
@@ -81,6 +83,8 @@ class Joined:
 
     def receive_datagram(self, data: bytes, address: Address, now_ns: int) -> bytes | None:
         """Return the answer to what came from `address`, never longer than it; None for none."""
+        if data == KEEP:
+            return self._receive_keep(address, now_ns)
         packet = parse(data, self._key)
         if packet is None or packet.step not in (Step.HELLO, Step.JOIN):
             self.forged += 1
@@ -109,6 +113,15 @@ class Joined:
         """Return the oldest change not yet taken, or None."""
         return self._events.popleft() if self._events else None
 
+    def _receive_keep(self, address: Address, now_ns: int) -> bytes | None:
+        """Tell who keeps a path open that leads to nobody here, for it may have been another's."""
+        if address in self._at:
+            return None
+        if not self._may_challenge(now_ns):
+            self.flooded += 1
+            return None
+        return STRANGER
+
     def _join(self, packet: JoinPacket, address: Address, now_ns: int) -> bytes | None:
         known = self._members.get(packet.node)
         if packet.lease_s == 0:
@@ -125,6 +138,7 @@ class Joined:
         if known is None:
             self.joins += 1
             self._members[packet.node] = _Member(address, now_ns + lease_s * NS_PER_S)
+            self._at[address] += 1
             self._events.append(MemberChange(address, True, packet.node))
         else:
             known.until_ns = now_ns + lease_s * NS_PER_S
@@ -132,8 +146,9 @@ class Joined:
 
     def _remove(self, node: bytes) -> None:
         one = self._members.pop(node)
-        # Two nodes never have one address, but a NAT may have given it to another meanwhile.
-        if not any(other.address == one.address for other in self._members.values()):
+        self._at[one.address] -= 1
+        if not self._at[one.address]:
+            del self._at[one.address]
             self._events.append(MemberChange(one.address, False, node))
 
     def _answer(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from node.rtp.join_packet import is_join
+from node.rtp.join_packet import KEEP, is_join
 from node.rtp.rtcp_packet import Application, Nack, Packet
 from node.shell.network.multicast import is_multicast
 from node.shell.network.udp import receive_stamped, stamp_arrivals
@@ -19,6 +19,7 @@ from sim.sender.joined import Joined
 from sim.sender.outlet import Address, Outlet, text_of
 from sim.sender.repair.repair_budget import RepairBudget
 from sim.sender.repair.repaired_stream import RepairedStream
+from sim.sender.report_times import REPORT_NS, ReportTimes
 from sim.sender.seal import Seal
 from sim.sender.sound.live_feed import LiveFeed
 from sim.sender.sound.packet_encoder import Encoded
@@ -27,8 +28,6 @@ from sim.sender.time_answers import SenderReports
 
 _DATAGRAMS_AT_ONCE: Final = 64
 """Answers per turn; who sends more waits, and the schedule of the sound goes on."""
-REPORT_NS: Final = NS_PER_S
-"""Between two sender reports."""
 LEAD_REPORT_NS: Final = NS_PER_S // 10
 """Between two before the first packet: a lost one costs the nodes little of the time ahead."""
 _LEAD_REPORTS_NS: Final = 60 * NS_PER_S
@@ -90,6 +89,7 @@ class SendLoop:
         self._new_budget = new_budget
         self._streams: dict[Address, RepairedStream] = {}
         self._announced: dict[Address, Application] = {}
+        self._report_times = ReportTimes()
         for destination in destinations:
             self._add(destination)
         self._live = LiveFeed(samples_to_ns(sender.packet_samples)) if sender.live else None
@@ -164,6 +164,7 @@ class SendLoop:
     def _drop(self, destination: Address) -> None:
         self._streams.pop(destination, None)
         self._announced.pop(destination, None)
+        self._report_times.drop(destination)
         self._outlet.drop(destination)
 
     def _receive_join(self, data: bytes, address: Address, now_ns: int) -> None:
@@ -180,6 +181,7 @@ class SendLoop:
                 self._drop(change.address)
             else:
                 self._add(change.address)
+                self._report_times.add(change.address, now_ns)
                 if self._sender.begun:
                     self._report_to(change.address, now_ns)
 
@@ -224,6 +226,7 @@ class SendLoop:
 
     def _send_packet(self, payload: Encoded, now_ns: int) -> None:
         data = self._sender.next_packet(payload[0], now_ns)
+        self._report_times.note_sound(now_ns)
         self._outlet.begin_round()
         for destination, stream in self._streams.items():
             datagram = stream.next_datagram(data, payload[1], now_ns)
@@ -261,7 +264,8 @@ class SendLoop:
             self._joined.handle_deadline(now_ns)
             self._take_refusals()
         for destination in list(self._streams):
-            self._report_to(destination, now_ns)
+            if self._report_times.is_due(destination, now_ns):
+                self._report_to(destination, now_ns)
             self._choose(destination, now_ns)
 
     def _report_to(self, destination: Address, now_ns: int) -> None:
@@ -299,7 +303,7 @@ class SendLoop:
             except OSError:
                 self._take_refusals()
                 continue
-            if self._joined is not None and is_join(data):
+            if self._joined is not None and (is_join(data) or data == KEEP):
                 self._receive_join(data, address, now)
                 continue
             self._outlet.note_heard(address, now)

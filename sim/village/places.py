@@ -262,14 +262,16 @@ def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
     question["audio"] |= _GONE_AUDIO
     question["profiles"] = {place.profile.name: asdict(place.profile) for place in places}
     question["used_bearers"] = {
-        name: _without_later(asdict(find_bearer(scenario, name)))
+        name: _without_later(asdict(find_bearer(scenario, name)), day=scenario.day is not None)
         for name in sorted(
             {place.bearer_name for place in places if place.bearer is not None}
             | {commune.backhaul for commune in scenario.communes}
             | ({scenario.uplink} if scenario.uplink is not None else set())
         )
     }
-    question["bearers"] = {k: _without_later(v) for k, v in question["bearers"].items()}
+    question["bearers"] = {
+        k: _without_later(v, day=scenario.day is not None) for k, v in question["bearers"].items()
+    }
     question["traces"] = {
         place.bearer_name: hashlib.sha256(place.trace_ns.tobytes()).hexdigest()
         for place in places
@@ -283,8 +285,11 @@ def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _without_later(bearer: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in bearer.items() if k != "cell_kbit_s" or v is not None}
+def _without_later(bearer: dict[str, Any], *, day: bool) -> dict[str, Any]:
+    """Leave out what a run did not have; a modem's sleep meets only the orders of a day."""
+    later = {"cell_kbit_s", "sleep"}
+    found = {k: v for k, v in bearer.items() if k not in later or v is not None}
+    return found if day else {k: v for k, v in found.items() if k != "sleep"}
 
 
 def node_config(place: Place, scenario: Scenario) -> NodeConfig:

@@ -14,6 +14,7 @@ from sim.chance.rng import Purpose, raw_draws, stream
 from sim.links import kernel
 from sim.links.bearer import Bearer
 from sim.links.channel import jitter_of, link_parameters
+from sim.links.sleep import Modem
 from sim.links.spells import Spells, stalls_of
 
 LOST_NS: Final = kernel.LOST_NS
@@ -45,6 +46,8 @@ class Hop:
         busy: Spells,
         outages: Spells,
         down: Down | None = None,
+        modem: Modem | None = None,
+        pushed: bool = False,
     ) -> None:
         self._bearer = bearer
         self._loss_bits = stream(seed, Purpose.LOSS, commune=commune, node=node)
@@ -54,6 +57,9 @@ class Hop:
         self._busy = busy
         self._outages = outages
         self._down = down
+        self._modem = modem
+        self._pushed = pushed
+        """It goes to the modem, and not from it."""
         self._parameters = link_parameters(bearer, packet_bits=0)
         self._state = np.zeros(kernel.STATES, np.int64)
         self._state[kernel.BAD] = int(
@@ -79,6 +85,7 @@ class Hop:
         """
         self.packets += 1
         self.bytes += size_bytes
+        came_ns, at_ns = at_ns, self._awake_ns(at_ns)
         if self._used == _AHEAD:
             self._raw = raw_draws(self._loss_bits, _AHEAD)
             self._jitter_ns = jitter_of(self._bearer, raw_draws(self._jitter_bits, _AHEAD))
@@ -107,9 +114,18 @@ class Hop:
             self._arrive,
         )
         arrive_ns = int(self._arrive[0])
-        if self._down is not None and self._down(at_ns if arrive_ns == LOST_NS else arrive_ns):
+        if self._down is not None and self._down(came_ns if arrive_ns == LOST_NS else arrive_ns):
             return LOST_NS
         return arrive_ns
+
+    def _awake_ns(self, at_ns: int) -> int:
+        """Return when the modem at the end, or at the begin, takes a packet of `at_ns`."""
+        if self._modem is None or (self._down is not None and self._down(at_ns)):
+            return at_ns
+        if self._pushed:
+            return self._modem.pushed(at_ns)
+        self._modem.sends(at_ns)
+        return at_ns
 
     def queued_ns(self, at_ns: int) -> int:
         """Return how long a packet that came now would wait."""

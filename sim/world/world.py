@@ -12,6 +12,7 @@ from sim.day.station import Sent
 from sim.gateway.crystal import Oscillator
 from sim.gateway.power import Uptime
 from sim.links.bearer import Bearer
+from sim.links.sleep import Modem
 from sim.links.spells import Spells, busy_of, outages_of
 from sim.village.places import Place, Village
 from sim.world.broker import Broker, Message
@@ -74,6 +75,7 @@ class World:
         self._utc_ns = utc_s * NS_PER_S
         self._cells: dict[tuple[str, str], tuple[Spells, Spells]] = {}
         self._hops: dict[tuple[str, str], Hop] = {}
+        self._modems: dict[tuple[str, str], Modem] = {}
         self.broker = Broker(self.loop)
         self.poles = [self._pole(i, one) for i, one in enumerate(poles)]
         for one, pole in zip(poles, self.poles, strict=True):
@@ -190,8 +192,17 @@ class World:
                 busy=busy,
                 outages=outages,
                 down=down,
+                modem=self._modem(bearer, commune, node.removesuffix("/up")),
+                pushed=not node.endswith("/up"),
             )
         return self._hops[commune, node]
+
+    def _modem(self, bearer: Bearer, commune: str, node: str) -> Modem | None:
+        """Return the modem of a pole, which both its ways share; None where it never sleeps."""
+        if bearer.sleep is None:
+            return None
+        bits = stream(self._seed, Purpose.SLEEP, commune=commune, node=node)
+        return self._modems.setdefault((commune, node), Modem(bearer.sleep, bits))
 
 
 def _cut(spans_ns: tuple[tuple[int, int], ...]) -> Down | None:

@@ -9,7 +9,6 @@ library makes of it, ends the connection and nothing else.
 
 import asyncio
 import contextlib
-import socket
 import ssl
 import threading
 from collections import deque
@@ -24,6 +23,9 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from node.shell.broker.beats import Beats
+from node.shell.broker.paho_client import PahoClient, give_up_soon, text_of
+
 CONNECT_TIMEOUT_S: Final = 8.0
 """Name, TCP, TLS and the broker's first answer together."""
 
@@ -33,11 +35,11 @@ RECEIVE_MAX: Final = 20
 MESSAGES_MAX: Final = 256
 """Messages not yet taken; what comes beyond is dropped and counted."""
 
+_ALIASES_MAX: Final = 8
+"""Topics of quality 0 that are told by a number (MQTT 5, 3.3.2.3.4)."""
+
 TAKEN_OVER: Final = 0x8E
 """Reason of a DISCONNECT: another client has our identifier (MQTT 5, 3.14.2.1)."""
-
-_UNACKNOWLEDGED_MS: Final = 8000
-"""What the broker's host does not acknowledge in so long ends the connection (TCP_USER_TIMEOUT)."""
 
 
 class LinkLostError(Exception):
@@ -66,6 +68,8 @@ class Login:
     will_topic: str = ""
     will: bytes = b""
     will_delay_s: int = 0
+    beat_topic: str = ""
+    """Where to say that we live, one way; empty: by asking the broker (PINGREQ)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,34 +140,6 @@ async def connect(login: Login) -> Connection:
     return one
 
 
-class _Client(paho.Client):
-    """paho's client, whose network thread tells when it ends, whatever ended it."""
-
-    told_end: Callable[[str], None]
-
-    def loop_forever(self, *arguments: Any, **named: Any) -> Any:  # paho has no types here
-        """Serve the network until the connection ends."""
-        text = "the connection ended"
-        try:
-            return super().loop_forever(*arguments, **named)
-        except Exception as fault:  # of a library that reads what an outsider wrote
-            text = f"what the broker sent cannot be read ({type(fault).__name__}: {fault})"
-            self.socket_gone()
-            return paho.MQTT_ERR_PROTOCOL
-        finally:
-            self._reset_sockets()  # the pair that wakes this thread; paho leaves it to chance
-            self.told_end(text)
-
-    def socket_gone(self) -> None:
-        """Close the socket, for the broker must learn that it is not heard any more."""
-        one: Any = self.socket()
-        if one is not None:
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            with contextlib.suppress(OSError):
-                one.close()
-
-
 class PahoConnection:
     """A connection by paho."""
 
@@ -180,6 +156,9 @@ class PahoConnection:
         self.session_present = False
         self.bytes_max = 0
         self.window = 8
+        self._beats: Beats | None = None
+        self._aliases: dict[str, int] = {}
+        self._aliases_max = 0
         self._client = self._make_client()
 
     async def opened(self) -> None:
@@ -203,11 +182,14 @@ class PahoConnection:
         self, topic: str, payload: bytes, *, quality: int, retain: bool, expires_s: int = 0
     ) -> "asyncio.Future[int]":
         """Send; the future has the broker's reason code."""
-        properties = None
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         if expires_s:
-            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             properties.MessageExpiryInterval = expires_s
+        if quality == 0:
+            topic = self._by_alias(topic, properties)
         info = self._client.publish(topic, payload, quality, retain, properties)
+        if self._beats is not None:
+            self._beats.note_said(self._loop.time())
         if quality == 0:
             done: asyncio.Future[int] = self._loop.create_future()
             done.set_result(0)
@@ -243,9 +225,9 @@ class PahoConnection:
         self._client.socket_gone()
         self._end(LinkLostError("closed"))
 
-    def _make_client(self) -> _Client:
+    def _make_client(self) -> PahoClient:
         login = self._login
-        client = _Client(
+        client = PahoClient(
             CallbackAPIVersion.VERSION2,
             client_id=login.identifier,
             protocol=paho.MQTTv5,
@@ -269,7 +251,7 @@ class PahoConnection:
         client.on_subscribe = lambda *a: self._soon(self._finish, a[2], [c.value for c in a[3]])
         client.on_unsubscribe = lambda *a: self._soon(self._finish, a[2], None)
         client.on_disconnect = self._on_disconnect
-        client.on_socket_open = lambda _client, _data, one: _give_up_soon(one)
+        client.on_socket_open = lambda _client, _data, one: give_up_soon(one)
         return client
 
     def _begin(self) -> None:
@@ -293,7 +275,7 @@ class PahoConnection:
         except (
             Exception
         ) as fault:  # names, sockets and TLS have a hundred faults: all are "no link"
-            self._soon(self._end, LinkLostError(_text_of(fault)))
+            self._soon(self._end, LinkLostError(text_of(fault)))
 
     def _on_connect(self, *given: Any) -> None:
         flags, code, properties = given[2], given[3], given[4]
@@ -315,9 +297,48 @@ class PahoConnection:
             return
         self.session_present = session_present
         self.bytes_max = getattr(properties, "MaximumPacketSize", 0)
-        self.window = min(self.window, getattr(properties, "ReceiveMaximum", self.window))
+        window = getattr(properties, "ReceiveMaximum", self.window + 1)
+        self._aliases_max = min(getattr(properties, "TopicAliasMaximum", 0), _ALIASES_MAX)
+        if self._login.beat_topic and self._login.keepalive_s and window > 1:
+            window -= 1  # a beat's
+            self._client.ask_no_more()
+            now_s = self._loop.time()
+            self._beats = Beats(self._login.keepalive_s, self._send_beat, now_s)
+            self._loop.call_later(self._login.keepalive_s, self._beat)
+        self.window = min(self.window, window)
         if not self._opened.done():
             self._opened.set_result(None)
+
+    def _beat(self) -> None:
+        """Say that we live, when nothing else did, and see that the broker does."""
+        beats = self._beats
+        if self._lost is not None or beats is None:
+            return
+        if beats.is_unanswered(self._loop.time()):
+            self._client.socket_gone()
+            self._end(LinkLostError("the broker does not answer"))
+            return
+        self._loop.call_later(beats.run(self._loop.time()), self._beat)
+
+    def _send_beat(self, asks: bool) -> None:
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        topic = self._by_alias(self._login.beat_topic, properties)
+        info = self._client.publish(topic, b"", int(asks), False, properties)
+        if asks:
+            self._result(info.mid).add_done_callback(self._note_answer)
+
+    def _by_alias(self, topic: str, properties: Any) -> str:
+        """Return what to send for a topic that is told again and again: nothing but its number."""
+        known = topic in self._aliases
+        if not known and len(self._aliases) < self._aliases_max:
+            self._aliases[topic] = len(self._aliases) + 1
+        if topic in self._aliases:
+            properties.TopicAlias = self._aliases[topic]
+        return "" if known else topic
+
+    def _note_answer(self, done: "asyncio.Future[Any]") -> None:
+        if self._beats is not None and not done.cancelled() and done.exception() is None:
+            self._beats.note_answer(self._loop.time())
 
     def _take_message(self, message: Received) -> None:
         if not self._opened.done():
@@ -357,18 +378,3 @@ class PahoConnection:
     def _soon(self, call: Callable[..., None], *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended before its network thread
             self._loop.call_soon_threadsafe(call, *arguments)
-
-
-def _give_up_soon(one: Any) -> None:
-    """Let a connection whose other end is gone fail in seconds, not in a quarter of an hour."""
-    with contextlib.suppress(OSError, AttributeError):
-        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
-
-
-def _text_of(fault: Exception) -> str:
-    if isinstance(fault, ssl.SSLCertVerificationError):
-        return f"its certificate is refused: {fault.verify_message}"
-    if isinstance(fault, OSError) and fault.strerror:
-        return fault.strerror
-    return str(fault) or type(fault).__name__

@@ -43,7 +43,6 @@ LOG: Final = logging.getLogger("loalang.mqtt")
 
 SESSION_S: Final = 86_400
 """How long the broker keeps orders for a node that is away."""
-
 RECONNECT_S: Final = (1.0, 5.0)
 """Bounds of the wait before the next attempt: jitter, so that a commune does not come at once."""
 _TOPIC_BYTES_MAX: Final = 1024
@@ -279,6 +278,7 @@ class MqttLink:
             will_topic=f"{self._root}/state",
             will=self._state_of("lost", ()),
             will_delay_s=_WILL_DELAY_S,
+            beat_topic=f"{self._root}/beat",
         )
 
     async def _subscribe(self, connection: Connection) -> None:

@@ -17,7 +17,7 @@ from node.units import NS_PER_MS, NS_PER_S
 _STALL_NS: Final = 5 * NS_PER_S // 2
 """No sound asked for in so long: the card hangs."""
 
-_TICK_MAX_NS: Final = 200 * NS_PER_MS
+_TICK_MAX_NS: Final = 600 * NS_PER_MS
 """A tick that comes later counts as so much: the whole machine had stood still, not the card."""
 
 PATIENCE_NS: Final = 60 * NS_PER_S

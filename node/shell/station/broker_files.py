@@ -59,6 +59,7 @@ pattern write pa/v1/$village/node/%u/state
 pattern write pa/v1/$village/node/%u/about
 pattern write pa/v1/$village/node/%u/fault
 pattern write pa/v1/$village/node/%u/health
+pattern write pa/v1/$village/node/%u/beat
 pattern write pa/v1/$village/node/%u/metric
 pattern write pa/v1/$village/node/%u/acknowledgement
 pattern write pa/v1/$village/node/%u/proof

@@ -1,5 +1,7 @@
 """A sender that tells of itself before it sounds is known when it does; nobody is pestered."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,9 +10,11 @@ from hypothesis import strategies as st
 from benchmarks.clock.first_seconds import start
 from node.config import NodeConfig
 from node.events import SendDatagram
+from node.peers.announced import FORGET_MAX_NS
 from node.rtp import packet, rtcp
 from node.rtp.rtcp_packet import Goodbye, SenderReport, SourceDescription
 from node.stack import SpeakerNode
+from sim.sender.report_times import REST_REPORT_NS, ReportTimes
 from sim.sender.stream import LiveSender
 from sim.sender.time_answers import SenderReports
 
@@ -213,3 +217,55 @@ def test_live_sound_that_comes_late_is_stamped_by_the_clock_that_was_told():
     data = sender.next_packet(PAYLOAD, came_ns)
     assert int.from_bytes(data[4:8], "big") == (came_ns - S) * 48 // MS
     assert sender.jumps == 0 and sender.media_samples == 960
+
+
+def rest(node: SpeakerNode, sender: LiveSender, from_ns: int, to_ns: int) -> list[int]:
+    """Let a sender rest; return when the node asked, in s, and see that it always knows it."""
+    answers, times = SenderReports(sender.ssrc), ReportTimes()
+    times.add(SENDER, from_ns)
+    asked_s = []
+    for now_ns in range(from_ns, to_ns, 100 * MS):
+        if now_ns % S == 0 and times.is_due(SENDER, now_ns):
+            node.receive_datagram(sender.compound(now_ns), SENDER, now_ns)
+        for at_ns, question in questions(node, now_ns, now_ns + 99 * MS):
+            asked_s.append(at_ns // S)
+            answers.receive_datagram(question.data, ("192.0.2.9", 5004), at_ns + 5 * MS)
+            answer = answers.next_answer(sender.report(at_ns + 5 * MS), at_ns + 5 * MS)
+            if answer is not None:
+                node.receive_datagram(answer[0], SENDER, at_ns + 10 * MS)
+        assert [one["ssrc"] for one in node.status()["announced"]] == [7]
+    return asked_s
+
+
+def test_a_sender_that_rests_stays_known_for_some_questions_an_hour():
+    node, sender = new_node(), begun_sender()
+    talk(node, sender, S, 3 * S)
+    asked_s = rest(node, sender, 3 * S, 1800 * S)
+    assert sum(at_s >= 600 for at_s in asked_s) <= 15
+    (one,) = node.status()["announced"]
+    assert abs(one["offset_ns"]) < MS
+
+
+def test_a_sender_that_rested_and_is_gone_is_forgotten():
+    node, sender = new_node(), begun_sender()
+    talk(node, sender, S, 3 * S)
+    rest(node, sender, 3 * S, 600 * S)
+    questions(node, 600 * S, 600 * S + FORGET_MAX_NS + 10 * S)
+    assert node.status()["announced"] == []
+
+
+@given(st.lists(st.integers(0, 400), min_size=1, max_size=6))
+@settings(deadline=None, max_examples=30)
+def test_no_step_between_reports_is_more_than_twice_the_one_before(pauses_s):
+    times, at_s, last_s, steps = ReportTimes(), 0, 0, []
+    times.add(SENDER, 0)
+    for pause_s in pauses_s:
+        times.note_sound(at_s * S)
+        for _ in range(1 + pause_s):
+            at_s += 1
+            if times.is_due(SENDER, at_s * S):
+                steps.append(at_s - last_s)
+                last_s = at_s
+            assert times.is_due(ELSEWHERE, at_s * S), "who did not join is told each second"
+    assert all(after <= 2 * before for before, after in itertools.pairwise(steps))
+    assert max(steps) * S <= REST_REPORT_NS

@@ -12,14 +12,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.peers.joining import Joining, Station
-from node.rtp.join_packet import BYTES, JoinPacket, Step, build, is_join, node_of, parse
+from node.rtp.join_packet import (
+    BYTES,
+    KEEP,
+    STRANGER,
+    JoinPacket,
+    Step,
+    build,
+    is_join,
+    node_of,
+    parse,
+)
 from sim.sender.joined import CHALLENGES_PER_S, Joined
+from sim.sender.report_times import ReportTimes
 
 MS = 1_000_000
 S = 1000 * MS
 KEY = bytes(range(32))
 STATION = ("203.0.113.1", 5004)
 SOUND = b"sound"
+REPORT = bytes([0x80, 200]) + bytes(66)
 
 
 class Nat:
@@ -72,6 +84,10 @@ class World:
         ]
         self.heard = [[] for _ in range(nodes)]
         self.sounds = True
+        self.times = ReportTimes()
+        self._next_report_ns = 0
+        self.bytes_on_air = 0
+        """Both ways, with headers."""
         self.asked = 0
         self.answered = 0
         self.sent_by_nodes = 0
@@ -109,7 +125,13 @@ class World:
     def _tick(self):
         self.station.handle_deadline(self.now_ns)
         self._follow()
+        if self.now_ns >= self._next_report_ns:
+            self._next_report_ns = self.now_ns + S
+            for outside in self.members:
+                if self.times.is_due(outside, self.now_ns):
+                    self._carry(lambda outside=outside: self._to_node(REPORT, outside))
         if self.sounds:
+            self.times.note_sound(self.now_ns)
             for outside in self.members:
                 self._carry(lambda outside=outside: self._to_node(SOUND, outside))
         self._at(self.now_ns + 20 * MS, self._tick)
@@ -118,8 +140,10 @@ class World:
         while (change := self.station.next_event()) is not None:
             if change.joined:
                 self.members[change.address] = change.node
+                self.times.add(change.address, self.now_ns)
             else:
                 self.members.pop(change.address, None)
+                self.times.drop(change.address)
 
     def _wake(self, i):
         node = self.nodes[i]
@@ -136,6 +160,7 @@ class World:
 
     def _to_station(self, data, source):
         self.asked += len(data)
+        self.bytes_on_air += len(data) + 28
         answer = self.station.receive_datagram(data, source, self.now_ns)
         self._follow()
         if answer is not None:
@@ -143,12 +168,19 @@ class World:
             self._carry(lambda: self._to_node(answer, source))
 
     def _to_node(self, data, outside):
+        self.bytes_on_air += len(data) + 28
         for i, nat in enumerate(self.nats):
             if nat.host != outside[0] or nat.inward(STATION, outside, self.now_ns) is None:
                 continue
             if is_join(data):
                 self.nodes[i].receive_datagram(data, STATION, self.now_ns)
                 self.drain(i)
+            elif data == STRANGER:
+                self.nodes[i].receive_stranger(self.now_ns)
+                self.nodes[i].handle_deadline(self.now_ns)
+                self.drain(i)
+            elif data == REPORT:
+                self.nodes[i].receive_stream(self.now_ns, sounds=False)
             else:
                 self.nodes[i].receive_stream(self.now_ns)
                 self.heard[i].append(self.now_ns)
@@ -194,13 +226,65 @@ def test_a_pause_of_the_sound_costs_some_packets_and_no_place():
     world.sounds = False
     before = world.sent_by_nodes
     world.run(600)
-    assert world.sent_by_nodes - before <= 45, (
-        "one each 15 s, and one that asks whether all is well"
+    assert world.sent_by_nodes - before <= 50, (
+        "one each 15 s, and some that ask whether all is well"
     )
     world.sounds = True
     begun_ns = world.now_ns
     world.run(5)
     assert world.hole_ns(0, begun_ns) <= 150 * MS
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.05])
+def test_a_path_at_rest_is_kept_for_twenty_megabytes_a_month(loss):
+    world = World(nodes=5, loss=loss, seed=4)
+    world.run(10)
+    world.sounds = False
+    world.run(400)
+    before = world.bytes_on_air
+    world.run(3600)
+    month_mb = (world.bytes_on_air - before) / 5 / 3600 * 30 * 86_400 / 1e6
+    assert month_mb <= 20
+    world.sounds = True
+    begun_ns = world.now_ns
+    world.run(5)
+    holes = [world.hole_ns(i, begun_ns) for i in range(5)]
+    assert max(holes) <= (2 * S if loss else 150 * MS), "and the next sound comes at once"
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("what", ["address", "station"])
+def test_at_rest_a_new_address_or_a_station_that_begins_anew_is_found_by_the_next_word(
+    symmetric, what
+):
+    for seed in range(10):
+        world = World(symmetric=symmetric, seed=seed)
+        world.run(10)
+        world.sounds = False
+        world.run(300 + seed * 7.3)
+        if what == "address":
+            world.nats[0].move("192.0.2.99")
+        else:
+            world.restart()
+        world.run(17)
+        assert any(host == world.nats[0].host for host, _ in world.members)
+        world.sounds = True
+        begun_ns = world.now_ns
+        world.run(5)
+        assert world.hole_ns(0, begun_ns) <= 150 * MS
+
+
+def test_who_says_in_the_stations_name_that_it_knows_nobody_costs_a_question_each_ten_seconds():
+    world = World()
+    world.run(60)
+    before = world.sent_by_nodes
+    for _ in range(6000):
+        world.nodes[0].receive_stranger(world.now_ns)
+        world.nodes[0].handle_deadline(world.now_ns)
+        world.drain(0)
+        world.run(0.01)
+    assert world.sent_by_nodes - before <= 4 + 7
+    assert len(world.members) == 1
 
 
 def test_a_node_that_leaves_and_one_that_falls_silent_are_sent_nothing_more():
@@ -277,6 +361,16 @@ def test_a_hundred_thousand_forged_joins_amplify_nothing_and_let_nobody_in():
     assert went / came <= 1.0
     assert station.forged == 50_000
     assert station.flooded > 40_000
+
+
+def test_words_of_strangers_are_answered_by_as_short_ones_and_seldom():
+    station = Joined(7, KEY, secret=b"s")
+    answers = [
+        station.receive_datagram(KEEP, (f"10.0.{i >> 8}.{i & 255}", 7), S) for i in range(3000)
+    ]
+    assert sum(one is not None for one in answers) == CHALLENGES_PER_S
+    assert {one for one in answers if one is not None} == {STRANGER} and len(STRANGER) == len(KEEP)
+    assert station.count == 0 and station.next_event() is None
 
 
 def test_members_renew_and_come_while_a_flood_of_recorded_questions_is_on():

@@ -12,6 +12,7 @@ from sim.chance.rng import Purpose, stream
 from sim.links import bearer as bearers
 from sim.links.channel import Link, Trace
 from sim.links.kernel import LOST_NS
+from sim.links.sleep import Modem
 from sim.links.spells import busy_of, outages_of
 from sim.links.traces import read_trace
 
@@ -101,6 +102,38 @@ def test_a_link_too_slow_for_the_programme_fills_its_queue_and_then_drops():
     wait = (arrive - 20 * MS * np.arange(3000))[arrive != LOST_NS]
     assert 450 * MS < wait.max() < 600 * MS
     assert np.mean(arrive == LOST_NS) == pytest.approx(0.5, abs=0.05)
+
+
+def waits_ms(name, silent_s, count=4000):
+    bits = stream(1, Purpose.SLEEP)
+    sleep = bearers.load(name).sleep
+    return np.array([sleep.wake_ns(round(silent_s * 1e9), bits) for _ in range(count)]) / 1e6
+
+
+@pytest.mark.parametrize("name", ["lte_good", "lte_weak"])
+def test_a_modem_that_was_silent_answers_a_push_as_late_as_it_was_measured(name):
+    active_ms = 60
+    idle = waits_ms(name, 12) + active_ms
+    p50, p90, p99 = np.quantile(idle, [0.5, 0.9, 0.99])
+    assert p50 == pytest.approx(970, abs=60) and p90 == pytest.approx(1500, abs=60)
+    assert p99 == pytest.approx(1600, abs=40) and idle.max() == pytest.approx(6060)
+    asleep = waits_ms(name, 3) + active_ms
+    assert asleep.min() >= 60 and asleep.max() <= 400 and np.median(asleep) < 260
+    assert not waits_ms(name, 0.5).any()
+    share_idle = np.mean(waits_ms(name, 7.5) > 340)
+    assert share_idle == pytest.approx(0.46, abs=0.04), "between 5 and 10 s some give it back"
+
+
+def test_what_follows_a_push_finds_the_modem_awake_and_what_it_sends_keeps_it_so():
+    modem = Modem(bearers.load("lte_good").sleep, stream(3, Purpose.SLEEP))
+    first_ns = modem.pushed(100 * 10**9)
+    assert first_ns > 100.2 * 10**9
+    assert modem.pushed(100 * 10**9 + 1) == first_ns, "nothing overtakes"
+    assert modem.pushed(first_ns + 10**8) == first_ns + 10**8
+    for second in range(1, 60):
+        modem.sends(first_ns + second * 10**9)
+    at_ns = first_ns + 59 * 10**9 + 10**8
+    assert modem.pushed(at_ns) == at_ns
 
 
 def test_neighbours_share_the_outages_of_their_cell_and_nothing_else():
