@@ -94,6 +94,12 @@ class Horn:
         self._gains_db.pop(ssrc, None)
         self.arbiter.forget(ssrc, now_ns)
 
+    def confirm(self, until_ns: int) -> None:
+        """Note that the source that is `alone` has the horn until then, as if it had asked."""
+        if self.alone is not None and until_ns != self.confirmed_ns:
+            self.confirmed_ns = until_ns
+            self.arbiter.receive_packet(self.alone.ssrc, until_ns - REFRESH_NS)
+
     def rest(self, now_ns: int) -> bool:
         """Let nobody sound, for want of a card; return whether anybody did."""
         sounded = bool(self._sounding)

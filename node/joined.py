@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from node.events import Event, SendDatagram
 from node.governed import GovernedSpeaker
-from node.peers.joining import Joining, Station
+from node.peers.joining import BROKER, Joining, Station
 from node.rtp.join_packet import STRANGER, is_join
 
 STATIONS_MAX: Final = 16
@@ -66,15 +66,24 @@ class JoinedSpeaker:
         Random, for nonces.
     stations : iterable of Station
         Joined at all times, by the configuration.
+    has_broker : bool
+        Where no datagram comes through, packets may go by the MQTT session.
     """
 
     def __init__(
-        self, speaker: Speaker, name: str, *, secret: bytes, stations: Iterable[Station] = ()
+        self,
+        speaker: Speaker,
+        name: str,
+        *,
+        secret: bytes,
+        stations: Iterable[Station] = (),
+        has_broker: bool = False,
     ) -> None:
         self._speaker = speaker
         self._name = name
         self._secret = secret
         self._fixed = tuple(stations)
+        self._has_broker = has_broker
         self._joinings: dict[Station, Joining] = {}
         self._left: list[Joining] = []
 
@@ -144,6 +153,7 @@ class JoinedSpeaker:
             {
                 "station": f"{station.host}:{station.port}",
                 "joined": one.source is not None and one.welcomes > 0 and one.tries <= 1,
+                "by_broker": one.source == BROKER,
                 "welcomes": one.welcomes,
                 "refused": one.refused,
             }
@@ -163,7 +173,11 @@ class JoinedSpeaker:
         for station in wanted[:STATIONS_MAX]:
             if station not in self._joinings:
                 self._joinings[station] = Joining(
-                    self._name, station, secret=self._secret, now_ns=now_ns
+                    self._name,
+                    station,
+                    secret=self._secret,
+                    now_ns=now_ns,
+                    has_broker=self._has_broker,
                 )
 
 

@@ -17,7 +17,7 @@ from node.config import NodeConfig
 from node.control.arbiter import MessageClass, PriorityConfig
 from node.counters import ORIGINS, Count, made_up_ms, new_counts
 from node.events import EVENTS_MAX, Event, SendDatagram, SourceChanged
-from node.horn import REFRESH_NS, Horn
+from node.horn import Horn
 from node.kernel.record import Records
 from node.opus.protocol import Decoder, DecoderFactory
 from node.peers.announced import AnnouncedSources
@@ -28,7 +28,6 @@ from node.rtp import packet as rtp
 from node.rtp import rtcp
 from node.source import state as ss
 from node.source.admission import Candidates, follows_move, is_doubted, whose_place
-from node.source.batch import Batch
 from node.source.playable import Playable
 from node.source.receiver import FORGET_NS, Receiver
 from node.source.state import Played
@@ -36,7 +35,7 @@ from node.source.stored_sound import STORED_MAX, StoredSource
 from node.source.unheard import DROPS, Unheard
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, samples_to_ns
 
-_LATENCY_NS: Final = samples_to_ns(LATENCY_SAMPLES)
+LATENCY_NS: Final = samples_to_ns(LATENCY_SAMPLES)
 """What the limiter holds back is asked of the sources so much ahead."""
 
 
@@ -139,12 +138,12 @@ class SpeakerNode:
         while (told := self._neighbour.next_event()) is not None:
             self._tell(SendDatagram(*told))
 
-    def next_deadline_ns(self, *, replayed: bool = False) -> int | None:
+    def next_deadline_ns(self, *, watched: bool = False) -> int | None:
         """Return when `handle_deadline` must run next, or None when nothing is pending.
 
-        `replayed` leaves out what `replay` itself stops for. A packet can bring it nearer.
+        `watched` leaves out what is missing: somebody looks for it. A packet can bring it nearer.
         """
-        due = [one.next_deadline_ns(replayed=replayed) for one in self._streams.values()]
+        due = [one.next_deadline_ns(watched=watched) for one in self._streams.values()]
         others = (self._announced.next_deadline_ns(), self._neighbour.next_deadline_ns())
         return min([*due, *(one for one in others if one is not None)], default=None)
 
@@ -165,7 +164,7 @@ class SpeakerNode:
             self.render(out[:half], presentation_ns)
             self.render(out[half:], presentation_ns + samples_to_ns(half))
             return
-        ahead_ns = presentation_ns + _LATENCY_NS
+        ahead_ns = presentation_ns + LATENCY_NS
         alone = self._horn.alone
         if alone is not None and ahead_ns < self._horn.confirmed_ns:
             alone.render(out, ahead_ns)
@@ -191,23 +190,22 @@ class SpeakerNode:
         for one in self._streams.values():
             self._tell(SendDatagram(one.reports.goodbye(), one.address))
 
-    def replay(self, batch: Batch, until_ns: int) -> None:
-        """Go on in a batch, counting only, as far as one source plays alone, and to `until_ns`.
+    @property
+    def alone(self) -> Receiver | None:
+        """Return the stream that plays alone, on a node that only counts; else None."""
+        is_alone = self._latest is self._horn.alone and self._decoder_factory is None
+        return self._latest if is_alone else None
 
-        As if each datagram and period had come by itself; what is left is the caller's.
-        """
-        horn = self._horn
-        alone = self._latest
-        is_alone = alone is not None and alone is horn.alone
-        if alone is None or not is_alone or self._decoder_factory is not None:
-            return
-        batch.progress["confirmed_ns"] = horn.confirmed_ns
-        taken = alone.replay(batch, until_ns + _LATENCY_NS, _LATENCY_NS, REFRESH_NS)
-        self._datagrams += taken
-        self._packets += taken
-        if batch.progress["confirmed_ns"][0] != horn.confirmed_ns:
-            horn.confirmed_ns = int(batch.progress["confirmed_ns"][0])
-            horn.arbiter.receive_packet(alone.ssrc, horn.confirmed_ns - REFRESH_NS)
+    @property
+    def confirmed_ns(self) -> int:
+        """Return until when the stream that is `alone` has the horn without asking again."""
+        return self._horn.confirmed_ns
+
+    def note_received(self, datagrams: int, confirmed_ns: int) -> None:
+        """Note datagrams that were taken by the kernels of `alone`, and that it has the horn."""
+        self._datagrams += datagrams
+        self._packets += datagrams
+        self._horn.confirm(confirmed_ns)
 
     def hold_stored(self, ssrc: int, now_ns: int) -> StoredSource:
         """Return a new source of stored sounds: it plays what it is given, once it is granted."""
@@ -348,7 +346,9 @@ class SpeakerNode:
         if waiting is None or not self._has_place(source, now_ns):
             return None
         reports = self._announced.take(ssrc, source, waiting[2])
-        receiver = Receiver(self._config, ssrc, source, self._new_decoder(), waiting[2], reports)
+        receiver = Receiver(
+            self._config, ssrc, source, self._new_decoder(), now_ns=waiting[2], reports=reports
+        )
         self._horn.add(receiver)
         self._sources[ssrc] = self._streams[ssrc] = receiver
         self._neighbour.hurry(now_ns)

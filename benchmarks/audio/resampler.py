@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.options import parser_of
-from node.audio.resampler import FRACTION_Q32, MEDIA, UNITY_Q32, Resampler
+from node.audio.resampler import UNITY_Q32, Resampler
 from node.units import RATE_HZ
 
 PERIOD_SAMPLES: Final = 480
@@ -82,7 +82,8 @@ def _play_ours(source: Sound, deviations: Ratios) -> tuple[Sound, NDArray[np.flo
         resampler.write(source[written : written + missing, np.newaxis])
         written += missing
         here = slice(number * PERIOD_SAMPLES, (number + 1) * PERIOD_SAMPLES)
-        start = int(resampler.state[MEDIA]) + int(resampler.state[FRACTION_Q32]) / UNITY_Q32
+        place = resampler.place[0]
+        start = int(place.media) + int(place.fraction_q32) / UNITY_Q32
         positions[here] = start + np.arange(PERIOD_SAMPLES) * (step_q32 / UNITY_Q32)
         resampler.read(out[here], step_q32)
     return out[:, 0], positions

@@ -15,9 +15,10 @@ from benchmarks.clock.clock_links import LAN, MOBILE, MOBILE_OTHER, NS_PER_S, WI
 from node.clock import line
 from node.clock.exchange.asking import ClockExchange
 from node.clock.line import RATE_PPM, position_q16
-from node.clock.servo import FEED_FORWARD_PPM, HARD_RESYNC_Q16, new_state, servo_step
+from node.clock.servo import HARD_RESYNC_Q16, Servo, new_servo, servo_step
 from node.clock.timebase import Timebase, receive_packet
 from node.kernel import kernel
+from node.kernel.record import Records
 from node.units import samples_to_ns
 from sim.sender.group_delay import GroupDelay
 
@@ -49,7 +50,7 @@ def move(own: NDArray[np.int64], by_q32: int) -> None:
 
 
 @kernel(
-    "void(int64[::1], int64[::1], float64[::1], float64[:, ::1], float64[::1], float64[::1],"
+    "void(int64[::1], int64[::1], float64[::1], float64[:, ::1], float64[::1], Servo[::1],"
     " int64[::1], int64, int64[::1])"
 )
 def play_second(
@@ -58,7 +59,7 @@ def play_second(
     floats: NDArray[np.float64],
     points: NDArray[np.float64],
     scratch: NDArray[np.float64],
-    servo: NDArray[np.float64],
+    servo: Records[Servo],
     arrivals_ns: NDArray[np.int64],
     media_first: int,
     periods_ns: NDArray[np.int64],
@@ -70,7 +71,6 @@ def play_second(
     floats       (line.FLOATS,) float64, the time base's; units by the fields' names
     points       (POINT_ROWS, POINTS_MAX) float64, the time base's: ns
     scratch      (SCRATCH_SIZE,) float64, room of the time base, ns
-    servo        (servo.STATE_SIZE,) float64; units by the fields' names
     arrivals_ns  (packets,) int64, local arrival of each packet, -1 lost
     media_first  media time of the first one
     periods_ns   (periods,) int64, presentation time of each period, local
@@ -93,7 +93,7 @@ def play_second(
             own[MEDIA] = wanted_q16 >> 16
             own[FRACTION_Q32] = (wanted_q16 & 0xFFFF) << 16
             error_q16 = 0
-        servo[FEED_FORWARD_PPM] = floats[RATE_PPM]
+        servo[0].feed_forward_ppm = floats[RATE_PPM]
         step_q32 = servo_step(servo, error_q16, PERIOD_SAMPLES)
         move(own, step_q32 * PERIOD_SAMPLES)
     while taken < arrivals_ns.shape[0]:
@@ -132,7 +132,7 @@ class Pole:
     def __post_init__(self) -> None:
         self.exchange = ClockExchange(0)
         self.timebase = Timebase(400_000_000)
-        self.servo = new_state()
+        self.servo = new_servo()
         self.own = np.zeros(4, np.int64)
         self._stall_s = self._next_stall_s(0.0)
 

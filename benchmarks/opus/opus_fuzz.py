@@ -239,7 +239,7 @@ def _run_batch(batch: Batch, rng: np.random.Generator, beside: int, tally: Tally
         _check(pair, made, tally)
         if tasks[i] in _LOSSES:
             later = batch.payload(min(i + 1, len(batch.sizes) - 1))
-            _lose(pair, payload, later, tasks[i], tally, tally.packets < beside)
+            _lose(pair, payload, later, tasks[i], tally, is_beside=tally.packets < beside)
         tally.packets += 1
 
 
@@ -265,6 +265,7 @@ def _lose(
     later: NDArray[np.uint8],
     task: int,
     tally: Tally,
+    *,
     is_beside: bool,
 ) -> None:
     """Lose 20 ms, or up to 60 that are interpolated to `payload`, here and with libopus."""

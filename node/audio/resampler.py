@@ -6,10 +6,10 @@ delay at all; what the filter costs is that `LOOKAHEAD_SAMPLES` (0.25 ms) more m
 before a sample can leave.
 
 ```
-FIFO index   START                    START + HISTORY_SAMPLES              filled
-             │  history (11)          │ media sample MEDIA                 │
+FIFO index   start                    start + HISTORY_SAMPLES              filled
+             │  history (11)          │ media sample `media`               │
              ├────────────────────────┼──────────────────────┬─────────────┤
-             └───── 24 taps around the position MEDIA + FRACTION ──┘
+             └───── 24 taps around the position media + fraction ──┘
 ```
 
 Windowed sinc, 24 taps, 512 phases, straight lines between phases. Measured by
@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.kernel import kernel
+from node.kernel.record import Record, Records, new, whole
 
 TAPS: Final = 24
 PHASES: Final = 512
@@ -36,14 +37,6 @@ UNITY_Q32: Final = 1 << 32
 """Step of one input sample per output sample."""
 STEP_DEVIATION_MAX_Q32: Final = UNITY_Q32 // 50
 """2 %: beyond this the filter would alias; no clock and no slew of the playout delay needs it."""
-
-STATE_SIZE: Final = 3
-FRACTION_Q32: Final = 0
-"""Position between two input samples, 0 <= it < 2^32."""
-START: Final = 1
-"""FIFO index of the first tap of the next output sample."""
-MEDIA: Final = 2
-"""Media position of the next output sample, whole samples; FRACTION_Q32 adds to it."""
 
 _PHASE_SHIFT: Final = 23  # 2^32 / 512
 _FRACTION_MASK: Final = UNITY_Q32 - 1
@@ -78,45 +71,48 @@ def coefficient_table() -> NDArray[np.float32]:
 TABLE: Final = coefficient_table()
 
 
-def new_state(media_samples: int = 0) -> NDArray[np.int64]:
-    """Return the state of a resampler whose first output is media sample `media_samples`.
+class Resampling(Record):
+    """Where a resampler is, in the FIFO and in the media."""
 
-    It is (STATE_SIZE,) int64: Q32 samples, an index, samples.
-    """
-    state = np.zeros(STATE_SIZE, np.int64)
-    state[MEDIA] = media_samples
-    return state
+    fraction_q32: int = whole(
+        "samples / 2^32", "Position between two input samples, 0 <= it < 2^32."
+    )
+    start: int = whole("", "FIFO index of the first tap of the next output sample.")
+    media: int = whole(
+        "samples", "Media position of the next output sample; `fraction_q32` adds to it."
+    )
 
 
-@kernel("int64(int64[::1], int64, int64)")
-def samples_needed(state: NDArray[np.int64], n: int, step_q32: int) -> int:
+@kernel("int64(Resampling[::1], int64, int64)")
+def samples_needed(places: Records[Resampling], n: int, step_q32: int) -> int:
     """Return how many FIFO rows, counted from row 0, must be filled to make `n` outputs.
 
-    state     (STATE_SIZE,) int64: Q32 samples, an index, samples
     n         output samples wanted; 0 needs nothing
     step_q32  input samples per output sample, Q32
     """
     if n <= 0:
         return 0
-    last = (state[FRACTION_Q32] + (n - 1) * step_q32) >> 32
-    return int(state[START] + last + TAPS)
+    place = places[0]
+    last = (place.fraction_q32 + (n - 1) * step_q32) >> 32
+    return int(place.start + last + TAPS)
 
 
-@kernel("int64(float32[:, ::1], int64[::1], int64)")
-def compact(fifo: NDArray[np.float32], state: NDArray[np.int64], filled: int) -> int:
+@kernel("int64(float32[:, ::1], Resampling[::1], int64)")
+def compact(fifo: NDArray[np.float32], places: Records[Resampling], filled: int) -> int:
     """Move what is still needed to the front of the FIFO; return the rows then filled.
 
     fifo    (capacity, channels) float32, full scale 1.0
-    state   (STATE_SIZE,) int64; START, an index, becomes 0, or what `filled` lacked to reach it
+    places  (1,); `start` becomes 0, or what `filled` lacked to reach it
     filled  rows of the FIFO that hold sound
     """
-    start = min(state[START], filled)
+    place = places[0]
+    start = min(place.start, filled)
     kept = filled - start
     if start > 0:
         for i in range(kept):
             for channel in range(fifo.shape[1]):
                 fifo[i, channel] = fifo[start + i, channel]
-    state[START] -= start
+    place.start -= start
     return int(kept)
 
 
@@ -158,10 +154,10 @@ def _filter_run(
         result[j] = straight + weight * slope
 
 
-@kernel("int64(float32[:, ::1], int64[::1], float32[:, ::1], float32[:, ::1], int64)")
+@kernel("int64(float32[:, ::1], Resampling[::1], float32[:, ::1], float32[:, ::1], int64)")
 def resample(
     fifo: NDArray[np.float32],
-    state: NDArray[np.int64],
+    places: Records[Resampling],
     table: NDArray[np.float32],
     out: NDArray[np.float32],
     step_q32: int,
@@ -170,11 +166,12 @@ def resample(
 
     fifo      (capacity, channels) float32, full scale 1.0, filled as `samples_needed` says; 1 or 2
               channels
-    state     (STATE_SIZE,) int64, moves on: Q32 samples, an index, samples
+    places    (1,), moves on
     table     (PHASES, 2 * TAPS) float32, a ratio: `TABLE`
     out       (n, channels) float32, full scale 1.0
     step_q32  input samples per output sample, Q32, within STEP_DEVIATION_MAX_Q32 of UNITY_Q32
     """
+    place = places[0]
     channels = fifo.shape[1]
     source = fifo.reshape(-1)
     flat = out.reshape(-1)
@@ -182,8 +179,8 @@ def resample(
     deviation = step_q32 - UNITY_Q32
     i = 0
     while i < n:
-        position = state[FRACTION_Q32] + i * step_q32
-        base = state[START] + (position >> 32)
+        position = place.fraction_q32 + i * step_q32
+        base = place.start + (position >> 32)
         fraction = position & _FRACTION_MASK
         phase = fraction >> _PHASE_SHIFT
         remainder = fraction - (phase << _PHASE_SHIFT)
@@ -197,11 +194,11 @@ def resample(
             run * channels, channels, remainder, deviation,
         )  # fmt: skip
         i += run
-    position = state[FRACTION_Q32] + n * step_q32
+    position = place.fraction_q32 + n * step_q32
     consumed = position >> 32
-    state[FRACTION_Q32] = position & _FRACTION_MASK
-    state[START] += consumed
-    state[MEDIA] += consumed
+    place.fraction_q32 = position & _FRACTION_MASK
+    place.start += consumed
+    place.media += consumed
     return int(consumed)
 
 
@@ -209,7 +206,7 @@ class Resampler:
     """A resampler with its own FIFO, for tests, benchmarks and tools."""
 
     def __init__(self, channels: int, *, capacity_samples: int = 16_384) -> None:
-        self.state = new_state()
+        self.place = new(Resampling)
         self._fifo = np.zeros((capacity_samples, channels), np.float32)
         self._filled = HISTORY_SAMPLES
 
@@ -218,19 +215,19 @@ class Resampler:
 
         samples  (n, channels) float32, full scale 1.0; n at most what the FIFO still holds
         """
-        self._filled = compact(self._fifo, self.state, self._filled)
+        self._filled = compact(self._fifo, self.place, self._filled)
         assert self._filled + len(samples) <= len(self._fifo), "more written than the FIFO holds"
         self._fifo[self._filled : self._filled + len(samples)] = samples
         self._filled += len(samples)
 
     def missing_samples(self, n: int, step_q32: int) -> int:
         """Return how many samples must still be written to make `n` outputs."""
-        return max(0, samples_needed(self.state, n, step_q32) - self._filled)
+        return max(0, samples_needed(self.place, n, step_q32) - self._filled)
 
     def read(self, out: NDArray[np.float32], step_q32: int) -> None:
         """Fill `out`, (n, channels) float32; what was not written yet counts as zero."""
-        needed = samples_needed(self.state, len(out), step_q32)
+        needed = samples_needed(self.place, len(out), step_q32)
         if needed > self._filled:
             self._fifo[self._filled : needed] = 0.0
             self._filled = needed
-        resample(self._fifo, self.state, TABLE, out, step_q32)
+        resample(self._fifo, self.place, TABLE, out, step_q32)

@@ -11,14 +11,8 @@ a stall or a queue     is above the line and does nothing
 the floor rises        held: subtracted from later points, as long as it is below half of the
 (another route)        playout delay; more than that is followed, no faster than a slew
 the floor falls        what was held is given back first; the rest moves the line
-0.5 s of packets above the line is put under them: a sender that was moved, or whose stamps stood
-half the delay, a      still while it paused
-sixteenth late
-seven eighths of them  likewise, where a map says otherwise: after 1.4 s
-a sixteenth of them,   likewise, where a map says otherwise: it leaves too little room for the
-and none came sooner   jitter, and goes on to take a part of the sound
-than 50 ms before it
-was late
+packets are late for   the line is put under them: a sender that was moved, or whose stamps stood
+good (see `lateness`)  still while it paused
 1 s early, three       likewise, downwards
 times in a row
 =====================  ==========================================================================
@@ -29,6 +23,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from node.clock.lateness import is_late_for_good
 from node.clock.line import (
     BLOCK_LENGTH_NS,
     BLOCK_RESIDUAL_NS,
@@ -47,21 +42,19 @@ from node.clock.line import (
     INTERCEPT_NS,
     LAST_X_NS,
     LATE_ABOVE_NS,
-    LATE_PACKETS,
     LATE_SINCE_NS,
     LOCAL_ANCHOR_NS,
     MEDIA_ANCHOR_SAMPLES,
     MODE,
     MODE_MAP,
     ORIGIN_NS,
-    OWN_DELAY_NS,
     PACKETS,
     POINTS,
     SLOPE,
     SPREAD_NS,
+    STEADY_SINCE_NS,
     STEPS_HELD,
     SUSPECTS,
-    WINDOW_PACKETS,
 )
 from node.clock.robust_line import select, theil_sen_slope
 from node.kernel import kernel
@@ -89,13 +82,6 @@ _STEP_MIN_NS: Final = 3.0 * NS_PER_MS
 _STEP_SPREADS: Final = 4.0
 _FOLLOWED: Final = 0.004  # of the time, below what `node.clock.line` slews
 _GAP_NS: Final = 60.0 * NS_PER_S
-_LATE_NS: Final = NS_PER_S // 2
-_LATE_BY_MAP_NS: Final = 14 * NS_PER_S // 10
-_LATE_PACKETS_MIN: Final = 4
-_LATE_SHARE: Final = 16
-_BY_MAP_SHARE: Final = 8
-_ROOM_MIN_NS: Final = 50.0 * NS_PER_MS
-"""A map that leaves so much to the fastest packet is not to blame for the slow ones: a queue is."""
 EARLY_NS: Final = 1.0 * NS_PER_S
 _SUSPECTS_MAX: Final = 3
 
@@ -249,52 +235,9 @@ def _anchor(
     ints[MEDIA_ANCHOR_SAMPLES] = media_time_samples
     ints[LOCAL_ANCHOR_NS] = now_ns
     ints[LATE_SINCE_NS] = -1
+    ints[STEADY_SINCE_NS] = -1
     floats[BLOCK_LENGTH_NS] = _BLOCK_FIRST_NS
     _open_block(floats, 0.0, 0.0, 0.0)
-
-
-@kernel("boolean(int64[::1], float64[::1], float64, int64, int64)")
-def _is_late_for_good(
-    ints: NDArray[np.int64],
-    floats: NDArray[np.float64],
-    above_line_ns: float,
-    now_ns: int,
-    is_late: int,
-) -> bool:
-    """Return whether a window of packets, this one the last, says that the line is too early.
-
-    By arrivals: a sixteenth of them late, and the fastest one half a playout delay above the line.
-    By a map, which a node that is late for a while goes on with afterwards: seven eighths late, for
-    longer; or a sixteenth, where even the fastest one had little time left.
-    """
-    delay_ns = ints[DELAY_TARGET_NS] + ints[OWN_DELAY_NS]
-    late = 1 if is_late or above_line_ns > delay_ns else 0
-    by_map = ints[MODE] == MODE_MAP
-    if ints[LATE_SINCE_NS] < 0:
-        if by_map and not late:
-            return False
-        ints[LATE_SINCE_NS] = now_ns
-        ints[LATE_PACKETS] = 0
-        ints[WINDOW_PACKETS] = 0
-        floats[LATE_ABOVE_NS] = above_line_ns
-    ints[LATE_PACKETS] += late
-    ints[WINDOW_PACKETS] += 1
-    floats[LATE_ABOVE_NS] = min(floats[LATE_ABOVE_NS], above_line_ns)
-    in_time = ints[WINDOW_PACKETS] - ints[LATE_PACKETS]
-    is_tight = by_map and floats[LATE_ABOVE_NS] > delay_ns - _ROOM_MIN_NS
-    most_in_time = _BY_MAP_SHARE * in_time > ints[WINDOW_PACKETS]
-    if by_map and not is_tight and most_in_time and in_time > 1:
-        ints[LATE_SINCE_NS] = -1
-        return False
-    if now_ns - ints[LATE_SINCE_NS] <= (_LATE_BY_MAP_NS if by_map else _LATE_NS):
-        return False
-    ints[LATE_SINCE_NS] = -1
-    if ints[WINDOW_PACKETS] < _LATE_PACKETS_MIN:
-        return False
-    if by_map and not is_tight:
-        return bool(not most_in_time)
-    is_above = is_tight or floats[LATE_ABOVE_NS] > 0.5 * delay_ns
-    return bool(is_above and _LATE_SHARE * ints[LATE_PACKETS] >= ints[WINDOW_PACKETS])
 
 
 @kernel("float64(int64[::1], float64[::1], float64, float64, int64, int64)")
@@ -316,7 +259,7 @@ def _moved_by_ns(
         ints[SUSPECTS] += 1
         return above_ns if ints[SUSPECTS] >= _SUSPECTS_MAX else 0.0
     ints[SUSPECTS] = 0
-    if not _is_late_for_good(ints, floats, above_line_ns, now_ns, is_late):
+    if not is_late_for_good(ints, floats, above_line_ns, now_ns, is_late):
         return 0.0
     if ints[MODE] != MODE_MAP:
         return float(floats[LATE_ABOVE_NS])
@@ -359,6 +302,7 @@ def receive_packet(
     if moved_ns != 0.0:
         ints[SUSPECTS] = 0
         ints[LATE_SINCE_NS] = -1
+        ints[STEADY_SINCE_NS] = -1
         floats[HELD_NS] = 0.0
         _shift(ints, floats, points, moved_ns)
         return PUT_ELSEWHERE

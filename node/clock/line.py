@@ -24,6 +24,9 @@ JUMP_NS: Final = 50 * NS_PER_MS
 """A correction above this is taken at once and counted, because slewing it would take 10 s in
 which the horn is an echo of its neighbours."""
 
+PERIOD_NS: Final = 20 * NS_PER_MS
+"""A sound card asks for a period at once; what comes later than that before its time is late."""
+
 PACKETS: Final = 0
 MEDIA_ANCHOR_SAMPLES: Final = 1
 LOCAL_ANCHOR_NS: Final = 2
@@ -48,19 +51,25 @@ LATE_SINCE_NS: Final = 13
 """Arrival of the first packet of the window in which late ones are counted; -1: none is open."""
 LATE_PACKETS: Final = 14
 """Late packets in that window."""
-SUSPECTS: Final = 15
-"""Packets in a row that came impossibly early."""
+WINDOW_PACKETS: Final = 15
+"""All packets in that window."""
 BEGUN_NS: Final = 16
 """Arrival of the second packet, upon which the sender is asked for the time."""
 FOLLOWS: Final = 17
 """1 while the line follows a floor that rose by much, until nothing is held any more."""
-WINDOW_PACKETS: Final = 18
-"""All packets in the window of LATE_SINCE_NS."""
-NEED_FIRST: Final = 19
+SUSPECTS: Final = 18
+"""Packets in a row that came impossibly early."""
+STEADY_SINCE_NS: Final = 19
+"""The same three of a second window, which ends where the way is not steady; -1: none is open."""
+STEADY_PACKETS: Final = 21
+"""Its late packets stand before it."""
+FASTEST_SINCE_NS: Final = 22
+"""Arrival of the first packet of these moments."""
+NEED_FIRST: Final = 23
 """From here on the histogram of `node.clock.delay_need`."""
 INTS: Final = NEED_FIRST + NEED_SIZE
 
-FLOATS: Final = 25
+FLOATS: Final = 28
 ORIGIN_NS: Final = 0
 INTERCEPT_NS: Final = 1
 SLOPE: Final = 2
@@ -92,8 +101,14 @@ MAP_ROOM_NS: Final = 22
 BEFORE_CAPTURE: Final = 23
 """Packets in a row that came before they were captured, by the map."""
 FASTEST_NS: Final = 24
-"""Transit of the fastest packet since the last map: a floor may be of before the sound was moved.
-Infinite before the next packet."""
+"""Transit of the fastest packet of these moments: a floor may be of before the sound was moved.
+Infinite before the first."""
+STEADY_ABOVE_NS: Final = 25
+"""How far above the line the fastest packet of the steady window came ..."""
+STEADY_TOP_NS: Final = 26
+"""... and its slowest."""
+FASTEST_BEFORE_NS: Final = 27
+"""FASTEST_NS of the moments before."""
 
 _SETTLE_NS: Final = 1.0 * NS_PER_S  # a correction decays with this time constant ...
 _SETTLE_FAR_NS: Final = 0.5 * NS_PER_S  # ... a large one, at the start, with this one ...

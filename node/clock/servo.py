@@ -10,9 +10,9 @@ sample per sample, and the resampler copies bit by bit.
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from node.kernel import kernel
+from node.kernel.record import Record, Records, new, number
 from node.units import RATE_HZ, SAMPLES_PER_MS
 
 UNITY_Q32: Final = 1 << 32
@@ -23,15 +23,6 @@ horns are heard as two (the precedence effect: docs/why.md)."""
 CLAMP_PPM: Final = 500.0
 """Bound of the loop's own correction; what is fed forward comes on top."""
 
-STATE_SIZE: Final = 4
-INTEGRAL_PPM: Final = 0
-"""What the loop has learned: the card's skew against the node's clock, sign reversed."""
-CLAMP: Final = 1
-FEED_FORWARD_PPM: Final = 2
-"""Wanted rate that is known already; set before each step, 0 if nothing is."""
-CORRECTION_PPM: Final = 3
-"""Last total correction, to publish."""
-
 _DEAD_BAND_SAMPLES: Final = 0.1  # 2 us: above the rounding of positions, below any target
 _PROPORTIONAL_PER_S: Final = 0.2  # critically damped: two poles at 1 / (10 s)
 _INTEGRAL_PER_S2: Final = 0.01
@@ -39,21 +30,34 @@ _PPM_PER_SAMPLE_PER_S: Final = 1e6 / RATE_HZ
 _Q16: Final = 65536.0
 
 
-def new_state(clamp_ppm: float = CLAMP_PPM) -> NDArray[np.float64]:
-    """Return the state of a servo at rest: (STATE_SIZE,) float64, ppm."""
-    state = np.zeros(STATE_SIZE, np.float64)
-    state[CLAMP] = clamp_ppm
-    return state
+class Servo(Record):
+    """The loop that steers a source's resampler."""
+
+    integral_ppm: float = number(
+        "ppm", "Learned by the loop: the card's skew against the node's clock, sign reversed."
+    )
+    clamp_ppm: float = number("ppm", "Bound of the loop's own correction.")
+    feed_forward_ppm: float = number(
+        "ppm", "Wanted rate that is known already; set before each step, 0 if nothing is."
+    )
+    correction_ppm: float = number("ppm", "Last total correction, to publish.")
 
 
-@kernel("int64(float64[::1], int64, int64)")
-def servo_step(state: NDArray[np.float64], error_q16: int, n: int) -> int:
+def new_servo(clamp_ppm: float = CLAMP_PPM) -> Records[Servo]:
+    """Return a servo at rest: an array of one."""
+    found = new(Servo)
+    found["clamp_ppm"] = clamp_ppm
+    return found
+
+
+@kernel("int64(Servo[::1], int64, int64)")
+def servo_step(servos: Records[Servo], error_q16: int, n: int) -> int:
     """Return the resampler step for the next `n` samples, Q32.
 
-    state      (STATE_SIZE,) float64, ppm
     error_q16  wanted less actual media position now, Q16 samples; positive speeds up
     n          samples until the next call
     """
+    servo = servos[0]
     error_samples = error_q16 / _Q16
     if error_samples > _DEAD_BAND_SAMPLES:
         error_samples -= _DEAD_BAND_SAMPLES
@@ -62,12 +66,12 @@ def servo_step(state: NDArray[np.float64], error_q16: int, n: int) -> int:
     else:
         error_samples = 0.0
     error_ppm_s = error_samples * _PPM_PER_SAMPLE_PER_S
-    clamp = state[CLAMP]
-    integral = state[INTEGRAL_PPM] + error_ppm_s * _INTEGRAL_PER_S2 * (n / RATE_HZ)
+    clamp = servo.clamp_ppm
+    integral = servo.integral_ppm + error_ppm_s * _INTEGRAL_PER_S2 * (n / RATE_HZ)
     correction = integral + error_ppm_s * _PROPORTIONAL_PER_S
     if -clamp <= correction <= clamp:
-        state[INTEGRAL_PPM] = integral  # it does not wind up while the clamp holds
+        servo.integral_ppm = integral  # it does not wind up while the clamp holds
     correction = min(max(correction, -clamp), clamp)
-    total = correction + state[FEED_FORWARD_PPM]
-    state[CORRECTION_PPM] = total
+    total = correction + servo.feed_forward_ppm
+    servo.correction_ppm = total
     return UNITY_Q32 + int(np.rint(total * (UNITY_Q32 * 1e-6)))

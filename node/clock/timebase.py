@@ -47,7 +47,9 @@ from node.clock.line import (
     DELAY_FROM_NS,
     DELAY_NS,
     DELAY_TARGET_NS,
+    FASTEST_BEFORE_NS,
     FASTEST_NS,
+    FASTEST_SINCE_NS,
     FLOATS,
     FLOOR_INTERCEPT_NS,
     FLOOR_ORIGIN_NS,
@@ -74,9 +76,11 @@ from node.clock.line import (
     ORIGIN_NS,
     OWN_DELAY_NS,
     PACKETS,
+    PERIOD_NS,
     POINTS,
     SLOPE,
     SPREAD_NS,
+    STEADY_SINCE_NS,
     finish_slews,
     move_line,
     position_q16,
@@ -84,13 +88,12 @@ from node.clock.line import (
 from node.kernel import inlined, kernel
 from node.kernel.conversions import samples_to_ns
 from node.kernel.record import Records
-from node.units import NS_PER_3_SAMPLES, NS_PER_MS
+from node.units import NS_PER_3_SAMPLES, NS_PER_MS, NS_PER_S
 
 _EARLY_MAX_NS: Final = 50.0 * NS_PER_MS
 _BEFORE_CAPTURE_MAX: Final = 3
 _ROOM_NS: Final = 10.0 * NS_PER_MS
-_ROOM_MIN_NS: Final = 20.0 * NS_PER_MS
-"""A sound card asks for a period at once; what comes later than that before its time is late."""
+_MOMENTS_NS: Final = NS_PER_S // 5
 _AGEING: Final = 1e-6  # a held map drifts by 1 ppm: 10 ms after 2.8 h
 _ANSWER_NS: Final = WAITED_NS + 100 * NS_PER_MS
 """An answer that is believed has come by then, though a sound card asks 0.1 s ahead."""
@@ -101,6 +104,7 @@ def new_ints(playout_delay_ns: int, own_delay_ns: int = 0) -> NDArray[np.int64]:
     ints = np.zeros(INTS, np.int64)
     ints[LAST_NS] = -1
     ints[LATE_SINCE_NS] = -1
+    ints[STEADY_SINCE_NS] = -1
     ints[DELAY_TARGET_NS] = playout_delay_ns
     ints[OWN_DELAY_NS] = own_delay_ns
     return ints
@@ -111,6 +115,7 @@ def new_floats(playout_delay_ns: int) -> NDArray[np.float64]:
     floats = np.zeros(FLOATS, np.float64)
     floats[DELAY_NS] = playout_delay_ns
     floats[FASTEST_NS] = np.inf
+    floats[FASTEST_BEFORE_NS] = np.inf
     return floats
 
 
@@ -154,6 +159,9 @@ def receive_packet(
     )
     if ints[PACKETS] <= 2:
         ints[BEGUN_NS] = now_ns
+    if now_ns - ints[FASTEST_SINCE_NS] > _MOMENTS_NS:
+        ints[FASTEST_SINCE_NS] = now_ns
+        floats[FASTEST_BEFORE_NS], floats[FASTEST_NS] = floats[FASTEST_NS], np.inf
     floats[FASTEST_NS] = min(floats[FASTEST_NS], _transit_ns(ints, media_time_samples, now_ns))
     if change == PUT_ELSEWHERE and ints[MODE] == MODE_MAP:
         # By a map that no packet agrees with none would play.
@@ -196,9 +204,9 @@ def receive_map(
     skew_ppm            of the sender's clock against the node's, positive is fast
     uncertainty_ns      bound of the error of `local_ns`
 
-    The first map, and one that is elsewhere, must agree with what arrives: packets that come before
-    they were captured, or all after their presentation, mean that the sender's reports do not
-    belong to its sound.
+    The first map, and one that is elsewhere, must agree with what arrives in these moments: packets
+    that come before they were captured, or all after their presentation, mean that the sender's
+    reports do not belong to its sound, or that its way was moved.
     """
     media = media_time_samples - ints[MEDIA_ANCHOR_SAMPLES]
     x_ns = float(samples_to_ns(media))
@@ -209,13 +217,14 @@ def receive_map(
     latest_ns = floats[LAST_X_NS]
     captured_ns = y_ns + slope * (latest_ns - x_ns)
     held_ns = floats[INTERCEPT_NS] + floats[SLOPE] * (latest_ns - floats[ORIGIN_NS])
-    fastest_ns, floats[FASTEST_NS] = floats[FASTEST_NS], np.inf
     if ints[MODE] == MODE_ENVELOPE or abs(captured_ns - held_ns) > JUMP_NS:
-        network_ns = floor_ns(floats, latest_ns) - captured_ns
-        room_ns = max(_ROOM_MIN_NS, floats[MAP_ROOM_NS])
+        room_ns = max(PERIOD_NS, floats[MAP_ROOM_NS])
         budget_ns = ints[DELAY_TARGET_NS] + ints[OWN_DELAY_NS] - room_ns
-        least_ns = fastest_ns - captured_ns if fastest_ns < np.inf else network_ns
-        if least_ns < -(_EARLY_MAX_NS + uncertainty_ns) or network_ns > budget_ns:
+        network_ns = min(floats[FASTEST_NS], floats[FASTEST_BEFORE_NS]) - captured_ns
+        is_early = network_ns < -(_EARLY_MAX_NS + uncertainty_ns)
+        if ints[MODE] == MODE_MAP:  # congestion is no reason to leave it
+            network_ns = min(network_ns, floor_ns(floats, latest_ns) - captured_ns)
+        if is_early or network_ns > budget_ns:
             ints[MAPS_REFUSED] += 1
             if ints[MODE] == MODE_MAP:
                 ints[MODE] = MODE_ENVELOPE

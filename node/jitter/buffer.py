@@ -153,15 +153,6 @@ class JitterBuffer:
         found: int = self._insert(payload)
         return found
 
-    def insert_packet(self, data: NDArray[np.uint8]) -> int:
-        """Take what `packet` says of a datagram; return its slot or a negative reason.
-
-        data  (bytes,) uint8, the datagram
-        """
-        assert data.flags.c_contiguous and data.ndim == 1, "bytes one after another"
-        found: int = self._insert(data)
-        return found
-
     def pull(self, now_ns: int, buffered_samples: int = 0) -> int:
         """Decide the next chunk; return its action. Its details are in `state`."""
         found: int = self._pull(now_ns, buffered_samples)

@@ -55,6 +55,13 @@ _SOUNDING_NS: Final = 200 * NS_PER_MS
 RETRIES_NS: Final = tuple(n * NS_PER_MS for n in (500, 500, 500, 1000, 2000, 4000, 8000, 15_000))
 """Waits for an answer; the last one for ever, each up to a quarter longer by the node's secret."""
 _REST_NS: Final = 5 * NS_PER_S
+BROKER: Final = ("100::1", 1)
+"""Stands for the MQTT session, by which the packets go where no datagram comes through: an address
+that no datagram has (RFC 6666)."""
+BROKER_TRIES: Final = 4
+"""Unanswered for so many questions, some 2.5 s, the broker is tried as well."""
+DATAGRAMS_AGAIN_NS: Final = 300 * NS_PER_S
+"""Who came by the broker tries so often whether datagrams come through by now."""
 _COOKIE_TRIES: Final = 2
 """JOINs with a cookie that were not answered, before it is asked for anew."""
 _CHALLENGES_MAX: Final = 2
@@ -93,9 +100,13 @@ class Joining:
         Random; nonces and waits come from it.
     now_ns : int
         Now.
+    has_broker : bool
+        Packets may go by the MQTT session, as if to the address `BROKER`.
     """
 
-    def __init__(self, name: str, station: Station, *, secret: bytes, now_ns: int) -> None:
+    def __init__(
+        self, name: str, station: Station, *, secret: bytes, now_ns: int, has_broker: bool = False
+    ) -> None:
         self.station = station
         self._node = node_of(name)
         self._secret = secret
@@ -113,7 +124,10 @@ class Joining:
         self._stranger_ns = now_ns
         self._until_ns = now_ns
         self._has_left = False
-        self._events: deque[bytes] = deque(maxlen=4)
+        self._events: deque[tuple[bytes, Destination]] = deque(maxlen=4)
+        self._has_broker = has_broker
+        self._by_broker = False
+        self._datagrams_ns = NEVER_NS
         self.source: Destination | None = None
         """Where the station's answers come from."""
         self.welcomes = 0
@@ -139,7 +153,7 @@ class Joining:
             self._challenges += 1
             self._cookie = packet.cookie
             self.source = source
-            self._send(Step.JOIN, lease_s=self._lease_s(now_ns))
+            self._send(Step.JOIN, source == BROKER, lease_s=self._lease_s(now_ns))
         elif packet.step is Step.WELCOME:
             self.source = source
             self._cookie = packet.cookie
@@ -148,7 +162,10 @@ class Joining:
             self._until_ns = now_ns + packet.lease_s * NS_PER_S
             renew_ns = REST_RENEW_NS if self._rests(now_ns) else RENEW_NS
             self._next_ns = now_ns + min(renew_ns, packet.lease_s * NS_PER_S * 2 // 3)
-            self._keep_ns = now_ns + KEEP_NS
+            if (source == BROKER) != self._by_broker:
+                self._by_broker = source == BROKER
+                self._datagrams_ns = now_ns + DATAGRAMS_AGAIN_NS if self._by_broker else NEVER_NS
+            self._keep_ns = NEVER_NS if self._by_broker else now_ns + KEEP_NS
             self._nonce = b""  # an answer that comes twice says nothing new
         return True
 
@@ -181,7 +198,7 @@ class Joining:
         if now_ns >= self._keep_ns:
             self._keep_ns = now_ns + KEEP_NS if now_ns < self._until_ns else NEVER_NS
             if now_ns < self._next_ns and self._tries == 0:
-                self._events.append(KEEP)
+                self._events.append((KEEP, self._address))
         if now_ns < self._next_ns:
             return
         if self._tries >= _COOKIE_TRIES:
@@ -191,10 +208,15 @@ class Joining:
         self._challenges = 0
         self._nonce = self._draw()
         self._next_ns = now_ns + wait_ns + wait_ns * self._nonce[0] // 1024
-        if self._cookie is None:
-            self._send(Step.HELLO)
+        if self._by_broker and now_ns >= self._datagrams_ns:
+            self._datagrams_ns = now_ns + DATAGRAMS_AGAIN_NS
+            self._send(Step.HELLO, False)  # unanswered, the next try goes by the broker
+        elif self._cookie is not None:
+            self._send(Step.JOIN, self._by_broker, lease_s=self._lease_s(now_ns))
         else:
-            self._send(Step.JOIN, lease_s=self._lease_s(now_ns))
+            self._send(Step.HELLO, False)
+            if self._has_broker and (self._by_broker or self._tries > BROKER_TRIES):
+                self._send(Step.HELLO, True)
 
     def next_deadline_ns(self) -> int:
         """Return when `handle_deadline` must run next."""
@@ -205,7 +227,11 @@ class Joining:
         """Return the oldest datagram not yet taken and where to, or None."""
         if not self._events:
             return None
-        return self._events.popleft(), (self.station.host, self.station.port)
+        return self._events.popleft()
+
+    @property
+    def _address(self) -> Destination:
+        return self.station.host, self.station.port
 
     def leave(self) -> None:
         """Tell the station, once, that the stream is no longer wanted, and ask no more."""
@@ -214,7 +240,7 @@ class Joining:
         self._has_left = True
         if self._cookie is not None:
             self._nonce = self._draw()
-            self._send(Step.JOIN, lease_s=0)
+            self._send(Step.JOIN, self._by_broker, lease_s=0)
             self._nonce = b""
 
     def _rests(self, now_ns: int) -> bool:
@@ -225,12 +251,13 @@ class Joining:
     def _lease_s(self, now_ns: int) -> int:
         return REST_LEASE_S if self._rests(now_ns) else LEASE_S
 
-    def _send(self, step: Step, *, lease_s: int = 0) -> None:
+    def _send(self, step: Step, by_broker: bool, *, lease_s: int = 0) -> None:
         cookie = self._cookie if step is Step.JOIN else None
         packet = JoinPacket(step, self.station.ssrc, self._node, self._nonce)
         if cookie is not None:
             packet = JoinPacket(step, packet.ssrc, self._node, self._nonce, cookie, lease_s)
-        self._events.append(build(packet, self.station.key))
+        to = BROKER if by_broker else self._address
+        self._events.append((build(packet, self.station.key), to))
 
     def _draw(self) -> bytes:
         """Return a nonce that nobody can tell before."""

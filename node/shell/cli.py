@@ -232,7 +232,7 @@ def _serve(
                 governed = _governed(node, shell, speaker, store)
         standing = {} if governed is None else governed.standing
         service = Service(
-            _joined(node, speaker if governed is None else governed.speaker),
+            _joined(node, speaker if governed is None else governed.speaker, link is not None),
             udp=udp,
             sink=_sink(node, shell.sink, options.sink),
             store=store,
@@ -284,7 +284,7 @@ class _Governed:
     """Faults that are there from the start, by name."""
 
 
-def _joined(node: NodeConfig, speaker: "Speaker") -> "Speaker":
+def _joined(node: NodeConfig, speaker: "Speaker", has_broker: bool) -> "Speaker":
     """Return the speaker with what it joins, by the configuration or by signed sessions."""
     from node.joined import JoinedSpeaker
     from node.peers.joining import Station
@@ -294,7 +294,10 @@ def _joined(node: NodeConfig, speaker: "Speaker") -> "Speaker":
     if config.join is not None and config.join_key_file is not None:
         key = read_key(Path(config.join_key_file), KEY_BYTES)
         stations.append(Station(*split_address(config.join, what="receive.join"), key))
-    return JoinedSpeaker(speaker, node.name, secret=secrets.token_bytes(32), stations=stations)
+    secret = secrets.token_bytes(32)
+    return JoinedSpeaker(
+        speaker, node.name, secret=secret, stations=stations, has_broker=has_broker
+    )
 
 
 def _governed(

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.events import FetchFile, Note, Persist, Publish, SendDatagram, SourceChanged
+from node.peers.joining import BROKER as BROKER_PATH
 from node.shell.broker.mqtt import MqttLink
 from node.shell.card.sinks import Sink
 from node.shell.card.sound_watch import SoundWatch
@@ -185,6 +186,7 @@ class Service:
         link.durable = lambda: self._store.durable
         link.keep = self._store.keep_soon
         link.set_state(self._health.word())
+        link.take_datagram = self._take_by_broker
         link.told = lambda name, text: self._health.note(name, text, now_ns())
         task = loop.create_task(link.run(self._take_message))
         task.add_done_callback(lambda one: self._note_end(one, ended))
@@ -261,6 +263,13 @@ class Service:
                 self._speaker.receive_datagram(data, source, arrival_ns)
         self._run_core()
 
+    def _take_by_broker(self, data: bytes) -> None:
+        """Give the core a datagram that came by the MQTT session."""
+        self._pace.wake(now_ns())
+        with self._lock:
+            self._speaker.receive_datagram(data, BROKER_PATH, now_ns())
+        self._run_core()
+
     def _take_message(self, topic: str, payload: bytes) -> int:
         """Give an order to the core; return what must be on the disk before it is acknowledged."""
         self._pace.wake(now_ns())
@@ -328,7 +337,11 @@ class Service:
             if event is None:
                 break
             if isinstance(event, SendDatagram):
-                self._udp.send(event.data, event.destination)
+                if event.destination == BROKER_PATH:
+                    if self._mqtt is not None:
+                        self._mqtt.tell(Publish("path", event.data))
+                else:
+                    self._udp.send(event.data, event.destination)
             elif isinstance(event, Persist):
                 changes[event.key] = event.value
             elif isinstance(event, Publish):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from node.audio import resampler
 from node.audio.levelling import Leveller
-from node.clock import servo
+from node.clock.servo import new_servo
 from node.clock.timebase import Timebase
 from node.config import NodeConfig
 from node.counters import Count, Origin
@@ -47,8 +47,7 @@ class Playable(ABC):
         self.place = 0
         self._source = source = new(Source)
         source["ssrc"] = ssrc
-        source["servo"] = servo.new_state()
-        source["resampler"] = resampler.new_state()
+        source["servo"] = new_servo()
         self.timebase = Timebase(
             config.jitter.playout_delay_ms * NS_PER_MS,
             own_delay_ns=config.jitter.delay_ms * NS_PER_MS,
@@ -121,6 +120,16 @@ class Playable(ABC):
         self._playout["planned"] = 0
 
     @property
+    def record(self) -> Records[Source]:
+        """What is kept of it, an array of one."""
+        return self._source
+
+    @property
+    def fifo(self) -> NDArray[np.float32]:
+        """What was decoded and has not left: (FIFO_SAMPLES, channels) float32, full scale 1.0."""
+        return self._fifo
+
+    @property
     def last_sound_ns(self) -> int:
         """Presentation time at which the last received sound ends; -1 before any."""
         return int(self._last_sound_ns[0])
@@ -164,7 +173,7 @@ class Playable(ABC):
             },
             "stretched_ms": int(self._state["stretched_samples"][0]) // SAMPLES_PER_MS,
             "skew_ppm": round(self.timebase.skew_ppm, 3),
-            "card_ppm": round(float(self._source["servo"][0, servo.CORRECTION_PPM]), 3),
+            "card_ppm": round(float(self._source["servo"]["correction_ppm"][0, 0]), 3),
             "sync_error_ms": round(int(self._playout["error_q16"][0]) / 65.536 / RATE_HZ, 4),
             "mapped": self.timebase.mapped,
             "hard_resyncs": self.hard_resyncs,

@@ -19,10 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.audio.resampler import (
-    FRACTION_Q32,
     HISTORY_SAMPLES,
-    MEDIA,
-    START,
     UNITY_Q32,
     compact,
     resample,
@@ -136,17 +133,17 @@ def _begin(source: Source, fifo: NDArray[np.float32], begin_q16: int) -> None:
     """Start, or start again, at a media position, rounded to a sample so that sound is copied."""
     own = source.playout[0]
     state = source.jitter[0]
-    resampler = source.resampler[:]
+    resampler = source.resampler[0]
     media = (begin_q16 + 0x8000) >> 16
     jitter.seek(state, source.slots[: source.slot_count], media)
     fifo[:HISTORY_SAMPLES] = np.float32(0.0)
     own.filled = HISTORY_SAMPLES
     own.step_q32 = UNITY_Q32
     own.generation = state.generation
-    resampler[FRACTION_Q32] = 0
+    resampler.fraction_q32 = 0
     # Inside a packet the jitter buffer begins with its start: what lies before is stepped over.
-    resampler[START] = media - state.next_media
-    resampler[MEDIA] = media
+    resampler.start = media - state.next_media
+    resampler.media = media
 
 
 @inner_kernel("void(Source, float32[:, ::1], int64, int64)")
@@ -158,16 +155,16 @@ def _plan(source: Source, fifo: NDArray[np.float32], n: int, presentation_ns: in
     """
     own = source.playout[0]
     state = source.jitter[0]
-    resampler = source.resampler[:]
+    resampler = source.resampler[0]
     ints = source.ints[:]
     floats = source.floats[:]
-    servo = source.servo[:]
+    servo = source.servo[0]
     is_hole = state.phase == js.PLAYING and state.concealed_run > 0
     is_silent = is_hole and state.concealed_run >= state.conceal_max + state.fade
     if is_silent and is_slewing(ints, floats, presentation_ns, _TORN_NS):
         finish_slews(ints, floats, presentation_ns)
     wanted = position_q16(ints, floats, presentation_ns)
-    here = (resampler[MEDIA] << 16) + (resampler[FRACTION_Q32] >> 16)
+    here = (resampler.media << 16) + (resampler.fraction_q32 >> 16)
     is_torn = abs(presentation_ns - own.period_end_ns) > _TORN_NS and abs(wanted - here) > _TORN_Q16
     if own.running == 1 and own.fade != FADE_OUT and is_torn:
         own.fade = FADE_OUT
@@ -175,11 +172,11 @@ def _plan(source: Source, fifo: NDArray[np.float32], n: int, presentation_ns: in
     if own.running == 0 or own.fade == FADE_OUT:
         own.fade = FADE_IN if own.running else NO_FADE
         _begin(source, fifo, wanted)
-        servo[sv.INTEGRAL_PPM] = 0.0 if own.running == 0 else servo[sv.INTEGRAL_PPM]
+        servo.integral_ppm = 0.0 if own.running == 0 else servo.integral_ppm
         own.running = 1
     else:
         own.fade = NO_FADE
-    here = (resampler[MEDIA] << 16) + (resampler[FRACTION_Q32] >> 16)
+    here = (resampler.media << 16) + (resampler.fraction_q32 >> 16)
     error = wanted - here
     own.error_q16 = error
     own.error_max_q16 = max(own.error_max_q16, abs(error))
@@ -189,8 +186,8 @@ def _plan(source: Source, fifo: NDArray[np.float32], n: int, presentation_ns: in
         own.hard_resyncs += not is_hole or own.generation != state.generation
         own.step_q32 = UNITY_Q32
     else:
-        servo[sv.FEED_FORWARD_PPM] = floats[RATE_PPM]
-        own.step_q32 = sv.servo_step(servo, error, n)
+        servo.feed_forward_ppm = floats[RATE_PPM]
+        own.step_q32 = sv.servo_step(source.servo[:], error, n)
     own.planned = 1
     own.period_ns = presentation_ns
     own.period_end_ns = presentation_ns + samples_to_ns(n)
@@ -249,16 +246,17 @@ def advance(
     state = source.jitter[0]
     steering = source.steering[0]
     slots = source.slots[: source.slot_count]
-    resampler = source.resampler[:]
+    resampler = source.resampler[0]
+    places = source.resampler[:]
     n = out.shape[0]
     if own.planned == 0:
         _plan(source, fifo, n, presentation_ns)
-    needed = samples_needed(resampler, n, own.step_q32)
+    needed = samples_needed(places, n, own.step_q32)
     while own.filled < needed:
         if fifo.shape[0] - own.filled < PACKET_SAMPLES_MAX:
-            own.filled = compact(fifo, resampler, own.filled)
-            needed = samples_needed(resampler, n, own.step_q32)
-        action = jitter.pull(state, steering, slots, presentation_ns, own.filled - resampler[START])
+            own.filled = compact(fifo, places, own.filled)
+            needed = samples_needed(places, n, own.step_q32)
+        action = jitter.pull(state, steering, slots, presentation_ns, own.filled - resampler.start)
         samples = state.action_samples
         if action != js.PAUSE:
             ahead_q16 = (state.action_media << 16) - own.position_q16
@@ -270,13 +268,13 @@ def advance(
             fifo[own.filled : own.filled + samples] = np.float32(0.0)
         own.filled += samples
     if own.count_only:
-        position = resampler[FRACTION_Q32] + n * own.step_q32
-        resampler[FRACTION_Q32] = position & 0xFFFF_FFFF
-        resampler[START] += position >> 32
-        resampler[MEDIA] += position >> 32
+        position = resampler.fraction_q32 + n * own.step_q32
+        resampler.fraction_q32 = position & 0xFFFF_FFFF
+        resampler.start += position >> 32
+        resampler.media += position >> 32
         out[:] = np.float32(0.0)
     else:
-        resample(fifo, resampler, table, out, own.step_q32)
+        resample(fifo, places, table, out, own.step_q32)
         _fade(out, own.fade)
     own.planned = 0
     return DONE

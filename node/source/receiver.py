@@ -6,7 +6,6 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from node.audio import resampler
 from node.clock.line import position_q16
 from node.clock.neighbour_map import SourceMap
 from node.config import NodeConfig
@@ -21,10 +20,9 @@ from node.rtp.retransmission import is_announced
 from node.rtp.rtcp_packet import Goodbye, Packet
 from node.source import entry
 from node.source import state as ss
-from node.source.batch import Batch, replay
 from node.source.playable import Playable
 from node.source.repairs import Repairs
-from node.units import NS_PER_MS, NS_PER_S, PACKET_SAMPLES_MAX, RATE_HZ, samples_to_ns
+from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, samples_to_ns
 
 SPELL_NS: Final = 450 * NS_PER_MS
 """A sender that says nothing for longer has stopped: one with DTX says something every 400 ms."""
@@ -61,6 +59,7 @@ class Receiver(Playable):
         ssrc: int,
         address: tuple[str, int],
         decoder: Decoder | None,
+        *,
         now_ns: int,
         reports: NodeReports | None = None,
     ) -> None:
@@ -79,7 +78,6 @@ class Receiver(Playable):
         self._asks = False
         self._answers_type = config.receive.retransmission_payload_type
         self._redundancy_type = config.receive.redundancy_payload_type
-        self._scratch = np.zeros((PACKET_SAMPLES_MAX, config.audio.channels), np.float32)
 
     def receive(self, data: NDArray[np.uint8], now_ns: int) -> int:
         """Take a datagram; see `playback.receive` for the result.
@@ -105,36 +103,22 @@ class Receiver(Playable):
             self._follow_restart(now_ns)
         return result
 
-    def replay(
-        self,
-        batch: Batch,
-        until_ns: int,
-        latency_ns: int,
-        refresh_ns: int,
-    ) -> int:
-        """Run a batch as far as it is plain, counting only; return how many datagrams it took."""
-        # The loop of a batch plays by the group's time.
-        if self._is_adaptive or self.ended or self.address != batch.source:
-            return 0
-        progress = batch.progress
-        first = int(progress["packet"][0])
-        progress["until_ns"] = until_ns
-        progress["latency_ns"] = latency_ns
-        progress["refresh_ns"] = refresh_ns
-        progress["asks"] = self._asks
-        result = replay(
-            self._source, self._payloads, self._fifo, resampler.TABLE,
-            self._scratch[: batch.period_samples], batch.data, batch.datagrams, batch.periods,
-            batch.progress,
-        )  # fmt: skip
-        last = int(progress["packet"][0])
-        if last > first:
-            taken = batch.datagrams[first:last]
-            self.last_arrival_ns = int(taken["now_ns"][-1])
-            self.reports.credit.earn(int(taken["end"][-1] - taken["offset"][0]))
-        if result == js.RESTARTED:
-            self._follow_restart(self.last_arrival_ns)
-        return last - first
+    def note_received(self, arrival_ns: int, size_bytes: int, *, begins_anew: bool) -> None:
+        """Note datagrams that were taken by the kernels alone, the last of them at `arrival_ns`."""
+        self.last_arrival_ns = arrival_ns
+        self.reports.credit.earn(size_bytes)
+        if begins_anew:
+            self._follow_restart(arrival_ns)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a packet is `playback.receive` and a period `playback.advance`, and no more."""
+        return not self._is_adaptive and not self.ended
+
+    @property
+    def asks(self) -> bool:
+        """Whether it asks for what is lost."""
+        return self._asks
 
     def receive_reports(self, packets: tuple[Packet, ...], now_ns: int) -> None:
         """Take a compound of the sender's: its clock, its answers, its goodbye."""
@@ -223,13 +207,13 @@ class Receiver(Playable):
         """Whether packets are missing that may be asked for: `next_deadline_ns` may be near."""
         return self._repairs.is_missing
 
-    def next_deadline_ns(self, *, replayed: bool = False) -> int:
+    def next_deadline_ns(self, *, watched: bool = False) -> int:
         """Return when a report or a question is due next, or the source is to be forgotten.
 
-        Questions are left out when they are `replayed`: `replay` watches for those itself.
+        Questions are left out when somebody `watched` for those.
         """
         due = min(self.last_arrival_ns + FORGET_NS, self.reports.next_deadline_ns())
-        if not self._asks or replayed:
+        if not self._asks or watched:
             return due
         question = self._repairs.next_deadline_ns()
         return due if question is None else min(due, question)

@@ -105,10 +105,8 @@ class Repairs:
         if header[rtp.PAYLOAD_BYTES] <= ORIGINAL_BYTES:
             return BAD
         original = int(data[offset]) << 8 | int(data[offset + 1])
-        return self._insert(
-            data, offset + ORIGINAL_BYTES, int(header[rtp.PAYLOAD_BYTES]) - ORIGINAL_BYTES,
-            original, int(header[rtp.TIMESTAMP]), js.RETRANSMITTED, now_ns,
-        )  # fmt: skip
+        payload = data[offset + ORIGINAL_BYTES : offset + int(header[rtp.PAYLOAD_BYTES])]
+        return self._insert(payload, original, int(header[rtp.TIMESTAMP]), js.RETRANSMITTED, now_ns)
 
     def receive_redundant(
         self, data: NDArray[np.uint8], header: NDArray[np.int64], now_ns: int
@@ -126,33 +124,32 @@ class Repairs:
         sequence = int(header[rtp.SEQUENCE])
         timestamp = int(header[rtp.TIMESTAMP])
         marker = int(header[rtp.MARKER]) * js.MARKER
-        own = self._blocks[count - 1]
-        result = self._insert(
-            data, int(own[rd.BEGIN]), int(own[rd.BYTES]), sequence, timestamp, marker, now_ns
-        )
+        own = _payload(data, self._blocks[count - 1])
+        result = self._insert(own, sequence, timestamp, marker, now_ns)
         self.own_media_samples = int(self._buffer.state["unwrapped_media"][0])
         for copy in self._blocks[: count - 1]:
             if copy[rd.BYTES] and copy[rd.OFFSET_SAMPLES]:
-                self._insert(
-                    data, int(copy[rd.BEGIN]), int(copy[rd.BYTES]), sequence,
-                    (timestamp - int(copy[rd.OFFSET_SAMPLES])) & 0xFFFF_FFFF, js.REDUNDANT, now_ns,
-                )  # fmt: skip
+                then = (timestamp - int(copy[rd.OFFSET_SAMPLES])) & 0xFFFF_FFFF
+                self._insert(_payload(data, copy), sequence, then, js.REDUNDANT, now_ns)
         return result
 
     def _insert(
         self,
-        data: NDArray[np.uint8],
-        offset: int,
-        length: int,
+        payload: NDArray[np.uint8],
         sequence: int,
         timestamp: int,
         flags: int,
         now_ns: int,
     ) -> int:
-        samples = int(packet_samples(data, offset, length))
+        samples = int(packet_samples(payload, 0, len(payload)))
         if samples <= 0:
             return BAD
-        b = self._buffer
-        flags |= int(has_lbrr(data, offset, length)) * js.HAS_FEC
-        b.packet[0] = (offset, length, sequence, timestamp, samples, flags, now_ns)
-        return b.insert_packet(data)
+        flags |= int(has_lbrr(payload, 0, len(payload))) * js.HAS_FEC
+        return self._buffer.insert(
+            sequence, timestamp, samples, now_ns, flags=flags, payload=payload
+        )
+
+
+def _payload(data: NDArray[np.uint8], block: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Return what a block of RFC 2198 holds."""
+    return data[block[rd.BEGIN] : block[rd.BEGIN] + block[rd.BYTES]]

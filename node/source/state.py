@@ -5,10 +5,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.audio import resampler
-from node.clock import servo
+from node.audio.resampler import Resampling
 from node.clock.arrivals import POINT_ROWS, POINTS_MAX, SCRATCH_SIZE
 from node.clock.line import FLOATS, INTS
+from node.clock.servo import Servo
 from node.jitter.repair import Repair
 from node.jitter.state import SLOTS_MAX, Jitter, Packet, Slot, Steering
 from node.kernel.record import Record, Records, nested, number, whole
@@ -109,8 +109,8 @@ class Source(Record):
     floats: NDArray[np.float64] = number("ns", "Of the time base.", (FLOATS,))
     points: NDArray[np.float64] = number("ns", "Of the time base.", (POINT_ROWS, POINTS_MAX))
     scratch: NDArray[np.float64] = number("", "Of the time base.", (SCRATCH_SIZE,))
-    resampler: NDArray[np.int64] = whole("", "Of the resampler.", (resampler.STATE_SIZE,))
-    servo: NDArray[np.float64] = number("ppm", "Of the servo.", (servo.STATE_SIZE,))
+    resampler: Records[Resampling] = nested(Resampling, "Of the resampler.", (1,))
+    servo: Records[Servo] = nested(Servo, "What steers the resampler.", (1,))
     journal: Records[Played] = nested(Played, "The last chunks, in a ring.", (JOURNAL_ROWS,))
     slots: Records[Slot] = nested(
         Slot, "The packets held; what is not in use is never touched.", (SLOTS_MAX,)

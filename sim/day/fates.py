@@ -64,7 +64,7 @@ def order_fate(day: DayConfig, place: Place, pole: Observed, sent: Sent, way: Wa
     if order is not None and order.hamlet not in (None, place.hamlet):
         return replace(told, fate="not for here")
     if order is not None and order.kind == "alert":
-        return _warning(day, place, pole, order, sent, way, told)
+        return _warning(day, place, pole, sent, way, told=told)
     if answer in _OBEYED:
         return replace(told, fate="obeyed")
     fate, reason = _unmet("not obeyed", sent, way, answer)
@@ -89,11 +89,13 @@ def _warning(
     day: DayConfig,
     place: Place,
     pole: Observed,
-    order: OrderConfig,
     sent: Sent,
     way: Way,
+    *,
     told: DayOrder,
 ) -> DayOrder:
+    order = sent.order
+    assert order is not None, "plans are no warnings"
     name = item_name(order.number)
     quiet_dba = day.heard_from_dba
     spans = [one for one in pole.observer.diary.spans if one.item == name]

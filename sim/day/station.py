@@ -113,7 +113,9 @@ class Station:
             until_s=self.midnight_s + _CERTIFICATE_S,
         )
         content = msgspec.json.encode(claim)
-        return self._seal(self._root, Kind.CERTIFICATE, content, area, commune, f"{tier}'s key")
+        return self._seal(
+            self._root, Kind.CERTIFICATE, content, area, commune, label=f"{tier}'s key"
+        )
 
     def _plans(self, commune: str) -> list[Sent]:
         """Return the calendars and the volume plan, as the desks send them at midnight."""
@@ -129,7 +131,7 @@ class Station:
                 to_toml(plan).encode(),
                 self._area(tier, commune),
                 commune,
-                kind.name.lower(),
+                label=kind.name.lower(),
             )
             for kind, plan, tier in plans
         ]
@@ -158,7 +160,7 @@ class Station:
             content = encode_short("cancel", (1 << 32) + order.number, about=order.number)
         at_s = instant_of(self._day, order.at) - self.midnight_s
         sent = self._seal(
-            by, kind, content, area, commune, order.kind, at_s=at_s, ttl_s=order.ttl_s
+            by, kind, content, area, commune, label=order.kind, at_s=at_s, ttl_s=order.ttl_s
         )
         return replace(sent, order=order)
 
@@ -169,8 +171,8 @@ class Station:
         content: bytes,
         area: str,
         commune: str,
-        label: str,
         *,
+        label: str,
         at_s: int = 0,
         ttl_s: int = PLAN_TTL_S,
     ) -> Sent:

@@ -160,7 +160,7 @@ class Tally:
         start, samples, play_ns = start[heard], samples[heard], play_ns[heard]
         if self.first_sound_ns is None:
             self.first_sound_ns = int(play_ns[0])
-        self._add_delays(start, samples, play_ns, journal[heard], send, depart)
+        self._add_delays(start, samples, play_ns, journal[heard], send=send, depart=depart)
         return _whole_seconds(start, samples, play_ns - self._own_delay_ns)
 
     def _add_delays(
@@ -169,6 +169,7 @@ class Tally:
         samples: NDArray[np.int64],
         play_ns: NDArray[np.int64],
         journal: Records[Played],
+        *,
         send: Recent,
         depart: Recent,
     ) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.events import SendDatagram
-from node.source.batch import make_batch
 from node.stack import SpeakerNode
+from sim.drive.batch import make_batch, play_batch
 from sim.gateway.crystal import Oscillator
 from sim.station.conversation import Conversation
 from sim.station.programme import ADDRESS
@@ -125,13 +125,12 @@ class VirtualShell:
             np.array(work.now_ns[datagram : work.before[last - 1]], np.int64),
             np.array(work.before[first:last], np.int64) - datagram,
             np.array(work.presentation_ns[first:last], np.int64),
-            period_samples=self._period_samples,
             lead_ns=self._lead_ns,
             source=ADDRESS,
         )
         while True:
             taken = int(batch.progress["packet"][0])
-            self._node.replay(batch, self._wake_ns)
+            play_batch(self._node, batch, self._wake_ns, sound[: self._period_samples])
             if batch.progress["packet"][0] > taken:
                 self._look_ns = 0
             period = first + int(batch.progress["period"][0])
@@ -160,7 +159,7 @@ class VirtualShell:
         self._look_ns = self._when(now_ns, deadline_ns)
         self._wake_ns = self._look_ns
         if self._counts_only:
-            self._wake_ns = self._when(now_ns, node.next_deadline_ns(replayed=True))
+            self._wake_ns = self._when(now_ns, node.next_deadline_ns(watched=True))
 
     def _when(self, now_ns: int, deadline_ns: int | None) -> int:
         next_ns = now_ns if deadline_ns is None else deadline_ns

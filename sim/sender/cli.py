@@ -1,14 +1,13 @@
 """`loalang-send`: play any sound into the network as Opus over RTP, at its real pace."""
 
 import argparse
-import re
 import secrets
 import signal
 import socket
 import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import av
 
@@ -20,9 +19,11 @@ from node.shell.network.multicast import is_multicast, leave_by
 from node.shell.standard_output import with_output
 from node.shell.steady import keep_steady
 from node.units import NS_PER_MS, NS_PER_S
+from sim.sender.broker_path import add_options, path_of
 from sim.sender.group_delay import GroupDelay
 from sim.sender.joined import Joined
 from sim.sender.loop import SendLoop
+from sim.sender.option_types import data_budget, number
 from sim.sender.outlet import Address
 from sim.sender.relay_input import RelayInput
 from sim.sender.relayed import RelayedSender
@@ -91,16 +92,10 @@ def _main(arguments: list[str] | None) -> int:
             serve = None if options.serve is None else _address(_serve_text(options.serve))
             seal = _seal(options)
             join_key = b"" if options.join_key is None else _join_key(options.join_key)
+            broker = path_of(options)
             one = opened.enter_context(_socket(destinations, serve, options))
-            source: EncodedSource | RelayInput
-            if options.relay is not None:
-                source = RelayInput(opened.enter_context(_relay_socket(options)))
-            else:
-                sound = opened.enter_context(closing(_sound(options)))
-                copies = CopyEncoder() if options.copies == "auto" else None
-                encoder = PacketEncoder(settings, copies)
-                source = EncodedSource(sound, encoder, live=options.live)
-        except (ValueError, OSError, LookupError, av.FFmpegError) as fault:
+            source = _source(options, settings, opened)
+        except (ValueError, OSError, LookupError, av.FFmpegError, ShellError) as fault:
             named = "" if isinstance(fault, InputError) else f"{options.file}: "
             _say(f"{named}{one_line(fault)}")
             return 2
@@ -118,9 +113,12 @@ def _main(arguments: list[str] | None) -> int:
             sends_copies=options.copies == "auto" and options.relay is None,
             new_budget=lambda: RepairBudget(rate_bit_s=options.data_budget),
             joined=joined,
+            broker=broker,
             lead_ns=_lead_ns(options),
         )
         opened.enter_context(closing(loop))
+        if broker is not None:
+            opened.enter_context(closing(broker)).start(loop.wake)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: loop.end())
         keep_steady()
@@ -132,6 +130,17 @@ def _main(arguments: list[str] | None) -> int:
         for line in source.summary():
             _say(f"{options.file}: {line}")
         return _status(options, source, sender, loop)
+
+
+def _source(
+    options: argparse.Namespace, settings: EncoderSettings, opened: ExitStack
+) -> EncodedSource | RelayInput:
+    """Return where the packets come from, whose parts `opened` closes."""
+    if options.relay is not None:
+        return RelayInput(opened.enter_context(_relay_socket(options)))
+    sound = opened.enter_context(closing(_sound(options)))
+    copies = CopyEncoder() if options.copies == "auto" else None
+    return EncodedSource(sound, PacketEncoder(settings, copies), live=options.live)
 
 
 def _sound(options: argparse.Namespace) -> SoundSource:
@@ -220,6 +229,8 @@ def _check(options: argparse.Namespace, settings: EncoderSettings) -> None:
         raise InputError("--relay: what comes is sent on as it comes; no --loop, --live or --lead")
     if not options.to and options.serve is None:
         raise InputError("--to HOST:PORT, or --serve PORT: say where the sound goes")
+    if options.broker is not None and options.serve is None:
+        raise InputError("--broker: is for nodes that join; give --serve and --join-key")
     if (options.serve is None) != (options.join_key is None):
         raise InputError("--serve and --join-key: give both, nodes are known by the key")
     if options.srtp is not None and (options.serve is not None or len(options.to) > 1):
@@ -238,15 +249,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--to", action="append", default=[], metavar="HOST:PORT", help="may be repeated")
     add("--serve", metavar="[HOST:]PORT", help="nodes come here and join; with --join-key")
     add("--join-key", type=Path, metavar="KEY", help="32 bytes that the nodes have too")
-    add("--ttl", type=_number(0, 255), default=1, help="multicast hops, 0 to 255 (default 1)")
+    add("--ttl", type=number(0, 255), default=1, help="multicast hops, 0 to 255 (default 1)")
     add("--interface", metavar="NAME", help="interface, or own address, that groups leave by")
-    add("--bitrate", type=_number(6000, 510_000), default=24_000, help="bit/s (default 24000)")
+    add("--bitrate", type=number(6000, 510_000), default=24_000, help="bit/s (default 24000)")
     add("--packet-ms", type=int, choices=PACKET_MS, default=20, help="default 20")
     add("--channels", type=int, choices=(1, 2), default=1, help="default 1")
     add("--fec", action="store_true", help="in-band FEC; give --loss-expected too")
-    add("--loss-expected", type=_number(0, 100), default=0, metavar="PCT", help="default 0")
-    add("--ssrc", type=_number(0, 0xFFFFFFFF), help="32 bits (default random)")
-    add("--payload-type", type=_number(0, 127), default=111, help="default 111")
+    add("--loss-expected", type=number(0, 100), default=0, metavar="PCT", help="default 0")
+    add("--ssrc", type=number(0, 0xFFFFFFFF), help="32 bits (default random)")
+    add("--payload-type", type=number(0, 127), default=111, help="default 111")
     add("--loop", action="store_true", help="begin again at the end of the file")
     add("--announce", action="store_true", help="print the monotonic ns of the first packet")
     add("--group-delay", action="store_true", help="decide the nodes' delay from their reports")
@@ -255,22 +266,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--copies", choices=("auto", "off"), default="auto", help="RFC 2198, as reports ask for it")
     add("--data-budget", type=data_budget, metavar="BUDGET", help=_BUDGET_HELP)
     add("--live", action="store_true", help="the sound comes at its own pace: send it at once")
-    add("--lead", type=_number(0, 3600), metavar="S", help=_LEAD_HELP)
+    add("--lead", type=number(0, 3600), metavar="S", help=_LEAD_HELP)
+    add_options(parser)
     return parser
-
-
-def data_budget(text: str) -> int:
-    """Return bit/s of `48k`, or of `1200MB/2h`: a month of 30 days, so many hours a day."""
-    rate = re.fullmatch(r"(\d+)k", text)
-    month = re.fullmatch(r"(\d+)MB/(\d+(?:\.\d+)?)h", text)
-    value = 0
-    if rate is not None:
-        value = int(rate[1]) * 1000
-    elif month is not None and 0 < float(month[2]) <= 24:
-        value = round(int(month[1]) * 8e6 / (30 * 3600 * float(month[2])))
-    if not 8000 <= value <= 10_000_000:
-        raise argparse.ArgumentTypeError(f"{text}: must be like 48k or 1200MB/2h, 8k to 10000k")
-    return value
 
 
 def _lead_ns(options: argparse.Namespace) -> int | None:
@@ -291,20 +289,6 @@ def _seal(options: argparse.Namespace) -> Seal | None:
         return None if path is None else make(path)
     except (OSError, ValueError) as fault:
         raise InputError(f"{option} {one_line(fault)}") from fault
-
-
-def _number(low: int, high: int) -> Any:
-    def parse(text: str) -> int:
-        try:
-            value = int(text, 0)
-        except ValueError:  # no number, or one of thousands of digits
-            value = low - 1
-        if not low <= value <= high:
-            wrong = f"{text[:40]}: must be a whole number from {low} to {high}"
-            raise argparse.ArgumentTypeError(wrong)
-        return value
-
-    return parse
 
 
 def _address(text: str) -> Address:

@@ -14,6 +14,7 @@ from node.rtp.rtcp_packet import Application, Nack, Packet
 from node.shell.network.multicast import is_multicast
 from node.shell.network.udp import receive_stamped, stamp_arrivals
 from node.units import NS_PER_S, samples_to_ns
+from sim.sender.broker_path import BrokerPath
 from sim.sender.group_delay import GroupDelay
 from sim.sender.joined import Joined
 from sim.sender.outlet import Address, Outlet, text_of
@@ -58,6 +59,8 @@ class SendLoop:
         Makes the account that pays for repair to one destination.
     joined : Joined or None
         Who asks for the stream here gets it too.
+    broker : BrokerPath or None
+        By which those ask whom no datagram reaches.
     lead_ns : int or None
         The nodes are told of the sender so long before its first packet, and learn its clock.
         None tells them with the first packet.
@@ -75,14 +78,18 @@ class SendLoop:
         sends_copies: bool = True,
         new_budget: Callable[[], RepairBudget] = RepairBudget,
         joined: Joined | None = None,
+        broker: BrokerPath | None = None,
         lead_ns: int | None = None,
     ) -> None:
         self._sender = sender
         self._joined = joined
+        self._broker = broker
         self.lead_ns = lead_ns
         stamp_arrivals(one)
         self._socket = one
         self._outlet = Outlet(one, seal)
+        if broker is not None:
+            self._outlet.by_broker = broker.send
         self._announce = announce
         self._reports = SenderReports(sender.ssrc, group=group)
         self._sends_copies = sends_copies
@@ -291,6 +298,8 @@ class SendLoop:
         ready, _, _ = select.select(descriptors, [], [], timeout_s)
         if descriptors[1] in ready:
             self._wake_read.recv(4096)
+            for came in [] if self._broker is None else self._broker.received():
+                self._take_datagram(*came)
         if descriptors[0] in ready:
             self._take_datagrams()
 
@@ -303,20 +312,24 @@ class SendLoop:
             except OSError:
                 self._take_refusals()
                 continue
-            if self._joined is not None and (is_join(data) or data == KEEP):
-                self._receive_join(data, address, now)
-                continue
-            self._outlet.note_heard(address, now)
-            if self._joined is not None and address not in self._streams:
-                continue  # a stranger, or one who must join again from where he is now
-            streams = self._spoken_to(address)
-            packets = self._reports.receive_datagram(data, address, now, is_node=bool(streams))
-            self._answer()
-            for stream in streams:
-                stream.receive_reports(packets, now)
-            for packet in packets:
-                if isinstance(packet, Nack) and packet.media_ssrc == self._sender.ssrc:
-                    self._send_again(packet, address)
+            self._take_datagram(data, address, now)
+
+    def _take_datagram(self, data: bytes, address: Address, now: int) -> None:
+        """Answer what a node asks, and believe what it reports."""
+        if self._joined is not None and (is_join(data) or data == KEEP):
+            self._receive_join(data, address, now)
+            return
+        self._outlet.note_heard(address, now)
+        if self._joined is not None and address not in self._streams:
+            return  # a stranger, or one who must join again from where he is now
+        streams = self._spoken_to(address)
+        packets = self._reports.receive_datagram(data, address, now, is_node=bool(streams))
+        self._answer()
+        for stream in streams:
+            stream.receive_reports(packets, now)
+        for packet in packets:
+            if isinstance(packet, Nack) and packet.media_ssrc == self._sender.ssrc:
+                self._send_again(packet, address)
 
     def _spoken_to(self, address: Address) -> list[RepairedStream]:
         """Return the streams that a node at `address` may speak of: its own, or the groups'."""

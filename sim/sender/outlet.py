@@ -4,6 +4,7 @@ import errno
 import socket
 import sys
 import time
+from collections.abc import Callable
 from typing import Final
 
 from sim.sender.outcome import Outcome, reason
@@ -12,6 +13,8 @@ from sim.sender.seal import Seal
 
 Address = tuple[str, int]
 
+BROKER_PREFIX: Final = "100::"
+"""Addresses that no datagram has stand for nodes that come by the broker (RFC 6666)."""
 _SEALED_MAX: Final = 64
 _CAME_BACK_MAX: Final = 1000
 
@@ -34,6 +37,8 @@ class Outlet:
         self._sealed: dict[bytes, bytes] = {}
         self._outcomes: dict[Address, Outcome] = {}
         self._came_back: list[Address] = []
+        self.by_broker: Callable[[bytes, Address], None] = lambda data, destination: None
+        """Sends to who comes by the broker."""
 
     def add(self, destination: Address) -> None:
         """Note from now on what becomes of what goes there."""
@@ -113,6 +118,9 @@ class Outlet:
         return has_any
 
     def _send_once(self, data: bytes, destination: Address) -> int:
+        if destination[0].startswith(BROKER_PREFIX):
+            self.by_broker(data, destination)
+            return 0
         try:
             self._socket.sendto(data, destination)
         except OSError as fault:

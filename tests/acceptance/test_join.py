@@ -136,11 +136,11 @@ def test_a_live_programme_of_another_sender_reaches_a_node_that_joined(
     start_node, tmp_path, speech_wav, program
 ):
     port, relay, key = free_port(), free_port(), key_file(tmp_path)
-    node = start_node(receive=f'join = "127.0.0.1:{port}"\njoin_key_file = "{key}"')
     sender = process(
         "sim.sender.cli", "--relay", f"127.0.0.1:{relay}", "--serve", f"127.0.0.1:{port}",
         "--join-key", str(key), "--announce",
     )  # fmt: skip
+    node = start_node(receive=f'join = "127.0.0.1:{port}"\njoin_key_file = "{key}"')
     if program == "gst":
         command = [
             need("gst-launch-1.0", "gstreamer1.0-tools gstreamer1.0-plugins-good"), "-q",

@@ -30,6 +30,7 @@ from node.shell.broker.connection import (
     Received,
 )
 from node.shell.broker.connection import connect as connect_paho
+from node.shell.broker.kept_topics import TOPICS_KEY, topics_in
 from node.shell.broker.outbox import Outbox
 from node.shell.broker.outgoing import Outgoing
 from node.shell.broker.together import both
@@ -125,7 +126,7 @@ class MqttLink:
         if public_key:
             self._announced[f"{self._root}/about"] = json.dumps(about).encode()
         self._outgoing = Outgoing(self._root, Outbox(stored or {}))
-        self._old_topics = _topics_in((stored or {}).get(TOPICS_KEY, b""))
+        self._old_topics = topics_in((stored or {}).get(TOPICS_KEY, b""))
         self._unacknowledged: deque[_Unacknowledged] = deque()
         self._connection: Connection | None = None
         self._state: tuple[str, tuple[str, ...]] = ("ready", ())
@@ -140,6 +141,8 @@ class MqttLink:
         """Returns the store's number up to which everything is on the disk."""
         self.keep: Callable[[Mapping[str, bytes]], int] = lambda changes: 0
         """Keeps something of the link's own in the store."""
+        self.take_datagram: Callable[[bytes], None] | None = None
+        """Takes what a station sends by the session, where no datagram comes through."""
         self.last_state: tuple[str, tuple[str, ...]] = ("stopped", ())
         """What the goodbye says."""
         self.connected = False
@@ -283,7 +286,10 @@ class MqttLink:
 
     async def _subscribe(self, connection: Connection) -> None:
         topics = self.topics
-        codes = (await connection.subscribe([*topics, f"{self._root}/state"]))[: len(topics)]
+        more = [f"{self._root}/state"]
+        if self.take_datagram is not None:
+            more.append(f"{self._root}/stream")
+        codes = (await connection.subscribe([*topics, *more]))[: len(topics)]
         bad = [topic for topic, code in zip(topics, codes, strict=False) if code >= 128]
         for topic in bad:
             LOG.error("broker refused the subscription of %s: look at its ACL", topic)
@@ -302,6 +308,9 @@ class MqttLink:
             message = await connection.receive()
             if message.topic == f"{self._root}/state":
                 self._note_state(message.payload)
+            is_stream = message.topic == f"{self._root}/stream" and not message.retain
+            if is_stream and self.take_datagram is not None:
+                self.take_datagram(message.payload)
             if message.topic not in topics:
                 connection.acknowledge(message)
                 continue
@@ -386,15 +395,3 @@ class MqttLink:
                 await connection.close()
         except (LinkLostError, TimeoutError):
             connection.abort()
-
-
-TOPICS_KEY: Final = "shell/topics"
-"""Where the store has what the broker's session is subscribed to."""
-
-
-def _topics_in(stored: bytes) -> list[str]:
-    try:
-        found = json.loads(stored or b"[]")
-    except ValueError:
-        return []
-    return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []

@@ -61,6 +61,7 @@ pattern write pa/v1/$village/node/%u/fault
 pattern write pa/v1/$village/node/%u/health
 pattern write pa/v1/$village/node/%u/beat
 pattern write pa/v1/$village/node/%u/metric
+pattern write pa/v1/$village/node/%u/path
 pattern write pa/v1/$village/node/%u/acknowledgement
 pattern write pa/v1/$village/node/%u/proof
 pattern write pa/v1/$village/node/%u/proof-head
@@ -68,6 +69,7 @@ pattern write pa/v1/$village/node/%u/audit
 pattern write homeassistant/+/%u/+/config
 pattern read pa/v1/$village/node/%u/state
 pattern read pa/v1/$village/node/%u/cmd
+pattern read pa/v1/$village/node/%u/stream
 pattern read pa/v1/$village/zone/+/cmd
 pattern read pa/v1/$village/grant/+
 pattern read pa/v1/$village/media/#

@@ -6,8 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.audio.resampler import (
-    FRACTION_Q32,
-    MEDIA,
     STEP_DEVIATION_MAX_Q32,
     UNITY_Q32,
     Resampler,
@@ -24,7 +22,7 @@ def play(resampler, source, step_q32_of_period, *, periods, period=480):
         missing = resampler.missing_samples(period, step_q32)
         resampler.write(source[written : written + missing])
         written += missing
-        start = int(resampler.state[MEDIA]) + int(resampler.state[FRACTION_Q32]) / 2**32
+        start = int(resampler.place[0].media) + int(resampler.place[0].fraction_q32) / 2**32
         positions.append(start + np.arange(period) * (step_q32 / 2**32))
         out.append(np.empty((period, source.shape[1]), np.float32))
         resampler.read(out[-1], step_q32)
@@ -89,8 +87,8 @@ def test_every_sample_leaves_where_the_sum_of_the_steps_says(pulls):
         inside = expected > 12  # the zeros before the first sample make an edge there
         assert np.allclose(out[inside, 0] * 10_000, expected[inside], atol=0.02)
         position_q32 += period * step_q32
-    state = resampler.state
-    assert int(state[MEDIA]) * 2**32 + int(state[FRACTION_Q32]) == position_q32
+    place = resampler.place[0]
+    assert int(place.media) * 2**32 + int(place.fraction_q32) == position_q32
 
 
 def test_two_channels_come_out_like_each_alone():

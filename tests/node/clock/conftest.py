@@ -6,13 +6,7 @@ import numpy as np
 import pytest
 
 from node.clock.line import RATE_PPM
-from node.clock.servo import (
-    CORRECTION_PPM,
-    FEED_FORWARD_PPM,
-    HARD_RESYNC_Q16,
-    new_state,
-    servo_step,
-)
+from node.clock.servo import HARD_RESYNC_Q16, new_servo, servo_step
 from node.clock.timebase import Timebase
 
 MEDIA_FIRST_SAMPLES = 2**33 + 12_345
@@ -44,17 +38,17 @@ class Servo:
     """A servo with its own state."""
 
     def __init__(self):
-        self.state = new_state()
+        self.state = new_servo()
 
     def step_q32(self, error_q16, samples, *, feed_forward_ppm=0.0):
         """Return the resampler step for the next `samples`; see `servo_step`."""
-        self.state[FEED_FORWARD_PPM] = feed_forward_ppm
+        self.state["feed_forward_ppm"] = feed_forward_ppm
         return int(servo_step(self.state, error_q16, samples))
 
     @property
     def correction_ppm(self):
         """Return the last correction, what was fed forward included."""
-        return float(self.state[CORRECTION_PPM])
+        return float(self.state["correction_ppm"][0])
 
 
 @dataclass

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.peers.joining import Joining, Station
+from node.peers.joining import BROKER, REST_RENEW_NS, Joining, Station
 from node.rtp.join_packet import (
     BYTES,
     KEEP,
@@ -435,3 +435,58 @@ def test_a_packet_is_read_as_it_was_written_and_no_bit_of_it_can_be_changed(
     changed[at] ^= change
     assert parse(bytes(changed), KEY) is None
     assert all(parse(data[:n], KEY) is None for n in range(BYTES))
+
+
+def answer(station, address, data, now_ns, members):
+    """Give a question to the station; note who gets the stream, and where from."""
+    told = station.receive_datagram(data, address, now_ns)
+    while (change := station.next_event()) is not None:
+        members.discard(change.address) if not change.joined else members.add(change.address)
+    return told
+
+
+@given(st.integers(0, 400), st.integers(100, 1500), st.booleans())
+@settings(deadline=None, max_examples=30)
+def test_where_no_datagram_comes_through_the_broker_carries_and_datagrams_are_taken_again(
+    blocked_from_s, blocked_for_s, is_tried_by_stream
+):
+    """The station is found within 4 s of the first question, and datagrams within 6 minutes."""
+    station, members = Joined(7, KEY, secret=b"s"), set()
+    node = Joining("pole", Station(*STATION, KEY), secret=b"x", now_ns=0, has_broker=True)
+    by_broker, outside = ("100::7", 1), ("198.51.100.7", 9)
+    blocked = range(blocked_from_s * S, (blocked_from_s + blocked_for_s) * S)
+    out_of_reach_ns = 0
+    for now_ns in range(0, (blocked.stop // S + 420) * S, 100 * MS):
+        if members and is_tried_by_stream:
+            (where,) = members
+            if where == by_broker or now_ns not in blocked:
+                node.receive_stream(now_ns)
+        node.handle_deadline(now_ns)
+        station.handle_deadline(now_ns)
+        for _ in range(3):
+            waiting = []
+            while (out := node.next_event()) is not None:
+                waiting.append(out)
+            for data, to in waiting:
+                if to == STATION and now_ns in blocked:
+                    continue
+                back = answer(
+                    station, by_broker if to == BROKER else outside, data, now_ns, members
+                )
+                if back == STRANGER:
+                    node.receive_stranger(now_ns)
+                elif back is not None:
+                    node.receive_datagram(back, to, now_ns)
+        reached = members == {by_broker} or (members == {outside} and now_ns not in blocked)
+        out_of_reach_ns = 0 if reached else out_of_reach_ns + 100 * MS
+        limit_s = 6 if is_tried_by_stream else REST_RENEW_NS // S + 6
+        assert out_of_reach_ns <= limit_s * S
+    assert members == {outside}, "datagrams come through again: they cost less"
+
+
+def test_a_node_without_a_broker_asks_by_datagrams_alone():
+    node = Joining("pole", Station(*STATION, KEY), secret=b"x", now_ns=0)
+    for now_ns in range(0, 120 * S, 100 * MS):
+        node.handle_deadline(now_ns)
+        while (out := node.next_event()) is not None:
+            assert out[1] == STATION

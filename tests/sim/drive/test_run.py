@@ -107,7 +107,7 @@ def test_a_node_in_batches_counts_what_it_counts_step_by_step(small, monkeypatch
         ("[[communes]]", '[[faults]]\nkind = "link_down"\nfrom_s = 5\nuntil_s = 9\n\n[[communes]]'),
     )
     batched = drive.run(loaded, decode=False)
-    monkeypatch.setattr("node.stack.SpeakerNode.replay", lambda *_: None)
+    monkeypatch.setattr("sim.drive.virtual_shell.play_batch", lambda *_: None)
     stepped = drive.run(loaded, decode=False)
     assert batched.trace_hash == stepped.trace_hash
     assert batched.nodes == stepped.nodes

@@ -1,7 +1,7 @@
 """Many packets and periods of one source in one call, when nobody listens and nothing is decided.
 
-A simulator asks a node that counts only for an hour at a time. As long as one source plays alone,
-each period is `playback.advance` and each packet `playback.receive`: here is the loop over both.
+A node that counts only is asked for an hour at a time. As long as one source plays alone, each
+period is `playback.advance` and each packet `playback.receive`: here is the loop over both.
 Whatever needs more than that (another source, a sender that restarts, a source that falls silent,
 a packet that is to be asked for again) ends the loop, and the node goes on as it always does.
 """
@@ -11,12 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from node.audio import resampler
+from node.horn import REFRESH_NS
 from node.jitter import state as js
 from node.jitter.repair import next_request_ns, watch
 from node.kernel import kernel
 from node.kernel.record import Record, Records, new, whole
 from node.source.playback import advance, receive
 from node.source.state import OTHER_SOURCE, Source
+from node.stack import LATENCY_NS, SpeakerNode
 
 
 class Datagram(Record):
@@ -62,8 +65,6 @@ class Batch:
     periods: Records[Period]
     """(m,): each of them."""
 
-    period_samples: int
-
     source: tuple[str, int]
     """Where all the datagrams come from."""
 
@@ -75,7 +76,7 @@ class Batch:
     "int64(Source[::1], uint8[:, ::1], float32[:, ::1], float32[:, ::1],"
     " float32[:, ::1], uint8[::1], Datagram[::1], Period[::1], Progress[::1])"
 )
-def replay(
+def _play(
     sources: Records[Source],
     payloads: NDArray[np.uint8],
     fifo: NDArray[np.float32],
@@ -129,13 +130,41 @@ def replay(
     return 0
 
 
+def play_batch(node: SpeakerNode, batch: Batch, until_ns: int, sound: NDArray[np.float32]) -> None:
+    """Go on in a batch as far as one source plays alone, and to `until_ns`.
+
+    As if each datagram and period had come by itself; what is left is the caller's.
+    sound  (n, channels) float32, full scale 1.0: one period, in which nothing is heard
+    """
+    alone = node.alone
+    # The loop plays by the group's time.
+    if alone is None or not alone.is_plain or alone.address != batch.source:
+        return
+    progress = batch.progress
+    first = int(progress["packet"][0])
+    progress["confirmed_ns"] = node.confirmed_ns
+    progress["until_ns"] = until_ns + LATENCY_NS
+    progress["latency_ns"] = LATENCY_NS
+    progress["refresh_ns"] = REFRESH_NS
+    progress["asks"] = alone.asks
+    result = _play(
+        alone.record, alone.buffer.payloads, alone.fifo, resampler.TABLE, sound,
+        batch.data, batch.datagrams, batch.periods, progress,
+    )  # fmt: skip
+    taken = batch.datagrams[first : int(progress["packet"][0])]
+    if len(taken):
+        taken_bytes = int(taken["end"][-1] - taken["offset"][0])
+        is_new = result == js.RESTARTED
+        alone.note_received(int(taken["now_ns"][-1]), taken_bytes, begins_anew=is_new)
+    node.note_received(len(taken), int(progress["confirmed_ns"][0]))
+
+
 def make_batch(
     datagrams: list[bytes],
     now_ns: NDArray[np.int64],
     before: NDArray[np.int64],
     presentation_ns: NDArray[np.int64],
     *,
-    period_samples: int,
     lead_ns: int,
     source: tuple[str, int],
 ) -> Batch:
@@ -159,7 +188,6 @@ def make_batch(
         data=np.frombuffer(bytearray(b"".join(datagrams)), np.uint8),
         datagrams=packets,
         periods=periods,
-        period_samples=period_samples,
         source=source,
         progress=progress,
     )
