@@ -31,7 +31,7 @@ from node.control.events import (
 from node.control.precedence import MessageClass
 from node.control.trust.fates import is_good
 from node.counters import Count
-from node.events import Event, FetchFile
+from node.events import Event, FetchFile, Persist
 from node.heard_as import HeardAs
 from node.peers.joining import Station
 from node.rtp.packet import Peeked, peek
@@ -118,6 +118,10 @@ class GovernedSpeaker:
         elif may_be_heard and header is not None:
             is_sealed = self._controller.sessions.is_sealed(header.ssrc)
             self._speaker.receive_datagram(packet, source, now_ns, is_authentic=is_sealed)
+
+    def foresee(self, payload: bytes, now_ns: int) -> Persist | None:
+        """Return what must be on the disk before an order is received; None if it will not act."""
+        return self._controller.foresee(payload, now_ns)
 
     def receive_message(self, topic: str, payload: bytes, now_ns: int) -> None:
         """Take one MQTT message: a signed order, or it is counted and does nothing."""

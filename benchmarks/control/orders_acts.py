@@ -111,7 +111,7 @@ class Acts(Words):
         )
         kind = self._of((0, 1, 2, 2, 2))
         step = Step(self._holder(), Kind.SHORT_ALERT, content, self._area(), kind, 600, exercise)
-        named = {gone for gone in self._pole.seen().warnings if gone[0] == f"{about:016x}"}
+        named = self._in_force(f"{about:016x}", step.key)
         fate = self._send(step)
         if what == "cancel":
             self._check_cancel(fate, named, step)
@@ -121,6 +121,18 @@ class Acts(Words):
             weight = min(kind, 1) if exercise else kind
             self._warnings[name, key_id] = self._effect(step, weight, exercise=exercise)
         return step
+
+    def _in_force(self, number: str, key: str) -> set[tuple[str, str]]:
+        """Return which warnings in force a short cancel of `key` is about.
+
+        It gives a number and no name: the number is its own authority's, and root's is another.
+        """
+        root = SIGNERS[ROOT].key_id.hex()
+        return {
+            one
+            for one in self._pole.seen().warnings
+            if one[0] == number and (one[1] == root) == (key == ROOT)
+        }
 
     def _check_cancel(self, fate: str, named: set[tuple[str, str]], step: Step) -> None:
         """Hold what a cancel is answered against whether the warning was in force, and is."""

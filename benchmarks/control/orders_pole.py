@@ -121,6 +121,8 @@ class Watched:
         """To the last order."""
         self.notes: list[str] = []
         """What the log says since it came."""
+        self.was_kept = False
+        """Whether the last order was on the disk before it acted."""
         self._seen: Seen | None = None
         self._sequence = 0
         self.boot(trusted=True)
@@ -152,6 +154,10 @@ class Watched:
         """Give it an order; return the fate."""
         self.answers.clear()
         self.notes.clear()
+        kept = self._node.foresee(sealed, self.now_ns)
+        self.was_kept = kept is not None
+        if kept is not None:
+            self.disk[kept.key] = kept.value
         self._node.receive_message("cmd", sealed, self.now_ns)
         self._take()
         return self.control.fate

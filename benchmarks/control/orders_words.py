@@ -35,6 +35,10 @@ _NOT_ANSWERED: Final = frozenset(
 """Of strangers and of what is too much a few are answered; answers of nodes never."""
 
 
+_AS_OFTEN: Final = frozenset({Kind.CERTIFICATE, Kind.REVOCATION, Kind.BEACON})
+"""They may act as often as they come."""
+
+
 @dataclass(frozen=True, slots=True)
 class Effect:
     """Something that an order caused and that lasts."""
@@ -151,6 +155,8 @@ class Words:
         taken = is_good(fate) or fate in (NOTHING_IN_FORCE, NOT_ITS_TO_END)
         if taken and self._clock_is_right and self._node_time_s() and late_s > 0:
             self.violations.append(f"obeyed after its time to live: {self.log[-1]}")
+        if taken and step.kind not in _AS_OFTEN and not self._pole.was_kept:
+            self.violations.append(f"acted before it was kept: {self.log[-1]}")
         if taken:
             self._obeyed.append(sealed)
             if step.key == "stranger" or not may:

@@ -41,7 +41,7 @@ from node.control.trust.signature import Signer
 from node.control.warning.alert_book import AlertBook
 from node.control.warning.alert_state import KEY as ALERTS_KEY
 from node.control.warning.alert_state import BookState, decode_book
-from node.events import Note
+from node.events import Note, Persist
 from node.units import NS_PER_S
 
 EVENTS_MAX: Final = 8192
@@ -101,6 +101,12 @@ class Controller:
             zone=config.volume.zone,
         )
 
+    def foresee(self, payload: bytes, now_ns: int) -> Persist | None:
+        """Return what must be on the disk before this order is received, so that a power cut lets
+        it act once; None if it will not act. Who has no disk, or none in time, need not ask.
+        """
+        return self._gate.foresee(payload, now_ns)
+
     def receive_message(self, topic: str, payload: bytes, now_ns: int) -> str:
         """Take one MQTT message; return its fate in a word. Never raises.
 
@@ -132,6 +138,8 @@ class Controller:
         self._gate.receive_time(now_ns)
         if stepped_ns:
             self._note(f"the clock was stepped by {stepped_ns / NS_PER_S:+.1f} s", now_ns)
+        for order in self._gate.take_left():
+            self.receive_message("", order, now_ns)
         self.handle_deadline(now_ns)
 
     def receive_grants(self, sources: tuple[int, ...], now_ns: int) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from node.config import ConfigError, NodeConfig
 from node.control.precedence import CLASSES
 from node.control.trust.signature import SeedSigner
-from node.events import FetchFile
+from node.events import FetchFile, Persist
 from node.shell.broker.home_assistant import discovery
 from node.shell.broker.mqtt import MqttLink
 from node.shell.card.sinks import PacedSink, Sink
@@ -240,6 +240,7 @@ def _serve(
             status_every_ns=times_ns[1],
             tell_time=None if governed is None else governed.tell_time,
             fetch=None if governed is None else governed.fetch,
+            foresee=None if governed is None else governed.foresee,
             standing=standing | ({"configuration": refused} if refused else {}),
             renewed=None if path is None else (Path(path).parent / WAITING).exists,
             page=None if shell.page.port is None else (shell.page.address, shell.page.port),
@@ -280,6 +281,7 @@ class _Governed:
     speaker: "Speaker"
     tell_time: Callable[[int, int], None]
     fetch: Callable[[FetchFile], None]
+    foresee: Callable[[bytes, int], Persist | None]
     standing: dict[str, str]
     """Faults that are there from the start, by name."""
 
@@ -323,6 +325,7 @@ def _governed(
         governed,
         lambda utc, now: tell_time(governed, control, utc, now),
         Fetcher(shell.fetch, library).request,
+        governed.foresee,
         standing,
     )
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from node.events import FetchFile, Note, Persist, Publish, SendDatagram, SourceChanged
 from node.peers.joining import BROKER as BROKER_PATH
+from node.shell.broker.ahead import keeper
 from node.shell.broker.mqtt import MqttLink
 from node.shell.card.sinks import Sink
 from node.shell.card.sound_watch import SoundWatch
@@ -43,10 +44,8 @@ class Service:
     ----------
     speaker : Speaker
         The core.
-    udp : UdpSocket
-        Where packets come from.
-    sink : Sink
-        Where sound goes.
+    udp, sink : UdpSocket, Sink
+        Where packets come from, and where sound goes.
     store : Store
         What survives a power cut.
     mqtt : MqttLink or None
@@ -57,7 +56,6 @@ class Service:
         Told (utc_ns, now_ns) once a second, where the core keeps a calendar.
     fetch : callable or None
         Asked for a file that a warning names; returns at once.
-
     standing : mapping of str to str or None
         Faults that were found before the start, by name: sounds that are missing.
     renewed : callable or None
@@ -66,6 +64,8 @@ class Service:
         Asked on SIGHUP: reads the configuration again, and raises what is wrong with it.
     page : (str, int) or None
         Address and port of a page that shows the status.
+    foresee : callable or None
+        Returns what must be kept before an order acts.
 
     Notes
     -----
@@ -91,6 +91,7 @@ class Service:
         renewed: Callable[[], bool] | None = None,
         reread: Callable[[], object] | None = None,
         page: tuple[str, int] | None = None,
+        foresee: Callable[[bytes, int], Persist | None] | None = None,
     ) -> None:
         self._speaker = speaker
         self._udp = udp
@@ -100,6 +101,7 @@ class Service:
         self._status_every_ns = status_every_ns
         self._tell_time = tell_time
         self._fetch = fetch
+        self._foresee = foresee
         self._next_time_ns = 0
         self._lock = threading.Lock()
         self._watch = SoundWatch(sink, now_ns())
@@ -185,6 +187,8 @@ class Service:
         self._store.on_durable = lambda: _soon(loop, link.wake)
         link.durable = lambda: self._store.durable
         link.keep = self._store.keep_soon
+        if self._foresee is not None:
+            link.ahead.keep = keeper(self._foresee, self._store, self._lock)
         link.set_state(self._health.word())
         link.take_datagram = self._take_by_broker
         link.told = lambda name, text: self._health.note(name, text, now_ns())
@@ -325,10 +329,8 @@ class Service:
             self._wake = asyncio.get_running_loop().call_at(due_ns / NS_PER_S, self._run_core)
 
     def _do_events(self) -> None:
-        """Do what the core asked for, in its order.
-
-        What must be kept is kept together, all or nothing, and with it what is to be told of it,
-        which leaves when that is on the disk. Neither waits here.
+        """Do what the core asked for, in its order. What must be kept is kept together, all or
+        nothing, and with it what is to be told of it, which leaves when that is on the disk.
         """
         changes: dict[str, bytes] = {}
         while True:

@@ -125,14 +125,19 @@ class AuthorityBook:
         self._known = {root.key_id: root}
         self._revocations = Revocations(root.key_id)
         self._dropped: list[bytes] = []
+        self._verified: tuple[bytes, bytes, bytes] | None = None
+        """Key, signature and what is signed of the last message that was genuine."""
 
     def signer_of(self, message: Message) -> Authority | str:
         """Return the authority whose key signed `message`, or why it is none of ours."""
         authority = self._known.get(message.key_id)
         if authority is None:
             return "unknown key"
-        if not verified(authority.public_key, message.signature, message.signed):
-            return "wrong signature"
+        asked = (authority.public_key, message.signature, message.signed)
+        if asked != self._verified:  # an order is looked at twice: before it is kept, and after
+            if not verified(*asked):
+                return "wrong signature"
+            self._verified = asked
         return authority
 
     def may(self, warrant: Warrant, message_class: MessageClass, least: Least) -> Authority | str:

@@ -1,7 +1,8 @@
 """The way of an order from bytes to obedience: open, authorise, once, in time, for here.
 
-What it lets through is on disk (the counter) before anybody acts on it. Certificates, revocations
-and beacons it handles by itself; they are kept as signed bytes and checked again at every start.
+What will act is kept first (`ahead`), and its counter with what it changed. Certificates,
+revocations and beacons it handles by itself; they are kept as signed bytes and checked again at
+every start.
 """
 
 from collections import deque
@@ -13,6 +14,7 @@ import msgspec
 
 from node.control.civil_time import DAY_S, NO_TIME, CivilClock, Least
 from node.control.precedence import MessageClass
+from node.control.trust.ahead import Ahead
 from node.control.trust.authority import EMERGENCY_S, Authority, AuthorityBook, Warrant, within
 from node.control.trust.lost_counters import LostCounters
 from node.control.trust.message import Kind, Message, open_envelope
@@ -98,6 +100,7 @@ class Gatekeeper:
         self._book = book
         self._replay = ReplayGuard(stored)
         self._rates = Rates()
+        self._ahead = Ahead(stored)
         self._area = area
         self._clock = clock
         self._singles: dict[bytes, list[str]] = {}
@@ -115,8 +118,34 @@ class Gatekeeper:
             kept = self._lost.receive_time(self._clock.utc_ns(now_ns) // NS_PER_S)
             self._events.extend(() if kept is None else (kept,))
 
+    def foresee(self, sealed: bytes, now_ns: int) -> Persist | None:
+        """Return what is to be on the disk before `sealed` is received; None if it will not act.
+
+        What concerns trust itself is the same however often it acts.
+        """
+        message = open_envelope(sealed)
+        if isinstance(message, str) or message.kind in _ANSWERS | _TRUST_KINDS:
+            return None
+        signer = self._book.signer_of(message)
+        if isinstance(signer, str) or not self._rates.has_room(*_limit(message), now_ns):
+            return None
+        will_act = self._refusal(message, signer, now_ns) is None
+        return self._ahead.keep(message, sealed) if will_act else None
+
+    def take_left(self) -> list[bytes]:
+        """Return the orders that were kept before they acted, when the power failed."""
+        left = self._ahead.take_left()
+        self._events.extend(kept for kept, _ in left)
+        return [sealed for _, sealed in left]
+
     def receive(self, sealed: bytes, now_ns: int) -> Order | Refused:
         """Return the order in `sealed`, or why it does not act. Never raises."""
+        found = self._receive(sealed, now_ns)
+        kept = None if found.message is None else self._ahead.forget(found.message)
+        self._events.extend(() if kept is None else (kept,))
+        return found
+
+    def _receive(self, sealed: bytes, now_ns: int) -> Order | Refused:
         message = open_envelope(sealed)
         if isinstance(message, str):
             return Refused(message)
@@ -125,8 +154,7 @@ class Gatekeeper:
         signer = self._book.signer_of(message)
         if isinstance(signer, str):
             return Refused(signer, message if signer == "unknown key" else None)
-        urgent = message.message_class is MessageClass.URGENT
-        if not self._rates.allow(message.key_id, URGENT if urgent else ORDINARY, now_ns):
+        if not self._rates.allow(*_limit(message), now_ns):
             return Refused(TOO_MANY, message, signer)
         refusal = self._refusal(message, signer, now_ns)
         if refusal is None:
@@ -328,6 +356,12 @@ class Gatekeeper:
             self._book.receive_revocation(signer, message.content)
             if name != REVOCATION_PREFIX + message.key_id.hex():
                 self._singles.setdefault(message.key_id, []).append(name)
+
+
+def _limit(message: Message) -> tuple[bytes, tuple[int, int]]:
+    """Return whose orders of this kind are counted together, and how many there may be."""
+    urgent = message.message_class is MessageClass.URGENT
+    return message.key_id, URGENT if urgent else ORDINARY
 
 
 def _floors(kept: bytes) -> dict[int, int]:

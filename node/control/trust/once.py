@@ -1,4 +1,4 @@
-"""Each order acts once: of each key the counters of its latest orders, kept before anything acts.
+"""Each order acts once: of each key the counters of its latest orders, kept with what they changed.
 
 ```
             low                           highest
@@ -61,7 +61,7 @@ class ReplayGuard:
     def advance(
         self, key_id: bytes, counter: int, known: Container[bytes] = ()
     ) -> list[tuple[str, bytes]]:
-        """Use `counter` up; return what must be on disk, by its key, before the order acts.
+        """Use `counter` up; return what is kept, by its key, with what the order changes.
 
         When there is no place left, a key goes that is not in `known`: it has no authority.
         """

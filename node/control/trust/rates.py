@@ -21,15 +21,21 @@ class Rates:
     def __init__(self) -> None:
         self._full_ns: dict[tuple[bytes, tuple[int, int]], int] = {}
 
+    def has_room(self, key: bytes, limit: tuple[int, int], now_ns: int) -> bool:
+        """Return whether `key` may do one more thing under `limit` now."""
+        most, each_ns = limit
+        return self._full_at_ns(key, limit, now_ns) - now_ns <= (most - 1) * each_ns
+
     def allow(self, key: bytes, limit: tuple[int, int], now_ns: int) -> bool:
         """Return whether `key` may do one more thing under `limit` now, and count it."""
-        most, each_ns = limit
-        # The bucket is full again at this time: a number of orders is a stretch of time.
-        full_ns = max(self._full_ns.get((key, limit), now_ns), now_ns)
-        if full_ns - now_ns > (most - 1) * each_ns:
+        if not self.has_room(key, limit, now_ns):
             return False
-        self._full_ns[key, limit] = full_ns + each_ns
+        self._full_ns[key, limit] = self._full_at_ns(key, limit, now_ns) + limit[1]
         return True
+
+    def _full_at_ns(self, key: bytes, limit: tuple[int, int], now_ns: int) -> int:
+        """Return when the bucket is full again: a number of orders is a stretch of time."""
+        return max(self._full_ns.get((key, limit), now_ns), now_ns)
 
     def forget(self, key: bytes) -> None:
         """Drop what is known of a key that lost its authority."""

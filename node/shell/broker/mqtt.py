@@ -21,6 +21,7 @@ from typing import Final
 from node.control.civil_time import DAY_S
 from node.control.trust.message import DOCUMENT_BYTES_MAX
 from node.events import Publish
+from node.shell.broker.ahead import AheadOfActing
 from node.shell.broker.connection import (
     TAKEN_OVER,
     Connect,
@@ -96,10 +97,7 @@ class MqttLink:
     connect : callable
         Makes connections; another network in tests and simulations.
 
-    Raises
-    ------
-    ShellError
-        If the password, a certificate or a key cannot be read.
+    Raises ShellError if the password, a certificate or a key cannot be read.
     """
 
     def __init__(
@@ -121,9 +119,9 @@ class MqttLink:
         self._tls = tls_context(config)
         self._ends_s = first_end_s(config)
         self.session = session
-        about = {"zones": list(config.zones), "public_key": public_key}
         self._announced = dict(announced or {})
         if public_key:
+            about = {"zones": list(config.zones), "public_key": public_key}
             self._announced[f"{self._root}/about"] = json.dumps(about).encode()
         self._outgoing = Outgoing(self._root, Outbox(stored or {}))
         self._old_topics = topics_in((stored or {}).get(TOPICS_KEY, b""))
@@ -145,6 +143,7 @@ class MqttLink:
         """Takes what a station sends by the session, where no datagram comes through."""
         self.last_state: tuple[str, tuple[str, ...]] = ("stopped", ())
         """What the goodbye says."""
+        self.ahead = AheadOfActing()
         self.connected = False
         self.reconnects = 0
         self.retained = 0
@@ -162,8 +161,8 @@ class MqttLink:
     @property
     def topics(self) -> list[str]:
         """Return where orders for this node come."""
-        zones = [f"pa/v1/{self._config.village}/zone/{zone}/cmd" for zone in self._config.zones]
-        return [f"{self._root}/cmd", *zones]
+        village, zones = self._config.village, self._config.zones
+        return [f"{self._root}/cmd", *(f"pa/v1/{village}/zone/{zone}/cmd" for zone in zones)]
 
     @property
     def dropped(self) -> int:
@@ -217,7 +216,7 @@ class MqttLink:
         """Return what a person wants to know of the link."""
         names = ("connected", "reconnects", "dropped", "retained", "too_large", "refused")
         told = {name: getattr(self, name) for name in names}
-        told["waiting"] = len(self._outgoing.outbox)
+        told |= {"waiting": len(self._outgoing.outbox), "unkept": self.ahead.unkept}
         if self._ends_s is not None:
             told["certificate_days"] = (self._ends_s - utc_ns() // NS_PER_S) // DAY_S
         return told
@@ -225,6 +224,7 @@ class MqttLink:
     def wake(self) -> None:
         """Look again at what may leave: more is on the disk now."""
         self._outgoing.wake.set()
+        self.ahead.wake()
 
     async def run(self, take: Take) -> None:
         """Stay connected until cancelled; give each message to `take`."""
@@ -323,7 +323,10 @@ class MqttLink:
                 self._is_asked = True
                 connection.acknowledge(message)
                 continue
-            ticket = take(message.topic, message.payload) or 0
+            try:
+                await self.ahead.kept(message.payload, self.durable)
+            finally:  # it acts whatever became of the link meanwhile
+                ticket = take(message.topic, message.payload) or 0
             now_s = asyncio.get_running_loop().time()
             self._unacknowledged.append(_Unacknowledged(message, ticket, now_s))
             self._acknowledge(connection)

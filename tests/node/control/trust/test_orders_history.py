@@ -14,6 +14,7 @@ from node.control.plans import Plans
 from node.control.proof.answers import Answers
 from node.control.sessions import Sessions
 from node.control.trust import authority
+from node.control.trust.ahead import Ahead
 from node.control.trust.authority import Authority, AuthorityBook, Warrant
 from node.control.trust.gatekeeper import Gatekeeper
 from node.control.trust.once import ReplayGuard
@@ -95,6 +96,7 @@ HOLES = {
         "what_it_ends",
         lambda *_: "cancel",
     ),
+    "an order acts before it is kept": (Ahead, "keep", nothing),
     "a refusal is told to nobody": (Answers, "refuse", lambda *_: []),
     "a name is anybody's": (AlertMemory, "stands_in_the_way", lambda *_: False),
     "the lowest item decides what a stream is": (

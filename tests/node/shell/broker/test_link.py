@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from node.events import Publish
 from node.shell.broker import mqtt as module
+from node.shell.broker.ahead import WAIT_S
 from node.shell.broker.connection import LinkLostError, Login, Received, connect
 from node.shell.broker.mqtt import MqttLink
 from node.shell.broker.outbox import PLACES, Outbox
@@ -31,6 +32,7 @@ class FakeBroker:
         self.undelivered: list[Received] = []
         self.connections = 0
         self.logins: list[Login] = []
+        self.connected: list[FakeConnection] = []
 
     async def connect(self, login: Login):
         await asyncio.sleep(0)
@@ -39,7 +41,8 @@ class FakeBroker:
         fault = self.script.pop(0) if self.script else {}
         if fault.get("refuse"):
             raise LinkLostError("refused", reason=fault["refuse"])
-        return FakeConnection(self, fault)
+        self.connected.append(FakeConnection(self, fault))
+        return self.connected[-1]
 
 
 class FakeConnection:
@@ -184,6 +187,65 @@ def test_an_order_is_acknowledged_when_it_is_on_the_disk_and_not_before():
         assert broker.acknowledged == [1, 2]
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(scene())
+
+
+def test_an_order_acts_when_the_disk_has_it_and_after_a_moment_whatever_the_disk_does():
+    """So a cut lets it act once; nothing waits for a disk that has not caught up since."""
+
+    async def scene():
+        orders = [Received(CMD, b"%d" % n, False, n) for n in range(1, 20)]
+        broker = FakeBroker([])
+        broker.undelivered = orders[:1]
+        link, durable, came = linked(broker), 0, []
+        link.durable = lambda: durable
+        numbers = iter(range(1, 100))
+        link.ahead.keep = lambda payload: next(numbers)
+        loop = asyncio.get_running_loop()
+
+        def take(topic, payload):
+            came.append((payload, durable, loop.time()))
+            return 0
+
+        task = asyncio.create_task(link.run(take))
+        while not link.connected:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(WAIT_S / 4)
+        assert came == [], "the disk does not have it yet"
+        durable = 1
+        link.wake()
+        await asyncio.sleep(0.02)
+        assert [(payload, at) for payload, at, _ in came] == [(b"1", 1)]
+        (connection,) = broker.connected
+        connection.queue += orders[1:]
+        begin_s = loop.time()
+        connection.news.set()
+        while len(came) < len(orders):
+            await asyncio.sleep(0.005)
+            assert loop.time() < begin_s + 20 * WAIT_S, "each waited for a disk that is sick"
+        assert [payload for payload, _, _ in came] == [one.payload for one in orders]
+        assert came[1][2] - begin_s >= WAIT_S * 0.9 and link.ahead.unkept == len(orders) - 1
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(scene())
+
+
+def test_an_order_that_waits_for_the_disk_acts_though_the_link_ends():
+    async def scene():
+        broker = FakeBroker([])
+        broker.undelivered = [Received(CMD, b"one", False, 1)]
+        link, came = linked(broker), []
+        link.durable = lambda: 0
+        link.ahead.keep = lambda payload: 1
+        task = asyncio.create_task(link.run(lambda topic, payload: came.append(payload)))
+        while not link.connected:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(WAIT_S / 10)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert came == [b"one"]
 
     asyncio.run(scene())
 

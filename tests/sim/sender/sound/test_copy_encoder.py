@@ -4,8 +4,8 @@ import argparse
 
 import numpy as np
 import pytest
-from sim.sender.option_types import data_budget
 
+from sim.sender.option_types import data_budget
 from sim.sender.sound.copy_encoder import CopyEncoder
 from sim.station.programme import read_sound
 from sim.village import scenario
