@@ -172,15 +172,12 @@ def _tell(outcome: Outcome, folder: Path) -> int:
         length = " --fast" if outcome.length == "fast" else ""
         meant = f"; when it is meant: `{COMMAND} gate{length} --record`, and commit it"
         print(
-            f"gate: {len(outcome.changes)} figures differ from {outcome.base}, all in "
+            f"gate: {outcome.differing} from {outcome.base}, all in "
             f"{folder}/gate.md{meant if outcome.base == _RECORDED else ''}",
             file=sys.stderr,
         )
     held = outcome.held - len(outcome.breaches)
-    print(
-        f"gate: {held} of {outcome.held} budgets hold, "
-        f"{len(outcome.changes)} figures differ ({outcome.length})"
-    )
+    print(f"gate: {held} of {outcome.held} budgets hold, {outcome.differing} ({outcome.length})")
     return 0 if outcome.is_good else 1
 
 

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.clock.clock_links import LAN, MOBILE, MOBILE_OTHER, NS_PER_S, WIFI, Crystal, Link
-from node.clock import line
 from node.clock.exchange.asking import ClockExchange
-from node.clock.line import RATE_PPM, position_q16
+from node.clock.line import position_q16
 from node.clock.servo import HARD_RESYNC_Q16, Servo, new_servo, servo_step
+from node.clock.state import Line
 from node.clock.timebase import Timebase, receive_packet
 from node.kernel import kernel
 from node.kernel.record import Records
@@ -49,16 +49,10 @@ def move(own: NDArray[np.int64], by_q32: int) -> None:
     own[FRACTION_Q32] = position_q32 & 0xFFFFFFFF
 
 
-@kernel(
-    "void(int64[::1], int64[::1], float64[::1], float64[:, ::1], float64[::1], Servo[::1],"
-    " int64[::1], int64, int64[::1])"
-)
+@kernel("void(int64[::1], Line[::1], Servo[::1], int64[::1], int64, int64[::1])")
 def play_second(
     own: NDArray[np.int64],
-    ints: NDArray[np.int64],
-    floats: NDArray[np.float64],
-    points: NDArray[np.float64],
-    scratch: NDArray[np.float64],
+    lines: Records[Line],
     servo: Records[Servo],
     arrivals_ns: NDArray[np.int64],
     media_first: int,
@@ -67,25 +61,22 @@ def play_second(
     """Run one second of a node: take its packets, steer its converter.
 
     own          (4,) int64: samples, Q32 samples, whether it started, count of hard resyncs
-    ints         (line.INTS,) int64, the time base's; units by the fields' names
-    floats       (line.FLOATS,) float64, the time base's; units by the fields' names
-    points       (POINT_ROWS, POINTS_MAX) float64, the time base's: ns
-    scratch      (SCRATCH_SIZE,) float64, room of the time base, ns
     arrivals_ns  (packets,) int64, local arrival of each packet, -1 lost
     media_first  media time of the first one
     periods_ns   (periods,) int64, presentation time of each period, local
     """
+    line = lines[0]
     taken = 0
     for period in range(periods_ns.shape[0]):
         now_ns = periods_ns[period]
         while taken < arrivals_ns.shape[0] and arrivals_ns[taken] <= now_ns:
             if arrivals_ns[taken] >= 0:
                 media = media_first + taken * PACKET_SAMPLES
-                receive_packet(ints, floats, points, scratch, media, arrivals_ns[taken], 0)
+                receive_packet(line, media, arrivals_ns[taken], 0)
             taken += 1
-        if ints[line.PACKETS] == 0:
+        if line.packets == 0:
             continue
-        wanted_q16 = position_q16(ints, floats, now_ns)
+        wanted_q16 = position_q16(line, now_ns)
         error_q16 = wanted_q16 - (own[MEDIA] << 16) - (own[FRACTION_Q32] >> 16)
         if own[STARTED] == 0 or abs(error_q16) > HARD_RESYNC_Q16:
             own[RESYNCS] += own[STARTED]
@@ -93,13 +84,13 @@ def play_second(
             own[MEDIA] = wanted_q16 >> 16
             own[FRACTION_Q32] = (wanted_q16 & 0xFFFF) << 16
             error_q16 = 0
-        servo[0].feed_forward_ppm = floats[RATE_PPM]
+        servo[0].feed_forward_ppm = line.rate_ppm
         step_q32 = servo_step(servo, error_q16, PERIOD_SAMPLES)
         move(own, step_q32 * PERIOD_SAMPLES)
     while taken < arrivals_ns.shape[0]:
         if arrivals_ns[taken] >= 0:
             media = media_first + taken * PACKET_SAMPLES
-            receive_packet(ints, floats, points, scratch, media, arrivals_ns[taken], 0)
+            receive_packet(line, media, arrivals_ns[taken], 0)
         taken += 1
 
 
@@ -152,8 +143,7 @@ class Pole:
         periods_ns = begin_ns + np.rint(steps * (end_ns - begin_ns)).astype(np.int64)
         move(self.own, round(self.card_ppm * 1e-6 * 48_000 * 2**32))
         play_second(
-            self.own, self.timebase.ints, self.timebase.floats, self.timebase.points,
-            self.timebase.scratch, self.servo, arrivals_ns,
+            self.own, self.timebase.line, self.servo, arrivals_ns,
             second * PACKETS_PER_S * PACKET_SAMPLES, periods_ns,
         )  # fmt: skip
 

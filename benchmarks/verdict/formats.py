@@ -101,7 +101,7 @@ def markdown(outcome: Outcome, *, bytes_max: int = MARKDOWN_BYTES_MAX) -> str:
         f"## The gate {good}",
         "",
         f"{outcome.held - count} of {outcome.held} budgets hold; "
-        f"{len(outcome.changes)} figures differ from {outcome.base}.",
+        f"{outcome.differing} from {outcome.base}.",
         "",
     ]
     lines += [f"- {one}" for one in causes_of(outcome.changes)]

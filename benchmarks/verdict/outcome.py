@@ -107,6 +107,12 @@ class Outcome:
         return sum(len(row) for rows in self.budgets.values() for row in rows.values())
 
     @property
+    def differing(self) -> str:
+        """How many figures differ from the base, in words."""
+        count = len(self.changes)
+        return "1 figure differs" if count == 1 else f"{count} figures differ"
+
+    @property
     def is_good(self) -> bool:
         """Whether all budgets hold and no digit differs from the base."""
         return not self.breaches and not self.changes

@@ -18,6 +18,7 @@ from node.clock.timebase import Timebase
 from node.config import JitterConfig
 from node.control.controller import Controller
 from node.opus.decoder import OpusDecoder
+from node.source.repairs import Repairs
 from node.units import NS_PER_MS
 from sim.day.pole import DayPole, NodeParts
 from sim.gateway.cpu import Host
@@ -111,6 +112,17 @@ def _no_repair() -> None:
     _wrap(node.source.receiver, "is_announced", lambda _: lambda *_: False)
 
 
+def _asked_later() -> None:
+    def made(plain: Callable[[Repairs], int | None]) -> Callable[[Repairs], int | None]:
+        def next_deadline_ns(self: Repairs) -> int | None:
+            due_ns = plain(self)
+            return None if due_ns is None else due_ns + MORE_MS * NS_PER_MS
+
+        return next_deadline_ns
+
+    _wrap(Repairs, "next_deadline_ns", made)
+
+
 def _slower_cpu() -> None:
     def made(plain: Callable[..., NDArray[np.int64]]) -> Callable[..., NDArray[np.int64]]:
         def ready_ns(self: Host, first: int, tick_ns: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -172,6 +184,7 @@ def _nothing() -> None:
         Controller: ("receive_message", "handle_deadline"),
         DayPole: ("__init__",),
         Host: ("ready_ns",),
+        Repairs: ("next_deadline_ns",),
         node.jitter.buffer: ("initial", "slots_for"),
         node.source.receiver: ("is_announced",),
     }.items():
@@ -204,6 +217,10 @@ REGRESSIONS: Final = {
     "unrepaired": Regression(
         "lost packets are not asked for again", "dropout",
         r"dropout concealed_ms worse", _no_repair,
+    ),
+    "overdue": Regression(
+        "lost packets are asked for 20 ms later", "dropout",
+        r"dropout concealed_ms worse", _asked_later,
     ),
     "short": Regression(
         "concealment ends 80 ms earlier", "dropout",

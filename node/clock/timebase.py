@@ -26,68 +26,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.clock import arrivals as envelope
-from node.clock.arrivals import (
-    EARLY_NS,
-    POINT_ROWS,
-    POINTS_MAX,
-    PUT_ELSEWHERE,
-    SCRATCH_SIZE,
-    UNCHANGED,
-    floor_ns,
-)
+from node.clock.arrivals import EARLY_NS, PUT_ELSEWHERE, UNCHANGED, floor_ns
 from node.clock.delay_need import needed_delay_ns, note_delay
 from node.clock.exchange.replies import WAITED_NS
-from node.clock.line import (
-    BEFORE_CAPTURE,
-    BEGUN_NS,
-    BLOCK_TOP_X_NS,
-    BLOCK_TOP_Y_NS,
-    BLOCK_X_NS,
-    BLOCK_Y_NS,
-    DELAY_FROM_NS,
-    DELAY_NS,
-    DELAY_TARGET_NS,
-    FASTEST_BEFORE_NS,
-    FASTEST_NS,
-    FASTEST_SINCE_NS,
-    FLOATS,
-    FLOOR_INTERCEPT_NS,
-    FLOOR_ORIGIN_NS,
-    FLOOR_SLOPE,
-    HELD_NS,
-    INTERCEPT_NS,
-    INTS,
-    JUMP_NS,
-    JUMPS,
-    LAST_NS,
-    LAST_X_NS,
-    LATE_ABOVE_NS,
-    LATE_SINCE_NS,
-    LOCAL_ANCHOR_NS,
-    MAP_NS,
-    MAP_ROOM_NS,
-    MAP_UNCERTAINTY_NS,
-    MAPS_REFUSED,
-    MEDIA_ANCHOR_SAMPLES,
-    MODE,
-    MODE_ENVELOPE,
-    MODE_MAP,
-    NEED_FIRST,
-    ORIGIN_NS,
-    OWN_DELAY_NS,
-    PACKETS,
-    PERIOD_NS,
-    POINTS,
-    SLOPE,
-    SPREAD_NS,
-    STEADY_SINCE_NS,
-    finish_slews,
-    move_line,
-    position_q16,
-)
-from node.kernel import inlined, kernel
+from node.clock.line import JUMP_NS, PERIOD_NS, finish_slews, move_line, position_q16
+from node.clock.state import MODE_ENVELOPE, MODE_MAP, POINT_ROWS, Line
+from node.kernel import inlined, inner_kernel, kernel
+from node.kernel.bound import bound
 from node.kernel.conversions import samples_to_ns
-from node.kernel.record import Records
+from node.kernel.record import Records, inner, new
 from node.units import NS_PER_3_SAMPLES, NS_PER_MS, NS_PER_S
 
 _EARLY_MAX_NS: Final = 50.0 * NS_PER_MS
@@ -99,97 +46,78 @@ _ANSWER_NS: Final = WAITED_NS + 100 * NS_PER_MS
 """An answer that is believed has come by then, though a sound card asks 0.1 s ahead."""
 
 
-def new_ints(playout_delay_ns: int, own_delay_ns: int = 0) -> NDArray[np.int64]:
-    """Return the exact half of a time base's state: (INTS,) int64."""
-    ints = np.zeros(INTS, np.int64)
-    ints[LAST_NS] = -1
-    ints[LATE_SINCE_NS] = -1
-    ints[STEADY_SINCE_NS] = -1
-    ints[DELAY_TARGET_NS] = playout_delay_ns
-    ints[OWN_DELAY_NS] = own_delay_ns
-    return ints
+_BLOCK_UNDER_WAY: Final = ("block_x_ns", "block_y_ns", "block_top_x_ns", "block_top_y_ns")
 
 
-def new_floats(playout_delay_ns: int) -> NDArray[np.float64]:
-    """Return the measured half of a time base's state: (FLOATS,) float64."""
-    floats = np.zeros(FLOATS, np.float64)
-    floats[DELAY_NS] = playout_delay_ns
-    floats[FASTEST_NS] = np.inf
-    floats[FASTEST_BEFORE_NS] = np.inf
-    return floats
+def new_line(playout_delay_ns: int, own_delay_ns: int = 0) -> Records[Line]:
+    """Return the state of a time base before the first packet: an array of one."""
+    line = new(Line)
+    line["last_ns"] = -1
+    line["late"]["since_ns"] = -1
+    line["steady"]["since_ns"] = -1
+    line["delay_target_ns"] = playout_delay_ns
+    line["own_delay_ns"] = own_delay_ns
+    line["delay_ns"] = playout_delay_ns
+    line["fastest_ns"] = np.inf
+    line["fastest_before_ns"] = np.inf
+    return line
 
 
 @inlined
-def _transit_ns(ints: NDArray[np.int64], media_time_samples: int, local_ns: int) -> float:
+def _transit_ns(line: Line, media_time_samples: int, local_ns: int) -> float:
     """Return how much later than the first packet a media time came, or was captured."""
-    media = media_time_samples - ints[MEDIA_ANCHOR_SAMPLES]
-    return float(local_ns - ints[LOCAL_ANCHOR_NS] - samples_to_ns(media))
+    media = media_time_samples - line.media_anchor_samples
+    return float(local_ns - line.local_anchor_ns - samples_to_ns(media))
 
 
-@kernel("float64(int64[::1], float64[::1], int64, int64)")
-def _above_line_ns(
-    ints: NDArray[np.int64], floats: NDArray[np.float64], media_time_samples: int, now_ns: int
-) -> float:
+@inner_kernel("float64(Line, int64, int64)")
+def _above_line_ns(line: Line, media_time_samples: int, now_ns: int) -> float:
     """Return how much later than the line says a packet came."""
-    media = media_time_samples - ints[MEDIA_ANCHOR_SAMPLES]
+    media = media_time_samples - line.media_anchor_samples
     x_ns = float(samples_to_ns(media))
-    y_ns = _transit_ns(ints, media_time_samples, now_ns)
-    return float(y_ns - floats[INTERCEPT_NS] - floats[SLOPE] * (x_ns - floats[ORIGIN_NS]))
+    y_ns = _transit_ns(line, media_time_samples, now_ns)
+    return float(y_ns - line.intercept_ns - line.slope * (x_ns - line.origin_ns))
 
 
-@kernel("int64(int64[::1], float64[::1], float64[:, ::1], float64[::1], int64, int64, int64)")
+@inner_kernel("int64(Line, int64, int64, int64)")
 def receive_packet(
-    ints: NDArray[np.int64],
-    floats: NDArray[np.float64],
-    points: NDArray[np.float64],
-    scratch: NDArray[np.float64],
+    line: Line,
     media_time_samples: int,
     now_ns: int,
     is_late: int,
 ) -> int:
-    """Take the arrival of an original packet; see `envelope.receive_packet`.
-
-    ints     (INTS,) int64, state: units by the fields' names
-    floats   (FLOATS,) float64, state: units by the fields' names
-    points   (POINT_ROWS, POINTS_MAX) float64, ns, state
-    scratch  (SCRATCH_SIZE,) float64, ns, scratch
-    """
-    change = envelope.receive_packet(
-        ints, floats, points, scratch, media_time_samples, now_ns, is_late
-    )
-    if ints[PACKETS] <= 2:
-        ints[BEGUN_NS] = now_ns
-    if now_ns - ints[FASTEST_SINCE_NS] > _MOMENTS_NS:
-        ints[FASTEST_SINCE_NS] = now_ns
-        floats[FASTEST_BEFORE_NS], floats[FASTEST_NS] = floats[FASTEST_NS], np.inf
-    floats[FASTEST_NS] = min(floats[FASTEST_NS], _transit_ns(ints, media_time_samples, now_ns))
-    if change == PUT_ELSEWHERE and ints[MODE] == MODE_MAP:
+    """Take the arrival of an original packet; see `envelope.receive_packet`."""
+    change = envelope.receive_packet(line, media_time_samples, now_ns, is_late)
+    if line.packets <= 2:
+        line.begun_ns = now_ns
+    if now_ns - line.fastest_since_ns > _MOMENTS_NS:
+        line.fastest_since_ns = now_ns
+        line.fastest_before_ns, line.fastest_ns = line.fastest_ns, np.inf
+    line.fastest_ns = min(line.fastest_ns, _transit_ns(line, media_time_samples, now_ns))
+    if change == PUT_ELSEWHERE and line.mode == MODE_MAP:
         # By a map that no packet agrees with none would play.
-        above_ns = _above_line_ns(ints, floats, media_time_samples, now_ns)
+        above_ns = _above_line_ns(line, media_time_samples, now_ns)
         if above_ns >= -EARLY_NS:
-            room_ns = ints[DELAY_TARGET_NS] + ints[OWN_DELAY_NS] - floats[LATE_ABOVE_NS]
-            floats[MAP_ROOM_NS] = max(0.0, room_ns) + _ROOM_NS
-        ints[MODE] = MODE_ENVELOPE
-    if ints[MODE] == MODE_MAP:
-        above_ns = _above_line_ns(ints, floats, media_time_samples, now_ns)
-        is_before = above_ns < -(_EARLY_MAX_NS + floats[MAP_UNCERTAINTY_NS])
-        floats[BEFORE_CAPTURE] = floats[BEFORE_CAPTURE] + 1.0 if is_before else 0.0
-        if floats[BEFORE_CAPTURE] >= _BEFORE_CAPTURE_MAX:
-            ints[MODE] = MODE_ENVELOPE  # numbers or stamps were set: until the sender says how
+            room_ns = line.delay_target_ns + line.own_delay_ns - line.late_above_ns
+            line.map_room_ns = max(0.0, room_ns) + _ROOM_NS
+        line.mode = MODE_ENVELOPE
+    if line.mode == MODE_MAP:
+        above_ns = _above_line_ns(line, media_time_samples, now_ns)
+        is_before = above_ns < -(_EARLY_MAX_NS + line.map_uncertainty_ns)
+        line.before_capture = line.before_capture + 1.0 if is_before else 0.0
+        if line.before_capture >= _BEFORE_CAPTURE_MAX:
+            line.mode = MODE_ENVELOPE  # numbers or stamps were set: until the sender says how
             change = PUT_ELSEWHERE
-    if change != UNCHANGED and ints[MODE] == MODE_ENVELOPE:
-        move_line(
-            ints, floats, floats[FLOOR_ORIGIN_NS], floats[FLOOR_INTERCEPT_NS], floats[FLOOR_SLOPE]
-        )
-    above_ns = _above_line_ns(ints, floats, media_time_samples, now_ns)
-    note_delay(ints[NEED_FIRST:], int(above_ns))
+    if change != UNCHANGED and line.mode == MODE_ENVELOPE:
+        move_line(line, line.floor_origin_ns, line.floor_intercept_ns, line.floor_slope)
+    above_ns = _above_line_ns(line, media_time_samples, now_ns)
+    note_delay(line.need[:], int(above_ns))
     return int(change)
 
 
-@kernel("boolean(int64[::1], float64[::1], int64, int64, float64, float64)")
+@inner_kernel("boolean(Line, int64, int64, float64, float64)")
 def receive_map(
-    ints: NDArray[np.int64],
-    floats: NDArray[np.float64],
+    line: Line,
     media_time_samples: int,
     local_ns: int,
     skew_ppm: float,
@@ -197,8 +125,6 @@ def receive_map(
 ) -> bool:
     """Take "this media time was captured at this local time"; return False when it cannot be.
 
-    ints                (INTS,) int64, state: units by the fields' names
-    floats              (FLOATS,) float64, state: units by the fields' names
     media_time_samples  unwrapped RTP timestamp
     local_ns            when it was captured, on the node's own clock
     skew_ppm            of the sender's clock against the node's, positive is fast
@@ -208,57 +134,55 @@ def receive_map(
     that come before they were captured, or all after their presentation, mean that the sender's
     reports do not belong to its sound, or that its way was moved.
     """
-    media = media_time_samples - ints[MEDIA_ANCHOR_SAMPLES]
+    media = media_time_samples - line.media_anchor_samples
     x_ns = float(samples_to_ns(media))
-    y_ns = _transit_ns(ints, media_time_samples, local_ns)
+    y_ns = _transit_ns(line, media_time_samples, local_ns)
     slope = -skew_ppm * 1e-6 / (1.0 + skew_ppm * 1e-6)
-    if ints[PACKETS] == 0:
+    if line.packets == 0:
         return False
-    latest_ns = floats[LAST_X_NS]
+    latest_ns = line.last_x_ns
     captured_ns = y_ns + slope * (latest_ns - x_ns)
-    held_ns = floats[INTERCEPT_NS] + floats[SLOPE] * (latest_ns - floats[ORIGIN_NS])
-    if ints[MODE] == MODE_ENVELOPE or abs(captured_ns - held_ns) > JUMP_NS:
-        room_ns = max(PERIOD_NS, floats[MAP_ROOM_NS])
-        budget_ns = ints[DELAY_TARGET_NS] + ints[OWN_DELAY_NS] - room_ns
-        network_ns = min(floats[FASTEST_NS], floats[FASTEST_BEFORE_NS]) - captured_ns
+    held_ns = line.intercept_ns + line.slope * (latest_ns - line.origin_ns)
+    if line.mode == MODE_ENVELOPE or abs(captured_ns - held_ns) > JUMP_NS:
+        room_ns = max(PERIOD_NS, line.map_room_ns)
+        budget_ns = line.delay_target_ns + line.own_delay_ns - room_ns
+        network_ns = min(line.fastest_ns, line.fastest_before_ns) - captured_ns
         is_early = network_ns < -(_EARLY_MAX_NS + uncertainty_ns)
-        if ints[MODE] == MODE_MAP:  # congestion is no reason to leave it
-            network_ns = min(network_ns, floor_ns(floats, latest_ns) - captured_ns)
+        if line.mode == MODE_MAP:  # congestion is no reason to leave it
+            network_ns = min(network_ns, floor_ns(line, latest_ns) - captured_ns)
         if is_early or network_ns > budget_ns:
-            ints[MAPS_REFUSED] += 1
-            if ints[MODE] == MODE_MAP:
-                ints[MODE] = MODE_ENVELOPE
+            line.maps_refused += 1
+            if line.mode == MODE_MAP:
+                line.mode = MODE_ENVELOPE
                 move_line(
-                    ints, floats, floats[FLOOR_ORIGIN_NS], floats[FLOOR_INTERCEPT_NS],
-                    floats[FLOOR_SLOPE],
+                    line, line.floor_origin_ns, line.floor_intercept_ns,
+                    line.floor_slope,
                 )  # fmt: skip
             return False
-    ints[MODE] = MODE_MAP
-    floats[BEFORE_CAPTURE] = 0.0
-    ints[MAP_NS] = local_ns
-    floats[MAP_UNCERTAINTY_NS] = uncertainty_ns
-    move_line(ints, floats, x_ns, y_ns, slope)
+    line.mode = MODE_MAP
+    line.before_capture = 0.0
+    line.map_ns = local_ns
+    line.map_uncertainty_ns = uncertainty_ns
+    move_line(line, x_ns, y_ns, slope)
     return True
 
 
-@kernel("boolean(int64[::1], int64)")
-def awaits_map(ints: NDArray[np.int64], presentation_ns: int) -> bool:
+@inner_kernel("boolean(Line, int64)")
+def awaits_map(line: Line, presentation_ns: int) -> bool:
     """Return whether it is too early to begin by arrivals alone.
-
-    ints  (INTS,) int64, state: units by the fields' names
 
     It is never when the first packet was a fast one. One that waited in a queue is overtaken by all
     others as the queue drains: by arrivals the sound would begin at once, in the wrong place.
     """
-    since_ns = presentation_ns - ints[BEGUN_NS] - ints[OWN_DELAY_NS]
-    early_ns = min(_ANSWER_NS, ints[DELAY_TARGET_NS] * 2 // 3)
-    return bool(ints[MODE] == MODE_ENVELOPE and since_ns < early_ns)
+    since_ns = presentation_ns - line.begun_ns - line.own_delay_ns
+    early_ns = min(_ANSWER_NS, line.delay_target_ns * 2 // 3)
+    return bool(line.mode == MODE_ENVELOPE and since_ns < early_ns)
 
 
 class Timebase:
     """Media position for each instant, from arrivals and, where there is one, an exchange.
 
-    Its arrays may lie `within` an array of one record: fields points, scratch, ints, floats.
+    Its state may lie `within` an array of one record, in the field `line`.
     """
 
     def __init__(
@@ -269,52 +193,42 @@ class Timebase:
         within: Records[Any] | None = None,
     ) -> None:
         self._own_delay_ns = own_delay_ns
-        if within is None:
-            self.points = np.zeros((POINT_ROWS, POINTS_MAX), np.float64)
-            self.scratch = np.zeros(SCRATCH_SIZE, np.float64)
-            self.ints = np.zeros(INTS, np.int64)
-            self.floats = np.zeros(FLOATS, np.float64)
-        else:
-            self.points, self.scratch = within["points"][0], within["scratch"][0]
-            self.ints, self.floats = within["ints"][0], within["floats"][0]
-        self.ints[:] = new_ints(playout_delay_ns, own_delay_ns)
-        self.floats[:] = new_floats(playout_delay_ns)
+        self.line = new(Line) if within is None else inner(within, "line", Line)
+        self.line[:] = new_line(playout_delay_ns, own_delay_ns)
+        self._receive_packet = bound(_receive_packet, self.line)
+        self._receive_map = bound(_receive_map, self.line)
+        self._position_q16 = bound(_position_q16, self.line)
+        self._finish_slews = bound(_finish_slews, self.line)
 
     def reset(self) -> None:
         """Forget the sender (it restarted); the playout delay stays."""
-        delay_ns = int(self.ints[DELAY_TARGET_NS])
-        self.ints[:] = new_ints(delay_ns, self._own_delay_ns)
-        self.floats[:] = new_floats(delay_ns)
+        self.line[:] = new_line(int(self.line["delay_target_ns"][0]), self._own_delay_ns)
 
     def receive_packet(
         self, media_time_samples: int, now_ns: int, *, is_late: bool = False
     ) -> None:
         """Take the arrival of an original packet, a late one too, but none on probation."""
-        receive_packet(
-            self.ints, self.floats, self.points, self.scratch, media_time_samples, now_ns,
-            int(is_late),
-        )  # fmt: skip
+        self._receive_packet(media_time_samples, now_ns, int(is_late))
 
     def receive_map(
         self, media_time_samples: int, local_ns: int, skew_ppm: float, uncertainty_ns: int
     ) -> bool:
         """Take a map of sender reports and exchange; return False when it was refused."""
         uncertainty = float(uncertainty_ns)
-        arrays = (self.ints, self.floats)
-        return bool(receive_map(*arrays, media_time_samples, local_ns, skew_ppm, uncertainty))
+        return bool(self._receive_map(media_time_samples, local_ns, skew_ppm, uncertainty))
 
     def position_q16(self, presentation_ns: int) -> int:
         """Return the media position that should leave the converter then, Q16 samples."""
-        return int(position_q16(self.ints, self.floats, presentation_ns))
+        return int(self._position_q16(presentation_ns))
 
     def set_playout_delay(self, playout_delay_ns: int, at_ns: int) -> None:
         """Move to another playout delay from presentation time `at_ns` on, by at most 0.5 %."""
-        self.ints[DELAY_TARGET_NS] = playout_delay_ns
-        self.ints[DELAY_FROM_NS] = at_ns
+        self.line["delay_target_ns"][0] = playout_delay_ns
+        self.line["delay_from_ns"][0] = at_ns
 
     def finish_slews(self, now_ns: int) -> None:
         """Take what is left of all slews at once, in a pause."""
-        finish_slews(self.ints, self.floats, now_ns)
+        self._finish_slews(now_ns)
 
     def outermost_arrivals(self) -> NDArray[np.int64]:
         """Return the fastest and the slowest packets of the last minutes, oldest first.
@@ -325,59 +239,92 @@ class Timebase:
             Media samples and arrival in ns of the fastest packet of each block of the envelope, by
             the floor that is held, and of the slowest. The last block is under way.
         """
-        kept = int(self.ints[POINTS])
+        line = self.line
+        kept = int(line["blocks"][0])
         points = np.empty((POINT_ROWS, kept + 1), np.int64)
-        np.rint(self.points[:, :kept], out=points[:, :kept], casting="unsafe")
-        points[:2, kept] = self.floats[BLOCK_X_NS : BLOCK_Y_NS + 1]
-        points[2:, kept] = self.floats[BLOCK_TOP_X_NS : BLOCK_TOP_Y_NS + 1]
-        points[1::2] += points[::2] + self.ints[LOCAL_ANCHOR_NS]
+        np.rint(line["points"][0, :, :kept], out=points[:, :kept], casting="unsafe")
+        for row, name in enumerate(_BLOCK_UNDER_WAY):
+            points[row, kept] = line[name][0]
+        points[1::2] += points[::2] + line["local_anchor_ns"][0]
         points[::2] = (points[::2] * 3 + NS_PER_3_SAMPLES // 2) // NS_PER_3_SAMPLES
-        points[::2] += self.ints[MEDIA_ANCHOR_SAMPLES]
+        points[::2] += line["media_anchor_samples"][0]
         return points
 
     @property
     def ready(self) -> bool:
         """Return whether a packet has come."""
-        return bool(self.ints[PACKETS] > 0)
+        return bool(self.line["packets"][0] > 0)
 
     @property
     def mapped(self) -> bool:
         """Return whether the position rests on an exchange rather than on arrivals."""
-        return bool(self.ints[MODE] == MODE_MAP)
+        return bool(self.line["mode"][0] == MODE_MAP)
 
     @property
     def skew_ppm(self) -> float:
         """Return the sender's clock against the node's, positive is fast."""
-        slope = float(self.floats[SLOPE])
+        slope = float(self.line["slope"][0])
         return -1e6 * slope / (1.0 + slope)
 
     @property
     def playout_delay_ns(self) -> int:
         """Return the playout delay now, on its way to what was set."""
-        return round(float(self.floats[DELAY_NS]))
+        return round(float(self.line["delay_ns"][0]))
 
     @property
     def longest_delay_ms(self) -> int:
         """Return what the playout delay may come to, with this cluster's own offset."""
-        return int(self.ints[DELAY_TARGET_NS] + abs(self._own_delay_ns)) // NS_PER_MS
+        return int(self.line["delay_target_ns"][0] + abs(self._own_delay_ns)) // NS_PER_MS
 
     def needed_delay_ns(self, late_ratio: float) -> int:
         """Return the playout delay at which `late_ratio` of this node's packets would be late."""
-        return int(needed_delay_ns(self.ints[NEED_FIRST:], round(late_ratio * 1e6)))
+        return int(needed_delay_ns(self.line["need"][0], round(late_ratio * 1e6)))
 
     @property
     def held_ns(self) -> int:
         """Return by how much the fastest packets come later than the line that is held."""
-        return round(float(self.floats[HELD_NS]))
+        return round(float(self.line["held_ns"][0]))
 
     @property
     def jumps(self) -> int:
         """Return how often a correction above `JUMP_NS` was taken at once."""
-        return int(self.ints[JUMPS])
+        return int(self.line["jumps"][0])
 
     def uncertainty_ns(self, now_ns: int) -> int:
         """Return the bound of the position's error: the map's with its age, or the spread."""
         if self.mapped:
-            age_ns = max(0, now_ns - int(self.ints[MAP_NS]))
-            return round(float(self.floats[MAP_UNCERTAINTY_NS]) + _AGEING * age_ns)
-        return round(float(self.floats[SPREAD_NS]))
+            age_ns = max(0, now_ns - int(self.line["map_ns"][0]))
+            return round(float(self.line["map_uncertainty_ns"][0]) + _AGEING * age_ns)
+        return round(float(self.line["spread_ns"][0]))
+
+
+@kernel("int64(Line[::1], int64, int64, int64)")
+def _receive_packet(
+    lines: Records[Line], media_time_samples: int, now_ns: int, is_late: int
+) -> int:
+    """See `receive_packet`."""
+    return receive_packet(lines[0], media_time_samples, now_ns, is_late)
+
+
+@kernel("boolean(Line[::1], int64, int64, float64, float64)")
+def _receive_map(
+    lines: Records[Line],
+    media_time_samples: int,
+    local_ns: int,
+    skew_ppm: float,
+    uncertainty_ns: float,
+) -> bool:
+    """See `receive_map`."""
+    return receive_map(lines[0], media_time_samples, local_ns, skew_ppm, uncertainty_ns)
+
+
+@kernel("int64(Line[::1], int64)")
+def _position_q16(lines: Records[Line], presentation_ns: int) -> int:
+    """See `line.position_q16`."""
+    return position_q16(lines[0], presentation_ns)
+
+
+@kernel("void(Line[::1], int64)")
+def _finish_slews(lines: Records[Line], now_ns: int) -> None:
+    """See `line.finish_slews`."""
+    finish_slews(lines[0], now_ns)

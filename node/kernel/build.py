@@ -33,6 +33,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
     options = parser.parse_args(arguments)
     os.environ["LOALANG_KERNELS"] = "0"  # from the sources, not from a library that is there
+    from node.kernel.fit import linked, misfits
+
+    if not linked():
+        sys.stderr.write(
+            "node.kernel.build: this numba links the kernels itself, so none stands by itself for a"
+            f" library: must be a newer one, without {', '.join(misfits()) or 'LOALANG_LINKER=0'}\n"
+        )
+        return 2
     path = build(options.folder)
     sys.stdout.write(f"{path}: {path.stat().st_size} bytes\n")
     return 0

@@ -27,11 +27,11 @@ def _families(status: Mapping[str, Any]) -> Iterator[tuple[str, str, str, list[_
     sources = status["sources"]
     yield "sources", "gauge", "Streams that the node hears", _one(len(sources))
     yield (
-        "played_ms",
+        "played_seconds",
         "gauge",
         "Sound of a stream by its origin",
         [
-            ({"ssrc": f"{one['ssrc']:08x}", "origin": origin}, float(played))
+            ({"ssrc": f"{one['ssrc']:08x}", "origin": origin}, played / 1000)
             for one in sources
             for origin, played in one["played_ms"].items()
         ],

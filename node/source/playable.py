@@ -57,8 +57,6 @@ class Playable(ABC):
         self._state = self.buffer.state
         self._conceal_max_samples = int(self._state["conceal_max"][0])
         self._payloads = self.buffer.payloads
-        self._floats = self.timebase.floats
-        self._ints = self.timebase.ints
         self._playout = inner(source, "playout", Playout)
         self._playout["count_only"] = decoder is None
         self._playout["last_sound_ns"] = -1

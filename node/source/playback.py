@@ -27,7 +27,7 @@ from node.audio.resampler import (
 )
 from node.clock import servo as sv
 from node.clock import timebase as tb
-from node.clock.line import RATE_PPM, finish_slews, is_slewing, position_q16
+from node.clock.line import finish_slews, is_slewing, position_q16
 from node.counters import Origin
 from node.jitter import kernel as jitter
 from node.jitter import state as js
@@ -85,10 +85,6 @@ def receive(
     state = source.jitter[0]
     steering = source.steering[0]
     slots = source.slots[: source.slot_count]
-    ints = source.ints[:]
-    floats = source.floats[:]
-    points = source.points[:]
-    scratch = source.scratch[:]
     header = source.header[:]
     payload_types = source.payload_types[:]
     kind = rtp.parse(data, header)
@@ -124,7 +120,7 @@ def receive(
     if result >= 0 or result in (js.LATE, js.EARLY):
         is_late = 1 if result == js.LATE else 0
         if state.highest_media - state.unwrapped_media <= _OVERTAKEN_SAMPLES:
-            tb.receive_packet(ints, floats, points, scratch, state.unwrapped_media, now_ns, is_late)
+            tb.receive_packet(source.line[0], state.unwrapped_media, now_ns, is_late)
     return int(result)
 
 
@@ -156,14 +152,13 @@ def _plan(source: Source, fifo: NDArray[np.float32], n: int, presentation_ns: in
     own = source.playout[0]
     state = source.jitter[0]
     resampler = source.resampler[0]
-    ints = source.ints[:]
-    floats = source.floats[:]
+    line = source.line[0]
     servo = source.servo[0]
     is_hole = state.phase == js.PLAYING and state.concealed_run > 0
     is_silent = is_hole and state.concealed_run >= state.conceal_max + state.fade
-    if is_silent and is_slewing(ints, floats, presentation_ns, _TORN_NS):
-        finish_slews(ints, floats, presentation_ns)
-    wanted = position_q16(ints, floats, presentation_ns)
+    if is_silent and is_slewing(line, presentation_ns, _TORN_NS):
+        finish_slews(line, presentation_ns)
+    wanted = position_q16(line, presentation_ns)
     here = (resampler.media << 16) + (resampler.fraction_q32 >> 16)
     is_torn = abs(presentation_ns - own.period_end_ns) > _TORN_NS and abs(wanted - here) > _TORN_Q16
     if own.running == 1 and own.fade != FADE_OUT and is_torn:
@@ -186,7 +181,7 @@ def _plan(source: Source, fifo: NDArray[np.float32], n: int, presentation_ns: in
         own.hard_resyncs += not is_hole or own.generation != state.generation
         own.step_q32 = UNITY_Q32
     else:
-        servo.feed_forward_ppm = floats[RATE_PPM]
+        servo.feed_forward_ppm = line.rate_ppm
         own.step_q32 = sv.servo_step(source.servo[:], error, n)
     own.planned = 1
     own.period_ns = presentation_ns
@@ -289,14 +284,13 @@ def is_due(source: Source, presentation_ns: int, n: int) -> int:
     """
     state = source.jitter[0]
     slots = source.slots[: source.slot_count]
-    ints = source.ints[:]
-    floats = source.floats[:]
+    line = source.line[0]
     if state.phase == js.EMPTY:
         return 0
-    finish_slews(ints, floats, presentation_ns)  # nothing sounds: what was learnt holds at once
-    if tb.awaits_map(ints, presentation_ns):
+    finish_slews(line, presentation_ns)  # nothing sounds: what was learnt holds at once
+    if tb.awaits_map(line, presentation_ns):
         return 0
-    position = position_q16(ints, floats, presentation_ns) >> 16
+    position = position_q16(line, presentation_ns) >> 16
     is_behind = state.next_media < position
     # A sender that was moved back, or whose stamps stood still: what comes is not late for that.
     is_ahead = state.held == 0 and state.next_media > position + n

@@ -6,7 +6,6 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from node.clock.line import position_q16
 from node.clock.neighbour_map import SourceMap
 from node.config import NodeConfig
 from node.jitter import state as js
@@ -195,7 +194,7 @@ class Receiver(Playable):
             ahead = int(self._playout["filled"][0] - self._source["stretching"]["begin"][0, 0])
             position = int(self._state["next_media"][0]) - ahead
         else:
-            position = position_q16(self._ints, self._floats, now_ns) >> 16
+            position = self.timebase.position_q16(now_ns) >> 16
         # The exchange knows the fastest round trip; an answer may meet the jitter of both ways.
         jitter_ns = samples_to_ns(int(self._state["jitter_q4"][0]) >> 4)
         round_trip_ns = 2 * int(estimate.uncertainty_ns) + _JITTERS * jitter_ns

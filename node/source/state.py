@@ -6,12 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.audio.resampler import Resampling
-from node.clock.arrivals import POINT_ROWS, POINTS_MAX, SCRATCH_SIZE
-from node.clock.line import FLOATS, INTS
 from node.clock.servo import Servo
+from node.clock.state import Line
 from node.jitter.repair import Repair
 from node.jitter.state import SLOTS_MAX, Jitter, Packet, Slot, Steering
-from node.kernel.record import Record, Records, nested, number, whole
+from node.kernel.record import Record, Records, nested, whole
 from node.rtp.packet import HEADER_FIELDS
 from node.units import PACKET_SAMPLES_MAX
 
@@ -105,10 +104,7 @@ class Source(Record):
     repair: Records[Repair] = nested(Repair, "What is missing.", (1,))
     playout: Records[Playout] = nested(Playout, "Where it is.", (1,))
     stretching: Records[Stretching] = nested(Stretching, "Adaptive playout.", (1,))
-    ints: NDArray[np.int64] = whole("", "Of the time base (`clock.line`).", (INTS,))
-    floats: NDArray[np.float64] = number("ns", "Of the time base.", (FLOATS,))
-    points: NDArray[np.float64] = number("ns", "Of the time base.", (POINT_ROWS, POINTS_MAX))
-    scratch: NDArray[np.float64] = number("", "Of the time base.", (SCRATCH_SIZE,))
+    line: Records[Line] = nested(Line, "The time base.", (1,))
     resampler: Records[Resampling] = nested(Resampling, "Of the resampler.", (1,))
     servo: Records[Servo] = nested(Servo, "What steers the resampler.", (1,))
     journal: Records[Played] = nested(Played, "The last chunks, in a ring.", (JOURNAL_ROWS,))

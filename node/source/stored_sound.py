@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from node import units
 from node.audio.gain import gain_of_db
-from node.clock.line import position_q16
 from node.config import NodeConfig
 from node.jitter import kernel as jitter
 from node.jitter import state as js
@@ -196,7 +195,7 @@ class StoredSource(Playable):
         return self._is_resumed
 
     def _position(self, presentation_ns: int) -> int:
-        return (int(position_q16(self._ints, self._floats, presentation_ns)) + 0x8000) >> 16
+        return (self.timebase.position_q16(presentation_ns) + 0x8000) >> 16
 
     def _heard(self) -> int:
         """Return the first packet that was not heard to its end."""

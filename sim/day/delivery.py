@@ -89,7 +89,11 @@ class Delivery:
         self._departs: dict[str, NDArray[np.int64]] = {}
 
     def ways(
-        self, place: Place, power: Sequence[Uptime], link_cuts_ns: Sequence[Span]
+        self,
+        place: Place,
+        power: Sequence[Uptime],
+        link_cuts_ns: Sequence[Span],
+        broker_cuts_ns: Sequence[Span] = (),
     ) -> list[Way]:
         """Return the way of each order of the node's commune to it.
 
@@ -101,6 +105,8 @@ class Delivery:
             When it runs.
         link_cuts_ns : sequence of (start, end)
             When its link is down, ns into the day.
+        broker_cuts_ns : sequence of (start, end)
+            When nobody hands orders out.
         """
         tries_ns, number = self._tries(place.commune)
         if place.commune not in self._departs:
@@ -119,6 +125,8 @@ class Delivery:
         for i, left_ns, at_ns, no_room in tries:
             there_ns = left_ns if at_ns == LOST_NS else at_ns
             why = lost if at_ns == LOST_NS else "no room beside the live programme" * no_room
+            if any(start <= there_ns < end for start, end in broker_cuts_ns):
+                why = "no broker"
             if any(start <= there_ns < end for start, end in link_cuts_ns):
                 why = "no link"
             if not any(one.start_ns <= there_ns < one.end_ns for one in power):

@@ -5,7 +5,7 @@ periods, finely after each event and in large steps between them.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -79,6 +79,8 @@ class DayPole:
         Of the node.
     orders : list of (int, bytes)
         What arrives, ns into the day and the signed bytes, in order.
+    card_cuts_ns : sequence of (start, end)
+        When its sound card is gone, ns into the day.
     listener : callable, optional
         Gets (n, 1) float32 and when its first sample leaves the horn, ns into the day.
     """
@@ -88,9 +90,11 @@ class DayPole:
         parts: NodeParts,
         orders: list[tuple[int, bytes]],
         *,
+        card_cuts_ns: Sequence[tuple[int, int]] = (),
         listener: Listener | None = None,
     ) -> None:
         self._parts = parts
+        self._card_cuts_ns = tuple(card_cuts_ns)
         self._orders = deque(orders)
         self.observer = Observer(parts.node.name, lambda now_ns: now_ns - _BOOTED_NS)
         self.origin_samples = np.zeros(ORIGINS, np.int64)
@@ -127,6 +131,7 @@ class DayPole:
         self._fine_until_ns = 0
         self._rendered_ns = -1
         self._drained_ns = 0
+        self._mute = False
 
     def _live(self, up: Uptime, *, trusted_ns: int) -> None:
         """Go from event to event until the power goes."""
@@ -141,6 +146,7 @@ class DayPole:
                 read_ns = now_ns + READ_CLOCK_NS - now_ns % READ_CLOCK_NS
                 if now_ns < trusted_ns:
                     read_ns = min(read_ns, trusted_ns)
+            self._look_at_card(now_ns)
             self._take_orders(now_ns)
             self._node.handle_deadline(now_ns + _BOOTED_NS)
             self._take_events(now_ns)
@@ -149,7 +155,7 @@ class DayPole:
 
     def _next_ns(self, now_ns: int) -> int:
         """Return when something happens next."""
-        ends_ns = [1 << 62]
+        ends_ns = [1 << 62, *(at for cut in self._card_cuts_ns for at in cut if at > now_ns)]
         if self._orders:
             ends_ns.append(self._orders[0][0])
         if self._sounds(now_ns):
@@ -168,6 +174,15 @@ class DayPole:
             self._drained_ns = now_ns + DRAIN_NS
         return now_ns < self._drained_ns
 
+    def _look_at_card(self, now_ns: int) -> None:
+        """Tell the node, as its shell does, when its sound card goes and comes."""
+        mute = any(start <= now_ns < end for start, end in self._card_cuts_ns)
+        if mute != self._mute:
+            self._mute = mute
+            self._node.receive_sink(now_ns + _BOOTED_NS, sounds=not mute)
+            self._take_events(now_ns)
+            self.observer.note_power_cut(now_ns)  # nothing sounds
+
     def _take_orders(self, now_ns: int) -> None:
         while self._orders and self._orders[0][0] <= now_ns:
             _, data = self._orders.popleft()
@@ -178,7 +193,7 @@ class DayPole:
 
     def _render(self, now_ns: int) -> None:
         """Let the card ask for what it is to have by now, in whole periods."""
-        if not self._sounds(now_ns):
+        if self._mute or not self._sounds(now_ns):
             self._rendered_ns = -1
             return
         if self._rendered_ns < 0:

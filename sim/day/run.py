@@ -89,7 +89,8 @@ class VillageDay:
                 end_ns=DAY_S * NS_PER_S,
             )
             broken = day_cuts(self._scenario, place, "link_down")
-            ways = self._delivery.ways(place, power, broken)
+            away = day_cuts(self._scenario, place, "broker_down")
+            ways = self._delivery.ways(place, power, broken, away)
             orders = self._delivery.of(place.commune)
             came = sorted(
                 (way.arrived_ns, i) for i, way in enumerate(ways) if way.arrived_ns is not None
@@ -104,7 +105,12 @@ class VillageDay:
                 sounds=self._sounds,
                 decoder_factory=self._decoder_factory,
             )
-            pole = DayPole(parts, [(at_ns, orders[i].data) for at_ns, i in came], listener=listener)
+            pole = DayPole(
+                parts,
+                [(at_ns, orders[i].data) for at_ns, i in came],
+                card_cuts_ns=day_cuts(self._scenario, place, "card_gone"),
+                listener=listener,
+            )
             pole.run(power)
             self._poles.append(pole)
             self._ways.append(ways)

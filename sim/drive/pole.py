@@ -167,6 +167,8 @@ class Pole:
         work = Work(datagrams, local_ns.tolist(), before.tolist(), presentation_ns.tolist())
         down, raw = self._run_turns(work, tick_ns, sound)
         silent |= down
+        for cut_ns, back_ns in self.place.card_cuts_ns:
+            silent |= (play_ns >= cut_ns) & (play_ns < back_ns)
         views = sound[: tick_ns.size * self.period_samples].reshape(tick_ns.size, -1)
         views[silent] = 0.0
         journal = raw.copy()

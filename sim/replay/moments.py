@@ -168,4 +168,8 @@ def _faults(village: Village, start_ns: int, end_ns: int) -> tuple[Fault, ...]:
 
 
 def _cuts(place: Place) -> dict[str, tuple[tuple[int, int], ...]]:
-    return {"no power": place.power_cuts_ns, "no link": place.link_cuts_ns}
+    return {
+        "no power": place.power_cuts_ns,
+        "no link": place.link_cuts_ns,
+        "no sound card": place.card_cuts_ns,
+    }

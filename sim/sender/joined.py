@@ -18,6 +18,8 @@ MEMBERS_MAX: Final = 1000
 LEASE_S_MAX: Final = 120
 COOKIE_S: Final = 90
 """Longer than a lease, so that each renewal finds its cookie good."""
+STRANGERS_PER_S: Final = 100
+"""Words of strangers that are answered: an account of its own, for anybody can send them."""
 CHALLENGES_PER_S: Final = 500
 """A commune of 500 nodes comes back after a power cut; more is a flood of recorded questions."""
 _STAMP_BYTES: Final = 4
@@ -66,8 +68,8 @@ class Joined:
         self._at: Counter[Address] = Counter()
         """Members at an address: one, but where a NAT gave it to another meanwhile."""
         self._events: deque[MemberChange] = deque()
-        self._second = 0
-        self._challenged = 0
+        self._challenges = _PerSecond(CHALLENGES_PER_S)
+        self._strangers = _PerSecond(STRANGERS_PER_S)
         self.forged = 0
         """Packets whose MAC is not by the key."""
         self.flooded = 0
@@ -93,7 +95,7 @@ class Joined:
             return None
         if packet.step is Step.JOIN and self._is_fresh(packet, address, now_ns):
             return self._join(packet, address, now_ns)
-        if not self._may_challenge(now_ns):
+        if not self._challenges.takes(now_ns):
             self.flooded += 1
             return None
         return self._answer(packet, Step.CHALLENGE, address, now_ns, 0)
@@ -117,7 +119,7 @@ class Joined:
         """Tell who keeps a path open that leads to nobody here, for it may have been another's."""
         if address in self._at:
             return None
-        if not self._may_challenge(now_ns):
+        if not self._strangers.takes(now_ns):
             self.flooded += 1
             return None
         return STRANGER
@@ -170,9 +172,18 @@ class Joined:
         told = stamp + node + address[1].to_bytes(2, "big") + address[0].encode()
         return stamp + hmac.digest(self._secret, told, "sha256")[: COOKIE_BYTES - _STAMP_BYTES]
 
-    def _may_challenge(self, now_ns: int) -> bool:
+
+class _PerSecond:
+    """So many in each second."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._second = self._count = 0
+
+    def takes(self, now_ns: int) -> bool:
+        """Count one; return whether it is among those."""
         second = now_ns // NS_PER_S
         if second != self._second:
-            self._second, self._challenged = second, 0
-        self._challenged += 1
-        return self._challenged <= CHALLENGES_PER_S
+            self._second, self._count = second, 0
+        self._count += 1
+        return self._count <= self._most

@@ -19,8 +19,9 @@ from node.units import NS_PER_S
 from sim.chance.rng import Purpose, between, raw_draws, stream
 from sim.links import bearer as bearers
 from sim.sweep.grid import cuts
+from sim.village.faults import Fault
 from sim.village.places import live_ns
-from sim.village.scenario import Cluster, Commune, Fault, Hamlet, Scenario
+from sim.village.scenario import Cluster, Commune, Hamlet, Scenario
 
 HOURS: Final = 24
 _YEAR_H: Final = 8766.0

@@ -16,8 +16,7 @@ from node.control.loudness.schedule import VolumeConfig
 from node.control.precedence import PriorityConfig
 from node.control.trust.message import AREA_BYTES_MAX
 from node.control.warning.alert import AlertConfig
-
-END_OF_DAY: Final = "24:00"
+from sim.village.faults import Fault
 
 OFFSET_MAX_S: Final = 3600
 """Most that a node may start later (`node.control.calendar.programme`)."""
@@ -119,27 +118,6 @@ class StaggerConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DayFault:
-    """What goes wrong on that day (table `[[day.faults]]`). Without a place it meets everybody."""
-
-    kind: Literal["link_down", "power_cut"]
-    start: str
-    end: str
-    """Wall clock `hh:mm`, after `start`; `24:00` is the end of the day."""
-
-    commune: str | None = None
-    hamlet: str | None = None
-    cluster: str | None = None
-    bearer: str | None = None
-
-    def __post_init__(self) -> None:
-        first, last = parse_time(self.start), parse_time(self.end)
-        whole = self.end == END_OF_DAY
-        good = first is not None and (whole or (last is not None and first < last))
-        check("day.faults", {"end": (good, self.end, f"hh:mm after start = {self.start}")})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class DayConfig:
     """One day of the village (table `[day]`); its tables are those of `[control]` of a node."""
 
@@ -182,7 +160,7 @@ class DayConfig:
     assumption, for no survey of the villages was found."""
 
     stagger: StaggerConfig | None = None
-    faults: tuple[DayFault, ...] = ()
+    faults: tuple[Fault, ...] = ()
     sounds: dict[str, str] = field(default_factory=dict)
     """Set by `load`: SHA-256 of each sound file that is named, and its name."""
 
@@ -276,7 +254,6 @@ def _list(value: object) -> list[Any]:
 def day_faults(
     day: DayConfig,
     places: dict[str, tuple[str, str]],
-    bearers: dict[str, None],
     read_rule: Callable[[str], object],
 ) -> Iterator[str]:
     """Yield what is wrong with a day in its village, each with the place in the table.
@@ -287,8 +264,6 @@ def day_faults(
         Right in itself.
     places : dict
         Cluster to (commune, hamlet).
-    bearers : dict
-        Links of the clusters.
     read_rule : callable
         Reads a rule file by its name; raises ConfigError.
     """
@@ -311,11 +286,6 @@ def day_faults(
                 f"day.orders[{i}].number = {order.number}: is that of a warning by the {other}; "
                 "a warning of another issuer needs its own"
             )
-    for i, fault_ in enumerate(day.faults):
-        yield from _unknown(f"day.faults[{i}].commune", fault_.commune, communes)
-        yield from _unknown(f"day.faults[{i}].hamlet", fault_.hamlet, hamlets)
-        yield from _unknown(f"day.faults[{i}].cluster", fault_.cluster, places)
-        yield from _unknown(f"day.faults[{i}].bearer", fault_.bearer, bearers)
     for i, house in enumerate(day.houses):
         yield from _unknown(f"day.houses[{i}].cluster", house.cluster, places)
     for hamlet in day.languages:

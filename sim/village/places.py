@@ -21,8 +21,9 @@ from sim.links.bearer import Bearer
 from sim.links.traces import read_trace
 from sim.result.run import Unverified
 from sim.station.payloads import load, packets_hash
-from sim.village.day_config import END_OF_DAY, DayConfig, DayFault
-from sim.village.scenario import Cluster, Commune, Fault, Hamlet, Scenario, sound_file, trace_file
+from sim.village.day_config import DayConfig
+from sim.village.faults import END_OF_DAY, Fault
+from sim.village.scenario import Cluster, Commune, Hamlet, Scenario, sound_file, trace_file
 
 _RUN_FIELDS: Final = frozenset({"seed", "name", "path"})
 """What is not part of the question."""
@@ -58,6 +59,8 @@ class Place:
     ambient_c: float
     power_cuts_ns: tuple[tuple[int, int], ...]
     link_cuts_ns: tuple[tuple[int, int], ...]
+    card_cuts_ns: tuple[tuple[int, int], ...] = ()
+    """When its sound card is gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -152,6 +155,7 @@ def _place(
         ambient_c=commune.ambient_c,
         power_cuts_ns=_run_cuts(scenario, "power_cut", commune, hamlet, cluster),
         link_cuts_ns=_run_cuts(scenario, "link_down", commune, hamlet, cluster),
+        card_cuts_ns=_run_cuts(scenario, "card_gone", commune, hamlet, cluster),
     )
 
 
@@ -178,23 +182,26 @@ def _spans(
     scenario: Scenario, kind: str, where: tuple[str, str, str, str]
 ) -> list[tuple[int, int]]:
     """Return the faults of one kind at (commune, hamlet, cluster, bearer), ns into the day."""
-    begin_ns = live_ns(scenario)
-    found = [
-        (begin_ns + round(fault.from_s * NS_PER_S), begin_ns + round(fault.until_s * NS_PER_S))
-        for fault in scenario.faults
-        if fault.kind == kind and _meets(fault, where)
+    by_clock = () if scenario.day is None else scenario.day.faults
+    return [
+        span
+        for fault in (*scenario.faults, *by_clock)
+        if fault.kind == kind and fault.meets(where)
+        for span in _spans_of(fault, scenario)
     ]
-    day = scenario.day
-    for one in () if day is None else day.faults:
-        if day is not None and one.kind == kind and _meets(one, where):
-            whole = one.end == END_OF_DAY
-            found.append((_into_day_ns(day, one.start), _into_day_ns(day, one.end, whole=whole)))
-    return found
 
 
-def _meets(fault: Fault | DayFault, where: tuple[str, str, str, str]) -> bool:
-    asked = (fault.commune, fault.hamlet, fault.cluster, fault.bearer)
-    return all(name in (None, there) for name, there in zip(asked, where, strict=True))
+def _spans_of(fault: Fault, scenario: Scenario) -> list[tuple[int, int]]:
+    begin_ns = live_ns(scenario)
+    if fault.from_s is not None and fault.until_s is not None:
+        first_ns, last_ns = (round(one * NS_PER_S) for one in (fault.from_s, fault.until_s))
+        return [(begin_ns + first_ns, begin_ns + last_ns)]
+    assert scenario.day is not None and fault.start and fault.end, "load() checks this"
+    start_ns = _into_day_ns(scenario.day, fault.start)
+    end_ns = _into_day_ns(scenario.day, fault.end, whole=fault.end == END_OF_DAY)
+    if start_ns < end_ns:
+        return [(start_ns, end_ns)]
+    return [(0, end_ns), (start_ns, start_ns + DAY_S * NS_PER_S)]
 
 
 def live_ns(scenario: Scenario) -> int:
@@ -255,6 +262,9 @@ def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
                 del question["day"][name]
     if scenario.uplink is None:
         del question["uplink"]
+    question["faults"] = [_timed(one) for one in question["faults"]]
+    if scenario.day is not None:
+        question["day"]["faults"] = [_timed(one) for one in question["day"]["faults"]]
     if scenario.protection == "audio":
         del question["protection"]
     for table in ("audio", "sender"):
@@ -283,6 +293,12 @@ def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
     question["packets"] = "" if path is None else packets_hash(load(path, scenario.sender))
     text = json.dumps(question, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _timed(fault: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the other way to say when."""
+    ways = ("from_s", "until_s", "start", "end")
+    return {name: value for name, value in fault.items() if name not in ways or value is not None}
 
 
 def _without_later(bearer: dict[str, Any], *, day: bool) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from node.shell.files import why_no_file
 from sim.links import bearer as bearers
 from sim.links.bearer import Bearer
 from sim.village.day_config import DayConfig, day_faults, name_sounds
+from sim.village.faults import Fault
 from sim.village.rules import read_rule
 from sim.village.sender_config import SenderConfig
 
@@ -73,19 +74,6 @@ class Commune:
     hamlets: tuple[Hamlet, ...]
     backhaul: str = "backhaul_fibre"
     ambient_c: float = 28.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """What goes wrong, where and when (`[[faults]]`). Without a place it meets everybody."""
-
-    kind: Literal["link_down", "power_cut"]
-    from_s: float
-    until_s: float
-    commune: str | None = None
-    hamlet: str | None = None
-    cluster: str | None = None
-    bearer: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,8 +291,7 @@ def _check_day(scenario: Scenario, path: Path, errors: list[str]) -> None:
         cluster.name: (commune.name, hamlet.name)
         for _, commune, hamlet, cluster in scenario.clusters()
     }
-    links = dict.fromkeys(cluster.bearer for *_, cluster in scenario.clusters())
-    found = day_faults(scenario.day, places, links, lambda name: read_rule(name, path.parent))
+    found = day_faults(scenario.day, places, lambda name: read_rule(name, path.parent))
     errors.extend(f"{path.name}: {line}" for line in found)
 
 
@@ -336,16 +323,23 @@ def _check_faults(scenario: Scenario, where: str, errors: list[str]) -> None:
         "cluster": [cluster.name for *_, cluster in scenario.clusters()],
         "bearer": [cluster.bearer for *_, cluster in scenario.clusters()],
     }
-    for i, fault in enumerate(scenario.faults):
+    day = scenario.day
+    tables = {"faults": scenario.faults, "day.faults": () if day is None else day.faults}
+    for at, fault in (
+        (f"{t}[{i}]", one) for t, all_ in tables.items() for i, one in enumerate(all_)
+    ):
         for kind, known in places.items():
             name = getattr(fault, kind)
             if name is not None and name not in known:
                 errors.append(
-                    f"{where}: faults[{i}].{kind} = {name!r}: "
+                    f"{where}: {at}.{kind} = {name!r}: "
                     f"must be one of {', '.join(dict.fromkeys(known))}"
                 )
-        if not 0 <= fault.from_s < fault.until_s <= _LATEST_S:
+        if fault.from_s is None or fault.until_s is None:
+            if day is None:
+                errors.append(f"{where}: {at}.start = {fault.start!r}: needs a table [day]")
+        elif not 0 <= fault.from_s < fault.until_s <= _LATEST_S:
             errors.append(
-                f"{where}: faults[{i}].until_s = {fault.until_s}: "
+                f"{where}: {at}.until_s = {fault.until_s}: "
                 f"must be after from_s = {fault.from_s}, that 0 or more, both at most {_LATEST_S:g}"
             )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -94,6 +95,7 @@ class Stretch:
             seed=scenario.seed,
             utc_s=station.midnight_s + begin_s,
         )
+        self._break_more(scenario)
 
     def advance(self) -> Iterator[int]:
         """Run to the end; yield the ns into the stretch that were reached."""
@@ -108,6 +110,17 @@ class Stretch:
             for sent in self._orders
             if sent.commune == one.place.commune
         ]
+
+    def _break_more(self, scenario: Scenario) -> None:
+        """Let the broker and sound cards go and come back."""
+        loop, world = self.world.loop, self.world
+        for start_ns, end_ns in self._shifted(day_cuts(scenario, self._places[0], "broker_down")):
+            loop.call_at_ns(start_ns, world.broker.stop)
+            loop.call_at_ns(end_ns, partial(world.broker.start, database=True))
+        for place, pole in zip(self._places, world.poles, strict=True):
+            for start_ns, end_ns in self._shifted(day_cuts(scenario, place, "card_gone")):
+                loop.call_at_ns(start_ns, partial(pole.pull_card, gone=True))
+                loop.call_at_ns(end_ns, partial(pole.pull_card, gone=False))
 
     def _fate(self, one: PoleParts, pole: WorldPole, sent: Sent) -> DayOrder:
         way = Way(pole.observer.came_at_ns(sent.data), self._hindered(one, sent))

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from node.clock.line import RATE_PPM
 from node.clock.servo import HARD_RESYNC_Q16, new_servo, servo_step
 from node.clock.timebase import Timebase
 
@@ -91,7 +90,7 @@ def play_stream(
         if abs(error_q16) > HARD_RESYNC_Q16:
             position_q32, error_q16, hard_resyncs = wanted_q16 << 16, 0, hard_resyncs + 1
         step_q32 = servo.step_q32(
-            error_q16, PERIOD_SAMPLES, feed_forward_ppm=timebase.floats[RATE_PPM]
+            error_q16, PERIOD_SAMPLES, feed_forward_ppm=timebase.line["rate_ppm"][0]
         )
         due_s = (since_ns - playout_delay_ns) * 1e-9 - floor_s
         due_samples = due_s * (1 + sender_ppm * 1e-6) * 48_000

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from node.clock.line import AHEAD_NS, MAPS_REFUSED, STEPS_HELD
 from node.clock.timebase import Timebase
 
 MEDIA_FIRST_SAMPLES = 2**33 + 12_345
@@ -50,7 +49,7 @@ def test_a_longer_route_does_not_take_the_horn_out_of_step_with_its_neighbours(p
     delay_s[200 * 50 :] += 0.08
     played = play(delay_s, sender_ppm=100)
     assert np.abs(played.error_ms[AFTER_ONE_MINUTE]).max() < 1.0
-    assert played.timebase.ints[STEPS_HELD] == 1
+    assert played.timebase.line["steps_held"][0] == 1
     assert played.timebase.held_ns == pytest.approx(80 * MS, abs=2 * MS)
 
 
@@ -170,7 +169,7 @@ def test_a_map_takes_over_from_the_arrivals_without_a_jump(play, delays_s):
             timebase.receive_map(
                 MEDIA_FIRST_SAMPLES + since_samples, LOCAL_FIRST_NS + period * 10 * MS, 0.0, MS
             )
-            moved_ms.append(timebase.floats[AHEAD_NS] / MS)
+            moved_ms.append(timebase.line["ahead_ns"][0] / MS)
 
     delay_s = delays_s("mobile", 120, np.random.default_rng(9))
     played = play(delay_s, on_period=map_after_ten_seconds)
@@ -188,7 +187,7 @@ def test_reports_that_do_not_belong_to_the_sound_are_refused():
     assert not timebase.receive_map(99 * 960, 99 * 20 * MS - 500 * MS, 0.0, MS)
     # Nor one that leaves less than a period of the sound card: what came would be late.
     assert not timebase.receive_map(99 * 960, 99 * 20 * MS - 385 * MS, 0.0, MS)
-    assert timebase.ints[MAPS_REFUSED] == 3
+    assert timebase.line["maps_refused"][0] == 3
     assert timebase.receive_map(99 * 960, 99 * 20 * MS - 30 * MS, 0.0, MS)
 
 
@@ -327,4 +326,4 @@ def test_what_the_clock_learns_is_played_within_three_seconds():
     assert one.receive_map(0, 200_000, 0.0, 1_000_000)
     for at_ns in range(410_000_000, 3_400_000_000, 10_000_000):
         one.position_q16(at_ns)
-    assert abs(one.floats[AHEAD_NS]) < 20_000
+    assert abs(one.line["ahead_ns"][0]) < 20_000

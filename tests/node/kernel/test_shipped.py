@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from node.kernel import build
+from node.kernel.fit import linked
 
 PLAYED = """
 import hashlib, sys
@@ -51,6 +52,8 @@ def folder(tmp_path_factory, in_ci):
     if shutil.which("cc") is None:
         assert not in_ci, "a C compiler is missing: apt install gcc"
         pytest.skip("a C compiler is missing: apt install gcc")
+    if not linked():
+        pytest.skip("numba links by itself: a library is built with a newer one")
     one = tmp_path_factory.mktemp("built")
     build.build(one)
     return one
@@ -113,3 +116,15 @@ for arguments in ((), (good,), (good, "x", 1.0, 1.0)):
         print("refused")
 """
     assert run(script, str(folder)) == ["refused"] * 9
+
+
+def test_a_numba_that_links_by_itself_builds_no_library_and_the_fault_says_so(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "node.kernel.build", str(tmp_path)],
+        env={**os.environ, "LOALANG_LINKER": "0"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, list(tmp_path.iterdir())) == (2, "", [])
+    assert "newer" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -23,7 +23,7 @@ from node.rtp.join_packet import (
     node_of,
     parse,
 )
-from sim.sender.joined import CHALLENGES_PER_S, Joined
+from sim.sender.joined import CHALLENGES_PER_S, STRANGERS_PER_S, Joined
 from sim.sender.report_times import ReportTimes
 
 MS = 1_000_000
@@ -368,9 +368,11 @@ def test_words_of_strangers_are_answered_by_as_short_ones_and_seldom():
     answers = [
         station.receive_datagram(KEEP, (f"10.0.{i >> 8}.{i & 255}", 7), S) for i in range(3000)
     ]
-    assert sum(one is not None for one in answers) == CHALLENGES_PER_S
+    assert sum(one is not None for one in answers) == STRANGERS_PER_S
     assert {one for one in answers if one is not None} == {STRANGER} and len(STRANGER) == len(KEEP)
     assert station.count == 0 and station.next_event() is None
+    new = station.receive_datagram(hello(), ("198.51.100.7", 9), S)
+    assert new is not None, "they keep nobody from joining"
 
 
 def test_members_renew_and_come_while_a_flood_of_recorded_questions_is_on():

@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import os
 import re
+import shutil
 import socket
+import subprocess
 
 import pytest
 from hypothesis import given
@@ -120,3 +123,20 @@ def test_figures_are_well_formed_whatever_ails_the_node(why, count):
     status = STATUS | {"shell": STATUS["shell"] | {"why": tuple(why), "periods": count}}
     text = prometheus_text(status)
     assert all(LINE.match(line) for line in text.removesuffix("\n").split("\n"))
+
+
+@pytest.mark.parametrize("status", ["whole", "starting"])
+def test_prometheus_own_checker_has_nothing_to_say_against_the_figures(status):
+    program = shutil.which("promtool")
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail("promtool is missing: apt install prometheus")
+        pytest.skip("promtool is missing: apt install prometheus")
+    told = STATUS
+    if status == "starting":
+        shell = {"state": "starting", "why": ('a "fault": \\ and\nmore',)}
+        told = {"playing": None, "sources": [], "counts": {}, "shell": shell}
+    done = subprocess.run(
+        [program, "check", "metrics"], input=prometheus_text(told), capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -12,6 +12,7 @@ from sim import cli, command_line, condition
 from sim.day.run import run_day
 from sim.day.totals import DAY_FIGURES
 from sim.day.verdict import warned_lines, warned_sentence
+from sim.drive.run import run
 from sim.village import scenario
 from sim.village.places import build_village
 
@@ -247,6 +248,52 @@ def test_the_faults_of_the_day_meet_the_live_programme_and_the_other_way_round(v
     day = run_day(loaded, built)
     assert warnings_of(day)["a-1"].first_sound_s > 100
     assert warnings_of(day)["a-1"].reason == "no link"
+
+
+def test_a_pole_without_its_sound_card_is_not_warned_and_plays_nothing(village):
+    gone = '[[faults]]\nkind = "card_gone"\nstart = "01:30"\nend = "04:00"\ncluster = "a-1"\n\n'
+    village.write_text(village.read_text().replace("[day]", gone + '[day]\nlive_at = "02:00"', 1))
+    loaded = scenario.load(village)
+    built = build_village(loaded)
+    day = run_day(loaded, built)
+    assert {node for node, one in warnings_of(day).items() if one.fate == "not heard"} == {"a-1"}
+    assert not [one for one in day.spans if one.node == "a-1" and 5400 < one.from_s < 14_400]
+    live = run(loaded, decode=False)
+    assert {row.node: row.received_ms > 0 for row in live.nodes} == {
+        "a-1": False,
+        "a-2": True,
+        "a-3": True,
+    }
+
+
+def test_no_order_comes_while_the_broker_is_away_over_midnight(village):
+    away = '[[day.faults]]\nkind = "broker_down"\nstart = "23:00"\nend = "02:05"\n\n'
+    day = day_of(village, ("[day.volume]", away + "[day.volume]"))
+    for one in warnings_of(day).values():
+        assert (one.fate, one.reason) == ("late", "no broker") and 300 < one.first_sound_s < 400
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ('kind = "link_down"\nfrom_s = 1\nend = "02:00"', "must be from_s and until_s, or start"),
+        ('kind = "link_down"', "must be from_s and until_s, or start"),
+        ('kind = "link_down"\nstart = "02:00"\nend = "02:00"', "hh:mm, other than start = 02:00"),
+        ('kind = "link_down"\nstart = "2"\nend = "02:00"', "hh:mm, other than start = 2"),
+        (
+            'kind = "broker_down"\nstart = "01:00"\nend = "02:00"\nhamlet = "A1"',
+            "without hamlet: the broker is everybody's",
+        ),
+        ('kind = "power_cut"\nfrom_s = 9\nuntil_s = 3', "must be after from_s = 9"),
+    ],
+)
+@pytest.mark.parametrize("table", ["faults", "day.faults"])
+def test_a_fault_that_cannot_be_is_named_in_either_table(village, table, fault, words):
+    text = village.read_text()
+    village.write_text(text.replace("[day.volume]", f"[[{table}]]\n{fault}\n\n[day.volume]", 1))
+    with pytest.raises(ConfigError) as caught:
+        scenario.load(village)
+    assert words in str(caught.value) and table.removeprefix("day.") in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,103 @@
+"""A day node by node, and whole daemons together, tell the same of every order at every pole."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sim.day.run import run_day
+from sim.village import scenario
+from sim.village.places import build_village
+from sim.world.stretch import Stretch
+
+BEGIN_S, END_S = 7_080, 8_400
+VILLAGE = """
+title = "Two poles"
+question = "Do both tell the same?"
+seed = {seed}
+duration_s = 5
+
+[day]
+date = "2026-11-23"
+
+[day.volume]
+volume = 75
+emergency_floor = {floor}
+
+[day.alert.phrases.any]
+siren = "siren.flac"
+siren_s = 4
+
+{orders}
+{faults}
+
+[[communes]]
+name = "A"
+x_m = 0
+y_m = 0
+
+[[communes.hamlets]]
+name = "A1"
+x_m = 0
+y_m = 0
+clusters = [
+  {{ name = "a-1", profile = "pi_4b_usb", bearer = "perfect", x_m = 0, y_m = 0 }},
+  {{ name = "a-2", profile = "pi_zero_2w_i2s", bearer = "perfect", x_m = 100, y_m = 0 }},
+]
+"""
+
+
+def clock(minute):
+    """Return the wall clock so many minutes after 01:59."""
+    return f"{(119 + minute) // 60:02}:{(119 + minute) % 60:02}"
+
+
+@st.composite
+def faults(draw):
+    kind = draw(st.sampled_from(["power_cut", "link_down", "broker_down"]))
+    start = draw(st.integers(0, 7))
+    end = start + draw(st.integers(1, 5))
+    text = f'[[faults]]\nkind = "{kind}"\nstart = "{clock(start)}"\nend = "{clock(end)}"\n'
+    place = "" if kind == "broker_down" else draw(st.sampled_from(["", "a-1", "a-2"]))
+    return text + (f'cluster = "{place}"\n' if place else "")
+
+
+@st.composite
+def villages(draw):
+    ttl_s = draw(st.sampled_from([60, 200, 3600]))
+    lasts_s = draw(st.sampled_from([120, 600, 3600]))
+    orders = f'[[day.orders]]\nat = "02:00"\nkind = "alert"\nttl_s = {ttl_s}\nlasts_s = {lasts_s}\n'
+    for kind in draw(st.lists(st.sampled_from(["cancel", "mute"]), max_size=2, unique=True)):
+        at = clock(draw(st.integers(2, 5)))
+        orders += f'[[day.orders]]\nat = "{at}"\nkind = "{kind}"\n'
+    return VILLAGE.format(
+        seed=draw(st.integers(0, 99)),
+        floor=draw(st.sampled_from([90, 0])),
+        orders=orders,
+        faults="\n".join(draw(st.lists(faults(), max_size=3))),
+    )
+
+
+@settings(max_examples=3, derandomize=True)
+@given(villages())
+def test_a_day_and_its_daemons_tell_the_same_of_every_order(tmp_path_factory, text):
+    path = tmp_path_factory.mktemp("two") / "two.toml"
+    path.write_text(text)
+    asked = scenario.load(path)
+    village = build_village(asked)
+    day = run_day(asked, village)
+    stretch = Stretch(asked, village, begin_s=BEGIN_S, end_s=END_S)
+    try:
+        for _ in stretch.advance():
+            pass
+        alive = stretch.fates()
+    finally:
+        stretch.world.close()
+    told = {(one.node, one.kind, one.sent_s): one for one in day.orders if one.kind}
+    lived = {(one.node, one.kind, one.sent_s): one for one in alive if one.kind}
+    assert set(told) == set(lived)
+    for key, one in told.items():
+        other = lived[key]
+        assert (one.fate, one.answer, one.languages, one.played_dba) == (
+            (other.fate, other.answer, other.languages, other.played_dba)
+        ), key
+        assert one.heard_pct == pytest.approx(other.heard_pct, abs=2), key
