@@ -13,7 +13,8 @@ A way is steady while its delays lie within 35 ms of each other: another route o
 queue fills, drains and spreads them. What a weak mobile link does for seconds and then ends must
 not take a horn out of step with its neighbours, and by its map a node that was late for a while
 goes on in step. What is longer than a cell is busy at a time (8 s) is followed, steady or not: late
-sound is better than none.
+sound is better than none. A map that is put elsewhere meanwhile does not spread them: the windows
+are carried along, and go on where not even the fastest packet would be in time by the new one.
 """
 
 from typing import Final
@@ -150,3 +151,22 @@ def is_late_for_good(
     line.steady[0].since_ns = -1
     late = 1 if is_late or above_line_ns > delay_ns else 0
     return _is_late_by_arrivals(line, above_line_ns, delay_ns, now_ns, late)
+
+
+@inner_kernel("void(Line, float64)")
+def carry_windows(line: Line, moved_ns: float) -> None:
+    """Hold what is being counted against a line that was moved: packets are that higher above it.
+
+    What was late by the old line counts on only if
+    it were by the new one.
+    """
+    line.steady_above_ns += moved_ns
+    line.steady_top_ns += moved_ns
+    line.late_above_ns += moved_ns
+    if abs(moved_ns) <= _STEADY_NS:
+        return
+    soonest_late_ns = line.delay_target_ns + line.own_delay_ns - PERIOD_NS
+    if line.steady_above_ns <= soonest_late_ns:
+        line.steady[0].since_ns = -1
+    if line.late_above_ns <= soonest_late_ns:
+        line.late[0].since_ns = -1

@@ -29,6 +29,7 @@ from node.clock import arrivals as envelope
 from node.clock.arrivals import EARLY_NS, PUT_ELSEWHERE, UNCHANGED, floor_ns
 from node.clock.delay_need import needed_delay_ns, note_delay
 from node.clock.exchange.replies import WAITED_NS
+from node.clock.lateness import carry_windows
 from node.clock.line import JUMP_NS, PERIOD_NS, finish_slews, move_line, position_q16
 from node.clock.state import MODE_ENVELOPE, MODE_MAP, POINT_ROWS, Line
 from node.kernel import inlined, inner_kernel, kernel
@@ -159,6 +160,8 @@ def receive_map(
                     line.floor_slope,
                 )  # fmt: skip
             return False
+    if line.mode == MODE_MAP:
+        carry_windows(line, held_ns - captured_ns)
     line.mode = MODE_MAP
     line.before_capture = 0.0
     line.map_ns = local_ns

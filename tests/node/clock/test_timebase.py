@@ -227,6 +227,49 @@ def test_a_map_that_leaves_no_room_for_the_jitter_is_left_within_two_seconds(
         assert not again, "by the same way the map would take the same part of the sound"
 
 
+@given(
+    st.sampled_from([100, 300, 800]),
+    st.integers(0, 1000),
+    st.sampled_from([10, 20, 60, 120]),
+    st.lists(st.tuples(st.integers(100, 1400), st.integers(-90, 90)), min_size=1, max_size=4),
+)
+@example(100, 400, 120, [(700, -65)])
+def test_a_map_that_keeps_moving_is_left_as_soon_as_one_that_stays(
+    delay_ms, beyond_ms, packet_ms, moves
+):
+    """All packets are late by each of the maps, as the way is longer by more than they move."""
+    calm, late = 2_000 // packet_ms, 2_000 // packet_ms
+    way_ms = delay_ms + 400 + beyond_ms
+    timebase, begun_ms = mapped_timebase(delay_ms, [30] * calm, packet_ms), calm * packet_ms
+    due = sorted(moves)
+    for packet in range(calm, calm + late):
+        sent_ms = packet * packet_ms
+        timebase.receive_packet(sent_ms * 48, (sent_ms + way_ms) * MS)
+        while due and due[0][0] <= sent_ms - begun_ms and timebase.mapped:
+            timebase.receive_map(sent_ms * 48, (sent_ms + due.pop(0)[1]) * MS, 0.0, MS)
+    assert not timebase.mapped
+
+
+@given(
+    st.sampled_from([100, 300, 800]),
+    st.integers(500, 1380),
+    st.integers(60, 3000),
+    st.sampled_from([10, 20, 60, 120]),
+)
+def test_a_map_that_was_put_right_is_kept(delay_ms, right_after_ms, beyond_ms, packet_ms):
+    """Whatever was late by it before; a way is known to be longer after 0.4 s of packets."""
+    calm, way_ms = 2_000 // packet_ms, delay_ms + beyond_ms
+    timebase, begun_ms = mapped_timebase(delay_ms, [30] * calm, packet_ms), calm * packet_ms
+    is_right = False
+    for packet in range(calm, 2 * calm):
+        sent_ms = packet * packet_ms
+        timebase.receive_packet(sent_ms * 48, (sent_ms + way_ms) * MS)
+        if not is_right and sent_ms - begun_ms >= right_after_ms:
+            timebase.receive_map(sent_ms * 48, (sent_ms + way_ms - 30) * MS, 0.0, MS)
+            is_right = True
+        assert timebase.mapped
+
+
 @given(st.sampled_from([100, 300, 800]), st.integers(0, 3000), st.sampled_from([10, 20, 60, 120]))
 def test_a_map_is_taken_only_when_what_comes_now_would_be_heard_by_it(
     delay_ms, beyond_ms, packet_ms
