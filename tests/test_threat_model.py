@@ -13,10 +13,17 @@ TESTS = ROOT / "tests"
 
 
 def promises() -> list[tuple[str, str]]:
-    """Return (promise, how it is proven) of each row of the table."""
+    """Return (promise or fault, how it is proven) of each row of the tables; tests come last."""
     text = PAGE.read_text(encoding="utf-8").split("## Promises and their tests")[1]
-    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
-    return [(row[0].strip(), row[1].strip()) for row in rows[2:]]
+    proven, is_row = [], False
+    for line in text.splitlines():
+        if not line.startswith("|"):
+            is_row = False
+        elif is_row:
+            cells = line.strip("|").split("|")
+            proven.append((cells[0].strip(), cells[-1].strip()))
+        is_row = is_row or line.startswith("|---")
+    return proven
 
 
 def functions_in(path: Path) -> set[str]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.shell.faults import ShellError
+from node.shell.machine import running_on
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, ns_to_samples
 from sim.world.loop import VirtualLoop
 from sim.world.machine import VirtualMachine
@@ -257,7 +258,10 @@ class VirtualCard:
         render = render or self._render
         if render is None or self._render is None or self._asked_ns < 0 or self.broken:
             return
-        due_ns = self._machine.now_ns() + self._lead_ns
+        with running_on(self._machine):  # a fault of the world pulls the card
+            self._ask_until(render, self._machine.now_ns() + self._lead_ns)
+
+    def _ask_until(self, render: Callable[[NDArray[np.float32], int], None], due_ns: int) -> None:
         while (count := (due_ns - self._asked_ns) // PERIOD_NS) > 0:
             count = min(count, self._out.shape[0] // PERIOD_SAMPLES)
             out = self._out[: count * PERIOD_SAMPLES]
@@ -268,7 +272,8 @@ class VirtualCard:
 
     def _plan(self, at_ns: int) -> None:
         self._planned_ns = at_ns
-        self._loop.call_at_ns(at_ns, self._ask, at_ns)
+        with running_on(self._machine):  # a fault of the world plugs the card in
+            self._loop.call_at_ns(at_ns, self._ask, at_ns)
 
     def _ask(self, planned_ns: int) -> None:
         if self._render is None or planned_ns != self._planned_ns or self.broken:
