@@ -113,6 +113,15 @@ def test_only_what_will_act_is_kept_and_there_are_places_for_so_many():
     assert order() is None, "no key buys the disk"
 
 
+def test_an_order_that_has_acted_makes_its_place_free_and_leaves_nothing_on_the_disk():
+    pole = Careful()
+    for order in drawn(pole, ["mute", "unmute"] * PLACES):
+        before = len(pole.writes)
+        assert is_good(pole.give(order))
+        assert len(pole.writes) == before + 2, "this one was not kept before it acted"
+        assert not any(value for name, value in pole.village.disk.items() if PREFIX in name)
+
+
 @given(st.dictionaries(st.sampled_from([f"{PREFIX}{n}" for n in (0, 1, 31, 32, "x")]), st.binary()))
 def test_whatever_a_disk_holds_of_orders_that_were_kept_a_node_starts(kept):
     village = Village()
