@@ -29,7 +29,7 @@ delays_ms = st.sampled_from([100, 400, 1000, 3000])
 packets_ms = st.sampled_from(sorted(PAYLOADS))
 
 
-def spoken(ssrc, begin_ms, end_ms, *, packet_ms=20, held_until_ms=0, clock_khz=48, port=None):
+def spoken(ssrc, begin_ms, end_ms, *, packet_ms=20, held_until_ms=0, clock_khz=48):
     """Return (ms, datagram, address) of what a source says; the way holds it until a time."""
     return [
         (
@@ -42,7 +42,7 @@ def spoken(ssrc, begin_ms, end_ms, *, packet_ms=20, held_until_ms=0, clock_khz=4
                 payload_type=96,
                 marker=False,
             ),
-            (HOST, port or 5004 + 2 * ssrc),
+            (HOST, 5004 + 2 * ssrc),
         )
         for i in range(round((end_ms - begin_ms) / packet_ms))
     ]
