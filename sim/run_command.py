@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
         conditions = [condition.read(text, day=options.day) for text in options.fail_on]
         whole = scenario.load(options.scenario).asked(seed=options.seed)
         check_folder(folder)  # better told before the run than after it
-        day = _answer_day(whole) if options.day else None
+        day = answer_day(whole) if options.day else None
         result, more = _answer_and_replay(whole.asked(duration_s=options.duration), options)
         if day is not None:
             result = with_day(result, day)
@@ -149,7 +149,7 @@ def _answer_and_replay(
     return result, {REPLAY: replay_page(result, moments, heard).encode()}
 
 
-def _answer_day(asked: Scenario) -> DayResult:
+def answer_day(asked: Scenario) -> DayResult:
     """Run the day of a scenario behind a progress bar on standard error."""
     built = village.build_village(asked)
     day = VillageDay(asked, built)
