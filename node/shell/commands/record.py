@@ -7,16 +7,14 @@ It listens in the node's place, or beside it on a port of its own that the sende
 import argparse
 import csv
 import select
+import struct
 import sys
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-import numpy as np
-
 from node.config import ReceiveConfig
-from node.rtp import packet as rtp
 from node.shell.clocks import now_ns, utc_ns
 from node.shell.config import split_address
 from node.shell.faults import EXIT_INPUT, ShellError, file_fault
@@ -27,6 +25,8 @@ COLUMNS: Final = ("seq", "send_ms", "arrival_ms", "bytes", "utc_ms")
 BYTES_MAX: Final = 1 << 30
 """Of a file: some 300 days of one stream."""
 _TICK_S: Final = 0.5
+_HEADER: Final = struct.Struct("!BBHII")
+_RTCP_TYPES: Final = range(192, 224)  # RFC 5761, section 4
 
 
 class Recorder:
@@ -34,7 +34,6 @@ class Recorder:
 
     def __init__(self, target: TextIO) -> None:
         self._target = target
-        self._header = np.zeros(rtp.HEADER_FIELDS, np.int64)
         self._writer: Any = csv.writer(target, lineterminator="\n")
         self._writer.writerow(COLUMNS)
         self._last: tuple[int, int] | None = None
@@ -46,12 +45,10 @@ class Recorder:
 
     def receive(self, data: bytes, arrival_ns: int, utc_ns: int) -> None:
         """Take a datagram; times are of the machine's monotonic and civil clock."""
-        header = self._header
-        if rtp.parse(np.frombuffer(bytearray(data), np.uint8), header) != rtp.RTP:
+        if len(data) < _HEADER.size or data[0] >> 6 != 2 or data[1] in _RTCP_TYPES:
             self.others += 1
             return
-        sequence, timestamp = int(header[rtp.SEQUENCE]), int(header[rtp.TIMESTAMP])
-        ssrc = int(header[rtp.SSRC])
+        _, _, sequence, timestamp, ssrc = _HEADER.unpack_from(data)
         if self._last is None:
             self._last, self._ssrc, self._begin_ns = (sequence, timestamp), ssrc, arrival_ns
         if ssrc != self._ssrc:
