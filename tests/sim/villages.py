@@ -18,20 +18,19 @@ def village(
     duration_s: float,
     more: str = "",
     seed: int = 3,
-    playout_delay_ms: int | None = 300,
+    playout_delay_ms: int = 300,
     commune: str = "Yên Sơn",
 ) -> str:
     """Return a scenario in TOML: one commune of these hamlets, by name and place in m.
 
-    Without a `playout_delay_ms` it is what nodes have by themselves; `more` are tables.
+    `more` are tables.
     """
-    delay = "" if playout_delay_ms is None else f"playout_delay_ms = {playout_delay_ms}\n"
     lines = [
         'title = "Thôn Đoài: vài cụm loa"',
         'question = "Does it run?"',
         f"seed = {seed}",
         f"duration_s = {duration_s}",
-        f"\n[jitter]\n{delay}",
+        f"\n[jitter]\nplayout_delay_ms = {playout_delay_ms}\n",
         more,
         f'[[communes]]\nname = "{commune}"\nx_m = 0\ny_m = 0',
     ]

@@ -27,6 +27,7 @@ SMALL = village(
     duration_s=20,
     seed=5,
     playout_delay_ms=700,
+    commune="A",
 )
 
 

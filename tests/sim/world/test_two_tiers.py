@@ -8,14 +8,14 @@ from sim.day.run import run_day
 from sim.village import scenario
 from sim.village.places import build_village
 from sim.world.stretch import Stretch
-from tests.sim.villages import village
 
 BEGIN_S, END_S = 7_080, 8_400
-POLES = [
-    ("a-1", "pi_4b_usb", "perfect", 0, 0),
-    ("a-2", "pi_zero_2w_i2s", "perfect", 100, 0),
-]
-DAY = """
+VILLAGE = """
+title = "Two poles"
+question = "Do both tell the same?"
+seed = {seed}
+duration_s = 5
+
 [day]
 date = "2026-11-23"
 
@@ -29,6 +29,20 @@ siren_s = 4
 
 {orders}
 {faults}
+
+[[communes]]
+name = "A"
+x_m = 0
+y_m = 0
+
+[[communes.hamlets]]
+name = "A1"
+x_m = 0
+y_m = 0
+clusters = [
+  {{ name = "a-1", profile = "pi_4b_usb", bearer = "perfect", x_m = 0, y_m = 0 }},
+  {{ name = "a-2", profile = "pi_zero_2w_i2s", bearer = "perfect", x_m = 100, y_m = 0 }},
+]
 """
 
 
@@ -55,13 +69,12 @@ def villages(draw):
     for kind in draw(st.lists(st.sampled_from(["cancel", "mute"]), max_size=2, unique=True)):
         at = clock(draw(st.integers(2, 5)))
         orders += f'[[day.orders]]\nat = "{at}"\nkind = "{kind}"\n'
-    seed = draw(st.integers(0, 99))
-    day = DAY.format(
+    return VILLAGE.format(
+        seed=draw(st.integers(0, 99)),
         floor=draw(st.sampled_from([90, 0])),
         orders=orders,
         faults="\n".join(draw(st.lists(faults(), max_size=3))),
     )
-    return village({("A1", 0, 0): POLES}, duration_s=5, more=day, seed=seed, playout_delay_ms=None)
 
 
 @settings(max_examples=3, derandomize=True)
@@ -70,9 +83,9 @@ def test_a_day_and_its_daemons_tell_the_same_of_every_order(tmp_path_factory, te
     path = tmp_path_factory.mktemp("two") / "two.toml"
     path.write_text(text)
     asked = scenario.load(path)
-    built = build_village(asked)
-    day = run_day(asked, built)
-    stretch = Stretch(asked, built, begin_s=BEGIN_S, end_s=END_S)
+    village = build_village(asked)
+    day = run_day(asked, village)
+    stretch = Stretch(asked, village, begin_s=BEGIN_S, end_s=END_S)
     try:
         for _ in stretch.advance():
             pass
