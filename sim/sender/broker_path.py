@@ -20,7 +20,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from node.shell.broker.connection import Connection, LinkLostError, Login, connect
+from node.shell.broker.connection import Connection, LinkLostError, Login
+from node.shell.broker.paho_connection import connect
 from node.shell.config import MqttConfig, split_address
 from node.shell.keys.credentials import read_password, tls_context
 from sim.sender.outlet import BROKER_PREFIX, Address

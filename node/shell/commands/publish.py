@@ -15,7 +15,8 @@ from typing import Final
 from node.config import NodeConfig
 from node.control.names import composed
 from node.control.trust.message import Message, open_envelope
-from node.shell.broker.connection import Connection, LinkLostError, Login, connect
+from node.shell.broker.connection import Connection, LinkLostError, Login
+from node.shell.broker.paho_connection import connect
 from node.shell.config import MqttConfig, split_address
 from node.shell.faults import EXIT_FAULT, EXIT_INPUT, ShellError
 from node.shell.files import TEXT_BYTES_MAX, read_regular

@@ -16,8 +16,9 @@ from cryptography import x509
 from node.config import ConfigError, NodeConfig
 from node.control.controller import Controller
 from node.control.proof.proof import Entry, lines_of
-from node.shell.broker.connection import LinkLostError, Login, connect
+from node.shell.broker.connection import LinkLostError, Login
 from node.shell.broker.outbox import PREFIX as OUTBOX
+from node.shell.broker.paho_connection import connect
 from node.shell.clocks import utc_ns
 from node.shell.config import MqttConfig, ShellConfig
 from node.shell.doctor.finding import Finding, fault, good, note

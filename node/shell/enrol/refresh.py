@@ -24,7 +24,8 @@ from node.control.settings import ControlConfig
 from node.control.trust.authority import AuthorityBook, Warrant
 from node.control.trust.gatekeeper import Gatekeeper
 from node.control.trust.signature import SeedSigner, key_id
-from node.shell.broker.connection import LinkLostError, Login, connect
+from node.shell.broker.connection import LinkLostError, Login
+from node.shell.broker.paho_connection import connect
 from node.shell.config import MqttConfig, ShellConfig, read_config
 from node.shell.enrol import install
 from node.shell.enrol.command import fetch_all
