@@ -105,7 +105,7 @@ class OggLinks:
                 del self._held[: max(0, len(self._held) - len(PATTERN) + 1)]
                 if not self._fill(len(self._held) + 1):
                     if is_junk and not self._looked_inside:
-                        self._damage()
+                        self._damage()  # it may have been the last page
                     self._held.clear()
                     return b""
                 continue

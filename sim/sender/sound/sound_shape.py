@@ -160,7 +160,9 @@ def samples_of(frame: Any) -> NDArray[np.float32]:
 
 
 def numbers_of(frame: Any) -> NDArray[Any]:
-    """Return the samples of an av.AudioFrame as (n, channels), in the numbers of its format.
+    """Return samples of an av.AudioFrame: (n, channels) float32, float64, uint8 or integers.
+
+    They are as its format has them, full scale 1.0 or that of the integers.
 
     PyAV's own way reads beyond the planes of a frame with eight or more, and the process ends.
     """
