@@ -100,6 +100,8 @@ class OggLinks:
                 del self._held[: max(0, len(self._held) - len(PATTERN) + 1)]
                 if not self._fill(len(self._held) + 1):
                     self._held.clear()
+                    if is_junk:
+                        self._damage()  # it may have been the last page
                     return b""
                 continue
             del self._held[:at]

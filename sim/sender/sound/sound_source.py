@@ -59,7 +59,7 @@ class SoundSource:
 
     Raises
     ------
-    OSError, ValueError
+    OSError, ValueError, EOFError
         If it cannot be opened, or holds no sound.
     """
 
@@ -203,7 +203,7 @@ class SoundSource:
                 yield from self._of_raw(file)
                 return
         # By name, for demuxers that seek and formats that only the name tells of.
-        yield av.open(f"file:{path}")
+        yield _open_av(f"file:{path}")
 
     def _of_raw(self, raw: Any) -> Iterator[Any]:
         """Yield what is in a pipe or a connection, which cannot be gone back in."""
@@ -213,7 +213,7 @@ class SoundSource:
         if begin == PATTERN:
             yield from _of_links(self._links(raw, begin), _PIPE_OPTIONS)
         elif begin:
-            yield av.open(_Joined(begin, raw), options=_PIPE_OPTIONS)
+            yield _open_av(_Joined(begin, raw), options=_PIPE_OPTIONS)
 
     def _of_url(self, url: str) -> Iterator[Any]:
         """Yield what a station sends. Ogg is taken apart here; FFmpeg knows the rest, HLS too."""
@@ -223,7 +223,7 @@ class SoundSource:
                 with answer:
                     yield from _of_links(self._links(_Answer(answer), PATTERN), _PIPE_OPTIONS)
                 return
-        yield av.open(url, timeout=_STALL_S)
+        yield _open_av(url, timeout=_STALL_S)
 
     def _links(self, raw: Any, begin: bytes = b"") -> OggLinks:
         return OggLinks(raw, begin, damage=self._count_damage, cut=self._note_cut)
@@ -315,13 +315,18 @@ def one_line(fault: BaseException) -> str:
     return str(text).splitlines()[0] if str(text) else type(fault).__name__
 
 
+def _open_av(source: Any, **options: Any) -> Any:
+    """Open what FFmpeg reads, with titles in whatever code page; they hinder nothing."""
+    return av.open(source, metadata_errors="replace", **options)
+
+
 def _of_links(links: OggLinks, options: dict[str, str]) -> Iterator[Any]:
     """Yield each link that FFmpeg knows; one that is junk is passed over."""
     fault: Exception | None = None
     opened = 0
     for link in links:
         try:
-            container = av.open(link, format="ogg", options=options)
+            container = _open_av(link, format="ogg", options=options)
         except (av.FFmpegError, ValueError) as one:
             fault = one
             continue
