@@ -163,15 +163,14 @@ SOUND_BEGINS = LONG.index(b"OggS", LONG.index(b"OpusTags"))
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(SOUND_BEGINS, len(LONG) - 1), st.integers(0, 7))
+@example(158, 2)
 @example(LONG.rindex(b"OggS") + 2, 5)
-def test_a_bit_that_is_wrong_in_an_ogg_file_is_told_whichever_it_is(tmp_path_factory, at, bit):
+def test_a_bit_that_is_wrong_in_an_ogg_file_costs_a_page_and_is_told(tmp_path_factory, at, bit):
     path = tmp_path_factory.mktemp("bit") / "a.ogg"
     path.write_bytes(LONG[:at] + bytes([LONG[at] ^ 1 << bit]) + LONG[at + 1 :])
     told = []
-    try:
-        _, summary = played(path, told=told)
-    except (ValueError, EOFError):
-        return  # all of it was on that page
+    sound, summary = played(path, told=told)
+    assert len(sound) / 48_000 > 1.9  # FFmpeg puts a second on each
     assert any("damaged" in line or "cut off" in line for line in [*told, *summary])
 
 
