@@ -1,7 +1,8 @@
 """Random histories of orders to a node: nobody acts without a right, nobody above loses one.
 
 `python -m benchmarks orders [--histories N] [--seed N] [--first N] [--all]`. Ends with 1 when a
-promise is broken, and prints each history that broke one: the first alone, or `--all`.
+promise is broken, and prints each history that broke one: the first alone, or `--all`. `--faults`
+leaves out checks of a right, one by one, and ends with 1 when the histories do not notice one.
 """
 
 import time
@@ -9,6 +10,8 @@ import time
 import numpy as np
 
 from benchmarks.control.orders_history import History
+from benchmarks.control.orders_holes import HOLES
+from benchmarks.fault import find_all
 from benchmarks.options import count, parser_of
 
 HISTORIES: int = 1000
@@ -21,9 +24,13 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first of them")
     parser.add_argument("--seed", type=int, default=2026, help="root of all randomness")
     parser.add_argument("--all", action="store_true", help="go on after one that breaks a promise")
+    parser.add_argument("--faults", action="store_true", help="plant holes in the checks instead")
     options = parser.parse_args(arguments)
     if options.first < 0:
         parser.error(f"--first {options.first}: must be at least 0")
+    if options.faults:
+        drawn = ["--histories", str(options.histories), "--seed", str(options.seed)]
+        return find_all(HOLES, ["orders", *drawn])
     begin_s, failed = time.process_time(), 0
     first, end = options.first, options.first + options.histories
     while (
