@@ -15,7 +15,7 @@ from node.jitter.state import Jitter, Packet, Slot, Steering
 from node.kernel import kernel as compiled
 from node.kernel.bound import bound
 from node.kernel.record import Records, inner, new
-from node.units import SAMPLES_PER_10_MS, SAMPLES_PER_MS
+from node.units import SAMPLES_PER_10_MS, SAMPLES_PER_MS, samples_to_ns
 
 _LEVEL_MARGIN_MS = 1000
 """What may be held beyond the playout delay: a stall that ends brings its packets together."""
@@ -180,6 +180,11 @@ class JitterBuffer:
     def packet_samples(self) -> int:
         """How long the newest packet lasts."""
         return int(self.state["highest_samples"][0])
+
+    @property
+    def accepted_ns(self) -> int:
+        """How long the packets that it took last, all but the first, as long as the newest each."""
+        return samples_to_ns((int(self.state["accepted"][0]) - 1) * self.packet_samples)
 
     @property
     def is_held(self) -> bool:

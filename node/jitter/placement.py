@@ -117,6 +117,25 @@ def _first_to_keep(state: Jitter, slots: Records[Slot], newest: int) -> int:
 
 
 @inlined
+def _let_go(state: Jitter, slots: Records[Slot], first: int) -> None:
+    """Make room for what is fresh while nothing plays: flush what is held below the number `first`.
+
+    A full buffer holds more than the playout delay, so its oldest packets are past their time. A
+    number far ahead of all others is no reason.
+    """
+    if first - state.next_sequence > _MISORDER_MAX:
+        return
+    for one in range(state.next_sequence, first):
+        row = one & (slots.shape[0] - 1)
+        if slots[row].status == at.HOLDING and slots[row].sequence == one:
+            slots[row].status = at.PLAYED
+            state.held -= 1
+            state.flushed += 1
+            state.last_end = slots[row].media + slots[row].samples
+    state.next_sequence = first
+
+
+@inlined
 def _skip_silence(state: Jitter, steering: Steering, media: int, now_ns: int) -> None:
     """Go to where a packet at `media`, which is far ahead of what is played, is due in time.
 
@@ -184,6 +203,8 @@ def _too_late_or_early(
     elif extended - state.next_sequence >= capacity and not is_far:
         # A hole as long as the buffer: give up what cannot be repaired any more.
         pass_by(state, slots, _first_to_keep(state, slots, extended))
+        if state.phase == at.WAITING and extended == state.highest_sequence:
+            _let_go(state, slots, extended + 1 - capacity)
         is_far = extended - state.next_sequence >= capacity
     if not is_far:
         return 0

@@ -83,13 +83,14 @@ def whose_place(
     """Return the source that gives its place to one from the address `newcomer`, or None.
 
     The longest silent one, with nothing left to play: a sender that takes a new SSRC for each
-    announcement is silent under the old ones. Before those, what does not prove to be Opus.
+    announcement is silent under the old ones. What a stall let go all at once is old, and waits
+    for nothing. Before those, what does not prove to be Opus.
     """
 
     def is_idle(one: Receiver) -> bool:
         silent_ns = now_ns - one.last_arrival_ns
         enough_ns = SPELL_NS if one.address[0] == newcomer[0] else max(hold_ns, SPELL_NS)
-        is_over = silent_ns > enough_ns and not one.buffer.is_held
+        is_over = silent_ns > enough_ns and (one.came_at_once or not one.buffer.is_held)
         return is_over or is_doubted(one, now_ns, _DOUBTED_NS)
 
     idle = (one for one in streams if is_idle(one))

@@ -291,10 +291,10 @@ def is_due(source: Source, presentation_ns: int, n: int) -> int:
     if tb.awaits_map(line, presentation_ns):
         return 0
     position = position_q16(line, presentation_ns) >> 16
-    is_behind = state.next_media < position
+    at = state.next_media if state.phase == js.PLAYING else state.last_end
     # A sender that was moved back, or whose stamps stood still: what comes is not late for that.
     is_ahead = state.held == 0 and state.next_media > position + n
-    if state.phase == js.PLAYING and (is_behind or is_ahead):
+    if at < position or (state.phase == js.PLAYING and is_ahead):
         jitter.seek(state, slots, position)
     if state.proven == 0:
         return 0

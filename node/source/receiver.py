@@ -64,7 +64,7 @@ class Receiver(Playable):
     ) -> None:
         super().__init__(config, ssrc, decoder)
         self.address = address
-        self.last_arrival_ns = now_ns
+        self.begun_ns = self.last_arrival_ns = now_ns
         self.resumed_ns = now_ns  # the first packet since it was silent for `SPELL_NS`
         self.reports = reports or new_reports(config, ssrc, now_ns)
         self._source["payload_types"][0, list(config.receive.payload_types)] = 1
@@ -108,6 +108,12 @@ class Receiver(Playable):
         self.reports.credit.earn(size_bytes)
         if begins_anew:
             self._follow_restart(arrival_ns)
+
+    @property
+    def came_at_once(self) -> bool:
+        """Whether all that came of it came in less than half of the time that it lasts."""
+        came_ns = self.last_arrival_ns - self.begun_ns
+        return 2 * came_ns < self.buffer.accepted_ns
 
     @property
     def is_plain(self) -> bool:
