@@ -88,6 +88,11 @@ class Words:
         self.violations: list[str] = []
         self.log: list[str] = []
 
+    @property
+    def orders(self) -> int:
+        """Return how many orders the node was given, forged and repeated ones among them."""
+        return self._pole.sent
+
     def _of(self, choices: "tuple[int, ...] | range") -> int:
         return int(choices[int(self._rng.integers(len(choices)))])
 
