@@ -11,6 +11,7 @@ _SESSIONS: Final = "node/control/sessions.py"
 _MUTE: Final = "node/control/mute.py"
 _PLANS: Final = "node/control/plans.py"
 _KNOWN: Final = "node/control/warning/alert_memory.py"
+_SHARES: Final = "node/control/trust/shares.py"
 _OPEN: Final = "node/control/warning/alert_book.py"
 
 
@@ -207,9 +208,15 @@ HOLES: Final = (
         "            if False:\n                record = self._drop",
     ),
     _hole(
-        "a lower authority's places keep a higher one out",
-        "node/control/trust/shares.py",
+        "a tier fills the places that are for those above",
+        _SHARES,
         "return self.places - reserve * min(level + 1, self.tiers)",
         "return self.places",
+    ),
+    _hole(
+        "a lower authority's places keep a higher one out",
+        _SHARES,
+        "if first <= one.level <= lowest]",
+        "if first <= one.level]",
     ),
 )

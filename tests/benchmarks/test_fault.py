@@ -17,7 +17,7 @@ RIGHT = "    def next_deadline_ns("
 BODY = "        ends_ns = ["
 
 
-@pytest.mark.parametrize("one", (*HOLES, *FAULTS), ids=lambda one: one.name)
+@pytest.mark.parametrize("one", [*HOLES, *FAULTS], ids=lambda one: one.name)
 def test_each_fault_can_be_planted_in_the_tree_as_it_is(one, tmp_path):
     copy = tmp_path / one.path
     copy.parent.mkdir(parents=True)
@@ -53,24 +53,27 @@ def test_a_crash_finds_a_hole_and_is_called_one():
 
 
 def test_a_hang_finds_a_hole_and_is_called_one():
-    endless = Fault("endless", MUTE, ((BODY, "        while True:\n            pass\n" + BODY),))
-    showed, is_found = found(endless, ["orders", "--histories", "1"], cpu_s=4)
+    hole = Fault("endless", MUTE, ((BODY, "        while True:\n            pass\n" + BODY),))
+    showed, is_found = found(hole, ["orders", "--histories", "1"], cpu_s=4)
     assert is_found and showed == "hung: no end after 4 s of CPU"
 
 
 def test_a_fault_by_which_no_history_is_drawn_is_none():
     broken = Fault("broken", MUTE, ((RIGHT, "    import nowhere\n" + RIGHT),))
-    with pytest.raises(ConfigError, match="broken: no history was drawn: .*nowhere"):
+    with pytest.raises(ConfigError, match=r"broken: no history was drawn: .*nowhere"):
         found(broken, ["orders", "--histories", "1"], cpu_s=60)
 
 
-def test_a_history_without_an_end_is_ended_and_numbered():
-    with (
-        pytest.raises(TimeoutError, match="no end after 0.05 s") as hung,
-        one_history(7, seed=3, cpu_s=0.05),
-    ):
+def endless(*, cpu_s: float) -> None:
+    """Follow a history that has no end."""
+    with one_history(7, seed=3, cpu_s=cpu_s):
         while True:
             pass
+
+
+def test_a_history_without_an_end_is_ended_and_numbered():
+    with pytest.raises(TimeoutError, match=r"no end after 0\.05 s") as hung:
+        endless(cpu_s=0.05)
     assert hung.value.__notes__ == ["in history 7 of seed 3"]
 
 
