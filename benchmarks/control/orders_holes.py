@@ -120,8 +120,8 @@ HOLES: Final = (
     _hole(
         "anybody gives the time",
         _GATE,
-        '        if not signer.gives_time:\n            return "may not give the time"',
-        '        if False:\n            return "may not give the time"',
+        '        if not self._book.may_give_time(signer):\n            return "may not give',
+        '        if False:\n            return "may not give',
     ),
     _hole(
         "a lower authority takes a stream",
