@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     started = time.monotonic()
     try:
         check_folder(folder)
-        result = answer(scenario.load(SCENARIO), seed=None, duration_s=options.duration)
+        result = answer(scenario.load(SCENARIO).asked(duration_s=options.duration))
         written = write_files(result, folder)
     except OSError as fault:
         return complain([explain(fault, folder)], status_of(fault))

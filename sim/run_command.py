@@ -40,10 +40,10 @@ def run(options: argparse.Namespace) -> int:
     folder: Path = options.out
     try:
         conditions = [condition.read(text, day=options.day) for text in options.fail_on]
-        asked = scenario.load(options.scenario)
+        whole = scenario.load(options.scenario).asked(seed=options.seed)
         check_folder(folder)  # better told before the run than after it
-        day = answer_day(asked, seed=options.seed) if options.day else None
-        result, more = _answer_and_replay(asked, options)
+        day = answer_day(whole) if options.day else None
+        result, more = _answer_and_replay(whole.asked(duration_s=options.duration), options)
         if day is not None:
             result = with_day(result, day)
         written = write_files(result, folder, more=more)
@@ -108,8 +108,6 @@ def encode(options: argparse.Namespace) -> int:
 def answer(
     asked: Scenario,
     *,
-    seed: int | None,
-    duration_s: float | None,
     sound: bool = True,
     watcher: Watcher | None = None,
 ) -> RunResult:
@@ -117,8 +115,6 @@ def answer(
     with ProgressLine(asked.title) as line:
         return drive.run(
             asked,
-            seed=seed,
-            duration_s=duration_s,
             progress=line.show,
             decode=sound,
             watcher=watcher,
@@ -131,18 +127,12 @@ def _answer_and_replay(
     """Return the answer, and by its name the page in which its worst minutes play back, if any."""
     sound = not options.no_sound
     if not options.replay:
-        one = answer(asked, seed=options.seed, duration_s=options.duration, sound=sound)
-        return one, {}
+        return answer(asked, sound=sound), {}
     from sim.replay.moments import Recorder
     from sim.replay.page import heard_poles, replay_page
 
-    asked = replace(
-        asked,
-        seed=asked.seed if options.seed is None else options.seed,
-        duration_s=asked.duration_s if options.duration is None else options.duration,
-    )
     recorder = Recorder(asked)
-    result = answer(asked, seed=None, duration_s=None, sound=sound, watcher=recorder.watch)
+    result = answer(asked, sound=sound, watcher=recorder.watch)
     moments = recorder.worst(result)
     heard: dict[str, NDArray[np.float32]] = {}
     if sound:
@@ -159,10 +149,8 @@ def _answer_and_replay(
     return result, {REPLAY: replay_page(result, moments, heard).encode()}
 
 
-def answer_day(asked: Scenario, *, seed: int | None) -> DayResult:
+def answer_day(asked: Scenario) -> DayResult:
     """Run the day of a scenario behind a progress bar on standard error."""
-    if seed is not None:
-        asked = replace(asked, seed=seed)
     built = village.build_village(asked)
     day = VillageDay(asked, built)
     whole_s = float(DAY_S * len(built.places))

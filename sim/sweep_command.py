@@ -4,7 +4,6 @@ import argparse
 import os
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -106,9 +105,7 @@ def _figure(options: argparse.Namespace) -> str | None:
 
 
 def _asked(options: argparse.Namespace) -> Sweep:
-    asked = scenario.load(options.scenario)
-    if options.duration is not None:
-        asked = replace(asked, duration_s=options.duration)
+    asked = scenario.load(options.scenario).asked(duration_s=options.duration)
     variants = read_variants(options.set)
     sample = None if options.sample is None else read_sample(options.sample, asked)
     if sample is None and options.villages is not None:

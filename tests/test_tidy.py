@@ -47,11 +47,11 @@ CALLED_BY_OTHERS = {
 }
 """Public names that nothing shipped calls, and who does."""
 
-KERNELS_WITH_MANY = 63
+KERNELS_WITH_MANY = 60
 """Kernels with more than six arguments: the number can only become smaller."""
 
 
-FUNCTIONS_ABOVE_40 = 26
+FUNCTIONS_ABOVE_40 = 25
 """Functions of more than 40 lines, some of them a standard's procedure step by step: never more."""
 
 FILES_MAX = 20

@@ -1,43 +1,193 @@
-"""Whole daemons in virtual time (tier T1): what a node-second costs, and whom the flood leaves out.
+"""Whole daemons in virtual time (tier T1): what a node-second costs, idle and playing.
 
-Options: --scenario NAME, --from S, --until S (seconds into the day; a stretch of the flood around
-its warning otherwise). Speed and memory depend on the machine; the fates do not.
+A village of --nodes nodes (100) at one bearer (perfect) is idle for three minutes and then plays
+one siren at every pole: CPU time, and memory before and after the first sound. Only nodes with
+power count, and minutes of silence are never mixed with minutes of sound. One more node has lived
+through the same before, so that what is loaded once is nobody's cost.
+
+With --scenario NAME (and --from S, --until S, seconds into the day): a stretch of that day, minute
+by minute, and whom its warning leaves out. Speed and memory depend on the machine, the fates do
+not.
 """
 
 import resource
+import tempfile
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
-from benchmarks.options import parser_of
-from node.units import NS_PER_S
+from benchmarks import table
+from benchmarks.options import count, parser_of
+from node.units import NS_PER_S, RATE_HZ
 from sim.day.verdict import fate_words
 from sim.village.places import build_village
-from sim.village.scenario import load
+from sim.village.scenario import Scenario, load
 from sim.world.stretch import STEP_NS, Stretch
 
 _KIB: Final = 1024
+_STEP_S: Final = STEP_NS // NS_PER_S
+_FULL: Final = 0.99
+"""So much of a minute with sound is a minute that plays."""
+
+_ORDER_S: Final = 7_200
+_BEGIN_S: Final = _ORDER_S - 240
+_END_S: Final = _ORDER_S + 180
+
+_VILLAGE: Final = """
+title = "Many poles"
+question = "What does a node-second cost?"
+seed = 7
+duration_s = 5
+
+[day]
+date = "2026-11-23"
+
+[day.volume]
+volume = 75
+emergency_floor = 90
+
+[day.alert.phrases.any]
+siren = "siren.flac"
+siren_s = 120
+
+[[day.orders]]
+at = "02:00"
+kind = "alert"
+ttl_s = 600
+lasts_s = 600
+
+[[communes]]
+name = "A"
+x_m = 0
+y_m = 0
+
+[[communes.hamlets]]
+name = "A1"
+x_m = 0
+y_m = 0
+clusters = [
+{clusters}]
+"""
+_CLUSTER: Final = (
+    '  {{ name = "a-{i}", profile = "pi_4b_usb", bearer = "{bearer}",'
+    " x_m = {x_m}, y_m = {y_m} }},\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """What one minute of the stretch cost."""
+
+    end_s: int
+    powered_s: float
+    """Node-seconds with power."""
+    sounding_s: float
+    """Node-seconds with a source."""
+    silent: int
+    """Nodes at which nothing sounded."""
+    cpu_s: float
+
+    @property
+    def speed(self) -> float:
+        """Return node-seconds per CPU-second."""
+        return self.powered_s / self.cpu_s
 
 
 def run(arguments: list[str]) -> int:
-    """Print the speed minute by minute, the fate of each warning at each pole, and the memory."""
+    """Print what node-seconds cost; of a scenario also the fate of each warning at each pole."""
     parser = parser_of("world", __doc__)
-    parser.add_argument("--scenario", default="flood_night")
+    parser.add_argument("--scenario")
     parser.add_argument("--from", dest="begin_s", type=int, default=7_140)
     parser.add_argument("--until", dest="end_s", type=int, default=7_620)
+    parser.add_argument("--nodes", type=count, default=100)
+    parser.add_argument("--bearer", default="perfect")
     options = parser.parse_args(arguments)
-    scenario = load(options.scenario)
-    village = build_village(scenario)
-    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    stretch = Stretch(scenario, village, begin_s=options.begin_s, end_s=options.end_s)
-    nodes, began_s = len(village.places), time.process_time()
-    for at_ns in stretch.advance():
-        spent_s, began_s = time.process_time() - began_s, time.process_time()
-        step_s = STEP_NS / NS_PER_S
-        print(f"{at_ns / NS_PER_S:6.0f} s  {nodes * step_s / spent_s:8.0f} node-s per CPU-s")
-    for one in stretch.fates():
-        if one.kind == "alert":
-            print(f"{one.node}: {fate_words(one)}")
-    more_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib
-    print(f"{stretch.world.loop.steps} callbacks; {more_kib * _KIB / nodes / 1000:.0f} kB a node")
-    stretch.world.close()
+    if options.scenario is not None:
+        _show_stretch(options.scenario, options.begin_s, options.end_s)
+        return 0
+    _cost(_many(1, options.bearer))
+    figures = _cost(_many(options.nodes, options.bearer))
+    table.show("world", f"Tier T1, {options.nodes} nodes, {options.bearer}", {"measured": figures})
     return 0
+
+
+def minutes(stretch: Stretch) -> Iterator[Minute]:
+    """Run `stretch`; yield what each of its minutes cost."""
+    poles = stretch.world.poles
+    before = [0] * len(poles)
+    began_s = time.process_time()
+    for at_ns in stretch.advance():
+        cpu_s = time.process_time() - began_s
+        played = [int(pole.played_samples().sum()) for pole in poles]
+        more = [new - old for new, old in zip(played, before, strict=True)]
+        yield Minute(
+            at_ns // NS_PER_S,
+            stretch.powered_ns(at_ns - STEP_NS, at_ns) / NS_PER_S,
+            sum(more) / RATE_HZ,
+            more.count(0),
+            cpu_s,
+        )
+        before, began_s = played, time.process_time()
+
+
+def _many(nodes: int, bearer: str) -> Scenario:
+    clusters = "".join(
+        _CLUSTER.format(i=i, bearer=bearer, x_m=100 * (i % 10), y_m=100 * (i // 10))
+        for i in range(nodes)
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "many.toml"
+        path.write_text(_VILLAGE.format(clusters=clusters), encoding="utf-8")
+        return load(str(path))
+
+
+def _cost(scenario: Scenario) -> dict[str, float | None]:
+    """Return what a node-second costs that is idle, and one that plays; and memory per node."""
+    village = build_village(scenario)
+    nodes, before_kib = len(village.places), _resident_kib()
+    stretch = Stretch(scenario, village, begin_s=_BEGIN_S, end_s=_END_S)
+    idle: list[Minute] = []
+    playing: list[Minute] = []
+    idle_kib = before_kib
+    for minute in minutes(stretch):
+        if minute.sounding_s > _FULL * nodes * _STEP_S:
+            playing.append(minute)
+        elif minute.silent == nodes and not playing and minute.end_s > _STEP_S:
+            idle.append(minute)  # the first minute is the boot's
+            idle_kib = _resident_kib()
+    after_kib = _resident_kib()
+    stretch.world.close()
+    per_node = _KIB / 1000 / nodes
+    return {
+        "idle_node_s_per_cpu_s": _speed(idle),
+        "playing_node_s_per_cpu_s": _speed(playing),
+        "kb_a_node_idle": (idle_kib - before_kib) * per_node,
+        "kb_a_node_after_sound": (after_kib - before_kib) * per_node,
+        "callbacks_a_node_s": stretch.world.loop.steps / (nodes * (_END_S - _BEGIN_S)),
+    }
+
+
+def _speed(some: list[Minute]) -> float | None:
+    if not some:
+        return None
+    return sum(one.powered_s for one in some) / sum(one.cpu_s for one in some)
+
+
+def _show_stretch(name: str, begin_s: int, end_s: int) -> None:
+    scenario = load(name)
+    stretch = Stretch(scenario, build_village(scenario), begin_s=begin_s, end_s=end_s)
+    for one in minutes(stretch):
+        shares = f"{one.powered_s / _STEP_S:.1f} with power, {one.sounding_s / _STEP_S:.1f} sound"
+        print(f"{one.end_s:6} s  {one.speed:8.0f} node-s per CPU-s  {shares}, {one.silent} never")
+    for fate in stretch.fates():
+        if fate.kind == "alert":
+            print(f"{fate.node}: {fate_words(fate)}")
+    print(f"{stretch.world.loop.steps} callbacks")
+    stretch.world.close()
+
+
+def _resident_kib() -> int:
+    """Return the most memory that the process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -66,6 +66,8 @@ class Receiver(Playable):
         self.address = address
         self.begun_ns = self.last_arrival_ns = now_ns
         self.resumed_ns = now_ns  # the first packet since it was silent for `SPELL_NS`
+        self._ceased_ns = now_ns  # the last one before that, of speech
+        self._accepted_before_ns = 0
         self.reports = reports or new_reports(config, ssrc, now_ns)
         self._source["payload_types"][0, list(config.receive.payload_types)] = 1
         self._repairs = Repairs(
@@ -84,7 +86,9 @@ class Receiver(Playable):
         data  (bytes,) uint8
         """
         if now_ns - self.last_arrival_ns > SPELL_NS:
+            self._ceased_ns = self._last_word_ns
             self.resumed_ns = now_ns
+            self._accepted_before_ns = self.buffer.accepted_ns
         assert data.flags.c_contiguous and data.ndim == 1
         result: int = self._receive(data, now_ns)
         if result > ss.OTHER_SOURCE:
@@ -243,10 +247,23 @@ class Receiver(Playable):
             return False
         if self.buffer.is_held:
             return False
-        silent_ns = presentation_ns - self.last_arrival_ns
-        is_same = self.address == newcomer.address or silent_ns > SPELL_NS
-        has_begun_since = self.last_arrival_ns < newcomer.resumed_ns
-        return is_same and has_begun_since and self.last_sound_ns <= presentation_ns
+        if presentation_ns - self.last_arrival_ns > SPELL_NS:
+            has_begun = newcomer.resumed_ns > self._last_word_ns - SPELL_NS  # or as it ended
+        else:
+            is_same = self.address == newcomer.address
+            has_begun = is_same and newcomer.resumed_ns > self.last_arrival_ns
+        return has_begun and self.last_sound_ns <= presentation_ns
+
+    @property
+    def _last_word_ns(self) -> int:
+        """When it spoke last: what comes after a silence is speech once it went on for a second.
+
+        At its pace, or it is what the way held or repeats, of before the silence.
+        """
+        went_on_ns = self.last_arrival_ns - self.resumed_ns
+        lasts_ns = self.buffer.accepted_ns - self._accepted_before_ns
+        is_speech = went_on_ns >= NS_PER_S and lasts_ns <= 2 * went_on_ns <= 4 * lasts_ns
+        return self.last_arrival_ns if is_speech else self._ceased_ns
 
     def status(self) -> dict[str, object]:
         """Return what a person wants to know of this source, JSON-able."""

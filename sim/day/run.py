@@ -209,9 +209,7 @@ def run_day(
     decoder_factory: DecoderFactory | None = None,
 ) -> DayResult:
     """Run the day of a scenario and return its answer; see `VillageDay`."""
-    if seed is not None:
-        scenario = replace(scenario, seed=seed)
-    day = VillageDay(scenario, village, decoder_factory=decoder_factory)
+    day = VillageDay(scenario.asked(seed=seed), village, decoder_factory=decoder_factory)
     for _ in day.advance():
         pass
     return day.result()

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from math import inf
 from typing import Final
 
@@ -60,11 +59,7 @@ def run(
     began_s, began_cpu_s = time.perf_counter(), time.process_time()
     if isinstance(scenario, str):
         scenario = load(scenario)
-    scenario = replace(
-        scenario,
-        seed=scenario.seed if seed is None else seed,
-        duration_s=scenario.duration_s if duration_s is None else float(duration_s),
-    )
+    scenario = scenario.asked(seed=seed, duration_s=duration_s)
     village = build_village(scenario)
     path = sound_file(scenario)
     assert path is not None, "load() checks this"

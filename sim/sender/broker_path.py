@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import contextlib
 import hashlib
-import os
 import sys
 import threading
 import time
@@ -20,9 +19,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from node.shell.broker.connection import Connection, LinkLostError, Login, connect
-from node.shell.config import MqttConfig, split_address
-from node.shell.keys.credentials import read_password, tls_context
+from node.shell.broker import guest
+from node.shell.broker.connection import Connection, LinkLostError
+from node.shell.broker.paho_connection import connect
+from node.shell.config import MqttConfig
 from sim.sender.outlet import BROKER_PREFIX, Address
 
 NODES_MAX: Final = 2000
@@ -34,12 +34,8 @@ _KEEPALIVE_S: Final = 12
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what says which broker."""
-    add = parser.add_argument
-    add("--broker", metavar="HOST:PORT", help="with --serve: reach by it whom no datagram reaches")
-    add("--village", default="village", help="second level of the topics, with --broker")
-    add("--username", help="at the broker")
-    for name in ("password", "ca", "certificate", "key"):
-        add(f"--{name}-file", metavar="FILE", help="for the broker")
+    purpose = "with --serve: reach by it whom no datagram reaches"
+    guest.add_options(parser, required=False, purpose=purpose)
 
 
 def path_of(options: argparse.Namespace) -> "BrokerPath | None":
@@ -52,35 +48,15 @@ def path_of(options: argparse.Namespace) -> "BrokerPath | None":
     """
     if options.broker is None:
         return None
-    host, port = split_address(options.broker, what="--broker")
-    config = MqttConfig(
-        host=host,
-        port=port,
-        village=options.village,
-        username=options.username,
-        password_file=options.password_file,
-        ca_file=options.ca_file,
-        certificate_file=options.certificate_file,
-        key_file=options.key_file,
-    )
-    return BrokerPath(config)
+    return BrokerPath(guest.config_of(options))
 
 
 class BrokerPath:
     """One session of the station, on a thread of its own."""
 
     def __init__(self, config: MqttConfig) -> None:
-        assert config.host is not None, "the caller looked"
         self._root = f"pa/v1/{config.village}/node"
-        self._login = Login(
-            host=config.host,
-            port=config.port,
-            identifier=f"station-{os.urandom(6).hex()}",
-            username=config.username,
-            password=read_password(config.password_file),
-            tls=tls_context(config),
-            keepalive_s=_KEEPALIVE_S,
-        )
+        self._login = guest.login(config, "station", keepalive_s=_KEEPALIVE_S)
         self._names: dict[Address, str] = {}
         self._came: deque[tuple[bytes, Address, int]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -164,7 +164,7 @@ def _is_ogg_opus(path: Path) -> bool:
 def _read(path: Path, packet_ms: int) -> tuple[tuple[bytes, ...], int]:
     """Return the packets of an Ogg Opus file and the samples to be left out at its beginning."""
     try:
-        with av.open(str(path)) as container:
+        with av.open(f"file:{path}", metadata_errors="replace") as container:
             stream = container.streams.audio[0]
             head = bytes(stream.codec_context.extradata or b"")
             payloads = tuple(bytes(one) for one in container.demux(stream) if one.size)

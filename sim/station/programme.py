@@ -84,7 +84,7 @@ def read_sound(path: Path) -> NDArray[np.float64]:
     parts: list[NDArray[np.float64]] = []
     rate_hz = 0
     try:
-        with av.open(str(path)) as container:
+        with av.open(f"file:{path}", metadata_errors="replace") as container:
             resampler = av.AudioResampler(format="dbl", layout="mono")
             for frame in container.decode(audio=0):
                 rate_hz = frame.sample_rate

@@ -88,7 +88,7 @@ class Sweep:
                 else drawn_inputs(self.scenario, self.sample, throw.village)
             )
             scenario = sampled(scenario, self.sample, throw.village)
-        scenario = replace(scenario, seed=throw.seed)
+        scenario = scenario.asked(seed=throw.seed)
         if self.sample is not None and variant.outages:
             faults = drawn_faults(scenario, self.sample)
             scenario = replace(scenario, faults=(*scenario.faults, *faults))

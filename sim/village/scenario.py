@@ -117,6 +117,14 @@ class Scenario:
             },
         )
 
+    def asked(self, *, seed: int | None = None, duration_s: float | None = None) -> "Scenario":
+        """Return this question with another seed or length; None keeps the scenario's own."""
+        return replace(
+            self,
+            seed=self.seed if seed is None else seed,
+            duration_s=self.duration_s if duration_s is None else float(duration_s),
+        )
+
     def clusters(self) -> Iterator[tuple[str, Commune, Hamlet, Cluster]]:
         """Yield (place in the file, commune, hamlet, cluster) in the order of the file."""
         for i, commune in enumerate(self.communes):

@@ -5,13 +5,13 @@ the other, and either end learns of a break only by itself.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from node.shell.broker.connection import (
     CONNECT_TIMEOUT_S,
     RECEIVE_MAX,
+    Inbox,
     LinkLostError,
     Login,
     Received,
@@ -85,10 +85,7 @@ class VirtualConnection:
         self._network = network
         self._loop = network.loop
         self._login = login
-        self._lost: LinkLostError | None = None
-        self._messages: deque[Received] = deque()
-        self._news = asyncio.Event()
-        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._inbox = Inbox(self._loop)
         self._numbers = 0
         self._pinged_ns = -1
         self.session_present = False
@@ -97,7 +94,7 @@ class VirtualConnection:
         self._far = _FarEnd(network.broker, login.identifier)
         self._up = Pipe(
             self._loop, network.up, network.down,
-            deliver=lambda call: call(), broken=lambda: self._end(LinkLostError("timed out")),
+            deliver=lambda call: call(), broken=lambda: self._inbox.end(LinkLostError("timed out")),
         )  # fmt: skip
         self._down = Pipe(
             self._loop, network.down, network.up,
@@ -157,22 +154,17 @@ class VirtualConnection:
 
     async def receive(self) -> Received:
         """Return the next message; raise `LinkLostError` when the connection has ended."""
-        while not self._messages:
-            if self._lost is not None:
-                raise self._lost
-            self._news.clear()
-            await self._news.wait()
-        return self._messages.popleft()
+        return await self._inbox.receive()
 
     def acknowledge(self, message: Received) -> None:
         """Tell the broker that a message is in our hands for good."""
-        if message.handle and self._lost is None:
+        if message.handle and self._inbox.lost is None:
             call = lambda: self._network.broker.acknowledge(self._far, message.handle)  # noqa: E731
             self._send(call, _ACK_BYTES)
 
     async def close(self) -> None:
         """Say goodbye; no last will."""
-        if self._lost is None:
+        if self._inbox.lost is None:
             await self._ask(self._far.left, _ACK_BYTES)
         self.abort()
 
@@ -182,25 +174,20 @@ class VirtualConnection:
 
     def abort(self) -> None:
         """End it at once, without a goodbye."""
-        if self._lost is None and not self._network.cut:
+        if self._inbox.lost is None and not self._network.cut:
             self._send(self._far.reset, 0)
-        self._end(LinkLostError("closed"))
+        self._inbox.end(LinkLostError("closed"))
 
     def _send(self, call: Callable[[], object], size_bytes: int) -> None:
-        if self._lost is None and not self._network.cut:
+        if self._inbox.lost is None and not self._network.cut:
             self._sent_ns = self._loop.now_ns
             self._up.send(lambda: self._far.run(call), size_bytes)
 
     def _ask(self, call: Callable[[], object], size_bytes: int) -> "asyncio.Future[Any]":
         """Send what is answered; the future has the answer."""
-        future: asyncio.Future[Any] = self._loop.create_future()
-        if self._lost is not None or self._network.cut:
-            future.set_exception(self._lost or LinkLostError("not connected"))
-            future.exception()
-            return future
         self._numbers += 1
         number = self._numbers
-        self._waiting[number] = future
+        future = self._inbox.expect(None if self._network.cut else number)
 
         def there() -> None:
             answer = call()
@@ -211,28 +198,24 @@ class VirtualConnection:
 
     def _finish(self, number: int, answer: object) -> None:
         self._heard_ns = self._loop.now_ns
-        future = self._waiting.pop(number, None)
-        if future is not None and not future.done():
-            future.set_result(answer)
+        self._inbox.answer(number, answer)
 
     def _take(self, message: Message, handle: int) -> None:
         self._heard_ns = self._loop.now_ns
-        if self._lost is None:
-            self._messages.append(Received(message.topic, message.payload, message.retain, handle))
-            self._news.set()
+        self._inbox.put(Received(message.topic, message.payload, message.retain, handle))
 
     def _take_end(self, reason: int) -> None:
-        self._end(LinkLostError(f"broker ended it (0x{reason:02x})", reason=reason))
+        self._inbox.end(LinkLostError(f"broker ended it (0x{reason:02x})", reason=reason))
 
     def _ping(self) -> None:
         """Keep the connection alive, and notice when the other end is silent (as paho does)."""
-        if self._lost is not None or self._network.cut or not self._login.keepalive_s:
+        if self._inbox.lost is not None or self._network.cut or not self._login.keepalive_s:
             return
         interval_ns = self._login.keepalive_s * NS_PER_S
         now_ns = self._loop.now_ns
         unanswered = self._pinged_ns >= 0 and self._heard_ns < self._pinged_ns
         if unanswered and now_ns - self._pinged_ns >= interval_ns:
-            self._end(LinkLostError("Keep alive timeout"))
+            self._inbox.end(LinkLostError("Keep alive timeout"))
             return
         quiet_ns = now_ns - max(self._heard_ns, self._sent_ns)
         if quiet_ns >= interval_ns or now_ns - self._sent_ns >= interval_ns:
@@ -245,17 +228,6 @@ class VirtualConnection:
 
     def _pong(self) -> None:
         self._heard_ns = self._loop.now_ns
-
-    def _end(self, fault: LinkLostError) -> None:
-        if self._lost is not None:
-            return
-        self._lost = fault
-        for future in self._waiting.values():
-            if not future.done():
-                future.set_exception(fault)
-                future.exception()
-        self._waiting.clear()
-        self._news.set()
 
 
 class _FarEnd:

@@ -233,6 +233,11 @@ class WorldPole:
         """Return whether the card is to ask in time: something plays, or waits for the horn."""
         return bool(self._controller.active or self._speaker.sounding())
 
+    def played_samples(self) -> NDArray[np.int64]:
+        """Return output samples by `counters.Origin` over all boots so far: (ORIGINS,) int64."""
+        now = self._speaker.origin_samples() if self.on else 0
+        return self.origin_samples + now
+
     def note_order(self, payload: bytes) -> None:
         """Note what became of an order that came now."""
         self.observer.note_order(payload, self._loop.now_ns)

@@ -101,6 +101,14 @@ class Stretch:
         """Run to the end; yield the ns into the stretch that were reached."""
         yield from self.world.advance(self._end_ns, step_ns=STEP_NS)
 
+    def powered_ns(self, start_ns: int, end_ns: int) -> int:
+        """Return for how long all nodes together have power, from and to ns into the stretch."""
+        return sum(
+            max(0, min(up.end_ns, end_ns) - max(up.start_ns, start_ns))
+            for one in self._parts
+            for up in one.power
+        )
+
     def fates(self) -> list[DayOrder]:
         """Return the fate of every order at every pole, times in s into the day."""
         pairs = list(zip(self._parts, self.world.poles, strict=True))

@@ -126,7 +126,8 @@ def test_a_signed_session_tells_where_to_join(tmp_path):
     assert (tmp_path / "join.key").stat().st_size == 32
     body = out.read_bytes()
     assert b"203.0.113.1:5004" in body
-    assert json.loads(body[body.index(b"{") : body.rindex(b"}") + 1])["join"] == "203.0.113.1:5004"
+    fields = body[body.index(b'{"ssrc"') :].decode("latin-1")  # a signature may hold a brace too
+    assert json.JSONDecoder().raw_decode(fields)[0]["join"] == "203.0.113.1:5004"
     assert main([*arguments[:-4], "--join", "nowhere", *arguments[-2:]]) == 2
     assert main(arguments[:-2]) == 2
 

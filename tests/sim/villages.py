@@ -17,16 +17,22 @@ def village(
     *,
     duration_s: float,
     more: str = "",
+    seed: int = 3,
+    playout_delay_ms: int = 300,
+    commune: str = "Yên Sơn",
 ) -> str:
-    """Return a scenario in TOML: one commune of these hamlets, by name and place in m."""
+    """Return a scenario in TOML: one commune of these hamlets, by name and place in m.
+
+    `more` are tables.
+    """
     lines = [
         'title = "Thôn Đoài: vài cụm loa"',
         'question = "Does it run?"',
-        "seed = 3",
+        f"seed = {seed}",
         f"duration_s = {duration_s}",
-        "[jitter]\nplayout_delay_ms = 300",
+        f"\n[jitter]\nplayout_delay_ms = {playout_delay_ms}\n",
         more,
-        '[[communes]]\nname = "Yên Sơn"\nx_m = 0\ny_m = 0',
+        f'[[communes]]\nname = "{commune}"\nx_m = 0\ny_m = 0',
     ]
     for (name, x_m, y_m), clusters in hamlets.items():
         lines.append(

@@ -31,7 +31,7 @@ from node.clock.exchange.slope import (
     support,
 )
 from node.clock.robust_line import select
-from node.kernel import kernel
+from node.kernel import inlined, kernel
 from node.units import NS_PER_MS, NS_PER_S
 
 REPLIES_MAX: Final = 1152
@@ -51,6 +51,8 @@ _SPAN_MIN_NS: Final = 2.0 * NS_PER_S
 _FEW: Final = 12  # replies at each edge, an eighth at most, that say how far apart they lie
 _APART_MIN_NS: Final = 100.0
 _SHARP: Final = 3.0  # a ceiling is one if its replies lie less than so much wider than the floor's
+_ELSEWHERE: Final = 0.75
+"""Where the few lowest lie across so much of the width, they went a shorter way than the others."""
 _WIDTHS: Final = 16.0  # how many of these distances the two widths may differ by ...
 _WIDTH_SHARE: Final = 0.3  # ... and by what share of their sum
 _TOP_REPLIES_MIN: Final = 8
@@ -136,6 +138,12 @@ def _stopped_above(transits: NDArray[np.float64], n: int, few: int) -> float:
     return float(min(limit, third + _ALONE * apart))
 
 
+@inlined
+def _few(n: int) -> int:
+    """Return how many of `n` replies say how far apart they lie at an edge."""
+    return max(min(4, max(1, n // 4)), min(_FEW, n // 8))
+
+
 @kernel("void(float64[:, ::1], float64, int64, int64, float64[::1], float64[::1])")
 def _measure_edges(
     replies: NDArray[np.float64],
@@ -150,7 +158,7 @@ def _measure_edges(
     edges  (EDGE_FIELDS,) out
     """
     size = n - first
-    few = max(min(4, max(1, size // 4)), min(_FEW, size // 8))
+    few = _few(size)
     for row in (1, 2):
         for i in range(first, n):
             scratch[i - first] = replies[row, i] + (2 * row - 3) * slope * replies[0, i]
@@ -180,6 +188,8 @@ def has_ceiling(edges: NDArray[np.float64], n: int) -> bool:
         return False
     there = edges[EDGES + THERE_TOP] - edges[EDGES + THERE]
     back = edges[EDGES + BACK_TOP] - edges[EDGES + BACK]
+    if _few(n) * floors > _ELSEWHERE * (there + back):
+        return False
     return bool(abs(there - back) < min(_WIDTHS * 0.5 * floors, _WIDTH_SHARE * (there + back)))
 
 

@@ -30,10 +30,10 @@ from node.shell.broker.connection import (
     Login,
     Received,
 )
-from node.shell.broker.connection import connect as connect_paho
 from node.shell.broker.kept_topics import TOPICS_KEY, topics_in
 from node.shell.broker.outbox import Outbox
 from node.shell.broker.outgoing import Outgoing
+from node.shell.broker.paho_connection import connect as connect_paho
 from node.shell.broker.together import both
 from node.shell.clocks import utc_ns
 from node.shell.config import MqttConfig

@@ -6,7 +6,6 @@ was named. Who does not answer, who refuses and why is said, and the exit status
 
 import argparse
 import asyncio
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,12 @@ from typing import Final
 from node.config import NodeConfig
 from node.control.names import composed
 from node.control.trust.message import Message, open_envelope
-from node.shell.broker.connection import Connection, LinkLostError, Login, connect
-from node.shell.config import MqttConfig, split_address
+from node.shell.broker import guest
+from node.shell.broker.connection import Connection, LinkLostError
+from node.shell.broker.paho_connection import connect
+from node.shell.config import MqttConfig
 from node.shell.faults import EXIT_FAULT, EXIT_INPUT, ShellError
 from node.shell.files import TEXT_BYTES_MAX, read_regular
-from node.shell.keys.credentials import read_password, tls_context
 from node.shell.poles.pole_list import read_poles
 from node.shell.poles.roster import Answer, Roster
 
@@ -34,8 +34,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add the subcommand."""
     publish = commands.add_parser("publish", help="give a signed order to the broker")
     publish.add_argument("order", type=Path, metavar="ORDER.bin", help="made by `order`")
-    publish.add_argument("--broker", required=True, metavar="HOST:PORT")
-    publish.add_argument("--village", default="village", type=composed)
+    guest.add_options(publish, required=True)
     to = publish.add_mutually_exclusive_group(required=True)
     to.add_argument("--node", action="append", help="one node by its name; may be repeated")
     to.add_argument("--zone", type=composed, help="all nodes of a zone")
@@ -46,9 +45,6 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     publish.add_argument(
         "--poles", type=Path, metavar="POLES.TOML", help="names, zones and public keys of the nodes"
     )
-    publish.add_argument("--username")
-    for name in ("password", "ca", "certificate", "key"):
-        publish.add_argument(f"--{name}-file", metavar="FILE")
 
 
 @dataclass(slots=True)
@@ -72,7 +68,7 @@ def publish_order(options: argparse.Namespace) -> int:
     if isinstance(order, str):
         raise ShellError(f"{options.order}: {order}", exit_status=EXIT_INPUT)
     roster = Roster(order, read_poles(options.poles) if options.poles else {})
-    config = _config(options)
+    config = guest.config_of(options)
     try:
         wanted = asyncio.run(_publish(config, sealed, roster, options))
     except LinkLostError as fault:
@@ -95,33 +91,10 @@ def _check(options: argparse.Namespace) -> None:
         raise ShellError(f"--answers {answers}: must be at least 1", exit_status=EXIT_INPUT)
 
 
-def _config(options: argparse.Namespace) -> MqttConfig:
-    host, port = split_address(options.broker, what="--broker")
-    return MqttConfig(
-        host=host,
-        port=port,
-        village=options.village,
-        username=options.username,
-        password_file=options.password_file,
-        ca_file=options.ca_file,
-        certificate_file=options.certificate_file,
-        key_file=options.key_file,
-    )
-
-
 async def _publish(
     config: MqttConfig, sealed: bytes, roster: Roster, options: argparse.Namespace
 ) -> _Wanted:
-    assert config.host is not None
-    login = Login(
-        host=config.host,
-        port=config.port,
-        identifier=f"publish-{os.urandom(6).hex()}",
-        username=config.username,
-        password=read_password(config.password_file),
-        tls=tls_context(config),
-    )
-    connection = await connect(login)
+    connection = await connect(guest.login(config, "publish"))
     try:
         root = f"pa/v1/{config.village}"
         reports = ("state", "about", "acknowledgement")

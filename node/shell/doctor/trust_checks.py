@@ -16,8 +16,10 @@ from cryptography import x509
 from node.config import ConfigError, NodeConfig
 from node.control.controller import Controller
 from node.control.proof.proof import Entry, lines_of
-from node.shell.broker.connection import LinkLostError, Login, connect
+from node.shell.broker import guest
+from node.shell.broker.connection import LinkLostError, Login
 from node.shell.broker.outbox import PREFIX as OUTBOX
+from node.shell.broker.paho_connection import connect
 from node.shell.clocks import utc_ns
 from node.shell.config import MqttConfig, ShellConfig
 from node.shell.doctor.finding import Finding, fault, good, note
@@ -90,14 +92,7 @@ def _certificate(name: str, path: Path) -> Finding:
 def _broker(config: MqttConfig) -> Finding:
     assert config.host is not None
     where = f"{config.host}:{config.port}"
-    login = Login(
-        host=config.host,
-        port=config.port,
-        identifier=f"doctor-{os.urandom(6).hex()}",
-        username=config.username,
-        password=read_password(config.password_file),
-        tls=tls_context(config),
-    )
+    login = guest.login(config, "doctor")
     try:
         asyncio.run(_greet(login))
     except LinkLostError as wrong:

@@ -24,7 +24,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from node.config import ConfigError, NodeConfig
 from node.control.trust.signature import SeedSigner
-from node.shell.broker.connection import Connection, LinkLostError, Login, connect
+from node.shell.broker.connection import Connection, LinkLostError, Login
+from node.shell.broker.paho_connection import connect
 from node.shell.enrol import install
 from node.shell.enrol.papers import (
     PAPER_BYTES_MAX,

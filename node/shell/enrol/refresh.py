@@ -10,7 +10,6 @@ It comes by the broker, or on a stick (`--stick`): both are believed by the sign
 import argparse
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Mapping
 from contextlib import closing
@@ -24,14 +23,15 @@ from node.control.settings import ControlConfig
 from node.control.trust.authority import AuthorityBook, Warrant
 from node.control.trust.gatekeeper import Gatekeeper
 from node.control.trust.signature import SeedSigner, key_id
-from node.shell.broker.connection import LinkLostError, Login, connect
+from node.shell.broker import guest
+from node.shell.broker.connection import LinkLostError
+from node.shell.broker.paho_connection import connect
 from node.shell.config import MqttConfig, ShellConfig, read_config
 from node.shell.enrol import install
 from node.shell.enrol.command import fetch_all
 from node.shell.enrol.papers import PAPER_BYTES_MAX, Grant, grant_topic, open_paper
 from node.shell.faults import EXIT_INPUT, ShellError
 from node.shell.files import read_regular
-from node.shell.keys.credentials import read_password, tls_context
 from node.shell.keys.identity import SEED_BYTES, SEED_KEY
 from node.shell.sounds.library import FILE_BYTES_MAX
 from node.shell.store.read import read_kept
@@ -163,17 +163,7 @@ async def _from_broker(
     stored: Mapping[str, bytes],
 ) -> tuple[Grant, bytes] | None:
     assert mqtt.host is not None and mqtt.ca_file is not None
-    connection = await connect(
-        Login(
-            host=mqtt.host,
-            port=mqtt.port,
-            identifier=f"refresh-{os.urandom(6).hex()}",  # the node's own has a session to keep
-            username=mqtt.username,
-            password=read_password(mqtt.password_file),
-            tls=tls_context(mqtt),
-            bytes_max=PAPER_BYTES_MAX + 1024,
-        )
-    )
+    connection = await connect(guest.login(mqtt, "refresh", bytes_max=PAPER_BYTES_MAX + 1024))
     try:
         await connection.subscribe([grant_topic(mqtt.village, public_key)])
         try:

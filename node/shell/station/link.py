@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from node.shell.broker.connection import Connection, LinkLostError, Login, connect
+from node.shell.broker.connection import Connection, LinkLostError, Login
+from node.shell.broker.paho_connection import connect
 from node.shell.faults import ShellError
 from node.shell.keys.credentials import tls_context
 from node.shell.station.folder import Station

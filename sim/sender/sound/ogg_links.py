@@ -68,6 +68,7 @@ class OggLinks:
         self._at_border = False
         self._in_head = True
         self._ended = False
+        self._looked_inside = False
 
     def __iter__(self) -> Iterator[Link]:
         """Yield each link; what was left unread of one is skipped."""
@@ -91,7 +92,11 @@ class OggLinks:
         return given
 
     def _next_page(self) -> bytes:
-        """Return the next whole page; what stands between pages is no page, and left out."""
+        """Return the next whole page.
+
+        What stands between pages is none and is left out, and so is one whose bytes are not what
+        was written: a demuxer would leave it out too, or trust its length.
+        """
         is_junk = False
         while True:
             at = self._held.find(PATTERN)
@@ -99,24 +104,39 @@ class OggLinks:
                 is_junk |= len(self._held) >= len(PATTERN)
                 del self._held[: max(0, len(self._held) - len(PATTERN) + 1)]
                 if not self._fill(len(self._held) + 1):
+                    if is_junk and not self._looked_inside:
+                        self._damage()  # it may have been the last page
                     self._held.clear()
                     return b""
                 continue
             del self._held[:at]
-            if not self._fill(_HEADER_BYTES):
-                return self._rest()
-            segments = self._held[_HEADER_BYTES - 1]
-            if not self._fill(_HEADER_BYTES + segments):
-                return self._rest()
-            lacing = self._held[_HEADER_BYTES : _HEADER_BYTES + segments]
-            length = _HEADER_BYTES + segments + sum(lacing)
-            if not self._fill(length):
+            length = self._page_bytes()
+            if length == 0 and (self._looked_inside or PATTERN not in self._held[1:]):
                 return self._rest()
             page = bytes(self._held[:length])
-            del self._held[:length]
-            if is_junk or at > 0 or not _is_whole(page):
+            is_whole = length > 0 and _is_whole(page)
+            if not is_whole or ((is_junk or at > 0) and not self._looked_inside):
                 self._damage()
-            return page
+            is_junk = False
+            if is_whole:
+                del self._held[:length]
+                self._looked_inside = False
+                return page
+            # A wrong length may have swallowed the next one. Looked for only once before a good
+            # page, so that the time which any bytes take has a bound.
+            del self._held[: length if self._looked_inside else len(PATTERN)]
+            self._looked_inside = not self._looked_inside
+
+    def _page_bytes(self) -> int:
+        """Return how long the page is that is held; 0 when the stream ends within it."""
+        if not self._fill(_HEADER_BYTES):
+            return 0
+        segments = self._held[_HEADER_BYTES - 1]
+        if not self._fill(_HEADER_BYTES + segments):
+            return 0
+        lacing = self._held[_HEADER_BYTES : _HEADER_BYTES + segments]
+        length = _HEADER_BYTES + segments + sum(lacing)
+        return length if self._fill(length) else 0
 
     def _rest(self) -> bytes:
         """Return what a stream that was cut off ends with."""

@@ -25,6 +25,8 @@ _CANCELLED: Final = 0.01
 """Power of the sum against that of the channels: 20 dB less is no stereo, it is a wire swapped."""
 _SUMMED_AGAIN: Final = 0.1
 _FOLLOW_S: Final = 0.5
+_NUMBERS: Final = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
+"""NumPy's names of FFmpeg's sample formats."""
 _SILENT: Final = 1e-8
 """Power below which nothing is judged, -80 dBFS."""
 
@@ -149,16 +151,28 @@ class MonoMix:
 
 def samples_of(frame: Any) -> NDArray[np.float32]:
     """Return the samples of an av.AudioFrame as (n, channels) float32, full scale 1.0."""
-    array = frame.to_ndarray()
-    if frame.format.is_planar:
-        array = array.T
-    else:
-        array = array.reshape(-1, frame.layout.nb_channels)
+    array = numbers_of(frame)
     if array.dtype == np.uint8:
         return np.asarray((array - 128.0) / 128.0, np.float32)
     if np.issubdtype(array.dtype, np.integer):
         return np.asarray(array / -float(np.iinfo(array.dtype).min), np.float32)
     return np.asarray(array, np.float32)
+
+
+def numbers_of(frame: Any) -> NDArray[Any]:
+    """Return samples of an av.AudioFrame: (n, channels) float32, float64, uint8 or integers.
+
+    They are as its format has them, full scale 1.0 or that of the integers.
+
+    PyAV's own way reads beyond the planes of a frame with eight or more, and the process ends.
+    """
+    channels = frame.layout.nb_channels
+    kind = np.dtype(_NUMBERS[frame.format.packed.name])
+    if not frame.format.is_planar:
+        count = frame.samples * channels
+        return np.frombuffer(frame.planes[0], kind, count).reshape(-1, channels)
+    planes = frame.planes[:channels]
+    return np.stack([np.frombuffer(plane, kind, frame.samples) for plane in planes], axis=1)
 
 
 def layout_names(frame: Any) -> tuple[str, ...]:

@@ -23,13 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.units import RATE_HZ
+from sim.sender.sound.decoded import frames_of, missing_s
 from sim.sender.sound.ogg_links import PATTERN, OggLinks
 from sim.sender.sound.sound_shape import SoundShape
+from sim.sender.sound.wav_parts import WavPart, wav_parts
 
-_FAULTS_MAX: Final = 256
-"""Places one after another in which nothing can be read: what follows is no sound."""
 _LOOP_SAMPLES_MIN: Final = RATE_HZ // 50
 """A turn of a loop that is shorter would only open files."""
+_JUNK_MAX: Final = 1 << 16
+"""So many bytes of something else may stand before an Ogg stream."""
 _STALL_S: Final = 15.0
 """Nothing from a station for so long: the connection is dead, whatever TCP says."""
 _AGAIN_S: Final = (1.0, 2.0, 5.0)
@@ -59,7 +61,7 @@ class SoundSource:
 
     Raises
     ------
-    OSError, ValueError
+    OSError, ValueError, EOFError
         If it cannot be opened, or holds no sound.
     """
 
@@ -76,6 +78,7 @@ class SoundSource:
         self._complaint = ""
         self._turn_samples = 0
         self._is_cut = False
+        self._missing_s = 0.0
         self.damaged = 0
         """Places that could not be read or decoded."""
         self._opened: Iterator[Any] | None = None
@@ -117,7 +120,12 @@ class SoundSource:
         if self.damaged:
             lines.append(f"{self.damaged} damaged places were left out, the rest was played")
         if self._is_cut and not self._is_url:
-            lines.append("it ends in the middle of a page: it was cut off; copy it again")
+            lines.append("it ends too soon: it was cut off; copy it again")
+        if self._missing_s:
+            lines.append(
+                f"{self._missing_s:.1f} s that its header tells of are not in it: "
+                "cut off or damaged; copy it again"
+            )
         if self._shape.clipped_samples:
             lines.append(f"{self._shape.clipped_samples} samples above full scale were clipped")
         if self._shape.cancelled:
@@ -132,36 +140,18 @@ class SoundSource:
         assert self._opened is not None
         try:
             for container in self._opened:
+                begun = self._turn_samples
                 with container:
-                    for frame in self._frames(container):
+                    for frame in frames_of(container, self._count_damage):
                         for block in self._shape.take(frame):
                             self._turn_samples += len(block)
                             yield block
+                    played_s = (self._turn_samples - begun) / RATE_HZ
+                    self._missing_s = missing_s(container, played_s)
         except (OSError, av.FFmpegError) as fault:
             if not (self._repeat or (self._live and self._is_url)):
                 raise
             self._tell(f"broke off: {one_line(fault)}; it is opened again")
-
-    def _frames(self, container: Any) -> Iterator[Any]:
-        """Yield what can be decoded of the first sound in `container`."""
-        if not container.streams.audio:
-            return
-        stream = container.streams.audio[0]
-        failures = 0
-        packets = container.demux(stream)
-        while failures < _FAULTS_MAX:
-            try:
-                packet = next(packets)
-                frames = packet.decode()
-            except StopIteration:
-                return
-            except (av.InvalidDataError, av.PatchWelcomeError, av.BugError, ValueError):
-                failures += 1
-                self._count_damage()
-                packets = container.demux(stream)  # that generator has ended; this one goes on
-                continue
-            failures = 0
-            yield from frames
 
     def _count_damage(self) -> None:
         if not self.damaged:
@@ -202,8 +192,31 @@ class SoundSource:
             if not file.seekable():
                 yield from self._of_raw(file)
                 return
-        # By name, for demuxers that seek and formats that only the name tells of.
-        yield av.open(f"file:{path}")
+            parts, missing_bytes = wav_parts(file)
+            self._is_cut |= missing_bytes > 0
+            if len(parts) > 1:
+                yield from self._of_parts(file, parts)
+                return
+            try:
+                # By name, for demuxers that seek and formats that only the name tells of.
+                container = _open_av(f"file:{path}")
+            except av.InvalidDataError:
+                file.seek(0)
+                if PATTERN not in file.read(_JUNK_MAX):
+                    raise
+                file.seek(0)
+                yield from _of_links(self._links(file), {})
+                return
+        yield container
+
+    def _of_parts(self, file: Any, parts: list[tuple[int, int]]) -> Iterator[Any]:
+        for begin, end in parts:
+            try:
+                part = _open_av(WavPart(file, begin, end), format="wav")
+            except (av.FFmpegError, ValueError):
+                self._count_damage()
+                continue
+            yield part
 
     def _of_raw(self, raw: Any) -> Iterator[Any]:
         """Yield what is in a pipe or a connection, which cannot be gone back in."""
@@ -213,7 +226,7 @@ class SoundSource:
         if begin == PATTERN:
             yield from _of_links(self._links(raw, begin), _PIPE_OPTIONS)
         elif begin:
-            yield av.open(_Joined(begin, raw), options=_PIPE_OPTIONS)
+            yield _open_av(_Joined(begin, raw), options=_PIPE_OPTIONS)
 
     def _of_url(self, url: str) -> Iterator[Any]:
         """Yield what a station sends. Ogg is taken apart here; FFmpeg knows the rest, HLS too."""
@@ -223,7 +236,7 @@ class SoundSource:
                 with answer:
                     yield from _of_links(self._links(_Answer(answer), PATTERN), _PIPE_OPTIONS)
                 return
-        yield av.open(url, timeout=_STALL_S)
+        yield _open_av(url, timeout=_STALL_S)
 
     def _links(self, raw: Any, begin: bytes = b"") -> OggLinks:
         return OggLinks(raw, begin, damage=self._count_damage, cut=self._note_cut)
@@ -315,13 +328,18 @@ def one_line(fault: BaseException) -> str:
     return str(text).splitlines()[0] if str(text) else type(fault).__name__
 
 
+def _open_av(source: Any, **options: Any) -> Any:
+    """Open what FFmpeg reads, with titles in whatever code page; they hinder nothing."""
+    return av.open(source, metadata_errors="replace", **options)
+
+
 def _of_links(links: OggLinks, options: dict[str, str]) -> Iterator[Any]:
     """Yield each link that FFmpeg knows; one that is junk is passed over."""
     fault: Exception | None = None
     opened = 0
     for link in links:
         try:
-            container = av.open(link, format="ogg", options=options)
+            container = _open_av(link, format="ogg", options=options)
         except (av.FFmpegError, ValueError) as one:
             fault = one
             continue

@@ -155,3 +155,49 @@ def test_an_announcement_that_waits_for_its_time_keeps_its_place_whoever_else_co
     ]
     arrivals = sorted(live + crowd, key=lambda one: one[0])
     assert holes_ms(arrivals, 3100, 4400, mode="synchronised", delay_ms=3000) < 50
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    modes,
+    delays_ms,
+    packets_ms,
+    st.tuples(st.integers(2000, 6000), st.integers(0, 1500), st.integers(0, 1000)),
+    st.tuples(st.floats(0, 1), st.integers(0, 12)),
+    st.tuples(st.floats(0, 1), st.integers(2, 60), st.integers(0, 600)),
+)
+@example("adaptive", 100, 120, (4195, 1471, 65), (0.17, 10), (0.08, 48, 64))
+@example("adaptive", 400, 20, (2024, 426, 29), (0.31, 8), (0.8, 44, 48))
+def test_what_a_way_held_and_repeats_keeps_no_successor_from_the_horn(
+    mode, delay_ms, packet_ms, times_ms, held, repeated
+):
+    """Its sender has begun another source since: old packets say nothing of the one before."""
+    first_ms, gap_ms, pause_ms = times_ms
+    first = spoken(1, 0, first_ms, packet_ms=packet_ms)
+    begin = int(held[0] * (len(first) - held[1]))
+    for i in range(begin, begin + held[1]):
+        first[i] = (first_ms + gap_ms + (i - begin) * packet_ms, *first[i][1:])
+    begin_ms = int(first_ms + gap_ms + held[1] * packet_ms) + pause_ms
+    calm_ms = begin_ms + repeated[2]
+    begin = int(repeated[0] * len(first))
+    old = [(calm_ms, *one[1:]) for one in first[begin : begin + repeated[1]]]
+    sounds_ms = calm_ms + delay_ms + 2000
+    live = spoken(LIVE, begin_ms, sounds_ms + 2000, packet_ms=packet_ms)
+    arrivals = sorted(first + old + live, key=lambda one: one[0])
+    assert holes_ms(arrivals, sounds_ms, sounds_ms + 1500, mode=mode, delay_ms=delay_ms) < 50
+
+
+@settings(deadline=None, max_examples=30)
+@given(modes, delays_ms, st.integers(300, 3000), st.integers(500, 3000), st.booleans())
+def test_who_has_the_horn_and_speaks_on_keeps_it_whoever_else_begins_on_that_host(
+    mode, delay_ms, after_ms, together_ms, is_same_socket
+):
+    """From the same socket too."""
+    end_ms = after_ms + together_ms
+    live = spoken(LIVE, 0, end_ms + delay_ms + 1000)
+    other = spoken(1, after_ms, end_ms)
+    if is_same_socket:
+        other = [(at_ms, data, live[0][2]) for at_ms, data, _ in other]
+    arrivals = sorted(live + other, key=lambda one: one[0])
+    begin_ms = delay_ms + 1000
+    assert holes_ms(arrivals, begin_ms, end_ms + delay_ms, mode=mode, delay_ms=delay_ms) < 50

@@ -2,15 +2,9 @@
 
 import pytest
 
-VILLAGE = """
-title = "Three poles"
-question = "For the tests"
-seed = 5
-duration_s = 5
+from tests.sim.villages import village as village_text
 
-[jitter]
-playout_delay_ms = 400
-
+DAY = """
 [day]
 date = "2026-11-23"
 rules = ["noise_qcvn_26_2010", "noise_qcvn_26_2025", "hours_common"]
@@ -48,22 +42,21 @@ siren_s = 4
 [[day.orders]]
 at = "02:00"
 kind = "alert"
-
-[[communes]]
-name = "A"
-x_m = 0
-y_m = 0
-
-[[communes.hamlets]]
-name = "A1"
-x_m = 0
-y_m = 0
-clusters = [
-  { name = "a-1", profile = "pi_4b_usb", bearer = "ftth", x_m = 0, y_m = 0 },
-  { name = "a-2", profile = "pi_4b_usb", bearer = "lte_weak", x_m = 100, y_m = 0 },
-  { name = "a-3", profile = "pi_5_i2s", bearer = "wifi24_outdoor", x_m = 1000, y_m = 0 },
-]
 """
+VILLAGE = village_text(
+    {
+        ("A1", 0, 0): [
+            ("a-1", "pi_4b_usb", "ftth", 0, 0),
+            ("a-2", "pi_4b_usb", "lte_weak", 100, 0),
+            ("a-3", "pi_5_i2s", "wifi24_outdoor", 1000, 0),
+        ]
+    },
+    duration_s=5,
+    more=DAY,
+    seed=5,
+    playout_delay_ms=400,
+    commune="A",
+)
 
 
 @pytest.fixture

@@ -33,9 +33,9 @@ DAYS = {
 @pytest.fixture(scope="module", params=DAYS)
 def ran(request):
     asked = scenario.load(request.param)
-    result = run_command.answer(asked, seed=None, duration_s=3, sound=False)
+    result = run_command.answer(asked.asked(duration_s=3), sound=False)
     if request.param != "full_cell":  # forty days take half a minute
-        result = run_command.with_day(result, run_command.answer_day(asked, seed=None))
+        result = run_command.with_day(result, run_command.answer_day(asked))
     return request.param, result
 
 

@@ -14,31 +14,21 @@ from sim.result.run import STAGES
 from sim.station.programme import encode
 from sim.village import scenario
 from sim.village.places import build_village
+from tests.sim.villages import village
 
-SMALL = """
-title = "Three poles"
-question = "For the tests"
-seed = 5
-duration_s = 20
-
-[jitter]
-playout_delay_ms = 700
-
-[[communes]]
-name = "A"
-x_m = 0
-y_m = 0
-
-[[communes.hamlets]]
-name = "A1"
-x_m = 0
-y_m = 0
-clusters = [
-  { name = "a-1", profile = "pi_zero_2w_i2s", bearer = "ftth", x_m = 0, y_m = 0 },
-  { name = "a-2", profile = "pi_4b_usb", bearer = "lte_weak", x_m = 9, y_m = 0 },
-  { name = "a-3", profile = "pi_5_i2s", bearer = "wifi24_outdoor", x_m = 0, y_m = 9 },
-]
-"""
+SMALL = village(
+    {
+        ("A1", 0, 0): [
+            ("a-1", "pi_zero_2w_i2s", "ftth", 0, 0),
+            ("a-2", "pi_4b_usb", "lte_weak", 9, 0),
+            ("a-3", "pi_5_i2s", "wifi24_outdoor", 0, 9),
+        ]
+    },
+    duration_s=20,
+    seed=5,
+    playout_delay_ms=700,
+    commune="A",
+)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """`loalang-send` as people call it: what is sent, what is said, and the exit status."""
 
 import os
+import random
 import select
 import socket
 import subprocess
@@ -198,7 +199,8 @@ def test_a_damaged_file_is_sent_to_its_end_and_said(tmp_path, send, tap):
             target.mux(stream.encode(frame))
         target.mux(stream.encode(None))
     data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2] + os.urandom(200) + data[len(data) // 2 + 200 :])
+    junk = random.Random(1).randbytes(200)
+    path.write_bytes(data[: len(data) // 2] + junk + data[len(data) // 2 + 200 :])
     status, lines = send(path, "--to", tap.to)
     assert status == 0
     assert any("damaged" in line for line in lines)

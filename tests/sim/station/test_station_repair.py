@@ -12,30 +12,18 @@ from sim.station.conversation import Conversation
 from sim.station.programme import encode
 from sim.village import scenario
 from sim.village.places import build_village
+from tests.sim.villages import village as village_text
 
-VILLAGE = """
-title = "Two poles on 4G"
-question = "For the tests"
-seed = 3
-duration_s = 60
-
-[jitter]
-playout_delay_ms = 700
-
-[[communes]]
-name = "A"
-x_m = 0
-y_m = 0
-
-[[communes.hamlets]]
-name = "A1"
-x_m = 0
-y_m = 0
-clusters = [
-  { name = "a-1", profile = "pi_zero_2w_i2s", bearer = "lte_weak", x_m = 0, y_m = 0 },
-  { name = "a-2", profile = "pi_4b_usb", bearer = "lte_good", x_m = 9, y_m = 0 },
-]
-"""
+VILLAGE = village_text(
+    {
+        ("A1", 0, 0): [
+            ("a-1", "pi_zero_2w_i2s", "lte_weak", 0, 0),
+            ("a-2", "pi_4b_usb", "lte_good", 9, 0),
+        ]
+    },
+    duration_s=60,
+    playout_delay_ms=700,
+)
 
 
 @pytest.fixture(scope="module")

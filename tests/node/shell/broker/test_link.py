@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from node.events import Publish
 from node.shell.broker import mqtt as module
 from node.shell.broker.ahead import WAIT_S
-from node.shell.broker.connection import LinkLostError, Login, Received, connect
+from node.shell.broker.connection import LinkLostError, Login, Received
 from node.shell.broker.mqtt import MqttLink
 from node.shell.broker.outbox import PLACES, Outbox
 from node.shell.broker.outgoing import BREAKS_MAX
+from node.shell.broker.paho_connection import connect
 from node.shell.config import MqttConfig
 
 ROOT = "pa/v1/huu-lien/node/pole-1"

@@ -16,7 +16,8 @@ from node.control.orders import Acknowledgement
 from node.control.trust.fates import NOTHING_IN_FORCE, remedy_of
 from node.control.trust.message import Kind, Message, open_envelope, seal
 from node.control.trust.signature import SeedSigner
-from node.shell.broker.connection import Connection, Login, connect
+from node.shell.broker.connection import Connection, Login
+from node.shell.broker.paho_connection import connect
 from node.shell.cli import main
 from tests.node.shell.broker.test_broker import Broker, broker, until  # noqa: F401
 

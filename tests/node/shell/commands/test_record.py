@@ -7,14 +7,14 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from benchmarks.rig.rig_network import free_port
 from node.rtp import packet as rtp
 from node.shell.cli import main
-from node.shell.commands import record
-from node.shell.commands.record import Recorder
+from node.shell.commands import recorder
+from node.shell.commands.recorder import Recorder
 from sim.links.kernel import LOST_NS
 from sim.links.traces import read_trace
 
@@ -50,14 +50,18 @@ def test_each_delay_and_each_loss_comes_back_from_the_trace_also_over_a_wrap(tmp
 
 
 @given(st.binary(max_size=40))
-def test_no_datagram_makes_it_fail(data):
+@example(b"\xa0\x60" + bytes(30))  # padding of no byte
+@example(b"\x8f\x60" + bytes(30))  # more contributing sources than bytes
+def test_a_row_is_written_for_what_a_node_takes_for_a_packet_and_for_nothing_else(data):
     one = Recorder(io.StringIO())
     one.receive(data, 0, 0)
-    assert one.packets + one.others == 1
+    header = np.zeros(rtp.HEADER_FIELDS, np.int64)
+    is_packet = rtp.parse(np.frombuffer(bytearray(data), np.uint8), header) == rtp.RTP
+    assert (one.packets, one.others) == (int(is_packet), int(not is_packet))
 
 
 def test_a_file_has_an_end(monkeypatch):
-    monkeypatch.setattr(record, "BYTES_MAX", 200)
+    monkeypatch.setattr(recorder, "BYTES_MAX", 200)
     one = Recorder(io.StringIO())
     for number in range(20):
         one.receive(packet(number), number * 20 * MS, 0)

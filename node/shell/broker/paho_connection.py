@@ -1,0 +1,262 @@
+"""One connection to an MQTT 5 broker, on a thread of its own: whatever the broker sends, or the
+library makes of it, ends the connection and nothing else.
+
+```
+ loop thread     publish, acknowledge, subscribe ─► paho's queue ─► network thread ─► broker
+                 futures, messages, `lost` ◄─ call_soon_threadsafe ◄┘
+```
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from node.shell.broker.beats import Beats
+from node.shell.broker.connection import (
+    CONNECT_TIMEOUT_S,
+    RECEIVE_MAX,
+    Connection,
+    Inbox,
+    LinkLostError,
+    Login,
+    Received,
+)
+from node.shell.broker.paho_client import PahoClient, give_up_soon, text_of
+
+_ALIASES_MAX: Final = 8
+"""Topics of quality 0 that are told by a number (MQTT 5, 3.3.2.3.4)."""
+
+
+async def connect(login: Login) -> Connection:
+    """Return a connection to the broker.
+
+    Raises
+    ------
+    LinkLostError
+        If there is none within `CONNECT_TIMEOUT_S`: says why.
+    """
+    one = PahoConnection(login)
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await one.opened()
+    except TimeoutError:
+        one.abort()
+        raise LinkLostError(f"no answer in {CONNECT_TIMEOUT_S:g} s") from None
+    except BaseException:
+        one.abort()
+        raise
+    return one
+
+
+class PahoConnection:
+    """A connection by paho."""
+
+    def __init__(self, login: Login) -> None:
+        self._login = login
+        self._loop = asyncio.get_running_loop()
+        self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._inbox = Inbox(self._loop)
+        self.session_present = False
+        self.bytes_max = 0
+        self.window = 8
+        self._beats: Beats | None = None
+        self._aliases: dict[str, int] = {}
+        self._aliases_max = 0
+        self._client = self._make_client()
+
+    async def opened(self) -> None:
+        """Connect, on a thread: names are looked up by a call that may take long."""
+        threading.Thread(target=self._begin, name="mqtt-connect", daemon=True).start()
+        await self._opened
+
+    async def subscribe(self, topics: Sequence[str]) -> list[int]:
+        """Subscribe with quality 1; return a reason code each."""
+        options = SubscribeOptions(qos=1, noLocal=True)
+        _, mid = self._client.subscribe([(topic, options) for topic in topics])
+        codes: list[int] = await self._inbox.expect(mid)
+        return codes
+
+    async def unsubscribe(self, topics: Sequence[str]) -> None:
+        """Give subscriptions back."""
+        _, mid = self._client.unsubscribe(list(topics))
+        await self._inbox.expect(mid)
+
+    def publish(
+        self, topic: str, payload: bytes, *, quality: int, retain: bool, expires_s: int = 0
+    ) -> "asyncio.Future[int]":
+        """Send; the future has the broker's reason code."""
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        if expires_s:
+            properties.MessageExpiryInterval = expires_s
+        if quality == 0:
+            topic = self._by_alias(topic, properties)
+        info = self._client.publish(topic, payload, quality, retain, properties)
+        if self._beats is not None:
+            self._beats.note_said(self._loop.time())
+        if quality == 0:
+            done: asyncio.Future[int] = self._loop.create_future()
+            done.set_result(0)
+            return done
+        return self._inbox.expect(info.mid)
+
+    async def receive(self) -> Received:
+        """Return the next message; raise `LinkLostError` when the connection has ended."""
+        return await self._inbox.receive()
+
+    def acknowledge(self, message: Received) -> None:
+        """Tell the broker that a message is in our hands for good."""
+        if message.handle and self._inbox.lost is None:
+            self._client.ack(message.handle, 1)
+
+    async def close(self) -> None:
+        """Say goodbye, and wait a moment for the broker's end of it."""
+        self._client.disconnect()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await self._inbox.ended()
+        self.abort()
+
+    def abort(self) -> None:
+        """End it at once, without a goodbye."""
+        self._client.socket_gone()
+        self._end(LinkLostError("closed"))
+
+    def _make_client(self) -> PahoClient:
+        login = self._login
+        client = PahoClient(
+            CallbackAPIVersion.VERSION2,
+            client_id=login.identifier,
+            protocol=paho.MQTTv5,
+            reconnect_on_failure=False,
+            manual_ack=True,
+        )
+        client.told_end = lambda text: self._soon(self._end, LinkLostError(text))
+        client.disable_logger()  # what ends a connection is told by the link, once
+        client.connect_timeout = CONNECT_TIMEOUT_S
+        client.max_inflight_messages_set(0)  # the link keeps to the broker's own window
+        client.username_pw_set(login.username, login.password)
+        if login.tls is not None:
+            client.tls_set_context(login.tls)
+        if login.will_topic:
+            delay = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]
+            delay.WillDelayInterval = login.will_delay_s
+            client.will_set(login.will_topic, login.will, 1, True, delay)
+        client.on_connect = self._on_connect
+        client.on_message = self._on_message
+        client.on_publish = lambda *a: self._soon(self._inbox.answer, a[2], a[3].value)
+        client.on_subscribe = lambda *a: self._soon(
+            self._inbox.answer, a[2], [c.value for c in a[3]]
+        )
+        client.on_unsubscribe = lambda *a: self._soon(self._inbox.answer, a[2], None)
+        client.on_disconnect = self._on_disconnect
+        client.on_socket_open = lambda _client, _data, one: give_up_soon(one)
+        return client
+
+    def _begin(self) -> None:
+        """Connect and start the network thread (on a thread of its own)."""
+        login = self._login
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.ReceiveMaximum = RECEIVE_MAX
+        if login.bytes_max:
+            properties.MaximumPacketSize = login.bytes_max
+        if login.session_s:
+            properties.SessionExpiryInterval = login.session_s
+        try:
+            self._client.connect(
+                login.host,
+                login.port,
+                keepalive=login.keepalive_s,
+                clean_start=login.session_s == 0,
+                properties=properties,
+            )
+            self._client.loop_start()
+        except (
+            Exception
+        ) as fault:  # names, sockets and TLS have a hundred faults: all are "no link"
+            self._soon(self._end, LinkLostError(text_of(fault)))
+
+    def _on_connect(self, *given: Any) -> None:
+        flags, code, properties = given[2], given[3], given[4]
+        self._soon(self._take_connack, flags.session_present, code, properties)
+
+    def _on_message(self, *given: Any) -> None:
+        message = given[2]
+        handle = message.mid if message.qos == 1 else 0
+        one = Received(message.topic, bytes(message.payload), bool(message.retain), handle)
+        self._soon(self._take_message, one)
+
+    def _on_disconnect(self, *given: Any) -> None:
+        code: ReasonCode = given[3]
+        self._soon(self._end, LinkLostError(str(code), reason=code.value))
+
+    def _take_connack(self, session_present: bool, code: ReasonCode, properties: Any) -> None:
+        if code.is_failure:
+            self._end(LinkLostError(f"refused: {code}", reason=code.value))
+            return
+        self.session_present = session_present
+        self.bytes_max = getattr(properties, "MaximumPacketSize", 0)
+        window = getattr(properties, "ReceiveMaximum", self.window + 1)
+        self._aliases_max = min(getattr(properties, "TopicAliasMaximum", 0), _ALIASES_MAX)
+        if self._login.beat_topic and self._login.keepalive_s and window > 1:
+            window -= 1  # a beat's
+            self._client.ask_no_more()
+            now_s = self._loop.time()
+            self._beats = Beats(self._login.keepalive_s, self._send_beat, now_s)
+            self._loop.call_later(self._login.keepalive_s, self._beat)
+        self.window = min(self.window, window)
+        if not self._opened.done():
+            self._opened.set_result(None)
+
+    def _beat(self) -> None:
+        """Say that we live, when nothing else did, and see that the broker does."""
+        beats = self._beats
+        if self._inbox.lost is not None or beats is None:
+            return
+        if beats.is_unanswered(self._loop.time()):
+            self._client.socket_gone()
+            self._end(LinkLostError("the broker does not answer"))
+            return
+        self._loop.call_later(beats.run(self._loop.time()), self._beat)
+
+    def _send_beat(self, asks: bool) -> None:
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        topic = self._by_alias(self._login.beat_topic, properties)
+        info = self._client.publish(topic, b"", int(asks), False, properties)
+        if asks:
+            self._inbox.expect(info.mid).add_done_callback(self._note_answer)
+
+    def _by_alias(self, topic: str, properties: Any) -> str:
+        """Return what to send for a topic that is told again and again: nothing but its number."""
+        known = topic in self._aliases
+        if not known and len(self._aliases) < self._aliases_max:
+            self._aliases[topic] = len(self._aliases) + 1
+        if topic in self._aliases:
+            properties.TopicAlias = self._aliases[topic]
+        return "" if known else topic
+
+    def _note_answer(self, done: "asyncio.Future[Any]") -> None:
+        if self._beats is not None and not done.cancelled() and done.exception() is None:
+            self._beats.note_answer(self._loop.time())
+
+    def _take_message(self, message: Received) -> None:
+        if self._opened.done():  # before the broker has let us in it has nothing to say to us
+            self._inbox.put(message)
+
+    def _end(self, fault: LinkLostError) -> None:
+        if not self._opened.done():
+            self._opened.set_exception(fault)
+            self._opened.exception()  # who does not wait any more need not be told
+        self._inbox.end(fault)
+
+    def _soon(self, call: Callable[..., None], *arguments: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended before its network thread
+            self._loop.call_soon_threadsafe(call, *arguments)

@@ -1,0 +1,42 @@
+"""A way that becomes a longer one: what is known of the sender's clock stays known."""
+
+import numpy as np
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from node.clock.exchange.replies import OffsetFilter
+
+MS = 1_000_000
+S = 1000 * MS
+AHEAD_NS = 72 * S
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.integers(1, 300),
+    st.integers(10, 4000),
+    st.integers(1, 12),
+    st.integers(1, 40),
+    st.integers(0, 20),
+    st.lists(st.integers(0, 4000), max_size=8),
+    st.integers(0, 1 << 32),
+)
+@example(40, 3960, 1, 7, 0, [0, 3225, 3015, 0], 0)
+def test_a_path_that_becomes_longer_both_ways_does_not_set_the_senders_clock(
+    path_ms, longer_ms, before, after, jitter_ms, sound_later_ms, seed
+):
+    """However much later still single packets of the sound came: of stamps at a wrong rate, say."""
+    rng = np.random.default_rng(seed)
+    replies = OffsetFilter()
+    ways_ms = [path_ms] * before + [path_ms + longer_ms] * after
+    now_ns = 10 * S
+    for way_ms in ways_ms:
+        now_ns += 20 * MS + 2 * way_ms * MS
+        up_ns, down_ns = (way_ms * MS + int(one) for one in rng.integers(0, jitter_ms * MS + 1, 2))
+        replies.add(now_ns, AHEAD_NS + up_ns, down_ns - AHEAD_NS)
+    times = np.linspace(10 * S, now_ns, len(sound_later_ms)).astype(np.int64)
+    fastest = np.full(len(times), (path_ms + longer_ms) * MS - AHEAD_NS, np.int64)
+    slowest = fastest + np.array(sound_later_ms, np.int64) * MS
+    replies.fit(np.stack([times, fastest, times, slowest]) if len(times) else None)
+    error_ns = abs(replies.offset_ns(now_ns) - AHEAD_NS)
+    assert error_ns <= (path_ms + jitter_ms + 1) * MS
