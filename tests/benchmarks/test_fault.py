@@ -28,10 +28,10 @@ def test_each_fault_can_be_planted_in_the_tree_as_it_is(one, tmp_path):
 
 
 def test_a_fault_whose_place_is_gone_or_is_there_twice_is_refused(tmp_path: Path):
-    (tmp_path / "one.py").write_text("again\nagain\n")
+    (tmp_path / "text").write_text("again\nagain\n")
     for right, times in (("gone", 0), ("again", 2)):
         with pytest.raises(ConfigError, match=f"'{right}' is there {times} times, not 1"):
-            plant(Fault("it", "one.py", ((right, ""),)), tmp_path)
+            plant(Fault("it", "text", ((right, ""),)), tmp_path)
 
 
 def test_a_hole_that_changes_nothing_is_told_and_fails(capsys: pytest.CaptureFixture[str]):
