@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks.control.store_disk import TornDisk
 from benchmarks.options import count, parser_of
+from node.control.trust.ahead import PREFIX
 from node.shell.store.read import copies_of
 from node.shell.store.store import Store
 
@@ -92,7 +93,10 @@ def _written() -> dict[Path, bytes]:
 def _cut(rng: np.random.Generator) -> str | None:
     """Lose the power somewhere in a history of writes; return what is wrong afterwards."""
     sizes = rng.integers(1, 400, rng.integers(1, 13)).tolist()
-    batches = [{f"k{n % 3}": bytes([n]) * size, "last": bytes([n])} for n, size in enumerate(sizes)]
+    batches = []
+    for n, size in enumerate(sizes):
+        part = PREFIX * int(rng.integers(0, 2))  # an order that has not acted yet
+        batches.append({f"{part}k{n % 3}": bytes([n]) * size, f"{part}last": bytes([n])})
     disk = TornDisk()
     disk.cut_at = int(rng.integers(1, 2 * sum(sizes) + 150 * len(sizes) + 200))
     store = Store(_PATH, disk=disk)
@@ -103,7 +107,7 @@ def _cut(rng: np.random.Generator) -> str | None:
         durable = n
     store.close()
     after, values = _opened(disk.files)
-    last = values["last"][0] if "last" in values else -1
+    last = max((value[0] for key, value in values.items() if key.endswith("last")), default=-1)
     whole = {key: value for one in batches[: last + 1] for key, value in one.items()}
     if last < durable or values != whole or after.trust_lost:
         return f"cut at byte {disk.cut_at}: {durable} was durable, {last} is there"

@@ -73,13 +73,16 @@ def _half_told(copies: list[FileContent | None], told: int) -> bool:
 
     The second copy is written when the first one is safe, so half a record at its end was whole in
     the first. Half a record at the first one's end is what a power cut leaves, if the second one is
-    there to say that nothing came after.
+    there to say that nothing came after: it may be short of orders that had not acted.
     """
     first, second = copies
     if second is not None and second.torn and second.end == told:
         return True
-    witness = second is not None and second.end == told and not (second.torn or second.damaged)
-    return not witness and first is not None and first.torn and first.end == told
+    if first is None or not first.torn or first.end != told:
+        return False
+    if second is None or second.torn or second.damaged:
+        return True
+    return not first.ahead.issuperset(range(second.end + 1, told + 1))
 
 
 def _lost(joined: Joined, there: list[FileContent]) -> tuple[tuple[str, ...], int]:

@@ -5,6 +5,7 @@
  keep_soon(changes) ─► waiting ─► first copy, on the disk ─► durable ─► second copy
         └ number of the batch        └ answers may go out: `durable >= number`
 ```
+Orders that are kept before they act go to the second copy with what comes next, in one write.
 A disk that is full, broken, read-only, slow or taken by another process keeps nobody waiting: the
 node goes on with what it has in memory, `fault` says why, and what waits is written as soon as the
 disk takes it. Each copy holds everything, with digests (`one_copy`), so that what one lost the
@@ -30,6 +31,7 @@ from node.shell.store.one_copy import (
     FileContent,
     Kept,
     batch_record,
+    is_ahead,
     read_file,
     whole_file,
 )
@@ -52,6 +54,9 @@ REWRITE_BYTES: Final = 1 << 20
 
 CLOSE_WAIT_S: Final = 3.0
 """What the last writes may take."""
+
+_OWED_S: Final = 1.0
+"""The second copy has all after so long, whether more comes or not."""
 
 _KEEP_TIMEOUT_S: Final = 10.0
 
@@ -91,6 +96,8 @@ class Store:
         self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
         self._sizes: dict[Path, tuple[int, int]] = {}
+        self._owed = b""
+        """Records that the second copy gets with the next one."""
         self.refused = 0
         """New keys that were not taken, because there were too many."""
         self.lost: tuple[str, ...] = ()
@@ -200,7 +207,7 @@ class Store:
         self.lost = tuple(lines_about(joined, forgotten))
         for line in self.lost:
             LOG.warning("store.path = %s: %s", path, line)
-        clean = all(one is not None and _clean(one) for one in copies.values())
+        clean = all(one is not None and _clean(one, joined.number) for one in copies.values())
         if clean:
             self._sizes = {Path(name): _sizes(one) for name, one in copies.items() if one}
         self._thread = threading.Thread(
@@ -247,8 +254,9 @@ class Store:
         """Wait for something to write; None when the store is closed and all is written."""
         with self._condition:
             if not stale:
-                self._condition.wait_for(lambda: bool(self._waiting) or self._ended)
-                if not self._waiting:
+                wait_s = _OWED_S if self._owed else None
+                self._condition.wait_for(lambda: bool(self._waiting) or self._ended, wait_s)
+                if not self._waiting and not self._owed:
                     return None
             changes, self._waiting = self._waiting, {}
             if changes:
@@ -286,8 +294,14 @@ class Store:
                 if copy in stale:
                     self._rewrite(copy, work)
                     stale.discard(copy)
-                elif work.changes:
-                    self._append(copy, batch_record(work.batch, work.changes))
+                elif copy == self._copies[0]:
+                    self._append(copy, work.record)
+                else:
+                    self._owed += work.record
+                    if fault is None and not work.whole and is_ahead(work.changes):
+                        continue
+                    self._append(copy, self._owed)
+                    self._owed = b""
             except OSError as refusal:
                 # After a failed write nobody knows what the file holds: it is written anew.
                 stale.add(copy)
@@ -307,9 +321,13 @@ class Store:
     def _rewrite(self, copy: Path, work: "_Work") -> None:
         data = whole_file(work.whole, work.batch)
         self._disk.replace(copy, data)
+        if copy != self._copies[0]:
+            self._owed = b""
         self._sizes[copy] = (len(data), len(data))
 
     def _append(self, copy: Path, record: bytes) -> None:
+        if not record:
+            return
         whole_bytes, size_bytes = self._sizes[copy]
         try:
             self._disk.append(copy, record)
@@ -347,14 +365,19 @@ class _Work:
     whole: dict[str, Kept]
     """All keys, if a copy is to be written anew."""
 
+    @property
+    def record(self) -> bytes:
+        """What a copy gets at its end."""
+        return batch_record(self.batch, self.changes) if self.changes else b""
+
 
 def _sizes(one: FileContent) -> tuple[int, int]:
     """Return what a copy may have held when it was written anew, and what it holds now."""
     return min(one.good_bytes, REWRITE_BYTES), one.good_bytes
 
 
-def _clean(one: FileContent) -> bool:
-    return not one.damaged and not one.torn and len(one.heads) == 1
+def _clean(one: FileContent, last: int) -> bool:
+    return not one.damaged and not one.torn and len(one.heads) == 1 and one.end == last
 
 
 def _path_fault(path: Path, what: str) -> ShellError:

@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.control.store_disk import TornDisk
+from node.control.trust.ahead import PREFIX
 from node.control.trust.lost_counters import KEY as COUNTERS_LOST
 from node.shell.faults import ShellError
 from node.shell.store.disk import RealDisk
@@ -150,12 +151,26 @@ def test_damage_to_both_copies_wakes_no_revoked_key_and_is_never_silent(one, oth
     assert settled(opened(again)) == values, "what was told once is mended"
 
 
-@given(st.lists(st.integers(1, 400), min_size=1, max_size=12), st.floats(0, 1))
-@settings(max_examples=40, deadline=None)
+def history(sizes: list[tuple[int, bool]]) -> list[dict[str, bytes]]:
+    """Batches of so many bytes; the marked ones are orders that have not acted yet."""
+    return [
+        {f"{PREFIX * ahead}k{n % 3}": bytes([n]) * size, f"{PREFIX * ahead}last": bytes([n])}
+        for n, (size, ahead) in enumerate(sizes)
+    ]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 400), st.booleans()), min_size=1, max_size=12),
+    st.floats(0, 1),
+)
+@settings(max_examples=60, deadline=None)
+@example([(300, True), (300, False)], 0.67)
+@example([(300, True), (300, True), (300, False)], 0.72)
 def test_what_was_durable_is_there_after_a_power_cut_at_any_byte(sizes, share):
-    batches = [{f"k{n % 3}": bytes([n]) * size, "last": bytes([n])} for n, size in enumerate(sizes)]
+    batches = history(sizes)
     disk = TornDisk()
-    disk.cut_at = int(share * (2 * sum(sizes) + 150 * len(sizes) + 200)) + 1
+    length = 2 * sum(size for size, _ in sizes)
+    disk.cut_at = int(share * (length + 150 * len(sizes) + 200)) + 1
     store = Store(PATH, disk=disk)
     durable = -1
     for n, one in enumerate(batches):
@@ -169,12 +184,48 @@ def test_what_was_durable_is_there_after_a_power_cut_at_any_byte(sizes, share):
     after = opened(disk.files)
     values = settled(after)
     assert not after.trust_lost
-    got = values["last"][0] if "last" in values else -1
+    got = max((value[0] for key, value in values.items() if key.endswith("last")), default=-1)
     assert durable <= got <= len(batches) - 1
     expected: dict[str, bytes] = {}
     for one in batches[: got + 1]:
         expected |= one
     assert values == expected, "a batch is all there or not at all"
+
+
+def test_an_order_that_is_kept_and_acts_costs_three_writes_and_both_copies_have_it():
+    class Counted(TornDisk):
+        writes = 0
+
+        def append(self, path, data):
+            self.writes += 1
+            super().append(path, data)
+
+    disk = Counted()
+    store = Store(PATH, disk=disk)
+    keep(store, TRUST)
+    end_s = time.monotonic() + 5
+    while disk.files.keys() < set(copies_of(PATH)) and time.monotonic() < end_s:
+        time.sleep(0.001)
+    before = disk.writes
+    for n in range(10):
+        keep(store, {f"{PREFIX}0": b"o" * 200})
+        keep(store, {f"{PREFIX}0": b"", "counters": bytes([n])})
+    values = settled(store)
+    assert disk.writes - before <= 3 * 10
+    for one in copies_of(PATH):
+        assert settled(opened({one: disk.files[one]})) == values
+
+
+def test_an_order_that_is_kept_and_does_not_act_is_in_both_copies_within_two_seconds():
+    disk = TornDisk()
+    store = Store(PATH, disk=disk)
+    keep(store, TRUST)
+    keep(store, {f"{PREFIX}0": b"the order"})
+    end_s = time.monotonic() + 2
+    while b"the order" not in disk.files[copies_of(PATH)[1]]:
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
+    store.close()
 
 
 @given(
