@@ -167,7 +167,8 @@ class Alert(msgspec.Struct, frozen=True):
     @property
     def warrant(self) -> Warrant | None:
         """On whose word it sounds; None when nobody signed it."""
-        return Warrant(bytes.fromhex(self.signed_by), self.area) if self.signed_by else None
+        key_id = bytes.fromhex(self.signed_by)
+        return Warrant(key_id, self.area, sealed_may=True) if key_id else None
 
     @property
     def key(self) -> tuple[str, str]:
