@@ -176,6 +176,11 @@ class JitterBuffer:
         ahead = (sequence - int(self.state["highest_sequence"][0])) & 0xFFFF
         return 0 < ahead <= _FOLLOWS_MAX
 
+    def skips_since(self, sequence: int) -> bool:
+        """Return whether of the numbers from that one on at least half never came."""
+        numbers = (int(self.state["highest_sequence"][0]) - sequence + 1) & 0xFFFF
+        return numbers >= 2 * int(self.state["accepted"][0]) - 1
+
     @property
     def packet_samples(self) -> int:
         """How long the newest packet lasts."""

@@ -254,10 +254,12 @@ def alert_of(
     here = [info for info in cap.infos if any(contains(area, site) for area in info.areas)]
     if not here and cap.faults:
         return f"may be for here, but {cap.faults[0]}"
+    if not cap.infos:  # an Update too: one that says nothing ends nothing
+        return "no info in it"
     if not here and cap.message_type == "Update":
         return _ending(cap, level, "leave")  # it supersedes what sounds here
     if not here:
-        return "not for this place" if cap.infos else "no info in it"
+        return "not for this place"
     sounding = [info for info in here if class_of(info) >= 0]
     if not sounding and cap.message_type == "Update":
         return _ending(cap, level, "leave")
