@@ -219,9 +219,7 @@ def test_no_budget_of_the_tree_leaves_room_for_twenty_milliseconds_more():
 def test_no_figure_that_is_recorded_is_above_its_budget_in_the_fast_run_or_the_full_one():
     recorded = json.loads(gate.FIGURES.read_text())
     budgets = tomllib.loads(gate.BUDGETS.read_text())
-    exact = [
-        (length, name) for name in budgets for length in budgets[name] if name not in INEXACT
-    ]
+    exact = [(length, name) for name in budgets for length in budgets[name] if name not in INEXACT]
     above = [
         str(one)
         for length, name in exact
