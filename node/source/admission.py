@@ -1,11 +1,12 @@
 """Who gets a place among the sources of a node, and whose place is given to somebody else."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from node.config import ReceiveConfig
 from node.source.receiver import SPELL_NS, Receiver
 from node.units import NS_PER_MS, NS_PER_S, samples_to_ns
 
@@ -68,17 +69,17 @@ class Candidates:
             given_up += 1
         self._waiting[sender] = packet
         if first is not None and not np.array_equal(first[1][_STAMP], packet[1][_STAMP]):
-            self._stray(sender, packet)
+            given_up += self._stray(sender, packet)
         return None, given_up
 
     def renumber(
-        self, data: NDArray[np.uint8], source: tuple[str, int], types: Container[int]
+        self, data: NDArray[np.uint8], source: tuple[str, int], config: ReceiveConfig
     ) -> None:
         """Write the number into a packet of a sender that cannot count.
 
         data  (bytes,) uint8, a datagram of at least a header
         """
-        if not self._next or int(data[1]) & 0x7F not in types:
+        if not self._next or int(data[1]) & 0x7F not in config.stream_payload_types:
             return
         sender = int.from_bytes(data[8:12].tobytes()), source
         number = self._next.get(sender)
@@ -98,12 +99,15 @@ class Candidates:
         _keep(self._next, sender, 0)
         return True
 
-    def _stray(self, sender: Sender, packet: Waiting) -> None:
+    def _stray(self, sender: Sender, packet: Waiting) -> int:
+        """Take a packet that follows no other; return how many are given up by what that shows."""
         count, since_ns = self._astray.get(sender, (0, packet[2]))
         self._astray[sender] = count + 1, since_ns
-        if count + 1 >= _ASTRAY_PACKETS and packet[2] - since_ns >= _ASTRAY_NS:
-            del self._astray[sender], self._waiting[sender]
-            _keep(self._next, sender, 0)
+        if count + 1 < _ASTRAY_PACKETS or packet[2] - since_ns < _ASTRAY_NS:
+            return 0
+        del self._astray[sender], self._waiting[sender]
+        _keep(self._next, sender, 0)
+        return 1
 
 
 def _keep(book: dict[Sender, int], sender: Sender, number: int) -> None:

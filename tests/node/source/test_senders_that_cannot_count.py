@@ -86,7 +86,10 @@ def test_a_sender_that_cannot_count_is_heard_within_two_seconds(
     kind, first, packet_ms, mode, delay_ms
 ):
     arrivals = sent(NUMBERS[kind], 6, first=first, packet_ms=packet_ms)
-    heard, _, _ = run(arrivals, 6, mode=mode, delay_ms=delay_ms)
+    heard, node, _ = run(arrivals, 7, mode=mode, delay_ms=delay_ms)
+    told = node.counts
+    fates = told[Count.PACKETS_ACCEPTED] + told[Count.PACKETS_DISCARDED_PROBATION]
+    assert fates + told[Count.PACKETS_DUPLICATE] + told[Count.PACKETS_LATE] == len(arrivals)
     begins_ms = 2_000 + delay_ms + packet_ms
     after = [begins_ms, *(at_ms for at_ms in heard if at_ms > begins_ms), 6_000]
     assert max(np.diff(after)) <= 250 + packet_ms
