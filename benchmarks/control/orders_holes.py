@@ -124,12 +124,6 @@ HOLES: Final = (
         '        if False:\n            return "may not give',
     ),
     _hole(
-        "who may give the time no more has given it on",
-        _BOOK,
-        "return all(one.gives_time for one in self._chain(authority))",
-        "return authority.gives_time",
-    ),
-    _hole(
         "a lower authority takes a stream",
         _SESSIONS,
         "if not mine and known is not None and known.rank <= order.authority.level:",
