@@ -188,11 +188,11 @@ class Acts(Words):
 
     def _crowd(self) -> None:
         """Let who stands low announce all that they can, and then one from their tier or above."""
-        lowest = self._of((1, 2, 3, 3))
+        lowest = self._of((1, 2, 2))
         for ssrc in _CROWD:
             tier = TIERS[self._of((lowest, len(TIERS) - 1))]
-            self._announce(f"{tier} {self._of((1, 2))}", ssrc, self._of((0, 2, 2)))
-        self._announce(f"{TIERS[self._of(range(lowest + 1))]} 1", _CROWD.stop, self._of((0, 2)))
+            self._announce(f"{tier} 1", ssrc, self._of((0, 2, 2, 2, 2, 2)))
+        self._announce(f"{TIERS[self._of((lowest, lowest - 1))]} 1", _CROWD.stop, 0)
 
     def _announce(self, key: str, ssrc: int, message_class: int) -> None:
         """Announce a stream of a number that nobody else takes; none below keeps it out."""
