@@ -201,7 +201,7 @@ def start() -> Figures:
     import importlib
 
     begun_s = _spent_s()
-    for name in ("node.shell.service", "node.shell.commands.run", "node.opus.decoder"):
+    for name in ("node.shell.service", "node.shell.govern", "node.opus.decoder"):
         importlib.import_module(name)
     node = _node_at_rest()
     spent_s = _spent_s() - begun_s

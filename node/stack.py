@@ -1,7 +1,6 @@
 """The speaker node without its shell: bytes and time in, sound and events out.
 
-The five words of every stateful part, plus `render`. Nothing here reads a clock, a socket or a
-file, so the gateway and the simulator run the same object.
+The five words and `render`; no clock, socket or file: gateway and simulator run the same object.
 """
 
 from collections import deque
@@ -32,7 +31,7 @@ from node.source.playable import Playable
 from node.source.receiver import FORGET_NS, Receiver
 from node.source.state import Played
 from node.source.stored_sound import STORED_MAX, StoredSource
-from node.source.unheard import DROPS, Unheard
+from node.source.unheard import DROPS, Unheard, wrong_size
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, samples_to_ns
 
 LATENCY_NS: Final = samples_to_ns(LATENCY_SAMPLES)
@@ -93,11 +92,10 @@ class SpeakerNode:
         """
         self._datagrams += 1
         if not rtp.HEADER_BYTES <= len(data) <= rtp.PACKET_BYTES_MAX:
-            is_short = len(data) < rtp.HEADER_BYTES
-            reason = Count.DROPPED_TOO_SHORT if is_short else Count.DROPPED_TOO_LARGE
-            self._drop(reason, source, now_ns)
+            self._drop(wrong_size(len(data)), source, now_ns)
             return
         array = np.frombuffer(bytearray(data), np.uint8)
+        self._candidates.renumber(array, source, self._config.receive)
         latest = self._latest
         if latest is not None and source == latest.address:
             result = latest.receive(array, now_ns)
@@ -131,6 +129,9 @@ class SpeakerNode:
                     self._tell(SendDatagram(data, receiver.address))
             silent_ns = now_ns - receiver.last_arrival_ns
             if is_doubted(receiver, now_ns, NS_PER_S) and silent_ns < NS_PER_S:
+                if self._candidates.distrusts(receiver):
+                    self._forget(receiver, now_ns)
+                    continue
                 self._tell(self._unheard.doubt(receiver.address, now_ns))
             if silent_ns >= FORGET_NS and not self._horn.is_sounding(receiver):
                 self._forget(receiver, now_ns)
@@ -336,13 +337,13 @@ class SpeakerNode:
         self, array: NDArray[np.uint8], ssrc: int, source: tuple[str, int], now_ns: int
     ) -> Receiver | None:
         """Return the new source when this is the second packet in sequence, else keep it."""
-        types = self._config.receive.stream_payload_types
-        if int(self._header[rtp.PAYLOAD_TYPE]) not in types:
+        if int(self._header[rtp.PAYLOAD_TYPE]) not in self._config.receive.stream_payload_types:
             self._drop(Count.DROPPED_PAYLOAD_TYPE, source, now_ns)
             return None
         packet = int(self._header[rtp.SEQUENCE]), array, now_ns
         waiting, given_up = self._candidates.second(ssrc, source, packet)
-        self._counts[Count.PACKETS_DISCARDED_PROBATION] += given_up
+        for _ in range(given_up):
+            self._drop(Count.PACKETS_DISCARDED_PROBATION, source, now_ns)
         if waiting is None or not self._has_place(source, now_ns):
             return None
         reports = self._announced.take(ssrc, source, waiting[2])
@@ -363,8 +364,7 @@ class SpeakerNode:
         if len(self._streams) < self._config.receive.sources_max:
             return True
         quiet = [one for one in self._streams.values() if not self._horn.is_sounding(one)]
-        hold_ns = self._config.receive.hold_ms * NS_PER_MS
-        leaving = whose_place(quiet, source, now_ns, hold_ns)
+        leaving = whose_place(quiet, source, now_ns, self._config.receive.hold_ms * NS_PER_MS)
         if leaving is None:
             self._counts[Count.DROPPED_SOURCE_LIMIT] += 1  # the first packet had waited for this
             self._drop(Count.DROPPED_SOURCE_LIMIT, source, now_ns)

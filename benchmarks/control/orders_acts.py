@@ -4,12 +4,14 @@ Each act is an order of one of nine keys, right or not; or time passes, a clock 
 fails. What was obeyed is noted beside the right by which it was.
 """
 
+from dataclasses import replace
 from typing import Final
 
 import msgspec
 
 from benchmarks.control.orders_pole import (
     AREAS,
+    HERE,
     KEYS,
     NAME,
     SIGNERS,
@@ -19,9 +21,9 @@ from benchmarks.control.orders_pole import (
     TIERS,
 )
 from benchmarks.control.orders_truth import ROOT, Given
-from benchmarks.control.orders_words import AHEAD_S, Step, Words
+from benchmarks.control.orders_words import AHEAD_S, Effect, Step, Words
 from node.control.orders import Session
-from node.control.precedence import CLASSES
+from node.control.precedence import CLASSES, MessageClass
 from node.control.trust.authority import Certificate, Revocation
 from node.control.trust.fates import (
     NOT_ITS_TO_END,
@@ -42,6 +44,7 @@ parts = [{{ {part} }}]
 """
 _RELAY: Final = 'kind = "relay", duration_s = {seconds}, stream = "{stream}"'
 _FILE: Final = 'kind = "file", duration_s = {seconds}, media = {{ vi = "{media}" }}'
+_CROWD: Final = range(101, 113)
 _LASTS_S: Final = (40, 300, 900, 900)
 _VOLUME: Final = "volume = {0}\nemergency_floor = {1}\nuntrusted_volume = {1}\n"
 _IN_SIGNATURE: Final = 20
@@ -69,12 +72,15 @@ class Acts(Words):
         area = AREAS[level + 1] if wide else AREAS[self._of(range(len(AREAS)))]
         most = 2 if wide else self._of((0, 1, 2))
         until_s = 1 << 39 if wide else self._pole.utc_s + self._of((600, 100_000, 1 << 30))
-        claim = Certificate(NAME, SIGNERS[key].public_key, tier, area, most, until_s)
+        said = None if wide else (None, None, True, False)[self._of(range(4))]
+        claim = Certificate(NAME, SIGNERS[key].public_key, tier, area, most, until_s, said)
         over = self._own_area(parent)
         step = Step(parent, Kind.CERTIFICATE, msgspec.json.encode(claim), over, 0, 600, key)
         fate = self._send(step)
         if fate == "obeyed":
-            given = Given(parent, level, area, most, until_s, self._counter(parent))
+            gives_time = most >= MessageClass.URGENT if said is None else said
+            counter = self._counter(parent)
+            given = Given(parent, level, area, most, until_s, counter, gives_time)
             if key in self._truth.given and self._truth.given[key].parent != parent:
                 self._truth.given.pop(key)
             self._blame(self._truth.certify(parent, key, given), step)
@@ -113,6 +119,7 @@ class Acts(Words):
         step = Step(self._holder(), Kind.SHORT_ALERT, content, self._area(), kind, 600, exercise)
         named = self._in_force(f"{about:016x}", step.key)
         fate = self._send(step)
+        self._check_known(fate, step, number if what == "alert" else about, exercise=exercise)
         if what == "cancel":
             self._check_cancel(fate, named, step)
         if fate == "waiting":
@@ -121,6 +128,18 @@ class Acts(Words):
             weight = min(kind, 1) if exercise else kind
             self._warnings[name, key_id] = self._effect(step, weight, exercise=exercise)
         return step
+
+    def _check_known(self, fate: str, step: Step, number: int, *, exercise: bool) -> None:
+        """Hold that only who is as high or higher has used up the number of a warning."""
+        level, is_root = max(self._truth.level(step.key), 0), step.key == ROOT
+        if fate == "known" and not any(
+            said.level <= level and (exercise or not said.exercise)
+            for said in self._said.get((is_root, number), [])
+        ):
+            self._blame("what one below said keeps a warning out", step)
+        elif is_good(fate) or fate in (NOTHING_IN_FORCE, NOT_ITS_TO_END):
+            said = Effect(step.key, step.area, step.message_class, level, exercise=exercise)
+            self._said.setdefault((is_root, number), []).append(said)
 
     def _in_force(self, number: str, key: str) -> set[tuple[str, str]]:
         """Return which warnings in force a short cancel of `key` is about.
@@ -155,15 +174,38 @@ class Acts(Words):
         taken = not end and self._is_taken(stream, key)
         if ssrc not in self._pole.seen().open:
             self._sessions.pop(ssrc, None)  # it ended by itself: what comes is a new one
+        before = self._sessions.get(ssrc)
         if self._send(step) == "obeyed":
             if taken:
                 self._blame("the name of another's stream was taken", step)
-            before = self._sessions.get(ssrc)
+            if before and before.key != key and before.level <= self._truth.level(key):
+                self._blame("the number of another's stream was taken", step)
             if end or before is None or (before.key, before.stream) != (key, stream):
                 self._sessions.pop(ssrc, None)
             if not end:
                 self._sessions[ssrc] = self._effect(step, step.message_class, stream=stream)
         return step
+
+    def _crowd(self) -> None:
+        """Let who stands low announce all that they can, and then one from their tier or above."""
+        lowest = self._of((1, 2, 2))
+        for ssrc in _CROWD:
+            tier = TIERS[self._of((lowest, len(TIERS) - 1))]
+            self._announce(f"{tier} 1", ssrc, self._of((0, 2, 2, 2, 2, 2)))
+        self._announce(f"{TIERS[self._of((lowest, lowest - 1))]} 1", _CROWD.stop, 0)
+
+    def _announce(self, key: str, ssrc: int, message_class: int) -> None:
+        """Announce a stream of a number that nobody else takes; none below keeps it out."""
+        step = Step(
+            key, Kind.SESSION, msgspec.json.encode(Session(ssrc)), HERE, message_class, 60, ssrc
+        )
+        is_new = ssrc not in self._pole.seen().open
+        has_place = is_new and self._has_place(key)
+        fate = self._send(step)
+        if fate == "obeyed":
+            self._sessions[ssrc] = self._effect(step, message_class)
+        elif fate == "too many sessions" and has_place:
+            self._blame("what those below announced keeps a stream out", step)
 
     def _evening(self) -> None:
         """Let several plan for one hour, somebody announce what they relay, and the hour come."""
@@ -183,9 +225,15 @@ class Acts(Words):
         if taken != may:
             self.violations.append(f"stream {ssrc} was to be {'heard' if may else 'refused'}")
 
-    def _mute(self) -> Step:
-        kind = (Kind.MUTE, Kind.MUTE, Kind.UNMUTE)[self._of(range(3))]
-        step = Step(self._holder(), kind, b"", self._area(), 0, self._of((60, 3600, 86_400)))
+    def _quarrel(self) -> Step:
+        """Let one mute, and next time another, mostly of another tier, end it."""
+        is_muted = any(self._pole.seen().muted.values())
+        return self._mute(f"{TIERS[self._of(range(4))]} 1", Kind.UNMUTE if is_muted else Kind.MUTE)
+
+    def _mute(self, by: str = "", kind: Kind | None = None) -> Step:
+        kind = kind or (Kind.MUTE, Kind.MUTE, Kind.UNMUTE)[self._of(range(3))]
+        key, area = by or self._holder(), HERE if by else self._area()
+        step = Step(key, kind, b"", area, 0, self._of((60, 3600, 86_400)))
         fate = self._send(step)
         if kind is Kind.MUTE and fate == "obeyed":
             self._mutes[step.key] = self._effect(step, 0)
@@ -222,14 +270,17 @@ class Acts(Words):
         most = max((kind for kind, _, _ in drawn.values()), default=0)
         step = Step(key, Kind.CALENDAR, text.encode(), self._area(), 0, 600, most)
         if is_good(self._send(step)):
+            if most > self._truth.class_max(key):
+                self._blame("an item above the class of its key was taken", step)
             for name, (kind, level, stream) in drawn.items():
                 tier = max(self._truth.level(key), level)
                 self._items[name] = self._effect(step, kind, tier=tier, stream=stream)
         return step
 
     def _beacon(self) -> Step:
-        step = Step(self._key(), Kind.BEACON, b"", self._area(), 0, 600)
-        self._send(step)
+        step = Step(self._holder(), Kind.BEACON, b"", self._area(), 0, 600)
+        if self._send(step) == "obeyed" and not self._truth.may_give_time(step.key):
+            self._blame("the time was given by who may not", step)
         return step
 
     def _junk(self) -> Step:
@@ -248,16 +299,42 @@ class Acts(Words):
             return None
         key = held[self._of(range(len(held)))]
         own, over = self._truth.given[key], self._rng.random() < 0.5
-        until_s = (1 << 39, self._pole.utc_s + 300)[self._of((0, 0, 1))]
-        level = own.level + int(over)
-        most = own.class_max if over else max(own.class_max - 1, 0)
-        claim = Certificate(NAME, SIGNERS[key].public_key, TIERS[level], own.area, most, until_s)
+        lower = replace(
+            own,
+            level=own.level + int(over),
+            class_max=own.class_max if over else max(own.class_max - 1, 0),
+            until_s=(1 << 39, self._pole.utc_s + 300)[self._of((0, 0, 1))],
+            gives_time=own.gives_time and self._rng.random() < 0.5,
+        )
+        return self._renew(key, lower)
+
+    def _expire(self) -> None:
+        """Let the certificate of a key end that has certified others: they end with it."""
+        parents = {one.parent for one in self._truth.given.values()} - {ROOT}
+        held = sorted(parents & self._truth.given.keys())
+        if held:
+            key = held[self._of(range(len(held)))]
+            self._renew(key, replace(self._truth.given[key], until_s=self._pole.utc_s + 60))
+            self._pole.wait(90)
+            self.log.append("a minute and a half passes")
+
+    def _renew(self, key: str, given: Given) -> Step:
+        """Let who certified `key` do so anew."""
+        claim = Certificate(
+            NAME,
+            SIGNERS[key].public_key,
+            TIERS[given.level],
+            given.area,
+            given.class_max,
+            given.until_s,
+            given.gives_time,
+        )
         content = msgspec.json.encode(claim)
-        area = self._own_area(own.parent)
-        step = Step(own.parent, Kind.CERTIFICATE, content, area, 0, 600, key)
+        area = self._own_area(given.parent)
+        step = Step(given.parent, Kind.CERTIFICATE, content, area, 0, 600, key)
         if self._send(step) == "obeyed":
-            given = Given(own.parent, level, own.area, most, until_s, self._counter(own.parent))
-            self._blame(self._truth.certify(own.parent, key, given), step)
+            given = replace(given, counter=self._counter(given.parent))
+            self._blame(self._truth.certify(given.parent, key, given), step)
         return step
 
     def _forge(self) -> None:
@@ -293,6 +370,7 @@ class Acts(Words):
 
     def _boot(self) -> None:
         self._sessions.clear()
+        self._doubt_mutes(all_of_them=True)
         trusted = self._rng.random() < 0.7
         self._clock_is_right = trusted
         self._pole.boot(trusted=trusted)

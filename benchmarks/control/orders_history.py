@@ -19,7 +19,7 @@ from benchmarks.control.orders_pole import (
     Seen,
 )
 from benchmarks.control.orders_truth import ROOT
-from benchmarks.control.orders_words import Step
+from benchmarks.control.orders_words import LATE_S, Step, places_of
 from node.control.orders import Session
 from node.control.precedence import MessageClass
 from node.control.trust.authority import Certificate
@@ -32,8 +32,6 @@ STEPS: Final = 30
 _LOUD: Final = tuple(
     (tier, kind) for tier in TIERS for kind in (MessageClass.NORMAL, MessageClass.URGENT)
 )
-_LATE_S: Final = 1 << 38
-"""Later than any beacon says, and before the certificates that do not end."""
 _MAKE_LOUD: Final = (Kind.VOLUME, Kind.CERTIFICATE, Kind.REVOCATION)
 
 
@@ -62,7 +60,8 @@ class History(Acts):
             *(3 * (self._calendar,)), self._speak, self._speak, self._mute, self._volume,
             self._volume, self._beacon, self._wait, self._wait, self._clock, self._boot,
             self._replay, self._junk, self._come_down, self._come_down, self._forge,
-            self._elsewhere, self._evening, self._certify_all,
+            self._elsewhere, self._evening, self._certify_all, self._crowd,
+            self._quarrel, self._quarrel, self._expire, self._beacon,
         )  # fmt: skip
         before = self._pole.seen()
         who = acts[int(self._rng.integers(len(acts)))]()
@@ -93,9 +92,14 @@ class History(Acts):
         self._forget_lost()
 
     def _forget_lost(self) -> None:
-        """Forget plans whose right is lost: a new certificate does not bring them back."""
+        """Forget what whose right is lost: a new certificate brings neither plan nor mute back."""
         held = self._volumes.items()
         self._volumes = {level: one for level, one in held if self._right(one[0], 0)}
+        utc_s = self._node_time_s()
+        if utc_s:
+            self._mutes = {k: m for k, m in self._mutes.items() if self._right(m, utc_s)}
+        else:
+            self._doubt_mutes()
 
     def _check_sessions(self, before: Seen, after: Seen, step: Step | None, utc_s: int) -> None:
         for ssrc in after.open:
@@ -103,6 +107,9 @@ class History(Acts):
             right = one is not None and self._right(one, utc_s)
             if one is None or not right or one.until_ns <= self._pole.now_ns:
                 self._blame("a stream speaks without a right", step)
+        for level in range(len(TIERS)):
+            if sum(self._sessions[one].level == level for one in after.open) > places_of(level):
+                self._blame(f"{TIERS[level]} has announced more streams than its places", step)
         for ssrc in before.open - after.open:
             one = self._sessions.pop(ssrc, None)
             if one is not None and self._lives(one, utc_s) and self._is_below(step, one):
@@ -173,6 +180,8 @@ class History(Acts):
             by = [m for m in self._mutes.values() if m.level <= level and self._right(m, utc_s)]
             if muted and not by:
                 self.violations.append(f"{tier} is muted and nobody may")
+            if not muted and any(m.until_ns > self._pole.now_ns for m in by):
+                self.violations.append(f"{tier} sounds, and is muted")
 
     def _check_volumes(self, step: Step | None, utc_s: int) -> None:
         """Look at all volumes where one may have changed, else at two: each costs time."""
@@ -183,7 +192,7 @@ class History(Acts):
             kinds = (_LOUD[self._looked % len(_LOUD)],)
         for tier, kind in kinds:
             level = TIERS.index(tier)
-            if not utc_s and not all(self._right(o, _LATE_S) for o, _ in plans):
+            if not utc_s and not all(self._right(o, LATE_S) for o, _ in plans):
                 continue  # whether a certificate has ended hangs on the floor under its time
             said = (70, 80)
             for at, (one, values) in sorted(self._volumes.items()):

@@ -125,6 +125,8 @@ class Watched:
         """Whether the last order was on the disk before it acted."""
         self._seen: Seen | None = None
         self._sequence = 0
+        self.sent = 0
+        """Orders given to it."""
         self.boot(trusted=True)
 
     @property
@@ -152,6 +154,7 @@ class Watched:
 
     def send(self, sealed: bytes) -> str:
         """Give it an order; return the fate."""
+        self.sent += 1
         self.answers.clear()
         self.notes.clear()
         kept = self._node.foresee(sealed, self.now_ns)

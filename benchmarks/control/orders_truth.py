@@ -21,6 +21,7 @@ class Given:
     class_max: int
     until_s: int
     counter: int
+    gives_time: bool
 
 
 def reaches(outer: str, inner: str) -> bool:
@@ -60,6 +61,11 @@ class Truth:
             links = [self.given[one] for one in [key, *above[:-1]]]
             return all(utc_s < one.until_s for one in links)
         return True
+
+    def may_give_time(self, key: str) -> bool:
+        """Return whether the beacons of `key` are believed: those of all above it are too."""
+        links = [key, *self._above(key)[:-1]] if key != ROOT else []
+        return all(self.given[one].gives_time for one in links)
 
     def certify(self, parent: str, key: str, given: Given) -> str | None:
         """Note a certificate that was obeyed; return what was wrong with obeying it, or None."""

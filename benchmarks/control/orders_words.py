@@ -3,7 +3,7 @@
 What was obeyed is noted beside the right by which it was (`Effect`), for `orders_history`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -21,6 +21,7 @@ from benchmarks.control.orders_pole import (
 from benchmarks.control.orders_truth import ROOT, Truth
 from node.control.calendar.programme import ItemConfig, PartConfig
 from node.control.precedence import CLASSES, MessageClass
+from node.control.sessions import EACH_MAX, SESSIONS_MAX
 from node.control.trust.fates import NOT_ITS_TO_END, NOTHING_IN_FORCE, is_good
 from node.control.trust.message import Kind, Message, seal
 from node.units import NS_PER_S
@@ -28,6 +29,9 @@ from node.units import NS_PER_S
 AHEAD_S: Final = (0, 0, 0, 25_200, 90_000, -300, -900)
 """What is wrong with the clock of a machine that signs."""
 
+
+LATE_S: Final = 1 << 38
+"""Later than any beacon says, and before the certificates that do not end."""
 
 _NOT_ANSWERED: Final = frozenset(
     {"unknown key", "wrong signature", "too many orders", "the answer of a node is no order"}
@@ -37,6 +41,11 @@ _NOT_ANSWERED: Final = frozenset(
 
 _AS_OFTEN: Final = frozenset({Kind.CERTIFICATE, Kind.REVOCATION, Kind.BEACON})
 """They may act as often as they come."""
+
+
+def places_of(level: int) -> int:
+    """Return how many streams tier `level` and those below may have announced; -1 is the root."""
+    return SESSIONS_MAX - (level + 1) * (SESSIONS_MAX // (len(TIERS) + 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +88,8 @@ class Words:
         self._ahead_s = {key: self._of(AHEAD_S) for key in SIGNERS}
         self._sessions: dict[int, Effect] = {}
         self._warnings: dict[tuple[str, str], Effect] = {}
+        self._said: dict[tuple[bool, int], list[Effect]] = {}
+        """Orders about each number of a warning; the root's numbers are its own."""
         self._mutes: dict[str, Effect] = {}
         self._volumes: dict[int, tuple[Effect, tuple[int, int]]] = {}
         self._items: dict[str, Effect] = {}
@@ -87,6 +98,11 @@ class Words:
         self._clock_is_right = True
         self.violations: list[str] = []
         self.log: list[str] = []
+
+    @property
+    def orders(self) -> int:
+        """Return how many orders the node was given, forged and repeated ones among them."""
+        return self._pole.sent
 
     def _of(self, choices: "tuple[int, ...] | range") -> int:
         return int(choices[int(self._rng.integers(len(choices)))])
@@ -238,6 +254,21 @@ class Words:
             for ssrc, one in self._sessions.items()
             if ssrc in self._pole.seen().open
         )
+
+    def _has_place(self, key: str) -> bool:
+        """Return whether there is a place for a stream of `key`, were nobody below it there."""
+        level, opened = self._truth.level(key), self._pole.seen().open
+        held = [one for ssrc, one in self._sessions.items() if ssrc in opened]
+        return sum(one.key == key for one in held) < EACH_MAX and all(
+            sum(first <= one.level <= level for one in held) < places_of(first)
+            for first in range(-1, level + 1)
+        )
+
+    def _doubt_mutes(self, *, all_of_them: bool = False) -> None:
+        """Note which mutes may be over from now on: their time is told by a clock, or their end."""
+        for key, one in self._mutes.items():
+            if all_of_them or not self._right(one, LATE_S):
+                self._mutes[key] = replace(one, until_ns=0)
 
     def _named(self, item: Effect) -> list[int]:
         """Return the stream that an item relays: the highest tier's, there the latest; or none."""

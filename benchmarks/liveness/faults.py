@@ -1,30 +1,8 @@
-"""Faults that once made a node deaf, planted again in a copy of the tree: each must be found.
+"""Faults that once made a node deaf: planted again in a copy of the tree, each must be found."""
 
-A measurement that finds nothing may be blind. Each fault is in one file.
-"""
-
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-_ROOT: Final = Path(__file__).resolve().parents[2]
-_PACKAGES: Final = ("node", "sim", "benchmarks", "hw_profiles")
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Edits of one file, and what they do to a node."""
-
-    name: str
-    path: str
-    edits: tuple[tuple[str, str], ...]
-    """What is right, and what is wrong in its place."""
-
+from benchmarks.fault import Fault
 
 FAULTS: Final = (
     Fault(
@@ -71,30 +49,3 @@ FAULTS: Final = (
         ),
     ),
 )
-
-
-def found(fault: Fault, *, histories: int, seed: int) -> bool:
-    """Plant a fault in a copy of the tree; return whether so many histories find it."""
-    with tempfile.TemporaryDirectory(prefix="loalang-fault-") as folder:
-        for package in _PACKAGES:
-            shutil.copytree(_ROOT / package, Path(folder, package))
-        source = Path(folder, fault.path)
-        text = source.read_text(encoding="utf-8")
-        for right, wrong in fault.edits:
-            if right not in text:
-                raise ValueError(f"{fault.path}: {right!r} is not there any more: mend FAULTS")
-            text = text.replace(right, wrong)
-        source.write_text(text, encoding="utf-8")
-        asked = ["--histories", str(histories), "--seed", str(seed), "--first-failed"]
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks", "liveness", *asked],
-            cwd=folder,
-            env=os.environ | {"PYTHONPATH": folder},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    if done.returncode not in (0, 1):
-        raise ValueError(f"{fault.name}: {done.stderr.strip()}")
-    print(f"{fault.name}: {done.stdout.splitlines()[-1]}", flush=True)
-    return done.returncode == 1

@@ -89,6 +89,12 @@ class _Spell:
     said_ns: int | None = None
 
 
+def wrong_size(size_bytes: int) -> Count:
+    """Return why a datagram of that size is no packet."""
+    is_short = size_bytes < rtp.HEADER_BYTES
+    return Count.DROPPED_TOO_SHORT if is_short else Count.DROPPED_TOO_LARGE
+
+
 class Unheard:
     """Turns drops into notes; bounded by the number of reasons.
 

@@ -85,12 +85,12 @@ siren_s = 1
         self.capsys.readouterr()
         return SeedSigner(path.read_bytes())
 
-    def start(self) -> None:
-        """Start the node and wait until the broker has it."""
+    def start(self, until: str = ": connected") -> None:
+        """Start the node and wait until the broker has it, or it says another word."""
         self.wav = self.folder / "out.wav"
         arguments = ("run", "--config", str(self.folder / "node.toml"), "--status", "0.5")
         self.node = process("node.shell.cli", *arguments, "--sink", f"wav:{self.wav}")
-        self.wait_for(": connected")
+        self.wait_for(until)
 
     def wait_for(self, word: str) -> None:
         assert self.node.stderr is not None

@@ -28,6 +28,9 @@ EMERGENCY_S: Final = 1800
 """What a sealed key ordered ends after so long: time to reach somebody who may order more."""
 
 ROOT_LEVEL: Final = -1
+LOWEST: Final = 1 << 30
+"""A level below all tiers."""
+
 _ROOT_UNTIL_S: Final = 1 << 40
 
 
@@ -61,6 +64,7 @@ class Authority:
     parent: bytes
     """Key id; empty for the root."""
     gives_time: bool = False
+    """By its own certificate: `AuthorityBook.may_give_time` asks those above it too."""
     emergency: bool = False
     """It orders nothing but warnings and voices, none of them for longer than `EMERGENCY_S`."""
     counter: int = 0
@@ -74,8 +78,10 @@ class Warrant:
     key_id: bytes
     area: str
     """That the order was for."""
-    level: int = 1 << 30
+    level: int = LOWEST
     """Tier that it acts as; who has come down below it since may cause it no more."""
+    sealed_may: bool = False
+    """It is a warning or a voice: a key that is sealed may have ordered it."""
 
 
 def within(inner: str, outer: str) -> bool:
@@ -163,10 +169,16 @@ class AuthorityBook:
             return "above its class"
         if authority.level > warrant.level:
             return "above its tier"
+        if authority.emergency and not warrant.sealed_may:
+            return "only warnings and voices"
         # Last: it may be renewed, and must not hide what never comes back.
         if any(least.at(one.level) >= one.until_s for one in self._chain(authority)):
             return "the certificate has ended"
         return authority
+
+    def may_give_time(self, authority: Authority) -> bool:
+        """Return whether its beacons are believed: nobody has that right from who has it not."""
+        return all(one.gives_time for one in self._chain(authority))
 
     def receive_certificate(
         self, parent: Authority, content: bytes, *, counter: int = 0
@@ -190,7 +202,7 @@ class AuthorityBook:
             class_max=MessageClass(min(max(claim.class_max, 0), MessageClass.URGENT)),
             until_s=claim.until_s,
             parent=parent.key_id,
-            gives_time=_gives_time(claim) and parent.gives_time and not claim.emergency,
+            gives_time=_gives_time(claim) and not claim.emergency,
             emergency=claim.emergency,
             counter=counter,
         )
@@ -273,7 +285,8 @@ class AuthorityBook:
     def _wider_than_its_parent(self, one: Authority) -> bool:
         parent = self._known.get(one.parent)
         return parent is not None and (
-            not within(one.area, parent.area)
+            parent.emergency  # a sealed key certifies nobody
+            or not within(one.area, parent.area)
             or one.class_max > parent.class_max
             or one.level <= parent.level
         )

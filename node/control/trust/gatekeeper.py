@@ -15,7 +15,14 @@ import msgspec
 from node.control.civil_time import DAY_S, NO_TIME, CivilClock, Least
 from node.control.precedence import MessageClass
 from node.control.trust.ahead import Ahead
-from node.control.trust.authority import EMERGENCY_S, Authority, AuthorityBook, Warrant, within
+from node.control.trust.authority import (
+    EMERGENCY_S,
+    LOWEST,
+    Authority,
+    AuthorityBook,
+    Warrant,
+    within,
+)
 from node.control.trust.lost_counters import LostCounters
 from node.control.trust.message import Kind, Message, open_envelope
 from node.control.trust.once import ReplayGuard
@@ -62,7 +69,7 @@ class Order:
     @property
     def warrant(self) -> Warrant:
         """On whose word its effects act."""
-        return Warrant(self.message.key_id, self.message.area, self.authority.level)
+        return _warrant(self.message, self.authority.level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +181,7 @@ class Gatekeeper:
             return signed
         message, _ = signed
         # What it may effect is asked at each effect, as it is while the node runs.
-        warrant = Warrant(message.key_id, message.area)
-        holder = self._book.may(warrant, MessageClass.NORMAL, NO_TIME)
+        holder = self._book.may(_warrant(message), MessageClass.NORMAL, NO_TIME)
         if isinstance(holder, str):
             return holder
         return Order(message, holder, self._book.level_name(holder), sealed, 0)
@@ -189,12 +195,10 @@ class Gatekeeper:
         once = self._replay.refusal(message.key_id, message.counter)
         if once is None:
             self._note_time(message, signer, now_ns)
-        warrant, least = Warrant(message.key_id, message.area), self._clock.least(now_ns)
-        authority = self._book.may(warrant, message.message_class, least)
+        least = self._clock.least(now_ns)
+        authority = self._book.may(_warrant(message), message.message_class, least)
         if isinstance(authority, str):
             return authority
-        if authority.emergency and message.kind not in _EMERGENCY_KINDS:
-            return "only warnings and voices"
         if not self._for_here(message):
             return "not for here"
         return self._not_in_time(message, signer, now_ns) or once
@@ -226,7 +230,7 @@ class Gatekeeper:
         Then what this tier or a lower one said of a later time was wrong.
         """
         own_ns = self._clock.shown_ns(now_ns)
-        if own_ns is None or not signer.gives_time:
+        if own_ns is None or not self._book.may_give_time(signer):
             return
         if abs(message.issued_s - own_ns // NS_PER_S) > AGREES_S:
             return
@@ -256,7 +260,7 @@ class Gatekeeper:
 
     def _take_time(self, message: Message, signer: Authority, now_ns: int) -> str | None:
         """Take a beacon. A clock that is trusted is not moved by it: nothing that plays ends."""
-        if not signer.gives_time:
+        if not self._book.may_give_time(signer):
             return "may not give the time"
         issued_s, own_s = message.issued_s, self._clock.utc_ns(now_ns) // NS_PER_S
         if self._clock.trusted and issued_s > own_s + BEACON_AHEAD_S:
@@ -264,8 +268,7 @@ class Gatekeeper:
         if self._clock.trusted:
             issued_s = min(issued_s, own_s)
         then = Least.known(issued_s)  # by its own date its certificate must hold
-        warrant = Warrant(message.key_id, message.area)
-        holder = self._book.may(warrant, message.message_class, then)
+        holder = self._book.may(_warrant(message), message.message_class, then)
         if isinstance(holder, str):
             return holder
         self._raise_floor(signer.level, issued_s, now_ns, step_s=0)
@@ -356,6 +359,10 @@ class Gatekeeper:
             self._book.receive_revocation(signer, message.content)
             if name != REVOCATION_PREFIX + message.key_id.hex():
                 self._singles.setdefault(message.key_id, []).append(name)
+
+
+def _warrant(message: Message, level: int = LOWEST) -> Warrant:
+    return Warrant(message.key_id, message.area, level, message.kind in _EMERGENCY_KINDS)
 
 
 def _limit(message: Message) -> tuple[bytes, tuple[int, int]]:

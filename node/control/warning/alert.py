@@ -159,6 +159,8 @@ class Alert(msgspec.Struct, frozen=True):
     """For which it was ordered."""
     class_max: int = MessageClass.URGENT
     """The most that this key may order: no warning above it is ended by it."""
+    lasts_max_s: int = 0
+    """How long after its receipt it is over whatever it says; 0: when it says."""
     block: int = 0
     """Which of the blocks of one document; they are known, superseded and cancelled together."""
     more: "tuple[Alert, ...]" = ()
@@ -167,7 +169,8 @@ class Alert(msgspec.Struct, frozen=True):
     @property
     def warrant(self) -> Warrant | None:
         """On whose word it sounds; None when nobody signed it."""
-        return Warrant(bytes.fromhex(self.signed_by), self.area) if self.signed_by else None
+        key_id = bytes.fromhex(self.signed_by)
+        return Warrant(key_id, self.area, sealed_may=True) if key_id else None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -204,23 +207,6 @@ def number_of(identifier: str) -> str:
     return hashlib.sha256(identifier.encode()).hexdigest()[:16]
 
 
-def on_arrival(alert: Alert, utc_s: int) -> Alert:
-    """Return `alert` as it holds where it arrives at `utc_s`, by a clock that is trusted.
-
-    Nothing is sent in the future: then the clock of who sent it is ahead, and what was to sound at
-    once sounds at once. A short alert lasts from then on; the end of a CAP document was written by
-    a person and stays.
-    """
-    ahead_s = alert.sent_s - utc_s
-    if ahead_s <= 0 or alert.effective_s > alert.sent_s:
-        return alert
-    expires_s = alert.expires_s
-    if alert.identifier.startswith("#"):
-        expires_s -= ahead_s
-    effective_s = min(alert.effective_s, utc_s)
-    return msgspec.structs.replace(alert, effective_s=effective_s, expires_s=expires_s)
-
-
 def alert_of(
     cap: CapAlert, site: Site, config: AlertConfig, *, level: str, class_max: MessageClass
 ) -> Alert | str:
@@ -253,10 +239,12 @@ def alert_of(
     here = [info for info in cap.infos if any(contains(area, site) for area in info.areas)]
     if not here and cap.faults:
         return f"may be for here, but {cap.faults[0]}"
+    if not cap.infos:  # an Update too: one that says nothing ends nothing
+        return "no info in it"
     if not here and cap.message_type == "Update":
         return _ending(cap, level, "leave")  # it supersedes what sounds here
     if not here:
-        return "not for this place" if cap.infos else "no info in it"
+        return "not for this place"
     sounding = [info for info in here if class_of(info) >= 0]
     if not sounding and cap.message_type == "Update":
         return _ending(cap, level, "leave")

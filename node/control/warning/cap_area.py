@@ -1,7 +1,9 @@
 """Read the areas of a CAP document: polygons, circles and codes (CAP 1.2, section 3.2.4).
 
 Numbers may have as many decimals as a computer prints, and blanks wherever they please. A ring that
-is not closed is closed. Longitudes go from -360 to 360, for rings that cross 180 degrees.
+is not closed is closed. Longitudes go from -360 to 360, for rings that cross 180 degrees. What maps
+and their converters write is read where it can mean nothing else: semicolons between points, a
+height of 0 behind each, and the longitude first where no latitude could be that large.
 """
 
 import re
@@ -14,6 +16,8 @@ from node.control.warning.cap_reader import RefusedError, pairs, text_of
 RADIUS_MAX_KM: Final = 1e6
 
 _NUMBERS: Final = re.compile(r"[-+.,0-9eE\s]*", re.ASCII)
+_COMMA: Final = re.compile(r"\s*,\s*")
+_UNIT: Final = re.compile(r"\s*km\s*$", re.ASCII | re.IGNORECASE)
 _LIST: Final = re.compile(r"[\s,;]+")
 
 
@@ -44,11 +48,16 @@ def _geocodes(element: Element) -> list[tuple[str, str]]:
 
 
 def _polygon(text: str) -> tuple[Point, ...]:
+    text = text.replace(";", " ")
     numbers = _floats(text)
-    # A comma in each pair and nowhere else: neither altitudes nor decimal commas are points.
-    if len(numbers) % 2 or text.count(",") * 2 != len(numbers):
+    if _has_heights(text, numbers):
+        lats, lons = numbers[::3], numbers[1::3]
+    # A comma in each pair and nowhere else: decimal commas are no points.
+    elif len(numbers) % 2 or text.count(",") * 2 != len(numbers):
         raise RefusedError(f"{text[:40]!r}: points are lat,lon with blanks between them")
-    lats, lons = numbers[::2], numbers[1::2]
+    else:
+        lats, lons = numbers[::2], numbers[1::2]
+    lats, lons = _in_order(lats, lons)
     _check(lats, lons)
     points = tuple(zip(lats, lons, strict=True))
     if points[0] != points[-1]:
@@ -58,12 +67,26 @@ def _polygon(text: str) -> tuple[Point, ...]:
     return points
 
 
+def _has_heights(text: str, numbers: list[float]) -> bool:
+    """Return whether each point is three numbers, the third of them 0: no map has decimals so."""
+    points = _COMMA.sub(",", text).split()
+    is_triple = len(points) * 3 == len(numbers) and all(one.count(",") == 2 for one in points)
+    return is_triple and not any(numbers[2::3])
+
+
+def _in_order(lats: list[float], lons: list[float]) -> tuple[list[float], list[float]]:
+    """Return latitudes and longitudes, exchanged where only that can be meant."""
+    is_turned = bool(lats) and min(map(abs, lats)) > 90.0 and max(map(abs, lons)) <= 90.0
+    return (lons, lats) if is_turned else (lats, lons)
+
+
 def _circle(text: str) -> Circle:
-    numbers = _floats(text)
-    if len(numbers) != 3 or text.count(",") != 1:
+    numbers = _floats(_UNIT.sub("", text).replace(";", " "))
+    if len(numbers) != 3 or text.count(",") > 2 or "," not in text:
         raise RefusedError(f"{text[:40]!r}: a circle is lat,lon and a radius in km")
-    centre, radius_km = (numbers[0], numbers[1]), numbers[2]
-    _check(numbers[:1], numbers[1:2])
+    (lat,), (lon,) = _in_order(numbers[:1], numbers[1:2])
+    centre, radius_km = (lat, lon), numbers[2]
+    _check([lat], [lon])
     if not 0.0 <= radius_km <= RADIUS_MAX_KM:
         raise RefusedError(f"radius {radius_km:g} km: 0 to {RADIUS_MAX_KM:g}")
     return Circle(centre, radius_km * 1000.0)

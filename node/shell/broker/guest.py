@@ -3,7 +3,6 @@
 import argparse
 import os
 
-from node.control.names import composed
 from node.shell.broker.connection import Login
 from node.shell.config import MqttConfig, split_address
 from node.shell.keys.credentials import read_password, tls_context
@@ -15,7 +14,7 @@ def add_options(
     """Add the options that say which broker; `purpose` is what the help says of the first."""
     add = parser.add_argument
     add("--broker", required=required, metavar="HOST:PORT", help=purpose)
-    add("--village", default="village", type=composed, help="second level of the topics")
+    add("--village", default="village", help="second level of the topics")
     add("--username", help="at the broker")
     for name in ("password", "ca", "certificate", "key"):
         add(f"--{name}-file", metavar="FILE", help="for the broker")

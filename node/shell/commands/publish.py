@@ -159,15 +159,13 @@ async def _read_until(
                 answer = roster.take(message.topic, message.payload)
                 connection.acknowledge(message)
                 if answer is not None:
-                    _print(answer, time.monotonic() - begin_s, listed=bool(roster.poles))
+                    _print(answer, time.monotonic() - begin_s)
     except TimeoutError:
         return
 
 
-def _print(answer: Answer, took_s: float, *, listed: bool) -> None:
+def _print(answer: Answer, took_s: float) -> None:
     note = f" ({answer.remedy})" if answer.remedy and not answer.good else ""
-    if listed and not answer.verified:
-        note += " (not in the list of poles)"
     print(f"{answer.node}: {answer.fate} after {took_s:.3f} s{note}", flush=True)
 
 
@@ -177,11 +175,17 @@ def _verdict(roster: Roster, wanted: _Wanted, options: argparse.Namespace) -> in
     for name in wanted.names:
         if name in roster.answers:
             continue
-        lied = "; somebody without its key answered for it" if name in roster.forged else ""
-        print(f"{name}: no answer in {options.wait:g} s, {roster.state_of(name)}{lied}")
+        note = "; somebody without its key answered for it" if name in roster.forged else ""
+        if name in roster.unlisted:
+            note = f"; what answers is not believed: it is not in {options.poles}"
+        print(f"{name}: no answer in {options.wait:g} s, {roster.state_of(name)}{note}")
     strangers = sorted(roster.forged - set(wanted.names))
     if strangers:
         print(f"answers without the key of {', '.join(strangers[:8])} were not believed")
+    unlisted = sorted(roster.unlisted - set(wanted.names))
+    if unlisted:
+        named = ", ".join(unlisted[:8])
+        print(f"{len(unlisted)} answered that are not in {options.poles}, not believed: {named}")
     good = len(roster.answers) - len(refused)
     if len(roster.answers) < wanted.count or not wanted.complete(roster):
         count = max(wanted.count, len(wanted.names))

@@ -147,7 +147,7 @@ def _refusal(signer: bytes, control: ControlConfig, kept: Mapping[str, bytes]) -
     tiers = control.priority.tiers
     book = AuthorityBook(bytes.fromhex(control.root_public_key), tiers, control.area)
     Gatekeeper(book, control.area, CivilClock(control.build_utc_s * NS_PER_S), kept)
-    warrant = Warrant(key_id(signer), control.area)
+    warrant = Warrant(key_id(signer), control.area, sealed_may=True)
     holder = book.may(warrant, MessageClass.URGENT, Least.known(int(time.time())))
     if isinstance(holder, str):
         return holder

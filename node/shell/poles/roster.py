@@ -38,7 +38,7 @@ class Answer:
     fate: str
     remedy: str
     verified: bool
-    """By the key of a list; else only by what the broker told."""
+    """By the key of a list; without a list only by what the broker told."""
 
     @property
     def good(self) -> bool:
@@ -57,6 +57,8 @@ class Roster:
     answers: dict[str, Answer] = field(default_factory=dict)
     forged: set[str] = field(default_factory=set)
     """Names for which somebody answered who has not their key."""
+    unlisted: set[str] = field(default_factory=set)
+    """Names that answered and are not in the list: whose key should they be believed by?"""
     _unchecked: dict[str, tuple[Message, Acknowledgement]] = field(default_factory=dict)
 
     def take(self, topic: str, payload: bytes) -> Answer | None:
@@ -119,7 +121,10 @@ class Roster:
         if not mine or told.node in self.answers:
             return None
         if told.node != name:
-            self.forged.add(told.node[:64])
+            _note(self.forged, told.node)
+            return None
+        if self.poles and name not in self.poles:
+            _note(self.unlisted, name)
             return None
         return self._check(name, message, told)
 
@@ -132,15 +137,20 @@ class Roster:
                 self._unchecked[name] = message, told
             return None
         if not speaks_for(message, key):
-            self.forged.add(name)
+            _note(self.forged, name)
             return None
         listed = pole is not None
-        answer = Answer(name, _printable(told.fate), _printable(told.remedy), listed)
+        answer = Answer(name, printable(told.fate), printable(told.remedy), listed)
         self.answers[name] = answer
         self.forged.discard(name)
         return answer
 
 
-def _printable(text: str) -> str:
+def _note(names: set[str], name: str) -> None:
+    if len(names) < NODES_MAX:
+        names.add(printable(name, 64))
+
+
+def printable(text: str, characters_max: int = 300) -> str:
     """Return a text of somebody else as one line that moves no cursor."""
-    return "".join(c if c.isprintable() else "?" for c in text[:300])
+    return "".join(c if c.isprintable() else "?" for c in text[:characters_max])

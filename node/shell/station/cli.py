@@ -12,16 +12,19 @@ from node.shell.faults import EXIT_INPUT, ShellError
 from node.shell.standard_output import with_output
 from node.shell.station.accept import accept_node
 from node.shell.station.init import make_station
+from node.shell.station.proofs import hear_proofs
 from node.shell.station.replace import replace_node
 from node.shell.station.send import revoke_keys, send_all
 
 FOLDER: Final = Path("station")
+_WAIT_MAX_S: Final = 86_400.0
 _COMMANDS: Final = {
     "init": make_station,
     "accept": accept_node,
     "replace": replace_node,
     "send": send_all,
     "revoke": revoke_keys,
+    "proofs": hear_proofs,
 }
 
 
@@ -76,9 +79,29 @@ def _parser() -> argparse.ArgumentParser:
     send.add_argument("--stick", type=Path, metavar="FOLDER", help="for nodes without a network")
     revoke = commands.add_parser("revoke", help="take authority back from keys of hamlets")
     revoke.add_argument("public_key", nargs="+", metavar="PUBLIC-KEY", help="64 digits")
-    for one in (init, accept, replace, send, revoke):
+    for one in (init, accept, replace, send, revoke, _proofs(commands)):
         one.add_argument("--folder", type=Path, default=FOLDER, help="of the station (%(default)s)")
     return parser
+
+
+def _proofs(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+) -> argparse.ArgumentParser:
+    proofs = commands.add_parser("proofs", help="hear and keep what the poles prove by their keys")
+    proofs.add_argument("--wait", type=seconds, metavar="S", help="for so long; without it, always")
+    proofs.add_argument(
+        "--records", action="append", default=[], metavar="NAME=FILE",
+        help="printed by `loalang-node proof` on a pole",
+    )  # fmt: skip
+    return proofs
+
+
+def seconds(text: str) -> float:
+    """Return a time to wait; argparse tells what else was given."""
+    value = float(text)
+    if not 0 <= value <= _WAIT_MAX_S:
+        raise argparse.ArgumentTypeError(f"{text} must be 0 to {_WAIT_MAX_S:.0f} s")
+    return value
 
 
 if __name__ == "__main__":

@@ -17,14 +17,20 @@ _GIVEN_S: Final = 20.0
 
 
 @asynccontextmanager
-async def at_broker(station: Station) -> AsyncIterator[Connection]:
-    """Give a connection of the station, and say what helps where there is none."""
+async def at_broker(
+    station: Station, *, identifier: str = "", session_s: int = 0
+) -> AsyncIterator[Connection]:
+    """Give a connection of the station, and say what helps where there is none.
+
+    Under an `identifier` the broker keeps for `session_s` what comes while nobody is there.
+    """
     about = station.about
     login = Login(
         host=about.host,
         port=about.port,
-        identifier=f"station-{os.urandom(6).hex()}",
+        identifier=identifier or f"station-{os.urandom(6).hex()}",
         tls=tls_context(station.login()),
+        session_s=session_s,
     )
     try:
         connection = await connect(login)

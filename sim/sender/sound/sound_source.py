@@ -173,6 +173,8 @@ class SoundSource:
 
     def _containers(self) -> Iterator[Any]:
         if self._name == "-":
+            if sys.stdin is None:
+                raise ValueError("standard input is closed; give it a pipe or a file")
             yield from self._of_raw(io.FileIO(sys.stdin.fileno(), closefd=False))
         elif self._is_url:
             yield from self._of_url(self._name)

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from benchmarks.control.control_cap import FLOOD
 from node.control.events import StartPart
 from node.control.loudness.schedule import VolumeConfig
 from node.control.orders import OWN_SSRCS, Session
@@ -433,3 +434,61 @@ def test_what_a_sealed_emergency_key_ordered_ends_after_half_an_hour_and_is_told
     village.until("2025-12-07T02:30:06")
     assert playing(village) == [] and village.node.source_class(7) is None
     assert village.order(sealed, Kind.MUTE, message_class=URGENT) == "only warnings and voices"
+
+
+def certify_anew(village: Village, key: SeedSigner, by: SeedSigner, **more: object) -> None:
+    """Certify a key of Lạng Sơn anew, with all that it had but `more`."""
+    tier, area = ("province", "vn/lang-son") if key is PROVINCE else ("commune", AREA)
+    highest = URGENT if key is PROVINCE else PRIORITY
+    claim = Certificate("x", key.public_key, tier, area, highest, 1 << 39, **more)
+    content = msgspec.json.encode(claim)
+    assert village.order(by, Kind.CERTIFICATE, content, area="vn/lang-son") == "obeyed"
+
+
+@pytest.mark.parametrize("boots", [0, 1])
+def test_who_may_give_the_time_no_more_has_given_nobody_else_that_right(boots):
+    village = Village()
+    certify_anew(village, COMMUNE, PROVINCE, gives_time=True)
+    assert village.order(COMMUNE, Kind.BEACON) == "obeyed"
+    certify_anew(village, PROVINCE, ROOT, gives_time=False)
+    for _ in range(boots):
+        village.boot()
+    assert village.order(PROVINCE, Kind.BEACON) == "may not give the time"
+    assert village.order(COMMUNE, Kind.BEACON) == "may not give the time"
+    certify_anew(village, PROVINCE, ROOT, gives_time=True)
+    assert village.order(COMMUNE, Kind.BEACON) == "obeyed"
+
+
+@pytest.mark.parametrize("boots", [0, 1])
+def test_a_key_that_is_sealed_now_mutes_plans_and_certifies_no_more(boots):
+    village = Village("2025-12-07T05:00:00")
+    assert village.order(PROVINCE, Kind.MUTE, ttl_s=86_400) == "obeyed"
+    assert village.order(PROVINCE, Kind.CALENDAR, CALENDAR.encode()) == "obeyed"
+    assert village.order(PROVINCE, Kind.VOLUME, SILENT) == "obeyed"
+    warn(village)
+    certify_anew(village, PROVINCE, ROOT, emergency=True)
+    for _ in range(boots):
+        village.boot()
+    assert village.node.status(village.now_ns)["muted_by"] is None
+    assert village.node.loudness(NORMAL, village.now_ns)[0].volume > 0
+    assert village.order(COMMUNE, Kind.UNMUTE) == "unknown key"
+    assert playing(village), "a warning is of what it may still order"
+    village.until("2025-12-07T05:40:00")
+    assert "news" not in playing(village)
+
+
+@pytest.mark.parametrize("boots", [0, 1])
+@pytest.mark.parametrize("ahead_s", [7 * 3600, 30 * 86_400])
+def test_whatever_a_sealed_key_says_of_the_time_its_warning_is_over_in_half_an_hour(ahead_s, boots):
+    village = Village()
+    certify_anew(village, PROVINCE, ROOT, emergency=True)
+    document = FLOOD.replace("2025-10-07", "2025-12-07").replace("T08:00:00", "T23:59:00")
+    document = document.replace("<effective>2025-12-07T02", "<effective>2025-12-07T05")
+    document = document.replace("Immediate", "Expected")
+    more = {"message_class": URGENT, "late_s": -ahead_s}
+    assert village.order(PROVINCE, Kind.CAP, document.encode(), **more) == "waiting"
+    for _ in range(boots):
+        village.boot()
+    village.until("2025-12-07T05:00:10")
+    assert playing(village) == []
+    assert village.proofs()[-1]["ended_s"] <= utc_s("2025-12-07T02:31:00")

@@ -98,3 +98,18 @@ def test_what_is_known_of_a_silent_node_is_told():
 )  # fmt: skip
 def test_whatever_a_broker_says_of_a_node_raises_nothing_and_is_no_answer(what, payload):
     assert listed().take(f"{ROOT}/coc-1/{what}", payload) is None
+
+
+def test_with_a_list_nobody_is_believed_who_is_not_in_it_and_made_up_names_have_a_bound(
+    monkeypatch,
+):
+    roster = listed()
+    about = json.dumps({"zones": ["all"], "public_key": THIEF.public_key.hex()}).encode()
+    roster.take(f"{ROOT}/coc-9/about", about)
+    assert roster.take(f"{ROOT}/coc-9/acknowledgement", answer(THIEF, node="coc-9")) is None
+    assert roster.unlisted == {"coc-9"} and roster.answers == {}
+    monkeypatch.setattr("node.shell.poles.roster.NODES_MAX", 4)
+    for n in range(9):
+        roster.take(f"{ROOT}/coc-1/acknowledgement", answer(THIEF, node=f"y{n}"))
+        roster.take(f"{ROOT}/z{n}/acknowledgement", answer(THIEF, node=f"z{n}"))
+    assert len(roster.forged) == len(roster.unlisted) == 4

@@ -347,3 +347,9 @@ def test_an_inverted_cut_of_any_file_is_read_to_an_end(tmp_path):
             except (OSError, ValueError, av.FFmpegError):
                 continue
             assert len(sound) <= 4 * 48_000
+
+
+def test_a_closed_standard_input_is_an_error_and_no_traceback(monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(ValueError, match="standard input is closed"):
+        played("-")

@@ -1,0 +1,222 @@
+"""Checks of a right left out, one by one: histories must notice each (`orders --faults`)."""
+
+from typing import Final
+
+from benchmarks.fault import Fault
+
+_BOOK: Final = "node/control/trust/authority.py"
+_GATE: Final = "node/control/trust/gatekeeper.py"
+_REVOKED: Final = "node/control/trust/revocations.py"
+_SESSIONS: Final = "node/control/sessions.py"
+_MUTE: Final = "node/control/mute.py"
+_PLANS: Final = "node/control/plans.py"
+_KNOWN: Final = "node/control/warning/alert_memory.py"
+_SHARES: Final = "node/control/trust/shares.py"
+_OPEN: Final = "node/control/warning/alert_book.py"
+
+
+def _hole(name: str, path: str, right: str, wrong: str) -> Fault:
+    return Fault(name, path, ((right, wrong),))
+
+
+HOLES: Final = (
+    _hole("any signature is genuine", _BOOK, "if not verified(*asked):", "if False:"),
+    _hole(
+        "an order acts outside the area of its key",
+        _BOOK,
+        "if not proper_area(warrant.area) or not within(warrant.area, authority.area):",
+        "if False:",
+    ),
+    _hole(
+        "the class of a key has no end",
+        _BOOK,
+        "if message_class > authority.class_max:",
+        "if False:",
+    ),
+    _hole(
+        "who came down acts as before",
+        _BOOK,
+        "if authority.level > warrant.level:",
+        "if False:",
+    ),
+    _hole(
+        "certificates do not end",
+        _BOOK,
+        "if any(least.at(one.level) >= one.until_s for one in self._chain(authority)):",
+        "if False:",
+    ),
+    _hole(
+        "only the key's own certificate ends, not those above it",
+        _BOOK,
+        'for one in self._chain(authority)):\n            return "the certificate has ended"',
+        'for one in (authority,)):\n            return "the certificate has ended"',
+    ),
+    _hole(
+        "a child may be of its parent's tier",
+        _BOOK,
+        "if new.level <= parent.level:",
+        "if new.level < parent.level:",
+    ),
+    _hole(
+        "a child may be wider than its parent's area",
+        _BOOK,
+        "if not proper_area(new.area) or not within(new.area, parent.area):",
+        "if False:",
+    ),
+    _hole(
+        "a child may be of a higher class",
+        _BOOK,
+        "if not 0 <= claim.class_max <= parent.class_max:",
+        "if False:",
+    ),
+    _hole(
+        "an older certificate holds again",
+        _BOOK,
+        "older = known.parent == new.parent and new.counter < known.counter",
+        "older = False",
+    ),
+    _hole(
+        "what was certified before stays wider than its parent is now",
+        _BOOK,
+        "self._drop_where(self._wider_than_its_parent)",
+        "",
+    ),
+    _hole(
+        "a revoked key goes on",
+        _BOOK,
+        "self._drop_where(self._is_revoked)",
+        "",
+    ),
+    _hole(
+        "a revoked key is believed when its certificate comes again",
+        _BOOK,
+        "if self._revocations.holds(new.key_id, self._chain(parent)):",
+        "if False:",
+    ),
+    _hole(
+        "only a parent's revocations count, not those above it",
+        _REVOKED,
+        "return any(key in self._keys.get(one.key_id, ()) for one in above)",
+        "return any(key in self._keys.get(one.key_id, ()) for one in list(above)[:1])",
+    ),
+    _hole(
+        "an order acts twice",
+        _GATE,
+        "once = self._replay.refusal(message.key_id, message.counter)",
+        "once = None",
+    ),
+    _hole(
+        "an order acts after its time to live",
+        _GATE,
+        "if utc_s >= message.issued_s + message.ttl_s:",
+        "if False:",
+    ),
+    _hole(
+        "an order for another place acts here",
+        _GATE,
+        "        return within(self._area, message.area)\n\n    def _note_time",
+        "        return True\n\n    def _note_time",
+    ),
+    _hole(
+        "anybody gives the time",
+        _GATE,
+        '        if not self._book.may_give_time(signer):\n            return "may not give',
+        '        if False:\n            return "may not give',
+    ),
+    _hole(
+        "a lower authority takes a stream",
+        _SESSIONS,
+        "if not mine and known is not None and known.rank <= order.authority.level:",
+        "if False:",
+    ),
+    _hole(
+        "a lower authority takes the name of a stream",
+        _SESSIONS,
+        "            one.rank <= order.authority.level\n            and one.warrant.key_id",
+        "            False\n            and one.warrant.key_id",
+    ),
+    _hole(
+        "an item relays a stream of a lower tier",
+        _SESSIONS,
+        "if one.stream and one.rank <= rank and same_name",
+        "if one.stream and same_name",
+    ),
+    _hole(
+        "a mute silences those above it",
+        _MUTE,
+        "return min((one.level for one in self._mutes.values()), default=NOBODY)",
+        "return -1 if self._mutes else NOBODY",
+    ),
+    _hole(
+        "anybody ends a mute",
+        _MUTE,
+        'if one.level >= level])\n            return "muted',
+        '])\n            return "muted',
+    ),
+    _hole(
+        "a mute outlives the right of its key",
+        _MUTE,
+        "if isinstance(book.may(one.warrant, MessageClass.NORMAL, least), str)",
+        "if False",
+    ),
+    _hole(
+        "an item is of a higher class than its key",
+        _PLANS,
+        "if order.until_ns and item.message_class_value > authority.class_max:",
+        "if False:",
+    ),
+    _hole(
+        "an item is of a higher tier than its key",
+        _PLANS,
+        "lowest = max(level, self._tiers.index(item.level))",
+        "lowest = self._tiers.index(item.level)",
+    ),
+    _hole(
+        "a lower authority's volume plan softens those above",
+        _PLANS,
+        "(one for one in self._volumes if one <= level)",
+        "(one for one in self._volumes)",
+    ),
+    _hole(
+        "a volume plan outlives the right of its key",
+        _PLANS,
+        "if self._no_right(plan.warrant, least) is None:",
+        "if True:",
+    ),
+    _hole(
+        "what a lower authority said under a name keeps a higher one out",
+        _KNOWN,
+        "if known is None or known.level > level or",
+        "if known is None or",
+    ),
+    _hole(
+        "anybody ends a warning",
+        _KNOWN,
+        "if known.level < level or (by.exercise and not known.exercise):",
+        "if False:",
+    ),
+    _hole(
+        "an exercise ends a real warning",
+        _KNOWN,
+        "if known.level < level or (by.exercise and not known.exercise):",
+        "if known.level < level:",
+    ),
+    _hole(
+        "a warning outlives the right of its key",
+        _OPEN,
+        "            if isinstance(holder, str):\n                record = self._drop",
+        "            if False:\n                record = self._drop",
+    ),
+    _hole(
+        "a tier fills the places that are for those above",
+        _SHARES,
+        "return self.places - reserve * min(level + 1, self.tiers)",
+        "return self.places",
+    ),
+    _hole(
+        "a lower authority's places keep a higher one out",
+        _SHARES,
+        "if first <= one.level <= lowest]",
+        "if first <= one.level]",
+    ),
+)
