@@ -8,6 +8,10 @@ leaves out checks of a right, one by one, and ends with 1 when the histories do 
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import Pool
+from typing import Final
 
 import numpy as np
 
@@ -16,7 +20,20 @@ from benchmarks.control.orders_holes import HOLES
 from benchmarks.fault import find_all, one_history
 from benchmarks.options import count, parser_of
 
-HISTORIES: int = 1000
+HISTORIES: Final = 1000
+_AT_ONCE: Final = 20
+"""Histories that a process is given at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one history."""
+
+    number: int
+    orders: int
+    cpu_s: float
+    violations: list[str]
+    log: list[str]
 
 
 def run(arguments: list[str]) -> int:
@@ -27,6 +44,7 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=2026, help="root of all randomness")
     parser.add_argument("--all", action="store_true", help="go on after one that breaks a promise")
     parser.add_argument("--faults", action="store_true", help="plant holes in the checks instead")
+    parser.add_argument("--processes", type=count, default=1, help="side by side (1)")
     parser.add_argument("--only", action="append", metavar="NAME", default=[], help="this hole")
     options = parser.parse_args(arguments)
     first, histories, seed = options.first, options.histories, options.seed
@@ -36,33 +54,44 @@ def run(arguments: list[str]) -> int:
         parser.error("--only names a hole: it needs --faults")
     if options.faults:
         return find_all(HOLES, ["orders"], histories=histories, seed=seed, only=options.only)
-    begin_s, tried, orders, broken = time.process_time(), 0, 0, list[str]()
-    for number, history in drawn(histories, seed=seed, first=first):
+    begin_s, cpu_s, tried, orders, broken = time.perf_counter(), 0.0, 0, 0, list[str]()
+    for one in drawn(histories, seed=seed, first=first, processes=options.processes):
         tried += 1
-        orders += history.orders
-        if not history.violations:
+        orders += one.orders
+        cpu_s += one.cpu_s
+        if not one.violations:
             continue
-        broken.append(history.violations[0])
-        print(f"history {number} of seed {seed}:", *history.log, sep="\n  ")
-        print(*history.violations, sep="\n", flush=True)
+        broken.append(one.violations[0])
+        print(f"history {one.number} of seed {seed}:", *one.log, sep="\n  ")
+        print(*one.violations, sep="\n", flush=True)
         if not options.all:
             break
-    cpu_s = time.process_time() - begin_s
     said = "every promise holds" if not broken else f"{len(broken)} broke a promise: {broken[0]}"
-    print(f"{tried} histories from {first}, {orders} orders, {cpu_s:.1f} s of CPU: {said}")
+    took = f"{cpu_s:.1f} s of CPU in {time.perf_counter() - begin_s:.1f} s"
+    print(f"{tried} histories from {first}, {orders} orders, {took}: {said}")
     return int(bool(broken))
 
 
-def drawn(histories: int, *, seed: int, first: int = 0) -> Iterator[tuple[int, History]]:
-    """Yield the number of each history and what came of it."""
-    for number in range(first, first + histories):
-        history = History(np.random.default_rng((seed, number)))
-        with one_history(number, seed=seed):
-            history.run()
-        yield number, history
+def drawn(histories: int, *, seed: int, first: int = 0, processes: int = 1) -> Iterator[Outcome]:
+    """Yield what came of each history, in their order."""
+    numbers = range(first, first + histories)
+    follow = partial(_follow, seed=seed)
+    if processes == 1:
+        yield from map(follow, numbers)
+        return
+    with Pool(processes) as pool:
+        yield from pool.imap(follow, numbers, chunksize=_AT_ONCE)
 
 
-def first_broken(histories: int, *, seed: int, first: int = 0) -> tuple[int, History] | None:
-    """Return the first history that breaks a promise, and its number; None when none does."""
-    found = drawn(histories, seed=seed, first=first)
-    return next((one for one in found if one[1].violations), None)
+def first_broken(histories: int, *, seed: int, first: int = 0) -> Outcome | None:
+    """Return the first history that breaks a promise; None when none does."""
+    return next((one for one in drawn(histories, seed=seed, first=first) if one.violations), None)
+
+
+def _follow(number: int, *, seed: int) -> Outcome:
+    begin_s = time.process_time()
+    history = History(np.random.default_rng((seed, number)))
+    with one_history(number, seed=seed):
+        history.run()
+    cpu_s = time.process_time() - begin_s
+    return Outcome(number, history.orders, cpu_s, history.violations, history.log)

@@ -4,6 +4,7 @@ Each act is an order of one of nine keys, right or not; or time passes, a clock 
 fails. What was obeyed is noted beside the right by which it was.
 """
 
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -187,11 +188,11 @@ class Acts(Words):
 
     def _crowd(self) -> None:
         """Let who stands low announce all that they can, and then one from their tier or above."""
-        lowest = self._of((1, 2, 3, 3))
+        lowest = self._of((1, 2, 2))
         for ssrc in _CROWD:
             tier = TIERS[self._of((lowest, len(TIERS) - 1))]
-            self._announce(f"{tier} {self._of((1, 2))}", ssrc, self._of((0, 2, 2)))
-        self._announce(f"{TIERS[self._of(range(lowest + 1))]} 1", _CROWD.stop, self._of((0, 2)))
+            self._announce(f"{tier} 1", ssrc, self._of((0, 2, 2, 2, 2, 2)))
+        self._announce(f"{TIERS[self._of((lowest, lowest - 1))]} 1", _CROWD.stop, 0)
 
     def _announce(self, key: str, ssrc: int, message_class: int) -> None:
         """Announce a stream of a number that nobody else takes; none below keeps it out."""
@@ -277,7 +278,7 @@ class Acts(Words):
         return step
 
     def _beacon(self) -> Step:
-        step = Step(self._key(), Kind.BEACON, b"", self._area(), 0, 600)
+        step = Step(self._holder(), Kind.BEACON, b"", self._area(), 0, 600)
         if self._send(step) == "obeyed" and not self._truth.may_give_time(step.key):
             self._blame("the time was given by who may not", step)
         return step
@@ -298,19 +299,42 @@ class Acts(Words):
             return None
         key = held[self._of(range(len(held)))]
         own, over = self._truth.given[key], self._rng.random() < 0.5
-        until_s = (1 << 39, self._pole.utc_s + 300)[self._of((0, 0, 1))]
-        level = own.level + int(over)
-        most = own.class_max if over else max(own.class_max - 1, 0)
-        gives_time = own.gives_time and self._rng.random() < 0.5
-        public_key = SIGNERS[key].public_key
-        claim = Certificate(NAME, public_key, TIERS[level], own.area, most, until_s, gives_time)
+        lower = replace(
+            own,
+            level=own.level + int(over),
+            class_max=own.class_max if over else max(own.class_max - 1, 0),
+            until_s=(1 << 39, self._pole.utc_s + 300)[self._of((0, 0, 1))],
+            gives_time=own.gives_time and self._rng.random() < 0.5,
+        )
+        return self._renew(key, lower)
+
+    def _expire(self) -> None:
+        """Let the certificate of a key end that has certified others: they end with it."""
+        parents = {one.parent for one in self._truth.given.values()} - {ROOT}
+        held = sorted(parents & self._truth.given.keys())
+        if held:
+            key = held[self._of(range(len(held)))]
+            self._renew(key, replace(self._truth.given[key], until_s=self._pole.utc_s + 60))
+            self._pole.wait(90)
+            self.log.append("a minute and a half passes")
+
+    def _renew(self, key: str, given: Given) -> Step:
+        """Let who certified `key` do so anew."""
+        claim = Certificate(
+            NAME,
+            SIGNERS[key].public_key,
+            TIERS[given.level],
+            given.area,
+            given.class_max,
+            given.until_s,
+            given.gives_time,
+        )
         content = msgspec.json.encode(claim)
-        area = self._own_area(own.parent)
-        step = Step(own.parent, Kind.CERTIFICATE, content, area, 0, 600, key)
+        area = self._own_area(given.parent)
+        step = Step(given.parent, Kind.CERTIFICATE, content, area, 0, 600, key)
         if self._send(step) == "obeyed":
-            counter = self._counter(own.parent)
-            given = Given(own.parent, level, own.area, most, until_s, counter, gives_time)
-            self._blame(self._truth.certify(own.parent, key, given), step)
+            given = replace(given, counter=self._counter(given.parent))
+            self._blame(self._truth.certify(given.parent, key, given), step)
         return step
 
     def _forge(self) -> None:

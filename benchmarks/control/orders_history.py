@@ -61,7 +61,7 @@ class History(Acts):
             self._volume, self._beacon, self._wait, self._wait, self._clock, self._boot,
             self._replay, self._junk, self._come_down, self._come_down, self._forge,
             self._elsewhere, self._evening, self._certify_all, self._crowd,
-            self._quarrel, self._quarrel,
+            self._quarrel, self._quarrel, self._expire, self._beacon,
         )  # fmt: skip
         before = self._pole.seen()
         who = acts[int(self._rng.integers(len(acts)))]()

@@ -32,13 +32,15 @@ def read_warning(order: Order, config: ControlConfig) -> Alert | str:
 
 def _of_its_order(alert: Alert, order: Order) -> Alert:
     """Return `alert` with who ordered it, and no longer in force than they may order."""
-    expires_s = alert.expires_s
-    if order.authority.emergency:
-        expires_s = min(expires_s, order.message.issued_s + EMERGENCY_S)
+    message, expires_s = order.message, alert.expires_s
+    lasts_max_s = EMERGENCY_S if order.authority.emergency else 0
+    if lasts_max_s:
+        expires_s = min(expires_s, message.issued_s + lasts_max_s)
     return msgspec.structs.replace(
         alert,
         expires_s=expires_s,
-        signed_by=order.message.key_id.hex(),
-        area=order.message.area,
+        lasts_max_s=lasts_max_s,
+        signed_by=message.key_id.hex(),
+        area=message.area,
         class_max=int(order.authority.class_max),
     )

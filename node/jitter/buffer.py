@@ -177,9 +177,13 @@ class JitterBuffer:
         return 0 < ahead <= _FOLLOWS_MAX
 
     def skips_since(self, sequence: int) -> bool:
-        """Return whether of the numbers from that one on at least half never came."""
+        """Return whether at least half of the numbers from that one on never came.
+
+        Of a sender that has begun anew meanwhile nothing can be said: it counts from elsewhere.
+        """
         numbers = (int(self.state["highest_sequence"][0]) - sequence + 1) & 0xFFFF
-        return numbers >= 2 * int(self.state["accepted"][0]) - 1
+        has_restarted = self.state["restarts"][0] > 0
+        return not has_restarted and numbers >= 2 * int(self.state["accepted"][0]) - 1
 
     @property
     def packet_samples(self) -> int:

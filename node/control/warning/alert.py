@@ -159,6 +159,8 @@ class Alert(msgspec.Struct, frozen=True):
     """For which it was ordered."""
     class_max: int = MessageClass.URGENT
     """The most that this key may order: no warning above it is ended by it."""
+    lasts_max_s: int = 0
+    """How long after its receipt it is over whatever it says; 0: when it says."""
     block: int = 0
     """Which of the blocks of one document; they are known, superseded and cancelled together."""
     more: "tuple[Alert, ...]" = ()
@@ -203,23 +205,6 @@ def number_of(identifier: str) -> str:
     if identifier.startswith("#") and len(identifier) == 17:
         return identifier[1:]
     return hashlib.sha256(identifier.encode()).hexdigest()[:16]
-
-
-def on_arrival(alert: Alert, utc_s: int) -> Alert:
-    """Return `alert` as it holds where it arrives at `utc_s`, by a clock that is trusted.
-
-    Nothing is sent in the future: then the clock of who sent it is ahead, and what was to sound at
-    once sounds at once. A short alert lasts from then on; the end of a CAP document was written by
-    a person and stays.
-    """
-    ahead_s = alert.sent_s - utc_s
-    if ahead_s <= 0 or alert.effective_s > alert.sent_s:
-        return alert
-    expires_s = alert.expires_s
-    if alert.identifier.startswith("#"):
-        expires_s -= ahead_s
-    effective_s = min(alert.effective_s, utc_s)
-    return msgspec.structs.replace(alert, effective_s=effective_s, expires_s=expires_s)
 
 
 def alert_of(

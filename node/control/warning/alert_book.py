@@ -28,10 +28,11 @@ from node.control.loudness.regulation import Regulation
 from node.control.mute import NOBODY
 from node.control.precedence import MessageClass
 from node.control.trust.authority import AuthorityBook
-from node.control.warning.alert import Alert, AlertConfig, item_of, on_arrival
+from node.control.warning.alert import Alert, AlertConfig, item_of
 from node.control.warning.alert_memory import AlertMemory, Key
 from node.control.warning.alert_places import RUNS_MAX, AlertPlaces
 from node.control.warning.alert_state import KEY, BookState, encode_book
+from node.control.warning.alert_time import ends_ns, is_over, on_arrival
 from node.events import Persist
 from node.units import NS_PER_S
 
@@ -231,9 +232,8 @@ class AlertBook:
         records = [self._drop(least, "missed", why, *at) for least in room]
         for least in room:
             self._known.note(least.alert.key, "displaced")
-        ends_ns = at[1] + max(alert.expires_s - alert.sent_s, 1) * NS_PER_S
         # What it referred to is ended: the list is not kept with each change.
-        self._open.append(_Open(with_(alert, references=()), ends_ns))
+        self._open.append(_Open(with_(alert, references=()), ends_ns(alert, at[1])))
         self._ask_for_media(alert)
         return records
 
@@ -268,16 +268,12 @@ class AlertBook:
         return trusted and self._regulation.refused_hours(self._local(utc_s), kind) is None
 
     def _is_over(self, one: _Open, utc_s: int, now_ns: int, least: Least | None) -> bool:
-        """Return whether its end has come; `least` is given while the time is not known.
-
-        Without a clock it is over too when it has been in force as long as it was to be.
-        """
-        alert = one.alert
-        if least is None:
-            return utc_s >= alert.expires_s
-        if one.ends_ns is None:  # from before a power cut: without a clock nobody knows
-            one.ends_ns = now_ns + (alert.expires_s - alert.sent_s) * NS_PER_S
-        return now_ns >= one.ends_ns or least.at(self._places.level(alert)) >= alert.expires_s
+        """Return whether its end has come; `least` is given while the time is not known."""
+        end_ns = ends_ns(one.alert, now_ns) if one.ends_ns is None else one.ends_ns
+        if least is not None or one.alert.lasts_max_s:
+            one.ends_ns = end_ns  # from before a power cut: nobody knows how long it has been
+        level = self._places.level(one.alert)
+        return is_over(one.alert, end_ns, level, (utc_s, now_ns), least=least)
 
     def _begin(self, one: _Open, utc_s: int, now_ns: int) -> None:
         item = item_of(one.alert, self._config, self._languages, at_s=utc_s)
@@ -374,19 +370,20 @@ class AlertBook:
             self._emit(record)
 
     def _plan(self, utc_s: int, now_ns: int, second_ns: int, *, trusted: bool) -> None:
-        ends_ns: list[int] = []
+        due_ns: list[int] = []
         for one in self._open:
             if one.run is not None and one.run.held_ns < 0:
-                ends_ns.append(one.run.ends_ns)
+                due_ns.append(one.run.ends_ns)
+            if one.ends_ns is not None and (not trusted or one.alert.lasts_max_s):
+                due_ns.append(one.ends_ns)
             if not trusted:
-                ends_ns += [] if one.ends_ns is None else [one.ends_ns]
                 continue
-            ends_ns.append(second_ns + max(one.alert.expires_s - utc_s, 0) * NS_PER_S)
+            due_ns.append(second_ns + max(one.alert.expires_s - utc_s, 0) * NS_PER_S)
             if one.run is None and one.alert.effective_s > utc_s:
-                ends_ns.append(second_ns + (one.alert.effective_s - utc_s) * NS_PER_S)
+                due_ns.append(second_ns + (one.alert.effective_s - utc_s) * NS_PER_S)
             elif one.alert.message_class != MessageClass.URGENT:
-                ends_ns.append(second_ns + (MINUTE_S - utc_s % MINUTE_S) * NS_PER_S)
-        self._deadline_ns = min(ends_ns, default=None)
+                due_ns.append(second_ns + (MINUTE_S - utc_s % MINUTE_S) * NS_PER_S)
+        self._deadline_ns = min(due_ns, default=None)
 
     def _emit(self, event: BookEvent) -> None:
         assert len(self._events) < EVENTS_MAX, "the caller does not take the events"

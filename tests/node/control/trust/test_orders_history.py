@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.control.orders import first_broken
+from benchmarks.control.orders import drawn, first_broken
 from node.control import kept_orders
 from node.control.calendar.leave import Leave
 from node.control.calendar.programmes import OWN
@@ -27,7 +27,14 @@ from node.heard_as import HeardAs
 
 def test_no_history_of_orders_breaks_a_promise():
     broken = first_broken(150, seed=1)
-    assert broken is None, (broken[1].violations, broken[1].log)
+    assert broken is None, (broken.violations, broken.log)
+
+
+def test_histories_side_by_side_are_those_one_after_the_other():
+    alone, beside = (list(drawn(3, seed=1, processes=processes)) for processes in (1, 2))
+    assert [(one.number, one.orders, one.log) for one in alone] == [
+        (one.number, one.orders, one.log) for one in beside
+    ]
 
 
 def nothing(*_: object, **__: object) -> None:

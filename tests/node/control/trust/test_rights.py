@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from benchmarks.control.control_cap import FLOOD
 from node.control.events import StartPart
 from node.control.loudness.schedule import VolumeConfig
 from node.control.orders import OWN_SSRCS, Session
@@ -474,3 +475,20 @@ def test_a_key_that_is_sealed_now_mutes_plans_and_certifies_no_more(boots):
     assert playing(village), "a warning is of what it may still order"
     village.until("2025-12-07T05:40:00")
     assert "news" not in playing(village)
+
+
+@pytest.mark.parametrize("boots", [0, 1])
+@pytest.mark.parametrize("ahead_s", [7 * 3600, 30 * 86_400])
+def test_whatever_a_sealed_key_says_of_the_time_its_warning_is_over_in_half_an_hour(ahead_s, boots):
+    village = Village()
+    certify_anew(village, PROVINCE, ROOT, emergency=True)
+    document = FLOOD.replace("2025-10-07", "2025-12-07").replace("T08:00:00", "T23:59:00")
+    document = document.replace("<effective>2025-12-07T02", "<effective>2025-12-07T05")
+    document = document.replace("Immediate", "Expected")
+    more = {"message_class": URGENT, "late_s": -ahead_s}
+    assert village.order(PROVINCE, Kind.CAP, document.encode(), **more) == "waiting"
+    for _ in range(boots):
+        village.boot()
+    village.until("2025-12-07T05:00:10")
+    assert playing(village) == []
+    assert village.proofs()[-1]["ended_s"] <= utc_s("2025-12-07T02:31:00")
