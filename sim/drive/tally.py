@@ -137,7 +137,10 @@ class Tally:
         return self._book(journal[:known], send, depart)
 
     def finish(self, send: Recent, depart: Recent) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """End the run; return as `add` does what had waited for a chunk that never came."""
+        """End the run; return the media seconds that waited for a chunk that never came.
+
+        And when each was played. Both are (n,) int64: whole seconds of media time, true time in ns.
+        """
         played = self._book(self._later, send, depart)
         self.coverage.finish()
         return played
