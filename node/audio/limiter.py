@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from node.audio.gain import gain_of_db
 from node.audio.true_peak import OVERSHOOT_MAX, PEAK_TABLE, TAPS, true_peaks
-from node.kernel import kernel
+from node.kernel import inner_kernel, kernel
+from node.kernel.record import Record, Records, new, whole
 from node.units import RATE_HZ
 
 LOOK_AHEAD_SAMPLES: Final = 144
@@ -33,13 +34,6 @@ MARGIN_DB: Final = 0.3
 RELEASE_DB_PER_S: Final = 100.0
 
 CHUNK_SAMPLES: Final = 480
-INTS: Final = 5
-_SUM_Q30: Final = 0
-_RELEASED_Q30: Final = 1
-_AT: Final = 2
-_QUIET: Final = 3
-_CALM: Final = 4
-"""Samples since the last that wanted less than a gain of one."""
 
 _ONE_Q30: Final = 1 << 30
 _WINDOW: Final = LOOK_AHEAD_SAMPLES + 2 * GUARD_SAMPLES + 1
@@ -50,58 +44,62 @@ _SANE_MAX: Final = np.float32(1e6)
 _MISSED_GAIN: Final = 10.0 ** (-0.12 / 20.0)
 
 
-@kernel("int64(int64[:, ::1], int64[::1], int64)")
-def _least_of_window(queue: NDArray[np.int64], ints: NDArray[np.int64], wanted_q30: int) -> int:
-    """Return the least of the last _WINDOW gains; `queue` holds the candidates, rising.
+class Limiting(Record):
+    """Where a limiter is: the gains that the peaks ahead want, and what became of them."""
 
-    queue  (2, _RING + 2) int64: gains and the indices they came at; the last column of each row
-           holds where the queue begins and ends
-    """
+    at: int = whole("samples", "How many have left.")
+    quiet: int = whole("samples", "Since the last that could reach the limit between samples.")
+    calm: int = whole("samples", "Since the last that wanted less than a gain of one.")
+    released_q30: int = whole("ratio / 2^30", "Gain after the release.")
+    sum_q30: int = whole("ratio / 2^30", "Sum of `ring`.")
+    ring: NDArray[np.int64] = whole(
+        "ratio / 2^30", "The last of these gains.", (LOOK_AHEAD_SAMPLES,)
+    )
+    head: int = whole("", "Where the queue begins: the least gain of the window.")
+    tail: int = whole("", "Where it ends.")
+    queue_q30: NDArray[np.int64] = whole("ratio / 2^30", "Candidates for it, rising.", (_RING,))
+    queue_at: NDArray[np.int64] = whole("samples", "When each of them came.", (_RING,))
+
+
+@inner_kernel("int64(Limiting, int64)")
+def _least_of_window(state: Limiting, wanted_q30: int) -> int:
+    """Return the least of the last _WINDOW gains; the queue holds the candidates."""
     mask = _RING - 1
-    head = queue[0, _RING]
-    tail = queue[1, _RING]
-    while tail > head and queue[0, (tail - 1) & mask] >= wanted_q30:
+    gains, came_at = state.queue_q30[:], state.queue_at[:]
+    head = state.head
+    tail = state.tail
+    while tail > head and gains[(tail - 1) & mask] >= wanted_q30:
         tail -= 1
-    queue[0, tail & mask] = wanted_q30
-    queue[1, tail & mask] = ints[_AT]
+    gains[tail & mask] = wanted_q30
+    came_at[tail & mask] = state.at
     tail += 1
-    while queue[1, head & mask] <= ints[_AT] - _WINDOW:
+    while came_at[head & mask] <= state.at - _WINDOW:
         head += 1
-    queue[0, _RING] = head
-    queue[1, _RING] = tail
-    return int(queue[0, head & mask])
+    state.head = head
+    state.tail = tail
+    return int(gains[head & mask])
 
 
-@kernel("int64(int64[::1], int64[:, ::1], int64[::1], int64)")
-def _next_sum(
-    ints: NDArray[np.int64],
-    queue: NDArray[np.int64],
-    ring: NDArray[np.int64],
-    wanted_q30: int,
-) -> int:
+@inner_kernel("int64(Limiting, int64)")
+def _next_sum(state: Limiting, wanted_q30: int) -> int:
     """Return LOOK_AHEAD_SAMPLES times the gain for the sample that leaves now."""
-    least = _least_of_window(queue, ints, wanted_q30)
-    released = ints[_RELEASED_Q30]
+    least = _least_of_window(state, wanted_q30)
+    released = state.released_q30
     released = min(least, released + ((released * _RELEASE_Q30) >> 30) + 1)
-    ints[_RELEASED_Q30] = released
-    place = ints[_AT] % LOOK_AHEAD_SAMPLES
-    ints[_SUM_Q30] += released - ring[place]
-    ring[place] = released
-    ints[_AT] += 1
-    return int(ints[_SUM_Q30])
+    state.released_q30 = released
+    place = state.at % LOOK_AHEAD_SAMPLES
+    state.sum_q30 += released - state.ring[place]
+    state.ring[place] = released
+    state.at += 1
+    return int(state.sum_q30)
 
 
-@kernel(
-    "void(float32[:, ::1], float32[:, ::1], int64[::1], int64[:, ::1], int64[::1], float32[::1],"
-    "float64)"
-)
+@inner_kernel("void(float32[:, ::1], float32[:, ::1], float32[::1], Limiting, float64)")
 def _follow(
     samples: NDArray[np.float32],
     line: NDArray[np.float32],
-    ints: NDArray[np.int64],
-    queue: NDArray[np.int64],
-    ring: NDArray[np.int64],
     peaks: NDArray[np.float32],
+    state: Limiting,
     limit: float,
 ) -> None:
     """Weigh each delayed sample with the gain that the peaks ahead of it want."""
@@ -113,7 +111,7 @@ def _follow(
         for channel in range(channels):
             peak = max(peak, peaks[i * channels + channel])
         wanted_q30 = _ONE_Q30 if peak <= ceiling else int(ceiling / peak * _ONE_Q30)
-        total = _next_sum(ints, queue, ring, wanted_q30)
+        total = _next_sum(state, wanted_q30)
         gain = total / (float(LOOK_AHEAD_SAMPLES) * _ONE_Q30)
         for channel in range(channels):
             value = np.float32(line[_HISTORY - LATENCY_SAMPLES + i, channel] * gain)
@@ -121,30 +119,26 @@ def _follow(
 
 
 @kernel(
-    "void(float32[:, ::1], float32[:, ::1], int64[::1], int64[:, ::1], int64[::1], float32[::1],"
-    "float32[:, ::1], float64)"
+    "void(float32[:, ::1], float32[:, ::1], float32[::1], float32[:, ::1], Limiting[::1], float64)"
 )
 def limit_chunk(
     samples: NDArray[np.float32],
     line: NDArray[np.float32],
-    ints: NDArray[np.int64],
-    queue: NDArray[np.int64],
-    ring: NDArray[np.int64],
     peaks: NDArray[np.float32],
     table: NDArray[np.float32],
+    states: Records[Limiting],
     limit: float,
 ) -> None:
     """Limit up to CHUNK_SAMPLES samples in place, LATENCY_SAMPLES later.
 
     samples  (n, channels) float32, full scale 1.0, n <= CHUNK_SAMPLES
     line     (_HISTORY + CHUNK_SAMPLES, channels) float32, full scale 1.0, state
-    ints     (INTS,) int64, state: gains in Q30, an index, counts of samples
-    queue    (2, _RING + 1) int64, state: gains in Q30, and the indices they came at
-    ring     (LOOK_AHEAD_SAMPLES,) int64, state: gains in Q30
     peaks    (CHUNK_SAMPLES * channels,) float32, full scale 1.0, scratch
     table    (phases, TAPS) float32, a ratio: `PEAK_TABLE`
+    states   (1,)
     limit    linear, > 0
     """
+    state = states[0]
     n = samples.shape[0]
     channels = samples.shape[1]
     loudest = np.float32(0.0)
@@ -157,8 +151,8 @@ def limit_chunk(
             loudest = max(loudest, abs(value))
     ceiling = limit * _MISSED_GAIN
     quiet = loudest * OVERSHOOT_MAX <= ceiling
-    ints[_QUIET] = ints[_QUIET] + n if quiet else 0
-    if ints[_QUIET] > TAPS + n:
+    state.quiet = state.quiet + n if quiet else 0
+    if state.quiet > TAPS + n:
         for j in range(n * channels):
             peaks[j] = 0.0
     else:
@@ -167,16 +161,16 @@ def limit_chunk(
     highest = np.float32(0.0)
     for j in range(n * channels):
         highest = max(highest, peaks[j])
-    ints[_CALM] = ints[_CALM] + n if highest <= ceiling else 0
-    if ints[_CALM] > _WINDOW + n and ints[_SUM_Q30] == LOOK_AHEAD_SAMPLES * _ONE_Q30:
+    state.calm = state.calm + n if highest <= ceiling else 0
+    if state.calm > _WINDOW + n and state.sum_q30 == LOOK_AHEAD_SAMPLES * _ONE_Q30:
         # Every gain of the window is one: nothing to weigh, only to delay.
-        ints[_AT] += n
+        state.at += n
         first = _HISTORY - LATENCY_SAMPLES
         for i in range(n):
             for channel in range(channels):
                 samples[i, channel] = line[first + i, channel]
     else:
-        _follow(samples, line, ints, queue, ring, peaks, limit)
+        _follow(samples, line, peaks, state, limit)
     for i in range(_HISTORY):
         for channel in range(channels):
             line[i, channel] = line[i + n, channel]
@@ -188,11 +182,9 @@ class Limiter:
     def __init__(self, channels: int, *, limit_dbfs: float) -> None:
         self._limit = gain_of_db(limit_dbfs)
         self.line = np.zeros((_HISTORY + CHUNK_SAMPLES, channels), np.float32)
-        self.ints = np.zeros(INTS, np.int64)
-        self.ints[_SUM_Q30] = LOOK_AHEAD_SAMPLES * _ONE_Q30
-        self.ints[_RELEASED_Q30] = _ONE_Q30
-        self.queue = np.zeros((2, _RING + 1), np.int64)
-        self.ring = np.full(LOOK_AHEAD_SAMPLES, _ONE_Q30, np.int64)
+        self.state = new(Limiting)
+        self.state["sum_q30"] = LOOK_AHEAD_SAMPLES * _ONE_Q30
+        self.state["released_q30"] = self.state["ring"] = _ONE_Q30
         self.peaks = np.zeros(CHUNK_SAMPLES * channels, np.float32)
 
     def process(self, samples: NDArray[np.float32]) -> None:
@@ -204,16 +196,14 @@ class Limiter:
             limit_chunk(
                 samples[first : first + CHUNK_SAMPLES],
                 self.line,
-                self.ints,
-                self.queue,
-                self.ring,
                 self.peaks,
                 PEAK_TABLE,
+                self.state,
                 self._limit,
             )
 
     @property
     def reduction_db(self) -> float:
         """Return by how much the gain is lowered now, 0 or more."""
-        mean_q30 = int(self.ints[_SUM_Q30]) / LOOK_AHEAD_SAMPLES
+        mean_q30 = int(self.state["sum_q30"][0]) / LOOK_AHEAD_SAMPLES
         return float(-20.0 * np.log10(max(mean_q30, 1.0) / _ONE_Q30))

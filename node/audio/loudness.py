@@ -11,13 +11,15 @@ of a day takes no more memory than that of a minute; only a block within 0.1 LU 
 judged differently.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from node.audio.true_peak import PEAK_TABLE, TAPS, true_peaks
-from node.kernel import kernel
+from node.kernel import inner_kernel, kernel
+from node.kernel.record import Record, Records, new, number, whole
 from node.units import RATE_HZ
 
 LOUDNESS_MIN_LUFS: Final = -120.0
@@ -33,10 +35,8 @@ _STEP_SAMPLES: Final = RATE_HZ // 100
 STEPS_PER_BLOCK: Final = 10
 _MOMENTARY_STEPS: Final = 40
 _SHORT_TERM_STEPS: Final = 300
-_MOMENTARY_MAX: Final = _SHORT_TERM_STEPS
-_SHORT_TERM_MAX: Final = _SHORT_TERM_STEPS + 1
-ENERGIES: Final = _SHORT_TERM_STEPS + 2
-"""The last steps, a ring; behind it the greatest means so far."""
+CHANNELS_MAX: Final = 5
+"""Of the sound whose loudness the standard defines: a pair and its centre, and two behind."""
 
 # Tables 1 and 2, for 48 kHz: b0, b1, b2, a1, a2.
 _SHELF: Final = (
@@ -48,9 +48,25 @@ _SHELF: Final = (
 )
 _HIGH_PASS: Final = (1.0, -2.0, 1.0, -1.99004745483398, 0.99007225036621)
 
-_SAMPLES: Final = 0
-STEPS: Final = 1
-INTS: Final = 2
+
+class Measurement(Record):
+    """What has been heard of a programme."""
+
+    samples: int = whole("samples", "In the step of 10 ms that is not over.")
+    steps: int = whole("", "Steps so far.")
+    weights: NDArray[np.float64] = number("", "Of each channel, a ratio.", (CHANNELS_MAX,))
+    filters: NDArray[np.float64] = number(
+        "",
+        "Of each channel: states of both biquads, the step's sum of squares.",
+        (5 * CHANNELS_MAX,),
+    )
+    energies: NDArray[np.float64] = number(
+        "", "Mean squares of the last steps, a ring.", (_SHORT_TERM_STEPS,)
+    )
+    momentary_max: float = number("", "Greatest mean square of 400 ms so far.")
+    short_term_max: float = number("", "Greatest mean square of 3 s so far.")
+    counts: NDArray[np.float64] = number("", "Blocks of 400 ms, by loudness.", (BINS,))
+    sums: NDArray[np.float64] = number("", "The sum of their mean squares.", (BINS,))
 
 
 def energy_of_lufs(loudness_lufs: float) -> float:
@@ -78,8 +94,8 @@ def _mean_of_last(energies: NDArray[np.float64], steps: int, count: int) -> floa
     return float(total / count)
 
 
-@kernel("void(float64, float64[:, ::1], float64[::1])")
-def _count_block(mean: float, histogram: NDArray[np.float64], edges: NDArray[np.float64]) -> None:
+@inner_kernel("void(float64, Measurement, float64[::1])")
+def _count_block(mean: float, heard: Measurement, edges: NDArray[np.float64]) -> None:
     """Put a block of 400 ms into the histogram, unless it is below the absolute gate."""
     if mean < edges[0]:
         return
@@ -91,65 +107,46 @@ def _count_block(mean: float, histogram: NDArray[np.float64], edges: NDArray[np.
             low = middle
         else:
             high = middle - 1
-    histogram[0, low] += 1.0
-    histogram[1, low] += mean
+    heard.counts[low] += 1.0
+    heard.sums[low] += mean
 
 
-@kernel(
-    "void(float64[:, ::1], float64[::1], int64[::1], float64[::1], float64[:, ::1], float64[::1])"
-)
-def _close_step(
-    filters: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    ints: NDArray[np.int64],
-    energies: NDArray[np.float64],
-    histogram: NDArray[np.float64],
-    edges: NDArray[np.float64],
-) -> None:
+@inner_kernel("void(Measurement, int64, float64[::1])")
+def _close_step(heard: Measurement, channels: int, edges: NDArray[np.float64]) -> None:
     """End a step of 10 ms; follow both loudnesses, and every tenth time count a block."""
+    energies = heard.energies[:]
     energy = 0.0
-    for channel in range(filters.shape[0]):
-        energy += weights[channel] * filters[channel, 4] / _STEP_SAMPLES
-        filters[channel, 4] = 0.0
-    energies[ints[STEPS] % _SHORT_TERM_STEPS] = energy
-    ints[STEPS] += 1
-    steps = ints[STEPS]
+    for channel in range(channels):
+        energy += heard.weights[channel] * heard.filters[5 * channel + 4] / _STEP_SAMPLES
+        heard.filters[5 * channel + 4] = 0.0
+    energies[heard.steps % _SHORT_TERM_STEPS] = energy
+    heard.steps += 1
+    steps = heard.steps
     if steps >= _SHORT_TERM_STEPS:
         mean = _mean_of_last(energies, steps, _SHORT_TERM_STEPS)
-        energies[_SHORT_TERM_MAX] = max(energies[_SHORT_TERM_MAX], mean)
+        heard.short_term_max = max(heard.short_term_max, mean)
     if steps >= _MOMENTARY_STEPS:
         mean = _mean_of_last(energies, steps, _MOMENTARY_STEPS)
-        energies[_MOMENTARY_MAX] = max(energies[_MOMENTARY_MAX], mean)
+        heard.momentary_max = max(heard.momentary_max, mean)
         if steps % STEPS_PER_BLOCK == 0:
-            _count_block(mean, histogram, edges)
+            _count_block(mean, heard, edges)
 
 
-@kernel(
-    "void(float32[:, ::1], float64[:, ::1], float64[::1], int64[::1], float64[::1],"
-    " float64[:, ::1], float64[::1])"
-)
+@kernel("void(float32[:, ::1], Measurement[::1], float64[::1])")
 def measure(
-    samples: NDArray[np.float32],
-    filters: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    ints: NDArray[np.int64],
-    energies: NDArray[np.float64],
-    histogram: NDArray[np.float64],
-    edges: NDArray[np.float64],
+    samples: NDArray[np.float32], measurements: Records[Measurement], edges: NDArray[np.float64]
 ) -> None:
     """Add `samples` to a measurement.
 
-    samples    (n, channels) float32, full scale 1.0
-    filters    (channels, 5) float64, full scale 1.0: states of both biquads, and the sum of squares
-    weights    (channels,) float64, a ratio
-    ints       (INTS,) int64, state: counts of samples and steps
-    energies   (ENERGIES,) float64, state: mean square, full scale 1.0
-    histogram  (2, BINS) float64: count of blocks of 400 ms, and the sum of their energies
-    edges      (BINS + 1,) float64, mean square at the lower end of each bin, rising; full scale 1.0
+    samples       (n, channels) float32, full scale 1.0
+    measurements  (1,)
+    edges         (BINS + 1,) float64, mean square of full scale 1.0: where each bin begins
     """
+    heard = measurements[0]
+    channels = samples.shape[1]
     for i in range(samples.shape[0]):
-        for channel in range(samples.shape[1]):
-            f = filters[channel]
+        for channel in range(channels):
+            f = heard.filters[5 * channel : 5 * channel + 5]
             x = samples[i, channel] - _SHELF[3] * f[0] - _SHELF[4] * f[1]
             y = _SHELF[0] * x + _SHELF[1] * f[0] + _SHELF[2] * f[1]
             f[1] = f[0]
@@ -159,33 +156,42 @@ def measure(
             f[3] = f[2]
             f[2] = x
             f[4] += y * y
-        ints[_SAMPLES] += 1
-        if ints[_SAMPLES] == _STEP_SAMPLES:
-            ints[_SAMPLES] = 0
-            _close_step(filters, weights, ints, energies, histogram, edges)
+        heard.samples += 1
+        if heard.samples == _STEP_SAMPLES:
+            heard.samples = 0
+            _close_step(heard, channels, edges)
 
 
-@kernel("float64(float64[:, ::1])")
-def gated_energy(histogram: NDArray[np.float64]) -> float:
+@kernel("float64(Measurement[::1])")
+def gated_energy(measurements: Records[Measurement]) -> float:
     """Return the mean energy of the blocks above both gates, 0.0 where there are none.
 
-    histogram  (2, BINS) float64: blocks of 400 ms, and the sum of their energies
+    measurements  (1,)
     """
+    counts, sums = measurements[0].counts[:], measurements[0].sums[:]
     count = 0.0
     total = 0.0
-    for i in range(histogram.shape[1]):
-        count += histogram[0, i]
-        total += histogram[1, i]
+    for i in range(BINS):
+        count += counts[i]
+        total += sums[i]
     if count == 0.0:
         return 0.0
     gate = 0.1 * total / count
     count = 0.0
     total = 0.0
-    for i in range(histogram.shape[1]):
-        if histogram[0, i] > 0.0 and histogram[1, i] > gate * histogram[0, i]:
-            count += histogram[0, i]
-            total += histogram[1, i]
+    for i in range(BINS):
+        if counts[i] > 0.0 and sums[i] > gate * counts[i]:
+            count += counts[i]
+            total += sums[i]
     return float(total / count)
+
+
+def new_measurement(weights: Sequence[float]) -> Records[Measurement]:
+    """Return a measurement that has heard nothing, of as many channels as there are weights."""
+    assert len(weights) <= CHANNELS_MAX, "more channels than the standard knows"
+    heard = new(Measurement)
+    heard["weights"][0, : len(weights)] = weights
+    return heard
 
 
 class LoudnessMeter:
@@ -200,12 +206,7 @@ class LoudnessMeter:
     """
 
     def __init__(self, channels: int, *, weights: tuple[float, ...] | None = None) -> None:
-        self._weights = np.array(weights if weights is not None else (1.0,) * channels)
-        assert len(self._weights) == channels, "a weight for each channel"
-        self._filters = np.zeros((channels, 5), np.float64)
-        self._ints = np.zeros(INTS, np.int64)
-        self._energies = np.zeros(ENERGIES, np.float64)
-        self._histogram = np.zeros((2, BINS), np.float64)
+        self._heard = new_measurement(weights if weights is not None else (1.0,) * channels)
         self._tail = np.zeros((TAPS - 1, channels), np.float32)
         self._peak = 0.0
 
@@ -214,15 +215,7 @@ class LoudnessMeter:
 
         samples  (n, channels) float32, C-contiguous, full scale 1.0
         """
-        measure(
-            samples,
-            self._filters,
-            self._weights,
-            self._ints,
-            self._energies,
-            self._histogram,
-            EDGES,
-        )
+        measure(samples, self._heard, EDGES)
         line = np.concatenate([self._tail, samples])
         peaks = np.zeros(samples.size, np.float32)
         true_peaks(line.reshape(-1), PEAK_TABLE, samples.shape[1], samples.size, peaks)
@@ -242,17 +235,17 @@ class LoudnessMeter:
     @property
     def momentary_max_lufs(self) -> float:
         """Return the loudest 400 ms so far."""
-        return lufs_of_energy(float(self._energies[_MOMENTARY_MAX]))
+        return lufs_of_energy(float(self._heard["momentary_max"][0]))
 
     @property
     def short_term_max_lufs(self) -> float:
         """Return the loudest 3 s so far."""
-        return lufs_of_energy(float(self._energies[_SHORT_TERM_MAX]))
+        return lufs_of_energy(float(self._heard["short_term_max"][0]))
 
     @property
     def integrated_lufs(self) -> float:
         """Return the gated loudness of all that was measured."""
-        return lufs_of_energy(float(gated_energy(self._histogram)))
+        return lufs_of_energy(float(gated_energy(self._heard)))
 
     @property
     def true_peak_dbtp(self) -> float:
@@ -260,10 +253,10 @@ class LoudnessMeter:
         return 20.0 * float(np.log10(self._peak)) if self._peak > 1e-6 else LOUDNESS_MIN_LUFS
 
     def _last_lufs(self, steps: int) -> float:
-        done = int(self._ints[STEPS])
+        done = int(self._heard["steps"][0])
         if done < steps:
             return LOUDNESS_MIN_LUFS
-        return lufs_of_energy(float(_mean_of_last(self._energies, done, steps)))
+        return lufs_of_energy(float(_mean_of_last(self._heard["energies"][0], done, steps)))
 
 
 def normalising_gain_db(

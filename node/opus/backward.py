@@ -41,80 +41,69 @@ _TAPER: Final = np.array(
 ).astype(np.float32)
 
 
-@inner_kernel("Tuple((int64, float64))(float32[::1], int64, int64, int64, int64, int64, int64)")
+@inner_kernel("Tuple((int64, float64))(float32[::1], int64, int64, int64, int64)")
 def _best_period(
-    sound: NDArray[np.float32],
-    begin: int,
-    count: int,
-    least: int,
-    first: int,
-    last: int,
-    step: int,
+    sound: NDArray[np.float32], least: int, first: int, last: int, step: int
 ) -> tuple[int, float]:
     """Return the period in `first` .. `last` at which the sound is most like itself, and how."""
     best = 0.0
     found = 0
     for period in range(first, last + 1, step):
-        n = min(count - period, max(period, 2 * least))
+        n = min(sound.size - period, max(period, 2 * least))
         if n < least:
             break
-        both = float(dot(sound, sound, begin, begin + period, n))
+        both = float(dot(sound, sound, 0, period, n))
         if both <= 0.0:
             continue
-        here = float(dot(sound, sound, begin, begin, n))
-        there = float(dot(sound, sound, begin + period, begin + period, n))
+        here = float(dot(sound, sound, 0, 0, n))
+        there = float(dot(sound, sound, period, period, n))
         alike = both / sqrt(here * there + 1e-9)
         if alike > best + _LONGER:
             best, found = alike, period
     return found, best
 
 
-@inner_kernel("int64(float32[::1], int64, int64, int64, int64)")
-def first_period(
-    sound: NDArray[np.float32], begin: int, count: int, rate_khz: int, expected: int
-) -> int:
-    """Return the period of the sound at `begin`, or 0 where it does not repeat.
+@inner_kernel("int64(float32[::1], int64, int64)")
+def first_period(sound: NDArray[np.float32], rate_khz: int, expected: int) -> int:
+    """Return the period at which the sound begins, or 0 where it does not repeat.
 
-    sound     (begin + count or more,) float32, any unit; `count` samples from `begin` on are known
+    sound     (n,) float32, any unit: what is known after the hole
     expected  period before the hole: one near it goes before a likelier one elsewhere
     """
     least = 2 * rate_khz
-    longest = min(20 * rate_khz, count - least)
+    longest = min(20 * rate_khz, sound.size - least)
     step = max(1, rate_khz // 16)
-    period, alike = _best_period(sound, begin, count, least, least, longest, step)
+    period, alike = _best_period(sound, least, least, longest, step)
     first = max(least, 4 * expected // 5)
     last = min(5 * expected // 4, longest)
-    near, near_alike = _best_period(sound, begin, count, least, first, last, step)
+    near, near_alike = _best_period(sound, least, first, last, step)
     if near_alike > alike - _PREFERENCE:
         period, alike = near, near_alike
     if alike < _PERIODIC:
         return 0
     first, last = max(least, period - step + 1), min(longest, period + step - 1)
-    period, _ = _best_period(sound, begin, count, least, first, last, 1)
+    period, _ = _best_period(sound, least, first, last, 1)
     return period
 
 
-@inner_kernel("void(float32[::1], int64, int64, int64, int64, float32[::1], float32[::1], int64)")
+@inner_kernel("void(float32[::1], int64, int64, float32[::1], float32[::1])")
 def run_backwards(
     sound: NDArray[np.float32],
-    begin: int,
-    count: int,
     period: int,
     order: int,
     work: NDArray[np.float32],
     back: NDArray[np.float32],
-    samples: int,
 ) -> None:
-    """Fill back[:samples] with what could have come before sound[begin].
+    """Fill `back` with what could have come before `sound`.
 
-    sound   (begin + count or more,) float32, any unit
-    count   samples known from `begin` on, more than `order`, at most NEXT_MAX
+    sound   (n,) float32, any unit; n more than `order`, at most NEXT_MAX
     period  of `first_period`; 0 mirrors
     work    (BACKWARD_SIZE or more,) float32, scratch in the unit of `sound`
-    back    (samples or more,) float32, unit as of `sound`
+    back    (n,) float32, unit as of `sound`; BACK_MAX at most
     """
+    count, samples = sound.size, back.size
     for i in range(count):
-        work[_TURNED + i] = sound[begin + count - 1 - i]
+        work[_TURNED + i] = sound[count - 1 - i]
     span = min(count, ANALYSIS_SAMPLES)
     for i in range(span):
         taper = _TAPER[i * ANALYSIS_SAMPLES // span]

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.kernel import inner_kernel
+from node.kernel.record import Record, whole
+from node.opus.backward import BACK_MAX, BACKWARD_SIZE
 from node.opus.celt.fourier import POINTS_MAX, transform
 from node.opus.celt.inverse_mdct import exp2
 
@@ -82,19 +84,15 @@ def _turn(work: NDArray[np.float32], piece: int) -> tuple[int, int]:
     return (_OTHER_RE, _OTHER_IM) if swapped else (_RE, _IM)
 
 
-@inner_kernel("void(float32[::1], int64, int64, int64, float32[::1], int64)")
+@inner_kernel("void(float32[::1], int64, float32[::1], int64)")
 def _band_powers(
-    sound: NDArray[np.float32],
-    begin: int,
-    count: int,
-    piece: int,
-    work: NDArray[np.float32],
-    target: int,
+    sound: NDArray[np.float32], piece: int, work: NDArray[np.float32], target: int
 ) -> None:
-    """Set work[target:] to the mean power of a line in each band of `count` <= `piece` samples."""
+    """Set work[target:] to the mean power of a line in each band of no more than a piece."""
+    count = sound.size
     row = _row(piece)
     for i in range(piece):
-        value = sound[begin + i] if i < count else np.float32(0.0)
+        value = sound[i] if i < count else np.float32(0.0)
         work[_RE + i] = _WINDOWS[row, i] * value
         work[_IM + i] = np.float32(0.0)
     re, im = _turn(work, piece)
@@ -158,41 +156,49 @@ def _mix_piece(
         work[_RE + k], work[_IM + k] = work[to_re + k], work[to_im + k]
 
 
-@inner_kernel(
-    "void(float32[::1], int64, float32[::1], float32[::1], int64, int64, int64, int64,"
-    " float32[::1], float32[::1], boolean)"
-)
+class Blending(Record):
+    """How one channel's hole is filled, and the room for it."""
+
+    rate_khz: int = whole("kHz", "The layer's own rate.")
+    order: int = whole("", "Of its short-term filter.")
+    period: int = whole("samples", "Of the sound before the hole.")
+    piece: int = whole("samples", "What is transformed at a time: 60, 120 or 480.")
+    is_short: int = whole(
+        "", "1: frames are; the sound before goes on for longer, and bands fall sooner."
+    )
+    back: NDArray[np.float32] = whole(
+        "", "Half a piece before the hole, the hole, half a piece of what comes after it.",
+        (BACK_MAX,), np.float32,
+    )  # fmt: skip
+    backward: NDArray[np.float32] = whole(
+        "", "Room to run backwards.", (BACKWARD_SIZE,), np.float32
+    )
+    work: NDArray[np.float32] = whole("", "Room to blend.", (BLEND_SIZE,), np.float32)
+
+
+@inner_kernel("void(Blending, float32[::1], int64, float32[::1], float32[::1])")
 def blend(
+    way: Blending,
     front: NDArray[np.float32],
     begin: int,
-    back: NDArray[np.float32],
     after: NDArray[np.float32],
-    after_begin: int,
-    after_count: int,
-    hole: int,
-    piece: int,
-    work: NDArray[np.float32],
     out: NDArray[np.float32],
-    is_short: bool,
 ) -> None:
-    """Fill out[:hole] with sound that leads from the one before to the one after.
+    """Fill `out` with sound that leads from the one before the hole to the one after it.
 
-    front     (n,) float32, any one unit: the sound before the hole, `piece` samples or more, and
-              from `begin` on what it would have gone on as, half a piece beyond the hole
-    back      (n,) float32, same unit: half a piece before the hole, the hole, half a piece of the
-              sound after it
-    after     (n,) float32, same unit: the sound after the hole begins at after_begin, after_count
-              samples are known
-    piece     60, 120 or 480 samples
-    work      (BLEND_SIZE,) float32, scratch in the same unit
-    out       (hole or more,) float32, same unit
-    is_short  frames are: the sound before goes on for longer, and bands fall sooner
+    way    how, and `back`
+    front  (n,) float32, any one unit: the sound before the hole, a piece or more, and from `begin`
+           on what it would have gone on as, half a piece beyond the hole
+    after  (n,) float32, same unit: the sound after the hole
+    out    (hole,) float32, same unit
     """
+    piece, hole, is_short = way.piece, out.size, way.is_short == 1
+    back, work = way.back[:], way.work[:]
     half = piece >> 1
     total = hole + 2 * half
     first = begin - half
-    _band_powers(front, begin - piece, piece, piece, work, _LEVELS)
-    _band_powers(after, after_begin, min(piece, after_count), piece, work, _LEVELS_AFTER)
+    _band_powers(front[begin - piece : begin], piece, work, _LEVELS)
+    _band_powers(after[: min(piece, after.size)], piece, work, _LEVELS_AFTER)
     for band in range(_BANDS):
         before, behind = float(work[_LEVELS + band]), float(work[_LEVELS_AFTER + band])
         work[_LEVELS + band] = np.float32(0.5 * (_log2(behind) - _log2(before)))

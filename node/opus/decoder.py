@@ -6,12 +6,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.opus import stream as s
-from node.opus.celt.layout import WORK_SIZE
+from node.kernel.record import Records, new
 from node.opus.interpolation import Interpolation
 from node.opus.output import soft_clip, to_int16
 from node.opus.protocol import BUFFER_TOO_SMALL
 from node.opus.steps import CONCEAL, DECODE, RECOVER, decode_stream, reset_stream
+from node.opus.stream import SPARE_ROWS, Room, Stream, raw
 
 INTERPOLATE: Final = 3
 """A task as those of `steps`."""
@@ -26,15 +26,14 @@ Samples = NDArray[Any]
 class OpusState:
     """What a decoder knows of its stream, at one moment."""
 
-    ints: NDArray[np.int64]
-    floats: NDArray[np.float32]
+    stream: Records[Stream]
     hole: Interpolation | None = None
     """The rest of a hole that is being filled."""
 
     @property
     def final_range(self) -> int:
         """Range decoder's state after the last packet, 0 after concealment (32 bits)."""
-        return int(self.ints[s.FINAL_RANGE])
+        return int(self.stream["final_range"][0])
 
 
 class OpusDecoder:
@@ -61,25 +60,23 @@ class OpusDecoder:
             )
         self.rate_hz = rate_hz
         self.channels = channels
-        self._ints = np.zeros(s.INTS_SIZE, np.int64)
-        self._floats = np.zeros(s.FLOATS_SIZE, np.float32)
-        self._room = np.zeros(s.ROOM_SIZE, np.int64)
-        self._work = np.zeros(WORK_SIZE, np.float32)
-        self._spare = np.zeros((s.SPARE_ROWS, channels), np.float32)
+        self._stream = new(Stream)
+        self._room = new(Room)
+        self._spare = np.zeros((SPARE_ROWS, channels), np.float32)
         self._silence = np.full(2, 0xFF, np.uint8)
         self._bends = np.zeros(channels, np.float32)
         self._gain = np.float32(1.0)
         self._hole = Interpolation(channels)
-        self._arrays = self._ints, self._floats
-        self._kept = self._ints.copy(), self._floats.copy()
-        self._rooms = self._room, self._work, self._spare, self._silence
+        self._rooms = self._room, self._spare
+        self._bytes = raw(self._stream)
+        self._kept = self._bytes.copy()
         self.reset()
         self.remember()
 
     @property
     def final_range(self) -> int:
         """Range decoder's state after the last packet, 0 after concealment (32 bits)."""
-        return int(self._ints[s.FINAL_RANGE])
+        return int(self._stream["final_range"][0])
 
     def set_gain(self, gain_q8_db: int) -> None:
         """Scale all further output by a header's gain, in 1/256 dB (RFC 7845, section 5.1)."""
@@ -149,10 +146,10 @@ class OpusDecoder:
         """
         khz = self.rate_hz // 1000
         whole = hole * 48 // khz
-        if self._hole.fits(self._arrays, whole, out.shape[0]) and (
+        if self._hole.fits(self._stream, whole, out.shape[0]) and (
             self._hole.left == whole
             or self._hole.plan(
-                self._arrays, self._rooms, _as_array(payload), _as_array(later), whole
+                self._stream, self._rooms, _as_array(payload), _as_array(later), whole
             )
         ):
             return self._run(self._silence, INTERPOLATE, out)
@@ -160,24 +157,24 @@ class OpusDecoder:
 
     def remember(self) -> None:
         """Keep this point of the stream for `go_back`; not what is planned of a hole."""
-        self._kept[0][:], self._kept[1][:] = self._arrays
+        self._kept[:] = self._bytes
 
     def go_back(self) -> None:
         """Go on from the point kept last."""
         self._hole.left = 0
-        self._ints[:], self._floats[:] = self._kept
+        self._bytes[:] = self._kept
 
     def reset(self) -> None:
         """Forget the stream."""
         self._hole.left = 0
-        reset_stream(self._ints, self._floats, self.rate_hz // 1000, self.channels)
+        reset_stream(self._stream, self.rate_hz // 1000, self.channels)
         self._bends[:] = 0.0
 
     def copy(self) -> "OpusDecoder":
         """Return an independent decoder with the same history."""
         other = OpusDecoder(self.rate_hz, self.channels)
         other.restore(self.state())
-        other._kept[0][:], other._kept[1][:] = self._kept
+        other._kept[:] = self._kept
         other._bends[:] = self._bends
         other._gain = self._gain
         return other
@@ -188,15 +185,14 @@ class OpusDecoder:
         if self._hole.left > 0:
             hole = Interpolation(self.channels)
             hole.copy_from(self._hole)
-        return OpusState(self._ints.copy(), self._floats.copy(), hole)
+        return OpusState(self._stream.copy(), hole)
 
     def restore(self, state: OpusState) -> None:
         """Go on from `state`, of a decoder of the same rate and channels."""
         self._hole.left = 0
         if state.hole is not None:
             self._hole.copy_from(state.hole)
-        self._ints[:] = state.ints
-        self._floats[:] = state.floats
+        self._bytes[:] = raw(state.stream)
 
     def _run(self, payload: Payload, task: int, out: Samples) -> int:
         """Bring what callers have to what the kernel takes, and its sound to what they want."""
@@ -215,23 +211,9 @@ class OpusDecoder:
 
     def _decode(self, payload: NDArray[np.uint8], task: int, out: NDArray[np.float32]) -> int:
         if task == INTERPOLATE:
-            return self._hole.play(self._arrays, self._rooms, out)
+            return self._hole.play(self._stream, self._rooms, out)
         self._hole.left = 0
-        return int(
-            decode_stream(
-                self._ints,
-                self._floats,
-                self._room,
-                self._work,
-                self._spare,
-                self._silence,
-                payload,
-                0,
-                payload.shape[0],
-                task,
-                out,
-            )
-        )
+        return int(decode_stream(self._stream, self._room, self._spare, payload, task, out))
 
 
 def _as_array(payload: Payload) -> NDArray[np.uint8]:

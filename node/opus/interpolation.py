@@ -17,9 +17,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.opus import stream as s
-from node.opus.backward import BACK_MAX, BACKWARD_SIZE, NEXT_MAX
-from node.opus.blend import BLEND_SIZE
+from node.kernel.record import Records, new
+from node.opus.backward import NEXT_MAX
+from node.opus.blend import Blending
 from node.opus.celt.interpolation import (
     aim_noise,
     overlap_next,
@@ -43,8 +43,9 @@ from node.opus.packet import (
 )
 from node.opus.silk import state as f
 from node.opus.silk.interpolation import end_hole, is_louder, play_silk, take_silk
-from node.opus.silk.state import STATE_SIZE
+from node.opus.silk.state import STATE_SIZE, SilkHole
 from node.opus.steps import CONCEAL, DECODE, PEAK_MAX, decode_stream
+from node.opus.stream import LOW, Room, Stream, raw
 
 HOLE_MAX_MS: Final = 60
 """Longer holes are concealed until so much is left."""
@@ -64,10 +65,8 @@ _PAYLOAD_MAX: Final = 1500
 _EMPTY_BYTES: Final = 2
 """A payload of no more than that has an empty frame: silence, or concealment."""
 
-Arrays = tuple[NDArray[np.int64], NDArray[np.float32]]
-"""`ints` and `floats` of a stream."""
-Room = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]
-"""`room`, `work`, `spare` and `silence`."""
+Rooms = tuple[Records[Room], NDArray[np.float32]]
+"""A room and what is beside it: `spare`."""
 
 
 class Interpolation:
@@ -84,19 +83,19 @@ class Interpolation:
         """Samples at 48 kHz of the planned hole that have not been played yet."""
         self._hole = 0
         self._sound = np.zeros((2, HOLE_MAX_MS * 48 + OVERLAP), np.float32)
-        self._planned = np.zeros(2, np.int64)
-        self._before: Arrays = np.zeros(s.INTS_SIZE, np.int64), np.zeros(s.FLOATS_SIZE, np.float32)
-        self._after: Arrays = np.zeros(s.INTS_SIZE, np.int64), np.zeros(s.FLOATS_SIZE, np.float32)
-        self._run_on: Arrays = np.zeros(s.INTS_SIZE, np.int64), np.zeros(s.FLOATS_SIZE, np.float32)
+        self._before = new(Stream)
+        self._after = new(Stream)
+        self._run_on = new(Stream)
+        self._silk_hole = new(SilkHole)
+        self._earlier: NDArray[np.int64] = self._silk_hole["earlier"][0]
+        self._planned: NDArray[np.int64] = self._silk_hole["planned"][0]
         self._silk_after = np.zeros(STATE_SIZE, np.int64)
         self._energies_after = np.zeros(2 * BANDS, np.float32)
         self._energies_lost = np.zeros(2 * BANDS, np.float32)
-        self._earlier = np.zeros(STATE_SIZE, np.int64)
         self._memory = np.zeros(2, np.float32)
         self._front = np.zeros((2, _FRONT_MAX), np.float32)
         self._next = np.zeros((2, NEXT_MAX), np.float32)
-        self._back = np.zeros(BACK_MAX, np.float32)
-        self._work = np.zeros(BACKWARD_SIZE + BLEND_SIZE, np.float32)
+        self._way = new(Blending)
         self._out = np.zeros((1920, channels), np.float32)
         self._payload = np.zeros(_PAYLOAD_MAX, np.uint8)
         self._payload_bytes = 0
@@ -104,8 +103,8 @@ class Interpolation:
 
     def plan(
         self,
-        stream: Arrays,
-        room: Room,
+        stream: Records[Stream],
+        room: Rooms,
         payload: NDArray[np.uint8],
         later: NDArray[np.uint8],
         hole: int,
@@ -117,11 +116,10 @@ class Interpolation:
         later    (n,) uint8, bytes of the packet after that, or none
         """
         self.left = 0
-        ints = stream[0]
-        mode, khz = int(ints[s.MODE_BEFORE]), int(ints[s.OUTPUT_KHZ])
-        if not self._can_fill(ints, payload, hole):
+        mode, khz = _whole(stream, "mode_before"), _whole(stream, "output_khz")
+        if not self._can_fill(stream, payload, hole):
             return False
-        step = _step(ints)
+        step = _step(stream)
         _copy(self._before, stream)
         _copy(self._run_on, stream)
         begin = known = _take(stream, 960, self._front, 0)
@@ -138,48 +136,44 @@ class Interpolation:
         self._payload[: payload.size] = payload
         self._payload_bytes = payload.size
         self.left = self._hole = hole
-        self._memory[:] = stream[1][s.PAST + DE_EMPHASIS : s.PAST + DE_EMPHASIS + 2]
+        self._memory[:] = stream["past"][0, DE_EMPHASIS : DE_EMPHASIS + 2]
         return True
 
-    def play(self, stream: Arrays, room: Room, out: NDArray[np.float32]) -> int:
+    def play(self, stream: Records[Stream], room: Rooms, out: NDArray[np.float32]) -> int:
         """Go on with the stream by the next part of the plan; return the rows of `out` filled.
 
         out  (n, channels) float32, full scale 1.0; n whole steps of the plan
         """
-        ints, floats = stream
-        khz, mode, step = int(ints[s.OUTPUT_KHZ]), int(ints[s.MODE_BEFORE]), _step(ints)
+        silk, celt, past = stream["silk"][0], stream["celt"][0], stream["past"][0]
+        khz, mode = _whole(stream, "output_khz"), _whole(stream, "mode_before")
+        step = _step(stream)
         rows = step * khz // 48
         for at in range(0, out.shape[0], rows):
             part = out[at : at + rows]
             played = self._hole - self.left
-            self._earlier[:] = ints[s.SILK : s.SILK + STATE_SIZE]
+            self._earlier[:] = silk
             if mode == MODE_HYBRID:
                 along = (played + step / 2) / self._hole
-                before = self._before[1][s.PAST + ENERGY : s.PAST + ENERGY + 2 * BANDS]
-                after = self._energies_after
-                aim_noise(ints[s.CELT :], floats[s.PAST :], before, after, along)
+                before = self._before["past"][0, ENERGY : ENERGY + 2 * BANDS]
+                aim_noise(celt, past, before, self._energies_after, along)
             _advance(stream, room, self._nothing, CONCEAL, part)
             if mode == MODE_CELT:
-                play_celt(
-                    floats[s.PAST :], self._sound, played, step, self._memory, 48 // khz, part
-                )
+                play_celt(past, self._sound, played, self._memory, 48 // khz, part)
             else:
-                rate_khz = int(ints[s.SILK + f.CHANNELS + f.RATE_KHZ])
-                play_silk(
-                    ints[s.SILK : s.SILK + STATE_SIZE], self._earlier, room[0][s.SCRATCH :],
-                    self._sound, self._planned, played * rate_khz // 48, step * rate_khz // 48,
-                    room[2][s.LOW : s.LOW + rows], part,
-                )  # fmt: skip
+                begin = played * int(silk[f.CHANNELS + f.RATE_KHZ]) // 48
+                scratch = room[0]["silk"]["scratch"][0, 0]
+                np.subtract(part, room[1][LOW : LOW + rows], out=part)  # the layer as concealed
+                play_silk(silk, self._silk_hole, scratch, self._sound, begin, part)
             np.clip(part, -PEAK_MAX, PEAK_MAX, out=part)  # of what damaged packets become
             self.left -= step
         if self.left == 0:
             self._finish(stream, room, mode)
         return int(out.shape[0])
 
-    def fits(self, stream: Arrays, hole: int, rows: int) -> bool:
+    def fits(self, stream: Records[Stream], hole: int, rows: int) -> bool:
         """Return whether `rows` at the output's rate are whole steps, and no more than `hole`."""
-        khz = int(stream[0][s.OUTPUT_KHZ])
-        return rows > 0 and rows * 48 % (khz * _step(stream[0])) == 0 and rows * 48 <= hole * khz
+        khz = _whole(stream, "output_khz")
+        return rows > 0 and rows * 48 % (khz * _step(stream)) == 0 and rows * 48 <= hole * khz
 
     def copy_from(self, other: "Interpolation") -> None:
         """Go on with the plan of another decoder of as many channels."""
@@ -200,59 +194,59 @@ class Interpolation:
         ):
             np.copyto(mine, theirs)
 
-    def _can_fill(self, ints: NDArray[np.int64], payload: NDArray[np.uint8], hole: int) -> bool:
-        mode, step = int(ints[s.MODE_BEFORE]), _step(ints)
+    def _can_fill(self, stream: Records[Stream], payload: NDArray[np.uint8], hole: int) -> bool:
+        mode, step = _whole(stream, "mode_before"), _step(stream)
         if mode not in _PACKET_MAX or not _EMPTY_BYTES < payload.size <= _PAYLOAD_MAX:
             return False
         if step < _STEP_MIN[mode] or not 0 < hole <= HOLE_MAX_MS * 48 or hole % step != 0:
             return False
-        return self._fits_stream(ints, payload)
+        return self._fits_stream(stream, payload)
 
-    def _fits_stream(self, ints: NDArray[np.int64], payload: NDArray[np.uint8]) -> bool:
+    def _fits_stream(self, stream: Records[Stream], payload: NDArray[np.uint8]) -> bool:
         """Return whether the packet goes on in the same mode, at the same rate, and is short."""
-        mode, toc = int(ints[s.MODE_BEFORE]), int(payload[0])
+        mode, toc = _whole(stream, "mode_before"), int(payload[0])
         samples = packet_samples(payload, 0, payload.size)
         if toc_mode(toc) != mode or not 0 < samples <= _PACKET_MAX[mode]:
             return False
         if mode == MODE_CELT:
             return True
         rate_khz = 8 + 4 * min(toc_bandwidth(toc), WIDEBAND)
-        return bool(rate_khz == ints[s.SILK_KHZ] and toc_channels(toc) == ints[s.SILK_CHANNELS])
+        same_rate = rate_khz == _whole(stream, "silk_khz")
+        return same_rate and toc_channels(toc) == _whole(stream, "silk_channels")
 
-    def _guess_energies(self, room: Room, payload: NDArray[np.uint8], hole: int) -> bool:
+    def _guess_energies(self, room: Rooms, payload: NDArray[np.uint8], hole: int) -> bool:
         """Give `after` the last lost frame's likeliest energies; return False for a bad packet."""
-        self._after[0][s.CELT + HOLE] = 0  # its energies are guessed here, and once is enough
+        self._after["celt"][0, HOLE] = 0  # its energies are guessed here, and once is enough
         _copy(self._run_on, self._after)
-        ints, floats = self._run_on
-        khz = int(ints[s.OUTPUT_KHZ])
+        khz = _whole(self._run_on, "output_khz")
         samples = packet_samples(payload, 0, payload.size)
         if _advance(self._run_on, room, payload, DECODE, self._out[: samples * khz // 48]) < 0:
             return False
-        frame = int(ints[s.FRAME_SAMPLES]) * 48 // khz
+        frame = _whole(self._run_on, "frame_samples") * 48 // khz
         guess_energies(
-            self._before[1][s.PAST :], floats[s.PAST + ENERGY : s.PAST + ENERGY + 2 * BANDS],
+            self._before["past"][0], self._run_on["past"][0, ENERGY : ENERGY + 2 * BANDS],
             self._energies_lost, frame_lm(frame, 48), max(hole // frame, 1), samples // frame,
         )  # fmt: skip
-        self._after[1][s.PAST + ENERGY : s.PAST + ENERGY + 2 * BANDS] = self._energies_lost
+        self._after["past"][0, ENERGY : ENERGY + 2 * BANDS] = self._energies_lost
         return True
 
     def _decode_after(
-        self, room: Room, payload: NDArray[np.uint8], later: NDArray[np.uint8], hole: int
+        self, room: Rooms, payload: NDArray[np.uint8], later: NDArray[np.uint8], hole: int
     ) -> int:
         """Decode what follows the hole into `next`; return how many samples are known, or 0."""
-        ints, floats = self._after
-        khz = int(ints[s.OUTPUT_KHZ])
+        khz = _whole(self._after, "output_khz")
+        mode = _whole(self._after, "mode_before")
         samples = packet_samples(payload, 0, payload.size)
-        if ints[s.MODE_BEFORE] != MODE_SILK and not self._guess_energies(room, payload, hole):
+        if mode != MODE_SILK and not self._guess_energies(room, payload, hole):
             return 0
         if _advance(self._after, room, payload, DECODE, self._out[: samples * khz // 48]) < 0:
             return 0
         count = _take(self._after, samples, self._next, 0)
-        self._silk_after[:] = ints[s.SILK : s.SILK + STATE_SIZE]
-        self._energies_after[:] = floats[s.PAST + ENERGY : s.PAST + ENERGY + 2 * BANDS]
+        self._silk_after[:] = self._after["silk"][0]
+        self._energies_after[:] = self._after["past"][0, ENERGY : ENERGY + 2 * BANDS]
         if samples >= _AFTER_MIN:
             return count
-        if later.size <= _EMPTY_BYTES or not self._fits_stream(ints, later):
+        if later.size <= _EMPTY_BYTES or not self._fits_stream(self._after, later):
             return 0
         samples = packet_samples(later, 0, later.size)
         if samples > NEXT_MAX - count:  # its newest sound alone would not follow on the first
@@ -263,107 +257,105 @@ class Interpolation:
 
     def _fill(self, mode: int, begin: int, hole: int, count: int, period: int) -> bool:
         """Fill the hole of each channel that has sound on both sides; return whether all went."""
-        ints = self._before[0]
+        silk = self._before["silk"][0]
         rate_khz, order, piece, first = 48, _CELT_ORDER, _CELT_PIECE, OVERLAP
-        channels = int(ints[s.OUTPUT_CHANNELS])
+        channels = _whole(self._before, "output_channels")
         self._planned[:] = 0
         self._planned[:channels] = 1
         if mode != MODE_CELT:
-            block = s.SILK + f.CHANNELS
-            rate_khz, order = int(ints[block + f.RATE_KHZ]), int(ints[block + f.ORDER])
+            rate_khz, order = int(silk[f.CHANNELS + f.RATE_KHZ]), int(silk[f.CHANNELS + f.ORDER])
             piece, first = 60 if rate_khz == 8 else 120, 0
-            has_side = int(ints[s.SILK + f.CODED_CHANNELS]) == 2
-            for one in (ints[s.SILK :], self._silk_after):
+            has_side = int(silk[f.CODED_CHANNELS]) == 2
+            for one in (silk, self._silk_after):
                 has_side = has_side and one[f.MID_ONLY_BEFORE] == 0
             self._planned[1] = has_side
-        is_short = _step(ints) < _AFTER_MIN
+        way = self._way
+        way["rate_khz"], way["order"], way["period"], way["piece"] = rate_khz, order, period, piece
+        way["is_short"] = _step(self._before) < _AFTER_MIN
         wanted = hole * rate_khz // 48 + first
         for channel in range(2):
-            if self._planned[channel] and not fill(
-                self._front[channel], begin, wanted, self._next[channel], first, count - first,
-                rate_khz, order, period, piece, self._work, self._back, self._sound[channel],
-                is_short,
-            ):  # fmt: skip
+            after, out = self._next[channel, first:count], self._sound[channel, :wanted]
+            if self._planned[channel] and not fill(way, self._front[channel], begin, after, out):
                 return False
         return True
 
-    def _finish(self, stream: Arrays, room: Room, mode: int) -> None:
+    def _finish(self, stream: Records[Stream], room: Rooms, mode: int) -> None:
         """Leave the stream so that the next packet goes on from the planned sound."""
-        ints, floats = stream
-        past = floats[s.PAST :]
+        celt, past = stream["celt"][0], stream["past"][0]
         if mode == MODE_CELT:
-            channels = int(ints[s.OUTPUT_CHANNELS])
-            overlap_next(ints[s.CELT :], past, room[1], self._sound, self._hole, channels)
+            channels = _whole(stream, "output_channels")
+            work = room[0]["celt"]["work"][0, 0]
+            overlap_next(celt, past, work, self._sound, self._hole, channels)
         else:
             self._end_silk(stream, room)
-        ints[s.CELT + HOLE] = 0
+        celt[HOLE] = 0
         if mode != MODE_SILK:
             past[ENERGY : ENERGY + 2 * BANDS] = self._energies_lost
 
-    def _end_silk(self, stream: Arrays, room: Room) -> None:
+    def _end_silk(self, stream: Records[Stream], room: Rooms) -> None:
         """Let the next frame follow as if nothing had been lost, unless it came out too loud.
 
         Filters not widened may ring on a history that does not quite fit: try it on a copy.
         """
-        before = self._before[0][s.SILK : s.SILK + STATE_SIZE]
+        before = self._before["silk"][0]
         _copy(self._after, stream)
         for one in (self._after, stream):
-            silk = one[0][s.SILK : s.SILK + STATE_SIZE]
             if one is stream and self._is_loud(room):
                 return
-            end_hole(silk, before, self._silk_after, self._planned)
+            end_hole(one["silk"][0], before, self._silk_after, self._planned)
 
-    def _is_loud(self, room: Room) -> bool:
+    def _is_loud(self, room: Rooms) -> bool:
         """Return whether the packet after the hole is louder from `after` than it was at first."""
-        ints = self._after[0]
-        khz = int(ints[s.OUTPUT_KHZ])
+        khz = _whole(self._after, "output_khz")
         payload = self._payload[: self._payload_bytes]
         samples = packet_samples(payload, 0, payload.size)
         _advance(self._after, room, payload, DECODE, self._out[: samples * khz // 48])
-        silk = ints[s.SILK : s.SILK + STATE_SIZE]
+        silk = self._after["silk"][0]
         count = samples * int(silk[f.CHANNELS + f.RATE_KHZ]) // 48
         return bool(is_louder(silk, self._next[0], count))
 
 
-def _step(ints: NDArray[np.int64]) -> int:
+def _whole(stream: Records[Stream], name: str) -> int:
+    return int(stream[name][0])
+
+
+def _step(stream: Records[Stream]) -> int:
     """Return in what steps the stream conceals, in samples at 48 kHz."""
-    return min(int(ints[s.FRAME_SAMPLES]) * 48 // int(ints[s.OUTPUT_KHZ]), 960)
+    return min(_whole(stream, "frame_samples") * 48 // _whole(stream, "output_khz"), 960)
 
 
-def _copy(target: Arrays, source: Arrays) -> None:
-    target[0][:] = source[0]
-    target[1][:] = source[1]
+def _copy(target: Records[Stream], source: Records[Stream]) -> None:
+    raw(target)[:] = raw(source)
 
 
 def _advance(
-    stream: Arrays, room: Room, payload: NDArray[np.uint8], task: int, out: NDArray[np.float32]
+    stream: Records[Stream],
+    room: Rooms,
+    payload: NDArray[np.uint8],
+    task: int,
+    out: NDArray[np.float32],
 ) -> int:
-    ints, floats = stream
-    mine, work, spare, silence = room
-    size = payload.size
-    return int(decode_stream(ints, floats, mine, work, spare, silence, payload, 0, size, task, out))
+    return int(decode_stream(stream, *room, payload, task, out))
 
 
-def _take(stream: Arrays, samples: int, target: NDArray[np.float32], at: int) -> int:
+def _take(stream: Records[Stream], samples: int, target: NDArray[np.float32], at: int) -> int:
     """Copy the newest sound of each channel in its layer's domain to `target`; return how much."""
-    ints, floats = stream
-    if ints[s.MODE_BEFORE] == MODE_CELT:
-        for channel in range(int(ints[s.OUTPUT_CHANNELS])):
-            take_celt(floats[s.PAST :], channel, samples, target[channel], at)
+    if _whole(stream, "mode_before") == MODE_CELT:
+        for channel in range(_whole(stream, "output_channels")):
+            take_celt(stream["past"][0], channel, samples, target[channel], at)
         return samples
-    silk = ints[s.SILK : s.SILK + STATE_SIZE]
+    silk = stream["silk"][0]
     count = samples * int(silk[f.CHANNELS + f.RATE_KHZ]) // 48
     for channel in range(int(silk[f.CODED_CHANNELS])):
         take_silk(silk, channel, count, target[channel], at)
     return count
 
 
-def _period(before: Arrays, concealed: Arrays) -> int:
+def _period(before: Records[Stream], concealed: Records[Stream]) -> int:
     """Return the period before the hole, as the layer's own concealment found it."""
-    ints = before[0]
-    if ints[s.MODE_BEFORE] == MODE_CELT:
-        return int(concealed[0][s.CELT + LOSS_PERIOD]) or _CELT_PERIOD
-    block = s.SILK + f.CHANNELS
-    if ints[block + f.SIGNAL_BEFORE] == f.VOICED:
-        return int(ints[block + f.PITCH_Q8]) >> 8
-    return 10 * int(ints[block + f.RATE_KHZ])
+    if _whole(before, "mode_before") == MODE_CELT:
+        return int(concealed["celt"][0, LOSS_PERIOD]) or _CELT_PERIOD
+    silk = before["silk"][0]
+    if silk[f.CHANNELS + f.SIGNAL_BEFORE] == f.VOICED:
+        return int(silk[f.CHANNELS + f.PITCH_Q8]) >> 8
+    return 10 * int(silk[f.CHANNELS + f.RATE_KHZ])

@@ -1,62 +1,72 @@
-"""Where one Opus stream's history lies, and the room that decoding works in.
+"""One Opus stream's history, and the room that decoding works in: two records.
 
-A stream is two arrays: `ints` (INTS_SIZE,) int64 and `floats` (FLOATS_SIZE,) float32, so that a
-copy of a decoder is a copy of two arrays, and a batch of streams is one more axis. The room holds
-nothing between packets, and streams that are decoded in turn may share it.
-
-=========  ==========================  ==========================================================
-`room`     int64   (ROOM_SIZE,)        range decoders, frames of the packet, both layers' scratch
-`work`     float32 (WORK_SIZE,)        the CELT layer's scratch
-`spare`    float32 (SPARE_ROWS, ch)    sound that is mixed or faded into the output
-`silence`  uint8   (2,)                0xFF twice: a CELT frame of silence
-=========  ==========================  ==========================================================
+All that is kept of a stream is one record, so that a copy of a decoder is a copy of a record, and a
+batch of streams an array of them. The room holds nothing between packets, and streams that are
+decoded in turn may share it. Beside it is `spare`, (SPARE_ROWS, channels) float32: sound that is
+mixed or faded into the output.
 """
 
-from typing import Final
+from typing import Final, cast
 
-from node.opus.celt.layout import CELT_FLOAT_SIZE, CELT_INT_SIZE, PLAN_SIZE
+import numpy as np
+from numpy.typing import NDArray
+
+from node.kernel.record import Record, Records, nested, whole
+from node.opus.celt.layout import CELT_FLOAT_SIZE, CELT_INT_SIZE, CeltFrame
 from node.opus.packet import FRAMES_MAX
-from node.opus.range_decoder import RC_SIZE
-from node.opus.silk.state import SCRATCH_SIZE, STATE_SIZE
+from node.opus.range_decoder import RangeDecoder
+from node.opus.silk.state import STATE_SIZE, SilkFrame
 
-# ints: the stream as a whole
-OUTPUT_KHZ: Final = 0
-OUTPUT_CHANNELS: Final = 1
-MODE: Final = 2
-"""Of the packet decoded last: packet.MODE_*."""
-MODE_BEFORE: Final = 3
-"""Of the frame decoded or concealed last."""
-REDUNDANT_BEFORE: Final = 4
-"""1 if the last frame ended with a redundant CELT frame, for the change to CELT (4.5.1)."""
-FRAME_SAMPLES: Final = 5
-"""Frame size of the last packet at the output rate."""
-END_BAND: Final = 6
-CODED_CHANNELS: Final = 7
-SILK_KHZ: Final = 8
-SILK_CHANNELS: Final = 9
-FINAL_RANGE: Final = 10
-"""Range after the last frame, with the redundant frame's XORed in; 0 after concealment."""
-SILK: Final = 16
-CELT: Final = SILK + STATE_SIZE
-INTS_SIZE: Final = CELT + CELT_INT_SIZE
-
-# floats
-GAIN: Final = 0
-# 1 to 3 are free
-PAST: Final = 4
-FLOATS_SIZE: Final = PAST + CELT_FLOAT_SIZE
-
-# room
-RC: Final = 0
-RC_REDUNDANT: Final = RC_SIZE
-FRAMES: Final = 2 * RC_SIZE
-SCRATCH: Final = FRAMES + 2 * FRAMES_MAX
-PLAN: Final = SCRATCH + SCRATCH_SIZE
-ROOM_SIZE: Final = PLAN + PLAN_SIZE
-
-# spare, in rows
 LOW: Final = 0
-"""SILK's part: 60 ms at 48 kHz at most, 10 ms at least even if less is wanted."""
+"""Row of `spare` with SILK's part: 60 ms at 48 kHz at most, 10 ms at least if less is wanted."""
 REDUNDANT: Final = 2880
 TRANSITION: Final = REDUNDANT + 240
 SPARE_ROWS: Final = TRANSITION + 240
+
+
+class Stream(Record):
+    """What stays of a stream between its packets."""
+
+    output_khz: int = whole("kHz", "Rate of the output.")
+    output_channels: int = whole("", "Channels of the output.")
+    mode: int = whole("", "Of the packet decoded last: packet.MODE_*.")
+    mode_before: int = whole("", "Of the frame decoded or concealed last.")
+    redundant_before: int = whole(
+        "", "1 if the last frame ended with a redundant CELT frame, for the change to CELT (4.5.1)."
+    )
+    frame_samples: int = whole("samples", "Frame size of the last packet at the output rate.")
+    end_band: int = whole("", "One past the last band of the CELT layer.")
+    coded_channels: int = whole("", "Channels in the packet.")
+    silk_khz: int = whole("kHz", "The SILK layer's own rate.")
+    silk_channels: int = whole("", "Channels in the SILK layer.")
+    final_range: int = whole(
+        "",
+        "Range after the last frame, with the redundant frame's XORed in; 0 after concealment.",
+    )
+    silk: NDArray[np.int64] = whole("", "The SILK layer, see `silk.state`.", (STATE_SIZE,))
+    celt: NDArray[np.int64] = whole("", "The CELT layer, see `celt.layout`.", (CELT_INT_SIZE,))
+    past: NDArray[np.float32] = whole(
+        "", "Its energies, filters and history.", (CELT_FLOAT_SIZE,), np.float32
+    )
+
+
+class Room(Record):
+    """Where a packet is decoded."""
+
+    toc: int = whole("", "The packet's first byte.")
+    length: int = whole("bytes", "Of the frame, without the redundant one behind it.")
+    redundant: int = whole("bytes", "Of the redundant frame, 0 for none.")
+    redundant_first: int = whole("", "1 if it comes first in time (4.5.1).")
+    parts: NDArray[np.int64] = whole(
+        "bytes", "Begin and size of each frame in the packet.", (2 * FRAMES_MAX,)
+    )
+    kept: Records[RangeDecoder] = nested(
+        RangeDecoder, "The frame, while another one is read in its place.", (1,)
+    )
+    celt: Records[CeltFrame] = nested(CeltFrame, "The frame, and its CELT layer.", (1,))
+    silk: Records[SilkFrame] = nested(SilkFrame, "Its SILK layer.", (1,))
+
+
+def raw(stream: Records[Stream]) -> NDArray[np.uint8]:
+    """Return the bytes of a stream, (n,) uint8, to be copied as one: by fields takes four times."""
+    return cast(NDArray[np.void], stream).view(np.uint8)

@@ -1,4 +1,4 @@
-"""Many streams at once, for the simulator: a batch is one more axis of the decoder's two arrays.
+"""Many streams at once, for the simulator: a batch is an array of the decoder's records.
 
 One call decodes one packet of each stream of a part without Python in between, so that parts on
 different threads run side by side: a call per packet would give the interpreter's lock back and
@@ -12,51 +12,43 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import inner_kernel
-from node.opus import stream as s
-from node.opus.celt.layout import WORK_SIZE
+from node.kernel import kernel
+from node.kernel.record import Record, Records, new, whole
 from node.opus.decoder import RATES_HZ, OpusState
-from node.opus.steps import DECODE, decode_stream, reset_stream
+from node.opus.steps import DECODE, reset_stream, step_stream
+from node.opus.stream import SPARE_ROWS, Room, Stream
 
 STREAMS_MAX: Final = 100_000
 """45 kB each."""
 
-_Room = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]
-"""`room`, `work`, `spare` and `silence` of stream.py."""
+_Rooms = tuple[Records[Room], NDArray[np.float32]]
+"""A room of stream.py and `spare`."""
 
 
-@inner_kernel(
-    "void(int64[:, ::1], float32[:, ::1], int64[::1], float32[::1], float32[:, ::1], uint8[::1],"
-    " uint8[::1], int64[::1], int64[::1], float32[:, :, ::1], int64[::1])"
+class _Packets(Record):
+    """One packet for a stream."""
+
+    begin: int = whole("bytes", "Where it begins among the bytes of all.")
+    size: int = whole("bytes", "Its length.")
+    result: int = whole("", "Samples of its sound, or a negative result.")
+
+
+@kernel(
+    "void(Stream[::1], Room[::1], float32[:, ::1], uint8[::1], _Packets[::1], float32[:, :, ::1])"
 )
 def _decode_rows(
-    ints: NDArray[np.int64],
-    floats: NDArray[np.float32],
-    room: NDArray[np.int64],
-    work: NDArray[np.float32],
+    streams: Records[Stream],
+    rooms: Records[Room],
     spare: NDArray[np.float32],
-    silence: NDArray[np.uint8],
     data: NDArray[np.uint8],
-    begins: NDArray[np.int64],
-    sizes: NDArray[np.int64],
+    packets: Records[_Packets],
     outs: NDArray[np.float32],
-    results: NDArray[np.int64],
 ) -> None:
-    """Decode data[begins[i] : begins[i] + sizes[i]] as the next packet of each stream i."""
-    for i in range(begins.size):
-        results[i] = decode_stream(
-            ints[i],
-            floats[i],
-            room,
-            work,
-            spare,
-            silence,
-            data,
-            begins[i],
-            sizes[i],
-            DECODE,
-            outs[i],
-        )
+    """Decode the next packet of each stream, whose bytes are in `data`."""
+    for i in range(packets.shape[0]):
+        own = packets[i]
+        packet = data[own.begin : own.begin + own.size]
+        own.result = step_stream(streams[i], rooms[0], spare, packet, DECODE, outs[i])
 
 
 class OpusBatch:
@@ -84,25 +76,17 @@ class OpusBatch:
             raise ValueError(
                 f"streams is {streams}, parts is {parts}: at most {STREAMS_MAX}, and 1 to streams"
             )
-        self._ints = np.zeros((streams, s.INTS_SIZE), np.int64)
-        self._floats = np.zeros((streams, s.FLOATS_SIZE), np.float32)
-        self._rooms: list[_Room] = [
-            (
-                np.zeros(s.ROOM_SIZE, np.int64),
-                np.zeros(WORK_SIZE, np.float32),
-                np.zeros((s.SPARE_ROWS, channels), np.float32),
-                np.full(2, 0xFF, np.uint8),
-            )
-            for _ in range(parts)
+        self._streams = new(Stream, streams)
+        self._rooms: list[_Rooms] = [
+            (new(Room), np.zeros((SPARE_ROWS, channels), np.float32)) for _ in range(parts)
         ]
         edges = [streams * part // parts for part in range(parts + 1)]
         self._slices = [slice(*pair) for pair in pairwise(edges)]
-        for ints, floats in zip(self._ints, self._floats, strict=True):
-            reset_stream(ints, floats, rate_hz // 1000, channels)
+        reset_stream(self._streams, rate_hz // 1000, channels)
 
     def state(self, stream: int) -> OpusState:
         """Return a copy of one stream's state, which `OpusDecoder.restore` takes."""
-        return OpusState(self._ints[stream].copy(), self._floats[stream].copy())
+        return OpusState(self._streams[stream : stream + 1].copy())
 
     def decode(
         self,
@@ -132,25 +116,20 @@ class OpusBatch:
         ValueError
             If there is not one payload and one output for each stream.
         """
-        streams, channels = self._ints.shape[0], self._rooms[0][2].shape[1]
+        streams, channels = len(self._streams), self._rooms[0][1].shape[1]
         if len(payloads) != streams or outs.shape[::2] != (streams, channels):
             raise ValueError(
                 f"{len(payloads)} payloads, outs {outs.shape}: must be {streams}, "
                 f"and ({streams}, n, {channels})"
             )
-        sizes = np.array([one.size for one in payloads], np.int64)
-        begins = np.concatenate(([0], np.cumsum(sizes)[:-1])).astype(np.int64)
+        packets = new(_Packets, streams)
+        packets["size"] = [one.size for one in payloads]
+        packets["begin"][1:] = np.cumsum(packets["size"])[:-1]
         data = np.concatenate(payloads)
-        results = np.zeros(len(payloads), np.int64)
 
-        def decode_part(part: slice, rooms: _Room) -> None:
-            room, work, spare, silence = rooms
-            ints, floats = self._ints[part], self._floats[part]
-            _decode_rows(
-                *(ints, floats, room, work, spare, silence),
-                *(data, begins[part], sizes[part], outs[part], results[part]),
-            )
+        def decode_part(part: slice, rooms: _Rooms) -> None:
+            _decode_rows(self._streams[part], *rooms, data, packets[part], outs[part])
 
         for _ in run(decode_part, self._slices, self._rooms):
             pass
-        return results
+        return packets["result"].copy()

@@ -3,82 +3,42 @@
 from math import sqrt
 
 import numpy as np
-from numpy.typing import NDArray
 
 from node.kernel import inner_kernel
 from node.opus.celt.allocation import BIT
-from node.opus.celt.layout import (
-    BAND,
-    FOLD,
-    FOLD_BINS,
-    FOLD_BLOCKS,
-    FOLD_DIVIDE,
-    FOLD_FROM,
-    FOLD_MERGE,
-    REMAINING,
-    TF,
-)
-from node.opus.celt.partition import NOTHING, decode_partition
+from node.opus.celt.layout import FOLD, NOTHING, CeltFrame
+from node.opus.celt.partition import decode_partition
 from node.opus.celt.resolution import gather_blocks, haar
 from node.opus.celt.tables_celt import MASK_MERGE, MASK_SPREAD
 from node.opus.range_decoder import rc_bits
 
 
-@inner_kernel("void(int64[::1], uint8[::1], int64[::1], float32[::1], int64)")
-def decode_sign(
-    rc: NDArray[np.int64],
-    data: NDArray[np.uint8],
-    plan: NDArray[np.int64],
-    work: NDArray[np.float32],
-    x: int,
-) -> None:
-    """Decode a band of one bin: all that is left of its shape is a sign.
-
-    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
-    data  (n,) uint8, bytes of the payload
-    plan  (PLAN_SIZE,) int64; REMAINING, in eighths of a bit
-    work  (WORK_SIZE,) float32; work[x] becomes 1.0 or -1.0, unit norm
-    """
+@inner_kernel("void(CeltFrame, int64)")
+def decode_sign(frame: CeltFrame, x: int) -> None:
+    """Decode a band of one bin: all that is left of its shape is a sign, at `work[x]`."""
     negative = 0
-    if plan[REMAINING] >= BIT:
-        negative = rc_bits(rc, data, 1)
-        plan[REMAINING] -= BIT
-    work[x] = np.float32(1 - 2 * negative)
+    if frame.remaining >= BIT:
+        negative = rc_bits(frame.rc[0], 1)
+        frame.remaining -= BIT
+    frame.work[x] = np.float32(1 - 2 * negative)
 
 
-@inner_kernel(
-    "int64(int64[::1], uint8[::1], int64[::1], float32[::1], "
-    "int64, int64, int64, int64, int64, int64, int64, float64, int64)"
-)
-def decode_band(
-    rc: NDArray[np.int64],
-    data: NDArray[np.uint8],
-    plan: NDArray[np.int64],
-    work: NDArray[np.float32],
-    x: int,
-    n: int,
-    bits: int,
-    blocks: int,
-    source: int,
-    target: int,
-    lm: int,
-    gain: float,
-    fill: int,
-) -> int:
-    """Decode one band of `n` bins to `work[x]`; arguments as `decode_partition`.
+@inner_kernel("int64(CeltFrame, int64, int64, float64, int64)")
+def decode_band(frame: CeltFrame, x: int, bits: int, gain: float, fill: int) -> int:
+    """Decode the band of one channel to `work[x]`; return the mask of filled blocks.
 
-    rc      (RC_SIZE,) int64, the range decoder's state: bytes and bits
-    data    (n,) uint8, bytes of the payload
-    plan    (PLAN_SIZE,) int64, scratch of the frame: eighths of a bit, indices, masks
-    work    (WORK_SIZE,) float32, scratch: unit vectors, spectra, sound at 16-bit scale
-    target  where in `work` later bands fold from, or NOTHING
+    The frame says which band it is, and `source` and `target`: where it folds from, and where
+    later bands fold from what it becomes. The other arguments are those of `decode_partition`.
     """
+    n, blocks = frame.bins, frame.blocks
+    work = frame.work[:]
+    source, target = frame.source, frame.target
     if n == 1:
-        decode_sign(rc, data, plan, work, x)
+        decode_sign(frame, x)
         if target != NOTHING:
             work[target] = work[x]
         return 1
-    change = plan[TF + plan[BAND]]
+    change = frame.tf[frame.band]
     size = n // blocks
     merge = max(0, change)
     divide = 0
@@ -92,16 +52,16 @@ def decode_band(
         fill |= fill << count
         count <<= 1
         size >>= 1
-    plan[FOLD_FROM] = NOTHING
+    frame.fold_from = NOTHING
+    frame.source_shift = source - x
     if source != NOTHING and (merge > 0 or divide > 0 or blocks > 1):
         # Most bands have pulses for everything: change the source when one needs it.
-        plan[FOLD_FROM] = source
-        plan[FOLD_BINS] = n
-        plan[FOLD_BLOCKS] = blocks
-        plan[FOLD_MERGE] = merge
-        plan[FOLD_DIVIDE] = divide
-        source = FOLD
-    mask = decode_partition(rc, data, plan, work, x, n, bits, count, source, lm, gain, fill)
+        frame.fold_from = source
+        frame.fold_merge = merge
+        frame.fold_divide = divide
+        frame.source_shift = FOLD - x
+    frame.split_blocks = count
+    mask = decode_partition(frame, x, 0, bits, gain, fill)
     if count > 1:
         gather_blocks(work, x, size >> merge, count << merge, blocks == 1, 1)
     for _ in range(divide):

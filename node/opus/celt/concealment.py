@@ -36,9 +36,8 @@ from node.opus.celt.layout import (
     RESIDUAL,
     SEED,
     SHAPE,
-    SILENCE,
     TAPSET,
-    TRANSIENT,
+    CeltFrame,
 )
 from node.opus.celt.partition import next_noise, renormalise
 from node.opus.celt.pitch import find_period
@@ -170,15 +169,11 @@ def _append(
 
 
 @inlined
-def _conceal_by_pitch(
-    celt: NDArray[np.int64],
-    past: NDArray[np.float32],
-    work: NDArray[np.float32],
-    lm: int,
-    channels: int,
-) -> None:
-    samples = SHORT_SAMPLES << lm
-    fade = _FADES[lm] if celt[LOST_PACKET] else _FADE
+def _conceal_by_pitch(celt: NDArray[np.int64], past: NDArray[np.float32], frame: CeltFrame) -> None:
+    work = frame.work[:]
+    channels = frame.output_channels
+    samples = SHORT_SAMPLES << frame.lm
+    fade = _FADES[frame.lm] if celt[LOST_PACKET] else _FADE
     first = celt[LOSS_PERIOD] == 0
     if first:
         celt[LOSS_PERIOD] = find_period(past, work, channels)
@@ -194,24 +189,15 @@ def _conceal_by_pitch(
 
 
 @inlined
-def _conceal_by_noise(
-    celt: NDArray[np.int64],
-    past: NDArray[np.float32],
-    plan: NDArray[np.int64],
-    work: NDArray[np.float32],
-    start: int,
-    end: int,
-    lm: int,
-    channels: int,
-    bins: int,
-) -> None:
-    samples = SHORT_SAMPLES << lm
+def _conceal_by_noise(celt: NDArray[np.int64], past: NDArray[np.float32], frame: CeltFrame) -> None:
+    lm = frame.lm
+    work = frame.work[:]
     fall = np.float32(FALL_FIRST if celt[LOST] == 0 else FALL)
     if celt[LOSS_PERIOD] != 0 and celt[LOST_PACKET]:
         fall = np.float32(_FALL_AFTER_PITCH)
     seed = celt[SEED]
-    for channel in range(channels):
-        for band in range(start, end):
+    for channel in range(frame.output_channels):
+        for band in range(frame.start, frame.end):
             at = channel * BANDS + band
             energy = max(past[BACKGROUND + at], past[ENERGY + at] - fall)
             if celt[LOST_PACKET]:  # in a young stream the background may lie above the sound
@@ -225,42 +211,33 @@ def _conceal_by_noise(
             renormalise(work, low, n, 1.0)
     celt[SEED] = seed
     celt[LOSS_PERIOD] = 0
-    plan[TRANSIENT] = 0
-    plan[SILENCE] = 0
-    synthesise(celt, past, plan, work, start, end, lm, channels, channels, min(bins, samples))
+    frame.transient = 0
+    frame.blocks = 1
+    frame.silence = 0
+    frame.coded_channels = frame.output_channels
+    synthesise(past, frame)
 
 
-@inner_kernel(
-    "void(int64[::1], float32[::1], int64[::1], float32[::1], "
-    "int64, int64, int64, int64, int64, float32[:, ::1])"
-)
+@inner_kernel("void(int64[::1], float32[::1], CeltFrame, float32[:, ::1])")
 def celt_conceal(
     celt: NDArray[np.int64],
     past: NDArray[np.float32],
-    plan: NDArray[np.int64],
-    work: NDArray[np.float32],
-    start: int,
-    end: int,
-    lm: int,
-    channels: int,
-    divisor: int,
+    frame: CeltFrame,
     out: NDArray[np.float32],
 ) -> None:
-    """Make up a lost frame; the arguments are `celt_decode_frame`'s.
+    """Make up a lost frame.
 
-    celt  (CELT_INT_SIZE,) int64, what stays between frames: samples, 2.5 ms, flags
-    past  (CELT_FLOAT_SIZE,) float32, what stays: energies as log2, sound at 16-bit scale
-    plan  (PLAN_SIZE,) int64, scratch of the frame: eighths of a bit, indices, masks
-    work  (WORK_SIZE,) float32, scratch: unit vectors, spectra, sound at 16-bit scale
-    out   (samples / divisor or more, channels) float32, full scale 1.0
+    celt   (CELT_INT_SIZE,) int64, what stays between frames: samples, 2.5 ms, flags
+    past   (CELT_FLOAT_SIZE,) float32, what stays: energies as log2, sound at 16-bit scale
+    frame  its bands, length and output; the rest of it is scratch
+    out    (samples / divisor or more, output_channels) float32, full scale 1.0
     """
-    samples = SHORT_SAMPLES << lm
-    if celt[LOST] >= _PITCH_UNITS or start > 0:
-        bins = samples // divisor
-        _conceal_by_noise(celt, past, plan, work, start, end, lm, channels, bins)
+    lm = frame.lm
+    if celt[LOST] >= _PITCH_UNITS or frame.start > 0:
+        _conceal_by_noise(celt, past, frame)
     else:
-        _conceal_by_pitch(celt, past, work, lm, channels)
-    write_out(past, samples, channels, divisor, out)
+        _conceal_by_pitch(celt, past, frame)
+    write_out(past, SHORT_SAMPLES << lm, frame.output_channels, frame.divisor, out)
     celt[LOST] += 1 << lm
-    if celt[LOST_PACKET] and start == 0:
+    if celt[LOST_PACKET] and frame.start == 0:
         celt[HOLE] = 1

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.kernel import inner_kernel
-from node.opus.celt.layout import ENERGY, FINE_BITS, FINE_LAST
+from node.opus.celt.layout import ENERGY, CeltFrame
 from node.opus.celt.tables_celt import (
     BANDS,
     ENERGY_MODEL,
@@ -18,8 +18,7 @@ from node.opus.celt.tables_celt import (
     SMALL_ENERGY_ICDF,
 )
 from node.opus.range_decoder import (
-    BEGIN,
-    END,
+    RangeDecoder,
     rc_bit_logp,
     rc_bits,
     rc_decode_bin,
@@ -38,13 +37,9 @@ _ENERGY_MIN: Final = np.float32(-9.0)
 """Floor of the prediction, so that decoders of limited range stay together."""
 
 
-@inner_kernel("int64(int64[::1], uint8[::1], int64, int64)")
-def rc_celt_icdf(rc: NDArray[np.int64], data: NDArray[np.uint8], offset: int, ftb: int) -> int:
-    """Return a symbol of the inverse cumulative table at `ICDF[offset]` (section 4.1.3.3).
-
-    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
-    data  (n,) uint8, bytes of the payload
-    """
+@inner_kernel("int64(RangeDecoder, int64, int64)")
+def rc_celt_icdf(rc: RangeDecoder, offset: int, ftb: int) -> int:
+    """Return a symbol of the inverse cumulative table at `ICDF[offset]` (section 4.1.3.3)."""
     total = 1 << ftb
     place = total - 1 - rc_decode_bin(rc, ftb)
     k = offset
@@ -52,12 +47,12 @@ def rc_celt_icdf(rc: NDArray[np.int64], data: NDArray[np.uint8], offset: int, ft
     while place < ICDF[k]:
         high = ICDF[k]
         k += 1
-    rc_update(rc, data, total - high, total - ICDF[k], total)
+    rc_update(rc, total - high, total - ICDF[k], total)
     return k - offset
 
 
-@inner_kernel("int64(int64[::1], uint8[::1], int64, int64)")
-def _laplace(rc: NDArray[np.int64], data: NDArray[np.uint8], zero: int, decay: int) -> int:
+@inner_kernel("int64(RangeDecoder, int64, int64)")
+def _laplace(rc: RangeDecoder, zero: int, decay: int) -> int:
     """Return a Laplace-distributed integer.
 
     zero    probability of 0, Q15
@@ -65,7 +60,7 @@ def _laplace(rc: NDArray[np.int64], data: NDArray[np.uint8], zero: int, decay: i
     """
     place = rc_decode_bin(rc, _LAPLACE_BITS)
     if place < zero:
-        rc_update(rc, data, 0, zero, _LAPLACE_TOTAL)
+        rc_update(rc, 0, zero, _LAPLACE_TOTAL)
         return 0
     low = zero
     rest = _LAPLACE_TOTAL - 2 * _LAPLACE_FLAT * _LAPLACE_FLOOR - zero
@@ -83,43 +78,34 @@ def _laplace(rc: NDArray[np.int64], data: NDArray[np.uint8], zero: int, decay: i
         value = -value
     else:
         low += width
-    rc_update(rc, data, low, min(low + width, _LAPLACE_TOTAL), _LAPLACE_TOTAL)
+    rc_update(rc, low, min(low + width, _LAPLACE_TOTAL), _LAPLACE_TOTAL)
     return value
 
 
-@inner_kernel("void(int64[::1], uint8[::1], float32[::1], int64, int64, int64, int64, int64)")
-def decode_coarse_energy(
-    rc: NDArray[np.int64],
-    data: NDArray[np.uint8],
-    past: NDArray[np.float32],
-    start: int,
-    end: int,
-    intra: int,
-    channels: int,
-    lm: int,
-) -> None:
+@inner_kernel("void(float32[::1], CeltFrame, int64)")
+def decode_coarse_energy(past: NDArray[np.float32], frame: CeltFrame, intra: int) -> None:
     """Update the energies to the integer part of their log2, predicted both ways (4.3.2.1).
 
-    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
-    data  (n,) uint8, bytes of the payload
     past  (CELT_FLOAT_SIZE,) float32; ENERGY, log2
     """
-    frame_bits = (rc[END] - rc[BEGIN]) * 8
+    rc = frame.rc[0]
+    frame_bits = rc.end * 8
+    lm = frame.lm
     alpha = np.float32(0.0) if intra else INTER_ALPHA[lm]
     beta = np.float32(INTRA_BETA) if intra else INTER_BETA[lm]
     across_0 = np.float32(0.0)
     across_1 = np.float32(0.0)
-    for band in range(start, end):
+    for band in range(frame.start, frame.end):
         model = 2 * ((2 * lm + intra) * BANDS + band)
-        for channel in range(channels):
+        for channel in range(frame.coded_channels):
             left = frame_bits - rc_tell(rc)
             if left >= 15:
-                step = _laplace(rc, data, ENERGY_MODEL[model] << 7, ENERGY_MODEL[model + 1] << 6)
+                step = _laplace(rc, ENERGY_MODEL[model] << 7, ENERGY_MODEL[model + 1] << 6)
             elif left >= 2:
-                zigzag = rc_celt_icdf(rc, data, SMALL_ENERGY_ICDF, SMALL_ENERGY_BITS)
+                zigzag = rc_celt_icdf(rc, SMALL_ENERGY_ICDF, SMALL_ENERGY_BITS)
                 step = (zigzag >> 1) ^ -(zigzag & 1)
             elif left >= 1:
-                step = -rc_bit_logp(rc, data, 1)
+                step = -rc_bit_logp(rc, 1)
             else:
                 step = -1
             at = ENERGY + channel * BANDS + band
@@ -132,57 +118,36 @@ def decode_coarse_energy(
                 across_0 = across
 
 
-@inner_kernel("void(int64[::1], uint8[::1], float32[::1], int64[::1], int64, int64, int64)")
-def decode_fine_energy(
-    rc: NDArray[np.int64],
-    data: NDArray[np.uint8],
-    past: NDArray[np.float32],
-    plan: NDArray[np.int64],
-    start: int,
-    end: int,
-    channels: int,
-) -> None:
+@inner_kernel("void(float32[::1], CeltFrame)")
+def decode_fine_energy(past: NDArray[np.float32], frame: CeltFrame) -> None:
     """Refine each energy by the raw bits that the allocation gave it (4.3.2.2).
 
-    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
-    data  (n,) uint8, bytes of the payload
     past  (CELT_FLOAT_SIZE,) float32; ENERGY, log2
-    plan  (PLAN_SIZE,) int64; FINE_BITS, in bits
     """
-    for band in range(start, end):
-        bits = plan[FINE_BITS + band]
+    rc = frame.rc[0]
+    for band in range(frame.start, frame.end):
+        bits = frame.fine_bits[band]
         if bits > 0:
             scale = np.float32(1.0) / np.float32(1 << bits)
-            for channel in range(channels):
-                step = np.float32(rc_bits(rc, data, bits)) + np.float32(0.5)
+            for channel in range(frame.coded_channels):
+                step = np.float32(rc_bits(rc, bits)) + np.float32(0.5)
                 past[ENERGY + channel * BANDS + band] += step * scale - np.float32(0.5)
 
 
-@inner_kernel("void(int64[::1], uint8[::1], float32[::1], int64[::1], int64, int64, int64, int64)")
-def finish_energy(
-    rc: NDArray[np.int64],
-    data: NDArray[np.uint8],
-    past: NDArray[np.float32],
-    plan: NDArray[np.int64],
-    start: int,
-    end: int,
-    channels: int,
-    left_bits: int,
-) -> None:
+@inner_kernel("void(float32[::1], CeltFrame, int64)")
+def finish_energy(past: NDArray[np.float32], frame: CeltFrame, left_bits: int) -> None:
     """Spend the frame's last bits on one more bit of energy, by priority, from below (4.3.2.2).
 
-    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
-    data  (n,) uint8, bytes of the payload
     past  (CELT_FLOAT_SIZE,) float32; ENERGY, log2
-    plan  (PLAN_SIZE,) int64; FINE_BITS in bits, FINE_LAST a flag
     """
+    channels = frame.coded_channels
     for priority in range(2):
-        for band in range(start, end):
-            bits = plan[FINE_BITS + band]
-            wanted = bits < FINE_BITS_MAX and plan[FINE_LAST + band] == priority
+        for band in range(frame.start, frame.end):
+            bits = frame.fine_bits[band]
+            wanted = bits < FINE_BITS_MAX and frame.fine_last[band] == priority
             if wanted and left_bits >= channels:
                 scale = np.float32(1.0) / np.float32(1 << (bits + 1))
                 for channel in range(channels):
-                    step = np.float32(rc_bits(rc, data, 1)) - np.float32(0.5)
+                    step = np.float32(rc_bits(frame.rc[0], 1)) - np.float32(0.5)
                     past[ENERGY + channel * BANDS + band] += step * scale
                 left_bits -= channels

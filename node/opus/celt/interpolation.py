@@ -41,24 +41,23 @@ def take_celt(
         target[at + i] = past[end - samples + i]
 
 
-@kernel("void(float32[::1], float32[:, ::1], int64, int64, float32[::1], int64, float32[:, ::1])")
+@kernel("void(float32[::1], float32[:, ::1], int64, float32[::1], int64, float32[:, ::1])")
 def play_celt(
     past: NDArray[np.float32],
     sound: NDArray[np.float32],
     begin: int,
-    samples: int,
     memory: NDArray[np.float32],
     divisor: int,
     out: NDArray[np.float32],
 ) -> None:
-    """Put sound[channel, begin : begin + samples] in the place of the frame just concealed.
+    """Put the sound from sound[channel, begin] on in the place of the frame just concealed.
 
     past    (CELT_FLOAT_SIZE,) float32, history at 16-bit scale, 48 kHz
-    sound   (channels, begin + samples or more) float32, 16-bit scale, before de-emphasis
+    sound   (channels, begin + n x divisor, or more) float32, 16-bit scale, before de-emphasis
     memory  (2,) float32, 16-bit scale: de-emphasis before that frame; comes back as it is after it
-    out     (samples / divisor, channels) float32, full scale 1.0
+    out     (n, channels) float32, full scale 1.0
     """
-    channels = out.shape[1]
+    samples, channels = out.shape[0] * divisor, out.shape[1]
     for channel in range(channels):
         end = HISTORY + channel * HISTORY_STRIDE + HISTORY_SAMPLES
         for i in range(samples):

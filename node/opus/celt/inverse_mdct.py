@@ -25,6 +25,7 @@ from node.opus.celt.layout import (
     SHAPE,
     SPECTRUM,
     TRANSFORM,
+    CeltFrame,
 )
 from node.opus.celt.tables_celt import BAND_EDGES, BANDS, LM_MAX, MEAN_ENERGY, SHORT_SAMPLES, WINDOW
 
@@ -71,34 +72,26 @@ def copy_values(target: NDArray[np.float32], source: NDArray[np.float32]) -> Non
         target[i] = source[i]
 
 
-@inner_kernel("void(float32[::1], float32[::1], int64, int64, int64, int64, int64, int64)")
-def scale_bands(
-    past: NDArray[np.float32],
-    work: NDArray[np.float32],
-    channel: int,
-    start: int,
-    end: int,
-    lm: int,
-    bins: int,
-    silence: int,
-) -> None:
+@inner_kernel("void(float32[::1], CeltFrame, int64, int64)")
+def scale_bands(past: NDArray[np.float32], frame: CeltFrame, channel: int, bins: int) -> None:
     """Give the shapes of one channel their energies: SPECTRUM (section 4.3.6).
 
     past  (CELT_FLOAT_SIZE,) float32; ENERGY is read, log2
-    work  (WORK_SIZE,) float32; SHAPE has unit norm, SPECTRUM 16-bit scale
     bins  how many are wanted: those above are zero, and those of no band
     """
+    lm = frame.lm
+    work = frame.work[:]
     shape = SHAPE + channel * FRAME_MAX
     spectrum = SPECTRUM + channel * FRAME_MAX
-    first = BAND_EDGES[start] << lm
-    last = min(bins, BAND_EDGES[end] << lm)
-    if silence:
+    first = BAND_EDGES[frame.start] << lm
+    last = min(bins, BAND_EDGES[frame.end] << lm)
+    if frame.silence:
         last = first
     for i in range(spectrum, spectrum + first):
         work[i] = np.float32(0.0)
     for i in range(spectrum + last, spectrum + (SHORT_SAMPLES << lm)):
         work[i] = np.float32(0.0)
-    for band in range(start, end):
+    for band in range(frame.start, frame.end):
         low = BAND_EDGES[band] << lm
         high = min(last, BAND_EDGES[band + 1] << lm)
         if low < high:

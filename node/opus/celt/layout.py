@@ -1,10 +1,10 @@
-"""Where everything lies in CELT's arrays: two of state, two of scratch.
+"""Where everything lies in CELT's arrays, two of state, and in the record of one frame.
 
 ====================  ===================================================================
 `celt`   int64        what the decoder keeps between frames, whole numbers
 `past`   float32      what it keeps, real numbers: energies, history of sound, filters
-`plan`   int64        scratch of one frame: allocation, masks, the band that is decoded
-`work`   float32      scratch of one frame: shapes, folding sources, spectra, transforms
+`frame`  CeltFrame    what is known of one frame, and scratch: allocation, masks, the band that
+                      is decoded, and in `frame.work` shapes, folding sources, spectra, transforms
 ====================  ===================================================================
 
 The history of one channel is the sound before de-emphasis, newest last, and after it the raw
@@ -16,13 +16,21 @@ tail of the last transform, which waits for its overlap with the next one:
 
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
+from node.kernel.record import Record, Records, nested, whole
 from node.opus.celt.tables_celt import BANDS, SHORT_SAMPLES
+from node.opus.range_decoder import RangeDecoder
 
 OVERLAP: Final = SHORT_SAMPLES
 HALF_OVERLAP: Final = SHORT_SAMPLES // 2
 FRAME_MAX: Final = 8 * SHORT_SAMPLES
 SILENCE_LOG2: Final = -28.0
 """Band energy that stands for nothing at all."""
+
+NOTHING: Final = -1
+"""Place of a folding source, or of a target, that is not there."""
 
 # celt: whole numbers between frames
 SEED: Final = 0
@@ -61,46 +69,6 @@ PREDICTOR: Final = HISTORY + 2 * HISTORY_STRIDE
 PREDICTOR_ORDER: Final = 24
 CELT_FLOAT_SIZE: Final = PREDICTOR + 2 * PREDICTOR_ORDER
 
-# plan: whole numbers of one frame, by band
-CAP: Final = 0
-BOOST: Final = CAP + BANDS
-THRESHOLD: Final = BOOST + BANDS
-BITS_LOW: Final = THRESHOLD + BANDS
-BITS_MORE: Final = BITS_LOW + BANDS
-TILT: Final = BITS_MORE + BANDS
-SHAPE_BITS: Final = TILT + BANDS
-"""Eighths of a bit for the shape of each band."""
-FINE_BITS: Final = SHAPE_BITS + BANDS
-FINE_LAST: Final = FINE_BITS + BANDS
-"""1 where a band's extra energy bit has to wait for the others' (4.3.2.2)."""
-TF: Final = FINE_LAST + BANDS
-MASK: Final = TF + BANDS
-"""[band][channel]: bit k is 1 when block k of the band is not empty."""
-# plan: of the frame and of the band that is being decoded
-CODED_BANDS: Final = MASK + 2 * BANDS
-INTENSITY: Final = CODED_BANDS + 1
-DUAL: Final = INTENSITY + 1
-SPREAD: Final = DUAL + 1
-BAND: Final = SPREAD + 1
-REMAINING: Final = BAND + 1
-"""Eighths of a bit left for all shapes to come."""
-NOISE: Final = REMAINING + 1
-IN_PHASE: Final = NOISE + 1
-"""1 to ignore phase inversion, for listeners who mix down (RFC 8251, section 10)."""
-TRANSIENT: Final = IN_PHASE + 1
-SILENCE: Final = TRANSIENT + 1
-NEW_PERIOD: Final = SILENCE + 1
-NEW_TAPSET: Final = NEW_PERIOD + 1
-NEW_GAIN_Q5: Final = NEW_TAPSET + 1
-"""Post-filter of this frame; its gain in 1/32."""
-FOLD_FROM: Final = NEW_GAIN_Q5 + 1
-"""Folding source that is not yet at the band's resolution, or -1: where it begins in `work`."""
-FOLD_BINS: Final = FOLD_FROM + 1
-FOLD_BLOCKS: Final = FOLD_BINS + 1
-FOLD_MERGE: Final = FOLD_BLOCKS + 1
-FOLD_DIVIDE: Final = FOLD_MERGE + 1
-PLAN_SIZE: Final = FOLD_DIVIDE + 1
-
 # work: real numbers of one frame
 SHAPE: Final = 0
 """[channel][bin] unit vectors, channels FRAME_MAX apart."""
@@ -125,3 +93,67 @@ CORRELATION: Final = CUT + ANALYSIS_SAMPLES
 RESIDUAL: Final = CORRELATION + 2 * 32
 EXTENSION: Final = RESIDUAL + ANALYSIS_SAMPLES + PREDICTOR_ORDER
 """What goes on where the history ends, up to the end of the next overlap."""
+
+
+class Comb(Record):
+    """One setting of the pitch post-filter."""
+
+    period: int = whole("samples", "Period of the echo.")
+    tapset: int = whole("", "Which of the three sets of taps.")
+    gain: np.float32 = whole("", "Gain of the echo, a ratio; 0 for none.", of=np.float32)
+
+
+class CeltFrame(Record):
+    """One frame: what the caller says of it, what its symbols say, and the room to decode it."""
+
+    rc: Records[RangeDecoder] = nested(RangeDecoder, "Its bytes, and what is read of them.", (1,))
+    start: int = whole("", "First band: 0, or 17 in hybrid frames.")
+    end: int = whole("", "One past the last band: 13 to 21 by bandwidth.")
+    lm: int = whole("", "log2 of the frame's length in 2.5 ms.")
+    coded_channels: int = whole("", "Channels in the frame.")
+    output_channels: int = whole("", "Channels that are wanted.")
+    divisor: int = whole("", "48000 over the output rate: 1, 2, 3, 4 or 6.")
+    in_phase: int = whole(
+        "", "1 to ignore phase inversion, for listeners who mix down (RFC 8251, section 10)."
+    )
+    silence: int = whole("", "1: all bands are silent.")
+    transient: int = whole("", "1: the frame is cut into short blocks.")
+    blocks: int = whole("", "Short blocks that its bins interleave, 1 for none.")
+    combs: Records[Comb] = nested(Comb, "Post-filter two frames ago, before, and now.", (3,))
+    cap: NDArray[np.int64] = whole("bits / 8", "The most that each band can use.", (BANDS,))
+    boost: NDArray[np.int64] = whole("bits / 8", "What each band gets on top.", (BANDS,))
+    threshold: NDArray[np.int64] = whole("bits / 8", "Least for a shape.", (BANDS,))
+    tilt: NDArray[np.int64] = whole("bits / 8", "What the trim asks for.", (BANDS,))
+    bits_low: NDArray[np.int64] = whole("bits / 8", "By the table's lower row.", (BANDS,))
+    bits_more: NDArray[np.int64] = whole("bits / 8", "Up to its higher row.", (BANDS,))
+    shape_bits: NDArray[np.int64] = whole("bits / 8", "For each band's shape.", (BANDS,))
+    fine_bits: NDArray[np.int64] = whole("bits", "For each band's fine energy.", (BANDS,))
+    fine_last: NDArray[np.int64] = whole(
+        "", "1 where a band's extra energy bit has to wait for the others' (4.3.2.2).", (BANDS,)
+    )
+    tf: NDArray[np.int64] = whole(
+        "", "Resolution of each band: > 0 finer in frequency, < 0 finer in time.", (BANDS,)
+    )
+    mask: NDArray[np.int64] = whole(
+        "", "[band][channel]: bit k is 1 when block k of the band is not empty.", (2 * BANDS,)
+    )
+    coded_bands: int = whole("", "One past the last band that has a shape.")
+    intensity: int = whole("", "First band of intensity stereo.")
+    dual: int = whole("", "1: two channels that share nothing.")
+    spread: int = whole("", "How much few pulses are spread out, 0 to 3.")
+    remaining: int = whole("bits / 8", "Left for all shapes to come.")
+    noise: int = whole("", "State of the noise generator, 32 bits.")
+    band: int = whole("", "The band that is decoded now.")
+    bins: int = whole("", "Its bins.")
+    source: int = whole("", "Where in `work` it folds from, or NOTHING.")
+    target: int = whole("", "Where in `work` later bands fold from, or NOTHING.")
+    split_blocks: int = whole("", "Blocks of the band at its own resolution.")
+    source_shift: int = whole("", "From a value in `work` to the one that it folds from.")
+    fold_from: int = whole(
+        "", "Where a source begins that is not yet at the band's resolution, or NOTHING."
+    )
+    fold_merge: int = whole("", "By how many doublings it becomes so.")
+    fold_divide: int = whole("", "By how many halvings, after that.")
+    work: NDArray[np.float32] = whole(
+        "", "Shapes, sources, spectra: see above.", (WORK_SIZE,), np.float32
+    )

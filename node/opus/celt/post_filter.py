@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.kernel import inner_kernel
-from node.opus.celt.layout import OVERLAP
+from node.opus.celt.layout import OVERLAP, Comb
 from node.opus.celt.tables_celt import COMB_TAPS, WINDOW
 
 PERIOD_MIN: Final = 15
@@ -28,34 +28,28 @@ def _comb(
         )
 
 
-@inner_kernel("void(float32[::1], int64, int64, int64, int64, float32, float32, int64, int64)")
+@inner_kernel("void(float32[::1], int64, int64, Comb, Comb)")
 def post_filter(
-    past: NDArray[np.float32],
-    begin: int,
-    samples: int,
-    period_old: int,
-    period: int,
-    gain_old: np.float32,
-    gain: np.float32,
-    tapset_old: int,
-    tapset: int,
+    past: NDArray[np.float32], begin: int, samples: int, before: Comb, now: Comb
 ) -> None:
     """Filter `samples` at `past[begin]` in place, from the old filter to the new in 120.
 
     past  (CELT_FLOAT_SIZE,) float32, sound at 16-bit scale, 48 kHz
     """
+    gain_old, gain = before.gain, now.gain
     if gain_old == 0.0 and gain == 0.0:
         return
-    period_old = max(period_old, PERIOD_MIN)
-    period = max(period, PERIOD_MIN)
-    near, side, far = COMB_TAPS[3 * tapset], COMB_TAPS[3 * tapset + 1], COMB_TAPS[3 * tapset + 2]
+    period_old = max(before.period, PERIOD_MIN)
+    period = max(now.period, PERIOD_MIN)
+    taps, taps_old = 3 * now.tapset, 3 * before.tapset
+    near, side, far = COMB_TAPS[taps], COMB_TAPS[taps + 1], COMB_TAPS[taps + 2]
     near, side, far = gain * near, gain * side, gain * far
     faded = 0
-    if gain != gain_old or period != period_old or tapset != tapset_old:
+    if gain != gain_old or period != period_old or taps != taps_old:
         faded = min(OVERLAP, samples)
-        near_old = gain_old * COMB_TAPS[3 * tapset_old]
-        side_old = gain_old * COMB_TAPS[3 * tapset_old + 1]
-        far_old = gain_old * COMB_TAPS[3 * tapset_old + 2]
+        near_old = gain_old * COMB_TAPS[taps_old]
+        side_old = gain_old * COMB_TAPS[taps_old + 1]
+        far_old = gain_old * COMB_TAPS[taps_old + 2]
         for i in range(faded):
             new = WINDOW[i] * WINDOW[i]
             old = np.float32(1.0) - new

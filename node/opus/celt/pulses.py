@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.kernel import inner_kernel
-from node.opus.celt.layout import BAND_BINS_MAX
+from node.opus.celt.layout import BAND_BINS_MAX, CeltFrame
 from node.opus.celt.tables_celt import PULSE_COST, SPREAD_FACTOR
 from node.opus.range_decoder import rc_uint
 
@@ -192,30 +192,14 @@ def filled_blocks(work: NDArray[np.float32], x: int, n: int, blocks: int) -> int
     return mask
 
 
-@inner_kernel(
-    "int64(int64[::1], uint8[::1], float32[::1], int64, int64, int64, int64, int64, float64)"
-)
-def decode_pulses(
-    rc: NDArray[np.int64],
-    data: NDArray[np.uint8],
-    work: NDArray[np.float32],
-    x: int,
-    n: int,
-    k: int,
-    blocks: int,
-    spread: int,
-    gain: float,
-) -> int:
-    """Decode `n` values of `k` pulses, of norm `gain`, to `work[x]`; return the filled blocks.
-
-    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
-    data  (n,) uint8, bytes of the payload
-    work  (WORK_SIZE,) float32, of norm `gain` where it was decoded
-    """
-    energy = unrank(work, x, n, k, rc_uint(rc, data, words(n, k) + words(n, k + 1)))
+@inner_kernel("int64(CeltFrame, int64, int64, int64, int64, float64)")
+def decode_pulses(frame: CeltFrame, x: int, n: int, k: int, blocks: int, gain: float) -> int:
+    """Decode `n` values of `k` pulses, of norm `gain`, to `work[x]`; return the filled blocks."""
+    work = frame.work[:]
+    energy = unrank(work, x, n, k, rc_uint(frame.rc[0], words(n, k) + words(n, k + 1)))
     mask = filled_blocks(work, x, n, blocks)
     scale = np.float32(gain / sqrt(energy))
     for i in range(x, x + n):
         work[i] *= scale
-    spread_pulses(work, x, n, k, blocks, spread)
+    spread_pulses(work, x, n, k, blocks, frame.spread)
     return mask

@@ -6,56 +6,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.kernel import inner_kernel
-from node.opus.celt.layout import (
-    FOLD,
-    FOLD_BINS,
-    FOLD_BLOCKS,
-    FOLD_DIVIDE,
-    FOLD_FROM,
-    FOLD_MERGE,
-    TF,
-    TURN,
-)
+from node.opus.celt.layout import FOLD, NOTHING, TURN, CeltFrame
 from node.opus.celt.tables_celt import HADAMARD_ORDER, TF_ADJUST
-from node.opus.range_decoder import BEGIN, END, rc_bit_logp, rc_tell
+from node.opus.range_decoder import rc_bit_logp, rc_tell
 
 _HALF_POWER: Final = np.float32(0.70710678)
 
 
-@inner_kernel("void(int64[::1], uint8[::1], int64[::1], int64, int64, int64, int64)")
-def decode_resolution(
-    rc: NDArray[np.int64],
-    data: NDArray[np.uint8],
-    plan: NDArray[np.int64],
-    start: int,
-    end: int,
-    transient: int,
-    lm: int,
-) -> None:
-    """Set `plan[TF + band]`: > 0 finer in frequency, < 0 finer in time.
-
-    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
-    data  (n,) uint8, bytes of the payload
-    plan  (PLAN_SIZE,) int64; TF is set, in halvings or doublings (log2)
-    """
-    frame_bits = (rc[END] - rc[BEGIN]) * 8
+@inner_kernel("void(CeltFrame)")
+def decode_resolution(frame: CeltFrame) -> None:
+    """Set `tf`."""
+    rc, lm, transient = frame.rc[0], frame.lm, frame.transient
+    frame_bits = rc.end * 8
     logp = 2 if transient else 4
     selectable = lm > 0 and rc_tell(rc) + logp + 1 <= frame_bits
     if selectable:
         frame_bits -= 1
     change = 0
     changed = 0
-    for band in range(start, end):
+    for band in range(frame.start, frame.end):
         if rc_tell(rc) + logp <= frame_bits:
-            change ^= rc_bit_logp(rc, data, logp)
+            change ^= rc_bit_logp(rc, logp)
             changed |= change
-        plan[TF + band] = change
+        frame.tf[band] = change
         logp = 4 if transient else 5
     row = 8 * lm + 4 * transient
     if selectable and TF_ADJUST[row + changed] != TF_ADJUST[row + 2 + changed]:
-        row += 2 * rc_bit_logp(rc, data, 1)
-    for band in range(start, end):
-        plan[TF + band] = TF_ADJUST[row + plan[TF + band]]
+        row += 2 * rc_bit_logp(rc, 1)
+    for band in range(frame.start, frame.end):
+        frame.tf[band] = TF_ADJUST[row + frame.tf[band]]
 
 
 @inner_kernel("void(float32[::1], int64, int64, int64)")
@@ -93,25 +72,19 @@ def gather_blocks(
         work[x + i] = work[TURN + i]
 
 
-@inner_kernel("void(int64[::1], float32[::1])")
-def change_source(plan: NDArray[np.int64], work: NDArray[np.float32]) -> None:
-    """Copy the folding source to FOLD at the resolution of the band, once per band.
-
-    plan  (PLAN_SIZE,) int64; FOLD_*, indices and counts of bins
-    work  (WORK_SIZE,) float32, unit power for each bin
-    """
-    n = plan[FOLD_BINS]
-    blocks = plan[FOLD_BLOCKS]
-    merge = plan[FOLD_MERGE]
-    source = plan[FOLD_FROM]
-    plan[FOLD_FROM] = -1
+@inner_kernel("void(CeltFrame)")
+def change_source(frame: CeltFrame) -> None:
+    """Copy the folding source to FOLD at the resolution of the band, once per band."""
+    work = frame.work[:]
+    n, blocks, merge, source = frame.bins, frame.blocks, frame.fold_merge, frame.fold_from
+    frame.fold_from = NOTHING
     for i in range(n):
         work[FOLD + i] = work[source + i]
     for level in range(merge):
         haar(work, FOLD, n >> level, 1 << level)
     size = n // blocks << merge
     count = blocks >> merge
-    for _ in range(plan[FOLD_DIVIDE]):
+    for _ in range(frame.fold_divide):
         haar(work, FOLD, size, count)
         count <<= 1
         size >>= 1

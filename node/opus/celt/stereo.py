@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from node.kernel import inner_kernel
 from node.opus.celt.allocation import BIT
 from node.opus.celt.band import decode_band, decode_sign
-from node.opus.celt.layout import REMAINING
-from node.opus.celt.partition import NOTHING, REBALANCE_MIN
+from node.opus.celt.layout import FRAME_MAX, NOTHING, CeltFrame
+from node.opus.celt.partition import REBALANCE_MIN
 from node.opus.celt.theta import RIGHT_ANGLE, decode_theta, gains_and_tilt
 from node.opus.range_decoder import rc_bits
 
@@ -43,35 +43,17 @@ def _merge(work: NDArray[np.float32], x: int, y: int, n: int, mid: float) -> Non
         work[y + i] = gain_right * (middle + apart)
 
 
-@inner_kernel(
-    "int64(int64[::1], uint8[::1], int64[::1], float32[::1], "
-    "int64, int64, int64, int64, int64, int64, int64, int64, int64, int64)"
-)
-def _decode_pair(
-    rc: NDArray[np.int64],
-    data: NDArray[np.uint8],
-    plan: NDArray[np.int64],
-    work: NDArray[np.float32],
-    x: int,
-    y: int,
-    bits: int,
-    blocks: int,
-    source: int,
-    target: int,
-    lm: int,
-    fill: int,
-    theta: int,
-    cost: int,
-) -> int:
+@inner_kernel("int64(CeltFrame, int64, int64, int64, int64, int64)")
+def _decode_pair(frame: CeltFrame, x: int, bits: int, fill: int, theta: int, cost: int) -> int:
     """Decode two bins of each channel: the side is the mid turned by a right angle."""
+    work = frame.work[:]
+    y = x + FRAME_MAX
     turned = 0 < theta < RIGHT_ANGLE
     side_bits = BIT if turned else 0
-    plan[REMAINING] -= cost + side_bits
+    frame.remaining -= cost + side_bits
     main, other = (y, x) if theta > 8192 else (x, y)
-    sign = np.float32(1 - 2 * rc_bits(rc, data, 1) if turned else 1)
-    mask = decode_band(
-        rc, data, plan, work, main, 2, bits - side_bits, blocks, source, target, lm, 1.0, fill
-    )
+    sign = np.float32(1 - 2 * rc_bits(frame.rc[0], 1) if turned else 1)
+    mask = decode_band(frame, main, bits - side_bits, 1.0, fill)
     work[other] = -sign * work[main + 1]
     work[other + 1] = sign * work[main]
     mid, side, _ = gains_and_tilt(theta, 2)
@@ -83,87 +65,62 @@ def _decode_pair(
     return mask
 
 
-@inner_kernel(
-    "int64(int64[::1], uint8[::1], int64[::1], float32[::1], "
-    "int64, int64, int64, int64, int64, int64, int64, int64, int64)"
-)
-def decode_joint_band(
-    rc: NDArray[np.int64],
-    data: NDArray[np.uint8],
-    plan: NDArray[np.int64],
-    work: NDArray[np.float32],
-    x: int,
-    y: int,
-    n: int,
-    bits: int,
-    blocks: int,
-    source: int,
-    target: int,
-    lm: int,
-    fill: int,
-) -> int:
-    """Decode `n` bins of both channels to `work[x]` and `work[y]`; return the filled blocks.
+@inner_kernel("int64(CeltFrame, int64, int64, int64, int64, int64)")
+def _decode_split(frame: CeltFrame, x: int, bits: int, fill: int, theta: int, cost: int) -> int:
+    """Decode the mid to `work[x]` and the side to where the other channel is, and merge them."""
+    n = frame.bins
+    y = x + FRAME_MAX
+    blocks, source, target = frame.blocks, frame.source, frame.target
+    mid, side, tilt = gains_and_tilt(theta, n)
+    every = (1 << blocks) - 1
+    if theta == 0:
+        fill &= every
+    elif theta == RIGHT_ANGLE:
+        fill &= every << blocks
+    bits_mid = max(0, min(bits, (bits - tilt) >> 1))
+    bits_side = bits - bits_mid
+    frame.remaining -= cost
+    before = frame.remaining
+    mid_first = bits_mid >= bits_side
+    mask = 0
+    for turn in range(2):
+        if (turn == 0) == mid_first:
+            frame.source, frame.target = source, target
+            mask |= decode_band(frame, x, bits_mid, 1.0, fill)
+            spare = bits_mid - (before - frame.remaining)
+            if turn == 0 and spare > REBALANCE_MIN and theta != 0:
+                bits_side += spare - REBALANCE_MIN
+        else:
+            frame.source, frame.target = NOTHING, NOTHING
+            mask |= decode_band(frame, y, bits_side, side * _Q15, fill >> blocks)
+            spare = bits_side - (before - frame.remaining)
+            if turn == 0 and spare > REBALANCE_MIN and theta != RIGHT_ANGLE:
+                bits_mid += spare - REBALANCE_MIN
+    _merge(frame.work[:], x, y, n, mid * _Q15)
+    return mask
 
-    The other arguments are `decode_band`'s; what goes to `target` is the mid.
 
-    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
-    data  (n,) uint8, bytes of the payload
-    plan  (PLAN_SIZE,) int64, scratch of the frame: eighths of a bit, indices, masks
-    work  (WORK_SIZE,) float32, unit vectors
+@inner_kernel("int64(CeltFrame, int64, int64, int64)")
+def decode_joint_band(frame: CeltFrame, x: int, bits: int, fill: int) -> int:
+    """Decode the band of both channels, FRAME_MAX apart from `work[x]`; return the filled blocks.
+
+    The arguments are `decode_band`'s; what goes to the frame's `target` is the mid.
     """
+    n = frame.bins
+    work = frame.work[:]
+    y = x + FRAME_MAX
     if n == 1:
-        decode_sign(rc, data, plan, work, x)
-        decode_sign(rc, data, plan, work, y)
-        if target != NOTHING:
-            work[target] = work[x]
+        decode_sign(frame, x)
+        decode_sign(frame, y)
+        if frame.target != NOTHING:
+            work[frame.target] = work[x]
         return 1
-    theta, cost, inverted = decode_theta(rc, data, plan, n, bits, blocks, lm, 1)
+    theta, cost, inverted = decode_theta(frame, n, bits, frame.blocks, frame.lm, 1)
     bits -= cost
     if n == 2:
-        mask = _decode_pair(
-            rc, data, plan, work, x, y, bits, blocks, source, target, lm, fill, theta, cost
-        )
+        mask = _decode_pair(frame, x, bits, fill, theta, cost)
     else:
-        mid, side, tilt = gains_and_tilt(theta, n)
-        every = (1 << blocks) - 1
-        if theta == 0:
-            fill &= every
-        elif theta == RIGHT_ANGLE:
-            fill &= every << blocks
-        bits_mid = max(0, min(bits, (bits - tilt) >> 1))
-        bits_side = bits - bits_mid
-        plan[REMAINING] -= cost
-        before = plan[REMAINING]
-        mid_first = bits_mid >= bits_side
-        mask = 0
-        for turn in range(2):
-            if (turn == 0) == mid_first:
-                mask |= decode_band(
-                    rc, data, plan, work, x, n, bits_mid, blocks, source, target, lm, 1.0, fill
-                )
-                spare = bits_mid - (before - plan[REMAINING])
-                if turn == 0 and spare > REBALANCE_MIN and theta != 0:
-                    bits_side += spare - REBALANCE_MIN
-            else:
-                mask |= decode_band(
-                    rc,
-                    data,
-                    plan,
-                    work,
-                    y,
-                    n,
-                    bits_side,
-                    blocks,
-                    NOTHING,
-                    NOTHING,
-                    lm,
-                    side * _Q15,
-                    fill >> blocks,
-                )
-                spare = bits_side - (before - plan[REMAINING])
-                if turn == 0 and spare > REBALANCE_MIN and theta != RIGHT_ANGLE:
-                    bits_mid += spare - REBALANCE_MIN
-        _merge(work, x, y, n, mid * _Q15)
+        mask = _decode_split(frame, x, bits, fill, theta, cost)
     if inverted:
         for i in range(y, y + n):
             work[i] = -work[i]

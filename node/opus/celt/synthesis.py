@@ -15,16 +15,12 @@ from node.opus.celt.layout import (
     HISTORY,
     HISTORY_SAMPLES,
     HISTORY_STRIDE,
-    NEW_GAIN_Q5,
-    NEW_PERIOD,
-    NEW_TAPSET,
     PERIOD,
     PERIOD_OLD,
-    SILENCE,
     SPECTRUM,
     TAPSET,
     TAPSET_OLD,
-    TRANSIENT,
+    CeltFrame,
 )
 from node.opus.celt.post_filter import post_filter
 from node.opus.celt.tables_celt import SHORT_SAMPLES
@@ -45,39 +41,24 @@ def advance(past: NDArray[np.float32], channel: int, samples: int) -> None:
         copy_values(past[begin:end], past[begin + samples : end + samples])
 
 
-@inner_kernel(
-    "void(int64[::1], float32[::1], int64[::1], float32[::1], int64, int64, int64, int64, int64, "
-    "int64)"
-)
-def synthesise(
-    celt: NDArray[np.int64],
-    past: NDArray[np.float32],
-    plan: NDArray[np.int64],
-    work: NDArray[np.float32],
-    start: int,
-    end: int,
-    lm: int,
-    coded: int,
-    channels: int,
-    bins: int,
-) -> None:
+@inner_kernel("void(float32[::1], CeltFrame)")
+def synthesise(past: NDArray[np.float32], frame: CeltFrame) -> None:
     """Add the frame to the history of each output channel, before post-filter.
 
-    celt             (CELT_INT_SIZE,) int64, what stays between frames: samples, 2.5 ms, flags
-    past             (CELT_FLOAT_SIZE,) float32, what stays: energies as log2, sound at 16-bit scale
-    plan             (PLAN_SIZE,) int64, scratch of the frame: eighths of a bit, indices, masks
-    work             (WORK_SIZE,) float32, scratch: unit vectors, spectra, sound at 16-bit scale
-    coded, channels  channels in the frame and of the output: one is copied to both, and two are
-                     mixed to one by their spectra
+    One coded channel is copied to both, and two are mixed to one by their spectra.
+
+    past  (CELT_FLOAT_SIZE,) float32, what stays: energies as log2, sound at 16-bit scale
     """
+    lm, coded, channels = frame.lm, frame.coded_channels, frame.output_channels
+    work = frame.work[:]
     samples = SHORT_SAMPLES << lm
     for channel in range(coded):
-        scale_bands(past, work, channel, start, end, lm, bins, plan[SILENCE])
+        scale_bands(past, frame, channel, samples // frame.divisor)
     if coded > channels:
         for i in range(SPECTRUM, SPECTRUM + samples):
             work[i] = _HALF * (work[i] + work[i + FRAME_MAX])
-    blocks = 1 << lm if plan[TRANSIENT] else 1
-    block_lm = 0 if plan[TRANSIENT] else lm
+    blocks = frame.blocks
+    block_lm = 0 if frame.transient else lm
     for channel in range(channels):
         advance(past, channel, samples)
     for source in range(min(coded, channels)):
@@ -88,51 +69,27 @@ def synthesise(
                 overlap_add(past, work, at + channel * HISTORY_STRIDE, SHORT_SAMPLES << block_lm)
 
 
-@inner_kernel("void(int64[::1], float32[::1], int64[::1], int64, int64)")
-def filter_pitch(
-    celt: NDArray[np.int64],
-    past: NDArray[np.float32],
-    plan: NDArray[np.int64],
-    lm: int,
-    channels: int,
-) -> None:
+@inner_kernel("void(int64[::1], float32[::1], CeltFrame)")
+def filter_pitch(celt: NDArray[np.int64], past: NDArray[np.float32], frame: CeltFrame) -> None:
     """Post-filter the frame: 2.5 ms as the last one ended, then over to what this one says.
 
     celt  (CELT_INT_SIZE,) int64, what stays between frames: samples, 2.5 ms, flags
     past  (CELT_FLOAT_SIZE,) float32; history at 16-bit scale, GAIN a ratio
-    plan  (PLAN_SIZE,) int64; NEW_PERIOD in samples, NEW_GAIN_Q5
     """
+    lm = frame.lm
     samples = SHORT_SAMPLES << lm
-    gain = np.float32(plan[NEW_GAIN_Q5]) / np.float32(32.0)
-    for channel in range(channels):
+    before_2, before, now = frame.combs[0], frame.combs[1], frame.combs[2]
+    before_2.period, before_2.tapset = celt[PERIOD_OLD], celt[TAPSET_OLD]
+    before_2.gain = past[GAIN_OLD]
+    before.period, before.tapset, before.gain = celt[PERIOD], celt[TAPSET], past[GAIN]
+    for channel in range(frame.output_channels):
         at = HISTORY + channel * HISTORY_STRIDE + HISTORY_SAMPLES - samples
-        post_filter(
-            past,
-            at,
-            SHORT_SAMPLES,
-            celt[PERIOD_OLD],
-            celt[PERIOD],
-            past[GAIN_OLD],
-            past[GAIN],
-            celt[TAPSET_OLD],
-            celt[TAPSET],
-        )
+        post_filter(past, at, SHORT_SAMPLES, before_2, before)
         if lm > 0:
-            post_filter(
-                past,
-                at + SHORT_SAMPLES,
-                samples - SHORT_SAMPLES,
-                celt[PERIOD],
-                plan[NEW_PERIOD],
-                past[GAIN],
-                gain,
-                celt[TAPSET],
-                plan[NEW_TAPSET],
-            )
-    celt[PERIOD_OLD], celt[TAPSET_OLD], past[GAIN_OLD] = celt[PERIOD], celt[TAPSET], past[GAIN]
-    celt[PERIOD], celt[TAPSET], past[GAIN] = plan[NEW_PERIOD], plan[NEW_TAPSET], gain
-    if lm > 0:
-        celt[PERIOD_OLD], celt[TAPSET_OLD], past[GAIN_OLD] = celt[PERIOD], celt[TAPSET], gain
+            post_filter(past, at + SHORT_SAMPLES, samples - SHORT_SAMPLES, before, now)
+    last = now if lm > 0 else before
+    celt[PERIOD_OLD], celt[TAPSET_OLD], past[GAIN_OLD] = last.period, last.tapset, last.gain
+    celt[PERIOD], celt[TAPSET], past[GAIN] = now.period, now.tapset, now.gain
 
 
 @inner_kernel("void(float32[::1], int64, int64, int64, float32[:, ::1])")

@@ -2,14 +2,12 @@
 
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from node.kernel import inner_kernel
 from node.opus.celt.allocation import BIT
-from node.opus.celt.layout import BAND, IN_PHASE, INTENSITY, REMAINING
+from node.opus.celt.layout import CeltFrame
 from node.opus.celt.tables_celt import EXP2_Q14, LOG_WIDTH_Q3
 from node.opus.range_decoder import (
+    RangeDecoder,
     ilog,
     rc_bit_logp,
     rc_decode,
@@ -85,8 +83,8 @@ def integer_root(n: int) -> int:
     return root
 
 
-@inner_kernel("int64(int64[::1], uint8[::1], int64)")
-def _stepped(rc: NDArray[np.int64], data: NDArray[np.uint8], levels: int) -> int:
+@inner_kernel("int64(RangeDecoder, int64)")
+def _stepped(rc: RangeDecoder, levels: int) -> int:
     """Return a stereo angle: up to the middle three times as likely as above."""
     middle = levels // 2
     low_total = _LOW_WEIGHT * (middle + 1)
@@ -94,14 +92,14 @@ def _stepped(rc: NDArray[np.int64], data: NDArray[np.uint8], levels: int) -> int
     place = rc_decode(rc, total)
     if place < low_total:
         level = place // _LOW_WEIGHT
-        rc_update(rc, data, _LOW_WEIGHT * level, _LOW_WEIGHT * (level + 1), total)
+        rc_update(rc, _LOW_WEIGHT * level, _LOW_WEIGHT * (level + 1), total)
         return level
-    rc_update(rc, data, place, place + 1, total)
+    rc_update(rc, place, place + 1, total)
     return middle + 1 + place - low_total
 
 
-@inner_kernel("int64(int64[::1], uint8[::1], int64)")
-def _triangular(rc: NDArray[np.int64], data: NDArray[np.uint8], levels: int) -> int:
+@inner_kernel("int64(RangeDecoder, int64)")
+def _triangular(rc: RangeDecoder, levels: int) -> int:
     """Return an angle of one block: likeliest in the middle, falling to both sides."""
     half = levels >> 1
     total = (half + 1) * (half + 1)
@@ -114,17 +112,13 @@ def _triangular(rc: NDArray[np.int64], data: NDArray[np.uint8], levels: int) -> 
         level = (2 * (levels + 1) - integer_root(8 * (total - place - 1) + 1)) >> 1
         width = levels + 1 - level
         low = total - ((levels + 1 - level) * (levels + 2 - level) >> 1)
-    rc_update(rc, data, low, low + width, total)
+    rc_update(rc, low, low + width, total)
     return level
 
 
-@inner_kernel(
-    "UniTuple(int64, 3)(int64[::1], uint8[::1], int64[::1], int64, int64, int64, int64, int64)"
-)
+@inner_kernel("UniTuple(int64, 3)(CeltFrame, int64, int64, int64, int64, int64)")
 def decode_theta(
-    rc: NDArray[np.int64],
-    data: NDArray[np.uint8],
-    plan: NDArray[np.int64],
+    frame: CeltFrame,
     n: int,
     bits: int,
     blocks: int,
@@ -133,31 +127,29 @@ def decode_theta(
 ) -> tuple[int, int, int]:
     """Return the angle in Q14, its cost in eighths of a bit, and whether the side is inverted.
 
-    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
-    data  (n,) uint8, bytes of the payload
-    plan  (PLAN_SIZE,) int64; BAND and INTENSITY are indices, REMAINING eighths of a bit
     n     values in each half
     bits  eighths of a bit for both halves and the angle
     """
-    cap = LOG_WIDTH_Q3[plan[BAND]] + lm * 8
+    rc = frame.rc[0]
+    cap = LOG_WIDTH_Q3[frame.band] + lm * 8
     offset = (cap >> 1) - (_OFFSET_PAIR if stereo and n == 2 else _OFFSET_SPLIT)
     levels = theta_levels(n, bits, offset, cap, stereo)
-    if stereo and plan[BAND] >= plan[INTENSITY]:
+    if stereo and frame.band >= frame.intensity:
         levels = 1
     before = rc_tell_frac(rc)
     theta = 0
     inverted = 0
     if levels != 1:
         if stereo and n > 2:
-            theta = _stepped(rc, data, levels)
+            theta = _stepped(rc, levels)
         elif stereo or blocks > 1:
-            theta = rc_uint(rc, data, levels + 1)
+            theta = rc_uint(rc, levels + 1)
         else:
-            theta = _triangular(rc, data, levels)
+            theta = _triangular(rc, levels)
         theta = theta * RIGHT_ANGLE // levels
-    elif stereo and bits > 2 * BIT and plan[REMAINING] > 2 * BIT:
-        inverted = rc_bit_logp(rc, data, 2)
-        if plan[IN_PHASE]:
+    elif stereo and bits > 2 * BIT and frame.remaining > 2 * BIT:
+        inverted = rc_bit_logp(rc, 2)
+        if frame.in_phase:
             inverted = 0
     return theta, rc_tell_frac(rc) - before, inverted
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.kernel import inner_kernel
+from node.opus.range_decoder import RangeDecoder
 from node.opus.silk import state as f
 from node.opus.silk.comfort_noise import comfort_noise, reset_comfort_noise
 from node.opus.silk.concealment import (
@@ -68,35 +69,30 @@ def set_rate(
             silk[channel + f.LPC_TAIL_Q14 + k] = 0
 
 
-@inner_kernel(
-    "void(int64[::1], uint8[::1], int64[::1], int64, int64[::1], int64, boolean, int64, int64)"
-)
+@inner_kernel("void(RangeDecoder, int64[::1], int64, int64[::1], int64, int64)")
 def decode_channel(
-    rc: NDArray[np.int64],
-    data: NDArray[np.uint8],
+    rc: RangeDecoder,
     silk: NDArray[np.int64],
-    channel: int,
+    c: int,
     scratch: NDArray[np.int64],
-    out: int,
-    wanted: bool,
-    active: int,
+    wanted: int,
     coding: int,
 ) -> None:
-    """Write one SILK frame to scratch[out], from the payload if `wanted`, else made up.
+    """Write one SILK frame of channel `c` behind the two samples before it in FRAME_OUT.
 
-    rc       (RC_SIZE,) int64, the range decoder's state: bytes and bits
-    data     (n,) uint8, bytes of the payload
     silk     (STATE_SIZE,) int64, what stays between frames: 16-bit samples, and Qn by name
-    channel  where the channel's block begins in `silk`
     scratch  (SCRATCH_SIZE,) int64, scratch of one frame: 16-bit samples, and Qn by name
-    out      where in `scratch`: FRAME_SAMPLES 16-bit samples at the channel's own rate
+    wanted   MADE_UP, AT_REST or ACTIVE
+    coding   INDEPENDENT, INDEPENDENT_NO_LTP_SCALE or CONDITIONAL
     """
+    channel = f.CHANNELS + c * f.CHANNEL_SIZE
+    out = f.FRAME_OUT + c * f.FRAME_OUT_SIZE + 2
     samples = silk[channel + f.FRAME_SAMPLES]
     if silk[channel + f.CONCEAL_RATE_KHZ] != silk[channel + f.RATE_KHZ]:
         reset_concealment(silk, channel)
-    if wanted:
-        parse_indices(rc, data, silk, channel, scratch, active, coding)
-        parse_excitation(rc, data, scratch, samples)
+    if wanted != f.MADE_UP:
+        parse_indices(rc, silk, channel, scratch, wanted == f.ACTIVE, coding)
+        parse_excitation(rc, scratch, samples)
         decode_parameters(silk, channel, scratch, coding)
         make_excitation(silk, channel, scratch)
         synthesise(silk, channel, scratch, out)

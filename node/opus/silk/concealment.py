@@ -221,7 +221,12 @@ def conceal(silk: NDArray[np.int64], channel: int, scratch: NDArray[np.int64], o
     need = lag + f.LTP_TAPS // 2
     residual = f.RESIDUAL_Q15
     history = channel + f.HISTORY + memory - need
-    whiten(silk, history, need, order, scratch, f.LPC_Q12, residual + memory - need)
+    end = residual + memory
+    whiten(
+        silk[history - order : history + need],
+        scratch[f.LPC_Q12 : f.LPC_Q12 + order],
+        scratch[end - need : end],
+    )
     inverse_q30 = min(inverse_q(silk[channel + f.GAINS_BEFORE_Q16 + 1], 46), 0x3FFFFFFF)
     for i in range(residual + memory - need, residual + memory):
         scratch[i] = wrap32((inverse_q30 * scratch[i]) >> 16)

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.kernel import inner_kernel, kernel
+from node.kernel.record import Records
 from node.opus.silk import state as f
 from node.opus.silk.resampler import resample
+from node.opus.silk.state import SilkHole
 from node.opus.silk.stereo import delay_mono, unmix
 
 _SCALE: Final = np.float32(1 / 32768)
@@ -50,62 +52,53 @@ def _put_history(
         silk[block + f.LPC_TAIL_Q14 + k] = min(max(tail_q14, -(1 << 31)), (1 << 31) - 1)
 
 
-@inner_kernel("void(int64[::1], int64[::1], int64[::1], float32[:, ::1], int64[::1], int64, int64)")
+@inner_kernel("void(int64[::1], SilkHole, int64[::1], float32[:, ::1], int64, int64)")
 def _place(
     silk: NDArray[np.int64],
-    earlier: NDArray[np.int64],
+    hole: SilkHole,
     scratch: NDArray[np.int64],
     sound: NDArray[np.float32],
-    planned: NDArray[np.int64],
     begin: int,
     samples: int,
 ) -> None:
-    """Bring both channels' sound to scratch[FRAME_OUT], filters as they were `earlier`."""
+    """Bring both channels' sound to scratch[FRAME_OUT], filters as they were earlier."""
     for c in range(silk[f.CODED_CHANNELS]):
         block = f.CHANNELS + c * f.CHANNEL_SIZE
         for k in range(block + f.RESAMPLER_MODE, block + f.NLSF_BEFORE_Q15):
-            silk[k] = earlier[k]
+            silk[k] = hole.earlier[k]
         out = f.FRAME_OUT + c * f.FRAME_OUT_SIZE + 2
-        if planned[c]:
+        if hole.planned[c]:
             _put_history(silk, c, sound, begin, samples)
         end = block + f.HISTORY + silk[block + f.MEMORY_SAMPLES]
-        is_silent = c == 1 and not planned[c] and silk[f.MID_ONLY_BEFORE] == 1
+        is_silent = c == 1 and not hole.planned[c] and silk[f.MID_ONLY_BEFORE] == 1
         for i in range(samples):
             scratch[out + i] = 0 if is_silent else silk[end - samples + i]
     for k in range(f.STEREO_Q13, f.WEIGHTS_Q13):
-        silk[k] = earlier[k]
+        silk[k] = hole.earlier[k]
 
 
-@kernel(
-    "void(int64[::1], int64[::1], int64[::1], float32[:, ::1], int64[::1], int64, int64,"
-    " float32[:, ::1], float32[:, ::1])"
-)
+@kernel("void(int64[::1], SilkHole[::1], int64[::1], float32[:, ::1], int64, float32[:, ::1])")
 def play_silk(
     silk: NDArray[np.int64],
-    earlier: NDArray[np.int64],
+    holes: Records[SilkHole],
     scratch: NDArray[np.int64],
     sound: NDArray[np.float32],
-    planned: NDArray[np.int64],
     begin: int,
-    samples: int,
-    concealed: NDArray[np.float32],
     out: NDArray[np.float32],
 ) -> None:
-    """Put sound[channel, begin : begin + samples] in the place of the frame just concealed.
+    """Add the sound from sound[channel, begin] on to `out`, in the place of a concealed frame.
 
-    silk       (STATE_SIZE,) int64, what stays between frames: 16-bit samples, and Qn by name
-    earlier    (STATE_SIZE,) int64, the layer before that frame, units as of `silk`
-    scratch    (SCRATCH_SIZE or more,) int64, of one frame: 16-bit samples, and Qn by name
-    sound      (channels, begin + samples or more) float32, sound at 16-bit scale
-    planned    (2,) int64, flags: 1 for each channel that has sound
-    concealed  (n, channels) float32, full scale 1.0: what this layer added to `out`
-    out        (n, channels) float32, full scale 1.0: the frame as concealed; the layer's part is
-               exchanged
+    silk     (STATE_SIZE,) int64, what stays between frames: 16-bit samples, and Qn by name
+    holes    one: the layer before that frame, and which channels have sound
+    scratch  (SCRATCH_SIZE,) int64, of one frame: 16-bit samples, and Qn by name
+    sound    (channels, begin + samples or more) float32, sound at 16-bit scale
+    out      (n, channels) float32, full scale 1.0: the other layer's part of the frame
     """
     block = f.CHANNELS
     rate_khz = silk[block + f.RATE_KHZ]
+    samples = out.shape[0] * rate_khz // silk[block + f.OUTPUT_KHZ]
     coded = silk[f.CODED_CHANNELS]
-    _place(silk, earlier, scratch, sound, planned, begin, samples)
+    _place(silk, holes[0], scratch, sound, begin, samples)
     if coded == 2 and out.shape[1] == 2:
         unmix(silk, scratch, rate_khz, samples)
     else:
@@ -116,8 +109,7 @@ def play_silk(
             first = f.FRAME_OUT + from_channel * f.FRAME_OUT_SIZE + 1
             resample(silk, block + c * f.CHANNEL_SIZE, scratch, first, samples, f.RESAMPLED)
         for i in range(out.shape[0]):
-            value = np.float32(scratch[f.RESAMPLED + i]) * _SCALE
-            out[i, c] = (out[i, c] - concealed[i, c]) + value
+            out[i, c] += np.float32(scratch[f.RESAMPLED + i]) * _SCALE
 
 
 @kernel("boolean(int64[::1], float32[::1], int64)")

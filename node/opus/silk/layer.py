@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from node.kernel import inner_kernel
 from node.opus import tables_silk as t
-from node.opus.range_decoder import rc_bit_logp, rc_icdf
+from node.opus.range_decoder import RangeDecoder, rc_bit_logp, rc_icdf
 from node.opus.silk import state as f
 from node.opus.silk.channel import decode_channel, reset_channel, set_rate
 from node.opus.silk.excitation import parse_excitation
 from node.opus.silk.indices import parse_indices
 from node.opus.silk.resampler import resample
+from node.opus.silk.state import SilkFrame
 from node.opus.silk.stereo import delay_mono, parse_mid_only, parse_weights, unmix
 
 GOOD: Final = 0
@@ -39,16 +40,11 @@ def reset_silk(silk: NDArray[np.int64]) -> None:
     reset_channel(silk, f.CHANNELS + f.CHANNEL_SIZE)
 
 
-@inner_kernel("boolean(int64[::1], int64, int64, int64, int64, int64)")
-def _start_frame(
-    silk: NDArray[np.int64],
-    rate_khz: int,
-    output_khz: int,
-    coded_channels: int,
-    output_channels: int,
-    frame_ms: int,
-) -> bool:
+@inner_kernel("boolean(int64[::1], SilkFrame)")
+def _start_frame(silk: NDArray[np.int64], frame: SilkFrame) -> bool:
     """Follow changes of rate and channels; True if both outputs just became one channel."""
+    rate_khz, coded_channels = frame.rate_khz, frame.coded_channels
+    output_channels = frame.output_channels
     block = f.CHANNELS
     side = f.CHANNELS + f.CHANNEL_SIZE
     coded_before = silk[f.CODED_CHANNELS]
@@ -61,10 +57,10 @@ def _start_frame(
     if coded_channels > coded_before:
         reset_channel(silk, side)
     silk[f.FRAMES_DECODED] = 0
-    silk[f.FRAMES] = max(1, frame_ms // 20)
-    subframes = 2 if frame_ms == 10 else f.SUBFRAMES_MAX
+    silk[f.FRAMES] = max(1, frame.frame_ms // 20)
+    subframes = 2 if frame.frame_ms == 10 else f.SUBFRAMES_MAX
     for c in range(coded_channels):
-        set_rate(silk, block + c * f.CHANNEL_SIZE, rate_khz, output_khz, subframes)
+        set_rate(silk, block + c * f.CHANNEL_SIZE, rate_khz, frame.output_khz, subframes)
     one_before = silk[f.OUTPUT_CHANNELS] == 1 or coded_before == 1
     if output_channels == 2 and coded_channels == 2 and one_before:
         silk[f.STEREO_Q13] = 0
@@ -78,31 +74,28 @@ def _start_frame(
     return collapsed
 
 
-@inner_kernel("void(int64[::1], uint8[::1], int64[::1], int64)")
-def _parse_flags(
-    rc: NDArray[np.int64], data: NDArray[np.uint8], silk: NDArray[np.int64], channels: int
-) -> None:
+@inner_kernel("void(RangeDecoder, int64[::1], int64)")
+def _parse_flags(rc: RangeDecoder, silk: NDArray[np.int64], channels: int) -> None:
     """Read which frames are active and which have copies (4.2.3, 4.2.4)."""
     frames = silk[f.FRAMES]
     for c in range(channels):
         block = f.CHANNELS + c * f.CHANNEL_SIZE
         for i in range(frames):
-            silk[block + f.ACTIVE_FLAGS + i] = rc_bit_logp(rc, data, 1)
-        silk[block + f.LBRR] = rc_bit_logp(rc, data, 1)
+            silk[block + f.ACTIVE_FLAGS + i] = rc_bit_logp(rc, 1)
+        silk[block + f.LBRR] = rc_bit_logp(rc, 1)
     for c in range(channels):
         block = f.CHANNELS + c * f.CHANNEL_SIZE
         flags = silk[block + f.LBRR]
         if flags == 1 and frames > 1:
             table = t.LBRR_2 if frames == 2 else t.LBRR_3
-            flags = rc_icdf(rc, data, t.ICDF, table, 8) + 1
+            flags = rc_icdf(rc, t.ICDF, table, 8) + 1
         for i in range(3):
             silk[block + f.LBRR_FLAGS + i] = (flags >> i) & 1
 
 
-@inner_kernel("void(int64[::1], uint8[::1], int64[::1], int64[::1], int64)")
+@inner_kernel("void(RangeDecoder, int64[::1], int64[::1], int64)")
 def _skip_copies(
-    rc: NDArray[np.int64],
-    data: NDArray[np.uint8],
+    rc: RangeDecoder,
     silk: NDArray[np.int64],
     scratch: NDArray[np.int64],
     channels: int,
@@ -115,20 +108,18 @@ def _skip_copies(
             if silk[block + f.LBRR_FLAGS + i] == 0:
                 continue
             if channels == 2 and c == 0:
-                parse_weights(rc, data, silk)
+                parse_weights(rc, silk)
                 if silk[side + f.LBRR_FLAGS + i] == 0:
-                    parse_mid_only(rc, data)
+                    parse_mid_only(rc)
             coding = f.INDEPENDENT
             if i > 0 and silk[block + f.LBRR_FLAGS + i - 1] == 1:
                 coding = f.CONDITIONAL
-            parse_indices(rc, data, silk, block, scratch, 1, coding)
-            parse_excitation(rc, data, scratch, silk[block + f.FRAME_SAMPLES])
+            parse_indices(rc, silk, block, scratch, True, coding)
+            parse_excitation(rc, scratch, silk[block + f.FRAME_SAMPLES])
 
 
-@inner_kernel("int64(int64[::1], uint8[::1], int64[::1], int64)")
-def _parse_stereo(
-    rc: NDArray[np.int64], data: NDArray[np.uint8], silk: NDArray[np.int64], kind: int
-) -> int:
+@inner_kernel("int64(RangeDecoder, int64[::1], int64)")
+def _parse_stereo(rc: RangeDecoder, silk: NDArray[np.int64], kind: int) -> int:
     """Read the interval's stereo weights if there are any; return 1 if it has no side channel."""
     i = silk[f.FRAMES_DECODED]
     side = f.CHANNELS + f.CHANNEL_SIZE
@@ -137,10 +128,10 @@ def _parse_stereo(
         silk[f.WEIGHTS_Q13] = silk[f.STEREO_Q13]
         silk[f.WEIGHTS_Q13 + 1] = silk[f.STEREO_Q13 + 1]
         return 0
-    parse_weights(rc, data, silk)
+    parse_weights(rc, silk)
     flags = f.LBRR_FLAGS if kind == COPY else f.ACTIVE_FLAGS
     if silk[side + flags + i] == 0:
-        return parse_mid_only(rc, data)
+        return parse_mid_only(rc)
     return 0
 
 
@@ -171,10 +162,21 @@ def _coding(silk: NDArray[np.int64], c: int, kind: int) -> int:
     return f.CONDITIONAL
 
 
-@inner_kernel("void(int64[::1], uint8[::1], int64[::1], int64[::1], int64)")
+@inner_kernel("int64(int64[::1], int64, int64)")
+def _wanted(silk: NDArray[np.int64], c: int, kind: int) -> int:
+    """Return how channel `c`'s frame in this interval is to be had: MADE_UP, or as it is read."""
+    i = silk[f.FRAMES_DECODED]
+    block = f.CHANNELS + c * f.CHANNEL_SIZE
+    if kind == COPY:
+        return f.ACTIVE if silk[block + f.LBRR_FLAGS + i] == 1 else f.MADE_UP
+    if kind == LOST:
+        return f.MADE_UP
+    return f.ACTIVE if silk[block + f.ACTIVE_FLAGS + i] else f.AT_REST
+
+
+@inner_kernel("void(RangeDecoder, int64[::1], int64[::1], int64)")
 def _decode_interval(
-    rc: NDArray[np.int64],
-    data: NDArray[np.uint8],
+    rc: RangeDecoder,
     silk: NDArray[np.int64],
     scratch: NDArray[np.int64],
     kind: int,
@@ -186,7 +188,7 @@ def _decode_interval(
     samples = silk[f.CHANNELS + f.FRAME_SAMPLES]
     mid_only = 0
     if channels == 2:
-        mid_only = _parse_stereo(rc, data, silk, kind)
+        mid_only = _parse_stereo(rc, silk, kind)
         if mid_only == 0 and silk[f.MID_ONLY_BEFORE] == 1:
             _restart_side(silk, side)
     has_side = mid_only == 0
@@ -194,14 +196,11 @@ def _decode_interval(
         copied = kind == COPY and silk[side + f.LBRR_FLAGS + i] == 1
         has_side = silk[f.MID_ONLY_BEFORE] == 0 or copied
     for c in range(channels):
-        out = f.FRAME_OUT + c * f.FRAME_OUT_SIZE + 2
         if c == 0 or has_side:
-            block = f.CHANNELS + c * f.CHANNEL_SIZE
-            coding = _coding(silk, c, kind)
-            wanted = kind == GOOD or (kind == COPY and silk[block + f.LBRR_FLAGS + i] == 1)
-            active = 1 if kind == COPY else silk[block + f.ACTIVE_FLAGS + i]
-            decode_channel(rc, data, silk, block, scratch, out, wanted, active, coding)
+            wanted = _wanted(silk, c, kind)
+            decode_channel(rc, silk, c, scratch, wanted, _coding(silk, c, kind))
         else:
+            out = f.FRAME_OUT + c * f.FRAME_OUT_SIZE + 2
             for k in range(samples):
                 scratch[out + k] = 0
     if channels == 2 and silk[f.OUTPUT_CHANNELS] == 2:
@@ -216,50 +215,40 @@ def _decode_interval(
     silk[f.FRAMES_DECODED] = i + 1
 
 
-@inner_kernel(
-    "void(int64[::1], uint8[::1], int64[::1], int64[::1], float32[:, ::1], int64, int64, int64,"
-    " int64, int64, int64, int64)"
-)
+@inner_kernel("void(RangeDecoder, int64[::1], SilkFrame, int64, float32[:, ::1])")
 def decode_silk(
-    rc: NDArray[np.int64],
-    data: NDArray[np.uint8],
+    rc: RangeDecoder,
     silk: NDArray[np.int64],
-    scratch: NDArray[np.int64],
-    out: NDArray[np.float32],
-    out_begin: int,
-    rate_khz: int,
-    output_khz: int,
-    coded_channels: int,
-    output_channels: int,
-    frame_ms: int,
+    frame: SilkFrame,
     kind: int,
+    out: NDArray[np.float32],
 ) -> None:
-    """Decode, conceal or recover the SILK layer of one Opus frame into out[out_begin :].
+    """Decode, conceal or recover the SILK layer of one Opus frame.
 
-    rc        (RC_SIZE,) int64, the range decoder's state: bytes and bits
-    data      (n,) uint8, bytes of the payload; neither is touched if the frame is LOST
-    silk      (STATE_SIZE,) int64, what stays between frames: 16-bit samples, and Qn by name
-    scratch   (SCRATCH_SIZE,) int64, scratch of one frame: 16-bit samples, and Qn by name
-    out       (n, output_channels) float32, full scale 1.0; frame_ms x output_khz samples are set
-    rate_khz  8, 12 or 16, the layer's own rate; `output_khz` 8, 12, 16, 24 or 48
-    frame_ms  10, 20, 40 or 60
-    kind      GOOD, LOST or COPY
+    rc     bytes and bits of the frame; not touched if it is LOST
+    silk   (STATE_SIZE,) int64, what stays between frames: 16-bit samples, and Qn by name
+    frame  its rates, channels and length; the rest of it is scratch
+    kind   GOOD, LOST or COPY
+    out    (n, output_channels) float32, full scale 1.0; frame_ms x output_khz samples are set
     """
-    collapsed = _start_frame(silk, rate_khz, output_khz, coded_channels, output_channels, frame_ms)
+    scratch = frame.scratch[:]
+    channels = frame.coded_channels
+    collapsed = _start_frame(silk, frame)
     if kind != LOST:
-        _parse_flags(rc, data, silk, coded_channels)
+        _parse_flags(rc, silk, channels)
     if kind == GOOD:
-        _skip_copies(rc, data, silk, scratch, coded_channels)
+        _skip_copies(rc, silk, scratch, channels)
+    begin = 0
     for _ in range(silk[f.FRAMES]):
-        _decode_interval(rc, data, silk, scratch, kind)
+        _decode_interval(rc, silk, scratch, kind)
         samples = silk[f.CHANNELS + f.FRAME_SAMPLES]
-        made = samples * output_khz // rate_khz
-        for c in range(output_channels):
-            coded = min(c, coded_channels - 1)
+        made = samples * frame.output_khz // frame.rate_khz
+        for c in range(frame.output_channels):
+            coded = min(c, channels - 1)
             if c == coded or collapsed:
                 block = f.CHANNELS + c * f.CHANNEL_SIZE
-                begin = f.FRAME_OUT + coded * f.FRAME_OUT_SIZE + 1
-                resample(silk, block, scratch, begin, samples, f.RESAMPLED)
+                first = f.FRAME_OUT + coded * f.FRAME_OUT_SIZE + 1
+                resample(silk, block, scratch, first, samples, f.RESAMPLED)
             for i in range(made):
-                out[out_begin + i, c] = np.float32(scratch[f.RESAMPLED + i]) * _SCALE
-        out_begin += made
+                out[begin + i, c] = np.float32(scratch[f.RESAMPLED + i]) * _SCALE
+        begin += made

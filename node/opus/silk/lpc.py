@@ -158,28 +158,20 @@ def widen_q12(values: NDArray[np.int64], at: int, order: int, chirp_q16: int) ->
         factor_q16 += ((factor_q16 * (chirp_q16 - 65536)) + 32768) >> 16
 
 
-@inner_kernel("void(int64[::1], int64, int64, int64, int64[::1], int64, int64)")
-def whiten(
-    signal: NDArray[np.int64],
-    begin: int,
-    count: int,
-    order: int,
-    scratch: NDArray[np.int64],
-    lpc: int,
-    out: int,
-) -> None:
-    """Write the prediction error of signal[begin : begin + count] to scratch[out].
+@inner_kernel("void(int64[::1], int64[::1], int64[::1])")
+def whiten(signal: NDArray[np.int64], lpc_q12: NDArray[np.int64], out: NDArray[np.int64]) -> None:
+    """Write the prediction error of the newest samples of `signal` to `out`.
 
-    The filter at scratch[lpc] looks `order` samples back, so as many before `begin` must exist.
-
-    signal   (begin + count or more,) int64, 16-bit samples
-    scratch  (SCRATCH_SIZE,) int64; filter in Q12, result 16-bit samples
+    signal   (order + n,) int64, 16-bit samples: the filter looks `order` samples back
+    lpc_q12  (order,) int64, the filter
+    out      (n,) int64, 16-bit samples
     """
-    for i in range(count):
-        at = begin + i
+    order = lpc_q12.size
+    for i in range(out.size):
+        at = order + i
         predicted_q12 = 0
         for k in range(order):
-            predicted_q12 += signal[at - 1 - k] * scratch[lpc + k]
+            predicted_q12 += signal[at - 1 - k] * lpc_q12[k]
         # 16-bit samples and filters of order 16 at most stay within 36 bits; the register has 32.
         error_q12 = ((signal[at] << 12) - predicted_q12 + 0x80000000) & 0xFFFFFFFF
-        scratch[out + i] = clamp16((((error_q12 - 0x80000000) >> 11) + 1) >> 1)
+        out[i] = clamp16((((error_q12 - 0x80000000) >> 11) + 1) >> 1)

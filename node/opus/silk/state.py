@@ -7,6 +7,11 @@ all streams of a thread can share. A field with a number in brackets is the firs
 
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
+from node.kernel.record import Record, whole
+
 SUBFRAMES_MAX: Final = 4
 ORDER_MAX: Final = 16
 FRAME_SAMPLES_MAX: Final = 320  # 20 ms at 16 kHz
@@ -20,6 +25,12 @@ VOICED: Final = 2
 INDEPENDENT: Final = 0
 INDEPENDENT_NO_LTP_SCALE: Final = 1
 CONDITIONAL: Final = 2
+
+# How a channel's frame is to be had.
+MADE_UP: Final = 0
+AT_REST: Final = 1
+"""Read; its flag says that nobody speaks."""
+ACTIVE: Final = 2
 
 # Shared by both channels.
 CODED_CHANNELS: Final = 0
@@ -137,3 +148,21 @@ RESAMPLED: Final = 3208  # [960 x 2]
 DOUBLED: Final = 5128  # [8 + 320]
 DELAYED: Final = 5456  # [320]
 SCRATCH_SIZE: Final = 5776
+
+
+class SilkFrame(Record):
+    """The SILK layer of one Opus frame: what the caller says of it, and the room to decode it."""
+
+    rate_khz: int = whole("kHz", "The layer's own rate: 8, 12 or 16.")
+    output_khz: int = whole("kHz", "8, 12, 16, 24 or 48.")
+    coded_channels: int = whole("", "Channels in the frame.")
+    output_channels: int = whole("", "Channels that are wanted.")
+    frame_ms: int = whole("ms", "10, 20, 40 or 60.")
+    scratch: NDArray[np.int64] = whole("", "Scratch of one SILK frame, see above.", (SCRATCH_SIZE,))
+
+
+class SilkHole(Record):
+    """A frame of a hole that is filled with sound that somebody else made."""
+
+    earlier: NDArray[np.int64] = whole("", "The layer before the frame.", (STATE_SIZE,))
+    planned: NDArray[np.int64] = whole("", "1 for each channel that has sound.", (2,))

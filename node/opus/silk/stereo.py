@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from node.kernel import inner_kernel
 from node.opus import tables_silk as t
-from node.opus.range_decoder import rc_icdf
+from node.opus.range_decoder import RangeDecoder, rc_icdf
 from node.opus.silk import state as f
 from node.opus.silk.fixed_point import clamp16, round_shift, wrap16
 
@@ -15,33 +15,27 @@ _TENTH_Q16: Final = 6554
 _BLEND_MS: Final = 8
 
 
-@inner_kernel("void(int64[::1], uint8[::1], int64[::1])")
-def parse_weights(rc: NDArray[np.int64], data: NDArray[np.uint8], silk: NDArray[np.int64]) -> None:
+@inner_kernel("void(RangeDecoder, int64[::1])")
+def parse_weights(rc: RangeDecoder, silk: NDArray[np.int64]) -> None:
     """Read the prediction weights into silk[WEIGHTS_Q13] (4.2.7.1).
 
-    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
-    data  (n,) uint8, bytes of the payload
     silk  (STATE_SIZE,) int64; WEIGHTS_Q13
     """
-    joint = rc_icdf(rc, data, t.ICDF, t.STEREO_JOINT, 8)
+    joint = rc_icdf(rc, t.ICDF, t.STEREO_JOINT, 8)
     for i in range(2):
         part = joint // 5 if i == 0 else joint % 5
-        low = rc_icdf(rc, data, t.ICDF, t.UNIFORM_3, 8) + 3 * part
-        between = rc_icdf(rc, data, t.ICDF, t.UNIFORM_5, 8)
+        low = rc_icdf(rc, t.ICDF, t.UNIFORM_3, 8) + 3 * part
+        between = rc_icdf(rc, t.ICDF, t.UNIFORM_5, 8)
         weight = t.STEREO_WEIGHT_Q13[low]
         step = ((t.STEREO_WEIGHT_Q13[low + 1] - weight) * _TENTH_Q16) >> 16
         silk[f.WEIGHTS_Q13 + i] = weight + step * (2 * between + 1)
     silk[f.WEIGHTS_Q13] -= silk[f.WEIGHTS_Q13 + 1]
 
 
-@inner_kernel("int64(int64[::1], uint8[::1])")
-def parse_mid_only(rc: NDArray[np.int64], data: NDArray[np.uint8]) -> int:
-    """Return 1 if the side channel is not coded for this interval (4.2.7.2).
-
-    rc    (RC_SIZE,) int64, the range decoder's state: bytes and bits
-    data  (n,) uint8, bytes of the payload
-    """
-    return rc_icdf(rc, data, t.ICDF, t.MID_ONLY, 8)
+@inner_kernel("int64(RangeDecoder)")
+def parse_mid_only(rc: RangeDecoder) -> int:
+    """Return 1 if the side channel is not coded for this interval (4.2.7.2)."""
+    return rc_icdf(rc, t.ICDF, t.MID_ONLY, 8)
 
 
 @inner_kernel("void(int64[::1], int64[::1], int64, int64)")

@@ -107,7 +107,11 @@ def _prepare_history(
                 scratch[f.WHITENED + i] = scratch[out + at - memory]
         lpc = f.LPC_FIRST_Q12 if k < 2 else f.LPC_Q12
         residual = f.RESIDUAL_Q15 + end - need
-        whiten(scratch, f.WHITENED + order, need, order, scratch, lpc, residual)
+        whiten(
+            scratch[f.WHITENED : f.WHITENED + order + need],
+            scratch[lpc : lpc + order],
+            scratch[residual : residual + need],
+        )
         for i in range(need):
             scratch[residual + i] = wrap32((inverse_q31 * scratch[residual + i]) >> 16)
     elif adjust_q16 != 1 << 16:

@@ -17,6 +17,7 @@ import numpy as np
 from numba.core.runtime import rtsys
 from node.audio.limiter import Limiter
 from node.clock.robust_line import theil_sen_slope
+from node.kernel.record import new
 from node.opus import range_decoder as rd
 from node.opus.celt.fourier import transform
 from node.rtp.packet import HEADER_FIELDS, parse
@@ -30,7 +31,7 @@ parts = [rng.standard_normal(480).astype(np.float32) for _ in range(4)]
 sound = (4 * rng.standard_normal((4800, 2))).astype(np.float32)
 packet = np.frombuffer(bytes([0x90, 96]) + rng.bytes(1273), np.uint8).copy()
 fields = np.zeros(HEADER_FIELDS, np.int64)
-rc = np.zeros(rd.RC_SIZE, np.int64)
+readers = new(rd.RangeDecoder)
 limiter = Limiter(2, limit_dbfs=-3.0)
 before = rtsys.get_allocation_stats().alloc
 
@@ -38,11 +39,11 @@ digest.update(np.float64(theil_sen_slope(x, drawn, 40, 3, points)).tobytes())
 digest.update(bytes([transform(*parts, 480)]))
 limiter.process(sound)
 digest.update(bytes([parse(packet, fields) & 0xFF]))
-rd.rc_init(rc, packet, 0, 1275)
-symbols = [rd.rc_uint(rc, packet, 3 + i % 7) for i in range(400)]
+rd.rc_init(readers[0], packet)
+symbols = [rd.rc_uint(readers[0], 3 + i % 7) for i in range(400)]
 allocated = rtsys.get_allocation_stats().alloc - before
 
-for one in (*parts, sound, fields, rc, np.array(symbols)):
+for one in (*parts, sound, fields, readers, np.array(symbols)):
     digest.update(one.tobytes())
 print(digest.hexdigest(), allocated)
 """

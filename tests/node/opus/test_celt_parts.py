@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from node.kernel import record
 from node.opus.celt import fourier, inverse_mdct, layout, post_filter, pulses, tables_celt, theta
 
 
@@ -143,5 +144,7 @@ def test_the_post_filter_is_the_formula_of_the_standard(old, new, gain_old, gain
                 near = wanted[at - period - taken]
                 far = wanted[at - period + taken] if taken else 0.0
                 wanted[at] += share * strength * tap * (near + far)
-    post_filter.post_filter(past, begin, samples, old, new, *strengths, tapset, tapset)
+    combs = record.new(layout.Comb, 2)
+    combs["period"], combs["gain"], combs["tapset"] = (old, new), strengths, tapset
+    post_filter.post_filter(past, begin, samples, *combs)
     assert np.allclose(past, wanted, atol=2e-4 * np.abs(wanted).max())

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from node.kernel.record import new
 from node.opus.celt import concealment, frame, layout
 from node.opus.libopus import LibopusDecoder
 from node.opus.packet import (
@@ -12,7 +13,7 @@ from node.opus.packet import (
     toc_channels,
     toc_frame_samples,
 )
-from node.opus.range_decoder import RANGE, RC_SIZE, rc_init
+from node.opus.range_decoder import rc_init
 
 END_BANDS = (13, 17, 17, 19, 21)
 STREAMS = [
@@ -38,9 +39,8 @@ class CeltStream:
         self.channels, self.divisor = channels, divisor
         self.celt = np.zeros(layout.CELT_INT_SIZE, np.int64)
         self.past = np.zeros(layout.CELT_FLOAT_SIZE, np.float32)
-        self.plan = np.zeros(layout.PLAN_SIZE, np.int64)
-        self.work = np.zeros(layout.WORK_SIZE, np.float32)
-        self.rc = np.zeros(RC_SIZE, np.int64)
+        (self.frame,) = new(layout.CeltFrame)
+        self.frame.output_channels, self.frame.divisor = channels, divisor
         frame.celt_reset(self.celt, self.past)
 
     def decode(self, payload):
@@ -50,24 +50,24 @@ class CeltStream:
         parts = []
         for begin, size in frames[: parse_frames(payload, 0, payload.size, frames)]:
             out = np.zeros((samples // self.divisor, self.channels), np.float32)
-            rc_init(self.rc, payload, begin, size)
-            frame.celt_decode_frame(
-                *(self.celt, self.past, self.plan, self.work, self.rc, payload),
-                *(0, END_BANDS[toc_bandwidth(toc)], (samples // 120).bit_length() - 1),
-                *(toc_channels(toc), self.channels, self.divisor, out),
-            )
+            rc_init(self.frame.rc[0], payload[begin : begin + size])
+            self.ask(toc)
+            self.frame.coded_channels = toc_channels(toc)
+            frame.celt_decode_frame(self.celt, self.past, self.frame, out)
             parts.append(out)
         self.toc = toc
-        return np.concatenate(parts), int(self.rc[RANGE])
+        return np.concatenate(parts), int(self.frame.rc[0].range)
 
     def conceal(self):
         samples = toc_frame_samples(self.toc)
         out = np.zeros((samples // self.divisor, self.channels), np.float32)
-        concealment.celt_conceal(
-            *(self.celt, self.past, self.plan, self.work, 0, END_BANDS[toc_bandwidth(self.toc)]),
-            *((samples // 120).bit_length() - 1, self.channels, self.divisor, out),
-        )
+        self.ask(self.toc)
+        concealment.celt_conceal(self.celt, self.past, self.frame, out)
         return out
+
+    def ask(self, toc):
+        self.frame.end = END_BANDS[toc_bandwidth(toc)]
+        self.frame.lm = (toc_frame_samples(toc) // 120).bit_length() - 1
 
 
 def packets(path):
