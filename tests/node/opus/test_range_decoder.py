@@ -151,5 +151,5 @@ def test_an_integer_larger_than_possible_marks_the_frame_as_corrupt():
     payload = encoder.payload()
     rc = _start(payload)
 
-    assert rd.rc_uint(rc, payload, (255 << 4) + 3) == (255 << 4) + 2
+    assert rd.rc_uint(rc, (255 << 4) + 3) == (255 << 4) + 2
     assert rc.error == 1
