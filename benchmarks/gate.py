@@ -32,6 +32,7 @@ from benchmarks.verdict.outcome import INEXACT, Breach, Outcome, changes_since
 from benchmarks.verdict.recorded import (
     RECORDED,
     AskedError,
+    Figures,
     figures_against,
     figures_of_tree,
     record,
@@ -62,10 +63,7 @@ def run(arguments: list[str], *, prepare: Prepare | None = None) -> int:
     try:
         budgets: Budgets = tomllib.loads(BUDGETS.read_text(encoding="utf-8"))
         asked = _asked(budgets, length, options)
-        recorded = figures_of_tree(FIGURES, length)
-        base = recorded
-        if options.against is not None:
-            base = figures_against(options.against, length, repository=BUDGETS.parent)
+        recorded, base = _compared(options.against, length)
         measured = measure_all(
             asked, fast=length == "fast", whole=options.row is None, prepare=prepare
         )
@@ -94,10 +92,9 @@ def run(arguments: list[str], *, prepare: Prepare | None = None) -> int:
         ),
         base=base.name,
     )
-    for name in exact:
-        if name not in base.rows:
-            by = RECORDED if name in recorded.rows else "its budgets alone"
-            print(f"gate: {base.name} has no {name} of this length: it is held by {by}")
+    for name in (one for one in exact if one not in base.rows):
+        by = RECORDED if name in recorded.rows else "its budgets alone"
+        print(f"gate: {base.name} has no {name} of this length: it is held by {by}")
     for line in _speed_lines(measured, budgets, length):
         print(line)
     return _tell(outcome, options.files)
@@ -115,6 +112,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--speed", action="store_true", help="tell speed beside its tolerance")
     parser.add_argument("--hold-speed", action="store_true", help="and fail where it is beyond")
     return parser
+
+
+def _compared(against: str | None, length: str) -> tuple[Figures, Figures]:
+    """Return the figures that the tree records, and those that changes are counted from."""
+    recorded = figures_of_tree(FIGURES, length)
+    if against is None:
+        return recorded, recorded
+    return recorded, figures_against(against, length, repository=BUDGETS.parent)
 
 
 def _asked(
