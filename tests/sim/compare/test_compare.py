@@ -195,7 +195,9 @@ def test_a_folder_with_a_whole_disk_in_it_is_refused_before_all_of_it_is_searche
     assert cli.main(["compare", str(disk), str(disk)]) == 0, "as many as there may be"
     (disk / "one more").touch()
     assert cli.main(["compare", str(disk), str(disk)]) == 2
-    assert f"more than {files} files in it: must be a folder of runs alone" in capsys.readouterr().err
+    assert (
+        f"more than {files} files in it: must be a folder of runs alone" in capsys.readouterr().err
+    )
 
 
 def test_folders_of_several_seeds_are_several_runs_and_twice_one_seed_is_a_fault(
