@@ -25,6 +25,9 @@ WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MINUTE_S: Final = 60
 DAY_S: Final = 86_400
 
+FAR_S: Final = 1 << 40
+"""Seconds after which nothing ends."""
+
 STEP_S: Final = 1
 """A civil clock that moved by more than this against the monotonic one has been stepped."""
 

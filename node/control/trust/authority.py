@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from node.control.civil_time import Least
+from node.control.civil_time import FAR_S, Least
 from node.control.precedence import MessageClass
 from node.control.trust.message import Message
 from node.control.trust.revocations import Held, Revocation, Revocations
@@ -175,6 +175,11 @@ class AuthorityBook:
         if any(least.at(one.level) >= one.until_s for one in self._chain(authority)):
             return "the certificate has ended"
         return authority
+
+    def next_end_s(self, least: Least) -> int:
+        """Return in how many seconds the next certificate ends, if time goes on from `least`."""
+        left_s = (one.until_s - least.at(one.level) for one in self._known.values() if one.parent)
+        return min((seconds for seconds in left_s if seconds > 0), default=FAR_S)
 
     def may_give_time(self, authority: Authority) -> bool:
         """Return whether its beacons are believed: nobody has that right from who has it not."""
