@@ -78,7 +78,7 @@ class Controller:
         )
         self._playing: dict[int, StartPart] = {}
         self._granted: tuple[int, ...] = ()
-        self._minute_ns, self._civil_ns = 0, FAR_S * NS_PER_S
+        self._minute_ns = self._civil_ns = 0
         self._told_gain_db = SILENT_DB
         self._mutes = Mutes(len(tiers))
         self._plans = Plans(config, self._authorities)
@@ -198,11 +198,10 @@ class Controller:
         self.sessions.handle_deadline(utc_s, now_ns)
         self._collect(now_ns)
         self._minute_ns = self.next_minute_ns(now_ns)
-        left_s = (
-            self._authorities.next_end_s(least),
-            self._mutes.next_end_s(utc_s, trusted=trusted),
-        )
-        self._civil_ns = now_ns - into_second_ns + min(left_s) * NS_PER_S
+        kept_s = self._mutes.next_end_s(utc_s, trusted=trusted)
+        left_s = min(self._authorities.next_end_s(least), kept_s)
+        second_ns = now_ns - into_second_ns
+        self._civil_ns = second_ns + left_s * NS_PER_S if left_s < FAR_S else 0
         gain_db = self.gain_db(now_ns)
         if gain_db != self._told_gain_db:
             self._told_gain_db = gain_db
@@ -211,7 +210,9 @@ class Controller:
     def next_deadline_ns(self) -> int | None:
         """Return when `handle_deadline` must run next, or None when nothing is planned."""
         parts = (self._programmes, self._book, self.sessions, self._mutes)
-        ends_ns = [self._civil_ns, *(part.next_deadline_ns() for part in parts)]
+        ends_ns = [part.next_deadline_ns() for part in parts]
+        if self._civil_ns:  # a certificate ends, or what was kept over a restart
+            ends_ns.append(self._civil_ns)
         if self._granted:
             ends_ns.append(self._minute_ns)  # plans and limits change on whole minutes
         return min((one for one in ends_ns if one is not None), default=None)

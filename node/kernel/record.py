@@ -123,7 +123,9 @@ def zeros_apart(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     Elsewhere they may lie where something else was, and be wiped, or in a page of 2 MB. The result
     is (`shape`) of `dtype`, records or float32, all bits 0.
     """
-    pages = mmap.mmap(-1, math.prod(shape) * np.dtype(dtype).itemsize)
+    bytes_of = math.prod(shape) * np.dtype(dtype).itemsize
+    # Private: a process that forks would share them, and play into its child's buffers.
+    pages = mmap.mmap(-1, bytes_of, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_NOHUGEPAGE"):
         with contextlib.suppress(OSError):  # a kernel without huge pages does not know the word
             pages.madvise(mmap.MADV_NOHUGEPAGE)

@@ -116,7 +116,7 @@ class Service:
         self._standing = dict(standing or {})
         self._renewal = Renewal(renewed, reread)
         self._pace = Pace(now_ns())
-        self._looks = Looks(self._pace, (sink, store, udp), self._note_clock_changed)
+        self._looks = Looks(self._pace, (sink, store, udp), self._note_change)
         self._page = None if page is None else Page(*page, self._locked_status)
         session = 0 if mqtt is None else mqtt.session
         self._vitals = Vitals(self._health, session=session, begin_ns=now_ns())
@@ -231,8 +231,8 @@ class Service:
         asked_ns = NEVER_NS if link is None else link.next_status_ns()
         return min(self._time.next_ns, self._vitals.next_ns(tells=tells), asked_ns)
 
-    def _note_clock_changed(self) -> None:
-        """Look at the civil clock: it was stepped, or is believed now."""
+    def _note_change(self) -> None:
+        """Look soon, and let the core have the time: it was stepped, or what sounds has changed."""
         self._time.renew()
         self._looks.look_soon()
 
@@ -294,7 +294,7 @@ class Service:
         self._pace.wake(now_ns())
         with self._lock:
             self._speaker.receive_message(topic, payload, now_ns())
-        self._note_clock_changed()  # an order may know better what time it is
+        self._note_change()  # an order may know better what time it is
         self._run_core()
         return self._store.number
 

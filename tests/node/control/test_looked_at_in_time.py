@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from node.control.events import SourceAllowed, SourceEnded, StartPart, StopPart
 from node.control.orders import Session
 from node.control.proof.record_keeper import TOPIC
-from node.control.trust.authority import Certificate
+from node.control.trust.authority import Certificate, Revocation
 from node.control.trust.message import Kind
 from node.control.warning.short_alert import encode_short
 from node.events import Note, Persist, Publish
@@ -126,6 +126,13 @@ class Driven(Village):
         elif what == "session":
             session = msgspec.json.encode(Session(1000 + amount % 2))
             self.order(COMMUNE, Kind.SESSION, session, ttl_s=30 + amount)
+        elif what == "beacon":
+            self.order(PROVINCE, Kind.BEACON, area="vn/lang-son", late_s=300 - amount)
+        elif what == "revoke":
+            keys = msgspec.json.encode(Revocation((COMMUNE.key_id,)))
+            self.order(PROVINCE, Kind.REVOCATION, keys, area="vn/lang-son")
+        elif what == "flood":
+            self.send(self.flood())
         elif what == "card":
             self.has_card = not self.has_card
             self.take()
@@ -141,7 +148,7 @@ class Driven(Village):
 
 WHATS = [
     "calendar", "mute", "unmute", "boot", "certificate", "warning", "session", "card", "step",
-    "clock",
+    "clock", "beacon", "revoke", "flood",
 ]  # fmt: skip
 HISTORIES = st.lists(
     st.tuples(st.sampled_from(WHATS), st.integers(0, 600), st.integers(0, 400)),
@@ -155,6 +162,7 @@ HISTORIES = st.lists(
 @example([("calendar", 0, 1), ("mute", 540, 2), ("boot", 1, 900)])
 @example([("calendar", 0, 330), ("certificate", 40, 300)])
 @example([("calendar", 0, 1), ("card", 0, 400), ("card", 0, 900)])
+@example([("flood", 0, 10), ("boot", 0, 1), ("beacon", 500, 900)])
 @example([("warning", 1, 5), ("boot", 0, 900), ("boot", 1, 900)])
 def test_nothing_is_noticed_later_than_by_who_looks_each_second(history):
     ticked, asleep = Driven(sleeps=False), Driven(sleeps=True)
@@ -168,3 +176,7 @@ def test_nothing_is_noticed_later_than_by_who_looks_each_second(history):
     for (late_ns, what), (at_ns, _) in zip(asleep.diary, ticked.diary, strict=True):
         assert late_ns <= at_ns + NS_PER_S, what
     assert asleep.node.lowest_class() == ticked.node.lowest_class()
+
+
+def test_what_is_certified_for_ever_is_no_deadline():
+    assert Village().node.next_deadline_ns() is None

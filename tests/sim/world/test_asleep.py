@@ -1,6 +1,7 @@
 """A daemon whose parts tell that they changed sleeps, and notices all that its ticks would."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given, settings
@@ -12,6 +13,7 @@ from sim.swarm.history import live
 from sim.swarm.script import Pole, Script, Step
 from sim.world import pole
 from sim.world.devices import VirtualCard
+from tests.sim.world.test_stretch import run
 
 LATER_NS = 700 * NS_PER_MS
 """A tick of a node that rests, and what the link takes; what is looked at each five seconds has
@@ -19,6 +21,11 @@ another phase."""
 
 ALERT = Step(at_s=20.0, do="alert", number=1, event="FFW")
 FAULTS = ("clock_step", "disk_full", "card_gone", "broker_down", "half_open", "power_cut")
+
+
+HORN_PCT = 1.0
+"""Of a warning of 90 s: the horn is given back between its repeats when the loop looks, which one
+with ticks does up to a second later."""
 
 
 def told(steps):
@@ -76,3 +83,17 @@ def test_nothing_reaches_the_station_later_than_from_a_daemon_with_ticks(some):
     later_ns = LATER_NS + (LOOK_NS if any(one.do == "clock_step" for one in some) else 0)
     for *what, at_ns in ticked:
         assert any(-3 * LOOK_NS < one - at_ns < later_ns for one in by[tuple(what)]), what
+
+
+def test_every_fate_of_a_night_is_that_of_daemons_with_ticks():
+    asleep = run()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(VirtualCard, "tell_changes")
+        patch.setattr(pole, "READ_CLOCK_NS", NS_PER_S)
+        ticked = run()
+    assert asleep.world.loop.steps < ticked.world.loop.steps / 2, "one of them sleeps"
+    for one, other in zip(asleep.fates(), ticked.fates(), strict=True):
+        assert abs(one.heard_pct - other.heard_pct) <= HORN_PCT
+        assert replace(one, heard_pct=other.heard_pct) == other
+    asleep.world.close()
+    ticked.world.close()
