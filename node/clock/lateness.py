@@ -19,7 +19,7 @@ are carried along, and go on where not even the fastest packet would be in time 
 
 from typing import Final
 
-from node.clock.line import PERIOD_NS
+from node.clock.line import PERIOD_NS, SLEW_MAX
 from node.clock.state import MODE_MAP, Line, Window
 from node.kernel import inner_kernel
 from node.units import NS_PER_MS, NS_PER_S
@@ -121,9 +121,19 @@ def _is_late_by_arrivals(
     window.late += late
     window.packets += 1
     line.late_above_ns = min(line.late_above_ns, above_line_ns)
+    if line.climbed_ns > 0.5 * delay_ns:
+        next_above_ns = above_line_ns + line.ahead_ns + max(0.0, line.step_ns)
+        if next_above_ns > delay_ns - PERIOD_NS:
+            line.late_above_ns = above_line_ns + max(0.0, line.step_ns)
+            return True
     if now_ns - window.since_ns <= _BY_ARRIVALS_NS:
         return False
     window.since_ns = -1
+    fastest_ns = line.newest_ns - above_line_ns + line.late_above_ns
+    risen_ns = fastest_ns - line.window_fastest_ns
+    line.window_fastest_ns = fastest_ns
+    is_climbing = risen_ns > SLEW_MAX * _BY_ARRIVALS_NS
+    line.climbed_ns = line.climbed_ns + risen_ns if is_climbing else 0.0
     if window.packets < _PACKETS_MIN:
         return False
     is_above = line.late_above_ns > 0.5 * delay_ns
@@ -147,6 +157,7 @@ def is_late_for_good(
     if line.mode == MODE_MAP:
         # What is slewed to the map is late only once it is there.
         late = 1 if is_late or above_line_ns > delay_ns - PERIOD_NS else 0
+        line.climbed_ns = 0.0
         return _is_late_by_map(line, above_line_ns, delay_ns, now_ns, late)
     line.steady[0].since_ns = -1
     late = 1 if is_late or above_line_ns > delay_ns else 0
