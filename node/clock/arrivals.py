@@ -12,7 +12,7 @@ the floor rises        held: subtracted from later points, as long as it is belo
 (another route)        playout delay; more than that is followed, no faster than a slew
 the floor falls        what was held is given back first; the rest moves the line
 packets are late for   the line is put under them: a sender that was moved, or whose stamps stood
-good (see `lateness`)  still while it paused
+good (see `lateness`)  still while it paused, or that is slower than real time
 1 s early, three       likewise, downwards
 times in a row
 =====================  ==========================================================================

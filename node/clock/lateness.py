@@ -3,11 +3,18 @@
 =====================  ==========================================================================
 by arrivals            half a second, a sixteenth of it late, and the fastest packet half a playout
                        delay above the line
+by arrivals that only  the next one would be late: after fastest packets of half seconds in a row
+come later             each of which came later, by more than what is slewed, and by half a playout
+                       delay in all
 by a map, while the    1.4 s, seven eighths of it late; or a sixteenth, where no packet came sooner
 way is steady          than 50 ms before it was late: the map leaves too little room for the
                        jitter, and would go on to take a part of the sound
 by a map, otherwise    likewise, for 10 s
 =====================  ==========================================================================
+
+Of a sender that is slower than real time each packet comes later than the one before. A line under
+the fastest of the last half second is too early again by all that it lost meanwhile; it is put
+under the newest one, or where that says that the next one will be.
 
 A way is steady while its delays lie within 35 ms of each other: another route only moves them, a
 queue fills, drains and spreads them. What a weak mobile link does for seconds and then ends must
@@ -112,6 +119,7 @@ def _is_late_by_arrivals(
     now_ns: int,
     late: int,
 ) -> bool:
+    """Return whether the line is too early for good; it belongs `late_above_ns` higher then."""
     window = line.late[0]
     if window.since_ns < 0:
         window.since_ns = now_ns
@@ -122,9 +130,9 @@ def _is_late_by_arrivals(
     window.packets += 1
     line.late_above_ns = min(line.late_above_ns, above_line_ns)
     if line.climbed_ns > 0.5 * delay_ns:
-        next_above_ns = above_line_ns + line.ahead_ns + max(0.0, line.step_ns)
-        if next_above_ns > delay_ns - PERIOD_NS:
-            line.late_above_ns = above_line_ns + max(0.0, line.step_ns)
+        next_above_ns = above_line_ns + max(0.0, line.step_ns)
+        if next_above_ns + line.ahead_ns > delay_ns - PERIOD_NS:
+            line.late_above_ns = next_above_ns
             return True
     if now_ns - window.since_ns <= _BY_ARRIVALS_NS:
         return False
