@@ -5,7 +5,7 @@ A child cannot widen any of them. Tiers are data and may be skipped. Areas are p
 `vn/lang-son/huu-lien` contains `vn/lang-son/huu-lien/lang-coc`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +14,7 @@ import msgspec
 from node.control.civil_time import Least
 from node.control.precedence import MessageClass
 from node.control.trust.message import Message
-from node.control.trust.revocations import Held, Revocation, Revocations
+from node.control.trust.revocations import Held, Place, Revocation, Revocations
 from node.control.trust.shares import Claim, Shares
 from node.control.trust.signature import PUBLIC_KEY_BYTES, key_id, verified
 
@@ -214,16 +214,20 @@ class AuthorityBook:
         self._drop_where(self._wider_than_its_parent)
         return authority
 
-    def receive_revocation(self, issuer: Authority, content: bytes) -> tuple[bytes, ...] | str:
+    def receive_revocation(
+        self, issuer: Authority, content: bytes, *, kept: bool = False
+    ) -> tuple[bytes, ...] | str:
         """Forget the keys that an authorised message of `issuer`, their ancestor, names.
 
-        A key that is not known yet is remembered: it will not be believed when it comes.
+        A key that is not known yet is remembered: it will not be believed when it comes. One that
+        was `kept` already needs no place.
         """
         claim = self._revocations.read(content)
         if isinstance(claim, str):
             return claim
         mine = tuple(key for key in claim.key_ids if self._is_ancestor(issuer.key_id, key))
-        refusal = self._revocations.add(issuer.key_id, claim)
+        place = None if kept else self._place_of(issuer)
+        refusal = self._revocations.add(issuer.key_id, claim, place)
         if refusal is not None:
             return refusal
         self._drop_where(self._is_revoked)
@@ -236,6 +240,14 @@ class AuthorityBook:
     def revoked_by(self, issuer: bytes) -> Held:
         """Return how many keys `issuer` has revoked here, and the number of its newest list."""
         return self._revocations.held(issuer)
+
+    def restore_places(self, places: Mapping[bytes, Place]) -> None:
+        """Keep the places of those whose revocations are kept, known or not."""
+        self._revocations.restore(places)
+
+    def take_let_go(self) -> list[bytes]:
+        """Return whose revocations were let go since the last call: they may never hold again."""
+        return self._revocations.take_let_go()
 
     def revocation_numbers(self) -> dict[str, int]:
         """Return the number of the newest list of each issuer: who lacks one is sent it again."""
@@ -281,6 +293,10 @@ class AuthorityBook:
             self._forget(held[index].key_id)
         self._drop_where(lambda one: False)
         return None
+
+    def _place_of(self, issuer: Authority) -> Place:
+        above = [one.key_id for one in self._chain(issuer) if one.parent]
+        return Place(issuer.level, tuple(above[1:]))
 
     def _wider_than_its_parent(self, one: Authority) -> bool:
         parent = self._known.get(one.parent)

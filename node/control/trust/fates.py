@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from node.control.trust.revocations import NO_PLACE
+
 NOTHING_IN_FORCE: Final = "nothing in force under that number"
 """Of a cancel about a warning that this node never had; should it come, it does not sound."""
 
@@ -48,6 +50,8 @@ _REMEDIES: Final = {
     "above its parent's class": "name a class that the key that signs has itself",
     "revoked": "certify another key: a revoked one never comes back",
     "too many revocations": "certify the authorities below under a new key, and revoke the old",
+    NO_PLACE: "let an authority above revoke the key; whose lists are of no use any more the root"
+    " takes back itself, and they make room",
     "too many single revocations": "send one numbered list with all of them",
     "the stream belongs to another": "choose another number for the stream, or let a higher tier"
     " announce it",
