@@ -3,9 +3,9 @@
 =====================  ==========================================================================
 by arrivals            half a second, a sixteenth of it late, and the fastest packet half a playout
                        delay above the line
-by arrivals that only  the next one would be late: after fastest packets of half seconds in a row
-come later             each of which came later, by more than what is slewed, and by half a playout
-                       delay in all
+by arrivals that only  the next one would be late: after at least two half seconds in a row whose
+come later             fastest packets came later, each by more than is slewed, and all by half a
+                       playout delay
 by a map, while the    1.4 s, seven eighths of it late; or a sixteenth, where no packet came sooner
 way is steady          than 50 ms before it was late: the map leaves too little room for the
                        jitter, and would go on to take a part of the sound
@@ -140,8 +140,12 @@ def _is_late_by_arrivals(
     fastest_ns = line.newest_ns - above_line_ns + line.late_above_ns
     risen_ns = fastest_ns - line.window_fastest_ns
     line.window_fastest_ns = fastest_ns
-    is_climbing = risen_ns > SLEW_MAX * _BY_ARRIVALS_NS
-    line.climbed_ns = line.climbed_ns + risen_ns if is_climbing else 0.0
+    if risen_ns <= SLEW_MAX * _BY_ARRIVALS_NS:
+        line.climbed_ns = 0.0
+    elif line.climbed_ns == 0.0:
+        line.climbed_ns = -risen_ns  # once is a way that became longer
+    else:
+        line.climbed_ns = abs(line.climbed_ns) + risen_ns
     if window.packets < _PACKETS_MIN:
         return False
     is_above = line.late_above_ns > 0.5 * delay_ns

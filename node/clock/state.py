@@ -92,7 +92,9 @@ class Line(Record):
     newest_ns: float = number("ns", "Transit of the newest packet.")
     step_ns: float = number("ns", "By how much that is longer than of the one before it.")
     window_fastest_ns: float = number("ns", "Of the fastest packet of the last window by arrivals.")
-    climbed_ns: float = number("ns", "By how much those rose since one did not.")
+    climbed_ns: float = number(
+        "ns", "By how much those rose since one did not; negative where only one did."
+    )
     map_room_ns: float = number(
         "ns",
         "What a map must leave of the playout delay: less than so much was found to be too little.",
