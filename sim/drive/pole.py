@@ -51,6 +51,9 @@ class Chunk:
     tick_ns: NDArray[np.int64]
     finish_ns: NDArray[np.int64]
     play_ns: NDArray[np.int64]
+    next_play_ns: int
+    """When the first period of the next chunk plays."""
+
     silent: NDArray[np.bool_]
     """Periods without sound: the CPU was late, or the node was down."""
 
@@ -157,7 +160,7 @@ class Pole:
         if self.conversation is not None:
             self.conversation.note_chunk(sending, arrive_ns)
         here_ns, datagrams = self._arrivals(sending.datagrams, arrive_ns, end_ns)
-        first, tick_ns, play_ns, ready_ns = self._periods(end_ns)
+        first, tick_ns, play_ns, ready_ns, next_play_ns = self._periods(end_ns)
         done_ns, finish_ns = self._host.run(here_ns, first, ready_ns)
         silent = finish_ns > tick_ns + self._host.queued_ns
         missed = int(np.count_nonzero(silent))
@@ -177,8 +180,8 @@ class Pole:
         arrival_ns[came] = self._clock.to_true(arrival_ns[came])
         presentation_ns[:] = self._clock.to_true(presentation_ns)
         return Chunk(
-            sending.first, arrive_ns, first, tick_ns, finish_ns, play_ns, silent, missed,
-            journal, raw.tobytes(),
+            sending.first, arrive_ns, first, tick_ns, finish_ns, play_ns, next_play_ns, silent,
+            missed, journal, raw.tobytes(),
         )  # fmt: skip
 
     def _arrivals(
@@ -198,8 +201,9 @@ class Pole:
 
     def _periods(
         self, end_ns: int
-    ) -> tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Return the first period's number; when each is asked for, plays, and is begun.
+    ) -> tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], int]:
+        """Return the first period's number; when each is asked for, plays, and is begun; and when
+        the one after them plays.
 
         The card's own crystal counts the periods. Those that are begun before `end_ns` are in.
         """
@@ -214,7 +218,8 @@ class Pole:
         ready_ns = self._host.ready_ns(first, tick_ns)
         cut = int(np.searchsorted(ready_ns, end_ns))
         self._next_period = first + cut
-        return first, tick_ns[:cut], play_ns[:cut], ready_ns[:cut]
+        assert cut < play_ns.size, "some more were taken"
+        return first, tick_ns[:cut], play_ns[:cut], ready_ns[:cut], int(play_ns[cut])
 
     def _run_turns(
         self, work: Work, tick_ns: NDArray[np.int64], sound: NDArray[np.float32]

@@ -145,9 +145,9 @@ class Rounds:
             yield from self._round(start_ns, stop_ns, sound)
             self.alignment.settle(stop_ns // NS_PER_S, self.tallies)
             start_ns = stop_ns
+        for number, tally in enumerate(self.tallies):
+            self.alignment.add(number, *tally.finish(self._send, self._departs[number]))
         self.alignment.settle(1 << 62, self.tallies)
-        for tally in self.tallies:
-            tally.coverage.finish()
 
     def counts(self, number: int) -> NDArray[np.int64]:
         """Return what one place counted, over all its boots: (COUNTS,) int64."""

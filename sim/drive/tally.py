@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from node.audio.resampler import LOOKAHEAD_SAMPLES
 from node.counters import Origin
-from node.kernel.record import Records
+from node.kernel.record import Records, new, together
 from node.source.state import Played
 from node.units import RATE_HZ, samples_to_ns
 from sim.drive.coverage import DELAY_BIN_NS, DELAY_BINS, Coverage, Histogram
@@ -100,6 +100,7 @@ class Tally:
         self._finish = Recent()
         self._play = Recent()
         self._silent = Recent()
+        self._later = new(Played, 0)
         self._samples = 0
         self._stage_sums = dict.fromkeys(STAGES, 0)
         self._waited_sum = 0
@@ -127,7 +128,22 @@ class Tally:
         if came.any():
             fastest_ns = int((chunk.arrive_ns - sent)[came].min())
             self._fastest_ns = min(fastest_ns, self._fastest_ns or fastest_ns)
-        return self._book(chunk.journal, send, depart)
+        journal = together([self._later, chunk.journal], Played)
+        # The resampler ends a row within a period, and the next one may begin with the period after
+        # it: when that was asked for is in the next chunk.
+        later = journal["presentation_ns"] >= chunk.next_play_ns
+        known = int(later.argmax()) if later.any() else len(journal)
+        self._later = journal[known:].copy()
+        return self._book(journal[:known], send, depart)
+
+    def finish(self, send: Recent, depart: Recent) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """End the run; return the media seconds that waited for a chunk that never came.
+
+        And when each was played. Both are (n,) int64: whole seconds of media time, true time in ns.
+        """
+        played = self._book(self._later, send, depart)
+        self.coverage.finish()
+        return played
 
     def stage_means_ms(self) -> dict[str, float | None]:
         """Return the mean of each stage over the received audio; None when there was none."""

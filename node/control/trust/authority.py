@@ -5,16 +5,16 @@ A child cannot widen any of them. Tiers are data and may be skipped. Areas are p
 `vn/lang-son/huu-lien` contains `vn/lang-son/huu-lien/lang-coc`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
-from node.control.civil_time import FAR_S, Least
+from node.control.civil_time import FAR_S, NO_TIME, Least
 from node.control.precedence import MessageClass
 from node.control.trust.message import Message
-from node.control.trust.revocations import Held, Revocation, Revocations
+from node.control.trust.revocations import Held, Place, Revocation, Revocations
 from node.control.trust.shares import Claim, Shares
 from node.control.trust.signature import PUBLIC_KEY_BYTES, key_id, verified
 
@@ -181,6 +181,19 @@ class AuthorityBook:
         left_s = (one.until_s - least.at(one.level) for one in self._known.values() if one.parent)
         return min((seconds for seconds in left_s if seconds > 0), default=FAR_S)
 
+    def gives_way(self, warrant: Warrant, other: Authority) -> bool:
+        """Return whether what was ordered by `warrant` gives way to an order of `other`.
+
+        It does to its own key, to a higher tier, and within its tier to who may order as much, of
+        as high a class and in as wide an area.
+        """
+        holder = self.may(warrant, MessageClass.NORMAL, NO_TIME)
+        if isinstance(holder, str) or holder.key_id == other.key_id:
+            return True
+        if other.level != warrant.level:
+            return other.level < warrant.level
+        return other.class_max >= holder.class_max and within(holder.area, other.area)
+
     def may_give_time(self, authority: Authority) -> bool:
         """Return whether its beacons are believed: nobody has that right from who has it not."""
         return all(one.gives_time for one in self._chain(authority))
@@ -219,16 +232,20 @@ class AuthorityBook:
         self._drop_where(self._wider_than_its_parent)
         return authority
 
-    def receive_revocation(self, issuer: Authority, content: bytes) -> tuple[bytes, ...] | str:
+    def receive_revocation(
+        self, issuer: Authority, content: bytes, *, kept: bool = False
+    ) -> tuple[bytes, ...] | str:
         """Forget the keys that an authorised message of `issuer`, their ancestor, names.
 
-        A key that is not known yet is remembered: it will not be believed when it comes.
+        A key that is not known yet is remembered: it will not be believed when it comes. One that
+        was `kept` already needs no place.
         """
         claim = self._revocations.read(content)
         if isinstance(claim, str):
             return claim
         mine = tuple(key for key in claim.key_ids if self._is_ancestor(issuer.key_id, key))
-        refusal = self._revocations.add(issuer.key_id, claim)
+        place = None if kept else self._place_of(issuer)
+        refusal = self._revocations.add(issuer.key_id, claim, place)
         if refusal is not None:
             return refusal
         self._drop_where(self._is_revoked)
@@ -241,6 +258,14 @@ class AuthorityBook:
     def revoked_by(self, issuer: bytes) -> Held:
         """Return how many keys `issuer` has revoked here, and the number of its newest list."""
         return self._revocations.held(issuer)
+
+    def restore_places(self, places: Mapping[bytes, Place]) -> None:
+        """Keep the places of those whose revocations are kept, known or not."""
+        self._revocations.restore(places)
+
+    def take_let_go(self) -> list[bytes]:
+        """Return whose revocations were let go since the last call: they may never hold again."""
+        return self._revocations.take_let_go()
 
     def revocation_numbers(self) -> dict[str, int]:
         """Return the number of the newest list of each issuer: who lacks one is sent it again."""
@@ -286,6 +311,10 @@ class AuthorityBook:
             self._forget(held[index].key_id)
         self._drop_where(lambda one: False)
         return None
+
+    def _place_of(self, issuer: Authority) -> Place:
+        above = [one.key_id for one in self._chain(issuer) if one.parent]
+        return Place(issuer.level, tuple(above[1:]))
 
     def _wider_than_its_parent(self, one: Authority) -> bool:
         parent = self._known.get(one.parent)

@@ -23,6 +23,7 @@ from node.control.trust.authority import (
     Warrant,
     within,
 )
+from node.control.trust.kept_revocations import KeptRevocations
 from node.control.trust.lost_counters import LostCounters
 from node.control.trust.message import Kind, Message, open_envelope
 from node.control.trust.once import ReplayGuard
@@ -31,7 +32,6 @@ from node.events import Persist
 from node.units import NS_PER_S
 
 CERTIFICATE_PREFIX: Final = "certificate/"
-REVOCATION_PREFIX: Final = "revocation/"
 FLOOR_KEY: Final = "signed-time"
 
 FUTURE_MAX_S: Final = DAY_S
@@ -110,10 +110,7 @@ class Gatekeeper:
         self._ahead = Ahead(stored)
         self._area = area
         self._clock = clock
-        self._singles: dict[bytes, list[str]] = {}
-        """Names under which unnumbered revocations of a key are kept."""
-        self._to_recall: dict[str, bytes] = {}
-        """Kept revocations of keys that are not known; no more than there were at the start."""
+        self._revocations = KeptRevocations(stored, book)
         self._events: deque[Persist] = deque()
         self._restore(stored)
         floor_s = max(clock.floors_s().values(), default=0)
@@ -277,7 +274,7 @@ class Gatekeeper:
     def _learn(self, message: Message, signer: Authority, sealed: bytes) -> str | None:
         counter = message.counter
         learnt = self._book.receive_certificate(signer, message.content, counter=counter)
-        self._recall()
+        self._revocations.recall(self._signed)
         self._forget_dropped()
         if isinstance(learnt, str):
             return learnt
@@ -286,22 +283,13 @@ class Gatekeeper:
         return None
 
     def _revoke(self, message: Message, signer: Authority, sealed: bytes) -> str | None:
-        issuer = message.key_id
-        before = self._book.revoked_by(issuer)
+        before = self._book.revoked_by(message.key_id)
         revoked = self._book.receive_revocation(signer, message.content)
-        if isinstance(revoked, str):
-            return revoked
-        after = self._book.revoked_by(issuer)
-        name, singles = REVOCATION_PREFIX + issuer.hex(), self._singles.setdefault(issuer, [])
-        if after.number != before.number:  # the list holds them all
-            self._events.append(Persist(name, sealed))
-            self._events.extend(Persist(single, b"") for single in singles)
-            singles.clear()
-        elif after.keys != before.keys:  # some more beside it
-            singles.append(f"{name}-{message.counter}")
-            self._events.append(Persist(singles[-1], sealed))
+        if not isinstance(revoked, str):
+            self._events.extend(self._revocations.keep(message, sealed, before))
+        self._events.extend(self._revocations.let_go())
         self._forget_dropped()
-        return None
+        return revoked if isinstance(revoked, str) else None
 
     def _signed(self, sealed: bytes) -> tuple[Message, Authority] | str:
         """Return a kept message and whose it is, or why it is of nobody known."""
@@ -335,30 +323,8 @@ class Gatekeeper:
                 self._book.receive_certificate(signer, message.content, counter=message.counter)
                 waiting.remove(sealed)
                 progress = True
-        self._to_recall = {
-            name: sealed
-            for name, sealed in sorted(stored.items())
-            if name.startswith(REVOCATION_PREFIX) and sealed
-        }
-        self._recall()
+        self._revocations.recall(self._signed)
         self._forget_dropped()
-
-    def _recall(self) -> None:
-        """Take the kept revocations of those whose key is known; the others wait until it is.
-
-        What an authority took back it has taken back, also where it lost its own right since.
-        """
-        for name, sealed in list(self._to_recall.items()):
-            signed = self._signed(sealed)
-            if signed == "unknown key":
-                continue
-            del self._to_recall[name]
-            if isinstance(signed, str):
-                continue  # damaged
-            message, signer = signed
-            self._book.receive_revocation(signer, message.content)
-            if name != REVOCATION_PREFIX + message.key_id.hex():
-                self._singles.setdefault(message.key_id, []).append(name)
 
 
 def _warrant(message: Message, level: int = LOWEST) -> Warrant:

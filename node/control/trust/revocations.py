@@ -1,11 +1,19 @@
 """Which keys were taken back by whom: lists that only grow, remembered before their key is known.
 
 A revocation holds where its issuer stands above the key, now or when the key comes: the order in
-which certificate and revocation arrive makes no difference. Nobody's revocations take another
-authority's places.
+which certificate and revocation arrive makes no difference.
+
+```
+ root          one list
+ each tier     TIER_MAX lists, of them EACH_TIER_MAX of one authority and all below it
+ ───────────── no list takes the place of another tier's; one is let go only when the root has
+               taken its own key back: that key comes no more, and nobody asks for its list
+```
+Whoever makes keys, lets them revoke and takes them back fills its own places and no others. What
+finds none is refused; whoever stands above can revoke the same key.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -19,6 +27,15 @@ EACH_MAX: Final = 512
 SINGLES_MAX: Final = 32
 """Revocations without a number that are kept of one authority; then it is to send its list."""
 
+TIER_MAX: Final = 32
+"""Authorities of one tier whose revocations are kept, known ones and such as were."""
+
+EACH_TIER_MAX: Final = 8
+"""Of them those of one authority and of all below it: a key that is renewed each year lasts so
+long, and who gets hold of one takes no more from those that come after it."""
+
+NO_PLACE: Final = "no place for the revocations of one more key"
+
 
 class Revocation(msgspec.Struct, frozen=True):
     """Content of a REVOCATION message."""
@@ -28,6 +45,14 @@ class Revocation(msgspec.Struct, frozen=True):
     """Of a list that holds all that this authority ever revoked; 0: some keys, beside others."""
 
 
+class Place(msgspec.Struct, frozen=True):
+    """Where an issuer stood when it first revoked something: among those it has its place."""
+
+    level: int
+    above: tuple[bytes, ...] = ()
+    """Key ids of those between it and the root."""
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """What is remembered of one issuer."""
@@ -35,6 +60,7 @@ class Held:
     keys: int
     number: int
     """0: no list yet."""
+    place: Place | None
 
 
 class _Keyed(Protocol):
@@ -50,6 +76,12 @@ class Revocations:
         self._keys: dict[bytes, set[bytes]] = {}
         self._numbers: dict[bytes, int] = {}
         self._singles: dict[bytes, int] = {}
+        self._places: dict[bytes, Place] = {}
+        self._let_go: list[bytes] = []
+
+    def restore(self, places: Mapping[bytes, Place]) -> None:
+        """Keep the places of those whose lists are kept, also while their keys are not known."""
+        self._places.update(places)
 
     def read(self, content: bytes) -> Revocation | str:
         """Return the list in `content`, or what is wrong with it. Never raises."""
@@ -62,8 +94,11 @@ class Revocations:
             return "no revocation"
         return claim
 
-    def add(self, issuer: bytes, claim: Revocation) -> str | None:
-        """Remember that `issuer` revoked keys, or return why that cannot be."""
+    def add(self, issuer: bytes, claim: Revocation, place: Place | None) -> str | None:
+        """Remember that `issuer` revoked keys, or return why that cannot be.
+
+        Without a `place` it was kept already: it is remembered, however many there are.
+        """
         held, number = self._keys.get(issuer, set()), claim.number
         wanted = {key for key in claim.key_ids if key not in (issuer, self._root)}
         newest = self._numbers.get(issuer, 0)
@@ -74,9 +109,12 @@ class Revocations:
             return f"the list leaves out what was revoked before: {left_out}"
         if len(held | wanted) > EACH_MAX:
             return "too many revocations"
-        if not number and wanted - held:
-            if self._singles.get(issuer, 0) >= SINGLES_MAX:
-                return "too many single revocations"
+        is_single = not number and bool(wanted - held)
+        if is_single and self._singles.get(issuer, 0) >= SINGLES_MAX:
+            return "too many single revocations"
+        if place is not None and (number or wanted) and not self._take_place(issuer, place):
+            return NO_PLACE
+        if is_single:
             self._singles[issuer] = self._singles.get(issuer, 0) + 1
         if number:
             self._numbers[issuer], self._singles[issuer] = number, 0
@@ -90,8 +128,42 @@ class Revocations:
 
     def held(self, issuer: bytes) -> Held:
         """Return how many keys `issuer` has revoked here, and the number of its newest list."""
-        return Held(len(self._keys.get(issuer, ())), self._numbers.get(issuer, 0))
+        keys = len(self._keys.get(issuer, ()))
+        return Held(keys, self._numbers.get(issuer, 0), self._places.get(issuer))
 
     def numbers(self) -> dict[str, int]:
         """Return the number of the newest list of each issuer, by its key in hexadecimal."""
         return {issuer.hex(): number for issuer, number in self._numbers.items()}
+
+    def take_let_go(self) -> list[bytes]:
+        """Return whose lists were let go since the last call."""
+        gone, self._let_go = self._let_go, []
+        return gone
+
+    def _take_place(self, issuer: bytes, place: Place) -> bool:
+        """Return whether `issuer` has a place, or finds one."""
+        if issuer in self._places:
+            return True
+        tier = [one for one, held in self._places.items() if held.level == place.level]
+        branches = [
+            [one for one in tier if above == one or above in self._places[one].above]
+            for above in place.above
+        ]
+        limits = [(tier, TIER_MAX), *((one, EACH_TIER_MAX) for one in branches)]
+        for among, most in limits:
+            if not self._is_room(among, most):
+                return False
+        self._places[issuer] = place
+        return True
+
+    def _is_room(self, among: list[bytes], most: int) -> bool:
+        """Return whether one more of these finds a place; one that the root took back may go."""
+        left = [one for one in among if one in self._places]
+        dead = self._keys.get(self._root, set())
+        gone = next((one for one in left if one in dead), None)
+        if len(left) >= most and gone is not None:
+            for table in (self._keys, self._numbers, self._singles, self._places):
+                table.pop(gone, None)
+            self._let_go.append(gone)
+            left.remove(gone)
+        return len(left) < most

@@ -16,7 +16,8 @@ from node.config import NodeConfig
 from node.control.orders import CALENDAR_KEY, VOLUME_KEY
 from node.control.precedence import PriorityConfig
 from node.control.trust.authority import ROOT_LEVEL
-from node.control.trust.gatekeeper import CERTIFICATE_PREFIX, REVOCATION_PREFIX
+from node.control.trust.gatekeeper import CERTIFICATE_PREFIX
+from node.control.trust.kept_revocations import REVOCATION_PREFIX
 from node.control.trust.message import Kind, Message, open_envelope
 from node.control.trust.signature import key_id
 from node.shell.config import ShellConfig, read_config

@@ -103,9 +103,9 @@ def test_a_node_in_batches_counts_what_it_counts_step_by_step(small, monkeypatch
     assert batched.nodes == stepped.nodes
 
 
-@pytest.mark.parametrize("chunk_ms", [11_003, 13_000])
-def test_how_the_time_is_cut_into_chunks_changes_no_answer(small, monkeypatch, chunk_ms):
-    loaded = scenario.load(small)
+@pytest.mark.parametrize(("commune", "chunk_ms"), [("A", 11_003), ("A", 13_000), ("B", 13_000)])
+def test_how_the_time_is_cut_into_chunks_changes_no_answer(small, monkeypatch, commune, chunk_ms):
+    loaded = changed(small, ('name = "A"\n', f'name = "{commune}"\n'))
     whole = drive.run(loaded, decode=False)
     monkeypatch.setattr("sim.drive.rounds.CHUNK_NS", chunk_ms * 1_000_000)
     cut = drive.run(loaded, decode=False)
