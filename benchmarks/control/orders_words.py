@@ -18,7 +18,7 @@ from benchmarks.control.orders_pole import (
     TIERS,
     Watched,
 )
-from benchmarks.control.orders_truth import ROOT, Truth
+from benchmarks.control.orders_truth import ROOT, Truth, reaches
 from node.control.calendar.programme import ItemConfig, PartConfig
 from node.control.precedence import CLASSES, MessageClass
 from node.control.sessions import EACH_MAX, SESSIONS_MAX
@@ -220,6 +220,16 @@ class Words:
 
     def _is_below(self, step: Step | None, one: Effect) -> bool:
         return step is not None and self._truth.level(step.key) > one.level
+
+    def _is_less(self, key: str, one: Effect) -> bool:
+        """Return whether `key` may order less than who ordered `one`: of its tier too."""
+        level, held = self._truth.level(key), one.key
+        if level != one.level or ROOT in (held, key) or held == key:
+            return level > one.level
+        own, other = self._truth.given.get(key), self._truth.given.get(held)
+        if own is None or other is None:
+            return other is not None
+        return own.class_max < other.class_max or not reaches(own.area, other.area)
 
     def _node_time_s(self) -> int:
         """Return the civil time that the node believes; 0 when it knows none."""

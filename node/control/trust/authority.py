@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from node.control.civil_time import Least
+from node.control.civil_time import NO_TIME, Least
 from node.control.precedence import MessageClass
 from node.control.trust.message import Message
 from node.control.trust.revocations import Held, Place, Revocation, Revocations
@@ -175,6 +175,19 @@ class AuthorityBook:
         if any(least.at(one.level) >= one.until_s for one in self._chain(authority)):
             return "the certificate has ended"
         return authority
+
+    def gives_way(self, warrant: Warrant, other: Authority) -> bool:
+        """Return whether what was ordered by `warrant` gives way to an order of `other`.
+
+        It does to its own key, to a higher tier, and within its tier to who may order as much, of
+        as high a class and in as wide an area.
+        """
+        holder = self.may(warrant, MessageClass.NORMAL, NO_TIME)
+        if isinstance(holder, str) or holder.key_id == other.key_id:
+            return True
+        if other.level != warrant.level:
+            return other.level < warrant.level
+        return other.class_max >= holder.class_max and within(holder.area, other.area)
 
     def may_give_time(self, authority: Authority) -> bool:
         """Return whether its beacons are believed: nobody has that right from who has it not."""
