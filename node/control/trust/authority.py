@@ -70,6 +70,10 @@ class Authority:
     counter: int = 0
     """Of the certificate: a later one of the same parent holds, in whatever order they come."""
 
+    def may_as_much(self, other: "Authority") -> bool:
+        """Return whether it may order as high a class as `other` of its tier, as far."""
+        return self.class_max >= other.class_max and within(other.area, self.area)
+
 
 @dataclass(frozen=True, slots=True)
 class Warrant:
@@ -192,7 +196,7 @@ class AuthorityBook:
             return True
         if other.level != warrant.level:
             return other.level < warrant.level
-        return other.class_max >= holder.class_max and within(holder.area, other.area)
+        return other.may_as_much(holder)
 
     def may_give_time(self, authority: Authority) -> bool:
         """Return whether its beacons are believed: nobody has that right from who has it not."""
