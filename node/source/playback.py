@@ -40,6 +40,8 @@ from node.opus.packet import has_lbrr, is_plausible, packet_samples
 from node.rtp import packet as rtp
 from node.source.state import (
     BAD_FRAMING,
+    CARRIES_OPUS,
+    CARRIES_REPAIRS,
     DONE,
     FADE_IN,
     FADE_OUT,
@@ -90,7 +92,10 @@ def receive(
     kind = rtp.parse(data, header)
     if kind != rtp.RTP:
         return NOT_RTP + kind if kind < 0 else NOT_RTP
-    if payload_types[header[rtp.PAYLOAD_TYPE]] == 0:
+    carries = payload_types[header[rtp.PAYLOAD_TYPE]]
+    if carries != CARRIES_OPUS:
+        if carries != CARRIES_REPAIRS and header[rtp.SSRC] == source.ssrc:
+            jitter.note_other(state, slots, header[rtp.SEQUENCE])
         return OTHER_PAYLOAD
     if header[rtp.SSRC] != source.ssrc:
         return OTHER_SOURCE
