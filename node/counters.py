@@ -54,7 +54,7 @@ class Count(IntEnum):
     SENDER_RESTARTS = 19
     """The sender began anew, at numbers or stamps that do not follow the last ones."""
     HARD_RESYNCS = 20
-    """Playout was too far from its place to be steered (50 ms while it sounds) and jumped there."""
+    """Playout was too far from its place to be steered (48 ms while it sounds) and jumped there."""
     DECODER_ERRORS = 21
     """Packets that the decoder refused: their time is concealed."""
     DROPPED_MESSAGE = 22

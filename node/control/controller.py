@@ -80,7 +80,7 @@ class Controller:
         self._granted: tuple[int, ...] = ()
         self._minute_ns = 0
         self._told_gain_db = SILENT_DB
-        self._mutes = Mutes(len(tiers))
+        self._mutes = Mutes(len(tiers), self._authorities)
         self._plans = Plans(config, self._authorities)
         self._how_loud = HowLoud(self._plans, self._regulation, config.volume.zone)
         for text in restore_orders(stored, self._gate, self._mutes, self._plans):
@@ -192,9 +192,9 @@ class Controller:
         utc_s, into_second_ns = divmod(self._clock.utc_ns(now_ns), NS_PER_S)
         trusted, least = self._clock.trusted, self._clock.least(now_ns)
         self._keep_allowed(utc_s, least, now_ns)
-        level, by = self._mutes.level, self._mutes.by
-        self._programmes.mute(level, by, utc_s, now_ns)
-        self._book.mute(level, by)
+        levels, by = self._mutes.levels, self._mutes.by
+        self._programmes.mute(levels, by, utc_s, now_ns)
+        self._book.mute(levels, by)
         for part in (self._book, self._programmes):
             part.handle_time(
                 utc_s,
@@ -253,11 +253,10 @@ class Controller:
         return self._config.unknown_streams == "play"
 
     def lowest_class(self, level: str | None = None) -> MessageClass:
-        """Return what may sound at all of tier `level` (None: the lowest): only urgent messages
-        with an unknown time, or while it is muted.
-        """
-        all_may = self._clock.trusted and self._mutes.level > self.rank_of(level)
-        return MessageClass.NORMAL if all_may else MessageClass.URGENT
+        """Return the lowest class that may sound of tier `level` (None: the lowest tier)."""
+        rank, muted = self.rank_of(level), self._mutes.levels
+        may = (kind for kind in MessageClass if muted[kind] > rank)
+        return next(may) if self._clock.trusted else MessageClass.URGENT
 
     def gain_db(self, now_ns: int) -> float:
         """Return the gain of what has the horn; -inf when it must not be heard now."""
@@ -335,7 +334,7 @@ class Controller:
         self._mutes.handle_deadline(now_ns)
         if self._clock.trusted:
             self._mutes.receive_time(utc_s)
-        self._mutes.keep_allowed(self._authorities, least)
+        self._mutes.keep_allowed(least)
         self.sessions.keep_allowed(self._authorities, least, utc_s, now_ns)
         self._book.keep_allowed(self._authorities, least, utc_s, now_ns)
         self._plans.keep_allowed(least, now_ns)

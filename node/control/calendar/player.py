@@ -144,9 +144,9 @@ class Player:
         """Return what plays on `source`: one run, or none."""
         return [run for run in self._runs if run.source == source]
 
-    def mute(self, level: int, by: str | None, utc_s: int, now_ns: int) -> None:
-        """Stop what is not urgent of tier `level` and below, and start none: `by` has muted it."""
-        self._leave.muted = (level, by or "")
+    def mute(self, levels: tuple[int, ...], by: str | None, utc_s: int, now_ns: int) -> None:
+        """Stop what is of these tiers and below, by class, and start none: `by` has muted it."""
+        self._leave.muted = (levels, by or "")
         for run in list(self._runs):
             if self._leave.is_muted(run.item):
                 self._end(run, "stopped", f"muted by {by}", utc_s, now_ns)

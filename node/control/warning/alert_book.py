@@ -71,7 +71,7 @@ class AlertBook:
         self._state = state
         self._languages = languages
         self._zone = load_zone(zone)
-        self._muted = (NOBODY, "")
+        self._muted = ((NOBODY,) * len(MessageClass), "")
         self._known = AlertMemory(state.known, len(tiers))
         self._places = AlertPlaces(tiers)
         self._open = [_Open(alert, None) for alert in state.waiting]
@@ -164,9 +164,9 @@ class AlertBook:
                 self._known.forget(one.alert.key)  # another key may say the same
                 self._persist([record])
 
-    def mute(self, level: int, by: str | None) -> None:
-        """Let nothing but urgent warnings sound of tier `level` and below: `by` has muted them."""
-        self._muted = (level, by or "")
+    def mute(self, levels: tuple[int, ...], by: str | None) -> None:
+        """Let nothing sound of these tiers and below, by class: `by` has muted them."""
+        self._muted = (levels, by or "")
 
     def receive_part_ended(self, source: int, now_ns: int, *, failed: str = "") -> None:
         """Note that the file of `source` came to its end, or why it could not be played."""
@@ -262,10 +262,13 @@ class AlertBook:
         """Return whether the hour lets it sound. What is not urgent waits for an allowed one."""
         if alert.message_class == MessageClass.URGENT:
             return True
-        if self._muted[0] <= self._places.level(alert):
+        if self._is_muted(alert):
             return False
         kind = MessageClass(alert.message_class)
         return trusted and self._regulation.refused_hours(self._local(utc_s), kind) is None
+
+    def _is_muted(self, alert: Alert) -> bool:
+        return self._muted[0][alert.message_class] <= self._places.level(alert)
 
     def _is_over(self, one: _Open, utc_s: int, now_ns: int, least: Least | None) -> bool:
         """Return whether its end has come; `least` is given while the time is not known."""
@@ -324,7 +327,7 @@ class AlertBook:
         if one.run is not None and over:
             reason = one.run.outcome[1]
         elif again:
-            muted = self._muted[0] <= self._places.level(one.alert)
+            muted = self._is_muted(one.alert)
             reason = why or (f"muted by {self._muted[1]}" if muted else "outside the hours")
         record = self._drop(one, told, reason, utc_s, now_ns)
         if again:
