@@ -146,6 +146,23 @@ def _by_stamps(state: Jitter, step: int, stamp_step: int) -> int:
     return sounds if is_gap and is_whole and 1 <= sounds < step else step
 
 
+@inlined
+def _follow(state: Jitter, slots: Records[Slot], step: int, stamp_step: int, packet: Packet) -> int:
+    """Return the media time of a packet `step` numbers after the newest, or NONE; weigh it."""
+    counted = step
+    if step > 1:
+        first = state.highest_sequence + 1
+        counted = sounds_before(state, slots, first, first + step - 1) + 1
+    sounds = _by_stamps(state, counted, stamp_step)
+    by_stamp = state.highest_media + state.deviation + stamp_step
+    now_ns = packet.arrival_ns
+    is_exact = packet.marks & at.EXACT
+    media = _media_after(state, sounds, by_stamp, ns_to_samples(now_ns), is_exact)
+    if media != at.NONE:
+        weigh(state, counted, counted - sounds, stamp_step, packet.samples, now_ns)
+    return media
+
+
 @inner_kernel("int64(Jitter, Slot[::1], Packet)")
 def unwrap(state: Jitter, slots: Records[Slot], packet: Packet) -> int:
     """Write unwrapped_sequence and unwrapped_media; return 0, PROBATION or RESTARTED.
@@ -156,7 +173,6 @@ def unwrap(state: Jitter, slots: Records[Slot], packet: Packet) -> int:
     sequence = packet.sequence
     timestamp = packet.timestamp
     samples = packet.samples
-    marks = packet.marks
     now_ns = packet.arrival_ns
     state.unwrapped_timestamp = timestamp
     state.unwrapped_deviation = 0
@@ -168,7 +184,7 @@ def unwrap(state: Jitter, slots: Records[Slot], packet: Packet) -> int:
     ahead = (sequence - highest) & 0xFFFF
     step = ahead if ahead < 0x8000 else ahead - 0x10000
     stamp_step = timestamp - state.highest_timestamp
-    if not marks & at.EXACT:
+    if not packet.marks & at.EXACT:
         stamp_step = difference_32(timestamp, state.highest_timestamp)
     by_stamp = state.highest_media + state.deviation + stamp_step
     quiet_ns = now_ns - state.highest_arrival_ns
@@ -176,13 +192,7 @@ def unwrap(state: Jitter, slots: Records[Slot], packet: Packet) -> int:
     if step == 0 and stamp_step == 0:
         media = state.highest_media
     elif 0 < step < DROPOUT_MAX:
-        counted = step
-        if step > 1:
-            counted = sounds_before(state, slots, highest + 1, highest + step) + 1
-        sounds = _by_stamps(state, counted, stamp_step)
-        media = _media_after(state, sounds, by_stamp, ns_to_samples(now_ns), marks & at.EXACT)
-        if media != at.NONE:
-            weigh(state, counted, counted - sounds, stamp_step, samples, now_ns)
+        media = _follow(state, slots, step, stamp_step, packet)
     elif step < 0 and quiet_ns < _QUIET_NS:
         media = _media_before(state, step, by_stamp, samples)
     if media != at.NONE:
