@@ -13,9 +13,7 @@ the disk.
 import asyncio
 import json
 import logging
-from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from node.control.civil_time import DAY_S
@@ -28,13 +26,13 @@ from node.shell.broker.connection import (
     Connection,
     LinkLostError,
     Login,
-    Received,
 )
 from node.shell.broker.kept_topics import TOPICS_KEY, topics_in
 from node.shell.broker.outbox import Outbox
 from node.shell.broker.outgoing import Outgoing
 from node.shell.broker.paho_connection import connect as connect_paho
 from node.shell.broker.together import both
+from node.shell.broker.unacknowledged import Unacknowledged
 from node.shell.clocks import utc_ns
 from node.shell.config import MqttConfig
 from node.shell.keys.credentials import first_end_s, read_password, tls_context
@@ -51,8 +49,6 @@ _TOPIC_BYTES_MAX: Final = 1024
 """Header, topic and properties of a message, at most."""
 _WILL_DELAY_S: Final = 2
 """A node that is back so soon was not lost."""
-_DISK_WAIT_S: Final = 5.0
-"""An order is acknowledged after so long whatever the disk does: else the broker gives no more."""
 NEW_S: Final = 2.0
 """What the broker has retained of our name comes within so long of our first connection."""
 _TAKEN_OVER_MAX: Final = 3
@@ -68,13 +64,6 @@ CLOSE_S: Final = 1.5
 
 Take = Callable[[str, bytes], int | None]
 """Takes topic and payload; returns what must be durable before the broker may forget the order."""
-
-
-@dataclass(slots=True)
-class _Unacknowledged:
-    message: Received
-    ticket: int
-    since_s: float
 
 
 class MqttLink:
@@ -125,7 +114,7 @@ class MqttLink:
             self._announced[f"{self._root}/about"] = json.dumps(about).encode()
         self._outgoing = Outgoing(self._root, Outbox(stored or {}))
         self._old_topics = topics_in((stored or {}).get(TOPICS_KEY, b""))
-        self._unacknowledged: deque[_Unacknowledged] = deque()
+        self._unacknowledged = Unacknowledged()
         self._connection: Connection | None = None
         self._state: tuple[str, tuple[str, ...]] = ("ready", ())
         self._suffix = ""
@@ -148,6 +137,8 @@ class MqttLink:
         self.reconnects = 0
         self.retained = 0
         """Orders that the broker had kept: not obeyed."""
+        self._overflown = 0
+        """Messages dropped of the connections before this one: they came faster than taken."""
 
     @property
     def told(self) -> Callable[[str, str | None], None]:
@@ -217,6 +208,7 @@ class MqttLink:
         names = ("connected", "reconnects", "dropped", "retained", "too_large", "refused")
         told = {name: getattr(self, name) for name in names}
         told |= {"waiting": len(self._outgoing.outbox), "unkept": self.ahead.unkept}
+        told["overflown"] = self._overflown + _overflown_of(self._connection)
         if self._ends_s is not None:
             told["certificate_days"] = (self._ends_s - utc_ns() // NS_PER_S) // DAY_S
         return told
@@ -235,6 +227,7 @@ class MqttLink:
                 except LinkLostError as fault:
                     self._note_lost(fault)
                 self.connected = False
+                self._overflown += _overflown_of(self._connection)
                 self._connection = None
                 self.reconnects += 1
                 # Randomness is right here: only the shell has it, and no sound depends on it.
@@ -328,18 +321,13 @@ class MqttLink:
             finally:  # it acts whatever became of the link meanwhile
                 ticket = take(message.topic, message.payload) or 0
             now_s = asyncio.get_running_loop().time()
-            self._unacknowledged.append(_Unacknowledged(message, ticket, now_s))
+            self._unacknowledged.add(message, ticket, now_s)
             self._acknowledge(connection)
 
     def _acknowledge(self, connection: Connection) -> None:
         """Let the broker forget the orders that are on the disk, or that the disk does not take."""
-        now_s, durable = asyncio.get_running_loop().time(), self.durable()
-        while self._unacknowledged:
-            first = self._unacknowledged[0]
-            if first.ticket > durable and now_s - first.since_s < _DISK_WAIT_S:
-                return
-            connection.acknowledge(first.message)
-            self._unacknowledged.popleft()
+        now_s = asyncio.get_running_loop().time()
+        self._unacknowledged.acknowledge(connection, self.durable(), now_s)
 
     def _note_lost(self, fault: LinkLostError) -> None:
         """Say why the link ended, and draw the consequence where another node has our name."""
@@ -388,6 +376,7 @@ class MqttLink:
         """Send what still may leave and the state, which says that the node ended by itself."""
         connection, self._connection = self._connection, None
         self.connected = False
+        self._overflown += _overflown_of(connection)
         if connection is None:
             return
         try:
@@ -398,3 +387,7 @@ class MqttLink:
                 await connection.close()
         except (LinkLostError, TimeoutError):
             connection.abort()
+
+
+def _overflown_of(connection: Connection | None) -> int:
+    return 0 if connection is None else connection.overflown
