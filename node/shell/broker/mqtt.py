@@ -36,6 +36,7 @@ from node.shell.broker.unacknowledged import Unacknowledged
 from node.shell.clocks import utc_ns
 from node.shell.config import MqttConfig
 from node.shell.keys.credentials import first_end_s, read_password, tls_context
+from node.shell.loop.looks import NEVER_NS
 from node.shell.machine import machine
 from node.units import NS_PER_S
 
@@ -130,6 +131,9 @@ class MqttLink:
         """Keeps something of the link's own in the store."""
         self.take_datagram: Callable[[bytes], None] | None = None
         """Takes what a station sends by the session, where no datagram comes through."""
+        self.changed: Callable[[], None] = lambda: None
+        """Told when there is something for the service to do: the link is there, a status is asked
+        for."""
         self.last_state: tuple[str, tuple[str, ...]] = ("stopped", ())
         """What the goodbye says."""
         self.ahead = AheadOfActing()
@@ -203,6 +207,11 @@ class MqttLink:
         body = {"session": self.session, **self.status(), **status()}
         self.tell(Publish("metric", json.dumps(body).encode()))
 
+    def next_status_ns(self) -> int:
+        """Return when `offer_status` has something to do; far away where nobody waits for it."""
+        is_wanted = self.connected and (self._config.heartbeat_s or self._is_asked)
+        return self._next_beat_ns if is_wanted else NEVER_NS
+
     def status(self) -> dict[str, int | bool]:
         """Return what a person wants to know of the link."""
         names = ("connected", "reconnects", "dropped", "retained", "too_large", "refused")
@@ -248,11 +257,12 @@ class MqttLink:
             for topic, payload in self._announced.items():
                 connection.publish(topic, payload, quality=1, retain=True)
             self.connected = True
+            self.changed()
             LOG.info("broker %s:%d: connected", self._config.host, self._config.port)
             self.told("broker", None)
             await both(
                 self._read(connection, take),
-                self._outgoing.run(connection, self.durable, lambda: self._acknowledge(connection)),
+                self._outgoing.run(connection, self.durable, self._unacknowledged.settle),
             )
         except BaseException as fault:
             if isinstance(fault, LinkLostError) or self._connection is None:
@@ -314,20 +324,16 @@ class MqttLink:
                 continue
             if message.payload == ASK:
                 self._is_asked = True
+                self.changed()
                 connection.acknowledge(message)
                 continue
             try:
                 await self.ahead.kept(message.payload, self.durable)
             finally:  # it acts whatever became of the link meanwhile
                 ticket = take(message.topic, message.payload) or 0
-            now_s = asyncio.get_running_loop().time()
-            self._unacknowledged.add(message, ticket, now_s)
-            self._acknowledge(connection)
-
-    def _acknowledge(self, connection: Connection) -> None:
-        """Let the broker forget the orders that are on the disk, or that the disk does not take."""
-        now_s = asyncio.get_running_loop().time()
-        self._unacknowledged.acknowledge(connection, self.durable(), now_s)
+            self._unacknowledged.add(message, ticket)
+            if self._unacknowledged.settle(connection, self.durable()):
+                self._outgoing.wake.set()  # it is to look again in a second
 
     def _note_lost(self, fault: LinkLostError) -> None:
         """Say why the link ended, and draw the consequence where another node has our name."""

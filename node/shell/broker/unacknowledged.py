@@ -1,41 +1,47 @@
-"""Orders that acted and that the broker still holds: until the disk has what they changed."""
+"""Orders that the broker may not forget yet: what they changed is not on the disk."""
 
+import asyncio
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
 from node.shell.broker.connection import Connection, Received
 
-DISK_WAIT_S: Final = 5.0
+_DISK_WAIT_S: Final = 5.0
 """An order is acknowledged after so long whatever the disk does: else the broker gives no more."""
 
 
 @dataclass(slots=True)
-class _One:
+class _Waiting:
     message: Received
     ticket: int
     since_s: float
 
 
 class Unacknowledged:
-    """The orders of one connection, in the order in which they acted."""
+    """Acknowledge orders in their order, when the disk has them."""
 
     def __init__(self) -> None:
-        self._held: deque[_One] = deque()
+        self._waiting: deque[_Waiting] = deque()
 
     def clear(self) -> None:
         """Forget them: the broker gives them again."""
-        self._held.clear()
+        self._waiting.clear()
 
-    def add(self, message: Received, ticket: int, now_s: float) -> None:
-        """Hold an order until the store has `ticket`."""
-        self._held.append(_One(message, ticket, now_s))
+    def add(self, message: Received, ticket: int) -> None:
+        """Let an order wait until the store has `ticket` on the disk."""
+        now_s = asyncio.get_running_loop().time()
+        self._waiting.append(_Waiting(message, ticket, now_s))
 
-    def acknowledge(self, connection: Connection, durable: int, now_s: float) -> None:
-        """Let the broker forget those that are on the disk, or that the disk does not take."""
-        while self._held:
-            first = self._held[0]
-            if first.ticket > durable and now_s - first.since_s < DISK_WAIT_S:
-                return
+    def settle(self, connection: Connection, durable: int) -> bool:
+        """Let the broker forget the orders that are on the disk, or that the disk does not take;
+        return whether some wait for it.
+        """
+        now_s = asyncio.get_running_loop().time()
+        while self._waiting:
+            first = self._waiting[0]
+            if first.ticket > durable and now_s - first.since_s < _DISK_WAIT_S:
+                return True
             connection.acknowledge(first.message)
-            self._held.popleft()
+            self._waiting.popleft()
+        return False

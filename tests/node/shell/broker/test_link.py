@@ -254,7 +254,7 @@ def test_an_order_that_waits_for_the_disk_acts_though_the_link_ends():
 
 
 def test_a_disk_that_takes_nothing_keeps_no_order_from_coming(monkeypatch):
-    monkeypatch.setattr(unacknowledged, "DISK_WAIT_S", 0.1)
+    monkeypatch.setattr(unacknowledged, "_DISK_WAIT_S", 0.1)
 
     async def scene():
         broker = FakeBroker([])
