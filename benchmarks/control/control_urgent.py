@@ -91,18 +91,23 @@ def run_urgent(count: int, *, seed: int, disk: UrgentDisk | None = None) -> Urge
         if number % ALONE_EACH == 0:
             alone_ms.append(kept_ms[-1] + _alone_ms(pole, sent_ns, result))
         pole.cancel()
-    result.core_p50_ms, result.core_p999_ms = _quantiles_ms(core_ms)
     result.kept_p50_ms, result.kept_p999_ms = _quantiles_ms(kept_ms)
     result.unkept = 0 if disk is None else disk.unkept
-    result.first_sample_p50_ms, result.first_sample_p999_ms = _quantiles_ms(first_ms)
-    result.first_sample_worst_ms = round(max(first_ms), 3)
-    result.at_converter_p999_ms = round(result.first_sample_p999_ms + DEVICE_MS, 3)
     result.alone_p999_ms = _quantiles_ms(alone_ms)[1]
+    _tell_first(result, core_ms, first_ms)
     streamed_ms = [one for _ in range(result.stream_situations) if (one := _stream_ms(rng, result))]
     quantiles_ms = _quantiles_ms(streamed_ms)
     result.stream_first_sample_p50_ms, result.stream_first_sample_p999_ms = quantiles_ms
     result.cpu_s = round(time.process_time() - begin_s, 2)
     return result
+
+
+def _tell_first(result: UrgentResult, core_ms: list[float], first_ms: list[float]) -> None:
+    """Note how long the work took, and the first sample."""
+    result.core_p50_ms, result.core_p999_ms = _quantiles_ms(core_ms)
+    result.first_sample_p50_ms, result.first_sample_p999_ms = _quantiles_ms(first_ms)
+    result.first_sample_worst_ms = round(max(first_ms), 3)
+    result.at_converter_p999_ms = round(result.first_sample_p999_ms + DEVICE_MS, 3)
 
 
 def _stream_ms(rng: np.random.Generator, result: UrgentResult) -> float | None:
