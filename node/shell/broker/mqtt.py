@@ -138,11 +138,9 @@ class MqttLink:
         """What the goodbye says."""
         self.ahead = AheadOfActing()
         self.connected = False
-        self.reconnects = 0
+        self.reconnects = self._overflown = 0
         self.retained = 0
         """Orders that the broker had kept: not obeyed."""
-        self._overflown = 0
-        """Messages dropped of the connections before this one: they came faster than taken."""
 
     @property
     def told(self) -> Callable[[str, str | None], None]:
@@ -396,4 +394,5 @@ class MqttLink:
 
 
 def _overflown_of(connection: Connection | None) -> int:
+    """Return how many messages of a connection came faster than they were taken."""
     return 0 if connection is None else connection.overflown
