@@ -2,12 +2,13 @@
 
 Options: --fast (the short run, with its own budgets); --only NAME (one measurement alone; may be
 given again); --row NAME (one row alone, in each measurement that has it; may be given again);
---against REF (the figures recorded in a commit, or in a JSON file, instead of those
-in this tree); --record (write what is measured now into figures.json: a change that is meant);
---rewrite (put budgets for it, with the headroom of `verdict/budgets.py`, into budgets.toml as well;
-the diff shows what a change costs); --files DIR (JUnit, Markdown, annotations and three formats for
-trends; out/benchmarks by default); --speed (measure speed too and tell it beside its tolerance);
---hold-speed (and fail where it is beyond: for a machine that has nothing else to do).
+--against REF (compare with the figures of a commit, or of a JSON file; what this tree records in
+figures.json as well is told and fails nothing, for that is how a change is meant); --record (write
+what is measured now into figures.json); --rewrite (put budgets for it, with the headroom of
+`verdict/budgets.py`, into budgets.toml as well; the diff shows what a change costs); --files DIR
+(JUnit, Markdown, annotations and three formats for trends; out/benchmarks by default); --speed
+(measure speed too and tell it beside its tolerance); --hold-speed (and fail where it is beyond: for
+a machine that has nothing else to do).
 
 The figures are virtual time, so they have no noise and the comparison no tolerance: any changed
 digit is your change. Budgets stand beside that: they say how much worse is too much.
@@ -15,12 +16,11 @@ digit is your change. Budgets stand beside that: they say how much worse is too 
 
 import argparse
 import json
-import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final, TypeGuard, TypeVar
+from typing import Final, TypeVar
 
 from benchmarks import table
 from benchmarks.options import parser_of
@@ -28,13 +28,20 @@ from benchmarks.verdict.budgets import Budgets, broken, lines_of, rewritten
 from benchmarks.verdict.causes import COMMAND, summary
 from benchmarks.verdict.formats import files
 from benchmarks.verdict.measuring import Prepare, measure_all
-from benchmarks.verdict.outcome import INEXACT, Breach, Outcome, compare_exactly
+from benchmarks.verdict.outcome import INEXACT, Breach, Outcome, changes_since
+from benchmarks.verdict.recorded import (
+    RECORDED,
+    AskedError,
+    Figures,
+    figures_against,
+    figures_of_tree,
+    record,
+)
 from sim.report import write_all
 
 _T = TypeVar("_T")
 
 _SHOWN: Final = "benchmarks/budgets.toml"
-_RECORDED: Final = "benchmarks/figures.json"
 
 
 def _of_the_tree(path: str) -> Path:
@@ -43,11 +50,7 @@ def _of_the_tree(path: str) -> Path:
 
 
 BUDGETS: Final = _of_the_tree(_SHOWN)
-FIGURES: Final = _of_the_tree(_RECORDED)
-
-
-class AskedError(ValueError):
-    """What is asked for cannot be: says which option, file or commit, and what would be right."""
+FIGURES: Final = _of_the_tree(RECORDED)
 
 
 def run(arguments: list[str], *, prepare: Prepare | None = None) -> int:
@@ -60,7 +63,7 @@ def run(arguments: list[str], *, prepare: Prepare | None = None) -> int:
     try:
         budgets: Budgets = tomllib.loads(BUDGETS.read_text(encoding="utf-8"))
         asked = _asked(budgets, length, options)
-        base, base_name = _base(options.against, length)
+        recorded, base = _compared(options.against, length)
         measured = measure_all(
             asked, fast=length == "fast", whole=options.row is None, prepare=prepare
         )
@@ -71,7 +74,7 @@ def run(arguments: list[str], *, prepare: Prepare | None = None) -> int:
     if options.rewrite:
         BUDGETS.write_text(rewritten(BUDGETS, budgets, length, measured), encoding="utf-8")
     if options.record or options.rewrite:
-        _record(length, measured)
+        record(FIGURES, length, measured)
         return 0
     exact = [name for name in asked if name not in INEXACT]
     held = {name: asked[name] for name in (asked if options.hold_speed else exact)}
@@ -82,15 +85,16 @@ def run(arguments: list[str], *, prepare: Prepare | None = None) -> int:
         breaches=_worst_first(
             one for name in held for one in broken(name, measured[name], held[name])
         ),
-        changes=compare_exactly(
-            {name: measured[name] for name in exact if name in base},
-            {name: _rows_of(base[name], options.row) for name in exact if name in base},
+        changes=changes_since(
+            {name: measured[name] for name in exact},
+            {name: _rows_of(rows, options.row) for name, rows in base.rows.items()},
+            {name: _rows_of(rows, options.row) for name, rows in recorded.rows.items()},
         ),
-        base=base_name,
+        base=base.name if base is recorded else f"{base.name} or from this tree's",
     )
-    for name in exact:
-        if name not in base:
-            print(f"gate: {base_name} has no {name} of this length: only its budgets are held")
+    for name in (one for one in exact if one not in base.rows):
+        by = RECORDED if name in recorded.rows else "its budgets alone"
+        print(f"gate: {base.name} has no {name} of this length: it is held by {by}")
     for line in _speed_lines(measured, budgets, length):
         print(line)
     return _tell(outcome, options.files)
@@ -108,6 +112,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--speed", action="store_true", help="tell speed beside its tolerance")
     parser.add_argument("--hold-speed", action="store_true", help="and fail where it is beyond")
     return parser
+
+
+def _compared(against: str | None, length: str) -> tuple[Figures, Figures]:
+    """Return the figures that the tree records, and those that changes are counted from."""
+    recorded = figures_of_tree(FIGURES, length)
+    if against is None:
+        return recorded, recorded
+    return recorded, figures_against(against, length, repository=BUDGETS.parent)
 
 
 def _asked(
@@ -172,63 +184,10 @@ def _tell(outcome: Outcome, folder: Path) -> int:
         length = " --fast" if outcome.length == "fast" else ""
         meant = f"; when it is meant: `{COMMAND} gate{length} --record`, and commit it"
         print(
-            f"gate: {outcome.differing} from {outcome.base}, all in "
-            f"{folder}/gate.md{meant if outcome.base == _RECORDED else ''}",
+            f"gate: {outcome.differing_from_base}, all in {folder}/gate.md"
+            f"{meant if outcome.unrecorded else ''}",
             file=sys.stderr,
         )
     held = outcome.held - len(outcome.breaches)
     print(f"gate: {held} of {outcome.held} budgets hold, {outcome.differing} ({outcome.length})")
     return 0 if outcome.is_good else 1
-
-
-def _base(against: str | None, length: str) -> tuple[Mapping[str, table.Rows], str]:
-    """Return the figures to compare with, and where they are from.
-
-    Raises
-    ------
-    AskedError
-        When there are none, or the file is not JSON, or holds something else.
-    """
-    name = _RECORDED
-    if against is None:
-        text = FIGURES.read_text(encoding="utf-8") if FIGURES.is_file() else "{}"
-    elif Path(against).is_file():
-        text, name = Path(against).read_text(encoding="utf-8", errors="replace"), against
-    else:
-        show = ["git", "show", "--end-of-options", f"{against}:{_RECORDED}"]
-        done = subprocess.run(show, capture_output=True, text=True, cwd=BUDGETS.parent, check=False)
-        if done.returncode != 0:
-            raise AskedError(f"--against {against}: neither a file nor a commit with {_RECORDED}")
-        text, name = done.stdout, f"{_RECORDED} of {against}"
-    try:
-        recorded = json.loads(text)
-    except (ValueError, RecursionError) as fault:
-        raise AskedError(f"{name}: not JSON: {fault}") from fault
-    # Either the gate's own gate_fast.json or gate_full.json, or what is recorded.
-    key = "measured" if isinstance(recorded, dict) and "measured" in recorded else length
-    found = recorded.get(key, None if against else {}) if isinstance(recorded, dict) else None
-    if not _is_figures(found):
-        raise AskedError(f"{name}: no figures of {length!r}: a gate_{length}.json, or {_RECORDED}")
-    return found, name
-
-
-def _is_figures(found: object) -> TypeGuard[dict[str, table.Rows]]:
-    """Return whether it is benchmark -> row -> figures."""
-    return isinstance(found, dict) and all(
-        isinstance(rows, dict) and all(map(_is_row, rows.values())) for rows in found.values()
-    )
-
-
-def _is_row(row: object) -> bool:
-    return isinstance(row, dict) and all(
-        value is None or isinstance(value, int | float) for value in row.values()
-    )
-
-
-def _record(length: str, measured: Mapping[str, table.Rows]) -> None:
-    """Write what was measured into figures.json: a figure in each line, so that a diff is read."""
-    whole = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.is_file() else {}
-    exact = {name: rows for name, rows in measured.items() if name not in INEXACT}
-    whole[length] = whole.get(length, {}) | exact
-    text = json.dumps(whole, indent=1, sort_keys=True, allow_nan=False) + "\n"
-    FIGURES.write_text(text, encoding="utf-8")

@@ -54,7 +54,7 @@ class Count(IntEnum):
     SENDER_RESTARTS = 19
     """The sender began anew, at numbers or stamps that do not follow the last ones."""
     HARD_RESYNCS = 20
-    """Playout was too far from its place to be steered (50 ms while it sounds) and jumped there."""
+    """Playout was too far from its place to be steered (48 ms while it sounds) and jumped there."""
     DECODER_ERRORS = 21
     """Packets that the decoder refused: their time is concealed."""
     DROPPED_MESSAGE = 22
@@ -90,9 +90,20 @@ COUNTS: Final = len(Count)
 ORIGINS: Final = len(Origin)
 
 
+_NAMES: Final = tuple(one.name.lower() for one in Count)
+
+
 def new_counts() -> NDArray[np.int64]:
     """Return zeroed counts, indexed by `Count`: (COUNTS,) int64."""
     return np.zeros(COUNTS, np.int64)
+
+
+def by_name(counts: NDArray[np.int64]) -> dict[str, int]:
+    """Return what was counted at all, by name.
+
+    counts  (COUNTS,) int64, indexed by `Count`
+    """
+    return {name: n for name, n in zip(_NAMES, counts.tolist(), strict=True) if n}
 
 
 def made_up_ms(origin_samples: NDArray[np.int64]) -> int:

@@ -26,6 +26,7 @@ from node.control.orders import Session
 from node.control.precedence import CLASSES, MessageClass
 from node.control.trust.authority import Certificate, Revocation
 from node.control.trust.fates import (
+    NOT_ITS_PLAN,
     NOT_ITS_TO_END,
     NOTHING_IN_FORCE,
     OVER_ALREADY,
@@ -175,10 +176,11 @@ class Acts(Words):
         if ssrc not in self._pole.seen().open:
             self._sessions.pop(ssrc, None)  # it ended by itself: what comes is a new one
         before = self._sessions.get(ssrc)
+        may_take = before is None or self._may_take(key, before)
         if self._send(step) == "obeyed":
             if taken:
                 self._blame("the name of another's stream was taken", step)
-            if before and before.key != key and before.level <= self._truth.level(key):
+            if before and not may_take:
                 self._blame("the number of another's stream was taken", step)
             if end or before is None or (before.key, before.stream) != (key, stream):
                 self._sessions.pop(ssrc, None)
@@ -227,7 +229,7 @@ class Acts(Words):
 
     def _quarrel(self) -> Step:
         """Let one mute, and next time another, mostly of another tier, end it."""
-        is_muted = any(self._pole.seen().muted.values())
+        is_muted = any(self._pole.seen().lowest.values())
         return self._mute(f"{TIERS[self._of(range(4))]} 1", Kind.UNMUTE if is_muted else Kind.MUTE)
 
     def _mute(self, by: str = "", kind: Kind | None = None) -> Step:
@@ -238,16 +240,22 @@ class Acts(Words):
         if kind is Kind.MUTE and fate == "obeyed":
             self._mutes[step.key] = self._effect(step, 0)
         elif kind is Kind.UNMUTE and fate in ("obeyed", "muted from above"):
-            level = self._truth.level(step.key)
-            self._mutes = {k: m for k, m in self._mutes.items() if m.level < level}
+            held = self._mutes.items()
+            self._mutes = {k: m for k, m in held if self._is_less(step.key, m)}
         return step
 
     def _volume(self) -> Step:
         said = (self._of((0, 30, 100)), self._of((0, 60, 90)))
         content = _VOLUME.format(*said).encode()
         step = Step(self._holder(), Kind.VOLUME, content, self._area(), self._of((0, 0, 1)), 600)
-        if self._send(step) == "obeyed":
+        held = self._volumes.get(self._truth.level(step.key))
+        fate = self._send(step)
+        is_less = held is not None and self._is_less(step.key, held[0])
+        if fate == "obeyed":
+            self._blame("a volume plan was replaced by who may less" if is_less else None, step)
             self._volumes[self._truth.level(step.key)] = (self._effect(step, 0), said)
+        elif fate == NOT_ITS_PLAN and not is_less:
+            self._blame("a volume plan of nobody who may more keeps one out", step)
         return step
 
     def _calendar(self, by: str = "") -> Step:

@@ -6,6 +6,7 @@ right at that instant, and nothing of a higher tier may have been lost to a lowe
 """
 
 from dataclasses import replace
+from itertools import product
 from typing import Final
 
 import msgspec
@@ -19,7 +20,7 @@ from benchmarks.control.orders_pole import (
     Seen,
 )
 from benchmarks.control.orders_truth import ROOT
-from benchmarks.control.orders_words import LATE_S, Step, places_of
+from benchmarks.control.orders_words import LATE_S, Effect, Step, places_of
 from node.control.orders import Session
 from node.control.precedence import MessageClass
 from node.control.trust.authority import Certificate
@@ -139,8 +140,18 @@ class History(Acts):
             one = self._items[name]
             if step is not None and step.kind is Kind.MUTE:
                 one = replace(one, level=one.tier)  # who is muted is whose item it says it is
-            if self._right(one, utc_s) and self._is_below(step, one):
-                self._blame(f"{name} from above was ended by one below", step)
+            if self._right(one, utc_s) and self._ends_beyond(step, one):
+                self._blame(f"{name} was ended by who may less", step)
+
+    def _ends_beyond(self, step: Step | None, one: Effect) -> bool:
+        """Return whether this order must not end that item: it is from above, or may order more."""
+        if step is None or self._is_below(step, one):
+            return step is not None
+        if step.kind is Kind.MUTE:
+            is_own = self._truth.level(step.key) == one.level
+            return is_own and self._truth.class_max(step.key) < one.message_class
+        is_ordered = step.kind is Kind.CALENDAR and one.key != ROOT
+        return is_ordered and self._is_less(step.key, one)
 
     def _check_warnings(self, before: Seen, after: Seen, step: Step | None, utc_s: int) -> None:
         for number, key_id in after.warnings:
@@ -175,13 +186,19 @@ class History(Acts):
     def _check_mutes(self, after: Seen, utc_s: int) -> None:
         if not utc_s:
             return
-        for tier, muted in after.muted.items():
-            level = TIERS.index(tier)
-            by = [m for m in self._mutes.values() if m.level <= level and self._right(m, utc_s)]
+        rights = [one for one in self._mutes.values() if self._right(one, utc_s)]
+        for tier, kind in product(TIERS, (MessageClass.NORMAL, MessageClass.PRIORITY)):
+            level, muted = TIERS.index(tier), kind < after.lowest[tier]
+            by = [
+                one
+                for one in rights
+                if one.level < level
+                or (one.level == level and self._truth.class_max(one.key) >= kind)
+            ]
             if muted and not by:
-                self.violations.append(f"{tier} is muted and nobody may")
+                self.violations.append(f"{tier} {kind} is muted and nobody may")
             if not muted and any(m.until_ns > self._pole.now_ns for m in by):
-                self.violations.append(f"{tier} sounds, and is muted")
+                self.violations.append(f"{tier} {kind} sounds, and is muted")
 
     def _check_volumes(self, step: Step | None, utc_s: int) -> None:
         """Look at all volumes where one may have changed, else at two: each costs time."""
@@ -196,7 +213,7 @@ class History(Acts):
                 continue  # whether a certificate has ended hangs on the floor under its time
             said = (70, 80)
             for at, (one, values) in sorted(self._volumes.items()):
-                if at <= level and self._right(one, utc_s):
+                if at <= level and self._right(replace(one, message_class=kind), utc_s):
                     said = values
             urgent = kind == MessageClass.URGENT
             wanted = max(said) if urgent else said[0]

@@ -126,14 +126,14 @@ HOLES: Final = (
     _hole(
         "a lower authority takes a stream",
         _SESSIONS,
-        "if not mine and known is not None and known.rank <= order.authority.level:",
+        "if known is not None and _is_anothers(known, order):",
         "if False:",
     ),
     _hole(
         "a lower authority takes the name of a stream",
         _SESSIONS,
-        "            one.rank <= order.authority.level\n            and one.warrant.key_id",
-        "            False\n            and one.warrant.key_id",
+        "_is_anothers(one, order) and same_name(one.stream, session.stream)",
+        "False",
     ),
     _hole(
         "an item relays a stream of a lower tier",
@@ -144,19 +144,19 @@ HOLES: Final = (
     _hole(
         "a mute silences those above it",
         _MUTE,
-        "return min((one.level for one in self._mutes.values()), default=NOBODY)",
-        "return -1 if self._mutes else NOBODY",
+        "return normal, priority, NOBODY",
+        "return (-1, -1, NOBODY) if self._mutes else (NOBODY, NOBODY, NOBODY)",
     ),
     _hole(
         "anybody ends a mute",
         _MUTE,
-        'if one.level >= level])\n            return "muted',
-        '])\n            return "muted',
+        "if self._book.gives_way(one.warrant, by)]",
+        "]",
     ),
     _hole(
         "a mute outlives the right of its key",
         _MUTE,
-        "if isinstance(book.may(one.warrant, MessageClass.NORMAL, least), str)",
+        "if isinstance(self._book.may(one.warrant, MessageClass.NORMAL, least), str)",
         "if False",
     ),
     _hole(
@@ -180,8 +180,32 @@ HOLES: Final = (
     _hole(
         "a volume plan outlives the right of its key",
         _PLANS,
-        "if self._no_right(plan.warrant, least) is None:",
+        "if self._no_right(plan.warrant, least, message_class) is None:",
         "if True:",
+    ),
+    _hole(
+        "who may order less replaces a plan",
+        _PLANS,
+        "if self._is_of_more(order):",
+        "if False:",
+    ),
+    _hole(
+        "a plan says how loud what its key may not order is",
+        _PLANS,
+        "if self._no_right(plan.warrant, least, message_class) is None:",
+        "if self._no_right(plan.warrant, least) is None:",
+    ),
+    _hole(
+        "who may order less ends a mute of its tier",
+        _BOOK,
+        "return other.may_as_much(holder)",
+        "return True",
+    ),
+    _hole(
+        "a mute silences in its tier what its key may not order",
+        _MUTE,
+        "min((level + (most < kind) for level, most in reach), default=NOBODY)",
+        "min((level for level, most in reach), default=NOBODY)",
     ),
     _hole(
         "what a lower authority said under a name keeps a higher one out",

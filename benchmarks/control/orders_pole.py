@@ -74,7 +74,8 @@ class Seen:
     """As what each live stream may be heard."""
     holder: tuple[int, Heard] | None
     """Who has the horn: a stream or a stored sound."""
-    muted: dict[str, bool]
+    lowest: dict[str, MessageClass]
+    """The lowest class that no mute silences, by tier."""
 
 
 class _Noted(Controller):
@@ -245,5 +246,5 @@ class Watched:
             playing=frozenset(one.name for one in node.running.values()),
             heard=self._horn.streams(),
             holder=(sounding[0], self._horn.sources[sounding[0]]) if sounding else None,
-            muted={tier: node.lowest_class(tier) is MessageClass.URGENT for tier in TIERS},
+            lowest={tier: node.lowest_class(tier) for tier in TIERS},
         )

@@ -18,7 +18,7 @@ from benchmarks.control.orders_pole import (
     TIERS,
     Watched,
 )
-from benchmarks.control.orders_truth import ROOT, Truth
+from benchmarks.control.orders_truth import ROOT, Truth, reaches
 from node.control.calendar.programme import ItemConfig, PartConfig
 from node.control.precedence import CLASSES, MessageClass
 from node.control.sessions import EACH_MAX, SESSIONS_MAX
@@ -221,6 +221,21 @@ class Words:
     def _is_below(self, step: Step | None, one: Effect) -> bool:
         return step is not None and self._truth.level(step.key) > one.level
 
+    def _may_take(self, key: str, one: Effect) -> bool:
+        """Return whether `key` may take the number or name of a stream from who announced it."""
+        own = replace(one, key=key, level=self._truth.level(key))
+        return one.key == key or (not self._is_less(key, one) and self._is_less(one.key, own))
+
+    def _is_less(self, key: str, one: Effect) -> bool:
+        """Return whether `key` may order less than who ordered `one`: of its tier too."""
+        level, held = self._truth.level(key), one.key
+        if level != one.level or ROOT in (held, key) or held == key:
+            return level > one.level
+        own, other = self._truth.given.get(key), self._truth.given.get(held)
+        if own is None or other is None:
+            return other is not None
+        return own.class_max < other.class_max or not reaches(own.area, other.area)
+
     def _node_time_s(self) -> int:
         """Return the civil time that the node believes; 0 when it knows none."""
         return self._pole.seen().utc_s
@@ -247,10 +262,9 @@ class Words:
         }
 
     def _is_taken(self, stream: str, key: str) -> bool:
-        """Return whether the name of a stream is another's, of the same tier or one above."""
-        level = self._truth.level(key)
+        """Return whether the name of a stream is another's, who does not stand below."""
         return bool(stream) and any(
-            one.stream == stream and one.key != key and one.level <= level
+            one.stream == stream and not self._may_take(key, one)
             for ssrc, one in self._sessions.items()
             if ssrc in self._pole.seen().open
         )

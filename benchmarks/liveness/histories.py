@@ -33,14 +33,14 @@ KINDS: Final = (
     "stamps", "path", "stamps and path", "numbers", "restart", "from zero", "repeats", "held",
     "pause", "standing pause", "new source", "new source after goodbye", "wobble", "swaps",
     "losses", "stall", "durations", "port", "keep-alives", "announcements",
-    "echoes",
+    "echoes", "pace",
 )  # fmt: skip
 """What may happen. `Disturbance.size_ms` and `count` say how much of it."""
 
 SENDERS_KINDS: Final = frozenset(
     (
         "stamps", "numbers", "restart", "from zero", "pause", "standing pause", "new source",
-        "new source after goodbye", "wobble", "durations", "keep-alives",
+        "new source after goodbye", "wobble", "durations", "keep-alives", "pace",
     )
 )  # fmt: skip
 """Those that befall every node alike."""
@@ -66,7 +66,7 @@ class Disturbance:
     size_ms: int
     """Of a jump (of stamps, of the path; either sign), a pause, a stall, or for how long held."""
     count: int
-    """Packets concerned; for `wobble` samples."""
+    """Packets concerned; for `wobble` samples, for `pace` per cent that it is off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +192,14 @@ class _Stream:
         while self.now_ns < end_ns and (calm or len(self.sent) < _PACKETS_MAX):
             self.send()
 
+    def run_at_pace(self, duration_ms: int, percent: int) -> None:
+        """Send packets for so long, at that part of the pace at which they last."""
+        end_ns = self.now_ns + duration_ms * NS_PER_MS
+        while self.now_ns < end_ns and len(self.sent) < _PACKETS_MAX:
+            begun_ns = self.now_ns
+            self.send()
+            self.now_ns = begun_ns + samples_to_ns(self.samples) * 100 // percent
+
     def settle(self) -> None:
         """Note that the stream is as it should be from the next packet on."""
         self.calm_ns = max(self.calm_ns, self.now_ns + self.path_ms * NS_PER_MS)
@@ -287,6 +295,7 @@ def _disturb(stream: _Stream, what: Disturbance) -> None:
         "port": lambda: setattr(stream, "port", 1024 + (stream.port + count) % 60_000),
         "keep-alives": lambda: stream.keep_alives(min(count, 20)),
         "echoes": lambda: setattr(stream, "echo", (min(count, 12), min(abs(size_ms), 600))),
+        "pace": lambda: _change_pace(stream, size_ms, count),
         "announcements": lambda: _announcements(stream, abs(size_ms), min(count, 8)),
     }
     actions[what.kind]()
@@ -314,6 +323,12 @@ def _from_zero(stream: _Stream, pause_ms: int) -> None:
     stream.now_ns += max(pause_ms, 500) * NS_PER_MS
     stream.sequence = stream.history.sequence
     stream.stamp = float(stream.history.timestamp)
+
+
+def _change_pace(stream: _Stream, lasts_ms: int, off_percent: int) -> None:
+    """Send more slowly for a while, as a computer that has too much to do; or faster."""
+    percent = 100 - min(off_percent, 50) if lasts_ms > 0 else 100 + min(off_percent, 30)
+    stream.run_at_pace(abs(lasts_ms), percent)
 
 
 def _announcements(stream: _Stream, pause_ms: int, count: int) -> None:

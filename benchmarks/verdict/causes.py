@@ -22,6 +22,7 @@ class Cause:
     measurement: str
     measure: str
     rank: int
+    is_recorded: bool
     changes: tuple[Change, ...]
     """The largest first."""
 
@@ -34,19 +35,21 @@ class Cause:
         one = ", for one" if first.is_other else ", the largest"
         largest = "" if count == 1 else one
         return (
+            f"{'recorded: ' if self.is_recorded else ''}"
             f"{self.measurement} {self.measure} {first.direction} in {rows} ({where})"
             f"{largest}: {figure(first.before)} -> {figure(first.after)} [{first.row}]"
         )
 
 
 def causes_of(changes: Iterable[Change]) -> list[Cause]:
-    """Return the changes by measure and direction: worse, other, new, better.
+    """Return the changes by measure and direction: worse, other, new, better; recorded ones last.
 
     Within each, where a figure is gone comes first, then what changed in the most rows.
     """
-    groups: dict[tuple[str, str, int], list[Change]] = {}
+    groups: dict[tuple[str, str, int, bool], list[Change]] = {}
     for one in changes:
-        groups.setdefault((one.measurement, one.measure, one.rank), []).append(one)
+        key = (one.measurement, one.measure, one.rank, one.is_recorded)
+        groups.setdefault(key, []).append(one)
     found = [Cause(*key, tuple(sorted(g, key=lambda c: -c.amount))) for key, g in groups.items()]
     return sorted(found, key=_place)
 
@@ -70,7 +73,7 @@ def rerun(outcome: Outcome) -> str | None:
     It is one that works without the environment being active, and for a row that there still is.
     """
     bad = [(one.measurement, one.row) for one in outcome.breaches]
-    bad += [(one.measurement, one.row) for one in outcome.changes]
+    bad += [(one.measurement, one.row) for one in outcome.unrecorded]
     there = ((name, row) for name, row in bad if row in outcome.measured.get(name, {}))
     _, row = next(there, (None, None))
     if row is None:
@@ -79,9 +82,15 @@ def rerun(outcome: Outcome) -> str | None:
     return f"{COMMAND} gate{length} --row '{row}'"
 
 
-def _place(one: Cause) -> tuple[int, bool, int, str]:
+def _place(one: Cause) -> tuple[bool, int, bool, int, str]:
     """Return by what causes are sorted."""
-    return one.rank, one.changes[0].after is not None, -len(one.changes), one.measure
+    return (
+        one.is_recorded,
+        one.rank,
+        one.changes[0].after is not None,
+        -len(one.changes),
+        one.measure,
+    )
 
 
 def figure(value: float | None) -> str:

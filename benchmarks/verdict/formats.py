@@ -13,7 +13,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 from xml.etree import ElementTree
 
@@ -70,10 +70,12 @@ def junit(outcome: Outcome) -> bytes:
     faults: dict[tuple[str, str], list[str]] = {}
     for breach in outcome.breaches:
         faults.setdefault((breach.measurement, breach.row), []).append(str(breach))
+    meant: dict[tuple[str, str], list[str]] = {}
     for change in outcome.changes:
-        faults.setdefault((change.measurement, change.row), []).append(_changed(change))
+        told_in = meant if change.is_recorded else faults
+        told_in.setdefault((change.measurement, change.row), []).append(_changed(change))
     measured = [(name, row) for name, rows in outcome.measured.items() for row in rows]
-    for name, row in dict.fromkeys([*measured, *faults]):
+    for name, row in dict.fromkeys([*measured, *faults, *meant]):
         told = faults.get((name, row), [])
         suite = ElementTree.SubElement(
             root, "testsuite", name=_xml(f"{name} {row}"), tests="1", failures=str(int(bool(told)))
@@ -86,6 +88,8 @@ def junit(outcome: Outcome) -> bytes:
         if told:
             failure = ElementTree.SubElement(case, "failure", message=_xml(told[0]))
             failure.text = _xml("\n".join(told))
+        if (name, row) in meant:
+            ElementTree.SubElement(case, "system-out").text = _xml("\n".join(meant[name, row]))
     total = sum(1 for suite in root if suite.get("failures") != "0")
     root.set("tests", str(len(root)))
     root.set("failures", str(total))
@@ -100,8 +104,7 @@ def markdown(outcome: Outcome, *, bytes_max: int = MARKDOWN_BYTES_MAX) -> str:
     lines = [
         f"## The gate {good}",
         "",
-        f"{outcome.held - count} of {outcome.held} budgets hold; "
-        f"{outcome.differing} from {outcome.base}.",
+        f"{outcome.held - count} of {outcome.held} budgets hold; {outcome.differing_from_base}.",
         "",
     ]
     lines += [f"- {one}" for one in causes_of(outcome.changes)]
@@ -113,15 +116,9 @@ def markdown(outcome: Outcome, *, bytes_max: int = MARKDOWN_BYTES_MAX) -> str:
     if more:
         lines += ["", f"<details><summary>{len(more)} more broken budgets</summary>", ""]
         lines += [*(f"- {one}" for one in more), "", "</details>"]
-    if outcome.changes:
-        lines += ["", "<details><summary>Every figure that differs</summary>", ""]
-        lines += ["| row | figure | from | to |", "|---|---|---:|---:|"]
-        lines += [
-            f"| {one.measurement} {one.row} | {one.measure} "
-            f"| {figure(one.before)} | {figure(one.after)} |"
-            for one in outcome.changes
-        ]
-        lines += ["", "</details>"]
+    meant = [one for one in outcome.changes if one.is_recorded]
+    lines += _folded("Every figure that differs", outcome.unrecorded)
+    lines += _folded("Every figure that differs and is recorded so in this tree", meant)
     return _cut(lines, bytes_max)
 
 
@@ -135,7 +132,7 @@ def annotations(outcome: Outcome, lines: dict[tuple[str, str], int], path: str) 
             continue
         seen.add(key)
         text = str(one) if isinstance(one, Breach) else _changed(one)
-        kind = "error" if isinstance(one, Breach) else "warning"
+        kind = "error" if isinstance(one, Breach) else "notice" if one.is_recorded else "warning"
         text = _CONTROL.sub("\ufffd", text).translate(_COMMAND_ESCAPES)
         yield f"::{kind} file={path},line={lines.get(key, 1)},title=gate::{text}"
 
@@ -184,9 +181,24 @@ def _trends(outcome: Outcome) -> Iterator[tuple[str, str, str, float]]:
     return (one for one in _figures(outcome) if one[2] not in FINGERPRINTS)
 
 
+def _folded(title: str, changes: Sequence[Change]) -> list[str]:
+    """Return the lines of a table that opens on request; none without changes."""
+    if not changes:
+        return []
+    lines = ["", f"<details><summary>{title}</summary>", ""]
+    lines += ["| row | figure | from | to |", "|---|---|---:|---:|"]
+    lines += [
+        f"| {one.measurement} {one.row} | {one.measure} "
+        f"| {figure(one.before)} | {figure(one.after)} |"
+        for one in changes
+    ]
+    return [*lines, "", "</details>"]
+
+
 def _changed(one: Change) -> str:
     where = f"{one.measurement} [{one.row}] {one.measure}"
-    return f"{where} {one.direction}: {figure(one.before)} -> {figure(one.after)}"
+    recorded = "recorded: " if one.is_recorded else ""
+    return f"{recorded}{where} {one.direction}: {figure(one.before)} -> {figure(one.after)}"
 
 
 def _unit(measure: str) -> str:

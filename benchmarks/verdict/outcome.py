@@ -1,7 +1,7 @@
 """What one run of the gate found: figures, broken budgets, digits that differ from the base."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from benchmarks.table import Rows
@@ -50,6 +50,14 @@ class Change:
     """None where the base had no figure: nothing played, or the row is new."""
 
     after: float | None
+
+    is_recorded: bool = False
+    """Whether the tree records the figure as it is now: its change is meant, and fails nothing."""
+
+    @property
+    def where(self) -> tuple[str, str, str]:
+        """Measurement, row and measure."""
+        return self.measurement, self.row, self.measure
 
     @property
     def is_other(self) -> bool:
@@ -107,15 +115,67 @@ class Outcome:
         return sum(len(row) for rows in self.budgets.values() for row in rows.values())
 
     @property
+    def unrecorded(self) -> tuple[Change, ...]:
+        """The changes that the tree does not record: nobody has said that they are meant."""
+        return tuple(one for one in self.changes if not one.is_recorded)
+
+    @property
     def differing(self) -> str:
-        """How many figures differ from the base, in words."""
+        """How many figures differ from the base, and how many of them are recorded, in words."""
+        return f"{self._count}{self._recorded}"
+
+    @property
+    def differing_from_base(self) -> str:
+        """The same, with the name of the base."""
+        return f"{self._count} from {self.base}{self._recorded}"
+
+    @property
+    def is_good(self) -> bool:
+        """Whether all budgets hold and every digit is one that is recorded."""
+        return not self.breaches and not self.unrecorded
+
+    @property
+    def _count(self) -> str:
         count = len(self.changes)
         return "1 figure differs" if count == 1 else f"{count} figures differ"
 
     @property
-    def is_good(self) -> bool:
-        """Whether all budgets hold and no digit differs from the base."""
-        return not self.breaches and not self.changes
+    def _recorded(self) -> str:
+        count = len(self.changes) - len(self.unrecorded)
+        if count == 0:
+            return ""
+        return f", {'all' if not self.unrecorded else count} recorded in this tree"
+
+
+def changes_since(
+    measured: Mapping[str, Rows], base: Mapping[str, Rows], recorded: Mapping[str, Rows]
+) -> tuple[Change, ...]:
+    """Return each figure that is not the base's, or not as the tree records it.
+
+    Figures that are as recorded come last. Of measurements that the base or the tree does not know
+    nothing is told beside it.
+
+    Parameters
+    ----------
+    measured, base, recorded : mapping of str to rows
+        By measurement.
+    """
+    since = compare_exactly(*_known(measured, base))
+    here = compare_exactly(*_known(measured, recorded))
+    told, unrecorded = {one.where for one in since}, {one.where for one in here}
+    found = [one for one in here if one.where not in told]
+    for one in since:
+        is_meant = one.measurement in recorded and one.where not in unrecorded
+        found.append(replace(one, is_recorded=is_meant))
+    return tuple(sorted(found, key=_place))
+
+
+def _known(
+    measured: Mapping[str, Rows], other: Mapping[str, Rows]
+) -> tuple[Mapping[str, Rows], Mapping[str, Rows]]:
+    """Return both with the measurements that both have."""
+    both = [name for name in measured if name in other]
+    return {name: measured[name] for name in both}, {name: other[name] for name in both}
 
 
 def compare_exactly(measured: Mapping[str, Rows], base: Mapping[str, Rows]) -> tuple[Change, ...]:
@@ -131,7 +191,12 @@ def compare_exactly(measured: Mapping[str, Rows], base: Mapping[str, Rows]) -> t
                 before, after = old.get(measure), new.get(measure)
                 if before != after or (measure in old) != (measure in new):
                     found.append(Change(measurement, row, measure, before, after))
-    return tuple(sorted(found, key=lambda one: (one.rank, -one.amount)))
+    return tuple(sorted(found, key=_place))
+
+
+def _place(one: Change) -> tuple[bool, int, float]:
+    """Return by what changes are sorted."""
+    return one.is_recorded, one.rank, -one.amount
 
 
 def _relative(before: float | None, after: float | None) -> float:

@@ -12,7 +12,7 @@ the floor rises        held: subtracted from later points, as long as it is belo
 (another route)        playout delay; more than that is followed, no faster than a slew
 the floor falls        what was held is given back first; the rest moves the line
 packets are late for   the line is put under them: a sender that was moved, or whose stamps stood
-good (see `lateness`)  still while it paused
+good (see `lateness`)  still while it paused, or that is slower than real time
 1 s early, three       likewise, downwards
 times in a row
 =====================  ==========================================================================
@@ -237,6 +237,8 @@ def receive_packet(
     y_ns = float(now_ns - line.local_anchor_ns - samples_to_ns(media))
     above_ns = y_ns - floor_ns(line, x_ns)
     above_line_ns = above_ns
+    line.step_ns = y_ns - line.newest_ns
+    line.newest_ns = y_ns
     if line.mode == MODE_MAP:
         above_line_ns = y_ns - line.intercept_ns - line.slope * (x_ns - line.origin_ns)
     moved_ns = _moved_by_ns(line, above_ns, above_line_ns, now_ns, is_late)

@@ -3,11 +3,18 @@
 =====================  ==========================================================================
 by arrivals            half a second, a sixteenth of it late, and the fastest packet half a playout
                        delay above the line
+by arrivals that only  the next one would be late: after at least two half seconds in a row whose
+come later             fastest packets came later, each by more than is slewed, and all by half a
+                       playout delay
 by a map, while the    1.4 s, seven eighths of it late; or a sixteenth, where no packet came sooner
 way is steady          than 50 ms before it was late: the map leaves too little room for the
                        jitter, and would go on to take a part of the sound
 by a map, otherwise    likewise, for 10 s
 =====================  ==========================================================================
+
+Of a sender that is slower than real time each packet comes later than the one before. A line under
+the fastest of the last half second is too early again by all that it lost meanwhile; it is put
+under the newest one, or where that says that the next one will be.
 
 A way is steady while its delays lie within 35 ms of each other: another route only moves them, a
 queue fills, drains and spreads them. What a weak mobile link does for seconds and then ends must
@@ -19,7 +26,7 @@ are carried along, and go on where not even the fastest packet would be in time 
 
 from typing import Final
 
-from node.clock.line import PERIOD_NS
+from node.clock.line import PERIOD_NS, SLEW_MAX
 from node.clock.state import MODE_MAP, Line, Window
 from node.kernel import inner_kernel
 from node.units import NS_PER_MS, NS_PER_S
@@ -112,6 +119,7 @@ def _is_late_by_arrivals(
     now_ns: int,
     late: int,
 ) -> bool:
+    """Return whether the line is too early for good; it belongs `late_above_ns` higher then."""
     window = line.late[0]
     if window.since_ns < 0:
         window.since_ns = now_ns
@@ -121,9 +129,23 @@ def _is_late_by_arrivals(
     window.late += late
     window.packets += 1
     line.late_above_ns = min(line.late_above_ns, above_line_ns)
+    if line.climbed_ns > 0.5 * delay_ns:
+        next_above_ns = above_line_ns + max(0.0, line.step_ns)
+        if next_above_ns + line.ahead_ns > delay_ns - PERIOD_NS:
+            line.late_above_ns = next_above_ns
+            return True
     if now_ns - window.since_ns <= _BY_ARRIVALS_NS:
         return False
     window.since_ns = -1
+    fastest_ns = line.newest_ns - above_line_ns + line.late_above_ns
+    risen_ns = fastest_ns - line.window_fastest_ns
+    line.window_fastest_ns = fastest_ns
+    if risen_ns <= SLEW_MAX * _BY_ARRIVALS_NS:
+        line.climbed_ns = 0.0
+    elif line.climbed_ns == 0.0:
+        line.climbed_ns = -risen_ns  # once is a way that became longer
+    else:
+        line.climbed_ns = abs(line.climbed_ns) + risen_ns
     if window.packets < _PACKETS_MIN:
         return False
     is_above = line.late_above_ns > 0.5 * delay_ns
@@ -147,6 +169,7 @@ def is_late_for_good(
     if line.mode == MODE_MAP:
         # What is slewed to the map is late only once it is there.
         late = 1 if is_late or above_line_ns > delay_ns - PERIOD_NS else 0
+        line.climbed_ns = 0.0
         return _is_late_by_map(line, above_line_ns, delay_ns, now_ns, late)
     line.steady[0].since_ns = -1
     late = 1 if is_late or above_line_ns > delay_ns else 0

@@ -11,14 +11,16 @@ from typing import Final
 
 import numpy as np
 
+from node.clock.line import JUMP_NS
 from node.kernel import kernel
 from node.kernel.record import Record, Records, new, number
-from node.units import RATE_HZ, SAMPLES_PER_MS
+from node.units import NS_PER_MS, RATE_HZ, SAMPLES_PER_MS
 
 UNITY_Q32: Final = 1 << 32
-HARD_RESYNC_Q16: Final = (50 * SAMPLES_PER_MS) << 16
-"""50 ms. A larger position error is not steered away but jumped, faded and counted: by then two
-horns are heard as two (the precedence effect: docs/why.md)."""
+HARD_RESYNC_Q16: Final = ((JUMP_NS // NS_PER_MS - 2) * SAMPLES_PER_MS) << 16
+"""48 ms. A larger position error is not steered away but jumped, faded and counted: by then two
+horns are heard as two (the precedence effect: docs/why.md). What the line takes at once is larger
+even where the sound was a millisecond nearer to it: steered, it would last for 100 s."""
 
 CLAMP_PPM: Final = 500.0
 """Bound of the loop's own correction; what is fed forward comes on top."""

@@ -85,7 +85,15 @@ class Line(Record):
     block_top_y_ns: float = number("ns", "y of that.")
     block_top_residual_ns: float = number("ns", "How far that is above the floor.")
     late_above_ns: float = number(
-        "ns", "How far above the line the fastest packet of the window `late` came."
+        "ns",
+        "How far above the line the fastest packet of the window `late` came; where they only come"
+        " later, the next one is to come.",
+    )
+    newest_ns: float = number("ns", "Transit of the newest packet.")
+    step_ns: float = number("ns", "By how much that is longer than of the one before it.")
+    window_fastest_ns: float = number("ns", "Of the fastest packet of the last window by arrivals.")
+    climbed_ns: float = number(
+        "ns", "By how much those rose since one did not; negative where only one did."
     )
     map_room_ns: float = number(
         "ns",

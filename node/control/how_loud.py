@@ -21,7 +21,7 @@ class HowLoud:
         self, message_class: MessageClass, rank: int, utc_s: int, *, trusted: bool, least: Least
     ) -> tuple[Decision, Verdict]:
         """Return the volume for a class and tier, and what the noise limit makes of it."""
-        schedule = self._plans.volume(rank, least)
+        schedule = self._plans.volume(rank, message_class, least)
         decision = schedule.decide(utc_s, message_class, trusted=trusted)
         if not trusted:
             level_dba = self._regulation.level_dba(decision.gain_db)
@@ -33,7 +33,7 @@ class HowLoud:
         self, message_class: MessageClass, rank: int, utc_s: int, translate: Translate
     ) -> str:
         """Return why a class of a tier is as loud as it is at `utc_s`, in the reader's words."""
-        schedule = self._plans.volume(rank, Least.known(utc_s))
+        schedule = self._plans.volume(rank, message_class, Least.known(utc_s))
         decision = schedule.decide(utc_s, message_class)
         wall = local_time(utc_s, schedule.zone)
         zone = schedule.zone.key

@@ -6,7 +6,9 @@
 ```
 Each authority has a mute of its own, which ends by itself, by an UNMUTE of its tier or one above,
 or with the right of its key. It silences what is not urgent and comes from its own tier or below:
-nobody mutes who stands above, and the shorter of two mutes takes nothing from the longer.
+nobody mutes who stands above, and the shorter of two mutes takes nothing from the longer. Within
+its own tier it silences only classes that its key may order, and is ended only by who may order as
+much.
 
 Without a trusted clock a mute from before a restart waits for the clock to end.
 """
@@ -15,7 +17,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from node.control.civil_time import Least
+from node.control.civil_time import FAR_S, NO_TIME, Least
 from node.control.precedence import MessageClass
 from node.control.trust.authority import AuthorityBook, Warrant
 from node.control.trust.gatekeeper import Order
@@ -47,7 +49,8 @@ class _Mute:
 class Mutes:
     """Who has silenced normal and priority messages, and of which tiers."""
 
-    def __init__(self, tiers: int) -> None:
+    def __init__(self, tiers: int, book: AuthorityBook) -> None:
+        self._book = book
         self._shares = Shares(MUTES_MAX, tiers, 1)
         self._mutes: dict[bytes, _Mute] = {}
         self._events: deque[Persist] = deque()
@@ -56,8 +59,10 @@ class Mutes:
         """Take an authorised MUTE or UNMUTE; return its fate."""
         self.handle_deadline(now_ns)
         if order.message.kind is Kind.UNMUTE:
-            level = order.authority.level
-            self._drop([key for key, one in self._mutes.items() if one.level >= level])
+            by = order.authority
+            self._drop(
+                [k for k, one in self._mutes.items() if self._book.gives_way(one.warrant, by)]
+            )
             return "muted from above" if self._mutes else "obeyed"
         key = order.message.key_id
         if key not in self._mutes:
@@ -92,13 +97,13 @@ class Mutes:
         ]
         self._drop(over)
 
-    def keep_allowed(self, book: AuthorityBook, least: Least) -> None:
+    def keep_allowed(self, least: Least) -> None:
         """End the mutes of those who may not mute any more."""
         self._drop(
             [
                 key
                 for key, one in self._mutes.items()
-                if isinstance(book.may(one.warrant, MessageClass.NORMAL, least), str)
+                if isinstance(self._book.may(one.warrant, MessageClass.NORMAL, least), str)
             ]
         )
 
@@ -111,16 +116,30 @@ class Mutes:
         ends_ns = [one.until_ns for one in self._mutes.values() if one.until_ns is not None]
         return min(ends_ns, default=None)
 
+    def next_end_s(self, utc_s: int, *, trusted: bool) -> int:
+        """Return in how many seconds the next one that was kept over a restart ends."""
+        kept = [one.until_s - utc_s for one in self._mutes.values() if one.until_ns is None]
+        return max(min(kept), 1) if kept and trusted else FAR_S
+
     @property
-    def level(self) -> int:
-        """The highest tier that is muted: it and all below it are; `NOBODY` when none is."""
-        return min((one.level for one in self._mutes.values()), default=NOBODY)
+    def levels(self) -> tuple[int, int, int]:
+        """The highest tier that is muted, by class: it and all below it are; `NOBODY`: none is."""
+        reach = [(one.level, self._class_max(one)) for one in self._mutes.values()]
+        normal, priority = (
+            min((level + (most < kind) for level, most in reach), default=NOBODY)
+            for kind in (MessageClass.NORMAL, MessageClass.PRIORITY)
+        )
+        return normal, priority, NOBODY
 
     @property
     def by(self) -> str | None:
         """Who muted the node, the highest one; None when nobody did."""
         highest = min(self._mutes.values(), key=lambda one: one.level, default=None)
         return None if highest is None else highest.name
+
+    def _class_max(self, one: _Mute) -> MessageClass:
+        holder = self._book.may(one.warrant, MessageClass.NORMAL, NO_TIME)
+        return MessageClass.NORMAL if isinstance(holder, str) else holder.class_max
 
     def _drop(self, keys: list[bytes]) -> None:
         for key in keys:

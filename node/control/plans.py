@@ -7,7 +7,9 @@
  own file  ──   so nobody makes softer what comes from above; its items until a calendar of their
                 tier, or one above, is ordered
 ```
-A plan ends with the right of the key that signed it, at once, and the node says so.
+A plan ends with the right of the key that signed it, at once, and the node says so. It sets the
+volume of the classes that its key may order, and no key of its tier that may order less takes its
+place.
 """
 
 from collections import deque
@@ -22,6 +24,7 @@ from node.control.loudness.schedule import VolumeConfig, VolumeSchedule
 from node.control.precedence import MessageClass
 from node.control.settings import ControlConfig
 from node.control.trust.authority import AuthorityBook, Warrant
+from node.control.trust.fates import NOT_ITS_PLAN
 from node.control.trust.gatekeeper import Order
 from node.control.trust.message import Kind
 from node.control.trust.ordered_by import OrderedBy
@@ -96,11 +99,14 @@ class Plans:
             return {OWN: (self._own_above[highest], None), **found}
         return found
 
-    def volume(self, level: int, least: Least) -> VolumeSchedule:
-        """Return the volume plan for messages of tier `level`."""
+    def volume(self, level: int, message_class: MessageClass, least: Least) -> VolumeSchedule:
+        """Return the volume plan for messages of a class and of tier `level`.
+
+        Who may order nothing of that class does not say how loud it is.
+        """
         for nearest in sorted((one for one in self._volumes if one <= level), reverse=True):
             plan = self._volumes[nearest]
-            if self._no_right(plan.warrant, least) is None:
+            if self._no_right(plan.warrant, least, message_class) is None:
                 return plan.schedule
         return self._own
 
@@ -113,6 +119,8 @@ class Plans:
         if isinstance(plan, str):
             return plan
         authority = order.authority
+        if self._is_of_more(order):
+            return NOT_ITS_PLAN
         if isinstance(plan, VolumeConfig):
             schedule = VolumeSchedule(plan, self._config.place)
             self._volumes[authority.level] = _Volume(schedule, order.warrant, authority.name)
@@ -129,6 +137,17 @@ class Plans:
         self._calendars[authority.level] = _Calendar(plan, by)
         return "obeyed"
 
+    def _is_of_more(self, order: Order) -> bool:
+        """Return whether the plan in its place is of a key that may order more."""
+        level = order.authority.level
+        if order.message.kind is Kind.VOLUME:
+            volume = self._volumes.get(level)
+            held = None if volume is None else volume.warrant
+        else:
+            calendar = self._calendars.get(level)
+            held = None if calendar is None else calendar.by.warrant
+        return held is not None and not self._book.gives_way(held, order.authority)
+
     def _of_its_level(self, item: ItemConfig, level: int) -> ItemConfig:
         """Return `item` as one of the tier that ordered it, or of the lower one that it names."""
         lowest = max(level, self._tiers.index(item.level))
@@ -139,8 +158,10 @@ class Plans:
         own, above = self._config.programme, self._tiers[:level]
         return replace(own, items=tuple(one for one in own.items if one.level in above))
 
-    def _no_right(self, warrant: Warrant, least: Least) -> str | None:
-        holder = self._book.may(warrant, MessageClass.NORMAL, least)
+    def _no_right(
+        self, warrant: Warrant, least: Least, message_class: MessageClass = MessageClass.NORMAL
+    ) -> str | None:
+        holder = self._book.may(warrant, message_class, least)
         return holder if isinstance(holder, str) else None
 
     def _tell_end(self, kind: Kind, level: int, name: str, why: str, now_ns: int) -> None:

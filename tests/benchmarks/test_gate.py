@@ -27,32 +27,6 @@ def compare(rows, budgets):
     return [one.text for one in broken("latency", rows, budgets)]
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"[1]",
-        b"3",
-        b"\xff\xfe{",
-        b"[" * 99_999,
-        b"{}",
-        b'{"fast": 3}',
-        b'{"full": {}}',
-        b'{"measured": {"latency": [1]}}',
-        b'{"fast": {"latency": {"pi ftth": {"dropout_pct": "0"}}}}',
-    ],
-    ids=range(10),
-)
-def test_a_base_that_holds_no_figures_is_refused_by_its_name_before_anything_is_measured(
-    data, tmp_path, capsys
-):
-    path = tmp_path / "base.json"
-    path.write_bytes(data)
-    assert gate.run(["--fast", "--against", str(path)]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"gate: {path}: no")
-
-
 ROWS = {"pi ftth": {"mouth_to_ear_p99_ms": 834.0, "dropout_pct": 0.0}}
 
 
@@ -102,25 +76,6 @@ def test_rewritten_budgets_hold_for_what_they_were_made_from_and_leave_the_other
 
 
 @pytest.fixture
-def tree(tmp_path, monkeypatch):
-    """Return a function that runs the gate on given rows, in a tree of its own."""
-    monkeypatch.chdir(tmp_path)
-    budgets, figures = tmp_path / "budgets.toml", tmp_path / "figures.json"
-    monkeypatch.setattr(gate, "BUDGETS", budgets)
-    monkeypatch.setattr(gate, "FIGURES", figures)
-
-    def run(rows, *options):
-        def measure(*, fast, row=None):
-            return {name: one for name, one in rows.items() if fast and row in (None, name)}
-
-        monkeypatch.setattr(latency, "measure", measure)
-        return gate.run(["--fast", *options])
-
-    budgets.write_text('[latency.fast]\n"pi ftth" = { mouth_to_ear_p99_ms = 834 }\n')
-    return run
-
-
-@pytest.fixture
 def tree_of_its_own(tmp_path_factory):
     """Return a function that tells what the gate says of given rows and budgets."""
 
@@ -162,32 +117,6 @@ def test_any_changed_digit_is_told_until_it_is_recorded(tree, capsys, figure, wa
     assert tree(changed, "--record") == 0
     if way == "better":
         assert tree(changed) == 0
-
-
-def test_the_figures_of_a_commit_or_a_file_can_be_the_base(tree, tmp_path, capsys):
-    assert tree(ROWS, "--record") == 0
-    for command in (
-        ["init", "-q"],
-        ["add", "."],
-        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "base"],
-    ):
-        subprocess.run(["git", *command], check=True)
-    folder = tmp_path / "benchmarks"
-    folder.mkdir()
-    (tmp_path / "figures.json").rename(folder / "figures.json")
-    subprocess.run(["git", "add", "."], check=True)
-    subprocess.run(
-        ["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "as here"], check=True
-    )
-    other = {"pi ftth": {"mouth_to_ear_p99_ms": 800.0, "dropout_pct": 0.0}}
-    assert tree(other, "--record") == 0
-    assert tree(other) == 0
-    capsys.readouterr()
-    assert tree(other, "--against", "HEAD") == 1
-    assert "834 -> 800" in capsys.readouterr().err
-    assert tree(other, "--against", "out/benchmarks/gate_fast.json") == 0
-    assert tree(other, "--against", "no-such-commit") == 2
-    assert "neither a file nor a commit" in capsys.readouterr().err
 
 
 def test_twenty_milliseconds_more_hide_behind_no_playout_delay(tree, tmp_path):
@@ -273,17 +202,6 @@ def test_speed_is_told_beside_its_tolerance_and_held_only_when_asked(
     told = capsys.readouterr()
     assert "speed [decoded] loops_per_1000_node_seconds 96, at most 95" in told.out
     assert ("over budget" in told.err) == bool(status)
-
-
-def test_a_measurement_that_the_base_does_not_know_is_told_and_held_to_its_budgets(
-    tree, tmp_path, capsys
-):
-    (tmp_path / "figures.json").write_text('{"fast": {"sound": {}}}')
-    assert tree(ROWS, "--rewrite") == 0
-    (tmp_path / "figures.json").write_text('{"fast": {"sound": {}}}')
-    assert tree(ROWS) == 0
-    assert "has no latency of this length: only its budgets are held" in capsys.readouterr().out
-    assert tree({"pi ftth": {"mouth_to_ear_p99_ms": 900.0, "dropout_pct": 0.0}}) == 1
 
 
 def test_many_rows_of_one_cause_are_one_line_and_the_worst_is_named(tree, capsys):
@@ -392,16 +310,6 @@ def test_an_installed_gate_writes_into_the_tree_that_it_is_run_in(tmp_path):
         file, budgets, figures = map(Path, done.stdout.split())
         assert file.parent == installed
         assert (budgets, figures) == (expected / "budgets.toml", expected / "figures.json")
-
-
-def test_only_against_what_is_recorded_it_says_how_to_record(tree, tmp_path, capsys):
-    assert tree(ROWS, "--record") == 0
-    other = tmp_path / "other.json"
-    other.write_text('{"fast": {"latency": {"pi ftth": {"mouth_to_ear_p99_ms": 1.0}}}}')
-    assert tree(ROWS, "--against", str(other)) == 1
-    assert "--record" not in capsys.readouterr().err
-    assert tree({"pi ftth": {"mouth_to_ear_p99_ms": 833.0}}) == 1
-    assert "`python3 run.py bench gate --fast --record`" in capsys.readouterr().err
 
 
 def test_a_node_that_renders_silence_is_named(monkeypatch):

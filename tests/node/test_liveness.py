@@ -143,6 +143,14 @@ TIGHT = calm(
 """A way that leaves 12 ms of the playout delay."""
 
 
+HURRIED = calm(
+    delay_ms=200,
+    packet_samples=480,
+    disturbances=(Disturbance(kind="pace", after_ms=2500, size_ms=-8875, count=27),),
+)
+"""A sender that was faster: the line went down by just what is taken at once."""
+
+
 def once(kind, size_ms=0, count=1):
     return (Disturbance(kind=kind, after_ms=2500, size_ms=size_ms, count=count),)
 
@@ -183,6 +191,8 @@ def once(kind, size_ms=0, count=1):
 @example(STANDING)
 @example(ANEW)
 @example(ECHOES)
+@example(HURRIED)
+@example(calm(delay_ms=100, disturbances=once("pace", 6000, 20)))
 def test_a_node_sounds_again_within_two_seconds_of_whatever_befell_its_stream(history):
     outcome = play(history)
     assert not outcome.is_deaf, outcome

@@ -24,8 +24,8 @@ class Leave:
     """Tier that ordered the calendar; -1 for the node's own file and the root."""
     by: OrderedBy | None = None
     """Who did; None for the node's own file."""
-    muted: tuple[int, str] = (NOBODY, "")
-    """From which tier on, and by whom."""
+    muted: tuple[tuple[int, ...], str] = ((NOBODY,) * len(MessageClass), "")
+    """From which tier on, by class, and by whom."""
     least: Least = NO_TIME
     """The least that civil time can be."""
 
@@ -54,12 +54,11 @@ class Leave:
         return None if by is None else by.refusal(item.message_class_value, self.least)
 
     def is_muted(self, item: ItemConfig) -> bool:
-        """Return whether somebody silenced what is not urgent of its tier."""
+        """Return whether somebody silenced what is of its class and tier."""
         level = len(self.tiers)
         if item.level in self.tiers:
             level = self.tiers.index(item.level)
-        urgent = item.message_class_value is MessageClass.URGENT
-        return not urgent and self.muted[0] <= level
+        return self.muted[0][item.message_class_value] <= level
 
     def claim(self, item: ItemConfig) -> Claim:
         """Return what it asks a place for: as whoever ordered it, whatever tier it names."""

@@ -144,9 +144,9 @@ class Player:
         """Return what plays on `source`: one run, or none."""
         return [run for run in self._runs if run.source == source]
 
-    def mute(self, level: int, by: str | None, utc_s: int, now_ns: int) -> None:
-        """Stop what is not urgent of tier `level` and below, and start none: `by` has muted it."""
-        self._leave.muted = (level, by or "")
+    def mute(self, levels: tuple[int, ...], by: str | None, utc_s: int, now_ns: int) -> None:
+        """Stop what is of these tiers and below, by class, and start none: `by` has muted it."""
+        self._leave.muted = (levels, by or "")
         for run in list(self._runs):
             if self._leave.is_muted(run.item):
                 self._end(run, "stopped", f"muted by {by}", utc_s, now_ns)
@@ -364,6 +364,8 @@ class Player:
 
     def _plan(self, utc_s: int, now_ns: int, *, trusted: bool) -> None:
         ends_ns = [run.ends_ns for run in self._runs if run.held_ns < 0]
+        vain_ns = (self._shared.vain_ns(run) for run in self._runs)
+        ends_ns += [one for one in vain_ns if one is not None]
         second_ns = now_ns - self._into_second_ns
         if self._runs:
             ends_ns.append(second_ns + (MINUTE_S - utc_s % MINUTE_S) * NS_PER_S)  # hours may end

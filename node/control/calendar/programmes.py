@@ -123,10 +123,10 @@ class Programmes:
         """Return what plays on `source`: one run, or none."""
         return [run for player in self._players.values() for run in player.runs_of(source)]
 
-    def mute(self, level: int, by: str | None, utc_s: int, now_ns: int) -> None:
-        """Stop what is not urgent of tier `level` and below, and start none: `by` has muted it."""
+    def mute(self, levels: tuple[int, ...], by: str | None, utc_s: int, now_ns: int) -> None:
+        """Stop what is of these tiers and below, by class, and start none: `by` has muted it."""
         for player in self._players.values():
-            player.mute(level, by, utc_s, now_ns)
+            player.mute(levels, by, utc_s, now_ns)
 
     def next_deadline_ns(self) -> int | None:
         """Return when `handle_time` must run next, or None when nothing is planned."""

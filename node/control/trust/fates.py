@@ -13,6 +13,9 @@ OVER_ALREADY: Final = "over already"
 NOT_ITS_TO_END: Final = "not its to end"
 """Of a cancel about a warning that goes on, because this key may not end it."""
 
+NOT_ITS_PLAN: Final = "the plan in force is of a key that may order more"
+"""Of a calendar or volume plan of the same tier, by a key of a lower class or of less area."""
+
 CANCELS: Final = frozenset({"cancel", OVER_ALREADY, NOTHING_IN_FORCE})
 """Of a cancel after which what it is about does not sound."""
 
@@ -66,6 +69,8 @@ _REMEDIES: Final = {
     " signed, and sign with the key that ordered it; should it come later, it will not sound",
     NOT_ITS_TO_END: "sign with the key that ordered the warning, or with one of its tier or above"
     " that may order as much; an exercise ends only exercises",
+    NOT_ITS_PLAN: "sign with that key, or with one of its tier that has its class and its area; an"
+    " authority above may revoke it",
     "expired": "send a warning whose end lies in the future by the node's clock",
     "expires before it takes effect": "send a warning that ends after it begins",
     "not for this place": "nothing, unless its area was to hold this place: then draw it wider",

@@ -71,7 +71,7 @@ class AlertBook:
         self._state = state
         self._languages = languages
         self._zone = load_zone(zone)
-        self._muted = (NOBODY, "")
+        self._muted = ((NOBODY,) * len(MessageClass), "")
         self._known = AlertMemory(state.known, len(tiers))
         self._places = AlertPlaces(tiers)
         self._open = [_Open(alert, None) for alert in state.waiting]
@@ -133,9 +133,8 @@ class AlertBook:
         into_second_ns: int = 0,
         least: Least = NO_TIME,
     ) -> None:
-        """Begin what is in force, go on with what sounds, end what is over.
-
-        `into_second_ns` is how long ago the civil second `utc_s` began.
+        """Begin what is in force, go on with what sounds, end what is over; the civil second
+        `utc_s` began `into_second_ns` ago.
         """
         # The most urgent first: they find the sources free, or take them.
         for one in sorted(self._open, key=self._standing, reverse=True):
@@ -149,7 +148,7 @@ class AlertBook:
                 self._close(one, "stopped", utc_s, now_ns)
             if one.run is not None:
                 self._advance(one, one.run, utc_s, now_ns)
-        self._plan(utc_s, now_ns, now_ns - into_second_ns, trusted=trusted)
+        self._plan(utc_s, now_ns - into_second_ns, None if trusted else least)
 
     def keep_allowed(self, book: AuthorityBook, least: Least, utc_s: int, now_ns: int) -> None:
         """End the warnings of those who may not order them any more."""
@@ -164,9 +163,9 @@ class AlertBook:
                 self._known.forget(one.alert.key)  # another key may say the same
                 self._persist([record])
 
-    def mute(self, level: int, by: str | None) -> None:
-        """Let nothing but urgent warnings sound of tier `level` and below: `by` has muted them."""
-        self._muted = (level, by or "")
+    def mute(self, levels: tuple[int, ...], by: str | None) -> None:
+        """Let nothing sound of these tiers and below, by class: `by` has muted them."""
+        self._muted = (levels, by or "")
 
     def receive_part_ended(self, source: int, now_ns: int, *, failed: str = "") -> None:
         """Note that the file of `source` came to its end, or why it could not be played."""
@@ -262,10 +261,13 @@ class AlertBook:
         """Return whether the hour lets it sound. What is not urgent waits for an allowed one."""
         if alert.message_class == MessageClass.URGENT:
             return True
-        if self._muted[0] <= self._places.level(alert):
+        if self._is_muted(alert):
             return False
         kind = MessageClass(alert.message_class)
         return trusted and self._regulation.refused_hours(self._local(utc_s), kind) is None
+
+    def _is_muted(self, alert: Alert) -> bool:
+        return self._muted[0][alert.message_class] <= self._places.level(alert)
 
     def _is_over(self, one: _Open, utc_s: int, now_ns: int, least: Least | None) -> bool:
         """Return whether its end has come; `least` is given while the time is not known."""
@@ -324,7 +326,7 @@ class AlertBook:
         if one.run is not None and over:
             reason = one.run.outcome[1]
         elif again:
-            muted = self._muted[0] <= self._places.level(one.alert)
+            muted = self._is_muted(one.alert)
             reason = why or (f"muted by {self._muted[1]}" if muted else "outside the hours")
         record = self._drop(one, told, reason, utc_s, now_ns)
         if again:
@@ -369,14 +371,16 @@ class AlertBook:
         for record in records:
             self._emit(record)
 
-    def _plan(self, utc_s: int, now_ns: int, second_ns: int, *, trusted: bool) -> None:
+    def _plan(self, utc_s: int, second_ns: int, least: Least | None) -> None:
         due_ns: list[int] = []
         for one in self._open:
             if one.run is not None and one.run.held_ns < 0:
                 due_ns.append(one.run.ends_ns)
-            if one.ends_ns is not None and (not trusted or one.alert.lasts_max_s):
+            if one.ends_ns is not None and (least is not None or one.alert.lasts_max_s):
                 due_ns.append(one.ends_ns)
-            if not trusted:
+            if least is not None:
+                left_s = one.alert.expires_s - least.at(self._places.level(one.alert))
+                due_ns.append(second_ns + max(left_s, 1) * NS_PER_S)
                 continue
             due_ns.append(second_ns + max(one.alert.expires_s - utc_s, 0) * NS_PER_S)
             if one.run is None and one.alert.effective_s > utc_s:

@@ -12,6 +12,7 @@ from tests.node.control.test_controller import (
     CALENDAR,
     COMMUNE,
     NORMAL,
+    PRIORITY,
     PROVINCE,
     URGENT,
     Village,
@@ -81,7 +82,7 @@ def test_nobody_mutes_who_stands_above():
     hamlet = signer("hamlet")
     village.certify(COMMUNE, hamlet, "hamlet", f"{AREA}/coc-1", NORMAL)
     assert village.order(hamlet, Kind.MUTE, area=f"{AREA}/coc-1", ttl_s=7200) == "obeyed"
-    assert lowest(village) is URGENT and village.node.lowest_class("commune") is NORMAL
+    assert lowest(village) is PRIORITY and village.node.lowest_class("commune") is NORMAL
     village.until("2025-12-07T05:40:00")
     assert village.heard() == ["news"]
 
