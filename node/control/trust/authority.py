@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from node.control.civil_time import NO_TIME, Least
+from node.control.civil_time import FAR_S, NO_TIME, Least
 from node.control.precedence import MessageClass
 from node.control.trust.message import Message
 from node.control.trust.revocations import Held, Place, Revocation, Revocations
@@ -179,6 +179,11 @@ class AuthorityBook:
         if any(least.at(one.level) >= one.until_s for one in self._chain(authority)):
             return "the certificate has ended"
         return authority
+
+    def next_end_s(self, least: Least) -> int:
+        """Return in how many seconds the next certificate ends, if time goes on from `least`."""
+        left_s = (one.until_s - least.at(one.level) for one in self._known.values() if one.parent)
+        return min((seconds for seconds in left_s if seconds > 0), default=FAR_S)
 
     def gives_way(self, warrant: Warrant, other: Authority) -> bool:
         """Return whether what was ordered by `warrant` gives way to an order of `other`.
