@@ -115,11 +115,16 @@ def next_beginning(data: bytes, begin: int = 0, *, but: frozenset[bytes] = froze
     return found if found < len(data) else -1
 
 
-def doubtful_bytes(data: bytes, begin: int = 0) -> int:
-    """Return of how many bytes at the end of `data`, behind `begin`, more may make a beginning."""
+def doubtful_bytes(data: bytes, begin: int = 0, *, but: frozenset[bytes] = frozenset()) -> int:
+    """Return of how many bytes at the end of `data`, behind `begin`, more may make a beginning.
+
+    Marks in `but` do not count.
+    """
     first = max(begin, len(data) - MARK_BYTES)
     found = len(data)
     for mark, offset, _ in _KINDS:
+        if mark in but:
+            continue
         at = data.find(mark, first + offset)
         if at < 0:
             ends = (n for n in range(len(mark) - 1, 0, -1) if data.endswith(mark[:n]))

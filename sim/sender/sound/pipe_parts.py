@@ -27,6 +27,7 @@ _READ_BYTES: Final = 1 << 16
 _JUNK_MAX: Final = 1 << 20
 """So many bytes of zeros or text may stand before a sound."""
 _NO_SOUND_YET: Final = re.compile(rb"\x00+|[\t\n\r\x20-\x7e\xbb\xbf\xef]+")
+_SOON_S: Final = 0.01
 _SPOOL_BYTES_MAX: Final = 1 << 30
 _HEAD_BYTES_MAX: Final = 1 << 20
 """Within so many it shows whether a demuxer must go back."""
@@ -137,7 +138,9 @@ class PipeParts:
             if border == 0:
                 self._left_of_told = None
                 return b""
-            doubtful = 0 if self._ended else doubtful_bytes(held, begin)
+            doubtful = 0 if self._ended else doubtful_bytes(held, begin, but=self._but)
+            if doubtful and doubtful < len(held) and not self._comes_soon():
+                doubtful = 0  # of live sound the next may come in a second
             self._clear = border if border > 0 else len(held) - doubtful
             if not self._clear:
                 self._fill(len(held) + 1)
@@ -162,6 +165,13 @@ class PipeParts:
             while rest:
                 rest = rest[spool.write(rest) :]
             self._held.clear()
+
+    def _comes_soon(self) -> bool:
+        """Return whether there is more, or will be at once: what `cat` writes does not wait."""
+        try:
+            return bool(select.select([self._raw], [], [], _SOON_S)[0])
+        except (OSError, ValueError, TypeError):
+            return True  # no pipe: it does not wait either
 
     def _find_first(self) -> None:
         """Leave out what stands before the first sound."""
