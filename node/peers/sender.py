@@ -332,6 +332,9 @@ class NodeReports:
         elif is_moved:  # by a clock that agrees: the sound was
             self.neighbour.end_sound()
         self._steps_seen, self._restarts_seen = steps, restarts
+        if self.reports.is_unsteady:
+            timebase.leave_map()
+            return
         if estimate is None or not self.reports.ready or now_ns < self._unsettled_until_ns:
             return
         if estimate.is_congested:
