@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.clock import arrivals as envelope
-from node.clock.arrivals import EARLY_NS, PUT_ELSEWHERE, UNCHANGED, floor_ns
+from node.clock.arrivals import EARLY_NS, PUT_ELSEWHERE, UNCHANGED, floor_ns, shift
 from node.clock.delay_need import needed_delay_ns, note_delay
 from node.clock.exchange.replies import WAITED_NS
 from node.clock.lateness import carry_windows
@@ -118,9 +118,14 @@ def receive_packet(
 
 @inner_kernel("void(Line)")
 def leave_map(line: Line) -> None:
-    """Go on by arrivals."""
+    """Go on by arrivals: not by a floor that no packet of these moments is near to any more."""
     if line.mode == MODE_MAP:
         line.mode = MODE_ENVELOPE
+        fastest_ns = min(line.fastest_ns, line.fastest_before_ns)
+        above_ns = fastest_ns - floor_ns(line, line.last_x_ns)
+        if above_ns > 0.5 * line.delay_target_ns and fastest_ns < np.inf:
+            line.held_ns = 0.0
+            shift(line, above_ns)
         move_line(line, line.floor_origin_ns, line.floor_intercept_ns, line.floor_slope)
 
 
