@@ -22,9 +22,9 @@ _APART_NS: Final = 500 * NS_PER_MS
 _SPAN_MIN_NS: Final = 10.0 * NS_PER_S
 _SLOPE_MAX: Final = 600e-6
 _CONTRADICTION_NS: Final = 20 * NS_PER_MS
-_AGAIN_NS: Final = 10 * NS_PER_S
+_AGAIN_NS: Final = NS_PER_S
 _AGAIN_MAX: Final = 3
-"""So many new lines, each soon after the one before: this is no clock to play by."""
+"""So many new lines, none of which a report agreed with a second later: no clock to play by."""
 _RATE_SAMPLES: Final = RATE_HZ // 10
 _RATE_RATIO_MAX: Final = 16.0
 
