@@ -90,9 +90,20 @@ COUNTS: Final = len(Count)
 ORIGINS: Final = len(Origin)
 
 
+_NAMES: Final = tuple(one.name.lower() for one in Count)
+
+
 def new_counts() -> NDArray[np.int64]:
     """Return zeroed counts, indexed by `Count`: (COUNTS,) int64."""
     return np.zeros(COUNTS, np.int64)
+
+
+def by_name(counts: NDArray[np.int64]) -> dict[str, int]:
+    """Return what was counted at all, by name.
+
+    counts  (COUNTS,) int64, indexed by `Count`
+    """
+    return {name: n for name, n in zip(_NAMES, counts.tolist(), strict=True) if n}
 
 
 def made_up_ms(origin_samples: NDArray[np.int64]) -> int:

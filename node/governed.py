@@ -30,7 +30,7 @@ from node.control.events import (
 )
 from node.control.precedence import MessageClass
 from node.control.trust.fates import is_good
-from node.counters import Count
+from node.counters import Count, by_name
 from node.events import Event, FetchFile, Persist
 from node.heard_as import HeardAs
 from node.peers.joining import Station
@@ -135,6 +135,7 @@ class GovernedSpeaker:
     def receive_time(self, utc_ns: int, now_ns: int, *, synchronised: bool) -> None:
         """Take a reading of the machine's civil clock, every minute and after each step of it."""
         self._note_time(now_ns)
+        self._heard.tell_made_up()
         self._controller.receive_time(utc_ns, self._now_ns, synchronised=synchronised)
         self._follow_controller()
         self._set_gains()
@@ -202,11 +203,8 @@ class GovernedSpeaker:
 
     def status(self) -> dict[str, object]:
         """Return what a person wants to know, JSON-able."""
-        counts = self.counts
-        return self._speaker.status() | {
-            "counts": {c.name.lower(): int(counts[c]) for c in Count if counts[c]},
-            "control": self._controller.status(self._now_ns),
-        }
+        control = self._controller.status(self._now_ns)
+        return self._speaker.status(by_name(self.counts)) | {"control": control}
 
     def _note_time(self, now_ns: int) -> None:
         """Let no time run backwards, and no gain outlive its minute."""

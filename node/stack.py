@@ -14,7 +14,7 @@ from node.audio.limiter import LATENCY_SAMPLES
 from node.audio.output import Output
 from node.config import NodeConfig
 from node.control.arbiter import MessageClass, PriorityConfig
-from node.counters import ORIGINS, Count, made_up_ms, new_counts
+from node.counters import ORIGINS, Count, by_name, made_up_ms, new_counts
 from node.events import EVENTS_MAX, Event, SendDatagram, SourceChanged
 from node.horn import Horn
 from node.kernel.record import Records
@@ -261,9 +261,8 @@ class SpeakerNode:
             count += source.take_journal(rows[count:])
         return count
 
-    def status(self) -> dict[str, object]:
-        """Return what a person wants to know, JSON-able: sources, counts, output by origin."""
-        counts = self.counts
+    def status(self, counts: dict[str, int] | None = None) -> dict[str, object]:
+        """Return what a person wants to know, JSON-able; `counts` are told instead of its own."""
         return {
             "name": self._config.name,
             "playing": self._horn.holder.ssrc if self._horn.holder else None,
@@ -272,7 +271,7 @@ class SpeakerNode:
             "announced": self._announced.status(),
             "neighbour": self._neighbour.status(),
             "power_reduction_db": round(self._output.power_reduction_db, 2),
-            "counts": {c.name.lower(): int(counts[c]) for c in Count if counts[c]},
+            "counts": by_name(self.counts) if counts is None else counts,
         }
 
     def _receive_other(

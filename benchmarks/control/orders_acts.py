@@ -176,10 +176,11 @@ class Acts(Words):
         if ssrc not in self._pole.seen().open:
             self._sessions.pop(ssrc, None)  # it ended by itself: what comes is a new one
         before = self._sessions.get(ssrc)
+        may_take = before is None or self._may_take(key, before)
         if self._send(step) == "obeyed":
             if taken:
                 self._blame("the name of another's stream was taken", step)
-            if before and before.key != key and before.level <= self._truth.level(key):
+            if before and not may_take:
                 self._blame("the number of another's stream was taken", step)
             if end or before is None or (before.key, before.stream) != (key, stream):
                 self._sessions.pop(ssrc, None)

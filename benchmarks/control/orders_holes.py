@@ -126,14 +126,14 @@ HOLES: Final = (
     _hole(
         "a lower authority takes a stream",
         _SESSIONS,
-        "if not mine and known is not None and known.rank <= order.authority.level:",
+        "if known is not None and _is_anothers(known, order):",
         "if False:",
     ),
     _hole(
         "a lower authority takes the name of a stream",
         _SESSIONS,
-        "            one.rank <= order.authority.level\n            and one.warrant.key_id",
-        "            False\n            and one.warrant.key_id",
+        "_is_anothers(one, order) and same_name(one.stream, session.stream)",
+        "False",
     ),
     _hole(
         "an item relays a stream of a lower tier",
@@ -198,7 +198,7 @@ HOLES: Final = (
     _hole(
         "who may order less ends a mute of its tier",
         _BOOK,
-        "return other.class_max >= holder.class_max and within(holder.area, other.area)",
+        "return other.may_as_much(holder)",
         "return True",
     ),
     _hole(

@@ -221,6 +221,11 @@ class Words:
     def _is_below(self, step: Step | None, one: Effect) -> bool:
         return step is not None and self._truth.level(step.key) > one.level
 
+    def _may_take(self, key: str, one: Effect) -> bool:
+        """Return whether `key` may take the number or name of a stream from who announced it."""
+        own = replace(one, key=key, level=self._truth.level(key))
+        return one.key == key or (not self._is_less(key, one) and self._is_less(one.key, own))
+
     def _is_less(self, key: str, one: Effect) -> bool:
         """Return whether `key` may order less than who ordered `one`: of its tier too."""
         level, held = self._truth.level(key), one.key
@@ -257,10 +262,9 @@ class Words:
         }
 
     def _is_taken(self, stream: str, key: str) -> bool:
-        """Return whether the name of a stream is another's, of the same tier or one above."""
-        level = self._truth.level(key)
+        """Return whether the name of a stream is another's, who does not stand below."""
         return bool(stream) and any(
-            one.stream == stream and one.key != key and one.level <= level
+            one.stream == stream and not self._may_take(key, one)
             for ssrc, one in self._sessions.items()
             if ssrc in self._pole.seen().open
         )

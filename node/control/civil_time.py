@@ -25,6 +25,10 @@ WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MINUTE_S: Final = 60
 DAY_S: Final = 86_400
 
+FAR_S: Final = 100 * 366 * DAY_S
+"""What ends in so long ends for nobody: no gateway is that old, and no deadline is beyond all
+calendars."""
+
 STEP_S: Final = 1
 """A civil clock that moved by more than this against the monotonic one has been stepped."""
 

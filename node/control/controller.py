@@ -17,7 +17,7 @@ from typing import Final
 from node.control.calendar.play_run import Run
 from node.control.calendar.play_state import Record
 from node.control.calendar.programmes import Programmes
-from node.control.civil_time import MINUTE_S, CivilClock, Least
+from node.control.civil_time import FAR_S, MINUTE_S, CivilClock, Least
 from node.control.events import ControllerEvent, GainChanged, StartPart, StopPart
 from node.control.how_loud import HowLoud
 from node.control.kept_orders import restore_orders
@@ -78,7 +78,7 @@ class Controller:
         )
         self._playing: dict[int, StartPart] = {}
         self._granted: tuple[int, ...] = ()
-        self._minute_ns = 0
+        self._minute_ns = self._civil_ns = 0
         self._told_gain_db = SILENT_DB
         self._mutes = Mutes(len(tiers), self._authorities)
         self._plans = Plans(config, self._authorities)
@@ -110,8 +110,7 @@ class Controller:
     def receive_message(self, topic: str, payload: bytes, now_ns: int) -> str:
         """Take one MQTT message; return its fate in a word. Never raises.
 
-        Every order of a key is answered by a signed acknowledgement, a refused one with what would
-        help, and is told to the log; of what nobody known has signed, a few are.
+        Each order of a key is answered, signed, a refused one with what would help.
         """
         order = self._gate.receive(payload, now_ns)
         self._collect(now_ns)
@@ -143,10 +142,7 @@ class Controller:
         self.handle_deadline(now_ns)
 
     def receive_grants(self, sources: tuple[int, ...], now_ns: int) -> None:
-        """Note which sources sound now, the holder of the horn first, ducked ones after it.
-
-        Stored files that do not sound stand still until they do: they resume where they were.
-        """
+        """Note which sources sound now, the holder of the horn first; other files stand still."""
         self._granted = sources
         self.sessions.receive_grants(sources, self._utc_s(now_ns), now_ns)
         for source, part in self._playing.items():
@@ -166,7 +162,7 @@ class Controller:
         self.handle_deadline(now_ns)
 
     def receive_rewound(self, source: int, rewound_ns: int, now_ns: int) -> None:
-        """Note that `source` will say so much again: it goes on with the sentence it was cut in."""
+        """Note that `source` will say so much again, with the sentence that it was cut in."""
         for run in self._runs_of(source):
             run.rewind(rewound_ns)
         self.handle_deadline(now_ns)
@@ -197,15 +193,15 @@ class Controller:
         self._book.mute(levels, by)
         for part in (self._book, self._programmes):
             part.handle_time(
-                utc_s,
-                now_ns,
-                trusted=trusted,
-                into_second_ns=into_second_ns,
-                least=least,
+                utc_s, now_ns, trusted=trusted, into_second_ns=into_second_ns, least=least
             )
         self.sessions.handle_deadline(utc_s, now_ns)
         self._collect(now_ns)
         self._minute_ns = self.next_minute_ns(now_ns)
+        kept_s = self._mutes.next_end_s(utc_s, trusted=trusted)
+        left_s = min(self._authorities.next_end_s(least), kept_s)
+        second_ns = now_ns - into_second_ns
+        self._civil_ns = second_ns + left_s * NS_PER_S if left_s < FAR_S else 0
         gain_db = self.gain_db(now_ns)
         if gain_db != self._told_gain_db:
             self._told_gain_db = gain_db
@@ -215,6 +211,8 @@ class Controller:
         """Return when `handle_deadline` must run next, or None when nothing is planned."""
         parts = (self._programmes, self._book, self.sessions, self._mutes)
         ends_ns = [part.next_deadline_ns() for part in parts]
+        if self._civil_ns:  # a certificate ends, or what was kept over a restart
+            ends_ns.append(self._civil_ns)
         if self._granted:
             ends_ns.append(self._minute_ns)  # plans and limits change on whole minutes
         return min((one for one in ends_ns if one is not None), default=None)

@@ -17,7 +17,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from node.control.civil_time import NO_TIME, Least
+from node.control.civil_time import FAR_S, NO_TIME, Least
 from node.control.precedence import MessageClass
 from node.control.trust.authority import AuthorityBook, Warrant
 from node.control.trust.gatekeeper import Order
@@ -115,6 +115,11 @@ class Mutes:
         """Return when the next one ends, or None."""
         ends_ns = [one.until_ns for one in self._mutes.values() if one.until_ns is not None]
         return min(ends_ns, default=None)
+
+    def next_end_s(self, utc_s: int, *, trusted: bool) -> int:
+        """Return in how many seconds the next one that was kept over a restart ends."""
+        kept = [one.until_s - utc_s for one in self._mutes.values() if one.until_ns is None]
+        return max(min(kept), 1) if kept and trusted else FAR_S
 
     @property
     def levels(self) -> tuple[int, int, int]:

@@ -10,7 +10,7 @@ from node.control.events import SourceAllowed, SourceEnded
 from node.control.names import same_name
 from node.control.orders import OWN_SSRCS, Session, read_session
 from node.control.precedence import MessageClass
-from node.control.trust.authority import AuthorityBook, Warrant
+from node.control.trust.authority import Authority, AuthorityBook, Warrant
 from node.control.trust.gatekeeper import Order
 from node.control.trust.message import Kind
 from node.control.trust.packet_guard import Guard, SignedGuard, SrtpGuard
@@ -45,6 +45,7 @@ class _Session:
     warrant: Warrant
     rank: int
     """Level of who announced it: 0 is the highest tier, -1 the root."""
+    by: Authority
     stream: str
     issuer: str
     keys: tuple[bytes, int, bytes] = (b"", 0, b"")
@@ -107,7 +108,8 @@ class Sessions:
     def receive_order(self, order: Order, utc_s: int, now_ns: int) -> str:
         """Open, renew or end a session by an authorised SESSION or SESSION_END message.
 
-        A number and a name belong to who announced them, until a higher tier takes them.
+        A number and a name belong to who announced them, until a higher tier takes them, or a key
+        of the same one that may order more.
         """
         session = read_session(order.message)
         if session is None:
@@ -116,7 +118,7 @@ class Sessions:
             return "the node's own number"
         known = self._open.get(session.ssrc)
         mine = known is None or known.warrant.key_id == order.message.key_id
-        if not mine and known is not None and known.rank <= order.authority.level:
+        if known is not None and _is_anothers(known, order):
             return "the stream belongs to another"
         if order.message.kind is Kind.SESSION_END:
             if known is not None:
@@ -142,6 +144,8 @@ class Sessions:
             holder = book.may(one.warrant, one.message_class, least)
             if isinstance(holder, str):
                 self._end(source, holder, utc_s, now_ns)
+            else:
+                one.by = holder
 
     def receive_grants(self, sources: tuple[int, ...], utc_s: int, now_ns: int) -> None:
         """Note which sources have the horn from now on, for the records."""
@@ -243,11 +247,9 @@ class Sessions:
         return [f"{source:08x}" for source in self._open]
 
     def _is_named_by_another(self, session: Session, order: Order) -> bool:
-        """Return whether the name of a stream is that of an open one, as high or higher."""
+        """Return whether the name of a stream is that of an open one which is another's."""
         return bool(session.stream) and any(
-            one.rank <= order.authority.level
-            and one.warrant.key_id != order.message.key_id
-            and same_name(one.stream, session.stream)
+            _is_anothers(one, order) and same_name(one.stream, session.stream)
             for one in self._open.values()
         )
 
@@ -275,12 +277,14 @@ class Sessions:
                 until_ns=order.until_ns,
                 warrant=order.warrant,
                 rank=order.authority.level,
+                by=order.authority,
                 stream=session.stream,
                 issuer=order.authority.name,
             )
             self._open[session.ssrc] = known
         known.message_class, known.level = kind, order.level
         known.warrant, known.rank = order.warrant, order.authority.level
+        known.by = order.authority
         known.until_ns, known.stream = order.until_ns, session.stream
         known.address = session.address
         known.join = (session.join, session.join_key)
@@ -317,6 +321,16 @@ class Sessions:
             concealed_ms=one.concealed_ms,
         )
         self._events.append(record)
+
+
+def _is_anothers(one: _Session, order: Order) -> bool:
+    """Return whether it is another key's, and who ordered now may not take it."""
+    by = order.authority
+    if one.warrant.key_id == order.message.key_id:
+        return False
+    if one.rank != by.level:
+        return one.rank < by.level
+    return one.by.may_as_much(by) or not by.may_as_much(one.by)
 
 
 def says_goodbye(compound: bytes) -> bool:

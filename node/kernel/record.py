@@ -12,6 +12,9 @@ array of one; a single record from Python costs four times as much). A field tha
 to another kernel as `record.field[:]`. Fields lie as C would lay them out.
 """
 
+import contextlib
+import math
+import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar, cast, overload
@@ -112,6 +115,22 @@ def nested(of: type[Record], sentence: str, shape: tuple[int, ...] = ()) -> Any:
 def new(of: type[T], n: int = 1) -> Records[T]:
     """Return `n` records of zeros: (n,), C-contiguous."""
     return cast(Records[T], np.zeros(n, of.dtype))
+
+
+def zeros_apart(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """Return zeros in pages of their own, of which only those cost memory that are written to.
+
+    Elsewhere they may lie where something else was, and be wiped, or in a page of 2 MB. The result
+    is (`shape`) of `dtype`, records or float32, all bits 0.
+    """
+    bytes_of = math.prod(shape) * np.dtype(dtype).itemsize
+    # Private: a process that forks would share them, and play into its child's buffers.
+    pages = mmap.mmap(-1, bytes_of, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):
+        with contextlib.suppress(OSError):  # a kernel without huge pages does not know the word
+            pages.madvise(mmap.MADV_NOHUGEPAGE)
+    found: NDArray[Any] = np.frombuffer(pages, dtype).reshape(shape)
+    return found
 
 
 def together(parts: list[Records[T]], of: type[T]) -> Records[T]:

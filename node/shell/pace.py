@@ -1,5 +1,8 @@
 """How often the loop looks: ten times a second while there is something to see, else twice.
 
+Where every part tells by itself that it has changed, ticks at which nobody wants to be looked at
+are left out; the others stay where they were.
+
 What comes wakes the loop by itself, and so does the core's next deadline. What does not wake it is
 the audio thread, which may do nothing but play.
 """
@@ -24,6 +27,7 @@ class Pace:
     def __init__(self, begin_ns: int) -> None:
         self._awake_ns = begin_ns
         self._next_ns = begin_ns
+        """The tick that was last, or is to come."""
 
     def wake(self, at_ns: int) -> None:
         """Note that something came."""
@@ -44,3 +48,21 @@ class Pace:
         rests = may_rest and now - self._awake_ns >= AWAKE_NS
         self._next_ns = max(self._next_ns + (IDLE_TICK_NS if rests else TICK_NS), now)
         return self._next_ns
+
+    def tick_ns(self, wish_ns: int, *, may_rest: bool) -> int:
+        """Return the first tick after the last one that is not before `wish_ns`."""
+        at_ns, rests_ns = self._next_ns, self._awake_ns + AWAKE_NS
+        if not may_rest or at_ns < rests_ns:
+            at_ns = _after(at_ns, min(wish_ns, rests_ns) if may_rest else wish_ns, TICK_NS)
+            if at_ns >= wish_ns:
+                return at_ns
+        return _after(at_ns, wish_ns, IDLE_TICK_NS)
+
+    def note_tick(self, at_ns: int) -> None:
+        """Note that the loop looks at the tick of `at_ns`."""
+        self._next_ns = at_ns
+
+
+def _after(at_ns: int, wish_ns: int, step_ns: int) -> int:
+    """Return the first of the steps after `at_ns` that is not before `wish_ns`."""
+    return at_ns + max(1, -(-(wish_ns - at_ns) // step_ns)) * step_ns

@@ -1,7 +1,6 @@
 """The daemon: one loop that feeds the core with bytes and time, and does what it asks for."""
 
 import asyncio
-import contextlib
 import json
 import logging
 import signal
@@ -22,6 +21,9 @@ from node.shell.card.sound_watch import SoundWatch
 from node.shell.clocks import now_ns, utc_ns
 from node.shell.faults import ShellError
 from node.shell.health import NO_CARD, TEXT_MAX, Health
+from node.shell.loop.looks import NEVER_NS, Ended, Looks, soon
+from node.shell.loop.told_health import shell_status, tell_changes
+from node.shell.loop.told_time import ToldTime
 from node.shell.network.udp import UdpSocket
 from node.shell.pace import Pace
 from node.shell.page import Page
@@ -53,7 +55,8 @@ class Service:
     status_every_ns : int or None
         Print the status as one line of JSON on standard output so often.
     tell_time : callable or None
-        Told (utc_ns, now_ns) once a second, where the core keeps a calendar.
+        Told (utc_ns, now_ns) where the core keeps a calendar; returns when it wants to be told
+        next, None: in a second.
     fetch : callable or None
         Asked for a file that a warning names; returns at once.
     standing : mapping of str to str or None
@@ -85,7 +88,7 @@ class Service:
         store: Store,
         mqtt: MqttLink | None = None,
         status_every_ns: int | None = None,
-        tell_time: Callable[[int, int], None] | None = None,
+        tell_time: Callable[[int, int], int | None] | None = None,
         fetch: Callable[[FetchFile], None] | None = None,
         standing: Mapping[str, str] | None = None,
         renewed: Callable[[], bool] | None = None,
@@ -99,11 +102,10 @@ class Service:
         self._store = store
         self._mqtt = mqtt
         self._status_every_ns = status_every_ns
-        self._tell_time = tell_time
         self._fetch = fetch
         self._foresee = foresee
-        self._next_time_ns = 0
         self._lock = threading.Lock()
+        self._time = ToldTime(tell_time, self._lock)
         self._watch = SoundWatch(sink, now_ns())
         self._sounds = True
         """What the core was told last: that the sink asks for sound."""
@@ -114,6 +116,7 @@ class Service:
         self._standing = dict(standing or {})
         self._renewal = Renewal(renewed, reread)
         self._pace = Pace(now_ns())
+        self._looks = Looks(self._pace, (sink, store, udp), self._note_change)
         self._page = None if page is None else Page(*page, self._locked_status)
         session = 0 if mqtt is None else mqtt.session
         self._vitals = Vitals(self._health, session=session, begin_ns=now_ns())
@@ -132,7 +135,7 @@ class Service:
             If the sink failed: the card was unplugged, the disk is full.
         """
         loop = asyncio.get_running_loop()
-        ended = asyncio.Event()
+        ended = Ended(self._looks.stirred)
         self._listen(loop, ended)
         link = self._start_link(ended)
         begin_ns = now_ns()
@@ -184,14 +187,15 @@ class Service:
         loop, link = asyncio.get_running_loop(), self._mqtt
         if link is None:
             return None
-        self._store.on_durable = lambda: _soon(loop, link.wake)
+        self._store.on_durable = lambda: soon(loop, link.wake)
         link.durable = lambda: self._store.durable
         link.keep = self._store.keep_soon
         if self._foresee is not None:
             link.ahead.keep = keeper(self._foresee, self._store, self._lock)
         link.set_state(self._health.word())
         link.take_datagram = self._take_by_broker
-        link.told = lambda name, text: self._health.note(name, text, now_ns())
+        link.told = self._note_link
+        link.changed = self._looks.look_soon
         task = loop.create_task(link.run(self._take_message))
         task.add_done_callback(lambda one: self._note_end(one, ended))
         return task
@@ -199,7 +203,9 @@ class Service:
     async def _serve(self, ended: asyncio.Event, end_ns: int | None) -> None:
         """Tick until the end: audio progress, faults of the sink, status, watchdog."""
         watched = watchdog_ns()
-        next_status_ns = now_ns() + (self._status_every_ns or 0)
+        self._looks.begin(watched=watched is not None)
+        every_ns = self._status_every_ns
+        next_status_ns = NEVER_NS if every_ns is None else now_ns() + every_ns
         while not ended.is_set():
             now = now_ns()
             if end_ns is not None and now >= end_ns:
@@ -207,24 +213,33 @@ class Service:
             if self._follow_sink(now) and watched is not None:
                 notify("WATCHDOG=1")
             self._udp.handle_deadline(now)
-            if self._tell_time is not None and now >= self._next_time_ns:
-                self._next_time_ns = now + NS_PER_S
-                with self._lock:
-                    self._tell_time(utc_ns(), now_ns())
+            self._time.look(now)
             self._run_core()
-            if self._status_every_ns is not None and now >= next_status_ns:
-                next_status_ns += self._status_every_ns
+            if every_ns is not None and now >= next_status_ns:
+                next_status_ns += every_ns
                 self._print_status()
             self._follow_health(now, ended)
             if self._mqtt is not None:
                 self._mqtt.offer_status(self._locked_status, now)
             may_rest = self._sounds and not self._health.starting
-            next_tick_ns = self._pace.next_ns(now, may_rest=may_rest)
-            until_ns = next_tick_ns if end_ns is None else min(next_tick_ns, end_ns)
-            try:
-                await asyncio.wait_for(ended.wait(), max(0, until_ns - now_ns()) / NS_PER_S)
-            except TimeoutError:
-                continue
+            wish_ns = min(self._wish_ns(), next_status_ns)
+            await self._looks.sleep(wish_ns, now, may_rest=may_rest, end_ns=end_ns)
+
+    def _wish_ns(self) -> int:
+        """Return when something here wants to be looked at that does not stir by itself."""
+        link, tells = self._mqtt, self._mqtt is not None and self._mqtt.connected
+        asked_ns = NEVER_NS if link is None else link.next_status_ns()
+        return min(self._time.next_ns, self._vitals.next_ns(tells=tells), asked_ns)
+
+    def _note_change(self) -> None:
+        """Look soon, and let the core have the time: it was stepped, or what sounds has changed."""
+        self._time.renew()
+        self._looks.look_soon()
+
+    def _note_link(self, name: str, text: str | None) -> None:
+        """Note a fault of the link, and look at it soon."""
+        self._health.note(name, text, now_ns())
+        self._looks.look_soon()
 
     def _close_sink(self) -> None:
         """Close it; what had stopped the sound before goes before what its closing says."""
@@ -279,6 +294,7 @@ class Service:
         self._pace.wake(now_ns())
         with self._lock:
             self._speaker.receive_message(topic, payload, now_ns())
+        self._note_change()  # an order may know better what time it is
         self._run_core()
         return self._store.number
 
@@ -293,14 +309,7 @@ class Service:
             self._vitals.look(status, now)
             if self._renewal.is_due(status, self._health, now):
                 ended.set()
-        for change in self._health.take_changes():
-            if change.text is None:
-                LOG.info("%s: good again", change.name)
-            else:
-                LOG.warning("%s: %s", change.name, change.text)
-            if self._mqtt is not None:
-                body = {"fault": change.name, "text": change.text, "at_s": utc_ns() // NS_PER_S}
-                self._mqtt.publish(Publish("fault", json.dumps(body).encode()))
+        tell_changes(self._health, self._mqtt)
         if self._mqtt is not None:
             self._mqtt.set_state(self._health.word(), self._health.why())
             if self._mqtt.connected and self._vitals.due(now):
@@ -316,7 +325,10 @@ class Service:
         """Run what is due, do the events, and arm the timer for what is due next."""
         with self._lock:
             due_ns = self._speaker.next_deadline_ns()
-            if due_ns is not None and due_ns <= now_ns():
+        if due_ns is not None and due_ns <= now_ns():
+            self._time.renew()  # what is due by the civil clock is done by what that shows now
+            self._time.look(now_ns())
+            with self._lock:
                 self._speaker.handle_deadline(now_ns())
                 due_ns = self._speaker.next_deadline_ns()
         self._do_events()
@@ -327,6 +339,8 @@ class Service:
         if due_ns is not None and due_ns > now_ns():
             # The loop's own clock is CLOCK_MONOTONIC too.
             self._wake = asyncio.get_running_loop().call_at(due_ns / NS_PER_S, self._run_core)
+        elif due_ns is not None:
+            self._looks.look_soon()
 
     def _do_events(self) -> None:
         """Do what the core asked for, in its order. What must be kept is kept together, all or
@@ -362,15 +376,8 @@ class Service:
     def _locked_status(self) -> dict[str, object]:
         with self._lock:
             status = self._speaker.status()
-        return status | {"shell": self._shell_status()}
-
-    def _shell_status(self) -> dict[str, object]:
-        names = ("underruns", "jumps", "card_skew_ppm", "real_time", "slept", "losses")
-        sink = {name: getattr(self._sink, name) for name in names if hasattr(self._sink, name)}
-        link = {} if self._mqtt is None else {"broker": self._mqtt.status()}
-        told: dict[str, object] = {"state": self._health.word(), "why": self._health.why()}
-        told |= {"periods": self._watch.periods, "send_faults": self._udp.send_faults}
-        return told | sink | link
+        parts = (self._watch, self._udp, self._sink)
+        return status | {"shell": shell_status(self._health, *parts, link=self._mqtt)}
 
     def _print_status(self) -> None:
         if self._status_every_ns is not None:
@@ -390,8 +397,3 @@ class Service:
                 text = f"{type(fault).__name__}: {fault}"
                 self._mqtt.last_state = ("lost", (text[:TEXT_MAX],))
             ended.set()
-
-
-def _soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop has ended before the store's thread
-        loop.call_soon_threadsafe(call)

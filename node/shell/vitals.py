@@ -59,6 +59,10 @@ class Vitals:
         self._next_look_ns = now_ns + LOOK_NS
         return True
 
+    def next_ns(self, *, tells: bool) -> int:
+        """Return when to look again, or to tell where there is somebody to tell."""
+        return min(self._next_look_ns, self._next_told_ns) if tells else self._next_look_ns
+
     def look(self, status: Mapping[str, Any], now_ns: int) -> None:
         """Note the faults that the numbers of `status` show."""
         control = status.get("control")

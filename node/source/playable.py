@@ -8,6 +8,7 @@
 """
 
 from abc import ABC, abstractmethod
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from node.clock.timebase import Timebase
 from node.config import NodeConfig
 from node.counters import Count, Origin
 from node.jitter.buffer import COUNTED, JitterBuffer
-from node.kernel.record import Records, inner, new
+from node.kernel.record import Records, inner, zeros_apart
 from node.opus.protocol import Decoder
 from node.source import entry, playback
 from node.source import state as ss
@@ -39,13 +40,17 @@ class Playable(ABC):
         Of the source, 32 bits.
     decoder : Decoder or None
         None counts only: everything is decided and booked, nothing decoded (for the simulator).
+    slots : int or None
+        Packets held at most, a power of two; None: as many as the longest delay may need.
     """
 
-    def __init__(self, config: NodeConfig, ssrc: int, decoder: Decoder | None) -> None:
+    def __init__(
+        self, config: NodeConfig, ssrc: int, decoder: Decoder | None, *, slots: int | None = None
+    ) -> None:
         self.ssrc = ssrc
         self.ended = False
         self.place = 0
-        self._source = source = new(Source)
+        self._source = source = cast(Records[Source], zeros_apart((1,), Source.dtype))
         source["ssrc"] = ssrc
         source["servo"] = new_servo()
         self.timebase = Timebase(
@@ -53,7 +58,7 @@ class Playable(ABC):
             own_delay_ns=config.jitter.delay_ms * NS_PER_MS,
             within=source,
         )
-        self.buffer = JitterBuffer(config.jitter, within=source)
+        self.buffer = JitterBuffer(config.jitter, slots=slots, within=source)
         self._state = self.buffer.state
         self._conceal_max_samples = int(self._state["conceal_max"][0])
         self._payloads = self.buffer.payloads
@@ -63,8 +68,9 @@ class Playable(ABC):
         self._last_sound_ns: NDArray[np.int64] = self._playout["last_sound_ns"]
         self._is_adaptive = config.jitter.mode == "adaptive"
         entry.reset_steering(source)
-        self._fifo = np.zeros((ss.FIFO_SAMPLES, config.audio.channels), np.float32)
+        self._fifo = zeros_apart((ss.FIFO_SAMPLES, config.audio.channels), np.float32)
         self._journal = inner(source, "journal", Played)
+        self._journal_written: NDArray[np.int64] = self._playout["journal_written"]
         self._journal_taken = 0
         self._sound = (
             ChunkSound(decoder, self.buffer, self._playout, self._fifo) if decoder else None
@@ -154,11 +160,18 @@ class Playable(ABC):
 
     def take_journal(self, rows: Records[Played]) -> int:
         """Move chunks played since the last call into `rows`; see `playback.copy_journal`."""
-        written = int(self._playout["journal_written"][0])
+        written = int(self._journal_written[0])
         self._journal_taken, count = playback.copy_journal(
             self._journal, self._journal_taken, written, rows
         )
         return count
+
+    def shorten_journal(self, rows: int) -> None:
+        """Write the journal anew from its first row where so many were written and nobody takes
+        them: its memory is touched no further.
+        """
+        if self._journal_written[0] >= rows and not self._journal_taken:
+            self._journal_written[0] = 0
 
     def status(self) -> dict[str, object]:
         """Return what a person wants to know of its playout, JSON-able."""

@@ -44,6 +44,12 @@ _PACKET_SAMPLES: Final = RATE_HZ * PACKET_MS // 1000
 _AHEAD_SAMPLES: Final = 2 * _PACKET_SAMPLES
 """Fed beyond the period: what the resampler looks ahead, and one packet."""
 
+_SLOTS: Final = 16
+"""Packets held at once: a period, what is fed ahead, and a stall that skips nothing are 14."""
+
+_JOURNAL_ROWS: Final = 64
+"""Of what it played so much is known to who begins to ask."""
+
 _DELAY_MS: Final = 20
 """Least that a configuration may ask for; the packets carry stamps that take it away again."""
 
@@ -111,7 +117,7 @@ class StoredSource(Playable):
     """
 
     def __init__(self, config: NodeConfig, ssrc: int, decoder: Decoder | None, now_ns: int) -> None:
-        super().__init__(_by_own_time(config), ssrc, decoder)
+        super().__init__(_by_own_time(config), ssrc, decoder, slots=_SLOTS)
         self._origin_ns = now_ns
         self._stamp_ns = now_ns - _DELAY_MS * NS_PER_MS
         self.timebase.receive_packet(0, self._stamp_ns)
@@ -236,6 +242,7 @@ class StoredSource(Playable):
             self._index += count
             self._sequence += count
             self._fed_media += count * _PACKET_SAMPLES
+            self.shorten_journal(_JOURNAL_ROWS)
         if self.finished and not self.ended:
             self._end()
 

@@ -68,9 +68,11 @@ class Observer:
             part = self.granted() if event.ssrc is not None else None
             self.diary.note_holder(part, self._to_day_ns(event.at_ns), why=self._why(part))
 
-    def note_sound(self, now_ns: int) -> None:
-        """Note what sounds at `now_ns` of the node's clock."""
-        self.diary.note_sound(self._controller, self.granted(), now_ns, self._to_day_ns(now_ns))
+    def note_sound(self, now_ns: int, day_ns: int | None = None) -> None:
+        """Note what sounds at `now_ns` of the node's clock, which is `day_ns` into the day."""
+        if day_ns is None:
+            day_ns = self._to_day_ns(now_ns)
+        self.diary.note_sound(self._controller, self.granted(), now_ns, day_ns)
 
     def note_power_cut(self, at_ns: int) -> None:
         """Note that the node is off, `at_ns` into the day."""

@@ -11,7 +11,6 @@ from typing import Final
 
 import av
 
-from node.address import is_address
 from node.rtp.join_packet import KEY_BYTES
 from node.shell.faults import ShellError
 from node.shell.keys.key_file import read_key
@@ -19,6 +18,7 @@ from node.shell.network.multicast import is_multicast, leave_by
 from node.shell.standard_output import with_output
 from node.shell.steady import keep_steady
 from node.units import NS_PER_MS, NS_PER_S
+from sim.sender.addresses import InputError, address_of, destination_of, serve_text
 from sim.sender.broker_path import add_options, path_of
 from sim.sender.group_delay import GroupDelay
 from sim.sender.joined import Joined
@@ -32,7 +32,8 @@ from sim.sender.seal import Seal, signing_seal, srtp_seal
 from sim.sender.sound.copy_encoder import CopyEncoder
 from sim.sender.sound.encoded_source import EncodedSource
 from sim.sender.sound.packet_encoder import PACKET_MS, EncoderSettings, PacketEncoder
-from sim.sender.sound.sound_source import SoundSource, one_line
+from sim.sender.sound.sound_faults import one_line
+from sim.sender.sound.sound_source import SoundSource
 from sim.sender.stream import LiveSender
 
 _SEND_BUFFER_BYTES: Final = 1 << 21
@@ -87,9 +88,12 @@ def _main(arguments: list[str] | None) -> int:
     with ExitStack() as opened:
         try:
             _check(options, settings)
-            options.file = options.file or f"--relay {options.relay}"
-            destinations = list(dict.fromkeys(_address(text) for text in options.to))
-            serve = None if options.serve is None else _address(_serve_text(options.serve))
+            if options.file is None:
+                options.file = f"--relay {options.relay}"
+            destinations = list(dict.fromkeys(destination_of(text) for text in options.to))
+            serve = None
+            if options.serve is not None:
+                serve = address_of(serve_text(options.serve), option="--serve")
             seal = _seal(options)
             join_key = b"" if options.join_key is None else _join_key(options.join_key)
             broker = path_of(options)
@@ -211,10 +215,6 @@ def _names_as_files(arguments: list[str]) -> list[str]:
     ]
 
 
-class InputError(ValueError):
-    """An argument is wrong; the text names it."""
-
-
 def _check(options: argparse.Namespace, settings: EncoderSettings) -> None:
     """Refuse what cannot work."""
     if settings.payload_bytes > _PAYLOAD_BYTES_MAX:
@@ -225,6 +225,8 @@ def _check(options: argparse.Namespace, settings: EncoderSettings) -> None:
         )
     if (options.file is None) == (options.relay is None):
         raise InputError("FILE, or --relay PORT for the RTP of another sender: give one of them")
+    if options.file == "":
+        raise InputError("FILE is empty: give a file, a URL, or - (a variable that is not set?)")
     if options.relay is not None and (options.loop or options.live or options.lead is not None):
         raise InputError("--relay: what comes is sent on as it comes; no --loop, --live or --lead")
     if not options.to and options.serve is None:
@@ -291,31 +293,8 @@ def _seal(options: argparse.Namespace) -> Seal | None:
         raise InputError(f"{option} {one_line(fault)}") from fault
 
 
-def _address(text: str) -> Address:
-    host, _, port = text.rpartition(":")
-    is_port = port.isascii() and port.isdecimal() and 1 <= int(port) <= 65_535
-    if not host or not is_port or (":" in host and not host.startswith("[")):
-        raise InputError(
-            f"--to {text}: must be HOST:PORT, or [IPv6]:PORT, with a port from 1 to 65535"
-        )
-    host = host.strip("[]")
-    bare, _, zone = host.partition("%")
-    if zone and is_address(bare) and is_multicast(bare):
-        return (host, int(port))  # the resolver takes no zone with a group
-    try:
-        found = socket.getaddrinfo(host, int(port), type=socket.SOCK_DGRAM)
-    except (OSError, UnicodeError) as fault:
-        why = getattr(fault, "strerror", None) or "no host name"
-        raise InputError(f"--to {text}: {why}; check the name") from fault
-    return (str(found[0][4][0]), int(port))
-
-
-def _serve_text(text: str) -> str:
-    return f"0.0.0.0:{text}" if text.isdecimal() else text
-
-
 def _relay_socket(options: argparse.Namespace) -> socket.socket:
-    host, port = _address(_serve_text(options.relay))
+    host, port = address_of(serve_text(options.relay), option="--relay")
     one = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
     try:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SEND_BUFFER_BYTES)

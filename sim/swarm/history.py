@@ -243,7 +243,7 @@ class _Life:
         if step.do == "clock_step":
             pole.step_clock(ns_of(step.amount) if begins else 0)
         elif step.do == "disk_full":
-            pole.disk.full = begins
+            pole.fill_disk(full=begins)
         elif step.do == "disk_slow":
             pole.disk.delay_ns = ns_of(step.amount) if begins else DISK_NS
         elif step.do == "card_gone":

@@ -87,6 +87,11 @@ class Broker:
         self._allows = allows
         self.bytes_max = bytes_max
         self._sessions: dict[str, _Session] = {}
+        self._exact: dict[str, dict[str, None]] = {}
+        """Whose sessions may have subscribed to just that topic; who is in none of these lists has
+        not."""
+        self._wild: dict[str, None] = {}
+        """Whose sessions may have subscribed by a pattern."""
         self._retained: dict[str, Message] = {}
         self.up = True
         self.dropped = 0
@@ -97,7 +102,8 @@ class Broker:
     def remember(self, identifier: str, topics: list[str], *, expiry_s: int) -> None:
         """Hold the session of a client that was here before the run began."""
         session = self._sessions[identifier] = _Session(expiry_s=expiry_s)
-        session.topics.update(dict.fromkeys(topics))
+        for topic in topics:
+            self._note_topic(identifier, session, topic)
         self._expire_later(identifier, session)
 
     def connect(
@@ -153,7 +159,7 @@ class Broker:
                 continue
             codes.append(1)
             if topic not in session.topics:
-                session.topics[topic] = None
+                self._note_topic(link.identifier, session, topic)
                 for one in list(self._retained.values()):
                     if matches(topic, one.topic):
                         self._queue(session, one)
@@ -246,9 +252,28 @@ class Broker:
                 message.topic, message.payload, message.quality, retain=False,
                 until_ns=message.until_ns,
             )  # fmt: skip
-        for session in list(self._sessions.values()):
-            if any(matches(topic, message.topic) for topic in session.topics):
-                self._queue(session, plain)
+        for session in self._subscribers(message.topic):
+            self._queue(session, plain)
+
+    def _note_topic(self, identifier: str, session: _Session, topic: str) -> None:
+        session.topics[topic] = None
+        is_wild = "+" in topic or "#" in topic
+        known = self._wild if is_wild else self._exact.setdefault(topic, {})
+        known[identifier] = None
+
+    def _subscribers(self, topic: str) -> list[_Session]:
+        """Return the sessions that want what is published under `topic`, in their own order."""
+        maybe = {**self._exact.get(topic, {}), **self._wild}
+        found = [
+            one
+            for one in maybe
+            if (s := self._sessions.get(one)) is not None
+            and any(matches(pattern, topic) for pattern in s.topics)
+        ]
+        if len(found) > 1:
+            order = {one: at for at, one in enumerate(self._sessions)}
+            found.sort(key=order.__getitem__)
+        return [self._sessions[one] for one in found]
 
     def _queue(self, session: _Session, message: Message) -> None:
         if session.link is None and message.quality == 0:

@@ -24,6 +24,8 @@ PERIOD_NS: Final = 10 * NS_PER_MS
 PERIOD_SAMPLES: Final = RATE_HZ // 100
 _STEP_NS: Final = 80 * NS_PER_MS
 """While something sounds and nothing comes; the speaker takes up to 4096 samples at a time."""
+_LONG_STEP_NS: Final = 4 * _STEP_NS
+"""... and has not for `_AWAKE_NS`: as many are asked for as before, four times together."""
 
 _AWAKE_NS: Final = 3 * NS_PER_S
 """After whatever the node took or did the card goes on to ask for so long."""
@@ -46,6 +48,8 @@ class VirtualDisk:
     full: bool = False
     delay_ns: int = DISK_NS
     """What a flushed write takes."""
+    changed: Callable[[], None] = lambda: None
+    """Told when it is full, or is no more."""
 
 
 class VirtualUdp:
@@ -75,6 +79,9 @@ class VirtualUdp:
 
     def handle_deadline(self, now_ns: int) -> None:
         """Do nothing: there is no group to join again."""
+
+    def tell_changes(self, call: Callable[[], None]) -> None:
+        """Have nothing to tell: it is there."""
 
     def received(self) -> Iterator[tuple[bytes, tuple[str, int], int]]:
         """Yield waiting datagrams: bytes, source, and arrival on the node's clock in ns."""
@@ -136,6 +143,10 @@ class VirtualStore:
         self.number += 1
         self._values[key] = self._disk.values[key] = value
         self.durable = max(self.durable, self.number)
+
+    def tell_changes(self, call: Callable[[], None]) -> None:
+        """Call whenever `fault` may have changed."""
+        self._disk.changed = call
 
     def fault(self) -> str | None:
         """Return why nothing can be kept now."""
@@ -199,13 +210,23 @@ class VirtualCard:
         self._sounds = sounds
         self._listener = listener
         self._render: Callable[[NDArray[np.float32], int], None] | None = None
-        self._out = np.zeros((ns_to_samples(2 * _STEP_NS), 1), np.float32)
+        self._out = np.zeros((ns_to_samples(_STEP_NS), 1), np.float32)
         self._asked_ns = -1
         """Presentation of the next period, on the node's clock; -1 while the card is in silence."""
         self._awake_until_ns = 0
         self._planned_ns = -1
         self._pulls = 0
+        self._changed: Callable[[], None] = lambda: None
         self.broken = False
+
+    def tell_changes(self, call: Callable[[], None]) -> None:
+        """Call whenever `missing` has changed, or who sounds."""
+        self._changed = call
+
+    def note_change(self) -> None:
+        """Tell that something has changed."""
+        with running_on(self._machine):  # a fault of the world does it
+            self._changed()
 
     def start(self, render: Callable[[NDArray[np.float32], int], None]) -> None:
         """Begin to ask for sound."""
@@ -233,6 +254,7 @@ class VirtualCard:
         self.catch_up()
         self.broken = True
         self._pulls += 1
+        self.note_change()
 
     def plug(self) -> None:
         """Be there again, and soon found."""
@@ -243,6 +265,7 @@ class VirtualCard:
             return
         self.broken = False
         self._asked_ns = -1
+        self.note_change()
         if self._render is not None:
             self._plan(self._loop.now_ns)
 
@@ -271,24 +294,28 @@ class VirtualCard:
             self._asked_ns += count * PERIOD_NS
 
     def _plan(self, at_ns: int) -> None:
-        self._planned_ns = at_ns
         with running_on(self._machine):  # a fault of the world plugs the card in
-            self._loop.call_at_ns(at_ns, self._ask, at_ns)
+            self._go_on(at_ns)
+
+    def _go_on(self, at_ns: int) -> None:
+        self._planned_ns = at_ns
+        self._loop.call_at_ns(at_ns, self._ask, at_ns)
 
     def _ask(self, planned_ns: int) -> None:
         if self._render is None or planned_ns != self._planned_ns or self.broken:
             return
         now_ns = self._loop.now_ns
-        if now_ns < self._awake_until_ns or self._sounds():
+        is_awake = now_ns < self._awake_until_ns
+        if is_awake or self._sounds():
+            local_ns = self._machine.now_ns()
             if self._asked_ns < 0:
-                local_ns = self._machine.now_ns()
                 self._asked_ns = local_ns - local_ns % PERIOD_NS + self._lead_ns
-            self.catch_up()
-            self._plan(now_ns + _STEP_NS)
+            self._ask_until(self._render, local_ns + self._lead_ns)
+            self._go_on(now_ns + (_STEP_NS if is_awake else _LONG_STEP_NS))
             return
         self._asked_ns = -1
         out, leaves_ns = self._out[:PERIOD_SAMPLES], self._machine.now_ns() + self._lead_ns
         self._render(out, leaves_ns)
         if self._listener is not None:
             self._listener(out, leaves_ns)
-        self._plan(now_ns + _IDLE_NS)
+        self._go_on(now_ns + _IDLE_NS)

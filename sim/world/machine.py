@@ -1,9 +1,11 @@
 """The machine of one pole in virtual time: its crystal, its civil clock, and chance."""
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 
+from node.shell.machine import running_on
 from node.units import NS_PER_S
 from sim.gateway.crystal import Oscillator
 from sim.world.loop import VirtualLoop
@@ -44,6 +46,7 @@ class VirtualMachine:
         self.step_ns = 0
         """How wrong the civil clock is."""
         self._went_off_ns = 0
+        self._changed: Callable[[], None] = lambda: None
 
     def now_ns(self) -> int:
         """Return the monotonic clock."""
@@ -68,6 +71,19 @@ class VirtualMachine:
         """Return the civil clock."""
         return self._utc_at_zero_ns + self._loop.now_ns + self.step_ns
 
+    def tell_changes(self, call: Callable[[], None]) -> None:
+        """Call whenever the civil clock was stepped or set, as timerfd does (CANCEL_ON_SET)."""
+        self._changed = call
+
+    def step(self, by_ns: int) -> None:
+        """Set the civil clock wrong by so much; 0 is right again."""
+        self.step_ns = by_ns
+        self._tell()
+
+    def _tell(self) -> None:
+        with running_on(self):  # a fault of the world does it
+            self._changed()
+
     def boot(self, *, knows_time: bool) -> None:
         """Begin with the time of the clock on the board, or with that of the last end."""
         self.synchronised = knows_time
@@ -76,10 +92,12 @@ class VirtualMachine:
     def end(self) -> None:
         """Note that the machine goes off: what it last knew of the time is on its disk."""
         self._went_off_ns = self._loop.now_ns
+        self._changed = lambda: None
 
     def synchronise(self) -> None:
         """Set the civil clock by the network's."""
         self.synchronised, self.step_ns = True, 0
+        self._tell()
 
     def clock_synchronised(self) -> bool:
         """Return whether the civil clock was set since the last boot."""

@@ -22,7 +22,7 @@ from node.stack import SpeakerNode
 from node.units import NS_PER_S
 from sim.day.diary import WatchedController
 from sim.day.observer import Observer
-from sim.day.pole import CLOCK_SYNC_NS, NodeParts
+from sim.day.pole import CLOCK_SYNC_NS, READ_CLOCK_NS, NodeParts
 from sim.world.broker import Broker
 from sim.world.connection import Network
 from sim.world.devices import VirtualCard, VirtualDisk, VirtualStore, VirtualUdp
@@ -156,6 +156,7 @@ class WorldPole:
         self._task: asyncio.Task[None] | None = None
         self._boots = 0
         self._powered = False
+        self._sounding: tuple[int, ...] = ()
         self.disk = VirtualDisk()
         self.card_gone = False
         """Whether the sound card is not plugged in."""
@@ -204,11 +205,18 @@ class WorldPole:
         self._network.cut = True
         task, self._task = self._task, None
         task.cancel()
+        self.disk.changed = lambda: None
         self._let_go()
 
     def step_clock(self, by_ns: int) -> None:
         """Set the civil clock wrong by so much; 0 is right again."""
-        self._machine.step_ns = by_ns
+        self._machine.step(by_ns)
+
+    def fill_disk(self, *, full: bool) -> None:
+        """Let nothing more fit on the disk, or something again."""
+        self.disk.full = full
+        with running_on(self._machine):
+            self.disk.changed()
 
     def pull_card(self, *, gone: bool) -> None:
         """Pull the sound card out, or plug it in again."""
@@ -257,8 +265,12 @@ class WorldPole:
             self._witness.note_sound(sound, leaves_ns)
 
     def note_sound(self) -> None:
-        """Note what sounds now."""
-        self.observer.note_sound(self._machine.now_ns())
+        """Note what sounds now; who has the horn is told to the daemon, as its ticks would see."""
+        self.observer.note_sound(self._machine.now_ns(), self._loop.now_ns)
+        sounding = self._speaker.sounding()
+        if sounding != self._sounding:
+            self._sounding = sounding
+            self.card.note_change()
 
     def _start(self) -> None:
         self._boots += 1
@@ -295,6 +307,7 @@ class WorldPole:
         self.udp = VirtualUdp(
             loop, machine, self._number, up=self._ways.up, receive=self._to_station
         )
+        self._sounding = ()
         self._speaker = SpeakerNode(
             parts.node, decoder_factory=parts.decoder_factory, priority=parts.control.priority
         )
@@ -322,12 +335,14 @@ class WorldPole:
         )
         noted_s = -60
 
-        def tell_time(utc_ns: int, now_ns: int) -> None:
+        def tell_time(utc_ns: int, now_ns: int) -> int | None:
             nonlocal noted_s
             governed.receive_time(utc_ns, now_ns, synchronised=machine.synchronised)
             if now_ns // NS_PER_S // 60 != noted_s:
                 noted_s = now_ns // NS_PER_S // 60
                 self.observer.diary.note_volume(self._controller, now_ns, loop.now_ns)
+            # Until the time is known each second may bring it; then its drift is all that is new.
+            return now_ns + READ_CLOCK_NS if self._knows_time(now_ns) else None
 
         self._watched = _Watched(governed, self)
         return Service(
@@ -338,6 +353,10 @@ class WorldPole:
             mqtt=link,
             tell_time=tell_time,
         )
+
+    def _knows_time(self, now_ns: int) -> bool:
+        trusted = bool(self._controller.status(now_ns)["clock_trusted"])
+        return self._machine.synchronised and trusted
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         fault = None if task.cancelled() else task.exception()

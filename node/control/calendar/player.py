@@ -364,6 +364,8 @@ class Player:
 
     def _plan(self, utc_s: int, now_ns: int, *, trusted: bool) -> None:
         ends_ns = [run.ends_ns for run in self._runs if run.held_ns < 0]
+        vain_ns = (self._shared.vain_ns(run) for run in self._runs)
+        ends_ns += [one for one in vain_ns if one is not None]
         second_ns = now_ns - self._into_second_ns
         if self._runs:
             ends_ns.append(second_ns + (MINUTE_S - utc_s % MINUTE_S) * NS_PER_S)  # hours may end

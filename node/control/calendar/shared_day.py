@@ -85,10 +85,15 @@ class SharedDay:
         What has not begun waits as long as it may be late, what was cut off as long as it lasts:
         nobody wants to hear the news of three days when the card is back.
         """
+        vain_ns = self.vain_ns(run)
+        return vain_ns is not None and now_ns >= vain_ns
+
+    def vain_ns(self, run: Run) -> int | None:
+        """Return when `run` will have waited too long for the sound card; None: it does not."""
         if self._mute_ns is None or run.held_ns < 0:
-            return False
+            return None
         wait_s = run.item.duration_s if run.has_sounded else late_max_s(run.item)
-        return now_ns - max(run.held_ns, self._mute_ns) > wait_s * NS_PER_S
+        return max(run.held_ns, self._mute_ns) + wait_s * NS_PER_S + 1
 
     def join(self, player: OneCalendar) -> None:
         """Let one more calendar take part."""

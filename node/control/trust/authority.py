@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from node.control.civil_time import NO_TIME, Least
+from node.control.civil_time import FAR_S, NO_TIME, Least
 from node.control.precedence import MessageClass
 from node.control.trust.message import Message
 from node.control.trust.revocations import Held, Place, Revocation, Revocations
@@ -69,6 +69,10 @@ class Authority:
     """It orders nothing but warnings and voices, none of them for longer than `EMERGENCY_S`."""
     counter: int = 0
     """Of the certificate: a later one of the same parent holds, in whatever order they come."""
+
+    def may_as_much(self, other: "Authority") -> bool:
+        """Return whether it may order as high a class as `other` of its tier, as far."""
+        return self.class_max >= other.class_max and within(other.area, self.area)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +180,11 @@ class AuthorityBook:
             return "the certificate has ended"
         return authority
 
+    def next_end_s(self, least: Least) -> int:
+        """Return in how many seconds the next certificate ends, if time goes on from `least`."""
+        left_s = (one.until_s - least.at(one.level) for one in self._known.values() if one.parent)
+        return min((seconds for seconds in left_s if seconds > 0), default=FAR_S)
+
     def gives_way(self, warrant: Warrant, other: Authority) -> bool:
         """Return whether what was ordered by `warrant` gives way to an order of `other`.
 
@@ -187,7 +196,7 @@ class AuthorityBook:
             return True
         if other.level != warrant.level:
             return other.level < warrant.level
-        return other.class_max >= holder.class_max and within(holder.area, other.area)
+        return other.may_as_much(holder)
 
     def may_give_time(self, authority: Authority) -> bool:
         """Return whether its beacons are believed: nobody has that right from who has it not."""

@@ -133,9 +133,8 @@ class AlertBook:
         into_second_ns: int = 0,
         least: Least = NO_TIME,
     ) -> None:
-        """Begin what is in force, go on with what sounds, end what is over.
-
-        `into_second_ns` is how long ago the civil second `utc_s` began.
+        """Begin what is in force, go on with what sounds, end what is over; the civil second
+        `utc_s` began `into_second_ns` ago.
         """
         # The most urgent first: they find the sources free, or take them.
         for one in sorted(self._open, key=self._standing, reverse=True):
@@ -149,7 +148,7 @@ class AlertBook:
                 self._close(one, "stopped", utc_s, now_ns)
             if one.run is not None:
                 self._advance(one, one.run, utc_s, now_ns)
-        self._plan(utc_s, now_ns, now_ns - into_second_ns, trusted=trusted)
+        self._plan(utc_s, now_ns - into_second_ns, None if trusted else least)
 
     def keep_allowed(self, book: AuthorityBook, least: Least, utc_s: int, now_ns: int) -> None:
         """End the warnings of those who may not order them any more."""
@@ -372,14 +371,16 @@ class AlertBook:
         for record in records:
             self._emit(record)
 
-    def _plan(self, utc_s: int, now_ns: int, second_ns: int, *, trusted: bool) -> None:
+    def _plan(self, utc_s: int, second_ns: int, least: Least | None) -> None:
         due_ns: list[int] = []
         for one in self._open:
             if one.run is not None and one.run.held_ns < 0:
                 due_ns.append(one.run.ends_ns)
-            if one.ends_ns is not None and (not trusted or one.alert.lasts_max_s):
+            if one.ends_ns is not None and (least is not None or one.alert.lasts_max_s):
                 due_ns.append(one.ends_ns)
-            if not trusted:
+            if least is not None:
+                left_s = one.alert.expires_s - least.at(self._places.level(one.alert))
+                due_ns.append(second_ns + max(left_s, 1) * NS_PER_S)
                 continue
             due_ns.append(second_ns + max(one.alert.expires_s - utc_s, 0) * NS_PER_S)
             if one.run is None and one.alert.effective_s > utc_s:

@@ -13,9 +13,7 @@ the disk.
 import asyncio
 import json
 import logging
-from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from node.control.civil_time import DAY_S
@@ -28,16 +26,17 @@ from node.shell.broker.connection import (
     Connection,
     LinkLostError,
     Login,
-    Received,
 )
 from node.shell.broker.kept_topics import TOPICS_KEY, topics_in
 from node.shell.broker.outbox import Outbox
 from node.shell.broker.outgoing import Outgoing
 from node.shell.broker.paho_connection import connect as connect_paho
 from node.shell.broker.together import both
+from node.shell.broker.unacknowledged import Unacknowledged
 from node.shell.clocks import utc_ns
 from node.shell.config import MqttConfig
 from node.shell.keys.credentials import first_end_s, read_password, tls_context
+from node.shell.loop.looks import NEVER_NS
 from node.shell.machine import machine
 from node.units import NS_PER_S
 
@@ -51,8 +50,6 @@ _TOPIC_BYTES_MAX: Final = 1024
 """Header, topic and properties of a message, at most."""
 _WILL_DELAY_S: Final = 2
 """A node that is back so soon was not lost."""
-_DISK_WAIT_S: Final = 5.0
-"""An order is acknowledged after so long whatever the disk does: else the broker gives no more."""
 NEW_S: Final = 2.0
 """What the broker has retained of our name comes within so long of our first connection."""
 _TAKEN_OVER_MAX: Final = 3
@@ -68,13 +65,6 @@ CLOSE_S: Final = 1.5
 
 Take = Callable[[str, bytes], int | None]
 """Takes topic and payload; returns what must be durable before the broker may forget the order."""
-
-
-@dataclass(slots=True)
-class _Unacknowledged:
-    message: Received
-    ticket: int
-    since_s: float
 
 
 class MqttLink:
@@ -125,7 +115,7 @@ class MqttLink:
             self._announced[f"{self._root}/about"] = json.dumps(about).encode()
         self._outgoing = Outgoing(self._root, Outbox(stored or {}))
         self._old_topics = topics_in((stored or {}).get(TOPICS_KEY, b""))
-        self._unacknowledged: deque[_Unacknowledged] = deque()
+        self._unacknowledged = Unacknowledged()
         self._connection: Connection | None = None
         self._state: tuple[str, tuple[str, ...]] = ("ready", ())
         self._suffix = ""
@@ -141,6 +131,9 @@ class MqttLink:
         """Keeps something of the link's own in the store."""
         self.take_datagram: Callable[[bytes], None] | None = None
         """Takes what a station sends by the session, where no datagram comes through."""
+        self.changed: Callable[[], None] = lambda: None
+        """Told when there is something for the service to do: the link is there, a status is asked
+        for."""
         self.last_state: tuple[str, tuple[str, ...]] = ("stopped", ())
         """What the goodbye says."""
         self.ahead = AheadOfActing()
@@ -212,6 +205,11 @@ class MqttLink:
         body = {"session": self.session, **self.status(), **status()}
         self.tell(Publish("metric", json.dumps(body).encode()))
 
+    def next_status_ns(self) -> int:
+        """Return when `offer_status` has something to do; far away where nobody waits for it."""
+        is_wanted = self.connected and (self._config.heartbeat_s or self._is_asked)
+        return self._next_beat_ns if is_wanted else NEVER_NS
+
     def status(self) -> dict[str, int | bool]:
         """Return what a person wants to know of the link."""
         names = ("connected", "reconnects", "dropped", "retained", "too_large", "refused")
@@ -255,11 +253,12 @@ class MqttLink:
             for topic, payload in self._announced.items():
                 connection.publish(topic, payload, quality=1, retain=True)
             self.connected = True
+            self.changed()
             LOG.info("broker %s:%d: connected", self._config.host, self._config.port)
             self.told("broker", None)
             await both(
                 self._read(connection, take),
-                self._outgoing.run(connection, self.durable, lambda: self._acknowledge(connection)),
+                self._outgoing.run(connection, self.durable, self._unacknowledged.settle),
             )
         except BaseException as fault:
             if isinstance(fault, LinkLostError) or self._connection is None:
@@ -321,25 +320,16 @@ class MqttLink:
                 continue
             if message.payload == ASK:
                 self._is_asked = True
+                self.changed()
                 connection.acknowledge(message)
                 continue
             try:
                 await self.ahead.kept(message.payload, self.durable)
             finally:  # it acts whatever became of the link meanwhile
                 ticket = take(message.topic, message.payload) or 0
-            now_s = asyncio.get_running_loop().time()
-            self._unacknowledged.append(_Unacknowledged(message, ticket, now_s))
-            self._acknowledge(connection)
-
-    def _acknowledge(self, connection: Connection) -> None:
-        """Let the broker forget the orders that are on the disk, or that the disk does not take."""
-        now_s, durable = asyncio.get_running_loop().time(), self.durable()
-        while self._unacknowledged:
-            first = self._unacknowledged[0]
-            if first.ticket > durable and now_s - first.since_s < _DISK_WAIT_S:
-                return
-            connection.acknowledge(first.message)
-            self._unacknowledged.popleft()
+            self._unacknowledged.add(message, ticket)
+            if self._unacknowledged.settle(connection, self.durable()):
+                self._outgoing.wake.set()  # it is to look again in a second
 
     def _note_lost(self, fault: LinkLostError) -> None:
         """Say why the link ended, and draw the consequence where another node has our name."""

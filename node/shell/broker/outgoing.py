@@ -38,9 +38,12 @@ class Outgoing:
         self,
         connection: Connection,
         durable: Callable[[], int],
-        acknowledge: Callable[[], None],
+        settle: Callable[[Connection, int], bool],
     ) -> None:
-        """Send what may leave, in its order, no more at once than the broker takes."""
+        """Send what may leave, in its order, no more at once than the broker takes.
+
+        `settle` acknowledges what came, and returns whether it is to be asked again soon.
+        """
         under_way: dict[Waiting, float] = {}
         loop = asyncio.get_running_loop()
         self._broken = None
@@ -48,7 +51,7 @@ class Outgoing:
             if self._broken is not None:
                 raise self._broken  # nothing more is sent into what has ended
             self.wake.clear()
-            acknowledge()
+            waits = settle(connection, durable())
             for one in self.outbox.leaving(durable(), connection.window):
                 if one.breaks and under_way:
                     break  # what the connection broke with goes alone
@@ -58,6 +61,9 @@ class Outgoing:
                     break
             if under_way and loop.time() - min(under_way.values()) > _ANSWER_WAIT_S:
                 raise LinkLostError("the broker acknowledges nothing")
+            if not (waits or under_way or len(self.outbox)):
+                await self.wake.wait()
+                continue
             # Not `wait_for`: before Python 3.12 it may swallow a cancellation, and SIGTERM with it.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1.0):

@@ -7,13 +7,13 @@ name ─► file, pipe, URL ─► links of an Ogg chain ─► demux ─► dec
 ```
 """
 
-import contextlib
 import http.client
 import io
 import os
 import re
 import sys
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -24,7 +24,10 @@ from numpy.typing import NDArray
 
 from node.units import RATE_HZ
 from sim.sender.sound.decoded import frames_of, missing_s
+from sim.sender.sound.kept_file import KeptFile
 from sim.sender.sound.ogg_links import PATTERN, OggLinks
+from sim.sender.sound.playlists import LOOK_BYTES, NO_SOUND, is_playlist
+from sim.sender.sound.sound_faults import STALL_S, one_line, url_error
 from sim.sender.sound.sound_shape import SoundShape
 from sim.sender.sound.wav_parts import WavPart, wav_parts
 
@@ -32,11 +35,10 @@ _LOOP_SAMPLES_MIN: Final = RATE_HZ // 50
 """A turn of a loop that is shorter would only open files."""
 _JUNK_MAX: Final = 1 << 16
 """So many bytes of something else may stand before an Ogg stream."""
-_STALL_S: Final = 15.0
-"""Nothing from a station for so long: the connection is dead, whatever TCP says."""
 _AGAIN_S: Final = (1.0, 2.0, 5.0)
 """Waits before a live station is asked again; the last one for ever."""
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_FILE_URL: Final = re.compile(r"file://(?:localhost)?/", re.IGNORECASE)
 _PIPE_OPTIONS: Final = {"probesize": "4096", "analyzeduration": "0"}
 """Hardly any probing, so that live sound leaves at once."""
 
@@ -68,13 +70,13 @@ class SoundSource:
     def __init__(
         self, name: str, *, channels: int, live: bool = False, repeat: bool = False, tell: Tell
     ) -> None:
-        self._name = name
-        self._is_url = bool(_URL.match(name)) and not os.path.exists(name)
+        self._name = _path_of(name)
+        self._is_url = bool(_URL.match(self._name)) and not os.path.exists(name)
         self._live = live
         self._repeat = repeat
         self._tell = tell
         self._shape = SoundShape(channels)
-        self._kept = _KeptFile()
+        self._kept = KeptFile()
         self._complaint = ""
         self._turn_samples = 0
         self._is_cut = False
@@ -150,7 +152,7 @@ class SoundSource:
                     self._missing_s = missing_s(container, played_s)
         except (OSError, av.FFmpegError) as fault:
             if not (self._repeat or (self._live and self._is_url)):
-                raise
+                raise (url_error(fault) if self._is_url else fault) from None
             self._tell(f"broke off: {one_line(fault)}; it is opened again")
 
     def _count_damage(self) -> None:
@@ -184,7 +186,10 @@ class SoundSource:
     def _of_file(self, path: str) -> Iterator[Any]:
         """Yield what is in the file; of a loop it stays at hand, whatever is put in its place."""
         with open(path, "rb", buffering=0) as file:
-            is_chain = file.seekable() and file.read(len(PATTERN)) == PATTERN
+            begin = file.read(LOOK_BYTES) if file.seekable() else b""
+            if is_playlist(path, begin):
+                raise ValueError(NO_SOUND)
+            is_chain = begin.startswith(PATTERN)
             if self._repeat:
                 self._kept.offer(file.fileno())
             if is_chain:
@@ -238,7 +243,11 @@ class SoundSource:
                 with answer:
                     yield from _of_links(self._links(_Answer(answer), PATTERN), _PIPE_OPTIONS)
                 return
-        yield _open_av(url, timeout=_STALL_S)
+        try:
+            container = _open_av(url, timeout=STALL_S)
+        except (OSError, av.FFmpegError) as fault:
+            raise url_error(fault) from fault
+        yield container
 
     def _links(self, raw: Any, begin: bytes = b"") -> OggLinks:
         return OggLinks(raw, begin, damage=self._count_damage, cut=self._note_cut)
@@ -275,59 +284,11 @@ class SoundSource:
         self._complaint = what
 
 
-class _KeptFile:
-    """The file of a loop that was good, open, so that it outlives what is put in its place."""
-
-    def __init__(self) -> None:
-        self._good: int | None = None
-        self._new: int | None = None
-        self.is_wanted = False
-        """Whether what has the name now is no sound."""
-
-    @property
-    def path(self) -> str:
-        """Where it can be opened again."""
-        return f"/proc/self/fd/{self._good}"
-
-    def offer(self, descriptor: int) -> None:
-        """Hold the file that is being read, until it is judged."""
-        if self._new is not None:
-            os.close(self._new)
-        self._new = os.dup(descriptor)
-
-    def close(self) -> None:
-        """Close what is held."""
-        for descriptor in (self._good, self._new):
-            if descriptor is not None:
-                os.close(descriptor)
-        self._good = self._new = None
-
-    def judge(self, good: bool) -> bool:
-        """Keep the file offered last if it was good; return whether there is a good one."""
-        if good and self._new is not None:
-            if self._good is not None:
-                os.close(self._good)
-            self._good, self._new = self._new, None
-        self.is_wanted = not good
-        return good or self._good is not None
-
-
-def one_line(fault: BaseException) -> str:
-    """Return what is wrong as one line for a person."""
-    if isinstance(fault, av.InvalidDataError):
-        return "not a sound that FFmpeg's libraries know; is it text, or cut off?"
-    if isinstance(fault, av.EOFError):
-        return "ends before its sound begins: it was cut off, or is empty; copy it again"
-    if isinstance(fault, FileNotFoundError):
-        return "no such file; check the path"
-    if isinstance(fault, IsADirectoryError):
-        return "is a folder; give a file"
-    if isinstance(fault, PermissionError):
-        return "no permission; chmod it, or choose another"
-    if isinstance(fault, av.ExitError):
-        return f"nothing came for {_STALL_S:.0f} s"
-    text = getattr(fault, "strerror", None) or str(fault)
-    return str(text).splitlines()[0] if str(text) else type(fault).__name__
+def _path_of(name: str) -> str:
+    """Return the path where `name` is the URL of a file on this machine."""
+    if not _FILE_URL.match(name) or os.path.exists(name):
+        return name
+    return urllib.request.url2pathname(urllib.parse.urlsplit(name).path)
 
 
 def _open_av(source: Any, **options: Any) -> Any:
@@ -353,12 +314,18 @@ def _of_links(links: OggLinks, options: dict[str, str]) -> Iterator[Any]:
 
 def _ogg_answer(url: str) -> Any:
     """Return the answer of a station behind its first four bytes; None where that is no Ogg."""
-    with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
-        answer = urllib.request.urlopen(url, timeout=_STALL_S)
-        if answer.read(len(PATTERN)) == PATTERN:
+    try:
+        answer = urllib.request.urlopen(url, timeout=STALL_S)
+        begin = answer.read(len(PATTERN))
+        if begin == PATTERN:
             return answer
+        begin += answer.read1(LOOK_BYTES)
         answer.close()
-    return None  # FFmpeg asks again, and says what is wrong
+    except (OSError, ValueError, http.client.HTTPException):
+        return None  # FFmpeg asks again, and says what is wrong
+    if is_playlist(url, begin):
+        raise ValueError(NO_SOUND.replace("files", "URLs"))
+    return None
 
 
 class _Answer:

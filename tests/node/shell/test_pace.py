@@ -1,6 +1,8 @@
 """The loop looks often while there is something to see, and rarely when there is not."""
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from node.shell.pace import AWAKE_NS, IDLE_TICK_NS, TICK_NS, Pace
 from node.units import NS_PER_S
@@ -35,3 +37,25 @@ def test_what_comes_and_what_sounds_wakes_it_and_silence_does_not(monkeypatch):
         else:
             pace.note_sound(out + 1)
         assert looks(pace, begin_ns, AWAKE_NS // NS_PER_S) >= AWAKE_NS // TICK_NS - 1
+
+
+@given(
+    st.integers(0, 5 * 10**9),
+    st.lists(st.integers(0, 3 * 10**9), min_size=1, max_size=4),
+    st.booleans(),
+    st.integers(-(10**9), 10**10),
+)
+def test_a_tick_that_is_wished_for_is_one_of_those_of_who_looks_at_each(begin, wakes, rest, wish):
+    polled, asleep = Pace(begin), Pace(begin)
+    now_ns = begin
+    for wake in wakes:
+        for pace in (polled, asleep):
+            pace.wake(now_ns + wake)
+        now_ns = polled.next_ns(now_ns, may_rest=rest)
+        asleep.note_tick(now_ns)
+    wish_ns = now_ns + wish
+    found_ns = asleep.tick_ns(wish_ns, may_rest=rest)
+    tick_ns = polled.next_ns(now_ns, may_rest=rest)
+    while tick_ns < wish_ns:
+        tick_ns = polled.next_ns(tick_ns, may_rest=rest)
+    assert found_ns == tick_ns

@@ -1,5 +1,8 @@
 """Stored sounds: at once, whatever the network does, and from the sentence they were cut off in."""
 
+import resource
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -235,3 +238,42 @@ def test_nobody_outside_speaks_as_the_nodes_own_file():
         card.node.receive_datagram(packet, ("10.0.0.1", 5004), card.now_ns)
     assert numbers(card.run(60)) == list(range(1, 21))
     assert card.node.counts[Count.DROPPED_SSRC_COLLISION] == 8
+
+
+def resident_kb():
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1000
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Linux tells its memory")
+def test_a_stored_sound_that_has_played_for_minutes_has_touched_little_memory():
+    config = NodeConfig(name="pole", jitter=JitterConfig(playout_delay_ms=400))
+    nodes = [SpeakerNode(config, decoder_factory=None) for _ in range(40)]
+    out, sound = np.zeros((3840, 1), np.float32), recording(6000)
+
+    def play(some):
+        for node in some:
+            source = node.hold_stored(SSRC, 10**10)
+            node.set_source(SSRC, NORMAL, "commune", gain_db=0.0)
+            source.play(sound, 120)
+            for step in range(1500):
+                node.render(out, 10**10 + AHEAD_NS + step * 80 * NS_PER_MS)
+            assert node.origin_samples()[Origin.RECEIVED] > 110 * 48_000
+
+    play(nodes[:1])  # what is loaded once
+    before_kb = resident_kb()
+    play(nodes[1:])
+    assert (resident_kb() - before_kb) / len(nodes[1:]) < 150
+
+
+@pytest.mark.parametrize("stall_ms", [0, 50, 99])
+@pytest.mark.parametrize("period", [480, 4096])
+def test_a_stall_that_skips_nothing_fits_the_places_for_packets(stall_ms, period):
+    card = Card()
+    card.source.play(recording(500), 10)
+    out = np.zeros((period, 1), np.float32)
+    for i in range(60):
+        card.node.render(out, card.now_ns + AHEAD_NS)
+        card.now_ns += period * NS_PER_S // 48_000 + stall_ms * NS_PER_MS * (i % 3 == 2)
+    heard = card.node.origin_samples()
+    assert heard[Origin.RECEIVED] > 0.9 * heard.sum()

@@ -1,5 +1,6 @@
 """`loalang-send` as people call it: what is sent, what is said, and the exit status."""
 
+import http.server
 import os
 import random
 import select
@@ -104,8 +105,20 @@ def test_a_file_is_sent_by_its_name(tmp_path, monkeypatch, send, tap, name):
         ("empty.mp3", b"", "not a sound"),
         ("none.wav", None, "no such file"),
         (".", None, "is a folder"),
-        ("http://127.0.0.1:1/none", None, "Connection refused"),
-        ("nowhere://x", None, "Protocol not found"),
+        ("http://127.0.0.1:1/none", None, "Connection refused: nobody listens there"),
+        ("rtsp://127.0.0.1:1/none", None, "Connection refused: nobody listens there"),
+        ("http://no.such.name.invalid/x", None, "is the name right"),
+        ("http://[::1", None, "it looks like http://"),
+        ("nowhere://x", None, "Protocol not found: FFmpeg's libraries know none of that name"),
+        ("file:///tmp/none/x.wav", None, "no such file; check the path"),
+        ("a.pls", b"[playlist]\nFile1=a.wav\n", "a playlist: give the files in it"),
+        ("a.txt", b"\xef\xbb\xbf#EXTM3U\r\na.wav\r\n", "a playlist: give the files in it"),
+        ("a.m3u", b"a.wav\n", "a playlist: give the files in it"),
+        ("a.m3u", "a.wav\n".encode("utf-16"), "a playlist: give the files in it"),
+        ("a.xspf", b'<?xml version="1.0"?>\n<playlist/>', "a playlist: give the files in it"),
+        ("a.cue", b'REM x\nFILE "a.wav" WAVE\n', "a playlist: give the files in it"),
+        ("a.asx", b"<ASX version='3'>", "a playlist: give the files in it"),
+        ("a", b"ffconcat version 1.0\nfile a.wav\n", "a playlist: give the files in it"),
     ],
 )
 def test_what_is_no_sound_is_one_line_with_the_name(
@@ -121,9 +134,48 @@ def test_what_is_no_sound_is_one_line_with_the_name(
     assert told in line
 
 
+@pytest.mark.parametrize("name", ["a.wav", "a b.m3u"])
+def test_a_file_by_its_url_and_one_only_called_like_a_list_is_sent(tmp_path, send, tap, name):
+    url = write_wav(tmp_path / name).as_uri()
+    status, lines = send(url, "--to", tap.to)
+    assert status == 0, lines
+    assert len(tap.decoded()) >= RATE // 2
+
+
+@pytest.mark.parametrize("begin", [b"[playlist]\n", b"#EXTM3U\nhttp://x/y\n"])
+def test_a_list_that_a_station_gives_is_named_as_one(send, begin):
+    class Station(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(begin)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Station) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        status, lines = send(f"http://127.0.0.1:{server.server_port}/x", "--to", "127.0.0.1:9")
+        server.shutdown()
+    assert status == 2
+    assert "a playlist: give the URLs in it" in lines[-1]
+
+
+def test_a_name_that_is_empty_is_told_as_that(send):
+    """Scripts give it when a variable is not set."""
+    status, lines = send("", "--to", "127.0.0.1:9")
+    assert status == 2
+    (line,) = lines
+    assert "FILE is empty" in line
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (["--to", "0.0.0.0:5004"], "where one listens"),
+        (["--to", "0:5004"], "where one listens"),
+        (["--to", "[::]:5004"], "where one listens"),
+        (["--to", "[::ffff:0.0.0.0]:5004"], "where one listens"),
         (["--to", "10.1.1.1"], "HOST:PORT"),
         (["--to", "::1:5004"], "[IPv6]:PORT"),
         (["--to", "10.1.1.1:99999"], "1 to 65535"),

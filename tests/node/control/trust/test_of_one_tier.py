@@ -169,3 +169,19 @@ def test_a_mute_silences_of_its_own_tier_what_its_key_may_order_and_all_but_warn
     assert village.node.lowest_class("province") is URGENT
     assert order(village, MORE, (Kind.UNMUTE, NONE), NORMAL) == "obeyed"
     assert village.node.lowest_class("province") is NORMAL
+
+
+@pytest.mark.parametrize("rights", RIGHTS)
+def test_a_stream_of_who_may_less_keeps_neither_number_nor_name_from_who_may_more(rights):
+    village = village_of(rights, "2025-12-07T02:00:05")
+    most, less = rights[0][0], rights[1][0]
+    is_more = rights[0][1] != AREA or rights[1][1] != WIDE
+    for name in ("name", "take"):
+        assert order(village, LESS, OTHERS[name], less) == "obeyed"
+    took = [order(village, MORE, MINE[name], most) for name in ("name", "stream")]
+    assert (took == ["obeyed"] * 2) == is_more
+    assert village.node.sessions.named("radio", village.node.rank_of("province")) == (
+        8 if is_more else 9
+    )
+    assert (order(village, LESS, OTHERS["name"], less) == "obeyed") is not is_more
+    assert village.node.source_class(7) == ((most if is_more else less), "province")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from node.events import Publish
 from node.shell.broker import mqtt as module
+from node.shell.broker import unacknowledged
 from node.shell.broker.ahead import WAIT_S
 from node.shell.broker.connection import LinkLostError, Login, Received
 from node.shell.broker.mqtt import MqttLink
@@ -252,7 +253,7 @@ def test_an_order_that_waits_for_the_disk_acts_though_the_link_ends():
 
 
 def test_a_disk_that_takes_nothing_keeps_no_order_from_coming(monkeypatch):
-    monkeypatch.setattr(module, "_DISK_WAIT_S", 0.1)
+    monkeypatch.setattr(unacknowledged, "_DISK_WAIT_S", 0.1)
 
     async def scene():
         broker = FakeBroker([])

@@ -14,7 +14,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sim.sender.sound.ogg_links import OggLinks
-from sim.sender.sound.sound_source import SoundSource, one_line
+from sim.sender.sound.sound_faults import one_line
+from sim.sender.sound.sound_source import SoundSource
 from tests.ogg import resealed
 
 

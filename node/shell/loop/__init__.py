@@ -1,0 +1,1 @@
+"""How the daemon's loop goes: when it looks, and what it tells then."""

@@ -1,0 +1,41 @@
+"""What the service tells of itself: faults that come and go, and what its shell counts."""
+
+import json
+import logging
+from typing import Final
+
+from node.events import Publish
+from node.shell.broker.mqtt import MqttLink
+from node.shell.card.sinks import Sink
+from node.shell.card.sound_watch import SoundWatch
+from node.shell.clocks import utc_ns
+from node.shell.health import Health
+from node.shell.network.udp import UdpSocket
+from node.units import NS_PER_S
+
+LOG: Final = logging.getLogger("loalang")
+
+_OF_SINK: Final = ("underruns", "jumps", "card_skew_ppm", "real_time", "slept", "losses")
+
+
+def tell_changes(health: Health, link: MqttLink | None) -> None:
+    """Tell the log and the broker which faults came and went."""
+    for change in health.take_changes():
+        if change.text is None:
+            LOG.info("%s: good again", change.name)
+        else:
+            LOG.warning("%s: %s", change.name, change.text)
+        if link is not None:
+            body = {"fault": change.name, "text": change.text, "at_s": utc_ns() // NS_PER_S}
+            link.publish(Publish("fault", json.dumps(body).encode()))
+
+
+def shell_status(
+    health: Health, watch: SoundWatch, udp: UdpSocket, sink: Sink, *, link: MqttLink | None
+) -> dict[str, object]:
+    """Return what a person wants to know of the shell, JSON-able."""
+    of_sink = {name: getattr(sink, name) for name in _OF_SINK if hasattr(sink, name)}
+    broker = {} if link is None else {"broker": link.status()}
+    told: dict[str, object] = {"state": health.word(), "why": health.why()}
+    told |= {"periods": watch.periods, "send_faults": udp.send_faults}
+    return told | of_sink | broker
