@@ -16,11 +16,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from node.clock.exchange.asking import (
-    READY_REPLIES,
-    ClockEstimate,
-    ClockExchange,
-)
+from node.clock.exchange.asking import READY_REPLIES, ClockEstimate, ClockExchange
 from node.clock.media_map import ReportMap, StampRate
 from node.clock.neighbour_map import NeighbourMap, SourceMap
 from node.clock.timebase import Timebase
