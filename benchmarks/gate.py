@@ -90,7 +90,7 @@ def run(arguments: list[str], *, prepare: Prepare | None = None) -> int:
             {name: _rows_of(rows, options.row) for name, rows in base.rows.items()},
             {name: _rows_of(rows, options.row) for name, rows in recorded.rows.items()},
         ),
-        base=base.name,
+        base=base.name if base is recorded else f"{base.name} or from this tree's",
     )
     for name in (one for one in exact if one not in base.rows):
         by = RECORDED if name in recorded.rows else "its budgets alone"

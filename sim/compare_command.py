@@ -5,12 +5,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from node.config import ConfigError
 from sim.command_line import CONDITION, FAILED, OK, USER, complain
 from sim.compare.answers import Answer, Asked, TreeError, answers_of, is_tree
 from sim.compare.difference import Change, Comparison, Hamlet, compare
+
+_NAMED_MAX: Final = 8
 
 
 def run(options: argparse.Namespace) -> int:
@@ -46,6 +48,8 @@ def _object(found: Comparison, sides: tuple[Path, Path]) -> dict[str, Any]:
         "differs": found.differs,
         "pairs": [[_run(one) for one in pair] for pair in found.pairs],
         "equal_traces": found.equal_traces,
+        "sound_not_known": found.sound_not_known,
+        "other_sound": found.other_sound,
         "unpaired_seeds": found.unpaired_seeds,
         "hamlets": [
             {
@@ -71,6 +75,7 @@ def _lines(found: Comparison, sides: tuple[Path, Path]) -> Iterator[str]:
         seeds = " ".join(str(one.seed) for one in runs)
         yield f"{name}  {path}: {runs[0].scenario}, {runs[0].duration_s:g} s, seed {seeds}"
     yield f"equal to the bit: {found.equal_traces} of {len(found.pairs)}"
+    yield from _traces(found)
     if found.unpaired_seeds:
         yield f"left out, only on one side: seed {' '.join(map(str, found.unpaired_seeds))}"
     if any(a.scenario_hash != b.scenario_hash for a, b in found.pairs):
@@ -85,6 +90,22 @@ def _lines(found: Comparison, sides: tuple[Path, Path]) -> Iterator[str]:
     yield f"{same} of {len(found.changes)} hamlets without any change"
     for side, hamlets in (("A", found.only_a), ("B", found.only_b)):
         yield from (f"only in {side}: {_title(one)}" for one in hamlets)
+
+
+def _traces(found: Comparison) -> Iterator[str]:
+    """Yield why runs are not equal to the bit, where no figure of a hamlet says it."""
+    if found.sound_not_known:
+        yield (
+            f"cannot be equal to the bit: {found.sound_not_known}, for one side has no sound "
+            "(--no-sound) and traces have it in them; the figures below do not need it"
+        )
+    if found.other_sound:
+        names = ", ".join(found.other_sound[:_NAMED_MAX])
+        more = len(found.other_sound) - _NAMED_MAX
+        yield f"other samples at: {names}{f' and {more} more' if more > 0 else ''}"
+    told = found.sound_not_known or found.other_sound or any(found.changes.values())
+    if found.equal_traces < len(found.pairs) and not (told or found.only_a or found.only_b):
+        yield "what is not the same has no figure below: when something came or was played"
 
 
 def _title(hamlet: Hamlet) -> str:

@@ -14,6 +14,7 @@ from typing import Final
 from benchmarks.control.control_cap import run_fuzz
 from benchmarks.control.control_urgent import run_urgent
 from benchmarks.control.control_years import run_years
+from benchmarks.control.urgent_disk import UrgentDisk
 from node.control.loudness import regulation
 from node.control.loudness.regulation import RuleFile, load_rule_file
 
@@ -39,7 +40,8 @@ def run(arguments: list[str]) -> int:
         if years.cpu_s > YEARS_CPU_MAX_S:
             broken.append(f"years took {years.cpu_s:.1f} s of CPU: at most {YEARS_CPU_MAX_S:g}")
     if options.only in (None, "urgent"):
-        urgent = run_urgent(100 if options.fast else 10_000, seed=options.seed)
+        with UrgentDisk() as disk:
+            urgent = run_urgent(100 if options.fast else 10_000, seed=options.seed, disk=disk)
         measured["urgent"] = _shown(urgent)
         late = max(urgent.first_sample_p999_ms, urgent.alone_p999_ms) > URGENT_P999_MAX_MS
         if late or urgent.not_heard or urgent.two_at_once:

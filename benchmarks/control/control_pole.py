@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.control.urgent_disk import UrgentDisk
 from node.config import JitterConfig, NodeConfig, ReceiveConfig
 from node.control.calendar.programme import ItemConfig, PartConfig, ProgrammeConfig
 from node.control.controller import Controller
@@ -19,6 +20,7 @@ from node.control.trust.message import Kind, Message, seal
 from node.control.trust.signature import SeedSigner
 from node.control.warning.alert import AlertConfig, PhraseConfig
 from node.control.warning.short_alert import encode_short
+from node.events import Persist
 from node.governed import GovernedSpeaker
 from node.rtp import packet as rtp
 from node.source.stored_sound import Recording
@@ -158,10 +160,11 @@ class _Stream:
 
 
 class Pole:
-    """A governed node, its card, its broker and its senders, drawn from `rng`."""
+    """A governed node, its card, its disk, its broker and its senders, drawn from `rng`."""
 
-    def __init__(self, rng: np.random.Generator) -> None:
+    def __init__(self, rng: np.random.Generator, disk: UrgentDisk | None = None) -> None:
         self._rng = rng
+        self._disk = disk
         self.hum = HUM
         ducks: tuple[dict[str, float], ...] = ({}, {}, {"urgent over normal": -20.0})
         duck_db = ducks[int(rng.integers(0, 3))]
@@ -213,10 +216,21 @@ class Pole:
             self.now_ns = self._card_ns
         self.now_ns += int(rng.integers(0, PERIOD_MS * NS_PER_MS)) - PERIOD_MS * NS_PER_MS + 1
 
-    def warn(self) -> None:
-        """Let the signed bytes of a warning arrive now."""
+    def warning(self) -> bytes:
+        """Return the signed bytes of a warning."""
         self._number += 1
-        self._order(_PROVINCE, Kind.SHORT_ALERT, encode_short("alert", self._number), urgent=True)
+        content = encode_short("alert", self._number)
+        return self._sealed(_PROVINCE, Kind.SHORT_ALERT, content, MessageClass.URGENT)
+
+    def keep_ahead(self, sealed: bytes) -> float:
+        """Keep an order before it acts; return how long that takes, in ms of this machine."""
+        if self._disk is None:
+            return 0.0
+        return self._disk.keep_ahead(lambda data, _: self._node.foresee(data, self.now_ns), sealed)
+
+    def receive(self, sealed: bytes) -> None:
+        """Let an order act now."""
+        self._node.receive_message("cmd", sealed, self.now_ns)
 
     def cancel(self) -> None:
         """End that warning."""
@@ -240,8 +254,12 @@ class Pole:
         due_ns = self._node.next_deadline_ns()
         if due_ns is not None and due_ns <= self.now_ns:
             self._node.handle_deadline(self.now_ns)
-        while self._node.next_event() is not None:
-            pass
+        changes: dict[str, bytes] = {}
+        while (event := self._node.next_event()) is not None:
+            if isinstance(event, Persist):
+                changes[event.key] = event.value
+        if self._disk is not None:
+            self._disk.keep(changes)
         out = np.zeros((_PERIOD_SAMPLES, 1), np.float32)
         self._node.render(out, self.now_ns + DEVICE_MS * NS_PER_MS)
         self._card_ns += PERIOD_MS * NS_PER_MS
@@ -260,6 +278,9 @@ class Pole:
         urgent: bool = False,
         kind: MessageClass = MessageClass.NORMAL,
     ) -> None:
+        self.receive(self._sealed(by, kind_of, content, MessageClass.URGENT if urgent else kind))
+
+    def _sealed(self, by: SeedSigner, kind_of: Kind, content: bytes, kind: MessageClass) -> bytes:
         self._counter += 1
         message = Message(
             kind=kind_of,
@@ -267,11 +288,11 @@ class Pole:
             counter=self._counter,
             issued_s=START_S,
             ttl_s=3600,
-            message_class=MessageClass.URGENT if urgent else kind,
+            message_class=kind,
             area=AREA,
             content=content,
         )
-        self._node.receive_message("cmd", seal(message, by), self.now_ns)
+        return seal(message, by)
 
 
 def _control(rng: np.random.Generator, priority: PriorityConfig) -> ControlConfig:

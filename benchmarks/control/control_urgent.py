@@ -5,8 +5,10 @@ The first sample is the one that `render` hands to the sound card.
 Each situation is drawn on a whole node: streams that begin, pause, lose, reorder and restart, a
 stored programme, ducking or not, quiet hours, a clock nobody trusts, a card that stalls, open
 questions for lost packets. The warning comes as signed bytes that order a stored siren, or as the
-packets of an announced stream. Waiting is in simulated time, work in CPU time of this machine. The
-decoder is a stand-in that paints payloads as tones, so that the siren is told from all else by ear.
+packets of an announced stream. It is on the disk before it acts, as in the shell: on this
+machine's own, in a folder of `TMPDIR`. Waiting is in simulated time, work in CPU time of this
+machine, the disk in its time. The decoder is a stand-in that paints payloads as tones, so that the
+siren is told from all else by ear.
 """
 
 import time
@@ -17,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.control.control_pole import DELAY_MS, DEVICE_MS, Pole
+from benchmarks.control.urgent_disk import UrgentDisk
 from node.units import NS_PER_MS, RATE_HZ
 
 PER_NODE: Final = 50
@@ -38,6 +41,11 @@ class UrgentResult:
     core_p50_ms: float = 0.0
     core_p999_ms: float = 0.0
     """CPU time in `receive_message`: signature, authority, source, grant."""
+    kept_p50_ms: float = 0.0
+    kept_p999_ms: float = 0.0
+    """Until the order is on the disk, or is waited for no longer; a part of the next three."""
+    unkept: int = 0
+    """Orders that acted before the disk had them."""
     first_sample_p50_ms: float = 0.0
     first_sample_p999_ms: float = 0.0
     first_sample_worst_ms: float = 0.0
@@ -55,38 +63,51 @@ class UrgentResult:
     cpu_s: float = 0.0
 
 
-def run_urgent(count: int, *, seed: int) -> UrgentResult:
-    """Draw `count` situations with a stored siren and a tenth as many with a stream; measure."""
+def run_urgent(count: int, *, seed: int, disk: UrgentDisk | None = None) -> UrgentResult:
+    """Draw `count` situations with a stored siren and a tenth as many with a stream; measure.
+
+    Without a `disk` nothing is kept, and nothing waits for it.
+    """
     rng = np.random.default_rng(seed)
     result = UrgentResult(count, stream_situations=max(count // 10, 10))
     begin_s = time.process_time()
     core_ms: list[float] = []
+    kept_ms: list[float] = []
     first_ms: list[float] = []
     alone_ms: list[float] = []
-    pole = Pole(rng)
+    pole = Pole(rng, disk)
     for number in range(count):
         if number % PER_NODE == 0:
-            pole = Pole(rng)
+            pole = Pole(rng, disk)
         pole.wander()
+        warning = pole.warning()
+        kept_ms.append(pole.keep_ahead(warning))
         before_ns, sent_ns = time.thread_time_ns(), pole.now_ns
-        pole.warn()
+        pole.receive(warning)
         core_ms.append((time.thread_time_ns() - before_ns) / NS_PER_MS)
         heard_ms = _first_sample_ms(pole, sent_ns, result)
         if heard_ms is not None:
-            first_ms.append(core_ms[-1] + heard_ms)
+            first_ms.append(kept_ms[-1] + core_ms[-1] + heard_ms)
         if number % ALONE_EACH == 0:
-            alone_ms.append(_alone_ms(pole, sent_ns, result))
+            alone_ms.append(kept_ms[-1] + _alone_ms(pole, sent_ns, result))
         pole.cancel()
-    result.core_p50_ms, result.core_p999_ms = _quantiles_ms(core_ms)
-    result.first_sample_p50_ms, result.first_sample_p999_ms = _quantiles_ms(first_ms)
-    result.first_sample_worst_ms = round(max(first_ms), 3)
-    result.at_converter_p999_ms = round(result.first_sample_p999_ms + DEVICE_MS, 3)
+    result.kept_p50_ms, result.kept_p999_ms = _quantiles_ms(kept_ms)
+    result.unkept = 0 if disk is None else disk.unkept
     result.alone_p999_ms = _quantiles_ms(alone_ms)[1]
+    _tell_first(result, core_ms, first_ms)
     streamed_ms = [one for _ in range(result.stream_situations) if (one := _stream_ms(rng, result))]
     quantiles_ms = _quantiles_ms(streamed_ms)
     result.stream_first_sample_p50_ms, result.stream_first_sample_p999_ms = quantiles_ms
     result.cpu_s = round(time.process_time() - begin_s, 2)
     return result
+
+
+def _tell_first(result: UrgentResult, core_ms: list[float], first_ms: list[float]) -> None:
+    """Note how long the work took, and the first sample."""
+    result.core_p50_ms, result.core_p999_ms = _quantiles_ms(core_ms)
+    result.first_sample_p50_ms, result.first_sample_p999_ms = _quantiles_ms(first_ms)
+    result.first_sample_worst_ms = round(max(first_ms), 3)
+    result.at_converter_p999_ms = round(result.first_sample_p999_ms + DEVICE_MS, 3)
 
 
 def _stream_ms(rng: np.random.Generator, result: UrgentResult) -> float | None:

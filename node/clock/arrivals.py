@@ -54,7 +54,7 @@ def floor_ns(line: Line, x_ns: float) -> float:
 
 
 @inner_kernel("void(Line, float64)")
-def _shift(
+def shift(
     line: Line,
     by_ns: float,
 ) -> None:
@@ -163,7 +163,7 @@ def _close_block(
     if line.follows:
         by_ns = min(line.held_ns, _FOLLOWED * line.block_length_ns)
         line.held_ns -= by_ns
-        _shift(line, by_ns)
+        shift(line, by_ns)
     return _fit(line)
 
 
@@ -247,7 +247,7 @@ def receive_packet(
         line.late[0].since_ns = -1
         line.steady[0].since_ns = -1
         line.held_ns = 0.0
-        _shift(line, moved_ns)
+        shift(line, moved_ns)
         return PUT_ELSEWHERE
     if line.suspects > 0:
         return UNCHANGED

@@ -22,6 +22,9 @@ _APART_NS: Final = 500 * NS_PER_MS
 _SPAN_MIN_NS: Final = 10.0 * NS_PER_S
 _SLOPE_MAX: Final = 600e-6
 _CONTRADICTION_NS: Final = 20 * NS_PER_MS
+_AGAIN_NS: Final = NS_PER_S
+_AGAIN_MAX: Final = 3
+"""So many new lines, none of which a report agreed with a second later: no clock to play by."""
 _RATE_SAMPLES: Final = RATE_HZ // 10
 _RATE_RATIO_MAX: Final = 16.0
 
@@ -62,6 +65,8 @@ class ReportMap:
 
     def __init__(self) -> None:
         self.restarts = 0
+        self._restarted_ns = 0
+        self._again = 0
         self._sender_ns = np.zeros(REPORTS_MAX, np.int64)
         self._media_samples = np.zeros(REPORTS_MAX, np.int64)
         self._scratch = np.zeros(REPORTS_MAX * REPORTS_MAX // 2, np.float64)
@@ -83,7 +88,11 @@ class ReportMap:
                 self._count = 0
                 self._slope = 0.0
                 self.restarts += 1
+                self._again += 1
+                self._restarted_ns = sender_ns
         self._contradicted = False
+        if sender_ns - self._restarted_ns > _AGAIN_NS:
+            self._again = 0
         if self._count >= _DENSE_REPORTS and sender_ns - self._newest_ns() < _APART_NS:
             return  # answers come in bursts; the line rests on reports far apart
         self._append(sender_ns, media_time_samples)
@@ -94,6 +103,12 @@ class ReportMap:
         self._count = 0
         self._slope = 0.0
         self._contradicted = False
+        self._again = 0
+
+    @property
+    def is_unsteady(self) -> bool:
+        """Return whether line after line was contradicted: the sender does not keep its pace."""
+        return self._again >= _AGAIN_MAX
 
     @property
     def ready(self) -> bool:

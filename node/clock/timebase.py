@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.clock import arrivals as envelope
-from node.clock.arrivals import EARLY_NS, PUT_ELSEWHERE, UNCHANGED, floor_ns
+from node.clock.arrivals import EARLY_NS, PUT_ELSEWHERE, UNCHANGED, floor_ns, shift
 from node.clock.delay_need import needed_delay_ns, note_delay
 from node.clock.exchange.replies import WAITED_NS
 from node.clock.lateness import carry_windows
@@ -116,6 +116,19 @@ def receive_packet(
     return int(change)
 
 
+@inner_kernel("void(Line)")
+def leave_map(line: Line) -> None:
+    """Go on by arrivals: not by a floor that no packet of these moments is near to any more."""
+    if line.mode == MODE_MAP:
+        line.mode = MODE_ENVELOPE
+        fastest_ns = min(line.fastest_ns, line.fastest_before_ns)
+        above_ns = fastest_ns - floor_ns(line, line.last_x_ns)
+        if above_ns > 0.5 * line.delay_target_ns and fastest_ns < np.inf:
+            line.held_ns = 0.0
+            shift(line, above_ns)
+        move_line(line, line.floor_origin_ns, line.floor_intercept_ns, line.floor_slope)
+
+
 @inner_kernel("boolean(Line, int64, int64, float64, float64)")
 def receive_map(
     line: Line,
@@ -153,12 +166,7 @@ def receive_map(
             network_ns = min(network_ns, floor_ns(line, latest_ns) - captured_ns)
         if is_early or network_ns > budget_ns:
             line.maps_refused += 1
-            if line.mode == MODE_MAP:
-                line.mode = MODE_ENVELOPE
-                move_line(
-                    line, line.floor_origin_ns, line.floor_intercept_ns,
-                    line.floor_slope,
-                )  # fmt: skip
+            leave_map(line)
             return False
     if line.mode == MODE_MAP:
         carry_windows(line, held_ns - captured_ns)
@@ -202,6 +210,7 @@ class Timebase:
         self._receive_map = bound(_receive_map, self.line)
         self._position_q16 = bound(_position_q16, self.line)
         self._finish_slews = bound(_finish_slews, self.line)
+        self._leave_map = bound(_leave_map, self.line)
 
     def reset(self) -> None:
         """Forget the sender (it restarted); the playout delay stays."""
@@ -228,6 +237,10 @@ class Timebase:
         """Move to another playout delay from presentation time `at_ns` on, by at most 0.5 %."""
         self.line["delay_target_ns"][0] = playout_delay_ns
         self.line["delay_from_ns"][0] = at_ns
+
+    def leave_map(self) -> None:
+        """Go on by arrivals: the sender's reports are no clock to play by."""
+        self._leave_map()
 
     def finish_slews(self, now_ns: int) -> None:
         """Take what is left of all slews at once, in a pause."""
@@ -325,6 +338,12 @@ def _receive_map(
 def _position_q16(lines: Records[Line], presentation_ns: int) -> int:
     """See `line.position_q16`."""
     return position_q16(lines[0], presentation_ns)
+
+
+@kernel("void(Line[::1])")
+def _leave_map(lines: Records[Line]) -> None:
+    """See `leave_map`."""
+    leave_map(lines[0])
 
 
 @kernel("void(Line[::1], int64)")

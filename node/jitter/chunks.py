@@ -2,7 +2,7 @@
 
 from node.counters import Origin
 from node.jitter import state as at
-from node.jitter.ledger import pass_by
+from node.jitter.ledger import pass_by, sounds_before
 from node.jitter.placement import first_held
 from node.jitter.state import Jitter, Slot
 from node.kernel import inner_kernel
@@ -114,7 +114,7 @@ def fill_hole(state: Jitter, slots: Records[Slot], extended: int) -> int:
     """Fill a chunk of the hole before the held packet `extended`: FEC, made up, or a pause."""
     row = extended & (slots.shape[0] - 1)
     gap = slots[row].media - state.next_media
-    missing = extended - state.next_sequence
+    missing = sounds_before(state, slots, state.next_sequence, extended)
     lost_end = min(state.last_end + missing * state.last_samples, slots[row].media)
     has_fec = missing > 0 and slots[row].marks & at.HAS_FEC
     if has_fec and gap == slots[row].samples:

@@ -25,11 +25,12 @@ from node.kernel.conversions import ns_to_samples
 from node.kernel.record import Records
 from node.units import PACKET_SAMPLES_MAX, SAMPLES_PER_10_MS
 
-__all__ = ["admit", "insert", "level_samples", "pull", "seek", "settle"]
+__all__ = ["admit", "insert", "level_samples", "note_other", "pull", "seek", "settle"]
 
 
 _EMPTY_REACH = 64
-"""A packet without sound is noted up to so many numbers after the newest."""
+"""A packet without sound is noted up to so many numbers after the newest; one of another payload
+type also before it."""
 
 
 @inner_kernel("int64(Jitter, Steering, Slot[::1], Packet)")
@@ -49,7 +50,7 @@ def admit(state: Jitter, steering: Steering, slots: Records[Slot], packet: Packe
         if find_repaired(state, slots, sequence, timestamp, flags) == 0:
             return at.UNFIT
     else:
-        verdict = unwrap(state, sequence, timestamp, samples, flags, now_ns)
+        verdict = unwrap(state, slots, packet)
         if verdict == at.PROBATION:
             state.on_probation += 1
             return at.PROBATION
@@ -110,6 +111,32 @@ def note_empty(state: Jitter, slots: Records[Slot], sequence: int) -> None:
     if state.next_sequence == extended:
         state.next_sequence = extended + 1
         state.floor_sequence = extended + 1
+
+
+@inner_kernel("void(Jitter, Slot[::1], int64)")
+def note_other(state: Jitter, slots: Records[Slot], sequence: int) -> None:
+    """Note that a packet of another payload type came: parity, a tone, a probe.
+
+    It may have its number from the same count as the sound, which then misses none there. One
+    under whose number there is sound as well counts by itself, and so do all after it.
+    """
+    step = ((sequence - state.highest_sequence + 0x8000) & 0xFFFF) - 0x8000
+    if state.highest_sequence == at.NONE or state.others < 0 or abs(step) > _EMPTY_REACH:
+        return
+    extended = state.highest_sequence + step
+    slot = slots[extended & (slots.shape[0] - 1)]
+    is_known = slot.sequence == extended
+    if is_known and at.FREE < slot.status < at.MISSED:
+        state.others = -1
+        return
+    is_open = slot.status != at.HOLDING and extended >= state.next_sequence
+    if is_known and slot.status == at.MISSED:
+        state.lost -= 1
+    elif not is_open or is_known:
+        return
+    slot.sequence = extended
+    slot.status = at.OTHERS
+    state.others += 1
 
 
 @inner_kernel("int64(Jitter, Steering, Slot[::1], int64, int64)")
@@ -193,10 +220,12 @@ def level_samples(state: Jitter, slots: Records[Slot]) -> int:
     if state.phase != at.PLAYING:
         end = slots[state.next_sequence & mask].media
     begin = end
-    for extended in range(state.next_sequence, state.next_sequence + state.held):
+    for extended in range(state.next_sequence, state.next_sequence + slots.shape[0]):
         row = extended & mask
-        is_next = slots[row].sequence == extended and slots[row].status == at.HOLDING
-        if not is_next or slots[row].media != end:
+        is_next = slots[row].sequence == extended
+        if is_next and slots[row].status == at.OTHERS:
+            continue
+        if not is_next or slots[row].status != at.HOLDING or slots[row].media != end:
             break
         end += slots[row].samples
     return int(end - begin)

@@ -78,6 +78,19 @@ def end_wait(state: Jitter, extended: int, media: int) -> None:
     state.next_media = min(state.next_media, begin)
 
 
+@inner_kernel("int64(Jitter, Slot[::1], int64, int64)")
+def sounds_before(state: Jitter, slots: Records[Slot], first: int, extended: int) -> int:
+    """Return how many numbers from `first` to before `extended` may be of sound, at least none."""
+    count = extended - first
+    if state.others <= 0:
+        return int(count)
+    for one in range(max(first, extended - slots.shape[0]), extended):
+        row = one & (slots.shape[0] - 1)
+        if slots[row].sequence == one and slots[row].status == at.OTHERS:
+            count -= 1
+    return int(count)
+
+
 @inner_kernel("void(Jitter, Slot[::1], int64)")
 def pass_by(state: Jitter, slots: Records[Slot], extended: int) -> None:
     """Close the books on all sequence numbers below `extended`: what did not come is lost."""
@@ -89,7 +102,8 @@ def pass_by(state: Jitter, slots: Records[Slot], extended: int) -> None:
     state.lost += remembered - first
     for one in range(remembered, extended):
         row = one & (capacity - 1)
-        if slots[row].sequence == one and slots[row].status == at.CAME_LATE:
+        status = slots[row].status
+        if slots[row].sequence == one and status in (at.CAME_LATE, at.OTHERS):
             continue
         state.lost += 1
         slots[row].sequence = one

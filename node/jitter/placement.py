@@ -78,6 +78,7 @@ def restart(state: Jitter, steering: Steering, slots: Records[Slot]) -> None:
     state.probation_sequence = at.NONE
     state.highest_arrival_ns = at.NONE
     state.highest_sequence = at.NONE
+    state.others = 0
     reset_proof(state)
     for row in range(slots.shape[0]):
         slots[row].sequence = at.NONE
@@ -259,6 +260,8 @@ def place(
             if not flags & at.REDUNDANT:
                 state.duplicate += 1
             return at.DUPLICATE
+    if status == at.OTHERS:
+        state.others = -1
     if is_newest:
         advance(state, extended, media, samples, now_ns)
     if state.mode == at.ADAPTIVE and not is_repair:

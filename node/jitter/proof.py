@@ -37,6 +37,10 @@ _ASTRAY_SHARE: Final = 24
 """Stamps that agree packet by packet and are off by one part in so many after a run of them count
 at another rate. Of those that wobble the last one counts, and the first: less than this."""
 
+_OFF_SHARE: Final = 4
+"""A stamp agrees that is off by no more of a packet. Half of one would be as good to hold sound
+together, but so are the stamps of 16 kHz off the 10 ms that the first byte of AMR-WB says."""
+
 _STEP_MAX: Final = 8
 """A loss of more packets ends a run."""
 
@@ -86,12 +90,18 @@ def _end_run(state: Jitter, now_ns: int) -> None:
     state.run_since_ns = at.NONE
 
 
-@inner_kernel("void(Jitter, int64, int64, int64, int64)")
-def weigh(state: Jitter, step: int, stamp_step: int, samples: int, now_ns: int) -> None:
-    """Weigh what a packet `step` numbers after the newest says, by its stamp and its arrival."""
+@inner_kernel("void(Jitter, int64, int64, int64, int64, int64)")
+def weigh(
+    state: Jitter, step: int, left_out: int, stamp_step: int, samples: int, now_ns: int
+) -> None:
+    """Weigh what a packet `step` numbers after the newest says, by its stamp and its arrival.
+
+    left_out  numbers of those that were no sound, if its stamp is right: then a gap that nobody
+              explains neither agrees nor contradicts
+    """
     last = state.highest_samples
     off = stamp_step - step * last
-    agrees = abs(off) <= min(last // 2, WOBBLE_MAX_SAMPLES)
+    agrees = abs(off) <= min(last // _OFF_SHARE, WOBBLE_MAX_SAMPLES)
     if agrees:
         _agree(state, last)
     is_same = samples == last and step <= _STEP_MAX
@@ -110,7 +120,7 @@ def weigh(state: Jitter, step: int, stamp_step: int, samples: int, now_ns: int) 
         state.run_packets = 0
         state.run_agreeing = 0
         state.run_off = 0
-    if 2 * stamp_step <= step * last and not state.stamps_wrong:
+    if 2 * stamp_step <= step * last and not state.stamps_wrong and left_out == 0:
         since_ns = state.run_since_ns
         doubt(state)
         state.run_since_ns = since_ns  # the pace is looked at whatever the stamps say

@@ -49,6 +49,9 @@ PLAYED: Final = 2
 CAME_LATE: Final = 3
 MISSED: Final = 4
 """Its time passed without the packet itself; a repair may have played in its place."""
+OTHERS: Final = 5
+"""A packet of another payload type came under this number, which so takes no time. Sound that
+comes under it all the same is taken."""
 
 # Flags of `insert`.
 MARKER: Final = 1
@@ -131,6 +134,9 @@ class Jitter(Record):
     highest_samples: int = whole("samples", "Duration of the newest packet.")
     deviation: int = whole(
         "samples", "Media time of the newest packet by its stamp, less the one its number gave it."
+    )
+    others: int = whole(
+        "", "Packets of other payload types whose numbers this source may share; -1: it does not."
     )
     unwrapped_timestamp: int = whole("samples", "RTP timestamp of the packet being inserted.")
     unwrapped_deviation: int = whole("samples", "Its deviation.")
@@ -238,7 +244,7 @@ class Slot(Record):
     """One packet, at `extended_sequence % capacity`; a line of cache."""
 
     sequence: int = whole("", "Extended sequence number, or NONE.")
-    status: int = whole("", "FREE, HOLDING, PLAYED, CAME_LATE or MISSED.")
+    status: int = whole("", "FREE, HOLDING, PLAYED, CAME_LATE, MISSED or OTHERS.")
     media: int = whole("samples", "Media time.")
     samples: int = whole("samples", "Duration.")
     arrival_ns: int = whole("ns", "Arrival.")

@@ -14,15 +14,21 @@ moves nothing: the sound goes on where its number puts it.
     a longer pause   than has passed                 by number; by arrival where that is far off
     less time        than the packets last           by number; by arrival where that is far off
     anything         far from all that was known     none: doubted, until one follows in its time
+
+Packets of other payload types may share the numbers (parity, tones, probes). What came under a
+number of theirs takes no time; where they were lost or left out on the way, the stamps say that
+a gap in the numbers is shorter, by whole packets, than it looks.
 """
 
 from typing import Final
 
 from node.jitter import state as at
+from node.jitter.ledger import sounds_before
 from node.jitter.proof import WOBBLE_MAX_SAMPLES, weigh
-from node.jitter.state import Jitter
+from node.jitter.state import Jitter, Packet, Slot
 from node.kernel import inlined, inner_kernel
 from node.kernel.conversions import ns_to_samples
+from node.kernel.record import Records
 from node.units import RATE_HZ, SAMPLES_PER_MS
 
 DROPOUT_MAX: Final = 3000
@@ -49,6 +55,9 @@ _FOLLOWS_MAX: Final = 16
 _ASIDE_MAX: Final = 16
 """...and one that was overtaken so many before it."""
 
+_GAP_MAX: Final = 64
+"""Numbers of a gap that stamps are believed about."""
+
 _FLOOR_WINDOW_SAMPLES: Final = 4 * RATE_HZ
 _OLDER_MAX: Final = 0x4000
 
@@ -68,7 +77,7 @@ def _by_arrival(state: Jitter, nominal: int, now: int) -> int:
 
 @inner_kernel("int64(Jitter, int64, int64, int64, int64)")
 def _media_after(state: Jitter, step: int, by_stamp: int, now: int, is_exact: int) -> int:
-    """Return the media time of a packet `step` numbers after the newest, or NONE.
+    """Return the media time of a packet `step` numbers of sound after the newest, or NONE.
 
     by_stamp  media time by its stamp alone
     now       its arrival in samples
@@ -127,15 +136,44 @@ def _is_confirmed(state: Jitter, sequence: int, samples: int, now_ns: int) -> bo
     return bool(follows and quiet >= state.highest_samples)
 
 
-@inner_kernel("int64(Jitter, int64, int64, int64, int64, int64)")
-def unwrap(
-    state: Jitter, sequence: int, timestamp: int, samples: int, marks: int, now_ns: int
-) -> int:
+@inlined
+def _by_stamps(state: Jitter, step: int, stamp_step: int) -> int:
+    """Return `step`, or of how many packets the stamps say, where they say it of fewer."""
+    last = state.highest_samples
+    sounds = (stamp_step + last // 2) // last
+    is_whole = 4 * abs(stamp_step - sounds * last) <= last
+    is_gap = 1 < step <= _GAP_MAX and state.stamps_wrong == 0
+    return sounds if is_gap and is_whole and 1 <= sounds < step else step
+
+
+@inlined
+def _follow(state: Jitter, slots: Records[Slot], step: int, stamp_step: int, packet: Packet) -> int:
+    """Return the media time of a packet `step` numbers after the newest, or NONE; weigh it."""
+    counted = step
+    if step > 1:
+        first = state.highest_sequence + 1
+        counted = sounds_before(state, slots, first, first + step - 1) + 1
+    sounds = _by_stamps(state, counted, stamp_step)
+    by_stamp = state.highest_media + state.deviation + stamp_step
+    now_ns = packet.arrival_ns
+    is_exact = packet.marks & at.EXACT
+    media = _media_after(state, sounds, by_stamp, ns_to_samples(now_ns), is_exact)
+    if media != at.NONE:
+        weigh(state, counted, counted - sounds, stamp_step, packet.samples, now_ns)
+    return media
+
+
+@inner_kernel("int64(Jitter, Slot[::1], Packet)")
+def unwrap(state: Jitter, slots: Records[Slot], packet: Packet) -> int:
     """Write unwrapped_sequence and unwrapped_media; return 0, PROBATION or RESTARTED.
 
     What fits nowhere is believed when another packet follows it in its time (probation). Then
     both go on *above* all that was before, so that media time never runs backwards.
     """
+    sequence = packet.sequence
+    timestamp = packet.timestamp
+    samples = packet.samples
+    now_ns = packet.arrival_ns
     state.unwrapped_timestamp = timestamp
     state.unwrapped_deviation = 0
     highest = state.highest_sequence
@@ -146,7 +184,7 @@ def unwrap(
     ahead = (sequence - highest) & 0xFFFF
     step = ahead if ahead < 0x8000 else ahead - 0x10000
     stamp_step = timestamp - state.highest_timestamp
-    if not marks & at.EXACT:
+    if not packet.marks & at.EXACT:
         stamp_step = difference_32(timestamp, state.highest_timestamp)
     by_stamp = state.highest_media + state.deviation + stamp_step
     quiet_ns = now_ns - state.highest_arrival_ns
@@ -154,9 +192,7 @@ def unwrap(
     if step == 0 and stamp_step == 0:
         media = state.highest_media
     elif 0 < step < DROPOUT_MAX:
-        media = _media_after(state, step, by_stamp, ns_to_samples(now_ns), marks & at.EXACT)
-        if media != at.NONE:
-            weigh(state, step, stamp_step, samples, now_ns)
+        media = _follow(state, slots, step, stamp_step, packet)
     elif step < 0 and quiet_ns < _QUIET_NS:
         media = _media_before(state, step, by_stamp, samples)
     if media != at.NONE:

@@ -16,11 +16,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from node.clock.exchange.asking import (
-    READY_REPLIES,
-    ClockEstimate,
-    ClockExchange,
-)
+from node.clock.exchange.asking import READY_REPLIES, ClockEstimate, ClockExchange
 from node.clock.media_map import ReportMap, StampRate
 from node.clock.neighbour_map import NeighbourMap, SourceMap
 from node.clock.timebase import Timebase
@@ -332,6 +328,9 @@ class NodeReports:
         elif is_moved:  # by a clock that agrees: the sound was
             self.neighbour.end_sound()
         self._steps_seen, self._restarts_seen = steps, restarts
+        if self.reports.is_unsteady:
+            timebase.leave_map()
+            return
         if estimate is None or not self.reports.ready or now_ns < self._unsettled_until_ns:
             return
         if estimate.is_congested:

@@ -47,7 +47,7 @@ from node.shell.service import Service
 from node.shell.standard_output import with_output
 from node.shell.steady import keep_steady
 from node.shell.store.store import Store
-from node.shell.systemd import starting
+from node.shell.systemd import starting, status_after
 from node.units import NS_PER_S, SAMPLES_PER_MS
 
 if TYPE_CHECKING:  # its import loads the kernels: only `run` needs them
@@ -112,7 +112,7 @@ def _main(arguments: list[str] | None) -> int:
         print(f"loalang-node: {fault}", file=sys.stderr)
         if fault.hangs:
             leave(fault.exit_status)
-        return fault.exit_status
+        return status_after(fault) if options.command == "run" else fault.exit_status
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -27,6 +27,8 @@ class ShellError(Exception):
         A library never returned: the process must end without waiting for it.
     in_use : bool
         Another program has what is wanted.
+    missing : Path or None
+        What is not there: a disk that is mounted late may bring it.
     """
 
     def __init__(
@@ -36,11 +38,13 @@ class ShellError(Exception):
         exit_status: int = EXIT_FAULT,
         hangs: bool = False,
         in_use: bool = False,
+        missing: Path | None = None,
     ) -> None:
         super().__init__(text)
         self.exit_status = exit_status
         self.hangs = hangs
         self.in_use = in_use
+        self.missing = missing
 
 
 def leave(status: int) -> NoReturn:
@@ -72,7 +76,8 @@ def file_fault(path: Path | str, fault: OSError) -> ShellError:
     known = _FILE_REMEDIES.get(fault.errno or 0)
     if known is None:
         return ShellError(f"{path}: {fault.strerror or fault}")
-    return ShellError(f"{path}: {known[0]}", exit_status=known[1])
+    missing = Path(path) if fault.errno in (errno.ENOENT, errno.ENOTDIR) else None
+    return ShellError(f"{path}: {known[0]}", exit_status=known[1], missing=missing)
 
 
 _BIND_REMEDIES = {

@@ -3,16 +3,21 @@
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from node.shell.faults import EXIT_FAULT, ShellError
 from node.units import NS_PER_S
 
 _US_PER_S: Final = 1_000_000
 _ASK_EVERY_S: Final = 10
 _STARTING_MAX_S: Final = 1800
 """Who has not compiled by then hangs, and a fresh start is the remedy."""
+
+LATE_S: Final = 60
+"""Between two starts that find the same missing: a start costs seconds of a small machine."""
 
 
 def notify(state: str) -> None:
@@ -47,6 +52,22 @@ def starting() -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
+
+
+def status_after(fault: ShellError) -> int:
+    """Return with what the node ends that cannot start for `fault`; that may take `LATE_S`.
+
+    What is not there may be on a disk that is mounted late, and a supervisor does not start again
+    who ended for a wrong configuration. It is looked for once a second; then a new start tells.
+    """
+    if fault.missing is None or not os.environ.get("NOTIFY_SOCKET"):
+        return fault.exit_status
+    notify(f"STATUS=waiting: {fault}")
+    for _ in range(LATE_S):
+        if fault.missing.exists():
+            break
+        time.sleep(1)
+    return EXIT_FAULT
 
 
 def watchdog_ns() -> int | None:

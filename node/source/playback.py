@@ -33,13 +33,15 @@ from node.jitter import kernel as jitter
 from node.jitter import state as js
 from node.jitter.placement import first_held
 from node.jitter.proof import doubt
-from node.kernel import inner_kernel, kernel
+from node.kernel import inlined, inner_kernel, kernel
 from node.kernel.conversions import samples_to_ns
 from node.kernel.record import Records
 from node.opus.packet import has_lbrr, is_plausible, packet_samples
 from node.rtp import packet as rtp
 from node.source.state import (
     BAD_FRAMING,
+    CARRIES_OPUS,
+    CARRIES_REPAIRS,
     DONE,
     FADE_IN,
     FADE_OUT,
@@ -67,6 +69,18 @@ where its sender is now."""
 _FIRST_MADE_UP: Final = int(Origin.CONCEALED)
 
 
+@inlined
+def _note_other(source: Source, header: NDArray[np.int64]) -> None:
+    """Note a packet of another payload type, if its number may be one of the sound's.
+
+    header  (HEADER_FIELDS,) int64, units by the fields' names
+    """
+    carries_repairs = source.payload_types[header[rtp.PAYLOAD_TYPE]] == CARRIES_REPAIRS
+    if header[rtp.SSRC] == source.ssrc and not carries_repairs:
+        slots = source.slots[: source.slot_count]
+        jitter.note_other(source.jitter[0], slots, header[rtp.SEQUENCE])
+
+
 @inner_kernel("int64(Source, uint8[::1], uint8[:, ::1], int64)")
 def receive(
     source: Source,
@@ -86,11 +100,11 @@ def receive(
     steering = source.steering[0]
     slots = source.slots[: source.slot_count]
     header = source.header[:]
-    payload_types = source.payload_types[:]
     kind = rtp.parse(data, header)
     if kind != rtp.RTP:
         return NOT_RTP + kind if kind < 0 else NOT_RTP
-    if payload_types[header[rtp.PAYLOAD_TYPE]] == 0:
+    if source.payload_types[header[rtp.PAYLOAD_TYPE]] != CARRIES_OPUS:
+        _note_other(source, header)
         return OTHER_PAYLOAD
     if header[rtp.SSRC] != source.ssrc:
         return OTHER_SOURCE

@@ -69,7 +69,10 @@ class Receiver(Playable):
         self._ceased_ns = now_ns  # the last one before that, of speech
         self._accepted_before_ns = 0
         self.reports = reports or new_reports(config, ssrc, now_ns)
-        self._source["payload_types"][0, list(config.receive.payload_types)] = 1
+        types = self._source["payload_types"][0]
+        types[list(config.receive.payload_types)] = ss.CARRIES_OPUS
+        types[config.receive.redundancy_payload_type] = ss.CARRIES_REPAIRS
+        types[config.receive.retransmission_payload_type] = ss.CARRIES_REPAIRS
         self._repairs = Repairs(
             crc32(config.name.encode()), ssrc, self.buffer, inner(self._source, "repair", Repair)
         )

@@ -25,6 +25,11 @@ PERIOD_SAMPLES_MAX: Final = 4096
 DONE: Final = -1
 """`advance` filled the period. Other results are the jitter buffer's actions, to be decoded."""
 
+# What a payload type carries.
+CARRIES_OPUS: Final = 1
+CARRIES_REPAIRS: Final = 2
+"""RFC 2198 or RFC 4588: Opus inside something else."""
+
 # Results of `receive`.
 OTHER_SOURCE: Final = -16
 OTHER_PAYLOAD: Final = -17
@@ -95,7 +100,7 @@ class Source(Record):
     """All that is kept of one source, but its payloads and its sound."""
 
     ssrc: int = whole("", "Its number, 32 bits.")
-    payload_types: NDArray[np.int64] = whole("", "1 for each that carries Opus.", (128,))
+    payload_types: NDArray[np.int64] = whole("", "What each carries; 0: no Opus.", (128,))
     header: NDArray[np.int64] = whole("", "Of the last datagram (`rtp.packet`).", (HEADER_FIELDS,))
     slot_count: int = whole("", "Slots in use, a power of two.")
     packet: Records[Packet] = nested(Packet, "On its way into the jitter buffer.", (1,))

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,9 @@ from sim.report.parquet import RUN_FIELDS
 ORDERS: Final = "day/orders.parquet"
 RUNS_MAX: Final = 10_000
 """Result files below one folder; a folder with more is not what was meant."""
+
+FILES_MAX: Final = 500_000
+"""Files of any kind below it: someone's whole disk is not searched."""
 
 _COMMAND: Final = "import sys; from sim.cli import main; sys.exit(main(sys.argv[1:]))"
 
@@ -86,7 +89,7 @@ def answers_of(path: Path, asked: Asked) -> list[Answer]:
 
 
 def _read(path: Path, name: str) -> list[Answer]:
-    files = [path] if path.is_file() else sorted(path.rglob(RESULTS))
+    files = [path] if path.is_file() else sorted(_result_files(path, name))
     if not files or len(files) > RUNS_MAX:
         many = f"more than {RUNS_MAX}" if files else "no"
         raise ConfigError(
@@ -99,6 +102,18 @@ def _read(path: Path, name: str) -> list[Answer]:
     if twice:
         raise ConfigError(f"{name}: holds more than one run of seed {twice[0]}: must hold one each")
     return sorted(found, key=lambda one: one.seed)
+
+
+def _result_files(path: Path, name: str) -> Iterator[Path]:
+    files = 0
+    for folder, _, names in os.walk(path):
+        files += len(names)
+        if files > FILES_MAX:
+            raise ConfigError(
+                f"{name}: more than {FILES_MAX} files in it: must be a folder of runs alone"
+            )
+        if RESULTS in names:
+            yield Path(folder, RESULTS)
 
 
 def _answers(file: Path) -> list[Answer]:

@@ -88,6 +88,13 @@ class Comparison:
 
     only_a: tuple[Hamlet, ...]
     only_b: tuple[Hamlet, ...]
+    other_sound: tuple[str, ...]
+    """Clusters whose samples are not the same; where a side has none nothing is known."""
+
+    @property
+    def sound_not_known(self) -> int:
+        """Number of pairs of which one side decoded nothing: their traces cannot be equal."""
+        return sum(bool(_sounds(a)) != bool(_sounds(b)) for a, b in self.pairs)
 
     @property
     def equal_traces(self) -> int:
@@ -118,6 +125,7 @@ def compare(a: list[Answer], b: list[Answer]) -> Comparison:
         changes=changes,
         only_a=tuple(one for one in hamlets_a if one not in hamlets_b),
         only_b=tuple(one for one in hamlets_b if one not in hamlets_a),
+        other_sound=tuple(dict.fromkeys(node for a, b in pairs for node in _other_sound(a, b))),
     )
 
 
@@ -139,6 +147,16 @@ def _hamlets(answers: list[Answer]) -> dict[Hamlet, None]:
 
 def _hamlet(row: dict[str, Any]) -> Hamlet:
     return row["commune"], row["hamlet"]
+
+
+def _sounds(answer: Answer) -> dict[str, str]:
+    """Return the hash of what each cluster played; a run that only counted has none."""
+    return {row["node"]: row["audio_sha256"] for row in answer.nodes if row.get("audio_sha256")}
+
+
+def _other_sound(a: Answer, b: Answer) -> list[str]:
+    known_a, known_b = _sounds(a), _sounds(b)
+    return [node for node in known_a if node in known_b and known_a[node] != known_b[node]]
 
 
 def _changes(pairs: list[tuple[Answer, Answer]], hamlet: Hamlet) -> Iterable[Change]:

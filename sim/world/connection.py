@@ -103,6 +103,11 @@ class VirtualConnection:
         self._far.join(self._down, self._take, self._take_end)
         self._heard_ns = self._sent_ns = self._loop.now_ns
 
+    @property
+    def overflown(self) -> int:
+        """Messages that came faster than they were taken, and were dropped."""
+        return self._inbox.overflown
+
     async def opened(self) -> None:
         """Exchange CONNECT and CONNACK."""
         login, broker = self._login, self._network.broker

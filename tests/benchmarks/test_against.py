@@ -106,7 +106,9 @@ def test_figures_that_were_recorded_and_are_not_measured_fail_though_the_base_ha
     assert branch(BETTER, "--record") == 0
     capsys.readouterr()
     assert branch(ROWS, "--against", "main") == 1
-    assert "mouth_to_ear_p99_ms worse in 1 row" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "mouth_to_ear_p99_ms worse in 1 row" in told
+    assert "differs from benchmarks/figures.json of main or from this tree's, all in" in told
 
 
 def test_the_figures_of_a_commit_or_a_file_can_be_the_base(branch, capsys):

@@ -4,11 +4,14 @@
 """
 
 import asyncio
+import logging
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
+
+LOG: Final = logging.getLogger("loalang.mqtt")
 
 CONNECT_TIMEOUT_S: Final = 8.0
 """Name, TCP, TLS and the broker's first answer together."""
@@ -73,6 +76,10 @@ class Connection(Protocol):
     window: int
     """Messages that may be on their way to the broker at once."""
 
+    @property
+    def overflown(self) -> int:
+        """Messages that came faster than they were taken, and were dropped."""
+
     async def subscribe(self, topics: Sequence[str]) -> list[int]:
         """Subscribe with quality 1; return a reason code each, 128 and above are refusals."""
 
@@ -119,6 +126,12 @@ class Inbox:
             return
         if len(self._messages) >= MESSAGES_MAX:
             self.overflown += 1
+            if self.overflown == 1:
+                LOG.warning(
+                    "more than %d messages of the broker wait to be taken: what comes beyond is"
+                    " dropped (`overflown` counts it); who floods the topics of this node?",
+                    MESSAGES_MAX,
+                )
             return
         self._messages.append(message)
         self._news.set()

@@ -138,7 +138,7 @@ class MqttLink:
         """What the goodbye says."""
         self.ahead = AheadOfActing()
         self.connected = False
-        self.reconnects = 0
+        self.reconnects = self._overflown = 0
         self.retained = 0
         """Orders that the broker had kept: not obeyed."""
 
@@ -215,6 +215,7 @@ class MqttLink:
         names = ("connected", "reconnects", "dropped", "retained", "too_large", "refused")
         told = {name: getattr(self, name) for name in names}
         told |= {"waiting": len(self._outgoing.outbox), "unkept": self.ahead.unkept}
+        told["overflown"] = self._overflown + _overflown_of(self._connection)
         if self._ends_s is not None:
             told["certificate_days"] = (self._ends_s - utc_ns() // NS_PER_S) // DAY_S
         return told
@@ -233,6 +234,7 @@ class MqttLink:
                 except LinkLostError as fault:
                     self._note_lost(fault)
                 self.connected = False
+                self._overflown += _overflown_of(self._connection)
                 self._connection = None
                 self.reconnects += 1
                 # Randomness is right here: only the shell has it, and no sound depends on it.
@@ -378,6 +380,7 @@ class MqttLink:
         """Send what still may leave and the state, which says that the node ended by itself."""
         connection, self._connection = self._connection, None
         self.connected = False
+        self._overflown += _overflown_of(connection)
         if connection is None:
             return
         try:
@@ -388,3 +391,8 @@ class MqttLink:
                 await connection.close()
         except (LinkLostError, TimeoutError):
             connection.abort()
+
+
+def _overflown_of(connection: Connection | None) -> int:
+    """Return how many messages of a connection came faster than they were taken."""
+    return 0 if connection is None else connection.overflown

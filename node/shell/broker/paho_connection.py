@@ -73,6 +73,11 @@ class PahoConnection:
         self._aliases_max = 0
         self._client = self._make_client()
 
+    @property
+    def overflown(self) -> int:
+        """Messages that came faster than they were taken, and were dropped."""
+        return self._inbox.overflown
+
     async def opened(self) -> None:
         """Connect, on a thread: names are looked up by a call that may take long."""
         threading.Thread(target=self._begin, name="mqtt-connect", daemon=True).start()

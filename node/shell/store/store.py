@@ -192,7 +192,7 @@ class Store:
 
     def _open(self, path: Path) -> None:
         if not path.parent.is_dir():
-            raise _path_fault(path, "no such folder")
+            raise _path_fault(path, "no such folder", missing=path.parent)
         if path.is_dir():
             raise _path_fault(path, "is a folder")
         copies = {str(one): self._read(one) for one in self._copies}
@@ -380,10 +380,11 @@ def _clean(one: FileContent, last: int) -> bool:
     return not one.damaged and not one.torn and len(one.heads) == 1 and one.end == last
 
 
-def _path_fault(path: Path, what: str) -> ShellError:
+def _path_fault(path: Path, what: str, *, missing: Path | None = None) -> ShellError:
     return ShellError(
         f"store.path = {path}: {what}; must be a file in a folder that exists and may be written",
         exit_status=EXIT_INPUT,
+        missing=missing,
     )
 
 

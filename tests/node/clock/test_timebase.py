@@ -11,6 +11,7 @@ MEDIA_FIRST_SAMPLES = 2**33 + 12_345
 LOCAL_FIRST_NS = 5 * 10**14
 HOUR_S = 3600
 MS = 1_000_000
+S = 1000 * MS
 AFTER_TWO_SECONDS = slice(200, None)  # the first packet may be a slow one
 AFTER_ONE_MINUTE = slice(6_000, None)
 
@@ -286,6 +287,34 @@ def test_a_map_is_taken_only_when_what_comes_now_would_be_heard_by_it(
 
     assert is_taken(fast) and is_taken(fast + slow + fast)
     assert not is_taken(slow) and not is_taken(fast + slow)
+
+
+@given(
+    st.sampled_from([100, 300, 800]),
+    st.sampled_from([10, 20, 60, 120]),
+    st.integers(0, 4000),
+    st.booleans(),
+)
+@example(400, 20, 3400, True)
+def test_who_leaves_a_map_plays_on_by_what_comes_in_these_moments(
+    delay_ms, packet_ms, longer_ms, is_told
+):
+    """The way became longer while a map was played by, which moved with it: the floor did not."""
+    before, after = 4_000 // packet_ms, 2_000 // packet_ms
+    timebase = mapped_timebase(delay_ms, [30] * before, packet_ms)
+    for packet in range(before, before + after):
+        sent_ms = packet * packet_ms
+        arrives_ns = (sent_ms + 30 + longer_ms) * MS
+        timebase.receive_map(sent_ms * 48, arrives_ns - 30 * MS, 0.0, MS)
+        timebase.receive_packet(sent_ms * 48, arrives_ns)
+        timebase.position_q16(arrives_ns)
+    if is_told:
+        timebase.leave_map()
+    else:
+        timebase.receive_map(sent_ms * 48, arrives_ns + S, 0.0, MS)  # captured after it came
+    assert not timebase.mapped
+    late_ms = (sent_ms * 48 - timebase.position_q16(arrives_ns) / 65536) / 48
+    assert delay_ms / 2 - 1 <= late_ms <= delay_ms + 31
 
 
 def weak_ways_ms(rng, seconds, packet_ms):

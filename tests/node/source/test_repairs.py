@@ -44,8 +44,11 @@ def clock_answer(asked, now_ns, *, announces):
     return rtcp.build([report, ExtendedReport(7, None, (reply,)), *more])
 
 
-def run(node, lost, *, packets=1000, make=None, answers=True, announces=True):
-    """Send packets 20 ms apart, all but `lost`; answer questions; play. Return what was asked."""
+def run(node, lost, *, packets=1000, make=None, others=(), answers=True, announces=True):
+    """Send packets 20 ms apart, all but `lost`; answer questions; play. Return what was asked.
+
+    Those in `others` are of another payload type.
+    """
     resender = Retransmitter(ssrc=99, payload_type=122)
     events = []
     asked = []
@@ -55,6 +58,7 @@ def run(node, lost, *, packets=1000, make=None, answers=True, announces=True):
 
     for i in range(packets):
         payload, kind = (PAYLOAD, 96) if make is None else (make(i), 121)
+        kind = 127 if i in others else kind
         at(S + i * 20 * MS, "send", packet.build(
             payload, sequence=i, timestamp=960 * i, ssrc=7, payload_type=kind, marker=False
         ))  # fmt: skip
@@ -100,6 +104,16 @@ def test_what_is_lost_is_asked_for_and_played_in_time():
     assert origins[Origin.RETRANSMITTED] == len(LOST) * 960
     assert origins[[Origin.CONCEALED, Origin.FADED, Origin.SILENT]].sum() == 0
     assert node.counts[Count.PACKETS_LOST] == len(LOST)
+
+
+def test_nobody_asks_for_a_number_under_which_a_packet_of_another_type_came():
+    node = new_node(asks=True)
+    others = set(range(2, 1000, 3))
+    lost = LOST - others
+    asked = run(node, lost, others=others)
+    assert not set(asked) & others
+    assert set(asked) >= lost
+    assert node.counts[Count.PACKETS_LOST] == len(lost)
 
 
 def test_a_node_that_may_not_ask_stays_quiet_and_conceals():

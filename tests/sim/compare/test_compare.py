@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from node.config import ConfigError
 from sim import cli
+from sim.compare import answers
 from sim.compare.answers import Answer
 from sim.compare.difference import FIGURES, compare
 from sim.report.files import write_files
@@ -138,6 +139,65 @@ def test_the_command_says_what_changed_where_and_ends_with_3(folders, capsys):
     changed = [one for one in whole["hamlets"] if one["changes"]]
     assert [one["hamlet"] for one in changed] == [hamlet]
     assert changed[0]["changes"][0]["figure"] == "dropout_pct"
+
+
+def written(folder, trace, sounds):
+    """Leave a run in `folder` whose clusters played `sounds` in turn."""
+    result = example_result()
+    nodes = [
+        replace(row, audio_sha256=sounds[number % len(sounds)])
+        for number, row in enumerate(result.nodes)
+    ]
+    write_files(replace(result, nodes=nodes, trace_hash=trace), folder)
+    return str(folder)
+
+
+def test_a_run_without_sound_beside_one_with_it_is_not_called_another_without_a_word_why(
+    tmp_path, capsys
+):
+    a = written(tmp_path / "a", "counted", [""])
+    b = written(tmp_path / "b", "decoded", ["s1", "s2"])
+    assert cli.main(["compare", a, b]) == 3
+    told = capsys.readouterr().out
+    assert "cannot be equal to the bit: 1, for one side has no sound (--no-sound)" in told
+    assert "other samples" not in told
+    assert cli.main(["compare", b, a, "--json"]) == 3
+    whole = json.loads(capsys.readouterr().out)
+    assert (whole["sound_not_known"], whole["other_sound"]) == (1, [])
+
+
+def test_clusters_that_sound_otherwise_are_named_when_no_figure_changed(tmp_path, capsys):
+    names = [row.node for row in example_result().nodes]
+    a = written(tmp_path / "a", "t1", ["s1", "s2"])
+    b = written(tmp_path / "b", "t2", ["s1", "s3"])
+    assert cli.main(["compare", a, b]) == 3
+    assert f"other samples at: {', '.join(names[1::2][:8])}" in capsys.readouterr().out
+    assert cli.main(["compare", a, b, "--json"]) == 3
+    assert json.loads(capsys.readouterr().out)["other_sound"] == names[1::2]
+
+
+def test_traces_that_differ_beside_equal_figures_are_not_left_unexplained(tmp_path, capsys):
+    a = written(tmp_path / "a", "t1", ["s1"])
+    b = written(tmp_path / "b", "t2", ["s1"])
+    assert cli.main(["compare", a, b]) == 3
+    assert "what is not the same has no figure below" in capsys.readouterr().out
+    assert cli.main(["compare", a, a]) == 0
+    assert "no figure below" not in capsys.readouterr().out
+
+
+def test_a_folder_with_a_whole_disk_in_it_is_refused_before_all_of_it_is_searched(
+    tmp_path, monkeypatch, capsys
+):
+    disk = tmp_path / "disk"
+    written(disk / "run", "t", ["s"])
+    files = sum(one.is_file() for one in disk.rglob("*"))
+    monkeypatch.setattr(answers, "FILES_MAX", files)
+    assert cli.main(["compare", str(disk), str(disk)]) == 0, "as many as there may be"
+    (disk / "one more").touch()
+    assert cli.main(["compare", str(disk), str(disk)]) == 2
+    assert (
+        f"more than {files} files in it: must be a folder of runs alone" in capsys.readouterr().err
+    )
 
 
 def test_folders_of_several_seeds_are_several_runs_and_twice_one_seed_is_a_fault(

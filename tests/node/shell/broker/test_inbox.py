@@ -40,12 +40,15 @@ def test_nobody_waits_for_ever_once_the_connection_has_ended(steps):
     asyncio.run(run())
 
 
-def test_what_nobody_takes_has_a_bound_and_is_counted():
+def test_what_nobody_takes_has_a_bound_is_counted_and_said_once(caplog):
     async def run():
         inbox = Inbox(asyncio.get_running_loop())
         for number in range(MESSAGES_MAX + 3):
             inbox.put(message(number))
         assert inbox.overflown == 3
+        assert [one.getMessage()[:40] for one in caplog.records] == [
+            "more than 256 messages of the broker wai"
+        ]
         assert [(await inbox.receive()).handle for _ in range(MESSAGES_MAX)] == list(
             range(MESSAGES_MAX)
         )

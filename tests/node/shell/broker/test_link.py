@@ -53,6 +53,7 @@ class FakeConnection:
         self.session_present = True
         self.bytes_max = fault.get("bytes_max", 0)
         self.window = fault.get("window", 8)
+        self.overflown = fault.get("overflown", 0)
         self.published = 0
         self.lost: LinkLostError | None = None
         self.news = asyncio.Event()
@@ -297,6 +298,22 @@ def test_what_is_larger_than_the_broker_takes_is_left_out_and_told():
             f"{ROOT}/state", f"{ROOT}/acknowledgement", f"{ROOT}/state",
         ]  # fmt: skip
         assert link.too_large == 1 and "max_packet_size" in (told["packet size"] or "")
+
+    asyncio.run(scene())
+
+
+def test_what_came_faster_than_it_was_taken_is_counted_over_all_connections():
+    async def scene():
+        broker = FakeBroker([{"overflown": 3, "suback": 1}, {"overflown": 4}])
+        link = linked(broker)
+
+        def in_the_second():
+            if link.connected and len(broker.connected) == 1:
+                assert link.status()["overflown"] == 3
+                broker.connected[0].end(0)
+            return link.connected and link.status()["overflown"] == 7
+
+        await served(link, in_the_second)
 
     asyncio.run(scene())
 
