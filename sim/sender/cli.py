@@ -64,8 +64,9 @@ _FILE_HELP: Final = "any sound that FFmpeg's libraries read, or its URL; - is st
 
 _EPILOG: Final = """
 example: loalang-send tests.wav --to 239.192.7.1:5004 --ttl 4
-exit status: 0 the sound was delivered, as far as the network says, also when ended by SIGTERM or
-SIGINT; 1 it broke off, or a destination did not get it; 2 an argument or the file is wrong
+exit status: 0 all of the sound was delivered, as far as the network says, also when ended by
+SIGTERM or SIGINT; 1 it broke off, a part of it cannot be played (but for damage), or a destination
+did not get it; 2 an argument or the file is wrong
 """
 
 
@@ -195,7 +196,7 @@ def _status(
     faults = loop.faults()
     for line in faults:
         _say(line)
-    return 1 if faults else 0
+    return 1 if faults or not source.is_whole else 0
 
 
 def _say(line: str) -> None:

@@ -33,6 +33,7 @@ class RelayInput:
         self.packets: queue.Queue[tuple[Encoded, int] | None] = queue.Queue(_WAITING_MAX)
         """Datagrams, each with an empty copy, and when it came."""
         self.fault: Exception | None = None
+        self.is_whole = True
         self.left = 0
         """Datagrams that are no Opus in RTP, or of a second sender."""
 

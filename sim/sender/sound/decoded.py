@@ -15,7 +15,13 @@ from sim.sender.sound.sound_shape import numbers_of
 _FAULTS_MAX: Final = 256
 """Places one after another in which nothing can be found: what follows is no sound."""
 
-_DAMAGE: Final = (av.InvalidDataError, av.PatchWelcomeError, av.BugError, ValueError)
+_DAMAGE: Final = (
+    av.InvalidDataError,
+    av.PatchWelcomeError,
+    av.BugError,
+    av.BlockingIOError,  # of a transport stream: no packet was found so far
+    ValueError,
+)
 """What a demuxer says of damage; all else is said of the disk, or of the connection."""
 
 _CHECKED: Final = {"flac": {"err_detect": "crccheck+explode"}}
@@ -34,8 +40,10 @@ _MISSING_RATIO: Final = 0.02
 """So much less than the header says may be a matter of counting."""
 
 
-def frames_of(container: Any, count_damage: Callable[[], None]) -> Iterator[Any]:
-    """Yield what can be decoded of the first sound in `container`.
+def frames_of(
+    container: Any, count_damage: Callable[[], None], note_end: Callable[[int], None]
+) -> Iterator[Any]:
+    """Yield what can be decoded of the first sound in `container`; note where each packet ended.
 
     Raises
     ------
@@ -68,16 +76,22 @@ def frames_of(container: Any, count_damage: Callable[[], None]) -> Iterator[Any]
             continue
         for frame in frames:
             if _is_sound(frame, peak_max):
+                if packet.pos is not None and packet.pos >= 0:
+                    note_end(packet.pos + packet.size)
                 yield frame
             else:
                 count_damage()
 
 
-def missing_s(container: Any, played_s: float) -> float:
-    """Return how much less was played than the header says there is, in s; 0 where it is all."""
+def said_s_of(container: Any) -> float | None:
+    """Return how long the header says that the sound is, in s; None where it does not."""
     if container.duration is None or not _TELLING & set(container.format.name.split(",")):
-        return 0.0
-    said_s = container.duration / av.time_base
+        return None
+    return float(container.duration / av.time_base)
+
+
+def missing_s(said_s: float, played_s: float) -> float:
+    """Return how much less was played than was said, in s; 0 where it is all."""
     missing = said_s - played_s
     return missing if missing > max(_MISSING_S, _MISSING_RATIO * said_s) else 0.0
 

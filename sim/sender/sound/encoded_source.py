@@ -41,6 +41,11 @@ class EncodedSource:
         """Return what a person is to know of the sound, a line each."""
         return self._sound.summary()
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that may be sound in it was given."""
+        return self._sound.is_whole
+
     def start(self, wake: Callable[[], None]) -> None:
         """Begin to encode; call `wake` after each packet."""
 

@@ -69,6 +69,8 @@ class OggLinks:
         self._in_head = True
         self._ended = False
         self._looked_inside = False
+        self.passed_over_bytes = 0
+        """At the end, of what is no page."""
 
     def __iter__(self) -> Iterator[Link]:
         """Yield each link; what was left unread of one is skipped."""
@@ -102,10 +104,13 @@ class OggLinks:
             at = self._held.find(PATTERN)
             if at < 0:
                 is_junk |= len(self._held) >= len(PATTERN)
-                del self._held[: max(0, len(self._held) - len(PATTERN) + 1)]
+                passed = max(0, len(self._held) - len(PATTERN) + 1)
+                self.passed_over_bytes += passed
+                del self._held[:passed]
                 if not self._fill(len(self._held) + 1):
                     if is_junk and not self._looked_inside:
                         self._damage()  # it may have been the last page
+                    self.passed_over_bytes += len(self._held)
                     self._held.clear()
                     return b""
                 continue
@@ -119,6 +124,7 @@ class OggLinks:
                 self._damage()
             is_junk = False
             if is_whole:
+                self.passed_over_bytes = 0
                 del self._held[:length]
                 self._looked_inside = False
                 return page

@@ -15,7 +15,7 @@ import sys
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import av
@@ -23,18 +23,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.units import RATE_HZ
-from sim.sender.sound.decoded import frames_of, missing_s
+from sim.sender.sound.decoded import frames_of, missing_s, said_s_of
+from sim.sender.sound.file_parts import FileParts
 from sim.sender.sound.kept_file import KeptFile
 from sim.sender.sound.ogg_links import PATTERN, OggLinks
+from sim.sender.sound.pipe_parts import PipeParts
 from sim.sender.sound.playlists import LOOK_BYTES, NO_SOUND, is_playlist
 from sim.sender.sound.sound_faults import STALL_S, one_line, url_error
 from sim.sender.sound.sound_shape import SoundShape
-from sim.sender.sound.wav_parts import WavPart, wav_parts
 
 _LOOP_SAMPLES_MIN: Final = RATE_HZ // 50
 """A turn of a loop that is shorter would only open files."""
-_JUNK_MAX: Final = 1 << 16
-"""So many bytes of something else may stand before an Ogg stream."""
+_REST_TOLD: Final = 1 << 9
+_REST_MAX: Final = 1 << 16
+"""More than this behind a sound may have been one; fewer bytes are notes of some program."""
 _AGAIN_S: Final = (1.0, 2.0, 5.0)
 """Waits before a live station is asked again; the last one for ever."""
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -81,6 +83,9 @@ class SoundSource:
         self._turn_samples = 0
         self._is_cut = False
         self._missing_s = 0.0
+        self._unplayed = 0
+        self._left_bytes = 0
+        self._part: Any = _Whole()
         self.damaged = 0
         """Places that could not be read or decoded."""
         self._opened: Iterator[Any] | None = None
@@ -108,6 +113,11 @@ class SoundSource:
         """Give back what a loop holds; the thread that reads may still do so."""
         self._kept.close()
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that may be sound in it was given, but for what is damaged."""
+        return not self._unplayed and self._left_bytes <= _REST_MAX
+
     def _judge_turn(self) -> None:
         """Tell a file that has become junk from one that never was a sound."""
         is_good = self._turn_samples >= _LOOP_SAMPLES_MIN
@@ -123,6 +133,16 @@ class SoundSource:
             lines.append(f"{self.damaged} damaged places were left out, the rest was played")
         if self._is_cut and not self._is_url:
             lines.append("it ends too soon: it was cut off; copy it again")
+        if self._unplayed:
+            lines.append(
+                f"{self._unplayed} of the files joined in it cannot be played, the rest was; "
+                "give each by its own name"
+            )
+        if self._left_bytes > _REST_TOLD:
+            lines.append(
+                f"{self._left_bytes} bytes behind the sound are none that is known, and were left "
+                "out; was something else joined to it, or is its header wrong?"
+            )
         if self._missing_s:
             lines.append(
                 f"{self._missing_s:.1f} s that its header tells of are not in it: "
@@ -139,17 +159,16 @@ class SoundSource:
     def _turn(self) -> Iterator[NDArray[np.float32]]:
         """Yield the sound once. A live URL that breaks off ends its turn, others raise."""
         self._turn_samples = 0
+        self._missing_s = 0.0
+        self._left_bytes = 0
         assert self._opened is not None
         try:
             for container in self._opened:
-                begun = self._turn_samples
                 with container:
-                    for frame in frames_of(container, self._count_damage):
+                    for frame in frames_of(container, self._count_damage, self._part.note_heard):
                         for block in self._shape.take(frame):
                             self._turn_samples += len(block)
                             yield block
-                    played_s = (self._turn_samples - begun) / RATE_HZ
-                    self._missing_s = missing_s(container, played_s)
         except (OSError, av.FFmpegError) as fault:
             if not (self._repeat or (self._live and self._is_url)):
                 raise (url_error(fault) if self._is_url else fault) from None
@@ -186,54 +205,73 @@ class SoundSource:
     def _of_file(self, path: str) -> Iterator[Any]:
         """Yield what is in the file; of a loop it stays at hand, whatever is put in its place."""
         with open(path, "rb", buffering=0) as file:
-            begin = file.read(LOOK_BYTES) if file.seekable() else b""
-            if is_playlist(path, begin):
-                raise ValueError(NO_SOUND)
-            is_chain = begin.startswith(PATTERN)
-            if self._repeat:
-                self._kept.offer(file.fileno())
-            if is_chain:
-                file.seek(0)
-                yield from _of_links(self._links(file), {})
-                return
             if not file.seekable():
                 yield from self._of_raw(file)
                 return
-            parts, missing_bytes = wav_parts(file)
-            self._is_cut |= missing_bytes > 0
-            if len(parts) > 1:
-                yield from self._of_parts(file, parts)
+            begin = file.read(LOOK_BYTES)
+            if is_playlist(path, begin):
+                raise ValueError(NO_SOUND)
+            if self._repeat:
+                self._kept.offer(file.fileno())
+            if begin.lstrip().startswith(b"#EXTM3U"):
+                yield _open_av(f"file:{path}")  # HLS: its segments are files beside it
                 return
-            try:
-                # By name, for demuxers that seek and formats that only the name tells of.
-                container = _open_av(f"file:{path}")
-            except av.InvalidDataError:
-                file.seek(0)
-                if PATTERN not in file.read(_JUNK_MAX):
-                    raise
-                file.seek(0)
-                yield from _of_links(self._links(file), {})
-                return
-        yield container
+            yield from self._of_file_parts(FileParts(file, f"file:{path}"))
 
-    def _of_parts(self, file: Any, parts: list[tuple[int, int]]) -> Iterator[Any]:
-        for begin, end in parts:
+    def _of_file_parts(self, parts: FileParts) -> Iterator[Any]:
+        yield from self._of_parts(parts, {})
+        self._is_cut |= parts.lacking_bytes > 0
+        self._left_bytes += parts.left_bytes
+
+    def _of_parts(self, parts: Iterable[Any], options: dict[str, str]) -> Iterator[Any]:
+        """Yield each that FFmpeg knows; what it does not know is counted, or a fault if it is all.
+
+        Raises
+        ------
+        OSError, ValueError, av.FFmpegError
+            If none of them is a sound.
+        """
+        fault: Exception | None = None
+        opened = unplayed = 0
+        for part in parts:
+            begun = self._turn_samples
             try:
-                part = _open_av(WavPart(file, begin, end), format="wav")
-            except (av.FFmpegError, ValueError):
-                self._count_damage()
-                continue
-            yield part
+                if part.is_ogg:
+                    self._part = _Whole()
+                    links = self._links(part)
+                    for container in _of_links(links, options):
+                        opened += 1
+                        yield container
+                    part.note_passed_over(links.passed_over_bytes)
+                else:
+                    container = _open_av(part, options=options)
+                    opened += 1
+                    yield from self._counted(container, part)
+            except (av.FFmpegError, ValueError) as one:
+                fault = fault or one
+            unplayed += self._turn_samples == begun
+        if fault is not None and not opened:
+            raise fault
+        self._unplayed = unplayed
+
+    def _counted(self, container: Any, part: Any) -> Iterator[Any]:
+        """Yield the container, and note how much less came out of it than its header says."""
+        said_s, begun = said_s_of(container), self._turn_samples
+        self._part = part
+        yield container
+        if said_s is not None and not part.is_open_ended:
+            self._missing_s += missing_s(said_s, (self._turn_samples - begun) / RATE_HZ)
 
     def _of_raw(self, raw: Any) -> Iterator[Any]:
         """Yield what is in a pipe or a connection, which cannot be gone back in."""
-        begin = b""
-        while len(begin) < len(PATTERN) and (more := raw.read(len(PATTERN) - len(begin))):
-            begin += more
-        if begin == PATTERN:
-            yield from _of_links(self._links(raw, begin), _PIPE_OPTIONS)
-        elif begin:
-            yield _open_av(_Joined(begin, raw), options=_PIPE_OPTIONS)
+        parts = PipeParts(raw)
+        spool = parts.spooled()
+        if spool is not None:
+            with spool:
+                yield from self._of_file_parts(FileParts(spool, ""))
+            return
+        yield from self._of_parts(parts, _PIPE_OPTIONS)
+        self._left_bytes += parts.left_bytes
 
     def _of_url(self, url: str) -> Iterator[Any]:
         """Yield what a station sends. Ogg is taken apart here; FFmpeg knows the rest, HLS too."""
@@ -247,7 +285,7 @@ class SoundSource:
             container = _open_av(url, timeout=STALL_S)
         except (OSError, av.FFmpegError) as fault:
             raise url_error(fault) from fault
-        yield container
+        yield from self._counted(container, _Whole())
 
     def _links(self, raw: Any, begin: bytes = b"") -> OggLinks:
         return OggLinks(raw, begin, damage=self._count_damage, cut=self._note_cut)
@@ -328,6 +366,15 @@ def _ogg_answer(url: str) -> Any:
     return None
 
 
+class _Whole:
+    """A part that nothing follows."""
+
+    is_open_ended = False
+
+    def note_heard(self, end: int) -> None:
+        """Nobody asks."""
+
+
 class _Answer:
     """An HTTP answer that gives what has come, instead of waiting for all that was asked for."""
 
@@ -336,17 +383,3 @@ class _Answer:
 
     def read(self, count: int) -> bytes:
         return bytes(self._answer.read1(count))
-
-
-class _Joined:
-    """What was read already, and then the rest."""
-
-    def __init__(self, begin: bytes, raw: Any) -> None:
-        self._begin = begin
-        self._raw = raw
-
-    def read(self, count: int) -> bytes:
-        if self._begin:
-            given, self._begin = self._begin[:count], self._begin[count:]
-            return given
-        return self._raw.read(count) or b""

@@ -259,6 +259,15 @@ def test_a_damaged_file_is_sent_to_its_end_and_said(tmp_path, send, tap):
     assert len(tap.decoded()) >= 0.8 * 40 * 1152
 
 
+def test_a_file_of_which_a_part_cannot_be_played_is_no_success(tmp_path, send, tap):
+    path = write_wav(tmp_path / "a.wav")
+    path.write_bytes(path.read_bytes() + random.Random(1).randbytes(70_000))
+    status, lines = send(path, "--to", tap.to)
+    assert status == 1
+    assert "70000 bytes behind the sound" in lines[-1]
+    assert len(tap.decoded()) >= RATE // 2
+
+
 def test_live_ogg_in_pages_of_a_second_sounds(tmp_path, send, tap, monkeypatch):
     """ffmpeg's and opusenc's default; here written by hand, one page a second."""
     import io
