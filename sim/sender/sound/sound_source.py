@@ -149,7 +149,10 @@ class SoundSource:
                 "cut off or damaged; copy it again"
             )
         if self._shape.clipped_samples:
-            lines.append(f"{self._shape.clipped_samples} samples above full scale were clipped")
+            lines.append(
+                f"{self._shape.clipped_samples} samples above full scale were clipped; "
+                "is it damaged, or recorded too loud?"
+            )
         if self._shape.cancelled:
             lines.append(
                 "left and right cancel each other (a wire is swapped): one of them was played"
