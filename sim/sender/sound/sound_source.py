@@ -35,7 +35,7 @@ from sim.sender.sound.sound_shape import SoundShape
 _LOOP_SAMPLES_MIN: Final = RATE_HZ // 50
 """A turn of a loop that is shorter would only open files."""
 _REST_TOLD: Final = 1 << 9
-_REST_MAX: Final = 1 << 16
+_REST_MAX: Final = 1 << 12
 """More than this behind a sound may have been one; fewer bytes are notes of some program."""
 _AGAIN_S: Final = (1.0, 2.0, 5.0)
 """Waits before a live station is asked again; the last one for ever."""
