@@ -162,6 +162,8 @@ class History(Acts):
             one = self._warnings.get(gone)
             if one is None or not self._right(one, utc_s) or step is None:
                 continue  # over, or by time or reboot
+            if utc_s and before.ends_s[gone] <= utc_s:
+                continue  # the clock that came back says that it is over
             if step.kind is Kind.BEACON and self._truth.level(step.key) <= max(one.level, 0):
                 continue  # it said that the end has come; what the root says is of the first tier
             if step.kind is not Kind.SHORT_ALERT:

@@ -69,6 +69,8 @@ class Seen:
     """Those without: class and tier."""
     warnings: frozenset[tuple[str, str]]
     """Number and key of the open ones."""
+    ends_s: dict[tuple[str, str], int]
+    """Civil time at which each of those is over by itself."""
     playing: frozenset[str]
     heard: dict[int, Heard]
     """As what each live stream may be heard."""
@@ -234,15 +236,15 @@ class Watched:
         node, status = self.control, self.control.status(self.now_ns)
         kinds = {n: node.source_class(n) for n in SSRCS}
         state = decode_book(self.disk.get("alerts"))
+        waiting = state.waiting if state else ()
         names = status["sessions"]
         sounding = self._horn.sounding()
         return Seen(
             utc_s=int(str(status["utc_s"])) if status["clock_trusted"] else 0,
             open=frozenset(int(name, 16) for name in names),  # type: ignore[attr-defined]  # JSON-able
             sessions={n: (int(k[0]), k[1]) for n, k in kinds.items() if k is not None},
-            warnings=frozenset((one.key[1], one.signed_by) for one in state.waiting)
-            if state
-            else frozenset(),
+            warnings=frozenset((one.key[1], one.signed_by) for one in waiting),
+            ends_s={(one.key[1], one.signed_by): one.expires_s for one in waiting},
             playing=frozenset(one.name for one in node.running.values()),
             heard=self._horn.streams(),
             holder=(sounding[0], self._horn.sources[sounding[0]]) if sounding else None,

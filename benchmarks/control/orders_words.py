@@ -222,9 +222,14 @@ class Words:
         return step is not None and self._truth.level(step.key) > one.level
 
     def _may_take(self, key: str, one: Effect) -> bool:
-        """Return whether `key` may take the number or name of a stream from who announced it."""
-        own = replace(one, key=key, level=self._truth.level(key))
-        return one.key == key or (not self._is_less(key, one) and self._is_less(one.key, own))
+        """Return whether `key` may take the number or name of a stream from who announced it.
+
+        The tier is that in which it was announced, also of a key that stands higher by now.
+        """
+        level = self._truth.level(key)
+        if one.key == key or level != one.level:
+            return one.key == key or level < one.level
+        return not self._is_less(key, one) and self._is_less(one.key, replace(one, key=key))
 
     def _is_less(self, key: str, one: Effect) -> bool:
         """Return whether `key` may order less than who ordered `one`: of its tier too."""

@@ -35,6 +35,7 @@ class Purpose(IntEnum):
     MACHINE = 16
     ROOM = 17
     SLEEP = 18
+    CONNECT = 19
     SAMPLE = 20
     GRID = 21
 

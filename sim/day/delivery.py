@@ -2,6 +2,8 @@
 
 Over TCP a lost segment is sent again after 1, 2, 4... seconds (RFC 6298, section 5); where nothing
 comes through, the client connects anew once a minute and the broker hands the order over (QoS 1).
+A node that has booted connects at once, and one that lost its link or its broker within seconds:
+what waits for it comes then.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,6 +29,9 @@ from sim.village.places import Place, Village
 
 _WAITS_S: Final = (0, 1, 2, 4, 8, 16, 32)
 _AGAIN_S: Final = 60
+_CONNECTS_NS: Final = (200 * NS_PER_MS, 5 * NS_PER_S)
+"""From the end of a cut of link or broker until the node is connected again: it tries every few
+seconds, and not with all others of its village at once."""
 _ORDER_BITS: Final = 8 * 600
 """An order with its headers: assumption; a calendar is some packets more."""
 
@@ -39,6 +44,9 @@ _ANSWER_NS: Final = 50 * NS_PER_MS
 """A copy sent again does not overtake the first one by more than this; the broker's own time."""
 
 Span = tuple[int, int]
+Cells = dict[tuple[str, str], tuple[Spells, Spells]]
+Copy = tuple[int, int, int, bool]
+"""Which order it is of, when it left the station and came, and whether there was no room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +93,7 @@ class Delivery:
         self._orders = orders
         self._seed = seed
         self._live = live
-        self._cells: dict[tuple[str, str], tuple[Spells, Spells]] = {}
+        self._cells: Cells = {}
         self._departs: dict[str, NDArray[np.int64]] = {}
 
     def ways(
@@ -108,24 +116,16 @@ class Delivery:
         broker_cuts_ns : sequence of (start, end)
             When nobody hands orders out.
         """
-        tries_ns, number = self._tries(place.commune)
-        if place.commune not in self._departs:
-            backhaul = self._village.backhauls[place.commune]
-            up = self._link(backhaul, "/backhaul", place.commune, _UPLINK)
-            self._departs[place.commune] = up.carry(tries_ns, np.arange(tries_ns.size))
-        arrive_ns = self._channel(place).carry(
-            self._departs[place.commune], np.arange(tries_ns.size)
-        )
+        copies = self._sent(place)
+        copies += self._handed_over(place, power, (*link_cuts_ns, *broker_cuts_ns))
         lost = "no signal" if _carries_nothing(place) else "lost on the way"
         came_ns: list[list[int]] = [[] for _ in self.of(place.commune)]
         hindered: list[list[tuple[int, str]]] = [[] for _ in came_ns]
-        arrive_ns = self._woken(place, arrive_ns)
-        full = self._no_room(place, tries_ns)
-        tries = zip(number.tolist(), tries_ns.tolist(), arrive_ns.tolist(), full, strict=True)
-        for i, left_ns, at_ns, no_room in tries:
+        for i, left_ns, at_ns, no_room in copies:
             there_ns = left_ns if at_ns == LOST_NS else at_ns
             why = lost if at_ns == LOST_NS else "no room beside the live programme" * no_room
-            if any(start <= there_ns < end for start, end in broker_cuts_ns):
+            # What it has sent comes though the broker falls meanwhile.
+            if any(start <= left_ns < end for start, end in broker_cuts_ns):
                 why = "no broker"
             if any(start <= there_ns < end for start, end in link_cuts_ns):
                 why = "no link"
@@ -140,6 +140,61 @@ class Delivery:
     def of(self, commune: str) -> list[Sent]:
         """Return the orders that a commune's station sends."""
         return [one for one in self._orders if one.commune == commune]
+
+    def _sent(self, place: Place) -> list[Copy]:
+        """Return the copies that leave when their time has come, whatever the node does."""
+        tries_ns, number = self._tries(place.commune)
+        if place.commune not in self._departs:
+            backhaul = self._village.backhauls[place.commune]
+            up = self._link(backhaul, "/backhaul", place.commune, _UPLINK)
+            self._departs[place.commune] = up.carry(tries_ns, np.arange(tries_ns.size))
+        channel = self._channel(place, place.node, self._cells)
+        departs_ns = self._departs[place.commune]
+        return self._copies(place, tries_ns, number, departs_ns, channel)
+
+    def _handed_over(
+        self, place: Place, power: Sequence[Uptime], cuts_ns: Sequence[Span]
+    ) -> list[Copy]:
+        """Return the copies that the broker hands over as soon as the node is connected again.
+
+        They draw by streams of their own: without a cut a day is what it was.
+        """
+        bits = stream(self._seed, Purpose.CONNECT, commune=place.commune, node=place.node)
+        waits_ns = between(raw_draws(bits, len(cuts_ns)), *_CONNECTS_NS).tolist()
+        back_ns = [one.start_ns for one in power]
+        back_ns += [end + ns for (_, end), ns in zip(cuts_ns, waits_ns, strict=True)]
+        tries: list[tuple[int, int]] = []
+        for i, order in enumerate(self.of(place.commune)):
+            until_ns = order.at_ns + order.ttl_s * NS_PER_S
+            again_ns = (at + s * NS_PER_S for at in back_ns for s in accumulate(_WAITS_S))
+            tries += [(at, i) for at in again_ns if order.at_ns < at < until_ns]
+        tries.sort()
+        array = np.array(tries, np.int64).reshape(-1, 2)
+        tries_ns, number = array[:, 0].copy(), array[:, 1].copy()
+        cells: Cells = {}  # spells are asked for in order
+        node, backhaul = f"{place.node}/again", self._village.backhauls[place.commune]
+        up = self._link(backhaul, "/backhaul", place.commune, node + _UPLINK, cells)
+        departs_ns = up.carry(tries_ns, np.arange(tries_ns.size))
+        return self._copies(place, tries_ns, number, departs_ns, self._channel(place, node, cells))
+
+    def _copies(
+        self,
+        place: Place,
+        tries_ns: NDArray[np.int64],
+        number: NDArray[np.int64],
+        departs_ns: NDArray[np.int64],
+        channel: Channel,
+    ) -> list[Copy]:
+        """Return what becomes of copies that leave the station and the backhaul then.
+
+        tries_ns    (n,) int64, ns into the day, ascending
+        number      (n,) int64, which order each is of
+        departs_ns  (n,) int64, LOST_NS for what the backhaul lost
+        """
+        arrive_ns = channel.carry(departs_ns, np.arange(tries_ns.size))
+        arrive_ns = self._woken(place, arrive_ns)
+        full = self._no_room(place, tries_ns)
+        return list(zip(number.tolist(), tries_ns.tolist(), arrive_ns.tolist(), full, strict=True))
 
     def _tries(self, commune: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return when each copy leaves, ascending, and which order it is of: (n,) int64 both."""
@@ -187,19 +242,22 @@ class Delivery:
         found: list[bool] = (dropped & (start_ns <= tries_ns) & (tries_ns < end_ns)).tolist()
         return found
 
-    def _channel(self, place: Place) -> Channel:
+    def _channel(self, place: Place, node: str, cells: Cells) -> Channel:
         if place.trace_ns is not None:
             return Trace(place.trace_ns)
         assert place.bearer is not None
-        return self._link(place.bearer, place.bearer_name, place.commune, place.node)
+        return self._link(place.bearer, place.bearer_name, place.commune, node, cells)
 
-    def _link(self, bearer: Bearer, name: str, commune: str, node: str) -> Link:
-        if (commune, name) not in self._cells:
-            self._cells[commune, name] = (
+    def _link(
+        self, bearer: Bearer, name: str, commune: str, node: str, cells: Cells | None = None
+    ) -> Link:
+        cells = self._cells if cells is None else cells
+        if (commune, name) not in cells:
+            cells[commune, name] = (
                 busy_of(bearer, stream(self._seed, Purpose.BUSY, commune=commune, node=name)),
                 outages_of(bearer, stream(self._seed, Purpose.OUTAGE, commune=commune, node=name)),
             )
-        busy, outages = self._cells[commune, name]
+        busy, outages = cells[commune, name]
         return Link(
             replace(bearer, queue_ms=_WAITS_MS),
             seed=self._seed,

@@ -95,6 +95,7 @@ class Stretch:
             seed=scenario.seed,
             utc_s=station.midnight_s + begin_s,
         )
+        self._broker_cuts_ns = self._shifted(day_cuts(scenario, self._places[0], "broker_down"))
         self._break_more(scenario)
 
     def advance(self) -> Iterator[int]:
@@ -122,7 +123,7 @@ class Stretch:
     def _break_more(self, scenario: Scenario) -> None:
         """Let the broker and sound cards go and come back."""
         loop, world = self.world.loop, self.world
-        for start_ns, end_ns in self._shifted(day_cuts(scenario, self._places[0], "broker_down")):
+        for start_ns, end_ns in self._broker_cuts_ns:
             loop.call_at_ns(start_ns, world.broker.stop)
             loop.call_at_ns(end_ns, partial(world.broker.start, database=True))
         for place, pole in zip(self._places, world.poles, strict=True):
@@ -131,7 +132,8 @@ class Stretch:
                 loop.call_at_ns(end_ns, partial(pole.pull_card, gone=False))
 
     def _fate(self, one: PoleParts, pole: WorldPole, sent: Sent) -> DayOrder:
-        way = Way(pole.observer.came_at_ns(sent.data), self._hindered(one, sent))
+        came_ns = pole.observer.came_at_ns(sent.data)
+        way = Way(came_ns, self._hindered(one, sent, came_ns))
         fate = order_fate(self._day, one.place, pole, sent, way)
         ended = sent.at_ns + sent.ttl_s * NS_PER_S > self._end_ns
         if fate.fate in ("not heard", "not obeyed") and way.arrived_ns is None and ended:
@@ -139,14 +141,17 @@ class Stretch:
             return replace(fate, fate="not known", reason=f"{why} when the stretch ended")
         return fate
 
-    def _hindered(self, one: PoleParts, sent: Sent) -> tuple[str, ...]:
-        """Return what was in the way at the order and after it."""
+    def _hindered(self, one: PoleParts, sent: Sent, came_ns: int | None) -> tuple[str, ...]:
+        """Return what was in the way at the order and after it, until it came."""
         found = []
         until_ns = min(sent.at_ns + sent.ttl_s * NS_PER_S, self._end_ns)
+        until_ns = until_ns if came_ns is None else min(until_ns, came_ns)
         if not any(up.start_ns <= sent.at_ns < up.end_ns for up in one.power):
             found.append("no power")
         if any(start < until_ns and end > sent.at_ns for start, end in one.link_cuts_ns):
             found.append("no link")
+        if any(start < until_ns and end > sent.at_ns for start, end in self._broker_cuts_ns):
+            found.append("no broker")
         if one.place.bearer is not None and one.place.bearer.loss_pct.value >= 100:
             found.append("no signal")
         return tuple(found)

@@ -83,12 +83,15 @@ class World:
             for up in one.power:
                 self.loop.call_at_ns(up.start_ns, pole.switch_on)
                 self.loop.call_at_ns(up.end_ns, pole.switch_off)
-        desks = {commune: _Desk(self.broker, commune) for commune in village.backhauls}
-        for order in orders:
-            self.loop.call_at_ns(order.at_ns, desks[order.commune].order, order)
+        self._desks = {commune: _Desk(self.broker, commune) for commune in village.backhauls}
+        self._orders = tuple(orders)
 
     def advance(self, end_ns: int, *, step_ns: int) -> Iterator[int]:
         """Run to `end_ns`; yield the true time that was reached, every `step_ns`."""
+        # After all that breaks at the same instant: a fault holds from its first instant on.
+        orders, self._orders = self._orders, ()
+        for order in orders:
+            self.loop.call_at_ns(order.at_ns, self._desks[order.commune].order, order)
         try:
             while self.loop.now_ns < end_ns:
                 self._run(min(step_ns, end_ns - self.loop.now_ns))

@@ -6,22 +6,61 @@ from node.config import ConfigError, build
 from node.control.calendar.programme import ProgrammeConfig
 from node.control.loudness.schedule import VolumeConfig
 from node.control.plan_text import read_plan_text
-from node.control.warning.cap import parse_cap
+from node.control.warning.alert_blocks import class_of
+from node.control.warning.cap import CapAlert, parse_cap
+
+_OVER: Final = "it expires before now, by this clock: nodes take it as over; give a later expires"
 
 _NUMBER_AT: Final = 10  # version, flags and event code are before it
 _NUMBER_BYTES: Final = 8
 
 
 def cap_fault(document: bytes) -> str | None:
-    """Return why a node would refuse a CAP document whatever it is set to, or None."""
+    """Return why a node would refuse a CAP document wherever it stands, or None."""
     read = parse_cap(document)
-    return read if isinstance(read, str) else None
+    return read if isinstance(read, str) else _silence(read)
 
 
-def cap_doubts(document: bytes) -> tuple[str, ...]:
-    """Return what of a CAP document nodes cannot read or do not find, though they obey it."""
+def cap_doubts(document: bytes, now_s: int) -> tuple[str, ...]:
+    """Return what of a CAP document nodes cannot read or do not find, though they obey it.
+
+    Parameters
+    ----------
+    document : bytes
+        The document.
+    now_s : int
+        By this machine's clock, in s since 1970; that of the nodes may be another.
+    """
     read = parse_cap(document)
-    return () if isinstance(read, str) else (*read.faults, *read.notes)
+    if isinstance(read, str):
+        return ()
+    ends_s = [info.expires_s for info in read.infos if info.expires_s is not None]
+    is_over = read.message_type != "Cancel" and ends_s and len(ends_s) == len(read.infos)
+    over = (_OVER,) if is_over and max(ends_s) <= now_s else ()
+    return (*over, *read.faults, *read.notes)
+
+
+def _silence(cap: CapAlert) -> str | None:
+    """Return why no node would sound, or end, anything for `cap`; None where one might."""
+    if cap.status in ("System", "Draft"):
+        return f"status {cap.status}: no node obeys that; Actual, or Exercise or Test for a trial"
+    if cap.message_type in ("Ack", "Error"):
+        return f"msgType {cap.message_type}: is for other stations; Alert, Update or Cancel"
+    if cap.scope != "Public":
+        return f"scope {cap.scope}: is not for loudspeakers; Public"
+    if cap.message_type == "Cancel":
+        return None
+    if not cap.infos:
+        return "; ".join(cap.faults)[:500] or "no info in it: what happens, how bad, and where"
+    areas = [area for info in cap.infos for area in info.areas]
+    has_place = any(one.everywhere or one.polygons or one.circles or one.geocodes for one in areas)
+    if not has_place and (cap.faults or cap.message_type == "Alert"):
+        return "; ".join([*cap.faults, "no area with a polygon, circle or geocode that is one"])[
+            :500
+        ]
+    if cap.message_type == "Alert" and all(class_of(info) < 0 for info in cap.infos):
+        return "nothing to sound: urgency Past or certainty Unlikely; a Cancel ends a warning"
+    return None
 
 
 def plan_fault(content: bytes, what: str) -> str | None:

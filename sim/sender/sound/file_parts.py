@@ -24,6 +24,8 @@ _JUNK_MAX: Final = 1 << 20
 """So many bytes of something else may stand before a sound."""
 _TAGS_MAX: Final = 16
 _SCAN_BYTES: Final = 1 << 20
+_FOOTER_BYTES: Final = 32
+"""So much of a format may stand behind its last packet."""
 _ENDLESS: Final = 1 << 62
 PARTS_MAX: Final = 10_000
 
@@ -174,12 +176,15 @@ class FileParts:
         end = self._end_of(part)
         begin = self._behind_tags(end)
         # What begins without a mark is found only where the last one ended.
-        if part.begin < begin < border and begins(self._read_at(LOOK_BYTES, begin)):
-            return begin
+        footer = 1 if part.told_end is not None else _FOOTER_BYTES
+        data = self._read_at(LOOK_BYTES + footer, begin)
+        found = next((i for i in range(footer) if begins(data[i:])), border)
+        if part.begin < begin + found < border:
+            return begin + found
         if part.next_begin is not None:
             return part.next_begin
         # A film, of which the sound alone was read, would be gone through at its end.
-        at = max(part.seen, end) if is_boxes(part.head) else part.seen
+        at = max(part.seen, end) if is_boxes(part.head) else min(part.seen, end)
         while data := self._read_at(_SCAN_BYTES + MARK_BYTES, at):
             but = part.marks_within if at < end else frozenset()
             found = next_beginning(data, max(0, part.begin + 1 - at), but=but)

@@ -27,6 +27,9 @@ _SUMMED_AGAIN: Final = 0.1
 _FOLLOW_S: Final = 0.5
 _NUMBERS: Final = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 """NumPy's names of FFmpeg's sample formats."""
+_BETWEEN_MAX: Final = 2**0.5
+"""3 dB above full scale: so far sound may go between samples that are not. What goes beyond is not
+as it was recorded: samples that jump from one end of the scale to the other (damaged ADPCM)."""
 _SILENT: Final = 1e-8
 """Power below which nothing is judged, -80 dBFS."""
 
@@ -75,7 +78,7 @@ class SoundShape:
         rest = [] if self._resampler is None else self._resampler.resample(None)
         self._resampler = None
         self._rate_hz = 0
-        return [samples_of(one) for one in rest]
+        return [self._clean(samples_of(one), _BETWEEN_MAX) for one in rest]
 
     def _resampled(self, sound: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         if self._rate_hz == RATE_HZ:
@@ -84,11 +87,13 @@ class SoundShape:
             self._resampler = AudioResampler(format="flt", layout=self._layout, rate=RATE_HZ)
         frame = av.AudioFrame.from_ndarray(sound.reshape(1, -1), format="flt", layout=self._layout)
         frame.sample_rate = self._rate_hz
-        return [samples_of(one) for one in self._resampler.resample(frame)]
+        return [
+            self._clean(samples_of(one), _BETWEEN_MAX) for one in self._resampler.resample(frame)
+        ]
 
-    def _clean(self, sound: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _clean(self, sound: NDArray[np.float32], most: float = 1.0) -> NDArray[np.float32]:
         # One comparison for both: a NaN is within no bounds.
-        bad = ~(np.abs(sound) <= 1.0)
+        bad = ~(np.abs(sound) <= most)
         if bad.any():
             self.clipped_samples += int(np.count_nonzero(bad))
             sound = np.clip(np.nan_to_num(sound, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0)

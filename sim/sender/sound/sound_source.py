@@ -35,7 +35,7 @@ from sim.sender.sound.sound_shape import SoundShape
 _LOOP_SAMPLES_MIN: Final = RATE_HZ // 50
 """A turn of a loop that is shorter would only open files."""
 _REST_TOLD: Final = 1 << 9
-_REST_MAX: Final = 1 << 16
+_REST_MAX: Final = 1 << 12
 """More than this behind a sound may have been one; fewer bytes are notes of some program."""
 _AGAIN_S: Final = (1.0, 2.0, 5.0)
 """Waits before a live station is asked again; the last one for ever."""
@@ -149,7 +149,10 @@ class SoundSource:
                 "cut off or damaged; copy it again"
             )
         if self._shape.clipped_samples:
-            lines.append(f"{self._shape.clipped_samples} samples above full scale were clipped")
+            lines.append(
+                f"{self._shape.clipped_samples} samples above full scale were clipped; "
+                "is it damaged, or recorded too loud?"
+            )
         if self._shape.cancelled:
             lines.append(
                 "left and right cancel each other (a wire is swapped): one of them was played"

@@ -30,6 +30,17 @@ def test_no_history_of_orders_breaks_a_promise():
     assert broken is None, (broken.violations, broken.log)
 
 
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(14091, id="who announced a stream stands higher by now"),
+        pytest.param(17584, id="the clock comes back after the end of a warning"),
+    ],
+)
+def test_what_no_order_took_breaks_no_promise(number):
+    assert first_broken(1, seed=77, first=number) is None
+
+
 def test_histories_side_by_side_are_those_one_after_the_other():
     alone, beside = (list(drawn(3, seed=1, processes=processes)) for processes in (1, 2))
     assert [(one.number, one.orders, one.log) for one in alone] == [

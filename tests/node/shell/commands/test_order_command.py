@@ -169,6 +169,45 @@ def test_an_officer_is_told_what_of_a_document_nodes_cannot_read(tmp_path, capsy
     assert f"{path}: circle: " in told and "nodes obey the rest" in told
 
 
+NOWHERE = re.sub("<(polygon|circle|geocode)>.*?</\\1>", "", FLOOD, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    ("document", "why"),
+    [
+        (FLOOD.replace(">Actual<", ">Draft<"), "status Draft: no node obeys that; Actual"),
+        (FLOOD.replace(">Actual<", ">system<"), "status System"),
+        (FLOOD.replace(">Alert<", ">Ack<"), "msgType Ack: is for other stations; Alert"),
+        (FLOOD.replace(">Public<", ">Restricted<"), "is not for loudspeakers; Public"),
+        (FLOOD.replace(">Immediate<", ">Soon<"), "urgency = 'Soon': must be one of Immediate"),
+        (re.sub("<info>.*</info>", "", FLOOD, flags=re.DOTALL), "no info in it"),
+        (NOWHERE, "no area with a polygon, circle or geocode"),
+        (FLOOD.replace(">Immediate<", ">Past<"), "nothing to sound"),
+    ],
+)
+def test_a_document_that_no_node_would_obey_is_refused_before_it_is_signed(
+    tmp_path, capsys, document, why
+):
+    """Its officer would wait for a warning that sounds nowhere."""
+    assert document != FLOOD
+    path = tmp_path / "flood.xml"
+    path.write_text(document, encoding="utf-8")
+    told = Office(tmp_path, capsys).order("cap", str(path))
+    assert f"{path}: " in told and why in told
+    assert not (tmp_path / "order.bin").exists()
+
+
+@pytest.mark.parametrize("kind", ["Exercise", "Test"])
+def test_a_trial_is_signed_and_an_end_that_has_passed_is_told(tmp_path, capsys, kind):
+    office = Office(tmp_path, capsys)
+    path, out = tmp_path / "flood.xml", tmp_path / "order.bin"
+    path.write_text(FLOOD.replace(">Actual<", f">{kind}<"), encoding="utf-8")
+    key = str(tmp_path / "province.key")
+    arguments = ["order", "cap", str(path), "--area", AREA, "--out", str(out), "--key", key]
+    assert main(arguments) == 0
+    assert "expires before now" in office.capsys.readouterr().err
+
+
 def test_a_plan_that_a_node_would_refuse_is_refused_before_it_is_signed(tmp_path, capsys):
     office = Office(tmp_path, capsys)
     path = tmp_path / "calendar.toml"

@@ -75,6 +75,29 @@ def test_numbers_that_are_no_sound_are_left_out_and_not_played_at_full_scale(tmp
     assert any("damaged" in line for line in summary)
 
 
+@pytest.mark.parametrize("codec", ["adpcm_ima_wav", "adpcm_ms"])
+def test_damaged_adpcm_stays_within_full_scale_and_is_told(tmp_path, codec):
+    """It has no checksum, and each sample follows from the one before."""
+    good = encoded(tone(2, rate=8_000, level=LEVEL), codec, "wav", rate=8_000)
+    path = tmp_path / "a.wav"
+    at = len(good) * 6 // 10
+    junk = np.random.default_rng(1).bytes(1000)
+    path.write_bytes(good[:at] + junk + good[at + 1000 :])
+    sound, summary = played(path)
+    assert np.abs(sound).max() <= 2**0.5
+    assert any("damaged" in line for line in summary)
+    path.write_bytes(good)
+    assert played(path)[1] == []
+
+
+@pytest.mark.parametrize("rate", [8_000, 44_100])
+def test_sound_at_full_scale_is_not_called_damaged(tmp_path, rate):
+    """A siren in square waves, as they come: it goes beyond between the samples."""
+    path = tmp_path / "a.wav"
+    path.write_bytes(wav(np.sign(tone(1, rate=rate)) * np.float32(0.999), rate))
+    assert played(path)[1] == []
+
+
 EIGHT = [("aac", "adts"), ("flac", "flac"), ("wavpack", "wv")]
 
 
