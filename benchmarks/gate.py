@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from benchmarks import table
-from benchmarks.options import parser_of
+from benchmarks.options import folder, parser_of
 from benchmarks.verdict.budgets import Budgets, broken, lines_of, rewritten
 from benchmarks.verdict.causes import COMMAND, summary
 from benchmarks.verdict.formats import files
@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--against", metavar="REF", help="commit or JSON file to compare with")
     parser.add_argument("--record", action="store_true", help="take the figures as they are")
     parser.add_argument("--rewrite", action="store_true", help="and make budgets of them")
-    parser.add_argument("--files", type=Path, default=table.FOLDER, metavar="DIR")
+    parser.add_argument("--files", type=folder, default=table.FOLDER, metavar="DIR")
     parser.add_argument("--speed", action="store_true", help="tell speed beside its tolerance")
     parser.add_argument("--hold-speed", action="store_true", help="and fail where it is beyond")
     return parser
@@ -172,19 +172,19 @@ def _speed_lines(measured: Mapping[str, table.Rows], budgets: Budgets, length: s
     return lines
 
 
-def _tell(outcome: Outcome, folder: Path) -> int:
+def _tell(outcome: Outcome, out: Path) -> int:
     """Print the outcome and write its files; return the exit status."""
     rows = {"broken": [str(one) for one in outcome.breaches], "measured": outcome.measured}
     contents = files(outcome, lines_of(BUDGETS, outcome.length), _SHOWN)
     contents[f"gate_{outcome.length}.json"] = (json.dumps(rows, indent=1) + "\n").encode()
-    write_all(contents, folder)
+    write_all(contents, out)
     for line in summary(outcome):
         print(line, file=sys.stderr)
     if outcome.changes:
         length = " --fast" if outcome.length == "fast" else ""
         meant = f"; when it is meant: `{COMMAND} gate{length} --record`, and commit it"
         print(
-            f"gate: {outcome.differing_from_base}, all in {folder}/gate.md"
+            f"gate: {outcome.differing_from_base}, all in {out}/gate.md"
             f"{meant if outcome.unrecorded else ''}",
             file=sys.stderr,
         )

@@ -44,6 +44,17 @@ def count(text: str) -> int:
     return value
 
 
+def folder(text: str) -> Path:
+    """Return the folder of that name, made where there was none: before a run, not after it."""
+    path = Path(text)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        told = f"{text}: {fault.strerror}: give a folder that can be written to"
+        raise argparse.ArgumentTypeError(told) from None
+    return path
+
+
 def positive(text: str) -> float:
     """Return a finite number above 0; argparse tells what else was given."""
     value = float(text)

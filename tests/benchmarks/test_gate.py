@@ -189,6 +189,14 @@ def test_one_measurement_alone_is_held_and_the_others_are_not_missed(tree, tmp_p
     assert "--only lateny: must be one of latency, warned" in capsys.readouterr().err
 
 
+def test_a_folder_that_cannot_be_made_is_told_before_anything_is_measured(tree, tmp_path, capsys):
+    in_the_way = tmp_path / "budgets.toml"
+    with pytest.raises(SystemExit) as ended:
+        tree(ROWS, "--files", str(in_the_way / "out"))
+    assert ended.value.code == 2
+    assert f"{in_the_way}/out: Not a directory: give a folder" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("options", "status"), [((), 0), (("--hold-speed",), 1)])
 def test_speed_is_told_beside_its_tolerance_and_held_only_when_asked(
     tree, tmp_path, monkeypatch, capsys, options, status
