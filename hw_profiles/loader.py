@@ -105,8 +105,8 @@ def _load_part(cls: type[T], path: Path, asked_by: str, errors: list[str]) -> T 
         for name in gone
         if name in table
     )
-    known = {name: value for name, value in table.items() if name not in gone}
-    return build(cls, known, where=where, errors=errors)
+    rest = {name: value for name, value in table.items() if name not in gone}
+    return build(cls, rest, where=where, errors=errors)
 
 
 def _shown(path: Path, folder: Path) -> str:
