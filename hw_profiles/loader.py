@@ -22,6 +22,13 @@ _SUBFOLDERS: Final = {
     "amplifier": "amplifiers",
     "horn": "horns",
 }
+_GONE: Final = {
+    "boards": ("cores", "idle_w", "full_w"),
+    "sound_cards": (),
+    "amplifiers": ("efficiency", "idle_w"),
+    "horns": ("high_hz", "angle_1khz_deg", "angle_4khz_deg"),
+}
+"""Fields that older files have: no answer ever depended on them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +98,15 @@ def _load_part(cls: type[T], path: Path, asked_by: str, errors: list[str]) -> T 
     table = read_toml(path, errors)
     if len(errors) > before:
         return None
-    return build(
-        cls, table, where=f"{path.parent.parent.name}/{path.parent.name}/{path.name}", errors=errors
+    where = f"{path.parent.parent.name}/{path.parent.name}/{path.name}"
+    gone = _GONE[path.parent.name]
+    errors.extend(
+        f"{where}: {name}: did nothing and is gone; remove its line"
+        for name in gone
+        if name in table
     )
+    rest = {name: value for name, value in table.items() if name not in gone}
+    return build(cls, rest, where=where, errors=errors)
 
 
 def _shown(path: Path, folder: Path) -> str:

@@ -43,7 +43,6 @@ class Board:
 
     title: str
 
-    cores: Whole
     receive_us: Number
     """CPU time per datagram: interrupt, socket, parse, jitter buffer."""
 
@@ -74,9 +73,6 @@ class Board:
     has_rtc: Switch
     boot_s: Number
     """Power on to a node that plays."""
-
-    idle_w: Number
-    full_w: Number
 
     def __post_init__(self) -> None:
         check("board", not_negative(self, "clock_curve_ppb_per_k2"))
@@ -121,16 +117,16 @@ class Amplifier:
     title: str
 
     power_w: Number
-    efficiency: Number
-    idle_w: Number
+    """Of all its channels together; each horn gets its share and no more than it takes."""
+
     mute_release_s: Number
     thermal_limit_db: Number
     """Mean power that it sheds for hours, re that of a full-scale sine; -40 to 0."""
 
     def __post_init__(self) -> None:
         rules = not_negative(self, "thermal_limit_db")
-        share = self.efficiency.value
-        rules["efficiency.value"] = (0 < share <= 1, share, "above 0, at most 1")
+        power_w = self.power_w.value
+        rules["power_w.value"] = (1 <= power_w <= 100_000, power_w, "1 to 100000")
         limit_db = self.thermal_limit_db.value
         rules["thermal_limit_db.value"] = (-40 <= limit_db <= 0, limit_db, "-40 to 0")
         check("amplifier", rules)
@@ -146,21 +142,23 @@ class Horn:
     """At 1 W and 1 m on the axis."""
 
     power_w: Number
-    low_hz: Number
-    high_hz: Number
-    angle_1khz_deg: Number
-    """Full angle at which the level has fallen by 6 dB, at 1 kHz."""
+    """What it takes; from an amplifier that gives less it gets that."""
 
-    angle_4khz_deg: Number
+    low_hz: Number
+    """Below it the horn moves too far and gives no sound."""
+
     per_pole: Whole
 
     def __post_init__(self) -> None:
         rules = not_negative(self)
-        rules["high_hz.value"] = (
-            self.high_hz.value > self.low_hz.value,
-            self.high_hz.value,
-            f"above low_hz = {self.low_hz.value}",
+        level_db, power_w, count = (
+            one.value for one in (self.sensitivity_db_spl, self.power_w, self.per_pole)
         )
+        rules["sensitivity_db_spl.value"] = (60 <= level_db <= 130, level_db, "60 to 130")
+        rules["power_w.value"] = (0.01 <= power_w <= 1000, power_w, "0.01 to 1000")
+        low_hz = self.low_hz.value
+        rules["low_hz.value"] = (20 <= low_hz <= 2000, low_hz, "20 to 2000")
+        rules["per_pole.value"] = (1 <= count <= 16, count, "1 to 16")
         check("horn", rules)
 
 

@@ -82,14 +82,15 @@ def dwelling(place: Place, day: DayConfig) -> DwellingConfig:
 
 
 def horns(place: Place) -> tuple[HornConfig, ...]:
-    """Return the horns of a pole, spread evenly from north on."""
-    horn = place.profile.horn
+    """Return the horns of a pole, spread evenly from north on, with what the amplifier gives."""
+    horn, amplifier = place.profile.horn, place.profile.amplifier
     count = horn.per_pole.value
+    power_w = min(horn.power_w.value, amplifier.power_w.value / count)
     return tuple(
         HornConfig(
             bearing_deg=360.0 * i / count,
             sensitivity_db=horn.sensitivity_db_spl.value,
-            power_w=horn.power_w.value,
+            power_w=power_w,
         )
         for i in range(count)
     )

@@ -21,9 +21,8 @@ SPAN: Final = 0.5
 
 POINTS_MAX: Final = 200_000
 _NOT_HEARD: Final = (
-    "power_w", "efficiency", "idle_w", "full_w", "mute_release_s", "thermal_limit_db",
-    "sensitivity_db_spl", "low_hz", "high_hz", "angle_1khz_deg", "angle_4khz_deg", "per_pole",
-    "cores", "rate_hz", "period_samples", "periods",
+    "power_w", "mute_release_s", "thermal_limit_db", "sensitivity_db_spl", "low_hz", "per_pole",
+    "rate_hz", "period_samples", "periods",
 )  # fmt: skip
 """Fields that move none of a sweep's figures, or may not move by themselves."""
 

@@ -27,20 +27,42 @@ def test_all_faults_of_a_profile_are_named_at_once_with_file_field_and_value(tmp
     folder = tmp_path / "hw_profiles"
     shutil.copytree(hw_profiles.FOLDER, folder)
     board = folder / "boards" / "pi_4b.toml"
-    text = board.read_text().replace("cores = { value = 4,", 'cores = { value = "four",')
-    board.write_text(
-        text.replace("idle_w = { value = 2.7,", "idle_w = { value = -2.7,") + "fan = 1\n"
-    )
+    text = board.read_text().replace("receive_us = { value = 54,", 'receive_us = { value = "x",')
+    board.write_text(text.replace("boot_s = { value = 22,", "boot_s = { value = -2,") + "fan = 1\n")
     horn = folder / "horns" / "horn_30w.toml"
-    horn.write_text(horn.read_text().replace("{ value = 10000,", "{ value = 100,"))
+    horn.write_text(horn.read_text().replace("per_pole = { value = 2,", "per_pole = { value = 99,"))
 
     with pytest.raises(ConfigError) as caught:
         hw_profiles.load("pi_4b_usb", folder=folder)
 
     lines = str(caught.value).splitlines()
     assert any("boards/pi_4b.toml: fan: unknown" in line for line in lines)
-    assert any("cores.value = 'four': must be a whole number" in line for line in lines)
-    assert any("horn.high_hz.value = 100" in line and "above low_hz" in line for line in lines)
+    assert any("receive_us.value = 'x': must be a number" in line for line in lines)
+    assert any("horn.per_pole.value = 99" in line and "1 to 16" in line for line in lines)
+
+
+def test_each_field_that_did_nothing_is_named_with_what_to_do(tmp_path):
+    folder = tmp_path / "hw_profiles"
+    shutil.copytree(hw_profiles.FOLDER, folder)
+    gone = {
+        "boards/pi_4b.toml": ("cores", "idle_w", "full_w"),
+        "amplifiers/classd_2x50.toml": ("efficiency", "idle_w"),
+        "horns/horn_30w.toml": ("high_hz", "angle_1khz_deg", "angle_4khz_deg"),
+    }
+    for name, gone_fields in gone.items():
+        with (folder / name).open("a") as file:
+            file.writelines(
+                f'{one} = {{ value = 1, source = "x", verified = true }}\n' for one in gone_fields
+            )
+
+    with pytest.raises(ConfigError) as caught:
+        hw_profiles.load("pi_4b_usb", folder=folder)
+
+    assert str(caught.value).splitlines() == [
+        f"hw_profiles/{name}: {one}: did nothing and is gone; remove its line"
+        for name, gone_fields in gone.items()
+        for one in gone_fields
+    ]
 
 
 def test_a_profile_that_names_a_missing_part_is_answered_with_the_known_parts(tmp_path):
