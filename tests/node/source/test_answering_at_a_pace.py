@@ -1,23 +1,15 @@
 """A sender at another pace that answers the clock question: its reports are no clock to play by."""
 
-import heapq
-
 import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from node.config import JitterConfig, NodeConfig
-from node.counters import Origin
-from node.events import SendDatagram
-from node.kernel.record import new, together
 from node.rtp import rtcp
-from node.source.state import Played
-from node.stack import SpeakerNode
 from sim.sender.time_answers import SenderReports
+from tests.node.source.test_senders_pace import heard_ms
 from tests.node.source.test_waiting_for_the_horn import (
     LIVE,
     MS,
-    PERIOD,
     START_NS,
     S,
     packets_ms,
@@ -47,34 +39,6 @@ class Asked:
         return found
 
 
-def heard_ms(arrivals, asked, begin_ms, end_ms, *, delay_ms):
-    """Return how much of what arrives is played from `begin_ms` to `end_ms`, in ms of sound."""
-    jitter = JitterConfig(mode="synchronised", playout_delay_ms=delay_ms)
-    node = SpeakerNode(NodeConfig(name="n", jitter=jitter), decoder_factory=None)
-    out = np.zeros((PERIOD, 1), np.float32)
-    rows = new(Played, 4096)
-    played = []
-    under_way = list(arrivals)
-    heapq.heapify(under_way)
-    for now_ms in range(0, round(end_ms), 20):
-        while under_way and under_way[0][0] <= now_ms:
-            at_ms, data, source = heapq.heappop(under_way)
-            node.receive_datagram(data, source, START_NS + round(at_ms * MS))
-        due_ns = node.next_deadline_ns()
-        if due_ns is not None and due_ns <= START_NS + now_ms * MS:
-            node.handle_deadline(START_NS + now_ms * MS)
-        while (event := node.next_event()) is not None:
-            if isinstance(event, SendDatagram):
-                for answer in asked.answers(event.data, now_ms):
-                    heapq.heappush(under_way, answer)
-        node.render(out, START_NS + now_ms * MS)
-        played.append(rows[: node.take_journal(rows)].copy())
-    found = together(played, Played)
-    is_heard = found["origin"] == Origin.RECEIVED
-    is_heard &= found["presentation_ns"] >= START_NS + begin_ms * MS
-    return int(found["samples"][is_heard].sum()) / 48
-
-
 @settings(deadline=None, max_examples=20)
 @given(
     st.sampled_from([100, 400, 1000]),
@@ -95,6 +59,7 @@ def test_of_an_answering_sender_at_another_pace_all_but_an_eighth_is_heard(
         (at_ms / pace + float(rng.uniform(0, 5)), data, source)
         for at_ms, data, source in spoken(LIVE, 0, end_ms * pace, packet_ms=packet_ms)
     ]
-    asked = Asked(pace, arrivals[0][2])
+    answers = Asked(pace, arrivals[0][2]).answers
+    how = {"mode": "synchronised", "delay_ms": delay_ms, "answers": answers}
     said_ms = min(pace, 1) * (end_ms - begin_ms - delay_ms) - 2 * packet_ms
-    assert heard_ms(arrivals, asked, begin_ms, end_ms, delay_ms=delay_ms) >= 0.875 * said_ms
+    assert heard_ms(arrivals, begin_ms, end_ms, **how) >= 0.875 * said_ms

@@ -4,44 +4,22 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from node.config import JitterConfig, NodeConfig
 from node.counters import Origin
-from node.kernel.record import new, together
-from node.source.state import Played
-from node.stack import SpeakerNode
 from tests.node.source.test_waiting_for_the_horn import (
     LIVE,
     MS,
-    PERIOD,
     START_NS,
     delays_ms,
     modes,
     packets_ms,
+    played_of,
     spoken,
 )
 
 
-def heard_ms(arrivals, begin_ms, end_ms, *, mode, delay_ms):
+def heard_ms(arrivals, begin_ms, end_ms, **how):
     """Return how much of what arrives is played from `begin_ms` to `end_ms`, in ms of sound."""
-    jitter = JitterConfig(mode=mode, playout_delay_ms=delay_ms)
-    node = SpeakerNode(NodeConfig(name="n", jitter=jitter), decoder_factory=None)
-    out = np.zeros((PERIOD, 1), np.float32)
-    rows = new(Played, 4096)
-    played = []
-    took = 0
-    for now_ms in range(0, round(end_ms), 20):
-        while took < len(arrivals) and arrivals[took][0] <= now_ms:
-            at_ms, data, source = arrivals[took]
-            node.receive_datagram(data, source, START_NS + round(at_ms * MS))
-            took += 1
-        due_ns = node.next_deadline_ns()
-        if due_ns is not None and due_ns <= START_NS + now_ms * MS:
-            node.handle_deadline(START_NS + now_ms * MS)
-        while node.next_event() is not None:
-            pass
-        node.render(out, START_NS + now_ms * MS)
-        played.append(rows[: node.take_journal(rows)].copy())
-    found = together(played, Played)
+    found = played_of(arrivals, end_ms, **how)
     is_heard = found["origin"] == Origin.RECEIVED
     is_heard &= found["presentation_ns"] >= START_NS + begin_ms * MS
     return int(found["samples"][is_heard].sum()) / 48

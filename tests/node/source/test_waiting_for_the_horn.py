@@ -1,11 +1,14 @@
 """Sources that wait: for the horn that another one has, for a place that others hold."""
 
+import heapq
+
 import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from node.config import JitterConfig, NodeConfig
 from node.counters import Origin
+from node.events import SendDatagram
 from node.kernel.record import new, together
 from node.rtp import packet
 from node.source.state import Played
@@ -48,27 +51,34 @@ def spoken(ssrc, begin_ms, end_ms, *, packet_ms=20, held_until_ms=0, clock_khz=4
     ]
 
 
-def holes_ms(arrivals, begin_ms, end_ms, *, mode, delay_ms, ssrc=LIVE):
-    """Play what arrives, in that order; return the longest time between without `ssrc`."""
+def played_of(arrivals, end_ms, *, mode, delay_ms, answers=None):
+    """Play what arrives at its time, and what `answers` makes of what the node sends."""
     jitter = JitterConfig(mode=mode, playout_delay_ms=delay_ms)
     node = SpeakerNode(NodeConfig(name="n", jitter=jitter), decoder_factory=None)
     out = np.zeros((PERIOD, 1), np.float32)
     rows = new(Played, 4096)
-    heard = []
-    took = 0
-    for now_ms in range(0, end_ms + delay_ms, 20):
-        while took < len(arrivals) and arrivals[took][0] <= now_ms:
-            at_ms, data, source = arrivals[took]
+    played = []
+    under_way = [(at_ms, number, *rest) for number, (at_ms, *rest) in enumerate(arrivals)]
+    heapq.heapify(under_way)
+    for now_ms in range(0, round(end_ms), 20):
+        while under_way and under_way[0][0] <= now_ms:
+            at_ms, _, data, source = heapq.heappop(under_way)
             node.receive_datagram(data, source, START_NS + round(at_ms * MS))
-            took += 1
         due_ns = node.next_deadline_ns()
         if due_ns is not None and due_ns <= START_NS + now_ms * MS:
             node.handle_deadline(START_NS + now_ms * MS)
-        while node.next_event() is not None:
-            pass
+        while (event := node.next_event()) is not None:
+            if answers and isinstance(event, SendDatagram):
+                for at_ms, *rest in answers(event.data, now_ms):
+                    heapq.heappush(under_way, (at_ms, len(arrivals), *rest))
         node.render(out, START_NS + now_ms * MS)
-        heard.append(rows[: node.take_journal(rows)].copy())
-    played = together(heard, Played)
+        played.append(rows[: node.take_journal(rows)].copy())
+    return together(played, Played)
+
+
+def holes_ms(arrivals, begin_ms, end_ms, *, mode, delay_ms, ssrc=LIVE):
+    """Play what arrives, in that order; return the longest time between without `ssrc`."""
+    played = played_of(arrivals, end_ms + delay_ms, mode=mode, delay_ms=delay_ms)
     played = played[(played["ssrc"] == ssrc) & (played["origin"] == Origin.RECEIVED)]
     begins = np.sort((played["presentation_ns"] - START_NS) / MS)
     ends = begins + played["samples"].max(initial=0) / 48
