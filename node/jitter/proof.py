@@ -4,13 +4,16 @@ A payload type is a number that two people agreed on; others use it for PCM. So 
 until it has proved itself, in one of two ways:
 
 ====================  ============================================================================
-stamps                advance by the duration of each packet, for 40 ms of sound in a row
+stamps                advance by the duration of each packet, for 40 ms of sound in a row, which
+                      takes no more than twice as long to come: who sends at half pace is heard
 pace                  0.6 s of packets of one duration come as fast as they last, whatever the
                       stamps say: a clock of another rate, or none
 ====================  ============================================================================
 
-Each contradiction (framing, size, a stamp that advances by half the duration or less) doubles what
-is asked for, to some seconds; enough of them put a stream back into doubt that had proved itself.
+Packets that read as another codec one after another (`opus.foreign`) prove nothing in either way.
+Each contradiction (framing, size, a stamp that advances by half the duration or less, a third such
+packet) doubles what is asked for, to some seconds; enough of them put a stream back into doubt
+that had proved itself.
 What is doubted is held and placed as any other sound, but it is not let out.
 """
 
@@ -28,6 +31,14 @@ _ENOUGH_SAMPLES: Final = 40 * SAMPLES_PER_MS
 _DOUBTS_MAX: Final = 6
 _DOUBT_SHED_SAMPLES: Final = RATE_HZ // 2
 """So much sound that agrees outweighs one contradiction."""
+
+_BEHIND_SAMPLES: Final = 15 * SAMPLES_PER_MS
+"""Jitter that a sender at half pace may have. AMR in packets of 60 ms, whose stamps and first byte
+say 10 ms, falls behind by 50 ms with each."""
+
+_FOREIGN_RUN: Final = 2
+"""A payload that reads as something else is chance, a second one proves nothing; from the third on
+they are a contradiction. Of Opus one in 5,000 reads like the one before it."""
 
 _RUN_SAMPLES: Final = RATE_HZ * 6 // 10
 WOBBLE_MAX_SAMPLES: Final = 10 * SAMPLES_PER_MS
@@ -62,10 +73,36 @@ def doubt(state: Jitter) -> None:
         state.proven = 0
 
 
-@inner_kernel("void(Jitter, int64)")
-def _agree(state: Jitter, samples: int) -> None:
+@inner_kernel("int64(Jitter, int64)")
+def judge(state: Jitter, reading: int) -> int:
+    """Take as what else a payload reads; return `state.FOREIGN` where it proves nothing, else 0."""
+    if reading == 0 or reading != state.reads_as:
+        state.reads_as = reading
+        state.reads_run = 0
+        return 0
+    state.reads_run += 1
+    state.suspected = reading
+    if state.reads_run >= _FOREIGN_RUN:
+        doubt(state)
+    return at.FOREIGN
+
+
+@inner_kernel("void(Jitter)")
+def pass_over(state: Jitter) -> None:
+    """Begin the proof anew after a packet that proves nothing."""
+    state.proof_samples = 0
+    state.run_since_ns = at.NONE
+
+
+@inner_kernel("void(Jitter, int64, int64)")
+def _agree(state: Jitter, samples: int, transit: int) -> None:
     """Take into account that a stamp says what `samples` of sound before it say."""
+    if state.proof_samples == 0:
+        state.proof_transit = ns_to_samples(state.highest_arrival_ns) - state.highest_media
     state.proof_samples += samples
+    if transit - state.proof_transit > state.proof_samples + _BEHIND_SAMPLES and not state.proven:
+        state.proof_samples = 0
+        return
     if state.proven:
         if state.proof_samples >= _DOUBT_SHED_SAMPLES:
             state.proof_samples = 0
@@ -103,7 +140,7 @@ def weigh(
     off = stamp_step - step * last
     agrees = abs(off) <= min(last // _OFF_SHARE, WOBBLE_MAX_SAMPLES)
     if agrees:
-        _agree(state, last)
+        _agree(state, last, ns_to_samples(now_ns) - state.highest_media - stamp_step)
     is_same = samples == last and step <= _STEP_MAX
     if is_same and state.run_since_ns != at.NONE:
         state.run_samples += step * last

@@ -60,6 +60,8 @@ REDUNDANT: Final = 4
 RETRANSMITTED: Final = 8
 EXACT: Final = 16
 """No network and no sender's clock: its stamp is its media time, all of it and not 32 bits."""
+FOREIGN: Final = 32
+"""It reads as something else, as those before it did: its stamp and its pace prove nothing."""
 
 # Results of `insert` besides a slot.
 DUPLICATE: Final = -1
@@ -156,6 +158,10 @@ class Jitter(Record):
     )
     stamps_wrong: int = whole("", "1: packets come at the pace of their durations, stamps do not.")
     proof_samples: int = whole("samples", "Sound that agreed, since the last contradiction.")
+    proof_transit: int = whole("samples", "Transit of the packet before that sound.")
+    reads_as: int = whole("", "As what the last payload reads that was looked at (`opus.foreign`).")
+    reads_run: int = whole("", "So many before it in a row read as the same.")
+    suspected: int = whole("", "What it seems to be instead, by the last such run; 0: no idea.")
     doubts: int = whole("", "Contradictions that nothing has outweighed yet.")
     proven: int = whole("", "1: this is Opus, as far as anybody can tell.")
 
