@@ -60,8 +60,6 @@ REDUNDANT: Final = 4
 RETRANSMITTED: Final = 8
 EXACT: Final = 16
 """No network and no sender's clock: its stamp is its media time, all of it and not 32 bits."""
-FOREIGN: Final = 32
-"""It reads as something else, as those before it did: its stamp and its pace prove nothing."""
 
 # Results of `insert` besides a slot.
 DUPLICATE: Final = -1
@@ -152,6 +150,7 @@ class Jitter(Record):
     )
     run_samples: int = whole("samples", "Durations in it.")
     run_packets: int = whole("", "Packets in it.")
+    run_foreign: int = whole("", "Those that read as another codec, as the one before did.")
     run_agreeing: int = whole("", "Those whose stamp agrees with the duration before it.")
     run_off: int = whole(
         "samples", "What the stamps of the run that agree are off the durations, all together."

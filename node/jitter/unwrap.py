@@ -24,7 +24,7 @@ from typing import Final
 
 from node.jitter import state as at
 from node.jitter.ledger import sounds_before
-from node.jitter.proof import WOBBLE_MAX_SAMPLES, pass_over, weigh
+from node.jitter.proof import WOBBLE_MAX_SAMPLES, weigh
 from node.jitter.state import Jitter, Packet, Slot
 from node.kernel import inlined, inner_kernel
 from node.kernel.conversions import ns_to_samples
@@ -158,9 +158,7 @@ def _follow(state: Jitter, slots: Records[Slot], step: int, stamp_step: int, pac
     now_ns = packet.arrival_ns
     is_exact = packet.marks & at.EXACT
     media = _media_after(state, sounds, by_stamp, ns_to_samples(now_ns), is_exact)
-    if packet.marks & at.FOREIGN:
-        pass_over(state)
-    elif media != at.NONE:
+    if media != at.NONE:
         weigh(state, counted, counted - sounds, stamp_step, packet.samples, now_ns)
     return media
 

@@ -21,11 +21,13 @@ from numpy.typing import NDArray
 from node.kernel import kernel
 from node.opus.packet import (
     FRAME_BYTES_MAX,
+    MODE_CELT,
     frame_length,
     layout,
     packet_samples,
     strip_padding,
     toc_frame_samples,
+    toc_mode,
 )
 from node.units import PACKET_SAMPLES_MAX
 
@@ -39,6 +41,8 @@ KIND_MASK: Final = 0xFF
 
 _SELF_DELIMITED: Final = 0x100
 """Stands for the first byte of the last stream where there is no stream that ends with a packet."""
+
+_ALONE_BYTES_MIN: Final = 24
 
 _PAIRS_MIN: Final = 16
 _UNEVEN: Final = 3.5
@@ -100,22 +104,24 @@ def _bits(data: NDArray[np.uint8], at: int, count: int) -> int:
 
 
 @kernel("int64(uint8[::1], int64, int64, int64, int64)")
-def _amr_form(
-    data: NDArray[np.uint8], offset: int, length: int, law: int, is_aligned: int
-) -> int:
-    """Return 1 for a payload of AMR (`law` 0) or AMR-WB (1), of octets or of bits (4.3 and 4.4)."""
+def _amr_form(data: NDArray[np.uint8], offset: int, length: int, law: int, is_aligned: int) -> int:
+    """Return 1 for a payload of AMR (`law` 0) or AMR-WB (1), of octets or of bits (4.3 and 4.4).
+
+    Its frames are undamaged and all of one mode, or packets of Opus of some sizes would pass.
+    """
     head, entry = (8, 8) if is_aligned else (4, 6)
     end = 8 * (offset + length)
     at = 8 * offset + head
+    kind = _bits(data, at + 1, 4) if at + entry <= end else 0
+    size = _AMR_BITS[law, kind]
     total = 0
     follows = 1
     while follows:
-        if at + entry > end:
+        if at + entry > end or size < 0 or _bits(data, at + 1, 5) != kind << 1 | 1:
+            return 0
+        if is_aligned and _bits(data, at + 6, 2) != 0:
             return 0
         follows = _bits(data, at, 1)
-        size = _AMR_BITS[law, _bits(data, at + 1, 4)]
-        if size < 0 or (is_aligned and _bits(data, at + 6, 2) != 0):
-            return 0
         total += (size + 7) // 8 * 8 if is_aligned else size
         at += entry
     left = end - at - total
@@ -186,7 +192,8 @@ def _self_delimited(data: NDArray[np.uint8], begin: int, end: int) -> tuple[int,
     total = padding
     for _ in range(count if is_each_coded else 1):
         begin, size = frame_length(data, begin, end)
-        if size < 0 or size > FRAME_BYTES_MAX:
+        is_filled = size > 0 or toc & 3 == 0  # what fills up a packet reads as empty frames
+        if size < 0 or size > FRAME_BYTES_MAX or not is_filled:
             return bad
         total += size if is_each_coded else count * size
     return (begin + total, samples) if total <= end - begin else bad
@@ -198,18 +205,36 @@ def streams_inside(data: NDArray[np.uint8], offset: int, length: int) -> int:
 
     data  (n,) uint8, bytes of the payload
 
-    0x100 stands for packets that are all self-delimited, be it one.
+    0x100 stands for packets that are all self-delimited, be it one: then of some length and not
+    filled up, for what little such a packet holds often begins with the same byte.
     """
     end = offset + length
     begin, samples = _self_delimited(data, offset, end)
-    second = int(data[begin]) if 0 < begin < end else _SELF_DELIMITED
+    if begin == end:
+        is_padded = data[offset] & 3 == 3 and data[offset + 1] & 0x40 != 0
+        return _SELF_DELIMITED if length >= _ALONE_BYTES_MIN and not is_padded else -1
+    second = int(data[begin]) if 0 < begin < end else -1
+    codes = int(data[offset]) & 3, second & 3
+    if codes[0] != codes[1] and max(codes) < 3:
+        return -1
     while 0 < begin < end:
         if packet_samples(data, begin, end - begin) == samples:
             return second
         begin, own = _self_delimited(data, begin, end)
         if own != samples:
             return -1
-    return _SELF_DELIMITED if begin == end else -1
+    return second if begin == end else -1
+
+
+@kernel("int64(uint8[::1], int64, int64)")
+def is_silent(data: NDArray[np.uint8], offset: int, length: int) -> int:
+    """Return 1 for one CELT frame that says it is silence: nobody hears what it is (4.3, Table 56).
+
+    data  (n,) uint8, bytes of the payload
+    """
+    toc = int(data[offset])
+    is_one = length > 2 and toc_mode(toc) == MODE_CELT and toc & 3 == 0
+    return 1 if is_one and data[offset + 1] == 0xFF and data[offset + 2] >= 0xFE else 0
 
 
 @kernel("int64(uint8[::1], int64, int64)")
@@ -218,7 +243,7 @@ def reading(data: NDArray[np.uint8], offset: int, length: int) -> int:
 
     data  (n,) uint8, bytes of the payload at `offset`, `length` of them
     """
-    if length < 2:
+    if length < 2 or is_silent(data, offset, length) != 0:
         return NO_READING
     if is_amr(data, offset, length) != 0:
         return AMR

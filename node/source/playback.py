@@ -115,7 +115,8 @@ def receive(
     if length == 0:
         jitter.note_empty(state, slots, header[rtp.SEQUENCE])
         return NO_SOUND
-    foreign = 0 if state.proven else judge(state, reading(data, offset, length))
+    if state.proven == 0:
+        judge(state, reading(data, offset, length))
     if samples <= 0:
         doubt(state)
         return BAD_FRAMING
@@ -123,7 +124,7 @@ def receive(
         doubt(state)
     if payloads.shape[1] > 0 and length > payloads.shape[1]:
         return TOO_LARGE
-    flags = header[rtp.MARKER] * js.MARKER + has_lbrr(data, offset, length) * js.HAS_FEC + foreign
+    flags = header[rtp.MARKER] * js.MARKER + has_lbrr(data, offset, length) * js.HAS_FEC
     packet = source.packet[0]
     packet.offset = offset
     packet.length = length
