@@ -102,7 +102,7 @@ class SpeakerNode:
             if result > ss.OTHER_SOURCE:
                 latest.last_arrival_ns = now_ns
                 self._packets += 1
-                if result < 0 or self._unheard.may_end:
+                if (result < 0 or self._unheard.may_end) and latest.buffer.is_proven:
                     self._tell(self._unheard.receive(result, source, now_ns))
                 return
         self._receive_other(array, source, now_ns, is_authentic=is_authentic)
@@ -313,7 +313,8 @@ class SpeakerNode:
         self._packets += 1
         receiver.last_arrival_ns = now_ns
         self._latest = receiver
-        self._tell(self._unheard.receive(result, source, now_ns))
+        if receiver.buffer.is_proven:  # of what is doubted another reason is told
+            self._tell(self._unheard.receive(result, source, now_ns))
 
     def _drop(self, why: Count, source: tuple[str, int], now_ns: int, *, reading: int = 0) -> None:
         """Count a datagram that is no packet of a source, and say so when that goes on."""

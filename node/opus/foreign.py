@@ -25,7 +25,6 @@ from node.opus.packet import (
     frame_length,
     layout,
     packet_samples,
-    strip_padding,
     toc_frame_samples,
     toc_mode,
 )
@@ -72,9 +71,12 @@ def is_uneven(data: NDArray[np.uint8], offset: int, length: int) -> int:
     data  (n,) uint8, bytes of the payload
 
     Alike but for the highest bit, which is the sign in G.711. Zeros are left out: encoders fill up
-    with them. Frames are looked at one by one, for several of silence are alike.
+    with them. Frames are looked at one by one, for several of silence are alike; a payload that
+    breaks the framing rules as a whole.
     """
     count, lengths, begin, end = layout(data, offset, length)
+    if count < 0:
+        count, begin, end = 1, offset, offset + length
     pairs = 0
     chances = 0
     for i in range(count):
@@ -164,7 +166,8 @@ def is_gsm(data: NDArray[np.uint8], offset: int, length: int) -> int:
 def _self_delimited(data: NDArray[np.uint8], begin: int, end: int) -> tuple[int, int]:
     """Return where a self-delimited packet ends, and its duration in samples; or -1 (appendix B).
 
-    The length of its last frame is coded too, or that of all where they are equally long.
+    The length of its last frame is coded too, or that of all where they are equally long. One that
+    is filled up is left out: encoders fill up the last stream, and how much looks like a length.
     """
     bad = (-1, -1)
     if begin >= end:
@@ -173,7 +176,6 @@ def _self_delimited(data: NDArray[np.uint8], begin: int, end: int) -> tuple[int,
     begin += 1
     count = 1 if toc & 3 == 0 else 2
     is_each_coded = toc & 3 != 1
-    padding = 0
     if toc & 3 == 3:
         if begin >= end:
             return bad
@@ -182,14 +184,11 @@ def _self_delimited(data: NDArray[np.uint8], begin: int, end: int) -> tuple[int,
         count = head & 0x3F
         is_each_coded = head & 0x80 != 0
         if head & 0x40:
-            begin, left = strip_padding(data, begin, end)
-            if left < 0:
-                return bad
-            padding = end - left
+            return bad
     samples = count * toc_frame_samples(toc)
     if count == 0 or samples > PACKET_SAMPLES_MAX:
         return bad
-    total = padding
+    total = 0
     for _ in range(count if is_each_coded else 1):
         begin, size = frame_length(data, begin, end)
         is_filled = size > 0 or toc & 3 == 0  # what fills up a packet reads as empty frames
@@ -205,14 +204,13 @@ def streams_inside(data: NDArray[np.uint8], offset: int, length: int) -> int:
 
     data  (n,) uint8, bytes of the payload
 
-    0x100 stands for packets that are all self-delimited, be it one: then of some length and not
-    filled up, for what little such a packet holds often begins with the same byte.
+    0x100 stands for packets that are all self-delimited, be it one: then of some length, for the
+    first byte after that of a short packet is often the same.
     """
     end = offset + length
     begin, samples = _self_delimited(data, offset, end)
     if begin == end:
-        is_padded = data[offset] & 3 == 3 and data[offset + 1] & 0x40 != 0
-        return _SELF_DELIMITED if length >= _ALONE_BYTES_MIN and not is_padded else -1
+        return _SELF_DELIMITED if length >= _ALONE_BYTES_MIN else -1
     second = int(data[begin]) if 0 < begin < end else -1
     codes = int(data[offset]) & 3, second & 3
     if codes[0] != codes[1] and max(codes) < 3:

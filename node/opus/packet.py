@@ -88,7 +88,7 @@ def frame_length(data: NDArray[np.uint8], begin: int, end: int) -> tuple[int, in
 
 
 @kernel("UniTuple(int64, 2)(uint8[::1], int64, int64)")
-def strip_padding(data: NDArray[np.uint8], begin: int, end: int) -> tuple[int, int]:
+def _strip_padding(data: NDArray[np.uint8], begin: int, end: int) -> tuple[int, int]:
     """Read the padding's size; return where it ends and where the frames end, or -1 (3.2.5).
 
     data  (n,) uint8, bytes of the payload
@@ -130,7 +130,7 @@ def layout(data: NDArray[np.uint8], offset: int, length: int) -> tuple[int, int,
         if count == 0 or count * toc_frame_samples(toc) > PACKET_SAMPLES_MAX:
             return bad
         if head & _PADDED:
-            begin, end = strip_padding(data, begin, end)
+            begin, end = _strip_padding(data, begin, end)
             if end < 0:
                 return bad
         coded = head & _VBR != 0
