@@ -167,7 +167,8 @@ def _self_delimited(data: NDArray[np.uint8], begin: int, end: int) -> tuple[int,
     """Return where a self-delimited packet ends, and its duration in samples; or -1 (appendix B).
 
     The length of its last frame is coded too, or that of all where they are equally long. One that
-    is filled up is left out: encoders fill up the last stream, and how much looks like a length.
+    is filled up is left out, and one with an empty frame: encoders fill up the last stream only,
+    and what fills up one of Opus reads as empty frames.
     """
     bad = (-1, -1)
     if begin >= end:
@@ -191,8 +192,7 @@ def _self_delimited(data: NDArray[np.uint8], begin: int, end: int) -> tuple[int,
     total = 0
     for _ in range(count if is_each_coded else 1):
         begin, size = frame_length(data, begin, end)
-        is_filled = size > 0 or toc & 3 == 0  # what fills up a packet reads as empty frames
-        if size < 0 or size > FRAME_BYTES_MAX or not is_filled:
+        if not 0 < size <= FRAME_BYTES_MAX:
             return bad
         total += size if is_each_coded else count * size
     return (begin + total, samples) if total <= end - begin else bad
