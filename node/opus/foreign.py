@@ -41,7 +41,7 @@ KIND_MASK: Final = 0xFF
 _SELF_DELIMITED: Final = 0x100
 """Stands for the first byte of the last stream where there is no stream that ends with a packet."""
 
-_ALONE_BYTES_MIN: Final = 24
+_ALONE_BYTES_MIN: Final = 12
 
 _PAIRS_MIN: Final = 16
 _UNEVEN: Final = 3.5
