@@ -181,3 +181,16 @@ def test_all_of_opus_is_heard_from_its_first_packet_on(
         assert len(heard) == len(payloads) and heard[0] == pytest.approx(440, abs=1)
     else:
         assert heard and heard[0] <= 40 + 620 + 2 * packet_ms + 20
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sampled_from([(0xF0, 10, 60), (0xB0, 10, 30), (0xE8, 5, 30), (0x08, 20, 60)]), seeds)
+@example((0xF0, 10, 60), 0)
+def test_what_comes_at_less_than_half_the_pace_of_its_stamps_is_no_opus(form, seed):
+    """Another codec whose clock and first byte agree by chance, in packets of some frames."""
+    head, says_ms, packet_ms = form
+    rng = np.random.default_rng(seed)
+    payloads = [bytes([head]) + rng.bytes(60) for _ in range(SECONDS * 1000 // packet_ms)]
+    slow = stream(payloads, packet_ms=says_ms, clock_khz=48)
+    arrivals = [(40 + i * packet_ms, data, source) for i, (_, data, source) in enumerate(slow)]
+    assert_silent_and_told(arrivals, "another codec")
