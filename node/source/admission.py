@@ -84,7 +84,11 @@ class _Counted:
         self.steps += 1
         self.steps_of_one += step == 1
         skips = self.steps - self.steps_of_one
-        if self.steps <= 0 or not goes_on or _SKIPS_SHARE * skips > max(self.steps, _ASTRAY_PACKETS):
+        if (
+            self.steps <= 0
+            or not goes_on
+            or _SKIPS_SHARE * skips > max(self.steps, _ASTRAY_PACKETS)
+        ):
             self.steps = self.steps_of_one = 0
             self.since_ns = now_ns
         is_long = self.steps >= _ASTRAY_PACKETS and now_ns - self.since_ns >= _ASTRAY_NS

@@ -302,7 +302,10 @@ def fit_line(
         floors = edges[THERE] * edges[THERE] + edges[BACK] * edges[BACK]
         ceilings = edges[THERE_TOP] * edges[THERE_TOP] + edges[BACK_TOP] * edges[BACK_TOP]
         share = floors / (floors + ceilings + 2.0 * _DOUBT_NS * _DOUBT_NS)
-        offset += share * (0.5 * (edges[EDGES + THERE_TOP] - back_top) - offset)
+        moved = share * (0.5 * (edges[EDGES + THERE_TOP] - back_top) - offset)
+        # Nothing came before it was sent, however high a ceiling was that is none.
+        room = max(0.0, 0.5 * (edges[EDGES + THERE] + back))
+        offset += min(max(moved, -room), room)
     line[0] = offset
     line[1] = slope
     line[2] = back
