@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.kernel import inner_kernel
 from node.opus.packet import (
     FRAME_BYTES_MAX,
     MODE_CELT,
@@ -64,7 +64,7 @@ _GSM_LAG_MIN: Final = 40
 _GSM_LAG_MAX: Final = 120
 
 
-@kernel("int64(uint8[::1], int64, int64)")
+@inner_kernel("int64(uint8[::1], int64, int64)")
 def is_uneven(data: NDArray[np.uint8], offset: int, length: int) -> int:
     """Return 1 where bytes of a frame are alike far more often than those of a range coder.
 
@@ -96,7 +96,7 @@ def is_uneven(data: NDArray[np.uint8], offset: int, length: int) -> int:
     return 1 if pairs >= _PAIRS_MIN and pairs * 128 > _UNEVEN * chances else 0
 
 
-@kernel("int64(uint8[::1], int64, int64)")
+@inner_kernel("int64(uint8[::1], int64, int64)")
 def _bits(data: NDArray[np.uint8], at: int, count: int) -> int:
     """Return `count` <= 8 bits from bit `at` on; they may lie in two bytes."""
     value = int(data[at >> 3]) << 8
@@ -105,7 +105,7 @@ def _bits(data: NDArray[np.uint8], at: int, count: int) -> int:
     return (value >> (16 - count - (at & 7))) & ((1 << count) - 1)
 
 
-@kernel("int64(uint8[::1], int64, int64, int64, int64)")
+@inner_kernel("int64(uint8[::1], int64, int64, int64, int64)")
 def _amr_form(data: NDArray[np.uint8], offset: int, length: int, law: int, is_aligned: int) -> int:
     """Return 1 for a payload of AMR (`law` 0) or AMR-WB (1), of octets or of bits (4.3 and 4.4).
 
@@ -132,7 +132,7 @@ def _amr_form(data: NDArray[np.uint8], offset: int, length: int, law: int, is_al
     return 1 if left == 0 or _bits(data, end - left, left) == 0 else 0
 
 
-@kernel("int64(uint8[::1], int64, int64)")
+@inner_kernel("int64(uint8[::1], int64, int64)")
 def is_amr(data: NDArray[np.uint8], offset: int, length: int) -> int:
     """Return 1 where a payload reads as AMR or AMR-WB.
 
@@ -145,7 +145,7 @@ def is_amr(data: NDArray[np.uint8], offset: int, length: int) -> int:
     return 0
 
 
-@kernel("int64(uint8[::1], int64, int64)")
+@inner_kernel("int64(uint8[::1], int64, int64)")
 def is_gsm(data: NDArray[np.uint8], offset: int, length: int) -> int:
     """Return 1 where a payload reads as frames of GSM 06.10, 33 bytes each.
 
@@ -162,7 +162,7 @@ def is_gsm(data: NDArray[np.uint8], offset: int, length: int) -> int:
     return 1
 
 
-@kernel("UniTuple(int64, 2)(uint8[::1], int64, int64)")
+@inner_kernel("UniTuple(int64, 2)(uint8[::1], int64, int64)")
 def _self_delimited(data: NDArray[np.uint8], begin: int, end: int) -> tuple[int, int]:
     """Return where a self-delimited packet ends, and its duration in samples; or -1 (appendix B).
 
@@ -198,7 +198,7 @@ def _self_delimited(data: NDArray[np.uint8], begin: int, end: int) -> tuple[int,
     return (begin + total, samples) if total <= end - begin else bad
 
 
-@kernel("int64(uint8[::1], int64, int64)")
+@inner_kernel("int64(uint8[::1], int64, int64)")
 def streams_inside(data: NDArray[np.uint8], offset: int, length: int) -> int:
     """Return the first byte of the second of several streams in a payload, or -1 for one stream.
 
@@ -224,7 +224,7 @@ def streams_inside(data: NDArray[np.uint8], offset: int, length: int) -> int:
     return second if begin == end else -1
 
 
-@kernel("int64(uint8[::1], int64, int64)")
+@inner_kernel("int64(uint8[::1], int64, int64)")
 def is_silent(data: NDArray[np.uint8], offset: int, length: int) -> int:
     """Return 1 for one CELT frame that says it is silence: nobody hears what it is (4.3, Table 56).
 
@@ -235,7 +235,7 @@ def is_silent(data: NDArray[np.uint8], offset: int, length: int) -> int:
     return 1 if is_one and data[offset + 1] == 0xFF and data[offset + 2] >= 0xFE else 0
 
 
-@kernel("int64(uint8[::1], int64, int64)")
+@inner_kernel("int64(uint8[::1], int64, int64)")
 def reading(data: NDArray[np.uint8], offset: int, length: int) -> int:
     """Return NO_READING, or as what else the payload reads; a packet of Opus may, by chance.
 
