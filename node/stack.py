@@ -194,8 +194,10 @@ class SpeakerNode:
     @property
     def alone(self) -> Receiver | None:
         """Return the stream that plays alone, on a node that only counts; else None."""
-        is_alone = self._latest is self._horn.alone and self._decoder_factory is None
-        return self._latest if is_alone else None
+        latest = self._latest
+        if latest is None or self._decoder_factory is not None:
+            return None
+        return latest if latest is self._horn.sole else None
 
     @property
     def confirmed_ns(self) -> int:

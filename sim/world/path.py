@@ -48,8 +48,11 @@ class Hop:
         down: Down | None = None,
         modem: Modem | None = None,
         pushed: bool = False,
+        spells_from_ns: int = 0,
     ) -> None:
         self._bearer = bearer
+        self._spells_from_ns = spells_from_ns
+        """When its spells begin to be drawn: with a live programme, which meets the same ones."""
         self._loss_bits = stream(seed, Purpose.LOSS, commune=commune, node=node)
         self._jitter_bits = stream(seed, Purpose.JITTER, commune=commune, node=node)
         self._gap_bits = stream(seed, Purpose.GAP, commune=commune, node=node)
@@ -127,15 +130,23 @@ class Hop:
         self._modem.sends(at_ns)
         return at_ns
 
+    @property
+    def rate_kbit_s(self) -> float:
+        """Return its rate, all of it."""
+        return self._bearer.rate_kbit_s.value
+
     def queued_ns(self, at_ns: int) -> int:
         """Return how long a packet that came now would wait."""
         return max(0, int(self._state[kernel.FREE_NS]) - at_ns)
 
     def _look_ahead(self, at_ns: int) -> None:
-        begin_ns, end_ns = max(0, at_ns - _SLACK_NS), at_ns + 2 * _SPELLS_NS
-        self._stall_rows = self._stalls.until(begin_ns, end_ns)
-        self._busy_rows = self._busy.until(begin_ns, end_ns)
-        self._outage_rows = self._outages.until(begin_ns, end_ns)
+        since_ns = at_ns - self._spells_from_ns
+        begin_ns, end_ns = max(0, since_ns - _SLACK_NS), max(0, since_ns + 2 * _SPELLS_NS)
+        later_ns = np.array([self._spells_from_ns, self._spells_from_ns, 0], np.int64)
+        self._stall_rows, self._busy_rows, self._outage_rows = (
+            one.until(begin_ns, end_ns) + later_ns
+            for one in (self._stalls, self._busy, self._outages)
+        )
         self._known_until_ns = at_ns + _SPELLS_NS
 
     def _pass_time(self, gap_ns: int) -> None:
