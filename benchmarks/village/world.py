@@ -7,9 +7,8 @@ through the same before, so that what is loaded once is nobody's cost. Another s
 live programme instead of the siren: each packet of it is sealed, opened and counted at every node.
 
 With --scenario NAME (and --from S, --until S, seconds into the day): a stretch of that day, minute
-by minute, and whom its warning leaves out; with --live, what is heard of its own programme too, which
-must end before --until. Speed and memory depend on the machine, the fates do
-not.
+by minute, and whom its warning leaves out; with --live also what is heard of its own programme,
+which ends before --until. Speed and memory depend on the machine, the fates do not.
 """
 
 import resource
