@@ -194,10 +194,8 @@ class SpeakerNode:
     @property
     def alone(self) -> Receiver | None:
         """Return the stream that plays alone, on a node that only counts; else None."""
-        latest = self._latest
-        if latest is None or self._decoder_factory is not None:
-            return None
-        return latest if latest is self._horn.sole else None
+        counts = self._latest is not None and self._decoder_factory is None
+        return self._latest if counts and self._latest is self._horn.sole else None
 
     @property
     def confirmed_ns(self) -> int:

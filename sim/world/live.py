@@ -13,7 +13,6 @@ in the drive: up to 10 ms later than a daemon's timer would.
 """
 
 import hashlib
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -24,7 +23,6 @@ from numpy.typing import NDArray
 
 from node.control.trust.packet_guard import SRTP_KEY_BYTES, srtp_policy
 from node.counters import new_counts
-from node.events import Event
 from node.governed import GovernedSpeaker
 from node.kernel.record import Records, new, together
 from node.opus.protocol import DecoderFactory
@@ -44,6 +42,7 @@ from sim.station.programme import ADDRESS
 from sim.village.places import Place, Village
 from sim.village.scenario import Scenario, sound_file
 from sim.world.live_clock import LiveClock
+from sim.world.live_speaker import LiveSpeaker
 from sim.world.loop import VirtualLoop
 
 UPTIME_NS: Final = 3600 * NS_PER_S
@@ -53,33 +52,6 @@ _JOURNAL_ROWS: Final = 8192
 _RTCP_TYPES: Final = range(192, 224)
 
 Hear = Callable[[NDArray[np.float32], int], None]
-
-
-class LiveSpeaker(SpeakerNode):
-    """A speaker whose stream is run for it: its governor sees no deadline of the stream's."""
-
-    runs = True
-    """Whether it does its own: before the programme, after it, and while its stream is run."""
-
-    def __init__(self, *args: object, **more: object) -> None:
-        super().__init__(*args, **more)  # type: ignore[arg-type]  # those of the speaker
-        self.kept: deque[Event] = deque()
-        """What it told while its stream was run."""
-
-    def handle_deadline(self, now_ns: int) -> None:
-        """Do what is due, or leave it to who runs the stream."""
-        if self.runs:
-            super().handle_deadline(now_ns)
-
-    def next_deadline_ns(self, *, watched: bool = False) -> int | None:
-        """Return when something is due, or None."""
-        return super().next_deadline_ns(watched=watched) if self.runs else None
-
-    def next_event(self) -> Event | None:
-        """Return the oldest event not yet taken, or None."""
-        if self.kept and not self.runs:
-            return self.kept.popleft()
-        return super().next_event()
 
 
 class LivePole:
