@@ -168,8 +168,8 @@ class Site:
     def chunk(self, plan: Plan, down: NDArray[np.bool_], raw: Records[Played]) -> Chunk:
         """Return what became of a plan.
 
-        down  (periods,) bool, those in which the node had no power
-        raw   (rows,), the node's journal as it wrote it
+        down  (periods,) bool, flags: without power
+        raw   (rows,) Played, the node's journal as it wrote it; times in ns
         """
         silent = plan.silent | down
         for cut_ns, back_ns in self.place.card_cuts_ns:

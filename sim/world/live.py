@@ -92,12 +92,11 @@ class LivePole:
         """Return the speakers of all boots."""
         return [*self.ended, *([] if self._speaker is None else [self._speaker])]
 
-    def skew_ppm(self, ssrc: int) -> float | None:
-        """Return the sender's skew as the node estimates it now, or None."""
+    def source(self, ssrc: int) -> dict[str, object] | None:
+        """Return what the node tells of the stream now, or None."""
         sources = self.speakers[-1].status()["sources"] if self.speakers else []
         assert isinstance(sources, list)
-        skews = [float(one["skew_ppm"]) for one in sources if one["ssrc"] == ssrc]
-        return skews[0] if skews else None
+        return next((one for one in sources if one["ssrc"] == ssrc), None)
 
     def attach(
         self,
@@ -144,7 +143,10 @@ class LivePole:
             self._begin()
 
     def end_chunk(self) -> tuple[Plan, NDArray[np.bool_], Records[Played]]:
-        """Run what is left of the minute; return it with what became of it."""
+        """Run what is left of the minute; return it with what became of it.
+
+        The periods without sound, (periods,) bool, flags; and the journal, times in ns.
+        """
         plan = self._plan
         assert plan is not None, "it has begun"
         self._run_to(plan.tick_ns.size, plays=True)
@@ -289,7 +291,8 @@ class LiveProgramme:
         self.kbit_s = self.sender.packet_bits * 1e6 / self.sender.packet_ns
         """Of one copy."""
         self._alignment = Alignment(len(self.places))
-        self._skews_ppm: list[float | None] = [None] * len(self.places)
+        self.sources: list[dict[str, object] | None] = [None] * len(self.places)
+        """What each node tells of the stream in the end; None where it has none."""
         width_s = bin_s(scenario)
         self.tallies = [tally_of(self.sender, place, width_s) for place in self.places]
         self._send = Recent()
@@ -328,7 +331,8 @@ class LiveProgramme:
 
     def skew_ppm(self, number: int) -> float | None:
         """Return the sender's skew as the node estimated it in the end, None if it had not."""
-        return self._skews_ppm[number]
+        source = self.sources[number]
+        return None if source is None else float(str(source["skew_ppm"]))
 
     def link_bytes(self, number: int) -> tuple[int, int]:
         """Return the bytes of the stream to one place, and of what repaired it, with headers."""
@@ -378,4 +382,4 @@ class LiveProgramme:
         for number, tally in enumerate(self.tallies):
             self._alignment.add(number, *tally.finish(self._send, self._departs[number]))
         self._alignment.settle(1 << 62, self.tallies)
-        self._skews_ppm = [one.skew_ppm(self.ssrc) for one in poles]
+        self.sources = [one.source(self.ssrc) for one in poles]

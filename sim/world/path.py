@@ -74,6 +74,8 @@ class Hop:
         self._last_ns = 0
         self._depart = np.zeros(1, np.int64)
         self._arrive = np.zeros(1, np.int64)
+        self.kept_awake = False
+        """A stream keeps the modem from sleeping."""
         self.rate_share = 1.0
         """What others leave of the rate."""
         self.packets = 0
@@ -125,7 +127,7 @@ class Hop:
         """Return when the modem at the end, or at the begin, takes a packet of `at_ns`."""
         if self._modem is None or (self._down is not None and self._down(at_ns)):
             return at_ns
-        if self._pushed:
+        if self._pushed and not self.kept_awake:
             return self._modem.pushed(at_ns)
         self._modem.sends(at_ns)
         return at_ns

@@ -178,6 +178,10 @@ class WorldPole:
         self.origin_samples = np.zeros(ORIGINS, np.int64)
         self.observer = Observer(parts.node.name, self._machine.true_ns)
 
+    def look_on(self, witness: Witness) -> None:
+        """Let somebody stand here."""
+        self._witness = witness
+
     def was_here(self, session_s: int) -> None:
         """Let the broker know the node from before the run."""
         name, village = self._parts.node.name, self._mqtt.village

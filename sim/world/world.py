@@ -199,10 +199,14 @@ class World:
         )
 
     def _leave_room(self, *, streamed: bool) -> None:
-        """Leave to the orders what the stream leaves of each rate down to the poles."""
+        """Leave to the orders what the stream leaves of each rate down to the poles.
+
+        No modem sleeps meanwhile.
+        """
         assert self.live is not None, "it streams"
         members = Counter(place.commune for place in self.live.places)
         for (commune, node), hop in self._hops.items():
+            hop.kept_awake = streamed
             if not node.endswith("/up"):
                 copies = members[commune] if node == "/uplink" and self.live.unicast else 1
                 asked_kbit_s = copies * self.live.kbit_s if streamed else 0.0

@@ -157,6 +157,15 @@ def test_a_warning_takes_the_horn_from_a_live_programme_and_gives_it_back(tmp_pa
         assert set(unheard) & {60, 61, 62} and set(unheard) <= set(range(59, 66))
 
 
+def test_a_warning_finds_the_modem_awake_that_a_live_programme_keeps(tmp_path_factory):
+    order = '[[day.orders]]\nat = "02:02"\nkind = "alert"\nttl_s = 600\nlasts_s = 20\n'
+    poles = [("pi_4b_usb", "lte_weak")] * 6
+    asked = loaded(tmp_path_factory, village(duration_s=62, more=order, poles=poles))
+    took_s = [one.arrived_s - one.sent_s for one in lived(asked).fates() if one.kind == "alert"]
+    assert len(took_s) == 6
+    assert sorted(took_s)[3] < 0.4  # who sleeps takes 1 s at the median
+
+
 def test_what_no_desk_announced_is_not_heard(tmp_path_factory, monkeypatch):
     monkeypatch.setattr("sim.day.station.Station.live_orders", lambda *_, **__: [])
     live = lived(loaded(tmp_path_factory, village())).world.live
