@@ -292,6 +292,9 @@ def fit_line(windows: Records[Exchanged]) -> None:
             floors = apart[THERE] * apart[THERE] + apart[BACK] * apart[BACK]
             tops = apart[THERE_TOP] * apart[THERE_TOP] + apart[BACK_TOP] * apart[BACK_TOP]
             share = floors / (floors + tops + 2.0 * _CEILING_ERROR_NS * _CEILING_ERROR_NS)
-            offset += share * (0.5 * (at[THERE_TOP] - back_top) - offset)
+            moved = share * (0.5 * (at[THERE_TOP] - back_top) - offset)
+            # Nothing came before it was sent, however high a ceiling was that is none.
+            room = max(0.0, 0.5 * (at[THERE] + back))
+            offset += min(max(moved, -room), room)
         window.offset_ns = offset
         window.back_ns = back
