@@ -194,8 +194,8 @@ class SpeakerNode:
     @property
     def alone(self) -> Receiver | None:
         """Return the stream that plays alone, on a node that only counts; else None."""
-        is_alone = self._latest is self._horn.alone and self._decoder_factory is None
-        return self._latest if is_alone else None
+        counts = self._latest is not None and self._decoder_factory is None
+        return self._latest if counts and self._latest is self._horn.sole else None
 
     @property
     def confirmed_ns(self) -> int:
