@@ -94,10 +94,10 @@ class SpeakerNode:
         if not rtp.HEADER_BYTES <= len(data) <= rtp.PACKET_BYTES_MAX:
             self._drop(wrong_size(len(data)), source, now_ns)
             return
-        array = np.frombuffer(bytearray(data), np.uint8)
-        self._candidates.renumber(array, source, self._config.receive, now_ns)
-        latest = self._latest
-        if latest is not None and source == latest.address:
+        array = np.frombuffer(bytearray(data), rtp.BYTE)
+        if self._candidates.counted:
+            self._candidates.renumber(array, source, self._config.receive, now_ns)
+        if (latest := self._latest) is not None and source == latest.address:
             result = latest.receive(array, now_ns)
             if result > ss.OTHER_SOURCE:
                 latest.last_arrival_ns = now_ns
@@ -175,10 +175,10 @@ class SpeakerNode:
         else:
             out[:] = 0.0
             self._draining_samples -= n
-        if self._draining_samples <= -n or self._decoder_factory is None:
-            self._output.rest(n)
-        else:
+        if self._decoder_factory is not None and self._draining_samples > -n:
             self._output.process(out)
+        elif self._decoder_factory is not None:
+            self._output.rest(n)
 
     def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
         """Note that the sink asks for sound from now on, or that it cannot: its card is gone."""

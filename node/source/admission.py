@@ -106,7 +106,8 @@ class Candidates:
         self._waiting: dict[Sender, Waiting] = {}
         self._astray: dict[Sender, tuple[int, int]] = {}
         self._begun: dict[Sender, int] = {}
-        self._counted: dict[Sender, _Counted] = {}
+        self.counted: dict[Sender, _Counted] = {}
+        """Those that cannot count: where there are none, `renumber` is not worth its call."""
 
     def second(
         self, ssrc: int, source: tuple[str, int], packet: Waiting
@@ -136,10 +137,10 @@ class Candidates:
 
         data  (bytes,) uint8, a datagram of at least a header
         """
-        if not self._counted or int(data[1]) & 0x7F not in config.stream_payload_types:
+        if int(data[1]) & 0x7F not in config.stream_payload_types:
             return
         sender = int.from_bytes(data[8:12].tobytes()), source
-        counted = self._counted.get(sender)
+        counted = self.counted.get(sender)
         if counted is not None:
             number = counted.number(int(data[2]) << 8 | int(data[3]), now_ns)
             data[_NUMBER] = number >> 8, number & 0xFF
@@ -151,11 +152,11 @@ class Candidates:
         """
         sender = receiver.ssrc, receiver.address
         begun = self._begun.get(sender)
-        counted = self._counted.get(sender)
+        counted = self.counted.get(sender)
         is_counted = counted is not None and not counted.by_itself
         if begun is None or is_counted or not receiver.buffer.skips_since(begun):
             return False
-        _keep(self._counted, sender, _Counted())
+        _keep(self.counted, sender, _Counted())
         return True
 
     def _stray(self, sender: Sender, packet: Waiting) -> int:
@@ -165,7 +166,7 @@ class Candidates:
         if count + 1 < _ASTRAY_PACKETS or packet[2] - since_ns < _ASTRAY_NS:
             return 0
         del self._astray[sender], self._waiting[sender]
-        _keep(self._counted, sender, _Counted())
+        _keep(self.counted, sender, _Counted())
         return 1
 
 
