@@ -63,9 +63,9 @@ class Controller:
         self._config = config
         self._answers = Answers(name, config.area, signer)
         self._clock = CivilClock(config.build_utc_s * NS_PER_S)
-        root = bytes.fromhex(config.root_public_key)
+        root, following = bytes.fromhex(config.root_public_key), bytes.fromhex(config.next_root)
         tiers = config.priority.tiers
-        self._authorities = AuthorityBook(root, tiers, config.area)
+        self._authorities = AuthorityBook(root, tiers, config.area, following)
         self._gate = Gatekeeper(self._authorities, config.area, self._clock, stored)
         self._regulation = Regulation(rules, config.regulation, config.horns, config.dwelling)
         self._events: deque[ControllerEvent] = deque()
@@ -296,6 +296,7 @@ class Controller:
             "clock_trusted": self._clock.trusted,
             "muted_by": self._mutes.by,
             "revocations": self._authorities.revocation_numbers(),
+            "root_number": self._authorities.roots.number,
             "playing": {str(s): p.name for s, p in self._playing.items()},
             "sessions": self.sessions.names(),
             "dead_senders": self.sessions.dead(now_ns),

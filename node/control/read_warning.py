@@ -43,4 +43,5 @@ def _of_its_order(alert: Alert, order: Order) -> Alert:
         signed_by=message.key_id.hex(),
         area=message.area,
         class_max=int(order.authority.class_max),
+        cosigned_by=tuple(one.hex() for one in order.cosigners),
     )

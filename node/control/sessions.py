@@ -326,8 +326,8 @@ class Sessions:
 def _is_anothers(one: _Session, order: Order) -> bool:
     """Return whether it is another key's, and who ordered now may not take it."""
     by = order.authority
-    if one.warrant.key_id == order.message.key_id:
-        return False
+    if one.warrant.key_id == order.message.key_id:  # what several signed, one alone does not end
+        return bool(one.warrant.cosigners) and one.by.class_max > by.class_max
     if one.rank != by.level:
         return one.rank < by.level
     return one.by.may_as_much(by) or not by.may_as_much(one.by)
