@@ -11,8 +11,8 @@ from node.control.names import same_name
 from node.control.orders import OWN_SSRCS, Session, read_session
 from node.control.precedence import MessageClass
 from node.control.trust.authority import Authority, AuthorityBook, Warrant
-from node.control.trust.gatekeeper import Order
 from node.control.trust.message import Kind
+from node.control.trust.order import Order
 from node.control.trust.packet_guard import Guard, SignedGuard, SrtpGuard
 from node.control.trust.shares import Claim, Shares
 from node.units import NS_PER_MS, NS_PER_S

@@ -45,7 +45,7 @@ class VirtualMachine:
         """Whether the civil clock was set since the last boot."""
         self.step_ns = 0
         """How wrong the civil clock is."""
-        self._went_off_ns = 0
+        self._went_off_ns = self._nonces = 0
         self._changed: Callable[[], None] = lambda: None
 
     def now_ns(self) -> int:
@@ -108,3 +108,8 @@ class VirtualMachine:
         raw = int(self._bits.random_raw()) >> 11
         span_us = round((high - low) * 1_000_000)
         return low + (raw * span_us // _UNIT) / 1_000_000
+
+    def nonce(self) -> bytes:
+        """Return 16 bytes that no daemon has had; they take nothing from the other chances."""
+        self._nonces += 1
+        return self._nonces.to_bytes(16, "big")

@@ -87,7 +87,7 @@ _REMEDIES: Final = {
     " signed, and sign with the key that ordered it; should it come later, it will not sound",
     NOT_ITS_TO_END: "sign with the key that ordered the warning, or with one of its tier or above"
     " that may order as much; an exercise ends only exercises",
-    NOT_ITS_PLAN: "sign with that key and as many others as had signed it, or with one of its tier that"
+    NOT_ITS_PLAN: "sign with that key, or with one of its tier that"
     " has its class and its area; an authority above may revoke it",
     "expired": "send a warning whose end lies in the future by the node's clock",
     "expires before it takes effect": "send a warning that ends after it begins",

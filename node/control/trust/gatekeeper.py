@@ -7,7 +7,6 @@ every start.
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -15,22 +14,17 @@ import msgspec
 from node.control.civil_time import DAY_S, NO_TIME, CivilClock, Least
 from node.control.precedence import MessageClass
 from node.control.trust.ahead import Ahead
-from node.control.trust.authority import (
-    EMERGENCY_S,
-    LOWEST,
-    Authority,
-    AuthorityBook,
-    Warrant,
-    within,
-)
+from node.control.trust.asked_time import AskedTime
+from node.control.trust.authority import EMERGENCY_S, Authority, AuthorityBook, within
 from node.control.trust.fates import TOO_FEW
 from node.control.trust.kept_revocations import KeptRevocations
 from node.control.trust.lost_counters import LostCounters
 from node.control.trust.message import Kind, Message, open_envelope
 from node.control.trust.once import ReplayGuard
+from node.control.trust.order import Order, Refused, warrant_of
 from node.control.trust.rates import ORDINARY, TOO_MANY, URGENT, Rates
 from node.control.trust.roots import ROOT_PREFIX
-from node.events import Persist
+from node.events import Persist, Publish
 from node.units import NS_PER_S
 
 CERTIFICATE_PREFIX: Final = "certificate/"
@@ -51,39 +45,7 @@ BEACON_AHEAD_S: Final = 3600
 _TRUST_KINDS: Final = frozenset({Kind.CERTIFICATE, Kind.REVOCATION, Kind.BEACON, Kind.ROOT})
 """They act without a clock, and for nodes in part of their area too."""
 
-_EMERGENCY_KINDS: Final = frozenset({Kind.CAP, Kind.SHORT_ALERT, Kind.SESSION, Kind.SESSION_END})
-"""All that a sealed key may order."""
-
 _ANSWERS: Final = frozenset({Kind.ACKNOWLEDGEMENT, Kind.PROOF_HEAD})
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A message that may act here, and who gave it."""
-
-    message: Message
-    authority: Authority
-    level: str
-    sealed: bytes
-    until_ns: int
-    """End of its time to live, monotonic, counted from receipt."""
-    cosigners: tuple[bytes, ...] = ()
-    """Who signed it besides, where that was asked for."""
-
-    @property
-    def warrant(self) -> Warrant:
-        """On whose word its effects act."""
-        return _warrant(self.message, self.authority.level, self.cosigners)
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A message that does not act: why, and what there is to answer."""
-
-    fate: str
-    message: Message | None = None
-    """None: it is no order at all, or not by the key that it names; nobody is answered."""
-    signer: Authority | None = None
 
 
 class Gatekeeper:
@@ -112,19 +74,25 @@ class Gatekeeper:
         self._replay = ReplayGuard(stored)
         self._rates = Rates()
         self._ahead = Ahead(stored)
+        self._asked = AskedTime()
         self._area = area
         self._clock = clock
         self._revocations = KeptRevocations(stored, book)
-        self._events: deque[Persist] = deque()
+        self._events: deque[Persist | Publish] = deque()
         self._restore(stored)
         floor_s = max(clock.floors_s().values(), default=0)
         self._lost = LostCounters(stored, damaged=bool(self._replay.damaged), floor_s=floor_s)
 
     def receive_time(self, now_ns: int) -> None:
         """Note that the clock was read: once it is believed, it says what was issued before."""
-        if self._clock.trusted:
+        if self._clock.is_own:
             kept = self._lost.receive_time(self._clock.utc_ns(now_ns) // NS_PER_S)
             self._events.extend(() if kept is None else (kept,))
+
+    def receive_nonce(self, nonce: bytes, now_ns: int) -> None:
+        """Take 16 bytes that nobody can guess, to ask for the time by if that is to be done."""
+        if self._clock.wants_answer(now_ns) and self._asked.may_ask(now_ns):
+            self._events.append(self._asked.ask(nonce, now_ns))
 
     def foresee(self, sealed: bytes, now_ns: int) -> Persist | None:
         """Return what is to be on the disk before `sealed` is received; None if it will not act.
@@ -183,13 +151,13 @@ class Gatekeeper:
         message, _ = signed
         by = self._book.cosigners_of(message)
         # What it may effect is asked at each effect, as it is while the node runs.
-        holder = self._book.may(_warrant(message, LOWEST, by), MessageClass.NORMAL, NO_TIME)
+        holder = self._book.may(warrant_of(message, by), MessageClass.NORMAL, NO_TIME)
         if isinstance(holder, str):
             return holder
         return Order(message, holder, self._book.level_name(holder), sealed, 0, by)
 
-    def next_event(self) -> Persist | None:
-        """Return the oldest thing to keep, or None."""
+    def next_event(self) -> Persist | Publish | None:
+        """Return the oldest thing to keep or to send, or None."""
         return self._events.popleft() if self._events else None
 
     def _use_up(self, message: Message) -> None:
@@ -208,7 +176,7 @@ class Gatekeeper:
         if once is None:
             self._note_time(message, signer, now_ns)
         least = self._clock.least(now_ns)
-        warrant = _warrant(message, LOWEST, self._book.cosigners_of(message))
+        warrant = warrant_of(message, self._book.cosigners_of(message))
         authority = self._book.may(warrant, message.message_class, least)
         if isinstance(authority, str):
             return authority
@@ -286,15 +254,19 @@ class Gatekeeper:
         if not self._book.may_give_time(signer):
             return "may not give the time"
         issued_s, own_s = message.issued_s, self._clock.utc_ns(now_ns) // NS_PER_S
-        if self._clock.trusted and issued_s > own_s + BEACON_AHEAD_S:
+        if self._clock.is_own and issued_s > own_s + BEACON_AHEAD_S:
             return "ahead of this node's clock"
-        if self._clock.trusted:
+        if self._clock.is_own:
             issued_s = min(issued_s, own_s)
+        warrant = warrant_of(message, self._book.cosigners_of(message))
         then = Least.known(issued_s)  # by its own date its certificate must hold
-        holder = self._book.may(_warrant(message), message.message_class, then)
+        holder = self._book.may(warrant, message.message_class, then)
         if isinstance(holder, str):
             return holder
         self._raise_floor(signer.level, issued_s, now_ns, step_s=0)
+        if self._asked.is_answer(message.content, now_ns):
+            utc_ns = self._asked.take(message.content, now_ns)
+            self._clock.receive_answer(utc_ns, now_ns, level=signer.level)
         return None
 
     def _learn(self, message: Message, signer: Authority, sealed: bytes) -> str | None:
@@ -372,11 +344,6 @@ class Gatekeeper:
                 if not isinstance(signed, str) and self._book.receive_root(signed[0]) is None:
                     left.remove(sealed)
                     progress = True
-
-
-def _warrant(message: Message, level: int = LOWEST, cosigners: tuple[bytes, ...] = ()) -> Warrant:
-    sealed_may = message.kind in _EMERGENCY_KINDS
-    return Warrant(message.key_id, message.area, level, sealed_may, cosigners)
 
 
 def _limit(message: Message) -> tuple[bytes, tuple[int, int]]:

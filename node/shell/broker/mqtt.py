@@ -175,8 +175,11 @@ class MqttLink:
     def publish(self, event: Publish, ticket: int = 0) -> dict[str, bytes]:
         """Send `event` when the broker is there and the store has `ticket`; return what to keep.
 
-        A topic without "pa/" is below the node's own.
+        A topic without "pa/" is below the node's own. What is worth nothing later goes now.
         """
+        if event.at_once:
+            self.tell(event)
+            return {}
         one, changes = self._outgoing.outbox.add(event)
         one.ticket = ticket
         self.wake()
