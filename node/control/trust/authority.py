@@ -101,7 +101,7 @@ class AuthorityBook:
         """
         authority = self._known.get(message.key_id)
         if authority is None and (kept or message.kind is Kind.ROOT):
-            authority = self._former.get(message.key_id) or self._root_before(message)
+            authority = self._former.get(message.key_id)
         if authority is None:
             return "unknown key"
         asked = (authority.public_key, message.signature, message.signed)
@@ -332,11 +332,6 @@ class AuthorityBook:
     def _place_of(self, issuer: Authority) -> Place:
         above = [one.key_id for one in chain_of(issuer, self._known) if one.level > ROOT_LEVEL]
         return Place(issuer.level, tuple(above[1:]))
-
-    def _root_before(self, message: Message) -> Authority | None:
-        """Return the root that a statement ends where the configuration names the newer one."""
-        public_key = self._roots.ends(message)
-        return None if public_key is None else root_of(public_key)
 
     def _has_ended(self, one: Authority, least: Least) -> bool:
         is_over = least.at(one.level) >= one.until_s

@@ -100,7 +100,6 @@ class Roots:
     """
 
     def __init__(self, public_key: bytes, promised: bytes) -> None:
-        self._anchor = public_key
         self._keys = [public_key]
         self._promised = promised
         self._steps: dict[bytes, Step] = {}
@@ -140,15 +139,6 @@ class Roots:
         first = ids.index(issuer) if issuer in ids else 0
         return {issuer, self._promised[:KEY_ID_BYTES], *ids[first:]}
 
-    def ends(self, message: Message) -> bytes | None:
-        """Return the public key of the root that a ROOT message ends where this node can tell that
-        it was one: by its configuration, which names the root that follows. None where it cannot.
-        """
-        change = read_change(message)
-        if isinstance(change, str) or change.next_public_key != self._anchor:
-            return None
-        return change.public_key
-
     def receive(self, message: Message) -> RootChange | str | None:
         """Take a ROOT message whose first signature holds.
 
@@ -160,7 +150,7 @@ class Roots:
         change = read_change(message)
         if isinstance(change, str):
             return change
-        refusal, is_earlier = self._refusal(change), self._keys[0] == change.next_public_key
+        refusal = self._refusal(change)
         if refusal is not None:
             return refusal
         if not _is_by_next(change, message):
@@ -169,11 +159,9 @@ class Roots:
         if known is not None and message.counter <= known.counter:
             return None
         self._steps[message.key_id] = Step(change, message.counter)
-        if known is None and is_earlier:
-            self._keys.insert(0, change.public_key)
-        elif known is None:
+        if known is None:
             self._keys.append(change.next_public_key)
-        if change.next_public_key == self.newest != self._anchor:
+        if change.next_public_key == self.newest:
             self._promised = change.promised
         return change
 
@@ -182,8 +170,6 @@ class Roots:
         if known is not None:
             same = known.change.next_public_key == change.next_public_key
             return None if same else NOT_PROMISED
-        if change.next_public_key == self._anchor == self._keys[0]:
-            return None  # the configuration names the newer root: that one says which it follows
         if change.public_key != self.newest or change.number <= self.number:
             return NOT_THE_NEWEST
         return None if digest_of(change.next_public_key) == self._promised else NOT_PROMISED
