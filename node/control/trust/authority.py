@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-import msgspec
-
 from node.control.civil_time import FAR_S, NO_TIME, Least
 from node.control.precedence import MessageClass
 from node.control.trust.certificate import (
@@ -23,6 +21,7 @@ from node.control.trust.certificate import (
     chain_of,
     gives_time,
     proper_area,
+    read_certificate,
     root_of,
     within,
 )
@@ -190,9 +189,8 @@ class AuthorityBook:
         `counter` is that of the message: an older certificate that comes later changes nothing.
         `cosigners` have signed it besides.
         """
-        try:
-            claim = msgspec.json.decode(content, type=Certificate)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        claim = read_certificate(content)
+        if claim is None:
             return "no certificate"
         if len(claim.public_key) != PUBLIC_KEY_BYTES or claim.tier not in self._tiers:
             return "no key or unknown tier"
@@ -220,11 +218,23 @@ class AuthorityBook:
         self._settle()
         return authority
 
-    def receive_root(self, message: Message) -> str | None:
-        """Take a ROOT message whose first signature holds; return why it is refused, or None."""
+    def is_signed_by_too_few(self, message: Message) -> bool:
+        """Return whether a CERTIFICATE names what its key certifies only with more signatures."""
+        parent = self._known.get(message.key_id)
+        claim = read_certificate(message.content)
+        if claim is None or parent is None or parent.together is None:
+            return False
+        warrant = Warrant(parent.key_id, claim.area, cosigners=self.cosigners_of(message))
+        reach = self._together.reaching(parent, warrant, NO_TIME).class_max
+        return reach < claim.class_max <= parent.class_max
+
+    def receive_root(self, message: Message) -> str | bool:
+        """Take a ROOT message whose first signature holds; return why it is refused, or whether it
+        changes anything.
+        """
         change = self._roots.receive(message)
         if not isinstance(change, RootChange):
-            return change
+            return change or False
         following = root_of(change.next_public_key)
         known = self._known.get(following.key_id)
         if known is not None and known.level == ROOT_LEVEL:
@@ -234,8 +244,9 @@ class AuthorityBook:
         ended = replace(ended, parent=following.key_id, until_s=change.until_s)
         self._known[ended.key_id] = self._former[ended.key_id] = ended
         self._revocations.add_root(following.key_id)
+        self._revocations.spare(self._roots.protected_from)
         self._settle()
-        return None
+        return True
 
     def receive_revocation(
         self, issuer: Authority, content: bytes, *, kept: bool = False
@@ -292,6 +303,7 @@ class AuthorityBook:
 
     def _narrower(self, new: Authority, claim: Certificate, parent: Authority) -> str | None:
         """Return why `claim` would be wider than `parent` is, or None."""
+        parent = self._known.get(parent.key_id, parent)  # whatever it reaches alone
         if new.level <= parent.level:
             return "not below its parent"
         if not proper_area(new.area) or not within(new.area, parent.area):

@@ -59,6 +59,14 @@ class Certificate(msgspec.Struct, frozen=True):
     """What it orders only with others."""
 
 
+def read_certificate(content: bytes) -> Certificate | None:
+    """Return the content of a CERTIFICATE message, None where it has none. Never raises."""
+    try:
+        return msgspec.json.decode(content, type=Certificate)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authority:
     """A key that may order something."""

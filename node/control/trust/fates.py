@@ -33,7 +33,8 @@ _REMEDIES: Final = {
     "the certificate has ended": "ask the authority above for a new certificate",
     "outside its area": "name an area that the key's certificate covers, without a slash or blank"
     " at its ends",
-    "above its class": "sign with a lower --class, or with a key whose certificate allows it",
+    "above its class": "sign with a lower --class, or with a key whose certificate allows it; some"
+    " allow it only with the signatures of others",
     "above its tier": "sign it again: the key's certificate is of a lower tier now",
     TOO_FEW: "let the others whom the key's certificate names sign the same file, `loalang-node"
     " order cosign FILE --key KEY`; each counts only for what it may order itself, and if this node"

@@ -180,6 +180,8 @@ class Gatekeeper:
         authority = self._book.may(warrant, message.message_class, least)
         if isinstance(authority, str):
             return authority
+        if message.kind is Kind.CERTIFICATE and self._book.is_signed_by_too_few(message):
+            return TOO_FEW  # before its counter is used up: the same file may be signed by more
         if not self._for_here(message):
             return "not for here"
         return self._not_in_time(message, signer, now_ns) or once
@@ -243,11 +245,13 @@ class Gatekeeper:
 
     def _follow_root(self, message: Message, sealed: bytes) -> str | None:
         """Let another root follow; return why not."""
-        refusal = self._book.receive_root(message)
-        if refusal is None:
+        changed = self._book.receive_root(message)
+        if isinstance(changed, str):
+            return changed
+        if changed:
             self._events.append(Persist(ROOT_PREFIX + message.key_id.hex(), sealed))
             self._forget_dropped()
-        return refusal
+        return None
 
     def _take_time(self, message: Message, signer: Authority, now_ns: int) -> str | None:
         """Take a beacon. A clock that is trusted is not moved by it: nothing that plays ends."""
@@ -341,7 +345,7 @@ class Gatekeeper:
             progress = False
             for sealed in list(left):
                 signed = self._signed(sealed)
-                if not isinstance(signed, str) and self._book.receive_root(signed[0]) is None:
+                if not isinstance(signed, str) and self._book.receive_root(signed[0]) is True:
                     left.remove(sealed)
                     progress = True
 

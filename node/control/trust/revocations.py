@@ -13,7 +13,7 @@ Whoever makes keys, lets them revoke and takes them back fills its own places an
 finds none is refused; whoever stands above can revoke the same key.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -80,10 +80,13 @@ class Revocations:
         self._let_go: list[bytes] = []
 
     def add_root(self, key: bytes) -> None:
-        """Note that `key` is a root too: what was said of it before counts for nothing."""
+        """Note that `key` is a root too."""
         self._roots.add(key)
-        for held in self._keys.values():
-            held.discard(key)
+
+    def spare(self, protected: Callable[[bytes], set[bytes]]) -> None:
+        """Forget what each issuer has said of what is `protected` from it by now."""
+        for issuer, held in self._keys.items():
+            held -= protected(issuer)
 
     def restore(self, places: Mapping[bytes, Place]) -> None:
         """Keep the places of those whose lists are kept, also while their keys are not known."""

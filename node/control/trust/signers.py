@@ -53,7 +53,7 @@ class Signers:
         asked = one.together
         if asked is None:
             return one
-        others = {key for key in warrant.cosigners if key in asked.among} - {one.key_id}
+        others = {key for key in warrant.cosigners if key in asked.among}
         for kind in range(one.class_max, asked.from_class - 1, -1):
             with_it = sum(self._counts(key, kind, warrant.area, least) for key in others)
             if 1 + with_it >= asked.signatures:

@@ -14,7 +14,7 @@ from typing import Final, Literal, TypeVar
 
 import msgspec
 
-from node.control.trust.authority import Certificate
+from node.control.trust.certificate import Certificate, read_certificate
 from node.control.trust.message import Kind, Message, open_envelope
 from node.control.trust.signature import SeedSigner, key_id, verified
 
@@ -151,15 +151,7 @@ def certified(sealed: bytes, parent: bytes) -> Certificate | None:
     message = open_envelope(sealed)
     if isinstance(message, str) or message.kind is not Kind.CERTIFICATE:
         return None
-    return certificate_in(message) if _signed_by(message, parent) else None
-
-
-def certificate_in(message: Message) -> Certificate | None:
-    """Return the content of a CERTIFICATE message, None where it has none."""
-    try:
-        return msgspec.json.decode(message.content, type=Certificate)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+    return read_certificate(message.content) if _signed_by(message, parent) else None
 
 
 def code_of(request: bytes) -> str:
