@@ -9,7 +9,6 @@ time; clocks are lost and the power fails. After each step nothing may go on wit
 that it needs, at that instant; who has them is not refused; and no clock was set by anybody else.
 """
 
-import hashlib
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -17,6 +16,7 @@ import msgspec
 import numpy as np
 
 from benchmarks.control.orders_pole import HERE, NAME, TIERS, Watched
+from benchmarks.control.several_keys import AREAS_OF, KEYS, NOBODY, OFFICERS, SIGNERS, Named
 from benchmarks.control.several_truth import FOR_EVER_S, ROOTS, Paper, SeveralTruth
 from node.control.orders import Session
 from node.control.precedence import MessageClass
@@ -25,22 +25,13 @@ from node.control.trust.authority import Certificate, Revocation, Together
 from node.control.trust.fates import TOO_FEW, is_good
 from node.control.trust.message import Kind, Message, cosign, open_envelope, seal
 from node.control.trust.roots import RootChange, digest_of
-from node.control.trust.signature import SeedSigner
 from node.control.warning.short_alert import encode_short
 from node.units import NS_PER_S
 
 STEPS: Final = 40
-OFFICERS: Final = ("national 1", "national 2", "national 3")
-BELOW: Final = ("province", "commune")
-KEYS: Final = (*OFFICERS, *BELOW)
-_AREAS: Final = {"province": "vn/province", "commune": "vn/province/commune"}
-_SIGNERS: Final = {
-    name: SeedSigner(hashlib.sha256(name.encode()).digest()) for name in (*ROOTS, *KEYS, "thief")
-}
 _NO_RIGHT: Final = frozenset(
     {TOO_FEW, "unknown key", "the certificate has ended", "above its class", "outside its area"}
 )
-_NOBODY: Final = b"\0nobody\0"
 _WAITS_S: Final = (1, 30, 30, 400, 700)
 
 
@@ -60,7 +51,7 @@ class SeveralHistory:
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
         self._truth = SeveralTruth()
-        self._pole = Watched((), root=_SIGNERS["root"], next_root=_SIGNERS["root 2"])
+        self._pole = Watched((), root=SIGNERS["root"], next_root=SIGNERS["root 2"])
         self._asks = self._of((2, 2, 3))
         self._counter = self._number = 0
         self._warnings: dict[tuple[str, str], Said] = {}
@@ -114,7 +105,7 @@ class SeveralHistory:
         self._counter += 1
         message = Message(
             kind=kind,
-            key_id=_SIGNERS[first].key_id,
+            key_id=SIGNERS[first].key_id,
             counter=self._counter,
             issued_s=self._pole.utc_s,
             ttl_s=3600,
@@ -122,14 +113,14 @@ class SeveralHistory:
             area=area,
             content=content,
         )
-        sealed, true = seal(message, _SIGNERS[first]), set()
+        sealed, true = seal(message, SIGNERS[first]), set()
         for one in besides:
             forged = self._rng.random() < 0.15
             if one == first:  # no tool does that
-                sealed = cosign(sealed, _Named(one, _NOBODY))
-                sealed = sealed.replace(_NOBODY, _SIGNERS[one].key_id, 1)
+                sealed = cosign(sealed, Named(one, NOBODY))
+                sealed = sealed.replace(NOBODY, SIGNERS[one].key_id, 1)
                 continue
-            signer = _Named("forger", _SIGNERS[one].key_id) if forged else _SIGNERS[one]
+            signer = Named("forger", SIGNERS[one].key_id) if forged else SIGNERS[one]
             sealed = cosign(sealed, signer)
             true.discard(one)
             true |= set() if forged else {one}
@@ -240,18 +231,18 @@ class SeveralHistory:
 
     def _certify(self, parent: str, key: str, besides: frozenset[str], most: int) -> None:
         officer = key in OFFICERS and parent in ROOTS
-        asked = Together(self._asks, tuple(_SIGNERS[one].key_id for one in OFFICERS), 2)
+        asked = Together(self._asks, tuple(SIGNERS[one].key_id for one in OFFICERS), 2)
         level = TIERS.index("province" if key in ROOTS else key.split(maxsplit=1)[0])
-        area, until_s = _AREAS.get(key, "vn"), self._of((FOR_EVER_S, FOR_EVER_S, 0))
+        area, until_s = AREAS_OF.get(key, "vn"), self._of((FOR_EVER_S, FOR_EVER_S, 0))
         if officer and self._truth.papers and self._rng.random() < 0.2:
             area = "vn/elsewhere"
         until_s = until_s or self._pole.utc_s + 600
         claim = Certificate(
-            NAME, _SIGNERS[key].public_key, TIERS[level], area, most, until_s,
+            NAME, SIGNERS[key].public_key, TIERS[level], area, most, until_s,
             gives_time=key != "province", together=asked if officer else None,
         )  # fmt: skip
         content = msgspec.json.encode(claim)
-        over = "" if parent in ROOTS else _AREAS.get(parent, "vn")
+        over = "" if parent in ROOTS else AREAS_OF.get(parent, "vn")
         sealed, by = self._seal(
             parent, sorted(besides), Kind.CERTIFICATE, content, area=over, most=0
         )
@@ -271,7 +262,7 @@ class SeveralHistory:
     def _revoke(self) -> None:
         issuer = self._some((*ROOTS, *ROOTS, *OFFICERS))
         key = self._some((*KEYS, *ROOTS))
-        content = msgspec.json.encode(Revocation((_SIGNERS[key].key_id,)))
+        content = msgspec.json.encode(Revocation((SIGNERS[key].key_id,)))
         over = "" if issuer in ROOTS else "vn"
         sealed, _ = self._seal(issuer, [], Kind.REVOCATION, content, area=over, most=0)
         if self._send(sealed, Kind.REVOCATION, issuer, key) == "obeyed" and key != issuer:
@@ -285,10 +276,10 @@ class SeveralHistory:
         root = self._truth.newest if right else self._some(ROOTS)
         promised = ROOTS[min(ROOTS.index(root) + 1, len(ROOTS) - 1)]
         following = promised if right else self._some((promised, *ROOTS, "thief"))
-        after = _SIGNERS[ROOTS[-1]].public_key if following == ROOTS[1] else b"nobody"
+        after = SIGNERS[ROOTS[-1]].public_key if following == ROOTS[1] else b"nobody"
         until_s = self._pole.utc_s + self._of((60, 600, 4000))
         change = RootChange(
-            1 + ROOTS.index(root), _SIGNERS[root].public_key, _SIGNERS[following].public_key,
+            1 + ROOTS.index(root), SIGNERS[root].public_key, SIGNERS[following].public_key,
             self._pole.utc_s, until_s, digest_of(after),
         )  # fmt: skip
         by = [following] if right or self._rng.random() < 0.6 else [self._some((*KEYS, "thief"))]
@@ -340,7 +331,7 @@ class SeveralHistory:
         true_ns = self._pole.now_ns + self._pole.offset_ns
         sealed, _ = self._seal(
             key, [], Kind.BEACON, encode_answer(nonce, true_ns),
-            area="" if key == "root" else _AREAS.get(key, "vn"), most=0,
+            area="" if key == "root" else AREAS_OF.get(key, "vn"), most=0,
         )  # fmt: skip
         is_open = nonce == self._nonce and self._pole.now_ns - self._asked_ns <= LIVES_NS
         was = self._pole.seen().utc_s
@@ -406,11 +397,3 @@ class SeveralHistory:
     def _is_lost(self, said: Said, utc_s: int | None) -> bool:
         may = self._truth.may(said.key, said.by, HERE, said.message_class, utc_s)
         return may is False
-
-
-class _Named(SeedSigner):
-    """Signs with one key, in the name of another."""
-
-    def __init__(self, seed: str, name: bytes) -> None:
-        super().__init__(hashlib.sha256(seed.encode()).digest())
-        self.key_id = name
