@@ -285,7 +285,7 @@ HOLES: Final = (
     _hole(
         "a root follows that has not signed",
         _ROOTS,
-        "if not _is_by_next(change, message):",
+        "if not is_by_next(change, message):",
         "if False:",
     ),
     _hole(

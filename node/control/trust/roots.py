@@ -80,7 +80,8 @@ def read_change(message: Message) -> RootChange | str:
     return change if good else "no change of roots"
 
 
-def _is_by_next(change: RootChange, message: Message) -> bool:
+def is_by_next(change: RootChange, message: Message) -> bool:
+    """Return whether the root that is to follow has signed the change too."""
     next_id = key_id(change.next_public_key)
     return any(
         key == next_id and verified(change.next_public_key, signature, message.cosigned)
@@ -153,7 +154,7 @@ class Roots:
         refusal = self._refusal(change)
         if refusal is not None:
             return refusal
-        if not _is_by_next(change, message):
+        if not is_by_next(change, message):
             return NOT_BY_NEXT
         known = self._steps.get(message.key_id)
         if known is not None and message.counter <= known.counter:

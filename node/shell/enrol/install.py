@@ -19,6 +19,7 @@ from node.control.trust.certificate import ROOT_LEVEL, read_certificate
 from node.control.trust.gatekeeper import CERTIFICATE_PREFIX
 from node.control.trust.kept_revocations import REVOCATION_PREFIX
 from node.control.trust.message import Kind, Message, open_envelope
+from node.control.trust.roots import ROOT_PREFIX
 from node.control.trust.signature import key_id
 from node.shell.config import ShellConfig, read_config
 from node.shell.enrol.papers import ORDERS_MAX, Grant
@@ -130,6 +131,8 @@ def _name_of(message: Message, levels: Mapping[bytes, int]) -> str | None:
         return None if claim is None else CERTIFICATE_PREFIX + key_id(claim.public_key).hex()
     if message.kind is Kind.REVOCATION:
         return REVOCATION_PREFIX + message.key_id.hex()
+    if message.kind is Kind.ROOT:
+        return ROOT_PREFIX + message.key_id.hex()
     level = levels.get(message.key_id)
     if message.kind in _PLANS and level is not None:
         return f"{_PLANS[message.kind]}/{level}"
