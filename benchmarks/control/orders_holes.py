@@ -248,7 +248,14 @@ HOLES: Final = (
     ),
     _hole("one signature will do", _SIGNERS, "if 1 + with_it >= asked.signatures:", "if True:"),
     _hole("who signs first counts twice", _SIGNERS, " or key == first.key_id", ""),
-    _hole("who was not named signs too", _SIGNERS, "key not in first.together.among or ", ""),
+    Fault(
+        "who was not named signs too",
+        _SIGNERS,
+        (
+            ("key not in first.together.among or ", ""),
+            (" if key in asked.among}", "}"),
+        ),
+    ),
     _hole("a further signature needs not be genuine", _SIGNERS, "elif verified(*asked):", "else:"),
     _hole("one signs for a class that it may not order", _SIGNERS, "and kind <= one.class_max", ""),
     _hole("one signs for where it may order nothing", _SIGNERS, "and within(area, one.area)", ""),

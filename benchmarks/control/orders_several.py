@@ -226,7 +226,8 @@ class SeveralHistory:
         """Let somebody certify a key: a root an officer, an officer one below, a thief a root."""
         parent, besides = self._signers()
         parent = self._some((parent, *ROOTS))
-        key = self._some((*KEYS, *KEYS, self._some(ROOTS)))
+        known = ROOTS[: len(self._truth.followed) + 2]  # of a later one nobody knows that it is one
+        key = self._some((*KEYS, *KEYS, self._some(known)))
         self._certify(parent, key, frozenset(besides) - {parent}, self._of((1, 2, 2)))
 
     def _certify(self, parent: str, key: str, besides: frozenset[str], most: int) -> None:
@@ -235,7 +236,7 @@ class SeveralHistory:
         level = TIERS.index("province" if key in ROOTS else key.split(maxsplit=1)[0])
         area, until_s = AREAS_OF.get(key, "vn"), self._of((FOR_EVER_S, FOR_EVER_S, 0))
         if officer and self._truth.papers and self._rng.random() < 0.2:
-            area = "vn/elsewhere"
+            area = f"{HERE}/pole"
         until_s = until_s or self._pole.utc_s + 600
         claim = Certificate(
             NAME, SIGNERS[key].public_key, TIERS[level], area, most, until_s,

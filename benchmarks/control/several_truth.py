@@ -45,11 +45,15 @@ class SeveralTruth:
         return ROOTS[len(self.followed)]
 
     def is_root(self, key: str) -> bool:
-        """Return whether it is a root of the node now, that was not taken back."""
-        if key not in ROOTS[: len(self.followed) + 1]:
-            return False
-        later = ROOTS[ROOTS.index(key) + 1 :]
-        return not any(key in self.revoked.get(one, ()) for one in later)
+        """Return whether it is a root of the node now: neither it nor one on which it hangs, which
+        are those that follow, was taken back.
+        """
+        known = ROOTS[: len(self.followed) + 1]
+        return key in known and not any(
+            earlier in self.revoked.get(later, ())
+            for at, later in enumerate(known)
+            for earlier in known[known.index(key) : at]
+        )
 
     def level(self, key: str) -> int:
         """Return the tier; roots are above all, strangers below."""
