@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.control.orders_history import History
 from benchmarks.control.orders_holes import HOLES
-from benchmarks.control.orders_several import SeveralHistory
+from benchmarks.control.several.history import SeveralHistory
 from benchmarks.fault import find_all, one_history
 from benchmarks.options import count, parser_of
 

@@ -145,7 +145,7 @@ class AuthorityBook:
             return "only warnings and voices"
         if authority.together is not None:
             authority = self._together.reaching(authority, warrant, least)
-            if message_class > authority.class_max:
+            if authority.class_max < message_class:
                 return TOO_FEW
         # Last: it may be renewed, and must not hide what never comes back.
         if any(self._has_ended(one, least) for one in chain_of(authority, self._known)):

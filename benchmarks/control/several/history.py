@@ -1,5 +1,5 @@
 """Random histories in which several keys sign one order, roots follow one another, and the time is
-asked for: each step is held against `several_truth`.
+asked for: each step is held against `truth`.
 
 Three officers of the nation order what is urgent two or three together, below them stand a
 province and a commune; the root is followed by a second and a third. Anybody may sign anything, in
@@ -9,15 +9,15 @@ time; clocks are lost and the power fails. After each step nothing may go on wit
 that it needs, at that instant; who has them is not refused; and no clock was set by anybody else.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import msgspec
 import numpy as np
 
 from benchmarks.control.orders_pole import HERE, NAME, TIERS, Watched
-from benchmarks.control.several_keys import AREAS_OF, KEYS, NOBODY, OFFICERS, SIGNERS, Named
-from benchmarks.control.several_truth import FOR_EVER_S, ROOTS, Paper, SeveralTruth
+from benchmarks.control.several.keys import AREAS_OF, KEYS, NOBODY, OFFICERS, SIGNERS, Named
+from benchmarks.control.several.truth import FOR_EVER_S, ROOTS, Paper, Said, SeveralTruth
 from node.control.orders import Session
 from node.control.precedence import MessageClass
 from node.control.trust.asked_time import LIVES_NS, encode_answer
@@ -33,16 +33,6 @@ _NO_RIGHT: Final = frozenset(
     {TOO_FEW, "unknown key", "the certificate has ended", "above its class", "outside its area"}
 )
 _WAITS_S: Final = (1, 30, 30, 400, 700)
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What is under way, and who signed it."""
-
-    key: str
-    by: frozenset[str]
-    message_class: int
-    level: int
 
 
 class SeveralHistory:
@@ -70,11 +60,15 @@ class SeveralHistory:
 
     def run(self, steps: int = STEPS) -> list[str]:
         """Let `steps` things happen; return the broken promises."""
+        appointed = self._rng.random() < 0.5
         for key in KEYS:
-            self._certify("root", key, frozenset(), 2)
+            if key == "province" and appointed:
+                self._certify(OFFICERS[0], key, frozenset(OFFICERS[1:]), 2)
+            else:
+                self._certify("root", key, frozenset(), 2)
         acts = (
             *(5 * (self._warn,)), *(3 * (self._cancel,)), *(3 * (self._session,)), self._replay,
-            self._certificate, self._certificate, self._revoke, self._follow, self._follow,
+            self._certificate, self._certificate, self._revoke, self._revoke, self._follow, self._follow,
             self._follow, self._boot, self._lose_clock, self._find_clock, self._ask, self._answer,
             self._answer, self._wait, self._wait,
         )  # fmt: skip
@@ -93,7 +87,7 @@ class SeveralHistory:
 
     def _signers(self) -> tuple[str, list[str]]:
         """Return who signs first, and who besides: a key twice, or one that nobody named."""
-        first = self._some((*OFFICERS, *OFFICERS, *KEYS, *ROOTS, "thief"))
+        first = self._some((*OFFICERS, *OFFICERS, *KEYS, *KEYS, *ROOTS, "thief"))
         many = self._of((0, 1, 1, 2, 3))
         names = (*OFFICERS, *OFFICERS, first, "province", "thief")
         return first, [self._some(names) for _ in range(many)]

@@ -1,6 +1,6 @@
 """Who may what where several sign and roots follow one another, worked out anew: an oracle.
 
-It shares no line with the node's book: `benchmarks.control.orders_several` holds one against it.
+It shares no line with the node's book: `benchmarks.control.several.history` holds one against it.
 """
 
 from dataclasses import dataclass, field, replace
@@ -28,6 +28,16 @@ class Paper:
     asks: int = 1
     """Signatures of `among` that an urgent order needs."""
     among: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What is under way, and who signed it."""
+
+    key: str
+    by: frozenset[str]
+    message_class: int
+    level: int
 
 
 @dataclass(slots=True)

@@ -1,9 +1,9 @@
-"""The keys of `benchmarks.control.orders_several`, and signatures in the name of others."""
+"""The keys of `benchmarks.control.several.history`, and signatures in the name of others."""
 
 import hashlib
 from typing import Final
 
-from benchmarks.control.several_truth import ROOTS
+from benchmarks.control.several.truth import ROOTS
 from node.control.trust.signature import SeedSigner
 
 OFFICERS: Final = ("national 1", "national 2", "national 3")
