@@ -68,7 +68,7 @@ class SeveralHistory:
                 self._certify("root", key, frozenset(), 2)
         acts = (
             *(5 * (self._warn,)), *(3 * (self._cancel,)), *(3 * (self._session,)), self._replay,
-            self._certificate, self._certificate, self._revoke, self._revoke, self._follow, self._follow,
+            *(2 * (self._certificate, self._revoke)), self._follow, self._follow,
             self._follow, self._boot, self._lose_clock, self._find_clock, self._ask, self._answer,
             self._answer, self._wait, self._wait,
         )  # fmt: skip

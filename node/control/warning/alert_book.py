@@ -40,7 +40,6 @@ SOURCE_BASE: Final = -101
 
 EVENTS_MAX: Final = 512
 """All open ones may end in one call, with a stop, a state to keep and a record each."""
-
 BookEvent = StartPart | StopPart | FetchMedia | Record | Persist
 
 

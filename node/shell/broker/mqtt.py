@@ -139,8 +139,7 @@ class MqttLink:
         self.ahead = AheadOfActing()
         self.connected = False
         self.reconnects = self._overflown = 0
-        self.retained = 0
-        """Orders that the broker had kept: not obeyed."""
+        self.retained = 0  # orders that the broker had kept: not obeyed
 
     @property
     def told(self) -> Callable[[str, str | None], None]:
