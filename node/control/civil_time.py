@@ -248,6 +248,10 @@ class CivilClock:
             return Least(floors)
         return Least((*floors, (self._by, self.utc_ns(now_ns) // NS_PER_S)), self._by)
 
+    def least_s(self, now_ns: int) -> int:
+        """Return the least that it can be whoever says so: the time where that is known."""
+        return max(seconds for _, seconds in self.least(now_ns).floors)
+
     def floors_s(self) -> dict[int, int]:
         """Return what each tier has proved, in seconds: it is to be kept."""
         return {

@@ -139,6 +139,10 @@ class Controller:
             self.receive_message("", order, now_ns)
         self.handle_deadline(now_ns)
 
+    def known_time(self, now_ns: int) -> tuple[int, bool]:
+        """Return the least that civil time can be, in seconds, and whether it is known."""
+        return self._clock.least_s(now_ns), self._clock.trusted
+
     def receive_nonce(self, nonce: bytes, now_ns: int) -> None:
         """Take 16 random bytes, by which the station is asked for the time if it is not known."""
         self._gate.receive_nonce(nonce, now_ns)
@@ -174,15 +178,13 @@ class Controller:
         """Note that the part of `source` that just began sounds so much later, and for as long."""
         for run in (*self._programmes.runs_of(source), *self._book.runs_of(source)):
             run.delay(delay_ns)
-        part = self._playing.get(source)
-        if part is not None:
+        if (part := self._playing.get(source)) is not None:
             self._records.note_delay(part, delay_ns)
         self.handle_deadline(now_ns)
 
     def receive_concealed(self, source: int, concealed_ms: int) -> None:
         """Note that so much of `source` was made up since the last call, for its record."""
-        part = self._playing.get(source)
-        if part is not None:
+        if (part := self._playing.get(source)) is not None:
             self._records.note_concealed(part, concealed_ms)
         self.sessions.receive_concealed(source, concealed_ms)
 
