@@ -186,7 +186,7 @@ class Watched:
 
     def root_number(self) -> int:
         """Return how many roots it has followed."""
-        return int(str(self.control.status(self.now_ns)["root_number"]))
+        return int(str(self.control.status(self.now_ns).get("root_number", 0)))
 
     def speak(self, ssrc: int) -> bool:
         """Send it a packet of a stream; return whether it was taken for sound."""

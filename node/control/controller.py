@@ -301,7 +301,7 @@ class Controller:
             "clock_trusted": self._clock.trusted,
             "muted_by": self._mutes.by,
             "revocations": self._authorities.revocation_numbers(),
-            "root_number": self._authorities.roots.number,
+            **self._authorities.roots.told(),
             "playing": {str(s): p.name for s, p in self._playing.items()},
             "sessions": self.sessions.names(),
             "dead_senders": self.sessions.dead(now_ns),

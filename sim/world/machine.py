@@ -8,6 +8,7 @@ import numpy as np
 from node.shell.machine import running_on
 from node.units import NS_PER_S
 from sim.gateway.crystal import Oscillator
+from sim.world.live_clock import LiveClock
 from sim.world.loop import VirtualLoop
 
 _UNIT: Final = 1 << 53
@@ -21,7 +22,7 @@ class VirtualMachine:
     ----------
     loop : VirtualLoop
         Whose time is the true one.
-    crystal : Oscillator
+    crystal : Oscillator or LiveClock
         Makes CLOCK_MONOTONIC of it.
     utc_at_zero_ns : int
         Civil time at true time 0.
@@ -32,7 +33,7 @@ class VirtualMachine:
     def __init__(
         self,
         loop: VirtualLoop,
-        crystal: Oscillator,
+        crystal: Oscillator | LiveClock,
         *,
         utc_at_zero_ns: int,
         bits: np.random.PCG64,
@@ -45,7 +46,7 @@ class VirtualMachine:
         """Whether the civil clock was set since the last boot."""
         self.step_ns = 0
         """How wrong the civil clock is."""
-        self._went_off_ns = self._nonces = 0
+        self._went_off_ns = 0
         self._changed: Callable[[], None] = lambda: None
 
     def now_ns(self) -> int:
@@ -110,6 +111,5 @@ class VirtualMachine:
         return low + (raw * span_us // _UNIT) / 1_000_000
 
     def nonce(self) -> bytes:
-        """Return 16 bytes that no daemon has had; they take nothing from the other chances."""
-        self._nonces += 1
-        return self._nonces.to_bytes(16, "big")
+        """Return nothing: here no station answers, so no node is to ask for the time."""
+        return b""

@@ -194,7 +194,8 @@ class AuthorityBook:
             return "no certificate"
         if len(claim.public_key) != PUBLIC_KEY_BYTES or claim.tier not in self._tiers:
             return "no key or unknown tier"
-        if claim.together is not None and (fault := claim.together.fault(key_id(claim.public_key))):
+        together = claim.together or None
+        if together is not None and (fault := together.fault(key_id(claim.public_key))):
             return fault
         authority = Authority(
             name=claim.name[:64],
@@ -208,7 +209,7 @@ class AuthorityBook:
             gives_time=gives_time(claim) and not claim.emergency,
             emergency=claim.emergency,
             counter=counter,
-            together=claim.together,
+            together=together,
             cosigners=cosigners,
         )
         refusal = self._narrower(authority, claim, parent) or self._in_the_way(authority, parent)

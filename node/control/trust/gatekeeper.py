@@ -90,8 +90,11 @@ class Gatekeeper:
             self._events.extend(() if kept is None else (kept,))
 
     def receive_nonce(self, nonce: bytes, now_ns: int) -> None:
-        """Take 16 bytes that nobody can guess, to ask for the time by if that is to be done."""
-        if self._clock.wants_answer(now_ns) and self._asked.may_ask(now_ns):
+        """Take 16 bytes that nobody can guess, to ask for the time by if that is to be done.
+
+        Without any, none is asked for.
+        """
+        if nonce and self._clock.wants_answer(now_ns) and self._asked.may_ask(now_ns):
             self._events.append(self._asked.ask(nonce, now_ns))
 
     def foresee(self, sealed: bytes, now_ns: int) -> Persist | None:

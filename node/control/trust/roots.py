@@ -121,6 +121,10 @@ class Roots:
         """Number of the last change that this node has; 0: none."""
         return max((one.change.number for one in self._steps.values()), default=0)
 
+    def told(self) -> dict[str, int]:
+        """Return what the status says of them: nothing where no root was followed."""
+        return {"root_number": self.number} if self.number else {}
+
     def ids(self) -> list[bytes]:
         """Return the key ids of all roots, the newest last."""
         return [key_id(one) for one in self._keys]
