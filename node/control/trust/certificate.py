@@ -55,7 +55,7 @@ class Certificate(msgspec.Struct, frozen=True):
     """Whether its beacons are believed; not said: those of keys that may order urgent messages."""
     emergency: bool = False
     """A sealed key for when nobody above can be reached: warnings and voices alone, and short."""
-    together: Together | None | msgspec.UnsetType = msgspec.UNSET
+    together: Together | msgspec.UnsetType | None = msgspec.UNSET
     """What it orders only with others; not said: nothing, in as many bytes as ever."""
 
 
