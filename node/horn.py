@@ -16,7 +16,7 @@ from node.units import NS_PER_MS
 REFRESH_NS: Final = 100 * NS_PER_MS
 """A playing source confirms its hold on the horn so often, not with every packet."""
 
-_RAMP_DB: Final = 100
+RAMP_DB: Final = 100
 """From full scale to silence: what the ramps of the configuration are the length of."""
 
 
@@ -46,8 +46,8 @@ class Horn:
         self._gains_db: dict[int, float] = {}
         self._mixer = Mixer(
             sources_max,
-            attack_db_per_s=_RAMP_DB * 1000 / priority.ramp_ms,
-            release_db_per_s=_RAMP_DB * 1000 / priority.return_ms,
+            attack_db_per_s=RAMP_DB * 1000 / priority.ramp_ms,
+            release_db_per_s=RAMP_DB * 1000 / priority.return_ms,
         )
         self._places = list(range(sources_max))
         self._scratch = np.zeros((ss.PERIOD_SAMPLES_MAX, channels), np.float32)

@@ -13,7 +13,7 @@ from node.units import NS_PER_MS, NS_PER_S, samples_to_ns
 CANDIDATES_MAX: Final = 16
 """SSRCs of which one packet came; a second soon after it makes a source (RFC 3550, A.1)."""
 
-_AHEAD_MAX: Final = 32
+SECOND_WITHIN: Final = 32
 """The second one may be so many numbers after the first: others were lost."""
 
 _DOUBTED_NS: Final = 2 * NS_PER_S
@@ -22,8 +22,8 @@ _DOUBTED_NS: Final = 2 * NS_PER_S
 _COLLISION_MS_MAX: Final = 1000
 """After so much silence of the first one, another address may speak under its SSRC."""
 
-_ASTRAY_PACKETS: Final = 8
-_ASTRAY_NS: Final = 400 * NS_PER_MS
+STRAY_PACKETS: Final = 8
+STRAY_NS: Final = 400 * NS_PER_MS
 """So many packets over so long, each with another stamp than the one before, and no two whose
 numbers follow each other: then the numbers say nothing."""
 
@@ -57,7 +57,7 @@ class Candidates:
         """Return the first packet when `packet` is the second one, and how many were given up."""
         sender = ssrc, source
         first = self._waiting.pop(sender, None)
-        if first is not None and 0 < (packet[0] - first[0]) & 0xFFFF <= _AHEAD_MAX:
+        if first is not None and 0 < (packet[0] - first[0]) & 0xFFFF <= SECOND_WITHIN:
             self._astray.pop(sender, None)
             _keep(self._begun, sender, first[0])
             return first, 0
@@ -103,7 +103,7 @@ class Candidates:
         """Take a packet that follows no other; return how many are given up by what that shows."""
         count, since_ns = self._astray.get(sender, (0, packet[2]))
         self._astray[sender] = count + 1, since_ns
-        if count + 1 < _ASTRAY_PACKETS or packet[2] - since_ns < _ASTRAY_NS:
+        if count + 1 < STRAY_PACKETS or packet[2] - since_ns < STRAY_NS:
             return 0
         del self._astray[sender], self._waiting[sender]
         _keep(self._next, sender, 0)

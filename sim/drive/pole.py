@@ -8,7 +8,7 @@ node's own                                                    now_ns            
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +30,9 @@ from sim.station.programme import Sending
 from sim.village.places import Place, node_config
 from sim.village.scenario import Scenario
 
-PERIODS_PER_TURN: Final = 1000
-"""Periods between two looks at the node's deadlines, events and journal; a turn must fit the
-journal of 4096 rows even when each row is 5 ms."""
+TURN_NS: Final = 5 * NS_PER_S
+"""Between two looks at the node's journal: it must fit 4096 rows even when each is 5 ms, and a
+source that is forgotten, ten seconds after its last packet, takes the rows of its turn along."""
 
 _JOURNAL_ROWS: Final = 8192
 _BOOT_OFFSET_S: Final = 3600
@@ -63,6 +63,23 @@ class Chunk:
 
     raw_journal: bytes
     """The rows as the node wrote them, for the hash."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """Packets and periods of a chunk in the order in which the CPU gets to them."""
+
+    numbers: NDArray[np.int64]
+    """(n,) int64: which packet of the run each is."""
+
+    now_ns: NDArray[np.int64]
+    """(n,) int64: when each is in the jitter buffer, on the node's clock."""
+
+    before: NDArray[np.int64]
+    """(m,) int64: how many of the packets come before each period."""
+
+    presentation_ns: NDArray[np.int64]
+    """(m,) int64: when the first sample of each period leaves the converter, on that clock."""
 
 
 class Pole:
@@ -114,6 +131,7 @@ class Pole:
         card = place.profile.sound_card
         self.period_samples = card.period_samples.value
         self._period_ns = self.period_samples * NS_PER_S // card.rate_hz.value
+        self._turn_periods = max(1, TURN_NS // self._period_ns)
         self._device_ns = round(card.device_latency_ms.value * NS_PER_MS)
         phase = raw_draws(stream(seed, Purpose.PHASE, commune=place.commune, node=place.node), 1)
         self._phase_ns = int(between(phase, 0, self._period_ns - 1)[0])
@@ -126,7 +144,9 @@ class Pole:
         self._shell: VirtualShell | None = None
         self._next_period = 0
         self._waiting_ns = np.zeros(0, np.int64)
-        self._waiting: list[bytes] = []
+        self._waiting = np.zeros(0, np.int64)
+        self._late: dict[int, bytes] = {}
+        """Datagrams that arrive after the chunk in which they were sent, by number."""
         self._rows = new(Played, _JOURNAL_ROWS)
 
     def skew_ppm(self) -> float:
@@ -159,21 +179,24 @@ class Pole:
             arrive_ns[(arrive_ns >= cut_ns) & (arrive_ns < back_ns)] = LOST_NS
         if self.conversation is not None:
             self.conversation.note_chunk(sending, arrive_ns)
-        here_ns, datagrams = self._arrivals(sending.datagrams, arrive_ns, end_ns)
+        here_ns, numbers = self._arrivals(sending.first, arrive_ns, end_ns)
         first, tick_ns, play_ns, ready_ns, next_play_ns = self._periods(end_ns)
         done_ns, finish_ns = self._host.run(here_ns, first, ready_ns)
         silent = finish_ns > tick_ns + self._host.queued_ns
         missed = int(np.count_nonzero(silent))
-        local_ns = self._clock.to_local(done_ns)
-        before = np.searchsorted(done_ns, finish_ns)
-        presentation_ns = self._clock.to_local(play_ns)
-        work = Work(datagrams, local_ns.tolist(), before.tolist(), presentation_ns.tolist())
-        down, raw = self._run_turns(work, tick_ns, sound)
+        heard = Heard(
+            numbers=numbers,
+            now_ns=self._clock.to_local(done_ns),
+            before=np.searchsorted(done_ns, finish_ns),
+            presentation_ns=self._clock.to_local(play_ns),
+        )
+        down, raw = self._run_turns(self._work(sending, heard), tick_ns, sound)
         silent |= down
         for cut_ns, back_ns in self.place.card_cuts_ns:
             silent |= (play_ns >= cut_ns) & (play_ns < back_ns)
-        views = sound[: tick_ns.size * self.period_samples].reshape(tick_ns.size, -1)
-        views[silent] = 0.0
+        if self._factory is not None:
+            views = sound[: tick_ns.size * self.period_samples].reshape(tick_ns.size, -1)
+            views[silent] = 0.0
         journal = raw.copy()
         arrival_ns, presentation_ns = journal["arrival_ns"], journal["presentation_ns"]
         came = arrival_ns >= 0
@@ -185,19 +208,36 @@ class Pole:
         )  # fmt: skip
 
     def _arrivals(
-        self, datagrams: list[bytes], arrive_ns: NDArray[np.int64], end_ns: int
-    ) -> tuple[NDArray[np.int64], list[bytes]]:
-        """Return what arrives before `end_ns`, in order; keep the rest for the next chunk."""
+        self, first: int, arrive_ns: NDArray[np.int64], end_ns: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return when what arrives before `end_ns` does, in order, and the numbers of its packets;
+        keep the rest for the next chunk.
+        """
         came = np.flatnonzero(arrive_ns != LOST_NS)
         all_ns = np.concatenate([self._waiting_ns, arrive_ns[came]])
-        held = self._waiting
+        numbers = np.concatenate([self._waiting, first + came])
         order = np.argsort(all_ns, kind="stable")
-        both = held + [datagrams[i] for i in came.tolist()]
-        all_ns = all_ns[order]
-        sorted_datagrams = [both[i] for i in order.tolist()]
+        all_ns, numbers = all_ns[order], numbers[order]
         now = int(np.searchsorted(all_ns, end_ns))
-        self._waiting_ns, self._waiting = all_ns[now:], sorted_datagrams[now:]
-        return all_ns[:now], sorted_datagrams[:now]
+        self._waiting_ns, self._waiting = all_ns[now:], numbers[now:]
+        return all_ns[:now], numbers[:now]
+
+    def _work(self, sending: Sending, heard: Heard) -> Any:
+        """Return what `_turn` needs of a chunk."""
+        late = self._late
+        datagrams = [
+            sending.datagrams[n - sending.first] if n >= sending.first else late.pop(n)
+            for n in heard.numbers.tolist()
+        ]
+        for n in self._waiting.tolist():
+            if n >= sending.first:
+                late[n] = sending.datagrams[n - sending.first]
+        return Work(
+            datagrams,
+            heard.now_ns.tolist(),
+            heard.before.tolist(),
+            heard.presentation_ns.tolist(),
+        )
 
     def _periods(
         self, end_ns: int
@@ -222,7 +262,7 @@ class Pole:
         return first, tick_ns[:cut], play_ns[:cut], ready_ns[:cut], int(play_ns[cut])
 
     def _run_turns(
-        self, work: Work, tick_ns: NDArray[np.int64], sound: NDArray[np.float32]
+        self, work: Any, tick_ns: NDArray[np.int64], sound: NDArray[np.float32]
     ) -> tuple[NDArray[np.bool_], Records[Played]]:
         """Run the node turn by turn; return the periods in which it was down, and its journal."""
         down = np.ones(tick_ns.size, np.bool_)
@@ -231,8 +271,8 @@ class Pole:
             first = int(np.searchsorted(tick_ns, up.start_ns))
             last = int(np.searchsorted(tick_ns, up.end_ns))
             down[first:last] = False
-            for at in range(first, last, PERIODS_PER_TURN):
-                end = min(at + PERIODS_PER_TURN, last)
+            for at in range(first, last, self._turn_periods):
+                end = min(at + self._turn_periods, last)
                 if self._up is not up:
                     self._boot(up)
                 journals.append(self._turn(work, at, end, sound))
@@ -254,7 +294,7 @@ class Pole:
         self._up = up
 
     def _turn(
-        self, work: Work, first: int, last: int, sound: NDArray[np.float32]
+        self, work: Any, first: int, last: int, sound: NDArray[np.float32]
     ) -> Records[Played]:
         """Run periods `first` to `last` of the chunk with the datagrams before each."""
         assert self.node is not None and self._shell is not None

@@ -110,25 +110,13 @@ class Rounds:
                 self.sender, clock_ns=SENDER_CLOCK_NS, budget=self._new_budget()
             )
         self._path = SharedPath(decoder) if decoder is not None else None
-        factory = self._path.new_decoder if self._path is not None else None
-        self.poles = [
-            Pole(
-                place,
-                scenario,
-                self._channel(place),
-                seed=scenario.seed,
-                end_ns=self.end_ns,
-                decoder_factory=factory,
-                conversation=self._conversation(place),
-            )
-            for place in self.places
-        ]
+        self.poles = [self._pole(place) for place in self.places]
         self.bin_s = float(max(1, -(-duration_ns // (_BINS_MAX * NS_PER_S))))
         self.tallies = [self._tally(place) for place in self.places]
         self.alignment = Alignment(len(self.places))
         self._traces = [hashlib.sha256() for _ in self.places]
         self._audio = [hashlib.sha256() for _ in self.places]
-        self._send = Recent()
+        self._sent = Recent()
         self.stream_bytes = 0
         self._departs = [Recent() for _ in self.places]
         unicast = scenario.sender.delivery == "unicast"
@@ -146,7 +134,7 @@ class Rounds:
             self.alignment.settle(stop_ns // NS_PER_S, self.tallies)
             start_ns = stop_ns
         for number, tally in enumerate(self.tallies):
-            self.alignment.add(number, *tally.finish(self._send, self._departs[number]))
+            self.alignment.add(number, *tally.finish(self._sent, self._departs[number]))
         self.alignment.settle(1 << 62, self.tallies)
 
     def counts(self, number: int) -> NDArray[np.int64]:
@@ -184,11 +172,8 @@ class Rounds:
         return whole.hexdigest()
 
     def _round(self, start_ns: int, stop_ns: int, sound: NDArray[np.float32]) -> Iterator[int]:
-        sending = self.sender.send_until(stop_ns + _AHEAD_NS)
-        self._send.add(sending.first, sending.send_ns)
-        self.stream_bytes += sending.stream_bytes
-        if self._copies is not None:
-            sending = self._copies.carry(sending)
+        sending = self._send(stop_ns + _AHEAD_NS)
+        self._sent.add(sending.first, sending.send_ns)
         sequence = np.arange(sending.first, sending.first + sending.send_ns.size)
         self.capacity.begin(sending.send_ns)
         departs = {}
@@ -200,7 +185,7 @@ class Rounds:
             depart_ns = own.get(pole.place.node, departs[pole.place.commune])
             self._departs[number].add(sending.first, depart_ns)
             chunk = pole.run_chunk(sending, depart_ns, stop_ns, sound)
-            played = self.tallies[number].add(chunk, self._send, self._departs[number])
+            played = self.tallies[number].add(chunk, self._sent, self._departs[number])
             self.alignment.add(number, *played)
             if self._watcher is not None:
                 self._watcher(number, sending, chunk)
@@ -211,6 +196,23 @@ class Rounds:
                 if self._listener is not None:
                     self._listener(number, chunk.first_period * pole.period_samples, rendered)
             yield start_ns + (stop_ns - start_ns) * (number + 1) // len(self.poles)
+
+    def _send(self, end_ns: int) -> Sending:
+        """Return what the station sends until then, and count it."""
+        sending = self.sender.send_until(end_ns)
+        self.stream_bytes += sending.stream_bytes
+        return sending if self._copies is None else self._copies.carry(sending)
+
+    def _pole(self, place: Place) -> Pole:
+        return Pole(
+            place,
+            self.scenario,
+            self._channel(place),
+            seed=self.scenario.seed,
+            end_ns=self.end_ns,
+            decoder_factory=self._path.new_decoder if self._path is not None else None,
+            conversation=self._conversation(place),
+        )
 
     def _nodes(self, number: int) -> list[SpeakerNode]:
         pole = self.poles[number]
