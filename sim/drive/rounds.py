@@ -163,13 +163,14 @@ class Rounds:
 
     def trace_hash(self) -> str:
         """Return the hash over all journals, counts and, where there is any, sound, by place."""
-        whole = hashlib.sha256()
-        for number, place in enumerate(self.places):
-            whole.update(place.node.encode() + b"\0" + self._traces[number].digest())
-            whole.update(self.counts(number).astype("<i8").tobytes())
-            if self._path is not None:
-                whole.update(self._audio[number].digest())
-        return whole.hexdigest()
+        every = b"".join(self.trace(number) for number in range(len(self.places)))
+        return hashlib.sha256(every).hexdigest()
+
+    def trace(self, number: int) -> bytes:
+        """Return what the hash of the trace is taken over, of one place."""
+        told = self.places[number].node.encode() + b"\0" + self._traces[number].digest()
+        told += self.counts(number).astype("<i8").tobytes()
+        return told if self._path is None else told + self._audio[number].digest()
 
     def _round(self, start_ns: int, stop_ns: int, sound: NDArray[np.float32]) -> Iterator[int]:
         sending = self._send(stop_ns + _AHEAD_NS)
