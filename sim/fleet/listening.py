@@ -10,8 +10,8 @@ NOBODY ─────────────► ONE ────────�
 Packets go into the jitter buffer and periods come out of it by the node's own kernels, over the
 record of the node's own `Receiver`. What `SpeakerNode` and `Horn` decide around that, for a node
 that hears one station, is here in a few numbers; a test holds every count and every row of the
-journal to theirs. What needs more than that (numbers that say nothing, a stream that does not
-prove to be Opus) is BEYOND: such a node is played by tier T2.
+journal to theirs. What needs more than that (numbers that say nothing or jump, a stream that does
+not prove to be Opus) is BEYOND: such a node is played by tier T2.
 """
 
 from typing import Final
@@ -45,9 +45,7 @@ FORGETS: Final = 2
 """The source has been silent for so long that it is given up; it has stopped."""
 FULL: Final = 3
 """The journal holds no more."""
-RESTARTS: Final = 4
-"""The sender was taken for one that began anew: so must the time base."""
-BEYOND: Final = 5
+BEYOND: Final = 4
 
 _JOURNAL_SPARE: Final = 2048
 """Rows that one period may write, and more: a period is at most 4096 samples."""
@@ -108,7 +106,7 @@ def _receive(
     number: int,
     now_ns: int,
 ) -> int:
-    """Take one packet, as `Receiver.receive` does; return WHOLE or RESTARTS.
+    """Take one packet, as `Receiver.receive` does; return WHOLE or BEYOND.
 
     sheet  (2, packets of the sound) int64: marks, and bytes, of each
     """
@@ -128,7 +126,7 @@ def _receive(
     playback.note_arrival(source, result, now_ns)
     listener.last_arrival_ns = now_ns
     listener.packets += 1
-    return RESTARTS if result == js.RESTARTED else WHOLE
+    return BEYOND if result == js.RESTARTED else WHOLE
 
 
 @inner_kernel("int64(Source, Listener, Setup, int64[:, ::1], Arrival)")
@@ -139,7 +137,7 @@ def _take(
     sheet: NDArray[np.int64],
     one: Arrival,
 ) -> int:
-    """Take what came, as `SpeakerNode.receive_datagram` does; return WHOLE, ADMITS, RESTARTS or BEYOND.
+    """Take what came, as `SpeakerNode.receive_datagram` does; return WHOLE, ADMITS or BEYOND.
 
     sheet  (2, packets of the sound) int64: marks, and bytes, of each
     """
@@ -268,11 +266,9 @@ def listen(
             break  # what comes from here on finds the node down
         while listener.packet < before:
             fate = _take(source, listener, setup, sheet, arrivals[listener.packet])
-            if fate in (ADMITS, BEYOND):
-                return int(fate)
-            listener.packet += 1
             if fate != WHOLE:
                 return int(fate)
+            listener.packet += 1
         if listener.period == listener.until:
             break
         if listener.phase == SOURCE:

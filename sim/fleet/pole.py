@@ -50,6 +50,7 @@ class FleetPole(Pole):
     def __init__(self, *args: Any, sender: Sender, sheet: NDArray[np.int64], **kwargs: Any) -> None:
         super().__init__(*args, decoder_factory=None, conversation=None, **kwargs)
         assert self.period_samples <= PERIOD_SAMPLES_MAX, "the profiles bound it"
+        self._turn_periods = 1 << 62  # the kernel comes back when the journal is full
         self._ssrc = sender.ssrc
         self._sheet = sheet
         self._setup = self._new_setup(sender)
@@ -105,16 +106,11 @@ class FleetPole(Pole):
 
     def _follow(self, went: int) -> None:
         """Do what the kernel came back for."""
-        receiver = self._receiver
         if went == listening.ADMITS:
             waiting_ns = int(self._listener["waiting_ns"][0])
             self._receiver = Receiver(self._config, self._ssrc, ADDRESS, None, now_ns=waiting_ns)
             self._listener["phase"], self._listener["fresh"] = listening.SOURCE, 1
             self._listener["journal_taken"] = 0
-        elif went == listening.RESTARTS:
-            assert receiver is not None
-            arrival_ns = int(self._listener["last_arrival_ns"][0])
-            receiver.note_received(arrival_ns, 0, begins_anew=True)
         self.is_beyond |= went == listening.BEYOND
 
     def _journal(self) -> Records[Played]:
