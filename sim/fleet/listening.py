@@ -222,9 +222,9 @@ def stop(source: Source, listener: Listener) -> None:
 def _look_at_source(source: Source, listener: Listener, now_ns: int) -> int:
     """Return FORGETS, BEYOND or WHOLE: what `SpeakerNode.handle_deadline` does with a source."""
     silent_ns = now_ns - listener.last_arrival_ns
-    if source.jitter[0].proven == 0:
-        if now_ns - listener.resumed_ns > NS_PER_S and silent_ns < NS_PER_S:
-            return BEYOND
+    is_doubted = source.jitter[0].proven == 0 and now_ns - listener.resumed_ns > NS_PER_S
+    if is_doubted and silent_ns < NS_PER_S:
+        return BEYOND
     if silent_ns >= FORGET_NS and not listener.sounding:
         stop(source, listener)
         listener.live_until_ns = -1
@@ -281,8 +281,8 @@ def listen(
                 JOURNAL_ROWS - _JOURNAL_SPARE
             ):
                 return FULL
-            sounds = listener.alone and ahead_ns < listener.confirmed_ns
-            if not sounds:
+            sounds = 1
+            if not listener.alone or ahead_ns >= listener.confirmed_ns:
                 sounds = _arbitrate(source, listener, setup, ahead_ns)
             if sounds and setup.adaptive:
                 playback_adaptive.advance(source, room, out, ahead_ns)

@@ -13,9 +13,9 @@ from node.audio.gain import ramp_factor
 from node.control.arbiter import PriorityConfig
 from node.counters import Count, new_counts
 from node.horn import RAMP_DB
+from node.jitter import state as js
 from node.kernel.record import Records, new, together
 from node.opus.packet import has_lbrr, is_plausible
-from node.jitter import state as js
 from node.source.receiver import Receiver
 from node.source.state import FIFO_SAMPLES, JOURNAL_ROWS, PERIOD_SAMPLES_MAX, Played, Source
 from node.units import NS_PER_MS

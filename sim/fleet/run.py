@@ -38,9 +38,9 @@ def why_not(scenario: Scenario) -> list[str]:
     if not scenario.sender.reports:
         return []
     return [
-        f"{scenario.name}: sender.reports = true: tier fleet does not follow what nodes and station "
-        "say to each other (the time, losses, what is sent again); --tier drive does, and with "
-        "reports = false nodes play by the arrivals alone"
+        f"{scenario.name}: sender.reports = true: tier fleet does not follow what nodes and "
+        "station say to each other (the time, losses, what is sent again); --tier drive does, "
+        "and with reports = false nodes play by the arrivals alone"
     ]
 
 

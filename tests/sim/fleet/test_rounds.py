@@ -1,7 +1,5 @@
 """T2 and T3 count the same: every row of the journal and every count, on villages by chance."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -48,6 +46,10 @@ commune = "Yên Sơn"
 """
 
 
+MODES = ["synchronised", "synchronised", "adaptive"]
+KINDS = ["power_cut", "link_down", "card_gone"]
+
+
 @st.composite
 def villages(draw):
     loss = draw(st.sampled_from([0, 1, 15, 60, 92]))
@@ -64,7 +66,7 @@ def villages(draw):
         outage_max=draw(st.sampled_from([2, 14, 45])),
     )
     more = "[sender]\nreports = false\n" + rough
-    for kind in draw(st.lists(st.sampled_from(["power_cut", "link_down", "card_gone"]), max_size=2)):
+    for kind in draw(st.lists(st.sampled_from(KINDS), max_size=2)):
         start = draw(st.integers(0, 60))
         more += FAULTS.format(kind=kind, start=start, end=start + draw(st.integers(1, 30)))
     count = draw(st.integers(1, 3))
@@ -86,9 +88,6 @@ def villages(draw):
         playout_delay_ms=draw(st.sampled_from([100, 400, 1500])),
     )
     return text.replace("[jitter]", f'[jitter]\nmode = "{draw(st.sampled_from(MODES))}"')
-
-
-MODES = ["synchronised", "synchronised", "adaptive"]
 
 
 @pytest.fixture(scope="module")
