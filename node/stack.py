@@ -95,7 +95,7 @@ class SpeakerNode:
             self._drop(wrong_size(len(data)), source, now_ns)
             return
         array = np.frombuffer(bytearray(data), np.uint8)
-        self._candidates.renumber(array, source, self._config.receive)
+        self._candidates.renumber(array, source, self._config.receive, now_ns)
         latest = self._latest
         if latest is not None and source == latest.address:
             result = latest.receive(array, now_ns)

@@ -84,6 +84,29 @@ def is_kernel(function: Function) -> bool:
     return any(one in marks for one in ("kernel(", "compiled(", "inlined"))
 
 
+def kernels_of_kernels() -> list[str]:
+    """Return what is loaded when a node starts, `@kernel`, and called by no Python that ships."""
+    loaded: dict[str, str] = {}
+    called: Counter[str] = Counter()
+    for source in shipped():
+        named = uses_in(source.tree)
+        for one in functions(source.tree):
+            if is_kernel(one):
+                named -= Counter({name: n for name, n in uses_in(one).items() if name != one.name})
+                marks = [ast.unparse(mark) for mark in one.decorator_list]
+                if source.name.startswith("node/") and marks[0].startswith("kernel("):
+                    loaded[one.name] = source.name
+        # An import is no call.
+        named -= Counter(
+            name.name
+            for one in ast.walk(source.tree)
+            if isinstance(one, ast.ImportFrom)
+            for name in one.names
+        )
+        called += named
+    return [f"{where}:{name}" for name, where in loaded.items() if not called[name]]
+
+
 @cache
 def array_functions() -> tuple[tuple[str, list[str]], ...]:
     """Return the public functions with arrays, and of which arrays each does not say all."""
@@ -131,7 +154,7 @@ def uses() -> Counter[str]:
     return found
 
 
-def uses_in(tree: ast.Module) -> Counter[str]:
+def uses_in(tree: ast.AST) -> Counter[str]:
     """Return how often each identifier is read in a module; names in strings of `getattr` too."""
     found: Counter[str] = Counter()
     for one in ast.walk(tree):

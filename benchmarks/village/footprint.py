@@ -54,8 +54,8 @@ def counting(decorator):
         return decorator(signature)
     return decorate
 
-for name in ("kernel", "inner_kernel"):
-    setattr(node.kernel, name, counting(getattr(node.kernel, name)))
+# An inner kernel waits for a caller to be compiled: no start loads it (`node.kernel.inner`).
+node.kernel.kernel = counting(node.kernel.kernel)
 
 packages = set()
 plain_import = builtins.__import__

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.kernel import inner_kernel, kernel
 from node.units import RATE_HZ
 
 SILENCE_DB: Final = -100.0
@@ -44,7 +44,7 @@ def ramp_factor(ramp_db_per_s: float) -> float:
     return float(round(10.0 ** (ramp_db_per_s / RATE_HZ / 20.0) * _GRID) / _GRID)
 
 
-@kernel("float64(float64, float64, float64)")
+@inner_kernel("float64(float64, float64, float64)")
 def next_gain(gain: float, target: float, factor: float) -> float:
     """Return the gain one sample later on the way to `target`."""
     if gain < target:

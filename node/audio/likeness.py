@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.kernel import inner_kernel
 from node.units import SAMPLES_PER_MS
 
 OVERLAP_SAMPLES: Final = 5 * SAMPLES_PER_MS
@@ -24,7 +24,7 @@ _QUIET: Final = 1e-9
 FADE: Final = (np.arange(OVERLAP_SAMPLES) + 0.5).astype(np.float32) / np.float32(OVERLAP_SAMPLES)
 
 
-@kernel("float64(float32[:, ::1], int64, int64, int64, int64)")
+@inner_kernel("float64(float32[:, ::1], int64, int64, int64, int64)")
 def similarity(sound: NDArray[np.float32], a: int, b: int, n: int, step: int) -> float:
     """Return the normalised correlation of `n` samples from `a` and from `b`, -1 to 1.
 
@@ -50,7 +50,7 @@ def similarity(sound: NDArray[np.float32], a: int, b: int, n: int, step: int) ->
     return float(both / np.sqrt(energy_a * energy_b))
 
 
-@kernel("int64(float32[:, ::1], int64, int64, int64, int64, int64)")
+@inner_kernel("int64(float32[:, ::1], int64, int64, int64, int64, int64)")
 def best_lag(
     sound: NDArray[np.float32], at: int, direction: int, shortest: int, longest: int, n: int
 ) -> int:
@@ -78,7 +78,7 @@ def best_lag(
     return best
 
 
-@kernel("float32(float32, float64)")
+@inner_kernel("float32(float32, float64)")
 def fade_gain(weight: np.float32, alike: float) -> np.float32:
     """Return the gain that keeps the power of a cross-fade steady.
 

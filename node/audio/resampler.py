@@ -23,7 +23,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.kernel import inner_kernel, kernel
 from node.kernel.record import Record, Records, new, whole
 
 TAPS: Final = 24
@@ -116,34 +116,28 @@ def compact(fifo: NDArray[np.float32], places: Records[Resampling], filled: int)
     return int(kept)
 
 
-@kernel("void(float32[::1], int64, float32[::1], float32[::1], int64, int64, int64, int64, int64)")
+@inner_kernel("void(float32[::1], float32[::1], float32[::1], int64, int64, int64)")
 def _filter_run(
-    source: NDArray[np.float32],
-    first: int,
+    window: NDArray[np.float32],
     row: NDArray[np.float32],
     out: NDArray[np.float32],
-    out_first: int,
-    count: int,
     channels: int,
     remainder: int,
     deviation: int,
 ) -> None:
-    """Filter `count` values whose positions lie in one row of the table.
+    """Fill `out` with values whose positions lie in one row of the table.
 
-    source, first   flat FIFO and the index of the first value's first tap
-    row             (2 TAPS,) coefficients and slopes
-    out, out_first  flat output and the index of the first value
-    count           values: samples times channels
-    channels        1 or 2
-    remainder       Q32 position within the row of the first value
-    deviation       Q32 change of the position per sample, less one whole sample
+    window     flat FIFO from the first value's first tap on
+    row        (2 TAPS,) coefficients and slopes
+    out        (samples times channels,) flat
+    channels   1 or 2
+    remainder  Q32 position within the row of the first value
+    deviation  Q32 change of the position per sample, less one whole sample
     """
     # Unsigned indices cannot be negative: without that check the loop runs on the vector unit.
-    window = source[first:]
-    result = out[out_first:]
     stride = np.uint64(channels)
     halving = channels - 1
-    for j in range(np.uint64(count)):
+    for j in range(np.uint64(out.shape[0])):
         weight = np.float32(remainder + (np.int64(j) >> halving) * deviation) * _ROW_SCALE
         straight = np.float32(0.0)
         slope = np.float32(0.0)
@@ -151,7 +145,7 @@ def _filter_run(
             value = window[j + k * stride]
             straight += row[k] * value
             slope += row[k + np.uint64(TAPS)] * value
-        result[j] = straight + weight * slope
+        out[j] = straight + weight * slope
 
 
 @kernel("int64(float32[:, ::1], Resampling[::1], float32[:, ::1], float32[:, ::1], int64)")
@@ -189,10 +183,9 @@ def resample(
             run = min(run, ((1 << _PHASE_SHIFT) - remainder + deviation - 1) // deviation)
         elif deviation < 0:
             run = min(run, remainder // -deviation + 1)
-        _filter_run(
-            source, base * channels, table[phase], flat, i * channels,
-            run * channels, channels, remainder, deviation,
-        )  # fmt: skip
+        window = source[base * channels :]
+        part = flat[i * channels : (i + run) * channels]
+        _filter_run(window, table[phase], part, channels, remainder, deviation)
         i += run
     position = place.fraction_q32 + n * step_q32
     consumed = position >> 32

@@ -22,10 +22,10 @@ from node.audio.likeness import (
     fade_gain,
     similarity,
 )
-from node.kernel import kernel
+from node.kernel import inner_kernel, kernel
 
 
-@kernel("void(float32[:, ::1], int64, int64, int64)")
+@inner_kernel("void(float32[:, ::1], int64, int64, int64)")
 def _cross_fade(sound: NDArray[np.float32], into: int, a: int, b: int) -> None:
     """Write at `into` (which may be `a`) a fade from the segment at `a` to the one at `b`."""
     alike = similarity(sound, a, b, OVERLAP_SAMPLES, 1)
@@ -37,7 +37,7 @@ def _cross_fade(sound: NDArray[np.float32], into: int, a: int, b: int) -> None:
             sound[into + i, channel] = (faded + weight * sound[b + i, channel]) * gain
 
 
-@kernel("int64(float32[:, ::1], int64, int64, int64)")
+@inner_kernel("int64(float32[:, ::1], int64, int64, int64)")
 def _shorten(sound: NDArray[np.float32], begin: int, filled: int, wanted: int) -> int:
     """Take about `wanted` samples out after `begin`; return how many."""
     longest = min(max(2 * wanted, LAG_MAX_SAMPLES), filled - begin - OVERLAP_SAMPLES)
@@ -53,7 +53,7 @@ def _shorten(sound: NDArray[np.float32], begin: int, filled: int, wanted: int) -
     return lag
 
 
-@kernel("int64(float32[:, ::1], int64, int64, int64)")
+@inner_kernel("int64(float32[:, ::1], int64, int64, int64)")
 def _lengthen(sound: NDArray[np.float32], begin: int, filled: int, wanted: int) -> int:
     """Play about `wanted` samples before `begin` once more; return how many."""
     longest = min(max(wanted, LAG_MAX_SAMPLES), begin, sound.shape[0] - filled)

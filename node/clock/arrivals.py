@@ -3,7 +3,7 @@
 The fastest packet of each block of time is a point; at most 64 points are kept, and the blocks grow
 from 1 s to 8 s, so that the window grows with what is known, to 512 s at last. The slope is
 Theil-Sen's, the intercept the lowest residual. Per packet this is a few operations; the fit runs
-once per block. The slowest packet of each block is kept beside it, for `node.clock.exchange.edges`.
+once per block. The slowest packet of each block is kept beside it, for `clock.exchange.bounds`.
 
 =====================  ==========================================================================
 a packet below it      is taken at once: no packet arrives before it was sent

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.clock.robust_line import select, theil_sen_slope
-from node.kernel import kernel
+from node.kernel import inner_kernel, kernel
 from node.kernel.conversions import samples_to_ns
 from node.units import NS_PER_MS, RATE_HZ
 
@@ -84,7 +84,7 @@ def _begin_block(ints: NDArray[np.int64]) -> None:
     ints[BLOCK_STAMPS] = 0
 
 
-@kernel("void(int64[::1])")
+@inner_kernel("void(int64[::1])")
 def _forget_late(ints: NDArray[np.int64]) -> None:
     ints[LATE_SAMPLES] = 0
     ints[NEAR_STAMPS] = 0
@@ -122,7 +122,7 @@ def _follow(
     return off_ns - by_ns
 
 
-@kernel("void(int64[::1], float64[::1], float64, float64)")
+@inner_kernel("void(int64[::1], float64[::1], float64, float64)")
 def _put_into_block(
     ints: NDArray[np.int64], floats: NDArray[np.float64], off_ns: float, x_ns: float
 ) -> None:
@@ -139,7 +139,7 @@ def _put_into_block(
         floats[FIRST_NS + 2 * place + 1] = x_ns
 
 
-@kernel("float64(float64[:, ::1], int64, float64, float64[::1])")
+@inner_kernel("float64(float64[:, ::1], int64, float64, float64[::1])")
 def _spread_ns(
     points: NDArray[np.float64], n: int, slope: float, scratch: NDArray[np.float64]
 ) -> float:
@@ -178,7 +178,7 @@ def _fit(
     floats[HEIGHT_NS] = select(scratch, recent, recent // 2)
 
 
-@kernel("void(int64[::1], float64[::1], float64[:, ::1], float64[::1])")
+@inner_kernel("void(int64[::1], float64[::1], float64[:, ::1], float64[::1])")
 def _close_block(
     ints: NDArray[np.int64],
     floats: NDArray[np.float64],

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.kernel import inner_kernel, kernel
 from node.units import NS_PER_MS
 
 NEED_BINS: Final = 161
@@ -24,7 +24,7 @@ _WEIGHT: Final = 256
 _FORGET_PACKETS: Final = 8192
 
 
-@kernel("int64(int64)")
+@inner_kernel("int64(int64)")
 def _bin_of(delay_ns: int) -> int:
     delay_ms = max(0, delay_ns) // NS_PER_MS
     if delay_ms < 128:
@@ -34,7 +34,7 @@ def _bin_of(delay_ns: int) -> int:
     return int(min(_MIDDLE + (delay_ms - 512) // 32, NEED_BINS - 1))
 
 
-@kernel("int64(int64)")
+@inner_kernel("int64(int64)")
 def _upper_edge_ns(place: int) -> int:
     if place < _FINE:
         return int((place + 1) * 2 * NS_PER_MS)

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from node.clock.line import JUMP_NS
-from node.kernel import kernel
+from node.kernel import inner_kernel
 from node.kernel.record import Record, Records, new, number
 from node.units import NS_PER_MS, RATE_HZ, SAMPLES_PER_MS
 
@@ -52,7 +52,7 @@ def new_servo(clamp_ppm: float = CLAMP_PPM) -> Records[Servo]:
     return found
 
 
-@kernel("int64(Servo[::1], int64, int64)")
+@inner_kernel("int64(Servo[::1], int64, int64)")
 def servo_step(servos: Records[Servo], error_q16: int, n: int) -> int:
     """Return the resampler step for the next `n` samples, Q32.
 

@@ -179,11 +179,13 @@ class JitterBuffer:
     def skips_since(self, sequence: int) -> bool:
         """Return whether at least half of the numbers from that one on never came.
 
-        Of a sender that has begun anew meanwhile nothing can be said: it counts from elsewhere.
+        What came too late or too early has come. Of a sender that has begun anew meanwhile nothing
+        can be said: it counts from elsewhere.
         """
         numbers = (int(self.state["highest_sequence"][0]) - sequence + 1) & 0xFFFF
+        came = sum(int(self.state[fate][0]) for fate in ("accepted", "late", "too_early"))
         has_restarted = self.state["restarts"][0] > 0
-        return not has_restarted and numbers >= 2 * int(self.state["accepted"][0]) - 1
+        return not has_restarted and numbers >= 2 * came - 1
 
     @property
     def packet_samples(self) -> int:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.kernel import inner_kernel, kernel
 from node.opus.protocol import BAD_PAYLOAD
 from node.units import PACKET_SAMPLES_MAX
 
@@ -53,7 +53,7 @@ def toc_bandwidth(toc: int) -> int:
     return NARROWBAND if band == 0 else band + 1
 
 
-@kernel("int64(int64)")
+@inner_kernel("int64(int64)")
 def toc_frame_samples(toc: int) -> int:
     """Return the duration of each frame in samples at 48 kHz (3.1, Table 2)."""
     config = toc >> 3
@@ -71,7 +71,7 @@ def toc_channels(toc: int) -> int:
     return 1 + ((toc >> 2) & 1)
 
 
-@kernel("UniTuple(int64, 2)(uint8[::1], int64, int64)")
+@inner_kernel("UniTuple(int64, 2)(uint8[::1], int64, int64)")
 def _frame_length(data: NDArray[np.uint8], begin: int, end: int) -> tuple[int, int]:
     """Read a frame length of one or two bytes; return where it ends, and it or -1 (3.2.1)."""
     if begin >= end:
@@ -84,7 +84,7 @@ def _frame_length(data: NDArray[np.uint8], begin: int, end: int) -> tuple[int, i
     return begin + 2, size + 4 * int(data[begin + 1])
 
 
-@kernel("UniTuple(int64, 2)(uint8[::1], int64, int64)")
+@inner_kernel("UniTuple(int64, 2)(uint8[::1], int64, int64)")
 def _strip_padding(data: NDArray[np.uint8], begin: int, end: int) -> tuple[int, int]:
     """Read the padding's size; return where it ends and where the frames end, or -1 (3.2.5)."""
     more = True
@@ -142,7 +142,7 @@ def _layout(data: NDArray[np.uint8], offset: int, length: int) -> tuple[int, int
     return count, lengths, begin, end
 
 
-@kernel("int64(uint8[::1], int64, int64, int64[:, ::1])")
+@inner_kernel("int64(uint8[::1], int64, int64, int64[:, ::1])")
 def parse_frames(
     data: NDArray[np.uint8], offset: int, length: int, frames: NDArray[np.int64]
 ) -> int:
@@ -177,7 +177,7 @@ def packet_samples(data: NDArray[np.uint8], offset: int, length: int) -> int:
     return count * toc_frame_samples(int(data[offset]))
 
 
-@kernel("int64(uint8[::1], int64, int64, int64)")
+@inner_kernel("int64(uint8[::1], int64, int64, int64)")
 def is_plausible(data: NDArray[np.uint8], offset: int, length: int, samples: int) -> int:
     """Return 0 for SILK frames without padding at a rate that no encoder gives them.
 

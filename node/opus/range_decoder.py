@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import inner_kernel
+from node.kernel import inlined, inner_kernel
 from node.kernel.record import Record, whole
 
 FRAME_BYTES_MAX: Final = 1275
@@ -103,7 +103,7 @@ def _normalise(rc: RangeDecoder) -> None:
         rc.total_bits += 8
 
 
-@inner_kernel("void(RangeDecoder, RangeDecoder)")
+@inlined
 def rc_copy(to: RangeDecoder, rc: RangeDecoder) -> None:
     """Make `to` what `rc` is."""
     to.range = rc.range

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.kernel import inner_kernel, kernel
 
 HEADER_BYTES: Final = 12
 _RTCP_FIRST: Final = 192
@@ -33,7 +33,7 @@ TOO_SHORT: Final = -1
 MALFORMED: Final = -2
 
 
-@kernel("int64(uint8[::1], int64)")
+@inner_kernel("int64(uint8[::1], int64)")
 def _word(data: NDArray[np.uint8], at: int) -> int:
     high = (np.int64(data[at]) << 24) | (np.int64(data[at + 1]) << 16)
     return int(high | (np.int64(data[at + 2]) << 8) | np.int64(data[at + 3]))

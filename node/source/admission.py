@@ -1,7 +1,8 @@
 """Who gets a place among the sources of a node, and whose place is given to somebody else."""
 
 from collections.abc import Iterable
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,15 +28,67 @@ STRAY_NS: Final = 400 * NS_PER_MS
 """So many packets over so long, each with another stamp than the one before, and no two whose
 numbers follow each other: then the numbers say nothing."""
 
+_REPEATED_MAX: Final = 3000
+"""A number so little before the newest one is of a packet that the way held or repeats."""
+_SKIPS_SHARE: Final = 4
+"""Of so many numbers that go up one skips some at most: who counts so can count."""
+
 Waiting = tuple[int, NDArray[np.uint8], int]
 """Sequence number, datagram and arrival of a first packet."""
 
 Sender = tuple[int, tuple[str, int]]
 """SSRC and address."""
 
+_What = TypeVar("_What")
+
 _NUMBER: Final = slice(2, 4)
 _STAMP: Final = slice(4, 8)
 """Where they stand in a datagram (RFC 3550, 5.1)."""
+
+
+@dataclass(slots=True)
+class _Counted:
+    """The numbers that the packets of one sender are given as they come, until it counts by itself.
+
+    Two parts of a stream that come at once on two ways look like numbers that say nothing. So its
+    own are looked at further: once they go up one by one for a while, they are taken, with the
+    difference to those given so far. From then on what the way repeats is no sound any more.
+    """
+
+    given: int = 0
+    """The next number to give; once it counts by itself, what its own are less."""
+    by_itself: bool = False
+    newest: int = 0
+    newest_ns: int = 0
+    since_ns: int = 0
+    steps: int = -1
+    """Upwards, since `since_ns`; -1 before the first packet."""
+    steps_of_one: int = 0
+
+    def number(self, own: int, now_ns: int) -> int:
+        """Return the number to give to a packet that has the number `own`."""
+        if self.by_itself:
+            return (own + self.given) & 0xFFFF
+        number = self.given
+        self.by_itself = self._is_in_order(own, now_ns)
+        self.given = (number - own if self.by_itself else number + 1) & 0xFFFF
+        return number
+
+    def _is_in_order(self, own: int, now_ns: int) -> bool:
+        """Return whether numbers have gone up one by one, up to this one."""
+        step = ((own - self.newest + 0x8000) & 0xFFFF) - 0x8000
+        goes_on = now_ns - self.newest_ns < STRAY_NS
+        if self.steps >= 0 and goes_on and -_REPEATED_MAX < step <= 0:
+            return False
+        self.newest, self.newest_ns = own, now_ns
+        self.steps += 1
+        self.steps_of_one += step == 1
+        skips = self.steps - self.steps_of_one
+        if self.steps <= 0 or not goes_on or _SKIPS_SHARE * skips > max(self.steps, STRAY_PACKETS):
+            self.steps = self.steps_of_one = 0
+            self.since_ns = now_ns
+        is_long = self.steps >= STRAY_PACKETS and now_ns - self.since_ns >= STRAY_NS
+        return is_long and step == 1
 
 
 class Candidates:
@@ -49,7 +102,7 @@ class Candidates:
         self._waiting: dict[Sender, Waiting] = {}
         self._astray: dict[Sender, tuple[int, int]] = {}
         self._begun: dict[Sender, int] = {}
-        self._next: dict[Sender, int] = {}
+        self._counted: dict[Sender, _Counted] = {}
 
     def second(
         self, ssrc: int, source: tuple[str, int], packet: Waiting
@@ -73,19 +126,19 @@ class Candidates:
         return None, given_up
 
     def renumber(
-        self, data: NDArray[np.uint8], source: tuple[str, int], config: ReceiveConfig
+        self, data: NDArray[np.uint8], source: tuple[str, int], config: ReceiveConfig, now_ns: int
     ) -> None:
         """Write the number into a packet of a sender that cannot count.
 
         data  (bytes,) uint8, a datagram of at least a header
         """
-        if not self._next or int(data[1]) & 0x7F not in config.stream_payload_types:
+        if not self._counted or int(data[1]) & 0x7F not in config.stream_payload_types:
             return
         sender = int.from_bytes(data[8:12].tobytes()), source
-        number = self._next.get(sender)
-        if number is not None:
+        counted = self._counted.get(sender)
+        if counted is not None:
+            number = counted.number(int(data[2]) << 8 | int(data[3]), now_ns)
             data[_NUMBER] = number >> 8, number & 0xFF
-            self._next[sender] = (number + 1) & 0xFFFF
 
     def distrusts(self, receiver: Receiver) -> bool:
         """Return whether a doubted source is to begin anew, its packets counted as they come.
@@ -94,9 +147,11 @@ class Candidates:
         """
         sender = receiver.ssrc, receiver.address
         begun = self._begun.get(sender)
-        if begun is None or sender in self._next or not receiver.buffer.skips_since(begun):
+        counted = self._counted.get(sender)
+        is_counted = counted is not None and not counted.by_itself
+        if begun is None or is_counted or not receiver.buffer.skips_since(begun):
             return False
-        _keep(self._next, sender, 0)
+        _keep(self._counted, sender, _Counted())
         return True
 
     def _stray(self, sender: Sender, packet: Waiting) -> int:
@@ -106,13 +161,13 @@ class Candidates:
         if count + 1 < STRAY_PACKETS or packet[2] - since_ns < STRAY_NS:
             return 0
         del self._astray[sender], self._waiting[sender]
-        _keep(self._next, sender, 0)
+        _keep(self._counted, sender, _Counted())
         return 1
 
 
-def _keep(book: dict[Sender, int], sender: Sender, number: int) -> None:
-    """Note a number of a sender; of too many the one that was noted first is forgotten."""
-    book[sender] = number
+def _keep(book: dict[Sender, _What], sender: Sender, what: _What) -> None:
+    """Note something of a sender; of too many the one that was noted first is forgotten."""
+    book[sender] = what
     if len(book) > CANDIDATES_MAX:
         book.pop(next(iter(book)))
 

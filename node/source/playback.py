@@ -33,7 +33,7 @@ from node.jitter import kernel as jitter
 from node.jitter import state as js
 from node.jitter.placement import first_held
 from node.jitter.proof import doubt
-from node.kernel import inlined, inner_kernel, kernel
+from node.kernel import inlined, inner_kernel
 from node.kernel.conversions import samples_to_ns
 from node.kernel.record import Records
 from node.opus.packet import has_lbrr, is_plausible, packet_samples
@@ -227,7 +227,7 @@ def write_journal(source: Source, at_ns: int) -> None:
         own.last_sound_ns = at_ns + samples_to_ns(state.action_samples)
 
 
-@kernel("void(float32[:, ::1], int64)")
+@inner_kernel("void(float32[:, ::1], int64)")
 def _fade(out: NDArray[np.float32], how: int) -> None:
     """Ramp a whole period, linearly, where the sound jumps before or after it."""
     if how == NO_FADE:

@@ -151,6 +151,36 @@ HURRIED = calm(
 """A sender that was faster: the line went down by just what is taken at once."""
 
 
+DOUBTED = calm(
+    delay_ms=100,
+    packet_samples=5760,
+    clock_hz=8_000,
+    timestamp=1_812_196_490,
+    jitter_ms=3,
+    seed=1_608_742_857,
+    disturbances=(
+        Disturbance(kind="echoes", after_ms=0, size_ms=13, count=1),
+        Disturbance(kind="new source after goodbye", after_ms=300, size_ms=-1914, count=239),
+        Disturbance(kind="echoes", after_ms=300, size_ms=612, count=50),
+        Disturbance(kind="held", after_ms=50, size_ms=192, count=7),
+    ),
+)
+"""Packets longer than the playout delay, the first ones late, and a clock that proves nothing."""
+
+
+FAR = calm(
+    delay_ms=3000,
+    timestamp=3_716_137_961,
+    seed=369_781_061,
+    answers=True,
+    disturbances=(
+        Disturbance(kind="echoes", after_ms=300, size_ms=10_613, count=166),
+        Disturbance(kind="path", after_ms=0, size_ms=4476, count=1),
+    ),
+)
+"""A way that became longer than the playout delay while questions were on it."""
+
+
 def once(kind, size_ms=0, count=1):
     return (Disturbance(kind=kind, after_ms=2500, size_ms=size_ms, count=count),)
 
@@ -192,6 +222,8 @@ def once(kind, size_ms=0, count=1):
 @example(ANEW)
 @example(ECHOES)
 @example(HURRIED)
+@example(DOUBTED)
+@example(FAR)
 @example(calm(delay_ms=100, disturbances=once("pace", 6000, 20)))
 def test_a_node_sounds_again_within_two_seconds_of_whatever_befell_its_stream(history):
     outcome = play(history)

@@ -8,7 +8,7 @@ node     ──────t1──────────────t4──�
 ```
 
 A burst of requests at the start, more on a link that jitters, then one a second. Queues delay one
-way or the other and bend the offset by up to half of what they add; `exchange.edges` finds
+way or the other and bend the offset by up to half of what they add; `exchange.bounds` finds
 the floor of each direction and a slope that fits both. From sender to node the sound itself comes
 fifty times a second and counts like answers. What no exchange can see is a constant asymmetry: the
 uncertainty is half of the least delay.

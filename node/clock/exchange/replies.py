@@ -3,7 +3,7 @@
 Each reply of an exchange gives two transits that contain the offset with opposite signs: forward
 (t2 - t1) and back (t4 - t3). The queues of the two directions are independent, so the fastest
 packet of *each direction* is looked for by itself: it comes far more often than a reply that was
-fast both ways, which is what a choice by round trip waits for. `node.clock.exchange.edges` puts the
+fast both ways, which is what a choice by round trip waits for. `clock.exchange.bounds` puts the
 lines under them; the offset is half of the difference between both.
 
 The sound goes the backward way too, fifty times a second: its fastest packets count like replies,
@@ -22,9 +22,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.clock.exchange.edges import EDGE_FIELDS, POINTS_MAX, REPLIES_MAX, SOUND_MAX, fit_line
-from node.clock.exchange.slope import EDGES, THERE, support
+from node.clock.exchange.bounds import REPLIES_MAX, Exchanged, fit_line
+from node.clock.exchange.slope import THERE, support
 from node.clock.robust_line import select
+from node.kernel.record import new
 from node.units import NS_PER_MS, NS_PER_S
 
 WAITED_NS: Final = 300 * NS_PER_MS
@@ -48,13 +49,9 @@ class OffsetFilter:
         self._times_ns = np.zeros(REPLIES_MAX, np.int64)
         self._forward_ns = np.zeros(REPLIES_MAX, np.int64)
         self._backward_ns = np.zeros(REPLIES_MAX, np.int64)
-        self._replies = np.zeros((3, REPLIES_MAX), np.float64)
-        self._sound = np.zeros((4, SOUND_MAX), np.float64)
-        self._points = np.zeros((EDGES, 2, POINTS_MAX), np.float64)
-        self._counts = np.zeros(EDGES, np.int64)
-        self._edges = np.zeros(EDGE_FIELDS, np.float64)
-        self._scratch = np.zeros(REPLIES_MAX, np.float64)
-        self._line = np.zeros(3, np.float64)
+        self._window = new(Exchanged)
+        self._transits: NDArray[np.float64] = self._window["transits"][0]
+        self._heard: NDArray[np.float64] = self._window["heard"][0]
         self._path_max_ns = WAITED_NS
         self.clear()
 
@@ -63,7 +60,8 @@ class OffsetFilter:
         self.count = 0
         self.least_delay_ns = 0
         self.spread_ns = 0
-        self._line[:] = 0.0
+        for name in ("offset_ns", "slope", "back_ns"):
+            self._window[name] = 0.0
         self._origin_ns = 0
         self._base_ns = 0
 
@@ -95,7 +93,7 @@ class OffsetFilter:
         n = self.count
         self._origin_ns = int(self._times_ns[n - 1])
         self._base_ns = int(self._forward_ns[n - 1] - self._backward_ns[n - 1]) // 2
-        replies = self._replies[:, :n]
+        replies = self._transits[:, :n]
         np.subtract(self._times_ns[:n], self._origin_ns, out=replies[0], casting="unsafe")
         np.subtract(self._forward_ns[:n], self._base_ns, out=replies[1], casting="unsafe")
         np.add(self._backward_ns[:n], self._base_ns, out=replies[2], casting="unsafe")
@@ -112,8 +110,8 @@ class OffsetFilter:
             self._hear_beside_queue(sound_ns)
             return
         kept = self._keep_sound(sound_ns, first)
-        lowest = support(self._sound[0], self._sound[1], kept, -self.slope, 0)
-        if lowest >= self._line[2] - max(NS_PER_MS, self.spread_ns // 2):
+        lowest = support(self._heard[0], self._heard[1], kept, -self.slope, 0)
+        if lowest >= self._back_ns - max(NS_PER_MS, self.spread_ns // 2):
             self._fit_line(first, kept)
 
     @property
@@ -125,12 +123,12 @@ class OffsetFilter:
         """Return whether the sender has long been equally far, neither coming nearer nor going."""
         n = self.count
         span_ns = float(max(_STEADY_NS, _STEADY_DELAYS * self.least_delay_ns))
-        times = self._replies[0, :n]
+        times = self._transits[0, :n]
         first = int(np.searchsorted(times, -span_ns))
         middle = int(np.searchsorted(times, -0.5 * span_ns))
         if times[0] > -span_ns or min(middle - first, n - middle) < _STEADY_REPLIES:
             return False
-        delays = self._replies[1, first:n] + self._replies[2, first:n]
+        delays = self._transits[1, first:n] + self._transits[2, first:n]
         before, after = delays[: middle - first].min(), delays[middle - first :].min()
         spread = float(np.median(delays)) - min(before, after)
         return bool(abs(before - after) <= _STEADY_WITHIN_NS + 0.5 * spread)
@@ -141,27 +139,27 @@ class OffsetFilter:
         Their ceilings are the queue's. All that is known of the sound is that it was sent first.
         """
         kept = self._keep_sound(sound_ns, None)
-        lowest = support(self._sound[0], self._sound[1], kept, -self.slope, 0)
-        there = float(self._edges[EDGES + THERE])
-        if -there <= lowest < self._line[2]:
-            self._line[0] = 0.5 * (there - lowest)
-            self._line[2] = lowest
+        lowest = support(self._heard[0], self._heard[1], kept, -self.slope, 0)
+        there = float(self._window["at"][0, THERE])
+        if -there <= lowest < self._back_ns:
+            self._window["offset_ns"] = 0.5 * (there - lowest)
+            self._window["back_ns"] = lowest
             self.least_delay_ns = round(there + lowest)
 
     def _fit_line(self, first: int, sounds: int) -> None:
-        fit_line(
-            self._line, self._replies, first, self.count, self._sound, sounds,
-            self._points, self._counts, self._edges, self._scratch,
-        )  # fmt: skip
+        self._window["first"] = first
+        self._window["replies"] = self.count
+        self._window["sounds"] = sounds
+        fit_line(self._window)
 
     def _keep_sound(self, sound_ns: NDArray[np.int64], first: int | None) -> int:
         """Take the sound's packets since the reply `first`, or all; return how many there are."""
         recent = 0
         if first is not None:
-            begin_ns = self._origin_ns + int(self._replies[0, first])
+            begin_ns = self._origin_ns + int(self._transits[0, first])
             recent = int(np.searchsorted(sound_ns[0], begin_ns))
         kept = int(sound_ns.shape[1]) - recent
-        sound = self._sound[:, :kept]
+        sound = self._heard[:, :kept]
         np.subtract(sound_ns[::2, recent:], self._origin_ns, out=sound[::2], casting="unsafe")
         np.add(sound_ns[1::2, recent:], self._base_ns, out=sound[1::2], casting="unsafe")
         return kept
@@ -169,24 +167,34 @@ class OffsetFilter:
     @property
     def slope(self) -> float:
         """Return how much faster the other clock is, as a ratio less one."""
-        return float(self._line[1])
+        return float(self._window["slope"][0])
+
+    @property
+    def _ahead_ns(self) -> float:
+        """Return the offset at the newest reply, less the base."""
+        return float(self._window["offset_ns"][0])
+
+    @property
+    def _back_ns(self) -> float:
+        """Return the backward floor there."""
+        return float(self._window["back_ns"][0])
 
     def offset_ns(self, now_ns: int) -> int:
         """Return the other clock less the own one at own time `now_ns`."""
-        ahead_ns = float(self._line[0]) + self.slope * (now_ns - self._origin_ns)
+        ahead_ns = self._ahead_ns + self.slope * (now_ns - self._origin_ns)
         return self._base_ns + round(ahead_ns)
 
     def local_ns(self, other_ns: int) -> int:
         """Return the own time at which the other clock shows `other_ns`."""
-        since_ns = other_ns - self._base_ns - self._origin_ns - float(self._line[0])
+        since_ns = other_ns - self._base_ns - self._origin_ns - self._ahead_ns
         return self._origin_ns + round(since_ns / (1.0 + self.slope))
 
     def _window_first(self) -> int:
         """Return the first reply of a window as long as the link's noise asks for."""
         n = self.count
-        times = self._replies[0, :n]
+        times = self._transits[0, :n]
         recent = int(np.searchsorted(times, -float(_WINDOWS_NS[0])))
-        delays = self._replies[1, recent:n] + self._replies[2, recent:n]
+        delays = self._transits[1, recent:n] + self._transits[2, recent:n]
         least = float(delays.min())
         middle = select(delays, n - recent, (n - recent) // 2)
         window = sum(1 for noise_ns in _NOISES_NS if middle - least > noise_ns)

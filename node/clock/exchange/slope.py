@@ -8,9 +8,9 @@ transits, of one direction or both, early or late in the window, turns nothing. 
 the number of packets, not with the root of it.
 
 What is returned is not that slope but the mean of all that packets and a crystal leave possible:
-near its edge a direction's delays are as dense as they are, so that each slope is the less likely
-by e for each distance between outermost packets by which its edges lie lower. While the packets say
-little, crystals are known to be nearly right.
+near its bound a direction's delays are as dense as they are, so that each slope is the less likely
+by e for each distance between outermost packets by which its bounds lie lower. While the packets
+say little, crystals are known to be nearly right.
 """
 
 from typing import Final
@@ -18,15 +18,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.kernel import inner_kernel, kernel
 
-# The four edges, first index of the points: floors, then ceilings with the sign reversed, so that
+# The four bounds, first index of the points: floors, then ceilings with the sign reversed, so that
 # each is a least value. The floor forward rises with the slope, the floor backward falls.
 THERE: Final = 0
 BACK: Final = 1
 THERE_TOP: Final = 2
 BACK_TOP: Final = 3
-EDGES: Final = 4
+BOUNDS: Final = 4
 
 _SKEW_STEERED: Final = 1e-6
 """Of two clocks that NTP steers: chrony and its like move the rate of CLOCK_MONOTONIC too, and
@@ -37,7 +37,7 @@ _SKEW_USUAL: Final = 20e-6
 temperatures and years. Both are Cauchy distributions, whose tails let 300 ppm be believed soon."""
 _SLOPE_MAX: Final = 600e-6
 _HALVINGS: Final = 20  # of 1200 ppm: to within 0.001 ppm
-_LOWER_MAX: Final = 16.0  # of slopes whose edges lie lower than that nothing is left
+_LOWER_MAX: Final = 16.0  # of slopes whose bounds lie lower than that nothing is left
 _SLOPES: Final = 64
 _DENSE: Final = 10e-6  # of the slopes tried, as many lie nearer to none as further off
 
@@ -60,25 +60,25 @@ def support(
     return place if is_place else least
 
 
-@kernel("float64(float64[:, :, ::1], int64[::1], float64[::1], float64)")
+@inner_kernel("float64(float64[:, :, ::1], int64[::1], float64[::1], float64)")
 def _height(
     points: NDArray[np.float64],
     counts: NDArray[np.int64],
     weights: NDArray[np.float64],
     slope: float,
 ) -> float:
-    """Return the sum of all edges under this slope; the likeliest slope makes it highest."""
+    """Return the sum of all bounds under this slope; the likeliest slope makes it highest."""
     height = 0.0
-    for edge in range(EDGES):
-        if counts[edge] > 0:
-            own = slope if edge in (THERE, BACK_TOP) else -slope
-            height += weights[edge] * support(
-                points[edge, 0], points[edge, 1], counts[edge], own, 0
+    for bound in range(BOUNDS):
+        if counts[bound] > 0:
+            own = slope if bound in (THERE, BACK_TOP) else -slope
+            height += weights[bound] * support(
+                points[bound, 0], points[bound, 1], counts[bound], own, 0
             )
     return height
 
 
-@kernel("float64(float64[:, :, ::1], int64[::1], float64[::1], float64)")
+@inner_kernel("float64(float64[:, :, ::1], int64[::1], float64[::1], float64)")
 def _lever(
     points: NDArray[np.float64],
     counts: NDArray[np.int64],
@@ -87,15 +87,15 @@ def _lever(
 ) -> float:
     """Return how fast the height grows with the slope."""
     lever = 0.0
-    for edge in range(EDGES):
-        if counts[edge] > 0:
-            sign = 1.0 if edge in (THERE, BACK_TOP) else -1.0
-            place = support(points[edge, 0], points[edge, 1], counts[edge], sign * slope, 1)
-            lever -= weights[edge] * sign * place
+    for bound in range(BOUNDS):
+        if counts[bound] > 0:
+            sign = 1.0 if bound in (THERE, BACK_TOP) else -1.0
+            place = support(points[bound, 0], points[bound, 1], counts[bound], sign * slope, 1)
+            lever -= weights[bound] * sign * place
     return lever
 
 
-@kernel("float64(float64[:, :, ::1], int64[::1], float64[::1], float64, float64, float64)")
+@inner_kernel("float64(float64[:, :, ::1], int64[::1], float64[::1], float64, float64, float64)")
 def _where_height(
     points: NDArray[np.float64],
     counts: NDArray[np.int64],
@@ -104,7 +104,7 @@ def _where_height(
     outside: float,
     height: float,
 ) -> float:
-    """Return the slope between both at which the edges are still this high."""
+    """Return the slope between both at which the bounds are still this high."""
     for _ in range(_HALVINGS):
         middle = 0.5 * (inside + outside)
         if _height(points, counts, weights, middle) >= height:
@@ -114,11 +114,11 @@ def _where_height(
     return inside
 
 
-@kernel("float64(float64[:, :, ::1], int64[::1], float64[::1])")
+@inner_kernel("float64(float64[:, :, ::1], int64[::1], float64[::1])")
 def _highest(
     points: NDArray[np.float64], counts: NDArray[np.int64], weights: NDArray[np.float64]
 ) -> float:
-    """Return the slope under which the edges lie highest."""
+    """Return the slope under which the bounds lie highest."""
     low = -_SLOPE_MAX
     high = _SLOPE_MAX
     for _ in range(_HALVINGS):
@@ -133,15 +133,15 @@ def _highest(
     return 0.5 * (low + high)
 
 
-@kernel("float64(float64[:, :, ::1], int64[::1], float64[::1])")
+@inner_kernel("float64(float64[:, :, ::1], int64[::1], float64[::1])")
 def meeting_slope(
     points: NDArray[np.float64], counts: NDArray[np.int64], weights: NDArray[np.float64]
 ) -> float:
-    """Return the mean of the slopes that the edges leave possible.
+    """Return the mean of the slopes that the bounds leave possible.
 
-    points   (EDGES, 2, n or more) float64, ns: x and transit of the outermost packets of each edge
-    counts   (EDGES,) int64, counts of points; floors 1 or more, ceilings 0 where they are none
-    weights  (EDGES,) float64, 1/ns: by edge, one over the distance between its outermost packets;
+    points   (BOUNDS, 2, n or more) float64, ns: x and transit of each bound's outermost packets
+    counts   (BOUNDS,) int64, counts of points; floors 1 or more, ceilings 0 where they are none
+    weights  (BOUNDS,) float64, 1/ns: by bound, one over the distance between its outermost packets;
              both floors alike and both ceilings alike, or a queue of one direction would turn the
              slope
     """

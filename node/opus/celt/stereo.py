@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import inner_kernel
+from node.kernel import inlined, inner_kernel
 from node.opus.celt.allocation import BIT
 from node.opus.celt.band import decode_band, decode_sign
 from node.opus.celt.layout import FRAME_MAX, NOTHING, CeltFrame
@@ -65,7 +65,7 @@ def _decode_pair(frame: CeltFrame, x: int, bits: int, fill: int, theta: int, cos
     return mask
 
 
-@inner_kernel("int64(CeltFrame, int64, int64, int64, int64, int64)")
+@inlined
 def _decode_split(frame: CeltFrame, x: int, bits: int, fill: int, theta: int, cost: int) -> int:
     """Decode the mid to `work[x]` and the side to where the other channel is, and merge them."""
     n = frame.bins

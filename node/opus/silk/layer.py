@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import inner_kernel
+from node.kernel import inlined, inner_kernel
 from node.opus import tables_silk as t
 from node.opus.range_decoder import RangeDecoder, rc_bit_logp, rc_icdf
 from node.opus.silk import state as f
@@ -162,7 +162,7 @@ def _coding(silk: NDArray[np.int64], c: int, kind: int) -> int:
     return f.CONDITIONAL
 
 
-@inner_kernel("int64(int64[::1], int64, int64)")
+@inlined
 def _wanted(silk: NDArray[np.int64], c: int, kind: int) -> int:
     """Return how channel `c`'s frame in this interval is to be had: MADE_UP, or as it is read."""
     i = silk[f.FRAMES_DECODED]

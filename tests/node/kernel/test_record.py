@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from node.audio.resampler import Resampling
+from node.clock.exchange.bounds import Exchanged
 from node.clock.servo import Servo
 from node.jitter.repair import Hole, Repair
 from node.jitter.state import Jitter, Packet, Slot, Steering
@@ -32,6 +33,7 @@ KEPT = (
     Repair,
     Hole,
     Played,
+    Exchanged,
 )
 
 

@@ -16,26 +16,35 @@ AHEAD_NS = 72 * S
     st.integers(1, 300),
     st.integers(10, 4000),
     st.integers(1, 12),
+    st.tuples(st.integers(0, 12), st.booleans()),
     st.integers(1, 40),
     st.integers(0, 20),
     st.lists(st.integers(0, 4000), max_size=8),
     st.integers(0, 1 << 32),
 )
-@example(40, 3960, 1, 7, 0, [0, 3225, 3015, 0], 0)
+@example(40, 3960, 1, (0, False), 7, 0, [0, 3225, 3015, 0], 0)
+@example(40, 3960, 4, (2, False), 10, 0, [3960, 0, 0], 0)
 def test_a_path_that_becomes_longer_both_ways_does_not_set_the_senders_clock(
-    path_ms, longer_ms, before, after, jitter_ms, sound_later_ms, seed
+    path_ms, longer_ms, before, under_way, after, jitter_ms, sound_later_ms, seed
 ):
-    """However much later still single packets of the sound came: of stamps at a wrong rate, say."""
+    """However much later still single packets of the sound came: of stamps at a wrong rate, say.
+
+    What was under way as it became longer went a long way one way only.
+    """
     rng = np.random.default_rng(seed)
     replies = OffsetFilter()
-    ways_ms = [path_ms] * before + [path_ms + longer_ms] * after
+    long_ms = path_ms + longer_ms
+    halfway_ms = (long_ms, path_ms) if under_way[1] else (path_ms, long_ms)
+    ways_ms = [(path_ms, path_ms)] * before + [halfway_ms] * under_way[0]
+    ways_ms += [(long_ms, long_ms)] * after
     now_ns = 10 * S
-    for way_ms in ways_ms:
-        now_ns += 20 * MS + 2 * way_ms * MS
-        up_ns, down_ns = (way_ms * MS + int(one) for one in rng.integers(0, jitter_ms * MS + 1, 2))
+    for ways in ways_ms:
+        now_ns += 20 * MS + sum(ways) * MS
+        jitters_ns = rng.integers(0, jitter_ms * MS + 1, 2)
+        up_ns, down_ns = (way * MS + int(one) for way, one in zip(ways, jitters_ns, strict=True))
         replies.add(now_ns, AHEAD_NS + up_ns, down_ns - AHEAD_NS)
     times = np.linspace(10 * S, now_ns, len(sound_later_ms)).astype(np.int64)
-    fastest = np.full(len(times), (path_ms + longer_ms) * MS - AHEAD_NS, np.int64)
+    fastest = np.full(len(times), long_ms * MS - AHEAD_NS, np.int64)
     slowest = fastest + np.array(sound_later_ms, np.int64) * MS
     replies.fit(np.stack([times, fastest, times, slowest]) if len(times) else None)
     error_ns = abs(replies.offset_ns(now_ns) - AHEAD_NS)

@@ -1,0 +1,69 @@
+"""A sender that can count is counted by its own numbers, whatever befell its first packets."""
+
+import numpy as np
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from node.counters import Origin
+from tests.node.source.test_waiting_for_the_horn import (
+    LIVE,
+    MS,
+    START_NS,
+    delays_ms,
+    modes,
+    packets_ms,
+    played_of,
+    spoken,
+)
+
+UNSTEADY_MS = 1500
+MOVED_MS = 0.0001
+"""An arrival names its packet: none comes in the same instant as another."""
+
+
+def repeated(arrivals, *, age, count, every_ms=500):
+    """Return what a way gives once more, all at once: each time `count` of those `age` ago."""
+    again = []
+    for at_ms in np.arange(every_ms, arrivals[-1][0], every_ms):
+        newest = np.searchsorted([one[0] for one in arrivals], at_ms)
+        first = max(0, int(newest) - age)
+        again += [(at_ms, *one[1:]) for one in arrivals[first : min(first + count, newest)]]
+    return [(at_ms + i * MOVED_MS, *rest) for i, (at_ms, *rest) in enumerate(again)]
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    modes,
+    delays_ms,
+    packets_ms,
+    st.sampled_from([48, 44.1, 16, 8, 90]),
+    st.tuples(st.integers(0, 60), st.integers(1, 60), st.integers(0, 900)),
+    st.tuples(st.integers(1, 60), st.integers(1, 12)),
+    st.tuples(st.integers(0, 100), st.sampled_from([0, 0.3, 0.6])),
+)
+@example("synchronised", 100, 120, 8, (4, 7, 192), (9, 9), (0, 0))
+@example("synchronised", 400, 120, 8, (0, 1, 0), (9, 9), (0, 0.6))
+def test_what_a_way_repeats_is_no_sound_of_a_sender_that_can_count(
+    mode, delay_ms, packet_ms, clock_khz, late, echo, lost
+):
+    """Some of what it says first is late or lost, and the clock of its stamps is another one."""
+    first, count, late_ms = late
+    last = min(first + count, int(UNSTEADY_MS / packet_ms))
+    begin_ms = UNSTEADY_MS + late_ms + 2000 + delay_ms
+    end_ms = begin_ms + 3000
+    said = spoken(LIVE, 0, end_ms, packet_ms=packet_ms, clock_khz=clock_khz)
+    arrivals = [
+        (at_ms + (late_ms if first <= i < last else 0) + i * MOVED_MS / 1000, *rest)
+        for i, (at_ms, *rest) in enumerate(said)
+    ]
+    rng = np.random.default_rng(lost[0])
+    arrivals = [one for one in arrivals if one[0] > UNSTEADY_MS or rng.random() >= lost[1]]
+    arrivals.sort(key=lambda one: one[0])
+    again = repeated(arrivals, age=echo[0], count=echo[1])
+    came = sorted([*arrivals, *again], key=lambda one: one[0])
+    played = played_of(came, end_ms, mode=mode, delay_ms=delay_ms)
+    is_heard = played["origin"] == Origin.RECEIVED
+    is_heard &= played["presentation_ns"] >= START_NS + begin_ms * MS
+    heard = set(played["arrival_ns"][is_heard].tolist())
+    assert not heard & {START_NS + round(one[0] * MS) for one in again}
+    assert len(heard) * packet_ms >= 0.92 * 3000 - packet_ms
