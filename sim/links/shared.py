@@ -119,7 +119,7 @@ class SharedQueue:
 
         come_ns  (n,) int64, ns
         copies   of each packet
-        columns  (k,) int64, which receivers
+        columns  (k,) int64, index of each of the receivers asked about
 
         The result is (n, k) int64 in ns, LOST_NS for what was dropped.
         """
