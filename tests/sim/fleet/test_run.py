@@ -10,7 +10,7 @@ from node.config import ConfigError
 from sim import cli
 from sim.drive import run as drive
 from sim.fleet import run as fleet
-from sim.fleet.pole import FleetPole
+from sim.fleet.rounds import FleetRounds
 from sim.tier import AUTO, DRIVE, FLEET, MANY, choose
 from sim.village import scenario
 from tests.sim.villages import village
@@ -63,13 +63,7 @@ def test_threads_change_no_figure(tmp_path):
 
 
 def test_what_the_kernel_cannot_follow_is_played_by_the_drive(tmp_path, monkeypatch):
-    follow = FleetPole._follow
-
-    def lose_track(self, went):
-        follow(self, went)
-        self.is_beyond = True
-
-    monkeypatch.setattr(FleetPole, "_follow", lose_track)
+    monkeypatch.setattr(FleetRounds, "is_beyond", True)
     asked = scenario.load(two_communes(tmp_path))
     assert fleet.run(asked).trace_hash == drive.run(asked, decode=False).trace_hash
 
