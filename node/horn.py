@@ -94,11 +94,26 @@ class Horn:
         self._gains_db.pop(ssrc, None)
         self.arbiter.forget(ssrc, now_ns)
 
+    @property
+    def sole(self) -> Playable | None:
+        """Return what sounds alone, as loud as it did, where no other can begin by itself; or None.
+
+        As `alone`, but it may have any loudness, and what waits to be given something may be there.
+        """
+        if len(self._sounding) != 1:
+            return None
+        one, mixer = self._sounding[0], self._mixer
+        if mixer.gains[one.place] != mixer.targets[one.place]:
+            return None
+        others = (other for other in self._sources.values() if other is not one)
+        return one if all(other.is_at_rest for other in others) else None
+
     def confirm(self, until_ns: int) -> None:
-        """Note that the source that is `alone` has the horn until then, as if it had asked."""
-        if self.alone is not None and until_ns != self.confirmed_ns:
+        """Note that the `sole` source has the horn until then, as if it had asked."""
+        sole = self.sole
+        if sole is not None and until_ns != self.confirmed_ns:
             self.confirmed_ns = until_ns
-            self.arbiter.receive_packet(self.alone.ssrc, until_ns - REFRESH_NS)
+            self.arbiter.receive_packet(sole.ssrc, until_ns - REFRESH_NS)
 
     def rest(self, now_ns: int) -> bool:
         """Let nobody sound, for want of a card; return whether anybody did."""

@@ -92,6 +92,11 @@ class Playable(ABC):
     def has_sounded(self) -> bool:
         """Whether it goes on where it was heard before, and needs a ramp."""
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether it begins only when it is given something by other than a packet."""
+        return False
+
     def has_given_way(self, newcomer: "Playable", presentation_ns: int) -> bool:
         """Return whether whoever speaks here has gone on to speak as `newcomer`."""
         return False

@@ -32,10 +32,11 @@ from node.counters import Origin
 from node.jitter import kernel as jitter
 from node.jitter import state as js
 from node.jitter.placement import first_held
-from node.jitter.proof import doubt
+from node.jitter.proof import doubt, judge
 from node.kernel import inlined, inner_kernel
 from node.kernel.conversions import samples_to_ns
 from node.kernel.record import Records
+from node.opus.foreign import reading
 from node.opus.packet import has_lbrr, is_plausible, packet_samples
 from node.rtp import packet as rtp
 from node.source.state import (
@@ -124,6 +125,8 @@ def receive(
     if length == 0:
         jitter.note_empty(state, slots, header[rtp.SEQUENCE])
         return NO_SOUND
+    if state.proven == 0:
+        judge(state, reading(data, offset, length))
     if samples <= 0:
         doubt(state)
         return BAD_FRAMING

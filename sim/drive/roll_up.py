@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,11 @@ from node.counters import Count, Origin
 from node.units import RATE_HZ
 from sim.drive.coverage import Sparse, quantiles_ms
 from sim.drive.rounds import Rounds
+from sim.drive.tally import Tally
 from sim.result.capacity import CapacityRow
 from sim.result.run import QUANTILES, GroupRow, NodeRow, RunResult
-from sim.village.places import Village
+from sim.station.programme import Sender
+from sim.village.places import Place, Village
 from sim.village.scenario import Scenario
 
 GOOD_PCT: Final = 1.0
@@ -56,7 +58,7 @@ class Part:
 
 def part_of(rounds: Rounds) -> Part:
     """Return what is to be kept of finished rounds."""
-    rows = [_row(rounds, number) for number in range(len(rounds.places))]
+    rows = [node_row(rounds, number) for number in range(len(rounds.places))]
     duration_s = rounds.scenario.duration_s
     repair_kbit_s = {row.node: 8 * row.repair_bytes / 1000 / duration_s for row in rows}
     return Part(
@@ -94,7 +96,28 @@ def roll_up(scenario: Scenario, village: Village, part: Part) -> RunResult:
     )
 
 
-def _row(rounds: Rounds, number: int) -> NodeRow:
+class Run(Protocol):
+    """A finished run of either tier, as far as one place's row is made of it."""
+
+    places: tuple[Place, ...]
+    tallies: list[Tally]
+    sender: Sender
+
+    def counts(self, number: int) -> NDArray[np.int64]:
+        """Return what one place counted, over all its boots: (COUNTS,) int64."""
+
+    def link_bytes(self, number: int) -> tuple[int, int]:
+        """Return the bytes of the stream to one place, and of what repaired it, with headers."""
+
+    def skew_ppm(self, number: int) -> float | None:
+        """Return the sender's skew as the node estimates it, or None when it never heard it."""
+
+    def audio_sha256(self, number: int) -> str:
+        """Return the hash of what one place played, float32; empty without sound."""
+
+
+def node_row(rounds: Run, number: int) -> NodeRow:
+    """Return what became of the stream at one place."""
     place, tally = rounds.places[number], rounds.tallies[number]
     counts = rounds.counts(number)
     coverage = tally.coverage

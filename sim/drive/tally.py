@@ -11,7 +11,7 @@ from node.kernel.record import Records, new, together
 from node.source.state import Played
 from node.units import RATE_HZ, samples_to_ns
 from sim.drive.coverage import DELAY_BIN_NS, DELAY_BINS, Coverage, Histogram
-from sim.drive.pole import Chunk
+from sim.drive.site import Chunk
 from sim.links.kernel import LOST_NS
 from sim.result.run import STAGES
 from sim.station.programme import Sender

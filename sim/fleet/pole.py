@@ -20,7 +20,8 @@ from node.source.receiver import Receiver
 from node.source.state import FIFO_SAMPLES, JOURNAL_ROWS, PERIOD_SAMPLES_MAX, Played, Source
 from node.units import NS_PER_MS
 from sim.drive.batch import Period
-from sim.drive.pole import Heard, Pole
+from sim.drive.pole import Pole
+from sim.drive.site import Plan
 from sim.fleet import listening
 from sim.fleet.listening import Arrival, Listener, Setup
 from sim.gateway.power import Uptime
@@ -73,7 +74,8 @@ class FleetPole(Pole):
         receiver = self._receiver
         return None if receiver is None else round(receiver.timebase.skew_ppm, 3)
 
-    def _work(self, sending: Sending, heard: Heard) -> tuple[Records[Arrival], Records[Period]]:
+    def _work(self, sending: Sending, plan: Plan) -> tuple[Records[Arrival], Records[Period]]:
+        heard = plan.heard
         arrivals, periods = new(Arrival, heard.numbers.size), new(Period, heard.before.size)
         arrivals["number"], arrivals["now_ns"] = heard.numbers, heard.now_ns
         periods["before"], periods["presentation_ns"] = heard.before, heard.presentation_ns
@@ -134,7 +136,7 @@ class FleetPole(Pole):
     def _new_setup(self, sender: Sender) -> Records[Setup]:
         rules = PriorityConfig()
         found = new(Setup)
-        found["lead_ns"] = self._host.queued_ns + self._device_ns
+        found["lead_ns"] = self._site.lead_ns
         found["hold_ns"] = rules.hold_ms[_CLASS] * NS_PER_MS
         found["attack"] = ramp_factor(RAMP_DB * 1000 / rules.ramp_ms)
         found["release"] = ramp_factor(RAMP_DB * 1000 / rules.return_ms)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.drive.outgoing import Outgoing
 from sim.drive.pole import Pole
 from sim.drive.rounds import Rounds
 from sim.fleet.pole import FleetPole, packet_sheet
@@ -47,22 +48,40 @@ class FleetRounds(Rounds):
         """Return the sender's skew as the node estimates it, or None when it never heard it."""
         return self._listeners[number].source_skew_ppm()
 
-    def _send(self, end_ns: int) -> Sending:
-        first, send_ns = self.sender.times_until(end_ns)
-        numbers = np.arange(first, first + send_ns.size) % self._sheet.shape[1]
-        headers_bytes = (_RTP_BYTES + UDP_BYTES) * send_ns.size
-        self.stream_bytes += int(self._sheet[1, numbers].sum()) + headers_bytes
-        return Sending(first, [], send_ns)
+    def _new_outgoing(self, village: Village, programme: Programme) -> Outgoing:
+        return _Counted(self.scenario, village, programme, self.places, sheet=self._sheet)
 
     def _pole(self, place: Place) -> Pole:
         pole = FleetPole(
             place,
             self.scenario,
-            self._channel(place),
-            seed=self.scenario.seed,
+            self._outgoing.channel(place),
             end_ns=self.end_ns,
             sender=self.sender,
             sheet=self._sheet,
         )
         self._listeners.append(pole)
         return pole
+
+
+class _Counted(Outgoing):
+    """The station's stream without its packets: their times, and their bytes by the sheet."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        village: Village,
+        programme: Programme,
+        places: Sequence[Place],
+        *,
+        sheet: NDArray[np.int64],
+    ) -> None:
+        super().__init__(scenario, village, programme, places)
+        self._sheet = sheet
+
+    def _sending(self, end_ns: int) -> Sending:
+        first, send_ns = self.sender.times_until(end_ns)
+        numbers = np.arange(first, first + send_ns.size) % self._sheet.shape[1]
+        headers_bytes = (_RTP_BYTES + UDP_BYTES) * send_ns.size
+        self.stream_bytes += int(self._sheet[1, numbers].sum()) + headers_bytes
+        return Sending(first, [], send_ns)

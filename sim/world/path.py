@@ -49,8 +49,11 @@ class Hop:
         down: Down | None = None,
         modem: Modem | None = None,
         pushed: bool = False,
+        spells_from_ns: int = 0,
     ) -> None:
         self._bearer = bearer
+        self._spells_from_ns = spells_from_ns
+        """When its spells begin to be drawn: with a live programme, which meets the same ones."""
         self._loss_bits = stream(seed, Purpose.LOSS, commune=commune, node=node)
         self._jitter_bits = stream(seed, Purpose.JITTER, commune=commune, node=node)
         self._gap_bits = stream(seed, Purpose.GAP, commune=commune, node=node)
@@ -77,6 +80,8 @@ class Hop:
         self._ahead = new(kernel.Passing, _AHEAD)
         self._depart_ns = self._ahead["depart_ns"]
         self._arrive_ns = self._ahead["arrive_ns"]
+        self.kept_awake = False
+        """A stream keeps the modem from sleeping."""
         self.rate_share = 1.0
         """What others leave of the rate."""
         self.packets = 0
@@ -125,20 +130,28 @@ class Hop:
         """Return when the modem at the end, or at the begin, takes a packet of `at_ns`."""
         if self._modem is None or (self._down is not None and self._down(at_ns)):
             return at_ns
-        if self._pushed:
+        if self._pushed and not self.kept_awake:
             return self._modem.pushed(at_ns)
         self._modem.sends(at_ns)
         return at_ns
+
+    @property
+    def rate_kbit_s(self) -> float:
+        """Return its rate, all of it."""
+        return self._bearer.rate_kbit_s.value
 
     def queued_ns(self, at_ns: int) -> int:
         """Return how long a packet that came now would wait."""
         return max(0, int(self._free_ns[0]) - at_ns)
 
     def _look_ahead(self, at_ns: int) -> None:
-        begin_ns, end_ns = max(0, at_ns - _SLACK_NS), at_ns + 2 * _SPELLS_NS
-        self._stall_rows = self._stalls.until(begin_ns, end_ns)
-        self._busy_rows = self._busy.until(begin_ns, end_ns)
-        self._outage_rows = self._outages.until(begin_ns, end_ns)
+        since_ns = at_ns - self._spells_from_ns
+        begin_ns, end_ns = max(0, since_ns - _SLACK_NS), max(0, since_ns + 2 * _SPELLS_NS)
+        later_ns = np.array([self._spells_from_ns, self._spells_from_ns, 0], np.int64)
+        self._stall_rows, self._busy_rows, self._outage_rows = (
+            one.until(begin_ns, end_ns) + later_ns
+            for one in (self._stalls, self._busy, self._outages)
+        )
         self._known_until_ns = at_ns + _SPELLS_NS
 
     def _pass_time(self, gap_ns: int) -> None:
