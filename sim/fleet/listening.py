@@ -23,6 +23,7 @@ from node.audio.gain import SILENCE_GAIN, next_gain
 from node.horn import REFRESH_NS
 from node.jitter import state as js
 from node.jitter.kernel import admit, settle
+from node.jitter.proof import judge
 from node.kernel import inner_kernel, kernel
 from node.kernel.record import Record, Records, nested, number, whole
 from node.source import playback, playback_adaptive
@@ -108,13 +109,15 @@ def _receive(
 ) -> int:
     """Take one packet, as `Receiver.receive` does; return WHOLE or BEYOND.
 
-    sheet  (2, packets of the sound) int64: marks, and bytes, of each
+    sheet  (3, packets of the sound) int64: marks, bytes, and what else it reads as, of each
     """
     if now_ns - listener.last_arrival_ns > SPELL_NS:
         listener.resumed_ns = now_ns
     at = number % sheet.shape[1]
     packet = source.packet[0]
     state = source.jitter[0]
+    if state.proven == 0:
+        judge(state, sheet[2, at])
     packet.offset = 0
     packet.length = sheet[1, at]
     packet.sequence = (setup.first_sequence + number) & 0xFFFF
@@ -139,7 +142,7 @@ def _take(
 ) -> int:
     """Take what came, as `SpeakerNode.receive_datagram` does; return WHOLE, ADMITS or BEYOND.
 
-    sheet  (2, packets of the sound) int64: marks, and bytes, of each
+    sheet  (3, packets of the sound) int64: marks, bytes, and what else it reads as, of each
     """
     if listener.phase == ONE and 0 < (one.number - listener.waiting) & 0xFFFF <= SECOND_WITHIN:
         return ADMITS
@@ -246,7 +249,7 @@ def listen(
 ) -> int:
     """Go on with the packets and periods of a chunk; return WHOLE, or why it waits for Python.
 
-    sheet     (2, packets of the sound) int64: marks, and bytes, of each
+    sheet     (3, packets of the sound) int64: marks, bytes, and what else it reads as, of each
     room      (FIFO_SAMPLES, 0) float32, full scale 1.0: the sound that nobody hears
     arrivals  (n,) in the order of their times
     periods   (m,), each with the count of arrivals before it

@@ -15,6 +15,7 @@ from node.counters import Count, new_counts
 from node.horn import RAMP_DB
 from node.jitter import state as js
 from node.kernel.record import Records, new, together
+from node.opus.foreign import reading
 from node.opus.packet import has_lbrr, is_plausible
 from node.source.receiver import Receiver
 from node.source.state import FIFO_SAMPLES, JOURNAL_ROWS, PERIOD_SAMPLES_MAX, Played, Source
@@ -42,7 +43,7 @@ class FleetPole(Pole):
     ----------
     sender : Sender
         The station.
-    sheet : (2, packets of the sound) int64
+    sheet : (3, packets of the sound) int64
         Of `packet_sheet`.
     args, kwargs
         Those of `Pole`.
@@ -149,20 +150,23 @@ class FleetPole(Pole):
 
 
 def packet_sheet(programme: Programme) -> NDArray[np.int64]:
-    """Return marks and bytes of each packet of a programme: (2, packets of the sound) int64.
+    """Return marks, bytes and what else it reads as, of each packet of a programme.
+
+    The result is (3, packets of the sound) int64.
 
     Raises
     ------
     ValueError
         If a packet does not look like Opus to a node.
     """
-    found = np.zeros((2, len(programme.payloads)), np.int64)
+    found = np.zeros((3, len(programme.payloads)), np.int64)
     samples = programme.packet_ms * 48
     for at, payload in enumerate(programme.payloads):
         data = np.frombuffer(bytearray(payload), np.uint8)
         if not is_plausible(data, 0, data.size, samples) or data.size > js.PAYLOAD_BYTES_MAX:
             raise ValueError(f"packet {at} of the sound, {data.size} bytes, is doubted by nodes")
-        found[:, at] = has_lbrr(data, 0, data.size) * js.HAS_FEC, data.size
+        flags = has_lbrr(data, 0, data.size) * js.HAS_FEC
+        found[:, at] = flags, data.size, reading(data, 0, data.size)
     return found
 
 
