@@ -103,7 +103,8 @@ class Horn:
         if len(self._sounding) != 1:
             return None
         one, mixer = self._sounding[0], self._mixer
-        if mixer.gains[one.place] != mixer.targets[one.place]:
+        gain, target = mixer.gains[one.place], mixer.targets[one.place]
+        if gain != target or target == 0.0:  # what has faded to nothing is about to stop
             return None
         others = (other for other in self._sources.values() if other is not one)
         return one if all(other.is_at_rest for other in others) else None
