@@ -177,6 +177,17 @@ def _ask_for_horn(source: Source, listener: Listener, hold_ns: int, ahead_ns: in
         listener.live_until_ns = max(listener.live_until_ns, ahead_ns + hold_ns)
 
 
+@inner_kernel("void(Source, Listener)")
+def stop(source: Source, listener: Listener) -> None:
+    """Let the source lose the horn: `Playable.stop`."""
+    settle(source.jitter[0], 1)
+    source.playout[0].running = 0
+    source.playout[0].planned = 0
+    listener.sounding = 0
+    listener.alone = 0
+    listener.gain = 0.0
+
+
 @inner_kernel("int64(Source, Listener, Setup, int64)")
 def _arbitrate(source: Source, listener: Listener, setup: Setup, ahead_ns: int) -> int:
     """Decide whether the source sounds in this period, as `Horn` does; return 1 if so."""
@@ -208,17 +219,6 @@ def _arbitrate(source: Source, listener: Listener, setup: Setup, ahead_ns: int) 
         # What reaches its level within this period is alone from its end on.
     listener.alone = int(listener.gain == 1.0 and target == 1.0)
     return 1
-
-
-@inner_kernel("void(Source, Listener)")
-def stop(source: Source, listener: Listener) -> None:
-    """Let the source lose the horn: `Playable.stop`."""
-    settle(source.jitter[0], 1)
-    source.playout[0].running = 0
-    source.playout[0].planned = 0
-    listener.sounding = 0
-    listener.alone = 0
-    listener.gain = 0.0
 
 
 @inner_kernel("int64(Source, Listener, int64)")
