@@ -153,6 +153,15 @@ class GovernedSpeaker:
         self._follow_controller()
         self._set_gains()
 
+    def known_time(self, now_ns: int) -> tuple[int, bool]:
+        """Return the least that civil time can be, in seconds, and whether it is known."""
+        return self._controller.known_time(now_ns)
+
+    def receive_nonce(self, nonce: bytes, now_ns: int) -> None:
+        """Take 16 random bytes, by which the station is asked for the time if it is not known."""
+        self._controller.receive_nonce(nonce, now_ns)
+        self._follow_controller()
+
     def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
         """Note that the sink asks for sound from now on, or that it cannot: its card is gone."""
         self._note_time(now_ns)

@@ -98,10 +98,7 @@ class Outgoing:
 
     def send_until(self, stop_ns: int) -> Sent:
         """Return what the nodes need to run to `stop_ns`: all that is sent until a little later."""
-        sending = self.sender.send_until(stop_ns + AHEAD_NS)
-        self.stream_bytes += sending.stream_bytes
-        if self._copies is not None:
-            sending = self._copies.carry(sending)
+        sending = self._sending(stop_ns + AHEAD_NS)
         sequence = np.arange(sending.first, sending.first + sending.send_ns.size)
         self.capacity.begin(sending.send_ns)
         departs = {}
@@ -134,6 +131,12 @@ class Outgoing:
             budget=self._new_budget() if again else None,
             copies=self._copies,
         )
+
+    def _sending(self, end_ns: int) -> Sending:
+        """Return what the station sends until then, and count it."""
+        sending = self.sender.send_until(end_ns)
+        self.stream_bytes += sending.stream_bytes
+        return sending if self._copies is None else self._copies.carry(sending)
 
     def _new_budget(self) -> RepairBudget:
         rate_kbit_s = self._scenario.sender.data_budget_kbit_s

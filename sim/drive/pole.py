@@ -1,6 +1,6 @@
 """One node of tier T2: the real `SpeakerNode` in its site, chunk by chunk."""
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,18 +10,14 @@ from node.opus.protocol import DecoderFactory
 from node.source.state import Played
 from node.stack import SpeakerNode
 from node.units import NS_PER_S
-from sim.drive.site import Chunk, Site
-from sim.drive.virtual_shell import VirtualShell, Work
+from sim.drive.site import Chunk, Plan, Site
+from sim.drive.virtual_shell import VirtualShell
 from sim.gateway.power import Uptime, uptimes
 from sim.links.channel import Channel
 from sim.station.conversation import Conversation
 from sim.station.programme import Sending
 from sim.village.places import Place, node_config
 from sim.village.scenario import Scenario
-
-PERIODS_PER_TURN: Final = 1000
-"""Periods between two looks at the node's deadlines, events and journal; a turn must fit the
-journal of 4096 rows even when each row is 5 ms."""
 
 _JOURNAL_ROWS: Final = 8192
 
@@ -61,6 +57,7 @@ class Pole:
         self._site = Site(place, scenario, channel, conversation=conversation)
         self.conversation = conversation
         self.period_samples = self._site.period_samples
+        self._turn_periods = self._site.turn_periods
         boot_ns = round(place.profile.board.boot_s.value * NS_PER_S)
         self._uptimes = uptimes(place.power_cuts_ns, boot_ns=boot_ns, end_ns=end_ns)
         self.node: SpeakerNode | None = None
@@ -95,14 +92,19 @@ class Pole:
             Takes the output of the chunk's periods, from its start on.
         """
         plan = self._site.plan(sending, depart_ns, end_ns)
-        down, raw = self._run_turns(plan.work, plan.tick_ns, sound)
+        down, raw = self._run_turns(self._work(sending, plan), plan.tick_ns, sound)
         chunk = self._site.chunk(plan, down, raw)
-        size = plan.tick_ns.size
-        sound[: size * self.period_samples].reshape(size, -1)[chunk.silent] = 0.0
+        if self._factory is not None:
+            size = plan.tick_ns.size
+            sound[: size * self.period_samples].reshape(size, -1)[chunk.silent] = 0.0
         return chunk
 
+    def _work(self, sending: Sending, plan: Plan) -> Any:
+        """Return what `_turn` needs of a chunk."""
+        return self._site.work(sending, plan)
+
     def _run_turns(
-        self, work: Work, tick_ns: NDArray[np.int64], sound: NDArray[np.float32]
+        self, work: Any, tick_ns: NDArray[np.int64], sound: NDArray[np.float32]
     ) -> tuple[NDArray[np.bool_], Records[Played]]:
         """Run the node turn by turn; return the periods in which it was down, and its journal."""
         down = np.ones(tick_ns.size, np.bool_)
@@ -111,8 +113,8 @@ class Pole:
             first = int(np.searchsorted(tick_ns, up.start_ns))
             last = int(np.searchsorted(tick_ns, up.end_ns))
             down[first:last] = False
-            for at in range(first, last, PERIODS_PER_TURN):
-                end = min(at + PERIODS_PER_TURN, last)
+            for at in range(first, last, self._turn_periods):
+                end = min(at + self._turn_periods, last)
                 if self._up is not up:
                     self._boot(up)
                 journals.append(self._turn(work, at, end, sound))
@@ -134,7 +136,7 @@ class Pole:
         self._up = up
 
     def _turn(
-        self, work: Work, first: int, last: int, sound: NDArray[np.float32]
+        self, work: Any, first: int, last: int, sound: NDArray[np.float32]
     ) -> Records[Played]:
         """Run periods `first` to `last` of the chunk with the datagrams before each."""
         assert self.node is not None and self._shell is not None

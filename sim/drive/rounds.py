@@ -71,29 +71,18 @@ class Rounds:
         self.places = tuple(village.places if places is None else places)
         self._listener = listener
         self._watcher = watcher
-        self._outgoing = outgoing = Outgoing(scenario, village, programme, self.places)
+        self._outgoing = outgoing = self._new_outgoing(village, programme)
         self.sender, self.capacity, self.end_ns = (
             outgoing.sender, outgoing.capacity, outgoing.end_ns,
         )  # fmt: skip
         self._path = SharedPath(decoder) if decoder is not None else None
-        factory = self._path.new_decoder if self._path is not None else None
-        self.poles = [
-            Pole(
-                place,
-                scenario,
-                outgoing.channel(place),
-                end_ns=self.end_ns,
-                decoder_factory=factory,
-                conversation=outgoing.conversation(place),
-            )
-            for place in self.places
-        ]
+        self.poles = [self._pole(place) for place in self.places]
         self.bin_s = bin_s(scenario)
         self.tallies = [tally_of(self.sender, place, self.bin_s) for place in self.places]
         self.alignment = Alignment(len(self.places))
         self._traces = [hashlib.sha256() for _ in self.places]
         self._audio = [hashlib.sha256() for _ in self.places]
-        self._send = Recent()
+        self._sent = Recent()
         self._departs = [Recent() for _ in self.places]
 
     def advance(self) -> Iterator[int]:
@@ -108,7 +97,7 @@ class Rounds:
             self.alignment.settle(stop_ns // NS_PER_S, self.tallies)
             start_ns = stop_ns
         for number, tally in enumerate(self.tallies):
-            self.alignment.add(number, *tally.finish(self._send, self._departs[number]))
+            self.alignment.add(number, *tally.finish(self._sent, self._departs[number]))
         self.alignment.settle(1 << 62, self.tallies)
 
     def counts(self, number: int) -> NDArray[np.int64]:
@@ -137,23 +126,24 @@ class Rounds:
 
     def trace_hash(self) -> str:
         """Return the hash over all journals, counts and, where there is any, sound, by place."""
-        whole = hashlib.sha256()
-        for number, place in enumerate(self.places):
-            whole.update(place.node.encode() + b"\0" + self._traces[number].digest())
-            whole.update(self.counts(number).astype("<i8").tobytes())
-            if self._path is not None:
-                whole.update(self._audio[number].digest())
-        return whole.hexdigest()
+        every = b"".join(self.trace(number) for number in range(len(self.places)))
+        return hashlib.sha256(every).hexdigest()
+
+    def trace(self, number: int) -> bytes:
+        """Return what the hash of the trace is taken over, of one place."""
+        told = self.places[number].node.encode() + b"\0" + self._traces[number].digest()
+        told += self.counts(number).astype("<i8").tobytes()
+        return told if self._path is None else told + self._audio[number].digest()
 
     def _round(self, start_ns: int, stop_ns: int, sound: NDArray[np.float32]) -> Iterator[int]:
         sent = self._outgoing.send_until(stop_ns)
         sending = sent.sending
-        self._send.add(sending.first, sending.send_ns)
+        self._sent.add(sending.first, sending.send_ns)
         for number, pole in enumerate(self.poles):
             depart_ns = sent.depart_ns[pole.place.node]
             self._departs[number].add(sending.first, depart_ns)
             chunk = pole.run_chunk(sending, depart_ns, stop_ns, sound)
-            played = self.tallies[number].add(chunk, self._send, self._departs[number])
+            played = self.tallies[number].add(chunk, self._sent, self._departs[number])
             self.alignment.add(number, *played)
             if self._watcher is not None:
                 self._watcher(number, sending, chunk)
@@ -164,6 +154,19 @@ class Rounds:
                 if self._listener is not None:
                     self._listener(number, chunk.first_period * pole.period_samples, rendered)
             yield start_ns + (stop_ns - start_ns) * (number + 1) // len(self.poles)
+
+    def _new_outgoing(self, village: Village, programme: Programme) -> Outgoing:
+        return Outgoing(self.scenario, village, programme, self.places)
+
+    def _pole(self, place: Place) -> Pole:
+        return Pole(
+            place,
+            self.scenario,
+            self._outgoing.channel(place),
+            end_ns=self.end_ns,
+            decoder_factory=self._path.new_decoder if self._path is not None else None,
+            conversation=self._outgoing.conversation(place),
+        )
 
     def _nodes(self, number: int) -> list[SpeakerNode]:
         pole = self.poles[number]

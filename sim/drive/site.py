@@ -28,6 +28,10 @@ from sim.station.programme import Sending
 from sim.village.places import Place
 from sim.village.scenario import Scenario
 
+TURN_NS: Final = 5 * NS_PER_S
+"""Between two looks at the node's journal: it must fit 4096 rows even when each is 5 ms, and a
+source that is forgotten, ten seconds after its last packet, takes the rows of its turn along."""
+
 _BOOT_OFFSET_S: Final = 3600
 """A node's monotonic clock shows up to this at the start of the run."""
 
@@ -59,6 +63,23 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """Packets and periods of a chunk in the order in which the CPU gets to them."""
+
+    numbers: NDArray[np.int64]
+    """(n,) int64: which packet of the run each is."""
+
+    now_ns: NDArray[np.int64]
+    """(n,) int64: when each is in the jitter buffer, on the node's clock."""
+
+    before: NDArray[np.int64]
+    """(m,) int64: how many of the packets come before each period."""
+
+    presentation_ns: NDArray[np.int64]
+    """(m,) int64: when the first sample of each period leaves the converter, on that clock."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """What comes to one node in one chunk of time, whatever it makes of it; true ns."""
 
@@ -66,7 +87,7 @@ class Plan:
     arrive_ns: NDArray[np.int64]
     """Arrival of each packet sent in this chunk, LOST_NS where it never comes."""
 
-    work: Work
+    heard: Heard
     first_period: int
     tick_ns: NDArray[np.int64]
     finish_ns: NDArray[np.int64]
@@ -119,6 +140,8 @@ class Site:
         card = place.profile.sound_card
         self.period_samples = card.period_samples.value
         self._period_ns = self.period_samples * NS_PER_S // card.rate_hz.value
+        self.turn_periods = max(1, TURN_NS // self._period_ns)
+        """Periods between two looks at the node's journal."""
         device_ns = round(card.device_latency_ms.value * NS_PER_MS)
         self.lead_ns = self._host.queued_ns + device_ns
         """From the moment at which a period is asked for to its presentation."""
@@ -127,7 +150,9 @@ class Site:
         self._phase_ns = int(between(phase, 0, self._period_ns - 1)[0])
         self._next_period = 0
         self._waiting_ns = np.zeros(0, np.int64)
-        self._waiting: list[bytes] = []
+        self._waiting = np.zeros(0, np.int64)
+        self._late: dict[int, bytes] = {}
+        """Datagrams that arrive after the chunk in which they were sent, by number."""
 
     def plan(self, sending: Sending, depart_ns: NDArray[np.int64], end_ns: int) -> Plan:
         """Return what comes up to `end_ns`, and what the CPU could begin before that.
@@ -147,22 +172,45 @@ class Site:
             arrive_ns[(arrive_ns >= cut_ns) & (arrive_ns < back_ns)] = LOST_NS
         if self.conversation is not None:
             self.conversation.note_chunk(sending, arrive_ns)
-        here_ns, datagrams = self._arrivals(sending.datagrams, arrive_ns, end_ns)
+        here_ns, numbers = self._arrivals(sending.first, arrive_ns, end_ns)
         first, tick_ns, play_ns, ready_ns, next_play_ns = self._periods(end_ns)
         done_ns, finish_ns = self._host.run(here_ns, first, ready_ns)
-        local_ns = self.clock.to_local(done_ns)
-        before = np.searchsorted(done_ns, finish_ns)
-        presentation_ns = self.clock.to_local(play_ns)
+        heard = Heard(
+            numbers=numbers,
+            now_ns=self.clock.to_local(done_ns),
+            before=np.searchsorted(done_ns, finish_ns),
+            presentation_ns=self.clock.to_local(play_ns),
+        )
         return Plan(
             first_packet=sending.first,
             arrive_ns=arrive_ns,
-            work=Work(datagrams, local_ns.tolist(), before.tolist(), presentation_ns.tolist()),
+            heard=heard,
             first_period=first,
             tick_ns=tick_ns,
             finish_ns=finish_ns,
             play_ns=play_ns,
             next_play_ns=next_play_ns,
             silent=finish_ns > tick_ns + self._host.queued_ns,
+        )
+
+    def work(self, sending: Sending, plan: Plan) -> Work:
+        """Return the packets and periods of a plan as a node takes them.
+
+        Called once for each plan, in order: it keeps what arrives after its chunk.
+        """
+        heard, late, first = plan.heard, self._late, sending.first
+        datagrams = [
+            sending.datagrams[n - first] if n >= first else late.pop(n)
+            for n in heard.numbers.tolist()
+        ]
+        for n in self._waiting.tolist():
+            if n >= first:
+                late[n] = sending.datagrams[n - first]
+        return Work(
+            datagrams,
+            heard.now_ns.tolist(),
+            heard.before.tolist(),
+            heard.presentation_ns.tolist(),
         )
 
     def chunk(self, plan: Plan, down: NDArray[np.bool_], raw: Records[Played]) -> Chunk:
@@ -186,19 +234,19 @@ class Site:
         )  # fmt: skip
 
     def _arrivals(
-        self, datagrams: list[bytes], arrive_ns: NDArray[np.int64], end_ns: int
-    ) -> tuple[NDArray[np.int64], list[bytes]]:
-        """Return what arrives before `end_ns`, in order; keep the rest for the next chunk."""
+        self, first: int, arrive_ns: NDArray[np.int64], end_ns: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return when what arrives before `end_ns` does, in order, and the numbers of its packets;
+        keep the rest for the next chunk.
+        """
         came = np.flatnonzero(arrive_ns != LOST_NS)
         all_ns = np.concatenate([self._waiting_ns, arrive_ns[came]])
-        held = self._waiting
+        numbers = np.concatenate([self._waiting, first + came])
         order = np.argsort(all_ns, kind="stable")
-        both = held + [datagrams[i] for i in came.tolist()]
-        all_ns = all_ns[order]
-        sorted_datagrams = [both[i] for i in order.tolist()]
+        all_ns, numbers = all_ns[order], numbers[order]
         now = int(np.searchsorted(all_ns, end_ns))
-        self._waiting_ns, self._waiting = all_ns[now:], sorted_datagrams[now:]
-        return all_ns[:now], sorted_datagrams[:now]
+        self._waiting_ns, self._waiting = all_ns[now:], numbers[now:]
+        return all_ns[:now], numbers[:now]
 
     def _periods(
         self, end_ns: int

@@ -30,7 +30,6 @@ from node.source.state import Played
 from node.stack import SpeakerNode
 from node.units import NS_PER_S, ns_to_samples
 from sim.drive.outgoing import CHUNK_NS, Outgoing, Sent
-from sim.drive.pole import PERIODS_PER_TURN
 from sim.drive.roll_up import node_row
 from sim.drive.rounds import bin_s, tally_of
 from sim.drive.site import Plan, Site
@@ -38,7 +37,7 @@ from sim.drive.tally import Alignment, Recent
 from sim.drive.virtual_shell import VirtualShell, Work
 from sim.result.run import NodeRow
 from sim.station import payloads
-from sim.station.programme import ADDRESS
+from sim.station.programme import ADDRESS, Sending
 from sim.village.places import Place, Village
 from sim.village.scenario import Scenario, sound_file
 from sim.world.live_clock import LiveClock
@@ -62,6 +61,8 @@ class LivePole:
         self._programme = programme
         self._decodes = decoder
         self._plan: Plan | None = None
+        self._work = Work([], [], [], [])
+        """What the plan brings."""
         self._period = 0
         """The next of the plan."""
         self._down = np.zeros(0, np.bool_)
@@ -134,9 +135,13 @@ class LivePole:
             self.ended.append(self._speaker)
         self._speaker = self._governor = self._shell = None
 
-    def begin_chunk(self, plan: Plan) -> None:
-        """Go on with another minute."""
-        self._plan, self._period = plan, 0
+    def begin_chunk(self, sending: Sending, depart_ns: NDArray[np.int64], end_ns: int) -> None:
+        """Go on with another minute; see `Site.plan`.
+
+        depart_ns  (n,) int64, true ns; LOST_NS
+        """
+        plan = self.site.plan(sending, depart_ns, end_ns)
+        self._plan, self._work, self._period = plan, self.site.work(sending, plan), 0
         self._down = np.zeros(plan.tick_ns.size, np.bool_)
         if self._speaker is not None:
             self._speaker.runs = False
@@ -151,17 +156,16 @@ class LivePole:
         assert plan is not None, "it has begun"
         self._run_to(plan.tick_ns.size, plays=True)
         if self._governor is not None:
-            first = plan.work.before[-1] if plan.work.before else 0
+            work = self._work
+            first = work.before[-1] if work.before else 0
             assert self._shell is not None and self._speaker is not None
             self._speaker.runs = True
-            for i in range(first, len(plan.work.datagrams)):
+            for i in range(first, len(work.datagrams)):
                 data = self._governor.admit(
-                    self._programme.seal(plan.work.datagrams[i]), ADDRESS, plan.work.now_ns[i]
+                    self._programme.seal(work.datagrams[i]), ADDRESS, work.now_ns[i]
                 )
                 if data is not None:
-                    self._speaker.receive_datagram(
-                        data, ADDRESS, plan.work.now_ns[i], is_authentic=True
-                    )
+                    self._speaker.receive_datagram(data, ADDRESS, work.now_ns[i], is_authentic=True)
             self._shell.look_soon()
         self._plan = None
         if self._speaker is not None:
@@ -181,16 +185,15 @@ class LivePole:
             self._skip(max(self._period, last))
             return
         while self._period < last:
-            end = min(last, self._period + PERIODS_PER_TURN)
+            end = min(last, self._period + self.site.turn_periods)
             self._run_turn(self._speaker, self._shell, end, plays=plays)
 
     def _run_turn(
         self, speaker: LiveSpeaker, shell: VirtualShell, end: int, *, plays: bool
     ) -> None:
-        plan, first = self._plan, self._period
-        assert plan is not None, "only while it runs"
+        first = self._period
         self._period = end
-        work = self._admitted(plan.work, first, end)
+        work = self._admitted(self._work, first, end)
         speaker.runs = True
         if plays:
             sound = self._programme.scratch
@@ -302,9 +305,9 @@ class LiveProgramme:
         self._sealed: dict[bytes, bytes] = {}
         self._done_ns = 0
         self.poles = {place.node: self._pole(scenario, place, decoder) for place in self.places}
-        longest = max((one.site.period_samples for one in self.poles.values()), default=1)
-        rows = 1 if decoder is None else PERIODS_PER_TURN
-        self.scratch = np.zeros((max(rows * longest, ns_to_samples(NS_PER_S)), 1), np.float32)
+        sites = [one.site for one in self.poles.values()]
+        longest = max((one.turn_periods * one.period_samples for one in sites), default=1)
+        self.scratch = np.zeros((max(longest, ns_to_samples(NS_PER_S)), 1), np.float32)
         loop.call_at_ns(begin_ns, self._go_on)
 
     def now_ns(self) -> int:
@@ -374,7 +377,7 @@ class LiveProgramme:
         for number, pole in enumerate(poles):
             depart_ns = sent.depart_ns[pole.site.place.node]
             self._departs[number].add(sent.sending.first, depart_ns)
-            pole.begin_chunk(pole.site.plan(sent.sending, depart_ns, self._done_ns))
+            pole.begin_chunk(sent.sending, depart_ns, self._done_ns)
         self._loop.call_at_ns(self.begin_ns + self._done_ns, self._go_on)
 
     def _finish(self, poles: list[LivePole]) -> None:
