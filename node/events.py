@@ -22,6 +22,8 @@ class Publish:
     topic: str
     payload: bytes
     retain: bool = False
+    at_once: bool = False
+    """Now or never: it is worth nothing later."""
 
 
 @dataclass(frozen=True, slots=True)

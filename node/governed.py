@@ -99,15 +99,27 @@ class GovernedSpeaker:
         self._now_ns = 0
         self._gains_until_ns = 0
         self._refused = 0
+        self._admitted_ssrc = 0
+        """Of the packet that was admitted last."""
         self._bad_messages = 0
         self._events: deque[Event] = deque()
         self._follow_controller()
 
     def receive_datagram(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
         """Take one datagram; what no announced sender made is dropped and counted, undecoded."""
+        packet = self.admit(data, source, now_ns)
+        if packet is not None:
+            is_sealed = self._controller.sessions.is_sealed(self._admitted_ssrc)
+            self._speaker.receive_datagram(packet, source, now_ns, is_authentic=is_sealed)
+
+    def admit(self, data: bytes, source: tuple[str, int], now_ns: int) -> bytes | None:
+        """Return the packet in a datagram that the speaker is to get; None where it is not to.
+
+        What no announced sender made is counted.
+        """
         self._note_time(now_ns)
         if self._speaker.receive_from_neighbour(data, source, now_ns):
-            return  # it names no sender and holds no sound
+            return None  # it names no sender and holds no sound
         header = peek(data)
         may_be_heard = header is not None and self._may_be_heard(header)
         packet = None
@@ -115,9 +127,10 @@ class GovernedSpeaker:
             packet = self._authenticated(data, header, source)
         if packet is None:
             self._refused += 1
-        elif may_be_heard and header is not None:
-            is_sealed = self._controller.sessions.is_sealed(header.ssrc)
-            self._speaker.receive_datagram(packet, source, now_ns, is_authentic=is_sealed)
+        if not may_be_heard or header is None:
+            return None
+        self._admitted_ssrc = header.ssrc
+        return packet
 
     def foresee(self, payload: bytes, now_ns: int) -> Persist | None:
         """Return what must be on the disk before an order is received; None if it will not act."""
@@ -139,6 +152,15 @@ class GovernedSpeaker:
         self._controller.receive_time(utc_ns, self._now_ns, synchronised=synchronised)
         self._follow_controller()
         self._set_gains()
+
+    def known_time(self, now_ns: int) -> tuple[int, bool]:
+        """Return the least that civil time can be, in seconds, and whether it is known."""
+        return self._controller.known_time(now_ns)
+
+    def receive_nonce(self, nonce: bytes, now_ns: int) -> None:
+        """Take 16 random bytes, by which the station is asked for the time if it is not known."""
+        self._controller.receive_nonce(nonce, now_ns)
+        self._follow_controller()
 
     def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
         """Note that the sink asks for sound from now on, or that it cannot: its card is gone."""

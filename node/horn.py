@@ -16,7 +16,7 @@ from node.units import NS_PER_MS
 REFRESH_NS: Final = 100 * NS_PER_MS
 """A playing source confirms its hold on the horn so often, not with every packet."""
 
-_RAMP_DB: Final = 100
+RAMP_DB: Final = 100
 """From full scale to silence: what the ramps of the configuration are the length of."""
 
 
@@ -46,8 +46,8 @@ class Horn:
         self._gains_db: dict[int, float] = {}
         self._mixer = Mixer(
             sources_max,
-            attack_db_per_s=_RAMP_DB * 1000 / priority.ramp_ms,
-            release_db_per_s=_RAMP_DB * 1000 / priority.return_ms,
+            attack_db_per_s=RAMP_DB * 1000 / priority.ramp_ms,
+            release_db_per_s=RAMP_DB * 1000 / priority.return_ms,
         )
         self._places = list(range(sources_max))
         self._scratch = np.zeros((ss.PERIOD_SAMPLES_MAX, channels), np.float32)
@@ -94,11 +94,27 @@ class Horn:
         self._gains_db.pop(ssrc, None)
         self.arbiter.forget(ssrc, now_ns)
 
+    @property
+    def sole(self) -> Playable | None:
+        """Return what sounds alone, as loud as it did, where no other can begin by itself; or None.
+
+        As `alone`, but it may have any loudness, and what waits to be given something may be there.
+        """
+        if len(self._sounding) != 1:
+            return None
+        one, mixer = self._sounding[0], self._mixer
+        gain, target = mixer.gains[one.place], mixer.targets[one.place]
+        if gain != target or target == 0.0:  # what has faded to nothing is about to stop
+            return None
+        others = (other for other in self._sources.values() if other is not one)
+        return one if all(other.is_at_rest for other in others) else None
+
     def confirm(self, until_ns: int) -> None:
-        """Note that the source that is `alone` has the horn until then, as if it had asked."""
-        if self.alone is not None and until_ns != self.confirmed_ns:
+        """Note that the `sole` source has the horn until then, as if it had asked."""
+        sole = self.sole
+        if sole is not None and until_ns != self.confirmed_ns:
             self.confirmed_ns = until_ns
-            self.arbiter.receive_packet(self.alone.ssrc, until_ns - REFRESH_NS)
+            self.arbiter.receive_packet(sole.ssrc, until_ns - REFRESH_NS)
 
     def rest(self, now_ns: int) -> bool:
         """Let nobody sound, for want of a card; return whether anybody did."""

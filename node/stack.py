@@ -94,15 +94,15 @@ class SpeakerNode:
         if not rtp.HEADER_BYTES <= len(data) <= rtp.PACKET_BYTES_MAX:
             self._drop(wrong_size(len(data)), source, now_ns)
             return
-        array = np.frombuffer(bytearray(data), np.uint8)
-        self._candidates.renumber(array, source, self._config.receive, now_ns)
-        latest = self._latest
-        if latest is not None and source == latest.address:
+        array = np.frombuffer(bytearray(data), rtp.BYTE)
+        if self._candidates.counted:
+            self._candidates.renumber(array, source, self._config.receive, now_ns)
+        if (latest := self._latest) is not None and source == latest.address:
             result = latest.receive(array, now_ns)
             if result > ss.OTHER_SOURCE:
                 latest.last_arrival_ns = now_ns
                 self._packets += 1
-                if result < 0 or self._unheard.may_end:
+                if (result < 0 or self._unheard.may_end) and latest.buffer.is_proven:
                     self._tell(self._unheard.receive(result, source, now_ns))
                 return
         self._receive_other(array, source, now_ns, is_authentic=is_authentic)
@@ -132,7 +132,7 @@ class SpeakerNode:
                 if self._candidates.distrusts(receiver):
                     self._forget(receiver, now_ns)
                     continue
-                self._tell(self._unheard.doubt(receiver.address, now_ns))
+                self._tell(self._unheard.doubt(receiver.address, receiver.buffer.reading, now_ns))
             if silent_ns >= FORGET_NS and not self._horn.is_sounding(receiver):
                 self._forget(receiver, now_ns)
         self._neighbour.handle_deadline(now_ns, self._streams)
@@ -175,10 +175,10 @@ class SpeakerNode:
         else:
             out[:] = 0.0
             self._draining_samples -= n
-        if self._draining_samples <= -n or self._decoder_factory is None:
-            self._output.rest(n)
-        else:
+        if self._decoder_factory is not None and self._draining_samples > -n:
             self._output.process(out)
+        elif self._decoder_factory is not None:
+            self._output.rest(n)
 
     def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
         """Note that the sink asks for sound from now on, or that it cannot: its card is gone."""
@@ -194,8 +194,8 @@ class SpeakerNode:
     @property
     def alone(self) -> Receiver | None:
         """Return the stream that plays alone, on a node that only counts; else None."""
-        is_alone = self._latest is self._horn.alone and self._decoder_factory is None
-        return self._latest if is_alone else None
+        counts = self._latest is not None and self._decoder_factory is None
+        return self._latest if counts and self._latest is self._horn.sole else None
 
     @property
     def confirmed_ns(self) -> int:
@@ -308,17 +308,18 @@ class SpeakerNode:
                 return
         result = receiver.receive(array, now_ns)
         if result in DROPS:
-            self._drop(DROPS[result], source, now_ns)
+            self._drop(DROPS[result], source, now_ns, reading=receiver.buffer.reading)
             return
         self._packets += 1
         receiver.last_arrival_ns = now_ns
         self._latest = receiver
-        self._tell(self._unheard.receive(result, source, now_ns))
+        if receiver.buffer.is_proven:  # of what is doubted another reason is told
+            self._tell(self._unheard.receive(result, source, now_ns))
 
-    def _drop(self, reason: Count, source: tuple[str, int], now_ns: int) -> None:
+    def _drop(self, why: Count, source: tuple[str, int], now_ns: int, *, reading: int = 0) -> None:
         """Count a datagram that is no packet of a source, and say so when that goes on."""
-        self._counts[reason] += 1
-        self._tell(self._unheard.drop(reason, source, now_ns, self._header))
+        self._counts[why] += 1
+        self._tell(self._unheard.drop(why, source, now_ns, self._header, reading=reading))
 
     def _receive_rtcp(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
         """Take a compound of reports; what is not of a source from that host is ignored."""

@@ -61,6 +61,12 @@ def _parser() -> Parser:
     run.add_argument("--json", action="store_true", help="print one JSON object, and no table")
     run.add_argument("--no-sound", action="store_true", help="count only: faster, no recordings")
     run.add_argument(
+        "--tier",
+        choices=("auto", "drive", "fleet"),
+        default="auto",
+        help="drive: node by node; fleet: thousands of nodes, counted without sound (auto)",
+    )
+    run.add_argument(
         "--replay", action="store_true", help="also replay.html: its worst minutes play back"
     )
     run.add_argument("--day", action="store_true", help="also the whole day of its table [day]")

@@ -18,11 +18,13 @@ from sim.day.run import VillageDay
 from sim.day.verdict import warned_sentence
 from sim.drive import run as drive
 from sim.drive.rounds import Watcher
+from sim.fleet import run as fleet
 from sim.progress import ProgressLine
 from sim.report import check_folder, print_result, write_files
 from sim.result.day import DayResult
 from sim.result.run import RunResult
 from sim.station import payloads
+from sim.tier import FLEET, Tier, choose
 from sim.village import places as village
 from sim.village import scenario
 from sim.village.scenario import Scenario
@@ -42,8 +44,10 @@ def run(options: argparse.Namespace) -> int:
         conditions = [condition.read(text, day=options.day) for text in options.fail_on]
         whole = scenario.load(options.scenario).asked(seed=options.seed)
         check_folder(folder)  # better told before the run than after it
+        asked = whole.asked(duration_s=options.duration)
+        tier = choose(options.tier, asked, replay=options.replay)
         day = answer_day(whole) if options.day else None
-        result, more = _answer_and_replay(whole.asked(duration_s=options.duration), options)
+        result, more = _answer_and_replay(asked, tier, options)
         if day is not None:
             result = with_day(result, day)
         written = write_files(result, folder, more=more)
@@ -55,6 +59,7 @@ def run(options: argparse.Namespace) -> int:
         print(to_json(result), flush=True)
     else:
         print_result(result)
+        print(tier.said())
         print(f"report: {written[0]}")
         if options.replay:
             print(f"replay: {folder / REPLAY}")
@@ -122,9 +127,12 @@ def answer(
 
 
 def _answer_and_replay(
-    asked: Scenario, options: argparse.Namespace
+    asked: Scenario, tier: Tier, options: argparse.Namespace
 ) -> tuple[RunResult, dict[str, bytes]]:
     """Return the answer, and by its name the page in which its worst minutes play back, if any."""
+    if tier.name == FLEET:
+        with ProgressLine(asked.title) as line:
+            return fleet.run(asked, progress=line.show), {}
     sound = not options.no_sound
     if not options.replay:
         return answer(asked, sound=sound), {}

@@ -48,9 +48,11 @@ CALLED_BY_OTHERS = {
 }
 """Public names that nothing shipped calls, and who does."""
 
-KERNELS_WITH_MANY = 5
-"""Kernels with more than six arguments: the number can only become smaller."""
-
+KERNELS_WITH_MANY = {
+    "sim/drive/batch.py:_play": "a loop over `receive` and `advance`: a record holds no array as"
+    " long as its owner makes it, and here four owners (source, resampler, card, batch) have six",
+}
+"""Kernels with more than six arguments, and why: those on a pole have none."""
 
 FUNCTIONS_ABOVE_40 = 25
 """Functions of more than 40 lines, some of them a standard's procedure step by step: never more."""
@@ -183,14 +185,14 @@ def test_no_function_takes_more_than_five_arguments_by_their_place():
     assert many == set()
 
 
-def test_kernels_with_more_than_six_arguments_become_fewer():
-    many = [
+def test_no_kernel_takes_more_than_six_arguments_without_a_reason():
+    many = {
         f"{one.name}:{f.name}"
         for one in shipped()
         for f in functions(one.tree)
         if is_kernel(f) and positional(f) > POSITIONAL_MAX + 1
-    ]
-    assert len(many) <= KERNELS_WITH_MANY
+    }
+    assert many == set(KERNELS_WITH_MANY)
 
 
 def test_a_kernel_that_only_kernels_call_waits_for_them():

@@ -196,6 +196,63 @@ class _Gateway:
         result.breaches_avoided += verdict.action == "lower"
 
 
+class _World:
+    """What befalls a gateway from outside: power cuts, boots, and a civil clock that is wrong."""
+
+    def __init__(self, gateway: _Gateway, start_s: int, rng: np.random.Generator) -> None:
+        self.gateway = gateway
+        self.start_s = start_s
+        self._rng = rng
+        self._waiting: list[tuple[int, int, str]] = []
+        gateway.boot()
+        gateway.clock.receive_time(start_s * NS_PER_S, 0, synchronised=True)
+        gateway.tick(0)
+        self._later(start_s, 3, "cut")
+        self._later(start_s, 9, "step")
+
+    def next(self, now_s: int, end_s: int) -> int:
+        """Let the next thing befall it, or let it do what is due; return when."""
+        player = self.gateway.player
+        if player is None and not any(what == "boot" for _, _, what in self._waiting):
+            self._later(now_s, 0.04 if self._rng.random() < 0.9 else 6, "boot")
+        deadline_ns = None if player is None else player.next_deadline_ns()
+        next_s = end_s if deadline_ns is None else self.start_s + -(-deadline_ns // NS_PER_S)
+        what = ""
+        if self._waiting[0][0] <= next_s:
+            now_s, _, what = heapq.heappop(self._waiting)
+        else:
+            now_s = max(next_s, now_s)
+        self._befall(what, now_s)
+        self.gateway.tick((now_s - self.start_s) * NS_PER_S)
+        return now_s
+
+    def _befall(self, what: str, now_s: int) -> None:
+        gateway = self.gateway
+        now_ns = (now_s - self.start_s) * NS_PER_S
+        error_s = 0
+        if what == "cut":
+            gateway.result.power_cuts += gateway.player is not None
+            gateway.cut()
+            self._later(now_s, 3, "cut")
+        elif what == "boot":
+            gateway.boot()
+            gateway.clock.receive_time(17 * NS_PER_S, now_ns, synchronised=False)  # 1970
+            self._later(now_s, 0.01, "sync")
+        elif what == "step":
+            gateway.result.clock_steps += 1
+            kind = self._rng.random()
+            span_s = 7200 if kind < 0.6 else 3 * DAY_S if kind < 0.95 else 90 * DAY_S
+            error_s = int(self._rng.integers(-span_s, span_s))
+            self._later(now_s, 0.5, "sync")
+            self._later(now_s, 9, "step")
+        if what in ("sync", "step"):
+            gateway.clock.receive_time((now_s + error_s) * NS_PER_S, now_ns, synchronised=True)
+
+    def _later(self, at_s: int, days: float, what: str) -> None:
+        gap_s = 1 + int(self._rng.integers(0, int(2 * days * DAY_S)))
+        heapq.heappush(self._waiting, (at_s + gap_s, len(self._waiting), what))
+
+
 def run_years(rules: tuple[RuleFile, ...], *, years: int, seed: int) -> YearsResult:
     """Simulate `years` of the calendar; the same seed gives the same result."""
     begin_s = time.process_time()
@@ -204,51 +261,10 @@ def run_years(rules: tuple[RuleFile, ...], *, years: int, seed: int) -> YearsRes
     gateway = _Gateway(rules, rng, result)
     start_s = int((FIRST_DAY - date(1970, 1, 1)).total_seconds()) - OFFSET_S
     end_s = start_s + years * 365 * DAY_S
-    error_s = 0
-    world: list[tuple[int, int, str]] = []
-
-    def later(at_s: int, days: float, what: str) -> None:
-        gap_s = 1 + int(rng.integers(0, int(2 * days * DAY_S)))
-        heapq.heappush(world, (at_s + gap_s, len(world), what))
-
-    gateway.boot()
-    gateway.clock.receive_time(start_s * NS_PER_S, 0, synchronised=True)
-    gateway.tick(0)
-    later(start_s, 3, "cut")
-    later(start_s, 9, "step")
+    world = _World(gateway, start_s, rng)
     now_s = start_s
     while now_s < end_s:
-        player = gateway.player
-        if player is None and not any(what == "boot" for _, _, what in world):
-            later(now_s, 0.04 if rng.random() < 0.9 else 6, "boot")
-        deadline_ns = None if player is None else player.next_deadline_ns()
-        next_s = end_s if deadline_ns is None else start_s + -(-deadline_ns // NS_PER_S)
-        what = ""
-        if world[0][0] <= next_s:
-            now_s, _, what = heapq.heappop(world)
-        else:
-            now_s = max(next_s, now_s)
-        now_ns = (now_s - start_s) * NS_PER_S
-        if what == "cut":
-            result.power_cuts += gateway.player is not None
-            gateway.cut()
-            later(now_s, 3, "cut")
-        elif what == "boot":
-            gateway.boot()
-            gateway.clock.receive_time(17 * NS_PER_S, now_ns, synchronised=False)  # 1970
-            later(now_s, 0.01, "sync")
-        elif what == "step":
-            result.clock_steps += 1
-            kind = rng.random()
-            span_s = 7200 if kind < 0.6 else 3 * DAY_S if kind < 0.95 else 90 * DAY_S
-            error_s = int(rng.integers(-span_s, span_s))
-            later(now_s, 0.5, "sync")
-            later(now_s, 9, "step")
-        if what in ("sync", "step"):
-            error_s = 0 if what == "sync" else error_s
-            utc_ns = (now_s + error_s) * NS_PER_S
-            gateway.clock.receive_time(utc_ns, now_ns, synchronised=True)
-        gateway.tick(now_ns)
+        now_s = world.next(now_s, end_s)
     # A last quiet minute with the right time, so that what was due is settled.
     if gateway.player is None:
         gateway.boot()

@@ -17,10 +17,13 @@ import numpy as np
 
 from benchmarks.control.orders_history import History
 from benchmarks.control.orders_holes import HOLES
+from benchmarks.control.several.history import SeveralHistory
 from benchmarks.fault import find_all, one_history
 from benchmarks.options import count, parser_of
 
 HISTORIES: Final = 1000
+_SEVERAL: Final = 4
+"""Of so many histories one is of orders that several sign, of roots, and of a time asked for."""
 _AT_ONCE: Final = 20
 """Histories that a process is given at a time."""
 
@@ -90,7 +93,8 @@ def first_broken(histories: int, *, seed: int, first: int = 0) -> Outcome | None
 
 def _follow(number: int, *, seed: int) -> Outcome:
     begin_s = time.process_time()
-    history = History(np.random.default_rng((seed, number)))
+    rng = np.random.default_rng((seed, number))
+    history = SeveralHistory(rng) if number % _SEVERAL == 1 else History(rng)
     with one_history(number, seed=seed):
         history.run()
     cpu_s = time.process_time() - begin_s

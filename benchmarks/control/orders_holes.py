@@ -12,6 +12,9 @@ _MUTE: Final = "node/control/mute.py"
 _PLANS: Final = "node/control/plans.py"
 _KNOWN: Final = "node/control/warning/alert_memory.py"
 _SHARES: Final = "node/control/trust/shares.py"
+_SIGNERS: Final = "node/control/trust/signers.py"
+_ROOTS: Final = "node/control/trust/roots.py"
+_ASKED: Final = "node/control/trust/asked_time.py"
 _OPEN: Final = "node/control/warning/alert_book.py"
 
 
@@ -42,14 +45,14 @@ HOLES: Final = (
     _hole(
         "certificates do not end",
         _BOOK,
-        "if any(least.at(one.level) >= one.until_s for one in self._chain(authority)):",
-        "if False:",
+        "is_over = least.at(one.level) >= one.until_s",
+        "is_over = False",
     ),
     _hole(
         "only the key's own certificate ends, not those above it",
         _BOOK,
-        'for one in self._chain(authority)):\n            return "the certificate has ended"',
-        'for one in (authority,)):\n            return "the certificate has ended"',
+        "if any(self._has_ended(one, least) for one in chain_of(authority, self._known)):",
+        "if self._has_ended(authority, least):",
     ),
     _hole(
         "a child may be of its parent's tier",
@@ -90,7 +93,7 @@ HOLES: Final = (
     _hole(
         "a revoked key is believed when its certificate comes again",
         _BOOK,
-        "if self._revocations.holds(new.key_id, self._chain(parent)):",
+        "if self._revocations.holds(new.key_id, self._above(parent)):",
         "if False:",
     ),
     _hole(
@@ -243,4 +246,73 @@ HOLES: Final = (
         "if first <= one.level <= lowest]",
         "if first <= one.level]",
     ),
+    _hole("one signature will do", _SIGNERS, "if 1 + with_it >= asked.signatures:", "if True:"),
+    _hole("who signs first counts twice", _SIGNERS, " or key == first.key_id", ""),
+    Fault(
+        "who was not named signs too",
+        _SIGNERS,
+        (
+            ("key not in first.together.among or ", ""),
+            (" if key in asked.among}", "}"),
+        ),
+    ),
+    _hole("a further signature needs not be genuine", _SIGNERS, "elif verified(*asked):", "else:"),
+    _hole("one signs for a class that it may not order", _SIGNERS, "and kind <= one.class_max", ""),
+    _hole("one signs for where it may order nothing", _SIGNERS, "and within(area, one.area)", ""),
+    _hole(
+        "one signs whose certificate has ended",
+        _SIGNERS,
+        "all(least.at(up.level) < up.until_s for up in chain_of(one, self._known))",
+        "True",
+    ),
+    _hole(
+        "what several certified stays when one of them is taken back",
+        _SIGNERS,
+        "return one.class_max <= self.reaching(parent, by, least).class_max",
+        "return True",
+    ),
+    _hole(
+        "one ends a warning of several",
+        _KNOWN,
+        "(not known.cosigned or bool(by.cosigned_by))",
+        "True",
+    ),
+    _hole(
+        "one ends a voice of several",
+        _SESSIONS,
+        "return bool(one.warrant.cosigners) and one.by.class_max > by.class_max",
+        "return False",
+    ),
+    _hole(
+        "a root follows that was not promised",
+        _ROOTS,
+        "return None if digest_of(change.next_public_key) == self._promised else NOT_PROMISED",
+        "return None",
+    ),
+    _hole(
+        "a root follows that has not signed",
+        _ROOTS,
+        "if not is_by_next(change, message):",
+        "if False:",
+    ),
+    _hole(
+        "a root that is followed does not end",
+        _BOOK,
+        "parent=following.key_id, until_s=change.until_s)",
+        "parent=following.key_id)",
+    ),
+    _hole(
+        "the next root gives back what the first has taken",
+        _BOOK,
+        "yield from self._former.values()",
+        "pass",
+    ),
+    _hole("a root is certified", _BOOK, "if self._roots.is_root(new.key_id):", "if False:"),
+    _hole(
+        "the time is believed of an answer to no question",
+        _ASKED,
+        "return content.startswith(self._nonce) and",
+        "return",
+    ),
+    _hole("an answer is never too late", _ASKED, " and now_ns <= self._sent_ns + LIVES_NS", ""),
 )

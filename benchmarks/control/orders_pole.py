@@ -15,6 +15,7 @@ from node.control.orders import Acknowledgement
 from node.control.precedence import SILENT_DB, MessageClass, PriorityConfig
 from node.control.settings import ControlConfig
 from node.control.trust.message import Message, open_envelope
+from node.control.trust.roots import digest_of
 from node.control.trust.signature import SeedSigner
 from node.control.warning.alert import AlertConfig, PhraseConfig
 from node.control.warning.alert_state import decode_book
@@ -109,7 +110,13 @@ class _Noted(Controller):
 class Watched:
     """A node with its disk and its machine's clock, as its shell sees it."""
 
-    def __init__(self, items: tuple[ItemConfig, ...]) -> None:
+    def __init__(
+        self,
+        items: tuple[ItemConfig, ...],
+        *,
+        root: SeedSigner = SIGNERS[ROOT],
+        next_root: SeedSigner | None = None,
+    ) -> None:
         self.disk: dict[str, bytes] = {}
         self.now_ns = 10**12
         self.offset_ns = START_S * NS_PER_S - self.now_ns
@@ -117,7 +124,8 @@ class Watched:
         """Warnings that have a record: number and key."""
         self._config = replace(
             CONFIG,
-            root_public_key=SIGNERS[ROOT].public_key.hex(),
+            root_public_key=root.public_key.hex(),
+            next_root="" if next_root is None else digest_of(next_root.public_key).hex(),
             programme=ProgrammeConfig(items=items),
         )
         self.answers: list[Acknowledgement] = []
@@ -126,6 +134,7 @@ class Watched:
         """What the log says since it came."""
         self.was_kept = False
         """Whether the last order was on the disk before it acted."""
+        self._question = b""
         self._seen: Seen | None = None
         self._sequence = 0
         self.sent = 0
@@ -167,6 +176,17 @@ class Watched:
         self._node.receive_message("cmd", sealed, self.now_ns)
         self._take()
         return self.control.fate
+
+    def ask(self, nonce: bytes) -> bool:
+        """Give it random bytes; return whether it has asked for the time by them."""
+        self._question = b""
+        self._node.receive_nonce(nonce, self.now_ns)
+        self._take()
+        return self._question == nonce
+
+    def root_number(self) -> int:
+        """Return how many roots it has followed."""
+        return int(str(self.control.status(self.now_ns).get("root_number", 0)))
 
     def speak(self, ssrc: int) -> bool:
         """Send it a packet of a stream; return whether it was taken for sound."""
@@ -229,6 +249,8 @@ class Watched:
                 answer = open_envelope(event.payload)
                 assert isinstance(answer, Message), "a node seals what it answers"
                 self.answers.append(msgspec.json.decode(answer.content, type=Acknowledgement))
+            elif isinstance(event, Publish) and event.topic == "time":
+                self._question = event.payload
             elif isinstance(event, Note):
                 self.notes.append(event.text)
 

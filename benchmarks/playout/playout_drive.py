@@ -17,7 +17,7 @@ from node.jitter.kernel import admit, pull, seek, settle
 from node.jitter.state import Jitter, Packet, Slot, Steering
 from node.kernel import inner_kernel, kernel
 from node.kernel.conversions import ns_to_samples, samples_to_ns
-from node.kernel.record import Records
+from node.kernel.record import Record, Records, new, whole
 from node.units import SAMPLES_PER_MS
 
 SKIPPED_MS: Final = 5000
@@ -29,6 +29,32 @@ _HEADER: Final = "seq,send_ms,arrival_ms"
 _CONCEALED: Final = int(Origin.CONCEALED)
 _FADED: Final = int(Origin.FADED)
 _SILENT: Final = int(Origin.SILENT)
+
+
+_SLOTS: Final = 512
+
+
+class Passed(Record):
+    """One packet of a trace, and when it played."""
+
+    media_samples: int = whole("samples", "Its media time.")
+    arrival_ns: int = whole("ns", "When it came; -1: lost.")
+    nth: int = whole("", "In the record i: which packet came as the i-th, of those that came.")
+    later_samples: int = whole("samples", "Playout less media time, or NONE: not played.")
+
+
+class Drive(Record):
+    """How a trace is played, and what was counted."""
+
+    came: int = whole("", "How many packets came.")
+    start_samples: int = whole(
+        "samples", "Synchronised: media time 0 plays at this sample; adaptive: -1."
+    )
+    samples: int = whole("samples", "Duration of each packet.")
+    skipped_samples: int = whole("samples", "Media time from which on it is judged.")
+    missed_samples: int = whole("samples", "Made up or skipped.")
+    stretched_samples: int = whole("samples", "Of the output, what was played longer or shorter.")
+    packet_in: NDArray[np.int64] = whole("", "Which packet is in each slot.", (_SLOTS,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,19 +185,22 @@ def play_packets(
 
     The second result is (n,) int64 in samples, NONE for what was not played.
     """
-    buffer = JitterBuffer(config, payload_bytes=0, slots=512)
+    buffer = JitterBuffer(config, payload_bytes=0, slots=_SLOTS)
     came = np.flatnonzero(trace.arrival_ns >= 0)
-    order = came[np.argsort(trace.arrival_ns[came], kind="stable")]
-    delays = np.full(trace.media.size, at.NONE, np.int64)
-    totals = np.zeros(2, np.int64)
-    packet_in = np.zeros(buffer.slots.shape[0], np.int64)
-    start = -1
+    passed = new(Passed, trace.media.size)
+    passed["media_samples"] = trace.media
+    passed["arrival_ns"] = trace.arrival_ns
+    passed["nth"][: came.size] = came[np.argsort(trace.arrival_ns[came], kind="stable")]
+    passed["later_samples"] = at.NONE
+    drive = new(Drive)
+    drive["came"] = came.size
+    drive["start_samples"] = -1
     if config.mode == "synchronised":
-        start = trace.fastest + round(delay_ms * SAMPLES_PER_MS)
-    _drive(
-        buffer.state, buffer.steering, buffer.slots, buffer.packet, trace.media, trace.arrival_ns,
-        order, delays, totals, packet_in, start, trace.samples, SKIPPED_MS * SAMPLES_PER_MS,
-    )  # fmt: skip
+        drive["start_samples"] = trace.fastest + round(delay_ms * SAMPLES_PER_MS)
+    drive["samples"] = trace.samples
+    drive["skipped_samples"] = SKIPPED_MS * SAMPLES_PER_MS
+    _drive(buffer.state, buffer.steering, buffer.slots, buffer.packet, passed, drive)
+    delays: NDArray[np.int64] = passed["later_samples"].copy()
     played = delays[trace.judged & (delays != at.NONE)]
     held_ms = (played - trace.fastest) / SAMPLES_PER_MS
     if not held_ms.size:
@@ -179,8 +208,8 @@ def play_packets(
     frames = int(trace.judged.sum()) * trace.samples
     # Whatever the books say, a packet that never played was not heard.
     missing = int((trace.judged & (delays == at.NONE)).sum()) * trace.samples
-    made_up = 100.0 * max(int(totals[0]), missing) / frames
-    stretched = 100.0 * int(totals[1]) / frames
+    made_up = 100.0 * max(int(drive["missed_samples"][0]), missing) / frames
+    stretched = 100.0 * int(drive["stretched_samples"][0]) / frames
     p95_ms, p99_ms = np.quantile(held_ms, [0.95, 0.99])
     outcome = Outcome(
         trace.network_loss_pct,
@@ -215,76 +244,64 @@ def _made_up(state: Jitter) -> int:
     )
 
 
-@kernel(
-    "void(Jitter[::1], Steering[::1], Slot[::1], Packet[::1], int64[::1], int64[::1], int64[::1],"
-    " int64[::1], int64[::1], int64[::1], int64, int64, int64)"
-)
+@kernel("void(Jitter[::1], Steering[::1], Slot[::1], Packet[::1], Passed[::1], Drive[::1])")
 def _drive(
     states: Records[Jitter],
     steering: Records[Steering],
     slots: Records[Slot],
     packets: Records[Packet],
-    media: NDArray[np.int64],
-    arrival_ns: NDArray[np.int64],
-    order: NDArray[np.int64],
-    delays: NDArray[np.int64],
-    totals: NDArray[np.int64],
-    packet_in: NDArray[np.int64],
-    start: int,
-    samples: int,
-    skipped: int,
+    passed: Records[Passed],
+    drives: Records[Drive],
 ) -> None:
     """Insert in order of arrival, pull each time the output runs dry, until all is played.
 
     Output is never ahead: a chunk is decided at the instant at which its first sample plays.
-    delays     (packets,) int64, out: playout less media time, or NONE
-    totals     (2,) int64, out: media samples made up or skipped, and stretched
-    packet_in  (slots,) int64, scratch: the packet in each slot
-    start      synchronised: media 0 plays at this sample; adaptive: -1
     """
     state = states[0]
     learnt = steering[0]
     packet = packets[0]
-    now = max(start, ns_to_samples(arrival_ns[order[0]]))
+    drive = drives[0]
+    start = drive.start_samples
+    now = max(start, ns_to_samples(passed[passed[0].nth].arrival_ns))
     took = 0
-    last = media[media.shape[0] - 1] + samples
+    last = passed[passed.shape[0] - 1].media_samples + drive.samples
     is_positioned = False
     expected = at.NONE
     generation = state.generation
     booked = -1
     while not is_positioned or start < 0 or state.next_media < last:
         now_ns = -samples_to_ns(-now)
-        while took < order.shape[0] and arrival_ns[order[took]] <= now_ns:
-            one = order[took]
-            packet.samples = samples
+        while took < drive.came and passed[passed[took].nth].arrival_ns <= now_ns:
+            one = passed[took].nth
+            packet.samples = drive.samples
             packet.length = 0
             packet.marks = 0
             packet.sequence = one & 0xFFFF
-            packet.timestamp = media[one] & 0xFFFF_FFFF
-            packet.arrival_ns = arrival_ns[one]
+            packet.timestamp = passed[one].media_samples & 0xFFFF_FFFF
+            packet.arrival_ns = passed[one].arrival_ns
             taken = admit(state, learnt, slots, packet)
             if taken >= 0 or taken == at.RESTARTED:
-                packet_in[one & (slots.shape[0] - 1)] = one
+                drive.packet_in[one & (_SLOTS - 1)] = one
             took += 1
         if state.mode == at.SYNCHRONISED and not is_positioned and took > 0:
             seek(state, slots, now - start)
         is_positioned = state.phase == at.PLAYING
         action = pull(state, learnt, slots, now_ns, 0)
         position = state.action_media
-        if position >= skipped and booked < 0:
+        if position >= drive.skipped_samples and booked < 0:
             booked = _made_up(state)
         if booked >= 0:
             if action == at.PLAY:
-                played = packet_in[state.action_slot]
-                delays[played] = now - media[played]
-                totals[1] += abs(state.action_stretch_samples)
+                played = passed[drive.packet_in[state.action_slot]]
+                played.later_samples = now - played.media_samples
+                drive.stretched_samples += abs(state.action_stretch_samples)
             # A restart moves the media time; what was skipped for it is in the missing packets.
             if position > expected and expected != at.NONE and state.generation == generation:
-                totals[0] += position - expected
+                drive.missed_samples += position - expected
         expected = state.next_media
         generation = state.generation
         now += state.action_samples + state.action_stretch_samples
-        if took == order.shape[0] and state.held == 0:
+        if took == drive.came and state.held == 0:
             break
     settle(state, 0 if start >= 0 else 1)
-    totals[0] += _made_up(state) - max(booked, 0)
+    drive.missed_samples += _made_up(state) - max(booked, 0)

@@ -3,11 +3,12 @@
 A village of --nodes nodes (100) at one bearer (perfect) is idle for three minutes and then plays
 one siren at every pole: CPU time, and memory before and after the first sound. Only nodes with
 power count, and minutes of silence are never mixed with minutes of sound. One more node has lived
-through the same before, so that what is loaded once is nobody's cost.
+through the same before, so that what is loaded once is nobody's cost. Another such village hears a
+live programme instead of the siren: each packet of it is sealed, opened and counted at every node.
 
 With --scenario NAME (and --from S, --until S, seconds into the day): a stretch of that day, minute
-by minute, and whom its warning leaves out. Speed and memory depend on the machine, the fates do
-not.
+by minute, and whom its warning leaves out; with --live also what is heard of its own programme,
+which ends before --until. Speed and memory depend on the machine, the fates do not.
 """
 
 import resource
@@ -39,10 +40,11 @@ _VILLAGE: Final = """
 title = "Many poles"
 question = "What does a node-second cost?"
 seed = 7
-duration_s = 5
+duration_s = {live_s}
 
 [day]
 date = "2026-11-23"
+live_at = "02:00"
 
 [day.volume]
 volume = 75
@@ -52,11 +54,7 @@ emergency_floor = 90
 siren = "siren.flac"
 siren_s = 120
 
-[[day.orders]]
-at = "02:00"
-kind = "alert"
-ttl_s = 600
-lasts_s = 600
+{orders}
 
 [[communes]]
 name = "A"
@@ -69,6 +67,13 @@ x_m = 0
 y_m = 0
 clusters = [
 {clusters}]
+"""
+_ORDER: Final = """
+[[day.orders]]
+at = "02:00"
+kind = "alert"
+ttl_s = 600
+lasts_s = 600
 """
 _CLUSTER: Final = (
     '  {{ name = "a-{i}", profile = "pi_4b_usb", bearer = "{bearer}",'
@@ -101,14 +106,18 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--scenario")
     parser.add_argument("--from", dest="begin_s", type=int, default=7_140)
     parser.add_argument("--until", dest="end_s", type=int, default=7_620)
+    parser.add_argument("--live", action="store_true", help="stream its own programme too")
     parser.add_argument("--nodes", type=count, default=100)
     parser.add_argument("--bearer", default="perfect")
     options = parser.parse_args(arguments)
     if options.scenario is not None:
-        _show_stretch(options.scenario, options.begin_s, options.end_s)
+        _show_stretch(options.scenario, options.begin_s, options.end_s, live=options.live)
         return 0
-    _cost(_many(1, options.bearer))
+    for live in (False, True):
+        _cost(_many(1, options.bearer, live=live), live=live)
     figures = _cost(_many(options.nodes, options.bearer))
+    streamed = _cost(_many(options.nodes, options.bearer, live=True), live=True)
+    figures["live_node_s_per_cpu_s"] = streamed["playing_node_s_per_cpu_s"]
     table.show("world", f"Tier T1, {options.nodes} nodes, {options.bearer}", {"measured": figures})
     return 0
 
@@ -132,22 +141,24 @@ def minutes(stretch: Stretch) -> Iterator[Minute]:
         before, began_s = played, time.process_time()
 
 
-def _many(nodes: int, bearer: str) -> Scenario:
+def _many(nodes: int, bearer: str, *, live: bool = False) -> Scenario:
     clusters = "".join(
         _CLUSTER.format(i=i, bearer=bearer, x_m=100 * (i % 10), y_m=100 * (i // 10))
         for i in range(nodes)
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "many.toml"
-        path.write_text(_VILLAGE.format(clusters=clusters), encoding="utf-8")
+        orders, live_s = ("", _END_S - _ORDER_S) if live else (_ORDER, 5)
+        text = _VILLAGE.format(clusters=clusters, orders=orders, live_s=live_s)
+        path.write_text(text, encoding="utf-8")
         return load(str(path))
 
 
-def _cost(scenario: Scenario) -> dict[str, float | None]:
+def _cost(scenario: Scenario, *, live: bool = False) -> dict[str, float | None]:
     """Return what a node-second costs that is idle, and one that plays; and memory per node."""
     village = build_village(scenario)
     nodes, before_kib = len(village.places), _resident_kib()
-    stretch = Stretch(scenario, village, begin_s=_BEGIN_S, end_s=_END_S)
+    stretch = Stretch(scenario, village, begin_s=_BEGIN_S, end_s=_END_S, live=live)
     idle: list[Minute] = []
     playing: list[Minute] = []
     idle_kib = before_kib
@@ -175,15 +186,22 @@ def _speed(some: list[Minute]) -> float | None:
     return sum(one.powered_s for one in some) / sum(one.cpu_s for one in some)
 
 
-def _show_stretch(name: str, begin_s: int, end_s: int) -> None:
+def _show_stretch(name: str, begin_s: int, end_s: int, *, live: bool) -> None:
     scenario = load(name)
-    stretch = Stretch(scenario, build_village(scenario), begin_s=begin_s, end_s=end_s)
+    stretch = Stretch(scenario, build_village(scenario), begin_s=begin_s, end_s=end_s, live=live)
     for one in minutes(stretch):
         shares = f"{one.powered_s / _STEP_S:.1f} with power, {one.sounding_s / _STEP_S:.1f} sound"
         print(f"{one.end_s:6} s  {one.speed:8.0f} node-s per CPU-s  {shares}, {one.silent} never")
     for fate in stretch.fates():
         if fate.kind == "alert":
             print(f"{fate.node}: {fate_words(fate)}")
+    for row in [] if stretch.world.live is None else stretch.world.live.rows():
+        repaired_ms = row.redundant_ms + row.retransmitted_ms + row.in_band_fec_ms
+        print(
+            f"{row.node}: of {row.packets_sent} packets {row.packets_lost} lost, "
+            f"{row.packets_late} late; {row.received_ms / 1000:.1f} s heard, "
+            f"{repaired_ms / 1000:.2f} s repaired, {row.dropout_ms / 1000:.2f} s not"
+        )
     print(f"{stretch.world.loop.steps} callbacks")
     stretch.world.close()
 

@@ -100,7 +100,9 @@ def receive_packet(
         above_ns = _above_line_ns(line, media_time_samples, now_ns)
         if above_ns >= -EARLY_NS:
             room_ns = line.delay_target_ns + line.own_delay_ns - line.late_above_ns
-            line.map_room_ns = max(0.0, room_ns) + _ROOM_NS
+            # A map that was put elsewhere meanwhile says less of that than the spread of delays.
+            spread_ns = line.steady_top_ns - line.steady_above_ns
+            line.map_room_ns = max(0.0, room_ns, spread_ns + PERIOD_NS) + _ROOM_NS
         line.mode = MODE_ENVELOPE
     if line.mode == MODE_MAP:
         above_ns = _above_line_ns(line, media_time_samples, now_ns)

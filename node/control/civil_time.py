@@ -126,10 +126,18 @@ class Least:
 
     floors: tuple[tuple[int, int], ...] = ()
     """(level of who says so, seconds)."""
+    by: int = _BUILD
+    """Level of who gave the time, where it is known by a signature alone."""
 
     def at(self, level: int) -> int:
         """Return it for something of tier `level`: what is said below it does not count."""
         return max((seconds for by, seconds in self.floors if by <= level), default=0)
+
+    def doubts(self, level: int) -> bool:
+        """Return whether the time that is known was given by one below `level`: what is of that
+        tier ends by its own floor, as while no time is known.
+        """
+        return level < self.by
 
     @classmethod
     def known(cls, utc_s: int | None) -> "Least":
@@ -151,7 +159,8 @@ class CivilClock:
     our own clock. Our clock alone does not lift it, or one wrong day would outlast its correction.
     Each tier has a floor of its own, and nobody is judged by what one below said: a wrong beacon
     of a commune ends nothing of the province. What was right once runs on: without
-    synchronisation the last line holds for `HOLDOVER_NS`.
+    synchronisation the last line holds for `HOLDOVER_NS`. So does what a signed answer says of
+    the time to a question of ours; nothing of a tier above who signed it ends by that.
     """
 
     def __init__(self, floor_utc_ns: int) -> None:
@@ -162,6 +171,8 @@ class CivilClock:
         self._synchronised = False
         self._good_ns: int | None = None
         """When the last reading was synchronised and not below the floor, monotonic."""
+        self._by = _BUILD
+        """Level of who gave the last reading; `_BUILD`: the machine."""
 
     def receive_time(self, utc_ns: int, now_ns: int, *, synchronised: bool) -> int:
         """Take a reading; return how far the clock was stepped since the last one, in ns."""
@@ -175,11 +186,22 @@ class CivilClock:
             return 0
         else:
             self._good_ns = None
-        self._read_utc_ns, self._read_now_ns = utc_ns, now_ns
+        self._read_utc_ns, self._read_now_ns, self._by = utc_ns, now_ns, _BUILD
         self._synchronised = synchronised
         moved_ns = utc_ns - before_ns
         stepped = was_trusted and self.trusted and abs(moved_ns) > STEP_S * NS_PER_S
         return moved_ns if stepped else 0
+
+    def receive_answer(self, utc_ns: int, now_ns: int, *, level: int) -> bool:
+        """Take the time that tier `level` has just signed; return whether it is believed now.
+
+        It is not where the machine's own clock is believed, or where it is below a floor.
+        """
+        if self.is_own or utc_ns < self._floor_ns():
+            return False
+        self._read_utc_ns, self._read_now_ns, self._by = utc_ns, now_ns, level
+        self._good_ns, self._synchronised = now_ns, False
+        return True
 
     def receive_floor(self, utc_ns: int, now_ns: int | None = None, *, level: int = 0) -> None:
         """Raise the floor: something that tier `level` signed says that it is at least `utc_ns`."""
@@ -216,20 +238,31 @@ class CivilClock:
 
     def least(self, now_ns: int) -> Least:
         """Return the civil time that it surely is: the reading, or without trust the floors."""
-        if self.trusted:
+        if self.is_own:
             return Least(((_BUILD, self.utc_ns(now_ns) // NS_PER_S),))
-        return Least(
-            tuple(
-                (level, (floor_ns + (now_ns - at_ns if at_ns is not None else 0)) // NS_PER_S)
-                for level, (floor_ns, at_ns) in self._floors_ns.items()
-            )
+        floors = tuple(
+            (level, (floor_ns + (now_ns - at_ns if at_ns is not None else 0)) // NS_PER_S)
+            for level, (floor_ns, at_ns) in self._floors_ns.items()
         )
+        if not self.trusted:
+            return Least(floors)
+        return Least((*floors, (self._by, self.utc_ns(now_ns) // NS_PER_S)), self._by)
+
+    def least_s(self, now_ns: int) -> int:
+        """Return the least that it can be whoever says so: the time where that is known."""
+        return max(seconds for _, seconds in self.least(now_ns).floors)
 
     def floors_s(self) -> dict[int, int]:
         """Return what each tier has proved, in seconds: it is to be kept."""
         return {
             level: ns // NS_PER_S for level, (ns, _) in self._floors_ns.items() if level != _BUILD
         }
+
+    def wants_answer(self, now_ns: int) -> bool:
+        """Return whether the station is to be asked for the time: it is not known, or soon not."""
+        if self._good_ns is None:
+            return True
+        return self._by != _BUILD and now_ns - self._good_ns > HOLDOVER_NS // 2
 
     def _holds_over(self, now_ns: int) -> bool:
         return self._good_ns is not None and now_ns - self._good_ns <= HOLDOVER_NS
@@ -241,3 +274,8 @@ class CivilClock:
     def trusted(self) -> bool:
         """Whether civil time is known: synchronised above the floor, now or not long ago."""
         return self._good_ns is not None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is known by the machine's own clock, not by a signature alone."""
+        return self.trusted and self._by == _BUILD

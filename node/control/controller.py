@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Final
 
-from node.control.calendar.play_run import Run
+from node.control.authorities import book_of
 from node.control.calendar.play_state import Record
 from node.control.calendar.programmes import Programmes
 from node.control.civil_time import FAR_S, MINUTE_S, CivilClock, Least
@@ -33,10 +33,10 @@ from node.control.read_warning import read_warning
 from node.control.sessions import WRITER as SESSIONS
 from node.control.sessions import Sessions
 from node.control.settings import ControlConfig
-from node.control.trust.authority import AuthorityBook
 from node.control.trust.fates import is_good
-from node.control.trust.gatekeeper import Gatekeeper, Order, Refused
+from node.control.trust.gatekeeper import Gatekeeper
 from node.control.trust.message import Kind
+from node.control.trust.order import Order, Refused
 from node.control.trust.signature import Signer
 from node.control.warning.alert_book import AlertBook
 from node.control.warning.alert_state import KEY as ALERTS_KEY
@@ -63,9 +63,7 @@ class Controller:
         self._config = config
         self._answers = Answers(name, config.area, signer)
         self._clock = CivilClock(config.build_utc_s * NS_PER_S)
-        root = bytes.fromhex(config.root_public_key)
-        tiers = config.priority.tiers
-        self._authorities = AuthorityBook(root, tiers, config.area)
+        tiers, self._authorities = config.priority.tiers, book_of(config)
         self._gate = Gatekeeper(self._authorities, config.area, self._clock, stored)
         self._regulation = Regulation(rules, config.regulation, config.horns, config.dwelling)
         self._events: deque[ControllerEvent] = deque()
@@ -141,6 +139,15 @@ class Controller:
             self.receive_message("", order, now_ns)
         self.handle_deadline(now_ns)
 
+    def known_time(self, now_ns: int) -> tuple[int, bool]:
+        """Return the least that civil time can be, in seconds, and whether it is known."""
+        return self._clock.least_s(now_ns), self._clock.trusted
+
+    def receive_nonce(self, nonce: bytes, now_ns: int) -> None:
+        """Take 16 random bytes, by which the station is asked for the time if it is not known."""
+        self._gate.receive_nonce(nonce, now_ns)
+        self._collect(now_ns)
+
     def receive_grants(self, sources: tuple[int, ...], now_ns: int) -> None:
         """Note which sources sound now, the holder of the horn first; other files stand still."""
         self._granted = sources
@@ -163,23 +170,21 @@ class Controller:
 
     def receive_rewound(self, source: int, rewound_ns: int, now_ns: int) -> None:
         """Note that `source` will say so much again, with the sentence that it was cut in."""
-        for run in self._runs_of(source):
+        for run in (*self._programmes.runs_of(source), *self._book.runs_of(source)):
             run.rewind(rewound_ns)
         self.handle_deadline(now_ns)
 
     def receive_delay(self, source: int, delay_ns: int, now_ns: int) -> None:
         """Note that the part of `source` that just began sounds so much later, and for as long."""
-        for run in self._runs_of(source):
+        for run in (*self._programmes.runs_of(source), *self._book.runs_of(source)):
             run.delay(delay_ns)
-        part = self._playing.get(source)
-        if part is not None:
+        if (part := self._playing.get(source)) is not None:
             self._records.note_delay(part, delay_ns)
         self.handle_deadline(now_ns)
 
     def receive_concealed(self, source: int, concealed_ms: int) -> None:
         """Note that so much of `source` was made up since the last call, for its record."""
-        part = self._playing.get(source)
-        if part is not None:
+        if (part := self._playing.get(source)) is not None:
             self._records.note_concealed(part, concealed_ms)
         self.sessions.receive_concealed(source, concealed_ms)
 
@@ -296,15 +301,13 @@ class Controller:
             "clock_trusted": self._clock.trusted,
             "muted_by": self._mutes.by,
             "revocations": self._authorities.revocation_numbers(),
+            **self._authorities.roots.told(),
             "playing": {str(s): p.name for s, p in self._playing.items()},
             "sessions": self.sessions.names(),
             "dead_senders": self.sessions.dead(now_ns),
             "proof_number": self._records.proof.number,
             "proof_head": self._records.proof.head,
         }
-
-    def _runs_of(self, source: int) -> list[Run]:
-        return [*self._programmes.runs_of(source), *self._book.runs_of(source)]
 
     def _act(self, order: Order, now_ns: int) -> str:
         message = order.message
@@ -331,7 +334,7 @@ class Controller:
         """End all that is under way and that nobody may order any more."""
         self._mutes.handle_deadline(now_ns)
         if self._clock.trusted:
-            self._mutes.receive_time(utc_s)
+            self._mutes.receive_time(least)
         self._mutes.keep_allowed(least)
         self.sessions.keep_allowed(self._authorities, least, utc_s, now_ns)
         self._book.keep_allowed(self._authorities, least, utc_s, now_ns)

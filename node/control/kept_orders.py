@@ -7,7 +7,8 @@ from node.control.mute import PREFIX as MUTE_PREFIX
 from node.control.mute import Mutes
 from node.control.orders import CALENDAR_KEY, VOLUME_KEY
 from node.control.plans import Plans
-from node.control.trust.gatekeeper import Gatekeeper, Order
+from node.control.trust.gatekeeper import Gatekeeper
+from node.control.trust.order import Order
 
 
 def restore_orders(

@@ -20,8 +20,8 @@ from typing import Final
 from node.control.civil_time import FAR_S, NO_TIME, Least
 from node.control.precedence import MessageClass
 from node.control.trust.authority import AuthorityBook, Warrant
-from node.control.trust.gatekeeper import Order
 from node.control.trust.message import Kind
+from node.control.trust.order import Order
 from node.control.trust.shares import OVERFLOW, Claim, Shares
 from node.events import Persist
 
@@ -84,9 +84,15 @@ class Mutes:
         if order.message.kind is Kind.MUTE and len(self._mutes) < OVERFLOW * MUTES_MAX:
             self._mutes[order.message.key_id] = _made(order, None, name)
 
-    def receive_time(self, utc_s: int) -> None:
+    def receive_time(self, least: Least) -> None:
         """Take a trusted civil time: a mute from before a restart ends by it."""
-        self._drop([k for k, m in self._mutes.items() if m.until_ns is None and utc_s >= m.until_s])
+        self._drop(
+            [
+                key
+                for key, one in self._mutes.items()
+                if one.until_ns is None and least.at(one.level) >= one.until_s
+            ]
+        )
 
     def handle_deadline(self, now_ns: int) -> None:
         """End the mutes whose time to live is over."""

@@ -25,8 +25,8 @@ from node.control.precedence import MessageClass
 from node.control.settings import ControlConfig
 from node.control.trust.authority import AuthorityBook, Warrant
 from node.control.trust.fates import NOT_ITS_PLAN
-from node.control.trust.gatekeeper import Order
 from node.control.trust.message import Kind
+from node.control.trust.order import Order
 from node.control.trust.ordered_by import OrderedBy
 from node.events import Note, Persist
 

@@ -4,8 +4,8 @@ import msgspec
 
 from node.control.settings import ControlConfig
 from node.control.trust.authority import EMERGENCY_S
-from node.control.trust.gatekeeper import Order
 from node.control.trust.message import Kind
+from node.control.trust.order import Order
 from node.control.warning.alert import Alert, alert_of
 from node.control.warning.cap import dated, parse_cap
 from node.control.warning.short_alert import decode_short
@@ -43,4 +43,5 @@ def _of_its_order(alert: Alert, order: Order) -> Alert:
         signed_by=message.key_id.hex(),
         area=message.area,
         class_max=int(order.authority.class_max),
+        cosigned_by=tuple(one.hex() for one in order.cosigners),
     )

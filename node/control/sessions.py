@@ -11,8 +11,8 @@ from node.control.names import same_name
 from node.control.orders import OWN_SSRCS, Session, read_session
 from node.control.precedence import MessageClass
 from node.control.trust.authority import Authority, AuthorityBook, Warrant
-from node.control.trust.gatekeeper import Order
 from node.control.trust.message import Kind
+from node.control.trust.order import Order
 from node.control.trust.packet_guard import Guard, SignedGuard, SrtpGuard
 from node.control.trust.shares import Claim, Shares
 from node.units import NS_PER_MS, NS_PER_S
@@ -326,8 +326,8 @@ class Sessions:
 def _is_anothers(one: _Session, order: Order) -> bool:
     """Return whether it is another key's, and who ordered now may not take it."""
     by = order.authority
-    if one.warrant.key_id == order.message.key_id:
-        return False
+    if one.warrant.key_id == order.message.key_id:  # what several signed, one alone does not end
+        return bool(one.warrant.cosigners) and one.by.class_max > by.class_max
     if one.rank != by.level:
         return one.rank < by.level
     return one.by.may_as_much(by) or not by.may_as_much(one.by)

@@ -57,6 +57,10 @@ class ControlConfig:
     root_public_key: str
     """Ed25519 key of the offline root, 64 hexadecimal digits."""
 
+    next_root: str = ""
+    """SHA-256 of the public key of the root that may follow it, 64 hexadecimal digits: the node
+    follows to no other one. Empty: it follows to none."""
+
     area: str
     """Path of the cluster, for instance vn/lang-son/huu-lien/lang-coc/coc-1."""
 
@@ -100,7 +104,9 @@ class ControlConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "area", composed(self.area))  # as orders name it
         key = self.root_public_key
-        good_key = len(key) == 64 and set(key.lower()) <= set("0123456789abcdef")
+        digits = set("0123456789abcdef")
+        good_key = len(key) == 64 and set(key.lower()) <= digits
+        good_next = len(self.next_root) in (0, 64) and set(self.next_root.lower()) <= digits
         loose = [
             name
             for name in ("unknown_streams", "unsigned_packets")
@@ -111,6 +117,7 @@ class ControlConfig:
             "control",
             {
                 "root_public_key": (good_key, key, "64 hexadecimal digits"),
+                "next_root": (good_next, self.next_root, "64 hexadecimal digits, or empty"),
                 "profile": (
                     not loose,
                     self.profile,

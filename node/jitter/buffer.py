@@ -208,6 +208,11 @@ class JitterBuffer:
         return bool(self._proven[0])
 
     @property
+    def reading(self) -> int:
+        """As what else it reads, see `opus.foreign`; 0: no idea."""
+        return int(self.state["suspected"][0])
+
+    @property
     def stamps_behind_samples(self) -> int:
         """Media time less RTP timestamp of what comes now; 0 unless stamps were not believed."""
         by_stamp = int(self.state["highest_media"][0] + self.state["deviation"][0])

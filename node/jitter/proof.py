@@ -4,13 +4,16 @@ A payload type is a number that two people agreed on; others use it for PCM. So 
 until it has proved itself, in one of two ways:
 
 ====================  ============================================================================
-stamps                advance by the duration of each packet, for 40 ms of sound in a row
+stamps                advance by the duration of each packet, for 40 ms of sound in a row, which
+                      takes no more than twice as long to come: who sends at half pace is heard
 pace                  0.6 s of packets of one duration come as fast as they last, whatever the
                       stamps say: a clock of another rate, or none
 ====================  ============================================================================
 
-Each contradiction (framing, size, a stamp that advances by half the duration or less) doubles what
-is asked for, to some seconds; enough of them put a stream back into doubt that had proved itself.
+Packets that read as another codec one after another (`opus.foreign`) prove nothing.
+Each contradiction (framing, size, a stamp that advances by half the duration or less, a third such
+packet) doubles what is asked for, to some seconds; enough of them put a stream back into doubt
+that had proved itself.
 What is doubted is held and placed as any other sound, but it is not let out.
 """
 
@@ -28,6 +31,16 @@ _ENOUGH_SAMPLES: Final = 40 * SAMPLES_PER_MS
 _DOUBTS_MAX: Final = 6
 _DOUBT_SHED_SAMPLES: Final = RATE_HZ // 2
 """So much sound that agrees outweighs one contradiction."""
+
+_BEHIND_SAMPLES: Final = 35 * SAMPLES_PER_MS
+"""Jitter that a sender at half pace may have. AMR in packets of 60 ms, whose stamps and first byte
+say 10 ms, falls behind by 50 ms with each."""
+
+_FOREIGN_RUN: Final = 2
+"""A payload that reads as something else is chance, a second one proves nothing; from the third on
+they are a contradiction. Of Opus a few in 1,000 read like the one before them, ..."""
+_FOREIGN_SHARE: Final = 8
+"""... so of a run at its pace not one in so many may."""
 
 _RUN_SAMPLES: Final = RATE_HZ * 6 // 10
 WOBBLE_MAX_SAMPLES: Final = 10 * SAMPLES_PER_MS
@@ -62,16 +75,41 @@ def doubt(state: Jitter) -> None:
         state.proven = 0
 
 
+@inner_kernel("void(Jitter)")
+def _doubt_stamps(state: Jitter) -> None:
+    """Take a contradiction into account; the pace is looked at all the same."""
+    since_ns = state.run_since_ns
+    doubt(state)
+    state.run_since_ns = since_ns
+
+
 @inner_kernel("void(Jitter, int64)")
-def _agree(state: Jitter, samples: int) -> None:
+def judge(state: Jitter, reading: int) -> None:
+    """Take into account as what else the payload of a doubted stream reads; 0: as nothing."""
+    if reading == 0 or reading != state.reads_as:
+        state.reads_as = reading
+        state.reads_run = 0
+        return
+    state.reads_run += 1
+    state.run_foreign += 1
+    state.suspected = reading
+    if state.reads_run >= _FOREIGN_RUN:
+        _doubt_stamps(state)
+
+
+@inner_kernel("void(Jitter, int64, int64)")
+def _agree(state: Jitter, samples: int, transit: int) -> None:
     """Take into account that a stamp says what `samples` of sound before it say."""
+    if state.proof_samples == 0:
+        state.proof_transit = ns_to_samples(state.highest_arrival_ns) - state.highest_media
     state.proof_samples += samples
     if state.proven:
         if state.proof_samples >= _DOUBT_SHED_SAMPLES:
             state.proof_samples = 0
             state.doubts = max(0, state.doubts - 1)
     elif state.proof_samples >= _ENOUGH_SAMPLES << state.doubts:
-        state.proven = 1
+        behind = transit - state.proof_transit
+        state.proven = 1 if behind <= state.proof_samples + _BEHIND_SAMPLES else 0
         state.proof_samples = 0
 
 
@@ -79,7 +117,8 @@ def _agree(state: Jitter, samples: int) -> None:
 def _end_run(state: Jitter, now_ns: int) -> None:
     """Judge a run of packets of one duration: by its pace, and its stamps by that."""
     elapsed = ns_to_samples(now_ns - state.run_since_ns)
-    if 4 * abs(elapsed - state.run_samples) <= state.run_samples:
+    is_foreign = _FOREIGN_SHARE * state.run_foreign > state.run_packets
+    if 4 * abs(elapsed - state.run_samples) <= state.run_samples and not is_foreign:
         state.proven = 1
         state.doubts = 0
         is_astray = _ASTRAY_SHARE * abs(state.run_off) > state.run_samples
@@ -102,8 +141,10 @@ def weigh(
     last = state.highest_samples
     off = stamp_step - step * last
     agrees = abs(off) <= min(last // _OFF_SHARE, WOBBLE_MAX_SAMPLES)
-    if agrees:
-        _agree(state, last)
+    if not state.proven and state.reads_run > 0:
+        state.proof_samples = 0
+    elif agrees:
+        _agree(state, last, ns_to_samples(now_ns) - state.highest_media - stamp_step)
     is_same = samples == last and step <= _STEP_MAX
     if is_same and state.run_since_ns != at.NONE:
         state.run_samples += step * last
@@ -118,9 +159,8 @@ def weigh(
         state.run_since_ns = now_ns
         state.run_samples = 0
         state.run_packets = 0
+        state.run_foreign = 0
         state.run_agreeing = 0
         state.run_off = 0
     if 2 * stamp_step <= step * last and not state.stamps_wrong and left_out == 0:
-        since_ns = state.run_since_ns
-        doubt(state)
-        state.run_since_ns = since_ns  # the pace is looked at whatever the stamps say
+        _doubt_stamps(state)

@@ -150,12 +150,17 @@ class Jitter(Record):
     )
     run_samples: int = whole("samples", "Durations in it.")
     run_packets: int = whole("", "Packets in it.")
+    run_foreign: int = whole("", "Those that read as another codec, as the one before did.")
     run_agreeing: int = whole("", "Those whose stamp agrees with the duration before it.")
     run_off: int = whole(
         "samples", "What the stamps of the run that agree are off the durations, all together."
     )
     stamps_wrong: int = whole("", "1: packets come at the pace of their durations, stamps do not.")
     proof_samples: int = whole("samples", "Sound that agreed, since the last contradiction.")
+    proof_transit: int = whole("samples", "Transit of the packet before that sound.")
+    reads_as: int = whole("", "As what the last payload reads that was looked at (`opus.foreign`).")
+    reads_run: int = whole("", "So many before it in a row read as the same.")
+    suspected: int = whole("", "What it seems to be instead, by the last such run; 0: no idea.")
     doubts: int = whole("", "Contradictions that nothing has outweighed yet.")
     proven: int = whole("", "1: this is Opus, as far as anybody can tell.")
 

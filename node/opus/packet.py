@@ -72,8 +72,11 @@ def toc_channels(toc: int) -> int:
 
 
 @inner_kernel("UniTuple(int64, 2)(uint8[::1], int64, int64)")
-def _frame_length(data: NDArray[np.uint8], begin: int, end: int) -> tuple[int, int]:
-    """Read a frame length of one or two bytes; return where it ends, and it or -1 (3.2.1)."""
+def frame_length(data: NDArray[np.uint8], begin: int, end: int) -> tuple[int, int]:
+    """Read a frame length of one or two bytes; return where it ends, and it or -1 (3.2.1).
+
+    data  (n,) uint8, bytes of the payload
+    """
     if begin >= end:
         return begin, -1
     size = int(data[begin])
@@ -86,7 +89,10 @@ def _frame_length(data: NDArray[np.uint8], begin: int, end: int) -> tuple[int, i
 
 @inner_kernel("UniTuple(int64, 2)(uint8[::1], int64, int64)")
 def _strip_padding(data: NDArray[np.uint8], begin: int, end: int) -> tuple[int, int]:
-    """Read the padding's size; return where it ends and where the frames end, or -1 (3.2.5)."""
+    """Read the padding's size; return where it ends and where the frames end, or -1 (3.2.5).
+
+    data  (n,) uint8, bytes of the payload
+    """
     more = True
     while more:
         if begin >= end:
@@ -99,8 +105,10 @@ def _strip_padding(data: NDArray[np.uint8], begin: int, end: int) -> tuple[int, 
 
 
 @kernel("UniTuple(int64, 4)(uint8[::1], int64, int64)")
-def _layout(data: NDArray[np.uint8], offset: int, length: int) -> tuple[int, int, int, int]:
+def layout(data: NDArray[np.uint8], offset: int, length: int) -> tuple[int, int, int, int]:
     """Check R1 to R7; return the count of frames or BAD_PAYLOAD, and where things are (3.2).
+
+    data  (n,) uint8, bytes of the payload
 
     The others are: where the coded frame lengths begin, or -1 if the frames are equally long;
     where the first frame begins; and where the last one ends.
@@ -133,7 +141,7 @@ def _layout(data: NDArray[np.uint8], offset: int, length: int) -> tuple[int, int
     lengths = begin
     total = 0
     for _ in range(count - 1):
-        begin, size = _frame_length(data, begin, end)
+        begin, size = frame_length(data, begin, end)
         total += size
         if size < 0 or total > end - begin:
             return bad
@@ -151,14 +159,14 @@ def parse_frames(
     data    (n,) uint8, bytes of the payload
     frames  (FRAMES_MAX, 2) int64, out: offset in `data` and bytes of each frame
     """
-    count, lengths, begin, end = _layout(data, offset, length)
+    count, lengths, begin, end = layout(data, offset, length)
     for i in range(count):
         if lengths < 0:
             size = (end - begin) // (count - i)
         elif i == count - 1:
             size = end - begin
         else:
-            lengths, size = _frame_length(data, lengths, end)
+            lengths, size = frame_length(data, lengths, end)
         frames[i, 0] = begin
         frames[i, 1] = size
         begin += size
@@ -171,7 +179,7 @@ def packet_samples(data: NDArray[np.uint8], offset: int, length: int) -> int:
 
     data  (n,) uint8, bytes of the payload
     """
-    count, _, _, _ = _layout(data, offset, length)
+    count, _, _, _ = layout(data, offset, length)
     if count < 0:
         return count
     return count * toc_frame_samples(int(data[offset]))
@@ -199,12 +207,12 @@ def has_lbrr(data: NDArray[np.uint8], offset: int, length: int) -> int:
 
     data  (n,) uint8, bytes of the payload
     """
-    count, lengths, begin, end = _layout(data, offset, length)
+    count, lengths, begin, end = layout(data, offset, length)
     if count < 0:
         return 0
     size = (end - begin) // count
     if lengths >= 0 and count > 1:  # the length of the last frame is not coded
-        _, size = _frame_length(data, lengths, end)
+        _, size = frame_length(data, lengths, end)
     toc = int(data[offset])
     if size == 0 or toc_mode(toc) == MODE_CELT:
         return 0

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from node.kernel import inner_kernel, kernel
 
+BYTE: Final = np.dtype(np.uint8)
+"""Of a datagram: made once, for numpy makes one of a type at each call."""
+
 HEADER_BYTES: Final = 12
 _RTCP_FIRST: Final = 192
 """Second bytes by which RTCP is told from RTP on one port: from here (RFC 5761, section 4), ..."""

@@ -230,6 +230,8 @@ def _serve(
             governed = None
             if shell.control is not None:
                 governed = _governed(node, shell, speaker, store)
+        if link is not None and governed is not None:
+            link.known_time = governed.known_time
         standing = {} if governed is None else governed.standing
         service = Service(
             _joined(node, speaker if governed is None else governed.speaker, link is not None),
@@ -280,6 +282,7 @@ def _link(node: NodeConfig, shell: ShellConfig, store: Store) -> MqttLink:
 class _Governed:
     speaker: "Speaker"
     tell_time: Callable[[int, int], None]
+    known_time: Callable[[], tuple[int, bool]]
     fetch: Callable[[FetchFile], None]
     foresee: Callable[[bytes, int], Persist | None]
     standing: dict[str, str]
@@ -324,6 +327,7 @@ def _governed(
     return _Governed(
         governed,
         lambda utc, now: tell_time(governed, control, utc, now),
+        lambda: governed.known_time(now_ns()),
         Fetcher(shell.fetch, library).request,
         governed.foresee,
         standing,

@@ -10,6 +10,7 @@ from node.control.trust.signature import SeedSigner
 from node.governed import GovernedSpeaker
 from node.shell.clocks import clock_synchronised
 from node.shell.keys.identity import own_seed
+from node.shell.machine import machine
 from node.shell.rule_files import read_rules
 from node.shell.sounds.library import Sounds, read_sounds
 from node.shell.store.store import Store
@@ -89,3 +90,4 @@ def tell_time(speaker: GovernedSpeaker, control: ControlConfig, utc_ns: int, now
     """Tell a governed speaker what the machine's civil clock shows, and whether to trust it."""
     trusted = control.clock == "trusted" or clock_synchronised()
     speaker.receive_time(utc_ns, now_ns, synchronised=trusted)
+    speaker.receive_nonce(machine().nonce(), now_ns)

@@ -5,6 +5,7 @@ crystals; there it is set with `running_on`, for the daemon's task and everythin
 """
 
 import ctypes
+import os
 import random
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Final, Protocol
 
 _TIMEX_BYTES: Final = 512
 """More than struct timex has on any Linux (208 on 64 bits)."""
+_NONCE_BYTES: Final = 16
 _TIME_ERROR: Final = 5  # <sys/timex.h>
 
 
@@ -31,6 +33,9 @@ class Machine(Protocol):
 
     def uniform(self, low: float, high: float) -> float:
         """Return a number between `low` and `high` by chance."""
+
+    def nonce(self) -> bytes:
+        """Return 16 bytes that nobody can guess."""
 
 
 class RealMachine:
@@ -56,6 +61,10 @@ class RealMachine:
     def uniform(self, low: float, high: float) -> float:
         """Return a number between `low` and `high` by chance."""
         return random.uniform(low, high)
+
+    def nonce(self) -> bytes:
+        """Return 16 bytes that nobody can guess."""
+        return os.urandom(_NONCE_BYTES)
 
 
 _MACHINE: ContextVar[Machine] = ContextVar("machine", default=RealMachine())  # noqa: B039  # has no state

@@ -14,7 +14,7 @@ from node.units import NS_PER_MS, NS_PER_S, samples_to_ns
 CANDIDATES_MAX: Final = 16
 """SSRCs of which one packet came; a second soon after it makes a source (RFC 3550, A.1)."""
 
-_AHEAD_MAX: Final = 32
+SECOND_WITHIN: Final = 32
 """The second one may be so many numbers after the first: others were lost."""
 
 _DOUBTED_NS: Final = 2 * NS_PER_S
@@ -23,8 +23,8 @@ _DOUBTED_NS: Final = 2 * NS_PER_S
 _COLLISION_MS_MAX: Final = 1000
 """After so much silence of the first one, another address may speak under its SSRC."""
 
-_ASTRAY_PACKETS: Final = 8
-_ASTRAY_NS: Final = 400 * NS_PER_MS
+STRAY_PACKETS: Final = 8
+STRAY_NS: Final = 400 * NS_PER_MS
 """So many packets over so long, each with another stamp than the one before, and no two whose
 numbers follow each other: then the numbers say nothing."""
 
@@ -77,21 +77,17 @@ class _Counted:
     def _is_in_order(self, own: int, now_ns: int) -> bool:
         """Return whether numbers have gone up one by one, up to this one."""
         step = ((own - self.newest + 0x8000) & 0xFFFF) - 0x8000
-        goes_on = now_ns - self.newest_ns < _ASTRAY_NS
+        goes_on = now_ns - self.newest_ns < STRAY_NS
         if self.steps >= 0 and goes_on and -_REPEATED_MAX < step <= 0:
             return False
         self.newest, self.newest_ns = own, now_ns
         self.steps += 1
         self.steps_of_one += step == 1
         skips = self.steps - self.steps_of_one
-        if (
-            self.steps <= 0
-            or not goes_on
-            or _SKIPS_SHARE * skips > max(self.steps, _ASTRAY_PACKETS)
-        ):
+        if self.steps <= 0 or not goes_on or _SKIPS_SHARE * skips > max(self.steps, STRAY_PACKETS):
             self.steps = self.steps_of_one = 0
             self.since_ns = now_ns
-        is_long = self.steps >= _ASTRAY_PACKETS and now_ns - self.since_ns >= _ASTRAY_NS
+        is_long = self.steps >= STRAY_PACKETS and now_ns - self.since_ns >= STRAY_NS
         return is_long and step == 1
 
 
@@ -106,7 +102,8 @@ class Candidates:
         self._waiting: dict[Sender, Waiting] = {}
         self._astray: dict[Sender, tuple[int, int]] = {}
         self._begun: dict[Sender, int] = {}
-        self._counted: dict[Sender, _Counted] = {}
+        self.counted: dict[Sender, _Counted] = {}
+        """Those that cannot count: where there are none, `renumber` is not worth its call."""
 
     def second(
         self, ssrc: int, source: tuple[str, int], packet: Waiting
@@ -114,7 +111,7 @@ class Candidates:
         """Return the first packet when `packet` is the second one, and how many were given up."""
         sender = ssrc, source
         first = self._waiting.pop(sender, None)
-        if first is not None and 0 < (packet[0] - first[0]) & 0xFFFF <= _AHEAD_MAX:
+        if first is not None and 0 < (packet[0] - first[0]) & 0xFFFF <= SECOND_WITHIN:
             self._astray.pop(sender, None)
             _keep(self._begun, sender, first[0])
             return first, 0
@@ -136,10 +133,10 @@ class Candidates:
 
         data  (bytes,) uint8, a datagram of at least a header
         """
-        if not self._counted or int(data[1]) & 0x7F not in config.stream_payload_types:
+        if int(data[1]) & 0x7F not in config.stream_payload_types:
             return
         sender = int.from_bytes(data[8:12].tobytes()), source
-        counted = self._counted.get(sender)
+        counted = self.counted.get(sender)
         if counted is not None:
             number = counted.number(int(data[2]) << 8 | int(data[3]), now_ns)
             data[_NUMBER] = number >> 8, number & 0xFF
@@ -151,21 +148,21 @@ class Candidates:
         """
         sender = receiver.ssrc, receiver.address
         begun = self._begun.get(sender)
-        counted = self._counted.get(sender)
+        counted = self.counted.get(sender)
         is_counted = counted is not None and not counted.by_itself
         if begun is None or is_counted or not receiver.buffer.skips_since(begun):
             return False
-        _keep(self._counted, sender, _Counted())
+        _keep(self.counted, sender, _Counted())
         return True
 
     def _stray(self, sender: Sender, packet: Waiting) -> int:
         """Take a packet that follows no other; return how many are given up by what that shows."""
         count, since_ns = self._astray.get(sender, (0, packet[2]))
         self._astray[sender] = count + 1, since_ns
-        if count + 1 < _ASTRAY_PACKETS or packet[2] - since_ns < _ASTRAY_NS:
+        if count + 1 < STRAY_PACKETS or packet[2] - since_ns < STRAY_NS:
             return 0
         del self._astray[sender], self._waiting[sender]
-        _keep(self._counted, sender, _Counted())
+        _keep(self.counted, sender, _Counted())
         return 1
 
 

@@ -8,6 +8,7 @@
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import cast
 
 import numpy as np
@@ -20,6 +21,7 @@ from node.clock.timebase import Timebase
 from node.config import NodeConfig
 from node.counters import Count, Origin
 from node.jitter.buffer import COUNTED, JitterBuffer
+from node.kernel.bound import bound
 from node.kernel.record import Records, inner, zeros_apart
 from node.opus.protocol import Decoder
 from node.source import entry, playback
@@ -69,6 +71,7 @@ class Playable(ABC):
         self._is_adaptive = config.jitter.mode == "adaptive"
         entry.reset_steering(source)
         self._fifo = zeros_apart((ss.FIFO_SAMPLES, config.audio.channels), np.float32)
+        self._advance = self._bound_advance()
         self._journal = inner(source, "journal", Played)
         self._journal_written: NDArray[np.int64] = self._playout["journal_written"]
         self._journal_taken = 0
@@ -92,14 +95,20 @@ class Playable(ABC):
     def has_sounded(self) -> bool:
         """Whether it goes on where it was heard before, and needs a ramp."""
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether it begins only when it is given something by other than a packet."""
+        return False
+
     def has_given_way(self, newcomer: "Playable", presentation_ns: int) -> bool:
         """Return whether whoever speaks here has gone on to speak as `newcomer`."""
         return False
 
     def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
         """Fill `out`, (n, channels) float32, n <= PERIOD_SAMPLES_MAX, full scale 1.0."""
+        assert out.flags.c_contiguous and out.ndim == 2, "no kernel looks for gaps"
         while True:
-            action = self._advance(out, presentation_ns)
+            action: int = self._advance(out, presentation_ns)
             if action == ss.DONE:
                 if not self.buffer.is_proven:
                     out[:] = 0.0
@@ -201,11 +210,11 @@ class Playable(ABC):
             / SAMPLES_PER_MS
         )
 
-    def _advance(self, out: NDArray[np.float32], presentation_ns: int) -> int:
-        """Go on with a period: DONE, or the action whose sound is needed next."""
+    def _bound_advance(self) -> Callable[..., int]:
+        """Return what goes on with a period: DONE, or the action whose sound is needed next."""
         if self._is_adaptive:
-            return entry.advance_adaptive(self._source, self._fifo, out, presentation_ns)
-        return entry.advance(self._source, self._fifo, resampler.TABLE, out, presentation_ns)
+            return bound(entry.advance_adaptive, self._source, self._fifo)
+        return bound(entry.advance, self._source, self._fifo, resampler.TABLE)
 
     def _go_on(self) -> None:
         """Note that a source that had ended has more to say."""

@@ -32,10 +32,11 @@ from node.counters import Origin
 from node.jitter import kernel as jitter
 from node.jitter import state as js
 from node.jitter.placement import first_held
-from node.jitter.proof import doubt
+from node.jitter.proof import doubt, judge
 from node.kernel import inlined, inner_kernel
 from node.kernel.conversions import samples_to_ns
 from node.kernel.record import Records
+from node.opus.foreign import reading
 from node.opus.packet import has_lbrr, is_plausible, packet_samples
 from node.rtp import packet as rtp
 from node.source.state import (
@@ -81,6 +82,16 @@ def _note_other(source: Source, header: NDArray[np.int64]) -> None:
         jitter.note_other(source.jitter[0], slots, header[rtp.SEQUENCE])
 
 
+@inlined
+def note_arrival(source: Source, result: int, now_ns: int) -> None:
+    """Let the time base know of a packet, once the jitter buffer has placed it as `result`."""
+    state = source.jitter[0]
+    if result >= 0 or result in (js.LATE, js.EARLY):
+        is_late = 1 if result == js.LATE else 0
+        if state.highest_media - state.unwrapped_media <= _OVERTAKEN_SAMPLES:
+            tb.receive_packet(source.line[0], state.unwrapped_media, now_ns, is_late)
+
+
 @inner_kernel("int64(Source, uint8[::1], uint8[:, ::1], int64)")
 def receive(
     source: Source,
@@ -114,6 +125,8 @@ def receive(
     if length == 0:
         jitter.note_empty(state, slots, header[rtp.SEQUENCE])
         return NO_SOUND
+    if state.proven == 0:
+        judge(state, reading(data, offset, length))
     if samples <= 0:
         doubt(state)
         return BAD_FRAMING
@@ -131,10 +144,7 @@ def receive(
     packet.marks = flags
     packet.arrival_ns = now_ns
     result = jitter.insert(state, steering, slots, payloads, data, packet)
-    if result >= 0 or result in (js.LATE, js.EARLY):
-        is_late = 1 if result == js.LATE else 0
-        if state.highest_media - state.unwrapped_media <= _OVERTAKEN_SAMPLES:
-            tb.receive_packet(source.line[0], state.unwrapped_media, now_ns, is_late)
+    note_arrival(source, result, now_ns)
     return int(result)
 
 

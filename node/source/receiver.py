@@ -92,10 +92,10 @@ class Receiver(Playable):
             self._ceased_ns = self._last_word_ns
             self.resumed_ns = now_ns
             self._accepted_before_ns = self.buffer.accepted_ns
-        assert data.flags.c_contiguous and data.ndim == 1
+        assert data.strides == (1,), "bytes without gaps, which the kernel does not look for"
         result: int = self._receive(data, now_ns)
         if result > ss.OTHER_SOURCE:
-            self.reports.credit.earn(data.size)
+            self.reports.credit.earn(len(data))
         if result == ss.OTHER_PAYLOAD and self._has_copies():
             result = self._repairs.receive_redundant(data, self._header, now_ns)
             if result >= 0 or result in (js.LATE, js.EARLY):

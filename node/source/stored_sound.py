@@ -186,6 +186,11 @@ class StoredSource(Playable):
         return {"ssrc": self.ssrc, "address": "stored:0", **super().status()}
 
     @property
+    def is_at_rest(self) -> bool:
+        """Whether it has nothing to say."""
+        return self.finished or self._is_given_up
+
+    @property
     def finished(self) -> bool:
         """Whether all of this sound was handed on; its last 40 ms may still be unheard."""
         return self._index >= self._last

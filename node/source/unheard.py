@@ -14,6 +14,7 @@ from node.config import NodeConfig
 from node.counters import Count
 from node.events import Note
 from node.jitter import state as js
+from node.opus import foreign
 from node.rtp import packet as rtp
 from node.source import state as ss
 from node.units import NS_PER_S
@@ -45,6 +46,18 @@ _REFUSALS: Final = {
 
 _PLAYABLE: Final = frozenset(_REFUSALS.values())
 
+_READINGS: Final = {
+    foreign.PCM: "but PCM or G.711 by its look (PCMU, PCMA)",
+    foreign.AMR: "but AMR or AMR-WB",
+    foreign.GSM: "but GSM 06.10",
+    foreign.STREAMS: (
+        "or it is multichannel (several Opus streams in a packet, or self-delimited ones: send "
+        "mono or stereo)"
+    ),
+}
+"""What it seems to be instead, by the lowest byte of `foreign.reading`."""
+_NO_IDEA: Final = "but another codec, or encrypted"
+
 _CAUSES: Final = {
     Count.DROPPED_TOO_SHORT: "they are no RTP: does something else send to this port?",
     Count.DROPPED_MALFORMED: "they are no RTP: does something else send to this port?",
@@ -53,8 +66,7 @@ _CAUSES: Final = {
         "if they carry Opus, add it there, else let the sender encode Opus"
     ),
     Count.DROPPED_OPUS_FRAMING: (
-        "what they carry is not Opus (RFC 6716, section 3.4): another codec, or encrypted; let "
-        "the sender encode Opus"
+        "what they carry is not Opus (RFC 6716, section 3.4), {reading}; let the sender encode Opus"
     ),
     Count.DROPPED_SOURCE_LIMIT: (
         "all places for sources are taken; raise [receive] sources_max = {sources_max}, or let "
@@ -120,10 +132,13 @@ class Unheard:
         source: tuple[str, int],
         now_ns: int,
         header: NDArray[np.int64] | None = None,
+        *,
+        reading: int = foreign.NO_READING,
     ) -> Note | None:
         """Take one dropped packet; return what is to be said now, or None.
 
-        header  (HEADER_FIELDS,) int64, units by the fields' names
+        header   (HEADER_FIELDS,) int64, units by the fields' names
+        reading  as what else its stream reads
         """
         if reason not in _CAUSES:
             return None
@@ -136,21 +151,23 @@ class Unheard:
         if now_ns - spell.since_ns <= _LONG_NS or spell.packets < _PACKETS_MIN:
             return None
         payload_type = -1 if header is None else int(header[rtp.PAYLOAD_TYPE])
-        return self._say(reason, spell, source, now_ns, payload_type)
+        words = {"payload_type": payload_type, "reading": _words_of(reading)}
+        return self._say(reason, source, now_ns, words)
 
-    def doubt(self, source: tuple[str, int], now_ns: int) -> Note | None:
+    def doubt(self, source: tuple[str, int], reading: int, now_ns: int) -> Note | None:
         """Take note of a stream that keeps the framing rules and yet does not prove to be Opus."""
         reason = Count.DROPPED_OPUS_FRAMING
-        spell = self._spells.setdefault(reason, _Spell(now_ns, now_ns, 0))
-        return self._say(reason, spell, source, now_ns, -1)
+        self._spells.setdefault(reason, _Spell(now_ns, now_ns, 0))
+        return self._say(reason, source, now_ns, {"reading": _words_of(reading)})
 
     def _say(
-        self, reason: Count, spell: _Spell, source: tuple[str, int], now_ns: int, payload_type: int
+        self, reason: Count, source: tuple[str, int], now_ns: int, words: dict[str, object]
     ) -> Note | None:
+        spell = self._spells[reason]
         if spell.said_ns is not None and now_ns - spell.said_ns < _AGAIN_NS:
             return None
         spell.said_ns = now_ns
-        cause = _CAUSES[reason].format(**self._words, payload_type=payload_type)
+        cause = _CAUSES[reason].format(**self._words, **words)
         host = f"{source[0]}:{source[1]}"
         return Note(f"packets from {host} come and are not heard: {cause}", now_ns)
 
@@ -168,3 +185,7 @@ class Unheard:
             self._spells[reason].packets = 0
             self._spells[reason].since_ns = self._spells[reason].last_ns
         self.may_end = False
+
+
+def _words_of(reading: int) -> str:
+    return _READINGS.get(reading & foreign.KIND_MASK, _NO_IDEA)

@@ -10,6 +10,7 @@ import msgspec
 
 from node.control.calendar.programme import ProgrammeConfig
 from node.control.civil_time import instant_s, load_zone
+from node.control.orders import Session
 from node.control.precedence import CLASSES, MessageClass
 from node.control.trust.authority import Certificate
 from node.control.trust.message import COMMAND_BYTES_MAX, Kind, Message, seal
@@ -19,6 +20,11 @@ from node.units import NS_PER_S
 from sim.village.day_config import DayConfig, OrderConfig
 
 PLAN_TTL_S: Final = 86_400
+
+LIVE_SLACK_S: Final = 20
+"""A live programme is announced so long before it begins, and may go on for so long after it."""
+
+LIVE_AGAIN_S: Final = 60
 
 _KINDS: Final = {"mute": Kind.MUTE, "unmute": Kind.UNMUTE}
 _CERTIFICATE_S: Final = 366 * 86_400
@@ -85,6 +91,27 @@ class Station:
             ]
         return sorted(sent, key=lambda one: one.at_ns)
 
+    def live_orders(self, ssrc: int, srtp_key: bytes, *, begin_s: int, end_s: int) -> list[Sent]:
+        """Return what announces a live programme, from its desk's key on, in the order of time.
+
+        It is announced anew each minute, for who has booted meanwhile; s into the day.
+        """
+        sent = []
+        tier = self._day.priority.commune_tier
+        content = msgspec.json.encode(Session(ssrc, srtp_key=srtp_key))
+        for commune in self._communes:
+            area = self._area(tier, commune)
+            desk = self._signer(f"live/{area}")
+            sent.append(self._certificate(tier, commune, desk=desk, name="studio"))
+            sent += [
+                self._seal(
+                    desk, Kind.SESSION, content, area, commune,
+                    label="live", at_s=at_s, ttl_s=end_s + LIVE_SLACK_S - at_s,
+                )
+                for at_s in range(begin_s - LIVE_SLACK_S, end_s, LIVE_AGAIN_S)
+            ]  # fmt: skip
+        return sent
+
     def node_signer(self, node: str) -> SeedSigner:
         """Return the key with which a node answers."""
         return self._signer(f"node/{node}")
@@ -102,11 +129,13 @@ class Station:
     def _authority(self, tier: str, commune: str) -> SeedSigner:
         return self._signer(f"{tier}/{self._area(tier, commune)}")
 
-    def _certificate(self, tier: str, commune: str) -> Sent:
+    def _certificate(
+        self, tier: str, commune: str, *, desk: SeedSigner | None = None, name: str = ""
+    ) -> Sent:
         area = self._area(tier, commune)
         claim = Certificate(
-            name=tier,
-            public_key=self._authority(tier, commune).public_key,
+            name=name or tier,
+            public_key=(desk or self._authority(tier, commune)).public_key,
             tier=tier,
             area=area,
             class_max=MessageClass.URGENT,
@@ -114,7 +143,7 @@ class Station:
         )
         content = msgspec.json.encode(claim)
         return self._seal(
-            self._root, Kind.CERTIFICATE, content, area, commune, label=f"{tier}'s key"
+            self._root, Kind.CERTIFICATE, content, area, commune, label=f"{name or tier}'s key"
         )
 
     def _plans(self, commune: str) -> list[Sent]:

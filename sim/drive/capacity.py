@@ -43,6 +43,9 @@ class Capacity:
         self._stream_kbit_s = sender.packet_bits * 1e6 / sender.packet_ns
         self._rates: dict[_Shared, tuple[list[Place], float | None]] = {}
         self._queues: dict[_Shared, SharedQueue] = {}
+        copies, columns = village.sharing or (len(self._places), range(len(self._places)))
+        self._copies = copies
+        self._columns = np.array(columns, np.int64)
         if village.uplink is not None:
             self._share(("uplink", "", ""), list(self._places), village.uplink)
         for commune, backhaul in village.backhauls.items():
@@ -59,8 +62,7 @@ class Capacity:
         """
         uplink = self._queues.get(("uplink", "", ""))
         if uplink is not None:
-            come_ns = np.repeat(send_ns[:, np.newaxis], len(self._places), axis=1)
-            self._uplink_wait_ns = uplink.wait_ns(come_ns)
+            self._uplink_wait_ns = uplink.wait_alike_ns(send_ns, self._copies, self._columns)
 
     def carry(
         self, commune: str, send_ns: NDArray[np.int64], depart_ns: NDArray[np.int64]
@@ -107,7 +109,7 @@ class Capacity:
         for at in (*way, ("cell", place.commune, place.bearer_name)):
             members, rate_kbit_s = self._rates.get(at, ([], None))
             if rate_kbit_s is not None:
-                streams = len(members) if self._unicast else 1
+                streams = self._streams(at, members)
                 share *= min(1.0, rate_kbit_s / (streams * self._stream_kbit_s))
         return share
 
@@ -129,7 +131,7 @@ class Capacity:
         rate_kbit_s: float | None,
         repair_kbit_s: Mapping[str, float],
     ) -> CapacityRow:
-        streams = len(members) if self._unicast else 1
+        streams = self._streams(at, members)
         repair = sum(repair_kbit_s.get(one.node, 0.0) for one in members)
         queue = self._queues.get(at)
         return CapacityRow(
@@ -142,6 +144,11 @@ class Capacity:
             repair_kbit_s=round(repair, 1),
             dropped_packets=0 if queue is None else queue.dropped,
         )
+
+    def _streams(self, at: "_Shared", members: Sequence[Place]) -> int:
+        """Return how many streams pass there."""
+        copies = self._copies if at[0] == "uplink" else len(members)
+        return copies if self._unicast else 1
 
     def _share_cell(self, commune: str, name: str) -> None:
         members = [
@@ -162,7 +169,7 @@ class Capacity:
     def _note(self, at: "_Shared", members: list[Place], rate: float, queue_ms: float) -> None:
         """Note a shared rate, and its queue where that is worth looking at."""
         self._rates[at] = (members, rate)
-        streams = len(members) if self._unicast else 1
+        streams = self._streams(at, members)
         if self._unicast and streams * self._stream_kbit_s >= _LEFT_OUT * rate:
             self._queues[at] = SharedQueue(rate, queue_ms, self._packet_bits)
 

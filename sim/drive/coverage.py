@@ -4,6 +4,7 @@ The programme is covered from its first to its last sample: what no journal row 
 that the listener heard. All sums are whole numbers, so that a figure is the same on every machine.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -130,6 +131,23 @@ class Coverage:
         return int(self._state[EVENTS])
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sparse:
+    """A histogram that keeps the bins with something in them."""
+
+    bin_ns: int
+    bins: NDArray[np.int32]
+    """(n,) int32: which bins, ascending."""
+
+    weights: NDArray[np.int64]
+    """(n,) int64: counts of each."""
+
+    size: int
+    """How many bins there are."""
+
+    max_ns: int | None
+
+
 class Histogram:
     """Weighted counts in bins of equal width, from 0; what lies beyond is in the last bin."""
 
@@ -150,6 +168,12 @@ class Histogram:
         # Weights are whole and their sums far below 2**53, so the float sums are exact.
         found = np.bincount(index - low, weights=weights, minlength=high - low + 1)
         self.weights[low : high + 1] += found.astype(np.int64)
+
+    def sparse(self) -> Sparse:
+        """Return what is in it."""
+        bins = np.flatnonzero(self.weights)
+        kept = self.weights[bins]
+        return Sparse(self.bin_ns, bins.astype(np.int32), kept, self.weights.size, self.max_ns)
 
     def quantile_ms(self, share: float) -> float | None:
         """Return the value below which `share` of the weight lies, in ms; None when empty."""

@@ -1,14 +1,6 @@
-"""One node of tier T2: its links, clocks and CPU around the real `SpeakerNode`, chunk by chunk.
+"""One node of tier T2: the real `SpeakerNode` in its site, chunk by chunk."""
 
-```
-true time   send ─uplink─► depart ─downlink─► arrive ─CPU─► done      tick ─CPU─► finish   play
-                                               network card   buffer   card asks            DAC
-node's own                                                    now_ns              presentation_ns
-```
-"""
-
-from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,52 +9,17 @@ from node.kernel.record import Records, new, together
 from node.opus.protocol import DecoderFactory
 from node.source.state import Played
 from node.stack import SpeakerNode
-from node.units import NS_PER_MS, NS_PER_S
-from sim.chance.rng import Purpose, between, raw_draws, stream
-from sim.drive.virtual_shell import VirtualShell, Work
-from sim.gateway.cpu import Host
-from sim.gateway.crystal import Oscillator
+from node.units import NS_PER_S
+from sim.drive.site import Chunk, Plan, Site
+from sim.drive.virtual_shell import VirtualShell
 from sim.gateway.power import Uptime, uptimes
 from sim.links.channel import Channel
-from sim.links.kernel import LOST_NS
 from sim.station.conversation import Conversation
 from sim.station.programme import Sending
 from sim.village.places import Place, node_config
 from sim.village.scenario import Scenario
 
-PERIODS_PER_TURN: Final = 1000
-"""Periods between two looks at the node's deadlines, events and journal; a turn must fit the
-journal of 4096 rows even when each row is 5 ms."""
-
 _JOURNAL_ROWS: Final = 8192
-_BOOT_OFFSET_S: Final = 3600
-"""A node's monotonic clock shows up to this at the start of the run."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Chunk:
-    """What one node did in one chunk of time; all times are true ns."""
-
-    first_packet: int
-    arrive_ns: NDArray[np.int64]
-    """Arrival of each packet sent in this chunk, LOST_NS where it never comes."""
-
-    first_period: int
-    tick_ns: NDArray[np.int64]
-    finish_ns: NDArray[np.int64]
-    play_ns: NDArray[np.int64]
-    next_play_ns: int
-    """When the first period of the next chunk plays."""
-
-    silent: NDArray[np.bool_]
-    """Periods without sound: the CPU was late, or the node was down."""
-
-    missed: int
-    journal: Records[Played]
-    """What `SpeakerNode.take_journal` gives, its instants in true time."""
-
-    raw_journal: bytes
-    """The rows as the node wrote them, for the hash."""
 
 
 class Pole:
@@ -76,8 +33,6 @@ class Pole:
         For the node's configuration and the length of a packet.
     channel : Channel
         Its downlink.
-    seed : int
-        Of the run.
     end_ns : int
         End of the run.
     decoder_factory : callable or None
@@ -92,7 +47,6 @@ class Pole:
         scenario: Scenario,
         channel: Channel,
         *,
-        seed: int,
         end_ns: int,
         decoder_factory: DecoderFactory | None,
         conversation: Conversation | None,
@@ -100,23 +54,10 @@ class Pole:
         self.place = place
         self._config = node_config(place, scenario)
         self._factory = decoder_factory
-        self._channel = channel
+        self._site = Site(place, scenario, channel, conversation=conversation)
         self.conversation = conversation
-        at = (seed, place.commune, place.node)
-        self._host = Host(
-            place.profile,
-            seed=seed,
-            commune=place.commune,
-            node=place.node,
-            packet_ms=scenario.sender.packet_ms,
-        )
-        self._clock, self._card = _crystals(place, *at)
-        card = place.profile.sound_card
-        self.period_samples = card.period_samples.value
-        self._period_ns = self.period_samples * NS_PER_S // card.rate_hz.value
-        self._device_ns = round(card.device_latency_ms.value * NS_PER_MS)
-        phase = raw_draws(stream(seed, Purpose.PHASE, commune=place.commune, node=place.node), 1)
-        self._phase_ns = int(between(phase, 0, self._period_ns - 1)[0])
+        self.period_samples = self._site.period_samples
+        self._turn_periods = self._site.turn_periods
         boot_ns = round(place.profile.board.boot_s.value * NS_PER_S)
         self._uptimes = uptimes(place.power_cuts_ns, boot_ns=boot_ns, end_ns=end_ns)
         self.node: SpeakerNode | None = None
@@ -124,14 +65,11 @@ class Pole:
         """Those that a power cut ended."""
         self._up: Uptime | None = None
         self._shell: VirtualShell | None = None
-        self._next_period = 0
-        self._waiting_ns = np.zeros(0, np.int64)
-        self._waiting: list[bytes] = []
         self._rows = new(Played, _JOURNAL_ROWS)
 
     def skew_ppm(self) -> float:
         """Return the true frequency error of the node's clock at the start."""
-        return self._clock.skew_ppm(0)
+        return self._site.clock.skew_ppm(0)
 
     def run_chunk(
         self,
@@ -153,76 +91,20 @@ class Pole:
         sound : (samples, 1) float32
             Takes the output of the chunk's periods, from its start on.
         """
-        sequence = np.arange(sending.first, sending.first + depart_ns.size, dtype=np.int64)
-        arrive_ns = self._channel.carry(depart_ns, sequence)
-        for cut_ns, back_ns in self.place.link_cuts_ns:
-            arrive_ns[(arrive_ns >= cut_ns) & (arrive_ns < back_ns)] = LOST_NS
-        if self.conversation is not None:
-            self.conversation.note_chunk(sending, arrive_ns)
-        here_ns, datagrams = self._arrivals(sending.datagrams, arrive_ns, end_ns)
-        first, tick_ns, play_ns, ready_ns, next_play_ns = self._periods(end_ns)
-        done_ns, finish_ns = self._host.run(here_ns, first, ready_ns)
-        silent = finish_ns > tick_ns + self._host.queued_ns
-        missed = int(np.count_nonzero(silent))
-        local_ns = self._clock.to_local(done_ns)
-        before = np.searchsorted(done_ns, finish_ns)
-        presentation_ns = self._clock.to_local(play_ns)
-        work = Work(datagrams, local_ns.tolist(), before.tolist(), presentation_ns.tolist())
-        down, raw = self._run_turns(work, tick_ns, sound)
-        silent |= down
-        for cut_ns, back_ns in self.place.card_cuts_ns:
-            silent |= (play_ns >= cut_ns) & (play_ns < back_ns)
-        views = sound[: tick_ns.size * self.period_samples].reshape(tick_ns.size, -1)
-        views[silent] = 0.0
-        journal = raw.copy()
-        arrival_ns, presentation_ns = journal["arrival_ns"], journal["presentation_ns"]
-        came = arrival_ns >= 0
-        arrival_ns[came] = self._clock.to_true(arrival_ns[came])
-        presentation_ns[:] = self._clock.to_true(presentation_ns)
-        return Chunk(
-            sending.first, arrive_ns, first, tick_ns, finish_ns, play_ns, next_play_ns, silent,
-            missed, journal, raw.tobytes(),
-        )  # fmt: skip
+        plan = self._site.plan(sending, depart_ns, end_ns)
+        down, raw = self._run_turns(self._work(sending, plan), plan.tick_ns, sound)
+        chunk = self._site.chunk(plan, down, raw)
+        if self._factory is not None:
+            size = plan.tick_ns.size
+            sound[: size * self.period_samples].reshape(size, -1)[chunk.silent] = 0.0
+        return chunk
 
-    def _arrivals(
-        self, datagrams: list[bytes], arrive_ns: NDArray[np.int64], end_ns: int
-    ) -> tuple[NDArray[np.int64], list[bytes]]:
-        """Return what arrives before `end_ns`, in order; keep the rest for the next chunk."""
-        came = np.flatnonzero(arrive_ns != LOST_NS)
-        all_ns = np.concatenate([self._waiting_ns, arrive_ns[came]])
-        held = self._waiting
-        order = np.argsort(all_ns, kind="stable")
-        both = held + [datagrams[i] for i in came.tolist()]
-        all_ns = all_ns[order]
-        sorted_datagrams = [both[i] for i in order.tolist()]
-        now = int(np.searchsorted(all_ns, end_ns))
-        self._waiting_ns, self._waiting = all_ns[now:], sorted_datagrams[now:]
-        return all_ns[:now], sorted_datagrams[:now]
-
-    def _periods(
-        self, end_ns: int
-    ) -> tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], int]:
-        """Return the first period's number; when each is asked for, plays, and is begun; and when
-        the one after them plays.
-
-        The card's own crystal counts the periods. Those that are begun before `end_ns` are in.
-        """
-        first = self._next_period
-        lead_ns = self._host.queued_ns + self._device_ns
-        # A card may be fast: take some more, and cut.
-        count = max(0, end_ns // self._period_ns - first + end_ns // (1000 * self._period_ns) + 8)
-        number = np.arange(first, first + count, dtype=np.int64)
-        play_ns = self._card.to_true(self._phase_ns + lead_ns + number * self._period_ns)
-        tick_ns = play_ns - lead_ns
-        tick_ns = tick_ns[: int(np.searchsorted(tick_ns, end_ns))]
-        ready_ns = self._host.ready_ns(first, tick_ns)
-        cut = int(np.searchsorted(ready_ns, end_ns))
-        self._next_period = first + cut
-        assert cut < play_ns.size, "some more were taken"
-        return first, tick_ns[:cut], play_ns[:cut], ready_ns[:cut], int(play_ns[cut])
+    def _work(self, sending: Sending, plan: Plan) -> Any:
+        """Return what `_turn` needs of a chunk."""
+        return self._site.work(sending, plan)
 
     def _run_turns(
-        self, work: Work, tick_ns: NDArray[np.int64], sound: NDArray[np.float32]
+        self, work: Any, tick_ns: NDArray[np.int64], sound: NDArray[np.float32]
     ) -> tuple[NDArray[np.bool_], Records[Played]]:
         """Run the node turn by turn; return the periods in which it was down, and its journal."""
         down = np.ones(tick_ns.size, np.bool_)
@@ -231,8 +113,8 @@ class Pole:
             first = int(np.searchsorted(tick_ns, up.start_ns))
             last = int(np.searchsorted(tick_ns, up.end_ns))
             down[first:last] = False
-            for at in range(first, last, PERIODS_PER_TURN):
-                end = min(at + PERIODS_PER_TURN, last)
+            for at in range(first, last, self._turn_periods):
+                end = min(at + self._turn_periods, last)
                 if self._up is not up:
                     self._boot(up)
                 journals.append(self._turn(work, at, end, sound))
@@ -245,43 +127,18 @@ class Pole:
         self.node = SpeakerNode(self._config, decoder_factory=self._factory)
         self._shell = VirtualShell(
             self.node,
-            self._clock,
+            self._site.clock,
             self.conversation,
             period_samples=self.period_samples,
-            lead_ns=self._host.queued_ns + self._device_ns,
+            lead_ns=self._site.lead_ns,
             counts_only=self._factory is None,
         )
         self._up = up
 
     def _turn(
-        self, work: Work, first: int, last: int, sound: NDArray[np.float32]
+        self, work: Any, first: int, last: int, sound: NDArray[np.float32]
     ) -> Records[Played]:
         """Run periods `first` to `last` of the chunk with the datagrams before each."""
         assert self.node is not None and self._shell is not None
         self._shell.play(work, first, last, sound)
         return self._rows[: self.node.take_journal(self._rows)].copy()
-
-
-def _crystals(place: Place, seed: int, commune: str, node: str) -> tuple[Oscillator, Oscillator]:
-    """Return the node's monotonic clock and the sound card's."""
-    board, card = place.profile.board, place.profile.sound_card
-    start = raw_draws(stream(seed, Purpose.START, commune=commune, node=node), 1)
-    offset_ns = int(between(start, NS_PER_S, _BOOT_OFFSET_S * NS_PER_S)[0])
-
-    def crystal(name: str, sigma_ppm: float, offset_ns: int) -> Oscillator:
-        return Oscillator(
-            stream(seed, Purpose.CRYSTAL, commune=commune, node=name),
-            sigma_ppm=sigma_ppm,
-            max_ppm=board.clock_max_ppm.value,
-            curve_ppb_per_k2=board.clock_curve_ppb_per_k2.value,
-            wander_ppb=board.clock_wander_ppb.value,
-            ambient_c=place.ambient_c,
-            fixed_ppm=place.skew_ppm,
-            offset_ns=offset_ns,
-        )
-
-    clock = crystal(node, board.clock_sigma_ppm.value, offset_ns)
-    if card.own_crystal.value:
-        return clock, crystal(f"{node}/card", card.clock_sigma_ppm.value, 0)
-    # The same crystal drives both: same stream, same frequency, another zero.
-    return clock, crystal(node, board.clock_sigma_ppm.value, 0)

@@ -1,19 +1,22 @@
 """From the running sums of a run to its answer: rows, groups, totals and one sentence."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, cast
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from node.counters import Count, Origin
 from node.units import RATE_HZ
-from sim.drive.coverage import quantiles_ms
+from sim.drive.coverage import Sparse, quantiles_ms
 from sim.drive.rounds import Rounds
 from sim.drive.tally import Tally
 from sim.result.capacity import CapacityRow
 from sim.result.run import QUANTILES, GroupRow, NodeRow, RunResult
-from sim.village.places import Village
+from sim.station.programme import Sender
+from sim.village.places import Place, Village
 from sim.village.scenario import Scenario
 
 GOOD_PCT: Final = 1.0
@@ -29,12 +32,49 @@ _DISCARDED: Final = (
 )
 
 
-def roll_up(scenario: Scenario, village: Village, rounds: Rounds) -> RunResult:
-    """Return the answer of a finished run, without its sound and without what it cost."""
-    rows = [_row(rounds, number) for number in range(len(rounds.places))]
-    repair_kbit_s = {row.node: 8 * row.repair_bytes / 1000 / scenario.duration_s for row in rows}
-    capacity = rounds.capacity.rows(repair_kbit_s)
-    totals = _totals(rows, rounds.tallies)
+@dataclass(frozen=True, slots=True, eq=False)
+class Spread:
+    """The histograms of one node, in the room of what is in them."""
+
+    delay: Sparse
+    skew: Sparse
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """What is kept of finished rounds."""
+
+    rows: list[NodeRow]
+    spreads: list[Spread]
+    raster: NDArray[np.uint8]
+    """(nodes, bins) uint8: worst origin in each bin."""
+
+    traces: list[bytes]
+    """What the hash of the trace is taken over, of each node."""
+
+    capacity: list[CapacityRow]
+    bin_s: float
+
+
+def part_of(rounds: Rounds) -> Part:
+    """Return what is to be kept of finished rounds."""
+    rows = [node_row(rounds, number) for number in range(len(rounds.places))]
+    duration_s = rounds.scenario.duration_s
+    repair_kbit_s = {row.node: 8 * row.repair_bytes / 1000 / duration_s for row in rows}
+    return Part(
+        rows=rows,
+        spreads=[Spread(one.delay.sparse(), one.skew.sparse()) for one in rounds.tallies],
+        raster=np.stack([tally.coverage.raster for tally in rounds.tallies]),
+        traces=[rounds.trace(number) for number in range(len(rows))],
+        capacity=rounds.capacity.rows(repair_kbit_s),
+        bin_s=rounds.bin_s,
+    )
+
+
+def roll_up(scenario: Scenario, village: Village, part: Part) -> RunResult:
+    """Return the answer of finished rounds, without its sound and without what it cost."""
+    rows, capacity = part.rows, part.capacity
+    totals = _totals(rows, part.spreads)
     totals["over_capacity"] = sum(one.over for one in capacity)
     return RunResult(
         scenario=scenario.name,
@@ -42,21 +82,42 @@ def roll_up(scenario: Scenario, village: Village, rounds: Rounds) -> RunResult:
         seed=scenario.seed,
         duration_s=scenario.duration_s,
         scenario_hash=village.scenario_hash,
-        trace_hash=rounds.trace_hash(),
+        trace_hash=hashlib.sha256(b"".join(part.traces)).hexdigest(),
         verdict=" ".join([*_over(capacity), _verdict(rows)]),
         capacity=capacity,
         totals=totals,
         nodes=rows,
-        groups=list(_groups(rows, rounds.tallies)),
+        groups=list(_groups(rows, part.spreads)),
         unverified=village.unverified,
-        raster=np.stack([tally.coverage.raster for tally in rounds.tallies]),
-        bin_s=rounds.bin_s,
-        delay_quantiles_ms=_quantiles_per_bearer(rows, rounds.tallies),
+        raster=part.raster,
+        bin_s=part.bin_s,
+        delay_quantiles_ms=_quantiles_per_bearer(rows, part.spreads),
         listen={},
     )
 
 
-def _row(rounds: Rounds, number: int) -> NodeRow:
+class Run(Protocol):
+    """A finished run of either tier, as far as one place's row is made of it."""
+
+    places: tuple[Place, ...]
+    tallies: list[Tally]
+    sender: Sender
+
+    def counts(self, number: int) -> NDArray[np.int64]:
+        """Return what one place counted, over all its boots: (COUNTS,) int64."""
+
+    def link_bytes(self, number: int) -> tuple[int, int]:
+        """Return the bytes of the stream to one place, and of what repaired it, with headers."""
+
+    def skew_ppm(self, number: int) -> float | None:
+        """Return the sender's skew as the node estimates it, or None when it never heard it."""
+
+    def audio_sha256(self, number: int) -> str:
+        """Return the hash of what one place played, float32; empty without sound."""
+
+
+def node_row(rounds: Run, number: int) -> NodeRow:
+    """Return what became of the stream at one place."""
     place, tally = rounds.places[number], rounds.tallies[number]
     counts = rounds.counts(number)
     coverage = tally.coverage
@@ -119,30 +180,30 @@ def _sum(parts: Iterable[float | None]) -> float | None:
     return sum(known) if known else None
 
 
-def _groups(rows: Sequence[NodeRow], tallies: Sequence[Tally]) -> Iterator[GroupRow]:
+def _groups(rows: Sequence[NodeRow], spreads: Sequence[Spread]) -> Iterator[GroupRow]:
     """Yield one row per commune, hamlet, profile and bearer."""
     for kind in ("commune", "hamlet", "profile", "bearer"):
         members: dict[str, list[int]] = {}
         for number, row in enumerate(rows):
             members.setdefault(getattr(row, kind), []).append(number)
         for name, numbers in members.items():
-            yield _group(kind, name, [rows[i] for i in numbers], [tallies[i] for i in numbers])
+            yield _group(kind, name, [rows[i] for i in numbers], [spreads[i] for i in numbers])
 
 
-def _group(kind: str, name: str, rows: Sequence[NodeRow], tallies: Sequence[Tally]) -> GroupRow:
-    totals = _totals(rows, tallies)
+def _group(kind: str, name: str, rows: Sequence[NodeRow], spreads: Sequence[Spread]) -> GroupRow:
+    totals = _totals(rows, spreads)
     figures = {key: cast(Any, totals[key]) for key in GroupRow.FIGURES}
     return GroupRow(kind=kind, name=name, **figures)
 
 
-def _totals(rows: Sequence[NodeRow], tallies: Sequence[Tally]) -> dict[str, float | int | None]:
+def _totals(rows: Sequence[NodeRow], spreads: Sequence[Spread]) -> dict[str, float | int | None]:
     repaired_ms = sum(row.redundant_ms + row.retransmitted_ms + row.in_band_fec_ms for row in rows)
     programme_ms = repaired_ms + sum(row.received_ms + row.dropout_ms for row in rows)
     stream_bytes = sum(row.stream_bytes for row in rows)
     repair_bytes = sum(row.repair_bytes for row in rows)
     dropout_ms = sum(row.dropout_ms for row in rows)
-    delay = _quantiles(tallies, "delay")
-    skew = _quantiles(tallies, "skew")
+    delay = _quantiles(spreads, "delay")
+    skew = _quantiles(spreads, "skew")
     found: dict[str, float | int | None] = {
         "nodes": len(rows),
         "nodes_good": sum(row.dropout_pct <= GOOD_PCT for row in rows),
@@ -181,23 +242,24 @@ FIGURES: Final = tuple(dict.fromkeys((*GroupRow.FIGURES, *_SUMMED, "over_capacit
 """Names of all totals of a run."""
 
 
-def _quantiles(tallies: Sequence[Tally], name: str) -> list[float | None]:
+def _quantiles(spreads: Sequence[Spread], name: str) -> list[float | None]:
     """Return p50, p95 and p99 over all nodes together; None where nothing was heard."""
-    weights = _merged(tallies, name)
-    bin_ns, max_ns = getattr(tallies[0], name).bin_ns, _largest_ns(tallies, name)
+    weights = _merged(spreads, name)
+    bin_ns, max_ns = getattr(spreads[0], name).bin_ns, _largest_ns(spreads, name)
     found = quantiles_ms(weights, bin_ns, [0.5, 0.95, 0.99], max_ns=max_ns)
     return [*found] if found else [None, None, None]
 
 
-def _merged(tallies: Sequence[Tally], name: str) -> NDArray[np.int64]:
-    weights: NDArray[np.int64] = np.zeros_like(getattr(tallies[0], name).weights)
-    for tally in tallies:
-        weights += getattr(tally, name).weights
+def _merged(spreads: Sequence[Spread], name: str) -> NDArray[np.int64]:
+    weights = np.zeros(getattr(spreads[0], name).size, np.int64)
+    for one in spreads:
+        sparse: Sparse = getattr(one, name)
+        weights[sparse.bins] += sparse.weights
     return weights
 
 
-def _largest_ns(tallies: Sequence[Tally], name: str) -> int | None:
-    known = [getattr(tally, name).max_ns for tally in tallies]
+def _largest_ns(spreads: Sequence[Spread], name: str) -> int | None:
+    known = [getattr(one, name).max_ns for one in spreads]
     return max((value for value in known if value is not None), default=None)
 
 
@@ -211,12 +273,12 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 
 def _quantiles_per_bearer(
-    rows: Sequence[NodeRow], tallies: Sequence[Tally]
+    rows: Sequence[NodeRow], spreads: Sequence[Spread]
 ) -> dict[str, list[float]]:
     shares = [q / (QUANTILES - 1) for q in range(QUANTILES)]
     found: dict[str, list[float]] = {}
     for bearer in dict.fromkeys(row.bearer for row in rows):
-        own = [tally for row, tally in zip(rows, tallies, strict=True) if row.bearer == bearer]
+        own = [tally for row, tally in zip(rows, spreads, strict=True) if row.bearer == bearer]
         weights = _merged(own, "delay")
         if weights.any():
             found[bearer] = quantiles_ms(

@@ -12,7 +12,7 @@ from node.counters import Origin
 from node.opus.libopus import LibopusDecoder
 from node.opus.protocol import DecoderFactory
 from node.units import NS_PER_S, RATE_HZ
-from sim.drive.roll_up import roll_up
+from sim.drive.roll_up import part_of, roll_up
 from sim.drive.rounds import Rounds, Watcher
 from sim.result.run import ListenSample, RunResult
 from sim.station import payloads
@@ -72,7 +72,7 @@ def run(
         if progress is not None:
             progress(whole_s * done_ns / rounds.end_ns, whole_s)
     drive_cpu_s = time.process_time() - ready_cpu_s
-    result = roll_up(scenario, village, rounds)
+    result = roll_up(scenario, village, part_of(rounds))
     if decode:
         result.listen.update(_listen(result, scenario))
     result.cpu.update(

@@ -11,7 +11,7 @@ from node.kernel.record import Records, new, together
 from node.source.state import Played
 from node.units import RATE_HZ, samples_to_ns
 from sim.drive.coverage import DELAY_BIN_NS, DELAY_BINS, Coverage, Histogram
-from sim.drive.pole import Chunk
+from sim.drive.site import Chunk
 from sim.links.kernel import LOST_NS
 from sim.result.run import STAGES
 from sim.station.programme import Sender
@@ -239,7 +239,8 @@ class Alignment:
 
     def __init__(self, nodes: int) -> None:
         self._nodes = nodes
-        self._seconds: dict[int, NDArray[np.int64]] = {}
+        self._first_s = 0
+        self._played_ns = np.zeros((0, nodes), np.int64)
 
     def add(self, node: int, second: NDArray[np.int64], play_ns: NDArray[np.int64]) -> None:
         """Note when `node` played some media seconds.
@@ -247,19 +248,31 @@ class Alignment:
         second   (n,) int64, whole seconds of media time
         play_ns  (n,) int64, true time in ns
         """
-        for one, at_ns in zip(second.tolist(), play_ns.tolist(), strict=True):
-            row = self._seconds.get(one)
-            if row is None:
-                row = self._seconds[one] = np.full(self._nodes, self._NEVER, np.int64)
-            row[node] = at_ns
+        known = second >= self._first_s
+        if not known.any():
+            return
+        row = second[known] - self._first_s
+        missing = int(row.max()) + 1 - len(self._played_ns)
+        if missing > 0:
+            more = np.full((missing, self._nodes), self._NEVER, np.int64)
+            self._played_ns = np.concatenate([self._played_ns, more])
+        self._played_ns[row, node] = play_ns[known]
 
     def settle(self, before_s: int, tallies: list[Tally]) -> None:
         """Count the distance to the group's median for the seconds that are complete."""
-        for second in sorted(s for s in self._seconds if s < before_s - self._WAIT_S):
-            row = self._seconds.pop(second)
-            played = np.flatnonzero(row != self._NEVER)
-            if played.size < 2:
-                continue
-            apart_ns = np.abs(row[played] - int(np.median(row[played])))
-            for node, distance_ns in zip(played.tolist(), apart_ns, strict=True):
-                tallies[node].skew.add(np.array([distance_ns]), np.ones(1, np.int64))
+        done = min(max(0, before_s - self._WAIT_S - self._first_s), len(self._played_ns))
+        played_ns, self._played_ns = self._played_ns[:done], self._played_ns[done:]
+        self._first_s += done
+        came = played_ns != self._NEVER
+        counts = np.count_nonzero(came, axis=1)
+        together = counts >= 2
+        played_ns, came, counts = played_ns[together], came[together], counts[together]
+        ordered = np.sort(played_ns, axis=1)  # those that never came are first
+        rows, before = np.arange(counts.size), self._nodes - counts
+        # Of two in the middle the mean, cut to a whole ns.
+        low, high = ordered[rows, before + (counts - 1) // 2], ordered[rows, before + counts // 2]
+        middle_ns = np.trunc((low + high) / 2).astype(np.int64)
+        apart_ns = np.abs(played_ns - middle_ns[:, np.newaxis])
+        for node, tally in enumerate(tallies):
+            own = apart_ns[came[:, node], node]
+            tally.skew.add(own, np.ones(own.size, np.int64))

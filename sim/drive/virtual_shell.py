@@ -1,13 +1,14 @@
 """What the shell does on a gateway, in virtual time: datagrams in, deadlines, events, sound out."""
 
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from node.events import SendDatagram
+from node.events import Event, SendDatagram
 from node.stack import SpeakerNode
 from sim.drive.batch import make_batch, play_batch
 from sim.gateway.crystal import Oscillator
@@ -30,6 +31,9 @@ class Work:
     """When the first sample of each period leaves the converter, on the node's clock."""
 
 
+Take = Callable[[bytes, tuple[str, int], int], None]
+
+
 class VirtualShell:
     """The shell of one node.
 
@@ -47,6 +51,11 @@ class VirtualShell:
         From the moment at which a period is asked for to its presentation.
     counts_only : bool
         The node makes no sound.
+    take : callable, optional
+        Gives an answer of the station to the node: (bytes, address, ns on the node's clock). Of a
+        node under orders somebody looks first whose it is.
+    passed : callable, optional
+        Gets what the node tells beside datagrams.
     """
 
     def __init__(
@@ -58,10 +67,14 @@ class VirtualShell:
         period_samples: int,
         lead_ns: int,
         counts_only: bool,
+        take: Take | None = None,
+        passed: Callable[[Event], None] = lambda event: None,
     ) -> None:
         self._node = node
+        self._passed = passed
         # The station of a commune has a session, by whose key its packets are known.
-        self._receive = partial(node.receive_datagram, is_authentic=True)
+        self._receive: Take = partial(node.receive_datagram, is_authentic=True)
+        self._take = self._receive if take is None else take
         self._clock = clock
         self._conversation = conversation
         self._period_samples = period_samples
@@ -82,15 +95,29 @@ class VirtualShell:
         """
         # What came before the first one is in the node, or came while it was down.
         datagram = work.before[first - 1] if first else 0
-        if self._counts_only:
-            datagram = self._count(work, datagram, first, last, sound)
-        else:
-            datagram = self._step(work, datagram, first, last, sound)
+        self.run(work, datagram, first, last, sound)
         if last == len(work.before):
+            datagram = work.before[last - 1] if last else 0
             # What comes after the last period of a chunk comes before the first of the next.
             for i in range(datagram, len(work.datagrams)):
                 self._receive(work.datagrams[i], ADDRESS, work.now_ns[i])
-            self._look_ns = 0
+            self.look_soon()
+
+    def run(
+        self, work: Work, datagram: int, first: int, last: int, sound: NDArray[np.float32]
+    ) -> None:
+        """Run the periods from `first` to `last`, and the datagrams from `datagram` on before each.
+
+        sound  (n, channels) float32, full scale 1.0: what these periods play
+        """
+        if self._counts_only:
+            self._count(work, datagram, first, last, sound)
+        else:
+            self._step(work, datagram, first, last, sound)
+
+    def look_soon(self) -> None:
+        """Look at the node at its next period: it was given something."""
+        self._look_ns = 0
 
     def _step(
         self, work: Work, datagram: int, first: int, last: int, sound: NDArray[np.float32]
@@ -147,14 +174,16 @@ class VirtualShell:
         node = self._node
         while self._answers and self._answers[0][0] <= now_ns:
             arrival_ns, _, data = heapq.heappop(self._answers)
-            self._receive(data, ADDRESS, arrival_ns)
+            self._take(data, ADDRESS, arrival_ns)
         deadline_ns = node.next_deadline_ns()
         if deadline_ns is not None and deadline_ns <= now_ns:
             node.handle_deadline(now_ns)
             deadline_ns = node.next_deadline_ns()
         while (event := node.next_event()) is not None:
-            if isinstance(event, SendDatagram) and self._conversation is not None:
+            if isinstance(event, SendDatagram):
                 self._ask(event.data, now_ns)
+            else:
+                self._passed(event)
         # Without a source there is no deadline, and with the next packet there may be one.
         self._look_ns = self._when(now_ns, deadline_ns)
         self._wake_ns = self._look_ns
@@ -168,7 +197,8 @@ class VirtualShell:
         return next_ns + self._lead_ns
 
     def _ask(self, request: bytes, now_ns: int) -> None:
-        assert self._conversation is not None
+        if self._conversation is None:
+            return
         for arrival_ns, data in self._conversation.answers(request, self._clock.true_ns(now_ns)):
             self._answered += 1
             heapq.heappush(self._answers, (self._clock.local_ns(arrival_ns), self._answered, data))

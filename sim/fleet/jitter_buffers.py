@@ -20,7 +20,7 @@ from node.jitter.kernel import admit, pull, seek
 from node.jitter.state import Jitter, Packet, Slot, Steering
 from node.kernel import inner_kernel, kernel
 from node.kernel.conversions import ns_to_samples, samples_to_ns
-from node.kernel.record import Records, new
+from node.kernel.record import Record, Records, nested, new, whole
 
 NODES_MAX: Final = 100_000
 """64 slots and a state: 5 kB each synchronised, 8 kB adaptive."""
@@ -29,68 +29,75 @@ SLOTS: Final = 64
 """Packets held by each: 1.3 s of 20 ms packets."""
 
 
-@inner_kernel(
-    "void(Jitter, Steering, Slot[::1], Packet, int64[::1], int64[::1], int64[::1], int64)"
-)
+class Arrival(Record):
+    """One packet of a programme as it comes to one node."""
+
+    packet: int = whole("", "Which of them it is.")
+    at_ns: int = whole("ns", "When it comes; -1: never.")
+
+
+class Hearing(Record):
+    """What a programme is to one node, and room for the packet that comes."""
+
+    start_samples: int = whole(
+        "samples", "Synchronised: media time 0 plays at this sample; adaptive: -1."
+    )
+    samples: int = whole("samples", "Duration of each packet.")
+    packet: Records[Packet] = nested(Packet, "The one that comes; scratch.", (1,))
+
+
+@inner_kernel("void(Jitter, Steering, Slot[::1], Hearing, int64[::1], Arrival[::1])")
 def play_programme(
     state: Jitter,
     steering: Steering,
     slots: Records[Slot],
-    packet: Packet,
+    hearing: Hearing,
     media: NDArray[np.int64],
-    arrivals_ns: NDArray[np.int64],
-    order: NDArray[np.int64],
-    start: int,
+    coming: Records[Arrival],
 ) -> None:
     """Play a programme to one node whose card takes each chunk as the last one ends.
 
-    media        (packets,) int64, media time of each packet in samples, the first 0
-    arrivals_ns  (packets,) int64, when each comes, -1: never
-    order        (packets,) int64, index of packets in order of arrival; those that never come first
-    packet       scratch; `samples` says how long each lasts
-    start        synchronised: media time 0 plays at this sample; adaptive: -1
+    media   (packets,) int64, media time of each packet in samples, the first 0
+    coming  (packets,) in order of arrival; those that never come first
     """
-    samples = packet.samples
+    samples = hearing.samples
+    start = hearing.start_samples
+    packet = hearing.packet[0]
     took = 0
-    while took < order.shape[0] and arrivals_ns[order[took]] < 0:
+    while took < coming.shape[0] and coming[took].at_ns < 0:
         took += 1
-    if took == order.shape[0]:
+    if took == coming.shape[0]:
         return
-    now = max(start, ns_to_samples(arrivals_ns[order[took]]))
+    now = max(start, ns_to_samples(coming[took].at_ns))
     end = start + media[media.shape[0] - 1] + samples
     while start < 0 or now < end:
         now_ns = -samples_to_ns(-now)
-        while took < order.shape[0] and arrivals_ns[order[took]] <= now_ns:
-            one = order[took]
+        while took < coming.shape[0] and coming[took].at_ns <= now_ns:
+            one = coming[took].packet
             packet.samples = samples
             packet.marks = 0
             packet.length = 0
             packet.sequence = one & 0xFFFF
             packet.timestamp = media[one] & 0xFFFF_FFFF
-            packet.arrival_ns = arrivals_ns[one]
+            packet.arrival_ns = coming[took].at_ns
             admit(state, steering, slots, packet)
             took += 1
         if start >= 0 and state.phase == at.WAITING:
             seek(state, slots, now - start)
         pull(state, steering, slots, now_ns, 0)
         now += state.action_samples + state.action_stretch_samples
-        if took == order.shape[0] and state.held == 0:
+        if took == coming.shape[0] and state.held == 0:
             break
 
 
-@kernel(
-    "void(Jitter[::1], Steering[::1], Slot[:, ::1], Packet[::1], int64[::1], int64[:, ::1],"
-    " int64[:, ::1], int64[::1])"
-)
+@kernel("void(Jitter[::1], Steering[::1], Slot[:, ::1], Hearing[::1], int64[::1], Arrival[:, ::1])")
 def _play_rows(
     states: Records[Jitter],
     steering: Records[Steering],
     slots: NDArray[np.void],
-    packet: Records[Packet],
+    hearings: Records[Hearing],
     media: NDArray[np.int64],
-    arrivals_ns: NDArray[np.int64],
-    orders: NDArray[np.int64],
-    starts: NDArray[np.int64],
+    coming: NDArray[np.void],
 ) -> None:
     """Play a programme to each node: `play_programme` on one row of the arrays after the other.
 
@@ -98,10 +105,7 @@ def _play_rows(
     """
     for row in range(states.shape[0]):
         learnt = steering[row % steering.shape[0]]
-        play_programme(
-            states[row], learnt, slots[row], packet[0], media, arrivals_ns[row], orders[row],
-            starts[row],
-        )  # fmt: skip
+        play_programme(states[row], learnt, slots[row], hearings[row], media, coming[row])
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +121,8 @@ class Programme:
     arrivals_ns: NDArray[np.int64]
     """(nodes, packets) when each came, -1: never."""
 
-    orders: NDArray[np.int64]
-    """(nodes, packets) the packets of each node in order of arrival; `programme` finds it."""
+    coming: NDArray[np.void]
+    """(nodes, packets) of `Arrival`, each node's in order of arrival; `programme` finds it."""
 
 
 def programme(media: NDArray[np.int64], samples: int, arrivals_ns: NDArray[np.int64]) -> Programme:
@@ -128,8 +132,10 @@ def programme(media: NDArray[np.int64], samples: int, arrivals_ns: NDArray[np.in
     samples      of a packet
     arrivals_ns  (nodes, packets) int64, when each came, -1: never
     """
-    orders = np.argsort(arrivals_ns, axis=1, kind="stable").astype(np.int64)
-    return Programme(media, samples, arrivals_ns, orders)
+    coming = np.zeros(arrivals_ns.shape, Arrival.dtype)
+    coming["packet"] = np.argsort(arrivals_ns, axis=1, kind="stable")
+    coming["at_ns"] = np.take_along_axis(arrivals_ns, coming["packet"], axis=1)
+    return Programme(media, samples, arrivals_ns, coming)
 
 
 class JitterBatch:
@@ -204,12 +210,13 @@ class JitterBatch:
         begins = np.full(nodes, -1, np.int64) if starts is None else starts
 
         def play_part(part: slice) -> None:
-            packet = new(Packet)
-            packet["samples"] = heard.samples
+            hearings = new(Hearing, part.stop - part.start)
+            hearings["samples"] = heard.samples
+            hearings["start_samples"] = begins[part]
             steering = self._steering[part] if self._is_adaptive else self._steering
             _play_rows(
-                self.states[part], steering, self.slots[part], packet, heard.media,
-                heard.arrivals_ns[part], heard.orders[part], begins[part],
+                self.states[part], steering, self.slots[part], hearings, heard.media,
+                heard.coming[part],
             )  # fmt: skip
 
         for _ in run(play_part, self._parts):

@@ -5,6 +5,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from node.kernel.record import Records, new
 from node.units import NS_PER_MS
 from sim.chance.rng import Purpose, from_table, raw_draws, stream
 from sim.chance.tables_quantiles import GAMMA_2, GEV_02, LOGNORMAL_06
@@ -47,11 +48,10 @@ class Link:
         self._busy = busy
         self._outages = outages
         self._bearer = bearer
-        self._parameters = link_parameters(bearer, packet_bits)
-        self._state = np.zeros(kernel.STATES, np.int64)
+        self._direction = direction_of(bearer, packet_bits)
         # The first packet meets the loss process in its long-run state.
         first = int(raw_draws(self._loss_bits, 1)[0] >> np.uint64(32))
-        self._state[kernel.BAD] = int(first < bearer.loss_pct.value / 100 * _ALWAYS)
+        self._direction["bad"] = int(first < bearer.loss_pct.value / 100 * _ALWAYS)
 
     def carry(self, depart_ns: NDArray[np.int64], sequence: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return when each packet arrives.
@@ -62,27 +62,24 @@ class Link:
         The result is (n,) int64 in ns, LOST_NS for what is lost here or was before.
         """
         count = depart_ns.shape[0]
-        raw = raw_draws(self._loss_bits, count)
-        jitter_ns = jitter_of(self._bearer, raw_draws(self._jitter_bits, count))
-        arrive_ns = np.empty(count, np.int64)
+        packets = new(kernel.Passing, count)
+        packets["raw"] = raw_draws(self._loss_bits, count)
+        packets["jitter_ns"] = jitter_of(self._bearer, raw_draws(self._jitter_bits, count))
+        packets["depart_ns"] = depart_ns
         if count == 0:
-            return arrive_ns
+            return np.empty(0, np.int64)
         came = depart_ns[depart_ns != kernel.LOST_NS]
         # Neighbours ask the cell for the same span, for they get the same packets.
         begin_ns = int(came.min()) if came.size else 0
-        end_ns = int(came.max()) + int(self._parameters[kernel.QUEUE_NS]) + 1 if came.size else 0
+        end_ns = int(came.max()) + int(self._direction["queue_ns"][0]) + 1 if came.size else 0
         kernel.traverse(
-            self._state,
-            self._parameters,
-            raw,
-            jitter_ns,
+            self._direction,
+            packets,
             self._stalls.until(begin_ns, end_ns),
             self._busy.until(begin_ns, end_ns),
             self._outages.until(begin_ns, end_ns),
-            depart_ns,
-            arrive_ns,
         )
-        return arrive_ns
+        return packets["arrive_ns"].copy()
 
 
 class Trace:
@@ -118,15 +115,15 @@ def jitter_of(bearer: Bearer, raw: NDArray[np.uint64]) -> NDArray[np.int64]:
     return 1000 * from_table(raw, table, scale=round(bearer.jitter_scale_ms.value * 1000))
 
 
-def link_parameters(bearer: Bearer, packet_bits: int) -> NDArray[np.int64]:
-    """Return the parameters of `kernel.traverse`: (PARAMETERS,) int64, ns and shares of 2**32."""
+def direction_of(bearer: Bearer, packet_bits: int) -> Records[kernel.Direction]:
+    """Return one direction of a link that nothing has passed yet: an array of one."""
     loss = bearer.loss_pct.value / 100
     leave = 1 / bearer.loss_burst_packets.value
     enter = 1.0 if loss >= 1 else leave * loss / (1 - loss)
-    parameters = np.zeros(kernel.PARAMETERS, np.int64)
-    parameters[kernel.ENTER_LOSS] = round(min(enter, 1.0) * _ALWAYS)
-    parameters[kernel.LEAVE_LOSS] = 0 if loss >= 1 else round(leave * _ALWAYS)
-    parameters[kernel.ONE_WAY_NS] = round(bearer.one_way_ms.value * NS_PER_MS)
-    parameters[kernel.TRANSMIT_NS] = round(packet_bits * NS_PER_MS / bearer.rate_kbit_s.value)
-    parameters[kernel.QUEUE_NS] = round(bearer.queue_ms.value * NS_PER_MS)
-    return parameters
+    link = new(kernel.Direction)
+    link["enter_loss"] = round(min(enter, 1.0) * _ALWAYS)
+    link["leave_loss"] = 0 if loss >= 1 else round(leave * _ALWAYS)
+    link["one_way_ns"] = round(bearer.one_way_ms.value * NS_PER_MS)
+    link["transmit_ns"] = round(packet_bits * NS_PER_MS / bearer.rate_kbit_s.value)
+    link["queue_ns"] = round(bearer.queue_ms.value * NS_PER_MS)
+    return link

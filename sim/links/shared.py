@@ -44,6 +44,38 @@ def queue_copies(
             leave_ns[i, j] = state[FREE_NS]
 
 
+@kernel("void(int64[::1], int64, int64, int64, int64[::1], int64[:, ::1])")
+def queue_alike(
+    state: NDArray[np.int64],
+    transmit_ns: int,
+    queue_ns: int,
+    copies: int,
+    come_ns: NDArray[np.int64],
+    leave_ns: NDArray[np.int64],
+) -> None:
+    """Let the copies of each packet pass that all come at once: as `queue_copies`, of some columns.
+
+    state        (2,) int64, kept between calls: ns, and a count
+    transmit_ns  time that one copy takes
+    queue_ns     a copy that would wait longer is dropped
+    copies       of each packet
+    come_ns      (n,) int64, of all copies of each packet
+    leave_ns     (n, k) int64: in, which copy each column is; out, when it is through, or LOST_NS
+    """
+    for i in range(come_ns.shape[0]):
+        start_ns = max(come_ns[i], state[FREE_NS])
+        room_ns = queue_ns - (start_ns - come_ns[i])
+        served = 0
+        if room_ns >= 0:
+            served = copies if transmit_ns == 0 else min(copies, room_ns // transmit_ns + 1)
+        for j in range(leave_ns.shape[1]):
+            copy = leave_ns[i, j]
+            leave_ns[i, j] = start_ns + (copy + 1) * transmit_ns if copy < served else LOST_NS
+        if served > 0:
+            state[FREE_NS] = start_ns + served * transmit_ns
+        state[DROPPED] += copies - served
+
+
 class SharedQueue:
     """A backhaul, or a cell, that several receivers' copies of a stream pass.
 
@@ -79,3 +111,18 @@ class SharedQueue:
             self._state, self._transmit_ns, self._queue_ns, np.ascontiguousarray(come_ns), leave_ns
         )
         return np.where(leave_ns == LOST_NS, LOST_NS, leave_ns - come_ns)
+
+    def wait_alike_ns(
+        self, come_ns: NDArray[np.int64], copies: int, columns: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Return what `wait_ns` would for some receivers of packets whose copies come all at once.
+
+        come_ns  (n,) int64, ns
+        copies   of each packet
+        columns  (k,) int64, index of each of the receivers asked about
+
+        The result is (n, k) int64 in ns, LOST_NS for what was dropped.
+        """
+        leave_ns = np.tile(columns, (come_ns.size, 1))
+        queue_alike(self._state, self._transmit_ns, self._queue_ns, copies, come_ns, leave_ns)
+        return np.where(leave_ns == LOST_NS, LOST_NS, leave_ns - come_ns[:, np.newaxis])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from node.counters import ORIGINS, Origin
 from node.units import NS_PER_MS, NS_PER_S
-from sim.drive.pole import Chunk
+from sim.drive.site import Chunk
 from sim.links.kernel import LOST_NS
 from sim.result.run import RunResult, worst_first
 from sim.station.programme import Sending

@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,7 @@ from node.shell.standard_output import with_output
 from node.shell.steady import keep_steady
 from node.units import NS_PER_MS, NS_PER_S
 from sim.sender.addresses import InputError, address_of, destination_of, serve_text
-from sim.sender.broker_path import add_options, path_of
+from sim.sender.broker_path import BrokerPath, add_options, path_of
 from sim.sender.group_delay import GroupDelay
 from sim.sender.joined import Joined
 from sim.sender.loop import SendLoop
@@ -75,6 +76,18 @@ def main(arguments: list[str] | None = None) -> int:
     return with_output("loalang-send", lambda: _main(arguments))
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What the arguments name and open: wrong ones show here, before anything is sent."""
+
+    destinations: list[Address]
+    seal: Seal | None
+    join_key: bytes
+    broker: BrokerPath | None
+    socket: socket.socket
+    source: EncodedSource | RelayInput
+
+
 def _main(arguments: list[str] | None) -> int:
     options = _parser().parse_args(
         _names_as_files(sys.argv[1:] if arguments is None else arguments)
@@ -91,39 +104,16 @@ def _main(arguments: list[str] | None) -> int:
             _check(options, settings)
             if options.file is None:
                 options.file = f"--relay {options.relay}"
-            destinations = list(dict.fromkeys(destination_of(text) for text in options.to))
-            serve = None
-            if options.serve is not None:
-                serve = address_of(serve_text(options.serve), option="--serve")
-            seal = _seal(options)
-            join_key = b"" if options.join_key is None else _join_key(options.join_key)
-            broker = path_of(options)
-            one = opened.enter_context(_socket(destinations, serve, options))
-            source = _source(options, settings, opened)
+            parts = _parts(options, settings, opened)
         except (ValueError, OSError, LookupError, av.FFmpegError, ShellError) as fault:
             named = "" if isinstance(fault, InputError) else f"{options.file}: "
             _say(f"{named}{one_line(fault)}")
             return 2
-        sender = _sender(options, settings)
-        joined = None
-        if options.serve is not None:
-            joined = Joined(sender.ssrc, join_key, secret=secrets.token_bytes(32))
-        loop = SendLoop(
-            sender,
-            one,
-            destinations,
-            announce=options.announce,
-            group=GroupDelay(_DELAY_FIRST_NS) if options.group_delay else None,
-            seal=seal,
-            sends_copies=options.copies == "auto" and options.relay is None,
-            new_budget=lambda: RepairBudget(rate_bit_s=options.data_budget),
-            joined=joined,
-            broker=broker,
-            lead_ns=_lead_ns(options),
-        )
+        sender, source = _sender(options, settings), parts.source
+        loop = _loop(options, sender, parts)
         opened.enter_context(closing(loop))
-        if broker is not None:
-            opened.enter_context(closing(broker)).start(loop.wake)
+        if parts.broker is not None:
+            opened.enter_context(closing(parts.broker)).start(loop.wake)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: loop.end())
         keep_steady()
@@ -135,6 +125,41 @@ def _main(arguments: list[str] | None) -> int:
         for line in source.summary():
             _say(f"{options.file}: {line}")
         return _status(options, source, sender, loop)
+
+
+def _parts(options: argparse.Namespace, settings: EncoderSettings, opened: ExitStack) -> _Parts:
+    """Return what the arguments name, in the order in which their faults are told."""
+    destinations = list(dict.fromkeys(destination_of(text) for text in options.to))
+    serve = None
+    if options.serve is not None:
+        serve = address_of(serve_text(options.serve), option="--serve")
+    return _Parts(
+        destinations=destinations,
+        seal=_seal(options),
+        join_key=b"" if options.join_key is None else _join_key(options.join_key),
+        broker=path_of(options),
+        socket=opened.enter_context(_socket(destinations, serve, options)),
+        source=_source(options, settings, opened),
+    )
+
+
+def _loop(options: argparse.Namespace, sender: LiveSender, parts: _Parts) -> SendLoop:
+    joined = None
+    if options.serve is not None:
+        joined = Joined(sender.ssrc, parts.join_key, secret=secrets.token_bytes(32))
+    return SendLoop(
+        sender,
+        parts.socket,
+        parts.destinations,
+        announce=options.announce,
+        group=GroupDelay(_DELAY_FIRST_NS) if options.group_delay else None,
+        seal=parts.seal,
+        sends_copies=options.copies == "auto" and options.relay is None,
+        new_budget=lambda: RepairBudget(rate_bit_s=options.data_budget),
+        joined=joined,
+        broker=parts.broker,
+        lead_ns=_lead_ns(options),
+    )
 
 
 def _source(

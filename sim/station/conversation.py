@@ -68,8 +68,8 @@ class Conversation:
     ) -> None:
         self._sender = sender
         self._reports = SenderReports(sender.ssrc)
-        self._way = _Way(place, backhaul_ns, Purpose.EXCHANGE, seed)
-        self._repair_way = _Way(place, backhaul_ns, Purpose.REPAIR, seed)
+        self._way = RequestWay(place, backhaul_ns, Purpose.EXCHANGE, seed)
+        self._repair_way = RequestWay(place, backhaul_ns, Purpose.REPAIR, seed)
         self._newest = 0
         self._first = 0
         self._send_ns = np.zeros(0, np.int64)
@@ -188,7 +188,7 @@ class Conversation:
         )
 
 
-class _Way:
+class RequestWay:
     """The way up of one kind of requests, from a stream of chance of its own."""
 
     def __init__(self, place: Place, backhaul_ns: int, purpose: Purpose, seed: int) -> None:

@@ -168,7 +168,8 @@ class Sender:
     ) -> None:
         start = raw_draws(stream(seed, Purpose.START), 3) >> np.uint64(32)
         self.ssrc = int(start[0])
-        self._sequence = int(start[1]) & 0xFFFF
+        self.sequence = int(start[1]) & 0xFFFF
+        """RTP sequence number of the first packet."""
         self.timestamp = int(start[2])
         """RTP timestamp of the first sample."""
         self.programme = programme
@@ -195,24 +196,31 @@ class Sender:
         mean_bytes = sum(map(len, payloads)) // len(payloads)
         return 8 * ((mean_bytes + 15) // 16 * 16 + 40)
 
-    def send_until(self, end_ns: int) -> Sending:
-        """Return the packets that are complete before `end_ns` and were not returned yet."""
+    def times_until(self, end_ns: int) -> tuple[int, NDArray[np.int64]]:
+        """Return what `send_until` would, without the packets: the first one's number, and
+        when each is sent, (n,) int64 in ns.
+        """
         first = self._sent
         # Packet i is complete, and sent, once its last sample is captured.
         last = min(self.packets, max(first, (end_ns - 1) // self.packet_ns))
         self._sent = last
         index = np.arange(first, last, dtype=np.int64)
         pacing_ns = between(raw_draws(self._bits, last - first), 0, self._pacing_max_ns)
+        return first, (index + 1) * self.packet_ns + pacing_ns
+
+    def send_until(self, end_ns: int) -> Sending:
+        """Return the packets that are complete before `end_ns` and were not returned yet."""
+        first, send_ns = self.times_until(end_ns)
         payloads = self.programme.payloads
         datagrams = [
             packet.build(
                 payloads[i % len(payloads)],
-                sequence=self._sequence + i,
+                sequence=self.sequence + i,
                 timestamp=self.timestamp + i * self.packet_samples,
                 ssrc=self.ssrc,
                 payload_type=PAYLOAD_TYPE,
                 marker=i == 0,
             )
-            for i in range(first, last)
+            for i in range(first, first + send_ns.size)
         ]
-        return Sending(first, datagrams, (index + 1) * self.packet_ns + pacing_ns)
+        return Sending(first, datagrams, send_ns)

@@ -8,7 +8,7 @@ from node.units import NS_PER_S
 from sim.day.delivery import Delivery
 from sim.day.run import VillageDay
 from sim.day.station import Sent
-from sim.drive.roll_up import roll_up
+from sim.drive.roll_up import part_of, roll_up
 from sim.drive.rounds import Rounds
 from sim.gateway.power import uptimes
 from sim.result.day import WARNED, DayOrder
@@ -89,7 +89,7 @@ def _heard(scenario: Scenario, village: Village) -> list[dict[str, Any]]:
         pass
     return [
         {name: getattr(row, name) for name in HEARD}
-        for row in roll_up(scenario, village, rounds).nodes
+        for row in roll_up(scenario, village, part_of(rounds)).nodes
     ]
 
 

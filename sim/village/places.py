@@ -78,6 +78,26 @@ class Village:
     unverified: list[Unverified]
     scenario_hash: str
 
+    sharing: "tuple[int, tuple[int, ...]] | None" = None
+    """Of a part of a village: how many copies pass the uplink, and which of them are this part's;
+    None: all there are."""
+
+    def parts(self) -> "list[Village]":
+        """Return each commune by itself: what its clusters share with others is the uplink."""
+        members: dict[str, list[int]] = {}
+        for number, place in enumerate(self.places):
+            members.setdefault(place.commune, []).append(number)
+        return [
+            replace(
+                self,
+                places=tuple(self.places[i] for i in numbers),
+                backhauls={commune: self.backhauls[commune]},
+                backhaul_names={commune: self.backhaul_names[commune]},
+                sharing=(len(self.places), tuple(numbers)),
+            )
+            for commune, numbers in members.items()
+        ]
+
 
 def build_village(scenario: Scenario, *, with_hash: bool = True) -> Village:
     """Return the village of `scenario`.

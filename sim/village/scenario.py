@@ -12,6 +12,7 @@ from node.config import AudioConfig, ConfigError, JitterConfig, OpusConfig, buil
 from node.shell.files import why_no_file
 from sim.links import bearer as bearers
 from sim.links.bearer import Bearer
+from sim.village.copies import multiply
 from sim.village.day_config import DayConfig, day_faults, name_sounds
 from sim.village.faults import Fault
 from sim.village.rules import read_rule
@@ -155,6 +156,7 @@ def load(path_or_name: str | Path) -> Scenario:
             errors.append(f"{path}: {name}: unknown; the file's own name is the scenario's")
             del table[name]
     table |= {"name": path.stem, "path": str(path)}
+    multiply(table, path.name, errors)
     own = _own_bearers(table, path.name, errors)
     name_sounds(table, lambda name: _beside(path.parent, name), path.name, errors)
     scenario = build(Scenario, table, where=path.name, errors=errors)

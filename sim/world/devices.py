@@ -6,7 +6,7 @@ Each has the face that the daemon asks for, and ends at once when the power does
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,9 @@ _LONG_STEP_NS: Final = 4 * _STEP_NS
 
 _AWAKE_NS: Final = 3 * NS_PER_S
 """After whatever the node took or did the card goes on to ask for so long."""
+
+_LIVE_STEP_NS: Final = NS_PER_S
+"""While a live programme is heard, and nothing else comes."""
 
 _FOUND_NS: Final = NS_PER_S
 """From the plug to the first sound: a device that appears is tried after a second at most."""
@@ -319,3 +322,52 @@ class VirtualCard:
         if self._listener is not None:
             self._listener(out, leaves_ns)
         self._go_on(now_ns + _IDLE_NS)
+
+
+class Programme(Protocol):
+    """A live programme at one pole, as far as its card knows of it."""
+
+    @property
+    def runs(self) -> bool:
+        """Whether it is under way."""
+
+    def catch_up(self, *, plays: bool) -> None:
+        """Run all that is due by now; without `plays` the card is gone."""
+
+
+class LiveCard(VirtualCard):
+    """The card of a pole with a live programme: while that is under way, its plan has the periods.
+
+    Then what is asked for here is only that what is due by now be run.
+    """
+
+    programme: Programme
+
+    def begin(self) -> None:
+        """Let the programme begin."""
+        if self._render is not None:
+            self._plan(self._loop.now_ns)
+
+    def catch_up(self, render: Callable[[NDArray[np.float32], int], None] | None = None) -> None:
+        """Run all that is due by now."""
+        if not self.programme.runs:
+            super().catch_up(render)
+            return
+        render = render or self._render
+        if render is None or self._render is None:
+            return
+        with running_on(self._machine):
+            if self.broken:
+                self.programme.catch_up(plays=False)
+            else:
+                render(self._out[:PERIOD_SAMPLES], self._machine.now_ns())
+
+    def _ask(self, planned_ns: int) -> None:
+        if not self.programme.runs:
+            super()._ask(planned_ns)
+        elif self._render is not None and planned_ns == self._planned_ns:
+            self._asked_ns = -1
+            self.catch_up()
+            now_ns = self._loop.now_ns
+            awake = now_ns < self._awake_until_ns
+            self._go_on(now_ns + (_STEP_NS if awake else _LIVE_STEP_NS))

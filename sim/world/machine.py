@@ -8,6 +8,7 @@ import numpy as np
 from node.shell.machine import running_on
 from node.units import NS_PER_S
 from sim.gateway.crystal import Oscillator
+from sim.world.live_clock import LiveClock
 from sim.world.loop import VirtualLoop
 
 _UNIT: Final = 1 << 53
@@ -21,7 +22,7 @@ class VirtualMachine:
     ----------
     loop : VirtualLoop
         Whose time is the true one.
-    crystal : Oscillator
+    crystal : Oscillator or LiveClock
         Makes CLOCK_MONOTONIC of it.
     utc_at_zero_ns : int
         Civil time at true time 0.
@@ -32,7 +33,7 @@ class VirtualMachine:
     def __init__(
         self,
         loop: VirtualLoop,
-        crystal: Oscillator,
+        crystal: Oscillator | LiveClock,
         *,
         utc_at_zero_ns: int,
         bits: np.random.PCG64,
@@ -108,3 +109,7 @@ class VirtualMachine:
         raw = int(self._bits.random_raw()) >> 11
         span_us = round((high - low) * 1_000_000)
         return low + (raw * span_us // _UNIT) / 1_000_000
+
+    def nonce(self) -> bytes:
+        """Return nothing: here no station answers, so no node is to ask for the time."""
+        return b""

@@ -9,11 +9,12 @@ from typing import Final
 
 import numpy as np
 
+from node.kernel.record import new
 from node.units import NS_PER_MS, NS_PER_S
 from sim.chance.rng import Purpose, raw_draws, stream
 from sim.links import kernel
 from sim.links.bearer import Bearer
-from sim.links.channel import jitter_of, link_parameters
+from sim.links.channel import direction_of, jitter_of
 from sim.links.sleep import Modem
 from sim.links.spells import Spells, stalls_of
 
@@ -48,8 +49,11 @@ class Hop:
         down: Down | None = None,
         modem: Modem | None = None,
         pushed: bool = False,
+        spells_from_ns: int = 0,
     ) -> None:
         self._bearer = bearer
+        self._spells_from_ns = spells_from_ns
+        """When its spells begin to be drawn: with a live programme, which meets the same ones."""
         self._loss_bits = stream(seed, Purpose.LOSS, commune=commune, node=node)
         self._jitter_bits = stream(seed, Purpose.JITTER, commune=commune, node=node)
         self._gap_bits = stream(seed, Purpose.GAP, commune=commune, node=node)
@@ -60,17 +64,24 @@ class Hop:
         self._modem = modem
         self._pushed = pushed
         """It goes to the modem, and not from it."""
-        self._parameters = link_parameters(bearer, packet_bits=0)
-        self._state = np.zeros(kernel.STATES, np.int64)
-        self._state[kernel.BAD] = int(
+        self._direction = direction_of(bearer, packet_bits=0)
+        # Each a view of one number: a field by its name costs more than the number.
+        self._bad = self._direction["bad"]
+        self._free_ns = self._direction["free_ns"]
+        self._transmit_ns = self._direction["transmit_ns"]
+        self._queue_ns = int(self._direction["queue_ns"][0])
+        self._bad[0] = int(
             int(raw_draws(self._loss_bits, 1)[0] >> np.uint64(32))
             < bearer.loss_pct.value / 100 * (1 << 32)
         )
         self._used = _AHEAD
         self._known_until_ns = -1
         self._last_ns = 0
-        self._depart = np.zeros(1, np.int64)
-        self._arrive = np.zeros(1, np.int64)
+        self._ahead = new(kernel.Passing, _AHEAD)
+        self._depart_ns = self._ahead["depart_ns"]
+        self._arrive_ns = self._ahead["arrive_ns"]
+        self.kept_awake = False
+        """A stream keeps the modem from sleeping."""
         self.rate_share = 1.0
         """What others leave of the rate."""
         self.packets = 0
@@ -87,8 +98,9 @@ class Hop:
         self.bytes += size_bytes
         came_ns, at_ns = at_ns, self._awake_ns(at_ns)
         if self._used == _AHEAD:
-            self._raw = raw_draws(self._loss_bits, _AHEAD)
-            self._jitter_ns = jitter_of(self._bearer, raw_draws(self._jitter_bits, _AHEAD))
+            self._ahead["raw"] = raw_draws(self._loss_bits, _AHEAD)
+            jitter_bits = raw_draws(self._jitter_bits, _AHEAD)
+            self._ahead["jitter_ns"] = jitter_of(self._bearer, jitter_bits)
             self._used = 0
         i, self._used = self._used, self._used + 1
         if at_ns >= self._known_until_ns:
@@ -96,24 +108,20 @@ class Hop:
         if at_ns - self._last_ns > 2 * _SLOT_NS:
             self._pass_time(at_ns - self._last_ns)
         self._last_ns = at_ns
-        self._parameters[kernel.TRANSMIT_NS] = round(
+        self._transmit_ns[0] = round(
             8 * size_bytes * NS_PER_MS / (self._bearer.rate_kbit_s.value * self.rate_share)
         )
-        if self._state[kernel.FREE_NS] - at_ns > self._parameters[kernel.QUEUE_NS]:
+        if self._free_ns[0] - at_ns > self._queue_ns:
             self.full += 1
-        self._depart[0] = at_ns
+        self._depart_ns[i] = at_ns
         kernel.traverse(
-            self._state,
-            self._parameters,
-            self._raw[i : i + 1],
-            self._jitter_ns[i : i + 1],
+            self._direction,
+            self._ahead[i : i + 1],
             self._stall_rows,
             self._busy_rows,
             self._outage_rows,
-            self._depart,
-            self._arrive,
         )
-        arrive_ns = int(self._arrive[0])
+        arrive_ns = int(self._arrive_ns[i])
         if self._down is not None and self._down(came_ns if arrive_ns == LOST_NS else arrive_ns):
             return LOST_NS
         return arrive_ns
@@ -122,26 +130,34 @@ class Hop:
         """Return when the modem at the end, or at the begin, takes a packet of `at_ns`."""
         if self._modem is None or (self._down is not None and self._down(at_ns)):
             return at_ns
-        if self._pushed:
+        if self._pushed and not self.kept_awake:
             return self._modem.pushed(at_ns)
         self._modem.sends(at_ns)
         return at_ns
 
+    @property
+    def rate_kbit_s(self) -> float:
+        """Return its rate, all of it."""
+        return self._bearer.rate_kbit_s.value
+
     def queued_ns(self, at_ns: int) -> int:
         """Return how long a packet that came now would wait."""
-        return max(0, int(self._state[kernel.FREE_NS]) - at_ns)
+        return max(0, int(self._free_ns[0]) - at_ns)
 
     def _look_ahead(self, at_ns: int) -> None:
-        begin_ns, end_ns = max(0, at_ns - _SLACK_NS), at_ns + 2 * _SPELLS_NS
-        self._stall_rows = self._stalls.until(begin_ns, end_ns)
-        self._busy_rows = self._busy.until(begin_ns, end_ns)
-        self._outage_rows = self._outages.until(begin_ns, end_ns)
+        since_ns = at_ns - self._spells_from_ns
+        begin_ns, end_ns = max(0, since_ns - _SLACK_NS), max(0, since_ns + 2 * _SPELLS_NS)
+        later_ns = np.array([self._spells_from_ns, self._spells_from_ns, 0], np.int64)
+        self._stall_rows, self._busy_rows, self._outage_rows = (
+            one.until(begin_ns, end_ns) + later_ns
+            for one in (self._stalls, self._busy, self._outages)
+        )
         self._known_until_ns = at_ns + _SPELLS_NS
 
     def _pass_time(self, gap_ns: int) -> None:
         """Let the loss process run through a silence, in slots of a stream's packets."""
-        enter = int(self._parameters[kernel.ENTER_LOSS])
-        leave = int(self._parameters[kernel.LEAVE_LOSS])
+        enter = int(self._direction["enter_loss"][0])
+        leave = int(self._direction["leave_loss"][0])
         both = (enter + leave) / (1 << 32)
         if not enter or both <= 0:
             return
@@ -152,9 +168,9 @@ class Hop:
             if stays * stays < 1e-12:
                 break
         share = enter / (enter + leave)
-        bad = share + (int(self._state[kernel.BAD]) - share) * stays
+        bad = share + (int(self._bad[0]) - share) * stays
         draw = int(raw_draws(self._gap_bits, 1)[0] >> np.uint64(32))
-        self._state[kernel.BAD] = int(draw < bad * (1 << 32))
+        self._bad[0] = int(draw < bad * (1 << 32))
 
 
 class Path:

@@ -25,8 +25,10 @@ from sim.day.observer import Observer
 from sim.day.pole import CLOCK_SYNC_NS, READ_CLOCK_NS, NodeParts
 from sim.world.broker import Broker
 from sim.world.connection import Network
-from sim.world.devices import VirtualCard, VirtualDisk, VirtualStore, VirtualUdp
+from sim.world.devices import LiveCard, VirtualCard, VirtualDisk, VirtualStore, VirtualUdp
 from sim.world.guard import unguarded
+from sim.world.live import LivePole
+from sim.world.live_speaker import LiveSpeaker
 from sim.world.loop import VirtualLoop
 from sim.world.machine import VirtualMachine
 from sim.world.path import Path
@@ -95,7 +97,12 @@ class _Watched:
         return None if self.cut else self._speaker.next_deadline_ns()
 
     def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
-        self._speaker.render(out, presentation_ns)
+        live = self._pole.live
+        if live is not None and live.runs:
+            live.catch_up()
+            out[:] = 0.0
+        else:
+            self._speaker.render(out, presentation_ns)
         self._pole.note_sound()
 
     def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
@@ -129,6 +136,8 @@ class WorldPole:
         Table `[mqtt]` of its configuration.
     machine : VirtualMachine
         Its clocks.
+    live : LivePole or None
+        The live programme here.
     """
 
     def __init__(
@@ -143,8 +152,10 @@ class WorldPole:
         ways: Ways,
         to_station: Callable[[bytes], None],
         witness: Witness | None = None,
+        live: LivePole | None = None,
     ) -> None:
         self._loop = loop
+        self.live = live
         self._number = number
         self._parts = parts
         self._mqtt = mqtt
@@ -166,6 +177,10 @@ class WorldPole:
         """What ended the daemon that is a mistake of its own."""
         self.origin_samples = np.zeros(ORIGINS, np.int64)
         self.observer = Observer(parts.node.name, self._machine.true_ns)
+
+    def look_on(self, witness: Witness) -> None:
+        """Let somebody stand here."""
+        self._witness = witness
 
     def was_here(self, session_s: int) -> None:
         """Let the broker know the node from before the run."""
@@ -291,6 +306,8 @@ class WorldPole:
             self._machine.synchronise()
 
     def _let_go(self) -> None:
+        if self.live is not None:
+            self.live.detach()
         self._watched.cut = True
         for one in (self.udp, self._store, self.card):
             one.close()
@@ -308,7 +325,8 @@ class WorldPole:
             loop, machine, self._number, up=self._ways.up, receive=self._to_station
         )
         self._sounding = ()
-        self._speaker = SpeakerNode(
+        kind = SpeakerNode if self.live is None else LiveSpeaker
+        self._speaker = kind(
             parts.node, decoder_factory=parts.decoder_factory, priority=parts.control.priority
         )
         self._controller = WatchedController(
@@ -321,9 +339,14 @@ class WorldPole:
             parts.library,
             playout_delay_ms=parts.node.jitter.playout_delay_ms + parts.node.jitter.delay_ms,
         )
-        self.card = VirtualCard(
+        kind_of_card = VirtualCard if self.live is None else LiveCard
+        self.card = kind_of_card(
             loop, machine, lead_ns=parts.lead_ns, sounds=self.sounds, listener=self._hear
         )
+        if self.live is not None:
+            assert isinstance(self._speaker, LiveSpeaker) and isinstance(self.card, LiveCard)
+            self.card.programme = self.live
+            self.live.attach(self._speaker, governed, hear=self._hear, begin=self.card.begin)
         self.card.broken = self.card_gone
         link = MqttLink(
             parts.node.name,

@@ -15,9 +15,10 @@ from sim.day.nodes import library, node_parts, turns
 from sim.day.station import Sent, Station
 from sim.gateway.power import Uptime, uptimes
 from sim.result.day import DayOrder
-from sim.village.places import Place, Village, day_cuts
+from sim.village.places import Place, Village, day_cuts, live_ns
 from sim.village.rules import read_rule
 from sim.village.scenario import Scenario
+from sim.world.live import LivePlan, LiveProgramme
 from sim.world.pole import WorldPole
 from sim.world.world import PoleParts, World
 
@@ -40,6 +41,10 @@ class Stretch:
         Of that scenario.
     begin_s, end_s : int
         Seconds into the day.
+    decoder_factory : callable or None
+        The decoder of the nodes; None counts without sound.
+    live : bool
+        The run's own programme is streamed, from `day.live_at` on.
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class Stretch:
         begin_s: int,
         end_s: int,
         decoder_factory: DecoderFactory | None = None,
+        live: bool = False,
     ) -> None:
         if scenario.day is None:
             raise ConfigError(
@@ -88,13 +94,23 @@ class Stretch:
             )
             for number, place in enumerate(village.places)
         ]
+        plan = None
+        if live:
+            plan = LivePlan(
+                scenario=scenario,
+                begin_ns=live_ns(scenario) - self._begin_ns,
+                decoder=decoder_factory,
+            )
         self.world = World(
             village,
             self._parts,
             self._orders,
             seed=scenario.seed,
             utc_s=station.midnight_s + begin_s,
+            live=plan,
         )
+        if self.world.live is not None:
+            self._announce(station, self.world.live, round(scenario.duration_s))
         self._broker_cuts_ns = self._shifted(day_cuts(scenario, self._places[0], "broker_down"))
         self._break_more(scenario)
 
@@ -119,6 +135,13 @@ class Stretch:
             for sent in self._orders
             if sent.commune == one.place.commune
         ]
+
+    def _announce(self, station: Station, live: LiveProgramme, duration_s: int) -> None:
+        """Let the desks announce the live programme."""
+        first_s = (live.begin_ns + self._begin_ns) // NS_PER_S
+        sent = station.live_orders(live.ssrc, live.key, begin_s=first_s, end_s=first_s + duration_s)
+        begins = [replace(one, at_ns=max(0, one.at_ns - self._begin_ns)) for one in sent]
+        self.world.add_orders(begins)
 
     def _break_more(self, scenario: Scenario) -> None:
         """Let the broker and sound cards go and come back."""

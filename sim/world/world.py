@@ -1,7 +1,9 @@
 """The world of one village: daemons, broker and station on one loop, and what goes wrong."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from node.shell.broker.mqtt import SESSION_S
 from node.shell.config import MqttConfig
@@ -17,6 +19,7 @@ from sim.links.spells import Spells, busy_of, outages_of
 from sim.village.places import Place, Village
 from sim.world.broker import Broker, Message
 from sim.world.guard import guarded
+from sim.world.live import LivePlan, LiveProgramme
 from sim.world.loop import VirtualLoop
 from sim.world.machine import VirtualMachine
 from sim.world.path import Down, Hop, Path
@@ -24,6 +27,9 @@ from sim.world.pole import Ways, Witness, WorldPole
 
 _BOOT_OFFSET_NS = 3600 * NS_PER_S
 """What a monotonic clock shows at the begin of the run: it has been up for an hour."""
+
+_ROOM_MIN = 0.01
+"""Of a rate that a stream fills: a queue lets something through."""
 
 VILLAGE = "village"
 
@@ -58,6 +64,8 @@ class World:
         Of the run.
     utc_s : int
         Civil time at its begin.
+    live : LivePlan or None
+        What is streamed to them.
     """
 
     def __init__(
@@ -68,8 +76,10 @@ class World:
         *,
         seed: int,
         utc_s: int,
+        live: LivePlan | None = None,
     ) -> None:
         self.loop = VirtualLoop()
+        self.live = None if live is None else LiveProgramme(self.loop, village, live)
         self._village = village
         self._seed = seed
         self._utc_ns = utc_s * NS_PER_S
@@ -85,6 +95,13 @@ class World:
                 self.loop.call_at_ns(up.end_ns, pole.switch_off)
         self._desks = {commune: _Desk(self.broker, commune) for commune in village.backhauls}
         self._orders = tuple(orders)
+        if self.live is not None:
+            for at_ns, streamed in ((self.live.begin_ns, True), (self.live.ends_ns, False)):
+                self.loop.call_at_ns(at_ns, partial(self._leave_room, streamed=streamed))
+
+    def add_orders(self, orders: Sequence[Sent]) -> None:
+        """Let the stations order more."""
+        self._orders += tuple(orders)
 
     def advance(self, end_ns: int, *, step_ns: int) -> Iterator[int]:
         """Run to `end_ns`; yield the true time that was reached, every `step_ns`."""
@@ -125,19 +142,10 @@ class World:
 
     def _pole(self, number: int, one: PoleParts) -> WorldPole:
         place = one.place
-        crystal = Oscillator(
-            stream(self._seed, Purpose.CRYSTAL, commune=place.commune, node=place.node),
-            sigma_ppm=place.profile.board.clock_sigma_ppm.value,
-            max_ppm=place.profile.board.clock_max_ppm.value,
-            curve_ppb_per_k2=place.profile.board.clock_curve_ppb_per_k2.value,
-            wander_ppb=place.profile.board.clock_wander_ppb.value,
-            ambient_c=place.ambient_c,
-            fixed_ppm=place.skew_ppm,
-            offset_ns=_BOOT_OFFSET_NS,
-        )
+        live = None if self.live is None else self.live.poles[place.node]
         machine = VirtualMachine(
             self.loop,
-            crystal,
+            self._crystal(place) if live is None else live.clock,
             utc_at_zero_ns=self._utc_ns,
             bits=stream(self._seed, Purpose.MACHINE, commune=place.commune, node=place.node),
         )
@@ -152,6 +160,19 @@ class World:
             ways=self._ways(one),
             to_station=lambda data: None,
             witness=one.witness,
+            live=live,
+        )
+
+    def _crystal(self, place: Place) -> Oscillator:
+        return Oscillator(
+            stream(self._seed, Purpose.CRYSTAL, commune=place.commune, node=place.node),
+            sigma_ppm=place.profile.board.clock_sigma_ppm.value,
+            max_ppm=place.profile.board.clock_max_ppm.value,
+            curve_ppb_per_k2=place.profile.board.clock_curve_ppb_per_k2.value,
+            wander_ppb=place.profile.board.clock_wander_ppb.value,
+            ambient_c=place.ambient_c,
+            fixed_ppm=place.skew_ppm,
+            offset_ns=_BOOT_OFFSET_NS,
         )
 
     def _ways(self, one: PoleParts) -> Ways:
@@ -177,6 +198,20 @@ class World:
             ),
         )
 
+    def _leave_room(self, *, streamed: bool) -> None:
+        """Leave to the orders what the stream leaves of each rate down to the poles.
+
+        No modem sleeps meanwhile.
+        """
+        assert self.live is not None, "it streams"
+        members = Counter(place.commune for place in self.live.places)
+        for (commune, node), hop in self._hops.items():
+            hop.kept_awake = streamed
+            if not node.endswith("/up"):
+                copies = members[commune] if node == "/uplink" and self.live.unicast else 1
+                asked_kbit_s = copies * self.live.kbit_s if streamed else 0.0
+                hop.rate_share = max(_ROOM_MIN, 1.0 - asked_kbit_s / hop.rate_kbit_s)
+
     def _hop(self, bearer: Bearer, name: str, commune: str, node: str, down: Down | None) -> Hop:
         if (commune, node) not in self._hops:
             if (commune, name) not in self._cells:
@@ -197,6 +232,7 @@ class World:
                 down=down,
                 modem=self._modem(bearer, commune, node.removesuffix("/up")),
                 pushed=not node.endswith("/up"),
+                spells_from_ns=0 if self.live is None else self.live.begin_ns,
             )
         return self._hops[commune, node]
 

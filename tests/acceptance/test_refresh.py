@@ -156,3 +156,42 @@ async def test_a_grant_that_is_not_the_communes_or_names_another_root_is_not_tak
     await asyncio.to_thread(take_waiting, pole / "node.toml")
     assert (pole / "node.toml").read_text() == settings
     assert not (pole / "grant.new").exists()
+
+
+def test_a_root_that_is_followed_reaches_nodes_by_the_broker_or_on_a_stick_and_new_ones_too(
+    commune, pole, tmp_path
+):
+    assert 'next_root = "' in (pole / "node.toml").read_text()
+    said = commune.does("root", "rotate", "--overlap", "30")
+    assert "root-3.key to another place" in said and "next" in said
+    commune.does("send", "--stick", str(tmp_path / "stick"))
+    status, said = refresh(commune, pole, "--stick", str(tmp_path / "stick"))
+    assert status == 0 and "waits" in said, said
+    start(commune, pole)
+    kept = read_kept(pole / "kept.db")
+    assert [name for name in kept if name.startswith("root/")]
+    # From now on the root that follows has the say: the commune's key is certified by it.
+    commune.does("send")
+    status, said = refresh(commune, pole)
+    assert status == 0 and "waits" in said, said
+    start(commune, pole)
+    other = commune.gateway("second gateway")
+    commune.enrol(other, "coc-2")
+    assert commune.does("root", "rotate", "--overlap", "30")
+    commune.does("send")
+    for folder in (pole, other):
+        assert refresh(commune, folder)[0] == 0
+        start(commune, folder)
+        assert (
+            len([name for name in read_kept(folder / "kept.db") if name.startswith("root/")]) == 2
+        )
+    assert "was promised already" in commune.does("root", "next", status=2)
+
+
+def test_no_grant_names_another_root_that_is_to_follow(commune, pole):
+    about = commune.station / "station.json"
+    digest = msgspec.json.decode(about.read_bytes())["next_root"]
+    about.write_text(about.read_text().replace(digest, "0" * 64))
+    commune.does("send")
+    status, said = refresh(commune, pole)
+    assert status != 0 and "names another root that is to follow" in said

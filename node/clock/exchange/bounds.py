@@ -106,6 +106,18 @@ class Exchanged(Record):
     scratch: NDArray[np.float64] = number("ns", "Room to select in.", (REPLIES_MAX,))
 
 
+@inlined
+def _sign(bound: int) -> float:
+    """Return 1.0 of a floor, -1.0 of a ceiling: what makes both a least value."""
+    return 1.0 if bound < THERE_TOP else -1.0
+
+
+@inlined
+def _least(window: Exchanged, bound: int) -> float:
+    """Return what is passed over where it is less, sign and slope taken out."""
+    return -np.inf if bound < THERE_TOP else -window.stopped_above[bound % 2]
+
+
 @inner_kernel("int64(Exchanged, int64, float64, int64)")
 def _outermost(window: Exchanged, bound: int, slope: float, blocks: int) -> int:
     """Write the outermost reply of each block of time to the bound's points; return how many.
@@ -137,18 +149,6 @@ def _outermost(window: Exchanged, bound: int, slope: float, blocks: int) -> int:
             points[1, kept] = sign * y[least]
             kept += 1
     return kept
-
-
-@inlined
-def _sign(bound: int) -> float:
-    """Return 1.0 of a floor, -1.0 of a ceiling: what makes both a least value."""
-    return 1.0 if bound < THERE_TOP else -1.0
-
-
-@inlined
-def _least(window: Exchanged, bound: int) -> float:
-    """Return what is passed over where it is less, sign and slope taken out."""
-    return -np.inf if bound < THERE_TOP else -window.stopped_above[bound % 2]
 
 
 @inner_kernel("float64(float64[::1], int64, int64)")

@@ -9,8 +9,8 @@ from node.control.orders import Acknowledgement
 from node.control.precedence import MessageClass
 from node.control.proof.proof import ProofChain
 from node.control.trust.fates import remedy_of
-from node.control.trust.gatekeeper import Order, Refused
 from node.control.trust.message import Kind, Message, seal
+from node.control.trust.order import Order, Refused
 from node.control.trust.rates import STRANGERS, TOO_MANY, Rates
 from node.control.trust.signature import Signer
 from node.events import Note, Publish

@@ -1,24 +1,50 @@
 """Who may order what, where: the chain from the offline root down to the hamlet.
 
-A certificate is a message of its parent that names a key, a tier, an area and the highest class.
-A child cannot widen any of them. Tiers are data and may be skipped. Areas are paths:
-`vn/lang-son/huu-lien` contains `vn/lang-son/huu-lien/lang-coc`.
+A child cannot widen what its certificate says. Tiers are data and may be skipped. Of some keys it
+may be asked that others sign with them (`Together`): who signs alone is then of a lower class, in
+whatever is ordered. A root may be followed by another (`node.control.trust.roots`).
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Final
-
-import msgspec
 
 from node.control.civil_time import FAR_S, NO_TIME, Least
 from node.control.precedence import MessageClass
-from node.control.trust.message import Message
+from node.control.trust.certificate import (
+    LOWEST,
+    ROOT_LEVEL,
+    Authority,
+    Certificate,
+    Together,
+    Warrant,
+    chain_of,
+    gives_time,
+    proper_area,
+    read_certificate,
+    root_of,
+    within,
+)
+from node.control.trust.fates import BY_NEWER_ROOT, TOO_FEW
+from node.control.trust.message import Kind, Message
 from node.control.trust.revocations import Held, Place, Revocation, Revocations
+from node.control.trust.roots import RootChange, Roots
 from node.control.trust.shares import Claim, Shares
 from node.control.trust.signature import PUBLIC_KEY_BYTES, key_id, verified
+from node.control.trust.signers import Signers
 
-__all__ = ["Authority", "AuthorityBook", "Certificate", "Revocation", "Warrant", "within"]
+__all__ = [
+    "LOWEST",
+    "ROOT_LEVEL",
+    "Authority",
+    "AuthorityBook",
+    "Certificate",
+    "Revocation",
+    "Together",
+    "Warrant",
+    "proper_area",
+    "within",
+]
 
 AUTHORITIES_MAX: Final = 256
 CHILDREN_MAX: Final = 64
@@ -26,82 +52,6 @@ CHILDREN_MAX: Final = 64
 
 EMERGENCY_S: Final = 1800
 """What a sealed key ordered ends after so long: time to reach somebody who may order more."""
-
-ROOT_LEVEL: Final = -1
-LOWEST: Final = 1 << 30
-"""A level below all tiers."""
-
-_ROOT_UNTIL_S: Final = 1 << 40
-
-
-class Certificate(msgspec.Struct, frozen=True):
-    """Content of a CERTIFICATE message."""
-
-    name: str
-    public_key: bytes
-    tier: str
-    area: str
-    class_max: int
-    until_s: int
-    gives_time: bool | None = None
-    """Whether its beacons are believed; not said: those of keys that may order urgent messages."""
-    emergency: bool = False
-    """A sealed key for when nobody above can be reached: warnings and voices alone, and short."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Authority:
-    """A key that may order something."""
-
-    name: str
-    key_id: bytes
-    public_key: bytes
-    level: int
-    """Index into the tiers; `ROOT_LEVEL` for the root."""
-    area: str
-    class_max: MessageClass
-    until_s: int
-    parent: bytes
-    """Key id; empty for the root."""
-    gives_time: bool = False
-    """By its own certificate: `AuthorityBook.may_give_time` asks those above it too."""
-    emergency: bool = False
-    """It orders nothing but warnings and voices, none of them for longer than `EMERGENCY_S`."""
-    counter: int = 0
-    """Of the certificate: a later one of the same parent holds, in whatever order they come."""
-
-    def may_as_much(self, other: "Authority") -> bool:
-        """Return whether it may order as high a class as `other` of its tier, as far."""
-        return self.class_max >= other.class_max and within(other.area, self.area)
-
-
-@dataclass(frozen=True, slots=True)
-class Warrant:
-    """On whose word something acts, kept with it for as long as it does."""
-
-    key_id: bytes
-    area: str
-    """That the order was for."""
-    level: int = LOWEST
-    """Tier that it acts as; who has come down below it since may cause it no more."""
-    sealed_may: bool = False
-    """It is a warning or a voice: a key that is sealed may have ordered it."""
-
-
-def within(inner: str, outer: str) -> bool:
-    """Return whether area `inner` lies in area `outer`; the empty one is everywhere."""
-    return outer in ("", inner) or inner.startswith(outer + "/")
-
-
-def proper_area(area: str) -> bool:
-    """Return whether `area` is a path that can be compared."""
-    return area == "" or all(part and part == part.strip() for part in area.split("/"))
-
-
-def _gives_time(claim: Certificate) -> bool:
-    if claim.gives_time is None:
-        return claim.class_max >= MessageClass.URGENT
-    return claim.gives_time
 
 
 class AuthorityBook:
@@ -115,32 +65,42 @@ class AuthorityBook:
         Names of the tiers, the highest first.
     here : str
         Area of the node: authorities elsewhere take no place. Empty: all are remembered.
+    next_root : bytes
+        SHA-256 of the public key of the root that may follow; empty: none may.
     """
 
-    def __init__(self, root_public_key: bytes, tiers: tuple[str, ...], here: str = "") -> None:
+    def __init__(
+        self,
+        root_public_key: bytes,
+        tiers: tuple[str, ...],
+        here: str = "",
+        next_root: bytes = b"",
+    ) -> None:
         self._tiers = tiers
         self._here = here
         self._shares = Shares(AUTHORITIES_MAX, len(tiers), CHILDREN_MAX)
-        root = Authority(
-            name="root",
-            key_id=key_id(root_public_key),
-            public_key=root_public_key,
-            level=ROOT_LEVEL,
-            area="",
-            class_max=MessageClass.URGENT,
-            until_s=_ROOT_UNTIL_S,
-            parent=b"",
-            gives_time=True,
-        )
+        root = root_of(root_public_key)
         self._known = {root.key_id: root}
+        self._roots = Roots(root_public_key, next_root)
+        self._former: dict[bytes, Authority] = {}
+        """Roots that are followed: what they took back stays taken back."""
         self._revocations = Revocations(root.key_id)
         self._dropped: list[bytes] = []
+        self._together = Signers(self._known)
         self._verified: tuple[bytes, bytes, bytes] | None = None
         """Key, signature and what is signed of the last message that was genuine."""
 
-    def signer_of(self, message: Message) -> Authority | str:
-        """Return the authority whose key signed `message`, or why it is none of ours."""
+    def signer_of(
+        self, message: Message, least: Least = NO_TIME, *, kept: bool = False
+    ) -> Authority | str:
+        """Return the authority whose key signed `message`, or why it is none of ours.
+
+        Where it may order some classes only with others, it is one of the class that it reaches
+        with those who have signed too. What was `kept` may be of a root that has lost its right.
+        """
         authority = self._known.get(message.key_id)
+        if authority is None and (kept or message.kind is Kind.ROOT):
+            authority = self._former.get(message.key_id)
         if authority is None:
             return "unknown key"
         asked = (authority.public_key, message.signature, message.signed)
@@ -148,7 +108,15 @@ class AuthorityBook:
             if not verified(*asked):
                 return "wrong signature"
             self._verified = asked
-        return authority
+        if authority.together is None:
+            return authority
+        by = self.cosigners_of(message)
+        warrant = Warrant(authority.key_id, message.area, cosigners=by)
+        return self._together.reaching(authority, warrant, least)
+
+    def cosigners_of(self, message: Message) -> tuple[bytes, ...]:
+        """Return who has signed `message` besides, where that is asked for and enough have."""
+        return self._together.cosigners_of(message)
 
     def may(self, warrant: Warrant, message_class: MessageClass, least: Least) -> Authority | str:
         """Return who may cause an effect of this class now by `warrant`, or why nobody may.
@@ -175,8 +143,12 @@ class AuthorityBook:
             return "above its tier"
         if authority.emergency and not warrant.sealed_may:
             return "only warnings and voices"
+        if authority.together is not None:
+            authority = self._together.reaching(authority, warrant, least)
+            if authority.class_max < message_class:
+                return TOO_FEW
         # Last: it may be renewed, and must not hide what never comes back.
-        if any(least.at(one.level) >= one.until_s for one in self._chain(authority)):
+        if any(self._has_ended(one, least) for one in chain_of(authority, self._known)):
             return "the certificate has ended"
         return authority
 
@@ -192,29 +164,39 @@ class AuthorityBook:
         as high a class and in as wide an area.
         """
         holder = self.may(warrant, MessageClass.NORMAL, NO_TIME)
-        if isinstance(holder, str) or holder.key_id == other.key_id:
+        if isinstance(holder, str):
             return True
+        if holder.key_id == other.key_id:  # what several signed, one of them alone does not end
+            return not warrant.cosigners or other.class_max >= holder.class_max
         if other.level != warrant.level:
             return other.level < warrant.level
         return other.may_as_much(holder)
 
     def may_give_time(self, authority: Authority) -> bool:
         """Return whether its beacons are believed: nobody has that right from who has it not."""
-        return all(one.gives_time for one in self._chain(authority))
+        return all(one.gives_time for one in chain_of(authority, self._known))
 
     def receive_certificate(
-        self, parent: Authority, content: bytes, *, counter: int = 0
+        self,
+        parent: Authority,
+        content: bytes,
+        *,
+        counter: int = 0,
+        cosigners: tuple[bytes, ...] = (),
     ) -> Authority | str:
         """Learn the authority that an authorised message of `parent` names, or say why not.
 
         `counter` is that of the message: an older certificate that comes later changes nothing.
+        `cosigners` have signed it besides.
         """
-        try:
-            claim = msgspec.json.decode(content, type=Certificate)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        claim = read_certificate(content)
+        if claim is None:
             return "no certificate"
         if len(claim.public_key) != PUBLIC_KEY_BYTES or claim.tier not in self._tiers:
             return "no key or unknown tier"
+        together = claim.together or None
+        if together is not None and (fault := together.fault(key_id(claim.public_key))):
+            return fault
         authority = Authority(
             name=claim.name[:64],
             key_id=key_id(claim.public_key),
@@ -224,17 +206,48 @@ class AuthorityBook:
             class_max=MessageClass(min(max(claim.class_max, 0), MessageClass.URGENT)),
             until_s=claim.until_s,
             parent=parent.key_id,
-            gives_time=_gives_time(claim) and not claim.emergency,
+            gives_time=gives_time(claim) and not claim.emergency,
             emergency=claim.emergency,
             counter=counter,
+            together=together,
+            cosigners=cosigners,
         )
         refusal = self._narrower(authority, claim, parent) or self._in_the_way(authority, parent)
         if refusal is not None:
             return refusal
         self._known[authority.key_id] = authority
-        # What it certified before it was narrowed must not be wider than it is now.
-        self._drop_where(self._wider_than_its_parent)
+        self._settle()
         return authority
+
+    def is_signed_by_too_few(self, message: Message) -> bool:
+        """Return whether a CERTIFICATE names what its key certifies only with more signatures."""
+        parent = self._known.get(message.key_id)
+        claim = read_certificate(message.content)
+        if claim is None or parent is None or parent.together is None:
+            return False
+        warrant = Warrant(parent.key_id, claim.area, cosigners=self.cosigners_of(message))
+        reach = self._together.reaching(parent, warrant, NO_TIME).class_max
+        return reach < claim.class_max <= parent.class_max
+
+    def receive_root(self, message: Message) -> str | bool:
+        """Take a ROOT message whose first signature holds; return why it is refused, or whether it
+        changes anything.
+        """
+        change = self._roots.receive(message)
+        if not isinstance(change, RootChange):
+            return change or False
+        following = root_of(change.next_public_key)
+        known = self._known.get(following.key_id)
+        if known is not None and known.level == ROOT_LEVEL:
+            following = known
+        self._known[following.key_id] = replace(following, from_s=change.from_s)
+        ended = self._known.get(message.key_id) or root_of(change.public_key)
+        ended = replace(ended, parent=following.key_id, until_s=change.until_s)
+        self._known[ended.key_id] = self._former[ended.key_id] = ended
+        self._revocations.add_root(following.key_id)
+        self._revocations.spare(self._roots.protected_from)
+        self._settle()
+        return True
 
     def receive_revocation(
         self, issuer: Authority, content: bytes, *, kept: bool = False
@@ -249,10 +262,11 @@ class AuthorityBook:
             return claim
         mine = tuple(key for key in claim.key_ids if self._is_ancestor(issuer.key_id, key))
         place = None if kept else self._place_of(issuer)
-        refusal = self._revocations.add(issuer.key_id, claim, place)
+        protected = self._roots.protected_from(issuer.key_id)
+        refusal = self._revocations.add(issuer.key_id, claim, place, protected)
         if refusal is not None:
             return refusal
-        self._drop_where(self._is_revoked)
+        self._settle()
         return mine
 
     def level_name(self, authority: Authority) -> str:
@@ -275,6 +289,11 @@ class AuthorityBook:
         """Return the number of the newest list of each issuer: who lacks one is sent it again."""
         return self._revocations.numbers()
 
+    @property
+    def roots(self) -> Roots:
+        """The roots that it has followed, and which may follow."""
+        return self._roots
+
     def __contains__(self, key: object) -> bool:
         return key in self._known
 
@@ -285,63 +304,84 @@ class AuthorityBook:
 
     def _narrower(self, new: Authority, claim: Certificate, parent: Authority) -> str | None:
         """Return why `claim` would be wider than `parent` is, or None."""
+        parent = self._known.get(parent.key_id, parent)  # whatever it reaches alone
         if new.level <= parent.level:
             return "not below its parent"
         if not proper_area(new.area) or not within(new.area, parent.area):
             return "wider than its parent's area"
         if not 0 <= claim.class_max <= parent.class_max:
             return "above its parent's class"
-        return None
+        return None if self._together.is_upheld(new, NO_TIME) else TOO_FEW
 
     def _in_the_way(self, new: Authority, parent: Authority) -> str | None:
         """Return why there is no place for `new`, or None when there is: others may have gone."""
-        if self._revocations.holds(new.key_id, self._chain(parent)):
+        if self._revocations.holds(new.key_id, self._above(parent)):
             return "revoked"
+        if self._roots.is_root(new.key_id):
+            return "the key of a root"
         known = self._known.get(new.key_id)
-        if known is not None:
+        if known is not None and self._roots.follows(known.parent, parent.key_id):
+            return BY_NEWER_ROOT
+        if known is not None and not self._roots.follows(parent.key_id, known.parent):
             owner = self._known.get(known.parent)
             if owner is None or (known.parent != new.parent and owner.level <= parent.level):
                 return "known from another parent"  # who is above that one may take it over
             older = known.parent == new.parent and new.counter < known.counter
             return "older than the certificate in force" if older else None
+        if known is not None:
+            return None  # the root that follows has certified it too
         if not within(new.area, self._here) and not within(self._here, new.area):
             return "not for here"
-        held = [one for one in self._known.values() if one.parent]
+        held = [one for one in self._known.values() if one.level > ROOT_LEVEL]
         claims = [Claim(one.level, 0, one.parent) for one in held]
         gone = self._shares.make_room(claims, Claim(new.level, 0, new.parent))
         if gone is None:
             return "too many authorities"
         for index in gone:
             self._forget(held[index].key_id)
-        self._drop_where(lambda one: False)
+        self._settle()
         return None
 
     def _place_of(self, issuer: Authority) -> Place:
-        above = [one.key_id for one in self._chain(issuer) if one.parent]
+        above = [one.key_id for one in chain_of(issuer, self._known) if one.level > ROOT_LEVEL]
         return Place(issuer.level, tuple(above[1:]))
+
+    def _has_ended(self, one: Authority, least: Least) -> bool:
+        is_over = least.at(one.level) >= one.until_s
+        return is_over or (bool(one.cosigners) and not self._together.is_upheld(one, least))
+
+    def _settle(self) -> None:
+        """Drop what has lost its right, and all below it."""
+        self._drop_where(self._is_revoked)
+        # What it certified before it was narrowed must not be wider than it is now.
+        self._drop_where(self._wider_than_its_parent)
 
     def _wider_than_its_parent(self, one: Authority) -> bool:
         parent = self._known.get(one.parent)
+        if one.level == ROOT_LEVEL:
+            return False
         return parent is not None and (
             parent.emergency  # a sealed key certifies nobody
             or not within(one.area, parent.area)
             or one.class_max > parent.class_max
             or one.level <= parent.level
+            or not self._together.is_upheld(one, NO_TIME)
         )
 
     def _is_revoked(self, one: Authority) -> bool:
         parent = self._known.get(one.parent)
-        return parent is not None and self._revocations.holds(one.key_id, self._chain(parent))
+        return parent is not None and self._revocations.holds(one.key_id, self._above(parent))
 
     def _is_ancestor(self, ancestor: bytes, key: bytes) -> bool:
         known = self._known.get(key)
-        return known is not None and any(one.parent == ancestor for one in self._chain(known))
+        return known is not None and any(
+            one.parent == ancestor for one in chain_of(known, self._known)
+        )
 
-    def _chain(self, authority: Authority | None) -> Iterator[Authority]:
-        """Yield `authority` and those above it up to the root: levels rise, so it ends."""
-        while authority is not None:
-            yield authority
-            authority = self._known.get(authority.parent)
+    def _above(self, authority: Authority) -> Iterator[Authority]:
+        """Yield `authority` and whose revocations hold for what it certifies."""
+        yield from chain_of(authority, self._known)
+        yield from self._former.values()
 
     def _drop_where(self, bad: Callable[[Authority], bool]) -> None:
         """Drop authorities that are `bad`, and all below them."""

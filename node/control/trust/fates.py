@@ -3,6 +3,7 @@
 from typing import Final
 
 from node.control.trust.revocations import NO_PLACE
+from node.control.trust.roots import NOT_BY_NEXT, NOT_PROMISED, NOT_THE_NEWEST
 
 NOTHING_IN_FORCE: Final = "nothing in force under that number"
 """Of a cancel about a warning that this node never had; should it come, it does not sound."""
@@ -16,6 +17,11 @@ NOT_ITS_TO_END: Final = "not its to end"
 NOT_ITS_PLAN: Final = "the plan in force is of a key that may order more"
 """Of a calendar or volume plan of the same tier, by a key of a lower class or of less area."""
 
+TOO_FEW: Final = "needs more signatures"
+"""Of an order, or a certificate, that this key gives only with others."""
+
+BY_NEWER_ROOT: Final = "the root that follows has certified it"
+
 CANCELS: Final = frozenset({"cancel", OVER_ALREADY, NOTHING_IN_FORCE})
 """Of a cancel after which what it is about does not sound."""
 
@@ -27,8 +33,21 @@ _REMEDIES: Final = {
     "the certificate has ended": "ask the authority above for a new certificate",
     "outside its area": "name an area that the key's certificate covers, without a slash or blank"
     " at its ends",
-    "above its class": "sign with a lower --class, or with a key whose certificate allows it",
+    "above its class": "sign with a lower --class, or with a key whose certificate allows it; some"
+    " allow it only with the signatures of others",
     "above its tier": "sign it again: the key's certificate is of a lower tier now",
+    TOO_FEW: "let the others whom the key's certificate names sign the same file, `loalang-node"
+    " order cosign FILE --key KEY`; each counts only for what it may order itself, and if this node"
+    " has its certificate",
+    BY_NEWER_ROOT: "sign it with the newest root",
+    "the key of a root": "certify another key: a root is nobody's authority",
+    "asks for signatures that nobody can give": "name at least as many key ids as signatures are"
+    " wanted beside its own, seven at most, and a class above normal",
+    NOT_PROMISED: "a node follows only to the root whose digest its configuration has"
+    " (control.next_root), or that the last change promised: give it a new configuration by hand",
+    NOT_THE_NEWEST: "send the changes of roots in their order, with rising numbers",
+    NOT_BY_NEXT: "let the next root sign the same file: `loalang-node order cosign FILE --key KEY`",
+    "its root holds only later": "sign it again when the root holds",
     "only warnings and voices": "an emergency key orders nothing else: ask whoever certified it",
     "not for here": "name the area of this node, or one above it",
     "replayed": "sign it again: each order acts once",
@@ -69,8 +88,8 @@ _REMEDIES: Final = {
     " signed, and sign with the key that ordered it; should it come later, it will not sound",
     NOT_ITS_TO_END: "sign with the key that ordered the warning, or with one of its tier or above"
     " that may order as much; an exercise ends only exercises",
-    NOT_ITS_PLAN: "sign with that key, or with one of its tier that has its class and its area; an"
-    " authority above may revoke it",
+    NOT_ITS_PLAN: "sign with that key, or with one of its tier that"
+    " has its class and its area; an authority above may revoke it",
     "expired": "send a warning whose end lies in the future by the node's clock",
     "expires before it takes effect": "send a warning that ends after it begins",
     "not for this place": "nothing, unless its area was to hold this place: then draw it wider",

@@ -7,7 +7,6 @@ every start.
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -15,20 +14,17 @@ import msgspec
 from node.control.civil_time import DAY_S, NO_TIME, CivilClock, Least
 from node.control.precedence import MessageClass
 from node.control.trust.ahead import Ahead
-from node.control.trust.authority import (
-    EMERGENCY_S,
-    LOWEST,
-    Authority,
-    AuthorityBook,
-    Warrant,
-    within,
-)
+from node.control.trust.asked_time import AskedTime
+from node.control.trust.authority import EMERGENCY_S, Authority, AuthorityBook, within
+from node.control.trust.fates import TOO_FEW
 from node.control.trust.kept_revocations import KeptRevocations
 from node.control.trust.lost_counters import LostCounters
 from node.control.trust.message import Kind, Message, open_envelope
 from node.control.trust.once import ReplayGuard
+from node.control.trust.order import Order, Refused, warrant_of
 from node.control.trust.rates import ORDINARY, TOO_MANY, URGENT, Rates
-from node.events import Persist
+from node.control.trust.roots import ROOT_PREFIX
+from node.events import Persist, Publish
 from node.units import NS_PER_S
 
 CERTIFICATE_PREFIX: Final = "certificate/"
@@ -46,40 +42,10 @@ FLOOR_STEP_S: Final = 3600
 BEACON_AHEAD_S: Final = 3600
 """A beacon later than this after our trusted time is refused: one of the two clocks is wrong."""
 
-_TRUST_KINDS: Final = frozenset({Kind.CERTIFICATE, Kind.REVOCATION, Kind.BEACON})
+_TRUST_KINDS: Final = frozenset({Kind.CERTIFICATE, Kind.REVOCATION, Kind.BEACON, Kind.ROOT})
 """They act without a clock, and for nodes in part of their area too."""
 
-_EMERGENCY_KINDS: Final = frozenset({Kind.CAP, Kind.SHORT_ALERT, Kind.SESSION, Kind.SESSION_END})
-"""All that a sealed key may order."""
-
 _ANSWERS: Final = frozenset({Kind.ACKNOWLEDGEMENT, Kind.PROOF_HEAD})
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A message that may act here, and who gave it."""
-
-    message: Message
-    authority: Authority
-    level: str
-    sealed: bytes
-    until_ns: int
-    """End of its time to live, monotonic, counted from receipt."""
-
-    @property
-    def warrant(self) -> Warrant:
-        """On whose word its effects act."""
-        return _warrant(self.message, self.authority.level)
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A message that does not act: why, and what there is to answer."""
-
-    fate: str
-    message: Message | None = None
-    """None: it is no order at all, or not by the key that it names; nobody is answered."""
-    signer: Authority | None = None
 
 
 class Gatekeeper:
@@ -108,19 +74,28 @@ class Gatekeeper:
         self._replay = ReplayGuard(stored)
         self._rates = Rates()
         self._ahead = Ahead(stored)
+        self._asked = AskedTime()
         self._area = area
         self._clock = clock
         self._revocations = KeptRevocations(stored, book)
-        self._events: deque[Persist] = deque()
+        self._events: deque[Persist | Publish] = deque()
         self._restore(stored)
         floor_s = max(clock.floors_s().values(), default=0)
         self._lost = LostCounters(stored, damaged=bool(self._replay.damaged), floor_s=floor_s)
 
     def receive_time(self, now_ns: int) -> None:
         """Note that the clock was read: once it is believed, it says what was issued before."""
-        if self._clock.trusted:
+        if self._clock.is_own:
             kept = self._lost.receive_time(self._clock.utc_ns(now_ns) // NS_PER_S)
             self._events.extend(() if kept is None else (kept,))
+
+    def receive_nonce(self, nonce: bytes, now_ns: int) -> None:
+        """Take 16 bytes that nobody can guess, to ask for the time by if that is to be done.
+
+        Without any, none is asked for.
+        """
+        if nonce and self._clock.wants_answer(now_ns) and self._asked.may_ask(now_ns):
+            self._events.append(self._asked.ask(nonce, now_ns))
 
     def foresee(self, sealed: bytes, now_ns: int) -> Persist | None:
         """Return what is to be on the disk before `sealed` is received; None if it will not act.
@@ -130,7 +105,7 @@ class Gatekeeper:
         message = open_envelope(sealed)
         if isinstance(message, str) or message.kind in _ANSWERS | _TRUST_KINDS:
             return None
-        signer = self._book.signer_of(message)
+        signer = self._book.signer_of(message, self._clock.least(now_ns))
         if isinstance(signer, str) or not self._rates.has_room(*_limit(message), now_ns):
             return None
         will_act = self._refusal(message, signer, now_ns) is None
@@ -155,21 +130,21 @@ class Gatekeeper:
             return Refused(message)
         if message.kind in _ANSWERS:
             return Refused("the answer of a node is no order")
-        signer = self._book.signer_of(message)
+        signer = self._book.signer_of(message, self._clock.least(now_ns))
         if isinstance(signer, str):
             return Refused(signer, message if signer == "unknown key" else None)
         if not self._rates.allow(*_limit(message), now_ns):
             return Refused(TOO_MANY, message, signer)
         refusal = self._refusal(message, signer, now_ns)
         if refusal is None:
-            kept = self._replay.advance(message.key_id, message.counter, self._book)
-            self._events.extend(Persist(*one) for one in kept)
+            self._use_up(message)
             refusal = self._obey(message, signer, sealed, now_ns)
         if refusal is not None:
             return Refused(refusal, message, signer)
         lasts_s = min(message.ttl_s, EMERGENCY_S) if signer.emergency else message.ttl_s
         until_ns = now_ns + lasts_s * NS_PER_S
-        return Order(message, signer, self._book.level_name(signer), sealed, until_ns)
+        level, by = self._book.level_name(signer), self._book.cosigners_of(message)
+        return Order(message, signer, level, sealed, until_ns, by)
 
     def restore(self, sealed: bytes) -> Order | str:
         """Return a kept order after a restart: signature and authority hold, it is not new."""
@@ -177,25 +152,39 @@ class Gatekeeper:
         if isinstance(signed, str):
             return signed
         message, _ = signed
+        by = self._book.cosigners_of(message)
         # What it may effect is asked at each effect, as it is while the node runs.
-        holder = self._book.may(_warrant(message), MessageClass.NORMAL, NO_TIME)
+        holder = self._book.may(warrant_of(message, by), MessageClass.NORMAL, NO_TIME)
         if isinstance(holder, str):
             return holder
-        return Order(message, holder, self._book.level_name(holder), sealed, 0)
+        return Order(message, holder, self._book.level_name(holder), sealed, 0, by)
 
-    def next_event(self) -> Persist | None:
-        """Return the oldest thing to keep, or None."""
+    def next_event(self) -> Persist | Publish | None:
+        """Return the oldest thing to keep or to send, or None."""
         return self._events.popleft() if self._events else None
+
+    def _use_up(self, message: Message) -> None:
+        """Let a message act once; a change of roots is the same however often it comes."""
+        if message.kind is not Kind.ROOT:
+            kept = self._replay.advance(message.key_id, message.counter, self._book)
+            self._events.extend(Persist(*one) for one in kept)
 
     def _refusal(self, message: Message, signer: Authority, now_ns: int) -> str | None:
         """Return why a genuine message does not act, or None."""
+        if message.kind is Kind.ROOT:
+            return None  # it says itself from when and until when: a node may have been off
+        if message.issued_s < signer.from_s:
+            return "its root holds only later"
         once = self._replay.refusal(message.key_id, message.counter)
         if once is None:
             self._note_time(message, signer, now_ns)
         least = self._clock.least(now_ns)
-        authority = self._book.may(_warrant(message), message.message_class, least)
+        warrant = warrant_of(message, self._book.cosigners_of(message))
+        authority = self._book.may(warrant, message.message_class, least)
         if isinstance(authority, str):
             return authority
+        if message.kind is Kind.CERTIFICATE and self._book.is_signed_by_too_few(message):
+            return TOO_FEW  # before its counter is used up: the same file may be signed by more
         if not self._for_here(message):
             return "not for here"
         return self._not_in_time(message, signer, now_ns) or once
@@ -253,6 +242,18 @@ class Gatekeeper:
             return self._revoke(message, signer, sealed)
         if message.kind is Kind.BEACON:
             return self._take_time(message, signer, now_ns)
+        if message.kind is Kind.ROOT:
+            return self._follow_root(message, sealed)
+        return None
+
+    def _follow_root(self, message: Message, sealed: bytes) -> str | None:
+        """Let another root follow; return why not."""
+        changed = self._book.receive_root(message)
+        if isinstance(changed, str):
+            return changed
+        if changed:
+            self._events.append(Persist(ROOT_PREFIX + message.key_id.hex(), sealed))
+            self._forget_dropped()
         return None
 
     def _take_time(self, message: Message, signer: Authority, now_ns: int) -> str | None:
@@ -260,20 +261,27 @@ class Gatekeeper:
         if not self._book.may_give_time(signer):
             return "may not give the time"
         issued_s, own_s = message.issued_s, self._clock.utc_ns(now_ns) // NS_PER_S
-        if self._clock.trusted and issued_s > own_s + BEACON_AHEAD_S:
+        if self._clock.is_own and issued_s > own_s + BEACON_AHEAD_S:
             return "ahead of this node's clock"
-        if self._clock.trusted:
+        if self._clock.is_own:
             issued_s = min(issued_s, own_s)
+        warrant = warrant_of(message, self._book.cosigners_of(message))
         then = Least.known(issued_s)  # by its own date its certificate must hold
-        holder = self._book.may(_warrant(message), message.message_class, then)
+        holder = self._book.may(warrant, message.message_class, then)
         if isinstance(holder, str):
             return holder
         self._raise_floor(signer.level, issued_s, now_ns, step_s=0)
+        if self._asked.is_answer(message.content, now_ns):
+            utc_ns = self._asked.take(message.content, now_ns)
+            self._clock.receive_answer(utc_ns, now_ns, level=signer.level)
         return None
 
     def _learn(self, message: Message, signer: Authority, sealed: bytes) -> str | None:
         counter = message.counter
-        learnt = self._book.receive_certificate(signer, message.content, counter=counter)
+        by = self._book.cosigners_of(message)
+        learnt = self._book.receive_certificate(
+            signer, message.content, counter=counter, cosigners=by
+        )
         self._revocations.recall(self._signed)
         self._forget_dropped()
         if isinstance(learnt, str):
@@ -296,7 +304,7 @@ class Gatekeeper:
         message = open_envelope(sealed)
         if isinstance(message, str):
             return message
-        signer = self._book.signer_of(message)
+        signer = self._book.signer_of(message, kept=True)
         return signer if isinstance(signer, str) else (message, signer)
 
     def _forget_dropped(self) -> None:
@@ -310,6 +318,7 @@ class Gatekeeper:
         """Build the chain again from its signed bytes, parents before children."""
         for level, seconds in _floors(stored.get(FLOOR_KEY, b"")).items():
             self._clock.receive_floor(seconds * NS_PER_S, level=level)
+        self._restore_roots(stored)
         waiting = [v for k, v in sorted(stored.items()) if k.startswith(CERTIFICATE_PREFIX) and v]
         progress = True
         while progress:
@@ -320,15 +329,28 @@ class Gatekeeper:
                 if isinstance(signed, str):
                     continue
                 message, signer = signed
-                self._book.receive_certificate(signer, message.content, counter=message.counter)
+                counter, by = message.counter, self._book.cosigners_of(message)
+                learnt = self._book.receive_certificate(
+                    signer, message.content, counter=counter, cosigners=by
+                )
+                if learnt == TOO_FEW:
+                    continue  # who signed it besides comes after it
                 waiting.remove(sealed)
                 progress = True
         self._revocations.recall(self._signed)
         self._forget_dropped()
 
-
-def _warrant(message: Message, level: int = LOWEST) -> Warrant:
-    return Warrant(message.key_id, message.area, level, message.kind in _EMERGENCY_KINDS)
+    def _restore_roots(self, stored: Mapping[str, bytes]) -> None:
+        """Follow the roots again, each before what it says of the next."""
+        left = [v for k, v in sorted(stored.items()) if k.startswith(ROOT_PREFIX) and v]
+        progress = True
+        while progress:
+            progress = False
+            for sealed in list(left):
+                signed = self._signed(sealed)
+                if not isinstance(signed, str) and self._book.receive_root(signed[0]) is True:
+                    left.remove(sealed)
+                    progress = True
 
 
 def _limit(message: Message) -> tuple[bytes, tuple[int, int]]:

@@ -13,7 +13,7 @@ Whoever makes keys, lets them revoke and takes them back fills its own places an
 finds none is refused; whoever stands above can revoke the same key.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -72,12 +72,21 @@ class Revocations:
     """The revoked keys that a node remembers, by who revoked them."""
 
     def __init__(self, root_key_id: bytes) -> None:
-        self._root = root_key_id
+        self._roots = {root_key_id}
         self._keys: dict[bytes, set[bytes]] = {}
         self._numbers: dict[bytes, int] = {}
         self._singles: dict[bytes, int] = {}
         self._places: dict[bytes, Place] = {}
         self._let_go: list[bytes] = []
+
+    def add_root(self, key: bytes) -> None:
+        """Note that `key` is a root too."""
+        self._roots.add(key)
+
+    def spare(self, protected: Callable[[bytes], set[bytes]]) -> None:
+        """Forget what each issuer has said of what is `protected` from it by now."""
+        for issuer, held in self._keys.items():
+            held -= protected(issuer)
 
     def restore(self, places: Mapping[bytes, Place]) -> None:
         """Keep the places of those whose lists are kept, also while their keys are not known."""
@@ -94,13 +103,16 @@ class Revocations:
             return "no revocation"
         return claim
 
-    def add(self, issuer: bytes, claim: Revocation, place: Place | None) -> str | None:
+    def add(
+        self, issuer: bytes, claim: Revocation, place: Place | None, protected: set[bytes]
+    ) -> str | None:
         """Remember that `issuer` revoked keys, or return why that cannot be.
 
-        Without a `place` it was kept already: it is remembered, however many there are.
+        Without a `place` it was kept already: it is remembered, however many there are. What is
+        `protected` is left out: roots that it cannot revoke.
         """
         held, number = self._keys.get(issuer, set()), claim.number
-        wanted = {key for key in claim.key_ids if key not in (issuer, self._root)}
+        wanted = set(claim.key_ids) - protected
         newest = self._numbers.get(issuer, 0)
         if number and number < newest:
             return f"older than list {newest}, which this node has"
@@ -159,7 +171,7 @@ class Revocations:
     def _is_room(self, among: list[bytes], most: int) -> bool:
         """Return whether one more of these finds a place; one that the root took back may go."""
         left = [one for one in among if one in self._places]
-        dead = self._keys.get(self._root, set())
+        dead = set().union(*(self._keys.get(root, ()) for root in self._roots))
         gone = next((one for one in left if one in dead), None)
         if len(left) >= most and gone is not None:
             for table in (self._keys, self._numbers, self._singles, self._places):

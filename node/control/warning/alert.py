@@ -159,6 +159,8 @@ class Alert(msgspec.Struct, frozen=True):
     """For which it was ordered."""
     class_max: int = MessageClass.URGENT
     """The most that this key may order: no warning above it is ended by it."""
+    cosigned_by: tuple[str, ...] = ()
+    """Who signed the order besides, where that was asked for."""
     lasts_max_s: int = 0
     """How long after its receipt it is over whatever it says; 0: when it says."""
     block: int = 0
@@ -170,7 +172,8 @@ class Alert(msgspec.Struct, frozen=True):
     def warrant(self) -> Warrant | None:
         """On whose word it sounds; None when nobody signed it."""
         key_id = bytes.fromhex(self.signed_by)
-        return Warrant(key_id, self.area, sealed_may=True) if key_id else None
+        by = tuple(bytes.fromhex(one) for one in self.cosigned_by)
+        return Warrant(key_id, self.area, sealed_may=True, cosigners=by) if key_id else None
 
     @property
     def key(self) -> tuple[str, str]:

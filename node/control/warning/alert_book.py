@@ -14,7 +14,6 @@ twice is better than not to have heard it.
 
 from collections import deque
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Final
 
 from msgspec.structs import replace as with_
@@ -41,7 +40,6 @@ SOURCE_BASE: Final = -101
 
 EVENTS_MAX: Final = 512
 """All open ones may end in one call, with a stop, a state to keep and a record each."""
-
 BookEvent = StartPart | StopPart | FetchMedia | Record | Persist
 
 
@@ -99,7 +97,7 @@ class AlertBook:
         ends = self._known.what_it_ends(alert, level, self._open_keys())
         if self._known.stands_in_the_way(alert, level):
             return ends if alert.kind == "cancel" and ends != "cancel" else "known"
-        least_s = utc_s if trusted else least.at(level)
+        least_s = utc_s if trusted and not least.doubts(level) else least.at(level)
         taken: set[str] = set()
         refused = ""
         records: list[Record] = []
@@ -140,7 +138,9 @@ class AlertBook:
         for one in sorted(self._open, key=self._standing, reverse=True):
             if one not in self._open:
                 continue  # it gave its source up, and waits anew
-            if self._is_over(one, utc_s, now_ns, least if not trusted else None):
+            if self._is_over(
+                one, utc_s, now_ns, self._places.doubted(one.alert, least, trusted=trusted)
+            ):
                 self._close(one, "expired", utc_s, now_ns)
             elif one.run is None and self._may_begin(one.alert, utc_s, trusted=trusted):
                 self._begin(one, utc_s, now_ns)
@@ -148,7 +148,7 @@ class AlertBook:
                 self._close(one, "stopped", utc_s, now_ns)
             if one.run is not None:
                 self._advance(one, one.run, utc_s, now_ns)
-        self._plan(utc_s, now_ns - into_second_ns, None if trusted else least)
+        self._plan(utc_s, now_ns - into_second_ns, least, trusted=trusted)
 
     def keep_allowed(self, book: AuthorityBook, least: Least, utc_s: int, now_ns: int) -> None:
         """End the warnings of those who may not order them any more."""
@@ -264,7 +264,9 @@ class AlertBook:
         if self._is_muted(alert):
             return False
         kind = MessageClass(alert.message_class)
-        return trusted and self._regulation.refused_hours(self._local(utc_s), kind) is None
+        return (
+            trusted and self._regulation.refused_hours(local_time(utc_s, self._zone), kind) is None
+        )
 
     def _is_muted(self, alert: Alert) -> bool:
         return self._muted[0][alert.message_class] <= self._places.level(alert)
@@ -371,18 +373,19 @@ class AlertBook:
         for record in records:
             self._emit(record)
 
-    def _plan(self, utc_s: int, second_ns: int, least: Least | None) -> None:
+    def _plan(self, utc_s: int, second_ns: int, least: Least, *, trusted: bool) -> None:
         due_ns: list[int] = []
         for one in self._open:
+            doubted = self._places.doubted(one.alert, least, trusted=trusted)
             if one.run is not None and one.run.held_ns < 0:
                 due_ns.append(one.run.ends_ns)
-            if one.ends_ns is not None and (least is not None or one.alert.lasts_max_s):
+            if one.ends_ns is not None and (doubted is not None or one.alert.lasts_max_s):
                 due_ns.append(one.ends_ns)
-            if least is not None:
-                left_s = one.alert.expires_s - least.at(self._places.level(one.alert))
-                due_ns.append(second_ns + max(left_s, 1) * NS_PER_S)
+            known_s = utc_s if doubted is None else doubted.at(self._places.level(one.alert))
+            left_s = max(one.alert.expires_s - known_s, 0 if doubted is None else 1)
+            due_ns.append(second_ns + left_s * NS_PER_S)
+            if not trusted:
                 continue
-            due_ns.append(second_ns + max(one.alert.expires_s - utc_s, 0) * NS_PER_S)
             if one.run is None and one.alert.effective_s > utc_s:
                 due_ns.append(second_ns + (one.alert.effective_s - utc_s) * NS_PER_S)
             elif one.alert.message_class != MessageClass.URGENT:
@@ -394,7 +397,4 @@ class AlertBook:
         self._events.append(event)
 
     def _day(self, utc_s: int) -> str:
-        return self._local(utc_s).date().isoformat()
-
-    def _local(self, utc_s: int) -> datetime:
-        return local_time(utc_s, self._zone)
+        return local_time(utc_s, self._zone).date().isoformat()

@@ -47,7 +47,7 @@ class AlertMemory:
         known = self._known.get(alert.key)
         if known is None or known.level > level or (known.exercise and not alert.exercise):
             return False
-        if known.level < level or known.key == alert.signed_by:
+        if known.level < level or _is_own(alert, known):
             return True
         return known.message_class >= alert.message_class
 
@@ -62,6 +62,7 @@ class AlertMemory:
                 exercise=alert.exercise,
                 message_class=alert.message_class,
                 key=alert.signed_by,
+                cosigned=bool(alert.cosigned_by),
             ),
             open_keys,
         )
@@ -133,7 +134,13 @@ class AlertMemory:
 def _may_end(by: Alert, level: int, known: Known) -> bool:
     if known.level < level or (by.exercise and not known.exercise):
         return False
-    return known.key == by.signed_by or by.class_max >= known.message_class
+    is_own = known.key == by.signed_by and (not known.cosigned or bool(by.cosigned_by))
+    return is_own or by.class_max >= known.message_class
+
+
+def _is_own(alert: Alert, known: Known) -> bool:
+    """Return whether its own key said so before, and no fewer with it than say it now."""
+    return known.key == alert.signed_by and (known.cosigned or not alert.cosigned_by)
 
 
 def _ahead(key: Key, by: Alert, level: int, fate: str) -> Known:
@@ -147,4 +154,5 @@ def _ahead(key: Key, by: Alert, level: int, fate: str) -> Known:
         message_class=by.class_max,
         key=by.signed_by,
         ahead=True,
+        cosigned=bool(by.cosigned_by),
     )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from node.control.civil_time import Least
 from node.control.trust.shares import Claim, Shares
 from node.control.warning.alert import Alert
 
@@ -26,6 +27,10 @@ class AlertPlaces:
     def level(self, alert: Alert) -> int:
         """Return the number of its tier; an unknown one is below all."""
         return self._tiers.index(alert.level) if alert.level in self._tiers else len(self._tiers)
+
+    def doubted(self, alert: Alert, least: Least, *, trusted: bool) -> Least | None:
+        """Return the least that the time can be, where it is not known for the tier of `alert`."""
+        return None if trusted and not least.doubts(self.level(alert)) else least
 
     def room(
         self, held: Sequence[Alert], new: Alert, utc_s: int, *, trusted: bool

@@ -28,6 +28,8 @@ class Known(msgspec.Struct):
     """That signed it, or ended it before it came."""
     ahead: bool = False
     """Whether it was ended before it came."""
+    cosigned: bool = False
+    """Whether several signed it, or ended it: one of them alone does not undo that."""
 
 
 class BookState(msgspec.Struct):

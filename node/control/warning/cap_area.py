@@ -69,6 +69,8 @@ def _polygon(text: str) -> tuple[Point, ...]:
 
 def _has_heights(text: str, numbers: list[float]) -> bool:
     """Return whether each point is three numbers, the third of them 0: no map has decimals so."""
+    if text.count(",") * 3 != len(numbers) * 2:
+        return False
     points = _COMMA.sub(",", text).split()
     is_triple = len(points) * 3 == len(numbers) and all(one.count(",") == 2 for one in points)
     return is_triple and not any(numbers[2::3])

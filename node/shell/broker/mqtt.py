@@ -36,6 +36,7 @@ from node.shell.broker.unacknowledged import Unacknowledged
 from node.shell.clocks import utc_ns
 from node.shell.config import MqttConfig
 from node.shell.keys.credentials import first_end_s, read_password, tls_context
+from node.shell.keys.floor_tls import KnownTime
 from node.shell.loop.looks import NEVER_NS
 from node.shell.machine import machine
 from node.units import NS_PER_S
@@ -106,7 +107,7 @@ class MqttLink:
         self._connect = connect
         self._root = f"pa/v1/{config.village}/node/{name}"
         self._password = read_password(config.password_file)
-        self._tls = tls_context(config)
+        self._tls = tls_context(config, lambda: self._known)
         self._ends_s = first_end_s(config)
         self.session = session
         self._announced = dict(announced or {})
@@ -120,8 +121,7 @@ class MqttLink:
         self._state: tuple[str, tuple[str, ...]] = ("ready", ())
         self._suffix = ""
         self._taken_over = 0
-        self._before: int | None = None
-        """Session that had told the state of our name before we came."""
+        self._before: int | None = None  # session that had told the state of our name before us
         self._new_until_s = 0.0
         self._next_beat_ns = 0
         self._is_asked = False
@@ -132,15 +132,13 @@ class MqttLink:
         self.take_datagram: Callable[[bytes], None] | None = None
         """Takes what a station sends by the session, where no datagram comes through."""
         self.changed: Callable[[], None] = lambda: None
-        """Told when there is something for the service to do: the link is there, a status is asked
-        for."""
-        self.last_state: tuple[str, tuple[str, ...]] = ("stopped", ())
-        """What the goodbye says."""
+        """Told when there is something to do: the link is there, a status is asked for."""
+        self.last_state: tuple[str, tuple[str, ...]] = ("stopped", ())  # what the goodbye says
+        self.known_time: KnownTime = lambda: (utc_ns() // NS_PER_S, True)
+        self._known = self.known_time()
         self.ahead = AheadOfActing()
-        self.connected = False
-        self.reconnects = self._overflown = 0
-        self.retained = 0
-        """Orders that the broker had kept: not obeyed."""
+        self.connected, self.reconnects, self._overflown = False, 0, 0
+        self.retained = 0  # orders that the broker had kept: not obeyed
 
     @property
     def told(self) -> Callable[[str, str | None], None]:
@@ -175,8 +173,11 @@ class MqttLink:
     def publish(self, event: Publish, ticket: int = 0) -> dict[str, bytes]:
         """Send `event` when the broker is there and the store has `ticket`; return what to keep.
 
-        A topic without "pa/" is below the node's own.
+        A topic without "pa/" is below the node's own. What is worth nothing later goes now.
         """
+        if event.at_once:
+            self.tell(event)
+            return {}
         one, changes = self._outgoing.outbox.add(event)
         one.ticket = ticket
         self.wake()
@@ -269,6 +270,7 @@ class MqttLink:
 
     def _login(self) -> Login:
         assert self._config.host is not None
+        self._known = self.known_time()  # the handshake is on a thread of its own
         return Login(
             host=self._config.host,
             port=self._config.port,

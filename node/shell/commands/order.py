@@ -18,9 +18,10 @@ from node.address import split_host_port
 from node.control.names import composed
 from node.control.orders import JOIN_KEY_BYTES, Session
 from node.control.precedence import CLASSES, MessageClass, PriorityConfig
-from node.control.trust.authority import Certificate, Revocation, proper_area
+from node.control.trust.authority import Certificate, Revocation, Together, proper_area
 from node.control.trust.message import (
     AREA_BYTES_MAX,
+    COSIGNATURES_MAX,
     DOCUMENT_BYTES_MAX,
     TTL_MAX_S,
     Kind,
@@ -31,6 +32,7 @@ from node.control.trust.message import (
 from node.control.trust.packet_guard import SRTP_KEY_BYTES
 from node.control.trust.signature import PUBLIC_KEY_BYTES, SeedSigner, key_id
 from node.control.warning.short_alert import encode_short
+from node.shell.commands.cosign import cosigned, told, with_signatures
 from node.shell.config import read_config
 from node.shell.faults import EXIT_INPUT, ShellError, file_fault
 from node.shell.files import read_regular, read_toml_bytes
@@ -45,7 +47,7 @@ CERTIFICATE_S: Final = 2 * 365 * 86_400
 _FROM_FILE: Final = {"cap": Kind.CAP, "calendar": Kind.CALENDAR, "volume": Kind.VOLUME}
 _PLAIN: Final = {"mute": Kind.MUTE, "unmute": Kind.UNMUTE, "beacon": Kind.BEACON}
 _KINDS: Final = (*_FROM_FILE, *_PLAIN, "certificate", "revocation", "session", "session-end")
-KINDS: Final = (*_KINDS, "alert", "cancel")
+KINDS: Final = (*_KINDS, "alert", "cancel", "cosign")
 
 
 def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -63,12 +65,14 @@ def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     order.add_argument(
         "content",
         nargs="?",
-        help="file (cap, calendar, volume), public key, SSRC",
+        help="file (cap, calendar, volume, cosign), public key, SSRC",
     )
     order.add_argument("--key", type=Path, required=True, metavar="FILE", help="who orders")
     order.add_argument(
-        "--area", type=composed, required=True, help="path, for instance vn/lang-son/huu-lien"
-    )
+        "--sign-with", type=Path, action="append", default=[], metavar="FILE",
+        help="who signs it too; repeatable. Elsewhere: `order cosign ORDER.bin --key FILE`",
+    )  # fmt: skip
+    order.add_argument("--area", type=composed, help="path, for instance vn/lang-son/huu-lien")
     order.add_argument("--out", type=Path, required=True, metavar="FILE")
     order.add_argument("--class", dest="message_class", choices=CLASSES, default="normal")
     order.add_argument("--ttl", type=int, default=600, metavar="S", help="time to live")
@@ -88,6 +92,16 @@ def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     order.add_argument("--list-number", type=int, default=0, metavar="N", help="of a revocation")
     order.add_argument(
         "--no-time", action="store_true", help="of a certificate: its beacons do not count"
+    )
+    order.add_argument(
+        "--signatures", type=int, default=1, metavar="K",
+        help="of a certificate: what is urgent acts only with so many, its own one of them",
+    )  # fmt: skip
+    order.add_argument(
+        "--among", default="", metavar="KEY,KEY", help="public keys of whom the others must be"
+    )
+    order.add_argument(
+        "--signatures-from", choices=CLASSES[1:], default="urgent", help="the class from which on"
     )
     order.add_argument("--emergency", action="store_true", help="a certificate for a sealed key")
     order.add_argument("--lasts", type=int, default=3600, metavar="S", help="an alert is in force")
@@ -109,6 +123,11 @@ def make_key(options: argparse.Namespace) -> int:
 def sign_order(options: argparse.Namespace) -> int:
     """Write the signed order; print what it is in a line."""
     signer = _signer(options.key)
+    others = tuple(_signer(one) for one in options.sign_with)
+    if options.kind == "cosign":
+        return _cosign(options, (signer, *others))
+    if options.area is None:
+        raise _wrong("--area: must be given, a path like vn/lang-son")
     if not 0 < options.ttl <= TTL_MAX_S:
         raise _wrong(f"--ttl {options.ttl}: must be 1 to {TTL_MAX_S}")
     if len(options.area.encode()) > AREA_BYTES_MAX:
@@ -131,13 +150,24 @@ def sign_order(options: argparse.Namespace) -> int:
         area=options.area,
         content=content,
     )
-    sealed = seal(message, signer)
+    sealed = with_signatures(seal(message, signer), others, "--sign-with")
     opened = open_envelope(sealed)
     if isinstance(opened, str):
         raise _wrong(f"{options.content}: {opened}")
     _write(options.out, sealed, secret=options.srtp_key is not None)
     number = _number_told(kind, content)
     print(f"{options.out}: {options.kind} for {options.area}, {len(sealed)} bytes{number}")
+    return 0
+
+
+def _cosign(options: argparse.Namespace, signers: tuple[SeedSigner, ...]) -> int:
+    """Sign what others have signed; say what it is."""
+    if options.content is None:
+        raise _wrong("cosign: needs the file of an order after it")
+    first, *others = signers
+    sealed = with_signatures(cosigned(Path(options.content), first), tuple(others), "--sign-with")
+    _write(options.out, sealed, secret=False)
+    print(f"{options.out}: {told(sealed)}")
     return 0
 
 
@@ -205,8 +235,24 @@ def _content(options: argparse.Namespace) -> tuple[Kind, bytes]:
         until_s,
         gives_time=False if options.no_time else None,
         emergency=options.emergency,
+        together=_together(options, public),
     )
     return Kind.CERTIFICATE, msgspec.json.encode(claim)
+
+
+def _together(options: argparse.Namespace, public: bytes) -> Together | None:
+    """Return what a certificate asks for beside the key's own signature, if anything."""
+    named = [one for one in options.among.split(",") if one]
+    if options.signatures == 1 and not named:
+        return None
+    among = tuple(key_id(_public(one)) for one in named)
+    together = Together(options.signatures, among, CLASSES.index(options.signatures_from))
+    if together.fault(key_id(public)) is not None:
+        raise _wrong(
+            f"--signatures {options.signatures}: must be 2 to {1 + COSIGNATURES_MAX}, and --among "
+            "name as many public keys beside its own"
+        )
+    return together
 
 
 def _counter(given: int | None) -> int:

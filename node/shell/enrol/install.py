@@ -15,13 +15,14 @@ import msgspec
 from node.config import NodeConfig
 from node.control.orders import CALENDAR_KEY, VOLUME_KEY
 from node.control.precedence import PriorityConfig
-from node.control.trust.authority import ROOT_LEVEL
+from node.control.trust.certificate import ROOT_LEVEL, read_certificate
 from node.control.trust.gatekeeper import CERTIFICATE_PREFIX
 from node.control.trust.kept_revocations import REVOCATION_PREFIX
 from node.control.trust.message import Kind, Message, open_envelope
+from node.control.trust.roots import ROOT_PREFIX
 from node.control.trust.signature import key_id
 from node.shell.config import ShellConfig, read_config
-from node.shell.enrol.papers import ORDERS_MAX, Grant, certificate_in
+from node.shell.enrol.papers import ORDERS_MAX, Grant
 from node.shell.faults import file_fault
 from node.shell.store.store import Store
 
@@ -118,7 +119,7 @@ def _levels(root: bytes, orders: tuple[bytes, ...]) -> dict[bytes, int]:
     for sealed in orders[:ORDERS_MAX]:
         message = open_envelope(sealed)
         if not isinstance(message, str) and message.kind is Kind.CERTIFICATE:
-            claim = certificate_in(message)
+            claim = read_certificate(message.content)
             if claim is not None and claim.tier in tiers:
                 levels[key_id(claim.public_key)] = tiers.index(claim.tier)
     return levels
@@ -126,10 +127,12 @@ def _levels(root: bytes, orders: tuple[bytes, ...]) -> dict[bytes, int]:
 
 def _name_of(message: Message, levels: Mapping[bytes, int]) -> str | None:
     if message.kind is Kind.CERTIFICATE:
-        claim = certificate_in(message)
+        claim = read_certificate(message.content)
         return None if claim is None else CERTIFICATE_PREFIX + key_id(claim.public_key).hex()
     if message.kind is Kind.REVOCATION:
         return REVOCATION_PREFIX + message.key_id.hex()
+    if message.kind is Kind.ROOT:
+        return ROOT_PREFIX + message.key_id.hex()
     level = levels.get(message.key_id)
     if message.kind in _PLANS and level is not None:
         return f"{_PLANS[message.kind]}/{level}"

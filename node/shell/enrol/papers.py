@@ -14,8 +14,9 @@ from typing import Final, Literal, TypeVar
 
 import msgspec
 
-from node.control.trust.authority import Certificate
+from node.control.trust.certificate import Certificate, read_certificate
 from node.control.trust.message import Kind, Message, open_envelope
+from node.control.trust.roots import is_by_next, read_change
 from node.control.trust.signature import SeedSigner, key_id, verified
 
 CONTEXT: Final = b"loalang-enrol-v1\0"
@@ -139,11 +140,25 @@ def may_grant(bundle: Bundle, public_key: bytes, utc_s: int) -> bool:
 
     A machine whose clock was never set has no say about the end of a certificate.
     """
+    roots = roots_of(bundle)
     for sealed in bundle.orders[:ORDERS_MAX]:
-        claim = certified(sealed, bundle.root_public_key)
+        claim = next((one for root in roots if (one := certified(sealed, root))), None)
         if claim is not None and claim.public_key == public_key and not claim.emergency:
             return claim.area == bundle.area and utc_s < claim.until_s
     return False
+
+
+def roots_of(bundle: Bundle) -> list[bytes]:
+    """Return the root of a bundle and those that follow it, by statements that are in it."""
+    found = [bundle.root_public_key]
+    opened = [open_envelope(one) for one in bundle.orders[:ORDERS_MAX]]
+    for message in (one for one in opened if isinstance(one, Message) and one.kind is Kind.ROOT):
+        change = read_change(message)
+        if isinstance(change, str) or change.public_key != found[-1]:
+            continue
+        if _signed_by(message, found[-1]) and is_by_next(change, message):
+            found.append(change.next_public_key)
+    return found
 
 
 def certified(sealed: bytes, parent: bytes) -> Certificate | None:
@@ -151,15 +166,7 @@ def certified(sealed: bytes, parent: bytes) -> Certificate | None:
     message = open_envelope(sealed)
     if isinstance(message, str) or message.kind is not Kind.CERTIFICATE:
         return None
-    return certificate_in(message) if _signed_by(message, parent) else None
-
-
-def certificate_in(message: Message) -> Certificate | None:
-    """Return the content of a CERTIFICATE message, None where it has none."""
-    try:
-        return msgspec.json.decode(message.content, type=Certificate)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+    return read_certificate(message.content) if _signed_by(message, parent) else None
 
 
 def code_of(request: bytes) -> str:

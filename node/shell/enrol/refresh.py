@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Final
 
 from node.config import ConfigError, NodeConfig
+from node.control.authorities import book_of
 from node.control.civil_time import CivilClock, Least
 from node.control.precedence import MessageClass
 from node.control.settings import ControlConfig
-from node.control.trust.authority import AuthorityBook, Warrant
+from node.control.trust.authority import Warrant
 from node.control.trust.gatekeeper import Gatekeeper
 from node.control.trust.signature import SeedSigner, key_id
 from node.shell.broker import guest
@@ -95,7 +96,7 @@ def newer_grant(
     """Return the grant in `sealed` if this node is to take it, None if it is not newer, or why not.
 
     It must be by a key that may order in the whole commune now, and cannot give the node another
-    root: who stole that key would have it for ever.
+    root, nor another one that is to follow: who stole that key would have it for ever.
     """
     opened = open_paper(sealed, Grant)
     if isinstance(opened, str):
@@ -116,6 +117,8 @@ def newer_grant(
         return f"its settings are wrong: {fault}"
     if given.control is None or given.control.root_public_key != control.root_public_key:
         return "names another root"
+    if control.next_root not in ("", given.control.next_root):
+        return "names another root that is to follow"
     return grant
 
 
@@ -145,7 +148,7 @@ def take_waiting(config: Path) -> None:
 def _refusal(signer: bytes, control: ControlConfig, kept: Mapping[str, bytes]) -> str | None:
     """Return why the key `signer` may not give grants to this node, or None where it may."""
     tiers = control.priority.tiers
-    book = AuthorityBook(bytes.fromhex(control.root_public_key), tiers, control.area)
+    book = book_of(control)
     Gatekeeper(book, control.area, CivilClock(control.build_utc_s * NS_PER_S), kept)
     warrant = Warrant(key_id(signer), control.area, sealed_may=True)
     holder = book.may(warrant, MessageClass.URGENT, Least.known(int(time.time())))

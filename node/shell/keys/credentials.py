@@ -8,6 +8,7 @@ from cryptography import x509
 from node.shell.config import MqttConfig
 from node.shell.faults import EXIT_INPUT, ShellError, file_fault
 from node.shell.files import TEXT_BYTES_MAX, read_regular, read_text
+from node.shell.keys.floor_tls import KnownTime, judge_by
 
 
 def read_password(path: str | None) -> str | None:
@@ -28,8 +29,10 @@ def read_password(path: str | None) -> str | None:
         ) from fault
 
 
-def tls_context(config: MqttConfig) -> ssl.SSLContext | None:
+def tls_context(config: MqttConfig, known: KnownTime | None = None) -> ssl.SSLContext | None:
     """Return how to speak TLS to the broker; None when no authority of its is named.
+
+    Dates of certificates are judged by `known`; without it by the machine's clock.
 
     Raises
     ------
@@ -49,6 +52,8 @@ def tls_context(config: MqttConfig) -> ssl.SSLContext | None:
         ) from fault
     except OSError as fault:
         raise file_fault(fault.filename or config.ca_file, fault) from fault
+    if known is not None:
+        judge_by(context, known)
     return context
 
 

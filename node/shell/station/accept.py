@@ -39,6 +39,7 @@ LOOK_S: Final = 3.0
 """What the broker has kept comes within so long."""
 
 REQUESTS_MAX: Final = 1000
+_OWN: Final = ("root_public_key", "next_root", "area")
 _CONTROL: Final = "[control]"
 _PLANS: Final = {"calendar": Kind.CALENDAR, "volume": Kind.VOLUME}
 
@@ -156,7 +157,7 @@ def settings_for(station: Station, entry: NodeEntry) -> str:
     control = table.get("control", {})
     wanted = ("name", "mqtt", "store")
     given = [str(one) for one in wanted if one in table]
-    given += [f"control.{one}" for one in ("root_public_key", "area") if one in control]
+    given += [f"control.{one}" for one in _OWN if one in control]
     if given:
         raise ShellError(f"{path}: {given[0]}: `accept` writes it; take it out", exit_status=2)
     about, zones = station.about, ", ".join(f'"{zone}"' for zone in entry.zones)
@@ -177,6 +178,8 @@ path = "FOLDER/{install.STORE}"
     lines = text.splitlines()
     at = next((i for i, one in enumerate(lines) if one.strip() == _CONTROL), None)
     own = [f'root_public_key = "{station.root_public_key.hex()}"', f'area = "{entry.area}"']
+    if about.next_root:
+        own.append(f'next_root = "{about.next_root}"')
     if "media_folder" not in control:
         own.append(f'media_folder = "FOLDER/{install.MEDIA}"')
     if at is None:

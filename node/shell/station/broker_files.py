@@ -62,6 +62,7 @@ pattern write pa/v1/$village/node/%u/health
 pattern write pa/v1/$village/node/%u/beat
 pattern write pa/v1/$village/node/%u/metric
 pattern write pa/v1/$village/node/%u/path
+pattern write pa/v1/$village/node/%u/time
 pattern write pa/v1/$village/node/%u/acknowledgement
 pattern write pa/v1/$village/node/%u/proof
 pattern write pa/v1/$village/node/%u/proof-head

@@ -14,7 +14,9 @@ from node.shell.station.accept import accept_node
 from node.shell.station.init import make_station
 from node.shell.station.proofs import hear_proofs
 from node.shell.station.replace import replace_node
+from node.shell.station.root import root_command
 from node.shell.station.send import revoke_keys, send_all
+from node.shell.station.time import answer_nodes
 
 FOLDER: Final = Path("station")
 _WAIT_MAX_S: Final = 86_400.0
@@ -25,6 +27,8 @@ _COMMANDS: Final = {
     "send": send_all,
     "revoke": revoke_keys,
     "proofs": hear_proofs,
+    "root": root_command,
+    "time": answer_nodes,
 }
 
 
@@ -79,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     send.add_argument("--stick", type=Path, metavar="FOLDER", help="for nodes without a network")
     revoke = commands.add_parser("revoke", help="take authority back from keys of hamlets")
     revoke.add_argument("public_key", nargs="+", metavar="PUBLIC-KEY", help="64 digits")
-    for one in (init, accept, replace, send, revoke, _proofs(commands)):
+    for one in (init, accept, replace, send, revoke, _proofs(commands), *_keep_right(commands)):
         one.add_argument("--folder", type=Path, default=FOLDER, help="of the station (%(default)s)")
     return parser
 
@@ -94,6 +98,25 @@ def _proofs(
         help="printed by `loalang-node proof` on a pole",
     )  # fmt: skip
     return proofs
+
+
+def _keep_right(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
+    root = commands.add_parser("root", help="promise the root that is to follow; let it follow")
+    root.add_argument("what", choices=("next", "rotate"))
+    root.add_argument(
+        "--overlap",
+        type=int,
+        default=90,
+        metavar="DAYS",
+        help="both hold for so long (%(default)s)",
+    )
+    clock = commands.add_parser("time", help="answer nodes that ask for the time")
+    clock.add_argument(
+        "--trust-clock", action="store_true", help="though the kernel says it is not synchronised"
+    )
+    return root, clock
 
 
 def seconds(text: str) -> float:

@@ -2,6 +2,7 @@
 
 ```
  offline/root.key     certifies authorities; carried away after `init`, needed again in years
+ offline/root-2.key   will follow it: never used before that, and better kept elsewhere
  commune.key          orders, and signs grants          emergency.key   sealed, in an envelope
  ca.key ca.pem        identities at the broker          office.key .pem that of the station itself
  orders/              certificates by the root          plans/          calendar.toml, volume.toml
@@ -41,6 +42,10 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     broker_folder: str
     reload: str
     """Command that lets the broker read its list of identities taken back."""
+    next_root: str = ""
+    """SHA-256 of the public key of the root that was promised to the nodes; empty: none was."""
+    root_number: int = 1
+    """Which root signs now."""
 
 
 class NodeEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +115,10 @@ class Station:
         """Return the key of the authority `name`."""
         return SeedSigner(read_key(self.folder / f"{name}.key", SEED_BYTES))
 
+    def root(self, number: int) -> SeedSigner:
+        """Return a root by its number, from 1 on; its key lies in `offline` while it is needed."""
+        return self.signer(f"offline/{root_name(number)}")
+
     def orders(self) -> tuple[bytes, ...]:
         """Return the certificates by the root, and what else every node is to know."""
         files = sorted((self.folder / "orders").glob("*.bin"))
@@ -144,6 +153,11 @@ class Station:
         write_file(self.folder / "nodes" / f"{entry.name}.json", data)
         tables = [_table(one) for one in self.nodes() if one.public_key]
         write_file(self.folder / POLES, "\n".join(tables).encode())
+
+
+def root_name(number: int) -> str:
+    """Return the name of the key of a root, from 1 on."""
+    return "root" if number == 1 else f"root-{number}"
 
 
 def _table(entry: NodeEntry) -> str:

@@ -12,13 +12,14 @@ import msgspec
 from node.control.precedence import MessageClass
 from node.control.trust.authority import Certificate, proper_area
 from node.control.trust.message import AREA_BYTES_MAX, Kind, Message, seal
+from node.control.trust.roots import digest_of
 from node.control.trust.signature import SeedSigner
 from node.shell.config import MqttConfig, split_address
 from node.shell.enrol.install import write_file
 from node.shell.enrol.papers import Bundle, fingerprint, seal_paper
 from node.shell.faults import EXIT_INPUT, ShellError, file_fault
 from node.shell.station import broker_files, certificates
-from node.shell.station.folder import SEED_BYTES, About, Station
+from node.shell.station.folder import SEED_BYTES, About, Station, root_name
 
 AUTHORITY_S: Final = 5 * 365 * 86_400
 """The root is needed again before that: `loalang-station` tells half a year ahead."""
@@ -52,12 +53,15 @@ def make_station(options: argparse.Namespace) -> int:
     except OSError as fault:
         raise file_fault(folder, fault) from fault
     station = Station(folder, about)
-    _make_authorities(station)
+    about = make_next_root(station, 2)
+    station = Station(folder, about)
+    for name in ("offline/root", "commune", "emergency"):
+        write_file(folder / f"{name}.key", os.urandom(SEED_BYTES), mode=0o600)
+    certify_all(station, station.root(1))
     _make_identities(station)
     write_file(folder / "node.toml", _NODE_TOML.encode())
-    bundle = seal_paper(_bundle(station), _root(station))
-    write_file(station.bundle, bundle)
-    write_file(folder / "station.json", msgspec.json.format(msgspec.json.encode(about), indent=1))
+    write_bundle(station)
+    write_about(station)
     _tell(station)
     return 0
 
@@ -84,10 +88,27 @@ def _about(options: argparse.Namespace) -> About:
     )
 
 
-def _make_authorities(station: Station) -> None:
-    """Make root, commune and sealed key, and the certificates of the last two."""
-    for name in ("offline/root", "commune", "emergency"):
-        write_file(station.folder / f"{name}.key", os.urandom(SEED_BYTES), mode=0o600)
+def make_next_root(station: Station, number: int) -> About:
+    """Make the key of a root that is to follow; return what is to be known of the station then."""
+    path = station.folder / "offline" / f"{root_name(number)}.key"
+    write_file(path, os.urandom(SEED_BYTES), mode=0o600)
+    promised = digest_of(station.root(number).public_key).hex()
+    return msgspec.structs.replace(station.about, next_root=station.about.next_root or promised)
+
+
+def write_about(station: Station) -> None:
+    """Keep what is known of the station."""
+    text = msgspec.json.format(msgspec.json.encode(station.about), indent=1)
+    write_file(station.folder / "station.json", text)
+
+
+def write_bundle(station: Station) -> None:
+    """Write the file for new nodes, signed by the first root: that is the one they begin with."""
+    write_file(station.bundle, seal_paper(_bundle(station), station.root(1)))
+
+
+def certify_all(station: Station, root: SeedSigner) -> None:
+    """Let a root certify the commune's key and the sealed one."""
     for name in ("commune", "emergency"):
         claim = Certificate(
             name=f"{name} {station.about.area}",
@@ -98,7 +119,7 @@ def _make_authorities(station: Station) -> None:
             until_s=int(time.time()) + AUTHORITY_S,
             emergency=name == "emergency",
         )
-        sealed = sign(station, _root(station), Kind.CERTIFICATE, msgspec.json.encode(claim))
+        sealed = sign(station, root, Kind.CERTIFICATE, msgspec.json.encode(claim))
         write_file(station.folder / "orders" / f"{name}.bin", sealed)
 
 
@@ -116,10 +137,6 @@ def sign(station: Station, signer: SeedSigner, kind: Kind, content: bytes) -> by
         content=content,
     )
     return seal(message, signer)
-
-
-def _root(station: Station) -> SeedSigner:
-    return station.signer("offline/root")
 
 
 def _make_identities(station: Station) -> None:
@@ -160,7 +177,7 @@ def _let_mosquitto_read(path: Path) -> None:
 def _bundle(station: Station) -> Bundle:
     about = station.about
     return Bundle(
-        root_public_key=_root(station).public_key,
+        root_public_key=station.root(1).public_key,
         area=about.area,
         village=about.village,
         host=about.host,
@@ -173,9 +190,10 @@ def _bundle(station: Station) -> Bundle:
 
 
 def _tell(station: Station) -> None:
-    folder, root = station.folder, _root(station)
+    folder, root = station.folder, station.root(1)
     print(f"root        {fingerprint(root.public_key)}")
-    print(f"carry away  {folder / 'offline'}: the root; needed again in years, never here")
+    print(f"carry away  {folder / 'offline'}: the root, needed again in years, never here, and")
+    print("            root-2.key, which is to follow it: to another place")
     print(f"seal        {folder / 'emergency.key'}: for the night when nobody can be reached")
     print(f"broker      mosquitto -c {station.broker_folder / broker_files.CONF}")
     print(f"new nodes   loalang-node enrol {station.bundle.name}   (copy {station.bundle} to them)")

@@ -8,7 +8,7 @@ from node.control.trust.lost_counters import KEY as COUNTERS_LOST
 from node.control.trust.lost_counters import UNKNOWN
 from node.shell.store.one_copy import FileContent, Kept
 
-TRUST_PREFIXES: Final = ("certificate/", "revocation/", "counters", "order/")
+TRUST_PREFIXES: Final = ("certificate/", "revocation/", "root/", "counters", "order/")
 """Keys without which old trust could come back: what revoked a key, what was used up."""
 
 FORGOTTEN_PREFIXES: Final = ("certificate/", "order/")

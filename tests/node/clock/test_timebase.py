@@ -229,6 +229,35 @@ def test_a_map_that_leaves_no_room_for_the_jitter_is_left_within_two_seconds(
 
 
 @given(
+    st.sampled_from([100, 200, 400]),
+    st.integers(0, 70),
+    st.integers(5, 34),
+    st.integers(0, 60),
+    st.sampled_from([10, 20, 40]),
+    st.integers(0, 1000),
+)
+@example(100, 29, 20, 20, 20, 0)
+def test_a_map_put_right_is_not_taken_where_it_leaves_no_room_for_the_jitter(
+    delay_ms, room_ms, jitter_ms, halted_ms, packet_ms, seed
+):
+    """A sender that halted for a moment: until its reports say so the map is off by as much."""
+    rng = np.random.default_rng(seed)
+    floor_ms = delay_ms - room_ms
+    calm, jams = 400 // packet_ms, 1_600 // packet_ms
+    jitters_ms = rng.uniform(0, jitter_ms, jams)
+    jitters_ms[0], jitters_ms[1::5] = jitter_ms, 0
+    ways_ms = [floor_ms] * calm + list(floor_ms + halted_ms + jitters_ms)
+    timebase = mapped_timebase(delay_ms, ways_ms, packet_ms)
+    if timebase.mapped or floor_ms + jitter_ms + 10 <= delay_ms:  # a card's period
+        return
+    newest_ms = packet_ms * (len(ways_ms) - 1)
+    # The sound is `halted_ms` later than its stamps: that is when it was captured.
+    captured_ns = (newest_ms + halted_ms) * MS
+    taken = timebase.receive_map(newest_ms * 48, captured_ns, 0.0, MS)
+    assert not taken, "a part of the sound would come too late by it, as by the one before"
+
+
+@given(
     st.sampled_from([100, 300, 800]),
     st.integers(0, 1000),
     st.sampled_from([10, 20, 60, 120]),

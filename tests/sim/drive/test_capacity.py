@@ -179,3 +179,21 @@ def test_a_cell_without_a_rate_is_refused(tmp_path, capsys, value):
     )
     assert cli.main(["check", str(path)]) == command_line.USER
     assert "cell_kbit_s.value" in capsys.readouterr().err
+
+
+@given(
+    rate=st.integers(8, 2000),
+    queue_ms=st.integers(0, 300),
+    gaps=st.lists(st.integers(0, 60), min_size=1, max_size=12),
+    copies=st.integers(1, 30),
+    data=st.data(),
+)
+def test_some_of_the_copies_fare_as_among_all(rate, queue_ms, gaps, copies, data):
+    chosen = data.draw(st.lists(st.integers(0, copies - 1), unique=True, max_size=5))
+    columns = np.array(chosen, np.int64)
+    send_ns = np.cumsum(np.array(gaps, np.int64)) * MS
+    whole, part = (SharedQueue(rate, queue_ms, 960) for _ in range(2))
+    all_ns = whole.wait_ns(np.repeat(send_ns[:, np.newaxis], copies, axis=1))
+    some_ns = part.wait_alike_ns(send_ns, copies, columns)
+    np.testing.assert_array_equal(some_ns, all_ns[:, columns])
+    assert whole.dropped == part.dropped

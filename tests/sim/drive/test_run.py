@@ -114,6 +114,23 @@ def test_how_the_time_is_cut_into_chunks_changes_no_answer(small, monkeypatch, c
     assert cut.totals == whole.totals
 
 
+def test_what_a_node_wrote_before_a_silence_is_in_the_answer_however_often_it_is_asked(
+    small, monkeypatch
+):
+    loaded = changed(
+        small,
+        (
+            "[[communes]]",
+            '[[faults]]\nkind = "link_down"\nfrom_s = 8\nuntil_s = 30\n\n[[communes]]',
+        ),
+    )
+    result = drive.run(loaded, duration_s=33, decode=False)
+    monkeypatch.setattr("sim.drive.site.TURN_NS", 700_000_000)
+    often = drive.run(loaded, duration_s=33, decode=False)
+    assert often.trace_hash == result.trace_hash
+    assert often.nodes == result.nodes
+
+
 def test_a_further_node_changes_nothing_for_the_others(small):
     before = drive.run(scenario.load(small)).nodes
     more = changed(

@@ -9,7 +9,7 @@ import pytest
 import hw_profiles
 from node.config import ConfigError
 from sim.day.run import run_day
-from sim.drive.roll_up import roll_up
+from sim.drive.roll_up import part_of, roll_up
 from sim.drive.rounds import Rounds
 from sim.drive.run import decoder_of
 from sim.station import payloads
@@ -102,7 +102,7 @@ def answer(tmp_path_factory):
         rounds = Rounds(asked, village, programme, decoder=decoder)
         for _ in rounds.advance():
             pass
-        return [asdict(one) for one in roll_up(asked, village, rounds).nodes]
+        return [asdict(one) for one in roll_up(asked, village, part_of(rounds)).nodes]
 
     return answered
 

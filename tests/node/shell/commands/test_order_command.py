@@ -224,3 +224,43 @@ def test_an_srtp_key_is_for_one_session_and_one_sender(tmp_path, capsys):
     with pytest.raises(ValueError, match=r"was used by a sender .* new --srtp-key FILE"):
         srtp_seal(key)
     assert "name a new file" in office.order("session", "1234abcd", "--srtp-key", str(key))
+
+
+def test_officers_sign_one_order_at_different_machines_and_see_what_they_sign(tmp_path, capsys):
+    office = Office(tmp_path, capsys)
+    public = {name: office.key(name) for name in ("first", "second", "third")}
+    named = ("--signatures", "2", "--among", ",".join(public.values()))
+    for name, one in public.items():
+        more = ("--tier", "national", "--class", "urgent", "--name", "nation", *named)
+        assert office.order("certificate", one, *more, by="root", area="vn") == "obeyed", name
+    warning = ("alert", "--number", "7")
+    assert office.order(*warning, by="first") == "needs more signatures"
+    out, both = tmp_path / "order.bin", tmp_path / "both.bin"
+    key = ("--key", str(tmp_path / "second.key"))
+    assert main(["order", "cosign", str(out), *key, "--out", str(both)]) == 0
+    told = capsys.readouterr().out
+    assert "short_alert number 7" in told and "urgent" in told and "signatures: 2" in told
+    assert office.node.receive_message("cmd", both.read_bytes(), 0) == "waiting"
+    alone = ("cancel", "--number", "7")
+    assert office.order(*alone, by="first") == "needs more signatures"
+    with_third = ("--sign-with", str(tmp_path / "third.key"))
+    assert office.order(*alone, *with_third, by="first") == "cancel"
+
+
+def test_a_signature_that_cannot_be_is_told_with_what_would_be_right(tmp_path, capsys):
+    office = Office(tmp_path, capsys)
+    office.certify()
+    out = tmp_path / "order.bin"
+    root = ["--key", str(tmp_path / "root.key"), "--out", str(out)]
+    assert main(["order", "cosign", str(out), *root]) == 2
+    assert "this key has signed it already" in capsys.readouterr().err
+    out.write_bytes(b"nothing")
+    assert main(["order", "cosign", str(out), *root]) == 2
+    assert "too short" in capsys.readouterr().err
+    assert main(["order", "cosign", *root]) == 2
+    assert "needs the file of an order" in capsys.readouterr().err
+    assert main(["order", "mute", *root]) == 2
+    assert "--area: must be given" in capsys.readouterr().err
+    more = ("--tier", "national", "--signatures", "3", "--among", office.public["root"])
+    fault = office.order("certificate", office.public["province"], *more, by="root", area="vn")
+    assert "--signatures 3: must be 2 to 8" in fault

@@ -125,4 +125,4 @@ def test_a_second_station_in_one_folder_is_refused_and_so_is_an_area_that_is_non
     assert "already" in capsys.readouterr().err
     assert json.loads((tmp_path / "station.json").read_text())["port"] == 8883
     secret = [one for one in tmp_path.rglob("*.key") if one.name != "broker.key"]
-    assert len(secret) == 6 and all(one.stat().st_mode & 0o077 == 0 for one in secret)
+    assert len(secret) == 7 and all(one.stat().st_mode & 0o077 == 0 for one in secret)

@@ -1,0 +1,161 @@
+"""All that leaves the station, and when it reaches the last link to each place.
+
+One for a run: by it both tiers, the drive and the world, send the same packets at the same times.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.units import NS_PER_MS, NS_PER_S
+from sim.chance.rng import Purpose, stream
+from sim.drive.capacity import Capacity
+from sim.links.bearer import Bearer
+from sim.links.channel import Channel, Link, Trace
+from sim.links.spells import Spells, busy_of, outages_of
+from sim.sender.repair.repair_budget import RepairBudget
+from sim.station.conversation import SENDER_CLOCK_NS, Conversation
+from sim.station.copies import StationCopies
+from sim.station.programme import Programme, Sender, Sending
+from sim.village.places import Place, Village
+from sim.village.scenario import Scenario
+
+CHUNK_NS: Final = 60 * NS_PER_S
+"""Two chunks are remembered: at least twice the longest playout delay, so that each packet that
+plays is. Beyond that its length changes nothing."""
+
+AHEAD_NS: Final = 5 * NS_PER_S
+"""Links run so far ahead of the nodes: what is asked at the end of a chunk is answered by the
+state of the network after it. So where a chunk ends changes nothing."""
+
+_TAIL_NS: Final = 2 * NS_PER_S
+"""Beyond the playout delay: what is still on its way when the station stops."""
+
+_UPLINK: Final = "/uplink"
+"""Stands for the node in the address of a backhaul's streams; no node can have this name."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sent:
+    """What the station sent in a chunk of time."""
+
+    sending: Sending
+    depart_ns: dict[str, NDArray[np.int64]]
+    """(n,) int64 for each node: when each packet reaches its own link; LOST_NS."""
+
+
+class Outgoing:
+    """The station's stream on its way.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        With the seed and the duration of this run.
+    village : Village
+        Of that scenario.
+    programme : Programme
+        What the station plays.
+    places : sequence of Place
+        For whom it is worked out; they share the rates with all of the village.
+    """
+
+    def __init__(
+        self, scenario: Scenario, village: Village, programme: Programme, places: Sequence[Place]
+    ) -> None:
+        self._scenario = scenario
+        self._village = village
+        self._places = tuple(places)
+        duration_ns = round(scenario.duration_s * NS_PER_S)
+        self.sender = Sender(
+            programme,
+            seed=scenario.seed,
+            duration_ns=duration_ns,
+            pacing_max_us=scenario.sender.pacing_max_us,
+        )
+        self.end_ns = duration_ns + scenario.jitter.playout_delay_ms * NS_PER_MS + _TAIL_NS
+        self._cells: dict[tuple[str, str], tuple[Spells, Spells]] = {}
+        self._uplinks = {
+            commune: self._link(village.backhauls[commune], "/backhaul", commune, _UPLINK)
+            for commune in dict.fromkeys(place.commune for place in self._places)
+        }
+        self._copies: StationCopies | None = None
+        if scenario.sender.copies_possible:
+            self._copies = StationCopies(
+                self.sender, clock_ns=SENDER_CLOCK_NS, budget=self._new_budget()
+            )
+        unicast = scenario.sender.delivery == "unicast"
+        self.capacity = Capacity(village, self.sender, unicast=unicast)
+        self.stream_bytes = 0
+        """Of one copy so far, headers included."""
+
+    @property
+    def copies_bytes(self) -> int:
+        """What redundant copies added to each node's link so far."""
+        return 0 if self._copies is None else self._copies.repair_bytes
+
+    def send_until(self, stop_ns: int) -> Sent:
+        """Return what the nodes need to run to `stop_ns`: all that is sent until a little later."""
+        sending = self._sending(stop_ns + AHEAD_NS)
+        sequence = np.arange(sending.first, sending.first + sending.send_ns.size)
+        self.capacity.begin(sending.send_ns)
+        departs = {}
+        own: dict[str, NDArray[np.int64]] = {}
+        for commune, uplink in self._uplinks.items():
+            departs[commune] = uplink.carry(sending.send_ns, sequence)
+            own |= self.capacity.carry(commune, sending.send_ns, departs[commune])
+        found = {one.node: own.get(one.node, departs[one.commune]) for one in self._places}
+        return Sent(sending, found)
+
+    def channel(self, place: Place) -> Channel:
+        """Return a new last link to a place."""
+        if place.trace_ns is not None:
+            return Trace(place.trace_ns)
+        assert place.bearer is not None
+        return self._link(place.bearer, place.bearer_name, place.commune, place.node)
+
+    def conversation(self, place: Place) -> Conversation | None:
+        """Return what a node there and the station say to each other; None: nothing."""
+        sender = self._scenario.sender
+        if not sender.reports:
+            return None
+        again = sender.retransmission and sender.delivery == "unicast"
+        one_way_ms = self._village.backhauls[place.commune].one_way_ms.value
+        return Conversation(
+            place,
+            self.sender,
+            backhaul_ns=round(one_way_ms * NS_PER_MS),
+            seed=self._scenario.seed,
+            budget=self._new_budget() if again else None,
+            copies=self._copies,
+        )
+
+    def _sending(self, end_ns: int) -> Sending:
+        """Return what the station sends until then, and count it."""
+        sending = self.sender.send_until(end_ns)
+        self.stream_bytes += sending.stream_bytes
+        return sending if self._copies is None else self._copies.carry(sending)
+
+    def _new_budget(self) -> RepairBudget:
+        rate_kbit_s = self._scenario.sender.data_budget_kbit_s
+        return RepairBudget(rate_bit_s=None if rate_kbit_s is None else 1000 * rate_kbit_s)
+
+    def _link(self, bearer: Bearer, name: str, commune: str, node: str) -> Link:
+        if (commune, name) not in self._cells:
+            seed = self._scenario.seed
+            self._cells[commune, name] = (
+                busy_of(bearer, stream(seed, Purpose.BUSY, commune=commune, node=name)),
+                outages_of(bearer, stream(seed, Purpose.OUTAGE, commune=commune, node=name)),
+            )
+        busy, outages = self._cells[commune, name]
+        return Link(
+            bearer,
+            seed=self._scenario.seed,
+            commune=commune,
+            node=node,
+            packet_bits=self.sender.packet_bits,
+            busy=busy,
+            outages=outages,
+        )

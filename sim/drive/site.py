@@ -1,0 +1,298 @@
+"""What is around a node: its link, its clocks, its sound card and its CPU, chunk by chunk.
+
+```
+true time   send ─uplink─► depart ─downlink─► arrive ─CPU─► done      tick ─CPU─► finish   play
+                                               network card   buffer   card asks            DAC
+node's own                                                    now_ns              presentation_ns
+```
+Both tiers, the drive and the world, let their nodes live by it.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.kernel.record import Records
+from node.source.state import Played
+from node.units import NS_PER_MS, NS_PER_S
+from sim.chance.rng import Purpose, between, raw_draws, stream
+from sim.drive.virtual_shell import Work
+from sim.gateway.cpu import Host
+from sim.gateway.crystal import Oscillator
+from sim.links.channel import Channel
+from sim.links.kernel import LOST_NS
+from sim.station.conversation import Conversation
+from sim.station.programme import Sending
+from sim.village.places import Place
+from sim.village.scenario import Scenario
+
+TURN_NS: Final = 5 * NS_PER_S
+"""Between two looks at the node's journal: it must fit 4096 rows even when each is 5 ms, and a
+source that is forgotten, ten seconds after its last packet, takes the rows of its turn along."""
+
+_BOOT_OFFSET_S: Final = 3600
+"""A node's monotonic clock shows up to this at the start of the run."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chunk:
+    """What one node did in one chunk of time; all times are true ns."""
+
+    first_packet: int
+    arrive_ns: NDArray[np.int64]
+    """Arrival of each packet sent in this chunk, LOST_NS where it never comes."""
+
+    first_period: int
+    tick_ns: NDArray[np.int64]
+    finish_ns: NDArray[np.int64]
+    play_ns: NDArray[np.int64]
+    next_play_ns: int
+    """When the first period of the next chunk plays."""
+
+    silent: NDArray[np.bool_]
+    """Periods without sound: the CPU was late, or the node was down."""
+
+    missed: int
+    journal: Records[Played]
+    """What `SpeakerNode.take_journal` gives, its instants in true time."""
+
+    raw_journal: bytes
+    """The rows as the node wrote them, for the hash."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """Packets and periods of a chunk in the order in which the CPU gets to them."""
+
+    numbers: NDArray[np.int64]
+    """(n,) int64: which packet of the run each is."""
+
+    now_ns: NDArray[np.int64]
+    """(n,) int64: when each is in the jitter buffer, on the node's clock."""
+
+    before: NDArray[np.int64]
+    """(m,) int64: how many of the packets come before each period."""
+
+    presentation_ns: NDArray[np.int64]
+    """(m,) int64: when the first sample of each period leaves the converter, on that clock."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What comes to one node in one chunk of time, whatever it makes of it; true ns."""
+
+    first_packet: int
+    arrive_ns: NDArray[np.int64]
+    """Arrival of each packet sent in this chunk, LOST_NS where it never comes."""
+
+    heard: Heard
+    first_period: int
+    tick_ns: NDArray[np.int64]
+    finish_ns: NDArray[np.int64]
+    play_ns: NDArray[np.int64]
+    next_play_ns: int
+    """When the first period of the next chunk plays."""
+
+    silent: NDArray[np.bool_]
+    """Periods that the CPU did not finish in time."""
+
+
+class Site:
+    """All that is around one node.
+
+    Parameters
+    ----------
+    place : Place
+        What it is made of.
+    scenario : Scenario
+        For the length of a packet, and the seed of the run.
+    channel : Channel
+        Its downlink.
+    conversation : Conversation or None
+        With the station; None when it answers no requests.
+    uptime_ns : int
+        How much longer its clock has been running than is drawn.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        scenario: Scenario,
+        channel: Channel,
+        *,
+        conversation: Conversation | None,
+        uptime_ns: int = 0,
+    ) -> None:
+        self.place = place
+        self._channel = channel
+        self.conversation = conversation
+        at = (scenario.seed, place.commune, place.node)
+        self._host = Host(
+            place.profile,
+            seed=scenario.seed,
+            commune=place.commune,
+            node=place.node,
+            packet_ms=scenario.sender.packet_ms,
+        )
+        self.clock, self._card = _crystals(place, *at, uptime_ns=uptime_ns)
+        card = place.profile.sound_card
+        self.period_samples = card.period_samples.value
+        self._period_ns = self.period_samples * NS_PER_S // card.rate_hz.value
+        self.turn_periods = max(1, TURN_NS // self._period_ns)
+        """Periods between two looks at the node's journal."""
+        device_ns = round(card.device_latency_ms.value * NS_PER_MS)
+        self.lead_ns = self._host.queued_ns + device_ns
+        """From the moment at which a period is asked for to its presentation."""
+        bits = stream(scenario.seed, Purpose.PHASE, commune=place.commune, node=place.node)
+        phase = raw_draws(bits, 1)
+        self._phase_ns = int(between(phase, 0, self._period_ns - 1)[0])
+        self._next_period = 0
+        self._waiting_ns = np.zeros(0, np.int64)
+        self._waiting = np.zeros(0, np.int64)
+        self._late: dict[int, bytes] = {}
+        """Datagrams that arrive after the chunk in which they were sent, by number."""
+
+    def plan(self, sending: Sending, depart_ns: NDArray[np.int64], end_ns: int) -> Plan:
+        """Return what comes up to `end_ns`, and what the CPU could begin before that.
+
+        Parameters
+        ----------
+        sending : Sending
+            What the station sent since the last call; some of it may be sent after `end_ns`.
+        depart_ns : (n,) int64
+            When each of it reaches the downlink, LOST_NS where it does not.
+        end_ns : int
+            True time.
+        """
+        sequence = np.arange(sending.first, sending.first + depart_ns.size, dtype=np.int64)
+        arrive_ns = self._channel.carry(depart_ns, sequence)
+        for cut_ns, back_ns in self.place.link_cuts_ns:
+            arrive_ns[(arrive_ns >= cut_ns) & (arrive_ns < back_ns)] = LOST_NS
+        if self.conversation is not None:
+            self.conversation.note_chunk(sending, arrive_ns)
+        here_ns, numbers = self._arrivals(sending.first, arrive_ns, end_ns)
+        first, tick_ns, play_ns, ready_ns, next_play_ns = self._periods(end_ns)
+        done_ns, finish_ns = self._host.run(here_ns, first, ready_ns)
+        heard = Heard(
+            numbers=numbers,
+            now_ns=self.clock.to_local(done_ns),
+            before=np.searchsorted(done_ns, finish_ns),
+            presentation_ns=self.clock.to_local(play_ns),
+        )
+        return Plan(
+            first_packet=sending.first,
+            arrive_ns=arrive_ns,
+            heard=heard,
+            first_period=first,
+            tick_ns=tick_ns,
+            finish_ns=finish_ns,
+            play_ns=play_ns,
+            next_play_ns=next_play_ns,
+            silent=finish_ns > tick_ns + self._host.queued_ns,
+        )
+
+    def work(self, sending: Sending, plan: Plan) -> Work:
+        """Return the packets and periods of a plan as a node takes them.
+
+        Called once for each plan, in order: it keeps what arrives after its chunk.
+        """
+        heard, late, first = plan.heard, self._late, sending.first
+        datagrams = [
+            sending.datagrams[n - first] if n >= first else late.pop(n)
+            for n in heard.numbers.tolist()
+        ]
+        for n in self._waiting.tolist():
+            if n >= first:
+                late[n] = sending.datagrams[n - first]
+        return Work(
+            datagrams,
+            heard.now_ns.tolist(),
+            heard.before.tolist(),
+            heard.presentation_ns.tolist(),
+        )
+
+    def chunk(self, plan: Plan, down: NDArray[np.bool_], raw: Records[Played]) -> Chunk:
+        """Return what became of a plan.
+
+        down  (periods,) bool, flags: without power
+        raw   (rows,) Played, the node's journal as it wrote it; times in ns
+        """
+        silent = plan.silent | down
+        for cut_ns, back_ns in self.place.card_cuts_ns:
+            silent |= (plan.play_ns >= cut_ns) & (plan.play_ns < back_ns)
+        journal = raw.copy()
+        arrival_ns, presentation_ns = journal["arrival_ns"], journal["presentation_ns"]
+        came = arrival_ns >= 0
+        arrival_ns[came] = self.clock.to_true(arrival_ns[came])
+        presentation_ns[:] = self.clock.to_true(presentation_ns)
+        return Chunk(
+            plan.first_packet, plan.arrive_ns, plan.first_period, plan.tick_ns, plan.finish_ns,
+            plan.play_ns, plan.next_play_ns, silent, int(np.count_nonzero(plan.silent)), journal,
+            raw.tobytes(),
+        )  # fmt: skip
+
+    def _arrivals(
+        self, first: int, arrive_ns: NDArray[np.int64], end_ns: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return when what arrives before `end_ns` does, in order, and the numbers of its packets;
+        keep the rest for the next chunk.
+        """
+        came = np.flatnonzero(arrive_ns != LOST_NS)
+        all_ns = np.concatenate([self._waiting_ns, arrive_ns[came]])
+        numbers = np.concatenate([self._waiting, first + came])
+        order = np.argsort(all_ns, kind="stable")
+        all_ns, numbers = all_ns[order], numbers[order]
+        now = int(np.searchsorted(all_ns, end_ns))
+        self._waiting_ns, self._waiting = all_ns[now:], numbers[now:]
+        return all_ns[:now], numbers[:now]
+
+    def _periods(
+        self, end_ns: int
+    ) -> tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], int]:
+        """Return the first period's number; when each is asked for, plays, and is begun; and when
+        the one after them plays.
+
+        The card's own crystal counts the periods. Those that are begun before `end_ns` are in.
+        """
+        first = self._next_period
+        lead_ns = self.lead_ns
+        # A card may be fast: take some more, and cut.
+        count = max(0, end_ns // self._period_ns - first + end_ns // (1000 * self._period_ns) + 8)
+        number = np.arange(first, first + count, dtype=np.int64)
+        play_ns = self._card.to_true(self._phase_ns + lead_ns + number * self._period_ns)
+        tick_ns = play_ns - lead_ns
+        tick_ns = tick_ns[: int(np.searchsorted(tick_ns, end_ns))]
+        ready_ns = self._host.ready_ns(first, tick_ns)
+        cut = int(np.searchsorted(ready_ns, end_ns))
+        self._next_period = first + cut
+        assert cut < play_ns.size, "some more were taken"
+        return first, tick_ns[:cut], play_ns[:cut], ready_ns[:cut], int(play_ns[cut])
+
+
+def _crystals(
+    place: Place, seed: int, commune: str, node: str, *, uptime_ns: int
+) -> tuple[Oscillator, Oscillator]:
+    """Return the node's monotonic clock and the sound card's."""
+    board, card = place.profile.board, place.profile.sound_card
+    start = raw_draws(stream(seed, Purpose.START, commune=commune, node=node), 1)
+    offset_ns = int(between(start, NS_PER_S, _BOOT_OFFSET_S * NS_PER_S)[0]) + uptime_ns
+
+    def crystal(name: str, sigma_ppm: float, offset_ns: int) -> Oscillator:
+        return Oscillator(
+            stream(seed, Purpose.CRYSTAL, commune=commune, node=name),
+            sigma_ppm=sigma_ppm,
+            max_ppm=board.clock_max_ppm.value,
+            curve_ppb_per_k2=board.clock_curve_ppb_per_k2.value,
+            wander_ppb=board.clock_wander_ppb.value,
+            ambient_c=place.ambient_c,
+            fixed_ppm=place.skew_ppm,
+            offset_ns=offset_ns,
+        )
+
+    clock = crystal(node, board.clock_sigma_ppm.value, offset_ns)
+    if card.own_crystal.value:
+        return clock, crystal(f"{node}/card", card.clock_sigma_ppm.value, 0)
+    # The same crystal drives both: same stream, same frequency, another zero.
+    return clock, crystal(node, board.clock_sigma_ppm.value, 0)

@@ -1,0 +1,295 @@
+"""What a node that counts does with its packets and periods, in one kernel: tier T3's listener.
+
+```
+        first packet        second, soon after it            nothing for 10 s
+NOBODY ─────────────► ONE ──────────────────────► SOURCE ──────────────────────► NOBODY
+                                                   │ ▲
+                              a packet is due: has the horn, ramps, and gives it back
+```
+
+Packets go into the jitter buffer and periods come out of it by the node's own kernels, over the
+record of the node's own `Receiver`. What `SpeakerNode` and `Horn` decide around that, for a node
+that hears one station, is here in a few numbers; a test holds every count and every row of the
+journal to theirs. What needs more than that (numbers that say nothing or jump, a stream that does
+not prove to be Opus) is BEYOND: such a node is played by tier T2.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.audio.gain import SILENCE_GAIN, next_gain
+from node.horn import REFRESH_NS
+from node.jitter import state as js
+from node.jitter.kernel import admit, settle
+from node.jitter.proof import judge
+from node.kernel import inner_kernel, kernel
+from node.kernel.record import Record, Records, nested, number, whole
+from node.source import playback, playback_adaptive
+from node.source.admission import SECOND_WITHIN, STRAY_NS, STRAY_PACKETS
+from node.source.receiver import FORGET_NS, SPELL_NS
+from node.source.state import JOURNAL_ROWS, Source
+from node.stack import LATENCY_NS
+from node.units import NS_PER_S
+from sim.drive.batch import Period
+
+NOBODY: Final = 0
+ONE: Final = 1
+SOURCE: Final = 2
+
+# Why `listen` came back.
+WHOLE: Final = 0
+ADMITS: Final = 1
+"""A second packet came: make a source for both, and go on."""
+FORGETS: Final = 2
+"""The source has been silent for so long that it is given up; it has stopped."""
+FULL: Final = 3
+"""The journal holds no more."""
+BEYOND: Final = 4
+
+_JOURNAL_SPARE: Final = 2048
+"""Rows that one period may write, and more: a period is at most 4096 samples."""
+
+
+class Arrival(Record):
+    """One packet that came."""
+
+    number: int = whole("", "Which packet of the run it is.")
+    now_ns: int = whole("ns", "When it is in the jitter buffer, on the node's clock.")
+
+
+class Setup(Record):
+    """What a node and its station are; it does not change."""
+
+    lead_ns: int = whole("ns", "From asking for a period to its presentation.")
+    hold_ns: int = whole("ns", "A source keeps the horn for so long after it sounded.")
+    attack: float = number("", "Factor per sample of a gain that falls.")
+    release: float = number("", "Factor per sample of a gain that rises.")
+    period_samples: int = whole("samples", "Of the sound card.")
+    adaptive: int = whole("", "1: adaptive playout.")
+    packet_samples: int = whole("samples", "Of each packet.")
+    first_sequence: int = whole("", "RTP sequence number of packet 0.")
+    first_timestamp: int = whole("samples", "RTP timestamp of packet 0.")
+
+
+class Listener(Record):
+    """Where a node is between two periods, beside its source."""
+
+    phase: int = whole("", "NOBODY, ONE packet that waits for a second, or a SOURCE.")
+    waiting: int = whole("", "Number of that one packet.")
+    waiting_ns: int = whole("ns", "When it came.")
+    strays: int = whole("", "Packets in a row that did not follow the one before.")
+    strays_ns: int = whole("ns", "When the first of them came.")
+    fresh: int = whole("", "1: the source has been made and has had no packet.")
+    last_arrival_ns: int = whole("ns", "When the source's newest packet came.")
+    resumed_ns: int = whole("ns", "When the first one since a silence came.")
+    sounding: int = whole("", "1: it has the horn, or fades.")
+    alone: int = whole("", "1: at full level.")
+    confirmed_ns: int = whole("ns", "Until when it need not ask for the horn again.")
+    live_until_ns: int = whole("ns", "Until when it has the horn; -1: it gave it back.")
+    gain: float = number("", "Linear, of its sound.")
+    packet: int = whole("", "The next arrival of the chunk.")
+    period: int = whole("", "The next period of the chunk.")
+    until: int = whole("", "The period of the chunk before which it goes off.")
+    packets: int = whole("", "Packets of sources so far.")
+    on_probation: int = whole("", "First packets that no second one followed.")
+    journal_taken: int = whole("", "Rows of the journal that were taken.")
+    setup: Records[Setup] = nested(Setup, "What it is.", (1,))
+
+
+@inner_kernel("int64(Source, Listener, Setup, int64[:, ::1], int64, int64)")
+def _receive(
+    source: Source,
+    listener: Listener,
+    setup: Setup,
+    sheet: NDArray[np.int64],
+    number: int,
+    now_ns: int,
+) -> int:
+    """Take one packet, as `Receiver.receive` does; return WHOLE or BEYOND.
+
+    sheet  (3, packets of the sound) int64: marks, bytes, and what else it reads as, of each
+    """
+    if now_ns - listener.last_arrival_ns > SPELL_NS:
+        listener.resumed_ns = now_ns
+    at = number % sheet.shape[1]
+    packet = source.packet[0]
+    state = source.jitter[0]
+    if state.proven == 0:
+        judge(state, sheet[2, at])
+    packet.offset = 0
+    packet.length = sheet[1, at]
+    packet.sequence = (setup.first_sequence + number) & 0xFFFF
+    packet.timestamp = (setup.first_timestamp + number * setup.packet_samples) & 0xFFFF_FFFF
+    packet.samples = setup.packet_samples
+    packet.marks = sheet[0, at] | (js.MARKER if number == 0 else 0)
+    packet.arrival_ns = now_ns
+    result = admit(state, source.steering[0], source.slots[: source.slot_count], packet)
+    playback.note_arrival(source, result, now_ns)
+    listener.last_arrival_ns = now_ns
+    listener.packets += 1
+    return BEYOND if result == js.RESTARTED else WHOLE
+
+
+@inner_kernel("int64(Source, Listener, Setup, int64[:, ::1], Arrival)")
+def _take(
+    source: Source,
+    listener: Listener,
+    setup: Setup,
+    sheet: NDArray[np.int64],
+    one: Arrival,
+) -> int:
+    """Take what came, as `SpeakerNode.receive_datagram` does; return WHOLE, ADMITS or BEYOND.
+
+    sheet  (3, packets of the sound) int64: marks, bytes, and what else it reads as, of each
+    """
+    if listener.phase == ONE and 0 < (one.number - listener.waiting) & 0xFFFF <= SECOND_WITHIN:
+        return ADMITS
+    if listener.phase == SOURCE:
+        if listener.fresh:
+            listener.fresh = 0
+            listener.strays = 0
+            listener.last_arrival_ns = listener.waiting_ns
+            listener.resumed_ns = listener.waiting_ns
+            _receive(source, listener, setup, sheet, listener.waiting, listener.waiting_ns)
+        return int(_receive(source, listener, setup, sheet, one.number, one.now_ns))
+    if listener.phase == ONE:
+        listener.on_probation += 1
+        if listener.strays == 0:
+            listener.strays_ns = one.now_ns
+        listener.strays += 1
+        if listener.strays >= STRAY_PACKETS and one.now_ns - listener.strays_ns >= STRAY_NS:
+            return BEYOND
+    listener.phase = ONE
+    listener.waiting = one.number
+    listener.waiting_ns = one.now_ns
+    return WHOLE
+
+
+@inner_kernel("void(Source, Listener, int64, int64)")
+def _ask_for_horn(source: Source, listener: Listener, hold_ns: int, ahead_ns: int) -> None:
+    """Tell the arbiter that a source still sounds, when it does: `Horn._confirm`."""
+    listener.confirmed_ns = ahead_ns + REFRESH_NS
+    if source.jitter[0].proven == 0:
+        listener.live_until_ns = -1
+    elif source.playout[0].last_sound_ns > ahead_ns - REFRESH_NS:
+        listener.live_until_ns = max(listener.live_until_ns, ahead_ns + hold_ns)
+
+
+@inner_kernel("void(Source, Listener)")
+def stop(source: Source, listener: Listener) -> None:
+    """Let the source lose the horn: `Playable.stop`."""
+    settle(source.jitter[0], 1)
+    source.playout[0].running = 0
+    source.playout[0].planned = 0
+    listener.sounding = 0
+    listener.alone = 0
+    listener.gain = 0.0
+
+
+@inner_kernel("int64(Source, Listener, Setup, int64)")
+def _arbitrate(source: Source, listener: Listener, setup: Setup, ahead_ns: int) -> int:
+    """Decide whether the source sounds in this period, as `Horn` does; return 1 if so."""
+    listener.alone = 0
+    if listener.sounding:
+        _ask_for_horn(source, listener, setup.hold_ns, ahead_ns)
+    else:
+        if setup.adaptive:
+            due = playback_adaptive.is_due(source, ahead_ns, setup.period_samples)
+        else:
+            due = playback.is_due(source, ahead_ns, setup.period_samples)
+        if due:
+            listener.live_until_ns = max(listener.live_until_ns, ahead_ns + setup.hold_ns)
+    target = 1.0 if listener.live_until_ns > ahead_ns else 0.0
+    if target > 0.0 and not listener.sounding:
+        if source.playout[0].last_sound_ns < 0:
+            listener.gain = target  # its own beginning needs no ramp
+        listener.sounding = 1
+    if listener.sounding and target == 0.0 and listener.gain <= SILENCE_GAIN:
+        stop(source, listener)
+    if not listener.sounding:
+        return 0
+    if listener.gain != target:
+        factor = setup.attack if target < listener.gain else setup.release
+        done = 0
+        while done < setup.period_samples and listener.gain != target:
+            listener.gain = next_gain(listener.gain, target, factor)
+            done += 1
+        # What reaches its level within this period is alone from its end on.
+    listener.alone = int(listener.gain == 1.0 and target == 1.0)
+    return 1
+
+
+@inner_kernel("int64(Source, Listener, int64)")
+def _look_at_source(source: Source, listener: Listener, now_ns: int) -> int:
+    """Return FORGETS, BEYOND or WHOLE: what `SpeakerNode.handle_deadline` does with a source."""
+    silent_ns = now_ns - listener.last_arrival_ns
+    is_doubted = source.jitter[0].proven == 0 and now_ns - listener.resumed_ns > NS_PER_S
+    if is_doubted and silent_ns < NS_PER_S:
+        return BEYOND
+    if silent_ns >= FORGET_NS and not listener.sounding:
+        stop(source, listener)
+        listener.live_until_ns = -1
+        listener.phase = NOBODY
+        return FORGETS
+    return WHOLE
+
+
+@kernel(
+    "int64(Source[::1], Listener[::1], int64[:, ::1], float32[:, ::1], Arrival[::1], Period[::1])"
+)
+def listen(
+    sources: Records[Source],
+    listeners: Records[Listener],
+    sheet: NDArray[np.int64],
+    room: NDArray[np.float32],
+    arrivals: Records[Arrival],
+    periods: Records[Period],
+) -> int:
+    """Go on with the packets and periods of a chunk; return WHOLE, or why it waits for Python.
+
+    sheet     (3, packets of the sound) int64: marks, bytes, and what else it reads as, of each
+    room      (FIFO_SAMPLES, 0) float32, full scale 1.0: the sound that nobody hears
+    arrivals  (n,) in the order of their times
+    periods   (m,), each with the count of arrivals before it
+
+    The listener says how far it is. After the last period what came behind it is taken too: it
+    comes before the first one of the next chunk.
+    """
+    source = sources[0]
+    listener = listeners[0]
+    setup = listener.setup[0]
+    out = room[: setup.period_samples]
+    while listener.period <= listener.until:
+        before = arrivals.shape[0]
+        if listener.period < periods.shape[0]:
+            before = periods[listener.period].before
+        if listener.period == listener.until < periods.shape[0]:
+            break  # what comes from here on finds the node down
+        while listener.packet < before:
+            fate = _take(source, listener, setup, sheet, arrivals[listener.packet])
+            if fate != WHOLE:
+                return int(fate)
+            listener.packet += 1
+        if listener.period == listener.until:
+            break
+        if listener.phase == SOURCE:
+            presentation_ns = periods[listener.period].presentation_ns
+            ahead_ns = presentation_ns + LATENCY_NS
+            fate = _look_at_source(source, listener, presentation_ns - setup.lead_ns)
+            if fate != WHOLE:
+                return int(fate)
+            if source.playout[0].journal_written - listener.journal_taken > (
+                JOURNAL_ROWS - _JOURNAL_SPARE
+            ):
+                return FULL
+            sounds = 1
+            if not listener.alone or ahead_ns >= listener.confirmed_ns:
+                sounds = _arbitrate(source, listener, setup, ahead_ns)
+            if sounds and setup.adaptive:
+                playback_adaptive.advance(source, room, out, ahead_ns)
+            elif sounds:
+                playback.advance(source, room, room, out, ahead_ns)
+        listener.period += 1
+    return WHOLE

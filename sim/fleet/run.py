@@ -1,0 +1,146 @@
+"""Tier T3: a scenario of any size in, its answer out; commune by commune, a commune to a thread.
+
+```
+village ─► parts: a commune each ─► FleetRounds, chunk by chunk ─► Part ─► roll_up ─► RunResult
+                                       └ beyond? ─► Rounds (T2)
+```
+
+Clusters of two communes share nothing but the one station's uplink, of which each commune follows
+the whole queue. So a commune can be run to its end before the next: what is held at a time are
+those that the threads are at, and what is kept of a node is its row, its raster and its histograms.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+
+from node.config import ConfigError
+from sim.drive.roll_up import Part, part_of, roll_up
+from sim.drive.rounds import Rounds
+from sim.drive.run import Progress
+from sim.fleet.rounds import FleetRounds
+from sim.result.capacity import CapacityRow
+from sim.result.run import RunResult
+from sim.station import payloads
+from sim.station.programme import Programme
+from sim.village.places import Village, build_village
+from sim.village.scenario import Scenario, load, sound_file
+
+_KINDS = ("uplink", "backhaul", "cell")
+
+
+def why_not(scenario: Scenario) -> list[str]:
+    """Return what of a scenario this tier cannot say, a line each; none where it says all."""
+    if not scenario.sender.reports:
+        return []
+    return [
+        f"{scenario.name}: sender.reports = true: tier fleet does not follow what nodes and "
+        "station say to each other (the time, losses, what is sent again); --tier drive does, "
+        "and with reports = false nodes play by the arrivals alone"
+    ]
+
+
+def run(
+    scenario: Scenario | str,
+    *,
+    seed: int | None = None,
+    duration_s: float | None = None,
+    progress: Progress | None = None,
+    threads: int | None = None,
+) -> RunResult:
+    """Run a scenario without sound and return its answer: that of `sim.drive.run`.
+
+    `skew` alone differs where there are several communes: here it is to the median of the commune.
+
+    Parameters
+    ----------
+    scenario, seed, duration_s, progress
+        As in `sim.drive.run`.
+    threads : int, optional
+        As many as there are cores without it. No figure depends on it.
+
+    Raises
+    ------
+    ConfigError
+        When the scenario, or a file that it names, is wrong, or this tier cannot say what it asks
+        (`why_not`); one line per fault.
+    """
+    began_s, began_cpu_s = time.perf_counter(), time.process_time()
+    if isinstance(scenario, str):
+        scenario = load(scenario)
+    scenario = scenario.asked(seed=seed, duration_s=duration_s)
+    if why := why_not(scenario):
+        raise ConfigError("\n".join(why))
+    village = build_village(scenario)
+    path = sound_file(scenario)
+    assert path is not None, "load() checks this"
+    programme = payloads.load(path, scenario.sender)
+    ready_cpu_s = time.process_time()
+    whole_s = scenario.duration_s * len(village.places)
+    parts = []
+    done = 0
+    for part in _parts(scenario, village, programme, threads or os.cpu_count() or 1):
+        parts.append(part)
+        done += len(part.rows)
+        if progress is not None:
+            progress(scenario.duration_s * done, whole_s)
+    drive_cpu_s = time.process_time() - ready_cpu_s
+    result = roll_up(scenario, village, _joined(village, parts))
+    result.cpu.update(
+        cpu_s=time.process_time() - began_cpu_s,
+        wall_s=time.perf_counter() - began_s,
+        drive_cpu_s=drive_cpu_s,
+        node_seconds_per_cpu_s=whole_s / max(drive_cpu_s, 1e-9),
+    )
+    return result
+
+
+def _parts(
+    scenario: Scenario, village: Village, programme: Programme, threads: int
+) -> Iterator[Part]:
+    """Yield what is kept of each commune, in the order of the village."""
+
+    def play(part: Village) -> Part:
+        fleet = FleetRounds(scenario, part, programme)
+        for _ in fleet.advance():
+            pass
+        if not fleet.is_beyond:
+            return part_of(fleet)
+        drive = Rounds(scenario, part, programme, decoder=None)
+        for _ in drive.advance():
+            pass
+        return part_of(drive)
+
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            yield from pool.map(play, village.parts())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _joined(village: Village, parts: list[Part]) -> Part:
+    """Return the parts of all communes as one, in the order of the village."""
+    where = {row.node: i for i, row in enumerate(row for part in parts for row in part.rows)}
+    order = [where[place.node] for place in village.places]
+    rows = [row for part in parts for row in part.rows]
+    spreads = [one for part in parts for one in part.spreads]
+    traces = [one for part in parts for one in part.traces]
+    return Part(
+        rows=[rows[i] for i in order],
+        spreads=[spreads[i] for i in order],
+        raster=np.concatenate([part.raster for part in parts])[order],
+        traces=[traces[i] for i in order],
+        capacity=_capacity(parts),
+        bin_s=parts[0].bin_s,
+    )
+
+
+def _capacity(parts: list[Part]) -> list[CapacityRow]:
+    """Return what was asked of each shared rate; each commune has followed the same uplink."""
+    rows = [row for part in parts for row in part.capacity]
+    once = {(row.kind, row.commune, row.bearer): row for row in rows}
+    return [replace(row) for kind in _KINDS for row in once.values() if row.kind == kind]

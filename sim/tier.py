@@ -1,0 +1,62 @@
+"""Which tier answers a run: T2, node by node with its sound, or T3, the fleet, which counts."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from node.config import ConfigError
+from sim.fleet.run import why_not
+from sim.village.scenario import Scenario
+
+AUTO: Final = "auto"
+DRIVE: Final = "drive"
+FLEET: Final = "fleet"
+TIERS: Final = (AUTO, DRIVE, FLEET)
+
+MANY: Final = 400
+"""Above so many clusters nobody listens to one: the page shows only the worst."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """The tier that was chosen, and why."""
+
+    name: str
+    why: str
+
+    def said(self) -> str:
+        """Return it in one line."""
+        return f"tier: {self.name}: {self.why}"
+
+
+def choose(asked: str, scenario: Scenario, *, replay: bool) -> Tier:
+    """Return the tier for a run.
+
+    Parameters
+    ----------
+    asked : str
+        One of TIERS.
+    scenario : Scenario
+        What is asked.
+    replay : bool
+        Whether its worst minutes are to be played back.
+
+    Raises
+    ------
+    ConfigError
+        When the fleet is asked for what it cannot say; one line per fault.
+    """
+    cannot = why_not(scenario)
+    if replay:
+        cannot.append(f"{scenario.name}: --replay: tier fleet makes no sound; --tier drive does")
+    if asked == FLEET and cannot:
+        raise ConfigError("\n".join(cannot))
+    if asked == FLEET:
+        return Tier(FLEET, "asked for; it counts, and makes no sound")
+    if asked == DRIVE:
+        return Tier(DRIVE, "asked for")
+    many = sum(1 for _ in scenario.clusters()) > MANY
+    if many and not cannot:
+        return Tier(FLEET, f"above {MANY} clusters; it counts, and makes no sound")
+    if many:
+        return Tier(DRIVE, f"slow for so many clusters, but: {'; '.join(cannot)}")
+    return Tier(DRIVE, f"node by node, up to {MANY} clusters")

@@ -1,0 +1,180 @@
+"""A live programme in the world: heard as in the drive, interrupted by a warning, and back."""
+
+from dataclasses import asdict
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from node.counters import Count, Origin
+from sim.drive.run import run
+from sim.village import scenario
+from sim.village.places import build_village
+from sim.world.stretch import Stretch
+
+BEGIN_S = 7_200
+LEAD_S = 60
+TAIL_S = 15
+
+VILLAGE = """
+title = "Some poles"
+question = "Do both tell the same?"
+seed = {seed}
+duration_s = {duration_s}
+
+[sender]
+delivery = "{delivery}"
+retransmission = {again}
+
+[jitter]
+playout_delay_ms = {delay_ms}
+
+[day]
+date = "2026-11-23"
+live_at = "02:01"
+
+[day.volume]
+volume = 75
+emergency_floor = 90
+
+[day.alert.phrases.any]
+siren = "siren.flac"
+siren_s = 4
+
+{more}
+
+[[communes]]
+name = "A"
+x_m = 0
+y_m = 0
+
+[[communes.hamlets]]
+name = "A1"
+x_m = 0
+y_m = 0
+clusters = [
+{clusters}
+]
+"""
+CLUSTER = '{{ name = "a-{i}", profile = "{profile}", bearer = "{bearer}", x_m = {i}, y_m = 0 }},'
+
+BEARERS = ["perfect", "lte_weak", "wifi24_outdoor", "ftth"]
+PROFILES = ["pi_4b_usb", "pi_zero_2w_i2s"]
+
+
+def village(
+    *,
+    seed=1,
+    duration_s=12,
+    delivery="unicast",
+    again=True,
+    delay_ms=400,
+    more="",
+    poles=(("pi_4b_usb", "lte_weak"), ("pi_zero_2w_i2s", "wifi24_outdoor")),
+):
+    clusters = "\n".join(
+        CLUSTER.format(i=i, profile=profile, bearer=bearer)
+        for i, (profile, bearer) in enumerate(poles)
+    )
+    return VILLAGE.format(
+        seed=seed,
+        duration_s=duration_s,
+        delivery=delivery,
+        again=str(again).lower(),
+        delay_ms=delay_ms,
+        more=more,
+        clusters=clusters,
+    )
+
+
+@st.composite
+def villages(draw):
+    more = ""
+    if draw(st.booleans()):
+        start = draw(st.integers(0, 8))
+        more = f'[[faults]]\nkind = "link_down"\nfrom_s = {start}\nuntil_s = {start + 3}\n'
+    pole = st.tuples(st.sampled_from(PROFILES), st.sampled_from(BEARERS))
+    return village(
+        seed=draw(st.integers(0, 10_000)),
+        delivery=draw(st.sampled_from(["unicast", "multicast"])),
+        again=draw(st.booleans()),
+        delay_ms=draw(st.sampled_from([200, 400, 800])),
+        more=more,
+        poles=draw(st.lists(pole, min_size=1, max_size=3)),
+    )
+
+
+def loaded(tmp_path_factory, text):
+    path = tmp_path_factory.mktemp("live") / "live.toml"
+    path.write_text(text)
+    return scenario.load(path)
+
+
+def lived(asked):
+    """Return a stretch of the world with the live programme, lived through."""
+    end_s = BEGIN_S + LEAD_S + round(asked.duration_s) + TAIL_S
+    stretch = Stretch(asked, build_village(asked), begin_s=BEGIN_S, end_s=end_s, live=True)
+    try:
+        for _ in stretch.advance():
+            pass
+    finally:
+        stretch.world.close()
+    return stretch
+
+
+@settings(max_examples=5, derandomize=True)
+@given(villages())
+@example(village(seed=3, duration_s=70, delay_ms=800))
+@example(village(seed=5, duration_s=100, delivery="multicast"))
+def test_drive_and_world_count_the_same_of_a_live_programme(tmp_path_factory, text):
+    asked = loaded(tmp_path_factory, text)
+    driven = run(asked, decode=False).nodes
+    rows = lived(asked).world.live.rows()
+    assert [asdict(one) for one in rows] == [asdict(one) for one in driven]
+
+
+def test_lost_packets_are_asked_for_and_come_again_in_the_world_too(tmp_path_factory):
+    text = village(seed=3, duration_s=70, delay_ms=800)
+    rows = lived(loaded(tmp_path_factory, text)).world.live.rows()
+    assert any(one.retransmitted_ms > 0 for one in rows)
+    assert all(one.received_ms > 50_000 for one in rows)
+
+
+def test_a_warning_takes_the_horn_from_a_live_programme_and_gives_it_back(tmp_path_factory):
+    order = '[[day.orders]]\nat = "02:02"\nkind = "alert"\nttl_s = 600\nlasts_s = 20\n'
+    poles = [(profile, "perfect") for profile in PROFILES]
+    asked = loaded(tmp_path_factory, village(duration_s=100, more=order, poles=poles))
+    stretch = lived(asked)
+    alerts = [one for one in stretch.fates() if one.kind == "alert"]
+    assert [one.fate for one in alerts] == ["heard", "heard"]
+    driven = run(asked, decode=False).nodes
+    live = stretch.world.live
+    for alone, row, tally in zip(driven, live.rows(), live.tallies, strict=True):
+        assert (row.packets_sent, row.packets_lost) == (alone.packets_sent, alone.packets_lost)
+        assert row.first_sound_ms == alone.first_sound_ms
+        # The siren has 4 s; nothing else is taken away.
+        assert 3_900 < alone.received_ms - row.received_ms < 4_500
+        unheard = [i for i, one in enumerate(tally.coverage.raster) if one >= Origin.CONCEALED]
+        assert set(unheard) & {60, 61, 62} and set(unheard) <= set(range(59, 66))
+
+
+def test_a_warning_finds_the_modem_awake_that_a_live_programme_keeps(tmp_path_factory):
+    order = '[[day.orders]]\nat = "02:02"\nkind = "alert"\nttl_s = 600\nlasts_s = 20\n'
+    poles = [("pi_4b_usb", "lte_weak")] * 6
+    asked = loaded(tmp_path_factory, village(duration_s=62, more=order, poles=poles))
+    took_s = [one.arrived_s - one.sent_s for one in lived(asked).fates() if one.kind == "alert"]
+    assert len(took_s) == 6
+    assert sorted(took_s)[3] < 0.4  # who sleeps takes 1 s at the median
+
+
+def test_what_no_desk_announced_is_not_heard(tmp_path_factory, monkeypatch):
+    monkeypatch.setattr("sim.day.station.Station.live_orders", lambda *_, **__: [])
+    live = lived(loaded(tmp_path_factory, village())).world.live
+    assert [one.first_sound_ms for one in live.rows()] == [None, None]
+    assert all(live.counts(i)[Count.PACKETS_RECEIVED] == 0 for i in range(2))
+
+
+def test_a_live_programme_is_the_same_twice(tmp_path_factory):
+    asked = loaded(tmp_path_factory, village(seed=9))
+    first, again = lived(asked), lived(asked)
+    assert first.world.live.rows() == again.world.live.rows()
+    assert first.world.loop.steps == again.world.loop.steps
