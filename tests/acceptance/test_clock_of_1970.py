@@ -38,7 +38,7 @@ with running_on(Woken()):
 @pytest.fixture
 def woken(tmp_path):
     """Run a command of the node on a machine that says 1970; return the process."""
-    path = tmp_path / "woken.py"
+    path = tmp_path / "woken"
     path.write_text(IN_1970.format(now_ns=time.time_ns()))
     return lambda *arguments: started(path, *arguments)
 
