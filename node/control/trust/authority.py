@@ -219,16 +219,6 @@ class AuthorityBook:
         self._settle()
         return authority
 
-    def is_signed_by_too_few(self, message: Message) -> bool:
-        """Return whether a CERTIFICATE names what its key certifies only with more signatures."""
-        parent = self._known.get(message.key_id)
-        claim = read_certificate(message.content)
-        if claim is None or parent is None or parent.together is None:
-            return False
-        warrant = Warrant(parent.key_id, claim.area, cosigners=self.cosigners_of(message))
-        reach = self._together.reaching(parent, warrant, NO_TIME).class_max
-        return reach < claim.class_max <= parent.class_max
-
     def receive_root(self, message: Message) -> str | bool:
         """Take a ROOT message whose first signature holds; return why it is refused, or whether it
         changes anything.
