@@ -135,8 +135,7 @@ class Controller:
         stepped_ns = self._clock.receive_time(utc_ns, now_ns, synchronised=synchronised)
         self._gate.receive_time(now_ns)
         if stepped_ns:
-            text = f"the clock was stepped by {stepped_ns / NS_PER_S:+.1f} s"
-            self._tell(Note(text, now_ns))
+            self._tell(Note(f"the clock was stepped by {stepped_ns / NS_PER_S:+.1f} s", now_ns))
         for order in self._gate.take_left():
             self.receive_message("", order, now_ns)
         self.handle_deadline(now_ns)
@@ -366,7 +365,8 @@ class Controller:
                 if isinstance(event, StartPart):
                     self._begin_part(event, now_ns)
                 elif isinstance(event, StopPart):
-                    if (ended := self._playing.pop(event.source, None)) is not None:
+                    ended = self._playing.pop(event.source, None)
+                    if ended is not None:
                         self._records.end_part(ended, now_ns)
                 self._tell(event)
         if head := self._answers.tell_head(self._records.proof, self._utc_s(now_ns)):

@@ -227,7 +227,8 @@ class AuthorityBook:
         if not isinstance(change, RootChange):
             return change or False
         following = root_of(change.next_public_key)
-        known = self._known.get(following.key_id)
+        # One that is followed itself hangs on the next, which may have taken it back.
+        known = self._known.get(following.key_id) or self._former.get(following.key_id)
         if known is not None and known.level == ROOT_LEVEL:
             following = known
         self._known[following.key_id] = replace(following, from_s=change.from_s)
