@@ -1,7 +1,7 @@
 """One scenario of `truth`: its files, and what the simulator says of it, packet by packet."""
 
 import wave
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.rig.sync_measure import latencies_ms
+from hw_profiles import Profile, Whole
 from node.events import Event
 from node.opus.libopus import LibopusDecoder
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
@@ -77,7 +78,7 @@ name = "A1"
 x_m = 0
 y_m = 0
 clusters = [
-  {{ name = "a-1", profile = "pi_4b_i2s", bearer = "{bearer}", x_m = 0, y_m = 0 }},
+  {{ name = "a-1", profile = "pi_4b_i2s", bearer = "{bearer}", x_m = 0, y_m = 0, skew_ppm = 0.0 }},
 ]
 """
 _OUTAGE: Final = '[[faults]]\nkind = "link_down"\nfrom_s = 20\nuntil_s = 23\n'
@@ -114,7 +115,7 @@ class Simulated:
     arrive_ns: NDArray[np.int64]
     """(packets,) int64: after the stamp of the first sample; LOST_NS."""
     send_ns: NDArray[np.int64]
-    """(packets,) int64, likewise."""
+    """(packets,) int64, likewise; what is asked for travels as the one that leaves next."""
     order_delay_ns: int
     """From the order to its arrival at the node."""
     requests: RequestWay
@@ -188,10 +189,20 @@ def write_files(folder: Path, name: str, seed: int) -> Path:
     return path
 
 
-def simulate(path: Path) -> Simulated:
-    """Run a case in the world, and ask the drive what was drawn for each packet."""
+def simulate(path: Path, *, flush_ns: int) -> Simulated:
+    """Run a case in the world, and ask the drive what was drawn for each packet.
+
+    Parameters
+    ----------
+    path : Path
+        Of its scenario.
+    flush_ns : int
+        What a flushed write takes on the disk of the real node: it waits for one as it is ordered.
+    """
     scenario = load(str(path))
     village = build_village(scenario)
+    here = tuple(replace(one, profile=_paced(one.profile)) for one in village.places)
+    village = replace(village, places=here)
     send_ns, arrive_ns = _drawn(scenario)
     stretch = Stretch(
         scenario,
@@ -201,6 +212,7 @@ def simulate(path: Path) -> Simulated:
         decoder_factory=LibopusDecoder,
         live=True,
     )
+    stretch.world.poles[0].disk.delay_ns = flush_ns
     ear = Ear(_LIVE_S * NS_PER_S)
     stretch.world.poles[0].look_on(ear)
     for _ in stretch.advance():
@@ -212,8 +224,9 @@ def simulate(path: Path) -> Simulated:
     assert alert.arrived_s is not None, "these bearers bring an order"
     told = live.sources[0]
     assert told is not None, "it was heard"
+    begin_s = int(send_ns[0]) / NS_PER_S
     return Simulated(
-        figures_of(told, live.sender.packets, ear.sound, 0.0, float(WARNED_S)),
+        figures_of(told, live.sender.packets, ear.sound, begin_s, float(WARNED_S)),
         arrive_ns,
         send_ns,
         round((alert.arrived_s - alert.sent_s) * NS_PER_S),
@@ -233,7 +246,7 @@ def figures_of(
     source    what the node tells of the stream
     packets   that were sent
     sound     (n,) float32, full scale 1.0: what it played
-    begin_s   stamp of the programme's first sample, s of that sound
+    begin_s   when the first packet left, s of that sound
     warned_s  when the warning was ordered, likewise
     """
     played = source["played_ms"]
@@ -252,6 +265,23 @@ def figures_of(
         delay_p99_ms=float(np.quantile(delays, 0.99)),
         order_ms=1000 * (_siren_s(sound) - warned_s),
     )
+
+
+def _paced(profile: Profile) -> Profile:
+    """Return a gateway with the sound card that the real node has: none, but the time.
+
+    `node.shell.card.sinks.PacedSink` asks for 10 ms of sound that leave 10 ms later, by the clock
+    of the board.
+    """
+    source = "node/shell/card/sinks.py: PacedSink"
+    card = replace(
+        profile.sound_card,
+        period_samples=Whole(value=RATE_HZ // 100, source=source, verified=True),
+        periods=Whole(value=2, source=source, verified=True),
+        device_latency_ms=replace(profile.sound_card.device_latency_ms, value=0.0, source=source),
+        own_crystal=replace(profile.sound_card.own_crystal, value=False, source=source),
+    )
+    return replace(profile, sound_card=card)
 
 
 def _siren_s(sound: NDArray[np.float32]) -> float:

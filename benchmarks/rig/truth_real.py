@@ -42,6 +42,7 @@ from node.control.trust.signature import SeedSigner
 from node.control.warning.short_alert import encode_short
 from node.rtp import rtcp
 from node.shell.network.udp import receive_stamped, stamp_arrivals
+from node.shell.store.store import Store
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 from sim.links.kernel import LOST_NS
 
@@ -52,6 +53,9 @@ _RTCP: Final = range(192, 224)
 _PERIOD_NS: Final = 10 * NS_PER_MS
 _START_S: Final = 180.0
 _IDLE_NS: Final = 50 * NS_PER_MS
+_FLUSHES: Final = 25
+_STATUS_S: Final = 0.5003
+"""Between two statuses: no multiple of a period, so that one of them comes just as one is asked."""
 
 
 class DrawnRelay:
@@ -66,7 +70,7 @@ class DrawnRelay:
         self._node = node
         self._sender: tuple[str, int] | None = None
         self._first: tuple[int, int] | None = None
-        """Number of the first packet, and when it came."""
+        """Number of the first packet, and which time here is the simulator's 0."""
         self._newest_ns = 0
         self._underway: Underway[tuple[tuple[str, int], bytes]] = Underway()
         self._ended = threading.Event()
@@ -122,7 +126,7 @@ class DrawnRelay:
         is_repair = data[1] & 0x7F == ReceiveConfig().retransmission_payload_type
         if data[1] not in _RTCP and not is_repair:
             number = int.from_bytes(data[2:4], "big")
-            self._first = self._first or (number, came_ns)
+            self._first = self._first or (number, came_ns - int(self._drawn.send_ns[0]))
             index = (number - self._first[0]) & 0xFFFF
             return None if index >= len(self._drawn.arrive_ns) else self._at(index)
         if self._first is None:
@@ -157,8 +161,14 @@ class RealNode:
             root=_ROOT.public_key.hex(), area=_AREA, digest=digest, siren_s=SIREN_S,
         ))  # fmt: skip
         self._status = (folder / "status").open("w")
-        command = [sys.executable, "-P", "-m", "node.shell.cli", "run", "--status", "0.5"]
-        command += ["--config", f"{folder}/node.toml", "--sink", f"wav:{folder}/out.wav"]
+        command = [sys.executable, "-P", "-m", "node.shell.cli", "run"]
+        command += [
+            f"--status={_STATUS_S}",
+            "--config",
+            f"{folder}/node.toml",
+            "--sink",
+            f"wav:{folder}/out.wav",
+        ]
         self._process = subprocess.Popen(
             command, stdout=self._status, stderr=subprocess.PIPE, text=True
         )
@@ -210,6 +220,22 @@ class RealNode:
             self._lines.append(line)
             if ": connected" in line:
                 self._told.set()
+
+
+def flush_ns(folder: Path) -> int:
+    """Return what a flushed write to the node's store takes on this disk now, the median."""
+    store = Store(folder / "measured.db")
+    kept = threading.Event()
+    store.on_durable = kept.set
+    took_ns = []
+    for number in range(_FLUSHES):
+        begin_ns = time.monotonic_ns()
+        mine = store.keep_soon({"measured": number.to_bytes(8, "big")})
+        while store.durable < mine and kept.wait(1):
+            kept.clear()
+        took_ns.append(time.monotonic_ns() - begin_ns)
+    store.close()
+    return int(np.median(took_ns))
 
 
 def live_through(simulated: Simulated, folder: Path) -> tuple[Figures, float]:
