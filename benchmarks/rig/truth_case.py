@@ -300,7 +300,7 @@ def _drawn(scenario: Scenario) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     parts: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
 
     def note(_: int, sending: Sending, chunk: Chunk) -> None:
-        parts.append((sending.send_ns, chunk.arrive_ns))
+        parts.append((sending.send_ns, chunk.plan.arrive_ns))
 
     run(scenario, decode=False, watcher=note)
     return np.concatenate([one for one, _ in parts]), np.concatenate([one for _, one in parts])

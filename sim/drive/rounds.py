@@ -149,10 +149,10 @@ class Rounds:
                 self._watcher(number, sending, chunk)
             self._traces[number].update(chunk.raw_journal)
             if self._path is not None:
-                rendered = sound[: chunk.tick_ns.size * pole.period_samples]
+                rendered = sound[: chunk.plan.tick_ns.size * pole.period_samples]
                 self._audio[number].update(rendered.data)
                 if self._listener is not None:
-                    self._listener(number, chunk.first_period * pole.period_samples, rendered)
+                    self._listener(number, chunk.plan.first_period * pole.period_samples, rendered)
             yield start_ns + (stop_ns - start_ns) * (number + 1) // len(self.poles)
 
     def _new_outgoing(self, village: Village, programme: Programme) -> Outgoing:

@@ -37,32 +37,6 @@ _BOOT_OFFSET_S: Final = 3600
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Chunk:
-    """What one node did in one chunk of time; all times are true ns."""
-
-    first_packet: int
-    arrive_ns: NDArray[np.int64]
-    """Arrival of each packet sent in this chunk, LOST_NS where it never comes."""
-
-    first_period: int
-    tick_ns: NDArray[np.int64]
-    finish_ns: NDArray[np.int64]
-    play_ns: NDArray[np.int64]
-    next_play_ns: int
-    """When the first period of the next chunk plays."""
-
-    silent: NDArray[np.bool_]
-    """Periods without sound: the CPU was late, or the node was down."""
-
-    missed: int
-    journal: Records[Played]
-    """What `SpeakerNode.take_journal` gives, its instants in true time."""
-
-    raw_journal: bytes
-    """The rows as the node wrote them, for the hash."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Heard:
     """Packets and periods of a chunk in the order in which the CPU gets to them."""
 
@@ -97,6 +71,23 @@ class Plan:
 
     silent: NDArray[np.bool_]
     """Periods that the CPU did not finish in time."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chunk:
+    """What one node did in one chunk of time; all times are true ns."""
+
+    plan: Plan
+    """What came to it."""
+
+    silent: NDArray[np.bool_]
+    """(periods,) bool: those without sound: the CPU was late, or the node was down."""
+
+    journal: Records[Played]
+    """What `SpeakerNode.take_journal` gives, its instants in true time."""
+
+    raw_journal: bytes
+    """The rows as the node wrote them, for the hash."""
 
 
 class Site:
@@ -227,11 +218,7 @@ class Site:
         came = arrival_ns >= 0
         arrival_ns[came] = self.clock.to_true(arrival_ns[came])
         presentation_ns[:] = self.clock.to_true(presentation_ns)
-        return Chunk(
-            plan.first_packet, plan.arrive_ns, plan.first_period, plan.tick_ns, plan.finish_ns,
-            plan.play_ns, plan.next_play_ns, silent, int(np.count_nonzero(plan.silent)), journal,
-            raw.tobytes(),
-        )  # fmt: skip
+        return Chunk(plan, silent, journal, raw.tobytes())
 
     def _arrivals(
         self, first: int, arrive_ns: NDArray[np.int64], end_ns: int

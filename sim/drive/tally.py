@@ -113,25 +113,27 @@ class Tally:
 
         Both are (n,) int64: whole seconds of media time, and true time in ns.
         """
-        self._arrive.add(chunk.first_packet, chunk.arrive_ns)
+        plan = chunk.plan
+        self._arrive.add(plan.first_packet, plan.arrive_ns)
         for series, values in (
-            (self._tick, chunk.tick_ns),
-            (self._finish, chunk.finish_ns),
-            (self._play, chunk.play_ns),
+            (self._tick, plan.tick_ns),
+            (self._finish, plan.finish_ns),
+            (self._play, plan.play_ns),
             (self._silent, chunk.silent.astype(np.int64)),
         ):
-            series.add(chunk.first_period, values)
-        self.packets_lost += int(np.count_nonzero(chunk.arrive_ns == LOST_NS))
-        self.deadline_misses += chunk.missed
-        sent = send.at(np.arange(chunk.first_packet, chunk.first_packet + chunk.arrive_ns.size))
-        came = chunk.arrive_ns != LOST_NS
+            series.add(plan.first_period, values)
+        self.packets_lost += int(np.count_nonzero(plan.arrive_ns == LOST_NS))
+        self.deadline_misses += int(np.count_nonzero(plan.silent))
+        first, end = plan.first_packet, plan.first_packet + plan.arrive_ns.size
+        sent = send.at(np.arange(first, end))
+        came = plan.arrive_ns != LOST_NS
         if came.any():
-            fastest_ns = int((chunk.arrive_ns - sent)[came].min())
+            fastest_ns = int((plan.arrive_ns - sent)[came].min())
             self._fastest_ns = min(fastest_ns, self._fastest_ns or fastest_ns)
         journal = together([self._later, chunk.journal], Played)
         # The resampler ends a row within a period, and the next one may begin with the period after
         # it: when that was asked for is in the next chunk.
-        later = journal["presentation_ns"] >= chunk.next_play_ns
+        later = journal["presentation_ns"] >= plan.next_play_ns
         known = int(later.argmax()) if later.any() else len(journal)
         self._later = journal[known:].copy()
         return self._book(journal[:known], send, depart)

@@ -99,17 +99,18 @@ class Recorder:
 
     def watch(self, pole: int, sending: Sending, chunk: Chunk) -> None:
         """Take one chunk of one pole."""
-        missing = chunk.arrive_ns == LOST_NS
+        arrive_ns = chunk.plan.arrive_ns
+        missing = arrive_ns == LOST_NS
         for cut_ns, back_ns in self._village.places[pole].power_cuts_ns:
-            missing |= (chunk.arrive_ns >= cut_ns) & (chunk.arrive_ns < back_ns)
-        self._count(self._arrived[pole], chunk.arrive_ns[~missing])
+            missing |= (arrive_ns >= cut_ns) & (arrive_ns < back_ns)
+        self._count(self._arrived[pole], arrive_ns[~missing])
         self._count(self._lost[pole], sending.send_ns[missing])
         journal = chunk.journal
         inside, frame = self._frames(journal["presentation_ns"])
         badness = worst_first(journal["origin"][inside].astype(np.int64)) + 1
         np.maximum.at(self._badness[pole], frame, badness.astype(np.uint8))
         # What a late or sleeping gateway did not give the card was silent.
-        _, frame = self._frames(chunk.play_ns[chunk.silent])
+        _, frame = self._frames(chunk.plan.play_ns[chunk.silent])
         heard = frame[self._badness[pole, frame] > 0]
         self._badness[pole, heard] = worst_first(np.array([Origin.SILENT]))[0] + 1
 

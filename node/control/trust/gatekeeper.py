@@ -316,7 +316,7 @@ class Gatekeeper:
 
     def _restore(self, stored: Mapping[str, bytes]) -> None:
         """Build the chain again from its signed bytes, parents before children."""
-        for level, seconds in _floors(stored.get(FLOOR_KEY, b"")).items():
+        for level, seconds in kept_floors(stored.get(FLOOR_KEY, b"")).items():
             self._clock.receive_floor(seconds * NS_PER_S, level=level)
         self._restore_roots(stored)
         waiting = [v for k, v in sorted(stored.items()) if k.startswith(CERTIFICATE_PREFIX) and v]
@@ -359,8 +359,10 @@ def _limit(message: Message) -> tuple[bytes, tuple[int, int]]:
     return message.key_id, URGENT if urgent else ORDINARY
 
 
-def _floors(kept: bytes) -> dict[int, int]:
-    """Return the floors by tier; none of a value that is damaged: signatures will raise them."""
+def kept_floors(kept: bytes) -> dict[int, int]:
+    """Return the floors by tier, in seconds, as they were kept under `FLOOR_KEY`; none of a value
+    that is damaged: signatures will raise them.
+    """
     try:
         floors = msgspec.json.decode(kept, type=dict[str, int]) if kept else {}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -6,6 +6,7 @@ import os
 from node.shell.broker.connection import Login
 from node.shell.config import MqttConfig, split_address
 from node.shell.keys.credentials import read_password, tls_context
+from node.shell.keys.floor_tls import KnownTime
 
 
 def add_options(
@@ -41,8 +42,17 @@ def config_of(options: argparse.Namespace) -> MqttConfig:
     )
 
 
-def login(config: MqttConfig, who: str, *, bytes_max: int = 0, keepalive_s: int = 10) -> Login:
+def login(
+    config: MqttConfig,
+    who: str,
+    *,
+    bytes_max: int = 0,
+    keepalive_s: int = 10,
+    known: KnownTime | None = None,
+) -> Login:
     """Return a login under a name of its own, so that the node keeps its session.
+
+    Dates of certificates are judged by `known`; without it by the machine's clock.
 
     Raises
     ------
@@ -56,7 +66,7 @@ def login(config: MqttConfig, who: str, *, bytes_max: int = 0, keepalive_s: int 
         identifier=f"{who}-{os.urandom(6).hex()}",
         username=config.username,
         password=read_password(config.password_file),
-        tls=tls_context(config),
+        tls=tls_context(config, known),
         keepalive_s=keepalive_s,
         bytes_max=bytes_max,
     )

@@ -23,9 +23,11 @@ from node.shell.broker.paho_connection import connect
 from node.shell.clocks import utc_ns
 from node.shell.config import MqttConfig, ShellConfig
 from node.shell.doctor.finding import Finding, fault, good, note
+from node.shell.enrol.known_time import clock_of, known_by
 from node.shell.faults import ShellError
 from node.shell.govern import missing_sounds, stored_sounds
 from node.shell.keys.credentials import read_password, tls_context
+from node.shell.keys.floor_tls import KnownTime
 from node.shell.rule_files import read_rules
 from node.shell.store.copies import join
 from node.shell.store.one_copy import FILE_BYTES_MAX, FileContent, read_file
@@ -40,19 +42,21 @@ _FILES: Final = ("ca_file", "certificate_file")
 
 def look_at_trust(node: NodeConfig, shell: ShellConfig, *, network: bool) -> Iterator[Finding]:
     """Yield what was found of everything that has to do with others."""
+    kept = _kept(shell)
     if shell.mqtt.host is not None:
-        yield from _credentials(shell.mqtt)
+        # By the floor, as the node judges them: a clock that was never set blames no certificate.
+        known = None if shell.control is None else known_by(clock_of(shell.control, kept))
+        yield from _credentials(shell.mqtt, known)
         if network:
-            yield _broker(shell.mqtt)
+            yield _broker(shell.mqtt, known)
     else:
         yield note("broker", "none: no orders come", "set [mqtt] host")
     yield from _store(shell)
-    kept = _kept(shell)
     yield from _orders(node, shell, kept)
     yield from _past(kept)
 
 
-def _credentials(config: MqttConfig) -> Iterator[Finding]:
+def _credentials(config: MqttConfig, known: KnownTime | None) -> Iterator[Finding]:
     try:
         read_password(config.password_file)
         tls_context(config)
@@ -68,16 +72,17 @@ def _credentials(config: MqttConfig) -> Iterator[Finding]:
     for name in _FILES:
         path = getattr(config, name)
         if path is not None:
-            yield _certificate(f"mqtt.{name}", Path(path))
+            now_s = time.time() if known is None else known()[0]
+            yield _certificate(f"mqtt.{name}", Path(path), now_s)
 
 
-def _certificate(name: str, path: Path) -> Finding:
+def _certificate(name: str, path: Path, now_s: float) -> Finding:
     try:
         found = x509.load_pem_x509_certificates(path.read_bytes())
     except (OSError, ValueError) as wrong:
         return fault("certificate", f"{name} {path}: {wrong}", "must be PEM")
     ends = min(one.not_valid_after_utc for one in found)
-    left_s = ends.timestamp() - time.time()
+    left_s = ends.timestamp() - now_s
     if left_s <= 0:
         return fault("certificate", f"{name} {path} ended on {ends:%Y-%m-%d}", "get a new one")
     if left_s < SOON_S:
@@ -89,10 +94,10 @@ def _certificate(name: str, path: Path) -> Finding:
     return good("certificate", f"{name} is good until {ends:%Y-%m-%d}")
 
 
-def _broker(config: MqttConfig) -> Finding:
+def _broker(config: MqttConfig, known: KnownTime | None) -> Finding:
     assert config.host is not None
     where = f"{config.host}:{config.port}"
-    login = guest.login(config, "doctor")
+    login = guest.login(config, "doctor", known=known)
     try:
         asyncio.run(_greet(login))
     except LinkLostError as wrong:

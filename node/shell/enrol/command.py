@@ -13,7 +13,6 @@ import socket
 import ssl
 import sys
 import tempfile
-import time
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +22,14 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from node.config import ConfigError, NodeConfig
+from node.control.civil_time import CivilClock
+from node.control.settings import ControlConfig
 from node.control.trust.signature import SeedSigner
 from node.shell.broker.connection import Connection, LinkLostError, Login
 from node.shell.broker.paho_connection import connect
+from node.shell.clocks import now_ns
 from node.shell.enrol import install
+from node.shell.enrol.known_time import clock_of, known_by
 from node.shell.enrol.papers import (
     PAPER_BYTES_MAX,
     Bundle,
@@ -44,6 +47,7 @@ from node.shell.enrol.papers import (
 from node.shell.enrol.sounds import fetch
 from node.shell.faults import EXIT_INPUT, ShellError, file_fault
 from node.shell.files import read_regular
+from node.shell.keys.floor_tls import judge_by
 from node.shell.keys.identity import own_seed
 from node.shell.store.store import Store
 
@@ -64,6 +68,8 @@ class Asking:
     signer: SeedSigner
     request: Request
     sealed: bytes
+    clock: CivilClock
+    """As the node will believe it: what is over by its floor is over."""
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -99,7 +105,7 @@ def _enrol(bundle: Bundle, options: argparse.Namespace) -> Grant:
     with closing(Store(folder / install.STORE)) as store:
         if (fault := store.fault()) is not None:
             raise ShellError(f"{folder / install.STORE}: {fault}; stop the node while it enrols")
-        asking = _ask(bundle, _name(options.name), folder, own_seed(store))
+        asking = _ask(bundle, _name(options.name), folder, store)
         _show(asking)
         try:
             grant = asyncio.run(_until_installed(asking, folder, options.wait))
@@ -120,15 +126,18 @@ def _name(given: str) -> str:
     return name
 
 
-def _ask(bundle: Bundle, name: str, folder: Path, seed: bytes) -> Asking:
-    signer = SeedSigner(seed)
+def _ask(bundle: Bundle, name: str, folder: Path, store: Store) -> Asking:
+    signer = SeedSigner(own_seed(store))
     request = Request(
         name=name,
         public_key=signer.public_key,
         tls_key=_own_tls_key(folder),
         nonce=os.urandom(_NONCE_BYTES),
     )
-    return Asking(bundle, signer, request, seal_paper(request, signer))
+    clock = clock_of(
+        ControlConfig(root_public_key=bundle.root_public_key.hex(), area=bundle.area), store.kept()
+    )
+    return Asking(bundle, signer, request, seal_paper(request, signer), clock)
 
 
 def _own_tls_key(folder: Path) -> str:
@@ -191,7 +200,7 @@ async def _once(asking: Asking, folder: Path) -> Grant:
             host=bundle.host,
             port=bundle.port,
             identifier=f"enrol-{public_key.hex()[:16]}",
-            tls=_tls_of(bundle),
+            tls=_tls_of(asking),
             bytes_max=PAPER_BYTES_MAX + 1024,
         )
     )
@@ -238,13 +247,14 @@ async def _granted(connection: Connection, asking: Asking) -> Grant:
         grant, signer = opened
         if grant.public_key != asking.request.public_key:
             continue
-        if may_grant(asking.bundle, signer, int(time.time())):
+        if may_grant(asking.bundle, signer, asking.clock.least_s(now_ns())):
             return grant
         print("a grant by a key that the root did not certify was not taken", file=sys.stderr)
 
 
-def _tls_of(bundle: Bundle) -> ssl.SSLContext:
+def _tls_of(asking: Asking) -> ssl.SSLContext:
     """Return how to speak to the broker before the node has an identity of its own."""
+    bundle = asking.bundle
     try:
         context = ssl.create_default_context(cadata=bundle.ca)
         with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
@@ -255,4 +265,5 @@ def _tls_of(bundle: Bundle) -> ssl.SSLContext:
         raise ShellError(
             "the bundle has no good certificate; make a new one", exit_status=EXIT_INPUT
         ) from fault
+    judge_by(context, known_by(asking.clock))
     return context

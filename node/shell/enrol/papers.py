@@ -138,7 +138,8 @@ def open_bundle(data: bytes) -> Bundle | str:
 def may_grant(bundle: Bundle, public_key: bytes, utc_s: int) -> bool:
     """Return whether the root certified `public_key` for the commune of `bundle`.
 
-    A machine whose clock was never set has no say about the end of a certificate.
+    `utc_s` is the least that the time can be: a clock that was never set has no say about the end
+    of a certificate.
     """
     roots = roots_of(bundle)
     for sealed in bundle.orders[:ORDERS_MAX]:

@@ -10,7 +10,6 @@ It comes by the broker, or on a stick (`--stick`): both are believed by the sign
 import argparse
 import asyncio
 import logging
-import time
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -18,7 +17,6 @@ from typing import Final
 
 from node.config import ConfigError, NodeConfig
 from node.control.authorities import book_of
-from node.control.civil_time import CivilClock, Least
 from node.control.precedence import MessageClass
 from node.control.settings import ControlConfig
 from node.control.trust.authority import Warrant
@@ -27,9 +25,11 @@ from node.control.trust.signature import SeedSigner, key_id
 from node.shell.broker import guest
 from node.shell.broker.connection import LinkLostError
 from node.shell.broker.paho_connection import connect
+from node.shell.clocks import now_ns
 from node.shell.config import MqttConfig, ShellConfig, read_config
 from node.shell.enrol import install
 from node.shell.enrol.command import fetch_all
+from node.shell.enrol.known_time import clock_of, known_by
 from node.shell.enrol.papers import PAPER_BYTES_MAX, Grant, grant_topic, open_paper
 from node.shell.faults import EXIT_INPUT, ShellError
 from node.shell.files import read_regular
@@ -37,7 +37,6 @@ from node.shell.keys.identity import SEED_BYTES, SEED_KEY
 from node.shell.sounds.library import FILE_BYTES_MAX
 from node.shell.store.read import read_kept
 from node.shell.store.store import Store
-from node.units import NS_PER_S
 
 LOG: Final = logging.getLogger("loalang")
 WAITING: Final = "grant.new"
@@ -109,6 +108,10 @@ def newer_grant(
     root = bytes.fromhex(control.root_public_key)
     kept = {**stored, **install.kept_of(root, grant.orders, stored)}
     refusal = _refusal(signer, control, kept)
+    if refusal is not None and not control.next_root:
+        # What it brings may be by a root that follows, which nobody has promised here yet: then it
+        # is asked by what is known here, and the promise comes with it.
+        refusal = _refusal(signer, control, stored)
     if refusal is not None:
         return f"its signer may give no grants here: {refusal}"
     try:
@@ -149,9 +152,10 @@ def _refusal(signer: bytes, control: ControlConfig, kept: Mapping[str, bytes]) -
     """Return why the key `signer` may not give grants to this node, or None where it may."""
     tiers = control.priority.tiers
     book = book_of(control)
-    Gatekeeper(book, control.area, CivilClock(control.build_utc_s * NS_PER_S), kept)
+    clock = clock_of(control, kept)
+    Gatekeeper(book, control.area, clock, kept)
     warrant = Warrant(key_id(signer), control.area, sealed_may=True)
-    holder = book.may(warrant, MessageClass.URGENT, Least.known(int(time.time())))
+    holder = book.may(warrant, MessageClass.URGENT, clock.least(now_ns()))
     if isinstance(holder, str):
         return holder
     commune = tiers.index(control.priority.commune_tier)
@@ -166,7 +170,9 @@ async def _from_broker(
     stored: Mapping[str, bytes],
 ) -> tuple[Grant, bytes] | None:
     assert mqtt.host is not None and mqtt.ca_file is not None
-    connection = await connect(guest.login(mqtt, "refresh", bytes_max=PAPER_BYTES_MAX + 1024))
+    known = known_by(clock_of(control, stored))
+    login = guest.login(mqtt, "refresh", bytes_max=PAPER_BYTES_MAX + 1024, known=known)
+    connection = await connect(login)
     try:
         await connection.subscribe([grant_topic(mqtt.village, public_key)])
         try:

@@ -36,6 +36,7 @@ def judge_by(context: ssl.SSLContext, known: KnownTime) -> None:
             super().do_handshake(block)
             fault = date_fault(_chain_of(self), *known())
             if fault is not None:
+                self.close()  # nobody else has it yet
                 refused = ssl.SSLCertVerificationError(fault)
                 refused.verify_message = fault
                 raise refused

@@ -101,6 +101,13 @@ def recorded(asked):
     return result, recorder.worst(result)
 
 
+def pressed(page, until_told):
+    """Return the page with the script in it, loaded when that has ended."""
+    press = PRESS.replace("})();", f'new Image().src = "{until_told}/told";\n}})();')
+    text = page.read_text(encoding="utf-8")
+    return text.replace("</body>", f'<img src="{until_told}/held">{press}')
+
+
 def at(moments, second):
     return moments.origin[:, round((second - moments.start_s) / moments.frame_s)]
 
@@ -142,13 +149,13 @@ def test_a_day_of_a_large_village_is_kept_in_bounded_memory_by_longer_frames():
     assert poles * day.duration_s / frame_s <= KEPT_MAX < poles * day.duration_s * 10
 
 
-def test_a_browser_scrubs_and_plays_it_and_loads_the_sound(browse, folder):
+def test_a_browser_scrubs_and_plays_it_and_loads_the_sound(browse, until_told, folder):
     page = folder / "out" / "replay.html"
     tried = folder / "tried.html"
-    tried.write_text(page.read_text(encoding="utf-8").replace("</body>", PRESS), encoding="utf-8")
+    tried.write_text(pressed(page, until_told), encoding="utf-8")
     # Its clicks are a script's, and no person's: a browser lets only those make a sound.
     by_script = "--autoplay-policy=no-user-gesture-required"
-    dom, complaints = browse(tried, "--virtual-time-budget=20000", by_script)
+    dom, complaints = browse(tried, by_script, real_time=True)
     assert complaints == []
     found = re.search(r'<output id="told">(.*?)</output>', dom)
     assert found is not None, "the page's script stopped before its end"
@@ -217,13 +224,14 @@ def test_of_a_large_village_some_poles_are_heard_and_none_that_played_nothing():
     assert result.nodes[-1].node not in heard, "it played nothing"
 
 
-def test_without_sound_the_page_plays_by_the_clock_and_says_so(tmp_path, folder, browse):
+def test_without_sound_the_page_plays_by_the_clock_and_says_so(
+    tmp_path, folder, browse, until_told
+):
     arguments = ["run", str(folder / "village.toml"), "--replay", "--no-sound", "--out"]
     assert cli.main([*arguments, str(tmp_path)]) == 0
     page = tmp_path / "replay.html"
-    text = page.read_text(encoding="utf-8").replace("</body>", PRESS)
-    page.write_text(text, encoding="utf-8")
-    dom, complaints = browse(page, "--virtual-time-budget=20000")
+    page.write_text(pressed(page, until_told), encoding="utf-8")
+    dom, complaints = browse(page, real_time=True)
     assert complaints == []
     assert "its sound is not in this page" in dom
     told = json.loads(re.search(r'<output id="told">(.*?)</output>', dom)[1])
