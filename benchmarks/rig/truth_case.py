@@ -12,7 +12,7 @@ from benchmarks.rig.sync_measure import latencies_ms
 from hw_profiles import Profile, Whole
 from node.events import Event
 from node.opus.libopus import LibopusDecoder
-from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
+from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, SAMPLES_PER_MS
 from sim.chance.rng import Purpose
 from sim.drive.run import run
 from sim.drive.site import Chunk
@@ -27,6 +27,8 @@ PROGRAMME_S: Final = 75
 SIREN_S: Final = 3
 SIREN_HZ: Final = 400
 DELAY_MS: Final = 400
+PERIOD_MS: Final = 2
+"""Of the card, simulated and real: the two are not in step, so that an order is so far apart."""
 _BEGIN_S: Final = 7_200
 _LIVE_S: Final = 60
 _TAIL_S: Final = 10
@@ -120,6 +122,9 @@ class Simulated:
     """From the order to its arrival at the node."""
     requests: RequestWay
     repairs: RequestWay
+    warned_s: int = WARNED_S
+    """When the warning is ordered, from the first packet on."""
+    programme_s: int = PROGRAMME_S
 
 
 @dataclass(slots=True)
@@ -166,9 +171,10 @@ def siren() -> NDArray[np.float32]:
     return (0.4 * np.sin(2 * np.pi * SIREN_HZ * at_s)).astype(np.float32)
 
 
-def write_files(folder: Path, name: str, seed: int) -> Path:
+def write_files(folder: Path, name: str, seed: int, *, programme_s: int = PROGRAMME_S) -> Path:
     """Write a case's scenario and sounds; return the scenario's path."""
-    for one, sound in (("programme", programme()), ("siren", siren())):
+    played = programme()[: programme_s * RATE_HZ]
+    for one, sound in (("programme", played), ("siren", siren())):
         with wave.open(str(folder / f"{one}.wav"), "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
@@ -179,7 +185,7 @@ def write_files(folder: Path, name: str, seed: int) -> Path:
     path.write_text(
         _SCENARIO.format(
             seed=seed,
-            duration_s=PROGRAMME_S,
+            duration_s=programme_s,
             delay_ms=DELAY_MS,
             siren_s=SIREN_S,
             faults=faults,
@@ -230,7 +236,7 @@ def simulate(path: Path, *, flush_ns: int) -> Simulated:
         arrive_ns,
         send_ns,
         round((alert.arrived_s - alert.sent_s) * NS_PER_S),
-        *_ways(scenario, village),
+        *ways_up(scenario, village),
     )
 
 
@@ -270,13 +276,13 @@ def figures_of(
 def _paced(profile: Profile) -> Profile:
     """Return a gateway with the sound card that the real node has: none, but the time.
 
-    `node.shell.card.sinks.PacedSink` asks for 10 ms of sound that leave 10 ms later, by the clock
-    of the board.
+    `node.shell.card.sinks.PacedSink` asks for a period of sound that leaves a period later, by the
+    clock of the board.
     """
     source = "node/shell/card/sinks.py: PacedSink"
     card = replace(
         profile.sound_card,
-        period_samples=Whole(value=RATE_HZ // 100, source=source, verified=True),
+        period_samples=Whole(value=PERIOD_MS * SAMPLES_PER_MS, source=source, verified=True),
         periods=Whole(value=2, source=source, verified=True),
         device_latency_ms=replace(profile.sound_card.device_latency_ms, value=0.0, source=source),
         own_crystal=replace(profile.sound_card.own_crystal, value=False, source=source),
@@ -306,7 +312,7 @@ def _drawn(scenario: Scenario) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return np.concatenate([one for one, _ in parts]), np.concatenate([one for _, one in parts])
 
 
-def _ways(scenario: Scenario, village: Village) -> tuple[RequestWay, RequestWay]:
+def ways_up(scenario: Scenario, village: Village) -> tuple[RequestWay, RequestWay]:
     """Return the way up of questions for the time, and of those for lost packets."""
     place = village.places[0]
     backhaul_ns = round(village.backhauls[place.commune].one_way_ms.value * NS_PER_MS)

@@ -26,9 +26,8 @@ from benchmarks.rig.rig_network import free_port
 from benchmarks.rig.tcp_relay import TcpRelay
 from benchmarks.rig.truth_case import (
     DELAY_MS,
-    PROGRAMME_S,
+    PERIOD_MS,
     SIREN_S,
-    WARNED_S,
     Figures,
     Simulated,
     figures_of,
@@ -43,19 +42,21 @@ from node.control.warning.short_alert import encode_short
 from node.rtp import rtcp
 from node.shell.network.udp import receive_stamped, stamp_arrivals
 from node.shell.store.store import Store
-from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
+from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, SAMPLES_PER_MS
 from sim.links.kernel import LOST_NS
 
 _AREA: Final = "vn/a/a1"
 _ROOT, _COMMUNE = (SeedSigner(hashlib.sha256(one).digest()) for one in (b"root", b"commune"))
 _SSRC: Final = 0x10A1A27
 _RTCP: Final = range(192, 224)
-_PERIOD_NS: Final = 10 * NS_PER_MS
 _START_S: Final = 180.0
 _IDLE_NS: Final = 50 * NS_PER_MS
 _FLUSHES: Final = 25
-_STATUS_S: Final = 0.5003
-"""Between two statuses: no multiple of a period, so that one of them comes just as one is asked."""
+_SETTLE_S: Final = 5
+_POLL_S: Final = 0.0003
+_HEADER_BYTES: Final = 44
+_PERIOD_NS: Final = PERIOD_MS * NS_PER_MS
+_PERIOD_BYTES: Final = 2 * PERIOD_MS * SAMPLES_PER_MS
 
 
 class DrawnRelay:
@@ -158,20 +159,16 @@ class RealNode:
         self.address = ("127.0.0.1", free_port())
         (folder / "node.toml").write_text(_CONFIG.format(
             port=port, listen=self.address[1], folder=folder, delay_ms=DELAY_MS,
-            root=_ROOT.public_key.hex(), area=_AREA, digest=digest, siren_s=SIREN_S,
+            period_ms=PERIOD_MS, root=_ROOT.public_key.hex(), area=_AREA, digest=digest,
+            siren_s=SIREN_S,
         ))  # fmt: skip
         self._status = (folder / "status").open("w")
-        command = [sys.executable, "-P", "-m", "node.shell.cli", "run"]
-        command += [
-            f"--status={_STATUS_S}",
-            "--config",
-            f"{folder}/node.toml",
-            "--sink",
-            f"wav:{folder}/out.wav",
-        ]
+        command = [sys.executable, "-P", "-m", "node.shell.cli", "run", "--status=0.5"]
+        command += ["--config", f"{folder}/node.toml", "--sink", f"wav:{folder}/out.wav"]
         self._process = subprocess.Popen(
             command, stdout=self._status, stderr=subprocess.PIPE, text=True
         )
+        self._first_ask_ns = 0
         self._told = threading.Event()
         self._lines: list[str] = []
         threading.Thread(target=self._listen, daemon=True).start()
@@ -198,17 +195,32 @@ class RealNode:
         ]
         return found[-1] if found else {}
 
+    def settle(self) -> None:
+        """Let it run for `_SETTLE_S`, and see when its card asked for which period.
+
+        The node's own count of periods will not do: it is told at ticks, always as long after one
+        was asked for. The file grows just before a period goes into it, by all those before.
+        """
+        grows = Path(f"{self._folder}/out.wav.partial")
+        until_ns = time.monotonic_ns() + _SETTLE_S * NS_PER_S
+        known = grows.stat().st_size
+        found: list[int] = []
+        while time.monotonic_ns() < until_ns:
+            size, now_ns = grows.stat().st_size, time.monotonic_ns()
+            if size != known:
+                known = size
+                found.append(now_ns - (size - _HEADER_BYTES) // _PERIOD_BYTES * _PERIOD_NS)
+            time.sleep(_POLL_S)
+        self._first_ask_ns = min(found)
+
     def heard(self) -> tuple[NDArray[np.float32], int]:
         """Return what it played, (n,) float32, and when the first sample left, monotonic ns."""
-        begin_ns = min(
-            one["monotonic_ns"] - one["shell"]["periods"] * _PERIOD_NS
-            for one in self._statuses()
-            if one["shell"]["periods"]
-        )
+        if self._statuses()[-1]["shell"]["slept"]:
+            raise SystemExit("truth: this machine stood still; the case tells nothing")
         with wave.open(f"{self._folder}/out.wav") as file:
             sound = np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768.0
-        # What is asked for now leaves a period later; the period that was counted has been asked.
-        return sound.astype(np.float32), begin_ns + 2 * _PERIOD_NS
+        # What is asked for leaves a period later.
+        return sound.astype(np.float32), self._first_ask_ns + _PERIOD_NS
 
     def _statuses(self) -> list[dict[str, Any]]:
         lines = (self._folder / "status").read_text().splitlines()
@@ -239,7 +251,10 @@ def flush_ns(folder: Path) -> int:
 
 
 def live_through(simulated: Simulated, folder: Path) -> tuple[Figures, float]:
-    """Run a case for real; return its figures, and by how many ms the relay was late at worst."""
+    """Run a case for real; return its figures, and by how many ms the relay was late at worst.
+
+    folder  with the files of the case; all that the node keeps goes there too
+    """
     with broker(folder) as port:
         slow = Impairment(delay_ms=simulated.order_delay_ns / NS_PER_MS)
         door = TcpRelay(port, slow, seed=1)
@@ -254,11 +269,11 @@ def live_through(simulated: Simulated, folder: Path) -> tuple[Figures, float]:
                 "c", _COMMUNE.public_key, "commune", _AREA, MessageClass.URGENT, 1 << 39
             )
             _order(office, _ROOT, Kind.CERTIFICATE, msgspec.json.encode(claim))
-            time.sleep(5)
+            node.settle()
             begin_ns, sender = _send(folder, relay.port)
-            _sleep_until(begin_ns + WARNED_S * NS_PER_S)
+            _sleep_until(begin_ns + simulated.warned_s * NS_PER_S)
             warned_ns = _order(office, _COMMUNE, Kind.SHORT_ALERT, encode_short("alert", 1))
-            sender.wait(PROGRAMME_S)
+            sender.wait(simulated.programme_s)
             time.sleep(1.5)
         finally:
             office.loop_stop()
@@ -323,6 +338,8 @@ decoder = "libopus"
 listen = "127.0.0.1:{listen}"
 [jitter]
 playout_delay_ms = {delay_ms}
+[sink]
+period_ms = {period_ms}
 [mqtt]
 host = "127.0.0.1"
 port = {port}
