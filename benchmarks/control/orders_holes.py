@@ -307,6 +307,12 @@ HOLES: Final = (
         "yield from self._former.values()",
         "pass",
     ),
+    _hole(
+        "a root that was taken back comes back with a statement",
+        _BOOK,
+        "known = self._known.get(following.key_id) or self._former.get(following.key_id)",
+        "known = self._known.get(following.key_id)",
+    ),
     _hole("a root is certified", _BOOK, "if self._roots.is_root(new.key_id):", "if False:"),
     _hole(
         "the time is believed of an answer to no question",

@@ -22,9 +22,14 @@ _APART_NS: Final = 500 * NS_PER_MS
 _SPAN_MIN_NS: Final = 10.0 * NS_PER_S
 _SLOPE_MAX: Final = 600e-6
 _CONTRADICTION_NS: Final = 20 * NS_PER_MS
-_AGAIN_NS: Final = NS_PER_S
+_AGAIN_NS: Final = 3 * NS_PER_S // 4
 _AGAIN_MAX: Final = 3
-"""So many new lines, none of which a report agreed with a second later: no clock to play by."""
+"""So many new lines, none of which a report agreed with so much later: no clock to play by. Less
+than from one question to the next, or of two answers a second apart one would never be enough."""
+_TWICE_NS: Final = 250 * NS_PER_MS
+"""One that contradicts the line is asked about again so soon. With a question each second alone a
+sender that keeps its pace again is believed after up to three."""
+NO_DOUBT_NS: Final = 3600 * NS_PER_S
 _RATE_SAMPLES: Final = RATE_HZ // 10
 _RATE_RATIO_MAX: Final = 16.0
 
@@ -109,6 +114,13 @@ class ReportMap:
     def is_unsteady(self) -> bool:
         """Return whether line after line was contradicted: the sender does not keep its pace."""
         return self._again >= _AGAIN_MAX
+
+    @property
+    def settled_in_ns(self) -> int:
+        """Return how soon another report would settle what is in doubt, or NO_DOUBT_NS."""
+        if self._contradicted:
+            return _TWICE_NS
+        return _AGAIN_NS if self._again else NO_DOUBT_NS
 
     @property
     def ready(self) -> bool:

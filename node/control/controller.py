@@ -24,7 +24,7 @@ from node.control.kept_orders import restore_orders
 from node.control.loudness.language import Translate, untranslated
 from node.control.loudness.regulation import Regulation, RuleFile, Verdict
 from node.control.loudness.schedule import Decision
-from node.control.mute import Mutes
+from node.control.mute import MUTED_FROM_ABOVE, Mutes
 from node.control.plans import Plans
 from node.control.precedence import SILENT_DB, MessageClass
 from node.control.proof.answers import Answers
@@ -82,14 +82,15 @@ class Controller:
         self._plans = Plans(config, self._authorities)
         self._how_loud = HowLoud(self._plans, self._regulation, config.volume.zone)
         for text in restore_orders(stored, self._gate, self._mutes, self._plans):
-            self._note(text, 0)
+            self._tell(Note(text, 0))
         self._programmes = Programmes(
             self._plans.calendars(), config.programme.zone, self._regulation,
             tiers=tiers, stored=stored, proof=self._records.proof,
         )  # fmt: skip
         book = decode_book(stored.get(ALERTS_KEY))
         if self._programmes.is_damaged or book is None:
-            self._note("the memory of what played is damaged: nothing from before now will play", 0)
+            lost = "the memory of what played is damaged: nothing from before now will play"
+            self._tell(Note(lost, 0))
         self._book = AlertBook(
             config.alert,
             self._regulation,
@@ -134,7 +135,7 @@ class Controller:
         stepped_ns = self._clock.receive_time(utc_ns, now_ns, synchronised=synchronised)
         self._gate.receive_time(now_ns)
         if stepped_ns:
-            self._note(f"the clock was stepped by {stepped_ns / NS_PER_S:+.1f} s", now_ns)
+            self._tell(Note(f"the clock was stepped by {stepped_ns / NS_PER_S:+.1f} s", now_ns))
         for order in self._gate.take_left():
             self.receive_message("", order, now_ns)
         self.handle_deadline(now_ns)
@@ -233,8 +234,7 @@ class Controller:
 
     def source_class(self, source: int) -> tuple[MessageClass, str] | None:
         """Return class and level of a source, or None when it may not sound."""
-        if source in self._playing:
-            part = self._playing[source]
+        if (part := self._playing.get(source)) is not None:
             return part.message_class, part.level
         announced = self.sessions.class_of(source)
         if announced is not None or self.sessions.knows(source):
@@ -245,8 +245,7 @@ class Controller:
 
     def standing(self, source: int) -> tuple[int, int]:
         """Return by what a source goes before another: its rank in the arbiter, then its tier."""
-        known = self.source_class(source)
-        if known is None:
+        if (known := self.source_class(source)) is None:
             return (-1, 0)
         return self._config.priority.rank(*known), -self.rank_of(known[1])
 
@@ -316,15 +315,20 @@ class Controller:
             alert = read_warning(order, self._config)
             if isinstance(alert, str):
                 return alert
+            self._gate.use_up(message)  # also one that is refused now: that is on record
             least = self._clock.least(now_ns)
             return self._book.receive_alert(alert, utc_s, now_ns, trusted=trusted, least=least)
         if message.kind in (Kind.CALENDAR, Kind.VOLUME):
-            return self._plans.receive_order(order)
-        if message.kind in (Kind.SESSION, Kind.SESSION_END):
-            return self.sessions.receive_order(order, utc_s, now_ns)
-        if message.kind in (Kind.MUTE, Kind.UNMUTE):
-            return self._mutes.receive_order(order, now_ns)
-        return "obeyed"
+            fate = self._plans.receive_order(order)
+        elif message.kind in (Kind.SESSION, Kind.SESSION_END):
+            fate = self.sessions.receive_order(order, utc_s, now_ns)
+        elif message.kind in (Kind.MUTE, Kind.UNMUTE):
+            fate = self._mutes.receive_order(order, now_ns)
+        else:
+            return "obeyed"  # the gatekeeper has acted on it
+        if is_good(fate) or fate == MUTED_FROM_ABOVE:
+            self._gate.use_up(message)
+        return fate
 
     def _tell_refusal(self, refused: Refused, now_ns: int) -> None:
         for told in self._answers.refuse(refused, self._utc_s(now_ns), now_ns):
@@ -365,8 +369,7 @@ class Controller:
                     if ended is not None:
                         self._records.end_part(ended, now_ns)
                 self._tell(event)
-        head = self._answers.tell_head(self._records.proof, self._utc_s(now_ns))
-        if head is not None:
+        if head := self._answers.tell_head(self._records.proof, self._utc_s(now_ns)):
             self._tell(head)
 
     def _begin_part(self, part: StartPart, now_ns: int) -> None:
@@ -391,9 +394,6 @@ class Controller:
 
     def _utc_s(self, now_ns: int) -> int:
         return self._clock.utc_ns(now_ns) // NS_PER_S
-
-    def _note(self, text: str, now_ns: int) -> None:
-        self._tell(Note(text, now_ns))
 
     def _tell(self, event: ControllerEvent) -> None:
         assert len(self._events) < EVENTS_MAX, "the caller does not take the events"

@@ -30,6 +30,9 @@ PREFIX: Final = "mute/"
 MUTES_MAX: Final = 32
 """At once, each of another key."""
 
+MUTED_FROM_ABOVE: Final = "muted from above"
+"""Of an UNMUTE that has ended what it may, and something is left."""
+
 NOBODY: Final = 1 << 30
 """A level below all tiers: nothing is muted."""
 
@@ -63,7 +66,7 @@ class Mutes:
             self._drop(
                 [k for k, one in self._mutes.items() if self._book.gives_way(one.warrant, by)]
             )
-            return "muted from above" if self._mutes else "obeyed"
+            return MUTED_FROM_ABOVE if self._mutes else "obeyed"
         key = order.message.key_id
         if key not in self._mutes:
             keys = list(self._mutes)

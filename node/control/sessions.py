@@ -129,12 +129,16 @@ class Sessions:
             return "no key for its packets"
         if self._is_named_by_another(session, order):
             return "the name of the stream belongs to another"
+        ends = ""
         if not mine:
-            self._end(session.ssrc, f"taken by {order.authority.name}", utc_s, now_ns)
+            ends = f"taken by {order.authority.name}"
         elif known is not None and known.stream != session.stream:
-            self._end(session.ssrc, f"announced anew by {order.authority.name}", utc_s, now_ns)
-        if session.ssrc not in self._open and not self._make_room(order, utc_s, now_ns):
+            ends = f"announced anew by {order.authority.name}"
+        # First the place, then what it ends: what is refused ends nothing.
+        if (known is None or ends) and not self._make_room(session.ssrc, order, utc_s, now_ns):
             return "too many sessions"
+        if ends:
+            self._end(session.ssrc, ends, utc_s, now_ns)
         self._announce(session, order, known if mine else None)
         return "obeyed"
 
@@ -253,12 +257,13 @@ class Sessions:
             for one in self._open.values()
         )
 
-    def _make_room(self, order: Order, utc_s: int, now_ns: int) -> bool:
-        """Return whether there is a place for the session of `order`; the least may have gone."""
-        sources = list(self._open)
-        held = [
-            Claim(one.rank, one.message_class, one.warrant.key_id) for one in self._open.values()
-        ]
+    def _make_room(self, ssrc: int, order: Order, utc_s: int, now_ns: int) -> bool:
+        """Return whether there is a place for the session of `order`, beside the others and not
+        what had its number; the least may have gone.
+        """
+        sources = [one for one in self._open if one != ssrc]
+        others = [self._open[one] for one in sources]
+        held = [Claim(one.rank, one.message_class, one.warrant.key_id) for one in others]
         message = order.message
         new = Claim(order.authority.level, message.message_class, message.key_id)
         gone = self._shares.make_room(held, new)

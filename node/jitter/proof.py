@@ -21,7 +21,7 @@ from typing import Final
 
 from node.jitter import state as at
 from node.jitter.state import Jitter
-from node.kernel import inner_kernel
+from node.kernel import inlined, inner_kernel
 from node.kernel.conversions import ns_to_samples
 from node.units import RATE_HZ, SAMPLES_PER_MS
 
@@ -97,17 +97,23 @@ def judge(state: Jitter, reading: int) -> None:
         _doubt_stamps(state)
 
 
+@inlined
+def _shed_doubt(state: Jitter, samples: int) -> None:
+    """Let `samples` of a proven stream that agree outweigh what contradicted it before."""
+    proof_samples = state.proof_samples + samples
+    if proof_samples >= _DOUBT_SHED_SAMPLES:
+        proof_samples = 0
+        state.doubts = max(0, state.doubts - 1)
+    state.proof_samples = proof_samples
+
+
 @inner_kernel("void(Jitter, int64, int64)")
 def _agree(state: Jitter, samples: int, transit: int) -> None:
-    """Take into account that a stamp says what `samples` of sound before it say."""
+    """Take into account that a doubted stamp says what `samples` of sound before it say."""
     if state.proof_samples == 0:
         state.proof_transit = ns_to_samples(state.highest_arrival_ns) - state.highest_media
     state.proof_samples += samples
-    if state.proven:
-        if state.proof_samples >= _DOUBT_SHED_SAMPLES:
-            state.proof_samples = 0
-            state.doubts = max(0, state.doubts - 1)
-    elif state.proof_samples >= _ENOUGH_SAMPLES << state.doubts:
+    if state.proof_samples >= _ENOUGH_SAMPLES << state.doubts:
         behind = transit - state.proof_transit
         state.proven = 1 if behind <= state.proof_samples + _BEHIND_SAMPLES else 0
         state.proof_samples = 0
@@ -122,14 +128,14 @@ def _end_run(state: Jitter, now_ns: int) -> None:
         state.proven = 1
         state.doubts = 0
         is_astray = _ASTRAY_SHARE * abs(state.run_off) > state.run_samples
-        if is_astray or 2 * state.run_agreeing < state.run_packets:
+        if is_astray or 2 * state.run_disagreeing > state.run_packets:
             state.stamps_wrong = 1
-        elif 8 * state.run_agreeing >= 7 * state.run_packets:
+        elif 8 * state.run_disagreeing <= state.run_packets:
             state.stamps_wrong = 0
     state.run_since_ns = at.NONE
 
 
-@inner_kernel("void(Jitter, int64, int64, int64, int64, int64)")
+@inlined
 def weigh(
     state: Jitter, step: int, left_out: int, stamp_step: int, samples: int, now_ns: int
 ) -> None:
@@ -141,7 +147,10 @@ def weigh(
     last = state.highest_samples
     off = stamp_step - step * last
     agrees = abs(off) <= min(last // _OFF_SHARE, WOBBLE_MAX_SAMPLES)
-    if not state.proven and state.reads_run > 0:
+    if state.proven:
+        if agrees:  # doubted again it begins anew: when its proof began matters only then
+            _shed_doubt(state, last)
+    elif state.reads_run > 0:
         state.proof_samples = 0
     elif agrees:
         _agree(state, last, ns_to_samples(now_ns) - state.highest_media - stamp_step)
@@ -149,8 +158,10 @@ def weigh(
     if is_same and state.run_since_ns != at.NONE:
         state.run_samples += step * last
         state.run_packets += 1
-        state.run_agreeing += 1 if agrees else 0
-        state.run_off += off if agrees else 0
+        if not agrees:
+            state.run_disagreeing += 1
+        elif off != 0:
+            state.run_off += off
         if state.run_samples >= _RUN_SAMPLES:
             _end_run(state, now_ns)
     elif state.run_since_ns != at.NONE:
@@ -160,7 +171,7 @@ def weigh(
         state.run_samples = 0
         state.run_packets = 0
         state.run_foreign = 0
-        state.run_agreeing = 0
+        state.run_disagreeing = 0
         state.run_off = 0
     if 2 * stamp_step <= step * last and not state.stamps_wrong and left_out == 0:
         _doubt_stamps(state)

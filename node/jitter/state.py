@@ -151,7 +151,7 @@ class Jitter(Record):
     run_samples: int = whole("samples", "Durations in it.")
     run_packets: int = whole("", "Packets in it.")
     run_foreign: int = whole("", "Those that read as another codec, as the one before did.")
-    run_agreeing: int = whole("", "Those whose stamp agrees with the duration before it.")
+    run_disagreeing: int = whole("", "Those whose stamp does not say the duration before it.")
     run_off: int = whole(
         "samples", "What the stamps of the run that agree are off the durations, all together."
     )

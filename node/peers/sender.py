@@ -156,6 +156,7 @@ class NodeReports:
                 if timebase is not None:
                     self._receive_delay(packet.payload, timebase, now_ns)
         if report is not None and timebase is not None:
+            self.exchange.ask_by(now_ns + self.reports.settled_in_ns)
             self._give_map(timebase, now_ns, is_hushed=is_hushed)
 
     def begin_sound(self, timebase: Timebase, now_ns: int) -> None:

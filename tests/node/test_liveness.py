@@ -181,6 +181,21 @@ FAR = calm(
 """A way that became longer than the playout delay while questions were on it."""
 
 
+PACED = calm(
+    delay_ms=1000,
+    answers=True,
+    seed=2_081_926_924,
+    disturbances=(
+        Disturbance(kind="echoes", after_ms=1000, size_ms=2, count=27),
+        Disturbance(kind="durations", after_ms=50, size_ms=-1, count=6),
+        Disturbance(kind="losses", after_ms=1000, size_ms=5, count=52),
+        Disturbance(kind="pace", after_ms=2500, size_ms=7119, count=27),
+        Disturbance(kind="pace", after_ms=1000, size_ms=-2386, count=88),
+    ),
+)
+"""A sender that was slower, then faster: 3.6 s passed until its clock was believed again."""
+
+
 def once(kind, size_ms=0, count=1):
     return (Disturbance(kind=kind, after_ms=2500, size_ms=size_ms, count=count),)
 
@@ -224,11 +239,43 @@ def once(kind, size_ms=0, count=1):
 @example(HURRIED)
 @example(DOUBTED)
 @example(FAR)
+@example(PACED)
 @example(calm(delay_ms=100, disturbances=once("pace", 6000, 20)))
 def test_a_node_sounds_again_within_two_seconds_of_whatever_befell_its_stream(history):
     outcome = play(history)
     assert not outcome.is_deaf, outcome
     assert not outcome.is_out_of_step, outcome
+
+
+paces = st.builds(
+    Disturbance,
+    kind=st.just("pace"),
+    after_ms=st.integers(0, 3000),
+    size_ms=st.one_of(st.integers(400, 9000), st.integers(-9000, -400)),
+    count=st.integers(1, 50),
+)
+
+
+@given(
+    st.sampled_from([100, 200, 400, 1000]),
+    st.sampled_from([480, 960, 2880, 5760]),
+    st.lists(paces, min_size=1, max_size=2),
+    st.integers(8000, 14_000),
+)
+@settings(max_examples=60)
+@example(400, 2880, [Disturbance("pace", 2384, 8578, 34)], 11_674)
+@example(1000, 960, [Disturbance("pace", 652, 2814, 28), Disturbance("pace", 952, 8613, 5)], 11529)
+def test_a_sender_that_answers_and_keeps_its_pace_again_is_in_step_within_two_seconds(
+    delay_ms, packet_samples, off, known_ms
+):
+    """Its clock is known and asked for once a second, and then it is no clock for a while."""
+    begin = Disturbance(kind="losses", after_ms=known_ms, size_ms=1, count=1)
+    history = calm(
+        delay_ms=delay_ms, packet_samples=packet_samples, answers=True, disturbances=(begin, *off)
+    )
+    outcome = play(history)
+    assert not outcome.is_deaf, outcome
+    assert outcome.hole_ns < 100 * MS, "it goes to another place in time only before that"
 
 
 @given(histories.filter(lambda one: one.mode == "synchronised"), st.integers(0, 60))

@@ -9,21 +9,22 @@ time; clocks are lost and the power fails. After each step nothing may go on wit
 that it needs, at that instant; who has them is not refused; and no clock was set by anybody else.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
 import msgspec
 import numpy as np
 
-from benchmarks.control.orders_pole import HERE, NAME, TIERS, Watched
-from benchmarks.control.several.keys import AREAS_OF, KEYS, NOBODY, OFFICERS, SIGNERS, Named
+from benchmarks.control.orders_pole import HERE, NAME, TIERS
+from benchmarks.control.several.drawn import Drawn
+from benchmarks.control.several.keys import AREAS_OF, KEYS, OFFICERS, SIGNERS
 from benchmarks.control.several.truth import FOR_EVER_S, ROOTS, Paper, Said, SeveralTruth
 from node.control.orders import Session
-from node.control.precedence import MessageClass
 from node.control.trust.asked_time import LIVES_NS, encode_answer
 from node.control.trust.authority import Certificate, Revocation, Together
 from node.control.trust.fates import TOO_FEW, is_good
-from node.control.trust.message import Kind, Message, cosign, open_envelope, seal
+from node.control.trust.message import Kind, Message, open_envelope
 from node.control.trust.roots import RootChange, digest_of
 from node.control.warning.short_alert import encode_short
 from node.units import NS_PER_S
@@ -35,18 +36,23 @@ _NO_RIGHT: Final = frozenset(
 _WAITS_S: Final = (1, 30, 30, 400, 700)
 
 
-class SeveralHistory:
+Judge = Callable[[str], None]
+"""Holds the fate of one order against what is true."""
+
+
+class SeveralHistory(Drawn):
     """Draw a history and follow it."""
 
     def __init__(self, rng: np.random.Generator) -> None:
-        self._rng = rng
+        super().__init__(rng)
         self._truth = SeveralTruth()
-        self._pole = Watched((), root=SIGNERS["root"], next_root=SIGNERS["root 2"])
         self._asks = self._of((2, 2, 3))
-        self._counter = self._number = 0
+        self._number = 0
         self._warnings: dict[tuple[str, str], Said] = {}
         self._sessions: dict[int, Said] = {}
-        self._old: list[tuple[bytes, Kind]] = []
+        self._old: list[tuple[bytes, Kind, Judge]] = []
+        self._done: set[bytes] = set()
+        self._root_counters: dict[str, int] = {}
         self._refused: dict[bytes, tuple[Said, bytes]] = {}
         self._nonce, self._asked_ns = b"", 0
         self._clock = "own"
@@ -76,59 +82,30 @@ class SeveralHistory:
             acts[self._of(range(len(acts)))]()
             self._check()
             if self.violations:
-                break
+                return self.violations
+        for key in (*self._truth.followed, *KEYS):  # at the end each that may not tries once more
+            if self._truth.may(key, frozenset(), HERE, 2, self._time_s()) is False:
+                self._warn(key)
+        self._check()
         return self.violations
 
-    def _of(self, choices: "tuple[int, ...] | range") -> int:
-        return int(choices[int(self._rng.integers(len(choices)))])
-
-    def _some(self, names: tuple[str, ...]) -> str:
-        return names[self._of(range(len(names)))]
-
-    def _signers(self) -> tuple[str, list[str]]:
-        """Return who signs first, and who besides: a key twice, or one that nobody named."""
-        first = self._some((*OFFICERS, *OFFICERS, *KEYS, *KEYS, *ROOTS, "thief"))
-        many = self._of((0, 1, 1, 2, 3))
-        names = (*OFFICERS, *OFFICERS, first, "province", "thief")
-        return first, [self._some(names) for _ in range(many)]
-
-    def _seal(
-        self, first: str, besides: list[str], kind: Kind, content: bytes, *, area: str, most: int
-    ) -> tuple[bytes, frozenset[str]]:
-        """Return an order and who has truly signed it besides: some signatures are forged."""
-        self._counter += 1
-        message = Message(
-            kind=kind,
-            key_id=SIGNERS[first].key_id,
-            counter=self._counter,
-            issued_s=self._pole.utc_s,
-            ttl_s=3600,
-            message_class=MessageClass(most),
-            area=area,
-            content=content,
-        )
-        sealed, true = seal(message, SIGNERS[first]), set()
-        for one in besides:
-            forged = self._rng.random() < 0.15
-            if one == first:  # no tool does that
-                sealed = cosign(sealed, Named(one, NOBODY))
-                sealed = sealed.replace(NOBODY, SIGNERS[one].key_id, 1)
-                continue
-            signer = Named("forger", SIGNERS[one].key_id) if forged else SIGNERS[one]
-            sealed = cosign(sealed, signer)
-            true.discard(one)
-            true |= set() if forged else {one}
-        return sealed, frozenset(true)
-
-    def _send(self, sealed: bytes, kind: Kind, *words: object) -> str:
+    def _send(
+        self, sealed: bytes, kind: Kind, *words: object, judge: Judge = lambda fate: None
+    ) -> str:
+        """Send an order; `judge` holds its fate against what is true, now and when it comes again:
+        what was refused uses up nothing, and acts when what it lacked is there.
+        """
         fate = self._pole.send(sealed)
         self.log.append(f"{kind.name} {' '.join(map(str, words))}: {fate}")
-        self._old.append((sealed, kind))
+        self._old.append((sealed, kind, judge))
+        if is_good(fate):
+            self._done.add(sealed)
+        judge(fate)
         return fate
 
-    def _order(self, kind: Kind, content: bytes, most: int) -> tuple[str, Said]:
-        """Send an order for here, and hold its fate against who signed it."""
-        first, besides = self._signers()
+    def _order(self, kind: Kind, content: bytes, most: int, key: str = "") -> tuple[str, Said]:
+        """Send an order for here, by `key` or by anybody; hold its fate against who signed it."""
+        first, besides = (key, []) if key else self._signers()
         sealed, by = self._seal(first, besides, kind, content, area=HERE, most=most)
         may = self._truth.may(first, by, HERE, most, self._time_s())
         level = self._truth.level(first)
@@ -158,10 +135,10 @@ class SeveralHistory:
             if message.kind is Kind.SESSION:
                 self._sessions[ssrc] = said
 
-    def _warn(self) -> None:
+    def _warn(self, by: str = "") -> None:
         self._number += 1
         content = encode_short("alert", self._number, lasts_s=3600)
-        self._order(Kind.SHORT_ALERT, content, self._of((1, 2, 2, 2)))
+        self._order(Kind.SHORT_ALERT, content, 2 if by else self._of((1, 2, 2, 2)), by)
 
     def _cancel(self) -> None:
         """Let somebody end a warning, mostly one that is in force."""
@@ -172,37 +149,13 @@ class SeveralHistory:
         before = self._pole.seen().warnings
         fate, said = self._order(Kind.SHORT_ALERT, content, self._of((1, 2, 2)))
         for gone in before - self._pole.seen().warnings:
-            if gone in self._warnings and not self._may_end(said, self._warnings[gone]):
+            if gone in self._warnings and not self._truth.may_end(said, self._warnings[gone]):
                 self.violations.append(f"ended by too few: {self.log[-1]}")
         for left in self._pole.seen().warnings:
             one = self._warnings.get(left)
             mine = one is not None and one.key == said.key and int(left[0], 16) == about
-            if one is not None and mine and is_good(fate) and self._may_end(said, one):
+            if one is not None and mine and is_good(fate) and self._truth.may_end(said, one):
                 self.violations.append(f"not ended by who may: {self.log[-1]}")
-
-    def _may_end(self, said: Said, one: Said) -> bool:
-        """Return whether an order may end a warning: as many have signed it, or it reaches higher.
-
-        What two signed who need three is of one.
-        """
-        if max(said.level, 0) > max(one.level, 0):
-            return False
-        if max(said.level, 0) < max(one.level, 0) or said.key in ROOTS:
-            return True
-        reach = any(
-            self._truth.may(said.key, said.by, HERE, kind, None) is not False
-            for kind in range(one.message_class, 3)
-        )
-        if reach:
-            return True
-        return said.key == one.key and not self._are_enough(one)
-
-    def _are_enough(self, one: Said) -> bool:
-        paper = self._truth.papers.get(one.key)
-        if paper is None or paper.asks == 1:
-            return False
-        known = {key for key in one.by & paper.among if key in self._truth.papers}
-        return 1 + len(known - {one.key}) >= paper.asks
 
     def _session(self) -> None:
         ssrc, ends = self._of(range(1, 5)), self._rng.random() < 0.3
@@ -213,7 +166,7 @@ class SeveralHistory:
             return
         if before is None or before.key != said.key or before.message_class < 2:
             return
-        if self._are_enough(before) and not self._may_end(said, before):
+        if self._truth.are_enough(before) and not self._truth.may_end(said, before):
             self.violations.append(f"a voice of several was taken by one: {self.log[-1]}")
 
     def _certificate(self) -> None:
@@ -241,34 +194,46 @@ class SeveralHistory:
         sealed, by = self._seal(
             parent, sorted(besides), Kind.CERTIFICATE, content, area=over, most=0
         )
-        may = self._truth.may(parent, frozenset(), over, 0, self._time_s())
-        fate = self._send(sealed, Kind.CERTIFICATE, parent, sorted(by), key, most)
-        if fate != "obeyed":
-            return
-        if may is False:
-            self.violations.append(f"certified without a right: {self.log[-1]}")
         among = frozenset(OFFICERS) if officer else frozenset[str]()
         asks = self._asks if officer else 1
         paper = Paper(parent, level, area, most, until_s, self._counter, by, asks, among)
-        wrong = self._truth.certify(key, paper)
-        if wrong is not None:
-            self.violations.append(f"{wrong}: {self.log[-1]}")
+
+        def judge(fate: str) -> None:
+            if fate != "obeyed":
+                return
+            if self._truth.may(parent, frozenset(), over, 0, self._time_s()) is False:
+                self.violations.append(f"certified without a right: {self.log[-1]}")
+            wrong = self._truth.certify(key, paper)
+            if wrong is not None:
+                self.violations.append(f"{wrong}: {self.log[-1]}")
+
+        self._send(sealed, Kind.CERTIFICATE, parent, sorted(by), key, most, judge=judge)
 
     def _revoke(self) -> None:
-        issuer = self._some((*ROOTS, *ROOTS, *OFFICERS))
-        key = self._some((*KEYS, *ROOTS))
+        issuer, key = self._some((*ROOTS, *ROOTS, *OFFICERS)), self._some((*KEYS, *ROOTS))
+        if self._truth.followed and self._rng.random() < 0.3:  # the newest takes an earlier one
+            issuer, key = self._truth.newest, self._some(tuple(self._truth.followed))
         content = msgspec.json.encode(Revocation((SIGNERS[key].key_id,)))
         over = "" if issuer in ROOTS else "vn"
         sealed, _ = self._seal(issuer, [], Kind.REVOCATION, content, area=over, most=0)
-        if self._send(sealed, Kind.REVOCATION, issuer, key) == "obeyed" and key != issuer:
+
+        def judge(fate: str) -> None:
+            if fate != "obeyed" or key == issuer:
+                return
             is_root = key in ROOTS[: len(self._truth.followed) + 2]
             if not is_root or (issuer in ROOTS and ROOTS.index(issuer) > ROOTS.index(key)):
                 self._truth.revoke(issuer, key)
 
-    def _follow(self) -> None:
+        self._send(sealed, Kind.REVOCATION, issuer, key, judge=judge)
+        if key in self._truth.followed:  # who was taken back says once more that it follows
+            self._follow(ROOTS[max(ROOTS.index(key) - 1, 0)])
+
+    def _follow(self, by_right: str = "") -> None:
         """Let a root name its successor: the promised one or not, with its signature or without."""
-        right = self._rng.random() < 0.4
-        root = self._truth.newest if right else self._some(ROOTS)
+        right = bool(by_right) or self._rng.random() < 0.4
+        # Also one that is followed says again by whom, with another end.
+        again = (self._truth.newest, *self._truth.followed)
+        root = by_right or (self._some(again) if right else self._some(ROOTS))
         promised = ROOTS[min(ROOTS.index(root) + 1, len(ROOTS) - 1)]
         following = promised if right else self._some((promised, *ROOTS, "thief"))
         after = SIGNERS[ROOTS[-1]].public_key if following == ROOTS[1] else b"nobody"
@@ -281,28 +246,38 @@ class SeveralHistory:
         besides = [one for one in by if one != root]
         content = msgspec.json.encode(change)
         sealed, true = self._seal(root, besides, Kind.ROOT, content, area="", most=0)
-        newest, number = self._truth.newest, len(self._truth.followed)
-        fate = self._send(sealed, Kind.ROOT, root, sorted(true), following)
         proven = following in true and following == promised and following != root
-        is_next = root == newest or root in self._truth.followed
-        if is_good(fate) and not (proven and is_next):
-            self.violations.append(f"a root was followed that must not: {self.log[-1]}")
-        elif is_good(fate):
-            self._truth.follow(until_s, root)
-        elif proven and root == newest:
-            self.violations.append(f"a promised root was not followed: {self.log[-1]}")
-        if self._pole.root_number() != len(self._truth.followed):
-            self.violations.append(f"{number} roots were followed before: {self.log[-1]}")
+        counter = self._counter
+
+        def judge(fate: str) -> None:
+            newest, number = self._truth.newest, len(self._truth.followed)
+            is_next = root == newest or root in self._truth.followed
+            if is_good(fate) and not (proven and is_next):
+                self.violations.append(f"a root was followed that must not: {self.log[-1]}")
+            elif is_good(fate) and counter > self._root_counters.get(root, 0):
+                self._root_counters[root] = counter  # of two about one root the later holds
+                self._truth.follow(until_s, root)
+            elif proven and root == newest:
+                self.violations.append(f"a promised root was not followed: {self.log[-1]}")
+            if self._pole.root_number() != len(self._truth.followed):
+                self.violations.append(f"{number} roots were followed before: {self.log[-1]}")
+
+        self._send(sealed, Kind.ROOT, root, sorted(true), following, judge=judge)
 
     def _replay(self) -> None:
         """Send again what came once."""
         if not self._old:
             return
-        sealed, kind = self._old[self._of(range(len(self._old)))]
+        sealed, kind, judge = self._old[self._of(range(len(self._old)))]
         fate = self._pole.send(sealed)
         self.log.append(f"again {kind.name}: {fate}")
+        if is_good(fate) and sealed in self._done and kind is not Kind.ROOT:
+            self.violations.append(f"an order acted twice: {kind.name} {fate}")
+        if is_good(fate):
+            self._done.add(sealed)
         if is_good(fate) and sealed in self._refused:  # who had signed it is known by now
             self._note(sealed)
+        judge(fate)
         if self._pole.root_number() != len(self._truth.followed):
             self.violations.append(f"an old statement about roots acted: {kind.name} {fate}")
 

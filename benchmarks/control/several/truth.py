@@ -6,6 +6,7 @@ It shares no line with the node's book: `benchmarks.control.several.history` hol
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from benchmarks.control.orders_pole import HERE
 from benchmarks.control.orders_truth import reaches
 
 ROOTS: Final = ("root", "root 2", "root 3")
@@ -125,6 +126,31 @@ class SeveralTruth:
             is_wide = paper is not None and paper.class_max == 2 and reaches(paper.area, area)
             good += bool(links) and is_wide and all(utc_s < until_s for _, until_s in links)
         return 1 + good >= own.asks
+
+    def may_end(self, said: Said, one: Said) -> bool:
+        """Return whether an order may end a warning: as many have signed it, or it reaches higher.
+
+        What two signed who need three is of one.
+        """
+        if max(said.level, 0) > max(one.level, 0):
+            return False
+        if max(said.level, 0) < max(one.level, 0) or said.key in ROOTS:
+            return True
+        reach = any(
+            self.may(said.key, said.by, HERE, kind, None) is not False
+            for kind in range(one.message_class, 3)
+        )
+        if reach:
+            return True
+        return said.key == one.key and not self.are_enough(one)
+
+    def are_enough(self, one: Said) -> bool:
+        """Return whether as many signed as are asked for."""
+        paper = self.papers.get(one.key)
+        if paper is None or paper.asks == 1:
+            return False
+        known = {key for key in one.by & paper.among if key in self.papers}
+        return 1 + len(known - {one.key}) >= paper.asks
 
     def certify(self, key: str, one: Paper) -> str | None:
         """Note a certificate that was obeyed; return what was wrong with that, or None."""

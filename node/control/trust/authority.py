@@ -219,16 +219,6 @@ class AuthorityBook:
         self._settle()
         return authority
 
-    def is_signed_by_too_few(self, message: Message) -> bool:
-        """Return whether a CERTIFICATE names what its key certifies only with more signatures."""
-        parent = self._known.get(message.key_id)
-        claim = read_certificate(message.content)
-        if claim is None or parent is None or parent.together is None:
-            return False
-        warrant = Warrant(parent.key_id, claim.area, cosigners=self.cosigners_of(message))
-        reach = self._together.reaching(parent, warrant, NO_TIME).class_max
-        return reach < claim.class_max <= parent.class_max
-
     def receive_root(self, message: Message) -> str | bool:
         """Take a ROOT message whose first signature holds; return why it is refused, or whether it
         changes anything.
@@ -237,7 +227,8 @@ class AuthorityBook:
         if not isinstance(change, RootChange):
             return change or False
         following = root_of(change.next_public_key)
-        known = self._known.get(following.key_id)
+        # One that is followed itself hangs on the next, which may have taken it back.
+        known = self._known.get(following.key_id) or self._former.get(following.key_id)
         if known is not None and known.level == ROOT_LEVEL:
             following = known
         self._known[following.key_id] = replace(following, from_s=change.from_s)

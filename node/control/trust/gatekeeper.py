@@ -135,10 +135,9 @@ class Gatekeeper:
             return Refused(signer, message if signer == "unknown key" else None)
         if not self._rates.allow(*_limit(message), now_ns):
             return Refused(TOO_MANY, message, signer)
-        refusal = self._refusal(message, signer, now_ns)
-        if refusal is None:
-            self._use_up(message)
-            refusal = self._obey(message, signer, sealed, now_ns)
+        refusal = self._refusal(message, signer, now_ns) or self._obey(
+            message, signer, sealed, now_ns
+        )
         if refusal is not None:
             return Refused(refusal, message, signer)
         lasts_s = min(message.ttl_s, EMERGENCY_S) if signer.emergency else message.ttl_s
@@ -163,11 +162,14 @@ class Gatekeeper:
         """Return the oldest thing to keep or to send, or None."""
         return self._events.popleft() if self._events else None
 
-    def _use_up(self, message: Message) -> None:
-        """Let a message act once; a change of roots is the same however often it comes."""
-        if message.kind is not Kind.ROOT:
-            kept = self._replay.advance(message.key_id, message.counter, self._book)
-            self._events.extend(Persist(*one) for one in kept)
+    def use_up(self, message: Message) -> None:
+        """Let a message that `receive` gave act this once: called where it changes anything.
+
+        What is refused and leaves nothing behind keeps its counter: the same order acts when it
+        is signed by enough, or what it lacked is there.
+        """
+        kept = self._replay.advance(message.key_id, message.counter, self._book)
+        self._events.extend(Persist(*one) for one in kept)
 
     def _refusal(self, message: Message, signer: Authority, now_ns: int) -> str | None:
         """Return why a genuine message does not act, or None."""
@@ -183,8 +185,6 @@ class Gatekeeper:
         authority = self._book.may(warrant, message.message_class, least)
         if isinstance(authority, str):
             return authority
-        if message.kind is Kind.CERTIFICATE and self._book.is_signed_by_too_few(message):
-            return TOO_FEW  # before its counter is used up: the same file may be signed by more
         if not self._for_here(message):
             return "not for here"
         return self._not_in_time(message, signer, now_ns) or once
@@ -236,15 +236,18 @@ class Gatekeeper:
 
     def _obey(self, message: Message, signer: Authority, sealed: bytes, now_ns: int) -> str | None:
         """Act on what concerns trust itself; return why not."""
-        if message.kind is Kind.CERTIFICATE:
-            return self._learn(message, signer, sealed)
-        if message.kind is Kind.REVOCATION:
-            return self._revoke(message, signer, sealed)
-        if message.kind is Kind.BEACON:
-            return self._take_time(message, signer, now_ns)
         if message.kind is Kind.ROOT:
-            return self._follow_root(message, sealed)
-        return None
+            return self._follow_root(message, sealed)  # is the same however often it comes
+        refusal: str | None = None
+        if message.kind is Kind.CERTIFICATE:
+            refusal = self._learn(message, signer, sealed)
+        elif message.kind is Kind.REVOCATION:
+            refusal = self._revoke(message, signer, sealed)
+        elif message.kind is Kind.BEACON:
+            refusal = self._take_time(message, signer, now_ns)
+        if refusal is None and message.kind in _TRUST_KINDS:
+            self.use_up(message)
+        return refusal
 
     def _follow_root(self, message: Message, sealed: bytes) -> str | None:
         """Let another root follow; return why not."""

@@ -4,7 +4,10 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from node.config import JitterConfig
 from node.counters import Origin
+from node.jitter import state as js
+from node.jitter.buffer import JitterBuffer
 from tests.node.source.test_waiting_for_the_horn import (
     LIVE,
     MS,
@@ -67,3 +70,17 @@ def test_what_a_way_repeats_is_no_sound_of_a_sender_that_can_count(
     heard = set(played["arrival_ns"][is_heard].tolist())
     assert not heard & {START_NS + round(one[0] * MS) for one in again}
     assert len(heard) * packet_ms >= 0.92 * 3000 - packet_ms
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.integers(0, 0xFFFF), st.lists(st.integers(0, 4), min_size=2, max_size=40))
+def test_of_a_sender_all_of_whose_packets_came_no_numbers_are_missing(first, positions):
+    """Wherever playout was as each came: before it, at it, behind it, too far behind it."""
+    buffer = JitterBuffer(JitterConfig(mode="synchronised", playout_delay_ms=20))
+    fates = set()
+    for i, position in enumerate(positions):
+        media = 960 * i
+        buffer.seek(media + (0, -960, 960, 48_000, -96_000)[position])
+        fates.add(buffer.insert((first + i) & 0xFFFF, media, 960, i * 20 * MS))
+    assert fates <= {js.LATE, js.EARLY, *range(len(buffer.slots))}
+    assert not buffer.skips_since(first)

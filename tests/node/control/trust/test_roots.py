@@ -245,3 +245,32 @@ def test_wherever_the_power_is_cut_the_node_is_as_before_or_after_the_write(step
     fate = warn(village, SECOND)
     assert fate == ("waiting" if known else "unknown key")
     assert warn(village, ROOT) in ("waiting", "unknown key")
+
+
+ACTS = ("1 to 2", "2 to 3", "3 revokes 1", "3 revokes 2", "2 revokes 1", "boot", "1 certifies 2")
+
+
+@given(st.lists(st.sampled_from(ACTS), max_size=9))
+@example(["1 to 2", "2 to 3", "3 revokes 2", "1 to 2"])
+@example(["1 to 2", "2 to 3", "3 revokes 1", "1 to 2", "boot"])
+@example(["1 to 2", "2 revokes 1", "1 to 2"])
+def test_no_statement_about_roots_wakes_one_that_was_taken_back(acts):
+    village = village_of()
+    taken: set[bytes] = set()
+    for act in acts:
+        if act == "1 to 2":
+            village.send(change(village))
+        elif act == "2 to 3":
+            village.send(change(village, SECOND, THIRD, number=2, then=THIEF))
+        elif act == "boot":
+            village.boot()
+        elif act == "1 certifies 2":
+            certify(village, ROOT, SECOND)
+        else:
+            by = THIRD if act.startswith("3") else SECOND
+            one = ROOT if act.endswith("1") else SECOND
+            if revoke(village, by, one) == "obeyed":
+                taken.add(one.key_id)
+        for one in (ROOT, SECOND):
+            if one.key_id in taken:
+                assert warn(village, one) != "waiting", (act, acts)

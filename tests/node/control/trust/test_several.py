@@ -201,8 +201,7 @@ def test_a_calendar_of_one_alone_has_nothing_urgent():
     )
     alone = village.sealed(A, Kind.CALENDAR, item.encode(), area=AREA)
     assert village.send(alone).startswith("above its class")
-    both = cosign(village.sealed(A, Kind.CALENDAR, item.encode(), area=AREA), B)
-    assert village.send(both) == "obeyed"
+    assert village.send(cosign(alone, B)) == "obeyed", "the refused one has used up nothing"
     assert village.order(A, Kind.CALENDAR, b"").startswith("the plan in force")
 
 

@@ -1,0 +1,88 @@
+"""A sender that keeps its pace again is believed again, asked as seldom as a node asks."""
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from node.clock.media_map import ReportMap
+
+MS = 1_000_000
+S = 1_000_000_000
+ASKED_NS = S
+"""How often a node asks once it knows its sender's clock."""
+WAY_NS = 40 * MS
+
+paces = st.lists(
+    st.tuples(st.floats(0.5, 1.3), st.integers(500, 9000)), min_size=1, max_size=5
+)  # and how long it is kept, ms
+
+
+class Asked:
+    """A sender that is asked once a second, and when the map is in doubt, over a way that jitters.
+
+    off  parts by which each answer is later than the fastest one, by turns; of `jitter_ms`
+    """
+
+    def __init__(self, jitter_ms=0, off=(0.0,)):
+        self.map = ReportMap()
+        self.questions = 0
+        self._jitter_ns, self._off = jitter_ms * MS, off
+        self._now_ns = self._next_ns = 0
+        self._media_ns = 0.0
+
+    def go_on(self, pace, duration_ns, *, until_steady=False):
+        """Send at a pace for so long; return when the map was steady."""
+        end_ns = self._now_ns + duration_ns
+        while self._next_ns < end_ns:
+            self._media_ns += (self._next_ns - self._now_ns) * pace
+            self._now_ns = self._next_ns
+            late_ns = round(self._jitter_ns * self._off[self.questions % len(self._off)])
+            self.questions += 1
+            said_ns = self._now_ns + WAY_NS + late_ns
+            media_ns = self._media_ns + (WAY_NS + late_ns) * pace
+            self.map.receive_report(said_ns, round(media_ns * 48 / MS))
+            came_ns = said_ns + WAY_NS
+            self._next_ns = min(self._now_ns + ASKED_NS, came_ns + self.map.settled_in_ns)
+            if until_steady and not (self.map.is_unsteady or self.map.settled_in_ns < ASKED_NS):
+                return came_ns
+        self._media_ns += (end_ns - self._now_ns) * pace
+        self._now_ns = end_ns
+        return end_ns
+
+
+jitters = {
+    "jitter_ms": st.integers(0, 60),
+    "off": st.lists(st.floats(0, 1), min_size=1, max_size=7),
+}
+
+
+@given(before=paces, **jitters)
+@example(before=[(0.73, 9119)], jitter_ms=0, off=[0.0])
+@example(before=[(0.73, 7119), (1.27, 2386)], jitter_ms=3, off=[1.0, 0.0])
+def test_a_pace_that_is_right_is_believed_within_little_more_than_two_seconds(
+    before, jitter_ms, off
+):
+    """One second to ask, two answers that say the same of where the sound is, one that agrees."""
+    asked = Asked(jitter_ms, off)
+    asked.go_on(1.0, 5 * S)
+    begun_ns = 5 * S
+    for pace, lasts_ms in before:
+        begun_ns = asked.go_on(pace, lasts_ms * MS)
+    steady_ns = asked.go_on(1.0, 5 * S, until_steady=True)
+    assert steady_ns - begun_ns <= 2 * S + 3 * (2 * WAY_NS + jitter_ms * MS)
+
+
+@given(st.one_of(st.floats(0.5, 0.94), st.floats(1.06, 1.3)))
+def test_a_sender_that_never_keeps_its_pace_is_no_clock_and_asked_no_more_than_twice_as_often(pace):
+    asked = Asked()
+    asked.go_on(pace, 10 * S)
+    before = asked.questions
+    for _ in range(60):
+        asked.go_on(pace, S)
+        assert asked.map.is_unsteady
+    assert asked.questions - before <= 2 * 60 + 1
+
+
+def test_a_sender_that_keeps_its_pace_is_asked_for_nothing_else():
+    asked = Asked()
+    asked.go_on(1.0, 60 * S)
+    assert asked.questions == 60
