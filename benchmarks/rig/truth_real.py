@@ -11,7 +11,7 @@ import threading
 import time
 import wave
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import av
 import msgspec
@@ -228,10 +228,11 @@ class RealNode:
 
     def _listen(self) -> None:
         assert self._process.stderr is not None, "a pipe was asked for"
-        for line in self._process.stderr:
-            self._lines.append(line)
-            if ": connected" in line:
-                self._told.set()
+        with self._process.stderr as told:
+            for line in told:
+                self._lines.append(line)
+                if ": connected" in line:
+                    self._told.set()
 
 
 def flush_ns(folder: Path) -> int:
@@ -268,11 +269,11 @@ def live_through(simulated: Simulated, folder: Path) -> tuple[Figures, float]:
             claim = Certificate(
                 "c", _COMMUNE.public_key, "commune", _AREA, MessageClass.URGENT, 1 << 39
             )
-            _order(office, _ROOT, Kind.CERTIFICATE, msgspec.json.encode(claim))
+            give_order(office, _ROOT, Kind.CERTIFICATE, msgspec.json.encode(claim))
             node.settle()
             begin_ns, sender = _send(folder, relay.port)
             _sleep_until(begin_ns + simulated.warned_s * NS_PER_S)
-            warned_ns = _order(office, _COMMUNE, Kind.SHORT_ALERT, encode_short("alert", 1))
+            warned_ns = give_order(office, _COMMUNE, Kind.SHORT_ALERT, encode_short("alert", 1))
             sender.wait(simulated.programme_s)
             time.sleep(1.5)
         finally:
@@ -295,12 +296,18 @@ def _send(folder: Path, port: int) -> "tuple[int, subprocess.Popen[str]]":
     assert one.stderr is not None
     for line in one.stderr:
         if line.startswith("first packet at"):
-            threading.Thread(target=one.stderr.read, daemon=True).start()
+            threading.Thread(target=_read_out, args=(one.stderr,), daemon=True).start()
             return int(line.split()[-1]), one
     raise SystemExit("truth: the sender ended before its first packet")
 
 
-def _order(office: paho.Client, by: SeedSigner, kind: Kind, content: bytes) -> int:
+def _read_out(told: IO[str]) -> None:
+    with told:
+        told.read()
+
+
+def give_order(office: paho.Client, by: SeedSigner, kind: Kind, content: bytes) -> int:
+    """Let the office order; return when it left, monotonic ns."""
     message = Message(
         kind=kind, key_id=by.key_id, counter=time.time_ns() // 1000, issued_s=int(time.time()),
         ttl_s=600, message_class=MessageClass.URGENT, area=_AREA, content=content,

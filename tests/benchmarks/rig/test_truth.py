@@ -1,6 +1,7 @@
 """Does the table of `truth` name what is not as it was simulated? What is planted must be told."""
 
 import os
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -106,13 +107,15 @@ def test_what_is_planted_in_a_real_run_is_named_and_measured(tmp_path, monkeypat
             nothing, arrive_ns, send_ns, 7 * NS_PER_MS, *ways, warned_s=6, programme_s=10
         )
 
-    order = truth_real._order
+    order = truth_real.give_order
 
     def kept_back(office, by, kind, content):
-        return 0 if kind is Kind.SHORT_ALERT else order(office, by, kind, content)
+        if kind is Kind.SHORT_ALERT:
+            return time.monotonic_ns()
+        return order(office, by, kind, content)
 
     monkeypatch.setattr(truth, "simulate", simulated)
-    monkeypatch.setattr(truth_real, "_order", kept_back)
+    monkeypatch.setattr(truth_real, "give_order", kept_back)
     monkeypatch.setattr(truth_real, "DELAY_MS", truth_real.DELAY_MS + 20)
     monkeypatch.chdir(tmp_path)
     assert truth.run(["--only", "ethernet"]) == 1
