@@ -106,13 +106,17 @@ class Horn:
         gain, target = mixer.gains[one.place], mixer.targets[one.place]
         if gain != target or target == 0.0:  # what has faded to nothing is about to stop
             return None
-        others = (other for other in self._sources.values() if other is not one)
-        return one if all(other.is_at_rest for other in others) else None
+        for other in self._sources.values():
+            if other is not one and not other.is_at_rest:
+                return None
+        return one
 
     def confirm(self, until_ns: int) -> None:
         """Note that the `sole` source has the horn until then, as if it had asked."""
+        if until_ns == self.confirmed_ns:
+            return
         sole = self.sole
-        if sole is not None and until_ns != self.confirmed_ns:
+        if sole is not None:
             self.confirmed_ns = until_ns
             self.arbiter.receive_packet(sole.ssrc, until_ns - REFRESH_NS)
 

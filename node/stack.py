@@ -146,7 +146,7 @@ class SpeakerNode:
         """
         due = [one.next_deadline_ns(watched=watched) for one in self._streams.values()]
         others = (self._announced.next_deadline_ns(), self._neighbour.next_deadline_ns())
-        return min([*due, *(one for one in others if one is not None)], default=None)
+        return min(due + [one for one in others if one is not None], default=None)
 
     @property
     def is_missing(self) -> bool:

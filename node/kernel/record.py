@@ -54,6 +54,9 @@ class Records(Protocol[R_co]):
     def copy(self) -> "Records[R_co]":
         """Return others that are equal."""
 
+    def tolist(self) -> list[tuple[Any, ...]]:
+        """Return each record's fields in their order, as Python's own numbers."""
+
     def tobytes(self) -> bytes:
         """Return how they lie in memory."""
 

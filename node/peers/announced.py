@@ -125,7 +125,9 @@ class AnnouncedSources:
 
     def next_deadline_ns(self) -> int | None:
         """Return when `requests` must run next, or None while nobody is held."""
-        return min((one.next_deadline_ns() for one in self._sources.values()), default=None)
+        if not self._sources:
+            return None
+        return min(one.next_deadline_ns() for one in self._sources.values())
 
     def status(self) -> list[dict[str, object]]:
         """Return what is known of each, JSON-able."""

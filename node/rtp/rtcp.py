@@ -57,6 +57,17 @@ _APP: Final = 204
 _RTPFB: Final = 205
 _XR: Final = 207
 _FIRST: Final = (_SR, _RR, _RTPFB)  # RFC 5506: a feedback message may travel alone
+_HEADER: Final = struct.Struct("!BBH")
+_SSRC: Final = struct.Struct("!I")
+_SSRCS: Final = struct.Struct("!II")
+_SENDER_INFO: Final = struct.Struct("!IQIII")
+_REPORT_BLOCK: Final = struct.Struct("!6I")
+_SDES_ITEM: Final = struct.Struct("!IBB")
+_APP_NAME: Final = struct.Struct("!I4s")
+_NACK_ENTRY: Final = struct.Struct("!HH")
+_RRTR_BLOCK: Final = struct.Struct("!BBHQ")
+_DLRR_BLOCK: Final = struct.Struct("!III")
+
 _CNAME: Final = 1
 _GENERIC_NACK: Final = 1
 _RRTR: Final = 4
@@ -97,17 +108,17 @@ def parse(data: bytes) -> tuple[Packet, ...] | None:
     if not 4 <= len(data) <= COMPOUND_BYTES_MAX or data[1] not in _FIRST:
         return None
     packets: list[Packet] = []
-    at = 0
-    while at < len(data):
-        if len(data) - at < 4:
+    at, size = 0, len(data)
+    while at < size:
+        if size - at < 4:
             return None
-        first, kind, words = struct.unpack_from("!BBH", data, at)
+        first, kind, words = _HEADER.unpack_from(data, at)
         end = at + 4 + 4 * words
-        if first >> 6 != 2 or end > len(data):
+        if first >> 6 != 2 or end > size:
             return None
         body = data[at + 4 : end]
         if first & 0x20:
-            if end != len(data) or not body or not 0 < body[-1] <= len(body) or body[-1] % 4:
+            if end != size or not body or not 0 < body[-1] <= len(body) or body[-1] % 4:
                 return None
             body = body[: -body[-1]]
         reader = _READERS.get(kind)
@@ -133,7 +144,7 @@ def build(packets: Sequence[Packet]) -> bytes:
     ValueError
         If a packet has more entries than its count can say, or the datagram becomes too long.
     """
-    data = b"".join(_WRITERS[type(packet)](packet) for packet in packets)
+    data = b"".join([_WRITERS[type(packet)](packet) for packet in packets])
     if len(data) > COMPOUND_BYTES_MAX:
         raise ValueError(f"the compound has {len(data)} bytes: at most {COMPOUND_BYTES_MAX} fit")
     return data
@@ -144,7 +155,7 @@ def _read_blocks(count: int, body: bytes, at: int) -> tuple[ReportBlock, ...] | 
         return None
     blocks = []
     for one in range(count):
-        ssrc, loss, sequence, jitter, last, delay = struct.unpack_from("!6I", body, at + 24 * one)
+        ssrc, loss, sequence, jitter, last, delay = _REPORT_BLOCK.unpack_from(body, at + 24 * one)
         lost = (loss & 0xFFFFFF) - ((loss & 0x800000) << 1)
         blocks.append(ReportBlock(ssrc, loss >> 24, lost, sequence, jitter, last, delay))
     return tuple(blocks)
@@ -154,7 +165,7 @@ def _read_sender_report(count: int, body: bytes) -> list[Packet] | None:
     blocks = _read_blocks(count, body, 24)
     if blocks is None:
         return None
-    ssrc, ntp, timestamp, packets, payload_bytes = struct.unpack_from("!IQIII", body)
+    ssrc, ntp, timestamp, packets, payload_bytes = _SENDER_INFO.unpack_from(body)
     return [SenderReport(ssrc, ntp, timestamp, packets, payload_bytes, blocks)]
 
 
@@ -200,9 +211,9 @@ def _read_feedback(kind: int, body: bytes) -> list[Packet] | None:
         return []
     if len(body) < 12:
         return None
-    ssrc, media_ssrc = struct.unpack_from("!II", body)
+    ssrc, media_ssrc = _SSRCS.unpack_from(body)
     sequences: list[int] = []
-    for first, following in struct.iter_unpack("!HH", body[8:]):
+    for first, following in _NACK_ENTRY.iter_unpack(body[8:]):
         sequences.append(first)
         bits = (bit for bit in range(16) if following >> bit & 1)
         sequences += [(first + 1 + bit) & 0xFFFF for bit in bits]
@@ -216,7 +227,7 @@ def _read_extended_report(_: int, body: bytes) -> list[Packet] | None:
     replies: list[ReplyTime] = []
     at = 4
     while at < len(body):
-        kind, _, words = struct.unpack_from("!BBH", body, at)
+        kind, _, words = _HEADER.unpack_from(body, at)
         block = body[at + 4 : at + 4 + 4 * words]
         at += 4 + 4 * words
         if at > len(body):
@@ -224,7 +235,7 @@ def _read_extended_report(_: int, body: bytes) -> list[Packet] | None:
         if kind == _RRTR and len(block) == 8:
             ntp = int.from_bytes(block)
         elif kind == _DLRR and len(block) % 12 == 0:
-            replies += [ReplyTime(*one) for one in struct.iter_unpack("!III", block)]
+            replies += [ReplyTime(*one) for one in _DLRR_BLOCK.iter_unpack(block)]
     return [ExtendedReport(int.from_bytes(body[:4]), ntp, tuple(replies))]
 
 
@@ -242,13 +253,12 @@ _READERS: Final[dict[int, Callable[[int, bytes], list[Packet] | None]]] = {
 def _framed(kind: int, count: int, body: bytes) -> bytes:
     if not 0 <= count <= BLOCKS_MAX:
         raise ValueError(f"a packet of type {kind} has {count} entries: at most {BLOCKS_MAX} fit")
-    return struct.pack("!BBH", 0x80 | count, kind, len(body) // 4) + body
+    return _HEADER.pack(0x80 | count, kind, len(body) // 4) + body
 
 
 def _blocks_bytes(blocks: tuple[ReportBlock, ...]) -> bytes:
     return b"".join(
-        struct.pack(
-            "!6I",
+        _REPORT_BLOCK.pack(
             b.ssrc,
             (b.lost_per_256 << 24) | (b.packets_lost & 0xFFFFFF),
             b.extended_sequence & _WORD,
@@ -263,18 +273,18 @@ def _blocks_bytes(blocks: tuple[ReportBlock, ...]) -> bytes:
 def _write_sender_report(p: SenderReport) -> bytes:
     words = (p.rtp_timestamp & _WORD, p.packets & _WORD, p.payload_bytes & _WORD)
     return _framed(
-        _SR, len(p.blocks), struct.pack("!IQIII", p.ssrc, p.ntp, *words) + _blocks_bytes(p.blocks)
+        _SR, len(p.blocks), _SENDER_INFO.pack(p.ssrc, p.ntp, *words) + _blocks_bytes(p.blocks)
     )
 
 
 def _write_receiver_report(p: ReceiverReport) -> bytes:
-    return _framed(_RR, len(p.blocks), struct.pack("!I", p.ssrc) + _blocks_bytes(p.blocks))
+    return _framed(_RR, len(p.blocks), _SSRC.pack(p.ssrc) + _blocks_bytes(p.blocks))
 
 
 def _write_source_description(p: SourceDescription) -> bytes:
     if len(p.name) > NAME_BYTES_MAX:
         raise ValueError(f"the name has {len(p.name)} bytes: at most {NAME_BYTES_MAX} fit")
-    body = struct.pack("!IBB", p.ssrc, _CNAME, len(p.name)) + p.name
+    body = _SDES_ITEM.pack(p.ssrc, _CNAME, len(p.name)) + p.name
     return _framed(_SDES, 1, body + bytes(4 - len(body) % 4))
 
 
@@ -288,17 +298,17 @@ def _write_application(p: Application) -> bytes:
             f"an application packet has a name of {len(p.name)} bytes and {len(p.payload)} bytes "
             "of payload: it must be 4, and a multiple of 4"
         )
-    return _framed(_APP, p.subtype, struct.pack("!I4s", p.ssrc, p.name) + p.payload)
+    return _framed(_APP, p.subtype, _APP_NAME.pack(p.ssrc, p.name) + p.payload)
 
 
 def _write_extended_report(p: ExtendedReport) -> bytes:
-    body = struct.pack("!I", p.ssrc)
+    body = _SSRC.pack(p.ssrc)
     if p.ntp is not None:
-        body += struct.pack("!BBHQ", _RRTR, 0, 2, p.ntp)
+        body += _RRTR_BLOCK.pack(_RRTR, 0, 2, p.ntp)
     if p.replies:
-        body += struct.pack("!BBH", _DLRR, 0, 3 * len(p.replies))
+        body += _HEADER.pack(_DLRR, 0, 3 * len(p.replies))
         body += b"".join(
-            struct.pack("!III", r.ssrc, r.last_rr, r.since_last_rr & _WORD) for r in p.replies
+            _DLRR_BLOCK.pack(r.ssrc, r.last_rr, r.since_last_rr & _WORD) for r in p.replies
         )
     return _framed(_XR, 0, body)
 
@@ -311,8 +321,8 @@ def _write_nack(p: Nack) -> bytes:
             entries[-1][1] |= 1 << after
         else:
             entries.append([sequence & 0xFFFF, 0])
-    body = struct.pack("!II", p.ssrc, p.media_ssrc)
-    body += b"".join(struct.pack("!HH", *entry) for entry in entries)
+    body = _SSRCS.pack(p.ssrc, p.media_ssrc)
+    body += b"".join(_NACK_ENTRY.pack(*entry) for entry in entries)
     return _framed(_RTPFB, _GENERIC_NACK, body)
 
 

@@ -52,7 +52,7 @@ class Progress(Record):
     asks: int = whole("", "1: the node asks for what is lost.")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Batch:
     """Datagrams and periods in the order in which a node gets them; made by `make_batch`."""
 
@@ -69,7 +69,16 @@ class Batch:
     """Where all the datagrams come from."""
 
     progress: Records[Progress]
-    """An array of one."""
+    """An array of one, for the loop."""
+
+    lead_ns: int
+    """From asking for a period to its presentation."""
+
+    packet: int = 0
+    """The next datagram."""
+
+    period: int = 0
+    """The next period."""
 
 
 @kernel(
@@ -141,22 +150,23 @@ def play_batch(node: SpeakerNode, batch: Batch, until_ns: int, sound: NDArray[np
     if alone is None or not alone.is_plain or alone.address != batch.source:
         return
     progress = batch.progress
-    first = int(progress["packet"][0])
-    progress["confirmed_ns"] = node.confirmed_ns
-    progress["until_ns"] = until_ns + LATENCY_NS
-    progress["latency_ns"] = LATENCY_NS
-    progress["refresh_ns"] = REFRESH_NS
-    progress["asks"] = alone.asks
+    first = batch.packet
+    progress[0] = (
+        first, batch.period, node.confirmed_ns, LATENCY_NS, until_ns + LATENCY_NS, REFRESH_NS,
+        batch.lead_ns, alone.asks,
+    )  # fmt: skip
     result = _play(
         alone.record, alone.buffer.payloads, alone.fifo, resampler.TABLE, sound,
         batch.data, batch.datagrams, batch.periods, progress,
     )  # fmt: skip
-    taken = batch.datagrams[first : int(progress["packet"][0])]
-    if len(taken):
-        taken_bytes = int(taken["end"][-1] - taken["offset"][0])
+    last, batch.period, confirmed_ns, *_ = progress.tolist()[0]
+    batch.packet = last
+    if last > first:
+        datagrams = batch.datagrams[first:last]
+        taken_bytes = int(datagrams["end"][-1] - datagrams["offset"][0])
         is_new = result == js.RESTARTED
-        alone.note_received(int(taken["now_ns"][-1]), taken_bytes, begins_anew=is_new)
-    node.note_received(len(taken), int(progress["confirmed_ns"][0]))
+        alone.note_received(int(datagrams["now_ns"][-1]), taken_bytes, begins_anew=is_new)
+    node.note_received(last - first, confirmed_ns)
 
 
 def make_batch(
@@ -182,12 +192,11 @@ def make_batch(
     periods = new(Period, len(before))
     periods["before"] = before
     periods["presentation_ns"] = presentation_ns
-    progress = new(Progress)
-    progress["lead_ns"] = lead_ns
     return Batch(
         data=np.frombuffer(bytearray(b"".join(datagrams)), np.uint8),
         datagrams=packets,
         periods=periods,
         source=source,
-        progress=progress,
+        progress=new(Progress),
+        lead_ns=lead_ns,
     )

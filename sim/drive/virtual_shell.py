@@ -156,18 +156,19 @@ class VirtualShell:
             source=ADDRESS,
         )
         while True:
-            taken = int(batch.progress["packet"][0])
-            play_batch(self._node, batch, self._wake_ns, sound[: self._period_samples])
-            if batch.progress["packet"][0] > taken:
+            taken = batch.packet
+            # Where the node is to be looked at first, there is nothing to go on with.
+            if work.presentation_ns[first + batch.period] < self._wake_ns:
+                play_batch(self._node, batch, self._wake_ns, sound[: self._period_samples])
+            if batch.packet > taken:
                 self._look_ns = 0
-            period = first + int(batch.progress["period"][0])
-            if period >= last:
-                return datagram + int(batch.progress["packet"][0])
-            done = self._step(
-                work, datagram + int(batch.progress["packet"][0]), period, period + 1, sound
-            )
-            batch.progress["packet"] = done - datagram
-            batch.progress["period"] += 1
+            period = first + batch.period
+            if period < last:
+                done = self._step(work, datagram + batch.packet, period, period + 1, sound)
+                batch.packet = done - datagram
+                batch.period += 1
+            if first + batch.period >= last:
+                return datagram + batch.packet
 
     def _attend(self, now_ns: int) -> None:
         """Hand over answers and run deadlines that are due; note when to come back."""
