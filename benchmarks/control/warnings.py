@@ -166,7 +166,7 @@ def meaning(document: Document, position: Point) -> str | list[Block] | None:
         begin_s = sent_s if info.effective_s is None else info.effective_s
         if _said(info, "urgency") == "Immediate" and _said(info, "severity") == "Extreme":
             begin_s = min(begin_s, sent_s)
-        default_s = sent_s + CONFIG.expires_default_s
+        default_s = max(begin_s, sent_s) + CONFIG.expires_default_s
         end_s = default_s if info.expires_s is None else info.expires_s
         key = (kind, begin_s, end_s, info.code or "any", info.onset_s or 0)
         language = "en-US" if info.missing == "language" else info.language

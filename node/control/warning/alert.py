@@ -100,7 +100,7 @@ class AlertConfig:
     """Pause between."""
 
     expires_default_s: int = 86_400
-    """A warning without an end ends so long after it was sent."""
+    """A warning without an end that can be read ends so long after it takes effect."""
 
     def __post_init__(self) -> None:
         check(

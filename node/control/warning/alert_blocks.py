@@ -55,7 +55,7 @@ def blocks_of(
     sent_s : int
         When the document was sent.
     default_s : int
-        How long what has no end lasts, from then on.
+        How long what has no end lasts, from when it takes effect on.
     events : container of str
         Event codes with sounds of their own: of several codes of an info the first such counts.
     class_max : MessageClass
@@ -65,10 +65,13 @@ def blocks_of(
     for info in sorted(infos, key=lambda info: (not info.event_codes, info.onset_s is None)):
         codes = [value for _, value in info.event_codes]
         known = [code for code in codes if code in events]
+        start_s, end_s = start_of(info, sent_s), info.expires_s
+        if end_s is None:  # from when it holds, or one for the day after tomorrow would never sound
+            end_s = max(start_s, sent_s) + default_s
         shape = Shape(
             message_class=int(min(class_of(info), class_max)),
-            effective_s=start_of(info, sent_s),
-            expires_s=sent_s + default_s if info.expires_s is None else info.expires_s,
+            effective_s=start_s,
+            expires_s=end_s,
             onset_s=info.onset_s or 0,
             event_code=next(iter(known or codes), ANY_EVENT),
         )

@@ -40,6 +40,7 @@ _TIME: Final = re.compile(
     r" ?(?:Z|([+-])(\d\d):?(\d\d)?)",
     re.ASCII | re.IGNORECASE,
 )
+_OFFSET: Final = re.compile(r"(?:Z|[+-]\d\d:?(?:\d\d)?)\Z", re.ASCII | re.IGNORECASE)
 _DIGEST: Final = re.compile(r"[0-9a-fA-F]{40}")
 _CHOICES: Final = {
     name: {value.lower(): value for value in values} for name, values in VALUES.items()
@@ -132,7 +133,8 @@ def _alert(root: Element) -> CapAlert:
         raise RefusedError(f"{message_type} without references: sender,identifier,sent of each")
     infos: list[CapInfo] = []
     faults: list[str] = []
-    sent_s = _time(_loose(root, "sent")) or 0
+    sent = _loose(root, "sent")
+    sent_s = _time(sent) or 0
     notes = [] if sent_s else ["no sent that can be read: it counts as sent when it was ordered"]
     for number, element in enumerate(root.iterfind("info"), 1):
         if number > INFOS_MAX:
@@ -141,7 +143,10 @@ def _alert(root: Element) -> CapAlert:
         lacks = [name for name in _GRAVITY if not _loose(element, name)]
         notes += [f"info {number}: no {name}: it is read as {_UNKNOWN}" for name in lacks]
         try:
-            infos.append(_info(element, faults))
+            info = _info(element, faults)
+            ends_s, doubted = _end(element, sent, max(sent_s, info.effective_s or 0))
+            infos.append(replace(info, expires_s=ends_s))
+            notes += [f"info {number}: {why}" for why in doubted]
         except RefusedError as fault:
             faults.append(f"info {number}: {fault}")
     return CapAlert(
@@ -177,11 +182,28 @@ def _info(element: Element, faults: list[str]) -> CapInfo:
         certainty=_choice(element, "certainty", missing=_UNKNOWN),
         effective_s=_time(_loose(element, "effective")),
         onset_s=_time(_loose(element, "onset")),
-        expires_s=_time(_loose(element, "expires")),
+        expires_s=None,
         headline=_loose(element, "headline"),
         areas=tuple(areas),
         resources=tuple(_resource(one) for one in element.iterfind("resource")),
     )
+
+
+def _end(element: Element, sent: str, begins_s: int) -> tuple[int | None, tuple[str, ...]]:
+    """Return when an info ends, None where it does not say, and what is to be doubted of it.
+
+    A time without an offset is meant as that of `sent`, unless it were over by then: so it is
+    where a machine wrote one in UTC and the other as the clock on the wall has it.
+    """
+    text = _loose(element, "expires")
+    ends_s = _time(text)
+    if ends_s is not None or not text:
+        return ends_s, ()
+    said, offset = f"expires = {text[:40]!r}", _OFFSET.search(sent)
+    ends_s = _time(text + offset[0]) if offset else None
+    if ends_s is not None and ends_s > begins_s:
+        return ends_s, (f"{said} has no offset from UTC: it is read with the offset of sent",)
+    return None, (f"{said} is no time with an offset from UTC: it counts as not given",)
 
 
 def _resource(element: Element) -> CapResource:

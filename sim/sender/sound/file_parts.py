@@ -17,6 +17,7 @@ from sim.sender.sound.beginnings import (
     padding_bytes,
     tag_bytes,
 )
+from sim.sender.sound.frame_chains import chain_at, chain_begin
 from sim.sender.sound.ogg_links import PATTERN
 from sim.sender.sound.told_ends import is_boxes, told_end
 
@@ -27,6 +28,8 @@ _SCAN_BYTES: Final = 1 << 20
 _FOOTER_BYTES: Final = 32
 """So much of a format may stand behind its last packet."""
 _ENDLESS: Final = 1 << 62
+_TELL_NO_END: Final = (b"fLaC", b"Creative Voice", b"FLV\x01", b"nut/multimedia")
+"""Demuxers of these take all that follows for more of it, or look for more of it to the end."""
 PARTS_MAX: Final = 10_000
 
 
@@ -65,6 +68,8 @@ class FilePart:
         # Behind these, demuxers take anything for sound or for a header.
         is_trusted = self.head.startswith((b"caff", b".snd"))
         self._end = self.told_end if is_trusted and self.told_end else _ENDLESS
+        self._chain = chain_at(self.head)
+        self._tells_no_end = bool(self._chain) or self.head.startswith(_TELL_NO_END)
 
     @property
     def is_open_ended(self) -> bool:
@@ -81,8 +86,13 @@ class FilePart:
         count = max(0, min(count, self._end - at))
         if not count:
             return b""
-        data = self.read_at(count + MARK_BYTES, at)
-        found = next_beginning(data, max(0, self.begin + 1 - at), but=self.marks_within)
+        data = self.read_at(count + (LOOK_BYTES if self._tells_no_end else MARK_BYTES), at)
+        first = max(0, self.begin + 1 - at)
+        found = next_beginning(data[: count + MARK_BYTES], first, but=self.marks_within)
+        if self._tells_no_end:
+            last = count if found < 0 else min(found, count)
+            chain = chain_begin(data, first, last, but=self._chain)
+            found = found if chain < 0 else chain
         if 0 <= found < count:
             self._end = self.next_begin = at + found
             count = found

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import itertools
 import os
 import threading
 
@@ -43,12 +42,14 @@ KINDS = {
         ("ogg", "libopus", "ogg", 48_000, {}),
         ("flac", "flac", "flac", 48_000, {}),
         ("mp3", "libmp3lame", "mp3", 48_000, {}),
+        ("mp2", "mp2", "mp2", 44_100, {}),
+        ("aac", "aac", "adts", 44_100, {}),
+        ("ts", "aac", "mpegts", 48_000, {}),
     ]
 }
 NAMES = sorted(KINDS)
-ENDLESS = {(one, "mp3") for one in ("flac", "flv", "nut", "voc")}
-"""What has no end of its own before what has no beginning of its own."""
-PIPED = sorted(set(KINDS) - {"flac", "mp3"})
+UNMARKED = ["mp3", "mp2", "aac", "ts"]
+PIPED = sorted(set(KINDS) - {"flac", *UNMARKED})
 """What has no mark of its own, or shares it, is found behind others on the disk alone."""
 
 
@@ -111,10 +112,14 @@ def test_a_file_by_a_pipe_is_heard_joined_or_not(monkeypatch, name):
 @example(["caf", "flac"])
 @example(["flv", "flac"])
 def test_files_of_any_kinds_joined_are_heard_to_the_end_of_the_last(tmp_path_factory, names):
-    if not ENDLESS.isdisjoint(itertools.pairwise(names)):
-        return
     path = tmp_path_factory.mktemp("joined") / "a"
     check_whole(*of_file(path, b"".join(KINDS[name] for name in names)), len(names))
+
+
+@pytest.mark.parametrize("name", UNMARKED)
+@pytest.mark.parametrize("before", NAMES)
+def test_sound_without_a_mark_is_heard_behind_any_other(tmp_path, before, name):
+    check_whole(*of_file(tmp_path / "a", KINDS[before] + KINDS[name]), 2)
 
 
 def tag(count):
