@@ -307,8 +307,9 @@ class GovernedSpeaker:
 
     def _relay(self, part: StartPart) -> None:
         """Let a live stream be heard as an item of the calendar."""
-        if not self._heard.relay(part.source, part.media, part.level, self._now_ns):
-            failed = "the stream is not announced"
+        known = (part.message_class, part.level)
+        if not self._heard.relay(part.source, part.media, known, self._now_ns):
+            failed = "no key that may order the item has announced the stream"
             self._controller.receive_part_ended(part.source, self._now_ns, failed=failed)
 
     def _start(self, part: StartPart) -> None:

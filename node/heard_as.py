@@ -4,6 +4,7 @@
  session of a stream without a name ─────────────────► its own number ─┐
  item that plays a stored sound ────────► a number of the node's own ──┼─► class, tier, gain
  items that relay NAME ─► who announced NAME, the highest tier, now ───┘
+                          and may order the item's class
 ```
 Several items may relay one stream. It is then what the highest of them makes it, and as loud as the
 loudest: no item of a lower tier takes anything from that of a higher one.
@@ -12,7 +13,7 @@ loudest: no item of a lower tier takes anything from that of a higher one.
 from dataclasses import dataclass
 
 from node.control.controller import Controller
-from node.control.precedence import SILENT_DB
+from node.control.precedence import SILENT_DB, MessageClass
 from node.stack import SpeakerNode
 
 
@@ -48,9 +49,9 @@ class HeardAs:
         if ssrc is not None:
             self._set_source(ssrc, now_ns)
 
-    def relay(self, number: int, stream: str, level: str, now_ns: int) -> bool:
-        """Let an item of tier `level` relay a stream; return whether it is announced."""
-        ssrc = self._named(stream, level)
+    def relay(self, number: int, stream: str, known: tuple[MessageClass, str], now_ns: int) -> bool:
+        """Let an item of that class and tier relay a stream; return whether it is announced."""
+        ssrc = self._named(stream, known)
         if ssrc is not None:
             self.hear(number, ssrc, now_ns, stream=stream)
         return ssrc is not None
@@ -63,7 +64,7 @@ class HeardAs:
         for number, one in list(self._heard.items()):
             known = self._controller.source_class(number) if one.stream else None
             if known is not None:
-                ssrc = self._named(one.stream, known[1])
+                ssrc = self._named(one.stream, known)
                 if ssrc != one.ssrc:
                     self.hear(number, ssrc, now_ns, stream=one.stream)
 
@@ -102,8 +103,9 @@ class HeardAs:
                 self._controller.receive_concealed(number, more_ms)
             self._made_up_ms[number] = made_up_ms
 
-    def _named(self, stream: str, level: str) -> int | None:
-        return self._controller.sessions.named(stream, self._controller.rank_of(level))
+    def _named(self, stream: str, known: tuple[MessageClass, str]) -> int | None:
+        kind, level = known
+        return self._controller.sessions.named(stream, self._controller.rank_of(level), kind)
 
     def _leave(self, ssrc: int, now_ns: int) -> None:
         """End `ssrc`, unless another item relays it: then it is what that one makes it."""

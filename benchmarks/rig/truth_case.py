@@ -1,7 +1,7 @@
 """One scenario of `truth`: its files, and what the simulator says of it, packet by packet."""
 
 import wave
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.rig.sync_measure import latencies_ms
+from hw_profiles import Profile, Whole
 from node.events import Event
 from node.opus.libopus import LibopusDecoder
-from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
+from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, SAMPLES_PER_MS
 from sim.chance.rng import Purpose
 from sim.drive.run import run
 from sim.drive.site import Chunk
@@ -26,6 +27,8 @@ PROGRAMME_S: Final = 75
 SIREN_S: Final = 3
 SIREN_HZ: Final = 400
 DELAY_MS: Final = 400
+PERIOD_MS: Final = 2
+"""Of the card, simulated and real: the two are not in step, so that an order is so far apart."""
 _BEGIN_S: Final = 7_200
 _LIVE_S: Final = 60
 _TAIL_S: Final = 10
@@ -77,7 +80,7 @@ name = "A1"
 x_m = 0
 y_m = 0
 clusters = [
-  {{ name = "a-1", profile = "pi_4b_i2s", bearer = "{bearer}", x_m = 0, y_m = 0 }},
+  {{ name = "a-1", profile = "pi_4b_i2s", bearer = "{bearer}", x_m = 0, y_m = 0, skew_ppm = 0.0 }},
 ]
 """
 _OUTAGE: Final = '[[faults]]\nkind = "link_down"\nfrom_s = 20\nuntil_s = 23\n'
@@ -114,11 +117,14 @@ class Simulated:
     arrive_ns: NDArray[np.int64]
     """(packets,) int64: after the stamp of the first sample; LOST_NS."""
     send_ns: NDArray[np.int64]
-    """(packets,) int64, likewise."""
+    """(packets,) int64, likewise; what is asked for travels as the one that leaves next."""
     order_delay_ns: int
     """From the order to its arrival at the node."""
     requests: RequestWay
     repairs: RequestWay
+    warned_s: int = WARNED_S
+    """When the warning is ordered, from the first packet on."""
+    programme_s: int = PROGRAMME_S
 
 
 @dataclass(slots=True)
@@ -165,9 +171,10 @@ def siren() -> NDArray[np.float32]:
     return (0.4 * np.sin(2 * np.pi * SIREN_HZ * at_s)).astype(np.float32)
 
 
-def write_files(folder: Path, name: str, seed: int) -> Path:
+def write_files(folder: Path, name: str, seed: int, *, programme_s: int = PROGRAMME_S) -> Path:
     """Write a case's scenario and sounds; return the scenario's path."""
-    for one, sound in (("programme", programme()), ("siren", siren())):
+    played = programme()[: programme_s * RATE_HZ]
+    for one, sound in (("programme", played), ("siren", siren())):
         with wave.open(str(folder / f"{one}.wav"), "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
@@ -178,7 +185,7 @@ def write_files(folder: Path, name: str, seed: int) -> Path:
     path.write_text(
         _SCENARIO.format(
             seed=seed,
-            duration_s=PROGRAMME_S,
+            duration_s=programme_s,
             delay_ms=DELAY_MS,
             siren_s=SIREN_S,
             faults=faults,
@@ -188,10 +195,20 @@ def write_files(folder: Path, name: str, seed: int) -> Path:
     return path
 
 
-def simulate(path: Path) -> Simulated:
-    """Run a case in the world, and ask the drive what was drawn for each packet."""
+def simulate(path: Path, *, flush_ns: int) -> Simulated:
+    """Run a case in the world, and ask the drive what was drawn for each packet.
+
+    Parameters
+    ----------
+    path : Path
+        Of its scenario.
+    flush_ns : int
+        What a flushed write takes on the disk of the real node: it waits for one as it is ordered.
+    """
     scenario = load(str(path))
     village = build_village(scenario)
+    here = tuple(replace(one, profile=_paced(one.profile)) for one in village.places)
+    village = replace(village, places=here)
     send_ns, arrive_ns = _drawn(scenario)
     stretch = Stretch(
         scenario,
@@ -201,6 +218,7 @@ def simulate(path: Path) -> Simulated:
         decoder_factory=LibopusDecoder,
         live=True,
     )
+    stretch.world.poles[0].disk.delay_ns = flush_ns
     ear = Ear(_LIVE_S * NS_PER_S)
     stretch.world.poles[0].look_on(ear)
     for _ in stretch.advance():
@@ -212,12 +230,13 @@ def simulate(path: Path) -> Simulated:
     assert alert.arrived_s is not None, "these bearers bring an order"
     told = live.sources[0]
     assert told is not None, "it was heard"
+    begin_s = int(send_ns[0]) / NS_PER_S
     return Simulated(
-        figures_of(told, live.sender.packets, ear.sound, 0.0, float(WARNED_S)),
+        figures_of(told, live.sender.packets, ear.sound, begin_s, float(WARNED_S)),
         arrive_ns,
         send_ns,
         round((alert.arrived_s - alert.sent_s) * NS_PER_S),
-        *_ways(scenario, village),
+        *ways_up(scenario, village),
     )
 
 
@@ -233,7 +252,7 @@ def figures_of(
     source    what the node tells of the stream
     packets   that were sent
     sound     (n,) float32, full scale 1.0: what it played
-    begin_s   stamp of the programme's first sample, s of that sound
+    begin_s   when the first packet left, s of that sound
     warned_s  when the warning was ordered, likewise
     """
     played = source["played_ms"]
@@ -252,6 +271,23 @@ def figures_of(
         delay_p99_ms=float(np.quantile(delays, 0.99)),
         order_ms=1000 * (_siren_s(sound) - warned_s),
     )
+
+
+def _paced(profile: Profile) -> Profile:
+    """Return a gateway with the sound card that the real node has: none, but the time.
+
+    `node.shell.card.sinks.PacedSink` asks for a period of sound that leaves a period later, by the
+    clock of the board.
+    """
+    source = "node/shell/card/sinks.py: PacedSink"
+    card = replace(
+        profile.sound_card,
+        period_samples=Whole(value=PERIOD_MS * SAMPLES_PER_MS, source=source, verified=True),
+        periods=Whole(value=2, source=source, verified=True),
+        device_latency_ms=replace(profile.sound_card.device_latency_ms, value=0.0, source=source),
+        own_crystal=replace(profile.sound_card.own_crystal, value=False, source=source),
+    )
+    return replace(profile, sound_card=card)
 
 
 def _siren_s(sound: NDArray[np.float32]) -> float:
@@ -276,7 +312,7 @@ def _drawn(scenario: Scenario) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return np.concatenate([one for one, _ in parts]), np.concatenate([one for _, one in parts])
 
 
-def _ways(scenario: Scenario, village: Village) -> tuple[RequestWay, RequestWay]:
+def ways_up(scenario: Scenario, village: Village) -> tuple[RequestWay, RequestWay]:
     """Return the way up of questions for the time, and of those for lost packets."""
     place = village.places[0]
     backhaul_ns = round(village.backhauls[place.commune].one_way_ms.value * NS_PER_MS)

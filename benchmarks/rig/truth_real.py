@@ -11,7 +11,7 @@ import threading
 import time
 import wave
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import av
 import msgspec
@@ -26,9 +26,8 @@ from benchmarks.rig.rig_network import free_port
 from benchmarks.rig.tcp_relay import TcpRelay
 from benchmarks.rig.truth_case import (
     DELAY_MS,
-    PROGRAMME_S,
+    PERIOD_MS,
     SIREN_S,
-    WARNED_S,
     Figures,
     Simulated,
     figures_of,
@@ -42,16 +41,22 @@ from node.control.trust.signature import SeedSigner
 from node.control.warning.short_alert import encode_short
 from node.rtp import rtcp
 from node.shell.network.udp import receive_stamped, stamp_arrivals
-from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
+from node.shell.store.store import Store
+from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, SAMPLES_PER_MS
 from sim.links.kernel import LOST_NS
 
 _AREA: Final = "vn/a/a1"
 _ROOT, _COMMUNE = (SeedSigner(hashlib.sha256(one).digest()) for one in (b"root", b"commune"))
 _SSRC: Final = 0x10A1A27
 _RTCP: Final = range(192, 224)
-_PERIOD_NS: Final = 10 * NS_PER_MS
 _START_S: Final = 180.0
 _IDLE_NS: Final = 50 * NS_PER_MS
+_FLUSHES: Final = 25
+_SETTLE_S: Final = 5
+_POLL_S: Final = 0.0003
+_HEADER_BYTES: Final = 44
+_PERIOD_NS: Final = PERIOD_MS * NS_PER_MS
+_PERIOD_BYTES: Final = 2 * PERIOD_MS * SAMPLES_PER_MS
 
 
 class DrawnRelay:
@@ -66,7 +71,7 @@ class DrawnRelay:
         self._node = node
         self._sender: tuple[str, int] | None = None
         self._first: tuple[int, int] | None = None
-        """Number of the first packet, and when it came."""
+        """Number of the first packet, and which time here is the simulator's 0."""
         self._newest_ns = 0
         self._underway: Underway[tuple[tuple[str, int], bytes]] = Underway()
         self._ended = threading.Event()
@@ -122,7 +127,7 @@ class DrawnRelay:
         is_repair = data[1] & 0x7F == ReceiveConfig().retransmission_payload_type
         if data[1] not in _RTCP and not is_repair:
             number = int.from_bytes(data[2:4], "big")
-            self._first = self._first or (number, came_ns)
+            self._first = self._first or (number, came_ns - int(self._drawn.send_ns[0]))
             index = (number - self._first[0]) & 0xFFFF
             return None if index >= len(self._drawn.arrive_ns) else self._at(index)
         if self._first is None:
@@ -154,14 +159,16 @@ class RealNode:
         self.address = ("127.0.0.1", free_port())
         (folder / "node.toml").write_text(_CONFIG.format(
             port=port, listen=self.address[1], folder=folder, delay_ms=DELAY_MS,
-            root=_ROOT.public_key.hex(), area=_AREA, digest=digest, siren_s=SIREN_S,
+            period_ms=PERIOD_MS, root=_ROOT.public_key.hex(), area=_AREA, digest=digest,
+            siren_s=SIREN_S,
         ))  # fmt: skip
         self._status = (folder / "status").open("w")
-        command = [sys.executable, "-P", "-m", "node.shell.cli", "run", "--status", "0.5"]
+        command = [sys.executable, "-P", "-m", "node.shell.cli", "run", "--status=0.5"]
         command += ["--config", f"{folder}/node.toml", "--sink", f"wav:{folder}/out.wav"]
         self._process = subprocess.Popen(
             command, stdout=self._status, stderr=subprocess.PIPE, text=True
         )
+        self._first_ask_ns = 0
         self._told = threading.Event()
         self._lines: list[str] = []
         threading.Thread(target=self._listen, daemon=True).start()
@@ -188,17 +195,32 @@ class RealNode:
         ]
         return found[-1] if found else {}
 
+    def settle(self) -> None:
+        """Let it run for `_SETTLE_S`, and see when its card asked for which period.
+
+        The node's own count of periods will not do: it is told at ticks, always as long after one
+        was asked for. The file grows just before a period goes into it, by all those before.
+        """
+        grows = Path(f"{self._folder}/out.wav.partial")
+        until_ns = time.monotonic_ns() + _SETTLE_S * NS_PER_S
+        known = grows.stat().st_size
+        found: list[int] = []
+        while time.monotonic_ns() < until_ns:
+            size, now_ns = grows.stat().st_size, time.monotonic_ns()
+            if size != known:
+                known = size
+                found.append(now_ns - (size - _HEADER_BYTES) // _PERIOD_BYTES * _PERIOD_NS)
+            time.sleep(_POLL_S)
+        self._first_ask_ns = min(found)
+
     def heard(self) -> tuple[NDArray[np.float32], int]:
         """Return what it played, (n,) float32, and when the first sample left, monotonic ns."""
-        begin_ns = min(
-            one["monotonic_ns"] - one["shell"]["periods"] * _PERIOD_NS
-            for one in self._statuses()
-            if one["shell"]["periods"]
-        )
+        if self._statuses()[-1]["shell"]["slept"]:
+            raise SystemExit("truth: this machine stood still; the case tells nothing")
         with wave.open(f"{self._folder}/out.wav") as file:
             sound = np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768.0
-        # What is asked for now leaves a period later; the period that was counted has been asked.
-        return sound.astype(np.float32), begin_ns + 2 * _PERIOD_NS
+        # What is asked for leaves a period later.
+        return sound.astype(np.float32), self._first_ask_ns + _PERIOD_NS
 
     def _statuses(self) -> list[dict[str, Any]]:
         lines = (self._folder / "status").read_text().splitlines()
@@ -206,14 +228,34 @@ class RealNode:
 
     def _listen(self) -> None:
         assert self._process.stderr is not None, "a pipe was asked for"
-        for line in self._process.stderr:
-            self._lines.append(line)
-            if ": connected" in line:
-                self._told.set()
+        with self._process.stderr as told:
+            for line in told:
+                self._lines.append(line)
+                if ": connected" in line:
+                    self._told.set()
+
+
+def flush_ns(folder: Path) -> int:
+    """Return what a flushed write to the node's store takes on this disk now, the median."""
+    store = Store(folder / "measured.db")
+    kept = threading.Event()
+    store.on_durable = kept.set
+    took_ns = []
+    for number in range(_FLUSHES):
+        begin_ns = time.monotonic_ns()
+        mine = store.keep_soon({"measured": number.to_bytes(8, "big")})
+        while store.durable < mine and kept.wait(1):
+            kept.clear()
+        took_ns.append(time.monotonic_ns() - begin_ns)
+    store.close()
+    return int(np.median(took_ns))
 
 
 def live_through(simulated: Simulated, folder: Path) -> tuple[Figures, float]:
-    """Run a case for real; return its figures, and by how many ms the relay was late at worst."""
+    """Run a case for real; return its figures, and by how many ms the relay was late at worst.
+
+    folder  with the files of the case; all that the node keeps goes there too
+    """
     with broker(folder) as port:
         slow = Impairment(delay_ms=simulated.order_delay_ns / NS_PER_MS)
         door = TcpRelay(port, slow, seed=1)
@@ -227,12 +269,12 @@ def live_through(simulated: Simulated, folder: Path) -> tuple[Figures, float]:
             claim = Certificate(
                 "c", _COMMUNE.public_key, "commune", _AREA, MessageClass.URGENT, 1 << 39
             )
-            _order(office, _ROOT, Kind.CERTIFICATE, msgspec.json.encode(claim))
-            time.sleep(5)
+            give_order(office, _ROOT, Kind.CERTIFICATE, msgspec.json.encode(claim))
+            node.settle()
             begin_ns, sender = _send(folder, relay.port)
-            _sleep_until(begin_ns + WARNED_S * NS_PER_S)
-            warned_ns = _order(office, _COMMUNE, Kind.SHORT_ALERT, encode_short("alert", 1))
-            sender.wait(PROGRAMME_S)
+            _sleep_until(begin_ns + simulated.warned_s * NS_PER_S)
+            warned_ns = give_order(office, _COMMUNE, Kind.SHORT_ALERT, encode_short("alert", 1))
+            sender.wait(simulated.programme_s)
             time.sleep(1.5)
         finally:
             office.loop_stop()
@@ -254,12 +296,18 @@ def _send(folder: Path, port: int) -> "tuple[int, subprocess.Popen[str]]":
     assert one.stderr is not None
     for line in one.stderr:
         if line.startswith("first packet at"):
-            threading.Thread(target=one.stderr.read, daemon=True).start()
+            threading.Thread(target=_read_out, args=(one.stderr,), daemon=True).start()
             return int(line.split()[-1]), one
     raise SystemExit("truth: the sender ended before its first packet")
 
 
-def _order(office: paho.Client, by: SeedSigner, kind: Kind, content: bytes) -> int:
+def _read_out(told: IO[str]) -> None:
+    with told:
+        told.read()
+
+
+def give_order(office: paho.Client, by: SeedSigner, kind: Kind, content: bytes) -> int:
+    """Let the office order; return when it left, monotonic ns."""
     message = Message(
         kind=kind, key_id=by.key_id, counter=time.time_ns() // 1000, issued_s=int(time.time()),
         ttl_s=600, message_class=MessageClass.URGENT, area=_AREA, content=content,
@@ -297,6 +345,8 @@ decoder = "libopus"
 listen = "127.0.0.1:{listen}"
 [jitter]
 playout_delay_ms = {delay_ms}
+[sink]
+period_ms = {period_ms}
 [mqtt]
 host = "127.0.0.1"
 port = {port}

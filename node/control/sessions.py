@@ -226,15 +226,19 @@ class Sessions:
         """Return stream, HOST:PORT and key of each open session that is to be asked for."""
         return tuple((s, *one.join) for s, one in self._open.items() if one.join[0])
 
-    def named(self, stream: str, rank: int) -> int | None:
-        """Return the stream of that name that an authority of level `rank` or above announced.
+    def named(self, stream: str, rank: int, kind: MessageClass) -> int | None:
+        """Return the stream of that name that an authority of level `rank` or above announced,
+        one that may order `kind`: nobody speaks in an item that it may not order.
 
         Of several the one from the highest tier, and there the latest; None when there is none.
         """
         found = [
             (-one.rank, at, source)
             for at, (source, one) in enumerate(self._open.items())
-            if one.stream and one.rank <= rank and same_name(one.stream, stream)
+            if one.stream
+            and one.rank <= rank
+            and one.by.class_max >= kind
+            and same_name(one.stream, stream)
         ]
         return max(found)[2] if found else None
 

@@ -17,9 +17,9 @@ from sim.links.bearer import Bearer
 from sim.links.channel import Channel, Link, Trace
 from sim.links.spells import Spells, busy_of, outages_of
 from sim.sender.repair.repair_budget import RepairBudget
-from sim.station.conversation import SENDER_CLOCK_NS, Conversation
+from sim.station.conversation import Conversation
 from sim.station.copies import StationCopies
-from sim.station.programme import Programme, Sender, Sending
+from sim.station.programme import SENDER_CLOCK_NS, Programme, Sender, Sending
 from sim.village.places import Place, Village
 from sim.village.scenario import Scenario
 

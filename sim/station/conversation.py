@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from node.config import ReceiveConfig
 from node.rtp import rtcp
 from node.rtp.retransmission import announcement
-from node.units import NS_PER_MS, NS_PER_S, ns_to_samples
+from node.units import NS_PER_MS
 from sim.chance.rng import Purpose, raw_draws, stream
 from sim.links.channel import jitter_of
 from sim.links.kernel import LOST_NS
@@ -24,11 +24,8 @@ from sim.sender.repair.repair_budget import RepairBudget
 from sim.sender.repair.retransmitter import HISTORY_PACKETS, Retransmitter
 from sim.sender.time_answers import SenderReports
 from sim.station.copies import StationCopies
-from sim.station.programme import ADDRESS, UDP_BYTES, Sender, Sending
+from sim.station.programme import ADDRESS, SENDER_CLOCK_NS, UDP_BYTES, Sender, Sending
 from sim.village.places import Place
-
-SENDER_CLOCK_NS: Final = 1_000_000 * NS_PER_S
-"""What the station's clock shows at true time 0."""
 
 _HELD_NS: Final = 200_000
 """The station answers after so long: assumption."""
@@ -124,7 +121,7 @@ class Conversation:
         if self._copies is not None:
             self._copies.receive_reports(packets, came_ns)
         answer = self._reports.next_answer(
-            self._report(left_ns), left_ns + SENDER_CLOCK_NS, self._announced
+            self._sender.report(left_ns), left_ns + SENDER_CLOCK_NS, self._announced
         )
         if answer is not None:
             yield left_ns + travels_ns, answer[0]
@@ -173,19 +170,6 @@ class Conversation:
         while packet >= 0 and self._arrive_ns[packet] == LOST_NS:
             packet -= 1
         return int(self._arrive_ns[packet]) if packet >= 0 else LOST_NS
-
-    def _report(self, now_ns: int) -> rtcp.SenderReport:
-        """Return what maps media time to the station's clock: when it was captured."""
-        sender = self._sender
-        media = ns_to_samples(now_ns + sender.look_ahead_ns)
-        sent = min(now_ns // sender.packet_ns, sender.packets)
-        return rtcp.SenderReport(
-            ssrc=sender.ssrc,
-            ntp=rtcp.ntp_of_ns(now_ns + SENDER_CLOCK_NS),
-            rtp_timestamp=(sender.timestamp + media) & 0xFFFFFFFF,
-            packets=sent,
-            payload_bytes=0,
-        )
 
 
 class RequestWay:

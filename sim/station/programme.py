@@ -1,8 +1,9 @@
 """The station: a real sound file, encoded once by libopus, in paced RTP packets for ever.
 
 ```
-capture   |---- packet 0 ----|---- packet 1 ----|          media time = capture time + look-ahead
+capture   |---- packet 0 ----|---- packet 1 ----|
 sent                          ^+pacing           ^+pacing
+media time                    0                  1 packet       as `loalang-send` reports it
 ```
 
 True time 0 is the capture of the first sample.
@@ -23,13 +24,18 @@ from node.audio.gain import gain_of_db
 from node.audio.loudness import LoudnessMeter, normalising_gain_db
 from node.config import ConfigError
 from node.rtp import packet
-from node.units import NS_PER_MS, RATE_HZ, SAMPLES_PER_MS, samples_to_ns
+from node.rtp.rtcp_packet import SenderReport
+from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, SAMPLES_PER_MS, samples_to_ns
 from sim.chance.rng import Purpose, between, raw_draws, stream
 from sim.sender.sound.copy_encoder import CopyEncoder
+from sim.sender.stream import LiveSender
 from sim.village.sender_config import SenderConfig
 
 PAYLOAD_TYPE: Final = 96
 ADDRESS: Final = ("10.0.0.1", 5004)
+
+SENDER_CLOCK_NS: Final = 1_000_000 * NS_PER_S
+"""What the station's clock shows at true time 0."""
 
 UDP_BYTES: Final = 28
 """IPv4 and UDP headers, which the data budget of a SIM also pays."""
@@ -179,6 +185,12 @@ class Sender:
         self._bits = stream(seed, Purpose.SENDER)
         self._pacing_max_ns = pacing_max_us * 1000
         self._sent = 0
+        self._stamps = LiveSender(
+            ssrc=self.ssrc,
+            payload_type=PAYLOAD_TYPE,
+            packet_samples=self.packet_samples,
+            timestamp=self.timestamp,
+        )
 
     @property
     def look_ahead_ns(self) -> int:
@@ -206,7 +218,20 @@ class Sender:
         self._sent = last
         index = np.arange(first, last, dtype=np.int64)
         pacing_ns = between(raw_draws(self._bits, last - first), 0, self._pacing_max_ns)
-        return first, (index + 1) * self.packet_ns + pacing_ns
+        send_ns = (index + 1) * self.packet_ns + pacing_ns
+        if first == 0 < last:
+            self._stamps.begin(int(send_ns[0]) + SENDER_CLOCK_NS, 0)
+        return first, send_ns
+
+    def report(self, now_ns: int) -> SenderReport:
+        """Return which media time the station's clock stands for, as `loalang-send` says it.
+
+        By its first packet, like there: the stamp of a sample is when its packet left, a packet
+        after the sample was captured, and the encoder's look-ahead is not taken off. So what is
+        heard comes by both later than the playout delay alone.
+        """
+        self._stamps.packets = min(now_ns // self.packet_ns, self.packets)
+        return self._stamps.report(now_ns + SENDER_CLOCK_NS)
 
     def send_until(self, end_ns: int) -> Sending:
         """Return the packets that are complete before `end_ns` and were not returned yet."""

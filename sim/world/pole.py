@@ -375,6 +375,7 @@ class WorldPole:
             store=cast(Store, self._store),
             mqtt=link,
             tell_time=tell_time,
+            foresee=governed.foresee,
         )
 
     def _knows_time(self, now_ns: int) -> bool:

@@ -323,6 +323,20 @@ def test_an_item_relays_whoever_has_its_streams_name_now_and_never_who_has_lost_
     assert loudest_hz(pole.run(4, tone(700, 4), 9)[-2 * RATE_HZ :]) == pytest.approx(700, abs=3)
 
 
+@pytest.mark.parametrize("kind", list(MessageClass))
+@pytest.mark.parametrize("most", list(MessageClass))
+def test_nobody_speaks_in_an_item_that_their_key_may_not_order(most, kind):
+    pole = Pole({NEWS: tone(700, 2)})
+    school = SeedSigner(hashlib.sha256(b"school").digest())
+    claim = Certificate("school", school.public_key, "commune", "vn", most, 1 << 39)
+    pole.order(ROOT, Kind.CERTIFICATE, msgspec.json.encode(claim))
+    text = RELAY.replace("start", f'message_class = "{kind.name.lower()}"\nstart')
+    pole.order(COMMUNE, Kind.CALENDAR, text.encode())
+    pole.order(school, Kind.SESSION, msgspec.json.encode(Session(8, "voice-of-lang-son")))
+    sound = pole.run(6, tone(440, 6), 8)[int(2.5 * RATE_HZ) : 4 * RATE_HZ]
+    assert loudest_hz(sound) == pytest.approx(440 if most >= kind else 700, abs=3)
+
+
 def test_a_stream_that_begins_to_speak_under_a_mute_is_silent():
     pole = Pole({})
     pole.order(COMMUNE, Kind.SESSION, msgspec.json.encode(Session(8)))
@@ -336,7 +350,8 @@ def test_when_the_stream_to_relay_is_not_there_the_stored_part_stands_in():
     sound = pole.run(6)
     assert loudest_hz(sound[int(2.5 * RATE_HZ) : 4 * RATE_HZ]) == pytest.approx(700, abs=3)
     (radio,) = pole.proofs()
-    assert radio["failed"] == ["the stream is not announced"] and radio["outcome"] == "played"
+    assert radio["outcome"] == "played"
+    assert radio["failed"] == ["no key that may order the item has announced the stream"]
 
 
 def test_what_the_plan_silences_is_not_proven_as_played():

@@ -1,9 +1,8 @@
-"""paho's client as a connection needs it: it tells its end, and a dead peer is found soon."""
+"""paho's client as a connection needs it: a dead peer is found soon."""
 
 import contextlib
 import socket
 import ssl
-from collections.abc import Callable
 from typing import Any, Final
 
 from paho.mqtt import client as paho
@@ -13,22 +12,7 @@ _UNACKNOWLEDGED_MS: Final = 8000
 
 
 class PahoClient(paho.Client):
-    """paho's client, whose network thread tells when it ends, whatever ended it."""
-
-    told_end: Callable[[str], None]
-
-    def loop_forever(self, *arguments: Any, **named: Any) -> Any:  # paho has no types here
-        """Serve the network until the connection ends."""
-        text = "the connection ended"
-        try:
-            return super().loop_forever(*arguments, **named)
-        except Exception as fault:  # of a library that reads what an outsider wrote
-            text = f"what the broker sent cannot be read ({type(fault).__name__}: {fault})"
-            self.socket_gone()
-            return paho.MQTT_ERR_PROTOCOL
-        finally:
-            self._reset_sockets()  # the pair that wakes this thread; paho leaves it to chance
-            self.told_end(text)
+    """paho's client, that the loop of the daemon serves."""
 
     def socket_gone(self) -> None:
         """Close the socket, for the broker must learn that it is not heard any more."""

@@ -1,10 +1,13 @@
-"""One connection to an MQTT 5 broker, on a thread of its own: whatever the broker sends, or the
-library makes of it, ends the connection and nothing else.
+"""One connection to an MQTT 5 broker: whatever the broker sends, or the library makes of it, ends
+the connection and nothing else.
 
 ```
- loop thread     publish, acknowledge, subscribe ─► paho's queue ─► network thread ─► broker
-                 futures, messages, `lost` ◄─ call_soon_threadsafe ◄┘
+ thread "mqtt-connect"   name, TCP, TLS ─► socket
+ loop thread             publish, acknowledge, subscribe ─► paho ─► socket ─► broker
+                         futures, messages, `lost` ◄─ paho ◄─ the loop sees that it can be read
 ```
+Only what may block is on a thread, and ends with it: an order that had to go from a network thread
+to the loop and back cost a third more.
 """
 
 import asyncio
@@ -31,6 +34,8 @@ from node.shell.broker.connection import (
     Received,
 )
 from node.shell.broker.paho_client import PahoClient, give_up_soon, text_of
+
+_LOOK_S: Final = 1.0
 
 _ALIASES_MAX: Final = 8
 """Topics of quality 0 that are told by a number (MQTT 5, 3.3.2.3.4)."""
@@ -71,6 +76,9 @@ class PahoConnection:
         self._beats: Beats | None = None
         self._aliases: dict[str, int] = {}
         self._aliases_max = 0
+        self._thread = threading.get_ident()
+        self._watched: Any = None
+        """The socket that the loop watches for us."""
         self._client = self._make_client()
 
     @property
@@ -87,12 +95,14 @@ class PahoConnection:
         """Subscribe with quality 1; return a reason code each."""
         options = SubscribeOptions(qos=1, noLocal=True)
         _, mid = self._client.subscribe([(topic, options) for topic in topics])
+        self._flush()
         codes: list[int] = await self._inbox.expect(mid)
         return codes
 
     async def unsubscribe(self, topics: Sequence[str]) -> None:
         """Give subscriptions back."""
         _, mid = self._client.unsubscribe(list(topics))
+        self._flush()
         await self._inbox.expect(mid)
 
     def publish(
@@ -105,6 +115,7 @@ class PahoConnection:
         if quality == 0:
             topic = self._by_alias(topic, properties)
         info = self._client.publish(topic, payload, quality, retain, properties)
+        self._flush()
         if self._beats is not None:
             self._beats.note_said(self._loop.time())
         if quality == 0:
@@ -121,10 +132,12 @@ class PahoConnection:
         """Tell the broker that a message is in our hands for good."""
         if message.handle and self._inbox.lost is None:
             self._client.ack(message.handle, 1)
+            self._flush()
 
     async def close(self) -> None:
         """Say goodbye, and wait a moment for the broker's end of it."""
         self._client.disconnect()
+        self._flush()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1.0):
                 await self._inbox.ended()
@@ -132,7 +145,7 @@ class PahoConnection:
 
     def abort(self) -> None:
         """End it at once, without a goodbye."""
-        self._client.socket_gone()
+        self._leave()
         self._end(LinkLostError("closed"))
 
     def _make_client(self) -> PahoClient:
@@ -144,7 +157,6 @@ class PahoConnection:
             reconnect_on_failure=False,
             manual_ack=True,
         )
-        client.told_end = lambda text: self._soon(self._end, LinkLostError(text))
         client.disable_logger()  # what ends a connection is told by the link, once
         client.connect_timeout = CONNECT_TIMEOUT_S
         client.max_inflight_messages_set(0)  # the link keeps to the broker's own window
@@ -164,10 +176,11 @@ class PahoConnection:
         client.on_unsubscribe = lambda *a: self._soon(self._inbox.answer, a[2], None)
         client.on_disconnect = self._on_disconnect
         client.on_socket_open = lambda _client, _data, one: give_up_soon(one)
+        client.on_socket_close = lambda _client, _data, one: self._unwatch(one)
         return client
 
     def _begin(self) -> None:
-        """Connect and start the network thread (on a thread of its own)."""
+        """Connect, and give the socket to the loop (on a thread of its own)."""
         login = self._login
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.ReceiveMaximum = RECEIVE_MAX
@@ -183,11 +196,73 @@ class PahoConnection:
                 clean_start=login.session_s == 0,
                 properties=properties,
             )
-            self._client.loop_start()
         except (
             Exception
         ) as fault:  # names, sockets and TLS have a hundred faults: all are "no link"
             self._soon(self._end, LinkLostError(text_of(fault)))
+        else:
+            self._soon(self._watch)
+
+    def _watch(self) -> None:
+        """Let the loop serve the network until the connection ends."""
+        one: Any = self._client.socket()
+        if one is None or self._inbox.lost is not None:
+            self._leave()
+            self._end(LinkLostError("the connection ended"))
+            return
+        self._watched = one
+        self._loop.add_reader(one, self._read)
+        self._flush()
+        self._look_after()
+
+    def _unwatch(self, one: Any) -> None:
+        """Watch a socket no longer, before it is closed."""
+        if self._watched is one and one is not None:
+            self._watched = None
+            self._loop.remove_reader(one)
+            self._loop.remove_writer(one)
+
+    def _leave(self) -> None:
+        """Close the socket without a word."""
+        self._unwatch(self._watched)
+        self._client.socket_gone()
+
+    def _read(self) -> None:
+        """Take what has come; what TLS has deciphered already does not wake the loop."""
+        one = self._watched
+        self._served(self._client.loop_read)
+        while self._watched is one and one is not None and getattr(one, "pending", int)():
+            self._served(self._client.loop_read)
+
+    def _write(self) -> None:
+        """Send what waits."""
+        self._served(self._client.loop_write)
+        if self._watched is not None and not self._client.want_write():
+            self._loop.remove_writer(self._watched)
+
+    def _flush(self) -> None:
+        """Send what the network did not take at once as soon as it takes more."""
+        if self._watched is not None and self._client.want_write():
+            self._loop.add_writer(self._watched, self._write)
+
+    def _look_after(self) -> None:
+        """Ask the broker (PINGREQ) where nothing was said for long, once a second."""
+        if self._watched is None or self._beats is not None:
+            return
+        self._served(self._client.loop_misc)
+        self._flush()
+        self._loop.call_later(_LOOK_S, self._look_after)
+
+    def _served(self, step: Callable[[], int]) -> None:
+        """Let the library do a step; whatever comes of it ends the connection at most."""
+        text = "the connection ended"
+        try:
+            if step() == paho.MQTT_ERR_SUCCESS:
+                return
+        except Exception as fault:  # of a library that reads what an outsider wrote
+            text = f"what the broker sent cannot be read ({type(fault).__name__}: {fault})"
+        self._leave()
+        self._soon(self._end, LinkLostError(text))  # after what the library has told by itself
 
     def _on_connect(self, *given: Any) -> None:
         flags, code, properties = given[2], given[3], given[4]
@@ -227,7 +302,7 @@ class PahoConnection:
         if self._inbox.lost is not None or beats is None:
             return
         if beats.is_unanswered(self._loop.time()):
-            self._client.socket_gone()
+            self._leave()
             self._end(LinkLostError("the broker does not answer"))
             return
         self._loop.call_later(beats.run(self._loop.time()), self._beat)
@@ -236,6 +311,7 @@ class PahoConnection:
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         topic = self._by_alias(self._login.beat_topic, properties)
         info = self._client.publish(topic, b"", int(asks), False, properties)
+        self._flush()
         if asks:
             self._inbox.expect(info.mid).add_done_callback(self._note_answer)
 
@@ -263,5 +339,8 @@ class PahoConnection:
         self._inbox.end(fault)
 
     def _soon(self, call: Callable[..., None], *arguments: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended before its network thread
+        if threading.get_ident() == self._thread:
+            self._loop.call_soon(call, *arguments)
+            return
+        with contextlib.suppress(RuntimeError):  # the loop has ended before the thread
             self._loop.call_soon_threadsafe(call, *arguments)

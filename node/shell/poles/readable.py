@@ -6,8 +6,10 @@ from node.config import ConfigError, build
 from node.control.calendar.programme import ProgrammeConfig
 from node.control.loudness.schedule import VolumeConfig
 from node.control.plan_text import read_plan_text
+from node.control.settings import UTC_MAX_S
+from node.control.warning.alert import AlertConfig
 from node.control.warning.alert_blocks import class_of
-from node.control.warning.cap import CapAlert, parse_cap
+from node.control.warning.cap import CapAlert, CapInfo, parse_cap
 
 _OVER: Final = "it expires before now, by this clock: nodes take it as over; give a later expires"
 
@@ -34,10 +36,19 @@ def cap_doubts(document: bytes, now_s: int) -> tuple[str, ...]:
     read = parse_cap(document)
     if isinstance(read, str):
         return ()
-    ends_s = [info.expires_s for info in read.infos if info.expires_s is not None]
-    is_over = read.message_type != "Cancel" and ends_s and len(ends_s) == len(read.infos)
-    over = (_OVER,) if is_over and max(ends_s) <= now_s else ()
+    ends_s = [_end_s(info, read.sent_s) for info in read.infos]
+    is_over = read.message_type != "Cancel" and ends_s and max(ends_s) <= now_s
+    over = (_OVER,) if is_over else ()
     return (*over, *read.faults, *read.notes)
+
+
+def _end_s(info: CapInfo, sent_s: int) -> int:
+    """Return when an info ends, by a node that was told nothing else of what has no end."""
+    if info.expires_s is not None:
+        return info.expires_s
+    if not sent_s:
+        return UTC_MAX_S  # it counts as sent when it is ordered
+    return max(sent_s, info.effective_s or 0) + AlertConfig().expires_default_s
 
 
 def _silence(cap: CapAlert) -> str | None:

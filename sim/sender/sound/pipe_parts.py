@@ -180,7 +180,8 @@ class PipeParts:
             is_sound = not _NO_SOUND_YET.fullmatch(self._held)
             if is_sound or len(self._held) > _JUNK_MAX or not self._fill(len(self._held) + 1):
                 return
-        del self._held[: next_beginning(bytes(self._held))]
+        if not begins(bytes(self._held[:LOOK_BYTES])):  # else a short sound without a mark is first
+            del self._held[: next_beginning(bytes(self._held))]
 
     def _leave_out_tags(self) -> None:
         self._fill(MARK_BYTES)

@@ -2,13 +2,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from node.audio.loudness import LoudnessMeter
 from node.config import ConfigError
 from node.opus.libopus import LibopusDecoder
 from node.rtp import packet
 from sim.drive.shared_decoder import SharedPath
-from sim.station.programme import Sender, encode
+from sim.sender.stream import LiveSender
+from sim.station.programme import PAYLOAD_TYPE, SENDER_CLOCK_NS, Programme, Sender, encode
 from sim.village import scenario
 from sim.village.sender_config import SenderConfig
 
@@ -70,6 +73,39 @@ def test_sequence_numbers_and_timestamps_go_on_through_their_wrap_around(program
     assert (last[packet.SEQUENCE] - first[packet.SEQUENCE]) & 0xFFFF == (len(sent) - 1) & 0xFFFF
     assert (last[packet.TIMESTAMP] - first[packet.TIMESTAMP]) & 0xFFFFFFFF == 960 * (len(sent) - 1)
     assert [f[packet.MARKER] for f in fields] == [1, 0, 0, 0, 0, 0]
+
+
+@given(
+    seed=st.integers(0, 1 << 31),
+    packet_ms=st.sampled_from([10, 20, 40, 60]),
+    pacing_max_us=st.integers(0, 100_000),
+    asked_us=st.lists(st.integers(200_000, 8_000_000), min_size=1, max_size=5),
+)
+def test_it_sends_and_says_of_its_clock_what_loalang_send_does(
+    seed, packet_ms, pacing_max_us, asked_us
+):
+    payloads = tuple(bytes([number]) * 20 for number in range(7))
+    simulated = Sender(
+        Programme(payloads, packet_ms, 312), seed=seed, duration_ns=8 * S,
+        pacing_max_us=pacing_max_us,
+    )  # fmt: skip
+    sending = simulated.send_until(9 * S)
+    real = LiveSender(
+        ssrc=simulated.ssrc, payload_type=PAYLOAD_TYPE, packet_samples=simulated.packet_samples,
+        sequence=simulated.sequence, timestamp=simulated.timestamp,
+    )  # fmt: skip
+    for number, at_ns in enumerate(sending.send_ns.tolist()):
+        real.due_ns(at_ns + SENDER_CLOCK_NS)
+        packet_of_it = real.next_packet(payloads[number % 7], at_ns + SENDER_CLOCK_NS)
+        assert sending.datagrams[number] == packet_of_it
+    for at_us in asked_us:
+        told, wanted = (
+            simulated.report(at_us * 1000),
+            real.report(at_us * 1000 + SENDER_CLOCK_NS),
+        )
+        assert (told.ssrc, told.ntp, told.rtp_timestamp) == (
+            wanted.ssrc, wanted.ntp, wanted.rtp_timestamp,
+        )  # fmt: skip
 
 
 def test_a_file_without_sound_is_named(tmp_path):

@@ -86,7 +86,7 @@ def state(village: Village) -> dict[str, Any]:
         ],
         "lowest": node.lowest_class("commune"),
         "stream": node.source_class(7),
-        "name": node.sessions.named("radio", node.rank_of("province")),
+        "name": node.sessions.named("radio", node.rank_of("province"), NORMAL),
         "warning": [one for one in playing(village) if one.startswith("#")],
     }
 
@@ -180,7 +180,7 @@ def test_a_stream_of_who_may_less_keeps_neither_number_nor_name_from_who_may_mor
         assert order(village, LESS, OTHERS[name], less) == "obeyed"
     took = [order(village, MORE, MINE[name], most) for name in ("name", "stream")]
     assert (took == ["obeyed"] * 2) == is_more
-    assert village.node.sessions.named("radio", village.node.rank_of("province")) == (
+    assert village.node.sessions.named("radio", village.node.rank_of("province"), NORMAL) == (
         8 if is_more else 9
     )
     assert (order(village, LESS, OTHERS["name"], less) == "obeyed") is not is_more

@@ -370,15 +370,15 @@ def test_a_streams_name_belongs_to_the_tier_of_the_item_that_relays_it_or_one_ab
     false, true = (msgspec.json.encode(Session(n, stream="radio")) for n in (1, 2))
     village.order(HAMLET, Kind.SESSION, false, area=HERE)
     named = village.node.sessions.named
-    assert named("radio", village.node.rank_of("commune")) is None
-    assert named("radio", village.node.rank_of("hamlet")) == 1
+    assert named("radio", village.node.rank_of("commune"), NORMAL) is None
+    assert named("radio", village.node.rank_of("hamlet"), NORMAL) == 1
     village.order(PROVINCE, Kind.SESSION, true)
-    assert named("radio", village.node.rank_of("hamlet")) == 2
+    assert named("radio", village.node.rank_of("hamlet"), NORMAL) == 2
     again = msgspec.json.encode(Session(3, stream="radio"))
     fate = village.order(HAMLET, Kind.SESSION, again, area=HERE)
     assert fate == "the name of the stream belongs to another"
     assert village.order(PROVINCE, Kind.SESSION, again) == "obeyed"
-    assert named("radio", village.node.rank_of("hamlet")) == 3
+    assert named("radio", village.node.rank_of("hamlet"), NORMAL) == 3
 
 
 def test_too_many_orders_of_one_key_are_stopped_and_another_keys_are_not():

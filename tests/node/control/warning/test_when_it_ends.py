@@ -79,3 +79,10 @@ def test_an_end_with_an_offset_is_taken_as_it_stands_and_asks_nothing():
     text = document(iso(SENT.astimezone(UTC) + timedelta(hours=6)))
     assert warning(text).expires_s == SENT.timestamp() + 6 * 3600
     assert doubts(text) == ""
+
+
+@given(st.sampled_from(["", "tomorrow"]), st.integers(0, 10 * 86_400))
+def test_who_signs_an_old_document_without_an_end_is_told_that_nodes_take_it_as_over(text, old_s):
+    """A file of last week, sent once more: who forgets `sent` has no end that says it."""
+    said = "; ".join(cap_doubts(document(text).encode(), int(SENT.timestamp()) + old_s))
+    assert ("nodes take it as over" in said) == (old_s >= CONFIG.expires_default_s)

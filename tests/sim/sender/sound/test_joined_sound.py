@@ -122,6 +122,12 @@ def test_sound_without_a_mark_is_heard_behind_any_other(tmp_path, before, name):
     check_whole(*of_file(tmp_path / "a", KINDS[before] + KINDS[name]), 2)
 
 
+@pytest.mark.parametrize("name", UNMARKED)
+@pytest.mark.parametrize("behind", ["wav", "flac", "ogg"])
+def test_a_short_sound_without_a_mark_is_heard_before_another_by_a_pipe(monkeypatch, name, behind):
+    check_whole(*of_pipe(KINDS[name] + KINDS[behind], monkeypatch), 2)
+
+
 def tag(count):
     size = bytes(count >> 7 * i & 0x7F for i in (3, 2, 1, 0))
     return b"ID3\x03\0\0" + size + bytes(count)
