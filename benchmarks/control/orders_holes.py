@@ -141,8 +141,14 @@ HOLES: Final = (
     _hole(
         "an item relays a stream of a lower tier",
         _SESSIONS,
-        "if one.stream and one.rank <= rank and same_name",
-        "if one.stream and same_name",
+        "and one.rank <= rank\n",
+        "and True\n",
+    ),
+    _hole(
+        "an item relays a stream of a key that may not order its class",
+        _SESSIONS,
+        "and one.by.class_max >= kind\n",
+        "and True\n",
     ),
     _hole(
         "a mute silences those above it",

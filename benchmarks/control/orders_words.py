@@ -249,7 +249,8 @@ class Words:
         """Return as what each live stream may be heard now: class and tier, the highest first.
 
         One without a name is what its session says. One with a name is what the items that relay
-        it are, and an item relays what the highest tier announced by that name.
+        it are, and an item relays what the highest tier announced by that name among the keys that
+        may order its class.
         """
         seen = self._pole.seen()
         found: dict[int, list[tuple[int, int]]] = {}
@@ -290,13 +291,16 @@ class Words:
                 self._mutes[key] = replace(one, until_ns=0)
 
     def _named(self, item: Effect) -> list[int]:
-        """Return the stream that an item relays: the highest tier's, there the latest; or none."""
+        """Return the stream that an item relays, of a key that may order its class: the highest
+        tier's, there the latest; or none.
+        """
         found = [
             (-one.level, at, ssrc)
             for at, (ssrc, one) in enumerate(self._sessions.items())
             if ssrc in self._pole.seen().open
             and one.stream == item.stream
             and one.level <= item.tier
+            and self._truth.class_max(one.key) >= item.message_class
         ]
         return [max(found)[2]] if found else []
 
