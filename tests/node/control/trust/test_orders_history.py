@@ -70,7 +70,7 @@ def last_first(asked: Callable[..., tuple[int, ...]]) -> Callable[..., tuple[int
 
 def of_anybody(asked: Callable[..., int | None]) -> Callable[..., int | None]:
     """Return `Sessions.named` by which a stream is whoever's announced its name."""
-    return lambda self, stream, rank: asked(self, stream, 99)
+    return lambda self, stream, rank, kind: asked(self, stream, 99, kind)
 
 
 def ending(self: HeardAs, ssrc: int, now_ns: int) -> None:
