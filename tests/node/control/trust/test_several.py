@@ -163,6 +163,18 @@ def test_what_two_have_begun_one_of_them_does_not_end(boots):
     assert playing(village) == []
 
 
+@given(st.sampled_from((URGENT, PRIORITY, NORMAL)), st.sampled_from((PRIORITY, NORMAL)))
+def test_who_may_not_order_so_much_does_not_count_for_the_end_of_it(kind, most):
+    village = nation()
+    assert village.send(alert(village, 1, A, B)) == "waiting"
+    assert certify(village, C, most) == "obeyed"
+    content = encode_short("cancel", 77, about=1)
+    sealed = village.sealed(A, Kind.SHORT_ALERT, content, message_class=kind)
+    assert village.send(cosign(sealed, C)) in (TOO_FEW, NOT_ITS_TO_END)
+    assert len(playing(village)) == 1
+    assert cancel(village, 1, A, B) == "cancel"
+
+
 def test_one_alone_takes_no_number_before_two_say_it():
     village = nation()
     assert village.send(alert(village, 1, A, most=PRIORITY)) == "waiting"
