@@ -280,8 +280,8 @@ HOLES: Final = (
     _hole(
         "one ends a warning of several",
         _KNOWN,
-        "(not known.cosigned or bool(by.cosigned_by))",
-        "True",
+        "known.key == by.signed_by and not known.cosigned",
+        "known.key == by.signed_by",
     ),
     _hole(
         "one ends a voice of several",
