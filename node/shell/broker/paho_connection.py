@@ -79,6 +79,8 @@ class PahoConnection:
         self._thread = threading.get_ident()
         self._watched: Any = None
         """The socket that the loop watches for us."""
+        self._reads_again = False
+        """Whether a further read of it is due at the next turn: one at most."""
         self._client = self._make_client()
 
     @property
@@ -228,11 +230,20 @@ class PahoConnection:
         self._client.socket_gone()
 
     def _read(self) -> None:
-        """Take what has come; what TLS has deciphered already does not wake the loop."""
-        one = self._watched
+        """Take a packet of what has come. What TLS has deciphered already does not wake the loop:
+        it is taken at the next turn, for a broker that never stops must leave others theirs.
+        """
+        if self._watched is None:
+            return
         self._served(self._client.loop_read)
-        while self._watched is one and one is not None and getattr(one, "pending", int)():
-            self._served(self._client.loop_read)
+        waits = self._watched is not None and getattr(self._watched, "pending", int)()
+        if waits and not self._reads_again:
+            self._reads_again = True
+            self._loop.call_soon(self._read_again)
+
+    def _read_again(self) -> None:
+        self._reads_again = False
+        self._read()
 
     def _write(self) -> None:
         """Send what waits."""

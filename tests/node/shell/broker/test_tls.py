@@ -6,6 +6,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -82,6 +83,52 @@ async def test_whatever_size_and_however_many_all_comes_in_its_order_and_the_end
     with pytest.raises(LinkLostError):
         await asyncio.wait_for(hears.receive(), 30)
     hears.abort()
+
+
+# A broker that never stops: each record of TLS ends within a packet, so that something is always
+# deciphered already.
+FLOOD = """
+import socket, ssl, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[1] + "/server.pem", sys.argv[1] + "/server.key")
+with socket.create_server(("127.0.0.1", 0)) as server:
+    print(server.getsockname()[1], flush=True)
+    one = context.wrap_socket(server.accept()[0], server_side=True)
+    one.recv(4096)
+    one.sendall(bytes([0x20, 3, 0, 0, 0]))  # CONNACK
+    packet = bytes([0x30, 103, 0, 1]) + b"x" + bytes([0]) + bytes(99)  # PUBLISH, quality 0
+    many = packet * 10_000
+    try:
+        while True:
+            one.sendall(many)
+    except OSError:
+        pass
+"""
+
+
+async def test_a_broker_that_never_stops_leaves_the_loop_its_turns(tmp_path):
+    now_s = int(time.time())
+    ca = Made(now_s - YEAR_S, now_s + YEAR_S)
+    server = Made(now_s - DAY_S, now_s + YEAR_S, ca, "localhost")
+    (tmp_path / "server.pem").write_bytes(server.pem)
+    (tmp_path / "server.key").write_bytes(server.key_pem)
+    process = subprocess.Popen(
+        [sys.executable, "-c", FLOOD, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        port = int(process.stdout.readline())
+        connection = await opened(port, ca, "flooded", (now_s, True))
+        loop = asyncio.get_running_loop()
+        begun_s, turns = loop.time(), 0
+        while loop.time() < begun_s + 1.0:
+            await asyncio.sleep(0)
+            turns += 1
+        connection.abort()
+    finally:
+        process.kill()
+        process.communicate(timeout=10)
+    assert loop.time() < begun_s + 2.0
+    assert turns >= 100
 
 
 async def test_who_knows_the_time_is_not_let_to_a_broker_of_tomorrow(broker):
