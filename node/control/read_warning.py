@@ -34,6 +34,9 @@ def _of_its_order(alert: Alert, order: Order) -> Alert:
     """Return `alert` with who ordered it, and no longer in force than they may order."""
     message, expires_s = order.message, alert.expires_s
     lasts_max_s = EMERGENCY_S if order.authority.emergency else 0
+    asked = order.authority.together
+    # Names alone are not enough: who may not order so much has signed, and does not count.
+    is_of_several = asked is not None and order.authority.class_max >= asked.from_class
     if lasts_max_s:
         expires_s = min(expires_s, message.issued_s + lasts_max_s)
     return msgspec.structs.replace(
@@ -43,5 +46,5 @@ def _of_its_order(alert: Alert, order: Order) -> Alert:
         signed_by=message.key_id.hex(),
         area=message.area,
         class_max=int(order.authority.class_max),
-        cosigned_by=tuple(one.hex() for one in order.cosigners),
+        cosigned_by=tuple(one.hex() for one in order.cosigners) if is_of_several else (),
     )

@@ -160,7 +160,7 @@ class Alert(msgspec.Struct, frozen=True):
     class_max: int = MessageClass.URGENT
     """The most that this key may order: no warning above it is ended by it."""
     cosigned_by: tuple[str, ...] = ()
-    """Who signed the order besides, where that was asked for."""
+    """Who signed the order besides, where that was asked for and enough of them count."""
     lasts_max_s: int = 0
     """How long after its receipt it is over whatever it says; 0: when it says."""
     block: int = 0

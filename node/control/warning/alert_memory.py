@@ -134,8 +134,7 @@ class AlertMemory:
 def _may_end(by: Alert, level: int, known: Known) -> bool:
     if known.level < level or (by.exercise and not known.exercise):
         return False
-    # What several signed is ended by its own key only with others who count for as much: one that
-    # may not order so high a class has signed, and is not enough.
+    # What several signed is ended by its own key only with others: then that may order as much.
     is_own = known.key == by.signed_by and not known.cosigned
     return is_own or by.class_max >= known.message_class
 

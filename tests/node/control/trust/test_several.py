@@ -184,6 +184,18 @@ def test_one_alone_takes_no_number_before_two_say_it():
         assert village.send(alert(village, number, A, B)) == "waiting"
 
 
+@pytest.mark.parametrize("most", [PRIORITY, NORMAL])
+def test_with_one_who_may_not_order_so_much_it_is_still_one_alone(most):
+    village = nation()
+    assert certify(village, C, most) == "obeyed"
+    assert village.send(alert(village, 1, A, C, most=PRIORITY)) == "waiting"
+    below = encode_short("cancel", 77, about=2)
+    sealed = village.sealed(A, Kind.SHORT_ALERT, below, message_class=PRIORITY)
+    assert village.send(cosign(sealed, C)) != "cancel"
+    for number in (1, 2):
+        assert village.send(alert(village, number, A, B)) == "waiting"
+
+
 @pytest.mark.parametrize("boots", [0, 1])
 def test_one_alone_certifies_nobody_for_it_and_a_certificate_of_two_ends_with_one(boots):
     village = nation()
