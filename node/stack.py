@@ -144,9 +144,15 @@ class SpeakerNode:
 
         `watched` leaves out what is missing: somebody looks for it. A packet can bring it nearer.
         """
-        due = [one.next_deadline_ns(watched=watched) for one in self._streams.values()]
-        others = (self._announced.next_deadline_ns(), self._neighbour.next_deadline_ns())
-        return min(due + [one for one in others if one is not None], default=None)
+        due = self._announced.next_deadline_ns()
+        neighbour_ns = self._neighbour.next_deadline_ns()
+        if due is None or (neighbour_ns is not None and neighbour_ns < due):
+            due = neighbour_ns
+        for one in self._streams.values():
+            own_ns = one.next_deadline_ns(watched=watched)
+            if due is None or own_ns < due:
+                due = own_ns
+        return due
 
     @property
     def is_missing(self) -> bool:
