@@ -69,7 +69,5 @@ def read_ms(document: bytes) -> float:
 def growth(name: str, *, tries: int = 5) -> float:
     """Return how often an eighth of a document's cost is in the whole: the least of `tries`."""
     documents = heavy(name, 1.0), heavy(name, 0.125)
-    whole_ms, eighth_ms = (
-        min(both) for both in zip(*([*map(read_ms, documents)] for _ in range(tries)), strict=True)
-    )
-    return whole_ms / eighth_ms
+    both_ms = [tuple(map(read_ms, documents)) for _ in range(tries)]
+    return min(whole for whole, _ in both_ms) / min(eighth for _, eighth in both_ms)
