@@ -144,15 +144,10 @@ class SpeakerNode:
 
         `watched` leaves out what is missing: somebody looks for it. A packet can bring it nearer.
         """
-        due = self._announced.next_deadline_ns()
-        neighbour_ns = self._neighbour.next_deadline_ns()
-        if due is None or (neighbour_ns is not None and neighbour_ns < due):
-            due = neighbour_ns
-        for one in self._streams.values():
-            own_ns = one.next_deadline_ns(watched=watched)
-            if due is None or own_ns < due:
-                due = own_ns
-        return due
+        due = [one.next_deadline_ns(watched=watched) for one in self._streams.values()]
+        for other in (self._announced.next_deadline_ns(), self._neighbour.next_deadline_ns()):
+            due += [] if other is None else [other]
+        return min(due, default=None)
 
     @property
     def is_missing(self) -> bool:
