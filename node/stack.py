@@ -145,9 +145,8 @@ class SpeakerNode:
         `watched` leaves out what is missing: somebody looks for it. A packet can bring it nearer.
         """
         due = [one.next_deadline_ns(watched=watched) for one in self._streams.values()]
-        for other in (self._announced.next_deadline_ns(), self._neighbour.next_deadline_ns()):
-            due += [] if other is None else [other]
-        return min(due, default=None)
+        others = (self._announced.next_deadline_ns(), self._neighbour.next_deadline_ns())
+        return min(due + [one for one in others if one is not None], default=None)
 
     @property
     def is_missing(self) -> bool:
