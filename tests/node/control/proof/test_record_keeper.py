@@ -1,0 +1,42 @@
+"""What a record says was heard is what had the horn and sounded: no more of it, and no less."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.control.events import StartPart
+from node.control.loudness.regulation import Verdict
+from node.control.precedence import MessageClass
+from node.control.proof.record_keeper import RecordKeeper
+from node.units import NS_PER_MS
+
+VERDICT = Verdict("play", 0.0, 70.0, None, "", verified=False)
+PART = StartPart(
+    source=1, name="tin", day="2026-10-30", step=0, kind="file", media="a", language="vi",
+    message_class=MessageClass.NORMAL, level="commune", duration_s=40,
+)  # fmt: skip
+
+
+@given(st.integers(0, 800), st.booleans(), st.lists(st.integers(1, 2000), max_size=9))
+def test_what_a_part_is_said_to_be_heard_begins_with_its_sound(delay_ms, delay_first, gaps_ms):
+    """The horn goes from and to the part after each of `gaps_ms`; it sounds `delay_ms` after 0."""
+    keeper = RecordKeeper({})
+    keeper.begin(PART, 75, VERDICT, 0, trusted=True)
+    if delay_first:
+        keeper.note_delay(PART, delay_ms * NS_PER_MS, 0)
+    times_ms = [0]
+    for gap_ms in gaps_ms:
+        times_ms.append(times_ms[-1] + gap_ms)
+    for i, at_ms in enumerate(times_ms):
+        keeper.note_horn(PART, 0, at_ms * NS_PER_MS, sounds=i % 2 == 0, trusted=True)
+        if i == 0 and not delay_first:
+            keeper.note_delay(PART, delay_ms * NS_PER_MS, 0)
+    end_ms = times_ms[-1] + 100
+    heard = sum(
+        max(0, until - max(since, delay_ms))
+        for since, until in list(pairwise([*times_ms, end_ms]))[::2]
+    )
+    keeper.end_part(PART, end_ms * NS_PER_MS)
+    [part] = keeper._heard.popitem()[1].parts
+    assert part.told().heard_ms == heard
