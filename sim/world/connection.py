@@ -139,7 +139,7 @@ class VirtualConnection:
                 self._loop, login.keepalive_s, send=self._send_beat, heard_s=self._heard_s,
                 give_up=lambda: self._end(LinkLostError("the broker does not answer")),
             )  # fmt: skip
-            self._beats.doubted = lambda is_doubted: self._doubted(is_doubted)
+            self._beats.doubted = self._tell_doubt
         else:
             self._loop.call_later(login.keepalive_s or 60, self._ping)
 
@@ -239,6 +239,9 @@ class VirtualConnection:
         """Return how long ago the broker's host said its last word, in s, by TCP."""
         ago_ns = None if self._network.cut else self._up.heard_ns()
         return None if ago_ns is None else ago_ns / NS_PER_S
+
+    def _tell_doubt(self, is_doubted: bool) -> None:
+        self._doubted(is_doubted)
 
     def _send_beat(self, asks: bool) -> None:
         if self._network.cut and self._beats is not None:

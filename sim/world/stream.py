@@ -89,7 +89,7 @@ class Pipe:
         self._try(segment)
 
     def heard_ns(self) -> int | None:
-        """Return how long ago the other end acknowledged something, None where nothing waits for it.
+        """Return how long ago the other end acknowledged something; None where all is.
 
         A lost acknowledgement counts: the next one would say as much.
         """

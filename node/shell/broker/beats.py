@@ -28,8 +28,8 @@ EARLY: Final = 0.95
 """Share of the keep-alive after which a beat leaves: it has to be there when that is over."""
 
 UNHEARD_S: Final = 2.2
-"""The broker's host is doubted when it owes its word for so long: with `EARLY` and the keep-alive that
-is set by default it is known within 10 s that it is gone."""
+"""The broker's host is doubted when it owes its word for so long: with the keep-alive that is set
+by default it is known within 10 s that it is gone."""
 _AGAIN_S: Final = 0.5
 """How often a host that is doubted is looked at."""
 _NOW_S: Final = 5e-7

@@ -109,7 +109,7 @@ class MqttLink:
         self._connection: Connection | None = None
         self._state: tuple[str, tuple[str, ...]] = ("ready", ())
         self._own = OwnName(name, session)
-        self._own.told = lambda *fault: self.told(*fault)
+        self._own.told = self._tell_fault
         self._next_beat_ns = 0
         self._is_asked = False
         self.durable: Callable[[], int] = lambda: 1 << 62
@@ -135,6 +135,9 @@ class MqttLink:
     @told.setter
     def told(self, call: Callable[[str, str | None], None]) -> None:
         self._outgoing.told = call
+
+    def _tell_fault(self, name: str, text: str | None) -> None:
+        self.told(name, text)
 
     @property
     def topics(self) -> list[str]:
@@ -293,12 +296,12 @@ class MqttLink:
         self._old_topics = topics
 
     async def _read(self, connection: Connection, take: Take) -> None:
-        topics = frozenset(self.topics)
+        topics, loop = frozenset(self.topics), asyncio.get_running_loop()
         while True:
             message = await connection.receive()
-            if message.topic == f"{self._root}/state":
-                if self._own.contradicts(message.payload, asyncio.get_running_loop().time()):
-                    self._tell_state()
+            is_state, now_s = message.topic == f"{self._root}/state", loop.time()
+            if is_state and self._own.contradicts(message.payload, now_s):
+                self._tell_state()
             is_stream = message.topic == f"{self._root}/stream" and not message.retain
             if is_stream and self.take_datagram is not None:
                 self.take_datagram(message.payload)

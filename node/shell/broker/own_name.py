@@ -1,8 +1,8 @@
 """Whether the node's name is its own at the broker, and whether what is told of it there is true.
 
-A broker need not say who pushed a client out: who else tells a state of our name is another node. What
-says that a node that runs is gone, a late last will or the station that missed it for a while, is
-contradicted.
+A broker need not say who pushed a client out: who else tells a state of our name is another node.
+What says that a node that runs is gone, a late last will or the station that missed it for a while,
+is contradicted.
 """
 
 import json

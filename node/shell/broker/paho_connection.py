@@ -312,7 +312,7 @@ class PahoConnection:
                 heard_s=lambda: heard_s(self._watched),
                 give_up=self._give_up,
             )
-            self._beats.doubted = lambda is_doubted: self._doubted(is_doubted)
+            self._beats.doubted = self._tell_doubt
         self.window = min(self.window, window)
         if not self._opened.done():
             self._opened.set_result(None)
@@ -321,6 +321,9 @@ class PahoConnection:
         """End a connection whose broker does not answer."""
         self._leave()
         self._end(LinkLostError("the broker does not answer"))
+
+    def _tell_doubt(self, is_doubted: bool) -> None:
+        self._doubted(is_doubted)
 
     def _send_beat(self, asks: bool) -> None:
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]

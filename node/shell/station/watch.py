@@ -5,8 +5,9 @@
                      nothing for 9.6 s ─► state `lost`, retained, with the node's session
  node that lives yet ◄── its own state ──┘ it says at once how it is
 ```
-A broker waits for one and a half keep-alives, looks for those who are silent now and then (mosquitto 2.0
-each 6 s), and keeps the last will back for a while. This runs beside it, and costs the link nothing.
+A broker waits for one and a half keep-alives, looks for those who are silent now and then
+(mosquitto 2.0 each 6 s), and keeps the last will back for a while. This runs beside it, and costs
+the link nothing.
 """
 
 import argparse
@@ -150,6 +151,7 @@ async def _watch(
     station: Station, watch: Watch, wait_s: float | None, tell: Callable[[str], None]
 ) -> None:
     """Watch, and come back to a broker that went away."""
+    root = f"pa/v1/{station.about.village}/node"
     end_s = None if wait_s is None else time.monotonic() + wait_s
     came = False
     while end_s is None or time.monotonic() < end_s:
@@ -157,7 +159,7 @@ async def _watch(
             async with at_broker(station) as connection:
                 tell("watches the nodes")
                 came = True
-                await _once(station, connection, watch, end_s, tell)
+                await serve(root, connection, watch, end_s=end_s, tell=tell)
         except ShellError as fault:
             if not came:
                 raise
@@ -165,15 +167,23 @@ async def _watch(
             await asyncio.sleep(_AGAIN_S)
 
 
-async def _once(
-    station: Station,
+async def serve(
+    root: str,
     connection: Connection,
     watch: Watch,
+    *,
     end_s: float | None,
     tell: Callable[[str], None],
 ) -> None:
-    """Serve one connection."""
-    root = f"pa/v1/{station.about.village}/node"
+    """Watch the nodes below the topic `root` by one connection, until `end_s` (monotonic).
+
+    Raises
+    ------
+    LinkLostError
+        When the connection ends.
+    ShellError
+        If the broker refuses what is asked of it.
+    """
     if max(await connection.subscribe([f"{root}/+/{one}" for one in WORDS])) >= 128:
         raise ShellError("the broker refuses the subscription of the nodes' words: look at its ACL")
     watch.look(time.monotonic())  # what was not heard without a connection is nobody's silence

@@ -396,8 +396,18 @@ def test_a_node_that_is_ended_says_so_and_a_faulty_one_says_why():
         link.set_state("degraded", ("clock: not known",))
         await served(link, lambda: link.connected)
         degraded, lost = (json.loads(payload) for _, payload in broker.got[-2:])
-        assert degraded == {"state": "degraded", "session": 7, "beat_s": 8, "why": ["clock: not known"]}
-        assert lost == {"state": "lost", "session": 7, "beat_s": 8, "why": ["the card was unplugged"]}
+        assert degraded == {
+            "state": "degraded",
+            "session": 7,
+            "beat_s": 8,
+            "why": ["clock: not known"],
+        }
+        assert lost == {
+            "state": "lost",
+            "session": 7,
+            "beat_s": 8,
+            "why": ["the card was unplugged"],
+        }
 
     asyncio.run(scene())
 
