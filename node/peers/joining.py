@@ -10,7 +10,7 @@
   │ ── JOIN with the next cookie, each 15 s ────►  │   keeps the NAT open (RFC 6263)
 
  while nothing is said
-  │ ── KEEP each 15 s, JOIN each 120 s ─────────►  │
+  │ ── KEEP each 15 s, JOIN each 200 s ─────────►  │
   │ ◄────────────────────────────────── STRANGER ─ │   where nobody has joined from there
 ```
 When the stream falls silent the node asks at once: behind a new address of its NAT the old cookie
@@ -39,8 +39,8 @@ LEASE_S: Final = 45
 """A node that says no more is left after so long."""
 RENEW_NS: Final = 15 * NS_PER_S
 """Mappings of NATs live for 30 s and more (RFC 4787 asks for two minutes)."""
-REST_LEASE_S: Final = 180
-REST_RENEW_NS: Final = 120 * NS_PER_S
+REST_LEASE_S: Final = 300
+REST_RENEW_NS: Final = 200 * NS_PER_S
 """While nothing is said: a station that began anew is known by its answer to KEEP before."""
 BROKER_RENEW_NS: Final = 80 * NS_PER_S
 """... by the MQTT session, where no KEEP goes."""
