@@ -35,7 +35,7 @@ PATIENCE_S: Final = 2.0
 BEAT_S: Final = 12
 """Of a node that has not said how often it speaks."""
 _BEATS_MAX_S: Final = 600
-_LOOK_S: Final = 0.25
+LOOK_S: Final = 0.25
 _LATE_S: Final = 1.0
 """Who looks so late has slept himself, and waits anew."""
 _AGAIN_S: Final = 2.0
@@ -189,7 +189,7 @@ async def serve(
     watch.look(time.monotonic())  # what was not heard without a connection is nobody's silence
     looked_s = time.monotonic()
     while end_s is None or looked_s < end_s:
-        wait_s = looked_s + _LOOK_S - time.monotonic()
+        wait_s = looked_s + LOOK_S - time.monotonic()
         if wait_s > 0:
             try:
                 async with asyncio.timeout(wait_s):

@@ -11,7 +11,7 @@ from node.shell.broker.beats import EARLY
 from node.shell.broker.mqtt import MqttLink
 from node.shell.config import MqttConfig
 from node.shell.poles.roster import NODES_MAX
-from node.shell.station.watch import _LOOK_S, BEAT_S, PATIENCE_S, WORDS, Watch
+from node.shell.station.watch import LOOK_S, BEAT_S, PATIENCE_S, WORDS, Watch
 from node.units import NS_PER_MS, NS_PER_S
 from sim.world.broker import Broker, Message
 from sim.world.connection import Network
@@ -38,17 +38,17 @@ def test_whoever_is_silent_for_a_beat_and_the_patience_is_lost_and_nobody_else(p
     limit_s = EARLY * beat_s + PATIENCE_S
     for pause_s in pauses_s:
         until_s, last_s, told = now_s + pause_s, now_s, []
-        while looked_s + _LOOK_S <= until_s:
-            looked_s += _LOOK_S
+        while looked_s + LOOK_S <= until_s:
+            looked_s += LOOK_S
             told += [looked_s - last_s for _ in watch.look(looked_s)]
         now_s = until_s
-        assert len(told) == (pause_s >= limit_s + _LOOK_S) or limit_s <= pause_s
-        assert all(limit_s <= one < limit_s + _LOOK_S for one in told)
+        assert len(told) == (pause_s >= limit_s + LOOK_S) or limit_s <= pause_s
+        assert all(limit_s <= one < limit_s + LOOK_S for one in told)
         assert (heard(watch, "beat", b"", now_s) == "coc-1: is back") == bool(told)
 
 
 def test_by_default_that_is_within_ten_seconds():
-    assert EARLY * MqttConfig().keepalive_s + PATIENCE_S + _LOOK_S <= 10
+    assert EARLY * MqttConfig().keepalive_s + PATIENCE_S + LOOK_S <= 10
 
 
 @example([("state", b'{"state": "lost"}'), ("beat", b"")])
@@ -68,9 +68,9 @@ def test_what_cannot_be_read_ends_nothing_and_what_is_said_to_a_node_is_no_word_
 def test_who_was_never_heard_is_lost_as_well_and_who_said_goodbye_is_not():
     watch = Watch(["coc-1", "coc-2"], 0.0)
     heard(watch, "state", state("stopped"), 0.0, name="coc-2", retained=True)
-    told = [name for step in range(60) for name, _ in watch.look(step * _LOOK_S)]
+    told = [name for step in range(60) for name, _ in watch.look(step * LOOK_S)]
     assert told == ["coc-1"] and watch.lost == ["coc-1"]
-    assert BEAT_S * EARLY + PATIENCE_S < 60 * _LOOK_S
+    assert BEAT_S * EARLY + PATIENCE_S < 60 * LOOK_S
 
 
 def test_who_watches_and_slept_himself_blames_nobody():
@@ -133,10 +133,10 @@ class Scene:
         self.link.told = lambda name, text: self.told.append((self.loop.now_ns, name, text))
         self.task = self.loop.create_task(self.link.run(lambda topic, payload: None))
         self.lost_ns = []
-        self.loop.call_later(_LOOK_S, self._look)
+        self.loop.call_later(LOOK_S, self._look)
 
     def _look(self):
-        self.loop.call_later(_LOOK_S, self._look)
+        self.loop.call_later(LOOK_S, self._look)
         for name, payload in self.watch.look(self.loop.now_ns / NS_PER_S):
             self.lost_ns.append(self.loop.now_ns)
             topic = f"{ROOT}/{name}/state"
