@@ -11,7 +11,7 @@ from node.shell.broker.beats import EARLY
 from node.shell.broker.mqtt import MqttLink
 from node.shell.config import MqttConfig
 from node.shell.poles.roster import NODES_MAX
-from node.shell.station.watch import LOOK_S, BEAT_S, PATIENCE_S, WORDS, Watch
+from node.shell.station.watch import BEAT_S, LOOK_S, PATIENCE_S, WORDS, Watch
 from node.units import NS_PER_MS, NS_PER_S
 from sim.world.broker import Broker, Message
 from sim.world.connection import Network
