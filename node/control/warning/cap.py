@@ -136,7 +136,7 @@ def _alert(root: Element) -> CapAlert:
     sent = _loose(root, "sent")
     sent_s = _time(sent) or 0
     notes = [] if sent_s else ["no sent that can be read: it counts as sent when it was ordered"]
-    for number, element in enumerate(root.iterfind("info"), 1):
+    for number, element in enumerate(root.findall("info"), 1):
         if number > INFOS_MAX:
             faults.append(f"of more than {INFOS_MAX} info blocks the first were read")
             break
@@ -165,7 +165,7 @@ def _alert(root: Element) -> CapAlert:
 
 def _info(element: Element, faults: list[str]) -> CapInfo:
     areas: list[Area] = []
-    for area in element.iterfind("area"):
+    for area in element.findall("area"):
         found, wrong = read_area(area)
         areas.append(found)
         faults += wrong
@@ -185,7 +185,7 @@ def _info(element: Element, faults: list[str]) -> CapInfo:
         expires_s=None,
         headline=_loose(element, "headline"),
         areas=tuple(areas),
-        resources=tuple(_resource(one) for one in element.iterfind("resource")),
+        resources=tuple(_resource(one) for one in element.findall("resource")),
     )
 
 
@@ -207,11 +207,15 @@ def _end(element: Element, sent: str, begins_s: int) -> tuple[int | None, tuple[
 
 
 def _resource(element: Element) -> CapResource:
-    size, digest = _loose(element, "size"), _loose(element, "digest")
+    said = dict.fromkeys(("mimeType", "size", "uri", "digest"), "")
+    for child in element:  # one look at each: a document may have thousands
+        if said.get(child.tag) == "":
+            said[child.tag] = text_of(child)
+    size, digest = said["size"], said["digest"]
     return CapResource(
-        mime_type=_loose(element, "mimeType").lower(),
+        mime_type=said["mimeType"].lower(),
         size_bytes=int(size) if re.fullmatch(r"\d{1,12}", size, re.ASCII) else None,
-        uri=_loose(element, "uri"),
+        uri=said["uri"],
         digest_sha1=digest.lower() if _DIGEST.fullmatch(digest) else "",
     )
 
@@ -225,7 +229,7 @@ def _needed(parent: Element, name: str) -> str:
 
 def _loose(parent: Element, name: str) -> str:
     """Return the text of the first child `name` that has one: doubling it changes no order."""
-    return next(filter(None, map(text_of, parent.iterfind(name))), "")
+    return next(filter(None, map(text_of, parent.findall(name))), "")
 
 
 def _choice(parent: Element, name: str, *, missing: str = "") -> str:
@@ -267,7 +271,8 @@ def _time(text: str) -> int | None:
 
 def _references(text: str, own: str) -> tuple[tuple[str, str], ...]:
     """Return (sender, identifier) of each; without a sender it is that of the document."""
-    words = re.sub(r"\s*,\s*", ",", text).split()
+    # No pattern for the blanks around commas: for 250,000 of them it takes longer than all else.
+    words = ",".join(map(str.strip, text.split(","))).split()
     if len(words) > REFERENCES_MAX:
         words = words[: REFERENCES_MAX // 2] + words[-REFERENCES_MAX // 2 :]
     found: dict[tuple[str, str], None] = {}

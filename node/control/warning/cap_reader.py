@@ -88,7 +88,7 @@ def one(parent: Element, name: str) -> str:
 
 def pairs(parent: Element, name: str) -> Iterator[tuple[str, str]]:
     """Yield (valueName, value) of the children `name`."""
-    for child in parent.iterfind(name):
+    for child in parent.findall(name):
         texts = {one.tag: one.text or "" for one in child}
         yield texts.get("valueName", "").strip(), texts.get("value", "").strip()
 
