@@ -40,6 +40,9 @@ class Speaker(Protocol):
         out  (n, channels) float32, full scale 1.0
         """
 
+    def rests(self, unasked: int = 0) -> bool:
+        """Note `unasked` samples of silence; return whether more come until something else does."""
+
     def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
         """Note whether the sink asks for sound."""
 
@@ -130,6 +133,10 @@ class JoinedSpeaker:
         out  (n, channels) float32, full scale 1.0
         """
         self._speaker.render(out, presentation_ns)
+
+    def rests(self, unasked: int = 0) -> bool:
+        """Note `unasked` samples of silence; return whether more come until something else does."""
+        return self._speaker.rests(unasked)
 
     def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
         """Note that the sink asks for sound from now on, or that it cannot: its card is gone."""
