@@ -1,7 +1,8 @@
 """What a node keeps, under power cuts, cut-off and damaged files, and disks that refuse.
 
-Each cut falls into a random byte of a random history of writes: what was told to be durable must be
-there afterwards, and of what was not, whole batches or nothing. Each truncation of either copy, and
+Each cut falls into a random byte of a random history of writes, and half of them spoil up to 4 KiB
+before it in that file: what was told to be durable must be there afterwards, and of what was not,
+whole batches or nothing. Each truncation of either copy, and
 each flipped bit, must cost nothing, and a revocation never. Options: --cuts N, --flips N, --seed N;
 truncations are tried at every length.
 """
@@ -90,14 +91,21 @@ def _written() -> dict[Path, bytes]:
     return disk.files
 
 
+def batch(number: int, size_bytes: int, kind: int) -> dict[str, bytes]:
+    """Return changes: 0 of no order, 1 an order that has not acted yet, 2 what one did."""
+    part = PREFIX if kind == 1 else ""
+    changes = {f"{part}k{number % 3}": bytes([number]) * size_bytes, f"{part}last": bytes([number])}
+    return changes | ({f"{PREFIX}0": b""} if kind == 2 else {})
+
+
 def _cut(rng: np.random.Generator) -> str | None:
     """Lose the power somewhere in a history of writes; return what is wrong afterwards."""
     sizes = rng.integers(1, 400, rng.integers(1, 13)).tolist()
     batches = []
     for n, size in enumerate(sizes):
-        part = PREFIX * int(rng.integers(0, 2))  # an order that has not acted yet
-        batches.append({f"{part}k{n % 3}": bytes([n]) * size, f"{part}last": bytes([n])})
+        batches.append(batch(n, size, int(rng.integers(0, 3))))
     disk = TornDisk()
+    disk.spoils_bytes = int(rng.integers(0, 2) * rng.integers(1, 4096))
     disk.cut_at = int(rng.integers(1, 2 * sum(sizes) + 150 * len(sizes) + 200))
     store = Store(_PATH, disk=disk)
     durable = -1
