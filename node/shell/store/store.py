@@ -265,7 +265,8 @@ class Store:
             whole: dict[str, Kept] = {}
             if stale:
                 whole = {k: Kept(self._batch_of[k], v) for k, v in self._values.items()}
-            return _Work(self._number, self._batch, changes, whole)
+            record = batch_record(self._batch, changes) if changes else b""
+            return _Work(self._number, self._batch, changes, whole, record)
 
     def _note_written(self, work: "_Work", fault: str | None) -> bool:
         """Tell what became of `work`; return whether the store is being closed."""
@@ -362,11 +363,8 @@ class _Work:
     changes: dict[str, bytes]
     whole: dict[str, Kept]
     """All keys, if a copy is to be written anew."""
-
-    @property
-    def record(self) -> bytes:
-        """What a copy gets at its end."""
-        return batch_record(self.batch, self.changes) if self.changes else b""
+    record: bytes
+    """What a copy gets at its end."""
 
 
 def _sizes(one: FileContent) -> tuple[int, int]:
