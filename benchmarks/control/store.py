@@ -3,7 +3,8 @@
 Each cut falls into a random byte of a random history of writes, and half of them spoil up to 4 KiB
 before it in that file: what was told to be durable must be there afterwards, and of what was not,
 whole batches or nothing. Each truncation of either copy, and
-each flipped bit, must cost nothing, and a revocation never. Options: --cuts N, --flips N, --seed N;
+each flipped bit, must cost nothing, and a revocation never; nor may SIGKILL of a process before,
+in and after each of its writes to a real disk. Options: --cuts N, --flips N, --seed N;
 truncations are tried at every length.
 """
 
@@ -16,6 +17,7 @@ from typing import Final
 import numpy as np
 
 from benchmarks.control.store_disk import TornDisk
+from benchmarks.control.store_kills import kills
 from benchmarks.options import count, parser_of
 from node.control.trust.ahead import PREFIX
 from node.shell.store.read import copies_of
@@ -49,6 +51,7 @@ def run(arguments: list[str]) -> int:
         ("power cuts", [_cut(rng) for _ in range(options.cuts)]),
         ("truncations, every length of either copy", _truncations(files)),
         ("flipped bits", [_flip(files, rng) for _ in range(options.flips)]),
+        ("kills of a process at each write to a real disk", kills(_orders())),
         ("full, failing and read-only disks", [_refused(n) for n in _REFUSALS]),
         (f"a disk that takes {_SLOW_S:.0f} s for a write", [_slow()]),
     ):
@@ -96,6 +99,11 @@ def batch(number: int, size_bytes: int, kind: int) -> dict[str, bytes]:
     part = PREFIX if kind == 1 else ""
     changes = {f"{part}k{number % 3}": bytes([number]) * size_bytes, f"{part}last": bytes([number])}
     return changes | ({f"{PREFIX}0": b""} if kind == 2 else {})
+
+
+def _orders() -> list[dict[str, bytes]]:
+    """Return what a node keeps that is certified, ordered and told of a revocation."""
+    return [*_BATCHES, *(batch(n, 200, kind) for n, kind in enumerate((1, 2, 1, 1, 2, 2, 0, 1, 2)))]
 
 
 def _cut(rng: np.random.Generator) -> str | None:
