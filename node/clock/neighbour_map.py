@@ -17,8 +17,10 @@ forgotten, slowly, so that its reboot changes nothing. All that a neighbour can 
 says, is to shift the sound by `AWAY_MAX_NS`, slewed.
 """
 
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from node.clock.line import JUMP_NS
 from node.units import NS_PER_3_SAMPLES, NS_PER_MS, NS_PER_S
@@ -35,8 +37,7 @@ _SHORTER: Final = 2  # a path that is not shorter by that much is no better, and
 _SKEW_MAX_PPM: Final = 600.0  # two lines that differ by more are not of one sender
 
 
-@dataclass(frozen=True, slots=True)
-class SourceMap:
+class SourceMap(Struct, frozen=True):
     """When, by the local clock, a media time was captured, and how both go on."""
 
     media_time_samples: int
@@ -105,6 +106,8 @@ class NeighbourMap:
                 away_ns = own.uncertainty_ns + abs(self.difference_ns)
                 return replace(told, uncertainty_ns=min(told.uncertainty_ns, away_ns))
         held_ns = round(self._held_ns)
+        if held_ns == 0:
+            return own
         return replace(
             own,
             local_ns=own.local_ns + held_ns,

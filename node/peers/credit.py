@@ -95,7 +95,7 @@ class Credit:
     @property
     def not_before_ns(self) -> int:
         """When to ask `covers` again, that has said no; what comes from there brings it nearer."""
-        return 0 if self._answers else self._look_ns
+        return 0 if self._exchange.replies > self._replies_before else self._look_ns
 
     @property
     def _answers(self) -> bool:

@@ -9,11 +9,12 @@ Addresses and sockets are the caller's; it also decides whom to believe.
 
 import hashlib
 import struct
-from dataclasses import dataclass, replace
 from typing import Final
 from zlib import crc32
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from node.clock.exchange.asking import READY_REPLIES, ClockEstimate, ClockExchange
@@ -37,8 +38,7 @@ _QUESTION_BYTES: Final = 32 + (10 + 4) + 20 + 28 + 20
 _SETTLE_NS: Final = 5 * NS_PER_S  # after a step of the sender's clock, until all of it has arrived
 
 
-@dataclass(frozen=True, slots=True)
-class Reception:
+class Reception(Struct, frozen=True):
     """What a receiver report says of the source, as the jitter buffer counted it."""
 
     extended_sequence: int
@@ -92,6 +92,7 @@ class NodeReports:
         self._ssrc = ssrc
         self._source_ssrc = source_ssrc
         self._name = name
+        self._description = rtcp.written(rtcp.SourceDescription(ssrc, name))
         self._late_ratio = late_ratio
         self._last_sr = 0
         self.heard_ns = 0
@@ -206,7 +207,8 @@ class NodeReports:
 
     def next_deadline_ns(self) -> int:
         """Return when `handle_deadline` must run next."""
-        return max(self.exchange.next_deadline_ns(), self.credit.not_before_ns)
+        due, not_before_ns = self.exchange.next_deadline_ns(), self.credit.not_before_ns
+        return due if due > not_before_ns else not_before_ns
 
     def next_compound(
         self, reception: Reception, timebase: Timebase | None, now_ns: int
@@ -225,7 +227,7 @@ class NodeReports:
         question = rtcp.build(
             [
                 rtcp.ReceiverReport(self._ssrc, (self._block(reception, now_ns),)),
-                rtcp.SourceDescription(self._ssrc, self._name),
+                self._description,
                 rtcp.ExtendedReport(self._ssrc, ntp=rtcp.ntp_of_ns(asked_ns)),
                 *need,
                 loss,
@@ -235,9 +237,8 @@ class NodeReports:
 
     def goodbye(self) -> bytes:
         """Return the last compound to the source's sender: this node goes (RFC 3550, 6.6)."""
-        description = rtcp.SourceDescription(self._ssrc, self._name)
         report = rtcp.ReceiverReport(self._ssrc, ())
-        return rtcp.build([report, description, rtcp.Goodbye((self._ssrc,))])
+        return rtcp.build([report, self._description, rtcp.Goodbye((self._ssrc,))])
 
     def estimate(self, now_ns: int) -> ClockEstimate | None:
         """Return the sender's clock as known, or None without an exchange."""

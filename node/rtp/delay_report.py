@@ -10,8 +10,9 @@
 """
 
 import struct
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from node.rtp import rtcp
 from node.rtp.rtcp_packet import Application
@@ -27,8 +28,7 @@ _NEED: Final = struct.Struct("!IIIi")
 _DELAY: Final = struct.Struct("!IIQ")
 
 
-@dataclass(frozen=True, slots=True)
-class DelayNeed:
+class DelayNeed(Struct, frozen=True):
     """How a node stands to the group's playout delay."""
 
     needed_ns: int

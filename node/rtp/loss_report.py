@@ -11,8 +11,9 @@ copies, and under which payload type: who does not send it gets none.
 """
 
 import struct
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from node.rtp.rtcp_packet import Application
 
@@ -22,8 +23,7 @@ _FIELDS: Final = struct.Struct("!HHBBxx")
 _ONE: Final = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
-class LossReport:
+class LossReport(Struct, frozen=True):
     """Since the report before."""
 
     made_up_ratio: float

@@ -1,7 +1,7 @@
 """RTCP: what sender and node tell each other about a stream (RFC 3550, 3611, 4585).
 
 A datagram is a compound of packets. `parse` takes any bytes and never raises; what is not RTCP is
-None and is counted by the caller. `build` makes a compound of the same dataclasses, which
+None and is counted by the caller. `build` makes a compound of the same records, which
 `node.rtp.rtcp_packet` holds and this module passes on.
 """
 
@@ -41,6 +41,7 @@ __all__ = [
     "ns_of_ntp",
     "ntp_of_ns",
     "parse",
+    "written",
 ]
 
 COMPOUND_BYTES_MAX: Final = 1472
@@ -60,12 +61,14 @@ _FIRST: Final = (_SR, _RR, _RTPFB)  # RFC 5506: a feedback message may travel al
 _HEADER: Final = struct.Struct("!BBH")
 _SSRC: Final = struct.Struct("!I")
 _SSRCS: Final = struct.Struct("!II")
+_NTP: Final = struct.Struct("!Q")
 _SENDER_INFO: Final = struct.Struct("!IQIII")
 _REPORT_BLOCK: Final = struct.Struct("!6I")
 _SDES_ITEM: Final = struct.Struct("!IBB")
 _APP_NAME: Final = struct.Struct("!I4s")
 _NACK_ENTRY: Final = struct.Struct("!HH")
 _RRTR_BLOCK: Final = struct.Struct("!BBHQ")
+_RRTR_ALONE: Final = struct.Struct("!BBHIBBHQ")
 _DLRR_BLOCK: Final = struct.Struct("!III")
 
 _CNAME: Final = 1
@@ -105,29 +108,28 @@ def parse(data: bytes) -> tuple[Packet, ...] | None:
         One datagram. The checks are those of RFC 3550, A.2, but a feedback message may stand
         alone (RFC 5506).
     """
-    if not 4 <= len(data) <= COMPOUND_BYTES_MAX or data[1] not in _FIRST:
+    size = len(data)
+    if not 4 <= size <= COMPOUND_BYTES_MAX or data[1] not in _FIRST:
         return None
     packets: list[Packet] = []
-    at, size = 0, len(data)
+    at = 0
     while at < size:
         if size - at < 4:
             return None
         first, kind, words = _HEADER.unpack_from(data, at)
-        end = at + 4 + 4 * words
+        begin = at + 4
+        at = end = begin + 4 * words
         if first >> 6 != 2 or end > size:
             return None
-        body = data[at + 4 : end]
         if first & 0x20:
-            if end != size or not body or not 0 < body[-1] <= len(body) or body[-1] % 4:
+            padding = data[end - 1]
+            if end != size or not 0 < padding <= end - begin or padding % 4:
                 return None
-            body = body[: -body[-1]]
+            end -= padding
         reader = _READERS.get(kind)
-        if reader is not None:
-            found = reader(first & 31, body)
-            if found is None:
-                return None
-            packets += found
-        at = end
+        # Where one is read in the whole datagram: a part cut out of it is one more object each.
+        if reader is not None and not reader(packets, first & 31, data, begin, end):
+            return None
     return tuple(packets)
 
 
@@ -136,8 +138,13 @@ def is_feedback(data: bytes) -> bool:
     return len(data) > 1 and data[1] == _RTPFB
 
 
-def build(packets: Sequence[Packet]) -> bytes:
+def build(packets: Sequence[Packet | bytes]) -> bytes:
     """Return the compound of `packets`; the first must be a report or a Nack.
+
+    Parameters
+    ----------
+    packets : sequence
+        Each may be what `written` made of it.
 
     Raises
     ------
@@ -150,96 +157,120 @@ def build(packets: Sequence[Packet]) -> bytes:
     return data
 
 
-def _read_blocks(count: int, body: bytes, at: int) -> tuple[ReportBlock, ...] | None:
-    if len(body) < at + 24 * count:
+def written(packet: Packet) -> bytes:
+    """Return a packet as `build` puts it into a compound: of one that is the same in many.
+
+    Raises
+    ------
+    ValueError
+        If it has more entries than its count can say.
+    """
+    return _WRITERS[type(packet)](packet)
+
+
+def _read_blocks(count: int, data: bytes, at: int, end: int) -> tuple[ReportBlock, ...] | None:
+    if end < at + 24 * count:
         return None
     blocks = []
-    for one in range(count):
-        ssrc, loss, sequence, jitter, last, delay = _REPORT_BLOCK.unpack_from(body, at + 24 * one)
+    for one in range(at, at + 24 * count, 24):
+        ssrc, loss, sequence, jitter, last, delay = _REPORT_BLOCK.unpack_from(data, one)
         lost = (loss & 0xFFFFFF) - ((loss & 0x800000) << 1)
         blocks.append(ReportBlock(ssrc, loss >> 24, lost, sequence, jitter, last, delay))
     return tuple(blocks)
 
 
-def _read_sender_report(count: int, body: bytes) -> list[Packet] | None:
-    blocks = _read_blocks(count, body, 24)
+def _read_sender_report(packets: list[Packet], count: int, data: bytes, at: int, end: int) -> bool:
+    blocks = _read_blocks(count, data, at + 24, end)
     if blocks is None:
-        return None
-    ssrc, ntp, timestamp, packets, payload_bytes = _SENDER_INFO.unpack_from(body)
-    return [SenderReport(ssrc, ntp, timestamp, packets, payload_bytes, blocks)]
+        return False
+    ssrc, ntp, timestamp, sent, payload_bytes = _SENDER_INFO.unpack_from(data, at)
+    packets.append(SenderReport(ssrc, ntp, timestamp, sent, payload_bytes, blocks))
+    return True
 
 
-def _read_receiver_report(count: int, body: bytes) -> list[Packet] | None:
-    blocks = _read_blocks(count, body, 4)
-    if blocks is None or len(body) < 4:
-        return None
-    return [ReceiverReport(int.from_bytes(body[:4]), blocks)]
+def _read_receiver_report(
+    packets: list[Packet], count: int, data: bytes, at: int, end: int
+) -> bool:
+    blocks = _read_blocks(count, data, at + 4, end)
+    if blocks is None:
+        return False
+    packets.append(ReceiverReport(_SSRC.unpack_from(data, at)[0], blocks))
+    return True
 
 
-def _read_source_description(count: int, body: bytes) -> list[Packet] | None:
-    found: list[Packet] = []
-    at = 0
+def _read_source_description(
+    packets: list[Packet], count: int, data: bytes, at: int, end: int
+) -> bool:
+    begin = at
     for _ in range(count):
-        if len(body) < at + 4:
-            return None
-        ssrc = int.from_bytes(body[at : at + 4])
+        if end < at + 4:
+            return False
+        ssrc = _SSRC.unpack_from(data, at)[0]
         at += 4
-        while at < len(body) and body[at] != 0:
-            if len(body) < at + 2 or len(body) < at + 2 + body[at + 1]:
-                return None
-            if body[at] == _CNAME:
-                found.append(SourceDescription(ssrc, body[at + 2 : at + 2 + body[at + 1]]))
-            at += 2 + body[at + 1]
-        at += 4 - at % 4  # the null octet that ends the list, and the padding of the chunk
-    return found
+        while at < end and data[at] != 0:
+            if end < at + 2 or end < at + 2 + data[at + 1]:
+                return False
+            after = at + 2 + data[at + 1]
+            if data[at] == _CNAME:
+                packets.append(SourceDescription(ssrc, data[at + 2 : after]))
+            at = after
+        at += 4 - (at - begin) % 4  # the null octet that ends the list, and the chunk's padding
+    return True
 
 
-def _read_goodbye(count: int, body: bytes) -> list[Packet] | None:
-    if len(body) < 4 * count:
-        return None
-    return [Goodbye(struct.unpack_from(f"!{count}I", body))]
+def _read_goodbye(packets: list[Packet], count: int, data: bytes, at: int, end: int) -> bool:
+    if end < at + 4 * count:
+        return False
+    packets.append(Goodbye(struct.unpack_from(f"!{count}I", data, at)))
+    return True
 
 
-def _read_application(subtype: int, body: bytes) -> list[Packet] | None:
-    if len(body) < 8:
-        return None
-    return [Application(int.from_bytes(body[:4]), subtype, body[4:8], body[8:])]
+def _read_application(packets: list[Packet], subtype: int, data: bytes, at: int, end: int) -> bool:
+    if end < at + 8:
+        return False
+    ssrc, name = _APP_NAME.unpack_from(data, at)
+    packets.append(Application(ssrc, subtype, name, data[at + 8 : end]))
+    return True
 
 
-def _read_feedback(kind: int, body: bytes) -> list[Packet] | None:
+def _read_feedback(packets: list[Packet], kind: int, data: bytes, at: int, end: int) -> bool:
     if kind != _GENERIC_NACK:
-        return []
-    if len(body) < 12:
-        return None
-    ssrc, media_ssrc = _SSRCS.unpack_from(body)
+        return True
+    if end < at + 12:
+        return False
+    ssrc, media_ssrc = _SSRCS.unpack_from(data, at)
     sequences: list[int] = []
-    for first, following in _NACK_ENTRY.iter_unpack(body[8:]):
+    for first, following in _NACK_ENTRY.iter_unpack(data[at + 8 : end]):
         sequences.append(first)
         bits = (bit for bit in range(16) if following >> bit & 1)
         sequences += [(first + 1 + bit) & 0xFFFF for bit in bits]
-    return [Nack(ssrc, media_ssrc, tuple(dict.fromkeys(sequences)))]
+    packets.append(Nack(ssrc, media_ssrc, tuple(dict.fromkeys(sequences))))
+    return True
 
 
-def _read_extended_report(_: int, body: bytes) -> list[Packet] | None:
-    if len(body) < 4:
-        return None
+def _read_extended_report(packets: list[Packet], _: int, data: bytes, at: int, end: int) -> bool:
+    if end < at + 4:
+        return False
+    ssrc = _SSRC.unpack_from(data, at)[0]
     ntp: int | None = None
     replies: list[ReplyTime] = []
-    at = 4
-    while at < len(body):
-        kind, _, words = _HEADER.unpack_from(body, at)
-        block = body[at + 4 : at + 4 + 4 * words]
-        at += 4 + 4 * words
-        if at > len(body):
-            return None
-        if kind == _RRTR and len(block) == 8:
-            ntp = int.from_bytes(block)
-        elif kind == _DLRR and len(block) % 12 == 0:
-            replies += [ReplyTime(*one) for one in _DLRR_BLOCK.iter_unpack(block)]
-    return [ExtendedReport(int.from_bytes(body[:4]), ntp, tuple(replies))]
+    at += 4
+    while at < end:
+        kind, _, words = _HEADER.unpack_from(data, at)
+        at += 4
+        after = at + 4 * words
+        if after > end:
+            return False
+        if kind == _RRTR and words == 2:
+            ntp = _NTP.unpack_from(data, at)[0]
+        elif kind == _DLRR and words % 3 == 0:
+            replies += [ReplyTime(*one) for one in _DLRR_BLOCK.iter_unpack(data[at:after])]
+        at = after
+    packets.append(ExtendedReport(ssrc, ntp, tuple(replies)))
+    return True
 
 
-_READERS: Final[dict[int, Callable[[int, bytes], list[Packet] | None]]] = {
+_READERS: Final[dict[int, Callable[[list[Packet], int, bytes, int, int], bool]]] = {
     _SR: _read_sender_report,
     _RR: _read_receiver_report,
     _SDES: _read_source_description,
@@ -257,8 +288,9 @@ def _framed(kind: int, count: int, body: bytes) -> bytes:
 
 
 def _blocks_bytes(blocks: tuple[ReportBlock, ...]) -> bytes:
-    return b"".join(
-        _REPORT_BLOCK.pack(
+    data = b""
+    for b in blocks:
+        data += _REPORT_BLOCK.pack(
             b.ssrc,
             (b.lost_per_256 << 24) | (b.packets_lost & 0xFFFFFF),
             b.extended_sequence & _WORD,
@@ -266,8 +298,7 @@ def _blocks_bytes(blocks: tuple[ReportBlock, ...]) -> bytes:
             b.last_sr,
             b.since_last_sr & _WORD,
         )
-        for b in blocks
-    )
+    return data
 
 
 def _write_sender_report(p: SenderReport) -> bytes:
@@ -302,6 +333,8 @@ def _write_application(p: Application) -> bytes:
 
 
 def _write_extended_report(p: ExtendedReport) -> bytes:
+    if p.ntp is not None and not p.replies:  # of each question
+        return _RRTR_ALONE.pack(0x80, _XR, 4, p.ssrc, _RRTR, 0, 2, p.ntp)
     body = _SSRC.pack(p.ssrc)
     if p.ntp is not None:
         body += _RRTR_BLOCK.pack(_RRTR, 0, 2, p.ntp)
@@ -334,4 +367,5 @@ _WRITERS: Final[dict[type, Callable[..., bytes]]] = {
     Application: _write_application,
     ExtendedReport: _write_extended_report,
     Nack: _write_nack,
+    bytes: bytes,
 }

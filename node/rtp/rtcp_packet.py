@@ -1,4 +1,4 @@
-"""What RTCP packets say: one frozen dataclass per kind (RFC 3550, section 6; RFC 3611; RFC 4585).
+"""What RTCP packets say: one frozen record per kind (RFC 3550, section 6; RFC 3611; RFC 4585).
 
 =====================  ==========================================================================
 SenderReport           RFC 3550, 6.4.1: maps the sender's clock to RTP time

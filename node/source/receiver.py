@@ -199,8 +199,8 @@ class Receiver(Playable):
         Nobody is asked who has not announced answers, nor before the exchange has told how long
         one takes.
         """
-        estimate = self.reports.exchange.estimate(now_ns) if self._asks else None
-        if estimate is None:
+        uncertainty_ns = self.reports.exchange.uncertainty_ns(now_ns) if self._asks else None
+        if uncertainty_ns is None:
             self._repairs.wait(now_ns)
             return None
         if self._is_adaptive:
@@ -210,7 +210,7 @@ class Receiver(Playable):
             position = self.timebase.position_q16(now_ns) >> 16
         # The exchange knows the fastest round trip; an answer may meet the jitter of both ways.
         jitter_ns = samples_to_ns(int(self._state["jitter_q4"][0]) >> 4)
-        round_trip_ns = 2 * int(estimate.uncertainty_ns) + _JITTERS * jitter_ns
+        round_trip_ns = 2 * uncertainty_ns + _JITTERS * jitter_ns
         asked = self._repairs.request(now_ns, position, round_trip_ns)
         return asked if asked is not None and self.reports.credit.pay(asked, now_ns) else None
 
@@ -224,11 +224,13 @@ class Receiver(Playable):
 
         Questions are left out when somebody `watched` for those.
         """
-        due = min(self.last_arrival_ns + FORGET_NS, self.reports.next_deadline_ns())
+        due = self.reports.next_deadline_ns()
+        forgotten_ns = self.last_arrival_ns + FORGET_NS
+        due = min(due, forgotten_ns)
         if not self._asks or watched:
             return due
         question = self._repairs.next_deadline_ns()
-        return due if question is None else min(due, question)
+        return due if question is None or question > due else question
 
     def is_due(self, presentation_ns: int, samples: int) -> bool:
         """Return whether sound of this source, not playing now, begins in this period.

@@ -56,7 +56,7 @@ class SenderReports:
                     spare_bytes=len(data) - ANSWER_BYTES,
                     now_ns=now_ns,
                 )
-            elif isinstance(packet, rtcp.Application) and self.group is not None and is_node:
+            elif self.group is not None and is_node and isinstance(packet, rtcp.Application):
                 need_ns = need_of(packet)
                 if need_ns is not None:
                     self.group.receive_need(source, need_ns, now_ns)

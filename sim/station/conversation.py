@@ -6,6 +6,7 @@ for lost packets, its loss: independent, for requests are rare. What is sent aga
 the queue of the link: at most 15 % of a stream that is a small part of it.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterator
 from typing import Final
@@ -69,8 +70,8 @@ class Conversation:
         self._repair_way = RequestWay(place, backhaul_ns, Purpose.REPAIR, seed)
         self._newest = 0
         self._first = 0
-        self._send_ns = np.zeros(0, np.int64)
-        self._arrive_ns = np.zeros(0, np.int64)
+        self._send_ns: list[int] = []
+        self._arrive_ns: list[int] = []
         self._datagrams: list[bytes] = []
         self._remembered = 0
         self.memory: Retransmitter | None = None
@@ -93,11 +94,11 @@ class Conversation:
         """
         if arrive_ns.size == 0:
             return
-        self._first = sending.first - (self._send_ns.size - self._newest)
-        self._send_ns = np.concatenate([self._send_ns[self._newest :], sending.send_ns])
-        self._arrive_ns = np.concatenate([self._arrive_ns[self._newest :], arrive_ns])
+        self._first = sending.first - (len(self._send_ns) - self._newest)
+        self._send_ns = [*self._send_ns[self._newest :], *sending.send_ns.tolist()]
+        self._arrive_ns = [*self._arrive_ns[self._newest :], *arrive_ns.tolist()]
         self._datagrams = [*self._datagrams[self._newest :], *sending.datagrams]
-        self._newest = self._send_ns.size - arrive_ns.size
+        self._newest = len(self._send_ns) - arrive_ns.size
 
     def answers(self, request: bytes, asked_ns: int) -> Iterator[tuple[int, bytes]]:
         """Yield (arrival, datagram) of what the station answers to what a node sent.
@@ -146,12 +147,12 @@ class Conversation:
 
     def _remember(self, memory: Retransmitter, now_ns: int) -> None:
         """Let the station have sent what it sent until now; nobody asked before."""
-        sent = self._first + int(np.searchsorted(self._send_ns, now_ns, side="right"))
+        sent = self._first + bisect_right(self._send_ns, now_ns)
         for number in range(max(self._remembered, self._first) - self._first, sent - self._first):
             datagram = self._datagrams[number]
             if number >= sent - self._first - HISTORY_PACKETS:  # older ones would be forgotten
                 memory.remember(datagram)
-            memory.budget.earn(len(datagram), int(self._send_ns[number]))
+            memory.budget.earn(len(datagram), self._send_ns[number])
         self._remembered = max(self._remembered, sent)
 
     def _travels_ns(self, left_ns: int) -> int | None:
@@ -159,17 +160,17 @@ class Conversation:
 
         It is what the packet meets that leaves the station next.
         """
-        packet = int(np.searchsorted(self._send_ns, left_ns))
-        if packet >= self._send_ns.size or self._arrive_ns[packet] == LOST_NS:
+        packet = bisect_left(self._send_ns, left_ns)
+        if packet >= len(self._send_ns) or self._arrive_ns[packet] == LOST_NS:
             return None
-        return int(self._arrive_ns[packet] - self._send_ns[packet])
+        return self._arrive_ns[packet] - self._send_ns[packet]
 
     def _newest_ns(self, left_ns: int) -> int:
         """Return the arrival of the last packet that left before and came through."""
-        packet = int(np.searchsorted(self._send_ns, left_ns)) - 1
+        packet = bisect_left(self._send_ns, left_ns) - 1
         while packet >= 0 and self._arrive_ns[packet] == LOST_NS:
             packet -= 1
-        return int(self._arrive_ns[packet]) if packet >= 0 else LOST_NS
+        return self._arrive_ns[packet] if packet >= 0 else LOST_NS
 
 
 class RequestWay:

@@ -5,8 +5,9 @@ with a forged address turn no sender into an amplifier. What is beyond is counte
 """
 
 from collections import OrderedDict, deque
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from node.units import NS_PER_S
 
@@ -18,8 +19,7 @@ RATE_PER_S: Final = 44
 """A node asks forty times a second while it warms up."""
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerTime:
+class AnswerTime(Struct, frozen=True):
     """Answer `source` now: its request came at `received_ns` and carried `request`."""
 
     source: tuple[str, int]

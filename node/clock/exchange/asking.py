@@ -20,10 +20,10 @@ This module knows neither RTCP nor sockets: requests are events, replies are cal
 """
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from node.clock.exchange.replies import OffsetFilter
@@ -60,15 +60,13 @@ _FIT_AT: Final = (1, 2, READY_REPLIES, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56)
 _FIT_INTERVAL_NS: Final = 500 * NS_PER_MS  # a clock does not change faster than that
 
 
-@dataclass(frozen=True, slots=True)
-class RequestTime:
+class RequestTime(Struct, frozen=True):
     """Send a request that carries `at_ns`, the node's monotonic clock."""
 
     at_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class ClockEstimate:
+class ClockEstimate(Struct, frozen=True):
     """The sender's clock as a node knows it: sender = local + offset."""
 
     offset_ns: int
@@ -188,17 +186,24 @@ class ClockExchange:
 
     def estimate(self, now_ns: int, *, replies_min: int = READY_REPLIES) -> ClockEstimate | None:
         """Return offset and skew now, or None before `replies_min` replies (1 at least)."""
-        if self._filter.count < max(1, replies_min):
+        uncertainty_ns = self.uncertainty_ns(now_ns, replies_min=replies_min)
+        if uncertainty_ns is None:
             return None
-        age_ns = max(0, now_ns - self._reply_ns)
         return ClockEstimate(
             self._filter.offset_ns(now_ns),
             1e6 * self._filter.slope,
-            # A delay shorter than what times are rounded to may come out below zero.
-            max(0, self._filter.least_delay_ns // 2) + round(_AGEING * age_ns),
-            age_ns,
+            uncertainty_ns,
+            max(0, now_ns - self._reply_ns),
             self._filter.is_congested,
         )
+
+    def uncertainty_ns(self, now_ns: int, *, replies_min: int = READY_REPLIES) -> int | None:
+        """Return the estimate's alone, or None before `replies_min` replies (1 at least)."""
+        if self._filter.count < max(1, replies_min):
+            return None
+        # A delay shorter than what times are rounded to may come out below zero.
+        least_ns = max(0, self._filter.least_delay_ns // 2)
+        return least_ns + round(_AGEING * max(0, now_ns - self._reply_ns))
 
     @property
     def is_doubted(self) -> bool:

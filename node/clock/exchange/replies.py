@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from node.clock.exchange.bounds import REPLIES_MAX, Exchanged, fit_line
 from node.clock.exchange.slope import THERE, support
 from node.clock.robust_line import select
+from node.kernel.bound import bound
 from node.kernel.record import new
 from node.units import NS_PER_MS, NS_PER_S
 
@@ -53,6 +54,7 @@ class OffsetFilter:
         self._transits: NDArray[np.float64] = self._window["transits"][0]
         self._heard: NDArray[np.float64] = self._window["heard"][0]
         self._path_max_ns = WAITED_NS
+        self._fit_window = bound(fit_line, self._window)
         self.clear()
 
     def clear(self) -> None:
@@ -60,8 +62,12 @@ class OffsetFilter:
         self.count = 0
         self.least_delay_ns = 0
         self.spread_ns = 0
-        for name in ("offset_ns", "slope", "back_ns"):
-            self._window[name] = 0.0
+        self.slope = 0.0
+        """How much faster the other clock is, as a ratio less one."""
+        self._ahead_ns = 0.0
+        """The offset at the newest reply, less the base."""
+        self._back_ns = 0.0
+        """The backward floor there."""
         self._origin_ns = 0
         self._base_ns = 0
 
@@ -70,8 +76,10 @@ class OffsetFilter:
         n = self.count
         if n > 0:  # the windows need times that do not go backwards
             now_ns = max(now_ns, int(self._times_ns[n - 1]))
-        oldest = int(np.searchsorted(self._times_ns[:n], now_ns - _WINDOWS_NS[-1]))
-        drop = max(oldest, n + 1 - REPLIES_MAX)
+        drop = n + 1 - REPLIES_MAX
+        begin_ns = now_ns - _WINDOWS_NS[-1]
+        if n > 0 and self._times_ns[0] < begin_ns:
+            drop = max(drop, int(np.searchsorted(self._times_ns[:n], begin_ns)))
         if drop > 0:
             for values in (self._times_ns, self._forward_ns, self._backward_ns):
                 values[: n - drop] = values[drop:n]
@@ -100,7 +108,7 @@ class OffsetFilter:
         first = self._window_first()
         delays = replies[1, first:] + replies[2, first:]
         self.least_delay_ns = int(delays.min())
-        self.spread_ns = int(np.median(delays)) - self.least_delay_ns
+        self.spread_ns = int(_median(delays)) - self.least_delay_ns
         self._fit_line(first, 0)
         if not self.is_congested or self._is_steady():
             self._path_max_ns = max(WAITED_NS, self.least_delay_ns * 5 // 4)
@@ -130,7 +138,7 @@ class OffsetFilter:
             return False
         delays = self._transits[1, first:n] + self._transits[2, first:n]
         before, after = delays[: middle - first].min(), delays[middle - first :].min()
-        spread = float(np.median(delays)) - min(before, after)
+        spread = _median(delays) - min(before, after)
         return bool(abs(before - after) <= _STEADY_WITHIN_NS + 0.5 * spread)
 
     def _hear_beside_queue(self, sound_ns: NDArray[np.int64]) -> None:
@@ -142,15 +150,19 @@ class OffsetFilter:
         lowest = support(self._heard[0], self._heard[1], kept, -self.slope, 0)
         there = float(self._window["at"][0, THERE])
         if -there <= lowest < self._back_ns:
-            self._window["offset_ns"] = 0.5 * (there - lowest)
-            self._window["back_ns"] = lowest
+            self._ahead_ns = 0.5 * (there - lowest)
+            self._back_ns = lowest
             self.least_delay_ns = round(there + lowest)
 
     def _fit_line(self, first: int, sounds: int) -> None:
-        self._window["first"] = first
-        self._window["replies"] = self.count
-        self._window["sounds"] = sounds
-        fit_line(self._window)
+        window = self._window
+        window["first"], window["replies"], window["sounds"] = first, self.count, sounds
+        window["slope"] = self.slope
+        self._fit_window()
+        # Asked for with each reply, and read out of a record they cost ten times as much.
+        self.slope = float(window["slope"][0])
+        self._ahead_ns = float(window["offset_ns"][0])
+        self._back_ns = float(window["back_ns"][0])
 
     def _keep_sound(self, sound_ns: NDArray[np.int64], first: int | None) -> int:
         """Take the sound's packets since the reply `first`, or all; return how many there are."""
@@ -163,21 +175,6 @@ class OffsetFilter:
         np.subtract(sound_ns[::2, recent:], self._origin_ns, out=sound[::2], casting="unsafe")
         np.add(sound_ns[1::2, recent:], self._base_ns, out=sound[1::2], casting="unsafe")
         return kept
-
-    @property
-    def slope(self) -> float:
-        """Return how much faster the other clock is, as a ratio less one."""
-        return float(self._window["slope"][0])
-
-    @property
-    def _ahead_ns(self) -> float:
-        """Return the offset at the newest reply, less the base."""
-        return float(self._window["offset_ns"][0])
-
-    @property
-    def _back_ns(self) -> float:
-        """Return the backward floor there."""
-        return float(self._window["back_ns"][0])
 
     def offset_ns(self, now_ns: int) -> int:
         """Return the other clock less the own one at own time `now_ns`."""
@@ -199,3 +196,13 @@ class OffsetFilter:
         middle = select(delays, n - recent, (n - recent) // 2)
         window = sum(1 for noise_ns in _NOISES_NS if middle - least > noise_ns)
         return int(np.searchsorted(times, -float(_WINDOWS_NS[window])))
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    """Return the median, as numpy's, which takes longer to look at the array than to find it.
+
+    values  (n,) float64, no NaN, n >= 1; reordered
+    """
+    n = values.size
+    upper = select(values, n, n // 2)
+    return upper if n % 2 else 0.5 * (upper + select(values, n, n // 2 - 1))

@@ -28,7 +28,10 @@ _SCAN_BYTES: Final = 1 << 20
 _FOOTER_BYTES: Final = 32
 """So much of a format may stand behind its last packet."""
 _ENDLESS: Final = 1 << 62
-_TELL_NO_END: Final = (b"fLaC", b"Creative Voice", b"FLV\x01", b"nut/multimedia")
+TELL_NO_END: Final = (
+    *(b"fLaC", b"TTA1", b"wvpk"),
+    *(b"Creative Voice", b"FLV\x01", b"nut/multimedia"),
+)
 """Demuxers of these take all that follows for more of it, or look for more of it to the end."""
 PARTS_MAX: Final = 10_000
 
@@ -69,7 +72,7 @@ class FilePart:
         is_trusted = self.head.startswith((b"caff", b".snd"))
         self._end = self.told_end if is_trusted and self.told_end else _ENDLESS
         self._chain = chain_at(self.head)
-        self._tells_no_end = bool(self._chain) or self.head.startswith(_TELL_NO_END)
+        self._tells_no_end = bool(self._chain) or self.head.startswith(TELL_NO_END)
 
     @property
     def is_open_ended(self) -> bool:

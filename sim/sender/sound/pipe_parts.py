@@ -20,6 +20,8 @@ from sim.sender.sound.beginnings import (
     padding_bytes,
     tag_bytes,
 )
+from sim.sender.sound.file_parts import TELL_NO_END
+from sim.sender.sound.frame_chains import chain_at, chain_begin
 from sim.sender.sound.ogg_links import PATTERN
 from sim.sender.sound.told_ends import end_in_head, wants_seeking
 
@@ -75,6 +77,8 @@ class PipeParts:
         self._is_fresh = True
         self._left_of_told: int | None = None
         self._but: frozenset[bytes] = frozenset()
+        self._chain = b""
+        self._tells_no_end = False
         self.passed_over_bytes = 0
         self.left_bytes = 0
         """Of what is no sound, behind the last one."""
@@ -86,6 +90,11 @@ class PipeParts:
             self._fill(MARK_BYTES)
             self._is_fresh = True
             self._but = marks_within(bytes(self._held[:MARK_BYTES]))
+            while len(self._held) < LOOK_BYTES and self._comes_soon() and self._fill_more():
+                pass
+            head = bytes(self._held[:LOOK_BYTES])
+            self._chain = chain_at(head)
+            self._tells_no_end = bool(self._chain) or head.startswith(TELL_NO_END)
             self._left_of_told = end_in_head(self._peek, 0)
             yield PipePart(self, is_ogg=self._held.startswith(PATTERN))
             self._drain()
@@ -134,16 +143,13 @@ class PipeParts:
         begin = int(self._is_fresh)
         while not self._clear and self._fill(begin + 1):
             held = bytes(self._held)
-            border = next_beginning(held, begin, but=self._but)
+            border = self._border(held, begin)
             if border == 0:
                 self._left_of_told = None
                 return b""
-            doubtful = 0 if self._ended else doubtful_bytes(held, begin, but=self._but)
-            if doubtful and doubtful < len(held) and not self._comes_soon():
-                doubtful = 0  # of live sound the next may come in a second
-            self._clear = border if border > 0 else len(held) - doubtful
+            self._clear = border if border > 0 else len(held) - self._doubtful_bytes(held, begin)
             if not self._clear:
-                self._fill(len(held) + 1)
+                self._fill_more()
         if not self._clear:
             self._clear = len(self._held)  # a single byte, and the end
         given = bytes(self._held[: min(count, self._clear)])
@@ -153,6 +159,23 @@ class PipeParts:
             self._left_of_told -= len(given)
         self._is_fresh &= not given
         return given
+
+    def _border(self, held: bytes, begin: int) -> int:
+        """Return where the next one begins in what is held; -1 where none does."""
+        border = next_beginning(held, begin, but=self._but)
+        if self._tells_no_end:
+            chain = chain_begin(held, begin, border if border >= 0 else len(held), but=self._chain)
+            border = border if chain < 0 else chain
+        return border
+
+    def _doubtful_bytes(self, held: bytes, begin: int) -> int:
+        """Return how much at the end of what is held may be the next one's."""
+        doubtful = 0 if self._ended else doubtful_bytes(held, begin, but=self._but)
+        if self._ended or not (doubtful or self._tells_no_end):
+            return doubtful
+        if self._comes_soon():
+            return max(doubtful, min(LOOK_BYTES, len(held)) if self._tells_no_end else 0)
+        return doubtful if doubtful == len(held) else 0  # of live sound the next may take a second
 
     def _copy(self, spool: Any) -> None:
         """Write all that comes."""
@@ -178,7 +201,7 @@ class PipeParts:
         self._leave_out_tags()
         while next_beginning(bytes(self._held)) < 0:
             is_sound = not _NO_SOUND_YET.fullmatch(self._held)
-            if is_sound or len(self._held) > _JUNK_MAX or not self._fill(len(self._held) + 1):
+            if is_sound or len(self._held) > _JUNK_MAX or not self._fill_more():
                 return
         if not begins(bytes(self._held[:LOOK_BYTES])):  # else a short sound without a mark is first
             del self._held[: next_beginning(bytes(self._held))]
@@ -199,6 +222,9 @@ class PipeParts:
         if at + count <= _HEAD_BYTES_MAX:
             self._fill(at + count)
         return bytes(self._held[at : at + count])
+
+    def _fill_more(self) -> bool:
+        return self._fill(len(self._held) + 1)
 
     def _fill(self, count: int) -> bool:
         """Read until `count` bytes are held; return whether there are as many."""

@@ -32,8 +32,6 @@ def told_end(read_at: ReadAt, begin: int) -> int | None:
     head = read_at(_HEAD_BYTES, begin)
     if head.startswith(b"caff"):
         return _end_of_chunks(read_at, begin + 8)
-    if head.startswith(_EBML):
-        return _end_of_segment(read_at, begin)
     return _end_of_boxes(read_at, begin) if is_boxes(head) else end_in_head(read_at, begin)
 
 
@@ -53,7 +51,7 @@ def end_in_head(read_at: ReadAt, begin: int) -> int | None:
         size = int.from_bytes(head[8:12], "big")
         is_told = 0 < size < _UNKNOWN_FROM
         return begin + int.from_bytes(head[4:8], "big") + size if is_told else None
-    return None
+    return _end_of_segment(read_at, begin) if kind == _EBML else None
 
 
 def is_boxes(head: bytes) -> bool:

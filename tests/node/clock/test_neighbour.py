@@ -1,10 +1,9 @@
 """A horn beside another takes its clock, and is never moved far by what it is told."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from node.clock.neighbour_map import AWAY_MAX_NS, FRESH_NS, TOLD_NS, NeighbourMap, SourceMap
 from node.units import NS_PER_3_SAMPLES

@@ -123,6 +123,19 @@ def test_sound_without_a_mark_is_heard_behind_any_other(tmp_path, before, name):
 
 
 @pytest.mark.parametrize("name", UNMARKED)
+@pytest.mark.parametrize("before", NAMES)
+def test_sound_without_a_mark_is_heard_behind_any_other_by_a_pipe_or_told(
+    monkeypatch, before, name
+):
+    sound, source = of_pipe(KINDS[before] + KINDS[name], monkeypatch)
+    if before in ("caf", "ogg"):
+        assert not source.is_whole
+        assert any("behind the sound are none" in line for line in source.summary())
+    else:
+        check_whole(sound, source, 2)
+
+
+@pytest.mark.parametrize("name", UNMARKED)
 @pytest.mark.parametrize("behind", ["wav", "flac", "ogg"])
 def test_a_short_sound_without_a_mark_is_heard_before_another_by_a_pipe(monkeypatch, name, behind):
     check_whole(*of_pipe(KINDS[name] + KINDS[behind], monkeypatch), 2)
