@@ -16,8 +16,8 @@ from typing import Final
 
 import numpy as np
 
-from benchmarks.control.store_disk import TornDisk
-from benchmarks.control.store_kills import kills
+from benchmarks.control.disks.dying import kills
+from benchmarks.control.disks.torn import TornDisk
 from benchmarks.options import count, parser_of
 from node.control.trust.ahead import PREFIX
 from node.shell.store.read import copies_of

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.control.disks.torn import TornDisk
 from benchmarks.control.store import batch
-from benchmarks.control.store_disk import TornDisk
 from node.control.trust.ahead import PREFIX
 from node.control.trust.lost_counters import KEY as COUNTERS_LOST
 from node.shell.faults import ShellError
