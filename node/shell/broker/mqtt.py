@@ -213,7 +213,8 @@ class MqttLink:
 
     def wake(self) -> None:
         """Look again at what may leave: more is on the disk now."""
-        self._outgoing.wake.set()
+        if len(self._outgoing.outbox) or len(self._unacknowledged):
+            self._outgoing.wake.set()
         self.ahead.wake()
 
     async def run(self, take: Take) -> None:

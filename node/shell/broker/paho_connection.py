@@ -112,7 +112,9 @@ class PahoConnection:
         self, topic: str, payload: bytes, *, quality: int, retain: bool, expires_s: int = 0
     ) -> "asyncio.Future[int]":
         """Send; the future has the broker's reason code."""
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties: Any = None
+        if expires_s or quality == 0:  # each costs more than all the rest of a message
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         if expires_s:
             properties.MessageExpiryInterval = expires_s
         if quality == 0:
