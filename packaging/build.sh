@@ -28,7 +28,12 @@ missing = set(sys.argv[1:]) - {name for name, _ in named}
 assert not missing, f"not in requirements.lock: {missing}"
 print("\n".join(block for name, block in named if name in sys.argv[1:]))
 END
-${PIP:-"$python" -m pip} install --quiet --require-hashes --no-deps --only-binary :all: --target "$lib" -r "$root/lock"
+# The environment that run.py makes has no pip of its own.
+if [ -z "${PIP:-}" ]; then
+  PIP="$python -m pip"
+  "$python" -m pip --version > /dev/null 2>&1 || PIP="python3 -m pip --python $python"
+fi
+$PIP install --quiet --require-hashes --no-deps --only-binary :all: --target "$lib" -r "$root/lock"
 rm "$root/lock"
 
 echo "kernels for $architecture"
@@ -70,6 +75,7 @@ for unit in packaging/*.service packaging/*.timer packaging/*.path; do
 done
 install -D -m 644 packaging/sysusers.conf "$root/usr/lib/sysusers.d/loalang.conf"
 install -D -m 644 packaging/tmpfiles.conf "$root/usr/lib/tmpfiles.d/loalang.conf"
+install -D -m 644 packaging/sysctl.conf "$root/usr/lib/sysctl.d/60-loalang.conf"
 mkdir -p "$root/usr/share/doc/loalang"
 install -m 644 docs/*.md CHANGELOG.md "$root/usr/share/doc/loalang"
 install -m 644 LICENSE "$root/usr/share/doc/loalang/copyright"

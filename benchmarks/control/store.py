@@ -1,8 +1,10 @@
 """What a node keeps, under power cuts, cut-off and damaged files, and disks that refuse.
 
-Each cut falls into a random byte of a random history of writes: what was told to be durable must be
-there afterwards, and of what was not, whole batches or nothing. Each truncation of either copy, and
-each flipped bit, must cost nothing, and a revocation never. Options: --cuts N, --flips N, --seed N;
+Each cut falls into a random byte of a random history of writes, and half of them spoil up to 4 KiB
+before it in that file: what was told to be durable must be there afterwards, and of what was not,
+whole batches or nothing. Each truncation of either copy, and
+each flipped bit, must cost nothing, and a revocation never; nor may SIGKILL of a process before,
+in and after each of its writes to a real disk. Options: --cuts N, --flips N, --seed N;
 truncations are tried at every length.
 """
 
@@ -14,7 +16,8 @@ from typing import Final
 
 import numpy as np
 
-from benchmarks.control.store_disk import TornDisk
+from benchmarks.control.disks.dying import kills
+from benchmarks.control.disks.torn import TornDisk
 from benchmarks.options import count, parser_of
 from node.control.trust.ahead import PREFIX
 from node.shell.store.read import copies_of
@@ -48,6 +51,7 @@ def run(arguments: list[str]) -> int:
         ("power cuts", [_cut(rng) for _ in range(options.cuts)]),
         ("truncations, every length of either copy", _truncations(files)),
         ("flipped bits", [_flip(files, rng) for _ in range(options.flips)]),
+        ("kills of a process at each write to a real disk", kills(_orders())),
         ("full, failing and read-only disks", [_refused(n) for n in _REFUSALS]),
         (f"a disk that takes {_SLOW_S:.0f} s for a write", [_slow()]),
     ):
@@ -90,14 +94,26 @@ def _written() -> dict[Path, bytes]:
     return disk.files
 
 
+def batch(number: int, size_bytes: int, kind: int) -> dict[str, bytes]:
+    """Return changes: 0 of no order, 1 an order that has not acted yet, 2 what one did."""
+    part = PREFIX if kind == 1 else ""
+    changes = {f"{part}k{number % 3}": bytes([number]) * size_bytes, f"{part}last": bytes([number])}
+    return changes | ({f"{PREFIX}0": b""} if kind == 2 else {})
+
+
+def _orders() -> list[dict[str, bytes]]:
+    """Return what a node keeps that is certified, ordered and told of a revocation."""
+    return [*_BATCHES, *(batch(n, 200, kind) for n, kind in enumerate((1, 2, 1, 1, 2, 2, 0, 1, 2)))]
+
+
 def _cut(rng: np.random.Generator) -> str | None:
     """Lose the power somewhere in a history of writes; return what is wrong afterwards."""
     sizes = rng.integers(1, 400, rng.integers(1, 13)).tolist()
     batches = []
     for n, size in enumerate(sizes):
-        part = PREFIX * int(rng.integers(0, 2))  # an order that has not acted yet
-        batches.append({f"{part}k{n % 3}": bytes([n]) * size, f"{part}last": bytes([n])})
+        batches.append(batch(n, size, int(rng.integers(0, 3))))
     disk = TornDisk()
+    disk.spoils_bytes = int(rng.integers(0, 2) * rng.integers(1, 4096))
     disk.cut_at = int(rng.integers(1, 2 * sum(sizes) + 150 * len(sizes) + 200))
     store = Store(_PATH, disk=disk)
     durable = -1

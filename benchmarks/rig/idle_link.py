@@ -5,9 +5,15 @@ bytes on. The kernel counts what goes through the door's socket: bytes and segme
 (TCP_INFO), so headers of IP and TCP, acknowledgements and keep-alives are in the figure; the first
 ten seconds, with the handshake, are told apart. Nothing else is on the link of an idle node but
 what it joins: with `--join` a station's relay, that had a programme and rests, counted as well from
-the fourth minute on. `--kill` tells after how long the broker misses a node that is gone.
+the fourth minute on. `--kill` tells after how long a node that is gone is missed, by the watch and
+by the broker. The processor's time of the same minutes is told too.
+
+Without TCP's time stamps, as the package sets it, in a network of its own: `unshare -n sh -c
+'ip link set lo up; sysctl -qw net.ipv4.tcp_timestamps=0; python -m benchmarks idle_link'`
 """
 
+import asyncio
+import os
 import select
 import shutil
 import signal
@@ -27,8 +33,15 @@ from typing import Final
 from benchmarks.options import parser_of, positive
 from benchmarks.rig import idle_path
 from benchmarks.rig.rig_network import free_port
+from node.shell.broker.connection import Login
+from node.shell.broker.paho_connection import connect
+from node.shell.config import MqttConfig
+from node.shell.keys.credentials import tls_context
 from node.shell.station import certificates
+from node.shell.station.watch import Watch, serve
 
+KEEPALIVE_S: Final = MqttConfig().keepalive_s
+CPU_PERCENT: Final = 1.0
 MONTH_S: Final = 30 * 86_400
 ALLOWED_MB: Final = 60.0
 HEADER_BYTES: Final = 40
@@ -37,8 +50,11 @@ STAMP_BYTES: Final = 12
 """TCP's time stamps, where both ends have them (net.ipv4.tcp_timestamps)."""
 _REST_S: Final = 200.0
 """A minute after its last packet a station begins to rest, and does so by steps for two more."""
+_BACK_S: Final = 5.0
+"""Until a node that was stopped is back, and has said a word."""
+_ROOT: Final = "pa/v1/village/node"
 _HANDSHAKE_S: Final = 10.0
-_START_S: Final = 60.0
+_START_S: Final = 180.0
 _OPTION_STAMPS: Final = 1
 _INFO: Final = struct.Struct("8B24I4Q2I")
 """struct tcp_info up to tcpi_segs_in: linux/tcp.h."""
@@ -129,7 +145,7 @@ def run(arguments: list[str]) -> int:
     """Measure, print the month's figure and return 1 where it is more than allowed."""
     parser = parser_of("idle_link", __doc__)
     parser.add_argument("--minutes", type=positive, default=4.0, help="how long (4)")
-    parser.add_argument("--keepalive", type=int, default=12, help="[mqtt] keepalive_s (12)")
+    parser.add_argument("--keepalive", type=int, default=KEEPALIVE_S, help="[mqtt] keepalive_s (8)")
     parser.add_argument("--join", action="store_true", help="with a joined station")
     parser.add_argument("--kill", action="store_true", help="at the end: when is it missed?")
     options = parser.parse_args(arguments)
@@ -147,15 +163,22 @@ def run(arguments: list[str]) -> int:
         opened.callback(door.close)
         node = opened.enter_context(_node(folder, door, options.keepalive, join))
         _wait_for(lambda: door.connections > 0, "the node did not come to its broker")
-        month_mb = _measure(door, path, options.minutes)
+        month_mb = _measure(door, path, node.pid, options.minutes)
         if options.kill:
-            print(f"missed {_missed_s(folder, port, node):.1f} s after it was killed")
+            watch_s = _missed_s(folder, port, node, is_watched=True)
+            print(f"missed by the watch {watch_s:.1f} s after it was stopped")
+            time.sleep(_BACK_S)
+            broker_s = _missed_s(folder, port, node, is_watched=False)
+            print(f"missed by the broker {broker_s:.1f} s after it was stopped")
     print(f"idle month: {month_mb:.1f} MB (allowed {ALLOWED_MB:g})")
     return int(month_mb > ALLOWED_MB)
 
 
 def _measure(
-    door: Door, path: tuple[idle_path.Station, idle_path.DatagramDoor] | None, minutes: float
+    door: Door,
+    path: tuple[idle_path.Station, idle_path.DatagramDoor] | None,
+    pid: int,
+    minutes: float,
 ) -> float:
     """Return the month of a node that is connected now, in MB; tell of what it is made."""
     time.sleep(_HANDSHAKE_S)
@@ -165,9 +188,11 @@ def _measure(
         time.sleep(_REST_S)
     first, connections = door.counted(), door.connections
     before = (0, 0) if path is None else (path[1].wire_bytes, path[1].datagrams)
-    begin_s = time.monotonic()
+    begin_s, cpu_s = time.monotonic(), _cpu_s(pid)
     time.sleep(minutes * 60)
     idle, lasted_s = door.counted().since(first), time.monotonic() - begin_s
+    percent = (_cpu_s(pid) - cpu_s) / lasted_s * 100
+    print(f"processor: {percent:.2f} % of a core (allowed {CPU_PERCENT:g})")
     print(
         f"then {lasted_s:.0f} s: {idle.payload_bytes} bytes of TLS in {idle.segments} segments, "
         f"{idle.wire_bytes} with headers of {idle.header_bytes}; "
@@ -180,26 +205,55 @@ def _measure(
     return (idle.wire_bytes + joined_bytes) / lasted_s * MONTH_S / 1e6
 
 
-def _missed_s(folder: Path, port: int, node: "subprocess.Popen[bytes]") -> float:
-    """Kill the node; return after how many seconds the broker tells the others that it is lost."""
-    identity = ["--cafile", f"{folder}/ca.pem", "--cert", f"{folder}/office.pem"]
-    identity += ["--key", f"{folder}/office.key"]
-    command = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), *identity, "-V", "5"]
-    told = subprocess.Popen(
-        [*command, "-t", "pa/v1/+/node/pole-1/state", "-R"], stdout=subprocess.PIPE, text=True
+def _cpu_s(pid: int) -> float:
+    """Return what the process has used so far, its own time and the kernel's for it."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _missed_s(
+    folder: Path, port: int, node: "subprocess.Popen[bytes]", *, is_watched: bool
+) -> float:
+    """Stop the node; return after how many seconds the others are told that it is lost."""
+    config = MqttConfig(
+        host="127.0.0.1",
+        port=port,
+        ca_file=f"{folder}/ca.pem",
+        certificate_file=f"{folder}/office.pem",
+        key_file=f"{folder}/office.key",
     )
-    time.sleep(1.0)
+    return asyncio.run(_missed(config, node, is_watched=is_watched))
+
+
+async def _missed(
+    config: MqttConfig, node: "subprocess.Popen[bytes]", *, is_watched: bool
+) -> float:
+    host, port, tls = str(config.host), config.port, tls_context(config)
+    told: asyncio.Queue[str] = asyncio.Queue()
+    ear = await connect(Login(host=host, port=port, identifier="ear", tls=tls))
+    await ear.subscribe([f"{_ROOT}/+/state"])
+    watch = await connect(Login(host=host, port=port, identifier="watch", tls=tls))
+    watching = asyncio.create_task(
+        serve(_ROOT, watch, Watch([], time.monotonic()), end_s=None, tell=told.put_nowait)
+    )
+    if not is_watched:
+        watching.cancel()
+    await asyncio.sleep(_BACK_S)
     # Its connection stays: what an end of its process would close, a power cut does not.
     node.send_signal(signal.SIGSTOP)
     begin_s = time.monotonic()
-    assert told.stdout is not None, "a pipe was asked for"
-    for line in told.stdout:
-        if "lost" in line:
-            break
-    told.terminate()
-    told.wait()
+    word = b""
+    while b"lost" not in word:
+        message = await ear.receive()
+        ear.acknowledge(message)
+        word = b"" if message.retain else message.payload
+    lasted_s = time.monotonic() - begin_s
     node.send_signal(signal.SIGCONT)
-    return time.monotonic() - begin_s
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    for one in (watch, ear):
+        await one.close()
+    return lasted_s
 
 
 def _counted(one: socket.socket) -> Counted:

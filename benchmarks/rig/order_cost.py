@@ -36,6 +36,8 @@ _COUNTED: Final = 20
 """Orders of each kind under strace: what each does to the disk is the same every time."""
 _MUTES: Final = 60
 _WARN_S: Final = 0.25
+_EVEN_S: Final = 2.0
+"""What a store may put off it has written after so long."""
 _REST_S: Final = 0.15
 
 Row = tuple[str, float, float]
@@ -140,19 +142,21 @@ def _alternately(
 def _writes(poles: list[Pole]) -> list[Row]:
     """Return what each kind of order does to the disk."""
     rows: list[Row] = []
-    kinds: tuple[tuple[str, Callable[[Pole], object]], ...] = (
-        ("warning", Pole.warn),
-        ("cancel", Pole.cancel),
-        ("mute", Pole.mute),
+    series: tuple[tuple[tuple[str, Callable[[Pole], object]], ...], ...] = (
+        (("warning", Pole.warn), ("cancel", Pole.cancel)),
+        (("mute", Pole.mute),),
     )
     counted: list[dict[str, Strokes]] = [{}, {}]
     for number, pole in enumerate(poles):
-        for _ in range(_COUNTED):
-            for name, send in kinds:
-                send(pole)
-                time.sleep(0.4)
-                counted[number].setdefault(name, Strokes()).add(pole.strokes())
-    for name, _ in kinds:
+        for kinds in series:
+            for _ in range(_COUNTED):
+                for name, send in kinds:
+                    send(pole)
+                    time.sleep(0.4)
+                    counted[number].setdefault(name, Strokes()).add(pole.strokes())
+            time.sleep(_EVEN_S)
+            counted[number][name].add(pole.strokes())
+    for name in counted[0]:
         here, there = (one[name].each(_COUNTED) for one in counted)
         for what, mine, other in zip(("batches", "bytes", "blocks"), here, there, strict=True):
             rows.append((f"{name}: {what} written", mine, other))

@@ -10,7 +10,7 @@
   │ ── JOIN with the next cookie, each 15 s ────►  │   keeps the NAT open (RFC 6263)
 
  while nothing is said
-  │ ── KEEP each 15 s, JOIN each 80 s ──────────►  │
+  │ ── KEEP each 15 s, JOIN each 200 s ─────────►  │
   │ ◄────────────────────────────────── STRANGER ─ │   where nobody has joined from there
 ```
 When the stream falls silent the node asks at once: behind a new address of its NAT the old cookie
@@ -39,9 +39,11 @@ LEASE_S: Final = 45
 """A node that says no more is left after so long."""
 RENEW_NS: Final = 15 * NS_PER_S
 """Mappings of NATs live for 30 s and more (RFC 4787 asks for two minutes)."""
-REST_LEASE_S: Final = 120
-REST_RENEW_NS: Final = 80 * NS_PER_S
-"""While nothing is said; a cookie is good for 90 s."""
+REST_LEASE_S: Final = 300
+REST_RENEW_NS: Final = 200 * NS_PER_S
+"""While nothing is said: a station that began anew is known by its answer to KEEP before."""
+BROKER_RENEW_NS: Final = 80 * NS_PER_S
+"""... by the MQTT session, where no KEEP goes."""
 KEEP_NS: Final = 15 * NS_PER_S
 """The path is used so often: one lost packet is within the shortest lease of a NAT, 30 s."""
 STRANGER_NS: Final = 10 * NS_PER_S
@@ -160,7 +162,8 @@ class Joining:
             self._tries = 0
             self.welcomes += 1
             self._until_ns = now_ns + packet.lease_s * NS_PER_S
-            renew_ns = REST_RENEW_NS if self._rests(now_ns) else RENEW_NS
+            rest_ns = BROKER_RENEW_NS if source == BROKER else REST_RENEW_NS
+            renew_ns = rest_ns if self._rests(now_ns) else RENEW_NS
             self._next_ns = now_ns + min(renew_ns, packet.lease_s * NS_PER_S * 2 // 3)
             if (source == BROKER) != self._by_broker:
                 self._by_broker = source == BROKER
@@ -181,6 +184,11 @@ class Joining:
         before_ns, self._report_ns = self._report_ns, now_ns
         if before_ns is None or now_ns - before_ns <= SILENT_NS:
             self._alarm_ns = now_ns + SILENT_NS  # a sender that rests is not missed
+
+    def note_sent(self, now_ns: int) -> None:
+        """Note that something else went to the station: it keeps the path as well as a KEEP."""
+        if self._keep_ns != NEVER_NS:
+            self._keep_ns = now_ns + KEEP_NS
 
     def receive_stranger(self, now_ns: int) -> None:
         """Note that the station, or who says so, does not know who speaks from here."""

@@ -77,8 +77,8 @@ class MqttConfig:
     key_file: str | None = None
     """The private key of it (PEM)."""
 
-    keepalive_s: int = 12
-    """Longest silence of the link: the broker misses a node that is gone after 1.5 times that."""
+    keepalive_s: int = 8
+    """Longest silence of the link: who is gone is missed within 10 s with 8, by either side."""
 
     heartbeat_s: int = 0
     """How often the whole status is published, which is a kilobyte; 0: never."""

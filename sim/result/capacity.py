@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-IDLE_MONTH_MB: Final = 58.7
+IDLE_MONTH_MB: Final = 53.7
 """What a node that plays nothing live pays in a month of 30 days: TLS to the broker, every header,
-keep-alive of 12 s; measured (`python -m benchmarks idle_link`)."""
+keep-alive of 8 s; measured (`python -m benchmarks idle_link`)."""
 
 _MB: Final = 1e6
 _HOUR_S: Final = 3600

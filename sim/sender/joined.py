@@ -15,9 +15,9 @@ from node.rtp.join_packet import COOKIE_BYTES, KEEP, STRANGER, JoinPacket, Step,
 from node.units import NS_PER_S
 
 MEMBERS_MAX: Final = 1000
-LEASE_S_MAX: Final = 120
-COOKIE_S: Final = 90
-"""Longer than a lease, so that each renewal finds its cookie good."""
+LEASE_S_MAX: Final = 300
+COOKIE_S: Final = 240
+"""Longer than from one renewal to the next, so that each finds its cookie good."""
 STRANGERS_PER_S: Final = 100
 """Words of strangers that are answered: an account of its own, for anybody can send them."""
 CHALLENGES_PER_S: Final = 500

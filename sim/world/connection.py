@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from node.shell.broker.beats import Beating
 from node.shell.broker.connection import (
     CONNECT_TIMEOUT_S,
     RECEIVE_MAX,
@@ -23,6 +24,8 @@ from sim.world.path import LOST_NS, Path
 from sim.world.stream import HEADERS_BYTES, Pipe
 
 _PING_BYTES: Final = 2
+_BEAT_BYTES: Final = 8
+"""By its alias."""
 _ACK_BYTES: Final = 4
 _SYN_WAITS_NS: Final = (NS_PER_S, 2 * NS_PER_S, 4 * NS_PER_S)
 """Between two attempts to open a connection (RFC 6298, and Linux)."""
@@ -88,13 +91,15 @@ class VirtualConnection:
         self._inbox = Inbox(self._loop)
         self._numbers = 0
         self._pinged_ns = -1
+        self._beats: Beating | None = None
+        self._doubted: Callable[[bool], None] = lambda is_doubted: None
         self.session_present = False
         self.bytes_max = 0
         self.window = WINDOW
         self._far = _FarEnd(network.broker, login.identifier)
         self._up = Pipe(
             self._loop, network.up, network.down,
-            deliver=lambda call: call(), broken=lambda: self._inbox.end(LinkLostError("timed out")),
+            deliver=lambda call: call(), broken=lambda: self._end(LinkLostError("timed out")),
         )  # fmt: skip
         self._down = Pipe(
             self._loop, network.down, network.up,
@@ -129,7 +134,14 @@ class VirtualConnection:
 
         self.session_present = bool(await self._ask(there, 60 + len(login.will)))
         self.bytes_max = self._network.broker.bytes_max
-        self._loop.call_later(login.keepalive_s or 60, self._ping)
+        if login.beat_topic and login.keepalive_s:
+            self._beats = Beating(
+                self._loop, login.keepalive_s, send=self._send_beat, heard_s=self._heard_s,
+                give_up=lambda: self._end(LinkLostError("the broker does not answer")),
+            )  # fmt: skip
+            self._beats.doubted = self._tell_doubt
+        else:
+            self._loop.call_later(login.keepalive_s or 60, self._ping)
 
     async def subscribe(self, topics: Sequence[str]) -> list[int]:
         """Subscribe with quality 1; return a reason code each."""
@@ -150,6 +162,8 @@ class VirtualConnection:
         until_ns = self._loop.now_ns + expires_s * NS_PER_S if expires_s else None
         message = Message(topic, payload, quality, retain, until_ns)
         call = lambda: self._network.broker.publish(self._far, message)  # noqa: E731
+        if self._beats is not None:
+            self._beats.note_said()
         if quality:
             return self._ask(call, message.size_bytes)
         self._send(call, message.size_bytes)
@@ -160,6 +174,10 @@ class VirtualConnection:
     async def receive(self) -> Received:
         """Return the next message; raise `LinkLostError` when the connection has ended."""
         return await self._inbox.receive()
+
+    def tell_doubts(self, call: Callable[[bool], None]) -> None:
+        """Call with True when the broker's host owes its word, with False when it is given."""
+        self._doubted = call
 
     def acknowledge(self, message: Received) -> None:
         """Tell the broker that a message is in our hands for good."""
@@ -181,7 +199,7 @@ class VirtualConnection:
         """End it at once, without a goodbye."""
         if self._inbox.lost is None and not self._network.cut:
             self._send(self._far.reset, 0)
-        self._inbox.end(LinkLostError("closed"))
+        self._end(LinkLostError("closed"))
 
     def _send(self, call: Callable[[], object], size_bytes: int) -> None:
         if self._inbox.lost is None and not self._network.cut:
@@ -210,7 +228,36 @@ class VirtualConnection:
         self._inbox.put(Received(message.topic, message.payload, message.retain, handle))
 
     def _take_end(self, reason: int) -> None:
-        self._inbox.end(LinkLostError(f"broker ended it (0x{reason:02x})", reason=reason))
+        self._end(LinkLostError(f"broker ended it (0x{reason:02x})", reason=reason))
+
+    def _end(self, fault: LinkLostError) -> None:
+        if self._beats is not None:
+            self._beats.end()
+        self._inbox.end(fault)
+
+    def _heard_s(self) -> float | None:
+        """Return how long ago the broker's host said its last word, in s, by TCP."""
+        ago_ns = None if self._network.cut else self._up.heard_ns()
+        return None if ago_ns is None else ago_ns / NS_PER_S
+
+    def _tell_doubt(self, is_doubted: bool) -> None:
+        self._doubted(is_doubted)
+
+    def _send_beat(self, asks: bool) -> None:
+        if self._network.cut and self._beats is not None:
+            self._beats.end()
+            return
+        message = Message(self._login.beat_topic, b"", int(asks), retain=False)
+        call = lambda: self._network.broker.publish(self._far, message)  # noqa: E731
+        if not asks:
+            self._send(call, _BEAT_BYTES)
+            return
+        answered = self._ask(call, _BEAT_BYTES)
+        answered.add_done_callback(self._note_answer)
+
+    def _note_answer(self, done: "asyncio.Future[Any]") -> None:
+        if self._beats is not None and not done.cancelled() and done.exception() is None:
+            self._beats.note_answer()
 
     def _ping(self) -> None:
         """Keep the connection alive, and notice when the other end is silent (as paho does)."""

@@ -73,6 +73,7 @@ class Pipe:
         self._expected = 0
         self._held: dict[int, object] = {}
         self._rtt_ns: int | None = None
+        self._heard_ns = loop.now_ns
         self.open = True
         self.forgotten = False
         """Somebody on the way knows nothing of this stream any more: nothing comes through."""
@@ -86,6 +87,13 @@ class Pipe:
         segment = _Segment(self._next, content, size, self._loop.now_ns)
         self._next += 1
         self._try(segment)
+
+    def heard_ns(self) -> int | None:
+        """Return how long ago the other end acknowledged something; None where all is.
+
+        A lost acknowledgement counts: the next one would say as much.
+        """
+        return None if self._expected == self._next else self._loop.now_ns - self._heard_ns
 
     def close(self) -> None:
         """Let nothing more arrive."""
@@ -115,6 +123,7 @@ class Pipe:
         back_ns = self._back.carry(now_ns, HEADERS_BYTES)
         if back_ns != LOST_NS and not segment.tries:
             self._rtt_ns = back_ns - segment.first_ns
+        self._heard_ns = now_ns
         self._held[segment.number] = segment.content
         while self._expected in self._held and self.open:
             content = self._held.pop(self._expected)

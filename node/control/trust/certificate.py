@@ -6,6 +6,7 @@ Areas are paths: `vn/lang-son/huu-lien` contains `vn/lang-son/huu-lien/lang-coc`
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -141,6 +142,7 @@ def within(inner: str, outer: str) -> bool:
     return outer in ("", inner) or inner.startswith(outer + "/")
 
 
+@lru_cache(maxsize=256)  # asked of the same few areas again and again
 def proper_area(area: str) -> bool:
     """Return whether `area` is a path that can be compared."""
     return area == "" or all(part and part == part.strip() for part in area.split("/"))

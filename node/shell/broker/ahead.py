@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable
 from typing import Final
 
 from node.events import Persist
+from node.shell.broker.together import woken
 from node.shell.clocks import now_ns
+from node.shell.loop.core_sound import CoreLock
 from node.shell.store.store import Store
 
 LOG: Final = logging.getLogger("loalang.mqtt")
@@ -37,24 +38,28 @@ class AheadOfActing:
         if durable() < min(self._gave_up_on, number):
             self.unkept += 1  # the disk has not caught up since: no use in waiting again
             return
-        try:
-            # Not `wait_for`: before Python 3.12 it may swallow a cancellation, and SIGTERM with it.
-            async with asyncio.timeout(WAIT_S):
-                while durable() < number:
-                    self._more.clear()
-                    await self._more.wait()
-        except TimeoutError:
-            self._gave_up_on = number
-            self.unkept += 1
-            if self.unkept == 1:
-                LOG.warning(
-                    "the disk is slow: an order acts before it is kept, and could act again if the"
-                    " power failed now"
-                )
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + WAIT_S
+        while durable() < number:
+            left_s = end_s - loop.time()
+            if left_s <= 0:
+                self._give_up(number)
+                return
+            self._more.clear()
+            await woken(self._more, left_s)
+
+    def _give_up(self, number: int) -> None:
+        self._gave_up_on = number
+        self.unkept += 1
+        if self.unkept == 1:
+            LOG.warning(
+                "the disk is slow: an order acts before it is kept, and could act again if the"
+                " power failed now"
+            )
 
 
 def keeper(
-    foresee: Callable[[bytes, int], Persist | None], store: Store, lock: threading.Lock
+    foresee: Callable[[bytes, int], Persist | None], store: Store, lock: CoreLock
 ) -> Callable[[bytes], int]:
     """Return what keeps an order that would act; a disk that is sick is not waited for."""
 

@@ -94,6 +94,9 @@ class Connection(Protocol):
     async def receive(self) -> Received:
         """Return the next message; raise `LinkLostError` when the connection has ended."""
 
+    def tell_doubts(self, call: Callable[[bool], None]) -> None:
+        """Call with True when the broker's host owes its word, with False when it is given."""
+
     def acknowledge(self, message: Received) -> None:
         """Tell the broker that a message is in our hands for good."""
 

@@ -20,16 +20,12 @@ from node.control.civil_time import DAY_S
 from node.control.trust.message import DOCUMENT_BYTES_MAX
 from node.events import Publish
 from node.shell.broker.ahead import AheadOfActing
-from node.shell.broker.connection import (
-    TAKEN_OVER,
-    Connect,
-    Connection,
-    LinkLostError,
-    Login,
-)
+from node.shell.broker.beats import UNHEARD_S
+from node.shell.broker.connection import Connect, Connection, LinkLostError, Login
 from node.shell.broker.kept_topics import TOPICS_KEY, topics_in
 from node.shell.broker.outbox import Outbox
 from node.shell.broker.outgoing import Outgoing
+from node.shell.broker.own_name import OwnName
 from node.shell.broker.paho_connection import connect as connect_paho
 from node.shell.broker.together import both
 from node.shell.broker.unacknowledged import Unacknowledged
@@ -51,12 +47,6 @@ _TOPIC_BYTES_MAX: Final = 1024
 """Header, topic and properties of a message, at most."""
 _WILL_DELAY_S: Final = 2
 """A node that is back so soon was not lost."""
-NEW_S: Final = 2.0
-"""What the broker has retained of our name comes within so long of our first connection."""
-_TAKEN_OVER_MAX: Final = 3
-"""After so many times another client has our name for good: we take one beside it."""
-_NAME_REFUSED: Final = (0x85, 0x87)
-"""Reasons of a CONNACK: identifier not valid, not authorised (MQTT 5, 3.2.2.2)."""
 ASK: Final = b"status"
 """What asks under `cmd` for the whole status; it orders nothing, so nobody signs it."""
 ASKED_S: Final = 10
@@ -102,7 +92,6 @@ class MqttLink:
         announced: Mapping[str, bytes] | None = None,
         connect: Connect = connect_paho,
     ) -> None:
-        self._name = name
         self._config = config
         self._connect = connect
         self._root = f"pa/v1/{config.village}/node/{name}"
@@ -119,10 +108,8 @@ class MqttLink:
         self._unacknowledged = Unacknowledged()
         self._connection: Connection | None = None
         self._state: tuple[str, tuple[str, ...]] = ("ready", ())
-        self._suffix = ""
-        self._taken_over = 0
-        self._before: int | None = None  # session that had told the state of our name before us
-        self._new_until_s = 0.0
+        self._own = OwnName(name, session)
+        self._own.told = self._tell_fault
         self._next_beat_ns = 0
         self._is_asked = False
         self.durable: Callable[[], int] = lambda: 1 << 62
@@ -148,6 +135,9 @@ class MqttLink:
     @told.setter
     def told(self, call: Callable[[str, str | None], None]) -> None:
         self._outgoing.told = call
+
+    def _tell_fault(self, name: str, text: str | None) -> None:
+        self.told(name, text)
 
     @property
     def topics(self) -> list[str]:
@@ -223,7 +213,8 @@ class MqttLink:
 
     def wake(self) -> None:
         """Look again at what may leave: more is on the disk now."""
-        self._outgoing.wake.set()
+        if len(self._outgoing.outbox) or len(self._unacknowledged):
+            self._outgoing.wake.set()
         self.ahead.wake()
 
     async def run(self, take: Take) -> None:
@@ -249,8 +240,8 @@ class MqttLink:
         try:
             await self._subscribe(connection)
             self._connection = connection
-            if not self._new_until_s:
-                self._new_until_s = asyncio.get_running_loop().time() + NEW_S
+            self._own.note_connected(asyncio.get_running_loop().time())
+            connection.tell_doubts(self._note_doubt)
             self._unacknowledged.clear()  # the broker gives them again
             self._tell_state()
             for topic, payload in self._announced.items():
@@ -274,7 +265,7 @@ class MqttLink:
         return Login(
             host=self._config.host,
             port=self._config.port,
-            identifier=self._name + self._suffix,
+            identifier=self._own.identifier,
             username=self._config.username,
             password=self._password,
             tls=self._tls,
@@ -306,11 +297,12 @@ class MqttLink:
         self._old_topics = topics
 
     async def _read(self, connection: Connection, take: Take) -> None:
-        topics = frozenset(self.topics)
+        topics, loop = frozenset(self.topics), asyncio.get_running_loop()
         while True:
             message = await connection.receive()
-            if message.topic == f"{self._root}/state":
-                self._note_state(message.payload)
+            is_state, now_s = message.topic == f"{self._root}/state", loop.time()
+            if is_state and self._own.contradicts(message.payload, now_s):
+                self._tell_state()
             is_stream = message.topic == f"{self._root}/stream" and not message.retain
             if is_stream and self.take_datagram is not None:
                 self.take_datagram(message.payload)
@@ -336,37 +328,15 @@ class MqttLink:
                 self._outgoing.wake.set()  # it is to look again in a second
 
     def _note_lost(self, fault: LinkLostError) -> None:
-        """Say why the link ended, and draw the consequence where another node has our name."""
+        """Say why the link ended."""
         LOG.warning("broker %s:%d: %s", self._config.host, self._config.port, fault)
         self.told("broker", str(fault))
-        if self._suffix and fault.reason in _NAME_REFUSED:
-            self._suffix = ""
-        if fault.reason == TAKEN_OVER:
-            self._note_taken_over()
+        self._own.note_lost(fault.reason)
 
-    def _note_state(self, payload: bytes) -> None:
-        """Look who has told the state of our name: a broker need not say who pushed us out."""
-        try:
-            told = json.loads(payload)
-        except (ValueError, RecursionError):
-            return
-        known = isinstance(told, dict) and isinstance(told.get("session"), int)
-        if not known or told["session"] in (self.session, self._before):
-            return
-        if asyncio.get_running_loop().time() < self._new_until_s:
-            self._before = told["session"]  # of our own last start, as well as not
-        elif told.get("state") in ("ready", "degraded"):
-            self._note_taken_over()
-
-    def _note_taken_over(self) -> None:
-        self._taken_over += 1
-        if self._taken_over == _TAKEN_OVER_MAX:
-            self._suffix = f"-{int(machine().uniform(0, 1 << 32)):08x}"
-            text = (
-                f"another node has the name {self._name!r} too: a copied card? Give one a new name"
-            )
-            LOG.error("broker: %s", text)
-            self.told("name", text)
+    def _note_doubt(self, is_doubted: bool) -> None:
+        """Say that the broker's machine seems to be gone, before the connection ends of it."""
+        text = f"its machine has acknowledged nothing for {UNHEARD_S:g} s"
+        self.told("broker", text if is_doubted else None)
 
     def _tell_state(self) -> None:
         if self._connection is not None:
@@ -376,6 +346,7 @@ class MqttLink:
     def _state_of(self, word: str, why: tuple[str, ...]) -> bytes:
         """Return the retained state of this session."""
         body: dict[str, object] = {"state": word, "session": self.session}
+        body["beat_s"] = self._config.keepalive_s  # who watches knows when it would be missed
         return json.dumps(body | ({"why": list(why)} if why else {})).encode()
 
     async def _say_goodbye(self) -> None:

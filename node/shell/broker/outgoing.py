@@ -1,7 +1,6 @@
 """From the outbox to the broker: in order, as much at once as it takes, past what it refuses."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 from typing import Final
@@ -9,6 +8,7 @@ from typing import Final
 from node.events import Publish
 from node.shell.broker.connection import Connection, LinkLostError
 from node.shell.broker.outbox import Outbox, Waiting
+from node.shell.broker.together import woken
 
 LOG: Final = logging.getLogger("loalang.mqtt")
 
@@ -64,10 +64,7 @@ class Outgoing:
             if not (waits or under_way or len(self.outbox)):
                 await self.wake.wait()
                 continue
-            # Not `wait_for`: before Python 3.12 it may swallow a cancellation, and SIGTERM with it.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(1.0):
-                    await self.wake.wait()
+            await woken(self.wake, 1.0)
 
     def _start(self, connection: Connection, one: Waiting, under_way: dict[Waiting, float]) -> bool:
         """Send `one`; return whether it is under way."""

@@ -3,12 +3,16 @@
 import contextlib
 import socket
 import ssl
+import struct
 from typing import Any, Final
 
 from paho.mqtt import client as paho
 
 _UNACKNOWLEDGED_MS: Final = 8000
 """What the broker's host does not acknowledge in so long ends the connection (TCP_USER_TIMEOUT)."""
+
+_INFO: Final = struct.Struct("=24xI28xI")
+"""Of struct tcp_info (linux/tcp.h): tcpi_unacked, and tcpi_last_ack_recv in ms."""
 
 
 class PahoClient(paho.Client):
@@ -36,6 +40,19 @@ def give_up_soon(one: Any) -> None:
     with contextlib.suppress(OSError, AttributeError):
         one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
+
+
+def heard_s(one: Any) -> float | None:
+    """Return how long ago the other end's host said its last word, in s, by TCP.
+
+    None where it has acknowledged everything, or nobody can say: no Linux, no socket.
+    """
+    try:
+        info = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
+        segments, heard_ms = _INFO.unpack(info)
+    except (OSError, AttributeError, struct.error):
+        return None
+    return heard_ms / 1000 if segments else None
 
 
 def text_of(fault: Exception) -> str:

@@ -23,7 +23,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from node.shell.broker.beats import Beats
+from node.shell.broker.beats import Beating
 from node.shell.broker.connection import (
     CONNECT_TIMEOUT_S,
     RECEIVE_MAX,
@@ -33,7 +33,7 @@ from node.shell.broker.connection import (
     Login,
     Received,
 )
-from node.shell.broker.paho_client import PahoClient, give_up_soon, text_of
+from node.shell.broker.paho_client import PahoClient, give_up_soon, heard_s, text_of
 
 _LOOK_S: Final = 1.0
 
@@ -73,7 +73,8 @@ class PahoConnection:
         self.session_present = False
         self.bytes_max = 0
         self.window = 8
-        self._beats: Beats | None = None
+        self._beats: Beating | None = None
+        self._doubted: Callable[[bool], None] = lambda is_doubted: None
         self._aliases: dict[str, int] = {}
         self._aliases_max = 0
         self._thread = threading.get_ident()
@@ -111,7 +112,9 @@ class PahoConnection:
         self, topic: str, payload: bytes, *, quality: int, retain: bool, expires_s: int = 0
     ) -> "asyncio.Future[int]":
         """Send; the future has the broker's reason code."""
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties: Any = None
+        if expires_s or quality == 0:  # each costs more than all the rest of a message
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         if expires_s:
             properties.MessageExpiryInterval = expires_s
         if quality == 0:
@@ -119,7 +122,7 @@ class PahoConnection:
         info = self._client.publish(topic, payload, quality, retain, properties)
         self._flush()
         if self._beats is not None:
-            self._beats.note_said(self._loop.time())
+            self._beats.note_said()
         if quality == 0:
             done: asyncio.Future[int] = self._loop.create_future()
             done.set_result(0)
@@ -129,6 +132,10 @@ class PahoConnection:
     async def receive(self) -> Received:
         """Return the next message; raise `LinkLostError` when the connection has ended."""
         return await self._inbox.receive()
+
+    def tell_doubts(self, call: Callable[[bool], None]) -> None:
+        """Call with True when the broker's host owes its word, with False when it is given."""
+        self._doubted = call
 
     def acknowledge(self, message: Received) -> None:
         """Tell the broker that a message is in our hands for good."""
@@ -300,23 +307,25 @@ class PahoConnection:
         if self._login.beat_topic and self._login.keepalive_s and window > 1:
             window -= 1  # a beat's
             self._client.ask_no_more()
-            now_s = self._loop.time()
-            self._beats = Beats(self._login.keepalive_s, self._send_beat, now_s)
-            self._loop.call_later(self._login.keepalive_s, self._beat)
+            self._beats = Beating(
+                self._loop,
+                self._login.keepalive_s,
+                send=self._send_beat,
+                heard_s=lambda: heard_s(self._watched),
+                give_up=self._give_up,
+            )
+            self._beats.doubted = self._tell_doubt
         self.window = min(self.window, window)
         if not self._opened.done():
             self._opened.set_result(None)
 
-    def _beat(self) -> None:
-        """Say that we live, when nothing else did, and see that the broker does."""
-        beats = self._beats
-        if self._inbox.lost is not None or beats is None:
-            return
-        if beats.is_unanswered(self._loop.time()):
-            self._leave()
-            self._end(LinkLostError("the broker does not answer"))
-            return
-        self._loop.call_later(beats.run(self._loop.time()), self._beat)
+    def _give_up(self) -> None:
+        """End a connection whose broker does not answer."""
+        self._leave()
+        self._end(LinkLostError("the broker does not answer"))
+
+    def _tell_doubt(self, is_doubted: bool) -> None:
+        self._doubted(is_doubted)
 
     def _send_beat(self, asks: bool) -> None:
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
@@ -337,13 +346,15 @@ class PahoConnection:
 
     def _note_answer(self, done: "asyncio.Future[Any]") -> None:
         if self._beats is not None and not done.cancelled() and done.exception() is None:
-            self._beats.note_answer(self._loop.time())
+            self._beats.note_answer()
 
     def _take_message(self, message: Received) -> None:
         if self._opened.done():  # before the broker has let us in it has nothing to say to us
             self._inbox.put(message)
 
     def _end(self, fault: LinkLostError) -> None:
+        if self._beats is not None:
+            self._beats.end()
         if not self._opened.done():
             self._opened.set_exception(fault)
             self._opened.exception()  # who does not wait any more need not be told

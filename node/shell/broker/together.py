@@ -1,4 +1,4 @@
-"""Two tasks that live and die together."""
+"""Tasks that live and die together, and one that waits for a word, a while at most."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -15,3 +15,14 @@ async def both(*parts: Coroutine[None, None, None]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def woken(wake: asyncio.Event, wait_s: float) -> None:
+    """Return when `wake` is set, and after `wait_s` set it: with nothing made but a timer."""
+    if wake.is_set():
+        return
+    timer = asyncio.get_running_loop().call_later(wait_s, wake.set)
+    try:
+        await wake.wait()
+    finally:
+        timer.cancel()

@@ -24,6 +24,9 @@ class Unacknowledged:
     def __init__(self) -> None:
         self._waiting: deque[_Waiting] = deque()
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     def clear(self) -> None:
         """Forget them: the broker gives them again."""
         self._waiting.clear()

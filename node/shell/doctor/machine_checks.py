@@ -23,6 +23,7 @@ MEMORY_BYTES_MIN: Final = 64 * 1024 * 1024
 BUILT_S: Final = 1_760_000_000
 """October 2025: a clock that shows less was never set."""
 
+STAMPS_FILE: Final = Path("/proc/sys/net/ipv4/tcp_timestamps")
 MEMORY_FILE: Final = Path("/proc/meminfo")
 
 
@@ -35,6 +36,7 @@ def look_at_machine(node: NodeConfig, shell: ShellConfig) -> Iterator[Finding]:
     yield _kernels()
     yield _disk(shell)
     yield _memory()
+    yield _idle_data(shell)
 
 
 def _port(node: NodeConfig) -> Finding:
@@ -144,3 +146,19 @@ def _memory() -> Finding:
     if kib * 1024 < MEMORY_BYTES_MIN:
         return fault("memory", f"{kib // 1024} MB free", "stop other programs; `top` names them")
     return good("memory", f"{kib // 1024} MB free")
+
+
+def _idle_data(shell: ShellConfig) -> Finding:
+    if shell.mqtt.host is None:
+        return good("idle data", "no broker, no beats")
+    try:
+        stamps = STAMPS_FILE.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return good("idle data", "nobody can say here whether TCP's time stamps are on")
+    if stamps == "0":
+        return good("idle data", "TCP's time stamps are off")
+    return note(
+        "idle data",
+        "TCP's time stamps are on: 10 MB a month of a mobile link, or more",
+        "here or at the broker: `sysctl net.ipv4.tcp_timestamps=0`, and a file in /etc/sysctl.d",
+    )

@@ -17,6 +17,7 @@ from node.shell.station.replace import replace_node
 from node.shell.station.root import root_command
 from node.shell.station.send import revoke_keys, send_all
 from node.shell.station.time import answer_nodes
+from node.shell.station.watch import watch_nodes
 
 FOLDER: Final = Path("station")
 _WAIT_MAX_S: Final = 86_400.0
@@ -29,6 +30,7 @@ _COMMANDS: Final = {
     "proofs": hear_proofs,
     "root": root_command,
     "time": answer_nodes,
+    "watch": watch_nodes,
 }
 
 
@@ -102,7 +104,7 @@ def _proofs(
 
 def _keep_right(
     commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
-) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
+) -> tuple[argparse.ArgumentParser, ...]:
     root = commands.add_parser("root", help="promise the root that is to follow; let it follow")
     root.add_argument("what", choices=("next", "rotate"))
     root.add_argument(
@@ -116,7 +118,9 @@ def _keep_right(
     clock.add_argument(
         "--trust-clock", action="store_true", help="though the kernel says it is not synchronised"
     )
-    return root, clock
+    watch = commands.add_parser("watch", help="tell within 10 s that a node is gone")
+    watch.add_argument("--wait", type=seconds, metavar="S", help="for so long; without it, always")
+    return root, clock, watch
 
 
 def seconds(text: str) -> float:

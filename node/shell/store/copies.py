@@ -71,18 +71,19 @@ def after_loss(joined: Joined) -> dict[str, bytes]:
 def _half_told(copies: list[FileContent | None], told: int) -> bool:
     """Return whether half a record at an end may be of a batch that was whole on the disk.
 
-    The second copy is written when the first one is safe, so half a record at its end was whole in
-    the first. Half a record at the first one's end is what a power cut leaves, if the second one is
-    there to say that nothing came after: it may be short of orders that had not acted.
+    It is what a power cut leaves if the other copy is whole and has all that is told of, but at
+    most its last batches, for which that copy need not have waited. Of the second copy it is so
+    only after such a batch: any other one is written to the first copy before.
     """
     first, second = copies
     if second is not None and second.torn and second.end == told:
-        return True
+        whole = first is not None and not (first.torn or first.damaged) and first.end == told
+        return not (whole and first is not None and told in first.alone)
     if first is None or not first.torn or first.end != told:
         return False
     if second is None or second.torn or second.damaged:
         return True
-    return not first.ahead.issuperset(range(second.end + 1, told + 1))
+    return not first.alone.issuperset(range(second.end + 1, told + 1))
 
 
 def _lost(joined: Joined, there: list[FileContent]) -> tuple[tuple[str, ...], int]:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
-from node.control.trust.ahead import PREFIX
+from node.shell.store.turns import may_wait
 
 FILE_MAGIC: Final = b"loalang-store-2\n"
 FILE_BYTES_MAX: Final = 128 * 1024 * 1024
@@ -61,8 +61,8 @@ class FileContent:
     values: dict[str, Kept] = field(default_factory=dict)
     batches: set[int] = field(default_factory=set)
     """Numbers of the batches that could be read."""
-    ahead: set[int] = field(default_factory=set)
-    """Those of them that the second copy may get later."""
+    alone: set[int] = field(default_factory=set)
+    """Those of them that the other copy may get later."""
     heads: list[tuple[int, dict[str, int]]] = field(default_factory=list)
     """Number up to which the file was written anew, and the keys that were there then."""
     good_bytes: int = 0
@@ -76,13 +76,6 @@ class FileContent:
     def end(self) -> int:
         """Number of the last batch that the file tells of."""
         return max((*self.batches, *(number for number, _ in self.heads)), default=0)
-
-
-def is_ahead(changes: Mapping[str, bytes]) -> bool:
-    """Return whether `changes` are only orders that have not acted yet: what they change comes
-    at once, and the second copy has both then.
-    """
-    return bool(changes) and all(key.startswith(PREFIX) for key in changes)
 
 
 def batch_record(number: int, changes: Mapping[str, bytes]) -> bytes:
@@ -165,7 +158,7 @@ def _take(content: FileContent, kind: RecordKind, number: int, body: bytes) -> N
         return
     if kind is RecordKind.BATCH:
         content.batches.add(number)
-        content.ahead |= {number} if is_ahead(dict(_read_entries(body))) else set()
+        content.alone |= {number} if may_wait(dict(_read_entries(body))) else set()
     for key, value in _read_entries(body):
         before = content.values.get(key)
         if before is None or before.number <= number:

@@ -2,10 +2,11 @@
 
 ```
  loop thread                    writer thread
- keep_soon(changes) ─► waiting ─► first copy, on the disk ─► durable ─► second copy
+ keep_soon(changes) ─► waiting ─► one copy, on the disk ─► durable ─► the other copy
         └ number of the batch        └ answers may go out: `durable >= number`
 ```
-Orders that are kept before they act go to the second copy with what comes next, in one write.
+An order that is kept before it acts, and what it changes then, go to one copy each, by turns
+(`turns`); the other one has them with what comes next, or a second later.
 A disk that is full, broken, read-only, slow or taken by another process keeps nobody waiting: the
 node goes on with what it has in memory, `fault` says why, and what waits is written as soon as the
 disk takes it. Each copy holds everything, with digests (`one_copy`), so that what one lost the
@@ -31,12 +32,12 @@ from node.shell.store.one_copy import (
     FileContent,
     Kept,
     batch_record,
-    is_ahead,
     read_file,
     whole_file,
 )
 from node.shell.store.read import copies_of
 from node.shell.store.told import disk_fault, lines_about
+from node.shell.store.turns import Turns, may_wait
 
 LOG: Final = logging.getLogger("loalang.store")
 
@@ -56,7 +57,7 @@ CLOSE_WAIT_S: Final = 3.0
 """What the last writes may take."""
 
 _OWED_S: Final = 1.0
-"""The second copy has all after so long, whether more comes or not."""
+"""Both copies have all after so long, whether more comes or not."""
 
 _KEEP_TIMEOUT_S: Final = 10.0
 
@@ -96,8 +97,7 @@ class Store:
         self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
         self._sizes: dict[Path, tuple[int, int]] = {}
-        self._owed = b""
-        """Records that the second copy gets with the next one."""
+        self._turns = Turns(self._copies)
         self.refused = 0
         """New keys that were not taken, because there were too many."""
         self.lost: tuple[str, ...] = ()
@@ -254,9 +254,9 @@ class Store:
         """Wait for something to write; None when the store is closed and all is written."""
         with self._condition:
             if not stale:
-                wait_s = _OWED_S if self._owed else None
+                wait_s = None if self._turns.are_even else _OWED_S
                 self._condition.wait_for(lambda: bool(self._waiting) or self._ended, wait_s)
-                if not self._waiting and not self._owed:
+                if not self._waiting and self._turns.are_even:
                     return None
             changes, self._waiting = self._waiting, {}
             if changes:
@@ -265,7 +265,8 @@ class Store:
             whole: dict[str, Kept] = {}
             if stale:
                 whole = {k: Kept(self._batch_of[k], v) for k, v in self._values.items()}
-            return _Work(self._number, self._batch, changes, whole)
+            record = batch_record(self._batch, changes) if changes else b""
+            return _Work(self._number, self._batch, changes, whole, record)
 
     def _note_written(self, work: "_Work", fault: str | None) -> bool:
         """Tell what became of `work`; return whether the store is being closed."""
@@ -288,30 +289,30 @@ class Store:
     def _write(self, stale: set[Path], work: "_Work") -> str | None:
         """Bring both copies up to date; return what the disk said to one of them, or None."""
         fault: str | None = None
-        for copy in self._copies:
+        for copy in self._turns.order():
             try:
                 self._lock()
                 if copy in stale:
                     self._rewrite(copy, work)
                     stale.discard(copy)
-                elif copy == self._copies[0]:
-                    self._append(copy, work.record)
                 else:
-                    self._owed += work.record
-                    if fault is None and not work.whole and is_ahead(work.changes):
-                        continue
-                    self._append(copy, self._owed)
-                    self._owed = b""
+                    self._append(copy, self._turns.due(copy, work.record))
             except OSError as refusal:
                 # After a failed write nobody knows what the file holds: it is written anew.
                 stale.add(copy)
                 fault = disk_fault(refusal)
                 continue
+            finally:
+                self._turns.note(copy)
             if work.number > self._durable:
                 with self._condition:
                     self._durable = work.number
                     self._condition.notify_all()
                 self.on_durable()
+            if fault is None and not work.whole and may_wait(work.changes):
+                for other in set(self._copies) - {copy}:
+                    self._turns.owe(other, work.record)
+                break
         if fault is None:
             stale |= {
                 one for one, (whole, now) in self._sizes.items() if now > 2 * whole + REWRITE_BYTES
@@ -321,8 +322,6 @@ class Store:
     def _rewrite(self, copy: Path, work: "_Work") -> None:
         data = whole_file(work.whole, work.batch)
         self._disk.replace(copy, data)
-        if copy != self._copies[0]:
-            self._owed = b""
         self._sizes[copy] = (len(data), len(data))
 
     def _append(self, copy: Path, record: bytes) -> None:
@@ -364,11 +363,8 @@ class _Work:
     changes: dict[str, bytes]
     whole: dict[str, Kept]
     """All keys, if a copy is to be written anew."""
-
-    @property
-    def record(self) -> bytes:
-        """What a copy gets at its end."""
-        return batch_record(self.batch, self.changes) if self.changes else b""
+    record: bytes
+    """What a copy gets at its end."""
 
 
 def _sizes(one: FileContent) -> tuple[int, int]:

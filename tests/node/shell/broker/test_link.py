@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from node.events import Publish
 from node.shell.broker import mqtt as module
-from node.shell.broker import unacknowledged
+from node.shell.broker import own_name, unacknowledged
 from node.shell.broker.ahead import WAIT_S
-from node.shell.broker.connection import LinkLostError, Login, Received
+from node.shell.broker.connection import TAKEN_OVER, LinkLostError, Login, Received
 from node.shell.broker.mqtt import MqttLink
 from node.shell.broker.outbox import PLACES, Outbox
 from node.shell.broker.outgoing import BREAKS_MAX
@@ -67,6 +67,9 @@ class FakeConnection:
 
     async def unsubscribe(self, topics):
         pass
+
+    def tell_doubts(self, call):
+        self.doubt = call
 
     def publish(self, topic, payload, *, quality, retain, expires_s=0):
         future = asyncio.get_running_loop().create_future()
@@ -335,7 +338,7 @@ def test_a_message_that_the_broker_refuses_or_breaks_with_does_not_block_the_res
 
 def test_two_nodes_of_one_name_are_told_apart_after_some_losses_and_both_hear_orders():
     async def scene():
-        taken_over = {"breaks_after": 1, "reason": module.TAKEN_OVER}
+        taken_over = {"breaks_after": 1, "reason": TAKEN_OVER}
         broker, told = FakeBroker([taken_over] * 3), {}
         link = linked(broker)
         link.told = told.__setitem__
@@ -352,7 +355,7 @@ def test_two_nodes_of_one_name_are_told_apart_after_some_losses_and_both_hear_or
 def test_another_node_that_tells_the_state_of_our_name_is_found_though_no_broker_says_so(
     monkeypatch,
 ):
-    monkeypatch.setattr(module, "NEW_S", 0.0)
+    monkeypatch.setattr(own_name, "NEW_S", 0.0)
 
     async def scene():
         broker, told = FakeBroker([{}]), {}
@@ -372,7 +375,7 @@ def test_another_node_that_tells_the_state_of_our_name_is_found_though_no_broker
 
 def test_a_name_beside_its_own_that_the_broker_does_not_let_in_is_given_up():
     async def scene():
-        taken_over = {"breaks_after": 1, "reason": module.TAKEN_OVER}
+        taken_over = {"breaks_after": 1, "reason": TAKEN_OVER}
         broker = FakeBroker([taken_over] * 3 + [{"refuse": 0x85}])
         link = linked(broker)
         link.publish(Publish("acknowledgement", b"x"))
@@ -387,14 +390,24 @@ def test_a_node_that_is_ended_says_so_and_a_faulty_one_says_why():
         broker = FakeBroker([])
         link = linked(broker)
         await served(link, lambda: link.connected)
-        assert json.loads(broker.got[-1][1]) == {"state": "stopped", "session": 7}
+        assert json.loads(broker.got[-1][1]) == {"state": "stopped", "session": 7, "beat_s": 8}
         link = linked(broker)
         link.last_state = ("lost", ("the card was unplugged",))
         link.set_state("degraded", ("clock: not known",))
         await served(link, lambda: link.connected)
         degraded, lost = (json.loads(payload) for _, payload in broker.got[-2:])
-        assert degraded == {"state": "degraded", "session": 7, "why": ["clock: not known"]}
-        assert lost == {"state": "lost", "session": 7, "why": ["the card was unplugged"]}
+        assert degraded == {
+            "state": "degraded",
+            "session": 7,
+            "beat_s": 8,
+            "why": ["clock: not known"],
+        }
+        assert lost == {
+            "state": "lost",
+            "session": 7,
+            "beat_s": 8,
+            "why": ["the card was unplugged"],
+        }
 
     asyncio.run(scene())
 

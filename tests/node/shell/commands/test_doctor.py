@@ -187,6 +187,17 @@ def test_14_memory_that_is_used_up(pole, monkeypatch, tmp_path):
     pole.finds("memory", "8 MB free", "top")
 
 
+@pytest.mark.parametrize(("stamps", "grade"), [("1", "note"), ("0", "good"), (None, "good")])
+def test_15_a_link_that_pays_for_time_stamps(pole, monkeypatch, tmp_path, stamps, grade):
+    file = tmp_path / "tcp_timestamps"
+    if stamps is not None:
+        file.write_text(f"{stamps}\n")
+    monkeypatch.setattr(machine_checks, "STAMPS_FILE", file)
+    one = pole.says("--offline")[0]["idle data"]
+    assert one["grade"] == grade
+    assert ("sysctl net.ipv4.tcp_timestamps=0" in one["remedy"]) == (grade == "note")
+
+
 def test_what_played_last_and_why_not_and_who_may_order_is_told(pole):
     store, chain = Store(pole.folder / "store" / "kept.db"), ProofChain({})
     for serial, (name, outcome) in enumerate([("news", "played"), ("siren", "missed")], 1):

@@ -18,6 +18,8 @@ class TornDisk:
         self.written = 0
         self.dark = False
         self.slow_s = 0.0
+        self.spoils_bytes = 0
+        """How much before a write that the power ends is lost too, as on a memory card."""
 
     def read(self, path: Path, bytes_max: int) -> bytes | None:
         """Return what a file holds, or None."""
@@ -26,8 +28,12 @@ class TornDisk:
 
     def append(self, path: Path, data: bytes) -> None:
         """Add to a file, or to a part of it when the power fails."""
+        was_dark, before = self.dark, self.files[path]
         self.files[path] += data[: self._passes(len(data))]
         if self.dark:
+            if not was_dark and self.spoils_bytes:
+                kept = before[: max(len(before) - self.spoils_bytes, 0)]
+                self.files[path] = kept + bytes(len(self.files[path]) - len(kept))
             raise OSError(errno.EIO, "dark")
 
     def cut(self, path: Path, size_bytes: int) -> None:
