@@ -200,6 +200,10 @@ class GovernedSpeaker:
         if self._mark is not None:
             self._mark.process(out, presentation_ns)
 
+    def rests(self, unasked: int = 0) -> bool:
+        """Note `unasked` samples of silence; return whether more come until something else does."""
+        return self._mark is None and self._speaker.rests()
+
     def next_event(self) -> Event | None:
         """Return the oldest event not yet taken, or None. What must be kept comes first."""
         while (event := self._speaker.next_event()) is not None:

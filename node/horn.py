@@ -68,6 +68,11 @@ class Horn:
         self._places.append(source.place)
         self.arbiter.forget(source.ssrc, now_ns)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody is there who could sound, or does."""
+        return not self._sources and not self._sounding
+
     def is_sounding(self, source: Playable) -> bool:
         """Return whether a source sounds now, also while it fades."""
         return source in self._sounding

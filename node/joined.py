@@ -40,6 +40,9 @@ class Speaker(Protocol):
         out  (n, channels) float32, full scale 1.0
         """
 
+    def rests(self, unasked: int = 0) -> bool:
+        """Note `unasked` samples of silence; return whether more come until something else does."""
+
     def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
         """Note whether the sink asks for sound."""
 
@@ -86,9 +89,11 @@ class JoinedSpeaker:
         self._has_broker = has_broker
         self._joinings: dict[Station, Joining] = {}
         self._left: list[Joining] = []
+        self._now_ns = 0
 
     def receive_datagram(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
         """Take one datagram, from a station or for the speaker."""
+        self._now_ns = now_ns
         if is_join(data):
             for one in self._joinings.values():
                 if one.receive_datagram(data, source, now_ns):
@@ -108,6 +113,7 @@ class JoinedSpeaker:
 
     def handle_deadline(self, now_ns: int) -> None:
         """Do what is due."""
+        self._now_ns = now_ns
         self._speaker.handle_deadline(now_ns)
         self._follow(now_ns)
         for one in self._joinings.values():
@@ -128,6 +134,10 @@ class JoinedSpeaker:
         """
         self._speaker.render(out, presentation_ns)
 
+    def rests(self, unasked: int = 0) -> bool:
+        """Note `unasked` samples of silence; return whether more come until something else does."""
+        return self._speaker.rests(unasked)
+
     def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
         """Note that the sink asks for sound from now on, or that it cannot: its card is gone."""
         self._speaker.receive_sink(now_ns, sounds=sounds)
@@ -145,7 +155,12 @@ class JoinedSpeaker:
             if asked is not None:
                 return SendDatagram(*asked)
         self._left.clear()
-        return self._speaker.next_event()
+        event = self._speaker.next_event()
+        if isinstance(event, SendDatagram):
+            for one in self._joinings.values():
+                if one.source == event.destination:
+                    one.note_sent(self._now_ns)
+        return event
 
     def status(self) -> dict[str, object]:
         """Return what a person wants to know, JSON-able."""

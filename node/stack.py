@@ -29,7 +29,6 @@ from node.source import state as ss
 from node.source.admission import Candidates, follows_move, is_doubted, whose_place
 from node.source.playable import Playable
 from node.source.receiver import FORGET_NS, Receiver
-from node.source.state import Played
 from node.source.stored_sound import STORED_MAX, StoredSource
 from node.source.unheard import DROPS, Unheard, wrong_size
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, samples_to_ns
@@ -78,7 +77,7 @@ class SpeakerNode:
         self._header = np.zeros(rtp.HEADER_FIELDS, np.int64)
         self._counts = new_counts()
         self._ended_origins = np.zeros(ORIGINS, np.int64)
-        self._events: deque[Event] = deque()
+        self._events: deque[Event] = deque(maxlen=EVENTS_MAX)
         self._output = Output(config.audio)
         self._draining_samples = -ss.PERIOD_SAMPLES_MAX
         self._neighbour = Neighbour(config)
@@ -159,15 +158,13 @@ class SpeakerNode:
 
     def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
         """Fill `out`, (n, channels) float32, whose first sample leaves the DAC at that instant."""
-        n = out.shape[0]
-        if n > ss.PERIOD_SAMPLES_MAX:
+        if (n := out.shape[0]) > ss.PERIOD_SAMPLES_MAX:
             half = n // 2
             self.render(out[:half], presentation_ns)
             self.render(out[half:], presentation_ns + samples_to_ns(half))
             return
         ahead_ns = presentation_ns + LATENCY_NS
-        alone = self._horn.alone
-        if alone is not None and ahead_ns < self._horn.confirmed_ns:
+        if (alone := self._horn.alone) is not None and ahead_ns < self._horn.confirmed_ns:
             alone.render(out, ahead_ns)
             self._draining_samples = LATENCY_SAMPLES
         elif self._fill(out, ahead_ns):
@@ -179,6 +176,11 @@ class SpeakerNode:
             self._output.process(out)
         elif self._decoder_factory is not None:
             self._output.rest(n)
+
+    def rests(self, unasked: int = 0) -> bool:
+        """Note `unasked` samples of silence; return whether more come until something else does."""
+        self._output.rest(unasked)
+        return self._horn.is_empty and self._draining_samples <= -ss.PERIOD_SAMPLES_MAX
 
     def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
         """Note that the sink asks for sound from now on, or that it cannot: its card is gone."""
@@ -254,7 +256,7 @@ class SpeakerNode:
         source = self._sources.get(ssrc)
         return 0 if source is None else made_up_ms(source.origin_samples)
 
-    def take_journal(self, rows: Records[Played]) -> int:
+    def take_journal(self, rows: Records[ss.Played]) -> int:
         """Move chunks played since the last call into `rows`; see `playback.copy_journal`."""
         count = 0
         for source in self._sources.values():
@@ -394,7 +396,5 @@ class SpeakerNode:
             self._latest = None
 
     def _tell(self, event: Event | None) -> None:
-        if len(self._events) >= EVENTS_MAX:
-            self._events.popleft()  # a shell that does not drain loses the oldest, never memory
-        if event is not None:
+        if event is not None:  # a shell that does not drain loses the oldest, never memory
             self._events.append(event)

@@ -9,6 +9,7 @@ from typing import Final
 
 from node.events import Persist
 from node.shell.broker.ahead import WAIT_S, keeper
+from node.shell.loop.core_sound import CoreLock
 from node.shell.store.store import Store
 from node.units import NS_PER_MS
 
@@ -24,7 +25,7 @@ class UrgentDisk:
         self._store = Store(Path(self._folder.name) / "state")
         self._more = threading.Event()
         self._store.on_durable = self._more.set
-        self._lock = threading.Lock()
+        self._lock = CoreLock()
         self.unkept = 0
         """Orders that acted before the disk had them."""
 

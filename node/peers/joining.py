@@ -185,6 +185,11 @@ class Joining:
         if before_ns is None or now_ns - before_ns <= SILENT_NS:
             self._alarm_ns = now_ns + SILENT_NS  # a sender that rests is not missed
 
+    def note_sent(self, now_ns: int) -> None:
+        """Note that something else went to the station: it keeps the path as well as a KEEP."""
+        if self._keep_ns != NEVER_NS:
+            self._keep_ns = now_ns + KEEP_NS
+
     def receive_stranger(self, now_ns: int) -> None:
         """Note that the station, or who says so, does not know who speaks from here."""
         if self._has_left or self._tries or now_ns < self._stranger_ns:

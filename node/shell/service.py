@@ -5,12 +5,8 @@ import json
 import logging
 import signal
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
-
-import numpy as np
-from numpy.typing import NDArray
 
 from node.events import FetchFile, Note, Persist, Publish, SendDatagram, SourceChanged
 from node.peers.joining import BROKER as BROKER_PATH
@@ -21,6 +17,7 @@ from node.shell.card.sound_watch import SoundWatch
 from node.shell.clocks import now_ns, utc_ns
 from node.shell.faults import ShellError
 from node.shell.health import NO_CARD, TEXT_MAX, Health
+from node.shell.loop.core_sound import CoreLock, CoreSound
 from node.shell.loop.looks import NEVER_NS, Ended, Looks, soon
 from node.shell.loop.told_health import shell_status, tell_changes
 from node.shell.loop.told_time import ToldTime
@@ -104,7 +101,7 @@ class Service:
         self._status_every_ns = status_every_ns
         self._fetch = fetch
         self._foresee = foresee
-        self._lock = threading.Lock()
+        self._lock = CoreLock()
         self._time = ToldTime(tell_time, self._lock)
         self._watch = SoundWatch(sink, now_ns())
         self._sounds = True
@@ -116,6 +113,7 @@ class Service:
         self._standing = dict(standing or {})
         self._renewal = Renewal(renewed, reread)
         self._pace = Pace(now_ns())
+        self._sound = CoreSound(speaker, self._lock, self._pace, self._watch)
         self._looks = Looks(self._pace, (sink, store, udp), self._note_change)
         self._page = None if page is None else Page(*page, self._locked_status)
         session = 0 if mqtt is None else mqtt.session
@@ -142,7 +140,7 @@ class Service:
         try:
             if self._page is not None:
                 await self._page.start()
-            self._sink.start(self._render)
+            self._sink.start(self._sound.render)
             await self._serve(ended, None if duration_ns is None else begin_ns + duration_ns)
         except ShellError as fault:
             # Said before anything is closed: what hangs then must not keep the reason.
@@ -268,12 +266,6 @@ class Service:
             notify("READY=1")
             LOG.info("ready")
         return goes_on
-
-    def _render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
-        with self._lock:
-            self._speaker.render(out, presentation_ns)
-        self._pace.note_sound(out)
-        self._watch.periods += 1
 
     def _take_datagrams(self) -> None:
         self._pace.wake(now_ns())

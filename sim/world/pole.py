@@ -105,6 +105,9 @@ class _Watched:
             self._speaker.render(out, presentation_ns)
         self._pole.note_sound()
 
+    def rests(self, unasked: int = 0) -> bool:
+        return False  # who looks on is to see each period
+
     def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
         self._speaker.receive_sink(now_ns, sounds=sounds)
 

@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable
 from typing import Final
 
 from node.events import Persist
 from node.shell.broker.together import woken
 from node.shell.clocks import now_ns
+from node.shell.loop.core_sound import CoreLock
 from node.shell.store.store import Store
 
 LOG: Final = logging.getLogger("loalang.mqtt")
@@ -59,7 +59,7 @@ class AheadOfActing:
 
 
 def keeper(
-    foresee: Callable[[bytes, int], Persist | None], store: Store, lock: threading.Lock
+    foresee: Callable[[bytes, int], Persist | None], store: Store, lock: CoreLock
 ) -> Callable[[bytes], int]:
     """Return what keeps an order that would act; a disk that is sick is not waited for."""
 

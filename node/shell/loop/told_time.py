@@ -1,10 +1,10 @@
 """When the core is told what the machine's civil clock shows."""
 
-import threading
 from collections.abc import Callable
 from typing import Final
 
 from node.shell.clocks import now_ns, utc_ns
+from node.shell.loop.core_sound import CoreLock
 from node.shell.loop.looks import NEVER_NS
 from node.units import NS_PER_S
 
@@ -19,11 +19,11 @@ class ToldTime:
     ----------
     tell : callable or None
         Told (utc_ns, now_ns); returns when it wants to be told next, None: in a second.
-    lock : Lock
+    lock : CoreLock
         Of the core.
     """
 
-    def __init__(self, tell: Callable[[int, int], int | None] | None, lock: threading.Lock) -> None:
+    def __init__(self, tell: Callable[[int, int], int | None] | None, lock: CoreLock) -> None:
         self._tell = tell
         self._lock = lock
         self._told_ns = -EVERY_NS

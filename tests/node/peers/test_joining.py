@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.peers.joining import BROKER, REST_RENEW_NS, Joining, Station
+from node.events import SendDatagram
+from node.joined import JoinedSpeaker
+from node.peers.joining import BROKER, KEEP_NS, REST_RENEW_NS, Joining, Station
 from node.rtp.join_packet import (
     BYTES,
     KEEP,
@@ -492,3 +494,40 @@ def test_a_node_without_a_broker_asks_by_datagrams_alone():
         node.handle_deadline(now_ns)
         while (out := node.next_event()) is not None:
             assert out[1] == STATION
+
+
+class Asks:
+    """A speaker that asks its sender for the time now and then."""
+
+    def __init__(self, at_ns):
+        self._at_ns = list(at_ns)
+        self._waiting = []
+
+    def handle_deadline(self, now_ns):
+        while self._at_ns and self._at_ns[0] <= now_ns:
+            self._at_ns.pop(0)
+            self._waiting.append(SendDatagram(REPORT, STATION))
+
+    def next_event(self):
+        return self._waiting.pop(0) if self._waiting else None
+
+
+@given(st.lists(st.integers(1, 600), max_size=12))
+@settings(deadline=None, max_examples=30)
+def test_the_path_is_never_silent_for_longer_than_its_keep_alive_and_nothing_is_said_twice(asked_s):
+    """A question about the time keeps the path as a KEEP does, if it goes there."""
+    station = Joined(7, KEY, secret=b"s")
+    asks = Asks(sorted(one * S for one in asked_s))
+    node = JoinedSpeaker(asks, "pole", secret=b"x", stations=[Station(*STATION, KEY)])
+    went = []
+    for now_ns in range(0, 620 * S, 250 * MS):
+        node.handle_deadline(now_ns)
+        while (out := node.next_event()) is not None:
+            went.append((now_ns, out.data))
+            back = station.receive_datagram(out.data, ("198.51.100.7", 9), now_ns)
+            if back is not None:
+                node.receive_datagram(back, STATION, now_ns)
+    begun = [one for one in went if one[0] > S]
+    gaps = [(b[0] - a[0], b[1]) for a, b in itertools.pairwise(begun)]
+    assert all(gap <= KEEP_NS + 250 * MS for gap, _ in gaps)
+    assert all(gap >= KEEP_NS for gap, data in gaps if data == KEEP)
