@@ -2,19 +2,23 @@
 
 from itertools import pairwise
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.control.calendar.play_state import KEY, Record
 from node.control.events import StartPart
 from node.control.loudness.regulation import Verdict
 from node.control.precedence import MessageClass
-from node.control.proof.record_keeper import RecordKeeper
+from node.control.proof.proof import Entry
+from node.control.proof.record_keeper import TOPIC, RecordKeeper
+from node.events import Publish
 from node.units import NS_PER_MS
 
 VERDICT = Verdict("play", 0.0, 70.0, None, "", verified=False)
 PART = StartPart(
     source=1, name="tin", day="2026-10-30", step=0, kind="file", media="a", language="vi",
-    message_class=MessageClass.NORMAL, level="commune", duration_s=40,
+    message_class=MessageClass.NORMAL, level="commune", duration_s=40, writer=KEY,
 )  # fmt: skip
 
 
@@ -38,5 +42,7 @@ def test_what_a_part_is_said_to_be_heard_begins_with_its_sound(delay_ms, delay_f
         for since, until in list(pairwise([*times_ms, end_ms]))[::2]
     )
     keeper.end_part(PART, end_ms * NS_PER_MS)
-    [part] = keeper._heard.popitem()[1].parts
-    assert part.told().heard_ms == heard
+    told = keeper.finish(Record(1, "tin", "2026-10-30", "played"))
+    [proof] = [one for one in told if isinstance(one, Publish) and one.topic == TOPIC]
+    [part] = msgspec.json.decode(proof.payload, type=Entry).record.parts
+    assert part.heard_ms == heard
