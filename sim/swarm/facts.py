@@ -157,6 +157,11 @@ class Facts:
                 return True
         return False
 
+    def _forgotten(self, at_ns: int) -> bool:
+        """Return whether what came then went with the power, before it was on the disk."""
+        ends = [end for start, end in self._pole.on if start <= at_ns < end]
+        return bool(ends) and ends[0] < self.end_ns and not self.kept(at_ns)
+
     def _clock_ends(self, warning: Warned, end_ns: int) -> bool:
         """Return whether the civil clock is set to after the end of a warning by then.
 
@@ -204,7 +209,7 @@ class Facts:
             for one in history.given
             if one.data in fates
             and _ends(one.step, step)
-            and self.kept(fates[one.data].at_ns)  # else it forgets with its power what ended it
+            and not self._forgotten(fates[one.data].at_ns)
         ]
         return min(ends, default=None)
 

@@ -18,7 +18,7 @@ from node.shell.broker.connection import (
     Received,
 )
 from node.units import NS_PER_S
-from sim.world.broker import Broker, Message
+from sim.world.broker import SHUTTING_DOWN, Broker, Message
 from sim.world.loop import VirtualLoop
 from sim.world.path import LOST_NS, Path
 from sim.world.stream import HEADERS_BYTES, Pipe
@@ -121,6 +121,9 @@ class VirtualConnection:
             will = Message(login.will_topic, login.will, 1, retain=True)
 
         def there() -> object:
+            if not broker.up:  # it went down while this was on its way
+                self._far.drop(SHUTTING_DOWN)
+                return False
             present = broker.connect(
                 self._far,
                 keep_alive_s=login.keepalive_s,
