@@ -120,6 +120,8 @@ class Amplifier:
     """Of all its channels together; each horn gets its share and no more than it takes."""
 
     mute_release_s: Number
+    """It mutes in silence; from the first sample after that to the first that leaves the horn."""
+
     thermal_limit_db: Number
     """Mean power that it sheds for hours, re that of a full-scale sine; -40 to 0."""
 

@@ -99,6 +99,8 @@ class GovernedSpeaker:
         self._now_ns = 0
         self._gains_until_ns = 0
         self._refused = 0
+        self._refused_from = ""
+        """Where the last datagram came from, as it says, that no announced sender made."""
         self._admitted_ssrc = 0
         """Of the packet that was admitted last."""
         self._bad_messages = 0
@@ -127,6 +129,7 @@ class GovernedSpeaker:
             packet = self._authenticated(data, header, source)
         if packet is None:
             self._refused += 1
+            self._refused_from = source[0]
         if not may_be_heard or header is None:
             return None
         self._admitted_ssrc = header.ssrc
@@ -229,7 +232,7 @@ class GovernedSpeaker:
 
     def status(self) -> dict[str, object]:
         """Return what a person wants to know, JSON-able."""
-        control = self._controller.status(self._now_ns)
+        control = self._controller.status(self._now_ns) | {"refused_from": self._refused_from}
         return self._speaker.status(by_name(self.counts)) | {"control": control}
 
     def _note_time(self, now_ns: int) -> None:

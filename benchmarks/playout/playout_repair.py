@@ -17,7 +17,7 @@ from node.config import JitterConfig
 from node.counters import Origin
 from node.jitter import repair as rp
 from node.jitter import state as at
-from node.jitter.buffer import JitterBuffer
+from node.jitter.buffer import JitterBuffer, Missing
 from node.kernel.record import new
 from node.rtp import packet
 from node.rtp.rtcp import Nack, build
@@ -87,6 +87,7 @@ class _Run:
         self.buffer = JitterBuffer(JitterConfig(playout_delay_ms=delay_ms), payload_bytes=0)
         self.repair = new(rp.Repair)
         rp.reset_repair(self.repair)
+        self.missing = Missing(self.buffer, self.repair)
         self.sender = Retransmitter(ssrc=_REPAIR_SSRC, payload_type=122)
         self.events: list[tuple[int, int, int, tuple[int, ...]]] = []
         self.serial = 0
@@ -118,14 +119,13 @@ class _Run:
     def insert(self, n: int, now_ns: int, flags: int) -> None:
         media = int(self.trace.media[n]) & 0xFFFF_FFFF
         self.buffer.insert(n & 0xFFFF, media, self.trace.samples, now_ns, flags=flags)
-        b = self.buffer
-        b.watch(self.repair, now_ns)
+        self.missing.watch(now_ns)
 
     def ask(self, now_ns: int) -> None:
         b = self.buffer
         position = int(b.state["next_media"][0])
         plays_ns = self.start_ns + samples_to_ns(position)
-        sequences = b.requests(self.repair, now_ns, plays_ns, self.round_trip_ns)[:16]
+        sequences = self.missing.requests(now_ns, plays_ns, self.round_trip_ns)[:16]
         if not sequences:
             return
         message = build([Nack(_NODE_SSRC, _MEDIA_SSRC, sequences)])

@@ -213,6 +213,13 @@ class Timebase:
         self._position_q16 = bound(_position_q16, self.line)
         self._finish_slews = bound(_finish_slews, self.line)
         self._leave_map = bound(_leave_map, self.line)
+        self._needed_delay_ns = bound(needed_delay_ns, self.line["need"][0])
+        # A field of an array of records is looked up by name each time: told each question.
+        self._mode: NDArray[np.int64] = self.line["mode"]
+        self._slope: NDArray[np.float64] = self.line["slope"]
+        self._delay_ns: NDArray[np.float64] = self.line["delay_ns"]
+        self._map_ns: NDArray[np.int64] = self.line["map_ns"]
+        self._map_uncertainty_ns: NDArray[np.float64] = self.line["map_uncertainty_ns"]
 
     def reset(self) -> None:
         """Forget the sender (it restarted); the playout delay stays."""
@@ -276,18 +283,18 @@ class Timebase:
     @property
     def mapped(self) -> bool:
         """Return whether the position rests on an exchange rather than on arrivals."""
-        return bool(self.line["mode"][0] == MODE_MAP)
+        return bool(self._mode[0] == MODE_MAP)
 
     @property
     def skew_ppm(self) -> float:
         """Return the sender's clock against the node's, positive is fast."""
-        slope = float(self.line["slope"][0])
+        slope = float(self._slope[0])
         return -1e6 * slope / (1.0 + slope)
 
     @property
     def playout_delay_ns(self) -> int:
         """Return the playout delay now, on its way to what was set."""
-        return round(float(self.line["delay_ns"][0]))
+        return round(float(self._delay_ns[0]))
 
     @property
     def longest_delay_ms(self) -> int:
@@ -296,7 +303,7 @@ class Timebase:
 
     def needed_delay_ns(self, late_ratio: float) -> int:
         """Return the playout delay at which `late_ratio` of this node's packets would be late."""
-        return int(needed_delay_ns(self.line["need"][0], round(late_ratio * 1e6)))
+        return int(self._needed_delay_ns(round(late_ratio * 1e6)))
 
     @property
     def held_ns(self) -> int:
@@ -311,8 +318,8 @@ class Timebase:
     def uncertainty_ns(self, now_ns: int) -> int:
         """Return the bound of the position's error: the map's with its age, or the spread."""
         if self.mapped:
-            age_ns = max(0, now_ns - int(self.line["map_ns"][0]))
-            return round(float(self.line["map_uncertainty_ns"][0]) + _AGEING * age_ns)
+            age_ns = max(0, now_ns - int(self._map_ns[0]))
+            return round(float(self._map_uncertainty_ns[0]) + _AGEING * age_ns)
         return round(float(self.line["spread_ns"][0]))
 
 

@@ -180,7 +180,7 @@ class Controller:
         for run in (*self._programmes.runs_of(source), *self._book.runs_of(source)):
             run.delay(delay_ns)
         if (part := self._playing.get(source)) is not None:
-            self._records.note_delay(part, delay_ns)
+            self._records.note_delay(part, delay_ns, now_ns)
         self.handle_deadline(now_ns)
 
     def receive_concealed(self, source: int, concealed_ms: int) -> None:

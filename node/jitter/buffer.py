@@ -219,21 +219,6 @@ class JitterBuffer:
         behind = (by_stamp - int(self.state["highest_timestamp"][0])) & 0xFFFF_FFFF
         return behind - (1 << 32) if behind >= 1 << 31 else behind
 
-    def watch(self, repair: Records[Repair], now_ns: int) -> int:
-        """Note the holes before the newest packet, after each insertion; return how many."""
-        return _watch(repair, self.state, self.slots, now_ns)
-
-    def requests(
-        self, repair: Records[Repair], now_ns: int, plays_ns: int, round_trip_ns: int
-    ) -> tuple[int, ...]:
-        """Return the sequence numbers to ask for now; see `repair.requests`."""
-        count = _requests(repair, self.state, self.slots, now_ns, plays_ns, round_trip_ns)
-        return tuple(repair["request"][0, :count].tolist())
-
-    def next_request_ns(self, repair: Records[Repair]) -> int:
-        """Return when `requests` may have something to ask for again, or NONE."""
-        return _next_request_ns(repair, self.state)
-
     def payload(self, slot: int) -> NDArray[np.uint8]:
         """Return the payload held in `slot`: (bytes,) uint8, a view."""
         return self.payloads[slot, : self.slots["length"][slot]]
@@ -252,6 +237,37 @@ class JitterBuffer:
     def counts(self) -> dict[Count, int]:
         """Return what became of the packets, by name."""
         return {name: int(self.state[field][0]) for name, field in COUNTED.items()}
+
+
+class Missing:
+    """What is missing of a buffer's stream, and what of it to ask for.
+
+    Parameters
+    ----------
+    buffer : JitterBuffer
+        Of the stream.
+    repair : Records[Repair]
+        An array of one, where it is noted.
+    """
+
+    def __init__(self, buffer: JitterBuffer, repair: Records[Repair]) -> None:
+        self._watch = bound(_watch, repair, buffer.state, buffer.slots)
+        self._requests = bound(_requests, repair, buffer.state, buffer.slots)
+        self._next_request_ns = bound(_next_request_ns, repair, buffer.state)
+        self._request: NDArray[np.int64] = repair["request"][0]
+
+    def watch(self, now_ns: int) -> int:
+        """Note the holes before the newest packet, after each insertion; return how many."""
+        return int(self._watch(now_ns))
+
+    def requests(self, now_ns: int, plays_ns: int, round_trip_ns: int) -> tuple[int, ...]:
+        """Return the sequence numbers to ask for now; see `repair.requests`."""
+        count = self._requests(now_ns, plays_ns, round_trip_ns)
+        return tuple(self._request[:count].tolist()) if count else ()
+
+    def next_request_ns(self) -> int:
+        """Return when `requests` may have something to ask for again, or NONE."""
+        return int(self._next_request_ns())
 
 
 @compiled("int64(Jitter[::1], Steering[::1], Slot[::1], uint8[:, ::1], Packet[::1], uint8[::1])")

@@ -28,8 +28,11 @@ LOOK_NS: Final = 5 * NS_PER_S
 BYTES_MAX: Final = 200
 
 UNDERRUNS_MAX: Final = 5
+FLOOD_MAX: Final = 1000
+"""Two streams that nobody announced send as many datagrams in that time."""
+
 _WINDOW_NS: Final = 10 * NS_PER_S
-"""More underruns than that in so long are a fault."""
+"""More underruns, or refused datagrams, than that in so long are a fault."""
 
 CERTIFICATE_DAYS: Final = 60
 """A certificate that ends so soon is a fault: `doctor` tells of it half a year ahead."""
@@ -47,7 +50,8 @@ class Vitals:
         self._health = health
         self._session = session
         self._begin_ns = begin_ns
-        self._underruns: deque[tuple[int, int]] = deque()
+        self._seen: deque[tuple[int, int, int]] = deque()
+        """When, underruns and refused datagrams until then."""
         self._next_look_ns = begin_ns
         self._next_told_ns = begin_ns
         self._told_faults: tuple[str, ...] = ()
@@ -76,10 +80,18 @@ class Vitals:
         left = f"ends in {days} days" if days > 0 else "has ended"
         text = f"{left}: `loalang-station send` renews it" if days < CERTIFICATE_DAYS else None
         self._health.note("certificate", text, now_ns)
-        self._underruns.append((now_ns, int(shell.get("underruns", 0))))
-        while self._underruns[0][0] < now_ns - _WINDOW_NS:
-            self._underruns.popleft()
-        recent = self._underruns[-1][1] - self._underruns[0][1]
+        refused = int((status.get("counts") or {}).get("dropped_unauthenticated", 0))
+        self._seen.append((now_ns, int(shell.get("underruns", 0)), refused))
+        while self._seen[0][0] < now_ns - _WINDOW_NS:
+            self._seen.popleft()
+        recent, flood = (self._seen[-1][i] - self._seen[0][i] for i in (1, 2))
+        text = None
+        if flood > FLOOD_MAX:
+            source = (control or {}).get("refused_from") or "an unknown address"
+            text = (
+                f"{flood} datagrams in 10 s of no announced sender, from {source} (may be forged)"
+            )
+        self._health.note("flood", text, now_ns)
         text = None
         if recent > UNDERRUNS_MAX:
             text = f"the card found no sound {recent} times in 10 s: others take the processor"

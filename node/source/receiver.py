@@ -78,6 +78,10 @@ class Receiver(Playable):
         )
         self._header: NDArray[np.int64] = self._source["header"][0]
         self._receive = bound(entry.receive, self._source, self._payloads)
+        # A field of an array of records is looked up by name each time: told each question.
+        self._highest_sequence: NDArray[np.int64] = self._state["highest_sequence"]
+        self._lost: NDArray[np.int64] = self._state["lost"]
+        self._jitter_q4: NDArray[np.int64] = self._state["jitter_q4"]
         self._may_ask = config.receive.asks_for_lost
         self._asks = False
         self._answers_type = config.receive.retransmission_payload_type
@@ -168,10 +172,10 @@ class Receiver(Playable):
             return None
         self.reports.handle_deadline(now_ns)
         reception = Reception(
-            extended_sequence=max(0, int(self._state["highest_sequence"][0])),
-            packets_lost=int(self._state["lost"][0]),
-            jitter_samples=int(self._state["jitter_q4"][0]) >> 4,
-            origin_samples=tuple(self.origin_samples.tolist()),
+            max(0, int(self._highest_sequence[0])),
+            int(self._lost[0]),
+            int(self._jitter_q4[0]) >> 4,
+            tuple(self._origin_samples.tolist()),
         )
         return self.reports.next_compound(reception, self.timebase, now_ns)
 
@@ -209,7 +213,7 @@ class Receiver(Playable):
         else:
             position = self.timebase.position_q16(now_ns) >> 16
         # The exchange knows the fastest round trip; an answer may meet the jitter of both ways.
-        jitter_ns = samples_to_ns(int(self._state["jitter_q4"][0]) >> 4)
+        jitter_ns = samples_to_ns(int(self._jitter_q4[0]) >> 4)
         round_trip_ns = 2 * uncertainty_ns + _JITTERS * jitter_ns
         asked = self._repairs.request(now_ns, position, round_trip_ns)
         return asked if asked is not None and self.reports.credit.pay(asked, now_ns) else None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from node.jitter import repair as rp
 from node.jitter import state as js
-from node.jitter.buffer import JitterBuffer
+from node.jitter.buffer import JitterBuffer, Missing
 from node.kernel.record import Records
 from node.opus.packet import has_lbrr, packet_samples
 from node.rtp import packet as rtp
@@ -53,6 +53,8 @@ class Repairs:
         self._ssrc = ssrc
         self._buffer = buffer
         self._repair = repair
+        self._missing = Missing(buffer, repair)
+        self._next_media: NDArray[np.int64] = buffer.state["next_media"]
         self._blocks = np.zeros((rd.BLOCKS_MAX, rd.BLOCK_FIELDS), np.int64)
         self.is_missing = False
         """Whether holes were open after the last packet."""
@@ -62,7 +64,7 @@ class Repairs:
 
     def watch(self, now_ns: int) -> None:
         """Note the holes that the packet just inserted opens."""
-        self.is_missing = self._buffer.watch(self._repair, now_ns) > 0
+        self.is_missing = self._missing.watch(now_ns) > 0
 
     def wait(self, now_ns: int) -> None:
         """Do not ask for a while: nobody can say yet how long an answer takes."""
@@ -80,17 +82,16 @@ class Repairs:
         round_trip_ns : int
             To the sender and back.
         """
-        b = self._buffer
-        ahead_ns = samples_to_ns(int(b.state["next_media"][0]) - position_samples)
+        ahead_ns = samples_to_ns(int(self._next_media[0]) - position_samples)
         plays_ns = now_ns + ahead_ns - _DECODED_AHEAD_NS
-        asked = b.requests(self._repair, now_ns, plays_ns, round_trip_ns)
+        asked = self._missing.requests(now_ns, plays_ns, round_trip_ns)
         if not asked:
             return None
         return build([Nack(self._own_ssrc, self._ssrc, asked)])
 
     def next_deadline_ns(self) -> int | None:
         """Return when `request` should be called next, or None when nothing is missing."""
-        due = int(self._buffer.next_request_ns(self._repair))
+        due = self._missing.next_request_ns()
         return None if due == js.NONE else due
 
     def receive_retransmission(

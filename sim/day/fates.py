@@ -17,7 +17,8 @@ from node.units import NS_PER_S
 from sim.day.delivery import Way
 from sim.day.observer import Observer
 from sim.day.station import Sent
-from sim.result.day import DayOrder, DaySpan
+from sim.gateway.amplifier import Audible, audible
+from sim.result.day import DayOrder
 from sim.village.day_config import DayConfig, OrderConfig
 from sim.village.places import Place
 
@@ -98,17 +99,22 @@ def _warning(
     assert order is not None, "plans are no warnings"
     name = item_name(order.number)
     quiet_dba = day.heard_from_dba
-    spans = [one for one in pole.observer.diary.spans if one.item == name]
     since_ns = _counts_from(pole, sent, told.answer, name, lasts_s=order.lasts_s)
-    sound = _sound(pole, spans, since_ns, from_dba=quiet_dba)
-    if sound is None and (faint := _sound(pole, spans, since_ns)) is not None:
+    release_s = place.profile.amplifier.mute_release_s.value
+    stretches = [
+        one
+        for one in audible(pole.observer.diary.spans, release_s)
+        if one.span.item == name and one.span.until_s * NS_PER_S > since_ns
+    ]
+    sound = _sound(pole, stretches, since_ns, from_dba=quiet_dba)
+    if sound is None and (faint := _sound(pole, stretches, since_ns)) is not None:
         told = replace(told, fate="too quiet", played_dba=faint.loudest_dba)
         return replace(told, reason=f"{faint.loudest_dba:g} dBA, heard from {quiet_dba:g} dBA on")
     if sound is None:
-        silenced = next((one.rule for one in spans if one.from_s >= told.sent_s), None)
         fate, reason = _unheard(pole, name, sent, way, told.answer)
-        if silenced is not None:
-            fate, reason = "not heard", f"silenced by {silenced or 'the volume plan'}"
+        silenced = _silenced(pole, name, told.sent_s)
+        if silenced:
+            fate, reason = "not heard", silenced
         return replace(told, fate=fate, reason=reason)
     once_s, whole_s = _lengths(day, place, order)
     first_s = max(0, sound.first_ns - sent.at_ns) / NS_PER_S
@@ -138,23 +144,27 @@ def _counts_from(pole: Observed, sent: Sent, answer: str, name: str, *, lasts_s:
 
 
 def _sound(
-    pole: Observed, spans: list[DaySpan], since_ns: int, *, from_dba: float = -inf
+    pole: Observed, stretches: list[Audible], since_ns: int, *, from_dba: float = -inf
 ) -> _Sound | None:
-    """Return what sounded from `since_ns` on, as far as it was so loud."""
-    sounded = [
-        one for one in spans if one.played_dba is not None and one.until_s * NS_PER_S > since_ns
-    ]
-    heard = [one for one in sounded if one.played_dba is not None and one.played_dba >= from_dba]
+    """Return what left the horn of a warning, as far as it was so loud."""
+    heard = [one for one in stretches if one.loud_dba >= from_dba]
     if not heard:
         return None
-    begun = pole.observer.diary.begun[heard[0].item]
+    begun = pole.observer.diary.begun[heard[0].span.item]
     first_ns = round(heard[0].from_s * NS_PER_S)
-    exact_ns = begun.first_sample_ns if heard[0] is sounded[0] else None
+    exact_ns = begun.first_sample_ns if heard[0] is stretches[0] else None
     if exact_ns is not None and exact_ns >= since_ns:
-        first_ns = exact_ns
-    sounded_s = sum(one.until_s - one.from_s for one in heard)
-    loudest_dba = max(one.played_dba for one in heard if one.played_dba is not None)
-    return _Sound(first_ns, sounded_s, loudest_dba)
+        first_ns = exact_ns + round(heard[0].muted_s * NS_PER_S)
+    sounded_s = sum(one.span.until_s - one.from_s for one in heard)
+    return _Sound(first_ns, sounded_s, max(one.loud_dba for one in heard))
+
+
+def _silenced(pole: Observed, name: str, sent_s: float) -> str:
+    """Return what kept a warning that had the horn from sounding; empty when it never had it."""
+    spans = [one for one in pole.observer.diary.spans if one.item == name and one.from_s >= sent_s]
+    if any(one.played_dba is not None for one in spans):
+        return "the amplifier was still mute"
+    return "" if not spans else f"silenced by {spans[0].rule or 'the volume plan'}"
 
 
 def _unheard(pole: Observed, name: str, sent: Sent, way: Way, answer: str) -> tuple[str, str]:

@@ -147,10 +147,11 @@ class DayOrder:
     fate: str
     reason: str
     first_sound_s: float | None
-    """Of a warning: from its order to the first sample of it that left the horn."""
+    """Of a warning: from its order to the first sample of it that left the horn, which an amplifier
+    that was mute lets through `mute_release_s` later."""
 
     heard_pct: float
-    """Of a warning: how much of siren and words, with all repetitions, had the horn."""
+    """Of a warning: how much of siren and words, with all repetitions, left the horn."""
 
     played_dba: float | None
     """Expected level at the nearest dwelling, at its loudest."""

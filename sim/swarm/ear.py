@@ -21,8 +21,8 @@ _BOTH: Final = 0.02
 
 _GAP_NS: Final = 30 * NS_PER_MS
 
-_SHORT_NS: Final = 120 * NS_PER_MS
-"""What a tone that begins or ends within a period spreads to others is over sooner."""
+_SHORT_NS: Final = 150 * NS_PER_MS
+"""What tones that begin or end within a period spread to others is over sooner: three in 0.1 s."""
 
 
 @dataclass(slots=True)

@@ -11,6 +11,9 @@ from sim.swarm.history import AtEnd, History, PoleHistory, Span, Told
 from sim.swarm.script import TIERS, Step
 from sim.swarm.village import ns_of, tones_of
 
+_DISK_WAIT_NS: Final = 5 * NS_PER_S
+"""As `node.shell.broker.unacknowledged` has it."""
+
 _FIRST_NS: Final = 2 * NS_PER_S
 """The state that a first connection brings comes within so long; only then does a node tell."""
 
@@ -102,7 +105,30 @@ class Facts:
         on = any(a <= start_ns and b >= end_ns for a, b in self._pole.on)
         card = not self._active("card_gone", "card_gone", start_ns, end_ns)
         ended = warning.ended_ns is not None and warning.ended_ns <= end_ns
+        ended = ended or self._clock_ends(warning, end_ns)
         return on and card and not ended and not self._others(warning, start_ns, end_ns)
+
+    def left_s(self) -> float:
+        """Return for how long the node has not been connected at the end."""
+        return (self.end_ns - max((end for _, end in self._pole.connected), default=0)) / NS_PER_S
+
+    def not_kept(self, given: Given) -> bool:
+        """Return whether a disk that took nothing lost an order with the power.
+
+        The node lets the broker forget such an order after `_DISK_WAIT_NS`, or it got no other.
+        """
+        took_ns = next((one.at_ns for one in self._pole.came if one.data == given.data), None)
+        if took_ns is None:
+            return False
+        waited_ns = took_ns + _DISK_WAIT_NS
+        off_ns = next((end for start, end in self._pole.on if start <= took_ns < end), self.end_ns)
+        full = any(
+            one.do in ("disk_full", "disk_slow")
+            and ns_of(one.at_s) <= took_ns + NS_PER_S
+            and ns_of(one.end_s) + ns_of(one.amount) + NS_PER_S >= min(waited_ns, off_ns)
+            for one in self._steps()
+        )
+        return full and off_ns < self.end_ns and off_ns >= waited_ns and not self.kept(took_ns)
 
     @property
     def owed(self) -> list[Given]:
@@ -130,6 +156,22 @@ class Facts:
             if one.came_ns <= end_ns and until_ns >= start_ns - NS_PER_S:
                 return True
         return False
+
+    def _clock_ends(self, warning: Warned, end_ns: int) -> bool:
+        """Return whether the civil clock is set to after the end of a warning by then.
+
+        A node believes a clock that is called synchronised: what is over by it is over.
+        """
+        step = warning.given.step
+        over_ns = warning.given.at_ns + step.lasts_s * NS_PER_S
+        return any(
+            one.do == "clock_step"
+            and ns_of(one.at_s) < end_ns
+            and ns_of(one.at_s) + ns_of(one.amount) >= over_ns
+            and warning.came_ns is not None
+            and ns_of(one.end_s) > warning.came_ns
+            for one in self._steps()
+        )
 
     def _warning(self, given: Given, history: History) -> Warned:
         pole = self._pole
@@ -160,7 +202,9 @@ class Facts:
         ends = [
             fates[one.data].at_ns
             for one in history.given
-            if one.data in fates and _ends(one.step, step)
+            if one.data in fates
+            and _ends(one.step, step)
+            and self.kept(fates[one.data].at_ns)  # else it forgets with its power what ended it
         ]
         return min(ends, default=None)
 

@@ -27,6 +27,9 @@ _LEAD_NS: Final = 500 * NS_PER_MS
 _ONSET_NS: Final = 100 * NS_PER_MS
 """What the ramps of other tones are taken for just before a tone begins."""
 
+_OUTAGE_S: Final = 30
+"""Weak links fail by themselves: a node that was there so shortly before the end comes back."""
+
 _SLACK_NS: Final = NS_PER_S
 _BOTH_NS: Final = 300 * NS_PER_MS
 """Ramps of two sources overlap for less than this."""
@@ -110,7 +113,7 @@ def _nothing_lost(facts: Facts, pole: PoleHistory) -> Found:
         if (answer := told.answer) is not None
     }
     for given in facts.given:
-        if given.data not in pole.taken:
+        if given.data not in pole.taken or facts.not_kept(given):
             continue
         if given.key not in answered:
             yield given.at_ns, f"{given.step.do} {given.step.number}: acknowledged, and no answer"
@@ -202,8 +205,11 @@ def _in_step(facts: Facts, pole: PoleHistory) -> Found:
     end = facts.at_end
     if end is None or facts.off_for_good:
         return
-    if not end.on or not end.connected:
-        yield facts.end_ns, "not connected" if end.on else "the daemon does not run"
+    if not end.on:
+        yield facts.end_ns, "the daemon does not run"
+    elif not end.connected:
+        if facts.left_s() > _OUTAGE_S:
+            yield facts.end_ns, "not connected"
     elif b'"ready"' not in end.state:
         yield facts.end_ns, f"its state at the broker: {end.state.decode()}"
     elif end.behind:

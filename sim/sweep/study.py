@@ -21,7 +21,7 @@ SPAN: Final = 0.5
 
 POINTS_MAX: Final = 200_000
 _NOT_HEARD: Final = (
-    "power_w", "mute_release_s", "thermal_limit_db", "sensitivity_db_spl", "low_hz", "per_pole",
+    "power_w", "thermal_limit_db", "sensitivity_db_spl", "low_hz", "per_pole",
     "rate_hz", "period_samples", "periods",
 )  # fmt: skip
 """Fields that move none of a sweep's figures, or may not move by themselves."""

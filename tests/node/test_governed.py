@@ -159,6 +159,7 @@ def test_a_stream_that_nobody_announced_is_silent_and_counted_one_that_was_is_he
     music = tone(440, 2)
     assert not pole.run(2, music, 7).any()
     assert pole.node.counts[Count.DROPPED_UNAUTHENTICATED] == len(music)
+    assert pole.node.status()["control"]["refused_from"], "from where, for a person"
     pole.order(COMMUNE, Kind.SESSION, msgspec.json.encode(Session(8)))
     assert loudest_hz(pole.run(2, music, 8)[RATE_HZ:]) == pytest.approx(440, abs=3)
 

@@ -35,6 +35,12 @@ class _Part:
     since_ns: int = -1
     """Since when it has the horn; -1: it has not."""
     heard_ns: int = 0
+    sounds_ns: int = 0
+    """When it sounds first: one that is not urgent has the horn before that."""
+
+    def start(self, now_ns: int) -> None:
+        """Count what sounds from now on."""
+        self.since_ns = max(now_ns, self.sounds_ns)
 
     def stop(self, now_ns: int) -> None:
         """Count what sounded until now."""
@@ -88,15 +94,18 @@ class RecordKeeper:
         if not sounds:
             one.stop(now_ns)
         elif one.since_ns < 0:
-            one.since_ns = now_ns
+            one.start(now_ns)
             if not one.clock:
                 one.at_s, one.clock = utc_s, "trusted" if trusted else "unknown"
 
-    def note_delay(self, part: StartPart, delay_ns: int) -> None:
-        """Note that a part which has the horn from the part before it sounds so much later."""
+    def note_delay(self, part: StartPart, delay_ns: int, now_ns: int) -> None:
+        """Note that a part which begins now, with the horn or before it has it, sounds later."""
         one = self._open(part)
-        if one is not None and one.since_ns >= 0:
-            one.since_ns += delay_ns
+        if one is None:
+            return
+        one.sounds_ns = now_ns + delay_ns
+        if one.since_ns >= 0:
+            one.start(one.since_ns)
 
     def end_part(self, part: StartPart, now_ns: int) -> None:
         """Note that the item of `part` goes on with another part, or is over."""

@@ -7,7 +7,7 @@ from benchmarks.playout.playout_repair import gilbert_elliott, play_with_repair
 from node.config import JitterConfig
 from node.jitter import repair as rp
 from node.jitter import state as at
-from node.jitter.buffer import JitterBuffer
+from node.jitter.buffer import JitterBuffer, Missing
 from node.kernel.record import new
 from node.units import samples_to_ns
 
@@ -23,17 +23,18 @@ class Node:
         self.buffer = JitterBuffer(JitterConfig(), payload_bytes=0)
         self.repair = new(rp.Repair)
         rp.reset_repair(self.repair)
+        self.missing = Missing(self.buffer, self.repair)
 
     def receive(self, numbers, *, flags=0):
         for n in numbers:
             self.buffer.insert(n & 0xFFFF, n * FRAME, FRAME, n * 20 * MS, flags=flags)
-            self.buffer.watch(self.repair, n * 20 * MS)
+            self.missing.watch(n * 20 * MS)
         if self.buffer.state["phase"][0] == at.WAITING:
             self.buffer.seek(int(self.buffer.state["last_end"][0]))
 
     def ask(self, now_ms):
         position_ns = samples_to_ns(int(self.buffer.state["next_media"][0])) + 400 * MS
-        return list(self.buffer.requests(self.repair, now_ms * MS, position_ns, ROUND_TRIP))
+        return list(self.missing.requests(now_ms * MS, position_ns, ROUND_TRIP))
 
 
 def test_a_hole_is_asked_for_once_and_again_only_after_a_round_trip():
@@ -76,7 +77,7 @@ def test_a_restarted_sender_is_not_asked_for_what_was_before():
     node.receive([0, 1, 4])
     for n, now in ((30_000, 100), (30_001, 120)):
         node.buffer.insert(n, n, FRAME, now * MS)
-        node.buffer.watch(node.repair, now * MS)
+        node.missing.watch(now * MS)
     assert node.repair["holes"][0] == 0
 
 

@@ -93,3 +93,27 @@ def test_a_certificate_that_ends_soon_is_a_fault_and_one_that_does_not_is_none()
         told["shell"]["broker"]["certificate_days"] = days
         Vitals(health, session=7, begin_ns=0).look(told, S)
         assert ("; ".join(health.why()) or None) is words or words in health.why()[0]
+
+
+def test_a_flood_is_named_with_its_address_within_10_s_and_is_over_10_s_after_its_end():
+    health = running()
+    vitals = Vitals(health, session=7, begin_ns=0)
+    told = []
+    for second in range(90):
+        refused = 2 * second + 5000 * min(max(second - 20, 0), 30)
+        if vitals.looks(second * S):
+            one = status() | {"counts": {"dropped_unauthenticated": refused}}
+            one["control"]["refused_from"] = "203.0.113.9"
+            vitals.look(one, second * S)
+        told += [(one.name, one.text, second) for one in health.take_changes()]
+    begun, ended = told
+    assert begun[0] == "flood" and "203.0.113.9" in begun[1] and 20 < begun[2] <= 30
+    assert ended[:2] == ("flood", None) and 50 < ended[2] <= 65
+
+
+def test_streams_that_nobody_announced_are_no_flood():
+    health = running()
+    vitals = Vitals(health, session=7, begin_ns=0)
+    for second in range(0, 60, 5):
+        vitals.look(status() | {"counts": {"dropped_unauthenticated": 100 * second}}, second * S)
+    assert not health.why()

@@ -5,9 +5,11 @@ from hypothesis import strategies as st
 
 import hw_profiles
 from sim.chance.rng import Purpose, stream
+from sim.gateway.amplifier import audible
 from sim.gateway.cpu import Host
 from sim.gateway.crystal import Oscillator
 from sim.gateway.power import Uptime, uptimes
+from sim.result.day import DaySpan
 
 S = 1_000_000_000
 MS = 1_000_000
@@ -79,3 +81,31 @@ def test_a_node_is_down_while_the_power_is_cut_and_until_it_has_booted():
     assert uptimes(((10, 20), (50, 90)), boot_ns=5, end_ns=80) == [Uptime(0, 10), Uptime(25, 50)]
     assert uptimes((), boot_ns=5, end_ns=80) == [Uptime(0, 80)]
     assert uptimes(((0, 100),), boot_ns=5, end_ns=80) == []
+
+
+def span(from_s, until_s, played_dba=70.0):
+    return DaySpan(
+        node="n", from_s=from_s, until_s=until_s, item="a", message_class="urgent", volume=90,
+        asked_dba=70.0, played_dba=played_dba, limit_dba=None, action="play", rule="",
+    )  # fmt: skip
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(1, 9), st.booleans()), max_size=9),
+    st.integers(0, 12),
+)
+def test_a_muted_amplifier_keeps_back_the_begin_of_each_stretch_without_silence(rows, release_s):
+    spans, at_s, played = [], 0, np.zeros(200, bool)
+    for gap_s, length_s, silent in rows:
+        at_s += gap_s
+        spans.append(span(at_s, at_s + length_s, None if silent else 70.0))
+        played[at_s : at_s + length_s] = not silent
+        at_s += length_s
+    before = np.concatenate([[False], played[:-1]])
+    heard = played.copy()
+    for onset in np.flatnonzero(played & ~before):
+        heard[onset : onset + release_s] = False
+    told = np.zeros(200, bool)
+    for one in audible(spans, release_s):
+        told[round(one.from_s) : one.span.until_s] = True
+    assert (told == (played & heard)).all()

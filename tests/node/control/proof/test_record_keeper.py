@@ -1,0 +1,48 @@
+"""What a record says was heard is what had the horn and sounded: no more of it, and no less."""
+
+from itertools import pairwise
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.control.calendar.play_state import KEY, Record
+from node.control.events import StartPart
+from node.control.loudness.regulation import Verdict
+from node.control.precedence import MessageClass
+from node.control.proof.proof import Entry
+from node.control.proof.record_keeper import TOPIC, RecordKeeper
+from node.events import Publish
+from node.units import NS_PER_MS
+
+VERDICT = Verdict("play", 0.0, 70.0, None, "", verified=False)
+PART = StartPart(
+    source=1, name="tin", day="2026-10-30", step=0, kind="file", media="a", language="vi",
+    message_class=MessageClass.NORMAL, level="commune", duration_s=40, writer=KEY,
+)  # fmt: skip
+
+
+@given(st.integers(0, 800), st.booleans(), st.lists(st.integers(1, 2000), max_size=9))
+def test_what_a_part_is_said_to_be_heard_begins_with_its_sound(delay_ms, delay_first, gaps_ms):
+    """The horn goes from and to the part after each of `gaps_ms`; it sounds `delay_ms` after 0."""
+    keeper = RecordKeeper({})
+    keeper.begin(PART, 75, VERDICT, 0, trusted=True)
+    if delay_first:
+        keeper.note_delay(PART, delay_ms * NS_PER_MS, 0)
+    times_ms = [0]
+    for gap_ms in gaps_ms:
+        times_ms.append(times_ms[-1] + gap_ms)
+    for i, at_ms in enumerate(times_ms):
+        keeper.note_horn(PART, 0, at_ms * NS_PER_MS, sounds=i % 2 == 0, trusted=True)
+        if i == 0 and not delay_first:
+            keeper.note_delay(PART, delay_ms * NS_PER_MS, 0)
+    end_ms = times_ms[-1] + 100
+    heard = sum(
+        max(0, until - max(since, delay_ms))
+        for since, until in list(pairwise([*times_ms, end_ms]))[::2]
+    )
+    keeper.end_part(PART, end_ms * NS_PER_MS)
+    told = keeper.finish(Record(1, "tin", "2026-10-30", "played"))
+    [proof] = [one for one in told if isinstance(one, Publish) and one.topic == TOPIC]
+    [part] = msgspec.json.decode(proof.payload, type=Entry).record.parts
+    assert part.heard_ms == heard
