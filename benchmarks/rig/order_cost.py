@@ -34,7 +34,9 @@ PARTS: Final = ("sound", "cpu", "writes")
 _HERE: Final = Path(__file__).resolve().parents[2]
 _COUNTED: Final = 20
 """Orders of each kind under strace: what each does to the disk is the same every time."""
-_MUTES: Final = 60
+_MUTES: Final = 10
+_TURNS: Final = 12
+_AT_REST_S: Final = 1.0
 _WARN_S: Final = 0.25
 _EVEN_S: Final = 2.0
 """What a store may put off it has written after so long."""
@@ -116,14 +118,7 @@ def _alternately(
                 time.sleep(_REST_S + float(rng.uniform(0, 0.02)))
             spent["warning, cancelled"][number] += pole.spent_s() - begin_cpu_s
     done = len(warned_ns[0])
-    for number, pole in enumerate(poles):
-        begin_s, begin_cpu_s = time.monotonic(), pole.spent_s()
-        for _ in range(_MUTES):
-            pole.mute()
-            time.sleep(0.05)
-        time.sleep(0.5)
-        idle_s = pole.idle_share * (time.monotonic() - begin_s)
-        spent["mute"][number] = pole.spent_s() - begin_cpu_s - idle_s
+    spent["mute"] = _muted(poles)
     rows: list[Row] = []
     if "sound" in parts:
         waited = [pole.waited_ms(begun) for pole, begun in zip(poles, warned_ns, strict=True)]
@@ -134,9 +129,27 @@ def _alternately(
         rows.append(("not told apart from the one before", mine, others))
     if "cpu" in parts:
         for name, (here, there) in spent.items():
-            each = {"mute": _MUTES}.get(name, done)
+            each = 1 if name == "mute" else done
             rows.append((f"CPU, {name}, ms", 1e3 * here / each, 1e3 * there / each))
     return rows
+
+
+def _muted(poles: list[Pole]) -> list[float]:
+    """Mute the poles by turns; return the CPU s of a mute above rest, at the median turn."""
+    found: list[list[float]] = [[], []]
+    for _ in range(_TURNS):
+        for number, pole in enumerate(poles):
+            begin_cpu_s = pole.spent_s()
+            time.sleep(_AT_REST_S)
+            idle_share = (pole.spent_s() - begin_cpu_s) / _AT_REST_S
+            begin_s, begin_cpu_s = time.monotonic(), pole.spent_s()
+            for _ in range(_MUTES):
+                pole.mute()
+                time.sleep(0.05)
+            time.sleep(0.5)
+            spent_s = pole.spent_s() - begin_cpu_s
+            found[number].append((spent_s - idle_share * (time.monotonic() - begin_s)) / _MUTES)
+    return [float(np.median(one)) for one in found]
 
 
 def _writes(poles: list[Pole]) -> list[Row]:

@@ -34,7 +34,6 @@ PERIOD_NS: Final = 10 * NS_PER_MS
 BLOCK_BYTES: Final = 4096
 """The least that a file system writes, and a memory card far more."""
 _ROOT, _COMMUNE = (SeedSigner(hashlib.sha256(one).digest()) for one in (b"root", b"commune"))
-_IDLE_S: Final = 4.0
 _SETTLE_S: Final = 2.0
 _START_S: Final = 120.0
 _LOUD: Final = 0.01
@@ -87,8 +86,6 @@ class Pole:
         self._told = threading.Event()
         self._seen: dict[Path, int] = {}
         """How many lines of each file of strace were counted."""
-        self.idle_share = 0.0
-        """CPU time of the node per second when nobody orders anything."""
         self._office = paho.Client(CallbackAPIVersion.VERSION2)
 
     def start(self) -> None:
@@ -127,10 +124,6 @@ class Pole:
         claim = Certificate("c", _COMMUNE.public_key, "commune", AREA, MessageClass.URGENT, 1 << 39)
         self._order(_ROOT, Kind.CERTIFICATE, msgspec.json.encode(claim))
         time.sleep(_SETTLE_S)
-        if not self._traced:
-            begin_s = self.spent_s()
-            time.sleep(_IDLE_S)
-            self.idle_share = (self.spent_s() - begin_s) / _IDLE_S
         self.strokes()
 
     def stop(self) -> None:

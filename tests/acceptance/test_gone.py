@@ -9,6 +9,7 @@ Needs root, iproute2, nftables and mosquitto.
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -16,7 +17,7 @@ import time
 
 import pytest
 
-from .conftest import need
+from .conftest import need, process
 
 NODE = """
     import asyncio, json, time
@@ -110,3 +111,26 @@ def test_who_is_cut_off_without_a_word_is_told_and_knows_within_ten_seconds(plac
             one.wait(timeout=10)
             if one.stdout is not None:
                 one.stdout.close()
+
+
+def test_the_station_watches_its_commune_and_a_node_that_stands_still_is_lost(commune):
+    """Under TLS and the ACL that `init` wrote; the node's connection stays open."""
+    commune.sound()
+    folder = commune.gateway("gateway")
+    commune.enrol(folder, "coc-1")
+    node = commune.run(folder)
+    watch = process(
+        "node.shell.station.cli", "watch", "--folder", str(commune.station), "--wait", "20"
+    )
+    try:
+        assert watch.stdout.readline() == "watches the nodes\n"
+        node.send_signal(signal.SIGSTOP)
+        stopped_s = time.monotonic()
+        assert watch.stdout.readline().startswith("coc-1: lost, nothing heard for 9.6 s")
+        assert time.monotonic() - stopped_s <= 10.5, "a word waits for its reader a little"
+        assert watch.wait(timeout=30) == 1, "somebody is lost"
+    finally:
+        node.send_signal(signal.SIGCONT)
+        for one in (node, watch):
+            one.terminate()
+            one.communicate(timeout=20)

@@ -41,6 +41,7 @@ _TIME: Final = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _OFFSET: Final = re.compile(r"(?:Z|[+-]\d\d:?(?:\d\d)?)\Z", re.ASCII | re.IGNORECASE)
+_SIZE: Final = re.compile(r"\d{1,12}", re.ASCII)
 _DIGEST: Final = re.compile(r"[0-9a-fA-F]{40}")
 _CHOICES: Final = {
     name: {value.lower(): value for value in values} for name, values in VALUES.items()
@@ -214,9 +215,9 @@ def _resource(element: Element) -> CapResource:
     size, digest = said["size"], said["digest"]
     return CapResource(
         mime_type=said["mimeType"].lower(),
-        size_bytes=int(size) if re.fullmatch(r"\d{1,12}", size, re.ASCII) else None,
+        size_bytes=int(size) if size and _SIZE.fullmatch(size) else None,
         uri=said["uri"],
-        digest_sha1=digest.lower() if _DIGEST.fullmatch(digest) else "",
+        digest_sha1=digest.lower() if digest and _DIGEST.fullmatch(digest) else "",
     )
 
 

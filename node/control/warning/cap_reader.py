@@ -69,7 +69,8 @@ def read(data: bytes) -> Element:
 
 def text_of(element: Element) -> str:
     """Return the text of `element`, that of markup in it too, without blanks around and doubled."""
-    return " ".join("".join(element.itertext()).split())
+    text = "".join(element.itertext()) if len(element) else element.text or ""
+    return " ".join(text.split())
 
 
 def one(parent: Element, name: str) -> str:

@@ -170,7 +170,8 @@ class MqttLink:
             return {}
         one, changes = self._outgoing.outbox.add(event)
         one.ticket = ticket
-        self.wake()
+        if ticket <= self.durable():
+            self.wake()  # else the disk does
         return changes
 
     def tell(self, event: Publish) -> None:

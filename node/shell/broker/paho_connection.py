@@ -178,7 +178,7 @@ class PahoConnection:
             client.will_set(login.will_topic, login.will, 1, True, delay)
         client.on_connect = self._on_connect
         client.on_message = self._on_message
-        client.on_publish = lambda *a: self._soon(self._inbox.answer, a[2], a[3].value)
+        client.on_publish = lambda *a: self._inbox.answer(a[2], a[3].value)
         client.on_subscribe = lambda *a: self._soon(
             self._inbox.answer, a[2], [c.value for c in a[3]]
         )
@@ -290,7 +290,10 @@ class PahoConnection:
         message = given[2]
         handle = message.mid if message.qos == 1 else 0
         one = Received(message.topic, bytes(message.payload), bool(message.retain), handle)
-        self._soon(self._take_message, one)
+        if self._opened.done():  # a turn of the loop less
+            self._take_message(one)
+        else:  # after the CONNACK that came before it
+            self._soon(self._take_message, one)
 
     def _on_disconnect(self, *given: Any) -> None:
         code: ReasonCode = given[3]

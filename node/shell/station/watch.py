@@ -16,6 +16,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from node.shell.broker.beats import EARLY
@@ -141,7 +142,7 @@ def watch_nodes(options: argparse.Namespace) -> int:
     station = Station.open(options.folder)
     watch = Watch([one.name for one in station.nodes() if one.public_key], time.monotonic())
     try:
-        asyncio.run(_watch(station, watch, options.wait, print))
+        asyncio.run(_watch(station, watch, options.wait, partial(print, flush=True)))
     except KeyboardInterrupt:
         print()
     return int(bool(watch.lost))

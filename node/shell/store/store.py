@@ -105,7 +105,7 @@ class Store:
         self.trust_lost = False
         """Whether what was lost may be a revocation or a counter."""
         self.on_durable: Callable[[], None] = lambda: None
-        """Called on the writer's thread when more is on the disk, or the disk's state changes."""
+        """Called, mostly on the writer's thread, when more is kept, or the disk's state changes."""
         if path is not None:
             self._open(path)
 
@@ -137,12 +137,15 @@ class Store:
             self._values |= taken
             if self._path is None:
                 self._durable = self._number
-                return self._number
-            self._waiting |= taken
-            if self._waiting_since_s is None:
-                self._waiting_since_s = time.monotonic()
-            self._condition.notify_all()
-            return self._number
+            else:
+                self._waiting |= taken
+                if self._waiting_since_s is None:
+                    self._waiting_since_s = time.monotonic()
+                self._condition.notify_all()
+            number = self._number
+        if self._path is None:
+            self.on_durable()
+        return number
 
     def keep(self, key: str, value: bytes) -> None:
         """Keep `value` under `key`; when this returns, it survives a power cut.
