@@ -82,8 +82,15 @@ class _Sound:
     """What left the horn of one warning."""
 
     first_ns: int
-    sounded_s: float
+    played_s: float
+    muted_s: float
+    """For so long of that the amplifier was still mute."""
+
     loudest_dba: float
+
+    @property
+    def sounded_s(self) -> float:
+        return self.played_s - self.muted_s
 
 
 def _warning(
@@ -117,6 +124,8 @@ def _warning(
             fate, reason = "not heard", silenced
         return replace(told, fate=fate, reason=reason)
     once_s, whole_s = _lengths(day, place, order)
+    # What is seen of each repetition is a look longer than it is.
+    heard_s = min(sound.played_s, whole_s) - sound.muted_s
     first_s = max(0, sound.first_ns - sent.at_ns) / NS_PER_S
     late = first_s > day.warned_within_s
     fate = "late" if late else "heard"
@@ -128,7 +137,7 @@ def _warning(
         fate=fate,
         reason=reason,
         first_sound_s=first_s,
-        heard_pct=round(min(100.0, 100 * sound.sounded_s / whole_s), 1),
+        heard_pct=round(max(0.0, 100 * heard_s / whole_s), 1),
         played_dba=sound.loudest_dba,
         languages=", ".join(pole.observer.diary.begun[name].languages),
     )
@@ -155,8 +164,9 @@ def _sound(
     exact_ns = begun.first_sample_ns if heard[0] is stretches[0] else None
     if exact_ns is not None and exact_ns >= since_ns:
         first_ns = exact_ns + round(heard[0].muted_s * NS_PER_S)
-    sounded_s = sum(one.span.until_s - one.from_s for one in heard)
-    return _Sound(first_ns, sounded_s, max(one.loud_dba for one in heard))
+    played_s = sum(one.span.until_s - one.span.from_s for one in heard)
+    muted_s = sum(one.muted_s for one in heard)
+    return _Sound(first_ns, played_s, muted_s, max(one.loud_dba for one in heard))
 
 
 def _silenced(pole: Observed, name: str, sent_s: float) -> str:
