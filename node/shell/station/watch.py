@@ -22,7 +22,7 @@ from typing import Final
 from node.shell.broker.beats import EARLY
 from node.shell.broker.connection import Connection
 from node.shell.faults import ShellError
-from node.shell.poles.roster import NODES_MAX
+from node.shell.poles.roster import NODES_MAX, printable
 from node.shell.station.folder import Station
 from node.shell.station.link import at_broker
 
@@ -78,6 +78,7 @@ class Watch:
         if len(parts) != 6 or parts[5] not in WORDS:
             return None
         name, what = parts[4], parts[5]
+        shown = printable(name, 64)
         node = self._nodes.get(name)
         if node is None:
             if len(self._nodes) >= NODES_MAX:
@@ -88,12 +89,12 @@ class Watch:
         if word in ("lost", "stopped"):
             was_lost = node.is_lost
             node.is_watched, node.is_lost = False, word == "lost"
-            return None if retained or was_lost == node.is_lost else f"{name}: {word}"
+            return None if retained or was_lost == node.is_lost else f"{shown}: {word}"
         if retained and what != "state":
             return None
         node.heard_s, node.is_watched = now_s, True
         was_lost, node.is_lost = node.is_lost, False
-        return f"{name}: is back" if was_lost else None
+        return f"{shown}: is back" if was_lost else None
 
     @property
     def lost(self) -> list[str]:
@@ -205,5 +206,5 @@ async def serve(
             continue
         looked_s = time.monotonic()
         for name, state in watch.look(looked_s):
-            tell(f"{name}: lost, {json.loads(state)['why'][0]}")
+            tell(f"{printable(name, 64)}: lost, {json.loads(state)['why'][0]}")
             await connection.publish(f"{root}/{name}/state", state, quality=1, retain=True)

@@ -199,3 +199,18 @@ def test_a_way_that_stands_still_for_less_than_the_patience_makes_nobody_lost(st
     assert scene.lost_ns == []
     assert all(text is None for _, name, text in scene.told if name == "broker")
     scene.close()
+
+
+@given(
+    st.text(st.characters(exclude_characters="/", exclude_categories=["Cs"]), max_size=80),
+    st.one_of(st.binary(max_size=60), st.sampled_from([state("lost"), state("stopped")])),
+)
+@example("\x1b[2J", state("lost"))
+@example("a", b'{"session": 1e999, "beat_s": NaN}')
+def test_whatever_a_broker_gives_is_one_line_that_moves_no_cursor(name, payload):
+    watch = Watch([], 0.0)
+    lines = [heard(watch, what, payload, 0.0, name=name) for what in WORDS]
+    for step in range(60):
+        for _, told in watch.look(step * LOOK_S):
+            assert json.loads(told)["state"] == "lost"
+    assert all(line is None or line.isprintable() for line in lines)
