@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.kernel import kernel
-from node.kernel.record import Records
+from node.kernel.record import Records, together
 from node.source.state import Played
 from node.units import NS_PER_MS, NS_PER_S
 from sim.chance.rng import Purpose, between, raw_draws, stream
@@ -268,11 +268,10 @@ class Site:
         silent = plan.silent | down
         for cut_ns, back_ns in self.place.card_cuts_ns:
             silent |= (plan.play_ns >= cut_ns) & (plan.play_ns < back_ns)
-        journal = raw.copy()
-        arrival_ns, presentation_ns = journal["arrival_ns"], journal["presentation_ns"]
-        came = arrival_ns >= 0
-        arrival_ns[came] = self.clock.to_true(arrival_ns[came])
-        presentation_ns[:] = self.clock.to_true(presentation_ns)
+        journal = together([raw], Played)
+        for name in ("arrival_ns", "presentation_ns"):
+            local_ns = journal[name]
+            local_ns[:] = np.where(local_ns >= 0, self.clock.to_true(local_ns), local_ns)
         return Chunk(plan, silent, journal, raw.tobytes())
 
     def _arrivals(
