@@ -134,9 +134,7 @@ def _known(series: NDArray[np.int64], which: int, at: int) -> int:
     return LOST_NS
 
 
-@kernel(
-    "void(Sums[::1], int64[::1], int64[:, ::1], int64[:, ::1], Played[::1], int64[:, ::1])"
-)
+@kernel("void(Sums[::1], int64[::1], int64[:, ::1], int64[:, ::1], Played[::1], int64[:, ::1])")
 def add_delays(
     sums: Records[Sums],
     weights: NDArray[np.int64],

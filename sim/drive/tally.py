@@ -27,6 +27,7 @@ from sim.station.programme import Sender
 _SKEW_BIN_NS: Final = 20_000
 _SKEW_BINS: Final = 25_000
 
+
 class Recent:
     """The last two chunks of series that are numbered through: one, or several in step.
 
