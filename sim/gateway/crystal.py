@@ -163,7 +163,7 @@ class Oscillator:
         return minute * _MINUTE_NS + since_ns - since_ns * ppb // (_PPB + ppb)
 
     def _reach(self, local_ns: int) -> None:
-        while self._knots_ns[-1] <= local_ns:
+        while not self._ppb or self._knots_ns[-1] <= local_ns:
             self._extend(len(self._ppb))
 
     def _tables(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
