@@ -97,7 +97,7 @@ def look_at(
     rows     (n, LOOKED_AT) int64, filled: samples, index of an origin, ns, seconds, ns
     """
     own = sums[0]
-    near = np.int64(-1)
+    near = -1
     for i in range(journal.shape[0]):
         one = journal[i]
         media = (one.media - own.timestamp + (1 << 31)) & 0xFFFF_FFFF
@@ -157,7 +157,7 @@ def add_delays(
         stages[stage] = 0
     own.waited = 0
     own.samples = 0
-    near = np.int64(-1)
+    near = -1
     for i in range(rows.shape[0]):
         start, samples = rows[i, START], rows[i, SAMPLES]
         if rows[i, ORIGIN] >= _MADE_UP or start < 0:
