@@ -69,6 +69,4 @@ class FetchFile:
     """What it is said to have; more is not taken."""
 
 
-Event = (
-    SendDatagram | Publish | Persist | SourceChanged | AmplifierSwitched | Note | FetchFile
-)
+Event = SendDatagram | Publish | Persist | SourceChanged | AmplifierSwitched | Note | FetchFile

@@ -5,6 +5,7 @@ The five words and `render`; no clock, socket or file: gateway and simulator run
 
 from collections import deque
 from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 

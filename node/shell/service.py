@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from node.events import AmplifierSwitched, FetchFile, Note, Persist, Publish, SendDatagram, SourceChanged
+from node.events import FetchFile, Note, Persist, Publish, SendDatagram, SourceChanged
 from node.peers.joining import BROKER as BROKER_PATH
 from node.shell.broker.ahead import keeper
 from node.shell.broker.mqtt import MqttLink
@@ -365,12 +365,12 @@ class Service:
             elif isinstance(event, FetchFile):
                 if self._fetch is not None:
                     self._fetch(event)
-            elif isinstance(event, AmplifierSwitched):
-                self._amplifier.turn(on=event.on)
             elif isinstance(event, SourceChanged):
                 LOG.info("source %s", "none" if event.ssrc is None else f"{event.ssrc:08x}")
             elif isinstance(event, Note):
                 LOG.info("%s", event.text)
+            else:
+                self._amplifier.turn(on=event.on)
         if changes:
             self._store.keep_soon(changes)
 
