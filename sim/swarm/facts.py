@@ -59,10 +59,15 @@ class Facts:
         self.warnings = [
             self._warning(one, history) for one in self.given if one.step.do == "alert"
         ]
+        self.live = [one for one in self.given if one.step.do == "live"]
         self.muted = self._muted()
-        kinds = {one.do for one in self._steps()}
         clocked = next(one for one in history.script.poles if one.name == pole.name).clock
-        self.clock_is_right = "clock_step" not in kinds and (clocked or "power_cut" not in kinds)
+        unsure = ("clock_step",) if clocked else ("clock_step", "power_cut")
+        self.doubts_since_ns = min(
+            (ns_of(one.at_s) for one in self._steps() if one.do in unsure), default=None
+        )
+        """From when on its clock may be wrong, or not be trusted; None: never."""
+        self.clock_is_right = self.doubts_since_ns is None
         self.forgot = any(one.do == "broker_down" and not one.keeps for one in history.script.steps)
         self.off_for_good = any(
             one.do == "power_cut" and ns_of(one.end_s) >= self.end_ns for one in self._steps()
@@ -107,6 +112,10 @@ class Facts:
         ended = warning.ended_ns is not None and warning.ended_ns <= end_ns
         ended = ended or self._clock_ends(warning, end_ns)
         return on and card and not ended and not self._others(warning, start_ns, end_ns)
+
+    def faults(self, kind: str) -> list[Step]:
+        """Return the steps of a kind that befall this pole."""
+        return [one for one in self._steps() if one.do == kind]
 
     def left_s(self) -> float:
         """Return for how long the node has not been connected at the end."""
