@@ -30,6 +30,9 @@ _LAST_S: Final = 130.0
 
 _STEPS_MAX: Final = 6
 
+_LIVE: Final = 0.25
+"""Of the histories have a live programme: it costs several times as much as all the rest."""
+
 
 def script_of(seed: int) -> Script:
     """Return the history of a seed."""
@@ -53,7 +56,7 @@ def script_of(seed: int) -> Script:
     if begin == "23:59":
         faults = [_over_midnight(one) if one.do == "broker_down" else one for one in faults]
     # Drawn last: a seed is what it was before there were live programmes, and one more thing.
-    live = _live(rng, orders, poles) if _chance(rng, 0.35) else []
+    live = _live(rng, orders, poles) if _chance(rng, _LIVE) else []
     steps = tuple(sorted([*orders, *faults, *live], key=lambda one: one.at_s))
     return Script(seed=seed, poles=poles, steps=steps, begin=begin)
 
@@ -112,9 +115,9 @@ def _fault(
 def _live(rng: np.random.Generator, orders: Sequence[Step], poles: Sequence[Pole]) -> list[Step]:
     """Return a live programme or two, most around a warning, and what befalls sender and way."""
     found: list[Step] = []
-    for number in LIVE_NUMBERS[: _one(rng, (1, 1, 1, 2))]:
-        about, lasts_s = orders[0], _one(rng, (12, 20, 30))
-        before_s = _one(rng, range(200, 1200)) / 100
+    for number in LIVE_NUMBERS[: _one(rng, (1, 1, 1, 1, 2))]:
+        about, lasts_s = orders[0], _one(rng, (10, 14, 20))
+        before_s = _one(rng, range(200, 800)) / 100
         near = _chance(rng, 0.75)
         begins_s = max(1.0, about.at_s - before_s) if near else _time(rng, None)
         live = Step(
@@ -129,9 +132,8 @@ def _live(rng: np.random.Generator, orders: Sequence[Step], poles: Sequence[Pole
         found.append(live)
         if near and live.reports and _chance(rng, 0.4):
             found.append(_hole(rng, about))
-        for kind in ("skip_ahead", "sender_restart", "detour"):
-            if _chance(rng, 0.3):
-                found.append(_of_sender(rng, kind, live, poles))
+        befalls = ("skip_ahead", "sender_restart", "detour")
+        found += [_of_sender(rng, kind, live, poles) for kind in befalls if _chance(rng, 0.3)]
     return found
 
 
@@ -142,13 +144,13 @@ def _hole(rng: np.random.Generator, about: Step) -> Step:
     return Step(at_s=round(ends_s - lasts_s, 3), do="link_down", for_s=lasts_s, way="down")
 
 
-def _of_sender(
-    rng: np.random.Generator, kind: str, live: Step, poles: Sequence[Pole]
-) -> Step:
+def _of_sender(rng: np.random.Generator, kind: str, live: Step, poles: Sequence[Pole]) -> Step:
     at_s = round(live.at_s + 2 + live.for_s * _one(rng, range(60)) / 100, 2)
     if kind == "detour":
         amount, lasts_s = _one(rng, (0.03, 0.2, 0.6)), _one(rng, (3.0, 10.0, 30.0))
-        return Step(at_s=at_s, do="detour", pole=_one(rng, poles).name, amount=amount, for_s=lasts_s)
+        return Step(
+            at_s=at_s, do="detour", pole=_one(rng, poles).name, amount=amount, for_s=lasts_s
+        )
     if kind == "sender_restart":
         lasts_s = _one(rng, (0.1, 0.5, 2.0, 5.0))
         return Step(at_s=at_s, do="sender_restart", about=live.number, for_s=lasts_s)

@@ -60,7 +60,7 @@ def live_authorised(facts: Facts, pole: PoleHistory) -> Found:
                 for start, end in spans
             ):
                 yield one.start_ns, f"live {given.step.number} sounds, and is not announced"
-            for since_ns, until_ns in facts.muted:
+            for since_ns, until_ns in facts.muted_for(given.step.by):
                 if one.start_ns < until_ns and one.end_ns > since_ns + _LEAD_NS:
                     yield since_ns, f"live {given.step.number} sounds while it is muted"
 
@@ -77,7 +77,9 @@ def live_heard(facts: Facts, pole: PoleHistory) -> Found:
                 hole = _longest_hole(pole, live_tone(given.step.number), start, end)
                 if hole[1] - hole[0] > limit_ns + _CARD_NS:
                     silent_s = (hole[1] - hole[0]) / NS_PER_S
-                    said = f"live {given.step.number}: {what}, and it is silent for {silent_s:.1f} s"
+                    said = (
+                        f"live {given.step.number}: {what}, and it is silent for {silent_s:.1f} s"
+                    )
                     yield hole[0], said
                     break
 
@@ -155,7 +157,7 @@ def _taken(facts: Facts, pole: PoleHistory, given: Given) -> list[Span]:
         if warning.came_ns is not None:
             ends = [told.at_ns for told, _ in warning.emitted if told.at_ns >= warning.came_ns]
             found.append((warning.came_ns, max(ends, default=facts.end_ns)))
-    found += facts.muted
+    found += facts.muted_for(given.step.by)
     if facts.doubts_since_ns is not None:  # who does not know the time plays nothing of its class
         found.append((facts.doubts_since_ns, facts.end_ns))
     found += [(ns_of(one.at_s), ns_of(one.end_s) + NS_PER_S) for one in facts.faults("card_gone")]

@@ -33,7 +33,9 @@ def _sounds(pole: PoleHistory, at_s: float, *, item: bool = False) -> bool:
     """Return whether a warning (or the item) sounds at that time of the script."""
     at_ns = ns_of(at_s)
     return any(
-        one.start_ns <= at_ns < one.end_ns and (one.tone == ITEM_TONE) == item and one.tone not in LIVE_TONES
+        one.start_ns <= at_ns < one.end_ns
+        and (one.tone == ITEM_TONE) == item
+        and one.tone not in LIVE_TONES
         for one in pole.ear.heard
     )
 

@@ -88,7 +88,7 @@ class Step:
     """Of an order, each its own."""
 
     about: int = 0
-    """Number of the order that a cancel ends, that a stranger sends again, or whose sender it is."""
+    """Number of the order that a cancel ends, a stranger sends again, or a sender streams for."""
 
     event: str = ""
     priority: bool = False

@@ -40,8 +40,9 @@ PACKET_NS: Final = PACKET_MS * NS_PER_MS
 _PACKET_SAMPLES: Final = PACKET_MS * SAMPLES_PER_MS
 _SSRC: Final = 0x5EED0000
 
-_AGAIN: Final = (9_973, 0x5A5A5A5A)
-"""Number and stamp at which a sender begins anew: far away, and where SRTP knows its numbers."""
+_AGAIN_NUMBERS: Final = 9_973
+_AGAIN_STAMP: Final = 0x5A5A5A5A
+"""Where a sender begins anew: so far after its last number that SRTP still knows which is meant."""
 
 
 def ssrc_of(step: Step) -> int:
@@ -56,6 +57,11 @@ def session_of(step: Step) -> bytes:
 
 class _Sender(LiveSender):
     """The real one, but for a hand that moves its counters."""
+
+    @property
+    def next_number(self) -> int:
+        """Return the number of the next packet."""
+        return self._sequence
 
     def skip(self, packets: int) -> None:
         """Go on as if so many packets had been sent; reports go with the stamps."""
@@ -209,8 +215,8 @@ class _Programme:
         self._speaks = False
 
     def _start_again(self) -> None:
-        sequence, timestamp = _AGAIN
-        self._sender = self._new_sender(sequence=sequence, timestamp=timestamp)
+        sequence = self._sender.next_number + _AGAIN_NUMBERS
+        self._sender = self._new_sender(sequence=sequence, timestamp=_AGAIN_STAMP)
         self._speaks = True
 
     def _new_sender(self, *, sequence: int = 0, timestamp: int = 0) -> _Sender:

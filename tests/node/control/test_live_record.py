@@ -1,4 +1,4 @@
-"""The record of a live stream counts what was heard of it: the horn in a muted house is no sound."""
+"""The record of a live stream counts what was heard of it: a muted horn is no sound."""
 
 import msgspec
 from hypothesis import given, settings
