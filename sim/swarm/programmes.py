@@ -1,7 +1,7 @@
 """What is true of a live programme at one pole, and what must hold of it.
 
-A packet is good when it comes in time for the common playout delay: `DESIGN.md` wants sound within
-2 s of such ones, whatever numbers and stamps they bear. Of packets that come, all of them too late
+A packet is good when it comes in time for the common playout delay: by such ones a node sounds
+within 2 s, whatever numbers and stamps they bear (docs/node.md). Of packets that come, all of them too late
 for that, by a way that also spreads them, a node makes sound after 10 s and no sooner, and this is
 no mistake (`node.clock.lateness`: what a weak mobile link does for seconds must not take a horn out
 of step with its neighbours).
@@ -29,7 +29,7 @@ from sim.swarm.village import live_tone, ns_of
 Found = Iterator[tuple[int, str]]
 
 GOOD_NS: Final = 2 * NS_PER_S
-"""A node that receives good packets sounds again within so long (DESIGN.md, liveness)."""
+"""A node that receives good packets sounds again within so long, whatever they bear."""
 
 LATE_NS: Final = 10 * NS_PER_S + GOOD_NS
 """... and by packets that are all late (`node.clock.lateness`)."""
