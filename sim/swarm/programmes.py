@@ -1,7 +1,7 @@
 """What is true of a live programme at one pole, and what must hold of it.
 
 A packet is good when it comes in time for the common playout delay: by such ones a node sounds
-within 2 s, whatever numbers and stamps they bear (docs/node.md). Of packets that come, all of them too late
+within 2 s, whatever numbers and stamps they bear (docs/node.md). Of packets that come, all too late
 for that, by a way that also spreads them, a node makes sound after 10 s and no sooner, and this is
 no mistake (`node.clock.lateness`: what a weak mobile link does for seconds must not take a horn out
 of step with its neighbours).
