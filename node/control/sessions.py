@@ -1,11 +1,12 @@
 """Live streams that a signed session announced: only these may speak, and only so long."""
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from node.control.calendar.play_state import Record
-from node.control.civil_time import Least
+from node.control.civil_time import HeldTime, Least
 from node.control.events import SourceAllowed, SourceEnded
 from node.control.names import same_name
 from node.control.orders import OWN_SSRCS, Session, read_session
@@ -50,6 +51,8 @@ class _Session:
     issuer: str
     keys: tuple[bytes, int, bytes] = (b"", 0, b"")
     """Public key, first counter, SRTP key."""
+    held: HeldTime = field(default_factory=HeldTime)
+    """Civil time as it counts for its certificate, since it was announced."""
     join: tuple[str, bytes] = ("", b"")
     """Where it is asked for, and the key for that."""
     guard: Guard | None = None
@@ -59,7 +62,7 @@ class _Session:
     started_s: int = 0
     """Civil time of its first sound; 0: none yet."""
     since_ns: int = -1
-    """Since when it has the horn; -1: it has not."""
+    """Since when it is heard: it has the horn, and is not muted; -1: it is not."""
     heard_ns: int = 0
     concealed_ms: int = 0
     spoke_ns: int = -1
@@ -145,14 +148,15 @@ class Sessions:
     def keep_allowed(self, book: AuthorityBook, least: Least, utc_s: int, now_ns: int) -> None:
         """End the sessions that nobody may keep open any more."""
         for source, one in list(self._open.items()):
-            holder = book.may(one.warrant, one.message_class, least)
+            held = one.held.least(least, now_ns)
+            holder = book.may(one.warrant, one.message_class, held)
             if isinstance(holder, str):
                 self._end(source, holder, utc_s, now_ns)
             else:
                 one.by = holder
 
-    def receive_grants(self, sources: tuple[int, ...], utc_s: int, now_ns: int) -> None:
-        """Note which sources have the horn from now on, for the records."""
+    def receive_audible(self, sources: Sequence[int], utc_s: int, now_ns: int) -> None:
+        """Note which sources have the horn from now on and are not silent, for the records."""
         for source, one in self._open.items():
             if source in sources and one.since_ns < 0:
                 one.since_ns, one.started_s = now_ns, one.started_s or utc_s
@@ -293,7 +297,7 @@ class Sessions:
             self._open[session.ssrc] = known
         known.message_class, known.level = kind, order.level
         known.warrant, known.rank = order.warrant, order.authority.level
-        known.by = order.authority
+        known.by, known.held = order.authority, HeldTime()
         known.until_ns, known.stream = order.until_ns, session.stream
         known.address = session.address
         known.join = (session.join, session.join_key)
