@@ -143,7 +143,7 @@ def together(parts: list[Records[T]], of: type[T]) -> Records[T]:
 
 
 def as_bytes(records: Records[Any]) -> NDArray[np.void]:
-    """Return records of which numpy sees no fields: (n,) void, and the same memory.
+    """Return records of which numpy sees no fields: (n,) void, bytes in the same memory.
 
     So they are copied at once; as records each field is copied by itself, ten times as slowly.
     """
