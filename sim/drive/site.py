@@ -92,7 +92,7 @@ class Chunk:
 
 
 @kernel("int64(int64[::1], int64, int64, int64[::1], int64[::1])")
-def _line_up(
+def line_up(
     arrive_ns: NDArray[np.int64],
     first: int,
     waiting: int,
@@ -127,7 +127,7 @@ def _line_up(
 
 
 @kernel("void(int64[::1], int64[::1], int64[::1])")
-def _count_before(
+def count_before(
     done_ns: NDArray[np.int64], finish_ns: NDArray[np.int64], before: NDArray[np.int64]
 ) -> None:
     """Count the packets that are done before each period is finished.
@@ -220,7 +220,7 @@ class Site:
         first, tick_ns, play_ns, ready_ns, next_play_ns = self._periods(end_ns)
         done_ns, finish_ns = self._host.run(here_ns, first, ready_ns)
         before = np.empty(finish_ns.size, np.int64)
-        _count_before(done_ns, finish_ns, before)
+        count_before(done_ns, finish_ns, before)
         heard = Heard(
             numbers=numbers,
             now_ns=self.clock.to_local(done_ns),
@@ -284,7 +284,7 @@ class Site:
         all_ns = np.empty(waiting + arrive_ns.size, np.int64)
         numbers = np.empty(all_ns.size, np.int64)
         all_ns[:waiting], numbers[:waiting] = self._waiting_ns, self._waiting
-        count = _line_up(arrive_ns, first, waiting, all_ns, numbers)
+        count = line_up(arrive_ns, first, waiting, all_ns, numbers)
         all_ns, numbers = all_ns[:count], numbers[:count]
         now = int(np.searchsorted(all_ns, end_ns))
         self._waiting_ns, self._waiting = all_ns[now:].copy(), numbers[now:].copy()

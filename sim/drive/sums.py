@@ -27,7 +27,7 @@ NEVER: Final = -(1 << 62)
 _MADE_UP: Final = int(Origin.CONCEALED)
 _SILENT: Final = int(Origin.SILENT)
 _RECEIVED: Final = int(Origin.RECEIVED)
-_RESAMPLER_NS: Final = LOOKAHEAD_SAMPLES * 1_000_000_000 // RATE_HZ
+RESAMPLER_NS: Final = LOOKAHEAD_SAMPLES * 1_000_000_000 // RATE_HZ
 
 # Columns of a row that was looked at, (n, LOOKED_AT) int64: those of `coverage`, and these.
 _PLAY: Final = COLUMNS
@@ -181,9 +181,9 @@ def add_delays(
         stages[0] += (sent_ns - captured_ns) * samples
         stages[1] += (departed_ns - sent_ns) * samples
         stages[2] += (arrived_ns - departed_ns) * samples
-        stages[3] += (tick_ns - stored_ns - _RESAMPLER_NS) * samples
+        stages[3] += (tick_ns - stored_ns - RESAMPLER_NS) * samples
         stages[4] += (finish_ns - tick_ns + stored_ns - arrived_ns) * samples
-        stages[5] += _RESAMPLER_NS * samples
+        stages[5] += RESAMPLER_NS * samples
         stages[6] += (begins_ns - finish_ns) * samples
         played_ns = _known(periods, _PERIOD_PLAY, near)
         own.waited += (tick_ns + begins_ns - played_ns - sent_ns) * samples

@@ -78,7 +78,7 @@ def serve(
 
 
 @kernel("void(Costs[::1], uint64[::1], int64[::1])")
-def _wake(costs: Records[Costs], raw: NDArray[np.uint64], wakes_ns: NDArray[np.int64]) -> None:
+def wake(costs: Records[Costs], raw: NDArray[np.uint64], wakes_ns: NDArray[np.int64]) -> None:
     """Draw wake-up latencies: uniform about the median as by `between`, and now and then the worst.
 
     raw       (n,) uint64, bits as they were drawn
@@ -183,5 +183,5 @@ class Host:
     def _draw_wakes_ns(self, count: int) -> NDArray[np.int64]:
         """Return the next wake-up latencies."""
         wakes_ns = np.empty(count, np.int64)
-        _wake(self._costs, raw_draws(self._bits, count), wakes_ns)
+        wake(self._costs, raw_draws(self._bits, count), wakes_ns)
         return wakes_ns

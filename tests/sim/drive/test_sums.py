@@ -9,8 +9,8 @@ from node.kernel.record import new
 from node.source.state import Played
 from node.units import RATE_HZ, samples_to_ns
 from sim.drive.coverage import DELAY_BIN_NS, DELAY_BINS
-from sim.drive.site import _count_before, _line_up
-from sim.drive.sums import _RESAMPLER_NS, LOOKED_AT, NEVER, SECOND, Sums, add_delays, look_at
+from sim.drive.site import count_before, line_up
+from sim.drive.sums import LOOKED_AT, NEVER, RESAMPLER_NS, SECOND, Sums, add_delays, look_at
 from sim.links.kernel import LOST_NS
 
 TIMESTAMP = (1 << 32) - 5000
@@ -92,8 +92,8 @@ def test_kernels_sum_up_what_the_definition_says(chunk, first, own_delay_ns):
         stored = int(one["arrival_ns"])
         arrived = arrived if one["origin"] == Origin.RECEIVED else stored
         ways = (
-            sent - captured, departed - sent, arrived - departed, tick - stored - _RESAMPLER_NS,
-            finish - tick + stored - arrived, _RESAMPLER_NS, begins - finish,
+            sent - captured, departed - sent, arrived - departed, tick - stored - RESAMPLER_NS,
+            finish - tick + stored - arrived, RESAMPLER_NS, begins - finish,
         )  # fmt: skip
         stages = [total + way * samples for total, way in zip(stages, ways, strict=True)]
         waited += (tick + begins - play - sent) * samples
@@ -118,7 +118,7 @@ def test_what_comes_is_taken_in_the_order_of_arrival_then_of_number(waiting, new
     all_ns = np.array([*waiting, *[7] * len(new_ones)], np.int64)
     numbers = np.array([*range(len(waiting)), *[7] * len(new_ones)], np.int64)
     arrive_ns = np.array(new_ones, np.int64)
-    count = _line_up(arrive_ns, first, len(waiting), all_ns, numbers)
+    count = line_up(arrive_ns, first, len(waiting), all_ns, numbers)
     asked = [*zip(waiting, range(len(waiting)), strict=True)]
     asked += [(one, first + i) for i, one in enumerate(new_ones) if one != LOST_NS]
     assert [*zip(all_ns[:count], numbers[:count], strict=True)] == sorted(asked)
@@ -128,5 +128,5 @@ def test_what_comes_is_taken_in_the_order_of_arrival_then_of_number(waiting, new
 def test_a_packet_that_is_done_as_a_period_is_comes_after_it(done, finish):
     done_ns, finish_ns = (np.array(sorted(one), np.int64) for one in (done, finish))
     before = np.full(len(finish), 99)
-    _count_before(done_ns, finish_ns, before)
+    count_before(done_ns, finish_ns, before)
     assert before.tolist() == [sum(one < end for one in done) for end in finish_ns]

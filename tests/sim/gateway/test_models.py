@@ -7,7 +7,7 @@ import hw_profiles
 from node.kernel.record import new
 from sim.chance.rng import Purpose, between, raw_draws, stream
 from sim.gateway.amplifier import audible
-from sim.gateway.cpu import Costs, Host, _wake, serve
+from sim.gateway.cpu import Costs, Host, serve, wake
 from sim.gateway.crystal import Oscillator
 from sim.gateway.power import Uptime, uptimes
 from sim.result.day import DaySpan
@@ -99,7 +99,7 @@ def test_wake_ups_are_drawn_as_whole_numbers_between_two(raw, least_ns, more_ns)
     costs = new(Costs)
     costs["usual_ns"], costs["spread_ns"], costs["worst_ns"] = least_ns, more_ns, -1
     draws, wakes_ns = np.array(raw, np.uint64), np.empty(len(raw), np.int64)
-    _wake(costs, draws, wakes_ns)
+    wake(costs, draws, wakes_ns)
     usual_ns = between(draws, least_ns, least_ns + more_ns)
     assert wakes_ns.tolist() == np.where(draws & np.uint64(8191) == 0, -1, usual_ns).tolist()
 
