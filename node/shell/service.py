@@ -12,6 +12,7 @@ from node.events import FetchFile, Note, Persist, Publish, SendDatagram, SourceC
 from node.peers.joining import BROKER as BROKER_PATH
 from node.shell.broker.ahead import keeper
 from node.shell.broker.mqtt import MqttLink
+from node.shell.card.amplifier_switch import AmplifierSwitch
 from node.shell.card.sinks import Sink
 from node.shell.card.sound_watch import SoundWatch
 from node.shell.clocks import now_ns, utc_ns
@@ -66,6 +67,8 @@ class Service:
         Address and port of a page that shows the status.
     foresee : callable or None
         Returns what must be kept before an order acts.
+    switch : str or None
+        File that un-mutes the amplifier.
 
     Notes
     -----
@@ -92,10 +95,12 @@ class Service:
         reread: Callable[[], object] | None = None,
         page: tuple[str, int] | None = None,
         foresee: Callable[[bytes, int], Persist | None] | None = None,
+        switch: str | None = None,
     ) -> None:
         self._speaker = speaker
         self._udp = udp
         self._sink = sink
+        self._amplifier = AmplifierSwitch(switch)
         self._store = store
         self._mqtt = mqtt
         self._status_every_ns = status_every_ns
@@ -165,6 +170,7 @@ class Service:
                 await asyncio.gather(link, return_exceptions=True)
             self._close_sink()
             self._do_events()
+            self._amplifier.turn(on=False)
             self._print_status()
         if self._fault is not None:
             raise self._fault
@@ -292,6 +298,7 @@ class Service:
 
     def _follow_health(self, now: int, ended: asyncio.Event) -> None:
         """Look for faults; tell what came and went."""
+        self._health.note("amplifier", self._amplifier.fault, now)
         self._health.note("store", self._store.fault(), now)
         self._health.note("store damage", "; ".join(self._store.lost) or None, now)
         for name, text in self._standing.items():
@@ -362,6 +369,8 @@ class Service:
                 LOG.info("source %s", "none" if event.ssrc is None else f"{event.ssrc:08x}")
             elif isinstance(event, Note):
                 LOG.info("%s", event.text)
+            else:
+                self._amplifier.turn(on=event.on)
         if changes:
             self._store.keep_soon(changes)
 

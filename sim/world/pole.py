@@ -179,7 +179,8 @@ class WorldPole:
         self.crash: BaseException | None = None
         """What ended the daemon that is a mistake of its own."""
         self.origin_samples = np.zeros(ORIGINS, np.int64)
-        self.observer = Observer(parts.node.name, self._machine.true_ns)
+        lead_ns = parts.lead_ns if parts.node.amplifier.is_driven else None
+        self.observer = Observer(parts.node.name, self._machine.true_ns, lead_ns=lead_ns)
 
     def look_on(self, witness: Witness) -> None:
         """Let somebody stand here."""
