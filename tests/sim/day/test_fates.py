@@ -74,7 +74,7 @@ def test_in_the_flood_everybody_who_was_not_warned_is_named(tmp_path, capsys):
         assert 0.5 < one["first_sound_s"] < 1.5, (
             "mute for half a second of each time that it sounds"
         )
-        assert 98 < one["heard_pct"] < 100
+        assert one["heard_pct"] == 100, "the node waits for its amplifier before it begins"
         assert one["languages"] == "vi"
         assert one["played_dba"] > 60
     page = (tmp_path / "report.html").read_text()
