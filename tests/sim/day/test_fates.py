@@ -139,9 +139,9 @@ def test_who_lost_the_power_in_the_middle_of_it_heard_it_in_part(village):
         ("[day.volume]", cut + "[day.volume]"),
     )
     one = warnings_of(day)["a-1"]
-    assert one.fate == "heard in part" and one.reason == "only 59 s of it: no power"
+    assert one.fate == "heard in part" and one.reason == "only 60 s of it: no power"
     assert one.heard_pct == pytest.approx(20, abs=0.5), "59.5 s of three times 100 s"
-    said = "1 of 3 clusters were NOT warned. A1: a-1 (only 59 s of it: no power)."
+    said = "1 of 3 clusters were NOT warned. A1: a-1 (only 60 s of it: no power)."
     assert warned_sentence(day) == said
     assert (day.totals["unwarned"], day.totals["warned_in_part"]) == (1, 1)
 
