@@ -81,25 +81,7 @@ class Stretch:
             for one in station.orders()
             if one.order is None or begin_s * NS_PER_S <= one.at_ns < end_s * NS_PER_S
         ]
-        sounds = library(scenario, scenario.day)
-        self._parts = [
-            PoleParts(
-                place=place,
-                parts=node_parts(
-                    place,
-                    scenario,
-                    scenario.day,
-                    offset_s=self.plan.turns.offsets_s[number],
-                    station=station,
-                    rules=self.plan.rules,
-                    sounds=sounds,
-                    decoder_factory=decoder_factory,
-                ),
-                power=tuple(self._power(scenario, place)),
-                link_cuts_ns=self._shifted(day_cuts(scenario, place, "link_down")),
-            )
-            for number, place in enumerate(village.places)
-        ]
+        self._parts = self._pole_parts(scenario, station, decoder_factory)
         plan = None
         if live:
             plan = LivePlan(
@@ -150,6 +132,29 @@ class Stretch:
                 ],
             )
             for one, pole in zip(self._parts, self.world.poles, strict=True)
+        ]
+
+    def _pole_parts(
+        self, scenario: Scenario, station: Station, decoder_factory: DecoderFactory | None
+    ) -> list[PoleParts]:
+        sounds = library(scenario, self._day)
+        return [
+            PoleParts(
+                place=place,
+                parts=node_parts(
+                    place,
+                    scenario,
+                    self._day,
+                    offset_s=self.plan.turns.offsets_s[number],
+                    station=station,
+                    rules=self.plan.rules,
+                    sounds=sounds,
+                    decoder_factory=decoder_factory,
+                ),
+                power=tuple(self._power(scenario, place)),
+                link_cuts_ns=self._shifted(day_cuts(scenario, place, "link_down")),
+            )
+            for number, place in enumerate(self._places)
         ]
 
     def _announce(self, station: Station, live: LiveProgramme, duration_s: int) -> None:
