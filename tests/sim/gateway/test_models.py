@@ -93,7 +93,7 @@ def test_wake_ups_are_drawn_about_their_median_but_for_the_worst():
 @given(
     st.lists(st.integers(0, (1 << 64) - 1), min_size=1, max_size=30),
     st.integers(0, 10**6),
-    st.integers(0, 1 << 40),
+    st.sampled_from([0, 9, 1_000_000, (1 << 32) - 1, 1 << 33, 1 << 40]),
 )
 def test_wake_ups_are_drawn_as_whole_numbers_between_two(raw, least_ns, more_ns):
     costs = new(Costs)
