@@ -12,7 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.clock.robust_line import select, theil_sen_slope
-from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, samples_to_ns
+from node.clock.state import POINT_ROWS, Line
+from node.kernel import conversions, kernel
+from node.kernel.bound import bound
+from node.kernel.record import Records
+from node.units import NS_PER_3_SAMPLES, NS_PER_MS, NS_PER_S, RATE_HZ, samples_to_ns
 
 REPORTS_MAX: Final = 160
 WINDOW_NS: Final = 300 * NS_PER_S
@@ -29,6 +33,7 @@ than from one question to the next, or of two answers a second apart one would n
 _TWICE_NS: Final = 250 * NS_PER_MS
 """One that contradicts the line is asked about again so soon. With a question each second alone a
 sender that keeps its pace again is believed after up to three."""
+_lasts_ns = conversions.samples_to_ns
 NO_DOUBT_NS: Final = 3600 * NS_PER_S
 _RATE_SAMPLES: Final = RATE_HZ // 10
 _RATE_RATIO_MAX: Final = 16.0
@@ -74,7 +79,12 @@ class ReportMap:
         self._again = 0
         self._sender_ns = np.zeros(REPORTS_MAX, np.int64)
         self._media_samples = np.zeros(REPORTS_MAX, np.int64)
-        self._scratch = np.zeros(REPORTS_MAX * REPORTS_MAX // 2, np.float64)
+        self._line = np.zeros(2, np.float64)
+        room = np.zeros((2, REPORTS_MAX), np.float64)
+        scratch = np.zeros(REPORTS_MAX * REPORTS_MAX // 2, np.float64)
+        self._fit_line = bound(
+            _fit_line, self._sender_ns, self._media_samples, self._line, room, scratch
+        )
         self._count = 0
         self._contradicted = False
         self._slope = 0.0
@@ -142,14 +152,25 @@ class ReportMap:
         """Return the media clock against the sender's clock, positive is fast."""
         return self._slope * 1e6
 
-    def sender_times_ns(self, media_time_samples: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the sender's time of each media time, by the line: (n,) int64 in ns.
+    def transits_of(self, line: Records[Line]) -> NDArray[np.int64]:
+        """Return the fastest and the slowest packets of a time base, by the sender's clock.
 
-        media_time_samples  (n,) int64
+        Of the last minutes, oldest first: one of each block of the envelope, by the floor that is
+        held, and of the one that is under way.
+
+        Parameters
+        ----------
+        line : (1,) Line
+            The state of the time base.
+
+        Returns
+        -------
+        (4, n) int64
+            Arrival of the fastest and its transit from the sender's clock, then of the slowest, ns.
         """
-        away_ns = samples_to_ns(media_time_samples - self.media_time_samples)
-        bent_ns = np.rint(away_ns * (self._slope / (1.0 + self._slope))).astype(np.int64)
-        return np.asarray(away_ns - bent_ns + self.sender_ns)
+        found = np.empty((POINT_ROWS, int(line["blocks"][0]) + 1), np.int64)
+        _transits(line, self.media_time_samples, self.sender_ns, self._slope, found)
+        return found
 
     def _contradiction_ns(self, sender_ns: int, media_time_samples: int) -> int:
         newest = self._count - 1
@@ -175,13 +196,75 @@ class ReportMap:
 
     def _fit(self) -> None:
         """Put a line through the reports; `_lag_ns` is what it adds to the newest one's time."""
-        n = self._count
-        x_ns = (self._sender_ns[:n] - self._sender_ns[n - 1]).astype(np.float64)
-        media = self._media_samples[:n] - self._media_samples[n - 1]
-        ahead_ns = (samples_to_ns(media) - x_ns.astype(np.int64)).astype(np.float64)
-        if -x_ns[0] > _SPAN_MIN_NS and n >= 4:
-            slope = theil_sen_slope(x_ns, ahead_ns, n, max(1, n // 2), self._scratch)
-            self._slope = min(max(slope, -_SLOPE_MAX), _SLOPE_MAX)
-        residuals = ahead_ns - self._slope * x_ns
+        self._line[0] = self._slope
+        self._fit_line(self._count)
+        slope, ahead_ns = self._line.tolist()
+        self._slope = slope
         # The line's media time at the newest report lies this far ahead of the reported one.
-        self._lag_ns = -round(select(residuals, n, n // 2))
+        self._lag_ns = -round(ahead_ns)
+
+
+@kernel("void(int64[::1], int64[::1], float64[::1], float64[:, ::1], float64[::1], int64)")
+def _fit_line(
+    sender_ns: NDArray[np.int64],
+    media_samples: NDArray[np.int64],
+    line: NDArray[np.float64],
+    room: NDArray[np.float64],
+    scratch: NDArray[np.float64],
+    n: int,
+) -> None:
+    """Put a line through `n` reports.
+
+    sender_ns      (REPORTS_MAX,) int64, ns: the sender's clock, ascending
+    media_samples  (REPORTS_MAX,) int64, samples: the media time at that
+    line           (2,) float64: slope, a ratio less one, kept where too little is known; and by how
+                   many ns the line is ahead of the newest report there
+    room           (2, REPORTS_MAX) float64, ns
+    scratch        (REPORTS_MAX ** 2 / 2,) float64
+    """
+    x_ns = room[0]
+    ahead_ns = room[1]
+    for i in range(n):
+        away_ns = sender_ns[i] - sender_ns[n - 1]
+        x_ns[i] = float(away_ns)
+        ahead_ns[i] = float(_lasts_ns(media_samples[i] - media_samples[n - 1]) - away_ns)
+    if -x_ns[0] > _SPAN_MIN_NS and n >= 4:
+        slope = theil_sen_slope(x_ns, ahead_ns, n, max(1, n // 2), scratch)
+        line[0] = min(max(slope, -_SLOPE_MAX), _SLOPE_MAX)
+    for i in range(n):
+        ahead_ns[i] -= line[0] * x_ns[i]
+    line[1] = select(ahead_ns, n, n // 2)
+
+
+@kernel("void(Line[::1], int64, int64, float64, int64[:, ::1])")
+def _transits(
+    lines: Records[Line],
+    media_samples: int,
+    sender_ns: int,
+    slope: float,
+    found: NDArray[np.int64],
+) -> None:
+    """See `transits_of`.
+
+    media_samples, sender_ns  media time and the sender's clock at one instant
+    slope                     of the media clock against it, a ratio less one
+    found                     (POINT_ROWS, blocks + 1) int64, ns: filled
+    """
+    line = lines[0]
+    points = line.points[:]
+    for i in range(line.blocks + 1):
+        for row in range(0, POINT_ROWS, 2):
+            if i < line.blocks:
+                x_ns = np.int64(np.rint(points[row, i]))
+                y_ns = np.int64(np.rint(points[row + 1, i]))
+            elif row == 0:
+                x_ns = np.int64(line.block_x_ns)
+                y_ns = np.int64(line.block_y_ns)
+            else:
+                x_ns = np.int64(line.block_top_x_ns)
+                y_ns = np.int64(line.block_top_y_ns)
+            media = (x_ns * 3 + NS_PER_3_SAMPLES // 2) // NS_PER_3_SAMPLES
+            away_ns = _lasts_ns(media + line.media_anchor_samples - media_samples)
+            bent_ns = np.int64(np.rint(away_ns * (slope / (1.0 + slope))))
+            found[row, i] = x_ns + y_ns + line.local_anchor_ns
+            found[row + 1, i] = found[row, i] - (away_ns - bent_ns + sender_ns)

@@ -53,7 +53,6 @@ class Flow(NamedTuple):
     """Takes a datagram, where it came from and when; returns the packet in it, if genuine."""
 
 
-
 @dataclass(slots=True)
 class _Session:
     message_class: MessageClass
@@ -236,7 +235,7 @@ class Sessions:
         return one.open(data, source, now_ns, is_rtcp=is_rtcp)
 
     def flow_of(self, data: bytes, ssrc: int, source: tuple[str, int]) -> Flow | None:
-        """Return the flow of a packet of sound that `authenticate` took; None: nobody announced it."""
+        """Return the flow of a packet of sound that was taken; None where nobody announced it."""
         one = self._open.get(ssrc)
         return None if one is None else Flow(ssrc, data[8:12], data[1], source, one.open)
 
