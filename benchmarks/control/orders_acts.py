@@ -378,6 +378,7 @@ class Acts(Words):
 
     def _boot(self) -> None:
         self._sessions.clear()
+        self._first.clear()
         self._doubt_mutes(all_of_them=True)
         trusted = self._rng.random() < 0.7
         self._clock_is_right = trusted

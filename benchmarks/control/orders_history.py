@@ -105,7 +105,7 @@ class History(Acts):
     def _check_sessions(self, before: Seen, after: Seen, step: Step | None, utc_s: int) -> None:
         for ssrc in after.open:
             one = self._sessions.get(ssrc)
-            right = one is not None and self._right(one, utc_s)
+            right = one is not None and self._right(one, self._held_s(one, utc_s))
             if one is None or not right or one.until_ns <= self._pole.now_ns:
                 self._blame("a stream speaks without a right", step)
         for level in range(len(TIERS)):
@@ -113,8 +113,16 @@ class History(Acts):
                 self._blame(f"{TIERS[level]} has announced more streams than its places", step)
         for ssrc in before.open - after.open:
             one = self._sessions.pop(ssrc, None)
-            if one is not None and self._lives(one, utc_s) and self._is_below(step, one):
+            if one is None or not self._lives(one, self._held_s(one, utc_s)):
+                continue
+            if self._is_below(step, one):
                 self._blame("a stream from above was ended by one below", step)
+            if self._was_set(after):
+                self._blame("a clock that was set ended a stream", step)
+
+    def _was_set(self, after: Seen) -> bool:
+        """Return whether all that happened is that its own clock, which it believes, was read."""
+        return after.is_own and self.log[-1].startswith("clock ")
 
     def _check_heard(self, seen: Seen) -> None:
         """Hold what each live stream is heard as against who announced and who relays it."""
@@ -156,12 +164,17 @@ class History(Acts):
     def _check_warnings(self, before: Seen, after: Seen, step: Step | None, utc_s: int) -> None:
         for number, key_id in after.warnings:
             one = self._warnings.get((number, key_id))
-            if one is None or not self._right(one, utc_s):
+            if one is None or not self._right(one, self._held_s(one, utc_s)):
                 self._blame("a warning is open without a right", step)
         for gone in before.warnings - after.warnings:
             one = self._warnings.get(gone)
-            if one is None or not self._right(one, utc_s) or step is None:
-                continue  # over, or by time or reboot
+            held_s = 0 if one is None else self._held_s(one, utc_s)
+            if one is None or not self._right(one, held_s):
+                continue  # over
+            if step is None:
+                if self._was_set(after) and held_s < before.ends_s[gone]:
+                    self._blame("a clock that was set ended a warning", step)
+                continue  # by time or reboot
             if utc_s and before.ends_s[gone] <= utc_s:
                 continue  # the clock that came back says that it is over
             if step.kind is Kind.BEACON and self._truth.level(step.key) <= max(one.level, 0):

@@ -16,6 +16,7 @@ _SIGNERS: Final = "node/control/trust/signers.py"
 _ROOTS: Final = "node/control/trust/roots.py"
 _ASKED: Final = "node/control/trust/asked_time.py"
 _OPEN: Final = "node/control/warning/alert_book.py"
+_TIME: Final = "node/control/civil_time.py"
 
 
 def _hole(name: str, path: str, right: str, wrong: str) -> Fault:
@@ -47,6 +48,18 @@ HOLES: Final = (
         _BOOK,
         "is_over = least.at(one.level) >= one.until_s",
         "is_over = False",
+    ),
+    _hole(
+        "a clock that is set ahead ends what sounds",
+        _TIME,
+        "return min(utc_s, first_s + _DRAWN_S + (now_ns - first_ns) // NS_PER_S)",
+        "return utc_s",
+    ),
+    _hole(
+        "what was accepted by a clock goes on without an end",
+        _TIME,
+        "return min(utc_s, first_s + _DRAWN_S + (now_ns - first_ns) // NS_PER_S)",
+        "return first_s",
     ),
     _hole(
         "only the key's own certificate ends, not those above it",

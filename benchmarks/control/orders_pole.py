@@ -64,6 +64,8 @@ class Seen:
 
     utc_s: int
     """Civil time as it believes; 0 while it knows none."""
+    is_own: bool
+    """Whether its machine's own clock says so, no signature."""
     open: frozenset[int]
     """Announced streams, with a name or without."""
     sessions: dict[int, tuple[int, str]]
@@ -95,6 +97,11 @@ class _Noted(Controller):
         """Take an order, and note its fate."""
         self.fate = super().receive_message(topic, payload, now_ns)
         return self.fate
+
+    @property
+    def knows_by_itself(self) -> bool:
+        """Whether it knows the time by its machine's own clock."""
+        return self._clock.is_own
 
     def next_event(self) -> ControllerEvent | None:
         """Note what begins and ends."""
@@ -263,6 +270,7 @@ class Watched:
         sounding = self._horn.sounding()
         return Seen(
             utc_s=int(str(status["utc_s"])) if status["clock_trusted"] else 0,
+            is_own=node.knows_by_itself,
             open=frozenset(int(name, 16) for name in names),  # type: ignore[attr-defined]  # JSON-able
             sessions={n: (int(k[0]), k[1]) for n, k in kinds.items() if k is not None},
             warnings=frozenset((one.key[1], one.signed_by) for one in waiting),

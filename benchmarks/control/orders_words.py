@@ -30,6 +30,9 @@ AHEAD_S: Final = (0, 0, 0, 25_200, 90_000, -300, -900)
 """What is wrong with the clock of a machine that signs."""
 
 
+_DRAWN_S: Final = 2
+"""What is no step of a clock, a second, and the one that its first reading fell into."""
+
 LATE_S: Final = 1 << 38
 """Later than any beacon says, and before the certificates that do not end."""
 
@@ -93,6 +96,10 @@ class Words:
         self._mutes: dict[str, Effect] = {}
         self._volumes: dict[int, tuple[Effect, tuple[int, int]]] = {}
         self._items: dict[str, Effect] = {}
+        self._first: dict[int, tuple[Effect, int, int]] = {}
+        """Of what was accepted, by its identity: what the node's own clock said first while it
+        was open, and the monotonic ns of then.
+        """
         self._pole = Watched(self._own_items())
         self._obeyed: list[bytes] = []
         self._clock_is_right = True
@@ -214,6 +221,16 @@ class Words:
     def _right(self, one: Effect, utc_s: int) -> bool:
         may = self._truth.may(one.key, one.area, one.message_class, utc_s or None)
         return may and self._truth.level(one.key) <= one.level
+
+    def _held_s(self, one: Effect, utc_s: int) -> int:
+        """Return civil time for what was accepted: no step of the node's own clock goes beyond
+        what it said first and the seconds since, but for a step that is none.
+        """
+        seen, now_ns = self._pole.seen(), self._pole.now_ns
+        if not utc_s or not seen.is_own:
+            return utc_s
+        _, first_s, first_ns = self._first.setdefault(id(one), (one, utc_s, now_ns))
+        return min(utc_s, first_s + _DRAWN_S + (now_ns - first_ns) // NS_PER_S)
 
     def _lives(self, one: Effect, utc_s: int) -> bool:
         return self._right(one, utc_s) and one.until_ns > self._pole.now_ns

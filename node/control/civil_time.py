@@ -11,7 +11,7 @@ matter elsewhere and in the tests.
 
 import importlib.resources
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Final
@@ -31,6 +31,10 @@ calendars."""
 
 STEP_S: Final = 1
 """A civil clock that moved by more than this against the monotonic one has been stepped."""
+
+_DRAWN_S: Final = STEP_S + 1
+"""A clock that is drawn to the right time may gain so much on the monotonic one: a second that is
+no step, and the one that the first reading fell into."""
 
 HOLDOVER_NS: Final = DAY_S * NS_PER_S
 """A clock that loses its synchronisation is believed for so long: at the 100 ppm of a poor crystal
@@ -128,6 +132,8 @@ class Least:
     """(level of who says so, seconds)."""
     by: int = _BUILD
     """Level of who gave the time, where it is known by a signature alone."""
+    is_own: bool = False
+    """Whether the machine's own clock says so: it may have been set."""
 
     def at(self, level: int) -> int:
         """Return it for something of tier `level`: what is said below it does not count."""
@@ -146,6 +152,42 @@ class Least:
 
 
 NO_TIME: Final = Least()
+
+
+@dataclass(slots=True)
+class HeldTime:
+    """Civil time as it counts for what was accepted: no step of our own clock ends it.
+
+    ```
+    own clock      10:00 ──── 10:05 │ 13:00 ──── 13:05        set ahead, and called synchronised
+    held           10:00 ──── 10:05 ─ 10:05 ──── 10:10        the first reading, and seconds since
+    ```
+    The earlier of the two counts. So a clock that is wrong for a moment ends no warning, and what
+    was first seen by a clock that is ahead lasts to its end by one that was set right.
+    """
+
+    _first: tuple[int, int] | None = None
+    """Civil seconds of the first reading, and its monotonic ns."""
+
+    def at(self, utc_s: int, now_ns: int) -> int:
+        """Return civil time, in seconds, where our clock says `utc_s` at `now_ns`, monotonic."""
+        if self._first is None:
+            self._first = (utc_s, now_ns)
+        first_s, first_ns = self._first
+        return min(utc_s, first_s + _DRAWN_S + (now_ns - first_ns) // NS_PER_S)
+
+    def reaches_ns(self, utc_s: int) -> int:
+        """Return from when on it may be `utc_s`, in monotonic ns: 0 before the first reading."""
+        if self._first is None:
+            return 0
+        first_s, first_ns = self._first
+        return first_ns + max(utc_s - first_s - _DRAWN_S, 0) * NS_PER_S
+
+    def least(self, least: Least, now_ns: int) -> Least:
+        """Return `least` as it counts here. What was signed is no clock of ours, and stays."""
+        if not least.is_own:
+            return least
+        return replace(least, floors=((_BUILD, self.at(least.at(_BUILD), now_ns)),))
 
 
 class CivilClock:
@@ -239,7 +281,7 @@ class CivilClock:
     def least(self, now_ns: int) -> Least:
         """Return the civil time that it surely is: the reading, or without trust the floors."""
         if self.is_own:
-            return Least(((_BUILD, self.utc_ns(now_ns) // NS_PER_S),))
+            return Least(((_BUILD, self.utc_ns(now_ns) // NS_PER_S),), is_own=True)
         floors = tuple(
             (level, (floor_ns + (now_ns - at_ns if at_ns is not None else 0)) // NS_PER_S)
             for level, (floor_ns, at_ns) in self._floors_ns.items()

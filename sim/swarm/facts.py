@@ -163,19 +163,21 @@ class Facts:
         return bool(ends) and ends[0] < self.end_ns and not self.kept(at_ns)
 
     def _clock_ends(self, warning: Warned, end_ns: int) -> bool:
-        """Return whether the civil clock is set to after the end of a warning by then.
+        """Return whether a clock that was ahead when a warning came has ended it by then.
 
-        A node believes a clock that is called synchronised: what is over by it is over.
+        A node believes a clock that is called synchronised, at its receipt and when it starts: what
+        is over by it is over. A clock that is set ahead later ends nothing.
         """
-        step = warning.given.step
-        over_ns = warning.given.at_ns + step.lasts_s * NS_PER_S
+        if warning.came_ns is None:
+            return False
+        over_ns = warning.given.at_ns + warning.given.step.lasts_s * NS_PER_S
+        starts = [start for start, _ in self._pole.on if warning.came_ns < start < end_ns]
         return any(
             one.do == "clock_step"
-            and ns_of(one.at_s) < end_ns
-            and ns_of(one.at_s) + ns_of(one.amount) >= over_ns
-            and warning.came_ns is not None
-            and ns_of(one.end_s) > warning.came_ns
+            and ns_of(one.at_s) <= seen_ns < ns_of(one.end_s)
+            and end_ns + ns_of(one.amount) >= over_ns
             for one in self._steps()
+            for seen_ns in (warning.came_ns, *starts)
         )
 
     def _warning(self, given: Given, history: History) -> Warned:

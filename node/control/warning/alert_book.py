@@ -13,7 +13,7 @@ twice is better than not to have heard it.
 """
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from msgspec.structs import replace as with_
@@ -31,7 +31,8 @@ from node.control.warning.alert import Alert, AlertConfig, item_of
 from node.control.warning.alert_memory import AlertMemory, Key
 from node.control.warning.alert_places import RUNS_MAX, AlertPlaces
 from node.control.warning.alert_state import KEY, BookState, encode_book
-from node.control.warning.alert_time import ends_ns, is_over, on_arrival
+from node.control.warning.alert_time import ends_ns, on_arrival
+from node.control.warning.open_alert import OpenAlert
 from node.events import Persist
 from node.units import NS_PER_S
 
@@ -41,14 +42,6 @@ SOURCE_BASE: Final = -101
 EVENTS_MAX: Final = 512
 """All open ones may end in one call, with a stop, a state to keep and a record each."""
 BookEvent = StartPart | StopPart | FetchMedia | Record | Persist
-
-
-@dataclass(slots=True, eq=False)
-class _Open:
-    alert: Alert
-    ends_ns: int | None
-    """Monotonic end, for when the clock is not trusted."""
-    run: Run | None = None
 
 
 class AlertBook:
@@ -72,7 +65,7 @@ class AlertBook:
         self._muted = ((NOBODY,) * len(MessageClass), "")
         self._known = AlertMemory(state.known, len(tiers))
         self._places = AlertPlaces(tiers)
-        self._open = [_Open(alert, None) for alert in state.waiting]
+        self._open = [OpenAlert(alert, None) for alert in state.waiting]
         self._events: deque[BookEvent] = deque(state.outbox)
         self._deadline_ns: int | None = None
 
@@ -138,14 +131,16 @@ class AlertBook:
         for one in sorted(self._open, key=self._standing, reverse=True):
             if one not in self._open:
                 continue  # it gave its source up, and waits anew
-            if self._is_over(
-                one, utc_s, now_ns, self._places.doubted(one.alert, least, trusted=trusted)
-            ):
+            level = self._places.level(one.alert)
+            doubted = self._places.doubted(one.alert, least, trusted=trusted)
+            allowed = self._allowed(one.alert, utc_s, trusted=trusted)
+            held_s = one.held.at(utc_s, now_ns) if least.is_own else utc_s
+            if one.is_over(level, held_s, now_ns, least=doubted):
                 self._close(one, "expired", utc_s, now_ns)
-            elif one.run is None and self._may_begin(one.alert, utc_s, trusted=trusted):
-                self._begin(one, utc_s, now_ns)
-            elif one.run is not None and not self._allowed(one.alert, utc_s, trusted=trusted):
+            elif one.run is not None and not allowed:
                 self._close(one, "stopped", utc_s, now_ns)
+            elif one.run is None and allowed and one.is_in_force(utc_s, held_s, trusted=trusted):
+                self._begin(one, utc_s, now_ns)
             if one.run is not None:
                 self._advance(one, one.run, utc_s, now_ns)
         self._plan(utc_s, now_ns - into_second_ns, least, trusted=trusted)
@@ -157,7 +152,8 @@ class AlertBook:
             if warrant is None:
                 continue
             warrant = replace(warrant, level=self._places.level(one.alert))
-            holder = book.may(warrant, MessageClass(one.alert.message_class), least)
+            held = one.held.least(least, now_ns)
+            holder = book.may(warrant, MessageClass(one.alert.message_class), held)
             if isinstance(holder, str):
                 record = self._drop(one, "cancelled", holder, utc_s, now_ns)
                 self._known.forget(one.alert.key)  # another key may say the same
@@ -219,20 +215,20 @@ class AlertBook:
         self._known.add(with_(alert, expires_s=last_s), level, fate, self._open_keys())
         return records
 
-    def _room(self, alert: Alert, utc_s: int, *, trusted: bool) -> list[_Open] | None:
+    def _room(self, alert: Alert, utc_s: int, *, trusted: bool) -> list[OpenAlert] | None:
         """Return which open ones must go for `alert`, None when there is no place for it."""
         held = [one.alert for one in self._open]
         places = self._places.room(held, alert, utc_s, trusted=trusted)
         return None if places is None else [self._open[index] for index in places]
 
-    def _take(self, alert: Alert, room: list[_Open], at: tuple[int, int]) -> list[Record]:
+    def _take(self, alert: Alert, room: list[OpenAlert], at: tuple[int, int]) -> list[Record]:
         """Let a warning wait, in the place of those that it goes before."""
         why = "too many warnings at once"
         records = [self._drop(least, "missed", why, *at) for least in room]
         for least in room:
             self._known.note(least.alert.key, "displaced")
         # What it referred to is ended: the list is not kept with each change.
-        self._open.append(_Open(with_(alert, references=()), ends_ns(alert, at[1])))
+        self._open.append(OpenAlert(with_(alert, references=()), ends_ns(alert, at[1])))
         self._ask_for_media(alert)
         return records
 
@@ -247,15 +243,10 @@ class AlertBook:
     def _open_keys(self) -> set[Key]:
         return {one.alert.key for one in self._open}
 
-    def _standing(self, one: _Open) -> tuple[int, int, bool, int]:
+    def _standing(self, one: OpenAlert) -> tuple[int, int, bool, int]:
         """Return what goes first: class, tier, what began already, and the earlier one."""
         begun = one.run is not None
         return (*self._places.standing(one.alert), begun, -one.alert.effective_s)
-
-    def _may_begin(self, alert: Alert, utc_s: int, *, trusted: bool) -> bool:
-        return (not trusted or utc_s >= alert.effective_s) and self._allowed(
-            alert, utc_s, trusted=trusted
-        )
 
     def _allowed(self, alert: Alert, utc_s: int, *, trusted: bool) -> bool:
         """Return whether the hour lets it sound. What is not urgent waits for an allowed one."""
@@ -271,15 +262,7 @@ class AlertBook:
     def _is_muted(self, alert: Alert) -> bool:
         return self._muted[0][alert.message_class] <= self._places.level(alert)
 
-    def _is_over(self, one: _Open, utc_s: int, now_ns: int, least: Least | None) -> bool:
-        """Return whether its end has come; `least` is given while the time is not known."""
-        end_ns = ends_ns(one.alert, now_ns) if one.ends_ns is None else one.ends_ns
-        if least is not None or one.alert.lasts_max_s:
-            one.ends_ns = end_ns  # from before a power cut: nobody knows how long it has been
-        level = self._places.level(one.alert)
-        return is_over(one.alert, end_ns, level, (utc_s, now_ns), least=least)
-
-    def _begin(self, one: _Open, utc_s: int, now_ns: int) -> None:
+    def _begin(self, one: OpenAlert, utc_s: int, now_ns: int) -> None:
         item = item_of(one.alert, self._config, self._languages, at_s=utc_s)
         if item is None:
             self._close(one, "missed", utc_s, now_ns)
@@ -293,7 +276,7 @@ class AlertBook:
         self._persist([])
         self._ask_for_media(one.alert)  # once more: what came late serves its repetition
 
-    def _free_source(self, one: _Open, utc_s: int, now_ns: int) -> int | None:
+    def _free_source(self, one: OpenAlert, utc_s: int, now_ns: int) -> int | None:
         """Return a source for `one`; the least that runs gives its own up and waits again."""
         running = [o for o in self._open if o.run is not None]
         if len(running) >= RUNS_MAX:
@@ -309,7 +292,7 @@ class AlertBook:
             if spoken.digest_sha1:
                 self._emit(FetchMedia(spoken.uri, spoken.digest_sha1, spoken.size_bytes))
 
-    def _advance(self, one: _Open, run: Run, utc_s: int, now_ns: int) -> None:
+    def _advance(self, one: OpenAlert, run: Run, utc_s: int, now_ns: int) -> None:
         while run.held_ns < 0 and run.ends_ns <= now_ns and not run.over:
             part = run.next_step(run.ends_ns, self._languages)
             if part is not None:
@@ -317,7 +300,9 @@ class AlertBook:
         if run.over:
             self._close(one, run.outcome[0], utc_s, now_ns)
 
-    def _close(self, one: _Open, outcome: str, utc_s: int, now_ns: int, *, why: str = "") -> None:
+    def _close(
+        self, one: OpenAlert, outcome: str, utc_s: int, now_ns: int, *, why: str = ""
+    ) -> None:
         """End `one`; stopped by the hour or by a higher one it waits for the next allowed time."""
         over = one.run is not None and one.run.over
         self._known.note(one.alert.key, "done" if over else outcome)
@@ -332,10 +317,10 @@ class AlertBook:
             reason = why or (f"muted by {self._muted[1]}" if muted else "outside the hours")
         record = self._drop(one, told, reason, utc_s, now_ns)
         if again:
-            self._open.append(_Open(one.alert, one.ends_ns))
+            self._open.append(one.again())
         self._persist([record])
 
-    def _drop(self, one: _Open, outcome: Outcome, why: str, utc_s: int, now_ns: int) -> Record:
+    def _drop(self, one: OpenAlert, outcome: Outcome, why: str, utc_s: int, now_ns: int) -> Record:
         self._open.remove(one)
         run, one.run = one.run, None
         if run is None:
@@ -376,19 +361,10 @@ class AlertBook:
     def _plan(self, utc_s: int, second_ns: int, least: Least, *, trusted: bool) -> None:
         due_ns: list[int] = []
         for one in self._open:
-            doubted = self._places.doubted(one.alert, least, trusted=trusted)
-            if one.run is not None and one.run.held_ns < 0:
-                due_ns.append(one.run.ends_ns)
-            if one.ends_ns is not None and (doubted is not None or one.alert.lasts_max_s):
-                due_ns.append(one.ends_ns)
-            known_s = utc_s if doubted is None else doubted.at(self._places.level(one.alert))
-            left_s = max(one.alert.expires_s - known_s, 0 if doubted is None else 1)
-            due_ns.append(second_ns + left_s * NS_PER_S)
-            if not trusted:
-                continue
-            if one.run is None and one.alert.effective_s > utc_s:
-                due_ns.append(second_ns + (one.alert.effective_s - utc_s) * NS_PER_S)
-            elif one.alert.message_class != MessageClass.URGENT:
+            level = self._places.level(one.alert)
+            due_ns += one.due_ns(level, utc_s, second_ns, trusted=trusted, least=least)
+            waits = one.run is None and one.alert.effective_s > utc_s
+            if trusted and not waits and one.alert.message_class != MessageClass.URGENT:
                 due_ns.append(second_ns + (MINUTE_S - utc_s % MINUTE_S) * NS_PER_S)
         self._deadline_ns = min(due_ns, default=None)
 
