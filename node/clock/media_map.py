@@ -264,7 +264,7 @@ def _transits(
                 x_ns = np.int64(line.block_top_x_ns)
                 y_ns = np.int64(line.block_top_y_ns)
             media = (x_ns * 3 + NS_PER_3_SAMPLES // 2) // NS_PER_3_SAMPLES
-            away_ns = _lasts_ns(media + line.media_anchor_samples - media_samples)
+            away_ns = _lasts_ns(int(media) + line.media_anchor_samples - media_samples)
             bent_ns = np.int64(np.rint(away_ns * (slope / (1.0 + slope))))
             found[row, i] = x_ns + y_ns + line.local_anchor_ns
             found[row + 1, i] = found[row, i] - (away_ns - bent_ns + sender_ns)
