@@ -44,7 +44,6 @@ from node.units import NS_PER_MS
 _LOOK_NS: Final = 10 * NS_PER_MS
 """How often a stored sound is looked at that should have ended by now."""
 
-
 EVENTS_MAX: Final = 16_384
 """What must be kept is never dropped; each call adds what the controller holds at most, 8192."""
 
@@ -123,9 +122,8 @@ class GovernedSpeaker:
         What no announced sender made is counted.
         """
         self._note_time(now_ns)
-        one = self._flow
         if (
-            one is not None
+            (one := self._flow) is not None
             and data[8:12] == one.ssrc_bytes
             and data[1] == one.second
             and source == one.source
@@ -260,6 +258,20 @@ class GovernedSpeaker:
         """Return what a person wants to know, JSON-able."""
         control = self._controller.status(self._now_ns) | {"refused_from": self._refused_from}
         return self._speaker.status(by_name(self.counts)) | {"control": control}
+
+    def signs(self) -> dict[str, object]:
+        """Return of `status` what faults are seen by: it is looked at every few seconds."""
+        horn, control = self._speaker.horn, self._controller
+        return {
+            "playing": None if horn.holder is None else horn.holder.ssrc,
+            "playing_class": horn.class_name,
+            "counts": {"dropped_unauthenticated": self._refused},
+            "control": {
+                "clock_trusted": control.known_time(self._now_ns)[1],
+                "dead_senders": control.sessions.dead(self._now_ns),
+                "refused_from": self._refused_from,
+            },
+        }
 
     def _note_time(self, now_ns: int) -> None:
         """Let no time run backwards, and no gain outlive its minute."""

@@ -80,11 +80,8 @@ class ReportMap:
         self._sender_ns = np.zeros(REPORTS_MAX, np.int64)
         self._media_samples = np.zeros(REPORTS_MAX, np.int64)
         self._line = np.zeros(2, np.float64)
-        room = np.zeros((2, REPORTS_MAX), np.float64)
         scratch = np.zeros(REPORTS_MAX * REPORTS_MAX // 2, np.float64)
-        self._fit_line = bound(
-            _fit_line, self._sender_ns, self._media_samples, self._line, room, scratch
-        )
+        self._fit_line = bound(_fit_line, self._sender_ns, self._media_samples, self._line, scratch)
         self._count = 0
         self._contradicted = False
         self._slope = 0.0
@@ -204,12 +201,11 @@ class ReportMap:
         self._lag_ns = -round(ahead_ns)
 
 
-@kernel("void(int64[::1], int64[::1], float64[::1], float64[:, ::1], float64[::1], int64)")
+@kernel("void(int64[::1], int64[::1], float64[::1], float64[::1], int64)")
 def _fit_line(
     sender_ns: NDArray[np.int64],
     media_samples: NDArray[np.int64],
     line: NDArray[np.float64],
-    room: NDArray[np.float64],
     scratch: NDArray[np.float64],
     n: int,
 ) -> None:
@@ -219,11 +215,11 @@ def _fit_line(
     media_samples  (REPORTS_MAX,) int64, samples: the media time at that
     line           (2,) float64: slope, a ratio less one, kept where too little is known; and by how
                    many ns the line is ahead of the newest report there
-    room           (2, REPORTS_MAX) float64, ns
-    scratch        (REPORTS_MAX ** 2 / 2,) float64
+    scratch        (REPORTS_MAX ** 2 / 2,) float64: the pairs that count are a quarter of that
     """
-    x_ns = room[0]
-    ahead_ns = room[1]
+    half = scratch.shape[0] // 2
+    x_ns = scratch[half : half + n]
+    ahead_ns = scratch[half + n :]
     for i in range(n):
         away_ns = sender_ns[i] - sender_ns[n - 1]
         x_ns[i] = float(away_ns)

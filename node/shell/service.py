@@ -19,7 +19,7 @@ from node.shell.faults import ShellError
 from node.shell.health import NO_CARD, TEXT_MAX, Health
 from node.shell.loop.core_sound import CoreLock, CoreSound
 from node.shell.loop.looks import NEVER_NS, Ended, Looks, soon
-from node.shell.loop.told_health import shell_status, tell_changes
+from node.shell.loop.told_health import shell_signs, shell_status, tell_changes
 from node.shell.loop.told_time import ToldTime
 from node.shell.network.udp import UdpSocket
 from node.shell.pace import Pace
@@ -101,6 +101,8 @@ class Service:
         self._status_every_ns = status_every_ns
         self._fetch = fetch
         self._foresee = foresee
+        self._signs: Callable[[], dict[str, object]] = getattr(speaker, "signs", speaker.status)
+        """Of the core's status what faults are seen by; a core without orders tells all of it."""
         self._lock = CoreLock()
         self._time = ToldTime(tell_time, self._lock)
         self._watch = SoundWatch(sink, now_ns())
@@ -297,9 +299,10 @@ class Service:
         for name, text in self._standing.items():
             self._health.note(name, text, now)
         if self._vitals.looks(now):
-            status = self._locked_status()
-            self._vitals.look(status, now)
-            if self._renewal.is_due(status, self._health, now):
+            with self._lock:
+                signs = self._signs() | {"shell": shell_signs(self._sink, self._mqtt)}
+            self._vitals.look(signs, now)
+            if self._renewal.is_due(signs, self._health, now):
                 ended.set()
         tell_changes(self._health, self._mqtt)
         if self._mqtt is not None:

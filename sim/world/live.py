@@ -216,8 +216,9 @@ class LivePole:
             if self._decodes:
                 samples = (end - first) * self.site.period_samples
                 self._hear(sound[:samples], work.presentation_ns[0])
-            rows = self._rows[: speaker.take_journal(self._rows)]
-            self._journals.append(rows[rows["ssrc"] == self._programme.ssrc].copy())
+            if count := speaker.take_journal(self._rows):
+                rows = self._rows[:count]
+                self._journals.append(rows[rows["ssrc"] == self._programme.ssrc])
         else:
             self._down[first:end] = True
             for data, at_ns in zip(work.datagrams, work.now_ns, strict=True):

@@ -71,6 +71,7 @@ class _Watched:
     def __init__(self, speaker: GovernedSpeaker, pole: "WorldPole") -> None:
         self._speaker = speaker
         self._pole = pole
+        self.signs = speaker.signs
         self.cut = False
         """The machine is off: a timer that was set before does nothing."""
 

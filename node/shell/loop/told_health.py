@@ -15,6 +15,7 @@ from node.units import NS_PER_S
 
 LOG: Final = logging.getLogger("loalang")
 
+_SIGNS: Final = ("underruns", "real_time")
 _OF_SINK: Final = ("underruns", "jumps", "card_skew_ppm", "real_time", "slept", "losses")
 
 
@@ -28,6 +29,13 @@ def tell_changes(health: Health, link: MqttLink | None) -> None:
         if link is not None:
             body = {"fault": change.name, "text": change.text, "at_s": utc_ns() // NS_PER_S}
             link.publish(Publish("fault", json.dumps(body).encode()))
+
+
+def shell_signs(sink: Sink, link: MqttLink | None) -> dict[str, object]:
+    """Return of `shell_status` what faults are seen by: it is looked at every few seconds."""
+    told: dict[str, object] = {name: getattr(sink, name) for name in _SIGNS if hasattr(sink, name)}
+    days = None if link is None else link.certificate_days
+    return told if days is None else told | {"broker": {"certificate_days": days}}
 
 
 def shell_status(
