@@ -1,138 +1,30 @@
-"""Configuration: frozen dataclasses, and a reader that names every wrong field at once."""
+"""Configuration: one frozen dataclass for each table, whose fields say what they are."""
 
-import types
-from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Final, Literal
 
 from node.address import is_address, is_address_port, split_host_port
+from node.config_table import ConfigError, build, check, require, say_type
 
-T = TypeVar("T")
+__all__ = [
+    "RELEASE_MAX_S",
+    "AmplifierConfig",
+    "AudioConfig",
+    "ClockConfig",
+    "ConfigError",
+    "JitterConfig",
+    "NodeConfig",
+    "OpusConfig",
+    "ReceiveConfig",
+    "build",
+    "check",
+    "require",
+    "say_type",
+]
 
-
-class ConfigError(ValueError):
-    """One or more wrong entries in a file of the user's: one line each, what and what is right."""
-
-
-def build(
-    cls: type[T], table: Mapping[str, Any], *, where: str, errors: list[str], what: str = ""
-) -> T | None:
-    """Build the dataclass `cls` from a TOML `table`, adding every fault to `errors`.
-
-    Parameters
-    ----------
-    cls : type
-        A dataclass with annotated fields: str, int, float, bool, Literal, nested dataclasses,
-        `tuple[X, ...]`, `dict[str, X]`, and `X | None`.
-    table : Mapping
-        What `tomllib` read.
-    where : str
-        Prefix of each fault, the path of the file.
-    errors : list of str
-        Takes one line per fault: file, table, field, value, and what would be right.
-    what : str
-        Dotted name of the table inside the file, empty at the top.
-
-    Returns
-    -------
-    cls or None
-        None when anything in it was wrong; `errors` then says what.
-    """
-    known = {f.name: f for f in fields(cast(Any, cls)) if f.init}
-    hints = get_type_hints(cls)
-    before = len(errors)
-    errors.extend(
-        f"{where}: {_path(what, name)}: unknown; known here: {', '.join(known)}"
-        for name in table
-        if name not in known
-    )
-    values: dict[str, Any] = {}
-    for name, one in known.items():
-        path = _path(what, name)
-        if name in table:
-            values[name] = _convert(hints[name], table[name], where=where, path=path, errors=errors)
-        elif _required(one):
-            errors.append(f"{where}: {path}: missing; it must be {say_type(hints[name])}")
-    if len(errors) > before:
-        return None
-    try:
-        return cls(**values)
-    except ConfigError as fault:
-        errors.extend(f"{where}: {line}" for line in str(fault).split("\n"))
-        return None
-
-
-def require(errors: list[str]) -> None:
-    """Raise `ConfigError` with all lines of `errors` if there are any."""
-    if errors:
-        raise ConfigError("\n".join(errors))
-
-
-def _path(what: str, name: str) -> str:
-    return f"{what}.{name}" if what else name
-
-
-def _required(one: "Field[Any]") -> bool:
-    return one.default is MISSING and one.default_factory is MISSING
-
-
-def _convert(hint: Any, value: Any, *, where: str, path: str, errors: list[str]) -> Any:
-    origin = get_origin(hint)
-    if origin in (types.UnionType, Union):
-        inner = [a for a in get_args(hint) if a is not type(None)]
-        return _convert(inner[0], value, where=where, path=path, errors=errors)
-    if is_dataclass(hint) and isinstance(value, Mapping):
-        return build(cast(type, hint), value, where=where, errors=errors, what=path)
-    if origin is tuple and isinstance(value, list):
-        item = get_args(hint)[0]
-        return tuple(
-            _convert(item, one, where=where, path=f"{path}[{i}]", errors=errors)
-            for i, one in enumerate(value)
-        )
-    if origin is dict and isinstance(value, Mapping):
-        item = get_args(hint)[1]
-        return {
-            key: _convert(item, one, where=where, path=_path(path, key), errors=errors)
-            for key, one in value.items()
-        }
-    if origin is Literal and value in get_args(hint):
-        return value
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if hint in (str, int, bool) and type(value) is hint:
-        return value
-    errors.append(f"{where}: {path} = {value!r}: must be {say_type(hint)}")
-    return None
-
-
-_NAMES: Final = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
-
-
-def say_type(hint: Any) -> str:
-    """Return what a value of that type is called, as in `a whole number`."""
-    origin = get_origin(hint)
-    if origin in (types.UnionType, Union):
-        return say_type(next(a for a in get_args(hint) if a is not type(None)))
-    if origin is Literal:
-        return "one of " + ", ".join(repr(a) for a in get_args(hint))
-    if origin is tuple:
-        return f"a list of {say_type(get_args(hint)[0])}"
-    if origin is dict or is_dataclass(hint):
-        return "a table"
-    return _NAMES.get(hint, str(hint))
-
-
-def check(table: str, rules: Mapping[str, tuple[bool, Any, str]]) -> None:
-    """Raise one `ConfigError` naming every broken rule; name -> (holds, value, what is right)."""
-    require(
-        [
-            # One line each, whatever names from a file stand in it.
-            " ".join(f"{table}.{name} = {value!r}: must be {right}".split("\n"))
-            for name, (holds, value, right) in rules.items()
-            if not holds
-        ]
-    )
+RELEASE_MAX_S: Final = 10.0
+"""Longer no amplifier is mute once it was un-muted."""
 
 
 def _is_payload_type(number: int) -> bool:
@@ -371,6 +263,45 @@ class AudioConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AmplifierConfig:
+    """An amplifier that the node mutes while nothing sounds (table `[amplifier]`)."""
+
+    mute_release_s: float = 0.0
+    """From un-muting to sound: so long the node holds what begins in silence, so that nothing of it
+    is lost. Stored sounds then begin that late on all nodes; a stream loses what it cannot hold."""
+
+    rest_s: float = 10.0
+    """It is muted so long after the last sound."""
+
+    switch: str | None = None
+    """File that gets 1 to un-mute and 0 to mute, such as the `brightness` of a GPIO in
+    /sys/class/leds. None: nothing is written, and what begins in silence is held all the same."""
+
+    @property
+    def is_driven(self) -> bool:
+        """Whether the node mutes it."""
+        return self.mute_release_s > 0 or self.switch is not None
+
+    def __post_init__(self) -> None:
+        check(
+            "amplifier",
+            {
+                "mute_release_s": (
+                    0 <= self.mute_release_s <= RELEASE_MAX_S,
+                    self.mute_release_s,
+                    f"0 to {RELEASE_MAX_S:g}",
+                ),
+                "rest_s": (1 <= self.rest_s <= 3600, self.rest_s, "1 to 3600"),
+                "switch": (
+                    self.switch is None or self.switch.startswith("/"),
+                    self.switch,
+                    "the path of a file, from / on",
+                ),
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpusConfig:
     """Which decoder plays (table `[opus]`)."""
 
@@ -389,6 +320,7 @@ class NodeConfig:
     jitter: JitterConfig = field(default_factory=JitterConfig)
     clock: ClockConfig = field(default_factory=ClockConfig)
     audio: AudioConfig = field(default_factory=AudioConfig)
+    amplifier: AmplifierConfig = field(default_factory=AmplifierConfig)
     opus: OpusConfig = field(default_factory=OpusConfig)
 
     def __post_init__(self) -> None:

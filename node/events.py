@@ -43,6 +43,14 @@ class SourceChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class AmplifierSwitched:
+    """Un-mute the amplifier, or mute it."""
+
+    on: bool
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """Something a person should read in the log, in one line."""
 
@@ -61,4 +69,4 @@ class FetchFile:
     """What it is said to have; more is not taken."""
 
 
-Event = SendDatagram | Publish | Persist | SourceChanged | Note | FetchFile
+Event = SendDatagram | Publish | Persist | SourceChanged | AmplifierSwitched | Note | FetchFile

@@ -44,6 +44,9 @@ from node.units import NS_PER_MS
 _LOOK_NS: Final = 10 * NS_PER_MS
 """How often a stored sound is looked at that should have ended by now."""
 
+_WAKE_NS: Final = 100 * NS_PER_MS
+"""A busy node un-mutes its amplifier so late."""
+
 EVENTS_MAX: Final = 16_384
 """What must be kept is never dropped; each call adds what the controller holds at most, 8192."""
 
@@ -73,7 +76,8 @@ class GovernedSpeaker:
         recorded as not played.
     playout_delay_ms : int
         Of the speaker: stored sounds that are not urgent begin so much after their time, as
-        streams do, so that all nodes begin together however busy they are.
+        streams do, so that all nodes begin together however busy they are. Where its amplifier
+        takes longer to let sound through they begin when it does, also if it was not mute.
     is_demo : bool
         A tone now and then says that this is a demonstration.
     """
@@ -88,6 +92,9 @@ class GovernedSpeaker:
         is_demo: bool = False,
     ) -> None:
         self._playout_delay_ns = playout_delay_ms * NS_PER_MS
+        if speaker.mute_release_ns:
+            released_ns = speaker.mute_release_ns + _WAKE_NS
+            self._playout_delay_ns = max(self._playout_delay_ns, released_ns)
         self._mark = DemoMark() if is_demo else None
         self._speaker = speaker
         self._controller = controller
@@ -261,17 +268,7 @@ class GovernedSpeaker:
 
     def signs(self) -> dict[str, object]:
         """Return of `status` what faults are seen by: it is looked at every few seconds."""
-        horn, control = self._speaker.horn, self._controller
-        return {
-            "playing": None if horn.holder is None else horn.holder.ssrc,
-            "playing_class": horn.class_name,
-            "counts": {"dropped_unauthenticated": self._refused},
-            "control": {
-                "clock_trusted": control.known_time(self._now_ns)[1],
-                "dead_senders": control.sessions.dead(self._now_ns),
-                "refused_from": self._refused_from,
-            },
-        }
+        return self._heard.signs(self._now_ns, self._refused, self._refused_from)
 
     def _note_time(self, now_ns: int) -> None:
         """Let no time run backwards, and no gain outlive its minute."""
@@ -314,10 +311,12 @@ class GovernedSpeaker:
         self._flow = None
         while (event := self._controller.next_event()) is not None:
             if isinstance(event, StartPart):
+                self._speaker.wake(self._now_ns)
                 self._start(event)
             elif isinstance(event, StopPart):
                 self._stop(event.source)
             elif isinstance(event, SourceAllowed):
+                self._speaker.wake(self._now_ns)
                 self._heard.hear(event.source, event.source, self._now_ns)
             elif isinstance(event, SourceEnded):
                 self._heard.forget(event.source, self._now_ns)

@@ -5,10 +5,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from node.audio.amplifier import Amplifier
 from node.audio.gain import gain_of_db
 from node.audio.mixer import Mixer
+from node.config import NodeConfig
 from node.control.arbiter import Arbiter, MessageClass, PriorityConfig
 from node.control.precedence import CLASSES
+from node.events import AmplifierSwitched
 from node.source import state as ss
 from node.source.playable import Playable
 from node.units import NS_PER_MS
@@ -27,13 +30,15 @@ class Horn:
     ----------
     sources_max : int
         Those that may wait or sound at once.
-    channels : int
-        Of the output.
+    config : NodeConfig
+        Of the node.
     priority : PriorityConfig
         Who goes before whom.
     """
 
-    def __init__(self, sources_max: int, channels: int, priority: PriorityConfig) -> None:
+    def __init__(self, sources_max: int, config: NodeConfig, priority: PriorityConfig) -> None:
+        driven = config.amplifier.is_driven
+        self._amplifier = Amplifier(config.amplifier) if driven else None
         self.arbiter = Arbiter(priority)
         self._unknown = (MessageClass.NORMAL, priority.commune_tier)
         self.holder: Playable | None = None
@@ -50,7 +55,7 @@ class Horn:
             release_db_per_s=RAMP_DB * 1000 / priority.return_ms,
         )
         self._places = list(range(sources_max))
-        self._scratch = np.zeros((ss.PERIOD_SAMPLES_MAX, channels), np.float32)
+        self._scratch = np.zeros((ss.PERIOD_SAMPLES_MAX, config.audio.channels), np.float32)
 
     def add(self, source: Playable) -> None:
         """Let a new source wait for the horn."""
@@ -67,6 +72,23 @@ class Horn:
         self._mixer.clear(source.place)
         self._places.append(source.place)
         self.arbiter.forget(source.ssrc, now_ns)
+
+    @property
+    def is_mute(self) -> bool:
+        """Whether the amplifier is, and waits to be told that something comes."""
+        return self._amplifier is not None and self._amplifier.is_mute
+
+    def wake(self, now_ns: int) -> AmplifierSwitched | None:
+        """Un-mute the amplifier, if it can be muted: something has come that is to sound."""
+        return None if self._amplifier is None else self._amplifier.wake(now_ns)
+
+    def handle_deadline(self, now_ns: int) -> AmplifierSwitched | None:
+        """Mute the amplifier when it is time."""
+        return None if self._amplifier is None else self._amplifier.handle_deadline(now_ns)
+
+    def next_deadline_ns(self) -> int | None:
+        """Return when `handle_deadline` must run next, or None."""
+        return None if self._amplifier is None else self._amplifier.next_deadline_ns()
 
     @property
     def is_empty(self) -> bool:
@@ -123,6 +145,8 @@ class Horn:
         sole = self.sole
         if sole is not None:
             self.confirmed_ns = until_ns
+            if self._amplifier is not None:
+                self._amplifier.note_sound(until_ns)
             self.arbiter.receive_packet(sole.ssrc, until_ns - REFRESH_NS)
 
     def rest(self, now_ns: int) -> bool:
@@ -144,6 +168,9 @@ class Horn:
         out  (n, channels) float32, full scale 1.0; left as it is where nobody sounds
         """
         self.alone = None
+        if self._amplifier is not None and self._amplifier.keeps_back(presentation_ns):
+            self._keep_back(self._amplifier, presentation_ns, out.shape[0])
+            return False
         if self._sources:
             self._arbitrate(presentation_ns, out.shape[0])
         if self._sounding:
@@ -151,7 +178,15 @@ class Horn:
         only = self._sounding[0] if len(self._sources) == 1 and self._sounding else None
         if only is not None and self._is_level(only):
             self.alone = only  # until the next confirmation is due
+        if self._amplifier is not None and self._sounding:
+            self._amplifier.note_sound(presentation_ns + REFRESH_NS)
         return bool(self._sounding)
+
+    def _keep_back(self, amplifier: Amplifier, presentation_ns: int, n: int) -> None:
+        """Let nobody begin: a stored sound waits, and of a stream goes what cannot."""
+        due = [one for one in self._sources.values() if one.is_due(presentation_ns, n)]
+        if due:
+            amplifier.want()
 
     def _arbitrate(self, presentation_ns: int, n: int) -> None:
         """Decide which sources sound in this period, and how loud."""

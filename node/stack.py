@@ -5,13 +5,11 @@ The five words and `render`; no clock, socket or file: gateway and simulator run
 
 from collections import deque
 from functools import partial
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from node.audio.limiter import LATENCY_SAMPLES
-from node.audio.output import Output
+from node.audio.output import LATENCY_NS, Output
 from node.config import NodeConfig
 from node.control.arbiter import MessageClass, PriorityConfig
 from node.counters import ORIGINS, Count, by_name, made_up_ms, new_counts
@@ -33,8 +31,7 @@ from node.source.stored_sound import STORED_MAX, StoredSource
 from node.source.unheard import DROPS, Unheard, wrong_size
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, samples_to_ns
 
-LATENCY_NS: Final = samples_to_ns(LATENCY_SAMPLES)
-"""What the limiter holds back is asked of the sources so much ahead."""
+__all__ = ["LATENCY_NS", "SpeakerNode"]
 
 
 class SpeakerNode:
@@ -70,7 +67,7 @@ class SpeakerNode:
         self._announced = AnnouncedSources(reports, config.receive.sources_max)
         self._latest: Receiver | None = None
         places = config.receive.sources_max + STORED_MAX
-        self._horn = Horn(places, config.audio.channels, priority or PriorityConfig())
+        self._horn = Horn(places, config, priority or PriorityConfig())
         self._datagrams = self._packets = 0
         self._candidates = Candidates()
         self._unheard = Unheard(config)
@@ -78,9 +75,11 @@ class SpeakerNode:
         self._counts = new_counts()
         self._ended_origins = np.zeros(ORIGINS, np.int64)
         self._events: deque[Event] = deque(maxlen=EVENTS_MAX)
-        self._output = Output(config.audio)
-        self._draining_samples = -ss.PERIOD_SAMPLES_MAX
+        self._output = Output(config.audio, counts_only=decoder_factory is None)
         self._neighbour = Neighbour(config)
+        self.retransmission_payload_type = config.receive.retransmission_payload_type
+        """RTP payload type of repairs, whose SSRC nobody announces (RFC 4588)."""
+        self.mute_release_ns = round(config.amplifier.mute_release_s * NS_PER_S)
 
     def receive_datagram(
         self, data: bytes, source: tuple[str, int], now_ns: int, *, is_authentic: bool = False
@@ -101,8 +100,8 @@ class SpeakerNode:
             if result > ss.OTHER_SOURCE:
                 latest.last_arrival_ns = now_ns
                 self._packets += 1
-                if (result < 0 or self._unheard.may_end) and latest.buffer.is_proven:
-                    self._tell(self._unheard.receive(result, source, now_ns))
+                if result < 0 or self._unheard.may_end or self._horn.is_mute:
+                    self._note_packet(latest, result, now_ns)
                 return
         self._receive_other(array, source, now_ns, is_authentic=is_authentic)
 
@@ -134,6 +133,7 @@ class SpeakerNode:
                 self._tell(self._unheard.doubt(receiver.address, receiver.buffer.reading, now_ns))
             if silent_ns >= FORGET_NS and not self._horn.is_sounding(receiver):
                 self._forget(receiver, now_ns)
+        self._tell(self._horn.handle_deadline(now_ns))
         self._neighbour.handle_deadline(now_ns, self._streams)
         while (told := self._neighbour.next_event()) is not None:
             self._tell(SendDatagram(*told))
@@ -144,7 +144,8 @@ class SpeakerNode:
         `watched` leaves out what is missing: somebody looks for it. A packet can bring it nearer.
         """
         due = [one.next_deadline_ns(watched=watched) for one in self._streams.values()]
-        others = (self._announced.next_deadline_ns(), self._neighbour.next_deadline_ns())
+        parts = (self._announced, self._neighbour, self._horn)
+        others = [one.next_deadline_ns() for one in parts]
         return min(due + [one for one in others if one is not None], default=None)
 
     @property
@@ -166,27 +167,26 @@ class SpeakerNode:
         ahead_ns = presentation_ns + LATENCY_NS
         if (alone := self._horn.alone) is not None and ahead_ns < self._horn.confirmed_ns:
             alone.render(out, ahead_ns)
-            self._draining_samples = LATENCY_SAMPLES
-        elif self._fill(out, ahead_ns):
-            self._draining_samples = LATENCY_SAMPLES
+            self._output.finish(out, sounds=True)
         else:
-            out[:] = 0.0
-            self._draining_samples -= n
-        if self._decoder_factory is not None and self._draining_samples > -n:
-            self._output.process(out)
-        elif self._decoder_factory is not None:
-            self._output.rest(n)
+            self._output.finish(out, sounds=self._fill(out, ahead_ns))
 
     def rests(self, unasked: int = 0) -> bool:
         """Note `unasked` samples of silence; return whether more come until something else does."""
         self._output.rest(unasked)
-        return self._horn.is_empty and self._draining_samples <= -ss.PERIOD_SAMPLES_MAX
+        return self._horn.is_empty and self._output.silent_samples >= ss.PERIOD_SAMPLES_MAX
 
     def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
         """Note that the sink asks for sound from now on, or that it cannot: its card is gone."""
         if not sounds and self._horn.rest(now_ns):
             self._output.end()
             self._tell(SourceChanged(None, now_ns))
+        if sounds and not self._horn.is_empty:
+            self.wake(now_ns)
+
+    def wake(self, now_ns: int) -> None:
+        """Un-mute the amplifier, if it can be muted: something has come that is to sound."""
+        self._tell(self._horn.wake(now_ns))
 
     def leave(self) -> None:
         """Say goodbye to those whose streams it has."""
@@ -245,11 +245,6 @@ class SpeakerNode:
         """Return output samples by `counters.Origin`, all sources together: (ORIGINS,) int64."""
         ended = self._ended_origins.copy()
         return sum((one.origin_samples for one in self._sources.values()), start=ended)
-
-    @property
-    def retransmission_payload_type(self) -> int:
-        """RTP payload type of repairs, whose SSRC nobody announces (RFC 4588)."""
-        return self._config.receive.retransmission_payload_type
 
     def made_up_ms(self, ssrc: int) -> int:
         """Return how much of a source was made up so far, or silent where nothing could be."""
@@ -315,8 +310,13 @@ class SpeakerNode:
         self._packets += 1
         receiver.last_arrival_ns = now_ns
         self._latest = receiver
+        self._note_packet(receiver, result, now_ns)
+
+    def _note_packet(self, receiver: Receiver, result: int, now_ns: int) -> None:
+        """Tell what a packet is the end of, and let the amplifier be ready for its sound."""
         if receiver.buffer.is_proven:  # of what is doubted another reason is told
-            self._tell(self._unheard.receive(result, source, now_ns))
+            self._tell(self._unheard.receive(result, receiver.address, now_ns))
+            self.wake(now_ns)
 
     def _drop(self, why: Count, source: tuple[str, int], now_ns: int, *, reading: int = 0) -> None:
         """Count a datagram that is no packet of a source, and say so when that goes on."""

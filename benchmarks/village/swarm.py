@@ -8,12 +8,17 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 from unittest.mock import patch
 
+import numpy as np
+from numpy.typing import NDArray
+
 from benchmarks.options import parser_of
 from node.control.arbiter import Arbiter, Grant
 from node.control.trust.once import ReplayGuard
 from node.control.warning.alert_book import AlertBook
+from node.jitter.state import EARLY
 from node.shell.broker.mqtt import MqttLink
 from node.shell.service import Service
+from node.source.receiver import Receiver
 from sim.swarm.campaign import Campaign
 
 STEPS_MAX: Final = 5
@@ -103,6 +108,23 @@ def acknowledged_before_kept() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def early_kept_from_the_time_base() -> Iterator[None]:
+    """The time base does not learn of packets that come too early to be held."""
+    receive: Callable[..., int] = Receiver.receive
+
+    def receive_and_forget(self: Receiver, data: NDArray[np.uint8], now_ns: int) -> int:
+        line = self._source["line"][0]
+        before = line.copy()
+        result = receive(self, data, now_ns)
+        if result == EARLY:
+            line[:] = before
+        return result
+
+    with patch.object(Receiver, "receive", receive_and_forget):
+        yield
+
+
 _PUBLISH: Final = MqttLink.publish
 _TAKE: Final = Service._take_message
 
@@ -122,4 +144,5 @@ PLANTS: Final = {
     "two sources at once": two_sources,
     "report before the sound": report_before_sound,
     "acknowledged before it is kept": acknowledged_before_kept,
+    "EARLY packets kept from the time base": early_kept_from_the_time_base,
 }

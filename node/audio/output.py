@@ -17,10 +17,15 @@ from node.audio.gain import apply_ramp, gain_of_db
 from node.audio.limiter import LATENCY_SAMPLES, Limiter
 from node.audio.protection import Protection
 from node.config import AudioConfig
+from node.units import samples_to_ns
 
 SINE_DB: Final = -3.0103
 """Mean square of a full-scale sine re full scale."""
 
+LATENCY_NS: Final = samples_to_ns(LATENCY_SAMPLES)
+"""What the limiter holds back is asked of the sources so much ahead."""
+
+_LONG_AGO_SAMPLES: Final = 1 << 40
 _NO_LIMIT_DB: Final = 60.0
 
 
@@ -31,9 +36,14 @@ class Output:
     ----------
     config : AudioConfig
         Table `[audio]`.
+    counts_only : bool
+        It is silent, and costs nothing.
     """
 
-    def __init__(self, config: AudioConfig) -> None:
+    def __init__(self, config: AudioConfig, *, counts_only: bool = False) -> None:
+        self._counts_only = counts_only
+        self._draining_samples = -_LONG_AGO_SAMPLES
+        """What the limiter still holds back; below 0: for so long nothing."""
         self._limiter = Limiter(config.channels, limit_dbfs=config.limit_dbfs)
         self._channels = config.channels
         self._gain = gain_of_db(config.gain_db)
@@ -59,6 +69,29 @@ class Output:
                 self._rested_samples = 0
             self._protection.process(out)
         self._limiter.process(out)
+
+    def finish(self, out: NDArray[np.float32], *, sounds: bool) -> None:
+        """Bring a period to what may leave the converter; where nothing `sounds` it is silent.
+
+        out  (n, channels) float32, full scale 1.0
+        """
+        n = out.shape[0]
+        if sounds:
+            self._draining_samples = LATENCY_SAMPLES
+        else:
+            out[:] = 0.0
+            self._draining_samples -= n
+        if self._counts_only:
+            return
+        if self._draining_samples > -n:
+            self.process(out)
+        else:
+            self.rest(n)
+
+    @property
+    def silent_samples(self) -> int:
+        """For how long nothing has come out of it; below 0: what the limiter still holds back."""
+        return -self._draining_samples
 
     def rest(self, samples: int) -> None:
         """Note that so many samples of silence left the converter: what is warm cools down."""

@@ -152,7 +152,6 @@ class Controller:
     def receive_grants(self, sources: tuple[int, ...], now_ns: int) -> None:
         """Note which sources sound now, the holder of the horn first; other files stand still."""
         self._granted = sources
-        self.sessions.receive_grants(sources, self._utc_s(now_ns), now_ns)
         for source, part in self._playing.items():
             self._hold(source, now_ns)
             self._note_horn(part, now_ns)
@@ -201,13 +200,14 @@ class Controller:
             part.handle_time(
                 utc_s, now_ns, trusted=trusted, into_second_ns=into_second_ns, least=least
             )
+        audible = [one for one in self._granted if self.source_gain_db(one, now_ns) > SILENT_DB]
+        self.sessions.receive_audible(audible, utc_s, now_ns)
         self.sessions.handle_deadline(utc_s, now_ns)
         self._collect(now_ns)
         self._minute_ns = self.next_minute_ns(now_ns)
         kept_s = self._mutes.next_end_s(utc_s, trusted=trusted)
         left_s = min(self._authorities.next_end_s(least), kept_s)
-        second_ns = now_ns - into_second_ns
-        self._civil_ns = second_ns + left_s * NS_PER_S if left_s < FAR_S else 0
+        self._civil_ns = now_ns - into_second_ns + left_s * NS_PER_S if left_s < FAR_S else 0
         gain_db = self.gain_db(now_ns)
         if gain_db != self._told_gain_db:
             self._told_gain_db = gain_db
@@ -381,8 +381,8 @@ class Controller:
         self._note_horn(part, now_ns)
 
     def _note_horn(self, part: StartPart, now_ns: int) -> None:
-        utc_s, sounds = self._utc_s(now_ns), part.source in self._granted
-        trusted = self._clock.trusted
+        utc_s, trusted = self._utc_s(now_ns), self._clock.trusted
+        sounds = part.source in self._granted
         self._records.note_horn(part, utc_s, now_ns, sounds=sounds, trusted=trusted)
 
     def _hold(self, source: int, now_ns: int) -> None:

@@ -1,7 +1,7 @@
 """Live streams that a signed session announced: only these may speak, and only so long."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -77,7 +77,7 @@ class _Session:
     started_s: int = 0
     """Civil time of its first sound; 0: none yet."""
     since_ns: int = -1
-    """Since when it has the horn; -1: it has not."""
+    """Since when it is heard: it has the horn, and is not muted; -1: it is not."""
     heard_ns: int = 0
     concealed_ms: int = 0
     spoke_ns: int = -1
@@ -185,8 +185,8 @@ class Sessions:
             else:
                 one.by = holder
 
-    def receive_grants(self, sources: tuple[int, ...], utc_s: int, now_ns: int) -> None:
-        """Note which sources have the horn from now on, for the records."""
+    def receive_audible(self, sources: Sequence[int], utc_s: int, now_ns: int) -> None:
+        """Note which sources have the horn from now on and are not silent, for the records."""
         for source, one in self._open.items():
             if source in sources and one.since_ns < 0:
                 one.since_ns, one.started_s = now_ns, one.started_s or utc_s

@@ -243,6 +243,7 @@ def _serve(
             tell_time=None if governed is None else governed.tell_time,
             fetch=None if governed is None else governed.fetch,
             foresee=None if governed is None else governed.foresee,
+            switch=node.amplifier.switch,
             standing=standing | ({"configuration": refused} if refused else {}),
             renewed=None if path is None else (Path(path).parent / WAITING).exists,
             page=None if shell.page.port is None else (shell.page.address, shell.page.port),

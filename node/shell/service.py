@@ -12,6 +12,7 @@ from node.events import FetchFile, Note, Persist, Publish, SendDatagram, SourceC
 from node.peers.joining import BROKER as BROKER_PATH
 from node.shell.broker.ahead import keeper
 from node.shell.broker.mqtt import MqttLink
+from node.shell.card.amplifier_switch import AmplifierSwitch
 from node.shell.card.sinks import Sink
 from node.shell.card.sound_watch import SoundWatch
 from node.shell.clocks import now_ns, utc_ns
@@ -19,7 +20,7 @@ from node.shell.faults import ShellError
 from node.shell.health import NO_CARD, TEXT_MAX, Health
 from node.shell.loop.core_sound import CoreLock, CoreSound
 from node.shell.loop.looks import NEVER_NS, Ended, Looks, soon
-from node.shell.loop.told_health import shell_signs, shell_status, tell_changes
+from node.shell.loop.told_health import shell_status, signs_of, tell_changes
 from node.shell.loop.told_time import ToldTime
 from node.shell.network.udp import UdpSocket
 from node.shell.pace import Pace
@@ -66,6 +67,8 @@ class Service:
         Address and port of a page that shows the status.
     foresee : callable or None
         Returns what must be kept before an order acts.
+    switch : str or None
+        File that un-mutes the amplifier.
 
     Notes
     -----
@@ -92,17 +95,17 @@ class Service:
         reread: Callable[[], object] | None = None,
         page: tuple[str, int] | None = None,
         foresee: Callable[[bytes, int], Persist | None] | None = None,
+        switch: str | None = None,
     ) -> None:
         self._speaker = speaker
         self._udp = udp
         self._sink = sink
+        self._amplifier = AmplifierSwitch(switch)
         self._store = store
         self._mqtt = mqtt
         self._status_every_ns = status_every_ns
         self._fetch = fetch
         self._foresee = foresee
-        self._signs: Callable[[], dict[str, object]] = getattr(speaker, "signs", speaker.status)
-        """Of the core's status what faults are seen by; a core without orders tells all of it."""
         self._lock = CoreLock()
         self._time = ToldTime(tell_time, self._lock)
         self._watch = SoundWatch(sink, now_ns())
@@ -167,6 +170,7 @@ class Service:
                 await asyncio.gather(link, return_exceptions=True)
             self._close_sink()
             self._do_events()
+            self._amplifier.turn(on=False)
             self._print_status()
         if self._fault is not None:
             raise self._fault
@@ -294,13 +298,14 @@ class Service:
 
     def _follow_health(self, now: int, ended: asyncio.Event) -> None:
         """Look for faults; tell what came and went."""
+        self._health.note("amplifier", self._amplifier.fault, now)
         self._health.note("store", self._store.fault(), now)
         self._health.note("store damage", "; ".join(self._store.lost) or None, now)
         for name, text in self._standing.items():
             self._health.note(name, text, now)
         if self._vitals.looks(now):
             with self._lock:
-                signs = self._signs() | {"shell": shell_signs(self._sink, self._mqtt)}
+                signs = signs_of(self._speaker, self._sink, self._mqtt)
             self._vitals.look(signs, now)
             if self._renewal.is_due(signs, self._health, now):
                 ended.set()
@@ -308,8 +313,7 @@ class Service:
         if self._mqtt is not None:
             self._mqtt.set_state(self._health.word(), self._health.why())
             if self._mqtt.connected and self._vitals.due(now):
-                status = self._locked_status()
-                told = self._vitals.body(status, utc_ns() // NS_PER_S, now)
+                told = self._vitals.body(self._locked_status(), utc_ns() // NS_PER_S, now)
                 self._mqtt.tell(Publish("health", told))
 
     def _reload(self) -> None:
@@ -365,6 +369,8 @@ class Service:
                 LOG.info("source %s", "none" if event.ssrc is None else f"{event.ssrc:08x}")
             elif isinstance(event, Note):
                 LOG.info("%s", event.text)
+            else:
+                self._amplifier.turn(on=event.on)
         if changes:
             self._store.keep_soon(changes)
 

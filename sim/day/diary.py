@@ -5,6 +5,7 @@ It decides nothing: each method is the controller's own, and what passes through
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Final
 
 from node.control.civil_time import MINUTE_S
@@ -96,6 +97,8 @@ class Diary:
         self.spans: list[DaySpan] = []
         self.decisions: list[DayDecision] = []
         self.volumes: list[DayVolume] = []
+        self.unmuted: list[tuple[float, float]] = []
+        """From when to when the node held the amplifier un-muted, s; inf: still."""
         self._open: DaySpan | None = None
         self._seen: tuple[str, float, int] = ("", SILENT_DB, -1)
         self._holder: str | None = None
@@ -191,8 +194,16 @@ class Diary:
                 )
             )
 
-    def note_power_cut(self, at_ns: int) -> None:
-        """Note that the node is off: nothing sounds, and what waited waits no more."""
+    def note_amplifier(self, at_ns: int, *, on: bool) -> None:
+        """Note that the node un-mutes the amplifier, or mutes it."""
+        begin_s, end_s = self.unmuted[-1] if self.unmuted else (0.0, 0.0)
+        if on and end_s < inf:
+            self.unmuted.append((at_ns / NS_PER_S, inf))
+        elif not on and end_s == inf:
+            self.unmuted[-1] = (begin_s, at_ns / NS_PER_S)
+
+    def note_silence(self, at_ns: int) -> None:
+        """Note that nothing can sound from now on, and what waited waits no more."""
         self._close(at_ns)
         self._holder = None
         self._waiting.clear()

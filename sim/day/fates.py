@@ -110,7 +110,7 @@ def _warning(
     release_s = place.profile.amplifier.mute_release_s.value
     stretches = [
         one
-        for one in audible(pole.observer.diary.spans, release_s)
+        for one in audible(pole.observer.diary.spans, release_s, pole.observer.unmuted)
         if one.span.item == name and one.span.until_s * NS_PER_S > since_ns
     ]
     sound = _sound(pole, stretches, since_ns, from_dba=quiet_dba)

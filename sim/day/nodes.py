@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from node.config import RELEASE_MAX_S, AmplifierConfig
 from node.control.calendar.programme import ProgrammeConfig
 from node.control.loudness.noise import DwellingConfig, HornConfig
 from node.control.loudness.regulation import RuleFile
@@ -109,10 +110,12 @@ def node_parts(
 ) -> NodeParts:
     """Return what the node at `place` is built of at each boot."""
     card = place.profile.sound_card
+    config = node_config(place, scenario)
+    release_s = min(place.profile.amplifier.mute_release_s.value, RELEASE_MAX_S)
     period_ns = card.period_samples.value * NS_PER_S // card.rate_hz.value
     device_ns = round(card.device_latency_ms.value * NS_PER_MS)
     return NodeParts(
-        node=node_config(place, scenario),
+        node=replace(config, amplifier=AmplifierConfig(mute_release_s=release_s)),
         control=with_loudness(_control(place, day, station, offset_s), scenario.audio.target_lufs),
         rules=rules,
         library=sounds,

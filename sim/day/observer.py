@@ -10,7 +10,7 @@ from node.control.orders import Acknowledgement
 from node.control.proof.proof import Entry
 from node.control.proof.record_keeper import TOPIC as PROOF_TOPIC
 from node.control.trust.message import open_envelope
-from node.events import Event, Publish, SourceChanged
+from node.events import AmplifierSwitched, Event, Publish, SourceChanged
 from node.source.stored_sound import OWN_SSRCS
 from sim.day.diary import Diary, WatchedController
 from sim.day.station import class_name
@@ -25,9 +25,14 @@ class Observer:
         Its name.
     to_day_ns : callable
         Makes ns into the day of the node's own monotonic ns.
+    lead_ns : int or None
+        From the card's question to the sound in the horn, of a node that mutes its amplifier; None:
+        that mutes by itself.
     """
 
-    def __init__(self, node: str, to_day_ns: Callable[[int], int]) -> None:
+    def __init__(
+        self, node: str, to_day_ns: Callable[[int], int], *, lead_ns: int | None = None
+    ) -> None:
         self._to_day_ns = to_day_ns
         self.diary = Diary(node)
         self.records: list[Record] = []
@@ -37,6 +42,7 @@ class Observer:
         self.came_ns: dict[tuple[str, int], int] = {}
         """... to when it first came, ns into the day."""
         self.orders_came = 0
+        self._lead_ns = lead_ns
         self._sounding: StartPart | None = None
 
     def watch(self, controller: WatchedController) -> None:
@@ -64,6 +70,9 @@ class Observer:
         """Note what the node tells: an answer, a record, or who has the horn."""
         if isinstance(event, Publish):
             self._note_published(event)
+        elif isinstance(event, AmplifierSwitched):
+            seen_ns = self._to_day_ns(event.at_ns) - (self._lead_ns or 0)
+            self.diary.note_amplifier(seen_ns, on=event.on)
         elif isinstance(event, SourceChanged):
             part = self.granted() if event.ssrc is not None else None
             self.diary.note_holder(part, self._to_day_ns(event.at_ns), why=self._why(part))
@@ -76,7 +85,20 @@ class Observer:
 
     def note_power_cut(self, at_ns: int) -> None:
         """Note that the node is off, `at_ns` into the day."""
-        self.diary.note_power_cut(at_ns)
+        self.diary.note_amplifier(at_ns, on=False)
+        self.diary.note_silence(at_ns)
+
+    def note_card_change(self, at_ns: int) -> None:
+        """Note that the sound card went or came, `at_ns` into the day."""
+        self.diary.note_silence(at_ns)
+
+    @property
+    def unmuted(self) -> list[tuple[float, float]] | None:
+        """Return from when to when the node held the amplifier un-muted, s; None: it cannot.
+
+        As what sounds is seen: when the card asks for it, which is before it leaves the horn.
+        """
+        return None if self._lead_ns is None else self.diary.unmuted
 
     def granted(self) -> StartPart | None:
         """Return the part that has the horn; of one that is over the end still sounds."""

@@ -96,7 +96,11 @@ class DayPole:
         self._parts = parts
         self._card_cuts_ns = tuple(card_cuts_ns)
         self._orders = deque(orders)
-        self.observer = Observer(parts.node.name, lambda now_ns: now_ns - _BOOTED_NS)
+        self.observer = Observer(
+            parts.node.name,
+            lambda now_ns: now_ns - _BOOTED_NS,
+            lead_ns=parts.lead_ns if parts.node.amplifier.is_driven else None,
+        )
         self.origin_samples = np.zeros(ORIGINS, np.int64)
         self._store: dict[str, bytes] = {}
         self._scratch = np.zeros((ns_to_samples(2 * COARSE_NS), 1), np.float32)
@@ -181,7 +185,7 @@ class DayPole:
             self._mute = mute
             self._node.receive_sink(now_ns + _BOOTED_NS, sounds=not mute)
             self._take_events(now_ns)
-            self.observer.note_power_cut(now_ns)  # nothing sounds
+            self.observer.note_card_change(now_ns)
 
     def _take_orders(self, now_ns: int) -> None:
         while self._orders and self._orders[0][0] <= now_ns:

@@ -19,6 +19,7 @@ from node.control.trust.signature import SeedSigner
 from node.control.warning.short_alert import encode_short
 from node.units import NS_PER_S
 from sim.swarm.script import TIERS, Step
+from sim.swarm.studio import session_of
 from sim.world.broker import Broker
 from sim.world.broker import Message as Publication
 from sim.world.loop import VirtualLoop
@@ -125,10 +126,9 @@ class Desk:
         by = "root" if step.do == "revoke" else step.by
         area = f"{AREA}/{COMMUNE}" + (f"/{step.pole}" if step.pole else "")
         kind, content = self._content(step)
-        urgent = not step.priority
         counter = _COUNTERS + step.number
         data = self._seal(
-            by, kind, content, counter=counter, area=area, ttl_s=step.ttl_s, urgent=urgent
+            by, kind, content, counter=counter, area=area, ttl_s=step.ttl_s, rank=_class_of(step)
         )
         key = (signer(self._seed, by).key_id.hex(), counter)
         self.given.append(Given(step, key, self._loop.now_ns, data))
@@ -163,6 +163,8 @@ class Desk:
     def _content(self, step: Step) -> tuple[Kind, bytes]:
         if step.do in ("mute", "unmute"):
             return (Kind.MUTE if step.do == "mute" else Kind.UNMUTE), b""
+        if step.do == "live":
+            return Kind.SESSION, session_of(step)
         if step.do == "revoke":
             gone = signer(self._seed, step.by).key_id
             return Kind.REVOCATION, msgspec.json.encode(Revocation((gone,), 1))
@@ -181,7 +183,7 @@ class Desk:
         counter: int,
         area: str,
         ttl_s: int,
-        urgent: bool = True,
+        rank: MessageClass = MessageClass.URGENT,
     ) -> bytes:
         message = Message(
             kind=kind,
@@ -189,7 +191,7 @@ class Desk:
             counter=counter,
             issued_s=self._utc_s + self._loop.now_ns // NS_PER_S,
             ttl_s=ttl_s,
-            message_class=MessageClass.URGENT if urgent else MessageClass.PRIORITY,
+            message_class=rank,
             area=area,
             content=content,
         )
@@ -206,6 +208,12 @@ class Desk:
             return
         topic = f"pa/v1/{VILLAGE}/zone/{zone_of(COMMUNE)}/cmd"
         self._broker.publish(self, Publication(topic, data, 1, False, until_ns))
+
+
+def _class_of(step: Step) -> MessageClass:
+    if step.do == "live":
+        return MessageClass.NORMAL
+    return MessageClass.PRIORITY if step.priority else MessageClass.URGENT
 
 
 def signer(seed: int, name: str) -> SeedSigner:

@@ -10,9 +10,13 @@ from typing import Final, TypeVar, cast
 
 import numpy as np
 
-from sim.swarm.script import ATTACKS, EVENTS, FAULTS, ORDERS, TIERS, Act, Pole, Script, Step, Tier
+from sim.swarm.script import ATTACKS, EVENTS, FAULTS, TIERS, Act, Pole, Script, Step, Tier
+from sim.swarm.village import LIVE_NUMBERS
 
 T = TypeVar("T")
+
+_LATER_ORDERS: Final = ("cancel", "mute", "unmute", "revoke")
+_FAULTS: Final = tuple(one for one in FAULTS if one != "detour")
 
 _BEGINS: Final = ("05:29", "17:30", "17:30", "23:59", "02:00")
 _MIDNIGHT_S: Final = 60.0
@@ -25,6 +29,9 @@ _LAST_S: Final = 130.0
 """Between these orders are given: the item of the calendar is heard from 60 to 100 s."""
 
 _STEPS_MAX: Final = 6
+
+_LIVE: Final = 0.25
+"""Of the histories have a live programme: it costs several times as much as all the rest."""
 
 
 def script_of(seed: int) -> Script:
@@ -40,7 +47,7 @@ def script_of(seed: int) -> Script:
         for i in range(_one(rng, (1, 1, 2, 2, 3)))
     )
     orders = _orders(rng, poles)
-    kinds = [kind for kind in (*ATTACKS, *FAULTS) if _chance(rng, 0.35)]
+    kinds = [kind for kind in (*ATTACKS, *_FAULTS) if _chance(rng, 0.35)]
     faults = [
         _fault(rng, _one(rng, kinds), orders, poles)
         for _ in range(_one(rng, range(_STEPS_MAX)) if kinds else 0)
@@ -48,7 +55,9 @@ def script_of(seed: int) -> Script:
     begin = _one(rng, _BEGINS)
     if begin == "23:59":
         faults = [_over_midnight(one) if one.do == "broker_down" else one for one in faults]
-    steps = tuple(sorted([*orders, *faults], key=lambda one: one.at_s))
+    # Drawn last: a seed is what it was before there were live programmes, and one more thing.
+    live = _live(rng, orders, poles) if _chance(rng, _LIVE) else []
+    steps = tuple(sorted([*orders, *faults, *live], key=lambda one: one.at_s))
     return Script(seed=seed, poles=poles, steps=steps, begin=begin)
 
 
@@ -57,7 +66,7 @@ def _orders(rng: np.random.Generator, poles: Sequence[Pole]) -> list[Step]:
     found: list[Step] = []
     for number in range(1, 2 + _one(rng, (1, 1, 2, 2, 3, 4))):
         warned = [one for one in found if one.do == "alert"]
-        kind = "alert" if not warned else _one(rng, ("alert", "alert", *ORDERS[1:]))
+        kind = "alert" if not warned else _one(rng, ("alert", "alert", *_LATER_ORDERS))
         about = _one(rng, warned) if warned else None
         near_s = about.at_s if about is not None and _chance(rng, 0.7) else None
         at_s = _time(rng, near_s)
@@ -101,6 +110,52 @@ def _fault(
         amount=_amount(rng, kind),
         keeps=kind != "broker_down" or _chance(rng, 0.7),
     )
+
+
+def _live(rng: np.random.Generator, orders: Sequence[Step], poles: Sequence[Pole]) -> list[Step]:
+    """Return a live programme or two, most around a warning, and what befalls sender and way."""
+    found: list[Step] = []
+    for number in LIVE_NUMBERS[: _one(rng, (1, 1, 1, 1, 2))]:
+        about, lasts_s = orders[0], _one(rng, (10, 14, 20))
+        before_s = _one(rng, range(200, 800)) / 100
+        near = _chance(rng, 0.75)
+        begins_s = max(1.0, about.at_s - before_s) if near else _time(rng, None)
+        live = Step(
+            at_s=round(begins_s, 2),
+            do="live",
+            by=_one(rng, TIERS),
+            number=number,
+            for_s=float(lasts_s),
+            ttl_s=lasts_s + _one(rng, (-6, 3, 3, 10)),
+            reports=_chance(rng, 0.7),
+        )
+        found.append(live)
+        if near and live.reports and _chance(rng, 0.4):
+            found.append(_hole(rng, about))
+        befalls = ("skip_ahead", "sender_restart", "detour")
+        found += [_of_sender(rng, kind, live, poles) for kind in befalls if _chance(rng, 0.3)]
+    return found
+
+
+def _hole(rng: np.random.Generator, about: Step) -> Step:
+    """Let packets be lost so shortly before a warning comes that they are asked for then."""
+    lasts_s = _one(rng, (0.06, 0.1, 0.2))
+    ends_s = about.at_s - _one(rng, range(10)) / 100
+    return Step(at_s=round(ends_s - lasts_s, 3), do="link_down", for_s=lasts_s, way="down")
+
+
+def _of_sender(rng: np.random.Generator, kind: str, live: Step, poles: Sequence[Pole]) -> Step:
+    at_s = round(live.at_s + 2 + live.for_s * _one(rng, range(60)) / 100, 2)
+    if kind == "detour":
+        amount, lasts_s = _one(rng, (0.03, 0.2, 0.6)), _one(rng, (3.0, 10.0, 30.0))
+        return Step(
+            at_s=at_s, do="detour", pole=_one(rng, poles).name, amount=amount, for_s=lasts_s
+        )
+    if kind == "sender_restart":
+        lasts_s = _one(rng, (0.1, 0.5, 2.0, 5.0))
+        return Step(at_s=at_s, do="sender_restart", about=live.number, for_s=lasts_s)
+    amount = _one(rng, (0.3, 2.0, 4.0, 30.0, 300.0))
+    return Step(at_s=at_s, do="skip_ahead", about=live.number, amount=amount)
 
 
 def _over_midnight(step: Step) -> Step:

@@ -8,7 +8,7 @@ from node.control.trust.fates import CANCELS
 from node.units import NS_PER_S
 from sim.swarm.desk import Given
 from sim.swarm.history import AtEnd, History, PoleHistory, Span, Told
-from sim.swarm.script import TIERS, Step
+from sim.swarm.script import TIERS, Step, Tier
 from sim.swarm.village import ns_of, tones_of
 
 _DISK_WAIT_NS: Final = 5 * NS_PER_S
@@ -59,10 +59,15 @@ class Facts:
         self.warnings = [
             self._warning(one, history) for one in self.given if one.step.do == "alert"
         ]
-        self.muted = self._muted()
-        kinds = {one.do for one in self._steps()}
+        self.live = [one for one in self.given if one.step.do == "live"]
+        self.muted = self.muted_for("commune")
         clocked = next(one for one in history.script.poles if one.name == pole.name).clock
-        self.clock_is_right = "clock_step" not in kinds and (clocked or "power_cut" not in kinds)
+        unsure = ("clock_step",) if clocked else ("clock_step", "power_cut")
+        self.doubts_since_ns = min(
+            (ns_of(one.at_s) for one in self._steps() if one.do in unsure), default=None
+        )
+        """From when on its clock may be wrong, or not be trusted; None: never."""
+        self.clock_is_right = self.doubts_since_ns is None
         self.forgot = any(one.do == "broker_down" and not one.keeps for one in history.script.steps)
         self.off_for_good = any(
             one.do == "power_cut" and ns_of(one.end_s) >= self.end_ns for one in self._steps()
@@ -108,9 +113,36 @@ class Facts:
         ended = ended or self._clock_ends(warning, end_ns)
         return on and card and not ended and not self._others(warning, start_ns, end_ns)
 
+    def faults(self, kind: str) -> list[Step]:
+        """Return the steps of a kind that befall this pole."""
+        return [one for one in self._steps() if one.do == kind]
+
     def left_s(self) -> float:
         """Return for how long the node has not been connected at the end."""
         return (self.end_ns - max((end for _, end in self._pole.connected), default=0)) / NS_PER_S
+
+    def muted_for(self, tier: Tier) -> list[Span]:
+        """Return from when to when what a tier plays was muted here, by orders that were obeyed.
+
+        Nobody mutes who stands above.
+        """
+        above = TIERS[: TIERS.index(tier) + 1]
+        spans, since_ns = [], -1
+        until_ns = 0
+        orders = {one.data: one for one in self.given}
+        for came in self._pole.came:
+            given = orders.get(came.data)
+            if given is None or came.fate != "obeyed" or given.step.by not in above:
+                continue
+            step = given.step
+            if step.do == "mute" and since_ns < 0:
+                since_ns, until_ns = came.at_ns, given.at_ns + step.ttl_s * NS_PER_S
+            elif step.do in ("unmute", "revoke") and since_ns >= 0:
+                spans.append((since_ns, min(came.at_ns, until_ns)))
+                since_ns = -1
+        if since_ns >= 0:
+            spans.append((since_ns, min(self.end_ns, until_ns)))
+        return spans
 
     def not_kept(self, given: Given) -> bool:
         """Return whether a disk that took nothing lost an order with the power.
@@ -214,25 +246,6 @@ class Facts:
             and not self._forgotten(fates[one.data].at_ns)
         ]
         return min(ends, default=None)
-
-    def _muted(self) -> list[Span]:
-        """Return from when to when the pole was muted, by orders that it obeyed."""
-        spans, since_ns = [], -1
-        until_ns = 0
-        orders = {one.data: one for one in self.given}
-        for came in self._pole.came:
-            given = orders.get(came.data)
-            if given is None or came.fate != "obeyed":
-                continue
-            step = given.step
-            if step.do == "mute" and since_ns < 0:
-                since_ns, until_ns = came.at_ns, given.at_ns + step.ttl_s * NS_PER_S
-            elif step.do in ("unmute", "revoke") and since_ns >= 0:
-                spans.append((since_ns, min(came.at_ns, until_ns)))
-                since_ns = -1
-        if since_ns >= 0:
-            spans.append((since_ns, min(self.end_ns, until_ns)))
-        return spans
 
     def _steps(self) -> list[Step]:
         name = self._pole.name

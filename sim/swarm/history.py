@@ -21,13 +21,15 @@ from numpy.typing import NDArray
 from node.control.calendar.play_state import Record
 from node.control.orders import Acknowledgement
 from node.control.proof.proof import Entry
-from node.events import Event, Publish
+from node.events import Event, Publish, SendDatagram
+from node.rtp.rtcp import is_feedback
 from node.units import NS_PER_S
 from sim.swarm.desk import COMMUNE, Desk, Given, answer_in
 from sim.swarm.desk import NAME as STATION
 from sim.swarm.ear import Ear
-from sim.swarm.script import ATTACKS, ORDERS, Script, Step
-from sim.swarm.village import begin_s, ns_of, pole_parts, village_of
+from sim.swarm.script import ATTACKS, ORDERS, SENDER_FAULTS, Script, Step
+from sim.swarm.studio import Studio
+from sim.swarm.village import begin_s, live_tone, ns_of, pole_parts, village_of
 from sim.world.broker import Message
 from sim.world.devices import DISK_NS
 from sim.world.pole import WorldPole
@@ -68,6 +70,17 @@ class Told:
         return answer_in(self.payload) if self.topic == "acknowledgement" else None
 
 
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """A packet of sound of a live programme that comes through to a pole."""
+
+    at_ns: int
+    sent_ns: int
+    number: int
+    """Of the order that announced it."""
+    repairs: bool
+
+
 @dataclass(slots=True)
 class PoleHistory:
     """What was seen of one pole; all times are true ns of the history."""
@@ -82,6 +95,10 @@ class PoleHistory:
     on: list[Span] = field(default_factory=list)
     connected: list[Span] = field(default_factory=list)
     """As the broker saw it."""
+    streamed: list[Streamed] = field(default_factory=list)
+    """Packets of live programmes that came through to the pole, on or off, as they were sent."""
+    asked_ns: list[int] = field(default_factory=list)
+    """When the node asked for lost packets."""
     taken: set[bytes] = field(default_factory=set)
     """Orders that the node has acknowledged to the broker."""
     since_on_ns: int = -1
@@ -103,6 +120,8 @@ class PoleHistory:
         """See what the node tells its shell."""
         if isinstance(event, Publish):
             self.emitted.append(Told(at_ns, event.topic, event.payload))
+        elif isinstance(event, SendDatagram) and is_feedback(event.data):
+            self.asked_ns.append(at_ns)
         self._write(at_ns, repr(event)[:160])
 
     def note_power(self, at_ns: int, *, on: bool) -> None:
@@ -192,6 +211,7 @@ class _Life:
             loop, broker, seed=script.seed, utc_s=utc_s, told=self._note_report
         )
         self._history = History(script, utc_s, ns_of(script.end_s), poles, desk.given, journal)
+        self._studio = Studio(self._world, tuple(poles), sent=self._note_streamed)
         broker.watch = self._note_link
         loop.call_at_ns(0, desk.certify)
         loop.call_at_ns(self._history.end_ns - 1, self._look)
@@ -223,8 +243,14 @@ class _Life:
         loop, at_ns, end_ns = self._world.loop, ns_of(step.at_s), ns_of(step.end_s)
         if step.do in ORDERS:
             loop.call_at_ns(at_ns, self._desk.order, step)
+            if step.do == "live":
+                faults = [one for one in self._script.steps if one.do in SENDER_FAULTS]
+                own = [one for one in faults if one.about == step.number]
+                loop.call_at_ns(at_ns, self._studio.begin, step, own, live_tone(step.number))
         elif step.do in ATTACKS:
             loop.call_at_ns(at_ns, self._desk.attack, step)
+        elif step.do in SENDER_FAULTS:
+            return  # the studio has them with the programme
         elif step.do == "broker_down":
             loop.call_at_ns(at_ns, self._world.broker.stop)
             loop.call_at_ns(end_ns, self._start_broker, step.keeps)
@@ -250,6 +276,8 @@ class _Life:
             pole.pull_card(gone=begins)
         elif step.do == "half_open" and begins:
             pole.forget_link()
+        elif step.do == "detour":
+            self._world.detour(name, ns_of(step.amount) if begins else 0)
         elif step.do == "congestion":
             self._world.share_rate(COMMUNE, name, step.amount if begins else 1.0)
 
@@ -259,6 +287,10 @@ class _Life:
             pole.note_link(what, message, self._world.loop.now_ns)
         else:
             assert who == STATION, f"{who} is nobody of this village"
+
+    def _note_streamed(self, name: str, number: int, at_ns: int, repairs: bool) -> None:
+        one = Streamed(at_ns, self._world.loop.now_ns, number, repairs)
+        self._history.poles[name].streamed.append(one)
 
     def _note_report(self, name: str, topic: str, payload: bytes) -> None:
         self._history.poles[name].note_report(topic, payload, self._world.loop.now_ns)

@@ -4,10 +4,14 @@ from collections.abc import Callable
 from typing import Final
 
 from node.units import NS_PER_S
+from sim.swarm.ear import Heard
 from sim.swarm.facts import Facts
 from sim.swarm.history import History, PoleHistory
 from sim.swarm.script import Step
+from sim.swarm.tones import LIVE_TONES
 from sim.swarm.village import ITEM_AT_S, ITEM_TONE, ns_of
+
+_FAR_S: Final = 2.0
 
 Look = Callable[[History, Facts, PoleHistory], bool]
 
@@ -29,7 +33,9 @@ def _sounds(pole: PoleHistory, at_s: float, *, item: bool = False) -> bool:
     """Return whether a warning (or the item) sounds at that time of the script."""
     at_ns = ns_of(at_s)
     return any(
-        one.start_ns <= at_ns < one.end_ns and (one.tone == ITEM_TONE) == item
+        one.start_ns <= at_ns < one.end_ns
+        and (one.tone == ITEM_TONE) == item
+        and one.tone not in LIVE_TONES
         for one in pole.ear.heard
     )
 
@@ -42,6 +48,17 @@ def _in_sound(kind: str, *, item: bool = False) -> Look:
     return look
 
 
+def _in_live(kind: str) -> Look:
+    def look(history: History, facts: Facts, pole: PoleHistory) -> bool:
+        return any(
+            heard.start_ns <= ns_of(one.at_s) < heard.end_ns
+            for one in _steps(history, pole, kind)
+            for heard in _live(pole)
+        )
+
+    return look
+
+
 def _fate(*fates: str) -> Look:
     return lambda history, facts, pole: any(one.fate in fates for one in pole.came)
 
@@ -49,7 +66,8 @@ def _fate(*fates: str) -> Look:
 def _preempted(history: History, facts: Facts, pole: PoleHistory) -> bool:
     """A warning takes the horn from the item, which goes on after it."""
     item = [one for one in pole.ear.heard if one.tone == ITEM_TONE]
-    return len(item) > 1 and any(one.tone != ITEM_TONE for one in pole.ear.heard)
+    warned = [one for one in pole.ear.heard if one.tone not in (ITEM_TONE, *LIVE_TONES)]
+    return len(item) > 1 and bool(warned)
 
 
 def _full_at_preemption(history: History, facts: Facts, pole: PoleHistory) -> bool:
@@ -105,7 +123,8 @@ def _off_before_kept(history: History, facts: Facts, pole: PoleHistory) -> bool:
 def _again_after_boot(history: History, facts: Facts, pole: PoleHistory) -> bool:
     boots = [start for start, _ in pole.on[1:]]
     return any(
-        one.tone != ITEM_TONE and any(0 < one.start_ns - boot < 5 * NS_PER_S for boot in boots)
+        one.tone not in (ITEM_TONE, *LIVE_TONES)
+        and any(0 < one.start_ns - boot < 5 * NS_PER_S for boot in boots)
         for one in pole.ear.heard
     )
 
@@ -157,9 +176,64 @@ def _muted_item(history: History, facts: Facts, pole: PoleHistory) -> bool:
     return any(start < due_ns + 40 * NS_PER_S and end > due_ns for start, end in facts.muted)
 
 
+def _live(pole: PoleHistory) -> list[Heard]:
+    return [one for one in pole.ear.heard if one.tone in LIVE_TONES]
+
+
+def _from_live(history: History, facts: Facts, pole: PoleHistory) -> bool:
+    """A warning takes the horn from a live programme, which goes on after it."""
+    return any(
+        one.end_ns <= first_ns + NS_PER_S and first_ns < later.start_ns
+        for warning in facts.warnings
+        if (first_ns := pole.ear.first_ns(warning.tones, 0)) is not None
+        for one in _live(pole)
+        if one.start_ns < first_ns
+        for later in _live(pole)
+        if one.tone == later.tone
+    )
+
+
+def _while_repairing(history: History, facts: Facts, pole: PoleHistory) -> bool:
+    """A warning takes the horn from a live programme that has asked for packets still to come."""
+    return any(
+        any(one.start_ns < came_ns < one.end_ns for one in _live(pole))
+        and 0 <= (pole.ear.first_ns(warning.tones, came_ns) or 0) - came_ns < NS_PER_S
+        and any(
+            asked_ns < came_ns < one.at_ns and one.sent_ns - asked_ns < NS_PER_S
+            for asked_ns in pole.asked_ns
+            for one in pole.streamed
+            if one.repairs and asked_ns < one.sent_ns
+        )
+        for warning in facts.warnings
+        if (came_ns := warning.came_ns) is not None and warning.fate == "waiting"
+    )
+
+
+def _skipped(history: History, facts: Facts, pole: PoleHistory) -> bool:
+    """The sender of a live programme skips farther ahead than a node holds, and is heard again."""
+    return any(
+        one.amount >= _FAR_S and any(heard.start_ns > ns_of(one.at_s) for heard in _live(pole))
+        for one in _steps(history, pole, "skip_ahead")
+    )
+
+
+def _restarted(history: History, facts: Facts, pole: PoleHistory) -> bool:
+    """The sender of a live programme begins anew in it, and is heard again."""
+    return any(
+        any(heard.end_ns < ns_of(one.end_s) for heard in _live(pole))
+        and any(heard.start_ns > ns_of(one.end_s) for heard in _live(pole))
+        for one in _steps(history, pole, "sender_restart")
+    )
+
+
 SITUATIONS: Final[dict[str, Look]] = {
     "a warning takes the horn from the calendar, and gives it back": _preempted,
     "a higher warning takes the horn from a lower one, and gives it back": _above,
+    "a warning takes the horn from a live programme, and gives it back": _from_live,
+    "pre-empted while repairing": _while_repairing,
+    "the sender of a live programme skips far ahead": _skipped,
+    "the sender of a live programme begins anew": _restarted,
+    "the way is longer while a live programme sounds": _in_live("detour"),
     "disk full at pre-emption": _full_at_preemption,
     "clock stepped while a warning sounds": _in_sound("clock_step"),
     "power cut while a warning sounds": _in_sound("power_cut"),

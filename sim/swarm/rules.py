@@ -4,7 +4,7 @@ Nothing here asks the node what it believes: what sounded was heard at the horn,
 is known from the station, what was reported is what reached it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +13,8 @@ from node.control.trust.fates import CANCELS
 from node.units import NS_PER_MS, NS_PER_S
 from sim.swarm.facts import Facts
 from sim.swarm.history import History, PoleHistory, Told
+from sim.swarm.programmes import Found, live_authorised, live_heard, live_recorded
+from sim.swarm.tones import LIVE_TONES
 from sim.swarm.village import ITEM, ITEM_AT_S, ITEM_TONE, ONCE_S
 
 URGENT_NS: Final = NS_PER_S
@@ -57,9 +59,6 @@ class Broken:
         return f"{self.rule}: {self.pole} at {self.at_ns / NS_PER_S:.3f} s: {self.text}"
 
 
-Found = Iterator[tuple[int, str]]
-
-
 def broken(history: History) -> list[Broken]:
     """Return all that broke a rule, the earliest first."""
     if history.crash:
@@ -74,9 +73,12 @@ def broken(history: History) -> list[Broken]:
 
 def _authorised(facts: Facts, pole: PoleHistory) -> Found:
     """Every tone belongs to what an authority has ordered, here, and still orders."""
+    yield from live_authorised(facts, pole)
     for one in pole.ear.heard:
         if one.tone == ITEM_TONE:
             yield from _item_sounds(facts, one.start_ns, one.end_ns)
+            continue
+        if one.tone in LIVE_TONES:
             continue
         warning = facts.of_tone(one.tone)
         if warning is None or warning.came_ns is None or one.start_ns < warning.came_ns - _ONSET_NS:
@@ -241,6 +243,8 @@ RULES: Final[dict[str, Callable[[Facts, PoleHistory], Found]]] = {
     "nothing is reported as played that was not": _never_as_success,
     "reports come within 10 s": _in_time,
     "urgent within 1 s of its arrival": _urgent,
+    "a live programme whose packets come is heard": live_heard,
+    "the record of a live programme tells what sounded": live_recorded,
     "never two sources at once": _one_source,
     "nothing above the limit": _limit,
     "in step after healing": _in_step,

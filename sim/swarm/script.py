@@ -18,17 +18,19 @@ from node.shell.files import read_text
 from sim.links import bearer as bearers
 
 Act = Literal[
-    "alert", "cancel", "mute", "unmute", "revoke", "forged", "corrupted", "replayed",
+    "alert", "cancel", "mute", "unmute", "revoke", "live", "forged", "corrupted", "replayed",
     "power_cut", "link_down", "congestion", "half_open", "broker_down", "clock_step", "disk_full",
-    "disk_slow", "card_gone",
+    "disk_slow", "card_gone", "detour", "sender_restart", "skip_ahead",
 ]  # fmt: skip
 
-ORDERS: Final = ("alert", "cancel", "mute", "unmute", "revoke")
+ORDERS: Final = ("alert", "cancel", "mute", "unmute", "revoke", "live")
 ATTACKS: Final = ("forged", "corrupted", "replayed")
 FAULTS: Final = (
     "power_cut", "link_down", "congestion", "half_open", "broker_down", "clock_step", "disk_full",
-    "disk_slow", "card_gone",
+    "disk_slow", "card_gone", "detour",
 )  # fmt: skip
+SENDER_FAULTS: Final = ("sender_restart", "skip_ahead")
+"""Of the sender of a live programme: `about` is the number of its order."""
 
 EVENTS: Final = ("FFW", "TOR", "HUW", "FRW", "TSW", "LAE")
 """Event codes of warnings: each has a siren and words of its own tone."""
@@ -77,7 +79,7 @@ class Step:
     """Only there; empty: everywhere."""
 
     for_s: float = 0.0
-    """How long a fault lasts."""
+    """How long a fault lasts, or a live programme."""
 
     by: Tier = "commune"
     """Who orders; of a revocation, whose key."""
@@ -86,7 +88,7 @@ class Step:
     """Of an order, each its own."""
 
     about: int = 0
-    """Number of the order that a cancel ends, or that a stranger sends again."""
+    """Number of the order that a cancel ends, a stranger sends again, or a sender streams for."""
 
     event: str = ""
     priority: bool = False
@@ -98,10 +100,14 @@ class Step:
     """Which way a link is down: from the pole or to it."""
 
     amount: float = 0.0
-    """Seconds of a clock step; share of the rate that is left; seconds of a slow write."""
+    """Seconds of a clock step, of a slow write, that a way is longer, or that a sender skips; share
+    of the rate that is left."""
 
     keeps: bool = True
     """Whether the broker comes back with its database."""
+
+    reports: bool = True
+    """Whether the sender of a live programme speaks RTCP: reports, time, what was lost again."""
 
     def __post_init__(self) -> None:
         events = ", ".join(EVENTS)

@@ -17,27 +17,35 @@ _PACKET_SAMPLES: Final = RATE_HZ * PACKET_MS // 1000
 _TOC: Final = 0x48
 """SILK, wide band, 20 ms, mono, one frame (RFC 6716, section 3.1)."""
 
-TONES: Final = 24
+STORED_TONES: Final = 24
 AMPLITUDE: Final = 0.5
-_FIRST_HZ: Final = 500
 _STEP_HZ: Final = 100
 """A whole number of waves in 10 ms: tones are orthogonal in each period."""
+_HERTZ: Final = np.array([5 * _STEP_HZ + _STEP_HZ * i for i in range(STORED_TONES)] + [100, 300])
+"""Of live programmes the lowest: resampled to the sender's clock, half a percent off, they are
+nowhere near a tone of their neighbours."""
+TONES: Final = len(_HERTZ)
+LIVE_TONES: Final = (STORED_TONES, STORED_TONES + 1)
 
 
 def recording(tone: int, seconds: int) -> Recording:
     """Return `seconds` of a tone as a stored sound."""
-    return Recording.of((bytes((_TOC, tone)),) * (seconds * 1000 // PACKET_MS))
+    return Recording.of((payload(tone),) * (seconds * 1000 // PACKET_MS))
+
+
+def payload(tone: int) -> bytes:
+    """Return a packet of 20 ms of a tone."""
+    return bytes((_TOC, tone))
 
 
 def _waves() -> NDArray[np.float32]:
     times = np.arange(_PACKET_SAMPLES) / RATE_HZ
-    hertz = _FIRST_HZ + _STEP_HZ * np.arange(TONES)
-    return (AMPLITUDE * np.sin(2 * np.pi * hertz[:, None] * times)).astype(np.float32)
+    return (AMPLITUDE * np.sin(2 * np.pi * _HERTZ[:, None] * times)).astype(np.float32)
 
 
 def _basis() -> NDArray[np.float32]:
     times = np.arange(PERIOD_SAMPLES) / RATE_HZ
-    angles = 2 * np.pi * (_FIRST_HZ + _STEP_HZ * np.arange(TONES))[:, None] * times
+    angles = 2 * np.pi * _HERTZ[:, None] * times
     both = np.stack([np.cos(angles), np.sin(angles)])
     return (both * 2 / PERIOD_SAMPLES).astype(np.float32)
 
@@ -47,27 +55,36 @@ _BASIS: Final = _basis()
 
 
 class ToneDecoder:
-    """Plays the tone that a packet names (`node.opus.protocol.Decoder`); a lost one is silence."""
+    """Plays the tone that a packet names (`node.opus.protocol.Decoder`); a lost one goes on as the
+    one before it, as speech does: how long it may is the node's to decide.
+    """
 
     rate_hz = RATE_HZ
     channels = 1
     final_range = 0
 
+    def __init__(self) -> None:
+        self._tone: int | None = None
+
     def decode(self, payload: NDArray[np.uint8], out: NDArray[np.float32]) -> int:
         """Fill (n, 1) float32 `out` with the tone in `payload`, (bytes,) uint8."""
-        out[:_PACKET_SAMPLES, 0] = _WAVES[payload[1] % TONES]
+        self._tone = int(payload[1]) % TONES
+        out[:_PACKET_SAMPLES, 0] = _WAVES[self._tone]
         return _PACKET_SAMPLES
 
     def conceal(self, samples: int, out: NDArray[np.float32]) -> int:
-        """Fill `out` with silence.
+        """Fill `out` with more of the last tone; with silence before the first.
 
         out  (samples or more, 1) float32, full scale 1.0
         """
-        out[:samples] = 0.0
+        if self._tone is None:
+            out[:samples] = 0.0
+        else:
+            out[:samples, 0] = np.resize(_WAVES[self._tone], samples)
         return samples
 
     def decode_fec(self, payload: NDArray[np.uint8], out: NDArray[np.float32]) -> int:
-        """Fill `out` with silence: `payload` has no second copy.
+        """Fill `out` as `conceal`: `payload` has no second copy.
 
         payload  (bytes,) uint8, not read
         out      (n, 1) float32, full scale 1.0
@@ -82,7 +99,7 @@ class ToneDecoder:
         *,
         later: NDArray[np.uint8],
     ) -> int:
-        """Fill `out` with silence.
+        """Fill `out` as `conceal`.
 
         payload, later  (bytes,) uint8, not read
         out             (n, 1) float32, full scale 1.0
@@ -96,11 +113,14 @@ class ToneDecoder:
         """Have nowhere to go back to."""
 
     def reset(self) -> None:
-        """Have nothing to forget."""
+        """Forget the tone."""
+        self._tone = None
 
     def copy(self) -> "ToneDecoder":
-        """Return another one."""
-        return ToneDecoder()
+        """Return another one in the same place."""
+        other = ToneDecoder()
+        other._tone = self._tone
+        return other
 
 
 def new_decoder(rate_hz: int, channels: int) -> Decoder:

@@ -39,6 +39,8 @@ ONCE_S: Final = SIREN_S + TEXT_S
 ITEM: Final = "tin"
 ITEM_S: Final = 40
 ITEM_TONE: Final = 2 * len(EVENTS)
+LIVE_NUMBERS: Final = (50, 51)
+"""Numbers of the orders that announce live programmes."""
 ITEM_AT_S: Final = 60
 """After the begin of the run the item of the calendar is due."""
 
@@ -48,6 +50,11 @@ _RULES: Final = ("noise_qcvn_26_2025", "hours_common")
 def tones_of(event: str) -> tuple[int, int]:
     """Return the tones of a warning: its siren's, and its words'."""
     return 2 * EVENTS.index(event), 2 * EVENTS.index(event) + 1
+
+
+def live_tone(number: int) -> int:
+    """Return the tone of the live programme that the order of this number announces."""
+    return tones.LIVE_TONES[number % len(tones.LIVE_TONES)]
 
 
 def begin_s(script: Script) -> int:

@@ -34,8 +34,7 @@ from sim.world.machine import VirtualMachine
 from sim.world.path import Path
 
 RESTART_NS: Final = 3 * NS_PER_S
-"""From the end of a daemon that failed to the next one that serves: a second of its unit, and what
-its start takes where the kernels are there (assumption)."""
+"""From a failed daemon's end to the next that serves: its unit's second, and its start (assumed)."""
 
 
 class Witness(Protocol):
@@ -180,7 +179,8 @@ class WorldPole:
         self.crash: BaseException | None = None
         """What ended the daemon that is a mistake of its own."""
         self.origin_samples = np.zeros(ORIGINS, np.int64)
-        self.observer = Observer(parts.node.name, self._machine.true_ns)
+        lead_ns = parts.lead_ns if parts.node.amplifier.is_driven else None
+        self.observer = Observer(parts.node.name, self._machine.true_ns, lead_ns=lead_ns)
 
     def look_on(self, witness: Witness) -> None:
         """Let somebody stand here."""

@@ -1,7 +1,7 @@
 """The world of one village: daemons, broker and station on one loop, and what goes wrong."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,11 +18,12 @@ from sim.links.sleep import Modem
 from sim.links.spells import Spells, busy_of, outages_of
 from sim.village.places import Place, Village
 from sim.world.broker import Broker, Message
+from sim.world.devices import UDP_BYTES
 from sim.world.guard import guarded
 from sim.world.live import LivePlan, LiveProgramme
 from sim.world.loop import VirtualLoop
 from sim.world.machine import VirtualMachine
-from sim.world.path import Down, Hop, Path
+from sim.world.path import LOST_NS, Down, Hop, Path
 from sim.world.pole import Ways, Witness, WorldPole
 
 _BOOT_OFFSET_NS = 3600 * NS_PER_S
@@ -87,6 +88,9 @@ class World:
         self._hops: dict[tuple[str, str], Hop] = {}
         self._modems: dict[tuple[str, str], Modem] = {}
         self.broker = Broker(self.loop)
+        self.hears: Callable[[str, bytes], None] = lambda node, data: None
+        """Gets each datagram that a node has sent to its station, and came through."""
+        self._ends: dict[str, tuple[WorldPole, Ways]] = {}
         self.poles = [self._pole(i, one) for i, one in enumerate(poles)]
         for one, pole in zip(poles, self.poles, strict=True):
             pole.was_here(SESSION_S)
@@ -140,6 +144,19 @@ class World:
         for hop in (node, f"{node}/up"):
             self._hops[commune, hop].rate_share = share
 
+    def send(self, node: str, data: bytes, source: tuple[str, int]) -> int:
+        """Send one datagram to a node; return when it arrives at its pole, or LOST_NS."""
+        pole, ways = self._ends[node]
+        arrive_ns = ways.down.carry(self.loop.now_ns, len(data) + UDP_BYTES)
+        if arrive_ns != LOST_NS:
+            self.loop.call_at_ns(arrive_ns, _deliver, pole, data, source)
+        return arrive_ns
+
+    def detour(self, node: str, extra_ns: int) -> None:
+        """Let all to and from a node go so much longer a way; 0 is the usual one."""
+        _, ways = self._ends[node]
+        ways.up.extra_ns = ways.down.extra_ns = extra_ns
+
     def _pole(self, number: int, one: PoleParts) -> WorldPole:
         place = one.place
         live = None if self.live is None else self.live.poles[place.node]
@@ -150,18 +167,21 @@ class World:
             bits=stream(self._seed, Purpose.MACHINE, commune=place.commune, node=place.node),
         )
         mqtt = MqttConfig(host="broker", village=VILLAGE, zones=(zone_of(place.commune),))
-        return WorldPole(
+        ways = self._ways(one)
+        pole = WorldPole(
             self.loop,
             number,
             one.parts,
             mqtt,
             machine,
             broker=self.broker,
-            ways=self._ways(one),
-            to_station=lambda data: None,
+            ways=ways,
+            to_station=lambda data: self.hears(place.node, data),
             witness=one.witness,
             live=live,
         )
+        self._ends[place.node] = pole, ways
+        return pole
 
     def _crystal(self, place: Place) -> Oscillator:
         return Oscillator(
@@ -242,6 +262,11 @@ class World:
             return None
         bits = stream(self._seed, Purpose.SLEEP, commune=commune, node=node)
         return self._modems.setdefault((commune, node), Modem(bearer.sleep, bits))
+
+
+def _deliver(pole: WorldPole, data: bytes, source: tuple[str, int]) -> None:
+    if pole.on:
+        pole.udp.deliver(data, source)
 
 
 def _cut(spans_ns: tuple[tuple[int, int], ...]) -> Down | None:

@@ -12,11 +12,14 @@ UNIT = PACKAGING / "loalang-node.service"
 EXPOSURE_MAX = 2.5
 
 
-@pytest.fixture(params=["loalang-node.service", "loalang-refresh.service"])
+WATCH = "loalang-watch@.service"
+
+
+@pytest.fixture(params=["loalang-node.service", "loalang-refresh.service", WATCH])
 def unit(tmp_path, request):
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is missing: apt install systemd")
-    copy = tmp_path / request.param
+    copy = tmp_path / request.param.replace("@", "@root-station")  # a template needs a station
     text = (PACKAGING / request.param).read_text()
     copy.write_text(re.sub(r"ExecStart=\S+", "ExecStart=/bin/true", text))
     return copy
@@ -51,3 +54,27 @@ def test_the_supervisor_waits_longer_than_an_orderly_end_takes():
 
     stop = re.search(r"TimeoutStopSec=(\d+)", UNIT.read_text())
     assert stop is not None and int(stop[1]) > 2 * CLOSE_S + 2 + CLOSE_WAIT_S
+
+
+def test_the_watch_gets_what_a_station_has_and_no_key_that_orders(tmp_path, monkeypatch):
+    """Its folder is made as systemd makes it: each credential by its name, a folder's flattened."""
+    from node.shell.station.cli import main
+    from node.shell.station.folder import NodeEntry, Station
+
+    folder, given = tmp_path / "station", tmp_path / "credentials"
+    given.mkdir()
+    monkeypatch.chdir(tmp_path)
+    asked = ["init", "--area", "vn/lang-son/huu-lien", "--broker", "127.0.0.1:1"]
+    assert main([*asked, "--reload", "true", "--folder", str(folder)]) == 0
+    Station.open(folder).keep(NodeEntry(name="coc-1", area="vn/x/coc-1", public_key=b"k" * 32))
+    for name, path in re.findall(r"LoadCredential=(\S+):%f/(\S+)", (PACKAGING / WATCH).read_text()):
+        one = folder / path
+        assert one.exists(), f"`init` makes no {path}: the unit would not start"
+        for file in one.iterdir() if one.is_dir() else [one]:
+            whole = f"{name}_{file.name}" if one.is_dir() else name
+            (given / whole).write_bytes(file.read_bytes())
+    there = {one.name for one in given.iterdir()}
+    assert there == {"station.json", "ca.pem", "office.pem", "office.key", "nodes_coc-1.json"}
+    assert [one.name for one in Station.open(given).nodes()] == ["coc-1"]
+    assert main(["watch", "--folder", str(given), "--wait", "1"]) == 1, "no broker: tried again"
+    assert main(["watch", "--folder", str(tmp_path / "none")]) == 2, "a person is needed"

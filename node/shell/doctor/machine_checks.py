@@ -31,6 +31,7 @@ def look_at_machine(node: NodeConfig, shell: ShellConfig) -> Iterator[Finding]:
     """Yield what was found of the machine."""
     yield _port(node)
     yield _card(shell)
+    yield from _amplifier(node)
     yield _priority()
     yield _clock(shell)
     yield _kernels()
@@ -67,6 +68,17 @@ def _card(shell: ShellConfig) -> Finding:
         there = "; ".join(cards)
         return fault("sound card", f"none is called {wanted!r}", f"sink.device: one of {there}")
     return good("sound card", wanted or cards[0])
+
+
+def _amplifier(node: NodeConfig) -> Iterator[Finding]:
+    if (switch := node.amplifier.switch) is None:
+        return
+    if not os.access(switch, os.W_OK):
+        there = "cannot be written to" if Path(switch).exists() else "is not there"
+        remedy = "amplifier.switch: a file that this user may write to; see node.md"
+        yield fault("amplifier", f"{switch} {there}", remedy)
+    else:
+        yield good("amplifier", f"{switch} can be written to")
 
 
 def _priority() -> Finding:

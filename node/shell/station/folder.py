@@ -137,7 +137,9 @@ class Station:
 
     def nodes(self) -> Iterator[NodeEntry]:
         """Yield all poles by their names."""
-        for path in sorted((self.folder / "nodes").glob("*.json")):
+        # `nodes_NAME.json` is how systemd gives the folder to a service as credentials.
+        found = (*self.folder.glob("nodes/*.json"), *self.folder.glob("nodes_*.json"))
+        for path in sorted(found):
             try:
                 yield msgspec.json.decode(read_regular(path, _FILE_BYTES_MAX), type=NodeEntry)
             except msgspec.DecodeError as fault:

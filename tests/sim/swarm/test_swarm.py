@@ -17,13 +17,17 @@ from sim.swarm.campaign import Campaign, first_difference
 from sim.swarm.draw import script_of
 from sim.swarm.ear import Ear
 from sim.swarm.history import live
+from sim.swarm.reached import reached
 from sim.swarm.rules import broken
 from sim.swarm.script import Pole, Script, Step, read, written
 from sim.swarm.tones import new_decoder
+from sim.swarm.village import live_tone
 
 LEDGER = Path(__file__).parents[1] / "seeds.toml"
 POLE = Pole(name="n1", bearer="perfect")
 ALERT = Step(at_s=20.0, do="alert", number=1, event="FFW")
+
+LIVE = Step(at_s=10.0, do="live", number=50, for_s=16.0, ttl_s=20)
 
 FOUND = {
     "replay check off": (ALERT, Step(at_s=25.0, do="mute", number=2),
@@ -33,6 +37,9 @@ FOUND = {
     ),
     "two sources at once": (replace(ALERT, at_s=70.0),),
     "report before the sound": (ALERT,),
+    "EARLY packets kept from the time base": (
+        LIVE, Step(at_s=18.0, do="skip_ahead", about=50, amount=4.0)
+    ),
 }  # fmt: skip
 """The planted faults, each in few steps; `python -m benchmarks swarm` finds them from seeds."""
 
@@ -118,6 +125,43 @@ def test_a_fault_in_a_script_is_named_and_ends_with_status_2(text, said, tmp_pat
         read(path)
     assert cli.main(["swarm", "--replay", str(path)]) == 2
     assert said in capsys.readouterr().err
+
+
+HEARD = {
+    "as it is": (),
+    "taken up again after a warning": (replace(ALERT, at_s=15.0),),
+    "repaired when it is pre-empted": (
+        Step(at_s=14.84, do="link_down", for_s=0.16, way="down"), replace(ALERT, at_s=15.0),
+    ),
+    "after its sender began anew": (Step(at_s=15.0, do="sender_restart", about=50, for_s=2.0),),
+    "after its sender skipped ahead": (Step(at_s=15.0, do="skip_ahead", about=50, amount=300.0),),
+    "by a longer way": (Step(at_s=15.0, do="detour", for_s=8.0, amount=0.6),),
+    "and muted": (Step(at_s=15.0, do="mute", number=9, ttl_s=5),),
+    "and its node off": (Step(at_s=15.0, do="power_cut", for_s=2.0),),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HEARD)
+def test_a_live_programme_is_heard(name):
+    steps = tuple(sorted((LIVE, *HEARD[name]), key=lambda one: one.at_s))
+    history = live(Script(seed=1, poles=(replace(POLE, bearer="ftth"),), steps=steps))
+    assert [one.said() for one in broken(history)] == []
+    heard = [one for one in history.poles["n1"].ear.heard if one.tone == live_tone(50)]
+    assert heard[0].start_ns < 13 * 10**9
+    repaired = name.startswith("repaired")
+    assert ("pre-empted while repairing" in reached(history)) == repaired
+
+
+def test_a_live_programme_that_is_not_heard_or_for_too_long_is_found():
+    history = live(Script(seed=1, poles=(POLE,), steps=(replace(LIVE, reports=False),)))
+    assert broken(history) == []
+    one = next(one for one in history.poles["n1"].ear.heard if one.tone == live_tone(50))
+    end_ns, recorded = one.end_ns, "the record of a live programme tells what sounded"
+    one.end_ns = end_ns + 60 * 10**9
+    assert {two.rule for two in broken(history)} == {recorded, "nothing sounds that nobody orders"}
+    one.end_ns = one.start_ns
+    heard = "a live programme whose packets come is heard"
+    assert {two.rule for two in broken(history)} == {recorded, heard}
 
 
 def played(*tones, seconds=1.0, gain=1.0):
