@@ -34,7 +34,7 @@ from sim.world.machine import VirtualMachine
 from sim.world.path import Path
 
 RESTART_NS: Final = 3 * NS_PER_S
-"""From a failed daemon's end to the next that serves: its unit's second, and its start (assumed)."""
+"""From a failed daemon's end to the next that serves: its unit, and its start (assumed)."""
 
 
 class Witness(Protocol):
