@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from node.clock.robust_line import select, theil_sen_slope
 from node.clock.state import POINT_ROWS, Line
 from node.kernel import conversions, kernel
-from node.kernel.bound import bound
 from node.kernel.record import Records
 from node.units import NS_PER_3_SAMPLES, NS_PER_MS, NS_PER_S, RATE_HZ, samples_to_ns
 
@@ -79,9 +78,7 @@ class ReportMap:
         self._again = 0
         self._sender_ns = np.zeros(REPORTS_MAX, np.int64)
         self._media_samples = np.zeros(REPORTS_MAX, np.int64)
-        self._line = np.zeros(2, np.float64)
-        scratch = np.zeros(REPORTS_MAX * REPORTS_MAX // 2, np.float64)
-        self._fit_line = bound(_fit_line, self._sender_ns, self._media_samples, self._line, scratch)
+        self._scratch = np.zeros(REPORTS_MAX * REPORTS_MAX // 2, np.float64)
         self._count = 0
         self._contradicted = False
         self._slope = 0.0
@@ -193,43 +190,16 @@ class ReportMap:
 
     def _fit(self) -> None:
         """Put a line through the reports; `_lag_ns` is what it adds to the newest one's time."""
-        self._line[0] = self._slope
-        self._fit_line(self._count)
-        slope, ahead_ns = self._line.tolist()
-        self._slope = slope
+        n = self._count
+        x_ns = (self._sender_ns[:n] - self._sender_ns[n - 1]).astype(np.float64)
+        media = self._media_samples[:n] - self._media_samples[n - 1]
+        ahead_ns = (samples_to_ns(media) - x_ns.astype(np.int64)).astype(np.float64)
+        if -x_ns[0] > _SPAN_MIN_NS and n >= 4:
+            slope = theil_sen_slope(x_ns, ahead_ns, n, max(1, n // 2), self._scratch)
+            self._slope = min(max(slope, -_SLOPE_MAX), _SLOPE_MAX)
+        residuals = ahead_ns - self._slope * x_ns
         # The line's media time at the newest report lies this far ahead of the reported one.
-        self._lag_ns = -round(ahead_ns)
-
-
-@kernel("void(int64[::1], int64[::1], float64[::1], float64[::1], int64)")
-def _fit_line(
-    sender_ns: NDArray[np.int64],
-    media_samples: NDArray[np.int64],
-    line: NDArray[np.float64],
-    scratch: NDArray[np.float64],
-    n: int,
-) -> None:
-    """Put a line through `n` reports.
-
-    sender_ns      (REPORTS_MAX,) int64, ns: the sender's clock, ascending
-    media_samples  (REPORTS_MAX,) int64, samples: the media time at that
-    line           (2,) float64: slope, a ratio less one, kept where too little is known; and by how
-                   many ns the line is ahead of the newest report there
-    scratch        (REPORTS_MAX ** 2 / 2,) float64: the pairs that count are a quarter of that
-    """
-    half = scratch.shape[0] // 2
-    x_ns = scratch[half : half + n]
-    ahead_ns = scratch[half + n :]
-    for i in range(n):
-        away_ns = sender_ns[i] - sender_ns[n - 1]
-        x_ns[i] = float(away_ns)
-        ahead_ns[i] = float(_lasts_ns(media_samples[i] - media_samples[n - 1]) - away_ns)
-    if -x_ns[0] > _SPAN_MIN_NS and n >= 4:
-        slope = theil_sen_slope(x_ns, ahead_ns, n, max(1, n // 2), scratch)
-        line[0] = min(max(slope, -_SLOPE_MAX), _SLOPE_MAX)
-    for i in range(n):
-        ahead_ns[i] -= line[0] * x_ns[i]
-    line[1] = select(ahead_ns, n, n // 2)
+        self._lag_ns = -round(select(residuals, n, n // 2))
 
 
 @kernel("void(Line[::1], int64, int64, float64, int64[:, ::1])")
