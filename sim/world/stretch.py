@@ -44,7 +44,7 @@ class Stretch:
     decoder_factory : callable or None
         The decoder of the nodes; None counts without sound.
     live : bool
-        The run's own programme is streamed, from `day.live_at` on; the nodes then mute no amplifier.
+        The run's own programme is streamed, from `day.live_at` on; no node mutes its amplifier then.
     """
 
     def __init__(
