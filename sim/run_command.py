@@ -3,6 +3,7 @@
 import argparse
 import errno
 import json
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -24,10 +25,11 @@ from sim.report import check_folder, print_result, write_files
 from sim.result.day import DayResult
 from sim.result.run import RunResult
 from sim.station import payloads
-from sim.tier import FLEET, Tier, choose
+from sim.tier import AUTO, FLEET, WORLD, Tier, choose
 from sim.village import places as village
 from sim.village import scenario
 from sim.village.scenario import Scenario
+from sim.world.whole_day import WholeDay
 
 REPLAY: Final = "replay.html"
 
@@ -46,7 +48,9 @@ def run(options: argparse.Namespace) -> int:
         check_folder(folder)  # better told before the run than after it
         asked = whole.asked(duration_s=options.duration)
         tier = choose(options.tier, asked, replay=options.replay)
-        day = answer_day(whole) if options.day else None
+        if options.tier == WORLD and not options.day:
+            raise ConfigError("--tier world: it lives a whole day; add --day, or ask for another")
+        day = answer_day(whole, options.tier) if options.day else None
         result, more = _answer_and_replay(asked, tier, options)
         if day is not None:
             result = with_day(result, day)
@@ -60,6 +64,8 @@ def run(options: argparse.Namespace) -> int:
     else:
         print_result(result)
         print(tier.said())
+        if options.tier == WORLD:
+            print("tier of the day: world: whole daemons with broker, sessions and disks")
         print(f"report: {written[0]}")
         if options.replay:
             print(f"replay: {folder / REPLAY}")
@@ -157,11 +163,17 @@ def _answer_and_replay(
     return result, {REPLAY: replay_page(result, moments, heard).encode()}
 
 
-def answer_day(asked: Scenario) -> DayResult:
+def answer_day(asked: Scenario, tier: str = AUTO) -> DayResult:
     """Run the day of a scenario behind a progress bar on standard error."""
     built = village.build_village(asked)
-    day = VillageDay(asked, built)
     whole_s = float(DAY_S * len(built.places))
+    if tier == WORLD:
+        with closing(WholeDay(asked, built)) as lived:
+            with ProgressLine(f"{asked.title}, {lived.day.date}") as line:
+                for done_s in lived.advance():
+                    line.show(done_s, whole_s)
+            return lived.result()
+    day = VillageDay(asked, built)
     with ProgressLine(f"{asked.title}, {day.day.date}") as line:
         for done in day.advance():
             line.show(float(DAY_S * done), whole_s)

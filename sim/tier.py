@@ -1,4 +1,4 @@
-"""Which tier answers a run: T2, node by node with its sound, or T3, the fleet, which counts."""
+"""Which tier answers: T2, node by node with sound, T3, the fleet, or of a day T1, the world."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,7 +10,8 @@ from sim.village.scenario import Scenario
 AUTO: Final = "auto"
 DRIVE: Final = "drive"
 FLEET: Final = "fleet"
-TIERS: Final = (AUTO, DRIVE, FLEET)
+WORLD: Final = "world"
+TIERS: Final = (AUTO, DRIVE, FLEET, WORLD)
 
 MANY: Final = 400
 """Above so many clusters nobody listens to one: the page shows only the worst."""
@@ -34,7 +35,7 @@ def choose(asked: str, scenario: Scenario, *, replay: bool) -> Tier:
     Parameters
     ----------
     asked : str
-        One of TIERS.
+        One of TIERS. The world is for a day: the run beside it is as with `auto`.
     scenario : Scenario
         What is asked.
     replay : bool

@@ -372,13 +372,13 @@ class Acts(Words):
         wrong_s = self._of((0, 0, 0, 7200, -7200, 400 * 86_400))
         trusted = self._rng.random() < 0.7
         self._clock_is_right = trusted and wrong_s == 0
-        self._pole.read_clock(trusted=trusted, wrong_s=wrong_s)
+        self._read_clock(trusted=trusted, wrong_s=wrong_s)
         self._ahead_s[self._key()] = self._of(AHEAD_S)
         self.log.append(f"clock {wrong_s:+} s, synchronised {trusted}")
 
     def _boot(self) -> None:
         self._sessions.clear()
-        self._first.clear()
+        self._line = None
         self._doubt_mutes(all_of_them=True)
         trusted = self._rng.random() < 0.7
         self._clock_is_right = trusted

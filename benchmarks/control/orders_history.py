@@ -105,7 +105,7 @@ class History(Acts):
     def _check_sessions(self, before: Seen, after: Seen, step: Step | None, utc_s: int) -> None:
         for ssrc in after.open:
             one = self._sessions.get(ssrc)
-            right = one is not None and self._right(one, self._held_s(one, utc_s))
+            right = one is not None and self._right(one, self._held_s(utc_s))
             if one is None or not right or one.until_ns <= self._pole.now_ns:
                 self._blame("a stream speaks without a right", step)
         for level in range(len(TIERS)):
@@ -113,7 +113,7 @@ class History(Acts):
                 self._blame(f"{TIERS[level]} has announced more streams than its places", step)
         for ssrc in before.open - after.open:
             one = self._sessions.pop(ssrc, None)
-            if one is None or not self._lives(one, self._held_s(one, utc_s)):
+            if one is None or not self._lives(one, self._held_s(utc_s)):
                 continue
             if self._is_below(step, one):
                 self._blame("a stream from above was ended by one below", step)
@@ -142,14 +142,18 @@ class History(Acts):
     def _check_items(self, before: Seen, after: Seen, step: Step | None, utc_s: int) -> None:
         """Nothing plays on without a right, and nothing from above was ended by one below."""
         for name in after.playing & self._items.keys():
-            if not self._right(self._items[name], utc_s):
+            if not self._right(self._items[name], self._held_s(utc_s)):
                 self._blame(f"{name} plays on without a right", step)
         for name in (before.playing - after.playing) & self._items.keys():
             one = self._items[name]
             if step is not None and step.kind is Kind.MUTE:
                 one = replace(one, level=one.tier)  # who is muted is whose item it says it is
-            if self._right(one, utc_s) and self._ends_beyond(step, one):
+            if not self._right(one, self._held_s(utc_s)):
+                continue
+            if self._ends_beyond(step, one):
                 self._blame(f"{name} was ended by who may less", step)
+            if self._was_set(after) and one.message_class == MessageClass.URGENT:
+                self._blame(f"a clock that was set ended {name}", step)
 
     def _ends_beyond(self, step: Step | None, one: Effect) -> bool:
         """Return whether this order must not end that item: it is from above, or may order more."""
@@ -164,11 +168,11 @@ class History(Acts):
     def _check_warnings(self, before: Seen, after: Seen, step: Step | None, utc_s: int) -> None:
         for number, key_id in after.warnings:
             one = self._warnings.get((number, key_id))
-            if one is None or not self._right(one, self._held_s(one, utc_s)):
+            if one is None or not self._right(one, self._held_s(utc_s)):
                 self._blame("a warning is open without a right", step)
         for gone in before.warnings - after.warnings:
             one = self._warnings.get(gone)
-            held_s = 0 if one is None else self._held_s(one, utc_s)
+            held_s = self._held_s(utc_s)
             if one is None or not self._right(one, held_s):
                 continue  # over
             if step is None:
@@ -193,7 +197,8 @@ class History(Acts):
                 continue
             is_other = (part.message_class, part.level) != (one.message_class, TIERS[one.tier])
             ago_s = (self._pole.now_ns - part.at_ns) // NS_PER_S
-            right = self._right(one, utc_s and utc_s - ago_s)  # as it began
+            began_s = self._held_s(utc_s and utc_s - ago_s, part.at_ns)
+            right = self._right(one, began_s)
             if is_other or not right:
                 self.violations.append(f"{part.name} sounds beyond its right: {part}")
         self._pole.control.begun.clear()
@@ -240,7 +245,7 @@ class History(Acts):
 
     def _probe(self) -> None:
         """Let the root do what it may: nothing from below stands in the way."""
-        self._pole.read_clock(trusted=True)
+        self._read_clock(trusted=True)
         self._ahead_s = dict.fromkeys(SIGNERS, 0)
         for message_class in (2, 0):
             step = Step(

@@ -52,14 +52,14 @@ HOLES: Final = (
     _hole(
         "a clock that is set ahead ends what sounds",
         _TIME,
-        "return min(utc_s, first_s + _DRAWN_S + (now_ns - first_ns) // NS_PER_S)",
-        "return utc_s",
+        "return min(own_ns, now_ns + self._before_ns) if is_held else own_ns",
+        "return own_ns",
     ),
     _hole(
-        "what was accepted by a clock goes on without an end",
+        "what was taken goes on by a clock that was put right",
         _TIME,
-        "return min(utc_s, first_s + _DRAWN_S + (now_ns - first_ns) // NS_PER_S)",
-        "return first_s",
+        "is_held = until_ns is not None and now_ns < until_ns",
+        "is_held = self._before_ns != 0",
     ),
     _hole(
         "only the key's own certificate ends, not those above it",

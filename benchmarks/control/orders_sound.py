@@ -56,6 +56,7 @@ class Horn:
     """All sources that may be heard."""
 
     retransmission_payload_type: Final = -1
+    mute_release_ns: Final = 0
 
     def __init__(self) -> None:
         self.sources: dict[int, Heard] = {}
@@ -85,6 +86,9 @@ class Horn:
     def next_deadline_ns(self) -> int | None:
         """Return that nothing is pending."""
         return None
+
+    def wake(self, now_ns: int) -> None:
+        """Have no amplifier."""
 
     def next_event(self) -> None:
         """Return that there is nothing to tell."""

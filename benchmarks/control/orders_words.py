@@ -30,8 +30,8 @@ AHEAD_S: Final = (0, 0, 0, 25_200, 90_000, -300, -900)
 """What is wrong with the clock of a machine that signs."""
 
 
-_DRAWN_S: Final = 2
-"""What is no step of a clock, a second, and the one that its first reading fell into."""
+_GRACE_NS: Final = 600 * NS_PER_S
+"""For so long a clock that was set ahead ends nothing that was taken."""
 
 LATE_S: Final = 1 << 38
 """Later than any beacon says, and before the certificates that do not end."""
@@ -96,9 +96,9 @@ class Words:
         self._mutes: dict[str, Effect] = {}
         self._volumes: dict[int, tuple[Effect, tuple[int, int]]] = {}
         self._items: dict[str, Effect] = {}
-        self._first: dict[int, tuple[Effect, int, int]] = {}
-        """Of what was accepted, by its identity: what the node's own clock said first while it
-        was open, and the monotonic ns of then.
+        self._line: tuple[int, int] | None = None
+        """Civil seconds less the monotonic ones as they were before the node's own clock was set
+        ahead, and until when that counts, in monotonic ns.
         """
         self._pole = Watched(self._own_items())
         self._obeyed: list[bytes] = []
@@ -222,15 +222,24 @@ class Words:
         may = self._truth.may(one.key, one.area, one.message_class, utc_s or None)
         return may and self._truth.level(one.key) <= one.level
 
-    def _held_s(self, one: Effect, utc_s: int) -> int:
-        """Return civil time for what was accepted: no step of the node's own clock goes beyond
-        what it said first and the seconds since, but for a step that is none.
+    def _read_clock(self, *, trusted: bool, wrong_s: int = 0) -> None:
+        """Let the node's machine read a clock."""
+        pole, before_s = self._pole, self._node_time_s()
+        held_s = self._held_s(before_s)
+        pole.read_clock(trusted=trusted, wrong_s=wrong_s)
+        after = pole.seen()
+        if before_s and after.is_own and after.utc_s > before_s + 1:
+            self._line = (held_s - pole.now_ns // NS_PER_S, pole.now_ns + _GRACE_NS)
+
+    def _held_s(self, utc_s: int, at_ns: int | None = None) -> int:
+        """Return the civil time by which what was taken ends, where the node believed `utc_s` at
+        `at_ns`: for ten minutes after its own clock was set ahead as if that had not been.
         """
-        seen, now_ns = self._pole.seen(), self._pole.now_ns
-        if not utc_s or not seen.is_own:
+        now_ns = self._pole.now_ns if at_ns is None else at_ns
+        if not utc_s or not self._pole.seen().is_own or self._line is None:
             return utc_s
-        _, first_s, first_ns = self._first.setdefault(id(one), (one, utc_s, now_ns))
-        return min(utc_s, first_s + _DRAWN_S + (now_ns - first_ns) // NS_PER_S)
+        before_s, until_ns = self._line
+        return min(utc_s, before_s + now_ns // NS_PER_S) if now_ns < until_ns else utc_s
 
     def _lives(self, one: Effect, utc_s: int) -> bool:
         return self._right(one, utc_s) and one.until_ns > self._pole.now_ns

@@ -11,7 +11,7 @@ matter elsewhere and in the tests.
 
 import importlib.resources
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Final
@@ -32,9 +32,9 @@ calendars."""
 STEP_S: Final = 1
 """A civil clock that moved by more than this against the monotonic one has been stepped."""
 
-_DRAWN_S: Final = STEP_S + 1
-"""A clock that is drawn to the right time may gain so much on the monotonic one: a second that is
-no step, and the one that the first reading fell into."""
+GRACE_NS: Final = 10 * MINUTE_S * NS_PER_S
+"""For so long what was taken goes by the clock as it was before it was set ahead: one that was
+wrong for a moment is right again by then; one that was put right ends so late what is over."""
 
 HOLDOVER_NS: Final = DAY_S * NS_PER_S
 """A clock that loses its synchronisation is believed for so long: at the 100 ppm of a poor crystal
@@ -139,6 +139,10 @@ class Least:
         """Return it for something of tier `level`: what is said below it does not count."""
         return max((seconds for by, seconds in self.floors if by <= level), default=0)
 
+    def own_s(self, utc_s: int) -> int:
+        """Return civil time by our own clock, in seconds; `utc_s` where nothing is said of it."""
+        return self.floors[0][1] if self.is_own else utc_s
+
     def doubts(self, level: int) -> bool:
         """Return whether the time that is known was given by one below `level`: what is of that
         tier ends by its own floor, as while no time is known.
@@ -152,42 +156,6 @@ class Least:
 
 
 NO_TIME: Final = Least()
-
-
-@dataclass(slots=True)
-class HeldTime:
-    """Civil time as it counts for what was accepted: no step of our own clock ends it.
-
-    ```
-    own clock      10:00 ──── 10:05 │ 13:00 ──── 13:05        set ahead, and called synchronised
-    held           10:00 ──── 10:05 ─ 10:05 ──── 10:10        the first reading, and seconds since
-    ```
-    The earlier of the two counts. So a clock that is wrong for a moment ends no warning, and what
-    was first seen by a clock that is ahead lasts to its end by one that was set right.
-    """
-
-    _first: tuple[int, int] | None = None
-    """Civil seconds of the first reading, and its monotonic ns."""
-
-    def at(self, utc_s: int, now_ns: int) -> int:
-        """Return civil time, in seconds, where our clock says `utc_s` at `now_ns`, monotonic."""
-        if self._first is None:
-            self._first = (utc_s, now_ns)
-        first_s, first_ns = self._first
-        return min(utc_s, first_s + _DRAWN_S + (now_ns - first_ns) // NS_PER_S)
-
-    def reaches_ns(self, utc_s: int) -> int:
-        """Return from when on it may be `utc_s`, in monotonic ns: 0 before the first reading."""
-        if self._first is None:
-            return 0
-        first_s, first_ns = self._first
-        return first_ns + max(utc_s - first_s - _DRAWN_S, 0) * NS_PER_S
-
-    def least(self, least: Least, now_ns: int) -> Least:
-        """Return `least` as it counts here. What was signed is no clock of ours, and stays."""
-        if not least.is_own:
-            return least
-        return replace(least, floors=((_BUILD, self.at(least.at(_BUILD), now_ns)),))
 
 
 class CivilClock:
@@ -215,12 +183,17 @@ class CivilClock:
         """When the last reading was synchronised and not below the floor, monotonic."""
         self._by = _BUILD
         """Level of who gave the last reading; `_BUILD`: the machine."""
+        self._before_ns = 0
+        """Civil time less the monotonic one before our own clock was set ahead."""
+        self.held_until_ns: int | None = None
+        """Until when that counts for what was taken, monotonic; None: it does not."""
 
     def receive_time(self, utc_ns: int, now_ns: int, *, synchronised: bool) -> int:
         """Take a reading; return how far the clock was stepped since the last one, in ns."""
         for level, (floor_ns, at_ns) in self._floors_ns.items():
             self._floors_ns[level] = (floor_ns, now_ns if at_ns is None else at_ns)
-        before_ns = self.utc_ns(now_ns)
+        before_ns = self._held_ns(now_ns)
+        moved_ns = utc_ns - self.utc_ns(now_ns)
         was_trusted = self.trusted
         if synchronised and utc_ns >= self._floor_ns():
             self._good_ns = now_ns
@@ -230,8 +203,9 @@ class CivilClock:
             self._good_ns = None
         self._read_utc_ns, self._read_now_ns, self._by = utc_ns, now_ns, _BUILD
         self._synchronised = synchronised
-        moved_ns = utc_ns - before_ns
         stepped = was_trusted and self.trusted and abs(moved_ns) > STEP_S * NS_PER_S
+        if stepped and moved_ns > 0:
+            self._before_ns, self.held_until_ns = before_ns - now_ns, now_ns + GRACE_NS
         return moved_ns if stepped else 0
 
     def receive_answer(self, utc_ns: int, now_ns: int, *, level: int) -> bool:
@@ -290,6 +264,23 @@ class CivilClock:
             return Least(floors)
         return Least((*floors, (self._by, self.utc_ns(now_ns) // NS_PER_S)), self._by)
 
+    def held(self, now_ns: int) -> Least:
+        """Return the civil time by which what was taken ends, and loses its right.
+
+        ```
+        own clock   10:00 ── 10:05 │ 13:00 ── 13:10 │ 13:10       set ahead, and called synchronised
+        held        10:00 ── 10:05 │ 10:05 ── 10:15 │ 13:10       as before for `GRACE_NS`
+        ```
+        A clock that is set ahead is believed as ever for what is new and begins. What was signed
+        is no clock of ours: no floor is held.
+        """
+        if self.held_until_ns is not None and now_ns >= self.held_until_ns:
+            self.held_until_ns = None
+        least = self.least(now_ns)
+        if not least.is_own:
+            return least
+        return Least(((_BUILD, self._held_ns(now_ns) // NS_PER_S),), is_own=True)
+
     def least_s(self, now_ns: int) -> int:
         """Return the least that it can be whoever says so: the time where that is known."""
         return max(seconds for _, seconds in self.least(now_ns).floors)
@@ -305,6 +296,12 @@ class CivilClock:
         if self._good_ns is None:
             return True
         return self._by != _BUILD and now_ns - self._good_ns > HOLDOVER_NS // 2
+
+    def _held_ns(self, now_ns: int) -> int:
+        """Return civil time, for `GRACE_NS` after a step ahead as if that had not been."""
+        own_ns, until_ns = self.utc_ns(now_ns), self.held_until_ns
+        is_held = until_ns is not None and now_ns < until_ns
+        return min(own_ns, now_ns + self._before_ns) if is_held else own_ns
 
     def _holds_over(self, now_ns: int) -> bool:
         return self._good_ns is not None and now_ns - self._good_ns <= HOLDOVER_NS

@@ -191,14 +191,14 @@ class Controller:
     def handle_deadline(self, now_ns: int) -> None:
         """Start, go on and end what is due."""
         utc_s, into_second_ns = divmod(self._clock.utc_ns(now_ns), NS_PER_S)
-        trusted, least = self._clock.trusted, self._clock.least(now_ns)
-        self._keep_allowed(utc_s, least, now_ns)
+        trusted, held = self._clock.trusted, self._clock.held(now_ns)
+        self._keep_allowed(utc_s, held, now_ns)
         levels, by = self._mutes.levels, self._mutes.by
         self._programmes.mute(levels, by, utc_s, now_ns)
         self._book.mute(levels, by)
         for part in (self._book, self._programmes):
             part.handle_time(
-                utc_s, now_ns, trusted=trusted, into_second_ns=into_second_ns, least=least
+                utc_s, now_ns, trusted=trusted, into_second_ns=into_second_ns, least=held
             )
         audible = [one for one in self._granted if self.source_gain_db(one, now_ns) > SILENT_DB]
         self.sessions.receive_audible(audible, utc_s, now_ns)
@@ -206,7 +206,7 @@ class Controller:
         self._collect(now_ns)
         self._minute_ns = self.next_minute_ns(now_ns)
         kept_s = self._mutes.next_end_s(utc_s, trusted=trusted)
-        left_s = min(self._authorities.next_end_s(least), kept_s)
+        left_s = min(self._authorities.next_end_s(held), kept_s)
         self._civil_ns = now_ns - into_second_ns + left_s * NS_PER_S if left_s < FAR_S else 0
         gain_db = self.gain_db(now_ns)
         if gain_db != self._told_gain_db:
@@ -216,7 +216,7 @@ class Controller:
     def next_deadline_ns(self) -> int | None:
         """Return when `handle_deadline` must run next, or None when nothing is planned."""
         parts = (self._programmes, self._book, self.sessions, self._mutes)
-        ends_ns = [part.next_deadline_ns() for part in parts]
+        ends_ns = [self._clock.held_until_ns, *(part.next_deadline_ns() for part in parts)]
         if self._civil_ns:  # a certificate ends, or what was kept over a restart
             ends_ns.append(self._civil_ns)
         if self._granted:
@@ -316,8 +316,8 @@ class Controller:
             if isinstance(alert, str):
                 return alert
             self._gate.use_up(message)  # also one that is refused now: that is on record
-            least = self._clock.least(now_ns)
-            return self._book.receive_alert(alert, utc_s, now_ns, trusted=trusted, least=least)
+            held = self._clock.held(now_ns)
+            return self._book.receive_alert(alert, utc_s, now_ns, trusted=trusted, least=held)
         if message.kind in (Kind.CALENDAR, Kind.VOLUME):
             fate = self._plans.receive_order(order)
         elif message.kind in (Kind.SESSION, Kind.SESSION_END):
@@ -334,16 +334,14 @@ class Controller:
         for told in self._answers.refuse(refused, self._utc_s(now_ns), now_ns):
             self._tell(told)
 
-    def _keep_allowed(self, utc_s: int, least: Least, now_ns: int) -> None:
+    def _keep_allowed(self, utc_s: int, held: Least, now_ns: int) -> None:
         """End all that is under way and that nobody may order any more."""
         self._mutes.handle_deadline(now_ns)
-        if self._clock.trusted:
-            self._mutes.receive_time(least)
-        self._mutes.keep_allowed(least)
-        self.sessions.keep_allowed(self._authorities, least, utc_s, now_ns)
-        self._book.keep_allowed(self._authorities, least, utc_s, now_ns)
-        self._plans.keep_allowed(least, now_ns)
-        self._programmes.follow(self._plans.calendars(), utc_s, now_ns, least)
+        self._mutes.keep_allowed(self._clock.least(now_ns), trusted=self._clock.trusted)
+        self.sessions.keep_allowed(self._authorities, held, utc_s, now_ns)
+        self._book.keep_allowed(self._authorities, held, utc_s, now_ns)
+        self._plans.keep_allowed(held, now_ns)
+        self._programmes.follow(self._plans.calendars(), utc_s, now_ns, held)
 
     def rank_of(self, level: str | None) -> int:
         """Return the number of a tier; None and unknown ones are the lowest."""

@@ -87,7 +87,7 @@ class Mutes:
         if order.message.kind is Kind.MUTE and len(self._mutes) < OVERFLOW * MUTES_MAX:
             self._mutes[order.message.key_id] = _made(order, None, name)
 
-    def receive_time(self, least: Least) -> None:
+    def _receive_time(self, least: Least) -> None:
         """Take a trusted civil time: a mute from before a restart ends by it."""
         self._drop(
             [
@@ -106,8 +106,10 @@ class Mutes:
         ]
         self._drop(over)
 
-    def keep_allowed(self, least: Least) -> None:
-        """End the mutes of those who may not mute any more."""
+    def keep_allowed(self, least: Least, *, trusted: bool) -> None:
+        """End the mutes of who may not mute any more, and by a `trusted` time what is over."""
+        if trusted:
+            self._receive_time(least)
         self._drop(
             [
                 key

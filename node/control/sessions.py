@@ -2,11 +2,11 @@
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from node.control.calendar.play_state import Record
-from node.control.civil_time import HeldTime, Least
+from node.control.civil_time import Least
 from node.control.events import SourceAllowed, SourceEnded
 from node.control.names import same_name
 from node.control.orders import OWN_SSRCS, Session, read_session
@@ -51,8 +51,6 @@ class _Session:
     issuer: str
     keys: tuple[bytes, int, bytes] = (b"", 0, b"")
     """Public key, first counter, SRTP key."""
-    held: HeldTime = field(default_factory=HeldTime)
-    """Civil time as it counts for its certificate, since it was announced."""
     join: tuple[str, bytes] = ("", b"")
     """Where it is asked for, and the key for that."""
     guard: Guard | None = None
@@ -148,8 +146,7 @@ class Sessions:
     def keep_allowed(self, book: AuthorityBook, least: Least, utc_s: int, now_ns: int) -> None:
         """End the sessions that nobody may keep open any more."""
         for source, one in list(self._open.items()):
-            held = one.held.least(least, now_ns)
-            holder = book.may(one.warrant, one.message_class, held)
+            holder = book.may(one.warrant, one.message_class, least)
             if isinstance(holder, str):
                 self._end(source, holder, utc_s, now_ns)
             else:
@@ -297,7 +294,7 @@ class Sessions:
             self._open[session.ssrc] = known
         known.message_class, known.level = kind, order.level
         known.warrant, known.rank = order.warrant, order.authority.level
-        known.by, known.held = order.authority, HeldTime()
+        known.by = order.authority
         known.until_ns, known.stream = order.until_ns, session.stream
         known.address = session.address
         known.join = (session.join, session.join_key)

@@ -117,7 +117,7 @@ def nested(of: type[Record], sentence: str, shape: tuple[int, ...] = ()) -> Any:
 
 def new(of: type[T], n: int = 1) -> Records[T]:
     """Return `n` records of zeros: (n,), C-contiguous."""
-    return cast(Records[T], np.zeros(n, of.dtype))
+    return cast("Records[T]", np.zeros(n, of.dtype))
 
 
 def zeros_apart(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
@@ -138,8 +138,17 @@ def zeros_apart(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
 
 def together(parts: list[Records[T]], of: type[T]) -> Records[T]:
     """Return records `of` a kind one after another, none where there are no parts."""
-    arrays = cast(list[NDArray[Any]], parts)
-    return cast(Records[T], np.concatenate([np.zeros(0, of.dtype), *arrays]))
+    arrays = [as_bytes(one) for one in (new(of, 0), *parts)]
+    return cast("Records[T]", np.concatenate(arrays).view(of.dtype))
+
+
+def as_bytes(records: Records[Any]) -> NDArray[np.void]:
+    """Return records of which numpy sees no fields: (n,) void, bytes in the same memory.
+
+    So they are copied at once; as records each field is copied by itself, ten times as slowly.
+    """
+    found = cast("NDArray[Any]", records)
+    return found.view(np.dtype((np.void, found.dtype.itemsize)))
 
 
 def inner(records: Records[Any], name: str, of: type[T]) -> Records[T]:

@@ -35,7 +35,7 @@ from node.jitter.placement import first_held
 from node.jitter.proof import doubt, judge
 from node.kernel import inlined, inner_kernel
 from node.kernel.conversions import samples_to_ns
-from node.kernel.record import Records
+from node.kernel.record import Records, as_bytes
 from node.opus.foreign import reading
 from node.opus.packet import has_lbrr, is_plausible, packet_samples
 from node.rtp import packet as rtp
@@ -342,6 +342,7 @@ def copy_journal(
     count = min(written - first, len(rows))
     at = first % JOURNAL_ROWS
     head = min(count, JOURNAL_ROWS - at)
-    rows[:head] = journal[at : at + head]
-    rows[head:count] = journal[: count - head]
+    filled, ring = as_bytes(rows), as_bytes(journal)
+    filled[:head] = ring[at : at + head]
+    filled[head:count] = ring[: count - head]
     return first + count, count

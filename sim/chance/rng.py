@@ -40,9 +40,10 @@ class Purpose(IntEnum):
     GRID = 21
 
 
-_CELL_BITS: Final = 10
-assert 1 << _CELL_BITS == CELLS
-_FRACTION_BITS: Final = 20
+CELL_BITS: Final = 10
+assert 1 << CELL_BITS == CELLS
+FRACTION_BITS: Final = 20
+"""A draw is a cell of a table by its highest bits, and where in the cell by those after them."""
 
 
 def stream(
@@ -89,11 +90,11 @@ def from_table(
     (n,) int64
         In the unit of `scale`.
     """
-    cell = (raw >> np.uint64(64 - _CELL_BITS)).astype(np.int64)
-    mask = np.uint64((1 << _FRACTION_BITS) - 1)
-    fraction = ((raw >> np.uint64(64 - _CELL_BITS - _FRACTION_BITS)) & mask).astype(np.int64)
+    cell = (raw >> np.uint64(64 - CELL_BITS)).astype(np.int64)
+    mask = np.uint64((1 << FRACTION_BITS) - 1)
+    fraction = ((raw >> np.uint64(64 - CELL_BITS - FRACTION_BITS)) & mask).astype(np.int64)
     low = table[cell]
-    value_q16 = low + ((table[cell + 1] - low) * fraction >> _FRACTION_BITS)
+    value_q16 = low + ((table[cell + 1] - low) * fraction >> FRACTION_BITS)
     return value_q16 * scale >> Q
 
 

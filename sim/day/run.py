@@ -1,37 +1,26 @@
 """A scenario in, its day out: every node lives through it, and what they wrote down is gathered."""
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import replace
-from datetime import date
 from pathlib import Path
 
 from node.config import ConfigError
-from node.control.loudness.regulation import RuleFile
-from node.control.precedence import MessageClass
-from node.control.proof.proof import GENESIS, hash_of
-from node.counters import Origin
 from node.opus.protocol import DecoderFactory
-from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
+from node.units import NS_PER_S
+from sim.day.answer import Lived, Plan, answer_of
 from sim.day.delivery import Delivery, Live, Way
 from sim.day.fates import order_fate
-from sim.day.missed import with_missed, with_unwarned
-from sim.day.nodes import DAY_S, dwelling, library, node_parts, turns
+from sim.day.nodes import DAY_S, library, node_parts, turns
 from sim.day.pole import DayPole, Listener
-from sim.day.station import Sent, Station, class_name
-from sim.day.totals import totals_of, warned_totals
+from sim.day.station import Sent, Station
 from sim.drive.capacity import Capacity
 from sim.gateway.power import Uptime, uptimes
-from sim.result.day import DayItem, DayNode, DayOrder, DayResult, DayRule
+from sim.result.day import DayOrder, DayResult
 from sim.station.payloads import load
 from sim.station.programme import Sender
 from sim.village.day_config import DayConfig
 from sim.village.places import Place, Village, day_cuts, live_ns
 from sim.village.rules import read_rule
 from sim.village.scenario import Scenario, sound_file
-
-_MADE_UP = (Origin.CONCEALED, Origin.FADED, Origin.SILENT)
-_PLAYED = (Origin.RECEIVED, Origin.REDUNDANT, Origin.RETRANSMITTED, Origin.IN_BAND_FEC)
 
 
 class VillageDay:
@@ -119,70 +108,24 @@ class VillageDay:
 
     def result(self) -> DayResult:
         """Return what the day answers, once all nodes have lived through it."""
-        pairs = list(zip(self._village.places, self._poles, strict=True))
-        nodes = [self._node(i, place, pole) for i, (place, pole) in enumerate(pairs)]
-        items = [item for i, pair in enumerate(pairs) for item in self._all_items(i, *pair)]
-        spans = [span for _, pole in pairs for span in pole.observer.diary.spans]
-        decisions = [one for _, pole in pairs for one in pole.observer.diary.decisions]
-        orders = [one for i, pair in enumerate(pairs) for one in self._orders(i, *pair)]
-        return DayResult(
-            date=self.day.date,
-            live_at=self.day.live_at,
-            trace_hash=self._trace_hash(),
-            totals=totals_of(items, spans, decisions, self._turns) | warned_totals(orders),
-            rules=[_rule(one) for one in self._rules_in_force()],
-            nodes=nodes,
-            items=items,
-            spans=spans,
-            decisions=decisions,
-            volumes=[one for _, pole in pairs for one in pole.observer.diary.volumes],
-            orders=orders,
-        )
-
-    def _all_items(self, number: int, place: Place, pole: DayPole) -> list[DayItem]:
-        """Return the node's own records, and what it kept none of: it had no power, or no plan."""
-        told = list(_items(pole, self._station.midnight_s))
-        programme = replace(
-            self.day.programme, hamlet=place.hamlet, offset_s=self._turns.offsets_s[number]
-        )
-        told = with_missed(told, place.node, programme, self._powers[number], self._station)
-        return with_unwarned(told, list(self._orders(number, place, pole)))
-
-    def _node(self, number: int, place: Place, pole: DayPole) -> DayNode:
-        house = dwelling(place, self.day)
-        to_ms = 1000 / RATE_HZ
-        return DayNode(
-            node=place.node,
-            commune=place.commune,
-            hamlet=place.hamlet,
-            cluster=place.title,
-            house_m=house.distance_m,
-            house_area=house.area,
-            group=self._turns.groups[number],
-            offset_s=self._turns.offsets_s[number],
-            played_ms=sum(int(pole.origin_samples[one]) for one in _PLAYED) * to_ms,
-            concealed_ms=sum(int(pole.origin_samples[one]) for one in _MADE_UP) * to_ms,
-            proof_head=hash_of(pole.observer.proof[-1]) if pole.observer.proof else GENESIS,
-            orders_came=pole.observer.orders_came,
-        )
+        lived = [
+            Lived(
+                place=place,
+                pole=pole,
+                power=self._powers[number],
+                orders=list(self._orders(number, place, pole)),
+            )
+            for number, (place, pole) in enumerate(
+                zip(self._village.places, self._poles, strict=True)
+            )
+        ]
+        plan = Plan(day=self.day, station=self._station, turns=self._turns, rules=self._rules)
+        return answer_of(plan, lived)
 
     def _orders(self, number: int, place: Place, pole: DayPole) -> Iterator[DayOrder]:
         sent: list[Sent] = self._delivery.of(place.commune)
         for order, way in zip(sent, self._ways[number], strict=True):
             yield order_fate(self.day, place, pole, order, way)
-
-    def _rules_in_force(self) -> list[RuleFile]:
-        return [one for one in self._rules if one.in_force(date.fromisoformat(self.day.date))]
-
-    def _trace_hash(self) -> str:
-        """Return the hash over all chains of proof, diaries and counts."""
-        whole = hashlib.sha256()
-        for place, pole in zip(self._village.places, self._poles, strict=True):
-            whole.update(place.node.encode() + b"\0" + b"\n".join(pole.observer.proof))
-            diary = pole.observer.diary
-            whole.update(repr((diary.spans, diary.decisions, diary.volumes)).encode())
-            whole.update(pole.origin_samples.astype("<i8").tobytes())
-        return whole.hexdigest()
 
 
 def _live(scenario: Scenario, village: Village) -> Live:
@@ -213,33 +156,3 @@ def run_day(
     for _ in day.advance():
         pass
     return day.result()
-
-
-def _items(pole: DayPole, midnight_s: int) -> Iterator[DayItem]:
-    for record in pole.observer.records:
-        begun = pole.observer.diary.begun.get(record.name)
-        first_ns = None if begun is None else begun.first_sample_ns
-        kind: MessageClass | None = None if begun is None else begun.message_class
-        yield DayItem(
-            node=pole.observer.diary.node,
-            item=record.name,
-            message_class="" if kind is None else class_name(kind),
-            outcome=record.outcome,
-            reason=record.reason,
-            due_s=float(record.due_s - midnight_s),
-            started_s=float(record.started_s - midnight_s) if record.started_s else None,
-            first_sample_ms=(
-                None
-                if begun is None or first_ns is None
-                else (first_ns - begun.start_ns) / NS_PER_MS
-            ),
-            sounded_s=record.sounded_s,
-            volume=record.volume,
-            expected_dba=record.expected_dba,
-            languages=", ".join(record.languages),
-            failed=", ".join(record.failed),
-        )
-
-
-def _rule(one: RuleFile) -> DayRule:
-    return DayRule(name=one.name, title=one.title, verified=one.verified, source=one.source)

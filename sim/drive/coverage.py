@@ -21,7 +21,7 @@ DELAY_BINS: Final = 80_000
 _MADE_UP: Final = int(Origin.CONCEALED)
 _SILENT: Final = int(Origin.SILENT)
 
-# Columns of a booked row, (n, COLUMNS) int64.
+# Columns of a booked row, (n, COLUMNS or more) int64.
 START: Final = 0
 """Media time of its first sample, counted from the programme's first."""
 SAMPLES: Final = 1
@@ -74,7 +74,7 @@ def book(
     raster       (bins,) uint8, index of the worst `counters.Origin` in each bin
     bin_samples  length of a bin
     limit        samples of the programme to cover at most
-    rows         (n, COLUMNS) int64 in the order of play: samples, and index of the origin
+    rows         (n, COLUMNS or more) int64 in the order of play: samples, index of the origin
     """
     for i in range(rows.shape[0]):
         begin = max(rows[i, START], state[COVERED])
@@ -99,7 +99,7 @@ class Coverage:
     def add(self, rows: NDArray[np.int64]) -> None:
         """Book played chunks.
 
-        rows  (n, COLUMNS) int64: samples, and index of the `counters.Origin`
+        rows  (n, COLUMNS or more) int64: samples, index of the `counters.Origin`, and the caller's
         """
         book(self._state, self.raster, self._bin_samples, self._limit, rows)
 

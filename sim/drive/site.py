@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel.record import Records
+from node.kernel import kernel
+from node.kernel.record import Records, together
 from node.source.state import Played
 from node.units import NS_PER_MS, NS_PER_S
 from sim.chance.rng import Purpose, between, raw_draws, stream
@@ -88,6 +89,58 @@ class Chunk:
 
     raw_journal: bytes
     """The rows as the node wrote them, for the hash."""
+
+
+@kernel("int64(int64[::1], int64, int64, int64[::1], int64[::1])")
+def line_up(
+    arrive_ns: NDArray[np.int64],
+    first: int,
+    waiting: int,
+    all_ns: NDArray[np.int64],
+    numbers: NDArray[np.int64],
+) -> int:
+    """Put what comes behind what waits, in the order of arrival; return how many there are.
+
+    arrive_ns  (n,) int64, when each packet comes, or LOST_NS
+    first      number of the first of them
+    waiting    how many wait
+    all_ns     (waiting + n,) int64, those that wait, in their order; the others are put in
+    numbers    (waiting + n,) int64, counts from the first packet of the run: likewise
+
+    Of those that come in one instant the lower number is first. A link keeps the order, so hardly
+    any packet moves far.
+    """
+    count = waiting
+    for i in range(arrive_ns.shape[0]):
+        at_ns = arrive_ns[i]
+        if at_ns == LOST_NS:
+            continue
+        place = count
+        while place > 0 and all_ns[place - 1] > at_ns:
+            all_ns[place] = all_ns[place - 1]
+            numbers[place] = numbers[place - 1]
+            place -= 1
+        all_ns[place] = at_ns
+        numbers[place] = first + i
+        count += 1
+    return count
+
+
+@kernel("void(int64[::1], int64[::1], int64[::1])")
+def count_before(
+    done_ns: NDArray[np.int64], finish_ns: NDArray[np.int64], before: NDArray[np.int64]
+) -> None:
+    """Count the packets that are done before each period is finished.
+
+    done_ns    (n,) int64, ascending
+    finish_ns  (m,) int64, ascending
+    before     (m,) int64, counts: filled
+    """
+    count = 0
+    for i in range(finish_ns.shape[0]):
+        while count < done_ns.shape[0] and done_ns[count] < finish_ns[i]:
+            count += 1
+        before[i] = count
 
 
 class Site:
@@ -166,10 +219,12 @@ class Site:
         here_ns, numbers = self._arrivals(sending.first, arrive_ns, end_ns)
         first, tick_ns, play_ns, ready_ns, next_play_ns = self._periods(end_ns)
         done_ns, finish_ns = self._host.run(here_ns, first, ready_ns)
+        before = np.empty(finish_ns.size, np.int64)
+        count_before(done_ns, finish_ns, before)
         heard = Heard(
             numbers=numbers,
             now_ns=self.clock.to_local(done_ns),
-            before=np.searchsorted(done_ns, finish_ns),
+            before=before,
             presentation_ns=self.clock.to_local(play_ns),
         )
         return Plan(
@@ -213,11 +268,10 @@ class Site:
         silent = plan.silent | down
         for cut_ns, back_ns in self.place.card_cuts_ns:
             silent |= (plan.play_ns >= cut_ns) & (plan.play_ns < back_ns)
-        journal = raw.copy()
-        arrival_ns, presentation_ns = journal["arrival_ns"], journal["presentation_ns"]
-        came = arrival_ns >= 0
-        arrival_ns[came] = self.clock.to_true(arrival_ns[came])
-        presentation_ns[:] = self.clock.to_true(presentation_ns)
+        journal = together([raw], Played)
+        for name in ("arrival_ns", "presentation_ns"):
+            local_ns = journal[name]
+            local_ns[:] = np.where(local_ns >= 0, self.clock.to_true(local_ns), local_ns)
         return Chunk(plan, silent, journal, raw.tobytes())
 
     def _arrivals(
@@ -226,13 +280,14 @@ class Site:
         """Return when what arrives before `end_ns` does, in order, and the numbers of its packets;
         keep the rest for the next chunk.
         """
-        came = np.flatnonzero(arrive_ns != LOST_NS)
-        all_ns = np.concatenate([self._waiting_ns, arrive_ns[came]])
-        numbers = np.concatenate([self._waiting, first + came])
-        order = np.argsort(all_ns, kind="stable")
-        all_ns, numbers = all_ns[order], numbers[order]
+        waiting = self._waiting_ns.size
+        all_ns = np.empty(waiting + arrive_ns.size, np.int64)
+        numbers = np.empty(all_ns.size, np.int64)
+        all_ns[:waiting], numbers[:waiting] = self._waiting_ns, self._waiting
+        count = line_up(arrive_ns, first, waiting, all_ns, numbers)
+        all_ns, numbers = all_ns[:count], numbers[:count]
         now = int(np.searchsorted(all_ns, end_ns))
-        self._waiting_ns, self._waiting = all_ns[now:], numbers[now:]
+        self._waiting_ns, self._waiting = all_ns[now:].copy(), numbers[now:].copy()
         return all_ns[:now], numbers[:now]
 
     def _periods(

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from hw_profiles import Profile
 from node.kernel import kernel
+from node.kernel.record import Record, Records, new, whole
 from node.units import NS_PER_MS, NS_PER_S
-from sim.chance.rng import Purpose, between, raw_draws, stream
+from sim.chance.rng import Purpose, raw_draws, stream
 
 _US: Final = 1000
 _DECODE_MS: Final = 20
@@ -23,21 +24,91 @@ _RARE: Final = 8192
 """`wake_max_us` is passed once in so many periods."""
 
 
-@kernel("int64(int64, int64[::1], int64[::1], int64[::1])")
-def serve(
-    free_ns: int,
-    ready_ns: NDArray[np.int64],
-    cost_ns: NDArray[np.int64],
-    done_ns: NDArray[np.int64],
-) -> int:
-    """Serve jobs in the order of `ready_ns`; fill `done_ns`, return when the server is free.
+class Costs(Record):
+    """What a CPU takes for what, and until when it is busy."""
 
-    ready_ns, cost_ns, done_ns   (n,) int64, ready_ns ascending
+    receive_ns: int = whole("ns", "For a datagram.")
+    render_ns: int = whole("ns", "For a period.")
+    decode_ns: int = whole("ns", "For a packet on top, in the period in which it begins.")
+    period_ns: int = whole("ns", "From a period to the next.")
+    packet_ns: int = whole("ns", "From a packet to the next.")
+    usual_ns: int = whole("ns", "Least that a wake-up takes: half of its median.")
+    spread_ns: int = whole("ns", "What it takes more at the most, but for the worst.")
+    worst_ns: int = whole("ns", "Its worst.")
+    free_ns: int = whole("ns", "When it has done all that came before.")
+
+
+@kernel("int64(Costs[::1], int64, int64[::1], int64[::1], int64[::1], int64[::1])")
+def serve(
+    costs: Records[Costs],
+    first: int,
+    arrive_ns: NDArray[np.int64],
+    ready_ns: NDArray[np.int64],
+    done_ns: NDArray[np.int64],
+    finish_ns: NDArray[np.int64],
+) -> int:
+    """Serve datagrams and periods in the order in which they are ready; return when it is free.
+
+    first      number of the first period since the node's start
+    arrive_ns  (n,) int64, arrivals of datagrams, ascending; they go before a period of that instant
+    ready_ns   (m,) int64, when the audio thread runs for each period, ascending
+    done_ns    (n,) int64, filled
+    finish_ns  (m,) int64, filled
     """
-    for i in range(ready_ns.shape[0]):
-        free_ns = max(free_ns, ready_ns[i]) + cost_ns[i]
-        done_ns[i] = free_ns
-    return free_ns
+    own = costs[0]
+    free_ns = own.free_ns
+    begun = first * own.period_ns // own.packet_ns
+    come = 0
+    for i in range(ready_ns.shape[0] + 1):
+        while come < arrive_ns.shape[0] and (
+            i == ready_ns.shape[0] or arrive_ns[come] <= ready_ns[i]
+        ):
+            free_ns = max(free_ns, arrive_ns[come]) + own.receive_ns
+            done_ns[come] = free_ns
+            come += 1
+        if i < ready_ns.shape[0]:
+            # A packet is decoded in those periods where one begins.
+            begun_after = (first + i + 1) * own.period_ns // own.packet_ns
+            cost_ns = own.render_ns + (begun_after - begun) * own.decode_ns
+            begun = begun_after
+            free_ns = max(free_ns, ready_ns[i]) + cost_ns
+            finish_ns[i] = free_ns
+    own.free_ns = free_ns
+    return int(free_ns)
+
+
+@kernel("void(Costs[::1], uint64[::1], int64[::1])")
+def wake(costs: Records[Costs], raw: NDArray[np.uint64], wakes_ns: NDArray[np.int64]) -> None:
+    """Draw wake-up latencies: uniform about the median as by `between`, and now and then the worst.
+
+    raw       (n,) uint64, bits as they were drawn
+    wakes_ns  (n,) int64, filled
+    """
+    own = costs[0]
+    choices = np.uint64(own.spread_ns + 1)
+    above, below = choices >> np.uint64(32), choices & np.uint64(0xFFFF_FFFF)
+    for i in range(raw.shape[0]):
+        if raw[i] & np.uint64(_RARE - 1) == np.uint64(0):
+            wakes_ns[i] = own.worst_ns
+        else:
+            half = raw[i] >> np.uint64(32)
+            wakes_ns[i] = own.usual_ns + np.int64(half * above + (half * below >> np.uint64(32)))
+
+
+@kernel("void(int64[::1], int64[::1], int64[::1])")
+def _get_ready(
+    tick_ns: NDArray[np.int64], wakes_ns: NDArray[np.int64], ready_ns: NDArray[np.int64]
+) -> None:
+    """Wake up for each period, one after the other.
+
+    tick_ns   (m,) int64, when the sound card asks
+    wakes_ns  (m or more,) int64, how much later that is heard of
+    ready_ns  (m,) int64, filled
+    """
+    before_ns = np.int64(-(1 << 62))
+    for i in range(tick_ns.shape[0]):
+        before_ns = max(before_ns, tick_ns[i] + wakes_ns[i])
+        ready_ns[i] = before_ns
 
 
 class Host:
@@ -48,18 +119,23 @@ class Host:
     ) -> None:
         board, card = profile.board, profile.sound_card
         self._bits = stream(seed, Purpose.WAKE, commune=commune, node=node)
-        self._receive_ns = round(board.receive_us.value * _US)
-        self._render_ns = round(board.render_us.value * _US)
-        self._decode_ns = round(board.decode_us.value * _US * packet_ms / _DECODE_MS)
-        self._wake_p50_ns = round(board.wake_p50_us.value * _US)
-        self._wake_max_ns = round(board.wake_max_us.value * _US)
-        self._period_ns = card.period_samples.value * NS_PER_S // card.rate_hz.value
-        self._packet_ns = packet_ms * NS_PER_MS
-        self._free_ns = 0
+        period_ns = card.period_samples.value * NS_PER_S // card.rate_hz.value
+        wake_ns = round(board.wake_p50_us.value * _US)
+        self._costs = new(Costs)
+        for name, value in (
+            ("receive_ns", round(board.receive_us.value * _US)),
+            ("render_ns", round(board.render_us.value * _US)),
+            ("decode_ns", round(board.decode_us.value * _US * packet_ms / _DECODE_MS)),
+            ("period_ns", period_ns),
+            ("packet_ns", packet_ms * NS_PER_MS),
+            ("usual_ns", wake_ns // 2),
+            ("spread_ns", wake_ns * 3 // 2 - wake_ns // 2),
+            ("worst_ns", round(board.wake_max_us.value * _US)),
+        ):
+            self._costs[name] = value
         self._first_wake = 0
         self._wakes_ns = np.zeros(0, np.int64)
-        slack = (card.periods.value - 1) * self._period_ns
-        self.queued_ns = slack
+        self.queued_ns = (card.periods.value - 1) * period_ns
         """From the tick at which a period is asked for to its first sample entering the DAC."""
 
     def ready_ns(self, first_period: int, tick_ns: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -76,8 +152,9 @@ class Host:
         self._first_wake = first_period
         missing = max(0, tick_ns.size - self._wakes_ns.size)
         self._wakes_ns = np.concatenate([self._wakes_ns, self._draw_wakes_ns(missing)])
-        ready: NDArray[np.int64] = np.maximum.accumulate(tick_ns + self._wakes_ns[: tick_ns.size])
-        return ready
+        ready_ns = np.empty(tick_ns.size, np.int64)
+        _get_ready(tick_ns, self._wakes_ns, ready_ns)
+        return ready_ns
 
     def run(
         self, arrive_ns: NDArray[np.int64], first_period: int, period_ready_ns: NDArray[np.int64]
@@ -98,25 +175,13 @@ class Host:
         (n,) int64 and (m,) int64
             Both in ns.
         """
-        ready_ns = np.concatenate([arrive_ns, period_ready_ns])
-        periods_ns = self._cost_ns(first_period, period_ready_ns.size)
-        cost_ns = np.concatenate([np.full(arrive_ns.size, self._receive_ns), periods_ns])
-        order = np.argsort(ready_ns, kind="stable")
-        done_ns = np.empty(ready_ns.size, np.int64)
-        finished = np.empty(ready_ns.size, np.int64)
-        self._free_ns = serve(self._free_ns, ready_ns[order], cost_ns[order], finished)
-        done_ns[order] = finished
-        return done_ns[: arrive_ns.size], done_ns[arrive_ns.size :]
-
-    def _cost_ns(self, first_period: int, count: int) -> NDArray[np.int64]:
-        """Return the cost of each period: a packet is decoded in those where one begins."""
-        at_ns = (first_period + np.arange(count + 1, dtype=np.int64)) * self._period_ns
-        begun = at_ns // self._packet_ns
-        return self._render_ns + (begun[1:] - begun[:-1]) * self._decode_ns
+        done_ns = np.empty(arrive_ns.size, np.int64)
+        finish_ns = np.empty(period_ready_ns.size, np.int64)
+        serve(self._costs, first_period, arrive_ns, period_ready_ns, done_ns, finish_ns)
+        return done_ns, finish_ns
 
     def _draw_wakes_ns(self, count: int) -> NDArray[np.int64]:
-        """Return the wake-up latency: uniform about its median, and now and then the worst."""
-        raw = raw_draws(self._bits, count)
-        usual_ns = between(raw, self._wake_p50_ns // 2, self._wake_p50_ns * 3 // 2)
-        rare = (raw & np.uint64(_RARE - 1)) == 0
-        return np.where(rare, self._wake_max_ns, usual_ns)
+        """Return the next wake-up latencies."""
+        wakes_ns = np.empty(count, np.int64)
+        wake(self._costs, raw_draws(self._bits, count), wakes_ns)
+        return wakes_ns

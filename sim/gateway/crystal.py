@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from node.kernel import kernel
 from node.units import NS_PER_S
 from sim.chance.rng import from_table, raw_draws
 from sim.chance.tables_quantiles import NORMAL
@@ -27,6 +28,50 @@ _WARM_UP_C: Final = 12.0
 
 _WARM_UP_PER_MINUTE: Final = 0.1
 """Share of the rest that it warms in a minute (time constant ten minutes): assumption."""
+
+
+@kernel("void(int64[::1], int64[::1], int64[::1], int64[::1])")
+def _show(
+    ppb: NDArray[np.int64],
+    knots_ns: NDArray[np.int64],
+    true_ns: NDArray[np.int64],
+    local_ns: NDArray[np.int64],
+) -> None:
+    """Fill in what a clock shows.
+
+    ppb       (minutes,) int64, frequency error in each minute
+    knots_ns  (minutes + 1,) int64, what it shows as each begins
+    true_ns   (n,) int64, from 0 to before the end of the last minute
+    local_ns  (n,) int64, filled
+    """
+    for i in range(true_ns.shape[0]):
+        minute = true_ns[i] // _MINUTE_NS
+        since_ns = true_ns[i] - minute * _MINUTE_NS
+        local_ns[i] = knots_ns[minute] + since_ns + since_ns * ppb[minute] // _PPB
+
+
+@kernel("void(int64[::1], int64[::1], int64[::1], int64[::1])")
+def _read(
+    ppb: NDArray[np.int64],
+    knots_ns: NDArray[np.int64],
+    local_ns: NDArray[np.int64],
+    true_ns: NDArray[np.int64],
+) -> None:
+    """Fill in when a clock shows what it shows; arrays as in `_show`.
+
+    What it never shows, as it was before its begin, counts by its first minute.
+    """
+    minute = 0
+    minutes = ppb.shape[0]
+    for i in range(local_ns.shape[0]):
+        # One after another they come in the order of time, or nearly.
+        while minute + 1 < minutes and knots_ns[minute + 1] <= local_ns[i]:
+            minute += 1
+        while minute > 0 and knots_ns[minute] > local_ns[i]:
+            minute -= 1
+        since_ns = local_ns[i] - knots_ns[minute]
+        slow_ns = since_ns * ppb[minute] // (_PPB + ppb[minute])
+        true_ns[i] = minute * _MINUTE_NS + since_ns - slow_ns
 
 
 class Oscillator:
@@ -89,10 +134,8 @@ class Oscillator:
         if true_ns.size == 0:
             return true_ns
         self._extend(int(true_ns.max()) // _MINUTE_NS)
-        ppb, knots_ns = self._tables()
-        minute = true_ns // _MINUTE_NS
-        since_ns = true_ns - minute * _MINUTE_NS
-        local_ns: NDArray[np.int64] = knots_ns[minute] + since_ns + since_ns * ppb[minute] // _PPB
+        local_ns = np.empty(true_ns.size, np.int64)
+        _show(*self._tables(), np.ascontiguousarray(true_ns), local_ns)
         return local_ns
 
     def to_true(self, local_ns: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -100,11 +143,8 @@ class Oscillator:
         if local_ns.size == 0:
             return local_ns
         self._reach(int(local_ns.max()))
-        ppb, knots_ns = self._tables()
-        minute = np.maximum(np.searchsorted(knots_ns, local_ns, side="right") - 1, 0)
-        since_ns = local_ns - knots_ns[minute]
-        slow_ns = since_ns * ppb[minute] // (_PPB + ppb[minute])
-        true_ns: NDArray[np.int64] = minute * _MINUTE_NS + since_ns - slow_ns
+        true_ns = np.empty(local_ns.size, np.int64)
+        _read(*self._tables(), np.ascontiguousarray(local_ns), true_ns)
         return true_ns
 
     def local_ns(self, true_ns: int) -> int:
@@ -123,7 +163,7 @@ class Oscillator:
         return minute * _MINUTE_NS + since_ns - since_ns * ppb // (_PPB + ppb)
 
     def _reach(self, local_ns: int) -> None:
-        while self._knots_ns[-1] <= local_ns:
+        while not self._ppb or self._knots_ns[-1] <= local_ns:
             self._extend(len(self._ppb))
 
     def _tables(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -14,6 +14,7 @@ from sim.links.bearer import Bearer
 from sim.links.spells import Spells, stalls_of
 
 _SHAPES: Final = {"gev": GEV_02, "lognormal": LOGNORMAL_06, "gamma": GAMMA_2}
+_NO_SHAPE: Final = np.zeros(0, np.int64)
 _ALWAYS: Final = 1 << 32
 
 
@@ -47,7 +48,9 @@ class Link:
         self._stalls = stalls_of(bearer, stream(seed, Purpose.STALL, commune=commune, node=node))
         self._busy = busy
         self._outages = outages
-        self._bearer = bearer
+        # Tables are frozen, and kernels take what could be written to.
+        self._table = _SHAPES.get(bearer.jitter_shape, _NO_SHAPE).copy()
+        self._scale_us = round(bearer.jitter_scale_ms.value * 1000)
         self._direction = direction_of(bearer, packet_bits)
         # The first packet meets the loss process in its long-run state.
         first = int(raw_draws(self._loss_bits, 1)[0] >> np.uint64(32))
@@ -62,12 +65,17 @@ class Link:
         The result is (n,) int64 in ns, LOST_NS for what is lost here or was before.
         """
         count = depart_ns.shape[0]
-        packets = new(kernel.Passing, count)
-        packets["raw"] = raw_draws(self._loss_bits, count)
-        packets["jitter_ns"] = jitter_of(self._bearer, raw_draws(self._jitter_bits, count))
-        packets["depart_ns"] = depart_ns
         if count == 0:
             return np.empty(0, np.int64)
+        packets = new(kernel.Passing, count)
+        kernel.load_packets(
+            raw_draws(self._loss_bits, count),
+            raw_draws(self._jitter_bits, count),
+            self._table,
+            self._scale_us,
+            np.ascontiguousarray(depart_ns),
+            packets,
+        )
         came = depart_ns[depart_ns != kernel.LOST_NS]
         # Neighbours ask the cell for the same span, for they get the same packets.
         begin_ns = int(came.min()) if came.size else 0

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from node.kernel import inner_kernel, kernel
 from node.kernel.record import Record, Records, whole
+from sim.chance.rng import CELL_BITS, FRACTION_BITS
+from sim.chance.tables_quantiles import Q
 
 LOST_NS: Final = -1
 """Arrival of a packet that never comes."""
@@ -47,6 +49,37 @@ def find_spell(spells: NDArray[np.int64], first: int, at_ns: int) -> int:
     while first < spells.shape[0] and spells[first, 1] <= at_ns:
         first += 1
     return first
+
+
+@kernel("void(uint64[::1], uint64[::1], int64[::1], int64, int64[::1], Passing[::1])")
+def load_packets(
+    loss: NDArray[np.uint64],
+    jitter: NDArray[np.uint64],
+    table: NDArray[np.int64],
+    scale_us: int,
+    depart_ns: NDArray[np.int64],
+    packets: Records[Passing],
+) -> None:
+    """Put packets at the beginning of a link, each with its draws; `from_table`, one by one.
+
+    loss, jitter  (n,) uint64, bits as they were drawn
+    table         (1025,) int64, quantiles in Q16 of what comes on top; none: nothing does
+    scale_us      what 1.0 of the table stands for
+    depart_ns     (n,) int64, ns, LOST_NS for what was lost before
+    packets       (n,), filled
+    """
+    for i in range(packets.shape[0]):
+        packet = packets[i]
+        packet.raw = loss[i]
+        packet.depart_ns = depart_ns[i]
+        packet.jitter_ns = 0
+        if table.shape[0] > 0:
+            cell = np.int64(jitter[i] >> np.uint64(64 - CELL_BITS))
+            below = jitter[i] >> np.uint64(64 - CELL_BITS - FRACTION_BITS)
+            fraction = np.int64(below & np.uint64((1 << FRACTION_BITS) - 1))
+            low = table[cell]
+            value_q16 = low + ((table[cell + 1] - low) * fraction >> FRACTION_BITS)
+            packet.jitter_ns = 1000 * (value_q16 * scale_us >> Q)
 
 
 @kernel("void(Direction[::1], Passing[::1], int64[:, ::1], int64[:, ::1], int64[:, ::1])")

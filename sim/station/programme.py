@@ -233,6 +233,11 @@ class Sender:
         self._stamps.packets = min(now_ns // self.packet_ns, self.packets)
         return self._stamps.report(now_ns + SENDER_CLOCK_NS)
 
+    def goodbye(self, now_ns: int) -> bytes:
+        """Return the last RTCP compound of `loalang-send`, at true `now_ns`: it is over."""
+        self._stamps.packets = self.packets
+        return self._stamps.compound(now_ns + SENDER_CLOCK_NS, ended=True)
+
     def send_until(self, end_ns: int) -> Sending:
         """Return the packets that are complete before `end_ns` and were not returned yet."""
         first, send_ns = self.times_until(end_ns)

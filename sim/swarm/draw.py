@@ -28,6 +28,9 @@ _FIRST_S: Final = 40.0
 _LAST_S: Final = 130.0
 """Between these orders are given: the item of the calendar is heard from 60 to 100 s."""
 
+_QUIET_S: Final = (2.0, 3.5, 5.0, 8.0, 12.0, 105.0)
+"""At these nobody else has the horn for a while, in most histories."""
+
 _STEPS_MAX: Final = 6
 
 _LIVE: Final = 0.25
@@ -118,8 +121,8 @@ def _live(rng: np.random.Generator, orders: Sequence[Step], poles: Sequence[Pole
     for number in LIVE_NUMBERS[: _one(rng, (1, 1, 1, 1, 2))]:
         about, lasts_s = orders[0], _one(rng, (10, 14, 20))
         before_s = _one(rng, range(200, 800)) / 100
-        near = _chance(rng, 0.75)
-        begins_s = max(1.0, about.at_s - before_s) if near else _time(rng, None)
+        near = _chance(rng, 0.5)
+        begins_s = max(1.0, about.at_s - before_s) if near else _one(rng, _QUIET_S)
         live = Step(
             at_s=round(begins_s, 2),
             do="live",
@@ -133,7 +136,7 @@ def _live(rng: np.random.Generator, orders: Sequence[Step], poles: Sequence[Pole
         if near and live.reports and _chance(rng, 0.4):
             found.append(_hole(rng, about))
         befalls = ("skip_ahead", "sender_restart", "detour")
-        found += [_of_sender(rng, kind, live, poles) for kind in befalls if _chance(rng, 0.3)]
+        found += [_of_sender(rng, kind, live, poles) for kind in befalls if _chance(rng, 0.4)]
     return found
 
 

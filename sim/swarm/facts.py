@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from node.control.calendar.play_state import Record
+from node.control.civil_time import GRACE_NS
 from node.control.trust.fates import CANCELS
 from node.units import NS_PER_S
 from sim.swarm.desk import Given
@@ -195,21 +196,24 @@ class Facts:
         return bool(ends) and ends[0] < self.end_ns and not self.kept(at_ns)
 
     def _clock_ends(self, warning: Warned, end_ns: int) -> bool:
-        """Return whether a clock that was ahead when a warning came has ended it by then.
+        """Return whether a clock that is ahead has ended a warning by then.
 
         A node believes a clock that is called synchronised, at its receipt and when it starts: what
-        is over by it is over. A clock that is set ahead later ends nothing.
+        is over by it is over. One that is set ahead later does so after `GRACE_NS`.
         """
         if warning.came_ns is None:
             return False
         over_ns = warning.given.at_ns + warning.given.step.lasts_s * NS_PER_S
-        starts = [start for start, _ in self._pole.on if warning.came_ns < start < end_ns]
+        seen = [warning.came_ns]
+        seen += [start for start, _ in self._pole.on if warning.came_ns < start < end_ns]
         return any(
             one.do == "clock_step"
-            and ns_of(one.at_s) <= seen_ns < ns_of(one.end_s)
             and end_ns + ns_of(one.amount) >= over_ns
+            and (
+                any(ns_of(one.at_s) <= seen_ns < ns_of(one.end_s) for seen_ns in seen)
+                or ns_of(one.at_s) + GRACE_NS <= end_ns
+            )
             for one in self._steps()
-            for seen_ns in (warning.came_ns, *starts)
         )
 
     def _warning(self, given: Given, history: History) -> Warned:

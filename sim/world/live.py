@@ -173,6 +173,12 @@ class LivePole:
         journals, self._journals = self._journals, []
         return plan, self._down, together(journals, Played)
 
+    def receive_goodbye(self, data: bytes) -> None:
+        """Hear that the station has ended, unless the power is off."""
+        if self._governor is not None:
+            now_ns = self.clock.local_ns(self._programme.begin_ns + self._programme.now_ns())
+            self._take(data, ADDRESS, now_ns)
+
     def catch_up(self, *, plays: bool = True) -> None:
         """Run all that is due by now; without `plays` the card is gone, and packets still come."""
         if self._plan is not None:
@@ -386,3 +392,6 @@ class LiveProgramme:
             self._alignment.add(number, *tally.finish(self._send, self._departs[number]))
         self._alignment.settle(1 << 62, self.tallies)
         self.sources = [one.source(self.ssrc) for one in poles]
+        goodbye = self.sender.goodbye(self.now_ns())
+        for one in poles:
+            one.receive_goodbye(goodbye)

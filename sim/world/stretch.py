@@ -9,6 +9,7 @@ from typing import Final
 from node.config import AmplifierConfig, ConfigError
 from node.opus.protocol import DecoderFactory
 from node.units import NS_PER_S
+from sim.day.answer import Lived, Plan
 from sim.day.delivery import Way
 from sim.day.fates import order_fate
 from sim.day.nodes import library, node_parts, turns
@@ -44,7 +45,7 @@ class Stretch:
     decoder_factory : callable or None
         The decoder of the nodes; None counts without sound.
     live : bool
-        The run's own programme is streamed, from `day.live_at` on; no node mutes its amplifier then.
+        The run's own programme is streamed, from `day.live_at` on; then no amplifier is muted.
     """
 
     def __init__(
@@ -61,39 +62,26 @@ class Stretch:
             raise ConfigError(
                 f"{scenario.name}.toml: day: missing; a table [day] as in docs/scenario.md"
             )
+        _carried(scenario, village)
         self._day = scenario.day
         self._places = village.places
         self._end_ns = (end_s - begin_s) * NS_PER_S
         self._begin_ns = begin_s * NS_PER_S
         communes = tuple(commune.name for commune in scenario.communes)
         station = Station(scenario.day, communes, seed=scenario.seed)
+        folder = Path(scenario.path).parent
+        self.plan = Plan(
+            day=scenario.day,
+            station=station,
+            turns=turns(village, scenario.day),
+            rules=tuple(read_rule(name, folder) for name in scenario.day.rules),
+        )
         self._orders = [
             replace(one, at_ns=one.at_ns - self._begin_ns if one.order is not None else 0)
             for one in station.orders()
             if one.order is None or begin_s * NS_PER_S <= one.at_ns < end_s * NS_PER_S
         ]
-        folder = Path(scenario.path).parent
-        rules = tuple(read_rule(name, folder) for name in scenario.day.rules)
-        sounds = library(scenario, scenario.day)
-        offsets_s = turns(village, scenario.day).offsets_s
-        self._parts = [
-            PoleParts(
-                place=place,
-                parts=node_parts(
-                    place,
-                    scenario,
-                    scenario.day,
-                    offset_s=offsets_s[number],
-                    station=station,
-                    rules=rules,
-                    sounds=sounds,
-                    decoder_factory=decoder_factory,
-                ),
-                power=tuple(self._power(scenario, place)),
-                link_cuts_ns=self._shifted(day_cuts(scenario, place, "link_down")),
-            )
-            for number, place in enumerate(village.places)
-        ]
+        self._parts = self._pole_parts(scenario, station, decoder_factory)
         plan = None
         if live:
             # As in the drive, which counts the same: the stream finds the amplifier awake.
@@ -130,12 +118,45 @@ class Stretch:
 
     def fates(self) -> list[DayOrder]:
         """Return the fate of every order at every pole, times in s into the day."""
-        pairs = list(zip(self._parts, self.world.poles, strict=True))
+        return [order for one in self.lived() for order in one.orders]
+
+    def lived(self) -> list[Lived]:
+        """Return the poles, what was written down at each, and the fates of its orders."""
         return [
-            self._in_day(self._fate(one, pole, sent))
-            for one, pole in pairs
-            for sent in self._orders
-            if sent.commune == one.place.commune
+            Lived(
+                place=one.place,
+                pole=pole,
+                power=one.power,
+                orders=[
+                    self._in_day(self._fate(one, pole, sent))
+                    for sent in self._orders
+                    if sent.commune == one.place.commune
+                ],
+            )
+            for one, pole in zip(self._parts, self.world.poles, strict=True)
+        ]
+
+    def _pole_parts(
+        self, scenario: Scenario, station: Station, decoder_factory: DecoderFactory | None
+    ) -> list[PoleParts]:
+        sounds = library(scenario, self._day)
+        return [
+            PoleParts(
+                place=place,
+                parts=node_parts(
+                    place,
+                    scenario,
+                    self._day,
+                    offset_s=self.plan.turns.offsets_s[number],
+                    station=station,
+                    rules=self.plan.rules,
+                    sounds=sounds,
+                    decoder_factory=decoder_factory,
+                ),
+                power=tuple(self._power(scenario, place)),
+                link_cuts_ns=self._shifted(day_cuts(scenario, place, "link_down")),
+            )
+            for number, place in enumerate(self._places)
         ]
 
     def _announce(self, station: Station, live: LiveProgramme, duration_s: int) -> None:
@@ -204,3 +225,13 @@ class Stretch:
 def _with_open_amplifier(one: PoleParts) -> PoleParts:
     node = replace(one.parts.node, amplifier=AmplifierConfig())
     return replace(one, parts=replace(one.parts, node=node))
+
+
+def _carried(scenario: Scenario, village: Village) -> None:
+    """Refuse what carries no connection: a trace tells only of one way."""
+    for place in village.places:
+        if place.bearer is None:
+            raise ConfigError(
+                f"{scenario.name}.toml: cluster {place.node}: bearer: a trace carries no orders; "
+                "whole daemons need a bearer with both ways"
+            )

@@ -134,7 +134,7 @@ class AlertBook:
             level = self._places.level(one.alert)
             doubted = self._places.doubted(one.alert, least, trusted=trusted)
             allowed = self._allowed(one.alert, utc_s, trusted=trusted)
-            held_s = one.held.at(utc_s, now_ns) if least.is_own else utc_s
+            held_s = least.own_s(utc_s)
             if one.is_over(level, held_s, now_ns, least=doubted):
                 self._close(one, "expired", utc_s, now_ns)
             elif one.run is not None and not allowed:
@@ -152,8 +152,7 @@ class AlertBook:
             if warrant is None:
                 continue
             warrant = replace(warrant, level=self._places.level(one.alert))
-            held = one.held.least(least, now_ns)
-            holder = book.may(warrant, MessageClass(one.alert.message_class), held)
+            holder = book.may(warrant, MessageClass(one.alert.message_class), least)
             if isinstance(holder, str):
                 record = self._drop(one, "cancelled", holder, utc_s, now_ns)
                 self._known.forget(one.alert.key)  # another key may say the same

@@ -5,7 +5,7 @@
            receipt ════════════════ as long as it was to last      by none
            receipt ══════ lasts_max_s                       by either, of a key that is sealed
 ```
-A believed clock that is set ahead does not count: `node.control.civil_time.HeldTime`.
+A believed clock that is set ahead does so ten minutes later: `CivilClock.held`.
 What a sealed key ordered ends by the node's own count of seconds: whatever its order says of the
 time, and whatever clock is believed later.
 """

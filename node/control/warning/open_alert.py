@@ -1,9 +1,9 @@
 """A warning that waits or sounds: when it may begin, and when its time is over."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from node.control.calendar.play_run import Run
-from node.control.civil_time import HeldTime, Least
+from node.control.civil_time import Least
 from node.control.warning.alert import Alert
 from node.control.warning.alert_time import ends_ns, is_over
 from node.units import NS_PER_S
@@ -17,12 +17,10 @@ class OpenAlert:
     ends_ns: int | None
     """Monotonic end, for when the clock is not trusted."""
     run: Run | None = None
-    held: HeldTime = field(default_factory=HeldTime)
-    """Civil time as it counts for this one, from when it was first known."""
 
     def again(self) -> "OpenAlert":
         """Return it as it waits for the next time at which it may sound."""
-        return OpenAlert(self.alert, self.ends_ns, held=self.held)
+        return OpenAlert(self.alert, self.ends_ns)
 
     def is_over(self, level: int, utc_s: int, now_ns: int, *, least: Least | None) -> bool:
         """Return whether the end of what is of tier `level` has come; see `alert_time.is_over`."""
@@ -34,8 +32,7 @@ class OpenAlert:
     def is_in_force(self, utc_s: int, held_s: int, *, trusted: bool) -> bool:
         """Return whether its time has come, where it is not over.
 
-        A clock that was set beyond its end does not say that: then it waits, for its time by the
-        clock as it was before (`held_s`), or for a clock that is set back.
+        A clock that was set beyond its end does not say that: it waits until either is believed.
         """
         if not trusted or utc_s < self.alert.effective_s:
             return not trusted
@@ -49,17 +46,9 @@ class OpenAlert:
         found = [self.run.ends_ns] if self.run is not None and self.run.held_ns < 0 else []
         if self.ends_ns is not None and (not is_known or alert.lasts_max_s):
             found.append(self.ends_ns)
-        left_s = max(alert.expires_s - utc_s, 0)
-        if not is_known:
-            left_s = max(alert.expires_s - least.at(level), 1)
-        end_ns, begin_ns = second_ns + left_s * NS_PER_S, 0
-        if trusted and self.run is None:
-            begin_ns = second_ns + (alert.effective_s - utc_s) * NS_PER_S
-        if least.is_own:
-            end_ns = max(end_ns, self.held.reaches_ns(alert.expires_s))
-            if begin_ns and left_s == 0:
-                begin_ns = self.held.reaches_ns(alert.effective_s)
-        found.append(end_ns)
-        if begin_ns > second_ns:
-            found.append(begin_ns)
+        known_s = least.own_s(utc_s) if is_known else least.at(level)
+        left_s = max(alert.expires_s - known_s, 0 if is_known else 1)
+        found.append(second_ns + left_s * NS_PER_S)
+        if trusted and self.run is None and alert.effective_s > utc_s:
+            found.append(second_ns + (alert.effective_s - utc_s) * NS_PER_S)
         return found

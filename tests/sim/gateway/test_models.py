@@ -4,9 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hw_profiles
-from sim.chance.rng import Purpose, stream
+from node.kernel.record import new
+from sim.chance.rng import Purpose, between, raw_draws, stream
 from sim.gateway.amplifier import audible
-from sim.gateway.cpu import Host
+from sim.gateway.cpu import Costs, Host, serve, wake
 from sim.gateway.crystal import Oscillator
 from sim.gateway.power import Uptime, uptimes
 from sim.result.day import DaySpan
@@ -38,6 +39,16 @@ def test_local_time_goes_back_to_true_time_within_a_nanosecond(times, offset_ns)
     assert (np.diff(clock.to_local(true_ns)) >= 0).all()
 
 
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.integers(-9 * S, 7200 * S), min_size=1, max_size=20))
+def test_times_in_any_order_are_read_as_each_is_alone(times):
+    clock = crystal()
+    at_ns = np.array(times)
+    assert clock.to_true(at_ns).tolist() == [clock.true_ns(one) for one in times]
+    there_ns = np.abs(at_ns)
+    assert clock.to_local(there_ns).tolist() == [clock.local_ns(int(one)) for one in there_ns]
+
+
 def test_crystals_of_a_batch_differ_and_stay_within_what_the_maker_sorts_out():
     skews = [crystal(f"n{i}").skew_ppm(0) for i in range(300)]
     assert 10 < np.std(skews) < 20
@@ -63,6 +74,62 @@ def test_an_idle_gateway_finishes_each_period_long_before_it_is_needed():
         tick_ns = np.arange(60_000) * 10 * MS
         _, done_ns = one.run(np.zeros(0, np.int64), 0, one.ready_ns(0, tick_ns))
         assert ((done_ns - tick_ns) < one.queued_ns).all(), name
+
+
+def test_wake_ups_are_drawn_about_their_median_but_for_the_worst():
+    profile = hw_profiles.load("pi_zero_2w_i2s")
+    board = profile.board
+    raw = raw_draws(stream(1, Purpose.WAKE, commune="c", node="n"), 20_000)
+    p50_ns = round(board.wake_p50_us.value * 1000)
+    usual_ns = between(raw, p50_ns // 2, p50_ns * 3 // 2)
+    rare = raw & np.uint64(8191) == 0
+    assert rare.any()
+    wakes_ns = np.where(rare, round(board.wake_max_us.value * 1000), usual_ns)
+    tick_ns = np.arange(20_000) * 10 * MS
+    ready_ns = host("pi_zero_2w_i2s").ready_ns(0, tick_ns)
+    assert ready_ns.tolist() == np.maximum.accumulate(tick_ns + wakes_ns).tolist()
+
+
+@given(
+    st.lists(st.integers(0, (1 << 64) - 1), min_size=1, max_size=30),
+    st.integers(0, 10**6),
+    st.integers(0, 1 << 40),
+)
+def test_wake_ups_are_drawn_as_whole_numbers_between_two(raw, least_ns, more_ns):
+    costs = new(Costs)
+    costs["usual_ns"], costs["spread_ns"], costs["worst_ns"] = least_ns, more_ns, -1
+    draws, wakes_ns = np.array(raw, np.uint64), np.empty(len(raw), np.int64)
+    wake(costs, draws, wakes_ns)
+    usual_ns = between(draws, least_ns, least_ns + more_ns)
+    assert wakes_ns.tolist() == np.where(draws & np.uint64(8191) == 0, -1, usual_ns).tolist()
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.lists(st.integers(0, 60), max_size=20),
+    st.lists(st.integers(0, 60), max_size=20),
+    st.lists(st.integers(0, 9), min_size=3, max_size=3),
+    st.integers(0, 50),
+)
+def test_datagrams_and_periods_are_served_as_they_come_a_datagram_first(
+    arrive, ready, costs, first
+):
+    own = new(Costs)
+    receive, render, decode = costs
+    own[0] = (receive, render, decode, 10, 20, 0, 0, 0, 5)
+    arrive_ns, ready_ns = (np.array(sorted(one), np.int64) for one in (arrive, ready))
+    done_ns, finish_ns = np.empty_like(arrive_ns), np.empty_like(ready_ns)
+    free_ns = serve(own, first, arrive_ns, ready_ns, done_ns, finish_ns)
+    jobs = [(int(at), 0, receive) for at in arrive_ns]
+    for i, at in enumerate(ready_ns, start=first):
+        begins = (i + 1) * 10 // 20 - i * 10 // 20
+        jobs.append((int(at), 1, render + begins * decode))
+    free, ended = 5, {0: [], 1: []}
+    for at, kind, cost in sorted(jobs, key=lambda job: job[:2]):
+        free = max(free, at) + cost
+        ended[kind].append(free)
+    assert (done_ns.tolist(), finish_ns.tolist()) == (ended[0], ended[1])
+    assert free_ns == own["free_ns"][0] == free
 
 
 def test_a_flood_of_packets_makes_a_slow_gateway_late_and_a_fast_one_not():

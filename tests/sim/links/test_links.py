@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from hw_profiles import Number
 from node.config import ConfigError
-from sim.chance.rng import Purpose, stream
+from node.kernel.record import new
+from sim.chance.rng import Purpose, from_table, stream
+from sim.chance.tables_quantiles import GAMMA_2, GEV_02, LOGNORMAL_06
 from sim.links import bearer as bearers
 from sim.links.channel import Link, Trace
-from sim.links.kernel import LOST_NS
+from sim.links.kernel import LOST_NS, Passing, load_packets
 from sim.links.sleep import Modem
 from sim.links.spells import busy_of, outages_of
 from sim.links.traces import read_trace
@@ -195,3 +197,21 @@ def test_the_shared_traces_are_read(shared):
         transit = read_trace(path)
         assert transit.shape == (24_000,)
         assert transit[transit != LOST_NS].min() == 0
+
+
+@given(
+    st.lists(st.integers(0, (1 << 64) - 1), min_size=1, max_size=30),
+    st.sampled_from([LOGNORMAL_06, GEV_02, GAMMA_2]),
+    st.integers(0, 600_000),
+)
+def test_packets_are_given_the_draws_that_the_tables_give(raw, table, scale_us):
+    loss = np.array(raw, np.uint64)
+    jitter = ~loss
+    packets = new(Passing, loss.size)
+    depart_ns = np.arange(loss.size)
+    load_packets(loss, jitter, table.copy(), scale_us, depart_ns, packets)
+    np.testing.assert_array_equal(
+        packets["jitter_ns"], 1000 * from_table(jitter, table, scale=scale_us)
+    )
+    np.testing.assert_array_equal(packets["raw"], loss)
+    np.testing.assert_array_equal(packets["depart_ns"], depart_ns)

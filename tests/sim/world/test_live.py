@@ -1,6 +1,6 @@
 """A live programme in the world: heard as in the drive, interrupted by a warning, and back."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -109,10 +109,19 @@ def loaded(tmp_path_factory, text):
     return scenario.load(path)
 
 
+def unmuted(profile):
+    """Return a profile whose amplifier is never mute: the drive's nodes do not wait for one."""
+    at_once = replace(profile.amplifier.mute_release_s, value=0.0)
+    return replace(profile, amplifier=replace(profile.amplifier, mute_release_s=at_once))
+
+
 def lived(asked):
     """Return a stretch of the world with the live programme, lived through."""
     end_s = BEGIN_S + LEAD_S + round(asked.duration_s) + TAIL_S
-    stretch = Stretch(asked, build_village(asked), begin_s=BEGIN_S, end_s=end_s, live=True)
+    built = build_village(asked)
+    places = tuple(replace(one, profile=unmuted(one.profile)) for one in built.places)
+    built = replace(built, places=places)
+    stretch = Stretch(asked, built, begin_s=BEGIN_S, end_s=end_s, live=True)
     try:
         for _ in stretch.advance():
             pass

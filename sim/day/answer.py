@@ -1,0 +1,153 @@
+"""What a day answers, from what was written down at each of its poles: for either way of living."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.control.loudness.regulation import RuleFile
+from node.control.precedence import MessageClass
+from node.control.proof.proof import GENESIS, hash_of
+from node.counters import Origin
+from node.units import NS_PER_MS, RATE_HZ
+from sim.day.missed import with_missed, with_unwarned
+from sim.day.nodes import dwelling
+from sim.day.observer import Observer
+from sim.day.stagger import StaggerPlan
+from sim.day.station import Station, class_name
+from sim.day.totals import totals_of, warned_totals
+from sim.gateway.power import Uptime
+from sim.result.day import DayItem, DayNode, DayOrder, DayResult, DayRule
+from sim.village.day_config import DayConfig
+from sim.village.places import Place
+
+_MADE_UP = (Origin.CONCEALED, Origin.FADED, Origin.SILENT)
+_PLAYED = (Origin.RECEIVED, Origin.REDUNDANT, Origin.RETRANSMITTED, Origin.IN_BAND_FEC)
+
+
+class LivedPole(Protocol):
+    """A pole that has lived through its day."""
+
+    observer: Observer
+    origin_samples: NDArray[np.int64]
+    """(ORIGINS,) int64: output samples by `node.counters.Origin`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lived:
+    """One pole of a day that is over."""
+
+    place: Place
+    pole: LivedPole
+    power: Sequence[Uptime]
+    orders: Sequence[DayOrder]
+    """The fate of each order here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a day was to be."""
+
+    day: DayConfig
+    station: Station
+    turns: StaggerPlan
+    rules: tuple[RuleFile, ...]
+
+
+def answer_of(plan: Plan, lived: Sequence[Lived]) -> DayResult:
+    """Return what a day answers; `lived` are its poles in the order of the village's places."""
+    day, turns = plan.day, plan.turns
+    items = [item for i, one in enumerate(lived) for item in _all_items(plan, i, one)]
+    spans = [span for one in lived for span in one.pole.observer.diary.spans]
+    decisions = [told for one in lived for told in one.pole.observer.diary.decisions]
+    orders = [order for one in lived for order in one.orders]
+    in_force = [one for one in plan.rules if one.in_force(date.fromisoformat(day.date))]
+    return DayResult(
+        date=day.date,
+        live_at=day.live_at,
+        trace_hash=_trace_hash(lived),
+        totals=totals_of(items, spans, decisions, turns) | warned_totals(orders),
+        rules=[_rule(one) for one in in_force],
+        nodes=[_node(plan, i, one) for i, one in enumerate(lived)],
+        items=items,
+        spans=spans,
+        decisions=decisions,
+        volumes=[told for one in lived for told in one.pole.observer.diary.volumes],
+        orders=orders,
+    )
+
+
+def _all_items(plan: Plan, number: int, one: Lived) -> list[DayItem]:
+    """Return the node's own records, and what it kept none of: it had no power, or no plan."""
+    told = list(_items(one.pole.observer, plan.station.midnight_s))
+    programme = replace(
+        plan.day.programme, hamlet=one.place.hamlet, offset_s=plan.turns.offsets_s[number]
+    )
+    told = with_missed(told, one.place.node, programme, one.power, plan.station)
+    return with_unwarned(told, one.orders)
+
+
+def _node(plan: Plan, number: int, one: Lived) -> DayNode:
+    place, observer, samples = one.place, one.pole.observer, one.pole.origin_samples
+    house = dwelling(place, plan.day)
+    to_ms = 1000 / RATE_HZ
+    return DayNode(
+        node=place.node,
+        commune=place.commune,
+        hamlet=place.hamlet,
+        cluster=place.title,
+        house_m=house.distance_m,
+        house_area=house.area,
+        group=plan.turns.groups[number],
+        offset_s=plan.turns.offsets_s[number],
+        played_ms=sum(int(samples[origin]) for origin in _PLAYED) * to_ms,
+        concealed_ms=sum(int(samples[origin]) for origin in _MADE_UP) * to_ms,
+        proof_head=hash_of(observer.proof[-1]) if observer.proof else GENESIS,
+        orders_came=observer.orders_came,
+    )
+
+
+def _trace_hash(lived: Sequence[Lived]) -> str:
+    """Return the hash over all chains of proof, diaries and counts."""
+    whole = hashlib.sha256()
+    for one in lived:
+        observer = one.pole.observer
+        whole.update(one.place.node.encode() + b"\0" + b"\n".join(observer.proof))
+        diary = observer.diary
+        whole.update(repr((diary.spans, diary.decisions, diary.volumes)).encode())
+        whole.update(one.pole.origin_samples.astype("<i8").tobytes())
+    return whole.hexdigest()
+
+
+def _items(observer: Observer, midnight_s: int) -> Iterator[DayItem]:
+    for record in observer.records:
+        begun = observer.diary.begun.get(record.name)
+        first_ns = None if begun is None else begun.first_sample_ns
+        kind: MessageClass | None = None if begun is None else begun.message_class
+        yield DayItem(
+            node=observer.diary.node,
+            item=record.name,
+            message_class="" if kind is None else class_name(kind),
+            outcome=record.outcome,
+            reason=record.reason,
+            due_s=float(record.due_s - midnight_s),
+            started_s=float(record.started_s - midnight_s) if record.started_s else None,
+            first_sample_ms=(
+                None
+                if begun is None or first_ns is None
+                else (first_ns - begun.start_ns) / NS_PER_MS
+            ),
+            sounded_s=record.sounded_s,
+            volume=record.volume,
+            expected_dba=record.expected_dba,
+            languages=", ".join(record.languages),
+            failed=", ".join(record.failed),
+        )
+
+
+def _rule(one: RuleFile) -> DayRule:
+    return DayRule(name=one.name, title=one.title, verified=one.verified, source=one.source)

@@ -1,0 +1,132 @@
+"""The sums of a node, and the order of what comes to it, against the same in plain words."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from node.counters import Origin
+from node.kernel.record import new
+from node.source.state import Played
+from node.units import RATE_HZ, samples_to_ns
+from sim.drive.coverage import DELAY_BIN_NS, DELAY_BINS
+from sim.drive.site import count_before, line_up
+from sim.drive.sums import LOOKED_AT, NEVER, RESAMPLER_NS, SECOND, Sums, add_delays, look_at
+from sim.links.kernel import LOST_NS
+
+TIMESTAMP = (1 << 32) - 5000
+"""Near its end, so that it goes round."""
+
+times = st.integers(0, 3_000_000_000)
+
+
+def at(series, place):
+    return series[place] if 0 <= place < len(series) else LOST_NS
+
+
+def last_before(play, at_ns):
+    return int(np.searchsorted(play, at_ns, side="right")) - 1
+
+
+@st.composite
+def chunks(draw):
+    count = draw(st.integers(0, 12))
+    way = st.lists(st.one_of(st.just(LOST_NS), times), min_size=count, max_size=count)
+    packets = np.array([draw(way) for _ in range(3)], np.int64).reshape(3, count)
+    play = sorted(draw(st.lists(times, max_size=10)))
+    periods = np.array([
+        [one - draw(st.integers(0, 10**7)) for one in play],
+        [one - draw(st.integers(0, 10**6)) for one in play],
+        play,
+        [draw(st.integers(0, 1)) for _ in play],
+    ], np.int64).reshape(4, len(play))  # fmt: skip
+    row = st.tuples(
+        st.integers(-3000, 100_000), st.integers(1, 2880), st.integers(0, len(Origin) - 1),
+        st.one_of(st.just(-1), times), times,
+    )  # fmt: skip
+    rows = draw(st.lists(row, max_size=12))
+    journal = new(Played, len(rows))
+    for i, (start, samples, origin, arrival_ns, play_ns) in enumerate(rows):
+        media = (start + TIMESTAMP) & 0xFFFF_FFFF
+        journal[i] = (1, media, samples, origin, arrival_ns, play_ns)
+    return packets, periods, journal, [one[0] for one in rows]
+
+
+@settings(deadline=None, max_examples=150)
+@given(chunk=chunks(), first=st.integers(0, 30), own_delay_ns=st.integers(-(10**6), 10**6))
+def test_kernels_sum_up_what_the_definition_says(chunk, first, own_delay_ns):
+    packets, periods, journal, starts = chunk
+    sums = new(Sums)
+    sums[0] = (
+        TIMESTAMP, 960, 20_000_000, 6_500_000, own_delay_ns, first, np.full(7, 9), 9, 9, NEVER,
+        NEVER,
+    )  # fmt: skip
+    weights = np.zeros(DELAY_BINS, np.int64)
+    rows = np.empty((len(journal), LOOKED_AT), np.int64)
+    look_at(sums, periods, journal, rows)
+    add_delays(sums, weights, packets, periods, journal, rows)
+
+    stages, waited, heard = [0] * 7, 0, 0
+    delays, seconds = {}, []
+    firsts = []
+    for start, one, row in zip(starts, journal, rows, strict=True):
+        samples, play_ns = int(one["samples"]), int(one["presentation_ns"])
+        is_silent = at(periods[3], last_before(periods[2], play_ns)) == 1
+        made_up = one["origin"] >= Origin.CONCEALED
+        origin = Origin.SILENT if is_silent and not made_up else one["origin"]
+        assert row[:4].tolist() == [start, samples, origin, play_ns]
+        if origin >= Origin.CONCEALED or start < 0:
+            assert row[SECOND] == NEVER
+            continue
+        firsts.append(play_ns)
+        second = -(-start // RATE_HZ)
+        if second * RATE_HZ < start + samples:
+            at_ns = play_ns - own_delay_ns + samples_to_ns(second * RATE_HZ - start)
+            seconds.append([second, at_ns])
+        packet, within = divmod(start, 960)
+        captured = packet * 20_000_000 - 6_500_000
+        begins = play_ns - samples_to_ns(within)
+        period = last_before(periods[2], begins)
+        sent, departed, arrived = (int(at(series, packet - first)) for series in packets)
+        departed = sent if departed == LOST_NS else departed
+        tick, finish, play, _ = (int(at(series, period)) for series in periods)
+        stored = int(one["arrival_ns"])
+        arrived = arrived if one["origin"] == Origin.RECEIVED else stored
+        ways = (
+            sent - captured, departed - sent, arrived - departed, tick - stored - RESAMPLER_NS,
+            finish - tick + stored - arrived, RESAMPLER_NS, begins - finish,
+        )  # fmt: skip
+        stages = [total + way * samples for total, way in zip(stages, ways, strict=True)]
+        waited += (tick + begins - play - sent) * samples
+        heard += samples
+        place = min(max((begins - captured) // DELAY_BIN_NS, 0), DELAY_BINS - 1)
+        delays[place] = delays.get(place, 0) + samples
+        assert sums["delay_max_ns"][0] >= begins - captured
+    assert sums["stages"][0].tolist() == stages
+    assert (sums["waited"][0], sums["samples"][0]) == (waited, heard)
+    assert {int(i): int(weights[i]) for i in np.flatnonzero(weights)} == delays
+    assert rows[rows[:, SECOND] != NEVER][:, SECOND:].tolist() == seconds
+    assert sums["first_sound_ns"][0] == (firsts[0] if firsts else NEVER)
+
+
+@given(
+    st.lists(st.integers(0, 40), max_size=8),
+    st.lists(st.one_of(st.just(LOST_NS), st.integers(0, 40)), max_size=12),
+)
+def test_what_comes_is_taken_in_the_order_of_arrival_then_of_number(waiting, new_ones):
+    waiting.sort()
+    first = 100
+    all_ns = np.array([*waiting, *[7] * len(new_ones)], np.int64)
+    numbers = np.array([*range(len(waiting)), *[7] * len(new_ones)], np.int64)
+    arrive_ns = np.array(new_ones, np.int64)
+    count = line_up(arrive_ns, first, len(waiting), all_ns, numbers)
+    asked = [*zip(waiting, range(len(waiting)), strict=True)]
+    asked += [(one, first + i) for i, one in enumerate(new_ones) if one != LOST_NS]
+    assert [*zip(all_ns[:count], numbers[:count], strict=True)] == sorted(asked)
+
+
+@given(st.lists(st.integers(0, 30), max_size=12), st.lists(st.integers(0, 30), max_size=12))
+def test_a_packet_that_is_done_as_a_period_is_comes_after_it(done, finish):
+    done_ns, finish_ns = (np.array(sorted(one), np.int64) for one in (done, finish))
+    before = np.full(len(finish), 99)
+    count_before(done_ns, finish_ns, before)
+    assert before.tolist() == [sum(one < end for one in done) for end in finish_ns]
