@@ -177,7 +177,8 @@ class Histogram:
 
     def quantile_ms(self, share: float) -> float | None:
         """Return the value below which `share` of the weight lies, in ms; None when empty."""
-        found = quantiles_ms(self.weights, self.bin_ns, [share], max_ns=self.max_ns)
+        kept = self.sparse()
+        found = quantiles_ms(kept.weights, self.bin_ns, [share], max_ns=self.max_ns, bins=kept.bins)
         return found[0] if found else None
 
     @property
@@ -187,11 +188,17 @@ class Histogram:
 
 
 def quantiles_ms(
-    weights: NDArray[np.int64], bin_ns: int, shares: list[float], *, max_ns: int | None
+    weights: NDArray[np.int64],
+    bin_ns: int,
+    shares: list[float],
+    *,
+    max_ns: int | None,
+    bins: NDArray[np.int32] | None = None,
 ) -> list[float]:
     """Return the upper end of the bin in which each share of the weight is reached, in ms.
 
-    weights  (bins,) int64, counts
+    weights  (n,) int64, counts
+    bins     (n,) int32, index of the bin of each, ascending; None: of all, from the first on
 
     No more than the largest value `max_ns`, which lies somewhere in its bin. Empty when there is
     no weight.
@@ -202,5 +209,8 @@ def quantiles_ms(
     reached = np.cumsum(weights)
     # At least one count, so that share 0 is the smallest value and not the first bin.
     ranks = [max(1, -(-round(share * 1_000_000) * total // 1_000_000)) for share in shares]
-    ends_ns = [(int(np.searchsorted(reached, rank)) + 1) * bin_ns for rank in ranks]
+    places = [int(np.searchsorted(reached, rank)) for rank in ranks]
+    if bins is not None:
+        places = [int(bins[place]) for place in places]
+    ends_ns = [(place + 1) * bin_ns for place in places]
     return [(end if max_ns is None else min(end, max_ns)) / 1e6 for end in ends_ns]

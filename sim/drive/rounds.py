@@ -147,7 +147,7 @@ class Rounds:
             self.alignment.add(number, *played)
             if self._watcher is not None:
                 self._watcher(number, sending, chunk)
-            self._traces[number].update(chunk.raw_journal)
+            self._traces[number].update(chunk.raw_journal.data)
             if self._path is not None:
                 rendered = sound[: chunk.plan.tick_ns.size * pole.period_samples]
                 self._audio[number].update(rendered.data)

@@ -18,7 +18,7 @@ from node.kernel.record import Records, new, together
 from node.opus.foreign import reading
 from node.opus.packet import has_lbrr, is_plausible
 from node.source.receiver import Receiver
-from node.source.state import FIFO_SAMPLES, JOURNAL_ROWS, PERIOD_SAMPLES_MAX, Played, Source
+from node.source.state import FIFO_SAMPLES, PERIOD_SAMPLES_MAX, Played, Source
 from node.units import NS_PER_MS
 from sim.drive.batch import Period
 from sim.drive.pole import Pole
@@ -105,7 +105,7 @@ class FleetPole(Pole):
             self._counts[Count.DATAGRAMS_RECEIVED] += int(listener["packet"][0]) - began
             self._follow(went)
             rows.append(self._journal())
-        return together(rows, Played)
+        return rows[0] if len(rows) == 1 else together(rows, Played)
 
     def _follow(self, went: int) -> None:
         """Do what the kernel came back for."""
@@ -121,8 +121,7 @@ class FleetPole(Pole):
         receiver = self._receiver
         if receiver is None:
             return new(Played, 0)
-        rows = new(Played, JOURNAL_ROWS)
-        found = rows[: receiver.take_journal(rows)]
+        found = together([self._rows[: receiver.take_journal(self._rows)]], Played)
         self._listener["journal_taken"] = receiver.record["playout"]["journal_written"][0]
         if self._listener["phase"][0] == listening.NOBODY:
             receiver.add_counts(self._counts)

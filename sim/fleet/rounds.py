@@ -21,7 +21,10 @@ _RTP_BYTES = 12
 
 
 class FleetRounds(Rounds):
-    """A run under way; see `Rounds`."""
+    """A run under way; see `Rounds`.
+
+    sheet  (3, packets of the sound) int64, of `packet_sheet`, where it has been made: bits, bytes
+    """
 
     def __init__(
         self,
@@ -30,8 +33,9 @@ class FleetRounds(Rounds):
         programme: Programme,
         *,
         places: Sequence[Place] | None = None,
+        sheet: NDArray[np.int64] | None = None,
     ) -> None:
-        self._sheet = packet_sheet(programme)
+        self._sheet = packet_sheet(programme) if sheet is None else sheet
         self._listeners: list[FleetPole] = []
         super().__init__(scenario, village, programme, decoder=None, places=places)
 

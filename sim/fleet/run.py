@@ -22,6 +22,7 @@ from node.config import ConfigError
 from sim.drive.roll_up import Part, part_of, roll_up
 from sim.drive.rounds import Rounds
 from sim.drive.run import Progress
+from sim.fleet.pole import packet_sheet
 from sim.fleet.rounds import FleetRounds
 from sim.result.capacity import CapacityRow
 from sim.result.run import RunResult
@@ -103,9 +104,10 @@ def _parts(
     scenario: Scenario, village: Village, programme: Programme, threads: int
 ) -> Iterator[Part]:
     """Yield what is kept of each commune, in the order of the village."""
+    sheet = packet_sheet(programme)
 
     def play(part: Village) -> Part:
-        fleet = FleetRounds(scenario, part, programme)
+        fleet = FleetRounds(scenario, part, programme, sheet=sheet)
         for _ in fleet.advance():
             pass
         if not fleet.is_beyond:

@@ -290,7 +290,9 @@ def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
     for table in ("audio", "sender"):
         question[table] = {k: v for k, v in question[table].items() if v is not None}
     question["audio"] |= _GONE_AUDIO
-    question["profiles"] = {place.profile.name: asdict(place.profile) for place in places}
+    # Thousands of places have a few profiles, of which each is some hundred figures.
+    profiles = {place.profile.name: place.profile for place in places}
+    question["profiles"] = {name: asdict(one) for name, one in profiles.items()}
     question["used_bearers"] = {
         name: _without_later(asdict(find_bearer(scenario, name)), day=scenario.day is not None)
         for name in sorted(

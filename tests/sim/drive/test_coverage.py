@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.drive.coverage import Histogram
+from sim.drive.coverage import Histogram, quantiles_ms
 
 
 @settings(deadline=None, max_examples=100)
@@ -19,3 +19,17 @@ def test_no_quantile_is_above_the_largest_value_nor_below_the_smallest(values_ns
 
 def test_a_histogram_of_nothing_has_no_quantile():
     assert Histogram(100_000, 500).quantile_ms(0.5) is None
+
+
+@given(
+    st.dictionaries(st.integers(0, 499), st.integers(1, 10**6), max_size=8),
+    st.floats(0, 1),
+    st.integers(0, 60_000_000),
+)
+def test_a_share_is_reached_where_it_is_among_all_bins(weights, share, max_ns):
+    histogram = Histogram(100_000, 500)
+    for place, weight in weights.items():
+        histogram.weights[place] = weight
+    histogram.max_ns = max_ns
+    among_all = quantiles_ms(histogram.weights, 100_000, [share], max_ns=max_ns)
+    assert histogram.quantile_ms(share) == (among_all[0] if among_all else None)

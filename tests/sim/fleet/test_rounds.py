@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sim.drive.roll_up import node_row
 from sim.drive.rounds import Rounds
 from sim.fleet.rounds import FleetRounds
 from sim.station import payloads
@@ -114,4 +115,5 @@ def test_both_tiers_count_the_same(folder, text):
     for number in range(len(fleet.places)):
         np.testing.assert_array_equal(fleet.counts(number), drive.counts(number))
         assert fleet.skew_ppm(number) == drive.skew_ppm(number)
+        assert node_row(fleet, number) == node_row(drive, number)
     assert fleet.trace_hash() == drive.trace_hash()

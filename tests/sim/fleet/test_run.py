@@ -9,7 +9,9 @@ import pytest
 from node.config import ConfigError
 from sim import cli
 from sim.drive import run as drive
+from sim.fleet import rounds
 from sim.fleet import run as fleet
+from sim.fleet.pole import packet_sheet
 from sim.fleet.rounds import FleetRounds
 from sim.tier import AUTO, DRIVE, FLEET, MANY, choose
 from sim.village import scenario
@@ -60,6 +62,15 @@ def test_threads_change_no_figure(tmp_path):
     one, other = (fleet.run(asked, threads=threads).summary() for threads in (1, 3))
     del one["cpu"], other["cpu"]
     assert one == other
+
+
+def test_what_communes_have_in_common_is_looked_at_once(tmp_path, monkeypatch):
+    asked = scenario.load(two_communes(tmp_path))
+    looks = []
+    monkeypatch.setattr(fleet, "packet_sheet", lambda one: looks.append(one) or packet_sheet(one))
+    monkeypatch.setattr(rounds, "packet_sheet", looks.append)
+    fleet.run(asked)
+    assert len(looks) == 1
 
 
 def test_what_the_kernel_cannot_follow_is_played_by_the_drive(tmp_path, monkeypatch):
