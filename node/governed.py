@@ -29,11 +29,13 @@ from node.control.events import (
     StopPart,
 )
 from node.control.precedence import MessageClass
+from node.control.sessions import Flow
 from node.control.trust.fates import is_good
 from node.counters import Count, by_name
 from node.events import Event, FetchFile, Persist
 from node.heard_as import HeardAs
 from node.peers.joining import Station
+from node.peers.neighbour import MAP_NAME
 from node.rtp.packet import Peeked, peek
 from node.source.stored_sound import OWN_SSRCS, Recording, StoredSource
 from node.stack import SpeakerNode
@@ -107,6 +109,7 @@ class GovernedSpeaker:
         self._refused = 0
         self._refused_from = ""
         """Where the last datagram came from, as it says, that no announced sender made."""
+        self._flow: Flow | None = None
         self._admitted_ssrc = 0
         """Of the packet that was admitted last."""
         self._bad_messages = 0
@@ -126,6 +129,22 @@ class GovernedSpeaker:
         What no announced sender made is counted.
         """
         self._note_time(now_ns)
+        if (
+            (one := self._flow) is not None
+            and data[8:12] == one.ssrc_bytes
+            and data[1] == one.second
+            and source == one.source
+            and MAP_NAME not in data
+        ):
+            packet = one.open(data, source, self._now_ns)
+            if packet is None:
+                self._refuse(source)
+            self._admitted_ssrc = one.ssrc
+            return packet
+        return self._admit_other(data, source, now_ns)
+
+    def _admit_other(self, data: bytes, source: tuple[str, int], now_ns: int) -> bytes | None:
+        """Return the packet in a datagram that is not of the flow that spoke last, as `admit`."""
         if self._speaker.receive_from_neighbour(data, source, now_ns):
             return None  # it names no sender and holds no sound
         header = peek(data)
@@ -134,12 +153,18 @@ class GovernedSpeaker:
         if header is not None and self._may_be_theirs(header, heard=may_be_heard):
             packet = self._authenticated(data, header, source)
         if packet is None:
-            self._refused += 1
-            self._refused_from = source[0]
+            self._refuse(source)
         if not may_be_heard or header is None:
             return None
         self._admitted_ssrc = header.ssrc
+        if packet is not None and not header.is_rtcp:
+            self._flow = self._controller.sessions.flow_of(data, header.ssrc, source)
         return packet
+
+    def _refuse(self, source: tuple[str, int]) -> None:
+        """Count a datagram that no announced sender made."""
+        self._refused += 1
+        self._refused_from = source[0]
 
     def foresee(self, payload: bytes, now_ns: int) -> Persist | None:
         """Return what must be on the disk before an order is received; None if it will not act."""
@@ -241,6 +266,10 @@ class GovernedSpeaker:
         control = self._controller.status(self._now_ns) | {"refused_from": self._refused_from}
         return self._speaker.status(by_name(self.counts)) | {"control": control}
 
+    def signs(self) -> dict[str, object]:
+        """Return of `status` what faults are seen by: it is looked at every few seconds."""
+        return self._heard.signs(self._now_ns, self._refused, self._refused_from)
+
     def _note_time(self, now_ns: int) -> None:
         """Let no time run backwards, and no gain outlive its minute."""
         self._now_ns = max(now_ns, self._now_ns)
@@ -279,6 +308,7 @@ class GovernedSpeaker:
 
     def _follow_controller(self) -> None:
         """Do what the controller tells."""
+        self._flow = None
         while (event := self._controller.next_event()) is not None:
             if isinstance(event, StartPart):
                 self._speaker.wake(self._now_ns)

@@ -103,6 +103,23 @@ class HeardAs:
                 self._controller.receive_concealed(number, more_ms)
             self._made_up_ms[number] = made_up_ms
 
+    def signs(self, now_ns: int, refused: int, refused_from: str) -> dict[str, object]:
+        """Return of the node's status what faults are seen by.
+
+        `refused` datagrams were no announced sender's, the last of them from `refused_from`.
+        """
+        horn, control = self._speaker.horn, self._controller
+        return {
+            "playing": None if horn.holder is None else horn.holder.ssrc,
+            "playing_class": horn.class_name,
+            "counts": {"dropped_unauthenticated": refused},
+            "control": {
+                "clock_trusted": control.known_time(now_ns)[1],
+                "dead_senders": control.sessions.dead(now_ns),
+                "refused_from": refused_from,
+            },
+        }
+
     def _named(self, stream: str, known: tuple[MessageClass, str]) -> int | None:
         kind, level = known
         return self._controller.sessions.named(stream, self._controller.rank_of(level), kind)

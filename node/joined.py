@@ -4,7 +4,7 @@ Which ones follows the sessions that are open, and the configuration. What a sta
 sound and names no sender, so it is taken here, before anything else looks at it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 import numpy as np
@@ -175,6 +175,13 @@ class JoinedSpeaker:
             for station, one in self._joinings.items()
         ]
         return self._speaker.status() | ({"joined": told} if told else {})
+
+    def signs(self) -> dict[str, object]:
+        """Return of `status` what faults are seen by."""
+        signs: Callable[[], dict[str, object]] = getattr(
+            self._speaker, "signs", self._speaker.status
+        )
+        return signs()
 
     def _follow(self, now_ns: int) -> None:
         """Join what is wanted now, leave the rest."""

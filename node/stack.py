@@ -200,9 +200,9 @@ class SpeakerNode:
         return self._latest if counts and self._latest is self._horn.sole else None
 
     @property
-    def confirmed_ns(self) -> int:
-        """Return until when the stream that is `alone` has the horn without asking again."""
-        return self._horn.confirmed_ns
+    def horn(self) -> Horn:
+        """Return who sounds: only to look at."""
+        return self._horn
 
     def note_received(self, datagrams: int, confirmed_ns: int) -> None:
         """Note datagrams that were taken by the kernels of `alone`, and that it has the horn."""
@@ -243,8 +243,8 @@ class SpeakerNode:
 
     def origin_samples(self) -> NDArray[np.int64]:
         """Return output samples by `counters.Origin`, all sources together: (ORIGINS,) int64."""
-        total = self._ended_origins.copy()
-        return sum((one.origin_samples for one in self._sources.values()), start=total)
+        ended = self._ended_origins.copy()
+        return sum((one.origin_samples for one in self._sources.values()), start=ended)
 
     def made_up_ms(self, ssrc: int) -> int:
         """Return how much of a source was made up so far, or silent where nothing could be."""

@@ -12,7 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.clock.robust_line import select, theil_sen_slope
-from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, samples_to_ns
+from node.clock.state import POINT_ROWS, Line
+from node.kernel import conversions, kernel
+from node.kernel.record import Records
+from node.units import NS_PER_3_SAMPLES, NS_PER_MS, NS_PER_S, RATE_HZ, samples_to_ns
 
 REPORTS_MAX: Final = 160
 WINDOW_NS: Final = 300 * NS_PER_S
@@ -29,6 +32,7 @@ than from one question to the next, or of two answers a second apart one would n
 _TWICE_NS: Final = 250 * NS_PER_MS
 """One that contradicts the line is asked about again so soon. With a question each second alone a
 sender that keeps its pace again is believed after up to three."""
+_lasts_ns = conversions.samples_to_ns
 NO_DOUBT_NS: Final = 3600 * NS_PER_S
 _RATE_SAMPLES: Final = RATE_HZ // 10
 _RATE_RATIO_MAX: Final = 16.0
@@ -142,14 +146,25 @@ class ReportMap:
         """Return the media clock against the sender's clock, positive is fast."""
         return self._slope * 1e6
 
-    def sender_times_ns(self, media_time_samples: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the sender's time of each media time, by the line: (n,) int64 in ns.
+    def transits_of(self, line: Records[Line]) -> NDArray[np.int64]:
+        """Return the fastest and the slowest packets of a time base, by the sender's clock.
 
-        media_time_samples  (n,) int64
+        Of the last minutes, oldest first: one of each block of the envelope, by the floor that is
+        held, and of the one that is under way.
+
+        Parameters
+        ----------
+        line : (1,) Line
+            The state of the time base.
+
+        Returns
+        -------
+        (4, n) int64
+            Arrival of the fastest and its transit from the sender's clock, then of the slowest, ns.
         """
-        away_ns = samples_to_ns(media_time_samples - self.media_time_samples)
-        bent_ns = np.rint(away_ns * (self._slope / (1.0 + self._slope))).astype(np.int64)
-        return np.asarray(away_ns - bent_ns + self.sender_ns)
+        found = np.empty((POINT_ROWS, int(line["blocks"][0]) + 1), np.int64)
+        _transits(line, self.media_time_samples, self.sender_ns, self._slope, found)
+        return found
 
     def _contradiction_ns(self, sender_ns: int, media_time_samples: int) -> int:
         newest = self._count - 1
@@ -185,3 +200,37 @@ class ReportMap:
         residuals = ahead_ns - self._slope * x_ns
         # The line's media time at the newest report lies this far ahead of the reported one.
         self._lag_ns = -round(select(residuals, n, n // 2))
+
+
+@kernel("void(Line[::1], int64, int64, float64, int64[:, ::1])")
+def _transits(
+    lines: Records[Line],
+    media_samples: int,
+    sender_ns: int,
+    slope: float,
+    found: NDArray[np.int64],
+) -> None:
+    """See `transits_of`.
+
+    media_samples, sender_ns  media time and the sender's clock at one instant
+    slope                     of the media clock against it, a ratio less one
+    found                     (POINT_ROWS, blocks + 1) int64, ns: filled
+    """
+    line = lines[0]
+    points = line.points[:]
+    for i in range(line.blocks + 1):
+        for row in range(0, POINT_ROWS, 2):
+            if i < line.blocks:
+                x_ns = np.int64(np.rint(points[row, i]))
+                y_ns = np.int64(np.rint(points[row + 1, i]))
+            elif row == 0:
+                x_ns = np.int64(line.block_x_ns)
+                y_ns = np.int64(line.block_y_ns)
+            else:
+                x_ns = np.int64(line.block_top_x_ns)
+                y_ns = np.int64(line.block_top_y_ns)
+            media = (x_ns * 3 + NS_PER_3_SAMPLES // 2) // NS_PER_3_SAMPLES
+            away_ns = _lasts_ns(int(media) + line.media_anchor_samples - media_samples)
+            bent_ns = np.int64(np.rint(away_ns * (slope / (1.0 + slope))))
+            found[row, i] = x_ns + y_ns + line.local_anchor_ns
+            found[row + 1, i] = found[row, i] - (away_ns - bent_ns + sender_ns)

@@ -1,9 +1,9 @@
 """Live streams that a signed session announced: only these may speak, and only so long."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from node.control.calendar.play_state import Record
 from node.control.civil_time import Least
@@ -38,6 +38,21 @@ WRITER: Final = "sessions"
 SessionEvent = SourceAllowed | SourceEnded | Record
 
 
+class Flow(NamedTuple):
+    """Packets of sound like the last one: what may be heard then, and by whom, may be now.
+
+    Void when anything but packets has come, or is due: only that opens and ends sessions.
+    """
+
+    ssrc: int
+    ssrc_bytes: bytes
+    second: int
+    """Second byte of each packet: its payload type, so that none is RTCP."""
+    source: tuple[str, int]
+    open: Callable[[bytes, tuple[str, int], int], bytes | None]
+    """Takes a datagram, where it came from and when; returns the packet in it, if genuine."""
+
+
 @dataclass(slots=True)
 class _Session:
     message_class: MessageClass
@@ -70,6 +85,21 @@ class _Session:
     spell_ns: int = -1
     has_left: bool = False
     """It said goodbye, and nothing since."""
+
+    def open(
+        self, data: bytes, source: tuple[str, int], now_ns: int, *, is_rtcp: bool = False
+    ) -> bytes | None:
+        """Return the packet inside `data` if it is the sender's, and note it; else None."""
+        if self.guard is not None:
+            opened = self.guard.open(data, source, now_ns, is_rtcp=is_rtcp)
+            if opened is None:
+                return None
+            data = opened
+        self.source = source
+        self.note_packet(now_ns, is_sound=not is_rtcp)
+        if is_rtcp and says_goodbye(data):
+            self.has_left = True
+        return data
 
     def note_packet(self, now_ns: int, *, is_sound: bool) -> None:
         """Note a genuine packet."""
@@ -202,17 +232,12 @@ class Sessions:
             return data  # a laboratory: anyone may speak
         if one is None or (one.address and one.address != source[0]):
             return None
-        packet = data
-        if one.guard is not None:
-            opened = one.guard.open(data, source, now_ns, is_rtcp=is_rtcp)
-            if opened is None:
-                return None
-            packet = opened
-        one.source = source
-        one.note_packet(now_ns, is_sound=not is_rtcp)
-        if is_rtcp and says_goodbye(packet):
-            one.has_left = True
-        return packet
+        return one.open(data, source, now_ns, is_rtcp=is_rtcp)
+
+    def flow_of(self, data: bytes, ssrc: int, source: tuple[str, int]) -> Flow | None:
+        """Return the flow of a packet of sound that was taken; None where nobody announced it."""
+        one = self._open.get(ssrc)
+        return None if one is None else Flow(ssrc, data[8:12], data[1], source, one.open)
 
     def knows(self, source: int) -> bool:
         """Return whether `source` was announced, with a name or without."""

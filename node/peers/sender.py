@@ -298,11 +298,7 @@ class NodeReports:
             return None
         if not self.exchange.wants_sound(now_ns):
             return None
-        sound = timebase.outermost_arrivals()
-        arrivals_ns = sound[1::2].copy()
-        sound[1::2] -= self.reports.sender_times_ns(sound[::2])
-        sound[::2] = arrivals_ns
-        return sound
+        return self.reports.transits_of(timebase.line)
 
     def _receive_delay(self, payload: bytes, timebase: Timebase, now_ns: int) -> None:
         announced = announced_delay(payload)

@@ -8,8 +8,7 @@ import ctypes
 import os
 import random
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Final, Protocol
 
@@ -75,11 +74,21 @@ def machine() -> Machine:
     return _MACHINE.get()
 
 
-@contextmanager
-def running_on(one: Machine) -> Iterator[None]:
+class _RunningOn:
+    """A frame of code that runs on one machine."""
+
+    __slots__ = ("_one", "_token")
+
+    def __init__(self, one: Machine) -> None:
+        self._one = one
+
+    def __enter__(self) -> None:
+        self._token = _MACHINE.set(self._one)
+
+    def __exit__(self, *_: object) -> None:
+        _MACHINE.reset(self._token)
+
+
+def running_on(one: Machine) -> AbstractContextManager[None]:
     """Let what is begun here, and all that it begins, run on `one`."""
-    token = _MACHINE.set(one)
-    try:
-        yield
-    finally:
-        _MACHINE.reset(token)
+    return _RunningOn(one)

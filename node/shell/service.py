@@ -20,7 +20,7 @@ from node.shell.faults import ShellError
 from node.shell.health import NO_CARD, TEXT_MAX, Health
 from node.shell.loop.core_sound import CoreLock, CoreSound
 from node.shell.loop.looks import NEVER_NS, Ended, Looks, soon
-from node.shell.loop.told_health import shell_status, tell_changes
+from node.shell.loop.told_health import shell_status, signs_of, tell_changes
 from node.shell.loop.told_time import ToldTime
 from node.shell.network.udp import UdpSocket
 from node.shell.pace import Pace
@@ -304,16 +304,16 @@ class Service:
         for name, text in self._standing.items():
             self._health.note(name, text, now)
         if self._vitals.looks(now):
-            status = self._locked_status()
-            self._vitals.look(status, now)
-            if self._renewal.is_due(status, self._health, now):
+            with self._lock:
+                signs = signs_of(self._speaker, self._sink, self._mqtt)
+            self._vitals.look(signs, now)
+            if self._renewal.is_due(signs, self._health, now):
                 ended.set()
         tell_changes(self._health, self._mqtt)
         if self._mqtt is not None:
             self._mqtt.set_state(self._health.word(), self._health.why())
             if self._mqtt.connected and self._vitals.due(now):
-                status = self._locked_status()
-                told = self._vitals.body(status, utc_ns() // NS_PER_S, now)
+                told = self._vitals.body(self._locked_status(), utc_ns() // NS_PER_S, now)
                 self._mqtt.tell(Publish("health", told))
 
     def _reload(self) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from node.config import RELEASE_MAX_S, AmplifierConfig
+from node.config import RELEASE_MAX_S, AmplifierConfig, NodeConfig
 from node.control.calendar.programme import ProgrammeConfig
 from node.control.loudness.noise import DwellingConfig, HornConfig
 from node.control.loudness.regulation import RuleFile
@@ -110,12 +110,10 @@ def node_parts(
 ) -> NodeParts:
     """Return what the node at `place` is built of at each boot."""
     card = place.profile.sound_card
-    config = node_config(place, scenario)
-    release_s = min(place.profile.amplifier.mute_release_s.value, RELEASE_MAX_S)
     period_ns = card.period_samples.value * NS_PER_S // card.rate_hz.value
     device_ns = round(card.device_latency_ms.value * NS_PER_MS)
     return NodeParts(
-        node=replace(config, amplifier=AmplifierConfig(mute_release_s=release_s)),
+        node=with_amplifier(place, node_config(place, scenario)),
         control=with_loudness(_control(place, day, station, offset_s), scenario.audio.target_lufs),
         rules=rules,
         library=sounds,
@@ -125,6 +123,12 @@ def node_parts(
         has_rtc=place.profile.board.has_rtc.value,
         lead_ns=(card.periods.value - 1) * period_ns + device_ns,
     )
+
+
+def with_amplifier(place: Place, config: NodeConfig) -> NodeConfig:
+    """Return the configuration of a node that mutes the amplifier of its profile."""
+    release_s = min(place.profile.amplifier.mute_release_s.value, RELEASE_MAX_S)
+    return replace(config, amplifier=AmplifierConfig(mute_release_s=release_s))
 
 
 def _control(place: Place, day: DayConfig, station: Station, offset_s: int) -> ControlConfig:

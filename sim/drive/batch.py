@@ -6,7 +6,9 @@ Whatever needs more than that (another source, a sender that restarts, a source 
 a packet that is to be asked for again) ends the loop, and the node goes on as it always does.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +18,10 @@ from node.horn import REFRESH_NS
 from node.jitter import state as js
 from node.jitter.repair import next_request_ns, watch
 from node.kernel import kernel
+from node.kernel.bound import bound
 from node.kernel.record import Record, Records, new, whole
 from node.source.playback import advance, receive
+from node.source.receiver import Receiver
 from node.source.state import OTHER_SOURCE, Source
 from node.stack import LATENCY_NS, SpeakerNode
 
@@ -68,11 +72,14 @@ class Batch:
     source: tuple[str, int]
     """Where all the datagrams come from."""
 
-    progress: Records[Progress]
-    """An array of one, for the loop."""
-
     lead_ns: int
     """From asking for a period to its presentation."""
+
+    now_ns: NDArray[np.int64]
+    """(n,) int64, ns: arrival of each datagram."""
+
+    ends: NDArray[np.int64]
+    """(n + 1,) int64, bytes: how much came before each datagram, and in all."""
 
     packet: int = 0
     """The next datagram."""
@@ -139,7 +146,32 @@ def _play(
     return 0
 
 
-def play_batch(node: SpeakerNode, batch: Batch, until_ns: int, sound: NDArray[np.float32]) -> None:
+class Loop:
+    """The loop over the source that played alone last: what that owns is looked at once."""
+
+    def __init__(self) -> None:
+        self.values = np.zeros(len(Progress.fields), np.int64)
+        """(fields,) int64: the numbers of `progress`, of which it has no others."""
+        self.progress = cast(Records[Progress], self.values.view(Progress.dtype))
+        """An array of one."""
+        self.looks_anew = False
+        """The period that is next is one that `SpeakerNode.render` would be asked for."""
+        self._alone: Receiver | None = None
+        self._run: Callable[..., int] = _play
+
+    def of(self, alone: Receiver) -> Callable[..., int]:
+        """Return `_play` for a source, without its first four arguments."""
+        if alone is not self._alone:
+            self._alone = alone
+            self._run = bound(
+                _play, alone.record, alone.buffer.payloads, alone.fifo, resampler.TABLE
+            )
+        return self._run
+
+
+def play_batch(
+    node: SpeakerNode, batch: Batch, until_ns: int, sound: NDArray[np.float32], loop: Loop
+) -> None:
     """Go on in a batch as far as one source plays alone, and to `until_ns`.
 
     As if each datagram and period had come by itself; what is left is the caller's.
@@ -149,24 +181,22 @@ def play_batch(node: SpeakerNode, batch: Batch, until_ns: int, sound: NDArray[np
     # The loop plays by the group's time.
     if alone is None or not alone.is_plain or alone.address != batch.source:
         return
-    progress = batch.progress
     first = batch.packet
-    progress[0] = (
-        first, batch.period, node.confirmed_ns, LATENCY_NS, until_ns + LATENCY_NS, REFRESH_NS,
+    horn = node.horn
+    # As `render` there: who is not level with the mixer is looked at each time.
+    known_ns = 0 if loop.looks_anew and horn.alone is None else horn.confirmed_ns
+    loop.values[:] = (
+        first, batch.period, known_ns, LATENCY_NS, until_ns + LATENCY_NS, REFRESH_NS,
         batch.lead_ns, alone.asks,
     )  # fmt: skip
-    result = _play(
-        alone.record, alone.buffer.payloads, alone.fifo, resampler.TABLE, sound,
-        batch.data, batch.datagrams, batch.periods, progress,
-    )  # fmt: skip
-    last, batch.period, confirmed_ns, *_ = progress.tolist()[0]
+    result = loop.of(alone)(sound, batch.data, batch.datagrams, batch.periods, loop.progress)
+    last, batch.period, confirmed_ns, *_ = loop.values.tolist()
     batch.packet = last
     if last > first:
-        datagrams = batch.datagrams[first:last]
-        taken_bytes = int(datagrams["end"][-1] - datagrams["offset"][0])
+        taken_bytes = int(batch.ends[last]) - int(batch.ends[first])
         is_new = result == js.RESTARTED
-        alone.note_received(int(datagrams["now_ns"][-1]), taken_bytes, begins_anew=is_new)
-    node.note_received(last - first, confirmed_ns)
+        alone.note_received(int(batch.now_ns[last - 1]), taken_bytes, begins_anew=is_new)
+    node.note_received(last - first, confirmed_ns or horn.confirmed_ns)
 
 
 def make_batch(
@@ -184,10 +214,11 @@ def make_batch(
     before           (periods,) int64, count of datagrams that come before each period
     presentation_ns  (periods,) int64, when each leaves the converter
     """
-    ends = np.cumsum(np.fromiter(map(len, datagrams), np.int64, len(datagrams)))
+    ends = np.zeros(len(datagrams) + 1, np.int64)
+    np.cumsum(np.fromiter(map(len, datagrams), np.int64, len(datagrams)), out=ends[1:])
     packets = new(Datagram, len(datagrams))
-    packets["offset"][1:] = ends[:-1]
-    packets["end"] = ends
+    packets["offset"] = ends[:-1]
+    packets["end"] = ends[1:]
     packets["now_ns"] = now_ns
     periods = new(Period, len(before))
     periods["before"] = before
@@ -197,6 +228,7 @@ def make_batch(
         datagrams=packets,
         periods=periods,
         source=source,
-        progress=new(Progress),
         lead_ns=lead_ns,
+        now_ns=now_ns,
+        ends=ends,
     )

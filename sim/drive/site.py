@@ -240,24 +240,29 @@ class Site:
         )
 
     def work(self, sending: Sending, plan: Plan) -> Work:
-        """Return the packets and periods of a plan as a node takes them.
-
-        Called once for each plan, in order: it keeps what arrives after its chunk.
-        """
-        heard, late, first = plan.heard, self._late, sending.first
-        datagrams = [
-            sending.datagrams[n - first] if n >= first else late.pop(n)
-            for n in heard.numbers.tolist()
-        ]
-        for n in self._waiting.tolist():
-            if n >= first:
-                late[n] = sending.datagrams[n - first]
+        """Return the packets and periods of a plan as a node takes them; see `datagrams`."""
+        heard = plan.heard
         return Work(
-            datagrams,
+            self.datagrams(sending, plan),
             heard.now_ns.tolist(),
             heard.before.tolist(),
             heard.presentation_ns.tolist(),
         )
+
+    def datagrams(self, sending: Sending, plan: Plan) -> list[bytes]:
+        """Return the packets of a plan as a node takes them.
+
+        Called once for each plan, in order: it keeps what arrives after its chunk.
+        """
+        late, first = self._late, sending.first
+        datagrams = [
+            sending.datagrams[n - first] if n >= first else late.pop(n)
+            for n in plan.heard.numbers.tolist()
+        ]
+        for n in self._waiting.tolist():
+            if n >= first:
+                late[n] = sending.datagrams[n - first]
+        return datagrams
 
     def chunk(self, plan: Plan, down: NDArray[np.bool_], raw: Records[Played]) -> Chunk:
         """Return what became of a plan.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from node.events import Event, SendDatagram
 from node.stack import SpeakerNode
-from sim.drive.batch import make_batch, play_batch
+from sim.drive.batch import Batch, Loop, make_batch, play_batch
 from sim.gateway.crystal import Oscillator
 from sim.station.conversation import Conversation
 from sim.station.programme import ADDRESS
@@ -87,6 +87,7 @@ class VirtualShell:
         """When a batch ends at the latest."""
         self._look_ns = 0
         """When to look at the node: not after `_wake_ns`, nor after it may ask for a packet."""
+        self._loop = Loop()
 
     def play(self, work: Work, first: int, last: int, sound: NDArray[np.float32]) -> None:
         """Run the periods from `first` to `last` of a chunk, and the datagrams before each.
@@ -119,33 +120,38 @@ class VirtualShell:
         """Look at the node at its next period: it was given something."""
         self._look_ns = 0
 
+    def run_batch(self, work: Work, batch: Batch, sound: NDArray[np.float32]) -> None:
+        """Run all of `work`, of which a batch is there too; the node makes no sound.
+
+        sound  (n, channels) float32, full scale 1.0: one period at least
+        """
+        self._go_on(work, batch, -batch.packet, 0, sound)
+
     def _step(
         self, work: Work, datagram: int, first: int, last: int, sound: NDArray[np.float32]
-    ) -> int:
-        """Run periods one by one; return the next datagram. The loop for each packet."""
-        node = self._node
-        receive = self._receive
-        render = self._node.render
-        datagrams, now_ns, period_samples = work.datagrams, work.now_ns, self._period_samples
-        at = first * period_samples
-        for before, presentation_ns in zip(
-            work.before[first:last], work.presentation_ns[first:last], strict=True
-        ):
-            while datagram < before:
-                receive(datagrams[datagram], ADDRESS, now_ns[datagram])
-                datagram += 1
-                if node.is_missing:
-                    self._look_ns = 0
-            if presentation_ns >= self._look_ns:
-                self._attend(presentation_ns - self._lead_ns)
-            end = at + period_samples
-            render(sound[at:end], presentation_ns)
-            at = end
-        return datagram
+    ) -> None:
+        """Run periods one by one."""
+        render, period_samples = self._node.render, self._period_samples
+        for period in range(first, last):
+            datagram = self._take_until(work, datagram, period)
+            at = period * period_samples
+            render(sound[at : at + period_samples], work.presentation_ns[period])
+
+    def _take_until(self, work: Work, datagram: int, period: int) -> int:
+        """Take the datagrams before a period, and attend to the node; return the next of them."""
+        node, receive = self._node, self._receive
+        for i in range(datagram, work.before[period]):
+            receive(work.datagrams[i], ADDRESS, work.now_ns[i])
+            if node.is_missing:
+                self._look_ns = 0
+        presentation_ns = work.presentation_ns[period]
+        if presentation_ns >= self._look_ns:
+            self._attend(presentation_ns - self._lead_ns)
+        return max(datagram, work.before[period])
 
     def _count(
         self, work: Work, datagram: int, first: int, last: int, sound: NDArray[np.float32]
-    ) -> int:
+    ) -> None:
         """Do the same without sound: in batches, and one by one what the node will not batch."""
         batch = make_batch(
             work.datagrams[datagram : work.before[last - 1]],
@@ -155,20 +161,37 @@ class VirtualShell:
             lead_ns=self._lead_ns,
             source=ADDRESS,
         )
+        self._go_on(work, batch, datagram, first, sound)
+
+    def _go_on(
+        self, work: Work, batch: Batch, datagram: int, first: int, sound: NDArray[np.float32]
+    ) -> None:
+        """Run a batch that begins in `work` with the period `first`.
+
+        Its datagram of number 0 is that of number `datagram` there.
+        """
+        scratch = sound[: self._period_samples]
+        presentation_ns, last = work.presentation_ns, first + len(batch.periods)
+        attended = -1
         while True:
             taken = batch.packet
+            self._loop.looks_anew = first + batch.period == attended
             # Where the node is to be looked at first, there is nothing to go on with.
-            if work.presentation_ns[first + batch.period] < self._wake_ns:
-                play_batch(self._node, batch, self._wake_ns, sound[: self._period_samples])
+            if presentation_ns[first + batch.period] < self._wake_ns:
+                play_batch(self._node, batch, self._wake_ns, scratch, self._loop)
             if batch.packet > taken:
                 self._look_ns = 0
             period = first + batch.period
-            if period < last:
-                done = self._step(work, datagram + batch.packet, period, period + 1, sound)
-                batch.packet = done - datagram
-                batch.period += 1
-            if first + batch.period >= last:
-                return datagram + batch.packet
+            if period == last:
+                return
+            if period != attended:
+                batch.packet = self._take_until(work, datagram + batch.packet, period) - datagram
+                attended = period
+                continue  # looked at, it may go on with this very period
+            self._node.render(scratch, presentation_ns[period])
+            batch.period += 1
+            if period + 1 == last:
+                return
 
     def _attend(self, now_ns: int) -> None:
         """Hand over answers and run deadlines that are due; note when to come back."""

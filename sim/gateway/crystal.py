@@ -150,7 +150,8 @@ class Oscillator:
     def local_ns(self, true_ns: int) -> int:
         """Return what the clock shows at one true time."""
         minute = true_ns // _MINUTE_NS
-        self._extend(minute)
+        if minute >= len(self._ppb):
+            self._extend(minute)
         since_ns = true_ns - minute * _MINUTE_NS
         return self._knots_ns[minute] + since_ns + since_ns * self._ppb[minute] // _PPB
 

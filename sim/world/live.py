@@ -34,7 +34,7 @@ from sim.drive.roll_up import node_row
 from sim.drive.rounds import bin_s, tally_of
 from sim.drive.site import Plan, Site
 from sim.drive.tally import Alignment, Recent
-from sim.drive.virtual_shell import VirtualShell, Work
+from sim.drive.virtual_shell import VirtualShell
 from sim.result.run import NodeRow
 from sim.station import payloads
 from sim.station.programme import ADDRESS, Sending
@@ -43,6 +43,7 @@ from sim.village.scenario import Scenario, sound_file
 from sim.world.live_clock import LiveClock
 from sim.world.live_speaker import LiveSpeaker
 from sim.world.loop import VirtualLoop
+from sim.world.minute import Minute, Spoken
 
 UPTIME_NS: Final = 3600 * NS_PER_S
 """How long a node's clock has run at the least when the programme begins, with what is drawn."""
@@ -61,7 +62,7 @@ class LivePole:
         self._programme = programme
         self._decodes = decoder
         self._plan: Plan | None = None
-        self._work = Work([], [], [], [])
+        self._minute: Minute | None = None
         """What the plan brings."""
         self._period = 0
         """The next of the plan."""
@@ -135,13 +136,17 @@ class LivePole:
             self.ended.append(self._speaker)
         self._speaker = self._governor = self._shell = None
 
-    def begin_chunk(self, sending: Sending, depart_ns: NDArray[np.int64], end_ns: int) -> None:
+    def begin_chunk(
+        self, spoken: Spoken, sending: Sending, depart_ns: NDArray[np.int64], end_ns: int
+    ) -> None:
         """Go on with another minute; see `Site.plan`.
 
         depart_ns  (n,) int64, true ns; LOST_NS
         """
         plan = self.site.plan(sending, depart_ns, end_ns)
-        self._plan, self._work, self._period = plan, self.site.work(sending, plan), 0
+        datagrams = self.site.datagrams(sending, plan)
+        self._minute = Minute(spoken, datagrams, plan.heard, lead_ns=self.site.lead_ns)
+        self._plan, self._period = plan, 0
         self._down = np.zeros(plan.tick_ns.size, np.bool_)
         if self._speaker is not None:
             self._speaker.runs = False
@@ -156,16 +161,14 @@ class LivePole:
         assert plan is not None, "it has begun"
         self._run_to(plan.tick_ns.size, plays=True)
         if self._governor is not None:
-            work = self._work
-            first = work.before[-1] if work.before else 0
-            assert self._shell is not None and self._speaker is not None
+            minute = self._minute
+            assert self._shell is not None and self._speaker is not None and minute is not None
             self._speaker.runs = True
-            for i in range(first, len(work.datagrams)):
-                data = self._governor.admit(
-                    self._programme.seal(work.datagrams[i]), ADDRESS, work.now_ns[i]
-                )
+            for i in range(minute.span(0, plan.tick_ns.size)[1], len(minute.datagrams)):
+                now_ns = int(minute.now_ns[i])
+                data = self._governor.admit(minute.sealed[i], ADDRESS, now_ns)
                 if data is not None:
-                    self._speaker.receive_datagram(data, ADDRESS, work.now_ns[i], is_authentic=True)
+                    self._speaker.receive_datagram(data, ADDRESS, now_ns, is_authentic=True)
             self._shell.look_soon()
         self._plan = None
         if self._speaker is not None:
@@ -197,46 +200,40 @@ class LivePole:
     def _run_turn(
         self, speaker: LiveSpeaker, shell: VirtualShell, end: int, *, plays: bool
     ) -> None:
-        first = self._period
-        self._period = end
-        work = self._admitted(self._work, first, end)
+        assert self._minute is not None and self._governor is not None, "it plays"
+        minute, admit = self._minute, self._governor.admit
+        first, self._period = self._period, end
+        begin, past = minute.span(first, end)
+        datagrams, now_ns = minute.datagrams[begin:past], minute.now_ns[begin:past].tolist()
+        sealed_ones = zip(minute.sealed[begin:past], now_ns, strict=True)
+        opened = [admit(one, ADDRESS, at_ns) for one, at_ns in sealed_ones]
+        is_whole = opened == datagrams
+        if is_whole:
+            work = minute.work(first, end, datagrams, now_ns)
+        else:
+            work = minute.work_without(first, end, opened)
         speaker.runs = True
         if plays:
             sound = self._programme.scratch
-            shell.run(work, 0, 0, end - first, sound)
+            if is_whole and not self._decodes:
+                shell.run_batch(work, minute.batch(first, end), sound)
+            else:
+                shell.run(work, 0, 0, end - first, sound)
             if self._decodes:
                 samples = (end - first) * self.site.period_samples
                 self._hear(sound[:samples], work.presentation_ns[0])
-            rows = self._rows[: speaker.take_journal(self._rows)]
-            self._journals.append(rows[rows["ssrc"] == self._programme.ssrc].copy())
+            if count := speaker.take_journal(self._rows):
+                rows = self._rows[:count]
+                self._journals.append(rows[rows["ssrc"] == self._programme.ssrc])
         else:
             self._down[first:end] = True
-            for data, now_ns in zip(work.datagrams, work.now_ns, strict=True):
-                speaker.receive_datagram(data, ADDRESS, now_ns, is_authentic=True)
+            for data, at_ns in zip(work.datagrams, work.now_ns, strict=True):
+                speaker.receive_datagram(data, ADDRESS, at_ns, is_authentic=True)
         speaker.runs = False
 
     def _skip(self, period: int) -> None:
         self._down[self._period : period] = True
         self._period = period
-
-    def _admitted(self, work: Work, first: int, last: int) -> Work:
-        """Return a stretch of the plan with the packets that the governor lets through."""
-        assert self._governor is not None, "it has power"
-        seal, admit = self._programme.seal, self._governor.admit
-        begin = work.before[first - 1] if first else 0
-        datagrams: list[bytes] = []
-        now_ns: list[int] = []
-        refused: list[int] = []
-        for i in range(begin, work.before[last - 1]):
-            data = admit(seal(work.datagrams[i]), ADDRESS, work.now_ns[i])
-            if data is None:
-                refused.append(i)
-            else:
-                datagrams.append(data)
-                now_ns.append(work.now_ns[i])
-        before = np.array(work.before[first:last], np.int64)
-        before -= begin + np.searchsorted(np.array(refused, np.int64), before)
-        return Work(datagrams, now_ns, before.tolist(), work.presentation_ns[first:last])
 
     def _take(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
         """Give one datagram of the station to the node."""
@@ -308,7 +305,7 @@ class LiveProgramme:
         self._departs = [Recent() for _ in self.places]
         self.key = session_key(scenario.seed)
         self._session = pylibsrtp.Session(srtp_policy(self.key, inbound=False))
-        self._sealed: dict[bytes, bytes] = {}
+        self._spoken: Spoken | None = None
         self._done_ns = 0
         self.poles = {place.node: self._pole(scenario, place, decoder) for place in self.places}
         sites = [one.site for one in self.poles.values()]
@@ -322,10 +319,7 @@ class LiveProgramme:
 
     def seal(self, packet: bytes) -> bytes:
         """Return what leaves the station to all for a packet of the stream."""
-        known = self._sealed.get(packet)
-        if known is None:
-            known = self._sealed[packet] = sealed(self._session, packet)
-        return known
+        return sealed(self._session, packet)
 
     def rows(self) -> list[NodeRow]:
         """Return what became of the stream at each place, as the drive says it."""
@@ -373,17 +367,17 @@ class LiveProgramme:
                 played = self.tallies[number].add(chunk, self._send, self._departs[number])
                 self._alignment.add(number, *played)
             self._alignment.settle(self._done_ns // NS_PER_S, self.tallies)
-        self._sealed.clear()
         if self._done_ns >= self.end_ns:
             self._finish(poles)
             return
         self._done_ns = min(self._done_ns + CHUNK_NS, self.end_ns)
         sent: Sent = self._outgoing.send_until(self._done_ns)
         self._send.add(sent.sending.first, sent.sending.send_ns)
+        spoken = self._spoken = Spoken(sent.sending, self.seal, self._spoken)
         for number, pole in enumerate(poles):
             depart_ns = sent.depart_ns[pole.site.place.node]
             self._departs[number].add(sent.sending.first, depart_ns)
-            pole.begin_chunk(sent.sending, depart_ns, self._done_ns)
+            pole.begin_chunk(spoken, sent.sending, depart_ns, self._done_ns)
         self._loop.call_at_ns(self.begin_ns + self._done_ns, self._go_on)
 
     def _finish(self, poles: list[LivePole]) -> None:

@@ -53,7 +53,25 @@ class _Timer(asyncio.TimerHandle):
 
     __slots__ = ("when_ns",)
 
-    when_ns: int
+    def __init__(
+        self,
+        when_ns: int,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: "VirtualLoop",
+        context: Context | None,
+    ) -> None:
+        # What its base classes do, without the look for a debugger: a node sets five a second.
+        self._context = copy_context() if context is None else context
+        self._loop = loop
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None
+        self._when = when_ns / NS_PER_S
+        self._scheduled = True
+        self.when_ns = when_ns
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
@@ -176,9 +194,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         args: tuple[Any, ...],
         context: Context | None,
     ) -> asyncio.TimerHandle:
-        timer = _Timer(when_ns / NS_PER_S, callback, args, self, context)
-        timer.when_ns = when_ns
-        timer._scheduled = True  # type: ignore[attr-defined]  # asks for _timer_handle_cancelled
+        timer = _Timer(when_ns, callback, args, self, context)
         self._serial += 1
         heapq.heappush(self._heap, (when_ns, self._serial, timer))
         return timer
@@ -207,7 +223,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         now_ns = self._now_ns
         while heap and heap[0][0] <= now_ns:
             timer = heapq.heappop(heap)[2]
-            timer._scheduled = False  # type: ignore[attr-defined]
+            timer._scheduled = False
             if not timer.cancelled():
                 queue.append(timer)
         if self.steps - self._instant_steps > STEPS_MAX:

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from node.kernel.bound import bound
 from node.kernel.record import new
 from node.units import NS_PER_MS, NS_PER_S
 from sim.chance.rng import Purpose, raw_draws, stream
@@ -77,6 +78,7 @@ class Hop:
         self._used = _AHEAD
         self._known_until_ns = -1
         self._last_ns = 0
+        self._traverse = bound(kernel.traverse, self._direction)
         self._ahead = new(kernel.Passing, _AHEAD)
         self._depart_ns = self._ahead["depart_ns"]
         self._arrive_ns = self._ahead["arrive_ns"]
@@ -114,13 +116,7 @@ class Hop:
         if self._free_ns[0] - at_ns > self._queue_ns:
             self.full += 1
         self._depart_ns[i] = at_ns
-        kernel.traverse(
-            self._direction,
-            self._ahead[i : i + 1],
-            self._stall_rows,
-            self._busy_rows,
-            self._outage_rows,
-        )
+        self._traverse(self._ahead[i : i + 1], self._stall_rows, self._busy_rows, self._outage_rows)
         arrive_ns = int(self._arrive_ns[i])
         if self._down is not None and self._down(came_ns if arrive_ns == LOST_NS else arrive_ns):
             return LOST_NS
@@ -149,7 +145,7 @@ class Hop:
         begin_ns, end_ns = max(0, since_ns - _SLACK_NS), max(0, since_ns + 2 * _SPELLS_NS)
         later_ns = np.array([self._spells_from_ns, self._spells_from_ns, 0], np.int64)
         self._stall_rows, self._busy_rows, self._outage_rows = (
-            one.until(begin_ns, end_ns) + later_ns
+            np.ascontiguousarray(one.until(begin_ns, end_ns) + later_ns)
             for one in (self._stalls, self._busy, self._outages)
         )
         self._known_until_ns = at_ns + _SPELLS_NS

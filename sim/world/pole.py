@@ -34,8 +34,7 @@ from sim.world.machine import VirtualMachine
 from sim.world.path import Path
 
 RESTART_NS: Final = 3 * NS_PER_S
-"""From the end of a daemon that failed to the next one that serves: a second of its unit, and what
-its start takes where the kernels are there (assumption)."""
+"""From a failed daemon's end to the next that serves: its unit, and its start (assumed)."""
 
 
 class Witness(Protocol):
@@ -71,6 +70,7 @@ class _Watched:
     def __init__(self, speaker: GovernedSpeaker, pole: "WorldPole") -> None:
         self._speaker = speaker
         self._pole = pole
+        self.signs = speaker.signs
         self.cut = False
         """The machine is off: a timer that was set before does nothing."""
 

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from benchmarks.control.control_cap import FLOOD
 from node.config import JitterConfig, NodeConfig
@@ -162,6 +164,51 @@ def test_a_stream_that_nobody_announced_is_silent_and_counted_one_that_was_is_he
     assert pole.node.status()["control"]["refused_from"], "from where, for a person"
     pole.order(COMMUNE, Kind.SESSION, msgspec.json.encode(Session(8)))
     assert loudest_hz(pole.run(2, music, 8)[RATE_HZ:]) == pytest.approx(440, abs=3)
+
+
+def told(steps, *, forgets):
+    """Return what is admitted, packet by packet, and counted after these steps.
+
+    `forgets`: before each packet comes a message that means nothing.
+    """
+    pole = Pole({})
+    found = []
+    for number, (kind, ssrc, host) in enumerate(steps):
+        pole.now_ns += 20 * NS_PER_MS
+        if kind == "announce":
+            pole.order(COMMUNE, Kind.SESSION, msgspec.json.encode(Session(ssrc, address=host)))
+        elif kind == "end":
+            pole.order(COMMUNE, Kind.SESSION_END, msgspec.json.encode(Session(ssrc)))
+        elif kind == "wait":
+            pole.now_ns += 601 * NS_PER_S
+            pole.node.handle_deadline(pole.now_ns)
+        else:
+            if forgets:
+                pole.node.receive_message("order", b"", pole.now_ns)
+            packet = rtp.build(
+                bytes(8), sequence=number, timestamp=960 * number, ssrc=ssrc, payload_type=96,
+                marker=kind == "first",
+            )  # fmt: skip
+            found.append(pole.node.admit(packet, (host, 5004), pole.now_ns))
+    counts = pole.node.counts
+    counts[Count.DROPPED_MESSAGE] = 0
+    return found, counts.tolist()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["packet", "packet", "packet", "first", "announce", "end", "wait"]),
+            st.sampled_from([8, 9]),
+            st.sampled_from(["10.0.0.1", "10.0.0.2"]),
+        ),
+        max_size=24,
+    )
+)
+@example([("announce", 8, "10.0.0.1"), ("packet", 8, "10.0.0.1"), ("end", 8, "10.0.0.1"), ("packet", 8, "10.0.0.1")])  # fmt: skip  # noqa: E501
+@settings(deadline=None, max_examples=30)
+def test_who_was_let_in_with_the_last_packet_is_let_in_only_as_long_as_it_may_be(steps):
+    assert told(steps, forgets=False) == told(steps, forgets=True)
 
 
 def test_nobody_outside_speaks_under_a_number_of_the_nodes_own():

@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 from node.clock.exchange.bounds import REPLIES_MAX, Exchanged, fit_line
 from node.clock.exchange.slope import THERE, support
 from node.clock.robust_line import select
+from node.kernel import inner_kernel, kernel
 from node.kernel.bound import bound
-from node.kernel.record import new
+from node.kernel.record import Records, new
 from node.units import NS_PER_MS, NS_PER_S
 
 WAITED_NS: Final = 300 * NS_PER_MS
@@ -41,20 +42,25 @@ _STEADY_REPLIES: Final = 4
 
 _WINDOWS_NS: Final = (120 * NS_PER_S, 240 * NS_PER_S, 480 * NS_PER_S)
 _NOISES_NS: Final = (1.0 * NS_PER_MS, 8.0 * NS_PER_MS)
+_TOLD: Final = 5
+"""Numbers that `_fit_replies` tells."""
 
 
 class OffsetFilter:
     """The replies of the last minutes, and the line through them."""
 
     def __init__(self) -> None:
-        self._times_ns = np.zeros(REPLIES_MAX, np.int64)
-        self._forward_ns = np.zeros(REPLIES_MAX, np.int64)
-        self._backward_ns = np.zeros(REPLIES_MAX, np.int64)
+        self._replies = np.zeros((3, REPLIES_MAX), np.int64)
+        self._times_ns, self._forward_ns, self._backward_ns = self._replies
         self._window = new(Exchanged)
+        self._told = np.zeros(_TOLD, np.int64)
         self._transits: NDArray[np.float64] = self._window["transits"][0]
         self._heard: NDArray[np.float64] = self._window["heard"][0]
         self._path_max_ns = WAITED_NS
         self._fit_window = bound(fit_line, self._window)
+        self._fit_replies = bound(_fit_replies, self._replies, self._window, self._told)
+        # Asked for with each reply, and read out of a record they cost ten times as much.
+        self._line = tuple(self._window[name] for name in ("slope", "offset_ns", "back_ns"))
         self.clear()
 
     def clear(self) -> None:
@@ -98,18 +104,11 @@ class OffsetFilter:
             Of the sound's fastest packets arrivals on the own clock, ascending, and transits from
             the other clock; of its slowest the same.
         """
-        n = self.count
-        self._origin_ns = int(self._times_ns[n - 1])
-        self._base_ns = int(self._forward_ns[n - 1] - self._backward_ns[n - 1]) // 2
-        replies = self._transits[:, :n]
-        np.subtract(self._times_ns[:n], self._origin_ns, out=replies[0], casting="unsafe")
-        np.subtract(self._forward_ns[:n], self._base_ns, out=replies[1], casting="unsafe")
-        np.add(self._backward_ns[:n], self._base_ns, out=replies[2], casting="unsafe")
-        first = self._window_first()
-        delays = replies[1, first:] + replies[2, first:]
-        self.least_delay_ns = int(delays.min())
-        self.spread_ns = int(_median(delays)) - self.least_delay_ns
-        self._fit_line(first, 0)
+        self._line[0][0] = self.slope
+        self._fit_replies(self.count)
+        told = self._told.tolist()
+        self._origin_ns, self._base_ns, self.least_delay_ns, self.spread_ns, first = told
+        self._take_line()
         if not self.is_congested or self._is_steady():
             self._path_max_ns = max(WAITED_NS, self.least_delay_ns * 5 // 4)
         if sound_ns is None:
@@ -157,12 +156,13 @@ class OffsetFilter:
     def _fit_line(self, first: int, sounds: int) -> None:
         window = self._window
         window["first"], window["replies"], window["sounds"] = first, self.count, sounds
-        window["slope"] = self.slope
+        self._line[0][0] = self.slope
         self._fit_window()
-        # Asked for with each reply, and read out of a record they cost ten times as much.
-        self.slope = float(window["slope"][0])
-        self._ahead_ns = float(window["offset_ns"][0])
-        self._back_ns = float(window["back_ns"][0])
+        self._take_line()
+
+    def _take_line(self) -> None:
+        slope, ahead_ns, back_ns = self._line
+        self.slope, self._ahead_ns, self._back_ns = slope.item(), ahead_ns.item(), back_ns.item()
 
     def _keep_sound(self, sound_ns: NDArray[np.int64], first: int | None) -> int:
         """Take the sound's packets since the reply `first`, or all; return how many there are."""
@@ -186,16 +186,71 @@ class OffsetFilter:
         since_ns = other_ns - self._base_ns - self._origin_ns - self._ahead_ns
         return self._origin_ns + round(since_ns / (1.0 + self.slope))
 
-    def _window_first(self) -> int:
-        """Return the first reply of a window as long as the link's noise asks for."""
-        n = self.count
-        times = self._transits[0, :n]
-        recent = int(np.searchsorted(times, -float(_WINDOWS_NS[0])))
-        delays = self._transits[1, recent:n] + self._transits[2, recent:n]
-        least = float(delays.min())
-        middle = select(delays, n - recent, (n - recent) // 2)
-        window = sum(1 for noise_ns in _NOISES_NS if middle - least > noise_ns)
-        return int(np.searchsorted(times, -float(_WINDOWS_NS[window])))
+
+@inner_kernel("int64(float64[::1], int64, float64)")
+def _first_from(times_ns: NDArray[np.float64], n: int, begin_ns: float) -> int:
+    """Return the first of `n` ascending times that is not before `begin_ns`, or `n`."""
+    low = 0
+    high = n
+    while low < high:
+        middle = (low + high) // 2
+        if times_ns[middle] < begin_ns:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@inner_kernel("int64(Exchanged, int64, int64)")
+def _delays(window: Exchanged, first: int, n: int) -> int:
+    """Write the delays of the replies from `first` on to the window's scratch; return how many."""
+    for i in range(first, n):
+        window.scratch[i - first] = window.transits[1, i] + window.transits[2, i]
+    return n - first
+
+
+@kernel("void(int64[:, ::1], Exchanged[::1], int64[::1], int64)")
+def _fit_replies(
+    replies: NDArray[np.int64], windows: Records[Exchanged], told: NDArray[np.int64], n: int
+) -> None:
+    """Put a line through the last replies, of a time as long as the link's noise asks for.
+
+    replies  (3, REPLIES_MAX) int64, ns: arrival of each, ascending, t2 - t1 and t4 - t3
+    windows  (1,): gets them, and the line
+    told     (_TOLD,) int64: arrival of the newest and half of its transits' difference, the least
+             delay and how far the median lies above it, in ns; the first reply of the window
+    n        replies, one at least
+    """
+    window = windows[0]
+    times = window.transits[0]
+    scratch = window.scratch[:]
+    origin_ns = replies[0, n - 1]
+    base_ns = (replies[1, n - 1] - replies[2, n - 1]) // 2
+    for i in range(n):
+        window.transits[0, i] = float(replies[0, i] - origin_ns)
+        window.transits[1, i] = float(replies[1, i] - base_ns)
+        window.transits[2, i] = float(replies[2, i] + base_ns)
+    size = _delays(window, _first_from(times, n, -float(_WINDOWS_NS[0])), n)
+    least = select(scratch, size, 0)
+    noise = select(scratch, size, size // 2) - least
+    long = 0
+    for i in range(len(_NOISES_NS)):
+        long += noise > _NOISES_NS[i]
+    first = _first_from(times, n, -float(_WINDOWS_NS[long]))
+    size = _delays(window, first, n)
+    least = select(scratch, size, 0)
+    middle = select(scratch, size, size // 2)
+    if size % 2 == 0:
+        middle = 0.5 * (middle + select(scratch, size, size // 2 - 1))
+    told[0] = origin_ns
+    told[1] = base_ns
+    told[2] = np.int64(least)
+    told[3] = np.int64(middle) - told[2]
+    told[4] = first
+    window.first = first
+    window.replies = n
+    window.sounds = 0
+    fit_line(windows)
 
 
 def _median(values: NDArray[np.float64]) -> float:

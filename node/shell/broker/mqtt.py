@@ -208,9 +208,15 @@ class MqttLink:
         told = {name: getattr(self, name) for name in names}
         told |= {"waiting": len(self._outgoing.outbox), "unkept": self.ahead.unkept}
         told["overflown"] = self._overflown + _overflown_of(self._connection)
-        if self._ends_s is not None:
-            told["certificate_days"] = (self._ends_s - utc_ns() // NS_PER_S) // DAY_S
-        return told
+        days = self.certificate_days
+        return told if days is None else told | {"certificate_days": days}
+
+    @property
+    def certificate_days(self) -> int | None:
+        """How long the first certificate of the link is good for; None without any."""
+        if self._ends_s is None:
+            return None
+        return (self._ends_s - utc_ns() // NS_PER_S) // DAY_S
 
     def wake(self) -> None:
         """Look again at what may leave: more is on the disk now."""

@@ -2,7 +2,8 @@
 
 import json
 import logging
-from typing import Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
 from node.events import Publish
 from node.shell.broker.mqtt import MqttLink
@@ -13,8 +14,12 @@ from node.shell.health import Health
 from node.shell.network.udp import UdpSocket
 from node.units import NS_PER_S
 
+if TYPE_CHECKING:  # its import takes what joins, which a node without does not need
+    from node.joined import Speaker
+
 LOG: Final = logging.getLogger("loalang")
 
+_SIGNS: Final = ("underruns", "real_time")
 _OF_SINK: Final = ("underruns", "jumps", "card_skew_ppm", "real_time", "slept", "losses")
 
 
@@ -28,6 +33,18 @@ def tell_changes(health: Health, link: MqttLink | None) -> None:
         if link is not None:
             body = {"fault": change.name, "text": change.text, "at_s": utc_ns() // NS_PER_S}
             link.publish(Publish("fault", json.dumps(body).encode()))
+
+
+def signs_of(speaker: "Speaker", sink: Sink, link: MqttLink | None) -> dict[str, object]:
+    """Return of the status what faults are seen by: it is looked at every few seconds.
+
+    Who holds the core's lock may ask. A core without orders tells all that it has.
+    """
+    core: Callable[[], dict[str, object]] = getattr(speaker, "signs", speaker.status)
+    told: dict[str, object] = {name: getattr(sink, name) for name in _SIGNS if hasattr(sink, name)}
+    days = None if link is None else link.certificate_days
+    shell = told if days is None else told | {"broker": {"certificate_days": days}}
+    return core() | {"shell": shell}
 
 
 def shell_status(

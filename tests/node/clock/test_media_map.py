@@ -1,9 +1,12 @@
 """A sender that keeps its pace again is believed again, asked as seldom as a node asks."""
 
-from hypothesis import example, given
+import numpy as np
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from node.clock.media_map import ReportMap
+from node.clock.timebase import Timebase
+from node.units import samples_to_ns
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -86,3 +89,22 @@ def test_a_sender_that_keeps_its_pace_is_asked_for_nothing_else():
     asked = Asked()
     asked.go_on(1.0, 60 * S)
     assert asked.questions == 60
+
+
+@given(st.integers(1, 200), st.integers(-300, 300), st.integers(0, 2**32))
+@settings(deadline=None, max_examples=20)
+def test_the_sounds_outermost_packets_have_the_transits_of_the_senders_clock(seconds, ppm, seed):
+    rng = np.random.default_rng(seed)
+    sent, asked = ReportMap(), Timebase(400 * MS)
+    for at in range(seconds):  # the media clock of a sound card, and a way that jitters
+        sent.receive_report(7 * S + at * S, 48_000 * at + 48_000 * at * ppm // 1_000_000)
+        for part in range(4):
+            media = 48_000 * at + 12_000 * part
+            asked.receive_packet(media, samples_to_ns(media) + int(rng.integers(0, 30 * MS)))
+    sound = asked.outermost_arrivals()
+    away_ns = samples_to_ns(sound[::2] - sent.media_time_samples)
+    slope = sent.skew_ppm * 1e-6
+    bent_ns = np.rint(away_ns * (slope / (1.0 + slope)))
+    found = sent.transits_of(asked.line)
+    assert (found[::2] == sound[1::2]).all()
+    assert np.abs(found[1::2] - (sound[1::2] - away_ns + bent_ns - sent.sender_ns)).max() <= 1
