@@ -13,6 +13,10 @@ architecture=$(dpkg --print-architecture)
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 minor=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 next=$("$python" -c 'import sys; print("%d.%d" % (sys.version_info[0], sys.version_info[1] + 1))')
+if [ -n "${KERNELS:-}" ] && [ "$(cut -d' ' -f1 "$KERNELS"/loalang_kernels*.stamp)" != "$("$python" -c 'from node.kernel.shipped import sources_hash; print(sources_hash())')" ]; then
+  echo "packaging/build.sh: $KERNELS: was made from other sources; make it again: $python -m node.kernel.build $KERNELS" >&2
+  exit 2
+fi
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 lib=$root/opt/loalang/lib

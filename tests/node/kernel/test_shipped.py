@@ -5,10 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from node.kernel import build
+from node.kernel import build, shipped
 from node.kernel.fit import linked
 
 PLAYED = """
@@ -128,3 +129,19 @@ def test_a_numba_that_links_by_itself_builds_no_library_and_the_fault_says_so(tm
     assert (done.returncode, done.stdout, list(tmp_path.iterdir())) == (2, "", [])
     assert "newer" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_no_package_is_made_with_kernels_of_other_sources(tmp_path):
+    """Its node would not start: there is no compiler on a pole."""
+    (tmp_path / shipped.LIBRARY).write_bytes(b"")
+    (tmp_path / (shipped.LIBRARY + shipped.STAMP)).write_text("0123456789abcdef 0")
+    root = Path(__file__).resolve().parents[3]
+    done = subprocess.run(
+        [root / "packaging" / "build.sh", tmp_path / "dist"],
+        env=os.environ | {"KERNELS": str(tmp_path), "PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2 and "made from other sources" in done.stderr
+    assert not (tmp_path / "dist").exists() or not list((tmp_path / "dist").iterdir())
