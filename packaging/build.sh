@@ -9,14 +9,14 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 out=$(realpath -m "${1:-dist}")
 python=${PYTHON:-.venv/bin/python}
-architecture=$(dpkg --print-architecture)
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
-minor=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-next=$("$python" -c 'import sys; print("%d.%d" % (sys.version_info[0], sys.version_info[1] + 1))')
 if [ -n "${KERNELS:-}" ] && [ "$(cut -d' ' -f1 "$KERNELS"/loalang_kernels*.stamp)" != "$("$python" -c 'from node.kernel.shipped import sources_hash; print(sources_hash())')" ]; then
   echo "packaging/build.sh: $KERNELS: was made from other sources; make it again: $python -m node.kernel.build $KERNELS" >&2
   exit 2
 fi
+architecture=$(dpkg --print-architecture)
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+minor=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+next=$("$python" -c 'import sys; print("%d.%d" % (sys.version_info[0], sys.version_info[1] + 1))')
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 lib=$root/opt/loalang/lib
