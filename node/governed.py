@@ -141,9 +141,9 @@ class GovernedSpeaker:
                 self._refuse(source)
             self._admitted_ssrc = one.ssrc
             return packet
-        return self._admit_other(data, source, now_ns)
+        return self.admit_anew(data, source, now_ns)
 
-    def _admit_other(self, data: bytes, source: tuple[str, int], now_ns: int) -> bytes | None:
+    def admit_anew(self, data: bytes, source: tuple[str, int], now_ns: int) -> bytes | None:
         """Return the packet in a datagram that is not of the flow that spoke last, as `admit`."""
         if self._speaker.receive_from_neighbour(data, source, now_ns):
             return None  # it names no sender and holds no sound

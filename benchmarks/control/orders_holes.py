@@ -56,12 +56,6 @@ HOLES: Final = (
         "return own_ns",
     ),
     _hole(
-        "what was taken goes on by a clock that was put right",
-        _TIME,
-        "is_held = until_ns is not None and now_ns < until_ns",
-        "is_held = self._before_ns != 0",
-    ),
-    _hole(
         "only the key's own certificate ends, not those above it",
         _BOOK,
         "if any(self._has_ended(one, least) for one in chain_of(authority, self._known)):",

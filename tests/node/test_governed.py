@@ -187,7 +187,7 @@ def told(steps, *, forgets):
                 bytes(8), sequence=number, timestamp=960 * number, ssrc=ssrc, payload_type=96,
                 marker=kind == "first",
             )  # fmt: skip
-            ask = pole.node._admit_other if forgets else pole.node.admit
+            ask = pole.node.admit_anew if forgets else pole.node.admit
             found.append(ask(packet, (host, 5004), pole.now_ns))
     return found, pole.node.counts.tolist()
 
