@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from node.config import AmplifierConfig, ConfigError
+from node.config import ConfigError
 from node.opus.protocol import DecoderFactory
 from node.units import NS_PER_S
 from sim.day.answer import Lived, Plan
@@ -84,8 +84,6 @@ class Stretch:
         self._parts = self._pole_parts(scenario, station, decoder_factory)
         plan = None
         if live:
-            # As in the drive, which counts the same: the stream finds the amplifier awake.
-            self._parts = [_with_open_amplifier(one) for one in self._parts]
             plan = LivePlan(
                 scenario=scenario,
                 begin_ns=live_ns(scenario) - self._begin_ns,
@@ -220,11 +218,6 @@ class Stretch:
             for start, end in cuts
             if end > self._begin_ns
         )
-
-
-def _with_open_amplifier(one: PoleParts) -> PoleParts:
-    node = replace(one.parts.node, amplifier=AmplifierConfig())
-    return replace(one, parts=replace(one.parts, node=node))
 
 
 def _carried(scenario: Scenario, village: Village) -> None:
