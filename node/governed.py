@@ -103,7 +103,9 @@ class GovernedSpeaker:
         self._repair_type = speaker.retransmission_payload_type
         self._stored: dict[int, _Stored] = {}
         self._heard = HeardAs(speaker, controller)
+        self.sounding = self._heard.sounding
         self._sounding: tuple[int, ...] = ()
+        self._granted: tuple[int, ...] = ()  # by the speaker, when the controller was told last
         self._now_ns = 0
         self._gains_until_ns = 0
         self._refused = 0
@@ -221,6 +223,8 @@ class GovernedSpeaker:
 
     def next_deadline_ns(self) -> int | None:
         """Return when `handle_deadline` must run next, or None when nothing is pending."""
+        if self._speaker.sounding() != self._granted:
+            return self._now_ns  # the sound card has seen to it since: what time it is is not known
         ends_ns = [self._controller.next_deadline_ns(), self._speaker.next_deadline_ns()]
         ends_ns += [one.look_ns for one in self._stored.values() if not one.told]
         return min((one for one in ends_ns if one is not None), default=None)
@@ -278,12 +282,8 @@ class GovernedSpeaker:
 
     def _follow_grants(self) -> None:
         """Tell the controller who sounds, when that has changed."""
-        sounding = tuple(
-            number
-            for ssrc in self._speaker.sounding()
-            for number in self._heard.numbers_of(ssrc) or (ssrc,)
-        )
-        if sounding == self._sounding:
+        self._granted = self._speaker.sounding()
+        if (sounding := self.sounding()) == self._sounding:
             return
         self._sounding = sounding
         self._controller.receive_grants(sounding, self._now_ns)

@@ -81,6 +81,14 @@ class HeardAs:
             return True
         return any(one.ssrc == ssrc for one in self._heard.values())
 
+    def sounding(self) -> tuple[int, ...]:
+        """Return what sounds now, the holder of the horn first."""
+        return tuple(
+            number
+            for ssrc in self._speaker.sounding()
+            for number in self.numbers_of(ssrc) or (ssrc,)
+        )
+
     def numbers_of(self, ssrc: int) -> tuple[int, ...]:
         """Return what the controller calls `ssrc`, the one that decides what it is first."""
         numbers = [number for number, one in self._heard.items() if one.ssrc == ssrc]

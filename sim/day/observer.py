@@ -77,11 +77,16 @@ class Observer:
             part = self.granted() if event.ssrc is not None else None
             self.diary.note_holder(part, self._to_day_ns(event.at_ns), why=self._why(part))
 
-    def note_sound(self, now_ns: int, day_ns: int | None = None) -> None:
-        """Note what sounds at `now_ns` of the node's clock, which is `day_ns` into the day."""
+    def note_sound(
+        self, now_ns: int, day_ns: int | None = None, granted: tuple[int, ...] | None = None
+    ) -> None:
+        """Note what sounds at `now_ns` of the node's clock, which is `day_ns` into the day.
+
+        That is `granted`, by the controller's numbers; None: what the controller was told of.
+        """
         if day_ns is None:
             day_ns = self._to_day_ns(now_ns)
-        self.diary.note_sound(self._controller, self.granted(), now_ns, day_ns)
+        self.diary.note_sound(self._controller, self.granted(granted), now_ns, day_ns)
 
     def note_power_cut(self, at_ns: int) -> None:
         """Note that the node is off, `at_ns` into the day."""
@@ -100,9 +105,13 @@ class Observer:
         """
         return None if self._lead_ns is None else self.diary.unmuted
 
-    def granted(self) -> StartPart | None:
-        """Return the part that has the horn; of one that is over the end still sounds."""
-        granted = self._controller.granted
+    def granted(self, granted: tuple[int, ...] | None = None) -> StartPart | None:
+        """Return the part that has the horn; of one that is over the end still sounds.
+
+        Of those that `granted` says have it, or the controller knows to have it.
+        """
+        if granted is None:
+            granted = self._controller.granted
         if not granted:
             return None
         if granted[0] >= OWN_SSRCS:

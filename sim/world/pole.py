@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from node.shell.network.udp import UdpSocket
 from node.shell.service import Service
 from node.shell.store.store import Store
 from node.stack import SpeakerNode
-from node.units import NS_PER_S
+from node.units import NS_PER_S, samples_to_ns
 from sim.day.diary import WatchedController
 from sim.day.observer import Observer
 from sim.day.pole import CLOCK_SYNC_NS, READ_CLOCK_NS, NodeParts
@@ -32,28 +32,10 @@ from sim.world.live_speaker import LiveSpeaker
 from sim.world.loop import VirtualLoop
 from sim.world.machine import VirtualMachine
 from sim.world.path import Path
+from sim.world.witness import Witness
 
 RESTART_NS: Final = 3 * NS_PER_S
 """From a failed daemon's end to the next that serves: its unit, and its start (assumed)."""
-
-
-class Witness(Protocol):
-    """Somebody who stands at a pole and looks on."""
-
-    def note_sound(self, sound: NDArray[np.float32], leaves_ns: int) -> None:
-        """Hear sound whose first sample leaves the horn at that true time.
-
-        sound  (n, channels) float32, full scale 1.0
-        """
-
-    def note_order(self, payload: bytes, fate: str, at_ns: int) -> None:
-        """See an order come, and what the node made of it."""
-
-    def note_event(self, event: Event, at_ns: int) -> None:
-        """See what the node tells its shell."""
-
-    def note_power(self, at_ns: int, *, on: bool) -> None:
-        """See the daemon begin, or end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,9 +83,11 @@ class _Watched:
         if live is not None and live.runs:
             live.catch_up()
             out[:] = 0.0
+            self._pole.note_sound(self._speaker.sounding())
         else:
             self._speaker.render(out, presentation_ns)
-        self._pole.note_sound()
+            until_ns = presentation_ns + samples_to_ns(out.shape[0])
+            self._pole.note_sound(self._speaker.sounding(), until_ns)
 
     def rests(self, unasked: int = 0) -> bool:
         return False  # who looks on is to see each period
@@ -283,9 +267,15 @@ class WorldPole:
             leaves_ns = self._loop.now_ns + presentation_ns - self._machine.now_ns()
             self._witness.note_sound(sound, leaves_ns)
 
-    def note_sound(self) -> None:
-        """Note what sounds now; who has the horn is told to the daemon, as its ticks would see."""
-        self.observer.note_sound(self._machine.now_ns(), self._loop.now_ns)
+    def note_sound(self, granted: tuple[int, ...], until_ns: int | None = None) -> None:
+        """Note what sounds; who has the horn is told to the daemon, as its ticks would see.
+
+        The card has asked for what leaves the horn until then, by the node's clock, maybe long
+        after it was due; None: it has asked now.
+        """
+        now_ns = self._machine.now_ns()
+        back_ns = 0 if until_ns is None else max(0, now_ns + self._parts.lead_ns - until_ns)
+        self.observer.note_sound(now_ns - back_ns, self._loop.now_ns - back_ns, granted)
         sounding = self._speaker.sounding()
         if sounding != self._sounding:
             self._sounding = sounding

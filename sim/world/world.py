@@ -24,7 +24,8 @@ from sim.world.live import LivePlan, LiveProgramme
 from sim.world.loop import VirtualLoop
 from sim.world.machine import VirtualMachine
 from sim.world.path import LOST_NS, Down, Hop, Path
-from sim.world.pole import Ways, Witness, WorldPole
+from sim.world.pole import Ways, WorldPole
+from sim.world.witness import Witness
 
 _BOOT_OFFSET_NS = 3600 * NS_PER_S
 """What a monotonic clock shows at the begin of the run: it has been up for an hour."""

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.control.control_cap import FLOOD
-from node.config import JitterConfig, NodeConfig
+from node.config import AmplifierConfig, JitterConfig, NodeConfig
 from node.control.controller import Controller
 from node.control.orders import Session
 from node.control.precedence import MessageClass
@@ -65,6 +65,7 @@ class Pole:
         *,
         interval_s: int = 0,
         unsigned: str = "play",
+        mute_release_s: float = 0.0,
         **more: object,
     ) -> None:
         phrase = PhraseConfig(siren=SIREN, siren_s=2)
@@ -76,7 +77,11 @@ class Pole:
             unsigned_packets=unsigned,
             **({"alert": alert} | more),
         )
-        config = NodeConfig(name="coc-1", jitter=JitterConfig(playout_delay_ms=100))
+        config = NodeConfig(
+            name="coc-1",
+            jitter=JitterConfig(playout_delay_ms=100),
+            amplifier=AmplifierConfig(mute_release_s=mute_release_s),
+        )
         speaker = SpeakerNode(config, decoder_factory=LibopusDecoder)
         controller = Controller("coc-1", control, (), {})
         self.node = GovernedSpeaker(speaker, controller, library, playout_delay_ms=100)
@@ -422,6 +427,15 @@ def test_a_warning_sounds_again_after_each_of_its_pauses():
     begun = np.flatnonzero(np.diff(loud.astype(int), prepend=0) == 1) / 100
     assert len(begun) == 3, f"heard from {begun} s on"
     assert np.allclose(np.diff(begun), 7.0, atol=0.3)
+
+
+def test_a_warning_that_waits_for_its_amplifier_is_heard_whole():
+    phrase = PhraseConfig(siren=SIREN, siren_s=2)
+    once = AlertConfig(phrases={"any": phrase}, repeat={"normal": 1, "priority": 1, "urgent": 1})
+    pole = Pole({SIREN: tone(1000, 2)}, mute_release_s=0.5, alert=once)
+    pole.order(COMMUNE, Kind.SHORT_ALERT, encode_short("alert", 1), URGENT)
+    loud = np.abs(pole.run(5)).reshape(-1, PERIOD).max(axis=1) > 0.01
+    assert np.sum(loud) / 100 == pytest.approx(2.0, abs=0.15)
 
 
 @pytest.mark.parametrize("comes", [True, False])

@@ -10,9 +10,9 @@ from sim.village.places import build_village
 from sim.world.stretch import Stretch
 
 BEGIN_S, END_S = 7_080, 8_400
-HEARD_PCT = 8.0
+HEARD_PCT = 2.5
 """What is over before it has sounded whole sounds for as long as is left when it comes; and of each
-repetition a look more is seen than there was, which is up to half a second with a daemon."""
+repetition a look more is seen than there was, a tenth of a second in both."""
 CONNECTS_S = 8.0
 """When a node is connected again after a cut is chance in both, and a modem sleeps 1 s or 6."""
 VILLAGE = """
