@@ -18,6 +18,7 @@ from hw_profiles import Number
 from node.shell.config import MqttConfig
 from node.units import NS_PER_MS, NS_PER_S
 from sim.chance.rng import Purpose, between, raw_draws, stream
+from sim.day.hindrance import Span, hindrances
 from sim.day.station import Sent
 from sim.gateway.power import Uptime
 from sim.links.bearer import Bearer
@@ -43,7 +44,6 @@ _UPLINK: Final = "/uplink"
 _ANSWER_NS: Final = 50 * NS_PER_MS
 """A copy sent again does not overtake the first one by more than this; the broker's own time."""
 
-Span = tuple[int, int]
 Cells = dict[tuple[str, str], tuple[Spells, Spells]]
 Copy = tuple[int, int, int, bool]
 """Which order it is of, when it left the station and came, and whether there was no room."""
@@ -119,23 +119,34 @@ class Delivery:
         copies = self._sent(place)
         copies += self._handed_over(place, power, (*link_cuts_ns, *broker_cuts_ns))
         lost = "no signal" if _carries_nothing(place) else "lost on the way"
-        came_ns: list[list[int]] = [[] for _ in self.of(place.commune)]
-        hindered: list[list[tuple[int, str]]] = [[] for _ in came_ns]
+        orders = self.of(place.commune)
+        came_ns: list[list[int]] = [[] for _ in orders]
+        hindered: list[list[tuple[int, str]]] = [[] for _ in orders]
         for i, left_ns, at_ns, no_room in copies:
             there_ns = left_ns if at_ns == LOST_NS else at_ns
-            why = lost if at_ns == LOST_NS else "no room beside the live programme" * no_room
-            # What it has sent comes though the broker falls meanwhile.
-            if any(start <= left_ns < end for start, end in broker_cuts_ns):
-                why = "no broker"
-            if any(start <= there_ns < end for start, end in link_cuts_ns):
-                why = "no link"
-            if not any(one.start_ns <= there_ns < one.end_ns for one in power):
-                why = "no power"
-            if why:
-                hindered[i].append((there_ns, why))
-            else:
+            # What a broker has sent comes though it falls meanwhile.
+            cut = any(start <= left_ns < end for start, end in broker_cuts_ns)
+            cut |= any(start <= there_ns < end for start, end in link_cuts_ns)
+            cut |= not any(one.start_ns <= there_ns < one.end_ns for one in power)
+            if at_ns == LOST_NS or no_room:
+                why = lost if at_ns == LOST_NS else "no room beside the live programme"
+                hindered[i] += [(there_ns, why)] * (not cut)
+            elif not cut:
                 came_ns[i].append(at_ns)
-        return [_way(came, met) for came, met in zip(came_ns, hindered, strict=True)]
+        ways: list[Way] = [Way(None, ())] * len(orders)
+        before_ns = 0
+        for i in sorted(range(len(orders)), key=lambda i: orders[i].at_ns):
+            order = orders[i]
+            if came_ns[i]:
+                # In one connection nothing overtakes: what was sent later waits for this one.
+                before_ns = max(before_ns, min(came_ns[i]))
+            arrived_ns = before_ns if came_ns[i] else None
+            void_ns = order.at_ns + order.ttl_s * NS_PER_S
+            span = (order.at_ns, void_ns if arrived_ns is None else arrived_ns)
+            met = hindered[i] + hindrances(span, power, link_cuts_ns, broker_cuts_ns)
+            kept = [why for at_ns, why in sorted(met) if at_ns < span[1]]
+            ways[i] = Way(arrived_ns, tuple(dict.fromkeys(kept)))
+        return ways
 
     def of(self, commune: str) -> list[Sent]:
         """Return the orders that a commune's station sends."""
@@ -267,12 +278,6 @@ class Delivery:
             busy=busy,
             outages=outages,
         )
-
-
-def _way(came_ns: list[int], met: list[tuple[int, str]]) -> Way:
-    arrived_ns = min(came_ns, default=None)
-    kept = [why for at_ns, why in sorted(met) if arrived_ns is None or at_ns < arrived_ns]
-    return Way(arrived_ns, tuple(dict.fromkeys(kept)))
 
 
 def _carries_nothing(place: Place) -> bool:

@@ -33,6 +33,10 @@ _QUIET_S: Final = (2.0, 3.5, 5.0, 8.0, 12.0, 105.0)
 
 _STEPS_MAX: Final = 6
 
+_OFF_MEANWHILE: Final = 0.12
+"""Of the histories lose the power while an order is on its way to a slow disk: by chance alone one
+in some hundred does, and a node that acknowledges what it has not kept is seen by nothing else."""
+
 _LIVE: Final = 0.25
 """Of the histories have a live programme: it costs several times as much as all the rest."""
 
@@ -60,7 +64,8 @@ def script_of(seed: int) -> Script:
         faults = [_over_midnight(one) if one.do == "broker_down" else one for one in faults]
     # Drawn last: a seed is what it was before there were live programmes, and one more thing.
     live = _live(rng, orders, poles) if _chance(rng, _LIVE) else []
-    steps = tuple(sorted([*orders, *faults, *live], key=lambda one: one.at_s))
+    off = _off_meanwhile(rng, orders, poles) if _chance(rng, _OFF_MEANWHILE) else []
+    steps = tuple(sorted([*orders, *faults, *live, *off], key=lambda one: one.at_s))
     return Script(seed=seed, poles=poles, steps=steps, begin=begin)
 
 
@@ -145,6 +150,19 @@ def _hole(rng: np.random.Generator, about: Step) -> Step:
     lasts_s = _one(rng, (0.06, 0.1, 0.2))
     ends_s = about.at_s - _one(rng, range(10)) / 100
     return Step(at_s=round(ends_s - lasts_s, 3), do="link_down", for_s=lasts_s, way="down")
+
+
+def _off_meanwhile(
+    rng: np.random.Generator, orders: Sequence[Step], poles: Sequence[Pole]
+) -> list[Step]:
+    """Return a disk that is slow when an order comes, and the power that goes before it is done."""
+    about = _one(rng, orders)
+    pole = about.pole or _one(rng, poles).name
+    slow_s = _one(rng, (1.0, 4.0))
+    off_s = round(about.at_s + slow_s * _one(rng, range(20, 110)) / 100, 2)
+    slow = Step(at_s=about.at_s, do="disk_slow", pole=pole, amount=slow_s, for_s=slow_s + 3.0)
+    cut = Step(at_s=off_s, do="power_cut", pole=pole, for_s=_one(rng, (3.0, 10.0)))
+    return [slow, cut]
 
 
 def _of_sender(rng: np.random.Generator, kind: str, live: Step, poles: Sequence[Pole]) -> Step:

@@ -191,7 +191,7 @@ class WorldPole:
         """Boot: build the daemon anew with what its disk has, and let it run."""
         assert self._task is None, "it is on"
         self._powered = True
-        ready = self._boots == 0 or self._parts.has_rtc
+        ready = self._loop.now_ns == 0 or self._parts.has_rtc  # as it is found it has been on
         self._machine.boot(knows_time=ready)
         if not ready:
             sync_ns = self._loop.now_ns + CLOCK_SYNC_NS

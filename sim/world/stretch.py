@@ -12,6 +12,7 @@ from node.units import NS_PER_S
 from sim.day.answer import Lived, Plan
 from sim.day.delivery import Way
 from sim.day.fates import order_fate
+from sim.day.hindrance import Span, hindrances
 from sim.day.nodes import library, node_parts, turns
 from sim.day.station import Sent, Station
 from sim.gateway.power import Uptime, uptimes
@@ -22,8 +23,6 @@ from sim.village.scenario import Scenario
 from sim.world.live import LivePlan, LiveProgramme
 from sim.world.pole import WorldPole
 from sim.world.world import PoleParts, World
-
-Span = tuple[int, int]
 
 STEP_NS: Final = 60 * NS_PER_S
 
@@ -187,15 +186,11 @@ class Stretch:
 
     def _hindered(self, one: PoleParts, sent: Sent, came_ns: int | None) -> tuple[str, ...]:
         """Return what was in the way at the order and after it, until it came."""
-        found = []
         until_ns = min(sent.at_ns + sent.ttl_s * NS_PER_S, self._end_ns)
         until_ns = until_ns if came_ns is None else min(until_ns, came_ns)
-        if not any(up.start_ns <= sent.at_ns < up.end_ns for up in one.power):
-            found.append("no power")
-        if any(start < until_ns and end > sent.at_ns for start, end in one.link_cuts_ns):
-            found.append("no link")
-        if any(start < until_ns and end > sent.at_ns for start, end in self._broker_cuts_ns):
-            found.append("no broker")
+        span = (sent.at_ns, until_ns)
+        met = hindrances(span, one.power, one.link_cuts_ns, self._broker_cuts_ns)
+        found = [why for _, why in met]
         if one.place.bearer is not None and one.place.bearer.loss_pct.value >= 100:
             found.append("no signal")
         return tuple(found)

@@ -51,6 +51,9 @@ clusters = [
 """
 
 
+CANCEL = '[[day.orders]]\nat = "02:04"\nkind = "cancel"\n'
+
+
 def clock(minute):
     """Return the wall clock so many minutes after 01:59."""
     return f"{(119 + minute) // 60:02}:{(119 + minute) % 60:02}"
@@ -58,7 +61,7 @@ def clock(minute):
 
 @st.composite
 def faults(draw):
-    kind = draw(st.sampled_from(["power_cut", "link_down", "broker_down"]))
+    kind = draw(st.sampled_from(["power_cut", "link_down", "broker_down", "card_gone"]))
     start = draw(st.integers(0, 7))
     end = start + draw(st.integers(1, 5))
     text = f'[[faults]]\nkind = "{kind}"\nstart = "{clock(start)}"\nend = "{clock(end)}"\n'
@@ -83,13 +86,17 @@ def villages(draw):
     )
 
 
-def broken(kind, start, end, *, lasts_s=600, bearer="perfect", seed=5):
-    """Return a village warned at 02:00, of which something is broken from one minute to another."""
+def broken(kind, start, end, *, lasts_s=600, bearer="perfect", seed=5, then=""):
+    """Return a village warned at 02:00, of which something is broken from one minute to another.
+
+    `then` is what its station orders beside.
+    """
     return VILLAGE.format(
         seed=seed,
         bearer=bearer,
         floor=90,
-        orders=f'[[day.orders]]\nat = "02:00"\nkind = "alert"\nttl_s = 3600\nlasts_s = {lasts_s}\n',
+        orders=f'[[day.orders]]\nat = "02:00"\nkind = "alert"\nttl_s = 3600\nlasts_s = {lasts_s}\n'
+        + then,
         faults=f'[[faults]]\nkind = "{kind}"\nstart = "{start}"\nend = "{end}"\n',
     )
 
@@ -100,6 +107,7 @@ def broken(kind, start, end, *, lasts_s=600, bearer="perfect", seed=5):
 @example(broken("broker_down", "01:58", "02:00"))
 @example(broken("link_down", "02:00", "02:01"))
 @example(broken("power_cut", "02:00", "02:01"))
+@example(broken("link_down", "02:00", "02:04", lasts_s=120, then=CANCEL))
 @example(broken("power_cut", "01:59", "02:01", lasts_s=120, bearer="lte_weak", seed=34))
 def test_a_day_and_its_daemons_tell_the_same_of_every_order(tmp_path_factory, text):
     path = tmp_path_factory.mktemp("two") / "two.toml"
@@ -123,6 +131,8 @@ def test_a_day_and_its_daemons_tell_the_same_of_every_order(tmp_path_factory, te
             (other.fate, other.answer, other.languages, other.played_dba)
         ), key
         assert one.heard_pct == pytest.approx(other.heard_pct, abs=HEARD_PCT), key
+        if 'bearer = "perfect"' in text:
+            assert one.reason == other.reason, key
         assert (one.arrived_s is None) == (other.arrived_s is None), key
         if one.arrived_s is not None:
             assert one.arrived_s == pytest.approx(other.arrived_s, abs=CONNECTS_S), key

@@ -5,7 +5,7 @@ import json
 from sim.cli import main
 from tests.sim.world.test_two_tiers import VILLAGE, broken
 
-FAULT = '[[faults]]\nkind = "power_cut"\nstart = "01:00"\nend = "04:00"\ncluster = "a-2"\n'
+FAULT = '[[faults]]\nkind = "power_cut"\nstart = "00:00"\nend = "04:00"\ncluster = "a-2"\n'
 ORDERS = (
     '[[day.orders]]\nat = "02:00"\nkind = "alert"\nttl_s = 3600\nlasts_s = 600\n'
     '[[day.orders]]\nat = "20:30"\nkind = "alert"\nttl_s = 600\nlasts_s = 600\n'
