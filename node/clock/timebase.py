@@ -64,6 +64,11 @@ def new_line(playout_delay_ns: int, own_delay_ns: int = 0) -> Records[Line]:
     return line
 
 
+def skew_ppm(slope: float) -> float:
+    """Return the sender's clock against the node's by the slope of a line, positive is fast."""
+    return -1e6 * slope / (1.0 + slope)
+
+
 @inlined
 def _transit_ns(line: Line, media_time_samples: int, local_ns: int) -> float:
     """Return how much later than the first packet a media time came, or was captured."""
@@ -288,8 +293,7 @@ class Timebase:
     @property
     def skew_ppm(self) -> float:
         """Return the sender's clock against the node's, positive is fast."""
-        slope = float(self._slope[0])
-        return -1e6 * slope / (1.0 + slope)
+        return skew_ppm(float(self._slope[0]))
 
     @property
     def playout_delay_ns(self) -> int:

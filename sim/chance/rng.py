@@ -98,6 +98,18 @@ def from_table(
     return value_q16 * scale >> Q
 
 
+def one_from_table(bits: np.random.PCG64, table: list[int], *, scale: int) -> int:
+    """Return the next draw of a frozen distribution: `from_table` of one, at a tenth of its cost.
+
+    The numbers of `table` are Python's own.
+    """
+    raw = int(bits.random_raw())
+    cell = raw >> 64 - CELL_BITS
+    fraction = (raw >> 64 - CELL_BITS - FRACTION_BITS) & ((1 << FRACTION_BITS) - 1)
+    low = table[cell]
+    return (low + ((table[cell + 1] - low) * fraction >> FRACTION_BITS)) * scale >> Q
+
+
 def between(raw: NDArray[np.uint64], low: int, high: int) -> NDArray[np.int64]:
     """Turn raw integers into whole numbers from `low` to `high`, both included.
 

@@ -147,6 +147,11 @@ class Sparse:
 
     max_ns: int | None
 
+    def quantiles_ms(self, shares: list[float]) -> "list[float] | list[None]":
+        """Return the values below which these shares of the weight lie, in ms; None when empty."""
+        found = quantiles_ms(self.weights, self.bin_ns, shares, max_ns=self.max_ns, bins=self.bins)
+        return found or [None] * len(shares)
+
 
 class Histogram:
     """Weighted counts in bins of equal width, from 0; what lies beyond is in the last bin."""
@@ -154,14 +159,14 @@ class Histogram:
     def __init__(self, bin_ns: int, bins: int) -> None:
         self.bin_ns = bin_ns
         self.weights = np.zeros(bins, np.int64)
+        self.min_ns: int | None = None
         self.max_ns: int | None = None
 
     def add(self, values_ns: NDArray[np.int64], weights: NDArray[np.int64]) -> None:
         """Count `values_ns` (n,) int64 with `weights` (n,) int64."""
         if values_ns.size == 0:
             return
-        largest = int(values_ns.max())
-        self.max_ns = largest if self.max_ns is None else max(self.max_ns, largest)
+        self.note(int(values_ns.min()), int(values_ns.max()))
         bins = self.weights.size
         index = np.clip(values_ns // self.bin_ns, 0, bins - 1)
         low, high = int(index.min()), int(index.max())
@@ -169,17 +174,26 @@ class Histogram:
         found = np.bincount(index - low, weights=weights, minlength=high - low + 1)
         self.weights[low : high + 1] += found.astype(np.int64)
 
+    def note(self, min_ns: int, max_ns: int) -> None:
+        """Note the least and the largest of values that are counted: between them it is not empty.
+
+        Whoever counts in `weights` by himself says so.
+        """
+        self.min_ns = min_ns if self.min_ns is None else min(self.min_ns, min_ns)
+        self.max_ns = max_ns if self.max_ns is None else max(self.max_ns, max_ns)
+
     def sparse(self) -> Sparse:
         """Return what is in it."""
-        bins = np.flatnonzero(self.weights)
+        first, last = 0, self.weights.size - 1
+        if self.max_ns is None:
+            last = -1
+        elif self.min_ns is not None:
+            # Most bins were never touched: to look at them costs more than all that is done here.
+            first = min(max(self.min_ns // self.bin_ns, 0), last)
+            last = min(max(self.max_ns // self.bin_ns, 0), last)
+        bins = first + np.flatnonzero(self.weights[first : last + 1])
         kept = self.weights[bins]
         return Sparse(self.bin_ns, bins.astype(np.int32), kept, self.weights.size, self.max_ns)
-
-    def quantile_ms(self, share: float) -> float | None:
-        """Return the value below which `share` of the weight lies, in ms; None when empty."""
-        kept = self.sparse()
-        found = quantiles_ms(kept.weights, self.bin_ns, [share], max_ns=self.max_ns, bins=kept.bins)
-        return found[0] if found else None
 
     @property
     def max_ms(self) -> float | None:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from node.counters import Count, Origin
 from node.units import RATE_HZ
+from sim.drive.capacity import Capacity
 from sim.drive.coverage import Sparse, quantiles_ms
-from sim.drive.rounds import Rounds
 from sim.drive.tally import Tally
 from sim.result.capacity import CapacityRow
 from sim.result.run import QUANTILES, GroupRow, NodeRow, RunResult
@@ -56,14 +56,15 @@ class Part:
     bin_s: float
 
 
-def part_of(rounds: Rounds) -> Part:
+def part_of(rounds: "Finished") -> Part:
     """Return what is to be kept of finished rounds."""
-    rows = [node_row(rounds, number) for number in range(len(rounds.places))]
+    spreads = [Spread(one.delay.sparse(), one.skew.sparse()) for one in rounds.tallies]
+    rows = [node_row(rounds, number, spread) for number, spread in enumerate(spreads)]
     duration_s = rounds.scenario.duration_s
     repair_kbit_s = {row.node: 8 * row.repair_bytes / 1000 / duration_s for row in rows}
     return Part(
         rows=rows,
-        spreads=[Spread(one.delay.sparse(), one.skew.sparse()) for one in rounds.tallies],
+        spreads=spreads,
         raster=np.stack([tally.coverage.raster for tally in rounds.tallies]),
         traces=[rounds.trace(number) for number in range(len(rows))],
         capacity=rounds.capacity.rows(repair_kbit_s),
@@ -116,9 +117,25 @@ class Run(Protocol):
         """Return the hash of what one place played, float32; empty without sound."""
 
 
-def node_row(rounds: Run, number: int) -> NodeRow:
-    """Return what became of the stream at one place."""
+class Finished(Run, Protocol):
+    """All finished rounds of either tier, the drive or the fleet."""
+
+    scenario: Scenario
+    capacity: Capacity
+    bin_s: float
+
+    def trace(self, number: int) -> bytes:
+        """Return what the hash of the trace is taken over, of one place."""
+
+
+def node_row(rounds: Run, number: int, spread: Spread | None = None) -> NodeRow:
+    """Return what became of the stream at one place; its `spread` is looked up without it."""
     place, tally = rounds.places[number], rounds.tallies[number]
+    if spread is None:
+        spread = Spread(tally.delay.sparse(), tally.skew.sparse())
+    delay = spread.delay.quantiles_ms([0.5, 0.95, 0.99])
+    skew = spread.skew.quantiles_ms([0.5, 0.95])
+    stages_ms = tally.stage_means_ms()
     counts = rounds.counts(number)
     coverage = tally.coverage
     sent = rounds.sender.packets
@@ -156,16 +173,16 @@ def node_row(rounds: Run, number: int) -> NodeRow:
         dropout_pct=dropout_pct,
         dropout_events_per_hour=coverage.events * 3_600_000 / programme_ms if programme_ms else 0.0,
         longest_gap_ms=coverage.longest_gap_ms,
-        mouth_to_ear_mean_ms=_sum(tally.stage_means_ms().values()),
-        mouth_to_ear_p50_ms=tally.delay.quantile_ms(0.5),
-        mouth_to_ear_p95_ms=tally.delay.quantile_ms(0.95),
-        mouth_to_ear_p99_ms=tally.delay.quantile_ms(0.99),
+        mouth_to_ear_mean_ms=_sum(stages_ms.values()),
+        mouth_to_ear_p50_ms=delay[0],
+        mouth_to_ear_p95_ms=delay[1],
+        mouth_to_ear_p99_ms=delay[2],
         mouth_to_ear_max_ms=tally.delay.max_ms,
-        **tally.stage_means_ms(),
+        **stages_ms,
         playout_delay_mean_ms=delay_ms,
         j=None if delay_ms is None else delay_ms + _J_MS_PER_PERCENT * above_pct,
-        skew_p50_ms=tally.skew.quantile_ms(0.5),
-        skew_p95_ms=tally.skew.quantile_ms(0.95),
+        skew_p50_ms=skew[0],
+        skew_p95_ms=skew[1],
         skew_max_ms=tally.skew.max_ms,
         first_sound_ms=None if first_ns is None else first_ns / 1e6,
         deadline_misses=tally.deadline_misses,

@@ -180,7 +180,7 @@ class Site:
             node=place.node,
             packet_ms=scenario.sender.packet_ms,
         )
-        self.clock, self._card = _crystals(place, *at, uptime_ns=uptime_ns)
+        self.clock, self._card = crystals(place, *at, uptime_ns=uptime_ns)
         card = place.profile.sound_card
         self.period_samples = card.period_samples.value
         self._period_ns = self.period_samples * NS_PER_S // card.rate_hz.value
@@ -318,7 +318,7 @@ class Site:
         return first, tick_ns[:cut], play_ns[:cut], ready_ns[:cut], int(play_ns[cut])
 
 
-def _crystals(
+def crystals(
     place: Place, seed: int, commune: str, node: str, *, uptime_ns: int
 ) -> tuple[Oscillator, Oscillator]:
     """Return the node's monotonic clock and the sound card's."""

@@ -65,6 +65,7 @@ class Sums(Record):
     )
     waited: int = whole("ns * samples", "What the jitter buffer added, likewise.")
     samples: int = whole("samples", "Received and heard, of this call.")
+    delay_min_ns: int = whole("ns", "Shortest delay so far; -NEVER before any.")
     delay_max_ns: int = whole("ns", "Longest delay so far; NEVER before any.")
     first_sound_ns: int = whole("ns", "When the first of it was heard; NEVER before any.")
 
@@ -189,6 +190,7 @@ def add_delays(
         own.waited += (tick_ns + begins_ns - played_ns - sent_ns) * samples
         own.samples += samples
         delay_ns = begins_ns - captured_ns
+        own.delay_min_ns = min(own.delay_min_ns, delay_ns)
         own.delay_max_ns = max(own.delay_max_ns, delay_ns)
         weights[min(max(delay_ns // DELAY_BIN_NS, 0), weights.shape[0] - 1)] += samples
 

@@ -107,6 +107,7 @@ class Tally:
             ("packet_ns", sender.packet_ns),
             ("look_ahead_ns", sender.look_ahead_ns),
             ("own_delay_ns", own_delay_ns),
+            ("delay_min_ns", -NEVER),
             ("delay_max_ns", NEVER),
             ("first_sound_ns", NEVER),
         ):
@@ -128,7 +129,7 @@ class Tally:
         self.packets_lost += int(np.count_nonzero(plan.arrive_ns == LOST_NS))
         self.deadline_misses += int(np.count_nonzero(plan.silent))
         if plan.arrive_ns.size:
-            self._fastest_ns = fastest(send.newest[0], plan.arrive_ns, self._fastest_ns)
+            self.note_fastest(send.newest[0], plan.arrive_ns)
         journal = together([self._later, chunk.journal], Played)
         # The resampler ends a row within a period, and the next one may begin with the period after
         # it: when that was asked for is in the next chunk.
@@ -165,13 +166,44 @@ class Tally:
             return None
         return (self._waited_sum / self._samples - self._fastest_ns) / 1e6
 
-    def _book(
-        self, journal: Records[Played], send: Recent, depart: Recent
+    def note_fastest(self, send_ns: NDArray[np.int64], arrive_ns: NDArray[np.int64]) -> None:
+        """Note what the fastest packet took, of these and before.
+
+        send_ns, arrive_ns  (n,) int64, ns; LOST_NS for what never came
+        """
+        self._fastest_ns = fastest(send_ns, arrive_ns, self._fastest_ns)
+
+    def book(
+        self,
+        journal: Records[Played],
+        packets: NDArray[np.int64],
+        periods: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        *,
+        first_packet: int,
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        sums, periods = self._sums, self._periods.values
-        packets = np.concatenate([send.values, depart.values, self._arrive.values])
-        sums["first_packet"] = self._arrive.first
-        rows = np.empty((len(journal), LOOKED_AT), np.int64)
+        """Book rows of a journal; return the media seconds in it, and when each was played.
+
+        Parameters
+        ----------
+        journal : (n,) Played
+            Its instants in true time.
+        packets : (3, k) int64
+            When each was sent, departed and arrived; ns, LOST_NS.
+        periods : (PERIOD_ROWS or more, m) int64
+            See `sim.drive.sums`; ns and flags.
+        rows : (n, LOOKED_AT) int64
+            Room: samples, index of an origin, ns, seconds, ns.
+        first_packet : int
+            The number of the first of `packets`.
+
+        Returns
+        -------
+        (s,) int64 and (s,) int64
+            Whole seconds of media time, and true time in ns.
+        """
+        sums = self._sums
+        sums["first_packet"] = first_packet
         look_at(sums, periods, journal, rows)
         self.coverage.add(rows)
         add_delays(sums, self.delay.weights, packets, periods, journal, rows)
@@ -181,9 +213,17 @@ class Tally:
         self._waited_sum += int(sums["waited"][0])
         self._samples += int(sums["samples"][0])
         if self._samples:
-            self.delay.max_ns = int(sums["delay_max_ns"][0])
+            self.delay.note(int(sums["delay_min_ns"][0]), int(sums["delay_max_ns"][0]))
         inside = rows[:, SECOND] != NEVER
         return rows[inside, SECOND], rows[inside, SECOND_PLAY]
+
+    def _book(
+        self, journal: Records[Played], send: Recent, depart: Recent
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        packets = np.concatenate([send.values, depart.values, self._arrive.values])
+        rows = np.empty((len(journal), LOOKED_AT), np.int64)
+        first = self._arrive.first
+        return self.book(journal, packets, self._periods.values, rows, first_packet=first)
 
 
 class Alignment:

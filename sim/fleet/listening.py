@@ -29,10 +29,10 @@ from node.kernel.record import Record, Records, nested, number, whole
 from node.source import playback, playback_adaptive
 from node.source.admission import SECOND_WITHIN, STRAY_NS, STRAY_PACKETS
 from node.source.receiver import FORGET_NS, SPELL_NS
-from node.source.state import JOURNAL_ROWS, Source
+from node.source.state import JOURNAL_ROWS, Played, Source
 from node.stack import LATENCY_NS
 from node.units import NS_PER_S
-from sim.drive.batch import Period
+from sim.fleet.around import AT, BEFORE, NUMBER, PRESENTATION
 
 NOBODY: Final = 0
 ONE: Final = 1
@@ -51,12 +51,10 @@ BEYOND: Final = 4
 _JOURNAL_SPARE: Final = 2048
 """Rows that one period may write, and more: a period is at most 4096 samples."""
 
+_TAKEN_ROWS: Final = 64
+"""The source's own journal is emptied after so many rows: its memory is touched no further."""
 
-class Arrival(Record):
-    """One packet that came."""
-
-    number: int = whole("", "Which packet of the run it is.")
-    now_ns: int = whole("ns", "When it is in the jitter buffer, on the node's clock.")
+assert _TAKEN_ROWS + _JOURNAL_SPARE <= JOURNAL_ROWS
 
 
 class Setup(Record):
@@ -90,12 +88,21 @@ class Listener(Record):
     live_until_ns: int = whole("ns", "Until when it has the horn; -1: it gave it back.")
     gain: float = number("", "Linear, of its sound.")
     packet: int = whole("", "The next arrival of the chunk.")
+    come: int = whole("", "Arrivals of the chunk.")
     period: int = whole("", "The next period of the chunk.")
     until: int = whole("", "The period of the chunk before which it goes off.")
+    periods: int = whole("", "Periods of the chunk.")
     packets: int = whole("", "Packets of sources so far.")
     on_probation: int = whole("", "First packets that no second one followed.")
-    journal_taken: int = whole("", "Rows of the journal that were taken.")
+    rows: int = whole("", "Rows of the journal that are filled.")
     setup: Records[Setup] = nested(Setup, "What it is.", (1,))
+
+
+class Hearing(Record):
+    """A node that listens: what it is, and the source that it hears, if it does."""
+
+    listener: Records[Listener] = nested(Listener, "Itself.", (1,))
+    source: Records[Source] = nested(Source, "What it hears; not looked at without one.", (1,))
 
 
 @inner_kernel("int64(Source, Listener, Setup, int64[:, ::1], int64, int64)")
@@ -132,19 +139,20 @@ def _receive(
     return BEYOND if result == js.RESTARTED else WHOLE
 
 
-@inner_kernel("int64(Source, Listener, Setup, int64[:, ::1], Arrival)")
+@inner_kernel("int64(Source, Listener, Setup, int64[:, ::1], int64, int64)")
 def _take(
     source: Source,
     listener: Listener,
     setup: Setup,
     sheet: NDArray[np.int64],
-    one: Arrival,
+    number: int,
+    now_ns: int,
 ) -> int:
     """Take what came, as `SpeakerNode.receive_datagram` does; return WHOLE, ADMITS or BEYOND.
 
     sheet  (3, packets of the sound) int64: marks, bytes, and what else it reads as, of each
     """
-    if listener.phase == ONE and 0 < (one.number - listener.waiting) & 0xFFFF <= SECOND_WITHIN:
+    if listener.phase == ONE and 0 < (number - listener.waiting) & 0xFFFF <= SECOND_WITHIN:
         return ADMITS
     if listener.phase == SOURCE:
         if listener.fresh:
@@ -153,17 +161,17 @@ def _take(
             listener.last_arrival_ns = listener.waiting_ns
             listener.resumed_ns = listener.waiting_ns
             _receive(source, listener, setup, sheet, listener.waiting, listener.waiting_ns)
-        return int(_receive(source, listener, setup, sheet, one.number, one.now_ns))
+        return int(_receive(source, listener, setup, sheet, number, now_ns))
     if listener.phase == ONE:
         listener.on_probation += 1
         if listener.strays == 0:
-            listener.strays_ns = one.now_ns
+            listener.strays_ns = now_ns
         listener.strays += 1
-        if listener.strays >= STRAY_PACKETS and one.now_ns - listener.strays_ns >= STRAY_NS:
+        if listener.strays >= STRAY_PACKETS and now_ns - listener.strays_ns >= STRAY_NS:
             return BEYOND
     listener.phase = ONE
-    listener.waiting = one.number
-    listener.waiting_ns = one.now_ns
+    listener.waiting = number
+    listener.waiting_ns = now_ns
     return WHOLE
 
 
@@ -236,60 +244,91 @@ def _look_at_source(source: Source, listener: Listener, now_ns: int) -> int:
     return WHOLE
 
 
+@inner_kernel("void(Source, Listener, Played[::1])")
+def _move_journal(source: Source, listener: Listener, journal: Records[Played]) -> None:
+    """Move what the source wrote into `journal`; its own begins anew."""
+    for i in range(source.playout[0].journal_written):
+        row = source.journal[i]
+        copy = journal[listener.rows + i]
+        copy.ssrc = row.ssrc
+        copy.media = row.media
+        copy.samples = row.samples
+        copy.origin = row.origin
+        copy.arrival_ns = row.arrival_ns
+        copy.presentation_ns = row.presentation_ns
+    listener.rows += source.playout[0].journal_written
+    source.playout[0].journal_written = 0
+
+
+@inner_kernel("int64(Source, Listener, float32[:, ::1], int64)")
+def _play(source: Source, listener: Listener, room: NDArray[np.float32], at_ns: int) -> int:
+    """Go on with one period that begins `at_ns`; return FORGETS, BEYOND or WHOLE.
+
+    room  (FIFO_SAMPLES, 0) float32, full scale 1.0
+    """
+    setup = listener.setup[0]
+    ahead_ns = at_ns + LATENCY_NS
+    fate = _look_at_source(source, listener, at_ns - setup.lead_ns)
+    if fate != WHOLE:
+        return int(fate)
+    sounds = 1
+    if not listener.alone or ahead_ns >= listener.confirmed_ns:
+        sounds = _arbitrate(source, listener, setup, ahead_ns)
+    if sounds and setup.adaptive:
+        playback_adaptive.advance(source, room, room[: setup.period_samples], ahead_ns)
+    elif sounds:
+        playback.advance(source, room, room, room[: setup.period_samples], ahead_ns)
+    return WHOLE
+
+
 @kernel(
-    "int64(Source[::1], Listener[::1], int64[:, ::1], float32[:, ::1], Arrival[::1], Period[::1])"
+    "int64(Hearing[::1], int64[:, ::1], float32[:, ::1], int64[:, ::1], int64[:, ::1], Played[::1])"
 )
 def listen(
-    sources: Records[Source],
-    listeners: Records[Listener],
+    hearings: Records[Hearing],
     sheet: NDArray[np.int64],
     room: NDArray[np.float32],
-    arrivals: Records[Arrival],
-    periods: Records[Period],
+    arrivals: NDArray[np.int64],
+    periods: NDArray[np.int64],
+    journal: Records[Played],
 ) -> int:
     """Go on with the packets and periods of a chunk; return WHOLE, or why it waits for Python.
 
     sheet     (3, packets of the sound) int64: marks, bytes, and what else it reads as, of each
     room      (FIFO_SAMPLES, 0) float32, full scale 1.0: the sound that nobody hears
-    arrivals  (n,) in the order of their times
-    periods   (m,), each with the count of arrivals before it
+    arrivals  (2, n) int64, ns and counts, in the order of their times
+    periods   (6, m) int64, ns, flags and counts
+    journal   (k,), the listener's `rows` of it are filled
 
     The listener says how far it is. After the last period what came behind it is taken too: it
     comes before the first one of the next chunk.
     """
-    source = sources[0]
-    listener = listeners[0]
+    source = hearings[0].source[0]
+    listener = hearings[0].listener[0]
     setup = listener.setup[0]
-    out = room[: setup.period_samples]
+    fate = WHOLE
     while listener.period <= listener.until:
-        before = arrivals.shape[0]
-        if listener.period < periods.shape[0]:
-            before = periods[listener.period].before
-        if listener.period == listener.until < periods.shape[0]:
+        before = listener.come
+        if listener.period < listener.periods:
+            before = periods[BEFORE, listener.period]
+        if listener.period == listener.until < listener.periods:
             break  # what comes from here on finds the node down
-        while listener.packet < before:
-            fate = _take(source, listener, setup, sheet, arrivals[listener.packet])
-            if fate != WHOLE:
-                return int(fate)
-            listener.packet += 1
-        if listener.period == listener.until:
+        while listener.packet < before and fate == WHOLE:
+            number, now_ns = arrivals[NUMBER, listener.packet], arrivals[AT, listener.packet]
+            fate = _take(source, listener, setup, sheet, number, now_ns)
+            listener.packet += fate == WHOLE
+        if listener.period == listener.until or fate != WHOLE:
             break
         if listener.phase == SOURCE:
-            presentation_ns = periods[listener.period].presentation_ns
-            ahead_ns = presentation_ns + LATENCY_NS
-            fate = _look_at_source(source, listener, presentation_ns - setup.lead_ns)
+            if source.playout[0].journal_written >= _TAKEN_ROWS:
+                _move_journal(source, listener, journal)
+            if journal.shape[0] - listener.rows < _TAKEN_ROWS + _JOURNAL_SPARE:
+                fate = FULL
+                break
+            fate = _play(source, listener, room, periods[PRESENTATION, listener.period])
             if fate != WHOLE:
-                return int(fate)
-            if source.playout[0].journal_written - listener.journal_taken > (
-                JOURNAL_ROWS - _JOURNAL_SPARE
-            ):
-                return FULL
-            sounds = 1
-            if not listener.alone or ahead_ns >= listener.confirmed_ns:
-                sounds = _arbitrate(source, listener, setup, ahead_ns)
-            if sounds and setup.adaptive:
-                playback_adaptive.advance(source, room, out, ahead_ns)
-            elif sounds:
-                playback.advance(source, room, room, out, ahead_ns)
+                break
         listener.period += 1
-    return WHOLE
+    if listener.phase == SOURCE or fate == FORGETS:
+        _move_journal(source, listener, journal)
+    return int(fate)

@@ -1,178 +1,262 @@
-"""One node of tier T3: links, clocks and CPU are T2's, its packets and periods are one kernel.
+"""One node of tier T3: what comes to it, what it makes of that, and its books, chunk by chunk.
 
-What a node is made of comes from `node.source.receiver` itself, so its records begin as they do on
-a pole, and are counted as they are there.
+```
+            carry            gather               listen                set_right, book
+depart ────────────► arrive ────────► packets ──────────────► journal ──────────────────► tally
+                              └─────► periods ─┘                 └─► hash
+```
+Its links, clocks, CPU and books are T2's, and what it is made of comes from the node's own
+`Receiver`: so it begins as a node on a pole does, and is counted as that one is.
 """
 
-from typing import Any, Final
+import hashlib
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from node.audio.gain import ramp_factor
-from node.control.arbiter import PriorityConfig
+from node.clock.timebase import skew_ppm
 from node.counters import Count, new_counts
-from node.horn import RAMP_DB
-from node.jitter import state as js
-from node.kernel.record import Records, new, together
-from node.opus.foreign import reading
-from node.opus.packet import has_lbrr, is_plausible
-from node.source.receiver import Receiver
-from node.source.state import FIFO_SAMPLES, PERIOD_SAMPLES_MAX, Played, Source
-from node.units import NS_PER_MS
-from sim.drive.batch import Period
-from sim.drive.pole import Pole
-from sim.drive.site import Plan
+from node.jitter.buffer import COUNTED
+from node.jitter.state import Jitter
+from node.kernel.record import Records, inner, zeros_apart
+from node.source.state import PERIOD_SAMPLES_MAX, Played, Playout, Source
+from node.units import NS_PER_S
+from sim.drive.tally import Tally
 from sim.fleet import listening
-from sim.fleet.listening import Arrival, Listener, Setup
-from sim.gateway.power import Uptime
-from sim.station.programme import ADDRESS, Programme, Sender, Sending
+from sim.fleet.around import BEFORE, PLAY, TICK, UNHEARD, Surroundings, set_right
+from sim.fleet.desk import Desk, Ways
+from sim.fleet.listening import Hearing, Listener
+from sim.fleet.newcomer import Newcomer
+from sim.gateway.power import Uptime, uptimes
+from sim.links.channel import Channel
+from sim.links.kernel import LOST_NS
+from sim.station.programme import Sender, Sending
+from sim.village.places import Place
+from sim.village.scenario import Scenario
 
-_NOBODY: Final = new(Source)
-"""Handed to the kernel while there is no source; it is not looked at."""
+Seconds = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Whole seconds of media time, and when each was played, true time in ns: (n,) int64 both."""
 
-_ROOM: Final = np.zeros((FIFO_SAMPLES, 0), np.float32)
-_CLASS: Final = "normal"
-"""What a stream is that no order speaks of."""
+_ROW_BYTES: Final = Played.dtype.itemsize
 
 
-class FleetPole(Pole):
+class FleetPole:
     """One node that only counts, and hears one station that says nothing but its sound.
 
     Parameters
     ----------
+    place : Place
+        What it is made of.
+    scenario : Scenario
+        For the length of a packet, and the seed of the run.
+    channel : Channel
+        Its downlink.
+    end_ns : int
+        End of the run.
     sender : Sender
         The station.
+    tally : Tally
+        Its books.
+    newcomer : Newcomer
+        What nodes of its configuration begin as.
     sheet : (3, packets of the sound) int64
-        Of `packet_sheet`.
-    args, kwargs
-        Those of `Pole`.
+        Of `packet_sheet`: bits, bytes.
     """
 
-    def __init__(self, *args: Any, sender: Sender, sheet: NDArray[np.int64], **kwargs: Any) -> None:
-        super().__init__(*args, decoder_factory=None, conversation=None, **kwargs)
-        assert self.period_samples <= PERIOD_SAMPLES_MAX, "the profiles bound it"
-        self._turn_periods = 1 << 62  # the kernel comes back when the journal is full
-        self._ssrc = sender.ssrc
+    def __init__(
+        self,
+        place: Place,
+        scenario: Scenario,
+        channel: Channel,
+        *,
+        end_ns: int,
+        sender: Sender,
+        tally: Tally,
+        newcomer: Newcomer,
+        sheet: NDArray[np.int64],
+    ) -> None:
+        self._place = place
+        self._channel = channel
+        self._tally = tally
+        self._newcomer = newcomer
         self._sheet = sheet
-        self._setup = self._new_setup(sender)
-        self._listener = self._new_listener()
-        self._receiver: Receiver | None = None
+        self._around = Surroundings(place, scenario)
+        assert self._around.period_samples <= PERIOD_SAMPLES_MAX, "the profiles bound it"
+        boot_ns = round(place.profile.board.boot_s.value * NS_PER_S)
+        self._uptimes = uptimes(place.power_cuts_ns, boot_ns=boot_ns, end_ns=end_ns)
+        self._up: Uptime | None = None
+        self._ways = Ways(sender.packet_ns)
+        self._hearing = cast(Records[Hearing], zeros_apart((1,), Hearing.dtype))
+        self._listener = inner(self._hearing, "listener", Listener)
+        self._source = inner(self._hearing, "source", Source)
         self._counts = new_counts()
+        self._later: NDArray[Any] = np.zeros(0, np.dtype((np.void, _ROW_BYTES)))
+        self._right = 0
+        self._trace = hashlib.sha256()
         self.is_beyond = False
         """Whether its network does what only T2 can follow."""
 
     def counts(self) -> NDArray[np.int64]:
         """Return what it counted, over all its boots: (COUNTS,) int64."""
         total = self._counts.copy()
-        _add(total, self._listener)
-        if self._receiver is not None:
-            self._receiver.add_counts(total)
+        total[Count.PACKETS_RECEIVED] += self._listener["packets"][0]
+        total[Count.PACKETS_DISCARDED_PROBATION] += self._listener["on_probation"][0]
+        if self._hears:
+            self._add_source(total)
         return total
 
     def source_skew_ppm(self) -> float | None:
         """Return the sender's skew as the node estimates it, or None when it hears nobody."""
-        receiver = self._receiver
-        return None if receiver is None else round(receiver.timebase.skew_ppm, 3)
+        slope = float(self._source["line"]["slope"][0, 0])
+        return round(skew_ppm(slope), 3) if self._hears else None
 
-    def _work(self, sending: Sending, plan: Plan) -> tuple[Records[Arrival], Records[Period]]:
-        heard = plan.heard
-        arrivals, periods = new(Arrival, heard.numbers.size), new(Period, heard.before.size)
-        arrivals["number"], arrivals["now_ns"] = heard.numbers, heard.now_ns
-        periods["before"], periods["presentation_ns"] = heard.before, heard.presentation_ns
-        return arrivals, periods
+    def trace(self) -> bytes:
+        """Return the hash of its journal."""
+        return self._trace.digest()
+
+    def run_chunk(
+        self, sending: Sending, depart_ns: NDArray[np.int64], end_ns: int, desk: Desk
+    ) -> list[Seconds]:
+        """Run up to `end_ns`; return the media seconds that were played, in one part or several.
+
+        Parameters
+        ----------
+        sending : Sending
+            What the station sent since the last call; some of it may be sent after `end_ns`.
+        depart_ns : (n,) int64
+            When each of it reaches the downlink, LOST_NS where it does not.
+        end_ns : int
+            What the CPU could begin before this true time is run.
+        desk : Desk
+            Room.
+        """
+        arrive_ns = self._arrivals(sending.first, depart_ns)
+        self._ways.add(sending.send_ns, depart_ns, arrive_ns)
+        around, tally = self._around, self._tally
+        desk.make_room(around.waiting + arrive_ns.size, around.period_ns)
+        begin, end = around.gather(sending.first, arrive_ns, end_ns, desk.arrivals, desk.periods)
+        tally.packets_lost += int(around.record["lost"][0])
+        tally.deadline_misses += int(around.record["missed"][0])
+        if arrive_ns.size:
+            tally.note_fastest(sending.send_ns, arrive_ns)
+        spans = self._spans(desk.periods[TICK, begin:end], begin)
+        self._mark_unheard(desk.periods[:, begin:end], spans, begin)
+        self._put_later(desk)
+        seconds: list[Seconds] = []
+        for up, first, last in spans:
+            if self._up is not up:
+                self._boot(up)
+            before = int(desk.periods[BEFORE, first - 1]) if first > begin else 0
+            for name, value in (
+                ("packet", before), ("come", around.record["come"][0]),
+                ("period", first), ("until", last), ("periods", end),
+            ):  # fmt: skip
+                self._listener[name] = value
+            self._listen(desk, seconds)
+        seconds.append(self._book(desk))
+        around.keep(desk.periods, end)
+        return seconds
+
+    def finish(self, desk: Desk) -> Seconds:
+        """End the run; return the media seconds that waited for a chunk that never came."""
+        self._around.restore(desk.periods)
+        self._put_later(desk)
+        found = self._book(desk)
+        self._tally.coverage.finish()
+        return found
+
+    @property
+    def _hears(self) -> bool:
+        return bool(self._listener["phase"][0] == listening.SOURCE)
+
+    def _arrivals(self, first: int, depart_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+        sequence = np.arange(first, first + depart_ns.size, dtype=np.int64)
+        arrive_ns = self._channel.carry(depart_ns, sequence)
+        for cut_ns, back_ns in self._place.link_cuts_ns:
+            arrive_ns[(arrive_ns >= cut_ns) & (arrive_ns < back_ns)] = LOST_NS
+        return arrive_ns
+
+    def _spans(self, tick_ns: NDArray[np.int64], begin: int) -> list[tuple[Uptime, int, int]]:
+        """Return when it was up: from which of the periods on, and to which, counts."""
+        found = []
+        for up in self._uptimes:
+            first, last = np.searchsorted(tick_ns, (up.start_ns, up.end_ns)).tolist()
+            if first < last:
+                found.append((up, begin + first, begin + last))
+        return found
+
+    def _mark_unheard(
+        self, periods: NDArray[np.int64], spans: list[tuple[Uptime, int, int]], begin: int
+    ) -> None:
+        """Mark the periods in which it was down, or its card.
+
+        periods  (6, m) int64, ns, flags and counts: those of the chunk
+        """
+        if sum(last - first for _, first, last in spans) < periods.shape[1]:
+            down = np.ones(periods.shape[1], np.bool_)
+            for _, first, last in spans:
+                down[first - begin : last - begin] = False
+            periods[UNHEARD] |= down
+        for cut_ns, back_ns in self._place.card_cuts_ns:
+            periods[UNHEARD] |= (periods[PLAY] >= cut_ns) & (periods[PLAY] < back_ns)
 
     def _boot(self, up: Uptime) -> None:
         if self._up is not None:
             self._counts = self.counts()
-        self._listener = self._new_listener()
-        self._receiver = None
+        rows = int(self._listener["rows"][0])
+        self._listener[:] = self._newcomer.listener(
+            self._around.period_samples, self._around.lead_ns
+        )
+        self._listener["rows"] = rows
         self._up = up
 
-    def _turn(
-        self, work: Any, first: int, last: int, sound: NDArray[np.float32]
-    ) -> Records[Played]:
-        arrivals, periods = work
-        listener = self._listener
-        listener["packet"] = periods["before"][first - 1] if first else 0
-        listener["period"], listener["until"] = first, last
-        rows: list[Records[Played]] = []
+    def _listen(self, desk: Desk, seconds: list[Seconds]) -> None:
+        """Let the kernel go on to the end of a span; add the seconds that had to be booked."""
         went = listening.FULL
         while went != listening.WHOLE and not self.is_beyond:
-            source = _NOBODY if self._receiver is None else self._receiver.record
-            began = int(listener["packet"][0])
-            went = listening.listen(source, listener, self._sheet, _ROOM, arrivals, periods)
-            self._counts[Count.DATAGRAMS_RECEIVED] += int(listener["packet"][0]) - began
-            self._follow(went)
-            rows.append(self._journal())
-        return rows[0] if len(rows) == 1 else together(rows, Played)
+            began = int(self._listener["packet"][0])
+            went = listening.listen(
+                self._hearing, self._sheet, desk.room, desk.arrivals, desk.periods, desk.journal
+            )
+            self._counts[Count.DATAGRAMS_RECEIVED] += int(self._listener["packet"][0]) - began
+            if went == listening.ADMITS:
+                self._newcomer.hear(self._source)
+                self._listener["phase"], self._listener["fresh"] = listening.SOURCE, 1
+            elif went == listening.FORGETS:
+                self._add_source(self._counts)
+            elif went == listening.FULL:
+                seconds.append(self._book(desk))
+            self.is_beyond |= went == listening.BEYOND
 
-    def _follow(self, went: int) -> None:
-        """Do what the kernel came back for."""
-        if went == listening.ADMITS:
-            waiting_ns = int(self._listener["waiting_ns"][0])
-            self._receiver = Receiver(self._config, self._ssrc, ADDRESS, None, now_ns=waiting_ns)
-            self._listener["phase"], self._listener["fresh"] = listening.SOURCE, 1
-            self._listener["journal_taken"] = 0
-        self.is_beyond |= went == listening.BEYOND
+    def _add_source(self, counts: NDArray[np.int64]) -> None:
+        """Add what its source counted, as `Playable.add_counts` does.
 
-    def _journal(self) -> Records[Played]:
-        """Take the rows of the source, and the source itself once it is given up."""
-        receiver = self._receiver
-        if receiver is None:
-            return new(Played, 0)
-        found = together([self._rows[: receiver.take_journal(self._rows)]], Played)
-        self._listener["journal_taken"] = receiver.record["playout"]["journal_written"][0]
-        if self._listener["phase"][0] == listening.NOBODY:
-            receiver.add_counts(self._counts)
-            self._receiver = None
+        counts  (COUNTS,) int64, counts by `counters.Count`
+        """
+        state = inner(self._source, "jitter", Jitter)
+        for count, name in COUNTED.items():
+            counts[count] += state[name][0]
+        counts[Count.HARD_RESYNCS] += inner(self._source, "playout", Playout)["hard_resyncs"][0]
+
+    def _put_later(self, desk: Desk) -> None:
+        """Put the rows that wait for a later chunk before those that are to come."""
+        self._right = self._later.size
+        desk.journal_rows[: self._right] = self._later
+        self._listener["rows"] = self._right
+
+    def _book(self, desk: Desk) -> Seconds:
+        """Book the rows of the journal whose periods are known; the others wait."""
+        count = int(self._listener["rows"][0])
+        self._trace.update(desk.journal_octets[self._right * _ROW_BYTES : count * _ROW_BYTES].data)
+        known = set_right(self._around.record, desk.journal[:count], self._right)
+        self._later = desk.journal_rows[known:count].copy()
+        found = self._tally.book(
+            desk.journal[:known],
+            self._ways.values,
+            desk.periods,
+            desk.rows[:known],
+            first_packet=self._ways.first,
+        )
+        self._put_later(desk)
         return found
-
-    def _new_listener(self) -> Records[Listener]:
-        found = new(Listener)
-        found["setup"] = self._setup
-        return found
-
-    def _new_setup(self, sender: Sender) -> Records[Setup]:
-        rules = PriorityConfig()
-        found = new(Setup)
-        found["lead_ns"] = self._site.lead_ns
-        found["hold_ns"] = rules.hold_ms[_CLASS] * NS_PER_MS
-        found["attack"] = ramp_factor(RAMP_DB * 1000 / rules.ramp_ms)
-        found["release"] = ramp_factor(RAMP_DB * 1000 / rules.return_ms)
-        found["period_samples"] = self.period_samples
-        found["adaptive"] = self._config.jitter.mode == "adaptive"
-        found["packet_samples"] = sender.packet_samples
-        found["first_sequence"] = sender.sequence
-        found["first_timestamp"] = sender.timestamp
-        return found
-
-
-def packet_sheet(programme: Programme) -> NDArray[np.int64]:
-    """Return marks, bytes and what else it reads as, of each packet of a programme.
-
-    The result is (3, packets of the sound) int64.
-
-    Raises
-    ------
-    ValueError
-        If a packet does not look like Opus to a node.
-    """
-    found = np.zeros((3, len(programme.payloads)), np.int64)
-    samples = programme.packet_ms * 48
-    for at, payload in enumerate(programme.payloads):
-        data = np.frombuffer(bytearray(payload), np.uint8)
-        if not is_plausible(data, 0, data.size, samples) or data.size > js.PAYLOAD_BYTES_MAX:
-            raise ValueError(f"packet {at} of the sound, {data.size} bytes, is doubted by nodes")
-        flags = has_lbrr(data, 0, data.size) * js.HAS_FEC
-        found[:, at] = flags, data.size, reading(data, 0, data.size)
-    return found
-
-
-def _add(counts: NDArray[np.int64], listener: Records[Listener]) -> None:
-    """Add what a listener counted.
-
-    counts  (COUNTS,) int64, counts by `counters.Count`
-    """
-    counts[Count.PACKETS_RECEIVED] += listener["packets"][0]
-    counts[Count.PACKETS_DISCARDED_PROBATION] += listener["on_probation"][0]

@@ -4,26 +4,45 @@ Networks, clocks, CPUs and books are the same code on the same streams of chance
 and T3 say of a node differs in nothing.
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.drive.outgoing import Outgoing
-from sim.drive.pole import Pole
-from sim.drive.rounds import Rounds
-from sim.fleet.pole import FleetPole, packet_sheet
+from node.config import JitterConfig
+from node.units import NS_PER_S
+from sim.drive.outgoing import CHUNK_NS, Outgoing
+from sim.drive.rounds import bin_s, tally_of
+from sim.drive.tally import Alignment
+from sim.fleet.desk import Desk
+from sim.fleet.newcomer import Newcomer
+from sim.fleet.pole import FleetPole
+from sim.fleet.sheet import packet_sheet
 from sim.station.programme import UDP_BYTES, Programme, Sending
-from sim.village.places import Place, Village
+from sim.village.places import Place, Village, node_config
 from sim.village.scenario import Scenario
 
 _RTP_BYTES = 12
 
 
-class FleetRounds(Rounds):
-    """A run under way; see `Rounds`.
+class FleetRounds:
+    """A run under way; see `sim.drive.rounds.Rounds`.
 
-    sheet  (3, packets of the sound) int64, of `packet_sheet`, where it has been made: bits, bytes
+    Parameters
+    ----------
+    scenario : Scenario
+        With the seed and the duration of this run.
+    village : Village
+        Of that scenario.
+    programme : Programme
+        What the station plays.
+    places : sequence of Place, optional
+        Only these.
+    sheet : (3, packets of the sound) int64, optional
+        Of `packet_sheet`, where it has been made: bits, bytes.
+    desk : Desk, optional
+        Room, where there is some.
     """
 
     def __init__(
@@ -34,38 +53,87 @@ class FleetRounds(Rounds):
         *,
         places: Sequence[Place] | None = None,
         sheet: NDArray[np.int64] | None = None,
+        desk: Desk | None = None,
     ) -> None:
+        self.scenario = scenario
+        self.places = tuple(village.places if places is None else places)
         self._sheet = packet_sheet(programme) if sheet is None else sheet
-        self._listeners: list[FleetPole] = []
-        super().__init__(scenario, village, programme, decoder=None, places=places)
+        self._desk = Desk() if desk is None else desk
+        self._outgoing = _Counted(scenario, village, programme, self.places, sheet=self._sheet)
+        self.sender, self.capacity = self._outgoing.sender, self._outgoing.capacity
+        self.bin_s = bin_s(scenario)
+        self.tallies = [tally_of(self.sender, place, self.bin_s) for place in self.places]
+        self.alignment = Alignment(len(self.places))
+        self._newcomers: dict[JitterConfig, Newcomer] = {}
+        self._poles = [self._pole(number) for number in range(len(self.places))]
+
+    def advance(self) -> Iterator[int]:
+        """Run to the end; yield the true time in ns that all nodes together have reached."""
+        start_ns, end_ns = 0, self._outgoing.end_ns
+        while start_ns < end_ns:
+            stop_ns = min(start_ns + CHUNK_NS, end_ns)
+            self._round(stop_ns)
+            yield stop_ns
+            self.alignment.settle(stop_ns // NS_PER_S, self.tallies)
+            start_ns = stop_ns
+        for number, pole in enumerate(self._poles):
+            self.alignment.add(number, *pole.finish(self._desk))
+        self.alignment.settle(1 << 62, self.tallies)
 
     @property
     def is_beyond(self) -> bool:
         """Whether some node's network does what only T2 can follow."""
-        return any(one.is_beyond for one in self._listeners)
+        return any(one.is_beyond for one in self._poles)
 
     def counts(self, number: int) -> NDArray[np.int64]:
         """Return what one place counted, over all its boots: (COUNTS,) int64."""
-        return self._listeners[number].counts()
+        return self._poles[number].counts()
 
     def skew_ppm(self, number: int) -> float | None:
         """Return the sender's skew as the node estimates it, or None when it never heard it."""
-        return self._listeners[number].source_skew_ppm()
+        return self._poles[number].source_skew_ppm()
 
-    def _new_outgoing(self, village: Village, programme: Programme) -> Outgoing:
-        return _Counted(self.scenario, village, programme, self.places, sheet=self._sheet)
+    def link_bytes(self, number: int) -> tuple[int, int]:
+        """Return the bytes of the stream to one place, and of what repaired it, with headers."""
+        return self._outgoing.stream_bytes, 0
 
-    def _pole(self, place: Place) -> Pole:
-        pole = FleetPole(
+    def audio_sha256(self, number: int) -> str:
+        """Return nothing: there is no sound."""
+        return ""
+
+    def trace_hash(self) -> str:
+        """Return the hash over all journals and counts, by place."""
+        every = b"".join(self.trace(number) for number in range(len(self.places)))
+        return hashlib.sha256(every).hexdigest()
+
+    def trace(self, number: int) -> bytes:
+        """Return what the hash of the trace is taken over, of one place."""
+        told = self.places[number].node.encode() + b"\0" + self._poles[number].trace()
+        return told + self.counts(number).astype("<i8").tobytes()
+
+    def _round(self, stop_ns: int) -> None:
+        sent = self._outgoing.send_until(stop_ns)
+        for number, pole in enumerate(self._poles):
+            depart_ns = sent.depart_ns[self.places[number].node]
+            for seconds in pole.run_chunk(sent.sending, depart_ns, stop_ns, self._desk):
+                self.alignment.add(number, *seconds)
+
+    def _pole(self, number: int) -> FleetPole:
+        place = self.places[number]
+        config = node_config(place, self.scenario)
+        # But for this and their names, and what has to do with sound alone, they are alike.
+        if config.jitter not in self._newcomers:
+            self._newcomers[config.jitter] = Newcomer(config, self.sender)
+        return FleetPole(
             place,
             self.scenario,
             self._outgoing.channel(place),
-            end_ns=self.end_ns,
+            end_ns=self._outgoing.end_ns,
             sender=self.sender,
+            tally=self.tallies[number],
+            newcomer=self._newcomers[config.jitter],
             sheet=self._sheet,
         )
-        self._listeners.append(pole)
-        return pole
 
 
 class _Counted(Outgoing):

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from queue import SimpleQueue
 
 import numpy as np
 
@@ -22,8 +23,9 @@ from node.config import ConfigError
 from sim.drive.roll_up import Part, part_of, roll_up
 from sim.drive.rounds import Rounds
 from sim.drive.run import Progress
-from sim.fleet.pole import packet_sheet
+from sim.fleet.desk import Desk
 from sim.fleet.rounds import FleetRounds
+from sim.fleet.sheet import packet_sheet
 from sim.result.capacity import CapacityRow
 from sim.result.run import RunResult
 from sim.station import payloads
@@ -105,11 +107,16 @@ def _parts(
 ) -> Iterator[Part]:
     """Yield what is kept of each commune, in the order of the village."""
     sheet = packet_sheet(programme)
+    desks: SimpleQueue[Desk] = SimpleQueue()
+    for _ in range(threads):
+        desks.put(Desk())
 
     def play(part: Village) -> Part:
-        fleet = FleetRounds(scenario, part, programme, sheet=sheet)
+        desk = desks.get()
+        fleet = FleetRounds(scenario, part, programme, sheet=sheet, desk=desk)
         for _ in fleet.advance():
             pass
+        desks.put(desk)
         if not fleet.is_beyond:
             return part_of(fleet)
         drive = Rounds(scenario, part, programme, decoder=None)

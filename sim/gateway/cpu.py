@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw_profiles import Profile
-from node.kernel import kernel
+from node.kernel import inner_kernel, kernel
 from node.kernel.record import Record, Records, new, whole
 from node.units import NS_PER_MS, NS_PER_S
 from sim.chance.rng import Purpose, raw_draws, stream
@@ -55,44 +55,56 @@ def serve(
     done_ns    (n,) int64, filled
     finish_ns  (m,) int64, filled
     """
+    # Read once: what is written below may lie anywhere, so each further look would be a load.
     own = costs[0]
+    receive_ns, render_ns, decode_ns = own.receive_ns, own.render_ns, own.decode_ns
+    period_ns, packet_ns = own.period_ns, own.packet_ns
     free_ns = own.free_ns
-    begun = first * own.period_ns // own.packet_ns
+    into_ns = first * period_ns % packet_ns
     come = 0
     for i in range(ready_ns.shape[0] + 1):
         while come < arrive_ns.shape[0] and (
             i == ready_ns.shape[0] or arrive_ns[come] <= ready_ns[i]
         ):
-            free_ns = max(free_ns, arrive_ns[come]) + own.receive_ns
+            free_ns = max(free_ns, arrive_ns[come]) + receive_ns
             done_ns[come] = free_ns
             come += 1
         if i < ready_ns.shape[0]:
             # A packet is decoded in those periods where one begins.
-            begun_after = (first + i + 1) * own.period_ns // own.packet_ns
-            cost_ns = own.render_ns + (begun_after - begun) * own.decode_ns
-            begun = begun_after
+            cost_ns = render_ns
+            into_ns += period_ns
+            while into_ns >= packet_ns:
+                into_ns -= packet_ns
+                cost_ns += decode_ns
             free_ns = max(free_ns, ready_ns[i]) + cost_ns
             finish_ns[i] = free_ns
     own.free_ns = free_ns
     return int(free_ns)
 
 
+@inner_kernel("int64(Costs, uint64)")
+def wake_ns(own: Costs, raw: int) -> int:
+    """Return a wake-up latency: uniform about the median as by `between`, now and then the worst.
+
+    raw  bits of one draw
+    """
+    if raw & np.uint64(_RARE - 1) == np.uint64(0):
+        return int(own.worst_ns)
+    choices = np.uint64(own.spread_ns + 1)
+    above, below = choices >> np.uint64(32), choices & np.uint64(0xFFFF_FFFF)
+    half = raw >> np.uint64(32)
+    return int(own.usual_ns + np.int64(half * above + (half * below >> np.uint64(32))))
+
+
 @kernel("void(Costs[::1], uint64[::1], int64[::1])")
 def wake(costs: Records[Costs], raw: NDArray[np.uint64], wakes_ns: NDArray[np.int64]) -> None:
-    """Draw wake-up latencies: uniform about the median as by `between`, and now and then the worst.
+    """Draw wake-up latencies, one for each of the raw integers.
 
     raw       (n,) uint64, bits as they were drawn
     wakes_ns  (n,) int64, filled
     """
-    own = costs[0]
-    choices = np.uint64(own.spread_ns + 1)
-    above, below = choices >> np.uint64(32), choices & np.uint64(0xFFFF_FFFF)
     for i in range(raw.shape[0]):
-        if raw[i] & np.uint64(_RARE - 1) == np.uint64(0):
-            wakes_ns[i] = own.worst_ns
-        else:
-            half = raw[i] >> np.uint64(32)
-            wakes_ns[i] = own.usual_ns + np.int64(half * above + (half * below >> np.uint64(32)))
+        wakes_ns[i] = wake_ns(costs[0], raw[i])
 
 
 @kernel("void(int64[::1], int64[::1], int64[::1])")
@@ -137,6 +149,18 @@ class Host:
         self._wakes_ns = np.zeros(0, np.int64)
         self.queued_ns = (card.periods.value - 1) * period_ns
         """From the tick at which a period is asked for to its first sample entering the DAC."""
+
+    @property
+    def costs(self) -> Records[Costs]:
+        """What it takes for what, and until when it is busy: an array of one."""
+        return self._costs
+
+    def draw(self, count: int) -> NDArray[np.uint64]:
+        """Return the bits of the next wake-ups: (count,) uint64, for `wake_ns`.
+
+        Who draws here does not ask `ready_ns`.
+        """
+        return raw_draws(self._bits, count)
 
     def ready_ns(self, first_period: int, tick_ns: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return when the audio thread runs for each period: (m,) int64, ascending.

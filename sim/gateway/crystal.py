@@ -13,13 +13,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.kernel import inner_kernel, kernel
+from node.kernel.record import Record, Records, new, whole
 from node.units import NS_PER_S
-from sim.chance.rng import from_table, raw_draws
+from sim.chance.rng import from_table, one_from_table, raw_draws
 from sim.chance.tables_quantiles import NORMAL
 
 _MINUTE_NS: Final = 60 * NS_PER_S
 _PPB: Final = 1_000_000_000
+_NORMAL: Final = NORMAL.tolist()
 _TURNOVER_C: Final = 25.0
 """Where an AT-cut crystal is least sensitive (recalled)."""
 
@@ -28,6 +30,43 @@ _WARM_UP_C: Final = 12.0
 
 _WARM_UP_PER_MINUTE: Final = 0.1
 """Share of the rest that it warms in a minute (time constant ten minutes): assumption."""
+
+
+WINDOW_MINUTES: Final = 12
+"""What is looked at together lies within so many minutes: a chunk, what waits from before it, and
+what is to come."""
+
+_BEFORE_MINUTES: Final = 6
+
+
+class Minutes(Record):
+    """Some minutes of a clock, for kernels that need no more of it."""
+
+    first: int = whole("", "Number of the first of them.")
+    ppb: NDArray[np.int64] = whole("ppb", "Frequency error in each.", (WINDOW_MINUTES,))
+    knots_ns: NDArray[np.int64] = whole(
+        "ns", "What it shows as each begins, and after the last.", (WINDOW_MINUTES + 1,)
+    )
+
+
+@inner_kernel("int64(Minutes, int64)")
+def shown_ns(minutes: Minutes, true_ns: int) -> int:
+    """Return what the clock shows, as `_show` does."""
+    minute = true_ns // _MINUTE_NS
+    since_ns = true_ns - minute * _MINUTE_NS
+    at = minute - minutes.first
+    return int(minutes.knots_ns[at] + since_ns + since_ns * minutes.ppb[at] // _PPB)
+
+
+@inner_kernel("int64(Minutes, int64)")
+def read_ns(minutes: Minutes, local_ns: int) -> int:
+    """Return when the clock shows `local_ns`, as `_read` does."""
+    at = WINDOW_MINUTES - 1
+    while at > 0 and minutes.knots_ns[at] > local_ns:
+        at -= 1
+    since_ns = local_ns - minutes.knots_ns[at]
+    slow_ns = since_ns * minutes.ppb[at] // (_PPB + minutes.ppb[at])
+    return int((minutes.first + at) * _MINUTE_NS + since_ns - slow_ns)
 
 
 @kernel("void(int64[::1], int64[::1], int64[::1], int64[::1])")
@@ -163,6 +202,17 @@ class Oscillator:
         ppb = self._ppb[minute]
         return minute * _MINUTE_NS + since_ns - since_ns * ppb // (_PPB + ppb)
 
+    def minutes(self, about_ns: int) -> Records[Minutes]:
+        """Return the minutes about a true time, some before and some after it: an array of one."""
+        first = max(0, about_ns // _MINUTE_NS - _BEFORE_MINUTES)
+        end = first + WINDOW_MINUTES
+        self._extend(end - 1)
+        found = new(Minutes)
+        found["first"] = first
+        found["ppb"] = self._ppb[first:end]
+        found["knots_ns"] = self._knots_ns[first : end + 1]
+        return found
+
     def _reach(self, local_ns: int) -> None:
         while not self._ppb or self._knots_ns[-1] <= local_ns:
             self._extend(len(self._ppb))
@@ -180,8 +230,7 @@ class Oscillator:
                 # Additions and products only: the same bits on every machine.
                 off_c = self._ambient_c + self._warmth_c - _TURNOVER_C
                 self._warmth_c += (_WARM_UP_C - self._warmth_c) * _WARM_UP_PER_MINUTE
-                draw = from_table(raw_draws(self._bits, 1), NORMAL, scale=self._wander_ppb)
-                self._walk_ppb += int(draw[0])
+                self._walk_ppb += one_from_table(self._bits, _NORMAL, scale=self._wander_ppb)
                 ppb += self._walk_ppb + round(self._curve * off_c * off_c)
             self._ppb.append(ppb)
             self._knots_ns.append(self._knots_ns[-1] + _MINUTE_NS + _MINUTE_NS * ppb // _PPB)

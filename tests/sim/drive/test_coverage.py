@@ -12,13 +12,13 @@ from sim.drive.coverage import Histogram, quantiles_ms
 def test_no_quantile_is_above_the_largest_value_nor_below_the_smallest(values_ns):
     histogram = Histogram(100_000, 500)
     histogram.add(np.array(values_ns), np.ones(len(values_ns), np.int64))
-    p50, p99 = histogram.quantile_ms(0.5), histogram.quantile_ms(0.99)
+    p50, p99 = histogram.sparse().quantiles_ms([0.5, 0.99])
     assert min(values_ns) / 1e6 <= p50 or histogram.max_ms > 50
     assert p50 <= p99 <= histogram.max_ms
 
 
 def test_a_histogram_of_nothing_has_no_quantile():
-    assert Histogram(100_000, 500).quantile_ms(0.5) is None
+    assert Histogram(100_000, 500).sparse().quantiles_ms([0.5, 0.9]) == [None, None]
 
 
 @given(
@@ -32,4 +32,14 @@ def test_a_share_is_reached_where_it_is_among_all_bins(weights, share, max_ns):
         histogram.weights[place] = weight
     histogram.max_ns = max_ns
     among_all = quantiles_ms(histogram.weights, 100_000, [share], max_ns=max_ns)
-    assert histogram.quantile_ms(share) == (among_all[0] if among_all else None)
+    assert histogram.sparse().quantiles_ms([share]) == (among_all or [None])
+
+
+@given(st.lists(st.integers(0, 10**8), max_size=50))
+def test_what_is_counted_is_found_wherever_it_lies(values_ns):
+    histogram = Histogram(100_000, 500)
+    histogram.add(np.array(values_ns, np.int64), np.ones(len(values_ns), np.int64))
+    kept = histogram.sparse()
+    whole = np.zeros(500, np.int64)
+    whole[kept.bins] = kept.weights
+    np.testing.assert_array_equal(whole, histogram.weights)

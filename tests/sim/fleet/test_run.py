@@ -11,8 +11,8 @@ from sim import cli
 from sim.drive import run as drive
 from sim.fleet import rounds
 from sim.fleet import run as fleet
-from sim.fleet.pole import packet_sheet
 from sim.fleet.rounds import FleetRounds
+from sim.fleet.sheet import packet_sheet
 from sim.tier import AUTO, DRIVE, FLEET, MANY, choose
 from sim.village import scenario
 from tests.sim.villages import village

@@ -1,0 +1,102 @@
+"""Where one node's chunk is worked out: room that is used again for the next node's."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.kernel import kernel
+from node.kernel.record import as_bytes, new
+from node.source.state import FIFO_SAMPLES, Played
+from node.units import NS_PER_S
+from sim.drive.outgoing import AHEAD_NS, CHUNK_NS
+from sim.drive.sums import LOOKED_AT
+from sim.fleet.around import NUMBER, PRESENTATION
+from sim.links.kernel import LOST_NS
+
+JOURNAL_ROWS: Final = 12_288
+"""As many chunks of sound as are worked out at once; more are, in several parts."""
+
+_SPARE: Final = 64
+_PERIODS_NS: Final = CHUNK_NS + 2 * NS_PER_S
+_WAYS: Final = 3
+"""When packets were sent, departed and arrived, as `sim.drive.sums` looks at it."""
+
+
+class Desk:
+    """Room for one node's chunk; one for each thread."""
+
+    def __init__(self) -> None:
+        self.arrivals = np.zeros((NUMBER + 1, 0), np.int64)
+        """(2, a) int64, ns and counts: see `sim.fleet.around`."""
+        self.periods = np.zeros((PRESENTATION + 1, 0), np.int64)
+        """(6, m) int64, ns, flags and counts: likewise."""
+        self.journal = new(Played, JOURNAL_ROWS)
+        self.journal_rows = as_bytes(self.journal)
+        """(JOURNAL_ROWS,) void, bytes: the same memory."""
+        self.journal_octets = self.journal_rows.view(np.uint8)
+        """Likewise, (bytes,) uint8."""
+        self.rows = np.zeros((JOURNAL_ROWS, LOOKED_AT), np.int64)
+        """(JOURNAL_ROWS, LOOKED_AT) int64: what `sim.drive.sums.look_at` finds of each."""
+        self.room = np.zeros((FIFO_SAMPLES, 0), np.float32)
+        """(FIFO_SAMPLES, 0) float32, full scale 1.0: the sound that nobody hears."""
+
+    def make_room(self, packets: int, period_ns: int) -> None:
+        """Have room for so many packets, and for periods of that length."""
+        if self.arrivals.shape[1] < packets:
+            self.arrivals = np.zeros((NUMBER + 1, 2 * packets), np.int64)
+        periods = _PERIODS_NS // period_ns + _SPARE
+        if self.periods.shape[1] < periods:
+            self.periods = np.zeros((PRESENTATION + 1, periods), np.int64)
+
+
+class Ways:
+    """When the packets of the last two chunks were sent, departed and arrived, for one node.
+
+    Parameters
+    ----------
+    packet_ns : int
+        From one packet to the next.
+    """
+
+    def __init__(self, packet_ns: int) -> None:
+        room = 2 * ((CHUNK_NS + AHEAD_NS) // packet_ns + _SPARE)
+        self.values = np.full((_WAYS, room), LOST_NS, np.int64)
+        """(3, room) int64, ns: when each was sent, departed and arrived; LOST_NS."""
+        self.first = 0
+        """The number of the first that is remembered."""
+        self._known = 0
+        self._newest = 0
+
+    def add(
+        self, send_ns: NDArray[np.int64], depart_ns: NDArray[np.int64], arrive_ns: NDArray[np.int64]
+    ) -> None:
+        """Add what was sent in a chunk; forget the chunk before the last.
+
+        send_ns, depart_ns, arrive_ns  (n,) int64, ns; LOST_NS
+        """
+        if send_ns.size == 0:
+            return
+        gone = self._known - self._newest
+        for row, added in enumerate((send_ns, depart_ns, arrive_ns)):
+            _remember(self.values[row], gone, self._newest, added)
+        self.first += gone
+        self._known = self._newest + send_ns.size
+        self._newest = send_ns.size
+
+
+@kernel("void(int64[::1], int64, int64, int64[::1])")
+def _remember(values: NDArray[np.int64], gone: int, kept: int, added: NDArray[np.int64]) -> None:
+    """Forget values at the front, and add some.
+
+    values  (room,) int64, ns
+    gone    how many are forgotten
+    kept    how many of the others are known
+    added   (n,) int64, ns
+    """
+    for i in range(kept):
+        values[i] = values[gone + i]
+    for i in range(added.shape[0]):
+        values[kept + i] = added[i]
+    for i in range(kept + added.shape[0], values.shape[0]):
+        values[i] = LOST_NS

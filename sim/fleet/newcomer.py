@@ -1,0 +1,65 @@
+"""What a node is as it hears the station's first packet: its records as `Receiver` makes them."""
+
+from typing import Final
+
+import numpy as np
+
+from node.audio.gain import ramp_factor
+from node.config import NodeConfig
+from node.control.arbiter import PriorityConfig
+from node.horn import RAMP_DB
+from node.jitter.state import Slot
+from node.kernel.record import Records, as_bytes, new
+from node.source.receiver import Receiver
+from node.source.state import Source
+from node.units import NS_PER_MS
+from sim.fleet.listening import Listener
+from sim.station.programme import ADDRESS, Sender
+
+_CLASS: Final = "normal"
+"""What a stream is that no order speaks of."""
+
+
+class Newcomer:
+    """What nodes of one configuration are as they begin, for copies.
+
+    Parameters
+    ----------
+    config : NodeConfig
+        Of the node, but for its name.
+    sender : Sender
+        The station.
+    """
+
+    def __init__(self, config: NodeConfig, sender: Sender) -> None:
+        self._source = Receiver(config, sender.ssrc, ADDRESS, None, now_ns=0).record
+        fields = Source.dtype.fields
+        assert fields is not None, "it is a record"
+        begin, journal = (int(fields[name][1]) for name in ("slots", "journal"))
+        end = begin + int(self._source["slot_count"][0]) * Slot.dtype.itemsize
+        # Its journal is empty, and slots that are not in use are never touched.
+        self._touched = (slice(0, journal), slice(begin, end))
+        self._octets = as_bytes(self._source).view(np.uint8)
+        rules = PriorityConfig()
+        self._listener = new(Listener)
+        setup = self._listener["setup"]
+        setup["hold_ns"] = rules.hold_ms[_CLASS] * NS_PER_MS
+        setup["attack"] = ramp_factor(RAMP_DB * 1000 / rules.ramp_ms)
+        setup["release"] = ramp_factor(RAMP_DB * 1000 / rules.return_ms)
+        setup["adaptive"] = config.jitter.mode == "adaptive"
+        setup["packet_samples"] = sender.packet_samples
+        setup["first_sequence"] = sender.sequence
+        setup["first_timestamp"] = sender.timestamp
+
+    def listener(self, period_samples: int, lead_ns: int) -> Records[Listener]:
+        """Return a node with that sound card that hears nobody yet: an array of one."""
+        found = self._listener.copy()
+        found["setup"]["period_samples"] = period_samples
+        found["setup"]["lead_ns"] = lead_ns
+        return found
+
+    def hear(self, place: Records[Source]) -> None:
+        """Let another record be of a source of which no packet has been taken yet."""
+        octets = as_bytes(place).view(np.uint8)
+        for part in self._touched:
+            octets[part] = self._octets[part]
