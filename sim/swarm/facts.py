@@ -5,6 +5,7 @@ from typing import Final
 
 from node.control.calendar.play_state import Record
 from node.control.civil_time import GRACE_NS
+from node.control.mute import MUTED_FROM_ABOVE
 from node.control.trust.fates import CANCELS
 from node.units import NS_PER_S
 from sim.swarm.desk import Given
@@ -57,9 +58,7 @@ class Facts:
         self.end_ns = history.end_ns
         self.at_end: AtEnd | None = history.ends.get(pole.name)
         self.given = [one for one in history.given if one.step.pole in ("", pole.name)]
-        self.warnings = [
-            self._warning(one, history) for one in self.given if one.step.do == "alert"
-        ]
+        self.warnings = [self._warning(one) for one in self.given if one.step.do == "alert"]
         self.live = [one for one in self.given if one.step.do == "live"]
         self.muted = self.muted_for("commune")
         clocked = next(one for one in history.script.poles if one.name == pole.name).clock
@@ -110,7 +109,11 @@ class Facts:
         """Return whether nothing keeps a warning from the horn between the two times."""
         on = any(a <= start_ns and b >= end_ns for a, b in self._pole.on)
         card = not self._active("card_gone", "card_gone", start_ns, end_ns)
-        ended = warning.ended_ns is not None and warning.ended_ns <= end_ns
+        # One that was lost with the power later has ended it all the same, until then.
+        ended = any(
+            at_ns <= end_ns and (kept or any(a <= at_ns and b >= end_ns for a, b in self._pole.on))
+            for at_ns, kept in self._ends_of(warning)
+        )
         ended = ended or self._clock_ends(warning, end_ns)
         return on and card and not ended and not self._others(warning, start_ns, end_ns)
 
@@ -128,22 +131,25 @@ class Facts:
         Nobody mutes who stands above.
         """
         above = TIERS[: TIERS.index(tier) + 1]
-        spans, since_ns = [], -1
-        until_ns = 0
         orders = {one.data: one for one in self.given}
+        muted_until: dict[Tier, int] = {}  # each authority has a mute of its own
+        spans: list[Span] = []
+        since_ns = 0
         for came in self._pole.came:
             given = orders.get(came.data)
-            if given is None or came.fate != "obeyed" or given.step.by not in above:
+            if given is None or came.fate not in ("obeyed", MUTED_FROM_ABOVE):
                 continue
-            step = given.step
-            if step.do == "mute" and since_ns < 0:
-                since_ns, until_ns = came.at_ns, given.at_ns + step.ttl_s * NS_PER_S
-            elif step.do in ("unmute", "revoke") and since_ns >= 0:
-                spans.append((since_ns, min(came.at_ns, until_ns)))
-                since_ns = -1
-        if since_ns >= 0:
-            spans.append((since_ns, min(self.end_ns, until_ns)))
-        return spans
+            spans += _muted(since_ns, came.at_ns, muted_until)
+            since_ns, step = came.at_ns, given.step
+            if step.do == "mute" and step.by in above:
+                until_ns = given.at_ns + step.ttl_s * NS_PER_S
+                muted_until[step.by] = max(until_ns, muted_until.get(step.by, 0))
+            elif step.do == "unmute":  # its own tier's, and those of whoever stands below
+                for lower in TIERS[TIERS.index(step.by) :]:
+                    muted_until.pop(lower, None)
+            elif step.do == "revoke":
+                muted_until.pop(step.by, None)
+        return spans + _muted(since_ns, self.end_ns, muted_until)
 
     def not_kept(self, given: Given) -> bool:
         """Return whether a disk that took nothing lost an order with the power.
@@ -216,15 +222,16 @@ class Facts:
             for one in self._steps()
         )
 
-    def _warning(self, given: Given, history: History) -> Warned:
+    def _warning(self, given: Given) -> Warned:
         pole = self._pole
         found = Warned(given, tones_of(given.step.event))
-        for one in pole.came:
-            if one.data == given.data and one.fate not in ("replayed",):
-                found.came_ns, found.fate = one.at_ns, one.fate
-                break
-        if found.fate != "waiting":
-            found.came_ns = found.came_ns if found.fate == "known" else None
+        met = [one for one in pole.came if one.data == given.data and one.fate != "replayed"]
+        # It is refused, and taken later, where a revocation was lost with the power in between.
+        taken = [one for one in met if one.fate in ("waiting", "known")]
+        if met:
+            found.fate = (taken or met)[0].fate
+        if taken:
+            found.came_ns = taken[0].at_ns
         found.records = [
             record
             for told in pole.reported
@@ -235,21 +242,21 @@ class Facts:
             for told in pole.emitted
             if (record := told.record) is not None and record.name == found.name
         ]
-        found.ended_ns = self._ended_ns(found, history)
+        found.ended_ns = self._ended_ns(found)
         return found
 
-    def _ended_ns(self, warning: Warned, history: History) -> int | None:
-        """Return when a cancel or a revocation that counts came to the pole."""
-        fates = {one.data: one for one in self._pole.came if one.fate in CANCELS | {"obeyed"}}
-        step = warning.given.step
-        ends = [
-            fates[one.data].at_ns
-            for one in history.given
-            if one.data in fates
-            and _ends(one.step, step)
-            and not self._forgotten(fates[one.data].at_ns)
+    def _ended_ns(self, warning: Warned) -> int | None:
+        """Return when a cancel or a revocation that counts, and was kept, came to the pole."""
+        return min((at_ns for at_ns, kept in self._ends_of(warning) if kept), default=None)
+
+    def _ends_of(self, warning: Warned) -> list[tuple[int, bool]]:
+        """Return when cancels and revocations that end a warning came, and whether they stayed."""
+        enders = {one.data for one in self.given if _ends(one.step, warning.given.step)}
+        return [
+            (one.at_ns, not self._forgotten(one.at_ns))
+            for one in self._pole.came
+            if one.data in enders and one.fate in CANCELS | {"obeyed"}
         ]
-        return min(ends, default=None)
 
     def _steps(self) -> list[Step]:
         name = self._pole.name
@@ -273,6 +280,12 @@ class Facts:
                 ends = [end for start, end in self._pole.connected if start <= at_ns < end]
                 found.append((at_ns, min(ends, default=at_ns)))
         return sorted(found)
+
+
+def _muted(since_ns: int, until_ns: int, muted_until: dict[Tier, int]) -> list[Span]:
+    """Return the part of a span that lies before the end of the longest mute: none or one."""
+    end_ns = min(until_ns, max(muted_until.values(), default=0))
+    return [(since_ns, end_ns)] if end_ns > since_ns else []
 
 
 def _ends(order: Step, warning: Step) -> bool:

@@ -128,7 +128,7 @@ def announced(given: Given, pole: PoleHistory, facts: Facts) -> list[Span]:
                 ends += [
                     one.at_ns
                     for one in pole.came
-                    if one.data == other.data and one.at_ns >= came.at_ns
+                    if (one.data, one.fate) == (other.data, "obeyed") and one.at_ns >= came.at_ns
                 ]
         found.append((came.at_ns, min(ends)))
     return found

@@ -105,7 +105,7 @@ class VirtualConnection:
             self._loop, network.down, network.up,
             deliver=lambda call: call(), broken=self._far.broke,
         )  # fmt: skip
-        self._far.join(self._down, self._take, self._take_end)
+        self._far.join(self._down, self._take, self._take_end, self._take_reset)
         self._heard_ns = self._sent_ns = self._loop.now_ns
 
     @property
@@ -233,6 +233,9 @@ class VirtualConnection:
     def _take_end(self, reason: int) -> None:
         self._end(LinkLostError(f"broker ended it (0x{reason:02x})", reason=reason))
 
+    def _take_reset(self) -> None:
+        self._end(LinkLostError("Connection reset by peer"))
+
     def _end(self, fault: LinkLostError) -> None:
         if self._beats is not None:
             self._beats.end()
@@ -298,9 +301,11 @@ class _FarEnd:
         down: Pipe,
         take: Callable[[Message, int], None],
         take_end: Callable[[int], None],
+        take_reset: Callable[[], None],
     ) -> None:
         """Learn what brings things to the client."""
         self._down, self._take, self._take_end = down, take, take_end
+        self._take_reset = take_reset
 
     def give(self, message: Message, handle: int) -> None:
         """Send a message to the client."""
@@ -312,10 +317,12 @@ class _FarEnd:
         self._open = False
 
     def run(self, call: Callable[[], object]) -> None:
-        """Do what the client sent."""
+        """Do what the client sent; one whose connection was given up here is told so."""
         if self._open:
             self._broker.heard(self)
             call()
+        elif not self._down.open:
+            self._down.reset(self._take_reset)
 
     def answer(self, call: Callable[[], None], size_bytes: int) -> None:
         """Send an answer to the client."""

@@ -95,6 +95,12 @@ class Pipe:
         """
         return None if self._expected == self._next else self._loop.now_ns - self._heard_ns
 
+    def reset(self, call: Callable[[], None]) -> None:
+        """Tell the other end that there is no such stream here (RST): once, and it may be lost."""
+        at_ns = self._there.carry(self._loop.now_ns, HEADERS_BYTES)
+        if not self.forgotten and at_ns != LOST_NS:
+            self._loop.call_at_ns(at_ns, call)
+
     def close(self) -> None:
         """Let nothing more arrive."""
         self.open = False
