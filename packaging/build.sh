@@ -1,19 +1,33 @@
 #!/usr/bin/env bash
-# One Debian package of a node for this machine's architecture, with its whole environment in it:
+# One Debian package of a node, with its whole environment in it:
 #
-#     packaging/build.sh [FOLDER]      makes FOLDER/loalang_VERSION_ARCH.deb (FOLDER: dist)
+#     packaging/build.sh [FOLDER]                 makes FOLDER/loalang_VERSION_ARCH.deb (FOLDER: dist)
+#     ARCH=arm64 packaging/build.sh [FOLDER]      the same for the other architecture, amd64 or arm64
 #
-# It needs what a developer has (.venv with numba; PYTHON names another), a C compiler and Python's headers.
-# KERNELS=FOLDER takes a library that is there. The kernels are compiled for any processor of the architecture, so the package has no compiler in it.
+# It needs what a developer has (.venv with numba; PYTHON names another), a C compiler (for the other architecture
+# its own: apt install gcc-aarch64-linux-gnu libc6-dev-arm64-cross) and Python's headers. The kernels are compiled for any processor of the
+# architecture, so the package has no compiler in it. KERNELS=FOLDER takes a library that is there;
+# LOALANG_KERNEL_CACHE=FOLDER keeps what numba made, which is the same for both architectures.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=$(realpath -m "${1:-dist}")
 python=${PYTHON:-.venv/bin/python}
-if [ -n "${KERNELS:-}" ] && [ "$(cut -d' ' -f1 "$KERNELS"/loalang_kernels*.stamp)" != "$("$python" -c 'from node.kernel.shipped import sources_hash; print(sources_hash())')" ]; then
-  echo "packaging/build.sh: $KERNELS: was made from other sources; make it again: $python -m node.kernel.build $KERNELS" >&2
+case ${ARCH:-$(uname -m)} in
+  amd64 | x86_64) architecture=amd64 machine=x86_64 ;;
+  arm64 | aarch64) architecture=arm64 machine=aarch64 ;;
+  *)
+    echo "packaging/build.sh: ARCH=${ARCH:-$(uname -m)}: must be amd64 or arm64, the ones that all wheels are for" >&2
+    exit 2
+    ;;
+esac
+if [ -n "${KERNELS:-}" ] && ! [ -e "$(echo "$KERNELS"/loalang_kernels*"$machine"*.stamp)" ]; then
+  echo "packaging/build.sh: $KERNELS: has no library for $machine; make it: $python -m node.kernel.build --for $machine $KERNELS" >&2
   exit 2
 fi
-architecture=$(dpkg --print-architecture)
+if [ -n "${KERNELS:-}" ] && [ "$(cut -d' ' -f1 "$KERNELS"/loalang_kernels*"$machine"*.stamp)" != "$("$python" -c 'from node.kernel.shipped import sources_hash; print(sources_hash())')" ]; then
+  echo "packaging/build.sh: $KERNELS: was made from other sources; make it again: $python -m node.kernel.build --for $machine $KERNELS" >&2
+  exit 2
+fi
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 minor=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 next=$("$python" -c 'import sys; print("%d.%d" % (sys.version_info[0], sys.version_info[1] + 1))')
@@ -37,15 +51,22 @@ if [ -z "${PIP:-}" ]; then
   PIP="$python -m pip"
   "$python" -m pip --version > /dev/null 2>&1 || PIP="python3 -m pip --python $python"
 fi
-$PIP install --quiet --require-hashes --no-deps --only-binary :all: --target "$lib" -r "$root/lock"
+foreign=()
+if [ "$machine" != "$(uname -m)" ]; then
+  foreign=(--implementation cp --python-version "$minor")
+  for libc in manylinux_2_28 manylinux_2_27 manylinux_2_17 manylinux2014 linux; do
+    foreign+=(--platform "${libc}_$machine")
+  done
+fi
+$PIP install --quiet "${foreign[@]}" --require-hashes --no-deps --only-binary :all: --target "$lib" -r "$root/lock"
 rm "$root/lock"
 
 echo "kernels for $architecture"
 if [ -n "${KERNELS:-}" ]; then
-  mkdir -p "$lib/node/kernel/built" && cp "$KERNELS"/loalang_kernels* "$lib/node/kernel/built"
+  mkdir -p "$lib/node/kernel/built" && cp "$KERNELS"/loalang_kernels*"$machine"* "$lib/node/kernel/built"
 else
   NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES= LOALANG_KERNEL_CACHE=${LOALANG_KERNEL_CACHE:-$root/kernels} \
-    "$python" -m node.kernel.build "$lib/node/kernel/built"
+    "$python" -m node.kernel.build --for "$machine" "$lib/node/kernel/built"
   rm -rf "$root/kernels"
 fi
 

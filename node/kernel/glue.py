@@ -17,6 +17,12 @@ HEADER: Final = r"""
 #include <numpy/arrayobject.h>
 #include <stdint.h>
 
+/* Python's and numpy's headers may be another machine's, if its numbers are of these sizes. */
+_Static_assert(SIZEOF_LONG == sizeof(long) && SIZEOF_VOID_P == sizeof(void *)
+    && SIZEOF_SIZE_T == sizeof(size_t) && SIZEOF_WCHAR_T == sizeof(wchar_t)
+    && NPY_SIZEOF_LONG == sizeof(long) && NPY_SIZEOF_LONGDOUBLE == sizeof(long double),
+    "the headers are of a machine with other numbers");
+
 /* Take an array of this kind, item size and dimensions, as the kernel was compiled for. */
 static PyArrayObject *taken(PyObject *given, char kind, int size, int ndim, int writes)
 {

@@ -29,7 +29,7 @@ class _Packets(Record):
     """One packet for a stream."""
 
     begin: int = whole("bytes", "Where it begins among the bytes of all.")
-    size: int = whole("bytes", "Its length.")
+    length: int = whole("bytes", "From there on.")
     result: int = whole("", "Samples of its sound, or a negative result.")
 
 
@@ -47,7 +47,7 @@ def _decode_rows(
     """Decode the next packet of each stream, whose bytes are in `data`."""
     for i in range(packets.shape[0]):
         own = packets[i]
-        packet = data[own.begin : own.begin + own.size]
+        packet = data[own.begin : own.begin + own.length]
         own.result = step_stream(streams[i], rooms[0], spare, packet, DECODE, outs[i])
 
 
@@ -123,8 +123,8 @@ class OpusBatch:
                 f"and ({streams}, n, {channels})"
             )
         packets = new(_Packets, streams)
-        packets["size"] = [one.size for one in payloads]
-        packets["begin"][1:] = np.cumsum(packets["size"])[:-1]
+        packets["length"] = [one.size for one in payloads]
+        packets["begin"][1:] = np.cumsum(packets["length"])[:-1]
         data = np.concatenate(payloads)
 
         def decode_part(part: slice, rooms: _Rooms) -> None:

@@ -37,6 +37,7 @@ _ALL4: Final = "0.0.0.0"
 _ALL6: Final = "::"
 _MAPPED: Final = "::ffff:"
 """An IPv4 address, as a socket of both families shows it (RFC 4291, 2.5.5.2)."""
+_NO_STAMPS = "no time stamps of arrivals here: a datagram comes when the node looks for it"
 _SHARED: Final = (
     "port %d is another program's here: of it only group %s is heard, and what is meant for this "
     "node alone comes to port %d"
@@ -185,7 +186,12 @@ def _is_free(host: str, port: int) -> bool:
 
 def stamp_arrivals(one: socket.socket) -> None:
     """Let the kernel note when each datagram comes to this socket."""
-    one.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+    try:
+        one.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+    except OSError as fault:
+        if fault.errno != errno.ENOPROTOOPT:
+            raise
+        LOG.warning(_NO_STAMPS)  # each Linux has them; a user-mode emulator has not
 
 
 def receive_stamped(

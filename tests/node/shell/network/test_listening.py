@@ -1,5 +1,6 @@
 """Where the node hears: own addresses, groups, interfaces, both families; real sockets on lo."""
 
+import errno
 import json
 import socket
 import subprocess
@@ -11,7 +12,8 @@ import pytest
 
 from benchmarks.rig.rig_network import free_port
 from node.config import ReceiveConfig
-from node.shell.network.udp import UdpSocket
+from node.shell.clocks import now_ns
+from node.shell.network.udp import UdpSocket, receive_stamped, stamp_arrivals
 
 
 def heard(udp, wait_s=0.5):
@@ -154,3 +156,21 @@ def test_groups_are_heard_on_the_chosen_interface_and_no_others_on_the_same_port
         "answer to the second, six=True": 1,
         "an interface that came back": 1,
     }
+
+
+class OfAnEmulator(socket.socket):
+    """A socket of a machine that stamps no arrivals, as qemu's emulation of a user's program."""
+
+    def setsockopt(self, *_):
+        raise OSError(errno.ENOPROTOOPT, "Protocol not available")
+
+
+def test_where_nothing_stamps_arrivals_a_datagram_came_when_it_was_looked_for(caplog):
+    with OfAnEmulator(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind(("127.0.0.1", 0))
+        stamp_arrivals(one)
+        assert "no time stamps" in caplog.text
+        sent(b"data", one.getsockname())
+        before_ns = now_ns()
+        data, _, arrival_ns = receive_stamped(one)
+        assert data == b"data" and before_ns <= arrival_ns <= now_ns()
