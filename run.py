@@ -26,6 +26,9 @@ STARTED = time.monotonic()
 AGAIN_MAX = 3
 """Failed tests at real pace that are tried a second time: more than these is no accident."""
 
+SLOWEST = 30
+"""So many files are named with the time that their tests took."""
+
 OFFLINE = """
 The packages could not be installed. The lines above say why. Most often:
   - no network, or a proxy that pip does not know: set HTTPS_PROXY, or `pip config set global.proxy`
@@ -74,7 +77,7 @@ def test(arguments: list[str]) -> int:
             again = ("-m", "real_time", "--last-failed", "--last-failed-no-failures=none")
             paced = run("pytest", *again, f"--junitxml={books[2]}")
         status = status or paced
-        print(sum_up(books), flush=True)
+        print("\n".join([*slowest(books), sum_up(books)]), flush=True)
     return status
 
 
@@ -92,6 +95,17 @@ def sum_up(books: list[Path]) -> str:
     passed = total["tests"] - failed - total["skipped"]
     lines = [f"{name}: failed, and passed when it was run again" for name in sorted(once)]
     return "\n".join([*lines, f"{passed} passed, {failed} failed, {total['skipped']} skipped"])
+
+
+def slowest(books: list[Path]) -> list[str]:
+    """Return a line on each of the files that took longest: where the suite's time goes."""
+    took_s: dict[str, float] = {}
+    for book in filter(Path.is_file, books):
+        for case in ElementTree.parse(book).iter("testcase"):
+            name = case.get("classname", "")
+            took_s[name] = took_s.get(name, 0.0) + float(case.get("time", "0"))
+    longest = sorted(took_s.items(), key=lambda one: -one[1])[:SLOWEST]
+    return [f"{seconds:6.0f} s  {name}" for name, seconds in longest]
 
 
 def failures(book: Path) -> set[str]:
