@@ -10,6 +10,7 @@ from sim.day.run import VillageDay
 from sim.day.station import Sent
 from sim.drive.roll_up import part_of, roll_up
 from sim.drive.rounds import Rounds
+from sim.fleet.run import counted, why_not
 from sim.gateway.power import uptimes
 from sim.result.day import WARNED, DayOrder
 from sim.station import payloads
@@ -84,13 +85,15 @@ def _heard(scenario: Scenario, village: Village) -> list[dict[str, Any]]:
     """Return what each cluster played of the programme, counted without sound."""
     path = sound_file(scenario)
     assert path is not None, "load() checks this"
-    rounds = Rounds(scenario, village, _programme(path, scenario.sender), decoder=None)
-    for _ in rounds.advance():
-        pass
-    return [
-        {name: getattr(row, name) for name in HEARD}
-        for row in roll_up(scenario, village, part_of(rounds)).nodes
-    ]
+    programme = _programme(path, scenario.sender)
+    if why_not(scenario):
+        rounds = Rounds(scenario, village, programme, decoder=None)
+        for _ in rounds.advance():
+            pass
+        answer = roll_up(scenario, village, part_of(rounds))
+    else:  # the same counts, many times as fast
+        answer = counted(scenario, village, programme)
+    return [{name: getattr(row, name) for name in HEARD} for row in answer.nodes]
 
 
 @lru_cache(maxsize=16)
