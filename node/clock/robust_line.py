@@ -20,26 +20,34 @@ def select(values: NDArray[np.float64], n: int, rank: int) -> float:
     rank    0 (smallest) to n - 1 (largest)
     """
     low = 0
-    high = n - 1
-    while low < high:
-        pivot = values[(low + high) // 2]
-        left = low
-        right = high
-        while left <= right:
-            while values[left] < pivot:
-                left += 1
-            while values[right] > pivot:
-                right -= 1
-            if left <= right:
-                values[left], values[right] = values[right], values[left]
-                left += 1
-                right -= 1
-        if rank <= right:
-            high = right
-        elif rank >= left:
-            low = left
-        else:
-            break
+    high = n
+    while high - low > 1:
+        count = high - low
+        first = values[low + count // 4]
+        second = values[low + count // 2]
+        third = values[low + 3 * count // 4]
+        pivot = max(min(first, second), min(max(first, second), third))
+        # Without a branch that depends on a value: each wrong guess at one costs as much as ten
+        # comparisons.
+        split = low
+        for i in range(low, high):
+            value = values[i]
+            values[i] = values[split]
+            values[split] = value
+            split += value < pivot
+        if rank < split:
+            high = split
+        elif split > low:
+            low = split
+        else:  # the pivot is the smallest: leave all out that are equal to it
+            for i in range(low, high):
+                value = values[i]
+                values[i] = values[split]
+                values[split] = value
+                split += value == pivot
+            if rank < split:
+                return float(pivot)
+            low = split
     return float(values[rank])
 
 

@@ -20,7 +20,7 @@ from sim.chance.rng import Purpose, between, raw_draws, stream
 from sim.drive.site import count_before, crystals, line_up
 from sim.drive.sums import PERIOD_ROWS
 from sim.gateway.cpu import Costs, Host, serve, wake_ns
-from sim.gateway.crystal import Minutes, read_ns, shown_ns
+from sim.gateway.crystal import Minutes, minute_of, read_ns, shown_ns
 from sim.links.kernel import LOST_NS
 from sim.village.places import Place
 from sim.village.scenario import Scenario
@@ -98,10 +98,12 @@ def gather(
     first = own.next_period
     begin = own.kept
     before_ns = -_NEVER_NS
+    minute = 0
     count = 0
     while True:
         card_ns = own.phase_ns + own.lead_ns + (first + count) * own.period_ns
-        play_ns = read_ns(own.card[0], card_ns)
+        minute = minute_of(own.card[0], card_ns, minute)
+        play_ns = read_ns(own.card[0], minute, card_ns)
         own.next_play_ns = play_ns
         tick_ns = play_ns - own.lead_ns
         if tick_ns >= own.end_ns:
@@ -140,15 +142,18 @@ def set_right(arounds: Records[Around], journal: Records[Played], first: int) ->
 
     Returned is how many rows are known to have been asked for before the chunk's end.
     """
-    own = arounds[0]
+    clock = arounds[0].clock[0]
+    came = played = 0
     for i in range(first, journal.shape[0]):
         row = journal[i]
         if row.arrival_ns >= 0:
-            row.arrival_ns = read_ns(own.clock[0], row.arrival_ns)
+            came = minute_of(clock, row.arrival_ns, came)
+            row.arrival_ns = read_ns(clock, came, row.arrival_ns)
         if row.presentation_ns >= 0:
-            row.presentation_ns = read_ns(own.clock[0], row.presentation_ns)
+            played = minute_of(clock, row.presentation_ns, played)
+            row.presentation_ns = read_ns(clock, played, row.presentation_ns)
     known = 0
-    while known < journal.shape[0] and journal[known].presentation_ns < own.next_play_ns:
+    while known < journal.shape[0] and journal[known].presentation_ns < arounds[0].next_play_ns:
         known += 1
     return known
 

@@ -1,24 +1,28 @@
 """Where one node's chunk is worked out: room that is used again for the next node's."""
 
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from node.kernel import kernel
-from node.kernel.record import as_bytes, new
+from node.kernel.record import Records, as_bytes, new, zeros_apart
 from node.source.state import FIFO_SAMPLES, Played
 from node.units import NS_PER_S
 from sim.drive.outgoing import AHEAD_NS, CHUNK_NS
 from sim.drive.sums import LOOKED_AT
 from sim.fleet.around import NUMBER, PRESENTATION
+from sim.fleet.listening import Hearing
 from sim.links.kernel import LOST_NS
 
 JOURNAL_ROWS: Final = 12_288
 """As many chunks of sound as are worked out at once; more are, in several parts."""
 
+LONGEST_NS: Final = CHUNK_NS + 10 * NS_PER_S
+"""What would be a shorter chunk than the difference at the end of a run is done with the last."""
+
 _SPARE: Final = 64
-_PERIODS_NS: Final = CHUNK_NS + 2 * NS_PER_S
+_PERIODS_NS: Final = LONGEST_NS + 2 * NS_PER_S
 _WAYS: Final = 3
 """When packets were sent, departed and arrived, as `sim.drive.sums` looks at it."""
 
@@ -38,8 +42,16 @@ class Desk:
         """Likewise, (bytes,) uint8."""
         self.rows = np.zeros((JOURNAL_ROWS, LOOKED_AT), np.int64)
         """(JOURNAL_ROWS, LOOKED_AT) int64: what `sim.drive.sums.look_at` finds of each."""
+        self._hearings: list[Records[Hearing]] = []
         self.room = np.zeros((FIFO_SAMPLES, 0), np.float32)
         """(FIFO_SAMPLES, 0) float32, full scale 1.0: the sound that nobody hears."""
+
+    def hearing(self, number: int) -> Records[Hearing]:
+        """Return the records of the node of that number: an array of one, as it was left."""
+        while len(self._hearings) <= number:
+            made = zeros_apart((1,), Hearing.dtype)
+            self._hearings.append(cast(Records[Hearing], made))
+        return self._hearings[number]
 
     def make_room(self, packets: int, period_ns: int) -> None:
         """Have room for so many packets, and for periods of that length."""
@@ -60,7 +72,7 @@ class Ways:
     """
 
     def __init__(self, packet_ns: int) -> None:
-        room = 2 * ((CHUNK_NS + AHEAD_NS) // packet_ns + _SPARE)
+        room = 2 * ((LONGEST_NS + AHEAD_NS) // packet_ns + _SPARE)
         self.values = np.full((_WAYS, room), LOST_NS, np.int64)
         """(3, room) int64, ns: when each was sent, departed and arrived; LOST_NS."""
         self.first = 0

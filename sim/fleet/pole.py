@@ -10,7 +10,7 @@ Its links, clocks, CPU and books are T2's, and what it is made of comes from the
 """
 
 import hashlib
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from node.clock.timebase import skew_ppm
 from node.counters import Count, new_counts
 from node.jitter.buffer import COUNTED
 from node.jitter.state import Jitter
-from node.kernel.record import Records, inner, zeros_apart
+from node.kernel.record import Records, inner, new
 from node.source.state import PERIOD_SAMPLES_MAX, Played, Playout, Source
 from node.units import NS_PER_S
 from sim.drive.tally import Tally
@@ -62,6 +62,8 @@ class FleetPole:
         What nodes of its configuration begin as.
     sheet : (3, packets of the sound) int64
         Of `packet_sheet`: bits, bytes.
+    hearing : Records[Hearing]
+        Its records, whatever is in them.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class FleetPole:
         tally: Tally,
         newcomer: Newcomer,
         sheet: NDArray[np.int64],
+        hearing: Records[Hearing],
     ) -> None:
         self._place = place
         self._channel = channel
@@ -87,8 +90,9 @@ class FleetPole:
         self._uptimes = uptimes(place.power_cuts_ns, boot_ns=boot_ns, end_ns=end_ns)
         self._up: Uptime | None = None
         self._ways = Ways(sender.packet_ns)
-        self._hearing = cast(Records[Hearing], zeros_apart((1,), Hearing.dtype))
-        self._listener = inner(self._hearing, "listener", Listener)
+        self._hearing = hearing
+        self._listener = inner(hearing, "listener", Listener)
+        self._listener[:] = new(Listener)
         self._source = inner(self._hearing, "source", Source)
         self._counts = new_counts()
         self._later: NDArray[Any] = np.zeros(0, np.dtype((np.void, _ROW_BYTES)))
@@ -108,8 +112,9 @@ class FleetPole:
 
     def source_skew_ppm(self) -> float | None:
         """Return the sender's skew as the node estimates it, or None when it hears nobody."""
-        slope = float(self._source["line"]["slope"][0, 0])
-        return round(skew_ppm(slope), 3) if self._hears else None
+        if not self._hears:
+            return None
+        return round(skew_ppm(float(self._source["line"]["slope"][0, 0])), 3)
 
     def trace(self) -> bytes:
         """Return the hash of its journal."""

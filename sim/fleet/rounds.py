@@ -15,7 +15,7 @@ from node.units import NS_PER_S
 from sim.drive.outgoing import CHUNK_NS, Outgoing
 from sim.drive.rounds import bin_s, tally_of
 from sim.drive.tally import Alignment
-from sim.fleet.desk import Desk
+from sim.fleet.desk import LONGEST_NS, Desk
 from sim.fleet.newcomer import Newcomer
 from sim.fleet.pole import FleetPole
 from sim.fleet.sheet import packet_sheet
@@ -43,6 +43,8 @@ class FleetRounds:
         Of `packet_sheet`, where it has been made: bits, bytes.
     desk : Desk, optional
         Room, where there is some.
+    newcomers : dict, optional
+        What nodes begin as, where some of the same run have.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class FleetRounds:
         places: Sequence[Place] | None = None,
         sheet: NDArray[np.int64] | None = None,
         desk: Desk | None = None,
+        newcomers: dict[JitterConfig, Newcomer] | None = None,
     ) -> None:
         self.scenario = scenario
         self.places = tuple(village.places if places is None else places)
@@ -64,14 +67,14 @@ class FleetRounds:
         self.bin_s = bin_s(scenario)
         self.tallies = [tally_of(self.sender, place, self.bin_s) for place in self.places]
         self.alignment = Alignment(len(self.places))
-        self._newcomers: dict[JitterConfig, Newcomer] = {}
+        self._newcomers = {} if newcomers is None else newcomers
         self._poles = [self._pole(number) for number in range(len(self.places))]
 
     def advance(self) -> Iterator[int]:
         """Run to the end; yield the true time in ns that all nodes together have reached."""
         start_ns, end_ns = 0, self._outgoing.end_ns
         while start_ns < end_ns:
-            stop_ns = min(start_ns + CHUNK_NS, end_ns)
+            stop_ns = start_ns + CHUNK_NS if end_ns - start_ns > LONGEST_NS else end_ns
             self._round(stop_ns)
             yield stop_ns
             self.alignment.settle(stop_ns // NS_PER_S, self.tallies)
@@ -133,6 +136,7 @@ class FleetRounds:
             tally=self.tallies[number],
             newcomer=self._newcomers[config.jitter],
             sheet=self._sheet,
+            hearing=self._desk.hearing(number),
         )
 
 

@@ -19,11 +19,12 @@ from queue import SimpleQueue
 
 import numpy as np
 
-from node.config import ConfigError
+from node.config import ConfigError, JitterConfig
 from sim.drive.roll_up import Part, part_of, roll_up
 from sim.drive.rounds import Rounds
 from sim.drive.run import Progress
 from sim.fleet.desk import Desk
+from sim.fleet.newcomer import Newcomer
 from sim.fleet.rounds import FleetRounds
 from sim.fleet.sheet import packet_sheet
 from sim.result.capacity import CapacityRow
@@ -120,13 +121,14 @@ def _parts(
 ) -> Iterator[Part]:
     """Yield what is kept of each commune, in the order of the village."""
     sheet = packet_sheet(programme)
+    newcomers: dict[JitterConfig, Newcomer] = {}
     desks: SimpleQueue[Desk] = SimpleQueue()
     for _ in range(threads):
         desks.put(Desk())
 
     def play(part: Village) -> Part:
         desk = desks.get()
-        fleet = FleetRounds(scenario, part, programme, sheet=sheet, desk=desk)
+        fleet = FleetRounds(scenario, part, programme, sheet=sheet, desk=desk, newcomers=newcomers)
         for _ in fleet.advance():
             pass
         desks.put(desk)

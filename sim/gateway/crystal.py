@@ -58,12 +58,22 @@ def shown_ns(minutes: Minutes, true_ns: int) -> int:
     return int(minutes.knots_ns[at] + since_ns + since_ns * minutes.ppb[at] // _PPB)
 
 
-@inner_kernel("int64(Minutes, int64)")
-def read_ns(minutes: Minutes, local_ns: int) -> int:
-    """Return when the clock shows `local_ns`, as `_read` does."""
-    at = WINDOW_MINUTES - 1
-    while at > 0 and minutes.knots_ns[at] > local_ns:
-        at -= 1
+@inner_kernel("int64(Minutes, int64, int64)")
+def minute_of(minutes: Minutes, local_ns: int, near: int) -> int:
+    """Return the place of the minute in which the clock shows `local_ns`.
+
+    near  a place at which to begin to look: they come in the order of time, or nearly
+    """
+    while near + 1 < WINDOW_MINUTES and minutes.knots_ns[near + 1] <= local_ns:
+        near += 1
+    while near > 0 and minutes.knots_ns[near] > local_ns:
+        near -= 1
+    return near
+
+
+@inner_kernel("int64(Minutes, int64, int64)")
+def read_ns(minutes: Minutes, at: int, local_ns: int) -> int:
+    """Return when the clock shows `local_ns`, in the minute at that place, as `_read` does."""
     since_ns = local_ns - minutes.knots_ns[at]
     slow_ns = since_ns * minutes.ppb[at] // (_PPB + minutes.ppb[at])
     return int((minutes.first + at) * _MINUTE_NS + since_ns - slow_ns)

@@ -48,13 +48,16 @@ class Link:
         self._stalls = stalls_of(bearer, stream(seed, Purpose.STALL, commune=commune, node=node))
         self._busy = busy
         self._outages = outages
-        # Tables are frozen, and kernels take what could be written to.
-        self._table = _SHAPES.get(bearer.jitter_shape, _NO_SHAPE).copy()
-        self._scale_us = round(bearer.jitter_scale_ms.value * 1000)
-        self._direction = direction_of(bearer, packet_bits)
+        self._way = new(kernel.Way)
+        table = _SHAPES.get(bearer.jitter_shape, _NO_SHAPE)
+        self._way["table"][0, : table.size] = table
+        self._way["table_size"] = table.size
+        self._way["scale_us"] = round(bearer.jitter_scale_ms.value * 1000)
+        self._way["direction"] = direction_of(bearer, packet_bits)
+        self._queue_ns = round(bearer.queue_ms.value * NS_PER_MS)
         # The first packet meets the loss process in its long-run state.
         first = int(raw_draws(self._loss_bits, 1)[0] >> np.uint64(32))
-        self._direction["bad"] = int(first < bearer.loss_pct.value / 100 * _ALWAYS)
+        self._way["direction"]["bad"] = int(first < bearer.loss_pct.value / 100 * _ALWAYS)
 
     def carry(self, depart_ns: NDArray[np.int64], sequence: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return when each packet arrives.
@@ -67,27 +70,25 @@ class Link:
         count = depart_ns.shape[0]
         if count == 0:
             return np.empty(0, np.int64)
-        packets = new(kernel.Passing, count)
-        kernel.load_packets(
-            raw_draws(self._loss_bits, count),
-            raw_draws(self._jitter_bits, count),
-            self._table,
-            self._scale_us,
-            np.ascontiguousarray(depart_ns),
-            packets,
-        )
+        raw = np.empty((2, count), np.uint64)
+        raw[0] = raw_draws(self._loss_bits, count)
+        raw[1] = raw_draws(self._jitter_bits, count)
         came = depart_ns[depart_ns != kernel.LOST_NS]
         # Neighbours ask the cell for the same span, for they get the same packets.
         begin_ns = int(came.min()) if came.size else 0
-        end_ns = int(came.max()) + int(self._direction["queue_ns"][0]) + 1 if came.size else 0
-        kernel.traverse(
-            self._direction,
-            packets,
-            self._stalls.until(begin_ns, end_ns),
-            self._busy.until(begin_ns, end_ns),
-            self._outages.until(begin_ns, end_ns),
+        end_ns = int(came.max()) + self._queue_ns + 1 if came.size else 0
+        spells = [one.until(begin_ns, end_ns) for one in (self._stalls, self._busy, self._outages)]
+        stalls, busy, _ = map(len, spells)
+        arrive_ns = np.empty(count, np.int64)
+        kernel.send(
+            self._way,
+            raw,
+            np.ascontiguousarray(depart_ns),
+            arrive_ns,
+            np.concatenate(spells),
+            np.array([stalls, stalls + busy]),
         )
-        return packets["arrive_ns"].copy()
+        return arrive_ns
 
 
 class Trace:

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.kernel import inner_kernel, kernel
-from node.kernel.record import Record, Records, whole
+from node.kernel.record import Record, Records, nested, whole
 from sim.chance.rng import CELL_BITS, FRACTION_BITS
-from sim.chance.tables_quantiles import Q
+from sim.chance.tables_quantiles import CELLS, Q
 
 LOST_NS: Final = -1
 """Arrival of a packet that never comes."""
@@ -37,6 +37,22 @@ class Passing(Record):
     jitter_ns: int = whole("ns", "What comes on top of its way, >= 0.")
     depart_ns: int = whole("ns", "When it leaves; LOST_NS if it was lost before. In order.")
     arrive_ns: int = whole("ns", "When it arrives, or LOST_NS: filled.")
+
+
+_AT_ONCE: Final = 256
+"""Packets that are looked at one after another before the next ones are: they stay in the cache."""
+
+
+class Way(Record):
+    """All of one direction of a link that does not change from call to call, and room."""
+
+    direction: Records[Direction] = nested(Direction, "The link itself.", (1,))
+    table: NDArray[np.int64] = whole(
+        "2^-16", "Quantiles of what comes on top of its transit.", (CELLS + 1,)
+    )
+    table_size: int = whole("", "CELLS + 1, or 0: nothing does.")
+    scale_us: int = whole("us", "What 1.0 of the table stands for.")
+    packets: Records[Passing] = nested(Passing, "Room.", (_AT_ONCE,))
 
 
 @inner_kernel("int64(int64[:, ::1], int64, int64)")
@@ -130,3 +146,36 @@ def traverse(
         # order; one AP queue for Wi-Fi).
         link.newest_ns = max(link.newest_ns, reach_ns)
         packet.arrive_ns = link.newest_ns
+
+
+@kernel("void(Way[::1], uint64[:, ::1], int64[::1], int64[::1], int64[:, ::1], int64[::1])")
+def send(
+    ways: Records[Way],
+    raw: NDArray[np.uint64],
+    depart_ns: NDArray[np.int64],
+    arrive_ns: NDArray[np.int64],
+    spells: NDArray[np.int64],
+    ends: NDArray[np.int64],
+) -> None:
+    """Load packets and let them traverse a link, some at a time.
+
+    ways       (1,), moves on
+    raw        (2, n) uint64, bits as they were drawn: for losses, and for what comes on top
+    depart_ns  (n,) int64, ns, LOST_NS for what was lost before
+    arrive_ns  (n,) int64, ns or LOST_NS, filled
+    spells     (m, 3) int64: start, end, added delay in ns; stalls, then busy times, then outages
+    ends       (2,) int64, counts: where stalls and busy times end
+    """
+    own = ways[0]
+    for begin in range(0, depart_ns.shape[0], _AT_ONCE):
+        end = min(begin + _AT_ONCE, depart_ns.shape[0])
+        packets = own.packets[: end - begin]
+        table = own.table[: own.table_size]
+        loss, jitter = raw[0, begin:end], raw[1, begin:end]
+        load_packets(loss, jitter, table, own.scale_us, depart_ns[begin:end], packets)
+        traverse(
+            own.direction[:], packets, spells[: ends[0]], spells[ends[0] : ends[1]],
+            spells[ends[1] :],
+        )  # fmt: skip
+        for i in range(end - begin):
+            arrive_ns[begin + i] = packets[i].arrive_ns

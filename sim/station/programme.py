@@ -183,6 +183,13 @@ class Sender:
         self.packet_samples = programme.packet_ms * SAMPLES_PER_MS
         self.packets = duration_ns // self.packet_ns
         self._bits = stream(seed, Purpose.SENDER)
+        mean_bytes = sum(map(len, programme.payloads)) // len(programme.payloads)
+        self.packet_bits = 8 * ((mean_bytes + 15) // 16 * 16 + 40)
+        """Mean size on the link, headers of IPv4, UDP and RTP included.
+
+        The mean, not each packet's own: encoders round differently on other CPUs, and a seed
+        must mean the same delays everywhere.
+        """
         self._pacing_max_ns = pacing_max_us * 1000
         self._sent = 0
         self._stamps = LiveSender(
@@ -196,17 +203,6 @@ class Sender:
     def look_ahead_ns(self) -> int:
         """How much earlier a decoded sample was captured than its media time says."""
         return samples_to_ns(self.programme.look_ahead_samples)
-
-    @property
-    def packet_bits(self) -> int:
-        """Mean size on the link, headers of IPv4, UDP and RTP included.
-
-        The mean, not each packet's own: encoders round differently on other CPUs, and a seed
-        must mean the same delays everywhere.
-        """
-        payloads = self.programme.payloads
-        mean_bytes = sum(map(len, payloads)) // len(payloads)
-        return 8 * ((mean_bytes + 15) // 16 * 16 + 40)
 
     def times_until(self, end_ns: int) -> tuple[int, NDArray[np.int64]]:
         """Return what `send_until` would, without the packets: the first one's number, and

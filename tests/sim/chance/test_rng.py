@@ -1,9 +1,13 @@
+import hashlib
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from sim.chance import tables_quantiles as tables
-from sim.chance.rng import Purpose, between, from_table, raw_draws, stream
+from sim.chance.rng import Purpose, between, from_table, one_from_table, raw_draws, stream
 
 
 def test_a_stream_belongs_to_its_place_and_not_to_the_order_of_calls():
@@ -56,3 +60,28 @@ def test_long_spans_in_nanoseconds_do_not_overflow():
 def test_the_first_integers_of_a_seed_never_change():
     raw = raw_draws(stream(2026, Purpose.LOSS, commune="Thiện Tân", node="n"), 2)
     assert raw.tolist() == [728198719806312632, 4975863998340034386]
+
+
+def number_of(name):
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") if name else 0
+
+
+@settings(deadline=None)
+@given(
+    root=st.one_of(st.integers(0, 3), st.integers(0, 1 << 300)),
+    purpose=st.sampled_from(Purpose),
+    commune=st.text(max_size=3),
+    node=st.text(max_size=3),
+    run=st.one_of(st.just(0), st.integers(0, 1 << 70)),
+)
+def test_a_stream_is_numpy_s_own_of_that_key(root, purpose, commune, node, run):
+    key = (int(purpose), number_of(commune), number_of(node), run)
+    theirs = np.random.PCG64(np.random.SeedSequence(root, spawn_key=key))
+    assert stream(root, purpose, commune=commune, node=node, run=run).state == theirs.state
+
+
+@pytest.mark.parametrize("scale", [0, 1, 7000, 1 << 40])
+def test_one_draw_is_what_many_are(scale):
+    many = from_table(raw_draws(stream(1, Purpose.WANDER), 200), tables.NORMAL, scale=scale)
+    bits, table = stream(1, Purpose.WANDER), tables.NORMAL.tolist()
+    assert [one_from_table(bits, table, scale=scale) for _ in range(200)] == many.tolist()

@@ -83,7 +83,7 @@ def villages(draw):
     ]
     text = village(
         {("Thôn", 0, 0): clusters},
-        duration_s=draw(st.sampled_from([9, 61, 110])),
+        duration_s=draw(st.sampled_from([9, 61, 66, 110, 190])),
         more=more,
         seed=draw(st.integers(0, 1 << 40)),
         playout_delay_ms=draw(st.sampled_from([100, 400, 1500])),
@@ -96,10 +96,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("villages")
 
 
-@settings(deadline=None, max_examples=25)
-@given(text=villages())
-def test_both_tiers_count_the_same(folder, text):
-    path = folder / "one.toml"
+def count_alike(text, path):
     path.write_text(text)
     asked = scenario.load(path)
     built = build_village(asked)
@@ -116,4 +113,21 @@ def test_both_tiers_count_the_same(folder, text):
         np.testing.assert_array_equal(fleet.counts(number), drive.counts(number))
         assert fleet.skew_ppm(number) == drive.skew_ppm(number)
         assert node_row(fleet, number) == node_row(drive, number)
+        raster = fleet.tallies[number].coverage.raster
+        np.testing.assert_array_equal(raster, drive.tallies[number].coverage.raster)
     assert fleet.trace_hash() == drive.trace_hash()
+
+
+@settings(deadline=None, max_examples=40)
+@given(text=villages())
+def test_both_tiers_count_the_same(folder, text):
+    count_alike(text, folder / "one.toml")
+
+
+@pytest.mark.parametrize("packet_ms", [10, 60])
+def test_both_tiers_count_the_same_of_other_packets_and_more_minutes(folder, packet_ms):
+    clusters = [("c-0", "pi_zero_2w_i2s", "lte_weak", 0, 0), ("c-1", "pi_4b_usb", "ftth", 9, 0)]
+    more = f"[sender]\nreports = false\npacket_ms = {packet_ms}\n"
+    cut = FAULTS.format(kind="power_cut", start=500, end=560)
+    text = village({("Thôn", 0, 0): clusters}, duration_s=790, more=more + cut)
+    count_alike(text, folder / "long.toml")

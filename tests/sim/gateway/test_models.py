@@ -8,7 +8,7 @@ from node.kernel.record import new
 from sim.chance.rng import Purpose, between, raw_draws, stream
 from sim.gateway.amplifier import audible
 from sim.gateway.cpu import Costs, Host, serve, wake
-from sim.gateway.crystal import Oscillator
+from sim.gateway.crystal import Oscillator, minute_of, read_ns, shown_ns
 from sim.gateway.power import Uptime, uptimes
 from sim.result.day import DaySpan
 
@@ -47,6 +47,28 @@ def test_times_in_any_order_are_read_as_each_is_alone(times):
     assert clock.to_true(at_ns).tolist() == [clock.true_ns(one) for one in times]
     there_ns = np.abs(at_ns)
     assert clock.to_local(there_ns).tolist() == [clock.local_ns(int(one)) for one in there_ns]
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    about_s=st.integers(0, 7200),
+    away_s=st.lists(st.floats(-300, 290), min_size=1, max_size=9),
+    near=st.integers(0, 11),
+)
+def test_some_minutes_of_a_clock_say_what_all_of_it_does(about_s, away_s, near):
+    clock = crystal(offset_ns=4711 * S)
+    minutes = crystal(offset_ns=4711 * S).minutes(about_s * S)[0]
+    for one in away_s:
+        true_ns = max(0, round((about_s + one) * S))
+        local_ns = shown_ns(minutes, true_ns)
+        assert local_ns == clock.local_ns(true_ns)
+        near = minute_of(minutes, local_ns, near)
+        assert read_ns(minutes, near, local_ns) == clock.true_ns(local_ns)
+    before_ns = clock.local_ns(0) - 5 * S
+    if about_s < 300:
+        assert read_ns(minutes, minute_of(minutes, before_ns, 5), before_ns) == clock.true_ns(
+            before_ns
+        )
 
 
 def test_crystals_of_a_batch_differ_and_stay_within_what_the_maker_sorts_out():
