@@ -128,12 +128,16 @@ def _parts(
 
     def play(part: Village) -> Part:
         desk = desks.get()
-        fleet = FleetRounds(scenario, part, programme, sheet=sheet, desk=desk, newcomers=newcomers)
-        for _ in fleet.advance():
-            pass
-        desks.put(desk)
-        if not fleet.is_beyond:
-            return part_of(fleet)
+        try:
+            fleet = FleetRounds(
+                scenario, part, programme, sheet=sheet, desk=desk, newcomers=newcomers
+            )
+            for _ in fleet.advance():
+                pass
+            if not fleet.is_beyond:
+                return part_of(fleet)  # its nodes lie on the desk
+        finally:
+            desks.put(desk)
         drive = Rounds(scenario, part, programme, decoder=None)
         for _ in drive.advance():
             pass

@@ -64,6 +64,17 @@ def test_threads_change_no_figure(tmp_path):
     assert one == other
 
 
+def test_a_commune_that_fails_ends_the_run(tmp_path, monkeypatch):
+    asked = scenario.load(two_communes(tmp_path))
+
+    def fail(self):
+        raise ArithmeticError("on purpose")
+
+    monkeypatch.setattr(FleetRounds, "advance", fail)
+    with pytest.raises(ArithmeticError, match="on purpose"):
+        fleet.run(asked, threads=1)
+
+
 def test_what_communes_have_in_common_is_looked_at_once(tmp_path, monkeypatch):
     asked = scenario.load(two_communes(tmp_path))
     looks = []
