@@ -7,7 +7,7 @@ no other stream. Only raw integers are taken from numpy; the transforms are inte
 import hashlib
 from enum import IntEnum
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
@@ -81,7 +81,7 @@ def stream(
     words += [int(purpose), *_name_words(commune), *_name_words(node), *_words(run)]
     seed = np.empty(_SEED_WORDS, np.int64)
     _mix(np.array(words, np.int64), seed)
-    return np.random.PCG64(_Seed(seed))
+    return np.random.PCG64(cast(np.random.SeedSequence, _Seed(seed)))
 
 
 class _Seed(ISeedSequence):
