@@ -183,6 +183,35 @@ def from_table(
     return value_q16 * scale >> Q
 
 
+@inner_kernel("int64(int64[::1], int64, uint64)")
+def drawn(table: NDArray[np.int64], scale: int, raw: int) -> int:
+    """Return one draw of a frozen distribution, for kernels: `from_table` of one.
+
+    table  (1025,) int64, quantiles in Q16
+    scale  what 1.0 of the table stands for
+    raw    bits as they were drawn
+    """
+    cell = np.int64(raw >> np.uint64(64 - CELL_BITS))
+    below = raw >> np.uint64(64 - CELL_BITS - FRACTION_BITS)
+    fraction = np.int64(below & np.uint64((1 << FRACTION_BITS) - 1))
+    low = table[cell]
+    value_q16 = low + ((table[cell + 1] - low) * fraction >> FRACTION_BITS)
+    return int(value_q16 * scale >> Q)
+
+
+@inner_kernel("int64(int64, int64, uint64)")
+def drawn_between(low: int, high: int, raw: int) -> int:
+    """Return a whole number from `low` to `high`, both included, for kernels: `between` of one.
+
+    raw  bits as they were drawn
+    """
+    choices = np.uint64(high - low + 1)
+    above, below = choices >> np.uint64(32), choices & np.uint64(_WORD)
+    half = raw >> np.uint64(32)
+    # In two parts, for a span in ns times 2**32 does not fit 64 bits.
+    return int(low + np.int64(half * above + (half * below >> np.uint64(32))))
+
+
 def one_from_table(bits: np.random.PCG64, table: list[int], *, scale: int) -> int:
     """Return the next draw of a frozen distribution: `from_table` of one, at a tenth of its cost.
 

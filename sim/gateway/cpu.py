@@ -14,7 +14,7 @@ from hw_profiles import Profile
 from node.kernel import inner_kernel, kernel
 from node.kernel.record import Record, Records, new, whole
 from node.units import NS_PER_MS, NS_PER_S
-from sim.chance.rng import Purpose, raw_draws, stream
+from sim.chance.rng import Purpose, drawn_between, raw_draws, stream
 
 _US: Final = 1000
 _DECODE_MS: Final = 20
@@ -90,10 +90,7 @@ def wake_ns(own: Costs, raw: int) -> int:
     """
     if raw & np.uint64(_RARE - 1) == np.uint64(0):
         return int(own.worst_ns)
-    choices = np.uint64(own.spread_ns + 1)
-    above, below = choices >> np.uint64(32), choices & np.uint64(0xFFFF_FFFF)
-    half = raw >> np.uint64(32)
-    return int(own.usual_ns + np.int64(half * above + (half * below >> np.uint64(32))))
+    return int(drawn_between(own.usual_ns, own.usual_ns + own.spread_ns, raw))
 
 
 @kernel("void(Costs[::1], uint64[::1], int64[::1])")

@@ -32,11 +32,12 @@ _WARM_UP_PER_MINUTE: Final = 0.1
 """Share of the rest that it warms in a minute (time constant ten minutes): assumption."""
 
 
-WINDOW_MINUTES: Final = 12
+WINDOW_MINUTES: Final = 9
 """What is looked at together lies within so many minutes: a chunk, what waits from before it, and
 what is to come."""
 
 _BEFORE_MINUTES: Final = 6
+_NEVER_NS: Final = 1 << 62
 
 
 class Minutes(Record):
@@ -45,7 +46,7 @@ class Minutes(Record):
     first: int = whole("", "Number of the first of them.")
     ppb: NDArray[np.int64] = whole("ppb", "Frequency error in each.", (WINDOW_MINUTES,))
     knots_ns: NDArray[np.int64] = whole(
-        "ns", "What it shows as each begins, and after the last.", (WINDOW_MINUTES + 1,)
+        "ns", "What it shows as each begins; those that are not needed never do.", (WINDOW_MINUTES,)
     )
 
 
@@ -214,13 +215,14 @@ class Oscillator:
 
     def minutes(self, about_ns: int) -> Records[Minutes]:
         """Return the minutes about a true time, some before and some after it: an array of one."""
-        first = max(0, about_ns // _MINUTE_NS - _BEFORE_MINUTES)
-        end = first + WINDOW_MINUTES
+        at = about_ns // _MINUTE_NS
+        first, end = max(0, at - _BEFORE_MINUTES), at + WINDOW_MINUTES - _BEFORE_MINUTES
         self._extend(end - 1)
         found = new(Minutes)
         found["first"] = first
-        found["ppb"] = self._ppb[first:end]
-        found["knots_ns"] = self._knots_ns[first : end + 1]
+        found["ppb"][0, : end - first] = self._ppb[first:end]
+        found["knots_ns"] = _NEVER_NS  # where the run is too young for all of them
+        found["knots_ns"][0, : end - first] = self._knots_ns[first:end]
         return found
 
     def _reach(self, local_ns: int) -> None:

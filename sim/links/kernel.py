@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from node.kernel import inner_kernel, kernel
 from node.kernel.record import Record, Records, nested, whole
-from sim.chance.rng import CELL_BITS, FRACTION_BITS
-from sim.chance.tables_quantiles import CELLS, Q
+from sim.chance.rng import drawn
+from sim.chance.tables_quantiles import CELLS
 
 LOST_NS: Final = -1
 """Arrival of a packet that never comes."""
@@ -90,12 +90,7 @@ def load_packets(
         packet.depart_ns = depart_ns[i]
         packet.jitter_ns = 0
         if table.shape[0] > 0:
-            cell = np.int64(jitter[i] >> np.uint64(64 - CELL_BITS))
-            below = jitter[i] >> np.uint64(64 - CELL_BITS - FRACTION_BITS)
-            fraction = np.int64(below & np.uint64((1 << FRACTION_BITS) - 1))
-            low = table[cell]
-            value_q16 = low + ((table[cell + 1] - low) * fraction >> FRACTION_BITS)
-            packet.jitter_ns = 1000 * (value_q16 * scale_us >> Q)
+            packet.jitter_ns = 1000 * drawn(table, scale_us, jitter[i])
 
 
 @kernel("void(Direction[::1], Passing[::1], int64[:, ::1], int64[:, ::1], int64[:, ::1])")

@@ -5,14 +5,21 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from node.kernel import kernel
 from node.units import NS_PER_MS, NS_PER_S
-from sim.chance.rng import between, from_table, raw_draws
+from sim.chance.rng import drawn, drawn_between, raw_draws
 from sim.chance.tables_quantiles import EXPONENTIAL
 from sim.links.bearer import Bearer
 
 _NONE: Final = np.zeros((0, 3), np.int64)
 _BLOCK: Final = 32
 """Spells drawn at a time."""
+
+_INTERVAL_US, _SHORTEST_NS, _LONGEST_NS, _DELAY_US, _END_NS = range(5)
+"""Places of the figures of a process; the last is where the last spell ends."""
+
+_EXPONENTIAL: Final = EXPONENTIAL.copy()
+"""Tables are frozen, and kernels take what could be written to."""
 
 
 class Spells:
@@ -41,9 +48,9 @@ class Spells:
     ) -> None:
         self._bits = bits
         self._interval_us = interval_ns // 1000
-        self._shortest_ns = shortest_ns
-        self._longest_ns = longest_ns
-        self._delay_us = delay_ns // 1000
+        self._figures = np.array(
+            [self._interval_us, shortest_ns, longest_ns, delay_ns // 1000, 0], np.int64
+        )
         self._rows = _NONE
         self._end_ns = 0
 
@@ -61,13 +68,35 @@ class Spells:
 
     def _draw(self) -> None:
         raw = raw_draws(self._bits, 3 * _BLOCK).reshape(_BLOCK, 3)
-        pause_ns = 1000 * from_table(raw[:, 0], EXPONENTIAL, scale=self._interval_us)
-        length_ns = between(raw[:, 1], self._shortest_ns, self._longest_ns)
-        delay_ns = 1000 * from_table(raw[:, 2], EXPONENTIAL, scale=self._delay_us)
-        ends_ns = self._end_ns + np.cumsum(pause_ns + length_ns)
-        drawn = np.stack([ends_ns - length_ns, ends_ns, delay_ns], axis=1)
-        self._rows = np.concatenate([self._rows, drawn])
-        self._end_ns = int(ends_ns[-1])
+        drawn_rows = np.empty((_BLOCK, 3), np.int64)
+        _lay_out(self._figures, _EXPONENTIAL, raw, drawn_rows)
+        self._rows = np.concatenate([self._rows, drawn_rows])
+        self._end_ns = int(drawn_rows[-1, 1])
+        self._figures[_END_NS] = self._end_ns
+
+
+@kernel("void(int64[::1], int64[::1], uint64[:, ::1], int64[:, ::1])")
+def _lay_out(
+    figures: NDArray[np.int64],
+    table: NDArray[np.int64],
+    raw: NDArray[np.uint64],
+    rows: NDArray[np.int64],
+) -> None:
+    """Turn draws into spells.
+
+    figures  (5,) int64, us and ns: see above
+    table    (1025,) int64, quantiles in Q16 of the exponential distribution
+    raw      (n, 3) uint64, bits as they were drawn: of the pause before, the length, the delay
+    rows     (n, 3) int64, start, end, added delay in ns; filled
+    """
+    end_ns = figures[_END_NS]
+    for i in range(raw.shape[0]):
+        pause_ns = 1000 * drawn(table, figures[_INTERVAL_US], raw[i, 0])
+        length_ns = drawn_between(figures[_SHORTEST_NS], figures[_LONGEST_NS], raw[i, 1])
+        rows[i, 0] = end_ns + pause_ns
+        end_ns += pause_ns + length_ns
+        rows[i, 1] = end_ns
+        rows[i, 2] = 1000 * drawn(table, figures[_DELAY_US], raw[i, 2])
 
 
 def stalls_of(bearer: Bearer, bits: np.random.PCG64) -> Spells:
