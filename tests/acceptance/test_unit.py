@@ -78,3 +78,13 @@ def test_the_watch_gets_what_a_station_has_and_no_key_that_orders(tmp_path, monk
     assert [one.name for one in Station.open(given).nodes()] == ["coc-1"]
     assert main(["watch", "--folder", str(given), "--wait", "1"]) == 1, "no broker: tried again"
     assert main(["watch", "--folder", str(tmp_path / "none")]) == 2, "a person is needed"
+
+
+@pytest.mark.parametrize(
+    "unit", [UNIT, *PACKAGING.glob("loalang-[rw]*.service")], ids=lambda p: p.name
+)
+def test_a_unit_runs_nothing_that_a_minimal_debian_lacks(unit):
+    """Its `kill` is a word of the shell; the program is in procps, which nobody must have."""
+    programs = set(re.findall(r"^Exec\w+=(\S+)", unit.read_text(), re.MULTILINE))
+    beside = {one for one in programs if not one.startswith("/opt/loalang/bin/")}
+    assert beside <= {"/bin/sh"}

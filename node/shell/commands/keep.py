@@ -6,6 +6,7 @@ The file is whole on the disk before it has its name, so a power cut leaves noth
 import argparse
 import hashlib
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -29,21 +30,44 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def keep_sounds(options: argparse.Namespace) -> int:
     """Store each file; print its hash, its length and how many sentences it has."""
     for file in options.files:
-        data = read_regular(file, FILE_BYTES_MAX)
-        packets = packets_of(data)
-        if packets is None:
-            raise ShellError(
-                f"{file}: no {WANTED}; "
-                "`ffmpeg -i IN -c:a libopus -ac 1 -frame_duration 20 OUT.opus` makes it",
-                exit_status=EXIT_INPUT,
-            )
-        digest = hashlib.sha256(data).hexdigest()
-        sentences = find_sentences(packets, decoder_of(options.decoder))
-        sound = options.folder / f"{digest}.opus"
-        write_sentences(sound, sentences)
-        _write(sound, data)
-        print(f"{digest}  {file}: {len(packets) / 50:.1f} s, {len(sentences)} sentences")
+        one = keep_sound(file, options.folder, decoder=options.decoder)
+        print(f"{one.digest}  {file}: {one.packets / 50:.1f} s, {one.sentences} sentences")
     return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A stored sound."""
+
+    digest: str
+    """Its SHA-256, by which orders and settings name it."""
+    packets: int
+    """Of 20 ms."""
+    sentences: int
+
+
+def keep_sound(file: Path, folder: Path, *, decoder: str = "own") -> Kept:
+    """Put a sound into a folder of stored ones.
+
+    Raises
+    ------
+    ShellError
+        If it cannot be read or written, or is no sound that a node plays.
+    """
+    data = read_regular(file, FILE_BYTES_MAX)
+    packets = packets_of(data)
+    if packets is None:
+        raise ShellError(
+            f"{file}: no {WANTED}; "
+            "`ffmpeg -i IN -c:a libopus -ac 1 -frame_duration 20 OUT.opus` makes it",
+            exit_status=EXIT_INPUT,
+        )
+    digest = hashlib.sha256(data).hexdigest()
+    sentences = find_sentences(packets, decoder_of(decoder))
+    sound = folder / f"{digest}.opus"
+    write_sentences(sound, sentences)
+    _write(sound, data)
+    return Kept(digest, len(packets), len(sentences))
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -70,6 +70,10 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument(
         "--reload", default="systemctl reload mosquitto", help="lets it read them (%(default)s)"
     )
+    init.add_argument("--siren", type=Path, metavar="FILE.opus", help="before words of warnings")
+    init.add_argument(
+        "--words", action="append", default=[], metavar="LANGUAGE=FILE.opus", help="of warnings"
+    )
     accept = commands.add_parser("accept", help="let the node that shows this code in")
     accept.add_argument("code", metavar="CODE", help="12 letters")
     accept.add_argument("--name", default="", help="in place of the one that it asks for")

@@ -20,6 +20,7 @@ from node.shell.enrol.papers import Bundle, fingerprint, seal_paper
 from node.shell.faults import EXIT_INPUT, ShellError, file_fault
 from node.shell.station import broker_files, certificates
 from node.shell.station.folder import SEED_BYTES, About, Station, root_name
+from node.shell.station.phrase import pairs, phrase_table
 
 AUTHORITY_S: Final = 5 * 365 * 86_400
 """The root is needed again before that: `loalang-station` tells half a year ahead."""
@@ -33,6 +34,8 @@ _NODE_TOML: Final = """\
 kind = "card"
 
 # Sirens and phrases: `loalang-node keep siren.opus --folder media` prints their hashes.
+"""
+_NO_PHRASE: Final = """\
 # [control.alert.phrases.any]
 # siren = "..."
 # text = { vi = "..." }
@@ -41,8 +44,10 @@ kind = "card"
 
 def make_station(options: argparse.Namespace) -> int:
     """Make the folder; print what to do next."""
-    about = _about(options)
+    about, words = _about(options), pairs(options.words)
     folder: Path = options.folder
+    if words and options.siren is None:
+        raise ShellError("--words: must come with --siren, which warns first", exit_status=2)
     if (folder / "station.json").exists():
         raise ShellError(f"{folder}: there is a station already", exit_status=EXIT_INPUT)
     try:
@@ -52,6 +57,9 @@ def make_station(options: argparse.Namespace) -> int:
         Path(about.broker_folder).mkdir(parents=True, exist_ok=True)
     except OSError as fault:
         raise file_fault(folder, fault) from fault
+    phrase = _NO_PHRASE
+    if options.siren is not None:  # first: what is no sound leaves no station behind
+        phrase = phrase_table(options.siren, words, folder / "media")
     station = Station(folder, about)
     about = make_next_root(station, 2)
     station = Station(folder, about)
@@ -59,7 +67,7 @@ def make_station(options: argparse.Namespace) -> int:
         write_file(folder / f"{name}.key", os.urandom(SEED_BYTES), mode=0o600)
     certify_all(station, station.root(1))
     _make_identities(station)
-    write_file(folder / "node.toml", _NODE_TOML.encode())
+    write_file(folder / "node.toml", (_NODE_TOML + phrase).encode())
     write_bundle(station)
     write_about(station)
     _tell(station)
