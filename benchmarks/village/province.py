@@ -115,7 +115,7 @@ def in_a_child(copies: int, duration_s: float) -> Figures:
     """Run `one` in a child, because the largest memory of a process is never given back."""
     code = f"from benchmarks.village.province import one; one({copies}, {duration_s})"
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
+        [sys.executable, "-P", "-c", code], stdout=subprocess.PIPE, text=True, check=True
     )
     figures: Figures = json.loads(done.stdout.splitlines()[-1])
     return figures

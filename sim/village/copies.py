@@ -50,9 +50,15 @@ def _more(communes: list[dict[str, Any]], copies: int) -> list[dict[str, Any]]:
     in_a_row = math.isqrt(copies - 1) + 1
     found = []
     for copy in range(1, copies):
-        east_m, north_m = wide_m * (copy % in_a_row), high_m * (copy // in_a_row)
+        north, east = (_about_0(one, in_a_row) for one in divmod(copy, in_a_row))
+        east_m, north_m = wide_m * east, high_m * north
         found += [_copy(one, copy + 1, east_m, north_m) for one in communes]
     return found
+
+
+def _about_0(place: int, places: int) -> int:
+    """Return where in a row with the first copy in the middle a place is: 0, 1, 2 ..., -2, -1."""
+    return place if 2 * place < places else place - places
 
 
 def _apart_m(communes: list[dict[str, Any]], name: str) -> float:

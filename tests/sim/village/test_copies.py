@@ -1,10 +1,12 @@
 """A province out of a few communes: `copies` at the top of a scenario."""
 
+import tomllib
+
 import pytest
 
 from node.config import ConfigError
 from sim.village import scenario
-from sim.village.copies import CLUSTERS_MAX
+from sim.village.copies import CLUSTERS_MAX, multiply
 from tests.sim.villages import DOAI, village
 
 
@@ -25,6 +27,18 @@ def test_each_copy_has_names_and_a_place_of_its_own(tmp_path):
     one = scenario.load(written(tmp_path, ""))
     assert one.communes == found.communes[:1]
     assert scenario.load(written(tmp_path, "copies = 1\n")) == one
+
+
+def test_a_province_of_as_many_clusters_as_are_answered_lies_within_what_a_place_may_be():
+    table = tomllib.loads((scenario.FOLDER / "huu_lung_six.toml").read_text("utf-8"))
+    clusters = sum(len(h["clusters"]) for one in table["communes"] for h in one["hamlets"])
+    errors: list[str] = []
+    more = {"communes": table["communes"], "copies": CLUSTERS_MAX // clusters}
+    multiply(more, "here", errors)
+    places = [(one["x_m"], one["y_m"]) for one in more["communes"]]
+    assert errors == []
+    assert max(abs(one) for place in places for one in place) < 1e6
+    assert len(set(places)) == len(places)
 
 
 @pytest.mark.parametrize("copies", ["0", "-1", "2.5", '"3"', "true", "100001", str(10**30)])
