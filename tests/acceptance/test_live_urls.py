@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from .conftest import need, process
+from .conftest import free_port, need, process
 
 TONE = ["-v", "error", "-re", "-f", "lavfi", "-i", "sine=frequency=480:sample_rate=48000"]
 STREAMS = {
@@ -99,3 +99,86 @@ def test_a_live_programme_by_its_url_is_heard_and_goes_on(radio, tap, kind):
     assert len(sound) >= 6 * 48_000, err
     loud = np.abs(sound[: len(sound) // 4800 * 4800].reshape(-1, 4800)).max(axis=1) > 0.05
     assert loud.mean() >= 0.9, err
+
+
+ICECAST = """
+<icecast>
+  <limits><sources>2</sources><source-timeout>5</source-timeout></limits>
+  <authentication><source-password>studio</source-password>
+    <admin-user>admin</admin-user><admin-password>studio</admin-password></authentication>
+  <hostname>127.0.0.1</hostname>
+  <listen-socket><port>{port}</port><bind-address>127.0.0.1</bind-address></listen-socket>
+  <paths><logdir>/tmp</logdir><webroot>/usr/share/icecast2/web</webroot>
+    <adminroot>/usr/share/icecast2/admin</adminroot></paths>
+  <logging><accesslog>-</accesslog><errorlog>-</errorlog></logging>
+  <security><chroot>0</chroot>
+    <changeowner><user>nobody</user><group>nogroup</group></changeowner></security>
+</icecast>
+"""
+SENT = {
+    "mp3": ("audio/mpeg", ["-c:a", "libmp3lame", "-b:a", "64k", "-f", "mp3"]),
+    "ogg": ("audio/ogg", ["-c:a", "libopus", "-b:a", "32k", "-f", "ogg"]),
+}
+
+
+@pytest.fixture
+def studio(tmp_path):
+    """Start a real Icecast; return its URL and how an encoder of a kind is connected to it."""
+    icecast, ffmpeg = need("icecast2", "icecast2"), need("ffmpeg", "ffmpeg")
+    port, running = free_port(), []
+    conf = tmp_path / "icecast.xml"
+    conf.write_text(ICECAST.format(port=port))
+    running.append(
+        subprocess.Popen(
+            [icecast, "-c", conf], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+    )
+    until(lambda: listens(port), "no Icecast")
+
+    def encoder(kind):
+        told, options = SENT[kind]
+        to = f"icecast://source:studio@127.0.0.1:{port}/live"
+        command = [ffmpeg, *TONE, *options, "-content_type", told, to]
+        running.append(subprocess.Popen(command, stdin=subprocess.DEVNULL))
+        return running[-1]
+
+    yield f"http://127.0.0.1:{port}/live", encoder
+    for one in reversed(running):
+        one.kill()
+        one.wait()
+
+
+def listens(port):
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
+def until(holds, otherwise, wait_s=40):
+    end = time.monotonic() + wait_s
+    while not holds():
+        assert time.monotonic() < end, otherwise
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("kind", SENT)
+def test_a_real_icecast_is_heard_and_heard_again_after_its_encoder_came_anew(studio, tap, kind):
+    url, encoder = studio
+    first = encoder(kind)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as node:
+        node.bind(("127.0.0.1", 0))
+        heard = tap(node.getsockname()[1])
+        time.sleep(2)
+        sender = process("sim.sender.cli", url, "--live", "--to", f"127.0.0.1:{heard.port}")
+        until(lambda: len(heard.datagrams) >= 200, "nothing came")
+        first.kill()
+        time.sleep(3)
+        before = len(heard.datagrams)
+        encoder(kind)
+        until(lambda: len(heard.datagrams) >= before + 200, "nothing came any more")
+        sender.send_signal(signal.SIGTERM)
+        _, err = sender.communicate(timeout=20)
+    sound = heard.decoded()
+    assert len(sound) >= 7 * 48_000, err
+    last = sound[-3 * 48_000 : len(sound) // 4800 * 4800]
+    last = last[: len(last) // 4800 * 4800]
+    assert (np.abs(last.reshape(-1, 4800)).max(axis=1) > 0.05).mean() >= 0.9, err
