@@ -4,6 +4,7 @@ Times count from the order, for that is how long people were not warned; what a 
 order had reached it is only the last part of that.
 """
 
+from bisect import bisect
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Final, Protocol
@@ -87,6 +88,8 @@ class _Sound:
     """For so long of that the amplifier was still mute."""
 
     loudest_dba: float
+    anew: bool = False
+    """Whether it had begun before, and the power went."""
 
     @property
     def sounded_s(self) -> float:
@@ -113,8 +116,9 @@ def _warning(
         for one in audible(pole.observer.diary.spans, release_s, pole.observer.unmuted)
         if one.span.item == name and one.span.until_s * NS_PER_S > since_ns
     ]
-    sound = _sound(pole, stretches, since_ns, from_dba=quiet_dba)
-    if sound is None and (faint := _sound(pole, stretches, since_ns)) is not None:
+    once_s, whole_s = _lengths(day, place, order)
+    sound = _sound(pole, stretches, since_ns, once_s=once_s, from_dba=quiet_dba)
+    if sound is None and (faint := _sound(pole, stretches, since_ns, once_s=once_s)) is not None:
         told = replace(told, fate="too quiet", played_dba=faint.loudest_dba)
         return replace(told, reason=f"{faint.loudest_dba:g} dBA, heard from {quiet_dba:g} dBA on")
     if sound is None:
@@ -123,13 +127,13 @@ def _warning(
         if silenced:
             fate, reason = "not heard", silenced
         return replace(told, fate=fate, reason=reason)
-    once_s, whole_s = _lengths(day, place, order)
     # What is seen of each repetition is a look longer than it is.
     heard_s = min(sound.played_s, whole_s) - sound.muted_s
     first_s = max(0, sound.first_ns - sent.at_ns) / NS_PER_S
     late = first_s > day.warned_within_s
     fate = "late" if late else "heard"
-    reason = "; ".join(way.hindered_by) if late else ""
+    why = [*way.hindered_by, *(["the power went while it sounded"] if sound.anew else [])]
+    reason = "; ".join(why) if late else ""
     if sound.sounded_s < once_s - _WHOLE_S:
         fate, reason = "heard in part", _cut_off(pole, name, sound)
     return replace(
@@ -153,15 +157,38 @@ def _counts_from(pole: Observed, sent: Sent, answer: str, name: str, *, lasts_s:
 
 
 def _sound(
-    pole: Observed, stretches: list[Audible], since_ns: int, *, from_dba: float = -inf
+    pole: Observed,
+    stretches: list[Audible],
+    since_ns: int,
+    *,
+    once_s: float,
+    from_dba: float = -inf,
 ) -> _Sound | None:
-    """Return what left the horn of a warning, as far as it was so loud."""
-    heard = [one for one in stretches if one.loud_dba >= from_dba]
-    if not heard:
+    """Return what left the horn of a warning, as far as it was so loud.
+
+    After a power cut it begins anew, so what sounded before and after one makes nothing whole: it
+    counts from when on it was heard without a cut for as long as it takes once, and else the most.
+    """
+    boots: dict[int, list[Audible]] = {}
+    for one in stretches:
+        if one.loud_dba >= from_dba:
+            boots.setdefault(bisect(pole.observer.cuts_s, one.span.from_s), []).append(one)
+    if not boots:
         return None
+    sounds = [_of_boot(pole, heard, stretches[0], since_ns) for heard in boots.values()]
+    whole = [one for one in sounds if one.sounded_s >= once_s - _WHOLE_S]
+    most = max(sounds, key=lambda one: one.sounded_s)
+    first = whole[0] if whole else sounds[0]
+    loudest_dba = max(one.loudest_dba for one in sounds)
+    anew = first is not sounds[0]
+    return replace(most, first_ns=first.first_ns, loudest_dba=loudest_dba, anew=anew)
+
+
+def _of_boot(pole: Observed, heard: list[Audible], first: Audible, since_ns: int) -> _Sound:
+    """Return what left the horn between two power cuts; `first` is the first of all."""
     begun = pole.observer.diary.begun[heard[0].span.item]
     first_ns = round(heard[0].from_s * NS_PER_S)
-    exact_ns = begun.first_sample_ns if heard[0] is stretches[0] else None
+    exact_ns = begun.first_sample_ns if heard[0] is first else None
     if exact_ns is not None and exact_ns >= since_ns:
         first_ns = exact_ns + round(heard[0].muted_s * NS_PER_S)
     played_s = sum(one.span.until_s - one.span.from_s for one in heard)

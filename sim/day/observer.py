@@ -12,6 +12,7 @@ from node.control.proof.record_keeper import TOPIC as PROOF_TOPIC
 from node.control.trust.message import open_envelope
 from node.events import AmplifierSwitched, Event, Publish, SourceChanged
 from node.source.stored_sound import OWN_SSRCS
+from node.units import NS_PER_S
 from sim.day.diary import Diary, WatchedController
 from sim.day.station import class_name
 
@@ -41,6 +42,8 @@ class Observer:
         """(key id of who ordered, counter) to what the node made of the order when it came."""
         self.came_ns: dict[tuple[str, int], int] = {}
         """... to when it first came, ns into the day."""
+        self.cuts_s: list[float] = []
+        """When the power went, s into the day."""
         self.orders_came = 0
         self._lead_ns = lead_ns
         self._sounding: StartPart | None = None
@@ -92,6 +95,7 @@ class Observer:
         """Note that the node is off, `at_ns` into the day."""
         self.diary.note_amplifier(at_ns, on=False)
         self.diary.note_silence(at_ns)
+        self.cuts_s.append(at_ns / NS_PER_S)
 
     def note_card_change(self, at_ns: int) -> None:
         """Note that the sound card went or came, `at_ns` into the day."""

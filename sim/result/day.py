@@ -148,10 +148,12 @@ class DayOrder:
     reason: str
     first_sound_s: float | None
     """Of a warning: from its order to the first sample of it that left the horn, which an amplifier
-    that was mute lets through `mute_release_s` later."""
+    that was mute lets through `mute_release_s` later. Where a power cut was in it, it begins anew
+    after that: then to the first sample of what was heard whole."""
 
     heard_pct: float
-    """Of a warning: how much of siren and words, with all repetitions, left the horn."""
+    """Of a warning: how much of siren and words, with all repetitions, left the horn without a
+    power cut between."""
 
     played_dba: float | None
     """Expected level at the nearest dwelling, at its loudest."""

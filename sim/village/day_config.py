@@ -279,7 +279,8 @@ def day_faults(
         if order.by not in day.priority.tiers:
             yield f"day.orders[{i}].by = {order.by!r}: must be one of {_all(day.priority.tiers)}"
         yield from _unknown(f"day.orders[{i}].commune", order.commune, communes)
-        yield from _unknown(f"day.orders[{i}].hamlet", order.hamlet, hamlets)
+        own = {h: h for commune, h in places.values() if order.commune in (None, commune)}
+        yield from _unknown(f"day.orders[{i}].hamlet", order.hamlet, own or hamlets)
         other = numbers.setdefault(order.number, order.by) if order.kind == "alert" else order.by
         if other != order.by:
             yield (

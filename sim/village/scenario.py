@@ -333,6 +333,10 @@ def _check_faults(scenario: Scenario, where: str, errors: list[str]) -> None:
         "cluster": [cluster.name for *_, cluster in scenario.clusters()],
         "bearer": [cluster.bearer for *_, cluster in scenario.clusters()],
     }
+    there = [
+        (commune.name, hamlet.name, cluster.name, cluster.bearer)
+        for _, commune, hamlet, cluster in scenario.clusters()
+    ]
     day = scenario.day
     tables = {"faults": scenario.faults, "day.faults": () if day is None else day.faults}
     for at, fault in (
@@ -345,6 +349,13 @@ def _check_faults(scenario: Scenario, where: str, errors: list[str]) -> None:
                     f"{where}: {at}.{kind} = {name!r}: "
                     f"must be one of {', '.join(dict.fromkeys(known))}"
                 )
+        asked = {kind: name for kind in places if (name := getattr(fault, kind)) is not None}
+        named = all(name in places[kind] for kind, name in asked.items())
+        if named and not any(fault.meets(one) for one in there):
+            errors.append(
+                f"{where}: {at}: {' and '.join(f'{k} = {v!r}' for k, v in asked.items())}: "
+                "no cluster is at all of them; what befalls nobody is no fault"
+            )
         if fault.from_s is None or fault.until_s is None:
             if day is None:
                 errors.append(f"{where}: {at}.start = {fault.start!r}: needs a table [day]")

@@ -163,3 +163,67 @@ def test_a_profile_protects_its_own_horn_when_the_scenario_says_so(tmp_path):
     assert (audio.high_pass_hz, audio.power_limit_db) == (275.0, -3.0)
     plain = scenario.load("perfect")
     assert node_config(build_village(plain).places[0], plain).audio.high_pass_hz is None
+
+
+PLACES = {
+    "commune": ("A", "A", "B"),
+    "hamlet": ("Doài", "Đông", "Doài"),
+    "cluster": ("p-01", "p-02", "p-03"),
+    "bearer": ("perfect", "ftth", "ftth"),
+}
+"""Three clusters, one of each hamlet; two hamlets have one name."""
+
+
+def three_clusters(rows):
+    """Return a village of two communes, with a day and rows of faults or orders."""
+    lines = ['title = "t"\nquestion = "q"\nseed = 1\nduration_s = 5\n', *rows]
+    lines.append('[day]\ndate = "2026-11-23"')
+    at = ["x_m = 0", "y_m = 0", 'profile = "pi_4b_i2s"']
+    for commune, hamlet, cluster, bearer in zip(*PLACES.values(), strict=True):
+        if f'[[communes]]\nname = "{commune}"' not in "\n".join(lines):
+            lines.append(f'[[communes]]\nname = "{commune}"\nx_m = 0\ny_m = 0')
+        fields = ", ".join([f'name = "{cluster}"', f'bearer = "{bearer}"', *at])
+        lines.append(f'[[communes.hamlets]]\nname = "{hamlet}"\nx_m = 0\ny_m = 0')
+        lines.append(f"clusters = [{{ {fields} }}]")
+    return "\n".join(lines) + "\n"
+
+
+def is_taken(tmp_path_factory, text):
+    """Return whether a scenario is taken; what is wrong in it must be its places."""
+    path = tmp_path_factory.mktemp("three") / "three.toml"
+    path.write_text(text)
+    wrong = ""
+    try:
+        scenario.load(path)
+    except ConfigError as fault:
+        wrong = str(fault)
+    assert not wrong or "no cluster is at all of them" in wrong or "hamlet = " in wrong
+    return not wrong
+
+
+def asked_of(names):
+    return st.fixed_dictionaries(
+        {}, optional={name: st.sampled_from(sorted(set(PLACES[name]))) for name in names}
+    )
+
+
+def is_somewhere(asked):
+    rows = [dict(zip(PLACES, row, strict=True)) for row in zip(*PLACES.values(), strict=True)]
+    return any(asked.items() <= row.items() for row in rows)
+
+
+@settings(max_examples=60)
+@given(asked_of(PLACES), st.booleans())
+def test_a_fault_that_befalls_nobody_is_no_scenario(tmp_path_factory, asked, by_clock):
+    times = 'start = "01:00"\nend = "02:00"' if by_clock else "from_s = 1\nuntil_s = 2"
+    where = "\n".join(f'{name} = "{value}"' for name, value in asked.items())
+    text = three_clusters([f'[[faults]]\nkind = "power_cut"\n{times}\n{where}'])
+    assert is_taken(tmp_path_factory, text) == is_somewhere(asked)
+
+
+@settings(max_examples=30)
+@given(asked_of(("commune", "hamlet")))
+def test_an_order_to_a_hamlet_of_another_commune_is_no_scenario(tmp_path_factory, asked):
+    where = "\n".join(f'{name} = "{value}"' for name, value in asked.items())
+    text = three_clusters([f'[[day.orders]]\nat = "02:00"\nkind = "alert"\n{where}'])
+    assert is_taken(tmp_path_factory, text) == is_somewhere(asked)
