@@ -4,6 +4,7 @@ A hop is the model of `sim.links.kernel`, asked packet by packet in the order of
 packets that are far apart its bursts of loss pass: what decides is time, not how often one tries.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -27,6 +28,9 @@ _AHEAD: Final = 512
 _SLOT_NS: Final = 20 * NS_PER_MS
 """Bursts of loss are counted in packets of a stream, one in so much time."""
 
+_STATES: Final = 256
+"""So many packets may be asked for ahead of one that comes before them."""
+
 _SPELLS_NS: Final = 60 * NS_PER_S
 _SLACK_NS: Final = 30 * NS_PER_S
 """Neighbours ask a shared cell a little out of order: spells are kept so much longer."""
@@ -36,7 +40,10 @@ Down = Callable[[int], bool]
 
 
 class Hop:
-    """One link in one direction, with all that passes it."""
+    """One link in one direction, with all that passes it.
+
+    `behind_others`: packets come to it from several hops, which keep some of them for seconds.
+    """
 
     def __init__(
         self,
@@ -51,6 +58,7 @@ class Hop:
         modem: Modem | None = None,
         pushed: bool = False,
         spells_from_ns: int = 0,
+        behind_others: bool = False,
     ) -> None:
         self._bearer = bearer
         self._spells_from_ns = spells_from_ns
@@ -90,11 +98,17 @@ class Hop:
         self.bytes = 0
         self.full = 0
         """Packets for which the queue had no room."""
+        self._newest_ns = self._direction["newest_ns"]
+        self._states: deque[tuple[int, int, int]] | None = None
+        """Of the last packets: when each came here, and the hop's two times after it."""
+        if behind_others:
+            self._states = deque(maxlen=_STATES)
 
     def carry(self, at_ns: int, size_bytes: int) -> int:
         """Return when a packet that comes here at `at_ns` is through, or LOST_NS.
 
-        Calls go on in the order of time. `size_bytes` has all headers.
+        One that the hop before it kept for seconds is asked for ahead of others, which come here
+        before it: they do not wait for it. `size_bytes` has all headers.
         """
         self.packets += 1
         self.bytes += size_bytes
@@ -113,14 +127,37 @@ class Hop:
         self._transmit_ns[0] = round(
             8 * size_bytes * NS_PER_MS / (self._bearer.rate_kbit_s.value * self.rate_share)
         )
+        later = self._go_back(at_ns)
         if self._free_ns[0] - at_ns > self._queue_ns:
             self.full += 1
         self._depart_ns[i] = at_ns
         self._traverse(self._ahead[i : i + 1], self._stall_rows, self._busy_rows, self._outage_rows)
+        self._go_on(at_ns, later)
         arrive_ns = int(self._arrive_ns[i])
         if self._down is not None and self._down(came_ns if arrive_ns == LOST_NS else arrive_ns):
             return LOST_NS
         return arrive_ns
+
+    def _go_back(self, at_ns: int) -> list[tuple[int, int, int]]:
+        """Take the hop back to how it was at `at_ns`; return the packets that come after that."""
+        later: list[tuple[int, int, int]] = []
+        while self._states and self._states[-1][0] > at_ns:
+            later.append(self._states.pop())
+        if later:
+            before = self._states[-1] if self._states else (0, 0, 0)
+            self._free_ns[0], self._newest_ns[0] = before[1:]
+        return later
+
+    def _go_on(self, at_ns: int, later: list[tuple[int, int, int]]) -> None:
+        """Note how the hop is after a packet, and come back to those after it."""
+        if self._states is None:
+            return
+        now = (int(self._free_ns[0]), int(self._newest_ns[0]))
+        self._states.append((at_ns, *now))
+        for came_ns, free_ns, newest_ns in reversed(later):
+            now = (max(now[0], free_ns), max(now[1], newest_ns))
+            self._states.append((came_ns, *now))
+        self._free_ns[0], self._newest_ns[0] = now
 
     def _awake_ns(self, at_ns: int) -> int:
         """Return when the modem at the end, or at the begin, takes a packet of `at_ns`."""

@@ -254,6 +254,7 @@ class World:
                 modem=self._modem(bearer, commune, node.removesuffix("/up")),
                 pushed=not node.endswith("/up"),
                 spells_from_ns=0 if self.live is None else self.live.begin_ns,
+                behind_others=node == "/uplink/up",
             )
         return self._hops[commune, node]
 
