@@ -16,6 +16,9 @@ from node.units import NS_PER_MS
 from sim.links.kernel import LOST_NS
 
 _TEXT_BYTES_MAX: Final = 256 << 20
+DELAY_MAX_MS: Final = 86_400_000
+"""A day: what is longer is a slip, and no number that a run could count in."""
+
 _COLUMNS: Final = ["seq", "send_ms", "arrival_ms"]
 
 
@@ -42,7 +45,7 @@ def read_trace(path: Path) -> NDArray[np.int64]:
     """
     try:
         raw = read_regular(path, _TEXT_BYTES_MAX)
-        text = _unpacked(path, raw).decode("utf-8")
+        text = _unpacked(path, raw).decode("utf-8-sig")
     except ShellError as fault:
         raise ConfigError(f"{fault}") from fault
     except OSError as fault:  # damaged within
@@ -75,9 +78,10 @@ def _from_delays(path: Path, lines: list[str]) -> NDArray[np.int64]:
             delay_ms = int(word)
         except ValueError:
             delay_ms = -2
-        if delay_ms < -1:
+        if not -1 <= delay_ms <= DELAY_MAX_MS:
             raise ConfigError(
-                f"{path}: line {number} = {word!r}: must be a delay in whole ms, or -1 for lost"
+                f"{path}: line {number} = {word[:80]!r}: must be a delay in whole ms, at most "
+                f"{DELAY_MAX_MS}, or -1 for lost"
             )
         transit_ns.append(LOST_NS if delay_ms == -1 else delay_ms * NS_PER_MS)
     if not transit_ns:
@@ -115,6 +119,11 @@ def _dense(path: Path, found: dict[int, int | None]) -> NDArray[np.int64]:
         raise ConfigError(f"{path}: seq spans {length} packets; at most 100000000")
     transit_ns = np.full(length, LOST_NS, np.int64)
     fastest = min(came)
+    if max(came) - fastest > DELAY_MAX_MS * NS_PER_MS:
+        raise ConfigError(
+            f"{path}: one packet takes {(max(came) - fastest) / NS_PER_MS:.6g} ms more than the "
+            f"fastest; at most {DELAY_MAX_MS}"
+        )
     for sequence, transit in found.items():
         if transit is not None:
             transit_ns[sequence - first] = transit - fastest
