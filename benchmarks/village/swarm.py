@@ -125,6 +125,36 @@ def early_kept_from_the_time_base() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def refused_for_nothing() -> Iterator[None]:
+    """Each fourth warning that is to wait is refused, with a word that sounds well."""
+    judge: Callable[..., str] = AlertBook._fate
+    waited = [0]
+
+    def judge_most(self: AlertBook, *what: Any, **more: Any) -> str:
+        fate = judge(self, *what, **more)
+        waited[0] += fate == "waiting"
+        return "expired" if fate == "waiting" and waited[0] % _LOST_EVERY == 0 else fate
+
+    with patch.object(AlertBook, "_fate", judge_most):
+        yield
+
+
+@contextmanager
+def not_taken_up_after_a_boot() -> Iterator[None]:
+    """What was under way when the power went is over, and a record says that it was missed."""
+    begin: Callable[..., None] = AlertBook.__init__
+
+    def begin_empty(self: AlertBook, *what: Any, **more: Any) -> None:
+        begin(self, *what, **more)
+        cut_off = list(self._open)
+        if cut_off:
+            self._persist([self._drop(one, "missed", "no power", 0, 0) for one in cut_off])
+
+    with patch.object(AlertBook, "__init__", begin_empty):
+        yield
+
+
 _PUBLISH: Final = MqttLink.publish
 _TAKE: Final = Service._take_message
 
@@ -145,4 +175,6 @@ PLANTS: Final = {
     "report before the sound": report_before_sound,
     "acknowledged before it is kept": acknowledged_before_kept,
     "EARLY packets kept from the time base": early_kept_from_the_time_base,
+    "a warning refused for nothing": refused_for_nothing,
+    "not taken up after a boot": not_taken_up_after_a_boot,
 }

@@ -40,6 +40,10 @@ FOUND = {
     "EARLY packets kept from the time base": (
         LIVE, Step(at_s=18.0, do="skip_ahead", about=50, amount=4.0)
     ),
+    "a warning refused for nothing": tuple(
+        replace(ALERT, at_s=20.0 + 20 * i, number=1 + i) for i in range(4)
+    ),
+    "not taken up after a boot": (ALERT, Step(at_s=24.0, do="power_cut", for_s=3.0)),
 }  # fmt: skip
 """The planted faults, each in few steps; `python -m benchmarks swarm` finds them from seeds."""
 

@@ -1,0 +1,105 @@
+"""What a genuine warning is owed at a pole: it is taken, and after a power cut it sounds anew.
+
+A node that refuses what its authority ordered, in the best of words, warns nobody. Each word of a
+refusal is believed where the history has what it says, and nowhere else.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from node.units import NS_PER_S
+from sim.swarm.facts import Facts, Warned
+from sim.swarm.history import Came, PoleHistory
+
+Found = Iterator[tuple[int, str]]
+
+AGAIN_NS: Final = 3 * NS_PER_S
+"""From the begin of a daemon to the sound of what the power had cut off."""
+
+_SECOND_NS: Final = NS_PER_S
+"""Nodes count time in whole seconds."""
+
+
+def taken(facts: Facts, pole: PoleHistory) -> Found:
+    """A genuine warning that comes is taken, unless what its refusal says is so."""
+    for warning in facts.warnings:
+        met = [one for one in pole.came if one.data == warning.given.data]
+        if not met or any(one.fate == "waiting" for one in met):
+            continue
+        first = met[0]
+        so = CAUSES.get(first.fate.partition(":")[0])
+        if so is None or not so(facts, pole, warning, first):
+            yield first.at_ns, f"{warning} is refused, and it is not so: {first.fate}"
+
+
+def sounds_anew(facts: Facts, pole: PoleHistory) -> Found:
+    """An urgent warning that was kept, and is in force and not over, sounds after a boot."""
+    for warning in facts.warnings:
+        came_ns, step = warning.came_ns, warning.given.step
+        if came_ns is None or step.priority or warning.fate != "waiting":
+            continue
+        over_ns = warning.given.at_ns + step.lasts_s * NS_PER_S
+        for on_ns, off_ns in pole.on:
+            limit_ns = on_ns + AGAIN_NS
+            if on_ns <= came_ns or limit_ns + _SECOND_NS > min(over_ns, off_ns):
+                continue
+            told = any(one.at_ns < on_ns for one, _ in warning.emitted)
+            if told or not facts.kept(came_ns) or not facts.may_sound(warning, on_ns, limit_ns):
+                continue
+            first_ns = pole.ear.first_ns(warning.tones, on_ns)
+            if first_ns is None or first_ns > limit_ns:
+                yield on_ns, f"{warning} was cut off by the power, and does not sound after it"
+
+
+def _over(facts: Facts, pole: PoleHistory, warning: Warned, came: Came) -> bool:
+    lasts_ns = warning.given.step.lasts_s * NS_PER_S
+    return _late(facts, warning.given.at_ns + lasts_ns, came)
+
+
+def _void(facts: Facts, pole: PoleHistory, warning: Warned, came: Came) -> bool:
+    return _late(facts, warning.given.at_ns + warning.given.step.ttl_s * NS_PER_S, came)
+
+
+def _late(facts: Facts, end_ns: int, came: Came) -> bool:
+    return came.at_ns + _SECOND_NS >= end_ns or _clock_doubted(facts, came)
+
+
+def _clock_doubted(facts: Facts, came: Came) -> bool:
+    since_ns = facts.doubts_since_ns
+    return since_ns is not None and since_ns <= came.at_ns
+
+
+def _timeless(facts: Facts, pole: PoleHistory, warning: Warned, came: Came) -> bool:
+    return warning.given.step.priority and _clock_doubted(facts, came)
+
+
+def _keyless(facts: Facts, pole: PoleHistory, warning: Warned, came: Came) -> bool:
+    """Return whether its key was revoked here, or its certificate may never have come."""
+    by = warning.given.step.by
+    return facts.forgot or any(
+        one.at_ns <= came.at_ns and one.data == given.data and one.fate == "obeyed"
+        for given in facts.given
+        if given.step.do == "revoke" and given.step.by == by
+        for one in pole.came
+    )
+
+
+def _ended_before(facts: Facts, pole: PoleHistory, warning: Warned, came: Came) -> bool:
+    """Return whether a cancel about it came first."""
+    return any(
+        one.at_ns <= came.at_ns and one.data == given.data
+        for given in facts.given
+        if given.step.do == "cancel" and given.step.about == warning.given.step.number
+        for one in pole.came
+    )
+
+
+CAUSES: Final[dict[str, Callable[[Facts, PoleHistory, Warned, Came], bool]]] = {
+    "expired": _over,
+    "its time to live is over": _void,
+    "not urgent while the time is not known": _timeless,
+    "unknown key": _keyless,
+    "revoked": _keyless,
+    "known": _ended_before,
+}
+"""What a node says that refuses a genuine warning, and whether the history has it."""
