@@ -88,3 +88,16 @@ def test_a_unit_runs_nothing_that_a_minimal_debian_lacks(unit):
     programs = set(re.findall(r"^Exec\w+=(\S+)", unit.read_text(), re.MULTILINE))
     beside = {one for one in programs if not one.startswith("/opt/loalang/bin/")}
     assert beside <= {"/bin/sh"}
+
+
+def test_the_documents_have_each_line_that_the_nightly_installation_types():
+    """`.ci/boot` reads its commands there: who rewrites a page finds out at once."""
+    root = PACKAGING.parent
+    typed = re.findall(
+        r'written\(\s*"([\w.]+)",\s*[\'"](.+?)[\'"]\)', (root / ".ci/boot").read_text()
+    )
+    assert len(typed) >= 7
+    for document, begins in typed:
+        lines = (root / "docs" / document).read_text().splitlines()
+        begun = [one for one in lines if one.removeprefix("$ ").startswith(begins)]
+        assert begun, f"docs/{document} has no line {begins!r}"
