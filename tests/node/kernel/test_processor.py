@@ -5,6 +5,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -87,3 +88,22 @@ def test_kernels_lowered_for_this_very_processor_become_no_library_of_another(ma
     )
     assert (done.returncode, list(tmp_path.iterdir())) == (2, []), done.stderr
     assert "NUMBA_CPU_NAME=generic" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [({"ARCH": "armhf"}, "must be amd64 or arm64"), ({"ARCH": "arm64"}, "no library for aarch64")],
+)
+def test_a_package_of_another_architecture_needs_its_own_library(tmp_path, asked, told):
+    root = Path(__file__).resolve().parents[3]
+    (tmp_path / "loalang_kernels.cpython-311-x86_64-linux-gnu.so.stamp").write_text("0 0")
+    done = subprocess.run(
+        [root / "packaging" / "build.sh", tmp_path / "dist"],
+        env=os.environ | {"KERNELS": str(tmp_path), "PYTHON": sys.executable, **asked},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2 and told in done.stderr, done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "dist").exists()
