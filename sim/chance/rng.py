@@ -77,6 +77,7 @@ def stream(
     run : int
         Number of the run within a sweep.
     """
+    assert root >= 0 <= run, "who reads seeds checks this"
     words = [*_words(root), *_NO_WORDS][: max(_POOL, len(_words(root)))]
     words += [int(purpose), *_name_words(commune), *_name_words(node), *_words(run)]
     seed = np.empty(_SEED_WORDS, np.int64)
