@@ -24,6 +24,9 @@ _GAP_NS: Final = 30 * NS_PER_MS
 _SHORT_NS: Final = 150 * NS_PER_MS
 """What tones that begin or end within a period spread to others is over sooner: three in 0.1 s."""
 
+_FAINT_NS: Final = 500 * NS_PER_MS
+"""... and what is never the loudest, sooner than this: five hand-overs in 0.2 s."""
+
 
 @dataclass(slots=True)
 class Heard:
@@ -32,6 +35,8 @@ class Heard:
     tone: int
     start_ns: int
     end_ns: int
+    is_loudest: bool = False
+    """At some time in it."""
 
     @property
     def length_ns(self) -> int:
@@ -65,7 +70,7 @@ class Ear:
         for i in range(len(levels)):
             at_ns = leaves_ns + i * PERIOD_NS
             for tone in np.flatnonzero(there[i]):
-                self._note(int(tone), at_ns)
+                self._note(int(tone), at_ns, is_loudest=levels[i, tone] == most[i, 0])
             if two[i]:
                 if self._both is None or at_ns - self._both.end_ns > _GAP_NS:
                     self._both = Heard(-1, at_ns, at_ns)
@@ -75,7 +80,11 @@ class Ear:
     @property
     def heard(self) -> list[Heard]:
         """Return each tone that was heard, without gaps, by its begin."""
-        return [one for one in self._heard if one.length_ns > _SHORT_NS]
+        return [
+            one
+            for one in self._heard
+            if one.length_ns > (_SHORT_NS if one.is_loudest else _FAINT_NS)
+        ]
 
     def heard_ns(self, tones: tuple[int, ...], until_ns: int) -> int:
         """Return how long any of `tones` sounded until then."""
@@ -94,10 +103,11 @@ class Ear:
         ]
         return min(found, default=None)
 
-    def _note(self, tone: int, at_ns: int) -> None:
+    def _note(self, tone: int, at_ns: int, *, is_loudest: bool) -> None:
         assert 0 <= tone < TONES
         last = self._open.get(tone)
         if last is None or at_ns - last.end_ns > _GAP_NS:
             last = self._open[tone] = Heard(tone, at_ns, at_ns)
             self._heard.append(last)
         last.end_ns = at_ns + PERIOD_NS
+        last.is_loudest |= is_loudest

@@ -89,7 +89,7 @@ def live_recorded(facts: Facts, pole: PoleHistory) -> Found:
     for given in facts.live:
         tone = live_tone(given.step.number)
         for start, end in announced(given, pole, facts):
-            found = [(told, one) for told, one in _records(pole, given) if start < told.at_ns]
+            found = [(told, one) for told, one in _records(pole, given) if start <= told.at_ns]
             if not found:
                 off_ns = min((off for on, off in pole.on if on <= start < off), default=start)
                 if end + _LEAD_NS < min(off_ns, facts.end_ns):

@@ -174,7 +174,7 @@ class _Programme:
         """Send the packet that is due now to all, and wait for the next one."""
         now_ns = self._world.loop.now_ns
         if now_ns >= self._ends_ns:
-            if self._step.reports:
+            if self._step.reports and self._sender.begun:
                 for node in self._ways:
                     self._tell(node, self._sender.compound(now_ns, ended=True))
             return
