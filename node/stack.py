@@ -22,9 +22,9 @@ from node.peers.credit import Advance
 from node.peers.neighbour import Neighbour
 from node.peers.sender import new_reports
 from node.rtp import packet as rtp
-from node.rtp import rtcp
 from node.source import state as ss
 from node.source.admission import Candidates, follows_move, is_doubted, whose_place
+from node.source.deadlines import first_deadlines_ns
 from node.source.playable import Playable
 from node.source.receiver import FORGET_NS, Receiver
 from node.source.stored_sound import STORED_MAX, StoredSource
@@ -77,6 +77,7 @@ class SpeakerNode:
         self._events: deque[Event] = deque(maxlen=EVENTS_MAX)
         self._output = Output(config.audio, counts_only=decoder_factory is None)
         self._neighbour = Neighbour(config)
+        self._parts = (self._announced, self._neighbour, self._horn)
         self.retransmission_payload_type = config.receive.retransmission_payload_type
         """RTP payload type of repairs, whose SSRC nobody announces (RFC 4588)."""
         self.mute_release_ns = round(config.amplifier.mute_release_s * NS_PER_S)
@@ -92,10 +93,16 @@ class SpeakerNode:
         if not rtp.HEADER_BYTES <= len(data) <= rtp.PACKET_BYTES_MAX:
             self._drop(wrong_size(len(data)), source, now_ns)
             return
+        latest = one if (one := self._latest) is not None and one.address == source else None
+        if rtp.is_rtcp(data):
+            if latest is not None:
+                latest.note_word(now_ns)
+            self._receive_rtcp(data, source, now_ns)
+            return
         array = np.frombuffer(bytearray(data), rtp.BYTE)
         if self._candidates.counted:
             self._candidates.renumber(array, source, self._config.receive, now_ns)
-        if (latest := self._latest) is not None and source == latest.address:
+        if latest is not None:
             result = latest.receive(array, now_ns)
             if result > ss.OTHER_SOURCE:
                 latest.last_arrival_ns = now_ns
@@ -138,15 +145,16 @@ class SpeakerNode:
         while (told := self._neighbour.next_event()) is not None:
             self._tell(SendDatagram(*told))
 
-    def next_deadline_ns(self, *, watched: bool = False) -> int | None:
-        """Return when `handle_deadline` must run next, or None when nothing is pending.
+    def next_deadline_ns(self) -> int | None:
+        """Return when `handle_deadline` must run next, or None when nothing is pending."""
+        return self.next_deadlines_ns()[0]
 
-        `watched` leaves out what is missing: somebody looks for it. A packet can bring it nearer.
+    def next_deadlines_ns(self) -> tuple[int | None, int | None]:
+        """Return when `handle_deadline` must run next, and when for other than what is missing.
+
+        The second is for who looks for that: a packet can bring it nearer.
         """
-        due = [one.next_deadline_ns(watched=watched) for one in self._streams.values()]
-        parts = (self._announced, self._neighbour, self._horn)
-        others = [one.next_deadline_ns() for one in parts]
-        return min(due + [one for one in others if one is not None], default=None)
+        return first_deadlines_ns(self._streams.values(), self._parts)
 
     @property
     def is_missing(self) -> bool:
@@ -277,9 +285,6 @@ class SpeakerNode:
         """Take a datagram that is not of the source that spoke last."""
         header = self._header
         kind = rtp.parse(array, header)
-        if kind == rtp.RTCP:
-            self._receive_rtcp(array.tobytes(), source, now_ns)
-            return
         if kind != rtp.RTP:
             self._drop(DROPS[ss.NOT_RTP + kind], source, now_ns)
             return
@@ -325,15 +330,9 @@ class SpeakerNode:
 
     def _receive_rtcp(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
         """Take a compound of reports; what is not of a source from that host is ignored."""
-        if self._neighbour.receive(data, source, self._streams, now_ns):
-            self._counts[Count.RTCP_RECEIVED] += 1
-            return
-        packets = rtcp.parse(data)
-        if packets is None:
-            self._counts[Count.DROPPED_RTCP_MALFORMED] += 1
-            return
-        self._counts[Count.RTCP_RECEIVED] += 1
-        self._announced.receive(packets, source, now_ns, self._streams, size_bytes=len(data))
+        known = self._neighbour.receive(data, source, self._streams, now_ns)
+        known = known or self._announced.receive(data, source, now_ns, self._streams)
+        self._counts[Count.RTCP_RECEIVED if known else Count.DROPPED_RTCP_MALFORMED] += 1
 
     def _admit(
         self, array: NDArray[np.uint8], ssrc: int, source: tuple[str, int], now_ns: int

@@ -16,7 +16,8 @@ from node.clock.neighbour_map import SourceMap
 from node.config import ClockConfig, NodeConfig
 from node.peers.credit import Advance
 from node.peers.neighbour import Neighbour
-from node.peers.sender import NodeReports, Reception
+from node.peers.question import Reception
+from node.peers.sender import NodeReports
 from node.rtp import rtcp
 from sim.sender.time_answers import SenderReports
 

@@ -11,9 +11,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.clock.robust_line import select, theil_sen_slope
+from node.clock.robust_line import pair_slopes, select, select_near
 from node.clock.state import POINT_ROWS, Line
 from node.kernel import conversions, kernel
+from node.kernel.bound import bound
 from node.kernel.record import Records
 from node.units import NS_PER_3_SAMPLES, NS_PER_MS, NS_PER_S, RATE_HZ, samples_to_ns
 
@@ -23,7 +24,12 @@ WINDOW_NS: Final = 300 * NS_PER_S
 _DENSE_REPORTS: Final = 4
 _APART_NS: Final = 500 * NS_PER_MS
 _SPAN_MIN_NS: Final = 10.0 * NS_PER_S
+_SLOPE_REPORTS_MIN: Final = 4
 _SLOPE_MAX: Final = 600e-6
+_NEAR: Final = 1e-6
+"""The slope is looked for so near to the last one first."""
+_PAIRS_MAX: Final = (REPORTS_MAX // 2) * (REPORTS_MAX // 2 + 1) // 2
+_SCRATCH: Final = 2 * REPORTS_MAX + _PAIRS_MAX
 _CONTRADICTION_NS: Final = 20 * NS_PER_MS
 _AGAIN_NS: Final = 3 * NS_PER_S // 4
 _AGAIN_MAX: Final = 3
@@ -76,9 +82,12 @@ class ReportMap:
         self.restarts = 0
         self._restarted_ns = 0
         self._again = 0
-        self._sender_ns = np.zeros(REPORTS_MAX, np.int64)
-        self._media_samples = np.zeros(REPORTS_MAX, np.int64)
-        self._scratch = np.zeros(REPORTS_MAX * REPORTS_MAX // 2, np.float64)
+        self._reports = np.zeros((2, REPORTS_MAX), np.int64)
+        self._sender_ns, self._media_samples = self._reports
+        self._line = np.zeros(2, np.float64)
+        self._fit_reports = bound(
+            _fit_reports, self._reports, self._line, np.zeros(_SCRATCH, np.float64)
+        )
         self._count = 0
         self._contradicted = False
         self._slope = 0.0
@@ -178,8 +187,9 @@ class ReportMap:
 
     def _append(self, sender_ns: int, media_time_samples: int) -> None:
         n = self._count
-        oldest = int(np.searchsorted(self._sender_ns[:n], sender_ns - WINDOW_NS))
-        drop = max(oldest, n + 1 - REPORTS_MAX)
+        drop = n + 1 - REPORTS_MAX
+        if n > 0 and self._sender_ns[0] < sender_ns - WINDOW_NS:
+            drop = max(drop, int(np.searchsorted(self._sender_ns[:n], sender_ns - WINDOW_NS)))
         if drop > 0:
             for values in (self._sender_ns, self._media_samples):
                 values[: n - drop] = values[drop:n]
@@ -190,16 +200,39 @@ class ReportMap:
 
     def _fit(self) -> None:
         """Put a line through the reports; `_lag_ns` is what it adds to the newest one's time."""
-        n = self._count
-        x_ns = (self._sender_ns[:n] - self._sender_ns[n - 1]).astype(np.float64)
-        media = self._media_samples[:n] - self._media_samples[n - 1]
-        ahead_ns = (samples_to_ns(media) - x_ns.astype(np.int64)).astype(np.float64)
-        if -x_ns[0] > _SPAN_MIN_NS and n >= 4:
-            slope = theil_sen_slope(x_ns, ahead_ns, n, max(1, n // 2), self._scratch)
-            self._slope = min(max(slope, -_SLOPE_MAX), _SLOPE_MAX)
-        residuals = ahead_ns - self._slope * x_ns
-        # The line's media time at the newest report lies this far ahead of the reported one.
-        self._lag_ns = -round(select(residuals, n, n // 2))
+        self._line[0] = self._slope
+        self._fit_reports(self._count)
+        self._slope, lag_ns = self._line.tolist()
+        self._lag_ns = int(lag_ns)
+
+
+@kernel("void(int64[:, ::1], float64[::1], float64[::1], int64)")
+def _fit_reports(
+    reports: NDArray[np.int64], line: NDArray[np.float64], scratch: NDArray[np.float64], n: int
+) -> None:
+    """Put a line through the reports.
+
+    reports  (2, REPORTS_MAX) int64: the sender's clock, ascending, in ns, and the media time
+    line     (2,) float64: the slope before, a ratio less one, and then the new one; what the line
+             adds to the newest report's time, in ns
+    scratch  (_SCRATCH,) float64
+    n        reports, one at least
+    """
+    x_ns = scratch[:REPORTS_MAX]
+    ahead_ns = scratch[REPORTS_MAX : 2 * REPORTS_MAX]
+    more = scratch[2 * REPORTS_MAX :]
+    for i in range(n):
+        away_ns = reports[0, i] - reports[0, n - 1]
+        x_ns[i] = float(away_ns)
+        ahead_ns[i] = float(_lasts_ns(reports[1, i] - reports[1, n - 1]) - away_ns)
+    if -x_ns[0] > _SPAN_MIN_NS and n >= _SLOPE_REPORTS_MIN:
+        pairs = pair_slopes(x_ns, ahead_ns, n, max(1, n // 2), more)
+        slope = select_near(more, pairs, pairs // 2, line[0], _NEAR) if pairs > 0 else 0.0
+        line[0] = min(max(slope, -_SLOPE_MAX), _SLOPE_MAX)
+    for i in range(n):
+        more[i] = ahead_ns[i] - line[0] * x_ns[i]
+    # The line's media time at the newest report lies this far ahead of the reported one.
+    line[1] = -np.rint(select(more, n, n // 2))
 
 
 @kernel("void(Line[::1], int64, int64, float64, int64[:, ::1])")

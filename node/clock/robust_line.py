@@ -8,19 +8,15 @@ much about the noise; a least distance in rank leaves them out.
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.kernel import inner_kernel, kernel
 
 
-@kernel("float64(float64[::1], int64, int64)")
-def select(values: NDArray[np.float64], n: int, rank: int) -> float:
-    """Return the value with `rank` smaller ones among the first `n`, reordering them.
+@inner_kernel("float64(float64[::1], int64, int64, int64)")
+def select_between(values: NDArray[np.float64], low: int, high: int, rank: int) -> float:
+    """Return what stands at `rank` when the values from `low` on, before `high`, are in order.
 
-    values  (>= n,) float64, no NaN; reordered
-    n       1 or more
-    rank    0 (smallest) to n - 1 (largest)
+    values  (>= high,) float64, no NaN; reordered
     """
-    low = 0
-    high = n
     while high - low > 1:
         count = high - low
         first = values[low + count // 4]
@@ -51,7 +47,113 @@ def select(values: NDArray[np.float64], n: int, rank: int) -> float:
     return float(values[rank])
 
 
-@kernel("float64(float64[::1], float64[::1], int64, int64, float64[::1])")
+@kernel("float64(float64[::1], int64, int64)")
+def select(values: NDArray[np.float64], n: int, rank: int) -> float:
+    """Return the value with `rank` smaller ones among the first `n`, reordering them.
+
+    values  (>= n,) float64, no NaN; reordered
+    n       1 or more
+    rank    0 (smallest) to n - 1 (largest)
+    """
+    return float(select_between(values, 0, n, rank))
+
+
+@inner_kernel("float64(float64[::1], int64, int64, float64, float64)")
+def select_near(
+    values: NDArray[np.float64], n: int, rank: int, guess: float, reach: float
+) -> float:
+    """Return what `select` does: sooner where it lies within `reach` of `guess`.
+
+    values  (>= n,) float64, no NaN; reordered
+    """
+    low = guess - reach
+    high = guess + reach
+    below = 0
+    near = 0
+    for i in range(n):
+        value = values[i]
+        below += value < low
+        if low <= value <= high:
+            values[i] = values[near]
+            values[near] = value
+            near += 1
+    at = rank - below
+    if at < 0 or at >= near:
+        return float(select_between(values, 0, n, rank))
+    return float(select_between(values, 0, near, at))
+
+
+@inner_kernel("int64(float64[::1], int64, float64, int64, float64[::1])")
+def highest_below(
+    values: NDArray[np.float64], n: int, limit: float, count: int, found: NDArray[np.float64]
+) -> int:
+    """Return how many of the first `n` are not above `limit`; write the highest of those.
+
+    values  (>= n,) float64, no NaN
+    count   so many of the highest are wanted
+    found   (>= count,) float64: gets them, the least first
+    """
+    kept = 0
+    for i in range(n):
+        value = values[i]
+        if value <= limit:
+            if kept < count:
+                at = kept
+                while at > 0 and found[at - 1] > value:
+                    found[at] = found[at - 1]
+                    at -= 1
+                found[at] = value
+            elif value > found[0]:
+                at = 0
+                while at + 1 < count and found[at + 1] < value:
+                    found[at] = found[at + 1]
+                    at += 1
+                found[at] = value
+            kept += 1
+    return kept
+
+
+@inner_kernel("void(float64[::1], int64, int64, float64[::1])")
+def lowest(values: NDArray[np.float64], n: int, count: int, found: NDArray[np.float64]) -> None:
+    """Write the lowest of the first `n` values.
+
+    values  (>= n,) float64, no NaN
+    count   so many of the lowest are wanted, 1 to n
+    found   (>= count,) float64: gets them, the least first
+    """
+    for i in range(n):
+        value = values[i]
+        if i < count or value < found[count - 1]:
+            at = min(i, count - 1)
+            while at > 0 and found[at - 1] > value:
+                found[at] = found[at - 1]
+                at -= 1
+            found[at] = value
+
+
+@inner_kernel("int64(float64[::1], float64[::1], int64, int64, float64[::1])")
+def pair_slopes(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    n: int,
+    distance_min: int,
+    slopes: NDArray[np.float64],
+) -> int:
+    """Write the slopes between pairs at least `distance_min` apart in rank; return how many.
+
+    x, y    (n or more,) float64, any one unit each, x ascending
+    slopes  (pairs or more,) float64, in the unit of y by that of x
+    """
+    pairs = 0
+    for i in range(n):
+        for j in range(i + distance_min, n):
+            if x[j] > x[i]:
+                slopes[pairs] = (y[j] - y[i]) / (x[j] - x[i])
+                pairs += 1
+    return pairs
+
+
+@inner_kernel("float64(float64[::1], float64[::1], int64, int64, float64[::1])")
 def theil_sen_slope(
     x: NDArray[np.float64],
     y: NDArray[np.float64],
@@ -66,12 +168,5 @@ def theil_sen_slope(
     distance_min  least distance in rank, >= 1
     scratch       (pairs or more,) float64, slopes in the unit of y by that of x
     """
-    pairs = 0
-    for i in range(n):
-        for j in range(i + distance_min, n):
-            if x[j] > x[i]:
-                scratch[pairs] = (y[j] - y[i]) / (x[j] - x[i])
-                pairs += 1
-    if pairs == 0:
-        return 0.0
-    return select(scratch, pairs, pairs // 2)
+    pairs = pair_slopes(x, y, n, distance_min, scratch)
+    return float(select(scratch, pairs, pairs // 2)) if pairs > 0 else 0.0

@@ -15,7 +15,9 @@ no more bytes than it sent, and has no place that one which answers wants.
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
-from node.peers.sender import NodeReports, Reception
+from node.peers.question import Reception
+from node.peers.sender import NodeReports
+from node.rtp import rtcp
 from node.rtp.rtcp_packet import ExtendedReport, Goodbye, Packet, SenderReport
 from node.units import NS_PER_S
 
@@ -62,23 +64,24 @@ class AnnouncedSources:
 
     def receive(
         self,
-        packets: tuple[Packet, ...],
+        data: bytes,
         source: tuple[str, int],
         now_ns: int,
         heard: Mapping[int, Heard],
-        *,
-        size_bytes: int,
-    ) -> None:
-        """Take a compound of `size_bytes`; `heard` are the sources whose sound comes, and who are
-        not held here: theirs is what comes from their host.
+    ) -> bool:
+        """Take a datagram; return whether it is RTCP. `heard` are the sources whose sound comes,
+        and who are not held here: theirs is what comes from their host.
         """
+        packets = rtcp.parse(data)
+        if packets is None:
+            return False
+        size_bytes = len(data)
         for sounding in heard.values():
             if sounding.address[0] == source[0]:
                 sounding.receive_reports(packets, now_ns)
                 if sounding.address == source:
                     sounding.reports.credit.earn(size_bytes)
                     size_bytes = 0  # one datagram pays once, whatever it holds
-        is_answer = any(isinstance(one, ExtendedReport) for one in packets)
         for packet in packets:
             if isinstance(packet, Goodbye):
                 for ssrc in packet.ssrcs:
@@ -89,10 +92,12 @@ class AnnouncedSources:
                 if one is None or one.address[0] != source[0]:
                     continue
                 one.speak_from(source, now_ns)
+                is_answer = any(isinstance(part, ExtendedReport) for part in packets)
                 one.receive_report(now_ns, is_answer=is_answer)
                 one.reports.credit.earn(size_bytes)
                 size_bytes = 0
                 one.reports.receive(packets, None, packet.rtp_timestamp, now_ns)
+        return True
 
     def take(self, ssrc: int, source: tuple[str, int], now_ns: int) -> NodeReports:
         """Return what is known of a source whose sound comes from there, and hold it no longer.

@@ -13,7 +13,6 @@ from typing import Final
 from zlib import crc32
 
 import numpy as np
-from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
@@ -22,11 +21,11 @@ from node.clock.media_map import ReportMap, StampRate
 from node.clock.neighbour_map import NeighbourMap, SourceMap
 from node.clock.timebase import Timebase
 from node.config import NodeConfig, ReceiveConfig
-from node.counters import ORIGINS, Origin
 from node.peers.credit import Credit
+from node.peers.question import Heard, Questions, Reception
 from node.rtp import rtcp
-from node.rtp.delay_report import DELAY_NAME, DelayNeed, announced_delay, need_packet
-from node.rtp.loss_report import LossReport, loss_packet
+from node.rtp.delay_report import DELAY_NAME, announced_delay
+from node.rtp.exchange_packets import QuestionLayout
 from node.units import NS_PER_MS, NS_PER_S
 
 DELAY_MIN_NS: Final = 20 * NS_PER_MS
@@ -36,16 +35,6 @@ _QUESTION_BYTES: Final = 32 + (10 + 4) + 20 + 28 + 20
 """Of a compound without the name: report, name, time, delay, losses."""
 
 _SETTLE_NS: Final = 5 * NS_PER_S  # after a step of the sender's clock, until all of it has arrived
-
-
-class Reception(Struct, frozen=True):
-    """What a receiver report says of the source, as the jitter buffer counted it."""
-
-    extended_sequence: int
-    packets_lost: int
-    jitter_samples: int
-    origin_samples: tuple[int, ...] = (0,) * ORIGINS
-    """What was played, by `counters.Origin`."""
 
 
 class NodeReports:
@@ -93,13 +82,12 @@ class NodeReports:
         self._source_ssrc = source_ssrc
         self._name = name
         self._description = rtcp.written(rtcp.SourceDescription(ssrc, name))
+        layout = QuestionLayout(ssrc, self._description, redundancy_type=redundancy_type, asks=asks)
+        self._questions = Questions(source_ssrc, layout, late_ratio=late_ratio)
         self._late_ratio = late_ratio
         self._last_sr = 0
         self.heard_ns = 0
         """When its last report came."""
-        self._before = Reception(0, 0, 0)
-        self._redundancy_type = redundancy_type
-        self._asks = asks
         self._secret = secret
         self._shift_ns = self._draw_shift_ns(start_ns)
         self._delay_start = -1
@@ -170,7 +158,7 @@ class NodeReports:
         """Keep of the source no more than its clock."""
         self.reports.clear()
         self.neighbour.end_sound()
-        self._before = Reception(0, 0, 0)
+        self._questions.begin_anew()
         self._delay_start = -1
 
     def tell_neighbour(self, now_ns: int) -> SourceMap | None:
@@ -221,18 +209,10 @@ class NodeReports:
         request = self.exchange.next_event()
         if request is None:
             return None
-        asked_ns = request.at_ns + self._shift_ns
-        loss = loss_packet(self._ssrc, self._loss(reception))
-        need = [] if timebase is None else [self._need(timebase, now_ns)]
-        question = rtcp.build(
-            [
-                rtcp.ReceiverReport(self._ssrc, (self._block(reception, now_ns),)),
-                self._description,
-                rtcp.ExtendedReport(self._ssrc, ntp=rtcp.ntp_of_ns(asked_ns)),
-                *need,
-                loss,
-            ]
-        )
+        question = self._questions.next(
+            reception, timebase, Heard(self._last_sr, self.heard_ns), now_ns,
+            asked_ns=request.at_ns + self._shift_ns,
+        )  # fmt: skip
         return question if self.credit.pay(question, now_ns) else None
 
     def goodbye(self) -> bytes:
@@ -343,43 +323,6 @@ class NodeReports:
         timebase.receive_map(
             best.media_time_samples, best.local_ns, best.skew_ppm, best.uncertainty_ns
         )
-
-    def _block(self, reception: Reception, now_ns: int) -> rtcp.ReportBlock:
-        """Return the report block about the source (RFC 3550, A.3)."""
-        before, self._before = self._before, reception
-        expected = reception.extended_sequence - before.extended_sequence
-        lost = reception.packets_lost - before.packets_lost
-        known = before.extended_sequence > 0 and expected > 0
-        since_ns = now_ns - self.heard_ns if self._last_sr else 0
-        return rtcp.ReportBlock(
-            ssrc=self._source_ssrc,
-            lost_per_256=min(255, max(0, lost * 256 // expected)) if known else 0,
-            packets_lost=min(max(reception.packets_lost, -(1 << 23)), (1 << 23) - 1),
-            extended_sequence=reception.extended_sequence & 0xFFFFFFFF,
-            jitter_samples=reception.jitter_samples & 0xFFFFFFFF,
-            last_sr=self._last_sr,
-            since_last_sr=min(0xFFFFFFFF, (since_ns << 16) // NS_PER_S),
-        )
-
-    def _loss(self, reception: Reception) -> LossReport:
-        """Return what became of the sound since the report before; call it before `_block`."""
-        played = [
-            now - then
-            for now, then in zip(reception.origin_samples, self._before.origin_samples, strict=True)
-        ]
-        whole = max(1, sum(played[: Origin.PAUSED]))
-        made_up = sum(played[Origin.CONCEALED : Origin.PAUSED])
-        repaired = sum(played[Origin.REDUNDANT : Origin.CONCEALED])
-        return LossReport(made_up / whole, repaired / whole, self._redundancy_type, self._asks)
-
-    def _need(self, timebase: Timebase, now_ns: int) -> rtcp.Application:
-        need = DelayNeed(
-            needed_ns=self.needed_delay_ns(timebase),
-            playing_ns=timebase.playout_delay_ns,
-            uncertainty_ns=timebase.uncertainty_ns(now_ns) if timebase.mapped else None,
-            skew_ppm=timebase.skew_ppm,
-        )
-        return need_packet(self._ssrc, need)
 
 
 def new_reports(config: NodeConfig, ssrc: int, now_ns: int, *, secret: bytes = b"") -> NodeReports:

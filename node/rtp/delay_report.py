@@ -46,15 +46,22 @@ class DelayNeed(Struct, frozen=True):
 
 def need_packet(ssrc: int, need: DelayNeed) -> Application:
     """Return the APP packet of the node `ssrc`; what its fields cannot say is the nearest."""
-    uncertainty_us = _UNKNOWN_US if need.uncertainty_ns is None else need.uncertainty_ns // 1000
-    skew_ppm = min(max(need.skew_ppm, -_SKEW_MAX_PPM), _SKEW_MAX_PPM)
-    payload = _NEED.pack(
-        min(max(need.needed_ns // 1000, 0), _UNKNOWN_US),
-        min(max(need.playing_ns // 1000, 0), _UNKNOWN_US),
+    words = need_words(need.needed_ns, need.playing_ns, need.uncertainty_ns, need.skew_ppm)
+    return Application(ssrc, 0, NEED_NAME, _NEED.pack(*words))
+
+
+def need_words(
+    needed_ns: int, playing_ns: int, uncertainty_ns: int | None, skew_ppm: float
+) -> tuple[int, int, int, int]:
+    """Return the fields of that packet, of those of a `DelayNeed`."""
+    uncertainty_us = _UNKNOWN_US if uncertainty_ns is None else uncertainty_ns // 1000
+    skew_ppm = min(max(skew_ppm, -_SKEW_MAX_PPM), _SKEW_MAX_PPM)
+    return (
+        min(max(needed_ns // 1000, 0), _UNKNOWN_US),
+        min(max(playing_ns // 1000, 0), _UNKNOWN_US),
         min(max(uncertainty_us, 0), _UNKNOWN_US),
         round(skew_ppm * 1000),
     )
-    return Application(ssrc, 0, NEED_NAME, payload)
 
 
 def need_of(packet: Application) -> int | None:

@@ -41,10 +41,14 @@ class LossReport(Struct, frozen=True):
 
 def loss_packet(ssrc: int, report: LossReport) -> Application:
     """Return the APP packet of the node `ssrc`."""
-    made_up = min(round(report.made_up_ratio * _ONE), _ONE - 1)
-    repaired = min(round(report.repaired_ratio * _ONE), _ONE - 1)
-    payload = _FIELDS.pack(made_up, repaired, report.payload_type, int(report.asks))
+    words = loss_words(report.made_up_ratio, report.repaired_ratio)
+    payload = _FIELDS.pack(*words, report.payload_type, int(report.asks))
     return Application(ssrc, 0, NAME, payload)
+
+
+def loss_words(made_up_ratio: float, repaired_ratio: float) -> tuple[int, int]:
+    """Return the fields of that packet, of those of a `LossReport`."""
+    return min(round(made_up_ratio * _ONE), _ONE - 1), min(round(repaired_ratio * _ONE), _ONE - 1)
 
 
 def loss_of(packet: Application) -> LossReport | None:

@@ -84,6 +84,11 @@ def parse(data: NDArray[np.uint8], header: NDArray[np.int64]) -> int:
     return RTP
 
 
+def is_rtcp(data: bytes) -> bool:
+    """Return whether `parse` says RTCP of a datagram of at least HEADER_BYTES."""
+    return _RTCP_FIRST <= data[1] <= _RTCP_LAST and data[0] >> 6 == 2
+
+
 class Peeked(NamedTuple):
     """What a datagram says of itself before anybody has looked whether it may."""
 

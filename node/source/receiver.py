@@ -13,7 +13,9 @@ from node.jitter.repair import Repair
 from node.kernel.bound import bound
 from node.kernel.record import inner
 from node.opus.protocol import Decoder
-from node.peers.sender import NodeReports, Reception, new_reports
+from node.peers.credit import NEVER_NS
+from node.peers.question import Reception
+from node.peers.sender import NodeReports, new_reports
 from node.rtp import packet as rtp
 from node.rtp.retransmission import is_announced
 from node.rtp.rtcp_packet import Goodbye, Packet
@@ -92,10 +94,7 @@ class Receiver(Playable):
 
         data  (bytes,) uint8
         """
-        if now_ns - self.last_arrival_ns > SPELL_NS:
-            self._ceased_ns = self._last_word_ns
-            self.resumed_ns = now_ns
-            self._accepted_before_ns = self.buffer.accepted_ns
+        self.note_word(now_ns)
         assert data.strides == (1,), "bytes without gaps, which the kernel does not look for"
         result: int = self._receive(data, now_ns)
         if result > ss.OTHER_SOURCE:
@@ -112,6 +111,13 @@ class Receiver(Playable):
         if result == js.RESTARTED:
             self._follow_restart(now_ns)
         return result
+
+    def note_word(self, now_ns: int) -> None:
+        """Note that something comes from where it speaks, maybe after a silence."""
+        if now_ns - self.last_arrival_ns > SPELL_NS:
+            self._ceased_ns = self._last_word_ns
+            self.resumed_ns = now_ns
+            self._accepted_before_ns = self.buffer.accepted_ns
 
     def note_received(self, arrival_ns: int, size_bytes: int, *, begins_anew: bool) -> None:
         """Note datagrams that were taken by the kernels alone, the last of them at `arrival_ns`."""
@@ -138,8 +144,9 @@ class Receiver(Playable):
 
     def receive_reports(self, packets: tuple[Packet, ...], now_ns: int) -> None:
         """Take a compound of the sender's: its clock, its answers, its goodbye."""
-        if any(isinstance(one, Goodbye) and self.ssrc in one.ssrcs for one in packets):
-            self._end()
+        for one in packets:
+            if isinstance(one, Goodbye) and self.ssrc in one.ssrcs:
+                self._end()
         if self._may_ask and not self._asks:
             self._asks = is_announced(packets, self.ssrc, self._answers_type)
         newest = int(self._state["highest_media"][0])
@@ -223,18 +230,16 @@ class Receiver(Playable):
         """Whether packets are missing that may be asked for: `next_deadline_ns` may be near."""
         return self._repairs.is_missing
 
-    def next_deadline_ns(self, *, watched: bool = False) -> int:
-        """Return when a report or a question is due next, or the source is to be forgotten.
-
-        Questions are left out when somebody `watched` for those.
-        """
+    def next_deadline_ns(self) -> int:
+        """Return when a report is due next, or the source is to be forgotten."""
         due = self.reports.next_deadline_ns()
         forgotten_ns = self.last_arrival_ns + FORGET_NS
-        due = min(due, forgotten_ns)
-        if not self._asks or watched:
-            return due
-        question = self._repairs.next_deadline_ns()
-        return due if question is None or question > due else question
+        return due if due < forgotten_ns else forgotten_ns
+
+    def next_request_ns(self) -> int:
+        """Return when a question for what is missing is due next; NEVER_NS for never."""
+        question = self._repairs.next_deadline_ns() if self._asks else None
+        return NEVER_NS if question is None else question
 
     def is_due(self, presentation_ns: int, samples: int) -> bool:
         """Return whether sound of this source, not playing now, begins in this period.

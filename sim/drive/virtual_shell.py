@@ -199,10 +199,10 @@ class VirtualShell:
         while self._answers and self._answers[0][0] <= now_ns:
             arrival_ns, _, data = heapq.heappop(self._answers)
             self._take(data, ADDRESS, arrival_ns)
-        deadline_ns = node.next_deadline_ns()
+        deadline_ns, watched_ns = node.next_deadlines_ns()
         if deadline_ns is not None and deadline_ns <= now_ns:
             node.handle_deadline(now_ns)
-            deadline_ns = node.next_deadline_ns()
+            deadline_ns, watched_ns = node.next_deadlines_ns()
         while (event := node.next_event()) is not None:
             if isinstance(event, SendDatagram):
                 self._ask(event.data, now_ns)
@@ -211,8 +211,8 @@ class VirtualShell:
         # Without a source there is no deadline, and with the next packet there may be one.
         self._look_ns = self._when(now_ns, deadline_ns)
         self._wake_ns = self._look_ns
-        if self._counts_only:
-            self._wake_ns = self._when(now_ns, node.next_deadline_ns(watched=True))
+        if self._counts_only and watched_ns != deadline_ns:
+            self._wake_ns = self._when(now_ns, watched_ns)
 
     def _when(self, now_ns: int, deadline_ns: int | None) -> int:
         next_ns = now_ns if deadline_ns is None else deadline_ns

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from node.clock.exchange.answering import ExchangeResponder
-from node.rtp import rtcp
+from node.rtp import exchange_packets, rtcp
 from node.rtp.delay_report import delay_packet, need_of
 from node.units import NS_PER_S
 from sim.sender.group_delay import GroupDelay
@@ -84,12 +84,9 @@ class SenderReports:
             return None
         held = (((now_ns - answer.received_ns) << 16) + NS_PER_S // 2) // NS_PER_S
         reply = rtcp.ReplyTime(answer.ssrc, answer.request, held)
-        answers = rtcp.ExtendedReport(self._ssrc, replies=(reply,))
         more = announced.get(answer.source)
-        compound: list[rtcp.Packet] = [report, answers]
-        if more is not None:
-            compound.append(more)
-        return rtcp.build(compound), answer.source
+        written = b"" if more is None else rtcp.written(more)
+        return exchange_packets.answer(report, reply, written), answer.source
 
     def announcements(self, now_ns: int) -> list[rtcp.Packet]:
         """Return what the periodic compound of the sender must also carry."""

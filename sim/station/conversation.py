@@ -148,11 +148,11 @@ class Conversation:
     def _remember(self, memory: Retransmitter, now_ns: int) -> None:
         """Let the station have sent what it sent until now; nobody asked before."""
         sent = self._first + bisect_right(self._send_ns, now_ns)
-        for number in range(max(self._remembered, self._first) - self._first, sent - self._first):
-            datagram = self._datagrams[number]
-            if number >= sent - self._first - HISTORY_PACKETS:  # older ones would be forgotten
-                memory.remember(datagram)
-            memory.budget.earn(len(datagram), self._send_ns[number])
+        first, last = max(self._remembered, self._first) - self._first, sent - self._first
+        for datagram in self._datagrams[max(first, last - HISTORY_PACKETS) : last]:
+            memory.remember(datagram)  # older ones would be forgotten
+        sizes = [len(datagram) for datagram in self._datagrams[first:last]]
+        memory.budget.earn_all(sizes, self._send_ns[first:last])
         self._remembered = max(self._remembered, sent)
 
     def _travels_ns(self, left_ns: int) -> int | None:

@@ -22,9 +22,9 @@ class LiveSpeaker(SpeakerNode):
         if self.runs:
             super().handle_deadline(now_ns)
 
-    def next_deadline_ns(self, *, watched: bool = False) -> int | None:
-        """Return when something is due, or None."""
-        return super().next_deadline_ns(watched=watched) if self.runs else None
+    def next_deadlines_ns(self) -> tuple[int | None, int | None]:
+        """Return when something is due, or None; see there."""
+        return super().next_deadlines_ns() if self.runs else (None, None)
 
     def next_event(self) -> Event | None:
         """Return the oldest event not yet taken, or None."""

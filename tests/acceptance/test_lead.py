@@ -6,7 +6,8 @@ import time
 import pytest
 
 from node.config import NodeConfig
-from node.peers.sender import Reception, new_reports
+from node.peers.question import Reception
+from node.peers.sender import new_reports
 from node.rtp import rtcp
 from node.rtp.rtcp_packet import SenderReport
 

@@ -29,10 +29,11 @@ from node.clock.exchange.slope import (
     THERE_TOP,
     meeting_slope,
     support,
+    without_inner,
 )
-from node.clock.robust_line import select
-from node.kernel import inlined, inner_kernel, kernel
-from node.kernel.record import Record, Records, number, whole
+from node.clock.robust_line import highest_below, lowest, select_near
+from node.kernel import inlined, inner_kernel
+from node.kernel.record import Record, number, whole
 from node.units import NS_PER_MS, NS_PER_S
 
 REPLIES_MAX: Final = 1152
@@ -69,6 +70,11 @@ never to the fastest. With one event in fifty handled a millisecond late, ceilin
 looked held two nodes 0.7 ms apart for good; so they help in the first seconds, when floors are
 known no better, and fade as these come to be."""
 
+_NEAR: Final = 0.1
+_NEAR_MIN_NS: Final = 1000.0
+"""A quantile is looked for so near to where it was, in the distance of two: from one line to the
+next it hardly moves."""
+
 
 class Exchanged(Record):
     """A window of replies and of the sound beside them, and the line that was put through it."""
@@ -103,6 +109,14 @@ class Exchanged(Record):
         (BOUNDS, 2, POINTS_MAX),
     )  # fmt: skip
     counts: NDArray[np.int64] = whole("", "How many points each bound has.", (BOUNDS,))
+    origin_ns: int = whole("ns", "The own clock at x = 0.")
+    base_ns: int = whole("ns", "The other clock less the own one that is taken off all transits.")
+    middle: NDArray[np.float64] = number(
+        "ns", "Median of the transits forward, backward, and of the delays, when last found.", (3,)
+    )
+    usual: NDArray[np.float64] = number(
+        "ns", "What all but a few of the slowest transits do not exceed, when last found.", (2,)
+    )
     scratch: NDArray[np.float64] = number("ns", "Room to select in.", (REPLIES_MAX,))
 
 
@@ -151,23 +165,27 @@ def _outermost(window: Exchanged, bound: int, slope: float, blocks: int) -> int:
     return kept
 
 
-@inner_kernel("float64(float64[::1], int64, int64)")
-def _stopped_above(transits: NDArray[np.float64], n: int, few: int) -> float:
+@inner_kernel("float64(Exchanged, int64, int64, int64)")
+def _stopped_above(window: Exchanged, direction: int, n: int, few: int) -> float:
     """Return above what a transit says nothing of the link; inf while there are few.
 
-    transits  (>= n,) float64, reordered
-    few       highest transits that say how far apart they lie
+    The `n` transits are in the window's scratch, and are reordered.
+    few  highest transits that say how far apart they lie
     """
     if n < _CUT_REPLIES_MIN:
         return np.inf
-    middle = select(transits, n, n // 2)
-    usual = select(transits, n, int(_USUAL_QUANTILE * (n - 1)))
+    transits = window.scratch[:]
+    middle, usual = window.middle[direction], window.usual[direction]
+    reach = _NEAR * (usual - middle) + _NEAR_MIN_NS
+    middle = select_near(transits, n, n // 2, middle, reach)
+    usual = select_near(transits, n, int(_USUAL_QUANTILE * (n - 1)), usual, reach)
+    window.middle[direction] = middle
+    window.usual[direction] = usual
     limit = middle + _ABOVE * (usual - middle)
-    kept = 0
-    for i in range(n):
-        kept += transits[i] <= limit
-    third = select(transits, n, kept - 3)
-    apart = (third - select(transits, n, kept - 1 - few)) / (few - 2)
+    found = window.points[0, 0]
+    highest_below(transits, n, limit, few + 1, found)
+    third = found[few - 2]
+    apart = (third - found[0]) / (few - 2)
     return float(min(limit, third + _ALONE * apart))
 
 
@@ -184,20 +202,21 @@ def _measure_bounds(window: Exchanged) -> None:
     size = window.replies - first
     slope = window.slope
     scratch = window.scratch[:]
+    found = window.points[0, 0]  # chosen anew before they are looked at
     few = _few(size)
     for direction in range(2):
         x = window.transits[0]
         y = window.transits[1 + direction]
         for i in range(first, first + size):
             scratch[i - first] = y[i] + (2 * direction - 1) * slope * x[i]
-        low = select(scratch, size, min(few, size - 1))
-        least = select(scratch, size, 0)
-        limit = _stopped_above(scratch, size, few)
-        kept = 0
-        for i in range(size):
-            kept += scratch[i] <= limit
-        high = select(scratch, size, max(0, kept - 1 - few))
-        most = select(scratch, size, kept - 1)
+        lowest(scratch, size, min(few + 1, size), found)
+        least = found[0]
+        low = found[min(few, size - 1)]
+        limit = _stopped_above(window, direction, size, few)
+        count = min(few + 1, size)
+        kept = min(count, highest_below(scratch, size, limit, count, found))
+        high = found[0]
+        most = found[kept - 1]
         window.apart[THERE + direction] = (low - least) / few
         window.apart[THERE_TOP + direction] = (most - high) / few
         window.at[THERE + direction] = least
@@ -245,7 +264,8 @@ def _find_slope(window: Exchanged) -> float:
     for _ in range(2):
         for bound in range(BOUNDS if window.ceilings > 0 else THERE_TOP):
             own = slope if bound in (THERE, BACK_TOP) else -slope
-            kept = _outermost(window, bound, own, blocks)
+            kept = without_inner(window.points[bound], 0, _outermost(window, bound, own, blocks))
+            replies = kept
             if bound == BACK or (bound == BACK_TOP and window.ceilings == 2):
                 for i in range(window.sounds):
                     x = window.heard[bound - BACK, i]
@@ -254,47 +274,51 @@ def _find_slope(window: Exchanged) -> float:
                         window.points[bound, 0, kept] = x
                         window.points[bound, 1, kept] = y
                         kept += 1
-            window.counts[bound] = kept
+            window.counts[bound] = without_inner(window.points[bound], replies, kept)
         slope = meeting_slope(window.points[:], window.counts[:], weights[:])
     return slope
 
 
-@kernel("void(Exchanged[::1])")
-def fit_line(windows: Records[Exchanged]) -> None:
-    """Put a line through each window's replies and the outermost packets of the sound beside them.
-
-    windows  (n,), with one reply at least; the slope stays when too little is known of it
-    """
-    for i in range(windows.shape[0]):
-        window = windows[i]
-        apart = window.apart
-        at = window.at
-        n = window.replies - window.first
+@inner_kernel("void(Exchanged)")
+def fit_line_again(window: Exchanged) -> None:
+    """Put the line where all but the sound is as `fit_line` left it."""
+    apart = window.apart
+    at = window.at
+    n = window.replies - window.first
+    noise = apart[THERE] + apart[BACK]
+    window.ceilings = int(_has_ceiling(window))
+    sound_top = _top(window)
+    if window.ceilings and window.sounds and sound_top < at[BACK_TOP] + _WIDTHS * noise:
+        window.ceilings = 2
+    times = window.transits[0]
+    long = times[window.replies - 1] - times[window.first] > _SPAN_MIN_NS
+    if long and n >= _BLOCKS_MIN * _BLOCK_REPLIES_MIN:
+        window.slope = _find_slope(window)
         _measure_bounds(window)
-        noise = apart[THERE] + apart[BACK]
-        window.ceilings = int(_has_ceiling(window))
         sound_top = _top(window)
-        if window.ceilings and window.sounds and sound_top < at[BACK_TOP] + _WIDTHS * noise:
-            window.ceilings = 2
-        times = window.transits[0]
-        long = times[window.replies - 1] - times[window.first] > _SPAN_MIN_NS
-        if long and n >= _BLOCKS_MIN * _BLOCK_REPLIES_MIN:
-            window.slope = _find_slope(window)
-            _measure_bounds(window)
-            sound_top = _top(window)
-        heard = support(window.heard[0], window.heard[1], window.sounds, -window.slope, 0)
-        back = min(at[BACK], heard)
-        offset = 0.5 * (at[THERE] - back)
-        if window.ceilings:
-            back_top = at[BACK_TOP]
-            if window.ceilings == 2:
-                back_top = max(back_top, sound_top)
-            floors = apart[THERE] * apart[THERE] + apart[BACK] * apart[BACK]
-            tops = apart[THERE_TOP] * apart[THERE_TOP] + apart[BACK_TOP] * apart[BACK_TOP]
-            share = floors / (floors + tops + 2.0 * _CEILING_ERROR_NS * _CEILING_ERROR_NS)
-            moved = share * (0.5 * (at[THERE_TOP] - back_top) - offset)
-            # Nothing came before it was sent, however high a ceiling was that is none.
-            room = max(0.0, 0.5 * (at[THERE] + back))
-            offset += min(max(moved, -room), room)
-        window.offset_ns = offset
-        window.back_ns = back
+    heard = support(window.heard[0], window.heard[1], window.sounds, -window.slope, 0)
+    back = min(at[BACK], heard)
+    offset = 0.5 * (at[THERE] - back)
+    if window.ceilings:
+        back_top = at[BACK_TOP]
+        if window.ceilings == 2:
+            back_top = max(back_top, sound_top)
+        floors = apart[THERE] * apart[THERE] + apart[BACK] * apart[BACK]
+        tops = apart[THERE_TOP] * apart[THERE_TOP] + apart[BACK_TOP] * apart[BACK_TOP]
+        share = floors / (floors + tops + 2.0 * _CEILING_ERROR_NS * _CEILING_ERROR_NS)
+        moved = share * (0.5 * (at[THERE_TOP] - back_top) - offset)
+        # Nothing came before it was sent, however high a ceiling was that is none.
+        room = max(0.0, 0.5 * (at[THERE] + back))
+        offset += min(max(moved, -room), room)
+    window.offset_ns = offset
+    window.back_ns = back
+
+
+@inner_kernel("void(Exchanged)")
+def fit_line(window: Exchanged) -> None:
+    """Put a line through the window's replies and the outermost packets of the sound beside them.
+
+    There is one reply at least; the slope stays when too little is known of it.
+    """
+    _measure_bounds(window)
+    fit_line_again(window)

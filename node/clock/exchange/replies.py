@@ -22,9 +22,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.clock.exchange.bounds import REPLIES_MAX, Exchanged, fit_line
+from node.clock.exchange.bounds import REPLIES_MAX, Exchanged, fit_line, fit_line_again
 from node.clock.exchange.slope import THERE, support
-from node.clock.robust_line import select
+from node.clock.robust_line import select, select_near
 from node.kernel import inner_kernel, kernel
 from node.kernel.bound import bound
 from node.kernel.record import Records, new
@@ -41,6 +41,9 @@ _STEADY_WITHIN_NS: Final = 30 * NS_PER_MS
 _STEADY_REPLIES: Final = 4
 
 _WINDOWS_NS: Final = (120 * NS_PER_S, 240 * NS_PER_S, 480 * NS_PER_S)
+_NEAR: Final = 0.1
+_NEAR_MIN_NS: Final = 1000.0
+"""The median delay is looked for so near to where it was, in its distance from the least."""
 _NOISES_NS: Final = (1.0 * NS_PER_MS, 8.0 * NS_PER_MS)
 _TOLD: Final = 5
 """Numbers that `_fit_replies` tells."""
@@ -55,9 +58,8 @@ class OffsetFilter:
         self._window = new(Exchanged)
         self._told = np.zeros(_TOLD, np.int64)
         self._transits: NDArray[np.float64] = self._window["transits"][0]
-        self._heard: NDArray[np.float64] = self._window["heard"][0]
         self._path_max_ns = WAITED_NS
-        self._fit_window = bound(fit_line, self._window)
+        self._hear = bound(_hear, self._window)
         self._fit_replies = bound(_fit_replies, self._replies, self._window, self._told)
         # Asked for with each reply, and read out of a record they cost ten times as much.
         self._line = tuple(self._window[name] for name in ("slope", "offset_ns", "back_ns"))
@@ -116,10 +118,8 @@ class OffsetFilter:
         if self.is_congested:
             self._hear_beside_queue(sound_ns)
             return
-        kept = self._keep_sound(sound_ns, first)
-        lowest = support(self._heard[0], self._heard[1], kept, -self.slope, 0)
-        if lowest >= self._back_ns - max(NS_PER_MS, self.spread_ns // 2):
-            self._fit_line(first, kept)
+        self._hear(sound_ns, first, self._back_ns - max(NS_PER_MS, self.spread_ns // 2))
+        self._take_line()
 
     @property
     def is_congested(self) -> bool:
@@ -145,36 +145,16 @@ class OffsetFilter:
 
         Their ceilings are the queue's. All that is known of the sound is that it was sent first.
         """
-        kept = self._keep_sound(sound_ns, None)
-        lowest = support(self._heard[0], self._heard[1], kept, -self.slope, 0)
+        lowest = self._hear(sound_ns, -1, np.inf)
         there = float(self._window["at"][0, THERE])
         if -there <= lowest < self._back_ns:
             self._ahead_ns = 0.5 * (there - lowest)
             self._back_ns = lowest
             self.least_delay_ns = round(there + lowest)
 
-    def _fit_line(self, first: int, sounds: int) -> None:
-        window = self._window
-        window["first"], window["replies"], window["sounds"] = first, self.count, sounds
-        self._line[0][0] = self.slope
-        self._fit_window()
-        self._take_line()
-
     def _take_line(self) -> None:
         slope, ahead_ns, back_ns = self._line
         self.slope, self._ahead_ns, self._back_ns = slope.item(), ahead_ns.item(), back_ns.item()
-
-    def _keep_sound(self, sound_ns: NDArray[np.int64], first: int | None) -> int:
-        """Take the sound's packets since the reply `first`, or all; return how many there are."""
-        recent = 0
-        if first is not None:
-            begin_ns = self._origin_ns + int(self._transits[0, first])
-            recent = int(np.searchsorted(sound_ns[0], begin_ns))
-        kept = int(sound_ns.shape[1]) - recent
-        sound = self._heard[:, :kept]
-        np.subtract(sound_ns[::2, recent:], self._origin_ns, out=sound[::2], casting="unsafe")
-        np.add(sound_ns[1::2, recent:], self._base_ns, out=sound[1::2], casting="unsafe")
-        return kept
 
     def offset_ns(self, now_ns: int) -> int:
         """Return the other clock less the own one at own time `now_ns`."""
@@ -201,12 +181,72 @@ def _first_from(times_ns: NDArray[np.float64], n: int, begin_ns: float) -> int:
     return low
 
 
+@kernel("float64(Exchanged[::1], int64[:, ::1], int64, float64)")
+def _hear(
+    windows: Records[Exchanged], sound_ns: NDArray[np.int64], first: int, floor_ns: float
+) -> float:
+    """Take the sound's packets since the reply `first` into the window; return their floor there.
+
+    Where that is not below `floor_ns` the line is put anew, with them.
+
+    windows   (1,), by `_fit_replies`
+    sound_ns  (4, n) int64, ns, as for `fit`
+    first     a reply of the window, or -1 for all packets
+    """
+    window = windows[0]
+    n = sound_ns.shape[1]
+    recent = 0
+    if first >= 0:
+        begin_ns = window.origin_ns + np.int64(window.transits[0, first])
+        while recent < n and sound_ns[0, recent] < begin_ns:
+            recent += 1
+    kept = n - recent
+    for i in range(kept):
+        for row in range(0, 4, 2):
+            window.heard[row, i] = float(sound_ns[row, recent + i] - window.origin_ns)
+            window.heard[row + 1, i] = float(sound_ns[row + 1, recent + i] + window.base_ns)
+    window.sounds = kept
+    lowest = support(window.heard[0], window.heard[1], kept, -window.slope, 0)
+    if lowest >= floor_ns:
+        fit_line_again(window)
+    return float(lowest)
+
+
 @inner_kernel("int64(Exchanged, int64, int64)")
 def _delays(window: Exchanged, first: int, n: int) -> int:
     """Write the delays of the replies from `first` on to the window's scratch; return how many."""
     for i in range(first, n):
         window.scratch[i - first] = window.transits[1, i] + window.transits[2, i]
     return n - first
+
+
+@inner_kernel("float64(float64[::1], int64)")
+def _least(values: NDArray[np.float64], n: int) -> float:
+    """Return the least of the first `n`, one at least."""
+    least = values[0]
+    for i in range(1, n):
+        least = min(least, values[i])
+    return float(least)
+
+
+@inner_kernel("float64(Exchanged, int64, float64)")
+def _middle(window: Exchanged, n: int, least: float) -> float:
+    """Return the median of the window's `n` delays, which are in its scratch; note it there."""
+    reach = _NEAR * (window.middle[2] - least) + _NEAR_MIN_NS
+    window.middle[2] = select_near(window.scratch[:], n, n // 2, window.middle[2], reach)
+    return float(window.middle[2])
+
+
+@inner_kernel("float64(float64[::1], int64, float64)")
+def _before(values: NDArray[np.float64], n: int, middle: float) -> float:
+    """Return the greatest before the upper median in order."""
+    below = 0
+    greatest = -np.inf
+    for i in range(n):
+        if values[i] < middle:
+            below += 1
+            greatest = max(greatest, values[i])
+    return float(greatest) if below == n // 2 else middle
 
 
 @kernel("void(int64[:, ::1], Exchanged[::1], int64[::1], int64)")
@@ -226,22 +266,32 @@ def _fit_replies(
     scratch = window.scratch[:]
     origin_ns = replies[0, n - 1]
     base_ns = (replies[1, n - 1] - replies[2, n - 1]) // 2
+    # What was found by the last line is now this much higher.
+    shift_ns = window.slope * (origin_ns - window.origin_ns) - (base_ns - window.base_ns)
+    for direction in range(2):
+        window.middle[direction] += (1 - 2 * direction) * shift_ns
+        window.usual[direction] += (1 - 2 * direction) * shift_ns
+    window.origin_ns = origin_ns
+    window.base_ns = base_ns
     for i in range(n):
         window.transits[0, i] = float(replies[0, i] - origin_ns)
         window.transits[1, i] = float(replies[1, i] - base_ns)
         window.transits[2, i] = float(replies[2, i] + base_ns)
-    size = _delays(window, _first_from(times, n, -float(_WINDOWS_NS[0])), n)
-    least = select(scratch, size, 0)
-    noise = select(scratch, size, size // 2) - least
+    first = _first_from(times, n, -float(_WINDOWS_NS[0]))
+    size = _delays(window, first, n)
+    least = _least(scratch, size)
+    middle = _middle(window, size, least)
     long = 0
     for i in range(len(_NOISES_NS)):
-        long += noise > _NOISES_NS[i]
-    first = _first_from(times, n, -float(_WINDOWS_NS[long]))
-    size = _delays(window, first, n)
-    least = select(scratch, size, 0)
-    middle = select(scratch, size, size // 2)
+        long += middle - least > _NOISES_NS[i]
+    longer = _first_from(times, n, -float(_WINDOWS_NS[long]))
+    if longer < first:
+        first = longer
+        size = _delays(window, first, n)
+        least = _least(scratch, size)
+        middle = _middle(window, size, least)
     if size % 2 == 0:
-        middle = 0.5 * (middle + select(scratch, size, size // 2 - 1))
+        middle = 0.5 * (middle + _before(scratch, size, middle))
     told[0] = origin_ns
     told[1] = base_ns
     told[2] = np.int64(least)
@@ -250,7 +300,7 @@ def _fit_replies(
     window.first = first
     window.replies = n
     window.sounds = 0
-    fit_line(windows)
+    fit_line(window)
 
 
 def _median(values: NDArray[np.float64]) -> float:

@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import inner_kernel, kernel
+from node.kernel import inner_kernel
 
 # The four bounds, first index of the points: floors, then ceilings with the sign reversed, so that
 # each is a least value. The floor forward rises with the slope, the floor backward falls.
@@ -38,11 +38,14 @@ temperatures and years. Both are Cauchy distributions, whose tails let 300 ppm b
 _SLOPE_MAX: Final = 600e-6
 _HALVINGS: Final = 20  # of 1200 ppm: to within 0.001 ppm
 _LOWER_MAX: Final = 16.0  # of slopes whose bounds lie lower than that nothing is left
+_INNER_NS: Final = 1.0
+"""By so much a point lies above what joins two others that is never the least: more than the last
+bits of all that is computed of them."""
 _SLOPES: Final = 64
 _DENSE: Final = 10e-6  # of the slopes tried, as many lie nearer to none as further off
 
 
-@kernel("float64(float64[::1], float64[::1], int64, float64, int64)")
+@inner_kernel("float64(float64[::1], float64[::1], int64, float64, int64)")
 def support(
     x: NDArray[np.float64], y: NDArray[np.float64], n: int, slope: float, is_place: int
 ) -> float:
@@ -58,6 +61,28 @@ def support(
             least = height
             place = x[i]
     return place if is_place else least
+
+
+@inner_kernel("int64(float64[:, ::1], int64, int64)")
+def without_inner(points: NDArray[np.float64], first: int, n: int) -> int:
+    """Leave out the points from `first` on that no slope makes the least; return how many stay.
+
+    points  (2, >= n) float64, ns: x, ascending from `first` on, and height
+    """
+    kept = first
+    for i in range(first, n):
+        while kept > first + 1:
+            wide = points[0, i] - points[0, kept - 2]
+            part = points[0, kept - 1] - points[0, kept - 2]
+            rise = points[1, i] - points[1, kept - 2]
+            above = points[1, kept - 1] - points[1, kept - 2] - _INNER_NS
+            if above * wide <= rise * part:
+                break
+            kept -= 1
+        points[0, kept] = points[0, i]
+        points[1, kept] = points[1, i]
+        kept += 1
+    return kept
 
 
 @inner_kernel("float64(float64[:, :, ::1], int64[::1], float64[::1], float64)")

@@ -4,6 +4,7 @@ It earns with each packet of the stream and is spent on repair, so nobody who as
 makes a stream dearer than this: not even one that lies.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,6 +50,22 @@ class RepairBudget:
             earned = self.rate_bit_s / 8 * passed_ns / NS_PER_S - packet_bytes - UDP_BYTES
         # A stream that is dearer than its rate for a while is in debt, and pays that first.
         self.bytes_left = min(max(self.bytes_left + earned, -SAVED_BYTES_MAX), SAVED_BYTES_MAX)
+
+    def earn_all(self, packets_bytes: Sequence[int], times_ns: Sequence[int]) -> None:
+        """Note packets of the stream, one after the other."""
+        if self.rate_bit_s is not None:
+            for packet_bytes, now_ns in zip(packets_bytes, times_ns, strict=True):
+                self.earn(packet_bytes, now_ns)
+            return
+        left, share = self.bytes_left, self.share_max
+        for packet_bytes in packets_bytes:
+            left += share * (packet_bytes + UDP_BYTES)
+            if left > SAVED_BYTES_MAX:
+                left = SAVED_BYTES_MAX
+            elif left < -SAVED_BYTES_MAX:
+                left = -SAVED_BYTES_MAX
+        self.bytes_left = left
+        self.link_bytes += sum(packets_bytes) + UDP_BYTES * len(packets_bytes)
 
     def spend(self, repair_bytes: int) -> bool:
         """Take so much from the account, or return False when there is not so much in it."""

@@ -9,7 +9,8 @@ from node.clock.timebase import Timebase
 from node.config import NodeConfig
 from node.events import SendDatagram
 from node.peers.credit import Advance
-from node.peers.sender import NodeReports, Reception
+from node.peers.question import Reception
+from node.peers.sender import NodeReports
 from node.rtp import packet as rtp
 from node.rtp import rtcp
 from node.stack import SpeakerNode
