@@ -141,6 +141,21 @@ def refused_for_nothing() -> Iterator[None]:
 
 
 @contextmanager
+def over_after_its_siren() -> Iterator[None]:
+    """A warning ends before its words, and a record says that its time was over."""
+    advance: Callable[..., None] = AlertBook._advance
+
+    def advance_to_the_words(self: AlertBook, one: Any, run: Any, utc_s: int, now_ns: int) -> None:
+        if run.step < 0 or run.held_ns >= 0 or run.ends_ns > now_ns:
+            advance(self, one, run, utc_s, now_ns)
+        else:
+            self._persist([self._drop(one, "stopped", "expired", utc_s, now_ns)])
+
+    with patch.object(AlertBook, "_advance", advance_to_the_words):
+        yield
+
+
+@contextmanager
 def not_taken_up_after_a_boot() -> Iterator[None]:
     """What was under way when the power went is over, and a record says that it was missed."""
     begin: Callable[..., None] = AlertBook.__init__
@@ -176,5 +191,6 @@ PLANTS: Final = {
     "acknowledged before it is kept": acknowledged_before_kept,
     "EARLY packets kept from the time base": early_kept_from_the_time_base,
     "a warning refused for nothing": refused_for_nothing,
+    "over after its siren": over_after_its_siren,
     "not taken up after a boot": not_taken_up_after_a_boot,
 }

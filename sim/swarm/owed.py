@@ -1,4 +1,4 @@
-"""What a genuine warning is owed at a pole: it is taken, and after a power cut it sounds anew.
+"""What a genuine warning is owed at a pole: it is taken, sounds whole, and after a power cut anew.
 
 A node that refuses what its authority ordered, in the best of words, warns nobody. Each word of a
 refusal is believed where the history has what it says, and nowhere else.
@@ -10,6 +10,7 @@ from typing import Final
 from node.units import NS_PER_S
 from sim.swarm.facts import Facts, Warned
 from sim.swarm.history import Came, PoleHistory
+from sim.swarm.village import ONCE_S, PAUSE_S, URGENT_TIMES
 
 Found = Iterator[tuple[int, str]]
 
@@ -18,6 +19,10 @@ AGAIN_NS: Final = 3 * NS_PER_S
 
 _SECOND_NS: Final = NS_PER_S
 """Nodes count time in whole seconds."""
+
+_WHOLE_NS: Final = URGENT_TIMES * ONCE_S * NS_PER_S
+_WHILE_NS: Final = _WHOLE_NS + (URGENT_TIMES - 1) * PAUSE_S * NS_PER_S + AGAIN_NS
+"""In so long an urgent warning sounds whole, each time that it is said."""
 
 
 def taken(facts: Facts, pole: PoleHistory) -> Found:
@@ -49,6 +54,22 @@ def sounds_anew(facts: Facts, pole: PoleHistory) -> Found:
             first_ns = pole.ear.first_ns(warning.tones, on_ns)
             if first_ns is None or first_ns > limit_ns:
                 yield on_ns, f"{warning} was cut off by the power, and does not sound after it"
+
+
+def sounds_whole(facts: Facts, pole: PoleHistory) -> Found:
+    """An urgent warning that nothing hinders sounds as often as it is to be said, to its end."""
+    for warning in facts.warnings:
+        came_ns, step = warning.came_ns, warning.given.step
+        if came_ns is None or step.priority or warning.fate != "waiting":
+            continue
+        until_ns = came_ns + _WHILE_NS
+        over_ns = warning.given.at_ns + step.lasts_s * NS_PER_S
+        if until_ns > min(over_ns, facts.end_ns):
+            continue
+        heard_ns = pole.ear.heard_ns(warning.tones, until_ns)
+        short = heard_ns < _WHOLE_NS - URGENT_TIMES * _SECOND_NS
+        if short and facts.may_sound(warning, came_ns, until_ns):
+            yield came_ns, f"{warning} came, and was heard for {heard_ns / NS_PER_S:.1f} s only"
 
 
 def _over(facts: Facts, pole: PoleHistory, warning: Warned, came: Came) -> bool:
