@@ -59,6 +59,8 @@ class Facts:
         self.at_end: AtEnd | None = history.ends.get(pole.name)
         self.given = [one for one in history.given if one.step.pole in ("", pole.name)]
         self.warnings = [self._warning(one) for one in self.given if one.step.do == "alert"]
+        self.by_day = history.script.begin == "17:30"
+        """Whether the hours allow what is not urgent."""
         self.live = [one for one in self.given if one.step.do == "live"]
         self.muted = self.muted_for("commune")
         clocked = next(one for one in history.script.poles if one.name == pole.name).clock

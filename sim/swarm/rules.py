@@ -245,7 +245,7 @@ RULES: Final[dict[str, Callable[[Facts, PoleHistory], Found]]] = {
     "reports come within 10 s": _in_time,
     "urgent within 1 s of its arrival": _urgent,
     "a genuine warning is taken": taken,
-    "an urgent warning sounds whole": sounds_whole,
+    "a warning sounds whole": sounds_whole,
     "what the power cut off sounds anew": sounds_anew,
     "a live programme whose packets come is heard": live_heard,
     "the record of a live programme tells what sounded": live_recorded,

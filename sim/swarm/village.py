@@ -35,8 +35,8 @@ SIREN_S: Final = 3
 TEXT_S: Final = 4
 PAUSE_S: Final = 2
 ONCE_S: Final = SIREN_S + TEXT_S
-URGENT_TIMES: Final = 2
-"""So often an urgent warning is said."""
+TIMES: Final = 2
+"""So often a warning is said."""
 
 ITEM: Final = "tin"
 ITEM_S: Final = 40
@@ -194,7 +194,7 @@ def _alerts() -> AlertConfig:
         )
     return AlertConfig(
         phrases=phrases,
-        repeat={"normal": 1, "priority": 2, "urgent": URGENT_TIMES},
+        repeat={"normal": 1, "priority": TIMES, "urgent": TIMES},
         interval_s=PAUSE_S,
     )
 

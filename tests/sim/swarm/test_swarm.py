@@ -44,6 +44,7 @@ FOUND = {
         replace(ALERT, at_s=20.0 + 20 * i, number=1 + i) for i in range(4)
     ),
     "over after its siren": (ALERT,),
+    "only urgent warnings sound": (replace(ALERT, priority=True),),
     "not taken up after a boot": (ALERT, Step(at_s=24.0, do="power_cut", for_s=3.0)),
 }  # fmt: skip
 """The planted faults, each in few steps; `python -m benchmarks swarm` finds them from seeds."""
