@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 from node.peers.question import Reception
 from node.peers.sender import NodeReports
-from node.rtp import rtcp
+from node.rtp import exchange_packets
 from node.rtp.rtcp_packet import ExtendedReport, Goodbye, Packet, SenderReport
 from node.units import NS_PER_S
 
@@ -72,7 +72,7 @@ class AnnouncedSources:
         """Take a datagram; return whether it is RTCP. `heard` are the sources whose sound comes,
         and who are not held here: theirs is what comes from their host.
         """
-        packets = rtcp.parse(data)
+        packets = exchange_packets.parse(data)
         if packets is None:
             return False
         size_bytes = len(data)

@@ -20,6 +20,8 @@ from sim.village.places import Place, node_config
 from sim.village.scenario import Scenario
 
 _JOURNAL_ROWS: Final = 8192
+_ROWS: Final = new(Played, _JOURNAL_ROWS)
+"""What one turn tells: all nodes of a process take turns."""
 
 
 class Pole:
@@ -65,7 +67,6 @@ class Pole:
         """Those that a power cut ended."""
         self._up: Uptime | None = None
         self._shell: VirtualShell | None = None
-        self._rows = new(Played, _JOURNAL_ROWS)
 
     def skew_ppm(self) -> float:
         """Return the true frequency error of the node's clock at the start."""
@@ -141,4 +142,4 @@ class Pole:
         """Run periods `first` to `last` of the chunk with the datagrams before each."""
         assert self.node is not None and self._shell is not None
         self._shell.play(work, first, last, sound)
-        return self._rows[: self.node.take_journal(self._rows)].copy()
+        return _ROWS[: self.node.take_journal(_ROWS)].copy()

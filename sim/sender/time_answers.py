@@ -43,7 +43,7 @@ class SenderReports:
         Whoever asks for the time is answered, with no more than was asked. The group's delay
         follows who the stream goes to (`is_node`), with one word each, whatever numbers it shows.
         """
-        packets = rtcp.parse(data)
+        packets = exchange_packets.parse(data)
         if packets is None:
             self.malformed += 1
             return ()

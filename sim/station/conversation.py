@@ -6,6 +6,7 @@ for lost packets, its loss: independent, for requests are rare. What is sent aga
 the queue of the link: at most 15 % of a stream that is a small part of it.
 """
 
+from array import array
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterator
@@ -70,8 +71,9 @@ class Conversation:
         self._repair_way = RequestWay(place, backhaul_ns, Purpose.REPAIR, seed)
         self._newest = 0
         self._first = 0
-        self._send_ns: list[int] = []
-        self._arrive_ns: list[int] = []
+        # Numbers and no objects: of two minutes, at each of thousands of nodes.
+        self._send_ns = array("q")
+        self._arrive_ns = array("q")
         self._datagrams: list[bytes] = []
         self._remembered = 0
         self.memory: Retransmitter | None = None
@@ -95,8 +97,8 @@ class Conversation:
         if arrive_ns.size == 0:
             return
         self._first = sending.first - (len(self._send_ns) - self._newest)
-        self._send_ns = [*self._send_ns[self._newest :], *sending.send_ns.tolist()]
-        self._arrive_ns = [*self._arrive_ns[self._newest :], *arrive_ns.tolist()]
+        self._send_ns = self._send_ns[self._newest :] + array("q", sending.send_ns.tobytes())
+        self._arrive_ns = self._arrive_ns[self._newest :] + array("q", arrive_ns.tobytes())
         self._datagrams = [*self._datagrams[self._newest :], *sending.datagrams]
         self._newest = len(self._send_ns) - arrive_ns.size
 

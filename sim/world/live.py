@@ -49,6 +49,8 @@ UPTIME_NS: Final = 3600 * NS_PER_S
 """How long a node's clock has run at the least when the programme begins, with what is drawn."""
 
 _JOURNAL_ROWS: Final = 8192
+_ROWS: Final = new(Played, _JOURNAL_ROWS)
+"""What one turn tells: all nodes of a process take turns."""
 _RTCP_TYPES: Final = range(192, 224)
 
 Hear = Callable[[NDArray[np.float32], int], None]
@@ -73,7 +75,6 @@ class LivePole:
         self._shell: VirtualShell | None = None
         self._hear: Hear = lambda sound, presentation_ns: None
         self._begin: Callable[[], None] = lambda: None
-        self._rows = new(Played, _JOURNAL_ROWS)
         self._answers = pylibsrtp.Session(srtp_policy(programme.key, inbound=False))
         """Seals what only this node gets: its repairs have numbers of their own."""
         self.ended: list[SpeakerNode] = []
@@ -222,8 +223,8 @@ class LivePole:
             if self._decodes:
                 samples = (end - first) * self.site.period_samples
                 self._hear(sound[:samples], work.presentation_ns[0])
-            if count := speaker.take_journal(self._rows):
-                rows = self._rows[:count]
+            if count := speaker.take_journal(_ROWS):
+                rows = _ROWS[:count]
                 self._journals.append(rows[rows["ssrc"] == self._programme.ssrc])
         else:
             self._down[first:end] = True

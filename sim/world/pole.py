@@ -83,7 +83,7 @@ class _Watched:
         if live is not None and live.runs:
             live.catch_up()
             out[:] = 0.0
-            self._pole.note_sound(self._speaker.sounding())
+            self._pole.note_sound(None)
         else:
             self._speaker.render(out, presentation_ns)
             until_ns = presentation_ns + samples_to_ns(out.shape[0])
@@ -267,9 +267,10 @@ class WorldPole:
             leaves_ns = self._loop.now_ns + presentation_ns - self._machine.now_ns()
             self._witness.note_sound(sound, leaves_ns)
 
-    def note_sound(self, granted: tuple[int, ...], until_ns: int | None = None) -> None:
+    def note_sound(self, granted: tuple[int, ...] | None, until_ns: int | None = None) -> None:
         """Note what sounds; who has the horn is told to the daemon, as its ticks would see.
 
+        Of `granted` None: as far as the controller was told.
         The card has asked for what leaves the horn until then, by the node's clock, maybe long
         after it was due; None: it has asked now.
         """
