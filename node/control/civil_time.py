@@ -185,6 +185,9 @@ class CivilClock:
         """Level of who gave the last reading; `_BUILD`: the machine."""
         self._before_ns = 0
         """Civil time less the monotonic one before our own clock was set ahead."""
+        self._line: tuple[int, int] | None = None
+        """Civil time less the monotonic one when our own clock was last trusted, and when that was;
+        None: never, or it was proved wrong."""
         self.held_until_ns: int | None = None
         """Until when that counts for what was taken, monotonic; None: it does not."""
 
@@ -192,7 +195,7 @@ class CivilClock:
         """Take a reading; return how far the clock was stepped since the last one, in ns."""
         for level, (floor_ns, at_ns) in self._floors_ns.items():
             self._floors_ns[level] = (floor_ns, now_ns if at_ns is None else at_ns)
-        before_ns = self._held_ns(now_ns)
+        before_ns = self._known_ns(now_ns)
         moved_ns = utc_ns - self.utc_ns(now_ns)
         was_trusted = self.trusted
         if synchronised and utc_ns >= self._floor_ns():
@@ -203,9 +206,13 @@ class CivilClock:
             self._good_ns = None
         self._read_utc_ns, self._read_now_ns, self._by = utc_ns, now_ns, _BUILD
         self._synchronised = synchronised
+        if self.trusted:
+            # Also where it was behind a floor in between: what was known then runs on.
+            if before_ns is not None and utc_ns - before_ns > STEP_S * NS_PER_S:
+                held_ns = min(before_ns, self._held_ns(now_ns))
+                self._before_ns, self.held_until_ns = held_ns - now_ns, now_ns + GRACE_NS
+            self._line = (utc_ns - now_ns, now_ns)
         stepped = was_trusted and self.trusted and abs(moved_ns) > STEP_S * NS_PER_S
-        if stepped and moved_ns > 0:
-            self._before_ns, self.held_until_ns = before_ns - now_ns, now_ns + GRACE_NS
         return moved_ns if stepped else 0
 
     def receive_answer(self, utc_ns: int, now_ns: int, *, level: int) -> bool:
@@ -226,7 +233,7 @@ class CivilClock:
             return
         self._floors_ns[level] = (utc_ns, now_ns)
         if utc_ns > (self._read_utc_ns if now_ns is None else self.utc_ns(now_ns)):
-            self._good_ns = None
+            self._good_ns = self._line = None
 
     def disprove(self, level: int, now_ns: int) -> bool:
         """Drop floors of tier `level` and below: it has agreed with our synchronised clock.
@@ -302,6 +309,14 @@ class CivilClock:
         own_ns, until_ns = self.utc_ns(now_ns), self.held_until_ns
         is_held = until_ns is not None and now_ns < until_ns
         return min(own_ns, now_ns + self._before_ns) if is_held else own_ns
+
+    def _known_ns(self, now_ns: int) -> int | None:
+        """Return civil time as it is known, or was a while ago and runs on; else None."""
+        if self.trusted:
+            return self.utc_ns(now_ns)
+        if self._line is None or now_ns - self._line[1] > HOLDOVER_NS:
+            return None
+        return now_ns + self._line[0]
 
     def _holds_over(self, now_ns: int) -> bool:
         return self._good_ns is not None and now_ns - self._good_ns <= HOLDOVER_NS

@@ -62,8 +62,6 @@ def sounds_whole(facts: Facts, pole: PoleHistory) -> Found:
         came_ns, step = warning.came_ns, warning.given.step
         if came_ns is None or warning.fate != "waiting" or not _never_waits(facts, warning):
             continue
-        if len(facts.faults("clock_step")) > 1:
-            continue  # one step after the other ends a warning at once: seed 1059
         until_ns = came_ns + _WHILE_NS
         over_ns = warning.given.at_ns + step.lasts_s * NS_PER_S
         if until_ns > min(over_ns, facts.end_ns):

@@ -106,6 +106,37 @@ def test_a_warning_sounds_as_long_as_it_was_to_though_the_clock_is_wrong_for_a_w
     assert gateway.warn(2, 60) == "waiting" and playing(gateway), "and a new one is heard"
 
 
+BEHIND_S = (-2 * HOUR_S, -90, -3)
+WRONG = st.lists(
+    st.tuples(st.one_of(AHEAD_S, st.sampled_from(BEHIND_S)), st.integers(0, 100)), max_size=5
+)
+"""By how much the clock is wrong one after the other, each for so long: all within ten minutes."""
+
+
+@settings(max_examples=100)
+@given(st.integers(5, HOUR_S), st.sampled_from((0, *BEHIND_S)), st.booleans(), WRONG)
+@example(60, -90, True, [(2 * HOUR_S, 30)])
+@example(60, 0, True, [(-90, 1), (2 * HOUR_S, 30)])
+def test_so_it_is_where_the_clock_was_behind_all_that_is_known_in_between(
+    lasts_s, first_s, knows_floor, steps
+):
+    gateway = Gateway()
+    if knows_floor:
+        assert gateway.warn(1, 1) == "waiting"
+        gateway.let_pass(2)
+    gateway.set_ahead(first_s)
+    gateway.offset_ns = gateway.right_ns  # as the station sees it; the node has read its own
+    assert gateway.warn(2, lasts_s) == "waiting"
+    since_s = gateway.passed_s
+    for wrong_s, passes_s in steps:
+        gateway.set_ahead(wrong_s)
+        gateway.let_pass(passes_s)
+        assert playing(gateway) or gateway.passed_s - since_s >= lasts_s, "it is cut off"
+    gateway.set_ahead(0)
+    gateway.let_pass(lasts_s + GRACE_S)
+    assert not playing(gateway), "its end has come"
+
+
 def later(begin: str, end: str) -> bytes:
     """Return a flood that is expected and waits: one block, from a wall clock to another."""
     text = without_second_language(FLOOD.replace(">Immediate<", ">Expected<"))
@@ -155,7 +186,8 @@ def test_who_may_speak_until_an_hour_may_so_though_the_clock_is_wrong_for_a_whil
 
 
 @settings(max_examples=20)
-@given(st.sampled_from((HOUR_S + 700, 3 * HOUR_S, 5 * DAY_S)), st.integers(0, 900))
+@given(st.sampled_from((HOUR_S + 700, 3 * HOUR_S, 5 * DAY_S)), st.integers(60, 900))
+@example(5 * DAY_S, 60)
 def test_a_clock_that_was_behind_and_is_put_right_ends_in_ten_minutes_what_is_over(
     behind_s, before_s
 ):
