@@ -6,7 +6,7 @@ from pathlib import Path
 
 from node.shell.standard_output import with_output
 from sim import sweep_arguments
-from sim.command_line import FAILED, INTERRUPTED, Parser, complain, duration, seed
+from sim.command_line import FAILED, INTERRUPTED, Parser, complain, duration, milliseconds, seed
 
 _EPILOGUE = """\
 exit status: 0 the run is done, whatever its verdict; 3 it is, and a condition of --fail-on holds,
@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _main(arguments: list[str] | None) -> int:
     options = _parser().parse_args(arguments)
     try:
-        from sim import compare_command, run_command, sweep_command
+        from sim import compare_command, fit_command, run_command, sweep_command
         from sim.swarm.command import swarm
     except ModuleNotFoundError as fault:
         if (fault.name or "").split(".")[0] in ("sim", "node", "hw_profiles", "benchmarks"):
@@ -38,6 +38,7 @@ def _main(arguments: list[str] | None) -> int:
         "encode": run_command.encode,
         "sweep": sweep_command.sweep,
         "compare": compare_command.run,
+        "fit": fit_command.run,
         "swarm": swarm,
     }
     try:
@@ -92,6 +93,7 @@ def _parser() -> Parser:
     encode.add_argument("scenario", metavar="SCENARIO")
     _add_swarm(commands.add_parser("swarm", help="hold random histories of villages to rules"))
     _add_compare(commands)
+    _add_fit(commands.add_parser("fit", help="make a bearer of a recorded trace, and judge it"))
     return parser
 
 
@@ -120,6 +122,28 @@ def _add_compare(commands: "argparse._SubParsersAction[Parser]") -> None:
     compare.add_argument("--duration", type=duration, metavar="S", help="seconds of programme")
     compare.add_argument("--day", action="store_true", help="also its day: who was warned")
     compare.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_fit(parser: Parser) -> None:
+    add = parser.add_argument
+    add("trace", type=Path, metavar="TRACE", help="as a bearer `trace:FILE` takes it")
+    add("--name", metavar="NAME", help="of the bearer (the file's)")
+    add(
+        "--packet-ms",
+        type=milliseconds,
+        default=20.0,
+        metavar="MS",
+        help="from one packet to the next (20)",
+    )
+    add(
+        "--one-way-ms",
+        type=milliseconds,
+        metavar="MS",
+        help="what the fastest packet needs, where the trace's clocks do not know it",
+    )
+    add("--like", default="lte_good", metavar="BEARER", help="for rate, queue, sleep (lte_good)")
+    add("--json", action="store_true", help="print one JSON object, and no table")
+    add("--out", type=Path, default=Path("out"), metavar="DIR", help="where files go (out)")
 
 
 if __name__ == "__main__":

@@ -43,3 +43,14 @@ def seed(text: str) -> int:
     if not 0 <= number < 1 << 63:
         raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number from 0 to 2**63 - 1")
     return number
+
+
+def milliseconds(text: str) -> float:
+    """Return the milliseconds that an argument says; `ArgumentTypeError` when it cannot be."""
+    try:
+        value_ms = float(text)
+    except ValueError:
+        value_ms = 0.0
+    if not 0 < value_ms <= 60_000:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be ms above 0, to 60000")
+    return value_ms

@@ -1,0 +1,140 @@
+"""What `loalang-sim fit` does: a trace in, a bearer out, with the fit drawn and judged."""
+
+import argparse
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, fields
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw_profiles import Number
+from node.config import ConfigError
+from node.units import NS_PER_MS
+from sim.command_line import CONDITION, FAILED, OK, USER, complain
+from sim.links import bearer as bearers
+from sim.links.bearer import Bearer
+from sim.links.fit import Fit, fit
+from sim.links.kernel import LOST_NS
+from sim.links.traces import read_trace
+from sim.report.svg import Scale, line, path, picture, text
+
+_WIDTH: Final = 640
+_HEIGHT: Final = 360
+_COLOURS: Final = ("#1f6fb2", "#c0392b")
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
+_ROWS: Final = (
+    ("loss, %", "loss_pct"), ("burst, packets", "burst_packets"), ("delay p50, ms", "p50_ms"),
+    ("p90", "p90_ms"), ("p99", "p99_ms"), ("p99.9", "p999_ms"), ("longest", "longest_ms"),
+)  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the bearer and the picture, print how well it fits; 3 where it does not."""
+    stem = options.trace.name.split(".")[0]
+    name = options.name if options.name is not None else re.sub(r"[^A-Za-z0-9_-]", "_", stem)
+    try:
+        if not _NAME.fullmatch(name):
+            raise ConfigError(f"--name {name!r}: must be 1 to 40 letters, digits, _ and -")
+        like = bearers.load(options.like)
+        transit_ns = read_trace(options.trace)
+        found = fit(
+            transit_ns,
+            interval_ns=round(options.packet_ms * NS_PER_MS),
+            like=like,
+            source=options.trace.name,
+            one_way_ms=_one_way_ms(options.one_way_ms, transit_ns, like),
+        )
+    except ConfigError as fault:
+        return complain(str(fault).splitlines(), USER)
+    files = [options.out / f"{name}{ending}" for ending in (".toml", ".svg")]
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+        files[0].write_text("\n".join(table(name, found.bearer)) + "\n", encoding="utf-8")
+        files[1].write_text(drawn(found, name), encoding="utf-8")
+    except OSError as fault:
+        return complain([f"{options.out}: {fault.strerror}"], FAILED)
+    if options.json:
+        print(json.dumps(_object(found, name), allow_nan=False))
+    else:
+        print("\n".join([*_lines(found), *(f"written: {one}" for one in files)]))
+    return CONDITION if found.misfits else OK
+
+
+def table(name: str, bearer: Bearer) -> Iterator[str]:
+    """Yield the lines of a scenario's table `[bearers.NAME]`."""
+    yield f"[bearers.{name}]"
+    yield f"title = {json.dumps(bearer.title, ensure_ascii=False)}"
+    yield f'jitter_shape = "{bearer.jitter_shape}"'
+    yield from _numbers(bearer)
+    if bearer.sleep is not None:
+        yield ""
+        yield f"[bearers.{name}.sleep]"
+        yield from _numbers(bearer.sleep)
+
+
+def _numbers(of: Any) -> Iterator[str]:
+    for field in fields(of):
+        one = getattr(of, field.name)
+        if isinstance(one, Number):
+            source, known = json.dumps(one.source, ensure_ascii=False), str(one.verified).lower()
+            figure = f"value = {one.value!r}, source = {source}, verified = {known}"
+            yield f"{field.name} = {{ {figure} }}"
+
+
+def drawn(found: Fit, name: str) -> str:
+    """Return the picture: which share of the packets is there within a delay, twice."""
+    most_ms = max(float(one[99]) for one in found.delays_ms)
+    least_ms = min(float(one[0]) for one in found.delays_ms)
+    across = Scale(least_ms, max(most_ms, least_ms + 1), 50, _WIDTH - 20)
+    up = Scale(0, 100, _HEIGHT - 50, 20)
+    parts = []
+    for at in across.ticks(8):
+        parts.append(line(across(at), up.start, across(at), up.end, stroke="#ddd"))
+        parts.append(text(across(at), up.start + 18, f"{at:g}", text_anchor="middle"))
+    for at in up.ticks(5):
+        parts.append(line(across.start, up(at), across.end, up(at), stroke="#ddd"))
+        parts.append(text(across.start - 6, up(at) + 4, f"{at:g}", text_anchor="end"))
+    for i, (values, label) in enumerate(zip(found.delays_ms, ("trace", name), strict=True)):
+        way = [(across(min(one, across.high)), up(q)) for q, one in enumerate(values.tolist())]
+        parts.append(path(way, stroke=_COLOURS[i], fill="none", stroke_width=2))
+        parts.append(
+            text(across.end - 8, up(0) - 26 + 18 * i, label, fill=_COLOURS[i], text_anchor="end")
+        )
+    parts.append(text(_WIDTH / 2, _HEIGHT - 12, "delay, ms, to p99", text_anchor="middle"))
+    parts.append(text(8, 14, "% of the packets that came"))
+    whole = picture(_WIDTH, _HEIGHT, *parts, title=f"Delay in the trace and by {name}")
+    begin = '<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" font-size="12"'
+    return str(whole).replace("<svg", begin, 1) + "\n"
+
+
+def _lines(found: Fit) -> Iterator[str]:
+    yield f"{'':16}{'trace':>10}{'bearer':>10}"
+    for label, name in _ROWS:
+        yield f"{label:16}{getattr(found.trace, name):10.2f}{getattr(found.drawn, name):10.2f}"
+    yield f"{'apart at most, %':16}{100 * found.distance:20.1f}"
+    for why in found.misfits:
+        yield f'does not fit: {why}; play the trace itself: bearer = "trace:FILE"'
+    if not found.misfits:
+        yield "fits"
+
+
+def _object(found: Fit, name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "bearer": asdict(found.bearer),
+        "trace": asdict(found.trace),
+        "drawn": asdict(found.drawn),
+        "distance": found.distance,
+        "misfits": found.misfits,
+    }
+
+
+def _one_way_ms(asked: float | None, transit_ns: NDArray[np.int64], like: Bearer) -> float | None:
+    """Return what the fastest packet needs; None where the trace says so."""
+    came_ns = transit_ns[transit_ns != LOST_NS]
+    if asked is None and came_ns.size and came_ns.min() == 0:
+        return like.one_way_ms.value
+    return asked
