@@ -186,6 +186,20 @@ def not_taken_up_after_a_boot() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def cancel_refused() -> Iterator[None]:
+    """A cancel is refused, with a word that sounds well, and the warning goes on."""
+    receive: Callable[..., str] = AlertBook.receive_alert
+
+    def receive_all_but_cancels(self: AlertBook, alert: Any, *time: Any, **more: Any) -> str:
+        if alert.kind == "cancel":
+            return "not its to end"
+        return receive(self, alert, *time, **more)
+
+    with patch.object(AlertBook, "receive_alert", receive_all_but_cancels):
+        yield
+
+
 _PUBLISH: Final = MqttLink.publish
 _TAKE: Final = Service._take_message
 
@@ -210,4 +224,5 @@ PLANTS: Final = {
     "over after its siren": over_after_its_siren,
     "only urgent warnings sound": only_urgent_ones_sound,
     "not taken up after a boot": not_taken_up_after_a_boot,
+    "a cancel refused": cancel_refused,
 }

@@ -7,6 +7,7 @@ refusal is believed where the history has what it says, and nowhere else.
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from node.control.trust.fates import CANCELS
 from node.units import NS_PER_S
 from sim.swarm.facts import Facts, Warned
 from sim.swarm.history import Came, PoleHistory
@@ -35,6 +36,18 @@ def taken(facts: Facts, pole: PoleHistory) -> Found:
         so = CAUSES.get(first.fate.partition(":")[0])
         if so is None or not so(facts, pole, warning, first):
             yield first.at_ns, f"{warning} is refused, and it is not so: {first.fate}"
+
+
+def cancels_taken(facts: Facts, pole: PoleHistory) -> Found:
+    """A genuine cancel that comes ends what it is about, unless what its refusal says is so."""
+    for given in facts.given:
+        met = [one for one in pole.came if one.data == given.data]
+        if given.step.do != "cancel" or not met or any(one.fate in CANCELS for one in met):
+            continue
+        first = met[0]
+        so = CAUSES.get(first.fate.partition(":")[0])
+        if so in (None, _over, _ended_before) or not so(facts, pole, Warned(given, (0, 0)), first):
+            yield first.at_ns, f"cancel {given.step.number} is refused: {first.fate}"
 
 
 def sounds_anew(facts: Facts, pole: PoleHistory) -> Found:

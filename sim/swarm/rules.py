@@ -13,7 +13,7 @@ from node.control.trust.fates import CANCELS
 from node.units import NS_PER_MS, NS_PER_S
 from sim.swarm.facts import Facts
 from sim.swarm.history import History, PoleHistory, Told
-from sim.swarm.owed import sounds_anew, sounds_whole, taken
+from sim.swarm.owed import cancels_taken, sounds_anew, sounds_whole, taken
 from sim.swarm.programmes import Found, live_authorised, live_heard, live_recorded
 from sim.swarm.tones import LIVE_TONES
 from sim.swarm.village import ITEM, ITEM_AT_S, ITEM_TONE, ONCE_S
@@ -245,6 +245,7 @@ RULES: Final[dict[str, Callable[[Facts, PoleHistory], Found]]] = {
     "reports come within 10 s": _in_time,
     "urgent within 1 s of its arrival": _urgent,
     "a genuine warning is taken": taken,
+    "a genuine cancel is taken": cancels_taken,
     "a warning sounds whole": sounds_whole,
     "what the power cut off sounds anew": sounds_anew,
     "a live programme whose packets come is heard": live_heard,

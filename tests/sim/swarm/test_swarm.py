@@ -46,6 +46,7 @@ FOUND = {
     "over after its siren": (ALERT,),
     "only urgent warnings sound": (replace(ALERT, priority=True),),
     "not taken up after a boot": (ALERT, Step(at_s=24.0, do="power_cut", for_s=3.0)),
+    "a cancel refused": (ALERT, Step(at_s=25.0, do="cancel", number=2, about=1)),
 }  # fmt: skip
 """The planted faults, each in few steps; `python -m benchmarks swarm` finds them from seeds."""
 
