@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import zlib
 from pathlib import Path
 from typing import Final
 
@@ -13,12 +14,12 @@ from node.config import ConfigError
 from node.shell.faults import ShellError
 from node.shell.files import read_regular
 from node.units import NS_PER_MS
+from sim.links.captures import from_capture, is_capture
 from sim.links.kernel import LOST_NS
+from sim.links.pings import from_ping, is_ping
+from sim.links.transits import DELAY_MAX_MS, SEQUENCES_MAX
 
 _TEXT_BYTES_MAX: Final = 256 << 20
-DELAY_MAX_MS: Final = 86_400_000
-"""A day: what is longer is a slip, and no number that a run could count in."""
-
 _COLUMNS: Final = ["seq", "send_ms", "arrival_ms"]
 
 
@@ -30,31 +31,36 @@ def read_trace(path: Path) -> NDArray[np.int64]:
     path : Path
         Either CSV with the columns ``seq,send_ms,arrival_ms`` (an empty arrival is a lost packet;
         a missing ``seq`` too), or one whole number per line, a delay in ms, -1 for lost (the
-        format of ITU-T G.191 `dlyerr_2_errpat`). ``.gz`` is unpacked.
+        format of ITU-T G.191 `dlyerr_2_errpat`), or a capture (pcap), or what ping printed: the
+        content says which. ``.gz`` is unpacked.
 
     Returns
     -------
     (n,) int64
-        Transit in ns per packet, LOST_NS where it is lost. Of a CSV the clocks at the two ends
-        are unknown to each other, so its fastest packet has transit 0.
+        Transit in ns per packet, LOST_NS where it is lost. Of a CSV and a capture the clocks at
+        the two ends are unknown to each other, so their fastest packet has transit 0.
 
     Raises
     ------
     ConfigError
-        Naming file, line, value and what would be right.
+        Naming file, line or packet, value and what would be right.
     """
     try:
-        raw = read_regular(path, _TEXT_BYTES_MAX)
-        text = _unpacked(path, raw).decode("utf-8-sig")
+        raw = _unpacked(path, read_regular(path, _TEXT_BYTES_MAX))
+        if is_capture(raw):
+            return from_capture(path, raw)
+        text = raw.decode("utf-8-sig")
     except ShellError as fault:
         raise ConfigError(f"{fault}") from fault
     except OSError as fault:  # damaged within
         raise ConfigError(f"{path}: not a trace: {fault}") from fault
-    except (UnicodeDecodeError, EOFError) as fault:
+    except (UnicodeDecodeError, EOFError, zlib.error) as fault:
         raise ConfigError(f"{path}: not a trace: {fault}") from fault
     lines = text.splitlines()
     if lines and lines[0].replace(" ", "").startswith("seq,"):
         return _from_csv(path, lines)
+    if is_ping(lines):
+        return from_ping(path, lines)
     return _from_delays(path, lines)
 
 
@@ -90,7 +96,10 @@ def _from_delays(path: Path, lines: list[str]) -> NDArray[np.int64]:
 
 
 def _from_csv(path: Path, lines: list[str]) -> NDArray[np.int64]:
-    rows = list(csv.DictReader(lines))
+    try:
+        rows = list(csv.DictReader(lines))
+    except csv.Error as fault:
+        raise ConfigError(f"{path}: not a trace: {fault}") from fault
     found: dict[int, int | None] = {}
     for number, row in enumerate(rows, 2):
         try:
@@ -115,8 +124,8 @@ def _dense(path: Path, found: dict[int, int | None]) -> NDArray[np.int64]:
         raise ConfigError(f"{path}: no packet of it arrives; at least one arrival is needed")
     first = min(found)
     length = max(found) - first + 1
-    if length > 100_000_000:
-        raise ConfigError(f"{path}: seq spans {length} packets; at most 100000000")
+    if length > SEQUENCES_MAX:
+        raise ConfigError(f"{path}: seq spans {length} packets; at most {SEQUENCES_MAX}")
     transit_ns = np.full(length, LOST_NS, np.int64)
     fastest = min(came)
     if max(came) - fastest > DELAY_MAX_MS * NS_PER_MS:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from node.config import ConfigError
 from node.units import NS_PER_MS
 from sim.links.kernel import LOST_NS
-from sim.links.traces import DELAY_MAX_MS, read_trace
+from sim.links.traces import read_trace
+from sim.links.transits import DELAY_MAX_MS
 
 
 def read(folder, text, name="field.csv"):
