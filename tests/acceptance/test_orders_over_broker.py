@@ -178,7 +178,8 @@ def test_a_signed_order_sounds_the_siren_at_once_and_the_node_answers(office):
     assert verdict.endswith("the chain holds")
     assert [one["outcome"] for one in records] == ["played"] * 3
     assert {one["signed_by"] for one in records} == {office.province.key_id.hex()}
-    assert all(900 <= one["parts"][0]["heard_ms"] <= 1300 for one in records)
+    # The daemon looks who sounds ten times a second: so much less is told, and no more.
+    assert all(800 <= one["parts"][0]["heard_ms"] <= 1050 for one in records)
 
 
 def test_after_a_broker_restart_orders_come_through_and_retained_ones_are_not_obeyed(office):
