@@ -115,9 +115,8 @@ ICECAST = """
     <changeowner><user>nobody</user><group>nogroup</group></changeowner></security>
 </icecast>
 """
-# Known, and not mended: of MP3 the first programme is heard, and nothing for 40 s and longer after
-# its encoder came anew.
 SENT = {
+    "mp3": ("audio/mpeg", ["-c:a", "libmp3lame", "-b:a", "64k", "-f", "mp3"]),
     "ogg": ("audio/ogg", ["-c:a", "libopus", "-b:a", "32k", "-f", "ogg"]),
 }
 

@@ -51,7 +51,7 @@ class LivePace:
 
     def takes(self, early_ns: int, now_ns: int) -> bool:
         """Return whether the packet that comes at `now_ns`, so early by the schedule, is to go."""
-        stood_still = self._known and early_ns < -_BLOCK_NS
+        stood_still = self._known and not self._behind and early_ns < -_BLOCK_NS
         if stood_still:
             self._window.clear()
         ahead_ns = self._given_ns - now_ns
