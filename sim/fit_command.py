@@ -19,7 +19,9 @@ from sim.links.bearer import Bearer
 from sim.links.fit import Fit, fit
 from sim.links.kernel import LOST_NS
 from sim.links.traces import read_trace
+from sim.report.files import check_folder, write_all
 from sim.report.svg import Scale, line, path, picture, text
+from sim.run_command import explain
 
 _WIDTH: Final = 640
 _HEIGHT: Final = 360
@@ -39,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
         if not _NAME.fullmatch(name):
             raise ConfigError(f"--name {name!r}: must be 1 to 40 letters, digits, _ and -")
         like = bearers.load(options.like)
+        check_folder(options.out)
         transit_ns = read_trace(options.trace)
         found = fit(
             transit_ns,
@@ -49,17 +52,20 @@ def run(options: argparse.Namespace) -> int:
         )
     except ConfigError as fault:
         return complain(str(fault).splitlines(), USER)
-    files = [options.out / f"{name}{ending}" for ending in (".toml", ".svg")]
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-        files[0].write_text("\n".join(table(name, found.bearer)) + "\n", encoding="utf-8")
-        files[1].write_text(drawn(found, name), encoding="utf-8")
     except OSError as fault:
-        return complain([f"{options.out}: {fault.strerror}"], FAILED)
+        return complain([explain(fault, options.out)], USER)
+    files = {
+        f"{name}.toml": "\n".join(table(name, found.bearer)) + "\n",
+        f"{name}.svg": drawn(found, name),
+    }
+    try:
+        write_all({file: text.encode() for file, text in files.items()}, options.out)
+    except OSError as fault:
+        return complain([explain(fault, options.out)], FAILED)
     if options.json:
         print(json.dumps(_object(found, name), allow_nan=False))
     else:
-        print("\n".join([*_lines(found), *(f"written: {one}" for one in files)]))
+        print("\n".join([*_lines(found), *(f"written: {options.out / one}" for one in files)]))
     return CONDITION if found.misfits else OK
 
 

@@ -130,6 +130,7 @@ def test_a_scenario_takes_the_bearer_that_was_written(tmp_path, capsys):
         (["few.csv"], "must be 1000 or more"),
         (["few.csv", "--name", "a b"], "--name 'a b': must be 1 to 40 letters"),
         (["few.csv", "--like", "5g"], "'5g' is unknown; known are"),
+        (["few.csv", "--out", "few.csv"], "is a file"),
         (["few.csv", "--packet-ms", "0"], "must be ms above 0, to 60000"),
         (["few.csv", "--one-way-ms", "nan"], "must be ms above 0, to 60000"),
     ],
