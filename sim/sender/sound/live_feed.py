@@ -5,7 +5,9 @@
  goes      █ █ █ █ █ █ █ █ █ █ █ █ █ █ █ █ █ █ █ █ █ █ █ █         a margin later, at its pace
 ```
 Packets go at once (`live_pace` judges them) until two blocks follow each other by as much time as
-the first one lasts. From then on they are held for as long as a block needs. Time comes in.
+the first one lasts. From then on they are held for as long as a block needs. Blocks of 2 s and more are
+segments of a playlist, found when it is asked for the next time: each a little later than the one
+before, until two are found at once. They are held for a whole block more. Time comes in.
 """
 
 from collections import deque
@@ -21,11 +23,14 @@ _EVEN_AGAIN_NS: Final = 10 * NS_PER_S
 """No such gap for so long, beyond a block: it comes evenly now."""
 _MARGIN_MIN_NS: Final = 100 * NS_PER_MS
 _MARGIN_MAX_NS: Final = 2 * NS_PER_S
+"""... or a block and a tenth, where that is longer."""
+_SEGMENT_NS: Final = 2 * NS_PER_S
+"""Blocks as long as this, but for a tenth, are segments: playlists have 2 to 10 s, pages of Ogg at most 1 s."""
 _BLOCKS_LOOKED_AT: Final = 8
 _BLOCKS_TO_LEAVE: Final = 2
 """Regular blocks after which a source that went at once is held; one that never did needs one."""
 _EXCESS_NS: Final = NS_PER_S
-"""More than this beyond the margin is a backlog, and left out."""
+"""More than this, or a block, beyond the margin is a backlog, and left out."""
 _HELD_NS: Final = 60 * NS_PER_S
 """More is held of no source; the oldest goes."""
 _FOLLOW: Final = 5000
@@ -48,6 +53,7 @@ class LiveFeed:
         self._begin_ns = 0
         self._media_ns = 0
         self._regular = 0
+        self._block_ns = 0
         self._spares_ns: deque[int] = deque(maxlen=_BLOCKS_LOOKED_AT)
         self._margin_ns = _MARGIN_MIN_NS
         self._next_ns = 0
@@ -102,7 +108,10 @@ class LiveFeed:
             self._go_on(now_ns)
         elif self._regular >= wanted:
             self.in_blocks = True
+            self._block_ns = self._media_ns
             self._margin_ns = max(_MARGIN_MIN_NS, self._media_ns // 10)
+            if self._media_ns >= _SEGMENT_NS - _SEGMENT_NS // 10:
+                self._margin_ns += self._media_ns
             self._held.clear()
             self._restart(now_ns)
         self._begin_ns = now_ns
@@ -112,12 +121,14 @@ class LiveFeed:
         """Note how much was left when the next block came; begin anew where nothing was."""
         if self._is_dry and now_ns > self._next_ns:
             self.dry += 1
-            self._margin_ns = min(2 * self._margin_ns, _MARGIN_MAX_NS)
+            longest_ns = max(_MARGIN_MAX_NS, self._block_ns + self._block_ns // 10)
+            self._margin_ns = min(2 * self._margin_ns, longest_ns)
             self._restart(now_ns)
             return
         self._spares_ns.append(self._next_ns + len(self._held) * self._packet_ns - now_ns)
         excess_ns = min(self._spares_ns) - self._margin_ns
-        if len(self._spares_ns) == _BLOCKS_LOOKED_AT and excess_ns > _EXCESS_NS:
+        is_backlog = excess_ns > max(_EXCESS_NS, self._block_ns)
+        if len(self._spares_ns) == _BLOCKS_LOOKED_AT and is_backlog:
             for _ in range(min(excess_ns // self._packet_ns, len(self._held))):
                 self._held.popleft()
                 self.left += 1
