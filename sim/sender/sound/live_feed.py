@@ -5,9 +5,9 @@
  goes      █ █ █ █ █ █ █ █ █ █ █ █ █ █ █ █ █ █ █ █ █ █ █ █         a margin later, at its pace
 ```
 Packets go at once (`live_pace` judges them) until two blocks follow each other by as much time as
-the first one lasts. From then on they are held for as long as a block needs. Blocks of 2 s and more are
-segments of a playlist, found when it is asked for the next time: each a little later than the one
-before, until two are found at once. They are held for a whole block more. Time comes in.
+the first one lasts. From then on they are held for as long as a block needs. Blocks of 2 s and
+more are segments of a playlist, found when it is asked for the next time: each a little later than
+the one before, until two are found at once. They are held for a whole block more. Time comes in.
 """
 
 from collections import deque
@@ -25,7 +25,7 @@ _MARGIN_MIN_NS: Final = 100 * NS_PER_MS
 _MARGIN_MAX_NS: Final = 2 * NS_PER_S
 """... or a block and a tenth, where that is longer."""
 _SEGMENT_NS: Final = 2 * NS_PER_S
-"""Blocks as long as this, but for a tenth, are segments: playlists have 2 to 10 s, pages of Ogg at most 1 s."""
+"""Blocks as long as this, but for a tenth, are segments: of 2 to 10 s; pages of Ogg have 1 s."""
 _BLOCKS_LOOKED_AT: Final = 8
 _BLOCKS_TO_LEAVE: Final = 2
 """Regular blocks after which a source that went at once is held; one that never did needs one."""
