@@ -34,7 +34,7 @@ from sim.sender.sound.copy_encoder import CopyEncoder
 from sim.sender.sound.encoded_source import EncodedSource
 from sim.sender.sound.packet_encoder import PACKET_MS, EncoderSettings, PacketEncoder
 from sim.sender.sound.sound_faults import one_line
-from sim.sender.sound.sound_source import SoundSource
+from sim.sender.sound.sound_source import SoundSource, is_url
 from sim.sender.stream import LiveSender
 
 _SEND_BUFFER_BYTES: Final = 1 << 21
@@ -159,6 +159,7 @@ def _loop(options: argparse.Namespace, sender: LiveSender, parts: _Parts) -> Sen
         joined=joined,
         broker=parts.broker,
         lead_ns=_lead_ns(options),
+        far=is_url(options.file),
     )
 
 

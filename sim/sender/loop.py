@@ -64,6 +64,8 @@ class SendLoop:
     lead_ns : int or None
         The nodes are told of the sender so long before its first packet, and learn its clock.
         None tells them with the first packet.
+    far : bool
+        Live sound comes by a network, and is held for what that adds.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class SendLoop:
         joined: Joined | None = None,
         broker: BrokerPath | None = None,
         lead_ns: int | None = None,
+        far: bool = False,
     ) -> None:
         self._sender = sender
         self._joined = joined
@@ -99,7 +102,8 @@ class SendLoop:
         self._report_times = ReportTimes()
         for destination in destinations:
             self._add(destination)
-        self._live = LiveFeed(samples_to_ns(sender.packet_samples)) if sender.live else None
+        packet_ns = samples_to_ns(sender.packet_samples)
+        self._live = LiveFeed(packet_ns, far=far) if sender.live else None
         self._next: Encoded | None = None
         self._source_ended = False
         self._next_report_ns = 0

@@ -18,10 +18,14 @@ from sim.sender.sound.packet_encoder import Encoded
 
 GAP_NS: Final = 200 * NS_PER_MS
 """Nothing for so long ends a block; shorter blocks are no matter for the jitter buffers."""
+_FAR_GAP_NS: Final = 60 * NS_PER_MS
+"""... but where the network adds to them: an Icecast gives 1,400 bytes at a time, 175 ms of MP3."""
 
 _EVEN_AGAIN_NS: Final = 10 * NS_PER_S
 """No such gap for so long, beyond a block: it comes evenly now."""
 _MARGIN_MIN_NS: Final = 100 * NS_PER_MS
+_FAR_MARGIN_NS: Final = 500 * NS_PER_MS
+"""A packet of TCP that was lost is there again in less."""
 _MARGIN_MAX_NS: Final = 2 * NS_PER_S
 """... or a block and a tenth, where that is longer."""
 _SEGMENT_NS: Final = 2 * NS_PER_S
@@ -44,18 +48,23 @@ class LiveFeed:
     ----------
     packet_ns : int
         Duration of each packet.
+    far : bool
+        The source is behind a network, such as a radio station: shorter blocks are held too.
     """
 
-    def __init__(self, packet_ns: int) -> None:
+    def __init__(self, packet_ns: int, *, far: bool = False) -> None:
         self._packet_ns = packet_ns
+        self._gap_ns = _FAR_GAP_NS if far else GAP_NS
+        self._margin_min_ns = _FAR_MARGIN_NS if far else _MARGIN_MIN_NS
         self._held: deque[Encoded] = deque()
         self._last_ns: int | None = None
         self._begin_ns = 0
         self._media_ns = 0
         self._regular = 0
         self._block_ns = 0
+        self._blocks_ns: deque[int] = deque(maxlen=_BLOCKS_LOOKED_AT)
         self._spares_ns: deque[int] = deque(maxlen=_BLOCKS_LOOKED_AT)
-        self._margin_ns = _MARGIN_MIN_NS
+        self._margin_ns = self._margin_min_ns
         self._next_ns = 0
         self._is_dry = True
         self.in_blocks = False
@@ -69,7 +78,7 @@ class LiveFeed:
 
     def receive_packet(self, packet: Encoded, now_ns: int) -> None:
         """Take a packet that came at `now_ns`."""
-        if self._last_ns is None or now_ns - self._last_ns >= GAP_NS:
+        if self._last_ns is None or now_ns - self._last_ns >= self._gap_ns:
             self._begin_block(now_ns)
         elif self.in_blocks and now_ns - self._begin_ns > _EVEN_AGAIN_NS + 2 * self._media_ns:
             self.in_blocks = False
@@ -100,22 +109,27 @@ class LiveFeed:
         """Judge the block that ended, and begin another."""
         took_ns = (self._last_ns or now_ns) - self._begin_ns
         lasts_ns = now_ns - self._begin_ns
-        is_block = self._media_ns >= GAP_NS and 2 * took_ns <= self._media_ns
+        is_block = self._media_ns >= self._gap_ns and 2 * took_ns <= self._media_ns
         is_regular = is_block and 5 * abs(lasts_ns - self._media_ns) <= lasts_ns
         self._regular = self._regular + 1 if is_regular else 0
         wanted = _BLOCKS_TO_LEAVE if self.went else 1
+        self._blocks_ns.append(self._media_ns)
         if self.in_blocks:
             self._go_on(now_ns)
         elif self._regular >= wanted:
             self.in_blocks = True
-            self._block_ns = self._media_ns
-            self._margin_ns = max(_MARGIN_MIN_NS, self._media_ns // 10)
-            if self._media_ns >= _SEGMENT_NS - _SEGMENT_NS // 10:
-                self._margin_ns += self._media_ns
+            self._hold_for(self._media_ns)
             self._held.clear()
             self._restart(now_ns)
         self._begin_ns = now_ns
         self._media_ns = 0
+
+    def _hold_for(self, block_ns: int) -> None:
+        """Choose the margin for blocks of a length."""
+        self._block_ns = block_ns
+        self._margin_ns = max(self._margin_min_ns, block_ns // 10)
+        if block_ns >= _SEGMENT_NS - _SEGMENT_NS // 10:
+            self._margin_ns += block_ns
 
     def _go_on(self, now_ns: int) -> None:
         """Note how much was left when the next block came; begin anew where nothing was."""
@@ -126,6 +140,8 @@ class LiveFeed:
             self._restart(now_ns)
             return
         self._spares_ns.append(self._next_ns + len(self._held) * self._packet_ns - now_ns)
+        if 2 * max(self._blocks_ns) <= self._block_ns:
+            self._hold_for(max(self._blocks_ns))
         excess_ns = min(self._spares_ns) - self._margin_ns
         is_backlog = excess_ns > max(_EXCESS_NS, self._block_ns)
         if len(self._spares_ns) == _BLOCKS_LOOKED_AT and is_backlog:

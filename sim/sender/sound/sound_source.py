@@ -47,6 +47,11 @@ _PIPE_OPTIONS: Final = {"probesize": "4096", "analyzeduration": "0"}
 Tell = Callable[[str], None]
 
 
+def is_url(name: str) -> bool:
+    """Return whether a name is that of no file but of something in the network."""
+    return bool(_URL.match(_path_of(name))) and not os.path.exists(name)
+
+
 class SoundSource:
     """The sound of a file, of standard input (`-`) or of a URL, as blocks at 48 kHz.
 
@@ -73,7 +78,7 @@ class SoundSource:
         self, name: str, *, channels: int, live: bool = False, repeat: bool = False, tell: Tell
     ) -> None:
         self._name = _path_of(name)
-        self._is_url = bool(_URL.match(self._name)) and not os.path.exists(name)
+        self._is_url = is_url(name)
         self._live = live
         self._repeat = repeat
         self._tell = tell

@@ -24,9 +24,9 @@ def in_blocks(seconds, block_s, *, skew_ppm=0.0, jitter_ms=0.0, seed=1):
     return np.maximum.accumulate(((at_s + spread_s) * S).astype(np.int64)) + S
 
 
-def run(arrivals_ns):
+def run(arrivals_ns, *, far=False):
     """Send as the loop does; return feed, sender, and number, when sent and stamp of each in ns."""
-    feed = LiveFeed(PACKET_MS * MS)
+    feed = LiveFeed(PACKET_MS * MS, far=far)
     sender = LiveSender(ssrc=1, payload_type=111, packet_samples=48 * PACKET_MS, live=True)
     sent, taken = [], 0
     for i, arrival_ns in enumerate(arrivals_ns):
@@ -101,6 +101,26 @@ def test_a_playlist_that_is_asked_for_now_and_then_has_no_gaps_for_hours(
     assert (now_ns - captured_ns).max() <= (3.2 * segment_s + 0.3) * S
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from([0.0, 8.0]), st.sampled_from([0.0875, 0.175]), st.integers(0, 1000))
+@example(8.0, 0.175, 1)
+def test_a_radio_station_has_no_gaps_though_its_network_wavers(burst_s, block_s, seed):
+    """MP3 by an Icecast: 1,400 bytes at a time, and some seconds at once for who begins."""
+    wavers_ms, radio_s = 180, 120
+    rng = np.random.default_rng(seed)
+    blocks = in_blocks(radio_s, block_s, jitter_ms=wavers_ms, seed=int(rng.integers(1000)))
+    before = [S] * round(burst_s * 50)
+    _, _, sent = run(np.array([*before, *blocks], np.int64), far=True)
+    number, now_ns, media_ns = sent.T
+    late = now_ns > S + 20 * S
+    assert late.sum() >= (radio_s - 25) * 50
+    assert (np.diff(number[late]) == 1).all(), "none is left out"
+    assert np.diff(now_ns[late]).max() <= 30 * MS, "no gap"
+    assert np.abs(np.diff((media_ns - now_ns)[late])).max() <= 2 * MS, "nor does the clock jump"
+    captured_ns = S + (number - len(before)) * PACKET_MS * MS
+    assert (now_ns - captured_ns)[late].max() <= 1.2 * S
+
+
 @pytest.mark.parametrize("skew_ppm", [-100, 100])
 def test_the_clock_of_a_source_in_blocks_is_followed_for_hours(skew_ppm):
     feed, sender, sent = run(in_blocks(2400, 1.0, skew_ppm=skew_ppm, jitter_ms=30))
@@ -120,6 +140,7 @@ def test_the_clock_of_a_source_in_blocks_is_followed_for_hours(skew_ppm):
     ),
     st.integers(0, 1000),
 )  # fmt: skip
+@example([("stall", 20), ("stall", 24)], 0)
 def test_whatever_a_source_does_it_is_heard_live_again(history, seed):
     """Blocks, an even pace, stalls with and without a backlog in any order: then 30 s in blocks."""
     rng = np.random.default_rng(seed)
