@@ -28,6 +28,7 @@ from node.shell.broker.outgoing import Outgoing
 from node.shell.broker.own_name import OwnName
 from node.shell.broker.paho_connection import connect as connect_paho
 from node.shell.broker.together import both
+from node.shell.broker.told_state import told_state
 from node.shell.broker.unacknowledged import Unacknowledged
 from node.shell.clocks import utc_ns
 from node.shell.config import MqttConfig
@@ -352,9 +353,7 @@ class MqttLink:
 
     def _state_of(self, word: str, why: tuple[str, ...]) -> bytes:
         """Return the retained state of this session."""
-        body: dict[str, object] = {"state": word, "session": self.session}
-        body["beat_s"] = self._config.keepalive_s  # who watches knows when it would be missed
-        return json.dumps(body | ({"why": list(why)} if why else {})).encode()
+        return told_state(word, self.session, self._config.keepalive_s, why)
 
     async def _say_goodbye(self) -> None:
         """Send what still may leave and the state, which says that the node ended by itself."""

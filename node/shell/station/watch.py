@@ -21,6 +21,7 @@ from typing import Final
 
 from node.shell.broker.beats import EARLY
 from node.shell.broker.connection import Connection
+from node.shell.broker.told_state import told_state
 from node.shell.faults import ShellError
 from node.shell.poles.roster import NODES_MAX, printable
 from node.shell.station.folder import Station
@@ -114,8 +115,7 @@ class Watch:
             if node.is_watched and now_s - node.heard_s >= limit_s:
                 node.is_watched, node.is_lost = False, True
                 why = f"nothing heard for {limit_s:.1f} s"
-                state = {"state": "lost", "session": node.session, "beat_s": node.beat_s}
-                lost.append((name, json.dumps(state | {"why": [why]}).encode()))
+                lost.append((name, told_state("lost", node.session, node.beat_s, [why])))
         return lost
 
 

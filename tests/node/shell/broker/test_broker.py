@@ -95,7 +95,8 @@ async def test_a_node_is_ready_beats_and_is_lost_when_it_dies(broker):
         messages = aiter(client.messages)
         await until(lambda: link.connected)
         state = await asyncio.wait_for(anext(messages), 5)
-        assert json.loads(state.payload) == {"state": "ready", "session": 7, "beat_s": 8}
+        told = {"state": "ready", "homie": "ready", "session": 7, "beat_s": 8}
+        assert json.loads(state.payload) == told
         link.offer_status(lambda: {"playing": None}, 0)
         beat = await asyncio.wait_for(anext(messages), 5)
         assert str(beat.topic) == f"{ROOT}/metric"

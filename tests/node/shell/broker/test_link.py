@@ -22,6 +22,7 @@ from node.shell.config import MqttConfig
 
 ROOT = "pa/v1/huu-lien/node/pole-1"
 CMD = f"{ROOT}/cmd"
+STATE = {"session": 7, "beat_s": 8}
 
 
 class FakeBroker:
@@ -390,22 +391,23 @@ def test_a_node_that_is_ended_says_so_and_a_faulty_one_says_why():
         broker = FakeBroker([])
         link = linked(broker)
         await served(link, lambda: link.connected)
-        assert json.loads(broker.got[-1][1]) == {"state": "stopped", "session": 7, "beat_s": 8}
+        stopped = {**STATE, "state": "stopped", "homie": "disconnected"}
+        assert json.loads(broker.got[-1][1]) == stopped
         link = linked(broker)
         link.last_state = ("lost", ("the card was unplugged",))
         link.set_state("degraded", ("clock: not known",))
         await served(link, lambda: link.connected)
         degraded, lost = (json.loads(payload) for _, payload in broker.got[-2:])
         assert degraded == {
+            **STATE,
             "state": "degraded",
-            "session": 7,
-            "beat_s": 8,
+            "homie": "alert",
             "why": ["clock: not known"],
         }
         assert lost == {
+            **STATE,
             "state": "lost",
-            "session": 7,
-            "beat_s": 8,
+            "homie": "lost",
             "why": ["the card was unplugged"],
         }
 
