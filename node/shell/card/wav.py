@@ -13,6 +13,9 @@ from node.shell.faults import ShellError, file_fault
 from node.units import RATE_HZ
 
 _HEADER: Final = struct.Struct("<4sI4s4sIHHIIHH4sI")
+_SAMPLE_BYTES: Final = 2
+_SILENCE_BYTES: Final = RATE_HZ
+"""So much silence, half a second of one channel, is written at once."""
 _SOUND_BYTES_MAX: Final = 0xFFFFFFFF - _HEADER.size
 """The header counts bytes in 32 bits: 12 hours of one channel."""
 
@@ -38,6 +41,7 @@ class WavWriter:
         self._partial = path.with_name(path.name + ".partial")
         self._channels = channels
         self._bytes = 0
+        self._silent_bytes = 0
         if path.is_dir():
             raise file_fault(path, IsADirectoryError(21, "is a folder"))
         try:
@@ -54,14 +58,21 @@ class WavWriter:
         ShellError
             If the disk is full or the file has reached 4 GiB.
         """
-        scaled = np.clip(np.rint(sound * 32768.0), -32768, 32767).astype("<i2")
-        if self._bytes + scaled.nbytes > _SOUND_BYTES_MAX:
+        if self._bytes + _SAMPLE_BYTES * sound.size > _SOUND_BYTES_MAX:
             raise ShellError(f"{self._path}: a WAV file ends at 4 GiB; give --duration")
+        self._bytes += _SAMPLE_BYTES * sound.size
+        if not np.count_nonzero(sound):  # most of a day
+            self._silent_bytes += _SAMPLE_BYTES * sound.size
+            if self._silent_bytes < _SILENCE_BYTES:
+                return
+            samples = b""
+        else:
+            samples = np.clip(np.rint(sound * 32768.0), -32768, 32767).astype("<i2").tobytes()
         try:
-            self._file.write(scaled.tobytes())
+            self._file.write(bytes(self._silent_bytes) + samples)
         except OSError as fault:
             raise file_fault(self._path, fault) from fault
-        self._bytes += scaled.nbytes
+        self._silent_bytes = 0
 
     def close(self) -> None:
         """Write the final header, and give the file its name.
@@ -72,6 +83,7 @@ class WavWriter:
             If the disk is full; the unfinished file is removed.
         """
         try:
+            self._file.write(bytes(self._silent_bytes))
             self._file.seek(0)
             self._file.write(self._header())
             self._file.flush()
