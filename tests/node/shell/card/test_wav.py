@@ -14,9 +14,7 @@ PERIOD = 480
 
 
 @settings(max_examples=60)
-@given(
-    st.lists(st.tuples(st.booleans(), st.integers(1, 120)), max_size=6), st.sampled_from([1, 2])
-)
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 120)), max_size=6), st.sampled_from([1, 2]))
 @example([(True, 1), (False, 120), (True, 1), (False, 3)], 1)
 def test_whatever_was_played_is_in_the_file_sample_by_sample(history, channels):
     rng = np.random.default_rng(1)
