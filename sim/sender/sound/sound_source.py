@@ -110,6 +110,7 @@ class SoundSource:
         while self._repeat or (self._live and self._is_url):
             if self._repeat:
                 self._judge_turn()
+            self._turn_samples = 0  # what opens the next one counts from here
             self._opened = self._open_again() if self._is_url else self._begin_again()
             yield from self._turn()
         yield from self._shape.flush()
@@ -166,7 +167,6 @@ class SoundSource:
 
     def _turn(self) -> Iterator[NDArray[np.float32]]:
         """Yield the sound once. A live URL that breaks off ends its turn, others raise."""
-        self._turn_samples = 0
         self._missing_s = 0.0
         self._left_bytes = 0
         assert self._opened is not None

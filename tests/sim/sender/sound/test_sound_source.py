@@ -288,6 +288,21 @@ def test_a_loop_has_no_seam(tmp_path, rate):
     assert np.abs(one[2:] + one[:-2] - inner).max() < 0.001
 
 
+@pytest.mark.parametrize(
+    ("codec", "kind"), [("pcm_s16le", "wav"), ("libopus", "ogg"), ("flac", "flac")]
+)
+def test_a_loop_that_is_ended_in_the_middle_has_nothing_to_complain_of(tmp_path, codec, kind):
+    path = tmp_path / f"a.{kind}"
+    path.write_bytes(encoded(tone(1), codec, kind))
+    source = SoundSource(str(path), channels=1, repeat=True, tell=print)
+    samples = 0
+    for block in source.blocks():
+        samples += len(block)
+        if samples > 4.5 * 48_000:
+            break
+    assert source.summary() == [] and source.is_whole
+
+
 @pytest.mark.parametrize("happens", ["removed", "text", "empty", "half"])
 def test_a_loop_survives_what_is_put_in_the_place_of_its_file(tmp_path, happens):
     path = tmp_path / "a.flac"
