@@ -101,6 +101,7 @@ done
 install -D -m 644 packaging/sysusers.conf "$root/usr/lib/sysusers.d/loalang.conf"
 install -D -m 644 packaging/tmpfiles.conf "$root/usr/lib/tmpfiles.d/loalang.conf"
 install -D -m 644 packaging/sysctl.conf "$root/usr/lib/sysctl.d/60-loalang.conf"
+install -D -m 644 packaging/slot-shared.conf "$root/etc/rpi-image-gen/slot-shared.d/loalang.conf"
 mkdir -p "$root/usr/share/doc/loalang"
 install -m 644 docs/*.md CHANGELOG.md "$root/usr/share/doc/loalang"
 install -m 644 LICENSE "$root/usr/share/doc/loalang/copyright"

@@ -40,6 +40,7 @@ from node.shell.enrol.refresh import add_parser as add_refresh
 from node.shell.faults import EXIT_INPUT, ShellError, leave
 from node.shell.keys.identity import own_seed
 from node.shell.keys.key_file import read_key
+from node.shell.log_lines import begin_log
 from node.shell.network.udp import UdpSocket
 from node.shell.profile import require_closed
 from node.shell.rule_files import LANGUAGES, explain
@@ -81,11 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _main(arguments: list[str] | None) -> int:
     options = _parser().parse_args(arguments)
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.DEBUG if options.verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    begin_log(logging.DEBUG if options.verbose else logging.INFO)
     try:
         if options.command == "doctor":
             options.config = options.config or found_config()

@@ -101,3 +101,17 @@ def test_the_documents_have_each_line_that_the_nightly_installation_types():
         lines = (root / "docs" / document).read_text().splitlines()
         begun = [one for one in lines if one.removeprefix("$ ").startswith(begins)]
         assert begun, f"docs/{document} has no line {begins!r}"
+
+
+def test_what_a_node_keeps_stays_when_the_other_slot_of_an_image_starts():
+    """The file of rpi-image-gen's image-rota names the folder in which the unit keeps its state."""
+    told = dict(
+        line.split("=", 1)
+        for line in (PACKAGING / "slot-shared.conf").read_text().splitlines()
+        if line and not line.startswith("#")
+    )
+    state = re.search(r"^StateDirectory=(\S+)$", UNIT.read_text(), re.MULTILINE)
+    assert state is not None
+    assert told == {"Version": "1", "Path": f"/var/lib/{state[1]}"}
+    build = (PACKAGING / "build.sh").read_text()
+    assert "slot-shared.d/loalang.conf" in build
