@@ -1,6 +1,6 @@
 """How a line of the log looks: on a screen with its time, in the journal with its priority.
 
-The journal stamps each line by itself, and reads `<N>` before it (sd-daemon(3)): `journalctl -p err`
+The journal stamps each line itself, and reads `<N>` before it (sd-daemon(3)): `journalctl -p err`
 shows what a person has to see. It is the journal when `JOURNAL_STREAM` names standard error
 (systemd.exec(5)); a node that is started in a terminal of a service writes to a screen.
 """
