@@ -26,6 +26,7 @@ from node.shell.commands.doctor import add_parser as add_doctor
 from node.shell.commands.doctor import examine
 from node.shell.commands.keep import add_parser as add_keep
 from node.shell.commands.keep import keep_sounds
+from node.shell.commands.log_lines import begin_log
 from node.shell.commands.order import add_parsers, make_key, sign_order
 from node.shell.commands.publish import add_parser as add_publish
 from node.shell.commands.publish import publish_order
@@ -40,7 +41,6 @@ from node.shell.enrol.refresh import add_parser as add_refresh
 from node.shell.faults import EXIT_INPUT, ShellError, leave
 from node.shell.keys.identity import own_seed
 from node.shell.keys.key_file import read_key
-from node.shell.log_lines import begin_log
 from node.shell.network.udp import UdpSocket
 from node.shell.profile import require_closed
 from node.shell.rule_files import LANGUAGES, explain

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from benchmarks.rig.rig_network import free_port
-from node.shell.log_lines import JournalLines, is_journal
+from node.shell.commands.log_lines import JournalLines, is_journal
 
 
 def record(level, text, fault=None):
