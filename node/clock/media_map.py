@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from node.clock.robust_line import pair_slopes, select, select_near
 from node.clock.state import POINT_ROWS, Line
-from node.kernel import conversions, kernel
+from node.kernel import conversions, inner_kernel, kernel
 from node.kernel.bound import bound
-from node.kernel.record import Records
-from node.units import NS_PER_3_SAMPLES, NS_PER_MS, NS_PER_S, RATE_HZ, samples_to_ns
+from node.kernel.record import Record, Records, new, number, whole
+from node.units import NS_PER_3_SAMPLES, NS_PER_MS, NS_PER_S, RATE_HZ
 
 REPORTS_MAX: Final = 160
 WINDOW_NS: Final = 300 * NS_PER_S
@@ -29,7 +29,7 @@ _SLOPE_MAX: Final = 600e-6
 _NEAR: Final = 1e-6
 """The slope is looked for so near to the last one first."""
 _PAIRS_MAX: Final = (REPORTS_MAX // 2) * (REPORTS_MAX // 2 + 1) // 2
-_SCRATCH: Final = 2 * REPORTS_MAX + _PAIRS_MAX
+SCRATCH: Final = 2 * REPORTS_MAX + _PAIRS_MAX
 _CONTRADICTION_NS: Final = 20 * NS_PER_MS
 _AGAIN_NS: Final = 3 * NS_PER_S // 4
 _AGAIN_MAX: Final = 3
@@ -75,85 +75,145 @@ class StampRate:
         return round(stamps / self._ratio)
 
 
+class Reported(Record):
+    """The last reports of a sender, and the line through them."""
+
+    count: int = whole("", "Reports that are kept.")
+    contradicted: int = whole("", "1: the last report contradicted the line.")
+    restarts: int = whole("", "How often a new line began.")
+    restarted_ns: int = whole("ns", "When the last one did, by the sender's clock.")
+    again: int = whole("", "New lines in a row, none of which a report agreed with a little later.")
+    lag_ns: int = whole("ns", "What the line adds to the newest report's time.")
+    slope: float = number("", "Of the media clock against the sender's, a ratio less one.")
+    kept: NDArray[np.int64] = whole(
+        "", "Of each report the sender's clock, ascending, in ns, and the media time in samples.",
+        (2, REPORTS_MAX),
+    )  # fmt: skip
+
+
+@inner_kernel("void(Reported, float64[::1], int64, int64)")
+def receive_report(
+    reported: Reported, scratch: NDArray[np.float64], sender_ns: int, media_time_samples: int
+) -> None:
+    """Take "at `sender_ns` of the sender's clock the media time was this".
+
+    scratch  (SCRATCH,) float64: room
+    """
+    if reported.count > 0:
+        newest_ns = reported.kept[0, reported.count - 1]
+        if sender_ns <= newest_ns:
+            return  # a duplicate, or reports that overtook each other
+        due_ns = map_ns(reported, media_time_samples)
+        if abs(sender_ns - due_ns) > _CONTRADICTION_NS:
+            if reported.contradicted == 0:
+                reported.contradicted = 1
+                return
+            reported.count = 0
+            reported.slope = 0.0
+            reported.restarts += 1
+            reported.again += 1
+            reported.restarted_ns = sender_ns
+    reported.contradicted = 0
+    if sender_ns - reported.restarted_ns > _AGAIN_NS:
+        reported.again = 0
+    count = reported.count
+    if count >= _DENSE_REPORTS and sender_ns - reported.kept[0, count - 1] < _APART_NS:
+        return  # answers come in bursts; the line rests on reports far apart
+    _append(reported, sender_ns, media_time_samples)
+    _fit_reports(reported, scratch)
+
+
+@inner_kernel("int64(Reported, int64)")
+def map_ns(reported: Reported, media_time_samples: int) -> int:
+    """Return what the sender's clock shows at a media time, by the line; there is a report."""
+    newest = reported.count - 1
+    media_ns = _lasts_ns(media_time_samples - reported.kept[1, newest])
+    ahead_ns = np.int64(np.rint(media_ns / (1.0 + reported.slope)))
+    return int(reported.kept[0, newest] + reported.lag_ns + ahead_ns)
+
+
+@inner_kernel("int64(Reported)")
+def settled_in_ns(reported: Reported) -> int:
+    """Return how soon another report would settle what is in doubt, or NO_DOUBT_NS."""
+    if reported.contradicted != 0:
+        return _TWICE_NS
+    return _AGAIN_NS if reported.again != 0 else NO_DOUBT_NS
+
+
+@inner_kernel("boolean(Reported)")
+def is_unsteady(reported: Reported) -> bool:
+    """Return whether line after line was contradicted: the sender does not keep its pace."""
+    return bool(reported.again >= _AGAIN_MAX)
+
+
+@inner_kernel("void(Reported)")
+def clear(reported: Reported) -> None:
+    """Forget all reports: the sender's clock was set."""
+    reported.count = 0
+    reported.slope = 0.0
+    reported.contradicted = 0
+    reported.again = 0
+
+
 class ReportMap:
     """The line from media time to the sender's clock."""
 
     def __init__(self) -> None:
-        self.restarts = 0
-        self._restarted_ns = 0
-        self._again = 0
-        self._reports = np.zeros((2, REPORTS_MAX), np.int64)
-        self._sender_ns, self._media_samples = self._reports
-        self._line = np.zeros(2, np.float64)
-        self._fit_reports = bound(
-            _fit_reports, self._reports, self._line, np.zeros(_SCRATCH, np.float64)
-        )
-        self._count = 0
-        self._contradicted = False
-        self._slope = 0.0
-        self._lag_ns = 0
+        self.reported = new(Reported)
+        self._receive_report = bound(_receive_report, self.reported, np.zeros(SCRATCH, np.float64))
+        # A field of an array of records is looked up by name each time: told each answer.
+        self._count: NDArray[np.int64] = self.reported["count"]
+        self._contradicted: NDArray[np.int64] = self.reported["contradicted"]
+        self._again: NDArray[np.int64] = self.reported["again"]
+        self._restarts: NDArray[np.int64] = self.reported["restarts"]
+        self._lag_ns: NDArray[np.int64] = self.reported["lag_ns"]
+        self._slope: NDArray[np.float64] = self.reported["slope"]
+        self._kept: NDArray[np.int64] = self.reported["kept"][0]
 
     def receive_report(self, sender_ns: int, media_time_samples: int) -> None:
         """Take "at `sender_ns` of the sender's clock the media time was this"."""
-        if self._count > 0:
-            newest = self._count - 1
-            if sender_ns <= self._sender_ns[newest]:
-                return  # a duplicate, or reports that overtook each other
-            if abs(self._contradiction_ns(sender_ns, media_time_samples)) > _CONTRADICTION_NS:
-                if not self._contradicted:
-                    self._contradicted = True
-                    return
-                self._count = 0
-                self._slope = 0.0
-                self.restarts += 1
-                self._again += 1
-                self._restarted_ns = sender_ns
-        self._contradicted = False
-        if sender_ns - self._restarted_ns > _AGAIN_NS:
-            self._again = 0
-        if self._count >= _DENSE_REPORTS and sender_ns - self._newest_ns() < _APART_NS:
-            return  # answers come in bursts; the line rests on reports far apart
-        self._append(sender_ns, media_time_samples)
-        self._fit()
+        self._receive_report(sender_ns, media_time_samples)
 
     def clear(self) -> None:
         """Forget all reports: the sender's clock was set."""
-        self._count = 0
-        self._slope = 0.0
-        self._contradicted = False
-        self._again = 0
+        _clear(self.reported)
+
+    @property
+    def restarts(self) -> int:
+        """How often a new line began."""
+        return self._restarts.item()
 
     @property
     def is_unsteady(self) -> bool:
         """Return whether line after line was contradicted: the sender does not keep its pace."""
-        return self._again >= _AGAIN_MAX
+        return self._again.item() >= _AGAIN_MAX
 
     @property
     def settled_in_ns(self) -> int:
         """Return how soon another report would settle what is in doubt, or NO_DOUBT_NS."""
-        if self._contradicted:
+        if self._contradicted.item():
             return _TWICE_NS
-        return _AGAIN_NS if self._again else NO_DOUBT_NS
+        return _AGAIN_NS if self._again.item() else NO_DOUBT_NS
 
     @property
     def ready(self) -> bool:
         """Return whether a report has come."""
-        return self._count > 0
+        return self._count.item() > 0
 
     @property
     def media_time_samples(self) -> int:
         """Return the media time of the newest report."""
-        return int(self._media_samples[self._count - 1])
+        return int(self._kept[1, self._count.item() - 1])
 
     @property
     def sender_ns(self) -> int:
         """Return the sender's time of that media time, by the line."""
-        return int(self._sender_ns[self._count - 1]) + self._lag_ns
+        return int(self._kept[0, self._count.item() - 1]) + self._lag_ns.item()
 
     @property
     def skew_ppm(self) -> float:
         """Return the media clock against the sender's clock, positive is fast."""
-        return self._slope * 1e6
+        return self._slope.item() * 1e6
 
     def transits_of(self, line: Records[Line]) -> NDArray[np.int64]:
         """Return the fastest and the slowest packets of a time base, by the sender's clock.
@@ -172,84 +232,60 @@ class ReportMap:
             Arrival of the fastest and its transit from the sender's clock, then of the slowest, ns.
         """
         found = np.empty((POINT_ROWS, int(line["blocks"][0]) + 1), np.int64)
-        _transits(line, self.media_time_samples, self.sender_ns, self._slope, found)
+        _transits(self.reported, line, found)
         return found
 
-    def _contradiction_ns(self, sender_ns: int, media_time_samples: int) -> int:
-        newest = self._count - 1
-        media = media_time_samples - int(self._media_samples[newest])
-        media_ns = samples_to_ns(media)
-        due_ns = self.sender_ns + round(media_ns / (1.0 + self._slope))
-        return sender_ns - due_ns
 
-    def _newest_ns(self) -> int:
-        return int(self._sender_ns[self._count - 1])
-
-    def _append(self, sender_ns: int, media_time_samples: int) -> None:
-        n = self._count
-        drop = n + 1 - REPORTS_MAX
-        if n > 0 and self._sender_ns[0] < sender_ns - WINDOW_NS:
-            drop = max(drop, int(np.searchsorted(self._sender_ns[:n], sender_ns - WINDOW_NS)))
-        if drop > 0:
-            for values in (self._sender_ns, self._media_samples):
-                values[: n - drop] = values[drop:n]
-            n -= drop
-        self._sender_ns[n] = sender_ns
-        self._media_samples[n] = media_time_samples
-        self._count = n + 1
-
-    def _fit(self) -> None:
-        """Put a line through the reports; `_lag_ns` is what it adds to the newest one's time."""
-        self._line[0] = self._slope
-        self._fit_reports(self._count)
-        self._slope, lag_ns = self._line.tolist()
-        self._lag_ns = int(lag_ns)
+@inner_kernel("void(Reported, int64, int64)")
+def _append(reported: Reported, sender_ns: int, media_time_samples: int) -> None:
+    n = reported.count
+    drop = max(0, n + 1 - REPORTS_MAX)
+    while drop < n and reported.kept[0, drop] < sender_ns - WINDOW_NS:
+        drop += 1
+    if drop > 0:
+        n -= drop
+        for row in range(2):
+            for i in range(n):
+                reported.kept[row, i] = reported.kept[row, drop + i]
+    reported.kept[0, n] = sender_ns
+    reported.kept[1, n] = media_time_samples
+    reported.count = n + 1
 
 
-@kernel("void(int64[:, ::1], float64[::1], float64[::1], int64)")
-def _fit_reports(
-    reports: NDArray[np.int64], line: NDArray[np.float64], scratch: NDArray[np.float64], n: int
-) -> None:
-    """Put a line through the reports.
+@inner_kernel("void(Reported, float64[::1])")
+def _fit_reports(reported: Reported, scratch: NDArray[np.float64]) -> None:
+    """Put a line through the reports, one at least.
 
-    reports  (2, REPORTS_MAX) int64: the sender's clock, ascending, in ns, and the media time
-    line     (2,) float64: the slope before, a ratio less one, and then the new one; what the line
-             adds to the newest report's time, in ns
-    scratch  (_SCRATCH,) float64
-    n        reports, one at least
+    scratch  (SCRATCH,) float64: room
     """
+    n = reported.count
     x_ns = scratch[:REPORTS_MAX]
     ahead_ns = scratch[REPORTS_MAX : 2 * REPORTS_MAX]
     more = scratch[2 * REPORTS_MAX :]
     for i in range(n):
-        away_ns = reports[0, i] - reports[0, n - 1]
+        away_ns = reported.kept[0, i] - reported.kept[0, n - 1]
         x_ns[i] = float(away_ns)
-        ahead_ns[i] = float(_lasts_ns(reports[1, i] - reports[1, n - 1]) - away_ns)
+        ahead_ns[i] = float(_lasts_ns(reported.kept[1, i] - reported.kept[1, n - 1]) - away_ns)
     if -x_ns[0] > _SPAN_MIN_NS and n >= _SLOPE_REPORTS_MIN:
         pairs = pair_slopes(x_ns, ahead_ns, n, max(1, n // 2), more)
-        slope = select_near(more, pairs, pairs // 2, line[0], _NEAR) if pairs > 0 else 0.0
-        line[0] = min(max(slope, -_SLOPE_MAX), _SLOPE_MAX)
+        slope = select_near(more, pairs, pairs // 2, reported.slope, _NEAR) if pairs > 0 else 0.0
+        reported.slope = min(max(slope, -_SLOPE_MAX), _SLOPE_MAX)
     for i in range(n):
-        more[i] = ahead_ns[i] - line[0] * x_ns[i]
+        more[i] = ahead_ns[i] - reported.slope * x_ns[i]
     # The line's media time at the newest report lies this far ahead of the reported one.
-    line[1] = -np.rint(select(more, n, n // 2))
+    reported.lag_ns = int(-np.rint(select(more, n, n // 2)))
 
 
-@kernel("void(Line[::1], int64, int64, float64, int64[:, ::1])")
-def _transits(
-    lines: Records[Line],
-    media_samples: int,
-    sender_ns: int,
-    slope: float,
-    found: NDArray[np.int64],
-) -> None:
-    """See `transits_of`.
+@inner_kernel("void(Reported, Line, int64[:, ::1])")
+def transits(reported: Reported, line: Line, found: NDArray[np.int64]) -> None:
+    """Write the fastest and the slowest packets of a time base; see `transits_of`.
 
-    media_samples, sender_ns  media time and the sender's clock at one instant
-    slope                     of the media clock against it, a ratio less one
-    found                     (POINT_ROWS, blocks + 1) int64, ns: filled
+    found  (POINT_ROWS, blocks + 1 or more) int64, ns: filled
     """
-    line = lines[0]
+    newest = reported.count - 1
+    media_samples = reported.kept[1, newest]
+    sender_ns = reported.kept[0, newest] + reported.lag_ns
+    slope = reported.slope
     points = line.points[:]
     for i in range(line.blocks + 1):
         for row in range(0, POINT_ROWS, 2):
@@ -267,3 +303,32 @@ def _transits(
             bent_ns = np.int64(np.rint(away_ns * (slope / (1.0 + slope))))
             found[row, i] = x_ns + y_ns + line.local_anchor_ns
             found[row + 1, i] = found[row, i] - (away_ns - bent_ns + sender_ns)
+
+
+@kernel("void(Reported[::1], float64[::1], int64, int64)")
+def _receive_report(
+    reported: Records[Reported],
+    scratch: NDArray[np.float64],
+    sender_ns: int,
+    media_time_samples: int,
+) -> None:
+    """See `receive_report`.
+
+    scratch  (SCRATCH,) float64: room
+    """
+    receive_report(reported[0], scratch, sender_ns, media_time_samples)
+
+
+@kernel("void(Reported[::1])")
+def _clear(reported: Records[Reported]) -> None:
+    """See `clear`."""
+    clear(reported[0])
+
+
+@kernel("void(Reported[::1], Line[::1], int64[:, ::1])")
+def _transits(reported: Records[Reported], lines: Records[Line], found: NDArray[np.int64]) -> None:
+    """See `transits`.
+
+    found  (POINT_ROWS, blocks + 1) int64, ns: filled
+    """
+    transits(reported[0], lines[0], found)

@@ -31,10 +31,10 @@ from node.units import NS_PER_MS, NS_PER_S
 DELAY_MIN_NS: Final = 20 * NS_PER_MS
 DELAY_MAX_NS: Final = 5 * NS_PER_S
 
-_QUESTION_BYTES: Final = 32 + (10 + 4) + 20 + 28 + 20
+QUESTION_BYTES: Final = 32 + (10 + 4) + 20 + 28 + 20
 """Of a compound without the name: report, name, time, delay, losses."""
 
-_SETTLE_NS: Final = 5 * NS_PER_S  # after a step of the sender's clock, until all of it has arrived
+SETTLE_NS: Final = 5 * NS_PER_S  # after a step of the sender's clock, until all of it has arrived
 
 
 class NodeReports:
@@ -187,7 +187,7 @@ class NodeReports:
 
     def may_ask(self, now_ns: int) -> bool:
         """Return whether a question may be sent; if not, its time is put off."""
-        return self.credit.covers(_QUESTION_BYTES + len(self._name), now_ns)
+        return self.credit.covers(QUESTION_BYTES + len(self._name), now_ns)
 
     def handle_deadline(self, now_ns: int) -> None:
         """Run the exchange."""
@@ -300,7 +300,7 @@ class NodeReports:
         steps, restarts = self.exchange.steps, self.reports.restarts
         is_moved = restarts != self._restarts_seen
         if steps != self._steps_seen or (is_moved and self.exchange.is_doubted):
-            self._unsettled_until_ns = now_ns + _SETTLE_NS
+            self._unsettled_until_ns = now_ns + SETTLE_NS
             self.reports.clear()
             self.neighbour.clear()
         elif is_moved:  # by a clock that agrees: the sound was

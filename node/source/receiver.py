@@ -31,7 +31,7 @@ SPELL_NS: Final = 450 * NS_PER_MS
 FORGET_NS: Final = 10 * NS_PER_S
 """A source silent for so long gives its place to others."""
 
-_JITTERS: Final = 4
+JITTERS: Final = 4
 """Interarrival jitters (RFC 3550, 6.4.1) that a round trip may be longer than the fastest one."""
 
 
@@ -221,7 +221,7 @@ class Receiver(Playable):
             position = self.timebase.position_q16(now_ns) >> 16
         # The exchange knows the fastest round trip; an answer may meet the jitter of both ways.
         jitter_ns = samples_to_ns(int(self._jitter_q4[0]) >> 4)
-        round_trip_ns = 2 * uncertainty_ns + _JITTERS * jitter_ns
+        round_trip_ns = 2 * uncertainty_ns + JITTERS * jitter_ns
         asked = self._repairs.request(now_ns, position, round_trip_ns)
         return asked if asked is not None and self.reports.credit.pay(asked, now_ns) else None
 

@@ -21,10 +21,10 @@ from node.rtp.rtcp import build
 from node.rtp.rtcp_packet import Nack
 from node.units import NS_PER_MS, samples_to_ns
 
-_DECODED_AHEAD_NS: Final = 60 * NS_PER_MS
+DECODED_AHEAD_NS: Final = 60 * NS_PER_MS
 """Sound is decoded so long before it is heard: a packet, a period, the card, the limiter."""
 
-_LOOK_NS: Final = 20 * NS_PER_MS
+LOOK_NS: Final = 20 * NS_PER_MS
 """How often a node that cannot ask yet looks whether it can."""
 
 BAD: Final = -32
@@ -68,7 +68,7 @@ class Repairs:
 
     def wait(self, now_ns: int) -> None:
         """Do not ask for a while: nobody can say yet how long an answer takes."""
-        self._repair["not_before_ns"] = now_ns + _LOOK_NS
+        self._repair["not_before_ns"] = now_ns + LOOK_NS
 
     def request(self, now_ns: int, position_samples: int, round_trip_ns: int) -> bytes | None:
         """Return the request to send now, or None.
@@ -83,7 +83,7 @@ class Repairs:
             To the sender and back.
         """
         ahead_ns = samples_to_ns(int(self._next_media[0]) - position_samples)
-        plays_ns = now_ns + ahead_ns - _DECODED_AHEAD_NS
+        plays_ns = now_ns + ahead_ns - DECODED_AHEAD_NS
         asked = self._missing.requests(now_ns, plays_ns, round_trip_ns)
         if not asked:
             return None

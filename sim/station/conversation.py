@@ -29,11 +29,11 @@ from sim.station.copies import StationCopies
 from sim.station.programme import ADDRESS, SENDER_CLOCK_NS, UDP_BYTES, Sender, Sending
 from sim.village.places import Place
 
-_HELD_NS: Final = 200_000
+HELD_NS: Final = 200_000
 """The station answers after so long: assumption."""
 
 _DRAWS: Final = 64
-_ALWAYS: Final = 1 << 32
+ALWAYS: Final = 1 << 32
 
 
 class Conversation:
@@ -116,7 +116,7 @@ class Conversation:
             yield from self._send_again(request, asked_ns)
             return
         came_ns = self._way.arrival_ns(asked_ns)
-        left_ns = came_ns + _HELD_NS
+        left_ns = came_ns + HELD_NS
         travels_ns = self._travels_ns(left_ns)
         if travels_ns is None:
             return
@@ -136,7 +136,7 @@ class Conversation:
         if self.memory is None or self._repair_way.loses():
             return
         self._remember(self.memory, came_ns)
-        left_ns = came_ns + _HELD_NS
+        left_ns = came_ns + HELD_NS
         travels_ns = self._travels_ns(left_ns)
         newest_ns = self._newest_ns(left_ns)  # the link keeps the order
         for nack in self._reports.receive_datagram(request, ADDRESS, came_ns + SENDER_CLOCK_NS):
@@ -184,10 +184,10 @@ class RequestWay:
         self._fastest_ns = backhaul_ns
         if place.bearer is not None:
             self._fastest_ns += round(place.bearer.one_way_ms.value * NS_PER_MS)
-            self._loss = round(place.bearer.loss_pct.value / 100 * _ALWAYS)
+            self._loss = round(place.bearer.loss_pct.value / 100 * ALWAYS)
         else:
             assert place.trace_ns is not None
-            self._loss = round(float(np.mean(place.trace_ns == LOST_NS)) * _ALWAYS)
+            self._loss = round(float(np.mean(place.trace_ns == LOST_NS)) * ALWAYS)
         self._jitter_ns: deque[int] = deque()
 
     def arrival_ns(self, asked_ns: int) -> int:

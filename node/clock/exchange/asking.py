@@ -16,48 +16,40 @@ uncertainty is half of the least delay.
 Three replies in a row that no delay explains mean that the sender's clock was set, or another
 sender answers: the window begins anew.
 
-This module knows neither RTCP nor sockets: requests are events, replies are calls.
+This module knows neither RTCP nor sockets: requests are events, replies are calls. What is kept and
+decided is in `exchange.asked`.
 """
 
 from collections import deque
-from typing import Final
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from node.clock.exchange.replies import OffsetFilter
-from node.units import NS_PER_MS, NS_PER_S
+from node.clock.exchange.asked import (
+    BURST_REQUESTS,
+    OUTSTANDING_MAX,
+    READY_REPLIES,
+    Asking,
+    ask,
+    ask_by,
+    new_asking,
+    receive_reply,
+    uncertainty_ns,
+    wants_sound,
+)
+from node.clock.exchange.replies import local_ns, offset_ns
+from node.kernel import kernel
+from node.kernel.bound import bound
+from node.kernel.record import Records
 
-BURST_REQUESTS: Final = 56
-BURST_INTERVAL_NS: Final = 6 * NS_PER_MS
-"""All of the burst is answered before the first sound, at a playout delay of 400 ms."""
-WARM_INTERVAL_NS: Final = 25 * NS_PER_MS
-WARM_SHARE: Final = 200
-"""Then, on a link that jitters, every 25 ms for the first 5 s, and ever more rarely: each interval
-is that part of the time since the start. A slope rests on replies far apart, and one reply says the
-less the more there are."""
-WARM_ENOUGH_NS: Final = 50_000
-"""... until the floor is known: n replies show it to within the spread of the delay divided by n. A
-quiet link needs none of it; 40 +- 20 ms need a minute."""
-SETTLE_NS: Final = 15 * NS_PER_S
-SETTLE_INTERVAL_NS: Final = 250 * NS_PER_MS
-"""And four times a second at first on every link."""
-INTERVAL_NS: Final = NS_PER_S
-UNANSWERED_INTERVAL_NS: Final = 10 * NS_PER_S
-"""Interval while nobody answers: a foreign sender is not pestered, a new one found."""
-READY_REPLIES: Final = 4
-QUIET_REPLIES: Final = 16
-"""So many show that a link is quiet, and end the burst."""
-
-_OUTSTANDING_MAX: Final = 128
-_UNANSWERED_MAX: Final = BURST_REQUESTS + 24  # answers held up for a second are still on their way
-_MATCH_NS: Final = 20_000  # requests are known by 1/65536 s
-_STEP_NS: Final = 30 * NS_PER_MS
-_STEP_REPLIES: Final = 3
-_AGEING: Final = 1e-6
-_FIT_AT: Final = (1, 2, READY_REPLIES, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56)
-_FIT_INTERVAL_NS: Final = 500 * NS_PER_MS  # a clock does not change faster than that
+__all__ = [
+    "BURST_REQUESTS",
+    "READY_REPLIES",
+    "ClockEstimate",
+    "ClockExchange",
+    "RequestTime",
+]
 
 
 class RequestTime(Struct, frozen=True):
@@ -84,50 +76,52 @@ class ClockExchange:
     """The node's half: asks, filters, publishes."""
 
     def __init__(self, start_ns: int) -> None:
-        self.steps = 0
-        self.replies = 0
-        self._events: deque[RequestTime] = deque(maxlen=_OUTSTANDING_MAX)
-        self._outstanding: deque[int] = deque(maxlen=_OUTSTANDING_MAX)
-        self._next_ns = start_ns
-        self._begin_ns = start_ns
-        self._burst_left = BURST_REQUESTS
-        self._unanswered = 0
-        self._filter = OffsetFilter()
-        self._fitted_ns = start_ns
-        self._suspects: list[tuple[int, int, int]] = []
-        self._reply_ns = start_ns
+        self.asking = new_asking(start_ns)
+        self._events: deque[RequestTime] = deque(maxlen=OUTSTANDING_MAX)
+        self._ask = bound(_ask, self.asking)
+        self._receive_reply = bound(_receive_reply, self.asking)
+        self._wants_sound = bound(_wants_sound, self.asking)
+        self._uncertainty_ns = bound(_uncertainty_ns, self.asking)
+        self._offset_ns = bound(_offset_ns, self.asking)
+        self._local_ns = bound(_local_ns, self.asking)
+        # A field of an array of records is looked up by name each time: told each question.
+        self._next_ns: NDArray[np.int64] = self.asking["next_ns"]
+        self._reply_ns: NDArray[np.int64] = self.asking["reply_ns"]
+        self._answered: NDArray[np.int64] = self.asking["answered"]
+        self._steps: NDArray[np.int64] = self.asking["steps"]
+        self._sounds: NDArray[np.int64] = self.asking["sounds"]
+        self._sound: NDArray[np.int64] = self.asking["sound"][0]
+        self._slope: NDArray[np.float64] = self.asking["replies"]["slope"][0]
+        replies = self.asking["replies"]
+        self._least_delay_ns: NDArray[np.int64] = replies["least_delay_ns"][0]
+        self._path_max_ns: NDArray[np.int64] = replies["path_max_ns"][0]
 
     def handle_deadline(self, now_ns: int) -> None:
         """Ask when it is time."""
-        if now_ns < self._next_ns:
-            return
-        self._events.append(RequestTime(now_ns))
-        self._outstanding.append(now_ns)
-        self._unanswered += 1
-        self._burst_left = max(0, self._burst_left - 1)
-        self._next_ns = now_ns + self._interval_ns(now_ns - self._begin_ns)
+        if now_ns >= self._next_ns[0] and self._ask(now_ns):
+            self._events.append(RequestTime(now_ns))
 
     def ask_by(self, at_ns: int) -> None:
         """Ask at `at_ns` at the latest, if anybody answers."""
-        if self._unanswered <= _UNANSWERED_MAX:
-            self._next_ns = min(self._next_ns, at_ns)
+        if at_ns < self._next_ns[0]:
+            _ask_by(self.asking, at_ns)
 
     def next_deadline_ns(self) -> int:
         """Return when the next request is due."""
-        return self._next_ns
+        return self._next_ns.item()
 
     def begin_sound(self, now_ns: int) -> None:
         """Ask at once, and as often as at the start: an exchange that had run idle is needed."""
-        self._begin_ns = now_ns
-        self._next_ns = now_ns
+        self.asking["begin_ns"] = now_ns
+        self._next_ns[0] = now_ns
 
     def rest_until(self, at_ns: int) -> None:
         """Ask no more before `at_ns`: nothing sounds, and answers cost data."""
-        self._next_ns = max(self._next_ns, at_ns)
+        self._next_ns[0] = max(self.next_deadline_ns(), at_ns)
 
     def forget_questions(self) -> None:
         """Take no answer to what was asked so far."""
-        self._outstanding.clear()
+        self.asking["outstanding"] = 0
         self._events.clear()
 
     def next_event(self) -> RequestTime | None:
@@ -159,111 +153,92 @@ class ClockExchange:
             Of the sound's fastest packets arrivals (t4), ascending, and transits (t4 - t3), and of
             its slowest.
         """
-        sent_ns = next((t for t in self._outstanding if abs(t - request_ns) <= _MATCH_NS), None)
-        if sent_ns is None:
-            return False
-        delay_ns = now_ns - sent_ns - held_ns
-        if held_ns < 0 or delay_ns < -_MATCH_NS:
-            return False
-        self._outstanding.remove(sent_ns)
-        if self._unanswered > _UNANSWERED_MAX:  # somebody is there again: ask as at the start
-            self._begin_ns = now_ns
-            self._burst_left = BURST_REQUESTS
-            self._next_ns = now_ns
-        self._unanswered = 0
-        self.replies += 1
-        forward_ns = answered_ns - held_ns - sent_ns
-        backward_ns = now_ns - answered_ns
-        self._accept(now_ns, forward_ns, backward_ns)
-        if self._fits_at(self._filter.count, now_ns) or self._drains(forward_ns + backward_ns):
-            self._fitted_ns = now_ns
-            self._filter.fit(sound_ns)
-        return True
+        self._sounds[0] = 0 if sound_ns is None else sound_ns.shape[1]
+        if sound_ns is not None:
+            self._sound[:, : sound_ns.shape[1]] = sound_ns
+        return bool(self._receive_reply(request_ns, held_ns, answered_ns, now_ns))
 
     def wants_sound(self, now_ns: int) -> bool:
         """Return whether a reply that is taken now would make use of `sound_ns`."""
-        return self._fits_at(self._filter.count + 1, now_ns)
+        return bool(self._wants_sound(now_ns))
 
     def estimate(self, now_ns: int, *, replies_min: int = READY_REPLIES) -> ClockEstimate | None:
         """Return offset and skew now, or None before `replies_min` replies (1 at least)."""
-        uncertainty_ns = self.uncertainty_ns(now_ns, replies_min=replies_min)
-        if uncertainty_ns is None:
+        uncertainty_ns = self._uncertainty_ns(now_ns, replies_min)
+        if uncertainty_ns < 0:
             return None
         return ClockEstimate(
-            self._filter.offset_ns(now_ns),
-            1e6 * self._filter.slope,
+            self._offset_ns(now_ns),
+            1e6 * self._slope.item(),
             uncertainty_ns,
-            max(0, now_ns - self._reply_ns),
-            self._filter.is_congested,
+            max(0, now_ns - self._reply_ns.item()),
+            bool(self._least_delay_ns[0] > self._path_max_ns[0]),
         )
 
     def uncertainty_ns(self, now_ns: int, *, replies_min: int = READY_REPLIES) -> int | None:
         """Return the estimate's alone, or None before `replies_min` replies (1 at least)."""
-        if self._filter.count < max(1, replies_min):
-            return None
-        # A delay shorter than what times are rounded to may come out below zero.
-        least_ns = max(0, self._filter.least_delay_ns // 2)
-        return least_ns + round(_AGEING * max(0, now_ns - self._reply_ns))
+        found: int = self._uncertainty_ns(now_ns, replies_min)
+        return None if found < 0 else found
+
+    @property
+    def steps(self) -> int:
+        """How often the sender's clock was set."""
+        return self._steps.item()
+
+    @property
+    def replies(self) -> int:
+        """How many replies came."""
+        return self._answered.item()
 
     @property
     def is_doubted(self) -> bool:
         """Return whether the last reply contradicts all that are kept: the clock may be set."""
-        return bool(self._suspects)
+        return bool(self.asking["suspects"][0])
 
     def local_ns(self, sender_ns: int) -> int:
         """Return the node's time at which the sender's clock shows `sender_ns`."""
-        return self._filter.local_ns(sender_ns)
+        return int(self._local_ns(sender_ns))
 
-    def _interval_ns(self, since_ns: int) -> int:
-        """Return how long to wait for the next request, `since_ns` after the first one."""
-        if self._unanswered > _UNANSWERED_MAX:
-            return UNANSWERED_INTERVAL_NS
-        known = self._floor_known()
-        if self._burst_left > 0 and not (self._filter.count >= QUIET_REPLIES and known):
-            return BURST_INTERVAL_NS
-        if not known:
-            return min(max(since_ns // WARM_SHARE, WARM_INTERVAL_NS), INTERVAL_NS)
-        return SETTLE_INTERVAL_NS if since_ns < SETTLE_NS else INTERVAL_NS
 
-    def _fits_at(self, count: int, now_ns: int) -> bool:
-        return count in _FIT_AT or now_ns - self._fitted_ns >= _FIT_INTERVAL_NS
+@kernel("boolean(Asking[::1], int64)")
+def _ask(asking: Records[Asking], now_ns: int) -> bool:
+    """See `ask`."""
+    return ask(asking[0], now_ns)
 
-    def _drains(self, delay_ns: int) -> bool:
-        """Return whether this reply shows that all before it had waited in a queue."""
-        known = self._filter.count > READY_REPLIES
-        return known and delay_ns < self._filter.least_delay_ns - _STEP_NS
 
-    def _floor_known(self) -> bool:
-        return self._filter.spread_ns < WARM_ENOUGH_NS * self._filter.count
+@kernel("void(Asking[::1], int64)")
+def _ask_by(asking: Records[Asking], at_ns: int) -> None:
+    """See `ask_by`."""
+    ask_by(asking[0], at_ns)
 
-    def _accept(self, now_ns: int, forward_ns: int, backward_ns: int) -> None:
-        """Put a reply into the filter, unless it is one of a few that contradict it."""
-        self._reply_ns = now_ns
-        replies = self._filter
-        if replies.count >= READY_REPLIES and self._contradicts(now_ns, forward_ns, backward_ns):
-            self._suspects.append((now_ns, forward_ns, backward_ns))
-            if len(self._suspects) < _STEP_REPLIES:
-                return
-            # While all replies came through a queue, no clock was known that could have been set.
-            self.steps += not replies.is_congested
-            replies.clear()
-            for suspect in self._suspects[:-1]:
-                replies.add(*suspect)
-        self._suspects.clear()
-        replies.add(now_ns, forward_ns, backward_ns)
 
-    def _contradicts(self, now_ns: int, forward_ns: int, backward_ns: int) -> bool:
-        """Return whether no delay explains this reply.
+@kernel("boolean(Asking[::1], int64, int64, int64, int64)")
+def _receive_reply(
+    asking: Records[Asking], request_ns: int, held_ns: int, answered_ns: int, now_ns: int
+) -> bool:
+    """See `receive_reply`."""
+    return receive_reply(asking[0], request_ns, held_ns, answered_ns, now_ns)
 
-        What its own queue may have bent is no contradiction, nor what the queue of all before it
-        had bent: a node that joins during congestion learns better, with each reply.
-        """
-        replies = self._filter
-        for fitted in (False, True):
-            away_ns = abs((forward_ns - backward_ns) // 2 - replies.offset_ns(now_ns))
-            queued_ns = abs(forward_ns + backward_ns - replies.least_delay_ns) + replies.spread_ns
-            if away_ns <= _STEP_NS + queued_ns // 2:
-                return False
-            if not fitted:
-                replies.fit()  # the line may be as old as half a second, and the queue drains
-        return True
+
+@kernel("boolean(Asking[::1], int64)")
+def _wants_sound(asking: Records[Asking], now_ns: int) -> bool:
+    """See `wants_sound`."""
+    return wants_sound(asking[0], now_ns)
+
+
+@kernel("int64(Asking[::1], int64, int64)")
+def _uncertainty_ns(asking: Records[Asking], now_ns: int, replies_min: int) -> int:
+    """See `uncertainty_ns`."""
+    return uncertainty_ns(asking[0], now_ns, replies_min)
+
+
+@kernel("int64(Asking[::1], int64)")
+def _offset_ns(asking: Records[Asking], now_ns: int) -> int:
+    """See `replies.offset_ns`."""
+    return offset_ns(asking[0].replies[0], now_ns)
+
+
+@kernel("int64(Asking[::1], int64)")
+def _local_ns(asking: Records[Asking], other_ns: int) -> int:
+    """See `replies.local_ns`."""
+    return local_ns(asking[0].replies[0], other_ns)

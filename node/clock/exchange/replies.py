@@ -26,8 +26,7 @@ from node.clock.exchange.bounds import REPLIES_MAX, Exchanged, fit_line, fit_lin
 from node.clock.exchange.slope import THERE, support
 from node.clock.robust_line import select, select_near
 from node.kernel import inner_kernel, kernel
-from node.kernel.bound import bound
-from node.kernel.record import Records, new
+from node.kernel.record import Record, Records, nested, new, number, whole
 from node.units import NS_PER_MS, NS_PER_S
 
 WAITED_NS: Final = 300 * NS_PER_MS
@@ -45,126 +44,179 @@ _NEAR: Final = 0.1
 _NEAR_MIN_NS: Final = 1000.0
 """The median delay is looked for so near to where it was, in its distance from the least."""
 _NOISES_NS: Final = (1.0 * NS_PER_MS, 8.0 * NS_PER_MS)
-_TOLD: Final = 5
-"""Numbers that `_fit_replies` tells."""
+
+
+class Replies(Record):
+    """The replies of the last minutes, and the line through them."""
+
+    count: int = whole("", "Replies that are kept.")
+    least_delay_ns: int = whole("ns", "Of the window, or of the sound where all replies waited.")
+    spread_ns: int = whole("ns", "How far the median of the delays lies above that.")
+    origin_ns: int = whole("ns", "The own clock at the newest reply, as the line was put.")
+    base_ns: int = whole("ns", "The other clock less the own one that `ahead_ns` counts from.")
+    path_max_ns: int = whole("ns", "Longer the path is not known to take.")
+    slope: float = number("", "How much faster the other clock is, as a ratio less one.")
+    ahead_ns: float = number("ns", "The offset at the newest reply, less the base.")
+    back_ns: float = number("ns", "The backward floor there.")
+    kept: NDArray[np.int64] = whole(
+        "ns", "Of each reply its arrival, ascending, t2 - t1 and t4 - t3.", (3, REPLIES_MAX)
+    )
+    window: Records[Exchanged] = nested(Exchanged, "Those of the last minutes.", (1,))
+
+
+@inner_kernel("void(Replies)")
+def clear(replies: Replies) -> None:
+    """Forget all replies."""
+    replies.count = 0
+    replies.least_delay_ns = 0
+    replies.spread_ns = 0
+    replies.slope = 0.0
+    replies.ahead_ns = 0.0
+    replies.back_ns = 0.0
+    replies.origin_ns = 0
+    replies.base_ns = 0
+
+
+@inner_kernel("void(Replies, int64, int64, int64)")
+def add(replies: Replies, now_ns: int, forward_ns: int, backward_ns: int) -> None:
+    """Append a reply: its arrival, t2 - t1 and t4 - t3."""
+    n = replies.count
+    if n > 0:  # the windows need times that do not go backwards
+        now_ns = max(now_ns, replies.kept[0, n - 1])
+    drop = max(0, n + 1 - REPLIES_MAX)
+    begin_ns = now_ns - _WINDOWS_NS[-1]
+    while drop < n and replies.kept[0, drop] < begin_ns:
+        drop += 1
+    if drop > 0:
+        n -= drop
+        for row in range(3):
+            for i in range(n):
+                replies.kept[row, i] = replies.kept[row, drop + i]
+    replies.kept[0, n] = now_ns
+    replies.kept[1, n] = forward_ns
+    replies.kept[2, n] = backward_ns
+    replies.count = n + 1
+
+
+@inner_kernel("boolean(Replies)")
+def is_congested(replies: Replies) -> bool:
+    """Return whether all replies waited longer than the path is known to take."""
+    return bool(replies.least_delay_ns > replies.path_max_ns)
+
+
+@inner_kernel("int64(Replies, int64)")
+def offset_ns(replies: Replies, now_ns: int) -> int:
+    """Return the other clock less the own one at own time `now_ns`."""
+    ahead_ns = replies.ahead_ns + replies.slope * (now_ns - replies.origin_ns)
+    return int(replies.base_ns + np.int64(np.rint(ahead_ns)))
+
+
+@inner_kernel("int64(Replies, int64)")
+def local_ns(replies: Replies, other_ns: int) -> int:
+    """Return the own time at which the other clock shows `other_ns`."""
+    since_ns = other_ns - replies.base_ns - replies.origin_ns - replies.ahead_ns
+    return int(replies.origin_ns + np.int64(np.rint(since_ns / (1.0 + replies.slope))))
+
+
+@inner_kernel("void(Replies, int64[:, ::1], int64)")
+def fit(replies: Replies, sound_ns: NDArray[np.int64], sounds: int) -> None:
+    """Put the lines under what is there, one reply at least.
+
+    sound_ns  (4, sounds or more) int64: of the sound's fastest packets arrivals on the own clock,
+              ascending, and transits from the other clock; of its slowest the same; ns
+    sounds    how many, SOUND_MAX at most; 0: without the sound
+    """
+    window = replies.window[0]
+    window.slope = replies.slope
+    _fit_replies(replies, window)
+    _take_line(replies, window)
+    if not is_congested(replies) or _is_steady(replies, window):
+        replies.path_max_ns = max(WAITED_NS, replies.least_delay_ns * 5 // 4)
+    if sounds == 0:
+        return
+    if is_congested(replies):
+        _hear_beside_queue(replies, window, sound_ns, sounds)
+        return
+    floor_ns = replies.back_ns - max(NS_PER_MS, replies.spread_ns // 2)
+    _hear(window, sound_ns, sounds, window.first, floor_ns)
+    _take_line(replies, window)
 
 
 class OffsetFilter:
-    """The replies of the last minutes, and the line through them."""
+    """The replies of the last minutes, and the line through them, by themselves."""
 
     def __init__(self) -> None:
-        self._replies = np.zeros((3, REPLIES_MAX), np.int64)
-        self._times_ns, self._forward_ns, self._backward_ns = self._replies
-        self._window = new(Exchanged)
-        self._told = np.zeros(_TOLD, np.int64)
-        self._transits: NDArray[np.float64] = self._window["transits"][0]
-        self._path_max_ns = WAITED_NS
-        self._hear = bound(_hear, self._window)
-        self._fit_replies = bound(_fit_replies, self._replies, self._window, self._told)
-        # Asked for with each reply, and read out of a record they cost ten times as much.
-        self._line = tuple(self._window[name] for name in ("slope", "offset_ns", "back_ns"))
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget all replies."""
-        self.count = 0
-        self.least_delay_ns = 0
-        self.spread_ns = 0
-        self.slope = 0.0
-        """How much faster the other clock is, as a ratio less one."""
-        self._ahead_ns = 0.0
-        """The offset at the newest reply, less the base."""
-        self._back_ns = 0.0
-        """The backward floor there."""
-        self._origin_ns = 0
-        self._base_ns = 0
+        self._replies = new_replies()
 
     def add(self, now_ns: int, forward_ns: int, backward_ns: int) -> None:
         """Append a reply: its arrival, t2 - t1 and t4 - t3."""
-        n = self.count
-        if n > 0:  # the windows need times that do not go backwards
-            now_ns = max(now_ns, int(self._times_ns[n - 1]))
-        drop = n + 1 - REPLIES_MAX
-        begin_ns = now_ns - _WINDOWS_NS[-1]
-        if n > 0 and self._times_ns[0] < begin_ns:
-            drop = max(drop, int(np.searchsorted(self._times_ns[:n], begin_ns)))
-        if drop > 0:
-            for values in (self._times_ns, self._forward_ns, self._backward_ns):
-                values[: n - drop] = values[drop:n]
-            n -= drop
-        self._times_ns[n] = now_ns
-        self._forward_ns[n] = forward_ns
-        self._backward_ns[n] = backward_ns
-        self.count = n + 1
+        _add(self._replies, now_ns, forward_ns, backward_ns)
 
     def fit(self, sound_ns: NDArray[np.int64] | None = None) -> None:
-        """Put the lines under what is there, one reply at least.
+        """Put the lines under what is there, one reply at least; see `fit`.
 
-        Parameters
-        ----------
-        sound_ns : (4, n) int64 or None, n <= SOUND_MAX
-            Of the sound's fastest packets arrivals on the own clock, ascending, and transits from
-            the other clock; of its slowest the same.
+        sound_ns  (4, n) int64 or None, n <= SOUND_MAX; ns
         """
-        self._line[0][0] = self.slope
-        self._fit_replies(self.count)
-        told = self._told.tolist()
-        self._origin_ns, self._base_ns, self.least_delay_ns, self.spread_ns, first = told
-        self._take_line()
-        if not self.is_congested or self._is_steady():
-            self._path_max_ns = max(WAITED_NS, self.least_delay_ns * 5 // 4)
-        if sound_ns is None:
-            return
-        if self.is_congested:
-            self._hear_beside_queue(sound_ns)
-            return
-        self._hear(sound_ns, first, self._back_ns - max(NS_PER_MS, self.spread_ns // 2))
-        self._take_line()
+        _fit(self._replies, np.zeros((4, 0), np.int64) if sound_ns is None else sound_ns)
 
     @property
-    def is_congested(self) -> bool:
-        """Return whether all replies waited longer than the path is known to take."""
-        return self.least_delay_ns > self._path_max_ns
-
-    def _is_steady(self) -> bool:
-        """Return whether the sender has long been equally far, neither coming nearer nor going."""
-        n = self.count
-        span_ns = float(max(_STEADY_NS, _STEADY_DELAYS * self.least_delay_ns))
-        times = self._transits[0, :n]
-        first = int(np.searchsorted(times, -span_ns))
-        middle = int(np.searchsorted(times, -0.5 * span_ns))
-        if times[0] > -span_ns or min(middle - first, n - middle) < _STEADY_REPLIES:
-            return False
-        delays = self._transits[1, first:n] + self._transits[2, first:n]
-        before, after = delays[: middle - first].min(), delays[middle - first :].min()
-        spread = _median(delays) - min(before, after)
-        return bool(abs(before - after) <= _STEADY_WITHIN_NS + 0.5 * spread)
-
-    def _hear_beside_queue(self, sound_ns: NDArray[np.int64]) -> None:
-        """Where all replies waited, let the sound that did not be the backward floor by itself.
-
-        Their ceilings are the queue's. All that is known of the sound is that it was sent first.
-        """
-        lowest = self._hear(sound_ns, -1, np.inf)
-        there = float(self._window["at"][0, THERE])
-        if -there <= lowest < self._back_ns:
-            self._ahead_ns = 0.5 * (there - lowest)
-            self._back_ns = lowest
-            self.least_delay_ns = round(there + lowest)
-
-    def _take_line(self) -> None:
-        slope, ahead_ns, back_ns = self._line
-        self.slope, self._ahead_ns, self._back_ns = slope.item(), ahead_ns.item(), back_ns.item()
+    def slope(self) -> float:
+        """How much faster the other clock is, as a ratio less one."""
+        return float(self._replies["slope"][0])
 
     def offset_ns(self, now_ns: int) -> int:
         """Return the other clock less the own one at own time `now_ns`."""
-        ahead_ns = self._ahead_ns + self.slope * (now_ns - self._origin_ns)
-        return self._base_ns + round(ahead_ns)
+        return int(_offset_ns(self._replies, now_ns))
 
-    def local_ns(self, other_ns: int) -> int:
-        """Return the own time at which the other clock shows `other_ns`."""
-        since_ns = other_ns - self._base_ns - self._origin_ns - self._ahead_ns
-        return self._origin_ns + round(since_ns / (1.0 + self.slope))
+
+def new_replies() -> Records[Replies]:
+    """Return those of a node that has had none: an array of one."""
+    replies = new(Replies)
+    replies["path_max_ns"] = WAITED_NS
+    return replies
+
+
+@inner_kernel("boolean(Replies, Exchanged)")
+def _is_steady(replies: Replies, window: Exchanged) -> bool:
+    """Return whether the sender has long been equally far, neither coming nearer nor going."""
+    n = replies.count
+    span_ns = float(max(_STEADY_NS, _STEADY_DELAYS * replies.least_delay_ns))
+    times = window.transits[0]
+    first = _first_from(times, n, -span_ns)
+    middle = _first_from(times, n, -0.5 * span_ns)
+    if times[0] > -span_ns or min(middle - first, n - middle) < _STEADY_REPLIES:
+        return False
+    scratch = window.scratch[:]
+    size = _delays(window, first, n)
+    before = _least(scratch, middle - first)
+    after = _least(scratch[middle - first :], n - middle)
+    spread = _median(scratch, size) - min(before, after)
+    return bool(abs(before - after) <= _STEADY_WITHIN_NS + 0.5 * spread)
+
+
+@inner_kernel("void(Replies, Exchanged, int64[:, ::1], int64)")
+def _hear_beside_queue(
+    replies: Replies, window: Exchanged, sound_ns: NDArray[np.int64], sounds: int
+) -> None:
+    """Where all replies waited, let the sound that did not be the backward floor by itself.
+
+    Their ceilings are the queue's. All that is known of the sound is that it was sent first.
+
+    sound_ns  (4, sounds or more) int64, ns, as for `fit`
+    """
+    lowest = _hear(window, sound_ns, sounds, -1, np.inf)
+    there = window.at[THERE]
+    if -there <= lowest < replies.back_ns:
+        replies.ahead_ns = 0.5 * (there - lowest)
+        replies.back_ns = lowest
+        replies.least_delay_ns = int(np.rint(there + lowest))
+
+
+@inner_kernel("void(Replies, Exchanged)")
+def _take_line(replies: Replies, window: Exchanged) -> None:
+    replies.slope = window.slope
+    replies.ahead_ns = window.offset_ns
+    replies.back_ns = window.back_ns
 
 
 @inner_kernel("int64(float64[::1], int64, float64)")
@@ -181,26 +233,24 @@ def _first_from(times_ns: NDArray[np.float64], n: int, begin_ns: float) -> int:
     return low
 
 
-@kernel("float64(Exchanged[::1], int64[:, ::1], int64, float64)")
+@inner_kernel("float64(Exchanged, int64[:, ::1], int64, int64, float64)")
 def _hear(
-    windows: Records[Exchanged], sound_ns: NDArray[np.int64], first: int, floor_ns: float
+    window: Exchanged, sound_ns: NDArray[np.int64], sounds: int, first: int, floor_ns: float
 ) -> float:
     """Take the sound's packets since the reply `first` into the window; return their floor there.
 
     Where that is not below `floor_ns` the line is put anew, with them.
 
-    windows   (1,), by `_fit_replies`
-    sound_ns  (4, n) int64, ns, as for `fit`
+    window    by `_fit_replies`
+    sound_ns  (4, sounds or more) int64, ns, as for `fit`
     first     a reply of the window, or -1 for all packets
     """
-    window = windows[0]
-    n = sound_ns.shape[1]
     recent = 0
     if first >= 0:
         begin_ns = window.origin_ns + np.int64(window.transits[0, first])
-        while recent < n and sound_ns[0, recent] < begin_ns:
+        while recent < sounds and sound_ns[0, recent] < begin_ns:
             recent += 1
-    kept = n - recent
+    kept = sounds - recent
     for i in range(kept):
         for row in range(0, 4, 2):
             window.heard[row, i] = float(sound_ns[row, recent + i] - window.origin_ns)
@@ -249,23 +299,14 @@ def _before(values: NDArray[np.float64], n: int, middle: float) -> float:
     return float(greatest) if below == n // 2 else middle
 
 
-@kernel("void(int64[:, ::1], Exchanged[::1], int64[::1], int64)")
-def _fit_replies(
-    replies: NDArray[np.int64], windows: Records[Exchanged], told: NDArray[np.int64], n: int
-) -> None:
-    """Put a line through the last replies, of a time as long as the link's noise asks for.
-
-    replies  (3, REPLIES_MAX) int64, ns: arrival of each, ascending, t2 - t1 and t4 - t3
-    windows  (1,): gets them, and the line
-    told     (_TOLD,) int64: arrival of the newest and half of its transits' difference, the least
-             delay and how far the median lies above it, in ns; the first reply of the window
-    n        replies, one at least
-    """
-    window = windows[0]
+@inner_kernel("void(Replies, Exchanged)")
+def _fit_replies(replies: Replies, window: Exchanged) -> None:
+    """Put a line through the last replies, of a time as long as the link's noise asks for."""
+    n = replies.count
     times = window.transits[0]
     scratch = window.scratch[:]
-    origin_ns = replies[0, n - 1]
-    base_ns = (replies[1, n - 1] - replies[2, n - 1]) // 2
+    origin_ns = replies.kept[0, n - 1]
+    base_ns = (replies.kept[1, n - 1] - replies.kept[2, n - 1]) // 2
     # What was found by the last line is now this much higher.
     shift_ns = window.slope * (origin_ns - window.origin_ns) - (base_ns - window.base_ns)
     for direction in range(2):
@@ -274,9 +315,9 @@ def _fit_replies(
     window.origin_ns = origin_ns
     window.base_ns = base_ns
     for i in range(n):
-        window.transits[0, i] = float(replies[0, i] - origin_ns)
-        window.transits[1, i] = float(replies[1, i] - base_ns)
-        window.transits[2, i] = float(replies[2, i] + base_ns)
+        window.transits[0, i] = float(replies.kept[0, i] - origin_ns)
+        window.transits[1, i] = float(replies.kept[1, i] - base_ns)
+        window.transits[2, i] = float(replies.kept[2, i] + base_ns)
     first = _first_from(times, n, -float(_WINDOWS_NS[0]))
     size = _delays(window, first, n)
     least = _least(scratch, size)
@@ -292,22 +333,42 @@ def _fit_replies(
         middle = _middle(window, size, least)
     if size % 2 == 0:
         middle = 0.5 * (middle + _before(scratch, size, middle))
-    told[0] = origin_ns
-    told[1] = base_ns
-    told[2] = np.int64(least)
-    told[3] = np.int64(middle) - told[2]
-    told[4] = first
+    replies.origin_ns = origin_ns
+    replies.base_ns = base_ns
+    replies.least_delay_ns = int(least)
+    replies.spread_ns = int(middle) - replies.least_delay_ns
     window.first = first
     window.replies = n
     window.sounds = 0
     fit_line(window)
 
 
-def _median(values: NDArray[np.float64]) -> float:
-    """Return the median, as numpy's, which takes longer to look at the array than to find it.
+@inner_kernel("float64(float64[::1], int64)")
+def _median(values: NDArray[np.float64], n: int) -> float:
+    """Return the median, as numpy's.
 
-    values  (n,) float64, no NaN, n >= 1; reordered
+    values  (>= n,) float64, no NaN, n >= 1; reordered
     """
-    n = values.size
     upper = select(values, n, n // 2)
     return upper if n % 2 else 0.5 * (upper + select(values, n, n // 2 - 1))
+
+
+@kernel("void(Replies[::1], int64, int64, int64)")
+def _add(replies: Records[Replies], now_ns: int, forward_ns: int, backward_ns: int) -> None:
+    """See `add`."""
+    add(replies[0], now_ns, forward_ns, backward_ns)
+
+
+@kernel("void(Replies[::1], int64[:, ::1])")
+def _fit(replies: Records[Replies], sound_ns: NDArray[np.int64]) -> None:
+    """See `fit`.
+
+    sound_ns  (4, n) int64, ns
+    """
+    fit(replies[0], sound_ns, sound_ns.shape[1])
+
+
+@kernel("int64(Replies[::1], int64)")
+def _offset_ns(replies: Records[Replies], now_ns: int) -> int:
+    """See `offset_ns`."""
+    return offset_ns(replies[0], now_ns)

@@ -16,7 +16,7 @@ UDP_BYTES: Final = 28
 SAVED_BYTES_MAX: Final = 6000
 """What a stream may save up for a bad moment: some forty packets of speech."""
 
-_PAUSE_MAX_NS: Final = NS_PER_S
+PAUSE_MAX_NS: Final = NS_PER_S
 """A pause earns no more than this."""
 
 
@@ -45,7 +45,7 @@ class RepairBudget:
         earned = self.share_max * (packet_bytes + UDP_BYTES)
         if self.rate_bit_s is not None:
             last_ns = now_ns if self._last_ns is None else self._last_ns
-            passed_ns = min(max(now_ns - last_ns, 0), _PAUSE_MAX_NS)
+            passed_ns = min(max(now_ns - last_ns, 0), PAUSE_MAX_NS)
             self._last_ns = max(last_ns, now_ns)
             earned = self.rate_bit_s / 8 * passed_ns / NS_PER_S - packet_bytes - UDP_BYTES
         # A stream that is dearer than its rate for a while is in debt, and pays that first.

@@ -18,8 +18,8 @@ from sim.sender.repair.repair_budget import UDP_BYTES, RepairBudget
 HISTORY_PACKETS: Final = 128
 """What can still be asked for: 2.5 s of 20 ms packets."""
 
-_ANSWERS_MAX: Final = 4
-_REPEAT_NS: Final = 20 * NS_PER_MS
+ANSWERS_MAX: Final = 4
+REPEAT_NS: Final = 20 * NS_PER_MS
 
 
 @dataclass(slots=True)
@@ -78,7 +78,7 @@ class Retransmitter:
             sent = self._sent.get(sequence)
             if sent is None:
                 self.counts.refused_unknown += 1
-            elif sent.answers >= _ANSWERS_MAX or now_ns - sent.answered_ns < _REPEAT_NS:
+            elif sent.answers >= ANSWERS_MAX or now_ns - sent.answered_ns < REPEAT_NS:
                 self.counts.refused_repeat += 1
             elif not self.budget.spend(len(sent.datagram) + ORIGINAL_BYTES + UDP_BYTES):
                 self.counts.refused_budget += 1

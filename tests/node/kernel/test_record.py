@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from node.audio.resampler import Resampling
+from node.clock.exchange.asked import Asking
 from node.clock.exchange.bounds import Exchanged
+from node.clock.exchange.replies import Replies
+from node.clock.media_map import Reported
 from node.clock.servo import Servo
 from node.jitter.repair import Hole, Repair
 from node.jitter.state import Jitter, Packet, Slot, Steering
@@ -33,7 +36,10 @@ KEPT = (
     Repair,
     Hole,
     Played,
+    Asking,
+    Replies,
     Exchanged,
+    Reported,
 )
 
 
