@@ -91,13 +91,22 @@ class Reported(Record):
     )  # fmt: skip
 
 
+@inner_kernel("void(Reported)")
+def begin(reported: Reported) -> None:
+    """Know no report."""
+    clear(reported)
+    reported.restarts = 0
+    reported.restarted_ns = 0
+    reported.lag_ns = 0
+
+
 @inner_kernel("void(Reported, float64[::1], int64, int64)")
 def receive_report(
     reported: Reported, scratch: NDArray[np.float64], sender_ns: int, media_time_samples: int
 ) -> None:
     """Take "at `sender_ns` of the sender's clock the media time was this".
 
-    scratch  (SCRATCH,) float64: room
+    scratch  (SCRATCH,) float64, ns: room
     """
     if reported.count > 0:
         newest_ns = reported.kept[0, reported.count - 1]
@@ -256,7 +265,7 @@ def _append(reported: Reported, sender_ns: int, media_time_samples: int) -> None
 def _fit_reports(reported: Reported, scratch: NDArray[np.float64]) -> None:
     """Put a line through the reports, one at least.
 
-    scratch  (SCRATCH,) float64: room
+    scratch  (SCRATCH,) float64, ns: room
     """
     n = reported.count
     x_ns = scratch[:REPORTS_MAX]
@@ -314,7 +323,7 @@ def _receive_report(
 ) -> None:
     """See `receive_report`.
 
-    scratch  (SCRATCH,) float64: room
+    scratch  (SCRATCH,) float64, ns: room
     """
     receive_report(reported[0], scratch, sender_ns, media_time_samples)
 

@@ -7,6 +7,7 @@ them waits for less than that: this is left out.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -40,7 +41,8 @@ class Capacity:
         self._places = village.places
         self._unicast = unicast
         self._packet_bits = sender.packet_bits
-        self._stream_kbit_s = sender.packet_bits * 1e6 / sender.packet_ns
+        self.stream_kbit_s = sender.packet_bits * 1e6 / sender.packet_ns
+        """What one stream asks, headers included."""
         self._rates: dict[_Shared, tuple[list[Place], float | None]] = {}
         self._queues: dict[_Shared, SharedQueue] = {}
         copies, columns = village.sharing or (len(self._places), range(len(self._places)))
@@ -110,7 +112,7 @@ class Capacity:
             members, rate_kbit_s = self._rates.get(at, ([], None))
             if rate_kbit_s is not None:
                 streams = self._streams(at, members)
-                share *= min(1.0, rate_kbit_s / (streams * self._stream_kbit_s))
+                share *= min(1.0, rate_kbit_s / (streams * self.stream_kbit_s))
         return share
 
     def rows(self, repair_kbit_s: Mapping[str, float]) -> list[CapacityRow]:
@@ -134,16 +136,17 @@ class Capacity:
         streams = self._streams(at, members)
         repair = sum(repair_kbit_s.get(one.node, 0.0) for one in members)
         queue = self._queues.get(at)
-        return CapacityRow(
+        row = CapacityRow(
             kind=at[0],
             commune=at[1],
             bearer=at[2],
             streams=streams,
             rate_kbit_s=rate_kbit_s,
-            asked_kbit_s=round(streams * self._stream_kbit_s + repair, 1),
-            repair_kbit_s=round(repair, 1),
+            asked_kbit_s=0.0,
+            repair_kbit_s=0.0,
             dropped_packets=0 if queue is None else queue.dropped,
         )
+        return with_repair(row, self.stream_kbit_s, repair)
 
     def _streams(self, at: "_Shared", members: Sequence[Place]) -> int:
         """Return how many streams pass there."""
@@ -170,8 +173,17 @@ class Capacity:
         """Note a shared rate, and its queue where that is worth looking at."""
         self._rates[at] = (members, rate)
         streams = self._streams(at, members)
-        if self._unicast and streams * self._stream_kbit_s >= _LEFT_OUT * rate:
+        if self._unicast and streams * self.stream_kbit_s >= _LEFT_OUT * rate:
             self._queues[at] = SharedQueue(rate, queue_ms, self._packet_bits)
+
+
+def with_repair(row: CapacityRow, stream_kbit_s: float, repair_kbit_s: float) -> CapacityRow:
+    """Return a row with what its streams and their repair ask."""
+    return replace(
+        row,
+        asked_kbit_s=round(row.streams * stream_kbit_s + repair_kbit_s, 1),
+        repair_kbit_s=round(repair_kbit_s, 1),
+    )
 
 
 _Shared = tuple[str, str, str]

@@ -84,7 +84,7 @@ class Outgoing:
         self._copies: StationCopies | None = None
         if scenario.sender.copies_possible:
             self._copies = StationCopies(
-                self.sender, clock_ns=SENDER_CLOCK_NS, budget=self._new_budget()
+                self.sender, clock_ns=SENDER_CLOCK_NS, budget=self.new_budget()
             )
         unicast = scenario.sender.delivery == "unicast"
         self.capacity = Capacity(village, self.sender, unicast=unicast)
@@ -121,26 +121,29 @@ class Outgoing:
         sender = self._scenario.sender
         if not sender.reports:
             return None
-        again = sender.retransmission and sender.delivery == "unicast"
-        one_way_ms = self._village.backhauls[place.commune].one_way_ms.value
         return Conversation(
             place,
             self.sender,
-            backhaul_ns=round(one_way_ms * NS_PER_MS),
+            backhaul_ns=self.backhaul_ns(place),
             seed=self._scenario.seed,
-            budget=self._new_budget() if again else None,
+            budget=self.new_budget() if sender.sends_again else None,
             copies=self._copies,
         )
+
+    def backhaul_ns(self, place: Place) -> int:
+        """Return what the backhaul to a place takes."""
+        return round(self._village.backhauls[place.commune].one_way_ms.value * NS_PER_MS)
+
+    def new_budget(self) -> RepairBudget:
+        """Return what repair of one stream may cost."""
+        rate_kbit_s = self._scenario.sender.data_budget_kbit_s
+        return RepairBudget(rate_bit_s=None if rate_kbit_s is None else 1000 * rate_kbit_s)
 
     def _sending(self, end_ns: int) -> Sending:
         """Return what the station sends until then, and count it."""
         sending = self.sender.send_until(end_ns)
         self.stream_bytes += sending.stream_bytes
         return sending if self._copies is None else self._copies.carry(sending)
-
-    def _new_budget(self) -> RepairBudget:
-        rate_kbit_s = self._scenario.sender.data_budget_kbit_s
-        return RepairBudget(rate_bit_s=None if rate_kbit_s is None else 1000 * rate_kbit_s)
 
     def _link(self, bearer: Bearer, name: str, commune: str, node: str) -> Link:
         if (commune, name) not in self._cells:

@@ -53,6 +53,7 @@ class Part:
     """What the hash of the trace is taken over, of each node."""
 
     capacity: list[CapacityRow]
+    stream_kbit_s: float
     bin_s: float
 
 
@@ -61,15 +62,21 @@ def part_of(rounds: "Finished") -> Part:
     spreads = [Spread(one.delay.sparse(), one.skew.sparse()) for one in rounds.tallies]
     rows = [node_row(rounds, number, spread) for number, spread in enumerate(spreads)]
     duration_s = rounds.scenario.duration_s
-    repair_kbit_s = {row.node: 8 * row.repair_bytes / 1000 / duration_s for row in rows}
+    repair_kbit_s = {row.node: repair_kbit_s_of(row, duration_s) for row in rows}
     return Part(
         rows=rows,
         spreads=spreads,
         raster=np.stack([tally.coverage.raster for tally in rounds.tallies]),
         traces=[rounds.trace(number) for number in range(len(rows))],
         capacity=rounds.capacity.rows(repair_kbit_s),
+        stream_kbit_s=rounds.capacity.stream_kbit_s,
         bin_s=rounds.bin_s,
     )
+
+
+def repair_kbit_s_of(row: NodeRow, duration_s: float) -> float:
+    """Return what was asked for and sent again to a node, on average."""
+    return 8 * row.repair_bytes / 1000 / duration_s
 
 
 def roll_up(scenario: Scenario, village: Village, part: Part) -> RunResult:

@@ -12,7 +12,7 @@ from node.units import NS_PER_S
 from sim.drive.outgoing import AHEAD_NS, CHUNK_NS
 from sim.drive.sums import LOOKED_AT
 from sim.fleet.around import NUMBER, PRESENTATION
-from sim.fleet.listening import Hearing
+from sim.fleet.state import Hearing
 from sim.links.kernel import LOST_NS
 
 JOURNAL_ROWS: Final = 12_288
@@ -25,6 +25,8 @@ _SPARE: Final = 64
 _PERIODS_NS: Final = LONGEST_NS + 2 * NS_PER_S
 _WAYS: Final = 3
 """When packets were sent, departed and arrived, as `sim.drive.sums` looks at it."""
+SENT: Final = 0
+ARRIVED: Final = 2
 
 
 class Desk:
@@ -77,7 +79,8 @@ class Ways:
         """(3, room) int64, ns: when each was sent, departed and arrived; LOST_NS."""
         self.first = 0
         """The number of the first that is remembered."""
-        self._known = 0
+        self.known = 0
+        """How many are."""
         self._newest = 0
 
     def add(
@@ -89,11 +92,11 @@ class Ways:
         """
         if send_ns.size == 0:
             return
-        gone = self._known - self._newest
+        gone = self.known - self._newest
         for row, added in enumerate((send_ns, depart_ns, arrive_ns)):
             _remember(self.values[row], gone, self._newest, added)
         self.first += gone
-        self._known = self._newest + send_ns.size
+        self.known = self._newest + send_ns.size
         self._newest = send_ns.size
 
 

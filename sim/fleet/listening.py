@@ -24,15 +24,19 @@ from node.horn import REFRESH_NS
 from node.jitter import state as js
 from node.jitter.kernel import admit, settle
 from node.jitter.proof import judge
+from node.jitter.repair import watch
 from node.kernel import inner_kernel, kernel
-from node.kernel.record import Record, Records, nested, number, whole
+from node.kernel.record import Records
+from node.rtp.packet import HEADER_BYTES
 from node.source import playback, playback_adaptive
 from node.source.admission import SECOND_WITHIN, STRAY_NS, STRAY_PACKETS
 from node.source.receiver import FORGET_NS, SPELL_NS
 from node.source.state import JOURNAL_ROWS, Played, Source
 from node.stack import LATENCY_NS
 from node.units import NS_PER_S
+from sim.fleet import talking
 from sim.fleet.around import AT, BEFORE, NUMBER, PRESENTATION
+from sim.fleet.state import Hearing, Listener, Setup
 
 NOBODY: Final = 0
 ONE: Final = 1
@@ -47,6 +51,8 @@ FORGETS: Final = 2
 FULL: Final = 3
 """The journal holds no more."""
 BEYOND: Final = 4
+UNDRAWN: Final = 5
+"""Draws of what requests meet on their way are used up: make more, and go on."""
 
 _JOURNAL_SPARE: Final = 2048
 """Rows that one period may write, and more: a period is at most 4096 samples."""
@@ -57,67 +63,15 @@ _TAKEN_ROWS: Final = 64
 assert _TAKEN_ROWS + _JOURNAL_SPARE <= JOURNAL_ROWS
 
 
-class Setup(Record):
-    """What a node and its station are; it does not change."""
-
-    lead_ns: int = whole("ns", "From asking for a period to its presentation.")
-    hold_ns: int = whole("ns", "A source keeps the horn for so long after it sounded.")
-    attack: float = number("", "Factor per sample of a gain that falls.")
-    release: float = number("", "Factor per sample of a gain that rises.")
-    period_samples: int = whole("samples", "Of the sound card.")
-    adaptive: int = whole("", "1: adaptive playout.")
-    packet_samples: int = whole("samples", "Of each packet.")
-    first_sequence: int = whole("", "RTP sequence number of packet 0.")
-    first_timestamp: int = whole("samples", "RTP timestamp of packet 0.")
-
-
-class Listener(Record):
-    """Where a node is between two periods, beside its source."""
-
-    phase: int = whole("", "NOBODY, ONE packet that waits for a second, or a SOURCE.")
-    waiting: int = whole("", "Number of that one packet.")
-    waiting_ns: int = whole("ns", "When it came.")
-    strays: int = whole("", "Packets in a row that did not follow the one before.")
-    strays_ns: int = whole("ns", "When the first of them came.")
-    fresh: int = whole("", "1: the source has been made and has had no packet.")
-    last_arrival_ns: int = whole("ns", "When the source's newest packet came.")
-    resumed_ns: int = whole("ns", "When the first one since a silence came.")
-    sounding: int = whole("", "1: it has the horn, or fades.")
-    alone: int = whole("", "1: at full level.")
-    confirmed_ns: int = whole("ns", "Until when it need not ask for the horn again.")
-    live_until_ns: int = whole("ns", "Until when it has the horn; -1: it gave it back.")
-    gain: float = number("", "Linear, of its sound.")
-    packet: int = whole("", "The next arrival of the chunk.")
-    come: int = whole("", "Arrivals of the chunk.")
-    period: int = whole("", "The next period of the chunk.")
-    until: int = whole("", "The period of the chunk before which it goes off.")
-    periods: int = whole("", "Periods of the chunk.")
-    packets: int = whole("", "Packets of sources so far.")
-    on_probation: int = whole("", "First packets that no second one followed.")
-    rows: int = whole("", "Rows of the journal that are filled.")
-    setup: Records[Setup] = nested(Setup, "What it is.", (1,))
-
-
-class Hearing(Record):
-    """A node that listens: what it is, and the source that it hears, if it does."""
-
-    listener: Records[Listener] = nested(Listener, "Itself.", (1,))
-    source: Records[Source] = nested(Source, "What it hears; not looked at without one.", (1,))
-
-
-@inner_kernel("int64(Source, Listener, Setup, int64[:, ::1], int64, int64)")
-def _receive(
-    source: Source,
-    listener: Listener,
-    setup: Setup,
-    sheet: NDArray[np.int64],
-    number: int,
-    now_ns: int,
-) -> int:
+@inner_kernel("int64(Hearing, int64[:, ::1], int64, int64)")
+def _receive(hearing: Hearing, sheet: NDArray[np.int64], number: int, now_ns: int) -> int:
     """Take one packet, as `Receiver.receive` does; return WHOLE or BEYOND.
 
     sheet  (3, packets of the sound) int64: marks, bytes, and what else it reads as, of each
     """
+    source = hearing.source[0]
+    listener = hearing.listener[0]
+    setup = listener.setup[0]
     if now_ns - listener.last_arrival_ns > SPELL_NS:
         listener.resumed_ns = now_ns
     at = number % sheet.shape[1]
@@ -132,26 +86,25 @@ def _receive(
     packet.samples = setup.packet_samples
     packet.marks = sheet[0, at] | (js.MARKER if number == 0 else 0)
     packet.arrival_ns = now_ns
-    result = admit(state, source.steering[0], source.slots[: source.slot_count], packet)
+    slots = source.slots[: source.slot_count]
+    result = admit(state, source.steering[0], slots, packet)
     playback.note_arrival(source, result, now_ns)
+    if setup.speaks:
+        hearing.talk[0].credit_bytes += HEADER_BYTES + sheet[1, at]
+        if hearing.talk[0].asks and result >= 0:
+            watch(source.repair[0], state, slots, now_ns)
     listener.last_arrival_ns = now_ns
     listener.packets += 1
     return BEYOND if result == js.RESTARTED else WHOLE
 
 
-@inner_kernel("int64(Source, Listener, Setup, int64[:, ::1], int64, int64)")
-def _take(
-    source: Source,
-    listener: Listener,
-    setup: Setup,
-    sheet: NDArray[np.int64],
-    number: int,
-    now_ns: int,
-) -> int:
+@inner_kernel("int64(Hearing, int64[:, ::1], int64, int64)")
+def _take(hearing: Hearing, sheet: NDArray[np.int64], number: int, now_ns: int) -> int:
     """Take what came, as `SpeakerNode.receive_datagram` does; return WHOLE, ADMITS or BEYOND.
 
     sheet  (3, packets of the sound) int64: marks, bytes, and what else it reads as, of each
     """
+    listener = hearing.listener[0]
     if listener.phase == ONE and 0 < (number - listener.waiting) & 0xFFFF <= SECOND_WITHIN:
         return ADMITS
     if listener.phase == SOURCE:
@@ -160,8 +113,10 @@ def _take(
             listener.strays = 0
             listener.last_arrival_ns = listener.waiting_ns
             listener.resumed_ns = listener.waiting_ns
-            _receive(source, listener, setup, sheet, listener.waiting, listener.waiting_ns)
-        return int(_receive(source, listener, setup, sheet, number, now_ns))
+            if listener.setup[0].speaks:
+                talking.begin(hearing.talk[0], listener.waiting_ns)
+            _receive(hearing, sheet, listener.waiting, listener.waiting_ns)
+        return int(_receive(hearing, sheet, number, now_ns))
     if listener.phase == ONE:
         listener.on_probation += 1
         if listener.strays == 0:
@@ -281,11 +236,30 @@ def _play(source: Source, listener: Listener, room: NDArray[np.float32], at_ns: 
     return WHOLE
 
 
+@inner_kernel("int64(Hearing, int64[:, ::1], int64[:, ::1], int64)")
+def _attend(hearing: Hearing, ways: NDArray[np.int64], sheet: NDArray[np.int64], at_ns: int) -> int:
+    """Speak with the station before a period that begins `at_ns`; return WHOLE, or why not.
+
+    ways   (3, n) int64, ns: see `sim.fleet.desk`
+    sheet  (3, packets of the sound) int64: marks, bytes, and what else it reads as, of each
+    """
+    listener = hearing.listener[0]
+    now_ns = at_ns - listener.setup[0].lead_ns
+    hears = listener.phase == SOURCE
+    fate = talking.attend(hearing, ways, sheet, now_ns, hears)
+    is_heard = hears and now_ns - hearing.talk[0].heard_ns < FORGET_NS
+    if fate == talking.LEFT or (is_heard and now_ns - listener.last_arrival_ns >= FORGET_NS):
+        return BEYOND  # whoever still answers is not forgotten
+    return UNDRAWN if fate == talking.UNDRAWN else WHOLE
+
+
 @kernel(
-    "int64(Hearing[::1], int64[:, ::1], float32[:, ::1], int64[:, ::1], int64[:, ::1], Played[::1])"
+    "int64(Hearing[::1], int64[:, ::1], int64[:, ::1], float32[:, ::1], int64[:, ::1],"
+    " int64[:, ::1], Played[::1])"
 )
 def listen(
     hearings: Records[Hearing],
+    ways: NDArray[np.int64],
     sheet: NDArray[np.int64],
     room: NDArray[np.float32],
     arrivals: NDArray[np.int64],
@@ -294,6 +268,7 @@ def listen(
 ) -> int:
     """Go on with the packets and periods of a chunk; return WHOLE, or why it waits for Python.
 
+    ways      (3, n) int64, ns: see `sim.fleet.desk`
     sheet     (3, packets of the sound) int64: marks, bytes, and what else it reads as, of each
     room      (FIFO_SAMPLES, 0) float32, full scale 1.0: the sound that nobody hears
     arrivals  (2, n) int64, ns and counts, in the order of their times
@@ -303,9 +278,9 @@ def listen(
     The listener says how far it is. After the last period what came behind it is taken too: it
     comes before the first one of the next chunk.
     """
-    source = hearings[0].source[0]
-    listener = hearings[0].listener[0]
-    setup = listener.setup[0]
+    hearing = hearings[0]
+    source = hearing.source[0]
+    listener = hearing.listener[0]
     fate = WHOLE
     while listener.period <= listener.until:
         before = listener.come
@@ -315,7 +290,7 @@ def listen(
             break  # what comes from here on finds the node down
         while listener.packet < before and fate == WHOLE:
             number, now_ns = arrivals[NUMBER, listener.packet], arrivals[AT, listener.packet]
-            fate = _take(source, listener, setup, sheet, number, now_ns)
+            fate = _take(hearing, sheet, number, now_ns)
             listener.packet += fate == WHOLE
         if listener.period == listener.until or fate != WHOLE:
             break
@@ -325,6 +300,11 @@ def listen(
             if journal.shape[0] - listener.rows < _TAKEN_ROWS + _JOURNAL_SPARE:
                 fate = FULL
                 break
+        if listener.setup[0].speaks:
+            fate = _attend(hearing, ways, sheet, periods[PRESENTATION, listener.period])
+            if fate != WHOLE:
+                break
+        if listener.phase == SOURCE:
             fate = _play(source, listener, room, periods[PRESENTATION, listener.period])
             if fate != WHOLE:
                 break

@@ -13,8 +13,12 @@ from node.kernel.record import Records, as_bytes, new
 from node.source.receiver import Receiver
 from node.source.state import Source
 from node.units import NS_PER_MS
-from sim.fleet.listening import Listener
+from sim.fleet.state import Listener
+from sim.sender.time_answers import ANSWER_BYTES
 from sim.station.programme import ADDRESS, Sender
+
+_ANNOUNCED_BYTES: Final = 16
+"""Of an answer: that the station may be asked for what is lost."""
 
 _CLASS: Final = "normal"
 """What a stream is that no order speaks of."""
@@ -29,10 +33,16 @@ class Newcomer:
         Of the node, but for its name.
     sender : Sender
         The station.
+    speaks : bool
+        It answers.
+    again : bool
+        It sends again what is lost, where a node asks for it.
     """
 
-    def __init__(self, config: NodeConfig, sender: Sender) -> None:
-        self._source = Receiver(config, sender.ssrc, ADDRESS, None, now_ns=0).record
+    def __init__(self, config: NodeConfig, sender: Sender, *, speaks: bool, again: bool) -> None:
+        receiver = Receiver(config, sender.ssrc, ADDRESS, None, now_ns=0)
+        self._source = receiver.record.copy()
+        receiver.buffer.hold(receiver.timebase.longest_delay_ms)
         fields = Source.dtype.fields
         assert fields is not None, "it is a record"
         begin, journal = (int(fields[name][1]) for name in ("slots", "journal"))
@@ -50,12 +60,17 @@ class Newcomer:
         setup["packet_samples"] = sender.packet_samples
         setup["first_sequence"] = sender.sequence
         setup["first_timestamp"] = sender.timestamp
+        setup["speaks"] = speaks
+        setup["may_ask"] = again and config.receive.asks_for_lost
+        setup["answer_bytes"] = ANSWER_BYTES if again else ANSWER_BYTES - _ANNOUNCED_BYTES
+        setup["level_max"] = receiver.buffer.state["level_max"][0]
 
-    def listener(self, period_samples: int, lead_ns: int) -> Records[Listener]:
-        """Return a node with that sound card that hears nobody yet: an array of one."""
+    def listener(self, period_samples: int, lead_ns: int, question_bytes: int) -> Records[Listener]:
+        """Return a node with that sound card and name that hears nobody yet: an array of one."""
         found = self._listener.copy()
         found["setup"]["period_samples"] = period_samples
         found["setup"]["lead_ns"] = lead_ns
+        found["setup"]["question_bytes"] = question_bytes
         return found
 
     def hear(self, place: Records[Source]) -> None:

@@ -26,8 +26,10 @@ from sim.drive.tally import Tally
 from sim.fleet import listening
 from sim.fleet.around import BEFORE, PLAY, TICK, UNHEARD, Surroundings, set_right
 from sim.fleet.desk import Desk, Ways
-from sim.fleet.listening import Hearing, Listener
 from sim.fleet.newcomer import Newcomer
+from sim.fleet.speech import Speech
+from sim.fleet.state import Hearing, Listener
+from sim.gateway.crystal import Minutes
 from sim.gateway.power import Uptime, uptimes
 from sim.links.channel import Channel
 from sim.links.kernel import LOST_NS
@@ -42,7 +44,7 @@ _ROW_BYTES: Final = Played.dtype.itemsize
 
 
 class FleetPole:
-    """One node that only counts, and hears one station that says nothing but its sound.
+    """One node that only counts, and hears one station.
 
     Parameters
     ----------
@@ -64,6 +66,8 @@ class FleetPole:
         Of `packet_sheet`: bits, bytes.
     hearing : Records[Hearing]
         Its records, whatever is in them.
+    speech : Speech or None
+        What it and the station say to each other beside the sound; None: nothing.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class FleetPole:
         newcomer: Newcomer,
         sheet: NDArray[np.int64],
         hearing: Records[Hearing],
+        speech: Speech | None,
     ) -> None:
         self._place = place
         self._channel = channel
@@ -91,6 +96,7 @@ class FleetPole:
         self._up: Uptime | None = None
         self._ways = Ways(sender.packet_ns)
         self._hearing = hearing
+        self.speech = speech
         self._listener = inner(hearing, "listener", Listener)
         self._listener[:] = new(Listener)
         self._source = inner(self._hearing, "source", Source)
@@ -104,7 +110,10 @@ class FleetPole:
     def counts(self) -> NDArray[np.int64]:
         """Return what it counted, over all its boots: (COUNTS,) int64."""
         total = self._counts.copy()
-        total[Count.PACKETS_RECEIVED] += self._listener["packets"][0]
+        told, again = (0, 0) if self.speech is None else self.speech.heard
+        total[Count.DATAGRAMS_RECEIVED] += told + again
+        total[Count.RTCP_RECEIVED] += told
+        total[Count.PACKETS_RECEIVED] += again + self._listener["packets"][0]
         total[Count.PACKETS_DISCARDED_PROBATION] += self._listener["on_probation"][0]
         if self._hears:
             self._add_source(total)
@@ -147,6 +156,9 @@ class FleetPole:
             tally.note_fastest(sending.send_ns, arrive_ns)
         spans = self._spans(desk.periods[TICK, begin:end], begin)
         self._mark_unheard(desk.periods[:, begin:end], spans, begin)
+        if self.speech is not None:
+            clock = inner(around.record, "clock", Minutes)
+            self.speech.note_chunk(sending.send_ns, self._ways, clock)
         self._put_later(desk)
         seconds: list[Seconds] = []
         for up, first, last in spans:
@@ -210,8 +222,12 @@ class FleetPole:
         if self._up is not None:
             self._counts = self.counts()
         rows = int(self._listener["rows"][0])
+        question_bytes = 0
+        if self.speech is not None:
+            self.speech.begin()
+            question_bytes = self.speech.question_bytes
         self._listener[:] = self._newcomer.listener(
-            self._around.period_samples, self._around.lead_ns
+            self._around.period_samples, self._around.lead_ns, question_bytes
         )
         self._listener["rows"] = rows
         self._up = up
@@ -222,8 +238,9 @@ class FleetPole:
         while went != listening.WHOLE and not self.is_beyond:
             began = int(self._listener["packet"][0])
             went = listening.listen(
-                self._hearing, self._sheet, desk.room, desk.arrivals, desk.periods, desk.journal
-            )
+                self._hearing, self._ways.values, self._sheet, desk.room, desk.arrivals,
+                desk.periods, desk.journal,
+            )  # fmt: skip
             self._counts[Count.DATAGRAMS_RECEIVED] += int(self._listener["packet"][0]) - began
             if went == listening.ADMITS:
                 self._newcomer.hear(self._source)
@@ -232,6 +249,8 @@ class FleetPole:
                 self._add_source(self._counts)
             elif went == listening.FULL:
                 seconds.append(self._book(desk))
+            elif went == listening.UNDRAWN and self.speech is not None:
+                self.speech.draw()
             self.is_beyond |= went == listening.BEYOND
 
     def _add_source(self, counts: NDArray[np.int64]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.config import JitterConfig
+from node.kernel.record import Records
 from node.units import NS_PER_S
 from sim.drive.outgoing import CHUNK_NS, Outgoing
 from sim.drive.rounds import bin_s, tally_of
@@ -19,6 +20,8 @@ from sim.fleet.desk import LONGEST_NS, Desk
 from sim.fleet.newcomer import Newcomer
 from sim.fleet.pole import FleetPole
 from sim.fleet.sheet import packet_sheet
+from sim.fleet.speech import Speech
+from sim.fleet.state import Hearing
 from sim.station.programme import UDP_BYTES, Programme, Sending
 from sim.village.places import Place, Village, node_config
 from sim.village.scenario import Scenario
@@ -98,7 +101,8 @@ class FleetRounds:
 
     def link_bytes(self, number: int) -> tuple[int, int]:
         """Return the bytes of the stream to one place, and of what repaired it, with headers."""
-        return self._outgoing.stream_bytes, 0
+        speech = self._poles[number].speech
+        return self._outgoing.stream_bytes, 0 if speech is None else speech.repair_bytes
 
     def audio_sha256(self, number: int) -> str:
         """Return nothing: there is no sound."""
@@ -126,7 +130,12 @@ class FleetRounds:
         config = node_config(place, self.scenario)
         # But for this and their names, and what has to do with sound alone, they are alike.
         if config.jitter not in self._newcomers:
-            self._newcomers[config.jitter] = Newcomer(config, self.sender)
+            self._newcomers[config.jitter] = Newcomer(
+                config,
+                self.sender,
+                speaks=self.scenario.sender.reports,
+                again=self.scenario.sender.sends_again,
+            )
         return FleetPole(
             place,
             self.scenario,
@@ -136,7 +145,8 @@ class FleetRounds:
             tally=self.tallies[number],
             newcomer=self._newcomers[config.jitter],
             sheet=self._sheet,
-            hearing=self._desk.hearing(number),
+            hearing=(hearing := self._desk.hearing(number)),
+            speech=self._outgoing.speech(place, hearing),
         )
 
 
@@ -154,6 +164,19 @@ class _Counted(Outgoing):
     ) -> None:
         super().__init__(scenario, village, programme, places)
         self._sheet = sheet
+
+    def speech(self, place: Place, hearing: Records[Hearing]) -> Speech | None:
+        """Return what a node there and the station say to each other; None: nothing."""
+        if not self._scenario.sender.reports:
+            return None
+        return Speech(
+            place,
+            self.sender,
+            hearing,
+            backhaul_ns=self.backhaul_ns(place),
+            seed=self._scenario.seed,
+            budget=self.new_budget() if self._scenario.sender.sends_again else None,
+        )
 
     def _sending(self, end_ns: int) -> Sending:
         first, send_ns = self.sender.times_until(end_ns)

@@ -20,7 +20,8 @@ from queue import SimpleQueue
 import numpy as np
 
 from node.config import ConfigError, JitterConfig
-from sim.drive.roll_up import Part, part_of, roll_up
+from sim.drive.capacity import with_repair
+from sim.drive.roll_up import Part, part_of, repair_kbit_s_of, roll_up
 from sim.drive.rounds import Rounds
 from sim.drive.run import Progress
 from sim.fleet.desk import Desk
@@ -39,12 +40,12 @@ _KINDS = ("uplink", "backhaul", "cell")
 
 def why_not(scenario: Scenario) -> list[str]:
     """Return what of a scenario this tier cannot say, a line each; none where it says all."""
-    if not scenario.sender.reports:
+    if not scenario.sender.copies_possible:
         return []
     return [
-        f"{scenario.name}: sender.reports = true: tier fleet does not follow what nodes and "
-        "station say to each other (the time, losses, what is sent again); --tier drive does, "
-        "and with reports = false nodes play by the arrivals alone"
+        f'{scenario.name}: sender.delivery = "multicast" with sender.copies = "auto": tier fleet '
+        "follows no copies, which all nodes together decide; --tier drive does, and with "
+        'copies = "off" there are none'
     ]
 
 
@@ -93,7 +94,7 @@ def run(
         if progress is not None:
             progress(scenario.duration_s * done, whole_s)
     drive_cpu_s = time.process_time() - ready_cpu_s
-    result = roll_up(scenario, village, _joined(village, parts))
+    result = roll_up(scenario, village, _joined(scenario, village, parts))
     result.cpu.update(
         cpu_s=time.process_time() - began_cpu_s,
         wall_s=time.perf_counter() - began_s,
@@ -112,7 +113,7 @@ def counted(scenario: Scenario, village: Village, programme: Programme) -> RunRe
         Of which `why_not` says nothing; the programme is what its station sends.
     """
     return roll_up(
-        scenario, village, _joined(village, list(_parts(scenario, village, programme, 1)))
+        scenario, village, _joined(scenario, village, list(_parts(scenario, village, programme, 1)))
     )
 
 
@@ -150,25 +151,34 @@ def _parts(
             pool.shutdown(cancel_futures=True)
 
 
-def _joined(village: Village, parts: list[Part]) -> Part:
+def _joined(scenario: Scenario, village: Village, parts: list[Part]) -> Part:
     """Return the parts of all communes as one, in the order of the village."""
     where = {row.node: i for i, row in enumerate(row for part in parts for row in part.rows)}
     order = [where[place.node] for place in village.places]
     rows = [row for part in parts for row in part.rows]
     spreads = [one for part in parts for one in part.spreads]
     traces = [one for part in parts for one in part.traces]
+    rows = [rows[i] for i in order]
+    stream_kbit_s = parts[0].stream_kbit_s
+    repair_kbit_s = sum(repair_kbit_s_of(row, scenario.duration_s) for row in rows)
     return Part(
-        rows=[rows[i] for i in order],
+        rows=rows,
         spreads=[spreads[i] for i in order],
         raster=np.concatenate([part.raster for part in parts])[order],
         traces=[traces[i] for i in order],
-        capacity=_capacity(parts),
+        capacity=[
+            with_repair(row, stream_kbit_s, repair_kbit_s) if row.kind == _KINDS[0] else row
+            for row in _capacity(parts)
+        ],
+        stream_kbit_s=stream_kbit_s,
         bin_s=parts[0].bin_s,
     )
 
 
 def _capacity(parts: list[Part]) -> list[CapacityRow]:
-    """Return what was asked of each shared rate; each commune has followed the same uplink."""
+    """Return what was asked of each shared rate; each commune has followed the same uplink, and
+    knows of its own repair alone.
+    """
     rows = [row for part in parts for row in part.capacity]
     once = {(row.kind, row.commune, row.bearer): row for row in rows}
     return [replace(row) for kind in _KINDS for row in once.values() if row.kind == kind]

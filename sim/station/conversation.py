@@ -32,7 +32,8 @@ from sim.village.places import Place
 HELD_NS: Final = 200_000
 """The station answers after so long: assumption."""
 
-_DRAWS: Final = 64
+DRAWS: Final = 64
+"""Requests that are drawn for at once."""
 ALWAYS: Final = 1 << 32
 
 
@@ -181,27 +182,39 @@ class RequestWay:
     def __init__(self, place: Place, backhaul_ns: int, purpose: Purpose, seed: int) -> None:
         self._bits = stream(seed, purpose, commune=place.commune, node=place.node)
         self._bearer = place.bearer
-        self._fastest_ns = backhaul_ns
+        self.fastest_ns = backhaul_ns
+        """What a request takes at the least."""
         if place.bearer is not None:
-            self._fastest_ns += round(place.bearer.one_way_ms.value * NS_PER_MS)
+            self.fastest_ns += round(place.bearer.one_way_ms.value * NS_PER_MS)
             self._loss = round(place.bearer.loss_pct.value / 100 * ALWAYS)
         else:
             assert place.trace_ns is not None
             self._loss = round(float(np.mean(place.trace_ns == LOST_NS)) * ALWAYS)
         self._jitter_ns: deque[int] = deque()
+        self._losses: deque[bool] = deque()
 
     def arrival_ns(self, asked_ns: int) -> int:
         """Return when a request that leaves now reaches the station."""
-        return asked_ns + self._fastest_ns + self._next_jitter_ns()
+        return asked_ns + self.fastest_ns + self._next_jitter_ns()
 
     def loses(self) -> bool:
-        """Return whether the next request is lost."""
-        return int(raw_draws(self._bits, 1)[0] >> np.uint64(32)) < self._loss
+        """Return whether the next request is lost, of those that `arrival_ns` was asked for."""
+        if not self._losses:
+            self._losses.extend(self.draw_losses(DRAWS).tolist())
+        return bool(self._losses.popleft())
+
+    def draw_jitter_ns(self, count: int) -> NDArray[np.int64]:
+        """Return what comes on top of the ways of the next requests: (count,) int64, ns."""
+        if self._bearer is None:
+            return np.zeros(count, np.int64)
+        return jitter_of(self._bearer, raw_draws(self._bits, count))
+
+    def draw_losses(self, count: int) -> NDArray[np.bool_]:
+        """Return which of the next requests are lost: (count,) bool."""
+        drawn = raw_draws(self._bits, count) >> np.uint64(32)
+        return drawn.astype(np.int64) < self._loss
 
     def _next_jitter_ns(self) -> int:
-        if self._bearer is None:
-            return 0
         if not self._jitter_ns:
-            raw = raw_draws(self._bits, _DRAWS)
-            self._jitter_ns.extend(jitter_of(self._bearer, raw).tolist())
+            self._jitter_ns.extend(self.draw_jitter_ns(DRAWS).tolist())
         return self._jitter_ns.popleft()

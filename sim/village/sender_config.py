@@ -54,6 +54,11 @@ class SenderConfig:
         """Whether packets may carry copies."""
         return self.reports and self.copies == "auto" and self.delivery == "multicast"
 
+    @property
+    def sends_again(self) -> bool:
+        """Whether what is lost is sent again to who asks."""
+        return self.reports and self.retransmission and self.delivery == "unicast"
+
     def __post_init__(self) -> None:
         rate, loss, target = self.bitrate_kbit_s, self.expected_loss_pct, self.target_lufs
         budget = self.data_budget_kbit_s

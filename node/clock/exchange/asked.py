@@ -15,11 +15,13 @@ from node.clock.exchange.replies import (
     clear,
     fit,
     is_congested,
-    new_replies,
     offset_ns,
 )
+from node.clock.exchange.replies import (
+    begin as begin_replies,
+)
 from node.kernel import inner_kernel
-from node.kernel.record import Record, Records, nested, new, whole
+from node.kernel.record import Record, Records, nested, whole
 from node.units import NS_PER_MS, NS_PER_S
 
 BURST_REQUESTS: Final = 56
@@ -79,14 +81,21 @@ class Asking(Record):
     replies: Records[Replies] = nested(Replies, "Those that are believed.", (1,))
 
 
-def new_asking(start_ns: int) -> Records[Asking]:
-    """Return the half of a node that has not asked yet: an array of one."""
-    asking = new(Asking)
-    for name in ("next_ns", "begin_ns", "fitted_ns", "reply_ns"):
-        asking[name] = start_ns
-    asking["burst_left"] = BURST_REQUESTS
-    asking["replies"] = new_replies()
-    return asking
+@inner_kernel("void(Asking, int64)")
+def begin(asking: Asking, start_ns: int) -> None:
+    """Have asked nothing: the first request is due at `start_ns`."""
+    asking.next_ns = start_ns
+    asking.begin_ns = start_ns
+    asking.fitted_ns = start_ns
+    asking.reply_ns = start_ns
+    asking.burst_left = BURST_REQUESTS
+    asking.unanswered = 0
+    asking.steps = 0
+    asking.answered = 0
+    asking.outstanding = 0
+    asking.suspects = 0
+    asking.sounds = 0
+    begin_replies(asking.replies[0])
 
 
 @inner_kernel("boolean(Asking, int64)")

@@ -33,7 +33,7 @@ from node.clock.exchange.asked import (
     Asking,
     ask,
     ask_by,
-    new_asking,
+    begin,
     receive_reply,
     uncertainty_ns,
     wants_sound,
@@ -41,7 +41,7 @@ from node.clock.exchange.asked import (
 from node.clock.exchange.replies import local_ns, offset_ns
 from node.kernel import kernel
 from node.kernel.bound import bound
-from node.kernel.record import Records
+from node.kernel.record import Records, new
 
 __all__ = [
     "BURST_REQUESTS",
@@ -76,7 +76,8 @@ class ClockExchange:
     """The node's half: asks, filters, publishes."""
 
     def __init__(self, start_ns: int) -> None:
-        self.asking = new_asking(start_ns)
+        self.asking = new(Asking)
+        _begin(self.asking, start_ns)
         self._events: deque[RequestTime] = deque(maxlen=OUTSTANDING_MAX)
         self._ask = bound(_ask, self.asking)
         self._receive_reply = bound(_receive_reply, self.asking)
@@ -198,6 +199,12 @@ class ClockExchange:
     def local_ns(self, sender_ns: int) -> int:
         """Return the node's time at which the sender's clock shows `sender_ns`."""
         return int(self._local_ns(sender_ns))
+
+
+@kernel("void(Asking[::1], int64)")
+def _begin(asking: Records[Asking], start_ns: int) -> None:
+    """See `begin`."""
+    begin(asking[0], start_ns)
 
 
 @kernel("boolean(Asking[::1], int64)")

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from node.clock.exchange.bounds import REPLIES_MAX, Exchanged, fit_line, fit_line_again
 from node.clock.exchange.slope import THERE, support
 from node.clock.robust_line import select, select_near
-from node.kernel import inner_kernel, kernel
-from node.kernel.record import Record, Records, nested, new, number, whole
+from node.kernel import inner_kernel
+from node.kernel.record import Record, Records, nested, number, whole
 from node.units import NS_PER_MS, NS_PER_S
 
 WAITED_NS: Final = 300 * NS_PER_MS
@@ -62,6 +62,13 @@ class Replies(Record):
         "ns", "Of each reply its arrival, ascending, t2 - t1 and t4 - t3.", (3, REPLIES_MAX)
     )
     window: Records[Exchanged] = nested(Exchanged, "Those of the last minutes.", (1,))
+
+
+@inner_kernel("void(Replies)")
+def begin(replies: Replies) -> None:
+    """Know no path and no reply."""
+    clear(replies)
+    replies.path_max_ns = WAITED_NS
 
 
 @inner_kernel("void(Replies)")
@@ -140,40 +147,6 @@ def fit(replies: Replies, sound_ns: NDArray[np.int64], sounds: int) -> None:
     floor_ns = replies.back_ns - max(NS_PER_MS, replies.spread_ns // 2)
     _hear(window, sound_ns, sounds, window.first, floor_ns)
     _take_line(replies, window)
-
-
-class OffsetFilter:
-    """The replies of the last minutes, and the line through them, by themselves."""
-
-    def __init__(self) -> None:
-        self._replies = new_replies()
-
-    def add(self, now_ns: int, forward_ns: int, backward_ns: int) -> None:
-        """Append a reply: its arrival, t2 - t1 and t4 - t3."""
-        _add(self._replies, now_ns, forward_ns, backward_ns)
-
-    def fit(self, sound_ns: NDArray[np.int64] | None = None) -> None:
-        """Put the lines under what is there, one reply at least; see `fit`.
-
-        sound_ns  (4, n) int64 or None, n <= SOUND_MAX; ns
-        """
-        _fit(self._replies, np.zeros((4, 0), np.int64) if sound_ns is None else sound_ns)
-
-    @property
-    def slope(self) -> float:
-        """How much faster the other clock is, as a ratio less one."""
-        return float(self._replies["slope"][0])
-
-    def offset_ns(self, now_ns: int) -> int:
-        """Return the other clock less the own one at own time `now_ns`."""
-        return int(_offset_ns(self._replies, now_ns))
-
-
-def new_replies() -> Records[Replies]:
-    """Return those of a node that has had none: an array of one."""
-    replies = new(Replies)
-    replies["path_max_ns"] = WAITED_NS
-    return replies
 
 
 @inner_kernel("boolean(Replies, Exchanged)")
@@ -351,24 +324,3 @@ def _median(values: NDArray[np.float64], n: int) -> float:
     """
     upper = select(values, n, n // 2)
     return upper if n % 2 else 0.5 * (upper + select(values, n, n // 2 - 1))
-
-
-@kernel("void(Replies[::1], int64, int64, int64)")
-def _add(replies: Records[Replies], now_ns: int, forward_ns: int, backward_ns: int) -> None:
-    """See `add`."""
-    add(replies[0], now_ns, forward_ns, backward_ns)
-
-
-@kernel("void(Replies[::1], int64[:, ::1])")
-def _fit(replies: Records[Replies], sound_ns: NDArray[np.int64]) -> None:
-    """See `fit`.
-
-    sound_ns  (4, n) int64, ns
-    """
-    fit(replies[0], sound_ns, sound_ns.shape[1])
-
-
-@kernel("int64(Replies[::1], int64)")
-def _offset_ns(replies: Records[Replies], now_ns: int) -> int:
-    """See `offset_ns`."""
-    return offset_ns(replies[0], now_ns)

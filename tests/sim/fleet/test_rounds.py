@@ -47,6 +47,17 @@ commune = "Yên Sơn"
 """
 
 
+TALKS = [
+    "reports = false",
+    "",
+    "",
+    "retransmission = false",
+    'delivery = "multicast"\ncopies = "off"',
+    "data_budget_kbit_s = 40",
+    "packet_ms = 60",
+]
+"""What the station says beside its sound, and of how many packets."""
+
 MODES = ["synchronised", "synchronised", "adaptive"]
 KINDS = ["power_cut", "link_down", "card_gone"]
 
@@ -66,7 +77,7 @@ def villages(draw):
         outage=draw(st.sampled_from([0, 15, 40])),
         outage_max=draw(st.sampled_from([2, 14, 45])),
     )
-    more = "[sender]\nreports = false\n" + rough
+    more = f"[sender]\n{draw(st.sampled_from(TALKS))}\n" + rough
     for kind in draw(st.lists(st.sampled_from(KINDS), max_size=2)):
         start = draw(st.integers(0, 60))
         more += FAULTS.format(kind=kind, start=start, end=start + draw(st.integers(1, 30)))

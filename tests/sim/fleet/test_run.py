@@ -21,7 +21,7 @@ SKEW = {"skew_p50_ms", "skew_p95_ms", "skew_p99_ms", "skew_max_ms"}
 """The fleet's is within a commune."""
 
 
-def two_communes(folder, *, more="[sender]\nreports = false\n", top="", uplink=False):
+def two_communes(folder, *, more="", top="", uplink=False):
     hamlets = {
         ("Thôn 1", 0, 0): [
             ("a-1", "pi_zero_2w_i2s", "ftth", 0, 0),
@@ -43,9 +43,13 @@ def without_skew(table):
     return {name: value for name, value in table.items() if name not in SKEW}
 
 
+COPIES = '[sender]\ndelivery = "multicast"\n'
+
+
 @pytest.mark.parametrize("uplink", [False, True])
-def test_it_answers_what_the_drive_answers(tmp_path, uplink):
-    asked = scenario.load(two_communes(tmp_path, uplink=uplink))
+@pytest.mark.parametrize("more", ["", "[sender]\nreports = false\n"])
+def test_it_answers_what_the_drive_answers(tmp_path, uplink, more):
+    asked = scenario.load(two_communes(tmp_path, uplink=uplink, more=more))
     one, other = drive.run(asked, decode=False), fleet.run(asked)
     assert one.trace_hash == other.trace_hash
     np.testing.assert_array_equal(one.raster, other.raster)
@@ -91,13 +95,13 @@ def test_what_the_kernel_cannot_follow_is_played_by_the_drive(tmp_path, monkeypa
     assert fleet.run(asked).trace_hash == drive.run(asked, decode=False).trace_hash
 
 
-def test_a_conversation_is_refused_by_its_name(tmp_path, capsys):
-    path = two_communes(tmp_path, more="")
-    with pytest.raises(ConfigError, match=r"two: sender\.reports = true"):
+def test_copies_are_refused_by_their_name(tmp_path, capsys):
+    path = two_communes(tmp_path, more=COPIES)
+    with pytest.raises(ConfigError, match=r'two: sender\.delivery = "multicast"'):
         fleet.run(str(path))
     out = str(tmp_path / "out")
     assert cli.main(["run", str(path), "--tier", "fleet", "--out", out]) == 2
-    assert "sender.reports = true" in capsys.readouterr().err
+    assert 'sender.copies = "auto"' in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
@@ -111,13 +115,13 @@ def test_the_tier_is_chosen_by_what_is_asked(tmp_path):
     few = scenario.load(two_communes(tmp_path))
     many = scenario.load(two_communes(tmp_path, top="copies = 70\n"))
     assert sum(1 for _ in many.clusters()) == 420 > MANY
-    spoken = replace(many, sender=replace(many.sender, reports=True))
+    copied = replace(many, sender=replace(many.sender, delivery="multicast"))
     assert choose(AUTO, few, replay=False).name == DRIVE
     assert choose(FLEET, few, replay=False).name == FLEET
     assert choose(AUTO, many, replay=False).name == FLEET
     assert choose(AUTO, many, replay=True).name == DRIVE
     assert choose(DRIVE, many, replay=False).name == DRIVE
-    assert "sender.reports" in choose(AUTO, spoken, replay=False).said()
+    assert "sender.copies" in choose(AUTO, copied, replay=False).said()
 
 
 def test_a_province_says_its_tier_and_has_all_its_files(tmp_path, capsys):

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from node.clock.exchange.replies import OffsetFilter
+from node.clock.exchange.replies import Replies, add, begin, fit, offset_ns
+from node.kernel.record import new
 
 MS = 1_000_000
 S = 1000 * MS
@@ -32,7 +33,8 @@ def test_a_path_that_becomes_longer_both_ways_does_not_set_the_senders_clock(
     What was under way as it became longer went a long way one way only.
     """
     rng = np.random.default_rng(seed)
-    replies = OffsetFilter()
+    (replies,) = new(Replies)
+    begin(replies)
     long_ms = path_ms + longer_ms
     halfway_ms = (long_ms, path_ms) if under_way[1] else (path_ms, long_ms)
     ways_ms = [(path_ms, path_ms)] * before + [halfway_ms] * under_way[0]
@@ -42,11 +44,11 @@ def test_a_path_that_becomes_longer_both_ways_does_not_set_the_senders_clock(
         now_ns += 20 * MS + sum(ways) * MS
         jitters_ns = rng.integers(0, jitter_ms * MS + 1, 2)
         up_ns, down_ns = (way * MS + int(one) for way, one in zip(ways, jitters_ns, strict=True))
-        replies.add(now_ns, AHEAD_NS + up_ns, down_ns - AHEAD_NS)
+        add(replies, now_ns, AHEAD_NS + up_ns, down_ns - AHEAD_NS)
     times = np.linspace(10 * S, now_ns, len(sound_later_ms)).astype(np.int64)
     fastest = np.full(len(times), long_ms * MS - AHEAD_NS, np.int64)
     slowest = fastest + np.array(sound_later_ms, np.int64) * MS
-    replies.fit(np.stack([times, fastest, times, slowest]) if len(times) else None)
-    error_ns = abs(replies.offset_ns(now_ns) - AHEAD_NS)
+    fit(replies, np.stack([times, fastest, times, slowest]), len(times))
+    error_ns = abs(offset_ns(replies, now_ns) - AHEAD_NS)
     turned_ns = 600e-6 * (now_ns - 10 * S)  # what a slope can be wrong by at most
     assert error_ns <= (path_ms + jitter_ms + 1) * MS + turned_ns

@@ -3,22 +3,25 @@
 import numpy as np
 import pytest
 
-from node.clock.exchange.replies import OffsetFilter
+from node.clock.exchange.replies import Replies, add, begin, fit
+from node.kernel.record import new
 
 MS = 1_000_000
 S = 1_000_000_000
+NO_SOUND = np.zeros((4, 0), np.int64)
 
 
 def slope_error_ppm(seed: int, true_ppm: float, seconds: int) -> float:
     """How wrong the slope is after 25 replies a second over 40 +- 20 ms each way."""
     rng = np.random.default_rng(seed)
-    replies = OffsetFilter()
+    (replies,) = new(Replies)
+    begin(replies)
     for number in range(25 * seconds):
         now_ns = number * S // 25
         ahead_ns = round(now_ns * true_ppm * 1e-6)
         up_ns, down_ns = (int(one) for one in rng.integers(20 * MS, 60 * MS, 2))
-        replies.add(now_ns, ahead_ns + up_ns, down_ns - ahead_ns)
-    replies.fit()
+        add(replies, now_ns, ahead_ns + up_ns, down_ns - ahead_ns)
+    fit(replies, NO_SOUND, 0)
     return abs(replies.slope * 1e6 - true_ppm)
 
 
