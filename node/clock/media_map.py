@@ -92,12 +92,70 @@ class Reported(Record):
 
 
 @inner_kernel("void(Reported)")
+def clear(reported: Reported) -> None:
+    """Forget all reports: the sender's clock was set."""
+    reported.count = 0
+    reported.slope = 0.0
+    reported.contradicted = 0
+    reported.again = 0
+
+
+@inner_kernel("void(Reported)")
 def begin(reported: Reported) -> None:
     """Know no report."""
     clear(reported)
     reported.restarts = 0
     reported.restarted_ns = 0
     reported.lag_ns = 0
+
+
+@inner_kernel("void(Reported, int64, int64)")
+def _append(reported: Reported, sender_ns: int, media_time_samples: int) -> None:
+    n = reported.count
+    drop = max(0, n + 1 - REPORTS_MAX)
+    while drop < n and reported.kept[0, drop] < sender_ns - WINDOW_NS:
+        drop += 1
+    if drop > 0:
+        n -= drop
+        for row in range(2):
+            for i in range(n):
+                reported.kept[row, i] = reported.kept[row, drop + i]
+    reported.kept[0, n] = sender_ns
+    reported.kept[1, n] = media_time_samples
+    reported.count = n + 1
+
+
+@inner_kernel("void(Reported, float64[::1])")
+def _fit_reports(reported: Reported, scratch: NDArray[np.float64]) -> None:
+    """Put a line through the reports, one at least.
+
+    scratch  (SCRATCH,) float64, ns: room
+    """
+    n = reported.count
+    x_ns = scratch[:REPORTS_MAX]
+    ahead_ns = scratch[REPORTS_MAX : 2 * REPORTS_MAX]
+    more = scratch[2 * REPORTS_MAX :]
+    for i in range(n):
+        away_ns = reported.kept[0, i] - reported.kept[0, n - 1]
+        x_ns[i] = float(away_ns)
+        ahead_ns[i] = float(_lasts_ns(reported.kept[1, i] - reported.kept[1, n - 1]) - away_ns)
+    if -x_ns[0] > _SPAN_MIN_NS and n >= _SLOPE_REPORTS_MIN:
+        pairs = pair_slopes(x_ns, ahead_ns, n, max(1, n // 2), more)
+        slope = select_near(more, pairs, pairs // 2, reported.slope, _NEAR) if pairs > 0 else 0.0
+        reported.slope = min(max(slope, -_SLOPE_MAX), _SLOPE_MAX)
+    for i in range(n):
+        more[i] = ahead_ns[i] - reported.slope * x_ns[i]
+    # The line's media time at the newest report lies this far ahead of the reported one.
+    reported.lag_ns = int(-np.rint(select(more, n, n // 2)))
+
+
+@inner_kernel("int64(Reported, int64)")
+def map_ns(reported: Reported, media_time_samples: int) -> int:
+    """Return what the sender's clock shows at a media time, by the line; there is a report."""
+    newest = reported.count - 1
+    media_ns = _lasts_ns(media_time_samples - reported.kept[1, newest])
+    ahead_ns = np.int64(np.rint(media_ns / (1.0 + reported.slope)))
+    return int(reported.kept[0, newest] + reported.lag_ns + ahead_ns)
 
 
 @inner_kernel("void(Reported, float64[::1], int64, int64)")
@@ -132,15 +190,6 @@ def receive_report(
     _fit_reports(reported, scratch)
 
 
-@inner_kernel("int64(Reported, int64)")
-def map_ns(reported: Reported, media_time_samples: int) -> int:
-    """Return what the sender's clock shows at a media time, by the line; there is a report."""
-    newest = reported.count - 1
-    media_ns = _lasts_ns(media_time_samples - reported.kept[1, newest])
-    ahead_ns = np.int64(np.rint(media_ns / (1.0 + reported.slope)))
-    return int(reported.kept[0, newest] + reported.lag_ns + ahead_ns)
-
-
 @inner_kernel("int64(Reported)")
 def settled_in_ns(reported: Reported) -> int:
     """Return how soon another report would settle what is in doubt, or NO_DOUBT_NS."""
@@ -153,15 +202,6 @@ def settled_in_ns(reported: Reported) -> int:
 def is_unsteady(reported: Reported) -> bool:
     """Return whether line after line was contradicted: the sender does not keep its pace."""
     return bool(reported.again >= _AGAIN_MAX)
-
-
-@inner_kernel("void(Reported)")
-def clear(reported: Reported) -> None:
-    """Forget all reports: the sender's clock was set."""
-    reported.count = 0
-    reported.slope = 0.0
-    reported.contradicted = 0
-    reported.again = 0
 
 
 class ReportMap:
@@ -243,46 +283,6 @@ class ReportMap:
         found = np.empty((POINT_ROWS, int(line["blocks"][0]) + 1), np.int64)
         _transits(self.reported, line, found)
         return found
-
-
-@inner_kernel("void(Reported, int64, int64)")
-def _append(reported: Reported, sender_ns: int, media_time_samples: int) -> None:
-    n = reported.count
-    drop = max(0, n + 1 - REPORTS_MAX)
-    while drop < n and reported.kept[0, drop] < sender_ns - WINDOW_NS:
-        drop += 1
-    if drop > 0:
-        n -= drop
-        for row in range(2):
-            for i in range(n):
-                reported.kept[row, i] = reported.kept[row, drop + i]
-    reported.kept[0, n] = sender_ns
-    reported.kept[1, n] = media_time_samples
-    reported.count = n + 1
-
-
-@inner_kernel("void(Reported, float64[::1])")
-def _fit_reports(reported: Reported, scratch: NDArray[np.float64]) -> None:
-    """Put a line through the reports, one at least.
-
-    scratch  (SCRATCH,) float64, ns: room
-    """
-    n = reported.count
-    x_ns = scratch[:REPORTS_MAX]
-    ahead_ns = scratch[REPORTS_MAX : 2 * REPORTS_MAX]
-    more = scratch[2 * REPORTS_MAX :]
-    for i in range(n):
-        away_ns = reported.kept[0, i] - reported.kept[0, n - 1]
-        x_ns[i] = float(away_ns)
-        ahead_ns[i] = float(_lasts_ns(reported.kept[1, i] - reported.kept[1, n - 1]) - away_ns)
-    if -x_ns[0] > _SPAN_MIN_NS and n >= _SLOPE_REPORTS_MIN:
-        pairs = pair_slopes(x_ns, ahead_ns, n, max(1, n // 2), more)
-        slope = select_near(more, pairs, pairs // 2, reported.slope, _NEAR) if pairs > 0 else 0.0
-        reported.slope = min(max(slope, -_SLOPE_MAX), _SLOPE_MAX)
-    for i in range(n):
-        more[i] = ahead_ns[i] - reported.slope * x_ns[i]
-    # The line's media time at the newest report lies this far ahead of the reported one.
-    reported.lag_ns = int(-np.rint(select(more, n, n // 2)))
 
 
 @inner_kernel("void(Reported, Line, int64[:, ::1])")

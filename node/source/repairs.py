@@ -14,6 +14,7 @@ from node.jitter import state as js
 from node.jitter.buffer import JitterBuffer, Missing
 from node.kernel.record import Records
 from node.opus.packet import has_lbrr, packet_samples
+from node.peers.credit import NEVER_NS
 from node.rtp import packet as rtp
 from node.rtp import redundancy as rd
 from node.rtp.retransmission import ORIGINAL_BYTES
@@ -57,14 +58,17 @@ class Repairs:
         self._next_media: NDArray[np.int64] = buffer.state["next_media"]
         self._blocks = np.zeros((rd.BLOCKS_MAX, rd.BLOCK_FIELDS), np.int64)
         self.is_missing = False
-        """Whether holes were open after the last packet."""
+        """Whether the last packet left holes, or may have brought the next question nearer."""
+        self._told_ns = NEVER_NS
         self.own_media_samples = 0
         """Media time of the own payload of the last packet with copies."""
         rp.reset_repair(self._repair)
 
     def watch(self, now_ns: int) -> None:
         """Note the holes that the packet just inserted opens."""
-        self.is_missing = self._missing.watch(now_ns) > 0
+        holes = self._missing.watch(now_ns)
+        # Where nobody was asked any more, for too much was missing, somebody will be from now on.
+        self.is_missing = holes > 0 or self._due_ns() < self._told_ns
 
     def wait(self, now_ns: int) -> None:
         """Do not ask for a while: nobody can say yet how long an answer takes."""
@@ -91,8 +95,8 @@ class Repairs:
 
     def next_deadline_ns(self) -> int | None:
         """Return when `request` should be called next, or None when nothing is missing."""
-        due = self._missing.next_request_ns()
-        return None if due == js.NONE else due
+        self._told_ns = self._due_ns()
+        return None if self._told_ns == NEVER_NS else self._told_ns
 
     def receive_retransmission(
         self, data: NDArray[np.uint8], header: NDArray[np.int64], now_ns: int
@@ -133,6 +137,10 @@ class Repairs:
                 then = (timestamp - int(copy[rd.OFFSET_SAMPLES])) & 0xFFFF_FFFF
                 self._insert(_payload(data, copy), sequence, then, js.REDUNDANT, now_ns)
         return result
+
+    def _due_ns(self) -> int:
+        due = self._missing.next_request_ns()
+        return NEVER_NS if due == js.NONE else due
 
     def _insert(
         self,

@@ -31,6 +31,73 @@ _MINUTE_NS: Final = 60 * NS_PER_S
 _NEVER_NS: Final = 1 << 62
 
 
+@inner_kernel("int64(Station, int64[:, ::1], int64)")
+def _sent_before(station: Station, ways: NDArray[np.int64], at_ns: int) -> int:
+    """Return how many of the packets that are known of left before `at_ns`.
+
+    ways  (3, n) int64, ns: see `sim.fleet.desk`
+    """
+    low = 0
+    high = station.known
+    while low < high:
+        middle = (low + high) // 2
+        if ways[SENT, middle] < at_ns:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@inner_kernel("int64(Station, int64[:, ::1], int64)")
+def _travels_ns(station: Station, ways: NDArray[np.int64], left_ns: int) -> int:
+    """Return how long something sent now is under way, or LOST_NS.
+
+    It is what the packet meets that leaves the station next.
+
+    ways  (3, n) int64, ns: see `sim.fleet.desk`
+    """
+    packet = _sent_before(station, ways, left_ns)
+    if packet >= station.known or ways[ARRIVED, packet] == LOST_NS:
+        return LOST_NS
+    return int(ways[ARRIVED, packet] - ways[SENT, packet])
+
+
+@inner_kernel("void(Answer[::1], int64, int64)")
+def _copy(answers: Records[Answer], here: int, there: int) -> None:
+    """Write an answer over another one."""
+    answers[there].at_ns = answers[here].at_ns
+    answers[there].again = answers[here].again
+    answers[there].left_ns = answers[here].left_ns
+    answers[there].asked_ns = answers[here].asked_ns
+
+
+@inner_kernel("boolean(Talk, int64)")
+def _send(talk: Talk, arrive_ns: int) -> bool:
+    """Put the answer behind all others to where it comes; return False if that is too far off.
+
+    arrive_ns  true time
+    """
+    clock = talk.clock[0]
+    at = arrive_ns // _MINUTE_NS - clock.first
+    if at < 0 or at >= WINDOW_MINUTES or clock.knots_ns[at] == _NEVER_NS:
+        return False
+    at_ns = shown_ns(clock, arrive_ns)
+    last = talk.waiting
+    again = talk.answers[last].again
+    left_ns = talk.answers[last].left_ns
+    asked_ns = talk.answers[last].asked_ns
+    place = last
+    while place > 0 and talk.answers[place - 1].at_ns > at_ns:
+        _copy(talk.answers[:], place - 1, place)
+        place -= 1
+    talk.answers[place].at_ns = at_ns
+    talk.answers[place].again = again
+    talk.answers[place].left_ns = left_ns
+    talk.answers[place].asked_ns = asked_ns
+    talk.waiting += 1
+    return True
+
+
 @inner_kernel("boolean(Station, Talk, int64[:, ::1], int64, int64)")
 def tell_time(
     station: Station, talk: Talk, ways: NDArray[np.int64], asked_ns: int, true_ns: int
@@ -61,6 +128,71 @@ def tell_time(
     answer.left_ns = left_ns
     answer.asked_ns = asked_ns
     return bool(_send(talk, left_ns + travels_ns))
+
+
+@inner_kernel("void(Station, int64[:, ::1], int64[:, ::1], int64)")
+def _remember(
+    station: Station, ways: NDArray[np.int64], sheet: NDArray[np.int64], now_ns: int
+) -> None:
+    """Let the station have sent what it sent until now; nobody asked before.
+
+    ways   (3, n) int64, ns: see `sim.fleet.desk`
+    sheet  (3, packets of the sound) int64: marks, bytes, and what else it reads as, of each
+    """
+    sent = station.first + _sent_before(station, ways, now_ns + 1)
+    for number in range(max(station.remembered, station.first), sent):
+        packet_bytes = sheet[1, number % sheet.shape[1]] + HEADER_BYTES
+        earned = station.share * (packet_bytes + UDP_BYTES)
+        if station.rate_bit_s > 0:
+            sent_ns = ways[SENT, number - station.first]
+            last_ns = sent_ns if station.earned_ns < 0 else station.earned_ns
+            passed_ns = min(max(sent_ns - last_ns, 0), PAUSE_MAX_NS)
+            station.earned_ns = max(last_ns, sent_ns)
+            earned = station.rate_bit_s / 8 * passed_ns / NS_PER_S - packet_bytes - UDP_BYTES
+        left_bytes = max(station.left_bytes + earned, -float(SAVED_BYTES_MAX))
+        station.left_bytes = min(left_bytes, float(SAVED_BYTES_MAX))
+    station.remembered = max(station.remembered, sent)
+
+
+@inner_kernel("int64(Station, int64[:, ::1], int64)")
+def _newest_ns(station: Station, ways: NDArray[np.int64], left_ns: int) -> int:
+    """Return the arrival of the last packet that left before and came through.
+
+    ways  (3, n) int64, ns: see `sim.fleet.desk`
+    """
+    packet = _sent_before(station, ways, left_ns) - 1
+    while packet >= 0 and ways[ARRIVED, packet] == LOST_NS:
+        packet -= 1
+    return int(ways[ARRIVED, packet]) if packet >= 0 else LOST_NS
+
+
+@inner_kernel("int64(Station, int64[:, ::1], int64, int64)")
+def _may_send(station: Station, sheet: NDArray[np.int64], sequence: int, came_ns: int) -> int:
+    """Return the number of a packet that is sent again now, and pay for it; -1: it is not.
+
+    sheet  (3, packets of the sound) int64: marks, bytes, and what else it reads as, of each
+    """
+    newest = station.remembered - 1
+    number = newest - ((newest - (sequence - station.first_sequence)) & 0xFFFF)
+    if number < 0 or number <= newest - HISTORY_PACKETS:
+        return -1
+    at = number % HISTORY_PACKETS
+    if station.numbers[at] != number or station.times[at] == 0:
+        station.numbers[at] = number
+        station.times[at] = 0
+        station.times_ns[at] = -(1 << 62)
+    if station.times[at] >= retransmitter.ANSWERS_MAX:
+        return -1
+    if came_ns - station.times_ns[at] < retransmitter.REPEAT_NS:
+        return -1
+    cost_bytes = sheet[1, number % sheet.shape[1]] + HEADER_BYTES + ORIGINAL_BYTES + UDP_BYTES
+    if station.left_bytes < cost_bytes:
+        return -1
+    station.left_bytes -= cost_bytes
+    station.repair_bytes += cost_bytes
+    station.times[at] += 1
+    station.times_ns[at] = came_ns
+    return int(number)
 
 
 @inner_kernel("boolean(Station, Talk, int64[:, ::1], int64[:, ::1], int64[::1], int64)")
@@ -117,138 +249,6 @@ def send_again(
                         return False
         begin = end
     return True
-
-
-@inner_kernel("int64(Station, int64[:, ::1], int64, int64)")
-def _may_send(station: Station, sheet: NDArray[np.int64], sequence: int, came_ns: int) -> int:
-    """Return the number of a packet that is sent again now, and pay for it; -1: it is not.
-
-    sheet  (3, packets of the sound) int64: marks, bytes, and what else it reads as, of each
-    """
-    newest = station.remembered - 1
-    number = newest - ((newest - (sequence - station.first_sequence)) & 0xFFFF)
-    if number < 0 or number <= newest - HISTORY_PACKETS:
-        return -1
-    at = number % HISTORY_PACKETS
-    if station.numbers[at] != number or station.times[at] == 0:
-        station.numbers[at] = number
-        station.times[at] = 0
-        station.times_ns[at] = -(1 << 62)
-    if station.times[at] >= retransmitter.ANSWERS_MAX:
-        return -1
-    if came_ns - station.times_ns[at] < retransmitter.REPEAT_NS:
-        return -1
-    cost_bytes = sheet[1, number % sheet.shape[1]] + HEADER_BYTES + ORIGINAL_BYTES + UDP_BYTES
-    if station.left_bytes < cost_bytes:
-        return -1
-    station.left_bytes -= cost_bytes
-    station.repair_bytes += cost_bytes
-    station.times[at] += 1
-    station.times_ns[at] = came_ns
-    return int(number)
-
-
-@inner_kernel("void(Station, int64[:, ::1], int64[:, ::1], int64)")
-def _remember(
-    station: Station, ways: NDArray[np.int64], sheet: NDArray[np.int64], now_ns: int
-) -> None:
-    """Let the station have sent what it sent until now; nobody asked before.
-
-    ways   (3, n) int64, ns: see `sim.fleet.desk`
-    sheet  (3, packets of the sound) int64: marks, bytes, and what else it reads as, of each
-    """
-    sent = station.first + _sent_before(station, ways, now_ns + 1)
-    for number in range(max(station.remembered, station.first), sent):
-        packet_bytes = sheet[1, number % sheet.shape[1]] + HEADER_BYTES
-        earned = station.share * (packet_bytes + UDP_BYTES)
-        if station.rate_bit_s > 0:
-            sent_ns = ways[SENT, number - station.first]
-            last_ns = sent_ns if station.earned_ns < 0 else station.earned_ns
-            passed_ns = min(max(sent_ns - last_ns, 0), PAUSE_MAX_NS)
-            station.earned_ns = max(last_ns, sent_ns)
-            earned = station.rate_bit_s / 8 * passed_ns / NS_PER_S - packet_bytes - UDP_BYTES
-        left_bytes = max(station.left_bytes + earned, -float(SAVED_BYTES_MAX))
-        station.left_bytes = min(left_bytes, float(SAVED_BYTES_MAX))
-    station.remembered = max(station.remembered, sent)
-
-
-@inner_kernel("int64(Station, int64[:, ::1], int64)")
-def _sent_before(station: Station, ways: NDArray[np.int64], at_ns: int) -> int:
-    """Return how many of the packets that are known of left before `at_ns`.
-
-    ways  (3, n) int64, ns: see `sim.fleet.desk`
-    """
-    low = 0
-    high = station.known
-    while low < high:
-        middle = (low + high) // 2
-        if ways[SENT, middle] < at_ns:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@inner_kernel("int64(Station, int64[:, ::1], int64)")
-def _travels_ns(station: Station, ways: NDArray[np.int64], left_ns: int) -> int:
-    """Return how long something sent now is under way, or LOST_NS.
-
-    It is what the packet meets that leaves the station next.
-
-    ways  (3, n) int64, ns: see `sim.fleet.desk`
-    """
-    packet = _sent_before(station, ways, left_ns)
-    if packet >= station.known or ways[ARRIVED, packet] == LOST_NS:
-        return LOST_NS
-    return int(ways[ARRIVED, packet] - ways[SENT, packet])
-
-
-@inner_kernel("int64(Station, int64[:, ::1], int64)")
-def _newest_ns(station: Station, ways: NDArray[np.int64], left_ns: int) -> int:
-    """Return the arrival of the last packet that left before and came through.
-
-    ways  (3, n) int64, ns: see `sim.fleet.desk`
-    """
-    packet = _sent_before(station, ways, left_ns) - 1
-    while packet >= 0 and ways[ARRIVED, packet] == LOST_NS:
-        packet -= 1
-    return int(ways[ARRIVED, packet]) if packet >= 0 else LOST_NS
-
-
-@inner_kernel("boolean(Talk, int64)")
-def _send(talk: Talk, arrive_ns: int) -> bool:
-    """Put the answer behind all others to where it comes; return False if that is too far off.
-
-    arrive_ns  true time
-    """
-    clock = talk.clock[0]
-    at = arrive_ns // _MINUTE_NS - clock.first
-    if at < 0 or at >= WINDOW_MINUTES or clock.knots_ns[at] == _NEVER_NS:
-        return False
-    at_ns = shown_ns(clock, arrive_ns)
-    last = talk.waiting
-    again = talk.answers[last].again
-    left_ns = talk.answers[last].left_ns
-    asked_ns = talk.answers[last].asked_ns
-    place = last
-    while place > 0 and talk.answers[place - 1].at_ns > at_ns:
-        _copy(talk.answers[:], place - 1, place)
-        place -= 1
-    talk.answers[place].at_ns = at_ns
-    talk.answers[place].again = again
-    talk.answers[place].left_ns = left_ns
-    talk.answers[place].asked_ns = asked_ns
-    talk.waiting += 1
-    return True
-
-
-@inner_kernel("void(Answer[::1], int64, int64)")
-def _copy(answers: Records[Answer], here: int, there: int) -> None:
-    """Write an answer over another one."""
-    answers[there].at_ns = answers[here].at_ns
-    answers[there].again = answers[here].again
-    answers[there].left_ns = answers[here].left_ns
-    answers[there].asked_ns = answers[here].asked_ns
 
 
 @inner_kernel("void(Talk)")

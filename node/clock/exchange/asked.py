@@ -98,6 +98,28 @@ def begin(asking: Asking, start_ns: int) -> None:
     begin_replies(asking.replies[0])
 
 
+@inner_kernel("void(Asking, int64)")
+def _take_out(asking: Asking, at: int) -> None:
+    """Await the answer to one request no longer."""
+    asking.outstanding -= 1
+    for i in range(at, asking.outstanding):
+        asking.asked_ns[i] = asking.asked_ns[i + 1]
+
+
+@inner_kernel("int64(Asking, int64)")
+def _interval_ns(asking: Asking, since_ns: int) -> int:
+    """Return how long to wait for the next request, `since_ns` after the first one."""
+    if asking.unanswered > _UNANSWERED_MAX:
+        return UNANSWERED_INTERVAL_NS
+    replies = asking.replies[0]
+    is_known = replies.spread_ns < WARM_ENOUGH_NS * replies.count
+    if asking.burst_left > 0 and not (replies.count >= QUIET_REPLIES and is_known):
+        return BURST_INTERVAL_NS
+    if not is_known:
+        return min(max(since_ns // WARM_SHARE, WARM_INTERVAL_NS), INTERVAL_NS)
+    return SETTLE_INTERVAL_NS if since_ns < SETTLE_NS else INTERVAL_NS
+
+
 @inner_kernel("boolean(Asking, int64)")
 def ask(asking: Asking, now_ns: int) -> bool:
     """Return whether a request that carries `now_ns` is to be sent; it is noted."""
@@ -120,6 +142,12 @@ def ask_by(asking: Asking, at_ns: int) -> None:
         asking.next_ns = min(asking.next_ns, at_ns)
 
 
+@inner_kernel("boolean(Asking, int64, int64)")
+def _fits_at(asking: Asking, count: int, now_ns: int) -> bool:
+    """Return whether the line is put anew upon the reply of that number."""
+    return bool(count in _FIT_AT or now_ns - asking.fitted_ns >= _FIT_INTERVAL_NS)
+
+
 @inner_kernel("boolean(Asking, int64)")
 def wants_sound(asking: Asking, now_ns: int) -> bool:
     """Return whether a reply that is taken now would make use of the sound."""
@@ -135,6 +163,54 @@ def uncertainty_ns(asking: Asking, now_ns: int, replies_min: int) -> int:
     # A delay shorter than what times are rounded to may come out below zero.
     least_ns = max(0, replies.least_delay_ns // 2)
     return int(least_ns + np.int64(np.rint(_AGEING * max(0, now_ns - asking.reply_ns))))
+
+
+@inner_kernel("boolean(Asking, int64, int64, int64)")
+def _contradicts(asking: Asking, now_ns: int, forward_ns: int, backward_ns: int) -> bool:
+    """Return whether no delay explains this reply.
+
+    What its own queue may have bent is no contradiction, nor what the queue of all before it
+    had bent: a node that joins during congestion learns better, with each reply.
+    """
+    replies = asking.replies[0]
+    for fitted in range(2):
+        away_ns = abs((forward_ns - backward_ns) // 2 - offset_ns(replies, now_ns))
+        queued_ns = abs(forward_ns + backward_ns - replies.least_delay_ns) + replies.spread_ns
+        if away_ns <= _STEP_NS + queued_ns // 2:
+            return False
+        if fitted == 0:
+            # The line may be as old as half a second, and the queue drains.
+            fit(replies, asking.sound[:], 0)
+    return True
+
+
+@inner_kernel("void(Asking, int64, int64, int64)")
+def _accept(asking: Asking, now_ns: int, forward_ns: int, backward_ns: int) -> None:
+    """Put a reply with the others, unless it is one of a few that contradict them."""
+    asking.reply_ns = now_ns
+    replies = asking.replies[0]
+    is_known = replies.count >= READY_REPLIES
+    if is_known and _contradicts(asking, now_ns, forward_ns, backward_ns):
+        suspect = asking.suspected[asking.suspects]
+        suspect[0], suspect[1], suspect[2] = now_ns, forward_ns, backward_ns
+        asking.suspects += 1
+        if asking.suspects < _STEP_REPLIES:
+            return
+        # While all replies came through a queue, no clock was known that could have been set.
+        asking.steps += not is_congested(replies)
+        clear(replies)
+        for i in range(_STEP_REPLIES - 1):
+            suspect = asking.suspected[i]
+            add(replies, suspect[0], suspect[1], suspect[2])
+    asking.suspects = 0
+    add(replies, now_ns, forward_ns, backward_ns)
+
+
+@inner_kernel("boolean(Replies, int64)")
+def _drains(replies: Replies, delay_ns: int) -> bool:
+    """Return whether this reply shows that all before it had waited in a queue."""
+    is_known = replies.count > READY_REPLIES
+    return bool(is_known and delay_ns < replies.least_delay_ns - _STEP_NS)
 
 
 @inner_kernel("boolean(Asking, int64, int64, int64, int64)")
@@ -164,80 +240,4 @@ def receive_reply(
     if _fits_at(asking, replies.count, now_ns) or _drains(replies, forward_ns + backward_ns):
         asking.fitted_ns = now_ns
         fit(replies, asking.sound[:], asking.sounds)
-    return True
-
-
-@inner_kernel("void(Asking, int64)")
-def _take_out(asking: Asking, at: int) -> None:
-    """Await the answer to one request no longer."""
-    asking.outstanding -= 1
-    for i in range(at, asking.outstanding):
-        asking.asked_ns[i] = asking.asked_ns[i + 1]
-
-
-@inner_kernel("int64(Asking, int64)")
-def _interval_ns(asking: Asking, since_ns: int) -> int:
-    """Return how long to wait for the next request, `since_ns` after the first one."""
-    if asking.unanswered > _UNANSWERED_MAX:
-        return UNANSWERED_INTERVAL_NS
-    replies = asking.replies[0]
-    is_known = replies.spread_ns < WARM_ENOUGH_NS * replies.count
-    if asking.burst_left > 0 and not (replies.count >= QUIET_REPLIES and is_known):
-        return BURST_INTERVAL_NS
-    if not is_known:
-        return min(max(since_ns // WARM_SHARE, WARM_INTERVAL_NS), INTERVAL_NS)
-    return SETTLE_INTERVAL_NS if since_ns < SETTLE_NS else INTERVAL_NS
-
-
-@inner_kernel("boolean(Asking, int64, int64)")
-def _fits_at(asking: Asking, count: int, now_ns: int) -> bool:
-    """Return whether the line is put anew upon the reply of that number."""
-    return bool(count in _FIT_AT or now_ns - asking.fitted_ns >= _FIT_INTERVAL_NS)
-
-
-@inner_kernel("boolean(Replies, int64)")
-def _drains(replies: Replies, delay_ns: int) -> bool:
-    """Return whether this reply shows that all before it had waited in a queue."""
-    is_known = replies.count > READY_REPLIES
-    return bool(is_known and delay_ns < replies.least_delay_ns - _STEP_NS)
-
-
-@inner_kernel("void(Asking, int64, int64, int64)")
-def _accept(asking: Asking, now_ns: int, forward_ns: int, backward_ns: int) -> None:
-    """Put a reply with the others, unless it is one of a few that contradict them."""
-    asking.reply_ns = now_ns
-    replies = asking.replies[0]
-    is_known = replies.count >= READY_REPLIES
-    if is_known and _contradicts(asking, now_ns, forward_ns, backward_ns):
-        suspect = asking.suspected[asking.suspects]
-        suspect[0], suspect[1], suspect[2] = now_ns, forward_ns, backward_ns
-        asking.suspects += 1
-        if asking.suspects < _STEP_REPLIES:
-            return
-        # While all replies came through a queue, no clock was known that could have been set.
-        asking.steps += not is_congested(replies)
-        clear(replies)
-        for i in range(_STEP_REPLIES - 1):
-            suspect = asking.suspected[i]
-            add(replies, suspect[0], suspect[1], suspect[2])
-    asking.suspects = 0
-    add(replies, now_ns, forward_ns, backward_ns)
-
-
-@inner_kernel("boolean(Asking, int64, int64, int64)")
-def _contradicts(asking: Asking, now_ns: int, forward_ns: int, backward_ns: int) -> bool:
-    """Return whether no delay explains this reply.
-
-    What its own queue may have bent is no contradiction, nor what the queue of all before it
-    had bent: a node that joins during congestion learns better, with each reply.
-    """
-    replies = asking.replies[0]
-    for fitted in range(2):
-        away_ns = abs((forward_ns - backward_ns) // 2 - offset_ns(replies, now_ns))
-        queued_ns = abs(forward_ns + backward_ns - replies.least_delay_ns) + replies.spread_ns
-        if away_ns <= _STEP_NS + queued_ns // 2:
-            return False
-        if fitted == 0:
-            # The line may be as old as half a second, and the queue drains.
-            fit(replies, asking.sound[:], 0)
     return True

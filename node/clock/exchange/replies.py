@@ -65,13 +65,6 @@ class Replies(Record):
 
 
 @inner_kernel("void(Replies)")
-def begin(replies: Replies) -> None:
-    """Know no path and no reply."""
-    clear(replies)
-    replies.path_max_ns = WAITED_NS
-
-
-@inner_kernel("void(Replies)")
 def clear(replies: Replies) -> None:
     """Forget all replies."""
     replies.count = 0
@@ -82,6 +75,13 @@ def clear(replies: Replies) -> None:
     replies.back_ns = 0.0
     replies.origin_ns = 0
     replies.base_ns = 0
+
+
+@inner_kernel("void(Replies)")
+def begin(replies: Replies) -> None:
+    """Know no path and no reply."""
+    clear(replies)
+    replies.path_max_ns = WAITED_NS
 
 
 @inner_kernel("void(Replies, int64, int64, int64)")
@@ -125,73 +125,6 @@ def local_ns(replies: Replies, other_ns: int) -> int:
     return int(replies.origin_ns + np.int64(np.rint(since_ns / (1.0 + replies.slope))))
 
 
-@inner_kernel("void(Replies, int64[:, ::1], int64)")
-def fit(replies: Replies, sound_ns: NDArray[np.int64], sounds: int) -> None:
-    """Put the lines under what is there, one reply at least.
-
-    sound_ns  (4, sounds or more) int64: of the sound's fastest packets arrivals on the own clock,
-              ascending, and transits from the other clock; of its slowest the same; ns
-    sounds    how many, SOUND_MAX at most; 0: without the sound
-    """
-    window = replies.window[0]
-    window.slope = replies.slope
-    _fit_replies(replies, window)
-    _take_line(replies, window)
-    if not is_congested(replies) or _is_steady(replies, window):
-        replies.path_max_ns = max(WAITED_NS, replies.least_delay_ns * 5 // 4)
-    if sounds == 0:
-        return
-    if is_congested(replies):
-        _hear_beside_queue(replies, window, sound_ns, sounds)
-        return
-    floor_ns = replies.back_ns - max(NS_PER_MS, replies.spread_ns // 2)
-    _hear(window, sound_ns, sounds, window.first, floor_ns)
-    _take_line(replies, window)
-
-
-@inner_kernel("boolean(Replies, Exchanged)")
-def _is_steady(replies: Replies, window: Exchanged) -> bool:
-    """Return whether the sender has long been equally far, neither coming nearer nor going."""
-    n = replies.count
-    span_ns = float(max(_STEADY_NS, _STEADY_DELAYS * replies.least_delay_ns))
-    times = window.transits[0]
-    first = _first_from(times, n, -span_ns)
-    middle = _first_from(times, n, -0.5 * span_ns)
-    if times[0] > -span_ns or min(middle - first, n - middle) < _STEADY_REPLIES:
-        return False
-    scratch = window.scratch[:]
-    size = _delays(window, first, n)
-    before = _least(scratch, middle - first)
-    after = _least(scratch[middle - first :], n - middle)
-    spread = _median(scratch, size) - min(before, after)
-    return bool(abs(before - after) <= _STEADY_WITHIN_NS + 0.5 * spread)
-
-
-@inner_kernel("void(Replies, Exchanged, int64[:, ::1], int64)")
-def _hear_beside_queue(
-    replies: Replies, window: Exchanged, sound_ns: NDArray[np.int64], sounds: int
-) -> None:
-    """Where all replies waited, let the sound that did not be the backward floor by itself.
-
-    Their ceilings are the queue's. All that is known of the sound is that it was sent first.
-
-    sound_ns  (4, sounds or more) int64, ns, as for `fit`
-    """
-    lowest = _hear(window, sound_ns, sounds, -1, np.inf)
-    there = window.at[THERE]
-    if -there <= lowest < replies.back_ns:
-        replies.ahead_ns = 0.5 * (there - lowest)
-        replies.back_ns = lowest
-        replies.least_delay_ns = int(np.rint(there + lowest))
-
-
-@inner_kernel("void(Replies, Exchanged)")
-def _take_line(replies: Replies, window: Exchanged) -> None:
-    replies.slope = window.slope
-    replies.ahead_ns = window.offset_ns
-    replies.back_ns = window.back_ns
-
-
 @inner_kernel("int64(float64[::1], int64, float64)")
 def _first_from(times_ns: NDArray[np.float64], n: int, begin_ns: float) -> int:
     """Return the first of `n` ascending times that is not before `begin_ns`, or `n`."""
@@ -204,35 +137,6 @@ def _first_from(times_ns: NDArray[np.float64], n: int, begin_ns: float) -> int:
         else:
             high = middle
     return low
-
-
-@inner_kernel("float64(Exchanged, int64[:, ::1], int64, int64, float64)")
-def _hear(
-    window: Exchanged, sound_ns: NDArray[np.int64], sounds: int, first: int, floor_ns: float
-) -> float:
-    """Take the sound's packets since the reply `first` into the window; return their floor there.
-
-    Where that is not below `floor_ns` the line is put anew, with them.
-
-    window    by `_fit_replies`
-    sound_ns  (4, sounds or more) int64, ns, as for `fit`
-    first     a reply of the window, or -1 for all packets
-    """
-    recent = 0
-    if first >= 0:
-        begin_ns = window.origin_ns + np.int64(window.transits[0, first])
-        while recent < sounds and sound_ns[0, recent] < begin_ns:
-            recent += 1
-    kept = sounds - recent
-    for i in range(kept):
-        for row in range(0, 4, 2):
-            window.heard[row, i] = float(sound_ns[row, recent + i] - window.origin_ns)
-            window.heard[row + 1, i] = float(sound_ns[row + 1, recent + i] + window.base_ns)
-    window.sounds = kept
-    lowest = support(window.heard[0], window.heard[1], kept, -window.slope, 0)
-    if lowest >= floor_ns:
-        fit_line_again(window)
-    return float(lowest)
 
 
 @inner_kernel("int64(Exchanged, int64, int64)")
@@ -316,6 +220,42 @@ def _fit_replies(replies: Replies, window: Exchanged) -> None:
     fit_line(window)
 
 
+@inner_kernel("void(Replies, Exchanged)")
+def _take_line(replies: Replies, window: Exchanged) -> None:
+    replies.slope = window.slope
+    replies.ahead_ns = window.offset_ns
+    replies.back_ns = window.back_ns
+
+
+@inner_kernel("float64(Exchanged, int64[:, ::1], int64, int64, float64)")
+def _hear(
+    window: Exchanged, sound_ns: NDArray[np.int64], sounds: int, first: int, floor_ns: float
+) -> float:
+    """Take the sound's packets since the reply `first` into the window; return their floor there.
+
+    Where that is not below `floor_ns` the line is put anew, with them.
+
+    window    by `_fit_replies`
+    sound_ns  (4, sounds or more) int64, ns, as for `fit`
+    first     a reply of the window, or -1 for all packets
+    """
+    recent = 0
+    if first >= 0:
+        begin_ns = window.origin_ns + np.int64(window.transits[0, first])
+        while recent < sounds and sound_ns[0, recent] < begin_ns:
+            recent += 1
+    kept = sounds - recent
+    for i in range(kept):
+        for row in range(0, 4, 2):
+            window.heard[row, i] = float(sound_ns[row, recent + i] - window.origin_ns)
+            window.heard[row + 1, i] = float(sound_ns[row + 1, recent + i] + window.base_ns)
+    window.sounds = kept
+    lowest = support(window.heard[0], window.heard[1], kept, -window.slope, 0)
+    if lowest >= floor_ns:
+        fit_line_again(window)
+    return float(lowest)
+
+
 @inner_kernel("float64(float64[::1], int64)")
 def _median(values: NDArray[np.float64], n: int) -> float:
     """Return the median, as numpy's.
@@ -324,3 +264,63 @@ def _median(values: NDArray[np.float64], n: int) -> float:
     """
     upper = select(values, n, n // 2)
     return upper if n % 2 else 0.5 * (upper + select(values, n, n // 2 - 1))
+
+
+@inner_kernel("boolean(Replies, Exchanged)")
+def _is_steady(replies: Replies, window: Exchanged) -> bool:
+    """Return whether the sender has long been equally far, neither coming nearer nor going."""
+    n = replies.count
+    span_ns = float(max(_STEADY_NS, _STEADY_DELAYS * replies.least_delay_ns))
+    times = window.transits[0]
+    first = _first_from(times, n, -span_ns)
+    middle = _first_from(times, n, -0.5 * span_ns)
+    if times[0] > -span_ns or min(middle - first, n - middle) < _STEADY_REPLIES:
+        return False
+    scratch = window.scratch[:]
+    size = _delays(window, first, n)
+    before = _least(scratch, middle - first)
+    after = _least(scratch[middle - first :], n - middle)
+    spread = _median(scratch, size) - min(before, after)
+    return bool(abs(before - after) <= _STEADY_WITHIN_NS + 0.5 * spread)
+
+
+@inner_kernel("void(Replies, Exchanged, int64[:, ::1], int64)")
+def _hear_beside_queue(
+    replies: Replies, window: Exchanged, sound_ns: NDArray[np.int64], sounds: int
+) -> None:
+    """Where all replies waited, let the sound that did not be the backward floor by itself.
+
+    Their ceilings are the queue's. All that is known of the sound is that it was sent first.
+
+    sound_ns  (4, sounds or more) int64, ns, as for `fit`
+    """
+    lowest = _hear(window, sound_ns, sounds, -1, np.inf)
+    there = window.at[THERE]
+    if -there <= lowest < replies.back_ns:
+        replies.ahead_ns = 0.5 * (there - lowest)
+        replies.back_ns = lowest
+        replies.least_delay_ns = int(np.rint(there + lowest))
+
+
+@inner_kernel("void(Replies, int64[:, ::1], int64)")
+def fit(replies: Replies, sound_ns: NDArray[np.int64], sounds: int) -> None:
+    """Put the lines under what is there, one reply at least.
+
+    sound_ns  (4, sounds or more) int64: of the sound's fastest packets arrivals on the own clock,
+              ascending, and transits from the other clock; of its slowest the same; ns
+    sounds    how many, SOUND_MAX at most; 0: without the sound
+    """
+    window = replies.window[0]
+    window.slope = replies.slope
+    _fit_replies(replies, window)
+    _take_line(replies, window)
+    if not is_congested(replies) or _is_steady(replies, window):
+        replies.path_max_ns = max(WAITED_NS, replies.least_delay_ns * 5 // 4)
+    if sounds == 0:
+        return
+    if is_congested(replies):
+        _hear_beside_queue(replies, window, sound_ns, sounds)
+        return
+    floor_ns = replies.back_ns - max(NS_PER_MS, replies.spread_ns // 2)
+    _hear(window, sound_ns, sounds, window.first, floor_ns)
+    _take_line(replies, window)

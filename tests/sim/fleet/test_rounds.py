@@ -142,3 +142,20 @@ def test_both_tiers_count_the_same_of_other_packets_and_more_minutes(folder, pac
     cut = FAULTS.format(kind="power_cut", start=500, end=560)
     text = village({("Thôn", 0, 0): clusters}, duration_s=790, more=more + cut)
     count_alike(text, folder / "long.toml")
+
+
+def test_a_packet_after_a_silence_brings_the_next_question_nearer(folder):
+    # T2 looked at the node only where the packet left a hole, and asked 40 ms later.
+    rough = BEARER.format(
+        one_way=243, shape="none", jitter=1, loss=60, burst=12, rate=120, queue=100, stall=0,
+        outage=15, outage_max=45,
+    )  # fmt: skip
+    clusters = [(f"c-{i}", "pi_4b_i2s", "rough", 0, 0) for i in range(3)]
+    text = village(
+        {("Thôn", 0, 0): clusters},
+        duration_s=110,
+        more="[sender]\npacket_ms = 60\n" + rough,
+        seed=120,
+        playout_delay_ms=1500,
+    )
+    count_alike(text, folder / "silence.toml")
