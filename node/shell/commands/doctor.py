@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 
 from node.config import ConfigError
 from node.shell.config import read_config
@@ -21,6 +22,12 @@ def add_parser(
     """Add the subcommand and return its parser."""
     doctor = commands.add_parser("doctor", help="look at the whole installation, with remedies")
     doctor.add_argument("--json", action="store_true", help="for programs")
+    doctor.add_argument(
+        "--bundle",
+        type=Path,
+        metavar="FILE.tar.gz",
+        help="all of it for who helps, without secrets",
+    )
     doctor.add_argument("--offline", action="store_true", help="do not ask the broker")
     return doctor
 
@@ -35,6 +42,14 @@ def examine(options: argparse.Namespace) -> int:
     if options.json:
         json.dump([asdict(one) for one in findings], sys.stdout, indent=1)
         print()
+    if options.bundle is not None:
+        from node.shell.doctor.bundle import write_bundle
+
+        try:
+            write_bundle(options.bundle, findings, options.config)
+        except ShellError as wrong:
+            print(wrong, file=sys.stderr)
+            return EXIT_FAULT
     return EXIT_FAULT if any(one.grade == "fault" for one in findings) else 0
 
 
