@@ -25,9 +25,10 @@ from sim.report import check_folder, print_result, write_files
 from sim.result.day import DayResult
 from sim.result.run import RunResult
 from sim.station import payloads
-from sim.tier import AUTO, FLEET, WORLD, Tier, choose
+from sim.tier import FLEET, NODES, WORLD, Tier, choose, choose_day
 from sim.village import places as village
 from sim.village import scenario
+from sim.village.course import require_lived
 from sim.village.scenario import Scenario
 from sim.world.whole_day import WholeDay
 
@@ -50,7 +51,10 @@ def run(options: argparse.Namespace) -> int:
         tier = choose(options.tier, asked, replay=options.replay)
         if options.tier == WORLD and not options.day:
             raise ConfigError("--tier world: it lives a whole day; add --day, or ask for another")
-        day = answer_day(whole, options.tier) if options.day else None
+        if not options.day:
+            require_lived(asked, "run")
+        of_day = choose_day(options.tier, whole) if options.day else None
+        day = None if of_day is None else answer_day(whole, of_day.name)
         result, more = _answer_and_replay(asked, tier, options)
         if day is not None:
             result = with_day(result, day)
@@ -64,8 +68,8 @@ def run(options: argparse.Namespace) -> int:
     else:
         print_result(result)
         print(tier.said())
-        if options.tier == WORLD:
-            print("tier of the day: world: whole daemons with broker, sessions and disks")
+        if of_day is not None:
+            print(of_day.said(" of the day"))
         print(f"report: {written[0]}")
         if options.replay:
             print(f"replay: {folder / REPLAY}")
@@ -163,7 +167,7 @@ def _answer_and_replay(
     return result, {REPLAY: replay_page(result, moments, heard).encode()}
 
 
-def answer_day(asked: Scenario, tier: str = AUTO) -> DayResult:
+def answer_day(asked: Scenario, tier: str = NODES) -> DayResult:
     """Run the day of a scenario behind a progress bar on standard error."""
     built = village.build_village(asked)
     whole_s = float(DAY_S * len(built.places))

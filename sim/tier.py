@@ -5,12 +5,15 @@ from typing import Final
 
 from node.config import ConfigError
 from sim.fleet.run import why_not
+from sim.village.course import in_fast_day, not_lived
 from sim.village.scenario import Scenario
 
 AUTO: Final = "auto"
 DRIVE: Final = "drive"
 FLEET: Final = "fleet"
 WORLD: Final = "world"
+NODES: Final = "nodes"
+"""Of a day."""
 TIERS: Final = (AUTO, DRIVE, FLEET, WORLD)
 
 MANY: Final = 400
@@ -24,9 +27,9 @@ class Tier:
     name: str
     why: str
 
-    def said(self) -> str:
+    def said(self, what: str = "") -> str:
         """Return it in one line."""
-        return f"tier: {self.name}: {self.why}"
+        return f"tier{what}: {self.name}: {self.why}"
 
 
 def choose(asked: str, scenario: Scenario, *, replay: bool) -> Tier:
@@ -46,7 +49,7 @@ def choose(asked: str, scenario: Scenario, *, replay: bool) -> Tier:
     ConfigError
         When the fleet is asked for what it cannot say; one line per fault.
     """
-    cannot = why_not(scenario)
+    cannot = [*why_not(scenario), *not_lived(scenario, "fleet")]
     if replay:
         cannot.append(f"{scenario.name}: --replay: tier fleet makes no sound; --tier drive does")
     if asked == FLEET and cannot:
@@ -61,3 +64,24 @@ def choose(asked: str, scenario: Scenario, *, replay: bool) -> Tier:
     if many:
         return Tier(DRIVE, f"slow for so many clusters, but: {'; '.join(cannot)}")
     return Tier(DRIVE, f"node by node, up to {MANY} clusters")
+
+
+def choose_day(asked: str, scenario: Scenario) -> Tier:
+    """Return the tier for a day: node by node, or whole daemons where a fault needs them.
+
+    Raises
+    ------
+    ConfigError
+        When a tier is asked for that does not live one of the faults; one line each.
+    """
+    cannot = not_lived(scenario, "fast_day")
+    if asked == WORLD:
+        return Tier(WORLD, "asked for: whole daemons with broker, sessions and disks")
+    if cannot and asked != AUTO:
+        raise ConfigError("\n".join(cannot))
+    if cannot:
+        kinds = ", ".join(
+            dict.fromkeys(one.said for one in scenario.faults if not in_fast_day(one))
+        )
+        return Tier(WORLD, f"whole daemons with broker, sessions and disks, for {kinds}")
+    return Tier(NODES, "node by node, for all its faults can be lived so")

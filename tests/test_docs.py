@@ -16,6 +16,7 @@ import pytest
 from node.control.precedence import PriorityConfig, matrix
 from node.counters import Count, Origin
 from node.shell.commands.describe import reference
+from sim.village.faults import AT_POLES, KINDS
 from tests import diagrams
 from tests.house import ROOT, sources
 
@@ -41,7 +42,28 @@ def matrix_of_two_tiers() -> str:
     return f"```\n{matrix(rules)}\n```"
 
 
+def table_of_faults() -> str:
+    """What a kind of fault means, what a row of it says, and who lives it."""
+    lines = ["| `kind` | means | takes | run | day |", "|---|---|---|---|---|"]
+    for name, one in KINDS.items():
+        takes = [f"`{field}`" for field in one.takes]
+        if "backhaul" in one.places:
+            takes.append("at a backhaul too")
+        elif one.places != AT_POLES:
+            takes.append(f"place: {', '.join(one.places) or 'none'}")
+        if not one.lasts:
+            takes.append("a moment")
+        run = ("drive, fleet" if one.fleet else "drive") if one.run else ""
+        day = "node by node, world" if one.fast_day else "world"
+        lines.append(f"| `{name}` | {one.means} | {'; '.join(takes)} | {run} | {day} |")
+    return "\n".join(lines) + (
+        "\n\nNode by node a link is down both ways, and the broker comes back with its database; "
+        'tier fleet knows no `way = "up"`.'
+    )
+
+
 MADE = {
+    "faults": ("scenario.md", table_of_faults),
     "phases": ("architecture.md", diagrams.jitter_buffer),
     "horn": ("architecture.md", diagrams.arbiter),
     "matrix": ("architecture.md", matrix_of_two_tiers),

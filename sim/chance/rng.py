@@ -41,6 +41,7 @@ class Purpose(IntEnum):
     CONNECT = 19
     SAMPLE = 20
     GRID = 21
+    TROUBLE = 22
 
 
 _POOL: Final = 4

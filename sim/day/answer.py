@@ -19,7 +19,7 @@ from sim.day.nodes import dwelling
 from sim.day.observer import Observer
 from sim.day.stagger import StaggerPlan
 from sim.day.station import Station, class_name
-from sim.day.totals import totals_of, warned_totals
+from sim.day.totals import strangers_totals, totals_of, warned_totals
 from sim.gateway.power import Uptime
 from sim.result.day import DayItem, DayNode, DayOrder, DayResult, DayRule
 from sim.village.day_config import DayConfig
@@ -70,7 +70,9 @@ def answer_of(plan: Plan, lived: Sequence[Lived]) -> DayResult:
         date=day.date,
         live_at=day.live_at,
         trace_hash=_trace_hash(lived),
-        totals=totals_of(items, spans, decisions, turns) | warned_totals(orders),
+        totals=totals_of(items, spans, decisions, turns)
+        | warned_totals(orders)
+        | strangers_totals(orders),
         rules=[_rule(one) for one in in_force],
         nodes=[_node(plan, i, one) for i, one in enumerate(lived)],
         items=items,

@@ -18,7 +18,7 @@ from hw_profiles import Number
 from node.shell.config import MqttConfig
 from node.units import NS_PER_MS, NS_PER_S
 from sim.chance.rng import Purpose, between, raw_draws, stream
-from sim.day.hindrance import Span, hindrances
+from sim.day.hindrance import blocks, hindrances
 from sim.day.station import Sent
 from sim.gateway.power import Uptime
 from sim.links.bearer import Bearer
@@ -26,7 +26,8 @@ from sim.links.channel import Channel, Link, Trace
 from sim.links.kernel import LOST_NS
 from sim.links.sleep import Modem
 from sim.links.spells import Spells, busy_of, outages_of
-from sim.village.places import Place, Village
+from sim.village.faults import Span
+from sim.village.places import Place, Village, day_cuts
 
 _WAITS_S: Final = (0, 1, 2, 4, 8, 16, 32)
 _AGAIN_S: Final = 60
@@ -100,8 +101,6 @@ class Delivery:
         self,
         place: Place,
         power: Sequence[Uptime],
-        link_cuts_ns: Sequence[Span],
-        broker_cuts_ns: Sequence[Span] = (),
     ) -> list[Way]:
         """Return the way of each order of the node's commune to it.
 
@@ -111,11 +110,10 @@ class Delivery:
             The node.
         power : sequence of Uptime
             When it runs.
-        link_cuts_ns : sequence of (start, end)
-            When its link is down, ns into the day.
-        broker_cuts_ns : sequence of (start, end)
-            When nobody hands orders out.
         """
+        cuts_ns = blocks(place.befallen)
+        broker_cuts_ns = cuts_ns.get("no broker", ())
+        link_cuts_ns = day_cuts(place, "link_down")
         copies = self._sent(place)
         copies += self._handed_over(place, power, (*link_cuts_ns, *broker_cuts_ns))
         lost = "no signal" if _carries_nothing(place) else "lost on the way"
@@ -143,7 +141,7 @@ class Delivery:
             arrived_ns = before_ns if came_ns[i] else None
             void_ns = order.at_ns + order.ttl_s * NS_PER_S
             span = (order.at_ns, void_ns if arrived_ns is None else arrived_ns)
-            met = hindered[i] + hindrances(span, power, link_cuts_ns, broker_cuts_ns)
+            met = hindered[i] + hindrances(span, power, cuts_ns)
             kept = [why for at_ns, why in sorted(met) if at_ns < span[1]]
             ways[i] = Way(arrived_ns, tuple(dict.fromkeys(kept)))
         return ways
@@ -257,7 +255,7 @@ class Delivery:
         if place.trace_ns is not None:
             return Trace(place.trace_ns)
         assert place.bearer is not None
-        return self._link(place.bearer, place.bearer_name, place.commune, node, cells)
+        return self._link(place.bearer, place.cell_name, place.commune, node, cells)
 
     def _link(
         self, bearer: Bearer, name: str, commune: str, node: str, cells: Cells | None = None

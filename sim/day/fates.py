@@ -209,6 +209,8 @@ def _unheard(pole: Observed, name: str, sent: Sent, way: Way, answer: str) -> tu
     if answer not in _TAKEN:
         return _unmet("not heard", sent, way, answer)
     records = [one for one in pole.observer.records if one.name == name]
+    if records and records[-1].outcome == "played":
+        return "not heard", "nothing left the horn, though its record says so"
     if records:
         return "not heard", records[-1].reason or records[-1].outcome
     if answer == "known":

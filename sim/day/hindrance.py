@@ -1,17 +1,105 @@
 """What stood between an order and a pole: the same words for either way of living a day."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
 
+from node.units import NS_PER_S
+from sim.day.station import Sent
+from sim.gateway.cpu import cpu_load
 from sim.gateway.power import Uptime
+from sim.result.day import DayOrder
+from sim.village.course import Befallen, cuts_ns
+from sim.village.faults import Span
+from sim.village.places import Place
 
-Span = tuple[int, int]
+_SLOWED: Final = {
+    "congestion": "others had taken the rate",
+    "detour": "a longer way",
+    "duplicate": "packets came twice",
+    "reorder": "packets were held back",
+    "corrupt": "packets were damaged",
+}
+"""What keeps orders back, and lets some of them through."""
+
+_HALF_OPEN_NS: Final = 15 * NS_PER_S
+"""A node has noticed within 8 s that nobody answers, and is connected again some seconds later."""
+
+_AT_POLE: Final = {
+    "disk_full": "its disk was full",
+    "disk_slow": "its disk was slow",
+    "no_rtc": "the clock on its board does not go on",
+    "cpu_throttle": "its CPU was too slow to play",
+    "card_gone": "its sound card was gone",
+}
+
+
+def blocks(befallen: tuple[Befallen, ...]) -> dict[str, tuple[Span, ...]]:
+    """Return when nothing can come to a pole, by why: of two at a time the first one counts."""
+    links = tuple(one for one in befallen if not one.fault.backhaul)
+    shared = tuple(one for one in befallen if one.fault.backhaul)
+    found = {
+        "no link": cuts_ns(links, "link_down", "both"),
+        "no way to the pole": cuts_ns(links, "link_down", "down"),
+        "no way from the pole": cuts_ns(links, "link_down", "up"),
+        "no backhaul": cuts_ns(shared, "link_down"),
+        "no broker": cuts_ns(befallen, "broker_down"),
+    }
+    return {why: spans for why, spans in found.items() if spans}
+
+
+def slowed(befallen: tuple[Befallen, ...], span: Span) -> list[str]:
+    """Return what kept an order back from its begin to its end, though it let some through."""
+    found = [
+        word
+        for kind, word in _SLOWED.items()
+        if any(start < span[1] and end > span[0] for start, end in cuts_ns(befallen, kind))
+    ]
+    for one in befallen:
+        fault = one.fault
+        late_ns = one.start_ns + _HALF_OPEN_NS
+        if fault.kind == "half_open" and one.start_ns < span[1] and late_ns > span[0]:
+            found.append("its connection was half open")
+        if not fault.keeps and span[0] <= one.end_ns < span[1]:
+            found.append("the broker came back without its database")
+    return list(dict.fromkeys(found))
+
+
+def at_pole(befallen: tuple[Befallen, ...], span: Span, load: float) -> list[str]:
+    """Return what was wrong at a pole itself meanwhile, in words; `load` is that of its CPU."""
+    found = []
+    for one in befallen:
+        if not (one.start_ns < span[1] and one.end_ns > span[0]):
+            continue
+        if one.fault.kind == "cpu_throttle" and load <= one.fault.amount:
+            continue
+        if one.fault.kind == "clock_step":
+            step_s = one.fault.amount
+            where = "ahead" if step_s > 0 else "behind"
+            found.append(f"its clock was {abs(step_s):g} s {where}")
+        elif one.fault.kind in _AT_POLE:
+            found.append(_AT_POLE[one.fault.kind])
+    return list(dict.fromkeys(found))
+
+
+def with_pole(
+    fate: DayOrder, place: Place, sent: Sent, came_ns: int | None, *, begin_ns: int = 0
+) -> DayOrder:
+    """Return a fate that is not as it should be with what was wrong at the pole itself.
+
+    `begin_ns` into the day is when times count from.
+    """
+    if came_ns is None or fate.fate in ("heard", "obeyed", "not for here"):
+        return fate
+    lasts_s = sent.ttl_s if sent.order is None else max(sent.ttl_s, sent.order.lasts_s)
+    span = (came_ns + begin_ns, sent.at_ns + lasts_s * NS_PER_S + begin_ns)
+    found = at_pole(place.befallen, span, cpu_load(place.profile))
+    words = [fate.reason] * bool(fate.reason) + [one for one in found if one not in fate.reason]
+    return replace(fate, reason="; ".join(words))
 
 
 def hindrances(
-    span: Span,
-    power: Sequence[Uptime],
-    link_cuts_ns: Iterable[Span],
-    broker_cuts_ns: Iterable[Span],
+    span: Span, power: Sequence[Uptime], cuts_ns: Mapping[str, Iterable[Span]]
 ) -> list[tuple[int, str]]:
     """Return what was in the way meanwhile, each with its first moment, in the order of time.
 
@@ -24,15 +112,15 @@ def hindrances(
         From the order until it came, or was void; ns.
     power : sequence of Uptime
         When the node ran.
-    link_cuts_ns, broker_cuts_ns : iterable of (start, end)
-        When its link was down, and when nobody handed orders out.
+    cuts_ns : mapping
+        Why nothing came, to when: of two at a time the first one is said.
     """
     on = _both([span], [(one.start_ns, one.end_ns) for one in power])
     met = [(start, "no power") for start, _ in _without([span], on)[:1]]
-    down = _both(on, link_cuts_ns)
-    met += [(start, "no link") for start, _ in down[:1]]
-    away = _both(_without(on, down), broker_cuts_ns)
-    met += [(start, "no broker") for start, _ in away[:1]]
+    for why, cuts in cuts_ns.items():
+        cut = _both(on, cuts)
+        met += [(start, why) for start, _ in cut[:1]]
+        on = _without(on, cut)
     return sorted(met)
 
 

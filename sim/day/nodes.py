@@ -20,6 +20,7 @@ from node.units import NS_PER_MS, NS_PER_S
 from sim.day.pole import NodeParts
 from sim.day.stagger import StaggerPlan, plan_turns
 from sim.day.station import Station, midnight_s
+from sim.gateway.cpu import cpu_load
 from sim.station import payloads
 from sim.village.day_config import DayConfig
 from sim.village.places import Place, Village, node_config
@@ -122,6 +123,7 @@ def node_parts(
         midnight_s=midnight_s(day),
         has_rtc=place.profile.board.has_rtc.value,
         lead_ns=(card.periods.value - 1) * period_ns + device_ns,
+        cpu_load=cpu_load(place.profile),
     )
 
 

@@ -42,6 +42,8 @@ class Observer:
         """(key id of who ordered, counter) to what the node made of the order when it came."""
         self.came_ns: dict[tuple[str, int], int] = {}
         """... to when it first came, ns into the day."""
+        self.came_again: list[tuple[tuple[str, int], int, str]] = []
+        """Each copy of an order that had come before: which, when, and what the node made of it."""
         self.cuts_s: list[float] = []
         """When the power went, s into the day."""
         self.orders_came = 0
@@ -60,6 +62,8 @@ class Observer:
         message = open_envelope(data)
         if not isinstance(message, str):
             key = (message.key_id.hex(), message.counter)
+            if key in self.came_ns:
+                self.came_again.append((key, at_ns, self._controller.last_fate))
             self.answers.setdefault(key, self._controller.last_fate)
             self.came_ns.setdefault(key, at_ns)
 
@@ -134,7 +138,9 @@ class Observer:
             message = open_envelope(event.payload)
             assert not isinstance(message, str), "the node seals what it answers"
             answer = msgspec.json.decode(message.content, type=Acknowledgement)
-            self.answers[answer.issuer, answer.counter] = answer.fate
+            key = (answer.issuer, answer.counter)
+            if answer.fate != "replayed" or key not in self.answers:  # that is about a copy
+                self.answers[key] = answer.fate
 
     def _why(self, part: StartPart | None) -> str:
         """Return why `part` goes before what had the horn; empty when that was over."""

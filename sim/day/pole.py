@@ -69,6 +69,9 @@ class NodeParts:
     lead_ns: int
     """From the moment at which the card asks for a period to its first sample in the horn."""
 
+    cpu_load: float = 0.0
+    """Share of one period that the CPU takes to play one."""
+
 
 class DayPole:
     """A node and its day.

@@ -9,6 +9,7 @@ from node.units import NS_PER_S
 from sim.day.answer import Lived, Plan, answer_of
 from sim.day.delivery import Delivery, Live, Way
 from sim.day.fates import order_fate
+from sim.day.hindrance import with_pole
 from sim.day.nodes import DAY_S, library, node_parts, turns
 from sim.day.pole import DayPole, Listener
 from sim.day.station import Sent, Station
@@ -17,8 +18,9 @@ from sim.gateway.power import Uptime, uptimes
 from sim.result.day import DayOrder, DayResult
 from sim.station.payloads import load
 from sim.station.programme import Sender
+from sim.village.course import live_ns, require_lived
 from sim.village.day_config import DayConfig
-from sim.village.places import Place, Village, day_cuts, live_ns
+from sim.village.places import Place, Village, day_cuts
 from sim.village.rules import read_rule
 from sim.village.scenario import Scenario, sound_file
 
@@ -38,7 +40,8 @@ class VillageDay:
     Raises
     ------
     ConfigError
-        When the scenario has no day, or a rule file cannot be read.
+        When the scenario has no day, a rule file cannot be read, or a fault is of a kind that only
+        whole daemons live (`sim.world.whole_day`).
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class VillageDay:
             raise ConfigError(
                 f"{scenario.name}.toml: day: missing; a table [day] as in docs/scenario.md"
             )
+        require_lived(scenario, "fast_day")
         self._scenario = scenario
         self._village = village
         self._decoder_factory = decoder_factory
@@ -73,13 +77,11 @@ class VillageDay:
         """Let one node after the other live through the day; yield how many have."""
         for number, place in enumerate(self._village.places):
             power = uptimes(
-                day_cuts(self._scenario, place, "power_cut"),
+                day_cuts(place, "power_cut"),
                 boot_ns=round(place.profile.board.boot_s.value * NS_PER_S),
                 end_ns=DAY_S * NS_PER_S,
             )
-            broken = day_cuts(self._scenario, place, "link_down")
-            away = day_cuts(self._scenario, place, "broker_down")
-            ways = self._delivery.ways(place, power, broken, away)
+            ways = self._delivery.ways(place, power)
             orders = self._delivery.of(place.commune)
             came = sorted(
                 (way.arrived_ns, i) for i, way in enumerate(ways) if way.arrived_ns is not None
@@ -97,7 +99,7 @@ class VillageDay:
             pole = DayPole(
                 parts,
                 [(at_ns, orders[i].data) for at_ns, i in came],
-                card_cuts_ns=day_cuts(self._scenario, place, "card_gone"),
+                card_cuts_ns=day_cuts(place, "card_gone"),
                 listener=listener,
             )
             pole.run(power)
@@ -125,7 +127,8 @@ class VillageDay:
     def _orders(self, number: int, place: Place, pole: DayPole) -> Iterator[DayOrder]:
         sent: list[Sent] = self._delivery.of(place.commune)
         for order, way in zip(sent, self._ways[number], strict=True):
-            yield order_fate(self.day, place, pole, order, way)
+            fate = order_fate(self.day, place, pole, order, way)
+            yield with_pole(fate, place, order, way.arrived_ns)
 
 
 def _live(scenario: Scenario, village: Village) -> Live:

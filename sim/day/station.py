@@ -18,6 +18,7 @@ from node.control.trust.signature import SeedSigner
 from node.control.warning.short_alert import encode_short
 from node.units import NS_PER_S
 from sim.village.day_config import DayConfig, OrderConfig
+from sim.village.faults import Fault
 
 PLAN_TTL_S: Final = 86_400
 
@@ -47,6 +48,9 @@ class Sent:
     data: bytes
     order: OrderConfig | None = None
     """What people ordered; None for keys and plans."""
+
+    attack: Fault | None = None
+    """What a stranger sent: nobody ordered it now."""
 
 
 class Station:
@@ -111,6 +115,14 @@ class Station:
                 for at_s in range(begin_s - LIVE_SLACK_S, end_s, LIVE_AGAIN_S)
             ]  # fmt: skip
         return sent
+
+    def key_id(self, tier: str, commune: str) -> bytes:
+        """Return the id of the key that orders for a tier, as nodes know it."""
+        return self._authority(tier, commune).key_id
+
+    def stranger(self) -> SeedSigner:
+        """Return a key that nobody has certified."""
+        return self._signer("stranger")
 
     def node_signer(self, node: str) -> SeedSigner:
         """Return the key with which a node answers."""

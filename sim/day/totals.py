@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sim.day.stagger import StaggerPlan
-from sim.result.day import UNWARNED, DayDecision, DayItem, DayOrder, DaySpan
+from sim.result.day import STRANGERS, UNWARNED, DayDecision, DayItem, DayOrder, DaySpan
 
 _LEVEL_STEP_DBA = 0.05
 """Levels are rounded to 0.1 dB: half a step is no breach."""
@@ -72,6 +72,15 @@ def warned_totals(orders: Sequence[DayOrder]) -> dict[str, float | int | None]:
     }
 
 
+def strangers_totals(orders: Sequence[DayOrder]) -> dict[str, float | int | None]:
+    """Return how many orders strangers sent to a node, and how many it did: that must be 0."""
+    sent = [one for one in orders if one.kind in STRANGERS]
+    return {
+        "strangers_orders": len(sent),
+        "strangers_obeyed": sum(one.fate == "obeyed" for one in sent),
+    }
+
+
 def minutes(spans: Sequence[DaySpan], action: str) -> float:
     """Return how long the noise rule did `action`, all nodes together, in minutes."""
     return round(sum(one.until_s - one.from_s for one in spans if one.action == action) / 60, 1)
@@ -87,5 +96,7 @@ def is_breach(span: DaySpan) -> bool:
 WARNING_FIGURES: Final = tuple(warned_totals(()))
 """Names of what is counted of warnings."""
 
-DAY_FIGURES: Final = (*totals_of((), (), (), StaggerPlan((), (), 0, 0)), *WARNING_FIGURES)
+DAY_FIGURES: Final = (
+    *totals_of((), (), (), StaggerPlan((), (), 0, 0)), *WARNING_FIGURES, *strangers_totals(())
+)  # fmt: skip
 """Names of all totals of a day."""

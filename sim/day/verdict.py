@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from sim.result.day import UNWARNED, WARNED, DayNode, DayOrder, DayResult
+from sim.result.day import STRANGERS, UNWARNED, WARNED, DayNode, DayOrder, DayResult
 
 _NAMES_MAX: Final = 16
 """Clusters named in the sentence; all of them are in the lines below it."""
@@ -12,6 +12,14 @@ _NAMES_MAX: Final = 16
 def warned_sentence(day: DayResult) -> str:
     """Return in one or two sentences who was not warned; empty when nobody was to be."""
     orders = _warnings(day)
+    obeyed = [one for one in day.orders if one.kind in STRANGERS and one.fate == "obeyed"]
+    if obeyed:
+        names = ", ".join(dict.fromkeys(one.node for one in obeyed))
+        return f"A STRANGER'S ORDER WAS OBEYED at {names}. {_sentence(day, orders)}".rstrip()
+    return _sentence(day, orders)
+
+
+def _sentence(day: DayResult, orders: Sequence[DayOrder]) -> str:
     if not orders:
         return ""
     nodes = {one.node: one for one in day.nodes}

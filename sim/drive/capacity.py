@@ -40,6 +40,8 @@ class Capacity:
     def __init__(self, village: Village, sender: Sender, *, unicast: bool) -> None:
         self._places = village.places
         self._unicast = unicast
+        self._whole_ns = sender.packets * sender.packet_ns
+        self._left_kbit_s: dict[_Shared, float] = {}
         self._packet_bits = sender.packet_bits
         self.stream_kbit_s = sender.packet_bits * 1e6 / sender.packet_ns
         """What one stream asks, headers included."""
@@ -53,7 +55,7 @@ class Capacity:
         for commune, backhaul in village.backhauls.items():
             members = [one for one in self._places if one.commune == commune]
             self._share(("backhaul", commune, ""), members, backhaul)
-        for commune, name in dict.fromkeys((one.commune, one.bearer_name) for one in self._places):
+        for commune, name in dict.fromkeys((one.commune, one.cell_name) for one in self._places):
             self._share_cell(commune, name)
         self._uplink_wait_ns: NDArray[np.int64] | None = None
 
@@ -90,11 +92,11 @@ class Capacity:
             more_ns = backhaul.wait_ns(come_ns)
             wait_ns = np.where(more_ns == LOST_NS, LOST_NS, wait_ns + more_ns)
             found = _delayed(members, depart_ns, wait_ns)
-        for name in dict.fromkeys(one.bearer_name for one in members):
+        for name in dict.fromkeys(one.cell_name for one in members):
             cell = self._queues.get(("cell", commune, name))
             if cell is None:
                 continue
-            columns = [i for i, one in enumerate(members) if one.bearer_name == name]
+            columns = [i for i, one in enumerate(members) if one.cell_name == name]
             here = [members[i] for i in columns]
             come = _delayed(here, depart_ns, wait_ns[:, columns])
             come_ns = np.stack([come[one.node] for one in here], axis=1)
@@ -108,7 +110,7 @@ class Capacity:
         """Return the share of what comes for `place` that finds room while all streams play."""
         share = 1.0
         way = (("uplink", "", ""), ("backhaul", place.commune, ""))
-        for at in (*way, ("cell", place.commune, place.bearer_name)):
+        for at in (*way, ("cell", place.commune, place.cell_name)):
             members, rate_kbit_s = self._rates.get(at, ([], None))
             if rate_kbit_s is not None:
                 streams = self._streams(at, members)
@@ -145,6 +147,7 @@ class Capacity:
             asked_kbit_s=0.0,
             repair_kbit_s=0.0,
             dropped_packets=0 if queue is None else queue.dropped,
+            left_kbit_s=self._left_kbit_s.get(at),
         )
         return with_repair(row, self.stream_kbit_s, repair)
 
@@ -154,9 +157,7 @@ class Capacity:
         return copies if self._unicast else 1
 
     def _share_cell(self, commune: str, name: str) -> None:
-        members = [
-            one for one in self._places if one.commune == commune and one.bearer_name == name
-        ]
+        members = [one for one in self._places if one.commune == commune and one.cell_name == name]
         bearer = members[0].bearer
         if bearer is None:
             return
@@ -173,8 +174,31 @@ class Capacity:
         """Note a shared rate, and its queue where that is worth looking at."""
         self._rates[at] = (members, rate)
         streams = self._streams(at, members)
-        if self._unicast and streams * self.stream_kbit_s >= _LEFT_OUT * rate:
-            self._queues[at] = SharedQueue(rate, queue_ms, self._packet_bits)
+        met = (
+            {taken for one in members for taken in _taken(one, at[0])} if at[0] != "uplink" else ()
+        )
+        left = sorted(one for one in met if one[0] < self._whole_ns and one[1] > 0)
+        least = min((share for *_, share in left), default=1.0)
+        if left:
+            self._left_kbit_s[at] = round(rate * least, 1)
+        if self._unicast and streams * self.stream_kbit_s >= _LEFT_OUT * rate * least:
+            self._queues[at] = SharedQueue(rate, queue_ms, self._packet_bits, left)
+
+
+def _taken(place: Place, kind: str) -> list[tuple[int, int, float]]:
+    """Return when others leave how much of a rate that a place shares; what is at single places is
+    theirs alone.
+    """
+    found = []
+    for one in place.befallen:
+        fault = one.fault
+        alone = fault.hamlet or fault.cluster or fault.feeder
+        if fault.kind == "congestion" and (
+            fault.backhaul is not None if kind == "backhaul" else not (fault.backhaul or alone)
+        ):
+            begin_ns = place.live_ns
+            found.append((one.start_ns - begin_ns, one.end_ns - begin_ns, fault.amount))
+    return found
 
 
 def with_repair(row: CapacityRow, stream_kbit_s: float, repair_kbit_s: float) -> CapacityRow:

@@ -15,12 +15,14 @@ from sim.chance.rng import Purpose, stream
 from sim.drive.capacity import Capacity
 from sim.links.bearer import Bearer
 from sim.links.channel import Channel, Link, Trace
+from sim.links.shared import SharedQueue
 from sim.links.spells import Spells, busy_of, outages_of
+from sim.links.trouble import Trouble, Troubled
 from sim.sender.repair.repair_budget import RepairBudget
 from sim.station.conversation import Conversation
 from sim.station.copies import StationCopies
 from sim.station.programme import SENDER_CLOCK_NS, Programme, Sender, Sending
-from sim.village.places import Place, Village
+from sim.village.places import Place, Village, troubles
 from sim.village.scenario import Scenario
 
 CHUNK_NS: Final = 60 * NS_PER_S
@@ -111,10 +113,26 @@ class Outgoing:
 
     def channel(self, place: Place) -> Channel:
         """Return a new last link to a place."""
-        if place.trace_ns is not None:
-            return Trace(place.trace_ns)
-        assert place.bearer is not None
-        return self._link(place.bearer, place.bearer_name, place.commune, place.node)
+        link = self._last_link(place)
+        found, queues = troubles(place), []
+        if place.bearer is not None:
+            queues.append(self._queue(place.bearer, found))
+        shared = troubles(place, backhaul=True)
+        if self._scenario.sender.delivery != "unicast":  # where copies share it, `Capacity` has it
+            queues.append(self._queue(self._village.backhauls[place.commune], shared))
+        if not (found or shared):
+            return link
+        scarce = [one for one in queues if one is not None]
+        seed = self._scenario.seed
+        return Troubled(link, found, scarce, seed=seed, commune=place.commune, node=place.node)
+
+    def _queue(self, bearer: Bearer, found: Sequence[Trouble]) -> SharedQueue | None:
+        """Return what of a rate others leave; None where they leave all of it."""
+        left = [(one.start_ns, one.end_ns, one.share) for one in found if one.kind == "congestion"]
+        if not left:
+            return None
+        rate, queue_ms = bearer.rate_kbit_s.value, bearer.queue_ms.value
+        return SharedQueue(rate, queue_ms, self.sender.packet_bits, left)
 
     def conversation(self, place: Place) -> Conversation | None:
         """Return what a node there and the station say to each other; None: nothing."""
@@ -138,6 +156,12 @@ class Outgoing:
         """Return what repair of one stream may cost."""
         rate_kbit_s = self._scenario.sender.data_budget_kbit_s
         return RepairBudget(rate_bit_s=None if rate_kbit_s is None else 1000 * rate_kbit_s)
+
+    def _last_link(self, place: Place) -> Channel:
+        if place.trace_ns is not None:
+            return Trace(place.trace_ns)
+        assert place.bearer is not None
+        return self._link(place.bearer, place.cell_name, place.commune, place.node)
 
     def _sending(self, end_ns: int) -> Sending:
         """Return what the station sends until then, and count it."""

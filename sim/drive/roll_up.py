@@ -18,6 +18,7 @@ from sim.result.run import QUANTILES, GroupRow, NodeRow, RunResult
 from sim.station.programme import Sender
 from sim.village.places import Place, Village
 from sim.village.scenario import Scenario
+from sim.village.told import fault_rows
 
 GOOD_PCT: Final = 1.0
 """Dropouts up to here count as having heard the programme: assumption, no rule was found."""
@@ -93,6 +94,7 @@ def roll_up(scenario: Scenario, village: Village, part: Part) -> RunResult:
         trace_hash=hashlib.sha256(b"".join(part.traces)).hexdigest(),
         verdict=" ".join([*_over(capacity), _verdict(rows)]),
         capacity=capacity,
+        faults=fault_rows(scenario, village),
         totals=totals,
         nodes=rows,
         groups=list(_groups(rows, part.spreads)),

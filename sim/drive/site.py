@@ -24,6 +24,7 @@ from sim.gateway.cpu import Host
 from sim.gateway.crystal import Oscillator
 from sim.links.channel import Channel
 from sim.links.kernel import LOST_NS
+from sim.links.trouble import AFTER_NS, Troubled
 from sim.station.conversation import Conversation
 from sim.station.programme import Sending
 from sim.village.places import Place
@@ -179,6 +180,11 @@ class Site:
             commune=place.commune,
             node=place.node,
             packet_ms=scenario.sender.packet_ms,
+            left=[
+                (one.start_ns - place.live_ns, one.end_ns - place.live_ns, one.fault.amount)
+                for one in place.befallen
+                if one.fault.kind == "cpu_throttle"
+            ],
         )
         self.clock, self._card = crystals(place, *at, uptime_ns=uptime_ns)
         card = place.profile.sound_card
@@ -195,6 +201,8 @@ class Site:
         self._next_period = 0
         self._waiting_ns = np.zeros(0, np.int64)
         self._waiting = np.zeros(0, np.int64)
+        self._doubled = np.zeros(0, np.int64)
+        """Packets that come twice, and have not come yet."""
         self._late: dict[int, bytes] = {}
         """Datagrams that arrive after the chunk in which they were sent, by number."""
 
@@ -217,6 +225,8 @@ class Site:
         if self.conversation is not None:
             self.conversation.note_chunk(sending, arrive_ns)
         here_ns, numbers = self._arrivals(sending.first, arrive_ns, end_ns)
+        if isinstance(self._channel, Troubled):
+            here_ns, numbers = self._twice(here_ns, numbers, sequence[self._channel.doubled])
         first, tick_ns, play_ns, ready_ns, next_play_ns = self._periods(end_ns)
         done_ns, finish_ns = self._host.run(here_ns, first, ready_ns)
         before = np.empty(finish_ns.size, np.int64)
@@ -256,13 +266,29 @@ class Site:
         """
         late, first = self._late, sending.first
         datagrams = [
-            sending.datagrams[n - first] if n >= first else late.pop(n)
+            sending.datagrams[n - first] if n >= first else late[n]
             for n in plan.heard.numbers.tolist()
         ]
-        for n in self._waiting.tolist():
-            if n >= first:
-                late[n] = sending.datagrams[n - first]
+        self._late = {
+            n: sending.datagrams[n - first] if n >= first else late[n]
+            for n in self._waiting.tolist()
+        }
         return datagrams
+
+    def _twice(
+        self, here_ns: NDArray[np.int64], numbers: NDArray[np.int64], doubled: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return what comes with the copies of some packets; one comes in the chunk of its packet.
+
+        here_ns  (n,) int64, ascending; numbers  (n,) int64; doubled  (m,) int64, numbers
+        """
+        self._doubled = np.concatenate([self._doubled, doubled])
+        again = np.isin(numbers, self._doubled)
+        self._doubled = np.setdiff1d(self._doubled, numbers)
+        last_ns = here_ns[-1] if here_ns.size else 0
+        all_ns = np.concatenate([here_ns, np.minimum(here_ns[again] + AFTER_NS, last_ns)])
+        order = np.argsort(all_ns, kind="stable")
+        return all_ns[order], np.concatenate([numbers, numbers[again]])[order]
 
     def chunk(self, plan: Plan, down: NDArray[np.bool_], raw: Records[Played]) -> Chunk:
         """Return what became of a plan.

@@ -32,6 +32,7 @@ from sim.result.capacity import CapacityRow
 from sim.result.run import RunResult
 from sim.station import payloads
 from sim.station.programme import Programme
+from sim.village.course import not_lived
 from sim.village.places import Village, build_village
 from sim.village.scenario import Scenario, load, sound_file
 
@@ -78,7 +79,7 @@ def run(
     if isinstance(scenario, str):
         scenario = load(scenario)
     scenario = scenario.asked(seed=seed, duration_s=duration_s)
-    if why := why_not(scenario):
+    if why := [*why_not(scenario), *not_lived(scenario, "fleet")]:
         raise ConfigError("\n".join(why))
     village = build_village(scenario)
     path = sound_file(scenario)

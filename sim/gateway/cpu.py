@@ -5,6 +5,8 @@ is a single server, first come first served, whatever its cores. That errs on th
 decoding releases the lock.
 """
 
+from collections.abc import Sequence
+from math import prod
 from typing import Final
 
 import numpy as np
@@ -20,8 +22,18 @@ _US: Final = 1000
 _DECODE_MS: Final = 20
 """`decode_us` of a board stands for so much audio."""
 
+_BY_SPEED: Final = ("receive_ns", "render_ns", "decode_ns")
+
 _RARE: Final = 8192
 """`wake_max_us` is passed once in so many periods."""
+
+
+def cpu_load(profile: Profile) -> float:
+    """Return the share of a period that a CPU takes to play one: above 1 it never catches up."""
+    board, card = profile.board, profile.sound_card
+    period_us = 1e6 * card.period_samples.value / card.rate_hz.value
+    decode_us = board.decode_us.value * period_us / (1000 * _DECODE_MS)
+    return (board.render_us.value + decode_us) / period_us
 
 
 class Costs(Record):
@@ -124,8 +136,18 @@ class Host:
     """The CPU of one node, chunk by chunk."""
 
     def __init__(
-        self, profile: Profile, *, seed: int, commune: str, node: str, packet_ms: int
+        self,
+        profile: Profile,
+        *,
+        seed: int,
+        commune: str,
+        node: str,
+        packet_ms: int,
+        left: Sequence[tuple[int, int, float]] = (),
     ) -> None:
+        """`left`: from when to when only so much of its speed is, ns."""
+        self._left = tuple(left)
+        self._edges_ns = sorted({at for one in self._left for at in one[:2]})
         board, card = profile.board, profile.sound_card
         self._bits = stream(seed, Purpose.WAKE, commune=commune, node=node)
         period_ns = card.period_samples.value * NS_PER_S // card.rate_hz.value
@@ -142,6 +164,7 @@ class Host:
             ("worst_ns", round(board.wake_max_us.value * _US)),
         ):
             self._costs[name] = value
+        self._usual_ns = {name: int(self._costs[name][0]) for name in _BY_SPEED}
         self._first_wake = 0
         self._wakes_ns = np.zeros(0, np.int64)
         self.queued_ns = (card.periods.value - 1) * period_ns
@@ -198,8 +221,26 @@ class Host:
         """
         done_ns = np.empty(arrive_ns.size, np.int64)
         finish_ns = np.empty(period_ready_ns.size, np.int64)
-        serve(self._costs, first_period, arrive_ns, period_ready_ns, done_ns, finish_ns)
+        come = [0, *np.searchsorted(arrive_ns, self._edges_ns).tolist(), arrive_ns.size]
+        ready = [0, *np.searchsorted(period_ready_ns, self._edges_ns).tolist(), finish_ns.size]
+        for i, begins_ns in enumerate((-1, *self._edges_ns)):
+            packets, periods = slice(*come[i : i + 2]), slice(*ready[i : i + 2])
+            serve(
+                self._at_speed(begins_ns),
+                first_period + periods.start,
+                arrive_ns[packets],
+                period_ready_ns[periods],
+                done_ns[packets],
+                finish_ns[periods],
+            )
         return done_ns, finish_ns
+
+    def _at_speed(self, at_ns: int) -> Records[Costs]:
+        """Return what it takes for what, from one edge of its speed to the next."""
+        shares = [share for start, end, share in self._left if start <= at_ns < end]
+        for name, cost_ns in self._usual_ns.items():
+            self._costs[name] = round(cost_ns / prod(shares))
+        return self._costs
 
     def _draw_wakes_ns(self, count: int) -> NDArray[np.int64]:
         """Return the next wake-up latencies."""

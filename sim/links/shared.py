@@ -1,5 +1,8 @@
 """One rate and one queue for all who share them: copies of packets that leave one after another."""
 
+from collections.abc import Sequence
+from itertools import pairwise
+from math import prod
 from typing import Final
 
 import numpy as np
@@ -87,9 +90,19 @@ class SharedQueue:
         Longest wait.
     packet_bits : int
         Of one copy, with headers.
+    left : sequence of (start, end, share), optional
+        From when to when others leave only so much of the rate, ns.
     """
 
-    def __init__(self, rate_kbit_s: float, queue_ms: float, packet_bits: int) -> None:
+    def __init__(
+        self,
+        rate_kbit_s: float,
+        queue_ms: float,
+        packet_bits: int,
+        left: Sequence[tuple[int, int, float]] = (),
+    ) -> None:
+        self._left = tuple(left)
+        self._edges_ns = sorted({at for one in self._left for at in one[:2]})
         self._transmit_ns = round(packet_bits * NS_PER_MS / rate_kbit_s)
         self._queue_ns = round(queue_ms * NS_PER_MS)
         self._state = np.zeros(2, np.int64)
@@ -106,10 +119,16 @@ class SharedQueue:
 
         The result is (n, k) int64 in ns, LOST_NS for what never came or was dropped.
         """
+        come_ns = np.ascontiguousarray(come_ns)
         leave_ns = np.empty_like(come_ns)
-        queue_copies(
-            self._state, self._transmit_ns, self._queue_ns, np.ascontiguousarray(come_ns), leave_ns
-        )
+        # Rows are in the order of time, but for what never came.
+        when_ns = np.maximum.accumulate(come_ns.max(axis=1, initial=0))
+        rows = [0, *np.searchsorted(when_ns, self._edges_ns).tolist(), when_ns.size]
+        for begins_ns, (first, last) in zip((-1, *self._edges_ns), pairwise(rows), strict=True):
+            shares = [share for start, end, share in self._left if start <= begins_ns < end]
+            transmit_ns = round(self._transmit_ns / prod(shares))
+            part = slice(first, last)
+            queue_copies(self._state, transmit_ns, self._queue_ns, come_ns[part], leave_ns[part])
         return np.where(leave_ns == LOST_NS, LOST_NS, leave_ns - come_ns)
 
     def wait_alike_ns(

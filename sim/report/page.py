@@ -30,6 +30,7 @@ from sim.report.raster import coarse, dropout_raster, mark_s, run_lengths
 from sim.report.svg import number
 from sim.report.village_map import village_map
 from sim.result.capacity import capacity_lines
+from sim.result.faults import fault_lines
 from sim.result.run import NodeRow, RunResult
 
 WIDE_PX: Final = 1056.0
@@ -101,6 +102,7 @@ def _words(result: RunResult) -> dict[str, object]:
         and _all_warned(result)
         and not any(one.over for one in result.capacity),
         "capacity": capacity_lines(result.capacity),
+        "faults": fault_lines(result.faults, by_clock=result.day is not None),
         "warned": [] if result.day is None else warned_lines(result.day),
         "outcomes": [_outcome_words(one, rows) for one in outcomes],
         "headline": headline(result),
@@ -114,7 +116,8 @@ def _words(result: RunResult) -> dict[str, object]:
 
 
 def _all_warned(result: RunResult) -> bool:
-    return result.day is None or not result.day.unwarned()
+    day = result.day
+    return day is None or not (day.unwarned() or day.totals["strangers_obeyed"])
 
 
 def _outcome_words(one: Outcome, rows: dict[str, NodeRow]) -> dict[str, object]:

@@ -14,6 +14,7 @@ from sim.report.day_terminal import print_day, print_warned
 from sim.report.province import worst_groups
 from sim.report.svg import number
 from sim.result.capacity import capacity_lines
+from sim.result.faults import fault_lines
 from sim.result.run import NodeRow, RunResult
 
 WORST_SHOWN: Final = 8
@@ -36,6 +37,8 @@ def print_result(result: RunResult) -> None:
     for mark, said in capacity_lines(result.capacity):
         console.print(Text(f"  {mark:6} ", _COLOURS[mark]).append(said, "default"))
     console.print(Text(f"  data   {result.data_line()}"))
+    for line in fault_lines(result.faults, by_clock=result.day is not None):
+        console.print(Text(f"  fault  {line}"))
     for outcome in judge(result):
         console.print(_budget_line(outcome))
     console.print()

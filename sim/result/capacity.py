@@ -40,10 +40,16 @@ class CapacityRow:
     dropped_packets: int
     """Copies that found the queue full."""
 
+    left_kbit_s: float | None = None
+    """The least of the rate that a fault leaves meanwhile; None: all of it."""
+
     @property
     def fits(self) -> bool | None:
         """Whether there is room for all; None where nobody knows the rate."""
-        return None if self.rate_kbit_s is None else self.asked_kbit_s <= self.rate_kbit_s
+        if self.rate_kbit_s is None:
+            return None
+        left_kbit_s = self.rate_kbit_s if self.left_kbit_s is None else self.left_kbit_s
+        return self.asked_kbit_s <= left_kbit_s
 
     @property
     def over(self) -> bool:
@@ -59,10 +65,10 @@ class CapacityRow:
         dropped = f"; {self.dropped_packets} copies found no room" if self.dropped_packets else ""
         if self.rate_kbit_s is None:
             return f"{ask} {self.asked_kbit_s:g} kbit/s{repair} of the {what}, not measured"
-        return (
-            f"{ask} {self.asked_kbit_s:g}{repair} of the {self.rate_kbit_s:g} kbit/s of the {what}"
-            f"{dropped}"
-        )
+        rate = f"{self.rate_kbit_s:g} kbit/s"
+        if self.left_kbit_s is not None:
+            rate = f"{self.left_kbit_s:g} kbit/s that congestion leaves of {rate}"
+        return f"{ask} {self.asked_kbit_s:g}{repair} of the {rate} of the {what}{dropped}"
 
 
 def capacity_lines(rows: list[CapacityRow]) -> list[tuple[str, str]]:

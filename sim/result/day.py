@@ -7,6 +7,9 @@ WARNED: Final = ("heard", "late")
 UNWARNED: Final = ("not heard", "not known", "too quiet", "heard in part")
 """Fates of a warning at a node: all of it could be heard there, or not."""
 
+STRANGERS: Final = ("forged", "replayed")
+"""Kinds of what nobody ordered who may."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayNode:
@@ -125,13 +128,16 @@ class DayOrder:
     not obeyed      the node did not; `reason` says why
     not for here    the order is about another place
     not known       the day ended before its fate was settled
+    refused         what a stranger sent did nothing here; `reason` says why
+    as ordered      ... was the order itself, which had not come: no more than that was done
     ==============  ========================================================================
     """
 
     node: str
     order: str
     kind: str
-    """`alert`, `cancel`, `mute`, `unmute`; empty for keys and plans."""
+    """`alert`, `cancel`, `mute`, `unmute`; empty for keys and plans; `forged` or `replayed` where a
+    stranger sent it."""
 
     by: str
     """The tier that ordered."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from node.counters import ORIGINS, Origin
 from sim.result.capacity import CapacityRow, data_line
 from sim.result.day import DayResult
+from sim.result.faults import FaultRow
 
 QUANTILES: Final = 101
 """Points of a delay distribution: 0, 1, ... 100 percent."""
@@ -187,6 +188,9 @@ class RunResult:
     capacity: list[CapacityRow] = field(default_factory=list)
     """What was asked of each shared rate."""
 
+    faults: list[FaultRow] = field(default_factory=list)
+    """What went wrong, in the run and its day."""
+
     day: DayResult | None = None
     """A whole day of the same village, when it was asked for."""
 
@@ -215,6 +219,7 @@ class RunResult:
             "groups": [asdict(row) for row in self.groups],
             "capacity": [asdict(row) | {"fits": row.fits} for row in self.capacity],
             "data": self.data_line(),
+            "faults": [asdict(row) for row in self.faults],
             "unverified": [asdict(one) for one in self.unverified],
             "delay_quantiles_ms": self.delay_quantiles_ms,
             "day": None if self.day is None else asdict(self.day),

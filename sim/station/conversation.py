@@ -27,6 +27,7 @@ from sim.sender.repair.retransmitter import HISTORY_PACKETS, Retransmitter
 from sim.sender.time_answers import SenderReports
 from sim.station.copies import StationCopies
 from sim.station.programme import ADDRESS, SENDER_CLOCK_NS, UDP_BYTES, Sender, Sending
+from sim.village.course import cuts_ns
 from sim.village.places import Place
 
 HELD_NS: Final = 200_000
@@ -117,6 +118,8 @@ class Conversation:
             yield from self._send_again(request, asked_ns)
             return
         came_ns = self._way.arrival_ns(asked_ns)
+        if self._way.is_cut(asked_ns):
+            return
         left_ns = came_ns + HELD_NS
         travels_ns = self._travels_ns(left_ns)
         if travels_ns is None:
@@ -134,7 +137,7 @@ class Conversation:
         """Answer a request for lost packets, as `loalang-send` does."""
         self.repair_bytes += len(request) + UDP_BYTES
         came_ns = self._repair_way.arrival_ns(asked_ns)
-        if self.memory is None or self._repair_way.loses():
+        if self.memory is None or self._repair_way.loses() or self._repair_way.is_cut(asked_ns):
             return
         self._remember(self.memory, came_ns)
         left_ns = came_ns + HELD_NS
@@ -182,6 +185,7 @@ class RequestWay:
     def __init__(self, place: Place, backhaul_ns: int, purpose: Purpose, seed: int) -> None:
         self._bits = stream(seed, purpose, commune=place.commune, node=place.node)
         self._bearer = place.bearer
+        self._cuts_ns = cuts_ns(place.befallen, "link_down", "up", from_ns=place.live_ns)
         self.fastest_ns = backhaul_ns
         """What a request takes at the least."""
         if place.bearer is not None:
@@ -196,6 +200,10 @@ class RequestWay:
     def arrival_ns(self, asked_ns: int) -> int:
         """Return when a request that leaves now reaches the station."""
         return asked_ns + self.fastest_ns + self._next_jitter_ns()
+
+    def is_cut(self, asked_ns: int) -> bool:
+        """Return whether nothing goes up now, though something may come down."""
+        return any(start <= asked_ns < end for start, end in self._cuts_ns)
 
     def loses(self) -> bool:
         """Return whether the next request is lost, of those that `arrival_ns` was asked for."""

@@ -10,9 +10,10 @@ Everything seen is also a line of the journal; a history lived twice has one jou
 """
 
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 import numpy as np
@@ -24,15 +25,15 @@ from node.control.proof.proof import Entry
 from node.events import Event, Publish, SendDatagram
 from node.rtp.rtcp import is_feedback
 from node.units import NS_PER_S
-from sim.swarm.desk import COMMUNE, Desk, Given, answer_in
 from sim.swarm.desk import NAME as STATION
+from sim.swarm.desk import Desk, Given, answer_in
 from sim.swarm.ear import Ear
 from sim.swarm.script import ATTACKS, ORDERS, SENDER_FAULTS, Script, Step
 from sim.swarm.studio import Studio
 from sim.swarm.village import begin_s, live_tone, ns_of, pole_parts, village_of
+from sim.village.faults import KINDS, Kind
+from sim.world.breaks import Break, Breaks
 from sim.world.broker import Message
-from sim.world.devices import DISK_NS
-from sim.world.pole import WorldPole
 from sim.world.world import VILLAGE, World
 
 STEP_NS: Final = 600 * NS_PER_S
@@ -217,6 +218,7 @@ class _Life:
         loop.call_at_ns(self._history.end_ns - 1, self._look)
         for step in script.steps:
             self._plan(step)
+        Breaks(self._world, broker_back=desk.come_back).plan(self._breaks())
 
     def run(self) -> History:
         history = self._history
@@ -240,7 +242,8 @@ class _Life:
             self._history.ends[name] = AtEnd(pole.on, broker.connected(name), state, pole.behind)
 
     def _plan(self, step: Step) -> None:
-        loop, at_ns, end_ns = self._world.loop, ns_of(step.at_s), ns_of(step.end_s)
+        """Let the station order, or strangers in its name."""
+        loop, at_ns = self._world.loop, ns_of(step.at_s)
         if step.do in ORDERS:
             loop.call_at_ns(at_ns, self._desk.order, step)
             if step.do == "live":
@@ -249,37 +252,19 @@ class _Life:
                 loop.call_at_ns(at_ns, self._studio.begin, step, own, live_tone(step.number))
         elif step.do in ATTACKS:
             loop.call_at_ns(at_ns, self._desk.attack, step)
-        elif step.do in SENDER_FAULTS:
-            return  # the studio has them with the programme
-        elif step.do == "broker_down":
-            loop.call_at_ns(at_ns, self._world.broker.stop)
-            loop.call_at_ns(end_ns, self._start_broker, step.keeps)
-        else:
-            for name, pole in self._poles.items():
-                if step.pole in ("", name):
-                    loop.call_at_ns(at_ns, self._fault, step, name, pole, True)
-                    loop.call_at_ns(end_ns, self._fault, step, name, pole, False)
 
-    def _start_broker(self, keeps: bool) -> None:
-        self._world.broker.start(database=keeps)
-        self._desk.come_back()
-
-    def _fault(self, step: Step, name: str, pole: WorldPole, begins: bool) -> None:
-        """Let a fault of one pole begin or end; power and links are cut by the world itself."""
-        if step.do == "clock_step":
-            pole.step_clock(ns_of(step.amount) if begins else 0)
-        elif step.do == "disk_full":
-            pole.fill_disk(full=begins)
-        elif step.do == "disk_slow":
-            pole.disk.delay_ns = ns_of(step.amount) if begins else DISK_NS
-        elif step.do == "card_gone":
-            pole.pull_card(gone=begins)
-        elif step.do == "half_open" and begins:
-            pole.forget_link()
-        elif step.do == "detour":
-            self._world.detour(name, ns_of(step.amount) if begins else 0)
-        elif step.do == "congestion":
-            self._world.share_rate(COMMUNE, name, step.amount if begins else 1.0)
+    def _breaks(self) -> Iterator[Break]:
+        """Yield the faults of the script at the poles that they meet."""
+        for step in self._script.steps:
+            if step.do in KINDS and step.do not in ATTACKS:
+                yield Break(
+                    kind=cast(Kind, step.do),
+                    start_ns=ns_of(step.at_s),
+                    end_ns=ns_of(step.end_s),
+                    nodes=tuple(one for one in self._poles if step.pole in ("", one)),
+                    amount=step.amount,
+                    keeps=step.keeps,
+                )
 
     def _note_link(self, what: str, who: str, message: Message | None) -> None:
         pole = self._history.poles.get(who)

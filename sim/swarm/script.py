@@ -16,19 +16,16 @@ from node.control.civil_time import parse_time
 from node.shell.faults import ShellError
 from node.shell.files import read_text
 from sim.links import bearer as bearers
+from sim.village.faults import Kind
 
 Act = Literal[
-    "alert", "cancel", "mute", "unmute", "revoke", "live", "forged", "corrupted", "replayed",
-    "power_cut", "link_down", "congestion", "half_open", "broker_down", "clock_step", "disk_full",
-    "disk_slow", "card_gone", "detour", "sender_restart", "skip_ahead",
+    Kind, "alert", "cancel", "mute", "unmute", "revoke", "live", "corrupted", "sender_restart",
+    "skip_ahead",
 ]  # fmt: skip
+"""Faults are those of a scenario's table."""
 
 ORDERS: Final = ("alert", "cancel", "mute", "unmute", "revoke", "live")
 ATTACKS: Final = ("forged", "corrupted", "replayed")
-FAULTS: Final = (
-    "power_cut", "link_down", "congestion", "half_open", "broker_down", "clock_step", "disk_full",
-    "disk_slow", "card_gone", "detour",
-)  # fmt: skip
 SENDER_FAULTS: Final = ("sender_restart", "skip_ahead")
 """Of the sender of a live programme: `about` is the number of its order."""
 

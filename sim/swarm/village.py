@@ -19,11 +19,13 @@ from node.source.stored_sound import Recording
 from node.units import NS_PER_MS, NS_PER_S
 from sim.day.nodes import horns
 from sim.day.pole import NodeParts
+from sim.gateway.cpu import cpu_load
 from sim.gateway.power import uptimes
 from sim.links import bearer as bearers
 from sim.swarm import tones
 from sim.swarm.desk import AREA, COMMUNE, signer
 from sim.swarm.script import EVENTS, Pole, Script, Step
+from sim.village.faults import Span, merged
 from sim.village.places import Place, Village
 from sim.village.rules import read_rule
 from sim.world.world import PoleParts
@@ -81,26 +83,23 @@ def village_of(script: Script) -> Village:
 def pole_parts(script: Script, pole: Pole, place: Place) -> PoleParts:
     """Return one pole with its node, and what power and links do to it."""
 
-    def spans(*wanted: str) -> tuple[tuple[int, int], ...]:
-        return tuple((ns_of(one.at_s), ns_of(one.end_s)) for one in _at(script, pole, *wanted))
-
-    def cuts(way: str) -> tuple[tuple[int, int], ...]:
-        steps = [one for one in _at(script, pole, "link_down") if one.way == way]
-        return tuple((ns_of(one.at_s), ns_of(one.end_s)) for one in steps)
+    def cuts(kind: str, *ways: str) -> tuple[Span, ...]:
+        steps = [one for one in _at(script, pole, kind) if one.way in ways]
+        return merged((ns_of(one.at_s), ns_of(one.end_s)) for one in steps)
 
     return PoleParts(
         place=place,
         parts=_node_parts(script, pole, place),
         power=tuple(
             uptimes(
-                _merged(spans("power_cut")),
+                cuts("power_cut", "both"),
                 boot_ns=round(place.profile.board.boot_s.value * NS_PER_S),
                 end_ns=ns_of(script.end_s),
             )
         ),
-        link_cuts_ns=cuts("both"),
-        up_cuts_ns=cuts("up"),
-        down_cuts_ns=cuts("down"),
+        link_cuts_ns=cuts("link_down", "both"),
+        up_cuts_ns=cuts("link_down", "up"),
+        down_cuts_ns=cuts("link_down", "down"),
     )
 
 
@@ -109,18 +108,8 @@ def ns_of(seconds: float) -> int:
     return round(seconds * NS_PER_S)
 
 
-def _at(script: Script, pole: Pole, *wanted: str) -> list[Step]:
-    return [one for one in script.steps if one.do in wanted and one.pole in ("", pole.name)]
-
-
-def _merged(spans: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
-    merged: list[tuple[int, int]] = []
-    for start, end in sorted(spans):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return tuple(merged)
+def _at(script: Script, pole: Pole, kind: str) -> list[Step]:
+    return [one for one in script.steps if one.do == kind and one.pole in ("", pole.name)]
 
 
 def _place(pole: Pole) -> Place:
@@ -157,6 +146,7 @@ def _node_parts(script: Script, pole: Pole, place: Place) -> NodeParts:
         midnight_s=begin_s(script),
         has_rtc=pole.clock,
         lead_ns=(card.periods.value - 1) * period_ns + device_ns,
+        cpu_load=cpu_load(place.profile),
     )
 
 

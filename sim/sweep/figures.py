@@ -8,8 +8,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sim.drive.roll_up import GOOD_PCT
-from sim.sweep.sampling import HOURS
 from sim.sweep.sweep import DAY, PROGRAMME, WARNING, Sweep
+from sim.village.outages import HOURS
 
 ENOUGH: Final = 0.95
 """Share of the clusters, or of the households, that the odds are about."""

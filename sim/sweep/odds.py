@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from sim.sweep.figures import CURVE_S, ENOUGH, Figures
 from sim.sweep.interval import LEVEL, Estimate, difference, mean, share
-from sim.sweep.sampling import HOURS
 from sim.sweep.sweep import DAY, Sweep
+from sim.village.outages import HOURS
 
 _NOTHING: Final = Estimate(0.0, 0.0, 0.0)
 

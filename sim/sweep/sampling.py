@@ -9,22 +9,19 @@ another village, moves none of the others.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import hw_profiles
-from hw_profiles import Number
 from hw_profiles.loader import read_toml
 from node.config import build, check, require
 from node.units import NS_PER_S
 from sim.chance.rng import Purpose, between, raw_draws, stream
 from sim.links import bearer as bearers
-from sim.sweep.grid import cuts
+from sim.village.course import live_ns
 from sim.village.faults import Fault
-from sim.village.places import live_ns
+from sim.village.outages import Outages, drawn
 from sim.village.scenario import Cluster, Commune, Hamlet, Scenario
 
-HOURS: Final = 24
-_YEAR_H: Final = 8766.0
 _CM: Final = 100
 
 
@@ -57,36 +54,6 @@ class ClusterSample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OutageSample:
-    """Cuts that come by themselves (table `[[outages]]`)."""
-
-    kind: Literal["power_cut", "link_down"]
-    shared_by: Literal["commune", "hamlet", "cluster", "cell"]
-    """Who is cut off together: all on one feeder, all of a commune with the same line."""
-
-    per_year: Number
-    """Interruptions per year of one customer (SAIFI, IEEE 1366)."""
-
-    hours_per_year: Number
-    """Without supply, per year and customer (SAIDI, IEEE 1366)."""
-
-    hours: tuple[float, ...] = ()
-    """24 weights: when they begin; empty: at any hour alike."""
-
-    def __post_init__(self) -> None:
-        often, long_h, hours = self.per_year.value, self.hours_per_year.value, self.hours
-        even = not hours or (len(hours) == HOURS and min(hours) >= 0 and 0 < sum(hours) <= 1e6)
-        check(
-            "outages",
-            {
-                "per_year.value": (0 < often <= 1e4, often, "above 0, at most 10000"),
-                "hours_per_year.value": (0 < long_h <= _YEAR_H / 2, long_h, "above 0, to 4383"),
-                "hours": (even, hours, "24 weights of 0 or more, not all 0"),
-            },
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class InputSample:
     """A figure that nobody measured (table `[[inputs]]`): anywhere between two, all alike."""
 
@@ -106,7 +73,7 @@ class Sample:
     """What a planner knows of the villages, and how far (a file `villages.toml`)."""
 
     clusters: tuple[ClusterSample, ...] = ()
-    outages: tuple[OutageSample, ...] = ()
+    outages: tuple[Outages, ...] = ()
     inputs: tuple[InputSample, ...] = ()
     households: dict[str, int] = field(default_factory=dict)
     """Cluster to the households in its reach."""
@@ -161,41 +128,9 @@ def drawn_inputs(scenario: Scenario, sample: Sample, village: int) -> dict[str, 
 
 def drawn_faults(scenario: Scenario, sample: Sample) -> tuple[Fault, ...]:
     """Return the cuts of one day, by the scenario's seed: of feeders and cells, for who shares."""
-    found: list[Fault] = []
     begin_s = live_ns(scenario) / NS_PER_S
-    for number, one in enumerate(sample.outages):
-        for commune, group, clusters in _groups(scenario, one):
-            bits = stream(
-                scenario.seed, Purpose.GRID, commune=commune, node=f"{number}/{one.kind}/{group}"
-            )
-            for from_s, until_s in cuts(
-                bits, one.per_year.value, one.hours_per_year.value, one.hours
-            ):
-                found += [
-                    Fault(
-                        kind=one.kind,
-                        from_s=from_s - begin_s,
-                        until_s=until_s - begin_s,
-                        cluster=name,
-                    )
-                    for name in clusters
-                ]
-    return tuple(found)
-
-
-def _groups(scenario: Scenario, one: OutageSample) -> Iterator[tuple[str, str, list[str]]]:
-    """Yield (commune, name, clusters) of those who are cut off together."""
-    members: dict[tuple[str, str], list[str]] = {}
-    for _, commune, hamlet, cluster in scenario.clusters():
-        group = {
-            "commune": "",
-            "hamlet": hamlet.name,
-            "cluster": cluster.name,
-            "cell": cluster.bearer,
-        }[one.shared_by]
-        members.setdefault((commune.name, group), []).append(cluster.name)
-    for (commune_name, group), clusters in members.items():
-        yield commune_name, group, clusters
+    known = len(scenario.outages)
+    return tuple(drawn(scenario, sample.outages, live_s=begin_s, first=known))
 
 
 def _drawn(

@@ -14,6 +14,7 @@ import sim
 from sim.sweep.sampling import Sample, drawn_faults, drawn_inputs, sampled
 from sim.sweep.settings import Variant, changed, with_numbers, without_outages
 from sim.sweep_arguments import SEEDS_MAX
+from sim.village.course import require_lived
 from sim.village.places import Village, build_village
 from sim.village.scenario import Scenario
 
@@ -92,6 +93,10 @@ class Sweep:
         if self.sample is not None and variant.outages:
             faults = drawn_faults(scenario, self.sample)
             scenario = replace(scenario, faults=(*scenario.faults, *faults))
+        if not variant.outages:
+            scenario = replace(scenario, outages=())
+        for measure in self.measures:
+            require_lived(scenario, "run" if measure == PROGRAMME else "fast_day")
         village = build_village(scenario, with_hash=False)
         if not variant.outages:
             numbers |= without_outages(village)

@@ -15,9 +15,10 @@ from sim.gateway.power import uptimes
 from sim.result.day import WARNED, DayOrder
 from sim.station import payloads
 from sim.station.programme import Programme
-from sim.sweep.sampling import HOURS
 from sim.sweep.settings import Variant, column
 from sim.sweep.sweep import DAY, PROGRAMME, WARNING, Sweep, Throw
+from sim.village.course import not_lived
+from sim.village.outages import HOURS
 from sim.village.places import Village, day_cuts
 from sim.village.scenario import Scenario, sound_file
 from sim.village.sender_config import SenderConfig
@@ -86,7 +87,7 @@ def _heard(scenario: Scenario, village: Village) -> list[dict[str, Any]]:
     path = sound_file(scenario)
     assert path is not None, "load() checks this"
     programme = _programme(path, scenario.sender)
-    if why_not(scenario):
+    if why_not(scenario) or not_lived(scenario, "fleet"):
         rounds = Rounds(scenario, village, programme, decoder=None)
         for _ in rounds.advance():
             pass
@@ -141,10 +142,10 @@ def _warned(scenario: Scenario, village: Village, ttl_s: int) -> list[list[float
     found = []
     for place in village.places:
         boot_ns = round(place.profile.board.boot_s.value * NS_PER_S)
-        cuts = day_cuts(scenario, place, "power_cut")
+        cuts = day_cuts(place, "power_cut")
         # An order of the last hour is tried into the next day.
         power = uptimes(cuts, boot_ns=boot_ns, end_ns=2 * DAY_NS)
-        ways = delivery.ways(place, power, day_cuts(scenario, place, "link_down"))
+        ways = delivery.ways(place, power)
         sent_ns = [one.at_ns for one in delivery.of(place.commune)]
         found.append(
             [

@@ -68,11 +68,17 @@ def _apart_m(communes: list[dict[str, Any]], name: str) -> float:
 
 
 def _copy(commune: dict[str, Any], number: int, east_m: float, north_m: float) -> dict[str, Any]:
+    def again(table: dict[str, Any]) -> dict[str, Any]:
+        return {
+            key: f"{one}-{number}" if key in ("feeder", "cell") else one
+            for key, one in table.items()
+        }
+
     hamlets = [
-        hamlet
-        | {"clusters": [one | {"name": f"{one['name']}-{number}"} for one in hamlet["clusters"]]}
+        again(hamlet)
+        | {"clusters": [again(o) | {"name": f"{o['name']}-{number}"} for o in hamlet["clusters"]]}
         for hamlet in commune["hamlets"]
     ]
     name = f"{commune['name']} {number}"
     place = {"x_m": commune["x_m"] + east_m, "y_m": commune["y_m"] + north_m}
-    return commune | place | {"name": name, "hamlets": hamlets}
+    return again(commune) | place | {"name": name, "hamlets": hamlets}

@@ -1,4 +1,4 @@
-"""The day of a scenario (table `[day]`): calendar, volumes, rules, orders, neighbours, faults."""
+"""The day of a scenario (table `[day]`): calendar, volumes, rules, orders, neighbours."""
 
 import hashlib
 import re
@@ -16,7 +16,6 @@ from node.control.loudness.schedule import VolumeConfig
 from node.control.precedence import PriorityConfig
 from node.control.trust.message import AREA_BYTES_MAX
 from node.control.warning.alert import AlertConfig
-from sim.village.faults import Fault
 
 OFFSET_MAX_S: Final = 3600
 """Most that a node may start later (`node.control.calendar.programme`)."""
@@ -160,7 +159,6 @@ class DayConfig:
     assumption, for no survey of the villages was found."""
 
     stagger: StaggerConfig | None = None
-    faults: tuple[Fault, ...] = ()
     sounds: dict[str, str] = field(default_factory=dict)
     """Set by `load`: SHA-256 of each sound file that is named, and its name."""
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
 from typing import Any, Final
@@ -13,16 +13,15 @@ from numpy.typing import NDArray
 import hw_profiles
 from hw_profiles import Number, Profile, Switch, Whole
 from node.config import ConfigError, NodeConfig, require
-from node.control.civil_time import DAY_S
-from node.units import NS_PER_S
-from sim.day.station import instant_of, midnight_s
 from sim.links import bearer as bearers
 from sim.links.bearer import Bearer
 from sim.links.traces import read_trace
+from sim.links.trouble import KINDS, Trouble
 from sim.result.run import Unverified
 from sim.station.payloads import load, packets_hash
+from sim.village.course import Befallen, Course, cuts_ns, where_is
 from sim.village.day_config import DayConfig
-from sim.village.faults import END_OF_DAY, Fault
+from sim.village.faults import Fault, Span
 from sim.village.scenario import Cluster, Commune, Hamlet, Scenario, sound_file, trace_file
 
 _RUN_FIELDS: Final = frozenset({"seed", "name", "path"})
@@ -30,6 +29,11 @@ _RUN_FIELDS: Final = frozenset({"seed", "name", "path"})
 
 _GONE_AUDIO: Final = {"ramp_db_per_s": 200.0}
 """Settings that never had an effect and are gone; a scenario keeps the hash that it always had."""
+
+_LATER_PLACES: Final = ("feeder", "cell")
+
+_ALWAYS: Final = ("kind", "commune", "hamlet", "cluster", "bearer")
+"""Of a fault."""
 
 _LATER_IN_A_DAY: Final = {
     one.name: one.default
@@ -57,10 +61,26 @@ class Place:
     delay_ms: int
     skew_ppm: float | None
     ambient_c: float
-    power_cuts_ns: tuple[tuple[int, int], ...]
-    link_cuts_ns: tuple[tuple[int, int], ...]
-    card_cuts_ns: tuple[tuple[int, int], ...] = ()
+    power_cuts_ns: tuple[Span, ...]
+    link_cuts_ns: tuple[Span, ...]
+    """When nothing comes down to it."""
+
+    card_cuts_ns: tuple[Span, ...] = ()
     """When its sound card is gone."""
+
+    cell: str = ""
+    """The cell that it names, of several; empty: that of its bearer."""
+
+    befallen: tuple[Befallen, ...] = ()
+    """All that befalls it, in the run and its day."""
+
+    live_ns: int = 0
+    """When the run begins, ns into the day: `power_cuts_ns` and its like count from there."""
+
+    @property
+    def cell_name(self) -> str:
+        """Return what those have in common whom one cell serves."""
+        return f"{self.bearer_name}@{self.cell}" if self.cell else self.bearer_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -114,8 +134,9 @@ def build_village(scenario: Scenario, *, with_hash: bool = True) -> Village:
         When a profile, a bearer or a trace cannot be read; one line per fault.
     """
     errors: list[str] = []
+    course = Course(scenario)
     places = [
-        _place(scenario, commune, hamlet, cluster, errors)
+        _place(scenario, course, (commune, hamlet, cluster), errors)
         for _, commune, hamlet, cluster in scenario.clusters()
     ]
     require(errors)
@@ -149,8 +170,12 @@ def _profile(name: str) -> Profile:
 
 
 def _place(
-    scenario: Scenario, commune: Commune, hamlet: Hamlet, cluster: Cluster, errors: list[str]
+    scenario: Scenario,
+    course: Course,
+    where: tuple[Commune, Hamlet, Cluster],
+    errors: list[str],
 ) -> Place | None:
+    commune, hamlet, cluster = where
     try:
         trace = trace_file(scenario, cluster.bearer)
         trace_ns = None if trace is None else read_trace(trace)
@@ -159,6 +184,8 @@ def _place(
     except ConfigError as fault:
         errors.extend(line for line in str(fault).splitlines() if line not in errors)
         return None
+    befallen = course.at(where_is(commune, hamlet, cluster))
+    begin_ns = course.live_ns
     return Place(
         node=cluster.name,
         commune=commune.name,
@@ -173,74 +200,37 @@ def _place(
         delay_ms=cluster.delay_ms,
         skew_ppm=cluster.skew_ppm,
         ambient_c=commune.ambient_c,
-        power_cuts_ns=_run_cuts(scenario, "power_cut", commune, hamlet, cluster),
-        link_cuts_ns=_run_cuts(scenario, "link_down", commune, hamlet, cluster),
-        card_cuts_ns=_run_cuts(scenario, "card_gone", commune, hamlet, cluster),
+        power_cuts_ns=cuts_ns(befallen, "power_cut", from_ns=begin_ns),
+        link_cuts_ns=cuts_ns(befallen, "link_down", "both", "down", from_ns=begin_ns),
+        card_cuts_ns=cuts_ns(befallen, "card_gone", from_ns=begin_ns),
+        cell=cluster.cell or "",
+        befallen=befallen,
+        live_ns=begin_ns,
     )
 
 
-def day_cuts(scenario: Scenario, place: Place, kind: str) -> tuple[tuple[int, int], ...]:
-    """Return (start, end) of the faults of one kind that meet a node, merged, ns into the day.
+def day_cuts(place: Place, kind: str) -> tuple[Span, ...]:
+    """Return (start, end) of the faults of one kind that meet a node, merged, ns into the day."""
+    return cuts_ns(place.befallen, kind)
 
-    The run and its day have one table of faults: those of the run count from `day.live_at` on.
+
+def troubles(place: Place, *, backhaul: bool = False) -> tuple[Trouble, ...]:
+    """Return what befalls packets on the last link to a place, or on its backhaul, ns of the run.
+
+    Detours, and damage on the backhaul, come to the same thing on the last link.
     """
-    where = (place.commune, place.hamlet, place.node, place.bearer_name)
-    return _merged(_spans(scenario, kind, where))
-
-
-def _run_cuts(
-    scenario: Scenario, kind: str, commune: Commune, hamlet: Hamlet, cluster: Cluster
-) -> tuple[tuple[int, int], ...]:
-    """Return (start, end) of the faults of one kind that meet a cluster, merged, ns of the run."""
-    where = (commune.name, hamlet.name, cluster.name, cluster.bearer)
-    begin_ns = live_ns(scenario)
-    spans = [(start - begin_ns, end - begin_ns) for start, end in _spans(scenario, kind, where)]
-    return _merged((max(start, 0), end) for start, end in spans if end > 0)
-
-
-def _spans(
-    scenario: Scenario, kind: str, where: tuple[str, str, str, str]
-) -> list[tuple[int, int]]:
-    """Return the faults of one kind at (commune, hamlet, cluster, bearer), ns into the day."""
-    by_clock = () if scenario.day is None else scenario.day.faults
-    return [
-        span
-        for fault in (*scenario.faults, *by_clock)
-        if fault.kind == kind and fault.meets(where)
-        for span in _spans_of(fault, scenario)
-    ]
-
-
-def _spans_of(fault: Fault, scenario: Scenario) -> list[tuple[int, int]]:
-    begin_ns = live_ns(scenario)
-    if fault.from_s is not None and fault.until_s is not None:
-        first_ns, last_ns = (round(one * NS_PER_S) for one in (fault.from_s, fault.until_s))
-        return [(begin_ns + first_ns, begin_ns + last_ns)]
-    assert scenario.day is not None and fault.start and fault.end, "load() checks this"
-    start_ns = _into_day_ns(scenario.day, fault.start)
-    end_ns = _into_day_ns(scenario.day, fault.end, whole=fault.end == END_OF_DAY)
-    if start_ns < end_ns:
-        return [(start_ns, end_ns)]
-    return [(0, end_ns), (start_ns, start_ns + DAY_S * NS_PER_S)]
-
-
-def live_ns(scenario: Scenario) -> int:
-    """Return when the run begins, ns into the day; 0 without a day."""
-    return 0 if scenario.day is None else _into_day_ns(scenario.day, scenario.day.live_at)
-
-
-def _into_day_ns(day: DayConfig, wall: str, *, whole: bool = False) -> int:
-    return DAY_S * NS_PER_S if whole else (instant_of(day, wall) - midnight_s(day)) * NS_PER_S
-
-
-def _merged(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    merged: list[tuple[int, int]] = []
-    for start, end in sorted(spans):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return tuple(merged)
+    return tuple(
+        Trouble(
+            fault.kind,
+            one.start_ns - place.live_ns,
+            one.end_ns - place.live_ns,
+            1.0 if fault.share is None else fault.share,
+            fault.extra_ns,
+        )
+        for one in place.befallen
+        if (fault := one.fault).kind in KINDS
+        and (fault.kind == "congestion" and fault.backhaul is not None) == backhaul
+    )
 
 
 def _unverified(scenario: Scenario, places: tuple[Place, ...]) -> Iterator[Unverified]:
@@ -262,6 +252,11 @@ def _unverified(scenario: Scenario, places: tuple[Place, ...]) -> Iterator[Unver
         for name, figure in bearer.figures():
             if not figure.verified:
                 yield _one_unverified(path, prefix + name, figure)
+    for i, one in enumerate(scenario.outages):
+        for name in ("per_year", "hours_per_year"):
+            figure = getattr(one, name)
+            if not figure.verified:
+                yield _one_unverified(f"{scenario.name}.toml", f"outages[{i}].{name}", figure)
 
 
 def _one_unverified(path: str, name: str, figure: Number | Whole | Switch) -> Unverified:
@@ -282,9 +277,16 @@ def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
                 del question["day"][name]
     if scenario.uplink is None:
         del question["uplink"]
-    question["faults"] = [_timed(one) for one in question["faults"]]
+    question["faults"] = [_said(one) for one in question["faults"]]
     if scenario.day is not None:
-        question["day"]["faults"] = [_timed(one) for one in question["day"]["faults"]]
+        question["day"]["faults"] = []
+    if not scenario.outages:
+        del question["outages"]
+    for commune in question["communes"]:
+        for hamlet in commune["hamlets"]:
+            hamlet["clusters"] = [_without(one, _LATER_PLACES) for one in hamlet["clusters"]]
+        commune["hamlets"] = [_without(one, _LATER_PLACES) for one in commune["hamlets"]]
+    question["communes"] = [_without(one, _LATER_PLACES) for one in question["communes"]]
     if scenario.protection == "audio":
         del question["protection"]
     for table in ("audio", "sender"):
@@ -317,10 +319,15 @@ def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _timed(fault: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the other way to say when."""
-    ways = ("from_s", "until_s", "start", "end")
-    return {name: value for name, value in fault.items() if name not in ways or value is not None}
+def _said(fault: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what a fault does not say, but for the places that it always had."""
+    usual = {one.name: one.default for one in fields(Fault) if one.name not in _ALWAYS}
+    return {k: v for k, v in fault.items() if k not in usual or v != usual[k]}
+
+
+def _without(table: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Leave out what came later, where a scenario does not say it."""
+    return {k: v for k, v in table.items() if k not in names or v is not None}
 
 
 def _without_later(bearer: dict[str, Any], *, day: bool) -> dict[str, Any]:

@@ -13,8 +13,10 @@ from node.shell.files import why_no_file
 from sim.links import bearer as bearers
 from sim.links.bearer import Bearer
 from sim.village.copies import multiply
+from sim.village.course import wrong_faults
 from sim.village.day_config import DayConfig, day_faults, name_sounds
 from sim.village.faults import Fault
+from sim.village.outages import Outages
 from sim.village.rules import read_rule
 from sim.village.sender_config import SenderConfig
 
@@ -25,7 +27,6 @@ _ROUNDS: Final = 3
 """Shapes, then values within tables, then values at the top: no fault hides a fourth."""
 
 _FARTHEST_M: Final = 1e6
-_LATEST_S: Final = 1e6
 
 _NAME_LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
@@ -51,6 +52,13 @@ class Cluster:
     delay_ms: int = 0
     """Plays so much later than the group (acoustics between neighbours)."""
 
+    feeder: str | None = None
+    """The feeder of the grid that it hangs on: a fault may name it. Without it, its hamlet's."""
+
+    cell: str | None = None
+    """The cell of its bearer that serves it, where a commune has several; what cells have in common
+    they have with those of the same bearer that name the same one."""
+
     skew_ppm: float | None = None
     """Fixes both crystals of the node; without it they are drawn from the profile."""
 
@@ -63,6 +71,8 @@ class Hamlet:
     x_m: float
     y_m: float
     clusters: tuple[Cluster, ...]
+    feeder: str | None = None
+    """Of those of its clusters that name none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +85,8 @@ class Commune:
     hamlets: tuple[Hamlet, ...]
     backhaul: str = "backhaul_fibre"
     ambient_c: float = 28.0
+    feeder: str | None = None
+    """Of those of its hamlets that name none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +104,7 @@ class Scenario:
     opus: OpusConfig = field(default_factory=OpusConfig)
     bearers: dict[str, Bearer] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
+    outages: tuple[Outages, ...] = ()
     uplink: str | None = None
     """One station serves all communes: the bearer that all its streams leave by, before the
     backhauls. Without it each commune has a station at the end of its own backhaul."""
@@ -156,6 +169,13 @@ def load(path_or_name: str | Path) -> Scenario:
             errors.append(f"{path}: {name}: unknown; the file's own name is the scenario's")
             del table[name]
     table |= {"name": path.stem, "path": str(path)}
+    day = table.get("day")
+    if isinstance(day, dict) and "faults" in day:
+        errors.append(
+            f"{path.name}: day.faults: a run and its day have one table; write [[faults]] "
+            "in place of [[day.faults]], the rows stay as they are"
+        )
+        table["day"] = {name: value for name, value in day.items() if name != "faults"}
     multiply(table, path.name, errors)
     own = _own_bearers(table, path.name, errors)
     name_sounds(table, lambda name: _beside(path.parent, name), path.name, errors)
@@ -164,7 +184,7 @@ def load(path_or_name: str | Path) -> Scenario:
     if checked is not None:
         checked = replace(checked, bearers=own)
         _check_places(checked, path, errors)
-        _check_faults(checked, path.name, errors)
+        errors.extend(f"{path.name}: {line}" for line in wrong_faults(checked))
         _check_day(checked, path, errors)
         if sound_file(checked) is None:
             have = ", ".join(sorted(one.name for one in SPEECH.glob("*.flac")))
@@ -324,43 +344,3 @@ def _range_faults(at: str, cluster: Cluster) -> Iterator[str]:
         yield f"{at}.delay_ms = {cluster.delay_ms}: must be -1000 to 1000"
     if cluster.skew_ppm is not None and not -500 <= cluster.skew_ppm <= 500:
         yield f"{at}.skew_ppm = {cluster.skew_ppm}: must be -500 to 500"
-
-
-def _check_faults(scenario: Scenario, where: str, errors: list[str]) -> None:
-    places = {
-        "commune": [commune.name for commune in scenario.communes],
-        "hamlet": [hamlet.name for commune in scenario.communes for hamlet in commune.hamlets],
-        "cluster": [cluster.name for *_, cluster in scenario.clusters()],
-        "bearer": [cluster.bearer for *_, cluster in scenario.clusters()],
-    }
-    there = [
-        (commune.name, hamlet.name, cluster.name, cluster.bearer)
-        for _, commune, hamlet, cluster in scenario.clusters()
-    ]
-    day = scenario.day
-    tables = {"faults": scenario.faults, "day.faults": () if day is None else day.faults}
-    for at, fault in (
-        (f"{t}[{i}]", one) for t, all_ in tables.items() for i, one in enumerate(all_)
-    ):
-        for kind, known in places.items():
-            name = getattr(fault, kind)
-            if name is not None and name not in known:
-                errors.append(
-                    f"{where}: {at}.{kind} = {name!r}: "
-                    f"must be one of {', '.join(dict.fromkeys(known))}"
-                )
-        asked = {kind: name for kind in places if (name := getattr(fault, kind)) is not None}
-        named = all(name in places[kind] for kind, name in asked.items())
-        if named and not any(fault.meets(one) for one in there):
-            errors.append(
-                f"{where}: {at}: {' and '.join(f'{k} = {v!r}' for k, v in asked.items())}: "
-                "no cluster is at all of them; what befalls nobody is no fault"
-            )
-        if fault.from_s is None or fault.until_s is None:
-            if day is None:
-                errors.append(f"{where}: {at}.start = {fault.start!r}: needs a table [day]")
-        elif not 0 <= fault.from_s < fault.until_s <= _LATEST_S:
-            errors.append(
-                f"{where}: {at}.until_s = {fault.until_s}: "
-                f"must be after from_s = {fault.from_s}, that 0 or more, both at most {_LATEST_S:g}"
-            )

@@ -35,6 +35,8 @@ _SPELLS_NS: Final = 60 * NS_PER_S
 _SLACK_NS: Final = 30 * NS_PER_S
 """Neighbours ask a shared cell a little out of order: spells are kept so much longer."""
 
+TROUBLES: Final = ("corrupt", "duplicate", "reorder")
+
 Down = Callable[[int], bool]
 """Whether a hop is cut by a fault at a time."""
 
@@ -93,9 +95,16 @@ class Hop:
         self.kept_awake = False
         """A stream keeps the modem from sleeping."""
         self.rate_share = 1.0
-        """What others leave of the rate."""
+        """What a stream leaves of the rate."""
+        self.left_share = 1.0
+        """What others leave of it."""
+        self._befallen: dict[str, tuple[int, int]] = {}
+        """Kind of trouble to (share of packets in 2**32, how long they are held back)."""
+        self._trouble_bits = stream(seed, Purpose.TROUBLE, commune=commune, node=node)
         self.packets = 0
         self.bytes = 0
+        self.troubled = 0
+        """Packets that were damaged, doubled or held back."""
         self.full = 0
         """Packets for which the queue had no room."""
         self._newest_ns = self._direction["newest_ns"]
@@ -125,7 +134,7 @@ class Hop:
             self._pass_time(at_ns - self._last_ns)
         self._last_ns = at_ns
         self._transmit_ns[0] = round(
-            8 * size_bytes * NS_PER_MS / (self._bearer.rate_kbit_s.value * self.rate_share)
+            8 * size_bytes * NS_PER_MS / (self._bearer.rate_kbit_s.value * self._share)
         )
         later = self._go_back(at_ns)
         if self._free_ns[0] - at_ns > self._queue_ns:
@@ -136,7 +145,34 @@ class Hop:
         arrive_ns = int(self._arrive_ns[i])
         if self._down is not None and self._down(came_ns if arrive_ns == LOST_NS else arrive_ns):
             return LOST_NS
-        return arrive_ns
+        return arrive_ns if not self._befallen else self._troubled(arrive_ns, size_bytes)
+
+    def befall(self, kind: str, share: float, *, held_ns: int = 0) -> None:
+        """Let so many of the packets be damaged, doubled or held back from now on; 0: none."""
+        self._befallen.pop(kind, None)
+        if share:
+            self._befallen[kind] = (round(share * (1 << 32)), held_ns)
+
+    @property
+    def _share(self) -> float:
+        return self.rate_share * self.left_share
+
+    def _troubled(self, arrive_ns: int, size_bytes: int) -> int:
+        """Return when a packet is through that something befalls, or LOST_NS."""
+        draws = raw_draws(self._trouble_bits, len(TROUBLES)) >> np.uint64(32)
+        met = {
+            kind: self._befallen[kind][1]
+            for kind, draw in zip(TROUBLES, draws.tolist(), strict=True)
+            if kind in self._befallen and draw < self._befallen[kind][0]
+        }
+        self.troubled += len(met)
+        if "duplicate" in met:  # whoever takes it drops it, but it had its time on the link
+            self.packets += 1
+            self.bytes += size_bytes
+            self._free_ns[0] += self._transmit_ns[0]
+        if arrive_ns == LOST_NS or "corrupt" in met:
+            return LOST_NS
+        return arrive_ns + met.get("reorder", 0)
 
     def _go_back(self, at_ns: int) -> list[tuple[int, int, int]]:
         """Take the hop back to how it was at `at_ns`; return the packets that come after that."""

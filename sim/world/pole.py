@@ -19,7 +19,7 @@ from node.shell.network.udp import UdpSocket
 from node.shell.service import Service
 from node.shell.store.store import Store
 from node.stack import SpeakerNode
-from node.units import NS_PER_S, samples_to_ns
+from node.units import NS_PER_S
 from sim.day.diary import WatchedController
 from sim.day.observer import Observer
 from sim.day.pole import CLOCK_SYNC_NS, READ_CLOCK_NS, NodeParts
@@ -32,6 +32,7 @@ from sim.world.live_speaker import LiveSpeaker
 from sim.world.loop import VirtualLoop
 from sim.world.machine import VirtualMachine
 from sim.world.path import Path
+from sim.world.watched import Watched
 from sim.world.witness import Witness
 
 RESTART_NS: Final = 3 * NS_PER_S
@@ -44,68 +45,6 @@ class Ways:
 
     up: Path
     down: Path
-
-
-class _Watched:
-    """The speaker, with somebody who looks on: what comes and goes passes through unchanged."""
-
-    def __init__(self, speaker: GovernedSpeaker, pole: "WorldPole") -> None:
-        self._speaker = speaker
-        self._pole = pole
-        self.signs = speaker.signs
-        self.cut = False
-        """The machine is off: a timer that was set before does nothing."""
-
-    def receive_datagram(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
-        self._pole.card.catch_up(self.render)
-        self._pole.card.wake()
-        self._speaker.receive_datagram(data, source, now_ns)
-
-    def receive_message(self, topic: str, payload: bytes, now_ns: int) -> None:
-        self._pole.card.catch_up(self.render)
-        self._pole.card.wake()
-        self._speaker.receive_message(topic, payload, now_ns)
-        self._pole.note_order(payload)
-
-    def handle_deadline(self, now_ns: int) -> None:
-        if self.cut:
-            return
-        self._pole.card.catch_up(self.render)
-        self._speaker.handle_deadline(now_ns)
-        if self._pole.sounds():
-            self._pole.card.wake()
-
-    def next_deadline_ns(self) -> int | None:
-        return None if self.cut else self._speaker.next_deadline_ns()
-
-    def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
-        live = self._pole.live
-        if live is not None and live.runs:
-            live.catch_up()
-            out[:] = 0.0
-            self._pole.note_sound(None)
-        else:
-            self._speaker.render(out, presentation_ns)
-            until_ns = presentation_ns + samples_to_ns(out.shape[0])
-            self._pole.note_sound(self._speaker.sounding(), until_ns)
-
-    def rests(self, unasked: int = 0) -> bool:
-        return False  # who looks on is to see each period
-
-    def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
-        self._speaker.receive_sink(now_ns, sounds=sounds)
-
-    def leave(self) -> None:
-        self._speaker.leave()
-
-    def next_event(self) -> Event | None:
-        event = None if self.cut else self._speaker.next_event()
-        if event is not None:
-            self._pole.note_event(event)
-        return event
-
-    def status(self) -> dict[str, object]:
-        return self._speaker.status()
 
 
 class WorldPole:
@@ -158,6 +97,10 @@ class WorldPole:
         self.disk = VirtualDisk()
         self.card_gone = False
         """Whether the sound card is not plugged in."""
+        self.clock_stops = False
+        """Whether the clock on the board does not go on without power."""
+        self.cpu_share = 1.0
+        """What is left of the CPU's speed."""
         self.restarts = 0
         """How often the daemon gave up and its unit started it again."""
         self.crash: BaseException | None = None
@@ -178,9 +121,19 @@ class WorldPole:
         self._broker.remember(name, topics, expiry_s=session_s)
 
     @property
+    def name(self) -> str:
+        """Return the node's name."""
+        return self._parts.node.name
+
+    @property
     def on(self) -> bool:
         """Whether the daemon runs."""
         return self._task is not None
+
+    @property
+    def too_slow(self) -> bool:
+        """Whether its CPU does not finish a period before the next is due."""
+        return self._parts.cpu_load > self.cpu_share
 
     @property
     def behind(self) -> bool:
@@ -191,7 +144,8 @@ class WorldPole:
         """Boot: build the daemon anew with what its disk has, and let it run."""
         assert self._task is None, "it is on"
         self._powered = True
-        ready = self._loop.now_ns == 0 or self._parts.has_rtc  # as it is found it has been on
+        goes_on = self._parts.has_rtc and not self.clock_stops
+        ready = self._loop.now_ns == 0 or goes_on  # as it is found it has been on
         self._machine.boot(knows_time=ready)
         if not ready:
             sync_ns = self._loop.now_ns + CLOCK_SYNC_NS
@@ -362,7 +316,7 @@ class WorldPole:
             # Until the time is known each second may bring it; then its drift is all that is new.
             return now_ns + READ_CLOCK_NS if self._knows_time(now_ns) else None
 
-        self._watched = _Watched(governed, self)
+        self._watched = Watched(governed, self)
         return Service(
             self._watched,
             udp=cast(UdpSocket, self.udp),

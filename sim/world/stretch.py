@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -12,14 +11,19 @@ from node.units import NS_PER_S
 from sim.day.answer import Lived, Plan
 from sim.day.delivery import Way
 from sim.day.fates import order_fate
-from sim.day.hindrance import Span, hindrances
+from sim.day.hindrance import blocks, hindrances, slowed, with_pole
 from sim.day.nodes import library, node_parts, turns
 from sim.day.station import Sent, Station
+from sim.day.strangers import attack_fate, strangers_orders
 from sim.gateway.power import Uptime, uptimes
 from sim.result.day import DayOrder
-from sim.village.places import Place, Village, day_cuts, live_ns
+from sim.village.course import Course, cuts_ns, live_ns
+from sim.village.faults import Span
+from sim.village.places import Place, Village
 from sim.village.rules import read_rule
 from sim.village.scenario import Scenario
+from sim.world.before import kept_before
+from sim.world.breaks import Breaks, breaks_of
 from sim.world.live import LivePlan, LiveProgramme
 from sim.world.pole import WorldPole
 from sim.world.world import PoleParts, World
@@ -75,10 +79,17 @@ class Stretch:
             turns=turns(village, scenario.day),
             rules=tuple(read_rule(name, folder) for name in scenario.day.rules),
         )
+        genuine = station.orders()  # once: each call counts on
         self._orders = [
             replace(one, at_ns=one.at_ns - self._begin_ns if one.order is not None else 0)
-            for one in station.orders()
+            for one in genuine
             if one.order is None or begin_s * NS_PER_S <= one.at_ns < end_s * NS_PER_S
+        ]
+        strangers = strangers_orders(self._day, station, genuine, Course(scenario).all)
+        self._orders += [
+            replace(one, at_ns=one.at_ns - self._begin_ns)
+            for one in strangers
+            if self._begin_ns <= one.at_ns < end_s * NS_PER_S
         ]
         self._parts = self._pole_parts(scenario, station, decoder_factory)
         plan = None
@@ -98,8 +109,12 @@ class Stretch:
         )
         if self.world.live is not None:
             self._announce(station, self.world.live, round(scenario.duration_s))
-        self._broker_cuts_ns = self._shifted(day_cuts(scenario, self._places[0], "broker_down"))
-        self._break_more(scenario)
+        for one, pole in zip(self._parts, self.world.poles, strict=True):
+            if not one.power or one.power[0].start_ns:
+                here = [o for o in self._orders if o.commune == one.place.commune and not o.at_ns]
+                plans = [sent for sent in here if sent.order is None and sent.attack is None]
+                pole.disk.values |= kept_before(one.parts, plans)
+        Breaks(self.world).plan(breaks_of(self._places, begin_ns=self._begin_ns))
 
     def advance(self) -> Iterator[int]:
         """Run to the end; yield the ns into the stretch that were reached."""
@@ -150,8 +165,10 @@ class Stretch:
                     sounds=sounds,
                     decoder_factory=decoder_factory,
                 ),
-                power=tuple(self._power(scenario, place)),
-                link_cuts_ns=self._shifted(day_cuts(scenario, place, "link_down")),
+                power=tuple(self._power(place)),
+                link_cuts_ns=self._cuts(place, "link_down", "both"),
+                up_cuts_ns=self._cuts(place, "link_down", "up"),
+                down_cuts_ns=self._cuts(place, "link_down", "down"),
             )
             for number, place in enumerate(self._places)
         ]
@@ -163,34 +180,34 @@ class Stretch:
         begins = [replace(one, at_ns=max(0, one.at_ns - self._begin_ns)) for one in sent]
         self.world.add_orders(begins)
 
-    def _break_more(self, scenario: Scenario) -> None:
-        """Let the broker and sound cards go and come back."""
-        loop, world = self.world.loop, self.world
-        for start_ns, end_ns in self._broker_cuts_ns:
-            loop.call_at_ns(start_ns, world.broker.stop)
-            loop.call_at_ns(end_ns, partial(world.broker.start, database=True))
-        for place, pole in zip(self._places, world.poles, strict=True):
-            for start_ns, end_ns in self._shifted(day_cuts(scenario, place, "card_gone")):
-                loop.call_at_ns(start_ns, partial(pole.pull_card, gone=True))
-                loop.call_at_ns(end_ns, partial(pole.pull_card, gone=False))
-
     def _fate(self, one: PoleParts, pole: WorldPole, sent: Sent) -> DayOrder:
+        if sent.attack is not None:
+            return attack_fate(one.place.node, pole, sent, self._hindered(one, sent, None))
         came_ns = pole.observer.came_at_ns(sent.data)
+        too_late = came_ns is not None and came_ns >= sent.at_ns + sent.ttl_s * NS_PER_S
+        if too_late:  # what a stranger sent again when it was void
+            came_ns = None
         way = Way(came_ns, self._hindered(one, sent, came_ns))
         fate = order_fate(self._day, one.place, pole, sent, way)
+        if too_late:
+            fate = replace(fate, answer="")
+        if sent.order is None and fate.answer == "replayed":
+            return replace(fate, fate="obeyed", reason="")  # it had them on its disk
         ended = sent.at_ns + sent.ttl_s * NS_PER_S > self._end_ns
         if fate.fate in ("not heard", "not obeyed") and way.arrived_ns is None and ended:
             why = "; ".join(way.hindered_by) or "on its way"
             return replace(fate, fate="not known", reason=f"{why} when the stretch ended")
-        return fate
+        return with_pole(fate, one.place, sent, came_ns, begin_ns=self._begin_ns)
 
     def _hindered(self, one: PoleParts, sent: Sent, came_ns: int | None) -> tuple[str, ...]:
         """Return what was in the way at the order and after it, until it came."""
         until_ns = min(sent.at_ns + sent.ttl_s * NS_PER_S, self._end_ns)
         until_ns = until_ns if came_ns is None else min(until_ns, came_ns)
-        span = (sent.at_ns, until_ns)
-        met = hindrances(span, one.power, one.link_cuts_ns, self._broker_cuts_ns)
-        found = [why for _, why in met]
+        befallen, begin_ns = one.place.befallen, self._begin_ns
+        span = (sent.at_ns + begin_ns, until_ns + begin_ns)
+        power = [Uptime(up.start_ns + begin_ns, up.end_ns + begin_ns) for up in one.power]
+        found = [why for _, why in hindrances(span, power, blocks(befallen))]
+        found += slowed(befallen, span)
         if one.place.bearer is not None and one.place.bearer.loss_pct.value >= 100:
             found.append("no signal")
         return tuple(found)
@@ -200,19 +217,15 @@ class Stretch:
         arrived_s = None if fate.arrived_s is None else fate.arrived_s + begin_s
         return replace(fate, sent_s=fate.sent_s + begin_s, arrived_s=arrived_s)
 
-    def _power(self, scenario: Scenario, place: Place) -> list[Uptime]:
+    def _power(self, place: Place) -> list[Uptime]:
         return uptimes(
-            self._shifted(day_cuts(scenario, place, "power_cut")),
+            self._cuts(place, "power_cut"),
             boot_ns=round(place.profile.board.boot_s.value * NS_PER_S),
             end_ns=self._end_ns,
         )
 
-    def _shifted(self, cuts: tuple[Span, ...]) -> tuple[Span, ...]:
-        return tuple(
-            (max(0, start - self._begin_ns), end - self._begin_ns)
-            for start, end in cuts
-            if end > self._begin_ns
-        )
+    def _cuts(self, place: Place, kind: str, *ways: str) -> tuple[Span, ...]:
+        return cuts_ns(place.befallen, kind, *ways, from_ns=self._begin_ns)
 
 
 def _carried(scenario: Scenario, village: Village) -> None:

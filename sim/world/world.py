@@ -34,6 +34,8 @@ _ROOM_MIN = 0.01
 """Of a rate that a stream fills: a queue lets something through."""
 
 VILLAGE = "village"
+_TRIES_NS = NS_PER_S
+"""So often a desk looks whether the broker is there again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,7 @@ class World:
         self.loop = VirtualLoop()
         self.live = None if live is None else LiveProgramme(self.loop, village, live)
         self._village = village
+        self._communes = {one.place.node: one.place.commune for one in poles}
         self._seed = seed
         self._utc_ns = utc_s * NS_PER_S
         self._cells: dict[tuple[str, str], tuple[Spells, Spells]] = {}
@@ -98,7 +101,9 @@ class World:
             for up in one.power:
                 self.loop.call_at_ns(up.start_ns, pole.switch_on)
                 self.loop.call_at_ns(up.end_ns, pole.switch_off)
-        self._desks = {commune: _Desk(self.broker, commune) for commune in village.backhauls}
+        self._desks = {
+            commune: _Desk(self.loop, self.broker, commune) for commune in village.backhauls
+        }
         self._orders = tuple(orders)
         if self.live is not None:
             for at_ns, streamed in ((self.live.begin_ns, True), (self.live.ends_ns, False)):
@@ -140,10 +145,14 @@ class World:
             self.loop.run_for(NS_PER_S)
             self.loop.close()
 
-    def share_rate(self, commune: str, node: str, share: float) -> None:
-        """Leave so much of its rate to the link of one pole: others take the rest."""
-        for hop in (node, f"{node}/up"):
-            self._hops[commune, hop].rate_share = share
+    def hops_at(self, where: str) -> tuple[Hop, Hop]:
+        """Return the last link down to a node and the first up from it, or of `/commune` the
+        backhaul's both ways.
+        """
+        commune, node = (
+            (where[1:], "/uplink") if where[0] == "/" else (self._communes[where], where)
+        )
+        return self._hops[commune, node], self._hops[commune, f"{node}/up"]
 
     def send(self, node: str, data: bytes, source: tuple[str, int]) -> int:
         """Send one datagram to a node; return when it arrives at its pole, or LOST_NS."""
@@ -207,14 +216,14 @@ class World:
         return Ways(
             up=Path(
                 [
-                    self._hop(place.bearer, place.bearer_name, place.commune, f"{here}/up", up_cut),
+                    self._hop(place.bearer, place.cell_name, place.commune, f"{here}/up", up_cut),
                     self._hop(backhaul, "/backhaul", place.commune, "/uplink/up", None),
                 ]
             ),
             down=Path(
                 [
                     self._hop(backhaul, "/backhaul", place.commune, "/uplink", None),
-                    self._hop(place.bearer, place.bearer_name, place.commune, here, down_cut),
+                    self._hop(place.bearer, place.cell_name, place.commune, here, down_cut),
                 ]
             ),
         )
@@ -281,15 +290,31 @@ def _cut(spans_ns: tuple[tuple[int, int], ...]) -> Down | None:
 class _Desk:
     """A station's desk beside the broker: it publishes signed orders to its commune's zone."""
 
-    def __init__(self, broker: Broker, commune: str) -> None:
+    def __init__(self, loop: VirtualLoop, broker: Broker, commune: str) -> None:
         self.identifier = f"station/{commune}"
+        self._loop = loop
+        self._waiting: list[Sent] = []
         self._broker = broker
         self._topic = f"pa/v1/{VILLAGE}/zone/{zone_of(commune)}/cmd"
 
     def order(self, sent: Sent) -> None:
-        """Give an order to the broker; it is void when its time to live is over."""
-        until_ns = sent.at_ns + sent.ttl_s * NS_PER_S
-        self._broker.publish(self, Message(self._topic, sent.data, 1, False, until_ns))
+        """Give an order to the broker, after those that wait for it because it was away."""
+        self._waiting.append(sent)
+        if len(self._waiting) == 1 or self._broker.up:
+            self._give_all()
+
+    def _give_all(self) -> None:
+        """Give all that waits, in its order; what is void by now is not given."""
+        if not self._broker.up:
+            if self._waiting:
+                self._loop.call_at_ns(self._loop.now_ns + _TRIES_NS, self._give_all)
+            return
+        waiting, self._waiting = self._waiting, []
+        for sent in waiting:
+            until_ns = sent.at_ns + sent.ttl_s * NS_PER_S
+            if self._loop.now_ns < until_ns:
+                message = Message(self._topic, sent.data, 1, False, until_ns)
+                self._broker.publish(self, message)
 
     def give(self, message: Message, handle: int) -> None:
         """Take nothing: it has not subscribed."""

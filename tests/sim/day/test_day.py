@@ -97,7 +97,7 @@ def test_neighbours_take_turns_and_a_warning_waits_for_nobody(village):
 
 
 def test_a_node_without_power_says_what_it_missed_and_still_hears_an_order_in_force(village):
-    cut = '[[day.faults]]\nkind = "power_cut"\ncluster = "a-2"\nstart = "%s"\nend = "%s"\n\n'
+    cut = '[[faults]]\nkind = "power_cut"\ncluster = "a-2"\nstart = "%s"\nend = "%s"\n\n'
     day = day_of(
         village,
         ("[day.volume]", cut % ("01:59", "02:03") + cut % ("16:59", "17:20") + "[day.volume]"),

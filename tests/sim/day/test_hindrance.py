@@ -30,6 +30,6 @@ def test_each_moment_names_the_first_thing_that_was_in_the_way(power, down, away
         elif within(away, at):
             met.setdefault("no broker", at)
     ups = [Uptime(*one) for one in power]
-    told = hindrances((start, end), ups, down, away)
+    told = hindrances((start, end), ups, {"no link": down, "no broker": away})
     assert {why: at for at, why in told} == met
     assert [at for at, _ in told] == sorted(met.values())

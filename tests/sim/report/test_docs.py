@@ -20,9 +20,9 @@ def blocks(name):
 def test_the_smallest_scenario_of_the_documentation_runs_with_its_fault_and_its_day(
     tmp_path, capsys
 ):
-    smallest, fault, day = blocks("scenario.md")
+    smallest, fault, outages, day = blocks("scenario.md")
     path = tmp_path / "my_village.toml"
-    path.write_text(smallest + fault + day, encoding="utf-8")
+    path.write_text(smallest + fault + outages + day, encoding="utf-8")
     out = str(tmp_path / "out")
 
     assert main(["check", str(path)]) == 0

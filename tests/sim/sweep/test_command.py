@@ -125,7 +125,7 @@ kind = "alert"
 number = 2
 ttl_s = 600
 hamlet = "Thôn Đoài"
-[[day.faults]]
+[[faults]]
 kind = "power_cut"
 cluster = "d-04"
 start = "01:00"

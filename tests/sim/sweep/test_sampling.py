@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from node.config import ConfigError
+from sim.chance.grid import DAY_S, cuts
 from sim.chance.rng import Purpose, stream
-from sim.sweep.grid import DAY_S, cuts
 from sim.sweep.sampling import drawn_faults, read_sample, sampled
 from sim.sweep.settings import read_variants
 from sim.village import scenario

@@ -39,14 +39,16 @@ siren_s = 4
 name = "A"
 x_m = 0
 y_m = 0
+feeder = "471"
 
 [[communes.hamlets]]
 name = "A1"
 x_m = 0
 y_m = 0
 clusters = [
-  {{ name = "a-1", profile = "pi_4b_usb", bearer = "{bearer}", x_m = 0, y_m = 0 }},
-  {{ name = "a-2", profile = "pi_zero_2w_i2s", bearer = "{bearer}", x_m = 100, y_m = 0 }},
+  {{ name = "a-1", profile = "pi_5_usb", bearer = "{bearer}", x_m = 0, y_m = 0, cell = "hill" }},
+  {{ name = "a-2", profile = "pi_zero_2w_i2s", bearer = "{bearer}", x_m = 100, y_m = 0, \
+feeder = "472" }},
 ]
 """
 
