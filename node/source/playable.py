@@ -21,6 +21,7 @@ from node.clock.timebase import Timebase
 from node.config import NodeConfig
 from node.counters import Count, Origin
 from node.jitter.buffer import COUNTED, JitterBuffer
+from node.jitter.state import PAYLOAD_BYTES_MAX
 from node.kernel.bound import bound
 from node.kernel.record import Records, inner, zeros_apart
 from node.opus.protocol import Decoder
@@ -60,7 +61,11 @@ class Playable(ABC):
             own_delay_ns=config.jitter.delay_ms * NS_PER_MS,
             within=source,
         )
-        self.buffer = JitterBuffer(config.jitter, slots=slots, within=source)
+        # Who decodes nothing keeps no payloads: 192 kB for each source of a simulated node.
+        payload_bytes = PAYLOAD_BYTES_MAX if decoder else 0
+        self.buffer = JitterBuffer(
+            config.jitter, slots=slots, payload_bytes=payload_bytes, within=source
+        )
         self._state = self.buffer.state
         self._conceal_max_samples = int(self._state["conceal_max"][0])
         self._payloads = self.buffer.payloads
@@ -173,6 +178,8 @@ class Playable(ABC):
         self._journal_taken, count = playback.copy_journal(
             self._journal, self._journal_taken, written, rows
         )
+        if self._journal_taken == written:  # begin anew: of the ring no more is touched than needed
+            self._journal_taken = self._journal_written[0] = 0
         return count
 
     def shorten_journal(self, rows: int) -> None:

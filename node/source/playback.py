@@ -132,8 +132,8 @@ def receive(
         return BAD_FRAMING
     if is_plausible(data, offset, length, samples) == 0:
         doubt(state)
-    if payloads.shape[1] > 0 and length > payloads.shape[1]:
-        return TOO_LARGE
+    if length > (payloads.shape[1] if payloads.shape[1] > 0 else js.PAYLOAD_BYTES_MAX):
+        return TOO_LARGE  # who keeps none counts as who does
     flags = header[rtp.MARKER] * js.MARKER + has_lbrr(data, offset, length) * js.HAS_FEC
     packet = source.packet[0]
     packet.offset = offset

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from node.counters import ORIGINS, Origin
 from node.kernel import kernel
+from node.kernel.record import zeros_apart
 from node.units import RATE_HZ
 
 DELAY_BIN_NS: Final = 100_000
@@ -158,7 +159,7 @@ class Histogram:
 
     def __init__(self, bin_ns: int, bins: int) -> None:
         self.bin_ns = bin_ns
-        self.weights = np.zeros(bins, np.int64)
+        self.weights = zeros_apart((bins,), np.int64)  # hardly any of them is ever touched
         self.min_ns: int | None = None
         self.max_ns: int | None = None
 

@@ -19,7 +19,7 @@ from sim.links.shared import SharedQueue
 from sim.links.spells import Spells, busy_of, outages_of
 from sim.links.trouble import Trouble, Troubled
 from sim.sender.repair.repair_budget import RepairBudget
-from sim.station.conversation import Conversation
+from sim.station.conversation import ASKED_BEFORE_NS, Conversation
 from sim.station.copies import StationCopies
 from sim.station.programme import SENDER_CLOCK_NS, Programme, Sender, Sending
 from sim.village.places import Place, Village, troubles
@@ -29,7 +29,7 @@ CHUNK_NS: Final = 60 * NS_PER_S
 """Two chunks are remembered: at least twice the longest playout delay, so that each packet that
 plays is. Beyond that its length changes nothing."""
 
-AHEAD_NS: Final = 5 * NS_PER_S
+AHEAD_NS: Final = ASKED_BEFORE_NS - NS_PER_S
 """Links run so far ahead of the nodes: what is asked at the end of a chunk is answered by the
 state of the network after it. So where a chunk ends changes nothing."""
 
@@ -92,6 +92,16 @@ class Outgoing:
         self.capacity = Capacity(village, self.sender, unicast=unicast)
         self.stream_bytes = 0
         """Of one copy so far, headers included."""
+
+    @property
+    def reach_ns(self) -> int:
+        """Return how long before it is played a packet is sent at the most, and how far the links
+        run ahead of the nodes, together: so much is remembered beside the chunk under way.
+        """
+        jitter = self._scenario.jitter
+        delay_ms = jitter.delay_max_ms if jitter.mode == "adaptive" else jitter.playout_delay_ms
+        own_ms = max((place.delay_ms for place in self._places), default=0)
+        return AHEAD_NS + (delay_ms + max(0, own_ms)) * NS_PER_MS + _TAIL_NS
 
     @property
     def copies_bytes(self) -> int:

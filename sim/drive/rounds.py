@@ -178,8 +178,8 @@ def bin_s(scenario: Scenario) -> float:
     return float(max(1, -(-round(scenario.duration_s * NS_PER_S) // (_BINS_MAX * NS_PER_S))))
 
 
-def tally_of(sender: Sender, place: Place, bin_s: float) -> Tally:
-    """Return the empty sums of one place."""
+def tally_of(sender: Sender, place: Place, bin_s: float, *, chunks: int = 2) -> Tally:
+    """Return the empty sums of one place; see there."""
     samples = sender.packets * sender.packet_samples
     bin_samples = int(bin_s * RATE_HZ)
     return Tally(
@@ -188,4 +188,5 @@ def tally_of(sender: Sender, place: Place, bin_s: float) -> Tally:
         bins=-(-samples // bin_samples),
         bin_samples=bin_samples,
         own_delay_ns=place.delay_ms * NS_PER_MS,
+        chunks=chunks,
     )

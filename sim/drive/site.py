@@ -259,6 +259,11 @@ class Site:
             heard.presentation_ns.tolist(),
         )
 
+    @property
+    def oldest_waiting(self) -> int | None:
+        """Return the number of the first packet still on its way after the last plan, or None."""
+        return int(self._waiting.min()) if self._waiting.size else None
+
     def datagrams(self, sending: Sending, plan: Plan) -> list[bytes]:
         """Return the packets of a plan as a node takes them.
 

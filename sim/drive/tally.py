@@ -1,5 +1,6 @@
 """The running sums of one node: delays by stage, coverage, what was late, where it was apart."""
 
+from collections import deque
 from typing import Final
 
 import numpy as np
@@ -29,28 +30,33 @@ _SKEW_BINS: Final = 25_000
 
 
 class Recent:
-    """The last two chunks of series that are numbered through: one, or several in step.
+    """The last chunks of series that are numbered through: one, or several in step.
 
     rows : int
-        How many.
+        How many series.
+    chunks : int
+        How many chunks, two at least.
     """
 
-    def __init__(self, rows: int = 1) -> None:
+    def __init__(self, rows: int = 1, *, chunks: int = 2) -> None:
         self.first = 0
         """The number of the first that is remembered."""
         self.values = np.zeros((rows, 0), np.int64)
         """(rows, n) int64: ns, or flags that are 0 or 1."""
+        self._begins: deque[int] = deque(maxlen=chunks - 1)
+        """The first numbers of the chunks that are kept when another comes."""
         self._newest = 0
 
     def add(self, first: int, *series: NDArray[np.int64] | NDArray[np.bool_]) -> None:
-        """Add the values numbered from `first` on; forget the chunk before the last.
+        """Add the values numbered from `first` on; forget the oldest chunk.
 
         series  (n,) int64 or bool for each row: ns, or flags that are 0 or 1
         """
         size = series[0].size
         if size == 0:
             return
-        kept = self.values[:, self._newest :]
+        kept = self.values[:, self._begins[0] - self.first if self._begins else 0 :]
+        self._begins.append(first)
         self._newest = kept.shape[1]
         self.values = np.empty((len(series), self._newest + size), np.int64)
         self.values[:, : self._newest] = kept
@@ -77,6 +83,8 @@ class Tally:
         Raster of its dropouts.
     own_delay_ns : int
         What this cluster plays later on purpose.
+    chunks : int
+        Of which all packets are remembered; `send` and `depart` remember the same.
     """
 
     def __init__(
@@ -87,13 +95,14 @@ class Tally:
         bins: int,
         bin_samples: int,
         own_delay_ns: int,
+        chunks: int = 2,
     ) -> None:
         self.coverage = Coverage(programme_samples, bins=bins, bin_samples=bin_samples)
         self.delay = Histogram(DELAY_BIN_NS, DELAY_BINS)
         self.skew = Histogram(_SKEW_BIN_NS, _SKEW_BINS)
         self.packets_lost = 0
         self.deadline_misses = 0
-        self._arrive = Recent()
+        self._arrive = Recent(chunks=chunks)
         self._periods = Recent(PERIOD_ROWS)
         self._later = new(Played, 0)
         self._samples = 0

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from node.config import ReceiveConfig
 from node.rtp import rtcp
 from node.rtp.retransmission import announcement
-from node.units import NS_PER_MS
+from node.units import NS_PER_MS, NS_PER_S
 from sim.chance.rng import Purpose, raw_draws, stream
 from sim.links.channel import jitter_of
 from sim.links.kernel import LOST_NS
@@ -32,6 +32,10 @@ from sim.village.places import Place
 
 HELD_NS: Final = 200_000
 """The station answers after so long: assumption."""
+
+ASKED_BEFORE_NS: Final = 6 * NS_PER_S
+"""No request is older than this beside the newest packet of which it is known how it fares; links
+run ahead by less."""
 
 DRAWS: Final = 64
 """Requests that are drawn for at once."""
@@ -71,13 +75,14 @@ class Conversation:
         self._reports = SenderReports(sender.ssrc)
         self._way = RequestWay(place, backhaul_ns, Purpose.EXCHANGE, seed)
         self._repair_way = RequestWay(place, backhaul_ns, Purpose.REPAIR, seed)
-        self._newest = 0
         self._first = 0
-        # Numbers and no objects: of two minutes, at each of thousands of nodes.
+        # Numbers and no objects, and no more than can be asked for: at each of thousands of nodes.
         self._send_ns = array("q")
         self._arrive_ns = array("q")
         self._datagrams: list[bytes] = []
         self._remembered = 0
+        self._forgotten_ns = LOST_NS
+        """When the last packet that was forgotten and had come through arrived."""
         self.memory: Retransmitter | None = None
         """What can be asked for; None where nothing can."""
         self._announced: dict[tuple[str, int], rtcp.Application] = {}
@@ -98,11 +103,13 @@ class Conversation:
         """
         if arrive_ns.size == 0:
             return
-        self._first = sending.first - (len(self._send_ns) - self._newest)
-        self._send_ns = self._send_ns[self._newest :] + array("q", sending.send_ns.tobytes())
-        self._arrive_ns = self._arrive_ns[self._newest :] + array("q", arrive_ns.tobytes())
-        self._datagrams = [*self._datagrams[self._newest :], *sending.datagrams]
-        self._newest = len(self._send_ns) - arrive_ns.size
+        if self._send_ns:
+            asked_ns = self._send_ns[-1] - ASKED_BEFORE_NS
+            self._forget(bisect_left(self._send_ns, asked_ns) - HISTORY_PACKETS)
+        self._send_ns += array("q", sending.send_ns.tobytes())
+        self._arrive_ns += array("q", arrive_ns.tobytes())
+        self._datagrams += sending.datagrams
+        self._first = sending.first + arrive_ns.size - len(self._send_ns)
 
     def answers(self, request: bytes, asked_ns: int) -> Iterator[tuple[int, bytes]]:
         """Yield (arrival, datagram) of what the station answers to what a node sent.
@@ -151,6 +158,19 @@ class Conversation:
                 if travels_ns is not None:
                     yield max(left_ns + travels_ns, newest_ns), data
 
+    def _forget(self, count: int) -> None:
+        """Forget the oldest packets: whoever asks from now on asks for younger ones."""
+        if count <= 0:
+            return
+        if self.memory is not None:
+            known = max(0, self._remembered - self._first)
+            sizes = [len(datagram) for datagram in self._datagrams[known:count]]
+            self.memory.budget.earn_all(sizes, self._send_ns[known:count])
+            self._remembered = max(self._remembered, self._first + count)
+        came = (one for one in reversed(self._arrive_ns[:count]) if one != LOST_NS)
+        self._forgotten_ns = next(came, self._forgotten_ns)
+        del self._send_ns[:count], self._arrive_ns[:count], self._datagrams[:count]
+
     def _remember(self, memory: Retransmitter, now_ns: int) -> None:
         """Let the station have sent what it sent until now; nobody asked before."""
         sent = self._first + bisect_right(self._send_ns, now_ns)
@@ -176,7 +196,7 @@ class Conversation:
         packet = bisect_left(self._send_ns, left_ns) - 1
         while packet >= 0 and self._arrive_ns[packet] == LOST_NS:
             packet -= 1
-        return self._arrive_ns[packet] if packet >= 0 else LOST_NS
+        return self._arrive_ns[packet] if packet >= 0 else self._forgotten_ns
 
 
 class RequestWay:

@@ -1,7 +1,7 @@
 """A live programme in the world: the station's stream to each pole, and what becomes of it there.
 
 ```
- Outgoing ─► Site ─► plan of a minute ─► VirtualShell ─► speaker        as in the drive (T2)
+ Outgoing ─► Site ─► plan of a while ─► VirtualShell ─► speaker        as in the drive (T2)
                                               ▲ looked at by the governor, packet by packet:
  daemon: order, message, deadline, tick ──────┘ SRTP opened, is it announced, may it be heard
 ```
@@ -29,7 +29,7 @@ from node.opus.protocol import DecoderFactory
 from node.source.state import Played
 from node.stack import SpeakerNode
 from node.units import NS_PER_S, ns_to_samples
-from sim.drive.outgoing import CHUNK_NS, Outgoing, Sent
+from sim.drive.outgoing import Outgoing, Sent
 from sim.drive.roll_up import node_row
 from sim.drive.rounds import bin_s, tally_of
 from sim.drive.site import Plan, Site
@@ -47,6 +47,9 @@ from sim.world.minute import Minute, Spoken
 
 UPTIME_NS: Final = 3600 * NS_PER_S
 """How long a node's clock has run at the least when the programme begins, with what is drawn."""
+
+_CHUNK_NS: Final = 2 * NS_PER_S
+"""Planned at once: what is planned lies in memory at each node."""
 
 _JOURNAL_ROWS: Final = 8192
 _ROWS: Final = new(Played, _JOURNAL_ROWS)
@@ -111,7 +114,7 @@ class LivePole:
     ) -> None:
         """Take the speaker of a boot.
 
-        `hear` gets what it plays, and when by its clock; `begin` is called when a minute begins.
+        `hear` gets what it plays, and when by its clock; `begin` is called when a while of the plan begins.
         """
         self._begin = begin
         self._speaker, self._governor, self._hear = speaker, governor, hear
@@ -140,7 +143,7 @@ class LivePole:
     def begin_chunk(
         self, spoken: Spoken, sending: Sending, depart_ns: NDArray[np.int64], end_ns: int
     ) -> None:
-        """Go on with another minute; see `Site.plan`.
+        """Go on with another while; see `Site.plan`.
 
         depart_ns  (n,) int64, true ns; LOST_NS
         """
@@ -154,7 +157,7 @@ class LivePole:
             self._begin()
 
     def end_chunk(self) -> tuple[Plan, NDArray[np.bool_], Records[Played]]:
-        """Run what is left of the minute; return it with what became of it.
+        """Run what is left of it; return it with what became of it.
 
         The periods without sound, (periods,) bool, flags; and the journal, times in ns.
         """
@@ -301,9 +304,12 @@ class LiveProgramme:
         self.sources: list[dict[str, object] | None] = [None] * len(self.places)
         """What each node tells of the stream in the end; None where it has none."""
         width_s = bin_s(scenario)
-        self.tallies = [tally_of(self.sender, place, width_s) for place in self.places]
-        self._send = Recent()
-        self._departs = [Recent() for _ in self.places]
+        chunks = 1 - -self._outgoing.reach_ns // _CHUNK_NS
+        self.tallies = [
+            tally_of(self.sender, place, width_s, chunks=chunks) for place in self.places
+        ]
+        self._send = Recent(chunks=chunks)
+        self._departs = [Recent(chunks=chunks) for _ in self.places]
         self.key = session_key(scenario.seed)
         self._session = pylibsrtp.Session(srtp_policy(self.key, inbound=False))
         self._spoken: Spoken | None = None
@@ -360,7 +366,7 @@ class LiveProgramme:
         return LivePole(self, site, decoder is not None)
 
     def _go_on(self) -> None:
-        """End a minute at every pole, and begin the next."""
+        """End a while at every pole, and begin the next."""
         poles = [self.poles[place.node] for place in self.places]
         if self._done_ns:
             for number, pole in enumerate(poles):
@@ -371,10 +377,12 @@ class LiveProgramme:
         if self._done_ns >= self.end_ns:
             self._finish(poles)
             return
-        self._done_ns = min(self._done_ns + CHUNK_NS, self.end_ns)
+        self._done_ns = min(self._done_ns + _CHUNK_NS, self.end_ns)
         sent: Sent = self._outgoing.send_until(self._done_ns)
         self._send.add(sent.sending.first, sent.sending.send_ns)
-        spoken = self._spoken = Spoken(sent.sending, self.seal, self._spoken)
+        waiting = [one.site.oldest_waiting for one in poles]
+        oldest = min([sent.sending.first, *(number for number in waiting if number is not None)])
+        spoken = self._spoken = Spoken(sent.sending, self.seal, self._spoken, oldest)
         for number, pole in enumerate(poles):
             depart_ns = sent.depart_ns[pole.site.place.node]
             self._departs[number].add(sent.sending.first, depart_ns)

@@ -1,4 +1,4 @@
-"""What a minute of a live programme brings to one pole: the station's packets, sealed.
+"""What a while of a live programme brings to one pole: the station's packets, sealed.
 
 What all poles hear is sealed, and laid one after the other, once for all of them; a pole has only
 the order in which it comes there, and when.
@@ -17,7 +17,7 @@ from sim.station.programme import ADDRESS, Sending
 
 
 class Spoken:
-    """What the station sends in a minute, as all poles hear it.
+    """What the station sends in a while, as all poles hear it.
 
     Parameters
     ----------
@@ -26,24 +26,32 @@ class Spoken:
     seal : callable
         Makes of a packet what leaves the station.
     before : Spoken or None
-        The minute before, of which some may still be on its way.
+        The while before.
+    oldest : int
+        Number of the first packet of before that is still on its way to anybody; that of the first
+        of these where none is.
     """
 
     def __init__(
-        self, sending: Sending, seal: Callable[[bytes], bytes], before: "Spoken | None"
+        self,
+        sending: Sending,
+        seal: Callable[[bytes], bytes],
+        before: "Spoken | None",
+        oldest: int,
     ) -> None:
         self.first = sending.first
-        self.sealed = [seal(one) for one in sending.datagrams]
-        self._before = [] if before is None else before.sealed
+        self._oldest = oldest
+        self._sealed = [] if before is None else before._sealed[oldest - before._oldest :]
+        self._sealed += [seal(one) for one in sending.datagrams]
         self.data = np.frombuffer(bytearray(b"".join(sending.datagrams)), np.uint8)
         """(bytes,) uint8: the packets, one after the other."""
         sizes = np.fromiter(map(len, sending.datagrams), np.int64, len(sending.datagrams))
         self.offsets = np.concatenate([[0], np.cumsum(sizes)])
         """(n + 1,) int64, bytes: where each begins, and the last ends."""
 
-    def sealed_of(self, at: int) -> bytes:
-        """Return what left the station for the packet of that place; -1 is the last one before."""
-        return self.sealed[at] if at >= 0 else self._before[at]
+    def sealed_of(self, number: int) -> bytes:
+        """Return what left the station for the packet of that number."""
+        return self._sealed[number - self._oldest]
 
 
 class Minute:
@@ -70,12 +78,12 @@ class Minute:
         self._before = heard.before
         self._presentation_ns = heard.presentation_ns
         self._lead_ns = lead_ns
-        index = heard.numbers - spoken.first
-        self.sealed = [spoken.sealed_of(at) for at in index.tolist()]
+        self.sealed = [spoken.sealed_of(number) for number in heard.numbers.tolist()]
         """What comes for each packet."""
+        index = heard.numbers - spoken.first
         if (index >= 0).all():
             self._whole = self._of_all(spoken, index, heard)
-        else:  # some of it was sent in the minute before
+        else:  # some of it was sent before
             self._whole = make_batch(
                 datagrams, heard.now_ns, heard.before, heard.presentation_ns,
                 lead_ns=lead_ns, source=ADDRESS,

@@ -22,7 +22,7 @@ from sim.links.spells import Spells, stalls_of
 
 LOST_NS: Final = kernel.LOST_NS
 
-_AHEAD: Final = 512
+_AHEAD: Final = 64
 """Draws taken at once."""
 
 _SLOT_NS: Final = 20 * NS_PER_MS
