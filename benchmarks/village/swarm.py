@@ -5,6 +5,7 @@ Options: --seeds N (200), --only NAME. Status 1 where one is not found, or not i
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.options import parser_of
 from node.control.arbiter import Arbiter, Grant
+from node.control.loudness.schedule import Decision, VolumeSchedule
 from node.control.precedence import MessageClass
 from node.control.trust.once import ReplayGuard
 from node.control.warning.alert_book import AlertBook
@@ -213,6 +215,35 @@ def _publish_at_once(self: MqttLink, event: Any, ticket: int = 0) -> dict[str, b
     return _PUBLISH(self, event, 0)
 
 
+@contextmanager
+def too_soft() -> Iterator[None]:
+    """Whatever is decided of its volume sounds 35 dB below it."""
+    decide: Callable[..., Decision] = VolumeSchedule.decide
+
+    def decide_softly(self: VolumeSchedule, *what: Any, **more: Any) -> Decision:
+        found = decide(self, *what, **more)
+        return replace(found, gain_db=found.gain_db - 35.0)
+
+    with patch.object(VolumeSchedule, "decide", decide_softly):
+        yield
+
+
+@contextmanager
+def no_second_of_its_like() -> Iterator[None]:
+    """A warning that would wait for another of its standing is missed, with a good word."""
+    begin: Callable[..., None] = AlertBook._begin
+
+    def begin_alone(self: AlertBook, one: Any, utc_s: int, now_ns: int) -> None:
+        standing = self._standing(one)[:2]
+        if any(o.run is not None and self._standing(o)[:2] == standing for o in self._open):
+            self._persist([self._drop(one, "missed", "superseded", utc_s, now_ns)])
+        else:
+            begin(self, one, utc_s, now_ns)
+
+    with patch.object(AlertBook, "_begin", begin_alone):
+        yield
+
+
 PLANTS: Final = {
     "replay check off": replay_check_off,
     "acknowledged order lost": order_lost,
@@ -225,4 +256,6 @@ PLANTS: Final = {
     "only urgent warnings sound": only_urgent_ones_sound,
     "not taken up after a boot": not_taken_up_after_a_boot,
     "a cancel refused": cancel_refused,
+    "35 dB too soft": too_soft,
+    "none waits for its like": no_second_of_its_like,
 }

@@ -37,6 +37,8 @@ class Heard:
     end_ns: int
     is_loudest: bool = False
     """At some time in it."""
+    level: float = 0.0
+    """The largest amplitude in it, full scale 1.0."""
 
     @property
     def length_ns(self) -> int:
@@ -70,7 +72,8 @@ class Ear:
         for i in range(len(levels)):
             at_ns = leaves_ns + i * PERIOD_NS
             for tone in np.flatnonzero(there[i]):
-                self._note(int(tone), at_ns, is_loudest=levels[i, tone] == most[i, 0])
+                level = float(levels[i, tone])
+                self._note(int(tone), at_ns, level, is_loudest=level == most[i, 0])
             if two[i]:
                 if self._both is None or at_ns - self._both.end_ns > _GAP_NS:
                     self._both = Heard(-1, at_ns, at_ns)
@@ -94,6 +97,10 @@ class Ear:
             if one.tone in tones
         )
 
+    def level(self, tones: tuple[int, ...]) -> float:
+        """Return the largest amplitude of any of `tones`, 0 where none was heard."""
+        return max((one.level for one in self.heard if one.tone in tones), default=0.0)
+
     def first_ns(self, tones: tuple[int, ...], since_ns: int) -> int | None:
         """Return when one of `tones` was first heard at that time or after it."""
         found = [
@@ -103,7 +110,7 @@ class Ear:
         ]
         return min(found, default=None)
 
-    def _note(self, tone: int, at_ns: int, *, is_loudest: bool) -> None:
+    def _note(self, tone: int, at_ns: int, level: float, *, is_loudest: bool) -> None:
         assert 0 <= tone < TONES
         last = self._open.get(tone)
         if last is None or at_ns - last.end_ns > _GAP_NS:
@@ -111,3 +118,4 @@ class Ear:
             self._heard.append(last)
         last.end_ns = at_ns + PERIOD_NS
         last.is_loudest |= is_loudest
+        last.level = max(last.level, level)

@@ -119,6 +119,14 @@ class Facts:
         ended = ended or self._clock_ends(warning, end_ns)
         return on and card and not ended and not self._others(warning, start_ns, end_ns)
 
+    def ends_of_others(self, warning: Warned) -> list[int]:
+        """Return when each other warning of the same or a higher standing had its last record."""
+        return [
+            max(told.at_ns for told, _ in one.emitted)
+            for one in self.warnings
+            if one is not warning and one.rank >= warning.rank and one.emitted
+        ]
+
     def faults(self, kind: str) -> list[Step]:
         """Return the steps of a kind that befall this pole."""
         return [one for one in self._steps() if one.do == kind]

@@ -4,6 +4,7 @@ A node that refuses what its authority ordered, in the best of words, warns nobo
 refusal is believed where the history has what it says, and nowhere else.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -11,12 +12,22 @@ from node.control.trust.fates import CANCELS
 from node.units import NS_PER_S
 from sim.swarm.facts import Facts, Warned
 from sim.swarm.history import Came, PoleHistory
+from sim.swarm.tones import AMPLITUDE
 from sim.swarm.village import ONCE_S, PAUSE_S, TIMES
 
 Found = Iterator[tuple[int, str]]
 
 AGAIN_NS: Final = 3 * NS_PER_S
 """From the begin of a daemon to the sound of what the power had cut off."""
+
+IN_TURN_NS: Final = AGAIN_NS + PAUSE_S * NS_PER_S
+"""From the end of the last that was before it to its own sound."""
+
+URGENT_DB: Final = -2.8
+"""-1.8 dB are the volume of 90 that urgent ones have at least (docs/orders.md), and 1 dB more."""
+
+PRIORITY_DB: Final = -14.5
+"""-4.5 dB are the volume of 75; limits of noise take some, and at most 10 dB here."""
 
 _SECOND_NS: Final = NS_PER_S
 """Nodes count time in whole seconds."""
@@ -83,6 +94,38 @@ def sounds_whole(facts: Facts, pole: PoleHistory) -> Found:
         short = heard_ns < _WHOLE_NS - TIMES * _SECOND_NS
         if short and facts.may_sound(warning, came_ns, until_ns):
             yield came_ns, f"{warning} came, and was heard for {heard_ns / NS_PER_S:.1f} s only"
+
+
+def sounds_in_turn(facts: Facts, pole: PoleHistory) -> Found:
+    """A warning that waits for others of its standing, or a higher one, is heard after them."""
+    for warning in facts.warnings:
+        came_ns, step = warning.came_ns, warning.given.step
+        if came_ns is None or warning.fate != "waiting" or not _never_waits(facts, warning):
+            continue
+        over_ns = min(warning.given.at_ns + step.lasts_s * NS_PER_S, facts.end_ns)
+        for ended_ns in sorted(facts.ends_of_others(warning)):
+            free_ns = ended_ns + _SECOND_NS + 1  # until then that one counts as under way
+            limit_ns = ended_ns + IN_TURN_NS
+            if free_ns < came_ns or limit_ns + _SECOND_NS > over_ns:
+                continue
+            if facts.may_sound(warning, free_ns, limit_ns):
+                first_ns = pole.ear.first_ns(warning.tones, came_ns)
+                if first_ns is None or first_ns > limit_ns:
+                    yield free_ns, f"{warning} waited for others, and is not heard after them"
+                break
+
+
+def as_loud(facts: Facts, pole: PoleHistory) -> Found:
+    """A warning is as loud as the volume of its class."""
+    for warning in facts.warnings:
+        if warning.given.step.priority and not facts.by_day:
+            continue  # by night limits of noise leave little of it
+        least_db = PRIORITY_DB if warning.given.step.priority else URGENT_DB
+        level = pole.ear.level(warning.tones)
+        long = pole.ear.heard_ns(warning.tones, facts.end_ns) > _SECOND_NS
+        if long and level < AMPLITUDE * 10 ** (least_db / 20):
+            said_db = 20 * math.log10(level / AMPLITUDE)
+            yield facts.end_ns, f"{warning} is heard, {-said_db:.1f} dB below its recording"
 
 
 def _never_waits(facts: Facts, warning: Warned) -> bool:

@@ -13,7 +13,14 @@ from node.control.trust.fates import CANCELS
 from node.units import NS_PER_MS, NS_PER_S
 from sim.swarm.facts import Facts
 from sim.swarm.history import History, PoleHistory, Told
-from sim.swarm.owed import cancels_taken, sounds_anew, sounds_whole, taken
+from sim.swarm.owed import (
+    as_loud,
+    cancels_taken,
+    sounds_anew,
+    sounds_in_turn,
+    sounds_whole,
+    taken,
+)
 from sim.swarm.programmes import Found, live_authorised, live_heard, live_recorded
 from sim.swarm.tones import LIVE_TONES
 from sim.swarm.village import ITEM, ITEM_AT_S, ITEM_TONE, ONCE_S
@@ -248,6 +255,8 @@ RULES: Final[dict[str, Callable[[Facts, PoleHistory], Found]]] = {
     "a genuine cancel is taken": cancels_taken,
     "a warning sounds whole": sounds_whole,
     "what the power cut off sounds anew": sounds_anew,
+    "what waits for its like sounds after it": sounds_in_turn,
+    "a warning is as loud as its volume": as_loud,
     "a live programme whose packets come is heard": live_heard,
     "the record of a live programme tells what sounded": live_recorded,
     "never two sources at once": _one_source,

@@ -114,7 +114,7 @@ class LivePole:
     ) -> None:
         """Take the speaker of a boot.
 
-        `hear` gets what it plays, and when by its clock; `begin` is called when a while of the plan begins.
+        `hear` gets what it plays, and when by its clock; `begin` is called when a while begins.
         """
         self._begin = begin
         self._speaker, self._governor, self._hear = speaker, governor, hear

@@ -41,7 +41,9 @@ class Spoken:
     ) -> None:
         self.first = sending.first
         self._oldest = oldest
-        self._sealed = [] if before is None else before._sealed[oldest - before._oldest :]
+        self._sealed: list[bytes] = []
+        if before is not None:
+            self._sealed += before._sealed[oldest - before._oldest :]
         self._sealed += [seal(one) for one in sending.datagrams]
         self.data = np.frombuffer(bytearray(b"".join(sending.datagrams)), np.uint8)
         """(bytes,) uint8: the packets, one after the other."""

@@ -139,7 +139,8 @@ class VolumeConfig:
     """An urgent message is never softer, whatever the plan and the quiet hours say."""
 
     untrusted_volume: int = 80
-    """Of urgent messages while the date is not known; others do not play then."""
+    """Of urgent messages while the date is not known, but for the floor; others do not play then.
+    """
 
     def __post_init__(self) -> None:
         load_zone(self.zone)
@@ -200,12 +201,13 @@ class VolumeSchedule:
     def decide(self, utc_s: int, message_class: MessageClass, *, trusted: bool = True) -> Decision:
         """Return the volume of `message_class` at `utc_s`, with its reasons.
 
-        With an untrusted clock that is silence, but for an urgent message its stated volume.
+        With an untrusted clock that is silence, but for an urgent message its stated volume, or
+        the emergency floor where that is higher.
         """
         if not trusted:
-            urgent = message_class is MessageClass.URGENT
-            volume = self._config.untrusted_volume if urgent else 0
-            return _decision([Step("untrusted" if urgent else "untrusted_silent", volume)])
+            if message_class is not MessageClass.URGENT:
+                return _decision([Step("untrusted_silent", 0)])
+            return _decision(self._raised([Step("untrusted", self._config.untrusted_volume)]))
         key = (utc_s // MINUTE_S, message_class)
         known = self._kept.get(key)
         if known is None:
@@ -229,9 +231,12 @@ class VolumeSchedule:
             if name in quiet.classes and span.covers(local):
                 volume = min(steps[-1].volume, quiet.volume_max)
                 steps.append(Step("quiet", volume, amount=steps[-1].volume, quiet=quiet))
-        if message_class is MessageClass.URGENT and steps[-1].volume < config.emergency_floor:
-            steps.append(Step("floor", config.emergency_floor))
-        return steps
+        return self._raised(steps) if message_class is MessageClass.URGENT else steps
+
+    def _raised(self, steps: list[Step]) -> list[Step]:
+        """Return the steps of an urgent message, with the floor where they end below it."""
+        floor = self._config.emergency_floor
+        return [*steps, Step("floor", floor)] if steps[-1].volume < floor else steps
 
 
 def _decision(steps: list[Step]) -> Decision:

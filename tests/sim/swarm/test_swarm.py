@@ -47,6 +47,8 @@ FOUND = {
     "only urgent warnings sound": (replace(ALERT, priority=True),),
     "not taken up after a boot": (ALERT, Step(at_s=24.0, do="power_cut", for_s=3.0)),
     "a cancel refused": (ALERT, Step(at_s=25.0, do="cancel", number=2, about=1)),
+    "35 dB too soft": (ALERT,),
+    "none waits for its like": (ALERT, replace(ALERT, at_s=ALERT.at_s + 1, number=2, event="TSW")),
 }  # fmt: skip
 """The planted faults, each in few steps; `python -m benchmarks swarm` finds them from seeds."""
 

@@ -162,6 +162,7 @@ PLANS = st.builds(
         st.sampled_from(["normal", "priority", "urgent"]), st.integers(-100, 100)
     ),
     emergency_floor=st.integers(0, 100),
+    untrusted_volume=st.integers(0, 100),
 )
 MOMENTS = st.datetimes(datetime(2026, 2, 10), datetime(2026, 2, 25)).map(
     lambda t: utc_s(t.replace(microsecond=0).isoformat())
@@ -187,7 +188,7 @@ def test_no_plan_exceeds_its_quiet_hours_or_undercuts_its_emergency_floor(plan, 
 
 @settings(deadline=None)
 @given(PLANS, MOMENTS)
-def test_with_an_untrusted_clock_only_urgent_ones_sound_at_the_stated_volume(plan, moment_s):
+def test_with_an_untrusted_clock_only_urgent_ones_sound_and_never_below_their_floor(plan, moment_s):
     schedule = VolumeSchedule(plan, PLACE)
     volumes = [schedule.decide(moment_s, kind, trusted=False).volume for kind in MessageClass]
-    assert volumes == [0, 0, plan.untrusted_volume]
+    assert volumes == [0, 0, max(plan.untrusted_volume, plan.emergency_floor)]
