@@ -91,12 +91,11 @@ def test_a_unit_runs_nothing_that_a_minimal_debian_lacks(unit):
 
 
 def test_the_documents_have_each_line_that_the_nightly_installation_types():
-    """`.ci/boot` reads its commands there: who rewrites a page finds out at once."""
+    """`.ci/boot` and `.ci/nat` read their commands there: who rewrites a page finds out at once."""
     root = PACKAGING.parent
-    typed = re.findall(
-        r'written\(\s*"([\w.]+)",\s*[\'"](.+?)[\'"]\)', (root / ".ci/boot").read_text()
-    )
-    assert len(typed) >= 7
+    scripts = "".join((root / ".ci" / one).read_text() for one in ("boot", "nat", "system.py"))
+    typed = re.findall(r'written\(\s*"([\w.]+)",\s*[\'"](.+?)[\'"]\)', scripts)
+    assert len(typed) >= 9
     for document, begins in typed:
         lines = (root / "docs" / document).read_text().splitlines()
         begun = [one for one in lines if one.removeprefix("$ ").startswith(begins)]

@@ -160,7 +160,7 @@ def test_each_command_of_the_nightly_part_is_one_that_can_be_given(capsys):
     have = [{name for name, rows in recorded.items() if row.strip("'") in rows} for row in chosen]
     assert all(have)
     assert set().union(*have) == set(recorded), "of each measurement a row"
-    for script in ("slow", "aarch64", "run", "numbas"):
+    for script in ("slow", "aarch64", "run", "numbas", "library", "emulated"):
         path = ROOT / ".ci" / script
         assert subprocess.run(["bash", "-n", str(path)]).returncode == 0
         assert path.stat().st_mode & 0o100, f"{script} can be run"
