@@ -59,6 +59,7 @@ class Controller:
         rules: tuple[RuleFile, ...],
         stored: Mapping[str, bytes],
         signer: Signer | None = None,
+        heard_by: str = "",
     ) -> None:
         self._config = config
         self._answers = Answers(name, config.area, signer)
@@ -67,7 +68,7 @@ class Controller:
         self._gate = Gatekeeper(self._authorities, config.area, self._clock, stored)
         self._regulation = Regulation(rules, config.regulation, config.horns, config.dwelling)
         self._events: deque[ControllerEvent] = deque()
-        self._records = RecordKeeper(stored)
+        self._records = RecordKeeper(stored, heard_by)
         self.sessions = Sessions(
             self._records.proof.serial_of(SESSIONS),
             tiers=len(tiers),

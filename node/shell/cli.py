@@ -226,7 +226,8 @@ def _serve(
             speaker = _speaker(node, shell)
             governed = None
             if shell.control is not None:
-                governed = _governed(node, shell, speaker, store)
+                sink = (options.sink or shell.sink.kind).partition(":")[0]
+                governed = _governed(node, shell, speaker, store, sink)
         if link is not None and governed is not None:
             link.known_time = governed.known_time
         standing = {} if governed is None else governed.standing
@@ -304,7 +305,7 @@ def _joined(node: NodeConfig, speaker: "Speaker", has_broker: bool) -> "Speaker"
 
 
 def _governed(
-    node: NodeConfig, shell: ShellConfig, speaker: "SpeakerNode", store: Store
+    node: NodeConfig, shell: ShellConfig, speaker: "SpeakerNode", store: Store, sink: str
 ) -> "_Governed":
     """Return the speaker under signed orders, with what the service needs for it."""
     from node.shell.govern import govern, missing_sounds, stored_sounds, tell_time
@@ -321,7 +322,7 @@ def _governed(
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         standing["sounds"] = missing[0] + more
     library = sounds.by_name
-    governed = govern(node, control, speaker, store, library)
+    governed = govern(node, control, speaker, store, library, sink=sink)
     return _Governed(
         governed,
         lambda utc, now: tell_time(governed, control, utc, now),

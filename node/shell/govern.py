@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from node.config import NodeConfig
 from node.control.controller import Controller
@@ -17,6 +18,9 @@ from node.shell.store.store import Store
 from node.source.stored_sound import Recording
 from node.stack import SpeakerNode
 
+HEARD_BY: Final = {"card": "card, acoustically unverified", "wav": "file", "null": "nothing"}
+"""Sink: what a record says of it. The card took the frames, and asked for the next ones."""
+
 
 def govern(
     node: NodeConfig,
@@ -24,15 +28,20 @@ def govern(
     speaker: SpeakerNode,
     store: Store,
     library: dict[str, Recording],
+    *,
+    sink: str = "card",
 ) -> GovernedSpeaker:
     """Return `speaker` under the orders that `control` trusts, with what `store` kept of them.
+
+    Its proof says that the sound went to `sink`: nobody listens to the horn.
 
     The node's own key, which signs its answers, is made at the first start and stays in the store.
     """
     stored = store.kept()
     seed = own_seed(store)
     rules = read_rules(control.rules)
-    controller = Controller(node.name, control, rules, stored, SeedSigner(seed))
+    by = HEARD_BY.get(sink, sink)
+    controller = Controller(node.name, control, rules, stored, SeedSigner(seed), by)
     delay_ms = node.jitter.playout_delay_ms + node.jitter.delay_ms
     return GovernedSpeaker(
         speaker,

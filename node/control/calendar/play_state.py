@@ -67,6 +67,8 @@ class Record(msgspec.Struct, frozen=True):
     """Parts that could not be played."""
     count: int = 1
     parts: tuple[PartHeard, ...] = ()
+    heard_by: str | msgspec.UnsetType = msgspec.UNSET
+    """By what it is known to have sounded; who has no sink says nothing of it."""
 
 
 class State(msgspec.Struct):

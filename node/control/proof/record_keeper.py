@@ -68,8 +68,9 @@ class _Heard:
 class RecordKeeper:
     """From the first part of an item to the published line about it."""
 
-    def __init__(self, stored: Mapping[str, bytes]) -> None:
+    def __init__(self, stored: Mapping[str, bytes], heard_by: str = "") -> None:
         self.proof = ProofChain(stored)
+        self._heard_by = heard_by
         self._heard: dict[_Key, _Heard] = {}
 
     def begin(
@@ -124,6 +125,9 @@ class RecordKeeper:
         heard = self._heard.pop(_record_key(record), None)
         if heard is not None:
             record = _completed(record, heard)
+        sounded = record.sounded_s or any(one.heard_ms for one in record.parts)
+        if self._heard_by and sounded:
+            record = msgspec.structs.replace(record, heard_by=self._heard_by)
         added = self.proof.add(record)
         if added is None:
             return []

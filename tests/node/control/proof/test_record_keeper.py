@@ -46,3 +46,17 @@ def test_what_a_part_is_said_to_be_heard_begins_with_its_sound(delay_ms, delay_f
     [proof] = [one for one in told if isinstance(one, Publish) and one.topic == TOPIC]
     [part] = msgspec.json.decode(proof.payload, type=Entry).record.parts
     assert part.heard_ms == heard
+
+
+@given(st.sampled_from(["", "card, acoustically unverified"]), st.integers(0, 3), st.booleans())
+def test_only_what_sounded_says_by_what_that_is_known(by, sounded_s, has_horn):
+    keeper = RecordKeeper({}, by)
+    keeper.begin(PART, 75, VERDICT, 0, trusted=True)
+    if has_horn:
+        keeper.note_horn(PART, 0, 0, sounds=True, trusted=True)
+    keeper.end_part(PART, 700 * NS_PER_MS)
+    told = keeper.finish(Record(1, "tin", "2026-10-30", "cut", sounded_s=sounded_s))
+    [proof] = [one for one in told if isinstance(one, Publish) and one.topic == TOPIC]
+    record = msgspec.json.decode(proof.payload)["record"]
+    assert record.get("heard_by", "") == (by if sounded_s or has_horn else "")
+    assert ("heard_by" in record) is bool(by and (sounded_s or has_horn))
