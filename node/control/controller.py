@@ -59,6 +59,7 @@ class Controller:
         rules: tuple[RuleFile, ...],
         stored: Mapping[str, bytes],
         signer: Signer | None = None,
+        *,
         heard_by: str = "",
     ) -> None:
         self._config = config

@@ -41,7 +41,8 @@ def govern(
     seed = own_seed(store)
     rules = read_rules(control.rules)
     by = HEARD_BY.get(sink, sink)
-    controller = Controller(node.name, control, rules, stored, SeedSigner(seed), by)
+    signer = SeedSigner(seed)
+    controller = Controller(node.name, control, rules, stored, signer, heard_by=by)
     delay_ms = node.jitter.playout_delay_ms + node.jitter.delay_ms
     return GovernedSpeaker(
         speaker,
