@@ -25,7 +25,7 @@ from sim.report import check_folder, print_result, write_files
 from sim.result.day import DayResult
 from sim.result.run import RunResult
 from sim.station import payloads
-from sim.tier import FLEET, NODES, WORLD, Tier, choose, choose_day
+from sim.tier import FLEET, MANY, NODES, WORLD, Tier, choose, choose_day
 from sim.village import places as village
 from sim.village import scenario
 from sim.village.course import require_lived
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
         whole = scenario.load(options.scenario).asked(seed=options.seed)
         check_folder(folder)  # better told before the run than after it
         asked = whole.asked(duration_s=options.duration)
-        tier = choose(options.tier, asked, replay=options.replay)
+        tier = choose(options.tier, asked, replay=options.replay, sound=not options.no_sound)
         if options.tier == WORLD and not options.day:
             raise ConfigError("--tier world: it lives a whole day; add --day, or ask for another")
         if not options.day:
@@ -142,7 +142,8 @@ def _answer_and_replay(
     """Return the answer, and by its name the page in which its worst minutes play back, if any."""
     if tier.name == FLEET:
         with ProgressLine(asked.title) as line:
-            return fleet.run(asked, progress=line.show), {}
+            apart = options.tier == FLEET or sum(1 for _ in asked.clusters()) > MANY
+            return fleet.run(asked, progress=line.show, apart=apart), {}
     sound = not options.no_sound
     if not options.replay:
         return answer(asked, sound=sound), {}

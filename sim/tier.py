@@ -32,7 +32,7 @@ class Tier:
         return f"tier{what}: {self.name}: {self.why}"
 
 
-def choose(asked: str, scenario: Scenario, *, replay: bool) -> Tier:
+def choose(asked: str, scenario: Scenario, *, replay: bool, sound: bool = True) -> Tier:
     """Return the tier for a run.
 
     Parameters
@@ -43,6 +43,8 @@ def choose(asked: str, scenario: Scenario, *, replay: bool) -> Tier:
         What is asked.
     replay : bool
         Whether its worst minutes are to be played back.
+    sound : bool
+        Whether any is to be made.
 
     Raises
     ------
@@ -63,6 +65,8 @@ def choose(asked: str, scenario: Scenario, *, replay: bool) -> Tier:
         return Tier(FLEET, f"above {MANY} clusters; it counts, and makes no sound")
     if many:
         return Tier(DRIVE, f"slow for so many clusters, but: {'; '.join(cannot)}")
+    if not sound and not cannot:
+        return Tier(FLEET, "nothing is to be heard; it counts the same, many times as fast")
     return Tier(DRIVE, f"node by node, up to {MANY} clusters")
 
 

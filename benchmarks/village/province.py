@@ -1,10 +1,11 @@
 """What a province costs in tier T3: CPU time and memory over clusters and seconds.
 
-The six communes of huu_lung_six, copied, by their arrivals alone (`sender.reports = false`). The
-cost of a cluster should depend neither on how many there are nor on how long the programme is: the
-rows are a table, and a picture in out/benchmarks/province.svg. The last rows, with --full, are what
-a province asks: 10,000 clusters for an hour in 120 CPU s and 1 GiB, 100,000 for a minute in 30 CPU
-s. With --beside SimPy and ns-3 are asked for 66 clusters and a minute, in the same run.
+The six communes of huu_lung_six, copied, by their arrivals alone (`sender.reports = false`), and
+with all that nodes and station say to each other. The cost of a cluster should depend neither on
+how many there are nor on how long the programme is: the rows are a table, and of those by arrivals
+a picture in out/benchmarks/province.svg. With --full also what a province asks: 10,000 clusters for
+an hour in 120 CPU s and 1 GiB, 100,000 for a minute in 30 CPU s. With --beside SimPy and ns-3 are
+asked for 66 clusters and a minute, in the same run.
 """
 
 import json
@@ -35,6 +36,9 @@ FULL_COPIES: Final = (152, 1515)
 FULL_LENGTHS_S: Final = (86_400.0,)
 FULL: Final = ((152, 3600.0),)
 """Copies, and seconds."""
+SPOKEN: Final = ((1, 10.0), (1, 60.0), (1, 600.0), (15, 60.0))
+FULL_SPOKEN: Final = ((152, 60.0), (1, 3600.0))
+"""Likewise, with answers."""
 
 _WIDTH: Final = 640.0
 _HEIGHT: Final = 400.0
@@ -56,6 +60,9 @@ def run(arguments: list[str]) -> int:
         found[size] = in_a_child(*size)
         print(f"{_name(size)}: {found[size]}", flush=True)
     rows = {_name(size): figures for size, figures in found.items()}
+    for size in (*SPOKEN, *(FULL_SPOKEN if options.full else ())):
+        rows[name := f"{_name(size)}, with answers"] = in_a_child(*size, speaks=True)
+        print(f"{name}: {rows[name]}", flush=True)
     if options.beside:
         beside = event_by_event.rows(CLUSTERS, MINUTE_S)
         rows |= {f"{name}, {_name((1, MINUTE_S))}": one for name, one in beside.items()}
@@ -111,9 +118,9 @@ def _point(size: tuple[int, float], figures: Figures) -> tuple[float, float]:
     return size[0] * CLUSTERS * size[1], figures["cpu_s"] or 0.01
 
 
-def in_a_child(copies: int, duration_s: float) -> Figures:
+def in_a_child(copies: int, duration_s: float, *, speaks: bool = False) -> Figures:
     """Run `one` in a child, because the largest memory of a process is never given back."""
-    code = f"from benchmarks.village.province import one; one({copies}, {duration_s})"
+    code = f"from benchmarks.village.province import one; one({copies}, {duration_s}, {speaks})"
     done = subprocess.run(
         [sys.executable, "-P", "-c", code], stdout=subprocess.PIPE, text=True, check=True
     )
@@ -121,17 +128,17 @@ def in_a_child(copies: int, duration_s: float) -> Figures:
     return figures
 
 
-def one(copies: int, duration_s: float) -> None:
+def one(copies: int, duration_s: float, speaks: bool) -> None:
     """Print what one size costs as JSON: the work of a child process."""
     asked = scenario.load(SCENARIO)
-    silent = replace(asked, sender=replace(asked.sender, reports=False))
-    fleet.run(silent, duration_s=WARM_UP_S)
+    sender = replace(asked.sender, reports=speaks)
+    fleet.run(replace(asked, sender=sender), duration_s=WARM_UP_S)
     loop_s = calibration_s()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "province.toml"
         path.write_text(f"copies = {copies}\n" + Path(asked.path).read_text("utf-8"), "utf-8")
         many = scenario.load(path)
-    result = fleet.run(replace(many, sender=silent.sender), duration_s=duration_s)
+    result = fleet.run(replace(many, sender=sender), duration_s=duration_s)
     figures = {
         "cpu_s": round(result.cpu["cpu_s"], 2),
         "node_seconds_per_cpu_s": round(result.cpu["node_seconds_per_cpu_s"], 1),

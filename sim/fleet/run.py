@@ -29,7 +29,7 @@ from sim.fleet.newcomer import Newcomer
 from sim.fleet.rounds import FleetRounds
 from sim.fleet.sheet import packet_sheet
 from sim.result.capacity import CapacityRow
-from sim.result.run import RunResult
+from sim.result.run import NodeRow, RunResult
 from sim.station import payloads
 from sim.station.programme import Programme
 from sim.village.course import not_lived
@@ -57,10 +57,9 @@ def run(
     duration_s: float | None = None,
     progress: Progress | None = None,
     threads: int | None = None,
+    apart: bool = True,
 ) -> RunResult:
     """Run a scenario without sound and return its answer: that of `sim.drive.run`.
-
-    `skew` alone differs where there are several communes: here it is to the median of the commune.
 
     Parameters
     ----------
@@ -68,6 +67,9 @@ def run(
         As in `sim.drive.run`.
     threads : int, optional
         As many as there are cores without it. No figure depends on it.
+    apart : bool
+        Commune by commune: `skew` then is to the median of the commune. False takes all together,
+        on one thread, and no figure differs from the drive's.
 
     Raises
     ------
@@ -89,7 +91,9 @@ def run(
     whole_s = scenario.duration_s * len(village.places)
     parts = []
     done = 0
-    for part in _parts(scenario, village, programme, threads or os.cpu_count() or 1):
+    for part in _parts(
+        scenario, village.parts() if apart else [village], programme, threads or os.cpu_count() or 1
+    ):
         parts.append(part)
         done += len(part.rows)
         if progress is not None:
@@ -105,23 +109,22 @@ def run(
     return result
 
 
-def counted(scenario: Scenario, village: Village, programme: Programme) -> RunResult:
-    """Return the answer for a village that is built, on this thread alone: for who asks often.
+def counted(scenario: Scenario, village: Village, programme: Programme) -> list[NodeRow]:
+    """Return the rows of a village that is built, worked out on one thread: for who asks often.
 
     Parameters
     ----------
     scenario, village, programme
         Of which `why_not` says nothing; the programme is what its station sends.
     """
-    return roll_up(
-        scenario, village, _joined(scenario, village, list(_parts(scenario, village, programme, 1)))
-    )
+    parts = list(_parts(scenario, village.parts(), programme, 1))
+    return _joined(scenario, village, parts).rows
 
 
 def _parts(
-    scenario: Scenario, village: Village, programme: Programme, threads: int
+    scenario: Scenario, villages: list[Village], programme: Programme, threads: int
 ) -> Iterator[Part]:
-    """Yield what is kept of each commune, in the order of the village."""
+    """Yield what is kept of each commune, or of all, in the order of the village."""
     sheet = packet_sheet(programme)
     newcomers: dict[JitterConfig, Newcomer] = {}
     desks: SimpleQueue[Desk] = SimpleQueue()
@@ -147,7 +150,7 @@ def _parts(
 
     with ThreadPoolExecutor(threads) as pool:
         try:
-            yield from pool.map(play, village.parts())
+            yield from pool.map(play, villages)
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -1,5 +1,7 @@
 """What nodes find in the packets of a programme, looked at once for all of them."""
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,10 +11,11 @@ from node.opus.packet import has_lbrr, is_plausible
 from sim.station.programme import Programme
 
 
+@lru_cache(maxsize=8)
 def packet_sheet(programme: Programme) -> NDArray[np.int64]:
     """Return marks, bytes and what else it reads as, of each packet of a programme.
 
-    The result is (3, packets of the sound) int64.
+    The result is (3, packets of the sound) int64, the same for all who ask: only to look at.
 
     Raises
     ------

@@ -61,6 +61,18 @@ def test_it_answers_what_the_drive_answers(tmp_path, uplink, more):
     assert one.delay_quantiles_ms == other.delay_quantiles_ms
 
 
+@pytest.mark.parametrize("uplink", [False, True])
+def test_all_together_it_answers_every_figure(tmp_path, uplink):
+    asked = scenario.load(two_communes(tmp_path, uplink=uplink))
+    one, other = drive.run(asked, decode=False), fleet.run(asked, apart=False)
+    np.testing.assert_array_equal(one.raster, other.raster)
+    assert one.trace_hash == other.trace_hash
+    figures = one.summary(), other.summary()
+    for summary in figures:
+        del summary["cpu"]
+    assert figures[0] == figures[1]
+
+
 def test_threads_change_no_figure(tmp_path):
     # More communes than threads: each is worked out where another one was before.
     asked = scenario.load(two_communes(tmp_path, top="copies = 8\n"))
@@ -118,6 +130,9 @@ def test_the_tier_is_chosen_by_what_is_asked(tmp_path):
     copied = replace(many, sender=replace(many.sender, delivery="multicast"))
     assert choose(AUTO, few, replay=False).name == DRIVE
     assert choose(FLEET, few, replay=False).name == FLEET
+    assert choose(AUTO, few, replay=False, sound=False).name == FLEET
+    assert choose(AUTO, few, replay=True, sound=False).name == DRIVE
+    assert choose(DRIVE, few, replay=False, sound=False).name == DRIVE
     assert choose(AUTO, many, replay=False).name == FLEET
     assert choose(AUTO, many, replay=True).name == DRIVE
     assert choose(DRIVE, many, replay=False).name == DRIVE
