@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.clock.exchange.answering import BURST_MAX, RATE_PER_S
-from node.kernel import inner_kernel
+from node.kernel import inner_kernel, kernel
 from node.kernel.record import Records
 from node.rtp.packet import HEADER_BYTES
 from node.rtp.retransmission import ORIGINAL_BYTES
@@ -132,14 +132,13 @@ def tell_time(
 
 @inner_kernel("void(Station, int64[:, ::1], int64[:, ::1], int64)")
 def _remember(
-    station: Station, ways: NDArray[np.int64], sheet: NDArray[np.int64], now_ns: int
+    station: Station, ways: NDArray[np.int64], sheet: NDArray[np.int64], sent: int
 ) -> None:
-    """Let the station have sent what it sent until now; nobody asked before.
+    """Let the station have sent all packets before `sent`; nobody asked before.
 
     ways   (3, n) int64, ns: see `sim.fleet.desk`
     sheet  (3, packets of the sound) int64: marks, bytes, and what else it reads as, of each
     """
-    sent = station.first + _sent_before(station, ways, now_ns + 1)
     for number in range(max(station.remembered, station.first), sent):
         packet_bytes = sheet[1, number % sheet.shape[1]] + HEADER_BYTES
         earned = station.share * (packet_bytes + UDP_BYTES)
@@ -223,7 +222,7 @@ def send_again(
     station.request += 1
     if is_lost:
         return True
-    _remember(station, ways, sheet, came_ns)
+    _remember(station, ways, sheet, station.first + _sent_before(station, ways, came_ns + 1))
     left_ns = came_ns + HELD_NS
     travels_ns = _travels_ns(station, ways, left_ns)
     arrive_ns = LOST_NS
@@ -257,3 +256,16 @@ def drop_first(talk: Talk) -> None:
     talk.waiting -= 1
     for i in range(talk.waiting):
         _copy(talk.answers[:], i + 1, i)
+
+
+@kernel("void(Station[::1], int64[:, ::1], int64[:, ::1], int64)")
+def forget(
+    stations: Records[Station], ways: NDArray[np.int64], sheet: NDArray[np.int64], count: int
+) -> None:
+    """Earn by the oldest packets, which are forgotten then: nobody asks for them any more.
+
+    ways   (3, n) int64, ns: see `sim.fleet.desk`
+    sheet  (3, packets of the sound) int64: marks, bytes, and what else it reads as, of each
+    count  how many are
+    """
+    _remember(stations[0], ways, sheet, stations[0].first + count)

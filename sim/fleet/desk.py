@@ -83,6 +83,11 @@ class Ways:
         """How many are."""
         self._newest = 0
 
+    @property
+    def oldest(self) -> int:
+        """How many of the chunk before the last are remembered, which `add` forgets."""
+        return self.known - self._newest
+
     def add(
         self, send_ns: NDArray[np.int64], depart_ns: NDArray[np.int64], arrive_ns: NDArray[np.int64]
     ) -> None:
@@ -92,7 +97,7 @@ class Ways:
         """
         if send_ns.size == 0:
             return
-        gone = self.known - self._newest
+        gone = self.oldest
         for row, added in enumerate((send_ns, depart_ns, arrive_ns)):
             _remember(self.values[row], gone, self._newest, added)
         self.first += gone

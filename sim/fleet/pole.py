@@ -146,6 +146,8 @@ class FleetPole:
             Room.
         """
         arrive_ns = self._arrivals(sending.first, depart_ns)
+        if self.speech is not None and arrive_ns.size:
+            self.speech.forget(self._ways, self._sheet)
         self._ways.add(sending.send_ns, depart_ns, arrive_ns)
         around, tally = self._around, self._tally
         desk.make_room(around.waiting + arrive_ns.size, around.period_ns)

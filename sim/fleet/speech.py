@@ -9,6 +9,7 @@ from node.kernel.record import Records, inner, new
 from node.peers.credit import ADVANCE_BYTES
 from node.rtp import rtcp
 from sim.chance.rng import Purpose
+from sim.fleet.answering import forget
 from sim.fleet.desk import Ways
 from sim.fleet.state import QUESTIONS, REQUESTS, Hearing, Station, Talk
 from sim.gateway.crystal import Minutes
@@ -84,6 +85,14 @@ class Speech:
         for name in ("waiting", "told", "again", "minute", "advance_ns"):
             self._talk[name] = 0
         self._talk["advance_bytes"] = ADVANCE_BYTES
+
+    def forget(self, ways: Ways, sheet: NDArray[np.int64]) -> None:
+        """Let go of the packets that are remembered no longer once more are.
+
+        sheet  (3, packets of the sound) int64: of `packet_sheet`
+        """
+        if self._station["again"][0]:
+            forget(self._station, ways.values, sheet, ways.oldest)
 
     def note_chunk(self, send_ns: NDArray[np.int64], ways: Ways, clock: Records[Minutes]) -> None:
         """Note how packets fare, before the node comes to when they are sent.
