@@ -25,6 +25,11 @@ BUILT_S: Final = 1_760_000_000
 
 STAMPS_FILE: Final = Path("/proc/sys/net/ipv4/tcp_timestamps")
 MEMORY_FILE: Final = Path("/proc/meminfo")
+BLOCK_FOLDER: Final = Path("/sys/block")
+WORN_TENTHS: Final = 9
+"""JESD84-B51, DEVICE_LIFE_TIME_EST: 1 is up to a tenth of the erasures, 11 is more than all."""
+SPARE_WARNING: Final = 2
+"""JESD84-B51, PRE_EOL_INFO: four fifths of the spare blocks are used; 3 is nine tenths."""
 
 
 def look_at_machine(node: NodeConfig, shell: ShellConfig) -> Iterator[Finding]:
@@ -36,6 +41,7 @@ def look_at_machine(node: NodeConfig, shell: ShellConfig) -> Iterator[Finding]:
     yield _clock(shell)
     yield _kernels()
     yield _disk(shell)
+    yield from _wear()
     yield _memory()
     yield _idle_data(shell)
 
@@ -147,6 +153,26 @@ def _disk(shell: ShellConfig) -> Finding:
     if free < DISK_BYTES_MIN:
         return fault("disk", f"{folder}: {free // 1_000_000} MB free", "free some space")
     return good("disk", f"{folder}: {free // 1_000_000} MB free")
+
+
+def _wear() -> Iterator[Finding]:
+    """Yield how worn each eMMC is; SD cards and USB sticks do not tell."""
+    for one in sorted(BLOCK_FOLDER.glob("mmcblk*[0-9]/device/life_time")):
+        name = one.parts[-3]
+        try:
+            used = max(int(word, 16) for word in one.read_text("ascii").split())
+            spare = int(one.with_name("pre_eol_info").read_text("ascii"), 16)
+        except (OSError, ValueError):
+            continue
+        if used >= WORN_TENTHS or spare >= SPARE_WARNING:
+            told = "more than all" if used > 10 else f"{10 * max(used - 1, 0)} to {10 * used} %"
+            yield fault(
+                "wear",
+                f"{name}: {told} of its life is used, spare blocks: {spare} of 3 steps to the end",
+                "change it before it fails, then `loalang-station replace` and enrol",
+            )
+        else:
+            yield good("wear", f"{name}: at most {10 * used} % of its life is used")
 
 
 def _memory() -> Finding:

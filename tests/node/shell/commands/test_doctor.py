@@ -220,3 +220,22 @@ def test_it_is_text_for_people_too(pole, capsys):
     assert main(["doctor", "--config", path, "--offline"]) in (0, 1)
     out = capsys.readouterr().out
     assert "good  configuration" in out and "-> " in out
+
+
+@pytest.mark.parametrize(
+    ("life_time", "pre_eol", "grade"),
+    [("0x01 0x02", "0x01", "good"), ("0x08 0x01", "0x01", "good"), ("0x01 0x09", "0x01", "fault"),
+     ("0x0b 0x0b", "0x03", "fault"), ("0x00 0x00", "0x02", "fault"), ("nonsense", "0x01", None),
+     ("0x01 0x01", "", None)],
+)  # fmt: skip
+def test_a_worn_memory_is_told_before_it_fails(
+    pole, tmp_path, monkeypatch, life_time, pre_eol, grade
+):
+    folder = tmp_path / "block" / "mmcblk0" / "device"
+    folder.mkdir(parents=True)
+    (folder / "life_time").write_text(life_time + "\n")
+    (folder / "pre_eol_info").write_text(pre_eol + "\n")
+    monkeypatch.setattr(machine_checks, "BLOCK_FOLDER", tmp_path / "block")
+    one = pole.says("--offline")[0].get("wear")
+    assert (None if one is None else one["grade"]) == grade
+    assert grade != "fault" or ("mmcblk0" in one["text"] and "change it" in one["remedy"])
