@@ -32,7 +32,7 @@ _SEGMENT_NS: Final = 2 * NS_PER_S
 """Blocks as long as this, but for a tenth, are segments: of 2 to 10 s; pages of Ogg have 1 s."""
 _BLOCKS_LOOKED_AT: Final = 8
 _BLOCKS_TO_LEAVE: Final = 2
-"""Regular blocks after which a source that went at once is held; one that never did needs one."""
+"""Regular blocks after which a source that went at once is held; one that did not, or is far: one."""
 _EXCESS_NS: Final = NS_PER_S
 """More than this, or a block, beyond the margin is a backlog, and left out."""
 _HELD_NS: Final = 60 * NS_PER_S
@@ -54,6 +54,7 @@ class LiveFeed:
 
     def __init__(self, packet_ns: int, *, far: bool = False) -> None:
         self._packet_ns = packet_ns
+        self._far = far
         self._gap_ns = _FAR_GAP_NS if far else GAP_NS
         self._margin_min_ns = _FAR_MARGIN_NS if far else _MARGIN_MIN_NS
         self._held: deque[Encoded] = deque()
@@ -112,7 +113,7 @@ class LiveFeed:
         is_block = self._media_ns >= self._gap_ns and 2 * took_ns <= self._media_ns
         is_regular = is_block and 5 * abs(lasts_ns - self._media_ns) <= lasts_ns
         self._regular = self._regular + 1 if is_regular else 0
-        wanted = _BLOCKS_TO_LEAVE if self.went else 1
+        wanted = _BLOCKS_TO_LEAVE if self.went and not self._far else 1
         self._blocks_ns.append(self._media_ns)
         if self.in_blocks:
             self._go_on(now_ns)

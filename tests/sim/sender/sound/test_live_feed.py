@@ -101,6 +101,21 @@ def test_a_playlist_that_is_asked_for_now_and_then_has_no_gaps_for_hours(
     assert (now_ns - captured_ns).max() <= (3.2 * segment_s + 0.3) * S
 
 
+@pytest.mark.parametrize("segment_s", [2.0, 4.0, 6.0, 10.0])
+@pytest.mark.parametrize("phase", [0.05, 0.6])
+def test_a_playlist_is_heard_from_its_third_segment_on_and_before_that_once_at_most(
+    segment_s, phase
+):
+    """A player is given the last three segments at once, and then one after the other."""
+    arrivals = by_playlist(20 * segment_s, segment_s, phase=2 + phase, longer_ms=0)
+    _, _, sent = run(arrivals, far=True)
+    now_ns = sent[:, 1]
+    begins = np.flatnonzero(np.diff(now_ns) > 300 * MS)
+    assert len(begins) <= 1, "bits of its segments, one by one"
+    goes_on_ns = now_ns[begins[0] + 1] if len(begins) else now_ns[0]
+    assert goes_on_ns - arrivals[0] <= (2 + 1.2) * segment_s * S + 0.6 * S
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.sampled_from([0.0, 8.0]), st.sampled_from([0.0875, 0.175]), st.integers(0, 1000))
 @example(8.0, 0.175, 1)
