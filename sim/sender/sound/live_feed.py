@@ -32,7 +32,7 @@ _SEGMENT_NS: Final = 2 * NS_PER_S
 """Blocks as long as this, but for a tenth, are segments: of 2 to 10 s; pages of Ogg have 1 s."""
 _BLOCKS_LOOKED_AT: Final = 8
 _BLOCKS_TO_LEAVE: Final = 2
-"""Regular blocks after which a source that went at once is held; one that did not, or is far: one."""
+"""Regular blocks after which a source that went at once is held; one, if it did not or is far."""
 _EXCESS_NS: Final = NS_PER_S
 """More than this, or a block, beyond the margin is a backlog, and left out."""
 _HELD_NS: Final = 60 * NS_PER_S
