@@ -45,7 +45,8 @@ def order_fate(day: DayConfig, place: Place, pole: Observed, sent: Sent, way: Wa
     """Return what became of one order at one pole that has lived through its day."""
     message = open_envelope(sent.data)
     assert not isinstance(message, str), "the station seals what it sends"
-    answer = pole.observer.answers.get((message.key_id.hex(), message.counter), "")
+    key = (message.key_id.hex(), message.counter)
+    answer = pole.observer.answers.get(key, "")
     order = sent.order
     told = DayOrder(
         node=place.node,
@@ -67,6 +68,9 @@ def order_fate(day: DayConfig, place: Place, pole: Observed, sent: Sent, way: Wa
         return replace(told, fate="not for here")
     if order is not None and order.kind == "alert":
         return _warning(day, place, pole, sent, way, told=told)
+    if answer in _OBEYED and key in pole.observer.forgotten:
+        why = "done until the power went, and not kept"
+        return replace(told, fate="not obeyed", reason=why)
     if answer in _OBEYED:
         return replace(told, fate="obeyed")
     fate, reason = _unmet("not obeyed", sent, way, answer)
@@ -218,6 +222,10 @@ def _unheard(pole: Observed, name: str, sent: Sent, way: Way, answer: str) -> tu
     assert way.arrived_ns is not None, "who answers was reached"
     if way.arrived_ns + sent.ttl_s * NS_PER_S > DAY_NS:
         return "not known", "the day ends before it could sound"
+    message = open_envelope(sent.data)
+    assert not isinstance(message, str), "the station seals what it sends"
+    if (message.key_id.hex(), message.counter) in pole.observer.forgotten:
+        return "not heard", "the power went before it was kept"
     return "not heard", "no power after it had come"
 
 

@@ -1,6 +1,6 @@
 """What is written down of one node while it lives: it looks, and decides nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -10,6 +10,7 @@ from node.control.orders import Acknowledgement
 from node.control.proof.proof import Entry
 from node.control.proof.record_keeper import TOPIC as PROOF_TOPIC
 from node.control.trust.message import open_envelope
+from node.control.trust.once import ReplayGuard
 from node.events import AmplifierSwitched, Event, Publish, SourceChanged
 from node.source.stored_sound import OWN_SSRCS
 from node.units import NS_PER_S
@@ -44,6 +45,8 @@ class Observer:
         """... to when it first came, ns into the day."""
         self.came_again: list[tuple[tuple[str, int], int, str]] = []
         """Each copy of an order that had come before: which, when, and what the node made of it."""
+        self.forgotten: set[tuple[str, int]] = set()
+        """Orders that had come and were not on its disk when the power went."""
         self.cuts_s: list[float] = []
         """When the power went, s into the day."""
         self.orders_came = 0
@@ -63,6 +66,7 @@ class Observer:
         if not isinstance(message, str):
             key = (message.key_id.hex(), message.counter)
             if key in self.came_ns:
+                self.forgotten.discard(key)
                 self.came_again.append((key, at_ns, self._controller.last_fate))
             self.answers.setdefault(key, self._controller.last_fate)
             self.came_ns.setdefault(key, at_ns)
@@ -95,8 +99,15 @@ class Observer:
             day_ns = self._to_day_ns(now_ns)
         self.diary.note_sound(self._controller, self.granted(granted), now_ns, day_ns)
 
-    def note_power_cut(self, at_ns: int) -> None:
-        """Note that the node is off, `at_ns` into the day."""
+    def note_power_cut(self, at_ns: int, disk: Mapping[str, bytes] | None = None) -> None:
+        """Note that the node is off, `at_ns` into the day; `disk` has what it will find there."""
+        if disk is not None:
+            used = ReplayGuard(disk)
+            self.forgotten |= {
+                (key_id, counter)
+                for key_id, counter in self.came_ns
+                if used.refusal(bytes.fromhex(key_id), counter) is None
+            }
         self.diary.note_amplifier(at_ns, on=False)
         self.diary.note_silence(at_ns)
         self.cuts_s.append(at_ns / NS_PER_S)

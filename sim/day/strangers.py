@@ -14,7 +14,6 @@ from sim.day.station import Sent, Station
 from sim.result.day import DayOrder
 from sim.village.course import Befallen, repeats
 from sim.village.day_config import DayConfig
-from sim.village.faults import Fault
 
 _TTL_S: Final = 600
 _LASTS_S: Final = 3600
@@ -114,8 +113,3 @@ def attack_fate(node: str, pole: Attacked, sent: Sent, hindered_by: Sequence[str
     if fault.kind == "replayed" and at_ns == first_ns:
         return replace(told, fate="as ordered", reason="the order itself had not come before")
     return replace(told, fate="obeyed", reason="")
-
-
-def is_attack(fault: Fault) -> bool:
-    """Return whether a fault is something that a stranger sends."""
-    return fault.kind in ("forged", "replayed")

@@ -17,6 +17,8 @@ from sim.drive.site import Chunk
 from sim.links.kernel import LOST_NS
 from sim.result.run import RunResult, worst_first
 from sim.station.programme import Sending
+from sim.village.course import cuts_ns
+from sim.village.faults import KINDS
 from sim.village.places import Place, Village, build_village
 from sim.village.scenario import Scenario
 
@@ -154,6 +156,9 @@ def _stretch(scenario: Scenario, result: RunResult) -> tuple[int, int]:
     return start_ns, min(length_ns, STRETCH_S * NS_PER_S)
 
 
+_IN_WORDS: Final = ("power_cut", "link_down", "card_gone")
+
+
 def _faults(village: Village, start_ns: int, end_ns: int) -> tuple[Fault, ...]:
     """Return the cuts that touch the stretch, those at many poles at once as one."""
     found: dict[tuple[str, int, int], list[int]] = {}
@@ -169,7 +174,11 @@ def _faults(village: Village, start_ns: int, end_ns: int) -> tuple[Fault, ...]:
 
 
 def _cuts(place: Place) -> dict[str, tuple[tuple[int, int], ...]]:
-    return {
+    befallen, begin_ns = place.befallen, place.live_ns
+    kinds = [kind for kind in dict.fromkeys(one.fault.kind for one in befallen) if KINDS[kind].run]
+    more = {kind: cuts_ns(befallen, kind, from_ns=begin_ns) for kind in kinds}
+    return {kind: spans for kind, spans in more.items() if kind not in _IN_WORDS} | {
+        "no way up": cuts_ns(befallen, "link_down", "up", from_ns=begin_ns),
         "no power": place.power_cuts_ns,
         "no link": place.link_cuts_ns,
         "no sound card": place.card_cuts_ns,

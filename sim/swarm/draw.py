@@ -12,6 +12,7 @@ import numpy as np
 
 from sim.swarm.script import ATTACKS, EVENTS, TIERS, Act, Pole, Script, Step, Tier
 from sim.swarm.village import LIVE_NUMBERS
+from sim.world.path import TROUBLES
 
 T = TypeVar("T")
 
@@ -41,6 +42,9 @@ _OFF_MEANWHILE: Final = 0.12
 """Of the histories lose the power while an order is on its way to a slow disk: by chance alone one
 in some hundred does, and a node that acknowledges what it has not kept is seen by nothing else."""
 
+_ON_THE_WAY: Final = 0.2
+"""Of the histories have packets that are damaged, come twice, or late and overtaken."""
+
 _LIVE: Final = 0.25
 """Of the histories have a live programme: it costs several times as much as all the rest."""
 
@@ -69,7 +73,8 @@ def script_of(seed: int) -> Script:
     # Drawn last: a seed is what it was before there were live programmes, and one more thing.
     live = _live(rng, orders, poles) if _chance(rng, _LIVE) else []
     off = _off_meanwhile(rng, orders, poles) if _chance(rng, _OFF_MEANWHILE) else []
-    steps = tuple(sorted([*orders, *faults, *live, *off], key=lambda one: one.at_s))
+    on_the_way = [_trouble(rng, orders, poles)] if _chance(rng, _ON_THE_WAY) else []
+    steps = tuple(sorted([*orders, *faults, *live, *off, *on_the_way], key=lambda one: one.at_s))
     return Script(seed=seed, poles=poles, steps=steps, begin=begin)
 
 
@@ -167,6 +172,19 @@ def _off_meanwhile(
     slow = Step(at_s=about.at_s, do="disk_slow", pole=pole, amount=slow_s, for_s=slow_s + 3.0)
     cut = Step(at_s=off_s, do="power_cut", pole=pole, for_s=_one(rng, (3.0, 10.0)))
     return [slow, cut]
+
+
+def _trouble(rng: np.random.Generator, orders: Sequence[Step], poles: Sequence[Pole]) -> Step:
+    """Return packets that are damaged, doubled or held back, most around an order."""
+    kind = _one(rng, TROUBLES)
+    return Step(
+        at_s=_time(rng, _one(rng, orders).at_s if _chance(rng, 0.75) else None),
+        do=cast(Act, kind),
+        pole="" if _chance(rng, 0.25) else _one(rng, poles).name,
+        for_s=_one(rng, (3.0, 10.0, 30.0)),
+        amount=_one(rng, (0.05, 0.3, 1.0)),
+        held_s=_one(rng, (0.05, 0.5, 5.0)) if kind == "reorder" else 0.0,
+    )
 
 
 def _of_sender(rng: np.random.Generator, kind: str, live: Step, poles: Sequence[Pole]) -> Step:

@@ -12,9 +12,14 @@ from sim.swarm.desk import Given
 from sim.swarm.history import AtEnd, History, PoleHistory, Span, Told
 from sim.swarm.script import TIERS, Step, Tier
 from sim.swarm.village import ns_of, tones_of
+from sim.world.path import TROUBLES
 
 _DISK_WAIT_NS: Final = 5 * NS_PER_S
 """As `node.shell.broker.unacknowledged` has it."""
+
+_IN_THE_WAY: Final = (
+    "link_down", "congestion", "disk_full", "disk_slow", "broker_down", *TROUBLES
+)  # fmt: skip
 
 _FIRST_NS: Final = 2 * NS_PER_S
 """The state that a first connection brings comes within so long; only then does a node tell."""
@@ -282,7 +287,7 @@ class Facts:
         """Return when links, broker or disk were in the way; a half-open link is until it ends."""
         found = []
         for one in self._steps():
-            if one.do in ("link_down", "congestion", "disk_full", "disk_slow", "broker_down"):
+            if one.do in _IN_THE_WAY:
                 after_s = 2.0 if one.do.startswith("disk") else 8.0
                 found.append((ns_of(one.at_s), ns_of(one.end_s + after_s)))
             elif one.do == "half_open":

@@ -263,6 +263,7 @@ class _Life:
                     end_ns=ns_of(step.end_s),
                     nodes=tuple(one for one in self._poles if step.pole in ("", one)),
                     amount=step.amount,
+                    extra_ns=ns_of(step.held_s),
                     keeps=step.keeps,
                 )
 

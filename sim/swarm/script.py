@@ -29,6 +29,8 @@ ATTACKS: Final = ("forged", "corrupted", "replayed")
 SENDER_FAULTS: Final = ("sender_restart", "skip_ahead")
 """Of the sender of a live programme: `about` is the number of its order."""
 
+SHARES: Final = ("congestion", "cpu_throttle", "duplicate", "reorder", "corrupt")
+
 EVENTS: Final = ("FFW", "TOR", "HUW", "FRW", "TSW", "LAE")
 """Event codes of warnings: each has a siren and words of its own tone."""
 
@@ -98,7 +100,10 @@ class Step:
 
     amount: float = 0.0
     """Seconds of a clock step, of a slow write, that a way is longer, or that a sender skips; share
-    of the rate that is left."""
+    of the rate or the speed that is left, or of the packets that are damaged, doubled or late."""
+
+    held_s: float = 0.0
+    """How long packets are held back that are overtaken."""
 
     keeps: bool = True
     """Whether the broker comes back with its database."""
@@ -119,8 +124,9 @@ class Step:
                 "lasts_s": (1 <= self.lasts_s <= LAST_S, self.lasts_s, f"1 to {LAST_S:g}"),
                 "ttl_s": (1 <= self.ttl_s <= LAST_S, self.ttl_s, f"1 to {LAST_S:g}"),
                 "amount": (abs(self.amount) <= 86_400, self.amount, "-86400 to 86400"),
-                "amount of congestion": (
-                    self.do != "congestion" or 0.001 <= self.amount <= 1,
+                "held_s": (0 <= self.held_s <= 60, self.held_s, "0 to 60"),
+                "amount of a share": (
+                    self.do not in SHARES or 0.001 <= self.amount <= 1,
                     self.amount,
                     "0.001 to 1",
                 ),

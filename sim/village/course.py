@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import hw_profiles
 from node.config import require
 from node.units import NS_PER_S
+from sim.result.day import STRANGERS
 from sim.village.faults import AT_POLES, KINDS, Fault, Span, Where, into_day_ns, merged
 from sim.village.outages import cell_of, drawn, feeder_of
 
@@ -189,7 +190,7 @@ def _wrong_attacks(scenario: "Scenario") -> Iterator[str]:
     for i, fault in enumerate(scenario.faults):
         at = f"faults[{i}]"
         day = scenario.day
-        if fault.kind not in ("forged", "replayed"):
+        if fault.kind not in STRANGERS:
             continue
         if day is None:
             yield f"{at}.kind = {fault.kind!r}: needs a table [day]: it is about orders"

@@ -11,7 +11,7 @@ from math import prod
 from typing import Final
 
 from node.units import NS_PER_S
-from sim.day.strangers import is_attack
+from sim.result.day import STRANGERS
 from sim.village.course import Befallen
 from sim.village.faults import Kind
 from sim.village.places import Place
@@ -53,7 +53,7 @@ def breaks_of(places: Sequence[Place], *, begin_ns: int) -> list[Break]:
     found = []
     for one, poles in met.items():
         fault = one.fault
-        if is_attack(fault) or fault.kind in BEFORE or one.end_ns < begin_ns:
+        if fault.kind in STRANGERS or fault.kind in BEFORE or one.end_ns < begin_ns:
             continue
         shared = fault.backhaul is not None and fault.kind != "detour"
         found.append(

@@ -35,6 +35,9 @@ _SPELLS_NS: Final = 60 * NS_PER_S
 _SLACK_NS: Final = 30 * NS_PER_S
 """Neighbours ask a shared cell a little out of order: spells are kept so much longer."""
 
+ROOM_MIN: Final = 0.01
+"""Of a rate that a stream fills: a queue lets something through."""
+
 TROUBLES: Final = ("corrupt", "duplicate", "reorder")
 
 Down = Callable[[int], bool]
@@ -155,7 +158,9 @@ class Hop:
 
     @property
     def _share(self) -> float:
-        return self.rate_share * self.left_share
+        """Return what is left of the rate when a stream and others have taken theirs."""
+        left = self.left_share
+        return max(ROOM_MIN * left, self.rate_share - (1.0 - left))
 
     def _troubled(self, arrive_ns: int, size_bytes: int) -> int:
         """Return when a packet is through that something befalls, or LOST_NS."""

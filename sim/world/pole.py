@@ -1,7 +1,7 @@
 """One pole of the world: a gateway that is switched on and off, and the daemon that runs on it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -152,8 +152,11 @@ class WorldPole:
             self._loop.call_at_ns(sync_ns, self._synchronise, self._boots)
         self._start()
 
-    def switch_off(self) -> None:
-        """Cut the power: nothing of what the daemon would still do has any effect."""
+    def switch_off(self, *, over: bool = False) -> None:
+        """Cut the power: nothing of what the daemon would still do has any effect.
+
+        `over`: the run ends, and nothing is lost.
+        """
         if self._powered:
             self._machine.end()
         self._powered = False
@@ -163,7 +166,7 @@ class WorldPole:
         task, self._task = self._task, None
         task.cancel()
         self.disk.changed = lambda: None
-        self._let_go()
+        self._let_go(None if over else self.disk.values)
 
     def step_clock(self, by_ns: int) -> None:
         """Set the civil clock wrong by so much; 0 is right again."""
@@ -192,7 +195,7 @@ class WorldPole:
         """Close the books at the end of the run."""
         if self._task is not None:
             self.card.catch_up()
-            self.switch_off()
+            self.switch_off(over=True)
 
     def sounds(self) -> bool:
         """Return whether the card is to ask in time: something plays, or waits for the horn."""
@@ -254,14 +257,14 @@ class WorldPole:
         if self._powered and self._boots > boots:
             self._machine.synchronise()
 
-    def _let_go(self) -> None:
+    def _let_go(self, disk: Mapping[str, bytes] | None = None) -> None:
         if self.live is not None:
             self.live.detach()
         self._watched.cut = True
         for one in (self.udp, self._store, self.card):
             one.close()
         self.origin_samples += self._speaker.origin_samples()
-        self.observer.note_power_cut(self._loop.now_ns)
+        self.observer.note_power_cut(self._loop.now_ns, disk)
         if self._witness is not None:
             self._witness.note_power(self._loop.now_ns, on=False)
 

@@ -23,15 +23,12 @@ from sim.world.guard import guarded
 from sim.world.live import LivePlan, LiveProgramme
 from sim.world.loop import VirtualLoop
 from sim.world.machine import VirtualMachine
-from sim.world.path import LOST_NS, Down, Hop, Path
+from sim.world.path import LOST_NS, ROOM_MIN, Down, Hop, Path
 from sim.world.pole import Ways, WorldPole
 from sim.world.witness import Witness
 
 _BOOT_OFFSET_NS = 3600 * NS_PER_S
 """What a monotonic clock shows at the begin of the run: it has been up for an hour."""
-
-_ROOM_MIN = 0.01
-"""Of a rate that a stream fills: a queue lets something through."""
 
 VILLAGE = "village"
 _TRIES_NS = NS_PER_S
@@ -240,7 +237,7 @@ class World:
             if not node.endswith("/up"):
                 copies = members[commune] if node == "/uplink" and self.live.unicast else 1
                 asked_kbit_s = copies * self.live.kbit_s if streamed else 0.0
-                hop.rate_share = max(_ROOM_MIN, 1.0 - asked_kbit_s / hop.rate_kbit_s)
+                hop.rate_share = max(ROOM_MIN, 1.0 - asked_kbit_s / hop.rate_kbit_s)
 
     def _hop(self, bearer: Bearer, name: str, commune: str, node: str, down: Down | None) -> Hop:
         if (commune, node) not in self._hops:

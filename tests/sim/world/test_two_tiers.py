@@ -67,8 +67,21 @@ def faults(draw):
     start = draw(st.integers(0, 7))
     end = start + draw(st.integers(1, 5))
     text = f'[[faults]]\nkind = "{kind}"\nstart = "{clock(start)}"\nend = "{clock(end)}"\n'
-    place = "" if kind == "broker_down" else draw(st.sampled_from(["", "a-1", "a-2"]))
-    return text + (f'cluster = "{place}"\n' if place else "")
+    may = ["", 'cluster = "a-1"', 'cluster = "a-2"', 'feeder = "472"', 'cell = "hill"']
+    if kind == "broker_down":
+        may = [""]
+    elif kind == "link_down":
+        may.append('backhaul = "A"')
+    return text + draw(st.sampled_from(may)) + "\n"
+
+
+OUTAGES = """
+[[outages]]
+kind = "{}"
+shared_by = "feeder"
+per_year = {{ value = 6000, source = "", verified = false }}
+hours_per_year = {{ value = 1500, source = "", verified = false }}
+"""
 
 
 @st.composite
@@ -84,7 +97,8 @@ def villages(draw):
         bearer=draw(st.sampled_from(["perfect", "lte_weak"])),
         floor=draw(st.sampled_from([90, 0])),
         orders=orders,
-        faults="\n".join(draw(st.lists(faults(), max_size=3))),
+        faults="\n".join(draw(st.lists(faults(), max_size=3)))
+        + draw(st.sampled_from(["", *(OUTAGES.format(one) for one in ("power_cut", "link_down"))])),
     )
 
 
