@@ -99,6 +99,8 @@ class WorldPole:
         """Whether the sound card is not plugged in."""
         self.clock_stops = False
         """Whether the clock on the board does not go on without power."""
+        self.ends_ns = 1 << 62
+        """When the run does: who is off from then on has lost nothing."""
         self.cpu_share = 1.0
         """What is left of the CPU's speed."""
         self.restarts = 0
@@ -152,11 +154,8 @@ class WorldPole:
             self._loop.call_at_ns(sync_ns, self._synchronise, self._boots)
         self._start()
 
-    def switch_off(self, *, over: bool = False) -> None:
-        """Cut the power: nothing of what the daemon would still do has any effect.
-
-        `over`: the run ends, and nothing is lost.
-        """
+    def switch_off(self) -> None:
+        """Cut the power: nothing of what the daemon would still do has any effect."""
         if self._powered:
             self._machine.end()
         self._powered = False
@@ -166,7 +165,7 @@ class WorldPole:
         task, self._task = self._task, None
         task.cancel()
         self.disk.changed = lambda: None
-        self._let_go(None if over else self.disk.values)
+        self._let_go(self.disk.values if self._loop.now_ns < self.ends_ns else None)
 
     def step_clock(self, by_ns: int) -> None:
         """Set the civil clock wrong by so much; 0 is right again."""
@@ -195,7 +194,7 @@ class WorldPole:
         """Close the books at the end of the run."""
         if self._task is not None:
             self.card.catch_up()
-            self.switch_off(over=True)
+            self.switch_off()
 
     def sounds(self) -> bool:
         """Return whether the card is to ask in time: something plays, or waits for the horn."""

@@ -113,6 +113,8 @@ class World:
     def advance(self, end_ns: int, *, step_ns: int) -> Iterator[int]:
         """Run to `end_ns`; yield the true time that was reached, every `step_ns`."""
         # After all that breaks at the same instant: a fault holds from its first instant on.
+        for pole in self.poles:
+            pole.ends_ns = end_ns
         orders, self._orders = self._orders, ()
         for order in orders:
             self.loop.call_at_ns(order.at_ns, self._desks[order.commune].order, order)

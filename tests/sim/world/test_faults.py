@@ -257,3 +257,9 @@ def test_the_storm_that_ships_names_who_was_not_warned_and_each_reason():
     assert fates["bb-03", "alert", 2] == fates["bb-04", "alert", 2] == "heard: "
     strangers = [said for (_, kind, _), said in fates.items() if kind in ("forged", "replayed")]
     assert len(strangers) == 8 and all(one.startswith("refused: ") for one in strangers)
+
+
+def test_an_order_that_is_not_kept_yet_when_the_run_ends_is_not_lost(tmp_path):
+    slow = row("disk_slow", "01:59", "02:20", write_s="600.0")
+    day, _ = lived(tmp_path, slow, orders=ALERT + MUTE_AT_TWO)
+    assert [one.fate for one in day.orders if one.kind == "mute"] == ["obeyed"] * 2
