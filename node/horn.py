@@ -12,6 +12,7 @@ from node.config import NodeConfig
 from node.control.arbiter import Arbiter, MessageClass, PriorityConfig
 from node.control.precedence import CLASSES
 from node.events import AmplifierSwitched
+from node.kernel.record import zeros_apart
 from node.source import state as ss
 from node.source.playable import Playable
 from node.units import NS_PER_MS
@@ -55,7 +56,7 @@ class Horn:
             release_db_per_s=RAMP_DB * 1000 / priority.return_ms,
         )
         self._places = list(range(sources_max))
-        self._scratch = np.zeros((ss.PERIOD_SAMPLES_MAX, config.audio.channels), np.float32)
+        self._scratch = zeros_apart((ss.PERIOD_SAMPLES_MAX, config.audio.channels), np.float32)
 
     def add(self, source: Playable) -> None:
         """Let a new source wait for the horn."""

@@ -120,6 +120,11 @@ def new(of: type[T], n: int = 1) -> Records[T]:
     return cast("Records[T]", np.zeros(n, of.dtype))
 
 
+def new_apart(of: type[T], n: int = 1) -> Records[T]:
+    """Return `n` records of zeros in pages of their own; see `zeros_apart`."""
+    return cast("Records[T]", zeros_apart((n,), of.dtype))
+
+
 def zeros_apart(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     """Return zeros in pages of their own, of which only those cost memory that are written to.
 

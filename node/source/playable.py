@@ -9,7 +9,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,7 @@ from node.counters import Count, Origin
 from node.jitter.buffer import COUNTED, JitterBuffer
 from node.jitter.state import PAYLOAD_BYTES_MAX
 from node.kernel.bound import bound
-from node.kernel.record import Records, inner, zeros_apart
+from node.kernel.record import Records, inner, new_apart, zeros_apart
 from node.opus.protocol import Decoder
 from node.source import entry, playback
 from node.source import state as ss
@@ -53,7 +52,7 @@ class Playable(ABC):
         self.ssrc = ssrc
         self.ended = False
         self.place = 0
-        self._source = source = cast(Records[Source], zeros_apart((1,), Source.dtype))
+        self._source = source = new_apart(Source)
         source["ssrc"] = ssrc
         source["servo"] = new_servo()
         self.timebase = Timebase(

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from node.kernel.record import zeros_apart
 from node.shell.faults import ShellError
 from node.shell.machine import running_on
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, ns_to_samples
@@ -213,7 +214,7 @@ class VirtualCard:
         self._sounds = sounds
         self._listener = listener
         self._render: Callable[[NDArray[np.float32], int], None] | None = None
-        self._out = np.zeros((ns_to_samples(_STEP_NS), 1), np.float32)
+        self._out = zeros_apart((ns_to_samples(_STEP_NS), 1), np.float32)
         self._asked_ns = -1
         """Presentation of the next period, on the node's clock; -1 while the card is in silence."""
         self._awake_until_ns = 0

@@ -41,7 +41,7 @@ from node.clock.exchange.asked import (
 from node.clock.exchange.replies import local_ns, offset_ns
 from node.kernel import kernel
 from node.kernel.bound import bound
-from node.kernel.record import Records, new
+from node.kernel.record import Records, new_apart
 
 __all__ = [
     "BURST_REQUESTS",
@@ -76,7 +76,7 @@ class ClockExchange:
     """The node's half: asks, filters, publishes."""
 
     def __init__(self, start_ns: int) -> None:
-        self.asking = new(Asking)
+        self.asking = new_apart(Asking)
         _begin(self.asking, start_ns)
         self._events: deque[RequestTime] = deque(maxlen=OUTSTANDING_MAX)
         self._ask = bound(_ask, self.asking)
