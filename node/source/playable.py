@@ -79,6 +79,7 @@ class Playable(ABC):
         self._journal = inner(source, "journal", Played)
         self._journal_written: NDArray[np.int64] = self._playout["journal_written"]
         self._journal_taken = 0
+        self._has_taker = False
         self._sound = (
             ChunkSound(decoder, self.buffer, self._playout, self._fifo) if decoder else None
         )
@@ -173,6 +174,7 @@ class Playable(ABC):
 
     def take_journal(self, rows: Records[Played]) -> int:
         """Move chunks played since the last call into `rows`; see `playback.copy_journal`."""
+        self._has_taker = True
         written = int(self._journal_written[0])
         self._journal_taken, count = playback.copy_journal(
             self._journal, self._journal_taken, written, rows
@@ -185,7 +187,7 @@ class Playable(ABC):
         """Write the journal anew from its first row where so many were written and nobody takes
         them: its memory is touched no further.
         """
-        if self._journal_written[0] >= rows and not self._journal_taken:
+        if self._journal_written[0] >= rows and not self._has_taker:
             self._journal_written[0] = 0
 
     def status(self) -> dict[str, object]:

@@ -12,7 +12,9 @@ from node.config import JitterConfig, NodeConfig, ReceiveConfig
 from node.control.precedence import MessageClass, PriorityConfig
 from node.counters import Count, Origin
 from node.events import SendDatagram
+from node.kernel.record import new
 from node.rtp import packet as rtp
+from node.source.state import Played
 from node.source.stored_sound import OWN_SSRCS, Recording
 from node.stack import SpeakerNode
 from node.units import NS_PER_MS, NS_PER_S
@@ -264,6 +266,21 @@ def test_a_stored_sound_that_has_played_for_minutes_has_touched_little_memory():
     before_kb = resident_kb()
     play(nodes[1:])
     assert (resident_kb() - before_kb) / len(nodes[1:]) < 150
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=6))
+@example([20, 300])
+def test_who_takes_the_journal_of_a_stored_sound_gets_every_row(turns):
+    """However much is played between two times, after one at which there was nothing more."""
+    card, rows, taken = Card(), new(Played, 4096), []
+    card.node.take_journal(rows)  # who never asks has none kept
+    card.source.play(recording(2000), 60)
+    for periods in turns:
+        card.run(periods)
+        taken += rows[: card.node.take_journal(rows)]["media"].tolist()
+    assert np.diff(taken).tolist() == [960] * (len(taken) - 1)
+    assert len(taken) * 960 >= (sum(turns) - 6) * PERIOD
 
 
 @pytest.mark.parametrize("stall_ms", [0, 50, 99])
