@@ -53,8 +53,10 @@ def share(
     units = _units(values, villages)
     count = units.size
     mean = float(values.mean())
-    z = _quantile(level, count if _has_villages(villages) else 0)
-    spread = float(units.var(ddof=1 if _has_villages(villages) and count > 1 else 0)) / count
+    # Of throws that are 0 or 1 the mean tells the variance too; else that is estimated as well.
+    plain = not _has_villages(villages) and bool(np.isin(values, (0.0, 1.0)).all())
+    z = _quantile(level, 0 if plain else count)
+    spread = float(units.var(ddof=0 if plain or count == 1 else 1)) / count
     inside = mean * (1 - mean)
     size = float(count)
     if spread > 1e-15 and inside > 0:

@@ -30,6 +30,16 @@ def test_nine_of_ten_intervals_of_20_seeds_contain_what_5000_seeds_say(odds):
     assert 0.85 <= np.mean([one.low <= truth <= one.high for one in found]) <= 0.95
 
 
+@pytest.mark.parametrize("shape", [(20, 1), (9, 1), (5, 5)])
+def test_a_share_of_clusters_is_held_as_often_though_its_variance_is_estimated_too(shape):
+    rng = np.random.default_rng(15)
+    one_village = np.zeros(SEEDS, np.int64)
+    truth = shape[0] / sum(shape)
+    shares = [rng.binomial(11, rng.beta(*shape, SEEDS)) / 11 for _ in range(10 * SWEEPS)]
+    found = [share(one, one_village) for one in shares]
+    assert 0.87 <= np.mean([one.low <= truth <= one.high for one in found]) <= 0.93
+
+
 def test_villages_that_differ_widen_the_interval_as_much_as_they_must():
     rng = np.random.default_rng(12)
     villages = np.repeat(np.arange(12), SEEDS)
