@@ -102,6 +102,8 @@ def sounds_in_turn(facts: Facts, pole: PoleHistory) -> Found:
         came_ns, step = warning.came_ns, warning.given.step
         if came_ns is None or warning.fate != "waiting" or not _never_waits(facts, warning):
             continue
+        if not facts.kept(came_ns):
+            continue  # it went with the power, and its time to live may be over
         over_ns = min(warning.given.at_ns + step.lasts_s * NS_PER_S, facts.end_ns)
         for ended_ns in sorted(facts.ends_of_others(warning)):
             free_ns = ended_ns + _SECOND_NS + 1  # until then that one counts as under way

@@ -48,7 +48,7 @@ def test_a_node_writes_its_own_time_only_where_nobody_else_does(tmp_path, to_jou
         run = [sys.executable, "-m", "node.shell.cli", "run", "--config", str(config)]
         subprocess.run(
             [*run, "--duration", "1"],
-            env={**os.environ, "JOURNAL_STREAM": named}, stderr=out, check=True, timeout=60,
+            env={**os.environ, "JOURNAL_STREAM": named}, stderr=out, check=True, timeout=300,
         )  # fmt: skip
     ready = next(one for one in log.read_text().splitlines() if one.endswith("ready"))
     assert (ready == "<6>loalang: ready") is to_journal
