@@ -61,10 +61,8 @@ class Playable(ABC):
             within=source,
         )
         # Who decodes nothing keeps no payloads: 192 kB for each source of a simulated node.
-        payload_bytes = PAYLOAD_BYTES_MAX if decoder else 0
-        self.buffer = JitterBuffer(
-            config.jitter, slots=slots, payload_bytes=payload_bytes, within=source
-        )
+        room = PAYLOAD_BYTES_MAX if decoder else 0
+        self.buffer = JitterBuffer(config.jitter, slots=slots, payload_bytes=room, within=source)
         self._state = self.buffer.state
         self._conceal_max_samples = int(self._state["conceal_max"][0])
         self._payloads = self.buffer.payloads
