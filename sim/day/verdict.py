@@ -10,13 +10,19 @@ _NAMES_MAX: Final = 16
 
 
 def warned_sentence(day: DayResult) -> str:
-    """Return in one or two sentences who was not warned; empty when nobody was to be."""
-    orders = _warnings(day)
+    """Return in one to three sentences who was not warned, and first where strangers were obeyed.
+
+    Empty when nobody was to be warned, and no stranger was obeyed.
+    """
+    said = strangers_sentence(day)
+    return f"{said} {_sentence(day, _warnings(day))}".strip()
+
+
+def strangers_sentence(day: DayResult) -> str:
+    """Return where strangers were obeyed; empty when nowhere."""
     obeyed = [one for one in day.orders if one.kind in STRANGERS and one.fate == "obeyed"]
-    if obeyed:
-        names = ", ".join(dict.fromkeys(one.node for one in obeyed))
-        return f"A STRANGER'S ORDER WAS OBEYED at {names}. {_sentence(day, orders)}".rstrip()
-    return _sentence(day, orders)
+    names = ", ".join(dict.fromkeys(one.node for one in obeyed))
+    return f"A STRANGER'S ORDER WAS OBEYED at {names}." if obeyed else ""
 
 
 def _sentence(day: DayResult, orders: Sequence[DayOrder]) -> str:

@@ -33,13 +33,13 @@ def print_warned(day: DayResult) -> None:
 
     It comes before all tables: who reads one line reads this one.
     """
-    lines = warned_lines(day)
-    if not lines:
+    said = warned_sentence(day)
+    if not said:
         return
     console = Console(highlight=False, soft_wrap=True)
-    unwarned = day.totals["unwarned"]
-    console.print(warned_sentence(day), style="bold red" if unwarned else "bold", markup=False)
-    for line in lines:
+    is_bad = day.totals["unwarned"] or day.totals["strangers_obeyed"]
+    console.print(said, style="bold red" if is_bad else "bold", markup=False)
+    for line in warned_lines(day):
         console.print(f"  {line}", markup=False)
     console.print()
 

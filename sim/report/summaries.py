@@ -3,7 +3,7 @@
 import io
 from xml.etree import ElementTree
 
-from sim.day.verdict import warned_groups, warned_lines, warned_sentence
+from sim.day.verdict import strangers_sentence, warned_groups, warned_lines, warned_sentence
 from sim.report.budgets import Outcome, amount, judge
 from sim.result.day import UNWARNED, WARNED, DayOrder
 from sim.result.run import RunResult
@@ -19,10 +19,14 @@ def junit(result: RunResult) -> bytes:
     broken = sum(not one.holds for one in outcomes)
     broken += any(one.over for one in result.capacity)
     broken += sum(any(one.fate != "heard" for one in rows) for rows in warnings.values())
+    obeyed = None
+    if result.day is not None and result.day.totals["strangers_orders"]:
+        obeyed = strangers_sentence(result.day)
+    broken += bool(obeyed)
     suite = ElementTree.Element(
         "testsuite",
         name=f"loalang.{result.scenario}",
-        tests=str(len(warnings) + bool(result.capacity) + len(outcomes)),
+        tests=str(len(warnings) + (obeyed is not None) + bool(result.capacity) + len(outcomes)),
         failures=str(broken),
         errors="0",
         skipped="0",
@@ -33,8 +37,11 @@ def junit(result: RunResult) -> bytes:
         ElementTree.SubElement(properties, "property", name=name, value=value)
     for name, rows in warnings.items():
         _warning_case(suite, result, name, rows)
+    if obeyed is not None:
+        _plain_case(suite, result, "strangers", obeyed, [])
     if result.capacity:
-        _capacity_case(suite, result)
+        over = [one.said() for one in result.capacity if one.over]
+        _plain_case(suite, result, "capacity", "does not fit" if over else "", over)
     for one in outcomes:
         _case(suite, result.scenario, one)
     ElementTree.indent(suite)
@@ -94,15 +101,16 @@ def _warning_case(
         )
 
 
-def _capacity_case(suite: ElementTree.Element, result: RunResult) -> None:
-    """Add a case that fails where streams ask more of a shared rate than it has."""
+def _plain_case(
+    suite: ElementTree.Element, result: RunResult, name: str, message: str, lines: list[str]
+) -> None:
+    """Add a case that fails where there is a message; `lines` say more."""
     case = ElementTree.SubElement(
-        suite, "testcase", classname=f"loalang.{result.scenario}", name="capacity", time="0"
+        suite, "testcase", classname=f"loalang.{result.scenario}", name=name, time="0"
     )
-    over = [one.said() for one in result.capacity if one.over]
-    if over:
-        failure = ElementTree.SubElement(case, "failure", message="does not fit")
-        failure.text = "\n".join(over)
+    if message:
+        failure = ElementTree.SubElement(case, "failure", message=message)
+        failure.text = "\n".join(lines)
 
 
 def _case(suite: ElementTree.Element, scenario: str, one: Outcome) -> None:

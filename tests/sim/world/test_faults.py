@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from functools import cache
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -12,12 +13,16 @@ from benchmarks.village import swarm as planted
 from node.opus.libopus import LibopusDecoder
 from node.units import NS_PER_S, RATE_HZ
 from sim.day.answer import answer_of
+from sim.report.day_terminal import print_warned
+from sim.report.summaries import junit
 from sim.result.day import UNWARNED, WARNED
+from sim.run_command import with_day
 from sim.village import scenario
 from sim.village.faults import KINDS
 from sim.village.places import build_village
 from sim.world.stretch import Stretch
 from tests.sim.faulty import row, rows
+from tests.sim.report.example_result import example_result
 from tests.sim.world.test_two_tiers import VILLAGE
 
 BEGIN_S, END_S = 7_080, 8_100
@@ -152,6 +157,18 @@ def test_the_answer_says_otherwise_with_a_fault_than_without(tmp_path_factory, k
     said = [f"{one['fate']}: {one['reason']}" for one in after[0]]
     assert any(words in one for one in said), said
     assert day.totals["strangers_obeyed"] == 0
+
+
+def test_a_stranger_who_is_obeyed_is_named_before_all_else(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("node.control.trust.authority.verified", lambda *signed: True)
+    day, _ = lived(tmp_path, PLANTS["forged"][1], orders=MUTE_AT_TWO)
+    assert day.totals["strangers_obeyed"] == 2
+    print_warned(day)
+    said = "A STRANGER'S ORDER WAS OBEYED at a-1, a-2."
+    assert capsys.readouterr().out.startswith(said), "though nobody was to be warned"
+    told = ElementTree.fromstring(junit(with_day(example_result(), day)))
+    [case] = [one for one in told.iter("testcase") if one.get("name") == "strangers"]
+    assert case.find("failure").get("message") == said
 
 
 def test_packets_that_come_twice_fill_the_link_and_are_taken_once(tmp_path):
