@@ -40,10 +40,10 @@ from sim.station import payloads
 from sim.station.programme import ADDRESS, Sending
 from sim.village.places import Place, Village
 from sim.village.scenario import Scenario, sound_file
+from sim.world.brought import Brought, Spoken
 from sim.world.live_clock import LiveClock
 from sim.world.live_speaker import LiveSpeaker
 from sim.world.loop import VirtualLoop
-from sim.world.minute import Minute, Spoken
 
 UPTIME_NS: Final = 3600 * NS_PER_S
 """How long a node's clock has run at the least when the programme begins, with what is drawn."""
@@ -67,7 +67,7 @@ class LivePole:
         self._programme = programme
         self._decodes = decoder
         self._plan: Plan | None = None
-        self._minute: Minute | None = None
+        self._brought: Brought | None = None
         """What the plan brings."""
         self._period = 0
         """The next of the plan."""
@@ -149,7 +149,7 @@ class LivePole:
         """
         plan = self.site.plan(sending, depart_ns, end_ns)
         datagrams = self.site.datagrams(sending, plan)
-        self._minute = Minute(spoken, datagrams, plan.heard, lead_ns=self.site.lead_ns)
+        self._brought = Brought(spoken, datagrams, plan.heard, lead_ns=self.site.lead_ns)
         self._plan, self._period = plan, 0
         self._down = np.zeros(plan.tick_ns.size, np.bool_)
         if self._speaker is not None:
@@ -165,12 +165,12 @@ class LivePole:
         assert plan is not None, "it has begun"
         self._run_to(plan.tick_ns.size, plays=True)
         if self._governor is not None:
-            minute = self._minute
-            assert self._shell is not None and self._speaker is not None and minute is not None
+            brought = self._brought
+            assert self._shell is not None and self._speaker is not None and brought is not None
             self._speaker.runs = True
-            for i in range(minute.span(0, plan.tick_ns.size)[1], len(minute.datagrams)):
-                now_ns = int(minute.now_ns[i])
-                data = self._governor.admit(minute.sealed[i], ADDRESS, now_ns)
+            for i in range(brought.span(0, plan.tick_ns.size)[1], len(brought.datagrams)):
+                now_ns = int(brought.now_ns[i])
+                data = self._governor.admit(brought.sealed[i], ADDRESS, now_ns)
                 if data is not None:
                     self._speaker.receive_datagram(data, ADDRESS, now_ns, is_authentic=True)
             self._shell.look_soon()
@@ -204,23 +204,23 @@ class LivePole:
     def _run_turn(
         self, speaker: LiveSpeaker, shell: VirtualShell, end: int, *, plays: bool
     ) -> None:
-        assert self._minute is not None and self._governor is not None, "it plays"
-        minute, admit = self._minute, self._governor.admit
+        assert self._brought is not None and self._governor is not None, "it plays"
+        brought, admit = self._brought, self._governor.admit
         first, self._period = self._period, end
-        begin, past = minute.span(first, end)
-        datagrams, now_ns = minute.datagrams[begin:past], minute.now_ns[begin:past].tolist()
-        sealed_ones = zip(minute.sealed[begin:past], now_ns, strict=True)
+        begin, past = brought.span(first, end)
+        datagrams, now_ns = brought.datagrams[begin:past], brought.now_ns[begin:past].tolist()
+        sealed_ones = zip(brought.sealed[begin:past], now_ns, strict=True)
         opened = [admit(one, ADDRESS, at_ns) for one, at_ns in sealed_ones]
         is_whole = opened == datagrams
         if is_whole:
-            work = minute.work(first, end, datagrams, now_ns)
+            work = brought.work(first, end, datagrams, now_ns)
         else:
-            work = minute.work_without(first, end, opened)
+            work = brought.work_without(first, end, opened)
         speaker.runs = True
         if plays:
             sound = self._programme.scratch
             if is_whole and not self._decodes:
-                shell.run_batch(work, minute.batch(first, end), sound)
+                shell.run_batch(work, brought.batch(first, end), sound)
             else:
                 shell.run(work, 0, 0, end - first, sound)
             if self._decodes:

@@ -56,7 +56,7 @@ class Spoken:
         return self._sealed[number - self._oldest]
 
 
-class Minute:
+class Brought:
     """What of it comes to one pole, and the periods of its card.
 
     Parameters
