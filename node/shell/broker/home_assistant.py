@@ -6,6 +6,7 @@ program that can write to a broker has none.
 """
 
 import json
+import re
 from typing import Final
 
 _STATE: Final = "state"
@@ -67,7 +68,7 @@ def discovery(prefix: str, root: str, name: str, version: str) -> dict[str, byte
     for thing, (component, topic, template, more) in entities.items():
         config = {
             "unique_id": f"{key}_{thing}",
-            "object_id": f"{key}_{thing}",
+            "default_entity_id": f"{component}.{re.sub('[^a-z0-9]', '_', key.lower())}_{thing}",
             "device": device,
             "state_topic": f"{root}/{topic}",
             "value_template": template,

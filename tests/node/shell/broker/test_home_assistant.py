@@ -1,6 +1,10 @@
-"""What Home Assistant is told fits its documentation, and its templates read what the node says."""
+"""What Home Assistant is told fits its documentation, and its templates read what the node says.
+
+Its own code says so too, each night: .ci/home_assistant.
+"""
 
 import json
+import re
 
 import jinja2
 import pytest
@@ -15,9 +19,9 @@ FOUND = discovery("homeassistant", ROOT, "coc-1", "0.1.0")
 # Of https://www.home-assistant.io/integrations/{sensor,binary_sensor,update}.mqtt
 COMMON = {
     "availability", "availability_mode", "availability_template", "availability_topic", "device",
-    "enabled_by_default", "encoding", "entity_category", "icon", "json_attributes_template",
-    "json_attributes_topic", "name", "object_id", "payload_available", "payload_not_available",
-    "qos", "state_topic", "unique_id", "value_template", "device_class",
+    "default_entity_id", "enabled_by_default", "encoding", "entity_category", "icon",
+    "json_attributes_template", "json_attributes_topic", "name", "payload_available",
+    "payload_not_available", "qos", "state_topic", "unique_id", "value_template", "device_class",
 }  # fmt: skip
 ALLOWED = {
     "sensor": COMMON | {"expire_after", "force_update", "last_reset_value_template", "options",
@@ -47,6 +51,8 @@ def test_topics_and_fields_are_those_of_the_documentation():
         assert config["state_topic"] in (f"{ROOT}/state", f"{ROOT}/health")
         if config.get("device_class") == "enum":
             assert config["options"] and "state_class" not in config
+        domain, _, own = config["default_entity_id"].partition(".")
+        assert domain == component and re.fullmatch("[a-z0-9_]+", own)
     names = [config["unique_id"] for _, config in configs()]
     assert len(set(names)) == len(names)
 

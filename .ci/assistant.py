@@ -1,0 +1,284 @@
+"""Home Assistant's own MQTT beside a real broker and a node: .ci/home_assistant starts it.
+
+What the node announces goes through the schema that Home Assistant publishes in its code, once as
+it takes it from a broker (which drops a field that it does not know) and once as it takes it from
+a file (which refuses that); then its entities are compared with what the node is doing. At the end
+wrong payloads are planted: each must be refused, with its field. The status is 1 when one thing is
+not as it must be.
+"""
+
+import asyncio
+import importlib
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import voluptuous
+from homeassistant import config_entries, const, loader
+from homeassistant.components import mqtt
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import (
+    area_registry,
+    device_registry,
+    entity,
+    entity_registry,
+    issue_registry,
+    restore_state,
+    template,
+    translation,
+)
+
+NAME, VILLAGE, PREFIX = "coc-1", "huu-lien", "homeassistant"
+TELLS_S = 75
+"""A node tells of itself once a minute."""
+
+LATER = {"options": "2024.9", "default_entity_id": "2025.10"}
+"""What we announce and only a later release than this one knows; this one must drop it in peace."""
+
+# What is planted: (component, what is changed, the word that the refusal must have)
+WRONG = (
+    ("sensor", {"state_class": "mesurement"}, "state_class"),
+    ("sensor", {"device_class": "loudness"}, "device_class"),
+    ("binary_sensor", {"state_topic": "pa/#/state"}, "state_topic"),
+    ("update", {"value_template": "{{ value_json.state"}, "value_template"),
+    ("sensor", {"unit_of_measure": "s"}, "unit_of_measure"),
+    ("binary_sensor", {"device": {"name": "coc-1"}}, "device"),
+)
+
+
+class Said(logging.Handler):
+    """Warnings and errors of Home Assistant."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one; but not of the platforms for cameras and images, which need its web server."""
+        if record.name != "homeassistant.setup":
+            self.lines.append(record.getMessage())
+
+
+def free_port(kind: int) -> int:
+    """Return a port that nobody has."""
+    with socket.socket(socket.AF_INET, kind) as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+async def begun(folder: Path, broker_port: int) -> HomeAssistant:
+    """Start the core of Home Assistant, without a web server, and its MQTT."""
+    home = HomeAssistant(str(folder))
+    (folder / "configuration.yaml").touch()
+    home.config.skip_pip = True
+    home.config_entries = config_entries.ConfigEntries(home, {})
+    for part in (loader, template, entity, translation):
+        part.async_setup(home)
+    registries = (area_registry, device_registry, entity_registry, issue_registry, restore_state)
+    for one in registries:
+        await one.async_load(home)
+    await home.config_entries.async_initialize()
+    home.config.components.update(("http", "file_upload", "websocket_api"))
+    await home.async_start()
+    entry = config_entries.ConfigEntry(
+        version=1,
+        minor_version=2,
+        domain="mqtt",
+        title="broker",
+        data={"broker": "127.0.0.1", "port": broker_port},
+        source=config_entries.SOURCE_USER,
+    )
+    await home.config_entries.async_add(entry)
+    if entry.state is not config_entries.ConfigEntryState.LOADED:
+        raise SystemExit(f"assistant.py: its MQTT did not start: {entry.state}: {entry.reason}")
+    return home
+
+
+def refusals(component: str, payload: str) -> list[str]:
+    """Return what the schemas of Home Assistant have against a payload."""
+    try:
+        part = importlib.import_module(f"homeassistant.components.mqtt.{component}")
+    except ImportError:
+        return [f"no such component: {component}"]
+    found, body = [], json.loads(payload)
+    known = {one: value for one, value in body.items() if one not in LATER}
+    for schema, given in ((part.DISCOVERY_SCHEMA, body), (part.PLATFORM_SCHEMA_MODERN, known)):
+        try:
+            schema(given)
+        except voluptuous.Invalid as fault:
+            found.append(str(fault))
+    return found
+
+
+class Node:
+    """A node of this tree, with a sender that it hears."""
+
+    def __init__(self, python: str, folder: Path, broker_port: int) -> None:
+        self._python = python
+        self._port = free_port(socket.SOCK_DGRAM)
+        self._config = folder / "node.toml"
+        self._config.write_text(
+            f'name = "{NAME}"\n[receive]\nlisten = "127.0.0.1:{self._port}"\n'
+            f'[sink]\nkind = "null"\n[mqtt]\nhost = "127.0.0.1"\nport = {broker_port}\n'
+            f'village = "{VILLAGE}"\nhome_assistant = "{PREFIX}"\n'
+        )
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def run(self) -> None:
+        """Start it."""
+        self._begin("node.shell.cli", "run", "--config", self._config)
+
+    def hear(self) -> None:
+        """Start the sender."""
+        siren = min(Path("sim/speech").glob("siren.*.opus"))
+        self._begin("sim.sender.cli", siren, "--to", f"127.0.0.1:{self._port}", "--loop")
+
+    async def end(self, how: int) -> None:
+        """End what was started last."""
+        last = self._running.pop()
+        last.send_signal(how)
+        await asyncio.to_thread(last.wait, 20)
+
+    async def close(self) -> None:
+        """End all."""
+        while self._running:
+            await self.end(signal.SIGKILL)
+
+    def _begin(self, *words: object) -> None:
+        asked = [self._python, "-P", "-m", *map(str, words)]
+        there = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+        self._running.append(
+            subprocess.Popen(asked, env=there, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        )
+
+
+class Watch:
+    """What was asked beside what Home Assistant shows."""
+
+    def __init__(self, home: HomeAssistant, said: Said) -> None:
+        self.faults = 0
+        self._home = home
+        self._said = said
+        self._payloads: dict[str, str] = {}
+
+    async def begin(self) -> None:
+        """Listen to what is announced."""
+        await mqtt.async_subscribe(self._home, f"{PREFIX}/#", self._note)
+
+    def _note(self, message: mqtt.ReceiveMessage) -> None:
+        if message.topic.endswith("/config"):
+            self._payloads[message.topic] = str(message.payload)
+
+    def tell(self, what: str, seen: object, *, good: bool) -> None:
+        """Print a row."""
+        self.faults += not good
+        print(f"{'' if good else '** '}{what}: {seen}", flush=True)
+
+    def shown(self, thing: str) -> str:
+        """Return what Home Assistant shows of one thing of the node."""
+        key = f"loalang_{VILLAGE}_{NAME}_{thing}"
+        registry = entity_registry.async_get(self._home)
+        for component in ("sensor", "binary_sensor", "update"):
+            if found := registry.async_get_entity_id(component, "mqtt", key):
+                state = self._home.states.get(found)
+                return "none" if state is None else state.state
+        return "none"
+
+    async def expect(self, when: str, wait_s: float = 20, **wanted: str) -> None:
+        """Wait until things are shown so."""
+        end = self._home.loop.time() + wait_s
+        while (seen := {one: self.shown(one) for one in wanted}) != wanted:
+            if self._home.loop.time() > end:
+                break
+            await asyncio.sleep(0.1)
+        good = seen == wanted
+        told = ", ".join(f"{one} {word}" for one, word in seen.items())
+        self.tell(when, told + ("" if good else f"; wanted {wanted}"), good=good)
+
+    def judge(self) -> None:
+        """Put all that was announced through the schemas."""
+        for topic, payload in sorted(self._payloads.items()):
+            found = refusals(topic.split("/")[1], payload)
+            self.tell(topic, "; ".join(found) or "taken", good=not found)
+        count = len(self._payloads)
+        self.tell("announced", f"{count} entities", good=count >= 8)
+
+    def silent(self) -> None:
+        """Tell whether Home Assistant had anything to say."""
+        self.tell("its log", "; ".join(self._said.lines) or "nothing", good=not self._said.lines)
+
+    async def plant(self) -> None:
+        """Announce what is wrong: schema or log must name the field."""
+        first = {topic.split("/")[1]: topic for topic in sorted(self._payloads)}
+        for number, (component, change, word) in enumerate(WRONG):
+            self._said.lines.clear()
+            body = json.loads(self._payloads[first[component]]) | change
+            body["unique_id"] = f"planted_{number}"
+            payload = json.dumps(body)
+            topic = f"{PREFIX}/{component}/{NAME}/planted_{number}/config"
+            await mqtt.async_publish(self._home, topic, payload)
+            await asyncio.sleep(1)
+            named = [one for one in refusals(component, payload) if word in one]
+            logged = any(word in one for one in self._said.lines)
+            how = "by schema and log" if logged else "by the strict schema, dropped in silence else"
+            self.tell(f"planted {component} {change}", f"refused {how}", good=bool(named))
+            if not named:
+                print(f"   not refused: {self._said.lines}")
+
+
+async def compared(python: str, folder: Path, broker_port: int) -> int:
+    """Run node and Home Assistant, compare them; return the exit status."""
+    said = Said()
+    logging.getLogger().addHandler(said)
+    home = await begun(folder, broker_port)
+    print(f"Home Assistant {const.__version__}")
+    watch, node = Watch(home, said), Node(python, folder, broker_port)
+    try:
+        await watch.begin()
+        node.hear()
+        node.run()
+        await watch.expect("a node that is ready", 60, state="ready", problem="off", version="off")
+        await watch.expect("its sound", TELLS_S, playing="on", streams="1", underruns="0")
+        watch.judge()
+        up = watch.shown("uptime")
+        watch.tell("it runs for", f"{up} s", good=up.isdecimal() and 0 < int(up) <= 2 * TELLS_S)
+        await node.end(signal.SIGTERM)
+        await watch.expect("an orderly end", state="stopped", problem="on", playing="unavailable")
+        node.run()
+        await watch.expect("started again", 60, state="ready", problem="off")
+        await node.end(signal.SIGKILL)
+        await watch.expect("kill -9", state="lost", problem="on", streams="unavailable")
+        watch.silent()
+        await watch.plant()
+    finally:
+        await node.close()
+        await home.async_stop(force=True)
+    return min(watch.faults, 1)
+
+
+def main() -> int:
+    """Start a broker, and compare; return the exit status."""
+    port = free_port(socket.SOCK_STREAM)
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "mosquitto.conf"
+        config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+        path = os.environ["PATH"] + ":/usr/sbin"
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        broker = subprocess.Popen(
+            ["mosquitto", "-c", config], env={**os.environ, "PATH": path}, **quiet
+        )
+        try:
+            return asyncio.run(compared(sys.argv[1], Path(folder), port))
+        finally:
+            broker.terminate()
+            broker.wait(10)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
