@@ -7,7 +7,7 @@ no other stream. Only raw integers are taken from numpy; the transforms are inte
 import hashlib
 from enum import IntEnum
 from functools import lru_cache
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
@@ -79,23 +79,30 @@ def stream(
         Number of the run within a sweep.
     """
     assert root >= 0 <= run, "who reads seeds checks this"
-    words = [*_words(root), *_NO_WORDS][: max(_POOL, len(_words(root)))]
-    words += [int(purpose), *_name_words(commune), *_name_words(node), *_words(run)]
-    seed = np.empty(_SEED_WORDS, np.int64)
-    _mix(np.array(words, np.int64), seed)
-    return np.random.PCG64(cast(np.random.SeedSequence, _Seed(seed)))
+    words = [*_root_words(root), purpose, *_name_words(commune), *_name_words(node), *_words(run)]
+    return np.random.PCG64(_Seed(words))  # type: ignore[arg-type]  # it is all that PCG64 asks for
 
 
 class _Seed(ISeedSequence):
     """What `np.random.SeedSequence` gives a PCG64, made at a tenth of the cost."""
 
-    def __init__(self, words: NDArray[np.int64]) -> None:
+    def __init__(self, words: list[int]) -> None:
         self._words = words
 
     def generate_state(self, n_words: int, dtype: Any = np.uint32) -> NDArray[Any]:
         """Return what PCG64 asks for: (4,) uint64, bits."""
-        assert (n_words, dtype) == (_SEED_WORDS // 2, np.uint64), "only PCG64 asks"
-        return self._words[::2].astype(np.uint64) | self._words[1::2].astype(np.uint64) << _HALF
+        assert n_words == _SEED_WORDS // 2 and dtype is np.uint64, "only PCG64 asks"
+        halves = np.empty(_SEED_WORDS, np.int64)
+        seed = np.empty(n_words, np.uint64)
+        _mix(np.array(self._words, np.int64), halves, seed)
+        return seed
+
+
+@lru_cache(maxsize=64)
+def _root_words(root: int) -> tuple[int, ...]:
+    """Return the seed of a run in 32-bit words, a pool full at least."""
+    words = _words(root)
+    return words + _NO_WORDS[len(words) :]
 
 
 @lru_cache(maxsize=4096)
@@ -125,12 +132,13 @@ def _mixed(value: int, other: int) -> int:
     return found ^ found >> 16
 
 
-@kernel("void(int64[::1], int64[::1])")
-def _mix(words: NDArray[np.int64], seed: NDArray[np.int64]) -> None:
+@kernel("void(int64[::1], int64[::1], uint64[::1])")
+def _mix(words: NDArray[np.int64], seed: NDArray[np.int64], whole: NDArray[np.uint64]) -> None:
     """Fill in the words of a seed, as M. E. O'Neill's seed_seq_fe does in numpy's SeedSequence.
 
     words  (4 or more,) int64, bits: 32 each
     seed   (8,) int64, bits: 32 each; filled
+    whole  (4,) uint64, bits: the same, two together; filled
     """
     constant = _INIT_A
     for i in range(_POOL):
@@ -151,6 +159,8 @@ def _mix(words: NDArray[np.int64], seed: NDArray[np.int64]) -> None:
         constant = constant * _MULT_B & _WORD
         value = value * constant & _WORD
         seed[i] = value ^ value >> 16
+    for i in range(whole.shape[0]):
+        whole[i] = np.uint64(seed[2 * i]) | np.uint64(seed[2 * i + 1]) << _HALF
 
 
 def raw_draws(bits: np.random.PCG64, count: int) -> NDArray[np.uint64]:

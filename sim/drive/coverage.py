@@ -218,13 +218,13 @@ def quantiles_ms(
     No more than the largest value `max_ns`, which lies somewhere in its bin. Empty when there is
     no weight.
     """
-    total = int(weights.sum())
+    reached = weights.cumsum()
+    total = int(reached[-1]) if reached.size else 0
     if total == 0:
         return []
-    reached = np.cumsum(weights)
     # At least one count, so that share 0 is the smallest value and not the first bin.
     ranks = [max(1, -(-round(share * 1_000_000) * total // 1_000_000)) for share in shares]
-    places = [int(np.searchsorted(reached, rank)) for rank in ranks]
+    places = reached.searchsorted(ranks).tolist()
     if bins is not None:
         places = [int(bins[place]) for place in places]
     ends_ns = [(place + 1) * bin_ns for place in places]

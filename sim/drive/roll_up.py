@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from node.counters import Count, Origin
 from node.units import RATE_HZ
 from sim.drive.capacity import Capacity
-from sim.drive.coverage import Sparse, quantiles_ms
+from sim.drive.coverage import Sparse
 from sim.drive.tally import Tally
 from sim.result.capacity import CapacityRow
 from sim.result.run import QUANTILES, GroupRow, NodeRow, RunResult
@@ -31,6 +31,10 @@ _DISCARDED: Final = (
     Count.PACKETS_DISCARDED_PROBATION,
     Count.PACKETS_DISCARDED_FLUSHED,
 )
+
+
+_Columns = dict[str, list[Any]]
+"""Figures of rows by their names, a list of all rows for each."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +87,8 @@ def repair_kbit_s_of(row: NodeRow, duration_s: float) -> float:
 def roll_up(scenario: Scenario, village: Village, part: Part) -> RunResult:
     """Return the answer of finished rounds, without its sound and without what it cost."""
     rows, capacity = part.rows, part.capacity
-    totals = _totals(rows, part.spreads)
+    columns = _columns(rows)
+    totals = _totals(columns, part.spreads)
     totals["over_capacity"] = sum(one.over for one in capacity)
     return RunResult(
         scenario=scenario.name,
@@ -97,7 +102,7 @@ def roll_up(scenario: Scenario, village: Village, part: Part) -> RunResult:
         faults=fault_rows(scenario, village),
         totals=totals,
         nodes=rows,
-        groups=list(_groups(rows, part.spreads)),
+        groups=list(_groups(columns, part.spreads)),
         unverified=village.unverified,
         raster=part.raster,
         bin_s=part.bin_s,
@@ -206,57 +211,69 @@ def _sum(parts: Iterable[float | None]) -> float | None:
     return sum(known) if known else None
 
 
-def _groups(rows: Sequence[NodeRow], spreads: Sequence[Spread]) -> Iterator[GroupRow]:
+def _columns(rows: Sequence[NodeRow]) -> _Columns:
+    """Return what totals are made of, a list of all rows for each figure: looked up once."""
+    return {name: [getattr(row, name) for row in rows] for name in (*_KINDS, *_LOOKED_UP, *_SUMMED)}
+
+
+def _groups(columns: _Columns, spreads: Sequence[Spread]) -> Iterator[GroupRow]:
     """Yield one row per commune, hamlet, profile and bearer."""
-    for kind in ("commune", "hamlet", "profile", "bearer"):
+    for kind in _KINDS:
         members: dict[str, list[int]] = {}
-        for number, row in enumerate(rows):
-            members.setdefault(getattr(row, kind), []).append(number)
+        for number, name in enumerate(columns[kind]):
+            members.setdefault(name, []).append(number)
         for name, numbers in members.items():
-            yield _group(kind, name, [rows[i] for i in numbers], [spreads[i] for i in numbers])
+            own = {key: [columns[key][i] for i in numbers] for key in _LOOKED_UP}
+            figures: dict[str, Any] = _figures(own, [spreads[i] for i in numbers])
+            yield GroupRow(kind=kind, name=name, **figures)
 
 
-def _group(kind: str, name: str, rows: Sequence[NodeRow], spreads: Sequence[Spread]) -> GroupRow:
-    totals = _totals(rows, spreads)
-    figures = {key: cast(Any, totals[key]) for key in GroupRow.FIGURES}
-    return GroupRow(kind=kind, name=name, **figures)
+def _totals(columns: _Columns, spreads: Sequence[Spread]) -> dict[str, float | int | None]:
+    return _figures(columns, spreads) | {name: sum(columns[name]) for name in _SUMMED}
 
 
-def _totals(rows: Sequence[NodeRow], spreads: Sequence[Spread]) -> dict[str, float | int | None]:
-    repaired_ms = sum(row.redundant_ms + row.retransmitted_ms + row.in_band_fec_ms for row in rows)
-    programme_ms = repaired_ms + sum(row.received_ms + row.dropout_ms for row in rows)
-    stream_bytes = sum(row.stream_bytes for row in rows)
-    repair_bytes = sum(row.repair_bytes for row in rows)
-    dropout_ms = sum(row.dropout_ms for row in rows)
-    delay = _quantiles(spreads, "delay")
-    skew = _quantiles(spreads, "skew")
-    found: dict[str, float | int | None] = {
-        "nodes": len(rows),
-        "nodes_good": sum(row.dropout_pct <= GOOD_PCT for row in rows),
-        "nodes_silent": sum(row.first_sound_ms is None for row in rows),
-        "dropout_pct": 100 * dropout_ms / programme_ms if programme_ms else 0.0,
-        "dropout_worst_pct": max(row.dropout_pct for row in rows),
-        "dropout_events_per_hour": sum(row.dropout_events_per_hour for row in rows) / len(rows),
-        "longest_gap_ms": max(row.longest_gap_ms for row in rows),
+def _figures(columns: _Columns, spreads: Sequence[Spread]) -> dict[str, float | int | None]:
+    """Return the figures of a group: `GroupRow.FIGURES`."""
+    repaired = map(sum, zip(*(columns[name] for name in _REPAIRED), strict=True))
+    heard = map(sum, zip(columns["received_ms"], columns["dropout_ms"], strict=True))
+    repaired_ms = sum(repaired)
+    programme_ms = repaired_ms + sum(heard)
+    stream_bytes, repair_bytes = sum(columns["stream_bytes"]), sum(columns["repair_bytes"])
+    delay = _quantiles([one.delay for one in spreads])
+    skew = _quantiles([one.skew for one in spreads])
+    events = columns["dropout_events_per_hour"]
+    return {
+        "nodes": len(spreads),
+        "nodes_good": sum(pct <= GOOD_PCT for pct in columns["dropout_pct"]),
+        "nodes_silent": columns["first_sound_ms"].count(None),
+        "dropout_pct": 100 * sum(columns["dropout_ms"]) / programme_ms if programme_ms else 0.0,
+        "dropout_worst_pct": max(columns["dropout_pct"]),
+        "dropout_events_per_hour": sum(events) / len(spreads),
+        "longest_gap_ms": max(columns["longest_gap_ms"]),
         "mouth_to_ear_p50_ms": delay[0],
         "mouth_to_ear_p95_ms": delay[1],
         "mouth_to_ear_p99_ms": delay[2],
-        "mouth_to_ear_max_ms": _largest(row.mouth_to_ear_max_ms for row in rows),
+        "mouth_to_ear_max_ms": _largest(columns["mouth_to_ear_max_ms"]),
         "skew_p50_ms": skew[0],
         "skew_p95_ms": skew[1],
         "skew_p99_ms": skew[2],
-        "skew_max_ms": _largest(row.skew_max_ms for row in rows),
-        "first_sound_max_ms": _largest(row.first_sound_ms for row in rows),
-        "playout_delay_mean_ms": _mean(row.playout_delay_mean_ms for row in rows),
-        "j_mean": _mean(row.j for row in rows),
+        "skew_max_ms": _largest(columns["skew_max_ms"]),
+        "first_sound_max_ms": _largest(columns["first_sound_ms"]),
+        "playout_delay_mean_ms": _mean(columns["playout_delay_mean_ms"]),
+        "j_mean": _mean(columns["j"]),
+        "deadline_misses": sum(columns["deadline_misses"]),
         "repaired_pct": 100 * repaired_ms / programme_ms if programme_ms else 0.0,
         "repair_bytes_pct": 100 * repair_bytes / stream_bytes if stream_bytes else 0.0,
     }
-    for name in _SUMMED:
-        found[name] = sum(getattr(row, name) for row in rows)
-    return found
 
 
+_KINDS: Final = ("commune", "hamlet", "profile", "bearer")
+_REPAIRED: Final = ("redundant_ms", "retransmitted_ms", "in_band_fec_ms")
+_LOOKED_UP: Final = (
+    *_REPAIRED, "received_ms", "dropout_ms", "stream_bytes", "repair_bytes", "dropout_pct",
+    "first_sound_ms", "dropout_events_per_hour", "longest_gap_ms", "mouth_to_ear_max_ms",
+    "skew_max_ms", "playout_delay_mean_ms", "j", "deadline_misses",
+)  # fmt: skip
 _SUMMED: Final = (
     "packets_sent", "packets_lost", "packets_late", "packets_duplicate", "packets_reordered",
     "packets_discarded", "stream_bytes", "repair_bytes", "received_ms", "redundant_ms",
@@ -268,25 +285,22 @@ FIGURES: Final = tuple(dict.fromkeys((*GroupRow.FIGURES, *_SUMMED, "over_capacit
 """Names of all totals of a run."""
 
 
-def _quantiles(spreads: Sequence[Spread], name: str) -> list[float | None]:
+def _quantiles(every: Sequence[Sparse]) -> list[float | None]:
     """Return p50, p95 and p99 over all nodes together; None where nothing was heard."""
-    weights = _merged(spreads, name)
-    bin_ns, max_ns = getattr(spreads[0], name).bin_ns, _largest_ns(spreads, name)
-    found = quantiles_ms(weights, bin_ns, [0.5, 0.95, 0.99], max_ns=max_ns)
-    return [*found] if found else [None, None, None]
+    return [*_merged(every).quantiles_ms([0.5, 0.95, 0.99])]
 
 
-def _merged(spreads: Sequence[Spread], name: str) -> NDArray[np.int64]:
-    weights = np.zeros(getattr(spreads[0], name).size, np.int64)
-    for one in spreads:
-        sparse: Sparse = getattr(one, name)
-        weights[sparse.bins] += sparse.weights
-    return weights
-
-
-def _largest_ns(spreads: Sequence[Spread], name: str) -> int | None:
-    known = [getattr(one, name).max_ns for one in spreads]
-    return max((value for value in known if value is not None), default=None)
+def _merged(every: Sequence[Sparse]) -> Sparse:
+    """Return one histogram of all, from the first bin with something in it to the last."""
+    heard = [one for one in every if one.bins.size]
+    low = min((int(one.bins[0]) for one in heard), default=0)
+    high = max((int(one.bins[-1]) for one in heard), default=-1)
+    weights = np.zeros(high + 1 - low, np.int64)
+    for one in heard:
+        weights[one.bins - low] += one.weights
+    bins = np.arange(low, high + 1, dtype=np.int32)
+    max_ns = max((one.max_ns for one in every if one.max_ns is not None), default=None)
+    return Sparse(every[0].bin_ns, bins, weights, every[0].size, max_ns)
 
 
 def _largest(values: Iterable[float | None]) -> float | None:
@@ -304,12 +318,10 @@ def _quantiles_per_bearer(
     shares = [q / (QUANTILES - 1) for q in range(QUANTILES)]
     found: dict[str, list[float]] = {}
     for bearer in dict.fromkeys(row.bearer for row in rows):
-        own = [tally for row, tally in zip(rows, spreads, strict=True) if row.bearer == bearer]
-        weights = _merged(own, "delay")
-        if weights.any():
-            found[bearer] = quantiles_ms(
-                weights, own[0].delay.bin_ns, shares, max_ns=_largest_ns(own, "delay")
-            )
+        own = [one.delay for row, one in zip(rows, spreads, strict=True) if row.bearer == bearer]
+        quantiles = _merged(own).quantiles_ms(shares)
+        if None not in quantiles:
+            found[bearer] = [ms for ms in quantiles if ms is not None]
     return found
 
 

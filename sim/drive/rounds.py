@@ -21,6 +21,7 @@ from sim.drive.pole import Pole
 from sim.drive.shared_decoder import SharedPath
 from sim.drive.site import Chunk
 from sim.drive.tally import Alignment, Recent, Tally
+from sim.drive.trace import Trace
 from sim.station.programme import Programme, Sender, Sending
 from sim.village.places import Place, Village
 from sim.village.scenario import Scenario
@@ -80,7 +81,7 @@ class Rounds:
         self.bin_s = bin_s(scenario)
         self.tallies = [tally_of(self.sender, place, self.bin_s) for place in self.places]
         self.alignment = Alignment(len(self.places))
-        self._traces = [hashlib.sha256() for _ in self.places]
+        self._traces = [Trace() for _ in self.places]
         self._audio = [hashlib.sha256() for _ in self.places]
         self._sent = Recent()
         self._departs = [Recent() for _ in self.places]
@@ -147,7 +148,7 @@ class Rounds:
             self.alignment.add(number, *played)
             if self._watcher is not None:
                 self._watcher(number, sending, chunk)
-            self._traces[number].update(chunk.raw_journal.data)
+            self._traces[number].add(chunk.raw_journal)
             if self._path is not None:
                 rendered = sound[: chunk.plan.tick_ns.size * pole.period_samples]
                 self._audio[number].update(rendered.data)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.kernel import kernel
-from node.kernel.record import Records, as_bytes, together
+from node.kernel.record import Records, together
 from node.source.state import Played
 from node.units import NS_PER_MS, NS_PER_S
 from sim.chance.rng import Purpose, between, raw_draws, stream
@@ -88,8 +88,8 @@ class Chunk:
     journal: Records[Played]
     """What `SpeakerNode.take_journal` gives, its instants in true time."""
 
-    raw_journal: NDArray[np.uint8]
-    """(bytes,) uint8: the rows as the node wrote them, for the hash."""
+    raw_journal: Records[Played]
+    """The rows as the node wrote them, for the trace."""
 
 
 @kernel("int64(int64[::1], int64, int64, int64[::1], int64[::1])")
@@ -308,7 +308,7 @@ class Site:
         for name in ("arrival_ns", "presentation_ns"):
             local_ns = journal[name]
             local_ns[:] = np.where(local_ns >= 0, self.clock.to_true(local_ns), local_ns)
-        return Chunk(plan, silent, journal, as_bytes(raw).view(np.uint8))
+        return Chunk(plan, silent, journal, raw)
 
     def _arrivals(
         self, first: int, arrive_ns: NDArray[np.int64], end_ns: int

@@ -19,6 +19,7 @@ from node.units import NS_PER_MS, NS_PER_S
 from sim.chance.rng import Purpose, between, raw_draws, stream
 from sim.drive.site import count_before, crystals, line_up
 from sim.drive.sums import PERIOD_ROWS
+from sim.drive.trace import Mixed, mix
 from sim.gateway.cpu import Costs, Host, serve, wake_ns
 from sim.gateway.crystal import Minutes, minute_of, read_ns, shown_ns
 from sim.links.kernel import LOST_NS
@@ -134,10 +135,13 @@ def gather(
     periods[PLAY, end] = _NEVER_NS  # nobody looks beyond it
 
 
-@kernel("int64(Around[::1], Played[::1], int64)")
-def set_right(arounds: Records[Around], journal: Records[Played], first: int) -> int:
+@kernel("int64(Around[::1], Mixed[::1], Played[::1], int64)")
+def set_right(
+    arounds: Records[Around], mixed: Records[Mixed], journal: Records[Played], first: int
+) -> int:
     """Put the instants of a journal in true time from row `first` on, where they are on the clock.
 
+    mixed    (1,), the trace: those rows are added as they stand
     journal  (n,), rows before `first` are right
 
     Returned is how many rows are known to have been asked for before the chunk's end.
@@ -146,6 +150,7 @@ def set_right(arounds: Records[Around], journal: Records[Played], first: int) ->
     came = played = 0
     for i in range(first, journal.shape[0]):
         row = journal[i]
+        mix(mixed[0], row)
         if row.arrival_ns >= 0:
             came = minute_of(clock, row.arrival_ns, came)
             row.arrival_ns = read_ns(clock, came, row.arrival_ns)

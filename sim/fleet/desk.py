@@ -5,11 +5,9 @@ from typing import Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
 from node.kernel.record import Records, as_bytes, new, zeros_apart
 from node.source.state import FIFO_SAMPLES, Played
 from node.units import NS_PER_S
-from sim.drive.outgoing import AHEAD_NS, CHUNK_NS
 from sim.drive.sums import LOOKED_AT
 from sim.fleet.around import NUMBER, PRESENTATION
 from sim.fleet.state import Hearing
@@ -17,6 +15,10 @@ from sim.links.kernel import LOST_NS
 
 JOURNAL_ROWS: Final = 12_288
 """As many chunks of sound as are worked out at once; more are, in several parts."""
+
+CHUNK_NS: Final = 180 * NS_PER_S
+"""What is worked out of a node at a time: a third of the calls of Python that T2 takes, and
+all of it within the minutes of a clock that are looked at together."""
 
 LONGEST_NS: Final = CHUNK_NS + 10 * NS_PER_S
 """What would be a shorter chunk than the difference at the end of a run is done with the last."""
@@ -65,17 +67,10 @@ class Desk:
 
 
 class Ways:
-    """When the packets of the last two chunks were sent, departed and arrived, for one node.
+    """When the packets of the last two chunks were sent, departed and arrived, for one node."""
 
-    Parameters
-    ----------
-    packet_ns : int
-        From one packet to the next.
-    """
-
-    def __init__(self, packet_ns: int) -> None:
-        room = 2 * ((LONGEST_NS + AHEAD_NS) // packet_ns + _SPARE)
-        self.values = np.full((_WAYS, room), LOST_NS, np.int64)
+    def __init__(self) -> None:
+        self.values = np.full((_WAYS, 0), LOST_NS, np.int64)
         """(3, room) int64, ns: when each was sent, departed and arrived; LOST_NS."""
         self.first = 0
         """The number of the first that is remembered."""
@@ -97,26 +92,15 @@ class Ways:
         """
         if send_ns.size == 0:
             return
-        gone = self.oldest
+        gone, kept, values = self.oldest, self._newest, self.values
+        end = kept + send_ns.size
+        if values.shape[1] < end:
+            self.values = np.full((_WAYS, end + _SPARE), LOST_NS, np.int64)
         for row, added in enumerate((send_ns, depart_ns, arrive_ns)):
-            _remember(self.values[row], gone, self._newest, added)
+            ways = self.values[row]
+            ways[:kept] = values[row, gone : gone + kept]
+            ways[kept:end] = added
+            ways[end : self.known] = LOST_NS
         self.first += gone
-        self.known = self._newest + send_ns.size
+        self.known = end
         self._newest = send_ns.size
-
-
-@kernel("void(int64[::1], int64, int64, int64[::1])")
-def _remember(values: NDArray[np.int64], gone: int, kept: int, added: NDArray[np.int64]) -> None:
-    """Forget values at the front, and add some.
-
-    values  (room,) int64, ns
-    gone    how many are forgotten
-    kept    how many of the others are known
-    added   (n,) int64, ns
-    """
-    for i in range(kept):
-        values[i] = values[gone + i]
-    for i in range(added.shape[0]):
-        values[kept + i] = added[i]
-    for i in range(kept + added.shape[0], values.shape[0]):
-        values[i] = LOST_NS

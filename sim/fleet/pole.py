@@ -9,7 +9,6 @@ Its links, clocks, CPU and books are T2's, and what it is made of comes from the
 `Receiver`: so it begins as a node on a pole does, and is counted as that one is.
 """
 
-import hashlib
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +22,7 @@ from node.kernel.record import Records, inner, new
 from node.source.state import PERIOD_SAMPLES_MAX, Played, Playout, Source
 from node.units import NS_PER_S
 from sim.drive.tally import Tally
+from sim.drive.trace import Trace
 from sim.fleet import listening
 from sim.fleet.around import BEFORE, PLAY, TICK, UNHEARD, Surroundings, set_right
 from sim.fleet.desk import Desk, Ways
@@ -94,7 +94,7 @@ class FleetPole:
         boot_ns = round(place.profile.board.boot_s.value * NS_PER_S)
         self._uptimes = uptimes(place.power_cuts_ns, boot_ns=boot_ns, end_ns=end_ns)
         self._up: Uptime | None = None
-        self._ways = Ways(sender.packet_ns)
+        self._ways = Ways()
         self._hearing = hearing
         self.speech = speech
         self._listener = inner(hearing, "listener", Listener)
@@ -103,7 +103,7 @@ class FleetPole:
         self._counts = new_counts()
         self._later: NDArray[Any] = np.zeros(0, np.dtype((np.void, _ROW_BYTES)))
         self._right = 0
-        self._trace = hashlib.sha256()
+        self._trace = Trace()
         self.is_beyond = False
         """Whether its network does what only T2 can follow."""
 
@@ -274,8 +274,7 @@ class FleetPole:
     def _book(self, desk: Desk) -> Seconds:
         """Book the rows of the journal whose periods are known; the others wait."""
         count = int(self._listener["rows"][0])
-        self._trace.update(desk.journal_octets[self._right * _ROW_BYTES : count * _ROW_BYTES].data)
-        known = set_right(self._around.record, desk.journal[:count], self._right)
+        known = set_right(self._around.record, self._trace.mixed, desk.journal[:count], self._right)
         self._later = desk.journal_rows[known:count].copy()
         found = self._tally.book(
             desk.journal[:known],

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from node.config import JitterConfig
 from node.kernel.record import Records
 from node.units import NS_PER_S
-from sim.drive.outgoing import CHUNK_NS, Outgoing
+from sim.drive.outgoing import Outgoing
 from sim.drive.rounds import bin_s, tally_of
 from sim.drive.tally import Alignment
-from sim.fleet.desk import LONGEST_NS, Desk
+from sim.fleet.desk import CHUNK_NS, LONGEST_NS, Desk
 from sim.fleet.newcomer import Newcomer
 from sim.fleet.pole import FleetPole
 from sim.fleet.sheet import packet_sheet
