@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.counters import ORIGINS, Origin
-from node.kernel import kernel
+from node.kernel import inner_kernel, kernel
 from node.kernel.record import zeros_apart
 from node.units import RATE_HZ
 
@@ -22,33 +22,29 @@ DELAY_BINS: Final = 80_000
 _MADE_UP: Final = int(Origin.CONCEALED)
 _SILENT: Final = int(Origin.SILENT)
 
-# Columns of a booked row, (n, COLUMNS or more) int64.
-START: Final = 0
-"""Media time of its first sample, counted from the programme's first."""
-SAMPLES: Final = 1
-ORIGIN: Final = 2
-COLUMNS: Final = 3
-
 # State, (STATES,) int64.
 COVERED: Final = 0
 """Samples of the programme that have an origin by now."""
 GAP: Final = 1
 LONGEST: Final = 2
 EVENTS: Final = 3
-BY_ORIGIN: Final = 4
+LIMIT: Final = 4
+"""Samples of the programme to cover at most."""
+BIN: Final = 5
+"""The bin of the raster that is being covered, ..."""
+BIN_END: Final = 6
+"""... the sample before which it ends, ..."""
+BIN_SAMPLES: Final = 7
+"""... and how long each is."""
+BY_ORIGIN: Final = 8
 STATES: Final = BY_ORIGIN + ORIGINS
 
 
-@kernel("void(int64[::1], uint8[::1], int64, int64, int64, int64)")
+@inner_kernel("void(int64[::1], uint8[::1], int64, int64, int64)")
 def _mark(
-    state: NDArray[np.int64],
-    raster: NDArray[np.uint8],
-    bin_samples: int,
-    begin: int,
-    end: int,
-    origin: int,
+    state: NDArray[np.int64], raster: NDArray[np.uint8], begin: int, end: int, origin: int
 ) -> None:
-    """Book [begin, end) of the programme under one origin."""
+    """Book [begin, end) of the programme under one origin; what is before it is booked."""
     state[BY_ORIGIN + origin] += end - begin
     if origin < _MADE_UP:
         state[GAP] = 0
@@ -56,80 +52,72 @@ def _mark(
         state[EVENTS] += state[GAP] == 0
         state[GAP] += end - begin
         state[LONGEST] = max(state[LONGEST], state[GAP])
-    for k in range(begin // bin_samples, (end - 1) // bin_samples + 1):
-        raster[k] = max(raster[k], np.uint8(origin))
+    while state[BIN_END] <= begin:
+        state[BIN] += 1
+        state[BIN_END] += state[BIN_SAMPLES]
+    raster[state[BIN]] = max(raster[state[BIN]], np.uint8(origin))
+    while state[BIN_END] < end:
+        state[BIN] += 1
+        state[BIN_END] += state[BIN_SAMPLES]
+        raster[state[BIN]] = max(raster[state[BIN]], np.uint8(origin))
     state[COVERED] = end
 
 
-@kernel("void(int64[::1], uint8[::1], int64, int64, int64[:, ::1])")
-def book(
-    state: NDArray[np.int64],
-    raster: NDArray[np.uint8],
-    bin_samples: int,
-    limit: int,
-    rows: NDArray[np.int64],
+@kernel("void(int64[::1], uint8[::1], int64, int64, int64)")
+def cover(
+    state: NDArray[np.int64], raster: NDArray[np.uint8], start: int, samples: int, origin: int
 ) -> None:
-    """Cover the programme with played chunks; holes between them were silence.
+    """Cover the programme with a played chunk; a hole before it was silence.
 
-    state        (STATES,) int64, counts of samples and of events
-    raster       (bins,) uint8, index of the worst `counters.Origin` in each bin
-    bin_samples  length of a bin
-    limit        samples of the programme to cover at most
-    rows         (n, COLUMNS or more) int64 in the order of play: samples, index of the origin
+    state    (STATES,) int64, counts of samples, of events and of bins
+    raster   (bins,) uint8, index of the worst `counters.Origin` in each bin
+    start    media time of its first sample, counted from the programme's first
+    samples  its length
+    origin   index of its `counters.Origin`
     """
-    for i in range(rows.shape[0]):
-        begin = max(rows[i, START], state[COVERED])
-        end = min(rows[i, START] + rows[i, SAMPLES], limit)
-        if begin >= end:
-            continue
-        if begin > state[COVERED]:
-            _mark(state, raster, bin_samples, state[COVERED], begin, _SILENT)
-        _mark(state, raster, bin_samples, begin, end, rows[i, ORIGIN])
+    begin = max(start, state[COVERED])
+    end = min(start + samples, state[LIMIT])
+    if begin >= end:
+        return
+    if begin > state[COVERED]:
+        _mark(state, raster, state[COVERED], begin, _SILENT)
+    _mark(state, raster, begin, end, origin)
 
 
 class Coverage:
     """The programme as one node played it."""
 
     def __init__(self, programme_samples: int, *, bins: int, bin_samples: int) -> None:
-        self._limit = programme_samples
-        self._bin_samples = bin_samples
-        self._state = np.zeros(STATES, np.int64)
+        self.state = np.zeros(STATES, np.int64)
+        """(STATES,) int64: counts of samples, of events and of bins, for kernels."""
+        self.state[LIMIT] = programme_samples
+        self.state[BIN_END] = self.state[BIN_SAMPLES] = bin_samples
         self.raster = np.zeros(bins, np.uint8)
         """(bins,) uint8: worst origin in each bin."""
 
-    def add(self, rows: NDArray[np.int64]) -> None:
-        """Book played chunks.
-
-        rows  (n, COLUMNS or more) int64: samples, index of the `counters.Origin`, and the caller's
-        """
-        book(self._state, self.raster, self._bin_samples, self._limit, rows)
-
     def finish(self) -> None:
         """Book what was never played, up to the programme's end, as silence."""
-        self.add(np.array([[self._limit, 0, _SILENT]], np.int64))
-        covered = int(self._state[COVERED])
-        if covered < self._limit:
-            hole = np.array([[covered, self._limit - covered, _SILENT]], np.int64)
-            self.add(hole)
+        covered, limit = self.state[COVERED], self.state[LIMIT]
+        cover(self.state, self.raster, covered, limit - covered, _SILENT)
 
     def origin_ms(self, origin: Origin) -> float:
         """Return how much of the programme has this origin, in ms."""
-        return int(self._state[BY_ORIGIN + origin]) * 1000 / RATE_HZ
+        return int(self.state[BY_ORIGIN + origin]) * 1000 / RATE_HZ
 
     @property
     def dropout_ms(self) -> float:
         """Programme that did not come from received audio, in ms."""
-        return int(self._state[BY_ORIGIN + _MADE_UP :].sum()) * 1000 / RATE_HZ
+        return int(self.state[BY_ORIGIN + _MADE_UP :].sum()) * 1000 / RATE_HZ
 
     @property
     def longest_gap_ms(self) -> float:
         """Longest dropout without received audio in it."""
-        return int(self._state[LONGEST]) * 1000 / RATE_HZ
+        return int(self.state[LONGEST]) * 1000 / RATE_HZ
 
     @property
     def events(self) -> int:
         """Dropouts, one after the other."""
-        return int(self._state[EVENTS])
+        return int(self.state[EVENTS])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,8 +1,8 @@
 """What one row of a node's journal adds to its sums, in kernels: where it was, and how it came.
 
 ```
-journal ─► look_at: where in the programme, and was the node heard then? ─► coverage, alignment
-                 └► add_delays: the way of its packet, stage by stage ─► sums, histogram
+row ─► look: where in the programme, and was the node heard then? ─► coverage, alignment
+        └► add_delay: the way of its packet, stage by stage ─► sums, histogram
 ```
 """
 
@@ -18,7 +18,7 @@ from node.kernel.conversions import samples_to_ns
 from node.kernel.record import Record, Records, whole
 from node.source.state import Played
 from node.units import RATE_HZ
-from sim.drive.coverage import COLUMNS, DELAY_BIN_NS, ORIGIN, SAMPLES, START
+from sim.drive.coverage import DELAY_BIN_NS, cover
 from sim.links.kernel import LOST_NS
 from sim.result.run import STAGES
 
@@ -28,15 +28,6 @@ _MADE_UP: Final = int(Origin.CONCEALED)
 _SILENT: Final = int(Origin.SILENT)
 _RECEIVED: Final = int(Origin.RECEIVED)
 RESAMPLER_NS: Final = LOOKAHEAD_SAMPLES * 1_000_000_000 // RATE_HZ
-
-# Columns of a row that was looked at, (n, LOOKED_AT) int64: those of `coverage`, and these.
-_PLAY: Final = COLUMNS
-"""When its first sample was heard, true time in ns."""
-SECOND: Final = COLUMNS + 1
-"""The whole second of media time that begins within it; NEVER where none does."""
-SECOND_PLAY: Final = COLUMNS + 2
-"""When that was heard, true time in ns."""
-LOOKED_AT: Final = COLUMNS + 3
 
 # Rows of what is remembered of packets, (3, n) int64: true times in ns.
 _SENT: Final = 0
@@ -68,6 +59,9 @@ class Sums(Record):
     delay_min_ns: int = whole("ns", "Shortest delay so far; -NEVER before any.")
     delay_max_ns: int = whole("ns", "Longest delay so far; NEVER before any.")
     first_sound_ns: int = whole("ns", "When the first of it was heard; NEVER before any.")
+    start: int = whole("samples", "Where in the programme the row is that is looked at.")
+    origin: int = whole("", "`counters.Origin` of what was heard of it.")
+    near: int = whole("", "Place of the period in which it plays.")
 
 
 @inner_kernel("int64(int64[:, ::1], int64, int64)")
@@ -84,44 +78,17 @@ def _period_at(periods: NDArray[np.int64], near: int, at_ns: int) -> int:
     return near
 
 
-@kernel("void(Sums[::1], int64[:, ::1], Played[::1], int64[:, ::1])")
-def look_at(
-    sums: Records[Sums],
-    periods: NDArray[np.int64],
-    journal: Records[Played],
-    rows: NDArray[np.int64],
-) -> None:
-    """Find where in the programme each row of a journal is, and what was heard of it.
+@inner_kernel("void(Sums, int64[:, ::1], Played)")
+def _look(own: Sums, periods: NDArray[np.int64], row: Played) -> None:
+    """Find where in the programme a row of a journal is, and what was heard of it.
 
-    periods  (4, m) int64, ns, and a flag
-    journal  (n,), its instants in true time
-    rows     (n, LOOKED_AT) int64, filled: samples, index of an origin, ns, seconds, ns
+    periods  (4 or more, m) int64, ns, and a flag
     """
-    own = sums[0]
-    near = -1
-    for i in range(journal.shape[0]):
-        one = journal[i]
-        media = (one.media - own.timestamp + (1 << 31)) & 0xFFFF_FFFF
-        start = media - (1 << 31)
-        origin = one.origin
-        play_ns = one.presentation_ns
-        near = _period_at(periods, near, play_ns)
-        if near >= 0 and periods[_UNHEARD, near] == 1 and origin < _MADE_UP:
-            origin = _SILENT
-        rows[i, START] = start
-        rows[i, SAMPLES] = one.samples
-        rows[i, ORIGIN] = origin
-        rows[i, _PLAY] = play_ns
-        rows[i, SECOND] = NEVER
-        if origin >= _MADE_UP or start < 0:
-            continue
-        if own.first_sound_ns == NEVER:
-            own.first_sound_ns = play_ns
-        second = -(-start // RATE_HZ)
-        ahead = second * RATE_HZ - start
-        if ahead < one.samples:
-            rows[i, SECOND] = second
-            rows[i, SECOND_PLAY] = play_ns - own.own_delay_ns + samples_to_ns(ahead)
+    own.start = ((row.media - own.timestamp + (1 << 31)) & 0xFFFF_FFFF) - (1 << 31)
+    own.origin = row.origin
+    own.near = _period_at(periods, own.near, row.presentation_ns)
+    if own.near >= 0 and periods[_UNHEARD, own.near] == 1 and own.origin < _MADE_UP:
+        own.origin = _SILENT
 
 
 @inner_kernel("int64(int64[:, ::1], int64, int64)")
@@ -135,64 +102,102 @@ def _known(series: NDArray[np.int64], which: int, at: int) -> int:
     return LOST_NS
 
 
-@kernel("void(Sums[::1], int64[::1], int64[:, ::1], int64[:, ::1], Played[::1], int64[:, ::1])")
-def add_delays(
+@inner_kernel("void(Sums, int64[::1], int64[:, ::1], int64[:, ::1], Played)")
+def _add_delay(
+    own: Sums,
+    weights: NDArray[np.int64],
+    packets: NDArray[np.int64],
+    periods: NDArray[np.int64],
+    row: Played,
+) -> None:
+    """Split the way of a row's packet, from the capture of its first sample on.
+
+    weights  (bins,) int64, samples of each delay, in bins of DELAY_BIN_NS
+    packets  (3, n) int64, ns
+    periods  (4 or more, m) int64, ns, and a flag
+    """
+    samples = row.samples
+    packet = own.start // own.packet_samples
+    captured_ns = packet * own.packet_ns - own.look_ahead_ns
+    begins_ns = row.presentation_ns - samples_to_ns(own.start - packet * own.packet_samples)
+    near = _period_at(periods, own.near, begins_ns)
+    at = packet - own.first_packet
+    sent_ns = _known(packets, _SENT, at)
+    departed_ns = _known(packets, _DEPARTED, at)
+    if departed_ns == LOST_NS:
+        departed_ns = sent_ns
+    stored_ns = row.arrival_ns
+    # Repaired audio came with another packet: its own never arrived.
+    arrived_ns = stored_ns
+    if row.origin == _RECEIVED:
+        arrived_ns = _known(packets, _ARRIVED, at)
+    tick_ns = _known(periods, _TICK, near)
+    finish_ns = _known(periods, _FINISH, near)
+    stages = own.stages[:]
+    stages[0] += (sent_ns - captured_ns) * samples
+    stages[1] += (departed_ns - sent_ns) * samples
+    stages[2] += (arrived_ns - departed_ns) * samples
+    stages[3] += (tick_ns - stored_ns - RESAMPLER_NS) * samples
+    stages[4] += (finish_ns - tick_ns + stored_ns - arrived_ns) * samples
+    stages[5] += RESAMPLER_NS * samples
+    stages[6] += (begins_ns - finish_ns) * samples
+    played_ns = _known(periods, _PERIOD_PLAY, near)
+    own.waited += (tick_ns + begins_ns - played_ns - sent_ns) * samples
+    own.samples += samples
+    delay_ns = begins_ns - captured_ns
+    own.delay_min_ns = min(own.delay_min_ns, delay_ns)
+    own.delay_max_ns = max(own.delay_max_ns, delay_ns)
+    weights[min(max(delay_ns // DELAY_BIN_NS, 0), weights.shape[0] - 1)] += samples
+
+
+@kernel(
+    "int64(Sums[::1], int64[::1], uint8[::1], int64[::1], int64[:, ::1], int64[:, ::1],"
+    " Played[::1], int64[:, ::1])"
+)
+def sum_up(
     sums: Records[Sums],
+    covered: NDArray[np.int64],
+    raster: NDArray[np.uint8],
     weights: NDArray[np.int64],
     packets: NDArray[np.int64],
     periods: NDArray[np.int64],
     journal: Records[Played],
-    rows: NDArray[np.int64],
-) -> None:
-    """Split the way of each chunk's packet, from the capture of its first sample on.
+    seconds: NDArray[np.int64],
+) -> int:
+    """Book each row of a journal; return how many whole seconds of media time begin in them.
 
+    covered  (STATES,) int64, of `coverage.cover`: counts of samples and of events
+    raster   (bins,) uint8, index of the worst `counters.Origin` in each bin
     weights  (bins,) int64, samples of each delay, in bins of DELAY_BIN_NS
     packets  (3, n) int64, ns
-    periods  (4, m) int64, ns, and a flag
+    periods  (4 or more, m) int64, ns, and a flag
     journal  (k,), its instants in true time
-    rows     (k, LOOKED_AT) int64, as `look_at` fills it: samples, index of an origin, ns
+    seconds  (2, k or more) int64, which seconds, and when each was heard in ns: filled
     """
     own = sums[0]
-    stages = own.stages[:]
-    for stage in range(stages.shape[0]):
-        stages[stage] = 0
+    for stage in range(len(STAGES)):
+        own.stages[stage] = 0
     own.waited = 0
     own.samples = 0
-    near = -1
-    for i in range(rows.shape[0]):
-        start, samples = rows[i, START], rows[i, SAMPLES]
-        if rows[i, ORIGIN] >= _MADE_UP or start < 0:
+    own.near = -1
+    count = 0
+    for i in range(journal.shape[0]):
+        row = journal[i]
+        _look(own, periods, row)
+        start, samples = own.start, row.samples
+        cover(covered, raster, start, samples, own.origin)
+        if own.origin >= _MADE_UP or start < 0:
             continue
-        packet = start // own.packet_samples
-        captured_ns = packet * own.packet_ns - own.look_ahead_ns
-        begins_ns = rows[i, _PLAY] - samples_to_ns(start - packet * own.packet_samples)
-        near = _period_at(periods, near, begins_ns)
-        at = packet - own.first_packet
-        sent_ns = _known(packets, _SENT, at)
-        departed_ns = _known(packets, _DEPARTED, at)
-        if departed_ns == LOST_NS:
-            departed_ns = sent_ns
-        stored_ns = journal[i].arrival_ns
-        # Repaired audio came with another packet: its own never arrived.
-        arrived_ns = stored_ns
-        if journal[i].origin == _RECEIVED:
-            arrived_ns = _known(packets, _ARRIVED, at)
-        tick_ns = _known(periods, _TICK, near)
-        finish_ns = _known(periods, _FINISH, near)
-        stages[0] += (sent_ns - captured_ns) * samples
-        stages[1] += (departed_ns - sent_ns) * samples
-        stages[2] += (arrived_ns - departed_ns) * samples
-        stages[3] += (tick_ns - stored_ns - RESAMPLER_NS) * samples
-        stages[4] += (finish_ns - tick_ns + stored_ns - arrived_ns) * samples
-        stages[5] += RESAMPLER_NS * samples
-        stages[6] += (begins_ns - finish_ns) * samples
-        played_ns = _known(periods, _PERIOD_PLAY, near)
-        own.waited += (tick_ns + begins_ns - played_ns - sent_ns) * samples
-        own.samples += samples
-        delay_ns = begins_ns - captured_ns
-        own.delay_min_ns = min(own.delay_min_ns, delay_ns)
-        own.delay_max_ns = max(own.delay_max_ns, delay_ns)
-        weights[min(max(delay_ns // DELAY_BIN_NS, 0), weights.shape[0] - 1)] += samples
+        if own.first_sound_ns == NEVER:
+            own.first_sound_ns = row.presentation_ns
+        second = -(-start // RATE_HZ)
+        ahead = second * RATE_HZ - start
+        if ahead < samples:
+            seconds[0, count] = second
+            seconds[1, count] = row.presentation_ns - own.own_delay_ns + samples_to_ns(ahead)
+            count += 1
+        _add_delay(own, weights, packets, periods, row)
+    return count
 
 
 @kernel("int64(int64[::1], int64[::1], int64)")

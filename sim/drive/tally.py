@@ -10,17 +10,7 @@ from node.kernel.record import Records, new, together
 from node.source.state import Played
 from sim.drive.coverage import DELAY_BIN_NS, DELAY_BINS, Coverage, Histogram
 from sim.drive.site import Chunk
-from sim.drive.sums import (
-    LOOKED_AT,
-    NEVER,
-    PERIOD_ROWS,
-    SECOND,
-    SECOND_PLAY,
-    Sums,
-    add_delays,
-    fastest,
-    look_at,
-)
+from sim.drive.sums import NEVER, PERIOD_ROWS, Sums, fastest, sum_up
 from sim.links.kernel import LOST_NS
 from sim.result.run import STAGES
 from sim.station.programme import Sender
@@ -187,7 +177,7 @@ class Tally:
         journal: Records[Played],
         packets: NDArray[np.int64],
         periods: NDArray[np.int64],
-        rows: NDArray[np.int64],
+        seconds: NDArray[np.int64],
         *,
         first_packet: int,
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -201,8 +191,8 @@ class Tally:
             When each was sent, departed and arrived; ns, LOST_NS.
         periods : (PERIOD_ROWS or more, m) int64
             See `sim.drive.sums`; ns and flags.
-        rows : (n, LOOKED_AT) int64
-            Room: samples, index of an origin, ns, seconds, ns.
+        seconds : (2, n or more) int64
+            Room: whole seconds of media time, and true time in ns.
         first_packet : int
             The number of the first of `packets`.
 
@@ -213,9 +203,11 @@ class Tally:
         """
         sums = self._sums
         sums["first_packet"] = first_packet
-        look_at(sums, periods, journal, rows)
-        self.coverage.add(rows)
-        add_delays(sums, self.delay.weights, packets, periods, journal, rows)
+        coverage = self.coverage
+        count = sum_up(
+            sums, coverage.state, coverage.raster, self.delay.weights, packets, periods, journal,
+            seconds,
+        )  # fmt: skip
         # Sums of a chunk fit 64 bits, those of a day may not.
         for name, added in zip(STAGES, sums["stages"][0].tolist(), strict=True):
             self._stage_sums[name] += added
@@ -223,16 +215,15 @@ class Tally:
         self._samples += int(sums["samples"][0])
         if self._samples:
             self.delay.note(int(sums["delay_min_ns"][0]), int(sums["delay_max_ns"][0]))
-        inside = rows[:, SECOND] != NEVER
-        return rows[inside, SECOND], rows[inside, SECOND_PLAY]
+        return seconds[0, :count].copy(), seconds[1, :count].copy()
 
     def _book(
         self, journal: Records[Played], send: Recent, depart: Recent
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         packets = np.concatenate([send.values, depart.values, self._arrive.values])
-        rows = np.empty((len(journal), LOOKED_AT), np.int64)
+        seconds = np.empty((2, len(journal)), np.int64)
         first = self._arrive.first
-        return self.book(journal, packets, self._periods.values, rows, first_packet=first)
+        return self.book(journal, packets, self._periods.values, seconds, first_packet=first)
 
 
 class Alignment:

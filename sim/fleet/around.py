@@ -12,16 +12,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
+from node.kernel import inner_kernel, kernel
 from node.kernel.record import Record, Records, inner, nested, new, whole
 from node.source.state import Played
 from node.units import NS_PER_MS, NS_PER_S
 from sim.chance.rng import Purpose, between, raw_draws, stream
-from sim.drive.site import count_before, crystals, line_up
+from sim.drive.site import crystals, line_up
 from sim.drive.sums import PERIOD_ROWS
 from sim.drive.trace import Mixed, mix
-from sim.gateway.cpu import Costs, Host, serve, wake_ns
-from sim.gateway.crystal import Minutes, minute_of, read_ns, shown_ns
+from sim.gateway.cpu import Costs, Host, wake_ns
+from sim.gateway.crystal import WINDOW_MINUTES, Minutes, minute_of, read_ns, shown_ns
 from sim.links.kernel import LOST_NS
 from sim.village.places import Place
 from sim.village.scenario import Scenario
@@ -44,6 +44,8 @@ PRESENTATION: Final = PERIOD_ROWS + 1
 """When its first sample leaves the converter, on the node's clock; ns."""
 
 _NEVER_NS: Final = 1 << 62
+_MINUTE_NS: Final = 60 * NS_PER_S
+_PPB: Final = 1_000_000_000
 _KEPT_NS: Final = NS_PER_S
 """What plays in a chunk began so much before it at the most: two packets, and more than that."""
 _MORE_PERIODS: Final = 8
@@ -72,6 +74,81 @@ class Around(Record):
     missed: int = whole("", "Periods that the CPU did not finish in time: filled.")
 
 
+@inner_kernel("void(Around, uint64[::1], int64[:, ::1], int64[:, ::1])")
+def _serve(
+    own: Around,
+    wakes: NDArray[np.uint64],
+    arrivals: NDArray[np.int64],
+    periods: NDArray[np.int64],
+) -> None:
+    """Let the card ask, and the CPU serve packets and periods: `serve` and what is around it.
+
+    wakes     (w,) uint64, bits as they were drawn, for each period from the next one on
+    arrivals  (2, a) int64, ns and counts: when each comes, then when the CPU has it, true time
+    periods   (6, m) int64, ns, flags and counts: filled behind those that are kept
+    """
+    # Read once: what is written below may lie anywhere, so each further look would be a load.
+    costs, card = own.costs[0], own.card[0]
+    receive_ns, render_ns, end_ns, come = costs.receive_ns, costs.render_ns, own.end_ns, own.come
+    into_ns = own.next_period * costs.period_ns % costs.packet_ns
+    card_ns = own.phase_ns + own.lead_ns + own.next_period * own.period_ns
+    # The card's time is read as by `read_ns`. From period to period a quotient grows by the same
+    # step and its remainder likewise, so that within a minute nothing is divided.
+    minute = knot_ns = slow_ns = rest = step_ns = step_rest = 0
+    till_ns, rate = card_ns, 1
+    before_ns, free_ns = -_NEVER_NS, costs.free_ns
+    served = missed = 0
+    at = own.kept
+    while True:
+        if card_ns >= till_ns:
+            minute = minute_of(card, card_ns, minute)
+            knot_ns = card.knots_ns[minute]
+            till_ns = card.knots_ns[minute + 1] if minute + 1 < WINDOW_MINUTES else _NEVER_NS
+            ppb, rate = card.ppb[minute], _PPB + card.ppb[minute]
+            slow_ns, rest = (card_ns - knot_ns) * ppb // rate, (card_ns - knot_ns) * ppb % rate
+            step_ns, step_rest = own.period_ns * ppb // rate, own.period_ns * ppb % rate
+        play_ns = (card.first + minute) * _MINUTE_NS + card_ns - knot_ns - slow_ns
+        tick_ns = play_ns - own.lead_ns
+        if tick_ns >= end_ns:
+            break
+        before_ns = max(before_ns, tick_ns + wake_ns(costs, wakes[at - own.kept]))
+        if before_ns >= end_ns:
+            break
+        while served < come and arrivals[AT, served] <= before_ns:
+            free_ns = max(free_ns, arrivals[AT, served]) + receive_ns
+            arrivals[AT, served] = free_ns
+            served += 1
+        free_ns = max(free_ns, before_ns) + render_ns
+        into_ns += costs.period_ns
+        while into_ns >= costs.packet_ns:
+            into_ns -= costs.packet_ns
+            free_ns += costs.decode_ns
+        earlier = served
+        while earlier > 0 and arrivals[AT, earlier - 1] >= free_ns:
+            earlier -= 1  # who renders at no cost is done in the same instant
+        is_late = free_ns > tick_ns + own.queued_ns
+        missed += is_late
+        periods[TICK, at], periods[FINISH, at], periods[PLAY, at] = tick_ns, free_ns, play_ns
+        periods[UNHEARD, at], periods[BEFORE, at] = is_late, earlier
+        periods[PRESENTATION, at] = shown_ns(own.clock[0], play_ns)
+        at += 1
+        card_ns += own.period_ns
+        slow_ns += step_ns
+        rest += step_rest
+        if rest >= rate:
+            rest -= rate
+            slow_ns += 1
+    for i in range(served, come):
+        free_ns = max(free_ns, arrivals[AT, i]) + receive_ns
+        arrivals[AT, i] = free_ns
+    costs.free_ns = free_ns
+    own.next_play_ns = play_ns
+    own.missed = missed
+    own.periods = at - own.kept
+    own.next_period += own.periods
+    periods[PLAY, at] = _NEVER_NS  # nobody looks beyond it
+
+
 @kernel("void(Around[::1], int64[::1], uint64[::1], int64[:, ::1], int64[:, ::1])")
 def gather(
     arounds: Records[Around],
@@ -96,43 +173,9 @@ def gather(
     while come > 0 and arrivals[AT, come - 1] >= own.end_ns:
         come -= 1
     own.come = come
-    first = own.next_period
-    begin = own.kept
-    before_ns = -_NEVER_NS
-    minute = 0
-    count = 0
-    while True:
-        card_ns = own.phase_ns + own.lead_ns + (first + count) * own.period_ns
-        minute = minute_of(own.card[0], card_ns, minute)
-        play_ns = read_ns(own.card[0], minute, card_ns)
-        own.next_play_ns = play_ns
-        tick_ns = play_ns - own.lead_ns
-        if tick_ns >= own.end_ns:
-            break
-        before_ns = max(before_ns, tick_ns + wake_ns(own.costs[0], wakes[count]))
-        if before_ns >= own.end_ns:
-            break
-        periods[TICK, begin + count] = tick_ns
-        periods[PLAY, begin + count] = play_ns
-        periods[BEFORE, begin + count] = before_ns
-        count += 1
-    own.periods = count
-    own.next_period = first + count
-    own.missed = 0
-    end = begin + count
-    done_ns = arrivals[AT, :come]
-    finish_ns = periods[FINISH, begin:end]
-    before = periods[BEFORE, begin:end]  # until they are counted, when each is ready
-    serve(own.costs[:], first, done_ns, before, done_ns, finish_ns)
-    count_before(done_ns, finish_ns, before)
+    _serve(own, wakes, arrivals, periods)
     for i in range(come):
-        done_ns[i] = shown_ns(own.clock[0], done_ns[i])
-    for i in range(begin, end):
-        periods[PRESENTATION, i] = shown_ns(own.clock[0], periods[PLAY, i])
-        is_late = periods[FINISH, i] > periods[TICK, i] + own.queued_ns
-        periods[UNHEARD, i] = is_late
-        own.missed += is_late
-    periods[PLAY, end] = _NEVER_NS  # nobody looks beyond it
+        arrivals[AT, i] = shown_ns(own.clock[0], arrivals[AT, i])
 
 
 @kernel("int64(Around[::1], Mixed[::1], Played[::1], int64)")

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from node.kernel.record import Records, as_bytes, new, zeros_apart
 from node.source.state import FIFO_SAMPLES, Played
 from node.units import NS_PER_S
-from sim.drive.sums import LOOKED_AT
 from sim.fleet.around import NUMBER, PRESENTATION
 from sim.fleet.state import Hearing
 from sim.links.kernel import LOST_NS
@@ -44,8 +43,8 @@ class Desk:
         """(JOURNAL_ROWS,) void, bytes: the same memory."""
         self.journal_octets = self.journal_rows.view(np.uint8)
         """Likewise, (bytes,) uint8."""
-        self.rows = np.zeros((JOURNAL_ROWS, LOOKED_AT), np.int64)
-        """(JOURNAL_ROWS, LOOKED_AT) int64: what `sim.drive.sums.look_at` finds of each."""
+        self.seconds = np.zeros((2, JOURNAL_ROWS), np.int64)
+        """(2, JOURNAL_ROWS) int64: seconds of media time, and when they were heard, ns."""
         self._hearings: list[Records[Hearing]] = []
         self.room = np.zeros((FIFO_SAMPLES, 0), np.float32)
         """(FIFO_SAMPLES, 0) float32, full scale 1.0: the sound that nobody hears."""

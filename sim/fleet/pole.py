@@ -280,7 +280,7 @@ class FleetPole:
             desk.journal[:known],
             self._ways.values,
             desk.periods,
-            desk.rows[:known],
+            desk.seconds,
             first_packet=self._ways.first,
         )
         self._put_later(desk)

@@ -8,9 +8,9 @@ from node.counters import Origin
 from node.kernel.record import new
 from node.source.state import Played
 from node.units import RATE_HZ, samples_to_ns
-from sim.drive.coverage import DELAY_BIN_NS, DELAY_BINS
+from sim.drive.coverage import DELAY_BIN_NS, DELAY_BINS, Coverage
 from sim.drive.site import count_before, line_up
-from sim.drive.sums import LOOKED_AT, NEVER, RESAMPLER_NS, SECOND, Sums, add_delays, look_at
+from sim.drive.sums import NEVER, RESAMPLER_NS, Sums, sum_up
 from sim.links.kernel import LOST_NS
 
 TIMESTAMP = (1 << 32) - 5000
@@ -58,24 +58,29 @@ def test_kernels_sum_up_what_the_definition_says(chunk, first, own_delay_ns):
     sums = new(Sums)
     sums[0] = (
         TIMESTAMP, 960, 20_000_000, 6_500_000, own_delay_ns, first, np.full(7, 9), 9, 9, -NEVER,
-        NEVER, NEVER,
+        NEVER, NEVER, 0, 0, 0,
     )  # fmt: skip
     weights = np.zeros(DELAY_BINS, np.int64)
-    rows = np.empty((len(journal), LOOKED_AT), np.int64)
-    look_at(sums, periods, journal, rows)
-    add_delays(sums, weights, packets, periods, journal, rows)
+    coverage = Coverage(90_000, bins=10, bin_samples=9000)
+    room = np.empty((2, len(journal)), np.int64)
+    count = sum_up(sums, coverage.state, coverage.raster, weights, packets, periods, journal, room)
+    coverage.finish()
 
+    programme = np.full(90_000, Origin.SILENT)
+    covered = 0
     stages, waited, heard = [0] * 7, 0, 0
     delays, seconds = {}, []
     firsts = []
-    for start, one, row in zip(starts, journal, rows, strict=True):
+    for start, one in zip(starts, journal, strict=True):
         samples, play_ns = int(one["samples"]), int(one["presentation_ns"])
         is_silent = at(periods[3], last_before(periods[2], play_ns)) == 1
         made_up = one["origin"] >= Origin.CONCEALED
         origin = Origin.SILENT if is_silent and not made_up else one["origin"]
-        assert row[:4].tolist() == [start, samples, origin, play_ns]
+        begin, end = max(start, covered), min(start + samples, 90_000)
+        if begin < end:
+            programme[begin:end] = origin
+            covered = end
         if origin >= Origin.CONCEALED or start < 0:
-            assert row[SECOND] == NEVER
             continue
         firsts.append(play_ns)
         second = -(-start // RATE_HZ)
@@ -104,7 +109,14 @@ def test_kernels_sum_up_what_the_definition_says(chunk, first, own_delay_ns):
     assert sums["stages"][0].tolist() == stages
     assert (sums["waited"][0], sums["samples"][0]) == (waited, heard)
     assert {int(i): int(weights[i]) for i in np.flatnonzero(weights)} == delays
-    assert rows[rows[:, SECOND] != NEVER][:, SECOND:].tolist() == seconds
+    assert room[:, :count].T.tolist() == seconds
+    assert coverage.raster.tolist() == programme.reshape(10, 9000).max(axis=1).tolist()
+    for origin in Origin:
+        assert coverage.origin_ms(origin) == np.count_nonzero(programme == origin) / 48
+    made_up = np.concatenate([[0], programme >= Origin.CONCEALED, [0]]).astype(np.int64)
+    begins, ends = (np.flatnonzero(np.diff(made_up) == step) for step in (1, -1))
+    assert coverage.events == begins.size
+    assert coverage.longest_gap_ms == (ends - begins).max(initial=0) / 48
     assert sums["first_sound_ns"][0] == (firsts[0] if firsts else NEVER)
 
 
