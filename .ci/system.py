@@ -228,12 +228,42 @@ def until(holds, wait_s: float, otherwise: str) -> float:
     return time.monotonic() - begin
 
 
+def bare(line: str) -> str:
+    """Return a line of a document as somebody would type it."""
+    return re.sub(r"\s+#.*", "", line.removeprefix("$ "))
+
+
 def written(document: str, begins: str) -> str:
-    """Return the line of a document that begins so, as somebody would type it."""
+    """Return the line of a page that begins so, as somebody would type it."""
     for line in (TREE / "docs" / document).read_text().splitlines():
         if line.removeprefix("$ ").startswith(begins):
-            return re.sub(r"\s{2,}#.*", "", line.removeprefix("$ "))
+            return bare(line)
     raise SystemExit(f"{SCRIPT}: docs/{document} has no line that begins with {begins!r}")
+
+
+class Readme:
+    """A section of the README that is followed line by line: all of it, in its order."""
+
+    def __init__(self, heading: str) -> None:
+        text = (TREE / "README.md").read_text()
+        section = re.split(r"^##+ ", text.partition(f"\n{heading}\n")[2], flags=re.MULTILINE)[0]
+        blocks = re.findall(r"^```\n(.*?)^```$", section, flags=re.MULTILINE | re.DOTALL)
+        self._left = [bare(line) for block in blocks for line in block.splitlines() if line.strip()]
+        self._heading = heading
+        self.count = len(self._left)
+
+    def next(self, begins: str) -> str:
+        """Return the next line, which must begin so."""
+        if not self._left or not self._left[0].startswith(begins):
+            told = self._left[0] if self._left else "its end"
+            raise SystemExit(
+                f"{SCRIPT}: README.md, {self._heading!r}: {begins!r} is to come next, not {told!r}"
+            )
+        return self._left.pop(0)
+
+    def rest(self) -> str:
+        """Return the lines that nobody typed."""
+        return "; ".join(self._left)
 
 
 def prepared(architecture: str = MINE) -> Path:
@@ -277,15 +307,22 @@ def fresh(station: str, architecture: str = MINE) -> Path:
     return root
 
 
-def station_made(machine: Machine, settings: str) -> None:
-    """The page's section "Once: the station", and settings of all poles."""
-    machine.typed("apt install mosquitto", wait_s=300)
-    machine.typed(written("enrolment.md", "loalang-station init"))
-    machine.typed(written("enrolment.md", "ln -s /etc/mosquitto"))
+def station_lines() -> list[str]:
+    """Return the commands of the page's section "Once: the station"."""
+    begun = written("enrolment.md", "loalang-station init")
+    return ["apt install mosquitto", begun, written("enrolment.md", "ln -s /etc/mosquitto")]
+
+
+def station_made(machine: Machine, settings: str, lines: list[str]) -> None:
+    """Type how a station is made, and set what all poles have."""
+    for line in lines:
+        machine.typed(line, wait_s=300)
     machine.does(f"cat >> station/node.toml <<'END'\n{settings}\nEND\n")
 
 
-def enrolled(pole: Machine, station: Machine, name: str, line: str) -> float:
+def enrolled(
+    pole: Machine, station: Machine, name: str, line: str, accept: str | None = None
+) -> float:
     """Two steps, `line` at the pole and a word at the station; return the machine time in s."""
     pole.steps += 1
     begin = time.monotonic()
@@ -301,8 +338,8 @@ def enrolled(pole: Machine, station: Machine, name: str, line: str) -> float:
             break
     else:
         raise SystemExit(f"{SCRIPT}: {name}: enrol ended with {asking.wait()}\n{pole.journal()}")
-    line = written("enrolment.md", "loalang-station accept").replace("GXQZ-4KTA-7MNB", found[1])
-    station.typed(line)
+    accept = accept or written("enrolment.md", "loalang-station accept")
+    station.typed(accept.replace("GXQZ-4KTA-7MNB", found[1]))
     rest = asking.communicate(timeout=60)[0]
     if asking.returncode != 0:
         raise SystemExit(f"{SCRIPT}: {name}: enrol: {asking.returncode}\n{rest}")
@@ -324,12 +361,20 @@ def published(station: Machine, poles: list[str]) -> str:
     return station.does(f"loalang-node publish order.bin {to} {tls} {named}")
 
 
-def warned(station: Machine, number: int, poles: dict[str, Machine]) -> float:
-    """Order a warning at the station; return the seconds until it sounds at each of the poles."""
-    signed(station, f"alert --event FFW --lasts 60 --number {number}")
+def warned(
+    station: Machine, number: int, poles: dict[str, Machine], lines: tuple[str, str] | None = None
+) -> float:
+    """Order a warning at the station; return the seconds until it sounds at each of the poles.
+
+    `lines` are typed as they stand, in place of an order of that number and its publication.
+    """
+    if lines is None:
+        signed(station, f"alert --event FFW --lasts 60 --number {number}")
+    else:
+        station.typed(lines[0])
     before = {name: sounding(one) for name, one in poles.items()}
     begin = time.monotonic()
-    said = published(station, list(poles))
+    said = published(station, list(poles)) if lines is None else station.typed(lines[1])
     for name, one in poles.items():
         if f"{name}: waiting" not in said:
             raise SystemExit(f"{SCRIPT}: {said}\n{one.journal()}")

@@ -123,5 +123,6 @@ Description: speaker node of a village's loudspeakers
 END
 install -m 755 packaging/postinst packaging/prerm "$root/DEBIAN"
 deb=$out/loalang_${version}_$architecture.deb
-dpkg-deb --root-owner-group -Zxz --build "$root" "$deb" > /dev/null
+# Unpacked with 14 MB; by xz, 8 % smaller, it took 113 on two processors: too much for a board of 256 beside the node.
+dpkg-deb --root-owner-group -Zzstd -z19 --build "$root" "$deb" > /dev/null
 echo "$deb: $(stat -c %s "$deb") bytes, $(du -sm "$root/opt" | cut -f1) MB installed"

@@ -17,6 +17,9 @@ from node.units import NS_PER_S, samples_to_ns
 Render = Callable[[NDArray[np.float32], int], None]
 """Fill (n, channels) float32 with the sound whose first sample leaves at this instant in ns."""
 
+_WRITTEN_PERIODS: Final = 10
+"""So many are written to a file at once: with cold caches that costs as much as one alone."""
+
 _LATE_MAX_NS: Final = NS_PER_S
 """A machine that slept longer than this takes up the schedule at the present, as a card would."""
 
@@ -78,7 +81,9 @@ class PacedSink:
     """
 
     def __init__(self, *, channels: int, period_samples: int, wav: Path | None = None) -> None:
-        self._out = np.zeros((period_samples, channels), np.float32)
+        count = 1 if wav is None else _WRITTEN_PERIODS
+        self._out = np.zeros((count * period_samples, channels), np.float32)
+        self._periods = np.split(self._out, count)
         self._wav = None if wav is None else WavWriter(wav, channels=channels)
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -118,9 +123,10 @@ class PacedSink:
             raise self._fault
 
     def _run(self, render: Render) -> None:
-        samples = self._out.shape[0]
+        periods = self._periods
+        samples, last = periods[0].shape[0], len(periods) - 1
         begin_ns = now_ns()
-        played = 0
+        played, number = 0, 0
         try:
             while not self._ended.is_set():
                 due_ns = begin_ns + samples_to_ns(played)
@@ -132,9 +138,15 @@ class PacedSink:
                     begin_ns, played = now_ns(), 0
                     continue
                 # What is asked for now leaves one period later, as from a card's own buffer.
-                render(self._out, due_ns + samples_to_ns(samples))
+                render(periods[number], due_ns + samples_to_ns(samples))
+                played += samples
+                if number < last:
+                    number += 1
+                    continue
+                number = 0
                 if self._wav is not None:
                     self._wav.write(self._out)
-                played += samples
+            if self._wav is not None and number > 0:
+                self._wav.write(self._out[: number * samples])
         except ShellError as fault:
             self._fault = fault
