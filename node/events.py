@@ -1,7 +1,7 @@
-"""What the node asks of its shell, and tells it. Taken one at a time from `next_event()`."""
+"""What the parts of a node tell, and ask of its shell; taken one at a time by `next_event()`."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 EVENTS_MAX: Final = 256
 """Events not yet taken. Counts are asked for, never queued, so a shell that drains is safe."""
@@ -67,6 +67,27 @@ class FetchFile:
     """Under which it is looked for in the library: `sha1:` and 40 hexadecimal digits."""
     size_bytes: int
     """What it is said to have; more is not taken."""
+
+
+Word = Literal["heard", "not heard", "cannot tell"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoopVerdict:
+    """What the loop heard of what left the node from `begin_ns` to `end_ns`."""
+
+    word: Word
+    begin_ns: int
+    end_ns: int
+    margin_db: float = 0.0
+    """Above what is wanted for `heard`; below 0 where it is not reached."""
+    level_dbfs: float = -120.0
+    """Of what was captured."""
+    gain_db: float | None = None
+    """Of a tone, from the node's full scale to the capture's."""
+    why: str = ""
+    is_tone: bool = False
+    """Of a self-test; else of what the node had to say."""
 
 
 Event = SendDatagram | Publish | Persist | SourceChanged | AmplifierSwitched | Note | FetchFile

@@ -26,14 +26,16 @@ from node.control.events import (
     SourceAllowed,
     SourceEnded,
     StartPart,
+    StartTone,
     StopPart,
 )
 from node.control.precedence import MessageClass
 from node.control.sessions import Flow
 from node.control.trust.fates import is_good
 from node.counters import Count, by_name
-from node.events import Event, FetchFile, Persist
+from node.events import Event, FetchFile, LoopVerdict, Persist
 from node.heard_as import HeardAs
+from node.hearing.monitor import Monitor
 from node.peers.joining import Station
 from node.peers.neighbour import MAP_NAME
 from node.rtp.packet import Peeked, peek
@@ -78,6 +80,8 @@ class GovernedSpeaker:
         Of the speaker: stored sounds that are not urgent begin so much after their time, as
         streams do, so that all nodes begin together however busy they are. Where its amplifier
         takes longer to let sound through they begin when it does, also if it was not mute.
+    monitor : Monitor or None
+        Sees what leaves the node, where a loop listens to the horn.
     is_demo : bool
         A tone now and then says that this is a demonstration.
     """
@@ -89,15 +93,14 @@ class GovernedSpeaker:
         library: Mapping[str, Recording | tuple[bytes, ...]],
         *,
         playout_delay_ms: int,
+        monitor: Monitor | None = None,
         is_demo: bool = False,
     ) -> None:
-        self._playout_delay_ns = playout_delay_ms * NS_PER_MS
-        if speaker.mute_release_ns:
-            released_ns = speaker.mute_release_ns + _WAKE_NS
-            self._playout_delay_ns = max(self._playout_delay_ns, released_ns)
+        released_ns = speaker.mute_release_ns + _WAKE_NS if speaker.mute_release_ns else 0
+        self._playout_delay_ns = max(playout_delay_ms * NS_PER_MS, released_ns)
         self._mark = DemoMark() if is_demo else None
-        self._speaker = speaker
-        self._controller = controller
+        self._monitor = monitor
+        self._speaker, self._controller = speaker, controller
         self._library = library
         self._open_to_all = controller.plays_unknown_streams
         self._repair_type = speaker.retransmission_payload_type
@@ -106,15 +109,11 @@ class GovernedSpeaker:
         self.sounding = self._heard.sounding
         self._sounding: tuple[int, ...] = ()
         self._granted: tuple[int, ...] = ()  # by the speaker, when the controller was told last
-        self._now_ns = 0
-        self._gains_until_ns = 0
-        self._refused = 0
+        self._now_ns = self._gains_until_ns = self._refused = 0
         self._refused_from = ""
         """Where the last datagram came from, as it says, that no announced sender made."""
         self._flow: Flow | None = None
-        self._admitted_ssrc = 0
-        """Of the packet that was admitted last."""
-        self._bad_messages = 0
+        self._admitted_ssrc = self._bad_messages = 0  # the packet that was admitted last
         self._events: deque[Event] = deque()
         self._follow_controller()
 
@@ -126,10 +125,7 @@ class GovernedSpeaker:
             self._speaker.receive_datagram(packet, source, now_ns, is_authentic=is_sealed)
 
     def admit(self, data: bytes, source: tuple[str, int], now_ns: int) -> bytes | None:
-        """Return the packet in a datagram that the speaker is to get; None where it is not to.
-
-        What no announced sender made is counted.
-        """
+        """Return the packet in a datagram if the speaker is to get it; others are counted."""
         self._note_time(now_ns)
         if (
             (one := self._flow) is not None
@@ -207,6 +203,13 @@ class GovernedSpeaker:
         self._follow_controller()
         self._follow_stored()
 
+    def receive_verdict(self, verdict: LoopVerdict, now_ns: int) -> str | None:
+        """Take what a loop heard of what this node played; return what is wrong with the horn."""
+        self._note_time(now_ns)
+        fault = self._controller.receive_verdict(verdict, self._now_ns)
+        self._follow_controller()
+        return fault
+
     def leave(self) -> None:
         """Say goodbye to those whose streams it has."""
         self._speaker.leave()
@@ -234,10 +237,13 @@ class GovernedSpeaker:
         self._speaker.render(out, presentation_ns)
         if self._mark is not None:
             self._mark.process(out, presentation_ns)
+        if self._monitor is not None:
+            self._monitor.process(out, presentation_ns)
 
     def rests(self, unasked: int = 0) -> bool:
         """Note `unasked` samples of silence; return whether more come until something else does."""
-        return self._mark is None and self._speaker.rests()
+        is_silent = self._mark is None and (self._monitor is None or self._monitor.rests)
+        return is_silent and self._speaker.rests()
 
     def next_event(self) -> Event | None:
         """Return the oldest event not yet taken, or None. What must be kept comes first."""
@@ -323,6 +329,11 @@ class GovernedSpeaker:
                 self._speaker.end_source(event.source, self._now_ns)
             elif isinstance(event, GainChanged):
                 self._set_gains()
+            elif isinstance(event, StartTone):
+                self._speaker.wake(self._now_ns)
+                assert self._monitor is not None, "who has no loop tests nothing"
+                ready_ns = self._now_ns + self._speaker.mute_release_ns
+                self._monitor.begin_tone(ready_ns, silent=event.silent)
             elif isinstance(event, FetchMedia):
                 name = f"sha1:{event.digest_sha1}"
                 if name not in self._library:
@@ -333,8 +344,8 @@ class GovernedSpeaker:
 
     def _may_be_heard(self, header: Peeked) -> bool:
         """Return whether what a datagram claims to be may sound, or repair what sounds, now."""
-        is_repair = header.payload_type == self._repair_type
-        return header.is_rtcp or is_repair or self._heard.may_speak(header.ssrc)
+        repairs = header.payload_type == self._repair_type
+        return header.is_rtcp or repairs or self._heard.may_speak(header.ssrc)
 
     def _may_be_theirs(self, header: Peeked, *, heard: bool) -> bool:
         """Return whether a session, or the rules for unknown streams, could let it in."""
@@ -350,31 +361,21 @@ class GovernedSpeaker:
             self._heard.hear(ssrc, ssrc, self._now_ns)
         return packet
 
-    def _relay(self, part: StartPart) -> None:
-        """Let a live stream be heard as an item of the calendar."""
-        known = (part.message_class, part.level)
-        if not self._heard.relay(part.source, part.media, known, self._now_ns):
-            failed = "no key that may order the item has announced the stream"
-            self._controller.receive_part_ended(part.source, self._now_ns, failed=failed)
-
     def _start(self, part: StartPart) -> None:
         if part.kind == "relay":
-            self._relay(part)
+            self._heard.relay(part, self._now_ns)
             return
-        stored = self._library.get(part.media)
-        if stored is None:
+        if (stored := self._library.get(part.media)) is None:
             self._controller.receive_part_ended(part.source, self._now_ns, failed="not stored")
             return
-        known = self._stored.get(part.source)
-        if known is None:
+        if (known := self._stored.get(part.source)) is None:
             number = OWN_SSRCS + len(self._stored)
             known = _Stored(self._speaker.hold_stored(number, self._now_ns))
             self._stored[part.source] = known
         recording = stored if isinstance(stored, Recording) else Recording.of(stored)
         urgent = part.message_class is MessageClass.URGENT
-        known.source.play(
-            recording, part.duration_s, 0 if urgent else part.at_ns + self._playout_delay_ns
-        )
+        begin_ns = 0 if urgent else part.at_ns + self._playout_delay_ns
+        known.source.play(recording, part.duration_s, begin_ns)
         known.told, known.look_ns = False, self._now_ns + max(known.source.left_ns, _LOOK_NS)
         self._heard.hear(part.source, known.source.ssrc, self._now_ns)
         if not urgent:

@@ -13,6 +13,7 @@ loudest: no item of a lower tier takes anything from that of a higher one.
 from dataclasses import dataclass
 
 from node.control.controller import Controller
+from node.control.events import StartPart
 from node.control.precedence import SILENT_DB, MessageClass
 from node.stack import SpeakerNode
 
@@ -49,12 +50,14 @@ class HeardAs:
         if ssrc is not None:
             self._set_source(ssrc, now_ns)
 
-    def relay(self, number: int, stream: str, known: tuple[MessageClass, str], now_ns: int) -> bool:
-        """Let an item of that class and tier relay a stream; return whether it is announced."""
-        ssrc = self._named(stream, known)
-        if ssrc is not None:
-            self.hear(number, ssrc, now_ns, stream=stream)
-        return ssrc is not None
+    def relay(self, part: StartPart, now_ns: int) -> None:
+        """Let an item of the calendar relay a stream; it fails where nobody has announced that."""
+        ssrc = self._named(part.media, (part.message_class, part.level))
+        if ssrc is None:
+            failed = "no key that may order the item has announced the stream"
+            self._controller.receive_part_ended(part.source, now_ns, failed=failed)
+        else:
+            self.hear(part.source, ssrc, now_ns, stream=part.media)
 
     def follow_names(self, now_ns: int) -> None:
         """Let each item relay who is announced by its stream's name now.

@@ -29,9 +29,11 @@ from node.control.plans import Plans
 from node.control.precedence import SILENT_DB, MessageClass
 from node.control.proof.answers import Answers
 from node.control.proof.record_keeper import RecordKeeper
+from node.control.proof.self_tests import WRITER as SELF_TESTS
+from node.control.proof.self_tests import SelfTestRules, SelfTests
 from node.control.read_warning import read_warning
 from node.control.sessions import WRITER as SESSIONS
-from node.control.sessions import Sessions
+from node.control.sessions import Sessions, record_name
 from node.control.settings import ControlConfig
 from node.control.trust.fates import is_good
 from node.control.trust.gatekeeper import Gatekeeper
@@ -41,7 +43,7 @@ from node.control.trust.signature import Signer
 from node.control.warning.alert_book import AlertBook
 from node.control.warning.alert_state import KEY as ALERTS_KEY
 from node.control.warning.alert_state import BookState, decode_book
-from node.events import Note, Persist
+from node.events import LoopVerdict, Note, Persist
 from node.units import NS_PER_S
 
 EVENTS_MAX: Final = 8192
@@ -61,6 +63,7 @@ class Controller:
         signer: Signer | None = None,
         *,
         heard_by: str = "",
+        loop: SelfTestRules | None = None,
     ) -> None:
         self._config = config
         self._answers = Answers(name, config.area, signer)
@@ -69,15 +72,16 @@ class Controller:
         self._gate = Gatekeeper(self._authorities, config.area, self._clock, stored)
         self._regulation = Regulation(rules, config.regulation, config.horns, config.dwelling)
         self._events: deque[ControllerEvent] = deque()
-        self._records = RecordKeeper(stored, heard_by)
+        self._records = RecordKeeper(stored, heard_by, "" if loop is None else loop.kind)
+        proof = self._records.proof
         self.sessions = Sessions(
-            self._records.proof.serial_of(SESSIONS),
-            tiers=len(tiers),
+            proof.serial_of(SESSIONS), tiers=len(tiers), unknown=self.plays_unknown_streams,
             unsigned=config.unsigned_packets == "play",
-            unknown=self.plays_unknown_streams,
-        )
+        )  # fmt: skip
+        self.self_tests = SelfTests(loop, proof.serial_of(SELF_TESTS))
         self._playing: dict[int, StartPart] = {}
         self._granted: tuple[int, ...] = ()
+        self._held_ns = 0  # since when the first of them has the horn
         self._minute_ns = self._civil_ns = 0
         self._told_gain_db = SILENT_DB
         self._mutes = Mutes(len(tiers), self._authorities)
@@ -87,32 +91,23 @@ class Controller:
             self._tell(Note(text, 0))
         self._programmes = Programmes(
             self._plans.calendars(), config.programme.zone, self._regulation,
-            tiers=tiers, stored=stored, proof=self._records.proof,
+            tiers=tiers, stored=stored, proof=proof,
         )  # fmt: skip
         book = decode_book(stored.get(ALERTS_KEY))
         if self._programmes.is_damaged or book is None:
             lost = "the memory of what played is damaged: nothing from before now will play"
             self._tell(Note(lost, 0))
         self._book = AlertBook(
-            config.alert,
-            self._regulation,
-            book or BookState(),
-            tiers=tiers,
-            languages=config.programme.languages,
-            zone=config.volume.zone,
-        )
+            config.alert, self._regulation, book or BookState(),
+            tiers=tiers, languages=config.programme.languages, zone=config.volume.zone,
+        )  # fmt: skip
 
     def foresee(self, payload: bytes, now_ns: int) -> Persist | None:
-        """Return what must be on the disk before this order is received, so that a power cut lets
-        it act once; None if it will not act. Who has no disk, or none in time, need not ask.
-        """
+        """Return what must be on the disk before it comes, so that it acts once; None: nothing."""
         return self._gate.foresee(payload, now_ns)
 
     def receive_message(self, topic: str, payload: bytes, now_ns: int) -> str:
-        """Take one MQTT message; return its fate in a word. Never raises.
-
-        Each order of a key is answered, signed, a refused one with what would help.
-        """
+        """Take one MQTT message, never raise; answer each order of a key; return its fate."""
         order = self._gate.receive(payload, now_ns)
         self._collect(now_ns)
         if isinstance(order, Refused):
@@ -121,9 +116,7 @@ class Controller:
             return order.fate
         fate = self._act(order, now_ns)
         self._collect(now_ns)  # what it changed is kept before it is acknowledged
-        answer = self._answers.acknowledge(order.message, fate, self._utc_s(now_ns))
-        if answer is not None:
-            self._tell(answer)
+        self._tell(self._answers.acknowledge(order.message, fate, self._utc_s(now_ns)))
         if order.authority.emergency:
             for told in self._answers.tell_emergency(order, fate, self._utc_s(now_ns), now_ns):
                 self._tell(told)
@@ -153,11 +146,23 @@ class Controller:
 
     def receive_grants(self, sources: tuple[int, ...], now_ns: int) -> None:
         """Note which sources sound now, the holder of the horn first; other files stand still."""
+        if sources[:1] != self._granted[:1]:
+            self._held_ns = now_ns
         self._granted = sources
         for source, part in self._playing.items():
             self._hold(source, now_ns)
             self._note_horn(part, now_ns)
         self.handle_deadline(now_ns)
+
+    def receive_verdict(self, verdict: LoopVerdict, now_ns: int) -> str | None:
+        """Take what the loop heard, of a tone or a holder of the horn; return what is wrong."""
+        if self._granted and not verdict.is_tone and self._held_ns <= verdict.begin_ns:
+            source = self._granted[0]
+            if (part := self._playing.get(source)) is not None or self.sessions.knows(source):
+                self._records.note_verdict(part or record_name(source), verdict)
+        self.self_tests.receive_verdict(verdict, self._utc_s(now_ns), now_ns)
+        self.handle_deadline(now_ns)
+        return self.self_tests.fault
 
     def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
         """Note that nothing can sound from now on, for want of a sound card, or that it can."""
@@ -192,24 +197,23 @@ class Controller:
 
     def handle_deadline(self, now_ns: int) -> None:
         """Start, go on and end what is due."""
-        utc_s, into_second_ns = divmod(self._clock.utc_ns(now_ns), NS_PER_S)
+        utc_s, into_ns = divmod(self._clock.utc_ns(now_ns), NS_PER_S)
         trusted, held = self._clock.trusted, self._clock.held(now_ns)
         self._keep_allowed(utc_s, held, now_ns)
-        levels, by = self._mutes.levels, self._mutes.by
-        self._programmes.mute(levels, by, utc_s, now_ns)
-        self._book.mute(levels, by)
+        self._programmes.mute(self._mutes.levels, self._mutes.by, utc_s, now_ns)
+        self._book.mute(self._mutes.levels, self._mutes.by)
         for part in (self._book, self._programmes):
-            part.handle_time(
-                utc_s, now_ns, trusted=trusted, into_second_ns=into_second_ns, least=held
-            )
+            part.handle_time(utc_s, now_ns, trusted=trusted, into_second_ns=into_ns, least=held)
         audible = [one for one in self._granted if self.source_gain_db(one, now_ns) > SILENT_DB]
         self.sessions.receive_audible(audible, utc_s, now_ns)
         self.sessions.handle_deadline(utc_s, now_ns)
+        if (tests := self.self_tests).is_wired:
+            tests.handle_deadline(utc_s, now_ns, trusted=trusted, may_sound=self._may_test())
         self._collect(now_ns)
         self._minute_ns = self.next_minute_ns(now_ns)
         kept_s = self._mutes.next_end_s(utc_s, trusted=trusted)
         left_s = min(self._authorities.next_end_s(held), kept_s)
-        self._civil_ns = now_ns - into_second_ns + left_s * NS_PER_S if left_s < FAR_S else 0
+        self._civil_ns = now_ns - into_ns + left_s * NS_PER_S if left_s < FAR_S else 0
         gain_db = self.gain_db(now_ns)
         if gain_db != self._told_gain_db:
             self._told_gain_db = gain_db
@@ -217,10 +221,10 @@ class Controller:
 
     def next_deadline_ns(self) -> int | None:
         """Return when `handle_deadline` must run next, or None when nothing is planned."""
-        parts = (self._programmes, self._book, self.sessions, self._mutes)
-        ends_ns = [self._clock.held_until_ns, *(part.next_deadline_ns() for part in parts)]
-        if self._civil_ns:  # a certificate ends, or what was kept over a restart
-            ends_ns.append(self._civil_ns)
+        parts = (self._programmes, self._book, self.sessions, self._mutes, self.self_tests)
+        # The civil one: a certificate ends, or what was kept over a restart.
+        ends_ns = [self._clock.held_until_ns, self._civil_ns or None]
+        ends_ns += [part.next_deadline_ns() for part in parts]
         if self._granted:
             ends_ns.append(self._minute_ns)  # plans and limits change on whole minutes
         return min((one for one in ends_ns if one is not None), default=None)
@@ -238,8 +242,7 @@ class Controller:
         """Return class and level of a source, or None when it may not sound."""
         if (part := self._playing.get(source)) is not None:
             return part.message_class, part.level
-        announced = self.sessions.class_of(source)
-        if announced is not None or self.sessions.knows(source):
+        if (announced := self.sessions.class_of(source)) or self.sessions.knows(source):
             return announced
         if source >= 0 and self.plays_unknown_streams:
             return MessageClass.NORMAL, self._config.priority.tiers[-1]
@@ -268,25 +271,17 @@ class Controller:
 
     def source_gain_db(self, source: int, now_ns: int) -> float:
         """Return how loud `source` would be now; -inf when it must not be heard."""
-        known = self.source_class(source)
-        if known is None or known[0] < self.lowest_class(known[1]):
+        if (known := self.source_class(source)) is None or known[0] < self.lowest_class(known[1]):
             return SILENT_DB
         return self.loudness(known[0], now_ns, level=known[1])[1].gain_db
 
     def loudness(
         self, message_class: MessageClass, now_ns: int, *, level: str | None = None
     ) -> tuple[Decision, Verdict]:
-        """Return the volume of a class and tier now (None: the commune's), and what the noise
-        limit makes of it.
-        """
+        """Return the volume of a class and tier now (None: the commune's), and what limits it."""
         rank = self.rank_of(level or self._config.priority.commune_tier)
-        return self._how_loud.now(
-            message_class,
-            rank,
-            self._utc_s(now_ns),
-            trusted=self._clock.trusted,
-            least=self._clock.least(now_ns),
-        )
+        utc_s, least, trusted = self._utc_s(now_ns), self._clock.least(now_ns), self._clock.trusted
+        return self._how_loud.now(message_class, rank, utc_s, trusted=trusted, least=least)
 
     def explain(
         self, utc_s: int, message_class: MessageClass, translate: Translate = untranslated
@@ -306,8 +301,7 @@ class Controller:
             "playing": {str(s): p.name for s, p in self._playing.items()},
             "sessions": self.sessions.names(),
             "dead_senders": self.sessions.dead(now_ns),
-            "proof_number": self._records.proof.number,
-            "proof_head": self._records.proof.head,
+            **self._records.proof.told(),
         }
 
     def _act(self, order: Order, now_ns: int) -> str:
@@ -324,6 +318,8 @@ class Controller:
             fate = self._plans.receive_order(order)
         elif message.kind in (Kind.SESSION, Kind.SESSION_END):
             fate = self.sessions.receive_order(order, utc_s, now_ns)
+        elif message.kind is Kind.SELF_TEST:
+            fate = self.self_tests.receive_order(order, utc_s, now_ns, may_sound=self._may_test())
         elif message.kind in (Kind.MUTE, Kind.UNMUTE):
             fate = self._mutes.receive_order(order, now_ns)
         else:
@@ -331,6 +327,10 @@ class Controller:
         if is_good(fate) or fate == MUTED_FROM_ABOVE:
             self._gate.use_up(message)
         return fate
+
+    def _may_test(self) -> bool:
+        """Return whether nothing sounds or waits to, and nobody has muted the node."""
+        return not self._granted and not self._playing and not self.lowest_class()
 
     def _tell_refusal(self, refused: Refused, now_ns: int) -> None:
         for told in self._answers.refuse(refused, self._utc_s(now_ns), now_ns):
@@ -356,7 +356,7 @@ class Controller:
         for source in sources:
             while (told := source.next_event()) is not None:
                 self._tell(told)
-        for part in (self.sessions, self._book, self._programmes):
+        for part in (self.sessions, self._book, self._programmes, self.self_tests):
             while (event := part.next_event()) is not None:
                 if isinstance(event, Record):
                     for kept in self._records.finish(event):
@@ -369,8 +369,7 @@ class Controller:
                     if ended is not None:
                         self._records.end_part(ended, now_ns)
                 self._tell(event)
-        if head := self._answers.tell_head(self._records.proof, self._utc_s(now_ns)):
-            self._tell(head)
+        self._tell(self._answers.tell_head(self._records.proof, self._utc_s(now_ns)))
 
     def _begin_part(self, part: StartPart, now_ns: int) -> None:
         """Note what starts, and how loud; until the arbiter grants it, its time stands still."""
@@ -395,6 +394,7 @@ class Controller:
     def _utc_s(self, now_ns: int) -> int:
         return self._clock.utc_ns(now_ns) // NS_PER_S
 
-    def _tell(self, event: ControllerEvent) -> None:
+    def _tell(self, event: ControllerEvent | None) -> None:
         assert len(self._events) < EVENTS_MAX, "the caller does not take the events"
-        self._events.append(event)
+        if event is not None:
+            self._events.append(event)

@@ -31,6 +31,13 @@ class StartPart:
 
 
 @dataclass(frozen=True, slots=True)
+class StartTone:
+    """Let the tone of a self-test sound, if nothing else does."""
+
+    silent: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StopPart:
     """`source` has nothing to play any more."""
 
@@ -72,6 +79,7 @@ class GainChanged:
 
 ControllerEvent = (
     StartPart
+    | StartTone
     | StopPart
     | FetchMedia
     | SourceAllowed

@@ -343,7 +343,7 @@ class Sessions:
             reason = f"its sender fell silent in mid-sentence; {reason}".removesuffix("; ")
         record = Record(
             serial=self._serial,
-            name=f"live {source:08x}",
+            name=record_name(source),
             day="",
             outcome=("interrupted" if dead else "played") if one.heard_ns else "missed",
             reason=reason if one.heard_ns else "nothing of it was heard",
@@ -356,6 +356,11 @@ class Sessions:
             concealed_ms=one.concealed_ms,
         )
         self._events.append(record)
+
+
+def record_name(source: int) -> str:
+    """Return what the record of a live stream is called."""
+    return f"live {source:08x}"
 
 
 def _is_anothers(one: _Session, order: Order) -> bool:

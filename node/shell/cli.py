@@ -53,6 +53,7 @@ from node.units import NS_PER_S, SAMPLES_PER_MS
 
 if TYPE_CHECKING:  # its import loads the kernels: only `run` needs them
     from node.joined import Speaker
+    from node.shell.hearing.listening import Listening
     from node.stack import SpeakerNode
 
 LOG: Final = logging.getLogger("loalang")
@@ -84,12 +85,11 @@ def _main(arguments: list[str] | None) -> int:
     options = _parser().parse_args(arguments)
     begin_log(logging.DEBUG if options.verbose else logging.INFO)
     try:
-        if options.command == "doctor":
-            options.config = options.config or found_config()
-            return examine(options)
         if options.command in _WITHOUT_NODE:
             return _WITHOUT_NODE[options.command](options)
         options.config = options.config or found_config()
+        if options.command == "doctor":
+            return examine(options)
         if options.command == "run":
             take_waiting(options.config)
         node, shell = read_config(options.config)
@@ -231,6 +231,9 @@ def _serve(
         if link is not None and governed is not None:
             link.known_time = governed.known_time
         standing = {} if governed is None else governed.standing
+        listening = None if governed is None else governed.listening
+        if listening is not None:
+            opened.enter_context(closing(listening)).start()
         service = Service(
             _joined(node, speaker if governed is None else governed.speaker, link is not None),
             udp=udp,
@@ -242,6 +245,7 @@ def _serve(
             fetch=None if governed is None else governed.fetch,
             foresee=None if governed is None else governed.foresee,
             switch=node.amplifier.switch,
+            listening=listening,
             standing=standing | ({"configuration": refused} if refused else {}),
             renewed=None if path is None else (Path(path).parent / WAITING).exists,
             page=None if shell.page.port is None else (shell.page.address, shell.page.port),
@@ -286,6 +290,7 @@ class _Governed:
     foresee: Callable[[bytes, int], Persist | None]
     standing: dict[str, str]
     """Faults that are there from the start, by name."""
+    listening: "Listening | None"
 
 
 def _joined(node: NodeConfig, speaker: "Speaker", has_broker: bool) -> "Speaker":
@@ -322,7 +327,7 @@ def _governed(
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         standing["sounds"] = missing[0] + more
     library = sounds.by_name
-    governed = govern(node, control, speaker, store, library, sink=sink)
+    governed, listening = govern(node, control, speaker, store, library, sink=sink, loop=shell.loop)
     return _Governed(
         governed,
         lambda utc, now: tell_time(governed, control, utc, now),
@@ -330,6 +335,7 @@ def _governed(
         Fetcher(shell.fetch, library).request,
         governed.foresee,
         standing,
+        listening,
     )
 
 

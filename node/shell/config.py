@@ -11,6 +11,7 @@ from node.config import ConfigError, NodeConfig, build, check, require
 from node.control.names import composed
 from node.control.settings import ControlConfig, with_loudness
 from node.shell.drop_ins import read_tables
+from node.shell.hearing.settings import LoopConfig
 from node.units import RATE_HZ
 
 
@@ -180,6 +181,7 @@ class ShellConfig:
     store: StoreConfig = field(default_factory=StoreConfig)
     fetch: FetchConfig = field(default_factory=FetchConfig)
     page: PageConfig = field(default_factory=PageConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
     control: ControlConfig | None = None
     """What plays, how loud, and who may. Without it the node plays whatever comes."""
 
@@ -214,6 +216,8 @@ def read_config(path: Path, *, alone: bool = False) -> tuple[NodeConfig, ShellCo
     own = {k: v for k, v in table.items() if k in SHELL_TABLES}
     shell = build(ShellConfig, own, where=where, errors=errors)
     errors += [f"{where}: {line}" for line in _address_faults(table.get("receive"))]
+    if shell is not None and shell.loop.is_wired and shell.control is None:
+        errors.append(f"{where}: loop: needs [control], whose proof it is for")
     require([tables.named(line) for line in errors])
     assert node is not None
     assert shell is not None

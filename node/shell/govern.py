@@ -9,7 +9,10 @@ from node.control.controller import Controller
 from node.control.settings import ControlConfig
 from node.control.trust.signature import SeedSigner
 from node.governed import GovernedSpeaker
+from node.hearing.monitor import Monitor
 from node.shell.clocks import clock_synchronised
+from node.shell.hearing.listening import Listening
+from node.shell.hearing.settings import LoopConfig
 from node.shell.keys.identity import own_seed
 from node.shell.machine import machine
 from node.shell.rule_files import read_rules
@@ -17,6 +20,8 @@ from node.shell.sounds.library import Sounds, read_sounds
 from node.shell.store.store import Store
 from node.source.stored_sound import Recording
 from node.stack import SpeakerNode
+
+NO_LOOP: Final = LoopConfig()
 
 HEARD_BY: Final = {"card": "card, acoustically unverified", "wav": "file", "null": "nothing"}
 """Sink: what a record says of it. The card took the frames, and asked for the next ones."""
@@ -30,10 +35,12 @@ def govern(
     library: dict[str, Recording],
     *,
     sink: str = "card",
-) -> GovernedSpeaker:
+    loop: LoopConfig = NO_LOOP,
+) -> tuple[GovernedSpeaker, Listening | None]:
     """Return `speaker` under the orders that `control` trusts, with what `store` kept of them.
 
-    Its proof says that the sound went to `sink`: nobody listens to the horn.
+    Its proof says that the sound went to `sink`, and what is returned besides, where a `loop` is
+    wired, what that heard of it; it has not begun yet.
 
     The node's own key, which signs its answers, is made at the first start and stays in the store.
     """
@@ -42,15 +49,20 @@ def govern(
     rules = read_rules(control.rules)
     by = HEARD_BY.get(sink, sink)
     signer = SeedSigner(seed)
-    controller = Controller(node.name, control, rules, stored, signer, heard_by=by)
+    tests = loop.rules(control.programme.zone) if loop.is_wired else None
+    controller = Controller(node.name, control, rules, stored, signer, heard_by=by, loop=tests)
+    tones = loop.tone(silent=False), loop.tone(silent=True)
+    monitor = Monitor(tones) if loop.is_wired else None
     delay_ms = node.jitter.playout_delay_ms + node.jitter.delay_ms
-    return GovernedSpeaker(
+    governed = GovernedSpeaker(
         speaker,
         controller,
         library,
         playout_delay_ms=delay_ms,
+        monitor=monitor,
         is_demo=control.profile == "demo",
     )
+    return governed, None if monitor is None else Listening(loop, monitor, governed)
 
 
 def stored_sounds(control: ControlConfig) -> Sounds:

@@ -18,9 +18,10 @@ from node.shell.card.sound_watch import SoundWatch
 from node.shell.clocks import now_ns, utc_ns
 from node.shell.faults import ShellError
 from node.shell.health import NO_CARD, TEXT_MAX, Health
+from node.shell.hearing.listening import Listening
 from node.shell.loop.core_sound import CoreLock, CoreSound
 from node.shell.loop.looks import NEVER_NS, Ended, Looks, soon
-from node.shell.loop.told_health import shell_status, signs_of, tell_changes
+from node.shell.loop.told_health import note_parts, shell_status, signs_of, tell_changes
 from node.shell.loop.told_time import ToldTime
 from node.shell.network.udp import UdpSocket
 from node.shell.pace import Pace
@@ -53,22 +54,20 @@ class Service:
     status_every_ns : int or None
         Print the status as one line of JSON on standard output so often.
     tell_time : callable or None
-        Told (utc_ns, now_ns) where the core keeps a calendar; returns when it wants to be told
-        next, None: in a second.
-    fetch : callable or None
-        Asked for a file that a warning names; returns at once.
+        Told (utc_ns, now_ns) where the core keeps a calendar; returns when next, None: in a second.
+    fetch, foresee : callable or None
+        Asked for a file that a warning names, returns at once; returns what must be kept before an
+        order acts.
     standing : mapping of str to str or None
         Faults that were found before the start, by name: sounds that are missing.
     renewed : callable or None
         Returns whether something waits that a fresh start takes; nothing may sound then.
     reread : callable or None
         Asked on SIGHUP: reads the configuration again, and raises what is wrong with it.
-    page : (str, int) or None
-        Address and port of a page that shows the status.
-    foresee : callable or None
-        Returns what must be kept before an order acts.
-    switch : str or None
-        File that un-mutes the amplifier.
+    page, switch : (str, int) or None, str or None
+        Address and port of a page that shows the status; file that un-mutes the amplifier.
+    listening : Listening or None
+        What listens to the horn; it has begun.
 
     Notes
     -----
@@ -96,11 +95,12 @@ class Service:
         page: tuple[str, int] | None = None,
         foresee: Callable[[bytes, int], Persist | None] | None = None,
         switch: str | None = None,
+        listening: Listening | None = None,
     ) -> None:
         self._speaker = speaker
         self._udp = udp
         self._sink = sink
-        self._amplifier = AmplifierSwitch(switch)
+        self._amplifier, self._listening = AmplifierSwitch(switch), listening
         self._store = store
         self._mqtt = mqtt
         self._status_every_ns = status_every_ns
@@ -298,11 +298,9 @@ class Service:
 
     def _follow_health(self, now: int, ended: asyncio.Event) -> None:
         """Look for faults; tell what came and went."""
-        self._health.note("amplifier", self._amplifier.fault, now)
-        self._health.note("store", self._store.fault(), now)
-        self._health.note("store damage", "; ".join(self._store.lost) or None, now)
-        for name, text in self._standing.items():
-            self._health.note(name, text, now)
+        note_parts(self._health, self._amplifier, self._store, self._standing, now)
+        if self._listening is not None:
+            self._listening.follow(self._lock, self._health, now)
         if self._vitals.looks(now):
             with self._lock:
                 signs = signs_of(self._speaker, self._sink, self._mqtt)
@@ -377,8 +375,9 @@ class Service:
     def _locked_status(self) -> dict[str, object]:
         with self._lock:
             status = self._speaker.status()
-        parts = (self._watch, self._udp, self._sink)
-        return status | {"shell": shell_status(self._health, *parts, link=self._mqtt)}
+        parts = (self._health, self._watch, self._udp, self._sink)
+        told = shell_status(*parts, link=self._mqtt, listening=self._listening)
+        return status | {"shell": told}
 
     def _print_status(self) -> None:
         if self._status_every_ns is not None:

@@ -78,6 +78,10 @@ class ProofChain:
         """Return the highest serial number that the chain has of `writer`."""
         return self._serials.get(writer, 0)
 
+    def told(self) -> dict[str, object]:
+        """Return how many entries there are, and the hash of the last, for the status."""
+        return {"proof_number": self.number, "proof_head": self.head}
+
     def _append(self, entry: Entry, line: bytes) -> None:
         if (entry.number - 1) % BLOCK_ENTRIES == 0:
             self._block = []

@@ -10,7 +10,8 @@ from node.control.calendar.play_state import KEY, PartHeard, Record
 from node.control.events import StartPart
 from node.control.loudness.regulation import Verdict
 from node.control.proof.proof import ProofChain
-from node.events import Persist, Publish
+from node.control.proof.tally import Tally
+from node.events import LoopVerdict, Persist, Publish
 from node.units import NS_PER_MS
 
 TOPIC: Final = "proof"
@@ -63,14 +64,18 @@ class _Heard:
     gain_max_db: float
     concealed_ms: int = 0
     parts: list[_Part] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
 
 
 class RecordKeeper:
     """From the first part of an item to the published line about it."""
 
-    def __init__(self, stored: Mapping[str, bytes], heard_by: str = "") -> None:
+    def __init__(self, stored: Mapping[str, bytes], heard_by: str = "", loop: str = "") -> None:
         self.proof = ProofChain(stored)
         self._heard_by = heard_by
+        self._loop = loop
+        self._streams: dict[str, Tally] = {}
+        """Of live streams, by the names of their records."""
         self._heard: dict[_Key, _Heard] = {}
 
     def begin(
@@ -120,14 +125,26 @@ class RecordKeeper:
         if heard is not None:
             heard.concealed_ms += concealed_ms
 
+    def note_verdict(self, holder: StartPart | str, verdict: LoopVerdict) -> None:
+        """Add a look of the loop at the item of a part, or at the stream with that record."""
+        if isinstance(holder, str):
+            self._streams.setdefault(holder, Tally()).note(verdict)
+        elif (heard := self._heard.get(_part_key(holder))) is not None:
+            heard.tally.note(verdict)
+
     def finish(self, record: Record) -> list[Persist | Publish]:
         """Return what to keep and to publish for `record`; nothing if it is in the chain."""
         heard = self._heard.pop(_record_key(record), None)
+        tally = self._streams.pop(record.name, Tally())
         if heard is not None:
-            record = _completed(record, heard)
+            record, tally = _completed(record, heard), heard.tally
         sounded = record.sounded_s or any(one.heard_ms for one in record.parts)
-        if self._heard_by and sounded:
-            record = msgspec.structs.replace(record, heard_by=self._heard_by)
+        if self._heard_by and sounded and record.heard_by is msgspec.UNSET:
+            by = tally.told(self._loop, self._heard_by)
+            record = msgspec.structs.replace(record, heard_by=by)
+        if record.outcome == "played" and tally.is_silent:
+            reason = f"the {self._loop} heard nothing of it"
+            record = msgspec.structs.replace(record, outcome="missed", reason=reason)
         added = self.proof.add(record)
         if added is None:
             return []

@@ -22,6 +22,11 @@ TOO_FEW: Final = "needs more signatures"
 
 BY_NEWER_ROOT: Final = "the root that follows has certified it"
 
+NO_LOOP: Final = "no loop is wired"
+OUTSIDE_HOURS: Final = "outside the hours of the tone"
+NOT_NOW: Final = "something sounds, or must not"
+"""Of the order of a self-test."""
+
 CANCELS: Final = frozenset({"cancel", OVER_ALREADY, NOTHING_IN_FORCE})
 """Of a cancel after which what it is about does not sound."""
 
@@ -94,6 +99,9 @@ _REMEDIES: Final = {
     "expires before it takes effect": "send a warning that ends after it begins",
     "not for this place": "nothing, unless its area was to hold this place: then draw it wider",
     "nothing to sound": "what is past or unlikely is not sounded: say so otherwise if it is to be",
+    NO_LOOP: "wire a microphone or a clamp for the current, and name it in [loop]",
+    OUTSIDE_HOURS: "order it within loop.tone_hours, or a silent one",
+    NOT_NOW: "order it again when the node is silent and not muted: it never holds up what sounds",
     "muted from above": "ask the authority that muted the node",
 }
 

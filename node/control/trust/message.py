@@ -75,6 +75,8 @@ class Kind(IntEnum):
     UNMUTE = 11
     ROOT = 12
     """Which root follows the present one, and when that ends (`node.control.trust.roots`)."""
+    SELF_TEST = 13
+    """Test the horn by a tone: `silent`, or `audible` in the hours that the node allows."""
     ACKNOWLEDGEMENT = 16
     """From a node, as is the next; all others are orders to it."""
     PROOF_HEAD = 17

@@ -18,6 +18,7 @@ from node.address import split_host_port
 from node.control.names import composed
 from node.control.orders import JOIN_KEY_BYTES, Session
 from node.control.precedence import CLASSES, MessageClass, PriorityConfig
+from node.control.proof.self_tests import TESTS
 from node.control.trust.authority import Certificate, Revocation, Together, proper_area
 from node.control.trust.message import (
     AREA_BYTES_MAX,
@@ -47,7 +48,7 @@ CERTIFICATE_S: Final = 2 * 365 * 86_400
 _FROM_FILE: Final = {"cap": Kind.CAP, "calendar": Kind.CALENDAR, "volume": Kind.VOLUME}
 _PLAIN: Final = {"mute": Kind.MUTE, "unmute": Kind.UNMUTE, "beacon": Kind.BEACON}
 _KINDS: Final = (*_FROM_FILE, *_PLAIN, "certificate", "revocation", "session", "session-end")
-KINDS: Final = (*_KINDS, "alert", "cancel", "cosign")
+KINDS: Final = (*_KINDS, "self-test", "alert", "cancel", "cosign")
 
 
 def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -65,7 +66,7 @@ def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     order.add_argument(
         "content",
         nargs="?",
-        help="file (cap, calendar, volume, cosign), public key, SSRC",
+        help="file (cap, calendar, volume, cosign), key, SSRC, silent, audible",
     )
     order.add_argument("--key", type=Path, required=True, metavar="FILE", help="who orders")
     order.add_argument(
@@ -210,6 +211,10 @@ def _content(options: argparse.Namespace) -> tuple[Kind, bytes]:
         return Kind.SHORT_ALERT, encode_short(
             what, own, event_code=code, about=about, lasts_s=options.lasts
         )
+    if what == "self-test":
+        if given not in TESTS:
+            raise _wrong("self-test: needs `silent` or `audible` after it")
+        return Kind.SELF_TEST, given.encode()
     if given is None:
         raise _wrong(f"{what}: needs a file, a public key or an SSRC after it")
     if what in _FROM_FILE:

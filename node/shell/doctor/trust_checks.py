@@ -23,6 +23,7 @@ from node.shell.broker.paho_connection import connect
 from node.shell.clocks import utc_ns
 from node.shell.config import MqttConfig, ShellConfig
 from node.shell.doctor.finding import Finding, fault, good, note
+from node.shell.doctor.loop_checks import look_at_loop
 from node.shell.enrol.known_time import clock_of, known_by
 from node.shell.faults import ShellError
 from node.shell.govern import missing_sounds, stored_sounds
@@ -54,6 +55,7 @@ def look_at_trust(node: NodeConfig, shell: ShellConfig, *, network: bool) -> Ite
     yield from _store(shell)
     yield from _orders(node, shell, kept)
     yield from _past(kept)
+    yield from look_at_loop(shell.loop, kept, time.time())
 
 
 def _credentials(config: MqttConfig, known: KnownTime | None) -> Iterator[Finding]:

@@ -2,16 +2,19 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from node.events import Publish
 from node.shell.broker.mqtt import MqttLink
+from node.shell.card.amplifier_switch import AmplifierSwitch
 from node.shell.card.sinks import Sink
 from node.shell.card.sound_watch import SoundWatch
 from node.shell.clocks import utc_ns
 from node.shell.health import Health
+from node.shell.hearing.listening import Listening
 from node.shell.network.udp import UdpSocket
+from node.shell.store.store import Store
 from node.units import NS_PER_S
 
 if TYPE_CHECKING:  # its import takes what joins, which a node without does not need
@@ -35,6 +38,21 @@ def tell_changes(health: Health, link: MqttLink | None) -> None:
             link.publish(Publish("fault", json.dumps(body).encode()))
 
 
+def note_parts(
+    health: Health,
+    amplifier: AmplifierSwitch,
+    store: Store,
+    standing: Mapping[str, str],
+    now_ns: int,
+) -> None:
+    """Note what ails the parts of the shell, and what was at fault from the start."""
+    health.note("amplifier", amplifier.fault, now_ns)
+    health.note("store", store.fault(), now_ns)
+    health.note("store damage", "; ".join(store.lost) or None, now_ns)
+    for name, text in standing.items():
+        health.note(name, text, now_ns)
+
+
 def signs_of(speaker: "Speaker", sink: Sink, link: MqttLink | None) -> dict[str, object]:
     """Return of the status what faults are seen by: it is looked at every few seconds.
 
@@ -48,11 +66,18 @@ def signs_of(speaker: "Speaker", sink: Sink, link: MqttLink | None) -> dict[str,
 
 
 def shell_status(
-    health: Health, watch: SoundWatch, udp: UdpSocket, sink: Sink, *, link: MqttLink | None
+    health: Health,
+    watch: SoundWatch,
+    udp: UdpSocket,
+    sink: Sink,
+    *,
+    link: MqttLink | None,
+    listening: Listening | None,
 ) -> dict[str, object]:
     """Return what a person wants to know of the shell, JSON-able."""
     of_sink = {name: getattr(sink, name) for name in _OF_SINK if hasattr(sink, name)}
     broker = {} if link is None else {"broker": link.status()}
     told: dict[str, object] = {"state": health.word(), "why": health.why()}
     told |= {"periods": watch.periods, "send_faults": udp.send_faults}
-    return told | of_sink | broker
+    loop = {} if listening is None else {"loop": listening.status()}
+    return told | of_sink | broker | loop

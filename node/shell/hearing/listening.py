@@ -1,0 +1,73 @@
+"""The loop of a running node: its capture judged on its thread, and told to the core by the loop.
+
+```
+ capture thread:  samples ─► Ear ─► verdicts (64 at most)
+ loop thread:     verdicts ─► core ─► records, self-tests, and whether the horn is at fault
+```
+"""
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.hearing.ear import Ear
+from node.hearing.monitor import Monitor
+from node.shell.health import Health
+from node.shell.hearing.capture import Capture
+from node.shell.hearing.settings import LoopConfig
+from node.shell.loop.core_sound import CoreLock
+
+if TYPE_CHECKING:  # its import takes what joins
+    from node.governed import GovernedSpeaker
+
+SILENT_HORN: Final = "loop hears nothing"
+DEAF: Final = "loop capture"
+"""Names of the two faults: of the horn, and of who listens to it."""
+
+
+class Listening:
+    """Listen to the horn of `speaker`.
+
+    Parameters
+    ----------
+    config : LoopConfig
+        Of a loop that is wired.
+    monitor : Monitor
+        What `speaker` lets see what it plays.
+    speaker : GovernedSpeaker
+        The core.
+    """
+
+    def __init__(self, config: LoopConfig, monitor: Monitor, speaker: "GovernedSpeaker") -> None:
+        self._speaker = speaker
+        self._ear = Ear(monitor, rate_hz=config.rate_hz, noise_max_dbfs=config.noise_max_dbfs)
+        self._capture = Capture(config, self._take)
+        self._kind = config.kind
+        self._verdicts = 0
+        self._fault: str | None = None
+        """Of the horn."""
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._capture.start()
+
+    def close(self) -> None:
+        """End."""
+        self._capture.close()
+
+    def follow(self, lock: CoreLock, health: Health, now_ns: int) -> None:
+        """Tell the core what was heard, and `health` what is wrong."""
+        while (verdict := self._ear.next_event()) is not None:
+            self._verdicts += 1
+            with lock:
+                self._fault = self._speaker.receive_verdict(verdict, now_ns)
+        health.note(SILENT_HORN, self._fault, now_ns)
+        health.note(DEAF, self._capture.fault(now_ns) or self._ear.fault or None, now_ns)
+
+    def status(self) -> dict[str, object]:
+        """Return what a person wants to know, JSON-able."""
+        return {"kind": self._kind, "verdicts": self._verdicts, "losses": self._capture.losses}
+
+    def _take(self, sound: NDArray[np.float32], now_ns: int) -> None:
+        self._ear.receive_captured(sound, now_ns)

@@ -1,0 +1,174 @@
+"""A microphone before the horn, end to end: what it heard is in the proof, and a cut cable is told.
+
+The node plays into a file; what it wrote goes back into the FIFO of its loop, softer, later and
+with noise. Whoever cuts the cable leaves the noise.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import threading
+import time
+
+import av
+import numpy as np
+import pytest
+
+from node.shell.cli import main
+from tests.acceptance.conftest import SPEECH
+from tests.acceptance.test_orders_over_broker import Office
+from tests.node.shell.broker.test_broker import broker  # noqa: F401  # a fixture
+
+RATE_HZ = 48_000
+HEADER_BYTES = 44
+pytestmark = pytest.mark.real_time
+
+
+def ogg_speech() -> bytes:
+    """The announcement that ships, 18.8 s, as Ogg Opus by FFmpeg."""
+    target = io.BytesIO()
+    with av.open(str(SPEECH)) as source, av.open(target, "w", format="ogg") as container:
+        stream = container.add_stream("libopus", rate=RATE_HZ, options={"frame_duration": "20"})
+        stream.layout = "mono"
+        resampler = av.AudioResampler("s16", "mono", RATE_HZ)
+        for frame in source.decode(audio=0):
+            for one in resampler.resample(frame):
+                container.mux(stream.encode(one))
+        container.mux(stream.encode(None))
+    return target.getvalue()
+
+
+class Air:
+    """From the file that the node plays into to the FIFO that its loop reads."""
+
+    def __init__(self, wav, fifo, *, gain_db=-20.0, noise_dbfs=-50.0):
+        os.mkfifo(fifo)
+        self._fifo = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
+        self._wav = wav.with_name(wav.name + ".partial")
+        self._gain = 10 ** (gain_db / 20)
+        self._noise = 10 ** (noise_dbfs / 20)
+        self._rng = np.random.default_rng(1)
+        self.is_cut = self.is_blocked = self._ended = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def close(self):
+        self._ended = True
+        self._thread.join()
+        os.close(self._fifo)
+
+    def _run(self):
+        begin_s, told, at = time.monotonic(), 0, HEADER_BYTES
+        waiting = np.zeros(0, np.float64)
+        while not self._ended:
+            time.sleep(0.02)
+            if self._wav.exists():
+                with self._wav.open("rb") as file:
+                    file.seek(at)
+                    data = file.read()
+                data = data[: len(data) & ~1]
+                at += len(data)
+                new = np.frombuffer(data, "<i2") / 32768.0
+                if not waiting.size:  # what was silent is late in the file: it is made here
+                    loud = np.flatnonzero(new)
+                    new = new[loud[0] :] if loud.size else new[:0]
+                    new = np.concatenate((np.zeros(4800 * bool(new.size)), new))
+                waiting = np.concatenate((waiting, new))
+            n = int((time.monotonic() - begin_s) * RATE_HZ) - told
+            told += n
+            sound, waiting = waiting[:n], waiting[n:]
+            heard = self._noise * self._rng.standard_normal(n)
+            if not self.is_cut:
+                heard[: sound.size] += self._gain * sound
+            if not self.is_blocked:
+                samples = np.clip(np.rint(heard * 32768), -32768, 32767)
+                with contextlib.suppress(BlockingIOError):  # nobody listens any more
+                    os.write(self._fifo, samples.astype("<i2").tobytes())
+
+
+@pytest.fixture
+def pole(tmp_path, broker, capsys):  # noqa: F811  # the fixture above
+    """An office, and a pole with a loop that is about to be started."""
+    office = Office(tmp_path, broker, capsys)
+    speech = ogg_speech()
+    digest = hashlib.sha256(speech).hexdigest()
+    (tmp_path / f"{digest}.opus").write_bytes(speech)
+    path = tmp_path / "node.toml"
+    text = path.read_text()
+    old = text.partition('siren = "')[2].partition('"')[0]
+    text = text.replace(old, digest).replace("siren_s = 1", "siren_s = 18")
+    path.write_text(
+        text + f'[loop]\nfile = "{tmp_path}/loop"\ntone_hours = ["00:00-00:00"]\n'
+        'kind = "microphone"\n'
+    )
+    air = Air(tmp_path / "out.wav", tmp_path / "loop")
+    office.start()
+    office.certify()
+    yield office, air
+    air.close()
+    office.node.kill()
+    office.node.communicate()
+
+
+def records(office):
+    main(["proof", "--config", str(office.folder / "node.toml")])
+    lines = office.capsys.readouterr().out.splitlines()
+    return [json.loads(line)["record"] for line in lines if line.startswith("{")]
+
+
+def warn(office):
+    status, told = office.publish(office.sign("alert", "--event", "FFW"))
+    assert status == 0, told
+
+
+def test_a_warning_that_the_microphone_hears_is_proven_by_it(pole):
+    office, _ = pole
+    warn(office)
+    time.sleep(22)
+    office.stop()
+    [record] = records(office)
+    assert record["outcome"] == "played"
+    assert record["heard_by"].startswith("microphone, heard at "), record
+    assert not [line for line in office.lines if "loop hears nothing" in line]
+
+
+def test_a_cut_cable_is_told_within_10_s_and_the_warning_was_not_played(pole):
+    office, air = pole
+    air.is_cut = True
+    warn(office)
+    began_s = time.monotonic()
+    office.wait_for("loop hears nothing")
+    assert time.monotonic() - began_s <= 10
+    time.sleep(20)
+    last = office.stop()
+    assert last["shell"]["state"] == "degraded"
+    [record] = records(office)
+    assert record["outcome"] == "missed"
+    assert record["reason"] == "the microphone heard nothing of it"
+    assert record["heard_by"].startswith("file; the microphone heard nothing of it"), record
+
+
+def test_a_cable_that_is_cut_in_the_middle_is_told_within_10_s_and_mended_by_what_is_heard(pole):
+    office, air = pole
+    warn(office)
+    time.sleep(6)
+    air.is_cut = True
+    began_s = time.monotonic()
+    office.wait_for("loop hears nothing")
+    assert time.monotonic() - began_s <= 10
+    air.is_cut = False
+    office.wait_for("loop hears nothing: good again")
+
+
+def test_a_capture_that_stands_still_is_told_and_the_warning_sounds_unverified(pole):
+    office, air = pole
+    air.is_blocked = True
+    office.wait_for("loop capture: ")
+    warn(office)
+    time.sleep(21)
+    office.stop()
+    [record] = records(office)
+    assert (record["outcome"], record["heard_by"]) == ("played", "file")
+    assert len(office.bursts()) >= 1
