@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import socket
+import time
 
 import pytest
 from cryptography import x509
@@ -239,3 +240,43 @@ def test_a_worn_memory_is_told_before_it_fails(
     one = pole.says("--offline")[0].get("wear")
     assert (None if one is None else one["grade"]) == grade
     assert grade != "fault" or ("mmcblk0" in one["text"] and "change it" in one["remedy"])
+
+
+def keep_record(pole, **record):
+    store, chain = Store(pole.folder / "store" / "kept.db"), ProofChain({})
+    key, block, _ = chain.add(Record(serial=1, day="", **record))
+    store.keep(key, block)
+    store.close()
+
+
+def test_a_pole_without_a_loop_is_told_what_that_means(pole):
+    pole.finds("loop", "acoustically unverified", grade="note")
+
+
+def test_a_loop_that_cannot_be_opened_is_found(pole, monkeypatch):
+    pole.tables["loop"] = f'file = "{pole.folder}/none"'
+    pole.finds("loop", "none cannot be read")
+    monkeypatch.setenv("PATH", str(pole.folder))
+    pole.tables["loop"] = 'device = "hw:1"'
+    pole.finds("loop", "arecord is missing", "apt install alsa-utils")
+
+
+def test_what_the_loop_heard_last_is_told_with_its_age_and_what_helps(pole):
+    (pole.folder / "fifo").touch()
+    pole.tables["loop"] = f'file = "{pole.folder}/fifo"'
+    pole.finds("loop", "nothing was tested yet", "order self-test", grade="note")
+    ended_s = int(time.time()) - 3 * 86_400
+    test = {"name": "self-test", "writer": "self-test", "ended_s": ended_s}
+    heard = "microphone, tone heard, margin 23 dB"
+    keep_record(pole, **test, outcome="played", heard_by=heard)
+    one = pole.says("--offline")[0]["loop"]
+    assert (one["grade"], one["text"]) == ("good", f"self-test, 3 days ago: {heard}")
+
+
+def test_a_horn_that_was_not_heard_last_is_a_fault(pole):
+    (pole.folder / "fifo").touch()
+    pole.tables["loop"] = f'file = "{pole.folder}/fifo"'
+    by = "card, acoustically unverified; the microphone heard nothing of it at 4 of 4 looks"
+    reason, ended_s = "the microphone heard nothing of it", int(time.time()) - 7200
+    keep_record(pole, name="siren", outcome="missed", reason=reason, heard_by=by, ended_s=ended_s)
+    pole.finds("loop", f"siren, 2 h ago: {reason}", "is the amplifier on")
