@@ -7,7 +7,7 @@ import secrets
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,7 +18,7 @@ from node.control.trust.signature import SeedSigner
 from node.events import FetchFile, Persist
 from node.shell.broker.home_assistant import discovery
 from node.shell.broker.mqtt import MqttLink
-from node.shell.card.sinks import PacedSink, Sink
+from node.shell.card.chosen_sink import chosen_sink
 from node.shell.clocks import now_ns, utc_ns
 from node.shell.commands.check import check, decoder_factory
 from node.shell.commands.describe import describe
@@ -33,7 +33,7 @@ from node.shell.commands.publish import publish_order
 from node.shell.commands.record import add_parser as add_record
 from node.shell.commands.record import record
 from node.shell.commands.show import show_matrix, show_proof
-from node.shell.config import ShellConfig, SinkConfig, read_config, split_address
+from node.shell.config import ShellConfig, read_config, split_address
 from node.shell.enrol.command import add_parser as add_enrol
 from node.shell.enrol.command import enrol_node
 from node.shell.enrol.refresh import WAITING, refresh_node, take_waiting
@@ -49,7 +49,7 @@ from node.shell.standard_output import with_output
 from node.shell.steady import keep_steady
 from node.shell.store.store import Store
 from node.shell.systemd import starting, status_after
-from node.units import NS_PER_S, SAMPLES_PER_MS
+from node.units import NS_PER_S
 
 if TYPE_CHECKING:  # its import loads the kernels: only `run` needs them
     from node.joined import Speaker
@@ -237,7 +237,7 @@ def _serve(
         service = Service(
             _joined(node, speaker if governed is None else governed.speaker, link is not None),
             udp=udp,
-            sink=_sink(node, shell.sink, options.sink),
+            sink=chosen_sink(node, shell.sink, options.sink),
             store=store,
             mqtt=link,
             status_every_ns=times_ns[1],
@@ -357,26 +357,6 @@ def _speaker(node: NodeConfig, shell: ShellConfig) -> "SpeakerNode":
         decoder_factory=decoder_factory(node),
         priority=priority,
         secret=secrets.token_bytes(16),
-    )
-
-
-def _sink(node: NodeConfig, config: SinkConfig, wanted: str | None) -> Sink:
-    """Return the sink of `--sink`, or else of the configuration."""
-    kind, _, name = (wanted or config.kind).partition(":")
-    period_samples = config.period_ms * SAMPLES_PER_MS
-    channels = node.audio.channels
-    if kind == "null" and not name:
-        return PacedSink(channels=channels, period_samples=period_samples)
-    if kind == "wav" and name:
-        return PacedSink(channels=channels, period_samples=period_samples, wav=Path(name))
-    if kind == "card":
-        from node.shell.card.card_keeper import CardKeeper
-        from node.shell.card.sound_card import SoundCard
-
-        chosen = replace(config, device=name) if name else config
-        return CardKeeper(lambda again: SoundCard(chosen, channels=channels, again=again))
-    raise ShellError(
-        f"--sink {wanted}: must be card, card:NAME, wav:FILE or null", exit_status=EXIT_INPUT
     )
 
 

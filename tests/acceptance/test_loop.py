@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from node.shell.cli import main
-from tests.acceptance.conftest import SPEECH
+from tests.acceptance.conftest import SPEECH, free_port
 from tests.acceptance.test_orders_over_broker import Office
 from tests.node.shell.broker.test_broker import broker  # noqa: F401  # a fixture
 
@@ -172,3 +172,61 @@ def test_a_capture_that_stands_still_is_told_and_the_warning_sounds_unverified(p
     [record] = records(office)
     assert (record["outcome"], record["heard_by"]) == ("played", "file")
     assert len(office.bursts()) >= 1
+
+
+@pytest.mark.parametrize("how", ["audible", "silent"])
+def test_a_test_by_order_is_heard_and_on_record(pole, how):
+    office, _ = pole
+    status, told = office.publish(office.sign("self-test", how))
+    assert status == 0, told
+    office.wait_for("self-test: microphone, ")
+    office.stop()
+    [record] = records(office)
+    assert (record["name"], record["outcome"]) == ("self-test", "played"), record
+    assert "tone heard, margin " in record["heard_by"]
+
+
+def trial(folder, capsys, *more):
+    """What `doctor --tone` finds with the loop of `folder`, which plays into a file."""
+    path = folder / "node.toml"
+    path.write_text(
+        f'name = "pole-1"\n[receive]\nlisten = "127.0.0.1:{free_port()}"\n[control]\n'
+        f'root_public_key = "{"ab" * 32}"\narea = "vn/a"\nrules = []\n'
+        f'[loop]\nfile = "{folder}/loop"\ntone_hours = ["00:00-00:00"]\n' + "\n".join(more)
+    )
+    options = ("--tone", "audible", "--sink", f"wav:{folder}/out.wav", "--offline", "--json")
+    main(["doctor", "--config", str(path), *options])
+    found = json.loads(capsys.readouterr().out)
+    return next(one for one in found if one["part"] == "tone")
+
+
+@pytest.mark.parametrize(("cut", "word"), [(False, "heard"), (True, "not heard")])
+def test_doctor_plays_the_tone_where_no_node_runs(tmp_path, capsys, cut, word):
+    air = Air(tmp_path / "out.wav", tmp_path / "loop")
+    air.is_cut = cut
+    try:
+        one = trial(tmp_path, capsys)
+    finally:
+        air.close()
+    assert one["grade"] == ("fault" if cut else "good"), one
+    assert one["text"].startswith(f"{word}, margin ")
+    assert ("is the amplifier on" in one["remedy"]) is cut
+    assert ("loop.reference_db" in one["text"]) is not cut
+
+
+def test_doctor_plays_no_tone_outside_the_hours_nor_beside_a_running_node(tmp_path, capsys, pole):
+    (tmp_path / "quiet").mkdir()
+    one = trial(tmp_path / "quiet", capsys, 'kind = "current"', "noise_max_dbfs = -30.0")
+    assert one["grade"] == "fault", "no FIFO there"
+    office, _ = pole
+    main(["doctor", "--config", str(office.folder / "node.toml"), "--tone", "silent", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    [one] = [one for one in found if one["part"] == "tone"]
+    assert one["text"] == "the node runs, and has the card"
+    path = office.folder / "node.toml"
+    text = path.read_text().replace('tone_hours = ["00:00-00:00"]', "")
+    path.write_text(text.replace("listen = ", f'listen = "127.0.0.1:{free_port()}" #'))
+    main(["doctor", "--config", str(path), "--tone", "audible", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    [one] = [one for one in found if one["part"] == "tone"]
+    assert one["text"] == "outside loop.tone_hours: none"

@@ -1,6 +1,6 @@
 """`loalang-node doctor`: everything that can be wrong with an installation, and what helps.
 
-It changes nothing, and works beside the running node and without a network.
+It changes nothing, and works beside the running node and without a network. With `--tone` it plays.
 """
 
 import argparse
@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from node.config import ConfigError
+from node.control.proof.self_tests import TESTS
 from node.shell.config import read_config
 from node.shell.doctor.finding import Finding, fault, good
 from node.shell.faults import EXIT_FAULT, ShellError
@@ -27,6 +28,14 @@ def add_parser(
         type=Path,
         metavar="FILE.tar.gz",
         help="all of it for who helps, without secrets",
+    )
+    doctor.add_argument(
+        "--tone",
+        choices=TESTS,
+        help="test the horn by the tone of [loop] as well, where no node runs",
+    )
+    doctor.add_argument(
+        "--sink", metavar="card[:NAME] | null", help="where the tone goes; without it as in [sink]"
     )
     doctor.add_argument("--offline", action="store_true", help="do not ask the broker")
     return doctor
@@ -69,3 +78,7 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
 
     yield from look_at_machine(node, shell)
     yield from look_at_trust(node, shell, network=not options.offline)
+    if options.tone is not None:
+        from node.shell.doctor.tone_trial import try_tone
+
+        yield try_tone(node, shell, silent=options.tone == "silent", sink=options.sink)

@@ -70,6 +70,11 @@ class Capture:
         """Begin."""
         self._thread.start()
 
+    @property
+    def hears(self) -> bool:
+        """Whether anything has been captured."""
+        return self._heard_ns > 0
+
     def fault(self, now_ns: int) -> str | None:
         """Return why nothing is captured now; None: it is, or it may still begin."""
         if not self._thread.is_alive():
