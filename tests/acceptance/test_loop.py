@@ -230,3 +230,22 @@ def test_doctor_plays_no_tone_outside_the_hours_nor_beside_a_running_node(tmp_pa
     found = json.loads(capsys.readouterr().out)
     [one] = [one for one in found if one["part"] == "tone"]
     assert one["text"] == "outside loop.tone_hours: none"
+
+
+@pytest.mark.parametrize(("cut", "told"), [(False, "played, "), (True, "missed, ")])
+def test_the_sender_is_told_who_played_and_by_what_that_is_known(pole, cut, told):
+    office, air = pole
+    air.is_cut = cut
+    config, poles = office.folder / "node.toml", office.folder / "poles.toml"
+    assert main(["key", "--public", "--config", str(config)]) == 0
+    poles.write_text(office.capsys.readouterr().out)
+    order = office.sign("alert", "--event", "FFW")
+    to = ("--broker", f"127.0.0.1:{office.broker.port}", "--village", "huu-lien")
+    known = ("--node", "coc-1", "--poles", str(poles), "--proof", "40")
+    status = main(["publish", str(order), *to, *known])
+    lines = office.capsys.readouterr().out.splitlines()
+    [line] = [one for one in lines if one.startswith(f"coc-1: {told}")]
+    by = "the microphone heard nothing of it at " if cut else "(microphone, heard at "
+    assert by in line
+    assert lines[-1] == ("0 of 1 played" if cut else "1 of 1 played")
+    assert status == (1 if cut else 0)

@@ -29,6 +29,11 @@ _KINDS: Final[tuple[Literal["alert", "update", "cancel"], ...]] = ("alert", "upd
 _PER_DEGREE: Final = 100_000
 
 
+def identifier_of(number: int) -> str:
+    """Return what records and references call the warning with that number."""
+    return f"#{number:016x}"
+
+
 def encode_short(
     kind: Literal["alert", "update", "cancel"],
     number: int,
@@ -93,7 +98,7 @@ def decode_short(message: Message, authority: Authority, site: Site, level: str)
     highest = MessageClass.PRIORITY if exercise else MessageClass.URGENT
     return Alert(
         sender=authority.name,
-        identifier=f"#{number:016x}",
+        identifier=identifier_of(number),
         kind=kind,
         message_class=int(min(message.message_class, highest)),
         level=level,
@@ -102,5 +107,5 @@ def decode_short(message: Message, authority: Authority, site: Site, level: str)
         effective_s=message.issued_s,
         expires_s=message.issued_s + lasts_s,
         exercise=exercise,
-        references=() if kind == "alert" else ((authority.name, f"#{about:016x}"),),
+        references=() if kind == "alert" else ((authority.name, identifier_of(about)),),
     )

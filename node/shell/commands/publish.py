@@ -7,6 +7,7 @@ was named. Who does not answer, who refuses and why is said, and the exit status
 import argparse
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,7 @@ from node.shell.broker.paho_connection import connect
 from node.shell.config import MqttConfig
 from node.shell.faults import EXIT_FAULT, EXIT_INPUT, ShellError
 from node.shell.files import TEXT_BYTES_MAX, read_regular
+from node.shell.poles.outcomes import Outcomes
 from node.shell.poles.pole_list import read_poles
 from node.shell.poles.roster import Answer, Roster
 
@@ -42,6 +44,10 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     publish.add_argument(
         "--answers", type=int, metavar="N", help="so many are enough; without it all that are named"
     )
+    publish.add_argument(
+        "--proof", type=float, default=0.0, metavar="S",
+        help="wait so long besides for who played it, and by what that is known; needs --poles",
+    )  # fmt: skip
     publish.add_argument(
         "--poles", type=Path, metavar="POLES.TOML", help="names, zones and public keys of the nodes"
     )
@@ -67,13 +73,17 @@ def publish_order(options: argparse.Namespace) -> int:
     order = open_envelope(sealed)
     if isinstance(order, str):
         raise ShellError(f"{options.order}: {order}", exit_status=EXIT_INPUT)
-    roster = Roster(order, read_poles(options.poles) if options.poles else {})
+    poles = read_poles(options.poles) if options.poles else {}
+    roster, outcomes = Roster(order, poles), Outcomes(order, poles)
     config = guest.config_of(options)
     try:
-        wanted = asyncio.run(_publish(config, sealed, roster, options))
+        wanted = asyncio.run(_publish(config, sealed, roster, outcomes, options))
     except LinkLostError as fault:
         raise ShellError(f"broker {config.host}:{config.port}: {fault}") from fault
-    return _verdict(roster, wanted, options)
+    status = _verdict(roster, wanted, options)
+    if options.proof:
+        status = max(status, _verdict_of_proof(roster, outcomes, options.proof))
+    return status
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -87,26 +97,38 @@ def _check(options: argparse.Namespace) -> None:
     if not 0 <= wait_s <= WAIT_MAX_S:
         text = f"--wait {wait_s:g}: must be 0 to {WAIT_MAX_S} s"
         raise ShellError(text, exit_status=EXIT_INPUT)
+    if not 0 <= options.proof <= WAIT_MAX_S or (options.proof and not options.poles):
+        text = f"--proof {options.proof:g}: must be 0 to {WAIT_MAX_S} s, with --poles"
+        raise ShellError(text, exit_status=EXIT_INPUT)
     if answers is not None and answers < 1:
         raise ShellError(f"--answers {answers}: must be at least 1", exit_status=EXIT_INPUT)
 
 
 async def _publish(
-    config: MqttConfig, sealed: bytes, roster: Roster, options: argparse.Namespace
+    config: MqttConfig,
+    sealed: bytes,
+    roster: Roster,
+    outcomes: Outcomes,
+    options: argparse.Namespace,
 ) -> _Wanted:
     connection = await connect(guest.login(config, "publish"))
     try:
         root = f"pa/v1/{config.village}"
-        reports = ("state", "about", "acknowledgement")
+        reports = ["state", "about", "acknowledgement"]
+        reports += ["proof", "proof-head"] if options.proof else []
         codes = await connection.subscribe([f"{root}/node/+/{one}" for one in reports])
         if max(codes) >= 128:
             raise ShellError("the broker refuses the subscription of the answers: look at its ACL")
         begin_s = time.monotonic()
+        heard = _Heard(connection, roster, outcomes, begin_s)
         await _give(connection, roster.order, sealed, _topics(root, options))
         if options.zone and not roster.poles and options.answers is None:
-            await _read_until(connection, roster, begin_s, min(_LOOK_S, options.wait))
+            await heard.until(begin_s + min(_LOOK_S, options.wait), lambda: False)
         wanted = _wanted(roster, options)
-        await _read_until(connection, roster, begin_s, options.wait, wanted)
+        await heard.until(begin_s + options.wait, lambda: wanted.complete(roster))
+        if options.proof:
+            end_s = time.monotonic() + options.proof
+            await heard.until(end_s, lambda: not _unproven(roster, outcomes))
         return wanted
     finally:
         await connection.close()
@@ -144,24 +166,46 @@ async def _give(connection: Connection, order: Message, sealed: bytes, topics: l
             raise ShellError(f"the broker refuses {topic} (reason 0x{code:02x}): look at its ACL")
 
 
-async def _read_until(
-    connection: Connection,
-    roster: Roster,
-    begin_s: float,
-    limit_s: float,
-    wanted: _Wanted | None = None,
-) -> None:
-    """Take what comes until `limit_s` after `begin_s`, or until all wanted have answered."""
-    try:
-        async with asyncio.timeout(begin_s + limit_s - time.monotonic()):
-            while wanted is None or not wanted.complete(roster):
-                message = await connection.receive()
-                answer = roster.take(message.topic, message.payload)
-                connection.acknowledge(message)
-                if answer is not None:
-                    _print(answer, time.monotonic() - begin_s)
-    except TimeoutError:
-        return
+@dataclass(slots=True)
+class _Heard:
+    """What the broker tells, taken as it comes."""
+
+    connection: Connection
+    roster: Roster
+    outcomes: Outcomes
+    begin_s: float
+
+    async def until(self, end_s: float, is_enough: Callable[[], bool]) -> None:
+        """Take what comes until then, or until it is enough."""
+        try:
+            async with asyncio.timeout(end_s - time.monotonic()):
+                while not is_enough():
+                    message = await self.connection.receive()
+                    answer = self.roster.take(message.topic, message.payload)
+                    lines = self.outcomes.take(message.topic, message.payload)
+                    self.connection.acknowledge(message)
+                    if answer is not None:
+                        _print(answer, time.monotonic() - self.begin_s)
+                    for line in lines:
+                        print(line, flush=True)
+        except TimeoutError:
+            return
+
+
+def _unproven(roster: Roster, outcomes: Outcomes) -> list[str]:
+    """Return who took the order, and has no record of it yet."""
+    good = (name for name, one in roster.answers.items() if one.good)
+    return sorted(name for name in good if name not in outcomes.records)
+
+
+def _verdict_of_proof(roster: Roster, outcomes: Outcomes, wait_s: float) -> int:
+    """Say who has no record, and how many played; return the exit status."""
+    unproven, not_played = _unproven(roster, outcomes), outcomes.not_played
+    for name in unproven:
+        print(f"{name}: no record in {wait_s:g} s: it has not ended there, or did not begin")
+    played = len(outcomes.records) - len(not_played)
+    print(f"{played} of {len(outcomes.records) + len(unproven)} played")
+    return EXIT_FAULT if unproven or not_played else 0
 
 
 def _print(answer: Answer, took_s: float) -> None:
