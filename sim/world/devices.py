@@ -37,8 +37,7 @@ _LIVE_STEP_NS: Final = NS_PER_S
 _FOUND_NS: Final = NS_PER_S
 """From the plug to the first sound: a device that appears is tried after a second at most."""
 
-_IDLE_NS: Final = 2 * NS_PER_S
-"""A card in silence asks so seldom here: nothing but zeros would come of the periods between."""
+_NEVER_NS: Final = 1 << 62
 
 DISK_NS: Final = 20 * NS_PER_MS
 """A flushed write to an SD card: assumption."""
@@ -195,8 +194,8 @@ class VirtualCard:
     """A sound card (`node.shell.card.sinks.Sink`): asks for what is due before all else.
 
     Every period that would have been asked for by now is asked for before the node takes a
-    datagram, an order or a deadline, so that the node sees one order of things; while nothing is
-    to be heard the card asks seldom.
+    datagram, an order or a deadline, so that the node sees one order of things. A card in silence
+    asks when the node looks whether it does: nothing but zeros would come of the periods between.
     """
 
     def __init__(
@@ -247,7 +246,11 @@ class VirtualCard:
 
     def missing(self) -> str | None:
         """Return why nothing sounds now."""
-        return "it is gone; is it plugged in?" if self.broken else None
+        if self.broken:
+            return "it is gone; is it plugged in?"
+        if self._planned_ns == _NEVER_NS and self._render is not None:
+            self._ask_in_silence(self._render)
+        return None
 
     def opening(self) -> bool:
         """Return False: it is known at once whether it is there."""
@@ -318,11 +321,16 @@ class VirtualCard:
             self._go_on(now_ns + (_STEP_NS if is_awake else _LONG_STEP_NS))
             return
         self._asked_ns = -1
+        self._planned_ns = _NEVER_NS
+        self._ask_in_silence(self._render)
+
+    def _ask_in_silence(self, render: Callable[[NDArray[np.float32], int], None]) -> None:
         out, leaves_ns = self._out[:PERIOD_SAMPLES], self._machine.now_ns() + self._lead_ns
-        self._render(out, leaves_ns)
+        render(out, leaves_ns)
         if self._listener is not None:
             self._listener(out, leaves_ns)
-        self._go_on(now_ns + _IDLE_NS)
+        if self._sounds():
+            self.wake()
 
 
 class Programme(Protocol):

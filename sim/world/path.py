@@ -235,12 +235,13 @@ class Hop:
         both = (enter + leave) / (1 << 32)
         if not enter or both <= 0:
             return
-        slots = min(gap_ns // _SLOT_NS - 1, 1024)
-        stays = 1.0
-        for _ in range(int(slots)):  # products only: the same bits on every machine
-            stays *= 1 - both
-            if stays * stays < 1e-12:
-                break
+        slots = min(int(gap_ns // _SLOT_NS) - 1, 1024)
+        stays, factor = 1.0, 1 - both
+        while slots > 0:  # products only: the same bits on every machine
+            if slots & 1:
+                stays *= factor
+            factor *= factor
+            slots >>= 1
         share = enter / (enter + leave)
         bad = share + (int(self._bad[0]) - share) * stays
         draw = int(raw_draws(self._gap_bits, 1)[0] >> np.uint64(32))
