@@ -63,10 +63,9 @@ def _parser() -> Parser:
     run.add_argument("--no-sound", action="store_true", help="count only: faster, no recordings")
     run.add_argument(
         "--tier",
-        choices=("auto", "drive", "fleet", "world"),
+        choices=("auto", "drive", "fleet"),
         default="auto",
-        help="drive: node by node; fleet: thousands of nodes, counted without sound; world, for a "
-        "day: whole daemons with broker, sessions and disks, ten times as slow (auto)",
+        help="drive: node by node; fleet: thousands of nodes, counted without sound (auto)",
     )
     run.add_argument(
         "--replay", action="store_true", help="also replay.html: its worst minutes play back"

@@ -15,7 +15,6 @@ from node.config import ConfigError
 from sim import condition
 from sim.command_line import CONDITION, FAILED, OK, USER, complain
 from sim.day.nodes import DAY_S
-from sim.day.run import VillageDay
 from sim.day.verdict import warned_sentence
 from sim.drive import run as drive
 from sim.drive.rounds import Watcher
@@ -25,7 +24,7 @@ from sim.report import check_folder, print_result, write_files
 from sim.result.day import DayResult
 from sim.result.run import RunResult
 from sim.station import payloads
-from sim.tier import FLEET, MANY, NODES, WORLD, Tier, choose, choose_day
+from sim.tier import FLEET, MANY, WORLD, Tier, choose
 from sim.village import places as village
 from sim.village import scenario
 from sim.village.course import require_lived
@@ -49,12 +48,9 @@ def run(options: argparse.Namespace) -> int:
         check_folder(folder)  # better told before the run than after it
         asked = whole.asked(duration_s=options.duration)
         tier = choose(options.tier, asked, replay=options.replay, sound=not options.no_sound)
-        if options.tier == WORLD and not options.day:
-            raise ConfigError("--tier world: it lives a whole day; add --day, or ask for another")
         if not options.day:
             require_lived(asked, "run")
-        of_day = choose_day(options.tier, whole) if options.day else None
-        day = None if of_day is None else answer_day(whole, of_day.name)
+        day = answer_day(whole) if options.day else None
         result, more = _answer_and_replay(asked, tier, options)
         if day is not None:
             result = with_day(result, day)
@@ -68,8 +64,8 @@ def run(options: argparse.Namespace) -> int:
     else:
         print_result(result)
         print(tier.said())
-        if of_day is not None:
-            print(of_day.said(" of the day"))
+        if options.day:
+            print(WORLD.said(" of the day"))
         print(f"report: {written[0]}")
         if options.replay:
             print(f"replay: {folder / REPLAY}")
@@ -168,21 +164,14 @@ def _answer_and_replay(
     return result, {REPLAY: replay_page(result, moments, heard).encode()}
 
 
-def answer_day(asked: Scenario, tier: str = NODES) -> DayResult:
+def answer_day(asked: Scenario) -> DayResult:
     """Run the day of a scenario behind a progress bar on standard error."""
     built = village.build_village(asked)
-    whole_s = float(DAY_S * len(built.places))
-    if tier == WORLD:
-        with closing(WholeDay(asked, built)) as lived:
-            with ProgressLine(f"{asked.title}, {lived.day.date}") as line:
-                for done_s in lived.advance():
-                    line.show(done_s, whole_s)
-            return lived.result()
-    day = VillageDay(asked, built)
-    with ProgressLine(f"{asked.title}, {day.day.date}") as line:
-        for done in day.advance():
-            line.show(float(DAY_S * done), whole_s)
-    return day.result()
+    with closing(WholeDay(asked, built)) as lived:
+        with ProgressLine(f"{asked.title}, {lived.day.date}") as line:
+            for done_s in lived.advance():
+                line.show(done_s, float(DAY_S * len(built.places)))
+        return lived.result()
 
 
 def with_day(result: RunResult, day: DayResult) -> RunResult:

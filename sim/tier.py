@@ -1,20 +1,16 @@
-"""Which tier answers: T2, node by node with sound, T3, the fleet, or of a day T1, the world."""
+"""Which tier answers: T2, node by node with sound, or T3, the fleet. A day is lived by T1."""
 
 from dataclasses import dataclass
 from typing import Final
 
 from node.config import ConfigError
 from sim.fleet.run import why_not
-from sim.village.course import in_fast_day, not_lived
+from sim.village.course import not_lived
 from sim.village.scenario import Scenario
 
 AUTO: Final = "auto"
 DRIVE: Final = "drive"
 FLEET: Final = "fleet"
-WORLD: Final = "world"
-NODES: Final = "nodes"
-"""Of a day."""
-TIERS: Final = (AUTO, DRIVE, FLEET, WORLD)
 
 MANY: Final = 400
 """Above so many clusters nobody listens to one: the page shows only the worst."""
@@ -38,7 +34,7 @@ def choose(asked: str, scenario: Scenario, *, replay: bool, sound: bool = True) 
     Parameters
     ----------
     asked : str
-        One of TIERS. The world is for a day: the run beside it is as with `auto`.
+        `auto`, `drive` or `fleet`.
     scenario : Scenario
         What is asked.
     replay : bool
@@ -70,22 +66,5 @@ def choose(asked: str, scenario: Scenario, *, replay: bool, sound: bool = True) 
     return Tier(DRIVE, f"node by node, up to {MANY} clusters")
 
 
-def choose_day(asked: str, scenario: Scenario) -> Tier:
-    """Return the tier for a day: node by node, or whole daemons where a fault needs them.
-
-    Raises
-    ------
-    ConfigError
-        When a tier is asked for that does not live one of the faults; one line each.
-    """
-    cannot = not_lived(scenario, "fast_day")
-    if asked == WORLD:
-        return Tier(WORLD, "asked for: whole daemons with broker, sessions and disks")
-    if cannot and asked != AUTO:
-        raise ConfigError("\n".join(cannot))
-    if cannot:
-        kinds = ", ".join(
-            dict.fromkeys(one.said for one in scenario.faults if not in_fast_day(one))
-        )
-        return Tier(WORLD, f"whole daemons with broker, sessions and disks, for {kinds}")
-    return Tier(NODES, "node by node, for all its faults can be lived so")
+WORLD: Final = Tier("world", "whole daemons with broker, sessions and disks")
+"""What lives a day."""

@@ -44,7 +44,7 @@ def matrix_of_two_tiers() -> str:
 
 def table_of_faults() -> str:
     """What a kind of fault means, what a row of it says, and who lives it."""
-    lines = ["| `kind` | means | takes | run | day |", "|---|---|---|---|---|"]
+    lines = ["| `kind` | means | takes | run | sweep |", "|---|---|---|---|---|"]
     for name, one in KINDS.items():
         takes = [f"`{field}`" for field in one.takes]
         if "backhaul" in one.places:
@@ -54,11 +54,11 @@ def table_of_faults() -> str:
         if not one.lasts:
             takes.append("a moment")
         run = ("drive, fleet" if one.fleet else "drive") if one.run else ""
-        day = "node by node, world" if one.fast_day else "world"
-        lines.append(f"| `{name}` | {one.means} | {'; '.join(takes)} | {run} | {day} |")
+        sweep = "warning" if one.sweep else ""
+        lines.append(f"| `{name}` | {one.means} | {'; '.join(takes)} | {run} | {sweep} |")
     return "\n".join(lines) + (
-        "\n\nNode by node a link is down both ways, and the broker comes back with its database; "
-        'tier fleet knows no `way = "up"`.'
+        "\n\nIn `sweep --only warning` a link is down both ways, and the broker comes back with "
+        'its database; tier fleet knows no `way = "up"`.'
     )
 
 

@@ -11,10 +11,10 @@ import time
 from dataclasses import asdict
 
 from sim.day.nodes import DAY_S
-from sim.day.run import run_day
 from sim.report.day_terminal import day_lines
 from sim.village.places import build_village
 from sim.village.scenario import load
+from sim.world.whole_day import run_day
 
 
 def run(arguments: list[str]) -> int:
@@ -24,10 +24,10 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, help="instead of the scenario's")
     parser.add_argument("--json", action="store_true", help="everything, as one JSON object")
     options = parser.parse_args(arguments)
-    scenario = load(options.scenario)
+    scenario = load(options.scenario).asked(seed=options.seed)
     began_s = time.process_time()
     village = build_village(scenario)
-    day = run_day(scenario, village, seed=options.seed)
+    day = run_day(scenario, village)
     spent_s = time.process_time() - began_s
     if options.json:
         print(json.dumps(asdict(day), ensure_ascii=False, allow_nan=False))

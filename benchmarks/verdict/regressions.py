@@ -4,7 +4,7 @@ Each replaces a function of the node, or of the gateway or the way to it, in the
 calls it. `nothing` is a change that alters nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -20,9 +20,12 @@ from node.config import JitterConfig
 from node.control.controller import Controller
 from node.opus.decoder import OpusDecoder
 from node.source.repairs import Repairs
-from node.units import NS_PER_MS
-from sim.day.pole import DayPole, NodeParts
+from node.units import NS_PER_MS, NS_PER_S
+from sim.day.station import Sent
 from sim.gateway.cpu import Host
+from sim.village.places import Village
+from sim.world.watched import Watched
+from sim.world.world import PoleParts, World
 
 MORE_MS: Final = 20
 """What is to hide nowhere."""
@@ -33,8 +36,9 @@ DELAYS_MS: Final = frozenset(
 """Playout delays of the matrix: the longest one hides no more than the shortest."""
 
 ONE_POLE: Final = "bl-03"
-
-Orders = list[tuple[int, bytes]]
+LOST_FROM_NS: Final = 3660 * NS_PER_S
+"""By a node's own clock, which shows an hour when the part of the day that is lived begins: keys
+and plans come in its first minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,31 +152,44 @@ def _deaf() -> None:
     _wrap(Controller, "receive_message", lambda _: lambda *_: "not for here")
 
 
-def _orders(change: Callable[[str, Orders], Orders]) -> Callable[[], None]:
-    """Return what changes the orders that come to a pole, by its name."""
+def _ordered(change: Callable[[Sequence[Sent]], Sequence[Sent]]) -> Callable[[], None]:
+    """Return what changes what the desks order."""
 
     def plant() -> None:
         def made(plain: Callable[..., None]) -> Callable[..., None]:
-            def begin(self: DayPole, parts: NodeParts, orders: Orders, **rest: Any) -> None:
-                plain(self, parts, change(parts.node.name, orders), **rest)
+            def begin(
+                self: World,
+                village: Village,
+                poles: Sequence[PoleParts],
+                orders: Sequence[Sent],
+                **rest: Any,
+            ) -> None:
+                plain(self, village, poles, change(orders), **rest)
 
             return begin
 
-        _wrap(DayPole, "__init__", made)
+        _wrap(World, "__init__", made)
 
     return plant
 
 
-def _twice(_: str, orders: Orders) -> Orders:
+def _twice(orders: Sequence[Sent]) -> Sequence[Sent]:
     return [one for one in orders for _ in range(2)]
 
 
-def _one_lost(name: str, orders: Orders) -> Orders:
-    return orders[:-1] if name == ONE_POLE else orders
+def _later(orders: Sequence[Sent]) -> Sequence[Sent]:
+    return [replace(one, at_ns=one.at_ns + MORE_MS * NS_PER_MS) for one in orders]
 
 
-def _later(_: str, orders: Orders) -> Orders:
-    return [(at_ns + MORE_MS * NS_PER_MS, data) for at_ns, data in orders]
+def _one_lost() -> None:
+    def made(plain: Callable[..., None]) -> Callable[..., None]:
+        def receive_message(self: Watched, topic: str, payload: bytes, now_ns: int) -> None:
+            if self.status()["name"] != ONE_POLE or now_ns < LOST_FROM_NS:
+                plain(self, topic, payload, now_ns)
+
+        return receive_message
+
+    _wrap(Watched, "receive_message", made)
 
 
 def _nothing() -> None:
@@ -189,7 +206,8 @@ def _nothing() -> None:
         Output: ("process",),
         OpusDecoder: ("conceal", "decode"),
         Controller: ("receive_message", "handle_deadline"),
-        DayPole: ("__init__",),
+        World: ("__init__",),
+        Watched: ("receive_message",),
         Host: ("ready_ns",),
         Repairs: ("next_deadline_ns",),
         node.jitter.buffer: ("initial", "slots_for"),
@@ -197,7 +215,7 @@ def _nothing() -> None:
     }.items():
         for name in names:
             _wrap(owner, name, made)
-    _orders(lambda _, orders: list(orders))()
+    _ordered(list)()
     _config(delay_min_ms=0)()
 
 
@@ -247,14 +265,14 @@ REGRESSIONS: Final = {
     ),
     "lost": Regression(
         "one order is lost at one pole", "warned",
-        rf"warned fate worse in 1 row \(flood_night {ONE_POLE}\): 0 -> 3", _orders(_one_lost),
+        rf"warned fate worse in 1 row \(flood_night {ONE_POLE}\): 0 -> 3", _one_lost,
     ),
     "twice": Regression(
-        "every order is delivered twice", "warned", r"warned orders_came worse", _orders(_twice),
+        "every order is delivered twice", "warned", r"warned orders_came worse", _ordered(_twice),
     ),
     "late": Regression(
         "every order comes 20 ms later", "warned",
-        r"warned first_sound_ms worse", _orders(_later),
+        r"warned first_sound_ms worse", _ordered(_later),
     ),
     "fat": Regression(
         "the jitter buffer holds twice the packets", "footprint",

@@ -20,10 +20,11 @@ from benchmarks import table
 from benchmarks.options import fast_and_row
 from node.config import ConfigError
 from node.units import NS_PER_MS, NS_PER_S
-from sim.day.run import run_day
+from sim.day.answer import answer_of
 from sim.result.day import DayNode, DayOrder, DayResult
 from sim.village.places import build_village
 from sim.village.scenario import load
+from sim.world.whole_day import live_orders
 
 SCENARIOS: Final = ("flood_night",)
 
@@ -44,7 +45,9 @@ def measure(*, fast: bool, row: str | None = None) -> dict[str, dict[str, float 
     rows: dict[str, dict[str, float | None]] = {}
     for name in SCENARIOS:
         asked = load(name)
-        day = run_day(asked, build_village(asked))
+        stretch = live_orders(asked, build_village(asked))
+        assert stretch is not None, "there is a warning"
+        day = answer_of(stretch.plan, stretch.lived())
         rows[name] = _village(day)
         rows |= {f"{name} {node.node}": _pole(day, node) for node in day.nodes}
     if row not in (None, *rows):

@@ -36,7 +36,6 @@ class Purpose(IntEnum):
     REPAIR = 14
     GAP = 15
     MACHINE = 16
-    ROOM = 17
     SLEEP = 18
     CONNECT = 19
     SAMPLE = 20

@@ -15,7 +15,6 @@ from node.control.trust.message import open_envelope
 from node.control.warning.alert import Alert, item_of
 from node.control.warning.alert_blocks import ANY_EVENT
 from node.units import NS_PER_S
-from sim.day.delivery import Way
 from sim.day.observer import Observer
 from sim.day.station import Sent
 from sim.gateway.amplifier import Audible, audible
@@ -33,6 +32,17 @@ _TAKEN: Final = frozenset({"waiting", "known"})
 
 _WHOLE_S: Final = 1.0
 """So much of siren and words may be missing in what counts as all of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What became of one order on its way to one node."""
+
+    arrived_ns: int | None
+    """Into the day; None: never."""
+
+    hindered_by: tuple[str, ...]
+    """What kept its copies back until it arrived, each once, in the order of time."""
 
 
 class Observed(Protocol):
@@ -114,11 +124,15 @@ def _warning(
     name = item_name(order.number)
     quiet_dba = day.heard_from_dba
     since_ns = _counts_from(pole, sent, told.answer, name, lasts_s=order.lasts_s)
+    # What begins when it is long over is the sound of another order under its number.
+    until_ns = sent.at_ns + (sent.ttl_s + order.lasts_s) * NS_PER_S
     release_s = place.profile.amplifier.mute_release_s.value
     stretches = [
         one
         for one in audible(pole.observer.diary.spans, release_s, pole.observer.unmuted)
-        if one.span.item == name and one.span.until_s * NS_PER_S > since_ns
+        if one.span.item == name
+        and one.span.until_s * NS_PER_S > since_ns
+        and one.span.from_s * NS_PER_S < until_ns
     ]
     once_s, whole_s = _lengths(day, place, order)
     sound = _sound(pole, stretches, since_ns, once_s=once_s, from_dba=quiet_dba)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -14,10 +14,10 @@ from node.control.loudness.noise import DwellingConfig, HornConfig
 from node.control.loudness.regulation import RuleFile
 from node.control.loudness.schedule import Place as VolumePlace
 from node.control.settings import ControlConfig, with_loudness
+from node.control.trust.signature import Signer
 from node.opus.protocol import DecoderFactory
 from node.source.stored_sound import PACKET_MS, Recording
 from node.units import NS_PER_MS, NS_PER_S
-from sim.day.pole import NodeParts
 from sim.day.stagger import StaggerPlan, plan_turns
 from sim.day.station import Station, midnight_s
 from sim.gateway.cpu import cpu_load
@@ -27,6 +27,25 @@ from sim.village.places import Place, Village, node_config
 from sim.village.scenario import Scenario, find_sound
 
 DAY_S: Final = 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeParts:
+    """What a node of the day is built of at each boot."""
+
+    node: NodeConfig
+    control: ControlConfig
+    rules: tuple[RuleFile, ...]
+    library: Mapping[str, Recording]
+    signer: Signer
+    decoder_factory: DecoderFactory | None
+    midnight_s: int
+    has_rtc: bool
+    lead_ns: int
+    """From the moment at which the card asks for a period to its first sample in the horn."""
+
+    cpu_load: float = 0.0
+    """Share of one period that the CPU takes to play one."""
 
 
 def turns(village: Village, day: DayConfig) -> StaggerPlan:

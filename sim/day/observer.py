@@ -112,10 +112,6 @@ class Observer:
         self.diary.note_silence(at_ns)
         self.cuts_s.append(at_ns / NS_PER_S)
 
-    def note_card_change(self, at_ns: int) -> None:
-        """Note that the sound card went or came, `at_ns` into the day."""
-        self.diary.note_silence(at_ns)
-
     @property
     def unmuted(self) -> list[tuple[float, float]] | None:
         """Return from when to when the node held the amplifier un-muted, s; None: it cannot.

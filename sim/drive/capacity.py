@@ -106,17 +106,6 @@ class Capacity:
                 found[one.node] = np.where(cell_ns[:, i] == LOST_NS, LOST_NS, late_ns)
         return found
 
-    def room(self, place: Place) -> float:
-        """Return the share of what comes for `place` that finds room while all streams play."""
-        share = 1.0
-        way = (("uplink", "", ""), ("backhaul", place.commune, ""))
-        for at in (*way, ("cell", place.commune, place.cell_name)):
-            members, rate_kbit_s = self._rates.get(at, ([], None))
-            if rate_kbit_s is not None:
-                streams = self._streams(at, members)
-                share *= min(1.0, rate_kbit_s / (streams * self.stream_kbit_s))
-        return share
-
     def rows(self, repair_kbit_s: Mapping[str, float]) -> list[CapacityRow]:
         """Return what is asked of each shared rate, and how much of it had no room.
 

@@ -17,8 +17,7 @@ from node.control.settings import ControlConfig
 from node.control.warning.alert import AlertConfig, PhraseConfig
 from node.source.stored_sound import Recording
 from node.units import NS_PER_MS, NS_PER_S
-from sim.day.nodes import horns
-from sim.day.pole import NodeParts
+from sim.day.nodes import NodeParts, horns
 from sim.gateway.cpu import cpu_load
 from sim.gateway.power import uptimes
 from sim.links import bearer as bearers

@@ -96,7 +96,8 @@ class Sweep:
         if not variant.outages:
             scenario = replace(scenario, outages=())
         for measure in self.measures:
-            require_lived(scenario, "run" if measure == PROGRAMME else "fast_day")
+            if measure != DAY:  # whole daemons live all
+                require_lived(scenario, "run" if measure == PROGRAMME else "sweep")
         village = build_village(scenario, with_hash=False)
         if not variant.outages:
             numbers |= without_outages(village)

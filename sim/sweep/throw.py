@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from node.units import NS_PER_S
-from sim.day.delivery import Delivery
-from sim.day.run import VillageDay
 from sim.day.station import Sent
 from sim.drive.roll_up import part_of
 from sim.drive.rounds import Rounds
@@ -15,6 +13,7 @@ from sim.gateway.power import uptimes
 from sim.result.day import WARNED, DayOrder
 from sim.station import payloads
 from sim.station.programme import Programme
+from sim.sweep.delivery import Delivery
 from sim.sweep.settings import Variant, column
 from sim.sweep.sweep import DAY, PROGRAMME, WARNING, Sweep, Throw
 from sim.village.course import not_lived
@@ -22,6 +21,7 @@ from sim.village.outages import HOURS
 from sim.village.places import Village, day_cuts
 from sim.village.scenario import Scenario, sound_file
 from sim.village.sender_config import SenderConfig
+from sim.world.whole_day import live_orders
 
 HOUR_NS: Final = 3600 * NS_PER_S
 DAY_NS: Final = HOURS * HOUR_NS
@@ -107,11 +107,9 @@ def _lived(scenario: Scenario, village: Village) -> list[dict[str, Any]]:
 
     `warned_s` is empty where no warning was for it, and [None] where one was not heard.
     """
-    day = VillageDay(scenario, village)
-    for _ in day.advance():
-        pass
     met: dict[str, list[DayOrder]] = {place.node: [] for place in village.places}
-    for one in day.result().orders:
+    stretch = live_orders(scenario, village)
+    for one in [] if stretch is None else stretch.fates():
         if one.kind == "alert" and one.fate != "not for here":
             met[one.node].append(one)
     return [

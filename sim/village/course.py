@@ -86,7 +86,7 @@ def cuts_ns(
     return merged((max(start, 0), end) for start, end in spans if end > 0)
 
 
-def require_lived(scenario: "Scenario", by: Literal["run", "fleet", "fast_day"]) -> None:
+def require_lived(scenario: "Scenario", by: Literal["run", "fleet", "sweep"]) -> None:
     """Refuse a scenario with a fault that cannot be lived so: what is ignored would be a lie.
 
     Parameters
@@ -94,7 +94,7 @@ def require_lived(scenario: "Scenario", by: Literal["run", "fleet", "fast_day"])
     scenario : Scenario
         With its faults.
     by : str
-        A live programme alone, by tier drive or fleet; or a day node by node.
+        A live programme alone, by tier drive or fleet; or the orders of each hour in a sweep.
 
     Raises
     ------
@@ -104,12 +104,12 @@ def require_lived(scenario: "Scenario", by: Literal["run", "fleet", "fast_day"])
     require(not_lived(scenario, by))
 
 
-def not_lived(scenario: "Scenario", by: Literal["run", "fleet", "fast_day"]) -> list[str]:
+def not_lived(scenario: "Scenario", by: Literal["run", "fleet", "sweep"]) -> list[str]:
     """Return what of a scenario's faults cannot be lived so, a line each, with what can."""
     remedy = {
         "run": "it is about orders, and a live programme alone has none: add --day",
         "fleet": "tier fleet does not live it; --tier drive does",
-        "fast_day": "a day node by node does not live it; whole daemons do: --tier world",
+        "sweep": "the orders of each hour do not meet it; a whole day does: --only day",
     }[by]
     return [
         f"{scenario.name}.toml: faults[{i}].kind = {one.said!r}: {remedy}"
@@ -120,16 +120,11 @@ def not_lived(scenario: "Scenario", by: Literal["run", "fleet", "fast_day"]) -> 
 
 def _is_lived(fault: Fault, by: str) -> bool:
     kind = KINDS[fault.kind]
-    if by == "fast_day":
-        return in_fast_day(fault)
+    if by == "sweep":
+        return kind.sweep and fault.way == "both" and fault.keeps
     if by == "fleet":
         return not kind.run or (kind.fleet and fault.way != "up")
     return kind.run
-
-
-def in_fast_day(fault: Fault) -> bool:
-    """Return whether a day node by node lives a fault."""
-    return KINDS[fault.kind].fast_day and fault.way == "both" and fault.keeps
 
 
 def wrong_faults(scenario: "Scenario") -> Iterator[str]:

@@ -42,8 +42,8 @@ class KindOfFault:
     lasts: bool = True
     """Whether it has an end; else it is a moment."""
 
-    fast_day: bool = False
-    """Whether a day node by node lives it; whole daemons (`sim.world`) live all."""
+    sweep: bool = False
+    """Whether orders of each hour meet it in a sweep; the whole daemons of a day meet all."""
 
     run: bool = False
     """Whether the live programme of a run meets it: the others are about orders, disk and time."""
@@ -54,11 +54,11 @@ class KindOfFault:
 
 KINDS: Final[dict[str, KindOfFault]] = {
     "power_cut": KindOfFault(
-        "the node is off, and boots when the power is back", fast_day=True, run=True, fleet=True
+        "the node is off, and boots when the power is back", sweep=True, run=True, fleet=True
     ),
     "link_down": KindOfFault(
         "nothing comes to it and nothing from it, or only one way",
-        ("way",), ON_LINKS, fast_day=True, run=True, fleet=True,
+        ("way",), ON_LINKS, sweep=True, run=True, fleet=True,
     ),
     "congestion": KindOfFault(
         "others leave so much of the rate", ("share",), ON_LINKS, run=True
@@ -67,14 +67,14 @@ KINDS: Final[dict[str, KindOfFault]] = {
         "its connection to the broker brings nothing more, and neither end is told", lasts=False
     ),
     "broker_down": KindOfFault(
-        "the broker is away for all: no order comes, live sound does", ("keeps",), (), fast_day=True
+        "the broker is away for all: no order comes, live sound does", ("keeps",), (), sweep=True
     ),
     "clock_step": KindOfFault("its civil clock is so much ahead, or behind", ("step_s",)),
     "disk_full": KindOfFault("nothing more fits on its disk"),
     "disk_slow": KindOfFault("a flushed write takes so long", ("write_s",)),
     "card_gone": KindOfFault(
         "its sound card is not there: it lives, and nothing sounds",
-        fast_day=True, run=True, fleet=True,
+        sweep=True, run=True, fleet=True,
     ),
     "detour": KindOfFault("each way is so much longer", ("extra_ms",), ON_LINKS, run=True),
     "no_rtc": KindOfFault(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from node.control.controller import Controller
 from node.events import Persist
 from node.units import NS_PER_S
-from sim.day.pole import NodeParts
+from sim.day.nodes import NodeParts
 from sim.day.station import Sent
 
 _BOOTED_NS = 3600 * NS_PER_S

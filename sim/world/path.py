@@ -6,9 +6,11 @@ packets that are far apart its bursts of loss pass: what decides is time, not ho
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from node.kernel.bound import bound
 from node.kernel.record import new
@@ -45,9 +47,110 @@ Down = Callable[[int], bool]
 
 
 class Hop:
-    """One link in one direction, with all that passes it.
+    """What packets pass in one direction, one after the other, and what befalls them there."""
 
-    `behind_others`: packets come to it from several hops, which keep some of them for seconds.
+    def __init__(self, *, seed: int, commune: str, node: str, down: Down | None) -> None:
+        self._down = down
+        self.kept_awake = False
+        """A stream keeps the modem from sleeping."""
+        self.rate_share = 1.0
+        """What a stream leaves of the rate."""
+        self.left_share = 1.0
+        """What others leave of it."""
+        self._befallen: dict[str, tuple[int, int]] = {}
+        """Kind of trouble to (share of packets in 2**32, how long they are held back)."""
+        self._trouble_bits = stream(seed, Purpose.TROUBLE, commune=commune, node=node)
+        self.packets = 0
+        self.bytes = 0
+        self.troubled = 0
+        """Packets that were damaged, doubled or held back."""
+        self.full = 0
+        """Packets for which the queue had no room."""
+
+    def carry(self, at_ns: int, size_bytes: int) -> int:
+        """Return when a packet that comes here at `at_ns` is through, or LOST_NS.
+
+        `size_bytes` has all headers.
+        """
+        self.packets += 1
+        self.bytes += size_bytes
+        arrive_ns = self._cross(at_ns, size_bytes)
+        if self._down is not None and self._down(at_ns if arrive_ns == LOST_NS else arrive_ns):
+            return LOST_NS
+        return arrive_ns if not self._befallen else self._troubled(arrive_ns, size_bytes)
+
+    def befall(self, kind: str, share: float, *, held_ns: int = 0) -> None:
+        """Let so many of the packets be damaged, doubled or held back from now on; 0: none."""
+        self._befallen.pop(kind, None)
+        if share:
+            self._befallen[kind] = (round(share * (1 << 32)), held_ns)
+
+    @property
+    def rate_kbit_s(self) -> float:
+        """Return its rate, all of it."""
+        return inf
+
+    def queued_ns(self, at_ns: int) -> int:
+        """Return how long a packet that came now would wait."""
+        return 0
+
+    def _cross(self, at_ns: int, size_bytes: int) -> int:
+        """Return when a packet is through that nothing befalls, or LOST_NS."""
+        raise NotImplementedError
+
+    def _takes_twice(self) -> None:
+        """Let a packet take its time on the link once more."""
+
+    def _troubled(self, arrive_ns: int, size_bytes: int) -> int:
+        """Return when a packet is through that something befalls, or LOST_NS."""
+        draws = raw_draws(self._trouble_bits, len(TROUBLES)) >> np.uint64(32)
+        met = {
+            kind: self._befallen[kind][1]
+            for kind, draw in zip(TROUBLES, draws.tolist(), strict=True)
+            if kind in self._befallen and draw < self._befallen[kind][0]
+        }
+        self.troubled += len(met)
+        if "duplicate" in met:  # whoever takes it drops it, but it had its time on the link
+            self.packets += 1
+            self.bytes += size_bytes
+            self._takes_twice()
+        if arrive_ns == LOST_NS or "corrupt" in met:
+            return LOST_NS
+        return arrive_ns + met.get("reorder", 0)
+
+
+class Recorded(Hop):
+    """A hop as somebody has recorded it: a packet takes what one took at that moment of the trace.
+
+    transit_ns  (n,) int64, ns, LOST_NS for what was lost: a packet each 20 ms, again from the start
+                when it ends
+
+    It has no rate: nothing queues. A trace is of one way; of the other nobody knows better.
+    """
+
+    def __init__(
+        self,
+        transit_ns: NDArray[np.int64],
+        *,
+        seed: int,
+        commune: str,
+        node: str,
+        down: Down | None,
+    ) -> None:
+        super().__init__(seed=seed, commune=commune, node=node, down=down)
+        self._transit_ns = transit_ns
+
+    def _cross(self, at_ns: int, size_bytes: int) -> int:
+        transit_ns = int(self._transit_ns[at_ns // _SLOT_NS % self._transit_ns.size])
+        return LOST_NS if transit_ns == LOST_NS else at_ns + transit_ns
+
+
+class Modelled(Hop):
+    """A hop by the model of its bearer.
+
+    `behind_others`: packets come to it from several hops, which keep some of them for seconds. One
+    that the hop before it kept is asked for ahead of others, which come here before it: they do not
+    wait for it.
     """
 
     def __init__(
@@ -65,6 +168,7 @@ class Hop:
         spells_from_ns: int = 0,
         behind_others: bool = False,
     ) -> None:
+        super().__init__(seed=seed, commune=commune, node=node, down=down)
         self._bearer = bearer
         self._spells_from_ns = spells_from_ns
         """When its spells begin to be drawn: with a live programme, which meets the same ones."""
@@ -74,7 +178,6 @@ class Hop:
         self._stalls = stalls_of(bearer, stream(seed, Purpose.STALL, commune=commune, node=node))
         self._busy = busy
         self._outages = outages
-        self._down = down
         self._modem = modem
         self._pushed = pushed
         """It goes to the modem, and not from it."""
@@ -95,36 +198,14 @@ class Hop:
         self._ahead = new(kernel.Passing, _AHEAD)
         self._depart_ns = self._ahead["depart_ns"]
         self._arrive_ns = self._ahead["arrive_ns"]
-        self.kept_awake = False
-        """A stream keeps the modem from sleeping."""
-        self.rate_share = 1.0
-        """What a stream leaves of the rate."""
-        self.left_share = 1.0
-        """What others leave of it."""
-        self._befallen: dict[str, tuple[int, int]] = {}
-        """Kind of trouble to (share of packets in 2**32, how long they are held back)."""
-        self._trouble_bits = stream(seed, Purpose.TROUBLE, commune=commune, node=node)
-        self.packets = 0
-        self.bytes = 0
-        self.troubled = 0
-        """Packets that were damaged, doubled or held back."""
-        self.full = 0
-        """Packets for which the queue had no room."""
         self._newest_ns = self._direction["newest_ns"]
         self._states: deque[tuple[int, int, int]] | None = None
         """Of the last packets: when each came here, and the hop's two times after it."""
         if behind_others:
             self._states = deque(maxlen=_STATES)
 
-    def carry(self, at_ns: int, size_bytes: int) -> int:
-        """Return when a packet that comes here at `at_ns` is through, or LOST_NS.
-
-        One that the hop before it kept for seconds is asked for ahead of others, which come here
-        before it: they do not wait for it. `size_bytes` has all headers.
-        """
-        self.packets += 1
-        self.bytes += size_bytes
-        came_ns, at_ns = at_ns, self._awake_ns(at_ns)
+    def _cross(self, at_ns: int, size_bytes: int) -> int:
+        at_ns = self._awake_ns(at_ns)
         if self._used == _AHEAD:
             self._ahead["raw"] = raw_draws(self._loss_bits, _AHEAD)
             jitter_bits = raw_draws(self._jitter_bits, _AHEAD)
@@ -145,16 +226,7 @@ class Hop:
         self._depart_ns[i] = at_ns
         self._traverse(self._ahead[i : i + 1], self._stall_rows, self._busy_rows, self._outage_rows)
         self._go_on(at_ns, later)
-        arrive_ns = int(self._arrive_ns[i])
-        if self._down is not None and self._down(came_ns if arrive_ns == LOST_NS else arrive_ns):
-            return LOST_NS
-        return arrive_ns if not self._befallen else self._troubled(arrive_ns, size_bytes)
-
-    def befall(self, kind: str, share: float, *, held_ns: int = 0) -> None:
-        """Let so many of the packets be damaged, doubled or held back from now on; 0: none."""
-        self._befallen.pop(kind, None)
-        if share:
-            self._befallen[kind] = (round(share * (1 << 32)), held_ns)
+        return int(self._arrive_ns[i])
 
     @property
     def _share(self) -> float:
@@ -162,22 +234,8 @@ class Hop:
         left = self.left_share
         return max(ROOM_MIN * left, self.rate_share - (1.0 - left))
 
-    def _troubled(self, arrive_ns: int, size_bytes: int) -> int:
-        """Return when a packet is through that something befalls, or LOST_NS."""
-        draws = raw_draws(self._trouble_bits, len(TROUBLES)) >> np.uint64(32)
-        met = {
-            kind: self._befallen[kind][1]
-            for kind, draw in zip(TROUBLES, draws.tolist(), strict=True)
-            if kind in self._befallen and draw < self._befallen[kind][0]
-        }
-        self.troubled += len(met)
-        if "duplicate" in met:  # whoever takes it drops it, but it had its time on the link
-            self.packets += 1
-            self.bytes += size_bytes
-            self._free_ns[0] += self._transmit_ns[0]
-        if arrive_ns == LOST_NS or "corrupt" in met:
-            return LOST_NS
-        return arrive_ns + met.get("reorder", 0)
+    def _takes_twice(self) -> None:
+        self._free_ns[0] += self._transmit_ns[0]
 
     def _go_back(self, at_ns: int) -> list[tuple[int, int, int]]:
         """Take the hop back to how it was at `at_ns`; return the packets that come after that."""

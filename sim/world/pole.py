@@ -21,8 +21,8 @@ from node.shell.store.store import Store
 from node.stack import SpeakerNode
 from node.units import NS_PER_S
 from sim.day.diary import WatchedController
+from sim.day.nodes import NodeParts
 from sim.day.observer import Observer
-from sim.day.pole import CLOCK_SYNC_NS, READ_CLOCK_NS, NodeParts
 from sim.world.broker import Broker
 from sim.world.connection import Network
 from sim.world.devices import LiveCard, VirtualCard, VirtualDisk, VirtualStore, VirtualUdp
@@ -34,6 +34,13 @@ from sim.world.machine import VirtualMachine
 from sim.world.path import Path
 from sim.world.watched import Watched
 from sim.world.witness import Witness
+
+READ_CLOCK_NS: Final = 60 * NS_PER_S
+"""The daemon reads the civil clock every minute."""
+
+CLOCK_SYNC_NS: Final = 30 * NS_PER_S
+"""From the end of a boot to a civil clock that the kernel calls synchronised, without a clock on
+the board; an assumption."""
 
 RESTART_NS: Final = 3 * NS_PER_S
 """From a failed daemon's end to the next that serves: its unit, and its start (assumed)."""
@@ -312,6 +319,8 @@ class WorldPole:
         def tell_time(utc_ns: int, now_ns: int) -> int | None:
             nonlocal noted_s
             governed.receive_time(utc_ns, now_ns, synchronised=machine.synchronised)
+            if self.sounds():
+                self.card.wake()
             if now_ns // NS_PER_S // 60 != noted_s:
                 noted_s = now_ns // NS_PER_S // 60
                 self.observer.diary.note_volume(self._controller, now_ns, loop.now_ns)

@@ -9,10 +9,9 @@ from node.config import ConfigError
 from node.opus.protocol import DecoderFactory
 from node.units import NS_PER_S
 from sim.day.answer import Lived, Plan
-from sim.day.delivery import Way
-from sim.day.fates import order_fate
+from sim.day.fates import Way, order_fate
 from sim.day.hindrance import blocks, hindrances, slowed, with_pole
-from sim.day.nodes import library, node_parts, turns
+from sim.day.nodes import DAY_S, library, node_parts, turns
 from sim.day.station import Sent, Station
 from sim.day.strangers import attack_fate, strangers_orders
 from sim.gateway.power import Uptime, uptimes
@@ -65,7 +64,6 @@ class Stretch:
             raise ConfigError(
                 f"{scenario.name}.toml: day: missing; a table [day] as in docs/scenario.md"
             )
-        _carried(scenario, village)
         self._day = scenario.day
         self._places = village.places
         self._end_ns = (end_s - begin_s) * NS_PER_S
@@ -196,7 +194,8 @@ class Stretch:
         ended = sent.at_ns + sent.ttl_s * NS_PER_S > self._end_ns
         if fate.fate in ("not heard", "not obeyed") and way.arrived_ns is None and ended:
             why = "; ".join(way.hindered_by) or "on its way"
-            return replace(fate, fate="not known", reason=f"{why} when the stretch ended")
+            what = "day" if self._begin_ns + self._end_ns == DAY_S * NS_PER_S else "stretch"
+            return replace(fate, fate="not known", reason=f"{why} when the {what} ended")
         return with_pole(fate, one.place, sent, came_ns, begin_ns=self._begin_ns)
 
     def _hindered(self, one: PoleParts, sent: Sent, came_ns: int | None) -> tuple[str, ...]:
@@ -226,13 +225,3 @@ class Stretch:
 
     def _cuts(self, place: Place, kind: str, *ways: str) -> tuple[Span, ...]:
         return cuts_ns(place.befallen, kind, *ways, from_ns=self._begin_ns)
-
-
-def _carried(scenario: Scenario, village: Village) -> None:
-    """Refuse what carries no connection: a trace tells only of one way."""
-    for place in village.places:
-        if place.bearer is None:
-            raise ConfigError(
-                f"{scenario.name}.toml: cluster {place.node}: bearer: a trace carries no orders; "
-                "whole daemons need a bearer with both ways"
-            )

@@ -72,6 +72,8 @@ class Watched:
     def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
         """Learn whether the card sounds."""
         self._speaker.receive_sink(now_ns, sounds=sounds)
+        if self._pole.sounds():
+            self._pole.card.wake()
 
     def leave(self) -> None:
         """Say goodbye."""

@@ -9,7 +9,7 @@ from node.shell.broker.mqtt import SESSION_S
 from node.shell.config import MqttConfig
 from node.units import NS_PER_S
 from sim.chance.rng import Purpose, stream
-from sim.day.pole import NodeParts
+from sim.day.nodes import NodeParts
 from sim.day.station import Sent
 from sim.gateway.crystal import Oscillator
 from sim.gateway.power import Uptime
@@ -23,7 +23,7 @@ from sim.world.guard import guarded
 from sim.world.live import LivePlan, LiveProgramme
 from sim.world.loop import VirtualLoop
 from sim.world.machine import VirtualMachine
-from sim.world.path import LOST_NS, ROOM_MIN, Down, Hop, Path
+from sim.world.path import LOST_NS, ROOM_MIN, Down, Hop, Modelled, Path, Recorded
 from sim.world.pole import Ways, WorldPole
 from sim.world.witness import Witness
 
@@ -209,22 +209,31 @@ class World:
 
         up_cut = _cut(one.link_cuts_ns + one.up_cuts_ns)
         down_cut = _cut(one.link_cuts_ns + one.down_cuts_ns)
-        assert place.bearer is not None, "a trace is no network"
         backhaul = self._village.backhauls[place.commune]
         here = place.node
         return Ways(
             up=Path(
                 [
-                    self._hop(place.bearer, place.cell_name, place.commune, f"{here}/up", up_cut),
+                    self._last_hop(place, f"{here}/up", up_cut),
                     self._hop(backhaul, "/backhaul", place.commune, "/uplink/up", None),
                 ]
             ),
             down=Path(
                 [
                     self._hop(backhaul, "/backhaul", place.commune, "/uplink", None),
-                    self._hop(place.bearer, place.cell_name, place.commune, here, down_cut),
+                    self._last_hop(place, here, down_cut),
                 ]
             ),
+        )
+
+    def _last_hop(self, place: Place, node: str, down: Down | None) -> Hop:
+        """Return the hop at the pole; a trace tells of one way, and is taken for both."""
+        if place.trace_ns is None:
+            assert place.bearer is not None, "one of both"
+            return self._hop(place.bearer, place.cell_name, place.commune, node, down)
+        return self._hops.setdefault(
+            (place.commune, node),
+            Recorded(place.trace_ns, seed=self._seed, commune=place.commune, node=node, down=down),
         )
 
     def _leave_room(self, *, streamed: bool) -> None:
@@ -251,7 +260,7 @@ class World:
                     ),
                 )
             busy, outages = self._cells[commune, name]
-            self._hops[commune, node] = Hop(
+            self._hops[commune, node] = Modelled(
                 bearer,
                 seed=self._seed,
                 commune=commune,

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sim.day.run import run_day
 from sim.result.day import WARNED
 from sim.village import scenario
-from sim.village.places import build_village
+from tests.sim.parts_of_days import around_orders
 from tests.sim.villages import village
 
-ORDERED_S = 7_200
+ORDER_S = 300
+"""Into the part of the day that is lived."""
 ONCE_S = 30
 LOOK_S = 1.5
 """Pieces of a second are missing at each begin, and are seen beside each end."""
@@ -46,16 +46,15 @@ def lived(folder, cuts, lasts_s):
     place = [("d-01", "pi_4b_i2s", "perfect", 0, 0)]
     path = folder / "cut.toml"
     path.write_text(village({("Đoài", 0, 0): place}, duration_s=5, more=more))
-    asked = scenario.load(path)
-    day = run_day(asked, build_village(asked))
+    day = around_orders(scenario.load(path))
     (fate,) = [one for one in day.orders if one.kind == "alert"]
-    edges = [0, *(ORDERED_S + start for start, _ in cuts), 86_400]
+    edges = [0, *(ORDER_S + start for start, _ in cuts), 86_400]
     boots = []
     for start, end in pairwise(edges):
         spans = [one for one in day.spans if start <= one.from_s < end and one.item[0] == "#"]
         if spans:
             heard_s = sum(one.until_s - one.from_s for one in spans)
-            boots.append((spans[0].from_s - ORDERED_S, heard_s))
+            boots.append((spans[0].from_s - ORDER_S, heard_s))
     return fate, boots
 
 

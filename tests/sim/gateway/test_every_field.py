@@ -8,7 +8,6 @@ import pytest
 
 import hw_profiles
 from node.config import ConfigError
-from sim.day.run import run_day
 from sim.drive.roll_up import part_of, roll_up
 from sim.drive.rounds import Rounds
 from sim.drive.run import decoder_of
@@ -16,6 +15,7 @@ from sim.station import payloads
 from sim.sweep.settings import with_numbers
 from sim.village import scenario
 from sim.village.places import build_village
+from tests.sim.parts_of_days import around_orders
 from tests.sim.villages import village as village_text
 
 PROFILE = "pi_4b_usb"
@@ -93,7 +93,7 @@ def answer(tmp_path_factory):
         asked = scenario.load(path)
         village = with_numbers(build_village(asked), {} if name is None else {name: value})
         if asked.day is not None:
-            day = run_day(asked, village)
+            day = around_orders(asked, village)
             return [asdict(one) for one in (*day.orders, *day.spans)]
         programme = payloads.load(scenario.sound_file(asked), asked.sender)
         decoder = decoder_of(asked) if asked.protection == "profile" else None

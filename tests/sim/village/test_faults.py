@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from node.config import ConfigError
 from sim.drive import run as drive
 from sim.fleet import run as fleet
-from sim.tier import AUTO, DRIVE, FLEET, WORLD, choose, choose_day
+from sim.tier import FLEET, choose
 from sim.village import scenario
 from sim.village.course import require_lived
 from sim.village.faults import KINDS, Fault
 from sim.village.places import build_village, day_cuts
 from tests.sim.faulty import FIELDS, row
-from tests.sim.world.test_two_tiers import VILLAGE
+from tests.sim.two_poles import VILLAGE
 
 ALERT = '[[day.orders]]\nat = "01:59"\nkind = "alert"\nttl_s = 600\nlasts_s = 600\n'
 HOUR_NS = 3600 * 10**9
@@ -135,15 +135,12 @@ def any_row(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_is_lived_by_a_tier_or_refused_by_it(tmp_path, kind):
     asked = load(tmp_path, any_row(kind), reports=False)
-    known, fast = KINDS[kind], KINDS[kind].fast_day and "way" not in any_row(kind)
-    for tier in (AUTO, DRIVE, FLEET, WORLD):
-        if tier in (AUTO, WORLD) or fast:
-            found = choose_day(tier, asked)
-            assert (found.name == "world") == (tier == WORLD or not fast)
-            assert found.name != "world" or tier == WORLD or kind in found.why
-        else:
-            with pytest.raises(ConfigError, match=rf"faults\[0\].kind = '{kind}.*--tier world"):
-                choose_day(tier, asked)
+    known, ordered = KINDS[kind], KINDS[kind].sweep and "way" not in any_row(kind)
+    if ordered:
+        require_lived(asked, "sweep")
+    else:
+        with pytest.raises(ConfigError, match=rf"faults\[0\].kind = '{kind}.*--only day"):
+            require_lived(asked, "sweep")
     if not known.run:
         with pytest.raises(ConfigError, match=rf"faults\[0\].kind = '{kind}.*add --day"):
             require_lived(asked, "run")

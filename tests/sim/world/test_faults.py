@@ -23,7 +23,7 @@ from sim.village.places import build_village
 from sim.world.stretch import Stretch
 from tests.sim.faulty import row, rows
 from tests.sim.report.example_result import example_result
-from tests.sim.world.test_two_tiers import VILLAGE
+from tests.sim.two_poles import VILLAGE
 
 BEGIN_S, END_S = 7_080, 8_100
 DATE, NIGHTS = 'date = "2026-11-23"', '\nrules = []\nlive_at = "02:00"'

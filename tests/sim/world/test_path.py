@@ -13,7 +13,7 @@ from sim.links.spells import busy_of, outages_of
 from sim.swarm.history import live
 from sim.swarm.rules import broken
 from sim.swarm.script import Pole, Script, Step
-from sim.world.path import LOST_NS, Hop
+from sim.world.path import LOST_NS, Modelled
 
 BYTES = 500
 SLOW = bearers.load("perfect")
@@ -29,7 +29,9 @@ def through(come_ns):
     """Return when packets that come then, asked for in this order, are through a slow hop."""
     bits = (stream(1, one, commune="c", node="b") for one in (Purpose.BUSY, Purpose.OUTAGE))
     busy, outages = (make(SLOW, one) for make, one in zip((busy_of, outages_of), bits, strict=True))
-    hop = Hop(SLOW, seed=1, commune="c", node="b", busy=busy, outages=outages, behind_others=True)
+    hop = Modelled(
+        SLOW, seed=1, commune="c", node="b", busy=busy, outages=outages, behind_others=True
+    )
     return np.array([hop.carry(at_ns, BYTES) for at_ns in come_ns])
 
 

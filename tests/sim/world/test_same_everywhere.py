@@ -14,12 +14,12 @@ from tests.sim.villages import village
 ANSWER = """
 import hashlib, sys
 from dataclasses import asdict
-from sim.day.run import run_day
 from sim.drive import run as drive
 from sim.swarm.history import live
 from sim.swarm.script import Pole, Script, Step
 from sim.village import scenario
 from sim.village.places import build_village
+from sim.world.whole_day import run_day
 
 asked = scenario.load(sys.argv[1])
 run = drive.run(asked)

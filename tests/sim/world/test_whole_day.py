@@ -1,9 +1,12 @@
-"""A day in whole daemons, as a planner asks for it: who was warned, as the fast day says it too."""
+"""A day in whole daemons, as a planner asks for it."""
 
 import json
 
 from sim.cli import main
-from tests.sim.world.test_two_tiers import VILLAGE, broken
+from sim.village import scenario
+from sim.village.places import build_village
+from sim.world.whole_day import live_orders
+from tests.sim.two_poles import VILLAGE
 
 FAULT = '[[faults]]\nkind = "power_cut"\nstart = "00:00"\nend = "04:00"\ncluster = "a-2"\n'
 ORDERS = (
@@ -12,40 +15,40 @@ ORDERS = (
 )
 
 
-def ask(capsys, path, tier):
-    """Return the exit status, and the day that was told as JSON."""
-    command = ["run", str(path), "--day", "--tier", tier, "--no-sound", "--json"]
-    status = main([*command, "--out", str(path.parent / tier), "--fail-on", "unwarned > 0"])
-    return status, json.loads(capsys.readouterr().out)["day"]
-
-
-def test_both_ways_to_live_a_day_name_the_same_poles_that_were_not_warned(tmp_path, capsys):
+def test_a_day_names_who_was_not_warned_and_what_of_the_live_programme_was_heard(tmp_path, capsys):
     path = tmp_path / "two.toml"
     path.write_text(VILLAGE.format(seed=3, floor=90, bearer="perfect", orders=ORDERS, faults=FAULT))
-    (status, fast), (other_status, whole) = (ask(capsys, path, one) for one in ("auto", "world"))
-    assert status == other_status == 3, "one pole had no power at the first warning"
-    told, lived = (
-        {(one["node"], one["order"], one["sent_s"]): one["fate"] for one in day["orders"]}
-        for day in (fast, whole)
-    )
-    assert lived == told and list(lived.values()).count("not heard") == 1
-    heard, again = (
-        {(one["node"], one["item"], one["outcome"]) for one in day["items"]}
-        for day in (fast, whole)
-    )
-    live = {one for one in again if one[1].startswith("live ")}
-    assert heard == again - live
-    assert {(node, outcome) for node, _, outcome in live} == {("a-1", "played"), ("a-2", "played")}
-    assert whole["totals"]["unwarned"] == fast["totals"]["unwarned"] == 1
+    command = ["run", str(path), "--day", "--no-sound", "--json", "--out", str(tmp_path / "out")]
+    status = main([*command, "--fail-on", "unwarned > 0"])
+    day = json.loads(capsys.readouterr().out)["day"]
+    assert status == 3, "one pole had no power at the first warning"
+    warned = {
+        (one["node"], one["sent_s"]): one["fate"] for one in day["orders"] if one["kind"] == "alert"
+    }
+    assert warned == {
+        ("a-1", 7200.0): "heard",
+        ("a-2", 7200.0): "not heard",
+        ("a-1", 73800.0): "not heard",  # it knows that number, and what it said is over
+        ("a-2", 73800.0): "heard",
+    }
+    live = {(one["node"], one["outcome"]) for one in day["items"] if one["item"][:5] == "live "}
+    assert live == {("a-1", "played"), ("a-2", "played")}
+    assert day["totals"]["unwarned"] == 2
 
 
-def test_the_world_is_for_a_day_and_for_links_with_both_ways(tmp_path, capsys):
+def test_orders_come_by_a_trace_too_and_are_lost_where_it_loses_all(tmp_path):
+    (tmp_path / "way.csv").write_text("30\n" * 50)
+    (tmp_path / "gone.csv").write_text("30\n" + "-1\n" * 500)
+    text = VILLAGE.format(seed=3, floor=90, bearer="trace:way.csv", orders=ORDERS, faults="")
+    text = text.replace('"20:30"', '"02:20"').replace("lasts_s = 600", "number = 2", 1)
+    second = text.index('name = "a-2"')
+    text = text[:second] + text[second:].replace("trace:way.csv", "trace:gone.csv", 1)
     path = tmp_path / "two.toml"
-    path.write_text(broken("link_down", "02:00", "02:01"))
-    assert main(["run", str(path), "--tier", "world", "--out", str(tmp_path / "out")]) == 2
-    assert "add --day" in capsys.readouterr().err
-    (tmp_path / "way.csv").write_text("30\n" * 500)
-    path.write_text(broken("link_down", "02:00", "02:01", bearer="trace:way.csv"))
-    status = main(["run", str(path), "--day", "--tier", "world", "--out", str(tmp_path / "out")])
-    said = capsys.readouterr().err
-    assert status == 2 and "a-1" in said and "both ways" in said, said
+    path.write_text(text)
+    loaded = scenario.load(path)
+    stretch = live_orders(loaded, build_village(loaded))
+    warned = [one for one in stretch.fates() if one.kind == "alert"]
+    assert [one.fate for one in warned if one.node == "a-1"] == ["heard", "heard"]
+    assert {one.fate for one in warned if one.node == "a-2"} == {"not heard"}
+    (first, _) = [one.arrived_s - one.sent_s for one in warned if one.node == "a-1"]
+    assert 0.03 <= first < 0.1, "and the backhaul"

@@ -1,4 +1,8 @@
-"""How an order gets to a node: MQTT over the modelled links, tried again until it is void.
+"""How an order of each hour gets to a node: what a sweep throws many thousand times.
+
+A model of what whole daemons do (`sim.world`), which live one day in the time of a thousand of
+these; `tests/sim/sweep/test_delivery.py` holds one to the other. MQTT over the modelled links is
+tried again until the order is void.
 
 Over TCP a lost segment is sent again after 1, 2, 4... seconds (RFC 6298, section 5); where nothing
 comes through, the client connects anew once a minute and the broker hands the order over (QoS 1).
@@ -6,8 +10,8 @@ A node that has booted connects at once, and one that lost its link or its broke
 what waits for it comes then.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate
 from typing import Final
 
@@ -18,6 +22,7 @@ from hw_profiles import Number
 from node.shell.config import MqttConfig
 from node.units import NS_PER_MS, NS_PER_S
 from sim.chance.rng import Purpose, between, raw_draws, stream
+from sim.day.fates import Way
 from sim.day.hindrance import blocks, hindrances
 from sim.day.station import Sent
 from sim.gateway.power import Uptime
@@ -46,30 +51,8 @@ _ANSWER_NS: Final = 50 * NS_PER_MS
 """A copy sent again does not overtake the first one by more than this; the broker's own time."""
 
 Cells = dict[tuple[str, str], tuple[Spells, Spells]]
-Copy = tuple[int, int, int, bool]
-"""Which order it is of, when it left the station and came, and whether there was no room."""
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """What became of one order on its way to one node."""
-
-    arrived_ns: int | None
-    """Into the day; None: never."""
-
-    hindered_by: tuple[str, ...]
-    """What kept its copies back until it arrived, each once, in the order of time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """The live programme of a day: where it fills the way, little else gets through."""
-
-    span_ns: Span
-    """Into the day."""
-
-    room: Callable[[Place], float]
-    """The share of copies for a place that finds room in the meantime."""
+Copy = tuple[int, int, int]
+"""Which order it is of, when it left the station and came."""
 
 
 class Delivery:
@@ -82,18 +65,13 @@ class Delivery:
     orders : list of Sent
         What the stations order.
     seed : int
-        Of the run.
-    live : Live, optional
-        What passes the same way.
+        Of the throw.
     """
 
-    def __init__(
-        self, village: Village, orders: list[Sent], *, seed: int, live: Live | None = None
-    ) -> None:
+    def __init__(self, village: Village, orders: list[Sent], *, seed: int) -> None:
         self._village = village
         self._orders = orders
         self._seed = seed
-        self._live = live
         self._cells: Cells = {}
         self._departs: dict[str, NDArray[np.int64]] = {}
 
@@ -120,15 +98,14 @@ class Delivery:
         orders = self.of(place.commune)
         came_ns: list[list[int]] = [[] for _ in orders]
         hindered: list[list[tuple[int, str]]] = [[] for _ in orders]
-        for i, left_ns, at_ns, no_room in copies:
+        for i, left_ns, at_ns in copies:
             there_ns = left_ns if at_ns == LOST_NS else at_ns
             # What a broker has sent comes though it falls meanwhile.
             cut = any(start <= left_ns < end for start, end in broker_cuts_ns)
             cut |= any(start <= there_ns < end for start, end in link_cuts_ns)
             cut |= not any(one.start_ns <= there_ns < one.end_ns for one in power)
-            if at_ns == LOST_NS or no_room:
-                why = lost if at_ns == LOST_NS else "no room beside the live programme"
-                hindered[i] += [(there_ns, why)] * (not cut)
+            if at_ns == LOST_NS:
+                hindered[i] += [(there_ns, lost)] * (not cut)
             elif not cut:
                 came_ns[i].append(at_ns)
         ways: list[Way] = [Way(None, ())] * len(orders)
@@ -202,8 +179,7 @@ class Delivery:
         """
         arrive_ns = channel.carry(departs_ns, np.arange(tries_ns.size))
         arrive_ns = self._woken(place, arrive_ns)
-        full = self._no_room(place, tries_ns)
-        return list(zip(number.tolist(), tries_ns.tolist(), arrive_ns.tolist(), full, strict=True))
+        return list(zip(number.tolist(), tries_ns.tolist(), arrive_ns.tolist(), strict=True))
 
     def _tries(self, commune: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return when each copy leaves, ascending, and which order it is of: (n,) int64 both."""
@@ -219,7 +195,7 @@ class Delivery:
     def _woken(self, place: Place, come_ns: NDArray[np.int64]) -> NDArray[np.int64]:
         """Let copies that come to a sleeping modem wait until it is awake.
 
-        It is active at each sign of life of the node's MQTT session, and in a live programme.
+        It is active at each sign of life of the node's MQTT session.
 
         come_ns  (n,) int64, ns into the day, LOST_NS for what never came
 
@@ -230,25 +206,12 @@ class Delivery:
         bits = stream(self._seed, Purpose.SLEEP, commune=place.commune, node=place.node)
         keep_alive_ns = MqttConfig().keepalive_s * NS_PER_S
         phase_ns = int(between(raw_draws(bits, 1), 0, keep_alive_ns)[0])
-        start_ns, end_ns = (0, 0) if self._live is None else self._live.span_ns
         modem = Modem(place.bearer.sleep, bits)
         found = come_ns.copy()
         for i, at_ns in enumerate(come_ns.tolist()):
             if at_ns != LOST_NS:
-                live = start_ns + NS_PER_S <= at_ns < end_ns
-                modem.sends(at_ns if live else at_ns - (at_ns - phase_ns) % keep_alive_ns)
+                modem.sends(at_ns - (at_ns - phase_ns) % keep_alive_ns)
                 found[i] = modem.pushed(at_ns)
-        return found
-
-    def _no_room(self, place: Place, tries_ns: NDArray[np.int64]) -> list[bool]:
-        """Return which copies found queues full: tries_ns (n,) int64, ns into the day."""
-        share = 1.0 if self._live is None else self._live.room(place)
-        if self._live is None or share >= 1:
-            return [False] * tries_ns.size
-        bits = stream(self._seed, Purpose.ROOM, commune=place.commune, node=place.node)
-        start_ns, end_ns = self._live.span_ns
-        dropped = raw_draws(bits, tries_ns.size) >> np.uint64(32) >= np.uint64(share * (1 << 32))
-        found: list[bool] = (dropped & (start_ns <= tries_ns) & (tries_ns < end_ns)).tolist()
         return found
 
     def _channel(self, place: Place, node: str, cells: Cells) -> Channel:

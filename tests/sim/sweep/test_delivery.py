@@ -1,0 +1,56 @@
+"""The model of an order's way that a sweep throws, held against whole daemons."""
+
+import pytest
+from hypothesis import example, given, settings
+
+from node.units import NS_PER_S
+from sim.day.station import Station
+from sim.gateway.power import uptimes
+from sim.sweep.delivery import Delivery
+from sim.village import scenario
+from sim.village.places import build_village, day_cuts
+from sim.world.whole_day import live_orders
+from tests.sim.two_poles import CANCEL, broken, villages
+
+DAY_NS = 86_400 * NS_PER_S
+CONNECTS_S = 8.0
+"""When a node is connected again after a cut is chance in both, and a modem sleeps 1 s or 6."""
+
+
+def modelled(asked, village):
+    """Return (node, kind, s into the day) of each order to when it comes by the model, s."""
+    station = Station(asked.day, tuple(one.name for one in asked.communes), seed=asked.seed)
+    orders = [one for one in station.orders() if one.order is not None]
+    delivery = Delivery(village, orders, seed=asked.seed)
+    found = {}
+    for place in village.places:
+        boot_ns = round(place.profile.board.boot_s.value * NS_PER_S)
+        power = uptimes(day_cuts(place, "power_cut"), boot_ns=boot_ns, end_ns=DAY_NS)
+        for sent, way in zip(orders, delivery.ways(place, power), strict=True):
+            came_s = None if way.arrived_ns is None else way.arrived_ns / NS_PER_S
+            found[place.node, sent.order.kind, sent.at_ns / NS_PER_S] = came_s
+    return found
+
+
+@settings(max_examples=12, derandomize=True)
+@given(villages())
+@example(broken("broker_down", "02:00", "02:02"))
+@example(broken("broker_down", "01:58", "02:00"))
+@example(broken("link_down", "02:00", "02:01"))
+@example(broken("power_cut", "02:00", "02:01"))
+@example(broken("link_down", "02:00", "02:04", lasts_s=120, then=CANCEL))
+@example(broken("power_cut", "01:59", "02:01", lasts_s=120, bearer="lte_weak", seed=34))
+def test_an_order_comes_when_whole_daemons_have_it(tmp_path_factory, text):
+    path = tmp_path_factory.mktemp("two") / "two.toml"
+    path.write_text(text)
+    asked = scenario.load(path)
+    village = build_village(asked)
+    stretch = live_orders(asked, village)
+    lived = {(one.node, one.kind, one.sent_s): one for one in stretch.fates() if one.kind}
+    told = modelled(asked, village)
+    assert {key for key in lived if key[1] != "live"} == set(told)
+    for key, came_s in told.items():
+        other_s = lived[key].arrived_s
+        assert (came_s is None) == (other_s is None), key
+        if came_s is not None:
+            assert came_s == pytest.approx(other_s, abs=CONNECTS_S), key
