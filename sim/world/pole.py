@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, cast
 
 import numpy as np
@@ -99,6 +100,7 @@ class WorldPole:
         self._witness = witness
         self._task: asyncio.Task[None] | None = None
         self._boots = 0
+        self._noted_min = -1
         self._powered = False
         self._sounding: tuple[int, ...] = ()
         self.disk = VirtualDisk()
@@ -314,19 +316,7 @@ class WorldPole:
             public_key=parts.signer.public_key.hex(),
             connect=self._network.connect,
         )
-        noted_s = -60
-
-        def tell_time(utc_ns: int, now_ns: int) -> int | None:
-            nonlocal noted_s
-            governed.receive_time(utc_ns, now_ns, synchronised=machine.synchronised)
-            if self.sounds():
-                self.card.wake()
-            if now_ns // NS_PER_S // 60 != noted_s:
-                noted_s = now_ns // NS_PER_S // 60
-                self.observer.diary.note_volume(self._controller, now_ns, loop.now_ns)
-            # Until the time is known each second may bring it; then its drift is all that is new.
-            return now_ns + READ_CLOCK_NS if self._knows_time(now_ns) else None
-
+        self._noted_min = -1
         self._watched = Watched(governed, self)
         return Service(
             self._watched,
@@ -334,9 +324,20 @@ class WorldPole:
             sink=self.card,
             store=cast(Store, self._store),
             mqtt=link,
-            tell_time=tell_time,
+            tell_time=partial(self._tell_time, governed),
             foresee=governed.foresee,
         )
+
+    def _tell_time(self, governed: GovernedSpeaker, utc_ns: int, now_ns: int) -> int | None:
+        """Tell the core the time; return when it wants to be told next."""
+        governed.receive_time(utc_ns, now_ns, synchronised=self._machine.synchronised)
+        if self.sounds():
+            self.card.wake()
+        if now_ns // NS_PER_S // 60 != self._noted_min:
+            self._noted_min = now_ns // NS_PER_S // 60
+            self.observer.diary.note_volume(self._controller, now_ns, self._loop.now_ns)
+        # Until the time is known each second may bring it; then its drift is all that is new.
+        return now_ns + READ_CLOCK_NS if self._knows_time(now_ns) else None
 
     def _knows_time(self, now_ns: int) -> bool:
         trusted = bool(self._controller.status(now_ns)["clock_trusted"])
