@@ -8,7 +8,6 @@ from sim.fleet.run import why_not
 from sim.village.course import not_lived
 from sim.village.scenario import Scenario
 
-AUTO: Final = "auto"
 DRIVE: Final = "drive"
 FLEET: Final = "fleet"
 

@@ -90,10 +90,6 @@ class Hop:
         """Return its rate, all of it."""
         return inf
 
-    def queued_ns(self, at_ns: int) -> int:
-        """Return how long a packet that came now would wait."""
-        return 0
-
     def _cross(self, at_ns: int, size_bytes: int) -> int:
         """Return when a packet is through that nothing befalls, or LOST_NS."""
         raise NotImplementedError
@@ -271,10 +267,6 @@ class Modelled(Hop):
     def rate_kbit_s(self) -> float:
         """Return its rate, all of it."""
         return self._bearer.rate_kbit_s.value
-
-    def queued_ns(self, at_ns: int) -> int:
-        """Return how long a packet that came now would wait."""
-        return max(0, int(self._free_ns[0]) - at_ns)
 
     def _look_ahead(self, at_ns: int) -> None:
         since_ns = at_ns - self._spells_from_ns

@@ -13,7 +13,7 @@ from sim.fleet import rounds
 from sim.fleet import run as fleet
 from sim.fleet.rounds import FleetRounds
 from sim.fleet.sheet import packet_sheet
-from sim.tier import AUTO, DRIVE, FLEET, MANY, choose
+from sim.tier import DRIVE, FLEET, MANY, choose
 from sim.village import scenario
 from tests.sim.villages import village
 
@@ -128,15 +128,15 @@ def test_the_tier_is_chosen_by_what_is_asked(tmp_path):
     many = scenario.load(two_communes(tmp_path, top="copies = 70\n"))
     assert sum(1 for _ in many.clusters()) == 420 > MANY
     copied = replace(many, sender=replace(many.sender, delivery="multicast"))
-    assert choose(AUTO, few, replay=False).name == DRIVE
+    assert choose("auto", few, replay=False).name == DRIVE
     assert choose(FLEET, few, replay=False).name == FLEET
-    assert choose(AUTO, few, replay=False, sound=False).name == FLEET
-    assert choose(AUTO, few, replay=True, sound=False).name == DRIVE
+    assert choose("auto", few, replay=False, sound=False).name == FLEET
+    assert choose("auto", few, replay=True, sound=False).name == DRIVE
     assert choose(DRIVE, few, replay=False, sound=False).name == DRIVE
-    assert choose(AUTO, many, replay=False).name == FLEET
-    assert choose(AUTO, many, replay=True).name == DRIVE
+    assert choose("auto", many, replay=False).name == FLEET
+    assert choose("auto", many, replay=True).name == DRIVE
     assert choose(DRIVE, many, replay=False).name == DRIVE
-    assert "sender.copies" in choose(AUTO, copied, replay=False).said()
+    assert "sender.copies" in choose("auto", copied, replay=False).said()
 
 
 def test_a_province_says_its_tier_and_has_all_its_files(tmp_path, capsys):
