@@ -60,6 +60,10 @@ class Bearer:
     """What all nodes of a commune on this bearer have together; without it each has its own rate
     and nobody knows whether that is true."""
 
+    attach_s: Number | None = None
+    """From power to the first packet: the modem boots, searches and registers while the board boots
+    too; without it no longer than the board takes."""
+
     sleep: Sleep | None = None
     """When its modem sleeps (table `[sleep]`); without it, never."""
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from hw_profiles import Number, Profile, Switch, Whole
 from node.config import ConfigError, build, require
 from sim.links.bearer import Bearer
-from sim.village.places import Place, Village
+from sim.village.places import Place, Village, with_parts
 from sim.village.scenario import Scenario
 
 Value = str | int | float | bool
@@ -172,7 +172,7 @@ def with_numbers(village: Village, numbers: Mapping[str, float]) -> Village:
         bearer = None if place.bearer is None else bearer_of(name, place.bearer)
         if profile.name not in profiles:
             profiles[profile.name] = _with_parts(profile, numbers)
-        return replace(place, bearer=bearer, profile=profiles[profile.name])
+        return with_parts(place, bearer, profiles[profile.name])
 
     return replace(
         village,

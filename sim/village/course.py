@@ -28,6 +28,8 @@ class Befallen:
     fault: Fault
     start_ns: int
     end_ns: int
+    attaches: bool = False
+    """Whether it is what a modem takes after a power cut."""
 
 
 class Course:

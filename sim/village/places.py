@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 import hw_profiles
 from hw_profiles import Number, Profile, Switch, Whole
 from node.config import ConfigError, NodeConfig, require
+from node.units import NS_PER_S
 from sim.links import bearer as bearers
 from sim.links.bearer import Bearer
 from sim.links.traces import read_trace
@@ -186,7 +187,7 @@ def _place(
         return None
     befallen = course.at(where_is(commune, hamlet, cluster))
     begin_ns = course.live_ns
-    return Place(
+    place = Place(
         node=cluster.name,
         commune=commune.name,
         hamlet=hamlet.name,
@@ -201,11 +202,28 @@ def _place(
         skew_ppm=cluster.skew_ppm,
         ambient_c=commune.ambient_c,
         power_cuts_ns=cuts_ns(befallen, "power_cut", from_ns=begin_ns),
-        link_cuts_ns=cuts_ns(befallen, "link_down", "both", "down", from_ns=begin_ns),
+        link_cuts_ns=(),
         card_cuts_ns=cuts_ns(befallen, "card_gone", from_ns=begin_ns),
         cell=cluster.cell or "",
         befallen=befallen,
         live_ns=begin_ns,
+    )
+    return with_parts(place, bearer, profile)
+
+
+def with_parts(place: Place, bearer: Bearer | None, profile: Profile) -> Place:
+    """Return a place with another bearer and gateway: after the power its modem has to attach."""
+    befallen = tuple(one for one in place.befallen if not one.attaches)
+    if bearer is not None and bearer.attach_s is not None:
+        attach_ns = round(bearer.attach_s.value * NS_PER_S)
+        befallen += tuple(
+            Befallen(replace(one.fault, kind="link_down"), one.end_ns, one.end_ns + attach_ns, True)
+            for one in befallen
+            if one.fault.kind == "power_cut"
+        )
+    link_cuts_ns = cuts_ns(befallen, "link_down", "both", "down", from_ns=place.live_ns)
+    return replace(
+        place, bearer=bearer, profile=profile, befallen=befallen, link_cuts_ns=link_cuts_ns
     )
 
 
@@ -295,17 +313,18 @@ def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
     # Thousands of places have a few profiles, of which each is some hundred figures.
     profiles = {place.profile.name: place.profile for place in places}
     question["profiles"] = {name: asdict(one) for name, one in profiles.items()}
+    # A modem's sleep meets only the orders of a day, and its attaching who had no power.
+    cut = scenario.outages or any(one.kind == "power_cut" for one in scenario.faults)
+    unmet = {k for k, met in (("sleep", scenario.day is not None), ("attach_s", cut)) if not met}
     question["used_bearers"] = {
-        name: _without_later(asdict(find_bearer(scenario, name)), day=scenario.day is not None)
+        name: _without_later(asdict(find_bearer(scenario, name)), unmet)
         for name in sorted(
             {place.bearer_name for place in places if place.bearer is not None}
             | {commune.backhaul for commune in scenario.communes}
             | ({scenario.uplink} if scenario.uplink is not None else set())
         )
     }
-    question["bearers"] = {
-        k: _without_later(v, day=scenario.day is not None) for k, v in question["bearers"].items()
-    }
+    question["bearers"] = {k: _without_later(v, unmet) for k, v in question["bearers"].items()}
     question["traces"] = {
         place.bearer_name: hashlib.sha256(place.trace_ns.tobytes()).hexdigest()
         for place in places
@@ -330,11 +349,10 @@ def _without(table: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {k: v for k, v in table.items() if k not in names or v is not None}
 
 
-def _without_later(bearer: dict[str, Any], *, day: bool) -> dict[str, Any]:
-    """Leave out what a run did not have; a modem's sleep meets only the orders of a day."""
-    later = {"cell_kbit_s", "sleep"}
-    found = {k: v for k, v in bearer.items() if k not in later or v is not None}
-    return found if day else {k: v for k, v in found.items() if k != "sleep"}
+def _without_later(bearer: dict[str, Any], unmet: set[str]) -> dict[str, Any]:
+    """Leave out what a bearer did not always have: where it says nothing, or nobody meets it."""
+    later = {"cell_kbit_s", "sleep", "attach_s"}
+    return {k: v for k, v in bearer.items() if k not in later or not (v is None or k in unmet)}
 
 
 def node_config(place: Place, scenario: Scenario) -> NodeConfig:

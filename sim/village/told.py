@@ -13,7 +13,7 @@ def fault_rows(scenario: Scenario, village: Village) -> list[FaultRow]:
     """Return a row for each fault; cuts that are drawn for several who share one are one row."""
     met: Counter[Befallen] = Counter()
     for place in village.places:
-        met.update(place.befallen)
+        met.update(one for one in place.befallen if not one.attaches)
     written = set(scenario.faults)
     rows = [_row(one, met[one]) for one in Course(scenario).all if one.fault in written]
     together: dict[tuple[str, int, int], list[Befallen]] = {}
