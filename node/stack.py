@@ -260,7 +260,7 @@ class SpeakerNode:
         return 0 if source is None else made_up_ms(source.origin_samples)
 
     def take_journal(self, rows: Records[ss.Played]) -> int:
-        """Move chunks played since the last call into `rows`; see `playback.copy_journal`."""
+        """Move chunks played since the last call into `rows`; see `journal.copy_journal`."""
         count = 0
         for source in self._sources.values():
             count += source.take_journal(rows[count:])

@@ -25,6 +25,8 @@ _SETTLE_NS: Final = 1.0 * NS_PER_S  # a correction decays with this time constan
 _SETTLE_FAR_NS: Final = 0.5 * NS_PER_S  # ... a large one, at the start, with this one ...
 _FAR_NS: Final = 0.3 * NS_PER_MS
 _SLEW_MIN: Final = 1e-6  # ... but never more slowly than this
+_SLOWEST_NS: Final = 0.999 * _SLEW_MIN * _SETTLE_NS
+"""What is surely slewed at that."""
 _NS_PER_Q16: Final = (15_625, 49_152)  # 10^9 / (48000 * 65536), reduced
 
 
@@ -70,19 +72,25 @@ def _toward_zero(value: float, step: float) -> float:
 @inner_kernel("void(Line, int64)")
 def _slew(line: Line, presentation_ns: int) -> None:
     """Move the playout delay and the correction by what the time since the last call allows."""
+    slope = line.slope
+    ahead = line.ahead_ns
+    is_due = presentation_ns >= line.delay_from_ns
+    if is_due and ahead == 0.0 and line.delay_ns == line.delay_target_ns:
+        line.rate_ppm = 1e6 * (-slope / (1.0 + slope) + 0.0)  # nothing is left: + 0.0, as below
+        return
     last_ns = line.last_ns
     elapsed = float(presentation_ns - last_ns)
     budget = SLEW_MAX * elapsed
     moved = 0.0
-    if presentation_ns >= line.delay_from_ns:
+    if is_due:
         moved = _toward_zero(line.delay_ns - line.delay_target_ns, budget)
         line.delay_ns += moved
-    ahead = line.ahead_ns
-    settle_ns = _SETTLE_FAR_NS if abs(ahead) > _FAR_NS else _SETTLE_NS
-    share = max(_SLEW_MIN, abs(ahead) / settle_ns) * elapsed
+    share = _SLEW_MIN * elapsed
+    if abs(ahead) > _SLOWEST_NS:  # below it the quotient is less, and dividing is what takes time
+        settle_ns = _SETTLE_FAR_NS if abs(ahead) > _FAR_NS else _SETTLE_NS
+        share = max(_SLEW_MIN, abs(ahead) / settle_ns) * elapsed
     settled = _toward_zero(ahead, min(share, budget - abs(moved)))
     line.ahead_ns += settled
-    slope = line.slope
     line.rate_ppm = 1e6 * (-slope / (1.0 + slope) + (settled - moved) / elapsed)
 
 

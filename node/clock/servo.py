@@ -65,8 +65,11 @@ def servo_step(servos: Records[Servo], error_q16: int, n: int) -> int:
         error_samples -= _DEAD_BAND_SAMPLES
     elif error_samples < -_DEAD_BAND_SAMPLES:
         error_samples += _DEAD_BAND_SAMPLES
-    else:
-        error_samples = 0.0
+    else:  # nothing but what is known: the next step need not wait for this error
+        clamp = servo.clamp_ppm
+        total = min(max(servo.integral_ppm, -clamp), clamp) + servo.feed_forward_ppm
+        servo.correction_ppm = total
+        return UNITY_Q32 + int(np.rint(total * (UNITY_Q32 * 1e-6)))
     error_ppm_s = error_samples * _PPM_PER_SAMPLE_PER_S
     clamp = servo.clamp_ppm
     integral = servo.integral_ppm + error_ppm_s * _INTEGRAL_PER_S2 * (n / RATE_HZ)

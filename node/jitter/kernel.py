@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from node.jitter import state as at
 from node.jitter.adaptive import pull_adaptive
 from node.jitter.chunks import CHUNK_SAMPLES, PAUSED, emit, fill_hole, make_up, next_held, play
+from node.jitter.following import admit_next
 from node.jitter.ledger import settle
 from node.jitter.placement import find_repaired, place, restart
 from node.jitter.state import Jitter, Packet, Slot, Steering
@@ -25,7 +26,7 @@ from node.kernel.conversions import ns_to_samples
 from node.kernel.record import Records
 from node.units import PACKET_SAMPLES_MAX, SAMPLES_PER_10_MS
 
-__all__ = ["admit", "insert", "level_samples", "note_other", "pull", "seek", "settle"]
+__all__ = ["admit", "admit_any", "insert", "level_samples", "note_other", "pull", "seek", "settle"]
 
 
 _EMPTY_REACH = 64
@@ -34,8 +35,8 @@ type also before it."""
 
 
 @inner_kernel("int64(Jitter, Steering, Slot[::1], Packet)")
-def admit(state: Jitter, steering: Steering, slots: Records[Slot], packet: Packet) -> int:
-    """Take one packet without its payload; return its slot, or a negative reason."""
+def admit_any(state: Jitter, steering: Steering, slots: Records[Slot], packet: Packet) -> int:
+    """Take one packet, whatever it is: what `admit` does with all but ordinary ones."""
     # Read once: what is written below may lie anywhere, so each further look would be a load.
     sequence = packet.sequence
     timestamp = packet.timestamp
@@ -62,6 +63,13 @@ def admit(state: Jitter, steering: Steering, slots: Records[Slot], packet: Packe
         return slot
     slots[slot].length = length
     return at.RESTARTED if restarted else slot
+
+
+@inner_kernel("int64(Jitter, Steering, Slot[::1], Packet)")
+def admit(state: Jitter, steering: Steering, slots: Records[Slot], packet: Packet) -> int:
+    """Take one packet without its payload; return its slot, or a negative reason."""
+    slot = admit_next(state, slots, packet)
+    return slot if slot >= 0 else admit_any(state, steering, slots, packet)
 
 
 @inner_kernel("int64(Jitter, Steering, Slot[::1], uint8[:, ::1], uint8[::1], Packet)")

@@ -24,9 +24,10 @@ from node.jitter.state import PAYLOAD_BYTES_MAX
 from node.kernel.bound import bound
 from node.kernel.record import Records, inner, new_apart, zeros_apart
 from node.opus.protocol import Decoder
-from node.source import entry, playback
+from node.source import entry
 from node.source import state as ss
 from node.source.chunk_sound import ChunkSound
+from node.source.journal import copy_journal
 from node.source.state import Played, Playout, Source
 from node.units import NS_PER_MS, RATE_HZ, SAMPLES_PER_MS
 
@@ -171,12 +172,10 @@ class Playable(ABC):
         counts[Count.DECODER_ERRORS] += self._sound.decoder_errors if self._sound else 0
 
     def take_journal(self, rows: Records[Played]) -> int:
-        """Move chunks played since the last call into `rows`; see `playback.copy_journal`."""
+        """Move chunks played since the last call into `rows`; see `journal.copy_journal`."""
         self._has_taker = True
         written = int(self._journal_written[0])
-        self._journal_taken, count = playback.copy_journal(
-            self._journal, self._journal_taken, written, rows
-        )
+        self._journal_taken, count = copy_journal(self._journal, self._journal_taken, written, rows)
         if self._journal_taken == written:  # begin anew: of the ring no more is touched than needed
             self._journal_taken = self._journal_written[0] = 0
         return count

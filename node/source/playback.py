@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from node.audio.resampler import (
     HISTORY_SAMPLES,
+    TAPS,
     UNITY_Q32,
     compact,
     resample,
@@ -35,7 +36,6 @@ from node.jitter.placement import first_held
 from node.jitter.proof import doubt, judge
 from node.kernel import inlined, inner_kernel
 from node.kernel.conversions import samples_to_ns
-from node.kernel.record import Records, as_bytes
 from node.opus.foreign import reading
 from node.opus.packet import has_lbrr, is_plausible, packet_samples
 from node.rtp import packet as rtp
@@ -46,6 +46,7 @@ from node.source.state import (
     DONE,
     FADE_IN,
     FADE_OUT,
+    FIFO_SAMPLES,
     JOURNAL_ROWS,
     NO_FADE,
     NO_SOUND,
@@ -53,7 +54,6 @@ from node.source.state import (
     OTHER_PAYLOAD,
     OTHER_SOURCE,
     TOO_LARGE,
-    Played,
     Source,
 )
 from node.units import NS_PER_S, PACKET_SAMPLES_MAX, RATE_HZ
@@ -166,6 +166,27 @@ def _begin(source: Source, fifo: NDArray[np.float32], begin_q16: int) -> None:
     resampler.media = media
 
 
+@inlined
+def _note_error(source: Source, wanted_q16: int) -> None:
+    """Note where the sound is, and how far that is from where it should be."""
+    own = source.playout[0]
+    resampler = source.resampler[0]
+    here = (resampler.media << 16) + (resampler.fraction_q32 >> 16)
+    error = wanted_q16 - here
+    own.error_q16 = error
+    own.error_max_q16 = max(own.error_max_q16, abs(error))
+    own.position_q16 = here
+
+
+@inlined
+def _open_period(source: Source, n: int, presentation_ns: int) -> None:
+    """Note that a period is under way."""
+    own = source.playout[0]
+    own.planned = 1
+    own.period_ns = presentation_ns
+    own.period_end_ns = presentation_ns + samples_to_ns(n)
+
+
 @inner_kernel("void(Source, float32[:, ::1], int64, int64)")
 def _plan(source: Source, fifo: NDArray[np.float32], n: int, presentation_ns: int) -> None:
     """Choose the step of this period: follow the time base, or jump where it is too far.
@@ -195,22 +216,16 @@ def _plan(source: Source, fifo: NDArray[np.float32], n: int, presentation_ns: in
         own.running = 1
     else:
         own.fade = NO_FADE
-    here = (resampler.media << 16) + (resampler.fraction_q32 >> 16)
-    error = wanted - here
-    own.error_q16 = error
-    own.error_max_q16 = max(own.error_max_q16, abs(error))
+    _note_error(source, wanted)
     far_q16 = _TORN_Q16 if is_silent else sv.HARD_RESYNC_Q16
-    if abs(error) > far_q16 or own.generation != state.generation:
+    if abs(own.error_q16) > far_q16 or own.generation != state.generation:
         own.fade = FADE_OUT
         own.hard_resyncs += not is_hole or own.generation != state.generation
         own.step_q32 = UNITY_Q32
     else:
         servo.feed_forward_ppm = line.rate_ppm
-        own.step_q32 = sv.servo_step(source.servo[:], error, n)
-    own.planned = 1
-    own.period_ns = presentation_ns
-    own.period_end_ns = presentation_ns + samples_to_ns(n)
-    own.position_q16 = here
+        own.step_q32 = sv.servo_step(source.servo[:], own.error_q16, n)
+    _open_period(source, n, presentation_ns)
 
 
 @inner_kernel("void(Source, int64)")
@@ -240,6 +255,18 @@ def _fade(out: NDArray[np.float32], how: int) -> None:
         weight = np.float32((i + 1) / n if how == FADE_IN else (n - 1 - i) / n)
         for channel in range(out.shape[1]):
             out[i, channel] *= weight
+
+
+@inlined
+def _move_on(source: Source, n: int) -> None:
+    """Move on by a period, without a sound."""
+    own = source.playout[0]
+    resampler = source.resampler[0]
+    position = resampler.fraction_q32 + n * own.step_q32
+    resampler.fraction_q32 = position & 0xFFFF_FFFF
+    resampler.start += position >> 32
+    resampler.media += position >> 32
+    own.planned = 0
 
 
 @inner_kernel("int64(Source, float32[:, ::1], float32[:, ::1], float32[:, ::1], int64)")
@@ -287,16 +314,50 @@ def advance(
             fifo[own.filled : own.filled + samples] = np.float32(0.0)
         own.filled += samples
     if own.count_only:
-        position = resampler.fraction_q32 + n * own.step_q32
-        resampler.fraction_q32 = position & 0xFFFF_FFFF
-        resampler.start += position >> 32
-        resampler.media += position >> 32
+        _move_on(source, n)
         out[:] = np.float32(0.0)
     else:
         resample(fifo, places, table, out, own.step_q32)
         _fade(out, own.fade)
     own.planned = 0
     return DONE
+
+
+@inner_kernel("boolean(Source, int64, int64)")
+def count_on(source: Source, presentation_ns: int, n: int) -> bool:
+    """Go on with one period of a source that only counts, if it plays on from the one before.
+
+    It is `advance` without a sound, in half of the steps. Where that has more to decide than its
+    next step, it is False: `advance`, called then, does what it would have done anyway.
+    """
+    own = source.playout[0]
+    state = source.jitter[0]
+    resampler = source.resampler[0]
+    goes_on = own.running == 1 and own.planned == 0 and own.fade == NO_FADE
+    is_torn = abs(presentation_ns - own.period_end_ns) > _TORN_NS
+    if not goes_on or is_torn or state.concealed_run > 0 or own.generation != state.generation:
+        return False
+    _note_error(source, position_q16(source.line[0], presentation_ns))
+    if abs(own.error_q16) > sv.HARD_RESYNC_Q16:
+        return False
+    source.servo[0].feed_forward_ppm = source.line[0].rate_ppm
+    own.step_q32 = sv.servo_step(source.servo[:], own.error_q16, n)
+    _open_period(source, n, presentation_ns)
+    ahead = (resampler.fraction_q32 + (n - 1) * own.step_q32) >> 32
+    slots = source.slots[: source.slot_count]
+    while own.filled < resampler.start + ahead + TAPS:
+        if FIFO_SAMPLES - own.filled < PACKET_SAMPLES_MAX:
+            gone = min(resampler.start, own.filled)
+            resampler.start -= gone
+            own.filled -= gone
+        buffered = own.filled - resampler.start
+        action = jitter.pull(state, source.steering[0], slots, presentation_ns, buffered)
+        if action != js.PAUSE:
+            ahead_q16 = (state.action_media << 16) - own.position_q16
+            write_journal(source, presentation_ns + (samples_to_ns(ahead_q16) >> 16))
+        own.filled += state.action_samples
+    _move_on(source, n)
+    return True
 
 
 @inner_kernel("int64(Source, int64, int64)")
@@ -326,23 +387,3 @@ def is_due(source: Source, presentation_ns: int, n: int) -> int:
     if first == js.NONE:
         return 0
     return int(slots[first & (slots.shape[0] - 1)].media < position + n)
-
-
-def copy_journal(
-    journal: Records[Played], taken: int, written: int, rows: Records[Played]
-) -> tuple[int, int]:
-    """Copy what is new in a journal into `rows`; return how many are taken now, and were copied.
-
-    journal  (JOURNAL_ROWS,), a ring: what nobody took in time is overwritten
-    taken    rows taken before
-    written  rows written so far
-    rows     (n,) to be filled from the first on
-    """
-    first = max(taken, written - JOURNAL_ROWS)
-    count = min(written - first, len(rows))
-    at = first % JOURNAL_ROWS
-    head = min(count, JOURNAL_ROWS - at)
-    filled, ring = as_bytes(rows), as_bytes(journal)
-    filled[:head] = ring[at : at + head]
-    filled[head:count] = ring[: count - head]
-    return first + count, count

@@ -231,7 +231,7 @@ def _play(source: Source, listener: Listener, room: NDArray[np.float32], at_ns: 
         sounds = _arbitrate(source, listener, setup, ahead_ns)
     if sounds and setup.adaptive:
         playback_adaptive.advance(source, room, room[: setup.period_samples], ahead_ns)
-    elif sounds:
+    elif sounds and not playback.count_on(source, ahead_ns, setup.period_samples):
         playback.advance(source, room, room, room[: setup.period_samples], ahead_ns)
     return WHOLE
 
