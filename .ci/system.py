@@ -16,6 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from memory import Memory
+
 TREE = Path(__file__).resolve().parents[1]
 KEPT = Path(os.environ.get("ROOT", "/var/cache/loalang-boot"))
 MINE = "arm64" if os.uname().machine == "aarch64" else "amd64"
@@ -81,42 +83,6 @@ class Table:
         return 0 if all(one[-1] for one in self.rows) else 1
 
 
-class Memory:
-    """A bound on the memory of all that runs in the system, its page cache too; no swap.
-
-    Of version 1 of the kernel's groups alone: in version 2 a group that holds processes and has
-    groups below it, as the system's has, takes no more of them.
-    """
-
-    def __init__(self, most_mb: int | None) -> None:
-        root, self._folder = Path("/sys/fs/cgroup/memory"), None
-        if root.is_dir() and most_mb is not None:
-            self._folder = Path(tempfile.mkdtemp(prefix="loalang-boot-", dir=root))
-            for name in ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes"):
-                if (self._folder / name).exists():
-                    (self._folder / name).write_text(str(most_mb << 20))
-
-    def join(self) -> None:
-        """Put the process that calls this, and its children, under the bound."""
-        if self._folder is not None:
-            (self._folder / "cgroup.procs").write_text(str(os.getpid()))
-
-    def verdict(self) -> str:
-        """Return "yes" if it was enough, or what happened."""
-        if self._folder is None:
-            return "not bound here"
-        lines = (self._folder / "memory.oom_control").read_text().splitlines()
-        killed = next(int(one.split()[1]) for one in lines if one.startswith("oom_kill "))
-        return "yes" if killed == 0 else f"no, {killed} processes ended"
-
-    def close(self) -> None:
-        """Forget it, and what the system made below it."""
-        if self._folder is not None:
-            for one in sorted(self._folder.rglob("*/"), reverse=True):
-                one.rmdir()
-            self._folder.rmdir()
-
-
 class Machine:
     """A system with a systemd of its own in namespaces; what it does is typed at its console."""
 
@@ -128,7 +94,7 @@ class Machine:
         self._shell = subprocess.Popen(
             [*asked, "--kill-child", "sh", "-c", BOOT, str(root)],
             stdin=subprocess.DEVNULL,
-            preexec_fn=self.memory.join,  # noqa: PLW1509  # no threads here
+            preexec_fn=self.memory.begin,  # noqa: PLW1509  # no threads here
         )
         self.pid = 0
         """Of its systemd, as seen from here."""
