@@ -1,7 +1,9 @@
-"""A bound on the memory of a system that .ci/system.py boots: control groups of either version."""
+"""Bounds on a system that .ci/system.py boots: memory, and for a while the processor."""
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -68,3 +70,37 @@ class Memory:
             for one in sorted(self._folder.rglob("*/"), reverse=True):
                 one.rmdir()
             self._folder.rmdir()
+
+    def processes(self) -> list[str]:
+        """Return all that is under the bound now."""
+        lists = [] if self._folder is None else self._folder.rglob("cgroup.procs")
+        return [pid for one in lists for pid in one.read_text().split()]
+
+
+@contextmanager
+def starving(processes: list[str], percent: int) -> Iterator[bool]:
+    """Give processes and what they begin so much of one processor, for a while.
+
+    Tells whether that can be done here: by groups of version 1, which bound what is real-time too.
+    """
+    root = Path("/sys/fs/cgroup/cpu")
+    if not (root / "cgroup.procs").exists() or not processes:
+        yield False
+        return
+    folder = Path(tempfile.mkdtemp(prefix="loalang-boot-", dir=root))
+    (folder / "cpu.cfs_quota_us").write_text(str(percent * 1000))  # of 100 ms
+    for name, value in (("cpu.rt_period_us", 100_000), ("cpu.rt_runtime_us", percent * 1000)):
+        if (folder / name).exists():
+            (folder / name).write_text(str(value))
+    try:
+        _move(processes, folder)
+        yield True
+    finally:
+        _move((folder / "cgroup.procs").read_text().split(), root)
+        folder.rmdir()
+
+
+def _move(processes: list[str], folder: Path) -> None:
+    for pid in processes:
+        with suppress(ProcessLookupError):  # it has ended
+            (folder / "cgroup.procs").write_text(pid)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +18,20 @@ from node.shell.steady import keep_steady
 STALL_S: Final = 0.005
 """Half a period: so late, and what a card had in its buffer is spent."""
 _READY_S: Final = 10.0
+
+
+def forget_dead_servers(folder: Path = Path("/dev/shm"), processes: Path = Path("/proc")) -> None:
+    """Forget the servers that were killed: JACK knows eight, and those of the dead stay for ever.
+
+    Only where none lives: nobody but JACK can say whose an entry is.
+    """
+    for one in processes.glob("[0-9]*/comm"):
+        with contextlib.suppress(OSError):  # it has ended
+            if one.read_text().startswith("jackd"):
+                return
+    for left in folder.glob("jack*"):
+        with contextlib.suppress(OSError):
+            left.unlink()
 
 
 def hurry(pid: int, priority: int) -> bool:
@@ -84,6 +99,7 @@ class JackServer:
             "JACK_NO_AUDIO_RESERVATION": "1",
         }
         self.rate_hz = rate_hz
+        forget_dead_servers()
         self._process = subprocess.Popen(
             ["jackd", "-n", name, "-r", "-d", "dummy", "-r", str(rate_hz),
              "-p", str(period_samples), "-C", "1", "-P", "1"],

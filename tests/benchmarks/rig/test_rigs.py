@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.rig import sync_measure as measure
 from benchmarks.rig.impairment import Impairment
-from benchmarks.rig.jack_rig import Host
+from benchmarks.rig.jack_rig import Host, forget_dead_servers
 from benchmarks.rig.live_source import LiveSource, mp2_frames
 from benchmarks.rig.real_village import PROGRAMME_S, Recording, programme
 from benchmarks.rig.rig_network import KINDS, Setting, network
@@ -174,3 +174,17 @@ def test_the_sound_of_a_live_source_can_be_taken_up_in_the_middle(tmp_path):
     assert heard.size == pytest.approx(sound.size - 50 * frame_s * RATE_HZ, abs=3 * 1152)
     _, delays_ms = measure.latencies_ms(heard, sound[round(50 * frame_s * RATE_HZ) :], RATE_HZ, 0)
     assert np.ptp(delays_ms) < 0.1
+
+
+@pytest.mark.parametrize("alive", ["jackd", "sshd"])
+def test_servers_that_were_killed_are_forgotten_unless_one_lives(tmp_path, alive):
+    memory, process = tmp_path / "shm", tmp_path / "proc" / "17"
+    memory.mkdir()
+    process.mkdir(parents=True)
+    for name in ("jack-shm-registry", "jack_sem.0_gone_system", "pulse-shm-7"):
+        (memory / name).touch()
+    (process / "comm").write_text(f"{alive}\n")
+    forget_dead_servers(memory, tmp_path / "proc")
+    left = {one.name for one in memory.iterdir()}
+    assert ("jack-shm-registry" in left) == (alive == "jackd")
+    assert "pulse-shm-7" in left
