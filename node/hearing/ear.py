@@ -101,6 +101,7 @@ class Ear:
             rate_hz=self._captured.rate_hz,
             begin_ns=begin_ns,
             noise_max_dbfs=self._noise_max_dbfs,
+            least_gain_db=self._monitor.tones[0].least_gain_db,
         )
         if found is not None and not is_whole:
             why = "nothing was captured for a while"

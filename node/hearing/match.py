@@ -33,6 +33,9 @@ BEFORE_MAX: Final = 0.2
 QUIET_DBFS: Final = -50.0
 """Of what is played, in the band: less is a pause, and nobody can be asked to hear it."""
 
+DROWNED_DB: Final = 6.0
+"""Noise in the band so much above what is to come back, and nobody can be asked to hear it."""
+
 ACTIVE_MIN: Final = 0.5
 """Share of the window that is no pause: with less of the sound in it nobody can be blamed."""
 
@@ -53,23 +56,34 @@ def in_band(sound: NDArray[np.float32], rate_hz: int, *, seconds: float) -> NDAr
     return np.fft.irfft(spectrum, n_out)
 
 
-def coefficient(played: NDArray[np.float64], captured: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the largest correlation coefficient of `played` at any delay, and the delay in s.
+def coefficient(
+    played: NDArray[np.float64], captured: NDArray[np.float64]
+) -> tuple[float, float, float]:
+    """Return the largest correlation coefficient of `played` at any delay, the delay in s, and
+    the gain, linear, of what came back then.
 
     played    (n,) float64, full scale 1.0, 8 kHz; its window, and silence after it
     captured  (n,) float64, full scale 1.0, 8 kHz
     """
     window, n = round(WINDOW_S * _GRID_HZ), captured.size
-    energy = float(np.dot(played, played))
+    energy = max(float(np.dot(played, played)), 1e-30)
     spectra = np.fft.rfft(captured, 2 * n) * np.conj(np.fft.rfft(played, 2 * n))
     products = np.abs(np.fft.irfft(spectra, 2 * n)[: n - window + 1])
     sums = np.concatenate(([0.0], np.cumsum(captured**2)))
     energies = sums[window:] - sums[: n - window + 1]
     # A delay at which hardly anything was captured is no better than the others.
     floor = 1e-3 * float(energies.max()) + 1e-30
-    found = products / np.sqrt(max(energy, 1e-30) * np.maximum(energies, floor))
+    found = products / np.sqrt(energy * np.maximum(energies, floor))
     best = int(found.argmax())
-    return min(float(found[best]), 1.0), best / _GRID_HZ
+    return min(float(found[best]), 1.0), best / _GRID_HZ, float(products[best]) / energy
+
+
+def _band_dbfs(sound: NDArray[np.float64], seconds: float) -> float:
+    """Return the level of so many seconds of `sound`, re a sine at full scale.
+
+    sound  (n,) float64, full scale 1.0, 8 kHz
+    """
+    return db_of(2 * float(np.dot(sound, sound)) / (seconds * _GRID_HZ))
 
 
 def _active_share(played: NDArray[np.float64]) -> float:
@@ -90,6 +104,7 @@ def judge(
     rate_hz: int,
     begin_ns: int,
     noise_max_dbfs: float,
+    least_gain_db: float | None = None,
 ) -> LoopVerdict | None:
     """Return whether `played` is in `captured`; None where it was a pause, or mostly one.
 
@@ -103,27 +118,38 @@ def judge(
         As long, full scale 1.0, from a time when nothing was played.
     rate_hz, begin_ns, noise_max_dbfs
         Of the capture; of the window; above that level nobody is blamed for not being heard.
+    least_gain_db : float or None
+        From the node's full scale to the capture's: what comes back softer may be another's horn.
+        None: nobody knows.
     """
     end_ns = begin_ns + int(WINDOW_S * NS_PER_S)
     seconds = WINDOW_S + WAY_S
     mine = in_band(played, round(played.size / WINDOW_S), seconds=seconds)
-    if db_of(2 * float(np.dot(mine, mine)) / (WINDOW_S * _GRID_HZ)) < QUIET_DBFS:
+    mine_dbfs = _band_dbfs(mine, WINDOW_S)
+    if mine_dbfs < QUIET_DBFS:
         return None
     level = level_dbfs(captured)
     if why := unfit(captured):
         return LoopVerdict("cannot tell", begin_ns, end_ns, level_dbfs=level, why=why)
-    found, _ = coefficient(mine, in_band(captured, rate_hz, seconds=seconds))
+    theirs = in_band(captured, rate_hz, seconds=seconds)
+    found, _, gain = coefficient(mine, theirs)
     margin_db = 2 * db_of(found / HEARD)
     if found < HEARD:
         if _active_share(mine) < ACTIVE_MIN:
             return None
-        if level > noise_max_dbfs:
+        if level > noise_max_dbfs or (
+            least_gain_db is not None
+            and _band_dbfs(theirs, seconds) > mine_dbfs + least_gain_db + DROWNED_DB
+        ):
             why = f"noise of {level:.0f} dBFS"
             return LoopVerdict("cannot tell", begin_ns, end_ns, margin_db, level, why=why)
         return LoopVerdict("not heard", begin_ns, end_ns, margin_db, level)
     if before is not None and not unfit(before):
-        was, _ = coefficient(mine, in_band(before, rate_hz, seconds=seconds))
+        was, _, _ = coefficient(mine, in_band(before, rate_hz, seconds=seconds))
         if was > BEFORE_MAX:
             why = "the place sounded like it before it was played"
             return LoopVerdict("cannot tell", begin_ns, end_ns, margin_db, level, why=why)
+    if least_gain_db is not None and (softer_db := least_gain_db - db_of(gain**2)) > 0:
+        why = f"{softer_db:.0f} dB too soft for this horn: another's plays the same, or it fails"
+        return LoopVerdict("cannot tell", begin_ns, end_ns, margin_db, level, why=why)
     return LoopVerdict("heard", begin_ns, end_ns, margin_db, level)

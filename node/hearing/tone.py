@@ -47,6 +47,8 @@ class Tone:
     """Gain from the node's full scale to the capture's when all was well; None: never measured."""
     tolerance_db: float
     """Below the reference."""
+    is_certain: bool = True
+    """Whether a horn that is alive gives it, also where it was never measured."""
 
     def wave(self) -> NDArray[np.float32]:
         """Return how it sounds: (n,) float32, full scale 1.0, 48 kHz."""
@@ -54,6 +56,11 @@ class Tone:
         edge = np.minimum(np.minimum(at, at[::-1]) / (FADE_MS * RATE_HZ / 1000), 1.0)
         sine = np.sin(2 * np.pi * self.frequency_hz / RATE_HZ * at)
         return np.asarray(10 ** (self.level_dbfs / 20) * edge * sine, np.float32)
+
+    @property
+    def least_gain_db(self) -> float | None:
+        """Gain below which it is not this horn as it was when all was well; None: nobody knows."""
+        return None if self.reference_db is None else self.reference_db - self.tolerance_db
 
     @property
     def captured_s(self) -> float:
@@ -126,6 +133,8 @@ def _word(
             return "heard", ""
         return "not heard", f"{wanted_db - gain_db:.0f} dB softer than when all was well"
     if wanted_db is None:
+        if not tone.is_certain:
+            return "cannot tell", "no reference says that this horn gives it"
         is_drowned = above_max_db > 0
     else:
         is_drowned = noise_dbfs + tone.threshold_db > tone.level_dbfs + wanted_db

@@ -32,9 +32,14 @@ _JOURNAL_S: Final = 20
 _LEFT_OUT: Final = (
     (re.compile(r"(?i)\b([0-9a-f]{8})[0-9a-f]{24,}\b"), r"\1…"),
     (
-        re.compile(r"(?im)^(\s*\"?[\w.-]*(?:password|secret|token)(?!_file)[\w-]*\"?\s*=).*$"),
-        r"\1 …",
+        re.compile(
+            r"(?is)((?:password|passphrase|secret|token)(?!_file)[\w-]*[\"']?\s*[=:]\s*)"
+            r"(?:\"{3}.*?\"{3}|'{3}.*?'{3}|\"[^\"\n]*\"|'[^'\n]*'|[^\n]*)"
+        ),
+        r"\1…",
     ),
+    (re.compile(r"(?s)(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(-----END|\Z)"), r"\1…\2"),
+    (re.compile(r"(://[^\s?\"']*\?)[^\s\"']+"), r"\1…"),
     (re.compile(r"(?im)\b((?:lat|lon)(?:_deg|itude)?\"?\s*[=:]\s*)-?[0-9.]+"), r"\1…"),
     (re.compile(r"//[^/\s@\"']+@"), "//…@"),
 )
@@ -58,7 +63,7 @@ def write_bundle(path: Path, findings: Sequence[Finding], config: Path) -> None:
     try:
         with tarfile.open(path, "w:gz") as bundle:
             for name, text in _parts(findings, config):
-                data = redacted(text).encode()
+                data = text.encode()
                 entry = tarfile.TarInfo(f"loalang-doctor/{name}")
                 entry.size, entry.mode = len(data), 0o600
                 bundle.addfile(entry, io.BytesIO(data))
@@ -67,11 +72,12 @@ def write_bundle(path: Path, findings: Sequence[Finding], config: Path) -> None:
 
 
 def _parts(findings: Sequence[Finding], config: Path) -> Iterator[tuple[str, str]]:
-    yield "findings.json", json.dumps([asdict(one) for one in findings], indent=1)
+    told = [{name: redacted(text) for name, text in asdict(one).items()} for one in findings]
+    yield "findings.json", json.dumps(told, indent=1)
     for one in [config, *sorted((config.parent / FOLDER).glob("*.toml"))]:
-        yield f"configuration/{one.name}", _read(one)
+        yield f"configuration/{one.name}", redacted(_read(one))
     yield "versions.txt", _versions()
-    yield "journal.txt", _journal()
+    yield "journal.txt", redacted(_journal())
 
 
 def _read(path: Path) -> str:

@@ -63,13 +63,15 @@ class LoopConfig:
 
     reference_db: float | None = None
     """Gain of the tone from the node's full scale to the capture's as `doctor --tone` measured it
-    when all was well; None: a horn that has become soft is not noticed."""
+    when all was well. None: a horn that has become soft is not noticed, and a neighbour's that
+    plays the same is taken for it."""
 
     silent_reference_db: float | None = None
-    """The same of the silent tone."""
+    """The same of the silent tone. None: where a microphone does not hear that, it cannot tell."""
 
     tolerance_db: float = 10.0
-    """A tone that is softer than its reference by more is not heard."""
+    """A tone that is softer than its reference by more is not heard; of a programme that is softer
+    than the reference by more the loop cannot tell whose it is."""
 
     noise_max_dbfs: float = -20.0
     """Where the capture is louder and holds nothing of what was played, it cannot tell."""
@@ -88,6 +90,7 @@ class LoopConfig:
             threshold_db=self.threshold_db,
             reference_db=self.silent_reference_db if silent else self.reference_db,
             tolerance_db=self.tolerance_db,
+            is_certain=not silent or self.kind == "current",
         )
 
     def rules(self, zone: str) -> SelfTestRules:
@@ -108,10 +111,11 @@ class LoopConfig:
         check(
             "loop",
             {
+                "device": (_is_name(self.device), self.device, "a name, as arecord -L prints it"),
                 "file": (
-                    self.device is None or self.file is None,
+                    _is_name(self.file) and (self.device is None or self.file is None),
                     self.file,
-                    "left out where device is given",
+                    "a path" if self.device is None else "left out where device is given",
                 ),
                 "rate_hz": (self.rate_hz in RATES_HZ, self.rate_hz, "44100 or 48000"),
                 "tone_hz": (200 <= self.tone_hz <= highest_hz, self.tone_hz, up_to),
@@ -139,6 +143,10 @@ class LoopConfig:
                 ),
             },
         )
+
+
+def _is_name(text: str | None) -> bool:
+    return text is None or (text != "" and text.isprintable())
 
 
 def _span(text: str) -> tuple[time, time] | None:

@@ -17,8 +17,8 @@ BLOCK = 4800
 class Place:
     """A node, its horn and a microphone before it, 10 ms at a time."""
 
-    def __init__(self, *, gain_db=-20.0, noise_dbfs=-50.0, delay_ms=250):
-        self.monitor = Monitor((tone(), tone(20_000.0, -40.0)))
+    def __init__(self, *, gain_db=-20.0, noise_dbfs=-50.0, delay_ms=250, reference_db=None):
+        self.monitor = Monitor((tone(reference_db=reference_db), tone(20_000.0, -40.0)))
         self.ear = Ear(self.monitor, rate_hz=RATE_HZ, noise_max_dbfs=-20.0)
         self.gain, self.noise = 10 ** (gain_db / 20), 10 ** (noise_dbfs / 20)
         self.rng = np.random.default_rng(3)
@@ -64,6 +64,15 @@ def test_what_sounds_is_heard_and_silence_has_no_verdict(rests):
     assert set(told) == {"heard"}
     assert 7 <= len(told) <= 11
     assert place.words(4) == []
+
+
+@pytest.mark.parametrize(("gain_db", "word"), [(-25.0, "heard"), (-40.0, "cannot tell")])
+def test_only_what_is_as_loud_as_the_horn_was_is_heard_as_the_horn(gain_db, word):
+    place = Place(gain_db=gain_db, noise_dbfs=-70, reference_db=-20.0)
+    place.run(4)
+    place.sound = voice(place.rng, 8.0)
+    told = place.run(11)
+    assert {one.word for one in told if "before" not in one.why} == {word}
 
 
 def test_a_cut_cable_is_not_heard_within_6_s():

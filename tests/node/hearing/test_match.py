@@ -47,10 +47,10 @@ def captured(played, rate_hz, *, delay_s, gain_db):
     return (10 ** (gain_db / 20) * heard).astype(np.float32)
 
 
-def judged(played, heard, *, before=None, rate_hz=RATE_HZ, noise_max_dbfs=-20.0):
+def judged(played, heard, *, before=None, rate_hz=RATE_HZ, noise_max_dbfs=-20.0, least=None):
     return judge(
         played, heard, before, rate_hz=rate_hz, begin_ns=5 * NS_PER_S,
-        noise_max_dbfs=noise_max_dbfs,
+        noise_max_dbfs=noise_max_dbfs, least_gain_db=least,
     )  # fmt: skip
 
 
@@ -120,6 +120,36 @@ def test_a_place_that_already_sounded_like_it_cannot_tell():
     assert judged(played, siren, before=siren).word == "cannot tell"
 
 
+@settings(max_examples=30, deadline=None)
+@given(SEEDS, RATES, st.floats(0, 0.75), st.floats(-45, 0))
+def test_a_neighbours_horn_that_plays_the_same_is_not_taken_for_a_horn_of_known_gain(
+    seed, rate_hz, delay_s, gain_db
+):
+    """Nor is the horn itself blamed: where it fails, and theirs is softer, nobody can tell."""
+    rng = np.random.default_rng(seed)
+    played = voice(rng)
+    heard = captured(played, rate_hz, delay_s=delay_s, gain_db=gain_db)
+    heard = heard + noise(rng, rate_hz, -80)
+    assert judged(played, heard, rate_hz=rate_hz).word == "heard", "of one of unknown gain it is"
+    assert judged(played, heard, rate_hz=rate_hz, least=gain_db - 3).word == "heard"
+    one = judged(played, heard, rate_hz=rate_hz, least=gain_db + 15)
+    assert one.word == "cannot tell"
+    softer_db, _, why = one.why.partition(" dB ")
+    assert 14 <= int(softer_db) <= 18, "a grid of 8 kHz is between samples"
+    assert why == "too soft for this horn: another's plays the same, or it fails"
+
+
+def test_what_the_rules_made_softer_than_the_street_is_not_called_unheard():
+    """-30 dBFS is no noise for a warning, and drowns what comes back 20 dB softer."""
+    rng = np.random.default_rng(5)
+    played = voice(rng) * np.float32(0.1)
+    street = noise(rng, RATE_HZ, -30, 1.0)
+    heard = captured(played, RATE_HZ, delay_s=0.2, gain_db=-6) + street
+    assert judged(played, heard).word == "not heard", "how loud it was to be nobody knows"
+    assert judged(played, heard, least=-16.0).why == "noise of -30 dBFS"
+    assert judged(10 * played, street, least=-16.0).word == "not heard"
+
+
 def test_a_pause_has_no_verdict():
     quiet = noise(np.random.default_rng(1), RATE_HZ, -80)[: int(WINDOW_S * RATE_HZ)]
     assert judged(quiet, noise(np.random.default_rng(2), RATE_HZ, -40)) is None
@@ -131,10 +161,11 @@ def test_coefficient_and_delay_are_those_of_scipy(seed, delay_s):
     rng = np.random.default_rng(seed)
     mine = in_band(voice(rng), RATE_HZ, seconds=WHOLE_S)
     heard = np.roll(mine, int(delay_s * 8000)) + 0.02 * rng.standard_normal(mine.size)
-    found, at_s = coefficient(mine, heard)
+    found, at_s, gain = coefficient(mine, heard)
     window = int(WINDOW_S * 8000)
     products = signal.correlate(heard, mine[:window], "valid", "fft")
     energies = np.convolve(heard**2, np.ones(window), "valid")
     theirs = np.abs(products) / np.sqrt(np.sum(mine**2) * energies)
     assert at_s == theirs.argmax() / 8000
     assert abs(found - theirs.max()) < 0.01, "what rings beyond the window is ours alone"
+    assert abs(gain - 1) < 0.05

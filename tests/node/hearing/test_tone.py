@@ -106,6 +106,15 @@ def test_noise_in_which_the_tone_would_drown_cannot_tell():
     assert judged(unknown, heard(unknown, gain_db=-200, noise_dbfs=-40)).word == "not heard"
 
 
+def test_a_tone_that_few_horns_give_blames_nobody_until_its_reference_is_known():
+    doubtful = tone(20_000.0, -40.0, is_certain=False)
+    found = judged(doubtful, heard(doubtful, gain_db=-200, noise_dbfs=-70))
+    assert (found.word, found.why) == ("cannot tell", "no reference says that this horn gives it")
+    assert judged(doubtful, heard(doubtful, gain_db=-10, noise_dbfs=-70)).word == "heard"
+    known = tone(20_000.0, -40.0, is_certain=False, reference_db=-20.0)
+    assert judged(known, heard(known, gain_db=-200, noise_dbfs=-70)).word == "not heard"
+
+
 def test_it_begins_and_ends_softly_and_is_as_loud_as_it_should_be():
     wave = tone(level_dbfs=-20.0).wave()
     assert wave.shape == (3 * RATE_HZ,)

@@ -71,6 +71,11 @@ def test_no_key_of_any_length_stays_in_any_text(key, around):
     [("fetch https://me:hush@radio/x failed", "https://…@radio/x"),
      ('  "mqtt.password" = "hush"', '  "mqtt.password" = …'),
      ('password_file = "/etc/x"', 'password_file = "/etc/x"'),
+     ('mqtt = { password = "hush", port = 1 }', "mqtt = { password = …, port = 1 }"),
+     ('password = """\nhush\n"""\nport = 1', "password = …\nport = 1"),
+     ("password = so hush\nport = 1", "password = …\nport = 1"),
+     ("-----BEGIN PRIVATE KEY-----\nhush\n-----END PRIVATE KEY-----", "KEY-----…-----END"),
+     ("fetch https://radio/x?key=hush failed", "https://radio/x?… failed"),
      ("lat_deg = 21.65", "lat_deg = …")],
 )  # fmt: skip
 def test_passwords_and_places_are_left_out_and_the_rest_stays(text, stays):

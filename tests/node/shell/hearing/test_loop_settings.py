@@ -12,6 +12,10 @@ WRONG = {
     "colour = 1": "loop.colour: unknown; known here: kind, device, file,",
     'kind = "ear"': "loop.kind = 'ear': must be one of 'microphone', 'current'",
     'file = "/x"\ndevice = "hw:1"': "loop.file = '/x': must be left out where device is given",
+    'file = ""': "loop.file = '': must be a path",
+    'file = "/x\\u0000"': "loop.file = '/x\\x00': must be a path",
+    'device = ""': "loop.device = '': must be a name, as arecord -L prints it",
+    'device = "hw:1\\n"': "loop.device = 'hw:1\\n': must be a name, as arecord -L prints it",
     "rate_hz = 8000": "loop.rate_hz = 8000: must be 44100 or 48000",
     "tone_hz = 100.0": "loop.tone_hz = 100.0: must be 200 to 22080",
     "tone_dbfs = 0.0": "loop.tone_dbfs = 0.0: must be -60 to -6",
@@ -46,6 +50,12 @@ def test_a_loop_without_orders_is_refused(tmp_path, capsys):
     path = tmp_path / "node.toml"
     status, told = check(path, capsys, '[loop]\nfile = "/x"\n')
     assert (status, told) == (2, f"{path}: loop: needs [control], whose proof it is for\n")
+
+
+def test_a_microphone_is_not_trusted_to_hear_the_silent_tone_and_a_clamp_is():
+    assert not LoopConfig(kind="microphone").tone(silent=True).is_certain
+    assert LoopConfig(kind="microphone").tone(silent=False).is_certain
+    assert LoopConfig(kind="current").tone(silent=True).is_certain
 
 
 def test_so_many_hours_and_no_more():
