@@ -235,6 +235,11 @@ def one_from_table(bits: np.random.PCG64, table: list[int], *, scale: int) -> in
     return (low + ((table[cell + 1] - low) * fraction >> FRACTION_BITS)) * scale >> Q
 
 
+def one_between(bits: np.random.PCG64, low: int, high: int) -> int:
+    """Return the next whole number from `low` to `high`, both included: `between` of one."""
+    return low + ((int(bits.random_raw()) >> 32) * (high - low + 1) >> 32)
+
+
 def between(raw: NDArray[np.uint64], low: int, high: int) -> NDArray[np.int64]:
     """Turn raw integers into whole numbers from `low` to `high`, both included.
 

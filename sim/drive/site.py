@@ -18,7 +18,7 @@ from node.kernel import kernel
 from node.kernel.record import Records, together
 from node.source.state import Played
 from node.units import NS_PER_MS, NS_PER_S
-from sim.chance.rng import Purpose, between, raw_draws, stream
+from sim.chance.rng import Purpose, one_between, stream
 from sim.drive.virtual_shell import Work
 from sim.gateway.cpu import Host
 from sim.gateway.crystal import Oscillator
@@ -196,8 +196,7 @@ class Site:
         self.lead_ns = self._host.queued_ns + device_ns
         """From the moment at which a period is asked for to its presentation."""
         bits = stream(scenario.seed, Purpose.PHASE, commune=place.commune, node=place.node)
-        phase = raw_draws(bits, 1)
-        self._phase_ns = int(between(phase, 0, self._period_ns - 1)[0])
+        self._phase_ns = one_between(bits, 0, self._period_ns - 1)
         self._next_period = 0
         self._waiting_ns = np.zeros(0, np.int64)
         self._waiting = np.zeros(0, np.int64)
@@ -354,8 +353,8 @@ def crystals(
 ) -> tuple[Oscillator, Oscillator]:
     """Return the node's monotonic clock and the sound card's."""
     board, card = place.profile.board, place.profile.sound_card
-    start = raw_draws(stream(seed, Purpose.START, commune=commune, node=node), 1)
-    offset_ns = int(between(start, NS_PER_S, _BOOT_OFFSET_S * NS_PER_S)[0]) + uptime_ns
+    bits = stream(seed, Purpose.START, commune=commune, node=node)
+    offset_ns = one_between(bits, NS_PER_S, _BOOT_OFFSET_S * NS_PER_S) + uptime_ns
 
     def crystal(name: str, sigma_ppm: float, offset_ns: int) -> Oscillator:
         return Oscillator(

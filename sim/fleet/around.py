@@ -16,7 +16,7 @@ from node.kernel import inner_kernel, kernel
 from node.kernel.record import Record, Records, inner, nested, new, whole
 from node.source.state import Played
 from node.units import NS_PER_MS, NS_PER_S
-from sim.chance.rng import Purpose, between, raw_draws, stream
+from sim.chance.rng import Purpose, one_between, stream
 from sim.drive.site import crystals, line_up
 from sim.drive.sums import PERIOD_ROWS
 from sim.drive.trace import Mixed, mix
@@ -235,7 +235,7 @@ class Surroundings:
         bits = stream(scenario.seed, Purpose.PHASE, commune=place.commune, node=place.node)
         self.record = new(Around)
         self.record["costs"] = self._host.costs
-        self.record["phase_ns"] = int(between(raw_draws(bits, 1), 0, self.period_ns - 1)[0])
+        self.record["phase_ns"] = one_between(bits, 0, self.period_ns - 1)
         self.record["lead_ns"] = self.lead_ns
         self.record["period_ns"] = self.period_ns
         self.record["queued_ns"] = self._host.queued_ns

@@ -22,6 +22,9 @@ all of it within the minutes of a clock that are looked at together."""
 LONGEST_NS: Final = CHUNK_NS + 10 * NS_PER_S
 """What would be a shorter chunk than the difference at the end of a run is done with the last."""
 
+_REMEMBERED_NS: Final = 60 * NS_PER_S
+"""At least twice the longest playout delay, so that each packet that plays is remembered."""
+
 _SPARE: Final = 64
 _PERIODS_NS: Final = LONGEST_NS + 2 * NS_PER_S
 _WAYS: Final = 3
@@ -66,7 +69,7 @@ class Desk:
 
 
 class Ways:
-    """When the packets of the last two chunks were sent, departed and arrived, for one node."""
+    """When the packets of a chunk, and of the minute before it, were sent, departed and arrived."""
 
     def __init__(self) -> None:
         self.values = np.full((_WAYS, 0), LOST_NS, np.int64)
@@ -79,13 +82,13 @@ class Ways:
 
     @property
     def oldest(self) -> int:
-        """How many of the chunk before the last are remembered, which `add` forgets."""
+        """How many of those that are remembered `add` forgets."""
         return self.known - self._newest
 
     def add(
         self, send_ns: NDArray[np.int64], depart_ns: NDArray[np.int64], arrive_ns: NDArray[np.int64]
     ) -> None:
-        """Add what was sent in a chunk; forget the chunk before the last.
+        """Add what was sent in a chunk; forget all before it but the last minute.
 
         send_ns, depart_ns, arrive_ns  (n,) int64, ns; LOST_NS
         """
@@ -102,4 +105,4 @@ class Ways:
             ways[end : self.known] = LOST_NS
         self.first += gone
         self.known = end
-        self._newest = send_ns.size
+        self._newest = send_ns.size - int(send_ns.searchsorted(send_ns[-1] - _REMEMBERED_NS))

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from node.config import JitterConfig
 from node.kernel.record import Records
 from node.units import NS_PER_S
 from sim.drive.outgoing import Outgoing
@@ -47,7 +46,7 @@ class FleetRounds:
     desk : Desk, optional
         Room, where there is some.
     newcomers : dict, optional
-        What nodes begin as, where some of the same run have.
+        What nodes begin as, by their own delay in ms, where some of the same run have.
     """
 
     def __init__(
@@ -59,7 +58,7 @@ class FleetRounds:
         places: Sequence[Place] | None = None,
         sheet: NDArray[np.int64] | None = None,
         desk: Desk | None = None,
-        newcomers: dict[JitterConfig, Newcomer] | None = None,
+        newcomers: dict[int, Newcomer] | None = None,
     ) -> None:
         self.scenario = scenario
         self.places = tuple(village.places if places is None else places)
@@ -127,11 +126,10 @@ class FleetRounds:
 
     def _pole(self, number: int) -> FleetPole:
         place = self.places[number]
-        config = node_config(place, self.scenario)
         # But for this and their names, and what has to do with sound alone, they are alike.
-        if config.jitter not in self._newcomers:
-            self._newcomers[config.jitter] = Newcomer(
-                config,
+        if place.delay_ms not in self._newcomers:
+            self._newcomers[place.delay_ms] = Newcomer(
+                node_config(place, self.scenario),
                 self.sender,
                 speaks=self.scenario.sender.reports,
                 again=self.scenario.sender.sends_again,
@@ -143,7 +141,7 @@ class FleetRounds:
             end_ns=self._outgoing.end_ns,
             sender=self.sender,
             tally=self.tallies[number],
-            newcomer=self._newcomers[config.jitter],
+            newcomer=self._newcomers[place.delay_ms],
             sheet=self._sheet,
             hearing=(hearing := self._desk.hearing(number)),
             speech=self._outgoing.speech(place, hearing),

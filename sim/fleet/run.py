@@ -19,7 +19,7 @@ from queue import SimpleQueue
 
 import numpy as np
 
-from node.config import ConfigError, JitterConfig
+from node.config import ConfigError
 from sim.drive.capacity import with_repair
 from sim.drive.roll_up import Part, part_of, repair_kbit_s_of, roll_up
 from sim.drive.rounds import Rounds
@@ -126,7 +126,7 @@ def _parts(
 ) -> Iterator[Part]:
     """Yield what is kept of each commune, or of all, in the order of the village."""
     sheet = packet_sheet(programme)
-    newcomers: dict[JitterConfig, Newcomer] = {}
+    newcomers: dict[int, Newcomer] = {}
     desks: SimpleQueue[Desk] = SimpleQueue()
     for _ in range(threads):
         desks.put(Desk())

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from node.kernel import inner_kernel, kernel
 from node.kernel.record import Record, Records, new, whole
 from node.units import NS_PER_S
-from sim.chance.rng import from_table, one_from_table, raw_draws
+from sim.chance.rng import one_from_table
 from sim.chance.tables_quantiles import NORMAL
 
 _MINUTE_NS: Final = 60 * NS_PER_S
@@ -167,7 +167,7 @@ class Oscillator:
             self._make_ppb = round(fixed_ppm * 1000)
         else:
             limit = round(max_ppm * 1000)
-            drawn = int(from_table(raw_draws(bits, 1), NORMAL, scale=round(sigma_ppm * 1000))[0])
+            drawn = one_from_table(bits, _NORMAL, scale=round(sigma_ppm * 1000))
             self._make_ppb = max(-limit, min(limit, drawn))
         self._walk_ppb = 0
         self._ppb: list[int] = []

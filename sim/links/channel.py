@@ -48,6 +48,7 @@ class Link:
         self._stalls = stalls_of(bearer, stream(seed, Purpose.STALL, commune=commune, node=node))
         self._busy = busy
         self._outages = outages
+        self._ends_ns = np.empty(2, np.int64)
         self._way = new(kernel.Way)
         table = _SHAPES.get(bearer.jitter_shape, _NO_SHAPE)
         self._way["table"][0, : table.size] = table
@@ -73,17 +74,19 @@ class Link:
         raw = np.empty((2, count), np.uint64)
         raw[0] = raw_draws(self._loss_bits, count)
         raw[1] = raw_draws(self._jitter_bits, count)
-        came = depart_ns[depart_ns != kernel.LOST_NS]
+        depart_ns = np.ascontiguousarray(depart_ns)
         # Neighbours ask the cell for the same span, for they get the same packets.
-        begin_ns = int(came.min()) if came.size else 0
-        end_ns = int(came.max()) + self._queue_ns + 1 if came.size else 0
+        begin_ns = end_ns = 0
+        if kernel.span(depart_ns, self._ends_ns):
+            begin_ns, end_ns = self._ends_ns.tolist()
+            end_ns += self._queue_ns + 1
         spells = [one.until(begin_ns, end_ns) for one in (self._stalls, self._busy, self._outages)]
         stalls, busy, _ = map(len, spells)
         arrive_ns = np.empty(count, np.int64)
         kernel.send(
             self._way,
             raw,
-            np.ascontiguousarray(depart_ns),
+            depart_ns,
             arrive_ns,
             np.concatenate(spells),
             np.array([stalls, stalls + busy]),

@@ -67,6 +67,23 @@ def find_spell(spells: NDArray[np.int64], first: int, at_ns: int) -> int:
     return first
 
 
+@kernel("boolean(int64[::1], int64[::1])")
+def span(depart_ns: NDArray[np.int64], ends_ns: NDArray[np.int64]) -> bool:
+    """Find when the first and the last of some packets left; return False where none did.
+
+    depart_ns  (n,) int64, ns, LOST_NS for what was lost before
+    ends_ns    (2,) int64, ns: filled
+    """
+    first_ns = last_ns = np.int64(LOST_NS)
+    for i in range(depart_ns.shape[0]):
+        at_ns = depart_ns[i]
+        if at_ns != LOST_NS:
+            first_ns = at_ns if first_ns == LOST_NS else min(first_ns, at_ns)
+            last_ns = max(last_ns, at_ns)
+    ends_ns[0], ends_ns[1] = first_ns, last_ns
+    return bool(last_ns != LOST_NS)
+
+
 @kernel("void(uint64[::1], uint64[::1], int64[::1], int64, int64[::1], Passing[::1])")
 def load_packets(
     loss: NDArray[np.uint64],

@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from sim.chance import tables_quantiles as tables
-from sim.chance.rng import Purpose, between, from_table, one_from_table, raw_draws, stream
+from sim.chance.rng import (
+    Purpose,
+    between,
+    from_table,
+    one_between,
+    one_from_table,
+    raw_draws,
+    stream,
+)
 
 
 def test_a_stream_belongs_to_its_place_and_not_to_the_order_of_calls():
@@ -85,3 +93,10 @@ def test_one_draw_is_what_many_are(scale):
     many = from_table(raw_draws(stream(1, Purpose.WANDER), 200), tables.NORMAL, scale=scale)
     bits, table = stream(1, Purpose.WANDER), tables.NORMAL.tolist()
     assert [one_from_table(bits, table, scale=scale) for _ in range(200)] == many.tolist()
+
+
+@pytest.mark.parametrize("span", [(0, 0), (-3, 4), (10**9, 3600 * 10**9)])
+def test_one_whole_number_is_what_many_are(span):
+    many = between(raw_draws(stream(1, Purpose.PHASE), 200), *span)
+    bits = stream(1, Purpose.PHASE)
+    assert [one_between(bits, *span) for _ in range(200)] == many.tolist()

@@ -13,7 +13,7 @@ from sim.chance.rng import Purpose, from_table, stream
 from sim.chance.tables_quantiles import GAMMA_2, GEV_02, LOGNORMAL_06
 from sim.links import bearer as bearers
 from sim.links.channel import Link, Trace
-from sim.links.kernel import LOST_NS, Passing, load_packets
+from sim.links.kernel import LOST_NS, Passing, load_packets, span
 from sim.links.sleep import Modem
 from sim.links.spells import busy_of, outages_of
 from sim.links.traces import read_trace
@@ -215,3 +215,12 @@ def test_packets_are_given_the_draws_that_the_tables_give(raw, table, scale_us):
     )
     np.testing.assert_array_equal(packets["raw"], loss)
     np.testing.assert_array_equal(packets["depart_ns"], depart_ns)
+
+
+@given(st.lists(st.one_of(st.just(LOST_NS), st.integers(0, 50)), max_size=12))
+def test_the_span_of_packets_is_from_the_first_that_left_to_the_last(departs):
+    ends_ns = np.zeros(2, np.int64)
+    left = [one for one in departs if one != LOST_NS]
+    assert span(np.array(departs, np.int64), ends_ns) == bool(left)
+    if left:
+        assert ends_ns.tolist() == [min(left), max(left)]
