@@ -113,7 +113,7 @@ Architecture: $architecture
 Maintainer: Loa Lang <loalang@localhost>
 Depends: python3 (>= $minor), python3 (<< $next), libportaudio2, systemd
 Recommends: chrony
-Suggests: mosquitto
+Suggests: mosquitto, alsa-utils
 Section: sound
 Priority: optional
 Installed-Size: $(du -sk "$root" --exclude=DEBIAN | cut -f1)

@@ -188,10 +188,15 @@ class Alert(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         """What people read in records: no two warnings of a sender have the same."""
-        ending = f"/{self.block + 1}" if self.block else ""
-        if len(self.identifier) + len(ending) > NAME_MAX:
-            ending = f"#{number_of(self.identifier)}{ending}"
-        return self.identifier[: NAME_MAX - len(ending)] + ending
+        return name_of(self.identifier, self.block)
+
+
+def name_of(identifier: str, block: int = 0) -> str:
+    """Return what the record of a block of that warning is called."""
+    ending = f"/{block + 1}" if block else ""
+    if len(identifier) + len(ending) > NAME_MAX:
+        ending = f"#{number_of(identifier)}{ending}"
+    return identifier[: NAME_MAX - len(ending)] + ending
 
 
 def key_of(sender: str, identifier: str) -> tuple[str, str]:

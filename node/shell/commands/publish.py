@@ -21,7 +21,7 @@ from node.shell.broker.paho_connection import connect
 from node.shell.config import MqttConfig
 from node.shell.faults import EXIT_FAULT, EXIT_INPUT, ShellError
 from node.shell.files import TEXT_BYTES_MAX, read_regular
-from node.shell.poles.outcomes import Outcomes
+from node.shell.poles.outcomes import RECORDED, Outcomes
 from node.shell.poles.pole_list import read_poles
 from node.shell.poles.roster import Answer, Roster
 
@@ -73,6 +73,12 @@ def publish_order(options: argparse.Namespace) -> int:
     order = open_envelope(sealed)
     if isinstance(order, str):
         raise ShellError(f"{options.order}: {order}", exit_status=EXIT_INPUT)
+    if options.proof and order.kind not in RECORDED:
+        what = order.kind.name.lower().replace("_", "-")
+        text = (
+            f"--proof {options.proof:g}: must be 0 for a {what}, which leaves no record of its own"
+        )
+        raise ShellError(text, exit_status=EXIT_INPUT)
     poles = read_poles(options.poles) if options.poles else {}
     roster, outcomes = Roster(order, poles), Outcomes(order, poles)
     config = guest.config_of(options)

@@ -1,6 +1,7 @@
 """What became of one order at each pole, by the records that the poles' own keys vouch for."""
 
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
@@ -10,11 +11,17 @@ from node.control.proof.proof import Entry
 from node.control.proof.self_tests import WRITER as SELF_TEST
 from node.control.sessions import record_name
 from node.control.trust.message import Kind, Message
+from node.control.warning.alert import name_of
+from node.control.warning.alert_blocks import BLOCKS_MAX
+from node.control.warning.cap import parse_cap
 from node.control.warning.short_alert import identifier_of
 from node.shell.poles.ledger import LINE_BYTES_MAX, Ledger
 from node.shell.poles.pole_list import Pole
 from node.shell.poles.readable import short_number
 from node.shell.poles.roster import printable
+
+RECORDED: Final = (Kind.CAP, Kind.SHORT_ALERT, Kind.SESSION, Kind.SELF_TEST)
+"""Orders that leave a record of their own at each pole."""
 
 
 class Outcomes:
@@ -30,7 +37,7 @@ class Outcomes:
 
     def __init__(self, order: Message, poles: Mapping[str, Pole]) -> None:
         self._order = order
-        self._name = _record_name(order)
+        self._names = _record_names(order)
         self._ledger = Ledger(poles)
         self.records: dict[str, Record] = {}
 
@@ -51,8 +58,7 @@ class Outcomes:
 
     def _is_of_it(self, record: Record) -> bool:
         own = record.signed_by == self._order.key_id.hex()
-        named = self._name is None or record.name == self._name
-        return own and named and record.ended_s >= self._order.issued_s
+        return own and record.name in self._names and record.ended_s >= self._order.issued_s
 
 
 def outcome_told(record: Record) -> str:
@@ -62,12 +68,14 @@ def outcome_told(record: Record) -> str:
     return printable(f"{record.outcome}, {record.sounded_s} s{reason} ({by})", LINE_BYTES_MAX)
 
 
-def _record_name(order: Message) -> str | None:
-    """Return what its record is called; None: anything."""
+def _record_names(order: Message) -> frozenset[str]:
+    """Return what its records are called, several for a document of several blocks."""
     if order.kind is Kind.SELF_TEST:
-        return SELF_TEST
+        return frozenset((SELF_TEST,))
     if order.kind is Kind.SHORT_ALERT:
-        return identifier_of(short_number(order.content))
+        return frozenset((identifier_of(short_number(order.content)),))
     if order.kind is Kind.SESSION and (session := read_session(order)) is not None:
-        return record_name(session.ssrc)
-    return None
+        return frozenset((record_name(session.ssrc),))
+    if order.kind is Kind.CAP and not isinstance(cap := parse_cap(order.content), str):
+        return frozenset(name_of(cap.identifier, block) for block in range(BLOCKS_MAX))
+    return frozenset()

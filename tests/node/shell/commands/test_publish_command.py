@@ -137,6 +137,12 @@ def test_a_zone_is_the_same_one_however_its_name_was_typed(publish, broker):  # 
     assert status == 0 and len(told) == 1
 
 
+def test_proof_of_what_leaves_no_record_is_refused(tmp_path, capsys, publish):
+    (tmp_path / "poles.toml").write_text("")
+    status, _ = publish("--node", "coc-1", "--proof", "9", "--poles", str(tmp_path / "poles.toml"))
+    assert status == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [

@@ -13,11 +13,14 @@ from node.control.trust.signature import SeedSigner
 from node.control.warning.short_alert import encode_short, identifier_of
 from node.shell.poles.outcomes import Outcomes
 from node.shell.poles.pole_list import Pole
+from tests.node.control.test_controller import block, document
 
 OFFICE, NODE, THIEF = (SeedSigner(bytes([n]) * 32) for n in (1, 2, 3))
 POLES = {"coc-1": Pole(NODE.public_key, ())}
 TOPIC = "pa/v1/v/node/coc-1/"
 NUMBER = 0xABC
+STORM = block("storm", urgency="Immediate", code="SVR", begin="02:00", end="12:00")
+CAP = document("vn-ls-0007", STORM)
 
 
 def order(kind=Kind.SHORT_ALERT, content=None):
@@ -86,9 +89,17 @@ def test_a_record_that_the_poles_key_does_not_vouch_for_is_not_believed():
     [
         (Kind.SELF_TEST, b"silent", "self-test"),
         (Kind.SESSION, msgspec.json.encode(Session(0xBEEF)), "live 0000beef"),
-        (Kind.CAP, b"<alert/>", "whatever it is called"),
+        (Kind.CAP, CAP, "vn-ls-0007"),
+        (Kind.CAP, CAP, "vn-ls-0007/2"),
     ],
 )
 def test_each_kind_of_order_knows_its_record(kind, content, name):
     outcomes = Outcomes(order(kind, content), POLES)
     assert len(told(outcomes, record(name=name))) == 1
+
+
+@pytest.mark.parametrize("kind", [Kind.CAP, Kind.MUTE, Kind.CALENDAR])
+def test_what_the_same_key_ordered_before_is_not_taken_for_this_one(kind):
+    """A siren of before that ends after this order was signed is no proof of it."""
+    outcomes = Outcomes(order(kind, CAP if kind is Kind.CAP else b""), POLES)
+    assert told(outcomes, record(name="another warning")) == []
