@@ -300,7 +300,8 @@ class Service:
         """Look for faults; tell what came and went."""
         note_parts(self._health, self._amplifier, self._store, self._standing, now)
         if self._listening is not None:
-            self._listening.follow(self._lock, self._health, now)
+            underruns: int = getattr(self._sink, "underruns", 0)
+            self._listening.follow(self._lock, self._health, underruns, now)
         if self._vitals.looks(now):
             with self._lock:
                 signs = signs_of(self._speaker, self._sink, self._mqtt)

@@ -88,21 +88,23 @@ class Air:
                     os.write(self._fifo, samples.astype("<i2").tobytes())
 
 
+def say(office, sound):
+    """Let the office's pole warn with 18 s of another sound."""
+    digest = hashlib.sha256(sound).hexdigest()
+    (office.folder / f"{digest}.opus").write_bytes(sound)
+    path = office.folder / "node.toml"
+    text = path.read_text()
+    old = text.partition('siren = "')[2].partition('"')[0]
+    path.write_text(text.replace(old, digest).replace("siren_s = 1", "siren_s = 18"))
+
+
 @pytest.fixture
 def pole(tmp_path, broker, capsys):  # noqa: F811  # the fixture above
     """An office, and a pole with a loop that is about to be started."""
     office = Office(tmp_path, broker, capsys)
-    speech = ogg_speech()
-    digest = hashlib.sha256(speech).hexdigest()
-    (tmp_path / f"{digest}.opus").write_bytes(speech)
-    path = tmp_path / "node.toml"
-    text = path.read_text()
-    old = text.partition('siren = "')[2].partition('"')[0]
-    text = text.replace(old, digest).replace("siren_s = 1", "siren_s = 18")
-    path.write_text(
-        text + f'[loop]\nfile = "{tmp_path}/loop"\ntone_hours = ["00:00-00:00"]\n'
-        'kind = "microphone"\n'
-    )
+    say(office, ogg_speech())
+    with (tmp_path / "node.toml").open("a") as file:
+        file.write(f'[loop]\nfile = "{tmp_path}/loop"\ntone_hours = ["00:00-00:00"]\n')
     air = Air(tmp_path / "out.wav", tmp_path / "loop")
     office.start()
     office.certify()

@@ -6,6 +6,7 @@
 ```
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -24,6 +25,9 @@ if TYPE_CHECKING:  # its import takes what joins
 SILENT_HORN: Final = "loop hears nothing"
 DEAF: Final = "loop capture"
 """Names of the two faults: of the horn, and of who listens to it."""
+
+TORN: Final = "the card tore the sound"
+"""What underruns have cut into pieces and moved apart is not to be found as a whole."""
 
 
 class Listening:
@@ -45,6 +49,8 @@ class Listening:
         self._capture = Capture(config, self._take)
         self._kind = config.kind
         self._verdicts = 0
+        self._underruns = self._torn_ns = 0
+        """Of the card, and when they were noted last."""
         self._fault: str | None = None
         """Of the horn."""
 
@@ -56,10 +62,14 @@ class Listening:
         """End."""
         self._capture.close()
 
-    def follow(self, lock: CoreLock, health: Health, now_ns: int) -> None:
-        """Tell the core what was heard, and `health` what is wrong."""
+    def follow(self, lock: CoreLock, health: Health, underruns: int, now_ns: int) -> None:
+        """Tell the core what was heard, and `health` what is wrong; the card had `underruns`."""
+        if underruns != self._underruns:
+            self._underruns, self._torn_ns = underruns, now_ns
         while (verdict := self._ear.next_event()) is not None:
             self._verdicts += 1
+            if verdict.word == "not heard" and verdict.begin_ns <= self._torn_ns:
+                verdict = replace(verdict, word="cannot tell", why=TORN)
             with lock:
                 self._fault = self._speaker.receive_verdict(verdict, now_ns)
         health.note(SILENT_HORN, self._fault, now_ns)
