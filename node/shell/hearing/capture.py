@@ -5,6 +5,7 @@
  FIFO, file ─────┴► read, at most 0.2 s at a time ─► take(sound, now)
     └ ends, is silent for 3 s, cannot be opened ─► fault, and again after 1, 2, 4 … 10 s
 ```
+What comes at another rate than it should is a fault too, and is not handed on.
 A process of its own, so that no library of it can stop the one that plays, and so that a device
 that hangs is killed and not waited for. Nothing here is ever waited for by anybody.
 """
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from node.shell.clocks import now_ns
 from node.shell.faults import ShellError, file_fault
+from node.shell.hearing.rate_watch import RateWatch
 from node.shell.hearing.settings import LoopConfig
 from node.units import NS_PER_S
 
@@ -61,6 +63,7 @@ class Capture:
         self._thread = threading.Thread(target=self._run, name="loop", daemon=True)
         self._why: str | None = None
         """What ended it the last time; None: it captures, or has not begun."""
+        self._rate = RateWatch(config.rate_hz)
         self._began_ns = now_ns()
         self._heard_ns = 0
         self.losses = 0
@@ -81,7 +84,7 @@ class Capture:
             return "its thread has ended: the log says why"
         if self._why is None and now_ns - max(self._heard_ns, self._began_ns) > _OPENING_NS:
             return "it does not open"
-        return self._why
+        return self._why or self._rate.fault
 
     def close(self) -> None:
         """End; a device that hangs is left behind."""
@@ -172,7 +175,9 @@ class Capture:
             sound = np.divide(samples, 32768, dtype=np.float32)
             heard_ns = self._heard_ns = now_ns()
             self._why = None
-            if sound.size:
+            if is_paced:
+                self._rate.receive(sound.size, heard_ns)
+            if sound.size and self._rate.fault is None:
                 self._take(sound, heard_ns)
         return "closed"
 

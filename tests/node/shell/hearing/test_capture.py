@@ -155,3 +155,20 @@ def test_our_own_mistake_ends_the_capture_and_is_told(tmp_path):
     while one.fault(time.monotonic_ns()) is None and time.monotonic() < end_s:
         time.sleep(0.02)
     assert one.fault(time.monotonic_ns()) == "its thread has ended: the log says why"
+
+
+def test_a_capture_at_another_rate_is_told_and_not_handed_on(listen, tmp_path):
+    os.mkfifo(tmp_path / "loop")
+    one = listen(file=str(tmp_path / "loop"))
+    with open(tmp_path / "loop", "wb", buffering=0) as fifo:
+        begin_s, written = time.monotonic(), 0
+        while one.fault is None and time.monotonic() < begin_s + 8:
+            n = int((time.monotonic() - begin_s) * 2 * RATE_HZ) - written
+            fifo.write(samples(n).tobytes())
+            written += n
+            time.sleep(0.02)
+        assert "samples a second, and rate_hz is 48000" in one.fault
+        size = one.sound.size
+        fifo.write(samples(4800).tobytes())
+        time.sleep(0.3)
+        assert one.sound.size == size
