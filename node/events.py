@@ -69,12 +69,15 @@ class FetchFile:
     """What it is said to have; more is not taken."""
 
 
-Word = Literal["heard", "not heard", "cannot tell"]
+Word = Literal["heard", "not heard", "cannot tell", "not taken"]
 
 
 @dataclass(frozen=True, slots=True)
 class LoopVerdict:
-    """What the loop heard of what left the node from `begin_ns` to `end_ns`."""
+    """What the loop heard of what left the node from `begin_ns` to `end_ns`.
+
+    Or, in the card's own word, that it found no sound in time: `not taken`.
+    """
 
     word: Word
     begin_ns: int

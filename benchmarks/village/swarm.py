@@ -20,6 +20,7 @@ from node.control.trust.once import ReplayGuard
 from node.control.warning.alert_book import AlertBook
 from node.jitter.state import EARLY
 from node.shell.broker.mqtt import MqttLink
+from node.shell.card.gaps import Gaps
 from node.shell.service import Service
 from node.source.receiver import Receiver
 from sim.swarm.campaign import Campaign
@@ -244,6 +245,13 @@ def no_second_of_its_like() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def gaps_not_told() -> Iterator[None]:
+    """What the card had to play without the node counts as played."""
+    with patch.object(Gaps, "follow", lambda self, periods, now_ns: None):
+        yield
+
+
 PLANTS: Final = {
     "replay check off": replay_check_off,
     "acknowledged order lost": order_lost,
@@ -258,4 +266,5 @@ PLANTS: Final = {
     "a cancel refused": cancel_refused,
     "35 dB too soft": too_soft,
     "none waits for its like": no_second_of_its_like,
+    "gaps of the card are not told": gaps_not_told,
 }

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from node.config import ConfigError, NodeConfig
 from node.control.precedence import CLASSES
 from node.control.trust.signature import SeedSigner
-from node.events import FetchFile, Persist
+from node.events import FetchFile
 from node.shell.broker.home_assistant import discovery
 from node.shell.broker.mqtt import MqttLink
 from node.shell.card.chosen_sink import chosen_sink
@@ -52,6 +52,7 @@ from node.shell.systemd import starting, status_after
 from node.units import NS_PER_S
 
 if TYPE_CHECKING:  # its import loads the kernels: only `run` needs them
+    from node.governed import GovernedSpeaker
     from node.joined import Speaker
     from node.shell.hearing.listening import Listening
     from node.stack import SpeakerNode
@@ -243,7 +244,7 @@ def _serve(
             status_every_ns=times_ns[1],
             tell_time=None if governed is None else governed.tell_time,
             fetch=None if governed is None else governed.fetch,
-            foresee=None if governed is None else governed.foresee,
+            governed=None if governed is None else governed.core,
             switch=node.amplifier.switch,
             listening=listening,
             standing=standing | ({"configuration": refused} if refused else {}),
@@ -287,7 +288,7 @@ class _Governed:
     tell_time: Callable[[int, int], None]
     known_time: Callable[[], tuple[int, bool]]
     fetch: Callable[[FetchFile], None]
-    foresee: Callable[[bytes, int], Persist | None]
+    core: "GovernedSpeaker"
     standing: dict[str, str]
     """Faults that are there from the start, by name."""
     listening: "Listening | None"
@@ -333,7 +334,7 @@ def _governed(
         lambda utc, now: tell_time(governed, control, utc, now),
         lambda: governed.known_time(now_ns()),
         Fetcher(shell.fetch, library).request,
-        governed.foresee,
+        governed,
         standing,
         listening,
     )

@@ -13,6 +13,7 @@ from node.peers.joining import BROKER as BROKER_PATH
 from node.shell.broker.ahead import keeper
 from node.shell.broker.mqtt import MqttLink
 from node.shell.card.amplifier_switch import AmplifierSwitch
+from node.shell.card.gaps import Gaps
 from node.shell.card.sinks import Sink
 from node.shell.card.sound_watch import SoundWatch
 from node.shell.clocks import now_ns, utc_ns
@@ -33,6 +34,7 @@ from node.shell.vitals import Vitals
 from node.units import NS_PER_S
 
 if TYPE_CHECKING:  # its import takes what joins, which a node without does not need
+    from node.governed import GovernedSpeaker
     from node.joined import Speaker
 
 LOG: Final = logging.getLogger("loalang")
@@ -55,9 +57,8 @@ class Service:
         Print the status as one line of JSON on standard output so often.
     tell_time : callable or None
         Told (utc_ns, now_ns) where the core keeps a calendar; returns when next, None: in a second.
-    fetch, foresee : callable or None
-        Asked for a file that a warning names, returns at once; returns what must be kept before an
-        order acts.
+    fetch, governed : callable or None, GovernedSpeaker or None
+        Asked for a file that a warning names, returns at once; the core that is under orders.
     standing : mapping of str to str or None
         Faults that were found before the start, by name: sounds that are missing.
     renewed : callable or None
@@ -93,7 +94,7 @@ class Service:
         renewed: Callable[[], bool] | None = None,
         reread: Callable[[], object] | None = None,
         page: tuple[str, int] | None = None,
-        foresee: Callable[[bytes, int], Persist | None] | None = None,
+        governed: "GovernedSpeaker | None" = None,
         switch: str | None = None,
         listening: Listening | None = None,
     ) -> None:
@@ -105,10 +106,10 @@ class Service:
         self._mqtt = mqtt
         self._status_every_ns = status_every_ns
         self._fetch = fetch
-        self._foresee = foresee
+        self._governed = governed
         self._lock = CoreLock()
         self._time = ToldTime(tell_time, self._lock)
-        self._watch = SoundWatch(sink, now_ns())
+        self._watch = SoundWatch(sink, now_ns(), Gaps(sink, governed, self._lock))
         self._sounds = True
         """What the core was told last: that the sink asks for sound."""
         self._wake: asyncio.TimerHandle | None = None
@@ -194,8 +195,8 @@ class Service:
         self._store.on_durable = lambda: soon(loop, link.wake)
         link.durable = lambda: self._store.durable
         link.keep = self._store.keep_soon
-        if self._foresee is not None:
-            link.ahead.keep = keeper(self._foresee, self._store, self._lock)
+        if self._governed is not None:
+            link.ahead.keep = keeper(self._governed.foresee, self._store, self._lock)
         link.set_state(self._health.word())
         link.take_datagram = self._take_by_broker
         link.told = self._note_link

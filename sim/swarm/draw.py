@@ -45,6 +45,15 @@ in some hundred does, and a node that acknowledges what it has not kept is seen 
 _ON_THE_WAY: Final = 0.2
 """Of the histories have packets that are damaged, come twice, or late and overtaken."""
 
+_SLOW: Final = 0.1
+"""Of the histories have a CPU that is too slow to play for a while."""
+
+_TOO_SLOW: Final = 0.001
+"""Of the speed that is left: the fastest board takes a hundredth of a period for one."""
+
+_NO_RTC: Final = 0.1
+"""Of the histories have clocks on boards that do not go on without power."""
+
 _LIVE: Final = 0.25
 """Of the histories have a live programme: it costs several times as much as all the rest."""
 
@@ -74,7 +83,10 @@ def script_of(seed: int) -> Script:
     live = _live(rng, orders, poles) if _chance(rng, _LIVE) else []
     off = _off_meanwhile(rng, orders, poles) if _chance(rng, _OFF_MEANWHILE) else []
     on_the_way = [_trouble(rng, orders, poles)] if _chance(rng, _ON_THE_WAY) else []
-    steps = tuple(sorted([*orders, *faults, *live, *off, *on_the_way], key=lambda one: one.at_s))
+    worn = [_slow(rng, orders, poles)] if _chance(rng, _SLOW) else []
+    worn += [Step(at_s=1.0, do="no_rtc", for_s=200.0)] if _chance(rng, _NO_RTC) else []
+    all_steps = [*orders, *faults, *live, *off, *on_the_way, *worn]
+    steps = tuple(sorted(all_steps, key=lambda one: one.at_s))
     return Script(seed=seed, poles=poles, steps=steps, begin=begin)
 
 
@@ -184,6 +196,17 @@ def _trouble(rng: np.random.Generator, orders: Sequence[Step], poles: Sequence[P
         for_s=_one(rng, (3.0, 10.0, 30.0)),
         amount=_one(rng, (0.05, 0.3, 1.0)),
         held_s=_one(rng, (0.05, 0.5, 5.0)) if kind == "reorder" else 0.0,
+    )
+
+
+def _slow(rng: np.random.Generator, orders: Sequence[Step], poles: Sequence[Pole]) -> Step:
+    """Return a CPU that is too slow to finish a period before the next, most around an order."""
+    return Step(
+        at_s=_time(rng, _one(rng, orders).at_s if _chance(rng, 0.75) else None),
+        do="cpu_throttle",
+        pole="" if _chance(rng, 0.25) else _one(rng, poles).name,
+        for_s=_one(rng, (1.0, 3.0, 10.0, 30.0)),
+        amount=_TOO_SLOW,
     )
 
 

@@ -69,6 +69,7 @@ class Facts:
         self.live = [one for one in self.given if one.step.do == "live"]
         self.muted = self.muted_for("commune")
         clocked = next(one for one in history.script.poles if one.name == pole.name).clock
+        clocked = clocked and not self.faults("no_rtc")
         unsure = ("clock_step",) if clocked else ("clock_step", "power_cut")
         self.doubts_since_ns = min(
             (ns_of(one.at_s) for one in self._steps() if one.do in unsure), default=None
@@ -115,7 +116,7 @@ class Facts:
     def may_sound(self, warning: Warned, start_ns: int, end_ns: int) -> bool:
         """Return whether nothing keeps a warning from the horn between the two times."""
         on = any(a <= start_ns and b >= end_ns for a, b in self._pole.on)
-        card = not self._active("card_gone", "card_gone", start_ns, end_ns)
+        card = not self._active("card_gone", "cpu_throttle", start_ns, end_ns)
         # One that was lost with the power later has ended it all the same, until then.
         ended = any(
             at_ns <= end_ns and (kept or any(a <= at_ns and b >= end_ns for a, b in self._pole.on))

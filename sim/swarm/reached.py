@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
+from node.control.proof.record_keeper import LATE
 from node.units import NS_PER_S
 from sim.swarm.ear import Heard
 from sim.swarm.facts import Facts
@@ -96,6 +97,11 @@ def _revoked_in_use(history: History, facts: Facts, pole: PoleHistory) -> bool:
         for warning in facts.warnings
         if any(one.do == "revoke" and one.by == warning.given.step.by for one in _all(history))
     )
+
+
+def _too_slow(history: History, facts: Facts, pole: PoleHistory) -> bool:
+    """A warning has the horn of a node that says of it that it was late for its card."""
+    return any(record.reason == LATE for warning in facts.warnings for _, record in warning.emitted)
 
 
 def _all(history: History) -> tuple[Step, ...]:
@@ -242,6 +248,7 @@ SITUATIONS: Final[dict[str, Look]] = {
     "a warning sounds again after a boot": _again_after_boot,
     "a warning comes before the time is known": _no_clock,
     "card pulled out while a warning sounds": _in_sound("card_gone"),
+    "a CPU too slow for a warning": _too_slow,
     "broker away over midnight": _over_midnight,
     "broker away while a warning sounds": _in_sound("broker_down"),
     "an order given into a half-open link": _half_open,

@@ -221,6 +221,8 @@ class VirtualCard:
         self._pulls = 0
         self._changed: Callable[[], None] = lambda: None
         self.broken = False
+        self.underruns = 0
+        """Periods that it had to play without the node."""
 
     def tell_changes(self, call: Callable[[], None]) -> None:
         """Call whenever `missing` has changed, or who sounds."""

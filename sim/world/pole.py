@@ -325,7 +325,7 @@ class WorldPole:
             store=cast(Store, self._store),
             mqtt=link,
             tell_time=partial(self._tell_time, governed),
-            foresee=governed.foresee,
+            governed=governed,
         )
 
     def _tell_time(self, governed: GovernedSpeaker, utc_ns: int, now_ns: int) -> int | None:

@@ -12,13 +12,16 @@ from node.control.loudness.regulation import Verdict
 from node.control.proof.proof import ProofChain
 from node.control.proof.tally import Tally
 from node.events import LoopVerdict, Persist, Publish
-from node.units import NS_PER_MS
+from node.units import NS_PER_MS, NS_PER_S
 
 TOPIC: Final = "proof"
 """Below the node's own topic."""
 
 SILENCE_DB: Final = -100.0
 """What records say for silence: JSON has no infinity."""
+
+LATE: Final = "the node was late for the card: others take the processor"
+"""Why what the card never had was not played."""
 
 PARTS_MAX: Final = 32
 """Parts with a line of their own in a record; of a longer item the first ones."""
@@ -52,7 +55,7 @@ class _Part:
     def told(self) -> PartHeard:
         """Return its line of the record."""
         one = self.part
-        heard_ms = self.heard_ns // NS_PER_MS
+        heard_ms = max(self.heard_ns, 0) // NS_PER_MS
         return PartHeard(one.kind, one.media, one.language, self.at_s, heard_ms, self.clock)
 
 
@@ -131,6 +134,8 @@ class RecordKeeper:
             self._streams.setdefault(holder, Tally()).note(verdict)
         elif (heard := self._heard.get(_part_key(holder))) is not None:
             heard.tally.note(verdict)
+            if verdict.word == "not taken" and (one := self._open(holder)) is not None:
+                one.heard_ns -= verdict.end_ns - verdict.begin_ns
 
     def finish(self, record: Record) -> list[Persist | Publish]:
         """Return what to keep and to publish for `record`; nothing if it is in the chain."""
@@ -138,6 +143,10 @@ class RecordKeeper:
         tally = self._streams.pop(record.name, Tally())
         if heard is not None:
             record, tally = _completed(record, heard), heard.tally
+        late = record.outcome == "played" and tally.is_late(record.sounded_s * NS_PER_S)
+        if tally.untaken_ns:
+            least_s = max(record.sounded_s - tally.untaken_s, 0)
+            record = msgspec.structs.replace(record, sounded_s=least_s)
         sounded = record.sounded_s or any(one.heard_ms for one in record.parts)
         if self._heard_by and sounded and record.heard_by is msgspec.UNSET:
             by = tally.told(self._loop, self._heard_by)
@@ -145,6 +154,8 @@ class RecordKeeper:
         if record.outcome == "played" and tally.is_silent:
             reason = f"the {self._loop} heard nothing of it"
             record = msgspec.structs.replace(record, outcome="missed", reason=reason)
+        elif late:
+            record = msgspec.structs.replace(record, outcome="missed", reason=LATE)
         added = self.proof.add(record)
         if added is None:
             return []

@@ -1,9 +1,10 @@
-"""What the loop heard of one item, looked at each second; and what a record says of it."""
+"""What loop and card say of one item, looked at each second; and what a record says of it."""
 
 from dataclasses import dataclass
 from typing import Final
 
 from node.events import LoopVerdict
+from node.units import NS_PER_S
 
 UNHEARD_MIN: Final = 3
 """So many looks that found nothing, and none that did, and it was not played."""
@@ -11,7 +12,7 @@ UNHEARD_MIN: Final = 3
 
 @dataclass(slots=True)
 class Tally:
-    """Looks of the loop at one item."""
+    """Looks of the loop at one item, and what the card found no sound for."""
 
     heard: int = 0
     unheard: int = 0
@@ -21,6 +22,8 @@ class Tally:
     """The least of those that heard it."""
     why: str = ""
     """Why the last one could not tell."""
+    untaken_ns: int = 0
+    """For so long the card played silence, for the node was late."""
 
     def note(self, verdict: LoopVerdict) -> None:
         """Add one look."""
@@ -30,6 +33,8 @@ class Tally:
             self.heard += 1
         elif verdict.word == "not heard":
             self.unheard += 1
+        elif verdict.word == "not taken":
+            self.untaken_ns += verdict.end_ns - verdict.begin_ns
         else:
             self.untold, self.why = self.untold + 1, verdict.why
 
@@ -38,8 +43,19 @@ class Tally:
         """Whether nothing of it came out of the horn, as far as anybody can know."""
         return not self.heard and self.unheard >= UNHEARD_MIN
 
+    def is_late(self, sounded_ns: int) -> bool:
+        """Whether half of what is said to have sounded, or more, the card never had."""
+        return self.untaken_ns >= NS_PER_S and 2 * self.untaken_ns >= sounded_ns
+
+    @property
+    def untaken_s(self) -> int:
+        """For how many seconds the card played silence, rounded."""
+        return (self.untaken_ns + NS_PER_S // 2) // NS_PER_S
+
     def told(self, loop: str, taken_by: str) -> str:
         """Return by what the sound is known: the `loop`, or only who took it."""
+        if self.untaken_s:
+            taken_by += f"; for {self.untaken_s} s it found no sound in time"
         looks = self.heard + self.unheard + self.untold
         if self.heard:
             return (

@@ -10,6 +10,7 @@
 
 from typing import Final
 
+from node.shell.card.gaps import Gaps
 from node.shell.card.sinks import Sink
 from node.shell.faults import ShellError
 from node.units import NS_PER_MS, NS_PER_S
@@ -29,8 +30,9 @@ STALLED: Final = "the sink asked for no sound in 2.5 s: is the card's server gon
 class SoundWatch:
     """Look at a sink at each tick of the loop."""
 
-    def __init__(self, sink: Sink, begin_ns: int) -> None:
+    def __init__(self, sink: Sink, begin_ns: int, gaps: Gaps | None = None) -> None:
         self._sink = sink
+        self._gaps = gaps
         self._begin_ns = self._looked_ns = begin_ns
         self._still_ns = 0
         self._seen_periods = 0
@@ -49,6 +51,8 @@ class SoundWatch:
         """
         tick_ns = min(now_ns - self._looked_ns, _TICK_MAX_NS)
         self._looked_ns = now_ns
+        if self._gaps is not None:
+            self._gaps.follow(self.periods, now_ns)
         is_patient = self.periods == 0 and now_ns - self._begin_ns < PATIENCE_NS
         self.missing = self._sink.missing()
         fault = self._sink.fault()

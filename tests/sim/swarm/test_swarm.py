@@ -49,6 +49,9 @@ FOUND = {
     "a cancel refused": (ALERT, Step(at_s=25.0, do="cancel", number=2, about=1)),
     "35 dB too soft": (ALERT,),
     "none waits for its like": (ALERT, replace(ALERT, at_s=ALERT.at_s + 1, number=2, event="TSW")),
+    "gaps of the card are not told": (
+        ALERT, Step(at_s=24.0, do="cpu_throttle", amount=0.001, for_s=20.0)
+    ),
 }  # fmt: skip
 """The planted faults, each in few steps; `python -m benchmarks swarm` finds them from seeds."""
 

@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.village import swarm as planted
+from node.control.proof.record_keeper import LATE
 from node.opus.libopus import LibopusDecoder
 from node.units import NS_PER_S, RATE_HZ
 from sim.day.answer import answer_of
@@ -280,3 +281,15 @@ def test_an_order_that_is_not_kept_yet_when_the_run_ends_is_not_lost(tmp_path):
     slow = row("disk_slow", "01:59", "02:20", write_s="600.0")
     day, _ = lived(tmp_path, slow, orders=ALERT + MUTE_AT_TWO)
     assert [one.fate for one in day.orders if one.kind == "mute"] == ["obeyed"] * 2
+
+
+def test_a_node_that_is_too_slow_for_its_card_says_so_itself(tmp_path):
+    """Its record, its fault and the answer are of one mind, and the horn was silent."""
+    slow = row("cpu_throttle", "01:59", "02:15", share="0.01", cluster='"a-2"')
+    day, ears = lived(tmp_path, slow, sound=True)
+    [fate] = [one for one in day.orders if one.kind == "alert" and one.node == "a-2"]
+    items = {one.node: one for one in day.items if one.item.startswith("#")}
+    assert fate.fate == "not heard" and ears["a-2"].seconds(fate.sent_s) < LOOK_S
+    assert fate.reason == f"{LATE}; its CPU was too slow to play"
+    assert (items["a-2"].outcome, items["a-2"].reason) == ("missed", LATE)
+    assert items["a-1"].outcome == "played"

@@ -11,8 +11,8 @@ from node.control.events import StartPart
 from node.control.loudness.regulation import Verdict
 from node.control.precedence import MessageClass
 from node.control.proof.proof import Entry
-from node.control.proof.record_keeper import TOPIC, RecordKeeper
-from node.events import Publish
+from node.control.proof.record_keeper import LATE, TOPIC, RecordKeeper
+from node.events import LoopVerdict, Publish
 from node.units import NS_PER_MS
 
 VERDICT = Verdict("play", 0.0, 70.0, None, "", verified=False)
@@ -60,3 +60,30 @@ def test_only_what_sounded_says_by_what_that_is_known(by, sounded_s, has_horn):
     record = msgspec.json.decode(proof.payload)["record"]
     assert record.get("heard_by", "") == (by if sounded_s or has_horn else "")
     assert ("heard_by" in record) is bool(by and (sounded_s or has_horn))
+
+
+@given(st.integers(1, 120), st.lists(st.integers(0, 1000), max_size=120))
+def test_what_the_card_never_had_for_half_of_its_time_was_not_played(sounds_s, missed_ms):
+    """`missed_ms` of each second the card found no sound."""
+    keeper = RecordKeeper({}, "card, acoustically unverified")
+    keeper.begin(PART, 75, VERDICT, 0, trusted=True)
+    keeper.note_horn(PART, 0, 0, sounds=True, trusted=True)
+    missed_ms = missed_ms[:sounds_s]
+    for second, ms in enumerate(missed_ms, start=1):
+        ends_ns = second * 1000 * NS_PER_MS
+        if ms:
+            gap = LoopVerdict("not taken", ends_ns - ms * NS_PER_MS, ends_ns)
+            keeper.note_verdict(PART, gap)
+    keeper.end_part(PART, sounds_s * 1000 * NS_PER_MS)
+    told = keeper.finish(Record(1, "tin", "2026-10-30", "played", sounded_s=sounds_s))
+    [proof] = [one for one in told if isinstance(one, Publish) and one.topic == TOPIC]
+    record = msgspec.json.decode(proof.payload, type=Entry).record
+    late = sum(missed_ms) >= 1000 and 2 * sum(missed_ms) >= 1000 * sounds_s
+    assert (record.outcome == "missed") == late
+    assert (record.reason == LATE) == late
+    # A record counts whole seconds; its parts, ms.
+    assert record.sounded_s == max(sounds_s - (sum(missed_ms) + 500) // 1000, 0)
+    assert record.parts[0].heard_ms == sounds_s * 1000 - sum(missed_ms)
+    if record.heard_by:
+        assert ("it found no sound in time" in record.heard_by) == (sum(missed_ms) >= 500)
+    assert record.heard_by or sum(missed_ms) > 900 * sounds_s
