@@ -105,8 +105,7 @@ class Service:
         self._store = store
         self._mqtt = mqtt
         self._status_every_ns = status_every_ns
-        self._fetch = fetch
-        self._governed = governed
+        self._fetch, self._governed = fetch, governed
         self._lock = CoreLock()
         self._time = ToldTime(tell_time, self._lock)
         self._watch = SoundWatch(sink, now_ns(), Gaps(sink, governed, self._lock))

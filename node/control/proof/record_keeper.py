@@ -141,9 +141,9 @@ class RecordKeeper:
         """Return what to keep and to publish for `record`; nothing if it is in the chain."""
         heard = self._heard.pop(_record_key(record), None)
         tally = self._streams.pop(record.name, Tally())
-        if heard is not None:
-            record, tally = _completed(record, heard), heard.tally
+        tally = tally if heard is None else heard.tally
         late = record.outcome == "played" and tally.is_late(record.sounded_s * NS_PER_S)
+        record = record if heard is None else _completed(record, heard)
         if tally.untaken_ns:
             least_s = max(record.sounded_s - tally.untaken_s, 0)
             record = msgspec.structs.replace(record, sounded_s=least_s)
@@ -154,7 +154,7 @@ class RecordKeeper:
         if record.outcome == "played" and tally.is_silent:
             reason = f"the {self._loop} heard nothing of it"
             record = msgspec.structs.replace(record, outcome="missed", reason=reason)
-        elif late:
+        elif late and record.outcome != "refused":
             record = msgspec.structs.replace(record, outcome="missed", reason=LATE)
         added = self.proof.add(record)
         if added is None:
