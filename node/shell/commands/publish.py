@@ -216,7 +216,8 @@ def _verdict_of_proof(roster: Roster, outcomes: Outcomes, wait_s: float) -> int:
 
 def _print(answer: Answer, took_s: float) -> None:
     note = f" ({answer.remedy})" if answer.remedy and not answer.good else ""
-    print(f"{answer.node}: {answer.fate} after {took_s:.3f} s{note}", flush=True)
+    by = "" if answer.verified else ", by the key that it told itself"
+    print(f"{answer.node}: {answer.fate} after {took_s:.3f} s{by}{note}", flush=True)
 
 
 def _verdict(roster: Roster, wanted: _Wanted, options: argparse.Namespace) -> int:
