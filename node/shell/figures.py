@@ -46,6 +46,9 @@ def _families(status: Mapping[str, Any]) -> Iterator[tuple[str, str, str, list[_
     yield "broker_dropped_total", "counter", "Messages given up", _known(link, "dropped")
     days = _known(link, "certificate_days")
     yield "certificate_days", "gauge", "Days until the broker's certificate ends", days
+    loop = shell.get("loop") or {}
+    yield "loop_verdicts_total", "counter", "Looks at the horn", _known(loop, "verdicts")
+    yield "loop_losses_total", "counter", "How often its capture ended", _known(loop, "losses")
     trusted = _known(control, "clock_trusted")
     yield "clock_trusted", "gauge", "Whether the civil time is known", trusted
     yield "proof_entries_total", "counter", "Entries of the proof", _known(control, "proof_number")

@@ -27,6 +27,7 @@ STATUS = {
         "periods": 12_345_678_901,
         "underruns": 2,
         "broker": {"connected": True, "reconnects": 0, "waiting": 1, "dropped": 0},
+        "loop": {"kind": "microphone", "verdicts": 12, "losses": 1},
     },
 }
 LABEL = r'\w+="(\\.|[^"\\\n])*"'
@@ -77,6 +78,8 @@ async def test_the_page_the_status_and_the_figures_are_there_and_nothing_else(as
     assert all(LINE.match(line) for line in lines), lines
     assert 'loalang_state{state="degraded"} 1' in lines
     assert "loalang_periods_total 12345678901" in lines
+    assert "loalang_loop_verdicts_total 12" in lines
+    assert "loalang_loop_losses_total 1" in lines
     assert asked.times == 1, "the status is asked for once a second"
     assert b"404" in (await asked.get(b"GET /etc/passwd HTTP/1.1\r\n\r\n"))[0]
     assert b"405" in (await asked.get(b"POST / HTTP/1.1\r\n\r\n"))[0]
