@@ -1,4 +1,4 @@
-"""What a day answers, from what was written down at each of its poles: for either way of living."""
+"""What a day answers, from what was written down at each of its poles."""
 
 import hashlib
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What stood between an order and a pole: the same words for either way of living a day."""
+"""What stood between an order and a pole, in words."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
