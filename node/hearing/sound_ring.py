@@ -83,9 +83,11 @@ class SoundRing:
         end = self._end
         first, last = max(begin, end - self._ring.size, self._first), min(begin + n, end)
         if first < last:
-            found[first - begin : last - begin] = self._ring.take(
-                np.arange(first, last), mode="wrap"
-            )
+            at, count = first % self._ring.size, last - first
+            head = min(self._ring.size - at, count)
+            heard = found[first - begin : last - begin]
+            heard[:head] = self._ring[at : at + head]
+            heard[head:] = self._ring[: count - head]
         return found
 
     def _time_ns(self, index: int) -> int:
