@@ -8,6 +8,7 @@ A node asks for the pieces that it has not, and believes the whole by its hash a
 
 import asyncio
 import hashlib
+import os
 import re
 from itertools import count
 from pathlib import Path
@@ -69,6 +70,8 @@ async def fetch(connection: Connection, village: str, sound: Sound, folder: Path
                 wanted = range(first, min(first + _AT_ONCE, total))
                 for piece in await _take(connection, village, sound.digest, wanted):
                     file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())  # before it has its name: a sound that is there is whole
         digest = hashlib.sha256(partial.read_bytes()).hexdigest()
         if digest != sound.digest:
             partial.unlink()
