@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import signal
-import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +21,7 @@ from node.shell.health import NO_CARD, TEXT_MAX, Health
 from node.shell.hearing.listening import Listening
 from node.shell.loop.core_sound import CoreLock, CoreSound
 from node.shell.loop.looks import NEVER_NS, Ended, Looks, soon
+from node.shell.loop.status_lines import StatusLines
 from node.shell.loop.told_health import note_parts, shell_status, signs_of, tell_changes
 from node.shell.loop.told_time import ToldTime
 from node.shell.network.udp import UdpSocket
@@ -103,8 +103,7 @@ class Service:
         self._sink = sink
         self._amplifier, self._listening = AmplifierSwitch(switch), listening
         self._store = store
-        self._mqtt = mqtt
-        self._status_every_ns = status_every_ns
+        self._mqtt, self._status_every_ns = mqtt, status_every_ns
         self._fetch, self._governed = fetch, governed
         self._lock = CoreLock()
         self._time = ToldTime(tell_time, self._lock)
@@ -119,6 +118,7 @@ class Service:
         self._renewal = Renewal(renewed, reread)
         self._pace = Pace(now_ns())
         self._sound = CoreSound(speaker, self._lock, self._pace, self._watch)
+        self._lines = StatusLines()
         self._looks = Looks(self._pace, (sink, store, udp), self._note_change)
         self._page = None if page is None else Page(*page, self._locked_status)
         session = 0 if mqtt is None else mqtt.session
@@ -172,6 +172,7 @@ class Service:
             self._do_events()
             self._amplifier.turn(on=False)
             self._print_status()
+            self._lines.close()
         if self._fault is not None:
             raise self._fault
         if self._crash is not None:
@@ -382,8 +383,7 @@ class Service:
 
     def _print_status(self) -> None:
         if self._status_every_ns is not None:
-            line = json.dumps({"monotonic_ns": now_ns()} | self._locked_status())
-            print(line, file=sys.stdout, flush=True)
+            self._lines.tell(json.dumps({"monotonic_ns": now_ns()} | self._locked_status()))
 
     def _note_end(self, task: "asyncio.Task[None]", ended: asyncio.Event) -> None:
         fault = None if task.cancelled() else task.exception()

@@ -1,0 +1,61 @@
+"""Lines of status on standard output, which never keep the node waiting for who reads them.
+
+A pipe that nobody empties, or a terminal that somebody stopped, would stop the loop, and with it
+every warning. Where too many wait the oldest are dropped; a line is never cut.
+"""
+
+import contextlib
+import os
+import queue
+import sys
+import threading
+from typing import Final
+
+LINES_MAX: Final = 16
+"""Wait for who reads."""
+
+_END_S: Final = 1.0
+"""At the end so long is waited for the last ones."""
+
+
+class StatusLines:
+    """Lines for who reads standard output."""
+
+    def __init__(self) -> None:
+        self._lines: queue.Queue[bytes | None] = queue.Queue(LINES_MAX)
+        self._thread: threading.Thread | None = None
+        self.dropped = 0
+        """Lines for which nobody had made room."""
+
+    def tell(self, line: str) -> None:
+        """Write a line when there is room for it; return at once."""
+        if self._thread is None:
+            sys.stdout.flush()
+            self._thread = threading.Thread(target=self._write, name="status", daemon=True)
+            self._thread.start()
+        self._put(line.encode() + b"\n")
+
+    def close(self) -> None:
+        """Wait a moment for what is still to be written."""
+        if self._thread is not None:
+            self._put(None)
+            self._thread.join(_END_S)
+
+    def _put(self, line: bytes | None) -> None:
+        while True:
+            with contextlib.suppress(queue.Full):
+                self._lines.put_nowait(line)
+                return
+            with contextlib.suppress(queue.Empty):  # it was written just now
+                self._lines.get_nowait()
+                self.dropped += 1
+
+    def _write(self) -> None:
+        # Not by `sys.stdout`: whoever waits inside of it holds its lock when the process ends.
+        try:
+            out = sys.stdout.fileno()
+            while (line := self._lines.get()) is not None:
+                while line:
+                    line = line[os.write(out, line) :]
+        except (OSError, ValueError):  # nobody reads any more
+            return
