@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -28,9 +29,18 @@ def look_at_loop(loop: LoopConfig, kept: Mapping[str, bytes], now_s: float) -> I
     if loop.file is not None and not os.access(loop.file, os.R_OK):
         yield fault("loop", f"{loop.file} cannot be read", "loop.file: a FIFO of samples")
         return
+    if loop.file is not None and not (Path(loop.file).is_fifo() or Path(loop.file).is_file()):
+        yield fault("loop", f"{loop.file} is no FIFO and no file", "loop.file: a FIFO of samples")
+        return
     if loop.device is not None and shutil.which("arecord") is None:
         yield fault("loop", "arecord is missing", "apt install alsa-utils")
         return
+    if loop.kind == "microphone" and loop.reference_db is None:
+        yield note(
+            "loop reference",
+            "loop.reference_db is not set: a neighbour's horn counts as this one",
+            "`loalang-node doctor --tone audible` says it, while all is well",
+        )
     records = (msgspec.json.decode(line, type=Entry).record for line in reversed(lines_of(kept)))
     last = next((one for one in records if _is_heard(one, loop.kind)), None)
     if last is None:

@@ -140,7 +140,10 @@ class Capture:
 
     def _read_file(self, path: str) -> str:
         try:
-            is_paced = not stat.S_ISREG(os.stat(path).st_mode)
+            mode = os.stat(path).st_mode
+            is_paced = not stat.S_ISREG(mode)
+            if is_paced and not stat.S_ISFIFO(mode):  # a device may have no end, and no pace
+                return f"{path}: is no FIFO and no file of samples"
             # Who writes to a FIFO may come and go: it is open for writing here too, and never ends.
             how = os.O_RDWR if is_paced else os.O_RDONLY
             descriptor = os.open(path, how | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -256,9 +256,19 @@ def test_a_pole_without_a_loop_is_told_what_that_means(pole):
 def test_a_loop_that_cannot_be_opened_is_found(pole, monkeypatch):
     pole.tables["loop"] = f'file = "{pole.folder}/none"'
     pole.finds("loop", "none cannot be read")
+    pole.tables["loop"] = f'file = "{pole.folder}"'
+    pole.finds("loop", "is no FIFO and no file", "loop.file")
     monkeypatch.setenv("PATH", str(pole.folder))
     pole.tables["loop"] = 'device = "hw:1"'
     pole.finds("loop", "arecord is missing", "apt install alsa-utils")
+
+
+def test_a_microphone_that_knows_no_gain_is_told_what_it_cannot_tell_apart(pole):
+    os.mkfifo(pole.folder / "fifo")
+    pole.tables["loop"] = f'file = "{pole.folder}/fifo"'
+    pole.finds("loop reference", "neighbour's horn", "doctor --tone", grade="note")
+    pole.tables["loop"] += "\nreference_db = -20.0"
+    assert "loop reference" not in pole.says("--offline")[0]
 
 
 def test_what_the_loop_heard_last_is_told_with_its_age_and_what_helps(pole):

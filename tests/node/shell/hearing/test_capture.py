@@ -172,3 +172,10 @@ def test_a_capture_at_another_rate_is_told_and_not_handed_on(listen, tmp_path):
         fifo.write(samples(4800).tobytes())
         time.sleep(0.3)
         assert one.sound.size == size
+
+
+def test_a_device_without_end_is_no_capture(listen):
+    heard = listen(file="/dev/zero")
+    heard.until(lambda one: one.fault)
+    assert "is no FIFO and no file" in heard.fault
+    assert heard.sound.size == 0
