@@ -248,7 +248,7 @@ def no_second_of_its_like() -> Iterator[None]:
 @contextmanager
 def gaps_not_told() -> Iterator[None]:
     """What the card had to play without the node counts as played."""
-    with patch.object(Gaps, "follow", lambda self, periods, now_ns: None):
+    with patch.object(Gaps, "follow", lambda self, now_ns: None):
         yield
 
 

@@ -221,8 +221,8 @@ class VirtualCard:
         self._pulls = 0
         self._changed: Callable[[], None] = lambda: None
         self.broken = False
-        self.underruns = 0
-        """Periods that it had to play without the node."""
+        self.underruns = self.missed_samples = 0
+        """Periods, and samples, that it had to play without the node."""
 
     def tell_changes(self, call: Callable[[], None]) -> None:
         """Call whenever `missing` has changed, or who sounds."""
@@ -232,6 +232,12 @@ class VirtualCard:
         """Tell that something has changed."""
         with running_on(self._machine):  # a fault of the world does it
             self._changed()
+
+    def miss(self, samples: int) -> None:
+        """Play so many without the node."""
+        self.missed_samples += samples
+        self.underruns += -(-samples // PERIOD_SAMPLES)
+        self.note_change()  # what a real card counts is looked at at each tick
 
     def start(self, render: Callable[[NDArray[np.float32], int], None]) -> None:
         """Begin to ask for sound."""

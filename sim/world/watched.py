@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from node.events import Event
 from node.governed import GovernedSpeaker
 from node.units import samples_to_ns
-from sim.world.devices import PERIOD_SAMPLES
 
 if TYPE_CHECKING:
     from sim.world.pole import WorldPole
@@ -61,7 +60,7 @@ class Watched:
             self._speaker.render(out, presentation_ns)
             until_ns = presentation_ns + samples_to_ns(out.shape[0])
             if self._pole.too_slow:  # the card has played silence by the time that it is there
-                self._pole.card.underruns += out.shape[0] // PERIOD_SAMPLES
+                self._pole.card.miss(out.shape[0])
                 out[:] = 0.0
                 self._pole.note_sound((), until_ns)
                 return

@@ -44,6 +44,7 @@ class Card(Protocol):
     """What is kept: `node.shell.sound_card.SoundCard`."""
 
     underruns: int
+    missed_samples: int
 
     @property
     def jumps(self) -> int:
@@ -90,7 +91,7 @@ class CardKeeper:
         self._thread: threading.Thread | None = None
         self._latest: Card | None = None
         """Its figures stay when it is lost."""
-        self._past = (0, 0)
+        self._past = (0, 0, 0)
         self._begin_ns = now_ns()
         self.losses = 0
         """How often the card was lost while it sounded."""
@@ -137,6 +138,11 @@ class CardKeeper:
         return self._past[0] + (0 if self._latest is None else self._latest.underruns)
 
     @property
+    def missed_samples(self) -> int:
+        """Samples that the cards had to play without us, all together, at the least."""
+        return self._past[2] + (0 if self._latest is None else self._latest.missed_samples)
+
+    @property
     def jumps(self) -> int:
         """How often the cards' time stamps jumped, all together."""
         return self._past[1] + (0 if self._latest is None else self._latest.jumps)
@@ -172,7 +178,8 @@ class CardKeeper:
     def _sound_once(self, again: bool) -> None:
         """Open the card and let it sound until it is lost, or until the end."""
         card = self._make(again)
-        self._past, self._latest = (self.underruns, self.jumps), card
+        past = self.underruns, self.jumps, self.missed_samples
+        self._past, self._latest = past, card
         try:
             self._news.clear()
             card.start(self._fill)

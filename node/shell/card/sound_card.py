@@ -52,7 +52,7 @@ class SoundCard:
         self._fault: ShellError | None = None
         self._thread: int | None = None
         self._stopping = False
-        self.underruns = 0
+        self.underruns = self.missed_samples = 0
         """Periods that the card had to play without us."""
         self.name = config.device or "default"
         if not within(_OPEN_S, lambda: self._open(config, channels, again), name="open"):
@@ -135,6 +135,7 @@ class SoundCard:
             self._thread = threading.get_native_id()
         if status.output_underflow:
             self.underruns += 1
+            self.missed_samples += samples  # PortAudio says not how many: at least one buffer
         # PortAudio's clock differs per host API; only its differences are used. `stream.latency`
         # is a promise, these stamps are what happens.
         ahead_ns = int((when.outputBufferDacTime - when.currentTime) * NS_PER_S)

@@ -52,7 +52,7 @@ class SoundWatch:
         tick_ns = min(now_ns - self._looked_ns, _TICK_MAX_NS)
         self._looked_ns = now_ns
         if self._gaps is not None:
-            self._gaps.follow(self.periods, now_ns)
+            self._gaps.follow(now_ns)
         is_patient = self.periods == 0 and now_ns - self._begin_ns < PATIENCE_NS
         self.missing = self._sink.missing()
         fault = self._sink.fault()

@@ -16,6 +16,7 @@ class FakeCard:
 
     def __init__(self, bench):
         self.underruns, self.jumps, self.card_skew_ppm, self.real_time = 2, 1, 5.0, True
+        self.missed_samples = 960
         self.bench, self.lost, self.render = bench, None, None
         bench.opened.append(self)
 
@@ -106,6 +107,7 @@ def test_a_lost_card_gets_silence_and_the_next_one_is_looked_for_anew(bench):
     bench.until(lambda: len(bench.tries) == 2)
     assert bench.keeper.missing() == "no sound card: plug one in"
     assert (bench.keeper.losses, bench.keeper.underruns) == (1, 2), "what was counted stays"
+    assert bench.keeper.missed_samples == 960
     bench.plug()
     bench.until(lambda: bench.keeper.missing() is None)
     assert (bench.opened[1].ask() == 0.5).all()
