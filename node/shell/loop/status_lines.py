@@ -9,7 +9,8 @@ import os
 import queue
 import sys
 import threading
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TextIO
 
 LINES_MAX: Final = 16
 """Wait for who reads."""
@@ -51,11 +52,22 @@ class StatusLines:
                 self.dropped += 1
 
     def _write(self) -> None:
-        # Not by `sys.stdout`: whoever waits inside of it holds its lock when the process ends.
-        try:
-            out = sys.stdout.fileno()
+        with contextlib.suppress(OSError):  # nobody reads any more
+            put = _put_of(sys.stdout)
             while (line := self._lines.get()) is not None:
-                while line:
-                    line = line[os.write(out, line) :]
-        except (OSError, ValueError):  # nobody reads any more
-            return
+                put(line)
+
+
+def _put_of(out: TextIO) -> Callable[[bytes], None]:
+    """Return what writes a line whole."""
+    try:
+        descriptor = out.fileno()
+    except (OSError, ValueError):  # it is in memory, and never full
+        return lambda line: print(line.decode(), end="", file=out)
+
+    def put(line: bytes) -> None:
+        # Not by `out`: whoever waits inside of it holds its lock when the process ends.
+        while line:
+            line = line[os.write(descriptor, line) :]
+
+    return put
