@@ -24,6 +24,8 @@ _OF_THOSE_WHO_HEARD: Final = {
     "mouth_to_ear_p99_ms": "nodes_silent",
     "mouth_to_ear_max_ms": "nodes_silent",
     "first_warned_max_s": "unwarned",
+    "urgent_first_sample_max_ms": "unwarned",
+    "first_sample_max_ms": "missed",
 }
 """The longest time of those who heard anything, and the count of those for whom it has no end."""
 

@@ -18,8 +18,10 @@ from node.units import NS_PER_S
 from sim.day.observer import Observer
 from sim.day.station import Sent
 from sim.gateway.amplifier import Audible, audible
+from sim.gateway.cpu import cpu_load
 from sim.result.day import DayOrder
 from sim.village.day_config import DayConfig, OrderConfig
+from sim.village.faults import into_day_ns
 from sim.village.places import Place
 
 DAY_NS: Final = 86_400 * NS_PER_S
@@ -31,7 +33,13 @@ _TAKEN: Final = frozenset({"waiting", "known"})
 """What a node answers to a warning that it will sound, or has."""
 
 _WHOLE_S: Final = 1.0
-"""So much of siren and words may be missing in what counts as all of it."""
+_WHOLE_SHARE: Final = 0.3
+"""So much of siren and words may be missing in what counts as all of it: the lesser of both."""
+
+_KNOWN: Final = "refused: known already, as cancelled, superseded or over"
+
+_LOOK_NS: Final = NS_PER_S
+"""Sound is seen by looks, so long after its first sample at the most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +131,7 @@ def _warning(
     assert order is not None, "plans are no warnings"
     name = item_name(order.number)
     quiet_dba = day.heard_from_dba
-    since_ns = _counts_from(pole, sent, told.answer, name, lasts_s=order.lasts_s)
+    since_ns = _counts_from(day, pole, sent, told.answer, name)
     # What begins when it is long over is the sound of another order under its number.
     until_ns = sent.at_ns + (sent.ttl_s + order.lasts_s) * NS_PER_S
     release_s = place.profile.amplifier.mute_release_s.value
@@ -133,6 +141,7 @@ def _warning(
         if one.span.item == name
         and one.span.until_s * NS_PER_S > since_ns
         and one.span.from_s * NS_PER_S < until_ns
+        and not _is_too_slow(day, place, sent, one)
     ]
     once_s, whole_s = _lengths(day, place, order)
     sound = _sound(pole, stretches, since_ns, once_s=once_s, from_dba=quiet_dba)
@@ -141,6 +150,8 @@ def _warning(
         return replace(told, reason=f"{faint.loudest_dba:g} dBA, heard from {quiet_dba:g} dBA on")
     if sound is None:
         fate, reason = _unheard(pole, name, sent, way, told.answer)
+        if told.answer == "known" and since_ns == sent.at_ns and _was_over(day, pole, order, name):
+            fate, reason = "not heard", _KNOWN
         silenced = _silenced(pole, name, told.sent_s)
         if silenced:
             fate, reason = "not heard", silenced
@@ -152,7 +163,7 @@ def _warning(
     fate = "late" if late else "heard"
     why = [*way.hindered_by, *(["the power went while it sounded"] if sound.anew else [])]
     reason = "; ".join(why) if late else ""
-    if sound.sounded_s < once_s - _WHOLE_S:
+    if sound.sounded_s < once_s - _missing_s(once_s):
         fate, reason = "heard in part", _cut_off(pole, name, sound)
     return replace(
         told,
@@ -165,13 +176,49 @@ def _warning(
     )
 
 
-def _counts_from(pole: Observed, sent: Sent, answer: str, name: str, *, lasts_s: int) -> int:
+def _counts_from(day: DayConfig, pole: Observed, sent: Sent, answer: str, name: str) -> int:
     """Return from when on sound of a warning answers this order: it may repeat an earlier one."""
     begun = pole.observer.diary.begun.get(name)
     first_ns = None if begun is None else begun.first_sample_ns
     if answer == "known" and first_ns is not None and first_ns < sent.at_ns:
-        return first_ns if sent.at_ns - first_ns < lasts_s * NS_PER_S else sent.at_ns
+        assert sent.order is not None, "plans are no warnings"
+        return first_ns if _is_repeated(day, sent.order) else sent.at_ns
     return sent.at_ns
+
+
+def _is_too_slow(day: DayConfig, place: Place, sent: Sent, one: Audible) -> bool:
+    """Return whether a CPU was too slow for most of a stretch.
+
+    Beside a live programme the world does not silence it by itself.
+    """
+    assert sent.order is not None, "plans are no warnings"
+    begin_ns = into_day_ns(sent.order.at, day.date, day.programme.zone) - sent.at_ns
+    load, slow_ns = cpu_load(place.profile), 0
+    from_ns, until_ns = (round(at_s * NS_PER_S) for at_s in (one.span.from_s, one.span.until_s))
+    for fault in place.befallen:
+        if fault.fault.kind == "cpu_throttle" and load > fault.fault.amount:
+            start_ns, end_ns = fault.start_ns - begin_ns, fault.end_ns - begin_ns
+            slow_ns += max(0, min(end_ns, until_ns) - max(start_ns, from_ns))
+    return 2 * slow_ns > until_ns - from_ns
+
+
+def _was_over(day: DayConfig, pole: Observed, order: OrderConfig, name: str) -> bool:
+    """Return whether what sounded under its number was over when a warning was ordered."""
+    return name in pole.observer.diary.begun and not _is_repeated(day, order)
+
+
+def _is_repeated(day: DayConfig, order: OrderConfig) -> bool:
+    """Return whether a warning is in force already when it is ordered again."""
+
+    def at_ns(one: OrderConfig) -> int:
+        return into_day_ns(one.at, day.date, day.programme.zone)
+
+    same = [one for one in day.orders if one.number == order.number and at_ns(one) < at_ns(order)]
+    before = [one for one in same if one.kind in ("alert", "cancel")]
+    first = min((one for one in before if one.kind == "alert"), key=at_ns, default=None)
+    over = any(one.kind == "cancel" and one.by == order.by for one in before)
+    lasts = first is not None and at_ns(order) < at_ns(first) + first.lasts_s * NS_PER_S
+    return lasts and not over
 
 
 def _sound(
@@ -194,7 +241,7 @@ def _sound(
     if not boots:
         return None
     sounds = [_of_boot(pole, heard, stretches[0], since_ns) for heard in boots.values()]
-    whole = [one for one in sounds if one.sounded_s >= once_s - _WHOLE_S]
+    whole = [one for one in sounds if one.sounded_s >= once_s - _missing_s(once_s)]
     most = max(sounds, key=lambda one: one.sounded_s)
     first = whole[0] if whole else sounds[0]
     loudest_dba = max(one.loudest_dba for one in sounds)
@@ -207,11 +254,16 @@ def _of_boot(pole: Observed, heard: list[Audible], first: Audible, since_ns: int
     begun = pole.observer.diary.begun[heard[0].span.item]
     first_ns = round(heard[0].from_s * NS_PER_S)
     exact_ns = begun.first_sample_ns if heard[0] is first else None
-    if exact_ns is not None and exact_ns >= since_ns:
+    # What the node says began before anything was heard did so without its card.
+    if exact_ns is not None and exact_ns >= max(since_ns, first_ns - _LOOK_NS):
         first_ns = exact_ns + round(heard[0].muted_s * NS_PER_S)
     played_s = sum(one.span.until_s - one.span.from_s for one in heard)
     muted_s = sum(one.muted_s for one in heard)
     return _Sound(first_ns, played_s, muted_s, max(one.loud_dba for one in heard))
+
+
+def _missing_s(once_s: float) -> float:
+    return min(_WHOLE_S, _WHOLE_SHARE * once_s)
 
 
 def _silenced(pole: Observed, name: str, sent_s: float) -> str:
@@ -232,7 +284,7 @@ def _unheard(pole: Observed, name: str, sent: Sent, way: Way, answer: str) -> tu
     if records:
         return "not heard", records[-1].reason or records[-1].outcome
     if answer == "known":
-        return "not heard", "refused: known already, as cancelled, superseded or over"
+        return "not heard", _KNOWN
     assert way.arrived_ns is not None, "who answers was reached"
     if way.arrived_ns + sent.ttl_s * NS_PER_S > DAY_NS:
         return "not known", "the day ends before it could sound"

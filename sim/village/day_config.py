@@ -273,6 +273,7 @@ def day_faults(
         except ConfigError as fault:
             yield from (f"day.rules[{i}] = {name!r}: {line}" for line in str(fault).splitlines())
     numbers: dict[int, str] = {}
+    events: dict[int, str] = {}
     for i, order in enumerate(day.orders):
         if order.by not in day.priority.tiers:
             yield f"day.orders[{i}].by = {order.by!r}: must be one of {_all(day.priority.tiers)}"
@@ -284,6 +285,14 @@ def day_faults(
             yield (
                 f"day.orders[{i}].number = {order.number}: is that of a warning by the {other}; "
                 "a warning of another issuer needs its own"
+            )
+        event = (
+            events.setdefault(order.number, order.event) if order.kind == "alert" else order.event
+        )
+        if event != order.event:
+            yield (
+                f"day.orders[{i}].number = {order.number}: is that of a warning of "
+                f"{event or 'any event'}; one of another event needs its own"
             )
     for i, house in enumerate(day.houses):
         yield from _unknown(f"day.houses[{i}].cluster", house.cluster, places)

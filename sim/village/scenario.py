@@ -1,6 +1,7 @@
 """One question to the simulator, read from TOML; every fault in the file is named at once."""
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -282,6 +283,7 @@ def _check_places(scenario: Scenario, path: Path, errors: list[str]) -> None:
         errors.append(f"{where}: communes: hold no cluster; at least one is needed")
     if scenario.uplink is not None and scenario.uplink not in known:
         errors.append(f"{where}: uplink = {scenario.uplink!r}: must be one of {', '.join(known)}")
+    errors.extend(f"{where}: {line}" for line in _text_faults(scenario))
     for i, commune in enumerate(scenario.communes):
         errors.extend(_position_faults(f"{where}: communes[{i}]", commune.x_m, commune.y_m))
         for j, hamlet in enumerate(commune.hamlets):
@@ -323,6 +325,23 @@ def _check_day(scenario: Scenario, path: Path, errors: list[str]) -> None:
     }
     found = day_faults(scenario.day, places, lambda name: read_rule(name, path.parent))
     errors.extend(f"{path.name}: {line}" for line in found)
+
+
+def _text_faults(scenario: Scenario) -> Iterator[str]:
+    """Yield texts that no terminal and no XML can show, and communes that nobody can tell apart."""
+    texts = {"title": scenario.title, "question": scenario.question}
+    seen: dict[str, str] = {}
+    for i, commune in enumerate(scenario.communes):
+        texts[f"communes[{i}].name"] = commune.name
+        for j, hamlet in enumerate(commune.hamlets):
+            texts[f"communes[{i}].hamlets[{j}].name"] = hamlet.name
+        if commune.name in seen:
+            yield f"communes[{i}].name = {commune.name!r}: already the name of {seen[commune.name]}"
+        seen.setdefault(commune.name, f"communes[{i}]")
+    texts |= {f"{at}.title": one.title for at, _, _, one in scenario.clusters() if one.title}
+    for at, text in texts.items():
+        if any(unicodedata.category(one) in ("Cc", "Cs") for one in text):
+            yield f"{at} = {text!r}: must be without control characters"
 
 
 def _name_faults(at: str, name: str, seen: dict[str, str]) -> Iterator[str]:

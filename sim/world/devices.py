@@ -278,6 +278,7 @@ class VirtualCard:
     def _be_found(self, pulls: int) -> None:
         if pulls != self._pulls:
             return
+        self.catch_up()  # what was due until now nobody heard
         self.broken = False
         self._asked_ns = -1
         self.note_change()

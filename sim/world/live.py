@@ -78,6 +78,7 @@ class LivePole:
         self._shell: VirtualShell | None = None
         self._hear: Hear = lambda sound, presentation_ns: None
         self._begin: Callable[[], None] = lambda: None
+        self._has_card: Callable[[], bool] = lambda: True
         self._answers = pylibsrtp.Session(srtp_policy(programme.key, inbound=False))
         """Seals what only this node gets: its repairs have numbers of their own."""
         self.ended: list[SpeakerNode] = []
@@ -111,12 +112,10 @@ class LivePole:
         *,
         hear: Hear,
         begin: Callable[[], None],
+        has_card: Callable[[], bool],
     ) -> None:
-        """Take the speaker of a boot.
-
-        `hear` gets what it plays, and when by its clock; `begin` is called when a while begins.
-        """
-        self._begin = begin
+        """Take the speaker of a boot; `hear` gets what it plays, `begin` is called per while."""
+        self._begin, self._has_card = begin, has_card
         self._speaker, self._governor, self._hear = speaker, governor, hear
         self._shell = VirtualShell(
             speaker,
@@ -163,7 +162,7 @@ class LivePole:
         """
         plan = self._plan
         assert plan is not None, "it has begun"
-        self._run_to(plan.tick_ns.size, plays=True)
+        self._run_to(plan.tick_ns.size, plays=self._has_card())
         if self._governor is not None:
             brought = self._brought
             assert self._shell is not None and self._speaker is not None and brought is not None

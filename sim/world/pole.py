@@ -306,7 +306,13 @@ class WorldPole:
         if self.live is not None:
             assert isinstance(self._speaker, LiveSpeaker) and isinstance(self.card, LiveCard)
             self.card.programme = self.live
-            self.live.attach(self._speaker, governed, hear=self._hear, begin=self.card.begin)
+            self.live.attach(
+                self._speaker,
+                governed,
+                hear=self._hear,
+                begin=self.card.begin,
+                has_card=lambda: not self.card.broken,
+            )
         self.card.broken = self.card_gone
         link = MqttLink(
             parts.node.name,

@@ -23,6 +23,10 @@ _AFTER_S: Final = 1800
 """So long after the last order is void what it said may still sound."""
 
 
+_REMEMBERED: Final = ("broker_down", "disk_full", "disk_slow", "clock_step", "no_rtc")
+"""Faults that may cost a node what it had: where one comes first, all of the day is lived."""
+
+
 class WholeDay:
     """The day of a scenario, lived by all its daemons at once.
 
@@ -106,6 +110,12 @@ def live_orders(scenario: Scenario, village: Village) -> Stretch | None:
     if not orders:
         return None
     begin_s, end_s = max(0, min(given_s) - _BEFORE_S), min(DAY_S, max(over_s) + _AFTER_S)
+    if any(
+        one.fault.kind in _REMEMBERED and one.start_ns < begin_s * NS_PER_S
+        for place in village.places
+        for one in place.befallen
+    ):
+        begin_s = 0
     live_s = live_ns(scenario) // NS_PER_S
     live = live_s < end_s and live_s + scenario.duration_s > begin_s
     begin_s = min(begin_s, live_s) if live else begin_s

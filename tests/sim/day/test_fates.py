@@ -353,3 +353,61 @@ def test_every_figure_of_a_run_and_its_day_can_be_a_condition(flood):
 def test_a_figure_that_is_not_known_counts_as_failed(tmp_path, capsys):
     status, _ = answer(tmp_path, capsys, "all_down", "--fail-on", "first_warned_max_s > 60")
     assert status == command_line.CONDITION
+
+
+@pytest.mark.parametrize("between", ["", '[[day.orders]]\nat = "02:01"\nkind = "cancel"\n\n'])
+@pytest.mark.parametrize("lasts_s", [30, 3600])
+def test_what_sounded_under_a_number_answers_no_order_after_its_end(village, between, lasts_s):
+    again = '[[day.orders]]\nat = "02:02"\nkind = "alert"\n\n'
+    day = day_of(
+        village,
+        ('kind = "alert"', f'kind = "alert"\nlasts_s = {lasts_s}'),
+        ("[[communes]]", f"{between}{again}[[communes]]"),
+    )
+    second = [one for one in day.orders if one.kind == "alert" and one.sent_s == 7320.0]
+    in_force = lasts_s == 3600 and not between
+    assert {one.answer for one in second} == {"known"}
+    assert {one.fate for one in second} == {"heard" if in_force else "not heard"}
+    assert in_force or {one.reason.partition(":")[0] for one in second} == {"refused"}
+    assert day.totals["unwarned"] == (0 if in_force else 3)
+
+
+def test_a_number_is_of_one_event(village):
+    other = '[[day.orders]]\nat = "02:10"\nkind = "alert"\nevent = "FFW"\n\n'
+    with pytest.raises(ConfigError, match=r"orders\[1\]\.number = 1: is that of a warning of any"):
+        day_of(village, ("[[communes]]", f"{other}[[communes]]"))
+
+
+def test_what_began_while_the_card_was_gone_is_heard_from_when_it_is_back(village):
+    """Beside a live programme, too: the node's own word for its first sample is no sound."""
+    gone = '[[faults]]\nkind = "card_gone"\nfrom_s = 5\nuntil_s = 150\ncluster = "a-1"\n\n'
+    day = day_of(
+        village,
+        ("duration_s = 5", "duration_s = 200"),
+        ("[day]", gone + '[day]\nlive_at = "01:59"'),
+        ('siren = "siren.flac"\nsiren_s = 4', 'siren = "siren.flac"\nsiren_s = 60'),
+    )
+    one = warnings_of(day)["a-1"]
+    assert one.fate == "late" and 89 < one.first_sound_s < 95
+
+
+def test_half_of_a_short_siren_is_a_part(village):
+    cut = '[[faults]]\nkind = "power_cut"\ncluster = "a-1"\nstart = "%s"\nend = "24:00"\n\n'
+    text = village.read_text()
+    seconds = text.replace("siren_s = 4", "siren_s = 1").replace("[day.volume]", "[day.volume]")
+    village.write_text(seconds)
+    day = day_of(village, ("[day.volume]", cut % "02:00" + "[day.volume]"))
+    assert warnings_of(day)["a-1"].fate != "heard"
+
+
+@pytest.mark.parametrize("figure", ["urgent_first_sample_max_ms", "first_warned_max_s"])
+def test_a_figure_of_those_who_heard_is_none_while_others_heard_nothing(flood, figure):
+    assert condition.read(f"{figure} > 86400000", day=True).met(flood)
+
+
+@pytest.mark.parametrize("where", ['title = "', 'name = "A1'])
+def test_what_no_terminal_and_no_xml_can_show_is_refused(village, where):
+    text = village.read_text()
+    village.write_text(text.replace(where, where + "\\u001b[2K", 1))
+    with pytest.raises(ConfigError, match="must be without control characters"):
+        scenario.load(village)

@@ -9,8 +9,8 @@ from sim.gateway.power import uptimes
 from sim.sweep.delivery import Delivery
 from sim.village import scenario
 from sim.village.places import build_village, day_cuts
-from sim.world.whole_day import live_orders
-from tests.sim.two_poles import CANCEL, broken, villages
+from sim.world.whole_day import live_orders, run_day
+from tests.sim.two_poles import CANCEL, VILLAGE, broken, villages
 
 DAY_NS = 86_400 * NS_PER_S
 CONNECTS_S = 8.0
@@ -54,3 +54,23 @@ def test_an_order_comes_when_whole_daemons_have_it(tmp_path_factory, text):
         assert (came_s is None) == (other_s is None), key
         if came_s is not None:
             assert came_s == pytest.approx(other_s, abs=CONNECTS_S), key
+
+
+def test_the_part_of_a_day_around_its_orders_begins_before_what_costs_a_node_its_keys(tmp_path):
+    """A sweep and a run tell the same: the key that the broker forgot is asked for in both."""
+    order = '[[day.orders]]\nat = "02:00"\nkind = "alert"\nttl_s = 600\nlasts_s = 600\n'
+    lost = (
+        '[[faults]]\nkind = "disk_full"\nstart = "00:00"\nend = "24:00"\n'
+        '[[faults]]\nkind = "broker_down"\nstart = "00:30"\nend = "00:31"\nkeeps = false\n'
+        '[[faults]]\nkind = "power_cut"\nstart = "01:00"\nend = "01:30"\n'
+    )
+    path = tmp_path / "two.toml"
+    path.write_text(VILLAGE.format(seed=5, bearer="perfect", floor=90, orders=order, faults=lost))
+    asked = scenario.load(path)
+    part = live_orders(asked, build_village(asked)).fates()
+    whole = run_day(asked, build_village(asked)).orders
+    found = [
+        {(one.node, one.fate, one.answer) for one in told if one.kind == "alert"}
+        for told in (part, whole)
+    ]
+    assert found[0] == found[1] and {fate for _, fate, _ in found[0]} == {"not heard"}
