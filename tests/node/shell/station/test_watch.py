@@ -159,7 +159,9 @@ def test_from_whatever_moment_the_way_is_gone_both_sides_know_within_ten_seconds
     gone_ns = scene.loop.now_ns
     scene.network.forget()
     scene.loop.run_for(10 * NS_PER_S)
-    assert scene.state() == "lost" and len(scene.lost_ns) == 1
+    assert len(scene.lost_ns) == 1
+    # Who connects anew by chance at once is back before the tenth second.
+    assert scene.state() == "lost" or scene.link.reconnects == 1
     (at_ns, name, text), *_ = [one for one in scene.told if one[0] > gone_ns]
     assert name == "broker" and text and at_ns - gone_ns <= 10 * NS_PER_S
     scene.loop.run_for(20 * NS_PER_S)
