@@ -1,7 +1,7 @@
 """Lines of status on standard output, which never keep the node waiting for who reads them.
 
 A pipe that nobody empties, or a terminal that somebody stopped, would stop the loop, and with it
-every warning. Where too many wait the oldest are dropped; a line is never cut.
+every warning. Where too many wait the oldest are dropped; only the end of the process cuts a line.
 """
 
 import contextlib
