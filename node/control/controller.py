@@ -81,8 +81,8 @@ class Controller:
         self.self_tests = SelfTests(loop, proof.serial_of(SELF_TESTS))
         self._playing: dict[int, StartPart] = {}
         self._granted: tuple[int, ...] = ()
-        self._held_ns = 0  # since when the first of them has the horn
-        self._minute_ns = self._civil_ns = 0
+        self._audible: list[int] = []
+        self._minute_ns = self._civil_ns = self._held_ns = 0  # held: since when the first has it
         self._told_gain_db = SILENT_DB
         self._mutes = Mutes(len(tiers), self._authorities)
         self._plans = Plans(config, self._authorities)
@@ -204,8 +204,8 @@ class Controller:
         self._book.mute(self._mutes.levels, self._mutes.by)
         for part in (self._book, self._programmes):
             part.handle_time(utc_s, now_ns, trusted=trusted, into_second_ns=into_ns, least=held)
-        audible = [one for one in self._granted if self.source_gain_db(one, now_ns) > SILENT_DB]
-        self.sessions.receive_audible(audible, utc_s, now_ns)
+        self._audible = [s for s in self._granted if self.source_gain_db(s, now_ns) > SILENT_DB]
+        self.sessions.receive_audible(self._audible, utc_s, now_ns)
         self.sessions.handle_deadline(utc_s, now_ns)
         if (tests := self.self_tests).is_wired:
             tests.handle_deadline(utc_s, now_ns, trusted=trusted, may_sound=self._may_test())
@@ -214,8 +214,7 @@ class Controller:
         kept_s = self._mutes.next_end_s(utc_s, trusted=trusted)
         left_s = min(self._authorities.next_end_s(held), kept_s)
         self._civil_ns = now_ns - into_ns + left_s * NS_PER_S if left_s < FAR_S else 0
-        gain_db = self.gain_db(now_ns)
-        if gain_db != self._told_gain_db:
+        if (gain_db := self.gain_db(now_ns)) != self._told_gain_db:
             self._told_gain_db = gain_db
             self._tell(GainChanged(gain_db, now_ns))
 
@@ -299,6 +298,7 @@ class Controller:
             "revocations": self._authorities.revocation_numbers(),
             **self._authorities.roots.told(),
             "playing": {str(s): p.name for s, p in self._playing.items()},
+            "sounds": [p.name for s, p in self._playing.items() if s in self._audible],
             "sessions": self.sessions.names(),
             "dead_senders": self.sessions.dead(now_ns),
             **self._records.proof.told(),

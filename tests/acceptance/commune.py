@@ -89,9 +89,9 @@ class Commune:
         assert asking.returncode == 0, out + err
         return code
 
-    def sound(self) -> str:
+    def sound(self, seconds: int = 1) -> str:
         """Put a siren into the station's folder."""
-        siren = ogg_siren(1.0)
+        siren = ogg_siren(float(seconds))
         digest = hashlib.sha256(siren).hexdigest()
         (self.station / "media" / f"{digest}.opus").write_bytes(siren)
         (self.station / "node.toml").write_text(
@@ -110,7 +110,7 @@ interval_s = 0
 repeat = {{ normal = 1, priority = 1, urgent = 1 }}
 [control.alert.phrases.any]
 siren = "{digest}"
-siren_s = 1
+siren_s = {seconds}
 """
         )
         return digest

@@ -13,9 +13,10 @@ EXPOSURE_MAX = 2.5
 
 
 WATCH = "loalang-watch@.service"
+BRIDGE = "loalang-home-assistant@.service"
 
 
-@pytest.fixture(params=["loalang-node.service", "loalang-refresh.service", WATCH])
+@pytest.fixture(params=["loalang-node.service", "loalang-refresh.service", WATCH, BRIDGE])
 def unit(tmp_path, request):
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is missing: apt install systemd")
@@ -56,24 +57,29 @@ def test_the_supervisor_waits_longer_than_an_orderly_end_takes():
     assert stop is not None and int(stop[1]) > 2 * CLOSE_S + 2 + CLOSE_WAIT_S
 
 
+def given_by_systemd(unit, folder, given):
+    """Make the folder of credentials as systemd does: a folder's files have flat names."""
+    given.mkdir()
+    for name, path in re.findall(r"LoadCredential=(\S+):%f/(\S+)", (PACKAGING / unit).read_text()):
+        one = folder / path
+        assert one.exists(), f"the station has no {path}: the unit would not start"
+        for file in one.iterdir() if one.is_dir() else [one]:
+            whole = f"{name}_{file.name}" if one.is_dir() else name
+            (given / whole).write_bytes(file.read_bytes())
+    return {one.name for one in given.iterdir()}
+
+
 def test_the_watch_gets_what_a_station_has_and_no_key_that_orders(tmp_path, monkeypatch):
     """Its folder is made as systemd makes it: each credential by its name, a folder's flattened."""
     from node.shell.station.cli import main
     from node.shell.station.folder import NodeEntry, Station
 
     folder, given = tmp_path / "station", tmp_path / "credentials"
-    given.mkdir()
     monkeypatch.chdir(tmp_path)
     asked = ["init", "--area", "vn/lang-son/huu-lien", "--broker", "127.0.0.1:1"]
     assert main([*asked, "--reload", "true", "--folder", str(folder)]) == 0
     Station.open(folder).keep(NodeEntry(name="coc-1", area="vn/x/coc-1", public_key=b"k" * 32))
-    for name, path in re.findall(r"LoadCredential=(\S+):%f/(\S+)", (PACKAGING / WATCH).read_text()):
-        one = folder / path
-        assert one.exists(), f"`init` makes no {path}: the unit would not start"
-        for file in one.iterdir() if one.is_dir() else [one]:
-            whole = f"{name}_{file.name}" if one.is_dir() else name
-            (given / whole).write_bytes(file.read_bytes())
-    there = {one.name for one in given.iterdir()}
+    there = given_by_systemd(WATCH, folder, given)
     assert there == {"station.json", "ca.pem", "office.pem", "office.key", "nodes_coc-1.json"}
     assert [one.name for one in Station.open(given).nodes()] == ["coc-1"]
     assert main(["watch", "--folder", str(given), "--wait", "1"]) == 1, "no broker: tried again"
@@ -131,3 +137,20 @@ def test_what_a_node_keeps_stays_when_the_other_slot_of_an_image_starts():
     assert told == {"Version": "1", "Path": f"/var/lib/{state[1]}"}
     build = (PACKAGING / "build.sh").read_text()
     assert "slot-shared.d/loalang.conf" in build
+
+
+def test_the_bridge_gets_its_own_key_and_none_of_the_stations(commune, tmp_path):
+    from node.shell.station.cli import main
+
+    given = tmp_path / "credentials"
+    commune.sound()
+    commune.enrol(commune.gateway("first"), "coc-1")
+    commune.does("home-assistant", "enable")
+    there = given_by_systemd(BRIDGE, commune.station, given)
+    own = {"order.key", "certificate.bin", "bridge.pem", "bridge.key", "offer.json"}
+    named = {f"home-assistant_{one}" for one in own}
+    assert there == {"station.json", "ca.pem", "nodes_coc-1.json"} | named
+    commune.broker.terminate()
+    commune.broker.wait(timeout=5)
+    assert main(["home-assistant", "run", "--folder", str(given)]) == 1, "no broker: tried again"
+    assert "1 nodes in" in commune.capsys.readouterr().out

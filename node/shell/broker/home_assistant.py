@@ -2,7 +2,8 @@
 
 Topics `<prefix>/<component>/<node>/<object>/config`, retained; the values come from the node's own
 `state` and `health`. There is no siren and no volume to set: an order has a signature, and a
-program that can write to a broker has none.
+program that can write to a broker has none. Where the office wants them all the same it starts a
+bridge that signs (`node.shell.station.assistant`).
 """
 
 import json
@@ -44,7 +45,13 @@ _ENTITIES: Final[dict[str, tuple[str, str, str, dict[str, object]]]] = {
         {"name": "Entries of the proof", "state_class": "total_increasing"},
     ),
 }  # fmt: skip
-_AVAILABLE: Final = "{{ 'offline' if value_json.state in ('lost', 'stopped') else 'online' }}"
+AVAILABLE: Final = "{{ 'offline' if value_json.state in ('lost', 'stopped') else 'online' }}"
+"""Of what a node does, by its `state`."""
+
+
+def device_key(village: str, name: str) -> str:
+    """Return by what Home Assistant knows a node; without a name, the commune."""
+    return "_".join(one for one in ("loalang", village, name) if one)
 
 
 def discovery(prefix: str, root: str, name: str, version: str) -> dict[str, bytes]:
@@ -59,7 +66,7 @@ def discovery(prefix: str, root: str, name: str, version: str) -> dict[str, byte
     name, version : str
         Of the node, and of its program.
     """
-    key = "loalang_" + root.split("/")[2] + "_" + name
+    key = device_key(root.split("/")[2], name)
     device = {"identifiers": [key], "name": name, "model": "Loa Lang", "sw_version": version}
     found: dict[str, bytes] = {}
     entities = dict(_ENTITIES)
@@ -75,7 +82,7 @@ def discovery(prefix: str, root: str, name: str, version: str) -> dict[str, byte
         }
         if thing not in ("state", "problem"):
             config["availability_topic"] = f"{root}/{_STATE}"
-            config["availability_template"] = _AVAILABLE
+            config["availability_template"] = AVAILABLE
         topic = f"{prefix}/{component}/{name}/{thing}/config"
         found[topic] = json.dumps(config | more, ensure_ascii=False).encode()
     return found

@@ -9,6 +9,8 @@ from typing import Final
 
 OFFICE: Final = "STATION"
 ASKING: Final = "ENROL"
+BRIDGE: Final = "BRIDGE"
+ASSISTANT: Final = "HOME-ASSISTANT"
 """Identities that no node can have: names of nodes are lower case."""
 
 CONF: Final = "mosquitto.conf"
@@ -67,13 +69,45 @@ pattern write pa/v1/$village/node/%u/acknowledgement
 pattern write pa/v1/$village/node/%u/proof
 pattern write pa/v1/$village/node/%u/proof-head
 pattern write pa/v1/$village/node/%u/audit
-pattern write homeassistant/+/%u/+/config
+pattern write homeassistant/sensor/%u/+/config
+pattern write homeassistant/binary_sensor/%u/+/config
+pattern write homeassistant/update/%u/+/config
 pattern read pa/v1/$village/node/%u/state
 pattern read pa/v1/$village/node/%u/cmd
 pattern read pa/v1/$village/node/%u/stream
 pattern read pa/v1/$village/zone/+/cmd
 pattern read pa/v1/$village/grant/+
 pattern read pa/v1/$village/media/#
+""")
+
+_BEGIN: Final = (
+    "# Home Assistant: from here to its end by `loalang-station home-assistant enable`.\n"
+)
+_END: Final = "# End of Home Assistant.\n"
+_ASSISTANT: Final = Template("""\
+user $bridge
+topic read assistant/v1/$village/+/+/set
+topic write assistant/v1/$village/state
+topic write assistant/v1/$village/+/siren
+topic write assistant/v1/$village/+/volume
+topic write homeassistant/siren/+/siren/config
+topic write homeassistant/number/+/volume/config
+topic write pa/v1/$village/node/+/cmd
+topic read pa/v1/$village/node/+/state
+topic read pa/v1/$village/node/+/metric
+topic read pa/v1/$village/node/+/acknowledgement
+topic read pa/v1/$village/node/+/proof
+topic read pa/v1/$village/node/+/proof-head
+
+user $assistant
+topic write assistant/v1/$village/+/+/set
+topic read assistant/v1/$village/state
+topic read assistant/v1/$village/+/siren
+topic read assistant/v1/$village/+/volume
+topic read homeassistant/#
+topic write homeassistant/status
+topic read pa/v1/$village/node/+/state
+topic read pa/v1/$village/node/+/health
 """)
 
 
@@ -85,3 +119,15 @@ def configuration(village: str, port: int, folder: Path) -> str:
 def access_list(village: str) -> str:
     """Return who may say and hear what."""
     return _ACL.substitute(village=village, office=OFFICE, asking=ASKING)
+
+
+def with_assistant(text: str, village: str) -> str:
+    """Return the list `text` with what Home Assistant and its bridge may, once."""
+    rules = _ASSISTANT.substitute(village=village, bridge=BRIDGE, assistant=ASSISTANT)
+    return f"{without_assistant(text)}{_BEGIN}{rules}{_END}"
+
+
+def without_assistant(text: str) -> str:
+    """Return the list `text` without that."""
+    before, begin, rest = text.partition(_BEGIN)
+    return before + rest.partition(_END)[2] if begin else text

@@ -8,9 +8,12 @@ from typing import Final
 
 from node.config import ConfigError
 from node.control.names import composed
+from node.control.precedence import CLASSES
 from node.shell.faults import EXIT_INPUT, ShellError
 from node.shell.standard_output import with_output
 from node.shell.station.accept import accept_node
+from node.shell.station.assistant.enable import disable, enable
+from node.shell.station.assistant.serve import run_bridge
 from node.shell.station.init import make_station
 from node.shell.station.proofs import hear_proofs
 from node.shell.station.replace import replace_node
@@ -21,6 +24,13 @@ from node.shell.station.watch import watch_nodes
 
 FOLDER: Final = Path("station")
 _WAIT_MAX_S: Final = 86_400.0
+_ASSISTANT: Final = {"enable": enable, "run": run_bridge, "disable": disable}
+
+
+def _home_assistant_command(options: argparse.Namespace) -> int:
+    return _ASSISTANT[options.what](options)
+
+
 _COMMANDS: Final = {
     "init": make_station,
     "accept": accept_node,
@@ -31,6 +41,7 @@ _COMMANDS: Final = {
     "root": root_command,
     "time": answer_nodes,
     "watch": watch_nodes,
+    "home-assistant": _home_assistant_command,
 }
 
 
@@ -124,7 +135,24 @@ def _keep_right(
     )
     watch = commands.add_parser("watch", help="tell within 10 s that a node is gone")
     watch.add_argument("--wait", type=seconds, metavar="S", help="for so long; without it, always")
-    return root, clock, watch
+    return root, clock, watch, _home_assistant(commands)
+
+
+def _home_assistant(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+) -> argparse.ArgumentParser:
+    assistant = commands.add_parser(
+        "home-assistant", help="let it sound sirens and set volumes; sign its wishes; take it back"
+    )
+    assistant.add_argument("what", choices=tuple(_ASSISTANT))
+    assistant.add_argument(
+        "--class", dest="message_class", choices=CLASSES, default="priority",
+        help="of enable: the highest that it may order (%(default)s)",
+    )  # fmt: skip
+    assistant.add_argument(
+        "--area", type=composed, default="", help="of enable: whose nodes; else the commune's"
+    )
+    return assistant
 
 
 def seconds(text: str) -> float:

@@ -8,6 +8,7 @@ from typing import Final
 
 from node.shell.broker.connection import Connection, LinkLostError, Login
 from node.shell.broker.paho_connection import connect
+from node.shell.config import MqttConfig
 from node.shell.faults import ShellError
 from node.shell.keys.credentials import tls_context
 from node.shell.station.folder import Station
@@ -18,19 +19,27 @@ _GIVEN_S: Final = 20.0
 
 @asynccontextmanager
 async def at_broker(
-    station: Station, *, identifier: str = "", session_s: int = 0
+    station: Station,
+    *,
+    identifier: str = "",
+    session_s: int = 0,
+    identity: MqttConfig | None = None,
+    will: tuple[str, bytes] = ("", b""),
 ) -> AsyncIterator[Connection]:
     """Give a connection of the station, and say what helps where there is none.
 
-    Under an `identifier` the broker keeps for `session_s` what comes while nobody is there.
+    Under an `identifier` the broker keeps for `session_s` what comes while nobody is there. It is
+    the office's, or that of another `identity`; `will` is what the broker retains after its death.
     """
     about = station.about
     login = Login(
         host=about.host,
         port=about.port,
         identifier=identifier or f"station-{os.urandom(6).hex()}",
-        tls=tls_context(station.login()),
+        tls=tls_context(identity or station.login()),
         session_s=session_s,
+        will_topic=will[0],
+        will=will[1],
     )
     try:
         connection = await connect(login)

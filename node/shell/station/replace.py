@@ -20,6 +20,8 @@ from node.shell.station.folder import Station
 from node.shell.station.link import at_broker, put
 
 _RELOAD_S: Final = 30.0
+_OTHERS: Final = "taken_back.json"
+"""Serial numbers in hexadecimal digits of identities that were taken back from who is no node."""
 
 
 def replace_node(options: argparse.Namespace) -> int:
@@ -49,10 +51,27 @@ def replace_node(options: argparse.Namespace) -> int:
 
 def write_revoked(station: Station) -> None:
     """Write the list of identities that were taken back, for the broker."""
-    serials = sorted({serial for one in station.nodes() for serial in one.taken_back})
+    serials = {serial for one in station.nodes() for serial in one.taken_back}
+    serials.update(_others_taken_back(station))
     ca, ca_key = station.read("ca.pem"), certificates.read_private(station.read("ca.key"))
-    made = certificates.taken_back(serials, ca, ca_key)
+    made = certificates.taken_back(sorted(serials), ca, ca_key)
     write_file(station.broker_folder / broker_files.REVOKED, made)
+
+
+def take_identities_back(station: Station, serials: list[int]) -> None:
+    """Note identities of who is no node, for the list that `write_revoked` writes."""
+    known = sorted({*_others_taken_back(station), *serials})
+    write_file(station.folder / _OTHERS, msgspec.json.encode([f"{one:x}" for one in known]))
+
+
+def _others_taken_back(station: Station) -> list[int]:
+    path = station.folder / _OTHERS
+    if not path.exists():
+        return []
+    try:
+        return [int(one, 16) for one in msgspec.json.decode(station.read(_OTHERS), type=list[str])]
+    except (msgspec.DecodeError, ValueError) as fault:
+        raise ShellError(f"{path}: {fault}", exit_status=EXIT_INPUT) from fault
 
 
 def reload_broker(station: Station) -> None:

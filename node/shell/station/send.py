@@ -51,19 +51,29 @@ def send_all(options: argparse.Namespace) -> int:
 
 def revoke_keys(options: argparse.Namespace) -> int:
     """Take authority back from keys that the commune's key certified, at every node."""
-    station = Station.open(options.folder)
-    keys = tuple(_key_of(one) for one in options.public_key)
-    before = _revoked(station)
-    claim = Revocation(tuple(dict.fromkeys((*before.key_ids, *keys))), before.number + 1)
-    _write_list(station, claim)
-    for entry in list(station.nodes()):
-        if entry.public_key:
-            station.keep(_next(station, entry))
-    asyncio.run(_send(station, at_once=station.read(f"orders/{_LIST}")))
+    claim = revoke(Station.open(options.folder), tuple(options.public_key))
     print(
         f"list {claim.number}: {len(claim.key_ids)} keys revoked; nodes that are off get it later"
     )
     return 0
+
+
+def revoke(station: Station, public_keys: tuple[str, ...]) -> Revocation:
+    """Take authority back from these keys at every node; return all that was ever taken back."""
+    keys = tuple(_key_of(one) for one in public_keys)
+    before = _revoked(station)
+    claim = Revocation(tuple(dict.fromkeys((*before.key_ids, *keys))), before.number + 1)
+    _write_list(station, claim)
+    give_order(station, station.read(f"orders/{_LIST}"))
+    return claim
+
+
+def give_order(station: Station, sealed: bytes) -> None:
+    """Give the nodes that are there an order, and every node a new grant with what holds now."""
+    for entry in list(station.nodes()):
+        if entry.public_key:
+            station.keep(_next(station, entry))
+    asyncio.run(_send(station, at_once=sealed))
 
 
 def _next(station: Station, entry: NodeEntry) -> NodeEntry:

@@ -1,0 +1,1 @@
+"""What stands between Home Assistant, which signs nothing, and nodes that obey signatures alone."""

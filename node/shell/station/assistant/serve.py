@@ -1,0 +1,187 @@
+"""`loalang-station home-assistant run`: the bridge at the broker, for as long as it runs.
+
+```
+ Home Assistant ── wish ─► broker ─► bridge ── signed order ─► broker ─► node
+                ◄─ state ──────────◄─       ◄─ signed answer, status, record ──┘
+```
+What the broker did not take before a connection ended is not sent again: an order that comes late
+is a siren that nobody expects. It is told as unanswered.
+"""
+
+import argparse
+import asyncio
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from node.control.precedence import MessageClass
+from node.control.trust.certificate import Certificate
+from node.shell.broker.connection import Connection, Received
+from node.shell.faults import EXIT_INPUT, ShellError
+from node.shell.station.assistant import papers
+from node.shell.station.assistant.bridge import Bridge, Send
+from node.shell.station.assistant.entities import (
+    ALL,
+    OFFLINE,
+    ONLINE,
+    announced,
+    bridge_topic,
+    root_of,
+)
+from node.shell.station.assistant.orders import Orders
+from node.shell.station.assistant.pole_siren import ANSWER_S
+from node.shell.station.folder import Station
+from node.shell.station.link import at_broker, put
+
+LOOK_S: Final = 0.25
+AGAIN_S: Final = (1.0, 5.0)
+"""A broker that went away is tried again after so long: twice as long each time, up to that."""
+
+NOBODY: Final = 0x10
+"""The broker took it, and nobody listens (MQTT 5, 3.4.2.1)."""
+
+WAITING_MAX: Final = 8192
+"""Messages that the broker has not taken yet. Of a state the newest alone waits."""
+
+_HEARD: Final = ("state", "metric", "acknowledgement", "proof", "proof-head")
+_ENDS_SOON_S: Final = 60 * 86_400
+
+
+class Outgoing:
+    """Send no more at once than the broker takes (MQTT 5, 4.9)."""
+
+    def __init__(self, connection: Connection, refuse: Callable[[Send, str], None]) -> None:
+        self._connection = connection
+        self._refuse = refuse
+        self._waiting: dict[str, Send] = {}
+        self._number = 0
+        self._under_way = 0
+
+    def add(self, sends: list[Send]) -> None:
+        """Send what can be sent now; the rest waits."""
+        for one in sends:
+            self._number += 1
+            key = one.topic if one.retain else f"{one.topic} {self._number}"
+            if key not in self._waiting and len(self._waiting) >= WAITING_MAX:
+                self._refuse(one, f"{WAITING_MAX} messages wait for the broker")
+                continue
+            self._waiting[key] = one
+        self._pump()
+
+    def _pump(self) -> None:
+        while self._waiting and self._under_way < self._connection.window:
+            one = self._waiting.pop(next(iter(self._waiting)))
+            self._under_way += 1
+            expires_s = 0 if one.retain else round(ANSWER_S)
+            sent = self._connection.publish(
+                one.topic, one.payload, quality=1, retain=one.retain, expires_s=expires_s
+            )
+            sent.add_done_callback(partial(self._taken, one))
+
+    def _taken(self, one: Send, sent: "asyncio.Future[int]") -> None:
+        self._under_way -= 1
+        if sent.cancelled() or sent.exception() is not None:
+            return  # the connection has ended
+        code = sent.result()
+        if code >= 128:
+            self._refuse(one, f"the broker refuses it (reason 0x{code:02x}): look at its ACL")
+        elif code == NOBODY:
+            self._refuse(one, "the node is not at the broker")
+        self._pump()
+
+
+def run_bridge(options: argparse.Namespace) -> int:
+    """Serve until somebody ends it; return the exit status."""
+    station = Station.open(options.folder)
+    claim, offer = papers.read_claim(station), papers.read_offer(station)
+    _look_at_the_end(claim)
+    sites = papers.sites_of(station, claim.area)
+    orders = Orders(papers.signer_of(station), MessageClass(claim.class_max), offer.volume)
+    bridge = Bridge(station.about.village, claim.area, sites, offer.tones, orders)
+    entries: dict[str, bytes] = {}
+    for name in (ALL, *sites):
+        entries |= announced(station.about.village, name, offer.tones)
+    tell = partial(print, flush=True)
+    tell(f"{len(sites)} nodes in {claim.area}, class {MessageClass(claim.class_max).name.lower()}")
+    try:
+        asyncio.run(_serve(station, bridge, entries, tell))
+    except KeyboardInterrupt:
+        print()
+    return 0
+
+
+def _look_at_the_end(claim: Certificate) -> None:
+    left_s = claim.until_s - int(time.time())
+    if left_s <= 0:
+        raise ShellError(
+            "the certificate of Home Assistant's key has ended: `enable` renews it",
+            exit_status=EXIT_INPUT,
+        )
+    if left_s < _ENDS_SOON_S:
+        print(f"its certificate ends in {left_s // 86_400} days: `enable` renews it", flush=True)
+
+
+async def _serve(
+    station: Station, bridge: Bridge, entries: dict[str, bytes], tell: Callable[[str], None]
+) -> None:
+    """Serve, and come back to a broker that went away."""
+    village, again_s, came = station.about.village, AGAIN_S[0], False
+    gone = (bridge_topic(village), OFFLINE)
+    while True:
+        try:
+            async with at_broker(
+                station,
+                identifier=f"home-assistant-{village}",
+                identity=papers.login_of(station),
+                will=gone,
+            ) as connection:
+                came, again_s = True, AGAIN_S[0]
+                for topic, payload in entries.items():
+                    await put(connection, topic, payload)
+                try:
+                    await _follow(village, connection, bridge, partial(tell, "offered"))
+                finally:
+                    connection.publish(*gone, quality=0, retain=True)
+        except ShellError as fault:
+            if not came:
+                raise
+            papers.read_claim(station)  # it may have been taken back meanwhile
+            tell(str(fault))
+            await asyncio.sleep(again_s)
+            again_s = min(2 * again_s, AGAIN_S[1])
+
+
+async def _follow(
+    village: str, connection: Connection, bridge: Bridge, ready: Callable[[], None]
+) -> None:
+    """Follow wishes by one connection until it ends."""
+    topics = [f"pa/v1/{village}/node/+/{one}" for one in _HEARD]
+    if max(await connection.subscribe([f"{root_of(village)}/+/+/set", *topics])) >= 128:
+        raise ShellError("the broker refuses a subscription: look at its ACL")
+    outgoing = Outgoing(connection, bridge.refuse)
+    bridge.tell_all()
+    online = Send(bridge_topic(village), ONLINE, retain=True)
+    outgoing.add([*bridge.take_sends(), online])
+    ready()
+    while True:
+        end_s = time.monotonic() + LOOK_S
+        while (left_s := end_s - time.monotonic()) > 0:
+            if (message := await _next(connection, left_s)) is not None:
+                connection.acknowledge(message)
+                bridge.receive(
+                    message.topic, message.payload, time.monotonic(), time.time_ns(),
+                    retained=message.retain,
+                )  # fmt: skip
+                outgoing.add(bridge.take_sends())
+        bridge.look(time.monotonic(), time.time_ns())
+        outgoing.add(bridge.take_sends())
+
+
+async def _next(connection: Connection, wait_s: float) -> Received | None:
+    """Return the next message, None where none comes in time."""
+    try:
+        async with asyncio.timeout(wait_s):
+            return await connection.receive()
+    except TimeoutError:
+        return None
