@@ -9,6 +9,7 @@
  media/               stored sounds by their hash       node.toml       tables of every node
  nodes/NAME.json      one per pole                      poles.toml      the list, made of those
  broker/              what mosquitto reads              VILLAGE.bundle  the file for new nodes
+ home-assistant/      a bridge's own (`assistant`)      home-assistant-login/  for Home Assistant
 ```
 """
 

@@ -16,7 +16,7 @@ import msgspec
 
 from node.control.precedence import CLASSES, MessageClass, PriorityConfig
 from node.control.trust.authority import Certificate, proper_area, within
-from node.control.trust.message import Kind
+from node.control.trust.message import AREA_BYTES_MAX, COMMAND_BYTES_MAX, Kind
 from node.control.warning.alert_blocks import ANY_EVENT
 from node.shell.enrol.install import write_file
 from node.shell.faults import EXIT_INPUT, ShellError, file_fault
@@ -36,6 +36,9 @@ CERTIFICATE_S: Final = 2 * 365 * 86_400
 ORDER: Final = "orders/home-assistant.bin"
 """Goes to nodes that come later with their grant."""
 
+PLAN_BYTES_MAX: Final = COMMAND_BYTES_MAX - 512
+"""The envelope and its area take the rest."""
+
 _ACL_BYTES_MAX: Final = 1 << 20
 _EVENT_MAX: Final = 8
 
@@ -44,7 +47,8 @@ def enable(options: argparse.Namespace) -> int:
     """Make or renew the bridge's papers; return the exit status."""
     station = Station.open(options.folder)
     area = options.area or station.about.area
-    if not proper_area(area) or not within(area, station.about.area):
+    is_whole = proper_area(area) and len(area.encode()) <= AREA_BYTES_MAX
+    if not is_whole or not within(area, station.about.area):
         raise ShellError(
             f"--area {area!r}: must be {station.about.area} or lie in it", exit_status=EXIT_INPUT
         )
@@ -148,7 +152,12 @@ def _offer(station: Station) -> papers.Offer:
         path, plan = own, tomllib.loads(read_toml_bytes(own).decode("utf-8", "replace"))
     # A rule of the week would go before the volume that somebody sets.
     plan = {name: value for name, value in plan.items() if name not in ("rules", "volume")}
-    wrong = plan_fault(plan_text(plan | {"volume": 100}).encode(), "volume")
+    content = plan_text(plan | {"volume": 100}).encode()
+    wrong = plan_fault(content, "volume")
+    if len(content) > PLAN_BYTES_MAX:
+        wrong = (
+            f"volume plan: {len(content)} bytes; in an order there is place for {PLAN_BYTES_MAX}"
+        )
     if wrong is not None:
         raise ShellError(f"{path}: {wrong}", exit_status=EXIT_INPUT)
     return papers.Offer(tones=tuple(tones), volume=plan)

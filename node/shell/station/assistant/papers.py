@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from node.control.trust.certificate import Certificate, read_certificate, within
-from node.control.trust.message import open_envelope
+from node.control.trust.message import AREA_BYTES_MAX, open_envelope
 from node.control.trust.signature import SeedSigner
 from node.shell.config import MqttConfig
 from node.shell.faults import EXIT_INPUT, ShellError
@@ -102,6 +102,13 @@ def sites_of(station: Station, area: str) -> dict[str, Site]:
         for one in station.nodes()
         if one.public_key and within(one.area, area)
     }
+    long = [name for name, one in sites.items() if len(one.area.encode()) > AREA_BYTES_MAX]
+    if long:
+        raise ShellError(
+            f"{long[0]}: its area has more than {AREA_BYTES_MAX} bytes: no order can name it;"
+            " `loalang-station replace` it, and accept it with a shorter one",
+            exit_status=EXIT_INPUT,
+        )
     if len(sites) > NODES_MAX:
         raise ShellError(
             f"{len(sites)} nodes lie in {area}: a bridge has at most {NODES_MAX}; enable it for a"
