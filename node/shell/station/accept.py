@@ -161,13 +161,14 @@ def settings_for(station: Station, entry: NodeEntry) -> str:
     if given:
         raise ShellError(f"{path}: {given[0]}: `accept` writes it; take it out", exit_status=2)
     about, zones = station.about, ", ".join(f'"{zone}"' for zone in entry.zones)
+    assistant = '\nhome_assistant = "homeassistant"' if station.lets_assistant else ""
     head = f"""name = "{entry.name}"
 
 [mqtt]
 host = "{about.host}"
 port = {about.port}
 village = "{about.village}"
-zones = [{zones}]
+zones = [{zones}]{assistant}
 ca_file = "FOLDER/{install.CA}"
 certificate_file = "FOLDER/{install.TLS_CERTIFICATE}"
 key_file = "FOLDER/{install.TLS_KEY}"

@@ -31,6 +31,8 @@ from node.shell.keys.key_file import read_key
 SEED_BYTES: Final = 32
 _FILE_BYTES_MAX: Final = 1 << 20
 POLES: Final = "poles.toml"
+ASSISTANT_ORDER: Final = "orders/home-assistant.bin"
+"""What its bridge may order: goes to nodes that come later with their grant."""
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +109,11 @@ class Station:
         if isinstance(bundle, str):
             raise ShellError(f"{self.bundle}: {bundle}", exit_status=EXIT_INPUT)
         return bundle.root_public_key
+
+    @property
+    def lets_assistant(self) -> bool:
+        """Return whether Home Assistant is let in: nodes announce themselves to it then."""
+        return (self.folder / ASSISTANT_ORDER).exists()
 
     def read(self, name: str) -> bytes:
         """Return what a file of the folder holds."""

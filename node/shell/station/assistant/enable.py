@@ -26,16 +26,13 @@ from node.shell.station import broker_files, certificates
 from node.shell.station.assistant import papers
 from node.shell.station.assistant.entities import ALL, THINGS, config_topic, root_of
 from node.shell.station.assistant.orders import plan_text
-from node.shell.station.folder import SEED_BYTES, Station
+from node.shell.station.folder import ASSISTANT_ORDER, SEED_BYTES, Station
 from node.shell.station.init import sign
 from node.shell.station.link import at_broker, put
 from node.shell.station.replace import reload_broker, take_identities_back, write_revoked
 from node.shell.station.send import give_order, revoke
 
 CERTIFICATE_S: Final = 2 * 365 * 86_400
-ORDER: Final = "orders/home-assistant.bin"
-"""Goes to nodes that come later with their grant."""
-
 PLAN_BYTES_MAX: Final = COMMAND_BYTES_MAX - 512
 """The envelope and its area take the rest."""
 
@@ -71,7 +68,7 @@ def enable(options: argparse.Namespace) -> int:
     sealed = sign(station, station.signer("commune"), Kind.CERTIFICATE, msgspec.json.encode(claim))
     write_file(station.folder / papers.FOLDER / papers.OFFER, msgspec.json.encode(offer))
     write_file(station.folder / papers.FOLDER / papers.CERTIFICATE, sealed)
-    write_file(station.folder / ORDER, sealed)
+    write_file(station.folder / ASSISTANT_ORDER, sealed)
     acl = station.broker_folder / broker_files.ACL
     text = read_regular(acl, _ACL_BYTES_MAX).decode()
     write_file(acl, broker_files.with_assistant(text, station.about.village).encode())
@@ -85,7 +82,7 @@ def disable(options: argparse.Namespace) -> int:
     """Take all of it back; return the exit status."""
     station = Station.open(options.folder)
     public_key = papers.signer_of(station).public_key
-    (station.folder / ORDER).unlink(missing_ok=True)
+    (station.folder / ASSISTANT_ORDER).unlink(missing_ok=True)
     number = revoke(station, (public_key.hex(),)).number
     asyncio.run(_clear(station))
     acl = station.broker_folder / broker_files.ACL

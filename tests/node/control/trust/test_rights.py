@@ -13,7 +13,7 @@ from node.control.trust.message import Kind
 from node.control.trust.rates import ORDINARY
 from node.control.trust.signature import SeedSigner
 from node.control.warning.area import Circle
-from node.control.warning.short_alert import encode_short
+from node.control.warning.short_alert import encode_short, identifier_of
 from node.events import Note
 from tests.node.control.test_controller import (
     AREA,
@@ -70,6 +70,18 @@ def test_a_hamlets_volume_plan_takes_nothing_from_those_above_not_even_after_a_p
         village.boot()
     village.boot(trusted=False)
     assert village.node.loudness(URGENT, village.now_ns, level="commune")[0].volume == 80
+
+
+def test_status_says_what_is_heard_not_what_only_has_the_horn_or_waits_for_it():
+    village = Village()
+    assert warn(village, 1) == "waiting"
+    assert village.node.status(village.now_ns)["sounds"] == playing(village) == [identifier_of(1)]
+    (source,) = map(int, village.node.status(village.now_ns)["playing"])
+    village.node.receive_grants((), village.now_ns)
+    assert village.node.status(village.now_ns)["sounds"] == [], "something else has the horn"
+    village.node.receive_grants((source,), village.now_ns)
+    village.order(PROVINCE, Kind.VOLUME, SILENT, message_class=URGENT)
+    assert village.node.status(village.now_ns)["sounds"] == [] != playing(village)
 
 
 def test_a_plan_from_above_holds_for_those_below_who_have_none():

@@ -9,6 +9,7 @@ from node.control.trust.message import Kind
 from node.control.trust.signature import SeedSigner
 from node.shell.faults import ShellError
 from node.shell.station import broker_files
+from node.shell.station.accept import settings_for
 from node.shell.station.assistant import papers
 from node.shell.station.assistant.bridge import NODES_MAX
 from node.shell.station.assistant.orders import Orders, plan_text
@@ -161,3 +162,11 @@ def test_only_nodes_of_the_area_are_offered_and_no_more_than_a_bridge_can_have(s
         (nodes / f"n{number}.json").write_text(text.replace("coc-1", f"n{number}"))
     with pytest.raises(ShellError, match="narrower --area"):
         papers.sites_of(station, AREA)
+
+
+def test_nodes_announce_themselves_to_home_assistant_where_it_is_let_in(station):
+    entry = NodeEntry(name="coc-1", area=f"{AREA}/coc-1", public_key=b"k" * 32)
+    assert "home_assistant" not in settings_for(station, entry)
+    assert does(station, "enable") == 1
+    table = tomllib.loads(settings_for(station, entry))
+    assert table["mqtt"]["home_assistant"] == "homeassistant"
