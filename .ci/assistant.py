@@ -3,8 +3,11 @@
 What the node announces goes through the schema that Home Assistant publishes in its code, once as
 it takes it from a broker (which drops a field that it does not know) and once as it takes it from
 a file (which refuses that); then its entities are compared with what the node is doing. At the end
-wrong payloads are planted: each must be refused, with its field. The status is 1 when one thing is
-not as it must be.
+wrong payloads are planted: each must be refused, with its field.
+
+Then a station lets Home Assistant in (`loalang-station home-assistant enable`): it comes by the
+files made for it, through the station's own broker, and by its siren and number an enrolled node
+sounds, falls silent and is as loud as it says. The status is 1 when one thing is not as it must be.
 """
 
 import asyncio
@@ -12,6 +15,7 @@ import importlib
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -72,8 +76,12 @@ def free_port(kind: int) -> int:
         return one.getsockname()[1]
 
 
-async def begun(folder: Path, broker_port: int) -> HomeAssistant:
-    """Start the core of Home Assistant, without a web server, and its MQTT."""
+async def begun(folder: Path, broker_port: int, login: Path | None = None) -> HomeAssistant:
+    """Start the core of Home Assistant, without a web server, and its MQTT, by files of a login."""
+    data = {"broker": "127.0.0.1", "port": broker_port}
+    if login is not None:
+        files = {"certificate": "ca.pem", "client_cert": "client.pem", "client_key": "client.key"}
+        data |= {one: (login / file).read_text() for one, file in files.items()}
     home = HomeAssistant(str(folder))
     (folder / "configuration.yaml").touch()
     home.config.skip_pip = True
@@ -91,7 +99,7 @@ async def begun(folder: Path, broker_port: int) -> HomeAssistant:
         minor_version=2,
         domain="mqtt",
         title="broker",
-        data={"broker": "127.0.0.1", "port": broker_port},
+        data=data,
         source=config_entries.SOURCE_USER,
     )
     await home.config_entries.async_add(entry)
@@ -180,15 +188,26 @@ class Watch:
         self.faults += not good
         print(f"{'' if good else '** '}{what}: {seen}", flush=True)
 
-    def shown(self, thing: str) -> str:
-        """Return what Home Assistant shows of one thing of the node."""
-        key = f"loalang_{VILLAGE}_{NAME}_{thing}"
+    def entity(self, thing: str) -> str:
+        """Return under which name Home Assistant has one thing of the node, or of `all_`."""
+        of_node = f"{NAME}_{thing}"
+        key = f"loalang_{VILLAGE}_" + (thing[4:] if thing.startswith("all_") else of_node)
         registry = entity_registry.async_get(self._home)
-        for component in ("sensor", "binary_sensor", "update"):
+        for component in ("sensor", "binary_sensor", "update", "siren", "number"):
             if found := registry.async_get_entity_id(component, "mqtt", key):
-                state = self._home.states.get(found)
-                return "none" if state is None else state.state
+                return found
         return "none"
+
+    def shown(self, thing: str) -> str:
+        """Return what Home Assistant shows of one thing."""
+        state = self._home.states.get(self.entity(thing))
+        return "none" if state is None else state.state
+
+    async def press(self, service: str, thing: str, **more: object) -> None:
+        """Do what somebody does by a button of Home Assistant."""
+        domain, _, name = service.partition(".")
+        data = {"entity_id": self.entity(thing), **more}
+        await self._home.services.async_call(domain, name, data, blocking=True)
 
     async def expect(self, when: str, wait_s: float = 20, **wanted: str) -> None:
         """Wait until things are shown so."""
@@ -201,13 +220,13 @@ class Watch:
         told = ", ".join(f"{one} {word}" for one, word in seen.items())
         self.tell(when, told + ("" if good else f"; wanted {wanted}"), good=good)
 
-    def judge(self) -> None:
+    def judge(self, least: int = 8) -> None:
         """Put all that was announced through the schemas."""
         for topic, payload in sorted(self._payloads.items()):
             found = refusals(topic.split("/")[1], payload)
             self.tell(topic, "; ".join(found) or "taken", good=not found)
         count = len(self._payloads)
-        self.tell("announced", f"{count} entities", good=count >= 8)
+        self.tell("announced", f"{count} entities", good=count >= least)
 
     def silent(self) -> None:
         """Tell whether Home Assistant had anything to say."""
@@ -262,6 +281,114 @@ async def compared(python: str, folder: Path, broker_port: int) -> int:
     return min(watch.faults, 1)
 
 
+class Station:
+    """A station that lets Home Assistant in, its broker and a node that it has enrolled."""
+
+    def __init__(self, python: str, folder: Path) -> None:
+        self._python = python
+        self.folder, self.port = folder / "station", free_port(socket.SOCK_STREAM)
+        self._gateway, self._pid = folder / "gateway", folder / "pid"
+        self._gateway.mkdir()
+        self._running: list[subprocess.Popen[str]] = []
+        broker = folder / "broker"
+        self.does(
+            *("init", "--area", f"vn/lang-son/{VILLAGE}", "--broker", f"127.0.0.1:{self.port}"),
+            *("--broker-folder", broker, "--reload", f"sh -c 'kill -HUP $(cat {self._pid})'"),
+            *("--siren", min(Path("sim/speech").glob("siren.*.opus"))),
+        )
+        settings = self.folder / "node.toml"
+        text = settings.read_text().replace('kind = "card"', 'kind = "null"')
+        listen = f'[receive]\nlisten = "127.0.0.1:{free_port(socket.SOCK_DGRAM)}"\n'
+        settings.write_text(f'{listen}[control]\nclock = "trusted"\nrules = []\n{text}')
+        for one in (folder, broker, *broker.iterdir()):
+            one.chmod(0o755)  # mosquitto becomes a user of its own
+        running = self._begin(["mosquitto", "-c", broker / "mosquitto.conf"])
+        self._pid.write_text(str(running.pid))
+
+    def does(self, *words: object) -> str:
+        """Run a command of the station."""
+        asked = [*self._command("node.shell.station.cli"), *map(str, words)]
+        asked += ["--folder", str(self.folder)]
+        done = subprocess.run(asked, env=there(), capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"assistant.py: {asked}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def enrol(self) -> None:
+        """Enrol a node, and let it run."""
+        config = self._gateway / "node.toml"
+        node = self._command("node.shell.cli")
+        bundle, where = self.folder / f"{VILLAGE}.bundle", ["--config", str(config)]
+        asked = [*node, "enrol", bundle, "--name", NAME, "--folder", self._gateway, *where]
+        asking = self._begin(asked, stdout=subprocess.PIPE)
+        assert asking.stdout is not None
+        code = next(m[1] for one in asking.stdout if (m := re.search(r"accept (\S{14})$", one)))
+        self.does("accept", code)
+        asking.wait(60)
+        self._begin([*node, "run", *where])
+
+    def bridge(self) -> None:
+        """Start the bridge."""
+        station = self._command("node.shell.station.cli")
+        self._begin([*station, "home-assistant", "run", "--folder", self.folder])
+
+    async def close(self, count: int = 99) -> None:
+        """End what was started, the last first."""
+        while self._running and count:
+            last = self._running.pop()
+            last.kill()
+            await asyncio.to_thread(last.communicate)
+            count -= 1
+
+    def _command(self, module: str) -> list[str]:
+        return [self._python, "-P", "-m", module]
+
+    def _begin(self, asked: list[object], **more: object) -> "subprocess.Popen[str]":
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+        quiet |= {"stderr": subprocess.DEVNULL, "text": True, "env": there(), **more}
+        self._running.append(subprocess.Popen([*map(str, asked)], **quiet))
+        return self._running[-1]
+
+
+def there() -> dict[str, str]:
+    """Return the environment in which this tree is found, and mosquitto."""
+    path = os.environ["PATH"] + ":/usr/sbin"
+    return {**os.environ, "PYTHONPATH": str(Path.cwd()), "PATH": path}
+
+
+async def sounded(station: Station) -> int:
+    """Sound a node by Home Assistant; return the exit status."""
+    said = Said()
+    logging.getLogger().addHandler(said)
+    try:
+        home = await begun(
+            station.folder.parent, station.port, station.folder / "home-assistant-login"
+        )
+        watch = Watch(home, said)
+        await watch.begin()
+        await watch.expect("a siren that is silent", 60, siren="off", all_siren="off")
+        watch.judge(12)
+        await watch.press("siren.turn_on", "siren", tone="any", duration=60)
+        await watch.expect("turned on", siren="on", all_siren="on")
+        await watch.press("siren.turn_off", "siren")
+        await watch.expect("turned off", siren="off", all_siren="off")
+        await watch.press("number.set_value", "volume", value=35)
+        await watch.expect("a volume", volume="35", all_volume="35")
+        await watch.press("siren.turn_on", "all_siren", volume_level=0.6)
+        await watch.expect("the commune, louder", siren="on", all_siren="on", volume="60")
+        await watch.press("siren.turn_off", "all_siren")
+        await watch.expect("its end", siren="off", all_siren="off")
+        await station.close(1)
+        await watch.expect("no bridge", siren="unavailable", all_siren="unavailable")
+        station.bridge()
+        await watch.expect("a bridge again", siren="off", volume="unknown")
+        watch.silent()
+        await home.async_stop(force=True)
+    finally:
+        await station.close()
+    return min(watch.faults, 1)
+
+
 def main() -> int:
     """Start a broker, and compare; return the exit status."""
     port = free_port(socket.SOCK_STREAM)
@@ -274,10 +401,17 @@ def main() -> int:
             ["mosquitto", "-c", config], env={**os.environ, "PATH": path}, **quiet
         )
         try:
-            return asyncio.run(compared(sys.argv[1], Path(folder), port))
+            status = asyncio.run(compared(sys.argv[1], Path(folder), port))
         finally:
             broker.terminate()
             broker.wait(10)
+    with tempfile.TemporaryDirectory() as folder:
+        tempfile.tempdir = folder  # where Home Assistant keeps the files of its login
+        station = Station(sys.argv[1], Path(folder))
+        station.does("home-assistant", "enable")
+        station.enrol()
+        station.bridge()
+        return max(status, asyncio.run(sounded(station)))
 
 
 if __name__ == "__main__":

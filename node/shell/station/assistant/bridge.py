@@ -260,10 +260,10 @@ class Bridge:
         fates = Counter(one.fate for one in poles)
         told = {
             "state": "ON" if len(silent) < len(poles) else "OFF",
-            "fates": dict(sorted(fates.items())),
-            "silent": [one.name for one in silent[:NAMED_MAX]],
+            "fates": _listed(fates),
+            "silent": ", ".join(one.name for one in silent[:NAMED_MAX]),
             "reason": self._reason,
-            "wishes": dict(sorted(self.counts.items())),
+            "wishes": _listed(self.counts),
         }
         return json.dumps(told, ensure_ascii=False).encode()
 
@@ -271,10 +271,15 @@ class Bridge:
         volumes = {one.volume for one in self._poles.values()}
         told = {
             "volume": volumes.pop() if len(volumes) == 1 else None,
-            "fates": dict(sorted(Counter(one.volume_fate for one in self._poles.values()).items())),
+            "fates": _listed(Counter(one.volume_fate for one in self._poles.values())),
         }
         return json.dumps(told, ensure_ascii=False).encode()
 
 
 def _ending(sealed: Sealed, now_s: float) -> Callable[[PoleSiren], None]:
     return lambda one: one.end(sealed, now_s)
+
+
+def _listed(counts: Counter[str]) -> str:
+    """Return counts as text: of an attribute that is a table Home Assistant shows nothing."""
+    return ", ".join(f"{name}: {n}" for name, n in sorted(counts.items()))

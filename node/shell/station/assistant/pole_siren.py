@@ -6,7 +6,8 @@
           ├─► refused                                           by the node, and why
           └─► no answer                                         after 8 s; a late one counts
 ```
-The state is ON in `sounds` alone: the node's status names the warning as what has the horn.
+The state is ON in `sounds`, when the node's status names the warning as heard, and `pauses`, when
+it did before.
 """
 
 import json
@@ -58,6 +59,7 @@ class _Warning:
     ends_s: float
     is_taken: bool = False
     is_sounding: bool = False
+    """It has begun, and nothing says that it is over."""
     ask_s: float = 0.0
     """When to ask the node what sounds."""
     cancels: int = 0
@@ -88,7 +90,7 @@ class PoleSiren:
 
     @property
     def is_sounding(self) -> bool:
-        """Return whether the node says that the warning sounds."""
+        """Return whether the node said that the warning sounds, and not yet that it is over."""
         return self._warning is not None and self._warning.is_sounding
 
     @property
@@ -261,13 +263,12 @@ class PoleSiren:
         if one is None or len(payload) > _STATUS_BYTES_MAX:
             return
         names = _what_sounds(payload)
-        one.is_sounding = identifier_of(one.asked.sealed.number) in names
-        one.is_taken |= one.is_sounding
-        if not one.is_taken:
-            return
-        self.fate = "sounds" if one.is_sounding else "waits"
-        other = f"{printable(names[0], 64)} sounds" if names else "nothing sounds"
-        self.reason = "" if one.is_sounding else other
+        if identifier_of(one.asked.sealed.number) in names:
+            one.is_taken = one.is_sounding = True
+            self.fate, self.reason = "sounds", ""
+        elif one.is_taken:  # it is repeated after a pause: ON until the node says that it is over
+            self.fate = "pauses" if one.is_sounding else "waits"
+            self.reason = f"{printable(names[0], 64)} sounds" if names else "nothing sounds"
 
 
 def _why(answer: Answer) -> str:
