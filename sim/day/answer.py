@@ -128,7 +128,7 @@ def _trace_hash(lived: Sequence[Lived]) -> str:
 def _items(observer: Observer, midnight_s: int) -> Iterator[DayItem]:
     for record in observer.records:
         begun = observer.diary.begun.get(record.name)
-        first_ns = None if begun is None else begun.first_sample_ns
+        first_ns = begun.first_sample_ns if begun is not None and begun.seen else None
         kind: MessageClass | None = None if begun is None else begun.message_class
         yield DayItem(
             node=observer.diary.node,

@@ -21,6 +21,9 @@ from sim.result.day import DayDecision, DaySpan, DayVolume
 
 _MINUTE_NS: Final = MINUTE_S * NS_PER_S
 
+_LOOK_NS: Final = NS_PER_S
+"""Sound is seen by looks, so long after its first sample at the most."""
+
 
 class WatchedController(Controller):
     """The node's own controller, which also says what it was told and what it told."""
@@ -84,6 +87,9 @@ class Begun:
     message_class: MessageClass
     start_ns: int
     first_sample_ns: int | None = None
+    """As the node tells it, unless it was seen that nothing sounded yet."""
+    seen: bool = False
+    """Whether it has sounded."""
     languages: list[str] = field(default_factory=list)
     """Of the parts with words that began, in their order."""
 
@@ -179,6 +185,12 @@ class Diary:
                 return
         self._close(at_ns)
         self._open = span
+        begun = self.begun[part.name]
+        told_ns = begun.first_sample_ns
+        least_ns = max(at_ns - _LOOK_NS, begun.start_ns)
+        if not begun.seen and told_ns is not None and told_ns < least_ns:
+            begun.first_sample_ns = at_ns  # it began without its card, or was late for it
+        begun.seen = True
 
     def note_volume(self, controller: WatchedController, now_ns: int, at_ns: int) -> None:
         """Note what the plan and the noise rule say for a normal message, when it has changed."""

@@ -10,7 +10,7 @@ from math import inf
 from typing import Final, Protocol
 
 from node.control.precedence import MessageClass
-from node.control.trust.fates import CANCELS
+from node.control.trust.fates import CANCELS, NOTHING_IN_FORCE
 from node.control.trust.message import open_envelope
 from node.control.warning.alert import Alert, item_of
 from node.control.warning.alert_blocks import ANY_EVENT
@@ -18,7 +18,6 @@ from node.units import NS_PER_S
 from sim.day.observer import Observer
 from sim.day.station import Sent
 from sim.gateway.amplifier import Audible, audible
-from sim.gateway.cpu import cpu_load
 from sim.result.day import DayOrder
 from sim.village.day_config import DayConfig, OrderConfig
 from sim.village.faults import into_day_ns
@@ -37,9 +36,6 @@ _WHOLE_SHARE: Final = 0.3
 """So much of siren and words may be missing in what counts as all of it: the lesser of both."""
 
 _KNOWN: Final = "refused: known already, as cancelled, superseded or over"
-
-_LOOK_NS: Final = NS_PER_S
-"""Sound is seen by looks, so long after its first sample at the most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +85,10 @@ def order_fate(day: DayConfig, place: Place, pole: Observed, sent: Sent, way: Wa
     if answer in _OBEYED and key in pole.observer.forgotten:
         why = "done until the power went, and not kept"
         return replace(told, fate="not obeyed", reason=why)
+    if answer == NOTHING_IN_FORCE and order is not None:
+        if not _is_ordered_before(day, order):
+            return replace(told, fate="not obeyed", reason=f"refused: {answer}")
+        return replace(told, fate="obeyed", reason="nothing was in force here")
     if answer in _OBEYED:
         return replace(told, fate="obeyed")
     fate, reason = _unmet("not obeyed", sent, way, answer)
@@ -141,7 +141,6 @@ def _warning(
         if one.span.item == name
         and one.span.until_s * NS_PER_S > since_ns
         and one.span.from_s * NS_PER_S < until_ns
-        and not _is_too_slow(day, place, sent, one)
     ]
     once_s, whole_s = _lengths(day, place, order)
     sound = _sound(pole, stretches, since_ns, once_s=once_s, from_dba=quiet_dba)
@@ -186,25 +185,20 @@ def _counts_from(day: DayConfig, pole: Observed, sent: Sent, answer: str, name: 
     return sent.at_ns
 
 
-def _is_too_slow(day: DayConfig, place: Place, sent: Sent, one: Audible) -> bool:
-    """Return whether a CPU was too slow for most of a stretch.
-
-    Beside a live programme the world does not silence it by itself.
-    """
-    assert sent.order is not None, "plans are no warnings"
-    begin_ns = into_day_ns(sent.order.at, day.date, day.programme.zone) - sent.at_ns
-    load, slow_ns = cpu_load(place.profile), 0
-    from_ns, until_ns = (round(at_s * NS_PER_S) for at_s in (one.span.from_s, one.span.until_s))
-    for fault in place.befallen:
-        if fault.fault.kind == "cpu_throttle" and load > fault.fault.amount:
-            start_ns, end_ns = fault.start_ns - begin_ns, fault.end_ns - begin_ns
-            slow_ns += max(0, min(end_ns, until_ns) - max(start_ns, from_ns))
-    return 2 * slow_ns > until_ns - from_ns
-
-
 def _was_over(day: DayConfig, pole: Observed, order: OrderConfig, name: str) -> bool:
     """Return whether what sounded under its number was over when a warning was ordered."""
     return name in pole.observer.diary.begun and not _is_repeated(day, order)
+
+
+def _is_ordered_before(day: DayConfig, order: OrderConfig) -> bool:
+    """Return whether there was a warning, for whomever, that a cancel may be about."""
+    at_ns = into_day_ns(order.at, day.date, day.programme.zone)
+    return any(
+        one.kind == "alert"
+        and one.number == order.number
+        and into_day_ns(one.at, day.date, day.programme.zone) <= at_ns
+        for one in day.orders
+    )
 
 
 def _is_repeated(day: DayConfig, order: OrderConfig) -> bool:
@@ -254,8 +248,7 @@ def _of_boot(pole: Observed, heard: list[Audible], first: Audible, since_ns: int
     begun = pole.observer.diary.begun[heard[0].span.item]
     first_ns = round(heard[0].from_s * NS_PER_S)
     exact_ns = begun.first_sample_ns if heard[0] is first else None
-    # What the node says began before anything was heard did so without its card.
-    if exact_ns is not None and exact_ns >= max(since_ns, first_ns - _LOOK_NS):
+    if exact_ns is not None and exact_ns >= since_ns:
         first_ns = exact_ns + round(heard[0].muted_s * NS_PER_S)
     played_s = sum(one.span.until_s - one.span.from_s for one in heard)
     muted_s = sum(one.muted_s for one in heard)
@@ -301,7 +294,7 @@ def _unmet(word: str, sent: Sent, way: Way, answer: str) -> tuple[str, str]:
         return word, f"refused: {answer}" if answer else "the node was not ready for it"
     if sent.at_ns + sent.ttl_s * NS_PER_S > DAY_NS:
         return "not known", "the day ends before the order is void"
-    return word, "; ".join(way.hindered_by)
+    return word, "; ".join(way.hindered_by) or "each copy of it was lost on its way"
 
 
 def _cut_off(pole: Observed, name: str, sound: _Sound) -> str:

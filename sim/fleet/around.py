@@ -118,11 +118,13 @@ def _serve(
             free_ns = max(free_ns, arrivals[AT, served]) + receive_ns
             arrivals[AT, served] = free_ns
             served += 1
-        free_ns = max(free_ns, before_ns) + render_ns
+        free_ns = max(free_ns, before_ns)
+        in_time = free_ns - before_ns <= costs.buffer_ns
+        free_ns += render_ns if in_time else 0
         into_ns += costs.period_ns
         while into_ns >= costs.packet_ns:
             into_ns -= costs.packet_ns
-            free_ns += costs.decode_ns
+            free_ns += costs.decode_ns if in_time else 0
         earlier = served
         while earlier > 0 and arrivals[AT, earlier - 1] >= free_ns:
             earlier -= 1  # who renders at no cost is done in the same instant

@@ -22,8 +22,6 @@ _US: Final = 1000
 _DECODE_MS: Final = 20
 """`decode_us` of a board stands for so much audio."""
 
-_BY_SPEED: Final = ("receive_ns", "render_ns", "decode_ns")
-
 _RARE: Final = 8192
 """`wake_max_us` is passed once in so many periods."""
 
@@ -47,10 +45,35 @@ class Costs(Record):
     usual_ns: int = whole("ns", "Least that a wake-up takes: half of its median.")
     spread_ns: int = whole("ns", "What it takes more at the most, but for the worst.")
     worst_ns: int = whole("ns", "Its worst.")
+    buffer_ns: int = whole("ns", "For so long the card plays on by itself.")
     free_ns: int = whole("ns", "When it has done all that came before.")
 
 
-@kernel("int64(Costs[::1], int64, int64[::1], int64[::1], int64[::1], int64[::1])")
+@inner_kernel("int64(int64, int64, int64[::1], float64[::1])")
+def _done_ns(
+    start_ns: int, cost_ns: int, edges_ns: NDArray[np.int64], shares: NDArray[np.float64]
+) -> int:
+    """Return when something is done that takes so long at full speed, whatever becomes of that.
+
+    edges_ns  (k,) int64, when the speed changes, ascending
+    shares    (k + 1,) float64, what is left of it before each of them, and after the last
+    """
+    if edges_ns.shape[0] == 0:
+        return start_ns + cost_ns
+    at_ns, left_ns = start_ns, float(cost_ns)
+    for i in range(edges_ns.shape[0]):
+        if edges_ns[i] > at_ns:
+            if at_ns + left_ns / shares[i] <= edges_ns[i]:
+                return int(at_ns + left_ns / shares[i])
+            left_ns -= (edges_ns[i] - at_ns) * shares[i]
+            at_ns = edges_ns[i]
+    return int(at_ns + left_ns / shares[-1])
+
+
+@kernel(
+    "int64(Costs[::1], int64, int64[::1], int64[::1], int64[::1], int64[::1],"
+    " int64[::1], float64[::1])"
+)
 def serve(
     costs: Records[Costs],
     first: int,
@@ -58,6 +81,8 @@ def serve(
     ready_ns: NDArray[np.int64],
     done_ns: NDArray[np.int64],
     finish_ns: NDArray[np.int64],
+    edges_ns: NDArray[np.int64],
+    shares: NDArray[np.float64],
 ) -> int:
     """Serve datagrams and periods in the order in which they are ready; return when it is free.
 
@@ -66,19 +91,21 @@ def serve(
     ready_ns   (m,) int64, when the audio thread runs for each period, ascending
     done_ns    (n,) int64, filled
     finish_ns  (m,) int64, filled
+    edges_ns   (k,) int64, when its speed changes, ascending
+    shares     (k + 1,) float64, what is left of its speed before each of them, and after the last
     """
     # Read once: what is written below may lie anywhere, so each further look would be a load.
     own = costs[0]
     receive_ns, render_ns, decode_ns = own.receive_ns, own.render_ns, own.decode_ns
     period_ns, packet_ns = own.period_ns, own.packet_ns
-    free_ns = own.free_ns
+    buffer_ns, free_ns = own.buffer_ns, own.free_ns
     into_ns = first * period_ns % packet_ns
     come = 0
     for i in range(ready_ns.shape[0] + 1):
         while come < arrive_ns.shape[0] and (
             i == ready_ns.shape[0] or arrive_ns[come] <= ready_ns[i]
         ):
-            free_ns = max(free_ns, arrive_ns[come]) + receive_ns
+            free_ns = _done_ns(max(free_ns, arrive_ns[come]), receive_ns, edges_ns, shares)
             done_ns[come] = free_ns
             come += 1
         if i < ready_ns.shape[0]:
@@ -88,7 +115,9 @@ def serve(
             while into_ns >= packet_ns:
                 into_ns -= packet_ns
                 cost_ns += decode_ns
-            free_ns = max(free_ns, ready_ns[i]) + cost_ns
+            free_ns = max(free_ns, ready_ns[i])
+            if free_ns - ready_ns[i] <= buffer_ns:  # else its time is over, and nobody renders it
+                free_ns = _done_ns(free_ns, cost_ns, edges_ns, shares)
             finish_ns[i] = free_ns
     own.free_ns = free_ns
     return int(free_ns)
@@ -146,12 +175,21 @@ class Host:
         left: Sequence[tuple[int, int, float]] = (),
     ) -> None:
         """`left`: from when to when only so much of its speed is, ns."""
-        self._left = tuple(left)
-        self._edges_ns = sorted({at for one in self._left for at in one[:2]})
+        edges_ns = sorted({at for one in left for at in one[:2]})
+        self._edges_ns = np.array(edges_ns, np.int64)
+        self._shares = np.array(
+            [
+                prod(share for start, end, share in left if start <= at_ns < end)
+                for at_ns in (-1 << 62, *edges_ns)
+            ],
+            np.float64,
+        )
         board, card = profile.board, profile.sound_card
         self._bits = stream(seed, Purpose.WAKE, commune=commune, node=node)
         period_ns = card.period_samples.value * NS_PER_S // card.rate_hz.value
         wake_ns = round(board.wake_p50_us.value * _US)
+        self.queued_ns = (card.periods.value - 1) * period_ns
+        """From the tick at which a period is asked for to its first sample entering the DAC."""
         self._costs = new(Costs)
         for name, value in (
             ("receive_ns", round(board.receive_us.value * _US)),
@@ -162,13 +200,11 @@ class Host:
             ("usual_ns", wake_ns // 2),
             ("spread_ns", wake_ns * 3 // 2 - wake_ns // 2),
             ("worst_ns", round(board.wake_max_us.value * _US)),
+            ("buffer_ns", self.queued_ns),
         ):
             self._costs[name] = value
-        self._usual_ns = {name: int(self._costs[name][0]) for name in _BY_SPEED}
         self._first_wake = 0
         self._wakes_ns = np.zeros(0, np.int64)
-        self.queued_ns = (card.periods.value - 1) * period_ns
-        """From the tick at which a period is asked for to its first sample entering the DAC."""
 
     @property
     def costs(self) -> Records[Costs]:
@@ -221,26 +257,17 @@ class Host:
         """
         done_ns = np.empty(arrive_ns.size, np.int64)
         finish_ns = np.empty(period_ready_ns.size, np.int64)
-        come = [0, *np.searchsorted(arrive_ns, self._edges_ns).tolist(), arrive_ns.size]
-        ready = [0, *np.searchsorted(period_ready_ns, self._edges_ns).tolist(), finish_ns.size]
-        for i, begins_ns in enumerate((-1, *self._edges_ns)):
-            packets, periods = slice(*come[i : i + 2]), slice(*ready[i : i + 2])
-            serve(
-                self._at_speed(begins_ns),
-                first_period + periods.start,
-                arrive_ns[packets],
-                period_ready_ns[periods],
-                done_ns[packets],
-                finish_ns[periods],
-            )
+        serve(
+            self._costs,
+            first_period,
+            arrive_ns,
+            period_ready_ns,
+            done_ns,
+            finish_ns,
+            self._edges_ns,
+            self._shares,
+        )
         return done_ns, finish_ns
-
-    def _at_speed(self, at_ns: int) -> Records[Costs]:
-        """Return what it takes for what, from one edge of its speed to the next."""
-        shares = [share for start, end, share in self._left if start <= at_ns < end]
-        for name, cost_ns in self._usual_ns.items():
-            self._costs[name] = round(cost_ns / prod(shares))
-        return self._costs
 
     def _draw_wakes_ns(self, count: int) -> NDArray[np.int64]:
         """Return the next wake-up latencies."""

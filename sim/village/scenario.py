@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 import hw_profiles
 from hw_profiles.loader import read_toml
 from node.config import AudioConfig, ConfigError, JitterConfig, OpusConfig, build, check, require
+from node.control.names import composed
 from node.shell.files import why_no_file
 from sim.links import bearer as bearers
 from sim.links.bearer import Bearer
@@ -28,6 +29,11 @@ _ROUNDS: Final = 3
 """Shapes, then values within tables, then values at the top: no fault hides a fourth."""
 
 _FARTHEST_M: Final = 1e6
+
+_NAMES: Final = frozenset(
+    ("name", "title", "commune", "hamlet", "cluster", "feeder", "cell", "backhaul", "area")
+)
+"""Keys of what people call places, and of who names them."""
 
 _NAME_LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
@@ -163,7 +169,7 @@ def load(path_or_name: str | Path) -> Scenario:
     """
     path = _find(path_or_name)
     errors: list[str] = []
-    table = dict(read_toml(path, errors))
+    table = _composed(dict(read_toml(path, errors)))
     require(errors)
     for name in ("name", "path"):
         if name in table:
@@ -325,6 +331,16 @@ def _check_day(scenario: Scenario, path: Path, errors: list[str]) -> None:
     }
     found = day_faults(scenario.day, places, lambda name: read_rule(name, path.parent))
     errors.extend(f"{path.name}: {line}" for line in found)
+
+
+def _composed(value: Any, key: str = "") -> Any:
+    """Return a table whose names of places are composed, however a keyboard wrote them."""
+    if isinstance(value, dict):
+        named = key == "languages"
+        return {composed(one) if named else one: _composed(value[one], one) for one in value}
+    if isinstance(value, list):
+        return [_composed(one) for one in value]
+    return composed(value) if isinstance(value, str) and key in _NAMES else value
 
 
 def _text_faults(scenario: Scenario) -> Iterator[str]:

@@ -161,7 +161,7 @@ def _at_pole(kind: str, pole: WorldPole, active: list[Break]) -> None:
     elif kind == "no_rtc":
         pole.clock_stops = bool(active)
     elif kind == "cpu_throttle":
-        pole.cpu_share = prod(amounts)
+        pole.slow_down(prod(amounts))
     elif kind == "half_open":
         pole.forget_link()
         active.clear()

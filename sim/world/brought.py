@@ -102,14 +102,16 @@ class Brought:
         before = (self._before[first:last] - begin).tolist()
         return Work(datagrams, now_ns, before, self._presentation_ns[first:last].tolist())
 
-    def work_without(self, first: int, last: int, opened: list[bytes | None]) -> Work:
+    def work_without(
+        self, first: int, last: int, opened: list[bytes | None], now_ns: list[int]
+    ) -> Work:
         """Return the same where some packets were refused: None in `opened`."""
-        begin, end = self.span(first, last)
+        begin, _ = self.span(first, last)
         taken = np.array([one is not None for one in opened], np.bool_)
         so_far = np.concatenate([[0], np.cumsum(taken)])
         return Work(
             [one for one in opened if one is not None],
-            self.now_ns[begin:end][taken].tolist(),
+            [at_ns for at_ns, one in zip(now_ns, opened, strict=True) if one is not None],
             so_far[self._before[first:last] - begin].tolist(),
             self._presentation_ns[first:last].tolist(),
         )

@@ -132,8 +132,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
         *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
-        """Call `callback` `delay` seconds from now, by the true clock: crystals err by 1e-4."""
-        return self._add(self._now_ns + round(delay * NS_PER_S), callback, args, context)
+        """Call `callback` `delay` seconds from now, by the true clock: crystals err by 1e-4.
+
+        Time goes on by a nanosecond at least for who waits at all: one that waits again for what
+        its own clock says is left would else do so for ever.
+        """
+        delay_ns = max(round(delay * NS_PER_S), delay > 0)
+        return self._add(self._now_ns + delay_ns, callback, args, context)
 
     def call_soon(
         self,

@@ -28,7 +28,7 @@ from sim.world.broker import Broker
 from sim.world.connection import Network
 from sim.world.devices import LiveCard, VirtualCard, VirtualDisk, VirtualStore, VirtualUdp
 from sim.world.guard import unguarded
-from sim.world.live import LivePole
+from sim.world.live_pole import LivePole
 from sim.world.live_speaker import LiveSpeaker
 from sim.world.loop import VirtualLoop
 from sim.world.machine import VirtualMachine
@@ -191,8 +191,19 @@ class WorldPole:
         self.card_gone = gone
         if self.on and gone:
             self.card.pull()
+            with running_on(self._machine):
+                self.note_sound(())
         elif self.on:
             self.card.plug()
+
+    def slow_down(self, share: float) -> None:
+        """Let so much of the CPU's speed be left."""
+        if self.on:
+            self.card.catch_up()
+        self.cpu_share = share
+        if self.on and self.too_slow:
+            with running_on(self._machine):
+                self.note_sound(())
 
     def forget_link(self) -> None:
         """Let the connection to the broker be half open."""
@@ -312,6 +323,8 @@ class WorldPole:
                 hear=self._hear,
                 begin=self.card.begin,
                 has_card=lambda: not self.card.broken,
+                miss=self.card.miss,
+                is_too_slow=lambda: self.too_slow,
             )
         self.card.broken = self.card_gone
         link = MqttLink(

@@ -55,7 +55,7 @@ class Watched:
         if live is not None and live.runs:
             live.catch_up()
             out[:] = 0.0
-            self._pole.note_sound(None)
+            self._pole.note_sound(() if live.is_late else None)
         else:
             self._speaker.render(out, presentation_ns)
             until_ns = presentation_ns + samples_to_ns(out.shape[0])

@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+import unicodedata
 from xml.etree import ElementTree
 
 import pyarrow.parquet as pq
@@ -23,6 +25,8 @@ LATE = ("bl-08", "bl-09", "bl-10")
 NO_SIGNAL = "bl-11"
 UNWARNED = {*NO_POWER, NO_SIGNAL}
 POLES = {"a-1", "a-2", "a-3"}
+NFC = unicodedata.normalize("NFC", "Đèo Đá")
+NFD = unicodedata.normalize("NFD", NFC)
 HAMLETS = ("thôn Trung", "thôn Hạ", "thôn Thượng", "thôn Khe")
 
 
@@ -411,3 +415,47 @@ def test_what_no_terminal_and_no_xml_can_show_is_refused(village, where):
     village.write_text(text.replace(where, where + "\\u001b[2K", 1))
     with pytest.raises(ConfigError, match="must be without control characters"):
         scenario.load(village)
+
+
+def test_a_place_is_the_same_place_however_a_keyboard_wrote_it(village):
+    """Who is named by letters and accents apart is the hamlet that is named by both as one."""
+    village.write_text(village.read_text().replace('"A1"', f'"{NFC}"', 1))
+    day = day_of(village, ('kind = "alert"', f'kind = "alert"\nhamlet = "{NFD}"'))
+    assert {one.fate for one in warnings_of(day).values()} <= {"heard", "late"}
+    assert {one.hamlet for one in day.nodes} == {NFC}
+
+
+def test_two_communes_that_look_the_same_are_one_name(village):
+    text = village.read_text()
+    first = text[text.index("[[communes]]") :]
+    other = re.sub(r'name = "a-', 'name = "b-', first).replace('name = "A"', f'name = "{NFD}"', 1)
+    village.write_text(text.replace('name = "A"', f'name = "{NFC}"', 1) + other)
+    with pytest.raises(ConfigError, match=r"communes\[1\].name = .* already the name of"):
+        scenario.load(village)
+
+
+@pytest.mark.parametrize(
+    ("number", "fates"),
+    [(1, {"obeyed"}), (2, {"not obeyed"})],
+)
+def test_a_cancel_that_cancels_nothing_is_no_order_obeyed(village, number, fates):
+    cancel = f'[[day.orders]]\nat = "02:10"\nkind = "cancel"\nnumber = {number}\n\n'
+    day = day_of(village, ("[[communes]]", f"{cancel}[[communes]]"))
+    told = [one for one in day.orders if one.kind == "cancel"]
+    assert {one.fate for one in told} == fates
+    assert number == 1 or {one.reason for one in told} == {
+        "refused: nothing in force under that number"
+    }
+
+
+def test_a_cancel_before_its_warning_has_come_says_that_nothing_was_in_force(village):
+    cut = '[[faults]]\nkind = "link_down"\nstart = "01:59"\nend = "02:15"\ncluster = "a-1"\n\n'
+    cancel = '[[day.orders]]\nat = "02:20"\nkind = "cancel"\n\n'
+    day = day_of(
+        village,
+        ('kind = "alert"', 'kind = "alert"\nttl_s = 300'),
+        ("[[communes]]", f"{cut}{cancel}[[communes]]"),
+    )
+    told = {one.node: (one.fate, one.reason) for one in day.orders if one.kind == "cancel"}
+    assert told["a-1"] == ("obeyed", "nothing was in force here")
+    assert told["a-2"] == ("obeyed", "")

@@ -132,23 +132,36 @@ def test_wake_ups_are_drawn_as_whole_numbers_between_two(raw, least_ns, more_ns)
     st.lists(st.integers(0, 60), max_size=20),
     st.lists(st.integers(0, 9), min_size=3, max_size=3),
     st.integers(0, 50),
+    st.integers(0, 40),
+    st.lists(st.tuples(st.integers(1, 80), st.sampled_from([1, 2, 4])), max_size=3),
 )
 def test_datagrams_and_periods_are_served_as_they_come_a_datagram_first(
-    arrive, ready, costs, first
+    arrive, ready, costs, first, buffer, speeds
 ):
     own = new(Costs)
     receive, render, decode = costs
-    own[0] = (receive, render, decode, 10, 20, 0, 0, 0, 5)
+    own[0] = (receive, render, decode, 10, 20, 0, 0, 0, buffer, 5)
     arrive_ns, ready_ns = (np.array(sorted(one), np.int64) for one in (arrive, ready))
     done_ns, finish_ns = np.empty_like(arrive_ns), np.empty_like(ready_ns)
-    free_ns = serve(own, first, arrive_ns, ready_ns, done_ns, finish_ns)
+    edges_ns = np.array(sorted(at for at, _ in speeds), np.int64)
+    quarters = [4, *(speed for _, speed in speeds)]
+    shares = np.array(quarters) / 4
+
+    def done(at, cost):
+        left = 4 * cost
+        while left >= (speed := quarters[int(np.searchsorted(edges_ns, at, side="right"))]):
+            left, at = left - speed, at + 1
+        return at
+
+    free_ns = serve(own, first, arrive_ns, ready_ns, done_ns, finish_ns, edges_ns, shares)
     jobs = [(int(at), 0, receive) for at in arrive_ns]
     for i, at in enumerate(ready_ns, start=first):
         begins = (i + 1) * 10 // 20 - i * 10 // 20
         jobs.append((int(at), 1, render + begins * decode))
     free, ended = 5, {0: [], 1: []}
     for at, kind, cost in sorted(jobs, key=lambda job: job[:2]):
-        free = max(free, at) + cost
+        free = max(free, at)
+        free = done(free, cost) if kind == 0 or free <= at + buffer else free
         ended[kind].append(free)
     assert (done_ns.tolist(), finish_ns.tolist()) == (ended[0], ended[1])
     assert free_ns == own["free_ns"][0] == free

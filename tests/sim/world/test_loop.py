@@ -110,6 +110,29 @@ def test_each_daemon_reads_the_clock_of_its_own_machine(loop):
     assert loop.run_until_complete(main()) == (6.0, 23.0)
 
 
+@given(st.integers(0, 2**50), st.floats(1e-12, 100.0))
+def test_who_waits_for_what_its_own_clock_says_is_left_is_done_waiting(begin_ns, wait_s):
+    """A slow clock says that more is left each time, less than a nanosecond in the end."""
+    loop = VirtualLoop()
+
+    async def daemon():
+        end_s = loop.time() + wait_s
+        for asked in range(100):
+            if (left_s := end_s - loop.time()) <= 0:
+                return asked
+            done = asyncio.Event()
+            loop.call_later(left_s, done.set)
+            await done.wait()
+
+    async def main():
+        with running_on(Slow(loop)):
+            return await asyncio.create_task(daemon())
+
+    loop.run_for(begin_ns)
+    assert loop.run_until_complete(main()) is not None
+    loop.close()
+
+
 def open_a_file():
     with open("/dev/null") as file:
         file.read()
