@@ -133,8 +133,7 @@ def _serve(
         periods[TICK, at], periods[FINISH, at], periods[PLAY, at] = tick_ns, free_ns, play_ns
         periods[UNHEARD, at], periods[BEFORE, at] = is_late, earlier
         periods[PRESENTATION, at] = shown_ns(own.clock[0], play_ns)
-        at += 1
-        card_ns += own.period_ns
+        at, card_ns = at + 1, card_ns + own.period_ns
         slow_ns += step_ns
         rest += step_rest
         if rest >= rate:
