@@ -49,50 +49,44 @@ class Costs(Record):
     free_ns: int = whole("ns", "When it has done all that came before.")
 
 
-@inner_kernel("int64(int64, int64, int64[::1], float64[::1])")
-def _done_ns(
-    start_ns: int, cost_ns: int, edges_ns: NDArray[np.int64], shares: NDArray[np.float64]
-) -> int:
+@inner_kernel("int64(int64, int64, float64[:, ::1])")
+def _done_ns(start_ns: int, cost_ns: int, speeds: NDArray[np.float64]) -> int:
     """Return when something is done that takes so long at full speed, whatever becomes of that.
 
-    edges_ns  (k,) int64, when the speed changes, ascending
-    shares    (k + 1,) float64, what is left of it before each of them, and after the last
+    speeds  (2, k) float64, from when on, ns, ascending, what share of its speed is left
     """
-    if edges_ns.shape[0] == 0:
+    last = speeds.shape[1] - 1
+    if last == 0:
         return start_ns + cost_ns
-    at_ns, left_ns = start_ns, float(cost_ns)
-    for i in range(edges_ns.shape[0]):
-        if edges_ns[i] > at_ns:
-            if at_ns + left_ns / shares[i] <= edges_ns[i]:
-                return int(at_ns + left_ns / shares[i])
-            left_ns -= (edges_ns[i] - at_ns) * shares[i]
-            at_ns = edges_ns[i]
-    return int(at_ns + left_ns / shares[-1])
+    at_ns, left_ns = float(start_ns), float(cost_ns)
+    for i in range(last):
+        end_ns, share = speeds[0, i + 1], speeds[1, i]
+        if end_ns > at_ns:
+            if at_ns + left_ns / share <= end_ns:
+                return int(at_ns + left_ns / share)
+            left_ns -= (end_ns - at_ns) * share
+            at_ns = end_ns
+    return int(at_ns + left_ns / speeds[1, last])
 
 
-@kernel(
-    "int64(Costs[::1], int64, int64[::1], int64[::1], int64[::1], int64[::1],"
-    " int64[::1], float64[::1])"
-)
+@kernel("int64(Costs[::1], int64, int64[::1], int64[::1], int64[::1], float64[:, ::1])")
 def serve(
     costs: Records[Costs],
     first: int,
-    arrive_ns: NDArray[np.int64],
+    packets_ns: NDArray[np.int64],
     ready_ns: NDArray[np.int64],
-    done_ns: NDArray[np.int64],
     finish_ns: NDArray[np.int64],
-    edges_ns: NDArray[np.int64],
-    shares: NDArray[np.float64],
+    speeds: NDArray[np.float64],
 ) -> int:
     """Serve datagrams and periods in the order in which they are ready; return when it is free.
 
-    first      number of the first period since the node's start
-    arrive_ns  (n,) int64, arrivals of datagrams, ascending; they go before a period of that instant
-    ready_ns   (m,) int64, when the audio thread runs for each period, ascending
-    done_ns    (n,) int64, filled
-    finish_ns  (m,) int64, filled
-    edges_ns   (k,) int64, when its speed changes, ascending
-    shares     (k + 1,) float64, what is left of its speed before each of them, and after the last
+    first       number of the first period since the node's start
+    packets_ns  (n,) int64, arrivals of datagrams, ascending; they go before a period of that
+                instant. Then when each is done
+    ready_ns    (m,) int64, when the audio thread runs for each period, ascending
+    finish_ns   (m,) int64, filled
+    speeds      (2, k) float64, from when on, ns, ascending, what share of its speed is left: the
+                first is the whole of it, from the beginning on
     """
     # Read once: what is written below may lie anywhere, so each further look would be a load.
     own = costs[0]
@@ -102,11 +96,11 @@ def serve(
     into_ns = first * period_ns % packet_ns
     come = 0
     for i in range(ready_ns.shape[0] + 1):
-        while come < arrive_ns.shape[0] and (
-            i == ready_ns.shape[0] or arrive_ns[come] <= ready_ns[i]
+        while come < packets_ns.shape[0] and (
+            i == ready_ns.shape[0] or packets_ns[come] <= ready_ns[i]
         ):
-            free_ns = _done_ns(max(free_ns, arrive_ns[come]), receive_ns, edges_ns, shares)
-            done_ns[come] = free_ns
+            free_ns = _done_ns(max(free_ns, packets_ns[come]), receive_ns, speeds)
+            packets_ns[come] = free_ns
             come += 1
         if i < ready_ns.shape[0]:
             # A packet is decoded in those periods where one begins.
@@ -117,7 +111,7 @@ def serve(
                 cost_ns += decode_ns
             free_ns = max(free_ns, ready_ns[i])
             if free_ns - ready_ns[i] <= buffer_ns:  # else its time is over, and nobody renders it
-                free_ns = _done_ns(free_ns, cost_ns, edges_ns, shares)
+                free_ns = _done_ns(free_ns, cost_ns, speeds)
             finish_ns[i] = free_ns
     own.free_ns = free_ns
     return int(free_ns)
@@ -176,14 +170,8 @@ class Host:
     ) -> None:
         """`left`: from when to when only so much of its speed is, ns."""
         edges_ns = sorted({at for one in left for at in one[:2]})
-        self._edges_ns = np.array(edges_ns, np.int64)
-        self._shares = np.array(
-            [
-                prod(share for start, end, share in left if start <= at_ns < end)
-                for at_ns in (-1 << 62, *edges_ns)
-            ],
-            np.float64,
-        )
+        shares = [prod(share for start, end, share in left if start <= at < end) for at in edges_ns]
+        self._speeds = np.array([[-(1 << 62), *edges_ns], [1, *shares]], np.float64)
         board, card = profile.board, profile.sound_card
         self._bits = stream(seed, Purpose.WAKE, commune=commune, node=node)
         period_ns = card.period_samples.value * NS_PER_S // card.rate_hz.value
@@ -255,18 +243,9 @@ class Host:
         (n,) int64 and (m,) int64
             Both in ns.
         """
-        done_ns = np.empty(arrive_ns.size, np.int64)
+        done_ns = np.array(arrive_ns, np.int64)
         finish_ns = np.empty(period_ready_ns.size, np.int64)
-        serve(
-            self._costs,
-            first_period,
-            arrive_ns,
-            period_ready_ns,
-            done_ns,
-            finish_ns,
-            self._edges_ns,
-            self._shares,
-        )
+        serve(self._costs, first_period, done_ns, period_ready_ns, finish_ns, self._speeds)
         return done_ns, finish_ns
 
     def _draw_wakes_ns(self, count: int) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ import numpy as np
 from node.shell.machine import running_on
 from node.units import NS_PER_S
 from sim.gateway.crystal import Oscillator
-from sim.world.live_clock import LiveClock
+from sim.world.live.clock import LiveClock
 from sim.world.loop import VirtualLoop
 
 _UNIT: Final = 1 << 53

@@ -28,8 +28,8 @@ from sim.world.broker import Broker
 from sim.world.connection import Network
 from sim.world.devices import LiveCard, VirtualCard, VirtualDisk, VirtualStore, VirtualUdp
 from sim.world.guard import unguarded
-from sim.world.live_pole import LivePole
-from sim.world.live_speaker import LiveSpeaker
+from sim.world.live.pole import LivePole
+from sim.world.live.speaker import LiveSpeaker
 from sim.world.loop import VirtualLoop
 from sim.world.machine import VirtualMachine
 from sim.world.path import Path

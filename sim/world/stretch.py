@@ -23,7 +23,7 @@ from sim.village.rules import read_rule
 from sim.village.scenario import Scenario
 from sim.world.before import kept_before
 from sim.world.breaks import Breaks, breaks_of
-from sim.world.live import LivePlan, LiveProgramme
+from sim.world.live.programme import LivePlan, LiveProgramme
 from sim.world.pole import WorldPole
 from sim.world.world import PoleParts, World
 

@@ -20,7 +20,7 @@ from sim.village.places import Place, Village
 from sim.world.broker import Broker, Message
 from sim.world.devices import UDP_BYTES
 from sim.world.guard import guarded
-from sim.world.live import LivePlan, LiveProgramme
+from sim.world.live.programme import LivePlan, LiveProgramme
 from sim.world.loop import VirtualLoop
 from sim.world.machine import VirtualMachine
 from sim.world.path import LOST_NS, ROOM_MIN, Down, Hop, Modelled, Path, Recorded

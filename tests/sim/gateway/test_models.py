@@ -142,10 +142,10 @@ def test_datagrams_and_periods_are_served_as_they_come_a_datagram_first(
     receive, render, decode = costs
     own[0] = (receive, render, decode, 10, 20, 0, 0, 0, buffer, 5)
     arrive_ns, ready_ns = (np.array(sorted(one), np.int64) for one in (arrive, ready))
-    done_ns, finish_ns = np.empty_like(arrive_ns), np.empty_like(ready_ns)
+    done_ns, finish_ns = arrive_ns.copy(), np.empty_like(ready_ns)
     edges_ns = np.array(sorted(at for at, _ in speeds), np.int64)
     quarters = [4, *(speed for _, speed in speeds)]
-    shares = np.array(quarters) / 4
+    table = np.array([[-1, *edges_ns], quarters], np.float64) / [[1], [4]]
 
     def done(at, cost):
         left = 4 * cost
@@ -153,7 +153,7 @@ def test_datagrams_and_periods_are_served_as_they_come_a_datagram_first(
             left, at = left - speed, at + 1
         return at
 
-    free_ns = serve(own, first, arrive_ns, ready_ns, done_ns, finish_ns, edges_ns, shares)
+    free_ns = serve(own, first, done_ns, ready_ns, finish_ns, table)
     jobs = [(int(at), 0, receive) for at in arrive_ns]
     for i, at in enumerate(ready_ns, start=first):
         begins = (i + 1) * 10 // 20 - i * 10 // 20

@@ -33,8 +33,8 @@ from sim.result.run import NodeRow
 from sim.station import payloads
 from sim.village.places import Place, Village
 from sim.village.scenario import Scenario, sound_file
-from sim.world.brought import Spoken
-from sim.world.live_pole import LivePole, sealed
+from sim.world.live.brought import Spoken
+from sim.world.live.pole import LivePole, sealed
 from sim.world.loop import VirtualLoop
 
 UPTIME_NS: Final = 3600 * NS_PER_S

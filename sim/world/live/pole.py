@@ -16,12 +16,12 @@ from sim.drive.batch import Batch
 from sim.drive.site import Plan, Site
 from sim.drive.virtual_shell import VirtualShell, Work
 from sim.station.programme import ADDRESS, Sending
-from sim.world.brought import Brought, Spoken
-from sim.world.live_clock import LiveClock
-from sim.world.live_speaker import LiveSpeaker
+from sim.world.live.brought import Brought, Spoken
+from sim.world.live.clock import LiveClock
+from sim.world.live.speaker import LiveSpeaker
 
 if TYPE_CHECKING:
-    from sim.world.live import LiveProgramme
+    from sim.world.live.programme import LiveProgramme
 
 _JOURNAL_ROWS: Final = 8192
 _ROWS: Final = new(Played, _JOURNAL_ROWS)
