@@ -249,7 +249,8 @@ def prepared(architecture: str = MINE) -> Path:
         asked = [f"--arch={architecture}", f"--include={','.join(FETCHED)}", "--variant=minbase"]
         subprocess.run(["debootstrap", *asked, "bookworm", base], check=True)
     shutil.copy(deb, base / "root")
-    fetch = f"apt-get update -qq && apt-get install -qq -y --download-only ./{deb.name} mosquitto"
+    fetch = "apt-get update -qq && apt-get install -qq -y --download-only mosquitto alsa-utils"
+    fetch += f" ./{deb.name}"
     subprocess.run(["chroot", base, "sh", "-c", f"cd /root && {fetch}"], check=True)
     return deb
 

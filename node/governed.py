@@ -28,6 +28,7 @@ from node.control.events import (
     StartPart,
     StartTone,
     StopPart,
+    StopTone,
 )
 from node.control.precedence import MessageClass
 from node.control.sessions import Flow
@@ -100,8 +101,7 @@ class GovernedSpeaker:
         self._playout_delay_ns = max(playout_delay_ms * NS_PER_MS, released_ns)
         self._mark = DemoMark() if is_demo else None
         self._monitor = monitor
-        self._speaker, self._controller = speaker, controller
-        self._library = library
+        self._speaker, self._controller, self._library = speaker, controller, library
         self._open_to_all = controller.plays_unknown_streams
         self._repair_type = speaker.retransmission_payload_type
         self._stored: dict[int, _Stored] = {}
@@ -110,8 +110,7 @@ class GovernedSpeaker:
         self._sounding: tuple[int, ...] = ()
         self._granted: tuple[int, ...] = ()  # by the speaker, when the controller was told last
         self._now_ns = self._gains_until_ns = self._refused = 0
-        self._refused_from = ""
-        """Where the last datagram came from, as it says, that no announced sender made."""
+        self._refused_from = ""  # as it says: the last datagram that no announced sender made
         self._flow: Flow | None = None
         self._admitted_ssrc = self._bad_messages = 0  # the packet that was admitted last
         self._events: deque[Event] = deque()
@@ -134,8 +133,7 @@ class GovernedSpeaker:
             and source == one.source
             and MAP_NAME not in data
         ):
-            packet = one.open(data, source, self._now_ns)
-            if packet is None:
+            if (packet := one.open(data, source, self._now_ns)) is None:
                 self._refuse(source)
             self._admitted_ssrc = one.ssrc
             return packet
@@ -316,13 +314,13 @@ class GovernedSpeaker:
         """Do what the controller tells."""
         self._flow = None
         while (event := self._controller.next_event()) is not None:
-            if isinstance(event, StartPart):
+            if isinstance(event, StartPart | SourceAllowed | StartTone):
                 self._speaker.wake(self._now_ns)
+            if isinstance(event, StartPart):
                 self._start(event)
             elif isinstance(event, StopPart):
                 self._stop(event.source)
             elif isinstance(event, SourceAllowed):
-                self._speaker.wake(self._now_ns)
                 self._heard.hear(event.source, event.source, self._now_ns)
             elif isinstance(event, SourceEnded):
                 self._heard.forget(event.source, self._now_ns)
@@ -330,10 +328,12 @@ class GovernedSpeaker:
             elif isinstance(event, GainChanged):
                 self._set_gains()
             elif isinstance(event, StartTone):
-                self._speaker.wake(self._now_ns)
                 assert self._monitor is not None, "who has no loop tests nothing"
                 ready_ns = self._now_ns + self._speaker.mute_release_ns
                 self._monitor.begin_tone(ready_ns, silent=event.silent)
+            elif isinstance(event, StopTone):
+                assert self._monitor is not None, "who has no loop tests nothing"
+                self._monitor.end_tone()
             elif isinstance(event, FetchMedia):
                 name = f"sha1:{event.digest_sha1}"
                 if name not in self._library:

@@ -38,6 +38,11 @@ class StartTone:
 
 
 @dataclass(frozen=True, slots=True)
+class StopTone:
+    """Let it sound no more: something else is to, or somebody has muted the node."""
+
+
+@dataclass(frozen=True, slots=True)
 class StopPart:
     """`source` has nothing to play any more."""
 
@@ -80,6 +85,7 @@ class GainChanged:
 ControllerEvent = (
     StartPart
     | StartTone
+    | StopTone
     | StopPart
     | FetchMedia
     | SourceAllowed

@@ -8,6 +8,7 @@ On the thread of the capture; the sound waits for none of it.
 """
 
 from collections import deque
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -18,10 +19,14 @@ from node.hearing.fitness import unfit
 from node.hearing.match import EARLY_NS, WAY_S, WINDOW_S, judge
 from node.hearing.monitor import Monitor
 from node.hearing.sound_ring import SoundRing
+from node.hearing.stillness import Stillness
 from node.hearing.tone import judge_tone
 from node.units import NS_PER_MS, NS_PER_S
 
 HOP_NS: Final = NS_PER_S
+CUT_OFF: Final = "it was cut off: something else was to sound, or nothing may"
+HEARS_NOTHING: Final = "it hears nothing: it has hissed on for a minute or more, whatever sounded"
+"""Of a microphone that is deaf: whether the horn sounded nobody knows."""
 VERDICTS_MAX: Final = 64
 """Not yet taken: a minute of them. The oldest goes."""
 
@@ -46,12 +51,18 @@ class Ear:
         Of the capture.
     noise_max_dbfs : float
         Above it nobody is blamed for not being heard.
+    may_be_still : bool
+        What it listens to may be still for ever, as a line in which no current flows.
     """
 
-    def __init__(self, monitor: Monitor, *, rate_hz: int, noise_max_dbfs: float) -> None:
+    def __init__(
+        self, monitor: Monitor, *, rate_hz: int, noise_max_dbfs: float, may_be_still: bool = False
+    ) -> None:
         self._monitor = monitor
         self._noise_max_dbfs = noise_max_dbfs
         self._captured = SoundRing(rate_hz, _RING_S, slack_ns=_SLACK_NS, late_ppm=_LATE_PPM)
+        self._stillness = None if may_be_still else Stillness(rate_hz)
+        self._is_deaf = False
         self._before: NDArray[np.float32] | None = None
         self._next_ns = 0
         """Beginning of the window that is judged next."""
@@ -70,6 +81,8 @@ class Ear:
         """
         length_ns = sound.size * NS_PER_S // self._captured.rate_hz
         self._captured.write(sound, now_ns - length_ns)
+        if self._stillness is not None:
+            self._stillness.receive(sound)
         end_ns = self._captured.end_ns
         self._next_ns = max(self._next_ns, end_ns - _WANTED_NS - 2 * HOP_NS)
         while end_ns >= self._next_ns + _WANTED_NS:
@@ -88,6 +101,9 @@ class Ear:
         is_whole = self._captured.whole_ns <= from_ns
         captured = self._captured.read(from_ns, wanted_s)
         self.fault = unfit(captured) if is_whole else ""
+        if self._is_deaf and not self.fault:
+            self._is_deaf = self._is_still()
+            self.fault = HEARS_NOTHING if self._is_deaf else ""
         if not played.any():
             self._silent += 1
             if self._silent > 2 and is_whole and self._monitor.rests:
@@ -107,7 +123,19 @@ class Ear:
             why = "nothing was captured for a while"
             found = LoopVerdict("cannot tell", begin_ns, begin_ns + _WINDOW_NS, why=why)
         if found is not None:
-            self._verdicts.append(found)
+            self._tell(found)
+
+    def _tell(self, found: LoopVerdict) -> None:
+        """Tell of one look; one that found nothing, of a microphone that is deaf, knows nothing."""
+        if found.word == "heard" and self._stillness is not None:
+            self._stillness.forget()
+        elif found.word == "not heard" and self._is_still():
+            self._is_deaf = True
+            found = replace(found, word="cannot tell", why=HEARS_NOTHING)
+        self._verdicts.append(found)
+
+    def _is_still(self) -> bool:
+        return self._stillness is not None and self._stillness.is_still
 
     def _judge_tone(self, end_ns: int) -> None:
         """Judge a tone when all of it must have come."""
@@ -116,7 +144,7 @@ class Ear:
         if tone is None or monitor.tones_begun == self._tones or not monitor.rests:
             return
         from_ns = begin_ns + tone.captured_from_ns
-        why = "something else was to sound" if monitor.is_cut else ""
+        why = CUT_OFF if monitor.is_cut else ""
         if not why and end_ns < from_ns + round(tone.captured_s * NS_PER_S):
             return
         if not why and self._captured.whole_ns > from_ns:
@@ -132,4 +160,4 @@ class Ear:
                 noise_max_dbfs=self._noise_max_dbfs,
             )
         self._tones = monitor.tones_begun
-        self._verdicts.append(found)
+        self._tell(found)

@@ -28,6 +28,8 @@ class Health:
     def __init__(self) -> None:
         self._faults: dict[str, str] = {}
         self._changes: list[FaultChanged] = []
+        self._line = ""
+        """Told last."""
         self.starting = True
         """It is not known yet whether it can sound."""
 
@@ -49,6 +51,14 @@ class Health:
         """Return what changed since the last call."""
         changes, self._changes = self._changes, []
         return changes
+
+    def take_line(self) -> str | None:
+        """Return state and faults, all in one line, if that has changed since the last call."""
+        line = " ".join(": ".join(filter(None, (self.word(), "; ".join(self.why())))).split())
+        if line == self._line:
+            return None
+        self._line = line
+        return line
 
     def why(self) -> tuple[str, ...]:
         """Return the faults that are there, as lines; empty when all is well."""

@@ -16,8 +16,9 @@ import av
 import numpy as np
 import pytest
 
+from node.hearing.ear import CUT_OFF
 from node.shell.cli import main
-from tests.acceptance.conftest import SPEECH, free_port
+from tests.acceptance.conftest import SPEECH, free_port, read_wav
 from tests.acceptance.test_orders_over_broker import Office
 from tests.node.shell.broker.test_broker import broker  # noqa: F401  # a fixture
 
@@ -186,6 +187,33 @@ def test_a_test_by_order_is_heard_and_on_record(pole, how):
     [record] = records(office)
     assert (record["name"], record["outcome"]) == ("self-test", "played"), record
     assert "tone heard, margin " in record["heard_by"]
+
+
+def test_a_mute_ends_the_tone_at_once_and_holds_for_doctor_too(pole):
+    office, _ = pole
+    config = str(office.folder / "node.toml")
+    mute = office.sign("mute").rename(office.folder / "mute.bin")
+    status, told = office.publish(office.sign("self-test", "audible"))
+    assert status == 0, told
+    partial, begun_s = office.wav.with_name("out.wav.partial"), 0.0
+    end_s = time.monotonic() + 10
+    while not begun_s:  # the tone is in the file
+        assert time.monotonic() < end_s
+        time.sleep(0.05)
+        begun_s = time.monotonic() if any(partial.read_bytes()[HEADER_BYTES:]) else 0.0
+    status, told = office.publish(mute)
+    muted_s = time.monotonic() - begun_s
+    assert status == 0, told
+    office.wait_for("self-test: microphone, cannot tell")
+    office.stop()
+    [record] = records(office)
+    assert (record["outcome"], CUT_OFF in record["reason"]) == ("missed", True), record
+    sounded_s = np.count_nonzero(np.abs(read_wav(office.wav)) > 1e-4) / RATE_HZ
+    assert sounded_s <= min(muted_s + 0.3, 2.8), "of 3 s"
+    main(["doctor", "--config", config, "--tone", "silent", "--offline", "--json"])
+    found = json.loads(office.capsys.readouterr().out)
+    [one] = [one for one in found if one["part"] == "tone"]
+    assert one["text"].endswith("has muted the node"), one
 
 
 def trial(folder, capsys, *more):

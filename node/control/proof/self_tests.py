@@ -5,7 +5,8 @@
                                         └─ no: refused, and why           └─ none in time: missed
 ```
 Nothing else is ever held up for it: where something sounds there is no test, and what comes while
-the tone sounds cuts it off.
+the tone sounds cuts it off, as does a mute. An order of it is used up whatever its fate: nobody who
+recorded one that came at a bad moment plays it at another.
 """
 
 from collections import deque
@@ -15,7 +16,7 @@ from typing import Final
 
 from node.control.calendar.play_state import Record
 from node.control.civil_time import FAR_S, MINUTE_S, covers, instant_s, load_zone, local_time
-from node.control.events import StartTone
+from node.control.events import StartTone, StopTone
 from node.control.trust.fates import NO_LOOP, NOT_NOW, OUTSIDE_HOURS
 from node.control.trust.order import Order
 from node.events import LoopVerdict, Note
@@ -60,6 +61,7 @@ class _Test:
     silent: bool
     issuer: str = ""
     signed_by: str = ""
+    is_cut: bool = False
 
 
 class SelfTests:
@@ -82,7 +84,7 @@ class SelfTests:
         """When the next daily test is due."""
         self._due_ns: int | None = None
         self._unheard = 0
-        self._events: deque[StartTone | Record | Note] = deque()
+        self._events: deque[StartTone | StopTone | Record | Note] = deque()
 
     def receive_order(self, order: Order, utc_s: int, now_ns: int, *, may_sound: bool) -> str:
         """Take a SELF_TEST; return its fate. `may_sound`: nothing does, and nobody forbids it."""
@@ -111,8 +113,13 @@ class SelfTests:
             self._finish(self._test, verdict, utc_s, now_ns)
 
     def handle_deadline(self, utc_s: int, now_ns: int, *, trusted: bool, may_sound: bool) -> None:
-        """Begin the daily test when it is due, and give up one of which nothing is heard."""
+        """Begin the daily test when it is due; end what may not sound any more, and give up what
+        nothing is heard of.
+        """
         assert self._rules is not None, "the caller looked"
+        if self._test is not None and not may_sound and not self._test.is_cut:
+            self._test.is_cut = True  # what came of it the loop tells
+            self._events.append(StopTone())
         if self._test is not None and now_ns >= self._test.until_ns:
             lost = LoopVerdict(
                 "cannot tell", now_ns, now_ns, why="nothing is captured", is_tone=True
@@ -128,7 +135,7 @@ class SelfTests:
         """Return when `handle_deadline` must run next, or None."""
         return self._due_ns
 
-    def next_event(self) -> StartTone | Record | Note | None:
+    def next_event(self) -> StartTone | StopTone | Record | Note | None:
         """Return the oldest event not yet taken, or None."""
         return self._events.popleft() if self._events else None
 

@@ -33,6 +33,7 @@ def check(node: NodeConfig, shell: ShellConfig, path: Path) -> int:
     print(f"store          {store}" if store else "store          none: nothing survives a restart")
     broker = f"{shell.mqtt.host}:{shell.mqtt.port}" if shell.mqtt.host else "none"
     print(f"broker         {broker}")
+    _check_loop(shell)
     fault = _check_sounds(shell) or fault
     if fault is None:
         return 0
@@ -127,6 +128,17 @@ def _check_sounds(shell: ShellConfig) -> ShellError | None:
     for line in missing:
         print(f"               {line}")
     return ShellError(f"{len(missing)} stored sounds are missing") if missing else None
+
+
+def _check_loop(shell: ShellConfig) -> None:
+    """Print what listens to the horn, and what it cannot tell; `doctor` looks at it."""
+    from node.shell.doctor.loop_checks import NO_REFERENCE
+
+    loop = shell.loop
+    wired = f"{loop.kind}, {loop.device or loop.file}" if loop.is_wired else "none"
+    print(f"loop           {wired}")
+    if loop.is_wired and loop.kind == "microphone" and loop.reference_db is None:
+        print("".join(f"{'':15}{one}\n" for one in NO_REFERENCE), end="")
 
 
 def core_modules() -> Iterator[str]:

@@ -74,8 +74,10 @@ def _findings(options: argparse.Namespace) -> Iterator[Finding]:
         return
     yield good("configuration", f"{options.config}, node {node.name}")
     from node.shell.doctor.machine_checks import look_at_machine
+    from node.shell.doctor.running_node import look_at_running_node
     from node.shell.doctor.trust_checks import look_at_trust
 
+    yield from look_at_running_node()
     yield from look_at_machine(node, shell)
     yield from look_at_trust(node, shell, network=not options.offline)
     if options.tone is not None:

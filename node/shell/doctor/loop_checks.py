@@ -14,6 +14,12 @@ from node.control.proof.self_tests import WRITER
 from node.shell.doctor.finding import Finding, fault, good, note
 from node.shell.hearing.settings import LoopConfig
 
+NO_REFERENCE: Final = (
+    "loop.reference_db is not set: a neighbour's horn counts as this one, a dead one as heard",
+    "`loalang-node doctor --tone audible` says it, while all is well",
+)
+"""What a microphone of unknown gain cannot tell apart, and what helps."""
+
 REMEDY: Final = "is the amplifier on, the line whole, the horn alive, the {} in its place?"
 
 
@@ -36,11 +42,7 @@ def look_at_loop(loop: LoopConfig, kept: Mapping[str, bytes], now_s: float) -> I
         yield fault("loop", "arecord is missing", "apt install alsa-utils")
         return
     if loop.kind == "microphone" and loop.reference_db is None:
-        yield note(
-            "loop reference",
-            "loop.reference_db is not set: a neighbour's horn counts as this one",
-            "`loalang-node doctor --tone audible` says it, while all is well",
-        )
+        yield note("loop reference", *NO_REFERENCE)
     records = (msgspec.json.decode(line, type=Entry).record for line in reversed(lines_of(kept)))
     last = next((one for one in records if _is_heard(one, loop.kind)), None)
     if last is None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 
 from node.config import NodeConfig
 from node.control.civil_time import covers, load_zone
+from node.control.controller import Controller
+from node.control.settings import ControlConfig
 from node.events import LoopVerdict
 from node.hearing.ear import Ear
 from node.hearing.monitor import Monitor
@@ -22,6 +25,8 @@ from node.shell.doctor.loop_checks import REMEDY
 from node.shell.faults import ShellError
 from node.shell.hearing.capture import Capture
 from node.shell.network.udp import UdpSocket
+from node.shell.rule_files import read_rules
+from node.shell.store.read import read_kept
 from node.units import NS_PER_S
 
 PATIENCE_S: Final = 30.0
@@ -48,11 +53,27 @@ def try_tone(node: NodeConfig, shell: ShellConfig, *, silent: bool, sink: str | 
     if not silent and not any(covers(at, *one) for one in hours):
         told = ", ".join(loop.tone_hours) or "none"
         return fault(_PART, f"outside loop.tone_hours: {told}", "`--tone silent`, or later")
+    if (by := _muted_by(node, shell, shell.control)) is not None:
+        return fault(_PART, f"{by} has muted the node", "test when the mute is over")
     try:
         verdict = _Trial(node, shell, silent=silent, sink=sink).run()
     except ShellError as wrong:
         return fault(_PART, str(wrong), "mend what is named, and test again")
     return _finding(verdict, loop.kind, silent=silent)
+
+
+def _muted_by(node: NodeConfig, shell: ShellConfig, control: ControlConfig) -> str | None:
+    """Return who has muted the node, by what its store kept; None when nobody did."""
+    if shell.store.path is None:
+        return None
+    try:
+        kept = dict(read_kept(Path(shell.store.path)))
+    except ShellError:  # told by another finding; a node that was never started has none
+        return None
+    controller = Controller(node.name, control, read_rules(control.rules), kept)
+    controller.receive_time(utc_ns(), now_ns(), synchronised=True)
+    by = controller.status(now_ns())["muted_by"]
+    return by if isinstance(by, str) else None
 
 
 def _finding(verdict: LoopVerdict, kind: str, *, silent: bool) -> Finding:
@@ -73,7 +94,12 @@ class _Trial:
     ) -> None:
         loop = shell.loop
         self._monitor = Monitor((loop.tone(silent=False), loop.tone(silent=True)))
-        self._ear = Ear(self._monitor, rate_hz=loop.rate_hz, noise_max_dbfs=loop.noise_max_dbfs)
+        self._ear = Ear(
+            self._monitor,
+            rate_hz=loop.rate_hz,
+            noise_max_dbfs=loop.noise_max_dbfs,
+            may_be_still=loop.kind == "current",
+        )
         self._capture = Capture(loop, self._ear.receive_captured)
         self._sink = chosen_sink(node, shell.sink, sink)
         self._amplifier = AmplifierSwitch(node.amplifier.switch)

@@ -45,7 +45,12 @@ class Listening:
 
     def __init__(self, config: LoopConfig, monitor: Monitor, speaker: "GovernedSpeaker") -> None:
         self._speaker = speaker
-        self._ear = Ear(monitor, rate_hz=config.rate_hz, noise_max_dbfs=config.noise_max_dbfs)
+        self._ear = Ear(
+            monitor,
+            rate_hz=config.rate_hz,
+            noise_max_dbfs=config.noise_max_dbfs,
+            may_be_still=config.kind == "current",
+        )
         self._capture = Capture(config, self._take)
         self._kind = config.kind
         self._verdicts = 0
@@ -53,6 +58,8 @@ class Listening:
         """Of the card, and when they were noted last."""
         self._fault: str | None = None
         """Of the horn."""
+        self._deaf: str | None = None
+        """What is wrong with the capture."""
 
     def start(self) -> None:
         """Begin to listen."""
@@ -73,11 +80,13 @@ class Listening:
             with lock:
                 self._fault = self._speaker.receive_verdict(verdict, now_ns)
         health.note(SILENT_HORN, self._fault, now_ns)
-        health.note(DEAF, self._capture.fault(now_ns) or self._ear.fault or None, now_ns)
+        self._deaf = self._capture.fault(now_ns) or self._ear.fault or None
+        health.note(DEAF, self._deaf, now_ns)
 
     def status(self) -> dict[str, object]:
         """Return what a person wants to know, JSON-able."""
-        return {"kind": self._kind, "verdicts": self._verdicts, "losses": self._capture.losses}
+        told = {"kind": self._kind, "verdicts": self._verdicts, "losses": self._capture.losses}
+        return told | {"said": self._capture.said, "fault": self._deaf}
 
     def _take(self, sound: NDArray[np.float32], now_ns: int) -> None:
         self._ear.receive_captured(sound, now_ns)

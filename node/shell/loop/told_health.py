@@ -15,6 +15,7 @@ from node.shell.health import Health
 from node.shell.hearing.listening import Listening
 from node.shell.network.udp import UdpSocket
 from node.shell.store.store import Store
+from node.shell.systemd import notify
 from node.units import NS_PER_S
 
 if TYPE_CHECKING:  # its import takes what joins, which a node without does not need
@@ -27,7 +28,9 @@ _OF_SINK: Final = ("underruns", "jumps", "card_skew_ppm", "real_time", "slept", 
 
 
 def tell_changes(health: Health, link: MqttLink | None) -> None:
-    """Tell the log and the broker which faults came and went."""
+    """Tell the log, the broker and the supervisor which faults came and went."""
+    if (line := health.take_line()) is not None:
+        notify(f"STATUS={line}")
     for change in health.take_changes():
         if change.text is None:
             LOG.info("%s: good again", change.name)

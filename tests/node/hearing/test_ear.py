@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from node.hearing.ear import VERDICTS_MAX, Ear
+from node.hearing.ear import CUT_OFF, HEARS_NOTHING, VERDICTS_MAX, Ear
 from node.hearing.monitor import Monitor
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 from tests.node.hearing.test_match import voice
@@ -17,9 +17,9 @@ BLOCK = 4800
 class Place:
     """A node, its horn and a microphone before it, 10 ms at a time."""
 
-    def __init__(self, *, gain_db=-20.0, noise_dbfs=-50.0, delay_ms=250, reference_db=None):
+    def __init__(self, *, gain_db=-20.0, noise_dbfs=-50.0, delay_ms=250, reference_db=None, **ear):
         self.monitor = Monitor((tone(reference_db=reference_db), tone(20_000.0, -40.0)))
-        self.ear = Ear(self.monitor, rate_hz=RATE_HZ, noise_max_dbfs=-20.0)
+        self.ear = Ear(self.monitor, rate_hz=RATE_HZ, noise_max_dbfs=-20.0, **ear)
         self.gain, self.noise = 10 ** (gain_db / 20), 10 ** (noise_dbfs / 20)
         self.rng = np.random.default_rng(3)
         self.now_ns = BEGIN_NS
@@ -130,7 +130,30 @@ def test_a_tone_gives_way_to_whatever_sounds_at_once():
     assert (out == 0.25).all()
     assert place.monitor.rests
     [one] = [one for one in place.run(4) if one.is_tone]
-    assert (one.word, one.why) == ("cannot tell", "something else was to sound")
+    assert (one.word, one.why) == ("cannot tell", CUT_OFF)
+
+
+@pytest.mark.parametrize("seconds", [1.0, 2.0, 4.0])
+def test_a_tone_that_may_not_sound_any_more_ends_at_once_without_a_click(seconds):
+    """Before it began, in the midst of it, and when it has ended by itself."""
+    place = Place(noise_dbfs=-70)
+    place.run(4)
+    place.monitor.begin_tone(place.now_ns, silent=False)
+    place.run(seconds)
+    before = np.zeros((PERIOD, 1), np.float32)
+    place.monitor.process(before, place.now_ns)
+    was_over = place.monitor.rests
+    place.monitor.end_tone()
+    after = np.zeros((4 * PERIOD, 1), np.float32)
+    for i in range(4):
+        place.monitor.process(after[i * PERIOD : (i + 1) * PERIOD], place.now_ns)
+    assert not after[2 * PERIOD :].any(), "20 ms"
+    assert place.monitor.rests
+    step = float(np.abs(np.diff(np.concatenate((before, after))[:, 0])).max())
+    assert step <= 1.05 * 0.1 * 2 * np.pi * 1000 / RATE_HZ, "no more than the tone's own"
+    told = [one for one in place.run(4) if one.is_tone]
+    if not was_over:
+        assert [(one.word, one.why) for one in told] == [("cannot tell", CUT_OFF)]
 
 
 def test_a_tone_that_nothing_asked_for_in_time_never_sounds():
@@ -153,3 +176,45 @@ def test_verdicts_that_nobody_takes_are_a_minute_of_them():
     while taken() is not None:
         count += 1
     assert count == VERDICTS_MAX
+
+
+@pytest.mark.parametrize("how", ["programme", "tone"])
+def test_a_microphone_that_hisses_on_blames_no_horn_and_is_itself_at_fault(how):
+    def sounds(place):
+        if how == "tone":
+            place.monitor.begin_tone(place.now_ns, silent=False)
+        else:
+            place.sound = voice(place.rng, 5.0)
+        return place.run(9)
+
+    deaf = Place(gain_db=-400)
+    deaf.run(65)
+    told = sounds(deaf)
+    assert {(one.word, one.why) for one in told} == {("cannot tell", HEARS_NOTHING)}
+    deaf.run(2)
+    assert deaf.ear.fault == HEARS_NOTHING
+    line = Place(gain_db=-400, may_be_still=True)
+    line.run(65)
+    assert {one.word for one in sounds(line)} == {"not heard"}, "a line is still by itself"
+    place = Place(gain_db=-400)
+    place.run(40)
+    place.noise *= 1.2
+    place.run(25)
+    assert {one.word for one in sounds(place)} == {"not heard"}, "a place that moves was heard"
+    assert place.ear.fault == ""
+
+
+def test_a_deaf_microphone_that_hears_again_is_no_fault_any_more():
+    place = Place()
+    place.is_cut = True
+    place.run(65)
+    place.sound = voice(place.rng, 12.0)
+    place.run(5)
+    assert place.ear.fault == HEARS_NOTHING
+    place.is_cut = False
+    words = place.words(9)
+    assert words[-1] == "heard"
+    assert place.ear.fault == ""
+    place.is_cut = True
+    place.sound = voice(place.rng, 6.0)
+    assert place.words(9)[-1] == "not heard", "what has just heard is not deaf"

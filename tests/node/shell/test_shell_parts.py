@@ -9,6 +9,8 @@ import pytest
 from node.shell.card.sinks import PacedSink
 from node.shell.cli import main
 from node.shell.clocks import arrival_ns, now_ns, utc_ns
+from node.shell.health import Health
+from node.shell.loop.told_health import tell_changes
 from node.shell.store.store import Store
 from node.shell.systemd import notify, watchdog_ns
 
@@ -35,6 +37,33 @@ def test_the_supervisor_is_told(tmp_path, monkeypatch, abstract):
         monkeypatch.setenv("NOTIFY_SOCKET", name)
         notify("READY=1")
         assert one.recv(100) == b"READY=1"
+
+
+def test_the_supervisor_is_told_in_a_line_how_the_node_is_when_that_changes(tmp_path, monkeypatch):
+    health = Health()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as one:
+        one.bind(str(tmp_path / "notify"))
+        one.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+
+        def told():
+            tell_changes(health, None)
+            try:
+                return one.recv(1000).decode()
+            except BlockingIOError:
+                return None
+
+        assert told() == "STATUS=starting"
+        health.starting = False
+        assert told() == "STATUS=ready"
+        assert told() is None
+        health.note("loop capture", "mic: no samples for 3 s", 1)
+        assert told() == "STATUS=degraded: loop capture: mic: no samples for 3 s"
+        health.note("loop capture", "mic: Permission denied\nWATCHDOG=trigger", 2)
+        assert told() == "STATUS=degraded: loop capture: mic: Permission denied WATCHDOG=trigger"
+        health.note("clock", "not known", 3)
+        assert told().endswith("=degraded: clock: not known; loop capture: mic: Permission denied"
+                               " WATCHDOG=trigger")  # fmt: skip
 
 
 def test_the_watchdog_is_fed_only_when_somebody_watches(monkeypatch):

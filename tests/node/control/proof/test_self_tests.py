@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from node.control.controller import Controller
-from node.control.events import StartTone
+from node.control.events import StartTone, StopTone
 from node.control.orders import Session
 from node.control.proof.proof import Entry
 from node.control.proof.self_tests import SelfTestRules
@@ -54,6 +54,9 @@ class Pole(Village):
 
     def tones(self):
         return [one.silent for one in self.events if isinstance(one, StartTone)]
+
+    def stops(self):
+        return sum(isinstance(one, StopTone) for one in self.events)
 
     def records(self):
         lines = [o.payload for o in self.events if isinstance(o, Publish) and o.topic == "proof"]
@@ -110,6 +113,40 @@ def test_it_is_refused_while_something_sounds_while_muted_and_while_another_is_u
     assert pole.order(COMMUNE, Kind.UNMUTE) == "obeyed"
     assert pole.test() == "obeyed"
     assert pole.test() == NOT_NOW
+
+
+def test_a_mute_or_a_sound_ends_the_tone_at_once_and_the_record_says_that_it_was_cut_off():
+    for ends in (
+        lambda pole: pole.order(COMMUNE, Kind.MUTE),
+        lambda pole: pole.node.receive_grants((5,), pole.now_ns),
+    ):
+        pole = Pole()
+        pole.test()
+        pole.wait(2)
+        assert pole.stops() == 0
+        ends(pole)
+        pole.take()
+        assert pole.stops() == 1
+        pole.wait(2)
+        assert pole.stops() == 1, "once"
+        pole.verdict("cannot tell", why="it was cut off")
+        [record] = pole.records()
+        assert record.outcome == "missed" and record.reason.endswith("it was cut off")
+
+
+@pytest.mark.parametrize("why", [NOT_NOW, OUTSIDE_HOURS, NO_LOOP])
+def test_an_order_that_came_at_a_bad_moment_is_used_up_who_recorded_it_plays_no_tone(why):
+    pole = Pole(
+        "2025-12-07T12:30:05" if why == OUTSIDE_HOURS else "2025-12-07T10:00:05",
+        loop=None if why == NO_LOOP else RULES_OF_LOOP,
+    )
+    if why == NOT_NOW:
+        pole.node.receive_grants((5,), pole.now_ns)
+    sealed = pole.sealed(COMMUNE, Kind.SELF_TEST, b"audible")
+    assert pole.send(sealed) == why
+    pole.node.receive_grants((), pole.now_ns)
+    assert pole.send(sealed) == "replayed"
+    assert pole.tones() == []
 
 
 def test_a_test_of_which_nothing_is_heard_is_missed_and_says_why():

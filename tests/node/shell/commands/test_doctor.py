@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 from node.control.calendar.play_state import Record
 from node.control.proof.proof import ProofChain
 from node.shell.cli import main
-from node.shell.doctor import machine_checks
+from node.shell.doctor import machine_checks, running_node
 from node.shell.store.store import Store
 
 
@@ -290,3 +290,36 @@ def test_a_horn_that_was_not_heard_last_is_a_fault(pole):
     reason, ended_s = "the microphone heard nothing of it", int(time.time()) - 7200
     keep_record(pole, name="siren", outcome="missed", reason=reason, heard_by=by, ended_s=ended_s)
     pole.finds("loop", f"siren, 2 h ago: {reason}", "is the amplifier on")
+
+
+@pytest.mark.parametrize(
+    ("active", "status", "grade"),
+    [
+        ("active", "degraded: loop capture: mic: Permission denied", "fault"),
+        ("activating", "degraded: no sound card", "fault"),
+        ("active", "ready", "good"),
+        ("inactive", "degraded: loop capture: mic", None),
+        ("active", "", None),
+    ],
+)
+def test_what_the_running_unit_says_of_itself_is_told(pole, monkeypatch, active, status, grade):
+    program = pole.folder / "systemctl"
+    program.write_text(f"#!/bin/sh\necho 'ActiveState={active}'\necho 'StatusText={status}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{pole.folder}:{os.environ['PATH']}")
+    one = pole.says("--offline")[0].get("running node")
+    assert (None if one is None else one["grade"]) == grade
+    if one is not None:
+        assert one["text"] == status.removeprefix("degraded: ")
+        assert one["remedy"] or grade == "good"
+
+
+def test_a_supervisor_that_fails_or_hangs_is_no_finding(pole, monkeypatch):
+    program = pole.folder / "systemctl"
+    program.write_text("#!/bin/sh\necho 'System has not been booted with systemd' >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{pole.folder}:{os.environ['PATH']}")
+    assert "running node" not in pole.says("--offline")[0]
+    monkeypatch.setattr(running_node, "PATIENCE_S", 0.2)
+    program.write_text("#!/bin/sh\nexec sleep 100\n")
+    assert "running node" not in pole.says("--offline")[0]

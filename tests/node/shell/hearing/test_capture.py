@@ -22,7 +22,7 @@ class Heard:
         self.capture.start()
 
     def take(self, sound, now_ns):
-        assert 0 < sound.size <= RATE_HZ // 10
+        assert 0 < sound.size <= RATE_HZ // 4
         assert sound.dtype == np.float32
         self.sound = np.concatenate((self.sound, sound))
 
@@ -114,7 +114,7 @@ def test_arecord_is_asked_for_the_device_and_its_samples_are_handed_on(
     one = listen(device="plughw:CARD=Device", rate_hz=44_100)
     one.until(lambda one: one.sound.size > 1000)
     asked = (tmp_path / "asked").read_text()
-    assert asked == "-q -t raw -f S16_LE -c 1 -r 44100 -D plughw:CARD=Device\n"
+    assert asked == "-q -t raw -f S16_LE -c 1 -r 44100 -F 250000 -B 1000000 -D plughw:CARD=Device\n"
 
 
 def test_what_arecord_says_of_a_device_that_is_not_there_is_told(listen, tmp_path, monkeypatch):
@@ -133,6 +133,53 @@ def test_a_device_that_hangs_is_killed_told_and_opened_again(listen, tmp_path, m
     one.until(lambda one: len((tmp_path / "pids").read_text().split()) == 2)
     first = (tmp_path / "pids").read_text().split()[0]
     assert not os.path.exists(f"/proc/{first}"), "nobody is left behind"
+
+
+@pytest.mark.parametrize(
+    ("said", "helps"),
+    [
+        ("Permission denied", ": the node's user must be in the group audio"),
+        ("Device or resource busy", ": another program has it"),
+        ("No such file or directory", ": `arecord -L` lists what is there"),
+        ("it rains", ""),
+    ],
+)
+def test_what_arecord_complains_of_is_told_while_it_lives_on_with_what_helps(
+    listen, tmp_path, monkeypatch, said, helps
+):
+    program(tmp_path, monkeypatch, f"echo first >&2; echo 'audio: {said}' >&2; exec sleep 1000")
+    one = listen(device="hw:1")
+    began_s = time.monotonic()
+    one.until(lambda one: one.fault is not None)
+    assert one.fault == f"hw:1: audio: {said}{helps}"
+    assert time.monotonic() - began_s < 2.8, "before it is killed for its silence"
+    one.until(lambda one: one.capture.losses >= 1)
+    assert one.fault == f"hw:1: audio: {said}{helps}", "and while it is opened again"
+
+
+def test_a_recorder_that_complains_without_end_is_heard_and_does_not_stand_still(
+    listen, tmp_path, monkeypatch
+):
+    text = "for i in 1 2 3 4 5 6 7 8; do head -c 60000 /dev/zero | tr '\\0' x >&2; echo >&2; done"
+    program(tmp_path, monkeypatch, f"{text}; echo overrun >&2; exec cat /dev/zero")
+    one = listen(device="hw:1")
+    one.until(lambda one: one.sound.size > 1000)
+    assert (one.capture.said, one.fault) == ("overrun", None)
+
+
+def test_the_recorder_has_an_ordinary_priority_whatever_the_node_has(listen, tmp_path, monkeypatch):
+    program(tmp_path, monkeypatch, f"cat /proc/$$/stat > {tmp_path}/stat; exec cat /dev/zero")
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except PermissionError:
+        pytest.skip("needs the right to real-time priority")
+    try:
+        one = listen(device="hw:1")
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    one.until(lambda one: one.sound.size)
+    policy = (tmp_path / "stat").read_text().rpartition(")")[2].split()[38]
+    assert int(policy) == os.SCHED_OTHER
 
 
 def test_a_machine_without_arecord_is_told_what_to_install(listen, tmp_path, monkeypatch):

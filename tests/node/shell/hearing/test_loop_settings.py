@@ -63,3 +63,20 @@ def test_so_many_hours_and_no_more():
     assert LoopConfig(tone_hours=hours).rules("Asia/Ho_Chi_Minh").hours[0] == (time(8), time(9))
     with pytest.raises(ValueError, match=r"up to 8"):
         LoopConfig(tone_hours=(*hours, "08:00-09:00"))
+
+
+def test_check_warns_of_a_microphone_of_unknown_gain_with_the_remedy(tmp_path, capsys):
+    path = tmp_path / "node.toml"
+
+    def says(text):
+        path.write_text(f'name = "pole-1"\n[sink]\nkind = "null"\n{text}{CONTROL}')
+        main(["check", "--config", str(path)])
+        return capsys.readouterr().out
+
+    told = says('[loop]\ndevice = "plughw:1"\n')
+    assert "loop           microphone, plughw:1\n" in told
+    assert "loop.reference_db is not set" in told
+    assert "`loalang-node doctor --tone audible` says it" in told
+    assert "reference_db" not in says('[loop]\ndevice = "plughw:1"\nreference_db = -20.0\n')
+    assert "reference_db" not in says('[loop]\ndevice = "plughw:1"\nkind = "current"\n')
+    assert "loop           none\n" in says("")
