@@ -35,7 +35,7 @@ from node.control.read_warning import read_warning
 from node.control.sessions import WRITER as SESSIONS
 from node.control.sessions import Sessions, record_name
 from node.control.settings import ControlConfig
-from node.control.trust.fates import is_good
+from node.control.trust.fates import OF_THE_MOMENT, is_good
 from node.control.trust.gatekeeper import Gatekeeper
 from node.control.trust.message import Kind
 from node.control.trust.order import Order, Refused
@@ -324,7 +324,7 @@ class Controller:
             fate = self._mutes.receive_order(order, now_ns)
         else:
             return "obeyed"  # the gatekeeper has acted on it
-        if is_good(fate) or fate == MUTED_FROM_ABOVE or message.kind is Kind.SELF_TEST:
+        if is_good(fate) or fate == MUTED_FROM_ABOVE or fate in OF_THE_MOMENT:
             self._gate.use_up(message)
         return fate
 

@@ -5,8 +5,8 @@
                                         └─ no: refused, and why           └─ none in time: missed
 ```
 Nothing else is ever held up for it: where something sounds there is no test, and what comes while
-the tone sounds cuts it off, as does a mute. An order of it is used up whatever its fate: nobody who
-recorded one that came at a bad moment plays it at another.
+the tone sounds cuts it off, as does a mute. An order that came at a bad moment is used up: nobody
+who recorded it plays it at another.
 """
 
 from collections import deque

@@ -27,6 +27,10 @@ OUTSIDE_HOURS: Final = "outside the hours of the tone"
 NOT_NOW: Final = "something sounds, or must not"
 """Of the order of a self-test."""
 
+OF_THE_MOMENT: Final = frozenset({OUTSIDE_HOURS, NOT_NOW})
+"""The order was right and its moment was not: it is used up, or who recorded it would choose the
+moment of a tone that people hear."""
+
 CANCELS: Final = frozenset({"cancel", OVER_ALREADY, NOTHING_IN_FORCE})
 """Of a cancel after which what it is about does not sound."""
 

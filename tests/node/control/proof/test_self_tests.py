@@ -134,12 +134,9 @@ def test_a_mute_or_a_sound_ends_the_tone_at_once_and_the_record_says_that_it_was
         assert record.outcome == "missed" and record.reason.endswith("it was cut off")
 
 
-@pytest.mark.parametrize("why", [NOT_NOW, OUTSIDE_HOURS, NO_LOOP])
+@pytest.mark.parametrize("why", [NOT_NOW, OUTSIDE_HOURS])
 def test_an_order_that_came_at_a_bad_moment_is_used_up_who_recorded_it_plays_no_tone(why):
-    pole = Pole(
-        "2025-12-07T12:30:05" if why == OUTSIDE_HOURS else "2025-12-07T10:00:05",
-        loop=None if why == NO_LOOP else RULES_OF_LOOP,
-    )
+    pole = Pole("2025-12-07T12:30:05" if why == OUTSIDE_HOURS else "2025-12-07T10:00:05")
     if why == NOT_NOW:
         pole.node.receive_grants((5,), pole.now_ns)
     sealed = pole.sealed(COMMUNE, Kind.SELF_TEST, b"audible")

@@ -1,8 +1,9 @@
 """A refused order uses up nothing of the genuine one's: mended, the same order acts, once.
 
 Only what a refusal leaves behind is used up with it: a warning that is on record as refused, and an
-end that ended something. All else may come again under its counter, and acts when what it lacked is
-there: more signatures, a wider certificate, the time, a place.
+end that ended something; and a self-test that came at a bad moment (test_self_tests.py). All else
+may come again under its counter, and acts when what it lacked is there: more signatures, a wider
+certificate, the time, a place.
 """
 
 import msgspec
