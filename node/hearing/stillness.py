@@ -43,7 +43,10 @@ class Stillness:
         self._sum = 0.0
 
     def receive(self, sound: NDArray[np.float32]) -> None:
-        """Take what was captured: (n,) float32, full scale 1.0."""
+        """Take what was captured.
+
+        sound  (n,) float32, full scale 1.0
+        """
         whole = sound[: sound.size // self._width * self._width]
         steps = np.diff(whole.reshape(-1, self._width).sum(axis=1))
         self._sum += float(np.dot(steps, steps))
