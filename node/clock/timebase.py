@@ -41,7 +41,7 @@ from node.units import NS_PER_3_SAMPLES, NS_PER_MS, NS_PER_S
 _EARLY_MAX_NS: Final = 50.0 * NS_PER_MS
 _BEFORE_CAPTURE_MAX: Final = 3
 _ROOM_NS: Final = 10.0 * NS_PER_MS
-_MOMENTS_NS: Final = NS_PER_S // 5
+MOMENTS_NS: Final = NS_PER_S // 5
 _AGEING: Final = 1e-6  # a held map drifts by 1 ppm: 10 ms after 2.8 h
 _ANSWER_NS: Final = WAITED_NS + 100 * NS_PER_MS
 """An answer that is believed has come by then, though a sound card asks 0.1 s ahead."""
@@ -96,7 +96,7 @@ def receive_packet(
     change = envelope.receive_packet(line, media_time_samples, now_ns, is_late)
     if line.packets <= 2:
         line.begun_ns = now_ns
-    if now_ns - line.fastest_since_ns > _MOMENTS_NS:
+    if now_ns - line.fastest_since_ns > MOMENTS_NS:
         line.fastest_since_ns = now_ns
         line.fastest_before_ns, line.fastest_ns = line.fastest_ns, np.inf
     line.fastest_ns = min(line.fastest_ns, _transit_ns(line, media_time_samples, now_ns))

@@ -36,6 +36,7 @@ from node.stack import LATENCY_NS
 from node.units import NS_PER_S
 from sim.fleet import talking
 from sim.fleet.around import AT, BEFORE, NUMBER, PRESENTATION
+from sim.fleet.plainly import go_on
 from sim.fleet.state import Hearing, Listener, Setup
 
 NOBODY: Final = 0
@@ -57,10 +58,7 @@ UNDRAWN: Final = 5
 _JOURNAL_SPARE: Final = 2048
 """Rows that one period may write, and more: a period is at most 4096 samples."""
 
-_TAKEN_ROWS: Final = 64
-"""The source's own journal is emptied after so many rows: its memory is touched no further."""
-
-assert _TAKEN_ROWS + _JOURNAL_SPARE <= JOURNAL_ROWS
+assert _JOURNAL_SPARE <= JOURNAL_ROWS
 
 
 @inner_kernel("int64(Hearing, int64[:, ::1], int64, int64)")
@@ -283,6 +281,9 @@ def listen(
     listener = hearing.listener[0]
     fate = WHOLE
     while listener.period <= listener.until:
+        if listener.phase == SOURCE:
+            _move_journal(source, listener, journal)
+            go_on(hearing, sheet, arrivals, periods, journal, _JOURNAL_SPARE)
         before = listener.come
         if listener.period < listener.periods:
             before = periods[BEFORE, listener.period]
@@ -294,12 +295,9 @@ def listen(
             listener.packet += fate == WHOLE
         if listener.period == listener.until or fate != WHOLE:
             break
-        if listener.phase == SOURCE:
-            if source.playout[0].journal_written >= _TAKEN_ROWS:
-                _move_journal(source, listener, journal)
-            if journal.shape[0] - listener.rows < _TAKEN_ROWS + _JOURNAL_SPARE:
-                fate = FULL
-                break
+        if listener.phase == SOURCE and journal.shape[0] - listener.rows < _JOURNAL_SPARE:
+            fate = FULL
+            break
         if listener.setup[0].speaks:
             fate = _attend(hearing, ways, sheet, periods[PRESENTATION, listener.period])
             if fate != WHOLE:

@@ -41,6 +41,7 @@ class Setup(Record):
     question_bytes: int = whole("bytes", "Of a question for the time.")
     answer_bytes: int = whole("bytes", "Of its answer.")
     level_max: int = whole("samples", "What is held once the playout delay is known.")
+    closely: int = whole("", "1: looks at each packet as if it were none of the usual: to compare.")
 
 
 class Listener(Record):

@@ -1,0 +1,54 @@
+"""What of a node changes in a plain packet or period, in registers while it is gone on with."""
+
+from node.audio.resampler import Resampling
+from node.clock.servo import Servo
+from node.clock.state import Line
+from node.jitter.state import Jitter, Packet
+from node.kernel import inlined
+from node.kernel.record import Record, Records, nested, whole
+from node.source.state import Playout, Source
+from sim.fleet.on_stack import copy, room_of
+from sim.fleet.state import Listener
+
+
+class Course(Record):
+    """What of a node a plain packet or period changes, and looks at."""
+
+    jitter: Records[Jitter] = nested(Jitter, "The jitter buffer.", (1,))
+    line: Records[Line] = nested(Line, "The time base.", (1,))
+    playout: Records[Playout] = nested(Playout, "Where it is.", (1,))
+    resampler: Records[Resampling] = nested(Resampling, "Of the resampler.", (1,))
+    servo: Records[Servo] = nested(Servo, "What steers the resampler.", (1,))
+    listener: Records[Listener] = nested(Listener, "Itself.", (1,))
+    packet: Records[Packet] = nested(Packet, "The one that comes.", (1,))
+    number: int = whole("", "Of the newest packet.")
+    place: int = whole("", "Of that in the sheet.")
+
+
+new_course = room_of(Course)
+
+
+@inlined
+def take_up(own: Course, source: Source, listener: Listener, number: int, packets: int) -> None:
+    """Let all that changes be in registers; `number` is of the next packet of `packets`."""
+    copy(source.jitter[0], own.jitter[0])
+    copy(source.line[0], own.line[0])
+    copy(source.playout[0], own.playout[0])
+    copy(source.resampler[0], own.resampler[0])
+    copy(source.servo[0], own.servo[0])
+    copy(source.packet[0], own.packet[0])
+    copy(listener, own.listener[0])
+    own.number = number - 1
+    own.place = (number - 1) % packets
+
+
+@inlined
+def lay_down(own: Course, source: Source, listener: Listener) -> None:
+    """Put it back."""
+    copy(own.jitter[0], source.jitter[0])
+    copy(own.line[0], source.line[0])
+    copy(own.playout[0], source.playout[0])
+    copy(own.resampler[0], source.resampler[0])
+    copy(own.servo[0], source.servo[0])
+    copy(own.packet[0], source.packet[0])
+    copy(own.listener[0], listener)
