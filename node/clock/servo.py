@@ -60,16 +60,11 @@ def servo_step(servos: Records[Servo], error_q16: int, n: int) -> int:
     n          samples until the next call
     """
     servo = servos[0]
-    error_samples = error_q16 / _Q16
-    if error_samples > _DEAD_BAND_SAMPLES:
-        error_samples -= _DEAD_BAND_SAMPLES
-    elif error_samples < -_DEAD_BAND_SAMPLES:
-        error_samples += _DEAD_BAND_SAMPLES
-    else:  # nothing but what is known: the next step need not wait for this error
-        clamp = servo.clamp_ppm
-        total = min(max(servo.integral_ppm, -clamp), clamp) + servo.feed_forward_ppm
-        servo.correction_ppm = total
-        return UNITY_Q32 + int(np.rint(total * (UNITY_Q32 * 1e-6)))
+    away = error_q16 / _Q16
+    # A choice and no branch: the error hovers about the edge of the band, and who guesses wrongly
+    # there waits for all of it once more. Within, what is added below is nothing.
+    beyond = away - _DEAD_BAND_SAMPLES if away > 0.0 else away + _DEAD_BAND_SAMPLES
+    error_samples = beyond if abs(away) > _DEAD_BAND_SAMPLES else 0.0
     error_ppm_s = error_samples * _PPM_PER_SAMPLE_PER_S
     clamp = servo.clamp_ppm
     integral = servo.integral_ppm + error_ppm_s * _INTEGRAL_PER_S2 * (n / RATE_HZ)

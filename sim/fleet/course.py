@@ -5,7 +5,7 @@ from node.clock.servo import Servo
 from node.clock.state import Line
 from node.jitter.state import Jitter, Packet
 from node.kernel import inlined
-from node.kernel.record import Record, Records, nested, whole
+from node.kernel.record import Record, Records, nested, number, whole
 from node.source.state import Playout, Source
 from sim.fleet.on_stack import copy, room_of
 from sim.fleet.state import Listener
@@ -21,6 +21,11 @@ class Course(Record):
     servo: Records[Servo] = nested(Servo, "What steers the resampler.", (1,))
     listener: Records[Listener] = nested(Listener, "Itself.", (1,))
     packet: Records[Packet] = nested(Packet, "The one that comes.", (1,))
+    ssrc: int = whole("", "Of the source.")
+    wanted_q16: int = whole("samples / 65536", "Where the sound should be as a period begins.")
+    ahead_ns: float = number("ns", "Of the time base, before that was asked.")
+    rate_ppm: float = number("ppm", "Likewise.")
+    last_ns: int = whole("ns", "Likewise.")
     number: int = whole("", "Of the newest packet.")
     place: int = whole("", "Of that in the sheet.")
 
@@ -29,8 +34,11 @@ new_course = room_of(Course)
 
 
 @inlined
-def take_up(own: Course, source: Source, listener: Listener, number: int, packets: int) -> None:
-    """Let all that changes be in registers; `number` is of the next packet of `packets`."""
+def take_up(own: Course, source: Source, listener: Listener, coming: int, packets: int) -> None:
+    """Let all that changes be in registers; `coming` is the next packet's number.
+
+    packets  of the sound
+    """
     copy(source.jitter[0], own.jitter[0])
     copy(source.line[0], own.line[0])
     copy(source.playout[0], own.playout[0])
@@ -38,8 +46,9 @@ def take_up(own: Course, source: Source, listener: Listener, number: int, packet
     copy(source.servo[0], own.servo[0])
     copy(source.packet[0], own.packet[0])
     copy(listener, own.listener[0])
-    own.number = number - 1
-    own.place = (number - 1) % packets
+    own.ssrc = source.ssrc
+    own.number = coming - 1
+    own.place = (coming - 1) % packets
 
 
 @inlined

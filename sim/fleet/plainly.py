@@ -134,11 +134,11 @@ def _take_out(state: Jitter, slots: Records[Slot]) -> None:
 
 
 @inlined
-def _write(own: Course, journal: Records[Played], ssrc: int, at_ns: int) -> None:
+def _write(own: Course, journal: Records[Played], at_ns: int) -> None:
     """Note what was just taken out, of which the first sample leaves the converter `at_ns`."""
     state, listener = own.jitter[0], own.listener[0]
     row = journal[listener.rows]
-    row.ssrc = ssrc
+    row.ssrc = own.ssrc
     row.media = state.action_media
     row.samples = state.action_samples
     row.origin = _RECEIVED
@@ -165,21 +165,38 @@ def _keeps_horn(own: Course, ahead_ns: int) -> bool:
 
 
 @inlined
-def _steer(own: Course, ahead_ns: int) -> bool:
+def _look_ahead(own: Course, ahead_ns: int) -> None:
+    """Find where the sound should be as the next period begins.
+
+    It takes as long as to choose a step, and hangs on none: so it is done beside that of the
+    period before. Until the period is played it can be taken back.
+    """
+    line = own.line[0]
+    own.ahead_ns, own.rate_ppm, own.last_ns = line.ahead_ns, line.rate_ppm, line.last_ns
+    own.wanted_q16 = _position_q16(line, ahead_ns)
+
+
+@inlined
+def _look_back(own: Course) -> None:
+    """Take back what `_look_ahead` did, for its period is not played."""
+    line = own.line[0]
+    line.ahead_ns, line.rate_ppm, line.last_ns = own.ahead_ns, own.rate_ppm, own.last_ns
+
+
+@inlined
+def _steer(own: Course, ahead_ns: int, next_ns: int) -> bool:
     """Choose the step of a period; return False, and change nothing, where it has to jump."""
-    line, playout, resampler = own.line[0], own.playout[0], own.resampler[0]
+    playout, resampler = own.playout[0], own.resampler[0]
     n = own.listener[0].setup[0].period_samples
-    before = line.ahead_ns, line.rate_ppm, line.last_ns
-    wanted_q16 = _position_q16(line, ahead_ns)
     here_q16 = (resampler.media << 16) + (resampler.fraction_q32 >> 16)
-    error_q16 = wanted_q16 - here_q16
+    error_q16 = own.wanted_q16 - here_q16
     if abs(error_q16) > HARD_RESYNC_Q16:
-        line.ahead_ns, line.rate_ppm, line.last_ns = before
         return False
     playout.error_q16 = error_q16
     playout.error_max_q16 = max(playout.error_max_q16, abs(error_q16))
     playout.position_q16 = here_q16
-    own.servo[0].feed_forward_ppm = line.rate_ppm
+    own.servo[0].feed_forward_ppm = own.line[0].rate_ppm
+    _look_ahead(own, next_ns)
     playout.step_q32 = _servo_step(own.servo[:], error_q16, n)
     playout.period_ns = ahead_ns
     playout.period_end_ns = ahead_ns + samples_to_ns(n)
@@ -188,18 +205,17 @@ def _steer(own: Course, ahead_ns: int) -> bool:
 
 @inlined
 def _play(
-    own: Course, slots: Records[Slot], journal: Records[Played], ssrc: int, at_ns: int
+    own: Course, slots: Records[Slot], journal: Records[Played], ahead_ns: int, next_ns: int
 ) -> bool:
-    """Play a period that begins `at_ns`; return False, with nothing changed, if it is not plain."""
+    """Play a period that begins `ahead_ns`; return False, with nothing changed, if not plain."""
     state, playout, resampler = own.jitter[0], own.playout[0], own.resampler[0]
-    ahead_ns = at_ns + LATENCY_NS
     n = own.listener[0].setup[0].period_samples
     # As if the step were the largest: one more packet is looked at than is needed, now and then.
     most = n + (n >> 6) + TAPS + resampler.start - playout.filled
     is_whole = abs(ahead_ns - playout.period_end_ns) <= _WHOLE_NS
     if not (is_whole and _are_held(state, slots, most)):
         return False
-    if not _steer(own, ahead_ns):
+    if not _steer(own, ahead_ns, next_ns):
         return False
     ahead = (resampler.fraction_q32 + (n - 1) * playout.step_q32) >> 32
     while playout.filled < resampler.start + ahead + TAPS:
@@ -209,7 +225,7 @@ def _play(
             playout.filled -= gone
         _take_out(state, slots)
         ahead_q16 = (state.action_media << 16) - playout.position_q16
-        _write(own, journal, ssrc, ahead_ns + (samples_to_ns(ahead_q16) >> 16))
+        _write(own, journal, ahead_ns + (samples_to_ns(ahead_q16) >> 16))
         playout.filled += state.action_samples
     position_q32 = resampler.fraction_q32 + n * playout.step_q32
     resampler.fraction_q32 = position_q32 & 0xFFFF_FFFF
@@ -239,7 +255,7 @@ def go_on(
     """
     source, listener = hearing.source[0], hearing.listener[0]
     packet, period = listener.packet, listener.period
-    if packet >= listener.come or source.playout[0].journal_written > 0:
+    if packet >= listener.come or period >= listener.until or source.playout[0].journal_written > 0:
         return
     number = arrivals[NUMBER, packet]
     if not (_is_settled(source) and _is_next(hearing, number)):
@@ -248,17 +264,21 @@ def go_on(
     take_up(own, source, listener, number, sheet.shape[1])
     slots, need = source.slots[: source.slot_count], source.line[0].need[:]
     until, rows = listener.until, journal.shape[0] - room
+    ahead_ns = periods[PRESENTATION, period] + LATENCY_NS
+    _look_ahead(own, ahead_ns)
     while period < until and own.listener[0].rows < rows:
         before = periods[BEFORE, period]
         while packet < before and hear(
             own, slots, need, sheet, arrivals[NUMBER, packet], arrivals[AT, packet]
         ):
             packet += 1
-        at_ns = periods[PRESENTATION, period]
-        if packet < before or not _keeps_horn(own, at_ns + LATENCY_NS):
+        next_ns = periods[PRESENTATION, min(period + 1, until - 1)] + LATENCY_NS
+        if packet < before or not _keeps_horn(own, ahead_ns):
             break
-        if not _play(own, slots, journal, source.ssrc, at_ns):
+        if not _play(own, slots, journal, ahead_ns, next_ns):
             break
+        ahead_ns = next_ns
         period += 1
+    _look_back(own)
     own.listener[0].packet, own.listener[0].period = packet, period
     lay_down(own, source, listener)
