@@ -44,7 +44,9 @@ class Output:
         self._counts_only = counts_only
         self._draining_samples = -_LONG_AGO_SAMPLES
         """What the limiter still holds back; below 0: for so long nothing."""
-        self._limiter = Limiter(config.channels, limit_dbfs=config.limit_dbfs)
+        self._limiter = (
+            None if counts_only else Limiter(config.channels, limit_dbfs=config.limit_dbfs)
+        )
         self._channels = config.channels
         self._gain = gain_of_db(config.gain_db)
         self._protection: Protection | None = None
@@ -68,6 +70,7 @@ class Output:
                 self._protection.rest(self._rested_samples)
                 self._rested_samples = 0
             self._protection.process(out)
+        assert self._limiter is not None, "what is silent is not processed"
         self._limiter.process(out)
 
     def finish(self, out: NDArray[np.float32], *, sounds: bool) -> None:
@@ -99,7 +102,8 @@ class Output:
 
     def end(self) -> None:
         """Let go of what the limiter still holds: it is no beginning of what comes next."""
-        self.process(np.zeros((LATENCY_SAMPLES, self._channels), np.float32))
+        if not self._counts_only:
+            self.process(np.zeros((LATENCY_SAMPLES, self._channels), np.float32))
 
     @property
     def power_reduction_db(self) -> float:

@@ -209,7 +209,7 @@ class ReportMap:
 
     def __init__(self) -> None:
         self.reported = new_apart(Reported)
-        self._receive_report = bound(_receive_report, self.reported, np.zeros(SCRATCH, np.float64))
+        self._receive_report = bound(_receive_report, self.reported)
         # A field of an array of records is looked up by name each time: told each answer.
         self._count: NDArray[np.int64] = self.reported["count"]
         self._contradicted: NDArray[np.int64] = self.reported["contradicted"]
@@ -221,7 +221,8 @@ class ReportMap:
 
     def receive_report(self, sender_ns: int, media_time_samples: int) -> None:
         """Take "at `sender_ns` of the sender's clock the media time was this"."""
-        self._receive_report(sender_ns, media_time_samples)
+        # Once a second at most; kept by each node of a village it was 28 kB of it.
+        self._receive_report(np.empty(SCRATCH, np.float64), sender_ns, media_time_samples)
 
     def clear(self) -> None:
         """Forget all reports: the sender's clock was set."""

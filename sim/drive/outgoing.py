@@ -19,15 +19,15 @@ from sim.links.shared import SharedQueue
 from sim.links.spells import Spells, busy_of, outages_of
 from sim.links.trouble import Trouble, Troubled
 from sim.sender.repair.repair_budget import RepairBudget
-from sim.station.conversation import ASKED_BEFORE_NS, Conversation
+from sim.station.conversation import ASKED_BEFORE_NS, Conversation, SentLately
 from sim.station.copies import StationCopies
 from sim.station.programme import SENDER_CLOCK_NS, Programme, Sender, Sending
 from sim.village.places import Place, Village, troubles
 from sim.village.scenario import Scenario
 
-CHUNK_NS: Final = 60 * NS_PER_S
-"""Two chunks are remembered: at least twice the longest playout delay, so that each packet that
-plays is. Beyond that its length changes nothing."""
+CHUNK_NS: Final = 10 * NS_PER_S
+"""Its length changes nothing but memory, of which a node holds 2 kB for each second of it, and
+speed: a chunk of a node costs 0.6 ms."""
 
 AHEAD_NS: Final = ASKED_BEFORE_NS - NS_PER_S
 """Links run so far ahead of the nodes: what is asked at the end of a chunk is answered by the
@@ -35,6 +35,9 @@ state of the network after it. So where a chunk ends changes nothing."""
 
 _TAIL_NS: Final = 2 * NS_PER_S
 """Beyond the playout delay: what is still on its way when the station stops."""
+
+_WAY_NS: Final = 12 * NS_PER_S
+"""A packet that plays was under way for less: a queue or a stall holds one for two seconds."""
 
 _UPLINK: Final = "/uplink"
 """Stands for the node in the address of a backhaul's streams; no node can have this name."""
@@ -83,6 +86,7 @@ class Outgoing:
             commune: self._link(village.backhauls[commune], "/backhaul", commune, _UPLINK)
             for commune in dict.fromkeys(place.commune for place in self._places)
         }
+        self._sent = SentLately()
         self._copies: StationCopies | None = None
         if scenario.sender.copies_possible:
             self._copies = StationCopies(
@@ -101,7 +105,7 @@ class Outgoing:
         jitter = self._scenario.jitter
         delay_ms = jitter.delay_max_ms if jitter.mode == "adaptive" else jitter.playout_delay_ms
         own_ms = max((place.delay_ms for place in self._places), default=0)
-        return AHEAD_NS + (delay_ms + max(0, own_ms)) * NS_PER_MS + _TAIL_NS
+        return AHEAD_NS + (delay_ms + max(0, own_ms)) * NS_PER_MS + _WAY_NS
 
     @property
     def copies_bytes(self) -> int:
@@ -156,6 +160,7 @@ class Outgoing:
             seed=self._scenario.seed,
             budget=self.new_budget() if sender.sends_again else None,
             copies=self._copies,
+            sent=self._sent,
         )
 
     def backhaul_ns(self, place: Place) -> int:

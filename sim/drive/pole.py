@@ -1,6 +1,6 @@
 """One node of tier T2: the real `SpeakerNode` in its site, chunk by chunk."""
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,8 @@ from node.opus.protocol import DecoderFactory
 from node.source.state import Played
 from node.stack import SpeakerNode
 from node.units import NS_PER_S
-from sim.drive.site import Chunk, Plan, Site
-from sim.drive.virtual_shell import VirtualShell
+from sim.drive.site import Chunk, Site
+from sim.drive.virtual_shell import VirtualShell, Work
 from sim.gateway.power import Uptime, uptimes
 from sim.links.channel import Channel
 from sim.station.conversation import Conversation
@@ -65,7 +65,10 @@ class Pole:
         self.node: SpeakerNode | None = None
         self.ended_nodes: list[SpeakerNode] = []
         """Those that a power cut ended."""
+        self._end_ns = end_ns
         self._up: Uptime | None = None
+        self._behind: tuple[list[bytes], list[int]] = ([], [])
+        """Datagrams that came after the last period so far, and when, on the node's clock."""
         self._shell: VirtualShell | None = None
 
     def skew_ppm(self) -> float:
@@ -93,19 +96,19 @@ class Pole:
             Takes the output of the chunk's periods, from its start on.
         """
         plan = self._site.plan(sending, depart_ns, end_ns)
-        down, raw = self._run_turns(self._work(sending, plan), plan.tick_ns, sound)
+        work = self._site.work(sending, plan)
+        down, raw = self._run_turns(work, plan.tick_ns, sound)
+        self._keep_behind(work)
+        if end_ns == self._end_ns and down.size and not down[-1]:
+            self._take_behind()
         chunk = self._site.chunk(plan, down, raw)
         if self._factory is not None:
             size = plan.tick_ns.size
             sound[: size * self.period_samples].reshape(size, -1)[chunk.silent] = 0.0
         return chunk
 
-    def _work(self, sending: Sending, plan: Plan) -> Any:
-        """Return what `_turn` needs of a chunk."""
-        return self._site.work(sending, plan)
-
     def _run_turns(
-        self, work: Any, tick_ns: NDArray[np.int64], sound: NDArray[np.float32]
+        self, work: Work, tick_ns: NDArray[np.int64], sound: NDArray[np.float32]
     ) -> tuple[NDArray[np.bool_], Records[Played]]:
         """Run the node turn by turn; return the periods in which it was down, and its journal."""
         down = np.ones(tick_ns.size, np.bool_)
@@ -118,9 +121,21 @@ class Pole:
                 end = min(at + self._turn_periods, last)
                 if self._up is not up:
                     self._boot(up)
+                if at == 0:
+                    self._take_behind()
                 journals.append(self._turn(work, at, end, sound))
         whole = together(journals, Played)
         return down, whole
+
+    def _take_behind(self) -> None:
+        assert self._shell is not None
+        self._shell.receive(*self._behind)
+
+    def _keep_behind(self, work: Work) -> None:
+        """Keep what came after the last period: only the next one tells whether it finds power."""
+        heard, at_ns = self._behind if not work.before else ([], [])
+        last = work.before[-1] if work.before else 0
+        self._behind = heard + work.datagrams[last:], at_ns + work.now_ns[last:]
 
     def _boot(self, up: Uptime) -> None:
         if self.node is not None:
@@ -137,7 +152,7 @@ class Pole:
         self._up = up
 
     def _turn(
-        self, work: Any, first: int, last: int, sound: NDArray[np.float32]
+        self, work: Work, first: int, last: int, sound: NDArray[np.float32]
     ) -> Records[Played]:
         """Run periods `first` to `last` of the chunk with the datagrams before each."""
         assert self.node is not None and self._shell is not None

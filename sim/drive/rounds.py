@@ -79,12 +79,15 @@ class Rounds:
         self._path = SharedPath(decoder) if decoder is not None else None
         self.poles = [self._pole(place) for place in self.places]
         self.bin_s = bin_s(scenario)
-        self.tallies = [tally_of(self.sender, place, self.bin_s) for place in self.places]
+        kept = packets_kept(outgoing)
+        self.tallies = [
+            tally_of(self.sender, place, self.bin_s, kept=kept) for place in self.places
+        ]
         self.alignment = Alignment(len(self.places))
         self._traces = [Trace() for _ in self.places]
         self._audio = [hashlib.sha256() for _ in self.places]
-        self._sent = Recent()
-        self._departs = [Recent() for _ in self.places]
+        self._sent = Recent(kept=kept)
+        self._departs = [Recent(kept=kept) for _ in self.places]
 
     def advance(self) -> Iterator[int]:
         """Run to the end; yield the true time in ns that all nodes together have reached."""
@@ -145,6 +148,7 @@ class Rounds:
             self._departs[number].add(sending.first, depart_ns)
             chunk = pole.run_chunk(sending, depart_ns, stop_ns, sound)
             played = self.tallies[number].add(chunk, self._sent, self._departs[number])
+            self._departs[number].forget()
             self.alignment.add(number, *played)
             if self._watcher is not None:
                 self._watcher(number, sending, chunk)
@@ -155,6 +159,7 @@ class Rounds:
                 if self._listener is not None:
                     self._listener(number, chunk.plan.first_period * pole.period_samples, rendered)
             yield start_ns + (stop_ns - start_ns) * (number + 1) // len(self.poles)
+        self._sent.forget()
 
     def _new_outgoing(self, village: Village, programme: Programme) -> Outgoing:
         return Outgoing(self.scenario, village, programme, self.places)
@@ -179,7 +184,12 @@ def bin_s(scenario: Scenario) -> float:
     return float(max(1, -(-round(scenario.duration_s * NS_PER_S) // (_BINS_MAX * NS_PER_S))))
 
 
-def tally_of(sender: Sender, place: Place, bin_s: float, *, chunks: int = 2) -> Tally:
+def packets_kept(outgoing: Outgoing) -> int:
+    """Return how many packets are remembered beside the chunk under way."""
+    return -(-outgoing.reach_ns // outgoing.sender.packet_ns)
+
+
+def tally_of(sender: Sender, place: Place, bin_s: float, *, kept: int = 0) -> Tally:
     """Return the empty sums of one place; see there."""
     samples = sender.packets * sender.packet_samples
     bin_samples = int(bin_s * RATE_HZ)
@@ -189,5 +199,5 @@ def tally_of(sender: Sender, place: Place, bin_s: float, *, chunks: int = 2) -> 
         bins=-(-samples // bin_samples),
         bin_samples=bin_samples,
         own_delay_ns=place.delay_ms * NS_PER_MS,
-        chunks=chunks,
+        kept=kept,
     )

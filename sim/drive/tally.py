@@ -1,6 +1,5 @@
 """The running sums of one node: delays by stage, coverage, what was late, where it was apart."""
 
-from collections import deque
 from typing import Final
 
 import numpy as np
@@ -18,35 +17,37 @@ from sim.station.programme import Sender
 _SKEW_BIN_NS: Final = 20_000
 _SKEW_BINS: Final = 25_000
 
+_PERIODS: Final = 128
+"""Periods that are remembered beside a chunk: a row plays in it, of a packet that may have begun up
+to 120 ms before. Two minutes of 10 ms periods were half of what a node of tier T2 held."""
+
 
 class Recent:
-    """The last chunks of series that are numbered through: one, or several in step.
+    """The last of series that are numbered through: one, or several in step.
 
     rows : int
         How many series.
-    chunks : int
-        How many chunks, two at least.
+    kept : int
+        How many of them `forget` leaves.
     """
 
-    def __init__(self, rows: int = 1, *, chunks: int = 2) -> None:
+    def __init__(self, rows: int = 1, *, kept: int) -> None:
         self.first = 0
         """The number of the first that is remembered."""
         self.values = np.zeros((rows, 0), np.int64)
         """(rows, n) int64: ns, or flags that are 0 or 1."""
-        self._begins: deque[int] = deque(maxlen=chunks - 1)
-        """The first numbers of the chunks that are kept when another comes."""
+        self._kept = kept
         self._newest = 0
 
     def add(self, first: int, *series: NDArray[np.int64] | NDArray[np.bool_]) -> None:
-        """Add the values numbered from `first` on; forget the oldest chunk.
+        """Add a chunk of values, numbered from `first` on.
 
         series  (n,) int64 or bool for each row: ns, or flags that are 0 or 1
         """
         size = series[0].size
         if size == 0:
             return
-        kept = self.values[:, self._begins[0] - self.first if self._begins else 0 :]
-        self._begins.append(first)
+        kept = self.values
         self._newest = kept.shape[1]
         self.values = np.empty((len(series), self._newest + size), np.int64)
         self.values[:, : self._newest] = kept
@@ -54,9 +55,17 @@ class Recent:
             row[self._newest :] = values
         self.first = first - self._newest
 
+    def forget(self) -> None:
+        """Remember the last few only: this is what a node costs while others take their turns."""
+        more = self.values.shape[1] - self._kept
+        if more > 0:
+            self.values = self.values[:, more:].copy()
+            self.first += more
+            self._newest = max(0, self._newest - more)
+
     @property
     def newest(self) -> NDArray[np.int64]:
-        """Return what was added last: (rows, n) int64, ns, or flags that are 0 or 1."""
+        """Return what was added last and is remembered: (rows, n) int64, ns, or flags 0 or 1."""
         return self.values[:, self._newest :]
 
 
@@ -73,8 +82,8 @@ class Tally:
         Raster of its dropouts.
     own_delay_ns : int
         What this cluster plays later on purpose.
-    chunks : int
-        Of which all packets are remembered; `send` and `depart` remember the same.
+    kept : int
+        Packets that are remembered beside a chunk; `send` and `depart` remember as many.
     """
 
     def __init__(
@@ -85,15 +94,15 @@ class Tally:
         bins: int,
         bin_samples: int,
         own_delay_ns: int,
-        chunks: int = 2,
+        kept: int,
     ) -> None:
         self.coverage = Coverage(programme_samples, bins=bins, bin_samples=bin_samples)
         self.delay = Histogram(DELAY_BIN_NS, DELAY_BINS)
         self.skew = Histogram(_SKEW_BIN_NS, _SKEW_BINS)
         self.packets_lost = 0
         self.deadline_misses = 0
-        self._arrive = Recent(chunks=chunks)
-        self._periods = Recent(PERIOD_ROWS)
+        self._arrive = Recent(kept=kept)
+        self._periods = Recent(PERIOD_ROWS, kept=_PERIODS)
         self._later = new(Played, 0)
         self._samples = 0
         self._stage_sums = dict.fromkeys(STAGES, 0)
@@ -118,7 +127,7 @@ class Tally:
         """Add a chunk; return the media seconds in it, and when each was played.
 
         Both are (n,) int64: whole seconds of media time, and true time in ns. `send` and `depart`
-        end with what was sent in this chunk.
+        end with what was sent in this chunk, and forget as much after it as this does.
         """
         plan = chunk.plan
         self._arrive.add(plan.first_packet, plan.arrive_ns)
@@ -135,7 +144,10 @@ class Tally:
         later = journal["presentation_ns"] >= plan.next_play_ns
         known = int(later.argmax()) if later.any() else len(journal)
         self._later = journal[known:].copy()
-        return self._book(journal[:known], send, depart)
+        played = self._book(journal[:known], send, depart)
+        self._arrive.forget()
+        self._periods.forget()
+        return played
 
     def finish(self, send: Recent, depart: Recent) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """End the run; return the media seconds that waited for a chunk that never came.

@@ -97,12 +97,15 @@ class VirtualShell:
         # What came before the first one is in the node, or came while it was down.
         datagram = work.before[first - 1] if first else 0
         self.run(work, datagram, first, last, sound)
-        if last == len(work.before):
-            datagram = work.before[last - 1] if last else 0
-            # What comes after the last period of a chunk comes before the first of the next.
-            for i in range(datagram, len(work.datagrams)):
-                self._receive(work.datagrams[i], ADDRESS, work.now_ns[i])
-            self.look_soon()
+
+    def receive(self, datagrams: list[bytes], now_ns: list[int]) -> None:
+        """Give the node what came after the last period of a chunk: it comes before the next one.
+
+        now_ns  when each is in the jitter buffer, on the node's clock
+        """
+        for data, at_ns in zip(datagrams, now_ns, strict=True):
+            self._receive(data, ADDRESS, at_ns)
+        self.look_soon()
 
     def run(
         self, work: Work, datagram: int, first: int, last: int, sound: NDArray[np.float32]

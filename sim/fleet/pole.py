@@ -93,7 +93,10 @@ class FleetPole:
         assert self._around.period_samples <= PERIOD_SAMPLES_MAX, "the profiles bound it"
         boot_ns = round(place.profile.board.boot_s.value * NS_PER_S)
         self._uptimes = uptimes(place.power_cuts_ns, boot_ns=boot_ns, end_ns=end_ns)
+        self._end_ns = end_ns
         self._up: Uptime | None = None
+        self._behind = np.zeros((2, 0), np.int64)
+        """(2, n) int64: of `arrivals`, what came after the last period so far."""
         self._ways = Ways()
         self._hearing = hearing
         self.speech = speech
@@ -166,13 +169,17 @@ class FleetPole:
         for up, first, last in spans:
             if self._up is not up:
                 self._boot(up)
+                if first == begin:
+                    self._go_on(0, self._behind.shape[1], 0, 0, 0)
+                    self._listen(self._behind, desk, seconds)
             before = int(desk.periods[BEFORE, first - 1]) if first > begin else 0
-            for name, value in (
-                ("packet", before), ("come", around.record["come"][0]),
-                ("period", first), ("until", last), ("periods", end),
-            ):  # fmt: skip
-                self._listener[name] = value
-            self._listen(desk, seconds)
+            come = int(around.record["come"][0])
+            if last == end and not self._stays(up):
+                come = int(desk.periods[BEFORE, end - 1])
+            self._go_on(before, come, first, last, end)
+            self._listen(desk.arrivals, desk, seconds)
+        came = int(around.record["come"][0])
+        self._behind = desk.arrivals[:, int(desk.periods[BEFORE, end - 1]) : came].copy()
         seconds.append(self._book(desk))
         around.keep(desk.periods, end)
         return seconds
@@ -220,6 +227,19 @@ class FleetPole:
         for cut_ns, back_ns in self._place.card_cuts_ns:
             periods[UNHEARD] |= (periods[PLAY] >= cut_ns) & (periods[PLAY] < back_ns)
 
+    def _stays(self, up: Uptime) -> bool:
+        """Return whether the first period after the chunk finds it up, or there is none."""
+        next_play_ns = int(self._around.record["next_play_ns"][0])
+        return up.end_ns == self._end_ns or next_play_ns - self._around.lead_ns < up.end_ns
+
+    def _go_on(self, packet: int, come: int, period: int, until: int, periods: int) -> None:
+        """Say from which of the packets and periods to which the listener goes on."""
+        for name, value in (
+            ("packet", packet), ("come", come),
+            ("period", period), ("until", until), ("periods", periods),
+        ):  # fmt: skip
+            self._listener[name] = value
+
     def _boot(self, up: Uptime) -> None:
         if self._up is not None:
             self._counts = self.counts()
@@ -234,13 +254,16 @@ class FleetPole:
         self._listener["rows"] = rows
         self._up = up
 
-    def _listen(self, desk: Desk, seconds: list[Seconds]) -> None:
-        """Let the kernel go on to the end of a span; add the seconds that had to be booked."""
+    def _listen(self, arrivals: NDArray[np.int64], desk: Desk, seconds: list[Seconds]) -> None:
+        """Let the kernel go on to the end of a span; add the seconds that had to be booked.
+
+        arrivals  (2, n) int64, ns and counts: of the desk, or of the chunk before
+        """
         went = listening.FULL
         while went != listening.WHOLE and not self.is_beyond:
             began = int(self._listener["packet"][0])
             went = listening.listen(
-                self._hearing, self._ways.values, self._sheet, desk.room, desk.arrivals,
+                self._hearing, self._ways.values, self._sheet, desk.room, arrivals,
                 desk.periods, desk.journal,
             )  # fmt: skip
             self._counts[Count.DATAGRAMS_RECEIVED] += int(self._listener["packet"][0]) - began

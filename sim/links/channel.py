@@ -13,7 +13,10 @@ from sim.links import kernel
 from sim.links.bearer import Bearer
 from sim.links.spells import Spells, stalls_of
 
-_SHAPES: Final = {"gev": GEV_02, "lognormal": LOGNORMAL_06, "gamma": GAMMA_2}
+# Copies, for a kernel takes no array that is frozen; one for all links.
+_SHAPES: Final = {
+    "gev": GEV_02.copy(), "lognormal": LOGNORMAL_06.copy(), "gamma": GAMMA_2.copy()
+}  # fmt: skip
 _NO_SHAPE: Final = np.zeros(0, np.int64)
 _ALWAYS: Final = 1 << 32
 
@@ -49,16 +52,13 @@ class Link:
         self._busy = busy
         self._outages = outages
         self._ends_ns = np.empty(2, np.int64)
-        self._way = new(kernel.Way)
-        table = _SHAPES.get(bearer.jitter_shape, _NO_SHAPE)
-        self._way["table"][0, : table.size] = table
-        self._way["table_size"] = table.size
-        self._way["scale_us"] = round(bearer.jitter_scale_ms.value * 1000)
-        self._way["direction"] = direction_of(bearer, packet_bits)
+        self._direction = direction_of(bearer, packet_bits)
+        self._table = _SHAPES.get(bearer.jitter_shape, _NO_SHAPE)
+        self._scale_us = round(bearer.jitter_scale_ms.value * 1000)
         self._queue_ns = round(bearer.queue_ms.value * NS_PER_MS)
         # The first packet meets the loss process in its long-run state.
         first = int(raw_draws(self._loss_bits, 1)[0] >> np.uint64(32))
-        self._way["direction"]["bad"] = int(first < bearer.loss_pct.value / 100 * _ALWAYS)
+        self._direction["bad"] = int(first < bearer.loss_pct.value / 100 * _ALWAYS)
 
     def carry(self, depart_ns: NDArray[np.int64], sequence: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return when each packet arrives.
@@ -84,7 +84,10 @@ class Link:
         stalls, busy, _ = map(len, spells)
         arrive_ns = np.empty(count, np.int64)
         kernel.send(
-            self._way,
+            self._direction,
+            self._table,
+            self._scale_us,
+            new(kernel.Passing, min(count, kernel.AT_ONCE)),
             raw,
             depart_ns,
             arrive_ns,

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.kernel import inner_kernel, kernel
-from node.kernel.record import Record, Records, nested, whole
+from node.kernel.record import Record, Records, whole
 from sim.chance.rng import drawn
-from sim.chance.tables_quantiles import CELLS
 
 LOST_NS: Final = -1
 """Arrival of a packet that never comes."""
@@ -39,20 +38,8 @@ class Passing(Record):
     arrive_ns: int = whole("ns", "When it arrives, or LOST_NS: filled.")
 
 
-_AT_ONCE: Final = 256
+AT_ONCE: Final = 256
 """Packets that are looked at one after another before the next ones are: they stay in the cache."""
-
-
-class Way(Record):
-    """All of one direction of a link that does not change from call to call, and room."""
-
-    direction: Records[Direction] = nested(Direction, "The link itself.", (1,))
-    table: NDArray[np.int64] = whole(
-        "2^-16", "Quantiles of what comes on top of its transit.", (CELLS + 1,)
-    )
-    table_size: int = whole("", "CELLS + 1, or 0: nothing does.")
-    scale_us: int = whole("us", "What 1.0 of the table stands for.")
-    packets: Records[Passing] = nested(Passing, "Room.", (_AT_ONCE,))
 
 
 @inner_kernel("int64(int64[:, ::1], int64, int64)")
@@ -160,9 +147,15 @@ def traverse(
         packet.arrive_ns = link.newest_ns
 
 
-@kernel("void(Way[::1], uint64[:, ::1], int64[::1], int64[::1], int64[:, ::1], int64[::1])")
+@kernel(
+    "void(Direction[::1], int64[::1], int64, Passing[::1], uint64[:, ::1], int64[::1],"
+    " int64[::1], int64[:, ::1], int64[::1])"
+)
 def send(
-    ways: Records[Way],
+    directions: Records[Direction],
+    table: NDArray[np.int64],
+    scale_us: int,
+    room: Records[Passing],
     raw: NDArray[np.uint64],
     depart_ns: NDArray[np.int64],
     arrive_ns: NDArray[np.int64],
@@ -171,22 +164,23 @@ def send(
 ) -> None:
     """Load packets and let them traverse a link, some at a time.
 
-    ways       (1,), moves on
-    raw        (2, n) uint64, bits as they were drawn: for losses, and for what comes on top
-    depart_ns  (n,) int64, ns, LOST_NS for what was lost before
-    arrive_ns  (n,) int64, ns or LOST_NS, filled
-    spells     (m, 3) int64: start, end, added delay in ns; stalls, then busy times, then outages
-    ends       (2,) int64, counts: where stalls and busy times end
+    directions  (1,), moves on
+    table       (1025,) int64, quantiles in Q16 of what comes on top; none: nothing does
+    scale_us    what 1.0 of the table stands for
+    room        (AT_ONCE or n, the lesser,)
+    raw         (2, n) uint64, bits as they were drawn: for losses, and for what comes on top
+    depart_ns   (n,) int64, ns, LOST_NS for what was lost before
+    arrive_ns   (n,) int64, ns or LOST_NS, filled
+    spells      (m, 3) int64: start, end, added delay in ns; stalls, then busy times, then outages
+    ends        (2,) int64, counts: where stalls and busy times end
     """
-    own = ways[0]
-    for begin in range(0, depart_ns.shape[0], _AT_ONCE):
-        end = min(begin + _AT_ONCE, depart_ns.shape[0])
-        packets = own.packets[: end - begin]
-        table = own.table[: own.table_size]
+    for begin in range(0, depart_ns.shape[0], AT_ONCE):
+        end = min(begin + AT_ONCE, depart_ns.shape[0])
+        packets = room[: end - begin]
         loss, jitter = raw[0, begin:end], raw[1, begin:end]
-        load_packets(loss, jitter, table, own.scale_us, depart_ns[begin:end], packets)
+        load_packets(loss, jitter, table, scale_us, depart_ns[begin:end], packets)
         traverse(
-            own.direction[:], packets, spells[: ends[0]], spells[ends[0] : ends[1]],
+            directions, packets, spells[: ends[0]], spells[ends[0] : ends[1]],
             spells[ends[1] :],
         )  # fmt: skip
         for i in range(end - begin):

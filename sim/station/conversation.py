@@ -42,6 +42,36 @@ DRAWS: Final = 64
 ALWAYS: Final = 1 << 32
 
 
+class SentLately:
+    """What the station sent lately: the same for all nodes, so they remember it once."""
+
+    def __init__(self) -> None:
+        self.first = 0
+        """Number of the first packet that is remembered."""
+        self.send_ns = array("q")
+        self.datagrams: list[bytes] = []
+        self.asked_from = 0
+        """Number of the oldest packet that a request from now on may ask for."""
+
+    def note_chunk(self, sending: Sending) -> None:
+        """Note a chunk, whichever node comes first with it."""
+        if sending.first < self.first + len(self.send_ns):
+            return
+        # Nodes that come later with it still look at what was asked for until now.
+        old = self.asked_from - self.first
+        if self.send_ns:
+            oldest_ns = self.send_ns[-1] - ASKED_BEFORE_NS
+            known = bisect_left(self.send_ns, oldest_ns) - HISTORY_PACKETS
+            self.asked_from = max(self.asked_from, self.first + known)
+        else:
+            self.first = self.asked_from = sending.first
+            old = 0
+        del self.send_ns[:old], self.datagrams[:old]
+        self.first += old
+        self.send_ns += array("q", sending.send_ns.tobytes())
+        self.datagrams += sending.datagrams
+
+
 class Conversation:
     """What one node and the station say to each other beside the sound.
 
@@ -59,6 +89,8 @@ class Conversation:
         What answers to requests for lost packets may cost; None answers none.
     copies : StationCopies or None
         Hears the node's reports.
+    sent : SentLately or None
+        What all nodes of a village remember together; None: this one by itself.
     """
 
     def __init__(
@@ -70,16 +102,16 @@ class Conversation:
         seed: int,
         budget: RepairBudget | None,
         copies: StationCopies | None = None,
+        sent: SentLately | None = None,
     ) -> None:
         self._sender = sender
         self._reports = SenderReports(sender.ssrc)
         self._way = RequestWay(place, backhaul_ns, Purpose.EXCHANGE, seed)
         self._repair_way = RequestWay(place, backhaul_ns, Purpose.REPAIR, seed)
         self._first = 0
+        self._sent = SentLately() if sent is None else sent
         # Numbers and no objects, and no more than can be asked for: at each of thousands of nodes.
-        self._send_ns = array("q")
         self._arrive_ns = array("q")
-        self._datagrams: list[bytes] = []
         self._remembered = 0
         self._forgotten_ns = LOST_NS
         """When the last packet that was forgotten and had come through arrived."""
@@ -103,13 +135,10 @@ class Conversation:
         """
         if arrive_ns.size == 0:
             return
-        if self._send_ns:
-            asked_ns = self._send_ns[-1] - ASKED_BEFORE_NS
-            self._forget(bisect_left(self._send_ns, asked_ns) - HISTORY_PACKETS)
-        self._send_ns += array("q", sending.send_ns.tobytes())
+        self._sent.note_chunk(sending)
+        self._forget(self._sent.asked_from - self._first)
         self._arrive_ns += array("q", arrive_ns.tobytes())
-        self._datagrams += sending.datagrams
-        self._first = sending.first + arrive_ns.size - len(self._send_ns)
+        self._first = sending.first + arrive_ns.size - len(self._arrive_ns)
 
     def answers(self, request: bytes, asked_ns: int) -> Iterator[tuple[int, bytes]]:
         """Yield (arrival, datagram) of what the station answers to what a node sent.
@@ -163,40 +192,51 @@ class Conversation:
         if count <= 0:
             return
         if self.memory is not None:
-            known = max(0, self._remembered - self._first)
-            sizes = [len(datagram) for datagram in self._datagrams[known:count]]
-            self.memory.budget.earn_all(sizes, self._send_ns[known:count])
+            known = max(self._remembered, self._first)
+            self._earn(self.memory, known, self._first + count)
             self._remembered = max(self._remembered, self._first + count)
         came = (one for one in reversed(self._arrive_ns[:count]) if one != LOST_NS)
         self._forgotten_ns = next(came, self._forgotten_ns)
-        del self._send_ns[:count], self._arrive_ns[:count], self._datagrams[:count]
+        del self._arrive_ns[:count]
+        self._first += count
 
     def _remember(self, memory: Retransmitter, now_ns: int) -> None:
         """Let the station have sent what it sent until now; nobody asked before."""
-        sent = self._first + bisect_right(self._send_ns, now_ns)
-        first, last = max(self._remembered, self._first) - self._first, sent - self._first
-        for datagram in self._datagrams[max(first, last - HISTORY_PACKETS) : last]:
+        lately = self._sent
+        last = bisect_right(lately.send_ns, now_ns, self._first - lately.first)
+        first = max(self._remembered, self._first) - lately.first
+        for datagram in lately.datagrams[max(first, last - HISTORY_PACKETS) : last]:
             memory.remember(datagram)  # older ones would be forgotten
-        sizes = [len(datagram) for datagram in self._datagrams[first:last]]
-        memory.budget.earn_all(sizes, self._send_ns[first:last])
-        self._remembered = max(self._remembered, sent)
+        self._earn(memory, first + lately.first, last + lately.first)
+        self._remembered = max(self._remembered, last + lately.first)
+
+    def _earn(self, memory: Retransmitter, first: int, end: int) -> None:
+        """Let the budget earn with some packets, by their numbers."""
+        lately = self._sent
+        some = slice(first - lately.first, max(first, end) - lately.first)
+        memory.budget.earn_all([len(one) for one in lately.datagrams[some]], lately.send_ns[some])
 
     def _travels_ns(self, left_ns: int) -> int | None:
         """Return how long something sent now is under way, or None when it is lost.
 
         It is what the packet meets that leaves the station next.
         """
-        packet = bisect_left(self._send_ns, left_ns)
-        if packet >= len(self._send_ns) or self._arrive_ns[packet] == LOST_NS:
+        packet = self._next_packet(left_ns)
+        if packet >= len(self._arrive_ns) or self._arrive_ns[packet] == LOST_NS:
             return None
-        return self._arrive_ns[packet] - self._send_ns[packet]
+        return self._arrive_ns[packet] - self._sent.send_ns[packet + self._first - self._sent.first]
 
     def _newest_ns(self, left_ns: int) -> int:
         """Return the arrival of the last packet that left before and came through."""
-        packet = bisect_left(self._send_ns, left_ns) - 1
+        packet = self._next_packet(left_ns) - 1
         while packet >= 0 and self._arrive_ns[packet] == LOST_NS:
             packet -= 1
         return self._arrive_ns[packet] if packet >= 0 else self._forgotten_ns
+
+    def _next_packet(self, left_ns: int) -> int:
+        """Return which of the packets whose arrival is known leaves the station next."""
+        ahead = self._first - self._sent.first
+        return bisect_left(self._sent.send_ns, left_ns, ahead) - ahead
 
 
 class RequestWay:

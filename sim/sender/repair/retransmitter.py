@@ -6,7 +6,6 @@ each packet is sent again at most a few times.
 """
 
 import struct
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,7 +15,7 @@ from node.units import NS_PER_MS
 from sim.sender.repair.repair_budget import UDP_BYTES, RepairBudget
 
 HISTORY_PACKETS: Final = 128
-"""What can still be asked for: 2.5 s of 20 ms packets."""
+"""What can still be asked for: 2.5 s of 20 ms packets. A power of two, as numbers wrap."""
 
 ANSWERS_MAX: Final = 4
 REPEAT_NS: Final = 20 * NS_PER_MS
@@ -34,8 +33,7 @@ class Counts:
 
 
 @dataclass(slots=True)
-class _Sent:
-    datagram: bytes
+class _Answered:
     answers: int = 0
     answered_ns: int = -(1 << 62)
 
@@ -60,37 +58,42 @@ class Retransmitter:
     """Of the next retransmission."""
 
     counts: Counts = field(default_factory=Counts)
-    _sent: OrderedDict[int, _Sent] = field(default_factory=OrderedDict)
+    _sent: list[bytes] = field(default_factory=lambda: [b""] * HISTORY_PACKETS)
+    """The last packets, each at its sequence number modulo their count."""
+
+    _answered: dict[int, _Answered] = field(default_factory=dict)
+    """By place there, of what was asked for already: few are."""
 
     def remember(self, datagram: bytes) -> None:
         """Note an RTP packet that was just sent; `budget` earns with it elsewhere."""
-        sequence = int.from_bytes(datagram[2:4], "big")
-        self._sent.pop(sequence, None)
-        self._sent[sequence] = _Sent(datagram)
-        if len(self._sent) > HISTORY_PACKETS:
-            self._sent.popitem(last=False)
+        at = int.from_bytes(datagram[2:4], "big") % HISTORY_PACKETS
+        self._sent[at] = datagram
+        self._answered.pop(at, None)
 
     def receive_nack(self, sequences: Iterable[int], now_ns: int) -> list[bytes]:
         """Return the datagrams to send for a request of these sequence numbers."""
         answers = []
         for sequence in sequences:
             self.counts.asked += 1
-            sent = self._sent.get(sequence)
-            if sent is None:
+            at = sequence % HISTORY_PACKETS
+            datagram = self._sent[at]
+            if datagram[2:4] != sequence.to_bytes(2, "big"):
                 self.counts.refused_unknown += 1
-            elif sent.answers >= ANSWERS_MAX or now_ns - sent.answered_ns < REPEAT_NS:
+                continue
+            before = self._answered.setdefault(at, _Answered())
+            if before.answers >= ANSWERS_MAX or now_ns - before.answered_ns < REPEAT_NS:
                 self.counts.refused_repeat += 1
-            elif not self.budget.spend(len(sent.datagram) + ORIGINAL_BYTES + UDP_BYTES):
+            elif not self.budget.spend(len(datagram) + ORIGINAL_BYTES + UDP_BYTES):
                 self.counts.refused_budget += 1
             else:
-                answers.append(self._answer(sent, now_ns))
+                before.answers += 1
+                before.answered_ns = now_ns
+                answers.append(self._answer(datagram))
         return answers
 
-    def _answer(self, sent: _Sent, now_ns: int) -> bytes:
-        sent.answers += 1
-        sent.answered_ns = now_ns
+    def _answer(self, datagram: bytes) -> bytes:
         self.counts.answered += 1
-        answer = build(sent.datagram, self.payload_type, self.sequence, self.ssrc)
+        answer = build(datagram, self.payload_type, self.sequence, self.ssrc)
         self.sequence = (self.sequence + 1) & 0xFFFF
         return answer
 

@@ -26,7 +26,7 @@ from node.opus.protocol import DecoderFactory
 from node.units import NS_PER_S, ns_to_samples
 from sim.drive.outgoing import Outgoing, Sent
 from sim.drive.roll_up import node_row
-from sim.drive.rounds import bin_s, tally_of
+from sim.drive.rounds import bin_s, packets_kept, tally_of
 from sim.drive.site import Site
 from sim.drive.tally import Alignment, Recent
 from sim.result.run import NodeRow
@@ -95,12 +95,10 @@ class LiveProgramme:
         self.sources: list[dict[str, object] | None] = [None] * len(self.places)
         """What each node tells of the stream in the end; None where it has none."""
         width_s = bin_s(scenario)
-        chunks = 1 - -self._outgoing.reach_ns // _CHUNK_NS
-        self.tallies = [
-            tally_of(self.sender, place, width_s, chunks=chunks) for place in self.places
-        ]
-        self._send = Recent(chunks=chunks)
-        self._departs = [Recent(chunks=chunks) for _ in self.places]
+        kept = packets_kept(self._outgoing)
+        self.tallies = [tally_of(self.sender, place, width_s, kept=kept) for place in self.places]
+        self._send = Recent(kept=kept)
+        self._departs = [Recent(kept=kept) for _ in self.places]
         self.key = session_key(scenario.seed)
         self._session = pylibsrtp.Session(srtp_policy(self.key, inbound=False))
         self._spoken: Spoken | None = None
@@ -163,7 +161,9 @@ class LiveProgramme:
             for number, pole in enumerate(poles):
                 chunk = pole.site.chunk(*pole.end_chunk())
                 played = self.tallies[number].add(chunk, self._send, self._departs[number])
+                self._departs[number].forget()
                 self._alignment.add(number, *played)
+            self._send.forget()
             self._alignment.settle(self._done_ns // NS_PER_S, self.tallies)
         if self._done_ns >= self.end_ns:
             self._finish(poles)

@@ -144,6 +144,17 @@ def test_both_tiers_count_the_same_of_other_packets_and_more_minutes(folder, pac
     count_alike(text, folder / "long.toml")
 
 
+@pytest.mark.parametrize(("start", "end"), [(20, 130), (120, 150), (180, 190)])
+def test_a_cut_where_a_chunk_of_either_tier_ends_counts_the_same(folder, start, end):
+    # A packet behind the last period of a chunk was heard by a node whose power ended with it, and
+    # by none that booted then (30 s after the cut): a packet more or less, by where a chunk ended.
+    clusters = [("c-0", "pi_zero_2w_i2s", "ftth", 0, 0), ("c-1", "pi_4b_usb", "ftth", 9, 0)]
+    cut = FAULTS.format(kind="power_cut", start=start, end=end)
+    more = "[sender]\nreports = false\npacket_ms = 10\n" + cut
+    text = village({("Thôn", 0, 0): clusters}, duration_s=240, more=more)
+    count_alike(text, folder / "cut.toml")
+
+
 def test_a_packet_after_a_silence_brings_the_next_question_nearer(folder):
     # T2 looked at the node only where the packet left a hole, and asked 40 ms later.
     rough = BEARER.format(
