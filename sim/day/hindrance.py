@@ -83,11 +83,17 @@ def at_pole(befallen: tuple[Befallen, ...], span: Span, load: float) -> list[str
 
 
 def with_pole(
-    fate: DayOrder, place: Place, sent: Sent, came_ns: int | None, *, begin_ns: int = 0
+    fate: DayOrder,
+    place: Place,
+    sent: Sent,
+    came_ns: int | None,
+    *,
+    begin_ns: int = 0,
+    live_ns: Span = (0, 0),
 ) -> DayOrder:
     """Return a fate that is not as it should be with what was wrong at the pole itself.
 
-    `begin_ns` into the day is when times count from.
+    `begin_ns` into the day is when times count from, and `live_ns` when a live programme was sent.
     """
     if came_ns is None or fate.fate in ("heard", "obeyed", "not for here"):
         return fate
@@ -95,6 +101,12 @@ def with_pole(
     span = (came_ns + begin_ns, sent.at_ns + lasts_s * NS_PER_S + begin_ns)
     found = at_pole(place.befallen, span, cpu_load(place.profile))
     words = [fate.reason] * bool(fate.reason) + [one for one in found if one not in fate.reason]
+    if not words and fate.fate == "late":
+        beside = sent.at_ns < live_ns[1] and came_ns > live_ns[0]
+        took_s = (came_ns - sent.at_ns) / NS_PER_S
+        words = [f"{took_s:.0f} s on its way{' beside the live programme' * beside}"]
+        if fate.first_sound_s is not None and fate.first_sound_s > 2 * took_s:
+            words = ["it waited for the horn"]
     return replace(fate, reason="; ".join(words))
 
 

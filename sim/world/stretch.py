@@ -196,7 +196,9 @@ class Stretch:
             why = "; ".join(way.hindered_by) or "on its way"
             what = "day" if self._begin_ns + self._end_ns == DAY_S * NS_PER_S else "stretch"
             return replace(fate, fate="not known", reason=f"{why} when the {what} ended")
-        return with_pole(fate, one.place, sent, came_ns, begin_ns=self._begin_ns)
+        live = self.world.live
+        live_ns = (0, 0) if live is None else (live.begin_ns, live.ends_ns)
+        return with_pole(fate, one.place, sent, came_ns, begin_ns=self._begin_ns, live_ns=live_ns)
 
     def _hindered(self, one: PoleParts, sent: Sent, came_ns: int | None) -> tuple[str, ...]:
         """Return what was in the way at the order and after it, until it came."""

@@ -459,3 +459,15 @@ def test_a_cancel_before_its_warning_has_come_says_that_nothing_was_in_force(vil
     told = {one.node: (one.fate, one.reason) for one in day.orders if one.kind == "cancel"}
     assert told["a-1"] == ("obeyed", "nothing was in force here")
     assert told["a-2"] == ("obeyed", "")
+
+
+def test_a_warning_that_is_late_behind_another_says_that_it_waited(village):
+    higher = '[[day.orders]]\nat = "02:00"\nkind = "alert"\nby = "province"\nnumber = 7\n\n'
+    day = day_of(
+        village,
+        ('siren = "siren.flac"\nsiren_s = 4', 'siren = "siren.flac"\nsiren_s = 60'),
+        ("[[communes]]", f"{higher}[[communes]]"),
+    )
+    told = {(one.node, one.number): (one.fate, one.reason) for one in day.orders if one.number}
+    assert told["a-1", 7] == ("heard", "")
+    assert {told[node, 1] for node in POLES} == {("late", "it waited for the horn")}
