@@ -22,6 +22,10 @@ DELAY_BINS: Final = 80_000
 _MADE_UP: Final = int(Origin.CONCEALED)
 _SILENT: Final = int(Origin.SILENT)
 
+_NO_BINS: Final = np.zeros(0, np.int64)
+_GIVEN_BACK: Final[dict[int, list[NDArray[np.int64]]]] = {}
+"""Empty bins by how many there are; no more than were in use at once."""
+
 # State, (STATES,) int64.
 COVERED: Final = 0
 """Samples of the programme that have an origin by now."""
@@ -82,6 +86,60 @@ def cover(
     if begin > state[COVERED]:
         _mark(state, raster, state[COVERED], begin, _SILENT)
     _mark(state, raster, begin, end, origin)
+
+
+@kernel("void(int64[::1], int64, int64[::1], int64[::1], int64[::1])")
+def _count(
+    bins: NDArray[np.int64],
+    bin_ns: int,
+    values_ns: NDArray[np.int64],
+    weights: NDArray[np.int64],
+    ends_ns: NDArray[np.int64],
+) -> None:
+    """Count values in bins of `bin_ns` from 0 on; what lies beyond is in the first or the last.
+
+    bins       (bins,) int64, counts: added to
+    values_ns  (n,) int64, at least one
+    weights    (n,) int64, counts of each
+    ends_ns    (2,) int64, the least and the largest of the values: filled
+    """
+    ends_ns[0] = ends_ns[1] = values_ns[0]
+    for i in range(values_ns.shape[0]):
+        at_ns = values_ns[i]
+        ends_ns[0] = min(ends_ns[0], at_ns)
+        ends_ns[1] = max(ends_ns[1], at_ns)
+        bins[min(max(at_ns // bin_ns, 0), bins.shape[0] - 1)] += weights[i]
+
+
+@kernel("void(int64[::1])")
+def _clear(weights: NDArray[np.int64]) -> None:
+    """Empty bins; what was never written to is not.
+
+    weights  (n,) int64, counts of each: 0 from now on
+    """
+    for i in range(weights.shape[0]):
+        if weights[i] != 0:
+            weights[i] = 0
+
+
+@kernel("int64(int64[::1], int64, int32[::1], int64[::1])")
+def _pick(
+    weights: NDArray[np.int64], first: int, bins: NDArray[np.int32], kept: NDArray[np.int64]
+) -> int:
+    """Pick the bins with something in them; return how many those are.
+
+    weights  (n,) int64, counts of each
+    first    index of the first
+    bins     (n,) int32, indices: filled
+    kept     (n,) int64, counts: filled
+    """
+    count = 0
+    for i in range(weights.shape[0]):
+        if weights[i] != 0:
+            bins[count] = first + i
+            kept[count] = weights[i]
+            count += 1
+    return count
 
 
 class Coverage:
@@ -147,7 +205,12 @@ class Histogram:
 
     def __init__(self, bin_ns: int, bins: int) -> None:
         self.bin_ns = bin_ns
-        self.weights = zeros_apart((bins,), np.int64)  # hardly any of them is ever touched
+        # Hardly any of them is ever touched: what was looked at before costs no new page.
+        given_back = _GIVEN_BACK.setdefault(bins, [])
+        try:
+            self.weights = given_back.pop()
+        except IndexError:
+            self.weights = zeros_apart((bins,), np.int64)
         self.min_ns: int | None = None
         self.max_ns: int | None = None
 
@@ -155,13 +218,9 @@ class Histogram:
         """Count `values_ns` (n,) int64 with `weights` (n,) int64."""
         if values_ns.size == 0:
             return
-        self.note(int(values_ns.min()), int(values_ns.max()))
-        bins = self.weights.size
-        index = np.clip(values_ns // self.bin_ns, 0, bins - 1)
-        low, high = int(index.min()), int(index.max())
-        # Weights are whole and their sums far below 2**53, so the float sums are exact.
-        found = np.bincount(index - low, weights=weights, minlength=high - low + 1)
-        self.weights[low : high + 1] += found.astype(np.int64)
+        ends_ns = np.empty(2, np.int64)
+        _count(self.weights, self.bin_ns, values_ns, weights, ends_ns)
+        self.note(*ends_ns.tolist())
 
     def note(self, min_ns: int, max_ns: int) -> None:
         """Note the least and the largest of values that are counted: between them it is not empty.
@@ -173,6 +232,22 @@ class Histogram:
 
     def sparse(self) -> Sparse:
         """Return what is in it."""
+        first, last = self._ends()
+        weights = self.weights[first : last + 1]
+        bins, kept = np.empty(weights.size, np.int32), np.empty(weights.size, np.int64)
+        count = _pick(weights, first, bins, kept)
+        bins, kept = bins[:count].copy(), kept[:count].copy()
+        return Sparse(self.bin_ns, bins, kept, self.weights.size, self.max_ns)
+
+    def give_back(self) -> None:
+        """Let another one have the bins: nobody asks this one for anything any more."""
+        first, last = self._ends()
+        weights, self.weights = self.weights, _NO_BINS
+        _clear(weights[first : last + 1])
+        _GIVEN_BACK[weights.size].append(weights)
+
+    def _ends(self) -> tuple[int, int]:
+        """Return the first bin that may have something in it, and the last."""
         first, last = 0, self.weights.size - 1
         if self.max_ns is None:
             last = -1
@@ -180,9 +255,7 @@ class Histogram:
             # Most bins were never touched: to look at them costs more than all that is done here.
             first = min(max(self.min_ns // self.bin_ns, 0), last)
             last = min(max(self.max_ns // self.bin_ns, 0), last)
-        bins = first + np.flatnonzero(self.weights[first : last + 1])
-        kept = self.weights[bins]
-        return Sparse(self.bin_ns, bins.astype(np.int32), kept, self.weights.size, self.max_ns)
+        return first, last
 
     @property
     def max_ms(self) -> float | None:

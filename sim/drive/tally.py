@@ -164,6 +164,11 @@ class Tally:
         first_ns = int(self._sums["first_sound_ns"][0])
         return None if first_ns == NEVER else first_ns
 
+    def give_back(self) -> None:
+        """Let others have the room of the histograms: nobody asks for these any more."""
+        self.delay.give_back()
+        self.skew.give_back()
+
     def stage_means_ms(self) -> dict[str, float | None]:
         """Return the mean of each stage over the received audio; None when there was none."""
         if self._samples == 0:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.kernel import inner_kernel, kernel
-from node.kernel.record import Record, Records, inner, nested, new, whole
+from node.kernel.record import Record, Records, as_bytes, inner, nested, new, whole
 from node.source.state import Played
 from node.units import NS_PER_MS, NS_PER_S
 from sim.chance.rng import Purpose, one_between, stream
@@ -241,7 +241,9 @@ class Surroundings:
         self.record["period_ns"] = self.period_ns
         self.record["queued_ns"] = self._host.queued_ns
         crystals_of = (("clock", self._clock), ("card", self._card))
-        self._minutes = [(one, inner(self.record, name, Minutes)) for name, one in crystals_of]
+        self._minutes = [
+            (one, as_bytes(inner(self.record, name, Minutes))) for name, one in crystals_of
+        ]
         self._waiting = np.zeros((2, 0), np.int64)
         self._kept = np.zeros((PERIOD_ROWS, 0), np.int64)
         self._wakes = np.zeros(0, np.uint64)
@@ -284,7 +286,7 @@ class Surroundings:
         periods[:PERIOD_ROWS, :kept] = self._kept
         record = self.record
         for crystal, minutes in self._minutes:
-            minutes[:] = crystal.minutes(end_ns)
+            minutes[:] = as_bytes(crystal.minutes(end_ns))
         for name, value in (
             ("first_packet", first), ("waiting", waiting), ("kept", kept), ("end_ns", end_ns),
         ):  # fmt: skip

@@ -42,6 +42,13 @@ def numbers(dtype: np.dtype[Any], at: int = 0) -> Iterator[tuple[int, np.dtype[A
                 yield place, element
 
 
+def places_of(of: type[Record]) -> dict[str, int]:
+    """Return which number of a record each field begins with, by its name."""
+    fields = of.dtype.fields
+    assert fields is not None, "it is a record"
+    return {name: int(one[1]) // _BYTES for name, one in fields.items()}
+
+
 def as_part(kernel: F) -> F:
     """Return a kernel that becomes part of each that calls it, with all that it calls."""
     return cast(F, _as_part(kernel))

@@ -18,7 +18,7 @@ from node.clock.timebase import skew_ppm
 from node.counters import Count, new_counts
 from node.jitter.buffer import COUNTED
 from node.jitter.state import Jitter
-from node.kernel.record import Records, inner, new
+from node.kernel.record import Records, as_bytes, inner, new
 from node.source.state import PERIOD_SAMPLES_MAX, Played, Playout, Source
 from node.units import NS_PER_S
 from sim.drive.tally import Tally
@@ -27,6 +27,7 @@ from sim.fleet import listening
 from sim.fleet.around import BEFORE, PLAY, TICK, UNHEARD, Surroundings, set_right
 from sim.fleet.desk import Desk, Ways
 from sim.fleet.newcomer import Newcomer
+from sim.fleet.on_stack import places_of
 from sim.fleet.speech import Speech
 from sim.fleet.state import Hearing, Listener
 from sim.gateway.crystal import Minutes
@@ -41,6 +42,10 @@ Seconds = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Whole seconds of media time, and when each was played, true time in ns: (n,) int64 both."""
 
 _ROW_BYTES: Final = Played.dtype.itemsize
+
+_COUNTED: Final = np.array([*COUNTED], np.int64)
+_COUNTED_AT: Final = np.array([places_of(Jitter)[one] for one in COUNTED.values()])
+"""Which of the numbers of a jitter buffer is which count."""
 
 
 class FleetPole:
@@ -283,9 +288,8 @@ class FleetPole:
 
         counts  (COUNTS,) int64, counts by `counters.Count`
         """
-        state = inner(self._source, "jitter", Jitter)
-        for count, name in COUNTED.items():
-            counts[count] += state[name][0]
+        numbers = as_bytes(inner(self._source, "jitter", Jitter)).view(np.int64)
+        counts[_COUNTED] += numbers[_COUNTED_AT]
         counts[Count.HARD_RESYNCS] += inner(self._source, "playout", Playout)["hard_resyncs"][0]
 
     def _put_later(self, desk: Desk) -> None:

@@ -131,19 +131,22 @@ def _parts(
     for _ in range(threads):
         desks.put(Desk())
 
-    def play(part: Village) -> Part:
+    def play(village: Village) -> Part:
         desk = desks.get()
         try:
             fleet = FleetRounds(
-                scenario, part, programme, sheet=sheet, desk=desk, newcomers=newcomers
+                scenario, village, programme, sheet=sheet, desk=desk, newcomers=newcomers
             )
             for _ in fleet.advance():
                 pass
             if not fleet.is_beyond:
-                return part_of(fleet)  # its nodes lie on the desk
+                part = part_of(fleet)  # its nodes lie on the desk
+                for tally in fleet.tallies:
+                    tally.give_back()
+                return part
         finally:
             desks.put(desk)
-        drive = Rounds(scenario, part, programme, decoder=None)
+        drive = Rounds(scenario, village, programme, decoder=None)
         for _ in drive.advance():
             pass
         return part_of(drive)

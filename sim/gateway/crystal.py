@@ -8,13 +8,13 @@ local time   o ─────────────── ──────�
 """
 
 from bisect import bisect_right
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from node.kernel import inner_kernel, kernel
-from node.kernel.record import Record, Records, new, whole
+from node.kernel.record import Record, Records, whole
 from node.units import NS_PER_S
 from sim.chance.rng import one_from_table
 from sim.chance.tables_quantiles import NORMAL
@@ -218,12 +218,12 @@ class Oscillator:
         at = about_ns // _MINUTE_NS
         first, end = max(0, at - _BEFORE_MINUTES), at + WINDOW_MINUTES - _BEFORE_MINUTES
         self._extend(end - 1)
-        found = new(Minutes)
-        found["first"] = first
-        found["ppb"][0, : end - first] = self._ppb[first:end]
-        found["knots_ns"] = _NEVER_NS  # where the run is too young for all of them
-        found["knots_ns"][0, : end - first] = self._knots_ns[first:end]
-        return found
+        missing = WINDOW_MINUTES - (end - first)  # where the run is too young for all of them
+        ppb = self._ppb[first:end] + [0] * missing
+        knots_ns = self._knots_ns[first:end] + [_NEVER_NS] * missing
+        # At once and not field by field, for that takes three times as long.
+        found = np.array([first, *ppb, *knots_ns], np.int64).view(Minutes.dtype)
+        return cast("Records[Minutes]", found)
 
     def _reach(self, local_ns: int) -> None:
         while not self._ppb or self._knots_ns[-1] <= local_ns:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from typing import Any, Final
 
@@ -284,7 +284,7 @@ def _one_unverified(path: str, name: str, figure: Number | Whole | Switch) -> Un
 def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
     """Return a SHA-256 over everything that the answer depends on except the seed."""
     question: dict[str, Any] = {
-        name: value for name, value in asdict(scenario).items() if name not in _RUN_FIELDS
+        name: value for name, value in _table_of(scenario).items() if name not in _RUN_FIELDS
     }
     # A scenario without what came later keeps the hash that it always had.
     if scenario.day is None:
@@ -312,12 +312,12 @@ def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
     question["audio"] |= _GONE_AUDIO
     # Thousands of places have a few profiles, of which each is some hundred figures.
     profiles = {place.profile.name: place.profile for place in places}
-    question["profiles"] = {name: asdict(one) for name, one in profiles.items()}
+    question["profiles"] = {name: _table_of(one) for name, one in profiles.items()}
     # A modem's sleep meets only the orders of a day, and its attaching who had no power.
     cut = scenario.outages or any(one.kind == "power_cut" for one in scenario.faults)
     unmet = {k for k, met in (("sleep", scenario.day is not None), ("attach_s", cut)) if not met}
     question["used_bearers"] = {
-        name: _without_later(asdict(find_bearer(scenario, name)), unmet)
+        name: _without_later(_table_of(find_bearer(scenario, name)), unmet)
         for name in sorted(
             {place.bearer_name for place in places if place.bearer is not None}
             | {commune.backhaul for commune in scenario.communes}
@@ -336,6 +336,25 @@ def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
     question["packets"] = "" if path is None else packets_hash(load(path, scenario.sender))
     text = json.dumps(question, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _table_of(one: Any) -> Any:
+    """Return what a dataclass says, as `dataclasses.asdict`: nothing is copied that is not changed.
+
+    Thousands of places are told so before each run.
+    """
+    if isinstance(one, (tuple, list)):
+        return [_table_of(part) for part in one]
+    if isinstance(one, dict):
+        return {name: _table_of(part) for name, part in one.items()}
+    names = _names_of(type(one))  # type: ignore[arg-type]  # a class is hashable
+    return {name: _table_of(getattr(one, name)) for name in names} if names else one
+
+
+@cache
+def _names_of(of: Any) -> tuple[str, ...]:
+    """Return the names of a dataclass, none of anything else."""
+    return tuple(one.name for one in fields(of)) if is_dataclass(of) else ()
 
 
 def _said(fault: dict[str, Any]) -> dict[str, Any]:

@@ -43,3 +43,16 @@ def test_what_is_counted_is_found_wherever_it_lies(values_ns):
     whole = np.zeros(500, np.int64)
     whole[kept.bins] = kept.weights
     np.testing.assert_array_equal(whole, histogram.weights)
+
+
+def test_bins_that_another_histogram_gave_back_are_empty():
+    first = Histogram(100_000, 777)
+    first.add(np.array([-5, 250_000, 10**12]), np.array([1, 2, 3]))
+    assert first.sparse().bins.tolist() == [0, 2, 776]
+    bins = first.weights
+    first.give_back()
+    second = Histogram(100_000, 777)
+    assert second.weights is bins
+    assert not second.weights.any()
+    assert second.sparse().bins.size == 0
+    assert Histogram(100_000, 777).weights is not bins
