@@ -14,19 +14,22 @@ from node.control.precedence import MessageClass
 from node.control.trust.certificate import (
     LOWEST,
     ROOT_LEVEL,
+    TRUST,
     Authority,
     Certificate,
     Together,
     Warrant,
     chain_of,
     gives_time,
+    orders_of,
     proper_area,
     read_certificate,
     root_of,
     within,
 )
-from node.control.trust.fates import BY_NEWER_ROOT, TOO_FEW
+from node.control.trust.fates import BY_NEWER_ROOT, NOT_ITS_KIND, TOO_FEW
 from node.control.trust.message import Kind, Message
+from node.control.trust.order import warrant_of
 from node.control.trust.revocations import Held, Place, Revocation, Revocations
 from node.control.trust.roots import RootChange, Roots
 from node.control.trust.shares import Claim, Shares
@@ -111,7 +114,7 @@ class AuthorityBook:
         if authority.together is None:
             return authority
         by = self.cosigners_of(message)
-        warrant = Warrant(authority.key_id, message.area, cosigners=by)
+        warrant = warrant_of(message, by)
         return self._together.reaching(authority, warrant, least)
 
     def cosigners_of(self, message: Message) -> tuple[bytes, ...]:
@@ -143,6 +146,8 @@ class AuthorityBook:
             return "above its tier"
         if authority.emergency and not warrant.sealed_may:
             return "only warnings and voices"
+        if not authority.may_order(warrant.what):
+            return NOT_ITS_KIND
         if authority.together is not None:
             authority = self._together.reaching(authority, warrant, least)
             if authority.class_max < message_class:
@@ -194,7 +199,9 @@ class AuthorityBook:
             return "no certificate"
         if len(claim.public_key) != PUBLIC_KEY_BYTES or claim.tier not in self._tiers:
             return "no key or unknown tier"
-        together = claim.together or None
+        orders, together = orders_of(claim), claim.together or None
+        if orders is None:
+            return "allows nothing"
         if together is not None and (fault := together.fault(key_id(claim.public_key))):
             return fault
         authority = Authority(
@@ -211,6 +218,7 @@ class AuthorityBook:
             counter=counter,
             together=together,
             cosigners=cosigners,
+            orders=orders,
         )
         refusal = self._narrower(authority, claim, parent) or self._in_the_way(authority, parent)
         if refusal is not None:
@@ -302,6 +310,8 @@ class AuthorityBook:
             return "wider than its parent's area"
         if not 0 <= claim.class_max <= parent.class_max:
             return "above its parent's class"
+        if not parent.may_all_of(new):
+            return "more than its parent may order"
         return None if self._together.is_upheld(new, NO_TIME) else TOO_FEW
 
     def _in_the_way(self, new: Authority, parent: Authority) -> str | None:
@@ -353,6 +363,7 @@ class AuthorityBook:
             return False
         return parent is not None and (
             parent.emergency  # a sealed key certifies nobody
+            or not (parent.may_order(TRUST) and parent.may_all_of(one))
             or not within(one.area, parent.area)
             or one.class_max > parent.class_max
             or one.level <= parent.level

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from node.control.precedence import MessageClass
-from node.control.trust.message import COSIGNATURES_MAX
+from node.control.trust.message import COSIGNATURES_MAX, Kind
 from node.control.trust.signature import KEY_ID_BYTES, key_id
 
 ROOT_LEVEL: Final = -1
@@ -20,6 +20,32 @@ LOWEST: Final = 1 << 30
 """A level below all tiers."""
 
 _ROOT_UNTIL_S: Final = 1 << 40
+
+WARNING: Final = "warning"
+VOICE: Final = "voice"
+TRUST: Final = "trust"
+GRANT: Final = "grant"
+"""No order: what a station gives a node."""
+
+WHAT: Final = {
+    Kind.CERTIFICATE: TRUST,
+    Kind.REVOCATION: TRUST,
+    Kind.BEACON: TRUST,
+    Kind.ROOT: TRUST,
+    Kind.CAP: WARNING,
+    Kind.SHORT_ALERT: WARNING,
+    Kind.SESSION: VOICE,
+    Kind.SESSION_END: VOICE,
+    Kind.CALENDAR: "calendar",
+    Kind.VOLUME: "volume",
+    Kind.MUTE: "mute",
+    Kind.UNMUTE: "mute",
+    Kind.SELF_TEST: "self-test",
+}
+"""The word for each order in a certificate that allows some alone."""
+
+_SEALED_MAY: Final = frozenset({WARNING, VOICE, GRANT})
+"""Of a sealed key: a grant by it is refused elsewhere, with a reason of its own."""
 
 
 class Together(msgspec.Struct, frozen=True):
@@ -58,6 +84,8 @@ class Certificate(msgspec.Struct, frozen=True):
     """A sealed key for when nobody above can be reached: warnings and voices alone, and short."""
     together: Together | msgspec.UnsetType | None = msgspec.UNSET
     """What it orders only with others; not said: nothing, in as many bytes as ever."""
+    orders: tuple[str, ...] | msgspec.UnsetType | None = msgspec.UNSET
+    """What alone it orders, in the words of `WHAT`; not said: everything."""
 
 
 def read_certificate(content: bytes) -> Certificate | None:
@@ -94,10 +122,21 @@ class Authority:
     """Who signed its certificate besides, where that was asked for."""
     from_s: int = 0
     """It has signed nothing before: of a root that follows another."""
+    orders: frozenset[str] = frozenset()
+    """What alone it orders; empty: everything."""
+
+    def may_order(self, what: str) -> bool:
+        """Return whether its certificate allows this kind of order."""
+        return not self.orders or what in self.orders
+
+    def may_all_of(self, other: "Authority") -> bool:
+        """Return whether it may give every kind of order that `other` may."""
+        return not self.orders or (bool(other.orders) and other.orders <= self.orders)
 
     def may_as_much(self, other: "Authority") -> bool:
-        """Return whether it may order as high a class as `other` of its tier, as far."""
-        return self.class_max >= other.class_max and within(other.area, self.area)
+        """Return whether it may order as high a class as `other` of its tier, as far, and all."""
+        is_as_high = self.class_max >= other.class_max and within(other.area, self.area)
+        return is_as_high and self.may_all_of(other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +148,15 @@ class Warrant:
     """That the order was for."""
     level: int = LOWEST
     """Tier that it acts as; who has come down below it since may cause it no more."""
-    sealed_may: bool = False
-    """It is a warning or a voice: a key that is sealed may have ordered it."""
+    what: str = ""
+    """Kind of order, in the words of `WHAT`."""
     cosigners: tuple[bytes, ...] = ()
     """Who signed besides, where that was asked for: their rights are asked with the first's."""
+
+    @property
+    def sealed_may(self) -> bool:
+        """Return whether a key that is sealed may have ordered it."""
+        return self.what in _SEALED_MAY
 
 
 def root_of(public_key: bytes) -> Authority:
@@ -153,3 +197,10 @@ def gives_time(claim: Certificate) -> bool:
     if claim.gives_time is None:
         return claim.class_max >= MessageClass.URGENT
     return claim.gives_time
+
+
+def orders_of(claim: Certificate) -> frozenset[str] | None:
+    """Return what alone is allowed to who is certified so, empty for everything; None: nothing."""
+    if not isinstance(claim.orders, tuple):
+        return frozenset()
+    return frozenset(claim.orders) & frozenset(WHAT.values()) or None

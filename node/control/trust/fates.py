@@ -20,6 +20,8 @@ NOT_ITS_PLAN: Final = "the plan in force is of a key that may order more"
 TOO_FEW: Final = "needs more signatures"
 """Of an order, or a certificate, that this key gives only with others."""
 
+NOT_ITS_KIND: Final = "not an order that this key gives"
+
 BY_NEWER_ROOT: Final = "the root that follows has certified it"
 
 NO_LOOP: Final = "no loop is wired"
@@ -58,6 +60,9 @@ _REMEDIES: Final = {
     NOT_BY_NEXT: "let the next root sign the same file: `loalang-node order cosign FILE --key KEY`",
     "its root holds only later": "sign it again when the root holds",
     "only warnings and voices": "an emergency key orders nothing else: ask whoever certified it",
+    NOT_ITS_KIND: "sign with a key whose certificate allows this kind of order",
+    "allows nothing": "name what it may order: `--orders` of `loalang-node order certificate`",
+    "more than its parent may order": "allow only what the key that signs may order itself",
     "not for here": "name the area of this node, or one above it",
     "replayed": "sign it again: each order acts once",
     "issued before this node lost its counters": "sign it again: the node cannot tell whether it"

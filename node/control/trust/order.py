@@ -1,13 +1,9 @@
 """What becomes of a message: an order that may act here, or why it does not."""
 
 from dataclasses import dataclass
-from typing import Final
 
-from node.control.trust.certificate import LOWEST, Authority, Warrant
-from node.control.trust.message import Kind, Message
-
-_EMERGENCY_KINDS: Final = frozenset({Kind.CAP, Kind.SHORT_ALERT, Kind.SESSION, Kind.SESSION_END})
-"""All that a sealed key may order."""
+from node.control.trust.certificate import LOWEST, WHAT, Authority, Warrant
+from node.control.trust.message import Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,5 +37,4 @@ class Refused:
 
 def warrant_of(message: Message, cosigners: tuple[bytes, ...], level: int = LOWEST) -> Warrant:
     """Return on whose word a message acts, and as of which tier."""
-    sealed_may = message.kind in _EMERGENCY_KINDS
-    return Warrant(message.key_id, message.area, level, sealed_may, cosigners)
+    return Warrant(message.key_id, message.area, level, WHAT.get(message.kind, ""), cosigners)

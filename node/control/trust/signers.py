@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from node.control.civil_time import Least
 from node.control.precedence import MessageClass
-from node.control.trust.certificate import Authority, Warrant, chain_of, within
+from node.control.trust.certificate import TRUST, Authority, Warrant, chain_of, within
 from node.control.trust.message import COSIGNATURES_MAX, Message
 from node.control.trust.signature import verified
 
@@ -55,7 +55,7 @@ class Signers:
             return one
         others = {key for key in warrant.cosigners if key in asked.among}
         for kind in range(one.class_max, asked.from_class - 1, -1):
-            with_it = sum(self._counts(key, kind, warrant.area, least) for key in others)
+            with_it = sum(self._counts(key, kind, warrant, least) for key in others)
             if 1 + with_it >= asked.signatures:
                 return replace(one, class_max=MessageClass(kind))
         return replace(one, class_max=MessageClass(min(one.class_max, asked.from_class - 1)))
@@ -65,15 +65,16 @@ class Signers:
         parent = self._known.get(one.parent)
         if parent is None or parent.together is None:
             return True
-        by = Warrant(parent.key_id, one.area, cosigners=one.cosigners)
+        by = Warrant(parent.key_id, one.area, what=TRUST, cosigners=one.cosigners)
         return one.class_max <= self.reaching(parent, by, least).class_max
 
-    def _counts(self, key: bytes, kind: int, area: str, least: Least) -> bool:
-        """Return whether the signature of `key` counts for an order of a class in `area`."""
+    def _counts(self, key: bytes, kind: int, warrant: Warrant, least: Least) -> bool:
+        """Return whether the signature of `key` counts for an order of a class by `warrant`."""
         one = self._known.get(key)
         return (
             one is not None
             and kind <= one.class_max
-            and within(area, one.area)
+            and within(warrant.area, one.area)
+            and one.may_order(warrant.what)
             and all(least.at(up.level) < up.until_s for up in chain_of(one, self._known))
         )

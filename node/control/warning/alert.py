@@ -14,7 +14,7 @@ import msgspec
 from node.config import check
 from node.control.calendar.programme import SOUND_RULE, ItemConfig, PartConfig, is_sound
 from node.control.precedence import MessageClass
-from node.control.trust.authority import Warrant
+from node.control.trust.certificate import WARNING, Warrant
 from node.control.warning.alert_blocks import ANY_EVENT, blocks_of, class_of
 from node.control.warning.area import Site, contains
 from node.control.warning.cap import CapAlert, CapInfo
@@ -173,7 +173,7 @@ class Alert(msgspec.Struct, frozen=True):
         """On whose word it sounds; None when nobody signed it."""
         key_id = bytes.fromhex(self.signed_by)
         by = tuple(bytes.fromhex(one) for one in self.cosigned_by)
-        return Warrant(key_id, self.area, sealed_may=True, cosigners=by) if key_id else None
+        return Warrant(key_id, self.area, what=WARNING, cosigners=by) if key_id else None
 
     @property
     def key(self) -> tuple[str, str]:

@@ -20,6 +20,7 @@ from node.control.orders import JOIN_KEY_BYTES, Session
 from node.control.precedence import CLASSES, MessageClass, PriorityConfig
 from node.control.proof.self_tests import TESTS
 from node.control.trust.authority import Certificate, Revocation, Together, proper_area
+from node.control.trust.certificate import WHAT
 from node.control.trust.message import (
     AREA_BYTES_MAX,
     COSIGNATURES_MAX,
@@ -104,6 +105,10 @@ def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     order.add_argument(
         "--signatures-from", choices=CLASSES[1:], default="urgent", help="the class from which on"
     )
+    order.add_argument(
+        "--orders", default="", metavar="KIND,KIND",
+        help=f"of a certificate: all that it may order, of {', '.join(sorted({*WHAT.values()}))}",
+    )  # fmt: skip
     order.add_argument("--emergency", action="store_true", help="a certificate for a sealed key")
     order.add_argument("--lasts", type=int, default=3600, metavar="S", help="an alert is in force")
 
@@ -241,8 +246,17 @@ def _content(options: argparse.Namespace) -> tuple[Kind, bytes]:
         gives_time=False if options.no_time else None,
         emergency=options.emergency,
         together=_together(options, public),
+        orders=_orders(options.orders),
     )
     return Kind.CERTIFICATE, msgspec.json.encode(claim)
+
+
+def _orders(text: str) -> tuple[str, ...] | msgspec.UnsetType:
+    """Return what alone a certificate allows; unset: everything."""
+    named = tuple(one for one in text.split(",") if one)
+    if not set(named) <= set(WHAT.values()):
+        raise _wrong(f"--orders {text}: must be some of {', '.join(sorted({*WHAT.values()}))}")
+    return named or msgspec.UNSET
 
 
 def _together(options: argparse.Namespace, public: bytes) -> Together | None:

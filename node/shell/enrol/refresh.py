@@ -19,7 +19,7 @@ from node.config import ConfigError, NodeConfig
 from node.control.authorities import book_of
 from node.control.precedence import MessageClass
 from node.control.settings import ControlConfig
-from node.control.trust.authority import Warrant
+from node.control.trust.certificate import GRANT, Warrant
 from node.control.trust.gatekeeper import Gatekeeper
 from node.control.trust.signature import SeedSigner, key_id
 from node.shell.broker import guest
@@ -154,7 +154,7 @@ def _refusal(signer: bytes, control: ControlConfig, kept: Mapping[str, bytes]) -
     book = book_of(control)
     clock = clock_of(control, kept)
     Gatekeeper(book, control.area, clock, kept)
-    warrant = Warrant(key_id(signer), control.area, sealed_may=True)
+    warrant = Warrant(key_id(signer), control.area, what=GRANT)
     holder = book.may(warrant, MessageClass.URGENT, clock.least(now_ns()))
     if isinstance(holder, str):
         return holder

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from node.control.precedence import CLASSES, MessageClass, PriorityConfig
-from node.control.trust.authority import Certificate, proper_area, within
+from node.control.trust.certificate import WARNING, WHAT, Certificate, proper_area, within
 from node.control.trust.message import AREA_BYTES_MAX, COMMAND_BYTES_MAX, Kind
 from node.control.warning.alert_blocks import ANY_EVENT
 from node.shell.enrol.install import write_file
@@ -33,6 +33,9 @@ from node.shell.station.replace import reload_broker, take_identities_back, writ
 from node.shell.station.send import give_order, revoke
 
 CERTIFICATE_S: Final = 2 * 365 * 86_400
+ORDERS: Final = (WARNING, WHAT[Kind.VOLUME])
+"""All that it may order."""
+
 PLAN_BYTES_MAX: Final = COMMAND_BYTES_MAX - 512
 """The envelope and its area take the rest."""
 
@@ -64,6 +67,7 @@ def enable(options: argparse.Namespace) -> int:
         class_max=MessageClass(CLASSES.index(options.message_class)),
         until_s=int(time.time()) + CERTIFICATE_S,
         gives_time=False,
+        orders=ORDERS,
     )
     sealed = sign(station, station.signer("commune"), Kind.CERTIFICATE, msgspec.json.encode(claim))
     write_file(station.folder / papers.FOLDER / papers.OFFER, msgspec.json.encode(offer))

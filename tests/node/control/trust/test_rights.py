@@ -489,6 +489,85 @@ def test_a_key_that_is_sealed_now_mutes_plans_and_certifies_no_more(boots):
     assert "news" not in playing(village)
 
 
+SOME = ("warning", "volume")
+NOT_ITS = "not an order that this key gives"
+
+
+def test_a_key_that_may_order_some_kinds_orders_no_other():
+    village = Village("2025-12-07T05:00:00")
+    certify_anew(village, COMMUNE, PROVINCE, orders=SOME)
+    warning = encode_short("alert", 1, lasts_s=3600)
+    assert village.order(COMMUNE, Kind.SHORT_ALERT, warning, message_class=PRIORITY) == "waiting"
+    assert village.order(COMMUNE, Kind.VOLUME, b"volume = 30") == "obeyed"
+    child = Certificate("x", signer("child").public_key, "hamlet", HERE, NORMAL, 1 << 39)
+    for kind, content in (
+        (Kind.MUTE, b""),
+        (Kind.UNMUTE, b""),
+        (Kind.CALENDAR, CALENDAR.encode()),
+        (Kind.SESSION, msgspec.json.encode(Session(7))),
+        (Kind.SESSION_END, msgspec.json.encode(Session(7))),
+        (Kind.SELF_TEST, b"silent"),
+        (Kind.BEACON, b""),
+        (Kind.REVOCATION, msgspec.json.encode(Revocation((HAMLET.key_id,)))),
+        (Kind.CERTIFICATE, msgspec.json.encode(child)),
+    ):
+        assert village.order(COMMUNE, kind, content) == NOT_ITS, kind
+    assert village.node.status(0)["muted_by"] is None and village.node.source_class(7) is None
+
+
+@pytest.mark.parametrize("boots", [0, 1])
+def test_what_a_key_ordered_ends_with_the_right_to_that_kind_and_whom_it_certified_with_it(boots):
+    village = Village("2025-12-07T05:00:00")
+    for kind, content in ((Kind.MUTE, b""), (Kind.CALENDAR, CALENDAR.encode())):
+        assert village.order(PROVINCE, kind, content, ttl_s=86_400) == "obeyed"
+    warn(village)
+    certify_anew(village, PROVINCE, ROOT, orders=SOME)
+    for _ in range(boots):
+        village.boot()
+    assert village.node.status(village.now_ns)["muted_by"] is None
+    assert village.order(COMMUNE, Kind.UNMUTE) == "unknown key"
+    assert playing(village), "a warning is of what it may still order"
+    village.until("2025-12-07T05:40:00")
+    assert "news" not in playing(village)
+
+
+@pytest.mark.parametrize("orders", [(), ("sirens",), ("",)])
+def test_a_certificate_that_allows_nothing_that_there_is_allows_nothing(orders):
+    village = Village()
+    claim = Certificate("x", HAMLET.public_key, "hamlet", HERE, NORMAL, 1 << 39, orders=orders)
+    content = msgspec.json.encode(claim)
+    assert village.order(COMMUNE, Kind.CERTIFICATE, content) == "allows nothing"
+    assert village.order(HAMLET, Kind.MUTE, area=HERE) == "unknown key"
+
+
+def test_nobody_gives_more_kinds_than_he_may_order_himself():
+    village = Village()
+    certify_anew(village, COMMUNE, PROVINCE, orders=("trust", "mute"))
+    for orders, fate in (
+        (msgspec.UNSET, "more than its parent may order"),
+        (("mute", "voice"), "more than its parent may order"),
+        (("mute",), "obeyed"),
+    ):
+        claim = Certificate("x", HAMLET.public_key, "hamlet", HERE, NORMAL, 1 << 39, orders=orders)
+        content = msgspec.json.encode(claim)
+        assert village.order(COMMUNE, Kind.CERTIFICATE, content) == fate
+    assert village.order(HAMLET, Kind.MUTE, area=HERE) == "obeyed"
+    certify_anew(village, COMMUNE, PROVINCE, orders=("trust", "voice"))
+    assert village.order(HAMLET, Kind.MUTE, area=HERE) == "unknown key"
+
+
+def test_a_key_of_some_kinds_ends_nothing_of_one_of_its_tier_that_may_all():
+    village = Village()
+    bridge = signer("bridge")
+    claim = Certificate("b", bridge.public_key, "commune", AREA, PRIORITY, 1 << 39, orders=SOME)
+    content = msgspec.json.encode(claim)
+    assert village.order(PROVINCE, Kind.CERTIFICATE, content, area="vn/lang-son") == "obeyed"
+    assert village.order(COMMUNE, Kind.VOLUME, b"volume = 30") == "obeyed"
+    refused = village.order(bridge, Kind.VOLUME, SILENT)
+    assert refused == "the plan in force is of a key that may order more"
+    assert village.order(COMMUNE, Kind.VOLUME, b"volume = 40") == "obeyed"
+
+
 @pytest.mark.parametrize("boots", [0, 1])
 @pytest.mark.parametrize("ahead_s", [7 * 3600, 30 * 86_400])
 def test_whatever_a_sealed_key_says_of_the_time_its_warning_is_over_in_half_an_hour(ahead_s, boots):
