@@ -171,6 +171,19 @@ def test_a_node_that_hangs_is_named_and_a_bridge_that_dies_is_gone(bridge, capsy
         print(f"\nnamed after {took_s:.1f} s")
 
 
+def test_a_bridge_that_is_started_anew_takes_up_a_siren_that_sounds_and_ends_it(bridge):
+    bridge.home.wishes("siren", "ON")
+    bridge.home.until("coc-1/siren", is_on)
+    bridge.bridge.kill()
+    bridge.bridge.communicate()
+    bridge.bridge = started(bridge)
+    bridge.home.until("coc-1/siren", is_off)
+    bridge.home.until("coc-1/siren", is_on)
+    bridge.home.wishes("siren", "OFF")
+    told, _ = bridge.home.until("coc-1/siren", is_off, wait_s=5)
+    assert told["fate"] == "cancelled"
+
+
 def test_a_broker_that_comes_back_finds_the_bridge_again(bridge, capsys):
     bridge.broker.kill()
     bridge.broker.wait()

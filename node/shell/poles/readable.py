@@ -15,6 +15,8 @@ _OVER: Final = "it expires before now, by this clock: nodes take it as over; giv
 
 _NUMBER_AT: Final = 10  # version, flags and event code are before it
 _NUMBER_BYTES: Final = 8
+_LASTS_AT: Final = 26
+_LASTS_BYTES: Final = 4
 
 
 def cap_fault(document: bytes) -> str | None:
@@ -91,3 +93,8 @@ def plan_fault(content: bytes, what: str) -> str | None:
 def short_number(content: bytes) -> int:
     """Return the number of a short alert that `encode_short` made."""
     return int.from_bytes(content[_NUMBER_AT : _NUMBER_AT + _NUMBER_BYTES], "big")
+
+
+def short_lasts_s(content: bytes) -> int:
+    """Return how long a short alert that `encode_short` made is in force."""
+    return int.from_bytes(content[_LASTS_AT : _LASTS_AT + _LASTS_BYTES], "big")

@@ -90,6 +90,7 @@ topic read assistant/v1/$village/+/+/set
 topic write assistant/v1/$village/state
 topic write assistant/v1/$village/+/siren
 topic write assistant/v1/$village/+/volume
+topic readwrite assistant/v1/$village/+/order
 topic write homeassistant/siren/+/siren/config
 topic write homeassistant/number/+/volume/config
 topic write pa/v1/$village/node/+/cmd

@@ -11,10 +11,11 @@ from typing import Final
 
 from node.shell.broker.mqtt import ASK
 from node.shell.poles.pole_list import Pole
-from node.shell.station.assistant.entities import ALL, SIREN, THINGS, VOLUME, root_of
+from node.shell.poles.readable import short_lasts_s
+from node.shell.station.assistant.entities import ALL, ORDER, SIREN, THINGS, VOLUME, root_of
 from node.shell.station.assistant.orders import Orders, Sealed
 from node.shell.station.assistant.pole_siren import PoleSiren
-from node.shell.station.assistant.wish import SirenWish, read_siren, read_volume
+from node.shell.station.assistant.wish import LASTS_MAX_S, SirenWish, read_siren, read_volume
 
 NODES_MAX: Final = 1000
 """A commune has a hundred."""
@@ -108,6 +109,8 @@ class Bridge:
                 self._changed.add(pole.name)
         elif topic.startswith(f"{self._root}/") and len(parts) == 6 and parts[5] == "set":
             self._take_wish(parts[3], parts[4], payload, now_s, utc_ns, retained=retained)
+        elif topic.startswith(f"{self._root}/") and len(parts) == 5 and parts[4] == ORDER:
+            self._take_kept(parts[3], payload, now_s, utc_ns)
         self._tell()
 
     def look(self, now_s: float, utc_ns: int) -> None:
@@ -166,6 +169,17 @@ class Bridge:
             self._begin(target, wish, now_s, utc_ns)
         else:
             self._end(target, now_s, utc_ns)
+
+    def _take_kept(self, name: str, sealed: bytes, now_s: float, utc_ns: int) -> None:
+        """Take up what was ordered before the bridge was started, if that may go on."""
+        pole, order = self._poles.get(name), self._orders.own(sealed)
+        if pole is None or order is None or pole.warning is not None:
+            return
+        ends_s = order.message.issued_s + short_lasts_s(order.message.content)
+        left_s = ends_s - utc_ns / 1_000_000_000
+        if 0 < left_s <= LASTS_MAX_S:
+            pole.restore(order, left_s, now_s)
+            self._changed.add(name)
 
     def _begin(self, target: str, wish: SirenWish, now_s: float, utc_ns: int) -> None:
         free = [one for one in self._of(target) if not one.is_open]
@@ -247,6 +261,8 @@ class Bridge:
             pole = self._poles[name]
             self._tell_one(f"{self._root}/{name}/{SIREN}", pole.told_siren())
             self._tell_one(f"{self._root}/{name}/{VOLUME}", pole.told_volume())
+            if pole.kept is not None:
+                self._tell_one(f"{self._root}/{name}/{ORDER}", pole.kept)
         self._changed.clear()
 
     def _tell_one(self, topic: str, payload: bytes) -> None:

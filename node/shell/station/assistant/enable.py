@@ -24,7 +24,7 @@ from node.shell.files import read_regular, read_toml_bytes
 from node.shell.poles.readable import plan_fault
 from node.shell.station import broker_files, certificates
 from node.shell.station.assistant import papers
-from node.shell.station.assistant.entities import ALL, THINGS, config_topic, root_of
+from node.shell.station.assistant.entities import ALL, ORDER, THINGS, config_topic, root_of
 from node.shell.station.assistant.orders import plan_text
 from node.shell.station.folder import ASSISTANT_ORDER, SEED_BYTES, Station
 from node.shell.station.init import sign
@@ -172,6 +172,8 @@ async def _clear(station: Station) -> None:
             for thing in THINGS:
                 await put(connection, config_topic(thing, name), b"")
                 await put(connection, f"{root}/{name}/{thing}", b"")
+            if name != ALL:
+                await put(connection, f"{root}/{name}/{ORDER}", b"")
         await put(connection, f"{root}/state", b"")
 
 

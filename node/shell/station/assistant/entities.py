@@ -4,6 +4,7 @@
  assistant/v1/<village>/state                     the bridge: online, offline (its last will)
  assistant/v1/<village>/<node>/{siren,volume}      how it is, retained; ALL for the whole commune
  assistant/v1/<village>/<node>/{siren,volume}/set  what Home Assistant wishes
+ assistant/v1/<village>/<node>/order               the bridge's own: what it signed last, retained
 ```
 The topics are none of `pa/`: no identity of a station or node may write there.
 """
@@ -24,6 +25,7 @@ ONLINE: Final = b"online"
 OFFLINE: Final = b"offline"
 SIREN: Final = "siren"
 VOLUME: Final = "volume"
+ORDER: Final = "order"
 THINGS: Final = (SIREN, VOLUME)
 COMPONENTS: Final = {SIREN: "siren", VOLUME: "number"}
 

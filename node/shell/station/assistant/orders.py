@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from node.control.precedence import MessageClass
 from node.control.trust.message import Kind, Message, open_envelope, seal
-from node.control.trust.signature import Signer
+from node.control.trust.signature import Signer, verified
 from node.control.warning.alert_blocks import ANY_EVENT
 from node.control.warning.short_alert import encode_short
+from node.shell.poles.readable import short_number
 
 TTL_S: Final = 60
 """For clocks that differ; the broker forgets an order sooner."""
@@ -58,6 +59,15 @@ class Orders:
         """Return the volume plan with another volume."""
         content = plan_text(self._plan | {"volume": volume}).encode()
         return self._seal(Kind.VOLUME, area, content, utc_ns)
+
+    def own(self, data: bytes) -> Sealed | None:
+        """Return a warning that this key has signed, None for all else. Never raises."""
+        message = open_envelope(data)
+        if isinstance(message, str) or message.kind is not Kind.SHORT_ALERT:
+            return None
+        if not verified(self._signer.public_key, message.signature, message.signed):
+            return None
+        return Sealed(data, message, short_number(message.content))
 
     def _next_number(self, utc_ns: int) -> int:
         """Return by what a warning is known: none has it twice, whatever the clock does."""

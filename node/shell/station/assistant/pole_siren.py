@@ -77,6 +77,8 @@ class PoleSiren:
     volume_fate: str = "nothing ordered"
     dropped: int = 0
     """Wishes that came too often, or could not be read."""
+    kept: bytes | None = None
+    """The warning that is not known to be over, for a bridge that is started anew; None: never."""
     _warning: _Warning | None = None
     _cancel: Asked | None = None
     _plan: Asked | None = None
@@ -109,12 +111,19 @@ class PoleSiren:
         """Return the warning that is not known to be over."""
         return None if self._warning is None else self._warning.asked.sealed
 
-    def begin(self, sealed: Sealed, lasts_s: int, now_s: float) -> None:
+    def begin(self, sealed: Sealed, lasts_s: float, now_s: float) -> None:
         """Note that a warning is sent to the node."""
         asked = self._asked(sealed, now_s)
         outcomes = Outcomes(sealed.message, self._poles)
         self._warning = _Warning(asked, outcomes, now_s + lasts_s + GRACE_S)
         self.fate, self.reason = "ordered", ""
+
+    def restore(self, sealed: Sealed, left_s: float, now_s: float) -> None:
+        """Take a warning that was sent before this bridge was started; the node is asked."""
+        self.begin(sealed, left_s, now_s)
+        assert self._warning is not None
+        self._warning.asked.is_told = True
+        self.fate, self.reason = "not known", "the bridge was started anew"
 
     def end(self, sealed: Sealed, now_s: float) -> None:
         """Note that the end of the warning is sent."""
@@ -163,7 +172,7 @@ class PoleSiren:
             one.asked.is_told = True
             self.fate, self.reason = "no answer", f"in {ANSWER_S:.0f} s, {where}"
         if now_s >= one.ends_s:
-            if one.is_taken:
+            if self.fate != "no answer":
                 self.fate, self.reason = "no record", f"its time is over, {where}"
             self._warning = None
             return False
@@ -189,6 +198,10 @@ class PoleSiren:
     def told_siren(self) -> bytes:
         """Return what is retained of the siren."""
         one = self._warning
+        if one is not None:
+            self.kept = one.asked.sealed.data
+        elif self.kept is not None:
+            self.kept = b""
         number = "" if one is None else identifier_of(one.asked.sealed.number)
         return _encoded(
             {

@@ -25,6 +25,7 @@ from node.shell.station.assistant.entities import (
     ALL,
     OFFLINE,
     ONLINE,
+    ORDER,
     announced,
     bridge_topic,
     root_of,
@@ -156,8 +157,9 @@ async def _follow(
     village: str, connection: Connection, bridge: Bridge, ready: Callable[[], None]
 ) -> None:
     """Follow wishes by one connection until it ends."""
-    topics = [f"pa/v1/{village}/node/+/{one}" for one in _HEARD]
-    if max(await connection.subscribe([f"{root_of(village)}/+/+/set", *topics])) >= 128:
+    topics = [f"{root_of(village)}/+/{one}" for one in ("+/set", ORDER)]
+    topics += [f"pa/v1/{village}/node/+/{one}" for one in _HEARD]
+    if max(await connection.subscribe(topics)) >= 128:
         raise ShellError("the broker refuses a subscription: look at its ACL")
     outgoing = Outgoing(connection, bridge.refuse)
     bridge.tell_all()

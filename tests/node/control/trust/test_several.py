@@ -34,6 +34,7 @@ def certify(village: Village, key: SeedSigner, most: int = URGENT, **more: objec
     claim = Certificate(
         "nation", key.public_key, "national", str(more.pop("area", "vn")), most,
         int(str(more.pop("until_s", 1 << 39))), together=asked,
+        orders=("volume",) if more.pop("volumes", False) else msgspec.UNSET,
     )  # fmt: skip
     return village.order(ROOT, Kind.CERTIFICATE, msgspec.json.encode(claim), area="")
 
@@ -91,10 +92,11 @@ def test_one_alone_may_what_is_below_and_without_the_option_nothing_changes():
         st.sampled_from(("a", "b", "c", "unnamed", "stranger", "forged b", "forged c")),
         max_size=COSIGNATURES_MAX,
     ),
-    st.sampled_from(("", "revoked b", "narrowed b", "ended b", "elsewhere b")),
+    st.sampled_from(("", "revoked b", "narrowed b", "ended b", "elsewhere b", "volumes b")),
 )
 @example(["b", "b"], "")
 @example(["b"], "revoked b")
+@example(["b"], "volumes b")
 @example(["a"], "")
 def test_each_signer_counts_once_and_only_for_what_it_may_itself(besides, lost):
     village = nation()
@@ -106,6 +108,8 @@ def test_each_signer_counts_once_and_only_for_what_it_may_itself(besides, lost):
         certify(village, B, until_s=1)
     elif lost == "elsewhere b":
         certify(village, B, area="vn/elsewhere")
+    elif lost == "volumes b":
+        certify(village, B, volumes=True)
     keys = {"a": A, "b": B, "c": C, "unnamed": PROVINCE, "stranger": THIEF}
     sealed, good = alert(village, 1, A), set()
     for one in besides:
