@@ -48,6 +48,15 @@ class Office:
         return self.order("certificate", *arguments, by="root", area="vn/lang-son")
 
 
+def test_a_key_that_is_certified_for_some_kinds_of_orders_gives_no_other(tmp_path, capsys):
+    office = Office(tmp_path, capsys)
+    more = (office.public["province"], "--tier", "province", "--class", "urgent")
+    allowed = ("--orders", "warning,volume")
+    assert office.order("certificate", *more, *allowed, by="root") == "obeyed"
+    assert office.order("alert", "--event", "FFW") == "waiting"
+    assert office.order("mute") == "not an order that this key gives"
+
+
 def test_keys_and_orders_from_the_prompt_are_obeyed(tmp_path, capsys):
     office = Office(tmp_path, capsys)
     assert office.order("mute") == "unknown key"
@@ -150,6 +159,7 @@ def test_a_key_is_made_once_and_read_by_its_owner_only(tmp_path, capsys):
         (("volume", "nowhere.toml"), "no such file"),
         (("session", "xyz"), "must be a SSRC"),
         (("certificate", "ab" * 32), "needs --tier"),
+        (("certificate", "ab" * 32, "--tier", "hamlet", "--orders", "sirens"), "--orders sirens"),
         (("alert", "--event", "FLOODFLOOD"), "--event FLOODFLOOD"),
         (("mute", "--ttl", "0"), "--ttl 0"),
     ],
