@@ -271,7 +271,12 @@ HOLES: Final = (
     ),
     _hole("a further signature needs not be genuine", _SIGNERS, "elif verified(*asked):", "else:"),
     _hole("one signs for a class that it may not order", _SIGNERS, "and kind <= one.class_max", ""),
-    _hole("one signs for where it may order nothing", _SIGNERS, "and within(warrant.area, one.area)", ""),
+    _hole(
+        "one signs for where it may order nothing",
+        _SIGNERS,
+        "and within(warrant.area, one.area)",
+        "",
+    ),
     _hole(
         "one signs whose certificate has ended",
         _SIGNERS,
