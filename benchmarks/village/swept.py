@@ -65,9 +65,7 @@ def measure(*, fast: bool, row: str | None = None) -> dict[str, dict[str, float 
         name: {
             "rows": float(len(rows)),
             "lost_packets": float(sum(one["packets_lost"] for one in rows)),
-            "orders_missed": float(
-                sum(came is None for one in rows for came in one["warned_s"])
-            ),
+            "orders_missed": float(sum(came is None for one in rows for came in one["warned_s"])),
             "rows_crc32": float(zlib.crc32(encode(asked, rows))),
         }
     }

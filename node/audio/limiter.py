@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from node.audio.gain import gain_of_db
 from node.audio.true_peak import OVERSHOOT_MAX, PEAK_TABLE, TAPS, true_peaks
 from node.kernel import inner_kernel, kernel
+from node.kernel.bound import bound
 from node.kernel.record import Record, Records, new, whole
 from node.units import RATE_HZ
 
@@ -119,23 +120,23 @@ def _follow(
 
 
 @kernel(
-    "void(float32[:, ::1], float32[:, ::1], float32[::1], float32[:, ::1], Limiting[::1], float64)"
+    "void(float32[:, ::1], float32[::1], float32[:, ::1], Limiting[::1], float32[:, ::1], float64)"
 )
 def limit_chunk(
-    samples: NDArray[np.float32],
     line: NDArray[np.float32],
     peaks: NDArray[np.float32],
     table: NDArray[np.float32],
     states: Records[Limiting],
+    samples: NDArray[np.float32],
     limit: float,
 ) -> None:
     """Limit up to CHUNK_SAMPLES samples in place, LATENCY_SAMPLES later.
 
-    samples  (n, channels) float32, full scale 1.0, n <= CHUNK_SAMPLES
     line     (_HISTORY + CHUNK_SAMPLES, channels) float32, full scale 1.0, state
     peaks    (CHUNK_SAMPLES * channels,) float32, full scale 1.0, scratch
     table    (phases, TAPS) float32, a ratio: `PEAK_TABLE`
     states   (1,)
+    samples  (n, channels) float32, full scale 1.0, n <= CHUNK_SAMPLES
     limit    linear, > 0
     """
     state = states[0]
@@ -186,21 +187,19 @@ class Limiter:
         self.state["sum_q30"] = LOOK_AHEAD_SAMPLES * _ONE_Q30
         self.state["released_q30"] = self.state["ring"] = _ONE_Q30
         self.peaks = np.zeros(CHUNK_SAMPLES * channels, np.float32)
+        self._limit_chunk = bound(limit_chunk, self.line, self.peaks, PEAK_TABLE, self.state)
 
     def process(self, samples: NDArray[np.float32]) -> None:
         """Limit sound in place; it comes out LATENCY_SAMPLES later.
 
         samples  (n, channels) float32, full scale 1.0
         """
+        assert samples.flags.c_contiguous and samples.ndim == 2, "no kernel looks for gaps"
+        if len(samples) <= CHUNK_SAMPLES:  # nearly all periods are
+            self._limit_chunk(samples, self._limit)
+            return
         for first in range(0, len(samples), CHUNK_SAMPLES):
-            limit_chunk(
-                samples[first : first + CHUNK_SAMPLES],
-                self.line,
-                self.peaks,
-                PEAK_TABLE,
-                self.state,
-                self._limit,
-            )
+            self._limit_chunk(samples[first : first + CHUNK_SAMPLES], self._limit)
 
     @property
     def reduction_db(self) -> float:

@@ -64,7 +64,8 @@ class Output:
 
         out  (n, channels) float32, full scale 1.0
         """
-        apply_ramp(out, self._gain, self._gain, 1.0)
+        if self._gain != 1.0:
+            apply_ramp(out, self._gain, self._gain, 1.0)
         if self._protection is not None:
             if self._rested_samples:
                 self._protection.rest(self._rested_samples)
