@@ -39,9 +39,17 @@ DROWNED_DB: Final = 6.0
 ACTIVE_MIN: Final = 0.5
 """Share of the window that is no pause: with less of the sound in it nobody can be blamed."""
 
+HOLES_MAX: Final = 0.2
+"""Share of the capture that may stand still, 10 ms at a time: a driver puts silence for what it
+lost, and there no horn was to be heard.
+"""
+HAS_HOLES: Final = "the capture has holes"
+
 _BAND_HZ: Final = (300.0, 3400.0)
 """Telephone band (ITU-T G.712): what every horn gives and every microphone takes."""
 _GRID_HZ: Final = 8000
+_FINE: Final = 100
+"""Steps a second in which holes are looked for."""
 
 
 def in_band(sound: NDArray[np.float32], rate_hz: int, *, seconds: float) -> NDArray[np.float64]:
@@ -86,14 +94,31 @@ def _band_dbfs(sound: NDArray[np.float64], seconds: float) -> float:
     return db_of(2 * float(np.dot(sound, sound)) / (seconds * _GRID_HZ))
 
 
-def _active_share(played: NDArray[np.float64]) -> float:
-    """Return how much of the window is no pause, in steps of 0.1 s.
+def _active(played: NDArray[np.float64], per_s: int) -> NDArray[np.bool_]:
+    """Return which steps of the window are no pause, so many a second.
 
     played  (n,) float64, full scale 1.0, 8 kHz
     """
-    steps = played[: round(WINDOW_S * _GRID_HZ)].reshape(-1, _GRID_HZ // 10)
-    powers = 2 * np.mean(steps**2, axis=1)
-    return float(np.mean(powers > 10 ** (QUIET_DBFS / 10)))
+    steps = played[: round(WINDOW_S * _GRID_HZ)].reshape(-1, _GRID_HZ // per_s)
+    return np.asarray(2 * np.mean(steps**2, axis=1) > 10 ** (QUIET_DBFS / 10))
+
+
+def _holes(
+    captured: NDArray[np.float32], rate_hz: int, mine: NDArray[np.float64], delay_s: float | None
+) -> float:
+    """Return the share of a capture that stands still; with a delay, of what is to hold `mine`.
+
+    captured  (n,) float32, full scale 1.0
+    mine      (n,) float64, full scale 1.0, 8 kHz
+    """
+    steps = captured[: captured.size // (rate_hz // _FINE) * (rate_hz // _FINE)]
+    still = np.ptp(steps.reshape(-1, rate_hz // _FINE), axis=1) == 0
+    if delay_s is None:
+        return float(still.mean())
+    wanted = _active(mine, _FINE)
+    begin = round(delay_s * _FINE)
+    there = still[begin : begin + wanted.size]
+    return float(there[wanted[: there.size]].mean()) if wanted[: there.size].any() else 0.0
 
 
 def judge(
@@ -132,11 +157,13 @@ def judge(
     if why := unfit(captured):
         return LoopVerdict("cannot tell", begin_ns, end_ns, level_dbfs=level, why=why)
     theirs = in_band(captured, rate_hz, seconds=seconds)
-    found, _, gain = coefficient(mine, theirs)
+    found, delay_s, gain = coefficient(mine, theirs)
     margin_db = 2 * db_of(found / HEARD)
+    if found < HEARD and _active(mine, 10).mean() < ACTIVE_MIN:
+        return None
+    if _holes(captured, rate_hz, mine, delay_s if found >= HEARD else None) > HOLES_MAX:
+        return LoopVerdict("cannot tell", begin_ns, end_ns, margin_db, level, why=HAS_HOLES)
     if found < HEARD:
-        if _active_share(mine) < ACTIVE_MIN:
-            return None
         if level > noise_max_dbfs or (
             least_gain_db is not None
             and _band_dbfs(theirs, seconds) > mine_dbfs + least_gain_db + DROWNED_DB

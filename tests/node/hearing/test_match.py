@@ -5,7 +5,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import signal
 
-from node.hearing.match import EARLY_NS, WAY_S, WINDOW_S, coefficient, in_band, judge
+from node.hearing.match import (
+    EARLY_NS,
+    HAS_HOLES,
+    WAY_S,
+    WINDOW_S,
+    coefficient,
+    in_band,
+    judge,
+)
 from node.units import NS_PER_S, RATE_HZ
 
 WHOLE_S = WINDOW_S + WAY_S
@@ -169,3 +177,22 @@ def test_coefficient_and_delay_are_those_of_scipy(seed, delay_s):
     assert at_s == theirs.argmax() / 8000
     assert abs(found - theirs.max()) < 0.01, "what rings beyond the window is ours alone"
     assert abs(gain - 1) < 0.05
+
+
+@settings(max_examples=30, deadline=None)
+@given(SEEDS, RATES, st.floats(0.05, 0.9))
+def test_a_capture_with_holes_blames_no_horn_and_one_that_pauses_with_the_sound_has_none(
+    seed, rate_hz, share
+):
+    rng = np.random.default_rng(seed)
+    period = rate_hz // 4
+    hiss = noise(rng, rate_hz, -50)
+    holed = np.where(np.arange(hiss.size) % period < share * period, 0, hiss).astype(np.float32)
+    one = judged(voice(rng), holed, rate_hz=rate_hz)
+    assert one.word == ("cannot tell" if one.why else "not heard")
+    if share > 0.35:
+        assert one.why == HAS_HOLES
+    gated = voice(rng)
+    gated[RATE_HZ // 2 : RATE_HZ] = 0
+    heard = captured(gated, rate_hz, delay_s=0.1, gain_db=-20)
+    assert judged(gated, heard, rate_hz=rate_hz).word == "heard", "a gate that closes in a pause"
