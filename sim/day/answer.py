@@ -128,7 +128,8 @@ def _trace_hash(lived: Sequence[Lived]) -> str:
 def _items(observer: Observer, midnight_s: int) -> Iterator[DayItem]:
     for record in observer.records:
         begun = observer.diary.begun.get(record.name)
-        first_ns = begun.first_sample_ns if begun is not None and begun.seen else None
+        seen = begun is not None and begun.seen and record.started_s
+        first_ns = begun.first_sample_ns if begun is not None and seen else None
         kind: MessageClass | None = None if begun is None else begun.message_class
         yield DayItem(
             node=observer.diary.node,
@@ -136,7 +137,8 @@ def _items(observer: Observer, midnight_s: int) -> Iterator[DayItem]:
             message_class="" if kind is None else class_name(kind),
             outcome=record.outcome,
             reason=record.reason,
-            due_s=float(record.due_s - midnight_s),
+            # A live programme is due when it comes, and never did where there is only its end.
+            due_s=float((record.due_s or record.started_s or record.ended_s) - midnight_s),
             started_s=float(record.started_s - midnight_s) if record.started_s else None,
             first_sample_ms=(
                 None

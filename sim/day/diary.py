@@ -163,7 +163,7 @@ class Diary:
         if self._open is not None and seen == self._seen:
             return  # plans and limits change on whole minutes
         self._seen = seen
-        decision, verdict = controller.loudness(part.message_class, now_ns)
+        decision, verdict = controller.loudness(part.message_class, now_ns, level=part.level)
         silent = told_db == SILENT_DB
         played_dba = None if silent else round(verdict.expected_dba + told_db - decision.gain_db, 1)
         span = DaySpan(
@@ -185,6 +185,8 @@ class Diary:
                 return
         self._close(at_ns)
         self._open = span
+        if silent:
+            return
         begun = self.begun[part.name]
         told_ns = begun.first_sample_ns
         least_ns = max(at_ns - _LOOK_NS, begun.start_ns)

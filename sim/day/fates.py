@@ -5,6 +5,7 @@ order had reached it is only the last part of that.
 """
 
 from bisect import bisect
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Final, Protocol
@@ -22,8 +23,6 @@ from sim.result.day import DayOrder
 from sim.village.day_config import DayConfig, OrderConfig
 from sim.village.faults import into_day_ns
 from sim.village.places import Place
-
-DAY_NS: Final = 86_400 * NS_PER_S
 
 _OBEYED: Final = CANCELS | {"obeyed", "waiting", "known"}
 """What a node answers to an order that does what it says."""
@@ -55,12 +54,24 @@ class Observed(Protocol):
     observer: Observer
 
 
-def order_fate(day: DayConfig, place: Place, pole: Observed, sent: Sent, way: Way) -> DayOrder:
-    """Return what became of one order at one pole that has lived through its day."""
+def order_fate(
+    day: DayConfig,
+    place: Place,
+    pole: Observed,
+    sent: Sent,
+    way: Way,
+    *,
+    orders: Sequence[Sent],
+    end_ns: int,
+) -> DayOrder:
+    """Return what became of one order at one pole that has lived until `end_ns`.
+
+    `orders` are all that its station sent; all times are of one clock.
+    """
     message = open_envelope(sent.data)
     assert not isinstance(message, str), "the station seals what it sends"
     key = (message.key_id.hex(), message.counter)
-    answer = pole.observer.answers.get(key, "")
+    answer = _answer(pole, sent)
     order = sent.order
     told = DayOrder(
         node=place.node,
@@ -81,7 +92,7 @@ def order_fate(day: DayConfig, place: Place, pole: Observed, sent: Sent, way: Wa
     if order is not None and order.hamlet not in (None, place.hamlet):
         return replace(told, fate="not for here")
     if order is not None and order.kind == "alert":
-        return _warning(day, place, pole, sent, way, told=told)
+        return _warning(day, place, pole, sent, way, told=told, orders=orders, end_ns=end_ns)
     if answer in _OBEYED and key in pole.observer.forgotten:
         why = "done until the power went, and not kept"
         return replace(told, fate="not obeyed", reason=why)
@@ -91,7 +102,7 @@ def order_fate(day: DayConfig, place: Place, pole: Observed, sent: Sent, way: Wa
         return replace(told, fate="obeyed", reason="nothing was in force here")
     if answer in _OBEYED:
         return replace(told, fate="obeyed")
-    fate, reason = _unmet("not obeyed", sent, way, answer)
+    fate, reason = _unmet("not obeyed", sent, way, answer, end_ns)
     return replace(told, fate=fate, reason=reason)
 
 
@@ -126,12 +137,15 @@ def _warning(
     way: Way,
     *,
     told: DayOrder,
+    orders: Sequence[Sent],
+    end_ns: int,
 ) -> DayOrder:
     order = sent.order
     assert order is not None, "plans are no warnings"
     name = item_name(order.number)
     quiet_dba = day.heard_from_dba
-    since_ns = _counts_from(day, pole, sent, told.answer, name)
+    goes_on = told.answer == "known" and _goes_on(pole, sent, orders)
+    since_ns = _counts_from(pole, sent, name) if goes_on else sent.at_ns
     # What begins when it is long over is the sound of another order under its number.
     until_ns = sent.at_ns + (sent.ttl_s + order.lasts_s) * NS_PER_S
     release_s = place.profile.amplifier.mute_release_s.value
@@ -148,11 +162,11 @@ def _warning(
         told = replace(told, fate="too quiet", played_dba=faint.loudest_dba)
         return replace(told, reason=f"{faint.loudest_dba:g} dBA, heard from {quiet_dba:g} dBA on")
     if sound is None:
-        fate, reason = _unheard(pole, name, sent, way, told.answer)
-        if told.answer == "known" and since_ns == sent.at_ns and _was_over(day, pole, order, name):
+        fate, reason = _unheard(pole, name, sent, way, told.answer, end_ns=end_ns)
+        if told.answer == "known" and not goes_on and name in pole.observer.diary.begun:
             fate, reason = "not heard", _KNOWN
-        silenced = _silenced(pole, name, told.sent_s)
-        if silenced:
+        silenced = _silenced(pole, name, since_ns, until_ns)
+        if silenced and told.answer in _TAKEN:
             fate, reason = "not heard", silenced
         return replace(told, fate=fate, reason=reason)
     # What is seen of each repetition is a look longer than it is.
@@ -175,19 +189,11 @@ def _warning(
     )
 
 
-def _counts_from(day: DayConfig, pole: Observed, sent: Sent, answer: str, name: str) -> int:
-    """Return from when on sound of a warning answers this order: it may repeat an earlier one."""
+def _counts_from(pole: Observed, sent: Sent, name: str) -> int:
+    """Return from when on sound of a warning that goes on answers its order."""
     begun = pole.observer.diary.begun.get(name)
     first_ns = None if begun is None else begun.first_sample_ns
-    if answer == "known" and first_ns is not None and first_ns < sent.at_ns:
-        assert sent.order is not None, "plans are no warnings"
-        return first_ns if _is_repeated(day, sent.order) else sent.at_ns
-    return sent.at_ns
-
-
-def _was_over(day: DayConfig, pole: Observed, order: OrderConfig, name: str) -> bool:
-    """Return whether what sounded under its number was over when a warning was ordered."""
-    return name in pole.observer.diary.begun and not _is_repeated(day, order)
+    return sent.at_ns if first_ns is None else min(first_ns, sent.at_ns)
 
 
 def _is_ordered_before(day: DayConfig, order: OrderConfig) -> bool:
@@ -201,18 +207,31 @@ def _is_ordered_before(day: DayConfig, order: OrderConfig) -> bool:
     )
 
 
-def _is_repeated(day: DayConfig, order: OrderConfig) -> bool:
-    """Return whether a warning is in force already when it is ordered again."""
+def _goes_on(pole: Observed, sent: Sent, orders: Sequence[Sent]) -> bool:
+    """Return whether a warning is in force at this pole already when it is ordered again."""
+    assert sent.order is not None, "plans are no warnings"
+    now_ns = pole.observer.came_at_ns(sent.data)
+    before = [
+        (at_ns, one.order, one.at_ns, _answer(pole, one))
+        for one in orders
+        if one.order is not None
+        and one.order.number == sent.order.number
+        and (at_ns := pole.observer.came_at_ns(one.data)) is not None
+        and now_ns is not None
+        and at_ns < now_ns
+    ]
+    taken = [one for one in before if one[1].kind == "alert" and one[3] in _TAKEN]
+    if not taken or any(one[1].kind == "cancel" and one[3] in CANCELS for one in before):
+        return False
+    _, first, at_ns, _ = min(taken, key=lambda one: one[0])
+    return sent.at_ns < at_ns + first.lasts_s * NS_PER_S
 
-    def at_ns(one: OrderConfig) -> int:
-        return into_day_ns(one.at, day.date, day.programme.zone)
 
-    same = [one for one in day.orders if one.number == order.number and at_ns(one) < at_ns(order)]
-    before = [one for one in same if one.kind in ("alert", "cancel")]
-    first = min((one for one in before if one.kind == "alert"), key=at_ns, default=None)
-    over = any(one.kind == "cancel" and one.by == order.by for one in before)
-    lasts = first is not None and at_ns(order) < at_ns(first) + first.lasts_s * NS_PER_S
-    return lasts and not over
+def _answer(pole: Observed, sent: Sent) -> str:
+    """Return what a node made of an order; empty where it made nothing of it."""
+    message = open_envelope(sent.data)
+    assert not isinstance(message, str), "the station seals what it sends"
+    return pole.observer.answers.get((message.key_id.hex(), message.counter), "")
 
 
 def _sound(
@@ -259,18 +278,25 @@ def _missing_s(once_s: float) -> float:
     return min(_WHOLE_S, _WHOLE_SHARE * once_s)
 
 
-def _silenced(pole: Observed, name: str, sent_s: float) -> str:
+def _silenced(pole: Observed, name: str, since_ns: int, until_ns: int) -> str:
     """Return what kept a warning that had the horn from sounding; empty when it never had it."""
-    spans = [one for one in pole.observer.diary.spans if one.item == name and one.from_s >= sent_s]
+    spans = [
+        one
+        for one in pole.observer.diary.spans
+        if one.item == name and since_ns <= one.from_s * NS_PER_S < until_ns
+    ]
     if any(one.played_dba is not None for one in spans):
         return "the amplifier was still mute"
-    return "" if not spans else f"silenced by {spans[0].rule or 'the volume plan'}"
+    by = [one.rule if one.action == "refuse" else "the volume plan" for one in spans]
+    return f"silenced by {by[0]}" if by else ""
 
 
-def _unheard(pole: Observed, name: str, sent: Sent, way: Way, answer: str) -> tuple[str, str]:
+def _unheard(
+    pole: Observed, name: str, sent: Sent, way: Way, answer: str, *, end_ns: int
+) -> tuple[str, str]:
     """Return fate and reason of a warning of which nothing sounded."""
     if answer not in _TAKEN:
-        return _unmet("not heard", sent, way, answer)
+        return _unmet("not heard", sent, way, answer, end_ns)
     records = [one for one in pole.observer.records if one.name == name]
     if records and records[-1].outcome == "played":
         return "not heard", "nothing left the horn, though its record says so"
@@ -279,7 +305,7 @@ def _unheard(pole: Observed, name: str, sent: Sent, way: Way, answer: str) -> tu
     if answer == "known":
         return "not heard", _KNOWN
     assert way.arrived_ns is not None, "who answers was reached"
-    if way.arrived_ns + sent.ttl_s * NS_PER_S > DAY_NS:
+    if way.arrived_ns + sent.ttl_s * NS_PER_S > end_ns:
         return "not known", "the day ends before it could sound"
     message = open_envelope(sent.data)
     assert not isinstance(message, str), "the station seals what it sends"
@@ -288,11 +314,11 @@ def _unheard(pole: Observed, name: str, sent: Sent, way: Way, answer: str) -> tu
     return "not heard", "no power after it had come"
 
 
-def _unmet(word: str, sent: Sent, way: Way, answer: str) -> tuple[str, str]:
+def _unmet(word: str, sent: Sent, way: Way, answer: str, end_ns: int) -> tuple[str, str]:
     """Return fate and reason of an order that never came, or that the node refused."""
     if way.arrived_ns is not None:
         return word, f"refused: {answer}" if answer else "the node was not ready for it"
-    if sent.at_ns + sent.ttl_s * NS_PER_S > DAY_NS:
+    if sent.at_ns + sent.ttl_s * NS_PER_S > end_ns:
         return "not known", "the day ends before the order is void"
     return word, "; ".join(way.hindered_by) or "each copy of it was lost on its way"
 

@@ -186,7 +186,8 @@ class Stretch:
         if too_late:  # what a stranger sent again when it was void
             came_ns = None
         way = Way(came_ns, self._hindered(one, sent, came_ns))
-        fate = order_fate(self._day, one.place, pole, sent, way)
+        here = [each for each in self._orders if each.commune == sent.commune]
+        fate = order_fate(self._day, one.place, pole, sent, way, orders=here, end_ns=self._end_ns)
         if too_late:
             fate = replace(fate, answer="")
         if sent.order is None and fate.answer == "replayed":

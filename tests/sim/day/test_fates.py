@@ -471,3 +471,97 @@ def test_a_warning_that_is_late_behind_another_says_that_it_waited(village):
     told = {(one.node, one.number): (one.fate, one.reason) for one in day.orders if one.number}
     assert told["a-1", 7] == ("heard", "")
     assert {told[node, 1] for node in POLES} == {("late", "it waited for the horn")}
+
+
+def two_hamlets(village):
+    """Let the third pole be in a hamlet of its own."""
+    text = village.read_text()
+    third = next(line for line in text.splitlines() if '"a-3"' in line)
+    hamlet = '[[communes.hamlets]]\nname = "A2"\nx_m = 9\ny_m = 9\nclusters = ['
+    village.write_text(text.replace(f"{third}\n]", f"]\n{hamlet}\n{third}\n]", 1))
+
+
+@pytest.mark.parametrize("lasts_s", [30, 1200])
+def test_what_is_in_force_in_one_hamlet_is_no_answer_in_another(village, lasts_s):
+    """Ordered again for all, the warning is over where it was ordered for half a minute."""
+    two_hamlets(village)
+    first = f'hamlet = "A1"\nlasts_s = {lasts_s}'
+    more = '[[day.orders]]\nat = "02:00"\nkind = "alert"\nhamlet = "A2"\n\n'
+    more += '[[day.orders]]\nat = "02:10"\nkind = "alert"\n\n'
+    day = day_of(
+        village,
+        ('kind = "alert"', f'kind = "alert"\n{first}'),
+        ("[[communes]]", f"{more}[[communes]]"),
+    )
+    again = {one.node: one for one in day.orders if one.kind == "alert" and one.sent_s == 7800}
+    assert {one.answer for one in again.values()} == {"known"}
+    fates = {node: one.fate for node, one in again.items()}
+    here = "heard" if lasts_s > 600 else "not heard"
+    assert fates == {"a-1": here, "a-2": here, "a-3": "heard"}
+    assert day.totals["unwarned"] == (0 if lasts_s > 600 else 2)
+
+
+def test_a_cancel_for_another_hamlet_ends_nothing_here(village):
+    two_hamlets(village)
+    more = '[[day.orders]]\nat = "02:05"\nkind = "cancel"\nhamlet = "A2"\n\n'
+    more += '[[day.orders]]\nat = "02:10"\nkind = "alert"\n\n'
+    day = day_of(village, ("[[communes]]", f"{more}[[communes]]"))
+    again = {one.node: one.fate for one in day.orders if one.kind == "alert" and one.sent_s == 7800}
+    assert again == {"a-1": "heard", "a-2": "heard", "a-3": "not heard"}
+
+
+def test_an_order_that_never_came_is_not_silent_for_what_befell_a_later_one(village):
+    """The amplifier had nothing to do with it: each order has a reason of its own."""
+    down = '[[faults]]\nkind = "link_down"\ncluster = "a-1"\nstart = "01:59"\nend = "02:04"\n\n'
+    again = '[[day.orders]]\nat = "02:06"\nkind = "alert"\n\n'
+    day = day_of(
+        village,
+        ('kind = "alert"', 'kind = "alert"\nttl_s = 60\nlasts_s = 60'),
+        ("volume = 75\nemergency_floor = 90", "volume = 0\nemergency_floor = 0"),
+        ("[[communes]]", f"{down}{again}[[communes]]"),
+    )
+    told = [
+        (one.sent_s, one.fate, one.reason) for one in day.orders if one.node == "a-1" and one.kind
+    ]
+    assert told == [
+        (7200.0, "not heard", "no link"),
+        (7560.0, "not heard", "silenced by the volume plan"),
+    ]
+    assert day.totals["urgent_first_sample_max_ms"] is None, "nothing of any sounded"
+
+
+def test_a_live_programme_is_due_when_it_comes_and_a_missed_one_within_its_day(village):
+    gone = '[[faults]]\nkind = "card_gone"\nstart = "01:30"\nend = "04:00"\ncluster = "a-1"\n\n'
+    village.write_text(village.read_text().replace("[day]", gone + '[day]\nlive_at = "02:00"', 1))
+    live = [one for one in around_orders(scenario.load(village)).items if one.item[:5] == "live "]
+    assert {one.node for one in live} == POLES
+    assert all(7200 <= one.due_s < 7260 for one in live), live
+
+
+def test_what_a_pole_had_no_power_to_sound_before_midnight_is_not_known(village):
+    cut = '[[faults]]\nkind = "power_cut"\ncluster = "a-1"\nfrom_s = 0.3\nuntil_s = 300\n\n'
+    day = day_of(
+        village,
+        ("[day]", f'{cut}[day]\nlive_at = "23:58"'),
+        ('at = "02:00"', 'at = "23:58"'),
+    )
+    one = warnings_of(day)["a-1"]
+    assert (one.fate, one.reason) == ("not known", "the day ends before it could sound")
+    assert (day.totals["unwarned"], day.totals["not_known"]) == (1, 1)
+
+
+@pytest.mark.parametrize("by", ["commune", "province"])
+@pytest.mark.parametrize("volume", [0, 1, 75])
+def test_a_tier_above_is_as_loud_as_its_own_plan_says(village, by, volume):
+    """The commune's plan turns its own warnings down, and nobody else's."""
+    day = day_of(
+        village,
+        ('kind = "alert"', f'kind = "alert"\nby = "{by}"'),
+        ("volume = 75\nemergency_floor = 90", f"volume = {volume}\nemergency_floor = 0"),
+    )
+    own = {0: "not heard", 1: "too quiet", 75: "heard"}[volume]
+    assert {one.fate for one in warnings_of(day).values()} == {own if by == "commune" else "heard"}
+    volumes = {one.node: one.volume for one in day.items if one.item.startswith("#")}
+    for one in day.spans:
+        if one.item.startswith("#"):
+            assert one.volume == volumes[one.node] and one.played_dba == one.played_dba, one
