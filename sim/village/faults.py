@@ -73,8 +73,7 @@ KINDS: Final[dict[str, KindOfFault]] = {
     "disk_full": KindOfFault("nothing more fits on its disk"),
     "disk_slow": KindOfFault("a flushed write takes so long", ("write_s",)),
     "card_gone": KindOfFault(
-        "its sound card is not there: it lives, and nothing sounds",
-        sweep=True, run=True, fleet=True,
+        "its sound card is not there: it lives, and nothing sounds", run=True, fleet=True
     ),
     "detour": KindOfFault("each way is so much longer", ("extra_ms",), ON_LINKS, run=True),
     "no_rtc": KindOfFault(

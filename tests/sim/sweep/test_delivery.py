@@ -8,6 +8,8 @@ from sim.day.station import Station
 from sim.gateway.power import uptimes
 from sim.sweep.delivery import Delivery
 from sim.village import scenario
+from sim.village.course import require_lived
+from sim.village.faults import KINDS
 from sim.village.places import build_village, day_cuts
 from sim.world.whole_day import live_orders, run_day
 from tests.sim.two_poles import CANCEL, VILLAGE, broken, villages
@@ -54,6 +56,16 @@ def test_an_order_comes_when_whole_daemons_have_it(tmp_path_factory, text):
         assert (came_s is None) == (other_s is None), key
         if came_s is not None:
             assert came_s == pytest.approx(other_s, abs=CONNECTS_S), key
+
+
+@pytest.mark.parametrize("kind", [name for name, one in KINDS.items() if one.sweep])
+def test_whatever_a_sweep_says_that_its_orders_meet_keeps_them_back(tmp_path, kind):
+    """A card that is gone keeps no order back, and yet nobody hears it: that is for a whole day."""
+    path = tmp_path / "two.toml"
+    path.write_text(broken(kind, "00:00", "24:00"))
+    asked = scenario.load(path)
+    require_lived(asked, "sweep")
+    assert set(modelled(asked, build_village(asked)).values()) == {None}
 
 
 def test_the_part_of_a_day_around_its_orders_begins_before_what_costs_a_node_its_keys(tmp_path):
