@@ -102,7 +102,7 @@ def order_fate(
         return replace(told, fate="obeyed", reason="nothing was in force here")
     if answer in _OBEYED:
         return replace(told, fate="obeyed")
-    fate, reason = _unmet("not obeyed", sent, way, answer, end_ns)
+    fate, reason = _unmet("not obeyed", way, answer)
     return replace(told, fate=fate, reason=reason)
 
 
@@ -296,7 +296,7 @@ def _unheard(
 ) -> tuple[str, str]:
     """Return fate and reason of a warning of which nothing sounded."""
     if answer not in _TAKEN:
-        return _unmet("not heard", sent, way, answer, end_ns)
+        return _unmet("not heard", way, answer)
     records = [one for one in pole.observer.records if one.name == name]
     if records and records[-1].outcome == "played":
         return "not heard", "nothing left the horn, though its record says so"
@@ -314,12 +314,10 @@ def _unheard(
     return "not heard", "no power after it had come"
 
 
-def _unmet(word: str, sent: Sent, way: Way, answer: str, end_ns: int) -> tuple[str, str]:
+def _unmet(word: str, way: Way, answer: str) -> tuple[str, str]:
     """Return fate and reason of an order that never came, or that the node refused."""
     if way.arrived_ns is not None:
         return word, f"refused: {answer}" if answer else "the node was not ready for it"
-    if sent.at_ns + sent.ttl_s * NS_PER_S > end_ns:
-        return "not known", "the day ends before the order is void"
     return word, "; ".join(way.hindered_by) or "each copy of it was lost on its way"
 
 

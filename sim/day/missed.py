@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from node.control.calendar.programme import Calendar, ProgrammeConfig
-from node.control.civil_time import DAY_S
 from node.units import NS_PER_S
 from sim.day.fates import item_name
 from sim.day.station import Station
@@ -23,7 +22,7 @@ def with_missed(
     known = {(one.item, int(one.due_s)) for one in told}
     counted = {one.item for one in told if one.outcome == "missed"}
     found = list(told)
-    for due in Calendar(programme).due_between(midnight_s - 1, midnight_s + DAY_S - 1):
+    for due in Calendar(programme).due_between(midnight_s - 1, midnight_s + station.day_s - 1):
         due_s = due.due_s - midnight_s
         if (due.name, due_s) in known or due.name in counted:
             continue

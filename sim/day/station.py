@@ -18,7 +18,7 @@ from node.control.trust.signature import SeedSigner
 from node.control.warning.short_alert import encode_short
 from node.units import NS_PER_S
 from sim.village.day_config import DayConfig, OrderConfig
-from sim.village.faults import Fault
+from sim.village.faults import Fault, into_day_ns
 
 PLAN_TTL_S: Final = 86_400
 
@@ -73,6 +73,7 @@ class Station:
         self._root = self._signer("root")
         self._counter = 0
         self.midnight_s = midnight_s(day)
+        self.day_s = length_s(day)
         self.root_public_key = self._root.public_key
 
     def orders(self) -> list[Sent]:
@@ -215,9 +216,10 @@ class Station:
         *,
         label: str,
         at_s: int = 0,
-        ttl_s: int = PLAN_TTL_S,
+        ttl_s: int | None = None,
     ) -> Sent:
         self._counter += 1
+        ttl_s = max(PLAN_TTL_S, self.day_s) if ttl_s is None else ttl_s
         urgent = kind in (Kind.SHORT_ALERT, Kind.MUTE, Kind.UNMUTE)
         message = Message(
             kind=kind,
@@ -237,6 +239,11 @@ class Station:
 def midnight_s(day: DayConfig) -> int:
     """Return when the day begins, in seconds UTC."""
     return instant_of(day, "00:00")
+
+
+def length_s(day: DayConfig) -> int:
+    """Return how long a day is, s: other than 24 hours where its clocks are changed."""
+    return into_day_ns("24:00", day.date, day.programme.zone) // NS_PER_S
 
 
 def instant_of(day: DayConfig, wall: str) -> int:

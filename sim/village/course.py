@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from sim.village.day_config import OrderConfig
     from sim.village.scenario import Cluster, Commune, Hamlet, Scenario
 
-DAY_NS: Final = 86_400 * NS_PER_S
 _LATEST_S: Final = 1e6
 _NO_DAY: Final = ("2000-01-01", "UTC")
 """Of a scenario without one: its faults say seconds."""
@@ -171,7 +170,8 @@ def _wrong_times(scenario: "Scenario", fault: Fault, at: str) -> Iterator[str]:
         yield f"{at}.start = {fault.start!r}: needs a table [day]"
         return
     begin_ns = live_ns(scenario)
-    whole_ns = max(DAY_NS, begin_ns + round(scenario.duration_s * NS_PER_S))
+    day_ns = into_day_ns("24:00", *_day_of(scenario))
+    whole_ns = max(day_ns, begin_ns + round(scenario.duration_s * NS_PER_S))
     spans = fault.spans_ns(*_day_of(scenario), live_ns=begin_ns)
     if any(end < start for start, end in spans):
         yield f"{at}.end = {fault.end!r}: must be after start = {fault.start!r}"

@@ -11,7 +11,7 @@ from node.units import NS_PER_S
 from sim.day.answer import Lived, Plan
 from sim.day.fates import Way, order_fate
 from sim.day.hindrance import blocks, hindrances, slowed, with_pole
-from sim.day.nodes import DAY_S, library, node_parts, turns
+from sim.day.nodes import library, node_parts, turns
 from sim.day.station import Sent, Station
 from sim.day.strangers import attack_fate, strangers_orders
 from sim.gateway.power import Uptime, uptimes
@@ -195,7 +195,8 @@ class Stretch:
         ended = sent.at_ns + sent.ttl_s * NS_PER_S > self._end_ns
         if fate.fate in ("not heard", "not obeyed") and way.arrived_ns is None and ended:
             why = "; ".join(way.hindered_by) or "on its way"
-            what = "day" if self._begin_ns + self._end_ns == DAY_S * NS_PER_S else "stretch"
+            day_ns = self.plan.station.day_s * NS_PER_S
+            what = "day" if self._begin_ns + self._end_ns == day_ns else "stretch"
             return replace(fate, fate="not known", reason=f"{why} when the {what} ended")
         live = self.world.live
         live_ns = (0, 0) if live is None else (live.begin_ns, live.ends_ns)

@@ -7,7 +7,7 @@ from typing import Final
 from node.opus.protocol import DecoderFactory
 from node.units import NS_PER_S
 from sim.day.answer import answer_of
-from sim.day.nodes import DAY_S
+from sim.day.station import length_s
 from sim.result.day import DayResult
 from sim.village.course import live_ns
 from sim.village.day_config import DayConfig
@@ -58,7 +58,7 @@ class WholeDay:
             scenario,
             village,
             begin_s=0,
-            end_s=DAY_S,
+            end_s=0 if scenario.day is None else length_s(scenario.day),
             decoder_factory=decoder_factory,
             live=True,
         )
@@ -109,7 +109,8 @@ def live_orders(scenario: Scenario, village: Village) -> Stretch | None:
     over_s = [at_s + max(one.ttl_s, one.lasts_s) for at_s, one in zip(given_s, orders, strict=True)]
     if not orders:
         return None
-    begin_s, end_s = max(0, min(given_s) - _BEFORE_S), min(DAY_S, max(over_s) + _AFTER_S)
+    begin_s = max(0, min(given_s) - _BEFORE_S)
+    end_s = min(length_s(scenario.day), max(over_s) + _AFTER_S)
     if any(
         one.fault.kind in _REMEMBERED and one.start_ns < begin_s * NS_PER_S
         for place in village.places

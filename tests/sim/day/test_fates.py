@@ -565,3 +565,21 @@ def test_a_tier_above_is_as_loud_as_its_own_plan_says(village, by, volume):
     for one in day.spans:
         if one.item.startswith("#"):
             assert one.volume == volumes[one.node] and one.played_dba == one.played_dba, one
+
+
+def test_the_last_hour_of_a_day_of_25_is_a_part_of_it(village):
+    """Where clocks are set back: what is ordered then is sent, and what is due then is a row."""
+    cut = '[[faults]]\nkind = "power_cut"\ncluster = "a-1"\nstart = "23:00"\nend = "24:00"\n\n'
+    day = day_of(
+        village,
+        ('date = "2026-11-23"', 'date = "2026-10-25"'),
+        ("[day.volume]", f'{cut}[day.programme]\nzone = "Europe/Berlin"\n\n[day.volume]'),
+        ('name = "evening"\nstart = "17:00"', 'name = "evening"\nstart = "23:30"'),
+        ('at = "02:00"', 'at = "23:30"'),
+    )
+    fates = {node: (one.fate, one.reason, one.sent_s) for node, one in warnings_of(day).items()}
+    assert set(fates) == POLES
+    assert fates["a-1"] == ("not heard", "no power", 88_200)
+    assert fates["a-2"][0] == fates["a-3"][0] == "heard"
+    items = {one.node: one for one in day.items if one.item == "evening"}
+    assert set(items) == POLES and items["a-1"].reason == "no power"
