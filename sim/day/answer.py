@@ -9,11 +9,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from node.control.calendar.play_state import Record
 from node.control.loudness.regulation import RuleFile
 from node.control.precedence import MessageClass
 from node.control.proof.proof import GENESIS, hash_of
 from node.counters import Origin
-from node.units import NS_PER_MS, RATE_HZ
+from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
 from sim.day.missed import with_missed, with_unwarned
 from sim.day.nodes import dwelling
 from sim.day.observer import Observer
@@ -46,6 +47,8 @@ class Lived:
     power: Sequence[Uptime]
     orders: Sequence[DayOrder]
     """The fate of each order here."""
+    begin_ns: int = 0
+    """Into the day, when what was lived began."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +88,7 @@ def answer_of(plan: Plan, lived: Sequence[Lived]) -> DayResult:
 
 def _all_items(plan: Plan, number: int, one: Lived) -> list[DayItem]:
     """Return the node's own records, and what it kept none of: it had no power, or no plan."""
-    told = list(_items(one.pole.observer, plan.station.midnight_s))
+    told = list(_items(one, plan.station.midnight_s))
     programme = replace(
         plan.day.programme, hamlet=one.place.hamlet, offset_s=plan.turns.offsets_s[number]
     )
@@ -125,7 +128,8 @@ def _trace_hash(lived: Sequence[Lived]) -> str:
     return whole.hexdigest()
 
 
-def _items(observer: Observer, midnight_s: int) -> Iterator[DayItem]:
+def _items(lived: Lived, midnight_s: int) -> Iterator[DayItem]:
+    observer = lived.pole.observer
     for record in observer.records:
         begun = observer.diary.begun.get(record.name)
         seen = begun is not None and begun.seen and record.started_s
@@ -139,7 +143,7 @@ def _items(observer: Observer, midnight_s: int) -> Iterator[DayItem]:
             reason=record.reason,
             # A live programme is due when it comes, and never did where there is only its end.
             due_s=float((record.due_s or record.started_s or record.ended_s) - midnight_s),
-            started_s=float(record.started_s - midnight_s) if record.started_s else None,
+            started_s=_started_s(lived, record, midnight_s),
             first_sample_ms=(
                 None
                 if begun is None or first_ns is None
@@ -151,6 +155,16 @@ def _items(observer: Observer, midnight_s: int) -> Iterator[DayItem]:
             languages=", ".join(record.languages),
             failed=", ".join(record.failed),
         )
+
+
+def _started_s(lived: Lived, record: Record, midnight_s: int) -> float | None:
+    """Return when an item started, s into the day: by the true time where the node had none."""
+    if not record.started_s:
+        return None
+    begun = lived.pole.observer.diary.begun.get(record.name)
+    if record.clock != "trusted" and begun is not None:
+        return (lived.begin_ns + begun.start_ns) / NS_PER_S
+    return float(record.started_s - midnight_s)
 
 
 def _rule(one: RuleFile) -> DayRule:

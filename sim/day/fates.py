@@ -149,10 +149,12 @@ def _warning(
     # What begins when it is long over is the sound of another order under its number.
     until_ns = sent.at_ns + (sent.ttl_s + order.lasts_s) * NS_PER_S
     release_s = place.profile.amplifier.mute_release_s.value
+    is_refused = told.answer not in ("", *_TAKEN)  # what sounds is another's under its number
     stretches = [
         one
         for one in audible(pole.observer.diary.spans, release_s, pole.observer.unmuted)
         if one.span.item == name
+        and not is_refused
         and one.span.until_s * NS_PER_S > since_ns
         and one.span.from_s * NS_PER_S < until_ns
     ]

@@ -106,7 +106,7 @@ def with_pole(
         took_s = (came_ns - sent.at_ns) / NS_PER_S
         words = [f"{took_s:.0f} s on its way{' beside the live programme' * beside}"]
         if fate.first_sound_s is not None and fate.first_sound_s > 2 * took_s:
-            words = ["it waited for the horn"]
+            words = ["it waited at the pole"]
     return replace(fate, reason="; ".join(words))
 
 

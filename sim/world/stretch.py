@@ -137,6 +137,7 @@ class Stretch:
                 place=one.place,
                 pole=pole,
                 power=one.power,
+                begin_ns=self._begin_ns,
                 orders=[
                     self._in_day(self._fate(one, pole, sent))
                     for sent in self._orders

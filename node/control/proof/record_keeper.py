@@ -183,20 +183,24 @@ def _completed(record: Record, heard: _Heard) -> Record:
     """Return `record` with how it was heard; what nobody could hear was not played."""
     verdict = heard.verdict
     outcome, reason = record.outcome, record.reason or verdict.justification
+    silent = heard.gain_max_db <= SILENCE_DB
     unheard = len(heard.parts) < PARTS_MAX and not any(one.heard_ns for one in heard.parts)
     if outcome == "played" and unheard:
         outcome, reason = "missed", "nothing of it sounded"
-    elif heard.gain_max_db <= SILENCE_DB and outcome == "played":
+    elif silent and outcome == "played":
         outcome, reason = "refused", "the plan says volume 0"
         if verdict.action == "refuse":
             reason = (
                 f"{verdict.expected_dba:g} dBA at the nearest dwelling: {verdict.rule} allows "
                 f"{verdict.limit_dba:g}"
             )
+    for one in heard.parts if silent else ():
+        one.heard_ns = 0
     return msgspec.structs.replace(
         record,
         outcome=outcome,
         reason=reason,
+        sounded_s=0 if silent else record.sounded_s,
         clock=heard.clock,
         volume=heard.volume,
         gain_db=max(verdict.gain_db, SILENCE_DB),

@@ -470,7 +470,7 @@ def test_a_warning_that_is_late_behind_another_says_that_it_waited(village):
     )
     told = {(one.node, one.number): (one.fate, one.reason) for one in day.orders if one.number}
     assert told["a-1", 7] == ("heard", "")
-    assert {told[node, 1] for node in POLES} == {("late", "it waited for the horn")}
+    assert {told[node, 1] for node in POLES} == {("late", "it waited at the pole")}
 
 
 def two_hamlets(village):
@@ -583,3 +583,24 @@ def test_the_last_hour_of_a_day_of_25_is_a_part_of_it(village):
     assert fates["a-2"][0] == fates["a-3"][0] == "heard"
     items = {one.node: one for one in day.items if one.item == "evening"}
     assert set(items) == POLES and items["a-1"].reason == "no power"
+
+
+def test_what_the_node_refused_is_not_heard_by_what_sounds_later_under_its_number(village):
+    cut = '[[faults]]\nkind = "link_down"\nstart = "01:59"\nend = "02:02"\ncluster = "a-1"\n\n'
+    again = '[[day.orders]]\nat = "02:03"\nkind = "alert"\n\n'
+    day = day_of(
+        village,
+        ('kind = "alert"', 'kind = "alert"\nlasts_s = 60\nttl_s = 600'),
+        ("[[communes]]", f"{cut}{again}[[communes]]"),
+    )
+    first, second = (one for one in day.orders if one.kind == "alert" and one.node == "a-1")
+    assert (first.fate, first.reason) == ("not heard", "refused: expired")
+    assert second.fate == "heard" and second.first_sound_s < 5
+
+
+def test_an_item_started_when_it_did_whatever_the_clock_of_its_node_showed(village):
+    cut = '[[faults]]\nkind = "power_cut"\nstart = "01:50"\nend = "02:05"\ncluster = "a-1"\n\n'
+    day = day_of(village, ("[day.volume]", cut + "[day.volume]"))
+    [item] = [one for one in day.items if one.node == "a-1" and one.item.startswith("#")]
+    told = warnings_of(day)["a-1"]
+    assert item.started_s == pytest.approx(told.sent_s + told.first_sound_s, abs=2)

@@ -1,5 +1,6 @@
 """What a record says was heard is what had the horn and sounded: no more of it, and no less."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import msgspec
@@ -11,7 +12,7 @@ from node.control.events import StartPart
 from node.control.loudness.regulation import Verdict
 from node.control.precedence import MessageClass
 from node.control.proof.proof import Entry
-from node.control.proof.record_keeper import LATE, TOPIC, RecordKeeper
+from node.control.proof.record_keeper import LATE, SILENCE_DB, TOPIC, RecordKeeper
 from node.events import LoopVerdict, Publish
 from node.units import NS_PER_MS
 
@@ -87,3 +88,22 @@ def test_what_the_card_never_had_for_half_of_its_time_was_not_played(sounds_s, m
     if record.heard_by:
         assert ("it found no sound in time" in record.heard_by) == (sum(missed_ms) >= 500)
     assert record.heard_by or sum(missed_ms) > 900 * sounds_s
+
+
+@given(
+    st.lists(st.sampled_from([SILENCE_DB, -20.0]), min_size=1, max_size=4),
+    st.sampled_from(["played", "stopped", "interrupted"]),
+)
+def test_what_had_the_horn_at_volume_0_sounded_for_no_second(gains_db, outcome):
+    keeper = RecordKeeper({}, "card, acoustically unverified")
+    for gain_db in gains_db:
+        keeper.begin(PART, 0, replace(VERDICT, gain_db=gain_db), 0, trusted=True)
+        keeper.note_horn(PART, 0, 0, sounds=True, trusted=True)
+        keeper.end_part(PART, 9000 * NS_PER_MS)
+    told = keeper.finish(Record(1, "tin", "2026-10-30", outcome, sounded_s=9 * len(gains_db)))
+    [proof] = [one for one in told if isinstance(one, Publish) and one.topic == TOPIC]
+    record = msgspec.json.decode(proof.payload, type=Entry).record
+    silent = max(gains_db) == SILENCE_DB
+    assert (record.sounded_s == 0) == silent == (not any(one.heard_ms for one in record.parts))
+    assert record.outcome == ("refused" if silent and outcome == "played" else outcome)
+    assert bool(record.heard_by) == (not silent)
