@@ -9,6 +9,7 @@ from node.control.events import StartPart
 from node.control.orders import Acknowledgement
 from node.control.proof.proof import Entry
 from node.control.proof.record_keeper import TOPIC as PROOF_TOPIC
+from node.control.trust.fates import is_good
 from node.control.trust.message import open_envelope
 from node.control.trust.once import ReplayGuard
 from node.events import AmplifierSwitched, Event, Publish, SourceChanged
@@ -146,7 +147,8 @@ class Observer:
             assert not isinstance(message, str), "the node seals what it answers"
             answer = msgspec.json.decode(message.content, type=Acknowledgement)
             key = (answer.issuer, answer.counter)
-            if answer.fate != "replayed" or key not in self.answers:  # that is about a copy
+            before = self.answers.get(key)
+            if before is None or is_good(answer.fate) or not is_good(before):  # else of a copy
                 self.answers[key] = answer.fate
 
     def _why(self, part: StartPart | None) -> str:
