@@ -7,6 +7,7 @@ order had reached it is only the last part of that.
 from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import inf
 from typing import Final, Protocol
 
@@ -33,6 +34,9 @@ _TAKEN: Final = frozenset({"waiting", "known"})
 _WHOLE_S: Final = 1.0
 _WHOLE_SHARE: Final = 0.3
 """So much of siren and words may be missing in what counts as all of it: the lesser of both."""
+
+_MOMENT_S: Final = 0.2
+"""Less than a syllable: nobody knows by it that there is a warning."""
 
 _KNOWN: Final = "refused: known already, as cancelled, superseded or over"
 
@@ -266,14 +270,26 @@ def _sound(
 
 def _of_boot(pole: Observed, heard: list[Audible], first: Audible, since_ns: int) -> _Sound:
     """Return what left the horn between two power cuts; `first` is the first of all."""
-    begun = pole.observer.diary.begun[heard[0].span.item]
-    first_ns = round(heard[0].from_s * NS_PER_S)
-    exact_ns = begun.first_sample_ns if heard[0] is first else None
+    begun, begins = pole.observer.diary.begun[heard[0].span.item], _begins(heard)
+    first_ns = round(begins.from_s * NS_PER_S)
+    exact_ns = begun.first_sample_ns if begins is first else None
     if exact_ns is not None and exact_ns >= since_ns:
-        first_ns = exact_ns + round(heard[0].muted_s * NS_PER_S)
+        first_ns = exact_ns + round(begins.muted_s * NS_PER_S)
     played_s = sum(one.span.until_s - one.span.from_s for one in heard)
     muted_s = sum(one.muted_s for one in heard)
     return _Sound(first_ns, played_s, muted_s, max(one.loud_dba for one in heard))
+
+
+def _begins(heard: list[Audible]) -> Audible:
+    """Return with which stretch it begins: who loses the horn at once again was not heard yet."""
+    begins, run_s = heard[0], 0.0
+    for one, then in pairwise(heard):
+        run_s += one.span.until_s - one.from_s
+        if run_s >= _MOMENT_S:
+            break
+        if then.span.from_s - one.span.until_s > _MOMENT_S:
+            begins, run_s = then, 0.0
+    return begins
 
 
 def _missing_s(once_s: float) -> float:
