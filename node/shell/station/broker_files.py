@@ -28,7 +28,7 @@ listener $port
 cafile $folder/ca.pem
 certfile $folder/broker.pem
 keyfile $folder/broker.key
-# Who is in this list is not let in. `systemctl reload mosquitto` reads it anew.
+# Who is in this list is not let in. `systemctl kill --signal HUP mosquitto` reads it anew.
 crlfile $folder/crl.pem
 require_certificate true
 use_identity_as_username true

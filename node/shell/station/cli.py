@@ -79,7 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     init.add_argument("--broker-folder", type=Path, help="for mosquitto's files (FOLDER/broker)")
     init.add_argument(
-        "--reload", default="systemctl reload mosquitto", help="lets it read them (%(default)s)"
+        "--reload",
+        default="systemctl kill --signal HUP mosquitto",
+        help="lets it read them (%(default)s)",
     )
     init.add_argument("--siren", type=Path, metavar="FILE.opus", help="before words of warnings")
     init.add_argument(

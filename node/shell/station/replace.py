@@ -86,8 +86,8 @@ def reload_broker(station: Station) -> None:
         said = str(fault)
     if said:
         raise ShellError(
-            f"`{command}`: {said}; until the broker reads its list (SIGHUP) the old gateway is "
-            "still let in"
+            f"`{command}`: {said}; until the broker reads its lists (SIGHUP) it lets in who was "
+            "let in before"
         )
 
 
