@@ -196,22 +196,8 @@ class RealNode:
         return found[-1] if found else {}
 
     def settle(self) -> None:
-        """Let it run for `_SETTLE_S`, and see when its card asked for which period.
-
-        The node's own count of periods will not do: it is told at ticks, always as long after one
-        was asked for. The file grows just before a period goes into it, by all those before.
-        """
-        grows = Path(f"{self._folder}/out.wav.partial")
-        until_ns = time.monotonic_ns() + _SETTLE_S * NS_PER_S
-        known = grows.stat().st_size
-        found: list[int] = []
-        while time.monotonic_ns() < until_ns:
-            size, now_ns = grows.stat().st_size, time.monotonic_ns()
-            if size != known:
-                known = size
-                found.append(now_ns - (size - _HEADER_BYTES) // _PERIOD_BYTES * _PERIOD_NS)
-            time.sleep(_POLL_S)
-        self._first_ask_ns = min(found)
+        """Let it run for `_SETTLE_S`, and see when its card asked for the first period."""
+        self._first_ask_ns = first_ask_ns(Path(f"{self._folder}/out.wav.partial"))
 
     def heard(self) -> tuple[NDArray[np.float32], int]:
         """Return what it played, (n,) float32, and when the first sample left, monotonic ns."""
@@ -233,6 +219,26 @@ class RealNode:
                 self._lines.append(line)
                 if ": connected" in line:
                     self._told.set()
+
+
+def first_ask_ns(grows: Path) -> int:
+    """Return when the sink that writes this file asked for its first period, monotonic ns.
+
+    The node's own count of periods will not do: it is told at ticks, always as long after one was
+    asked for. The file grows as soon as the last period that goes into it was rendered, which was
+    asked for as many periods after the first as lie before it in the file.
+    """
+    until_ns = time.monotonic_ns() + _SETTLE_S * NS_PER_S
+    known = grows.stat().st_size
+    found: list[int] = []
+    while time.monotonic_ns() < until_ns:
+        size, now_ns = grows.stat().st_size, time.monotonic_ns()
+        if size != known:
+            known = size
+            periods = (size - _HEADER_BYTES) // _PERIOD_BYTES
+            found.append(now_ns - (periods - 1) * _PERIOD_NS)
+        time.sleep(_POLL_S)
+    return min(found)
 
 
 def flush_ns(folder: Path) -> int:

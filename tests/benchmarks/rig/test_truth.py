@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.rig import truth, truth_real
 from benchmarks.rig.truth_case import (
+    PERIOD_MS,
     Figures,
     Simulated,
     figures_of,
@@ -18,7 +19,8 @@ from benchmarks.rig.truth_case import (
     write_files,
 )
 from node.control.trust.message import Kind
-from node.units import NS_PER_MS, RATE_HZ
+from node.shell.card.sinks import PacedSink
+from node.units import NS_PER_MS, RATE_HZ, SAMPLES_PER_MS
 from sim.links.kernel import LOST_NS
 from sim.village.places import build_village
 from sim.village.scenario import load
@@ -86,6 +88,20 @@ def test_a_count_that_is_more_than_a_thousandth_of_the_packets_off_is_named(figu
     for off in (4, -3):
         other = replace(told(), **{figure: getattr(told(), figure) + off})
         assert named(other, capsys) == ({figure} if off == 4 else set())
+
+
+@pytest.mark.real_time
+def test_when_the_card_asked_first_is_found_in_its_file_within_a_part_of_a_period(tmp_path):
+    """A period of error here was taken for 2 ms by which the simulator were too late."""
+    leaves_ns = []
+    sink = PacedSink(
+        channels=1, period_samples=PERIOD_MS * SAMPLES_PER_MS, wav=tmp_path / "out.wav"
+    )
+    sink.start(lambda _, at_ns: leaves_ns.append(at_ns))
+    found_ns = truth_real.first_ask_ns(tmp_path / "out.wav.partial")
+    sink.close()
+    first_ask_ns = leaves_ns[0] - PERIOD_MS * NS_PER_MS
+    assert (found_ns - first_ask_ns) / NS_PER_MS == pytest.approx(0, abs=PERIOD_MS * 0.4)
 
 
 @pytest.mark.needs_debian
