@@ -48,6 +48,10 @@ def run(arguments: list[str]) -> int:
         for duration_s in LENGTHS_S:
             name = f"{'decoded' if decode else 'counted only'}, {duration_s:g} s"
             rows[name] = _in_a_process_of_its_own(decode, duration_s)
+            if decode:
+                counted = rows[f"counted only, {duration_s:g} s"]
+                nodes = (counted["node_seconds"] or 0.0) / duration_s
+                rows[name]["mb_above_counted"] = _mb_above(rows[name], counted, nodes)
         name = f"{'decoded' if decode else 'counted only'}, {LENGTHS_S[1]:g} s, no answers"
         rows[name] = _in_a_process_of_its_own(decode, LENGTHS_S[1], reports=False)
     table.show("speed", f"Tier T2 on {SCENARIO}, one process", rows)
@@ -86,6 +90,14 @@ def one(decode: bool, duration_s: float, reports: bool = True) -> None:
         "rss_max_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
     }
     print(json.dumps(figures))
+
+
+def _mb_above(
+    decoded: dict[str, float | None], counted: dict[str, float | None], nodes: float
+) -> float | None:
+    """Return by how many MB the nodes of one run took more at the most than those of another."""
+    largest, other = decoded["kb_per_node"], counted["kb_per_node"]
+    return None if largest is None or other is None else round((largest - other) * nodes / 1024, 1)
 
 
 def _memory_kb(which: str) -> int:

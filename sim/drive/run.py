@@ -73,6 +73,7 @@ def run(
             progress(whole_s * done_ns / rounds.end_ns, whole_s)
     drive_cpu_s = time.process_time() - ready_cpu_s
     result = roll_up(scenario, village, part_of(rounds))
+    del rounds  # its nodes and those that are listened to would be there at once
     if decode:
         result.listen.update(_listen(result, scenario))
     result.cpu.update(

@@ -17,8 +17,10 @@ _SNAPSHOT_EVERY: Final = 50
 """Packets between two copies of the decoder on the shared path; a node that leaves it replays so
 many at most."""
 
-_STEPS_MAX: Final = 20_000
-"""Packets on the shared path that are kept: 77 MB at 20 ms."""
+_KEPT_S: Final = 20
+"""Of the shared path so much sound is kept, 5 MB: in a chunk of 10 s a node is no further behind
+the first one than that and its own playout delay. One that is decodes for itself, as it would with
+a history of its own."""
 
 
 class _Step:
@@ -38,6 +40,9 @@ class SharedPath:
     def __init__(self, factory: Callable[[int, int], Decoder]) -> None:
         self._factory = factory
         self._steps: dict[int, _Step] = {}
+        self._first = 0
+        self._samples = 0
+        """Of all steps that are kept."""
         self.decoded = 0
         """Packets that were decoded for the path."""
         self.shared = 0
@@ -51,11 +56,18 @@ class SharedPath:
         """Return the step `at`, or None where nobody has been or it is forgotten."""
         return self._steps.get(at)
 
-    def add(self, at: int, step: _Step) -> None:
-        """Keep a step; the oldest goes when there are too many."""
-        self._steps.setdefault(at, step)
-        if len(self._steps) > _STEPS_MAX:
-            del self._steps[next(iter(self._steps))]
+    @property
+    def end(self) -> int:
+        """Where nobody has been."""
+        return self._first + len(self._steps)
+
+    def add(self, step: _Step, rate_hz: int) -> None:
+        """Go on by a step; the oldest go when there are too many."""
+        self._steps[self.end] = step
+        self._samples += len(step.sound)
+        while self._samples > _KEPT_S * rate_hz:
+            self._samples -= len(self._steps.pop(self._first).sound)
+            self._first += 1
 
 
 class SharedDecoder:
@@ -87,10 +99,10 @@ class SharedDecoder:
         if self._at is None:
             return self._decoder.decode(payload, out)
         data = payload.tobytes()
-        step = self._path.find(self._at)
-        if step is None:
+        if self._at == self._path.end:
             return self._lead(payload, data, out)
-        if step.payload != data:  # it began later than the others
+        step = self._path.find(self._at)
+        if step is None or step.payload != data:  # it began later than the others
             self._leave()
             return self._decoder.decode(payload, out)
         self._path.shared += 1
@@ -173,7 +185,7 @@ class SharedDecoder:
         step = _Step(data, out[:samples].copy())
         if self._at % _SNAPSHOT_EVERY == 0:
             step.snapshot = self._decoder.copy()
-        self._path.add(self._at, step)
+        self._path.add(step, self.rate_hz)
         self._path.decoded += 1
         self._at += 1
         return samples

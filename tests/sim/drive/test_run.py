@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -341,6 +342,17 @@ def test_memory_does_not_grow_with_the_length_of_the_run(small):
     )
     _, short_kb, long_kb = map(int, told.stdout.split())
     assert long_kb - short_kb < 5_000
+
+
+def test_the_bytes_that_sound_needs_do_not_grow_with_the_length_of_the_run(small):
+    asked = scenario.load(small)
+    peaks = []
+    for seconds in (2, 40, 120):
+        tracemalloc.start()
+        drive.run(asked, duration_s=seconds)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert abs(peaks[2] - peaks[1]) < 1_000_000 < peaks[1]
 
 
 def test_a_node_takes_300_kb_of_memory_at_most(tmp_path):

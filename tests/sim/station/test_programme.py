@@ -153,6 +153,23 @@ def test_a_node_that_starts_later_goes_its_own_way(programme):
         np.testing.assert_array_equal(out, other)
 
 
+def test_a_node_that_starts_where_the_others_are_forgotten_goes_its_own_way(programme):
+    path = SharedPath(LibopusDecoder)
+    out, other = np.zeros((2, 960, 1), np.float32)
+    first = path.new_decoder(48_000, 1)
+    packets = [np.frombuffer(one, np.uint8) for one in programme.payloads[:900]]
+    for data in packets + packets[:800]:
+        first.decode(data, out)
+    path_decoded = path.decoded
+    # What it plays from the start is what they play again now, of another history.
+    late, alone = path.new_decoder(48_000, 1), LibopusDecoder(48_000, 1)
+    for data in packets:
+        late.decode(data, out)
+        alone.decode(data, other)
+        np.testing.assert_array_equal(out, other)
+    assert (path.decoded, path.shared) == (path_decoded, 0)
+
+
 def test_the_size_of_packets_on_the_link_is_that_of_the_bitrate(programme):
     kbit_s = station(programme).packet_bits / 20
     assert 24 < kbit_s < 50
