@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from node.shell.broker.mqtt import RECONNECT_S
 from tests.acceptance.conftest import need, process
 from tests.acceptance.test_enrol import publishes
 
@@ -64,6 +65,13 @@ class Home:
                 continue
             self.seen[heard] = json.loads(payload) if payload.startswith("{") else payload
         return self.seen[topic], time.monotonic() - begin
+
+    def is_offered(self, topic, wait_s=5.0):
+        """Return whether something is retained under a topic, and in what time."""
+        begin = time.monotonic()
+        one = self._client("mosquitto_sub", "-t", topic, "-C", "1", "-W", str(round(wait_s)))
+        out, _ = one.communicate(timeout=2 * wait_s)
+        return bool(out.strip()), time.monotonic() - begin
 
     def close(self):
         if self.hears.poll() is None:
@@ -201,6 +209,33 @@ def test_a_broker_that_comes_back_finds_the_bridge_again(bridge, capsys):
         print(f"\nback after {took_s:.1f} s")
 
 
+def test_a_broker_that_refuses_the_bridge_is_tried_in_peace_and_why_is_said_once(bridge, capsys):
+    acl = bridge.broker_folder / "acl"
+    allowed = acl.read_text()
+    acl.write_text(allowed.replace("topic write homeassistant/siren/", "topic write nowhere/"))
+    bridge.broker.kill()
+    bridge.broker.wait()
+    bridge.home.close()
+    bridge.start_broker()
+    came = "as home-assistant-huu-lien"
+    before = bridge.log.read_text().count(came)
+    time.sleep(15)
+    tried = bridge.log.read_text().count(came) - before
+    acl.write_text(allowed)
+    bridge.broker.send_signal(signal.SIGHUP)
+    begin, lines = time.monotonic(), []
+    while not lines or lines[-1] != "offered\n":
+        lines.append(bridge.bridge.stdout.readline())
+    took_s = time.monotonic() - begin
+    assert RECONNECT_S == (1.0, 5.0) and 2 <= tried <= 15 and took_s < RECONNECT_S[1] + 2
+    assert sum("the broker refuses homeassistant/siren/" in one for one in lines) == 1
+    assert len(lines) <= 4, "gone, is away, refuses, offered"
+    bridge.home = Home(bridge)
+    bridge.home.until("state", lambda told: told == "online")
+    with capsys.disabled():
+        print(f"\ntried {tried} times in 15 s, {len(lines) - 1} lines, back after {took_s:.1f} s")
+
+
 def test_a_node_that_is_not_there_is_named_at_once(bridge):
     bridge.node.terminate()
     bridge.node.communicate(timeout=20)
@@ -214,6 +249,35 @@ def test_a_node_that_is_not_there_is_named_at_once(bridge):
     bridge.home.wishes("siren", "ON")
     told, took_s = bridge.home.until("coc-1/siren", lambda told: told["fate"] == "not given")
     assert took_s < 3 and "not at the broker" in told["reason"]
+
+
+def test_a_node_that_is_accepted_later_sounds_and_one_that_is_taken_back_is_offered_no_more(
+    bridge, capsys
+):
+    home = bridge.home
+    bridge.sound(25)  # with a port of its own
+    later = bridge.gateway("later")
+    bridge.enrol(later, "coc-2")
+    config = "homeassistant/siren/coc-2/siren/config"
+    is_there, took_s = home.is_offered(config)
+    assert is_there, "no restart"
+    node = bridge.run(later)
+    try:
+        home.until(f"pa/v1/{VILLAGE}/node/coc-2/state", lambda told: told["state"] == "ready")
+        home.wishes("siren", "ON", name="coc-2")
+        home.until("coc-2/siren", is_on)
+        assert is_off(home.seen[f"{ROOT}/coc-1/siren"])
+        home.wishes("siren", "OFF", name="coc-2")
+        home.until("coc-2/siren", is_off)
+    finally:
+        node.kill()
+        node.communicate(timeout=20)
+    bridge.does("replace", "coc-2")
+    home.until("coc-2/siren", lambda told: told in ("", "(null)"), wait_s=8)
+    assert not home.is_offered(config, wait_s=1.0)[0]
+    assert bridge.bridge.poll() is None
+    with capsys.disabled():
+        print(f"\noffered {took_s:.1f} s after it had its papers")
 
 
 def test_what_was_taken_back_orders_nothing_and_is_offered_no_more(bridge):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.conftest import process
+
 PACKAGING = Path(__file__).parents[2] / "packaging"
 UNIT = PACKAGING / "loalang-node.service"
 EXPOSURE_MAX = 2.5
@@ -139,18 +141,26 @@ def test_what_a_node_keeps_stays_when_the_other_slot_of_an_image_starts():
     assert "slot-shared.d/loalang.conf" in build
 
 
-def test_the_bridge_gets_its_own_key_and_none_of_the_stations(commune, tmp_path):
-    from node.shell.station.cli import main
-
-    given = tmp_path / "credentials"
+def test_the_bridge_gets_its_own_key_none_of_the_stations_and_the_nodes_as_they_are_now(
+    commune, tmp_path
+):
+    given, text = tmp_path / "credentials", (PACKAGING / BRIDGE).read_text()
     commune.sound()
     commune.enrol(commune.gateway("first"), "coc-1")
     commune.does("home-assistant", "enable")
     there = given_by_systemd(BRIDGE, commune.station, given)
     own = {"order.key", "certificate.bin", "bridge.pem", "bridge.key", "offer.json"}
-    named = {f"home-assistant_{one}" for one in own}
-    assert there == {"station.json", "ca.pem", "nodes_coc-1.json"} | named
+    assert there == {"station.json", "ca.pem"} | {f"home-assistant_{one}" for one in own}
+    (bound,) = re.findall(r"^BindReadOnlyPaths=%f/nodes:(\S+)$", text, re.MULTILINE)
+    assert f" --folder ${{CREDENTIALS_DIRECTORY}} --nodes {bound}\n" in text
+    assert "ExecStartPre=+/bin/chmod 755 %f/nodes\n" in text, "whoever it runs as reads them"
+    assert all(one.stat().st_mode & 0o444 == 0o444 for one in (commune.station / "nodes").iterdir())
     commune.broker.terminate()
     commune.broker.wait(timeout=5)
-    assert main(["home-assistant", "run", "--folder", str(given)]) == 1, "no broker: tried again"
-    assert "1 nodes in" in commune.capsys.readouterr().out
+    where = ("--folder", str(given), "--nodes", str(commune.station / "nodes"))
+    running = process("node.shell.station.cli", "home-assistant", "run", *where)
+    assert running.stdout.readline().startswith("1 nodes in ")
+    assert "does it run?" in running.stdout.readline()
+    assert running.poll() is None, "a broker that is away at the start is waited for"
+    running.kill()
+    running.communicate()

@@ -154,6 +154,10 @@ def _home_assistant(
     assistant.add_argument(
         "--area", type=composed, default="", help="of enable: whose nodes; else the commune's"
     )
+    assistant.add_argument(
+        "--nodes", type=Path, metavar="FOLDER",
+        help="of run: where the files of the nodes are, if not in the station's `nodes`",
+    )  # fmt: skip
     return assistant
 
 

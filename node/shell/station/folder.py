@@ -75,9 +75,11 @@ class Station:
 
     folder: Path
     about: About
+    nodes_apart: Path | None = None
+    """Where the files of its nodes are, if they are not in the folder."""
 
     @staticmethod
-    def open(folder: Path) -> "Station":
+    def open(folder: Path, nodes_apart: Path | None = None) -> "Station":
         """Return the station in `folder`; ShellError where there is none."""
         path = folder / "station.json"
         if not path.exists():
@@ -86,16 +88,23 @@ class Station:
                 exit_status=EXIT_INPUT,
             )
         try:
-            return Station(
-                folder, msgspec.json.decode(read_regular(path, _FILE_BYTES_MAX), type=About)
-            )
+            about = msgspec.json.decode(read_regular(path, _FILE_BYTES_MAX), type=About)
         except msgspec.DecodeError as fault:
             raise ShellError(f"{path}: {fault}", exit_status=EXIT_INPUT) from fault
+        return Station(folder, about, nodes_apart)
 
     @property
     def bundle(self) -> Path:
         """Return the file for new nodes."""
         return self.folder / f"{self.about.village}.bundle"
+
+    @property
+    def nodes_folder(self) -> Path:
+        """Return where the files of its nodes are."""
+        if self.nodes_apart is not None:
+            return self.nodes_apart
+        own = self.folder / "nodes"
+        return own if own.is_dir() else self.folder
 
     @property
     def broker_folder(self) -> Path:
@@ -146,8 +155,8 @@ class Station:
     def nodes(self) -> Iterator[NodeEntry]:
         """Yield all poles by their names."""
         # `nodes_NAME.json` is how systemd gives the folder to a service as credentials.
-        found = (*self.folder.glob("nodes/*.json"), *self.folder.glob("nodes_*.json"))
-        for path in sorted(found):
+        form = "nodes_*.json" if self.nodes_folder == self.folder else "*.json"
+        for path in sorted(self.nodes_folder.glob(form)):
             try:
                 yield msgspec.json.decode(read_regular(path, _FILE_BYTES_MAX), type=NodeEntry)
             except msgspec.DecodeError as fault:

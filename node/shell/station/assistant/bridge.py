@@ -79,24 +79,44 @@ class Bridge:
         tones: tuple[str, ...],
         orders: Orders,
     ) -> None:
-        assert len(sites) <= NODES_MAX and tones, "who makes it has looked"
+        assert tones, "who makes it has looked"
         self._root, self._nodes_root = root_of(village), f"pa/v1/{village}/node"
         self._area = area
-        self._sites = sites
+        self._sites: Mapping[str, Site] = {}
         self._tones = tones
         self._orders = orders
-        self._poles = {name: PoleSiren(name, one.pole) for name, one in sites.items()}
+        self._poles: dict[str, PoleSiren] = {}
         self._full_s: dict[tuple[str, str], float] = {}
         """When as much may be ordered at once again as ever."""
         self._wanted: dict[str, int] = {}
         """Volumes that wait until one may be ordered again: the last one wins."""
         self._reason = ""
         """Why the last wish for all was not followed."""
-        self._changed = set(self._poles)
+        self._changed: set[str] = set()
         self._told: dict[str, bytes] = {}
         self._sends: list[Send] = []
         self.counts: Counter[str] = Counter()
         """Wishes by what became of them."""
+        self.know(sites)
+
+    def know(self, sites: Mapping[str, Site]) -> None:
+        """Go on with these nodes, at most `NODES_MAX`; `look` tells of those that are new.
+
+        Nothing was ordered of one that is new, or has another key or area than before; of one that
+        is gone nothing is retained.
+        """
+        assert len(sites) <= NODES_MAX, "who lists them has looked"
+        for name in self._sites.keys() - sites.keys():
+            self._forget(name)
+        poles, self._poles = self._poles, {}
+        for name, site in sites.items():
+            pole = poles.get(name)
+            if pole is None or site != self._sites[name]:
+                # What another gateway was ordered is not this one's to answer.
+                pole = PoleSiren(name, site.pole, kept=b"" if pole is not None else None)
+                self._changed.add(name)
+            self._poles[name] = pole
+        self._sites = sites
 
     def receive(
         self, topic: str, payload: bytes, now_s: float, utc_ns: int, *, retained: bool
@@ -144,6 +164,15 @@ class Bridge:
         """Return what is to be sent since the last call."""
         sends, self._sends = self._sends, []
         return sends
+
+    def _forget(self, name: str) -> None:
+        self._wanted.pop(name, None)
+        self._changed.discard(name)
+        for thing in (*THINGS, ORDER):
+            self._full_s.pop((name, thing), None)
+            topic = f"{self._root}/{name}/{thing}"
+            self._told.pop(topic, None)
+            self._sends.append(Send(topic, b"", retain=True))
 
     def _take_wish(
         self, target: str, thing: str, payload: bytes, now_s: float, utc_ns: int, *, retained: bool

@@ -5,7 +5,8 @@
                 ◄─ state ──────────◄─       ◄─ signed answer, status, record ──┘
 ```
 What the broker did not take before a connection ended is not sent again: an order that comes late
-is a siren that nobody expects. It is told as unanswered.
+is a siren that nobody expects. It is told as unanswered. A broker that is away, or refuses the
+bridge, is tried as the node tries it, and why is said seldom.
 """
 
 import argparse
@@ -15,29 +16,31 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+import numpy as np
+
 from node.control.precedence import MessageClass
 from node.control.trust.certificate import Certificate
 from node.shell.broker.connection import Connection, Received
+from node.shell.broker.mqtt import RECONNECT_S
 from node.shell.faults import EXIT_INPUT, ShellError
 from node.shell.station.assistant import papers
 from node.shell.station.assistant.bridge import Bridge, Send
 from node.shell.station.assistant.entities import (
-    ALL,
     OFFLINE,
     ONLINE,
     ORDER,
-    announced,
     bridge_topic,
     root_of,
 )
+from node.shell.station.assistant.listed import LOOK_S as LIST_S
+from node.shell.station.assistant.listed import Listed
 from node.shell.station.assistant.orders import Orders
 from node.shell.station.assistant.pole_siren import ANSWER_S
+from node.shell.station.assistant.seldom import Seldom
 from node.shell.station.folder import Station
 from node.shell.station.link import at_broker, put
 
 LOOK_S: Final = 0.25
-AGAIN_S: Final = (1.0, 5.0)
-"""A broker that went away is tried again after so long: twice as long each time, up to that."""
 
 NOBODY: Final = 0x10
 """The broker took it, and nobody listens (MQTT 5, 3.4.2.1)."""
@@ -45,7 +48,7 @@ NOBODY: Final = 0x10
 WAITING_MAX: Final = 8192
 """Messages that the broker has not taken yet. Of a state the newest alone waits."""
 
-_HEARD: Final = ("state", "metric", "acknowledgement", "proof", "proof-head")
+_HEARD: Final = ("metric", "acknowledgement", "proof", "proof-head")
 _ENDS_SOON_S: Final = 60 * 86_400
 
 
@@ -94,22 +97,24 @@ class Outgoing:
 
 def run_bridge(options: argparse.Namespace) -> int:
     """Serve until somebody ends it; return the exit status."""
-    station = Station.open(options.folder)
+    station = Station.open(options.folder, options.nodes)
     claim, offer = papers.read_claim(station), papers.read_offer(station)
     _look_at_the_end(claim)
-    sites = papers.sites_of(station, claim.area)
+    listed = Listed(station, claim.area, offer.tones)
     orders = Orders(papers.signer_of(station), MessageClass(claim.class_max), offer.volume)
-    bridge = Bridge(station.about.village, claim.area, sites, offer.tones, orders)
-    entries: dict[str, bytes] = {}
-    for name in (ALL, *sites):
-        entries |= announced(station.about.village, name, offer.tones)
-    tell = partial(print, flush=True)
-    tell(f"{len(sites)} nodes in {claim.area}, class {MessageClass(claim.class_max).name.lower()}")
+    bridge = Bridge(station.about.village, claim.area, listed.sites, offer.tones, orders)
+    told_class = MessageClass(claim.class_max).name.lower()
+    _say(f"{len(listed.sites)} nodes in {claim.area}, class {told_class}")
     try:
-        asyncio.run(_serve(station, bridge, entries, tell))
+        asyncio.run(_serve(station, bridge, listed, np.random.default_rng()))
     except KeyboardInterrupt:
         print()
     return 0
+
+
+def _say(line: str | None) -> None:
+    if line is not None:
+        print(line, flush=True)
 
 
 def _look_at_the_end(claim: Certificate) -> None:
@@ -124,10 +129,10 @@ def _look_at_the_end(claim: Certificate) -> None:
 
 
 async def _serve(
-    station: Station, bridge: Bridge, entries: dict[str, bytes], tell: Callable[[str], None]
+    station: Station, bridge: Bridge, listed: Listed, rng: np.random.Generator
 ) -> None:
-    """Serve, and come back to a broker that went away."""
-    village, again_s, came = station.about.village, AGAIN_S[0], False
+    """Serve, and come back to a broker that went away or refuses us."""
+    village, seldom = station.about.village, Seldom()
     gone = (bridge_topic(village), OFFLINE)
     while True:
         try:
@@ -137,35 +142,33 @@ async def _serve(
                 identity=papers.login_of(station),
                 will=gone,
             ) as connection:
-                came, again_s = True, AGAIN_S[0]
-                for topic, payload in entries.items():
+                for topic, payload in listed.entries.items():
                     await put(connection, topic, payload)
                 try:
-                    await _follow(village, connection, bridge, partial(tell, "offered"))
+                    await _follow(village, connection, bridge, listed, seldom)
                 finally:
                     connection.publish(*gone, quality=0, retain=True)
         except ShellError as fault:
-            if not came:
-                raise
             papers.read_claim(station)  # it may have been taken back meanwhile
-            tell(str(fault))
-            await asyncio.sleep(again_s)
-            again_s = min(2 * again_s, AGAIN_S[1])
+            _say(seldom.failed(str(fault), time.monotonic()))
+            await asyncio.sleep(rng.uniform(*RECONNECT_S))
 
 
 async def _follow(
-    village: str, connection: Connection, bridge: Bridge, ready: Callable[[], None]
+    village: str, connection: Connection, bridge: Bridge, listed: Listed, seldom: Seldom
 ) -> None:
     """Follow wishes by one connection until it ends."""
+    states = f"pa/v1/{village}/node/+/state"
     topics = [f"{root_of(village)}/+/{one}" for one in ("+/set", ORDER)]
-    topics += [f"pa/v1/{village}/node/+/{one}" for one in _HEARD]
+    topics += [states, *(f"pa/v1/{village}/node/+/{one}" for one in _HEARD)]
     if max(await connection.subscribe(topics)) >= 128:
         raise ShellError("the broker refuses a subscription: look at its ACL")
     outgoing = Outgoing(connection, bridge.refuse)
     bridge.tell_all()
     online = Send(bridge_topic(village), ONLINE, retain=True)
     outgoing.add([*bridge.take_sends(), online])
-    ready()
+    _say(seldom.served("offered"))
+    list_s = time.monotonic()
     while True:
         end_s = time.monotonic() + LOOK_S
         while (left_s := end_s - time.monotonic()) > 0:
@@ -178,6 +181,27 @@ async def _follow(
                 outgoing.add(bridge.take_sends())
         bridge.look(time.monotonic(), time.time_ns())
         outgoing.add(bridge.take_sends())
+        if end_s >= list_s:
+            list_s = end_s + LIST_S
+            if (entries := _read_again(listed)) is not None:
+                bridge.know(listed.sites)
+                outgoing.add([Send(*one, retain=True) for one in entries])
+                outgoing.add(bridge.take_sends())
+                await connection.subscribe([states])  # the broker gives what it keeps once more
+
+
+def _read_again(listed: Listed) -> list[tuple[str, bytes]] | None:
+    """Look at the list; what is wrong with a new one is said, and the one before holds."""
+    before = listed.sites.keys()
+    try:
+        entries = listed.look()
+    except ShellError as fault:
+        _say(f"{fault}; goes on with the list of before")
+        return None
+    if entries is not None:
+        now = listed.sites.keys()
+        _say(f"{len(now)} nodes: {len(now - before)} new, {len(before - now)} gone")
+    return entries
 
 
 async def _next(connection: Connection, wait_s: float) -> Received | None:

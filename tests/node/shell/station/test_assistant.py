@@ -423,6 +423,38 @@ def test_what_the_broker_refuses_is_named_and_may_be_wished_again():
     assert len(scene.ordered()) == 2
 
 
+def test_a_node_that_is_new_is_served_beside_a_siren_that_sounds_and_one_that_is_gone_is_not():
+    scene = sounding()
+    sites = {one: Site(f"{AREA}/{one}", Pole(NODE.public_key)) for one in ("coc-1", "coc-2")}
+    scene.bridge.know(sites)
+    scene.wait(LOOK_S)
+    assert scene.siren() == ("ON", "sounds") and scene.siren("coc-2") == ("OFF", "nothing ordered")
+    assert "nothing ordered: 1" in scene.told["ALL/siren"]["fates"]
+    scene.wish(ON, name="coc-2")
+    scene.wish(b"50", name="coc-2", thing="volume")
+    assert scene.sent[-1].name == "coc-2"
+    scene.bridge.know({"coc-1": sites["coc-1"]})
+    cleared = {one.topic: one for one in scene.bridge.take_sends()}
+    assert set(cleared) == {f"assistant/v1/x/coc-2/{one}" for one in ("siren", "volume", "order")}
+    assert all(one.payload == b"" and one.retain for one in cleared.values())
+    scene.sent.clear()
+    scene.wish(ON, name="coc-2")
+    assert scene.sent == [] and scene.bridge.counts["for nobody"] == 1
+    assert scene.siren() == ("ON", "sounds")
+
+
+def test_a_gateway_that_took_anothers_place_has_nothing_to_answer_for():
+    scene = sounding()
+    scene.bridge.know({"coc-1": Site(f"{AREA}/coc-1", Pole(THIEF.public_key))})
+    scene.wait(LOOK_S)
+    assert scene.siren() == ("OFF", "nothing ordered") and scene.told["coc-1/order"] == b""
+    scene.wish(ON)
+    scene.answer("waiting", by=NODE)
+    assert scene.siren() == ("OFF", "ordered"), "the old one's key answers for nobody"
+    scene.answer("waiting", by=THIEF)
+    assert scene.siren() == ("OFF", "waits")
+
+
 def kept_by(scene, payload, after_s=30.0, **more):
     """A bridge that is started so long after, and finds what another has kept."""
     anew = Scene(**more)
