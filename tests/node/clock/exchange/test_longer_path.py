@@ -25,6 +25,9 @@ AHEAD_NS = 72 * S
 )
 @example(40, 3960, 1, (0, False), 7, 0, [0, 3225, 3015, 0], 0)
 @example(40, 3960, 4, (2, False), 10, 0, [3960, 0, 0], 0)
+@example(1, 2841, 12, (12, False), 40, 10, [], 15)  # the short way was 240 s ago
+@example(1, 3148, 12, (12, True), 40, 10, [], 15)
+@example(1, 4000, 1, (12, False), 9, 10, [], 1)  # 120 s ago, and most since were under way
 def test_a_path_that_becomes_longer_both_ways_does_not_set_the_senders_clock(
     path_ms, longer_ms, before, under_way, after, jitter_ms, sound_later_ms, seed
 ):
