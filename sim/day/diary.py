@@ -43,6 +43,7 @@ class WatchedController(Controller):
         """Sources with something to play, whether they have the horn or not."""
         self.begun: Callable[[StartPart, int], None] = lambda part, now_ns: None
         self.last_fate = ""
+        self.priority = config.priority
         self._at_ns = 0
         super().__init__(name, config, rules, stored, signer)
 
@@ -164,7 +165,8 @@ class Diary:
             return  # plans and limits change on whole minutes
         self._seen = seen
         decision, verdict = controller.loudness(part.message_class, now_ns, level=part.level)
-        silent = told_db == SILENT_DB
+        asked_dba = None if verdict.expected_dba == SILENT_DB else verdict.expected_dba
+        silent = told_db == SILENT_DB or asked_dba is None
         played_dba = None if silent else round(verdict.expected_dba + told_db - decision.gain_db, 1)
         span = DaySpan(
             node=self.node,
@@ -173,7 +175,7 @@ class Diary:
             item=part.name,
             message_class=class_name(part.message_class),
             volume=decision.volume,
-            asked_dba=verdict.expected_dba,
+            asked_dba=asked_dba,
             played_dba=played_dba,
             limit_dba=verdict.limit_dba,
             action=verdict.action,

@@ -183,7 +183,7 @@ def _warning(
     why = [*way.hindered_by, *(["the power went while it sounded"] if sound.anew else [])]
     reason = "; ".join(why) if late else ""
     if sound.sounded_s < once_s - _missing_s(once_s):
-        fate, reason = "heard in part", _cut_off(pole, name, sound)
+        fate, reason = "heard in part", _cut_off(pole, name, sound, end_ns=end_ns)
     return replace(
         told,
         fate=fate,
@@ -339,9 +339,16 @@ def _unmet(word: str, way: Way, answer: str) -> tuple[str, str]:
     return word, "; ".join(way.hindered_by) or "each copy of it was lost on its way"
 
 
-def _cut_off(pole: Observed, name: str, sound: _Sound) -> str:
+def _cut_off(pole: Observed, name: str, sound: _Sound, *, end_ns: int) -> str:
     records = [one for one in pole.observer.records if one.name == name]
-    why = (records[-1].reason or records[-1].outcome) if records else "no power"
+    cuts_ns = [round(one * NS_PER_S) for one in pole.observer.cuts_s]
+    why = "the rest of it was still to come at the end"
+    if records and records[-1].outcome == "played":
+        why = "the rest did not leave the horn, though its record says so"
+    elif records:
+        why = records[-1].reason or records[-1].outcome
+    elif any(sound.first_ns < cut_ns < end_ns for cut_ns in cuts_ns):
+        why = "no power"
     return f"only {sound.sounded_s:.0f} s of it: {why}"
 
 

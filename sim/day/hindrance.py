@@ -33,6 +33,9 @@ _AT_POLE: Final = {
     "card_gone": "its sound card was gone",
 }
 
+_UNHEARD: Final = (_AT_POLE["cpu_throttle"], _AT_POLE["card_gone"])
+"""What keeps sound from the horn, and no order from being obeyed."""
+
 
 def blocks(befallen: tuple[Befallen, ...]) -> dict[str, tuple[Span, ...]]:
     """Return when nothing can come to a pole, by why: of two at a time the first one counts."""
@@ -97,9 +100,19 @@ def with_pole(
     """
     if came_ns is None or fate.fate in ("heard", "obeyed", "not for here"):
         return fate
-    lasts_s = sent.ttl_s if sent.order is None else max(sent.ttl_s, sent.order.lasts_s)
-    span = (came_ns + begin_ns, sent.at_ns + lasts_s * NS_PER_S + begin_ns)
+    lasts_s = sent.ttl_s
+    if sent.order is not None and sent.order.kind == "alert":
+        lasts_s = max(lasts_s, sent.order.lasts_s)
+    until_ns = sent.at_ns + lasts_s * NS_PER_S
+    if fate.fate == "late" and fate.first_sound_s is not None:  # what came after made it no later
+        until_ns = sent.at_ns + round(fate.first_sound_s * NS_PER_S)
+    refused = fate.reason.startswith("refused")
+    if refused:
+        until_ns = came_ns + NS_PER_S
+    span = (came_ns + begin_ns, until_ns + begin_ns)
     found = at_pole(place.befallen, span, cpu_load(place.profile))
+    if refused:
+        found = [one for one in found if one not in _UNHEARD]
     words = [fate.reason] * bool(fate.reason) + [one for one in found if one not in fate.reason]
     if not words and fate.fate == "late":
         beside = sent.at_ns < live_ns[1] and came_ns > live_ns[0]

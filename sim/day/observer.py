@@ -163,7 +163,8 @@ class Observer:
         ]
         if not playing:
             return ""
-        kinds = [
-            f"{class_name(one.message_class)} of the {one.level}" for one in (part, playing[0])
-        ]
-        return f"{kinds[0]} goes before {kinds[1]}"
+        both = (part, playing[0])
+        kinds = [f"{class_name(one.message_class)} of the {one.level}" for one in both]
+        ranks = [self._controller.priority.rank(one.message_class, one.level) for one in both]
+        how = "in a pause of" if ranks[0] < ranks[1] else "goes before"
+        return f"{kinds[0]} {how} {kinds[1]}"

@@ -15,7 +15,7 @@ def warned_sentence(day: DayResult) -> str:
     Empty when nobody was to be warned, and no stranger was obeyed.
     """
     said = strangers_sentence(day)
-    return f"{said} {_sentence(day, _warnings(day))}".strip()
+    return f"{said} {sentence_of(day, _warnings(day))}".strip()
 
 
 def strangers_sentence(day: DayResult) -> str:
@@ -25,27 +25,27 @@ def strangers_sentence(day: DayResult) -> str:
     return f"A STRANGER'S ORDER WAS OBEYED at {names}." if obeyed else ""
 
 
-def _sentence(day: DayResult, orders: Sequence[DayOrder]) -> str:
+def sentence_of(day: DayResult, orders: Sequence[DayOrder]) -> str:
+    """Return in one or two sentences who did not hear these warnings, rows of that day."""
     if not orders:
         return ""
-    nodes = {one.node: one for one in day.nodes}
     asked = dict.fromkeys(one.node for one in orders)
     unwarned = [one for one in orders if one.fate in UNWARNED]
     silent = dict.fromkeys(one.node for one in unwarned)
     said = [f"All {len(asked)} clusters were warned."]
-    if len(silent) == len(asked):
+    if not any(one.fate in WARNED for one in orders):
         said = [f"Nobody was warned: none of {len(asked)} clusters."]
     elif silent:
         said = [f"{len(silent)} of {len(asked)} clusters were NOT warned."]
     if silent:
-        said.append(f"{_by_hamlet(unwarned, nodes)}.")
+        said.append(f"{_by_hamlet(day, unwarned)}.")
     late = [one for one in orders if one.fate == "late" and one.node not in silent]
     if late:
         slowest_s = max(one.first_sound_s for one in late if one.first_sound_s is not None)
         poles = dict.fromkeys(one.node for one in late)
         said.append(
             f"{len(poles)} heard it late, the last {slowest_s:.0f} s after the order: "
-            f"{_by_hamlet(late, nodes)}."
+            f"{_by_hamlet(day, late)}."
         )
     return " ".join(said)
 
@@ -69,7 +69,7 @@ def warned_groups(day: DayResult) -> dict[str, list[DayOrder]]:
     """Return the rows of each warning by what people call it."""
     groups: dict[str, list[DayOrder]] = {}
     for one in _warnings(day):
-        groups.setdefault(f"{_clock(one.sent_s)} warning {one.number}", []).append(one)
+        groups.setdefault(_title(one), []).append(one)
     return groups
 
 
@@ -88,20 +88,38 @@ def _warnings(day: DayResult) -> list[DayOrder]:
     return [one for one in day.orders if one.kind == "alert" and one.fate != "not for here"]
 
 
-def _by_hamlet(orders: Sequence[DayOrder], nodes: dict[str, DayNode]) -> str:
+def _by_hamlet(day: DayResult, orders: Sequence[DayOrder]) -> str:
     """Return clusters with the reason, hamlet by hamlet; each once."""
+    nodes = {one.node: one for one in day.nodes}
+    several = len(warned_groups(day)) > 1
+    rows: dict[str, list[DayOrder]] = {}
+    for one in orders:
+        rows.setdefault(one.node, []).append(one)
     hamlets: dict[str, dict[str, dict[str, None]]] = {}
-    rows = list({one.node: one for one in orders}.values())
-    for one in rows[:_NAMES_MAX]:
-        place = nodes[one.node]
-        reasons = hamlets.setdefault(place.hamlet, {})
-        reasons.setdefault(_why(one), {})[_name(place)] = None
+    for node, missed in list(rows.items())[:_NAMES_MAX]:
+        why = _why(missed[0])
+        if several:
+            why = f"{_title(missed[0])}: {why}"
+        if len(missed) > 1:
+            why += f"; and {len(missed) - 1} more"
+        reasons = hamlets.setdefault(hamlet_of(day, nodes[node]), {})
+        reasons.setdefault(why, {})[_name(nodes[node])] = None
     said = "; ".join(
         f"{hamlet}: " + ", ".join(f"{', '.join(names)} ({why})" for why, names in reasons.items())
         for hamlet, reasons in hamlets.items()
     )
     more = len(rows) - _NAMES_MAX
     return f"{said}; and {more} more, named below" if more > 0 else said
+
+
+def hamlet_of(day: DayResult, place: DayNode) -> str:
+    """Return what people call a hamlet: with its commune where another one has that name too."""
+    communes = {one.commune for one in day.nodes if one.hamlet == place.hamlet}
+    return place.hamlet if len(communes) == 1 else f"{place.commune}, {place.hamlet}"
+
+
+def _title(one: DayOrder) -> str:
+    return f"{_clock(one.sent_s)} warning {one.number}"
 
 
 def _why(one: DayOrder) -> str:

@@ -108,7 +108,7 @@ def _row(
         due_s=min(one.due_s for one in items),
         started_s=_ends([one.started_s for one in items if one.started_s is not None]),
         volumes=_whole_ends([one.volume for one in heard]),
-        asked_dba=_ends([one.asked_dba for one in heard]),
+        asked_dba=_ends([one.asked_dba for one in heard if one.asked_dba is not None]),
         played_dba=_ends([one.played_dba for one in heard if one.played_dba is not None]),
         limits_dba=_ends([one.limit_dba for one in heard if one.limit_dba is not None]),
         first_sample_ms=max(

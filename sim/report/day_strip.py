@@ -32,7 +32,7 @@ class _Bar:
     until_s: float
     item: str
     message_class: str
-    asked_dba: float
+    asked_dba: float | None
     played_dba: float | None
 
 
@@ -90,14 +90,13 @@ def _bars(spans: Sequence[DaySpan]) -> list[_Bar]:
     for one in sorted(spans, key=lambda span: (span.item, span.from_s, span.until_s)):
         last = found[-1] if found else None
         if last is not None and last.item == one.item and one.from_s <= last.until_s + 1:
-            levels = [level for level in (last.played_dba, one.played_dba) if level is not None]
             found[-1] = _Bar(
                 last.from_s,
                 max(last.until_s, one.until_s),
                 last.item,
                 last.message_class,
-                max(last.asked_dba, one.asked_dba),
-                max(levels, default=None),
+                _louder(last.asked_dba, one.asked_dba),
+                _louder(last.played_dba, one.played_dba),
             )
         else:
             found.append(
@@ -113,13 +112,18 @@ def _bars(spans: Sequence[DaySpan]) -> list[_Bar]:
     return found
 
 
+def _louder(one_dba: float | None, other_dba: float | None) -> float | None:
+    return max((level for level in (one_dba, other_dba) if level is not None), default=None)
+
+
 def _bar(bar: _Bar, across: Scale, up: Scale) -> Markup:
     x = across(bar.from_s)
     long = max(across(bar.until_s) - x, BAR_MIN_PX)
     kind = f"c{CLASSES.index(bar.message_class)}"
     parts = []
-    top = up(min(max(bar.asked_dba, LOW_DBA), HIGH_DBA))
-    if bar.played_dba is None or bar.asked_dba > bar.played_dba:
+    asked_dba = LOW_DBA if bar.asked_dba is None else bar.asked_dba
+    top = up(min(max(asked_dba, LOW_DBA), HIGH_DBA))
+    if bar.played_dba is None or asked_dba > bar.played_dba:
         parts.append(_box(x, top, long, f"asked {kind}"))
     if bar.played_dba is not None:
         parts.append(_box(x, up(min(max(bar.played_dba, LOW_DBA), HIGH_DBA)), long, kind))

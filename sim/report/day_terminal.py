@@ -4,7 +4,7 @@ from typing import Final
 
 from rich.console import Console
 
-from sim.day.verdict import warned_lines, warned_sentence
+from sim.day.verdict import hamlet_of, warned_lines, warned_sentence
 from sim.report.day_rows import HamletItem, clock, hamlet_items, item_name, span_text
 from sim.result.day import DayResult
 
@@ -47,8 +47,10 @@ def print_warned(day: DayResult) -> None:
 def day_lines(day: DayResult) -> list[str]:
     """Return the lines of the table and its figures."""
     lines = [f"The day {day.date}", _line(tuple(name for name, _ in _COLUMNS))]
+    places = {(one.commune, one.hamlet): one for one in day.nodes}
     for row in hamlet_items(day):
-        lines.append(_line(_cells(row)))
+        hamlet = hamlet_of(day, places[row.commune, row.hamlet])
+        lines.append(_line((hamlet, *_cells(row))))
         lines += [f"{'':4}{words}" for words in (row.avoided, row.taken_by) if words]
     totals = day.totals
     lines.append(
@@ -63,7 +65,6 @@ def day_lines(day: DayResult) -> list[str]:
 
 def _cells(row: HamletItem) -> tuple[str, ...]:
     return (
-        row.hamlet,
         item_name(row.item) if not row.item.startswith("#") else f"{clock(row.due_s)} warning",
         str(row.clusters),
         str(row.played),

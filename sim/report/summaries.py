@@ -3,7 +3,7 @@
 import io
 from xml.etree import ElementTree
 
-from sim.day.verdict import strangers_sentence, warned_groups, warned_lines, warned_sentence
+from sim.day.verdict import sentence_of, strangers_sentence, warned_groups, warned_lines
 from sim.report.budgets import Outcome, amount, judge
 from sim.result.day import UNWARNED, WARNED, DayOrder
 from sim.result.run import RunResult
@@ -94,7 +94,7 @@ def _warning_case(
     for fate, count in fates.items():
         ElementTree.SubElement(properties, "property", name=fate, value=str(count))
     if fates["heard"] != len(rows):
-        message = warned_sentence(result.day)
+        message = sentence_of(result.day, rows)
         failure = ElementTree.SubElement(case, "failure", message=message)
         failure.text = "\n".join(
             line for line in warned_lines(result.day) if line.startswith(f"{name},")

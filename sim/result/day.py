@@ -50,8 +50,8 @@ class DaySpan:
     item: str
     message_class: str
     volume: int
-    asked_dba: float
-    """At the nearest dwelling, as loud as the volume plan asks."""
+    asked_dba: float | None
+    """At the nearest dwelling, as loud as the volume plan asks; None where it asks for silence."""
 
     played_dba: float | None
     """As loud as it was; None where the rules left silence."""

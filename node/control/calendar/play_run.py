@@ -102,13 +102,17 @@ class Run:
         )
 
     def end_part(self, now_ns: int, failed: str) -> None:
-        """Note that the file of this part is over, or why it could not be played."""
+        """Note that the file of this part is over, or why it could not be played.
+
+        It never asks for the horn again, be it over in the moment in which another source took
+        the horn: the next part is to ask.
+        """
         if not self.pausing:
+            self.go_on(now_ns)
             self.ends_ns = now_ns
             if failed:
                 self.failed.append(failed)
                 self.failed_step = self.step
-                self.held_ns = -1  # it will never have the horn: the next part is to try
 
     def hold(self, now_ns: int) -> None:
         """Let its time stand still: another source has the horn. A pause needs none."""

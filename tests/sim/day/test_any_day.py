@@ -1,26 +1,12 @@
-"""Whatever is ordered and whatever breaks: what a day says was heard is what an ear hears.
+"""Whatever is ordered and whatever breaks: what a day says was heard is what an ear hears."""
 
-Each sound is a tone of its own (`sim.swarm.tones`), so that the ear knows what it hears.
-"""
-
-from contextlib import closing
-from dataclasses import replace
-from itertools import pairwise
-
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from node.units import NS_PER_S
-from sim.day.answer import answer_of
 from sim.day.fates import item_name
 from sim.result.day import UNWARNED, WARNED
-from sim.station import payloads
-from sim.swarm import tones
-from sim.village import scenario
-from sim.village.places import build_village
-from sim.world.stretch import Stretch
+from tests.sim.ears import first_s, lived, sound_by_tones
 
 BEGIN_S, END_S = 7_080, 7_920
 EVENTS = {"FFW": 0, "TOR": 10}
@@ -131,70 +117,21 @@ def faults(draw):
     return row
 
 
-class Ear:
-    """Notes when which tone leaves the horn, s into the day."""
-
-    def __init__(self):
-        self._at_s = {tone: [] for tone in EVENTS.values()}
-
-    def note_sound(self, sound, leaves_ns):
-        loud = tones.amplitudes(sound)
-        begin_s = BEGIN_S + leaves_ns / NS_PER_S
-        for period, which in enumerate(np.argmax(loud, axis=1).tolist()):
-            if which in self._at_s and loud[period, which] > 1e-3:
-                self._at_s[which].append(begin_s + period / 100)
-
-    def heard_s(self, number, from_s=0.0):
-        """Return the instants of a warning, one for each 10 ms of it."""
-        return sorted(one for one in self._at_s[EVENTS[NUMBERS[number][1]]] if one >= from_s)
-
-    def note_order(self, payload, fate, at_ns):
-        pass
-
-    def note_event(self, event, at_ns):
-        pass
-
-    def note_power(self, at_ns, *, on):
-        pass
+def heard_s(ear, number, from_s=0.0):
+    """Return the instants of a warning, one for each 10 ms of it."""
+    return ear.heard_s(EVENTS[NUMBERS[number][1]], from_s=from_s)
 
 
 @pytest.fixture
 def by_tones(monkeypatch):
-    """Let each siren be its tone, and a live programme one of its own."""
-    load = payloads.load
-
-    def library(asked, day):
-        found = {}
-        for event, phrase in day.alert.phrases.items():
-            found[phrase.siren] = tones.recording(EVENTS[event], phrase.siren_s)
-        return found
-
-    def programme(path, config):
-        whole = load(path, config)
-        packets = (tones.payload(tones.LIVE_TONES[0]),) * len(whole.payloads)
-        return replace(whole, payloads=packets, lows=packets)
-
-    monkeypatch.setattr("sim.world.stretch.library", library)
-    monkeypatch.setattr("sim.world.live.programme.payloads.load", programme)
+    sound_by_tones(monkeypatch, {f"{event}.flac": tone for event, tone in EVENTS.items()})
 
 
-def lived(folder, text, *, live):
+def heard_here(folder, text, *, live):
     """Return the answer of a part of the day, and what an ear heard."""
-    for event in EVENTS:
-        (folder / f"{event}.flac").write_bytes(event.encode() * 100)
-    path = folder / "any.toml"
-    path.write_text(text)
-    asked = scenario.load(path)
-    ear = Ear()
-    stretch = Stretch(
-        asked, build_village(asked), begin_s=BEGIN_S, end_s=END_S,
-        decoder_factory=tones.new_decoder, live=live,
-    )  # fmt: skip
-    with closing(stretch.world):
-        stretch.world.poles[0].look_on(ear)
-        for _ in stretch.advance():
-            pass
-        return answer_of(stretch.plan, stretch.lived()), ear
+    sounds = [f"{event}.flac" for event in EVENTS]
+    _, day, ears = lived(folder, text, sounds, begin_s=BEGIN_S, end_s=END_S, live=live)
+    return day, ears["a-1"]
 
 
 @settings(
@@ -240,45 +177,34 @@ def test_what_a_day_says_was_heard_is_what_an_ear_hears(
     by_tones, tmp_path_factory, live, rows, broken, more
 ):
     text = VILLAGE.format(rows="\n".join([*rows, *broken]), **more)
-    day, ear = lived(tmp_path_factory.mktemp("any"), text, live=live)
+    day, ear = heard_here(tmp_path_factory.mktemp("any"), text, live=live)
     warnings = [one for one in day.orders if one.kind == "alert"]
     for one in [one for one in day.orders if one.kind]:
         assert one.reason or one.fate in ("heard", "obeyed"), one
     for one in warnings:
         assert one.fate in (*WARNED, *UNWARNED), one
         before = one.answer == "known"  # it may have sounded for an order before
-        heard_s = ear.heard_s(one.number, 0.0 if before else one.sent_s)
+        sounds_s = heard_s(ear, one.number, 0.0 if before else one.sent_s)
         if one.fate in WARNED:
-            assert len(heard_s) / 100 > SIREN_S - LOOK_S, one
+            assert len(sounds_s) / 100 > SIREN_S - LOOK_S, one
         if one.fate in WARNED and not before:
-            assert one.first_sound_s == pytest.approx(first_s(heard_s) - one.sent_s, abs=1.1), one
+            assert one.first_sound_s == pytest.approx(first_s(sounds_s) - one.sent_s, abs=1.1), one
         if one.first_sound_s is not None and not before:
             whole_s = SIREN_S * more["repeat"]
             told_s = one.heard_pct / 100 * whole_s
             assert told_s == pytest.approx(
-                min(whole_s, len(heard_s) / 100), abs=1.3 * more["repeat"] + 0.3
+                min(whole_s, len(sounds_s) / 100), abs=1.3 * more["repeat"] + 0.3
             ), one
         if one.answer not in ("", "waiting", "known"):
             assert one.fate == "not heard" and one.answer in one.reason, one
         if one.fate == "not heard" and one.answer in ("", "waiting"):
-            assert len(heard_s) / 100 < LOOK_S, one
+            assert len(sounds_s) / 100 < LOOK_S, one
         if one.fate == "heard in part":
-            assert heard_s, one
+            assert sounds_s, one
     for number in NUMBERS:
         items = [one for one in day.items if one.item == item_name(number)]
-        sounded_s = len(ear.heard_s(number)) / 100
+        sounded_s = len(heard_s(ear, number)) / 100
         assert sum(one.sounded_s for one in items) < sounded_s + 2 * LOOK_S, items
         if any(one.outcome == "played" for one in items):
             assert sounded_s > SIREN_S - LOOK_S, items
     assert day.totals["unwarned"] == any(one.fate in UNWARNED for one in warnings)
-
-
-def first_s(heard_s):
-    """Return when a warning began to sound: a moment that was cut off at once is no begin."""
-    begins = heard_s[0]
-    for one, then in pairwise(heard_s):
-        if then - one > 0.1 and one - begins < 0.2:
-            begins = then
-        elif one - begins >= 0.2:
-            break
-    return begins

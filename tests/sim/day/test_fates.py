@@ -225,6 +225,12 @@ def test_a_warning_that_waits_at_the_end_of_the_day_is_not_known(village):
     assert "not known" in warned_lines(day)[0]
 
 
+def test_a_warning_that_sounds_at_the_end_of_the_day_is_not_without_power(village):
+    day = day_of(village, ('at = "02:00"', 'at = "23:59"'), ("siren_s = 4", "siren_s = 90"))
+    reasons = {one.reason for one in warnings_of(day).values()}
+    assert reasons == {"only 59 s of it: the rest of it was still to come at the end"}
+
+
 def test_an_order_repeated_while_the_warning_sounds_counts_the_sound_that_is_there(village):
     again = '[[day.orders]]\nat = "02:05"\nkind = "alert"\n\n'
     day = day_of(village, ("[[communes]]", again + "[[communes]]"))
