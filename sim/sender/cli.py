@@ -35,7 +35,7 @@ from sim.sender.sound.encoded_source import EncodedSource
 from sim.sender.sound.packet_encoder import PACKET_MS, EncoderSettings, PacketEncoder
 from sim.sender.sound.sound_faults import one_line
 from sim.sender.sound.sound_source import SoundSource, is_url
-from sim.sender.stream import LiveSender
+from sim.sender.stream import SEQUENCE_BITS, LiveSender
 
 _SEND_BUFFER_BYTES: Final = 1 << 21
 """A packet to each of a thousand nodes at once."""
@@ -190,14 +190,14 @@ def _sender(options: argparse.Namespace, settings: EncoderSettings) -> LiveSende
         return RelayedSender(
             ssrc=ssrc,
             payload_type=options.payload_type,
-            sequence=secrets.randbits(16),
+            sequence=secrets.randbits(SEQUENCE_BITS),
             timestamp=secrets.randbits(32),
         )
     return LiveSender(
         ssrc=ssrc,
         payload_type=options.payload_type,
         packet_samples=settings.packet_samples,
-        sequence=secrets.randbits(16),
+        sequence=secrets.randbits(SEQUENCE_BITS),
         timestamp=secrets.randbits(32),
         live=options.live,
     )

@@ -16,6 +16,10 @@ from sim.sender.sound.live_pace import LivePace
 CNAME: Final = b"loalang-send"
 """Canonical name (RFC 3550, 6.5.1); it says nothing of the machine or its user."""
 
+SEQUENCE_BITS: Final = 15
+"""Of the first sequence number: a node that comes later counts its wraps from the packet that it
+hears first, and could never open SRTP of a stream that had wrapped before (RFC 3711, 3.3.1)."""
+
 _BACKLOG_MAX_NS: Final = 200 * NS_PER_MS
 """Later than this against the schedule, the media clock jumps to the present (a pause to the
 receiver): a live announcement must never be late for the rest of the day."""

@@ -28,7 +28,7 @@ from node.rtp.rtcp_packet import SenderReport
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, SAMPLES_PER_MS, samples_to_ns
 from sim.chance.rng import Purpose, between, raw_draws, stream
 from sim.sender.sound.copy_encoder import CopyEncoder
-from sim.sender.stream import LiveSender
+from sim.sender.stream import SEQUENCE_BITS, LiveSender
 from sim.village.sender_config import SenderConfig
 
 PAYLOAD_TYPE: Final = 96
@@ -174,7 +174,7 @@ class Sender:
     ) -> None:
         start = raw_draws(stream(seed, Purpose.START), 3) >> np.uint64(32)
         self.ssrc = int(start[0])
-        self.sequence = int(start[1]) & 0xFFFF
+        self.sequence = int(start[1]) & ((1 << SEQUENCE_BITS) - 1)
         """RTP sequence number of the first packet."""
         self.timestamp = int(start[2])
         """RTP timestamp of the first sample."""

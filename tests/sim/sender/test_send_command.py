@@ -98,6 +98,15 @@ def test_a_file_is_sent_by_its_name(tmp_path, monkeypatch, send, tap, name):
     assert len(tap.decoded()) >= RATE // 2
 
 
+def test_who_comes_within_eleven_minutes_can_still_open_srtp(tmp_path, monkeypatch, send, tap):
+    monkeypatch.setattr(send_cli.secrets, "randbits", lambda bits: (1 << bits) - 1)
+    send(write_wav(tmp_path / "a.wav"), "--to", tap.to)
+    header = np.zeros(rtp.HEADER_FIELDS, np.int64)
+    heard = [np.frombuffer(bytearray(one), np.uint8) for one in tap.datagrams]
+    numbers = [header[rtp.SEQUENCE] for one in heard if rtp.parse(one, header) == rtp.RTP]
+    assert numbers and min(numbers) + 32_768 < 65_536, "RFC 3711, 3.3.1: before the numbers wrap"
+
+
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [

@@ -89,6 +89,7 @@ def test_it_sends_and_says_of_its_clock_what_loalang_send_does(
         Programme(payloads, packet_ms, 312), seed=seed, duration_ns=8 * S,
         pacing_max_us=pacing_max_us,
     )  # fmt: skip
+    assert simulated.sequence < 1 << 15, "RFC 3711, 3.3.1"
     sending = simulated.send_until(9 * S)
     real = LiveSender(
         ssrc=simulated.ssrc, payload_type=PAYLOAD_TYPE, packet_samples=simulated.packet_samples,
