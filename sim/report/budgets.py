@@ -26,6 +26,9 @@ class Budget:
     reason: str
     """Where the limit comes from."""
 
+    needs_others: bool = False
+    """Whether it is about clusters that are compared: one that is alone keeps it."""
+
 
 MOUTH_TO_EAR_P99_MAX_MS: Final = 1000.0
 DROPOUT_MAX_PCT: Final = 1.0
@@ -62,6 +65,7 @@ BUDGETS: Final = (
         limit=10.0,
         unit="ms",
         reason="two clusters 17 m apart differ by 50 ms anyway: more care would not be heard",
+        needs_others=True,
     ),
     Budget(
         name="deadline_misses",
@@ -94,13 +98,29 @@ class Outcome:
     broken_by: tuple[str, ...]
     """Nodes beyond the limit, worst first."""
 
+    silent: int = 0
+    """Nodes that played nothing: they have no figure."""
+
     without: int = 0
-    """Nodes that have no figure, for they played nothing."""
+    """Nodes that played, and have no figure: there was nobody to compare them with."""
 
     @property
     def holds(self) -> bool:
         """Whether no cluster is beyond the limit; what has no figure anywhere does not hold."""
         return self.worst is not None and not self.broken_by
+
+    @property
+    def unknown(self) -> str:
+        """Say why there is no figure of anybody; empty where there is one."""
+        if self.worst is not None:
+            return ""
+        return "nobody to compare with" if self.without else "nobody heard anything"
+
+    @property
+    def left_out(self) -> str:
+        """Say who has no figure; empty when everybody has one."""
+        told = {"played nothing": self.silent, "had nobody to compare with": self.without}
+        return ", ".join(f"{count} {words}" for words, count in told.items() if count)
 
 
 def is_silent(row: NodeRow) -> bool:
@@ -117,16 +137,19 @@ def amount(value: float | None, unit: str) -> str:
 
 def judge(result: RunResult) -> list[Outcome]:
     """Hold every budget against every cluster of `result`."""
-    return [_outcome(budget, result.nodes) for budget in BUDGETS]
+    alone = len(result.nodes) == 1
+    return [_outcome(one, result.nodes) for one in BUDGETS if not (alone and one.needs_others)]
 
 
 def _outcome(budget: Budget, rows: list[NodeRow]) -> Outcome:
     found = [(value, row.node) for row in rows if (value := budget.value(row)) is not None]
+    silent = sum(is_silent(row) and budget.value(row) is None for row in rows)
     found.sort(key=lambda pair: (-pair[0], pair[1]))
     return Outcome(
         budget=budget,
         worst=found[0][0] if found else None,
         worst_node=found[0][1] if found else None,
         broken_by=tuple(node for value, node in found if value > budget.limit),
-        without=len(rows) - len(found),
+        silent=silent,
+        without=len(rows) - len(found) - silent,
     )

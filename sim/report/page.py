@@ -127,7 +127,7 @@ def _outcome_words(one: Outcome, rows: dict[str, NodeRow]) -> dict[str, object]:
     place = rows[one.worst_node] if one.worst_node and one.worst else None
     broken = len(one.broken_by)
     beyond = "silent" if counted else "beyond"
-    missing = "not known: nobody heard anything"
+    missing = f"not known: {one.unknown}"
     return {
         "budget": budget,
         "holds": one.holds,

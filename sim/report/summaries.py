@@ -130,6 +130,6 @@ def _case(suite: ElementTree.Element, scenario: str, one: Outcome) -> None:
     if not one.holds:
         message = f"{budget.sentence}: {len(one.broken_by)} beyond {budget.limit:g} {budget.unit}"
         if one.worst is None:
-            message = f"{budget.sentence}: not known, for nobody heard anything"
+            message = f"{budget.sentence}: not known: {one.unknown}"
         failure = ElementTree.SubElement(case, "failure", message=message)
         failure.text = "\n".join(one.broken_by)

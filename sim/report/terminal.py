@@ -151,6 +151,6 @@ def _budget_line(outcome: Outcome) -> Text:
         words = f"{budget.sentence}: {len(outcome.broken_by)} silent"
     elif outcome.worst_node and outcome.worst:
         words += f" at {outcome.worst_node}"
-    if outcome.without:
-        words += f" ({outcome.without} played nothing)"
+    if outcome.left_out:
+        words += f" ({outcome.left_out})"
     return mark.append(words, "default")

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from sim.report.budgets import judge
 from sim.report.files import write_all, write_files
 from sim.report.listen import wav
 from sim.report.summaries import junit, markdown
@@ -141,6 +142,23 @@ def test_junit_fails_the_broken_budgets_and_names_the_clusters():
     assert failed == {"heard", "dropout"}
     told = suite.find("testcase[@name='heard']/failure")
     assert told is not None and told.text == "node-11"
+
+
+def of(*rows):
+    """Return an answer of these clusters alone."""
+    return dataclasses.replace(example_result(), nodes=list(rows))
+
+
+def test_a_cluster_that_is_alone_is_compared_with_nobody_and_is_not_silent_for_it():
+    heard = next(row for row in example_result().nodes if row.skew_p95_ms is not None)
+    alone = dataclasses.replace(heard, skew_p95_ms=None)
+    silent = next(row for row in example_result().nodes if row.mouth_to_ear_p50_ms is None)
+    assert "skew_p95" not in {one.budget.name for one in judge(of(alone))}
+    (skew,) = (one for one in judge(of(alone, silent)) if one.budget.name == "skew_p95")
+    assert not skew.holds and skew.unknown == "nobody to compare with"
+    assert skew.left_out == "1 played nothing, 1 had nobody to compare with"
+    (skew,) = (one for one in judge(of(silent, silent)) if one.budget.name == "skew_p95")
+    assert skew.unknown == "nobody heard anything" and skew.left_out == "2 played nothing"
 
 
 def test_the_markdown_summary_says_which_budget_broke_where():
