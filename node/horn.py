@@ -177,7 +177,7 @@ class Horn:
         if self._sounding:
             self._mix(out, presentation_ns)
         only = self._sounding[0] if len(self._sources) == 1 and self._sounding else None
-        if only is not None and self._is_level(only):
+        if only is not None and self.passes(only):
             self.alone = only  # until the next confirmation is due
         if self._amplifier is not None and self._sounding:
             self._amplifier.note_sound(presentation_ns + REFRESH_NS)
@@ -238,7 +238,7 @@ class Horn:
 
     def _mix(self, out: NDArray[np.float32], presentation_ns: int) -> None:
         """Fill `out` with all sources that sound."""
-        if len(self._sounding) == 1 and self._is_level(self._sounding[0]):
+        if len(self._sounding) == 1 and self.passes(self._sounding[0]):
             self._sounding[0].render(out, presentation_ns)
             return
         out[:] = 0.0
@@ -247,7 +247,7 @@ class Horn:
             source.render(scratch, presentation_ns)
             self._mixer.mix(out, scratch, source.place)
 
-    def _is_level(self, source: Playable) -> bool:
+    def passes(self, source: Playable) -> bool:
         """Return whether a source passes the mixer as it is."""
         mixer = self._mixer
         return bool(mixer.gains[source.place] == 1.0 == mixer.targets[source.place])

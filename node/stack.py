@@ -69,13 +69,11 @@ class SpeakerNode:
         places = config.receive.sources_max + STORED_MAX
         self._horn = Horn(places, config, priority or PriorityConfig())
         self._datagrams = self._packets = 0
-        self._candidates = Candidates()
-        self._unheard = Unheard(config)
+        self._candidates, self._unheard = Candidates(), Unheard(config)
         self._header = np.zeros(rtp.HEADER_FIELDS, np.int64)
-        self._counts = new_counts()
-        self._ended_origins = np.zeros(ORIGINS, np.int64)
+        self._counts, self._ended_origins = new_counts(), np.zeros(ORIGINS, np.int64)
         self._events: deque[Event] = deque(maxlen=EVENTS_MAX)
-        self._output = Output(config.audio, counts_only=decoder_factory is None)
+        self.output = Output(config.audio, counts_only=decoder_factory is None)
         self._neighbour = Neighbour(config)
         self._parts = (self._announced, self._neighbour, self._horn)
         self.retransmission_payload_type = config.receive.retransmission_payload_type
@@ -175,19 +173,19 @@ class SpeakerNode:
         ahead_ns = presentation_ns + LATENCY_NS
         if (alone := self._horn.alone) is not None and ahead_ns < self._horn.confirmed_ns:
             alone.render(out, ahead_ns)
-            self._output.finish(out, sounds=True)
+            self.output.finish(out, sounds=True)
         else:
-            self._output.finish(out, sounds=self._fill(out, ahead_ns))
+            self.output.finish(out, sounds=self._fill(out, ahead_ns))
 
     def rests(self, unasked: int = 0) -> bool:
         """Note `unasked` samples of silence; return whether more come until something else does."""
-        self._output.rest(unasked)
-        return self._horn.is_empty and self._output.silent_samples >= ss.PERIOD_SAMPLES_MAX
+        self.output.rest(unasked)
+        return self._horn.is_empty and self.output.silent_samples >= ss.PERIOD_SAMPLES_MAX
 
     def receive_sink(self, now_ns: int, *, sounds: bool) -> None:
         """Note that the sink asks for sound from now on, or that it cannot: its card is gone."""
         if not sounds and self._horn.rest(now_ns):
-            self._output.end()
+            self.output.end()
             self._tell(SourceChanged(None, now_ns))
         if sounds and not self._horn.is_empty:
             self.wake(now_ns)
@@ -203,9 +201,11 @@ class SpeakerNode:
 
     @property
     def alone(self) -> Receiver | None:
-        """Return the stream that plays alone, on a node that only counts; else None."""
-        counts = self._latest is not None and self._decoder_factory is None
-        return self._latest if counts and self._latest is self._horn.sole else None
+        """Return the stream that plays alone and, where it is heard, as loud as it is; or None."""
+        one = self._latest
+        if one is None or one is not self._horn.sole:
+            return None
+        return one if self._decoder_factory is None or self._horn.passes(one) else None
 
     @property
     def horn(self) -> Horn:
@@ -275,7 +275,7 @@ class SpeakerNode:
             "sources": [one.status() for one in self._sources.values()],
             "announced": self._announced.status(),
             "neighbour": self._neighbour.status(),
-            "power_reduction_db": round(self._output.power_reduction_db, 2),
+            "power_reduction_db": round(self.output.power_reduction_db, 2),
             "counts": by_name(self.counts) if counts is None else counts,
         }
 

@@ -35,6 +35,8 @@ MARGIN_DB: Final = 0.3
 RELEASE_DB_PER_S: Final = 100.0
 
 CHUNK_SAMPLES: Final = 480
+LOOK_SAMPLES: Final = 48
+"""Between samples is looked only where one of so many, or of those beside them, is loud."""
 
 _ONE_Q30: Final = 1 << 30
 _WINDOW: Final = LOOK_AHEAD_SAMPLES + 2 * GUARD_SAMPLES + 1
@@ -119,10 +121,58 @@ def _follow(
             samples[i, channel] = min(max(value, np.float32(-limit)), np.float32(limit))
 
 
-@kernel(
+@inner_kernel("float64(float32[::1])")
+def _loudest(values: NDArray[np.float32]) -> float:
+    """Return the largest magnitude of values, of which none is no number.
+
+    values  (n,) float32, full scale 1.0
+    """
+    # Four at once: each maximum waits for the one before it.
+    n = values.shape[0]
+    a = b = c = d = np.float32(0.0)
+    whole = n - n % 4
+    for j in range(np.uint64(0), np.uint64(whole), np.uint64(4)):
+        a = max(a, abs(values[j]))
+        b = max(b, abs(values[j + np.uint64(1)]))
+        c = max(c, abs(values[j + np.uint64(2)]))
+        d = max(d, abs(values[j + np.uint64(3)]))
+    for j in range(np.uint64(whole), np.uint64(n)):
+        a = max(a, abs(values[j]))
+    return float(max(a, b, c, d))
+
+
+@inner_kernel("float64(float32[::1], float32[:, ::1], int64, float64, float32[::1])")
+def _loud_peaks(
+    source: NDArray[np.float32],
+    table: NDArray[np.float32],
+    channels: int,
+    ceiling: float,
+    peaks: NDArray[np.float32],
+) -> float:
+    """Write `true_peaks` where they may be above the ceiling, elsewhere zeros; return the highest.
+
+    source    flat ((n + TAPS - 1) * channels,) float32, full scale 1.0; as there
+    table     (phases, TAPS) float32, a ratio: `PEAK_TABLE`
+    channels  1 or more
+    ceiling   linear
+    peaks     (n * channels,) float32, full scale 1.0
+    """
+    beside = (TAPS - 1) * channels
+    highest = 0.0
+    for first in range(0, peaks.shape[0], LOOK_SAMPLES * channels):
+        end = min(peaks.shape[0], first + LOOK_SAMPLES * channels)
+        if _loudest(source[first : end + beside]) * OVERSHOOT_MAX <= ceiling:
+            peaks[first:end] = np.float32(0.0)
+        else:
+            true_peaks(source[first:], table, channels, end - first, peaks[first:end])
+            highest = max(highest, _loudest(peaks[first:end]))
+    return highest
+
+
+@inner_kernel(
     "void(float32[:, ::1], float32[::1], float32[:, ::1], Limiting[::1], float32[:, ::1], float64)"
 )
-def limit_chunk(
+def _limit_chunk(
     line: NDArray[np.float32],
     peaks: NDArray[np.float32],
     table: NDArray[np.float32],
@@ -142,39 +192,61 @@ def limit_chunk(
     state = states[0]
     n = samples.shape[0]
     channels = samples.shape[1]
-    loudest = np.float32(0.0)
-    for i in range(n):
-        for channel in range(channels):
-            value = samples[i, channel]
-            if not abs(value) <= _SANE_MAX:
-                value = np.float32(0.0)
-            line[_HISTORY + i, channel] = value
-            loudest = max(loudest, abs(value))
+    count = np.uint64(n * channels)
+    flat, delayed = samples.reshape(-1), line.reshape(-1)
+    came = delayed[_HISTORY * channels :]
+    for j in range(count):
+        value = flat[j]
+        came[j] = value if abs(value) <= _SANE_MAX else np.float32(0.0)
     ceiling = limit * _MISSED_GAIN
-    quiet = loudest * OVERSHOOT_MAX <= ceiling
+    quiet = _loudest(came[: n * channels]) * OVERSHOOT_MAX <= ceiling
     state.quiet = state.quiet + n if quiet else 0
+    found = peaks[: n * channels]
+    highest = 0.0
     if state.quiet > TAPS + n:
-        for j in range(n * channels):
-            peaks[j] = 0.0
+        found[:] = np.float32(0.0)
     else:
-        first = _HISTORY - (TAPS - 1)
-        true_peaks(line.reshape(-1)[first * channels :], table, channels, n * channels, peaks)
-    highest = np.float32(0.0)
-    for j in range(n * channels):
-        highest = max(highest, peaks[j])
+        near = delayed[(_HISTORY - (TAPS - 1)) * channels : (_HISTORY + n) * channels]
+        highest = _loud_peaks(near, table, channels, ceiling, found)
     state.calm = state.calm + n if highest <= ceiling else 0
     if state.calm > _WINDOW + n and state.sum_q30 == LOOK_AHEAD_SAMPLES * _ONE_Q30:
         # Every gain of the window is one: nothing to weigh, only to delay.
         state.at += n
-        first = _HISTORY - LATENCY_SAMPLES
-        for i in range(n):
-            for channel in range(channels):
-                samples[i, channel] = line[first + i, channel]
+        leaves = delayed[(_HISTORY - LATENCY_SAMPLES) * channels :]
+        for j in range(count):
+            flat[j] = leaves[j]
     else:
         _follow(samples, line, peaks, state, limit)
-    for i in range(_HISTORY):
-        for channel in range(channels):
-            line[i, channel] = line[i + n, channel]
+    stays = delayed[n * channels :]
+    for j in range(np.uint64(_HISTORY * channels)):
+        delayed[j] = stays[j]
+
+
+@kernel(
+    "void(float32[:, ::1], float32[::1], float32[:, ::1], Limiting[::1], float32[:, :, ::1],"
+    " float64)"
+)
+def limit_periods(
+    line: NDArray[np.float32],
+    peaks: NDArray[np.float32],
+    table: NDArray[np.float32],
+    states: Records[Limiting],
+    periods: NDArray[np.float32],
+    limit: float,
+) -> None:
+    """Limit periods in place, each in chunks of CHUNK_SAMPLES; see `_limit_chunk`.
+
+    line     (_HISTORY + CHUNK_SAMPLES, channels) float32, full scale 1.0, state
+    peaks    (CHUNK_SAMPLES * channels,) float32, full scale 1.0, scratch
+    table    (phases, TAPS) float32, a ratio: `PEAK_TABLE`
+    states   (1,)
+    periods  (periods, n, channels) float32, full scale 1.0
+    limit    linear, > 0
+    """
+    for i in range(periods.shape[0]):
+        samples = periods[i]
+        for first in range(0, samples.shape[0], CHUNK_SAMPLES):
+            _limit_chunk(line, peaks, table, states, samples[first : first + CHUNK_SAMPLES], limit)
 
 
 class Limiter:
@@ -187,19 +259,22 @@ class Limiter:
         self.state["sum_q30"] = LOOK_AHEAD_SAMPLES * _ONE_Q30
         self.state["released_q30"] = self.state["ring"] = _ONE_Q30
         self.peaks = np.zeros(CHUNK_SAMPLES * channels, np.float32)
-        self._limit_chunk = bound(limit_chunk, self.line, self.peaks, PEAK_TABLE, self.state)
+        self._limit_periods = bound(limit_periods, self.line, self.peaks, PEAK_TABLE, self.state)
 
     def process(self, samples: NDArray[np.float32]) -> None:
         """Limit sound in place; it comes out LATENCY_SAMPLES later.
 
         samples  (n, channels) float32, full scale 1.0
         """
-        assert samples.flags.c_contiguous and samples.ndim == 2, "no kernel looks for gaps"
-        if len(samples) <= CHUNK_SAMPLES:  # nearly all periods are
-            self._limit_chunk(samples, self._limit)
-            return
-        for first in range(0, len(samples), CHUNK_SAMPLES):
-            self._limit_chunk(samples[first : first + CHUNK_SAMPLES], self._limit)
+        self.process_periods(samples[np.newaxis])
+
+    def process_periods(self, periods: NDArray[np.float32]) -> None:
+        """Do the same with many periods, one after the other.
+
+        periods  (periods, n, channels) float32, full scale 1.0
+        """
+        assert periods.flags.c_contiguous and periods.ndim == 3, "no kernel looks for gaps"
+        self._limit_periods(periods, self._limit)
 
     @property
     def reduction_db(self) -> float:

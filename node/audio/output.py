@@ -92,6 +92,20 @@ class Output:
         else:
             self.rest(n)
 
+    def finish_periods(self, periods: NDArray[np.float32]) -> None:
+        """Bring many periods that sound to what may leave the converter, one after the other.
+
+        periods  (periods, n, channels) float32, full scale 1.0
+        """
+        if self._counts_only:
+            return
+        self._draining_samples = LATENCY_SAMPLES
+        if self._gain == 1.0 and self._protection is None and self._limiter is not None:
+            self._limiter.process_periods(periods)
+            return
+        for out in periods:
+            self.process(out)
+
     @property
     def silent_samples(self) -> int:
         """For how long nothing has come out of it; below 0: what the limiter still holds back."""

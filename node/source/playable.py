@@ -119,10 +119,14 @@ class Playable(ABC):
                 elif self._leveller is not None:
                     self._leveller.process(out)
                 return
-            assert self._sound is not None, "count-only sources decode nothing"
-            self._sound.decode(action)
+            self.decode(action)
             if self._is_adaptive:
                 entry.finish_adaptive(self._source, self._fifo, action)
+
+    def decode(self, action: int) -> None:
+        """Append the sound of the chunk just pulled to the FIFO; see `playback.advance`."""
+        assert self._sound is not None, "count-only sources decode nothing"
+        self._sound.decode(action)
 
     def begin_programme(self) -> None:
         """Measure loudness anew from here on: what comes has nothing to do with what was."""

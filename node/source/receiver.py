@@ -135,7 +135,7 @@ class Receiver(Playable):
     @property
     def is_plain(self) -> bool:
         """Whether a packet is `playback.receive` and a period `playback.advance`, and no more."""
-        return not self._is_adaptive and not self.ended
+        return not self._is_adaptive and not self.ended and self._leveller is None
 
     @property
     def asks(self) -> bool:

@@ -1,9 +1,11 @@
-"""Many packets and periods of one source in one call, when nobody listens and nothing is decided.
+"""Many packets and periods of one source in one call, as long as nothing is decided.
 
-A node that counts only is asked for an hour at a time. As long as one source plays alone, each
-period is `playback.advance` and each packet `playback.receive`: here is the loop over both.
-Whatever needs more than that (another source, a sender that restarts, a source that falls silent,
-a packet that is to be asked for again) ends the loop, and the node goes on as it always does.
+A node is asked for many periods at a time. As long as one source plays alone, each period is
+`playback.advance` and each packet `playback.receive`: here is the loop over both. Of a node that
+sounds it is left for each packet that is decoded, and its periods then leave by the node's output
+all together. Whatever needs more than that (another source, a sender that restarts, a source that
+falls silent, a packet that is to be asked for again) ends it, and the node goes on as it always
+does.
 """
 
 from collections.abc import Callable
@@ -22,7 +24,7 @@ from node.kernel.bound import bound
 from node.kernel.record import Record, Records, new, whole
 from node.source.playback import advance, receive
 from node.source.receiver import Receiver
-from node.source.state import OTHER_SOURCE, Source
+from node.source.state import DONE, OTHER_SOURCE, Source
 from node.stack import LATENCY_NS, SpeakerNode
 
 
@@ -54,6 +56,8 @@ class Progress(Record):
     )
     lead_ns: int = whole("ns", "From asking for a period to its presentation.")
     asks: int = whole("", "1: the node asks for what is lost.")
+    period_samples: int = whole("samples", "Of a period that is kept; 0: all in one place.")
+    action: int = whole("", "What the period under way is to be given, or DONE.")
 
 
 @dataclass(slots=True, eq=False)
@@ -90,17 +94,17 @@ class Batch:
 
 @kernel(
     "int64(Source[::1], uint8[:, ::1], float32[:, ::1], float32[:, ::1],"
-    " float32[:, ::1], uint8[::1], Datagram[::1], Period[::1], Progress[::1])"
+    " uint8[::1], Datagram[::1], Period[::1], float32[:, ::1], Progress[::1])"
 )
 def _play(
     sources: Records[Source],
     payloads: NDArray[np.uint8],
     fifo: NDArray[np.float32],
     table: NDArray[np.float32],
-    out: NDArray[np.float32],
     data: NDArray[np.uint8],
     datagrams: Records[Datagram],
     periods: Records[Period],
+    out: NDArray[np.float32],
     batch: Records[Progress],
 ) -> int:
     """Run periods of a source that plays alone; return the last result of `receive` or 0.
@@ -108,22 +112,27 @@ def _play(
     payloads  (slots, PAYLOAD_BYTES_MAX) uint8, bytes of what is held
     fifo      (FIFO_SAMPLES, channels) float32, full scale 1.0
     table     (PHASES, 2 * TAPS) float32, a ratio: of the resampler
-    out       (n, channels) float32, full scale 1.0
-    data      (bytes,) uint8, all datagrams one after another; with the three after it a `Batch`
+    data      (bytes,) uint8, all datagrams one after another; with the two after it a `Batch`
+    out       (n, channels) float32, full scale 1.0: all periods, or one
 
     A result at or below OTHER_SOURCE was not taken and is still to come; js.RESTARTED was taken. A
-    period in which something is to be asked for is left, its datagrams taken.
+    period in which something is to be asked for is left, its datagrams taken. With an `action`,
+    see `playback.advance`, the call for the same period is still to come.
     """
     source = sources[0]
     state = source.jitter[0]
     slots = source.slots[: source.slot_count]
     progress = batch[0]
+    samples = progress.period_samples
+    rows = samples if samples > 0 else out.shape[0]
     while progress.period < periods.shape[0]:
         presentation_ns = periods[progress.period].presentation_ns
         ahead_ns = presentation_ns + progress.latency_ns
-        if ahead_ns >= progress.until_ns:
+        at = progress.period * samples
+        begins = progress.action == DONE
+        if begins and ahead_ns >= progress.until_ns:
             break
-        if ahead_ns >= progress.confirmed_ns:
+        if begins and ahead_ns >= progress.confirmed_ns:
             if source.playout[0].last_sound_ns <= ahead_ns - progress.refresh_ns:
                 break
             progress.confirmed_ns = ahead_ns + progress.refresh_ns
@@ -137,11 +146,15 @@ def _play(
                 return int(result)
             if progress.asks != 0 and result >= 0:
                 watch(source.repair[0], state, slots, one.now_ns)
-        if progress.asks != 0:
+        if begins and progress.asks != 0:
             due_ns = next_request_ns(source.repair[0], state)
             if due_ns != js.NONE and due_ns <= presentation_ns - progress.lead_ns:
                 break
-        advance(source, fifo, table, out, ahead_ns)
+        if begins and samples > 0 and state.proven == 0:
+            break
+        progress.action = advance(source, fifo, table, out[at : at + rows], ahead_ns)
+        if progress.action != DONE:
+            break
         progress.period += 1
     return 0
 
@@ -154,6 +167,7 @@ class Loop:
         """(fields,) int64: the numbers of `progress`, of which it has no others."""
         self.progress = cast(Records[Progress], self.values.view(Progress.dtype))
         """An array of one."""
+        self.action: NDArray[np.int64] = self.progress["action"]
         self.looks_anew = False
         """The period that is next is one that `SpeakerNode.render` would be asked for."""
         self._alone: Receiver | None = None
@@ -170,27 +184,42 @@ class Loop:
 
 
 def play_batch(
-    node: SpeakerNode, batch: Batch, until_ns: int, sound: NDArray[np.float32], loop: Loop
+    node: SpeakerNode,
+    batch: Batch,
+    until_ns: int,
+    sound: NDArray[np.float32],
+    loop: Loop,
+    *,
+    period_samples: int,
 ) -> None:
     """Go on in a batch as far as one source plays alone, and to `until_ns`.
 
     As if each datagram and period had come by itself; what is left is the caller's.
-    sound  (n, channels) float32, full scale 1.0: one period, in which nothing is heard
+    sound           (n, channels) float32, full scale 1.0: all periods of the batch; of a node that
+                    counts only one, in which nothing is heard
+    period_samples  of each; 0 of a node that counts only
     """
     alone = node.alone
     # The loop plays by the group's time.
     if alone is None or not alone.is_plain or alone.address != batch.source:
         return
-    first = batch.packet
+    first, begin = batch.packet, batch.period
     horn = node.horn
     # As `render` there: who is not level with the mixer is looked at each time.
     known_ns = 0 if loop.looks_anew and horn.alone is None else horn.confirmed_ns
     loop.values[:] = (
         first, batch.period, known_ns, LATENCY_NS, until_ns + LATENCY_NS, REFRESH_NS,
-        batch.lead_ns, alone.asks,
+        batch.lead_ns, alone.asks, period_samples, DONE,
     )  # fmt: skip
-    result = loop.of(alone)(sound, batch.data, batch.datagrams, batch.periods, loop.progress)
+    go_on, of = loop.of(alone), (batch.data, batch.datagrams, batch.periods, sound, loop.progress)
+    result = go_on(*of)
+    while (action := int(loop.action[0])) != DONE:
+        alone.decode(action)
+        result = go_on(*of)
     last, batch.period, confirmed_ns, *_ = loop.values.tolist()
+    if period_samples and batch.period > begin:
+        heard = sound[begin * period_samples : batch.period * period_samples]
+        node.output.finish_periods(heard.reshape(-1, period_samples, heard.shape[1]))
     batch.packet = last
     if last > first:
         taken_bytes = int(batch.ends[last]) - int(batch.ends[first])

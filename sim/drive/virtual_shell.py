@@ -114,10 +114,15 @@ class VirtualShell:
 
         sound  (n, channels) float32, full scale 1.0: what these periods play
         """
-        if self._counts_only:
-            self._count(work, datagram, first, last, sound)
-        else:
-            self._step(work, datagram, first, last, sound)
+        batch = make_batch(
+            work.datagrams[datagram : work.before[last - 1]],
+            np.array(work.now_ns[datagram : work.before[last - 1]], np.int64),
+            np.array(work.before[first:last], np.int64) - datagram,
+            np.array(work.presentation_ns[first:last], np.int64),
+            lead_ns=self._lead_ns,
+            source=ADDRESS,
+        )
+        self._go_on(work, batch, datagram, first, sound)
 
     def look_soon(self) -> None:
         """Look at the node at its next period: it was given something."""
@@ -129,16 +134,6 @@ class VirtualShell:
         sound  (n, channels) float32, full scale 1.0: one period at least
         """
         self._go_on(work, batch, -batch.packet, 0, sound)
-
-    def _step(
-        self, work: Work, datagram: int, first: int, last: int, sound: NDArray[np.float32]
-    ) -> None:
-        """Run periods one by one."""
-        render, period_samples = self._node.render, self._period_samples
-        for period in range(first, last):
-            datagram = self._take_until(work, datagram, period)
-            at = period * period_samples
-            render(sound[at : at + period_samples], work.presentation_ns[period])
 
     def _take_until(self, work: Work, datagram: int, period: int) -> int:
         """Take the datagrams before a period, and attend to the node; return the next of them."""
@@ -152,20 +147,6 @@ class VirtualShell:
             self._attend(presentation_ns - self._lead_ns)
         return max(datagram, work.before[period])
 
-    def _count(
-        self, work: Work, datagram: int, first: int, last: int, sound: NDArray[np.float32]
-    ) -> None:
-        """Do the same without sound: in batches, and one by one what the node will not batch."""
-        batch = make_batch(
-            work.datagrams[datagram : work.before[last - 1]],
-            np.array(work.now_ns[datagram : work.before[last - 1]], np.int64),
-            np.array(work.before[first:last], np.int64) - datagram,
-            np.array(work.presentation_ns[first:last], np.int64),
-            lead_ns=self._lead_ns,
-            source=ADDRESS,
-        )
-        self._go_on(work, batch, datagram, first, sound)
-
     def _go_on(
         self, work: Work, batch: Batch, datagram: int, first: int, sound: NDArray[np.float32]
     ) -> None:
@@ -173,15 +154,21 @@ class VirtualShell:
 
         Its datagram of number 0 is that of number `datagram` there.
         """
-        scratch = sound[: self._period_samples]
-        presentation_ns, last = work.presentation_ns, first + len(batch.periods)
+        samples = self._period_samples
+        kept_samples = 0 if self._counts_only else samples
+        last = first + len(batch.periods)
+        heard = sound[first * kept_samples : max(last * kept_samples, samples)]
+        presentation_ns = work.presentation_ns
         attended = -1
         while True:
             taken = batch.packet
             self._loop.looks_anew = first + batch.period == attended
             # Where the node is to be looked at first, there is nothing to go on with.
             if presentation_ns[first + batch.period] < self._wake_ns:
-                play_batch(self._node, batch, self._wake_ns, scratch, self._loop)
+                play_batch(
+                    self._node, batch, self._wake_ns, heard, self._loop,
+                    period_samples=kept_samples,
+                )  # fmt: skip
             if batch.packet > taken:
                 self._look_ns = 0
             period = first + batch.period
@@ -191,7 +178,8 @@ class VirtualShell:
                 batch.packet = self._take_until(work, datagram + batch.packet, period) - datagram
                 attended = period
                 continue  # looked at, it may go on with this very period
-            self._node.render(scratch, presentation_ns[period])
+            at = batch.period * kept_samples
+            self._node.render(heard[at : at + samples], presentation_ns[period])
             batch.period += 1
             if period + 1 == last:
                 return
@@ -214,7 +202,7 @@ class VirtualShell:
         # Without a source there is no deadline, and with the next packet there may be one.
         self._look_ns = self._when(now_ns, deadline_ns)
         self._wake_ns = self._look_ns
-        if self._counts_only and watched_ns != deadline_ns:
+        if watched_ns != deadline_ns:
             self._wake_ns = self._when(now_ns, watched_ns)
 
     def _when(self, now_ns: int, deadline_ns: int | None) -> int:

@@ -323,7 +323,9 @@ def test_an_installed_gate_writes_into_the_tree_that_it_is_run_in(tmp_path):
 def test_a_node_that_renders_silence_is_named(monkeypatch):
     from benchmarks.village import sound
 
-    monkeypatch.setattr("node.audio.output.Output.process", lambda _, out: out.fill(0.0))
+    monkeypatch.setattr(
+        "node.audio.limiter.Limiter.process_periods", lambda _, periods: periods.fill(0.0)
+    )
     (row,) = sound.measure(fast=True, row="800 ms pi_4b_usb ftth").items()
     assert row[1]["loudness_off_lu"] is None
     assert "no figure" in compare({row[0]: row[1]}, {row[0]: {"loudness_off_lu": 0.5}})[0]

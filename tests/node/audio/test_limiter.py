@@ -83,6 +83,28 @@ def test_the_sound_cards_period_changes_nothing(seed, periods):
     assert np.array_equal(source, whole)
 
 
+@pytest.mark.parametrize("period", [96, 480, 1000])
+def test_many_periods_at_once_are_limited_as_one_by_one(period):
+    rng = np.random.default_rng(3)
+    source = rng.standard_normal((40, period, 2)).astype(np.float32)
+    source *= rng.uniform(0, 1, (40, 1, 1)) ** 3
+    one_by_one, at_once = source.copy(), source.copy()
+    limiter, other = (Limiter(2, limit_dbfs=LIMIT_DBFS) for _ in range(2))
+    for samples in one_by_one:
+        limiter.process(samples)
+    other.process_periods(at_once[:15])
+    other.process_periods(at_once[15:])
+    np.testing.assert_array_equal(at_once, one_by_one)
+
+
+@pytest.mark.parametrize("beside", range(-14, 14))
+def test_a_click_is_limited_wherever_among_quiet_samples_it_is(beside):
+    source = np.zeros((2000, 1), np.float32)
+    source[960 + beside], source[961 + beside] = 3.0, 3.0
+    out = limited(source)
+    assert true_peak_dbtp(out) <= LIMIT_DBFS + 0.005
+
+
 def test_after_a_peak_the_gain_comes_back():
     limiter = Limiter(1, limit_dbfs=LIMIT_DBFS)
     sound = np.full((480, 1), 0.01, np.float32)

@@ -89,3 +89,17 @@ def test_silence_is_not_made_loud():
 def test_a_wrong_setting_is_named(field, value):
     with pytest.raises(ConfigError, match=f"audio.{field} = {value}"):
         AudioConfig(**{field: value})
+
+
+@pytest.mark.parametrize(
+    "config", [AudioConfig(), AudioConfig(gain_db=-6.0), AudioConfig(high_pass_hz=300.0)]
+)
+def test_many_periods_at_once_leave_as_one_by_one(config):
+    periods = tone(1, hertz=300, amplitude=1.5).reshape(100, 480, 1)
+    one_by_one, at_once = periods.copy(), periods.copy()
+    output, other = Output(config), Output(config)
+    for out in one_by_one:
+        output.finish(out, sounds=True)
+    other.finish_periods(at_once)
+    assert np.array_equal(at_once, one_by_one)
+    assert other.silent_samples == output.silent_samples

@@ -87,7 +87,9 @@ def test_the_same_is_decided_with_and_without_sound(small):
 def test_the_hash_of_a_run_with_sound_tells_other_sound(small, monkeypatch):
     loaded = scenario.load(small)
     heard = drive.run(loaded)
-    monkeypatch.setattr("node.audio.output.Output.process", lambda _, out: out.fill(0.0))
+    monkeypatch.setattr(
+        "node.audio.limiter.Limiter.process_periods", lambda _, periods: periods.fill(0.0)
+    )
     silent = drive.run(loaded)
     assert [row.retransmitted_ms for row in silent.nodes] == [
         row.retransmitted_ms for row in heard.nodes
@@ -95,16 +97,16 @@ def test_the_hash_of_a_run_with_sound_tells_other_sound(small, monkeypatch):
     assert silent.trace_hash != heard.trace_hash
 
 
-def test_a_node_in_batches_counts_what_it_counts_step_by_step(small, monkeypatch):
-    loaded = changed(
-        small,
-        ("[[communes]]", '[[faults]]\nkind = "link_down"\nfrom_s = 5\nuntil_s = 9\n\n[[communes]]'),
-    )
-    batched = drive.run(loaded, decode=False)
-    monkeypatch.setattr("sim.drive.virtual_shell.play_batch", lambda *_: None)
-    stepped = drive.run(loaded, decode=False)
+@pytest.mark.parametrize("decode", [False, True])
+def test_a_node_in_batches_does_what_it_does_step_by_step(small, monkeypatch, decode):
+    cut = '[[faults]]\nkind = "link_down"\nfrom_s = 5\nuntil_s = 9\n\n'
+    loaded = changed(small, ("[[communes]]", f"{cut}[[communes]]"))
+    batched = drive.run(loaded, decode=decode)
+    monkeypatch.setattr("sim.drive.virtual_shell.play_batch", lambda *_, **__: None)
+    stepped = drive.run(loaded, decode=decode)
     assert batched.trace_hash == stepped.trace_hash
     assert batched.nodes == stepped.nodes
+    assert bool(batched.nodes[0].audio_sha256) == decode
 
 
 @pytest.mark.parametrize(("commune", "chunk_ms"), [("A", 11_003), ("A", 13_000), ("B", 13_000)])
