@@ -51,6 +51,8 @@ CALLED_BY_OTHERS = {
 KERNELS_WITH_MANY = {
     "sim/drive/batch.py:_play": "a loop over `receive` and `advance`: a record holds no array as"
     " long as its owner makes it, and here four owners (source, resampler, card, batch) have six",
+    "sim/drive/crossing.py:cross": "rates and nodes are as many as a commune has, and packets of"
+    " a chunk: how each fares before, there and after is three arrays of two shapes",
     "sim/drive/sums.py:sum_up": "packets, periods and rows are of a chunk, and so is the room for"
     " its seconds; raster, histogram and coverage are as long as the run asks for",
     "sim/fleet/listening.py:listen": "what comes, what the card asks for, and how the station's"

@@ -30,18 +30,18 @@ ASKED_AT_ONCE: Final = 32
 """Sequence numbers that one request names at most."""
 
 TRIES_MAX: Final = 4
-_PATIENCE_NS: Final = 10 * NS_PER_MS
+PATIENCE_NS: Final = 10 * NS_PER_MS
 """A packet may be overtaken by so much before it counts as a hole."""
-_SILENCE_NS: Final = 40 * NS_PER_MS
+SILENCE_NS: Final = 40 * NS_PER_MS
 """A link without jitter is silent for so long before what should have come is asked for: a burst
 of loss may be so long that its end is too late to ask."""
-_JITTERS: Final = 3
+SILENCE_JITTERS: Final = 3
 """Interarrival jitters (RFC 3550, 6.4.1) that a link may be silent for beyond that. Measured: with
 none, repair cost 27 % of a stream's bytes on the simulator's weak 4G, with 3 it is 9 %, with 4
 it is 7 %; but what a loss of 4 % in bursts of 5 leaves goes from 0.10 to 0.12 % then."""
-_AHEAD_MAX: Final = 16
+AHEAD_MAX: Final = 16
 """Packets asked for beyond the newest. A sender that pauses is asked in vain, so not for long."""
-_MARGIN_NS: Final = 10 * NS_PER_MS
+MARGIN_NS: Final = 10 * NS_PER_MS
 """An answer may take so much longer than the round trip."""
 _PAUSE_NS: Final = NS_PER_MS
 """From one look to the next, at least."""
@@ -82,7 +82,7 @@ def reset_repair(repairs: Records[Repair]) -> None:
     """Forget all holes and counts of one."""
     repairs[:] = new(Repair)
     repairs["seen"] = at.NONE
-    repairs["silence_ns"] = _SILENCE_NS
+    repairs["silence_ns"] = SILENCE_NS
 
 
 @inner_kernel("void(Repair, int64, int64, int64)")
@@ -108,7 +108,7 @@ def _expect(repair: Repair, state: Jitter, now_ns: int) -> None:
     if repair.seen == at.NONE or spacing_ns <= 0 or silent_ns < spacing_ns:
         return
     highest = repair.seen
-    last = highest + min(silent_ns // spacing_ns, _AHEAD_MAX)
+    last = highest + min(silent_ns // spacing_ns, AHEAD_MAX)
     for extended in range(max(highest, repair.expected) + 1, last + 1):
         media = repair.seen_media + (extended - highest) * repair.spacing
         _note(repair, extended, media, now_ns)
@@ -141,7 +141,7 @@ def watch(repair: Repair, state: Jitter, slots: Records[Slot], now_ns: int) -> i
             if _has_come(state, slots, extended):
                 continue
             media = repair.seen_media + (extended - seen) * repair.spacing
-            _note(repair, extended, media, now_ns + _PATIENCE_NS)
+            _note(repair, extended, media, now_ns + PATIENCE_NS)
     repair.seen = highest
     repair.seen_media = state.highest_media
     return int(repair.holes)
@@ -163,14 +163,14 @@ def requests(
     """
     repair.not_before_ns = now_ns + _PAUSE_NS
     jitter_ns = samples_to_ns(state.jitter_q4 >> 4)
-    repair.silence_ns = _SILENCE_NS + _JITTERS * jitter_ns
+    repair.silence_ns = SILENCE_NS + SILENCE_JITTERS * jitter_ns
     _expect(repair, state, now_ns)
     asked = 0
     i = 0
     while i < repair.holes:
         hole = repair.wanted[i]
         ahead_ns = samples_to_ns(hole.media - state.next_media)
-        is_hopeless = now_ns + round_trip_ns + _MARGIN_NS > plays_ns + ahead_ns
+        is_hopeless = now_ns + round_trip_ns + MARGIN_NS > plays_ns + ahead_ns
         if _has_come(state, slots, hole.sequence) or is_hopeless or hole.tries >= TRIES_MAX:
             repair.given_up += 1 - _has_come(state, slots, hole.sequence)
             repair.holes -= 1
@@ -180,7 +180,7 @@ def requests(
             repair.request[asked] = hole.sequence & 0xFFFF
             asked += 1
             hole.tries += 1
-            hole.due_ns = now_ns + round_trip_ns + _MARGIN_NS
+            hole.due_ns = now_ns + round_trip_ns + MARGIN_NS
         i += 1
     repair.asked += asked
     return asked
@@ -194,7 +194,7 @@ def next_request_ns(repair: Repair, state: Jitter) -> int:
     found = at.NONE
     spacing_ns = samples_to_ns(repair.spacing)
     beyond = max(0, repair.expected - repair.seen)
-    if repair.seen != at.NONE and spacing_ns > 0 and beyond < _AHEAD_MAX:
+    if repair.seen != at.NONE and spacing_ns > 0 and beyond < AHEAD_MAX:
         silence_ns = repair.silence_ns + (beyond + 1) * spacing_ns
         found = state.highest_arrival_ns + silence_ns
     for i in range(repair.holes):

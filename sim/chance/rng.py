@@ -41,6 +41,7 @@ class Purpose(IntEnum):
     SAMPLE = 20
     GRID = 21
     TROUBLE = 22
+    CHATTER = 23
 
 
 _POOL: Final = 4

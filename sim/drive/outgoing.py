@@ -5,6 +5,7 @@ One for a run: by it both tiers, the drive and the world, send the same packets 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -12,9 +13,11 @@ from numpy.typing import NDArray
 
 from node.units import NS_PER_MS, NS_PER_S
 from sim.chance.rng import Purpose, stream
+from sim.drive.askers import AWAY_NS
 from sim.drive.capacity import Capacity
 from sim.links.bearer import Bearer
 from sim.links.channel import Channel, Link, Trace
+from sim.links.kernel import LOST_NS
 from sim.links.shared import SharedQueue
 from sim.links.spells import Spells, busy_of, outages_of
 from sim.links.trouble import Trouble, Troubled
@@ -41,6 +44,10 @@ _WAY_NS: Final = 12 * NS_PER_S
 
 _UPLINK: Final = "/uplink"
 """Stands for the node in the address of a backhaul's streams; no node can have this name."""
+
+
+_Cells = dict[tuple[str, str], tuple[Spells, Spells]]
+"""When each cell of a commune is busy, and when it is out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,9 +88,11 @@ class Outgoing:
             pacing_max_us=scenario.sender.pacing_max_us,
         )
         self.end_ns = duration_ns + scenario.jitter.playout_delay_ms * NS_PER_MS + _TAIL_NS
-        self._cells: dict[tuple[str, str], tuple[Spells, Spells]] = {}
+        self._cells: _Cells = {}
         self._uplinks = {
-            commune: self._link(village.backhauls[commune], "/backhaul", commune, _UPLINK)
+            commune: self._link(
+                village.backhauls[commune], "/backhaul", commune, _UPLINK, self._cells
+            )
             for commune in dict.fromkeys(place.commune for place in self._places)
         }
         self._sent = SentLately()
@@ -92,8 +101,15 @@ class Outgoing:
             self._copies = StationCopies(
                 self.sender, clock_ns=SENDER_CLOCK_NS, budget=self.new_budget()
             )
-        unicast = scenario.sender.delivery == "unicast"
-        self.capacity = Capacity(village, self.sender, unicast=unicast)
+        self.capacity = Capacity(
+            scenario,
+            village,
+            self.sender,
+            budget=self.new_budget() if scenario.sender.sends_again else None,
+        )
+        self._idle: dict[str, Channel] = {}
+        """A second last link to each place, of the same chance, on which nobody waits."""
+        self._idle_cells: _Cells = {}
         self.stream_bytes = 0
         """Of one copy so far, headers included."""
 
@@ -121,13 +137,40 @@ class Outgoing:
         own: dict[str, NDArray[np.int64]] = {}
         for commune, uplink in self._uplinks.items():
             departs[commune] = uplink.carry(sending.send_ns, sequence)
-            own |= self.capacity.carry(commune, sending.send_ns, departs[commune])
+            last = partial(self._last_ns, departs[commune], sequence)
+            own |= self.capacity.carry(commune, sending.send_ns, departs[commune], last)
         found = {one.node: own.get(one.node, departs[one.commune]) for one in self._places}
         return Sent(sending, found)
 
     def channel(self, place: Place) -> Channel:
         """Return a new last link to a place."""
-        link = self._last_link(place)
+        return self._channel(place, self._cells)
+
+    def _last_ns(
+        self, depart_ns: NDArray[np.int64], sequence: NDArray[np.int64], places: Sequence[Place]
+    ) -> NDArray[np.int64]:
+        """Return what the last link to each place takes, where no copy waited before it.
+
+        depart_ns  (n,) int64, ns; LOST_NS
+        sequence   (n,) int64, which of all packets of the run each one is
+
+        The result is (n, k) int64, ns; LOST_NS, AWAY_NS.
+        """
+        last_ns = np.full((depart_ns.size, len(places)), LOST_NS, np.int64)
+        for number, place in enumerate(places):
+            if place.node not in self._idle:
+                self._idle[place.node] = self._channel(place, self._idle_cells)
+            arrive_ns = self._idle[place.node].carry(depart_ns, sequence)
+            came = arrive_ns != LOST_NS
+            last_ns[came, number] = (arrive_ns - depart_ns)[came]
+            boot_ns = round(place.profile.board.boot_s.value * NS_PER_S)
+            off = [(cut_ns, back_ns + boot_ns) for cut_ns, back_ns in place.power_cuts_ns]
+            for cut_ns, back_ns in (*place.link_cuts_ns, *off):
+                last_ns[(depart_ns >= cut_ns) & (depart_ns < back_ns), number] = AWAY_NS
+        return last_ns
+
+    def _channel(self, place: Place, cells: "_Cells") -> Channel:
+        link = self._last_link(place, cells)
         found, queues = troubles(place), []
         if place.bearer is not None:
             queues.append(self._queue(place.bearer, found))
@@ -172,11 +215,11 @@ class Outgoing:
         rate_kbit_s = self._scenario.sender.data_budget_kbit_s
         return RepairBudget(rate_bit_s=None if rate_kbit_s is None else 1000 * rate_kbit_s)
 
-    def _last_link(self, place: Place) -> Channel:
+    def _last_link(self, place: Place, cells: "_Cells") -> Channel:
         if place.trace_ns is not None:
             return Trace(place.trace_ns)
         assert place.bearer is not None
-        return self._link(place.bearer, place.cell_name, place.commune, place.node)
+        return self._link(place.bearer, place.cell_name, place.commune, place.node, cells)
 
     def _sending(self, end_ns: int) -> Sending:
         """Return what the station sends until then, and count it."""
@@ -184,14 +227,14 @@ class Outgoing:
         self.stream_bytes += sending.stream_bytes
         return sending if self._copies is None else self._copies.carry(sending)
 
-    def _link(self, bearer: Bearer, name: str, commune: str, node: str) -> Link:
-        if (commune, name) not in self._cells:
+    def _link(self, bearer: Bearer, name: str, commune: str, node: str, cells: "_Cells") -> Link:
+        if (commune, name) not in cells:
             seed = self._scenario.seed
-            self._cells[commune, name] = (
+            cells[commune, name] = (
                 busy_of(bearer, stream(seed, Purpose.BUSY, commune=commune, node=name)),
                 outages_of(bearer, stream(seed, Purpose.OUTAGE, commune=commune, node=name)),
             )
-        busy, outages = self._cells[commune, name]
+        busy, outages = cells[commune, name]
         return Link(
             bearer,
             seed=self._scenario.seed,

@@ -1,25 +1,20 @@
 """Who answers one node of tier T3, and what its requests meet on their way."""
 
-from typing import Final
-
 import numpy as np
 from numpy.typing import NDArray
 
 from node.kernel.record import Records, inner, new
 from node.peers.credit import ADVANCE_BYTES
-from node.rtp import rtcp
 from sim.chance.rng import Purpose
 from sim.fleet.answering import forget
 from sim.fleet.desk import Ways
 from sim.fleet.state import QUESTIONS, REQUESTS, Hearing, Station, Talk
 from sim.gateway.crystal import Minutes
 from sim.sender.repair.repair_budget import RepairBudget
+from sim.station.chatter import question_bytes
 from sim.station.conversation import RequestWay
 from sim.station.programme import Sender
 from sim.village.places import Place
-
-_QUESTION_BYTES: Final = 32 + 20 + 28 + 20
-"""Report, time, delay and losses; the name comes on top."""
 
 
 class Speech:
@@ -66,7 +61,7 @@ class Speech:
             self._station["rate_bit_s"] = budget.rate_bit_s or 0
             self._station["share"] = budget.share_max
             self._station["left_bytes"] = budget.bytes_left
-        self.question_bytes = _QUESTION_BYTES + len(_name(place))
+        self.question_bytes = question_bytes(place)
         """Of a question for the time."""
         self.draw()
 
@@ -115,7 +110,3 @@ class Speech:
             station["requests_ns"] = self._requests.draw_jitter_ns(REQUESTS)
             station["lost"] = self._requests.draw_losses(REQUESTS)
             station["request"] = 0
-
-
-def _name(place: Place) -> bytes:
-    return rtcp.written(rtcp.SourceDescription(0, place.node.encode()))

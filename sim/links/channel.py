@@ -124,10 +124,20 @@ def jitter_of(bearer: Bearer, raw: NDArray[np.uint64]) -> NDArray[np.int64]:
 
     The result is (n,) int64 in ns, >= 0.
     """
-    table = _SHAPES.get(bearer.jitter_shape)
+    return drawn_of(bearer.jitter_shape, round(bearer.jitter_scale_ms.value * 1000), raw)
+
+
+def drawn_of(shape: str, scale_us: int, raw: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return draws of a shape.
+
+    raw  (n,) uint64, bits as they were drawn
+
+    The result is (n,) int64 in ns, >= 0.
+    """
+    table = _SHAPES.get(shape)
     if table is None:
         return np.zeros(raw.size, np.int64)
-    return 1000 * from_table(raw, table, scale=round(bearer.jitter_scale_ms.value * 1000))
+    return 1000 * from_table(raw, table, scale=scale_us)
 
 
 def direction_of(bearer: Bearer, packet_bits: int) -> Records[kernel.Direction]:

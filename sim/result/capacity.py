@@ -32,10 +32,13 @@ class CapacityRow:
     """None where nobody has measured it."""
 
     asked_kbit_s: float
-    """By the streams and what was sent again of them, on average, headers included."""
+    """By the streams and all beside them, on average, headers included."""
 
     repair_kbit_s: float
     """Of that, what was sent again and asked for."""
+
+    chatter_kbit_s: float
+    """Of that, questions for the time and MQTT, with what answers them."""
 
     dropped_packets: int
     """Copies that found the queue full."""
@@ -61,7 +64,10 @@ class CapacityRow:
         ask = f"{self.streams} {'stream asks' if self.streams == 1 else 'streams ask'}"
         where = f" of {self.commune}" if self.commune else " of the station"
         what = f"{self.kind}{where}" + (f" ({self.bearer})" if self.bearer else "")
-        repair = f" ({self.repair_kbit_s:g} of it again)" if self.repair_kbit_s else ""
+        parts = [f"{self.repair_kbit_s:g} of it again"] if self.repair_kbit_s else []
+        if self.chatter_kbit_s:
+            parts.append(f"{self.chatter_kbit_s:g} of it reports and MQTT")
+        repair = f" ({', '.join(parts)})" if parts else ""
         dropped = f"; {self.dropped_packets} copies found no room" if self.dropped_packets else ""
         if self.rate_kbit_s is None:
             return f"{ask} {self.asked_kbit_s:g} kbit/s{repair} of the {what}, not measured"

@@ -99,9 +99,9 @@ class Village:
     unverified: list[Unverified]
     scenario_hash: str
 
-    sharing: "tuple[int, tuple[int, ...]] | None" = None
-    """Of a part of a village: how many copies pass the uplink, and which of them are this part's;
-    None: all there are."""
+    sharing: "tuple[Village, tuple[int, ...]] | None" = None
+    """Of a part of a village: the whole, whose copies pass the uplink, and which of them are this
+    part's; None: all there are."""
 
     def parts(self) -> "list[Village]":
         """Return each commune by itself: what its clusters share with others is the uplink."""
@@ -114,7 +114,7 @@ class Village:
                 places=tuple(self.places[i] for i in numbers),
                 backhauls={commune: self.backhauls[commune]},
                 backhaul_names={commune: self.backhaul_names[commune]},
-                sharing=(len(self.places), tuple(numbers)),
+                sharing=(self, tuple(numbers)),
             )
             for commune, numbers in members.items()
         ]

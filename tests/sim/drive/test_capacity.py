@@ -118,7 +118,7 @@ def test_what_is_sent_again_counts_where_the_stream_alone_would_fit(tmp_path, ca
 def test_one_stream_for_all_fits_where_eleven_did_not(tmp_path, capsys):
     status, told = ask(
         tmp_path, capsys, "--fail-on", "over_capacity > 0",
-        count=11, bearer="perfect", backhaul="thin", rate=80, delivery="multicast",
+        count=11, bearer="perfect", backhaul="thin", rate=160, delivery="multicast",
     )  # fmt: skip
     assert status == command_line.OK
     assert told["totals"]["nodes_good"] == 11
@@ -137,7 +137,7 @@ def test_forty_nodes_on_a_cell_of_100_kbit_s_do_not_fit(tmp_path, capsys):
 def test_what_fits_is_heard_and_said_to_fit(tmp_path, capsys):
     status, told = ask(
         tmp_path, capsys, "--fail-on", "over_capacity > 0",
-        count=11, bearer="perfect", backhaul="thin", rate=1000,
+        count=11, bearer="perfect", backhaul="thin", rate=2000,
     )  # fmt: skip
     assert status == command_line.OK
     assert told["totals"]["nodes_good"] == 11

@@ -99,6 +99,11 @@ def villages(draw):
         seed=draw(st.integers(0, 1 << 40)),
         playout_delay_ms=draw(st.sampled_from([100, 400, 1500])),
     )
+    if draw(st.booleans()):
+        # Copies, repair and chatter share it.
+        text = text.replace(
+            "\n[[communes.hamlets]]", '\nbackhaul = "rough"\n[[communes.hamlets]]', 1
+        )
     return text.replace("[jitter]", f'[jitter]\nmode = "{draw(st.sampled_from(MODES))}"')
 
 

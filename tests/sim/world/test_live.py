@@ -10,6 +10,7 @@ from sim.drive.run import run
 from sim.village import scenario
 from sim.village.places import build_village
 from sim.world.stretch import Stretch
+from tests.sim.thin import THIN
 
 BEGIN_S = 7_200
 LEAD_S = 60
@@ -46,6 +47,7 @@ siren_s = 4
 name = "A"
 x_m = 0
 y_m = 0
+backhaul = "{backhaul}"
 
 [[communes.hamlets]]
 name = "A1"
@@ -69,6 +71,7 @@ def village(
     again=True,
     delay_ms=400,
     more="",
+    backhaul="backhaul_fibre",
     poles=(("pi_4b_usb", "lte_weak"), ("pi_zero_2w_i2s", "wifi24_outdoor")),
 ):
     clusters = "\n".join(
@@ -82,6 +85,7 @@ def village(
         again=str(again).lower(),
         delay_ms=delay_ms,
         more=more,
+        backhaul=backhaul,
         clusters=clusters,
     )
 
@@ -99,6 +103,7 @@ def villages(draw):
         again=draw(st.booleans()),
         delay_ms=draw(st.sampled_from([200, 400, 800])),
         more=more,
+        backhaul=draw(st.sampled_from(["backhaul_fibre", "lte_weak"])),
         poles=draw(st.lists(pole, min_size=1, max_size=3)),
     )
 
@@ -134,6 +139,16 @@ def lived(asked):
 @given(villages())
 @example(village(seed=3, duration_s=70, delay_ms=800))
 @example(village(seed=5, duration_s=100, delivery="multicast"))
+@example(
+    village(
+        seed=4,
+        duration_s=40,
+        delay_ms=800,
+        backhaul="thin",
+        more=THIN.format(rate=235, loss=0, cell=5000),
+        poles=[(one, "wifi24_outdoor") for one in PROFILES * 3],
+    )
+)
 def test_drive_and_world_count_the_same_of_a_live_programme(tmp_path_factory, text):
     asked = loaded(tmp_path_factory, text)
     driven = run(asked, decode=False).nodes
