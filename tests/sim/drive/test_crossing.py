@@ -65,12 +65,15 @@ def streams(draw):
     more_ms = draw(st.lists(st.integers(0, 30), min_size=send_ns.size, max_size=send_ns.size))
     depart_ns = np.maximum.accumulate(send_ns + np.array(more_ms, np.int64) * NS_PER_MS)
     cells = draw(st.lists(st.sampled_from([-1, 1]), min_size=1, max_size=5))
-    return send_ns, depart_ns, cells, [draw(st.integers(8, 2000)), draw(st.integers(8, 2000))]
+    rate = st.integers(8, 120) | st.integers(8, 2000)
+    return send_ns, depart_ns, cells, [draw(rate), draw(rate)]
 
 
 @st.composite
 def words(draw, most):
-    rows = st.tuples(st.integers(0, 1300), st.integers(0, most - 1), st.integers(1, BITS))
+    rows = st.tuples(
+        st.integers(0, 600), st.integers(0, most - 1), st.integers(1, 9) | st.integers(1, BITS)
+    )
     found = np.array(draw(st.lists(rows, max_size=30)), np.int64).reshape(-1, 3)
     found[:, 0] *= NS_PER_MS
     return found[np.argsort(found[:, 0], kind="stable")]
