@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Set up and run Loa Làng with nothing but Python and pip.
 
-python3 run.py demo     a hamlet of Hữu Lũng hears a programme; the report is out/report.html
+python3 run.py demo     six communes of Hữu Lũng hear a programme; the report is out/report.html
 python3 run.py test     the whole test suite (arguments after it go to pytest)
 python3 run.py lint     format, lint, types, import contract
 python3 run.py bench    the fast benchmark gate (arguments after it choose others)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import hw_profiles
 from node.config import require
+from node.control.warning.alert_blocks import ANY_EVENT
 from node.units import NS_PER_S
 from sim.result.day import STRANGERS
 from sim.village.faults import AT_POLES, KINDS, Fault, Span, Where, into_day_ns, merged
@@ -112,11 +113,25 @@ def not_lived(scenario: "Scenario", by: Literal["run", "fleet", "sweep"]) -> lis
         "fleet": "tier fleet does not live it; --tier drive does",
         "sweep": "the orders of each hour do not meet it; a whole day does: --only day",
     }[by]
-    return [
+    found = [
         f"{scenario.name}.toml: faults[{i}].kind = {one.said!r}: {remedy}"
         for i, one in enumerate(scenario.faults)
         if not _is_lived(one, by)
     ]
+    return found + (list(_soundless(scenario)) if by == "sweep" else [])
+
+
+def _soundless(scenario: "Scenario") -> Iterator[str]:
+    """Yield the warnings that nobody hears, wherever they come: no sound is stored for them."""
+    day = scenario.day
+    for i, order in enumerate(() if day is None else day.orders):
+        known = day is not None and {order.event, ANY_EVENT} & set(day.alert.phrases)
+        if order.kind == "alert" and not known:
+            yield (
+                f"{scenario.name}.toml: day.orders[{i}].event = {order.event!r}: no sound is "
+                "stored for it, so nobody is warned where it comes: needs a table "
+                f"[day.alert.phrases.{order.event or ANY_EVENT}] with a siren"
+            )
 
 
 def _is_lived(fault: Fault, by: str) -> bool:

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import example, given, settings
 
+from node.config import ConfigError
 from node.units import NS_PER_S
 from sim.day.station import Station
 from sim.gateway.power import uptimes
@@ -66,6 +67,18 @@ def test_whatever_a_sweep_says_that_its_orders_meet_keeps_them_back(tmp_path, ki
     asked = scenario.load(path)
     require_lived(asked, "sweep")
     assert set(modelled(asked, build_village(asked)).values()) == {None}
+
+
+def test_a_warning_without_a_sound_is_not_said_to_warn_wherever_it_comes(tmp_path):
+    """A whole day says that each node refuses it."""
+    path = tmp_path / "two.toml"
+    text = broken("power_cut", "04:00", "05:00")
+    path.write_text(text.replace("[day.alert.phrases.any]", "[day.alert.phrases.TOR]"))
+    asked = scenario.load(path)
+    with pytest.raises(ConfigError, match=r"day.orders\[0\].event = '': no sound is stored for it"):
+        require_lived(asked, "sweep")
+    fates = {(one.fate, one.reason) for one in live_orders(asked, build_village(asked)).fates()}
+    assert ("not heard", "refused: no stored sound for it") in fates
 
 
 def test_the_part_of_a_day_around_its_orders_begins_before_what_costs_a_node_its_keys(tmp_path):
