@@ -83,16 +83,22 @@ def _doubt_stamps(state: Jitter) -> None:
     state.run_since_ns = since_ns
 
 
-@inner_kernel("void(Jitter, int64)")
-def judge(state: Jitter, reading: int) -> None:
-    """Take into account as what else the payload of a doubted stream reads; 0: as nothing."""
-    if reading == 0 or reading != state.reads_as:
+@inner_kernel("void(Jitter, int64, int64)")
+def judge(state: Jitter, reading: int, kinds: int) -> None:
+    """Take into account as what else the payload of a doubted stream reads; 0: as nothing.
+
+    kinds  bits of a reading, one for each kind: a payload may read as two, and one in common makes
+           two of them alike. Of a run that stays which it can be.
+    """
+    alike = reading & state.reads_as
+    if alike & kinds == 0 or (reading ^ state.reads_as) & ~kinds != 0:
         state.reads_as = reading
         state.reads_run = 0
         return
+    state.reads_as = alike
     state.reads_run += 1
     state.run_foreign += 1
-    state.suspected = reading
+    state.suspected = alike
     if state.reads_run >= _FOREIGN_RUN:
         _doubt_stamps(state)
 

@@ -158,7 +158,7 @@ class Jitter(Record):
     stamps_wrong: int = whole("", "1: packets come at the pace of their durations, stamps do not.")
     proof_samples: int = whole("samples", "Sound that agreed, since the last contradiction.")
     proof_transit: int = whole("samples", "Transit of the packet before that sound.")
-    reads_as: int = whole("", "As what the last payload reads that was looked at (`opus.foreign`).")
+    reads_as: int = whole("", "As what the last payloads looked at all read (`opus.foreign`).")
     reads_run: int = whole("", "So many before it in a row read as the same.")
     suspected: int = whole("", "What it seems to be instead, by the last such run; 0: no idea.")
     doubts: int = whole("", "Contradictions that nothing has outweighed yet.")

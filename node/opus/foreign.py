@@ -33,10 +33,11 @@ from node.units import PACKET_SAMPLES_MAX
 NO_READING: Final = 0
 PCM: Final = 1
 AMR: Final = 2
-GSM: Final = 3
-STREAMS: Final = 4
-"""Above the lowest byte of such a reading stands what tells two of them apart."""
-KIND_MASK: Final = 0xFF
+GSM: Final = 4
+STREAMS: Final = 8
+KINDS: Final = 0xFF
+"""The bits of the kinds; what reads as two of them has both. Of GSM's frames that begin with 0xD1
+one in eight has the table of AMR-WB. Above stands what tells two readings of a kind apart."""
 
 _SELF_DELIMITED: Final = 0x100
 """Stands for the first byte of the last stream where there is no stream that ends with a packet."""
@@ -243,10 +244,9 @@ def reading(data: NDArray[np.uint8], offset: int, length: int) -> int:
     """
     if length < 2 or is_silent(data, offset, length) != 0:
         return NO_READING
-    if is_amr(data, offset, length) != 0:
-        return AMR
-    if is_gsm(data, offset, length) != 0:
-        return GSM
+    telephone = is_amr(data, offset, length) * AMR | is_gsm(data, offset, length) * GSM
+    if telephone != 0:
+        return int(telephone)
     if is_uneven(data, offset, length) != 0:
         return PCM
     second = streams_inside(data, offset, length)

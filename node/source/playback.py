@@ -36,7 +36,7 @@ from node.jitter.placement import first_held
 from node.jitter.proof import doubt, judge
 from node.kernel import inlined, inner_kernel
 from node.kernel.conversions import samples_to_ns
-from node.opus.foreign import reading
+from node.opus.foreign import KINDS, reading
 from node.opus.packet import has_lbrr, is_plausible, packet_samples
 from node.rtp import packet as rtp
 from node.source.state import (
@@ -126,7 +126,7 @@ def receive(
         jitter.note_empty(state, slots, header[rtp.SEQUENCE])
         return NO_SOUND
     if state.proven == 0:
-        judge(state, reading(data, offset, length))
+        judge(state, reading(data, offset, length), KINDS)
     if samples <= 0:
         doubt(state)
         return BAD_FRAMING

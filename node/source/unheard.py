@@ -50,12 +50,13 @@ _READINGS: Final = {
     foreign.PCM: "but PCM or G.711 by its look (PCMU, PCMA)",
     foreign.AMR: "but AMR or AMR-WB",
     foreign.GSM: "but GSM 06.10",
+    foreign.AMR | foreign.GSM: "but AMR-WB or GSM 06.10, which look alike here",
     foreign.STREAMS: (
         "or it is multichannel (several Opus streams in a packet, or self-delimited ones: send "
         "mono or stereo)"
     ),
 }
-"""What it seems to be instead, by the lowest byte of `foreign.reading`."""
+"""What it seems to be instead, by the kinds of `foreign.reading`."""
 _NO_IDEA: Final = "but another codec, or encrypted"
 
 _CAUSES: Final = {
@@ -188,4 +189,4 @@ class Unheard:
 
 
 def _words_of(reading: int) -> str:
-    return _READINGS.get(reading & foreign.KIND_MASK, _NO_IDEA)
+    return _READINGS.get(reading & foreign.KINDS, _NO_IDEA)

@@ -27,6 +27,7 @@ from node.jitter.proof import judge
 from node.jitter.repair import watch
 from node.kernel import inner_kernel, kernel
 from node.kernel.record import Records
+from node.opus.foreign import KINDS
 from node.rtp.packet import HEADER_BYTES
 from node.source import playback, playback_adaptive
 from node.source.admission import SECOND_WITHIN, STRAY_NS, STRAY_PACKETS
@@ -76,7 +77,7 @@ def _receive(hearing: Hearing, sheet: NDArray[np.int64], number: int, now_ns: in
     packet = source.packet[0]
     state = source.jitter[0]
     if state.proven == 0:
-        judge(state, sheet[2, at])
+        judge(state, sheet[2, at], KINDS)
     packet.offset = 0
     packet.length = sheet[1, at]
     packet.sequence = (setup.first_sequence + number) & 0xFFFF

@@ -89,6 +89,7 @@ def test_all_first_bytes_of_a_tone_are_no_opus():
 @example(1, (0, 7), 2, True, False, "synchronised", 0, 0)  # by its first byte SILK of 40 ms
 @example(5, (0, 3), 2, True, True, "synchronised", 0, 0)
 @example(0, (0, 7), 3, True, False, "synchronised", 0, 0)  # stamps and first byte: 10 ms
+@example(13, (1, 2), 1, False, False, "adaptive", 0, 0)  # one in six has lags of GSM
 def test_speech_of_mobile_telephones_is_no_opus(
     asked, form, frames, is_aligned, is_at_48_khz, mode, share, seed
 ):
@@ -108,6 +109,8 @@ def test_speech_of_mobile_telephones_is_no_opus(
 @given(st.integers(0xD0, 0xDF), st.integers(1, 3), st.sampled_from([8, 48]), seeds)
 @example(0xD8, 1, 48, 0)
 @example(0xD0, 3, 8, 0)
+@example(0xD1, 1, 48, 2)  # one packet in eight has the table of AMR-WB
+@example(0xD1, 1, 48, 485)  # and of these so many that nothing was a run: it was heard
 def test_gsm_is_no_opus(first, frames, clock_khz, seed):
     rng = np.random.default_rng(seed)
     payloads = others.gsm(rng, first=first, frames=frames, packets=SECONDS * 50 // frames)
