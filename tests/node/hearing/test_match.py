@@ -5,6 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import signal
 
+from node.hearing.fitness import CLIPPED_SHARE
 from node.hearing.match import (
     EARLY_NS,
     HAS_HOLES,
@@ -108,15 +109,21 @@ def test_a_voltage_that_stands_with_noise_on_it_cannot_tell():
     assert (one.word, one.why) == ("cannot tell", "the capture stands at +0.70 of full scale")
 
 
-@settings(max_examples=20, deadline=None)
-@given(SEEDS, st.floats(6, 40))
-def test_a_capture_that_clips_cannot_tell(seed, over_db):
+@settings(max_examples=40, deadline=None)
+@given(SEEDS, st.floats(0, 40))
+@example(28, 6.0)
+@example(28, 20.0)
+def test_a_capture_that_clips_cannot_tell_and_single_peaks_that_do_spoil_nothing(seed, over_db):
+    """A voice 6 dB over has hardly more than one sample in a thousand above full scale."""
     rng = np.random.default_rng(seed)
     played = voice(rng)
-    heard = captured(played, RATE_HZ, delay_s=0.1, gain_db=over_db + 10.5)
-    one = judged(played, np.clip(heard, -1, 1))
-    assert one.word == "cannot tell"
-    assert one.why.startswith("the capture clips, ")
+    heard = np.clip(captured(played, RATE_HZ, delay_s=0.1, gain_db=over_db + 10.5), -1, 1)
+    one = judged(played, heard)
+    if np.mean(np.abs(heard) >= 0.999) > CLIPPED_SHARE:
+        assert one.word == "cannot tell"
+        assert one.why.startswith("the capture clips, ")
+    else:
+        assert one.word == "heard" and one.margin_db > 3
 
 
 def test_a_place_that_already_sounded_like_it_cannot_tell():
