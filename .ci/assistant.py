@@ -14,8 +14,6 @@ import asyncio
 import importlib
 import json
 import logging
-import os
-import re
 import signal
 import socket
 import subprocess
@@ -24,6 +22,7 @@ import tempfile
 from pathlib import Path
 
 import voluptuous
+from assisted import NAME, PREFIX, VILLAGE, Node, Station, free_port, there
 from homeassistant import config_entries, const, loader
 from homeassistant.components import mqtt
 from homeassistant.core import HomeAssistant
@@ -38,7 +37,6 @@ from homeassistant.helpers import (
     translation,
 )
 
-NAME, VILLAGE, PREFIX = "coc-1", "huu-lien", "homeassistant"
 TELLS_S = 75
 """A node tells of itself once a minute."""
 
@@ -67,13 +65,6 @@ class Said(logging.Handler):
         """Keep one; but not of the platforms for cameras and images, which need its web server."""
         if record.name != "homeassistant.setup":
             self.lines.append(record.getMessage())
-
-
-def free_port(kind: int) -> int:
-    """Return a port that nobody has."""
-    with socket.socket(socket.AF_INET, kind) as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 async def begun(folder: Path, broker_port: int, login: Path | None = None) -> HomeAssistant:
@@ -122,48 +113,6 @@ def refusals(component: str, payload: str) -> list[str]:
         except voluptuous.Invalid as fault:
             found.append(str(fault))
     return found
-
-
-class Node:
-    """A node of this tree, with a sender that it hears."""
-
-    def __init__(self, python: str, folder: Path, broker_port: int) -> None:
-        self._python = python
-        self._port = free_port(socket.SOCK_DGRAM)
-        self._config = folder / "node.toml"
-        self._config.write_text(
-            f'name = "{NAME}"\n[receive]\nlisten = "127.0.0.1:{self._port}"\n'
-            f'[sink]\nkind = "null"\n[mqtt]\nhost = "127.0.0.1"\nport = {broker_port}\n'
-            f'village = "{VILLAGE}"\nhome_assistant = "{PREFIX}"\n'
-        )
-        self._running: list[subprocess.Popen[bytes]] = []
-
-    def run(self) -> None:
-        """Start it."""
-        self._begin("node.shell.cli", "run", "--config", self._config)
-
-    def hear(self) -> None:
-        """Start the sender."""
-        siren = min(Path("sim/speech").glob("siren.*.opus"))
-        self._begin("sim.sender.cli", siren, "--to", f"127.0.0.1:{self._port}", "--loop")
-
-    async def end(self, how: int) -> None:
-        """End what was started last."""
-        last = self._running.pop()
-        last.send_signal(how)
-        await asyncio.to_thread(last.wait, 20)
-
-    async def close(self) -> None:
-        """End all."""
-        while self._running:
-            await self.end(signal.SIGKILL)
-
-    def _begin(self, *words: object) -> None:
-        asked = [self._python, "-P", "-m", *map(str, words)]
-        there = {**os.environ, "PYTHONPATH": str(Path.cwd())}
-        self._running.append(
-            subprocess.Popen(asked, env=there, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        )
 
 
 class Watch:
@@ -281,81 +230,6 @@ async def compared(python: str, folder: Path, broker_port: int) -> int:
     return min(watch.faults, 1)
 
 
-class Station:
-    """A station that lets Home Assistant in, its broker and a node that it has enrolled."""
-
-    def __init__(self, python: str, folder: Path) -> None:
-        self._python = python
-        self.folder, self.port = folder / "station", free_port(socket.SOCK_STREAM)
-        self._gateway, self._pid = folder / "gateway", folder / "pid"
-        self._gateway.mkdir()
-        self._running: list[subprocess.Popen[str]] = []
-        broker = folder / "broker"
-        self.does(
-            *("init", "--area", f"vn/lang-son/{VILLAGE}", "--broker", f"127.0.0.1:{self.port}"),
-            *("--broker-folder", broker, "--reload", f"sh -c 'kill -HUP $(cat {self._pid})'"),
-            *("--siren", min(Path("sim/speech").glob("siren.*.opus"))),
-        )
-        settings = self.folder / "node.toml"
-        text = settings.read_text().replace('kind = "card"', 'kind = "null"')
-        listen = f'[receive]\nlisten = "127.0.0.1:{free_port(socket.SOCK_DGRAM)}"\n'
-        settings.write_text(f'{listen}[control]\nclock = "trusted"\nrules = []\n{text}')
-        for one in (folder, broker, *broker.iterdir()):
-            one.chmod(0o755)  # mosquitto becomes a user of its own
-        running = self._begin(["mosquitto", "-c", broker / "mosquitto.conf"])
-        self._pid.write_text(str(running.pid))
-
-    def does(self, *words: object) -> str:
-        """Run a command of the station."""
-        asked = [*self._command("node.shell.station.cli"), *map(str, words)]
-        asked += ["--folder", str(self.folder)]
-        done = subprocess.run(asked, env=there(), capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"assistant.py: {asked}: {done.stdout}{done.stderr}")
-        return done.stdout
-
-    def enrol(self) -> None:
-        """Enrol a node, and let it run."""
-        config = self._gateway / "node.toml"
-        node = self._command("node.shell.cli")
-        bundle, where = self.folder / f"{VILLAGE}.bundle", ["--config", str(config)]
-        asked = [*node, "enrol", bundle, "--name", NAME, "--folder", self._gateway, *where]
-        asking = self._begin(asked, stdout=subprocess.PIPE)
-        assert asking.stdout is not None
-        code = next(m[1] for one in asking.stdout if (m := re.search(r"accept (\S{14})$", one)))
-        self.does("accept", code)
-        asking.wait(60)
-        self._begin([*node, "run", *where])
-
-    def bridge(self) -> None:
-        """Start the bridge."""
-        station = self._command("node.shell.station.cli")
-        self._begin([*station, "home-assistant", "run", "--folder", self.folder])
-
-    async def close(self, count: int = 99) -> None:
-        """End what was started, the last first."""
-        while self._running and count:
-            last = self._running.pop()
-            last.kill()
-            await asyncio.to_thread(last.communicate)
-            count -= 1
-
-    def _command(self, module: str) -> list[str]:
-        return [self._python, "-P", "-m", module]
-
-    def _begin(self, asked: list[object], **more: object) -> "subprocess.Popen[str]":
-        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
-        quiet |= {"stderr": subprocess.DEVNULL, "text": True, "env": there(), **more}
-        self._running.append(subprocess.Popen([*map(str, asked)], **quiet))
-        return self._running[-1]
-
-
-def there() -> dict[str, str]:
-    """Return the environment in which this tree is found, and mosquitto."""
-    path = os.environ["PATH"] + ":/usr/sbin"
-    return {**os.environ, "PYTHONPATH": str(Path.cwd()), "PATH": path}
-
-
 async def sounded(station: Station) -> int:
     """Sound a node by Home Assistant; return the exit status."""
     said = Said()
@@ -378,7 +252,7 @@ async def sounded(station: Station) -> int:
         await watch.expect("the commune, louder", siren="on", all_siren="on", volume="60")
         await watch.press("siren.turn_off", "all_siren")
         await watch.expect("its end", siren="off", all_siren="off")
-        await station.close(1)
+        await station.end()
         await watch.expect("no bridge", siren="unavailable", all_siren="unavailable")
         station.bridge()
         await watch.expect("a bridge again", siren="off", volume="unknown")
@@ -395,11 +269,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "mosquitto.conf"
         config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
-        path = os.environ["PATH"] + ":/usr/sbin"
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        broker = subprocess.Popen(
-            ["mosquitto", "-c", config], env={**os.environ, "PATH": path}, **quiet
-        )
+        broker = subprocess.Popen(["mosquitto", "-c", config], env=there(), **quiet)
         try:
             status = asyncio.run(compared(sys.argv[1], Path(folder), port))
         finally:
