@@ -65,6 +65,13 @@ class Pole:
             },
         )
 
+    @property
+    def back_s(self) -> float:
+        """Return how long after a power cut its board has booted and its modem attached."""
+        attach_s = bearers.load(self.bearer).attach_s
+        boot_s = float(hw_profiles.load(self.profile).board.boot_s.value)
+        return boot_s if attach_s is None else max(boot_s, attach_s.value)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
@@ -179,13 +186,13 @@ class Script:
 
     @property
     def healed_s(self) -> float:
-        """Return when the last fault is over and every pole that was cut off has booted."""
-        boots = {one.name: hw_profiles.load(one.profile).board.boot_s.value for one in self.poles}
+        """Return when the last fault is over and every pole that was cut off is there again."""
+        back_s = {one.name: one.back_s for one in self.poles}
         ends = [0.0]
         for one in self.steps:
             cut = one.do == "power_cut"
-            names = [one.pole] if one.pole else list(boots)
-            ends.append(one.end_s + (max(boots[name] for name in names) if cut else 0.0))
+            names = [one.pole] if one.pole else list(back_s)
+            ends.append(one.end_s + (max(back_s[name] for name in names) if cut else 0.0))
         return max(ends)
 
     @property

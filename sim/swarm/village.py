@@ -86,20 +86,28 @@ def pole_parts(script: Script, pole: Pole, place: Place) -> PoleParts:
         steps = [one for one in _at(script, pole, kind) if one.way in ways]
         return merged((ns_of(one.at_s), ns_of(one.end_s)) for one in steps)
 
+    off = cuts("power_cut", "both")
     return PoleParts(
         place=place,
         parts=_node_parts(script, pole, place),
         power=tuple(
             uptimes(
-                cuts("power_cut", "both"),
+                off,
                 boot_ns=round(place.profile.board.boot_s.value * NS_PER_S),
                 end_ns=ns_of(script.end_s),
             )
         ),
-        link_cuts_ns=cuts("link_down", "both"),
+        link_cuts_ns=merged([*cuts("link_down", "both"), *_attaching(place, off)]),
         up_cuts_ns=cuts("link_down", "up"),
         down_cuts_ns=cuts("link_down", "down"),
     )
+
+
+def _attaching(place: Place, off: tuple[Span, ...]) -> list[Span]:
+    """Return when a modem attaches after power cuts: nothing comes or goes meanwhile."""
+    if place.bearer is None or place.bearer.attach_s is None:
+        return []
+    return [(end, end + ns_of(place.bearer.attach_s.value)) for _, end in off]
 
 
 def ns_of(seconds: float) -> int:

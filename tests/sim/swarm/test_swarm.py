@@ -204,3 +204,13 @@ def test_the_journal_is_made_of_lines_that_a_person_can_read():
     history = live(Script(seed=3, poles=(POLE,), steps=(ALERT,)))
     assert any("order" in line and line.endswith("waiting") for line in history.journal)
     assert json.dumps(history.journal)
+
+
+@pytest.mark.parametrize(("bearer", "after_s"), [("lte_good", 32), ("perfect", 22)])
+def test_a_pole_is_there_again_when_its_modem_has_attached(bearer, after_s):
+    cut = Step(at_s=30.0, do="power_cut", for_s=5.0)
+    script = Script(seed=1, poles=(Pole(name="n1", bearer=bearer),), steps=(cut,))
+    assert script.healed_s == 35 + after_s
+    pole = live(script).poles["n1"]
+    back_s = min(start for start, _ in pole.connected if start > 35 * 10**9) / 10**9 - 35
+    assert after_s < back_s < after_s + 8
