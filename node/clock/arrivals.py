@@ -178,6 +178,22 @@ def _open_block(line: Line, x_ns: float, y_ns: float, residual_ns: float) -> Non
     line.block_top_residual_ns = residual_ns
 
 
+@inner_kernel("void(Line, float64, float64, float64)")
+def widen_block(line: Line, x_ns: float, y_ns: float, above_ns: float) -> None:
+    """Take a packet into the block under way, of which it may be the fastest, or the slowest.
+
+    above_ns  how far it is above the floor that is held
+    """
+    if above_ns < line.block_residual_ns:
+        line.block_x_ns = x_ns
+        line.block_y_ns = y_ns - line.held_ns
+        line.block_residual_ns = above_ns
+    elif above_ns > line.block_top_residual_ns:
+        line.block_top_x_ns = x_ns
+        line.block_top_y_ns = y_ns - line.held_ns
+        line.block_top_residual_ns = above_ns
+
+
 @inner_kernel("void(Line, int64, int64)")
 def _anchor(line: Line, media_time_samples: int, now_ns: int) -> None:
     """Begin with the first packet."""
@@ -270,13 +286,7 @@ def receive_packet(
         changed = _close_block(line)
         y_ns -= line.held_ns
         _open_block(line, x_ns, y_ns, y_ns - floor_ns(line, x_ns))
-    elif above_ns < line.block_residual_ns:
-        line.block_x_ns = x_ns
-        line.block_y_ns = y_ns - line.held_ns
-        line.block_residual_ns = above_ns
-    elif above_ns > line.block_top_residual_ns:
-        line.block_top_x_ns = x_ns
-        line.block_top_y_ns = y_ns - line.held_ns
-        line.block_top_residual_ns = above_ns
+    else:
+        widen_block(line, x_ns, y_ns, above_ns)
     line.last_x_ns = max(line.last_x_ns, x_ns)
     return changed

@@ -28,6 +28,8 @@ _SLEW_MIN: Final = 1e-6  # ... but never more slowly than this
 _SLOWEST_NS: Final = 0.999 * _SLEW_MIN * _SETTLE_NS
 """What is surely slewed at that."""
 _NS_PER_Q16: Final = (15_625, 49_152)  # 10^9 / (48000 * 65536), reduced
+_ONE_PRODUCT_NS: Final = 1 << 47
+"""Times up to here, 39 hours, are below 64 bits with that factor."""
 
 
 @inner_kernel("float64(Line, int64)")
@@ -85,11 +87,23 @@ def _slew(line: Line, presentation_ns: int) -> None:
     if is_due:
         moved = _toward_zero(line.delay_ns - line.delay_target_ns, budget)
         line.delay_ns += moved
+    _settle(line, elapsed, moved)
+
+
+@inner_kernel("void(Line, float64, float64)")
+def _settle(line: Line, elapsed: float, moved: float) -> None:
+    """Move the correction by what is left of the time since the last call.
+
+    elapsed  ns
+    moved    what the playout delay took of it, ns
+    """
+    slope = line.slope
+    ahead = line.ahead_ns
     share = _SLEW_MIN * elapsed
     if abs(ahead) > _SLOWEST_NS:  # below it the quotient is less, and dividing is what takes time
         settle_ns = _SETTLE_FAR_NS if abs(ahead) > _FAR_NS else _SETTLE_NS
         share = max(_SLEW_MIN, abs(ahead) / settle_ns) * elapsed
-    settled = _toward_zero(ahead, min(share, budget - abs(moved)))
+    settled = _toward_zero(ahead, min(share, SLEW_MAX * elapsed - abs(moved)))
     line.ahead_ns += settled
     line.rate_ppm = 1e6 * (-slope / (1.0 + slope) + (settled - moved) / elapsed)
 
@@ -110,7 +124,28 @@ def position_q16(line: Line, presentation_ns: int) -> int:
     elif presentation_ns > line.last_ns:
         _slew(line, presentation_ns)
         line.last_ns = presentation_ns
+    return _place_q16(line, presentation_ns)
+
+
+@inner_kernel("int64(Line, int64)")
+def position_on_q16(line: Line, presentation_ns: int) -> int:
+    """Return what `position_q16` does of a line whose playout delay is at its target, and due."""
+    if presentation_ns > line.last_ns:
+        if line.ahead_ns == 0.0:
+            line.rate_ppm = 1e6 * (-line.slope / (1.0 + line.slope) + 0.0)
+        else:
+            _settle(line, float(presentation_ns - line.last_ns), -0.0)
+        line.last_ns = presentation_ns
+    return _place_q16(line, presentation_ns)
+
+
+@inner_kernel("int64(Line, int64)")
+def _place_q16(line: Line, presentation_ns: int) -> int:
+    """Return the media position for `presentation_ns`, Q16 samples, as all slews are now."""
     x_ns = int(np.floor(target_x_ns(line, presentation_ns) + line.ahead_ns))
+    if abs(x_ns) < _ONE_PRODUCT_NS:
+        since_q16 = x_ns * _NS_PER_Q16[1] // _NS_PER_Q16[0]
+        return int((line.media_anchor_samples << 16) + since_q16)
     whole = x_ns // _NS_PER_Q16[0]
     rest = x_ns - whole * _NS_PER_Q16[0]
     since_q16 = whole * _NS_PER_Q16[1] + rest * _NS_PER_Q16[1] // _NS_PER_Q16[0]

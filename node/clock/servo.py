@@ -61,10 +61,9 @@ def servo_step(servos: Records[Servo], error_q16: int, n: int) -> int:
     """
     servo = servos[0]
     away = error_q16 / _Q16
-    # A choice and no branch: the error hovers about the edge of the band, and who guesses wrongly
-    # there waits for all of it once more. Within, what is added below is nothing.
-    beyond = away - _DEAD_BAND_SAMPLES if away > 0.0 else away + _DEAD_BAND_SAMPLES
-    error_samples = beyond if abs(away) > _DEAD_BAND_SAMPLES else 0.0
+    # No branch: the error hovers about the edge of the band, and who guesses wrongly there waits
+    # for all of it once more.
+    error_samples = away - min(max(away, -_DEAD_BAND_SAMPLES), _DEAD_BAND_SAMPLES)
     error_ppm_s = error_samples * _PPM_PER_SAMPLE_PER_S
     clamp = servo.clamp_ppm
     integral = servo.integral_ppm + error_ppm_s * _INTEGRAL_PER_S2 * (n / RATE_HZ)

@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from node.kernel import kernel
 from node.kernel.record import Records, new, together
 from node.source.state import Played
 from sim.drive.coverage import DELAY_BIN_NS, DELAY_BINS, Coverage, Histogram
@@ -243,6 +244,25 @@ class Tally:
         return self.book(journal, packets, self._periods.values, seconds, first_packet=first)
 
 
+@kernel("void(int64[:, ::1], int64[::1], int64[::1], int64, int64)")
+def _note(
+    played_ns: NDArray[np.int64],
+    second: NDArray[np.int64],
+    play_ns: NDArray[np.int64],
+    first_s: int,
+    node: int,
+) -> None:
+    """Note when a node played some media seconds; those before `first_s` are settled.
+
+    played_ns  (seconds, nodes) int64, ns from that second on: filled in
+    second     (n,) int64, whole seconds of media time
+    play_ns    (n,) int64, true time in ns
+    """
+    for i in range(second.shape[0]):
+        if second[i] >= first_s:
+            played_ns[second[i] - first_s, node] = play_ns[i]
+
+
 class Alignment:
     """When each node played the start of each media second, and how far that was apart."""
 
@@ -261,15 +281,13 @@ class Alignment:
         second   (n,) int64, whole seconds of media time
         play_ns  (n,) int64, true time in ns
         """
-        known = second >= self._first_s
-        if not known.any():
+        if second.size == 0:
             return
-        row = second[known] - self._first_s
-        missing = int(row.max()) + 1 - len(self._played_ns)
+        missing = int(second.max()) + 1 - self._first_s - len(self._played_ns)
         if missing > 0:
             more = np.full((missing, self._nodes), self._NEVER, np.int64)
             self._played_ns = np.concatenate([self._played_ns, more])
-        self._played_ns[row, node] = play_ns[known]
+        _note(self._played_ns, second, play_ns, self._first_s, node)
 
     def settle(self, before_s: int, tallies: list[Tally]) -> None:
         """Count the distance to the group's median for the seconds that are complete."""

@@ -74,16 +74,18 @@ class Around(Record):
     missed: int = whole("", "Periods that the CPU did not finish in time: filled.")
 
 
-@inner_kernel("void(Around, uint64[::1], int64[:, ::1], int64[:, ::1])")
+@inner_kernel("void(Around, uint64[::1], uint64[::1], int64[:, ::1], int64[:, ::1])")
 def _serve(
     own: Around,
+    left: NDArray[np.uint64],
     wakes: NDArray[np.uint64],
     arrivals: NDArray[np.int64],
     periods: NDArray[np.int64],
 ) -> None:
     """Let the card ask, and the CPU serve packets and periods: `serve` and what is around it.
 
-    wakes     (w,) uint64, bits as they were drawn, for each period from the next one on
+    left      (l,) uint64, bits as they were drawn, for each period from the next one on
+    wakes     (w,) uint64, likewise, for those after them
     arrivals  (2, a) int64, ns and counts: when each comes, then when the CPU has it, true time
     periods   (6, m) int64, ns, flags and counts: filled behind those that are kept
     """
@@ -98,7 +100,7 @@ def _serve(
     till_ns, rate = card_ns, 1
     before_ns, free_ns = -_NEVER_NS, costs.free_ns
     served = missed = 0
-    at = own.kept
+    at, fresh = own.kept, own.kept + left.shape[0]
     while True:
         if card_ns >= till_ns:
             minute = minute_of(card, card_ns, minute)
@@ -111,7 +113,9 @@ def _serve(
         tick_ns = play_ns - own.lead_ns
         if tick_ns >= end_ns:
             break
-        before_ns = max(before_ns, tick_ns + wake_ns(costs, wakes[at - own.kept]))
+        place = at - fresh
+        raw = wakes[place] if place >= 0 else left[place + left.shape[0]]
+        before_ns = max(before_ns, tick_ns + wake_ns(costs, raw))
         if before_ns >= end_ns:
             break
         while served < come and arrivals[AT, served] <= before_ns:
@@ -150,10 +154,11 @@ def _serve(
     periods[PLAY, at] = _NEVER_NS  # nobody looks beyond it
 
 
-@kernel("void(Around[::1], int64[::1], uint64[::1], int64[:, ::1], int64[:, ::1])")
+@kernel("void(Around[::1], int64[::1], uint64[::1], uint64[::1], int64[:, ::1], int64[:, ::1])")
 def gather(
     arounds: Records[Around],
     arrive_ns: NDArray[np.int64],
+    left: NDArray[np.uint64],
     wakes: NDArray[np.uint64],
     arrivals: NDArray[np.int64],
     periods: NDArray[np.int64],
@@ -161,7 +166,8 @@ def gather(
     """Line up what arrives, let the card ask for its periods, and the CPU serve both.
 
     arrive_ns  (n,) int64, when each packet of the chunk comes, or LOST_NS
-    wakes      (w,) uint64, bits as they were drawn, for each period from the next one on
+    left       (l,) uint64, bits as they were drawn, for each period from the next one on
+    wakes      (w,) uint64, likewise, for those after them
     arrivals   (2, a) int64, ns and counts: those that wait, then room
     periods    (6, m) int64, ns, flags and counts: those that are still known, then room
     """
@@ -174,7 +180,7 @@ def gather(
     while come > 0 and arrivals[AT, come - 1] >= own.end_ns:
         come -= 1
     own.come = come
-    _serve(own, wakes, arrivals, periods)
+    _serve(own, left, wakes, arrivals, periods)
     for i in range(come):
         arrivals[AT, i] = shown_ns(own.clock[0], arrivals[AT, i])
 
@@ -294,11 +300,10 @@ class Surroundings:
         begun = int(record["next_period"][0])
         # A card may be fast: draw some more, and keep what is left.
         most = end_ns // self.period_ns - begun + end_ns // (1000 * self.period_ns) + _MORE_PERIODS
-        missing = max(0, most - self._wakes.size)
-        self._wakes = np.concatenate([self._wakes, self._host.draw(missing)])
-        gather(record, arrive_ns, self._wakes, arrivals, periods)
+        left, wakes = self._wakes, self._host.draw(max(0, most - self._wakes.size))
+        gather(record, arrive_ns, left, wakes, arrivals, periods)
         count = int(record["periods"][0])
-        self._wakes = self._wakes[count:]
+        self._wakes = np.concatenate([left[count:], wakes[max(0, count - left.size) :]])
         come, lined = int(record["come"][0]), int(record["lined"][0])
         self._waiting = arrivals[:, come:lined].copy()
         return kept, kept + count

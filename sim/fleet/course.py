@@ -28,6 +28,8 @@ class Course(Record):
     last_ns: int = whole("ns", "Likewise.")
     number: int = whole("", "Of the newest packet.")
     place: int = whole("", "Of that in the sheet.")
+    held_sequence: int = whole("", "Packets before it, from the next one to play on, are held...")
+    held_media: int = whole("samples", "... up to this media time.")
 
 
 new_course = room_of(Course)
@@ -49,6 +51,8 @@ def take_up(own: Course, source: Source, listener: Listener, coming: int, packet
     own.ssrc = source.ssrc
     own.number = coming - 1
     own.place = (coming - 1) % packets
+    own.held_sequence = source.jitter[0].next_sequence
+    own.held_media = source.jitter[0].next_media
 
 
 @inlined

@@ -12,12 +12,12 @@ from sim.fleet.around import NUMBER, PRESENTATION
 from sim.fleet.state import Hearing
 from sim.links.kernel import LOST_NS
 
-JOURNAL_ROWS: Final = 12_288
+JOURNAL_ROWS: Final = 24_576
 """As many chunks of sound as are worked out at once; more are, in several parts."""
 
-CHUNK_NS: Final = 180 * NS_PER_S
-"""What is worked out of a node at a time: a third of the calls of Python that T2 takes, and
-all of it within the minutes of a clock that are looked at together."""
+CHUNK_NS: Final = 360 * NS_PER_S
+"""What is worked out of a node at a time, so that the calls of Python are few: all of it within the
+minutes of a clock that are looked at together."""
 
 LONGEST_NS: Final = CHUNK_NS + 10 * NS_PER_S
 """What would be a shorter chunk than the difference at the end of a run is done with the last."""

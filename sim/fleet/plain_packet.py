@@ -7,7 +7,7 @@ as far as such a packet changes it, without what ends a block or moves a line.
 import numpy as np
 from numpy.typing import NDArray
 
-from node.clock.arrivals import floor_ns
+from node.clock.arrivals import floor_ns, widen_block
 from node.clock.delay_need import note_delay
 from node.clock.lateness import is_late_for_good
 from node.clock.state import MODE_ENVELOPE, Line
@@ -24,6 +24,7 @@ from sim.fleet.on_stack import as_part
 _admit_next = as_part(admit_next)
 _floor_ns = as_part(floor_ns)
 _is_late_for_good = as_part(is_late_for_good)
+_widen_block = as_part(widen_block)
 
 
 @inlined
@@ -45,15 +46,7 @@ def _note_arrival(
     line.mode = MODE_ENVELOPE  # as it is: what is by a map is no code then
     _is_late_for_good(line, above_ns, now_ns, 0)  # it is not: `_may_change` has looked
     line.held_ns = min(line.held_ns, max(0.0, above_ns))
-    above_ns -= line.held_ns
-    if above_ns < line.block_residual_ns:
-        line.block_x_ns = x_ns
-        line.block_y_ns = y_ns - line.held_ns
-        line.block_residual_ns = above_ns
-    elif above_ns > line.block_top_residual_ns:
-        line.block_top_x_ns = x_ns
-        line.block_top_y_ns = y_ns - line.held_ns
-        line.block_top_residual_ns = above_ns
+    _widen_block(line, x_ns, y_ns, above_ns - line.held_ns)
     line.last_x_ns = max(line.last_x_ns, x_ns)
     if now_ns - line.fastest_since_ns > MOMENTS_NS:
         line.fastest_since_ns = now_ns

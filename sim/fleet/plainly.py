@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.audio.resampler import TAPS
-from node.clock.line import position_q16
+from node.clock.line import position_on_q16
 from node.clock.servo import HARD_RESYNC_Q16, servo_step
 from node.clock.state import MODE_ENVELOPE
 from node.counters import Origin
@@ -39,7 +39,7 @@ _WHOLE_NS: Final = NS_PER_MS // 2
 """A card that goes on within so much of when its period ended was not interrupted."""
 
 _RECEIVED: Final = int(Origin.RECEIVED)
-_position_q16 = as_part(position_q16)
+_position_on_q16 = as_part(position_on_q16)
 _servo_step = as_part(servo_step)
 
 
@@ -90,24 +90,22 @@ def _is_next(hearing: Hearing, number: int) -> bool:
 
 
 @inlined
-def _are_held(state: Jitter, slots: Records[Slot], missing: int) -> bool:
+def _are_held(own: Course, slots: Records[Slot], missing: int) -> bool:
     """Return whether the next `missing` samples are of packets that are held, without a hole."""
-    extended = state.next_sequence
-    media = state.next_media
-    while missing > 0:
-        slot = slots[extended & (slots.shape[0] - 1)]
+    state = own.jitter[0]
+    while own.held_media - state.next_media < missing:
+        slot = slots[own.held_sequence & (slots.shape[0] - 1)]
         is_plain = (
             slot.status == js.HOLDING
-            and slot.sequence == extended
-            and slot.media == media
+            and slot.sequence == own.held_sequence
+            and slot.media == own.held_media
             and slot.samples == state.last_samples
             and slot.marks & (js.REDUNDANT | js.RETRANSMITTED) == 0
         )
         if not is_plain:
             return False
-        extended += 1
-        media += state.last_samples
-        missing -= state.last_samples
+        own.held_sequence += 1
+        own.held_media += state.last_samples
     return True
 
 
@@ -173,7 +171,7 @@ def _look_ahead(own: Course, ahead_ns: int) -> None:
     """
     line = own.line[0]
     own.ahead_ns, own.rate_ppm, own.last_ns = line.ahead_ns, line.rate_ppm, line.last_ns
-    own.wanted_q16 = _position_q16(line, ahead_ns)
+    own.wanted_q16 = _position_on_q16(line, ahead_ns)
 
 
 @inlined
@@ -213,7 +211,7 @@ def _play(
     # As if the step were the largest: one more packet is looked at than is needed, now and then.
     most = n + (n >> 6) + TAPS + resampler.start - playout.filled
     is_whole = abs(ahead_ns - playout.period_end_ns) <= _WHOLE_NS
-    if not (is_whole and _are_held(state, slots, most)):
+    if not (is_whole and _are_held(own, slots, most)):
         return False
     if not _steer(own, ahead_ns, next_ns):
         return False

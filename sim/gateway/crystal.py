@@ -32,11 +32,11 @@ _WARM_UP_PER_MINUTE: Final = 0.1
 """Share of the rest that it warms in a minute (time constant ten minutes): assumption."""
 
 
-WINDOW_MINUTES: Final = 9
+WINDOW_MINUTES: Final = 12
 """What is looked at together lies within so many minutes: a chunk, what waits from before it, and
 what is to come."""
 
-_BEFORE_MINUTES: Final = 6
+_BEFORE_MINUTES: Final = 9
 _NEVER_NS: Final = 1 << 62
 
 

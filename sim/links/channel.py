@@ -71,9 +71,7 @@ class Link:
         count = depart_ns.shape[0]
         if count == 0:
             return np.empty(0, np.int64)
-        raw = np.empty((2, count), np.uint64)
-        raw[0] = raw_draws(self._loss_bits, count)
-        raw[1] = raw_draws(self._jitter_bits, count)
+        loss, jitter = (raw_draws(one, count) for one in (self._loss_bits, self._jitter_bits))
         depart_ns = np.ascontiguousarray(depart_ns)
         # Neighbours ask the cell for the same span, for they get the same packets.
         begin_ns = end_ns = 0
@@ -88,7 +86,8 @@ class Link:
             self._table,
             self._scale_us,
             new(kernel.Passing, min(count, kernel.AT_ONCE)),
-            raw,
+            loss,
+            jitter,
             depart_ns,
             arrive_ns,
             np.concatenate(spells),

@@ -148,7 +148,7 @@ def traverse(
 
 
 @kernel(
-    "void(Direction[::1], int64[::1], int64, Passing[::1], uint64[:, ::1], int64[::1],"
+    "void(Direction[::1], int64[::1], int64, Passing[::1], uint64[::1], uint64[::1], int64[::1],"
     " int64[::1], int64[:, ::1], int64[::1])"
 )
 def send(
@@ -156,7 +156,8 @@ def send(
     table: NDArray[np.int64],
     scale_us: int,
     room: Records[Passing],
-    raw: NDArray[np.uint64],
+    loss: NDArray[np.uint64],
+    jitter: NDArray[np.uint64],
     depart_ns: NDArray[np.int64],
     arrive_ns: NDArray[np.int64],
     spells: NDArray[np.int64],
@@ -164,21 +165,22 @@ def send(
 ) -> None:
     """Load packets and let them traverse a link, some at a time.
 
-    directions  (1,), moves on
-    table       (1025,) int64, quantiles in Q16 of what comes on top; none: nothing does
-    scale_us    what 1.0 of the table stands for
-    room        (AT_ONCE or n, the lesser,)
-    raw         (2, n) uint64, bits as they were drawn: for losses, and for what comes on top
-    depart_ns   (n,) int64, ns, LOST_NS for what was lost before
-    arrive_ns   (n,) int64, ns or LOST_NS, filled
-    spells      (m, 3) int64: start, end, added delay in ns; stalls, then busy times, then outages
-    ends        (2,) int64, counts: where stalls and busy times end
+    directions    (1,), moves on
+    table         (1025,) int64, quantiles in Q16 of what comes on top; none: nothing does
+    scale_us      what 1.0 of the table stands for
+    room          (AT_ONCE or n, the lesser,)
+    loss, jitter  (n,) uint64, bits as they were drawn
+    depart_ns     (n,) int64, ns, LOST_NS for what was lost before
+    arrive_ns     (n,) int64, ns or LOST_NS, filled
+    spells        (m, 3) int64: start, end, added delay in ns; stalls, then busy times, then outages
+    ends          (2,) int64, counts: where stalls and busy times end
     """
     for begin in range(0, depart_ns.shape[0], AT_ONCE):
         end = min(begin + AT_ONCE, depart_ns.shape[0])
         packets = room[: end - begin]
-        loss, jitter = raw[0, begin:end], raw[1, begin:end]
-        load_packets(loss, jitter, table, scale_us, depart_ns[begin:end], packets)
+        load_packets(
+            loss[begin:end], jitter[begin:end], table, scale_us, depart_ns[begin:end], packets
+        )
         traverse(
             directions, packets, spells[: ends[0]], spells[ends[0] : ends[1]],
             spells[ends[1] :],
