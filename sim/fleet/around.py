@@ -21,7 +21,7 @@ from sim.drive.site import crystals, line_up
 from sim.drive.sums import PERIOD_ROWS
 from sim.drive.trace import Mixed, mix
 from sim.gateway.cpu import Costs, Host, wake_ns
-from sim.gateway.crystal import WINDOW_MINUTES, Minutes, minute_of, read_ns, shown_ns
+from sim.gateway.crystal import WINDOW_MINUTES, Minutes, minute_of, read_ns, show_all
 from sim.links.kernel import LOST_NS
 from sim.village.places import Place
 from sim.village.scenario import Scenario
@@ -136,7 +136,6 @@ def _serve(
         missed += is_late
         periods[TICK, at], periods[FINISH, at], periods[PLAY, at] = tick_ns, free_ns, play_ns
         periods[UNHEARD, at], periods[BEFORE, at] = is_late, earlier
-        periods[PRESENTATION, at] = shown_ns(own.clock[0], play_ns)
         at, card_ns = at + 1, card_ns + own.period_ns
         slow_ns += step_ns
         rest += step_rest
@@ -181,8 +180,9 @@ def gather(
         come -= 1
     own.come = come
     _serve(own, left, wakes, arrivals, periods)
-    for i in range(come):
-        arrivals[AT, i] = shown_ns(own.clock[0], arrivals[AT, i])
+    show_all(own.clock[0], arrivals[AT, :come], arrivals[AT, :come])
+    first, end = own.kept, own.kept + own.periods
+    show_all(own.clock[0], periods[PLAY, first:end], periods[PRESENTATION, first:end])
 
 
 @kernel("int64(Around[::1], Mixed[::1], Played[::1], int64)")

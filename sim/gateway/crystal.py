@@ -59,6 +59,27 @@ def shown_ns(minutes: Minutes, true_ns: int) -> int:
     return int(minutes.knots_ns[at] + since_ns + since_ns * minutes.ppb[at] // _PPB)
 
 
+@inner_kernel("void(Minutes, int64[::1], int64[::1])")
+def show_all(
+    minutes: Minutes, true_ns: NDArray[np.int64], local_ns: NDArray[np.int64]
+) -> None:
+    """Fill in what the clock shows, as `shown_ns` does one by one.
+
+    true_ns   (n,) int64, in the order of time, or nearly
+    local_ns  (n,) int64, filled
+    """
+    begin_ns, end_ns, knot_ns, ppb = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    for i in range(true_ns.shape[0]):
+        at_ns = true_ns[i]
+        if at_ns >= end_ns or at_ns < begin_ns:
+            minute = at_ns // _MINUTE_NS
+            begin_ns, end_ns = minute * _MINUTE_NS, (minute + 1) * _MINUTE_NS
+            knot_ns = minutes.knots_ns[minute - minutes.first]
+            ppb = minutes.ppb[minute - minutes.first]
+        since_ns = at_ns - begin_ns
+        local_ns[i] = knot_ns + since_ns + since_ns * ppb // _PPB
+
+
 @inner_kernel("int64(Minutes, int64, int64)")
 def minute_of(minutes: Minutes, local_ns: int, near: int) -> int:
     """Return the place of the minute in which the clock shows `local_ns`.
