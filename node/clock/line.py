@@ -71,6 +71,24 @@ def _toward_zero(value: float, step: float) -> float:
     return float(-min(max(value, -step), step))
 
 
+@inner_kernel("void(Line, float64, float64)")
+def _settle(line: Line, elapsed: float, moved: float) -> None:
+    """Move the correction by what is left of the time since the last call.
+
+    elapsed  ns
+    moved    what the playout delay took of it, ns
+    """
+    slope = line.slope
+    ahead = line.ahead_ns
+    share = _SLEW_MIN * elapsed
+    if abs(ahead) > _SLOWEST_NS:  # below it the quotient is less, and dividing is what takes time
+        settle_ns = _SETTLE_FAR_NS if abs(ahead) > _FAR_NS else _SETTLE_NS
+        share = max(_SLEW_MIN, abs(ahead) / settle_ns) * elapsed
+    settled = _toward_zero(ahead, min(share, SLEW_MAX * elapsed - abs(moved)))
+    line.ahead_ns += settled
+    line.rate_ppm = 1e6 * (-slope / (1.0 + slope) + (settled - moved) / elapsed)
+
+
 @inner_kernel("void(Line, int64)")
 def _slew(line: Line, presentation_ns: int) -> None:
     """Move the playout delay and the correction by what the time since the last call allows."""
@@ -90,22 +108,17 @@ def _slew(line: Line, presentation_ns: int) -> None:
     _settle(line, elapsed, moved)
 
 
-@inner_kernel("void(Line, float64, float64)")
-def _settle(line: Line, elapsed: float, moved: float) -> None:
-    """Move the correction by what is left of the time since the last call.
-
-    elapsed  ns
-    moved    what the playout delay took of it, ns
-    """
-    slope = line.slope
-    ahead = line.ahead_ns
-    share = _SLEW_MIN * elapsed
-    if abs(ahead) > _SLOWEST_NS:  # below it the quotient is less, and dividing is what takes time
-        settle_ns = _SETTLE_FAR_NS if abs(ahead) > _FAR_NS else _SETTLE_NS
-        share = max(_SLEW_MIN, abs(ahead) / settle_ns) * elapsed
-    settled = _toward_zero(ahead, min(share, SLEW_MAX * elapsed - abs(moved)))
-    line.ahead_ns += settled
-    line.rate_ppm = 1e6 * (-slope / (1.0 + slope) + (settled - moved) / elapsed)
+@inner_kernel("int64(Line, int64)")
+def _place_q16(line: Line, presentation_ns: int) -> int:
+    """Return the media position for `presentation_ns`, Q16 samples, as all slews are now."""
+    x_ns = int(np.floor(target_x_ns(line, presentation_ns) + line.ahead_ns))
+    if abs(x_ns) < _ONE_PRODUCT_NS:
+        since_q16 = x_ns * _NS_PER_Q16[1] // _NS_PER_Q16[0]
+        return int((line.media_anchor_samples << 16) + since_q16)
+    whole = x_ns // _NS_PER_Q16[0]
+    rest = x_ns - whole * _NS_PER_Q16[0]
+    since_q16 = whole * _NS_PER_Q16[1] + rest * _NS_PER_Q16[1] // _NS_PER_Q16[0]
+    return int((line.media_anchor_samples << 16) + since_q16)
 
 
 @inner_kernel("int64(Line, int64)")
@@ -137,19 +150,6 @@ def position_on_q16(line: Line, presentation_ns: int) -> int:
             _settle(line, float(presentation_ns - line.last_ns), -0.0)
         line.last_ns = presentation_ns
     return _place_q16(line, presentation_ns)
-
-
-@inner_kernel("int64(Line, int64)")
-def _place_q16(line: Line, presentation_ns: int) -> int:
-    """Return the media position for `presentation_ns`, Q16 samples, as all slews are now."""
-    x_ns = int(np.floor(target_x_ns(line, presentation_ns) + line.ahead_ns))
-    if abs(x_ns) < _ONE_PRODUCT_NS:
-        since_q16 = x_ns * _NS_PER_Q16[1] // _NS_PER_Q16[0]
-        return int((line.media_anchor_samples << 16) + since_q16)
-    whole = x_ns // _NS_PER_Q16[0]
-    rest = x_ns - whole * _NS_PER_Q16[0]
-    since_q16 = whole * _NS_PER_Q16[1] + rest * _NS_PER_Q16[1] // _NS_PER_Q16[0]
-    return int((line.media_anchor_samples << 16) + since_q16)
 
 
 @inner_kernel("void(Line, int64)")

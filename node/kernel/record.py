@@ -143,7 +143,8 @@ def zeros_apart(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
 
 def together(parts: list[Records[T]], of: type[T]) -> Records[T]:
     """Return records `of` a kind one after another, none where there are no parts."""
-    arrays = [as_bytes(one) for one in (new(of, 0), *parts)]
+    # As numbers: of void numpy asks first whether all are alike, which takes longer than the rest.
+    arrays = [octets(one) for one in (new(of, 0), *parts)]
     return cast("Records[T]", np.concatenate(arrays).view(of.dtype))
 
 
@@ -154,6 +155,11 @@ def as_bytes(records: Records[Any]) -> NDArray[np.void]:
     """
     found = cast("NDArray[Any]", records)
     return found.view(np.dtype((np.void, found.dtype.itemsize)))
+
+
+def octets(records: Records[Any]) -> NDArray[np.uint8]:
+    """Return the bytes of records one by one: (bytes,) uint8, counts, in the same memory."""
+    return as_bytes(records).view(np.uint8)
 
 
 def inner(records: Records[Any], name: str, of: type[T]) -> Records[T]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.kernel import inner_kernel, kernel
-from node.kernel.record import Record, Records, as_bytes, inner, nested, new, whole
+from node.kernel.record import Record, Records, inner, nested, new, octets, whole
 from node.source.state import Played
 from node.units import NS_PER_MS, NS_PER_S
 from sim.chance.rng import Purpose, one_between, stream
@@ -85,7 +85,7 @@ def _serve(
     """Let the card ask, and the CPU serve packets and periods: `serve` and what is around it.
 
     left      (l,) uint64, bits as they were drawn, for each period from the next one on
-    wakes     (w,) uint64, likewise, for those after them
+    wakes     (w,) uint64, bits as they were drawn, for those after them
     arrivals  (2, a) int64, ns and counts: when each comes, then when the CPU has it, true time
     periods   (6, m) int64, ns, flags and counts: filled behind those that are kept
     """
@@ -113,8 +113,7 @@ def _serve(
         tick_ns = play_ns - own.lead_ns
         if tick_ns >= end_ns:
             break
-        place = at - fresh
-        raw = wakes[place] if place >= 0 else left[place + left.shape[0]]
+        raw = wakes[at - fresh] if at >= fresh else left[at - own.kept]
         before_ns = max(before_ns, tick_ns + wake_ns(costs, raw))
         if before_ns >= end_ns:
             break
@@ -166,7 +165,7 @@ def gather(
 
     arrive_ns  (n,) int64, when each packet of the chunk comes, or LOST_NS
     left       (l,) uint64, bits as they were drawn, for each period from the next one on
-    wakes      (w,) uint64, likewise, for those after them
+    wakes      (w,) uint64, bits as they were drawn, for those after them
     arrivals   (2, a) int64, ns and counts: those that wait, then room
     periods    (6, m) int64, ns, flags and counts: those that are still known, then room
     """
@@ -248,7 +247,8 @@ class Surroundings:
         self.record["queued_ns"] = self._host.queued_ns
         crystals_of = (("clock", self._clock), ("card", self._card))
         self._minutes = [
-            (one, as_bytes(inner(self.record, name, Minutes))) for name, one in crystals_of
+            (one, octets(inner(self.record, name, Minutes)).view(np.int64))
+            for name, one in crystals_of
         ]
         self._waiting = np.zeros((2, 0), np.int64)
         self._kept = np.zeros((PERIOD_ROWS, 0), np.int64)
@@ -292,7 +292,7 @@ class Surroundings:
         periods[:PERIOD_ROWS, :kept] = self._kept
         record = self.record
         for crystal, minutes in self._minutes:
-            minutes[:] = as_bytes(crystal.minutes(end_ns))
+            minutes[:] = crystal.minutes(end_ns)
         for name, value in (
             ("first_packet", first), ("waiting", waiting), ("kept", kept), ("end_ns", end_ns),
         ):  # fmt: skip

@@ -2,14 +2,12 @@
 
 from typing import Final
 
-import numpy as np
-
 from node.audio.gain import ramp_factor
 from node.config import NodeConfig
 from node.control.arbiter import PriorityConfig
 from node.horn import RAMP_DB
 from node.jitter.state import Slot
-from node.kernel.record import Records, as_bytes, new
+from node.kernel.record import Records, new, octets
 from node.source.receiver import Receiver
 from node.source.state import Source
 from node.units import NS_PER_MS
@@ -49,10 +47,10 @@ class Newcomer:
         end = begin + int(self._source["slot_count"][0]) * Slot.dtype.itemsize
         # Its journal is empty, and slots that are not in use are never touched.
         self._touched = (slice(0, journal), slice(begin, end))
-        self._octets = as_bytes(self._source).view(np.uint8)
+        self._octets = octets(self._source)
         rules = PriorityConfig()
-        self._listener = new(Listener)
-        setup = self._listener["setup"]
+        listener = new(Listener)
+        setup = listener["setup"]
         setup["hold_ns"] = rules.hold_ms[_CLASS] * NS_PER_MS
         setup["attack"] = ramp_factor(RAMP_DB * 1000 / rules.ramp_ms)
         setup["release"] = ramp_factor(RAMP_DB * 1000 / rules.return_ms)
@@ -64,17 +62,20 @@ class Newcomer:
         setup["may_ask"] = again and config.receive.asks_for_lost
         setup["answer_bytes"] = ANSWER_BYTES if again else ANSWER_BYTES - _ANNOUNCED_BYTES
         setup["level_max"] = receiver.buffer.state["level_max"][0]
+        self._listener_octets = octets(listener)
 
-    def listener(self, period_samples: int, lead_ns: int, question_bytes: int) -> Records[Listener]:
-        """Return a node with that sound card and name that hears nobody yet: an array of one."""
-        found = self._listener.copy()
-        found["setup"]["period_samples"] = period_samples
-        found["setup"]["lead_ns"] = lead_ns
-        found["setup"]["question_bytes"] = question_bytes
-        return found
+    def begin(
+        self, place: Records[Listener], period_samples: int, lead_ns: int, question_bytes: int
+    ) -> None:
+        """Let a record be of a node with that sound card and name that hears nobody yet."""
+        octets(place)[:] = self._listener_octets
+        setup = place["setup"]
+        setup["period_samples"] = period_samples
+        setup["lead_ns"] = lead_ns
+        setup["question_bytes"] = question_bytes
 
     def hear(self, place: Records[Source]) -> None:
         """Let another record be of a source of which no packet has been taken yet."""
-        octets = as_bytes(place).view(np.uint8)
+        target = octets(place)
         for part in self._touched:
-            octets[part] = self._octets[part]
+            target[part] = self._octets[part]

@@ -18,7 +18,7 @@ from node.clock.timebase import skew_ppm
 from node.counters import Count, new_counts
 from node.jitter.buffer import COUNTED
 from node.jitter.state import Jitter
-from node.kernel.record import Records, as_bytes, inner, new
+from node.kernel.record import Records, as_bytes, inner, octets
 from node.source.state import PERIOD_SAMPLES_MAX, Played, Playout, Source
 from node.units import NS_PER_S
 from sim.drive.tally import Tally
@@ -106,7 +106,7 @@ class FleetPole:
         self._hearing = hearing
         self.speech = speech
         self._listener = inner(hearing, "listener", Listener)
-        self._listener[:] = new(Listener)
+        octets(self._listener)[:] = 0
         self._source = inner(self._hearing, "source", Source)
         self._counts = new_counts()
         self._later: NDArray[Any] = np.zeros(0, np.dtype((np.void, _ROW_BYTES)))
@@ -253,8 +253,8 @@ class FleetPole:
         if self.speech is not None:
             self.speech.begin()
             question_bytes = self.speech.question_bytes
-        self._listener[:] = self._newcomer.listener(
-            self._around.period_samples, self._around.lead_ns, question_bytes
+        self._newcomer.begin(
+            self._listener, self._around.period_samples, self._around.lead_ns, question_bytes
         )
         self._listener["rows"] = rows
         self._up = up

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel.record import Records, inner, new
+from node.kernel.record import Records, inner, new, octets
 from node.peers.credit import ADVANCE_BYTES
 from sim.chance.rng import Purpose
 from sim.fleet.answering import forget
@@ -98,7 +98,7 @@ class Speech:
             self._station["begun_ns"] = send_ns[0]
         self._station["first"] = ways.first
         self._station["known"] = ways.known
-        inner(self._talk, "clock", Minutes)[:] = clock
+        octets(inner(self._talk, "clock", Minutes))[:] = octets(clock)
 
     def draw(self) -> None:
         """Draw what the next requests meet, where the draws for them are used."""

@@ -8,13 +8,13 @@ local time   o ─────────────── ──────�
 """
 
 from bisect import bisect_right
-from typing import Final, cast
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from node.kernel import inner_kernel, kernel
-from node.kernel.record import Record, Records, whole
+from node.kernel.record import Record, whole
 from node.units import NS_PER_S
 from sim.chance.rng import one_from_table
 from sim.chance.tables_quantiles import NORMAL
@@ -234,8 +234,11 @@ class Oscillator:
         ppb = self._ppb[minute]
         return minute * _MINUTE_NS + since_ns - since_ns * ppb // (_PPB + ppb)
 
-    def minutes(self, about_ns: int) -> Records[Minutes]:
-        """Return the minutes about a true time, some before and some after it: an array of one."""
+    def minutes(self, about_ns: int) -> NDArray[np.int64]:
+        """Return the minutes about a true time, some before and some after it: as `Minutes`.
+
+        The result is (n,) int64: a number, ppb, ns, in the order of the fields.
+        """
         at = about_ns // _MINUTE_NS
         first, end = max(0, at - _BEFORE_MINUTES), at + WINDOW_MINUTES - _BEFORE_MINUTES
         self._extend(end - 1)
@@ -243,8 +246,7 @@ class Oscillator:
         ppb = self._ppb[first:end] + [0] * missing
         knots_ns = self._knots_ns[first:end] + [_NEVER_NS] * missing
         # At once and not field by field, for that takes three times as long.
-        found = np.array([first, *ppb, *knots_ns], np.int64).view(Minutes.dtype)
-        return cast("Records[Minutes]", found)
+        return np.array([first, *ppb, *knots_ns], np.int64)
 
     def _reach(self, local_ns: int) -> None:
         while not self._ppb or self._knots_ns[-1] <= local_ns:

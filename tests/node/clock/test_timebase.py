@@ -45,6 +45,17 @@ def test_with_equal_clocks_and_a_perfect_link_the_ratio_is_exactly_one(play):
     assert np.abs(played.error_ms).max() < 0.001
 
 
+@pytest.mark.parametrize("hours", [1, 39, 40, 2000])
+def test_a_position_is_exact_however_long_a_source_plays(hours):
+    # From 39 hours on a time in ns and the factor to samples have no room in one product.
+    timebase = Timebase(0)
+    timebase.receive_packet(MEDIA_FIRST_SAMPLES, LOCAL_FIRST_NS)
+    since_ns = np.random.default_rng(hours).integers(0, 10 * HOUR_S * S // 10, 20)
+    for since in np.sort(since_ns + hours * HOUR_S * S).tolist():
+        wanted_q16 = (MEDIA_FIRST_SAMPLES << 16) + since * 48_000 * 65_536 // 1_000_000_000
+        assert timebase.position_q16(LOCAL_FIRST_NS + since) == wanted_q16
+
+
 def test_a_longer_route_does_not_take_the_horn_out_of_step_with_its_neighbours(play, delays_s):
     delay_s = delays_s("mobile", 900, np.random.default_rng(5))
     delay_s[200 * 50 :] += 0.08

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from node.kernel.record import new
+from node.kernel.record import inner, new
 from node.source.state import Played, Source
 from node.units import NS_PER_MS, NS_PER_S
 from sim.fleet import listening
 from sim.fleet.desk import Desk
 from sim.fleet.newcomer import Newcomer
 from sim.fleet.sheet import packet_sheet
-from sim.fleet.state import Hearing
+from sim.fleet.state import Hearing, Listener
 from sim.station import payloads
 from sim.station.programme import Sender
 from sim.village import scenario
@@ -128,8 +128,8 @@ def listened(station, way, *, closely):
     periods[4] = np.searchsorted(arrivals[0], asks_ns - LEAD_NS)
     periods[5] = asks_ns
     hearing, desk, rows = new(Hearing), Desk(), []
-    listener = hearing["listener"].reshape(-1)
-    listener[:] = newcomer.listener(960, LEAD_NS, 0)
+    listener = inner(hearing, "listener", Listener)
+    newcomer.begin(listener, 960, LEAD_NS, 0)
     listener["setup"]["closely"] = closely
     for name, value in (
         ("come", arrivals.shape[1]), ("until", asks_ns.size), ("periods", asks_ns.size),
