@@ -60,9 +60,7 @@ def shown_ns(minutes: Minutes, true_ns: int) -> int:
 
 
 @inner_kernel("void(Minutes, int64[::1], int64[::1])")
-def show_all(
-    minutes: Minutes, true_ns: NDArray[np.int64], local_ns: NDArray[np.int64]
-) -> None:
+def show_all(minutes: Minutes, true_ns: NDArray[np.int64], local_ns: NDArray[np.int64]) -> None:
     """Fill in what the clock shows, as `shown_ns` does one by one.
 
     true_ns   (n,) int64, in the order of time, or nearly
