@@ -156,7 +156,8 @@ def _begin(source: Source, fifo: NDArray[np.float32], begin_q16: int) -> None:
     resampler = source.resampler[0]
     media = (begin_q16 + 0x8000) >> 16
     jitter.seek(state, source.slots[: source.slot_count], media)
-    fifo[:HISTORY_SAMPLES] = np.float32(0.0)
+    if own.count_only == 0:  # else its pages are never touched
+        fifo[:HISTORY_SAMPLES] = np.float32(0.0)
     own.filled = HISTORY_SAMPLES
     own.step_q32 = UNITY_Q32
     own.generation = state.generation
@@ -269,6 +270,15 @@ def _move_on(source: Source, n: int) -> None:
     own.planned = 0
 
 
+@inlined
+def _pass_over(source: Source) -> None:
+    """Make room in the FIFO of a source that only counts: there is nothing to move."""
+    own, resampler = source.playout[0], source.resampler[0]
+    gone = min(resampler.start, own.filled)
+    resampler.start -= gone
+    own.filled -= gone
+
+
 @inner_kernel("int64(Source, float32[:, ::1], float32[:, ::1], float32[:, ::1], int64)")
 def advance(
     source: Source,
@@ -300,7 +310,10 @@ def advance(
     needed = samples_needed(places, n, own.step_q32)
     while own.filled < needed:
         if fifo.shape[0] - own.filled < PACKET_SAMPLES_MAX:
-            own.filled = compact(fifo, places, own.filled)
+            if own.count_only:
+                _pass_over(source)
+            else:
+                own.filled = compact(fifo, places, own.filled)
             needed = samples_needed(places, n, own.step_q32)
         action = jitter.pull(state, steering, slots, presentation_ns, own.filled - resampler.start)
         samples = state.action_samples
@@ -347,9 +360,7 @@ def count_on(source: Source, presentation_ns: int, n: int) -> bool:
     slots = source.slots[: source.slot_count]
     while own.filled < resampler.start + ahead + TAPS:
         if FIFO_SAMPLES - own.filled < PACKET_SAMPLES_MAX:
-            gone = min(resampler.start, own.filled)
-            resampler.start -= gone
-            own.filled -= gone
+            _pass_over(source)
         buffered = own.filled - resampler.start
         action = jitter.pull(state, source.steering[0], slots, presentation_ns, buffered)
         if action != js.PAUSE:

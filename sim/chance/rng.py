@@ -95,6 +95,7 @@ class _Seed(ISeedSequence):
         halves = np.empty(_SEED_WORDS, np.int64)
         seed = np.empty(n_words, np.uint64)
         _mix(np.array(self._words, np.int64), halves, seed)
+        del self._words  # nobody asks twice, and a node has dozens of streams
         return seed
 
 

@@ -20,7 +20,7 @@ from sim.drive.outgoing import CHUNK_NS, Outgoing
 from sim.drive.pole import Pole
 from sim.drive.shared_decoder import SharedPath
 from sim.drive.site import Chunk
-from sim.drive.tally import Alignment, Recent, Tally
+from sim.drive.tally import Alignment, Departures, Recent, Tally
 from sim.drive.trace import Trace
 from sim.station.programme import Programme, Sender, Sending
 from sim.village.places import Place, Village
@@ -87,7 +87,7 @@ class Rounds:
         self._traces = [Trace() for _ in self.places]
         self._audio = [hashlib.sha256() for _ in self.places]
         self._sent = Recent(kept=kept)
-        self._departs = [Recent(kept=kept) for _ in self.places]
+        self._departs = Departures([place.node for place in self.places], kept=kept)
 
     def advance(self) -> Iterator[int]:
         """Run to the end; yield the true time in ns that all nodes together have reached."""
@@ -101,7 +101,8 @@ class Rounds:
             self.alignment.settle(stop_ns // NS_PER_S, self.tallies)
             start_ns = stop_ns
         for number, tally in enumerate(self.tallies):
-            self.alignment.add(number, *tally.finish(self._sent, self._departs[number]))
+            departs = self._departs.of(self.places[number].node)
+            self.alignment.add(number, *tally.finish(self._sent, departs))
         self.alignment.settle(1 << 62, self.tallies)
 
     def counts(self, number: int) -> NDArray[np.int64]:
@@ -143,12 +144,11 @@ class Rounds:
         sent = self._outgoing.send_until(stop_ns)
         sending = sent.sending
         self._sent.add(sending.first, sending.send_ns)
+        self._departs.add(sending.first, sent.depart_ns)
         for number, pole in enumerate(self.poles):
-            depart_ns = sent.depart_ns[pole.place.node]
-            self._departs[number].add(sending.first, depart_ns)
-            chunk = pole.run_chunk(sending, depart_ns, stop_ns, sound)
-            played = self.tallies[number].add(chunk, self._sent, self._departs[number])
-            self._departs[number].forget()
+            node = pole.place.node
+            chunk = pole.run_chunk(sending, sent.depart_ns[node], stop_ns, sound)
+            played = self.tallies[number].add(chunk, self._sent, self._departs.of(node))
             self.alignment.add(number, *played)
             if self._watcher is not None:
                 self._watcher(number, sending, chunk)
@@ -160,6 +160,7 @@ class Rounds:
                     self._listener(number, chunk.plan.first_period * pole.period_samples, rendered)
             yield start_ns + (stop_ns - start_ns) * (number + 1) // len(self.poles)
         self._sent.forget()
+        self._departs.forget()
 
     def _new_outgoing(self, village: Village, programme: Programme) -> Outgoing:
         return Outgoing(self.scenario, village, programme, self.places)

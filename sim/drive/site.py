@@ -9,6 +9,7 @@ Both tiers, the drive and the world, let their nodes live by it.
 """
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -202,8 +203,8 @@ class Site:
         self._waiting = np.zeros(0, np.int64)
         self._doubled = np.zeros(0, np.int64)
         """Packets that come twice, and have not come yet."""
-        self._late: dict[int, bytes] = {}
-        """Datagrams that arrive after the chunk in which they were sent, by number."""
+        self._sendings: list[Sending] = []
+        """Those of which a packet is still on its way: all nodes have the same ones."""
 
     def plan(self, sending: Sending, depart_ns: NDArray[np.int64], end_ns: int) -> Plan:
         """Return what comes up to `end_ns`, and what the CPU could begin before that.
@@ -266,18 +267,18 @@ class Site:
     def datagrams(self, sending: Sending, plan: Plan) -> list[bytes]:
         """Return the packets of a plan as a node takes them.
 
-        Called once for each plan, in order: it keeps what arrives after its chunk.
+        Called once for each plan, in order: some of it arrives after its chunk.
         """
-        late, first = self._late, sending.first
-        datagrams = [
-            sending.datagrams[n - first] if n >= first else late[n]
-            for n in plan.heard.numbers.tolist()
+        sendings = [*self._sendings, sending]
+        first = sendings[0].first
+        sent = list(chain.from_iterable(one.datagrams for one in sendings))
+        oldest = self.oldest_waiting
+        self._sendings = [
+            one
+            for one in sendings
+            if oldest is not None and one.first + len(one.datagrams) > oldest
         ]
-        self._late = {
-            n: sending.datagrams[n - first] if n >= first else late[n]
-            for n in self._waiting.tolist()
-        }
-        return datagrams
+        return [sent[number - first] for number in plan.heard.numbers.tolist()]
 
     def _twice(
         self, here_ns: NDArray[np.int64], numbers: NDArray[np.int64], doubled: NDArray[np.int64]

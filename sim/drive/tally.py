@@ -1,5 +1,6 @@
 """The running sums of one node: delays by stage, coverage, what was late, where it was apart."""
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -56,6 +57,12 @@ class Recent:
             row[self._newest :] = values
         self.first = first - self._newest
 
+    def copy(self) -> "Recent":
+        """Return another one that remembers the same; what is remembered is never written to."""
+        other = Recent(len(self.values), kept=self._kept)
+        other.first, other.values, other._newest = self.first, self.values, self._newest
+        return other
+
     def forget(self) -> None:
         """Remember the last few only: this is what a node costs while others take their turns."""
         more = self.values.shape[1] - self._kept
@@ -68,6 +75,44 @@ class Recent:
     def newest(self) -> NDArray[np.int64]:
         """Return what was added last and is remembered: (rows, n) int64, ns, or flags 0 or 1."""
         return self.values[:, self._newest :]
+
+
+class Departures:
+    """When packets reached the last link of each node; where that is alike it is kept once.
+
+    Parameters
+    ----------
+    nodes : sequence of str
+        Their names.
+    kept : int
+        How many packets `forget` leaves.
+    """
+
+    def __init__(self, nodes: Sequence[str], *, kept: int) -> None:
+        self._of = dict.fromkeys(nodes, Recent(kept=kept))
+
+    def add(self, first: int, depart_ns: Mapping[str, NDArray[np.int64]]) -> None:
+        """Add a chunk of packets, numbered from `first` on.
+
+        depart_ns  (n,) int64 by node, ns, LOST_NS: one array for all of which it is the same
+        """
+        parts: dict[Recent, dict[int, Recent]] = {}
+        for node, before in self._of.items():
+            new_ns = depart_ns[node]
+            part = parts.setdefault(before, {})
+            if id(new_ns) not in part:
+                part[id(new_ns)] = before.copy()
+                part[id(new_ns)].add(first, new_ns)
+            self._of[node] = part[id(new_ns)]
+
+    def of(self, node: str) -> Recent:
+        """Return those of one node."""
+        return self._of[node]
+
+    def forget(self) -> None:
+        """Remember the last few only."""
+        for one in set(self._of.values()):
+            one.forget()
 
 
 class Tally:

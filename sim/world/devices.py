@@ -190,6 +190,10 @@ class VirtualStore:
             self._disk.values |= changes
 
 
+_OUT: Final = zeros_apart((ns_to_samples(_STEP_NS), 1), np.float32)
+"""What a card was just given: all cards of a process take turns."""
+
+
 class VirtualCard:
     """A sound card (`node.shell.card.sinks.Sink`): asks for what is due before all else.
 
@@ -213,7 +217,6 @@ class VirtualCard:
         self._sounds = sounds
         self._listener = listener
         self._render: Callable[[NDArray[np.float32], int], None] | None = None
-        self._out = zeros_apart((ns_to_samples(_STEP_NS), 1), np.float32)
         self._asked_ns = -1
         """Presentation of the next period, on the node's clock; -1 while the card is in silence."""
         self._awake_until_ns = 0
@@ -302,8 +305,8 @@ class VirtualCard:
 
     def _ask_until(self, render: Callable[[NDArray[np.float32], int], None], due_ns: int) -> None:
         while (count := (due_ns - self._asked_ns) // PERIOD_NS) > 0:
-            count = min(count, self._out.shape[0] // PERIOD_SAMPLES)
-            out = self._out[: count * PERIOD_SAMPLES]
+            count = min(count, _OUT.shape[0] // PERIOD_SAMPLES)
+            out = _OUT[: count * PERIOD_SAMPLES]
             render(out, self._asked_ns)
             if self._listener is not None:
                 self._listener(out, self._asked_ns)
@@ -334,7 +337,7 @@ class VirtualCard:
         self._ask_in_silence(self._render)
 
     def _ask_in_silence(self, render: Callable[[NDArray[np.float32], int], None]) -> None:
-        out, leaves_ns = self._out[:PERIOD_SAMPLES], self._machine.now_ns() + self._lead_ns
+        out, leaves_ns = _OUT[:PERIOD_SAMPLES], self._machine.now_ns() + self._lead_ns
         render(out, leaves_ns)
         if self._listener is not None:
             self._listener(out, leaves_ns)
@@ -378,7 +381,7 @@ class LiveCard(VirtualCard):
             if self.broken:
                 self.programme.catch_up(plays=False)
             else:
-                render(self._out[:PERIOD_SAMPLES], self._machine.now_ns())
+                render(_OUT[:PERIOD_SAMPLES], self._machine.now_ns())
 
     def _ask(self, planned_ns: int) -> None:
         if not self.programme.runs:

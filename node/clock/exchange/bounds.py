@@ -77,7 +77,11 @@ next it hardly moves."""
 
 
 class Exchanged(Record):
-    """A window of replies and of the sound beside them, and the line that was put through it."""
+    """A window of replies and of the sound beside them, and the line that was put through it.
+
+    The replies themselves are with who keeps them: (3, REPLIES_MAX) int64, in ns, of each its
+    arrival, ascending, t2 - t1 and t4 - t3. Here only what they are told from.
+    """
 
     first: int = whole("", "First reply of the window.")
     replies: int = whole("", "Replies; of these the window begins with `first`.")
@@ -88,10 +92,6 @@ class Exchanged(Record):
     offset_ns: float = number("ns", "The other clock less the own one at x = 0.")
     slope: float = number("", "How much faster the other clock is, as a ratio less one.")
     back_ns: float = number("ns", "The backward floor at x = 0.")
-    transits: NDArray[np.float64] = number(
-        "ns", "Of each reply x, its arrival, then the forward and the backward transit.",
-        (3, REPLIES_MAX),
-    )  # fmt: skip
     heard: NDArray[np.float64] = number(
         "ns", "Of the sound's fastest packets x and backward transit, then of its slowest.",
         (4, SOUND_MAX),
@@ -127,42 +127,68 @@ def _sign(bound: int) -> float:
 
 
 @inlined
+def since_ns(window: Exchanged, kept: NDArray[np.int64], reply: int) -> float:
+    """Return x of a reply, its arrival.
+
+    kept  (3, REPLIES_MAX) int64, ns
+    """
+    return float(kept[0, reply] - window.origin_ns)
+
+
+@inlined
+def transit_ns(window: Exchanged, kept: NDArray[np.int64], direction: int, reply: int) -> float:
+    """Return the forward transit of a reply, or the backward one, with the base taken off.
+
+    kept  (3, REPLIES_MAX) int64, ns
+    """
+    return float(kept[1 + direction, reply] + (2 * direction - 1) * window.base_ns)
+
+
+@inlined
 def _least(window: Exchanged, bound: int) -> float:
     """Return what is passed over where it is less, sign and slope taken out."""
     return -np.inf if bound < THERE_TOP else -window.stopped_above[bound % 2]
 
 
-@inner_kernel("int64(Exchanged, int64, float64, int64)")
-def _outermost(window: Exchanged, bound: int, slope: float, blocks: int) -> int:
+@inner_kernel("int64(Exchanged, int64[:, ::1], int64, float64, int64)")
+def _outermost(
+    window: Exchanged, kept: NDArray[np.int64], bound: int, slope: float, blocks: int
+) -> int:
     """Write the outermost reply of each block of time to the bound's points; return how many.
 
+    kept    (3, REPLIES_MAX) int64, ns
     slope   of the bound's points, taken out while the least is looked for
     blocks  into how many blocks of equal time they are cut
     """
-    x = window.transits[0]
-    y = window.transits[1 + bound % 2]
     points = window.points[bound]
     first = window.first
     n = window.replies
     sign = _sign(bound)
     limit = _least(window, bound)
-    kept = 0
+    count = 0
     high = first
-    length = (x[n - 1] - x[first]) / blocks
+    begin = since_ns(window, kept, first)
+    length = (since_ns(window, kept, n - 1) - begin) / blocks
     for block in range(blocks):
         # Cut by time: the burst at the start is one point, and not a lever of no length.
-        least = -1
-        while high < n and (block == blocks - 1 or x[high] < x[first] + length * (block + 1)):
-            if sign * y[high] - slope * x[high] >= limit and (
-                least < 0 or sign * (y[high] - y[least]) - slope * (x[high] - x[least]) < 0.0
+        is_any = False
+        least_x = least_y = 0.0
+        while high < n:
+            x = since_ns(window, kept, high)
+            if block != blocks - 1 and x >= begin + length * (block + 1):
+                break
+            y = transit_ns(window, kept, bound % 2, high)
+            if sign * y - slope * x >= limit and (
+                not is_any or sign * (y - least_y) - slope * (x - least_x) < 0.0
             ):
-                least = high
+                is_any = True
+                least_x, least_y = x, y
             high += 1
-        if least >= 0:
-            points[0, kept] = x[least]
-            points[1, kept] = sign * y[least]
-            kept += 1
-    return kept
+        if is_any:
+            points[0, count] = least_x
+            points[1, count] = sign * least_y
+            count += 1
+    return count
 
 
 @inner_kernel("float64(Exchanged, int64, int64, int64)")
@@ -195,9 +221,12 @@ def _few(n: int) -> int:
     return max(min(4, max(1, n // 4)), min(_FEW, n // 8))
 
 
-@inner_kernel("void(Exchanged)")
-def _measure_bounds(window: Exchanged) -> None:
-    """Find how far apart the outermost replies of each bound lie, and where both ceilings are."""
+@inner_kernel("void(Exchanged, int64[:, ::1])")
+def _measure_bounds(window: Exchanged, kept: NDArray[np.int64]) -> None:
+    """Find how far apart the outermost replies of each bound lie, and where both ceilings are.
+
+    kept  (3, REPLIES_MAX) int64, ns
+    """
     first = window.first
     size = window.replies - first
     slope = window.slope
@@ -205,18 +234,18 @@ def _measure_bounds(window: Exchanged) -> None:
     found = window.points[0, 0]  # chosen anew before they are looked at
     few = _few(size)
     for direction in range(2):
-        x = window.transits[0]
-        y = window.transits[1 + direction]
         for i in range(first, first + size):
-            scratch[i - first] = y[i] + (2 * direction - 1) * slope * x[i]
+            x = since_ns(window, kept, i)
+            y = transit_ns(window, kept, direction, i)
+            scratch[i - first] = y + (2 * direction - 1) * slope * x
         lowest(scratch, size, min(few + 1, size), found)
         least = found[0]
         low = found[min(few, size - 1)]
         limit = _stopped_above(window, direction, size, few)
         count = min(few + 1, size)
-        kept = min(count, highest_below(scratch, size, limit, count, found))
+        held = min(count, highest_below(scratch, size, limit, count, found))
         high = found[0]
-        most = found[kept - 1]
+        most = found[held - 1]
         window.apart[THERE + direction] = (low - least) / few
         window.apart[THERE_TOP + direction] = (most - high) / few
         window.at[THERE + direction] = least
@@ -250,9 +279,12 @@ def _top(window: Exchanged) -> float:
     return highest
 
 
-@inner_kernel("float64(Exchanged)")
-def _find_slope(window: Exchanged) -> float:
-    """Return a better slope than the window's; points are chosen anew after it was taken out."""
+@inner_kernel("float64(Exchanged, int64[:, ::1])")
+def _find_slope(window: Exchanged, kept: NDArray[np.int64]) -> float:
+    """Return a better slope than the window's; points are chosen anew after it was taken out.
+
+    kept  (3, REPLIES_MAX) int64, ns
+    """
     weights = window.weights
     for one, other in ((THERE, BACK), (THERE_TOP, BACK_TOP)):
         error_ns = _APART_MIN_NS if one == THERE else _CEILING_ERROR_NS
@@ -264,24 +296,28 @@ def _find_slope(window: Exchanged) -> float:
     for _ in range(2):
         for bound in range(BOUNDS if window.ceilings > 0 else THERE_TOP):
             own = slope if bound in (THERE, BACK_TOP) else -slope
-            kept = without_inner(window.points[bound], 0, _outermost(window, bound, own, blocks))
-            replies = kept
+            replies = _outermost(window, kept, bound, own, blocks)
+            replies = without_inner(window.points[bound], 0, replies)
+            count = replies
             if bound == BACK or (bound == BACK_TOP and window.ceilings == 2):
                 for i in range(window.sounds):
                     x = window.heard[bound - BACK, i]
                     y = _sign(bound) * window.heard[bound - BACK + 1, i]
                     if y - own * x >= _least(window, bound):
-                        window.points[bound, 0, kept] = x
-                        window.points[bound, 1, kept] = y
-                        kept += 1
-            window.counts[bound] = without_inner(window.points[bound], replies, kept)
+                        window.points[bound, 0, count] = x
+                        window.points[bound, 1, count] = y
+                        count += 1
+            window.counts[bound] = without_inner(window.points[bound], replies, count)
         slope = meeting_slope(window.points[:], window.counts[:], weights[:])
     return slope
 
 
-@inner_kernel("void(Exchanged)")
-def fit_line_again(window: Exchanged) -> None:
-    """Put the line where all but the sound is as `fit_line` left it."""
+@inner_kernel("void(Exchanged, int64[:, ::1])")
+def fit_line_again(window: Exchanged, kept: NDArray[np.int64]) -> None:
+    """Put the line where all but the sound is as `fit_line` left it.
+
+    kept  (3, REPLIES_MAX) int64, ns
+    """
     apart = window.apart
     at = window.at
     n = window.replies - window.first
@@ -290,11 +326,11 @@ def fit_line_again(window: Exchanged) -> None:
     sound_top = _top(window)
     if window.ceilings and window.sounds and sound_top < at[BACK_TOP] + _WIDTHS * noise:
         window.ceilings = 2
-    times = window.transits[0]
-    long = times[window.replies - 1] - times[window.first] > _SPAN_MIN_NS
+    newest, oldest = window.replies - 1, window.first
+    long = since_ns(window, kept, newest) - since_ns(window, kept, oldest) > _SPAN_MIN_NS
     if long and n >= _BLOCKS_MIN * _BLOCK_REPLIES_MIN:
-        window.slope = _find_slope(window)
-        _measure_bounds(window)
+        window.slope = _find_slope(window, kept)
+        _measure_bounds(window, kept)
         sound_top = _top(window)
     heard = support(window.heard[0], window.heard[1], window.sounds, -window.slope, 0)
     back = min(at[BACK], heard)
@@ -314,11 +350,13 @@ def fit_line_again(window: Exchanged) -> None:
     window.back_ns = back
 
 
-@inner_kernel("void(Exchanged)")
-def fit_line(window: Exchanged) -> None:
+@inner_kernel("void(Exchanged, int64[:, ::1])")
+def fit_line(window: Exchanged, kept: NDArray[np.int64]) -> None:
     """Put a line through the window's replies and the outermost packets of the sound beside them.
 
     There is one reply at least; the slope stays when too little is known of it.
+
+    kept  (3, REPLIES_MAX) int64, ns
     """
-    _measure_bounds(window)
-    fit_line_again(window)
+    _measure_bounds(window, kept)
+    fit_line_again(window, kept)

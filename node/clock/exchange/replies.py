@@ -23,7 +23,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.clock.exchange.bounds import REPLIES_MAX, Exchanged, fit_line, fit_line_again
+from node.clock.exchange.bounds import (
+    REPLIES_MAX,
+    Exchanged,
+    fit_line,
+    fit_line_again,
+    since_ns,
+    transit_ns,
+)
 from node.clock.exchange.slope import THERE, support
 from node.clock.robust_line import select, select_near
 from node.kernel import inner_kernel
@@ -126,25 +133,29 @@ def local_ns(replies: Replies, other_ns: int) -> int:
     return int(replies.origin_ns + np.int64(np.rint(since_ns / (1.0 + replies.slope))))
 
 
-@inner_kernel("int64(float64[::1], int64, float64)")
-def _first_from(times_ns: NDArray[np.float64], n: int, begin_ns: float) -> int:
-    """Return the first of `n` ascending times that is not before `begin_ns`, or `n`."""
+@inner_kernel("int64(Replies, float64)")
+def _first_from(replies: Replies, begin_ns: float) -> int:
+    """Return the first reply that is not before `begin_ns` on the line's time, or the count."""
+    window = replies.window[0]
+    n = replies.count
     low = 0
     high = n
     while low < high:
         middle = (low + high) // 2
-        if times_ns[middle] < begin_ns:
+        if since_ns(window, replies.kept, middle) < begin_ns:
             low = middle + 1
         else:
             high = middle
     return low
 
 
-@inner_kernel("int64(Exchanged, int64, int64)")
-def _delays(window: Exchanged, first: int, n: int) -> int:
+@inner_kernel("int64(Replies, Exchanged, int64)")
+def _delays(replies: Replies, window: Exchanged, first: int) -> int:
     """Write the delays of the replies from `first` on to the window's scratch; return how many."""
+    kept, n = replies.kept, replies.count
     for i in range(first, n):
-        window.scratch[i - first] = window.transits[1, i] + window.transits[2, i]
+        there, back = transit_ns(window, kept, 0, i), transit_ns(window, kept, 1, i)
+        window.scratch[i - first] = there + back
     return n - first
 
 
@@ -192,13 +203,15 @@ def _is_steady(replies: Replies, window: Exchanged) -> bool:
     """Return whether the sender has long been equally far, neither coming nearer nor going."""
     n = replies.count
     span_ns = float(max(_STEADY_NS, _STEADY_DELAYS * replies.least_delay_ns))
-    times = window.transits[0]
-    first = _first_from(times, n, -span_ns)
-    middle = _first_from(times, n, -0.5 * span_ns)
-    if times[0] > -span_ns or min(middle - first, n - middle) < _STEADY_REPLIES:
+    first = _first_from(replies, -span_ns)
+    middle = _first_from(replies, -0.5 * span_ns)
+    if (
+        since_ns(window, replies.kept, 0) > -span_ns
+        or min(middle - first, n - middle) < _STEADY_REPLIES
+    ):
         return False
     scratch = window.scratch[:]
-    size = _delays(window, first, n)
+    size = _delays(replies, window, first)
     before = _least(scratch, middle - first)
     after = _least(scratch[middle - first :], n - middle)
     spread = _median(scratch, size) - min(before, after)
@@ -207,7 +220,7 @@ def _is_steady(replies: Replies, window: Exchanged) -> bool:
 
 @inner_kernel("void(Replies, Exchanged)")
 def _lay(replies: Replies, window: Exchanged) -> None:
-    """Lay all replies into the window, from the newest one's arrival and offset on."""
+    """Tell all replies in the window from the newest one's arrival and offset on."""
     n = replies.count
     origin_ns = replies.kept[0, n - 1]
     base_ns = (replies.kept[1, n - 1] - replies.kept[2, n - 1]) // 2
@@ -218,10 +231,6 @@ def _lay(replies: Replies, window: Exchanged) -> None:
         window.usual[direction] += (1 - 2 * direction) * shift_ns
     window.origin_ns = origin_ns
     window.base_ns = base_ns
-    for i in range(n):
-        window.transits[0, i] = float(replies.kept[0, i] - origin_ns)
-        window.transits[1, i] = float(replies.kept[1, i] - base_ns)
-        window.transits[2, i] = float(replies.kept[2, i] + base_ns)
     replies.origin_ns = origin_ns
     replies.base_ns = base_ns
     window.replies = n
@@ -235,26 +244,24 @@ def _fit_replies(replies: Replies, window: Exchanged) -> None:
     Where all of these waited it goes through all that are kept, unless the path has become so long.
     """
     _lay(replies, window)
-    n = replies.count
-    times = window.transits[0]
     scratch = window.scratch[:]
-    first = _first_from(times, n, -float(_WINDOWS_NS[0]))
-    size = _delays(window, first, n)
+    first = _first_from(replies, -float(_WINDOWS_NS[0]))
+    size = _delays(replies, window, first)
     least = _least(scratch, size)
     middle = _middle(window, size, least)
     long = 0
     for i in range(len(_NOISES_NS)):
         long += middle - least > _NOISES_NS[i]
-    longer = _first_from(times, n, -float(_WINDOWS_NS[long]))
+    longer = _first_from(replies, -float(_WINDOWS_NS[long]))
     if longer < first:
         first = longer
-        size = _delays(window, first, n)
+        size = _delays(replies, window, first)
         least = _least(scratch, size)
         middle = _middle(window, size, least)
     replies.least_delay_ns = int(least)
     if first > 0 and is_congested(replies):
         first = first if _is_steady(replies, window) else 0
-        size = _delays(window, first, n)
+        size = _delays(replies, window, first)
         least = _least(scratch, size)
         middle = _middle(window, size, least)
     if size % 2 == 0:
@@ -262,7 +269,7 @@ def _fit_replies(replies: Replies, window: Exchanged) -> None:
     replies.least_delay_ns = int(least)
     replies.spread_ns = int(middle) - replies.least_delay_ns
     window.first = first
-    fit_line(window)
+    fit_line(window, replies.kept[:])
 
 
 @inner_kernel("void(Replies, Exchanged)")
@@ -272,21 +279,22 @@ def _take_line(replies: Replies, window: Exchanged) -> None:
     replies.back_ns = window.back_ns
 
 
-@inner_kernel("float64(Exchanged, int64[:, ::1], int64, int64, float64)")
+@inner_kernel("float64(Replies, int64[:, ::1], int64, int64, float64)")
 def _hear(
-    window: Exchanged, sound_ns: NDArray[np.int64], sounds: int, first: int, floor_ns: float
+    replies: Replies, sound_ns: NDArray[np.int64], sounds: int, first: int, floor_ns: float
 ) -> float:
     """Take the sound's packets since the reply `first` into the window; return their floor there.
 
     Where that is not below `floor_ns` the line is put anew, with them.
 
-    window    by `_fit_replies`
+    replies   with their window by `_fit_replies`
     sound_ns  (4, sounds or more) int64, ns, as for `fit`
     first     a reply of the window, or -1 for all packets
     """
+    window = replies.window[0]
     recent = 0
     if first >= 0:
-        begin_ns = window.origin_ns + np.int64(window.transits[0, first])
+        begin_ns = window.origin_ns + np.int64(since_ns(window, replies.kept, first))
         while recent < sounds and sound_ns[0, recent] < begin_ns:
             recent += 1
     kept = sounds - recent
@@ -297,7 +305,7 @@ def _hear(
     window.sounds = kept
     lowest = support(window.heard[0], window.heard[1], kept, -window.slope, 0)
     if lowest >= floor_ns:
-        fit_line_again(window)
+        fit_line_again(window, replies.kept[:])
     return float(lowest)
 
 
@@ -311,7 +319,7 @@ def _hear_beside_queue(
 
     sound_ns  (4, sounds or more) int64, ns, as for `fit`
     """
-    lowest = _hear(window, sound_ns, sounds, -1, np.inf)
+    lowest = _hear(replies, sound_ns, sounds, -1, np.inf)
     there = window.at[THERE]
     if -there <= lowest < replies.back_ns:
         replies.ahead_ns = 0.5 * (there - lowest)
@@ -339,5 +347,5 @@ def fit(replies: Replies, sound_ns: NDArray[np.int64], sounds: int) -> None:
         _hear_beside_queue(replies, window, sound_ns, sounds)
         return
     floor_ns = replies.back_ns - max(NS_PER_MS, replies.spread_ns // 2)
-    _hear(window, sound_ns, sounds, window.first, floor_ns)
+    _hear(replies, sound_ns, sounds, window.first, floor_ns)
     _take_line(replies, window)

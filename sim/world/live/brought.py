@@ -7,10 +7,9 @@ the order in which it comes there, and when.
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from node.kernel.record import new
-from sim.drive.batch import Batch, Datagram, Period, make_batch
+from sim.drive.batch import Batch, Datagram, Period
 from sim.drive.site import Heard
 from sim.drive.virtual_shell import Work
 from sim.station.programme import ADDRESS, Sending
@@ -39,21 +38,24 @@ class Spoken:
         before: "Spoken | None",
         oldest: int,
     ) -> None:
-        self.first = sending.first
-        self._oldest = oldest
+        self.oldest = oldest
+        """Number of the first packet here."""
         self._sealed: list[bytes] = []
+        self._datagrams: list[bytes] = []
         if before is not None:
-            self._sealed += before._sealed[oldest - before._oldest :]
+            self._sealed += before._sealed[oldest - before.oldest :]
+            self._datagrams += before._datagrams[oldest - before.oldest :]
         self._sealed += [seal(one) for one in sending.datagrams]
-        self.data = np.frombuffer(bytearray(b"".join(sending.datagrams)), np.uint8)
-        """(bytes,) uint8: the packets, one after the other."""
-        sizes = np.fromiter(map(len, sending.datagrams), np.int64, len(sending.datagrams))
+        self._datagrams += sending.datagrams
+        self.data = np.frombuffer(bytearray(b"".join(self._datagrams)), np.uint8)
+        """(bytes,) uint8: the packets from the oldest on, one after the other."""
+        sizes = np.fromiter(map(len, self._datagrams), np.int64, len(self._datagrams))
         self.offsets = np.concatenate([[0], np.cumsum(sizes)])
         """(n + 1,) int64, bytes: where each begins, and the last ends."""
 
     def sealed_of(self, number: int) -> bytes:
         """Return what left the station for the packet of that number."""
-        return self._sealed[number - self._oldest]
+        return self._sealed[number - self.oldest]
 
 
 class Brought:
@@ -82,14 +84,7 @@ class Brought:
         self._lead_ns = lead_ns
         self.sealed = [spoken.sealed_of(number) for number in heard.numbers.tolist()]
         """What comes for each packet."""
-        index = heard.numbers - spoken.first
-        if (index >= 0).all():
-            self._whole = self._of_all(spoken, index, heard)
-        else:  # some of it was sent before
-            self._whole = make_batch(
-                datagrams, heard.now_ns, heard.before, heard.presentation_ns,
-                lead_ns=lead_ns, source=ADDRESS,
-            )  # fmt: skip
+        self._whole = self._of_all(spoken, heard)
 
     def span(self, first: int, last: int) -> tuple[int, int]:
         """Return which packets come from the period `first` on before `last` begins."""
@@ -130,8 +125,9 @@ class Brought:
             packet=self.span(first, last)[0],
         )
 
-    def _of_all(self, spoken: Spoken, index: NDArray[np.int64], heard: Heard) -> Batch:
-        """Return all of it as one batch; `index`, (n,) int64, says which packets come."""
+    def _of_all(self, spoken: Spoken, heard: Heard) -> Batch:
+        """Return all of it as one batch, the packets where all poles have them."""
+        index = heard.numbers - spoken.oldest
         packets = new(Datagram, index.size)
         packets["offset"] = spoken.offsets[index]
         packets["end"] = spoken.offsets[index + 1]

@@ -28,7 +28,7 @@ from sim.drive.outgoing import Outgoing, Sent
 from sim.drive.roll_up import node_row
 from sim.drive.rounds import bin_s, packets_kept, tally_of
 from sim.drive.site import Site
-from sim.drive.tally import Alignment, Recent
+from sim.drive.tally import Alignment, Departures, Recent
 from sim.result.run import NodeRow
 from sim.station import payloads
 from sim.village.places import Place, Village
@@ -98,7 +98,7 @@ class LiveProgramme:
         kept = packets_kept(self._outgoing)
         self.tallies = [tally_of(self.sender, place, width_s, kept=kept) for place in self.places]
         self._send = Recent(kept=kept)
-        self._departs = [Recent(kept=kept) for _ in self.places]
+        self._departs = Departures([place.node for place in self.places], kept=kept)
         self.key = session_key(scenario.seed)
         self._session = pylibsrtp.Session(srtp_policy(self.key, inbound=False))
         self._spoken: Spoken | None = None
@@ -160,10 +160,11 @@ class LiveProgramme:
         if self._done_ns:
             for number, pole in enumerate(poles):
                 chunk = pole.site.chunk(*pole.end_chunk())
-                played = self.tallies[number].add(chunk, self._send, self._departs[number])
-                self._departs[number].forget()
+                departs = self._departs.of(pole.site.place.node)
+                played = self.tallies[number].add(chunk, self._send, departs)
                 self._alignment.add(number, *played)
             self._send.forget()
+            self._departs.forget()
             self._alignment.settle(self._done_ns // NS_PER_S, self.tallies)
         if self._done_ns >= self.end_ns:
             self._finish(poles)
@@ -174,16 +175,17 @@ class LiveProgramme:
         waiting = [one.site.oldest_waiting for one in poles]
         oldest = min([sent.sending.first, *(number for number in waiting if number is not None)])
         spoken = self._spoken = Spoken(sent.sending, self.seal, self._spoken, oldest)
-        for number, pole in enumerate(poles):
+        self._departs.add(sent.sending.first, sent.depart_ns)
+        for pole in poles:
             depart_ns = sent.depart_ns[pole.site.place.node]
-            self._departs[number].add(sent.sending.first, depart_ns)
             pole.begin_chunk(spoken, sent.sending, depart_ns, self._done_ns)
         self._loop.call_at_ns(self.begin_ns + self._done_ns, self._go_on)
 
     def _finish(self, poles: list[LivePole]) -> None:
         """Close the books."""
         for number, tally in enumerate(self.tallies):
-            self._alignment.add(number, *tally.finish(self._send, self._departs[number]))
+            departs = self._departs.of(self.places[number].node)
+            self._alignment.add(number, *tally.finish(self._send, departs))
         self._alignment.settle(1 << 62, self.tallies)
         self.sources = [one.source(self.ssrc) for one in poles]
         goodbye = self.sender.goodbye(self.now_ns())
