@@ -42,6 +42,7 @@ class Purpose(IntEnum):
     GRID = 21
     TROUBLE = 22
     CHATTER = 23
+    CROWD = 24
 
 
 _POOL: Final = 4

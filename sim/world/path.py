@@ -38,7 +38,7 @@ _SLACK_NS: Final = 30 * NS_PER_S
 """Neighbours ask a shared cell a little out of order: spells are kept so much longer."""
 
 ROOM_MIN: Final = 0.01
-"""Of a rate that a stream fills: a queue lets something through."""
+"""Of a rate that streams nearly fill."""
 
 TROUBLES: Final = ("corrupt", "duplicate", "reorder")
 
@@ -53,8 +53,8 @@ class Hop:
         self._down = down
         self.kept_awake = False
         """A stream keeps the modem from sleeping."""
-        self.rate_share = 1.0
-        """What a stream leaves of the rate."""
+        self.shared: tuple[tuple[float, float], ...] = ()
+        """Rate of each line that it shares with streams, and what they ask of it, kbit/s."""
         self.left_share = 1.0
         """What others leave of it."""
         self._befallen: dict[str, tuple[int, int]] = {}
@@ -171,6 +171,7 @@ class Modelled(Hop):
         self._loss_bits = stream(seed, Purpose.LOSS, commune=commune, node=node)
         self._jitter_bits = stream(seed, Purpose.JITTER, commune=commune, node=node)
         self._gap_bits = stream(seed, Purpose.GAP, commune=commune, node=node)
+        self._crowd_bits = stream(seed, Purpose.CROWD, commune=commune, node=node)
         self._stalls = stalls_of(bearer, stream(seed, Purpose.STALL, commune=commune, node=node))
         self._busy = busy
         self._outages = outages
@@ -202,6 +203,12 @@ class Modelled(Hop):
 
     def _cross(self, at_ns: int, size_bytes: int) -> int:
         at_ns = self._awake_ns(at_ns)
+        if self.shared and (lost := self._finds_no_room()):
+            draw = int(raw_draws(self._crowd_bits, 1)[0] >> np.uint64(32))
+            if draw < lost * (1 << 32):
+                self.full += 1
+                return LOST_NS
+            at_ns += self._queue_ns
         if self._used == _AHEAD:
             self._ahead["raw"] = raw_draws(self._loss_bits, _AHEAD)
             jitter_bits = raw_draws(self._jitter_bits, _AHEAD)
@@ -224,11 +231,20 @@ class Modelled(Hop):
         self._go_on(at_ns, later)
         return int(self._arrive_ns[i])
 
+    def _finds_no_room(self) -> float:
+        """Return which share of all that comes to a line that is full finds no room there: 0 where
+        all that is asked fits. What finds some waits for a whole queue.
+        """
+        left = self.left_share
+        return 1.0 - min(1.0, *(rate * left / asked for rate, asked in self.shared if asked))
+
     @property
     def _share(self) -> float:
-        """Return what is left of the rate when a stream and others have taken theirs."""
+        """Return what is left of the rate when streams and others have taken theirs."""
         left = self.left_share
-        return max(ROOM_MIN * left, self.rate_share - (1.0 - left))
+        taken = ((rate * left - asked) / self.rate_kbit_s for rate, asked in self.shared)
+        room = min((one for one in taken if one > 0), default=left)
+        return min(max(room, ROOM_MIN * left), left)
 
     def _takes_twice(self) -> None:
         self._free_ns[0] += self._transmit_ns[0]

@@ -1,6 +1,5 @@
 """The world of one village: daemons, broker and station on one loop, and what goes wrong."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +22,7 @@ from sim.world.guard import guarded
 from sim.world.live.programme import LivePlan, LiveProgramme
 from sim.world.loop import VirtualLoop
 from sim.world.machine import VirtualMachine
-from sim.world.path import LOST_NS, ROOM_MIN, Down, Hop, Modelled, Path, Recorded
+from sim.world.path import LOST_NS, Down, Hop, Modelled, Path, Recorded
 from sim.world.pole import Ways, WorldPole
 from sim.world.witness import Witness
 
@@ -237,18 +236,24 @@ class World:
         )
 
     def _leave_room(self, *, streamed: bool) -> None:
-        """Leave to the orders what the stream leaves of each rate down to the poles.
+        """Let orders share each rate down to the poles with streams and chatter.
 
         No modem sleeps meanwhile.
         """
-        assert self.live is not None, "it streams"
-        members = Counter(place.commune for place in self.live.places)
+        live = self.live
+        assert live is not None, "it streams"
+        cells = {(one.commune, one.node): one.cell_name for one in live.places}
+        asked = live.shared_kbit_s
         for (commune, node), hop in self._hops.items():
             hop.kept_awake = streamed
-            if not node.endswith("/up"):
-                copies = members[commune] if node == "/uplink" and self.live.unicast else 1
-                asked_kbit_s = copies * self.live.kbit_s if streamed else 0.0
-                hop.rate_share = max(ROOM_MIN, 1.0 - asked_kbit_s / hop.rate_kbit_s)
+            if node.endswith("/up"):
+                continue
+            if node == "/uplink":
+                met = [asked.get(("backhaul", commune, "")), asked.get(("uplink", "", ""))]
+            else:
+                cell = asked.get(("cell", commune, cells[commune, node]))
+                met = [(hop.rate_kbit_s, live.kbit_s), cell]
+            hop.shared = tuple(one for one in met if one is not None) if streamed else ()
 
     def _hop(self, bearer: Bearer, name: str, commune: str, node: str, down: Down | None) -> Hop:
         if (commune, node) not in self._hops:

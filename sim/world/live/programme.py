@@ -88,9 +88,16 @@ class LiveProgramme:
         self.end_ns = self._outgoing.end_ns
         self.ends_ns = begin_ns + round(scenario.duration_s * NS_PER_S)
         """When the station stops, in the time of the world."""
-        self.unicast = scenario.sender.delivery == "unicast"
         self.kbit_s = self.sender.packet_bits * 1e6 / self.sender.packet_ns
         """Of one copy."""
+        self.shared_kbit_s = {
+            (one.kind, one.commune, one.bearer): (one.rate_kbit_s, one.asked_kbit_s)
+            for one in self._outgoing.capacity.rows({})
+            if one.rate_kbit_s is not None
+        }
+        """Kind, commune and bearer of what nodes share to its rate, and to what all the copies,
+        questions and beats ask of it. What is sent again asks for more.
+        """
         self._alignment = Alignment(len(self.places))
         self.sources: list[dict[str, object] | None] = [None] * len(self.places)
         """What each node tells of the stream in the end; None where it has none."""

@@ -22,7 +22,7 @@ DAYS = {
     "full_cell": (
         "40 streams ask ",
         "of the 100 kbit/s of the cell of Xa Lý (cell)",
-        {"over_capacity > 0", "nodes_silent > 0"},
+        {"over_capacity > 0", "nodes_silent > 0", "warned_late > 0"},
     ),
     "flood_2025": (
         "17 of 24 clusters were NOT warned.",
@@ -36,9 +36,8 @@ DAYS = {
 def ran(request):
     asked = scenario.load(request.param)
     result = run_command.answer(asked.asked(duration_s=3), sound=False)
-    if request.param != "full_cell":  # forty poles take their time
-        first = replace(asked.day, orders=asked.day.orders[:1])
-        result = run_command.with_day(result, around_orders(replace(asked, day=first)))
+    first = replace(asked.day, orders=asked.day.orders[:1])
+    result = run_command.with_day(result, around_orders(replace(asked, day=first)))
     return request.param, result
 
 
@@ -73,8 +72,8 @@ def test_the_exit_status_can_be_made_to_say_it(ran):
 
 def test_a_warning_beside_a_programme_that_fills_the_way_waits_for_room(ran):
     name, result = ran
-    if name != "thin_backhaul":
-        return  # cut, or too long to try
+    if name == "flood_2025":
+        return  # cut
     warnings = [one for one in result.day.orders if one.kind == "alert"]
     late = [one for one in warnings if one.first_sound_s > 10]
     assert late

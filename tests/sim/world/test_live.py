@@ -190,6 +190,23 @@ def test_a_warning_finds_the_modem_awake_that_a_live_programme_keeps(tmp_path_fa
     assert sorted(took_s)[3] < 0.4  # who sleeps takes 1 s at the median
 
 
+@given(asked=st.integers(3, 6), room=st.sampled_from([0.8, 1.0, 1.1]))
+@example(asked=4, room=0.8)
+@settings(max_examples=4)
+def test_an_order_has_of_a_cell_and_a_backhaul_what_streams_leave(asked, room, tmp_path_factory):
+    """It was as early beside streams that fill the cell of its pole as beside none."""
+    order = '[[day.orders]]\nat = "02:01"\nkind = "alert"\nttl_s = 600\nlasts_s = 20\n'
+    took_s = {}
+    for cell in (10_000, round(asked * 36 * room)):
+        lines = THIN.format(loss=0, rate=1_000, cell=cell)
+        told = village(duration_s=3, more=order + lines, poles=[("pi_4b_usb", "thin")] * asked)
+        fates = lived(loaded(tmp_path_factory, told)).fates()
+        took_s[cell] = [one.arrived_s - one.sent_s for one in fates if one.kind == "alert"]
+        assert len(took_s[cell]) == asked
+    wide, full = took_s.values()
+    assert min(full) > 2 * max(wide)
+
+
 def test_what_no_desk_announced_is_not_heard(tmp_path_factory, monkeypatch):
     monkeypatch.setattr("sim.day.station.Station.live_orders", lambda *_, **__: [])
     live = lived(loaded(tmp_path_factory, village())).world.live
