@@ -49,6 +49,17 @@ def session_key(seed: int) -> bytes:
     return hashlib.sha256(f"loalang-sim/{seed}/live".encode()).digest()[:SRTP_KEY_BYTES]
 
 
+def _shared_kbit_s(outgoing: Outgoing) -> dict[tuple[str, str, str], tuple[float, float]]:
+    """Return kind, commune and bearer of what nodes share to its rate, and to what all the copies,
+    questions and beats ask of it. What is sent again asks for more.
+    """
+    return {
+        (one.kind, one.commune, one.bearer): (one.rate_kbit_s, one.asked_kbit_s)
+        for one in outgoing.capacity.rows({})
+        if one.rate_kbit_s is not None
+    }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LivePlan:
     """What is streamed in a world."""
@@ -90,14 +101,7 @@ class LiveProgramme:
         """When the station stops, in the time of the world."""
         self.kbit_s = self.sender.packet_bits * 1e6 / self.sender.packet_ns
         """Of one copy."""
-        self.shared_kbit_s = {
-            (one.kind, one.commune, one.bearer): (one.rate_kbit_s, one.asked_kbit_s)
-            for one in self._outgoing.capacity.rows({})
-            if one.rate_kbit_s is not None
-        }
-        """Kind, commune and bearer of what nodes share to its rate, and to what all the copies,
-        questions and beats ask of it. What is sent again asks for more.
-        """
+        self.shared_kbit_s = _shared_kbit_s(self._outgoing)
         self._alignment = Alignment(len(self.places))
         self.sources: list[dict[str, object] | None] = [None] * len(self.places)
         """What each node tells of the stream in the end; None where it has none."""
