@@ -14,6 +14,7 @@ of the time to the next packet: this is left out. A stream that is one for all w
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import inf
 from typing import Final
 
 import numpy as np
@@ -78,6 +79,8 @@ class Capacity:
         self._chatter = asked.chatter(village.backhauls)
         self._ways: dict[str, SharedWay] = {}
         self._uplink: SharedQueue | None = None
+        self._uplink_kbit_s = 0.0
+        """What passes the uplink, where that is looked at."""
         self._uplink_wait_ns: NDArray[np.int64] | None = None
         if village.uplink is not None:
             self._share_uplink(village.uplink, _beside(whole, asked), sender.packet_bits)
@@ -127,6 +130,20 @@ class Capacity:
             for way in self._ways.values()
             if way.listens
             for node, count in way.again().items()
+        }
+
+    def overfull_kbit_s(self) -> "dict[_Shared, float]":
+        """Return what came to each rate with the packets that were carried last, where that is more
+        than it carries: what finds no room is asked for again, and so is the time.
+        """
+        met = {("uplink", "", ""): self._uplink_kbit_s}
+        for commune, way in self._ways.items():
+            for name, came in way.came_kbit_s.items():
+                met["cell" if name else "backhaul", commune, name] = came
+        return {
+            at: came
+            for at, came in met.items()
+            if at in self._rates and came > self._left_kbit_s.get(at, self._rates[at][1] or inf)
         }
 
     def rows(self, repair_kbit_s: Mapping[str, float]) -> list[CapacityRow]:
@@ -209,6 +226,7 @@ class Capacity:
             asked_kbit_s += beside.repair_kbit_s
             if asked_kbit_s > rate:  # what finds no room is asked for again, as far as that may go
                 asked_kbit_s += beside.most_kbit_s - beside.repair_kbit_s
+            self._uplink_kbit_s = asked_kbit_s
             bits = round(packet_bits * asked_kbit_s / streams_kbit_s)
             self._uplink = SharedQueue(rate, bearer.queue_ms.value, bits)
 

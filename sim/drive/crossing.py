@@ -37,6 +37,7 @@ class Rate(Record):
     step: int = whole("", "Which of its steps holds.")
     dropped: int = whole("", "Copies of the stream that found no room.")
     others_dropped: int = whole("", "What passes beside it and found none.")
+    came_bits: int = whole("", "All that came to it, with what found no room.")
 
 
 @inner_kernel("int64(Rate, int64[:, ::1], int64, int64, int64)")
@@ -45,6 +46,7 @@ def _serve(rate: Rate, steps: NDArray[np.int64], come_ns: int, bits: int, packet
 
     steps  (s, 2) int64, ns: from when on a copy of the stream takes how long; ascending
     """
+    rate.came_bits += bits
     start_ns = max(come_ns, rate.free_ns)
     if start_ns - come_ns > rate.queue_ns:
         return LOST_NS

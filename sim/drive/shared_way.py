@@ -96,6 +96,10 @@ class SharedWay:
         self._scarce, self._reports = bool(named), reports
         self._crowd["reports"] = reports and self._scarce
         self._known_ns = 0
+        self.came_kbit_s: dict[str, float] = {}
+        """What came to each rate with the packets that were carried last, whether or not it found
+        room: see `dropped`."""
+        self._packet_ns = sender.packet_ns
 
     @property
     def listens(self) -> bool:
@@ -141,10 +145,16 @@ class SharedWay:
                 beside = self._chatter.words(self.places, self._known_ns, until_ns)
             self._known_ns = until_ns
             times_ns = np.stack([send_ns, depart_ns], axis=1)
+            self._rates["came_bits"] = 0
             cross(
                 self._rates, self._steps, self._crowd, self._askers, beside, times_ns,
                 np.ascontiguousarray(last_ns), own_ns,
             )  # fmt: skip
+            passed_ns = send_ns.size * self._packet_ns
+            came_bits = self._rates["came_bits"].tolist()
+            self.came_kbit_s = {
+                name: came_bits[at] * 1e6 / passed_ns for name, at in self._at.items()
+            }
         return {one.node: own_ns[:, j].copy() for j, one in enumerate(self.places)}
 
     def _new_askers(self, jitter: JitterConfig, budget: RepairBudget | None) -> Records[Asker]:

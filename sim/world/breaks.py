@@ -40,6 +40,8 @@ class Break:
     """How long packets are held back that are overtaken."""
     backhaul: str = ""
     """The commune whose backhaul is congested, or loses packets; then it is at no pole."""
+    alone: bool = False
+    """What is at single poles: what they share with others is as it was."""
     keeps: bool = True
     """Whether the broker comes back with its database."""
 
@@ -66,6 +68,7 @@ def breaks_of(places: Sequence[Place], *, begin_ns: int) -> list[Break]:
                 extra_ns=fault.extra_ns,
                 backhaul=fault.backhaul or "" if shared else "",
                 keeps=fault.keeps,
+                alone=bool(fault.hamlet or fault.cluster or fault.feeder),
             )
         )
     return found
@@ -141,6 +144,8 @@ def _on_the_way(kind: Kind, hop: Hop, active: list[Break]) -> None:
     """Let a hop be as all that befalls it makes it."""
     if kind == "congestion":
         hop.left_share = prod(one.amount for one in active)
+        shared = [one.amount for one in active if not (one.alone or one.backhaul)]
+        hop.left_beyond = prod(shared)
         return
     worst = max(active, key=lambda one: one.amount, default=None)
     share, held_ns = (0.0, 0) if worst is None else (worst.amount, worst.extra_ns)

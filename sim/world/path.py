@@ -6,6 +6,7 @@ packets that are far apart its bursts of loss pass: what decides is time, not ho
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import inf
 from typing import Final
 
@@ -42,6 +43,15 @@ ROOM_MIN: Final = 0.01
 
 TROUBLES: Final = ("corrupt", "duplicate", "reorder")
 
+@dataclass(slots=True)
+class Line:
+    """A rate that orders share with streams."""
+
+    rate_kbit_s: float
+    asked_kbit_s: float
+    """By streams and chatter: more where it is full, for what found no room is asked for again."""
+
+
 Down = Callable[[int], bool]
 """Whether a hop is cut by a fault at a time."""
 
@@ -53,10 +63,14 @@ class Hop:
         self._down = down
         self.kept_awake = False
         """A stream keeps the modem from sleeping."""
-        self.shared: tuple[tuple[float, float], ...] = ()
-        """Rate of each line that it shares with streams, and what they ask of it, kbit/s."""
+        self.shared: tuple[Line, ...] = ()
+        """While streams pass: its own rate."""
+        self.beyond: tuple[Line, ...] = ()
+        """And what it shares with other hops."""
         self.left_share = 1.0
         """What others leave of it."""
+        self.left_beyond = 1.0
+        """What they leave of what it shares with other hops."""
         self._befallen: dict[str, tuple[int, int]] = {}
         """Kind of trouble to (share of packets in 2**32, how long they are held back)."""
         self._trouble_bits = stream(seed, Purpose.TROUBLE, commune=commune, node=node)
@@ -203,7 +217,7 @@ class Modelled(Hop):
 
     def _cross(self, at_ns: int, size_bytes: int) -> int:
         at_ns = self._awake_ns(at_ns)
-        if self.shared and (lost := self._finds_no_room()):
+        if (self.shared or self.beyond) and (lost := self._finds_no_room()):
             draw = int(raw_draws(self._crowd_bits, 1)[0] >> np.uint64(32))
             if draw < lost * (1 << 32):
                 self.full += 1
@@ -235,16 +249,23 @@ class Modelled(Hop):
         """Return which share of all that comes to a line that is full finds no room there: 0 where
         all that is asked fits. What finds some waits for a whole queue.
         """
-        left = self.left_share
-        return 1.0 - min(1.0, *(rate * left / asked for rate, asked in self.shared if asked))
+        return 1.0 - min(
+            (left / line.asked_kbit_s for line, left in self._lines() if left < line.asked_kbit_s),
+            default=1.0,
+        )
 
     @property
     def _share(self) -> float:
         """Return what is left of the rate when streams and others have taken theirs."""
-        left = self.left_share
-        taken = ((rate * left - asked) / self.rate_kbit_s for rate, asked in self.shared)
-        room = min((one for one in taken if one > 0), default=left)
-        return min(max(room, ROOM_MIN * left), left)
+        share = self.left_share
+        taken = ((left - line.asked_kbit_s) / self.rate_kbit_s for line, left in self._lines())
+        room = min((one for one in taken if one >= 0), default=share)
+        return min(max(room, ROOM_MIN * share), share)
+
+    def _lines(self) -> list[tuple[Line, float]]:
+        """Return each line that streams pass too, and what others leave of it, kbit/s."""
+        found = [(one, one.rate_kbit_s * self.left_share) for one in self.shared]
+        return found + [(one, one.rate_kbit_s * self.left_beyond) for one in self.beyond]
 
     def _takes_twice(self) -> None:
         self._free_ns[0] += self._transmit_ns[0]

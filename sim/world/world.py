@@ -22,7 +22,7 @@ from sim.world.guard import guarded
 from sim.world.live.programme import LivePlan, LiveProgramme
 from sim.world.loop import VirtualLoop
 from sim.world.machine import VirtualMachine
-from sim.world.path import LOST_NS, Down, Hop, Modelled, Path, Recorded
+from sim.world.path import LOST_NS, Down, Hop, Line, Modelled, Path, Recorded
 from sim.world.pole import Ways, WorldPole
 from sim.world.witness import Witness
 
@@ -243,17 +243,19 @@ class World:
         live = self.live
         assert live is not None, "it streams"
         cells = {(one.commune, one.node): one.cell_name for one in live.places}
-        asked = live.shared_kbit_s
+        shared = live.shared
         for (commune, node), hop in self._hops.items():
             hop.kept_awake = streamed
             if node.endswith("/up"):
                 continue
             if node == "/uplink":
-                met = [asked.get(("backhaul", commune, "")), asked.get(("uplink", "", ""))]
+                own = shared.get(("backhaul", commune, ""))
+                beyond = shared.get(("uplink", "", ""))
             else:
-                cell = asked.get(("cell", commune, cells[commune, node]))
-                met = [(hop.rate_kbit_s, live.kbit_s), cell]
-            hop.shared = tuple(one for one in met if one is not None) if streamed else ()
+                own = Line(hop.rate_kbit_s, live.kbit_s)
+                beyond = shared.get(("cell", commune, cells[commune, node]))
+            hop.shared = () if own is None or not streamed else (own,)
+            hop.beyond = () if beyond is None or not streamed else (beyond,)
 
     def _hop(self, bearer: Bearer, name: str, commune: str, node: str, down: Down | None) -> Hop:
         if (commune, node) not in self._hops:

@@ -36,6 +36,7 @@ from sim.village.scenario import Scenario, sound_file
 from sim.world.live.brought import Spoken
 from sim.world.live.pole import LivePole, sealed
 from sim.world.loop import VirtualLoop
+from sim.world.path import Line
 
 UPTIME_NS: Final = 3600 * NS_PER_S
 """How long a node's clock has run at the least when the programme begins, with what is drawn."""
@@ -49,12 +50,12 @@ def session_key(seed: int) -> bytes:
     return hashlib.sha256(f"loalang-sim/{seed}/live".encode()).digest()[:SRTP_KEY_BYTES]
 
 
-def _shared_kbit_s(outgoing: Outgoing) -> dict[tuple[str, str, str], tuple[float, float]]:
+def _shared(outgoing: Outgoing) -> dict[tuple[str, str, str], Line]:
     """Return kind, commune and bearer of what nodes share to its rate, and to what all the copies,
-    questions and beats ask of it. What is sent again asks for more.
+    questions and beats ask of it where there is room.
     """
     return {
-        (one.kind, one.commune, one.bearer): (one.rate_kbit_s, one.asked_kbit_s)
+        (one.kind, one.commune, one.bearer): Line(one.rate_kbit_s, one.asked_kbit_s)
         for one in outgoing.capacity.rows({})
         if one.rate_kbit_s is not None
     }
@@ -101,7 +102,9 @@ class LiveProgramme:
         """When the station stops, in the time of the world."""
         self.kbit_s = self.sender.packet_bits * 1e6 / self.sender.packet_ns
         """Of one copy."""
-        self.shared_kbit_s = _shared_kbit_s(self._outgoing)
+        self.shared = _shared(self._outgoing)
+        """All that nodes share, by kind, commune and bearer."""
+        self._asked_kbit_s = {at: one.asked_kbit_s for at, one in self.shared.items()}
         self._alignment = Alignment(len(self.places))
         self.sources: list[dict[str, object] | None] = [None] * len(self.places)
         """What each node tells of the stream in the end; None where it has none."""
@@ -183,6 +186,9 @@ class LiveProgramme:
         self._done_ns = min(self._done_ns + _CHUNK_NS, self.end_ns)
         sent: Sent = self._outgoing.send_until(self._done_ns)
         self._send.add(sent.sending.first, sent.sending.send_ns)
+        overfull_kbit_s = self._outgoing.capacity.overfull_kbit_s()
+        for at, asked_kbit_s in self._asked_kbit_s.items():
+            self.shared[at].asked_kbit_s = max(asked_kbit_s, overfull_kbit_s.get(at, 0.0))
         waiting = [one.site.oldest_waiting for one in poles]
         oldest = min([sent.sending.first, *(number for number in waiting if number is not None)])
         spoken = self._spoken = Spoken(sent.sending, self.seal, self._spoken, oldest)

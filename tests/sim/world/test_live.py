@@ -207,6 +207,30 @@ def test_an_order_has_of_a_cell_and_a_backhaul_what_streams_leave(asked, room, t
     assert min(full) > 2 * max(wide)
 
 
+def test_an_order_finds_a_cell_full_of_what_is_asked_for_again(tmp_path_factory):
+    """It was there in 71 ms beside streams of which the cell lost the half."""
+    order = '[[day.orders]]\nat = "02:01"\nkind = "alert"\nttl_s = 600\nlasts_s = 20\n'
+    lines = THIN.format(loss=0, rate=1_000, cell=226)  # streams and chatter ask 185 of it
+    told = village(duration_s=4, more=order + lines, poles=[("pi_4b_usb", "thin")] * 4)
+    stretch = lived(loaded(tmp_path_factory, told))
+    rows = stretch.world.live.rows()
+    assert sum(one.packets_lost for one in rows) > 0.3 * sum(one.packets_sent for one in rows)
+    took_s = [one.arrived_s - one.sent_s for one in stretch.fates() if one.kind == "alert"]
+    assert min(took_s) > 0.3  # all of a queue
+
+
+def test_little_left_of_one_link_leaves_its_cell_as_it_was(tmp_path_factory):
+    """The order found a cell full that had room for all."""
+    more = '[[day.orders]]\nat = "02:01"\nkind = "alert"\nttl_s = 600\nlasts_s = 20\n'
+    more += THIN.format(loss=0, rate=1_000, cell=1_000)
+    more += '[[faults]]\nkind = "congestion"\nfrom_s = 0\nuntil_s = 3\n'
+    more += 'share = 0.15\ncluster = "a-1"\n'
+    told = village(duration_s=3, more=more, poles=[("pi_4b_usb", "thin")] * 4)
+    fates = lived(loaded(tmp_path_factory, told)).fates()
+    took_s = [one.arrived_s - one.sent_s for one in fates if one.kind == "alert"]
+    assert max(took_s) < 0.3
+
+
 def test_what_no_desk_announced_is_not_heard(tmp_path_factory, monkeypatch):
     monkeypatch.setattr("sim.day.station.Station.live_orders", lambda *_, **__: [])
     live = lived(loaded(tmp_path_factory, village())).world.live
