@@ -43,6 +43,7 @@ ROOM_MIN: Final = 0.01
 
 TROUBLES: Final = ("corrupt", "duplicate", "reorder")
 
+
 @dataclass(slots=True)
 class Line:
     """A rate that orders share with streams."""
