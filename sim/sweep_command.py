@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from node.config import ConfigError
+from node.config import ConfigError, require
 from sim.command_line import FAILED, INTERRUPTED, OK, USER, complain
 from sim.report import check_folder
 from sim.report.odds import (
@@ -22,6 +22,7 @@ from sim.run_command import explain, status_of
 from sim.sweep.course import Course, read_until
 from sim.sweep.odds import FIGURES, MEANS, Odds
 from sim.sweep.pool import InPlace, Pool, Processes
+from sim.sweep.room import no_room
 from sim.sweep.sampling import read_sample
 from sim.sweep.settings import changed, check_values, read_variants, with_numbers
 from sim.sweep.store import ROWS, put_whole
@@ -131,7 +132,8 @@ def _asked(options: argparse.Namespace) -> Sweep:
     )
     for variant in variants:
         changed(asked, variant)
-        found.question(variant, found.throw(0))  # better told before the sweep than in it
+        question = found.question(variant, found.throw(0))  # better told before than in it
+        require(no_room(*question) if WARNING in found.measures else [])
     return found if options.sensitivity is None else study(found, village, options.sensitivity)
 
 

@@ -106,6 +106,15 @@ def test_what_cannot_be_asked_is_said_before_anything_runs(files, tmp_path, capf
     assert not out.exists()
 
 
+def test_orders_of_each_hour_are_refused_beside_a_programme_that_fills_their_way(tmp_path, capfd):
+    """All forty were said to be warned in time, of whom the day says that thirty are not."""
+    out = tmp_path / "out"
+    arguments = ["sweep", "full_cell", "--seeds", "1", "--workers", "1", "--out", str(out)]
+    assert cli.main([*arguments, "--only", "warning"]) == 2
+    assert "of 100 kbit/s" in (said := capfd.readouterr().err) and "--only day" in said
+    assert not out.exists()
+
+
 DAY = """
 [day]
 date = "2026-10-30"
