@@ -25,8 +25,8 @@ def no_room(scenario: Scenario, village: Village) -> list[str]:
     return [
         f"{scenario.name}.toml: day.live_at = {scenario.day.live_at!r}: the programme fills the "
         f"{' of '.join(filter(None, (one.kind, one.commune)))} ({one.asked_kbit_s:g} of "
-        f"{one.rate_kbit_s if one.left_kbit_s is None else one.left_kbit_s:g} kbit/s), and the orders of each hour do not meet it; a whole day "
-        "does: --only day"
+        f"{one.left_kbit_s or one.rate_kbit_s:g} kbit/s), and the orders of each hour do not meet "
+        "it; a whole day does: --only day"
         for one in capacity.rows({})
         if one.over
     ]
