@@ -19,7 +19,8 @@ MODE_MAP: Final = 1
 POINTS_MAX: Final = 64
 POINT_ROWS: Final = 4
 """x and y of the fastest packet of a block, x and y of its slowest."""
-SCRATCH_SIZE: Final = POINTS_MAX * POINTS_MAX // 2
+SCRATCH_SIZE: Final = POINTS_MAX // 2 * (POINTS_MAX // 2 + 1) // 2
+"""Pairs of points half of them apart: their slopes are looked at together."""
 
 
 class Window(Record):

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.clock.exchange.asked import Asking
+from node.clock.exchange.bounds import Fitting
 from node.clock.media_map import SCRATCH, Reported
 from node.kernel.record import Record, Records, nested, number, whole
 from node.source.state import Source
@@ -102,6 +103,7 @@ class Talk(Record):
     asking: Records[Asking] = nested(Asking, "The exchange.", (1,))
     reported: Records[Reported] = nested(Reported, "The reports.", (1,))
     scratch: NDArray[np.float64] = number("", "Room.", (SCRATCH,))
+    fitting: Records[Fitting] = nested(Fitting, "Likewise.", (1,))
 
 
 class Station(Record):

@@ -85,7 +85,7 @@ def _take_reply(source: Source, talk: Talk, asked_ns: int, told_ns: int, now_ns:
     middle = near + away - (1 << 31)
     seconds = middle >> 16
     request_ns = seconds * NS_PER_S + (((middle & 0xFFFF) * NS_PER_S + (1 << 15)) >> 16)
-    asked.receive_reply(asking, request_ns, _HELD_TOLD_NS, told_ns, now_ns)
+    asked.receive_reply(asking, talk.fitting[0], request_ns, _HELD_TOLD_NS, told_ns, now_ns)
 
 
 @inner_kernel("void(Line, Talk, int64, boolean)")

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.clock.exchange.bounds import SOUND_MAX
+from node.clock.exchange.bounds import SOUND_MAX, Fitting
 from node.clock.exchange.replies import (
     Replies,
     add,
@@ -165,8 +165,10 @@ def uncertainty_ns(asking: Asking, now_ns: int, replies_min: int) -> int:
     return int(least_ns + np.int64(np.rint(_AGEING * max(0, now_ns - asking.reply_ns))))
 
 
-@inner_kernel("boolean(Asking, int64, int64, int64)")
-def _contradicts(asking: Asking, now_ns: int, forward_ns: int, backward_ns: int) -> bool:
+@inner_kernel("boolean(Asking, Fitting, int64, int64, int64)")
+def _contradicts(
+    asking: Asking, room: Fitting, now_ns: int, forward_ns: int, backward_ns: int
+) -> bool:
     """Return whether no delay explains this reply.
 
     What its own queue may have bent is no contradiction, nor what the queue of all before it
@@ -180,17 +182,17 @@ def _contradicts(asking: Asking, now_ns: int, forward_ns: int, backward_ns: int)
             return False
         if fitted == 0:
             # The line may be as old as half a second, and the queue drains.
-            fit(replies, asking.sound[:], 0)
+            fit(replies, room, asking.sound[:], 0)
     return True
 
 
-@inner_kernel("void(Asking, int64, int64, int64)")
-def _accept(asking: Asking, now_ns: int, forward_ns: int, backward_ns: int) -> None:
+@inner_kernel("void(Asking, Fitting, int64, int64, int64)")
+def _accept(asking: Asking, room: Fitting, now_ns: int, forward_ns: int, backward_ns: int) -> None:
     """Put a reply with the others, unless it is one of a few that contradict them."""
     asking.reply_ns = now_ns
     replies = asking.replies[0]
     is_known = replies.count >= READY_REPLIES
-    if is_known and _contradicts(asking, now_ns, forward_ns, backward_ns):
+    if is_known and _contradicts(asking, room, now_ns, forward_ns, backward_ns):
         suspect = asking.suspected[asking.suspects]
         suspect[0], suspect[1], suspect[2] = now_ns, forward_ns, backward_ns
         asking.suspects += 1
@@ -213,9 +215,9 @@ def _drains(replies: Replies, delay_ns: int) -> bool:
     return bool(is_known and delay_ns < replies.least_delay_ns - _STEP_NS)
 
 
-@inner_kernel("boolean(Asking, int64, int64, int64, int64)")
+@inner_kernel("boolean(Asking, Fitting, int64, int64, int64, int64)")
 def receive_reply(
-    asking: Asking, request_ns: int, held_ns: int, answered_ns: int, now_ns: int
+    asking: Asking, room: Fitting, request_ns: int, held_ns: int, answered_ns: int, now_ns: int
 ) -> bool:
     """Take the answer to a request, see `ClockExchange`; of the sound what lies there is used."""
     at = 0
@@ -235,9 +237,9 @@ def receive_reply(
     asking.answered += 1
     forward_ns = answered_ns - held_ns - sent_ns
     backward_ns = now_ns - answered_ns
-    _accept(asking, now_ns, forward_ns, backward_ns)
+    _accept(asking, room, now_ns, forward_ns, backward_ns)
     replies = asking.replies[0]
     if _fits_at(asking, replies.count, now_ns) or _drains(replies, forward_ns + backward_ns):
         asking.fitted_ns = now_ns
-        fit(replies, asking.sound[:], asking.sounds)
+        fit(replies, room, asking.sound[:], asking.sounds)
     return True

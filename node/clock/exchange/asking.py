@@ -38,10 +38,11 @@ from node.clock.exchange.asked import (
     uncertainty_ns,
     wants_sound,
 )
+from node.clock.exchange.bounds import Fitting
 from node.clock.exchange.replies import local_ns, offset_ns
 from node.kernel import kernel
 from node.kernel.bound import bound
-from node.kernel.record import Records, new_apart
+from node.kernel.record import Records, new, new_apart
 
 __all__ = [
     "BURST_REQUESTS",
@@ -157,7 +158,8 @@ class ClockExchange:
         self._sounds[0] = 0 if sound_ns is None else sound_ns.shape[1]
         if sound_ns is not None:
             self._sound[:, : sound_ns.shape[1]] = sound_ns
-        return bool(self._receive_reply(request_ns, held_ns, answered_ns, now_ns))
+        room = new(Fitting)
+        return bool(self._receive_reply(room, request_ns, held_ns, answered_ns, now_ns))
 
     def wants_sound(self, now_ns: int) -> bool:
         """Return whether a reply that is taken now would make use of `sound_ns`."""
@@ -219,12 +221,17 @@ def _ask_by(asking: Records[Asking], at_ns: int) -> None:
     ask_by(asking[0], at_ns)
 
 
-@kernel("boolean(Asking[::1], int64, int64, int64, int64)")
+@kernel("boolean(Asking[::1], Fitting[::1], int64, int64, int64, int64)")
 def _receive_reply(
-    asking: Records[Asking], request_ns: int, held_ns: int, answered_ns: int, now_ns: int
+    asking: Records[Asking],
+    room: Records[Fitting],
+    request_ns: int,
+    held_ns: int,
+    answered_ns: int,
+    now_ns: int,
 ) -> bool:
     """See `receive_reply`."""
-    return receive_reply(asking[0], request_ns, held_ns, answered_ns, now_ns)
+    return receive_reply(asking[0], room[0], request_ns, held_ns, answered_ns, now_ns)
 
 
 @kernel("boolean(Asking[::1], int64)")

@@ -76,10 +76,27 @@ _NEAR_MIN_NS: Final = 1000.0
 next it hardly moves."""
 
 
+class Fitting(Record):
+    """Room to put a line in: it means nothing before, nor after.
+
+    Who fits brings it: kept by each node of a village it was 16 kB of it.
+    """
+
+    heard: NDArray[np.float64] = number(
+        "ns", "Of the sound's fastest packets x and backward transit, then of its slowest.",
+        (4, SOUND_MAX),
+    )  # fmt: skip
+    points: NDArray[np.float64] = number(
+        "ns", "By bound x and transit of its outermost packets, of a ceiling the sign reversed.",
+        (BOUNDS, 2, POINTS_MAX),
+    )  # fmt: skip
+    scratch: NDArray[np.float64] = number("ns", "To select in.", (REPLIES_MAX,))
+
+
 class Exchanged(Record):
     """A window of replies and of the sound beside them, and the line that was put through it.
 
-    The replies themselves are with who keeps them: (3, REPLIES_MAX) int64, in ns, of each its
+    The replies themselves are with who keeps them: (REPLIES_MAX, 3) int64, in ns, of each its
     arrival, ascending, t2 - t1 and t4 - t3. Here only what they are told from.
     """
 
@@ -92,10 +109,6 @@ class Exchanged(Record):
     offset_ns: float = number("ns", "The other clock less the own one at x = 0.")
     slope: float = number("", "How much faster the other clock is, as a ratio less one.")
     back_ns: float = number("ns", "The backward floor at x = 0.")
-    heard: NDArray[np.float64] = number(
-        "ns", "Of the sound's fastest packets x and backward transit, then of its slowest.",
-        (4, SOUND_MAX),
-    )  # fmt: skip
     apart: NDArray[np.float64] = number(
         "ns", "How far apart the outermost replies of each bound lie.", (BOUNDS,)
     )
@@ -104,10 +117,6 @@ class Exchanged(Record):
     stopped_above: NDArray[np.float64] = number(
         "ns", "Above this a transit forward, or backward, says nothing of the link.", (2,)
     )
-    points: NDArray[np.float64] = number(
-        "ns", "By bound x and transit of its outermost packets, of a ceiling the sign reversed.",
-        (BOUNDS, 2, POINTS_MAX),
-    )  # fmt: skip
     counts: NDArray[np.int64] = whole("", "How many points each bound has.", (BOUNDS,))
     origin_ns: int = whole("ns", "The own clock at x = 0.")
     base_ns: int = whole("ns", "The other clock less the own one that is taken off all transits.")
@@ -117,7 +126,6 @@ class Exchanged(Record):
     usual: NDArray[np.float64] = number(
         "ns", "What all but a few of the slowest transits do not exceed, when last found.", (2,)
     )
-    scratch: NDArray[np.float64] = number("ns", "Room to select in.", (REPLIES_MAX,))
 
 
 @inlined
@@ -130,18 +138,18 @@ def _sign(bound: int) -> float:
 def since_ns(window: Exchanged, kept: NDArray[np.int64], reply: int) -> float:
     """Return x of a reply, its arrival.
 
-    kept  (3, REPLIES_MAX) int64, ns
+    kept  (REPLIES_MAX, 3) int64, ns
     """
-    return float(kept[0, reply] - window.origin_ns)
+    return float(kept[reply, 0] - window.origin_ns)
 
 
 @inlined
 def transit_ns(window: Exchanged, kept: NDArray[np.int64], direction: int, reply: int) -> float:
     """Return the forward transit of a reply, or the backward one, with the base taken off.
 
-    kept  (3, REPLIES_MAX) int64, ns
+    kept  (REPLIES_MAX, 3) int64, ns
     """
-    return float(kept[1 + direction, reply] + (2 * direction - 1) * window.base_ns)
+    return float(kept[reply, 1 + direction] + (2 * direction - 1) * window.base_ns)
 
 
 @inlined
@@ -150,17 +158,22 @@ def _least(window: Exchanged, bound: int) -> float:
     return -np.inf if bound < THERE_TOP else -window.stopped_above[bound % 2]
 
 
-@inner_kernel("int64(Exchanged, int64[:, ::1], int64, float64, int64)")
+@inner_kernel("int64(Exchanged, Fitting, int64[:, ::1], int64, float64, int64)")
 def _outermost(
-    window: Exchanged, kept: NDArray[np.int64], bound: int, slope: float, blocks: int
+    window: Exchanged,
+    room: Fitting,
+    kept: NDArray[np.int64],
+    bound: int,
+    slope: float,
+    blocks: int,
 ) -> int:
     """Write the outermost reply of each block of time to the bound's points; return how many.
 
-    kept    (3, REPLIES_MAX) int64, ns
+    kept    (REPLIES_MAX, 3) int64, ns
     slope   of the bound's points, taken out while the least is looked for
     blocks  into how many blocks of equal time they are cut
     """
-    points = window.points[bound]
+    points = room.points[bound]
     first = window.first
     n = window.replies
     sign = _sign(bound)
@@ -191,16 +204,16 @@ def _outermost(
     return count
 
 
-@inner_kernel("float64(Exchanged, int64, int64, int64)")
-def _stopped_above(window: Exchanged, direction: int, n: int, few: int) -> float:
+@inner_kernel("float64(Exchanged, Fitting, int64, int64, int64)")
+def _stopped_above(window: Exchanged, room: Fitting, direction: int, n: int, few: int) -> float:
     """Return above what a transit says nothing of the link; inf while there are few.
 
-    The `n` transits are in the window's scratch, and are reordered.
+    The `n` transits are in the room's scratch, and are reordered.
     few  highest transits that say how far apart they lie
     """
     if n < _CUT_REPLIES_MIN:
         return np.inf
-    transits = window.scratch[:]
+    transits = room.scratch[:]
     middle, usual = window.middle[direction], window.usual[direction]
     reach = _NEAR * (usual - middle) + _NEAR_MIN_NS
     middle = select_near(transits, n, n // 2, middle, reach)
@@ -208,7 +221,7 @@ def _stopped_above(window: Exchanged, direction: int, n: int, few: int) -> float
     window.middle[direction] = middle
     window.usual[direction] = usual
     limit = middle + _ABOVE * (usual - middle)
-    found = window.points[0, 0]
+    found = room.points[0, 0]
     highest_below(transits, n, limit, few + 1, found)
     third = found[few - 2]
     apart = (third - found[0]) / (few - 2)
@@ -221,17 +234,17 @@ def _few(n: int) -> int:
     return max(min(4, max(1, n // 4)), min(_FEW, n // 8))
 
 
-@inner_kernel("void(Exchanged, int64[:, ::1])")
-def _measure_bounds(window: Exchanged, kept: NDArray[np.int64]) -> None:
+@inner_kernel("void(Exchanged, Fitting, int64[:, ::1])")
+def _measure_bounds(window: Exchanged, room: Fitting, kept: NDArray[np.int64]) -> None:
     """Find how far apart the outermost replies of each bound lie, and where both ceilings are.
 
-    kept  (3, REPLIES_MAX) int64, ns
+    kept  (REPLIES_MAX, 3) int64, ns
     """
     first = window.first
     size = window.replies - first
     slope = window.slope
-    scratch = window.scratch[:]
-    found = window.points[0, 0]  # chosen anew before they are looked at
+    scratch = room.scratch[:]
+    found = room.points[0, 0]  # chosen anew before they are looked at
     few = _few(size)
     for direction in range(2):
         for i in range(first, first + size):
@@ -241,7 +254,7 @@ def _measure_bounds(window: Exchanged, kept: NDArray[np.int64]) -> None:
         lowest(scratch, size, min(few + 1, size), found)
         least = found[0]
         low = found[min(few, size - 1)]
-        limit = _stopped_above(window, direction, size, few)
+        limit = _stopped_above(window, room, direction, size, few)
         count = min(few + 1, size)
         held = min(count, highest_below(scratch, size, limit, count, found))
         high = found[0]
@@ -268,22 +281,22 @@ def _has_ceiling(window: Exchanged) -> bool:
     return bool(abs(there - back) < min(_WIDTHS * 0.5 * floors, _WIDTH_SHARE * (there + back)))
 
 
-@inner_kernel("float64(Exchanged)")
-def _top(window: Exchanged) -> float:
+@inner_kernel("float64(Exchanged, Fitting)")
+def _top(window: Exchanged, room: Fitting) -> float:
     """Return the backward ceiling of the sound at x = 0, without what waited elsewhere."""
     highest = -np.inf
     for i in range(window.sounds):
-        height = window.heard[3, i] + window.slope * window.heard[2, i]
+        height = room.heard[3, i] + window.slope * room.heard[2, i]
         if height <= window.stopped_above[1]:
             highest = max(highest, height)
     return highest
 
 
-@inner_kernel("float64(Exchanged, int64[:, ::1])")
-def _find_slope(window: Exchanged, kept: NDArray[np.int64]) -> float:
+@inner_kernel("float64(Exchanged, Fitting, int64[:, ::1])")
+def _find_slope(window: Exchanged, room: Fitting, kept: NDArray[np.int64]) -> float:
     """Return a better slope than the window's; points are chosen anew after it was taken out.
 
-    kept  (3, REPLIES_MAX) int64, ns
+    kept  (REPLIES_MAX, 3) int64, ns
     """
     weights = window.weights
     for one, other in ((THERE, BACK), (THERE_TOP, BACK_TOP)):
@@ -296,43 +309,43 @@ def _find_slope(window: Exchanged, kept: NDArray[np.int64]) -> float:
     for _ in range(2):
         for bound in range(BOUNDS if window.ceilings > 0 else THERE_TOP):
             own = slope if bound in (THERE, BACK_TOP) else -slope
-            replies = _outermost(window, kept, bound, own, blocks)
-            replies = without_inner(window.points[bound], 0, replies)
+            replies = _outermost(window, room, kept, bound, own, blocks)
+            replies = without_inner(room.points[bound], 0, replies)
             count = replies
             if bound == BACK or (bound == BACK_TOP and window.ceilings == 2):
                 for i in range(window.sounds):
-                    x = window.heard[bound - BACK, i]
-                    y = _sign(bound) * window.heard[bound - BACK + 1, i]
+                    x = room.heard[bound - BACK, i]
+                    y = _sign(bound) * room.heard[bound - BACK + 1, i]
                     if y - own * x >= _least(window, bound):
-                        window.points[bound, 0, count] = x
-                        window.points[bound, 1, count] = y
+                        room.points[bound, 0, count] = x
+                        room.points[bound, 1, count] = y
                         count += 1
-            window.counts[bound] = without_inner(window.points[bound], replies, count)
-        slope = meeting_slope(window.points[:], window.counts[:], weights[:])
+            window.counts[bound] = without_inner(room.points[bound], replies, count)
+        slope = meeting_slope(room.points[:], window.counts[:], weights[:])
     return slope
 
 
-@inner_kernel("void(Exchanged, int64[:, ::1])")
-def fit_line_again(window: Exchanged, kept: NDArray[np.int64]) -> None:
+@inner_kernel("void(Exchanged, Fitting, int64[:, ::1])")
+def fit_line_again(window: Exchanged, room: Fitting, kept: NDArray[np.int64]) -> None:
     """Put the line where all but the sound is as `fit_line` left it.
 
-    kept  (3, REPLIES_MAX) int64, ns
+    kept  (REPLIES_MAX, 3) int64, ns
     """
     apart = window.apart
     at = window.at
     n = window.replies - window.first
     noise = apart[THERE] + apart[BACK]
     window.ceilings = int(_has_ceiling(window))
-    sound_top = _top(window)
+    sound_top = _top(window, room)
     if window.ceilings and window.sounds and sound_top < at[BACK_TOP] + _WIDTHS * noise:
         window.ceilings = 2
     newest, oldest = window.replies - 1, window.first
     long = since_ns(window, kept, newest) - since_ns(window, kept, oldest) > _SPAN_MIN_NS
     if long and n >= _BLOCKS_MIN * _BLOCK_REPLIES_MIN:
-        window.slope = _find_slope(window, kept)
-        _measure_bounds(window, kept)
-        sound_top = _top(window)
-    heard = support(window.heard[0], window.heard[1], window.sounds, -window.slope, 0)
+        window.slope = _find_slope(window, room, kept)
+        _measure_bounds(window, room, kept)
+        sound_top = _top(window, room)
+    heard = support(room.heard[0], room.heard[1], window.sounds, -window.slope, 0)
     back = min(at[BACK], heard)
     offset = 0.5 * (at[THERE] - back)
     if window.ceilings:
@@ -344,19 +357,19 @@ def fit_line_again(window: Exchanged, kept: NDArray[np.int64]) -> None:
         share = floors / (floors + tops + 2.0 * _CEILING_ERROR_NS * _CEILING_ERROR_NS)
         moved = share * (0.5 * (at[THERE_TOP] - back_top) - offset)
         # Nothing came before it was sent, however high a ceiling was that is none.
-        room = max(0.0, 0.5 * (at[THERE] + back))
-        offset += min(max(moved, -room), room)
+        most = max(0.0, 0.5 * (at[THERE] + back))
+        offset += min(max(moved, -most), most)
     window.offset_ns = offset
     window.back_ns = back
 
 
-@inner_kernel("void(Exchanged, int64[:, ::1])")
-def fit_line(window: Exchanged, kept: NDArray[np.int64]) -> None:
+@inner_kernel("void(Exchanged, Fitting, int64[:, ::1])")
+def fit_line(window: Exchanged, room: Fitting, kept: NDArray[np.int64]) -> None:
     """Put a line through the window's replies and the outermost packets of the sound beside them.
 
     There is one reply at least; the slope stays when too little is known of it.
 
-    kept  (3, REPLIES_MAX) int64, ns
+    kept  (REPLIES_MAX, 3) int64, ns
     """
-    _measure_bounds(window, kept)
-    fit_line_again(window, kept)
+    _measure_bounds(window, room, kept)
+    fit_line_again(window, room, kept)

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from node.clock.exchange.bounds import (
     REPLIES_MAX,
     Exchanged,
+    Fitting,
     fit_line,
     fit_line_again,
     since_ns,
@@ -66,10 +67,10 @@ class Replies(Record):
     slope: float = number("", "How much faster the other clock is, as a ratio less one.")
     ahead_ns: float = number("ns", "The offset at the newest reply, less the base.")
     back_ns: float = number("ns", "The backward floor there.")
-    kept: NDArray[np.int64] = whole(
-        "ns", "Of each reply its arrival, ascending, t2 - t1 and t4 - t3.", (3, REPLIES_MAX)
-    )
     window: Records[Exchanged] = nested(Exchanged, "Those of the last minutes.", (1,))
+    kept: NDArray[np.int64] = whole(
+        "ns", "Of each reply its arrival, ascending, t2 - t1 and t4 - t3.", (REPLIES_MAX, 3)
+    )
 
 
 @inner_kernel("void(Replies)")
@@ -97,19 +98,19 @@ def add(replies: Replies, now_ns: int, forward_ns: int, backward_ns: int) -> Non
     """Append a reply: its arrival, t2 - t1 and t4 - t3."""
     n = replies.count
     if n > 0:  # the windows need times that do not go backwards
-        now_ns = max(now_ns, replies.kept[0, n - 1])
+        now_ns = max(now_ns, replies.kept[n - 1, 0])
     drop = max(0, n + 1 - REPLIES_MAX)
     begin_ns = now_ns - _WINDOWS_NS[-1]
-    while drop < n and replies.kept[0, drop] < begin_ns:
+    while drop < n and replies.kept[drop, 0] < begin_ns:
         drop += 1
     if drop > 0:
         n -= drop
-        for row in range(3):
-            for i in range(n):
-                replies.kept[row, i] = replies.kept[row, drop + i]
-    replies.kept[0, n] = now_ns
-    replies.kept[1, n] = forward_ns
-    replies.kept[2, n] = backward_ns
+        for i in range(n):
+            for column in range(3):
+                replies.kept[i, column] = replies.kept[drop + i, column]
+    replies.kept[n, 0] = now_ns
+    replies.kept[n, 1] = forward_ns
+    replies.kept[n, 2] = backward_ns
     replies.count = n + 1
 
 
@@ -149,13 +150,13 @@ def _first_from(replies: Replies, begin_ns: float) -> int:
     return low
 
 
-@inner_kernel("int64(Replies, Exchanged, int64)")
-def _delays(replies: Replies, window: Exchanged, first: int) -> int:
-    """Write the delays of the replies from `first` on to the window's scratch; return how many."""
+@inner_kernel("int64(Replies, Exchanged, Fitting, int64)")
+def _delays(replies: Replies, window: Exchanged, room: Fitting, first: int) -> int:
+    """Write the delays of the replies from `first` on to the room's scratch; return how many."""
     kept, n = replies.kept, replies.count
     for i in range(first, n):
         there, back = transit_ns(window, kept, 0, i), transit_ns(window, kept, 1, i)
-        window.scratch[i - first] = there + back
+        room.scratch[i - first] = there + back
     return n - first
 
 
@@ -168,11 +169,11 @@ def _least(values: NDArray[np.float64], n: int) -> float:
     return float(least)
 
 
-@inner_kernel("float64(Exchanged, int64, float64)")
-def _middle(window: Exchanged, n: int, least: float) -> float:
-    """Return the median of the window's `n` delays, which are in its scratch; note it there."""
+@inner_kernel("float64(Exchanged, Fitting, int64, float64)")
+def _middle(window: Exchanged, room: Fitting, n: int, least: float) -> float:
+    """Return the median of the window's `n` delays, which are in the room's scratch; note it."""
     reach = _NEAR * (window.middle[2] - least) + _NEAR_MIN_NS
-    window.middle[2] = select_near(window.scratch[:], n, n // 2, window.middle[2], reach)
+    window.middle[2] = select_near(room.scratch[:], n, n // 2, window.middle[2], reach)
     return float(window.middle[2])
 
 
@@ -198,8 +199,8 @@ def _median(values: NDArray[np.float64], n: int) -> float:
     return upper if n % 2 else 0.5 * (upper + select(values, n, n // 2 - 1))
 
 
-@inner_kernel("boolean(Replies, Exchanged)")
-def _is_steady(replies: Replies, window: Exchanged) -> bool:
+@inner_kernel("boolean(Replies, Exchanged, Fitting)")
+def _is_steady(replies: Replies, window: Exchanged, room: Fitting) -> bool:
     """Return whether the sender has long been equally far, neither coming nearer nor going."""
     n = replies.count
     span_ns = float(max(_STEADY_NS, _STEADY_DELAYS * replies.least_delay_ns))
@@ -210,8 +211,8 @@ def _is_steady(replies: Replies, window: Exchanged) -> bool:
         or min(middle - first, n - middle) < _STEADY_REPLIES
     ):
         return False
-    scratch = window.scratch[:]
-    size = _delays(replies, window, first)
+    scratch = room.scratch[:]
+    size = _delays(replies, window, room, first)
     before = _least(scratch, middle - first)
     after = _least(scratch[middle - first :], n - middle)
     spread = _median(scratch, size) - min(before, after)
@@ -222,8 +223,8 @@ def _is_steady(replies: Replies, window: Exchanged) -> bool:
 def _lay(replies: Replies, window: Exchanged) -> None:
     """Tell all replies in the window from the newest one's arrival and offset on."""
     n = replies.count
-    origin_ns = replies.kept[0, n - 1]
-    base_ns = (replies.kept[1, n - 1] - replies.kept[2, n - 1]) // 2
+    origin_ns = replies.kept[n - 1, 0]
+    base_ns = (replies.kept[n - 1, 1] - replies.kept[n - 1, 2]) // 2
     # What was found by the last line is now this much higher.
     shift_ns = window.slope * (origin_ns - window.origin_ns) - (base_ns - window.base_ns)
     for direction in range(2):
@@ -237,39 +238,39 @@ def _lay(replies: Replies, window: Exchanged) -> None:
     window.sounds = 0
 
 
-@inner_kernel("void(Replies, Exchanged)")
-def _fit_replies(replies: Replies, window: Exchanged) -> None:
+@inner_kernel("void(Replies, Exchanged, Fitting)")
+def _fit_replies(replies: Replies, window: Exchanged, room: Fitting) -> None:
     """Put a line through the last replies, of a time as long as the link's noise asks for.
 
     Where all of these waited it goes through all that are kept, unless the path has become so long.
     """
     _lay(replies, window)
-    scratch = window.scratch[:]
+    scratch = room.scratch[:]
     first = _first_from(replies, -float(_WINDOWS_NS[0]))
-    size = _delays(replies, window, first)
+    size = _delays(replies, window, room, first)
     least = _least(scratch, size)
-    middle = _middle(window, size, least)
+    middle = _middle(window, room, size, least)
     long = 0
     for i in range(len(_NOISES_NS)):
         long += middle - least > _NOISES_NS[i]
     longer = _first_from(replies, -float(_WINDOWS_NS[long]))
     if longer < first:
         first = longer
-        size = _delays(replies, window, first)
+        size = _delays(replies, window, room, first)
         least = _least(scratch, size)
-        middle = _middle(window, size, least)
+        middle = _middle(window, room, size, least)
     replies.least_delay_ns = int(least)
     if first > 0 and is_congested(replies):
-        first = first if _is_steady(replies, window) else 0
-        size = _delays(replies, window, first)
+        first = first if _is_steady(replies, window, room) else 0
+        size = _delays(replies, window, room, first)
         least = _least(scratch, size)
-        middle = _middle(window, size, least)
+        middle = _middle(window, room, size, least)
     if size % 2 == 0:
         middle = 0.5 * (middle + _before(scratch, size, middle))
     replies.least_delay_ns = int(least)
     replies.spread_ns = int(middle) - replies.least_delay_ns
     window.first = first
-    fit_line(window, replies.kept[:])
+    fit_line(window, room, replies.kept[:])
 
 
 @inner_kernel("void(Replies, Exchanged)")
@@ -279,9 +280,14 @@ def _take_line(replies: Replies, window: Exchanged) -> None:
     replies.back_ns = window.back_ns
 
 
-@inner_kernel("float64(Replies, int64[:, ::1], int64, int64, float64)")
+@inner_kernel("float64(Replies, Fitting, int64[:, ::1], int64, int64, float64)")
 def _hear(
-    replies: Replies, sound_ns: NDArray[np.int64], sounds: int, first: int, floor_ns: float
+    replies: Replies,
+    room: Fitting,
+    sound_ns: NDArray[np.int64],
+    sounds: int,
+    first: int,
+    floor_ns: float,
 ) -> float:
     """Take the sound's packets since the reply `first` into the window; return their floor there.
 
@@ -300,18 +306,22 @@ def _hear(
     kept = sounds - recent
     for i in range(kept):
         for row in range(0, 4, 2):
-            window.heard[row, i] = float(sound_ns[row, recent + i] - window.origin_ns)
-            window.heard[row + 1, i] = float(sound_ns[row + 1, recent + i] + window.base_ns)
+            room.heard[row, i] = float(sound_ns[row, recent + i] - window.origin_ns)
+            room.heard[row + 1, i] = float(sound_ns[row + 1, recent + i] + window.base_ns)
     window.sounds = kept
-    lowest = support(window.heard[0], window.heard[1], kept, -window.slope, 0)
+    lowest = support(room.heard[0], room.heard[1], kept, -window.slope, 0)
     if lowest >= floor_ns:
-        fit_line_again(window, replies.kept[:])
+        fit_line_again(window, room, replies.kept[:])
     return float(lowest)
 
 
-@inner_kernel("void(Replies, Exchanged, int64[:, ::1], int64)")
+@inner_kernel("void(Replies, Exchanged, Fitting, int64[:, ::1], int64)")
 def _hear_beside_queue(
-    replies: Replies, window: Exchanged, sound_ns: NDArray[np.int64], sounds: int
+    replies: Replies,
+    window: Exchanged,
+    room: Fitting,
+    sound_ns: NDArray[np.int64],
+    sounds: int,
 ) -> None:
     """Where all replies waited, let the sound that did not be the backward floor by itself.
 
@@ -319,7 +329,7 @@ def _hear_beside_queue(
 
     sound_ns  (4, sounds or more) int64, ns, as for `fit`
     """
-    lowest = _hear(replies, sound_ns, sounds, -1, np.inf)
+    lowest = _hear(replies, room, sound_ns, sounds, -1, np.inf)
     there = window.at[THERE]
     if -there <= lowest < replies.back_ns:
         replies.ahead_ns = 0.5 * (there - lowest)
@@ -327,8 +337,8 @@ def _hear_beside_queue(
         replies.least_delay_ns = int(np.rint(there + lowest))
 
 
-@inner_kernel("void(Replies, int64[:, ::1], int64)")
-def fit(replies: Replies, sound_ns: NDArray[np.int64], sounds: int) -> None:
+@inner_kernel("void(Replies, Fitting, int64[:, ::1], int64)")
+def fit(replies: Replies, room: Fitting, sound_ns: NDArray[np.int64], sounds: int) -> None:
     """Put the lines under what is there, one reply at least.
 
     sound_ns  (4, sounds or more) int64: of the sound's fastest packets arrivals on the own clock,
@@ -337,15 +347,15 @@ def fit(replies: Replies, sound_ns: NDArray[np.int64], sounds: int) -> None:
     """
     window = replies.window[0]
     window.slope = replies.slope
-    _fit_replies(replies, window)
+    _fit_replies(replies, window, room)
     _take_line(replies, window)
-    if not is_congested(replies) or _is_steady(replies, window):
+    if not is_congested(replies) or _is_steady(replies, window, room):
         replies.path_max_ns = max(WAITED_NS, replies.least_delay_ns * 5 // 4)
     if sounds == 0:
         return
     if is_congested(replies):
-        _hear_beside_queue(replies, window, sound_ns, sounds)
+        _hear_beside_queue(replies, window, room, sound_ns, sounds)
         return
     floor_ns = replies.back_ns - max(NS_PER_MS, replies.spread_ns // 2)
-    _hear(replies, sound_ns, sounds, window.first, floor_ns)
+    _hear(replies, room, sound_ns, sounds, window.first, floor_ns)
     _take_line(replies, window)

@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from node.clock.exchange.bounds import Fitting
 from node.clock.exchange.replies import Replies, add, begin, fit, offset_ns
 from node.kernel.record import new
 
@@ -51,7 +52,7 @@ def test_a_path_that_becomes_longer_both_ways_does_not_set_the_senders_clock(
     times = np.linspace(10 * S, now_ns, len(sound_later_ms)).astype(np.int64)
     fastest = np.full(len(times), long_ms * MS - AHEAD_NS, np.int64)
     slowest = fastest + np.array(sound_later_ms, np.int64) * MS
-    fit(replies, np.stack([times, fastest, times, slowest]), len(times))
+    fit(replies, new(Fitting)[0], np.stack([times, fastest, times, slowest]), len(times))
     error_ns = abs(offset_ns(replies, now_ns) - AHEAD_NS)
     turned_ns = 600e-6 * (now_ns - 10 * S)  # what a slope can be wrong by at most
     assert error_ns <= (path_ms + jitter_ms + 1) * MS + turned_ns

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from node.clock.exchange.bounds import Fitting
 from node.clock.exchange.replies import Replies, add, begin, fit
 from node.kernel.record import new
 
@@ -21,7 +22,7 @@ def slope_error_ppm(seed: int, true_ppm: float, seconds: int) -> float:
         ahead_ns = round(now_ns * true_ppm * 1e-6)
         up_ns, down_ns = (int(one) for one in rng.integers(20 * MS, 60 * MS, 2))
         add(replies, now_ns, ahead_ns + up_ns, down_ns - ahead_ns)
-    fit(replies, NO_SOUND, 0)
+    fit(replies, new(Fitting)[0], NO_SOUND, 0)
     return abs(replies.slope * 1e6 - true_ppm)
 
 
