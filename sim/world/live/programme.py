@@ -108,6 +108,8 @@ class LiveProgramme:
         self._alignment = Alignment(len(self.places))
         self.sources: list[dict[str, object] | None] = [None] * len(self.places)
         """What each node tells of the stream in the end; None where it has none."""
+        self._counts: list[NDArray[np.int64]] = []
+        """What each place counted until then: what a full queue keeps longer sounds, uncounted."""
         width_s = bin_s(scenario)
         kept = packets_kept(self._outgoing)
         self.tallies = [tally_of(self.sender, place, width_s, kept=kept) for place in self.places]
@@ -136,7 +138,9 @@ class LiveProgramme:
         return [node_row(self, number) for number in range(len(self.places))]
 
     def counts(self, number: int) -> NDArray[np.int64]:
-        """Return what one place counted, over all its boots: (COUNTS,) int64."""
+        """Return what one place counted to the end, over all its boots: (COUNTS,) int64."""
+        if self._counts:
+            return self._counts[number]
         total = new_counts()
         for speaker in self.poles[self.places[number].node].speakers:
             total += speaker.counts
@@ -205,6 +209,7 @@ class LiveProgramme:
             self._alignment.add(number, *tally.finish(self._send, departs))
         self._alignment.settle(1 << 62, self.tallies)
         self.sources = [one.source(self.ssrc) for one in poles]
+        self._counts = [self.counts(number) for number in range(len(poles))]
         goodbye = self.sender.goodbye(self.now_ns())
         for one in poles:
             one.receive_goodbye(goodbye)

@@ -149,6 +149,14 @@ def lived(asked):
         poles=[(one, "wifi24_outdoor") for one in PROFILES * 3],
     )
 )
+@example(
+    village(
+        duration_s=12,
+        again=False,
+        backhaul="lte_weak",
+        poles=[("pi_4b_usb", "wifi24_outdoor")] * 15,
+    )
+)
 def test_drive_and_world_count_the_same_of_a_live_programme(tmp_path_factory, text):
     asked = loaded(tmp_path_factory, text)
     driven = run(asked, decode=False).nodes
