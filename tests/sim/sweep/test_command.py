@@ -107,7 +107,7 @@ def test_what_cannot_be_asked_is_said_before_anything_runs(files, tmp_path, capf
 
 
 def test_orders_of_each_hour_are_refused_beside_a_programme_that_fills_their_way(tmp_path, capfd):
-    """All forty were said to be warned in time, of whom the day says that thirty are not."""
+    """All forty were said to be warned in time, of whom the day says that 33 are not."""
     out = tmp_path / "out"
     arguments = ["sweep", "full_cell", "--seeds", "1", "--workers", "1", "--out", str(out)]
     assert cli.main([*arguments, "--only", "warning"]) == 2
