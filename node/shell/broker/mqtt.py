@@ -364,7 +364,7 @@ class MqttLink:
             return
         try:
             async with asyncio.timeout(CLOSE_S):
-                await self._outgoing.send_last(connection, self.durable())
+                await self._outgoing.send_last(connection, self.durable)
                 payload = self._state_of(*self.last_state)
                 await connection.publish(f"{self._root}/state", payload, quality=1, retain=True)
                 await connection.close()

@@ -18,6 +18,9 @@ BREAKS_MAX: Final = 3
 _ANSWER_WAIT_S: Final = 20.0
 """A message that the broker does not acknowledge in so long ends the connection."""
 
+_DISK_WAIT_S: Final = 0.7
+"""How long the last ones may wait for the disk: half of what the goodbye may take."""
+
 _PACKET_BYTES: Final = 32
 """Of a packet beside topic and payload, at most."""
 
@@ -120,10 +123,18 @@ class Outgoing:
         own = not event.topic.startswith("pa/")
         return f"{self._root}/{event.topic}" if own else event.topic
 
-    async def send_last(self, connection: Connection, durable: int) -> None:
-        """Send what may leave, and wait for the broker to have it."""
-        for one in self.outbox.leaving(durable, connection.window):
-            if self.fits(connection, one.event):
+    async def send_last(self, connection: Connection, durable: Callable[[], int]) -> None:
+        """Send what may leave, and what the disk has soon; wait for the broker to have it."""
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + _DISK_WAIT_S
+        while len(self.outbox) and loop.time() < end_s:
+            self.wake.clear()
+            for one in self.outbox.leaving(durable(), connection.window):
+                if not self.fits(connection, one.event):
+                    self.outbox.done(one, refused=True)
+                    continue
                 topic, event = self.topic(one.event), one.event
                 await connection.publish(topic, event.payload, quality=1, retain=event.retain)
                 self.outbox.done(one)
+            if len(self.outbox) and not self.outbox.leaving(durable(), 1):
+                await woken(self.wake, max(end_s - loop.time(), 0.0))

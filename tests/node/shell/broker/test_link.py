@@ -386,6 +386,52 @@ def test_a_name_beside_its_own_that_the_broker_does_not_let_in_is_given_up():
     asyncio.run(scene())
 
 
+@given(
+    st.lists(st.integers(0, 400), min_size=1, max_size=30),
+    st.integers(1, 8),
+)
+@settings(max_examples=20, deadline=None)
+@example([0, 300], 1)
+@example([5_000], 8)
+def test_what_the_disk_has_soon_after_the_end_still_leaves_and_the_last_state_always(waits, window):
+    """A gateway that is switched off for good just after a warning has told how it sounded.
+
+    The disk has the n-th record `waits[n]` ms after the end, the records in their order.
+    """
+
+    async def scene():
+        loop, broker = asyncio.get_running_loop(), FakeBroker([{"window": window}])
+        link, durable = linked(broker), 0
+        link.durable = lambda: durable
+        for number, _ in enumerate(waits, 1):
+            link.publish(Publish("proof", b"%d" % number), number)
+
+        def keep(number: int) -> None:
+            nonlocal durable
+            durable = max(durable, number)
+            link.wake()
+
+        def begin_to_write() -> None:
+            last_ms = 0
+            for number, wait_ms in enumerate(waits, 1):
+                last_ms = max(last_ms, wait_ms)
+                loop.call_later(last_ms / 1000, keep, number)
+
+        task = asyncio.create_task(link.run(lambda topic, payload: 0))
+        while not link.connected:
+            await asyncio.sleep(0.01)
+        begin_to_write()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        told = [payload for topic, payload in broker.got if topic.endswith("proof")]
+        soon = len([1 for n, _ in enumerate(waits, 1) if max(waits[:n]) <= 400])
+        assert told[:soon] == [b"%d" % number for number in range(1, soon + 1)]
+        assert len(told) == soon, "what the disk never had stays"
+        assert json.loads(broker.got[-1][1])["state"] == "stopped"
+
+    asyncio.run(scene())
+
+
 def test_a_node_that_is_ended_says_so_and_a_faulty_one_says_why():
     async def scene():
         broker = FakeBroker([])
