@@ -67,6 +67,7 @@ class Capacity:
         self._copies = len(whole.places)
         self._columns = np.array(columns, np.int64)
         self._rates: dict[_Shared, tuple[list[Place], float | None]] = {}
+        self._queues_ns: dict[_Shared, int] = {}
         self._scarce: dict[_Shared, Scarce] = {}
         asked = _Asked(
             seed=scenario.seed,
@@ -146,6 +147,15 @@ class Capacity:
             if at in self._rates and came > self._left_kbit_s.get(at, self._rates[at][1] or inf)
         }
 
+    @property
+    def is_scarce(self) -> bool:
+        """Whether a queue is looked at: else there is room in plenty."""
+        return bool(self._scarce) or self._uplink is not None
+
+    def queues_ns(self) -> "dict[_Shared, int]":
+        """Return how long may be waited for each rate that is known."""
+        return dict(self._queues_ns)
+
     def rows(self, repair_kbit_s: Mapping[str, float]) -> list[CapacityRow]:
         """Return what is asked of each shared rate, and how much of it had no room.
 
@@ -219,6 +229,7 @@ class Capacity:
         at = ("uplink", "", "")
         rate = bearer.rate_kbit_s.value
         self._rates[at] = (list(self._places), rate)
+        self._queues_ns[at] = round(bearer.queue_ms.value * NS_PER_MS)
         self._uplink_chatter_kbit_s = beside.chatter_kbit_s
         streams_kbit_s = self._copies * self.stream_kbit_s
         asked_kbit_s = streams_kbit_s + beside.chatter_kbit_s
@@ -233,6 +244,7 @@ class Capacity:
     def _note(self, at: "_Shared", members: list[Place], rate: float, queue_ms: float) -> None:
         """Note a shared rate, and its queue where that is worth looking at."""
         self._rates[at] = (members, rate)
+        self._queues_ns[at] = round(queue_ms * NS_PER_MS)
         asked_kbit_s = self._streams(at, members) * self.stream_kbit_s
         asked_kbit_s += self._chatter_kbit_s(at, members)
         met = {taken for one in members for taken in _taken(one, at[0])}

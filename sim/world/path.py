@@ -51,6 +51,8 @@ class Line:
     rate_kbit_s: float
     asked_kbit_s: float
     """By streams and chatter: more where it is full, for what found no room is asked for again."""
+    queue_ns: int
+    """What finds room while it is full waits so long."""
 
 
 Down = Callable[[int], bool]
@@ -104,6 +106,11 @@ class Hop:
     def rate_kbit_s(self) -> float:
         """Return its rate, all of it."""
         return inf
+
+    @property
+    def queue_ns(self) -> int:
+        """Return how long a packet waits there at the most."""
+        return 0
 
     def _cross(self, at_ns: int, size_bytes: int) -> int:
         """Return when a packet is through that nothing befalls, or LOST_NS."""
@@ -223,7 +230,7 @@ class Modelled(Hop):
             if draw < lost * (1 << 32):
                 self.full += 1
                 return LOST_NS
-            at_ns += self._queue_ns
+            at_ns += sum(one.queue_ns for one, left in self._lines() if left < one.asked_kbit_s)
         if self._used == _AHEAD:
             self._ahead["raw"] = raw_draws(self._loss_bits, _AHEAD)
             jitter_bits = raw_draws(self._jitter_bits, _AHEAD)
@@ -248,7 +255,7 @@ class Modelled(Hop):
 
     def _finds_no_room(self) -> float:
         """Return which share of all that comes to a line that is full finds no room there: 0 where
-        all that is asked fits. What finds some waits for a whole queue.
+        all that is asked fits. What finds some waits for the whole queue of each such line.
         """
         return 1.0 - min(
             (left / line.asked_kbit_s for line, left in self._lines() if left < line.asked_kbit_s),
@@ -305,6 +312,11 @@ class Modelled(Hop):
     def rate_kbit_s(self) -> float:
         """Return its rate, all of it."""
         return self._bearer.rate_kbit_s.value
+
+    @property
+    def queue_ns(self) -> int:
+        """Return how long a packet waits there at the most."""
+        return self._queue_ns
 
     def _look_ahead(self, at_ns: int) -> None:
         since_ns = at_ns - self._spells_from_ns

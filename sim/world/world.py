@@ -252,7 +252,7 @@ class World:
                 own = shared.get(("backhaul", commune, ""))
                 beyond = shared.get(("uplink", "", ""))
             else:
-                own = Line(hop.rate_kbit_s, live.kbit_s)
+                own = Line(hop.rate_kbit_s, live.kbit_s, hop.queue_ns)
                 beyond = shared.get(("cell", commune, cells[commune, node]))
             hop.shared = () if own is None or not streamed else (own,)
             hop.beyond = () if beyond is None or not streamed else (beyond,)

@@ -51,13 +51,14 @@ def session_key(seed: int) -> bytes:
 
 
 def _shared(outgoing: Outgoing) -> dict[tuple[str, str, str], Line]:
-    """Return kind, commune and bearer of what nodes share to its rate, and to what all the copies,
-    questions and beats ask of it where there is room.
+    """Return kind, commune and bearer of what nodes share to its rate, what all the copies,
+    questions and beats ask of it where there is room, and its queue.
     """
+    queues_ns = outgoing.capacity.queues_ns()
     return {
-        (one.kind, one.commune, one.bearer): Line(one.rate_kbit_s, one.asked_kbit_s)
+        at: Line(one.rate_kbit_s, one.asked_kbit_s, queues_ns[at])
         for one in outgoing.capacity.rows({})
-        if one.rate_kbit_s is not None
+        if one.rate_kbit_s is not None and (at := (one.kind, one.commune, one.bearer))
     }
 
 

@@ -227,6 +227,17 @@ def test_an_order_finds_a_cell_full_of_what_is_asked_for_again(tmp_path_factory)
     assert min(took_s) > 0.3  # all of a queue
 
 
+def test_an_order_waits_for_a_full_uplink_as_long_as_that_has_a_queue(tmp_path_factory):
+    """It waited as long as the backhaul behind it has one."""
+    order = '[[day.orders]]\nat = "02:01"\nkind = "alert"\nttl_s = 600\nlasts_s = 20\n'
+    lines = THIN.format(loss=0, rate=140, cell=9_000).replace("300", "3000")
+    told = village(duration_s=4, more=order + lines, poles=[("pi_4b_usb", "perfect")] * 4)
+    told = told.replace("seed =", 'uplink = "thin"\nseed =', 1)
+    stretch = lived(loaded(tmp_path_factory, told))
+    took_s = [one.arrived_s - one.sent_s for one in stretch.fates() if one.kind == "alert"]
+    assert min(took_s) > 3
+
+
 def test_little_left_of_one_link_leaves_its_cell_as_it_was(tmp_path_factory):
     """The order found a cell full that had room for all."""
     more = '[[day.orders]]\nat = "02:01"\nkind = "alert"\nttl_s = 600\nlasts_s = 20\n'

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from node.units import NS_PER_MS, NS_PER_S
@@ -13,7 +13,7 @@ from sim.links.spells import busy_of, outages_of
 from sim.swarm.history import live
 from sim.swarm.rules import broken
 from sim.swarm.script import Pole, Script, Step
-from sim.world.path import LOST_NS, Modelled
+from sim.world.path import LOST_NS, Line, Modelled
 
 BYTES = 500
 SLOW = bearers.load("perfect")
@@ -25,13 +25,17 @@ SLOW = replace(
 TRANSMIT_NS = 8 * BYTES * NS_PER_MS // 100
 
 
-def through(come_ns):
-    """Return when packets that come then, asked for in this order, are through a slow hop."""
+def slow_hop():
     bits = (stream(1, one, commune="c", node="b") for one in (Purpose.BUSY, Purpose.OUTAGE))
     busy, outages = (make(SLOW, one) for make, one in zip((busy_of, outages_of), bits, strict=True))
-    hop = Modelled(
+    return Modelled(
         SLOW, seed=1, commune="c", node="b", busy=busy, outages=outages, behind_others=True
     )
+
+
+def through(come_ns):
+    """Return when packets that come then, asked for in this order, are through a slow hop."""
+    hop = slow_hop()
     return np.array([hop.carry(at_ns, BYTES) for at_ns in come_ns])
 
 
@@ -49,6 +53,32 @@ def test_a_packet_waits_for_nothing_that_comes_after_it(sent):
     assert (asked >= np.array(come_ns, np.int64) + TRANSMIT_NS).all()
     if come_ns == sorted(come_ns):
         assert (asked == in_order).all()
+
+
+ROOM = st.sampled_from([0.5, 0.9, 1.5])
+"""Of what streams ask of a line, so much there is."""
+
+
+@settings(max_examples=60)
+@given(st.tuples(ROOM, st.integers(1, 3_000)), st.tuples(ROOM, st.integers(1, 3_000)))
+@example((1.5, 200), (0.9, 2_000))
+def test_what_finds_room_in_full_lines_waits_for_the_whole_queue_of_each(own, beyond):
+    """An order waited in a full uplink for as long as the backhaul has a queue."""
+    hop = slow_hop()
+    (hop.shared, hop.beyond), full_ms = (
+        [
+            (Line(100, 100 / room, queue_ns=queue_ms * NS_PER_MS),)
+            for room, queue_ms in (own, beyond)
+        ],
+        sum(queue_ms for room, queue_ms in (own, beyond) if room < 1),
+    )
+    come_ns = [i * NS_PER_S for i in range(60)]
+    took_ns = [hop.carry(at_ns, 1) - at_ns for at_ns in come_ns]
+    came_ns = [took for at_ns, took in zip(come_ns, took_ns, strict=True) if took >= 0]
+    assert came_ns
+    assert (
+        full_ms * NS_PER_MS <= min(came_ns) <= max(came_ns) < full_ms * NS_PER_MS + NS_PER_MS * 20
+    )
 
 
 def test_a_pole_whose_way_up_is_full_keeps_nobody_elses_reports_back():
