@@ -4,6 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+from node.config import require
 from node.units import NS_PER_S
 from sim.day.station import Sent
 from sim.drive.roll_up import part_of
@@ -14,6 +15,7 @@ from sim.result.day import WARNED, DayOrder
 from sim.station import payloads
 from sim.station.programme import Programme
 from sim.sweep.delivery import Delivery
+from sim.sweep.room import no_room
 from sim.sweep.settings import Variant, column
 from sim.sweep.sweep import DAY, PROGRAMME, WARNING, Sweep, Throw
 from sim.village.course import not_lived
@@ -37,6 +39,11 @@ def rows_of(sweep: Sweep, number: int) -> list[dict[str, Any]]:
     """Return a row for each cluster of each variant in one throw.
 
     The order is that of the variants and the scenario: equal on every machine.
+
+    Raises
+    ------
+    ConfigError
+        If orders are asked about in a village that the programme fills.
     """
     throw = sweep.throw(number)
     warned: dict[object, list[list[float | None]]] = {}
@@ -51,6 +58,8 @@ def rows_of(sweep: Sweep, number: int) -> list[dict[str, Any]]:
             for row, lived in zip(own, _lived(scenario, village), strict=True):
                 row |= lived
         if WARNING in sweep.measures:
+            if sweep.sample is not None:  # else its one village was looked at before
+                require(no_room(scenario, village))
             # Orders go by the network alone: variants that share it share them.
             if variant.network not in warned:
                 warned[variant.network] = _warned(scenario, village, sweep.ttl_s)
