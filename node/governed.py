@@ -9,7 +9,6 @@ It has the face of `node.stack.SpeakerNode`, so the shell and the simulator driv
 that nobody announced are dropped before they are decoded.
 """
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -113,7 +112,7 @@ class GovernedSpeaker:
         self._refused_from = ""  # as it says: the last datagram that no announced sender made
         self._flow: Flow | None = None
         self._admitted_ssrc = self._bad_messages = 0  # the packet that was admitted last
-        self._events: deque[Event] = deque()
+        self._events: list[Event] = []
         self._follow_controller()
 
     def receive_datagram(self, data: bytes, source: tuple[str, int], now_ns: int) -> None:
@@ -248,7 +247,7 @@ class GovernedSpeaker:
         while (event := self._speaker.next_event()) is not None:
             self._tell(event)
         self._follow_grants()
-        return self._events.popleft() if self._events else None
+        return self._events.pop(0) if self._events else None
 
     @property
     def stations(self) -> tuple[Station, ...]:

@@ -3,7 +3,6 @@
 The five words and `render`; no clock, socket or file: gateway and simulator run the same object.
 """
 
-from collections import deque
 from functools import partial
 
 import numpy as np
@@ -72,7 +71,7 @@ class SpeakerNode:
         self._candidates, self._unheard = Candidates(), Unheard(config)
         self._header = np.zeros(rtp.HEADER_FIELDS, np.int64)
         self._counts, self._ended_origins = new_counts(), np.zeros(ORIGINS, np.int64)
-        self._events: deque[Event] = deque(maxlen=EVENTS_MAX)
+        self._events: list[Event] = []  # an empty deque takes 760 bytes, and a node had 35
         self.output = Output(config.audio, counts_only=decoder_factory is None)
         self._neighbour = Neighbour(config)
         self._parts = (self._announced, self._neighbour, self._horn)
@@ -161,7 +160,7 @@ class SpeakerNode:
 
     def next_event(self) -> Event | None:
         """Return the oldest event not yet taken, or None."""
-        return self._events.popleft() if self._events else None
+        return self._events.pop(0) if self._events else None
 
     def render(self, out: NDArray[np.float32], presentation_ns: int) -> None:
         """Fill `out`, (n, channels) float32, whose first sample leaves the DAC at that instant."""
@@ -395,5 +394,6 @@ class SpeakerNode:
             self._latest = None
 
     def _tell(self, event: Event | None) -> None:
-        if event is not None:  # a shell that does not drain loses the oldest, never memory
+        if event is not None:
+            del self._events[: 1 - EVENTS_MAX]  # a shell that does not drain loses the oldest
             self._events.append(event)

@@ -1,6 +1,5 @@
 """Who has the horn: the arbiter between live sources, by the rules of `node.control.precedence`."""
 
-from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,7 +63,7 @@ class Arbiter:
         self._sources: dict[int, _Source] = {}
         self._order = 0
         self._grants: tuple[Grant, ...] = ()
-        self._events: deque[HolderChanged] = deque()
+        self._events: list[HolderChanged] = []
 
     def set_source(self, source: int, message_class: MessageClass, level: str) -> bool:
         """Make `source` known, or change what it is; it counts from its next packet on.
@@ -137,7 +136,7 @@ class Arbiter:
 
     def next_event(self) -> HolderChanged | None:
         """Return the oldest change of holder not yet taken, or None."""
-        return self._events.popleft() if self._events else None
+        return self._events.pop(0) if self._events else None
 
     def granted(self) -> int | None:
         """Return the source that has the horn, or None: then the output is exact silence."""

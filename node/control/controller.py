@@ -10,7 +10,6 @@
 sounds. Stored files and sirens are sources with negative numbers.
 """
 
-from collections import deque
 from collections.abc import Mapping
 from typing import Final
 
@@ -71,7 +70,7 @@ class Controller:
         tiers, self._authorities = config.priority.tiers, book_of(config)
         self._gate = Gatekeeper(self._authorities, config.area, self._clock, stored)
         self._regulation = Regulation(rules, config.regulation, config.horns, config.dwelling)
-        self._events: deque[ControllerEvent] = deque()
+        self._events: list[ControllerEvent] = []
         self._records = RecordKeeper(stored, heard_by, "" if loop is None else loop.kind)
         proof = self._records.proof
         self.sessions = Sessions(
@@ -235,7 +234,7 @@ class Controller:
 
     def next_event(self) -> ControllerEvent | None:
         """Return the oldest event not yet taken, or None. A `Persist` is kept before the next."""
-        return self._events.popleft() if self._events else None
+        return self._events.pop(0) if self._events else None
 
     def source_class(self, source: int) -> tuple[MessageClass, str] | None:
         """Return class and level of a source, or None when it may not sound."""

@@ -13,7 +13,6 @@ much.
 Without a trusted clock a mute from before a restart waits for the clock to end.
 """
 
-from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -56,7 +55,7 @@ class Mutes:
         self._book = book
         self._shares = Shares(MUTES_MAX, tiers, 1)
         self._mutes: dict[bytes, _Mute] = {}
-        self._events: deque[Persist] = deque()
+        self._events: list[Persist] = []
 
     def receive_order(self, order: Order, now_ns: int) -> str:
         """Take an authorised MUTE or UNMUTE; return its fate."""
@@ -120,7 +119,7 @@ class Mutes:
 
     def next_event(self) -> Persist | None:
         """Return the oldest thing to keep, or None."""
-        return self._events.popleft() if self._events else None
+        return self._events.pop(0) if self._events else None
 
     def next_deadline_ns(self) -> int | None:
         """Return when the next one ends, or None."""

@@ -12,7 +12,6 @@ volume of the classes that its key may order, and no key of its tier that may or
 place.
 """
 
-from collections import deque
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -58,7 +57,7 @@ class Plans:
         self._volumes: dict[int, _Volume] = {}
         self._own = VolumeSchedule(config.volume, config.place)
         self._own_above = [self._items_above(level) for level in range(len(self._tiers))]
-        self._events: deque[Persist | Note] = deque()
+        self._events: list[Persist | Note] = []
 
     def receive_order(self, order: Order) -> str:
         """Take an authorised CALENDAR or VOLUME message; return its fate."""
@@ -112,7 +111,7 @@ class Plans:
 
     def next_event(self) -> Persist | Note | None:
         """Return the oldest thing to keep or to tell, or None."""
-        return self._events.popleft() if self._events else None
+        return self._events.pop(0) if self._events else None
 
     def _take(self, order: Order) -> str:
         plan = orders.read_plan(order.message, self._config.programme)

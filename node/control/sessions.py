@@ -1,6 +1,5 @@
 """Live streams that a signed session announced: only these may speak, and only so long."""
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -134,7 +133,7 @@ class Sessions:
         self._unknown = unknown
         self._open: dict[int, _Session] = {}
         self._serial = serial
-        self._events: deque[SessionEvent] = deque()
+        self._events: list[SessionEvent] = []
 
     def receive_order(self, order: Order, utc_s: int, now_ns: int) -> str:
         """Open, renew or end a session by an authorised SESSION or SESSION_END message.
@@ -207,7 +206,7 @@ class Sessions:
 
     def next_event(self) -> SessionEvent | None:
         """Return the oldest event not yet taken, or None."""
-        return self._events.popleft() if self._events else None
+        return self._events.pop(0) if self._events else None
 
     def class_of(self, source: int) -> tuple[MessageClass, str] | None:
         """Return class and level of an announced stream, or None.

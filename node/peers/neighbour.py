@@ -17,7 +17,6 @@ answers nobody, and what is told is the own exchange's map: there is no circle t
 """
 
 import struct
-from collections import deque
 from collections.abc import Mapping
 from typing import Final, Protocol
 from zlib import crc32
@@ -44,7 +43,8 @@ NEWS: Final = (
 millisecond with a few answers, and the sound begins by what is known of it then; a minute later it
 moves no more. It is all within what `ExchangeResponder` allows."""
 
-_WAITING_MAX: Final = 64
+QUESTIONS_MAX: Final = 64
+"""Those that wait; more push the oldest out."""
 _ROOM: Final = bytes(8)  # by which a question with the shortest name is as long as its answer
 _ASKED: Final = struct.Struct("!I20x")
 _TOLD: Final = struct.Struct("!IIQiI")
@@ -76,8 +76,8 @@ class Neighbour:
         self._now_ns = 0
         self._news_ns = 0
         self._responder = ExchangeResponder()
-        self._waiting: deque[tuple[AnswerTime, tuple[int, ...]]] = deque(maxlen=_WAITING_MAX)
-        self._out: deque[tuple[bytes, tuple[str, int]]] = deque(maxlen=_WAITING_MAX)
+        self._waiting: list[tuple[AnswerTime, tuple[int, ...]]] = []
+        self._out: list[tuple[bytes, tuple[str, int]]] = []
 
     def receive(
         self, data: bytes, source: tuple[str, int], sources: Mapping[int, Heard], now_ns: int
@@ -112,8 +112,8 @@ class Neighbour:
         self._now_ns = now_ns
         self.answered += len(self._waiting)
         while self._waiting:
-            answer, asked = self._waiting.popleft()
-            self._out.append((self._answer(answer, asked, sources, now_ns), answer.source))
+            answer, asked = self._waiting.pop(0)
+            self._say(self._answer(answer, asked, sources, now_ns), answer.source)
         if self._leader is None:
             return
         if self._exchange is None:
@@ -124,7 +124,7 @@ class Neighbour:
             if since_ns < until_ns:
                 self._exchange.ask_by(now_ns + interval_ns)
         while (request := self._exchange.next_event()) is not None:
-            self._out.append((self._question(request.at_ns, sources), self._leader))
+            self._say(self._question(request.at_ns, sources), self._leader)
 
     def next_deadline_ns(self) -> int | None:
         """Return when `handle_deadline` must run next, or None."""
@@ -136,7 +136,7 @@ class Neighbour:
 
     def next_event(self) -> tuple[bytes, tuple[str, int]] | None:
         """Return a datagram to send now, and where to, or None."""
-        return self._out.popleft() if self._out else None
+        return self._out.pop(0) if self._out else None
 
     def status(self) -> dict[str, object] | None:
         """Return what is known of the neighbours, JSON-able; None without a table `[clock]`."""
@@ -188,7 +188,12 @@ class Neighbour:
         )
         self.refused += self._responder.refused - refused
         if (answer := self._responder.next_event()) is not None:
+            del self._waiting[: 1 - QUESTIONS_MAX]
             self._waiting.append((answer, ssrcs))
+
+    def _say(self, data: bytes, to: tuple[str, int]) -> None:
+        del self._out[: 1 - QUESTIONS_MAX]
+        self._out.append((data, to))
 
     def _answer(
         self, answer: AnswerTime, asked: tuple[int, ...], sources: Mapping[int, Heard], now_ns: int

@@ -14,7 +14,6 @@
 """
 
 import json
-from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -50,7 +49,7 @@ class Vitals:
         self._health = health
         self._session = session
         self._begin_ns = begin_ns
-        self._seen: deque[tuple[int, int, int]] = deque()
+        self._seen: list[tuple[int, int, int]] = []
         """When, underruns and refused datagrams until then."""
         self._next_look_ns = begin_ns
         self._next_told_ns = begin_ns
@@ -83,7 +82,7 @@ class Vitals:
         refused = int((status.get("counts") or {}).get("dropped_unauthenticated", 0))
         self._seen.append((now_ns, int(shell.get("underruns", 0)), refused))
         while self._seen[0][0] < now_ns - _WINDOW_NS:
-            self._seen.popleft()
+            self._seen.pop(0)
         recent, flood = (self._seen[-1][i] - self._seen[0][i] for i in (1, 2))
         text = None
         if flood > FLOOD_MAX:

@@ -8,7 +8,6 @@ the queue of the link: at most 15 % of a stream that is a small part of it.
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
@@ -254,8 +253,8 @@ class RequestWay:
         else:
             assert place.trace_ns is not None
             self._loss = round(float(np.mean(place.trace_ns == LOST_NS)) * ALWAYS)
-        self._jitter_ns: deque[int] = deque()
-        self._losses: deque[bool] = deque()
+        self._jitter_ns = array("q")  # the next is the last
+        self._losses = bytearray()
 
     def arrival_ns(self, asked_ns: int) -> int:
         """Return when a request that leaves now reaches the station."""
@@ -268,8 +267,8 @@ class RequestWay:
     def loses(self) -> bool:
         """Return whether the next request is lost, of those that `arrival_ns` was asked for."""
         if not self._losses:
-            self._losses.extend(self.draw_losses(DRAWS).tolist())
-        return bool(self._losses.popleft())
+            self._losses += self.draw_losses(DRAWS)[::-1].tobytes()
+        return bool(self._losses.pop())
 
     def draw_jitter_ns(self, count: int) -> NDArray[np.int64]:
         """Return what comes on top of the ways of the next requests: (count,) int64, ns."""
@@ -284,5 +283,5 @@ class RequestWay:
 
     def _next_jitter_ns(self) -> int:
         if not self._jitter_ns:
-            self._jitter_ns.extend(self.draw_jitter_ns(DRAWS).tolist())
-        return self._jitter_ns.popleft()
+            self._jitter_ns.frombytes(self.draw_jitter_ns(DRAWS)[::-1].tobytes())
+        return self._jitter_ns.pop()

@@ -6,7 +6,6 @@ and a restart with or without its database.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -59,7 +58,7 @@ class Link(Protocol):
 @dataclass(slots=True)
 class _Session:
     topics: dict[str, None] = field(default_factory=dict)
-    waiting: deque[Message] = field(default_factory=deque)
+    waiting: list[Message] = field(default_factory=list)
     under_way: dict[int, Message] = field(default_factory=dict)
     expiry_s: int = 0
     receive_max: int = 20
@@ -146,7 +145,7 @@ class Broker:
             return
         again = [*session.under_way.values(), *session.waiting]
         session.under_way.clear()
-        session.waiting = deque(again)
+        session.waiting = again
         self._flow(session)
 
     def subscribe(self, link: Link, topics: list[str]) -> list[int]:
@@ -289,11 +288,11 @@ class Broker:
         while session.waiting and session.link is not None:
             message = session.waiting[0]
             if message.until_ns is not None and message.until_ns <= self._loop.now_ns:
-                session.waiting.popleft()
+                session.waiting.pop(0)
                 continue
             if message.quality and len(session.under_way) >= session.receive_max:
                 return
-            session.waiting.popleft()
+            session.waiting.pop(0)
             handle = 0
             if message.quality:
                 session.handles = handle = session.handles % 65_535 + 1

@@ -3,7 +3,6 @@
 Each has the face that the daemon asks for, and ends at once when the power does.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -72,7 +71,7 @@ class VirtualUdp:
         self._number = number
         self._up = up
         self._receive = receive
-        self._waiting: deque[tuple[bytes, tuple[str, int], int]] = deque()
+        self._waiting: list[tuple[bytes, tuple[str, int], int]] = []
         self._off = False
         self.send_faults = 0
 
@@ -89,7 +88,7 @@ class VirtualUdp:
     def received(self) -> Iterator[tuple[bytes, tuple[str, int], int]]:
         """Yield waiting datagrams: bytes, source, and arrival on the node's clock in ns."""
         while self._waiting:
-            yield self._waiting.popleft()
+            yield self._waiting.pop(0)
 
     def send(self, data: bytes, destination: tuple[str, int]) -> None:
         """Send one datagram to the station."""
@@ -117,7 +116,7 @@ class VirtualStore:
         self._loop = loop
         self._disk = disk
         self._values = dict(disk.values)
-        self._waiting: deque[tuple[int, dict[str, bytes]]] = deque()
+        self._waiting: list[tuple[int, dict[str, bytes]]] = []
         self._off = False
         self.number = 0
         self.durable = 0
@@ -186,7 +185,7 @@ class VirtualStore:
 
     def _write(self, number: int) -> None:
         while self._waiting and self._waiting[0][0] <= number:
-            self.durable, changes = self._waiting.popleft()
+            self.durable, changes = self._waiting.pop(0)
             self._disk.values |= changes
 
 

@@ -4,7 +4,7 @@ An answer must not be longer than its request and each source has an allowance, 
 with a forged address turn no sender into an amplifier. What is beyond is counted and dropped.
 """
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from typing import Final
 
 from msgspec import Struct
@@ -33,7 +33,7 @@ class ExchangeResponder:
 
     def __init__(self) -> None:
         self.refused = 0
-        self._events: deque[AnswerTime] = deque()
+        self._events: list[AnswerTime] = []
         self._allowance_ns: OrderedDict[tuple[str, int], int] = OrderedDict()
 
     def receive_request(
@@ -77,4 +77,4 @@ class ExchangeResponder:
 
     def next_event(self) -> AnswerTime | None:
         """Return the oldest request not yet answered, or None."""
-        return self._events.popleft() if self._events else None
+        return self._events.pop(0) if self._events else None

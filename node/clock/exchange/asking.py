@@ -20,8 +20,6 @@ This module knows neither RTCP nor sockets: requests are events, replies are cal
 decided is in `exchange.asked`.
 """
 
-from collections import deque
-
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
@@ -79,7 +77,7 @@ class ClockExchange:
     def __init__(self, start_ns: int) -> None:
         self.asking = new_apart(Asking)
         _begin(self.asking, start_ns)
-        self._events: deque[RequestTime] = deque(maxlen=OUTSTANDING_MAX)
+        self._events: list[RequestTime] = []
         self._ask = bound(_ask, self.asking)
         self._receive_reply = bound(_receive_reply, self.asking)
         self._wants_sound = bound(_wants_sound, self.asking)
@@ -101,6 +99,7 @@ class ClockExchange:
     def handle_deadline(self, now_ns: int) -> None:
         """Ask when it is time."""
         if now_ns >= self._next_ns[0] and self._ask(now_ns):
+            del self._events[: 1 - OUTSTANDING_MAX]
             self._events.append(RequestTime(now_ns))
 
     def ask_by(self, at_ns: int) -> None:
@@ -128,7 +127,7 @@ class ClockExchange:
 
     def next_event(self) -> RequestTime | None:
         """Return the oldest request not yet sent, or None."""
-        return self._events.popleft() if self._events else None
+        return self._events.pop(0) if self._events else None
 
     def receive_reply(
         self,

@@ -9,7 +9,6 @@ What a lower tier plays never keeps an item of a higher one out: it gives up its
 minutes do not count against those above.
 """
 
-from collections import deque
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
@@ -71,7 +70,7 @@ class SharedDay:
         self._shares = Shares(RUNS_MAX, tiers, RUNS_MAX)
         self._players: list[OneCalendar] = []
         self._held: dict[int, tuple[OneCalendar, Claim]] = {}
-        self._events: deque[PlayerEvent] = deque()
+        self._events: list[PlayerEvent] = []
         self._mute_ns: int | None = None
         """Since when there is no sound card; None: there is one."""
 
@@ -151,4 +150,4 @@ class SharedDay:
 
     def next_event(self) -> PlayerEvent | None:
         """Return the oldest event not yet taken, or None. A `Persist` is kept before the next."""
-        return self._events.popleft() if self._events else None
+        return self._events.pop(0) if self._events else None

@@ -9,7 +9,6 @@ the tone sounds cuts it off, as does a mute. An order that came at a bad moment 
 who recorded it plays it at another.
 """
 
-from collections import deque
 from dataclasses import dataclass
 from datetime import time, timedelta
 from typing import Final
@@ -84,7 +83,7 @@ class SelfTests:
         """When the next daily test is due."""
         self._due_ns: int | None = None
         self._unheard = 0
-        self._events: deque[StartTone | StopTone | Record | Note] = deque()
+        self._events: list[StartTone | StopTone | Record | Note] = []
 
     def receive_order(self, order: Order, utc_s: int, now_ns: int, *, may_sound: bool) -> str:
         """Take a SELF_TEST; return its fate. `may_sound`: nothing does, and nobody forbids it."""
@@ -137,7 +136,7 @@ class SelfTests:
 
     def next_event(self) -> StartTone | StopTone | Record | Note | None:
         """Return the oldest event not yet taken, or None."""
-        return self._events.popleft() if self._events else None
+        return self._events.pop(0) if self._events else None
 
     @property
     def is_wired(self) -> bool:

@@ -5,7 +5,6 @@ revocations and beacons it handles by itself; they are kept as signed bytes and 
 every start.
 """
 
-from collections import deque
 from collections.abc import Mapping
 from typing import Final
 
@@ -78,7 +77,7 @@ class Gatekeeper:
         self._area = area
         self._clock = clock
         self._revocations = KeptRevocations(stored, book)
-        self._events: deque[Persist | Publish] = deque()
+        self._events: list[Persist | Publish] = []
         self._restore(stored)
         floor_s = max(clock.floors_s().values(), default=0)
         self._lost = LostCounters(stored, damaged=bool(self._replay.damaged), floor_s=floor_s)
@@ -160,7 +159,7 @@ class Gatekeeper:
 
     def next_event(self) -> Persist | Publish | None:
         """Return the oldest thing to keep or to send, or None."""
-        return self._events.popleft() if self._events else None
+        return self._events.pop(0) if self._events else None
 
     def use_up(self, message: Message) -> None:
         """Let a message that `receive` gave act this once: called where it changes anything.

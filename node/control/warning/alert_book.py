@@ -12,7 +12,6 @@ An urgent warning cut off by the power sounds again from its start while it is i
 twice is better than not to have heard it.
 """
 
-from collections import deque
 from dataclasses import replace
 from typing import Final
 
@@ -66,7 +65,7 @@ class AlertBook:
         self._known = AlertMemory(state.known, len(tiers))
         self._places = AlertPlaces(tiers)
         self._open = [OpenAlert(alert, None) for alert in state.waiting]
-        self._events: deque[BookEvent] = deque(state.outbox)
+        self._events: list[BookEvent] = list(state.outbox)
         self._deadline_ns: int | None = None
 
     def receive_alert(
@@ -187,7 +186,7 @@ class AlertBook:
 
     def next_event(self) -> BookEvent | None:
         """Return the oldest event not yet taken, or None. A `Persist` is kept before the next."""
-        return self._events.popleft() if self._events else None
+        return self._events.pop(0) if self._events else None
 
     def _fate(self, alert: Alert, least_s: int, *, trusted: bool) -> str:
         if alert.kind in ("cancel", "leave"):

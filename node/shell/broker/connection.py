@@ -6,7 +6,6 @@
 import asyncio
 import logging
 import ssl
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -115,7 +114,7 @@ class Inbox:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._messages: deque[Received] = deque()
+        self._messages: list[Received] = []
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._news = asyncio.Event()
         self.lost: LinkLostError | None = None
@@ -146,7 +145,7 @@ class Inbox:
                 raise self.lost
             self._news.clear()
             await self._news.wait()
-        return self._messages.popleft()
+        return self._messages.pop(0)
 
     def expect(self, number: int | None) -> "asyncio.Future[Any]":
         """Return the future of the answer with this number; None was never sent."""

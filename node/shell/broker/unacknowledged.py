@@ -1,7 +1,6 @@
 """Orders that the broker may not forget yet: what they changed is not on the disk."""
 
 import asyncio
-from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +21,7 @@ class Unacknowledged:
     """Acknowledge orders in their order, when the disk has them."""
 
     def __init__(self) -> None:
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: list[_Waiting] = []
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -46,5 +45,5 @@ class Unacknowledged:
             if first.ticket > durable and now_s - first.since_s < _DISK_WAIT_S:
                 return True
             connection.acknowledge(first.message)
-            self._waiting.popleft()
+            self._waiting.pop(0)
         return False

@@ -23,7 +23,7 @@ class StatusLines:
     """Lines for who reads standard output."""
 
     def __init__(self) -> None:
-        self._lines: queue.Queue[bytes | None] = queue.Queue(LINES_MAX)
+        self._lines: queue.Queue[bytes | None]  # made with the thread: its locks take 5 kB
         self._thread: threading.Thread | None = None
         self.dropped = 0
         """Lines for which nobody had made room."""
@@ -31,6 +31,7 @@ class StatusLines:
     def tell(self, line: str) -> None:
         """Write a line when there is room for it; return at once."""
         if self._thread is None:
+            self._lines = queue.Queue(LINES_MAX)
             sys.stdout.flush()
             self._thread = threading.Thread(target=self._write, name="status", daemon=True)
             self._thread.start()

@@ -1,7 +1,5 @@
 """The speaker of a pole with a live programme."""
 
-from collections import deque
-
 from node.events import Event
 from node.stack import SpeakerNode
 
@@ -14,7 +12,7 @@ class LiveSpeaker(SpeakerNode):
 
     def __init__(self, *args: object, **more: object) -> None:
         super().__init__(*args, **more)  # type: ignore[arg-type]  # those of the speaker
-        self.kept: deque[Event] = deque()
+        self.kept: list[Event] = []
         """What it told while its stream was run."""
 
     def handle_deadline(self, now_ns: int) -> None:
@@ -29,5 +27,5 @@ class LiveSpeaker(SpeakerNode):
     def next_event(self) -> Event | None:
         """Return the oldest event not yet taken, or None."""
         if self.kept and not self.runs:
-            return self.kept.popleft()
+            return self.kept.pop(0)
         return super().next_event()

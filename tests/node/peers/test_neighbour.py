@@ -14,10 +14,10 @@ from node.control.controller import Controller
 from node.control.settings import ControlConfig
 from node.control.trust.signature import SeedSigner
 from node.counters import Count, Origin
-from node.events import SendDatagram
+from node.events import EVENTS_MAX, SendDatagram
 from node.governed import GovernedSpeaker
 from node.kernel.record import new
-from node.peers.neighbour import MAP_NAME, Neighbour
+from node.peers.neighbour import MAP_NAME, QUESTIONS_MAX, Neighbour
 from node.rtp import packet, rtcp
 from node.source.state import Played
 from node.stack import SpeakerNode
@@ -386,6 +386,31 @@ def test_a_flood_of_questions_gets_an_allowance():
         while tells.next_event() is not None:
             answers += 1
     assert answers <= BURST_MAX + 1 and tells.refused == 2000 - answers
+
+
+def test_of_questions_that_wait_too_long_the_oldest_get_no_answer():
+    tells, question = Neighbour(leader_config()), first_question()
+    for number in range(QUESTIONS_MAX + 30):
+        tells.receive(question, (FOLLOWER[0], 1 + number), {}, S + number * S)
+    tells.handle_deadline(200 * S, {})
+    assert tells.refused == 0 and tells.answered == QUESTIONS_MAX
+    tells.receive(question, FOLLOWER, {}, 200 * S)  # and nobody has taken the answers
+    tells.handle_deadline(200 * S, {})
+    ports = []
+    while (answer := tells.next_event()) is not None:
+        ports.append(answer[1][1])
+    assert ports == [*range(32, QUESTIONS_MAX + 31), FOLLOWER[1]]
+
+
+def test_a_shell_that_takes_no_events_loses_the_oldest_and_never_memory():
+    node, question = SpeakerNode(leader_config(), decoder_factory=None), first_question()
+    for number in range(EVENTS_MAX + 30):
+        node.receive_datagram(question, (FOLLOWER[0], 1 + number), S + number * S)
+        node.handle_deadline(S + number * S)
+    ports = []
+    while (event := node.next_event()) is not None:
+        ports.append(event.destination[1])
+    assert ports == list(range(31, EVENTS_MAX + 31))
 
 
 def test_an_answer_that_nobody_asked_for_is_refused():

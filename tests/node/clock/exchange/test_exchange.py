@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.clock.exchange.answering import BURST_MAX, RATE_PER_S, ExchangeResponder
+from node.clock.exchange.asked import OUTSTANDING_MAX
 from node.clock.exchange.asking import BURST_REQUESTS, ClockExchange
 from node.clock.media_map import ReportMap, StampRate
 
@@ -94,6 +95,17 @@ def test_a_sender_that_does_not_answer_is_asked_ever_more_rarely():
     assert asked_ns[BURST_REQUESTS - 1] < S
     assert asked_ns[-1] - asked_ns[-2] == 10 * S
     assert exchange.estimate(asked_ns[-1]) is None
+
+
+def test_of_questions_that_nobody_takes_the_oldest_are_given_up():
+    exchange, asked_ns = ClockExchange(0), []
+    for _ in range(OUTSTANDING_MAX + 30):
+        asked_ns.append(exchange.next_deadline_ns())
+        exchange.handle_deadline(asked_ns[-1])
+    taken_ns = []
+    while (request := exchange.next_event()) is not None:
+        taken_ns.append(request.at_ns)
+    assert taken_ns == asked_ns[30:]
 
 
 @settings(deadline=None, max_examples=60)
