@@ -331,7 +331,7 @@ class MqttLink:
                 await self.ahead.kept(message.payload, self.durable)
             finally:  # it acts whatever became of the link meanwhile
                 ticket = take(message.topic, message.payload) or 0
-            self._unacknowledged.add(message, ticket)
+                self._unacknowledged.add(message, ticket)
             if self._unacknowledged.settle(connection, self.durable()):
                 self._outgoing.wake.set()  # it is to look again in a second
 
@@ -364,7 +364,9 @@ class MqttLink:
             return
         try:
             async with asyncio.timeout(CLOSE_S):
-                await self._outgoing.send_last(connection, self.durable)
+                await self._outgoing.send_last(
+                    connection, self.durable, self._unacknowledged.settle
+                )
                 payload = self._state_of(*self.last_state)
                 await connection.publish(f"{self._root}/state", payload, quality=1, retain=True)
                 await connection.close()

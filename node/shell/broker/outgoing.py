@@ -123,12 +123,20 @@ class Outgoing:
         own = not event.topic.startswith("pa/")
         return f"{self._root}/{event.topic}" if own else event.topic
 
-    async def send_last(self, connection: Connection, durable: Callable[[], int]) -> None:
-        """Send what may leave, and what the disk has soon; wait for the broker to have it."""
+    async def send_last(
+        self,
+        connection: Connection,
+        durable: Callable[[], int],
+        settle: Callable[[Connection, int], bool],
+    ) -> None:
+        """Send what may leave, and acknowledge what came, also what the disk has only soon; wait
+        for the broker to have it. An order that is not acknowledged would come again.
+        """
         loop = asyncio.get_running_loop()
         end_s = loop.time() + _DISK_WAIT_S
-        while len(self.outbox) and loop.time() < end_s:
+        while True:
             self.wake.clear()
+            waits = settle(connection, durable())
             for one in self.outbox.leaving(durable(), connection.window):
                 if not self.fits(connection, one.event):
                     self.outbox.done(one, refused=True)
@@ -136,5 +144,8 @@ class Outgoing:
                 topic, event = self.topic(one.event), one.event
                 await connection.publish(topic, event.payload, quality=1, retain=event.retain)
                 self.outbox.done(one)
-            if len(self.outbox) and not self.outbox.leaving(durable(), 1):
-                await woken(self.wake, max(end_s - loop.time(), 0.0))
+            left_s = end_s - loop.time()
+            if left_s <= 0 or not (waits or len(self.outbox)):
+                return
+            if not self.outbox.leaving(durable(), 1):
+                await woken(self.wake, left_s)

@@ -432,6 +432,48 @@ def test_what_the_disk_has_soon_after_the_end_still_leaves_and_the_last_state_al
     asyncio.run(scene())
 
 
+@given(st.lists(st.integers(0, 400), min_size=1, max_size=12), st.booleans())
+@settings(max_examples=20, deadline=None)
+@example([0, 5_000, 0], False)
+@example([300], True)
+def test_an_order_that_the_disk_has_soon_after_the_end_does_not_come_again(waits, ends_early):
+    """Else the next start answers `replayed` to who had heard `obeyed`.
+
+    The disk has the n-th order `waits[n]` ms after the end; with `ends_early` the node is ended
+    while the last order still waits for the disk before it acts.
+    """
+
+    async def scene():
+        loop, broker, durable = asyncio.get_running_loop(), FakeBroker([]), 0
+        broker.undelivered = [Received(CMD, b"%d" % n, False, n) for n in range(1, len(waits) + 1)]
+        link, acted = linked(broker), []
+        link.durable = lambda: durable
+        if ends_early:
+            link.ahead.keep = lambda payload: int(payload) if int(payload) == len(waits) else 0
+
+        def take(topic, payload):
+            acted.append(int(payload))
+            return int(payload)
+
+        def keep(number: int) -> None:
+            nonlocal durable
+            durable = max(durable, number)
+            link.wake()
+
+        task = asyncio.create_task(link.run(take))
+        while not link.connected or broker.connected[0].queue:
+            await asyncio.sleep(0.005)
+        for number, wait_ms in enumerate(waits, 1):
+            loop.call_later(max([wait_ms, *waits[: number - 1]]) / 1000, keep, number)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert acted == list(range(1, len(waits) + 1))
+        soon = len([1 for n, _ in enumerate(waits, 1) if max(waits[:n]) <= 400])
+        assert broker.acknowledged == list(range(1, soon + 1)), "what the disk never had comes again"
+
+    asyncio.run(scene())
+
+
 def test_a_node_that_is_ended_says_so_and_a_faulty_one_says_why():
     async def scene():
         broker = FakeBroker([])
