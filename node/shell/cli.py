@@ -47,6 +47,7 @@ from node.shell.rule_files import LANGUAGES, explain
 from node.shell.service import Service
 from node.shell.standard_output import with_output
 from node.shell.steady import keep_steady
+from node.shell.store.held import Held
 from node.shell.store.store import Store
 from node.shell.systemd import starting, status_after
 from node.units import NS_PER_S
@@ -184,19 +185,20 @@ def _run(node: NodeConfig, shell: ShellConfig, options: argparse.Namespace) -> i
     end_ns = None if duration_ns is None else now_ns() + duration_ns
     before: _Read | None = None
     read, refused = _Read(node, shell), ""
-    while True:
-        left_ns = None if end_ns is None else max(end_ns - now_ns(), 1)
-        old = _Read(read.node, read.shell)
-        try:
-            if not _serve(read, options, (left_ns, status_every_ns), refused):
-                return 0
-            before, refused = old, ""
-            read.is_running = False
-        except (ConfigError, ShellError) as fault:
-            if read.is_running or before is None:
-                raise
-            LOG.error("the configuration is not taken, the old one holds: %s", fault)
-            read, before, refused = before, None, str(fault)
+    with closing(Held()) as held:
+        while True:
+            left_ns = None if end_ns is None else max(end_ns - now_ns(), 1)
+            old = _Read(read.node, read.shell)
+            try:
+                if not _serve(read, options, held, (left_ns, status_every_ns), refused):
+                    return 0
+                before, refused = old, ""
+                read.is_running = False
+            except (ConfigError, ShellError) as fault:
+                if read.is_running or before is None:
+                    raise
+                LOG.error("the configuration is not taken, the old one holds: %s", fault)
+                read, before, refused = before, None, str(fault)
 
 
 @dataclass(slots=True)
@@ -210,7 +212,11 @@ class _Read:
 
 
 def _serve(
-    read: _Read, options: argparse.Namespace, times_ns: tuple[int | None, int | None], refused: str
+    read: _Read,
+    options: argparse.Namespace,
+    held: Held,
+    times_ns: tuple[int | None, int | None],
+    refused: str,
 ) -> bool:
     """Build all parts, cheapest first, so that a fault shows before the kernels are loaded; serve.
 
@@ -221,7 +227,7 @@ def _serve(
     with ExitStack() as opened:
         udp = opened.enter_context(closing(UdpSocket(node.receive)))
         path = shell.store.path
-        store = opened.enter_context(closing(Store(None if path is None else Path(path))))
+        store = held.store(None if path is None else Path(path))
         link = None if shell.mqtt.host is None else _link(node, shell, store)
         with starting():
             speaker = _speaker(node, shell)
@@ -253,6 +259,7 @@ def _serve(
             reread=lambda: _read_again(read, options.config),
         )
         keep_steady()
+        held.close(but=store)
         read.is_running = True
         asyncio.run(service.run(times_ns[0]))
     return service.begins_anew

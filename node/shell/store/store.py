@@ -18,6 +18,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -182,10 +183,8 @@ class Store:
             self._condition.notify_all()
         if self._thread is not None:
             self._thread.join(CLOSE_WAIT_S)
-            if self._thread.is_alive():
+            if self._thread.is_alive():  # it has the files, and lets go of them
                 LOG.warning("store.path = %s: the disk did not take the last writes", self._path)
-                return  # the thread has the files
-        self._disk.close()
 
     def _has_room(self, key: str) -> bool:
         if key in self._values or len(self._values) < KEYS_MAX or key.startswith("shell/"):
@@ -214,7 +213,10 @@ class Store:
         if clean:
             self._sizes = {Path(name): _sizes(one) for name, one in copies.items() if one}
         self._thread = threading.Thread(
-            target=self._write_all, args=(not clean, joined.lost), name="store", daemon=True
+            target=self._write_then_let_go,
+            args=(not clean, joined.lost),
+            name="store",
+            daemon=True,
         )
         self._thread.start()
 
@@ -231,6 +233,11 @@ class Store:
         """Return what a store of an earlier version holds, if `path` is one."""
         start = self._disk.read(path, len(SQLITE_MAGIC))
         return read_legacy(path) if start == SQLITE_MAGIC else None
+
+    def _write_then_let_go(self, rewrite: bool, damaged: bool) -> None:
+        """Write until the end, whenever that is: another store may want the files then."""
+        with closing(self._disk):
+            self._write_all(rewrite, damaged)
 
     def _write_all(self, rewrite: bool, damaged: bool) -> None:
         """Write what comes until the store is closed (on the writer's thread)."""

@@ -469,7 +469,9 @@ def test_an_order_that_the_disk_has_soon_after_the_end_does_not_come_again(waits
         await asyncio.gather(task, return_exceptions=True)
         assert acted == list(range(1, len(waits) + 1))
         soon = len([1 for n, _ in enumerate(waits, 1) if max(waits[:n]) <= 400])
-        assert broker.acknowledged == list(range(1, soon + 1)), "what the disk never had comes again"
+        assert broker.acknowledged == list(range(1, soon + 1)), (
+            "what the disk never had comes again"
+        )
 
     asyncio.run(scene())
 
