@@ -17,6 +17,7 @@ from benchmarks.control.store import batch
 from node.control.trust.ahead import PREFIX
 from node.control.trust.lost_counters import KEY as COUNTERS_LOST
 from node.shell.faults import ShellError
+from node.shell.store import store as module
 from node.shell.store.disk import RealDisk
 from node.shell.store.read import copies_of
 from node.shell.store.store import KEYS_MAX, REWRITE_BYTES, Store
@@ -25,6 +26,16 @@ from node.shell.store.turns import may_wait
 PATH = Path("/kept.db")
 CERTIFICATES = {f"certificate/{n:02}": bytes([n]) * 150 for n in range(3)}
 TRUST = CERTIFICATES | {"revocation/ab-7": b"r" * 120, "counters": b"{}", "shell/seed": b"s" * 32}
+
+
+LIMIT_S = 60.0
+"""What these tests wait for comes, however slow the disk they run on is."""
+
+
+@pytest.fixture(autouse=True)
+def closes_when_all_is_written(monkeypatch):
+    """A store that is closed waits for its disk as long as that takes."""
+    monkeypatch.setattr(module, "CLOSE_WAIT_S", LIMIT_S)
 
 
 def opened(files: dict[Path, bytes]) -> Store:
@@ -44,7 +55,7 @@ def written(*batches: dict[str, bytes]) -> dict[Path, bytes]:
 
 def keep(store: Store, changes: dict[str, bytes]) -> None:
     number = store.keep_soon(changes)
-    end_s = time.monotonic() + 5
+    end_s = time.monotonic() + LIMIT_S
     while store.durable < number:
         assert time.monotonic() < end_s, store.fault()
         time.sleep(0.0002)
@@ -204,7 +215,7 @@ def test_an_order_that_is_kept_and_acts_costs_two_writes_and_both_copies_have_it
     disk = Counted()
     store = Store(PATH, disk=disk)
     keep(store, TRUST)
-    end_s = time.monotonic() + 5
+    end_s = time.monotonic() + LIMIT_S
     while disk.files.keys() < set(copies_of(PATH)) and time.monotonic() < end_s:
         time.sleep(0.001)
     before = disk.writes
@@ -230,7 +241,7 @@ def test_where_one_copy_lacks_the_last_batch_damage_to_the_other_costs_no_more(s
     for one in batches:
         keep(store, one)
     first, second = copies_of(PATH)
-    end_s = time.monotonic() + 5
+    end_s = time.monotonic() + LIMIT_S
     while disk.files.get(first) != disk.files.get(second) and sizes[-1][1] == 0:
         assert time.monotonic() < end_s, "what no order was kept for goes to both at once"
         time.sleep(0.0002)
@@ -290,8 +301,6 @@ def test_an_order_that_is_kept_and_does_not_act_is_in_both_copies_within_two_sec
 )
 @settings(max_examples=15, deadline=None)
 def test_a_disk_that_refuses_for_a_while_has_everything_in_the_end(refusals, count):
-    from node.shell.store import store as module
-
     disk = TornDisk()
     disk.refuse = list(refusals)
     before, module.RETRY_S = module.RETRY_S, (0.001, 0.002)
@@ -302,7 +311,7 @@ def test_a_disk_that_refuses_for_a_while_has_everything_in_the_end(refusals, cou
             changes = {f"k{n}": bytes([n]), "same": bytes([n])}
             number = store.keep_soon(changes)
             expected |= changes
-        end_s = time.monotonic() + 5
+        end_s = time.monotonic() + LIMIT_S
         while (store.durable < number or disk.refuse) and time.monotonic() < end_s:
             store.keep_soon({})
             time.sleep(0.001)
@@ -319,7 +328,7 @@ def test_a_disk_that_refuses_keeps_nobody_waiting_and_says_why():
     keep(store, {"a": b"1"})
     disk.refuse = [errno.ENOSPC] * 1000
     number = store.keep_soon({"b": b"2"})
-    end_s = time.monotonic() + 5
+    end_s = time.monotonic() + LIMIT_S
     while store.fault() is None and time.monotonic() < end_s:
         time.sleep(0.005)
     assert "full" in (store.fault() or "")
@@ -341,7 +350,7 @@ def test_a_slow_disk_keeps_nobody_waiting_and_is_told():
     time.sleep(1.1)
     assert "slow" in (store.fault() or "")
     while store.durable < number:
-        assert time.monotonic() - begin_s < 8
+        assert time.monotonic() - begin_s < LIMIT_S
         time.sleep(0.01)
 
 
@@ -377,7 +386,7 @@ def test_a_second_process_reads_the_store_and_leaves_it_alone(tmp_path):
     second = Store(path)
     assert second.kept() == {"a": b"1"}
     second.keep_soon({"a": b"2"})
-    end_s = time.monotonic() + 5
+    end_s = time.monotonic() + LIMIT_S
     while second.fault() is None and time.monotonic() < end_s:
         time.sleep(0.005)
     assert "another process" in (second.fault() or "")
