@@ -211,12 +211,12 @@ class _Read:
     """All parts were built of it."""
 
 
+_Times = tuple[int | None, int | None]
+"""After what it ends, and how often it prints its status, in ns."""
+
+
 def _serve(
-    read: _Read,
-    options: argparse.Namespace,
-    held: Held,
-    times_ns: tuple[int | None, int | None],
-    refused: str,
+    read: _Read, options: argparse.Namespace, held: Held, times_ns: _Times, refused: str
 ) -> bool:
     """Build all parts, cheapest first, so that a fault shows before the kernels are loaded; serve.
 
@@ -226,8 +226,7 @@ def _serve(
     require_closed(node, shell)
     with ExitStack() as opened:
         udp = opened.enter_context(closing(UdpSocket(node.receive)))
-        path = shell.store.path
-        store = held.store(None if path is None else Path(path))
+        store = held.store(shell.store.path)
         link = None if shell.mqtt.host is None else _link(node, shell, store)
         with starting():
             speaker = _speaker(node, shell)
@@ -254,7 +253,7 @@ def _serve(
             switch=node.amplifier.switch,
             listening=listening,
             standing=standing | ({"configuration": refused} if refused else {}),
-            renewed=None if path is None else (Path(path).parent / WAITING).exists,
+            renewed=None if store.path is None else (store.path.parent / WAITING).exists,
             page=None if shell.page.port is None else (shell.page.address, shell.page.port),
             reread=lambda: _read_again(read, options.config),
         )

@@ -37,8 +37,10 @@ def die() -> None:
 
 
 if __name__ == "__main__":
+    from node.shell.broker import ahead
     from node.shell.store import store
 
+    ahead.WAIT_S = 10.0  # type: ignore[misc]  # it acts between its writes, on a slow disk too
     DyingDisk.point = sys.argv[1]
     store.RealDisk = DyingDisk  # type: ignore[misc]
     sys.exit(main(sys.argv[2:]))

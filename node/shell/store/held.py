@@ -16,8 +16,9 @@ class Held:
     def __init__(self) -> None:
         self._stores: dict[Path | None, Store] = {}
 
-    def store(self, path: Path | None) -> Store:
-        """Return the store of `path`, opened at the first time; raise what `Store` raises."""
+    def store(self, name: str | Path | None) -> Store:
+        """Return the store of this path, opened at the first time; raise what `Store` raises."""
+        path = None if name is None else Path(name)
         if path in self._stores:
             self._stores[path].lost = ()  # told by the service before
         else:
