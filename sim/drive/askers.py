@@ -79,6 +79,7 @@ class Crowd(Record):
     """What is the same for all."""
 
     backhaul: int = whole("", "1: rate 0 is the backhaul, which is scarce.")
+    for_all: int = whole("", "1: one copy is for all, once through each rate.")
     asks: int = whole("", "1: what is lost is asked for.")
     reports: int = whole("", "1: the time is asked for.")
     packet_ns: int = whole("ns", "From a packet to the next.")
@@ -92,6 +93,7 @@ class Crowd(Record):
     asking: Records[Asking] = nested(Asking, "Of whoever asks for the time.", (1,))
     packet: int = whole("", "Number of the packet that is sent now.")
     send_ns: int = whole("ns", "When that is.")
+    copy_bits: int = whole("", "Of a copy of it: more where it has copies of others in it.")
     wait_ns: int = whole("ns", "What its copy to one node waited before the backhaul; LOST_NS.")
     way_ns: int = whole("ns", "What the backhaul takes where nobody waits; LOST_NS.")
     last_ns: int = whole("ns", "What that node's last link takes; LOST_NS, AWAY_NS.")

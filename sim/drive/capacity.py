@@ -8,7 +8,8 @@ time and words to the broker, each with its answer, for a rate has to carry both
 uplink that they share this passes evenly: each copy takes so much longer there.
 
 Where streams and chatter take less than a tenth of a rate, the last copy waits for less than that
-of the time to the next packet: this is left out. A stream that is one for all waits for nobody.
+of the time to the next packet: this is left out. A stream that is one for all passes each rate
+once, with the copies of packets that are in it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -65,7 +66,7 @@ class Capacity:
         """What one stream asks, headers included."""
         whole, columns = village.sharing or (village, tuple(range(len(self._places))))
         self._copies = len(whole.places)
-        self._columns = np.array(columns, np.int64)
+        self._columns = np.array(columns if self._unicast else [0] * len(columns), np.int64)
         self._rates: dict[_Shared, tuple[list[Place], float | None]] = {}
         self._queues_ns: dict[_Shared, int] = {}
         self._scarce: dict[_Shared, Scarce] = {}
@@ -83,6 +84,7 @@ class Capacity:
         self._uplink_kbit_s = 0.0
         """What passes the uplink, where that is looked at."""
         self._uplink_wait_ns: NDArray[np.int64] | None = None
+        self._more_bits: NDArray[np.int64] | None = None
         if village.uplink is not None:
             self._share_uplink(village.uplink, _beside(whole, asked), sender.packet_bits)
         for commune, backhaul in village.backhauls.items():
@@ -95,13 +97,18 @@ class Capacity:
             commune: self._way(commune, scenario, sender, budget) for commune in village.backhauls
         }
 
-    def begin(self, send_ns: NDArray[np.int64]) -> None:
+    def begin(self, send_ns: NDArray[np.int64], more_bits: NDArray[np.int64] | None = None) -> None:
         """Let the copies of some packets leave the station, which sends them at `send_ns`.
 
-        send_ns  (n,) int64, ns
+        send_ns    (n,) int64, ns
+        more_bits  (n,) int64, by so much each is larger, with copies in it; None: by nothing
         """
+        self._more_bits = more_bits
         if self._uplink is not None:
-            self._uplink_wait_ns = self._uplink.wait_alike_ns(send_ns, self._copies, self._columns)
+            copies = self._copies if self._unicast else 1
+            self._uplink_wait_ns = self._uplink.wait_alike_ns(
+                send_ns, copies, self._columns, more_bits=more_bits
+            )
 
     def carry(
         self, commune: str, send_ns: NDArray[np.int64], depart_ns: NDArray[np.int64], last: Last
@@ -122,7 +129,7 @@ class Capacity:
             here = [i for i, one in enumerate(self._places) if one.commune == commune]
             wait_ns = self._uplink_wait_ns[:, here]
         last_ns = last(way.places) if way.listens else np.zeros((0, 0), np.int64)
-        return way.carry(send_ns, depart_ns, wait_ns, last_ns)
+        return way.carry(send_ns, depart_ns, self._more_bits, wait_ns, last_ns)
 
     def again(self) -> dict[str, int]:
         """Return how many packets are taken to have been sent again to those who share a rate."""
@@ -191,7 +198,9 @@ class Capacity:
             dropped_packets=dropped,
             left_kbit_s=self._left_kbit_s.get(at),
         )
-        repair = sum(repair_kbit_s.get(one.node, 0.0) for one in members)
+        each = [repair_kbit_s.get(one.node, 0.0) for one in members]
+        # Of one stream for all the copies in it are in what each node gets.
+        repair = sum(each) if self._unicast else max(each, default=0.0)
         return with_repair(row, self.stream_kbit_s, repair)
 
     def _streams(self, at: "_Shared", members: Sequence[Place]) -> int:
@@ -231,9 +240,9 @@ class Capacity:
         self._rates[at] = (list(self._places), rate)
         self._queues_ns[at] = round(bearer.queue_ms.value * NS_PER_MS)
         self._uplink_chatter_kbit_s = beside.chatter_kbit_s
-        streams_kbit_s = self._copies * self.stream_kbit_s
+        streams_kbit_s = self._streams(at, self._places) * self.stream_kbit_s
         asked_kbit_s = streams_kbit_s + beside.chatter_kbit_s
-        if self._unicast and asked_kbit_s >= _LEFT_OUT * rate:
+        if asked_kbit_s >= _LEFT_OUT * rate:
             asked_kbit_s += beside.repair_kbit_s
             if asked_kbit_s > rate:  # what finds no room is asked for again, as far as that may go
                 asked_kbit_s += beside.most_kbit_s - beside.repair_kbit_s
@@ -252,7 +261,7 @@ class Capacity:
         least = min((share for *_, share in left), default=1.0)
         if left:
             self._left_kbit_s[at] = round(rate * least, 1)
-        if self._unicast and asked_kbit_s >= _LEFT_OUT * rate * least:
+        if asked_kbit_s >= _LEFT_OUT * rate * least:
             self._scarce[at] = Scarce(rate, queue_ms, tuple(left))
 
     def _way(
@@ -273,7 +282,7 @@ class Capacity:
         return SharedWay(
             places, backhaul, cells,
             sender=sender, chatter=self._chatter, budget=budget, jitter=scenario.jitter,
-            reports=scenario.sender.reports,
+            reports=scenario.sender.reports, for_all=not self._unicast,
         )  # fmt: skip
 
 

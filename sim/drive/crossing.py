@@ -38,6 +38,8 @@ class Rate(Record):
     dropped: int = whole("", "Copies of the stream that found no room.")
     others_dropped: int = whole("", "What passes beside it and found none.")
     came_bits: int = whole("", "All that came to it, with what found no room.")
+    passed: int = whole("", "Packets of which a copy for all has come.")
+    left_ns: int = whole("ns", "When that of the last one was through; LOST_NS.")
 
 
 @inner_kernel("int64(Rate, int64[:, ::1], int64, int64, int64)")
@@ -55,6 +57,20 @@ def _serve(rate: Rate, steps: NDArray[np.int64], come_ns: int, bits: int, packet
     takes_ns = steps[rate.step, 1]
     rate.free_ns = start_ns + (takes_ns if bits == packet_bits else takes_ns * bits // packet_bits)
     return int(rate.free_ns)
+
+
+@inner_kernel("int64(Rate, int64[:, ::1], Crowd, int64)")
+def _serve_copy(rate: Rate, steps: NDArray[np.int64], crowd: Crowd, come_ns: int) -> int:
+    """Let a copy of the stream pass, once where it is for all; return as `_serve` does.
+
+    steps  (s, 2) int64, ns: see `_serve`
+    """
+    if crowd.for_all != 0 and rate.passed > crowd.packet:
+        return rate.left_ns
+    rate.left_ns = _serve(rate, steps, come_ns, crowd.copy_bits, crowd.packet_bits)
+    rate.passed = crowd.packet + 1
+    rate.dropped += rate.left_ns == LOST_NS
+    return rate.left_ns
 
 
 @inner_kernel("int64(Rate[::1], int64[:, :, ::1], Crowd, int64, int64, int64)")
@@ -181,26 +197,20 @@ def _copy(
 
     steps  (rates, s, 2) int64, ns: see `_serve`
     """
-    bits = crowd.packet_bits
     if crowd.wait_ns == LOST_NS:
         return LOST_NS
     left_ns = crowd.send_ns + crowd.wait_ns
     if crowd.backhaul != 0:
-        left_ns = _serve(rates[0], steps[0], left_ns, bits, bits)
-        if left_ns == LOST_NS:
-            rates[0].dropped += 1
-            return LOST_NS
+        left_ns = _serve_copy(rates[0], steps[0], crowd, left_ns)
+    if left_ns == LOST_NS:
+        return LOST_NS
     if crowd.way_ns == LOST_NS:
         return LOST_NS
     # What was sent later does not overtake.
     asker.newest_ns = max(asker.newest_ns, left_ns + crowd.way_ns)
     if asker.rate < 0:
         return int(asker.newest_ns)
-    cell = asker.rate
-    left_ns = _serve(rates[cell], steps[cell], asker.newest_ns, bits, bits)
-    if left_ns == LOST_NS:
-        rates[cell].dropped += 1
-    return int(left_ns)
+    return _serve_copy(rates[asker.rate], steps[asker.rate], crowd, asker.newest_ns)
 
 
 @kernel(
@@ -224,8 +234,8 @@ def cross(
     crowds    (1,), moves on
     askers    (k,), each node, move on
     beside    (m, 3) int64: when else something leaves, ns; whose it is; its bits. In order
-    times_ns  (n, 2) int64, when each packet leaves, and when it is through a backhaul on which
-              nobody waits, or LOST_NS
+    times_ns  (n, 3) int64, when each packet leaves, and when it is through a backhaul on which
+              nobody waits, or LOST_NS; and no time, but the bits of copies of others in it
     last_ns   (n, k) int64, what the last link takes; LOST_NS, AWAY_NS. Not looked at without
               reports
     own_ns    (n, k) int64, in: how long each copy waited before the backhaul, or LOST_NS; out: when
@@ -238,6 +248,7 @@ def cross(
     for i in range(times_ns.shape[0]):
         send_ns, depart_ns = times_ns[i, 0], times_ns[i, 1]
         crowd.send_ns = send_ns
+        crowd.copy_bits = crowd.packet_bits + times_ns[i, 2]
         crowd.way_ns = LOST_NS if depart_ns == LOST_NS else depart_ns - send_ns
         while passed < beside.shape[0] and beside[passed, 0] <= send_ns:
             at_ns, j, bits = beside[passed, 0], beside[passed, 1], beside[passed, 2]

@@ -132,7 +132,7 @@ class Outgoing:
         """Return what the nodes need to run to `stop_ns`: all that is sent until a little later."""
         sending = self._sending(stop_ns + AHEAD_NS)
         sequence = np.arange(sending.first, sending.first + sending.send_ns.size)
-        self.capacity.begin(sending.send_ns)
+        self.capacity.begin(sending.send_ns, sending.more_bits)
         departs = {}
         own: dict[str, NDArray[np.int64]] = {}
         for commune, uplink in self._uplinks.items():
@@ -171,15 +171,11 @@ class Outgoing:
 
     def _channel(self, place: Place, cells: "_Cells") -> Channel:
         link = self._last_link(place, cells)
-        found, queues = troubles(place), []
-        if place.bearer is not None:
-            queues.append(self._queue(place.bearer, found))
-        shared = troubles(place, backhaul=True)
-        if self._scenario.sender.delivery != "unicast":  # where copies share it, `Capacity` has it
-            queues.append(self._queue(self._village.backhauls[place.commune], shared))
-        if not (found or shared):
+        found = troubles(place)  # what congests a backhaul or a cell, `Capacity` has
+        if not found:
             return link
-        scarce = [one for one in queues if one is not None]
+        queue = None if place.bearer is None else self._queue(place.bearer, found)
+        scarce = [] if queue is None else [queue]
         seed = self._scenario.seed
         return Troubled(link, found, scarce, seed=seed, commune=place.commune, node=place.node)
 

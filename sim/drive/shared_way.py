@@ -69,6 +69,8 @@ class SharedWay:
         Of the nodes.
     reports : bool
         The station answers questions for the time.
+    for_all : bool
+        One copy is for all, and passes each rate once.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class SharedWay:
         budget: RepairBudget | None,
         jitter: JitterConfig,
         reports: bool,
+        for_all: bool = False,
     ) -> None:
         self.places = tuple(places)
         self._chatter = chatter
@@ -95,6 +98,7 @@ class SharedWay:
         self._crowd = _crowd(sender, budget, backhaul=backhaul is not None)
         self._scarce, self._reports = bool(named), reports
         self._crowd["reports"] = reports and self._scarce
+        self._crowd["for_all"] = for_all
         self._known_ns = 0
         self.came_kbit_s: dict[str, float] = {}
         """What came to each rate with the packets that were carried last, whether or not it found
@@ -124,6 +128,7 @@ class SharedWay:
         self,
         send_ns: NDArray[np.int64],
         depart_ns: NDArray[np.int64],
+        more_bits: NDArray[np.int64] | None,
         wait_ns: NDArray[np.int64],
         last_ns: NDArray[np.int64],
     ) -> dict[str, NDArray[np.int64]]:
@@ -131,6 +136,7 @@ class SharedWay:
 
         send_ns    (n,) int64, when the station sends it
         depart_ns  (n,) int64, when it is through the backhaul where nobody shares that; LOST_NS
+        more_bits  (n,) int64, copies of others in it; None: none
         wait_ns    (n, k) int64, how long each copy waited before, ns; LOST_NS
         last_ns    (n, k) int64, what the last link of each takes; LOST_NS, AWAY_NS. (0, 0) where
                    nobody listens
@@ -144,7 +150,8 @@ class SharedWay:
             if self._scarce:
                 beside = self._chatter.words(self.places, self._known_ns, until_ns)
             self._known_ns = until_ns
-            times_ns = np.stack([send_ns, depart_ns], axis=1)
+            more = np.zeros_like(send_ns) if more_bits is None else more_bits
+            times_ns = np.stack([send_ns, depart_ns, more], axis=1)
             self._rates["came_bits"] = 0
             cross(
                 self._rates, self._steps, self._crowd, self._askers, beside, times_ns,

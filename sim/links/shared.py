@@ -47,10 +47,10 @@ def queue_copies(
             leave_ns[i, j] = state[FREE_NS]
 
 
-@kernel("void(int64[::1], int64, int64, int64, int64[::1], int64[:, ::1])")
+@kernel("void(int64[::1], int64[::1], int64, int64, int64[::1], int64[:, ::1])")
 def queue_alike(
     state: NDArray[np.int64],
-    transmit_ns: int,
+    transmits_ns: NDArray[np.int64],
     queue_ns: int,
     copies: int,
     come_ns: NDArray[np.int64],
@@ -58,14 +58,15 @@ def queue_alike(
 ) -> None:
     """Let the copies of each packet pass that all come at once: as `queue_copies`, of some columns.
 
-    state        (2,) int64, kept between calls: ns, and a count
-    transmit_ns  time that one copy takes
-    queue_ns     a copy that would wait longer is dropped
-    copies       of each packet
-    come_ns      (n,) int64, of all copies of each packet
-    leave_ns     (n, k) int64: in, which copy each column is; out, when it is through, or LOST_NS
+    state         (2,) int64, kept between calls: ns, and a count
+    transmits_ns  (n,) int64, time that one copy of each packet takes
+    queue_ns      a copy that would wait longer is dropped
+    copies        of each packet
+    come_ns       (n,) int64, of all copies of each packet
+    leave_ns      (n, k) int64: in, which copy each column is; out, when it is through, or LOST_NS
     """
     for i in range(come_ns.shape[0]):
+        transmit_ns = transmits_ns[i]
         start_ns = max(come_ns[i], state[FREE_NS])
         room_ns = queue_ns - (start_ns - come_ns[i])
         served = 0
@@ -103,6 +104,7 @@ class SharedQueue:
     ) -> None:
         self._left = tuple(left)
         self._edges_ns = sorted({at for one in self._left for at in one[:2]})
+        self._packet_bits = packet_bits
         self._transmit_ns = round(packet_bits * NS_PER_MS / rate_kbit_s)
         self._queue_ns = round(queue_ms * NS_PER_MS)
         self._state = np.zeros(2, np.int64)
@@ -132,16 +134,25 @@ class SharedQueue:
         return np.where(leave_ns == LOST_NS, LOST_NS, leave_ns - come_ns)
 
     def wait_alike_ns(
-        self, come_ns: NDArray[np.int64], copies: int, columns: NDArray[np.int64]
+        self,
+        come_ns: NDArray[np.int64],
+        copies: int,
+        columns: NDArray[np.int64],
+        *,
+        more_bits: NDArray[np.int64] | None = None,
     ) -> NDArray[np.int64]:
         """Return what `wait_ns` would for some receivers of packets whose copies come all at once.
 
-        come_ns  (n,) int64, ns
-        copies   of each packet
-        columns  (k,) int64, index of each of the receivers asked about
+        come_ns    (n,) int64, ns
+        copies     of each packet
+        columns    (k,) int64, index of each of the receivers asked about
+        more_bits  (n,) int64, by so much each packet is larger; None: by nothing
 
         The result is (n, k) int64 in ns, LOST_NS for what was dropped.
         """
         leave_ns = np.tile(columns, (come_ns.size, 1))
-        queue_alike(self._state, self._transmit_ns, self._queue_ns, copies, come_ns, leave_ns)
+        transmits_ns = np.full(come_ns.size, self._transmit_ns)
+        if more_bits is not None:
+            transmits_ns += self._transmit_ns * more_bits // self._packet_bits
+        queue_alike(self._state, transmits_ns, self._queue_ns, copies, come_ns, leave_ns)
         return np.where(leave_ns == LOST_NS, LOST_NS, leave_ns - come_ns[:, np.newaxis])

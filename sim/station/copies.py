@@ -9,6 +9,8 @@ difference is the first one.
 from dataclasses import replace
 from typing import Final
 
+import numpy as np
+
 from node.rtp import rtcp
 from node.units import NS_PER_S
 from sim.sender.repair.repair_budget import RepairBudget
@@ -76,7 +78,9 @@ class StationCopies:
             low = self._lows[number % len(self._lows)]
             datagrams.append(self._stream.next_datagram(plain, low, now_ns + self._clock_ns))
         del self._reports[:taken]
-        return replace(sending, datagrams=datagrams)
+        pairs = zip(datagrams, sending.datagrams, strict=True)
+        more_bits = np.array([8 * (len(one) - len(plain)) for one, plain in pairs], np.int64)
+        return replace(sending, datagrams=datagrams, more_bits=more_bits)
 
     def _decide(self, until_ns: int) -> None:
         """Let the choice be made each second of the time for which all reports are there."""

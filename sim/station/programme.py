@@ -72,6 +72,8 @@ class Sending:
 
     datagrams: list[bytes]
     send_ns: NDArray[np.int64]
+    more_bits: NDArray[np.int64] | None = None
+    """(n,) int64: how much copies of others add to each; None: nothing."""
 
     @property
     def stream_bytes(self) -> int:

@@ -21,6 +21,7 @@ duration_s = 20
 bitrate_kbit_s = 24
 packet_ms = 20
 delivery = "{delivery}"
+reports = {reports}
 [jitter]
 playout_delay_ms = 400
 [bearers.thin]
@@ -63,7 +64,8 @@ def ask(tmp_path, capsys, *arguments, count, bearer, backhaul="backhaul_fibre", 
         f'{{ name = "d-{i}", profile = "pi_4b_i2s", bearer = "{bearer}", x_m = 0, y_m = 0 }},\n'
         for i in range(count)
     )
-    values = {"delivery": "unicast", "rate": 1000, "cell": ""} | more
+    values = {"delivery": "unicast", "rate": 1000, "cell": "", "reports": True} | more
+    values["reports"] = str(values["reports"]).lower()
     path = tmp_path / "thin.toml"
     path.write_text(COMMUNE.format(clusters=lines, backhaul=backhaul, **values))
     status = cli.main(
@@ -118,10 +120,18 @@ def test_what_is_sent_again_counts_where_the_stream_alone_would_fit(tmp_path, ca
 def test_one_stream_for_all_fits_where_eleven_did_not(tmp_path, capsys):
     status, told = ask(
         tmp_path, capsys, "--fail-on", "over_capacity > 0",
-        count=11, bearer="perfect", backhaul="thin", rate=160, delivery="multicast",
+        count=11, bearer="perfect", backhaul="thin", rate=40, delivery="multicast", reports=False,
     )  # fmt: skip
     assert status == command_line.OK
     assert told["totals"]["nodes_good"] == 11
+
+
+def test_questions_for_the_time_fill_a_backhaul_on_the_way_to_one_stream_for_all(tmp_path, capsys):
+    """Eleven nodes ask it as the stream begins, and more where their answers wait."""
+    more = {"count": 11, "bearer": "perfect", "backhaul": "thin", "delivery": "multicast"}
+    _, told = ask(tmp_path, capsys, rate=160, **more)
+    assert told["verdict"].startswith("Does NOT fit: 1 stream asks ")
+    assert min(row["packets_lost"] for row in told["nodes"]) > 0
 
 
 def test_forty_nodes_on_a_cell_of_100_kbit_s_do_not_fit(tmp_path, capsys):
@@ -173,6 +183,7 @@ def test_a_cell_without_a_rate_is_refused(tmp_path, capsys, value):
             clusters='{ name = "d", profile = "pi_4b_i2s", bearer = "thin", x_m = 0, y_m = 0 }',
             backhaul="backhaul_fibre",
             delivery="unicast",
+            reports="true",
             rate=100,
             cell=cell,
         )

@@ -47,11 +47,15 @@ def members(cells):
     return made
 
 
+def times(send_ns, depart_ns, more_bits=0):
+    return np.stack([send_ns, depart_ns, np.full_like(send_ns, more_bits)], axis=1)
+
+
 def pass_all(send_ns, depart_ns, cells, rates_kbit_s, queue_ms, beside=NONE):
     """Return when each copy reaches its last link: (n, k) int64, ns; LOST_NS."""
     own_ns = np.zeros((send_ns.size, len(cells)), np.int64)
     made, steps = rates(rates_kbit_s, queue_ms)
-    times_ns = np.stack([send_ns, depart_ns], axis=1)
+    times_ns = times(send_ns, depart_ns)
     last_ns = np.zeros((0, 0), np.int64)
     cross(made, steps, crowd(), members(cells), beside, times_ns, last_ns, own_ns)
     assert made["dropped"].sum() <= np.count_nonzero(own_ns == LOST_NS)
@@ -129,7 +133,7 @@ def test_who_hears_the_stream_asks_for_the_time_and_nobody_else(hears, asked):
     all_, one = crowd(), members([-1])
     all_["reports"], one["question_bits"], one["way_ns"] = 1, 2000, 2 * NS_PER_MS
     last_ns = np.full((750, 1), 2 * NS_PER_MS if hears else AWAY_NS)
-    cross(made, steps, all_, one, NONE, np.stack([send_ns, send_ns], axis=1), last_ns, own_ns)
+    cross(made, steps, all_, one, NONE, times(send_ns, send_ns), last_ns, own_ns)
     assert one["said_bits"][0] // 2000 == pytest.approx(asked, abs=2)
 
 
@@ -145,7 +149,7 @@ def asking(last_ns, *, left_bytes=3000.0, delay_ms=800):
     )  # fmt: skip
     all_["reports"] = 1
     all_["asks"], all_["answer_bits"], all_["request_bits"], all_["earned_ns"] = 1, 976, 352, -1
-    times_ns = np.stack([send_ns, send_ns], axis=1)
+    times_ns = times(send_ns, send_ns)
     last_ns = np.array(last_ns, np.int64)[:, np.newaxis]
     cross(made, steps, all_, one, NONE, times_ns, last_ns, own_ns)
     return int(one["again"][0])

@@ -141,6 +141,16 @@ def lived(asked):
 @example(village(seed=5, duration_s=100, delivery="multicast"))
 @example(
     village(
+        seed=6,
+        duration_s=15,
+        delivery="multicast",
+        backhaul="thin",
+        more=THIN.format(rate=60, loss=0, cell=5000),
+        poles=[(one, "wifi24_outdoor") for one in PROFILES * 2],
+    )
+)
+@example(
+    village(
         seed=4,
         duration_s=40,
         delay_ms=800,
