@@ -48,7 +48,7 @@ class Commune:
         with self.log.open("a") as log:
             self.broker = subprocess.Popen([program, "-c", str(conf)], stdout=log, stderr=log)
         self.pid.write_text(str(self.broker.pid))
-        end = time.monotonic() + 5
+        end = time.monotonic() + 30
         while time.monotonic() < end:
             with socket.socket() as one:
                 if one.connect_ex(("127.0.0.1", self.port)) == 0:

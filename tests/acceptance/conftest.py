@@ -209,5 +209,5 @@ def commune(tmp_path, capsys, in_ci):
     one = Commune(tmp_path, capsys)
     yield one
     one.broker.terminate()
-    one.broker.wait(timeout=5)
+    one.broker.wait(timeout=30)
     shutil.rmtree(one.broker_folder)

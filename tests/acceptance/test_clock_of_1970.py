@@ -18,6 +18,7 @@ from node.shell.cli import main as node_main
 from node.shell.enrol.papers import open_bundle, seal_paper
 from node.shell.station import certificates
 from tests.acceptance.conftest import free_port, process
+from tests.acceptance.kept_records import wait_for_records
 
 IN_1970 = """
 import sys, time
@@ -123,7 +124,7 @@ def test_a_node_in_1970_is_enrolled_refreshed_told_the_time_and_warns(commune, e
             office.communicate(timeout=10)
         assert abs(told["utc_s"] - time.time()) < 30
         assert commune.warn("--node", "coc-1")[0] == 0
-        time.sleep(2.5)  # the siren's second, and its record
+        wait_for_records(folder / "kept.db", 2)
     finally:
         node.terminate()
         node.communicate(timeout=20)

@@ -20,6 +20,7 @@ from node.shell.station.certificates import new_key
 from node.shell.station.folder import Station
 from node.shell.station.link import at_broker, put
 from tests.acceptance.commune import Commune
+from tests.acceptance.kept_records import wait_for_records
 
 PEM, PUBLIC = Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
 
@@ -34,7 +35,7 @@ def test_a_node_that_is_accepted_gets_all_it_needs_and_warns(commune):
     assert (folder / "tls.key").stat().st_mode & 0o077 == 0
     node = commune.run(folder)
     status, told = commune.warn("--zone", "karst")
-    time.sleep(2.5)  # the siren's second, and its record
+    wait_for_records(folder / "kept.db", 1)
     node.terminate()
     node.communicate(timeout=20)
     assert status == 0 and "coc-1: waiting" in told and "not in the list" not in told

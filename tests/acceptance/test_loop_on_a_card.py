@@ -37,7 +37,7 @@ class Wires(JackServer):
         return [one for one in done.stdout.split("\n") if word in one]
 
     def wait_for(self, word: str) -> str:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not (found := self.ports(word)):
             assert time.monotonic() < end, self.ports("")
             time.sleep(0.1)
@@ -76,17 +76,19 @@ def pole(tmp_path, wires, broker, capsys):  # noqa: F811  # the fixture above
         file.write('tone_hours = ["00:00-00:00"]\n')
     arguments = ("run", "--config", str(tmp_path / "node.toml"))
     office.node = process("node.shell.cli", *arguments, env=wires.environment)
-    wires.wait_for(":out_0")
-    wires.wait_for(":in_000")
-    for is_last in (False, False, True):  # PortAudio lets nothing be logged while it begins
-        try:
-            office.certify()
-            break
-        except AssertionError:
-            assert not is_last, office.capsys.readouterr()
-    yield office
-    office.node.kill()
-    office.node.communicate()
+    try:
+        wires.wait_for(":out_0")
+        wires.wait_for(":in_000")
+        for is_last in (False, False, True):  # PortAudio lets nothing be logged while it begins
+            try:
+                office.certify()
+                break
+            except AssertionError:
+                assert not is_last, office.capsys.readouterr()
+        yield office
+    finally:
+        office.node.kill()
+        office.node.communicate()
 
 
 def test_what_the_card_plays_is_heard_by_arecord_until_the_cable_is_cut(pole, wires):

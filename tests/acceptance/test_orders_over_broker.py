@@ -18,6 +18,7 @@ from node.control.trust.signature import SeedSigner
 from node.control.warning.short_alert import encode_short
 from node.shell.cli import main
 from tests.acceptance.conftest import SPEECH, free_port, process, read_wav
+from tests.acceptance.kept_records import wait_for_records
 from tests.node.shell.broker.test_broker import Broker
 
 AREA = "vn/lang-son/huu-lien"
@@ -161,7 +162,8 @@ def test_a_signed_order_sounds_the_siren_at_once_and_the_node_answers(office):
         sent_ns.append(time.monotonic_ns())
         status, told = office.publish(order)
         assert status == 0 and re.search(r"coc-1: waiting after 0\.\d+ s", told)
-        time.sleep(1.7)
+        wait_for_records(office.folder / "store.db", number)
+        time.sleep(0.5)  # by which what sounds next is told from what sounded
     office.stop()
     begins = office.bursts()
     assert len(begins) == 3
@@ -194,11 +196,13 @@ def test_after_a_broker_restart_orders_come_through_and_retained_ones_are_not_ob
     publish_raw(office, (office.folder / "order.bin").read_bytes(), retain=True)
     fresh = office.sign("alert", "--number", "8")
     publish_raw(office, fresh.read_bytes(), retain=True, topic="pa/v1/huu-lien/node/coc-2/cmd")
-    time.sleep(1.5)
+    office.certify()  # whose answer comes after all that
+    wait_for_records(office.folder / "store.db", 1)
     first = office.stop()
     assert first["counts"]["dropped_message"] == 1  # the repetition, live
     assert len(office.bursts()) == 1
     office.start()
+    office.certify()
     time.sleep(1.0)
     again = office.stop()
     assert again["shell"]["broker"]["retained"] == 1
@@ -225,9 +229,10 @@ def test_what_is_replayed_forged_expired_too_large_or_foreign_is_counted_and_nev
     publish_raw(office, bytes(300_000))  # the broker keeps it to itself
     for payload in bad:
         publish_raw(office, payload)
-    publish_raw(office, office.sign("certificate", "ab" * 32, "--tier", "commune").read_bytes())
-    time.sleep(0.5)
-    status, told = office.publish(office.folder / "order.bin")  # the certificate again
+    certificate = office.sign("certificate", "ab" * 32, "--tier", "commune")
+    status, told = office.publish(certificate)
+    assert status == 0 and "coc-1: obeyed" in told
+    status, told = office.publish(certificate)
     assert status == 1 and "coc-1: replayed" in told and "sign it again" in told
     last = office.stop()
     assert last["counts"]["dropped_message"] == len(bad) + 1

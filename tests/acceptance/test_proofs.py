@@ -2,15 +2,14 @@
 
 import asyncio
 import json
-import time
 
 import msgspec
 
 from node.control.trust.signature import SeedSigner
 from node.shell.station.folder import Station
 from node.shell.station.link import at_broker
-from node.shell.store.read import read_kept
 from tests.acceptance.commune import Commune
+from tests.acceptance.kept_records import wait_for_records
 from tests.node.shell.poles.test_ledger import history
 
 ROOT = "pa/v1/huu-lien/node"
@@ -23,11 +22,6 @@ async def say(commune: Commune, *messages: tuple[str, bytes]) -> None:
             await connection.publish(f"{ROOT}/{topic}", payload, quality=1, retain=False)
 
 
-def records(folder) -> int:
-    blocks = [v for k, v in read_kept(folder / "kept.db").items() if k.startswith("proof/")]
-    return sum(len(one.split(b"\n")) for one in blocks)
-
-
 def test_a_forged_proof_is_named_and_not_believed_and_the_poles_own_is_kept(commune):
     commune.sound()
     folder = commune.gateway("gateway")
@@ -35,9 +29,7 @@ def test_a_forged_proof_is_named_and_not_believed_and_the_poles_own_is_kept(comm
     assert "coc-1: 0 of 0 records proven" in commune.does("proofs", "--wait", "0.3")
     node = commune.run(folder)
     assert commune.warn("--node", "coc-1")[0] == 0
-    end_s = time.monotonic() + 20
-    while not records(folder) and time.monotonic() < end_s:
-        time.sleep(0.1)
+    wait_for_records(folder / "kept.db", 1)
     node.terminate()
     node.communicate(timeout=20)
     lines, heads = history(SeedSigner(b"t" * 32), "coc-1", 3, "missed")

@@ -40,7 +40,7 @@ class Broker:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        end = time.monotonic() + 5
+        end = time.monotonic() + 30
         while time.monotonic() < end:
             with socket.socket() as one:
                 if one.connect_ex(("127.0.0.1", self.port)) == 0:
@@ -53,7 +53,7 @@ class Broker:
 
     def stop(self) -> None:
         self._process.terminate()
-        self._process.wait(timeout=5)
+        self._process.wait(timeout=30)
 
 
 @pytest.fixture
