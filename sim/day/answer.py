@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from node.control.precedence import MessageClass
 from node.control.proof.proof import GENESIS, hash_of
 from node.counters import Origin
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ
+from sim.day.heard import LiveItem, as_heard, heard_at, with_live
 from sim.day.missed import with_missed, with_unwarned
 from sim.day.nodes import dwelling
 from sim.day.observer import Observer
@@ -25,6 +26,9 @@ from sim.gateway.power import Uptime
 from sim.result.day import DayItem, DayNode, DayOrder, DayResult, DayRule
 from sim.village.day_config import DayConfig
 from sim.village.places import Place
+
+_WRONG_S: Final = 2
+"""Records count whole seconds: a clock that is right is no more than that off."""
 
 _MADE_UP = (Origin.CONCEALED, Origin.FADED, Origin.SILENT)
 _PLAYED = (Origin.RECEIVED, Origin.REDUNDANT, Origin.RETRANSMITTED, Origin.IN_BAND_FEC)
@@ -59,6 +63,8 @@ class Plan:
     station: Station
     turns: StaggerPlan
     rules: tuple[RuleFile, ...]
+    live: LiveItem | None = None
+    """The live programme, where it was lived."""
 
 
 def answer_of(plan: Plan, lived: Sequence[Lived]) -> DayResult:
@@ -92,7 +98,14 @@ def _all_items(plan: Plan, number: int, one: Lived) -> list[DayItem]:
     programme = replace(
         plan.day.programme, hamlet=one.place.hamlet, offset_s=plan.turns.offsets_s[number]
     )
-    told = with_missed(told, one.place.node, programme, one.power, plan.station)
+    told = with_missed(
+        told, one.place.node, programme, one.power, plan.station,
+        timed_s=one.pole.observer.timed_s, begin_ns=one.begin_ns,
+    )  # fmt: skip
+    heard = heard_at(one.place, one.pole, one.power, one.begin_ns)
+    told = as_heard(told, heard, programme)
+    if plan.live is not None:
+        told = with_live(told, heard, plan.live)
     return with_unwarned(told, one.orders)
 
 
@@ -158,13 +171,16 @@ def _items(lived: Lived, midnight_s: int) -> Iterator[DayItem]:
 
 
 def _started_s(lived: Lived, record: Record, midnight_s: int) -> float | None:
-    """Return when an item started, s into the day: by the true time where the node had none."""
+    """Return when an item started, s into the day: by the true time where the node's is another."""
     if not record.started_s:
         return None
+    told_s = float(record.started_s - midnight_s)
     begun = lived.pole.observer.diary.begun.get(record.name)
-    if record.clock != "trusted" and begun is not None:
-        return (lived.begin_ns + begun.start_ns) / NS_PER_S
-    return float(record.started_s - midnight_s)
+    if begun is None:
+        return told_s
+    true_s = (lived.begin_ns + begun.start_ns) / NS_PER_S
+    is_right = record.clock == "trusted" and abs(true_s - told_s) < _WRONG_S
+    return told_s if is_right else true_s
 
 
 def _rule(one: RuleFile) -> DayRule:

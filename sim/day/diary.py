@@ -106,6 +106,10 @@ class Diary:
         self.volumes: list[DayVolume] = []
         self.unmuted: list[tuple[float, float]] = []
         """From when to when the node held the amplifier un-muted, s; inf: still."""
+        self.streams: list[tuple[int, float, float]] = []
+        """Each live stream that left the horn, and from when to when, s."""
+        self._stream: tuple[int, int] | None = None
+        """The one that does, and since when."""
         self._open: DaySpan | None = None
         self._seen: tuple[str, float, int] = ("", SILENT_DB, -1)
         self._holder: str | None = None
@@ -196,6 +200,15 @@ class Diary:
             begun.first_sample_ns = at_ns  # it began without its card, or was late for it
         begun.seen = True
 
+    def note_stream(self, source: int | None, at_ns: int) -> None:
+        """Note which live stream leaves the horn now; None: none does."""
+        if self._stream is not None and self._stream[0] != source:
+            before, since_ns = self._stream
+            self.streams.append((before, since_ns / NS_PER_S, at_ns / NS_PER_S))
+            self._stream = None
+        if self._stream is None and source is not None:
+            self._stream = source, at_ns
+
     def note_volume(self, controller: WatchedController, now_ns: int, at_ns: int) -> None:
         """Note what the plan and the noise rule say for a normal message, when it has changed."""
         decision, verdict = controller.loudness(MessageClass.NORMAL, now_ns)
@@ -221,6 +234,7 @@ class Diary:
     def note_silence(self, at_ns: int) -> None:
         """Note that nothing can sound from now on, and what waited waits no more."""
         self._close(at_ns)
+        self.note_stream(None, at_ns)
         self._holder = None
         self._waiting.clear()
 

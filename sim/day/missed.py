@@ -16,8 +16,14 @@ def with_missed(
     programme: ProgrammeConfig,
     power: Sequence[Uptime],
     station: Station,
+    *,
+    timed_s: Sequence[tuple[float, float]],
+    begin_ns: int = 0,
 ) -> list[DayItem]:
-    """Return the items that a node told of, and those of its calendar that it did not."""
+    """Return the items that a node told of, and those of its calendar that it did not.
+
+    `power` and `timed_s`, when it ran and when it knew the time, count from `begin_ns` on.
+    """
     midnight_s = station.midnight_s
     known = {(one.item, int(one.due_s)) for one in told}
     counted = {one.item for one in told if one.outcome == "missed"}
@@ -26,8 +32,12 @@ def with_missed(
         due_s = due.due_s - midnight_s
         if (due.name, due_s) in known or due.name in counted:
             continue
-        on = any(one.start_ns <= due_s * NS_PER_S < one.end_ns for one in power)
-        reason = "the node kept no record: no plan had come" if on else "no power"
+        at_ns = due_s * NS_PER_S - begin_ns
+        reason = "the node kept no record: no plan had come"
+        if not any(one.start_ns <= at_ns < one.end_ns for one in power):
+            reason = "no power"
+        elif not any(begin_s <= at_ns / NS_PER_S < end_s for begin_s, end_s in timed_s):
+            reason = "the time was not known"
         message_class = programme.items[due.index].message_class
         found.append(_unplayed(node, due.name, float(due_s), reason, message_class=message_class))
     return found

@@ -1,12 +1,14 @@
 """What is written down of one node while it lives: it looks, and decides nothing."""
 
 from collections.abc import Callable, Mapping
+from math import inf
 
 import msgspec
 
 from node.control.calendar.play_state import Record
 from node.control.events import StartPart
 from node.control.orders import Acknowledgement
+from node.control.precedence import SILENT_DB
 from node.control.proof.proof import Entry
 from node.control.proof.record_keeper import TOPIC as PROOF_TOPIC
 from node.control.trust.fates import is_good
@@ -50,6 +52,8 @@ class Observer:
         """Orders that had come and were not on its disk when the power went."""
         self.cuts_s: list[float] = []
         """When the power went, s into the day."""
+        self.timed_s: list[tuple[float, float]] = []
+        """From when to when it knew the time, s into the day; inf: still."""
         self.orders_came = 0
         self._lead_ns = lead_ns
         self._sounding: StartPart | None = None
@@ -99,6 +103,15 @@ class Observer:
         if day_ns is None:
             day_ns = self._to_day_ns(now_ns)
         self.diary.note_sound(self._controller, self.granted(granted), now_ns, day_ns)
+        self.diary.note_stream(self._stream(granted), day_ns)
+
+    def note_time(self, at_ns: int, *, known: bool) -> None:
+        """Note whether the node knows the time."""
+        begin_s, end_s = self.timed_s[-1] if self.timed_s else (0.0, 0.0)
+        if known and end_s < inf:
+            self.timed_s.append((at_ns / NS_PER_S, inf))
+        elif not known and end_s == inf:
+            self.timed_s[-1] = (begin_s, at_ns / NS_PER_S)
 
     def note_power_cut(self, at_ns: int, disk: Mapping[str, bytes] | None = None) -> None:
         """Note that the node is off, `at_ns` into the day; `disk` has what it will find there."""
@@ -109,6 +122,7 @@ class Observer:
                 for key_id, counter in self.came_ns
                 if used.refusal(bytes.fromhex(key_id), counter) is None
             }
+        self.note_time(at_ns, known=False)
         self.diary.note_amplifier(at_ns, on=False)
         self.diary.note_silence(at_ns)
         self.cuts_s.append(at_ns / NS_PER_S)
@@ -134,6 +148,14 @@ class Observer:
             return self._sounding
         self._sounding = self._controller.parts.get(granted[0])
         return self._sounding
+
+    def _stream(self, granted: tuple[int, ...] | None) -> int | None:
+        """Return the live stream that is heard: it has the horn, and is not silenced."""
+        controller = self._controller
+        source = next(iter(controller.granted if granted is None else granted), OWN_SSRCS)
+        if source >= OWN_SSRCS or source in controller.parts:
+            return None
+        return source if controller.gains_db.get(source, SILENT_DB) > SILENT_DB else None
 
     def _note_begin(self, part: StartPart, now_ns: int) -> None:
         self.diary.note_begin(part, self._to_day_ns(now_ns))

@@ -65,7 +65,11 @@ class DaySpan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayItem:
-    """One item of one node's day, as its proof of play has it."""
+    """One item of one node's day, as its proof of play has it, and what left the horn of it.
+
+    Where that is less than a record that says `played`, the outcome is `in part`: a node does not
+    know what its CPU was too slow for, nor what it heard of a live programme before it booted.
+    """
 
     node: str
     item: str
@@ -84,6 +88,8 @@ class DayItem:
     expected_dba: float
     languages: str
     failed: str
+    heard_s: float = 0.0
+    """What left the horn of it, over all boots."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -164,7 +164,7 @@ def _at_pole(kind: str, pole: WorldPole, active: list[Break]) -> None:
     elif kind == "card_gone":
         pole.pull_card(gone=bool(active))
     elif kind == "no_rtc":
-        pole.clock_stops = bool(active)
+        pole.stop_board_clock(stops=bool(active))
     elif kind == "cpu_throttle":
         pole.slow_down(prod(amounts))
     elif kind == "half_open":

@@ -45,7 +45,9 @@ class VirtualMachine:
         self.synchronised = True
         """Whether the civil clock was set since the last boot."""
         self.step_ns = 0
-        """How wrong the civil clock is."""
+        """How wrong the civil clock is by a fault, which a boot and the network do not mend."""
+        self._behind_ns = 0
+        """... and since a boot without a clock on the board."""
         self._went_off_ns = 0
         self._changed: Callable[[], None] = lambda: None
 
@@ -70,14 +72,14 @@ class VirtualMachine:
 
     def utc_ns(self) -> int:
         """Return the civil clock."""
-        return self._utc_at_zero_ns + self._loop.now_ns + self.step_ns
+        return self._utc_at_zero_ns + self._loop.now_ns + self.step_ns - self._behind_ns
 
     def tell_changes(self, call: Callable[[], None]) -> None:
         """Call whenever the civil clock was stepped or set, as timerfd does (CANCEL_ON_SET)."""
         self._changed = call
 
     def step(self, by_ns: int) -> None:
-        """Set the civil clock wrong by so much; 0 is right again."""
+        """Set the civil clock wrong by so much; 0 is as it was."""
         self.step_ns = by_ns
         self._tell()
 
@@ -88,7 +90,7 @@ class VirtualMachine:
     def boot(self, *, knows_time: bool) -> None:
         """Begin with the time of the clock on the board, or with that of the last end."""
         self.synchronised = knows_time
-        self.step_ns = 0 if knows_time else self._went_off_ns - self._loop.now_ns
+        self._behind_ns = 0 if knows_time else self._loop.now_ns - self._went_off_ns
 
     def end(self) -> None:
         """Note that the machine goes off: what it last knew of the time is on its disk."""
@@ -97,7 +99,7 @@ class VirtualMachine:
 
     def synchronise(self) -> None:
         """Set the civil clock by the network's."""
-        self.synchronised, self.step_ns = True, 0
+        self.synchronised, self._behind_ns = True, 0
         self._tell()
 
     def clock_synchronised(self) -> bool:

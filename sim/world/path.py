@@ -96,6 +96,10 @@ class Hop:
             return LOST_NS
         return arrive_ns if not self._befallen else self._troubled(arrive_ns, size_bytes)
 
+    def is_closed(self, at_ns: int) -> bool:
+        """Return whether nothing at all comes through at a time."""
+        return self._down is not None and self._down(at_ns)
+
     def befall(self, kind: str, share: float, *, held_ns: int = 0) -> None:
         """Let so many of the packets be damaged, doubled or held back from now on; 0: none."""
         self._befallen.pop(kind, None)
@@ -275,6 +279,10 @@ class Modelled(Hop):
         found = [(one, one.rate_kbit_s * self.left_share) for one in self.shared]
         return found + [(one, one.rate_kbit_s * self.left_beyond) for one in self.beyond]
 
+    def is_closed(self, at_ns: int) -> bool:
+        """Return whether nothing at all comes through at a time: it is cut, or has no signal."""
+        return self._bearer.loss_pct.value >= 100 or super().is_closed(at_ns)
+
     def _takes_twice(self) -> None:
         self._free_ns[0] += self._transmit_ns[0]
 
@@ -355,6 +363,10 @@ class Path:
         self._hops = tuple(hops)
         self.extra_ns = 0
         """What a detour costs: a way that becomes shorter lets what is new overtake what is old."""
+
+    def is_closed(self, at_ns: int) -> bool:
+        """Return whether nothing at all comes through at a time."""
+        return any(hop.is_closed(at_ns) for hop in self._hops)
 
     def carry(self, at_ns: int, size_bytes: int) -> int:
         """Return when a packet sent at `at_ns` arrives, or LOST_NS."""

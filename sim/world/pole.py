@@ -43,6 +43,9 @@ CLOCK_SYNC_NS: Final = 30 * NS_PER_S
 """From the end of a boot to a civil clock that the kernel calls synchronised, without a clock on
 the board; an assumption."""
 
+_CLOCK_AGAIN_NS: Final = 10 * NS_PER_S
+"""The time is in the network: without a link the clock stays as it is, and this is tried again."""
+
 RESTART_NS: Final = 3 * NS_PER_S
 """From a failed daemon's end to the next that serves: its unit, and its start (assumed)."""
 
@@ -106,8 +109,10 @@ class WorldPole:
         self.disk = VirtualDisk()
         self.card_gone = False
         """Whether the sound card is not plugged in."""
-        self.clock_stops = False
+        self._clock_stops = False
         """Whether the clock on the board does not go on without power."""
+        self._clock_stood = False
+        """Whether it did not since the power went."""
         self.ends_ns = 1 << 62
         """When the run does: who is off from then on has lost nothing."""
         self.cpu_share = 1.0
@@ -155,7 +160,7 @@ class WorldPole:
         """Boot: build the daemon anew with what its disk has, and let it run."""
         assert self._task is None, "it is on"
         self._powered = True
-        goes_on = self._parts.has_rtc and not self.clock_stops
+        goes_on = self._parts.has_rtc and not self._clock_stood
         ready = self._loop.now_ns == 0 or goes_on  # as it is found it has been on
         self._machine.boot(knows_time=ready)
         if not ready:
@@ -167,6 +172,7 @@ class WorldPole:
         """Cut the power: nothing of what the daemon would still do has any effect."""
         if self._powered:
             self._machine.end()
+            self._clock_stood = self._clock_stops
         self._powered = False
         if self._task is None:
             return
@@ -179,6 +185,11 @@ class WorldPole:
     def step_clock(self, by_ns: int) -> None:
         """Set the civil clock wrong by so much; 0 is right again."""
         self._machine.step(by_ns)
+
+    def stop_board_clock(self, *, stops: bool) -> None:
+        """Let the clock on the board not go on without power, or go on again."""
+        self._clock_stops = stops
+        self._clock_stood |= stops and not self._powered
 
     def fill_disk(self, *, full: bool) -> None:
         """Let nothing more fit on the disk, or something again."""
@@ -273,7 +284,12 @@ class WorldPole:
             self._start()
 
     def _synchronise(self, boots: int) -> None:
-        if self._powered and self._boots > boots:
+        now_ns = self._loop.now_ns
+        if not self._powered or self._boots == boots:
+            return
+        if self._ways.up.is_closed(now_ns) or self._ways.down.is_closed(now_ns):
+            self._loop.call_at_ns(now_ns + _CLOCK_AGAIN_NS, self._synchronise, boots)
+        else:
             self._machine.synchronise()
 
     def _let_go(self, disk: Mapping[str, bytes] | None = None) -> None:
@@ -356,7 +372,9 @@ class WorldPole:
             self._noted_min = now_ns // NS_PER_S // 60
             self.observer.diary.note_volume(self._controller, now_ns, self._loop.now_ns)
         # Until the time is known each second may bring it; then its drift is all that is new.
-        return now_ns + READ_CLOCK_NS if self._knows_time(now_ns) else None
+        knows = self._knows_time(now_ns)
+        self.observer.note_time(self._loop.now_ns, known=knows)
+        return now_ns + READ_CLOCK_NS if knows else None
 
     def _knows_time(self, now_ns: int) -> bool:
         trusted = bool(self._controller.status(now_ns)["clock_trusted"])

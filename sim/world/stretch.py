@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Final
 
 from node.config import ConfigError
+from node.control.sessions import record_name
 from node.opus.protocol import DecoderFactory
 from node.units import NS_PER_S
 from sim.day.answer import Lived, Plan
 from sim.day.fates import Way, order_fate
+from sim.day.heard import LiveItem
 from sim.day.hindrance import blocks, hindrances, slowed, with_pole
 from sim.day.nodes import library, node_parts, turns
 from sim.day.station import Sent, Station
@@ -107,6 +109,7 @@ class Stretch:
         )
         if self.world.live is not None:
             self._announce(station, self.world.live, round(scenario.duration_s))
+            self.plan = replace(self.plan, live=self._live_item(self.world.live))
         for one, pole in zip(self._parts, self.world.poles, strict=True):
             if not one.power or one.power[0].start_ns:
                 here = [o for o in self._orders if o.commune == one.place.commune and not o.at_ns]
@@ -171,6 +174,11 @@ class Stretch:
             )
             for number, place in enumerate(self._places)
         ]
+
+    def _live_item(self, live: LiveProgramme) -> LiveItem:
+        end_ns = min(live.ends_ns, self._end_ns)
+        begin_s, end_s = ((self._begin_ns + one) / NS_PER_S for one in (live.begin_ns, end_ns))
+        return LiveItem(record_name(live.ssrc), begin_s, end_s)
 
     def _announce(self, station: Station, live: LiveProgramme, duration_s: int) -> None:
         """Let the desks announce the live programme."""

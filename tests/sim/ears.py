@@ -55,6 +55,9 @@ def sound_by_tones(monkeypatch, tone_of):
             found[phrase.siren] = tones.recording(tone_of[day.sounds[phrase.siren]], phrase.siren_s)
             for digest in phrase.text.values():
                 found[digest] = tones.recording(tone_of[day.sounds[digest]], phrase.text_s)
+        for part in [part for item in day.programme.items for part in item.parts]:
+            for digest in part.media.values():
+                found[digest] = tones.recording(tone_of[day.sounds[digest]], part.duration_s)
         return found
 
     def programme(path, config):
