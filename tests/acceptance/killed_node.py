@@ -40,7 +40,8 @@ if __name__ == "__main__":
     from node.shell.broker import ahead
     from node.shell.store import store
 
-    ahead.WAIT_S = 10.0  # type: ignore[misc]  # it acts between its writes, on a slow disk too
+    # It acts between its writes on a slow disk too.
+    ahead.WAIT_S, store.SLOW_S = 10.0, 60.0  # type: ignore[misc]
     DyingDisk.point = sys.argv[1]
     store.RealDisk = DyingDisk  # type: ignore[misc]
     sys.exit(main(sys.argv[2:]))

@@ -40,6 +40,7 @@ def test_a_warning_at_whose_writes_the_process_is_killed_sounds_when_it_is_back_
         time.sleep(0.1)
     office.broker.start()
     office.wait_for(": connected")  # and is given again, for nobody has acknowledged it
+    office.certify()  # whose answer leaves after that to the warning
     status, told = office.publish(order)
     assert status == 1 and "coc-1: replayed" in told, told
     office.stop()
