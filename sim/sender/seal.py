@@ -13,6 +13,7 @@ from node.control.trust.passes import Passes
 from node.control.trust.signature import SeedSigner
 from node.shell.faults import ShellError
 from node.shell.files import TEXT_BYTES_MAX, read_regular
+from node.shell.store.whole import make_file
 
 Seal = Callable[[bytes], bytes]
 """Packet in, what leaves out."""
@@ -58,7 +59,7 @@ def srtp_seal(path: Path) -> Seal:
     key = _read(path, SRTP_KEY_BYTES, "loalang-node order session ... --srtp-key FILE")
     used = path.with_name(path.name + USED)
     try:
-        os.close(os.open(used, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        make_file(used, b"")
     except FileExistsError:
         raise ValueError(
             f"{path}: was used by a sender ({used} says so), and an SRTP key is for one; "

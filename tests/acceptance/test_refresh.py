@@ -9,12 +9,15 @@ from cryptography import x509
 
 from node.control.trust.signature import SeedSigner
 from node.shell.cli import main as node_main
+from node.shell.enrol import install
 from node.shell.enrol.papers import Grant, grant_topic, open_paper, seal_paper
 from node.shell.enrol.refresh import take_waiting
+from node.shell.faults import ShellError
 from node.shell.station import send
 from node.shell.station.folder import Station
 from node.shell.station.link import at_broker, put
 from node.shell.store.read import read_kept
+from node.shell.store.whole import write_file
 from tests.acceptance.commune import AREA, Commune
 
 
@@ -52,6 +55,28 @@ def test_a_newer_grant_is_taken_at_the_next_start_and_the_same_one_is_not(commun
     assert "high_pass_hz = 250" in (pole / "node.toml").read_text()
     assert not (pole / "grant.new").exists()
     assert "nothing new" in refresh(commune, pole)[1]
+
+
+def test_a_grant_is_installed_when_its_configuration_is_on_the_disk_and_not_before(
+    commune, pole, monkeypatch, caplog
+):
+    settings = commune.station / "node.toml"
+    settings.write_text(settings.read_text() + "\n[audio]\nhigh_pass_hz = 250\n")
+    commune.does("send")
+    refresh(commune, pole)
+
+    def full(path, data, **more):
+        if path == pole / "node.toml":
+            raise ShellError(f"{path}: the disk is full")
+        write_file(path, data, **more)
+
+    with monkeypatch.context() as at_first:
+        at_first.setattr(install, "write_file", full)
+        start(commune, pole)
+    assert "not taken: " in caplog.text
+    assert "grant 2 waits" in refresh(commune, pole)[1], "it is given again"
+    start(commune, pole)
+    assert "high_pass_hz = 250" in (pole / "node.toml").read_text()
 
 
 def test_a_running_node_ends_for_a_fresh_start_when_nothing_sounds(commune, pole):

@@ -5,16 +5,16 @@ The file is whole on the disk before it has its name, so a power cut leaves noth
 
 import argparse
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from node.shell.commands.check import decoder_of
-from node.shell.faults import EXIT_INPUT, ShellError, file_fault
+from node.shell.faults import EXIT_INPUT, ShellError
 from node.shell.files import read_regular
 from node.shell.sounds.library import FILE_BYTES_MAX, WANTED, packets_of
 from node.shell.sounds.sentences import find_sentences, write_sentences
+from node.shell.store.whole import write_file
 
 DECODERS: Final = ("own", "libopus")
 
@@ -66,23 +66,5 @@ def keep_sound(file: Path, folder: Path, *, decoder: str = "own") -> Kept:
     sentences = find_sentences(packets, decoder_of(decoder))
     sound = folder / f"{digest}.opus"
     write_sentences(sound, sentences)
-    _write(sound, data)
+    write_file(sound, data)
     return Kept(digest, len(packets), len(sentences))
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write `data` so that a power cut leaves all of it or nothing."""
-    partial = path.with_suffix(".partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as fault:
-        raise file_fault(path, fault) from fault

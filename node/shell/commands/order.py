@@ -40,6 +40,7 @@ from node.shell.faults import EXIT_INPUT, ShellError, file_fault
 from node.shell.files import read_regular, read_toml_bytes
 from node.shell.poles.pole_list import pole_entry
 from node.shell.poles.readable import cap_doubts, cap_fault, plan_fault, short_number
+from node.shell.store.whole import make_file
 
 SEED_BYTES: Final = 32
 LASTS_MAX_S: Final = (1 << 32) - 1
@@ -362,9 +363,7 @@ def _make(path: Path, key_bytes: int) -> None:
     """Make a file of secret bytes that only its owner reads, if there is none."""
     try:
         if not path.exists():
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(os.urandom(key_bytes))
+            make_file(path, os.urandom(key_bytes))
     except OSError as fault:
         raise file_fault(path, fault) from fault
 

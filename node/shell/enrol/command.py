@@ -48,8 +48,9 @@ from node.shell.enrol.sounds import fetch
 from node.shell.faults import EXIT_INPUT, ShellError, file_fault
 from node.shell.files import read_regular
 from node.shell.keys.floor_tls import judge_by
-from node.shell.keys.identity import own_seed
+from node.shell.keys.identity import SEED_KEY, own_seed
 from node.shell.store.store import Store
+from node.shell.store.whole import give_to, write_file
 
 GOOD_S: Final = 3600
 """How long the broker keeps a request, and the node waits."""
@@ -95,7 +96,7 @@ def enrol_node(options: argparse.Namespace) -> int:
         grant = _enrol(bundle, options)
     finally:
         for one in folder.glob(install.STORE + "*"):  # its copies, and its lock
-            install.give_to(one, folder)
+            give_to(one, folder)
     print(f"{grant.name}: enrolled; its configuration is {options.config}")
     return 0
 
@@ -127,7 +128,9 @@ def _name(given: str) -> str:
 
 
 def _ask(bundle: Bundle, name: str, folder: Path, store: Store) -> Asking:
-    signer = SeedSigner(own_seed(store))
+    seed = own_seed(store)
+    store.keep({SEED_KEY: seed})  # before anybody accepts it
+    signer = SeedSigner(seed)
     request = Request(
         name=name,
         public_key=signer.public_key,
@@ -157,7 +160,7 @@ def _own_tls_key(folder: Path) -> str:
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
-        install.write_file(path, pem, mode=0o600, like=folder)
+        write_file(path, pem, mode=0o600, like=folder)
     public = secret.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
@@ -229,11 +232,11 @@ async def fetch_all(connection: Connection, village: str, grant: Grant, folder: 
     media = folder / install.MEDIA
     if not media.is_dir():
         media.mkdir()
-        install.give_to(media, folder)
+        give_to(media, folder)
     for number, sound in enumerate(grant.sounds, 1):
         print(f"sound {number} of {len(grant.sounds)}, {sound.size_bytes} bytes", flush=True)
         await fetch(connection, village, sound, media)
-        install.give_to(media / f"{sound.digest}.opus", folder)
+        give_to(media / f"{sound.digest}.opus", folder)
 
 
 async def _granted(connection: Connection, asking: Asking) -> Grant:

@@ -4,7 +4,6 @@ Everything is checked before the first file is written, and each file is whole b
 name.
 """
 
-import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,8 +22,8 @@ from node.control.trust.roots import ROOT_PREFIX
 from node.control.trust.signature import key_id
 from node.shell.config import ShellConfig, read_config
 from node.shell.enrol.papers import ORDERS_MAX, Grant
-from node.shell.faults import file_fault
 from node.shell.store.store import Store
+from node.shell.store.whole import write_file
 
 TLS_KEY: Final = "tls.key"
 TLS_CERTIFICATE: Final = "tls.pem"
@@ -54,7 +53,8 @@ def checked_settings(text: str) -> tuple[NodeConfig, ShellConfig]:
 def install_grant(
     grant: Grant, orders: tuple[bytes, ...], root: bytes, store: Store, config: Path
 ) -> None:
-    """Write identity and orders, and the configuration last: with it a new node can start.
+    """Write identity and orders, then the configuration, with which a new node can start, and last
+    that the grant is installed: after a cut before that it is taken once more.
 
     `orders` are those of the grant, and of the bundle where there is one.
     """
@@ -64,32 +64,9 @@ def install_grant(
     checked_settings(text)
     write_file(folder / CA, grant.ca.encode(), like=folder)
     write_file(folder / TLS_CERTIFICATE, grant.certificate.encode(), like=folder)
-    store.keep_soon(kept_of(root, orders, store.kept()))
-    store.keep(NUMBER_KEY, msgspec.json.encode(grant.number))
+    store.keep(kept_of(root, orders, store.kept()))
     write_file(config, text.encode(), like=folder)
-
-
-def write_file(path: Path, data: bytes, *, mode: int = 0o644, like: Path | None = None) -> None:
-    """Write a file so that a power cut leaves all of it or none; owned by whom `like` is."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        give_to(partial, like)
-        partial.replace(path)
-    except OSError as fault:
-        raise file_fault(path, fault) from fault
-
-
-def give_to(path: Path, like: Path | None) -> None:
-    """Let `path` belong to the owner of `like`, where we may say so."""
-    if like is not None and os.geteuid() == 0:
-        about = like.stat()
-        os.chown(path, about.st_uid, about.st_gid)
+    store.keep({NUMBER_KEY: msgspec.json.encode(grant.number)})
 
 
 def kept_of(

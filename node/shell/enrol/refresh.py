@@ -37,6 +37,7 @@ from node.shell.keys.identity import SEED_BYTES, SEED_KEY
 from node.shell.sounds.library import FILE_BYTES_MAX
 from node.shell.store.read import read_kept
 from node.shell.store.store import Store
+from node.shell.store.whole import write_file
 
 LOG: Final = logging.getLogger("loalang")
 WAITING: Final = "grant.new"
@@ -80,7 +81,7 @@ def refresh_node(node: NodeConfig, shell: ShellConfig, options: argparse.Namespa
     if found is None:
         print(f"{node.name}: nothing new, grant {install.number_in(stored)} is the newest")
         return 0
-    install.write_file(folder / WAITING, found[1], like=folder)
+    write_file(folder / WAITING, found[1], like=folder)
     print(f"{node.name}: grant {found[0].number} waits; the node takes it when nothing sounds")
     return 0
 
@@ -217,4 +218,4 @@ def _copy_sounds(stick: Path, grant: Grant, folder: Path) -> None:
             data = read_regular(stick / "media" / to.name, FILE_BYTES_MAX)
             if hashlib.sha256(data).hexdigest() != sound.digest:
                 raise ShellError(f"{stick / 'media' / to.name}: damaged; copy it again")
-            install.write_file(to, data, like=folder)
+            write_file(to, data, like=folder)

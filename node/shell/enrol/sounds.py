@@ -18,6 +18,7 @@ from node.shell.broker.connection import Connection
 from node.shell.enrol.papers import Sound
 from node.shell.faults import ShellError, file_fault
 from node.shell.sounds.library import FILE_BYTES_MAX
+from node.shell.store.whole import sync_folder
 
 PIECE_BYTES: Final = 64 * 1024
 _DIGEST: Final = re.compile("[0-9a-f]{64}")
@@ -79,6 +80,7 @@ async def fetch(connection: Connection, village: str, sound: Sound, folder: Path
                 f"sound {sound.digest}: what the broker has is {digest}; offer it again"
             )
         partial.replace(whole)
+        sync_folder(folder)
     except OSError as fault:
         raise file_fault(partial, fault) from fault
 

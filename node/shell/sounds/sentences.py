@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.opus.protocol import Decoder
-from node.shell.faults import file_fault
+from node.shell.store.whole import write_file
 from node.units import RATE_HZ
 
 PAUSE_MS: Final = 300
@@ -65,10 +65,7 @@ def write_sentences(sound: Path, sentences: tuple[int, ...]) -> None:
         If the file cannot be written.
     """
     path = sound.with_suffix(".sentences")
-    try:
-        path.write_text("\n".join(map(str, sentences)) + "\n", "ascii")
-    except OSError as fault:
-        raise file_fault(path, fault) from fault
+    write_file(path, ("\n".join(map(str, sentences)) + "\n").encode("ascii"))
 
 
 def _levels_dbfs(packets: tuple[bytes, ...], decoder: Decoder) -> NDArray[np.float64]:

@@ -22,11 +22,11 @@ import msgspec
 
 from node.control.trust.signature import SeedSigner
 from node.shell.config import MqttConfig
-from node.shell.enrol.install import write_file
 from node.shell.enrol.papers import PAPER_BYTES_MAX, open_bundle
 from node.shell.faults import EXIT_INPUT, ShellError
 from node.shell.files import read_regular
 from node.shell.keys.key_file import read_key
+from node.shell.store.whole import write_file
 
 SEED_BYTES: Final = 32
 _FILE_BYTES_MAX: Final = 1 << 20

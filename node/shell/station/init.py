@@ -15,12 +15,12 @@ from node.control.trust.message import AREA_BYTES_MAX, Kind, Message, seal
 from node.control.trust.roots import digest_of
 from node.control.trust.signature import SeedSigner
 from node.shell.config import MqttConfig, split_address
-from node.shell.enrol.install import write_file
 from node.shell.enrol.papers import Bundle, fingerprint, seal_paper
 from node.shell.faults import EXIT_INPUT, ShellError, file_fault
 from node.shell.station import broker_files, certificates
 from node.shell.station.folder import SEED_BYTES, About, Station, root_name
 from node.shell.station.phrase import pairs, phrase_table
+from node.shell.store.whole import write_file
 
 AUTHORITY_S: Final = 5 * 365 * 86_400
 """The root is needed again before that: `loalang-station` tells half a year ahead."""

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Final
 
 from node.control.trust.signature import key_id
-from node.shell.enrol.install import write_file
-from node.shell.faults import EXIT_FAULT, EXIT_INPUT, ShellError, file_fault
+from node.shell.faults import EXIT_FAULT, EXIT_INPUT, ShellError
 from node.shell.files import read_regular
 from node.shell.poles.ledger import REPORTS, Believed, Ledger
 from node.shell.poles.pole_list import Pole, read_poles
 from node.shell.station.folder import POLES, Station
 from node.shell.station.link import at_broker
+from node.shell.store.whole import add_lines, write_file
 
 FILE_BYTES_MAX: Final = 1 << 28
 _AWAY_S: Final = 31 * 86_400
@@ -73,13 +73,8 @@ def _add(ledger: Ledger, folder: Path, poles: dict[str, Pole], text: str) -> Non
 
 
 def _keep(path: Path, found: list[Believed], head: bytes) -> None:
-    """Keep records, and then the head that led to them."""
-    lines = [one.line for one in found if one.line]
-    try:
-        with path.open("ab") as file:
-            file.writelines(line + b"\n" for line in lines)
-    except OSError as fault:
-        raise file_fault(path, fault) from fault
+    """Keep records, and then the head that led to them: after that the broker may forget them."""
+    add_lines(path, [one.line for one in found if one.line])
     if head:
         write_file(path.with_suffix(".head"), head)
 

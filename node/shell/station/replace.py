@@ -12,12 +12,12 @@ from typing import Final
 
 import msgspec
 
-from node.shell.enrol.install import write_file
 from node.shell.enrol.papers import grant_topic
 from node.shell.faults import EXIT_INPUT, ShellError
 from node.shell.station import broker_files, certificates
 from node.shell.station.folder import Station
 from node.shell.station.link import at_broker, put
+from node.shell.store.whole import write_file
 
 _RELOAD_S: Final = 30.0
 _OTHERS: Final = "taken_back.json"

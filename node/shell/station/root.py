@@ -16,11 +16,11 @@ import msgspec
 
 from node.control.trust.message import Kind, cosign
 from node.control.trust.roots import RootChange, digest_of
-from node.shell.enrol.install import write_file
 from node.shell.enrol.papers import fingerprint
 from node.shell.faults import EXIT_INPUT, ShellError
 from node.shell.station.folder import Station, root_name
 from node.shell.station.init import certify_all, make_next_root, sign, write_about, write_bundle
+from node.shell.store.whole import write_file
 
 _DAY_S: Final = 86_400
 OVERLAP_MAX_DAYS: Final = 3650

@@ -16,7 +16,6 @@ from cryptography import x509
 from node.control.trust.authority import Revocation
 from node.control.trust.message import Kind
 from node.control.trust.signature import PUBLIC_KEY_BYTES, key_id
-from node.shell.enrol.install import write_file
 from node.shell.enrol.papers import Sound, grant_topic
 from node.shell.faults import EXIT_INPUT, ShellError
 from node.shell.files import read_regular
@@ -25,6 +24,7 @@ from node.shell.station.accept import make_grant, new_identity, offer_sounds, st
 from node.shell.station.folder import NodeEntry, Station
 from node.shell.station.init import sign
 from node.shell.station.link import at_broker, put
+from node.shell.store.whole import write_file
 
 RENEW_S: Final = 180 * 86_400
 """Identities that end within half a year get a successor; the old one holds until its end."""

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Final, Protocol
 
+from node.shell.store.whole import sync_folder
+
 FILE_MODE: Final = 0o600
 """The store holds the node's own key."""
 
@@ -83,7 +85,7 @@ class RealDisk:
                 os.close(descriptor)
             self._forget(path)
             os.replace(fresh, path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         except OSError:
             with contextlib.suppress(OSError):  # half of it would only take the disk's last space
                 fresh.unlink()
@@ -124,11 +126,3 @@ def _write_all(descriptor: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

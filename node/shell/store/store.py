@@ -148,15 +148,17 @@ class Store:
             self.on_durable()
         return number
 
-    def keep(self, key: str, value: bytes) -> None:
-        """Keep `value` under `key`; when this returns, it survives a power cut.
+    def keep(self, changes: Mapping[str, bytes]) -> None:
+        """Keep `changes`; when this returns, they survive a power cut.
 
         Raises
         ------
         ShellError
             If the disk does not take it.
         """
-        number = self.keep_soon({key: value})
+        if not changes:
+            return
+        number = self.keep_soon(changes)
         with self._condition:
             self._condition.wait_for(
                 lambda: self._durable >= number or self._fault is not None, _KEEP_TIMEOUT_S

@@ -20,8 +20,8 @@ MS = 1_000_000
 def test_what_is_kept_is_there_after_the_node_was_killed(tmp_path):
     path = tmp_path / "kept.db"
     store = Store(path)
-    store.keep("issuer/3", b"41")
-    store.keep("issuer/3", b"42")
+    store.keep({"issuer/3": b"41"})
+    store.keep({"issuer/3": b"42"})
     again = Store(path)  # the first one was never closed, as after a power cut
     assert again.kept() == {"issuer/3": b"42"}
     store.close()

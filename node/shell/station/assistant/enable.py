@@ -18,7 +18,6 @@ from node.control.precedence import CLASSES, MessageClass, PriorityConfig
 from node.control.trust.certificate import WARNING, WHAT, Certificate, proper_area, within
 from node.control.trust.message import AREA_BYTES_MAX, COMMAND_BYTES_MAX, Kind
 from node.control.warning.alert_blocks import ANY_EVENT
-from node.shell.enrol.install import write_file
 from node.shell.faults import EXIT_INPUT, ShellError, file_fault
 from node.shell.files import read_regular, read_toml_bytes
 from node.shell.poles.readable import plan_fault
@@ -31,6 +30,7 @@ from node.shell.station.init import sign
 from node.shell.station.link import at_broker, put
 from node.shell.station.replace import reload_broker, take_identities_back, write_revoked
 from node.shell.station.send import give_order, revoke
+from node.shell.store.whole import write_file
 
 CERTIFICATE_S: Final = 2 * 365 * 86_400
 ORDERS: Final = (WARNING, WHAT[Kind.VOLUME])

@@ -21,7 +21,7 @@ def kept(folder, names):
     store, chain = Store(folder / "store.db"), ProofChain({})
     for serial, name in enumerate(names, 1):
         key, block, _ = chain.add(Record(serial=serial, name=name, day="d", outcome="played"))
-        store.keep(key, block)
+        store.keep({key: block})
     return store
 
 
@@ -40,7 +40,7 @@ def test_the_chain_is_printed_and_holds_or_does_not(tmp_path, capsys):
     assert told.count('"outcome":"played"') == 3 and "entries 1 to 3" in told
     assert told.rstrip().endswith("the chain holds")
     block = store.kept()["proof/000"]
-    store.keep("proof/000", block.replace(b"siren", b"quiet"))
+    store.keep({"proof/000": block.replace(b"siren", b"quiet")})
     store.close()
     assert main(["proof", "--config", path]) == 1
     assert "does not follow the one before it" in capsys.readouterr().out

@@ -63,7 +63,7 @@ def test_another_path_is_another_store_and_the_one_that_is_left_lets_go(tmp_path
     held.close(but=other)
     assert held.store(there) is other
     alone = Store(here)
-    alone.keep("b", b"2")
+    alone.keep({"b": b"2"})
     alone.close()
     held.close()
     assert read_kept(here) == {"a": b"1", "b": b"2"}

@@ -335,7 +335,7 @@ def test_a_disk_that_refuses_keeps_nobody_waiting_and_says_why():
     assert store.durable < number
     assert store.kept() == {"a": b"1", "b": b"2"}
     with pytest.raises(ShellError, match="full"):
-        store.keep("c", b"3")
+        store.keep({"c": b"3"})
 
 
 def test_a_slow_disk_keeps_nobody_waiting_and_is_told():
@@ -464,7 +464,7 @@ def test_a_real_disk_that_is_full_is_said_to_be(tmp_path):
             super().append(path, data)
 
     store = Store(tmp_path / "kept.db", disk=Filling())
-    store.keep("before", b"1")  # the writer's first turn is over: what follows is told
+    store.keep({"before": b"1"})  # the writer's first turn is over: what follows is told
     told = threading.Event()
     store.on_durable = told.set
     full.set()
