@@ -224,11 +224,11 @@ class Capacity:
 
     def _share_cell(self, commune: str, name: str) -> None:
         members = [one for one in self._places if one.commune == commune and one.cell_name == name]
-        bearer = members[0].bearer
-        if bearer is None:
-            return
+        bearer = members[0].rated
         at = ("cell", commune, name)
-        if bearer.cell_kbit_s is not None:
+        if bearer is None:  # a trace tells of no rate
+            self._rates[at] = (members, None)
+        elif bearer.cell_kbit_s is not None:
             self._note(at, members, bearer.cell_kbit_s.value, bearer.queue_ms.value)
         elif len(members) > 1 and bearer.busy_interval_s.value:
             self._rates[at] = (members, None)  # it is shared, for it is busy for all at once

@@ -170,20 +170,26 @@ class Outgoing:
         return last_ns
 
     def _channel(self, place: Place, cells: "_Cells") -> Channel:
-        link = self._last_link(place, cells)
         found = troubles(place)  # what congests a backhaul or a cell, `Capacity` has
+        queue = None
+        congested = any(one.kind == "congestion" for one in found)
+        if place.rated is not None and (congested or place.like is not None):
+            queue = self._queue(place.rated, found)
+        if place.trace_ns is not None:
+            link: Channel = Trace(place.trace_ns, queue)
+            scarce = []
+        else:
+            assert place.bearer is not None, "one of both"
+            link = self._link(place.bearer, place.cell_name, place.commune, place.node, cells)
+            scarce = [] if queue is None else [queue]
         if not found:
             return link
-        queue = None if place.bearer is None else self._queue(place.bearer, found)
-        scarce = [] if queue is None else [queue]
         seed = self._scenario.seed
         return Troubled(link, found, scarce, seed=seed, commune=place.commune, node=place.node)
 
-    def _queue(self, bearer: Bearer, found: Sequence[Trouble]) -> SharedQueue | None:
-        """Return what of a rate others leave; None where they leave all of it."""
+    def _queue(self, bearer: Bearer, found: Sequence[Trouble]) -> SharedQueue:
+        """Return what of a rate others leave."""
         left = [(one.start_ns, one.end_ns, one.share) for one in found if one.kind == "congestion"]
-        if not left:
-            return None
         rate, queue_ms = bearer.rate_kbit_s.value, bearer.queue_ms.value
         return SharedQueue(rate, queue_ms, self.sender.packet_bits, left)
 
@@ -210,12 +216,6 @@ class Outgoing:
         """Return what repair of one stream may cost."""
         rate_kbit_s = self._scenario.sender.data_budget_kbit_s
         return RepairBudget(rate_bit_s=None if rate_kbit_s is None else 1000 * rate_kbit_s)
-
-    def _last_link(self, place: Place, cells: "_Cells") -> Channel:
-        if place.trace_ns is not None:
-            return Trace(place.trace_ns)
-        assert place.bearer is not None
-        return self._link(place.bearer, place.cell_name, place.commune, place.node, cells)
 
     def _sending(self, end_ns: int) -> Sending:
         """Return what the station sends until then, and count it."""

@@ -11,6 +11,7 @@ from sim.chance.rng import Purpose, from_table, raw_draws, stream
 from sim.chance.tables_quantiles import GAMMA_2, GEV_02, LOGNORMAL_06
 from sim.links import kernel
 from sim.links.bearer import Bearer
+from sim.links.shared import SharedQueue
 from sim.links.spells import Spells, stalls_of
 
 # Copies, for a kernel takes no array that is frozen; one for all links.
@@ -97,11 +98,20 @@ class Link:
 
 
 class Trace:
-    """A recorded path: the transit of packet i, again from the start when it ends."""
+    """A recorded path: the transit of packet i, again from the start when it ends.
 
-    def __init__(self, transit_ns: NDArray[np.int64]) -> None:
+    Parameters
+    ----------
+    transit_ns : (n,) int64
+        ns, LOST_NS for what was lost.
+    queue : SharedQueue or None
+        Its rate, where that is known. What a packet by itself takes there is in what was recorded.
+    """
+
+    def __init__(self, transit_ns: NDArray[np.int64], queue: SharedQueue | None = None) -> None:
         assert transit_ns.size, "traces are checked when they are read"
         self._transit_ns = transit_ns
+        self._queue = queue
 
     def carry(self, depart_ns: NDArray[np.int64], sequence: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return when each packet arrives.
@@ -111,6 +121,13 @@ class Trace:
 
         The result is (n,) int64 in ns, LOST_NS for what is lost here or was before.
         """
+        if self._queue is not None:
+            wait_ns = self._queue.wait_ns(depart_ns[:, np.newaxis])[:, 0]
+            depart_ns = np.where(
+                wait_ns == kernel.LOST_NS,
+                kernel.LOST_NS,
+                depart_ns + wait_ns - self._queue.transmit_ns,
+            )
         transit_ns = self._transit_ns[sequence % self._transit_ns.shape[0]]
         lost = (transit_ns == kernel.LOST_NS) | (depart_ns == kernel.LOST_NS)
         return np.where(lost, kernel.LOST_NS, depart_ns + transit_ns)

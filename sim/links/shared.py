@@ -110,6 +110,11 @@ class SharedQueue:
         self._state = np.zeros(2, np.int64)
 
     @property
+    def transmit_ns(self) -> int:
+        """What one copy takes where nobody is before it and others leave all of the rate."""
+        return self._transmit_ns
+
+    @property
     def dropped(self) -> int:
         """Copies that were dropped so far."""
         return int(self._state[DROPPED])

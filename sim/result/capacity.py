@@ -55,6 +55,11 @@ class CapacityRow:
         return self.asked_kbit_s <= left_kbit_s
 
     @property
+    def is_traced(self) -> bool:
+        """Whether it is a cell of which a trace is all that is known."""
+        return self.bearer.startswith("trace:")
+
+    @property
     def over(self) -> bool:
         """Whether it is known that there is no room."""
         return self.fits is False
@@ -70,7 +75,10 @@ class CapacityRow:
         repair = f" ({', '.join(parts)})" if parts else ""
         dropped = f"; {self.dropped_packets} copies found no room" if self.dropped_packets else ""
         if self.rate_kbit_s is None:
-            return f"{ask} {self.asked_kbit_s:g} kbit/s{repair} of the {what}, not measured"
+            why = ", not measured"
+            if self.is_traced:
+                why = ': a trace tells of no rate; say like = "BEARER" beside it'
+            return f"{ask} {self.asked_kbit_s:g} kbit/s{repair} of the {what}{why}"
         rate = f"{self.rate_kbit_s:g} kbit/s"
         if self.left_kbit_s is not None:
             rate = f"{self.left_kbit_s:g} kbit/s that congestion leaves of {rate}"
@@ -83,8 +91,10 @@ def capacity_lines(rows: list[CapacityRow]) -> list[tuple[str, str]]:
         (one for one in rows if one.rate_kbit_s is not None), key=lambda one: not one.over
     )
     found = [("DOES NOT FIT" if one.over else "fits", one.said()) for one in known]
-    unknown = [one for one in rows if one.rate_kbit_s is None]
-    if unknown:
+    for traced in (False, True):
+        unknown = [one for one in rows if one.fits is None and one.is_traced == traced]
+        if not unknown:
+            continue
         most = max(unknown, key=lambda one: one.asked_kbit_s)
         others = f"; and {len(unknown) - 1} other cells, less each" if len(unknown) > 1 else ""
         found.append(("not known", f"{most.said()}{others}"))

@@ -12,7 +12,7 @@ import numpy as np
 
 from sim.swarm.script import ATTACKS, EVENTS, TIERS, Act, Pole, Script, Step, Tier
 from sim.swarm.village import LIVE_NUMBERS
-from sim.world.path import TROUBLES
+from sim.world.hop import TROUBLES
 
 T = TypeVar("T")
 

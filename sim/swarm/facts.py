@@ -12,7 +12,7 @@ from sim.swarm.desk import Given
 from sim.swarm.history import AtEnd, History, PoleHistory, Span, Told
 from sim.swarm.script import TIERS, Step, Tier
 from sim.swarm.village import ns_of, tones_of
-from sim.world.path import TROUBLES
+from sim.world.hop import TROUBLES
 
 _DISK_WAIT_NS: Final = 5 * NS_PER_S
 """As `node.shell.broker.unacknowledged` has it."""

@@ -201,12 +201,12 @@ class Delivery:
 
         The result is (n,) int64, ns or LOST_NS.
         """
-        if place.bearer is None or place.bearer.sleep is None:
+        if place.rated is None or place.rated.sleep is None:
             return come_ns
         bits = stream(self._seed, Purpose.SLEEP, commune=place.commune, node=place.node)
         keep_alive_ns = MqttConfig().keepalive_s * NS_PER_S
         phase_ns = int(between(raw_draws(bits, 1), 0, keep_alive_ns)[0])
-        modem = Modem(place.bearer.sleep, bits)
+        modem = Modem(place.rated.sleep, bits)
         found = come_ns.copy()
         for i, at_ns in enumerate(come_ns.tolist()):
             if at_ns != LOST_NS:

@@ -143,6 +143,7 @@ def _drawn(
     def unit(what: str) -> float:
         return _unit(scenario.seed, f"{what}/{cluster.name}", village)
 
+    bearer = _one_of(found.bearers, unit("bearer"), cluster.bearer)
     reach = round(found.moved_m * _CM)
     bits = stream(scenario.seed, Purpose.SAMPLE, node=f"place/{cluster.name}", run=village)
     x_cm, y_cm = between(raw_draws(bits, 2), -reach, reach).tolist()
@@ -150,7 +151,8 @@ def _drawn(
         cluster,
         x_m=cluster.x_m + x_cm / _CM,
         y_m=cluster.y_m + y_cm / _CM,
-        bearer=_one_of(found.bearers, unit("bearer"), cluster.bearer),
+        bearer=bearer,
+        like=cluster.like if bearer == cluster.bearer else None,
         profile=_one_of(found.profiles, unit("profile"), cluster.profile),
     )
 

@@ -170,6 +170,8 @@ def with_numbers(village: Village, numbers: Mapping[str, float]) -> Village:
     def place_of(place: Place) -> Place:
         name, profile = place.bearer_name, place.profile
         bearer = None if place.bearer is None else bearer_of(name, place.bearer)
+        if place.like is not None:
+            place = replace(place, like=bearer_of(place.like_name, place.like))
         if profile.name not in profiles:
             profiles[profile.name] = _with_parts(profile, numbers)
         return with_parts(place, bearer, profiles[profile.name])
@@ -190,7 +192,8 @@ def without_outages(village: Village) -> dict[str, float]:
 
 
 def _bearers(village: Village) -> dict[str, Bearer]:
-    found = {one.bearer_name: one.bearer for one in village.places if one.bearer is not None}
+    rated = ((one.like_name or one.bearer_name, one.rated) for one in village.places)
+    found = {name: one for name, one in rated if one is not None}
     return found | {village.backhaul_names[c]: one for c, one in village.backhauls.items()}
 
 

@@ -163,11 +163,20 @@ def wrong_faults(scenario: "Scenario") -> Iterator[str]:
             yield f"{at}: {said}: no cluster is at all of them; what befalls nobody is no fault"
         if fault.kind == "no_rtc" and not wrong and not any(_has_rtc(scenario, o) for o in met):
             yield f"{at}.kind = 'no_rtc': no cluster there has a clock on its board to begin with"
-        traced = [one.cluster for one in met if one.bearer.startswith("trace:")]
-        if fault.kind == "congestion" and fault.backhaul is None and traced:
-            yield f"{at}.kind = 'congestion': {traced[0]} has a trace, which has no rate"
+        if fault.kind == "congestion" and fault.backhaul is None and not wrong:
+            yield from (f"{at}.kind = 'congestion': {name}" for name in _no_rate(scenario, met)[:1])
         yield from _wrong_times(scenario, fault, at)
     yield from _wrong_attacks(scenario)
+
+
+def _no_rate(scenario: "Scenario", met: list[Where]) -> list[str]:
+    """Return who of those met has a trace that nobody says a rate for."""
+    names = {one.cluster for one in met}
+    return [
+        f'{one.name} has a trace, which has no rate: say like = "BEARER" beside it'
+        for *_, one in scenario.clusters()
+        if one.name in names and one.bearer.startswith("trace:") and one.like is None
+    ]
 
 
 def _wrong_times(scenario: "Scenario", fault: Fault, at: str) -> Iterator[str]:

@@ -87,7 +87,7 @@ def feeder_of(commune: "Commune", hamlet: "Hamlet", cluster: "Cluster") -> str:
 
 def cell_of(cluster: "Cluster") -> str:
     """Return the cell of a cluster: the one that it names, or that of its bearer."""
-    return cluster.cell or cluster.bearer
+    return cluster.cell or cluster.like or cluster.bearer
 
 
 def _groups(scenario: "Scenario", one: Outages) -> Iterator[tuple[str, str, list[str]]]:

@@ -31,7 +31,7 @@ _RUN_FIELDS: Final = frozenset({"seed", "name", "path"})
 _GONE_AUDIO: Final = {"ramp_db_per_s": 200.0}
 """Settings that never had an effect and are gone; a scenario keeps the hash that it always had."""
 
-_LATER_PLACES: Final = ("feeder", "cell")
+_LATER_PLACES: Final = ("feeder", "cell", "like")
 
 _ALWAYS: Final = ("kind", "commune", "hamlet", "cluster", "bearer")
 """Of a fault."""
@@ -66,12 +66,14 @@ class Place:
     link_cuts_ns: tuple[Span, ...]
     """When nothing comes down to it."""
 
+    like: Bearer | None = None
+    """Of a trace: whose rate, queue, cell and modem its link has, where that is said."""
+    like_name: str = ""
     card_cuts_ns: tuple[Span, ...] = ()
     """When its sound card is gone."""
 
     cell: str = ""
     """The cell that it names, of several; empty: that of its bearer."""
-
     befallen: tuple[Befallen, ...] = ()
     """All that befalls it, in the run and its day."""
 
@@ -81,7 +83,13 @@ class Place:
     @property
     def cell_name(self) -> str:
         """Return what those have in common whom one cell serves."""
-        return f"{self.bearer_name}@{self.cell}" if self.cell else self.bearer_name
+        name = self.like_name or self.bearer_name
+        return f"{name}@{self.cell}" if self.cell else name
+
+    @property
+    def rated(self) -> Bearer | None:
+        """Return whose rate, queue, cell and modem the link has; None: a trace tells none."""
+        return self.bearer or self.like
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -186,7 +194,6 @@ def _place(
         errors.extend(line for line in str(fault).splitlines() if line not in errors)
         return None
     befallen = course.at(where_is(commune, hamlet, cluster))
-    begin_ns = course.live_ns
     place = Place(
         node=cluster.name,
         commune=commune.name,
@@ -198,15 +205,17 @@ def _place(
         bearer_name=cluster.bearer if trace is None else f"trace:{trace.name}",
         bearer=bearer,
         trace_ns=trace_ns,
+        like=None if cluster.like is None else find_bearer(scenario, cluster.like),
+        like_name=cluster.like or "",
         delay_ms=cluster.delay_ms,
         skew_ppm=cluster.skew_ppm,
         ambient_c=commune.ambient_c,
-        power_cuts_ns=cuts_ns(befallen, "power_cut", from_ns=begin_ns),
+        power_cuts_ns=cuts_ns(befallen, "power_cut", from_ns=course.live_ns),
         link_cuts_ns=(),
-        card_cuts_ns=cuts_ns(befallen, "card_gone", from_ns=begin_ns),
+        card_cuts_ns=cuts_ns(befallen, "card_gone", from_ns=course.live_ns),
         cell=cluster.cell or "",
         befallen=befallen,
-        live_ns=begin_ns,
+        live_ns=course.live_ns,
     )
     return with_parts(place, bearer, profile)
 
@@ -214,8 +223,8 @@ def _place(
 def with_parts(place: Place, bearer: Bearer | None, profile: Profile) -> Place:
     """Return a place with another bearer and gateway: after the power its modem has to attach."""
     befallen = tuple(one for one in place.befallen if not one.attaches)
-    if bearer is not None and bearer.attach_s is not None:
-        attach_ns = round(bearer.attach_s.value * NS_PER_S)
+    if (modem := bearer or place.like) is not None and modem.attach_s is not None:
+        attach_ns = round(modem.attach_s.value * NS_PER_S)
         befallen += tuple(
             Befallen(replace(one.fault, kind="link_down"), one.end_ns, one.end_ns + attach_ns, True)
             for one in befallen
@@ -232,10 +241,10 @@ def day_cuts(place: Place, kind: str) -> tuple[Span, ...]:
     return cuts_ns(place.befallen, kind)
 
 
-def troubles(place: Place, *, backhaul: bool = False) -> tuple[Trouble, ...]:
-    """Return what befalls packets on the last link to a place, or on its backhaul, ns of the run.
+def troubles(place: Place) -> tuple[Trouble, ...]:
+    """Return what befalls packets on the last link to a place, ns of the run.
 
-    Detours, and damage on the backhaul, come to the same thing on the last link.
+    Detours, and damage on the backhaul, come to the same thing there.
     """
     return tuple(
         Trouble(
@@ -247,23 +256,19 @@ def troubles(place: Place, *, backhaul: bool = False) -> tuple[Trouble, ...]:
         )
         for one in place.befallen
         if (fault := one.fault).kind in KINDS
-        and (fault.kind == "congestion" and fault.backhaul is not None) == backhaul
+        and (fault.kind != "congestion" or fault.backhaul is None)
     )
 
 
 def _unverified(scenario: Scenario, places: tuple[Place, ...]) -> Iterator[Unverified]:
     """Yield each number in use that nobody has checked, once."""
     seen: set[tuple[str, str]] = set()
-    used = {place.bearer_name: place.bearer for place in places if place.bearer is not None}
-    used |= {one.backhaul: find_bearer(scenario, one.backhaul) for one in scenario.communes}
-    if scenario.uplink is not None:
-        used[scenario.uplink] = find_bearer(scenario, scenario.uplink)
     for profile in dict.fromkeys(place.profile for place in places):
         for path, name, figure in profile.figures():
             if not figure.verified and (path, name) not in seen:
                 seen.add((path, name))
                 yield _one_unverified(path, name, figure)
-    for bearer_name, bearer in used.items():
+    for bearer_name, bearer in _used(scenario, places).items():
         own = bearer_name in scenario.bearers
         path = f"{scenario.name}.toml" if own else bearers.shown(bearer_name)
         prefix = f"bearers.{bearer_name}." if own else ""
@@ -275,6 +280,15 @@ def _unverified(scenario: Scenario, places: tuple[Place, ...]) -> Iterator[Unver
             figure = getattr(one, name)
             if not figure.verified:
                 yield _one_unverified(f"{scenario.name}.toml", f"outages[{i}].{name}", figure)
+
+
+def _used(scenario: Scenario, places: tuple[Place, ...]) -> dict[str, Bearer]:
+    """Return the bearers of all links by their names."""
+    used = {one.like_name or one.bearer_name: one.rated for one in places if one.rated is not None}
+    used |= {one.backhaul: find_bearer(scenario, one.backhaul) for one in scenario.communes}
+    if scenario.uplink is not None:
+        used[scenario.uplink] = find_bearer(scenario, scenario.uplink)
+    return used
 
 
 def _one_unverified(path: str, name: str, figure: Number | Whole | Switch) -> Unverified:
@@ -317,12 +331,7 @@ def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
     cut = scenario.outages or any(one.kind == "power_cut" for one in scenario.faults)
     unmet = {k for k, met in (("sleep", scenario.day is not None), ("attach_s", cut)) if not met}
     question["used_bearers"] = {
-        name: _without_later(_table_of(find_bearer(scenario, name)), unmet)
-        for name in sorted(
-            {place.bearer_name for place in places if place.bearer is not None}
-            | {commune.backhaul for commune in scenario.communes}
-            | ({scenario.uplink} if scenario.uplink is not None else set())
-        )
+        name: _without_later(_table_of(one), unmet) for name, one in _used(scenario, places).items()
     }
     question["bearers"] = {k: _without_later(v, unmet) for k, v in question["bearers"].items()}
     question["traces"] = {

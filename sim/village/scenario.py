@@ -66,6 +66,10 @@ class Cluster:
     """The cell of its bearer that serves it, where a commune has several; what cells have in common
     they have with those of the same bearer that name the same one."""
 
+    like: str | None = None
+    """Of a trace: the bearer whose rate, queue, cell and modem its link has, for a trace tells of
+    delay and loss alone."""
+
     skew_ppm: float | None = None
     """Fixes both crystals of the node; without it they are drawn from the profile."""
 
@@ -311,15 +315,19 @@ def _check_places(scenario: Scenario, path: Path, errors: list[str]) -> None:
             errors.append(
                 f"{where}: {at}.profile = {cluster.profile!r}: must be one of {', '.join(profiles)}"
             )
-        trace = trace_file(scenario, cluster.bearer)
-        if trace is not None and not trace.is_file():
-            errors.append(f"{where}: {at}.bearer = {cluster.bearer!r}: no file {trace}")
-        if trace is None and cluster.bearer not in known:
-            errors.append(
-                f"{where}: {at}.bearer = {cluster.bearer!r}: must be one of {', '.join(known)}, "
-                "or trace:FILE"
-            )
+        errors.extend(f"{where}: {at}.{line}" for line in _link_faults(scenario, cluster, known))
         errors.extend(_range_faults(f"{where}: {at}", cluster))
+
+
+def _link_faults(scenario: Scenario, cluster: Cluster, known: list[str]) -> Iterator[str]:
+    said = f"bearer = {cluster.bearer!r}"
+    trace = trace_file(scenario, cluster.bearer)
+    if trace is not None and not trace.is_file():
+        yield f"{said}: no file {trace}"
+    if trace is None and cluster.bearer not in known:
+        yield f"{said}: must be one of {', '.join(known)}, or trace:FILE"
+    if cluster.like is not None and (trace is None or cluster.like not in known):
+        yield f"like = {cluster.like!r}: must be beside a trace, and one of {', '.join(known)}"
 
 
 def _check_day(scenario: Scenario, path: Path, errors: list[str]) -> None:

@@ -16,7 +16,7 @@ from sim.village.course import Befallen
 from sim.village.faults import Kind
 from sim.village.places import Place
 from sim.world.devices import DISK_NS
-from sim.world.path import Hop
+from sim.world.hop import Hop
 from sim.world.pole import WorldPole
 from sim.world.world import World
 

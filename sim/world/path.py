@@ -5,13 +5,10 @@ packets that are far apart its bursts of loss pass: what decides is time, not ho
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from math import inf
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from node.kernel.bound import bound
 from node.kernel.record import new
@@ -22,14 +19,12 @@ from sim.links.bearer import Bearer
 from sim.links.channel import direction_of, jitter_of
 from sim.links.sleep import Modem
 from sim.links.spells import Spells, stalls_of
+from sim.world.hop import SLOT_NS, Down, Hop
 
 LOST_NS: Final = kernel.LOST_NS
 
 _AHEAD: Final = 64
 """Draws taken at once."""
-
-_SLOT_NS: Final = 20 * NS_PER_MS
-"""Bursts of loss are counted in packets of a stream, one in so much time."""
 
 _STATES: Final = 256
 """So many packets may be asked for ahead of one that comes before them."""
@@ -37,134 +32,6 @@ _STATES: Final = 256
 _SPELLS_NS: Final = 60 * NS_PER_S
 _SLACK_NS: Final = 30 * NS_PER_S
 """Neighbours ask a shared cell a little out of order: spells are kept so much longer."""
-
-ROOM_MIN: Final = 0.01
-"""Of a rate that streams nearly fill."""
-
-TROUBLES: Final = ("corrupt", "duplicate", "reorder")
-
-
-@dataclass(slots=True)
-class Line:
-    """A rate that orders share with streams."""
-
-    rate_kbit_s: float
-    asked_kbit_s: float
-    """By streams and chatter: more where it is full, for what found no room is asked for again."""
-    queue_ns: int
-    """What finds room while it is full waits so long."""
-
-
-Down = Callable[[int], bool]
-"""Whether a hop is cut by a fault at a time."""
-
-
-class Hop:
-    """What packets pass in one direction, one after the other, and what befalls them there."""
-
-    def __init__(self, *, seed: int, commune: str, node: str, down: Down | None) -> None:
-        self._down = down
-        self.kept_awake = False
-        """A stream keeps the modem from sleeping."""
-        self.shared: tuple[Line, ...] = ()
-        """While streams pass: its own rate."""
-        self.beyond: tuple[Line, ...] = ()
-        """And what it shares with other hops."""
-        self.left_share = 1.0
-        """What others leave of it."""
-        self.left_beyond = 1.0
-        """What they leave of what it shares with other hops."""
-        self._befallen: dict[str, tuple[int, int]] = {}
-        """Kind of trouble to (share of packets in 2**32, how long they are held back)."""
-        self._trouble_bits = stream(seed, Purpose.TROUBLE, commune=commune, node=node)
-        self.packets = 0
-        self.bytes = 0
-        self.troubled = 0
-        """Packets that were damaged, doubled or held back."""
-        self.full = 0
-        """Packets for which the queue had no room."""
-
-    def carry(self, at_ns: int, size_bytes: int) -> int:
-        """Return when a packet that comes here at `at_ns` is through, or LOST_NS.
-
-        `size_bytes` has all headers.
-        """
-        self.packets += 1
-        self.bytes += size_bytes
-        arrive_ns = self._cross(at_ns, size_bytes)
-        if self._down is not None and self._down(at_ns if arrive_ns == LOST_NS else arrive_ns):
-            return LOST_NS
-        return arrive_ns if not self._befallen else self._troubled(arrive_ns, size_bytes)
-
-    def is_closed(self, at_ns: int) -> bool:
-        """Return whether nothing at all comes through at a time."""
-        return self._down is not None and self._down(at_ns)
-
-    def befall(self, kind: str, share: float, *, held_ns: int = 0) -> None:
-        """Let so many of the packets be damaged, doubled or held back from now on; 0: none."""
-        self._befallen.pop(kind, None)
-        if share:
-            self._befallen[kind] = (round(share * (1 << 32)), held_ns)
-
-    @property
-    def rate_kbit_s(self) -> float:
-        """Return its rate, all of it."""
-        return inf
-
-    @property
-    def queue_ns(self) -> int:
-        """Return how long a packet waits there at the most."""
-        return 0
-
-    def _cross(self, at_ns: int, size_bytes: int) -> int:
-        """Return when a packet is through that nothing befalls, or LOST_NS."""
-        raise NotImplementedError
-
-    def _takes_twice(self) -> None:
-        """Let a packet take its time on the link once more."""
-
-    def _troubled(self, arrive_ns: int, size_bytes: int) -> int:
-        """Return when a packet is through that something befalls, or LOST_NS."""
-        draws = raw_draws(self._trouble_bits, len(TROUBLES)) >> np.uint64(32)
-        met = {
-            kind: self._befallen[kind][1]
-            for kind, draw in zip(TROUBLES, draws.tolist(), strict=True)
-            if kind in self._befallen and draw < self._befallen[kind][0]
-        }
-        self.troubled += len(met)
-        if "duplicate" in met:  # whoever takes it drops it, but it had its time on the link
-            self.packets += 1
-            self.bytes += size_bytes
-            self._takes_twice()
-        if arrive_ns == LOST_NS or "corrupt" in met:
-            return LOST_NS
-        return arrive_ns + met.get("reorder", 0)
-
-
-class Recorded(Hop):
-    """A hop as somebody has recorded it: a packet takes what one took at that moment of the trace.
-
-    transit_ns  (n,) int64, ns, LOST_NS for what was lost: a packet each 20 ms, again from the start
-                when it ends
-
-    It has no rate: nothing queues. A trace is of one way; of the other nobody knows better.
-    """
-
-    def __init__(
-        self,
-        transit_ns: NDArray[np.int64],
-        *,
-        seed: int,
-        commune: str,
-        node: str,
-        down: Down | None,
-    ) -> None:
-        super().__init__(seed=seed, commune=commune, node=node, down=down)
-        self._transit_ns = transit_ns
-
-    def _cross(self, at_ns: int, size_bytes: int) -> int:
-        transit_ns = int(self._transit_ns[at_ns // _SLOT_NS % self._transit_ns.size])
-        return LOST_NS if transit_ns == LOST_NS else at_ns + transit_ns
 
 
 class Modelled(Hop):
@@ -190,20 +57,18 @@ class Modelled(Hop):
         spells_from_ns: int = 0,
         behind_others: bool = False,
     ) -> None:
-        super().__init__(seed=seed, commune=commune, node=node, down=down)
+        super().__init__(
+            bearer, seed=seed, commune=commune, node=node, down=down, modem=modem, pushed=pushed
+        )
         self._bearer = bearer
         self._spells_from_ns = spells_from_ns
         """When its spells begin to be drawn: with a live programme, which meets the same ones."""
         self._loss_bits = stream(seed, Purpose.LOSS, commune=commune, node=node)
         self._jitter_bits = stream(seed, Purpose.JITTER, commune=commune, node=node)
         self._gap_bits = stream(seed, Purpose.GAP, commune=commune, node=node)
-        self._crowd_bits = stream(seed, Purpose.CROWD, commune=commune, node=node)
         self._stalls = stalls_of(bearer, stream(seed, Purpose.STALL, commune=commune, node=node))
         self._busy = busy
         self._outages = outages
-        self._modem = modem
-        self._pushed = pushed
-        """It goes to the modem, and not from it."""
         self._direction = direction_of(bearer, packet_bits=0)
         # Each a view of one number: a field by its name costs more than the number.
         self._bad = self._direction["bad"]
@@ -228,13 +93,9 @@ class Modelled(Hop):
             self._states = deque(maxlen=_STATES)
 
     def _cross(self, at_ns: int, size_bytes: int) -> int:
-        at_ns = self._awake_ns(at_ns)
-        if (self.shared or self.beyond) and (lost := self._finds_no_room()):
-            draw = int(raw_draws(self._crowd_bits, 1)[0] >> np.uint64(32))
-            if draw < lost * (1 << 32):
-                self.full += 1
-                return LOST_NS
-            at_ns += sum(one.queue_ns for one, left in self._lines() if left < one.asked_kbit_s)
+        at_ns = self._among_others(self._awake_ns(at_ns))
+        if at_ns == LOST_NS:
+            return LOST_NS
         if self._used == _AHEAD:
             self._ahead["raw"] = raw_draws(self._loss_bits, _AHEAD)
             jitter_bits = raw_draws(self._jitter_bits, _AHEAD)
@@ -243,7 +104,7 @@ class Modelled(Hop):
         i, self._used = self._used, self._used + 1
         if at_ns >= self._known_until_ns:
             self._look_ahead(at_ns)
-        if at_ns - self._last_ns > 2 * _SLOT_NS:
+        if at_ns - self._last_ns > 2 * SLOT_NS:
             self._pass_time(at_ns - self._last_ns)
         self._last_ns = at_ns
         self._transmit_ns[0] = round(
@@ -256,28 +117,6 @@ class Modelled(Hop):
         self._traverse(self._ahead[i : i + 1], self._stall_rows, self._busy_rows, self._outage_rows)
         self._go_on(at_ns, later)
         return int(self._arrive_ns[i])
-
-    def _finds_no_room(self) -> float:
-        """Return which share of all that comes to a line that is full finds no room there: 0 where
-        all that is asked fits. What finds some waits for the whole queue of each such line.
-        """
-        return 1.0 - min(
-            (left / line.asked_kbit_s for line, left in self._lines() if left < line.asked_kbit_s),
-            default=1.0,
-        )
-
-    @property
-    def _share(self) -> float:
-        """Return what is left of the rate when streams and others have taken theirs."""
-        share = self.left_share
-        taken = ((left - line.asked_kbit_s) / self.rate_kbit_s for line, left in self._lines())
-        room = min((one for one in taken if one >= 0), default=share)
-        return min(max(room, ROOM_MIN * share), share)
-
-    def _lines(self) -> list[tuple[Line, float]]:
-        """Return each line that streams pass too, and what others leave of it, kbit/s."""
-        found = [(one, one.rate_kbit_s * self.left_share) for one in self.shared]
-        return found + [(one, one.rate_kbit_s * self.left_beyond) for one in self.beyond]
 
     def is_closed(self, at_ns: int) -> bool:
         """Return whether nothing at all comes through at a time: it is cut, or has no signal."""
@@ -307,25 +146,6 @@ class Modelled(Hop):
             self._states.append((came_ns, *now))
         self._free_ns[0], self._newest_ns[0] = now
 
-    def _awake_ns(self, at_ns: int) -> int:
-        """Return when the modem at the end, or at the begin, takes a packet of `at_ns`."""
-        if self._modem is None or (self._down is not None and self._down(at_ns)):
-            return at_ns
-        if self._pushed and not self.kept_awake:
-            return self._modem.pushed(at_ns)
-        self._modem.sends(at_ns)
-        return at_ns
-
-    @property
-    def rate_kbit_s(self) -> float:
-        """Return its rate, all of it."""
-        return self._bearer.rate_kbit_s.value
-
-    @property
-    def queue_ns(self) -> int:
-        """Return how long a packet waits there at the most."""
-        return self._queue_ns
-
     def _look_ahead(self, at_ns: int) -> None:
         since_ns = at_ns - self._spells_from_ns
         begin_ns, end_ns = max(0, since_ns - _SLACK_NS), max(0, since_ns + 2 * _SPELLS_NS)
@@ -343,7 +163,7 @@ class Modelled(Hop):
         both = (enter + leave) / (1 << 32)
         if not enter or both <= 0:
             return
-        slots = min(int(gap_ns // _SLOT_NS) - 1, 1024)
+        slots = min(int(gap_ns // SLOT_NS) - 1, 1024)
         stays, factor = 1.0, 1 - both
         while slots > 0:  # products only: the same bits on every machine
             if slots & 1:

@@ -19,10 +19,11 @@ from sim.village.places import Place, Village
 from sim.world.broker import Broker, Message
 from sim.world.devices import UDP_BYTES
 from sim.world.guard import guarded
+from sim.world.hop import Down, Hop, Line, Recorded
 from sim.world.live.programme import LivePlan, LiveProgramme
 from sim.world.loop import VirtualLoop
 from sim.world.machine import VirtualMachine
-from sim.world.path import LOST_NS, Down, Hop, Line, Modelled, Path, Recorded
+from sim.world.path import LOST_NS, Modelled, Path
 from sim.world.pole import Ways, WorldPole
 from sim.world.witness import Witness
 
@@ -230,10 +231,18 @@ class World:
         if place.trace_ns is None:
             assert place.bearer is not None, "one of both"
             return self._hop(place.bearer, place.cell_name, place.commune, node, down)
-        return self._hops.setdefault(
-            (place.commune, node),
-            Recorded(place.trace_ns, seed=self._seed, commune=place.commune, node=node, down=down),
+        modem = None if place.like is None else self._modem(place.like, place.commune, place.node)
+        hop = Recorded(
+            place.trace_ns,
+            place.like,
+            seed=self._seed,
+            commune=place.commune,
+            node=node,
+            down=down,
+            modem=modem,
+            pushed=not node.endswith("/up"),
         )
+        return self._hops.setdefault((place.commune, node), hop)
 
     def _leave_room(self, *, streamed: bool) -> None:
         """Let orders share each rate down to the poles with streams and chatter.

@@ -33,10 +33,10 @@ from sim.result.run import NodeRow
 from sim.station import payloads
 from sim.village.places import Place, Village
 from sim.village.scenario import Scenario, sound_file
+from sim.world.hop import Line
 from sim.world.live.brought import Spoken
 from sim.world.live.pole import LivePole, sealed
 from sim.world.loop import VirtualLoop
-from sim.world.path import Line
 
 UPTIME_NS: Final = 3600 * NS_PER_S
 """How long a node's clock has run at the least when the programme begins, with what is drawn."""

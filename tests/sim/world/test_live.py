@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, replace
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -246,6 +247,40 @@ def test_an_order_waits_for_a_full_uplink_as_long_as_that_has_a_queue(tmp_path_f
     stretch = lived(loaded(tmp_path_factory, told))
     took_s = [one.arrived_s - one.sent_s for one in stretch.fates() if one.kind == "alert"]
     assert min(took_s) > 3
+
+
+def by_traces(tmp_path_factory, told):
+    """Return a village with a trace of 5 ms, like the thin line, for every other pole of it."""
+    trace = tmp_path_factory.mktemp("trace") / "even.csv"
+    trace.write_text("5\n" * 7)
+    head, *rest = told.split('bearer = "thin"')
+    own = ('bearer = "thin"', f'bearer = "trace:{trace}", like = "thin"')
+    return head + "".join(own[i % 2] + one for i, one in enumerate(rest))
+
+
+@pytest.mark.parametrize(("cell", "rate"), [(140, 1_000), (9_000, 33)])
+def test_an_order_over_a_trace_finds_its_cell_and_its_link_full(tmp_path_factory, cell, rate):
+    """It came in some ms through a cell, and a link, that lost half of its streams."""
+    order = '[[day.orders]]\nat = "02:01"\nkind = "alert"\nttl_s = 600\nlasts_s = 20\n'
+    lines = THIN.format(loss=0, rate=rate, cell=cell)
+    poles = [("pi_4b_usb", "thin")] * 4
+    told = by_traces(tmp_path_factory, village(duration_s=4, more=order + lines, poles=poles))
+    stretch = lived(loaded(tmp_path_factory, told))
+    took_s = {
+        one.node: one.arrived_s - one.sent_s for one in stretch.fates() if one.kind == "alert"
+    }
+    assert len(took_s) == 4
+    assert min(took_s.values()) > 0.3, "all of a queue"
+
+
+def test_drive_and_world_count_the_same_of_traces_in_a_full_cell(tmp_path_factory):
+    lines = THIN.format(loss=0, rate=1_000, cell=150)
+    told = village(duration_s=8, delay_ms=800, more=lines, poles=[("pi_4b_usb", "thin")] * 4)
+    asked = loaded(tmp_path_factory, by_traces(tmp_path_factory, told))
+    driven = run(asked, decode=False).nodes
+    assert sum(one.packets_lost for one in driven) > 100
+    rows = lived(asked).world.live.rows()
+    assert [asdict(one) for one in rows] == [asdict(one) for one in driven]
 
 
 def test_little_left_of_one_link_leaves_its_cell_as_it_was(tmp_path_factory):

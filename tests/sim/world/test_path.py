@@ -13,7 +13,8 @@ from sim.links.spells import busy_of, outages_of
 from sim.swarm.history import live
 from sim.swarm.rules import broken
 from sim.swarm.script import Pole, Script, Step
-from sim.world.path import LOST_NS, Line, Modelled
+from sim.world.hop import Line, Recorded
+from sim.world.path import LOST_NS, Modelled
 
 BYTES = 500
 SLOW = bearers.load("perfect")
@@ -79,6 +80,41 @@ def test_what_finds_room_in_full_lines_waits_for_the_whole_queue_of_each(own, be
     assert (
         full_ms * NS_PER_MS <= min(came_ns) <= max(came_ns) < full_ms * NS_PER_MS + NS_PER_MS * 20
     )
+
+
+def recorded(rate_kbit_s, queue_ms):
+    like = replace(
+        SLOW,
+        rate_kbit_s=replace(SLOW.rate_kbit_s, value=rate_kbit_s),
+        queue_ms=replace(SLOW.queue_ms, value=queue_ms),
+    )
+    way_ns = np.array([7 * NS_PER_MS], np.int64)
+    return Recorded(way_ns, like, seed=1, commune="c", node="n", down=None)
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.integers(0, 60), min_size=1, max_size=40),
+    st.integers(8, 4_000),
+    st.integers(0, 500),
+    st.sampled_from([0.1, 0.5, 1.0]),
+)
+def test_packets_over_a_trace_wait_for_the_rate_that_is_said_beside_it(gaps_ms, rate, queue, left):
+    """They waited for nothing, and congestion took nothing of it."""
+    hop = recorded(rate, queue)
+    hop.left_share = left
+    come_ns = np.cumsum(np.array(gaps_ms, np.int64)) * NS_PER_MS
+    arrive_ns = np.array([hop.carry(int(at_ns), BYTES) for at_ns in come_ns])
+    came = arrive_ns != LOST_NS
+    alone_ns = 8 * BYTES * NS_PER_MS / rate
+    assert came[0]
+    assert (np.diff(arrive_ns[came]) >= round(alone_ns / left)).all()
+    late_ns = (arrive_ns - come_ns)[came] - 7 * NS_PER_MS
+    assert (late_ns >= 0).all()
+    assert (late_ns <= queue * NS_PER_MS + alone_ns / left - alone_ns + 1).all()
+    assert hop.full == np.count_nonzero(~came)
+    if left == 1.0:
+        assert late_ns[0] == 0, "who is alone takes what was recorded"
 
 
 def test_a_pole_whose_way_up_is_full_keeps_nobody_elses_reports_back():
