@@ -55,6 +55,7 @@ KERNELS_WITH_MANY = {
     " a chunk: how each fares before, there and after is three arrays of two shapes",
     "sim/drive/sums.py:sum_up": "packets, periods and rows are of a chunk, and so is the room for"
     " its seconds; raster, histogram and coverage are as long as the run asks for",
+    "sim/drive/sums.py:_sum_up_plain": "it is a part of `sum_up`, for most of its rows",
     "sim/fleet/listening.py:listen": "what comes, what the card asks for, and how the station's"
     " packets fared are of a chunk, and so is the room for it; the sheet is of all chunks",
     "sim/links/kernel.py:send": "the table is one for all links, and the room is of a call: in a"

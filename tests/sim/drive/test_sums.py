@@ -43,7 +43,14 @@ def chunks(draw):
         st.integers(-3000, 100_000), st.integers(1, 2880), st.integers(0, len(Origin) - 1),
         st.one_of(st.just(-1), times), times,
     )  # fmt: skip
-    rows = draw(st.lists(row, max_size=12))
+    rows = []
+    for one in draw(st.lists(row, max_size=12)):
+        rows.append(one)
+        if draw(st.booleans()):  # whole packets, one after the other, as nearly all are
+            start, play_ns = 960 * draw(st.integers(-1, 90)), one[4]
+            for i in range(draw(st.integers(1, 8))):
+                came_ns = draw(times)
+                rows.append((start + 960 * i, 960, Origin.RECEIVED, came_ns, play_ns + i * 10**7))
     journal = new(Played, len(rows))
     for i, (start, samples, origin, arrival_ns, play_ns) in enumerate(rows):
         media = (start + TIMESTAMP) & 0xFFFF_FFFF
@@ -58,7 +65,7 @@ def test_kernels_sum_up_what_the_definition_says(chunk, first, own_delay_ns):
     sums = new(Sums)
     sums[0] = (
         TIMESTAMP, 960, 20_000_000, 6_500_000, own_delay_ns, first, np.full(7, 9), 9, 9, -NEVER,
-        NEVER, NEVER, 0, 0, 0,
+        NEVER, NEVER, 0, 0, 0, 0,
     )  # fmt: skip
     weights = np.zeros(DELAY_BINS, np.int64)
     coverage = Coverage(90_000, bins=10, bin_samples=9000)
