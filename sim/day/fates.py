@@ -101,8 +101,10 @@ def order_fate(
         why = "done until the power went, and not kept"
         return replace(told, fate="not obeyed", reason=why)
     if answer == NOTHING_IN_FORCE and order is not None:
-        if not _is_ordered_before(day, order):
-            return replace(told, fate="not obeyed", reason=f"refused: {answer}")
+        before = _ordered_before(day, order)
+        if order.by not in before:
+            of = f", that is of the {' and the '.join(before)}" if before else ""
+            return replace(told, fate="not obeyed", reason=f"refused: {answer}{of}")
         return replace(told, fate="obeyed", reason="nothing was in force here")
     if answer in _OBEYED:
         return replace(told, fate="obeyed")
@@ -202,14 +204,17 @@ def _counts_from(pole: Observed, sent: Sent, name: str) -> int:
     return sent.at_ns if first_ns is None else min(first_ns, sent.at_ns)
 
 
-def _is_ordered_before(day: DayConfig, order: OrderConfig) -> bool:
-    """Return whether there was a warning, for whomever, that a cancel may be about."""
+def _ordered_before(day: DayConfig, order: OrderConfig) -> list[str]:
+    """Return whose warning there was, for whomever, of the number that a cancel is about."""
     at_ns = into_day_ns(order.at, day.date, day.programme.zone)
-    return any(
-        one.kind == "alert"
-        and one.number == order.number
-        and into_day_ns(one.at, day.date, day.programme.zone) <= at_ns
-        for one in day.orders
+    return sorted(
+        {
+            one.by
+            for one in day.orders
+            if one.kind == "alert"
+            and one.number == order.number
+            and into_day_ns(one.at, day.date, day.programme.zone) <= at_ns
+        }
     )
 
 

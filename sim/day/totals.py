@@ -7,7 +7,7 @@ from sim.day.heard import IN_PART
 from sim.day.stagger import StaggerPlan
 from sim.result.day import STRANGERS, UNWARNED, DayDecision, DayItem, DayOrder, DaySpan
 
-_CUT_OFF: Final = ("stopped", "interrupted", IN_PART)
+_CUT_OFF: Final = ("stopped", "interrupted", "cancelled", IN_PART)
 
 _LEVEL_STEP_DBA = 0.05
 """Levels are rounded to 0.1 dB: half a step is no breach."""
@@ -36,6 +36,7 @@ def totals_of(
         "refused": outcomes.count("refused"),
         "missed": outcomes.count("missed"),
         "cut_off": sum(one in _CUT_OFF for one in outcomes),
+        "items_not_known": outcomes.count("not known"),
         "lowered_minutes": minutes(spans, "lower"),
         "silenced_minutes": minutes(spans, "refuse"),
         "justified_minutes": minutes(spans, "justify"),

@@ -79,9 +79,12 @@ def _verdict(day: DayResult) -> str:
     totals = day.totals
     warned = warned_sentence(day)
     said = f"{warned} " if warned else ""
+    not_known = totals["items_not_known"]
+    more = f", and of {not_known} it is not known" if not_known else ""
     said += (
         f"{totals['played']} of {totals['items']} items at {len(day.nodes)} clusters played; "
-        f"{totals['refused']} were refused, {totals['missed']} missed, {totals['cut_off']} cut off."
+        f"{totals['refused']} were refused, {totals['missed']} missed, {totals['cut_off']} cut off"
+        f"{more}."
     )
     breaches = totals["breaches"]
     if breaches:

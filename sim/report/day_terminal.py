@@ -55,7 +55,8 @@ def day_lines(day: DayResult) -> list[str]:
     totals = day.totals
     lines.append(
         f"{totals['items']} items: {totals['played']} played, {totals['refused']} refused, "
-        f"{totals['missed']} missed, {totals['cut_off']} cut off; "
+        f"{totals['missed']} missed, {totals['cut_off']} cut off, "
+        f"{totals['items_not_known']} not known; "
         f"lowered {totals['lowered_minutes']} min, silenced {totals['silenced_minutes']} min, "
         f"justified {totals['justified_minutes']} min; breaches {totals['breaches']}"
     )

@@ -134,7 +134,7 @@ def _variant(sweep: Sweep, figures: Figures, i: int, nodes: list[str]) -> Varian
         if both.any():
             ours, theirs, where = values[both, i], values[both, 0], villages[both]
             apart[name] = difference(ours, theirs, where, is_share=name in FIGURES)
-            if _same_orders(sweep, name, i, 0):
+            if _same_orders(sweep, name, i, 0) and np.array_equal(ours, theirs):
                 apart[name] = _NOTHING
     behind = {}
     for name in FIGURES:
@@ -143,6 +143,7 @@ def _variant(sweep: Sweep, figures: Figures, i: int, nodes: list[str]) -> Varian
             behind[name] = (
                 _NOTHING
                 if _same_orders(sweep, name, i, best)
+                and np.array_equal(values[:, i], values[:, best])
                 else difference(values[:, i], values[:, best], villages)
             )
     hours = _enough(figures.warned[:, i])

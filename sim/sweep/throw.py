@@ -15,6 +15,7 @@ from sim.result.day import WARNED, DayOrder
 from sim.station import payloads
 from sim.station.programme import Programme
 from sim.sweep.delivery import Delivery
+from sim.sweep.loud import loud_hours
 from sim.sweep.room import no_room
 from sim.sweep.settings import Variant, column
 from sim.sweep.sweep import DAY, PROGRAMME, WARNING, Sweep, Throw
@@ -63,8 +64,12 @@ def rows_of(sweep: Sweep, number: int) -> list[dict[str, Any]]:
             # Orders go by the network alone: variants that share it share them.
             if variant.network not in warned:
                 warned[variant.network] = _warned(scenario, village, sweep.ttl_s)
-            for row, warned_s in zip(own, warned[variant.network], strict=True):
-                row["warned_s"] = warned_s
+            for row, come_s, loud in zip(
+                own, warned[variant.network], loud_hours(scenario, village), strict=True
+            ):
+                row["warned_s"] = [
+                    one if is_loud else None for one, is_loud in zip(come_s, loud, strict=True)
+                ]
         rows += own
     return rows
 
@@ -138,7 +143,8 @@ def _last_s(orders: list[DayOrder]) -> list[float | None]:
 def _warned(scenario: Scenario, village: Village, ttl_s: int) -> list[list[float | None]]:
     """Return when an order given on each hour of the day was at each cluster, s after it.
 
-    What a node then makes of it, its own controller decides: `loalang-sim run --day`.
+    What a node then makes of it, its own controller decides: `loalang-sim run --day`; whether its
+    horn would be heard is looked at apart (`loud_hours`).
     """
     orders = [
         Sent(f"{hour:02d}:00", hour * HOUR_NS, ttl_s, commune.name, b"")

@@ -114,7 +114,7 @@ def _bounds(one: Estimate, form: str) -> str:
 def _warned(odds: Odds) -> str:
     if odds.is_day:
         return "the horn sounded, by the node's own controller,"
-    return "the order is at a node with power"
+    return "the order is at a node with power, loud enough to be heard,"
 
 
 def _sure(known: list[VariantOdds], name: str) -> str:

@@ -454,6 +454,38 @@ def test_a_cancel_that_cancels_nothing_is_no_order_obeyed(village, number, fates
     }
 
 
+def test_a_cancel_of_what_another_tier_ordered_is_no_order_obeyed(village):
+    """It said that nothing was in force, while the siren went on."""
+    cancel = '[[day.orders]]\nat = "02:00"\nkind = "cancel"\nby = "province"\n\n'
+    day = day_of(
+        village, ("[[communes]]", f"{cancel}[[communes]]"), ("siren_s = 4", "siren_s = 90")
+    )
+    told = [one for one in day.orders if one.kind == "cancel"]
+    assert {(one.fate, one.reason) for one in told} == {
+        (
+            "not obeyed",
+            "refused: nothing in force under that number, that is of the commune",
+        )
+    }
+    assert {one.fate for one in warnings_of(day).values()} == {"heard"}
+
+
+def test_each_item_of_a_day_is_in_one_of_its_figures(village):
+    """One that was cancelled, or of which it is not known, was in none of them."""
+    cancel = '[[day.orders]]\nat = "02:01"\nkind = "cancel"\n\n'
+    late = '[[day.orders]]\nat = "23:58"\nkind = "alert"\nnumber = 2\n\n'
+    cut = '[[faults]]\nkind = "link_down"\ncluster = "a-1"\nstart = "23:50"\nend = "26:00"\n'
+    day = day_of(
+        village,
+        ("[[communes]]", f"{cancel}{late}{cut}[[communes]]"),
+        ("siren_s = 4", "siren_s = 90"),
+    )
+    outcomes = [one.outcome for one in day.items]
+    assert {"cancelled", "not known"} <= set(outcomes)
+    names = ("played", "refused", "missed", "cut_off", "items_not_known")
+    assert sum(day.totals[name] for name in names) == day.totals["items"] == len(outcomes)
+
+
 def test_a_cancel_before_its_warning_has_come_says_that_nothing_was_in_force(village):
     cut = '[[faults]]\nkind = "link_down"\nstart = "01:59"\nend = "02:15"\ncluster = "a-1"\n\n'
     cancel = '[[day.orders]]\nat = "02:20"\nkind = "cancel"\n\n'
