@@ -58,8 +58,6 @@ KERNELS_WITH_MANY = {
     "sim/drive/sums.py:_sum_up_plain": "it is a part of `sum_up`, for most of its rows",
     "sim/fleet/listening.py:listen": "what comes, what the card asks for, and how the station's"
     " packets fared are of a chunk, and so is the room for it; the sheet is of all chunks",
-    "sim/links/kernel.py:send": "the table is one for all links, and the room is of a call: in a"
-    " record of each link they were 17 kB of each node",
 }
 """Kernels with more than six arguments, and why: those on a pole have none."""
 

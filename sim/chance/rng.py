@@ -46,7 +46,8 @@ class Purpose(IntEnum):
 
 
 _POOL: Final = 4
-_SEED_WORDS: Final = 8
+SEED_WORDS: Final = 8
+"""Of 32 bits, that a generator is made of."""
 _NO_WORDS: Final = (0,) * _POOL
 _WORD: Final = 0xFFFF_FFFF
 _HALF: Final = np.uint64(32)
@@ -80,7 +81,7 @@ def stream(
         Number of the run within a sweep.
     """
     assert root >= 0 <= run, "who reads seeds checks this"
-    words = [*_root_words(root), purpose, *_name_words(commune), *_name_words(node), *_words(run)]
+    words = [*root_words(root), purpose, *place_words(commune, node, run)]
     return np.random.PCG64(_Seed(words))  # type: ignore[arg-type]  # it is all that PCG64 asks for
 
 
@@ -92,19 +93,24 @@ class _Seed(ISeedSequence):
 
     def generate_state(self, n_words: int, dtype: Any = np.uint32) -> NDArray[Any]:
         """Return what PCG64 asks for: (4,) uint64, bits."""
-        assert n_words == _SEED_WORDS // 2 and dtype is np.uint64, "only PCG64 asks"
-        halves = np.empty(_SEED_WORDS, np.int64)
+        assert n_words == SEED_WORDS // 2 and dtype is np.uint64, "only PCG64 asks"
+        halves = np.empty(SEED_WORDS, np.int64)
         seed = np.empty(n_words, np.uint64)
-        _mix(np.array(self._words, np.int64), halves, seed)
+        mix(np.array(self._words, np.int64), halves, seed)
         del self._words  # nobody asks twice, and a node has dozens of streams
         return seed
 
 
 @lru_cache(maxsize=64)
-def _root_words(root: int) -> tuple[int, ...]:
+def root_words(root: int) -> tuple[int, ...]:
     """Return the seed of a run in 32-bit words, a pool full at least."""
     words = _words(root)
     return words + _NO_WORDS[len(words) :]
+
+
+def place_words(commune: str, node: str, run: int = 0) -> tuple[int, ...]:
+    """Return in 32-bit words where a stream is drawn, and in which run."""
+    return (*_name_words(commune), *_name_words(node), *_words(run))
 
 
 @lru_cache(maxsize=4096)
@@ -135,7 +141,7 @@ def _mixed(value: int, other: int) -> int:
 
 
 @kernel("void(int64[::1], int64[::1], uint64[::1])")
-def _mix(words: NDArray[np.int64], seed: NDArray[np.int64], whole: NDArray[np.uint64]) -> None:
+def mix(words: NDArray[np.int64], seed: NDArray[np.int64], whole: NDArray[np.uint64]) -> None:
     """Fill in the words of a seed, as M. E. O'Neill's seed_seq_fe does in numpy's SeedSequence.
 
     words  (4 or more,) int64, bits: 32 each
@@ -154,9 +160,9 @@ def _mix(words: NDArray[np.int64], seed: NDArray[np.int64], whole: NDArray[np.ui
             seed[i] = _mixed(int(seed[i]), _hashed(value, constant))
             constant = constant * _MULT_A & _WORD
     constant = _INIT_B
-    for i in range(_SEED_WORDS - 1, -1, -1):
+    for i in range(SEED_WORDS - 1, -1, -1):
         seed[i] = seed[i % _POOL]
-    for i in range(_SEED_WORDS):
+    for i in range(SEED_WORDS):
         value = int(seed[i]) ^ constant
         constant = constant * _MULT_B & _WORD
         value = value * constant & _WORD

@@ -5,6 +5,7 @@ that the listener heard. All sums are whole numbers, so that a figure is the sam
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,7 @@ DELAY_BIN_NS: Final = 100_000
 DELAY_BINS: Final = 80_000
 """8 s in steps of 0.1 ms: longer than any playout delay and queue together."""
 
+_MILLION: Final = 1_000_000
 _MADE_UP: Final = int(Origin.CONCEALED)
 _SILENT: Final = int(Origin.SILENT)
 
@@ -142,6 +144,39 @@ def _pick(
     return count
 
 
+@kernel("int64(int64[::1], int64[::1], int64[::1])")
+def _reach(
+    weights: NDArray[np.int64], millionths: NDArray[np.int64], places: NDArray[np.int64]
+) -> int:
+    """Find where the sum of counts reaches each share of all; return how many all are.
+
+    At least one count, so that share 0 is the smallest value and not the first bin.
+
+    weights     (n,) int64, counts
+    millionths  (k,) int64, shares, ascending, at most all
+    places      (k,) int64, indices: filled where there is any count
+    """
+    total = np.int64(0)
+    for i in range(weights.shape[0]):
+        total += weights[i]
+    at, reached = -1, np.int64(0)
+    for i in range(millionths.shape[0] if total > 0 else 0):
+        # In two parts, for the product may have more than 64 bits.
+        more = -(-millionths[i] * (total % _MILLION) // _MILLION)
+        rank = max(1, millionths[i] * (total // _MILLION) + more)
+        while reached < rank:
+            at += 1
+            reached += weights[at]
+        places[i] = at
+    return int(total)
+
+
+@cache
+def _millionths(shares: tuple[float, ...]) -> NDArray[np.int64]:
+    """Return shares, ascending, in whole millionths: (k,) int64."""
+    return np.array([round(share * _MILLION) for share in shares], np.int64)
+
+
 class Coverage:
     """The programme as one node played it."""
 
@@ -158,14 +193,15 @@ class Coverage:
         covered, limit = self.state[COVERED], self.state[LIMIT]
         cover(self.state, self.raster, covered, limit - covered, _SILENT)
 
-    def origin_ms(self, origin: Origin) -> float:
-        """Return how much of the programme has this origin, in ms."""
-        return int(self.state[BY_ORIGIN + origin]) * 1000 / RATE_HZ
+    def origins_ms(self) -> list[float]:
+        """Return how much of the programme has each origin, in ms."""
+        return [samples * 1000 / RATE_HZ for samples in self.state[BY_ORIGIN:].tolist()]
 
     @property
     def dropout_ms(self) -> float:
         """Programme that did not come from received audio, in ms."""
-        return int(self.state[BY_ORIGIN + _MADE_UP :].sum()) * 1000 / RATE_HZ
+        made_up: list[int] = self.state[BY_ORIGIN + _MADE_UP :].tolist()
+        return sum(made_up) * 1000 / RATE_HZ
 
     @property
     def longest_gap_ms(self) -> float:
@@ -274,19 +310,15 @@ def quantiles_ms(
     """Return the upper end of the bin in which each share of the weight is reached, in ms.
 
     weights  (n,) int64, counts
+    shares   ascending
     bins     (n,) int32, index of the bin of each, ascending; None: of all, from the first on
 
     No more than the largest value `max_ns`, which lies somewhere in its bin. Empty when there is
     no weight.
     """
-    reached = weights.cumsum()
-    total = int(reached[-1]) if reached.size else 0
-    if total == 0:
+    places = np.empty(len(shares), np.int64)
+    if _reach(weights, _millionths(tuple(shares)), places) == 0:
         return []
-    # At least one count, so that share 0 is the smallest value and not the first bin.
-    ranks = [max(1, -(-round(share * 1_000_000) * total // 1_000_000)) for share in shares]
-    places = reached.searchsorted(ranks).tolist()
-    if bins is not None:
-        places = [int(bins[place]) for place in places]
-    ends_ns = [(place + 1) * bin_ns for place in places]
+    found = places.tolist() if bins is None else bins[places].tolist()
+    ends_ns = [(place + 1) * bin_ns for place in found]
     return [(end if max_ns is None else min(end, max_ns)) / 1e6 for end in ends_ns]

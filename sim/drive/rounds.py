@@ -16,11 +16,12 @@ from node.counters import new_counts
 from node.opus.protocol import DecoderFactory
 from node.stack import SpeakerNode
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, ns_to_samples
+from sim.drive.alignment import Alignment
 from sim.drive.outgoing import CHUNK_NS, Outgoing
 from sim.drive.pole import Pole
 from sim.drive.shared_decoder import SharedPath
 from sim.drive.site import Chunk
-from sim.drive.tally import Alignment, Departures, Recent, Tally
+from sim.drive.tally import Departures, Recent, Tally
 from sim.drive.trace import Trace
 from sim.station.programme import Programme, Sender, Sending
 from sim.village.places import Place, Village

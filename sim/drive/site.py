@@ -35,8 +35,9 @@ TURN_NS: Final = 5 * NS_PER_S
 """Between two looks at the node's journal: it must fit 4096 rows even when each is 5 ms, and a
 source that is forgotten, ten seconds after its last packet, takes the rows of its turn along."""
 
-_BOOT_OFFSET_S: Final = 3600
-"""A node's monotonic clock shows up to this at the start of the run."""
+BOOT_MIN_NS: Final = NS_PER_S
+BOOT_MAX_NS: Final = 3600 * NS_PER_S
+"""A node's monotonic clock shows so much at the start of the run."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -355,7 +356,7 @@ def crystals(
     """Return the node's monotonic clock and the sound card's."""
     board, card = place.profile.board, place.profile.sound_card
     bits = stream(seed, Purpose.START, commune=commune, node=node)
-    offset_ns = one_between(bits, NS_PER_S, _BOOT_OFFSET_S * NS_PER_S) + uptime_ns
+    offset_ns = one_between(bits, BOOT_MIN_NS, BOOT_MAX_NS) + uptime_ns
 
     def crystal(name: str, sigma_ppm: float, offset_ns: int) -> Oscillator:
         return Oscillator(

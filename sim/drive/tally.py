@@ -1,23 +1,35 @@
 """The running sums of one node: delays by stage, coverage, what was late, where it was apart."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from functools import cache
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import kernel
-from node.kernel.record import Records, new, together
+from node.kernel.record import Records, new, octets, together
 from node.source.state import Played
 from sim.drive.coverage import DELAY_BIN_NS, DELAY_BINS, Coverage, Histogram
 from sim.drive.site import Chunk
 from sim.drive.sums import NEVER, PERIOD_ROWS, Sums, fastest, sum_up
 from sim.links.kernel import LOST_NS
+from sim.links.known import cached_by_self
 from sim.result.run import STAGES
 from sim.station.programme import Sender
 
 _SKEW_BIN_NS: Final = 20_000
 _SKEW_BINS: Final = 25_000
+
+_AT: Final = {name: int(one[1]) // 8 for name, one in (Sums.dtype.fields or {}).items()}
+"""Which number of sums each field begins with."""
+
+_ADDED: Final = np.array(
+    [*range(_AT["stages"], _AT["stages"] + len(STAGES))]
+    + [_AT[name] for name in ("waited", "samples", "delay_min_ns", "delay_max_ns")]
+)
+"""Which of the numbers of sums are of one call, and the ends of all delays."""
+
+_NO_ROWS: Final = new(Played, 0)
 
 _PERIODS: Final = 128
 """Periods that are remembered beside a chunk: a row plays in it, of a packet that may have begun up
@@ -36,7 +48,7 @@ class Recent:
     def __init__(self, rows: int = 1, *, kept: int) -> None:
         self.first = 0
         """The number of the first that is remembered."""
-        self.values = np.zeros((rows, 0), np.int64)
+        self.values = _nothing(rows)
         """(rows, n) int64: ns, or flags that are 0 or 1."""
         self._kept = kept
         self._newest = 0
@@ -77,6 +89,12 @@ class Recent:
         return self.values[:, self._newest :]
 
 
+@cache
+def _nothing(rows: int) -> NDArray[np.int64]:
+    """Return series of which nothing is remembered: (rows, 0) int64."""
+    return np.zeros((rows, 0), np.int64)
+
+
 class Departures:
     """When packets reached the last link of each node; where that is alike it is kept once.
 
@@ -115,6 +133,23 @@ class Departures:
             one.forget()
 
 
+@cached_by_self
+def _sums_of(sender: Sender) -> NDArray[np.int64]:
+    """Return empty sums of what a station sends: (n,) int64, to be copied."""
+    sums = new(Sums)
+    for name, value in (
+        ("timestamp", sender.timestamp),
+        ("packet_samples", sender.packet_samples),
+        ("packet_ns", sender.packet_ns),
+        ("look_ahead_ns", sender.look_ahead_ns),
+        ("delay_min_ns", -NEVER),
+        ("delay_max_ns", NEVER),
+        ("first_sound_ns", NEVER),
+    ):
+        sums[name] = value
+    return octets(sums).view(np.int64)
+
+
 class Tally:
     """What one node did so far.
 
@@ -149,23 +184,14 @@ class Tally:
         self.deadline_misses = 0
         self._arrive = Recent(kept=kept)
         self._periods = Recent(PERIOD_ROWS, kept=_PERIODS)
-        self._later = new(Played, 0)
+        self._later = _NO_ROWS
         self._samples = 0
-        self._stage_sums = dict.fromkeys(STAGES, 0)
+        self._stage_sums = [0] * len(STAGES)
         self._waited_sum = 0
         self._fastest_ns = -NEVER
-        self._sums = new(Sums)
-        for name, value in (
-            ("timestamp", sender.timestamp),
-            ("packet_samples", sender.packet_samples),
-            ("packet_ns", sender.packet_ns),
-            ("look_ahead_ns", sender.look_ahead_ns),
-            ("own_delay_ns", own_delay_ns),
-            ("delay_min_ns", -NEVER),
-            ("delay_max_ns", NEVER),
-            ("first_sound_ns", NEVER),
-        ):
-            self._sums[name] = value
+        self._numbers = _sums_of(sender).copy()
+        self._numbers[_AT["own_delay_ns"]] = own_delay_ns
+        self._sums = cast("Records[Sums]", self._numbers.view(Sums.dtype))
 
     def add(
         self, chunk: Chunk, send: Recent, depart: Recent
@@ -207,7 +233,7 @@ class Tally:
     @property
     def first_sound_ns(self) -> int | None:
         """True time at which the first received sound was heard; None without any."""
-        first_ns = int(self._sums["first_sound_ns"][0])
+        first_ns = int(self._numbers[_AT["first_sound_ns"]])
         return None if first_ns == NEVER else first_ns
 
     def give_back(self) -> None:
@@ -219,7 +245,8 @@ class Tally:
         """Return the mean of each stage over the received audio; None when there was none."""
         if self._samples == 0:
             return dict.fromkeys(STAGES, None)
-        return {name: total / self._samples / 1e6 for name, total in self._stage_sums.items()}
+        means_ms = [total / self._samples / 1e6 for total in self._stage_sums]
+        return dict(zip(STAGES, means_ms, strict=True))
 
     @property
     def playout_delay_mean_ms(self) -> float | None:
@@ -264,20 +291,21 @@ class Tally:
         (s,) int64 and (s,) int64
             Whole seconds of media time, and true time in ns.
         """
-        sums = self._sums
-        sums["first_packet"] = first_packet
-        coverage = self.coverage
+        numbers, coverage = self._numbers, self.coverage
+        numbers[_AT["first_packet"]] = first_packet
         count = sum_up(
-            sums, coverage.state, coverage.raster, self.delay.weights, packets, periods, journal,
-            seconds,
+            self._sums, coverage.state, coverage.raster, self.delay.weights, packets, periods,
+            journal, seconds,
         )  # fmt: skip
         # Sums of a chunk fit 64 bits, those of a day may not.
-        for name, added in zip(STAGES, sums["stages"][0].tolist(), strict=True):
-            self._stage_sums[name] += added
-        self._waited_sum += int(sums["waited"][0])
-        self._samples += int(sums["samples"][0])
+        *stages, waited, samples, least_ns, most_ns = numbers[_ADDED].tolist()
+        self._stage_sums = [
+            one + added for one, added in zip(self._stage_sums, stages, strict=True)
+        ]
+        self._waited_sum += waited
+        self._samples += samples
         if self._samples:
-            self.delay.note(int(sums["delay_min_ns"][0]), int(sums["delay_max_ns"][0]))
+            self.delay.note(least_ns, most_ns)
         return seconds[0, :count].copy(), seconds[1, :count].copy()
 
     def _book(
@@ -287,68 +315,3 @@ class Tally:
         seconds = np.empty((2, len(journal)), np.int64)
         first = self._arrive.first
         return self.book(journal, packets, self._periods.values, seconds, first_packet=first)
-
-
-@kernel("void(int64[:, ::1], int64[::1], int64[::1], int64, int64)")
-def _note(
-    played_ns: NDArray[np.int64],
-    second: NDArray[np.int64],
-    play_ns: NDArray[np.int64],
-    first_s: int,
-    node: int,
-) -> None:
-    """Note when a node played some media seconds; those before `first_s` are settled.
-
-    played_ns  (seconds, nodes) int64, ns from that second on: filled in
-    second     (n,) int64, whole seconds of media time
-    play_ns    (n,) int64, true time in ns
-    """
-    for i in range(second.shape[0]):
-        if second[i] >= first_s:
-            played_ns[second[i] - first_s, node] = play_ns[i]
-
-
-class Alignment:
-    """When each node played the start of each media second, and how far that was apart."""
-
-    _NEVER: Final = -(1 << 62)
-    _WAIT_S: Final = 20
-    """By then every node has played a second, or never will."""
-
-    def __init__(self, nodes: int) -> None:
-        self._nodes = nodes
-        self._first_s = 0
-        self._played_ns = np.zeros((0, nodes), np.int64)
-
-    def add(self, node: int, second: NDArray[np.int64], play_ns: NDArray[np.int64]) -> None:
-        """Note when `node` played some media seconds.
-
-        second   (n,) int64, whole seconds of media time
-        play_ns  (n,) int64, true time in ns
-        """
-        if second.size == 0:
-            return
-        missing = int(second.max()) + 1 - self._first_s - len(self._played_ns)
-        if missing > 0:
-            more = np.full((missing, self._nodes), self._NEVER, np.int64)
-            self._played_ns = np.concatenate([self._played_ns, more])
-        _note(self._played_ns, second, play_ns, self._first_s, node)
-
-    def settle(self, before_s: int, tallies: list[Tally]) -> None:
-        """Count the distance to the group's median for the seconds that are complete."""
-        done = min(max(0, before_s - self._WAIT_S - self._first_s), len(self._played_ns))
-        played_ns, self._played_ns = self._played_ns[:done], self._played_ns[done:]
-        self._first_s += done
-        came = played_ns != self._NEVER
-        counts = np.count_nonzero(came, axis=1)
-        together = counts >= 2
-        played_ns, came, counts = played_ns[together], came[together], counts[together]
-        ordered = np.sort(played_ns, axis=1)  # those that never came are first
-        rows, before = np.arange(counts.size), self._nodes - counts
-        # Of two in the middle the mean, cut to a whole ns.
-        low, high = ordered[rows, before + (counts - 1) // 2], ordered[rows, before + counts // 2]
-        middle_ns = np.trunc((low + high) / 2).astype(np.int64)
-        apart_ns = np.abs(played_ns - middle_ns[:, np.newaxis])
-        for node, tally in enumerate(tallies):
-            own = apart_ns[came[:, node], node]
-            tally.skew.add(own, np.ones(own.size, np.int64))

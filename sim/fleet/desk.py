@@ -5,11 +5,13 @@ from typing import Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel.record import Records, as_bytes, new, zeros_apart
-from node.source.state import FIFO_SAMPLES, Played
+from node.clock.state import Line
+from node.jitter.state import Jitter
+from node.kernel.record import Records, as_bytes, inner, new, octets, zeros_apart
+from node.source.state import FIFO_SAMPLES, Played, Playout, Source
 from node.units import NS_PER_S
 from sim.fleet.around import NUMBER, PRESENTATION
-from sim.fleet.state import Hearing
+from sim.fleet.state import Hearing, Listener
 from sim.links.kernel import LOST_NS
 
 JOURNAL_ROWS: Final = 24_576
@@ -48,16 +50,15 @@ class Desk:
         """Likewise, (bytes,) uint8."""
         self.seconds = np.zeros((2, JOURNAL_ROWS), np.int64)
         """(2, JOURNAL_ROWS) int64: seconds of media time, and when they were heard, ns."""
-        self._hearings: list[Records[Hearing]] = []
+        self._seats: list[Seat] = []
         self.room = np.zeros((FIFO_SAMPLES, 0), np.float32)
         """(FIFO_SAMPLES, 0) float32, full scale 1.0: the sound that nobody hears."""
 
-    def hearing(self, number: int) -> Records[Hearing]:
-        """Return the records of the node of that number: an array of one, as it was left."""
-        while len(self._hearings) <= number:
-            made = zeros_apart((1,), Hearing.dtype)
-            self._hearings.append(cast(Records[Hearing], made))
-        return self._hearings[number]
+    def seat(self, number: int) -> "Seat":
+        """Return the records of the node of that number, as they were left."""
+        while len(self._seats) <= number:
+            self._seats.append(Seat())
+        return self._seats[number]
 
     def make_room(self, packets: int, period_ns: int) -> None:
         """Have room for so many packets, and for periods of that length."""
@@ -66,6 +67,29 @@ class Desk:
         periods = _PERIODS_NS // period_ns + _SPARE
         if self.periods.shape[1] < periods:
             self.periods = np.zeros((PRESENTATION + 1, periods), np.int64)
+
+
+class Seat:
+    """The records of one node, and the numbers in them that Python looks at: found once for all.
+
+    A field that is asked for by its name costs ten times as much as its number.
+    """
+
+    def __init__(self) -> None:
+        self.ways = Ways()
+        self.hearing = cast("Records[Hearing]", zeros_apart((1,), Hearing.dtype))
+        self.listener = inner(self.hearing, "listener", Listener)
+        self.listener_octets = octets(self.listener)
+        self.listener_numbers = self.listener_octets.view(np.int64)
+        """(n,) int64, in the order of their fields; some of their bits are floats."""
+        self.source = inner(self.hearing, "source", Source)
+        self.source_octets = octets(self.source)
+        self.jitter_numbers = octets(inner(self.source, "jitter", Jitter)).view(np.int64)
+        """Likewise."""
+        self.hard_resyncs = inner(self.source, "playout", Playout)["hard_resyncs"]
+        """(1,) int64, a count."""
+        self.slope = inner(self.source, "line", Line)["slope"]
+        """(1,) float64: of what it knows of the sender's clock."""
 
 
 class Ways:
@@ -79,6 +103,11 @@ class Ways:
         self.known = 0
         """How many are."""
         self._newest = 0
+        self._filled = 0
+
+    def forget(self) -> None:
+        """Remember nothing: another node has its room."""
+        self.first = self.known = self._newest = 0
 
     @property
     def oldest(self) -> int:
@@ -98,11 +127,12 @@ class Ways:
         end = kept + send_ns.size
         if values.shape[1] < end:
             self.values = np.full((_WAYS, end + _SPARE), LOST_NS, np.int64)
+            self._filled = 0
         for row, added in enumerate((send_ns, depart_ns, arrive_ns)):
             ways = self.values[row]
             ways[:kept] = values[row, gone : gone + kept]
             ways[kept:end] = added
-            ways[end : self.known] = LOST_NS
+            ways[end : self._filled] = LOST_NS
         self.first += gone
-        self.known = end
+        self.known = self._filled = end
         self._newest = send_ns.size - int(send_ns.searchsorted(send_ns[-1] - _REMEMBERED_NS))

@@ -2,21 +2,30 @@
 
 from typing import Final
 
+import numpy as np
+
 from node.audio.gain import ramp_factor
 from node.config import NodeConfig
 from node.control.arbiter import PriorityConfig
 from node.horn import RAMP_DB
 from node.jitter.state import Slot
-from node.kernel.record import Records, new, octets
+from node.kernel.record import new, octets
 from node.source.receiver import Receiver
 from node.source.state import Source
 from node.units import NS_PER_MS
-from sim.fleet.state import Listener
+from sim.fleet.desk import Seat
+from sim.fleet.on_stack import places_of
+from sim.fleet.state import Listener, Setup
 from sim.sender.time_answers import ANSWER_BYTES
 from sim.station.programme import ADDRESS, Sender
 
 _ANNOUNCED_BYTES: Final = 16
 """Of an answer: that the station may be asked for what is lost."""
+
+_SETUP: Final = places_of(Listener)["setup"] + np.array(
+    [places_of(Setup)[one] for one in ("period_samples", "lead_ns", "question_bytes")]
+)
+"""Which numbers of a listener say what its node is."""
 
 _CLASS: Final = "normal"
 """What a stream is that no order speaks of."""
@@ -64,18 +73,12 @@ class Newcomer:
         setup["level_max"] = receiver.buffer.state["level_max"][0]
         self._listener_octets = octets(listener)
 
-    def begin(
-        self, place: Records[Listener], period_samples: int, lead_ns: int, question_bytes: int
-    ) -> None:
-        """Let a record be of a node with that sound card and name that hears nobody yet."""
-        octets(place)[:] = self._listener_octets
-        setup = place["setup"]
-        setup["period_samples"] = period_samples
-        setup["lead_ns"] = lead_ns
-        setup["question_bytes"] = question_bytes
+    def begin(self, seat: Seat, period_samples: int, lead_ns: int, question_bytes: int) -> None:
+        """Let records be of a node with that sound card and name that hears nobody yet."""
+        seat.listener_octets[:] = self._listener_octets
+        seat.listener_numbers[_SETUP] = period_samples, lead_ns, question_bytes
 
-    def hear(self, place: Records[Source]) -> None:
-        """Let another record be of a source of which no packet has been taken yet."""
-        target = octets(place)
+    def hear(self, seat: Seat) -> None:
+        """Let records be of a node with a source of which no packet has been taken yet."""
         for part in self._touched:
-            target[part] = self._octets[part]
+            seat.source_octets[part] = self._octets[part]

@@ -18,19 +18,20 @@ from node.clock.timebase import skew_ppm
 from node.counters import Count, new_counts
 from node.jitter.buffer import COUNTED
 from node.jitter.state import Jitter
-from node.kernel.record import Records, as_bytes, inner, octets
-from node.source.state import PERIOD_SAMPLES_MAX, Played, Playout, Source
+from node.kernel.record import inner
+from node.source.state import PERIOD_SAMPLES_MAX, Played
 from node.units import NS_PER_S
 from sim.drive.tally import Tally
 from sim.drive.trace import Trace
 from sim.fleet import listening
-from sim.fleet.around import BEFORE, PLAY, TICK, UNHEARD, Surroundings, set_right
-from sim.fleet.desk import Desk, Ways
+from sim.fleet.around import BEFORE, PLAY, TICK, UNHEARD, set_right
+from sim.fleet.desk import Desk, Seat
 from sim.fleet.newcomer import Newcomer
 from sim.fleet.on_stack import places_of
 from sim.fleet.speech import Speech
-from sim.fleet.state import Hearing, Listener
-from sim.gateway.crystal import Minutes
+from sim.fleet.state import Listener
+from sim.fleet.surroundings import Surroundings
+from sim.gateway.crystal import Crystal, Minutes
 from sim.gateway.power import Uptime, uptimes
 from sim.links.channel import Channel
 from sim.links.kernel import LOST_NS
@@ -42,6 +43,15 @@ Seconds = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Whole seconds of media time, and when each was played, true time in ns: (n,) int64 both."""
 
 _ROW_BYTES: Final = Played.dtype.itemsize
+
+_NO_ROWS: Final[NDArray[Any]] = np.zeros(0, np.dtype((np.void, _ROW_BYTES)))
+
+_AT: Final = places_of(Listener)
+_PHASE, _FRESH, _ROWS, _PACKET, _PACKETS, _ON_PROBATION = (
+    _AT[one] for one in ("phase", "fresh", "rows", "packet", "packets", "on_probation")
+)
+_PROGRESS: Final = np.array([_AT[one] for one in ("packet", "come", "period", "until", "periods")])
+"""Which of the numbers of a listener those are."""
 
 _COUNTED: Final = np.array([*COUNTED], np.int64)
 _COUNTED_AT: Final = np.array([places_of(Jitter)[one] for one in COUNTED.values()])
@@ -69,7 +79,7 @@ class FleetPole:
         What nodes of its configuration begin as.
     sheet : (3, packets of the sound) int64
         Of `packet_sheet`: bits, bytes.
-    hearing : Records[Hearing]
+    seat : Seat
         Its records, whatever is in them.
     speech : Speech or None
         What it and the station say to each other beside the sound; None: nothing.
@@ -86,7 +96,7 @@ class FleetPole:
         tally: Tally,
         newcomer: Newcomer,
         sheet: NDArray[np.int64],
-        hearing: Records[Hearing],
+        seat: Seat,
         speech: Speech | None,
     ) -> None:
         self._place = place
@@ -102,27 +112,31 @@ class FleetPole:
         self._up: Uptime | None = None
         self._behind = np.zeros((2, 0), np.int64)
         """(2, n) int64: of `arrivals`, what came after the last period so far."""
-        self._ways = Ways()
-        self._hearing = hearing
+        self._ways = seat.ways
+        self._ways.forget()
+        self._seat = seat
+        self._numbers = seat.listener_numbers
+        self._numbers[:] = 0
         self.speech = speech
-        self._listener = inner(hearing, "listener", Listener)
-        octets(self._listener)[:] = 0
-        self._source = inner(self._hearing, "source", Source)
         self._counts = new_counts()
-        self._later: NDArray[Any] = np.zeros(0, np.dtype((np.void, _ROW_BYTES)))
+        self._total: NDArray[np.int64] | None = None
+        """What it counted, once it is at its end."""
+        self._later = _NO_ROWS
         self._right = 0
         self._trace = Trace()
         self.is_beyond = False
         """Whether its network does what only T2 can follow."""
 
     def counts(self) -> NDArray[np.int64]:
-        """Return what it counted, over all its boots: (COUNTS,) int64."""
+        """Return what it counted, over all its boots: (COUNTS,) int64, only to look at."""
+        if self._total is not None:
+            return self._total
         total = self._counts.copy()
         told, again = (0, 0) if self.speech is None else self.speech.heard
         total[Count.DATAGRAMS_RECEIVED] += told + again
         total[Count.RTCP_RECEIVED] += told
-        total[Count.PACKETS_RECEIVED] += again + self._listener["packets"][0]
-        total[Count.PACKETS_DISCARDED_PROBATION] += self._listener["on_probation"][0]
+        total[Count.PACKETS_RECEIVED] += again + self._numbers[_PACKETS]
+        total[Count.PACKETS_DISCARDED_PROBATION] += self._numbers[_ON_PROBATION]
         if self._hears:
             self._add_source(total)
         return total
@@ -131,7 +145,7 @@ class FleetPole:
         """Return the sender's skew as the node estimates it, or None when it hears nobody."""
         if not self._hears:
             return None
-        return round(skew_ppm(float(self._source["line"]["slope"][0, 0])), 3)
+        return round(skew_ppm(float(self._seat.slope[0])), 3)
 
     def trace(self) -> bytes:
         """Return the hash of its journal."""
@@ -154,20 +168,16 @@ class FleetPole:
             Room.
         """
         arrive_ns = self._arrivals(sending.first, depart_ns)
-        if self.speech is not None and arrive_ns.size:
-            self.speech.forget(self._ways, self._sheet)
-        self._ways.add(sending.send_ns, depart_ns, arrive_ns)
+        self._remember(sending.send_ns, depart_ns, arrive_ns)
         around, tally = self._around, self._tally
         desk.make_room(around.waiting + arrive_ns.size, around.period_ns)
         begin, end = around.gather(sending.first, arrive_ns, end_ns, desk.arrivals, desk.periods)
-        tally.packets_lost += int(around.record["lost"][0])
-        tally.deadline_misses += int(around.record["missed"][0])
-        if arrive_ns.size:
-            tally.note_fastest(sending.send_ns, arrive_ns)
+        tally.packets_lost += around.lost
+        tally.deadline_misses += around.missed
         spans = self._spans(desk.periods[TICK, begin:end], begin)
         self._mark_unheard(desk.periods[:, begin:end], spans, begin)
         if self.speech is not None:
-            clock = inner(around.record, "clock", Minutes)
+            clock = inner(inner(around.record, "clock", Crystal), "minutes", Minutes)
             self.speech.note_chunk(sending.send_ns, self._ways, clock)
         self._put_later(desk)
         seconds: list[Seconds] = []
@@ -178,28 +188,26 @@ class FleetPole:
                     self._go_on(0, self._behind.shape[1], 0, 0, 0)
                     self._listen(self._behind, desk, seconds)
             before = int(desk.periods[BEFORE, first - 1]) if first > begin else 0
-            come = int(around.record["come"][0])
+            come = around.come
             if last == end and not self._stays(up):
                 come = int(desk.periods[BEFORE, end - 1])
             self._go_on(before, come, first, last, end)
             self._listen(desk.arrivals, desk, seconds)
-        came = int(around.record["come"][0])
-        self._behind = desk.arrivals[:, int(desk.periods[BEFORE, end - 1]) : came].copy()
-        seconds.append(self._book(desk))
-        around.keep(desk.periods, end)
+        if end_ns < self._end_ns:
+            came = around.come
+            self._behind = desk.arrivals[:, int(desk.periods[BEFORE, end - 1]) : came].copy()
+            seconds.append(self._book(desk))
+            around.keep(desk.periods, end)
+        else:
+            around.end()
+            seconds.append(self._book(desk))
+            tally.coverage.finish()
+            self._total = self.counts()
         return seconds
-
-    def finish(self, desk: Desk) -> Seconds:
-        """End the run; return the media seconds that waited for a chunk that never came."""
-        self._around.restore(desk.periods)
-        self._put_later(desk)
-        found = self._book(desk)
-        self._tally.coverage.finish()
-        return found
 
     @property
     def _hears(self) -> bool:
-        return bool(self._listener["phase"][0] == listening.SOURCE)
+        return bool(self._numbers[_PHASE] == listening.SOURCE)
 
     def _arrivals(self, first: int, depart_ns: NDArray[np.int64]) -> NDArray[np.int64]:
         sequence = np.arange(first, first + depart_ns.size, dtype=np.int64)
@@ -207,6 +215,16 @@ class FleetPole:
         for cut_ns, back_ns in self._place.link_cuts_ns:
             arrive_ns[(arrive_ns >= cut_ns) & (arrive_ns < back_ns)] = LOST_NS
         return arrive_ns
+
+    def _remember(
+        self, send_ns: NDArray[np.int64], depart_ns: NDArray[np.int64], arrive_ns: NDArray[np.int64]
+    ) -> None:
+        """Note when packets are sent, depart and arrive: (n,) int64 all, ns, LOST_NS."""
+        if self.speech is not None and arrive_ns.size:
+            self.speech.forget(self._ways, self._sheet)
+        self._ways.add(send_ns, depart_ns, arrive_ns)
+        if arrive_ns.size:
+            self._tally.note_fastest(send_ns, arrive_ns)
 
     def _spans(self, tick_ns: NDArray[np.int64], begin: int) -> list[tuple[Uptime, int, int]]:
         """Return when it was up: from which of the periods on, and to which, counts."""
@@ -234,29 +252,25 @@ class FleetPole:
 
     def _stays(self, up: Uptime) -> bool:
         """Return whether the first period after the chunk finds it up, or there is none."""
-        next_play_ns = int(self._around.record["next_play_ns"][0])
-        return up.end_ns == self._end_ns or next_play_ns - self._around.lead_ns < up.end_ns
+        next_ns = self._around.next_play_ns - self._around.lead_ns
+        return up.end_ns == self._end_ns or next_ns < up.end_ns
 
     def _go_on(self, packet: int, come: int, period: int, until: int, periods: int) -> None:
         """Say from which of the packets and periods to which the listener goes on."""
-        for name, value in (
-            ("packet", packet), ("come", come),
-            ("period", period), ("until", until), ("periods", periods),
-        ):  # fmt: skip
-            self._listener[name] = value
+        self._numbers[_PROGRESS] = packet, come, period, until, periods
 
     def _boot(self, up: Uptime) -> None:
         if self._up is not None:
             self._counts = self.counts()
-        rows = int(self._listener["rows"][0])
+        rows = self._numbers[_ROWS]
         question_bytes = 0
         if self.speech is not None:
             self.speech.begin()
             question_bytes = self.speech.question_bytes
         self._newcomer.begin(
-            self._listener, self._around.period_samples, self._around.lead_ns, question_bytes
+            self._seat, self._around.period_samples, self._around.lead_ns, question_bytes
         )
-        self._listener["rows"] = rows
+        self._numbers[_ROWS] = rows
         self._up = up
 
     def _listen(self, arrivals: NDArray[np.int64], desk: Desk, seconds: list[Seconds]) -> None:
@@ -266,15 +280,15 @@ class FleetPole:
         """
         went = listening.FULL
         while went != listening.WHOLE and not self.is_beyond:
-            began = int(self._listener["packet"][0])
+            began = int(self._numbers[_PACKET])
             went = listening.listen(
-                self._hearing, self._ways.values, self._sheet, desk.room, arrivals,
+                self._seat.hearing, self._ways.values, self._sheet, desk.room, arrivals,
                 desk.periods, desk.journal,
             )  # fmt: skip
-            self._counts[Count.DATAGRAMS_RECEIVED] += int(self._listener["packet"][0]) - began
+            self._counts[Count.DATAGRAMS_RECEIVED] += int(self._numbers[_PACKET]) - began
             if went == listening.ADMITS:
-                self._newcomer.hear(self._source)
-                self._listener["phase"], self._listener["fresh"] = listening.SOURCE, 1
+                self._newcomer.hear(self._seat)
+                self._numbers[_PHASE], self._numbers[_FRESH] = listening.SOURCE, 1
             elif went == listening.FORGETS:
                 self._add_source(self._counts)
             elif went == listening.FULL:
@@ -288,21 +302,21 @@ class FleetPole:
 
         counts  (COUNTS,) int64, counts by `counters.Count`
         """
-        numbers = as_bytes(inner(self._source, "jitter", Jitter)).view(np.int64)
-        counts[_COUNTED] += numbers[_COUNTED_AT]
-        counts[Count.HARD_RESYNCS] += inner(self._source, "playout", Playout)["hard_resyncs"][0]
+        counts[_COUNTED] += self._seat.jitter_numbers[_COUNTED_AT]
+        counts[Count.HARD_RESYNCS] += self._seat.hard_resyncs[0]
 
     def _put_later(self, desk: Desk) -> None:
         """Put the rows that wait for a later chunk before those that are to come."""
         self._right = self._later.size
-        desk.journal_rows[: self._right] = self._later
-        self._listener["rows"] = self._right
+        if self._right:
+            desk.journal_rows[: self._right] = self._later
+        self._numbers[_ROWS] = self._right
 
     def _book(self, desk: Desk) -> Seconds:
         """Book the rows of the journal whose periods are known; the others wait."""
-        count = int(self._listener["rows"][0])
+        count = int(self._numbers[_ROWS])
         known = set_right(self._around.record, self._trace.mixed, desk.journal[:count], self._right)
-        self._later = desk.journal_rows[known:count].copy()
+        self._later = desk.journal_rows[known:count].copy() if known < count else _NO_ROWS
         found = self._tally.book(
             desk.journal[:known],
             self._ways.values,

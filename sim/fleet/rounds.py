@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from node.kernel.record import Records
 from node.units import NS_PER_S
+from sim.drive.alignment import Alignment
 from sim.drive.outgoing import Outgoing
 from sim.drive.rounds import bin_s, tally_of
-from sim.drive.tally import Alignment
 from sim.fleet.desk import CHUNK_NS, LONGEST_NS, Desk
 from sim.fleet.newcomer import Newcomer
 from sim.fleet.pole import FleetPole
@@ -26,6 +26,7 @@ from sim.village.places import Place, Village, node_config
 from sim.village.scenario import Scenario
 
 _RTP_BYTES = 12
+_NEVER_S = 1 << 62
 
 
 class FleetRounds:
@@ -79,11 +80,9 @@ class FleetRounds:
             stop_ns = start_ns + CHUNK_NS if end_ns - start_ns > LONGEST_NS else end_ns
             self._round(stop_ns)
             yield stop_ns
-            self.alignment.settle(stop_ns // NS_PER_S, self.tallies)
+            settled_s = stop_ns // NS_PER_S if stop_ns < end_ns else _NEVER_S
+            self.alignment.settle(settled_s, self.tallies)
             start_ns = stop_ns
-        for number, pole in enumerate(self._poles):
-            self.alignment.add(number, *pole.finish(self._desk))
-        self.alignment.settle(1 << 62, self.tallies)
 
     @property
     def is_beyond(self) -> bool:
@@ -143,8 +142,8 @@ class FleetRounds:
             tally=self.tallies[number],
             newcomer=self._newcomers[place.delay_ms],
             sheet=self._sheet,
-            hearing=(hearing := self._desk.hearing(number)),
-            speech=self._outgoing.speech(place, hearing),
+            seat=(seat := self._desk.seat(number)),
+            speech=self._outgoing.speech(place, seat.hearing),
         )
 
 

@@ -155,6 +155,37 @@ def _get_ready(
         ready_ns[i] = before_ns
 
 
+def queued_ns(profile: Profile) -> int:
+    """Return how long after a tick the first sample of what is asked for enters the DAC."""
+    return (profile.sound_card.periods.value - 1) * card_period_ns(profile)
+
+
+def card_period_ns(profile: Profile) -> int:
+    """Return how long a period of the sound card is."""
+    card = profile.sound_card
+    return card.period_samples.value * NS_PER_S // card.rate_hz.value
+
+
+def costs_of(profile: Profile, packet_ms: int) -> Records[Costs]:
+    """Return what a CPU takes for what, that has done nothing yet: an array of one."""
+    board = profile.board
+    wake_ns = round(board.wake_p50_us.value * _US)
+    costs = new(Costs)
+    for name, value in (
+        ("receive_ns", round(board.receive_us.value * _US)),
+        ("render_ns", round(board.render_us.value * _US)),
+        ("decode_ns", round(board.decode_us.value * _US * packet_ms / _DECODE_MS)),
+        ("period_ns", card_period_ns(profile)),
+        ("packet_ns", packet_ms * NS_PER_MS),
+        ("usual_ns", wake_ns // 2),
+        ("spread_ns", wake_ns * 3 // 2 - wake_ns // 2),
+        ("worst_ns", round(board.wake_max_us.value * _US)),
+        ("buffer_ns", queued_ns(profile)),
+    ):
+        costs[name] = value
+    return costs
+
+
 class Host:
     """The CPU of one node, chunk by chunk."""
 
@@ -172,39 +203,12 @@ class Host:
         edges_ns = sorted({at for one in left for at in one[:2]})
         shares = [prod(share for start, end, share in left if start <= at < end) for at in edges_ns]
         self._speeds = np.array([[-(1 << 62), *edges_ns], [1, *shares]], np.float64)
-        board, card = profile.board, profile.sound_card
         self._bits = stream(seed, Purpose.WAKE, commune=commune, node=node)
-        period_ns = card.period_samples.value * NS_PER_S // card.rate_hz.value
-        wake_ns = round(board.wake_p50_us.value * _US)
-        self.queued_ns = (card.periods.value - 1) * period_ns
+        self._costs = costs_of(profile, packet_ms)
+        self.queued_ns = queued_ns(profile)
         """From the tick at which a period is asked for to its first sample entering the DAC."""
-        self._costs = new(Costs)
-        for name, value in (
-            ("receive_ns", round(board.receive_us.value * _US)),
-            ("render_ns", round(board.render_us.value * _US)),
-            ("decode_ns", round(board.decode_us.value * _US * packet_ms / _DECODE_MS)),
-            ("period_ns", period_ns),
-            ("packet_ns", packet_ms * NS_PER_MS),
-            ("usual_ns", wake_ns // 2),
-            ("spread_ns", wake_ns * 3 // 2 - wake_ns // 2),
-            ("worst_ns", round(board.wake_max_us.value * _US)),
-            ("buffer_ns", self.queued_ns),
-        ):
-            self._costs[name] = value
         self._first_wake = 0
         self._wakes_ns = np.zeros(0, np.int64)
-
-    @property
-    def costs(self) -> Records[Costs]:
-        """What it takes for what, and until when it is busy: an array of one."""
-        return self._costs
-
-    def draw(self, count: int) -> NDArray[np.uint64]:
-        """Return the bits of the next wake-ups: (count,) uint64, for `wake_ns`.
-
-        Who draws here does not ask `ready_ns`.
-        """
-        return raw_draws(self._bits, count)
 
     def ready_ns(self, first_period: int, tick_ns: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return when the audio thread runs for each period: (m,) int64, ascending.

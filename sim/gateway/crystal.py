@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.kernel import inner_kernel, kernel
-from node.kernel.record import Record, whole
+from node.kernel.record import Record, Records, nested, number, whole
 from node.units import NS_PER_S
-from sim.chance.rng import one_from_table
+from sim.chance.bits import Bits, next_raw
+from sim.chance.rng import drawn, one_from_table
 from sim.chance.tables_quantiles import NORMAL
 
 _MINUTE_NS: Final = 60 * NS_PER_S
@@ -48,6 +49,75 @@ class Minutes(Record):
     knots_ns: NDArray[np.int64] = whole(
         "ns", "What it shows as each begins; those that are not needed never do.", (WINDOW_MINUTES,)
     )
+
+
+class Crystal(Record):
+    """A crystal as kernels go on with it: an `Oscillator`, of which only some minutes are kept."""
+
+    minutes: Records[Minutes] = nested(Minutes, "Those about now.", (1,))
+    known: int = whole("", "Minutes that are drawn.")
+    next_ns: int = whole("ns", "What it shows as the next one begins.")
+    fixed: int = whole("", "1: nothing is drawn.")
+    make_ppb: int = whole("ppb", "Frequency error that it was made with.")
+    wander_ppb: int = whole("ppb", "Random walk, one standard deviation per minute.")
+    walk_ppb: int = whole("ppb", "Where that is.")
+    curve_ppb_per_k2: float = number("ppb/K2", "Parabola about 25 degrees Celsius.")
+    ambient_c: float = number("C", "Air around the box.")
+    warmth_c: float = number("C", "What the box is warmer.")
+
+
+@inner_kernel("void(Crystal, Bits, int64[::1], int64, int64)")
+def cut(own: Crystal, bits: Bits, table: NDArray[np.int64], sigma_ppb: int, limit_ppb: int) -> None:
+    """Make a crystal of a batch, of which nothing is known yet.
+
+    table      (1025,) int64, quantiles in Q16 of the normal distribution
+    sigma_ppb  spread of the batch
+    limit_ppb  where the maker cuts it
+    """
+    minutes = own.minutes[0]
+    for i in range(WINDOW_MINUTES):
+        minutes.knots_ns[i] = _NEVER_NS
+    if not own.fixed:
+        drawn_ppb = drawn(table, sigma_ppb, next_raw(bits))
+        own.make_ppb = max(-limit_ppb, min(limit_ppb, drawn_ppb))
+
+
+@inner_kernel("int64(Crystal, Bits, int64[::1])")
+def _next_ppb(own: Crystal, bits: Bits, table: NDArray[np.int64]) -> int:
+    """Return the frequency error in the next minute: of `Oscillator._extend`.
+
+    table  (1025,) int64, quantiles in Q16 of the normal distribution
+    """
+    if own.fixed:
+        return own.make_ppb
+    # Additions and products only: the same bits on every machine.
+    off_c = own.ambient_c + own.warmth_c - _TURNOVER_C
+    own.warmth_c += (_WARM_UP_C - own.warmth_c) * _WARM_UP_PER_MINUTE
+    own.walk_ppb += drawn(table, own.wander_ppb, next_raw(bits))
+    return own.make_ppb + own.walk_ppb + int(np.rint(own.curve_ppb_per_k2 * off_c * off_c))
+
+
+@inner_kernel("void(Crystal, Bits, int64[::1], int64)")
+def look_about(own: Crystal, bits: Bits, table: NDArray[np.int64], about_ns: int) -> None:
+    """Keep the minutes about a true time, some before and some after it; never before the last.
+
+    table  (1025,) int64, quantiles in Q16 of the normal distribution
+    """
+    minutes = own.minutes[0]
+    at = about_ns // _MINUTE_NS
+    first = max(0, at - _BEFORE_MINUTES)
+    gone, minutes.first = first - minutes.first, first
+    for i in range(WINDOW_MINUTES if gone > 0 else 0):
+        is_kept = i + gone < WINDOW_MINUTES
+        minutes.ppb[i] = minutes.ppb[i + gone] if is_kept else 0
+        minutes.knots_ns[i] = minutes.knots_ns[i + gone] if is_kept else _NEVER_NS
+    while own.known < at + WINDOW_MINUTES - _BEFORE_MINUTES:
+        ppb = _next_ppb(own, bits, table)
+        if own.known >= first:
+            minutes.ppb[own.known - first] = ppb
+            minutes.knots_ns[own.known - first] = own.next_ns
+        own.known += 1
+        own.next_ns += _MINUTE_NS + _MINUTE_NS * ppb // _PPB
 
 
 @inner_kernel("int64(Minutes, int64)")
@@ -231,20 +301,6 @@ class Oscillator:
         since_ns = local_ns - self._knots_ns[minute]
         ppb = self._ppb[minute]
         return minute * _MINUTE_NS + since_ns - since_ns * ppb // (_PPB + ppb)
-
-    def minutes(self, about_ns: int) -> NDArray[np.int64]:
-        """Return the minutes about a true time, some before and some after it: as `Minutes`.
-
-        The result is (n,) int64: a number, ppb, ns, in the order of the fields.
-        """
-        at = about_ns // _MINUTE_NS
-        first, end = max(0, at - _BEFORE_MINUTES), at + WINDOW_MINUTES - _BEFORE_MINUTES
-        self._extend(end - 1)
-        missing = WINDOW_MINUTES - (end - first)  # where the run is too young for all of them
-        ppb = self._ppb[first:end] + [0] * missing
-        knots_ns = self._knots_ns[first:end] + [_NEVER_NS] * missing
-        # At once and not field by field, for that takes three times as long.
-        return np.array([first, *ppb, *knots_ns], np.int64)
 
     def _reach(self, local_ns: int) -> None:
         while not self._ppb or self._knots_ns[-1] <= local_ns:

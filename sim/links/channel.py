@@ -1,24 +1,27 @@
 """One direction of one path, chunk by chunk: a modelled link or a recorded one."""
 
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel.record import Records, new
+from node.kernel.record import Records, inner, new, octets
 from node.units import NS_PER_MS
-from sim.chance.rng import Purpose, from_table, raw_draws, stream
-from sim.chance.tables_quantiles import GAMMA_2, GEV_02, LOGNORMAL_06
+from sim.chance.bits import Bits, begin
+from sim.chance.rng import Purpose, from_table
+from sim.chance.tables_quantiles import EXPONENTIAL, GAMMA_2, GEV_02, LOGNORMAL_06
 from sim.links import kernel
 from sim.links.bearer import Bearer
+from sim.links.known import cached_by_self
 from sim.links.shared import SharedQueue
-from sim.links.spells import Spells, stalls_of
+from sim.links.spells import Spells, stalls_ns
 
+_SHAPES: Final = {"gev": GEV_02, "lognormal": LOGNORMAL_06, "gamma": GAMMA_2}
 # Copies, for a kernel takes no array that is frozen; one for all links.
-_SHAPES: Final = {
-    "gev": GEV_02.copy(), "lognormal": LOGNORMAL_06.copy(), "gamma": GAMMA_2.copy()
-}  # fmt: skip
-_NO_SHAPE: Final = np.zeros(0, np.int64)
+_TABLES: Final = {shape: np.stack([table, EXPONENTIAL]) for shape, table in _SHAPES.items()}
+_NO_SHAPE: Final = np.stack([np.zeros_like(EXPONENTIAL), EXPONENTIAL])
+_PURPOSES: Final = np.array([Purpose.LOSS, Purpose.JITTER, Purpose.STALL], np.int64)
+"""By their places in a passage."""
 _ALWAYS: Final = 1 << 32
 
 
@@ -47,19 +50,14 @@ class Link:
         busy: Spells,
         outages: Spells,
     ) -> None:
-        self._loss_bits = stream(seed, Purpose.LOSS, commune=commune, node=node)
-        self._jitter_bits = stream(seed, Purpose.JITTER, commune=commune, node=node)
-        self._stalls = stalls_of(bearer, stream(seed, Purpose.STALL, commune=commune, node=node))
         self._busy = busy
         self._outages = outages
-        self._ends_ns = np.empty(2, np.int64)
-        self._direction = direction_of(bearer, packet_bits)
-        self._table = _SHAPES.get(bearer.jitter_shape, _NO_SHAPE)
-        self._scale_us = round(bearer.jitter_scale_ms.value * 1000)
+        numbers = _passage_of(bearer, packet_bits).copy()
+        self._passage = cast("Records[kernel.Passage]", numbers.view(kernel.Passage.dtype))
+        begin(inner(self._passage, "chance", Bits), seed, _PURPOSES, commune=commune, node=node)
+        self._tables = _TABLES.get(bearer.jitter_shape, _NO_SHAPE)
         self._queue_ns = round(bearer.queue_ms.value * NS_PER_MS)
-        # The first packet meets the loss process in its long-run state.
-        first = int(raw_draws(self._loss_bits, 1)[0] >> np.uint64(32))
-        self._direction["bad"] = int(first < bearer.loss_pct.value / 100 * _ALWAYS)
+        kernel.enter(self._passage, bearer.loss_pct.value / 100 * _ALWAYS)
 
     def carry(self, depart_ns: NDArray[np.int64], sequence: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return when each packet arrives.
@@ -69,30 +67,23 @@ class Link:
 
         The result is (n,) int64 in ns, LOST_NS for what is lost here or was before.
         """
-        count = depart_ns.shape[0]
-        if count == 0:
-            return np.empty(0, np.int64)
-        loss, jitter = (raw_draws(one, count) for one in (self._loss_bits, self._jitter_bits))
+        arrive_ns = np.empty(depart_ns.shape[0], np.int64)
+        if arrive_ns.size == 0:
+            return arrive_ns
         depart_ns = np.ascontiguousarray(depart_ns)
         # Neighbours ask the cell for the same span, for they get the same packets.
         begin_ns = end_ns = 0
-        if kernel.span(depart_ns, self._ends_ns):
-            begin_ns, end_ns = self._ends_ns.tolist()
+        ends_ns = np.empty(2, np.int64)
+        if kernel.span(depart_ns, ends_ns):
+            begin_ns, end_ns = ends_ns.tolist()
             end_ns += self._queue_ns + 1
-        spells = [one.until(begin_ns, end_ns) for one in (self._stalls, self._busy, self._outages)]
-        stalls, busy, _ = map(len, spells)
-        arrive_ns = np.empty(count, np.int64)
         kernel.send(
-            self._direction,
-            self._table,
-            self._scale_us,
-            new(kernel.Passing, min(count, kernel.AT_ONCE)),
-            loss,
-            jitter,
+            self._passage,
+            self._tables,
             depart_ns,
             arrive_ns,
-            np.concatenate(spells),
-            np.array([stalls, stalls + busy]),
+            self._busy.until(begin_ns, end_ns),
+            self._outages.until(begin_ns, end_ns),
         )
         return arrive_ns
 
@@ -154,6 +145,23 @@ def drawn_of(shape: str, scale_us: int, raw: NDArray[np.uint64]) -> NDArray[np.i
     if table is None:
         return np.zeros(raw.size, np.int64)
     return 1000 * from_table(raw, table, scale=scale_us)
+
+
+@cached_by_self
+def _passage_of(bearer: Bearer, packet_bits: int) -> NDArray[np.int64]:
+    """Return what a link of a bearer begins as, but for its chance: (n,) int64, to be copied.
+
+    As numbers, for a record is copied field by field.
+    """
+    passage = new(kernel.Passage)
+    passage["link"] = direction_of(bearer, packet_bits)
+    passage["scale_us"] = round(bearer.jitter_scale_ms.value * 1000)
+    stall = inner(passage, "stall", kernel.Coming)
+    interval_ns, stall["shortest_ns"], stall["longest_ns"] = stalls_ns(bearer)
+    stall["interval_us"] = interval_ns // 1000
+    if not stall["interval_us"][0]:
+        stall["start_ns"] = stall["end_ns"] = kernel.NEVER_NS
+    return octets(passage).view(np.int64)
 
 
 def direction_of(bearer: Bearer, packet_bits: int) -> Records[kernel.Direction]:

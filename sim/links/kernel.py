@@ -5,12 +5,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import inner_kernel, kernel
-from node.kernel.record import Record, Records, whole
-from sim.chance.rng import drawn
+from node.kernel import inlined, inner_kernel, kernel
+from node.kernel.record import Record, Records, nested, whole
+from sim.chance.bits import Bits, next_raw, raw_of, stepped
+from sim.chance.rng import drawn, drawn_between
 
 LOST_NS: Final = -1
 """Arrival of a packet that never comes."""
+
+NEVER_NS: Final = 1 << 62
 
 
 class Direction(Record):
@@ -38,8 +41,33 @@ class Passing(Record):
     arrive_ns: int = whole("ns", "When it arrives, or LOST_NS: filled.")
 
 
-AT_ONCE: Final = 256
-"""Packets that are looked at one after another before the next ones are: they stay in the cache."""
+class Coming(Record):
+    """Spells that come by themselves, of which each is drawn when the one before is over."""
+
+    interval_us: int = whole("us", "Mean time from one end to the next start; 0: none comes.")
+    shortest_ns: int = whole("ns", "Least length.")
+    longest_ns: int = whole("ns", "Largest length.")
+    delay_us: int = whole("us", "Mean of what one adds to each packet.")
+    start_ns: int = whole("ns", "When the one that is looked at begins.")
+    end_ns: int = whole("ns", "When it ends.")
+    delay_ns: int = whole("ns", "What it adds.")
+
+
+class Passage(Record):
+    """One direction of a link with all its chance."""
+
+    link: Records[Direction] = nested(Direction, "What it is, and where.", (1,))
+    chance: Records[Bits] = nested(
+        Bits, "What is lost, what comes on top of a way, when it stalls.", (3,)
+    )
+    stall: Records[Coming] = nested(Coming, "Its stalls.", (1,))
+    scale_us: int = whole("us", "What 1.0 of the table of what comes on top stands for.")
+
+
+LOSS: Final = 0
+JITTER: Final = 1
+STALL: Final = 2
+"""Places of a link's streams of chance."""
 
 
 @inner_kernel("int64(int64[:, ::1], int64, int64)")
@@ -71,30 +99,48 @@ def span(depart_ns: NDArray[np.int64], ends_ns: NDArray[np.int64]) -> bool:
     return bool(last_ns != LOST_NS)
 
 
-@kernel("void(uint64[::1], uint64[::1], int64[::1], int64, int64[::1], Passing[::1])")
-def load_packets(
-    loss: NDArray[np.uint64],
-    jitter: NDArray[np.uint64],
-    table: NDArray[np.int64],
-    scale_us: int,
-    depart_ns: NDArray[np.int64],
-    packets: Records[Passing],
-) -> None:
-    """Put packets at the beginning of a link, each with its draws; `from_table`, one by one.
+@inner_kernel("void(Coming, Bits, int64[::1])")
+def come(own: Coming, bits: Bits, table: NDArray[np.int64]) -> None:
+    """Draw the next spell: the pause before it, its length, its delay.
 
-    loss, jitter  (n,) uint64, bits as they were drawn
-    table         (1025,) int64, quantiles in Q16 of what comes on top; none: nothing does
-    scale_us      what 1.0 of the table stands for
-    depart_ns     (n,) int64, ns, LOST_NS for what was lost before
-    packets       (n,), filled
+    table  (1025,) int64, quantiles in Q16 of the exponential distribution
     """
-    for i in range(packets.shape[0]):
-        packet = packets[i]
-        packet.raw = loss[i]
-        packet.depart_ns = depart_ns[i]
-        packet.jitter_ns = 0
-        if table.shape[0] > 0:
-            packet.jitter_ns = 1000 * drawn(table, scale_us, jitter[i])
+    own.start_ns = own.end_ns + 1000 * drawn(table, own.interval_us, next_raw(bits))
+    own.end_ns = own.start_ns + drawn_between(own.shortest_ns, own.longest_ns, next_raw(bits))
+    own.delay_ns = 1000 * drawn(table, own.delay_us, next_raw(bits))
+
+
+@inlined
+def _is_lost(link: Direction, raw: int) -> bool:
+    """Let the loss process go on by one packet; return whether that one is lost.
+
+    raw  bits of one draw, uint64
+    """
+    draw = np.int64(raw >> np.uint64(32))
+    if link.bad != 0:
+        if draw < link.leave_loss:
+            link.bad = 0
+    elif draw < link.enter_loss:
+        link.bad = 1
+    return bool(link.bad != 0)
+
+
+@inlined
+def _arrival_ns(link: Direction, start_ns: int, jitter_ns: int) -> int:
+    """Return when a packet arrives that leaves the queue at `start_ns`.
+
+    What was sent later does not overtake: one queue per bearer and class (3GPP, RLC in order; one
+    AP queue for Wi-Fi).
+    """
+    link.free_ns = start_ns + link.transmit_ns
+    link.newest_ns = max(link.newest_ns, link.free_ns + link.one_way_ns + jitter_ns)
+    return link.newest_ns
+
+
+@inlined
+def _within(spells: NDArray[np.int64], at: int, at_ns: int) -> bool:
+    """Return whether a time lies in the spell of that row, which ends after it."""
+    return bool(at < spells.shape[0] and at_ns >= spells[at, 0])
 
 
 @kernel("void(Direction[::1], Passing[::1], int64[:, ::1], int64[:, ::1], int64[:, ::1])")
@@ -112,78 +158,82 @@ def traverse(
     stalls, busy, outages  (m, 3) int64: start, end, added delay in ns
     """
     link = directions[0]
-    stall = 0
-    spell = 0
-    outage = 0
+    stall = spell = outage = 0
     for i in range(packets.shape[0]):
         packet = packets[i]
-        draw = np.int64(packet.raw >> np.uint64(32))
-        if link.bad != 0:
-            if draw < link.leave_loss:
-                link.bad = 0
-        elif draw < link.enter_loss:
-            link.bad = 1
         packet.arrive_ns = LOST_NS
-        if packet.depart_ns == LOST_NS or link.bad != 0:
+        is_lost = _is_lost(link, packet.raw)
+        if packet.depart_ns == LOST_NS or is_lost:
             continue
         at_ns = packet.depart_ns
         outage = find_spell(outages, outage, at_ns)
-        if outage < outages.shape[0] and at_ns >= outages[outage, 0]:
+        if _within(outages, outage, at_ns):
             continue
         start_ns = max(at_ns, link.free_ns)
         stall = find_spell(stalls, stall, start_ns)
-        if stall < stalls.shape[0] and start_ns >= stalls[stall, 0]:
+        if _within(stalls, stall, start_ns):
             start_ns = stalls[stall, 1]
         if start_ns - at_ns > link.queue_ns:
             continue
-        link.free_ns = start_ns + link.transmit_ns
-        reach_ns = link.free_ns + link.one_way_ns + packet.jitter_ns
         spell = find_spell(busy, spell, start_ns)
-        if spell < busy.shape[0] and start_ns >= busy[spell, 0]:
-            reach_ns += busy[spell, 2]
-        # What was sent later does not overtake: one queue per bearer and class (3GPP, RLC in
-        # order; one AP queue for Wi-Fi).
-        link.newest_ns = max(link.newest_ns, reach_ns)
-        packet.arrive_ns = link.newest_ns
+        more_ns = busy[spell, 2] if _within(busy, spell, start_ns) else 0
+        packet.arrive_ns = _arrival_ns(link, start_ns, packet.jitter_ns + more_ns)
 
 
-@kernel(
-    "void(Direction[::1], int64[::1], int64, Passing[::1], uint64[::1], uint64[::1], int64[::1],"
-    " int64[::1], int64[:, ::1], int64[::1])"
-)
+@kernel("void(Passage[::1], float64)")
+def enter(passages: Records[Passage], bad: float) -> None:
+    """Let a link be in the long-run state of its loss process, as its first packet meets it.
+
+    bad  2^-32, chance to be in the bad state
+    """
+    own = passages[0]
+    draw = np.int64(next_raw(own.chance[LOSS]) >> np.uint64(32))
+    own.link[0].bad = 1 if draw < bad else 0
+
+
+@kernel("void(Passage[::1], int64[:, ::1], int64[::1], int64[::1], int64[:, ::1], int64[:, ::1])")
 def send(
-    directions: Records[Direction],
-    table: NDArray[np.int64],
-    scale_us: int,
-    room: Records[Passing],
-    loss: NDArray[np.uint64],
-    jitter: NDArray[np.uint64],
+    passages: Records[Passage],
+    tables: NDArray[np.int64],
     depart_ns: NDArray[np.int64],
     arrive_ns: NDArray[np.int64],
-    spells: NDArray[np.int64],
-    ends: NDArray[np.int64],
+    busy: NDArray[np.int64],
+    outages: NDArray[np.int64],
 ) -> None:
-    """Load packets and let them traverse a link, some at a time.
+    """Send packets through a link, as `traverse` does, with draws of its own for each.
 
-    directions    (1,), moves on
-    table         (1025,) int64, quantiles in Q16 of what comes on top; none: nothing does
-    scale_us      what 1.0 of the table stands for
-    room          (AT_ONCE or n, the lesser,)
-    loss, jitter  (n,) uint64, bits as they were drawn
-    depart_ns     (n,) int64, ns, LOST_NS for what was lost before
-    arrive_ns     (n,) int64, ns or LOST_NS, filled
-    spells        (m, 3) int64: start, end, added delay in ns; stalls, then busy times, then outages
-    ends          (2,) int64, counts: where stalls and busy times end
+    passages       (1,), moves on
+    tables         (2, 1025) int64, quantiles in Q16 of what comes on top, and exponential ones
+    depart_ns      (n,) int64, ns, LOST_NS for what was lost before; in order, as of all before
+    arrive_ns      (n,) int64, ns or LOST_NS, filled
+    busy, outages  (m, 3) int64: start, end, added delay in ns
     """
-    for begin in range(0, depart_ns.shape[0], AT_ONCE):
-        end = min(begin + AT_ONCE, depart_ns.shape[0])
-        packets = room[: end - begin]
-        load_packets(
-            loss[begin:end], jitter[begin:end], table, scale_us, depart_ns[begin:end], packets
-        )
-        traverse(
-            directions, packets, spells[: ends[0]], spells[ends[0] : ends[1]],
-            spells[ends[1] :],
-        )  # fmt: skip
-        for i in range(end - begin):
-            arrive_ns[begin + i] = packets[i].arrive_ns
+    own, link = passages[0], passages[0].link[0]
+    loss, jitter, stall = own.chance[LOSS], own.chance[JITTER], own.stall[0]
+    high, low, step_high, step_low = loss.high, loss.low, loss.step_high, loss.step_low
+    more_high, more_low = jitter.high, jitter.low
+    more_step_high, more_step_low = jitter.step_high, jitter.step_low
+    scale_us, spell, outage = own.scale_us, 0, 0
+    for i in range(depart_ns.shape[0]):
+        high, low = stepped(high, low, step_high, step_low)
+        more_high, more_low = stepped(more_high, more_low, more_step_high, more_step_low)
+        is_lost = _is_lost(link, raw_of(high, low))
+        at_ns = depart_ns[i]
+        arrive_ns[i] = LOST_NS
+        if at_ns == LOST_NS or is_lost:
+            continue
+        outage = find_spell(outages, outage, at_ns)
+        if _within(outages, outage, at_ns):
+            continue
+        start_ns = max(at_ns, link.free_ns)
+        while stall.end_ns <= start_ns:
+            come(stall, own.chance[STALL], tables[1])
+        if start_ns >= stall.start_ns:
+            start_ns = stall.end_ns
+        if start_ns - at_ns > link.queue_ns:
+            continue
+        spell = find_spell(busy, spell, start_ns)
+        more_ns = busy[spell, 2] if _within(busy, spell, start_ns) else 0
+        more_ns += 1000 * drawn(tables[0], scale_us, raw_of(more_high, more_low))
+        arrive_ns[i] = _arrival_ns(link, start_ns, more_ns)
+    loss.high, loss.low, jitter.high, jitter.low = high, low, more_high, more_low

@@ -53,18 +53,24 @@ class Spells:
         )
         self._rows = _NONE
         self._end_ns = 0
+        self._asked_ns = (0, 0)
+        self._told = _NONE
 
     def until(self, start_ns: int, end_ns: int) -> NDArray[np.int64]:
         """Return the spells that touch [start_ns, end_ns): (m, 3) int64 start, end, delay in ns.
 
-        Earlier ones are forgotten: ask in order.
+        Earlier ones are forgotten: ask in order. It is only to look at.
         """
         if self._interval_us == 0:
             return _NONE
+        if (start_ns, end_ns) == self._asked_ns:
+            return self._told  # a cell's neighbours ask one after another
         while self._end_ns < end_ns:
             self._draw()
         self._rows = self._rows[np.searchsorted(self._rows[:, 1], start_ns, side="right") :]
-        return self._rows[: np.searchsorted(self._rows[:, 0], end_ns)].copy()
+        self._asked_ns = start_ns, end_ns
+        self._told = self._rows[: np.searchsorted(self._rows[:, 0], end_ns)].copy()
+        return self._told
 
     def _draw(self) -> None:
         raw = raw_draws(self._bits, 3 * _BLOCK).reshape(_BLOCK, 3)
@@ -99,14 +105,19 @@ def _lay_out(
         rows[i, 2] = 1000 * drawn(table, figures[_DELAY_US], raw[i, 2])
 
 
+def stalls_ns(bearer: Bearer) -> tuple[int, int, int]:
+    """Return the mean time between stalls of one link of `bearer`, the shortest and the longest."""
+    return (
+        round(bearer.stall_interval_s.value * NS_PER_S),
+        round(bearer.stall_min_ms.value * NS_PER_MS),
+        round(bearer.stall_max_ms.value * NS_PER_MS),
+    )
+
+
 def stalls_of(bearer: Bearer, bits: np.random.PCG64) -> Spells:
     """Return the stalls of one link of `bearer`."""
-    return Spells(
-        bits,
-        interval_ns=round(bearer.stall_interval_s.value * NS_PER_S),
-        shortest_ns=round(bearer.stall_min_ms.value * NS_PER_MS),
-        longest_ns=round(bearer.stall_max_ms.value * NS_PER_MS),
-    )
+    interval_ns, shortest_ns, longest_ns = stalls_ns(bearer)
+    return Spells(bits, interval_ns=interval_ns, shortest_ns=shortest_ns, longest_ns=longest_ns)
 
 
 def busy_of(bearer: Bearer, bits: np.random.PCG64) -> Spells:

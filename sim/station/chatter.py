@@ -127,6 +127,7 @@ class Chatter:
         self._reports = reports
         self._asked: dict[tuple[int, int], tuple[int, ...]] = {}
         self._counts: dict[tuple[int, int, tuple[Span, ...], int], int] = {}
+        self._kbit_s: dict[str, float] = {}
 
     def way_ns(self, place: Place) -> int:
         """Return what the way between a place and the station takes when nothing is on it."""
@@ -137,13 +138,17 @@ class Chatter:
         """Return what a node says and is told, on average over the run."""
         if self._end_ns <= 0:
             return 0.0
+        if place.node not in self._kbit_s:
+            self._kbit_s[place.node] = self._said_bits(place) * 1e6 / self._end_ns
+        return self._kbit_s[place.node]
+
+    def _said_bits(self, place: Place) -> float:
         boot_ns = round(place.profile.board.boot_s.value * NS_PER_S)
         at = (*self._kind(place), place.power_cuts_ns, boot_ns)
         if at not in self._counts:
             spans = [self._span(place, up) for up in self.uptimes(place)]
             self._counts[at] = sum(self._count(place, end - start) for start, end in spans)
-        bits = self._counts[at] * question_bits(place) + BEAT_BITS * self._end_ns / BEAT_NS
-        return bits * 1e6 / self._end_ns
+        return self._counts[at] * question_bits(place) + BEAT_BITS * self._end_ns / BEAT_NS
 
     def uptimes(self, place: Place) -> list[Uptime]:
         """Return when a node runs."""
@@ -216,5 +221,10 @@ def question_bits(place: Place) -> int:
 
 def question_bytes(place: Place) -> int:
     """Return the size of a node's question for the time, without headers."""
-    name = rtcp.written(rtcp.SourceDescription(0, place.node.encode()))
-    return QUESTION_BYTES + len(name)
+    return QUESTION_BYTES + _name_bytes(len(place.node.encode()))
+
+
+@lru_cache(maxsize=256)
+def _name_bytes(length: int) -> int:
+    """Return the size of what tells a name of so many bytes."""
+    return len(rtcp.written(rtcp.SourceDescription(0, b"n" * length)))

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from sim.links.traces import read_trace
 from sim.links.trouble import KINDS, Trouble
 from sim.result.run import Unverified
 from sim.station.payloads import load, packets_hash
+from sim.village.as_table import table_of
 from sim.village.course import Befallen, Course, cuts_ns, where_is
 from sim.village.day_config import DayConfig
 from sim.village.faults import Fault, Span
@@ -193,7 +194,7 @@ def _place(
     except ConfigError as fault:
         errors.extend(line for line in str(fault).splitlines() if line not in errors)
         return None
-    befallen = course.at(where_is(commune, hamlet, cluster))
+    befallen = course.at(where_is(commune, hamlet, cluster)) if course.all else ()
     place = Place(
         node=cluster.name,
         commune=commune.name,
@@ -217,7 +218,7 @@ def _place(
         befallen=befallen,
         live_ns=course.live_ns,
     )
-    return with_parts(place, bearer, profile)
+    return with_parts(place, bearer, profile) if befallen else place
 
 
 def with_parts(place: Place, bearer: Bearer | None, profile: Profile) -> Place:
@@ -263,7 +264,8 @@ def troubles(place: Place) -> tuple[Trouble, ...]:
 def _unverified(scenario: Scenario, places: tuple[Place, ...]) -> Iterator[Unverified]:
     """Yield each number in use that nobody has checked, once."""
     seen: set[tuple[str, str]] = set()
-    for profile in dict.fromkeys(place.profile for place in places):
+    # By which one it is: to compare profiles takes long.
+    for profile in {id(place.profile): place.profile for place in places}.values():
         for path, name, figure in profile.figures():
             if not figure.verified and (path, name) not in seen:
                 seen.add((path, name))
@@ -298,7 +300,7 @@ def _one_unverified(path: str, name: str, figure: Number | Whole | Switch) -> Un
 def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
     """Return a SHA-256 over everything that the answer depends on except the seed."""
     question: dict[str, Any] = {
-        name: value for name, value in _table_of(scenario).items() if name not in _RUN_FIELDS
+        name: value for name, value in table_of(scenario).items() if name not in _RUN_FIELDS
     }
     # A scenario without what came later keeps the hash that it always had.
     if scenario.day is None:
@@ -326,12 +328,12 @@ def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
     question["audio"] |= _GONE_AUDIO
     # Thousands of places have a few profiles, of which each is some hundred figures.
     profiles = {place.profile.name: place.profile for place in places}
-    question["profiles"] = {name: _table_of(one) for name, one in profiles.items()}
+    question["profiles"] = {name: table_of(one) for name, one in profiles.items()}
     # A modem's sleep meets only the orders of a day, and its attaching who had no power.
     cut = scenario.outages or any(one.kind == "power_cut" for one in scenario.faults)
     unmet = {k for k, met in (("sleep", scenario.day is not None), ("attach_s", cut)) if not met}
     question["used_bearers"] = {
-        name: _without_later(_table_of(one), unmet) for name, one in _used(scenario, places).items()
+        name: _without_later(table_of(one), unmet) for name, one in _used(scenario, places).items()
     }
     question["bearers"] = {k: _without_later(v, unmet) for k, v in question["bearers"].items()}
     question["traces"] = {
@@ -345,25 +347,6 @@ def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
     question["packets"] = "" if path is None else packets_hash(load(path, scenario.sender))
     text = json.dumps(question, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _table_of(one: Any) -> Any:
-    """Return what a dataclass says, as `dataclasses.asdict`: nothing is copied that is not changed.
-
-    Thousands of places are told so before each run.
-    """
-    if isinstance(one, (tuple, list)):
-        return [_table_of(part) for part in one]
-    if isinstance(one, dict):
-        return {name: _table_of(part) for name, part in one.items()}
-    names = _names_of(type(one))  # type: ignore[arg-type]  # a class is hashable
-    return {name: _table_of(getattr(one, name)) for name in names} if names else one
-
-
-@cache
-def _names_of(of: Any) -> tuple[str, ...]:
-    """Return the names of a dataclass, none of anything else."""
-    return tuple(one.name for one in fields(of)) if is_dataclass(of) else ()
 
 
 def _said(fault: dict[str, Any]) -> dict[str, Any]:

@@ -24,11 +24,12 @@ from node.control.trust.packet_guard import SRTP_KEY_BYTES, srtp_policy
 from node.counters import new_counts
 from node.opus.protocol import DecoderFactory
 from node.units import NS_PER_S, ns_to_samples
+from sim.drive.alignment import Alignment
 from sim.drive.outgoing import Outgoing, Sent
 from sim.drive.roll_up import node_row
 from sim.drive.rounds import bin_s, packets_kept, tally_of
 from sim.drive.site import Site
-from sim.drive.tally import Alignment, Departures, Recent
+from sim.drive.tally import Departures, Recent
 from sim.result.run import NodeRow
 from sim.station import payloads
 from sim.village.places import Place, Village

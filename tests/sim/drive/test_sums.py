@@ -119,7 +119,7 @@ def test_kernels_sum_up_what_the_definition_says(chunk, first, own_delay_ns):
     assert room[:, :count].T.tolist() == seconds
     assert coverage.raster.tolist() == programme.reshape(10, 9000).max(axis=1).tolist()
     for origin in Origin:
-        assert coverage.origin_ms(origin) == np.count_nonzero(programme == origin) / 48
+        assert coverage.origins_ms()[origin] == np.count_nonzero(programme == origin) / 48
     made_up = np.concatenate([[0], programme >= Origin.CONCEALED, [0]]).astype(np.int64)
     begins, ends = (np.flatnonzero(np.diff(made_up) == step) for step in (1, -1))
     assert coverage.events == begins.size

@@ -7,14 +7,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from node.kernel.record import inner, new
-from node.source.state import Played, Source
+from node.kernel.record import new
+from node.source.state import Played
 from node.units import NS_PER_MS, NS_PER_S
 from sim.fleet import listening
-from sim.fleet.desk import Desk
+from sim.fleet.desk import Desk, Seat
 from sim.fleet.newcomer import Newcomer
 from sim.fleet.sheet import packet_sheet
-from sim.fleet.state import Hearing, Listener
 from sim.station import payloads
 from sim.station.programme import Sender
 from sim.village import scenario
@@ -127,9 +126,9 @@ def listened(station, way, *, closely):
     periods = np.zeros((6, asks_ns.size), np.int64)
     periods[4] = np.searchsorted(arrivals[0], asks_ns - LEAD_NS)
     periods[5] = asks_ns
-    hearing, desk, rows = new(Hearing), Desk(), []
-    listener = inner(hearing, "listener", Listener)
-    newcomer.begin(listener, 960, LEAD_NS, 0)
+    seat, desk, rows = Seat(), Desk(), []
+    hearing, listener = seat.hearing, seat.listener
+    newcomer.begin(seat, 960, LEAD_NS, 0)
     listener["setup"]["closely"] = closely
     for name, value in (
         ("come", arrivals.shape[1]), ("until", asks_ns.size), ("periods", asks_ns.size),
@@ -143,7 +142,7 @@ def listened(station, way, *, closely):
         rows += journal[: listener["rows"][0]].tolist()
         listener["rows"] = 0
         if went == listening.ADMITS:
-            newcomer.hear(hearing["source"].reshape(-1).view(Source.dtype))
+            newcomer.hear(seat)
             listener["phase"], listener["fresh"] = listening.SOURCE, 1
     return hearing, went, rows
 

@@ -5,10 +5,20 @@ from hypothesis import strategies as st
 
 import hw_profiles
 from node.kernel.record import new
+from sim.chance.bits import Bits, begin
 from sim.chance.rng import Purpose, between, raw_draws, stream
+from sim.chance.tables_quantiles import NORMAL
 from sim.gateway.amplifier import audible
 from sim.gateway.cpu import Costs, Host, serve, wake
-from sim.gateway.crystal import Minutes, Oscillator, minute_of, read_ns, shown_ns
+from sim.gateway.crystal import (
+    Crystal,
+    Oscillator,
+    cut,
+    look_about,
+    minute_of,
+    read_ns,
+    shown_ns,
+)
 from sim.gateway.power import Uptime, uptimes
 from sim.result.day import DaySpan
 
@@ -21,6 +31,20 @@ def crystal(node="n", **changes):
         stream(1, Purpose.CRYSTAL, node=node),
         **{"sigma_ppm": 15, "max_ppm": 50, "curve_ppb_per_k2": -35, "wander_ppb": 4, **changes},
     )
+
+
+def kept(asked_s, about_s, *, offset_ns, ambient_c, fixed_ppm):
+    """Return the minutes of `crystal` about a time, as kernels keep them after other questions."""
+    one, bits, table = new(Crystal), new(Bits), NORMAL.copy()
+    begin(bits, 1, np.array([Purpose.CRYSTAL]), commune="", node="n")
+    one["next_ns"], one["ambient_c"] = offset_ns, ambient_c
+    one["curve_ppb_per_k2"], one["wander_ppb"] = -35, 400
+    if fixed_ppm is not None:
+        one["fixed"], one["make_ppb"] = 1, round(fixed_ppm * 1000)
+    cut(one[0], bits[0], table, 15_000, 50_000)
+    for at_s in (*asked_s, about_s):
+        look_about(one[0], bits[0], table, at_s * S)
+    return one["minutes"][0][0]
 
 
 @pytest.mark.parametrize("ppm", [-100.0, 0.0, 100.0])
@@ -52,12 +76,17 @@ def test_times_in_any_order_are_read_as_each_is_alone(times):
 @settings(deadline=None, max_examples=50)
 @given(
     about_s=st.integers(0, 7200),
+    before_s=st.lists(st.integers(0, 7200), max_size=3),
+    fixed_ppm=st.sampled_from([None, None, -80.0]),
     away_s=st.lists(st.floats(-480, 110), min_size=1, max_size=9),
     near=st.integers(0, 11),
 )
-def test_some_minutes_of_a_clock_say_what_all_of_it_does(about_s, away_s, near):
-    clock = crystal(offset_ns=4711 * S)
-    minutes = crystal(offset_ns=4711 * S).minutes(about_s * S).view(Minutes.dtype)[0]
+def test_some_minutes_of_a_clock_say_what_all_of_it_does(
+    about_s, before_s, fixed_ppm, away_s, near
+):
+    figures = {"offset_ns": 4711 * S, "ambient_c": 37.5, "fixed_ppm": fixed_ppm}
+    clock = crystal(**figures, wander_ppb=400)
+    minutes = kept(sorted(min(one, about_s) for one in before_s), about_s, **figures)
     for one in away_s:
         true_ns = max(0, round((about_s + one) * S))
         local_ns = shown_ns(minutes, true_ns)

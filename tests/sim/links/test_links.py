@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 from hw_profiles import Number
 from node.config import ConfigError
 from node.kernel.record import new
-from sim.chance.rng import Purpose, from_table, stream
-from sim.chance.tables_quantiles import GAMMA_2, GEV_02, LOGNORMAL_06
+from sim.chance.rng import Purpose, raw_draws, stream
 from sim.links import bearer as bearers
-from sim.links.channel import Link, Trace
-from sim.links.kernel import LOST_NS, Passing, load_packets, span
+from sim.links.channel import Link, Trace, direction_of, jitter_of
+from sim.links.kernel import LOST_NS, Passing, span, traverse
 from sim.links.sleep import Modem
-from sim.links.spells import busy_of, outages_of
+from sim.links.spells import busy_of, outages_of, stalls_of
 from sim.links.traces import read_trace
 
 MS = 1_000_000
@@ -199,22 +198,45 @@ def test_the_shared_traces_are_read(shared):
         assert transit[transit != LOST_NS].min() == 0
 
 
+@settings(deadline=None)
 @given(
-    st.lists(st.integers(0, (1 << 64) - 1), min_size=1, max_size=30),
-    st.sampled_from([LOGNORMAL_06, GEV_02, GAMMA_2]),
-    st.integers(0, 600_000),
+    shape=st.sampled_from(["none", "gev", "lognormal", "gamma"]),
+    stall_s=st.sampled_from([0, 0.05, 3]),
+    rate=st.sampled_from([40, 5000]),
+    chunk=st.sampled_from([7, 100, 500]),
+    seed=st.integers(0, 99),
 )
-def test_packets_are_given_the_draws_that_the_tables_give(raw, table, scale_us):
-    loss = np.array(raw, np.uint64)
-    jitter = ~loss
-    packets = new(Passing, loss.size)
-    depart_ns = np.arange(loss.size)
-    load_packets(loss, jitter, table.copy(), scale_us, depart_ns, packets)
-    np.testing.assert_array_equal(
-        packets["jitter_ns"], 1000 * from_table(jitter, table, scale=scale_us)
+def test_a_link_draws_what_its_streams_give(shape, stall_s, rate, chunk, seed):
+    """Step by step: each packet with its draws, through all stalls that are drawn before."""
+    changes = {"loss_pct": 20, "loss_burst_packets": 3, "queue_ms": 400, "rate_kbit_s": rate}
+    changes |= {"stall_interval_s": stall_s, "stall_min_ms": 10, "stall_max_ms": 900}
+    bearer = replace(
+        bearers.load("lte_weak"),
+        jitter_shape=shape,
+        **{field: figure(value) for field, value in changes.items()},
     )
-    np.testing.assert_array_equal(packets["raw"], loss)
-    np.testing.assert_array_equal(packets["depart_ns"], depart_ns)
+    at = {"commune": "c", "node": "n"}
+    loss, jitter, stall = (
+        stream(seed, one, **at) for one in (Purpose.LOSS, Purpose.JITTER, Purpose.STALL)
+    )
+    cell = [
+        make(bearer, stream(seed, of, commune="c")).until(0, 20 * MS * 500 + 401 * MS)
+        for make, of in ((busy_of, Purpose.BUSY), (outages_of, Purpose.OUTAGE))
+    ]
+    direction = direction_of(bearer, 800)
+    direction["bad"] = int(raw_draws(loss, 1)[0] >> np.uint64(32)) < 0.2 * (1 << 32)
+    packets = new(Passing, 500)
+    packets["raw"] = raw_draws(loss, 500)
+    packets["jitter_ns"] = jitter_of(bearer, raw_draws(jitter, 500))
+    packets["depart_ns"] = 20 * MS * np.arange(500)
+    traverse(direction, packets, stalls_of(bearer, stall).until(0, 11_000 * MS), *cell)
+
+    busy, outages = (
+        make(bearer, stream(seed, of, commune="c"))
+        for make, of in ((busy_of, Purpose.BUSY), (outages_of, Purpose.OUTAGE))
+    )
+    one = Link(bearer, seed=seed, **at, packet_bits=800, busy=busy, outages=outages)
+    np.testing.assert_array_equal(send(one, 500, chunk=chunk), packets["arrive_ns"])
 
 
 @given(st.lists(st.one_of(st.just(LOST_NS), st.integers(0, 50)), max_size=12))
