@@ -85,7 +85,7 @@ class Commune:
     def enrol(self, folder: Path, name: str, *more: str) -> str:
         asking, code = self.ask(folder, name)
         self.does("accept", code, *more)
-        out, err = asking.communicate(timeout=30)
+        out, err = asking.communicate(timeout=60)
         assert asking.returncode == 0, out + err
         return code
 

@@ -57,7 +57,7 @@ class RunningNode:
     def stop(self, number: int = signal.SIGTERM) -> dict[str, object]:
         """End the node and return its last status."""
         self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=20)
+        out, err = self.process.communicate(timeout=60)
         assert self.process.returncode == 0, err
         status: dict[str, object] = json.loads(out.splitlines()[-1])
         return status

@@ -33,7 +33,7 @@ def test_a_node_that_no_datagram_reaches_hears_the_programme_by_its_broker(
     time.sleep(12)
     status = node.stop()
     sender.send_signal(signal.SIGTERM)
-    _, err = sender.communicate(timeout=10)
+    _, err = sender.communicate(timeout=60)
     assert sender.returncode == 0, err
     (joined,) = status["joined"]
     assert joined["joined"] and joined["by_broker"]

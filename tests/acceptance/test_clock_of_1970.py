@@ -86,7 +86,7 @@ def enrol(commune, woken, port, folder):
         lines.append(line)
         if "accept " in line:
             commune.does("accept", line.split()[-1])
-    out, err = asking.communicate(timeout=30)
+    out, err = asking.communicate(timeout=60)
     assert asking.returncode == 0, "".join(lines) + out + err
     config = folder / "node.toml"
     config.write_text(
@@ -103,7 +103,7 @@ def test_a_node_in_1970_is_enrolled_refreshed_told_the_time_and_warns(commune, e
     config = str(folder / "node.toml")
     assert "trusted" not in (folder / "node.toml").read_text()
     refresh = woken("refresh", "--config", config)
-    said = "".join(refresh.communicate(timeout=30))
+    said = "".join(refresh.communicate(timeout=60))
     assert "nothing new" in said, said + commune.log.read_text()[-1500:]
     node = woken("run", "--config", config, "--status", "0.5")
     try:
@@ -121,13 +121,13 @@ def test_a_node_in_1970_is_enrolled_refreshed_told_the_time_and_warns(commune, e
                 assert time.monotonic() < end, "nobody has told it the time"
         finally:
             office.terminate()
-            office.communicate(timeout=10)
+            office.communicate(timeout=60)
         assert abs(told["utc_s"] - time.time()) < 30
         assert commune.warn("--node", "coc-1")[0] == 0
         wait_for_records(folder / "kept.db", 2)
     finally:
         node.terminate()
-        node.communicate(timeout=20)
+        node.communicate(timeout=60)
     assert node_main(["proof", "--config", config]) == 0
     lines = commune.capsys.readouterr().out.splitlines()
     assert [json.loads(one)["record"]["outcome"] for one in lines[:-1]] == ["played", "played"]

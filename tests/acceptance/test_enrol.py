@@ -37,7 +37,7 @@ def test_a_node_that_is_accepted_gets_all_it_needs_and_warns(commune):
     status, told = commune.warn("--zone", "karst")
     wait_for_records(folder / "kept.db", 1)
     node.terminate()
-    node.communicate(timeout=20)
+    node.communicate(timeout=60)
     assert status == 0 and "coc-1: waiting" in told and "not in the list" not in told
     assert node_main(["proof", "--config", str(folder / "node.toml")]) == 0
     lines = commune.capsys.readouterr().out.splitlines()
@@ -77,14 +77,14 @@ def test_a_stolen_gateway_is_let_in_no_more_and_its_name_goes_to_the_next_one(co
     assert not commune.broker_lets_in(stolen)
     assert "coc-1" not in (commune.station / "poles.toml").read_text()
     commune.does("accept", code)
-    asking.communicate(timeout=30)
+    asking.communicate(timeout=60)
     assert asking.returncode == 0
     assert read_poles(commune.station / "poles.toml")["coc-1"].zones == ("karst",)
     new = commune.run(fresh)
     assert commune.broker_lets_in(fresh) and not commune.broker_lets_in(stolen)
     status, told = commune.warn("--node", "coc-1")
     new.terminate()
-    new.communicate(timeout=20)
+    new.communicate(timeout=60)
     assert status == 0 and "coc-1: waiting" in told
 
 
@@ -112,7 +112,7 @@ def test_a_lost_store_enrols_again_without_the_root(commune):
     node = commune.run(folder)
     status, told = commune.warn("--node", "coc-1")
     node.terminate()
-    node.communicate(timeout=20)
+    node.communicate(timeout=60)
     assert status == 0, told
 
 

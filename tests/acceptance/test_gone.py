@@ -133,4 +133,4 @@ def test_the_station_watches_its_commune_and_a_node_that_stands_still_is_lost(co
         node.send_signal(signal.SIGCONT)
         for one in (node, watch):
             one.terminate()
-            one.communicate(timeout=20)
+            one.communicate(timeout=60)

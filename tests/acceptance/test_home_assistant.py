@@ -49,7 +49,7 @@ class Home:
 
     def wishes(self, thing, payload, *, name="coc-1"):
         one = self._client("mosquitto_pub", "-t", f"{ROOT}/{name}/{thing}/set", "-m", payload)
-        out, err = one.communicate(timeout=10)
+        out, err = one.communicate(timeout=60)
         return out + err
 
     def until(self, name, fits, wait_s=20.0):
@@ -106,7 +106,7 @@ def bridge(commune):
     for one in (commune.bridge, commune.node):
         if one.poll() is None:
             one.kill()
-        one.communicate(timeout=20)
+        one.communicate(timeout=60)
 
 
 NODE_STATE = f"pa/v1/{VILLAGE}/node/coc-1/state"
@@ -238,7 +238,7 @@ def test_a_broker_that_refuses_the_bridge_is_tried_in_peace_and_why_is_said_once
 
 def test_a_node_that_is_not_there_is_named_at_once(bridge):
     bridge.node.terminate()
-    bridge.node.communicate(timeout=20)
+    bridge.node.communicate(timeout=60)
     bridge.home.until(NODE_STATE, lambda told: told["state"] == "stopped")
     bridge.broker.kill()
     bridge.broker.wait()
@@ -271,7 +271,7 @@ def test_a_node_that_is_accepted_later_sounds_and_one_that_is_taken_back_is_offe
         home.until("coc-2/siren", is_off)
     finally:
         node.kill()
-        node.communicate(timeout=20)
+        node.communicate(timeout=60)
     bridge.does("replace", "coc-2")
     home.until("coc-2/siren", lambda told: told in ("", "(null)"), wait_s=8)
     assert not home.is_offered(config, wait_s=1.0)[0]

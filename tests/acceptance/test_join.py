@@ -48,7 +48,7 @@ def test_a_node_joins_hears_keeps_the_clock_and_is_found_by_a_station_that_begin
     wait_for(sender, "first packet")
     time.sleep(5)
     sender.send_signal(signal.SIGTERM)
-    _, err = sender.communicate(timeout=10)
+    _, err = sender.communicate(timeout=60)
     assert sender.returncode == 0, err
     status = node.stop()
     sound = read_wav(node.wav)
@@ -75,7 +75,7 @@ def test_a_station_without_its_nodes_says_so_and_strangers_get_nothing(tmp_path)
             except (TimeoutError, ConnectionRefusedError):
                 time.sleep(0.05)
     sender.send_signal(signal.SIGTERM)
-    _, err = sender.communicate(timeout=10)
+    _, err = sender.communicate(timeout=60)
     assert got == 0
     assert sender.returncode == 1
     assert "nobody joined" in err.splitlines()[-1]
@@ -156,7 +156,7 @@ def test_a_live_programme_of_another_sender_reaches_a_node_that_joined(
     for _ in range(6):  # the first ones may be over before the relay and the node are there
         subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL)
     sender.send_signal(signal.SIGTERM)
-    _, err = sender.communicate(timeout=10)
+    _, err = sender.communicate(timeout=60)
     assert sender.returncode == 0, err
     status = node.stop()
     sound = read_wav(node.wav)

@@ -94,7 +94,7 @@ def test_a_live_programme_by_its_url_is_heard_and_goes_on(radio, tap, kind):
         while len(heard.datagrams) < 400 and time.monotonic() < end:
             time.sleep(0.2)
         sender.send_signal(signal.SIGTERM)
-        _, err = sender.communicate(timeout=20)
+        _, err = sender.communicate(timeout=60)
     sound = heard.decoded()
     assert len(sound) >= 6 * 48_000, err
     loud = np.abs(sound[: len(sound) // 4800 * 4800].reshape(-1, 4800)).max(axis=1) > 0.05
@@ -176,7 +176,7 @@ def test_a_real_icecast_is_heard_and_heard_again_after_its_encoder_came_anew(stu
         encoder(kind)
         until(lambda: len(heard.datagrams) >= before + 200, "nothing came any more")
         sender.send_signal(signal.SIGTERM)
-        _, err = sender.communicate(timeout=20)
+        _, err = sender.communicate(timeout=60)
     sound = heard.decoded()
     assert len(sound) >= 7 * 48_000, err
     last = sound[-3 * 48_000 : len(sound) // 4800 * 4800]

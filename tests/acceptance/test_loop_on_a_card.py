@@ -106,7 +106,7 @@ def test_what_the_card_plays_is_heard_by_arecord_until_the_cable_is_cut(pole, wi
         assert status == 0, told
         pole.wait_for("self-test: microphone, ")
         pole.node.terminate()
-        pole.lines += pole.node.communicate(timeout=20)[1].splitlines()
+        pole.lines += pole.node.communicate(timeout=60)[1].splitlines()
     finally:
         noise.terminate()
         noise.wait()

@@ -65,4 +65,4 @@ def test_mosquittos_own_clients_read_a_node_and_carry_a_signed_order_to_it(commu
     clients.publish(f"{ROOT}/cmd", "-f", str(order))
     assert b"waiting" in answer.communicate(timeout=40)[0], "the first answer is to the order"
     node.terminate()
-    node.communicate(timeout=20)
+    node.communicate(timeout=60)

@@ -128,7 +128,7 @@ def test_a_node_behind_a_nat_that_gets_another_address_has_its_sound_back_in_two
             ip("-n", middle, "address", what, address, "dev", "out0")
     out, _ = one.communicate(timeout=60)
     sender.terminate()
-    sender.communicate(timeout=20)
+    sender.communicate(timeout=60)
     told = json.loads(out)
     heard = told["heard"]
     assert heard[0] - told["begin"] <= 1_500_000_000

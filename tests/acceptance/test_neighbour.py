@@ -13,7 +13,7 @@ def test_a_gateway_plays_by_its_neighbours_clock_and_says_so(start_node, speech_
         relay.stdout.readline()
         to = [f"--to=127.0.0.1:{way}" for way in ways]
         sender = process("sim.sender.cli", str(speech_wav), *to, "--lead", "1")
-        _, err = sender.communicate(timeout=20)
+        _, err = sender.communicate(timeout=60)
         assert sender.returncode == 0, err
         follows, leads = follower.stop(), leader.stop()
     finally:

@@ -105,7 +105,7 @@ siren_s = 1
     def stop(self) -> dict[str, dict[str, object]]:
         """End the node; return its last status, and note when its sound began."""
         self.node.terminate()
-        out, err = self.node.communicate(timeout=20)
+        out, err = self.node.communicate(timeout=60)
         assert self.node.returncode == 0, err
         self.lines += err.splitlines()
         statuses = [json.loads(line) for line in out.splitlines()]
@@ -289,7 +289,7 @@ def speak(office: Office, ssrc: str, *sealed: str) -> None:
     assert sender.stderr is not None and "first packet" in sender.stderr.readline()
     time.sleep(1.5)
     sender.terminate()
-    sender.communicate(timeout=10)
+    sender.communicate(timeout=60)
 
 
 def aged(opened: Message, by: SeedSigner) -> bytes:

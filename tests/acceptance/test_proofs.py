@@ -31,7 +31,7 @@ def test_a_forged_proof_is_named_and_not_believed_and_the_poles_own_is_kept(comm
     assert commune.warn("--node", "coc-1")[0] == 0
     wait_for_records(folder / "kept.db", 1)
     node.terminate()
-    node.communicate(timeout=20)
+    node.communicate(timeout=60)
     lines, heads = history(SeedSigner(b"t" * 32), "coc-1", 3, "missed")
     asyncio.run(say(commune, ("coc-1/proof", lines[2]), ("coc-1/proof-head", heads[2])))
     asyncio.run(say(commune, ("coc-9/proof-head", heads[0])))

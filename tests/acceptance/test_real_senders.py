@@ -52,7 +52,7 @@ def test_a_programme_from_gstreamer_is_played_whole_and_without_clicks(start_nod
         f"filesrc location={speech_wav} ! wavparse ! audioconvert ! audioresample ! opusenc ! "
         f"rtpopuspay ! udpsink host=127.0.0.1 port={between.port}"
     )
-    subprocess.run([gst, "-q", *pipeline.split()], check=True, timeout=20)
+    subprocess.run([gst, "-q", *pipeline.split()], check=True, timeout=60)
     between.wait_for_silence()
     status = node.stop()
 
@@ -82,7 +82,7 @@ def test_a_programme_from_our_own_sender_is_played_whole_and_without_clicks(
         "sim.sender.cli", str(speech_wav), "--to", f"127.0.0.1:{between.port}",
         "--packet-ms", str(packet_ms), "--lead", "1",
     )  # fmt: skip
-    _, err = sender.communicate(timeout=20)
+    _, err = sender.communicate(timeout=60)
     assert sender.returncode == 0, err
     between.wait_for_silence()
     node.stop()
@@ -92,7 +92,7 @@ def test_a_programme_from_our_own_sender_is_played_whole_and_without_clicks(
 
 def test_a_file_given_as_live_is_refused_and_not_poured_into_the_network():
     sender = process("sim.sender.cli", str(SPEECH), "--to", "127.0.0.1:9", "--live")
-    _, err = sender.communicate(timeout=20)
+    _, err = sender.communicate(timeout=60)
     assert sender.returncode == 2
     assert "sent 0 packets" in err
     assert "--live is not for files" in err

@@ -83,7 +83,7 @@ def test_a_running_node_ends_for_a_fresh_start_when_nothing_sounds(commune, pole
     node = commune.run(pole)
     commune.does("send")
     assert refresh(commune, pole)[0] == 0
-    _, said = node.communicate(timeout=20)
+    _, said = node.communicate(timeout=60)
     assert node.returncode == 0 and "a fresh start takes it" in said
 
 
@@ -144,7 +144,7 @@ def commune_publish(commune: Commune, pole, order: tuple[str, ...]) -> str:
     node_main(["publish", str(out), *where, *tls, "--wait", "5"])
     said = commune.capsys.readouterr().out
     node.terminate()
-    node.communicate(timeout=20)
+    node.communicate(timeout=60)
     return said.partition("coc-1: ")[2].partition(" after")[0]
 
 

@@ -33,7 +33,7 @@ def played_ms(start_node, *, asks):
         assert sender.returncode == 0, err
     finally:
         relay.terminate()
-        relay.communicate(timeout=10)
+        relay.communicate(timeout=60)
     status = node.stop()
     assert read_wav(node.wav).any()
     (source,) = status["sources"]
@@ -68,11 +68,11 @@ def test_copies_come_by_themselves_while_a_node_that_cannot_ask_loses_and_go_aga
     try:
         time.sleep(45)
         sender.send_signal(signal.SIGTERM)
-        _, err = sender.communicate(timeout=20)
+        _, err = sender.communicate(timeout=60)
         assert sender.returncode == 0, err
     finally:
         relay.terminate()
-        relay.communicate(timeout=10)
+        relay.communicate(timeout=60)
     (source,) = node.stop()["sources"]
     told = [line for line in err.splitlines() if line.startswith("copies to")]
     assert "packets behind" in told[0], err

@@ -82,7 +82,7 @@ def test_a_sound_server_that_dies_or_hangs_ends_the_node_with_a_line_and_a_statu
         if "asked for no sound" in line or "stopped" in line:
             break
     told_s = time.monotonic() - began
-    _, err = node.communicate(timeout=10)
+    _, err = node.communicate(timeout=60)
     ended_s = time.monotonic() - began
     assert told_s <= 3.0 + 1.0, "1 s for a busy machine"
     assert ended_s <= 5.0 + 1.0
@@ -98,7 +98,7 @@ def test_a_node_whose_sound_server_hangs_still_obeys_its_supervisor(server, tmp_
     time.sleep(0.5)
     began = time.monotonic()
     node.terminate()
-    node.communicate(timeout=10)
+    node.communicate(timeout=60)
     assert time.monotonic() - began <= 3.0
 
 
