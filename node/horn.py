@@ -18,7 +18,8 @@ from node.source.playable import Playable
 from node.units import NS_PER_MS
 
 REFRESH_NS: Final = 100 * NS_PER_MS
-"""A playing source confirms its hold on the horn so often, not with every packet."""
+"""A source that was heard so lately has the horn without asking. Whoever has ended may be silent
+for so long between its last packets."""
 
 RAMP_DB: Final = 100
 """From full scale to silence: what the ramps of the configuration are the length of."""
@@ -139,16 +140,21 @@ class Horn:
                 return None
         return one
 
-    def confirm(self, until_ns: int) -> None:
-        """Note that the `sole` source has the horn until then, as if it had asked."""
-        if until_ns == self.confirmed_ns:
-            return
+    def confirm(self) -> None:
+        """Note that the `sole` source was heard, as if it had asked for the horn meanwhile."""
         sole = self.sole
         if sole is not None:
-            self.confirmed_ns = until_ns
+            self.confirmed_ns = sole.last_sound_ns + REFRESH_NS
             if self._amplifier is not None:
-                self._amplifier.note_sound(until_ns)
-            self.arbiter.receive_packet(sole.ssrc, until_ns - REFRESH_NS)
+                self._amplifier.note_sound(self.confirmed_ns)
+            self.arbiter.keep(sole.ssrc, sole.last_sound_ns)
+
+    def has_alone(self, presentation_ns: int) -> Playable | None:
+        """Return the source that has the horn in this period without asking for it, or None."""
+        alone = self.alone
+        if alone is None or presentation_ns >= self.confirmed_ns or not alone.buffer.is_proven:
+            return None
+        return alone
 
     def rest(self, now_ns: int) -> bool:
         """Let nobody sound, for want of a card; return whether anybody did."""
@@ -191,6 +197,7 @@ class Horn:
 
     def _arbitrate(self, presentation_ns: int, n: int) -> None:
         """Decide which sources sound in this period, and how loud."""
+        self.confirmed_ns = presentation_ns + REFRESH_NS
         for ssrc, source in self._sources.items():
             if source in self._sounding:
                 self._confirm(source, presentation_ns)
@@ -207,14 +214,17 @@ class Horn:
                 self.arbiter.release(one.ssrc, presentation_ns)
 
     def _confirm(self, source: Playable, presentation_ns: int) -> None:
-        """Tell the arbiter that a source still sounds, when it does."""
-        self.confirmed_ns = presentation_ns + REFRESH_NS
-        if not source.buffer.is_proven:
+        """Tell the arbiter when a source was heard last.
+
+        Only that counts, not when it is told: whoever is silent gives the horn back at the same
+        time however seldom its node is looked at.
+        """
+        silent_ns = presentation_ns - source.last_sound_ns
+        self.confirmed_ns = min(self.confirmed_ns, source.last_sound_ns + REFRESH_NS)
+        if not source.buffer.is_proven or (source.ended and silent_ns >= REFRESH_NS):
             self.arbiter.release(source.ssrc, presentation_ns)
-        elif source.last_sound_ns > presentation_ns - REFRESH_NS:
-            self.arbiter.receive_packet(source.ssrc, presentation_ns)
-        elif source.ended:
-            self.arbiter.release(source.ssrc, presentation_ns)
+        else:
+            self.arbiter.receive_packet(source.ssrc, presentation_ns, silent_ns=silent_ns)
 
     def _follow_grants(self) -> None:
         """Turn the arbiter's grants into targets of the mixer."""
@@ -223,7 +233,8 @@ class Horn:
         for source in self._sources.values():
             gain_db = grants.get(source.ssrc)
             own_db = self._gains_db.get(source.ssrc, 0.0)
-            mixer.targets[source.place] = 0.0 if gain_db is None else gain_of_db(gain_db + own_db)
+            gain = 0.0 if gain_db is None else gain_of_db(gain_db + own_db)
+            mixer.aim(source.place, gain)
             if gain_db is not None and source not in self._sounding:
                 if not source.has_sounded:
                     mixer.begin(source.place)  # its own beginning needs no ramp

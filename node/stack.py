@@ -170,7 +170,7 @@ class SpeakerNode:
             self.render(out[half:], presentation_ns + samples_to_ns(half))
             return
         ahead_ns = presentation_ns + LATENCY_NS
-        if (alone := self._horn.alone) is not None and ahead_ns < self._horn.confirmed_ns:
+        if (alone := self._horn.has_alone(ahead_ns)) is not None:
             alone.render(out, ahead_ns)
             self.output.finish(out, sounds=True)
         else:
@@ -211,11 +211,11 @@ class SpeakerNode:
         """Return who sounds: only to look at."""
         return self._horn
 
-    def note_received(self, datagrams: int, confirmed_ns: int) -> None:
+    def note_received(self, datagrams: int) -> None:
         """Note datagrams that were taken by the kernels of `alone`, and that it has the horn."""
         self._datagrams += datagrams
         self._packets += datagrams
-        self._horn.confirm(confirmed_ns)
+        self._horn.confirm()
 
     def hold_stored(self, ssrc: int, now_ns: int) -> StoredSource:
         """Return a new source of stored sounds: it plays what it is given, once it is granted."""

@@ -100,17 +100,20 @@ class Arbiter:
         if self._sources.pop(source, None) is not None:
             self._decide(now_ns)
 
-    def receive_packet(self, source: int, now_ns: int) -> None:
-        """Note a packet of `source`. Unknown ones are ignored: the network is not trusted."""
+    def receive_packet(self, source: int, now_ns: int, *, silent_ns: int = 0) -> None:
+        """Note that `source` sounds, or did `silent_ns` ago: who was silent too long is not live.
+
+        Unknown ones are ignored: the network is not trusted.
+        """
         one = self._sources.get(source)
         if one is None:
             return
-        until_ns = now_ns + one.hold_ns
+        until_ns = now_ns - silent_ns + one.hold_ns
         if one.live_until_ns > now_ns:
             one.live_until_ns = max(one.live_until_ns, until_ns)
             if self._grants and self._grants[0].source == source:
                 return
-        else:
+        elif until_ns > now_ns:
             back = now_ns - one.live_until_ns < self._config.retake_ms * NS_PER_MS
             returning = one.live_until_ns >= 0 and back
             self._order += 1
@@ -118,6 +121,12 @@ class Arbiter:
             one.order = -self._order if newest_wins and not returning else self._order
             one.live_until_ns = until_ns
         self._decide(now_ns)
+
+    def keep(self, source: int, sounded_ns: int) -> None:
+        """Note until when a source has sounded that had the horn all the time."""
+        one = self._sources.get(source)
+        if one is not None:
+            one.live_until_ns = max(one.live_until_ns, sounded_ns + one.hold_ns)
 
     def release(self, source: int, now_ns: int) -> None:
         """End `source` now (BYE, end of file, end of session); it may start again as new."""

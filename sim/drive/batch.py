@@ -48,11 +48,10 @@ class Progress(Record):
 
     packet: int = whole("", "The next datagram.")
     period: int = whole("", "The next period.")
-    confirmed_ns: int = whole("ns", "Until when the source has the horn without asking again.")
     latency_ns: int = whole("ns", "Of what follows the source: it renders so much ahead.")
     until_ns: int = whole("ns", "The first period that begins, with the latency, then is left.")
     refresh_ns: int = whole(
-        "ns", "A source that sounds keeps the horn for so long; silent so long, it must be asked."
+        "ns", "A source that is silent for so long must be asked whether it keeps the horn."
     )
     lead_ns: int = whole("ns", "From asking for a period to its presentation.")
     asks: int = whole("", "1: the node asks for what is lost.")
@@ -132,10 +131,8 @@ def _play(
         begins = progress.action == DONE
         if begins and ahead_ns >= progress.until_ns:
             break
-        if begins and ahead_ns >= progress.confirmed_ns:
-            if source.playout[0].last_sound_ns <= ahead_ns - progress.refresh_ns:
-                break
-            progress.confirmed_ns = ahead_ns + progress.refresh_ns
+        if begins and source.playout[0].last_sound_ns <= ahead_ns - progress.refresh_ns:
+            break
         while progress.packet < periods[progress.period].before:
             one = datagrams[progress.packet]
             result = receive(source, data[one.offset : one.end], payloads, one.now_ns)
@@ -150,7 +147,7 @@ def _play(
             due_ns = next_request_ns(source.repair[0], state)
             if due_ns != js.NONE and due_ns <= presentation_ns - progress.lead_ns:
                 break
-        if begins and samples > 0 and state.proven == 0:
+        if begins and state.proven == 0:
             break
         progress.action = advance(source, fifo, table, out[at : at + rows], ahead_ns)
         if progress.action != DONE:
@@ -168,8 +165,6 @@ class Loop:
         self.progress = cast(Records[Progress], self.values.view(Progress.dtype))
         """An array of one."""
         self.action: NDArray[np.int64] = self.progress["action"]
-        self.looks_anew = False
-        """The period that is next is one that `SpeakerNode.render` would be asked for."""
         self._alone: Receiver | None = None
         self._run: Callable[..., int] = _play
 
@@ -204,19 +199,16 @@ def play_batch(
     if alone is None or not alone.is_plain or alone.address != batch.source:
         return
     first, begin = batch.packet, batch.period
-    horn = node.horn
-    # As `render` there: who is not level with the mixer is looked at each time.
-    known_ns = 0 if loop.looks_anew and horn.alone is None else horn.confirmed_ns
     loop.values[:] = (
-        first, batch.period, known_ns, LATENCY_NS, until_ns + LATENCY_NS, REFRESH_NS,
-        batch.lead_ns, alone.asks, period_samples, DONE,
+        first, batch.period, LATENCY_NS, until_ns + LATENCY_NS, REFRESH_NS, batch.lead_ns,
+        alone.asks, period_samples, DONE,
     )  # fmt: skip
     go_on, of = loop.of(alone), (batch.data, batch.datagrams, batch.periods, sound, loop.progress)
     result = go_on(*of)
     while (action := int(loop.action[0])) != DONE:
         alone.decode(action)
         result = go_on(*of)
-    last, batch.period, confirmed_ns, *_ = loop.values.tolist()
+    last, batch.period, *_ = loop.values.tolist()
     if period_samples and batch.period > begin:
         heard = sound[begin * period_samples : batch.period * period_samples]
         node.output.finish_periods(heard.reshape(-1, period_samples, heard.shape[1]))
@@ -225,7 +217,7 @@ def play_batch(
         taken_bytes = int(batch.ends[last]) - int(batch.ends[first])
         is_new = result == js.RESTARTED
         alone.note_received(int(batch.now_ns[last - 1]), taken_bytes, begins_anew=is_new)
-    node.note_received(last - first, confirmed_ns or horn.confirmed_ns)
+    node.note_received(last - first)
 
 
 def make_batch(

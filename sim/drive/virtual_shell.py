@@ -162,7 +162,6 @@ class VirtualShell:
         attended = -1
         while True:
             taken = batch.packet
-            self._loop.looks_anew = first + batch.period == attended
             # Where the node is to be looked at first, there is nothing to go on with.
             if presentation_ns[first + batch.period] < self._wake_ns:
                 play_batch(

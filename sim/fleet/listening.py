@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.audio.gain import SILENCE_GAIN, next_gain
+from node.audio.gain import next_gain
 from node.horn import REFRESH_NS
 from node.jitter import state as js
 from node.jitter.kernel import admit, settle
@@ -131,12 +131,13 @@ def _take(hearing: Hearing, sheet: NDArray[np.int64], number: int, now_ns: int) 
 
 @inner_kernel("void(Source, Listener, int64, int64)")
 def _ask_for_horn(source: Source, listener: Listener, hold_ns: int, ahead_ns: int) -> None:
-    """Tell the arbiter that a source still sounds, when it does: `Horn._confirm`."""
-    listener.confirmed_ns = ahead_ns + REFRESH_NS
+    """Tell the arbiter when a source was heard last: `Horn._confirm`."""
+    sounded_ns = source.playout[0].last_sound_ns
+    listener.confirmed_ns = min(ahead_ns, sounded_ns) + REFRESH_NS
     if source.jitter[0].proven == 0:
         listener.live_until_ns = -1
-    elif source.playout[0].last_sound_ns > ahead_ns - REFRESH_NS:
-        listener.live_until_ns = max(listener.live_until_ns, ahead_ns + hold_ns)
+    else:
+        listener.live_until_ns = max(listener.live_until_ns, sounded_ns + hold_ns)
 
 
 @inner_kernel("void(Source, Listener)")
@@ -168,7 +169,11 @@ def _arbitrate(source: Source, listener: Listener, setup: Setup, ahead_ns: int) 
         if source.playout[0].last_sound_ns < 0:
             listener.gain = target  # its own beginning needs no ramp
         listener.sounding = 1
-    if listener.sounding and target == 0.0 and listener.gain <= SILENCE_GAIN:
+    if target > 0.0:
+        listener.fallen_samples = 0
+    elif listener.fallen_samples < setup.fall_samples:
+        listener.fallen_samples += setup.period_samples
+    elif listener.sounding:
         stop(source, listener)
     if not listener.sounding:
         return 0
@@ -226,7 +231,8 @@ def _play(source: Source, listener: Listener, room: NDArray[np.float32], at_ns: 
     if fate != WHOLE:
         return int(fate)
     sounds = 1
-    if not listener.alone or ahead_ns >= listener.confirmed_ns:
+    is_sure = listener.alone and source.jitter[0].proven == 1
+    if not is_sure or ahead_ns >= listener.confirmed_ns:
         sounds = _arbitrate(source, listener, setup, ahead_ns)
     if sounds and setup.adaptive:
         playback_adaptive.advance(source, room, room[: setup.period_samples], ahead_ns)

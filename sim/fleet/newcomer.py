@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 
 from node.audio.gain import ramp_factor
+from node.audio.mixer import fall_samples
 from node.config import NodeConfig
 from node.control.arbiter import PriorityConfig
 from node.horn import RAMP_DB
@@ -62,6 +63,7 @@ class Newcomer:
         setup = listener["setup"]
         setup["hold_ns"] = rules.hold_ms[_CLASS] * NS_PER_MS
         setup["attack"] = ramp_factor(RAMP_DB * 1000 / rules.ramp_ms)
+        setup["fall_samples"] = fall_samples(RAMP_DB * 1000 / rules.ramp_ms)
         setup["release"] = ramp_factor(RAMP_DB * 1000 / rules.return_ms)
         setup["adaptive"] = config.jitter.mode == "adaptive"
         setup["packet_samples"] = sender.packet_samples

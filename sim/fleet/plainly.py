@@ -152,12 +152,11 @@ def _keeps_horn(own: Course, ahead_ns: int) -> bool:
     listener = own.listener[0]
     if ahead_ns < listener.confirmed_ns:
         return True
-    live_until_ns = listener.live_until_ns
-    if own.playout[0].last_sound_ns > ahead_ns - REFRESH_NS:
-        live_until_ns = max(live_until_ns, ahead_ns + listener.setup[0].hold_ns)
+    sounded_ns = own.playout[0].last_sound_ns
+    live_until_ns = max(listener.live_until_ns, sounded_ns + listener.setup[0].hold_ns)
     if live_until_ns <= ahead_ns:
         return False
-    listener.confirmed_ns = ahead_ns + REFRESH_NS
+    listener.confirmed_ns = min(ahead_ns, sounded_ns) + REFRESH_NS
     listener.live_until_ns = live_until_ns
     return True
 

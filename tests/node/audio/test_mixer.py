@@ -17,9 +17,8 @@ def mixer_of(places):
 
 def grant(mixer, place, behind=0.0):
     """Want `place` at full level and the others at the gain `behind`; None silences all."""
-    mixer.targets[:] = 0.0 if place is None else behind
-    if place is not None:
-        mixer.targets[place] = 1.0
+    for one in range(mixer.targets.size):
+        mixer.aim(one, 0.0 if place is None else 1.0 if one == place else behind)
 
 
 def sound(level):
