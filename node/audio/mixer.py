@@ -4,8 +4,8 @@ The arbiter decides who has the horn; here every source has a gain that ramps to
 wants it, in dB at a constant rate, lowered fast and raised slowly. A source at zero is skipped, and
 with none sounding the output is exact zero.
 
-Whoever is to be silent is there for as long as a fall from full level takes, however loud it was: at
-what volume a node plays must not decide which packet it plays next.
+Whoever is to be silent is there for as long as a fall from full level takes, however loud it was:
+at what volume a node plays must not decide which packet it plays next.
 """
 
 from typing import Final
