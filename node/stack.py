@@ -200,9 +200,9 @@ class SpeakerNode:
 
     @property
     def alone(self) -> Receiver | None:
-        """Return the stream that plays alone and, where it is heard, as loud as it is; or None."""
+        """Return the stream that plays alone, by its numbers and at its level if heard; or None."""
         one = self._latest
-        if one is None or one is not self._horn.sole:
+        if one is None or self._candidates.counted or one is not self._horn.sole:
             return None
         return one if self._decoder_factory is None or self._horn.passes(one) else None
 

@@ -76,6 +76,22 @@ def villages(draw):
         poles=[("pi_zero_2w_i2s", "lte_weak")] * 15,
     )
 )
+@example(  # of so few packets no two follow each other: the node counts them as they come
+    village(
+        seed=0,
+        duration_s=10,
+        delay_ms=100,
+        again=False,
+        more=thin(share=0.3, poles=4, queue_ms=700, loss=1, cell_share=0.5),
+        backhaul="thin",
+        poles=[
+            ("pi_3b_plus_usb", "ftth"),
+            ("pi_5_i2s", "ftth"),
+            ("pi_3b_plus_usb", "wifi24_outdoor"),
+            ("pi_3b_plus_usb", "wifi24_outdoor"),
+        ],
+    )
+)
 def test_all_tiers_count_the_same_behind_a_full_way(tmp_path_factory, text):
     asked = loaded(tmp_path_factory, text)
     driven = run(asked, decode=False).nodes
