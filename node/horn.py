@@ -1,5 +1,6 @@
 """Who sounds and how loud: the arbiter's grants become a mix of sources."""
 
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -36,9 +37,18 @@ class Horn:
         Of the node.
     priority : PriorityConfig
         Who goes before whom.
+    counts_only : bool
+        Nothing is decoded, nor heard.
     """
 
-    def __init__(self, sources_max: int, config: NodeConfig, priority: PriorityConfig) -> None:
+    def __init__(
+        self,
+        sources_max: int,
+        config: NodeConfig,
+        priority: PriorityConfig,
+        *,
+        counts_only: bool = False,
+    ) -> None:
         driven = config.amplifier.is_driven
         self._amplifier = Amplifier(config.amplifier) if driven else None
         self.arbiter = Arbiter(priority)
@@ -57,7 +67,8 @@ class Horn:
             release_db_per_s=RAMP_DB * 1000 / priority.return_ms,
         )
         self._places = list(range(sources_max))
-        self._scratch = zeros_apart((ss.PERIOD_SAMPLES_MAX, config.audio.channels), np.float32)
+        make_room = _unheard if counts_only else _room
+        self._scratch = make_room(config.audio.channels)
 
     def add(self, source: Playable) -> None:
         """Let a new source wait for the horn."""
@@ -262,3 +273,14 @@ class Horn:
         """Return whether a source passes the mixer as it is."""
         mixer = self._mixer
         return bool(mixer.gains[source.place] == 1.0 == mixer.targets[source.place])
+
+
+def _room(channels: int) -> NDArray[np.float32]:
+    """Return room to mix in: (PERIOD_SAMPLES_MAX, channels) float32."""
+    return zeros_apart((ss.PERIOD_SAMPLES_MAX, channels), np.float32)
+
+
+@cache
+def _unheard(channels: int) -> NDArray[np.float32]:
+    """Return the same for all nodes that count only: nobody hears what is left in it."""
+    return _room(channels)

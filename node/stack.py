@@ -66,13 +66,14 @@ class SpeakerNode:
         self._announced = AnnouncedSources(reports, config.receive.sources_max)
         self._latest: Receiver | None = None
         places = config.receive.sources_max + STORED_MAX
-        self._horn = Horn(places, config, priority or PriorityConfig())
+        counts_only = decoder_factory is None
+        self._horn = Horn(places, config, priority or PriorityConfig(), counts_only=counts_only)
         self._datagrams = self._packets = 0
         self._candidates, self._unheard = Candidates(), Unheard(config)
         self._header = np.zeros(rtp.HEADER_FIELDS, np.int64)
         self._counts, self._ended_origins = new_counts(), np.zeros(ORIGINS, np.int64)
         self._events: list[Event] = []  # an empty deque takes 760 bytes, and a node had 35
-        self.output = Output(config.audio, counts_only=decoder_factory is None)
+        self.output = Output(config.audio, counts_only=counts_only)
         self._neighbour = Neighbour(config)
         self._parts = (self._announced, self._neighbour, self._horn)
         self.retransmission_payload_type = config.receive.retransmission_payload_type

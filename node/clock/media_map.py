@@ -15,7 +15,7 @@ from node.clock.robust_line import pair_slopes, select, select_near
 from node.clock.state import POINT_ROWS, Line
 from node.kernel import conversions, inner_kernel, kernel
 from node.kernel.bound import bound
-from node.kernel.record import Record, Records, new_apart, number, whole
+from node.kernel.record import Record, Records, new, number, whole
 from node.units import NS_PER_3_SAMPLES, NS_PER_MS, NS_PER_S, RATE_HZ
 
 REPORTS_MAX: Final = 160
@@ -208,7 +208,7 @@ class ReportMap:
     """The line from media time to the sender's clock."""
 
     def __init__(self) -> None:
-        self.reported = new_apart(Reported)
+        self.reported = new(Reported)
         self._receive_report = bound(_receive_report, self.reported)
         # A field of an array of records is looked up by name each time: told each answer.
         self._count: NDArray[np.int64] = self.reported["count"]

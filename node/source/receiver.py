@@ -54,6 +54,13 @@ class Receiver(Playable):
         What is known of its sender already; `begin_sound` then hands it on.
     """
 
+    # Of more than 30 attributes each object has a table of names of its own, of 1.3 kB.
+    __slots__ = (
+        "_accepted_before_ns", "_answers_type", "_asks", "_ceased_ns", "_header",
+        "_highest_sequence", "_jitter_q4", "_lost", "_may_ask", "_receive", "_redundancy_type",
+        "_repairs", "address", "begun_ns", "last_arrival_ns", "reports", "resumed_ns",
+    )  # fmt: skip
+
     def __init__(
         self,
         config: NodeConfig,

@@ -99,6 +99,10 @@ class Played(Record):
 class Source(Record):
     """All that is kept of one source, but its payloads and its sound."""
 
+    # First: so they begin a page, and touch one less.
+    slots: Records[Slot] = nested(
+        Slot, "The packets held; what is not in use is never touched.", (SLOTS_MAX,)
+    )
     ssrc: int = whole("", "Its number, 32 bits.")
     payload_types: NDArray[np.int64] = whole("", "What each carries; 0: no Opus.", (128,))
     header: NDArray[np.int64] = whole("", "Of the last datagram (`rtp.packet`).", (HEADER_FIELDS,))
@@ -113,6 +117,3 @@ class Source(Record):
     resampler: Records[Resampling] = nested(Resampling, "Of the resampler.", (1,))
     servo: Records[Servo] = nested(Servo, "What steers the resampler.", (1,))
     journal: Records[Played] = nested(Played, "The last chunks, in a ring.", (JOURNAL_ROWS,))
-    slots: Records[Slot] = nested(
-        Slot, "The packets held; what is not in use is never touched.", (SLOTS_MAX,)
-    )

@@ -88,6 +88,8 @@ def stream(
 class _Seed(ISeedSequence):
     """What `np.random.SeedSequence` gives a PCG64, made at a tenth of the cost."""
 
+    __slots__ = ("_words",)  # each stream keeps its own
+
     def __init__(self, words: list[int]) -> None:
         self._words = words
 

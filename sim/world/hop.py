@@ -45,6 +45,13 @@ Down = Callable[[int], bool]
 class Hop:
     """What packets pass in one direction, one after the other, and what befalls them there."""
 
+    # Of more than 30 attributes each object has a table of names of its own, of 1.3 kB.
+    __slots__ = (
+        "_befallen", "_crowd_bits", "_down", "_modem", "_pushed", "_rated", "_trouble_at",
+        "_trouble_bits", "beyond", "bytes", "full", "kept_awake", "left_beyond", "left_share",
+        "packets", "shared", "troubled",
+    )  # fmt: skip
+
     def __init__(
         self,
         rated: Bearer | None,
@@ -75,7 +82,8 @@ class Hop:
         """What they leave of what it shares with other hops."""
         self._befallen: dict[str, tuple[int, int]] = {}
         """Kind of trouble to (share of packets in 2**32, how long they are held back)."""
-        self._trouble_bits = stream(seed, Purpose.TROUBLE, commune=commune, node=node)
+        self._trouble_at = (seed, commune, node)
+        self._trouble_bits: np.random.PCG64 | None = None  # until there is some
         self.packets = 0
         self.bytes = 0
         self.troubled = 0
@@ -124,6 +132,9 @@ class Hop:
 
     def _troubled(self, arrive_ns: int, size_bytes: int) -> int:
         """Return when a packet is through that something befalls, or LOST_NS."""
+        if self._trouble_bits is None:
+            seed, commune, node = self._trouble_at
+            self._trouble_bits = stream(seed, Purpose.TROUBLE, commune=commune, node=node)
         draws = raw_draws(self._trouble_bits, len(TROUBLES)) >> np.uint64(32)
         met = {
             kind: self._befallen[kind][1]

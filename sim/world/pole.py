@@ -77,6 +77,11 @@ class WorldPole:
         The live programme here.
     """
 
+    # Of more than 30 attributes each object has a table of names of its own, of 1.3 kB.
+    __slots__ = (
+        "__dict__", "_controller", "_network", "_speaker", "_store", "_watched", "card", "udp",
+    )  # fmt: skip
+
     def __init__(
         self,
         loop: VirtualLoop,
