@@ -136,5 +136,5 @@ def keep_orders(path, digest: str) -> None:
     store = Store(path)
     while (event := controller.next_event()) is not None:
         if isinstance(event, Persist):
-            store.keep(event.key, event.value)
+            store.keep({event.key: event.value})
     store.close()

@@ -204,7 +204,7 @@ def test_what_played_last_and_why_not_and_who_may_order_is_told(pole):
     for serial, (name, outcome) in enumerate([("news", "played"), ("siren", "missed")], 1):
         record = Record(serial=serial, name=name, day="d", outcome=outcome, reason="no power")
         key, block, _ = chain.add(record)
-        store.keep(key, block)
+        store.keep({key: block})
     store.close()
     worst, _ = pole.says("--offline")
     assert "siren: missed, no power" in worst["last"]["text"]
@@ -245,7 +245,7 @@ def test_a_worn_memory_is_told_before_it_fails(
 def keep_record(pole, **record):
     store, chain = Store(pole.folder / "store" / "kept.db"), ProofChain({})
     key, block, _ = chain.add(Record(serial=1, day="", **record))
-    store.keep(key, block)
+    store.keep({key: block})
     store.close()
 
 
