@@ -3,6 +3,8 @@
 import fcntl
 import json
 import os
+import signal
+import subprocess
 import sys
 import time
 
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from node.shell.loop.status_lines import LINES_MAX, StatusLines
 from tests.acceptance.conftest import free_port, process
 
-WAIT_S = 30
+WAIT_S = 60
 PIPE_BYTES = 4096
 
 
@@ -55,14 +57,19 @@ def test_whoever_reads_late_finds_whole_lines_and_the_last_one(sizes):
     os.close(write)
 
 
+@pytest.mark.real_time
 def test_a_node_whose_status_nobody_reads_lives_on_and_ends_in_time(tmp_path):
     path = tmp_path / "node.toml"
     path.write_text(f'name = "a"\n[receive]\nlisten = "127.0.0.1:{free_port()}"\n')
     command = ["node.shell.cli", "run", "--config", str(path), "--sink", "null"]
-    node = process(*command, "--status", "0.1", "--duration", "8")
+    told = {**os.environ, "PYTHONFAULTHANDLER": "1"}
+    node = process(*command, "--status", "0.1", "--duration", "8", env=told)
     fcntl.fcntl(node.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     try:
         assert node.wait(timeout=WAIT_S) == 0
+    except subprocess.TimeoutExpired:
+        node.send_signal(signal.SIGABRT)  # it says where each of its threads stands
+        raise AssertionError(node.communicate()[1]) from None
     finally:
         node.kill()
         out, _ = node.communicate()
