@@ -50,6 +50,7 @@ def _object(found: Comparison, sides: tuple[Path, Path]) -> dict[str, Any]:
         "equal_traces": found.equal_traces,
         "sound_not_known": found.sound_not_known,
         "other_sound": found.other_sound,
+        "other_days": found.other_days,
         "unpaired_seeds": found.unpaired_seeds,
         "hamlets": [
             {
@@ -61,6 +62,8 @@ def _object(found: Comparison, sides: tuple[Path, Path]) -> dict[str, Any]:
         ],
         "only_a": found.only_a,
         "only_b": found.only_b,
+        "clusters_only_a": found.clusters_only_a,
+        "clusters_only_b": found.clusters_only_b,
     }
 
 
@@ -84,12 +87,15 @@ def _lines(found: Comparison, sides: tuple[Path, Path]) -> Iterator[str]:
         if changes:
             yield ""
             yield _title(hamlet)
-            yield from (f"  {_words(one)}" for one in changes)
+            yield from (f"  {_words(one, len(found.pairs))}" for one in changes)
     same = sum(not changes for changes in found.changes.values())
     yield ""
     yield f"{same} of {len(found.changes)} hamlets without any change"
     for side, hamlets in (("A", found.only_a), ("B", found.only_b)):
         yield from (f"only in {side}: {_title(one)}" for one in hamlets)
+    for side, names in (("A", found.clusters_only_a), ("B", found.clusters_only_b)):
+        if names:
+            yield f"clusters only in {side}: {_named(names)}"
 
 
 def _traces(found: Comparison) -> Iterator[str]:
@@ -100,24 +106,32 @@ def _traces(found: Comparison) -> Iterator[str]:
             "(--no-sound) and traces have it in them; the figures below do not need it"
         )
     if found.other_sound:
-        names = ", ".join(found.other_sound[:_NAMED_MAX])
-        more = len(found.other_sound) - _NAMED_MAX
-        yield f"other samples at: {names}{f' and {more} more' if more > 0 else ''}"
+        yield f"other samples at: {_named(found.other_sound)}"
+    if found.other_days:
+        yield f"the days are not the same, in their {', '.join(found.other_days)}"
     told = found.sound_not_known or found.other_sound or any(found.changes.values())
+    told = told or found.other_days or found.clusters_only_a or found.clusters_only_b
     if found.equal_traces < len(found.pairs) and not (told or found.only_a or found.only_b):
         yield "what is not the same has no figure below: when something came or was played"
+
+
+def _named(names: tuple[str, ...]) -> str:
+    more = len(names) - _NAMED_MAX
+    return f"{', '.join(names[:_NAMED_MAX])}{f' and {more} more' if more > 0 else ''}"
 
 
 def _title(hamlet: Hamlet) -> str:
     return " · ".join(dict.fromkeys(hamlet))
 
 
-def _words(one: Change) -> str:
+def _words(one: Change, pairs: int) -> str:
     text = f"{one.figure:20} {_number(one.a)} -> {_number(one.b)}"
     if one.difference is not None:
         text += f"  {one.difference:+.6g}"
     if one.low is not None and one.high is not None:
         text += f"  (95 %: {one.low:+.6g} to {one.high:+.6g}{'' if one.is_sure else ', not sure'})"
+    if one.difference is not None and one.seeds < pairs:
+        text += f"  ({one.seeds} of {pairs} seeds; in the others a side has none)"
     return text
 
 

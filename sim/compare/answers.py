@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from node.config import ConfigError
 from sim.report.files import RESULTS
 from sim.report.parquet import RUN_FIELDS
+from sim.result.day import DAY_TABLES
 
-ORDERS: Final = "day/orders.parquet"
 RUNS_MAX: Final = 10_000
 """Result files below one folder; a folder with more is not what was meant."""
 
@@ -38,8 +38,13 @@ class Answer:
     scenario_hash: str
     trace_hash: str
     nodes: Rows
-    orders: Rows = field(default_factory=list)
-    """Of its day, where it had one."""
+    day: dict[str, Rows] = field(default_factory=dict)
+    """The tables of its day by their names, where it had one."""
+
+    @property
+    def nodes_of_day(self) -> int:
+        """How many clusters lived a day; 0 where the run had none."""
+        return len(self.day.get("nodes", ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,14 +123,17 @@ def _result_files(path: Path, name: str) -> Iterator[Path]:
 
 def _answers(file: Path) -> list[Answer]:
     rows = _rows(file)
-    beside = file.parent / ORDERS
-    orders = _rows(beside) if beside.is_file() else []
+    beside = {name: file.parent / "day" / f"{name}.parquet" for name in DAY_TABLES}
+    tables = {name: _rows(one) for name, one in beside.items() if one.is_file()}
     runs = dict.fromkeys(tuple(row[name] for name in RUN_FIELDS) for row in rows)
     return [
         Answer(
             **dict(zip(RUN_FIELDS, run, strict=True)),
             nodes=[row for row in rows if _run(row) == run],
-            orders=[row for row in orders if _run(row) == run],
+            day={
+                name: [_without_run(row) for row in day if _run(row) == run]
+                for name, day in tables.items()
+            },
         )
         for run in runs
     ]
@@ -143,6 +151,10 @@ def _rows(file: Path) -> Rows:
 
 def _run(row: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(row[name] for name in RUN_FIELDS)
+
+
+def _without_run(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in RUN_FIELDS}
 
 
 def _ask(tree: Path, asked: Asked, seed: int, folder: Path) -> None:

@@ -18,6 +18,7 @@ from sim.compare import answers
 from sim.compare.answers import Answer
 from sim.compare.difference import FIGURES, compare
 from sim.report.files import write_files
+from sim.result.day import DAY_TABLES
 from tests.sim.report.example_result import example_result
 
 TREE = Path(__file__).parents[3]
@@ -29,15 +30,15 @@ rows = st.fixed_dictionaries(
 )
 
 
-def answer(seed, nodes, trace="t", orders=()):
+def answer(seed, rows_of_run, trace="t", **day):
     return Answer(
         scenario="s",
         seed=seed,
         duration_s=60.0,
         scenario_hash="h",
         trace_hash=trace,
-        nodes=list(nodes),
-        orders=list(orders),
+        nodes=list(rows_of_run),
+        day={"nodes": [{"node": "a"}], "orders": [], "items": []} | day if day else {},
     )
 
 
@@ -84,19 +85,98 @@ def test_the_interval_over_seeds_is_the_one_that_the_tables_of_student_give():
 
 
 def test_whoever_is_no_longer_warned_or_heard_is_told_hamlet_by_hamlet():
-    def order(fate, first_s):
-        return {"node": "a", "kind": "alert", "fate": fate, "first_sound_s": first_s}
-
     silent = node(100.0, mouth_to_ear_p50_ms=None)
     found = compare(
-        [answer(1, [node(0.0)], orders=[order("heard", 0.5)])],
-        [answer(1, [silent], orders=[order("not heard", None)])],
+        [answer(1, [node(0.0)], orders=[order()])],
+        [answer(1, [silent], orders=[order(fate="not heard", first_s=None)])],
     )
     told = {one.figure: (one.a, one.b) for one in found.changes["Yên Sơn", "Thôn 1"]}
     assert told["unwarned_clusters"] == (0.0, 1.0)
     assert told["last_warned_s"] == (0.5, None)
     assert told["silent_clusters"] == (0.0, 1.0)
     assert next(iter(told)) == "unwarned_clusters"
+
+
+def order(kind="alert", fate="heard", first_s=0.5):
+    return {"node": "a", "kind": kind, "fate": fate, "first_sound_s": first_s}
+
+
+def item(outcome):
+    return {"node": "a", "item": "05:00 commune", "outcome": outcome}
+
+
+def told_of(a, b):
+    found = compare([a], [b])
+    assert found.differs and found.equal_traces == 0
+    return {one.figure: (one.a, one.b) for one in found.changes["Yên Sơn", "Thôn 1"]}
+
+
+def test_a_calendar_that_was_missed_is_no_equal_day_though_all_were_warned():
+    days = [
+        answer(1, [node(0.0)], orders=[order()], items=[item(one)]) for one in ("played", "missed")
+    ]
+    assert told_of(*days) == {"items_played": (1.0, 0.0), "items_missed": (0.0, 1.0)}
+
+
+def test_a_warning_that_came_late_and_an_order_that_was_not_obeyed_are_changes():
+    good = answer(1, [node(0.0)], orders=[order(), order("mute", "obeyed", None)])
+    bad = answer(1, [node(0.0)], orders=[order(fate="late"), order("mute", "not obeyed", None)])
+    assert told_of(good, bad) == {
+        "warned_late_clusters": (0.0, 1.0),
+        "orders_not_obeyed": (0.0, 1.0),
+    }
+
+
+def test_a_day_that_one_side_never_lived_is_no_equal_day():
+    with_day = answer(1, [node(0.0)], orders=[order(fate="not heard", first_s=None)])
+    told = told_of(with_day, answer(1, [node(0.0)]))
+    assert told["unwarned_clusters"] == (1.0, None)
+
+
+@given(
+    st.sampled_from(sorted(DAY_TABLES)),
+    st.lists(st.integers(0, 3), min_size=1, max_size=5),
+    st.lists(st.integers(0, 3), min_size=1, max_size=5),
+)
+def test_days_are_equal_to_the_bit_where_all_of_their_rows_are(name, some, others):
+    tables = {"orders": order(), "items": item("played")}
+    row = tables.get(name, {"node": "a"})
+    a, b = (
+        answer(1, [node(0.0)], **{name: [row | {"at_s": one} for one in side]})
+        for side in (some, others)
+    )
+    found = compare([a], [b])
+    assert found.differs == (some != others)
+    assert found.other_days == (() if some == others else (name,))
+
+
+clusters = st.sets(st.sampled_from("abcd"), min_size=1)
+
+
+@given(clusters, clusters)
+def test_a_cluster_that_one_side_does_not_have_is_named_and_counted(some, others):
+    a, b = (
+        [answer(1, [node(0.0, node=one) for one in sorted(side)], "".join(sorted(side)))]
+        for side in (some, others)
+    )
+    found = compare(a, b)
+    assert found.clusters_only_a == tuple(sorted(some - others))
+    assert found.clusters_only_b == tuple(sorted(others - some))
+    assert found.differs == (some != others)
+    told = [one for one in found.changes["Yên Sơn", "Thôn 1"] if one.figure == "clusters"]
+    assert [(one.a, one.b) for one in told] == [(float(len(some)), float(len(others)))] * (
+        len(some) != len(others)
+    )
+
+
+@given(st.lists(st.tuples(rows, rows), min_size=1, max_size=5))
+def test_before_and_after_are_of_the_same_seeds_as_the_difference_between_them(pairs):
+    pairs = [(a | {"hamlet": "Thôn 1"}, b | {"hamlet": "Thôn 1"}) for a, b in pairs]
+    a = [answer(seed, [one]) for seed, (one, _) in enumerate(pairs)]
+    b = [answer(seed, [other]) for seed, (_, other) in enumerate(pairs)]
+    for one in compare(a, b).changes["Yên Sơn", "Thôn 1"]:
+        if one.difference is not None:
+            assert one.b - one.a == pytest.approx(one.difference, abs=1e-6)
 
 
 def test_runs_are_paired_by_seed_and_a_hamlet_of_one_side_is_named():
