@@ -159,6 +159,10 @@ class Capacity:
         """Whether a queue is looked at: else there is room in plenty."""
         return bool(self._scarce) or self._uplink is not None
 
+    def has_queue(self, commune: str) -> bool:
+        """Return whether the queue of a commune's backhaul is looked at here."""
+        return ("backhaul", commune, "") in self._scarce
+
     def queues_ns(self) -> "dict[_Shared, int]":
         """Return how long may be waited for each rate that is known."""
         return dict(self._queues_ns)

@@ -88,13 +88,6 @@ class Outgoing:
             pacing_max_us=scenario.sender.pacing_max_us,
         )
         self.end_ns = duration_ns + scenario.jitter.playout_delay_ms * NS_PER_MS + _TAIL_NS
-        self._cells: _Cells = {}
-        self._uplinks = {
-            commune: self._link(
-                village.backhauls[commune], "/backhaul", commune, _UPLINK, self._cells
-            )
-            for commune in dict.fromkeys(place.commune for place in self._places)
-        }
         self._sent = SentLately()
         self._copies: StationCopies | None = None
         if scenario.sender.copies_possible:
@@ -107,6 +100,11 @@ class Outgoing:
             self.sender,
             budget=self.new_budget() if scenario.sender.sends_again else None,
         )
+        self._cells: _Cells = {}
+        self._uplinks = {
+            commune: self._backhaul(commune)
+            for commune in dict.fromkeys(place.commune for place in self._places)
+        }
         self._idle: dict[str, Channel] = {}
         """A second last link to each place, of the same chance, on which nobody waits."""
         self._idle_cells: _Cells = {}
@@ -180,7 +178,10 @@ class Outgoing:
             scarce = []
         else:
             assert place.bearer is not None, "one of both"
-            link = self._link(place.bearer, place.cell_name, place.commune, place.node, cells)
+            link = self._link(
+                place.bearer, place.cell_name, place.commune, place.node, cells,
+                queues=queue is None,
+            )  # fmt: skip
             scarce = [] if queue is None else [queue]
         if not found:
             return link
@@ -223,7 +224,24 @@ class Outgoing:
         self.stream_bytes += sending.stream_bytes
         return sending if self._copies is None else self._copies.carry(sending)
 
-    def _link(self, bearer: Bearer, name: str, commune: str, node: str, cells: "_Cells") -> Link:
+    def _backhaul(self, commune: str) -> Link:
+        """Return the backhaul of a commune; what is scarce there has its queue in `Capacity`."""
+        bearer, queues = self._village.backhauls[commune], not self.capacity.has_queue(commune)
+        return self._link(bearer, "/backhaul", commune, _UPLINK, self._cells, queues=queues)
+
+    def _link(
+        self,
+        bearer: Bearer,
+        name: str,
+        commune: str,
+        node: str,
+        cells: "_Cells",
+        *,
+        queues: bool,
+    ) -> Link:
+        """Return a link; one that does not queue has its rate elsewhere, and no packet waits for
+        another there.
+        """
         if (commune, name) not in cells:
             seed = self._scenario.seed
             cells[commune, name] = (
@@ -236,7 +254,7 @@ class Outgoing:
             seed=self._scenario.seed,
             commune=commune,
             node=node,
-            packet_bits=self.sender.packet_bits,
+            packet_bits=self.sender.packet_bits if queues else 0,
             busy=busy,
             outages=outages,
         )
