@@ -70,7 +70,8 @@ class ReceiveConfig:
     """SSRCs held at once; further ones are dropped and counted."""
 
     hold_ms: int = 1000
-    """A source without packets for so long after its last sound gives the horn back."""
+    """A source without packets for so long may go on from another address, or make room for a new
+    one. How long it keeps the horn is `priority.hold_ms`."""
 
     @property
     def stream_payload_types(self) -> tuple[int, ...]:

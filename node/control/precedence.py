@@ -56,9 +56,11 @@ class PriorityConfig:
     """`"urgent over normal" = -20.0`: keep the lower one running at that gain. Others: PREEMPT."""
 
     hold_ms: dict[str, int] = field(
-        default_factory=lambda: {"normal": 1000, "priority": 1000, "urgent": 3000}
+        default_factory=lambda: {"normal": 1900, "priority": 1900, "urgent": 3000}
     )
-    """How long a silent source keeps the horn. Urgent: longer than an LTE stall of 2 s."""
+    """How long a silent source keeps the horn. Longer than a stall of LTE, after which it goes on
+    where it was: a modem gives a weak cell up after 1 s, mostly (T310 of 3GPP TS 36.331), and is
+    back some tenths later. But whoever waits for the horn sounds 2 s after the last word."""
 
     retake_ms: int = 10_000
     """A source back within so long is not a newcomer: it takes nothing from an equal."""

@@ -34,7 +34,7 @@ GOOD: Final[dict[str, Any]] = {
     "place": {"commune": "Hữu Liên", "hamlet": "Làng Cóc", "cluster": "1"},
     "priority": {
         "tiers": ["national", "province", "commune"],
-        "hold_ms": {"normal": 1000, "priority": 1000, "urgent": 3000},
+        "hold_ms": {"normal": 1900, "priority": 1900, "urgent": 3000},
         "retake_ms": 10_000,
         "ramp_ms": 100,
         "return_ms": 100,
