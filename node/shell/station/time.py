@@ -29,26 +29,52 @@ class Answers:
     Parameters
     ----------
     station : Station
-        Whose nodes are answered, and nobody else.
+        Whose nodes are answered, as the folder names them by then, and nobody else.
     signer : SeedSigner
         A key that may give the time.
+    tell : callable
+        Told what is wrong with the list: then it holds as it was.
     """
 
-    def __init__(self, station: Station, signer: SeedSigner) -> None:
+    def __init__(
+        self, station: Station, signer: SeedSigner, tell: Callable[[str], None] = print
+    ) -> None:
         self._station = station
         self._signer = signer
+        self._tell = tell
+        self._listed_ns = self._list_ns()  # first: what changes meanwhile is read again
         self._again_s = {one.name: 0.0 for one in station.nodes() if one.public_key}
 
     def answer(
         self, topic: str, nonce: bytes, *, utc_ns: int, now_s: float
     ) -> tuple[str, bytes] | None:
         """Return where to send which order, None where there is nothing to answer."""
+        self._follow_list()
         name = topic.split("/")[4] if topic.count("/") == 5 else ""
         if len(nonce) != NONCE_BYTES or now_s < self._again_s.get(name, float("inf")):
             return None
         self._again_s[name] = now_s + EACH_S
         sealed = sign(self._station, self._signer, Kind.BEACON, encode_answer(nonce, utc_ns))
         return f"{topic.removesuffix(TOPIC)}cmd", sealed
+
+    def _follow_list(self) -> None:
+        """Know who was let in or taken back since: each is a file that is put in place whole."""
+        listed_ns = self._list_ns()
+        if listed_ns == self._listed_ns:
+            return
+        self._listed_ns = listed_ns
+        try:
+            names = [one.name for one in self._station.nodes() if one.public_key]
+        except (ShellError, OSError) as fault:
+            self._tell(f"the list of nodes holds as it was: {fault}")
+            return
+        self._again_s = {name: self._again_s.get(name, 0.0) for name in names}
+
+    def _list_ns(self) -> int:
+        try:
+            return self._station.nodes_folder.stat().st_mtime_ns
+        except OSError:
+            return 0
 
 
 def answer_nodes(options: argparse.Namespace) -> int:
