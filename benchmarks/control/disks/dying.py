@@ -33,13 +33,20 @@ class DyingDisk(RealDisk):
         self._die("after")
         self._left -= 1
 
-    def replace(self, path: Path, data: bytes) -> None:
-        """Write a file anew, or die: half of it lies beside it then."""
+    def grow(self, path: Path, data: bytes, *, at_bytes: int) -> None:
+        """Write some of a file anew, or die: it lies beside the old one then."""
         self._die("before")
         if self._left == 0 and self._stage == "in the middle":
-            path.with_name(path.name + ".new").write_bytes(data[: len(data) // 2])
+            super().grow(path, data[: len(data) // 2], at_bytes=at_bytes)
         self._die("in the middle")
-        super().replace(path, data)
+        super().grow(path, data, at_bytes=at_bytes)
+        self._die("after")
+        self._left -= 1
+
+    def rename(self, path: Path) -> None:
+        """Give it its name, or die."""
+        self._die("before")
+        super().rename(path)
         self._die("after")
         self._left -= 1
 

@@ -20,6 +20,12 @@ class TornDisk:
         self.slow_s = 0.0
         self.spoils_bytes = 0
         """How much before a write that the power ends is lost too, as on a memory card."""
+        self.forgets_names = False
+        """A power cut leaves the old file where the folder was not written after the new one."""
+        self.unsettled_writes = 0
+        """Writes at the end of a file that a power cut may take away."""
+        self._grown: dict[Path, bytes] = {}
+        self._old: dict[Path, bytes] = {}
 
     def read(self, path: Path, bytes_max: int) -> bytes | None:
         """Return what a file holds, or None."""
@@ -29,6 +35,7 @@ class TornDisk:
     def append(self, path: Path, data: bytes) -> None:
         """Add to a file, or to a part of it when the power fails."""
         was_dark, before = self.dark, self.files[path]
+        self.unsettled_writes += path in self._old
         self.files[path] += data[: self._passes(len(data))]
         if self.dark:
             if not was_dark and self.spoils_bytes:
@@ -46,6 +53,31 @@ class TornDisk:
         if self._passes(len(data)) < len(data):
             raise OSError(errno.EIO, "dark")
         self.files[path] = data
+        self._old.pop(path, None)
+
+    def grow(self, path: Path, data: bytes, *, at_bytes: int) -> None:
+        """Add to a file that has no name yet, or to a part of it."""
+        passes = self._passes(len(data))
+        self._grown[path] = self._grown.get(path, b"")[:at_bytes] + data[:passes]
+        if self.dark:
+            raise OSError(errno.EIO, "dark")
+
+    def rename(self, path: Path) -> None:
+        """Put the grown file in place; a power cut may take it away again."""
+        if not self.dark:
+            self._old[path] = self.files[path]
+            self.files[path] = self._grown.pop(path)
+
+    def settle(self, path: Path) -> None:
+        """Put it there for good."""
+        self._passes(0)
+        if self.dark:
+            raise OSError(errno.EIO, "dark")
+        self._old.pop(path, None)
+
+    def discard(self, path: Path) -> None:
+        """Forget a file that has no name yet."""
+        self._grown.pop(path, None)
 
     def set_aside(self, path: Path) -> None:
         """Keep a damaged file under another name."""
@@ -70,5 +102,6 @@ class TornDisk:
         before, self.written = self.written, self.written + count
         if self.cut_at is not None and self.written >= self.cut_at:
             self.dark = True
+            self.files |= self._old if self.forgets_names else {}
             return max(self.cut_at - before, 0) if self.written > self.cut_at else count
         return count

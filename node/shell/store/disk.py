@@ -28,6 +28,18 @@ class Disk(Protocol):
     def replace(self, path: Path, data: bytes) -> None:
         """Let the file hold `data`: all of it, or what it held before."""
 
+    def grow(self, path: Path, data: bytes, *, at_bytes: int) -> None:
+        """Put `data` at the end of what is to be the file, which holds `at_bytes` by now."""
+
+    def rename(self, path: Path) -> None:
+        """Let the file be what has grown; what it was may be there again after a power cut."""
+
+    def settle(self, path: Path) -> None:
+        """Let it be that for good."""
+
+    def discard(self, path: Path) -> None:
+        """Let nothing be left of what has grown and is not the file. Never raises."""
+
     def set_aside(self, path: Path) -> None:
         """Give the file another name, ".damaged" after its own, if it is there."""
 
@@ -73,23 +85,41 @@ class RealDisk:
 
     def replace(self, path: Path, data: bytes) -> None:
         """Let the file hold `data`: all of it, or what it held before."""
-        fresh = path.with_name(path.name + ".new")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        self.grow(path, data, at_bytes=0)
+        self.rename(path)
+        self.settle(path)
+
+    def grow(self, path: Path, data: bytes, *, at_bytes: int) -> None:
+        """Put `data` at the end of what is to be the file, which holds `at_bytes` by now."""
+        fresh = _fresh(path)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
         try:
             descriptor = os.open(fresh, flags, FILE_MODE)
             try:
                 os.fchmod(descriptor, FILE_MODE)
+                os.ftruncate(descriptor, at_bytes)
+                os.lseek(descriptor, at_bytes, os.SEEK_SET)
                 _write_all(descriptor, data)
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-            self._forget(path)
-            os.replace(fresh, path)
-            sync_folder(path.parent)
         except OSError:
-            with contextlib.suppress(OSError):  # half of it would only take the disk's last space
-                fresh.unlink()
+            self.discard(path)  # half of it would only take the disk's last space
             raise
+
+    def rename(self, path: Path) -> None:
+        """Let the file be what has grown; what it was may be there again after a power cut."""
+        self._forget(path)
+        os.replace(_fresh(path), path)
+
+    def settle(self, path: Path) -> None:
+        """Let it be that for good."""
+        sync_folder(path.parent)
+
+    def discard(self, path: Path) -> None:
+        """Let nothing be left of what has grown and is not the file. Never raises."""
+        with contextlib.suppress(OSError):
+            _fresh(path).unlink()
 
     def set_aside(self, path: Path) -> None:
         """Give the file another name, ".damaged" after its own, if it is there."""
@@ -120,6 +150,10 @@ class RealDisk:
         descriptor = self._open.pop(path, None)
         if descriptor is not None:
             os.close(descriptor)
+
+
+def _fresh(path: Path) -> Path:
+    return path.with_name(path.name + ".new")
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

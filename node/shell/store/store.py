@@ -23,7 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from node.shell.faults import EXIT_INPUT, ShellError
+from node.shell.faults import ShellError
+from node.shell.store.anew import Anew, sizes_of
 from node.shell.store.copies import Joined, after_loss, join
 from node.shell.store.disk import Disk, RealDisk
 from node.shell.store.legacy import SQLITE_MAGIC, read_legacy
@@ -37,7 +38,7 @@ from node.shell.store.one_copy import (
     whole_file,
 )
 from node.shell.store.read import copies_of
-from node.shell.store.told import disk_fault, lines_about
+from node.shell.store.told import disk_fault, lines_about, path_fault
 from node.shell.store.turns import Turns, may_wait
 
 LOG: Final = logging.getLogger("loalang.store")
@@ -50,9 +51,6 @@ RETRY_S: Final = (1.0, 30.0)
 
 SLOW_S: Final = 1.0
 """A batch that is not on the disk after so long is told of."""
-
-REWRITE_BYTES: Final = 1 << 20
-"""A copy that has grown by this and by what it held when it was written anew is written anew."""
 
 CLOSE_WAIT_S: Final = 3.0
 """What the last writes may take."""
@@ -97,8 +95,8 @@ class Store:
         self._ended = False
         self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._sizes: dict[Path, tuple[int, int]] = {}
         self._turns = Turns(self._copies)
+        self._anew = Anew(self._disk, self._turns)
         self.refused = 0
         """New keys that were not taken, because there were too many."""
         self.lost: tuple[str, ...] = ()
@@ -196,9 +194,9 @@ class Store:
 
     def _open(self, path: Path) -> None:
         if not path.parent.is_dir():
-            raise _path_fault(path, "no such folder", missing=path.parent)
+            raise path_fault(path, "no such folder", missing=path.parent)
         if path.is_dir():
-            raise _path_fault(path, "is a folder")
+            raise path_fault(path, "is a folder")
         copies = {str(one): self._read(one) for one in self._copies}
         legacy = self._legacy(path) if self._fault is None else None
         joined = legacy or join(copies)
@@ -213,7 +211,7 @@ class Store:
             LOG.warning("store.path = %s: %s", path, line)
         clean = all(one is not None and _clean(one, joined.number) for one in copies.values())
         if clean:
-            self._sizes = {Path(name): _sizes(one) for name, one in copies.items() if one}
+            self._anew.sizes = {Path(name): sizes_of(one) for name, one in copies.items() if one}
         self._thread = threading.Thread(
             target=self._write_then_let_go,
             args=(not clean, joined.lost),
@@ -267,15 +265,17 @@ class Store:
         with self._condition:
             if not stale:
                 wait_s = None if self._turns.are_even else _OWED_S
+                wait_s = 0.0 if self._anew.is_due else wait_s
                 self._condition.wait_for(lambda: bool(self._waiting) or self._ended, wait_s)
-                if not self._waiting and self._turns.are_even:
+                if self._ended and not self._waiting and self._turns.are_even:
+                    self._anew.drop()
                     return None
             changes, self._waiting = self._waiting, {}
             if changes:
                 self._batch += 1
                 self._batch_of |= dict.fromkeys(changes, self._batch)
             whole: dict[str, Kept] = {}
-            if stale:
+            if stale or self._anew.begins:
                 whole = {k: Kept(self._batch_of[k], v) for k, v in self._values.items()}
             record = batch_record(self._batch, changes) if changes else b""
             return _Work(self._number, self._batch, changes, whole, record)
@@ -325,27 +325,39 @@ class Store:
                 for other in set(self._copies) - {copy}:
                     self._turns.owe(other, work.record)
                 break
-        if fault is None:
-            stale |= {
-                one for one, (whole, now) in self._sizes.items() if now > 2 * whole + REWRITE_BYTES
-            }
-        return fault
+        if fault is not None:
+            self._anew.drop()
+            return fault
+        return self._write_anew(stale, work)
+
+    def _write_anew(self, stale: set[Path], work: "_Work") -> str | None:
+        """Go on with a copy that has grown too long; return what the disk said."""
+        copy = self._anew.copy
+        try:
+            whole = (lambda: whole_file(work.whole, work.batch)) if work.whole else None
+            self._anew.step(work.record, whole)
+        except OSError as refusal:
+            stale |= {copy} if copy else set()
+            return disk_fault(refusal)
+        return None
 
     def _rewrite(self, copy: Path, work: "_Work") -> None:
         data = whole_file(work.whole, work.batch)
         self._disk.replace(copy, data)
-        self._sizes[copy] = (len(data), len(data))
+        self._anew.note_whole(copy)
+        self._anew.sizes[copy] = (len(data), len(data))
 
     def _append(self, copy: Path, record: bytes) -> None:
         if not record:
             return
-        whole_bytes, size_bytes = self._sizes[copy]
+        self._anew.settle(copy)
+        whole_bytes, size_bytes = self._anew.sizes[copy]
         try:
             self._disk.append(copy, record)
         except OSError:
             self._disk.cut(copy, size_bytes)
             raise
-        self._sizes[copy] = (whole_bytes, size_bytes + len(record))
+        self._anew.sizes[copy] = (whole_bytes, size_bytes + len(record))
 
     def _lock(self) -> None:
         if not self._locked:
@@ -379,21 +391,8 @@ class _Work:
     """What a copy gets at its end."""
 
 
-def _sizes(one: FileContent) -> tuple[int, int]:
-    """Return what a copy may have held when it was written anew, and what it holds now."""
-    return min(one.good_bytes, REWRITE_BYTES), one.good_bytes
-
-
 def _clean(one: FileContent, last: int) -> bool:
     return not one.damaged and not one.torn and len(one.heads) == 1 and one.end == last
-
-
-def _path_fault(path: Path, what: str, *, missing: Path | None = None) -> ShellError:
-    return ShellError(
-        f"store.path = {path}: {what}; must be a file in a folder that exists and may be written",
-        exit_status=EXIT_INPUT,
-        missing=missing,
-    )
 
 
 assert len(FILE_MAGIC) == len(SQLITE_MAGIC), "either is told by its first bytes"

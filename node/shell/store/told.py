@@ -1,7 +1,9 @@
 """What to tell a person about a disk that refuses, and about a store that was damaged."""
 
 import errno
+from pathlib import Path
 
+from node.shell.faults import EXIT_INPUT, ShellError
 from node.shell.store.copies import Joined
 
 
@@ -37,3 +39,12 @@ def disk_fault(fault: OSError) -> str:
         errno.EAGAIN: "another process has the store; does a second node use the same file?",
     }
     return known.get(fault.errno or 0, f"{fault.strerror or fault}")
+
+
+def path_fault(path: Path, what: str, *, missing: Path | None = None) -> ShellError:
+    """Return what is said of a `store.path` that cannot be one."""
+    return ShellError(
+        f"store.path = {path}: {what}; must be a file in a folder that exists and may be written",
+        exit_status=EXIT_INPUT,
+        missing=missing,
+    )

@@ -38,11 +38,13 @@ class Turns:
 
     def __init__(self, copies: tuple[Path, ...]) -> None:
         self._lacks = dict.fromkeys(copies, b"")
+        self.unsettled: Path | None = None
+        """A copy that has a new file, of which a power cut may leave the old one."""
 
     @property
     def are_even(self) -> bool:
-        """Whether both copies hold the same."""
-        return not any(self._lacks.values())
+        """Whether both copies hold the same, for good."""
+        return self.unsettled is None and not any(self._lacks.values())
 
     def order(self) -> list[Path]:
         """Return the copies, the one to write first before the other."""

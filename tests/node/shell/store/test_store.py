@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.control.disks.torn import TornDisk
@@ -17,10 +17,12 @@ from benchmarks.control.store import batch
 from node.control.trust.ahead import PREFIX
 from node.control.trust.lost_counters import KEY as COUNTERS_LOST
 from node.shell.faults import ShellError
+from node.shell.store import anew
 from node.shell.store import store as module
+from node.shell.store.anew import REWRITE_BYTES
 from node.shell.store.disk import RealDisk
 from node.shell.store.read import copies_of
-from node.shell.store.store import KEYS_MAX, REWRITE_BYTES, Store
+from node.shell.store.store import KEYS_MAX, Store
 from node.shell.store.turns import may_wait
 
 PATH = Path("/kept.db")
@@ -367,6 +369,83 @@ def test_a_copy_that_has_grown_is_written_anew_and_keeps_everything(tmp_path):
         assert copy.stat().st_size < 3 * 350_000 + REWRITE_BYTES + 200_000
     again = Store(path)
     assert settled(again) == expected and again.lost == ()
+
+
+@pytest.fixture
+def grows_too_long_soon(monkeypatch):
+    """Copies are written anew after a few batches, in pieces of a few bytes."""
+    monkeypatch.setattr(anew, "REWRITE_BYTES", 400)
+    monkeypatch.setattr(anew, "PIECE_BYTES", 300)
+
+
+@pytest.mark.usefixtures("grows_too_long_soon")
+@given(
+    st.lists(st.tuples(st.integers(50, 400), st.sampled_from([0, 1, 2])), min_size=8, max_size=40),
+    st.floats(0, 1),
+    st.sampled_from([0, 512, 4096]),
+    st.booleans(),
+)
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_a_power_cut_while_a_copy_is_written_anew_costs_nothing_that_was_durable(
+    sizes, share, spoils_bytes, forgets_names
+):
+    """Whatever its new file holds by then, and whether the folder shows it or the old one."""
+    disk = TornDisk()
+    disk.spoils_bytes, disk.forgets_names = spoils_bytes, forgets_names
+    disk.cut_at = int(share * 6 * sum(size + 60 for size, _ in sizes)) + 1
+    store = Store(PATH, disk=disk)
+    durable, expected = -1, [{}]
+    for n, (size, kind) in enumerate(sizes):
+        one = batch(n, size, kind) | {f"filler/{n % 3}": bytes([n]) * size}
+        expected.append(expected[-1] | one)
+        number = store.keep_soon(one)
+        while store.durable < number and not disk.dark:
+            time.sleep(0)
+        if disk.dark:
+            break
+        durable = n
+    store.close()
+    after = opened(disk.files)
+    values = settled(after)
+    assert not after.trust_lost and not disk.unsettled_writes
+    assert values in expected[durable + 1 :]
+
+
+def test_what_is_kept_while_copies_are_written_anew_waits_for_no_more_than_a_few_writes(
+    monkeypatch,
+):
+    """Those under way and its own, four at most: not for all that 20,000 keys come to."""
+    monkeypatch.setattr(anew, "REWRITE_BYTES", 1 << 14)
+    monkeypatch.setattr(anew, "PIECE_BYTES", 1 << 12)
+    disk, writes = TornDisk(), []
+
+    def count(name):
+        call = getattr(disk, name)
+
+        def counted(*args, **named):
+            call(*args, **named)
+            writes.append(name)
+
+        monkeypatch.setattr(disk, name, counted)
+
+    for name in ("append", "replace", "grow", "settle"):
+        count(name)
+    store = Store(PATH, disk=disk)
+    for n in range(0, KEYS_MAX, 2000):
+        keep(store, {f"order/{n + i:05}": b"v" * 20 for i in range(2000)})
+    filled, waited = len(writes), []
+    store.on_durable = lambda: waited.append(len(writes))
+    for n in range(200):
+        waited.append(-len(writes))
+        keep(store, {f"{PREFIX}{n % 8}": bytes(3000)})
+    store.close()
+    begun, ended = waited[::2], waited[1::2]
+    assert max(end + begin for begin, end in zip(begun, ended, strict=True)) <= 4
+    assert writes[filled:].count("grow") > 100, "copies were written anew meanwhile"
 
 
 def test_only_its_owner_reads_the_store(tmp_path):
