@@ -130,9 +130,8 @@ def _add_fit(parser: Parser) -> None:
     add(
         "--packet-ms",
         type=milliseconds,
-        default=20.0,
         metavar="MS",
-        help="from one packet to the next (20)",
+        help="from one packet to the next, where the trace does not say it (20)",
     )
     add(
         "--one-way-ms",

@@ -18,7 +18,8 @@ from sim.links import bearer as bearers
 from sim.links.bearer import Bearer
 from sim.links.fit import Fit, fit
 from sim.links.kernel import LOST_NS
-from sim.links.traces import read_trace
+from sim.links.traces import read_recording
+from sim.links.transits import Recording
 from sim.report.files import check_folder, write_all
 from sim.report.svg import Scale, line, path, picture, text
 from sim.run_command import explain
@@ -26,6 +27,9 @@ from sim.run_command import explain
 _WIDTH: Final = 640
 _HEIGHT: Final = 360
 _COLOURS: Final = ("#1f6fb2", "#c0392b")
+_USUAL_MS: Final = 20.0
+"""From one packet to the next where neither the file nor anybody says it."""
+
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _ROWS: Final = (
     ("loss, %", "loss_pct"), ("burst, packets", "burst_packets"), ("delay p50, ms", "p50_ms"),
@@ -42,13 +46,13 @@ def run(options: argparse.Namespace) -> int:
             raise ConfigError(f"--name {name!r}: must be 1 to 40 letters, digits, _ and -")
         like = bearers.load(options.like)
         check_folder(options.out)
-        transit_ns = read_trace(options.trace)
+        recording = read_recording(options.trace)
         found = fit(
-            transit_ns,
-            interval_ns=round(options.packet_ms * NS_PER_MS),
+            recording.transit_ns,
+            interval_ns=_interval_ns(options.packet_ms, recording, options.trace.name),
             like=like,
-            source=options.trace.name,
-            one_way_ms=_one_way_ms(options.one_way_ms, transit_ns, like),
+            source=_printable(options.trace.name),
+            one_way_ms=_one_way_ms(options.one_way_ms, recording.transit_ns, like),
         )
     except ConfigError as fault:
         return complain(str(fault).splitlines(), USER)
@@ -63,9 +67,16 @@ def run(options: argparse.Namespace) -> int:
     except OSError as fault:
         return complain([explain(fault, options.out)], FAILED)
     if options.json:
-        print(json.dumps(_object(found, name), allow_nan=False))
+        print(json.dumps(_object(found, name, recording.skew_ppm), allow_nan=False))
     else:
-        print("\n".join([*_lines(found), *(f"written: {options.out / one}" for one in files)]))
+        print(
+            "\n".join(
+                [
+                    *_lines(found, recording.skew_ppm),
+                    *(f"written: {options.out / one}" for one in files),
+                ]
+            )
+        )
     return CONDITION if found.misfits else OK
 
 
@@ -116,18 +127,20 @@ def drawn(found: Fit, name: str) -> str:
     return str(whole).replace("<svg", begin, 1) + "\n"
 
 
-def _lines(found: Fit) -> Iterator[str]:
+def _lines(found: Fit, skew_ppm: float) -> Iterator[str]:
     yield f"{'':16}{'trace':>10}{'bearer':>10}"
     for label, name in _ROWS:
         yield f"{label:16}{getattr(found.trace, name):10.2f}{getattr(found.drawn, name):10.2f}"
     yield f"{'apart at most, %':16}{100 * found.distance:20.1f}"
+    if skew_ppm:
+        yield f"its two clocks ran {skew_ppm:+.1f} ppm apart: that is taken out"
     for why in found.misfits:
         yield f'does not fit: {why}; play the trace itself: bearer = "trace:FILE"'
     if not found.misfits:
         yield "fits"
 
 
-def _object(found: Fit, name: str) -> dict[str, Any]:
+def _object(found: Fit, name: str, skew_ppm: float) -> dict[str, Any]:
     return {
         "name": name,
         "bearer": asdict(found.bearer),
@@ -135,7 +148,33 @@ def _object(found: Fit, name: str) -> dict[str, Any]:
         "drawn": asdict(found.drawn),
         "distance": found.distance,
         "misfits": found.misfits,
+        "skew_ppm": skew_ppm,
     }
+
+
+def _interval_ns(asked_ms: float | None, recording: Recording, name: str) -> int:
+    """Return what lies between two packets: as the file says, or as it is asked where it is mute.
+
+    Raises
+    ------
+    ConfigError
+        Where the two contradict each other.
+    """
+    known_ns = recording.interval_ns
+    if asked_ms is None:
+        return round(_USUAL_MS * NS_PER_MS) if known_ns is None else known_ns
+    asked_ns = round(asked_ms * NS_PER_MS)
+    if known_ns is not None and abs(asked_ns - known_ns) > known_ns / 10:
+        raise ConfigError(
+            f"--packet-ms {asked_ms:g}: the packets of {name} are {known_ns / NS_PER_MS:.6g} ms "
+            "apart: leave it out"
+        )
+    return asked_ns
+
+
+def _printable(name: str) -> str:
+    """Return the name of a file as TOML and UTF-8 can have it."""
+    return "".join(one if one.isprintable() else "?" for one in name)
 
 
 def _one_way_ms(asked: float | None, transit_ns: NDArray[np.int64], like: Bearer) -> float | None:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from node.config import ConfigError
 from node.units import NS_PER_MS, NS_PER_S, RATE_HZ, samples_to_ns
-from sim.links.transits import DELAY_MAX_MS, in_order
+from sim.links.skew import PACKETS_MIN, line_below, turned, without_skew
+from sim.links.transits import DELAY_MAX_MS, Recording, in_order
 
 FLOWS_MAX: Final = 65_536
 _SPAN_MAX_MS: Final = 366 * DELAY_MAX_MS
@@ -36,6 +37,14 @@ _LINKS: Final[dict[int, tuple[int | None, int]]] = {
 _VLAN: Final = (b"\x81\x00", b"\x88\xa8", b"\x91\x00")
 _IP: Final = (b"\x08\x00", b"\x86\xdd")
 _UDP: Final = 17
+_EXTENSIONS: Final = (0, 43, 60)  # hop by hop, routing, destination: RFC 8200, section 4
+_FRAGMENT: Final = 44
+
+_OFF_MAX: Final = 0.1
+"""Part of the time in which even the fastest packet may be late: a queue, and no loss."""
+
+_BACK_NS: Final = 50 * NS_PER_MS
+"""Packets of several interfaces in one capture are never so far out of order."""
 
 
 def is_capture(raw: bytes) -> bool:
@@ -43,7 +52,7 @@ def is_capture(raw: bytes) -> bool:
     return raw[:4] in _MAGICS or raw[:4] == _PCAPNG
 
 
-def from_capture(path: Path, raw: bytes) -> NDArray[np.int64]:
+def from_capture(path: Path, raw: bytes) -> Recording:
     """Return the transits of the busiest UDP flow of a capture, the fastest of them 0.
 
     Parameters
@@ -53,12 +62,7 @@ def from_capture(path: Path, raw: bytes) -> NDArray[np.int64]:
     raw : bytes
         The capture. RTP is sent when its time stamps say (48 kHz, RFC 7587, section 4.1), and what
         is missing of its sequence is lost. Packets of other flows are taken to be sent at even
-        intervals, of which the median is the measure, and none to be lost.
-
-    Returns
-    -------
-    (n,) int64
-        Transit in ns per packet in the order of sending, LOST_NS where it is lost.
+        intervals, and none to be lost. Of a packet in fragments the first one counts.
 
     Raises
     ------
@@ -73,19 +77,29 @@ def from_capture(path: Path, raw: bytes) -> NDArray[np.int64]:
             f"{path}: packet {flow[far[0], 0]} arrives {since_ns[far[0]] / NS_PER_MS:.6g} ms after "
             f"the first of its flow: must be within {_SPAN_MAX_MS}; was the clock set?"
         )
+    back_ns = np.diff(since_ns, prepend=0)
+    back = np.flatnonzero(back_ns < -_BACK_NS)
+    if back.size:
+        raise ConfigError(
+            f"{path}: packet {flow[back[0], 0]} arrives {-back_ns[back[0]] / NS_PER_MS:.6g} ms "
+            f"before the one before it: at most {_BACK_NS // NS_PER_MS}; was the clock set?"
+        )
     flow[:, 1] = since_ns
     stream = _rtp(path, np.frombuffer(raw, np.uint8), flow)
     if stream is None:
         return _even(path, flow)
-    number, sequence, transit_ns = stream
-    found_ns = in_order(path, sequence, transit_ns - transit_ns.min(), number, what="packet")
+    number, sequence, sent_ns, interval_ns = stream
+    arrival_ns = flow[np.searchsorted(flow[:, 0], number), 1]
+    transit_ns = arrival_ns - sent_ns
+    right_ns, skew_ppm = without_skew(sent_ns, transit_ns)
+    found_ns = in_order(path, sequence, right_ns - right_ns.min(), number, what="packet")
     took_ns = int(since_ns[-1])
     if abs(drift_ns := _drift_ns(transit_ns)) > max(NS_PER_S, took_ns / 16):
         raise ConfigError(
             f"{path}: RTP time stamps leave the arrivals by {drift_ns / NS_PER_MS:.6g} ms in "
             f"{took_ns / NS_PER_MS:.6g} ms: must be of {RATE_HZ} Hz, the clock of Opus"
         )
-    return found_ns
+    return Recording(found_ns, interval_ns, skew_ppm)
 
 
 def _busiest_flow(path: Path, raw: bytes) -> NDArray[np.int64]:
@@ -143,14 +157,17 @@ def _network(raw: bytes, start: int, end: int, link: int) -> int:
 
 
 def _datagram(raw: bytes, start: int, end: int) -> tuple[bytes, int, int] | None:
-    """Return flow, place and captured size of a UDP payload; None of all else and of fragments."""
+    """Return flow, place and captured size of a UDP payload; None of all else.
+
+    Of fragments the first one has the ports: when it came counts, and others are none.
+    """
     if end - start >= 20 and raw[start] >> 4 == 4:
         udp = start + 4 * (raw[start] & 15)
         hosts, protocol = raw[start + 12 : start + 20], raw[start + 9]
-        cut = raw[start + 6] & 0x3F or raw[start + 7] or udp < start + 20
+        cut = raw[start + 6] & 0x1F or raw[start + 7] or udp < start + 20
     elif end - start >= 40 and raw[start] >> 4 == 6:
-        udp = start + 40
-        hosts, protocol, cut = raw[start + 8 : udp], raw[start + 6], False
+        hosts, cut = raw[start + 8 : start + 40], False
+        protocol, udp, cut = _behind_extensions(raw, raw[start + 6], start + 40, end)
     else:
         return None
     if protocol != _UDP or cut or udp + 8 > end:
@@ -161,10 +178,22 @@ def _datagram(raw: bytes, start: int, end: int) -> tuple[bytes, int, int] | None
     return (hosts + raw[udp : udp + 4], udp + 8, min(end, udp + length) - udp - 8)
 
 
+def _behind_extensions(raw: bytes, protocol: int, at: int, end: int) -> tuple[int, int, bool]:
+    """Return what follows the extension headers of IPv6, where, and whether its begin is away."""
+    while protocol in (*_EXTENSIONS, _FRAGMENT) and at + 8 <= end:
+        if protocol == _FRAGMENT and int.from_bytes(raw[at + 2 : at + 4]) >> 3:
+            return protocol, at, True
+        length = 8 if protocol == _FRAGMENT else 8 * (raw[at + 1] + 1)
+        protocol, at = raw[at], at + length
+    return protocol, at, False
+
+
 def _rtp(
     path: Path, octets: NDArray[np.uint8], flow: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]] | None:
-    """Return number, extended sequence and transit of each packet of RTP, or None if it is none."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], int | None] | None:
+    """Return number, extended sequence and time of sending of each packet of RTP, and from one to
+    the next; None if it is none.
+    """
     count = len(flow)
     flow = flow[flow[:, 3] >= 12]
 
@@ -196,16 +225,17 @@ def _rtp(
     # After a long outage the clock says how often the numbers went round meanwhile.
     asked = np.diff(flow[:, 1], prepend=flow[0, 1]) * (RATE_HZ / NS_PER_S)
     stamp_step = _gone_round(_steps(field(4, 4), 32), asked, 32, within=60 * RATE_HZ)
+    interval_ns = None
     if (step == 1).any() and (samples := float(np.median(stamp_step[step == 1]))) >= 1:
+        interval_ns = samples_to_ns(int(samples))
         asked = stamp_step / samples
         step = _gone_round(step, asked, 16, within=1 + np.abs(asked) / 1000)
     longest = 2 * _SPAN_MAX_MS * RATE_HZ // 1000  # beyond it 64 bits are not enough for the ns
     sent = np.clip(np.cumsum(stamp_step), -longest, longest)
-    transit_ns = flow[:, 1] - samples_to_ns(sent)
-    return flow[:, 0], np.cumsum(step), transit_ns
+    return flow[:, 0], np.cumsum(step), samples_to_ns(sent), interval_ns
 
 
-def _even(path: Path, flow: NDArray[np.int64]) -> NDArray[np.int64]:
+def _even(path: Path, flow: NDArray[np.int64]) -> Recording:
     """Return the transits of packets that are taken to be sent at even intervals."""
     flow = flow[np.argsort(flow[:, 1], kind="stable")]
     index = np.arange(len(flow))
@@ -217,7 +247,20 @@ def _even(path: Path, flow: NDArray[np.int64]) -> NDArray[np.int64]:
             f"one another, yet {drift_ns / NS_PER_MS:.6g} ms are over in the end: must be RTP, or "
             "sent at even intervals with none lost"
         )
-    return in_order(path, index, transit_ns - transit_ns.min(), flow[:, 0], what="packet")
+    if len(flow) >= PACKETS_MIN and interval_ns:
+        # The median is a little off, and that adds up: the fastest packets tell the rest.
+        nominal_ns = index * interval_ns
+        slope_ppb, off_ns = line_below(nominal_ns, transit_ns)
+        transit_ns = turned(nominal_ns, transit_ns, slope_ppb)
+        interval_ns += interval_ns * slope_ppb // 1_000_000_000
+        if (late := float(np.mean(off_ns > interval_ns // 2))) > _OFF_MAX:
+            raise ConfigError(
+                f"{path}: the {len(flow)} packets of UDP are not sent every "
+                f"{interval_ns / NS_PER_MS:.6g} ms, or some are lost: in {late:.0%} of the time "
+                "none is where it would be: must be RTP, or sent at even intervals with none lost"
+            )
+    found_ns = in_order(path, index, transit_ns - transit_ns.min(), flow[:, 0], what="packet")
+    return Recording(found_ns, interval_ns or None)
 
 
 def _drift_ns(transit_ns: NDArray[np.int64]) -> int:

@@ -91,18 +91,34 @@ class Link:
 class Trace:
     """A recorded path: the transit of packet i, again from the start when it ends.
 
+    What is sent now and then meets what was there at that time instead: see `slot_ns`.
+
     Parameters
     ----------
     transit_ns : (n,) int64
         ns, LOST_NS for what was lost.
     queue : SharedQueue or None
         Its rate, where that is known. What a packet by itself takes there is in what was recorded.
+    slot_ns : int or None
+        From one recorded packet to the next: a packet takes what one took at the time when it
+        leaves. None: packet i takes what packet i took.
+    first : int
+        The recorded packet at time 0.
     """
 
-    def __init__(self, transit_ns: NDArray[np.int64], queue: SharedQueue | None = None) -> None:
+    def __init__(
+        self,
+        transit_ns: NDArray[np.int64],
+        queue: SharedQueue | None = None,
+        *,
+        slot_ns: int | None = None,
+        first: int = 0,
+    ) -> None:
         assert transit_ns.size, "traces are checked when they are read"
         self._transit_ns = transit_ns
         self._queue = queue
+        self._slot_ns = slot_ns
+        self._first = first
 
     def carry(self, depart_ns: NDArray[np.int64], sequence: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return when each packet arrives.
@@ -119,6 +135,8 @@ class Trace:
                 kernel.LOST_NS,
                 depart_ns + wait_ns - self._queue.transmit_ns,
             )
+        if self._slot_ns is not None:
+            sequence = self._first + depart_ns // self._slot_ns
         transit_ns = self._transit_ns[sequence % self._transit_ns.shape[0]]
         lost = (transit_ns == kernel.LOST_NS) | (depart_ns == kernel.LOST_NS)
         return np.where(lost, kernel.LOST_NS, depart_ns + transit_ns)

@@ -5,17 +5,16 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from node.config import ConfigError
 from node.units import NS_PER_MS
 from sim.links.kernel import LOST_NS
-from sim.links.transits import DELAY_MAX_MS, in_order
+from sim.links.transits import DELAY_MAX_MS, Recording, in_order
 
 _ECHO: Final = re.compile(r"\b(?:icmp_)?(?:seq|req)[= ]([0-9]{1,9})\b")
 _TIME: Final = re.compile(r"\btime[=<]([^ ]{1,40}) ?(\w*)")
 _ANSWER: Final = re.compile(r" (?:ttl|hlim)=| bytes from ")
-_SENT: Final = re.compile(r"^([0-9]{1,9}) packets transmitted")
+_SENT: Final = re.compile(r"^([0-9]{1,9}) packets transmitted(?:.*, time ([0-9]{1,12}) ?ms)?")
 
 
 def is_ping(lines: list[str]) -> bool:
@@ -23,7 +22,7 @@ def is_ping(lines: list[str]) -> bool:
     return any(line.startswith("PING ") or _ECHO.search(line) for line in lines[:10])
 
 
-def from_ping(path: Path, lines: list[str]) -> NDArray[np.int64]:
+def from_ping(path: Path, lines: list[str]) -> Recording:
     """Return half of each round trip that ping printed.
 
     Parameters
@@ -35,8 +34,8 @@ def from_ping(path: Path, lines: list[str]) -> NDArray[np.int64]:
 
     Returns
     -------
-    (n,) int64
-        Transit in ns per packet in the order of sending, LOST_NS where no answer came.
+    Recording
+        How far its packets are apart says the last line of a ping that ended by itself.
 
     Raises
     ------
@@ -44,6 +43,7 @@ def from_ping(path: Path, lines: list[str]) -> NDArray[np.int64]:
         Naming file, line, value and what would be right.
     """
     rows: list[tuple[int, int, int]] = []  # line, sequence, transit
+    interval_ns = None
     whole = bool(lines) and lines[0].startswith("PING ")
     for number, line in enumerate(lines, 1):
         echo, sent = _ECHO.search(line), _SENT.match(line)
@@ -61,12 +61,15 @@ def from_ping(path: Path, lines: list[str]) -> NDArray[np.int64]:
                 rows.append((number, 1, LOST_NS))
             rows.append((number, sequence, _half_ns(wrong, line)))
         elif sent and whole and rows:
+            if sent[2] and int(sent[1]) > 1:
+                interval_ns = int(sent[2]) * NS_PER_MS // (int(sent[1]) - 1) or None
             last = min(sequence for _, sequence, _ in rows) + int(sent[1]) - 1
             rows.append((number, max(last, rows[-1][1]), LOST_NS))
     if all(transit == LOST_NS for _, _, transit in rows):
         raise ConfigError(f"{path}: no packet of it is answered; at least one answer is needed")
     table = np.array(rows, np.int64)
-    return in_order(path, table[:, 1], table[:, 2], table[:, 0], what="line")
+    found_ns = in_order(path, table[:, 1], table[:, 2], table[:, 0], what="line")
+    return Recording(found_ns, interval_ns)
 
 
 def _half_ns(wrong: str, line: str) -> int:

@@ -17,28 +17,36 @@ from node.units import NS_PER_MS
 from sim.links.captures import from_capture, is_capture
 from sim.links.kernel import LOST_NS
 from sim.links.pings import from_ping, is_ping
-from sim.links.transits import DELAY_MAX_MS, SEQUENCES_MAX
+from sim.links.skew import without_skew
+from sim.links.transits import DELAY_MAX_MS, SEQUENCES_MAX, Recording
 
 _TEXT_BYTES_MAX: Final = 256 << 20
 _COLUMNS: Final = ["seq", "send_ms", "arrival_ms"]
+_ROUND: Final = 1 << 16
+"""So many sequence numbers has RTP, then it begins anew."""
 
 
 def read_trace(path: Path) -> NDArray[np.int64]:
+    """Return the transits of `read_recording`: (n,) int64 in ns, LOST_NS where lost."""
+    return read_recording(path).transit_ns
+
+
+def read_recording(path: Path) -> Recording:
     """Read the transits of a trace.
 
     Parameters
     ----------
     path : Path
         Either CSV with the columns ``seq,send_ms,arrival_ms`` (an empty arrival is a lost packet;
-        a missing ``seq`` too), or one whole number per line, a delay in ms, -1 for lost (the
-        format of ITU-T G.191 `dlyerr_2_errpat`), or a capture (pcap), or what ping printed: the
-        content says which. ``.gz`` is unpacked.
+        a missing ``seq`` too; numbers of 16 bits may go round), or one whole number per
+        line, a delay in ms, -1 for lost (the format of ITU-T G.191 `dlyerr_2_errpat`), or a
+        capture (pcap), or what ping printed: the content says which. ``.gz`` is unpacked.
 
     Returns
     -------
-    (n,) int64
-        Transit in ns per packet, LOST_NS where it is lost. Of a CSV and a capture the clocks at
-        the two ends are unknown to each other, so their fastest packet has transit 0.
+    Recording
+        Of a CSV and a capture the clocks at the two ends are unknown to each other: so their
+        fastest packet has transit 0, and what they run apart is taken out.
 
     Raises
     ------
@@ -61,7 +69,7 @@ def read_trace(path: Path) -> NDArray[np.int64]:
         return _from_csv(path, lines)
     if is_ping(lines):
         return from_ping(path, lines)
-    return _from_delays(path, lines)
+    return Recording(_from_delays(path, lines))
 
 
 def _unpacked(path: Path, raw: bytes) -> bytes:
@@ -95,45 +103,83 @@ def _from_delays(path: Path, lines: list[str]) -> NDArray[np.int64]:
     return np.array(transit_ns, np.int64)
 
 
-def _from_csv(path: Path, lines: list[str]) -> NDArray[np.int64]:
+def _from_csv(path: Path, lines: list[str]) -> Recording:
     try:
         rows = list(csv.DictReader(lines))
     except csv.Error as fault:
         raise ConfigError(f"{path}: not a trace: {fault}") from fault
-    found: dict[int, int | None] = {}
+    sequences: list[int] = []
+    sent_ns: list[int | None] = []
+    transit_ns: list[int | None] = []
     for number, row in enumerate(rows, 2):
         try:
-            sequence = int(row["seq"])
-            arrival = row["arrival_ms"]
+            sequences.append(int(row["seq"]))
+            arrival, sent = row["arrival_ms"], row["send_ms"] or ""
             if arrival:
-                found[sequence] = round((float(arrival) - float(row["send_ms"])) * NS_PER_MS)
+                sent_ns.append(round(float(sent) * NS_PER_MS))
+                transit_ns.append(round((float(arrival) - float(sent)) * NS_PER_MS))
             else:
-                found.setdefault(sequence, None)
+                sent_ns.append(None)
+                transit_ns.append(None)
         except (KeyError, TypeError, ValueError, OverflowError):
             words = ",".join(str(value) for value in row.values())
             raise ConfigError(
                 f"{path}: line {number} = {words!r}: must be {','.join(_COLUMNS)} as numbers"
             ) from None
+    _unwrap(sequences, sent_ns)
+    found: dict[int, tuple[int, int] | None] = {}
+    for sequence, sent, transit in zip(sequences, sent_ns, transit_ns, strict=True):
+        if sent is None or transit is None:
+            found.setdefault(sequence, None)
+            continue
+        known = found.get(sequence)
+        if known is None or sum(known) > sent + transit:  # of equal ones the first that came
+            found[sequence] = (sent, transit)
     return _dense(path, found)
 
 
-def _dense(path: Path, found: dict[int, int | None]) -> NDArray[np.int64]:
+def _unwrap(sequences: list[int], sent_ns: list[int | None]) -> None:
+    """Let numbers of 16 bits that begin anew while time goes on count on."""
+    if not sequences or min(sequences) < 0 or max(sequences) >= _ROUND:
+        return
+    rounds, before, latest_ns = 0, sequences[0], sent_ns[0]
+    for i, sequence in enumerate(sequences):
+        at_ns = sent_ns[i]
+        later = None in (at_ns, latest_ns) or (at_ns or 0) > (latest_ns or 0)
+        if before - sequence > _ROUND // 2 and later:
+            rounds += 1
+        late = rounds > 0 and sequence - before > _ROUND // 2  # of the round before
+        sequences[i] = sequence + (rounds - late) * _ROUND
+        if not late:
+            before = sequence
+            latest_ns = at_ns if at_ns is not None else latest_ns
+
+
+def _dense(path: Path, found: dict[int, tuple[int, int] | None]) -> Recording:
     """Return the transits in the order of their sequence numbers; gaps are losses."""
-    came = [transit for transit in found.values() if transit is not None]
+    came = [one for one in found.values() if one is not None]
     if not came:
         raise ConfigError(f"{path}: no packet of it arrives; at least one arrival is needed")
     first = min(found)
     length = max(found) - first + 1
     if length > SEQUENCES_MAX:
         raise ConfigError(f"{path}: seq spans {length} packets; at most {SEQUENCES_MAX}")
-    transit_ns = np.full(length, LOST_NS, np.int64)
-    fastest = min(came)
-    if max(came) - fastest > DELAY_MAX_MS * NS_PER_MS:
+    fastest = min(transit for _, transit in came)
+    slowest = max(transit for _, transit in came)
+    if slowest - fastest > DELAY_MAX_MS * NS_PER_MS:
         raise ConfigError(
-            f"{path}: one packet takes {(max(came) - fastest) / NS_PER_MS:.6g} ms more than the "
+            f"{path}: one packet takes {(slowest - fastest) / NS_PER_MS:.6g} ms more than the "
             f"fastest; at most {DELAY_MAX_MS}"
         )
-    for sequence, transit in found.items():
-        if transit is not None:
-            transit_ns[sequence - first] = transit - fastest
-    return transit_ns
+    there = sorted((q, *one) for q, one in found.items() if one is not None)
+    begin = min(sent for _, sent, _ in there)
+    longest_ns = 366 * DELAY_MAX_MS * NS_PER_MS
+    sent_ns = np.array([min(sent - begin, longest_ns) for _, sent, _ in there], np.int64)
+    late_ns = np.array([transit - fastest for *_, transit in there], np.int64)
+    index = np.array([q - first for q, *_ in there], np.int64)
+    late_ns, skew_ppm = without_skew(sent_ns, late_ns)
+    transit_ns = np.full(length, LOST_NS, np.int64)
+    transit_ns[index] = late_ns - late_ns.min()
+    step_ns = np.diff(sent_ns)[np.diff(index) == 1]
+    interval_ns = int(np.median(step_ns)) if step_ns.size else 0
+    return Recording(transit_ns, interval_ns if interval_ns > 0 else None, skew_ppm)

@@ -1,5 +1,6 @@
 """Transits in the order of their sequence numbers, and what a trace may hold."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,23 @@ SEQUENCES_MAX: Final = 100_000_000
 
 GAP_MAX: Final = 3_000_000
 """Packets that may be lost in a row: 16 hours of 20 ms."""
+
+_ALIKE: Final = 50
+"""Two intervals that differ by less than this part are one that two clocks measured."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recording:
+    """What a file tells of a network."""
+
+    transit_ns: NDArray[np.int64]
+    """(n,) transit per packet in the order of sending, LOST_NS where it is lost."""
+
+    interval_ns: int | None = None
+    """From one packet to the next; None where the file does not say."""
+
+    skew_ppm: float = 0.0
+    """By so much its two clocks ran apart: that is taken out."""
 
 
 def in_order(
@@ -77,3 +95,28 @@ def in_order(
     in_order_ns = np.full(length, LOST_NS, np.int64)
     in_order_ns[sequence[first] - sequence[first[0]]] = transit_ns[first]
     return in_order_ns
+
+
+def per_packet(path: Path, recording: Recording, packet_ns: int) -> NDArray[np.int64]:
+    """Return the transits as packets meet them that are so far apart.
+
+    Where the recording does not say how far its own were, each is met by one packet. The result is
+    (n,) int64 in ns, LOST_NS where lost.
+
+    Raises
+    ------
+    ConfigError
+        If they are more than a trace may span.
+    """
+    transit_ns, interval_ns = recording.transit_ns, recording.interval_ns
+    if interval_ns is None or abs(interval_ns - packet_ns) * _ALIKE <= packet_ns:
+        return transit_ns
+    length = max(1, transit_ns.size * interval_ns // packet_ns)
+    if length > SEQUENCES_MAX:
+        raise ConfigError(
+            f"{path}: lasts {length} packets of {packet_ns / NS_PER_MS:g} ms: at most "
+            f"{SEQUENCES_MAX}"
+        )
+    at = np.arange(length, dtype=np.int64) * packet_ns // interval_ns
+    found: NDArray[np.int64] = transit_ns[np.minimum(at, transit_ns.size - 1)]
+    return found

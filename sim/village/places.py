@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 import hw_profiles
 from hw_profiles import Number, Profile, Switch, Whole
 from node.config import ConfigError, NodeConfig, require
-from node.units import NS_PER_S
+from node.units import NS_PER_MS, NS_PER_S
 from sim.links import bearer as bearers
 from sim.links.bearer import Bearer
-from sim.links.traces import read_trace
+from sim.links.traces import read_recording
+from sim.links.transits import per_packet
 from sim.links.trouble import KINDS, Trouble
 from sim.result.run import Unverified
 from sim.station.payloads import load, packets_hash
@@ -73,6 +74,8 @@ class Place:
     card_cuts_ns: tuple[Span, ...] = ()
     """When its sound card is gone."""
 
+    slot_ns: int = 20 * NS_PER_MS
+    """Of a trace: from one packet of it to the next."""
     cell: str = ""
     """The cell that it names, of several; empty: that of its bearer."""
     befallen: tuple[Befallen, ...] = ()
@@ -188,7 +191,8 @@ def _place(
     commune, hamlet, cluster = where
     try:
         trace = trace_file(scenario, cluster.bearer)
-        trace_ns = None if trace is None else read_trace(trace)
+        packet_ns = round(scenario.sender.packet_ms * NS_PER_MS)
+        trace_ns = None if trace is None else per_packet(trace, read_recording(trace), packet_ns)
         bearer = find_bearer(scenario, cluster.bearer) if trace is None else None
         profile = _profile(cluster.profile)
     except ConfigError as fault:
@@ -206,6 +210,7 @@ def _place(
         bearer_name=cluster.bearer if trace is None else f"trace:{trace.name}",
         bearer=bearer,
         trace_ns=trace_ns,
+        slot_ns=packet_ns,
         like=None if cluster.like is None else find_bearer(scenario, cluster.like),
         like_name=cluster.like or "",
         delay_ms=cluster.delay_ms,

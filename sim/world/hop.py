@@ -19,7 +19,7 @@ from sim.links.kernel import LOST_NS
 from sim.links.sleep import Modem
 
 SLOT_NS: Final = 20 * NS_PER_MS
-"""A stream has a packet in so much time: bursts of loss and traces are counted in them."""
+"""A stream has a packet in so much time: bursts of loss are counted in them."""
 
 ROOM_MIN: Final = 0.01
 """Of a rate that streams nearly fill."""
@@ -196,8 +196,8 @@ class Hop:
 class Recorded(Hop):
     """A hop as somebody has recorded it: a packet takes what one took at that moment of the trace.
 
-    transit_ns  (n,) int64, ns, LOST_NS for what was lost: a packet each 20 ms, again from the start
-                when it ends
+    transit_ns  (n,) int64, ns, LOST_NS for what was lost: a packet in each slot, again from the
+                start when it ends
 
     Without a bearer that it is like it has no rate: nothing queues. What a packet by itself takes
     at that rate is in what was recorded. A trace is of one way; of the other nobody knows better.
@@ -214,11 +214,13 @@ class Recorded(Hop):
         down: Down | None,
         modem: Modem | None = None,
         pushed: bool = False,
+        slot_ns: int = SLOT_NS,
     ) -> None:
         super().__init__(
             like, seed=seed, commune=commune, node=node, down=down, modem=modem, pushed=pushed
         )
         self._transit_ns = transit_ns
+        self._slot_ns = slot_ns
         self._free_ns = 0
         self._takes_ns = 0
         """What the last packet took at what is left of the rate."""
@@ -239,5 +241,5 @@ class Recorded(Hop):
             self._takes_ns = round(alone_ns / self._share)
             self._free_ns = start_ns + self._takes_ns
             at_ns = self._free_ns - round(alone_ns)
-        transit_ns = int(self._transit_ns[at_ns // SLOT_NS % self._transit_ns.size])
+        transit_ns = int(self._transit_ns[at_ns // self._slot_ns % self._transit_ns.size])
         return LOST_NS if transit_ns == LOST_NS else at_ns + transit_ns

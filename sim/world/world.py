@@ -241,6 +241,7 @@ class World:
             down=down,
             modem=modem,
             pushed=not node.endswith("/up"),
+            slot_ns=place.slot_ns,
         )
         return self._hops.setdefault((place.commune, node), hop)
 

@@ -108,7 +108,7 @@ def test_a_stream_is_found_among_other_packets_to_the_packet(
     rtcp = struct.pack(">BBHII", 0x81, 201, 7, 9, 7) + bytes(20)  # a report on a stream like ours
     packets.insert(1, (packets[0][0], udp(rtcp, **way)))
     packets.insert(0, (packets[0][0], udp(b"to another port", port=53, **way)))
-    packets.insert(0, (packets[0][0], udp(rtp(9, 9), cut=0x2000) if ip == 4 else bytes(40)))
+    packets.insert(0, (packets[0][0], udp(rtp(9, 9), cut=0x2005) if ip == 4 else bytes(40)))
     found = read(tmp_path, pcap(packets, magic=magic, link=link, tags=tags))
     ms = [LOST_NS if one is None else one * NS_PER_MS for one in [4, 0, None, 50, 1, 2, 3, 0]]
     assert found.tolist() == ms
@@ -165,6 +165,46 @@ def test_a_capture_that_was_ended_in_the_middle_of_a_packet_holds_those_before(t
     assert read(tmp_path, raw[:-30]).tolist() == [0, NS_PER_MS]
 
 
+@pytest.mark.parametrize("ip", [4, 6])
+def test_a_packet_in_fragments_came_and_is_not_lost(tmp_path, ip):
+    """Its first fragment has the ports and the header of RTP; the others are none by themselves."""
+    packets = []
+    for i, (at, payload) in enumerate(stream([3] * 30)):
+        parts = [udp(payload, ip=ip)]
+        if i % 3 == 0 and ip == 4:
+            parts = [udp(payload, cut=0x2000), udp(bytes(20), cut=9)]
+        if i % 3 == 0 and ip == 6:
+            head, rest = parts[0][:40], parts[0][40:]
+            head = head[:4] + struct.pack(">H", len(rest) + 16) + b"\x00" + head[7:]
+            first = b"\x2c\x00" + bytes(6) + b"\x11\x00\x00\x01" + bytes(4)
+            later = b"\x2c\x00" + bytes(6) + b"\x11\x00\x00\x49" + bytes(4)
+            parts = [head + first + rest, head + later + rest]
+        packets += [(at, one) for one in parts]
+    assert read(tmp_path, pcap(packets)).tolist() == [0] * 30
+
+
+@settings(max_examples=20)
+@given(st.integers(10, 60), st.floats(-80, 80), st.integers(0, 99))
+def test_even_packets_are_as_late_as_they_are_however_the_middle_one_of_all_steps_lies(
+    tmp_path_factory, every_ms, ppm, seed
+):
+    late_ns = (np.random.default_rng(seed).exponential(3.0, 2500) * NS_PER_MS).astype(np.int64)
+    at_ns = (np.arange(2500) * every_ms * NS_PER_MS * (1 + ppm / 1e6)).astype(np.int64) + late_ns
+    raw = capture_of([(at, b"reading") for at in np.sort(at_ns).tolist()])
+    found = read(tmp_path_factory.mktemp("even"), raw)
+    there_ns = np.sort(at_ns) - np.arange(2500) * every_ms * NS_PER_MS * (1 + ppm / 1e6)
+    assert np.abs(found - (there_ns - there_ns.min())).max() < 0.5 * NS_PER_MS
+
+
+@settings(max_examples=20)
+@given(st.sets(st.integers(100, 1900), min_size=3, max_size=60))
+@example({1000, 1001, 1002})
+def test_even_packets_of_which_some_are_lost_are_no_slower_and_slower_ones(tmp_path_factory, lost):
+    sent = [20 * i * NS_PER_MS for i in range(2000) if i not in lost]
+    found = read(tmp_path_factory.mktemp("even"), capture_of([(at, b"reading") for at in sent]))
+    assert "or some are lost" in found
+
+
 def at_ms(*arrivals_ms):
     return [(at * NS_PER_MS, rtp(i, 960 * i)) for i, at in enumerate(arrivals_ms)]
 
@@ -194,7 +234,7 @@ def gap(lost, times=1):
         (b"\xd4\xc3\xb2\xa1", "link type = -1: must be Ethernet"),
         (pcap([])[:20] + struct.pack("<I", 147), "link type = 147: must be Ethernet"),
         (pcap([]), "none of its 0 packets is whole UDP"),
-        (pcap([(0, udp(b"", cut=0x2000))]), "none of its 1 packets is whole UDP"),
+        (pcap([(0, udp(b"", cut=0x2001))]), "none of its 1 packets is whole UDP"),
         (pcap([(0, udp(b"")[:24] + bytes(4))]), "none of its 1 packets is whole UDP"),
         (pcap([(0, udp(b"", cut=7))]), "none of its 1 packets is whole UDP"),
         (pcap([]) + struct.pack("<IIII", 1, 1_000_000, 0, 0), "packet 1 = 1.1000000"),
@@ -204,6 +244,7 @@ def gap(lost, times=1):
         (capture_of(set_ahead(3 * DELAY_MAX_MS)), "packet 52 takes .* at most 86400000"),
         (capture_of(gap(GAP_MAX + 50)), "packet 51 is 3000001 sequence numbers after"),
         (capture_of(gap(GAP_MAX, 34)), "packet 84 ends a span of 102000001 sequence numbers"),
+        (capture_of(set_ahead(-300)), "packet 52 arrives 280 ms before the one before it"),
         (capture_of(slow_clock()), "must be of 48000 Hz"),
         (capture_of(two_sources()), "2 SSRCs share the port of packet 1: must be one"),
         (

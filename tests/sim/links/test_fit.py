@@ -123,6 +123,17 @@ def test_a_scenario_takes_the_bearer_that_was_written(tmp_path, capsys):
     assert figures(np.repeat(delays, 1) * MS).p50_ms == np.median(delays)
 
 
+@pytest.mark.parametrize("name", ["a\x7fb.csv", "\udcff.csv", 'a"b\\.csv', "a\nb.csv"])
+def test_a_bearer_is_toml_whatever_the_trace_is_called(tmp_path, capsys, name):
+    """... and an outage is as long as the trace says: two seconds of packets of 60 ms."""
+    path = tmp_path / name
+    rows = "\n".join(f"{i},{60 * i},{'' if 500 <= i < 534 else 60 * i}" for i in range(2000))
+    path.write_text(f"seq,send_ms,arrival_ms\n{rows}")
+    main(["fit", str(path), "--name", "hill", "--out", str(tmp_path)])
+    bearer = tomllib.loads((tmp_path / "hill.toml").read_text())["bearers"]["hill"]
+    assert bearer["outage_max_s"]["value"] == pytest.approx(34 * 0.06)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -131,6 +142,7 @@ def test_a_scenario_takes_the_bearer_that_was_written(tmp_path, capsys):
         (["few.csv", "--name", "a b"], "--name 'a b': must be 1 to 40 letters"),
         (["few.csv", "--like", "5g"], "'5g' is unknown; known are"),
         (["few.csv", "--out", "few.csv"], "is a file"),
+        (["sixty.csv", "--packet-ms", "20"], "are 60 ms apart: leave it out"),
         (["few.csv", "--packet-ms", "0"], "must be ms above 0, to 60000"),
         (["few.csv", "--one-way-ms", "nan"], "must be ms above 0, to 60000"),
     ],
@@ -138,6 +150,8 @@ def test_a_scenario_takes_the_bearer_that_was_written(tmp_path, capsys):
 def test_what_cannot_be_asked_is_said_in_a_line(tmp_path, monkeypatch, capsys, arguments, said):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "few.csv").write_text("20\n" * 10)
+    rows = "\n".join(f"{i},{60 * i},{60 * i}" for i in range(1200))
+    (tmp_path / "sixty.csv").write_text(f"seq,send_ms,arrival_ms\n{rows}")
     try:
         status = main(["fit", *arguments])
     except SystemExit as left:

@@ -1,5 +1,7 @@
 """The model of an order's way that a sweep throws, held against whole daemons."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import example, given, settings
 
@@ -99,3 +101,24 @@ def test_the_part_of_a_day_around_its_orders_begins_before_what_costs_a_node_its
         for told in (part, whole)
     ]
     assert found[0] == found[1] and {fate for _, fate, _ in found[0]} == {"not heard"}
+
+
+@pytest.mark.parametrize("every_ms", [20, 1000])
+def test_orders_over_a_trace_meet_its_outages_as_often_as_they_last(tmp_path, every_ms):
+    """Nine tenths of twenty minutes nothing came: not always, nor never, by where it begins."""
+    count = 1_200_000 // every_ms
+    rows = [f"{i},{every_ms * i},{'' if i > count // 10 else every_ms * i}" for i in range(count)]
+    (tmp_path / "t.csv").write_text("\n".join(["seq,send_ms,arrival_ms", *rows]))
+    path = tmp_path / "two.toml"
+    text = broken("link_down", "23:00", "23:01", bearer="lte_good")
+    path.write_text(text.replace('"lte_good"', '"trace:t.csv"'))
+    asked = scenario.load(path)
+    village = build_village(asked)
+    over = {one.node for one in village.places if one.trace_ns is not None}
+    soon = [
+        came_s is not None and came_s - at_s < 5
+        for seed in range(100)
+        for (node, _, at_s), came_s in modelled(replace(asked, seed=seed), village).items()
+        if node in over
+    ]
+    assert over and 0.03 < sum(soon) / len(soon) < 0.25
