@@ -17,7 +17,7 @@ from node.jitter import state as at
 from node.jitter.adaptive import pull_adaptive
 from node.jitter.chunks import CHUNK_SAMPLES, PAUSED, emit, fill_hole, make_up, next_held, play
 from node.jitter.following import admit_next
-from node.jitter.ledger import settle
+from node.jitter.ledger import miss, settle
 from node.jitter.placement import find_repaired, place, restart
 from node.jitter.state import Jitter, Packet, Slot, Steering
 from node.jitter.unwrap import unwrap
@@ -210,7 +210,9 @@ def seek(state: Jitter, slots: Records[Slot], media_time: int) -> None:
         elif first == at.NONE or slots[row].sequence < first:
             first = slots[row].sequence
     state.next_media = media_time
-    state.next_sequence = state.highest_sequence + 1 if first == at.NONE else first
+    following = state.highest_sequence + 1 if first == at.NONE else first
+    miss(state, slots, following)
+    state.next_sequence = following
     if first != at.NONE:
         start = slots[first & (slots.shape[0] - 1)].media
         state.next_media = min(media_time, start)

@@ -92,8 +92,8 @@ def sounds_before(state: Jitter, slots: Records[Slot], first: int, extended: int
 
 
 @inner_kernel("void(Jitter, Slot[::1], int64)")
-def pass_by(state: Jitter, slots: Records[Slot], extended: int) -> None:
-    """Close the books on all sequence numbers below `extended`: what did not come is lost."""
+def miss(state: Jitter, slots: Records[Slot], extended: int) -> None:
+    """Count as lost what has not come of the numbers from the next one to before `extended`."""
     capacity = slots.shape[0]
     first = state.next_sequence
     if extended <= first:
@@ -102,12 +102,22 @@ def pass_by(state: Jitter, slots: Records[Slot], extended: int) -> None:
     state.lost += remembered - first
     for one in range(remembered, extended):
         row = one & (capacity - 1)
-        status = slots[row].status
-        if slots[row].sequence == one and status in (at.CAME_LATE, at.OTHERS):
+        is_booked = slots[row].status not in (at.FREE, at.HOLDING)
+        if is_booked and slots[row].sequence == one:
             continue
+        if is_booked and first <= slots[row].sequence < remembered:
+            state.lost -= 1
         state.lost += 1
         slots[row].sequence = one
         slots[row].status = at.MISSED
+
+
+@inner_kernel("void(Jitter, Slot[::1], int64)")
+def pass_by(state: Jitter, slots: Records[Slot], extended: int) -> None:
+    """Close the books on all sequence numbers below `extended`: what did not come is lost."""
+    if extended <= state.next_sequence:
+        return
+    miss(state, slots, extended)
     state.next_sequence = extended
     state.floor_sequence = extended
 

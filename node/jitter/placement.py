@@ -1,7 +1,7 @@
 """Where an arrived packet goes: into its slot, or by name out of the door."""
 
 from node.jitter import state as at
-from node.jitter.ledger import book_late, end_wait, pass_by, prove, settle
+from node.jitter.ledger import book_late, end_wait, miss, pass_by, prove, settle
 from node.jitter.proof import reset_proof
 from node.jitter.state import Jitter, Slot, Steering
 from node.jitter.target_level import observe, target_delay
@@ -124,7 +124,7 @@ def _let_go(state: Jitter, slots: Records[Slot], first: int) -> None:
     A full buffer holds more than the playout delay, so its oldest packets are past their time. A
     number far ahead of all others is no reason.
     """
-    if first - state.next_sequence > _MISORDER_MAX:
+    if not 0 < first - state.next_sequence <= _MISORDER_MAX:
         return
     for one in range(state.next_sequence, first):
         row = one & (slots.shape[0] - 1)
@@ -133,6 +133,7 @@ def _let_go(state: Jitter, slots: Records[Slot], first: int) -> None:
             state.held -= 1
             state.flushed += 1
             state.last_end = slots[row].media + slots[row].samples
+    miss(state, slots, first)
     state.next_sequence = first
 
 
@@ -279,6 +280,8 @@ def place(
             prove(state, extended, media, samples)
     if not (known and slots[row].status == at.HOLDING):
         state.held += 1
+    if status == at.MISSED and slots[row].status == at.MISSED:
+        state.lost -= 1  # jumped over before it came, though it is still in time
     if not flags & at.REDUNDANT:
         state.accepted += 1
         state.late_run = 0

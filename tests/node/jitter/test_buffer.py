@@ -357,6 +357,56 @@ def test_whatever_arrives_every_sample_of_output_is_booked_once(steps):
     assert min(b.counts().values()) >= 0
 
 
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["comes", "is lost", "waits", "plays"]), st.integers(1, 8))
+        | st.tuples(st.sampled_from(["came later", "jumps"]), st.integers(0, 12))
+        | st.tuples(st.just("comes"), st.integers(200, 300)),
+        max_size=40,
+    ),
+    st.integers(0, 0xFFFF),
+)
+@example([("is lost", 2), ("comes", 2), ("jumps", 1)], 0)
+@example([("waits", 1), ("comes", 1), ("jumps", 2), ("came later", 0)], 0)
+@example([("is lost", 1), ("comes", 300), ("jumps", 0)], 0)
+def test_every_packet_that_was_sent_came_or_came_late_or_is_lost(steps, first):
+    # Also what a jump, or a beginning, passes over: the report tells the sender of it.
+    b = buffer(playout_delay_ms=200)
+    number, waiting, came = 0, [], set()
+
+    def insert(one):
+        b.insert((first + one) & 0xFFFF, one * FRAME, FRAME, 20 * number * MS)
+        came.add(one)
+
+    for step, count in [("comes", 1), *steps]:
+        if step == "jumps":
+            b.seek((number - count) * FRAME)
+        elif step == "came later" and waiting:
+            one = waiting.pop(count % len(waiting))
+            if one > number - 256:  # of older ones nothing is remembered
+                insert(one)
+        elif step == "plays" and b.state["phase"][0] == at.PLAYING:
+            for _ in range(count):
+                b.pull(20 * number * MS)
+        elif step in ("comes", "is lost", "waits"):
+            for _ in range(count):
+                if step == "comes":
+                    insert(number)
+                elif step == "waits":
+                    waiting.append(number)
+                number += 1
+    last = max(came)
+    b.seek((last + 1) * FRAME)
+    counts = b.counts()
+    heard_of = counts[Count.PACKETS_ACCEPTED] + counts[Count.PACKETS_LATE]
+    early = counts[Count.PACKETS_DISCARDED_EARLY]
+    assert counts[Count.SENDER_RESTARTS] == 0
+    assert (heard_of + early, counts[Count.PACKETS_LOST] - early) == (
+        len(came),
+        last + 1 - len(came),
+    )
+
+
 @given(arrivals)
 def test_equal_inputs_give_equal_states(steps):
     one, other = buffer(), buffer()
