@@ -79,9 +79,13 @@ class Horn:
         self.alone = None
 
     def remove(self, source: Playable, now_ns: int) -> None:
-        """Give a source up, and its place to others."""
+        """Give a source up, and its place to others: from now on it does not sound."""
         source.stop()
         del self._sources[source.ssrc]
+        if source in self._sounding:  # its place would play it on, under whoever gets that
+            self._sounding.remove(source)
+        self.holder = None if self.holder is source else self.holder
+        self.alone = None
         self._mixer.clear(source.place)
         self._places.append(source.place)
         self.arbiter.forget(source.ssrc, now_ns)
