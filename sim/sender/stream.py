@@ -18,7 +18,7 @@ CNAME: Final = b"loalang-send"
 
 SEQUENCE_BITS: Final = 15
 """Of the first sequence number: a node that comes later counts its wraps from the packet that it
-hears first, and could never open SRTP of a stream that had wrapped before (RFC 3711, 3.3.1)."""
+hears first, and has to look for those before (RFC 3711, 3.3.1); other receivers cannot."""
 
 _BACKLOG_MAX_NS: Final = 200 * NS_PER_MS
 """Later than this against the schedule, the media clock jumps to the present (a pause to the

@@ -6,17 +6,21 @@ import json
 import os
 import re
 import shutil
+import socket
 import time
 from pathlib import Path
 
 import av
 import numpy as np
+import pylibsrtp
 import pytest
 
 from node.control.precedence import MessageClass
 from node.control.trust.message import Kind, Message, open_envelope, seal
+from node.control.trust.packet_guard import srtp_policy
 from node.control.trust.signature import SeedSigner
 from node.control.warning.short_alert import encode_short
+from node.rtp import packet as rtp
 from node.shell.cli import main
 from tests.acceptance.conftest import SPEECH, free_port, process, read_wav
 from tests.acceptance.kept_records import wait_for_records
@@ -262,6 +266,35 @@ def test_announcements_are_heard_only_when_their_packets_are_the_announced_sende
     at_ns = [office.begin_ns + int(begin_s * 1e9) for begin_s in office.bursts()]
     assert at_ns and min(at_ns) > silent_until_ns
     assert min(at_ns) < signed_until_ns < max(at_ns)
+
+
+def test_a_node_that_comes_late_to_a_long_stream_hears_it(office, programme):
+    """Numbers of its packets have wrapped three times: 65 minutes at 20 ms."""
+    office.start()
+    office.certify()
+    key = office.folder / "srtp.key"
+    announce(office, "1234abcd", "--srtp-key", str(key))
+    sender = pylibsrtp.Session(srtp_policy(key.read_bytes(), inbound=False))
+    port = re.search(r"127\.0\.0\.1:(\d+)", (office.folder / "node.toml").read_text())
+    assert port is not None
+
+    def sealed(number, payload):
+        head = {"ssrc": 0x1234ABCD, "payload_type": 96, "marker": False}
+        packet = rtp.build(
+            payload, sequence=number & 0xFFFF, timestamp=number * 960 & 0xFFFFFFFF, **head
+        )
+        return sender.protect(packet)
+
+    for number in range(0, 3 << 16, 0x7000):
+        sealed(number, b"\xf8")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+        for number, payload in enumerate(programme[:150], 3 << 16):
+            out.sendto(sealed(number, payload), ("127.0.0.1", int(port[1])))
+            time.sleep(0.02)
+    time.sleep(1.0)
+    last = office.stop()
+    assert last["counts"].get("dropped_unauthenticated", 0) == 0
+    assert office.bursts()
 
 
 def write_s(path: Path) -> float:

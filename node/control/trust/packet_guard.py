@@ -17,14 +17,17 @@ from typing import Final, Protocol
 import pylibsrtp
 
 from node.control.trust.passes import NO_PASS, PASS_BYTES, follows
+from node.control.trust.rates import ChecksOfHosts
 from node.control.trust.signature import SIGNATURE_BYTES, Signer, verified
-from node.units import NS_PER_S
+from node.control.wraps import Rollover, lead
 
 CONTEXT: Final = b"loalang-packet-v2\0"
 """Keeps a signature made for one purpose from being one for another."""
 
 COUNTER_BYTES: Final = 8
 TRAILER_BYTES: Final = PASS_BYTES + COUNTER_BYTES + SIGNATURE_BYTES
+
+RTP_HEADER_BYTES: Final = 12
 
 SRTP_KEY_BYTES: Final = 28
 """Master key of 16 and salt of 12 bytes (RFC 7714, section 12)."""
@@ -39,8 +42,12 @@ More cost 40 ms of a second's CPU time here, five times that on a Pi 4 (docs/why
 TURNS_MAX: Final = 8
 """Checks beside the budget for one genuine packet: who hears a pass may show it again at once."""
 
-ADDRESSES_MAX: Final = 64
-"""Addresses whose checks are counted; beyond it the oldest is forgotten."""
+SEARCHES_PER_S: Final = 20
+"""Packets per second from one address of which the wraps of their numbers are looked for, at 0.4 ms
+each (docs/why.md)."""
+
+STREAMS_MAX: Final = 64
+"""SSRCs of one session whose numbers are known; beyond it the oldest is forgotten."""
 
 
 class Guard(Protocol):
@@ -68,7 +75,7 @@ class SignedGuard:
         self._seen = 0
         self._shown = NO_PASS
         self._turns = 0
-        self._checks: dict[str, tuple[int, int]] = {}
+        self._checks = ChecksOfHosts(CHECKS_PER_S)
 
     def open(
         self, data: bytes, source: tuple[str, int], now_ns: int, *, is_rtcp: bool
@@ -81,7 +88,7 @@ class SignedGuard:
         turn = told[-COUNTER_BYTES - PASS_BYTES : -COUNTER_BYTES]
         if not self._is_new(counter):
             return None
-        if not self._has_its_turn(turn, counter) and not self._may_check(source[0], now_ns):
+        if not self._has_its_turn(turn, counter) and not self._checks.may(source[0], now_ns):
             return None
         if not verified(self._public_key, signature, CONTEXT + told):
             return None
@@ -106,34 +113,71 @@ class SignedGuard:
         self._turns -= 1
         return True
 
-    def _may_check(self, host: str, now_ns: int) -> bool:
-        """Return whether another signature of `host` may be checked in this second."""
-        second = now_ns // NS_PER_S
-        known = self._checks.get(host, (second, 0))
-        count = known[1] if known[0] == second else 0
-        if host not in self._checks and len(self._checks) >= ADDRESSES_MAX:
-            del self._checks[next(iter(self._checks))]
-        self._checks[host] = (second, count + 1)
-        return count < CHECKS_PER_S
-
 
 class SrtpGuard:
-    """Open SRTP and SRTCP packets; the library keeps their replay window."""
+    """Open SRTP and SRTCP packets; the library keeps their replay window.
+
+    It counts the wraps of their numbers as they come. Where it cannot know them they are found.
+    """
 
     def __init__(self, key: bytes) -> None:
         self._session = pylibsrtp.Session(srtp_policy(key, inbound=True))
+        self._key = key
+        self._searches = ChecksOfHosts(SEARCHES_PER_S)
+        self._rollover: Rollover | None = None
+        self._highest: dict[int, int] = {}
+        """By SSRC: number of the newest packet opened, with its wraps."""
 
     def open(
         self, data: bytes, source: tuple[str, int], now_ns: int, *, is_rtcp: bool
     ) -> bytes | None:
         """Return the packet inside `data`, or None."""
+        opened = self._opened(data, is_rtcp=is_rtcp)
+        if is_rtcp or len(data) < RTP_HEADER_BYTES:
+            return opened
+        ahead = self._ahead(data)
+        if opened is None and not -WINDOW < ahead <= 0 and self._searches.may(source[0], now_ns):
+            opened = self._found(data)
+        elif opened is not None and ahead:
+            self._note(data, self._highest.get(_ssrc_of(data), -1) + ahead)
+        return opened
+
+    def _opened(self, data: bytes, *, is_rtcp: bool) -> bytes | None:
         try:
-            opened = (
-                self._session.unprotect_rtcp(data) if is_rtcp else self._session.unprotect(data)
-            )
+            open_one = self._session.unprotect_rtcp if is_rtcp else self._session.unprotect
+            return bytes(open_one(data))
         except (pylibsrtp.Error, TypeError, ValueError):
             return None
-        return bytes(opened)
+
+    def _ahead(self, data: bytes) -> int:
+        """Return how far a packet is ahead of the newest one opened, as the library takes it."""
+        ssrc, sequence = _ssrc_of(data), int.from_bytes(data[2:4], "big")
+        if ssrc not in self._highest:
+            return sequence + 1
+        return ((sequence - self._highest[ssrc] + 0x8000) & 0xFFFF) - 0x8000
+
+    def _found(self, data: bytes) -> bytes | None:
+        """Look for the wraps of a packet's number, and open it by them."""
+        self._rollover = self._rollover or Rollover(self._key)
+        ssrc = _ssrc_of(data)
+        index = self._rollover.index_of(data, self._highest.get(ssrc, -1))
+        if index is None:
+            return None
+        # Behind it there is room for what it has overtaken.
+        sender = pylibsrtp.Session(srtp_policy(self._key, inbound=False))
+        lead(self._session, sender, ssrc, index - WINDOW + 1)
+        self._note(data, index)
+        return self._opened(data, is_rtcp=False)
+
+    def _note(self, data: bytes, index: int) -> None:
+        ssrc = _ssrc_of(data)
+        if ssrc not in self._highest and len(self._highest) >= STREAMS_MAX:
+            del self._highest[next(iter(self._highest))]
+        self._highest[ssrc] = max(index, self._highest.get(ssrc, 0))
+
+
+def _ssrc_of(data: bytes) -> int:
+    return int.from_bytes(data[8:12], "big")
 
 
 def srtp_policy(key: bytes, *, inbound: bool) -> pylibsrtp.Policy:

@@ -7,6 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from node.counters import Count, Origin
+from node.units import NS_PER_S
 from sim.drive.run import run
 from sim.village import scenario
 from sim.village.places import build_village
@@ -16,6 +17,8 @@ from tests.sim.thin import THIN
 BEGIN_S = 7_200
 LEAD_S = 60
 TAIL_S = 15
+WRAPS_AFTER_11_MINUTES = 92
+"""A seed that begins to number packets as high as a sender does."""
 
 VILLAGE = """
 title = "Some poles"
@@ -307,3 +310,24 @@ def test_a_live_programme_is_the_same_twice(tmp_path_factory):
     first, again = lived(asked), lived(asked)
     assert first.world.live.rows() == again.world.live.rows()
     assert first.world.loop.steps == again.world.loop.steps
+
+
+def test_a_node_that_restarts_after_the_numbers_of_a_programme_have_wrapped_hears_the_rest(
+    tmp_path_factory,
+):
+    """Between 11 and 22 minutes of it: what opens its packets was never told how often."""
+    cut_s = 670
+    cut = f'kind = "power_cut"\ncluster = "a-0"\nfrom_s = {cut_s}\nuntil_s = {cut_s + 1}\n'
+    text = village(
+        seed=WRAPS_AFTER_11_MINUTES,
+        duration_s=cut_s + 130,
+        poles=[("pi_4b_usb", "ftth")] * 2,
+        more=f"[[faults]]\n{cut}",
+    )
+    asked = loaded(tmp_path_factory, text)
+    live = lived(asked).world.live
+    wraps_s = (0x10000 - live.sender.sequence) * live.sender.packet_ns / NS_PER_S
+    assert cut_s - 15 < wraps_s < cut_s
+    cut, other = live.rows()
+    assert other.silent_ms < 100
+    assert cut.silent_ms < 100_000, "it boots for 31 s, and is told of the stream once a minute"

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pylibsrtp
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from node.control.orders import Session
@@ -14,6 +14,7 @@ from node.control.trust import packet_guard
 from node.control.trust.message import Kind
 from node.control.trust.packet_guard import (
     CHECKS_PER_S,
+    SEARCHES_PER_S,
     SRTP_KEY_BYTES,
     TURNS_MAX,
     WINDOW,
@@ -24,6 +25,7 @@ from node.control.trust.packet_guard import (
 )
 from node.control.trust.passes import NEAR, NO_PASS, PASS_BYTES, Passes, follows
 from node.control.trust.signature import SeedSigner
+from node.control.wraps import WRAPS_MAX
 from node.counters import Count
 from node.rtp import packet as rtp
 from node.units import NS_PER_MS
@@ -207,3 +209,86 @@ def test_a_pass_is_known_by_the_one_before_it_and_by_no_other(count, at, steps):
     if at < count and at + steps >= 0:
         assert follows(shown[at + steps], shown[at], steps) == wanted
     assert not follows(b"otherone", shown[0], max(steps, 1))
+
+
+def numbered(index, *, ssrc=8, csrcs=0, extension=0):
+    """Return a packet, in clear, by its number with the wraps."""
+    first = 0x80 | csrcs | (0x10 if extension else 0)
+    head = bytes([first, 96]) + (index & 0xFFFF).to_bytes(2, "big") + index.to_bytes(4, "big")
+    more = b"\xbe\xde" + (extension - 1).to_bytes(2, "big") if extension else b""
+    body = bytes(4 * csrcs) + more + bytes(4 * max(extension - 1, 0)) + index.to_bytes(8, "big")
+    return head + ssrc.to_bytes(4, "big") + body
+
+
+def sealed_at(*indices, **shape):
+    """Return SRTP packets of those numbers, ascending: a sender that has counted up to them."""
+    session, at, found = pylibsrtp.Session(srtp_policy(KEY, inbound=False)), 0, []
+    for index in indices:
+        while index - at > 0x7000:
+            at += 0x7000
+            session.protect(numbered(at, **shape))
+        found.append(bytes(session.protect(numbered(index, **shape))))
+        at = max(at, index)
+    return found
+
+
+INDICES = st.integers(0, (WRAPS_MAX << 16) - 70_000)
+
+
+@given(
+    st.integers(0, 0x7FFF), INDICES, st.integers(1, 70_000),
+    st.integers(0, 15), st.integers(0, 4),
+)  # fmt: skip
+@example(30_000, 65_536, 1, 0, 0)
+@example(100, 40_000, 70_000, 0, 0)
+def test_who_comes_late_or_was_away_hears_the_rest_and_nothing_that_was_said_before(
+    first, ahead, further, csrcs, extension
+):
+    """However often numbers have wrapped since: at a restart, and while a link was gone."""
+    shape = {"csrcs": csrcs, "extension": extension}
+    at = [first, first + ahead + 1, first + ahead + 1 + further]
+    sealed = sealed_at(*at, at[-1] + 1, **shape)
+    guard, now_ns = SrtpGuard(KEY), 0
+
+    def opened(data):
+        nonlocal now_ns
+        now_ns += 1000 * NS_PER_MS
+        return guard.open(data, SOURCE, now_ns, is_rtcp=False)
+
+    for index, data in zip(at[1:], sealed[1:-1], strict=True):  # it was not there for the first
+        assert opened(data) == numbered(index, **shape)
+    assert opened(sealed[-1]) == numbered(at[-1] + 1, **shape)
+    begin = 0 if at[-1] + 1 - first >= WINDOW else 1  # what was only overtaken is no repetition
+    assert [opened(data) for data in sealed[begin:]] == [None] * (4 - begin)
+
+
+def test_what_was_overtaken_where_a_late_node_begins_is_heard():
+    one, other, newest = sealed_at(200_000, 200_500, 201_000)
+    guard = SrtpGuard(KEY)
+    for data in (newest, one, other):
+        assert guard.open(data, SOURCE, 0, is_rtcp=False) is not None
+
+
+def test_a_flood_of_forgeries_costs_few_searches_and_keeps_no_late_node_silent():
+    """It is another host's share, and junk that comes with the stream's number changes nothing."""
+    guard, searched = SrtpGuard(KEY), []
+    real, packet_guard.Rollover.index_of = (
+        packet_guard.Rollover.index_of,
+        lambda *given: searched.append(1) or real(*given),
+    )
+    try:
+        for number in range(1000):
+            junk = numbered(number * 7)[:12] + bytes([number % 256]) * 40
+            assert guard.open(junk, ("10.0.0.66", 1), number, is_rtcp=False) is None
+        assert len(searched) <= SEARCHES_PER_S
+        (data,) = sealed_at(100_000)
+        assert guard.open(data, SOURCE, 1000, is_rtcp=False) == numbered(100_000)
+    finally:
+        packet_guard.Rollover.index_of = real
+
+
+def test_numbers_of_so_many_streams_are_kept_and_no_more():
+    guard = SrtpGuard(KEY)
+    for ssrc in range(3 * packet_guard.STREAMS_MAX):
+        (data,) = sealed_at(70_000, ssrc=ssrc)
+        assert guard.open(data, SOURCE, ssrc * 1000 * NS_PER_MS, is_rtcp=False) is not None
