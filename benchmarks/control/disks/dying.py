@@ -46,6 +46,7 @@ class DyingDisk(RealDisk):
     def rename(self, path: Path) -> None:
         """Give it its name, or die."""
         self._die("before")
+        self._die("in the middle")
         super().rename(path)
         self._die("after")
         self._left -= 1
@@ -67,6 +68,7 @@ def kills(batches: list[dict[str, bytes]]) -> list[str | None]:
                 path = Path(folder) / "kept.db"
                 known, died = _run(path, batches, DyingDisk(number, stage))
                 if not died:
+                    assert stage == STAGES[0], "a write that is there ends it in each stage"
                     return found
                 wrong = _wrong(path, batches, known)
                 found.append(f"killed {stage} write {number}: {wrong}" if wrong else None)
