@@ -11,7 +11,7 @@ from node.jitter.unwrap import advance
 from node.kernel import inlined, inner_kernel
 from node.kernel.record import Records
 
-_ORDINARY = at.MARKER | at.HAS_FEC
+ORDINARY = at.MARKER | at.HAS_FEC
 """Marks that change nothing of where a packet goes."""
 
 
@@ -23,7 +23,7 @@ def _is_next(state: Jitter, packet: Packet) -> bool:
         packet.sequence == (state.highest_sequence + 1) & 0xFFFF
         and packet.timestamp == (state.highest_timestamp + samples) & 0xFFFF_FFFF
         and samples == state.highest_samples
-        and packet.marks & ~_ORDINARY == 0
+        and packet.marks & ~ORDINARY == 0
         and packet.length >= 0
     )
 

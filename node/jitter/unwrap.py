@@ -58,7 +58,7 @@ _ASIDE_MAX: Final = 16
 _GAP_MAX: Final = 64
 """Numbers of a gap that stamps are believed about."""
 
-_FLOOR_WINDOW_SAMPLES: Final = 4 * RATE_HZ
+FLOOR_WINDOW_SAMPLES: Final = 4 * RATE_HZ
 _OLDER_MAX: Final = 0x4000
 
 
@@ -222,7 +222,7 @@ def advance(state: Jitter, extended: int, media: int, samples: int, now_ns: int)
         state.floor_now = transit
         state.floor_before = transit
         state.floor_since = now
-    if now - state.floor_since > _FLOOR_WINDOW_SAMPLES:
+    if now - state.floor_since > FLOOR_WINDOW_SAMPLES:
         state.floor_before = state.floor_now
         state.floor_now = transit
         state.floor_since = now

@@ -1,16 +1,15 @@
-"""Records that a kernel keeps to itself, so that the compiler holds their fields in registers.
+"""Small records that a kernel keeps to itself, so that the compiler holds them in registers.
 
 What a kernel writes to an array may lie anywhere, so each field of a record is loaded and stored
 again at each look. Nothing else lies where a record on the stack does: while it goes to no function
-that stays one, its fields are variables. So kernels that work on it become part of who calls them.
+that stays one, its fields are variables. That pays for as many as there are registers: a whole
+source of a node as variables is moved to and fro at each branch, and costs more than it spares.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from types import FunctionType
 from typing import Any, Final, TypeVar, cast
-
-import numpy as np
 
 from node.kernel import inlined
 from node.kernel.record import Record, new
@@ -19,27 +18,7 @@ from node.kernel.shipped import library
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T", bound=Record)
 
-_LONGEST: Final = 16
-"""Longer arrays are no part of a copy: they would not be held in registers."""
 _BYTES: Final = 8
-
-
-def numbers(dtype: np.dtype[Any], at: int = 0) -> Iterator[tuple[int, np.dtype[Any]]]:
-    """Yield where each number of a record lies that is copied, bytes, and what it is.
-
-    dtype  of the record
-    at     where it begins
-    """
-    for one, offset, *_ in (dtype.fields or {}).values():
-        element, shape = one.subdtype or (one, ())
-        count = int(np.prod(shape))
-        for i in range(count if element.fields is not None or count <= _LONGEST else 0):
-            place = at + offset + i * element.itemsize
-            if element.fields is not None:
-                yield from numbers(element, place)
-            else:
-                assert element.itemsize == _BYTES, "of eight bytes is all that kernels keep"
-                yield place, element
 
 
 def places_of(of: type[Record]) -> dict[str, int]:
@@ -68,47 +47,24 @@ def _as_part(kernel: Any) -> Any:
     return inlined(whole)
 
 
-def _plain_copy(here: Any, there: Any) -> None:
-    """Copy the numbers of a record to another one of its kind, but for long arrays."""
-    source, target = (np.asarray(one).reshape(1).view(np.int64) for one in (here, there))
-    for place, _ in numbers(here.dtype):
-        target[place // _BYTES] = source[place // _BYTES]
-
-
 def _plain_room(of: type[T]) -> Callable[[], T]:
     """Return what gives a kernel a record of its own, filled with anything."""
     return lambda: new(of)[0]
 
 
-def _compiled() -> tuple[Any, Any]:
-    """Return both for kernels that numba compiles."""
+def _compiled() -> Any:
+    """Return it for kernels that numba compiles."""
     import numba
     from llvmlite import ir
     from numba.core import cgutils
     from numba.extending import intrinsic
 
-    octet, word = ir.IntType(8), ir.IntType(64)
-
-    @intrinsic  # type: ignore[untyped-decorator]  # numba is untyped
-    def copied(_: Any, here: Any, there: Any) -> Any:
-        assert here.dtype == there.dtype, "they are of one kind"
-
-        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            ends = [builder.bitcast(one, octet.as_pointer()) for one in arguments]
-            for place, of in numbers(here.dtype):
-                kind = (ir.DoubleType() if of.kind == "f" else word).as_pointer()
-                source, target = (
-                    builder.bitcast(builder.gep(one, [word(place)]), kind) for one in ends
-                )
-                builder.store(builder.load(source, align=_BYTES), target, align=_BYTES)
-            return context.get_dummy_value()
-
-        return numba.types.none(here, there), code
+    word = ir.IntType(64)
 
     def room_of(of: type[T]) -> Any:
         kind = numba.from_dtype(of.dtype)
 
-        @intrinsic  # type: ignore[untyped-decorator]
+        @intrinsic  # type: ignore[untyped-decorator]  # numba is untyped
         def made(_: Any) -> Any:
             def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
                 place = cgutils.alloca_once(builder, ir.ArrayType(word, -(-kind.size // _BYTES)))
@@ -118,16 +74,16 @@ def _compiled() -> tuple[Any, Any]:
 
         return made
 
-    return copied, room_of
+    return room_of
 
 
-def _chosen() -> tuple[Any, Any]:
+def _chosen() -> Any:
     if library() is None:
         from node.kernel.decorator import JIT_ENABLED
 
         if JIT_ENABLED:
             return _compiled()
-    return _plain_copy, _plain_room
+    return _plain_room
 
 
-copy, room_of = _chosen()
+room_of = _chosen()

@@ -5,9 +5,10 @@ listen ─► go_on ─► packet: next in number, in time ─► period: its pa
             ▲                 │ no                            │ no
             └─────────────────┴── as it was ─► the node's own kernels, one packet or period ──┘
 ```
-Between two looks at anything rare all that changes is in registers. What it leaves behind is what
-the node's kernels do, to every field: a test has both play the same arrivals. They are called here
-wherever they are small; what is spelt out again is the part of them that such a packet meets.
+Between two looks at anything rare nothing is written that only the last packet leaves behind, or
+that their number tells: it is made up for at the end. What it leaves is what the node's kernels do,
+to every field: a test has both play the same arrivals. They are called here wherever they are
+small; what is spelt out again is the part of them that such a packet meets.
 """
 
 from typing import Final
@@ -22,18 +23,18 @@ from node.clock.state import MODE_ENVELOPE
 from node.counters import Origin
 from node.horn import REFRESH_NS
 from node.jitter import state as js
-from node.jitter.state import Jitter, Slot
+from node.jitter.state import Slot
 from node.kernel import inlined, inner_kernel
 from node.kernel.conversions import samples_to_ns
 from node.kernel.record import Records
 from node.source.state import FIFO_SAMPLES, NO_FADE, Played, Source
 from node.stack import LATENCY_NS
 from node.units import NS_PER_MS, PACKET_SAMPLES_MAX
-from sim.fleet.around import AT, BEFORE, NUMBER, PRESENTATION
+from sim.fleet.around import BEFORE, NUMBER, PRESENTATION
 from sim.fleet.course import Course, lay_down, new_course, take_up
 from sim.fleet.on_stack import as_part
 from sim.fleet.plain_packet import hear
-from sim.fleet.state import Hearing
+from sim.fleet.state import Hearing, Listener
 
 _WHOLE_NS: Final = NS_PER_MS // 2
 """A card that goes on within so much of when its period ended was not interrupted."""
@@ -73,7 +74,9 @@ def _is_next(hearing: Hearing, number: int) -> bool:
     """Return whether a packet would be the one after the newest, and nobody speaks beside it."""
     listener = hearing.listener[0]
     setup = listener.setup[0]
-    state = hearing.source[0].jitter[0]
+    source = hearing.source[0]
+    state = source.jitter[0]
+    newest = source.slots[state.highest_sequence & (source.slot_count - 1)]
     samples = setup.packet_samples
     stamp = setup.first_timestamp + number * samples
     is_alone = listener.alone == 1 and listener.sounding == 1 and setup.speaks == 0
@@ -86,73 +89,62 @@ def _is_next(hearing: Hearing, number: int) -> bool:
         and stamp & 0xFFFF_FFFF == (state.highest_timestamp + samples) & 0xFFFF_FFFF
         and state.highest_samples == samples
         and state.last_samples == samples
+        and samples % 3 == 0  # so that they last whole ns
+        and newest.media + newest.samples <= state.highest_media + samples
     )
 
 
 @inlined
-def _are_held(own: Course, slots: Records[Slot], missing: int) -> bool:
-    """Return whether the next `missing` samples are of packets that are held, without a hole."""
-    state = own.jitter[0]
-    while own.held_media - state.next_media < missing:
-        slot = slots[own.held_sequence & (slots.shape[0] - 1)]
+def _find_held(own: Course, slots: Records[Slot]) -> None:
+    """Find up to where packets are held without a hole, from the next one to play on."""
+    number = own.sequence - own.gap
+    while number < own.sequence:
+        slot = slots[number & (slots.shape[0] - 1)]
         is_plain = (
             slot.status == js.HOLDING
-            and slot.sequence == own.held_sequence
+            and slot.sequence == number
             and slot.media == own.held_media
-            and slot.samples == state.last_samples
+            and slot.samples == own.samples
             and slot.marks & (js.REDUNDANT | js.RETRANSMITTED) == 0
         )
         if not is_plain:
-            return False
-        own.held_sequence += 1
-        own.held_media += state.last_samples
-    return True
+            return
+        number += 1
+        own.held_media += own.samples
+    own.is_whole = int(number == own.sequence and own.held_media == own.media)
 
 
 @inlined
-def _take_out(state: Jitter, slots: Records[Slot]) -> None:
-    """Play the next packet, which is held: `pull` of `node.jitter.kernel`."""
-    row = state.next_sequence & (slots.shape[0] - 1)
-    slot = slots[row]
-    samples = state.last_samples
-    state.action_stretch_samples = 0
-    state.action_media = state.next_media
-    state.action_hole = 0
-    state.action_slot = row
-    state.action_arrival_ns = slot.arrival_ns
-    state.action_samples = samples
-    state.action_origin = _RECEIVED
-    state.origin_samples[_RECEIVED] += samples
-    state.held -= 1
-    state.next_sequence += 1
-    state.floor_sequence = state.next_sequence
-    state.next_media += samples
-    state.last_end = state.next_media
-    slot.status = js.PLAYED
+def _take_out(
+    own: Course, source: Source, slots: Records[Slot], journal: Records[Played], ahead_ns: int
+) -> None:
+    """Play the next packet, which is held, and note it: `pull` of `node.jitter.kernel`.
 
-
-@inlined
-def _write(own: Course, journal: Records[Played], at_ns: int) -> None:
-    """Note what was just taken out, of which the first sample leaves the converter `at_ns`."""
-    state, listener = own.jitter[0], own.listener[0]
-    row = journal[listener.rows]
+    ahead_ns  when the period begins of which it is a part
+    """
+    slot = slots[(own.sequence - own.gap) & (slots.shape[0] - 1)]
+    row = journal[own.row]
+    ahead_q16 = (own.next_media << 16) - source.playout[0].position_q16
+    at_ns = ahead_ns + (samples_to_ns(ahead_q16) >> 16)
     row.ssrc = own.ssrc
-    row.media = state.action_media
-    row.samples = state.action_samples
+    row.media = own.next_media
+    row.samples = own.samples
     row.origin = _RECEIVED
-    row.arrival_ns = state.action_arrival_ns
+    row.arrival_ns = slot.arrival_ns
     row.presentation_ns = at_ns
-    listener.rows += 1
-    own.playout[0].last_sound_ns = at_ns + samples_to_ns(state.action_samples)
+    slot.status = js.PLAYED
+    own.row += 1
+    source.playout[0].last_sound_ns = at_ns + samples_to_ns(own.samples)
+    own.next_media += own.samples
+    own.gap -= 1
 
 
 @inlined
-def _keeps_horn(own: Course, ahead_ns: int) -> bool:
+def _keeps_horn(source: Source, listener: Listener, ahead_ns: int) -> bool:
     """Keep the horn, which the source has; return False, and change nothing, where it may not."""
-    listener = own.listener[0]
     if ahead_ns < listener.confirmed_ns:
         return True
-    sounded_ns = own.playout[0].last_sound_ns
+    sounded_ns = source.playout[0].last_sound_ns
     live_until_ns = max(listener.live_until_ns, sounded_ns + listener.setup[0].hold_ns)
     if live_until_ns <= ahead_ns:
         return False
@@ -162,39 +154,20 @@ def _keeps_horn(own: Course, ahead_ns: int) -> bool:
 
 
 @inlined
-def _look_ahead(own: Course, ahead_ns: int) -> None:
-    """Find where the sound should be as the next period begins.
-
-    It takes as long as to choose a step, and hangs on none: so it is done beside that of the
-    period before. Until the period is played it can be taken back.
-    """
-    line = own.line[0]
-    own.ahead_ns, own.rate_ppm, own.last_ns = line.ahead_ns, line.rate_ppm, line.last_ns
-    own.wanted_q16 = _position_on_q16(line, ahead_ns)
-
-
-@inlined
-def _look_back(own: Course) -> None:
-    """Take back what `_look_ahead` did, for its period is not played."""
-    line = own.line[0]
-    line.ahead_ns, line.rate_ppm, line.last_ns = own.ahead_ns, own.rate_ppm, own.last_ns
-
-
-@inlined
-def _steer(own: Course, ahead_ns: int, next_ns: int) -> bool:
+def _steer(source: Source, n: int, ahead_ns: int) -> bool:
     """Choose the step of a period; return False, and change nothing, where it has to jump."""
-    playout, resampler = own.playout[0], own.resampler[0]
-    n = own.listener[0].setup[0].period_samples
+    line, playout, resampler = source.line[0], source.playout[0], source.resampler[0]
+    ahead, rate_ppm, last_ns = line.ahead_ns, line.rate_ppm, line.last_ns
     here_q16 = (resampler.media << 16) + (resampler.fraction_q32 >> 16)
-    error_q16 = own.wanted_q16 - here_q16
+    error_q16 = _position_on_q16(line, ahead_ns) - here_q16
     if abs(error_q16) > HARD_RESYNC_Q16:
+        line.ahead_ns, line.rate_ppm, line.last_ns = ahead, rate_ppm, last_ns
         return False
     playout.error_q16 = error_q16
     playout.error_max_q16 = max(playout.error_max_q16, abs(error_q16))
     playout.position_q16 = here_q16
-    own.servo[0].feed_forward_ppm = own.line[0].rate_ppm
-    _look_ahead(own, next_ns)
-    playout.step_q32 = _servo_step(own.servo[:], error_q16, n)
+    source.servo[0].feed_forward_ppm = line.rate_ppm
+    playout.step_q32 = _servo_step(source.servo[:], error_q16, n)
     playout.period_ns = ahead_ns
     playout.period_end_ns = ahead_ns + samples_to_ns(n)
     return True
@@ -202,17 +175,20 @@ def _steer(own: Course, ahead_ns: int, next_ns: int) -> bool:
 
 @inlined
 def _play(
-    own: Course, slots: Records[Slot], journal: Records[Played], ahead_ns: int, next_ns: int
+    own: Course,
+    source: Source,
+    n: int,
+    slots: Records[Slot],
+    journal: Records[Played],
+    ahead_ns: int,
 ) -> bool:
     """Play a period that begins `ahead_ns`; return False, with nothing changed, if not plain."""
-    state, playout, resampler = own.jitter[0], own.playout[0], own.resampler[0]
-    n = own.listener[0].setup[0].period_samples
+    playout, resampler = source.playout[0], source.resampler[0]
     # As if the step were the largest: one more packet is looked at than is needed, now and then.
     most = n + (n >> 6) + TAPS + resampler.start - playout.filled
     is_whole = abs(ahead_ns - playout.period_end_ns) <= _WHOLE_NS
-    if not (is_whole and _are_held(own, slots, most)):
-        return False
-    if not _steer(own, ahead_ns, next_ns):
+    held = (own.media if own.is_whole else own.held_media) - own.next_media
+    if not (is_whole & (most <= held)) or not _steer(source, n, ahead_ns):
         return False
     ahead = (resampler.fraction_q32 + (n - 1) * playout.step_q32) >> 32
     while playout.filled < resampler.start + ahead + TAPS:
@@ -220,10 +196,8 @@ def _play(
             gone = min(resampler.start, playout.filled)
             resampler.start -= gone
             playout.filled -= gone
-        _take_out(state, slots)
-        ahead_q16 = (state.action_media << 16) - playout.position_q16
-        _write(own, journal, ahead_ns + (samples_to_ns(ahead_q16) >> 16))
-        playout.filled += state.action_samples
+        _take_out(own, source, slots, journal, ahead_ns)
+        playout.filled += own.samples
     position_q32 = resampler.fraction_q32 + n * playout.step_q32
     resampler.fraction_q32 = position_q32 & 0xFFFF_FFFF
     resampler.start += position_q32 >> 32
@@ -258,24 +232,23 @@ def go_on(
     if not (_is_settled(source) and _is_next(hearing, number)):
         return
     own = new_course()
-    take_up(own, source, listener, number, sheet.shape[1])
+    take_up(own, source, listener, packet, number, sheet.shape[1])
     slots, need = source.slots[: source.slot_count], source.line[0].need[:]
+    _find_held(own, slots)
     until, rows = listener.until, journal.shape[0] - room
-    ahead_ns = periods[PRESENTATION, period] + LATENCY_NS
-    _look_ahead(own, ahead_ns)
-    while period < until and own.listener[0].rows < rows:
-        before = periods[BEFORE, period]
-        while packet < before and hear(
-            own, slots, need, sheet, arrivals[NUMBER, packet], arrivals[AT, packet]
-        ):
+    n = listener.setup[0].period_samples
+    while period < until and own.row < rows:
+        if packet < periods[BEFORE, period]:
+            if not hear(own, source, slots, need, sheet, arrivals, packet):
+                break
             packet += 1
-        next_ns = periods[PRESENTATION, min(period + 1, until - 1)] + LATENCY_NS
-        if packet < before or not _keeps_horn(own, ahead_ns):
+            continue
+        ahead_ns = periods[PRESENTATION, period] + LATENCY_NS
+        if not (
+            _keeps_horn(source, listener, ahead_ns)
+            and _play(own, source, n, slots, journal, ahead_ns)
+        ):
             break
-        if not _play(own, slots, journal, ahead_ns, next_ns):
-            break
-        ahead_ns = next_ns
         period += 1
-    _look_back(own)
-    own.listener[0].packet, own.listener[0].period = packet, period
-    lay_down(own, source, listener)
+    listener.packet, listener.period = packet, period
+    lay_down(own, source, listener, sheet, packet)
