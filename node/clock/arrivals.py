@@ -21,7 +21,7 @@ times in a row
 from typing import Final
 
 from node.clock.lateness import is_late_for_good
-from node.clock.robust_line import select, theil_sen_slope
+from node.clock.robust_line import pair_slopes, pick_near, select
 from node.clock.state import MODE_MAP, POINT_ROWS, POINTS_MAX, Line
 from node.kernel import inner_kernel
 from node.kernel.conversions import samples_to_ns
@@ -36,6 +36,9 @@ _BLOCK_FIRST_NS: Final = 1.0 * NS_PER_S
 _BLOCK_LAST_NS: Final = 8.0 * NS_PER_S
 _SLOPE_POINTS_MIN: Final = 6
 _SLOPE_POINTS_TRUSTED: Final = 16
+_NEAR: Final = 0.4
+_NEAR_MIN: Final = 1e-9
+"""The slope is looked for first so near to the last one: by the spread over the time of all."""
 _SLOPE_MAX: Final = 600e-6  # a sender at 300 ppm, a node at 100, and room
 _STEP_POINTS: Final = 4
 _STEP_OLDER_MIN: Final = 8
@@ -79,7 +82,9 @@ def _fit(
     x = points[0]
     y = points[1]
     if n >= _SLOPE_POINTS_MIN:
-        slope = theil_sen_slope(x, y, n, n // 2, scratch)
+        pairs = pair_slopes(x, y, n, n // 2, scratch)
+        near = _NEAR * line.spread_ns / (x[n - 1] - x[0]) + _NEAR_MIN if pairs > 0 else 0.0
+        slope = pick_near(scratch, pairs, pairs // 2, line.floor_slope, near) if pairs > 0 else 0.0
         slope *= min(1.0, n / _SLOPE_POINTS_TRUSTED)
         line.floor_slope = min(max(slope, -_SLOPE_MAX), _SLOPE_MAX)
     line.floor_origin_ns = x[n - 1]
@@ -112,7 +117,9 @@ def _test_step(
     for i in range(older):
         scratch[i] = points[1, i] - floor_ns(line, points[0, i])
     middle = select(scratch, older, older // 2)
-    least = select(scratch, older, 0)
+    least = scratch[0]
+    for i in range(older):
+        least = min(least, scratch[i])
     threshold = max(_STEP_MIN_NS, _STEP_SPREADS * (middle - least))
     if lowest - middle > threshold:
         line.steps_held += 1

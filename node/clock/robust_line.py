@@ -83,6 +83,30 @@ def select_near(
     return float(select_between(values, 0, near, at))
 
 
+@inner_kernel("float64(float64[::1], int64, int64, float64, float64)")
+def pick_near(values: NDArray[np.float64], n: int, rank: int, guess: float, reach: float) -> float:
+    """Return what `select_near` does, in a third of the time where the guess is good.
+
+    values  (>= n,) float64, no NaN; afterwards anything
+    """
+    low = guess - reach
+    high = guess + reach
+    below = 0
+    near = 0
+    for i in range(n):
+        below += values[i] < low
+        near += (low <= values[i]) & (values[i] <= high)
+    at = rank - below
+    if at < 0 or at >= near:
+        return float(select_between(values, 0, n, rank))
+    kept = 0
+    for i in range(n):
+        value = values[i]
+        values[kept] = value
+        kept += (low <= value) & (value <= high)
+    return float(select_between(values, 0, near, at))
+
+
 @inner_kernel("int64(float64[::1], int64, float64, int64, float64[::1])")
 def highest_below(
     values: NDArray[np.float64], n: int, limit: float, count: int, found: NDArray[np.float64]
@@ -145,6 +169,17 @@ def pair_slopes(
     slopes  (pairs or more,) float64, in the unit of y by that of x
     """
     pairs = 0
+    is_rising = True
+    for i in range(1, n):
+        is_rising &= x[i] > x[i - 1]
+    if is_rising:  # as nearly always: then several are divided at once
+        for i in range(n - distance_min):
+            far_x, far_y = x[i + distance_min : n], y[i + distance_min : n]
+            found = slopes[pairs : pairs + far_x.shape[0]]
+            for j in range(far_x.shape[0]):
+                found[j] = (far_y[j] - y[i]) / (far_x[j] - x[i])
+            pairs += far_x.shape[0]
+        return pairs
     for i in range(n):
         for j in range(i + distance_min, n):
             if x[j] > x[i]:

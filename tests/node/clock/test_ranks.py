@@ -5,7 +5,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from node.clock.robust_line import highest_below, lowest, select, select_near
+from node.clock.robust_line import (
+    highest_below,
+    lowest,
+    pick_near,
+    select,
+    select_near,
+)
 
 FLOATS = st.sampled_from([0.0, 1.0, 1.5, -3.0]) | st.floats(-1e12, 1e12)
 VALUES = hnp.arrays(np.float64, st.integers(1, 80), elements=FLOATS)
@@ -22,6 +28,7 @@ def test_a_guess_changes_how_soon_a_value_is_found_and_not_which(values, rank, g
     expected = np.sort(values)[rank]
     assert select(values.copy(), values.size, rank) == expected
     assert select_near(values.copy(), values.size, rank, guess, reach) == expected
+    assert pick_near(values.copy(), values.size, rank, guess, reach) == expected
 
 
 @given(VALUES, GUESSES | st.just(np.inf), st.integers(1, 20))
