@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.kernel import inner_kernel, kernel
+from node.kernel import inlined, inner_kernel, kernel
 from node.kernel.record import Record, Records, nested, whole
 from node.source.state import Played
 from node.units import NS_PER_S
@@ -84,6 +84,12 @@ class Around(Record):
     missed: int = whole("", "Periods that the CPU did not finish in time: filled.")
 
 
+@inlined
+def nth(place: int) -> int:
+    """Return a place, never less than 0, so that nobody asks whether it counts from the end."""
+    return np.uint64(place)  # type: ignore[return-value]  # as an index it is one like any other
+
+
 @kernel("void(Around[::1], int64[::1], int64[::1])")
 def set_up(arounds: Records[Around], table: NDArray[np.int64], figures: NDArray[np.int64]) -> None:
     """Draw what a node is, of which all else is there: its crystals, and when they began.
@@ -99,6 +105,23 @@ def set_up(arounds: Records[Around], table: NDArray[np.int64], figures: NDArray[
     own.phase_ns = drawn_between(0, own.period_ns - 1, next_raw(own.chance[PHASE]))
 
 
+@inlined
+def _let_in(
+    arrivals: NDArray[np.int64], served: int, come: int, until_ns: int, times_ns: tuple[int, int]
+) -> tuple[int, int]:
+    """Let the CPU have what came until then; return how many it has had, and when it is free.
+
+    arrivals  (2, a) int64, ns and counts: when each comes, then when the CPU has it
+    times_ns  when it is free, and what one takes
+    """
+    free_ns, receive_ns = times_ns
+    while served < come and arrivals[AT, nth(served)] <= until_ns:
+        free_ns = max(free_ns, arrivals[AT, nth(served)]) + receive_ns
+        arrivals[AT, nth(served)] = free_ns
+        served += 1
+    return served, free_ns
+
+
 @inner_kernel("void(Around, int64[:, ::1], int64[:, ::1])")
 def _serve(own: Around, arrivals: NDArray[np.int64], periods: NDArray[np.int64]) -> None:
     """Let the card ask, and the CPU serve packets and periods: `serve` and what is around it.
@@ -110,11 +133,12 @@ def _serve(own: Around, arrivals: NDArray[np.int64], periods: NDArray[np.int64])
     costs, card, wakes = own.costs[0], own.card[0].minutes[0], own.chance[WAKE]
     high, low, step_high, step_low = wakes.high, wakes.low, wakes.step_high, wakes.step_low
     receive_ns, render_ns, end_ns, come = costs.receive_ns, costs.render_ns, own.end_ns, own.come
+    lead_ns, queued_ns, period_ns = own.lead_ns, own.queued_ns, own.period_ns
     into_ns = own.next_period * costs.period_ns % costs.packet_ns
     card_ns = own.phase_ns + own.lead_ns + own.next_period * own.period_ns
     # The card's time is read as by `read_ns`. From period to period a quotient grows by the same
     # step and its remainder likewise, so that within a minute nothing is divided.
-    minute = knot_ns = slow_ns = rest = step_ns = step_rest = 0
+    minute = begun_ns = slow_ns = rest = step_ns = step_rest = 0
     till_ns, rate = card_ns, 1
     before_ns, free_ns = -NEVER_NS, costs.free_ns
     served, missed, at = 0, 0, own.kept
@@ -125,9 +149,10 @@ def _serve(own: Around, arrivals: NDArray[np.int64], periods: NDArray[np.int64])
             till_ns = card.knots_ns[minute + 1] if minute + 1 < WINDOW_MINUTES else NEVER_NS
             ppb, rate = card.ppb[minute], _PPB + card.ppb[minute]
             slow_ns, rest = (card_ns - knot_ns) * ppb // rate, (card_ns - knot_ns) * ppb % rate
-            step_ns, step_rest = own.period_ns * ppb // rate, own.period_ns * ppb % rate
-        play_ns = (card.first + minute) * _MINUTE_NS + card_ns - knot_ns - slow_ns
-        tick_ns = play_ns - own.lead_ns
+            step_ns, step_rest = period_ns * ppb // rate, period_ns * ppb % rate
+            begun_ns = (card.first + minute) * _MINUTE_NS - knot_ns
+        play_ns = begun_ns + card_ns - slow_ns
+        tick_ns = play_ns - lead_ns
         if tick_ns >= end_ns:
             break
         next_high, next_low = stepped(high, low, step_high, step_low)
@@ -135,10 +160,7 @@ def _serve(own: Around, arrivals: NDArray[np.int64], periods: NDArray[np.int64])
         if before_ns >= end_ns:
             break  # it is in the next chunk, with that draw
         high, low = next_high, next_low
-        while served < come and arrivals[AT, served] <= before_ns:
-            free_ns = max(free_ns, arrivals[AT, served]) + receive_ns
-            arrivals[AT, served] = free_ns
-            served += 1
+        served, free_ns = _let_in(arrivals, served, come, before_ns, (free_ns, receive_ns))
         free_ns = max(free_ns, before_ns)
         in_time = free_ns - before_ns <= costs.buffer_ns
         free_ns += render_ns if in_time else 0
@@ -147,20 +169,19 @@ def _serve(own: Around, arrivals: NDArray[np.int64], periods: NDArray[np.int64])
             into_ns -= costs.packet_ns
             free_ns += costs.decode_ns if in_time else 0
         earlier = served
-        while earlier > 0 and arrivals[AT, earlier - 1] >= free_ns:
+        while earlier > 0 and arrivals[AT, nth(earlier - 1)] >= free_ns:
             earlier -= 1  # who renders at no cost is done in the same instant
-        is_late = free_ns > tick_ns + own.queued_ns
+        is_late = free_ns > tick_ns + queued_ns
         missed += is_late
-        periods[TICK, at], periods[FINISH, at], periods[PLAY, at] = tick_ns, free_ns, play_ns
-        periods[UNHEARD, at], periods[BEFORE, at] = is_late, earlier
-        at, card_ns = at + 1, card_ns + own.period_ns
+        row = nth(at)
+        periods[TICK, row], periods[FINISH, row], periods[PLAY, row] = tick_ns, free_ns, play_ns
+        periods[UNHEARD, row], periods[BEFORE, row] = is_late, earlier
+        at, card_ns = at + 1, card_ns + period_ns
         slow_ns, rest = slow_ns + step_ns, rest + step_rest
         if rest >= rate:
             rest -= rate
             slow_ns += 1
-    for i in range(served, come):
-        free_ns = max(free_ns, arrivals[AT, i]) + receive_ns
-        arrivals[AT, i] = free_ns
+    served, free_ns = _let_in(arrivals, served, come, NEVER_NS, (free_ns, receive_ns))
     wakes.high, wakes.low = high, low
     costs.free_ns, own.next_play_ns = free_ns, play_ns
     own.missed, own.periods = missed, at - own.kept

@@ -21,7 +21,7 @@ from node.kernel.conversions import ns_to_samples, samples_to_ns
 from node.kernel.record import Records
 from node.source.receiver import SPELL_NS
 from node.source.state import Source
-from sim.fleet.around import AT, NUMBER
+from sim.fleet.around import AT, NUMBER, nth
 from sim.fleet.course import Course
 from sim.fleet.on_stack import as_part
 
@@ -106,12 +106,13 @@ def hear(
     arrivals  (2, n) int64, ns and counts
     packet    which of them
     """
-    line, now_ns, place, since_ns = source.line[0], arrivals[AT, packet], own.place, own.since_ns
+    line, since_ns, at = source.line[0], own.since_ns, nth(packet)
+    now_ns, place = arrivals[AT, at], nth(own.place)
     y_ns = float(now_ns - line.local_anchor_ns - since_ns)
     above_ns = y_ns - _floor_ns(line, float(since_ns))
-    slot = slots[own.sequence & (slots.shape[0] - 1)]
+    slot = slots[nth(own.sequence & (slots.shape[0] - 1))]
     is_plain = (
-        (arrivals[NUMBER, packet] == packet + own.apart)
+        (arrivals[NUMBER, at] == packet + own.apart)
         & (now_ns - own.last_ns <= SPELL_NS)
         & (own.gap >= own.gap_min)
         & (own.gap <= own.gap_max)
@@ -135,5 +136,5 @@ def hear(
     own.media += own.samples
     own.since_ns += samples_to_ns(own.samples)
     own.gap += 1
-    own.place = place + 1 if place + 1 < sheet.shape[1] else 0
+    own.place = own.place + 1 if own.place + 1 < sheet.shape[1] else 0
     return True

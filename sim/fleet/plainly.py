@@ -30,7 +30,7 @@ from node.kernel.record import Records
 from node.source.state import FIFO_SAMPLES, NO_FADE, Played, Source
 from node.stack import LATENCY_NS
 from node.units import NS_PER_MS, PACKET_SAMPLES_MAX
-from sim.fleet.around import BEFORE, NUMBER, PRESENTATION
+from sim.fleet.around import BEFORE, NUMBER, PRESENTATION, nth
 from sim.fleet.course import Course, lay_down, new_course, take_up
 from sim.fleet.on_stack import as_part
 from sim.fleet.plain_packet import hear
@@ -122,8 +122,8 @@ def _take_out(
 
     ahead_ns  when the period begins of which it is a part
     """
-    slot = slots[(own.sequence - own.gap) & (slots.shape[0] - 1)]
-    row = journal[own.row]
+    slot = slots[nth((own.sequence - own.gap) & (slots.shape[0] - 1))]
+    row = journal[nth(own.row)]
     ahead_q16 = (own.next_media << 16) - source.playout[0].position_q16
     at_ns = ahead_ns + (samples_to_ns(ahead_q16) >> 16)
     row.ssrc = own.ssrc
@@ -238,12 +238,12 @@ def go_on(
     until, rows = listener.until, journal.shape[0] - room
     n = listener.setup[0].period_samples
     while period < until and own.row < rows:
-        if packet < periods[BEFORE, period]:
+        if packet < periods[BEFORE, nth(period)]:
             if not hear(own, source, slots, need, sheet, arrivals, packet):
                 break
             packet += 1
             continue
-        ahead_ns = periods[PRESENTATION, period] + LATENCY_NS
+        ahead_ns = periods[PRESENTATION, nth(period)] + LATENCY_NS
         if not (
             _keeps_horn(source, listener, ahead_ns)
             and _play(own, source, n, slots, journal, ahead_ns)
