@@ -94,14 +94,12 @@ def hear(
     own: Course,
     source: Source,
     slots: Records[Slot],
-    need: NDArray[np.int64],
     sheet: NDArray[np.int64],
     arrivals: NDArray[np.int64],
     packet: int,
 ) -> bool:
     """Take a packet if it is plain; return False, and change nothing, where it is not.
 
-    need      (NEED_SIZE,) int64, packets by their delay: of `clock.delay_need`
     sheet     (3, packets of the sound) int64: marks, bytes, and what else it reads as, of each
     arrivals  (2, n) int64, ns and counts
     packet    which of them
@@ -130,7 +128,7 @@ def hear(
     slot.arrival_ns = now_ns
     slot.marks = sheet[0, place]
     slot.length = sheet[1, place]
-    _note_arrival(line, need, since_ns, above_ns, now_ns)
+    _note_arrival(line, line.need[:], since_ns, above_ns, now_ns)
     own.last_ns = now_ns
     own.sequence += 1
     own.media += own.samples

@@ -233,13 +233,13 @@ def go_on(
         return
     own = new_course()
     take_up(own, source, listener, packet, number, sheet.shape[1])
-    slots, need = source.slots[: source.slot_count], source.line[0].need[:]
+    slots = source.slots[: source.slot_count]
     _find_held(own, slots)
     until, rows = listener.until, journal.shape[0] - room
     n = listener.setup[0].period_samples
     while period < until and own.row < rows:
         if packet < periods[BEFORE, nth(period)]:
-            if not hear(own, source, slots, need, sheet, arrivals, packet):
+            if not hear(own, source, slots, sheet, arrivals, packet):
                 break
             packet += 1
             continue
