@@ -104,15 +104,23 @@ def difference(
 
 
 def mean(
-    values: NDArray[np.float64], villages: NDArray[np.int64], *, level: float = LEVEL
+    values: NDArray[np.float64],
+    villages: NDArray[np.int64],
+    *,
+    level: float = LEVEL,
+    most: float | None = None,
 ) -> Estimate:
     """Return the mean of any values with Student's interval over the units.
 
     values    (n,) float64, any one unit
     villages  (n,) int64, index of the village that each is of
+    most      they are from 0 to that: what then does not vary at all is as sure as a share
     """
     units = _units(values, villages)
     middle = float(values.mean())
+    if most is not None and (units.size < 2 or float(units.var()) <= 1e-15 * most**2):
+        one = share(values / most, villages, level=level)
+        return Estimate(middle, most * one.low, most * one.high)
     if units.size < 2:
         return Estimate(middle, -math.inf, math.inf)
     half = _quantile(level, units.size) * math.sqrt(float(units.var(ddof=1)) / units.size)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sim.sweep.figures import CURVE_S, ENOUGH, Figures
 from sim.sweep.interval import LEVEL, Estimate, difference, mean, share
-from sim.sweep.sweep import DAY, Sweep
+from sim.sweep.sweep import DAY, WARNING, Sweep
 from sim.village.outages import HOURS
 
 _NOTHING: Final = Estimate(0.0, 0.0, 0.0)
@@ -38,6 +38,10 @@ MEANS: Final[dict[str, Pick]] = {
     "sim_kbit_s": lambda f: f.sim_kbit_s,
 }
 """Other figures of a throw, of which the mean is told; a throw without sound has no delay."""
+
+
+MOST: Final = {"dropout_pct": 100.0}
+"""Of those that are from 0 to some value: that value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +83,13 @@ class Odds:
 
     villages: int
     clusters: int
+    with_households: int
+    """Clusters of which it is known how many households they have: the odds of households are about
+    these alone."""
+
+    recorded: int
+    """Clusters whose programme goes over a trace: it begins alike in each throw."""
+
     within_s: int
     is_day: bool
     """Warned is what the nodes' own controllers made of a day, not when an order was there."""
@@ -93,12 +104,16 @@ class Odds:
 def odds_of(sweep: Sweep, figures: Figures, *, stopped: str) -> Odds:
     """Return the answer that the throws so far give."""
     nodes = [cluster.name for *_, cluster in sweep.scenario.clusters()]
+    homes = {} if sweep.sample is None else sweep.sample.households
+    recorded = sum(one.bearer.startswith("trace:") for *_, one in sweep.scenario.clusters())
     return Odds(
         scenario=sweep.scenario.name,
         title=sweep.scenario.title,
         throws=figures.villages.size,
         villages=sweep.villages if sweep.sample is not None else 0,
         clusters=len(nodes),
+        with_households=sum(homes.get(name, 0) > 0 for name in nodes),
+        recorded=0 if sweep.measures == (WARNING,) else recorded,
         within_s=sweep.within_s,
         is_day=DAY in sweep.measures,
         level=LEVEL,
@@ -112,7 +127,9 @@ def estimate(figures: Figures, name: str, variant: int) -> Estimate | None:
     if name in MEANS:
         values = MEANS[name](figures)[:, variant]
         known = ~np.isnan(values)  # where nobody heard anything there is no delay
-        return mean(values[known], figures.villages[known]) if known.any() else None
+        if not known.any():
+            return None
+        return mean(values[known], figures.villages[known], most=MOST.get(name))
     values = FIGURES[name](figures)[:, variant]
     return None if np.isnan(values).any() else share(values, figures.villages)
 
@@ -133,7 +150,10 @@ def _variant(sweep: Sweep, figures: Figures, i: int, nodes: list[str]) -> Varian
         both = ~np.isnan(values[:, [0, i]]).any(axis=1)
         if both.any():
             ours, theirs, where = values[both, i], values[both, 0], villages[both]
-            apart[name] = difference(ours, theirs, where, is_share=name in FIGURES)
+            most = MOST.get(name, 1.0)
+            is_share = name in FIGURES or name in MOST
+            one = difference(ours / most, theirs / most, where, is_share=is_share)
+            apart[name] = Estimate(*(most * each for each in (one.value, one.low, one.high)))
             if _same_orders(sweep, name, i, 0) and np.array_equal(ours, theirs):
                 apart[name] = _NOTHING
     behind = {}

@@ -29,9 +29,10 @@ class Effect:
     total: float
     """With all that it does together with others."""
 
-    total_low: float
-    total_high: float
-    """Where the total effect lies, in 90 % of such studies."""
+    total_low: float | None
+    total_high: float | None
+    """Where the total effect lies, in 90 % of such studies; None where the answer was the same at
+    all points: what moves it is then not known."""
 
 
 def design(seed: int, names: list[str], base: int) -> NDArray[np.float64]:
@@ -65,6 +66,8 @@ def effects(seed: int, names: list[str], answers: NDArray[np.float64]) -> list[E
     answers : (base * (inputs + 2),) float64
         Of the points of `design`, in their order; any one unit.
     """
+    if float(answers.max() - answers.min()) <= 0:
+        return [Effect(name, 0.0, 0.0, None, None) for name in sorted(names)]
     base = answers.size // (len(names) + 2)
     table = answers.reshape(len(names) + 2, base)
     bits = stream(seed, Purpose.SAMPLE, node="sensitivity/again")

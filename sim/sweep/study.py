@@ -20,6 +20,7 @@ SPAN: Final = 0.5
 """A figure of which nothing is said may be so much of itself lower or higher: an assumption."""
 
 POINTS_MAX: Final = 200_000
+BASE_MIN: Final = 8
 _NOT_HEARD: Final = (
     "power_w", "thermal_limit_db", "sensitivity_db_spl", "low_hz", "per_pole",
     "rate_hz", "period_samples", "periods",
@@ -47,6 +48,10 @@ def study(sweep: Sweep, village: Village, base: int) -> Sweep:
     inputs = sample.inputs or usual_inputs(village)
     if not inputs:
         raise ConfigError("--sensitivity: every figure of this scenario is verified")
+    if base < BASE_MIN:
+        raise ConfigError(
+            f"--sensitivity {base}: must be {BASE_MIN} or more: fewer know no interval"
+        )
     if base * (len(inputs) + 2) > POINTS_MAX:
         raise ConfigError(
             f"--sensitivity {base}: with {len(inputs)} inputs more than {POINTS_MAX} points"
@@ -73,7 +78,13 @@ def ranked(sweep: Sweep, figures: Figures, figure: str) -> list[Effect]:
         If the figure was not measured.
     """
     values = (FIGURES | MEANS)[figure](figures)[:, 0]
-    if np.isnan(values).any():
+    unknown = np.isnan(values)
+    if unknown.any() and not unknown.all() and figure in MEANS:
+        raise ConfigError(
+            f"--figure {figure}: in {int(unknown.sum())} of {values.size} throws nobody heard "
+            "anything, so there is none; dropout_pct has them all"
+        )
+    if unknown.any():
         raise ConfigError(f"--figure {figure}: was not measured; leave out --only")
     answers = values.reshape(sweep.seeds, sweep.villages).mean(axis=0)
     assert sweep.sample is not None

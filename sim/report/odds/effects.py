@@ -27,8 +27,7 @@ def print_effects(sweep: Sweep, figure: str, found: list[Effect]) -> None:
         table.add_column(name, justify="left" if name == "input" else "right", header_style="dim")
     for one in found[:_SHOWN]:
         low, high = _range(sweep, one.name)
-        between = f"{one.total_low:.2f} to {one.total_high:.2f}"
-        cells = (f"{low:g}", f"{high:g}", f"{one.first:.2f}", f"{one.total:.2f}", between)
+        cells = (f"{low:g}", f"{high:g}", *_shares(one))
         table.add_row(one.name, *cells)
     console.print(table)
     console.print(_foot(sweep, found), style="dim")
@@ -46,10 +45,10 @@ def effects_json(sweep: Sweep, figure: str, found: list[Effect]) -> str:
                 "input": one.name,
                 "low": _range(sweep, one.name)[0],
                 "high": _range(sweep, one.name)[1],
-                "first": round(one.first, 9),
-                "total": round(one.total, 9),
-                "total_low": round(one.total_low, 9),
-                "total_high": round(one.total_high, 9),
+                "first": _rounded(one, one.first),
+                "total": _rounded(one, one.total),
+                "total_low": _rounded(one, one.total_low),
+                "total_high": _rounded(one, one.total_high),
             }
             for one in found
         ],
@@ -60,7 +59,7 @@ def effects_json(sweep: Sweep, figure: str, found: list[Effect]) -> str:
 def effects_page(sweep: Sweep, figure: str, found: list[Effect]) -> str:
     """Return the page of a study: a bar with its interval for each input."""
     shown = found[:_SHOWN]
-    most = max([1.0, *(one.total_high for one in shown)])
+    most = max([1.0, *(one.total_high or 0.0 for one in shown)])
     across = Scale(0, most, _LEFT, _WIDTH - 20)
     height = _ROW * len(shown) + 30
     parts: list[Markup] = []
@@ -73,6 +72,8 @@ def effects_page(sweep: Sweep, figure: str, found: list[Effect]) -> str:
         wide = max(0.0, across(max(0.0, one.total)) - _LEFT)
         parts.append(text(_LEFT - 10, y + 13, one.name, class_="label", text_anchor="end"))
         parts.append(tag("rect", x=_LEFT, y=y, width=wide, height=16, class_="s1"))
+        if one.total_low is None or one.total_high is None:
+            continue
         low, high = across(max(0.0, one.total_low)), across(max(0.0, one.total_high))
         parts.append(line(low, y + 8, high, y + 8, class_="curve b1"))
     drawn = picture(_WIDTH, height, *parts, title=_title(figure), class_="stages")
@@ -88,6 +89,19 @@ def effects_page(sweep: Sweep, figure: str, found: list[Effect]) -> str:
     )
 
 
+def _shares(one: Effect) -> tuple[str, str, str]:
+    """Return what it does by itself, with others, and where that lies; dashes: not known."""
+    if one.total_low is None or one.total_high is None:
+        return ("–", "–", "–")
+    return (
+        f"{one.first:.2f}", f"{one.total:.2f}", f"{one.total_low:.2f} to {one.total_high:.2f}"
+    )  # fmt: skip
+
+
+def _rounded(one: Effect, value: float | None) -> float | None:
+    return None if one.total_low is None or value is None else round(value, 9)
+
+
 def _title(figure: str) -> str:
     return f"What to measure before buying: which input moves “{NAMES[figure]}”"
 
@@ -99,6 +113,11 @@ def _range(sweep: Sweep, name: str) -> tuple[float, float]:
 
 
 def _foot(sweep: Sweep, found: list[Effect]) -> str:
+    if any(one.total_low is None for one in found):
+        return (
+            f"{sweep.scenario.name}: at all {sweep.villages} points the answer was the same, so "
+            "what moves it is not known: ask more points, or another --figure"
+        )
     return (
         f"{sweep.scenario.name}: {len(found)} inputs, {sweep.villages} points, "
         f"{sweep.seeds} throws at each, the same dice at all; intervals hold in 90 % of studies"

@@ -41,6 +41,8 @@ def odds_json(odds: Odds) -> str:
         "throws": odds.throws,
         "villages": odds.villages,
         "clusters": odds.clusters,
+        "clusters_with_households": odds.with_households,
+        "clusters_with_traces": odds.recorded,
         "within_s": odds.within_s,
         "warned_is": "heard" if odds.is_day else "reached",
         "level": odds.level,

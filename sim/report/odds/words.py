@@ -58,8 +58,13 @@ def foot(odds: Odds) -> str:
     villages = (
         f"{odds.villages} sampled villages" if odds.villages else "the village as it is written"
     )
+    limits = ""
+    if 0 < odds.with_households < odds.clusters:
+        limits = f"; households are known of {odds.with_households} clusters, and of no others"
+    if odds.recorded:
+        limits += f"; the traces of {odds.recorded} clusters begin alike in each throw"
     return (
-        f"{odds.throws} throws of each variant, {villages}, {odds.clusters} clusters; "
+        f"{odds.throws} throws of each variant, {villages}, {odds.clusters} clusters{limits}; "
         f"warned: {_warned(odds)} within {odds.within_s} s; "
         f"intervals hold in {100 * odds.level:.0f} % of sweeps; {odds.stopped}"
     )

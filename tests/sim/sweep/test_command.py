@@ -168,3 +168,25 @@ def test_a_day_without_a_warning_is_refused(files, tmp_path, capfd):
     arguments = ["sweep", str(files[0]), "--only", "day", "--out", str(tmp_path / "out")]
     assert cli.main(arguments) == 2
     assert "no day with a warning" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("known", [1, 4])
+def test_what_the_odds_say_nothing_of_stands_below_them(files, tmp_path, capfd, known):
+    """Households of one cluster in four are not those of the village; a trace throws no dice."""
+    (tmp_path / "t.csv").write_text("20\n" * 50)
+    text = files[0].read_text()
+    assert text.count('"ftth"') == 1
+    files[0].write_text(text.replace('"ftth"', '"trace:t.csv"'))
+    homes = "\n".join(f"d-0{i + 1} = 80" for i in range(known))
+    files[1].write_text(f"[households]\n{homes}\n")
+    asked = ["sweep", str(files[0]), "--sample", str(files[1]), "--villages", "1", "--seeds", "1"]
+    asked += ["--only", "programme", "--workers", "1", "--out", str(tmp_path / "out")]
+    assert cli.main(asked) == 0
+    told = " ".join(capfd.readouterr().out.split())
+    assert ("households are known of 1 clusters, and of no others" in told) == (known == 1)
+    assert "the traces of 1 clusters begin alike in each throw" in told
+    assert cli.main([*asked, "--json"]) == 0
+    whole = json.loads(capfd.readouterr().out)
+    assert (whole["clusters_with_households"], whole["clusters_with_traces"]) == (known, 1)
+    dropout = whole["variants"][0]["figures"]["dropout_pct"]
+    assert dropout["high"] - dropout["low"] > 20, "of one throw nothing is sure"

@@ -99,3 +99,12 @@ def test_of_two_that_differ_on_the_same_throws_the_better_one_is_named_and_calle
     parts = [figures_of(asked, decode(encode(asked, rows_of(asked, n)))) for n in range(30)]
     (said,) = sentences(odds_of(asked, joined(parts), stopped=""))
     assert "with lte_weak.loss_pct=0, surely more than with any other" in said
+
+
+@given(st.integers(1, 40), st.sampled_from([0.0, 33.0, 100.0]), st.integers(1, 4))
+def test_percents_that_do_not_vary_among_few_throws_are_no_surer_than_shares(count, value, many):
+    villages = np.arange(count) % many
+    values = np.full(count, value)
+    found, as_share = mean(values, villages, most=100.0), share(values / 100, villages)
+    assert (found.low, found.high) == (100 * as_share.low, 100 * as_share.high)
+    assert found.low <= value <= found.high and found.half > 100 / (2 * count + 6)

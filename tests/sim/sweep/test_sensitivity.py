@@ -56,12 +56,26 @@ high = 80
     assert "lte_weak.loss_pct" in (out / "sensitivity.html").read_text()
 
 
+def test_an_answer_that_never_moved_tells_of_no_input_and_says_so(files, tmp_path, capfd):
+    files[1].write_text('[[inputs]]\nname = "ftth.one_way_ms"\nlow = 1\nhigh = 3\n')
+    out = ["--out", str(tmp_path / "out"), "--workers", "1"]
+    asked = ["sweep", str(files[0]), "--sample", str(files[1]), "--only", "warning", *out]
+    asked += ["--seeds", "1", "--figure", "odds_warned", "--sensitivity", "8"]
+    assert cli.main([*asked, "--within", "3600"]) == 0
+    assert "the answer was the same" in capfd.readouterr().out
+    assert cli.main([*asked, "--within", "3600", "--json"]) == 0
+    (one,) = json.loads(capfd.readouterr().out)["effects"]
+    assert (one["first"], one["total"], one["total_low"], one["total_high"]) == (None,) * 4
+    assert "the answer was the same" in (tmp_path / "out" / "sensitivity.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
         (["--figure", "odds_heard"], "--sensitivity"),
         (["--sensitivity", "4", "--figure", "hope"], "odds_heard"),
         (["--sensitivity", "4", "--set", "outages=none"], "--set"),
+        (["--sensitivity", "7", "--only", "warning"], "must be 8 or more"),
         (["--sensitivity", "4096", "--only", "warning"], "200000 points"),
         (["--sample", "UNKNOWN"], "loss_burst_packets"),
     ],
