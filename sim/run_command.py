@@ -15,7 +15,7 @@ from node.config import ConfigError
 from sim import condition
 from sim.command_line import CONDITION, FAILED, OK, USER, complain
 from sim.day.nodes import DAY_S
-from sim.day.verdict import warned_sentence
+from sim.day.verdict import calendar_sentence, warned_sentence
 from sim.drive import run as drive
 from sim.drive.rounds import Watcher
 from sim.fleet import run as fleet
@@ -175,8 +175,8 @@ def answer_day(asked: Scenario) -> DayResult:
 
 
 def with_day(result: RunResult, day: DayResult) -> RunResult:
-    """Return `result` with its day; the verdict says first who was not warned."""
-    warned = warned_sentence(day)
+    """Return `result` with its day; the verdict says first who was not warned, then what else."""
+    warned = f"{warned_sentence(day)} {calendar_sentence(day)}".strip()
     live = f"Live programme at {day.live_at}: {result.verdict}"
     return replace(result, day=day, verdict=f"{warned} {live}" if warned else result.verdict)
 

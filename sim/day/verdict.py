@@ -8,6 +8,11 @@ from sim.result.day import STRANGERS, UNWARNED, WARNED, DayNode, DayOrder, DayRe
 _NAMES_MAX: Final = 16
 """Clusters named in the sentence; all of them are in the lines below it."""
 
+UNHEARD: Final = ("missed", "in part", "not known")
+"""Outcomes of an item of which nobody wanted that it is not heard."""
+
+_ITEMS_MAX: Final = 4
+
 
 def warned_sentence(day: DayResult) -> str:
     """Return in one to three sentences who was not warned, and first where strangers were obeyed.
@@ -16,6 +21,29 @@ def warned_sentence(day: DayResult) -> str:
     """
     said = strangers_sentence(day)
     return f"{said} {sentence_of(day, _warnings(day))}".strip()
+
+
+def calendar_sentence(day: DayResult) -> str:
+    """Return what of the calendar was not heard whole, and where it was too loud; empty where all
+    was played, or was not by a rule, a warning or an order.
+    """
+    due = [one for one in day.items if not one.item.startswith("#")]
+    unheard = [one for one in due if one.outcome in UNHEARD]
+    said = []
+    if unheard:
+        names = list(dict.fromkeys(one.item for one in unheard))
+        counts = {name: sum(one.outcome == name for one in unheard) for name in UNHEARD}
+        told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        poles = len({one.node for one in unheard})
+        more = f" and {len(names) - _ITEMS_MAX} more" if len(names) > _ITEMS_MAX else ""
+        said.append(
+            f"Calendar: {len(unheard)} of {len(due)} items at the poles were NOT heard whole "
+            f"({told}), at {poles} of {len(day.nodes)} clusters: "
+            f"{', '.join(names[:_ITEMS_MAX])}{more}."
+        )
+    if loud := day.totals["breaches"]:
+        said.append(f"Above the noise limit {loud} times, and nobody had said why that may be.")
+    return " ".join(said)
 
 
 def strangers_sentence(day: DayResult) -> str:

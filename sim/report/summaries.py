@@ -3,7 +3,13 @@
 import io
 from xml.etree import ElementTree
 
-from sim.day.verdict import sentence_of, strangers_sentence, warned_groups, warned_lines
+from sim.day.verdict import (
+    calendar_sentence,
+    sentence_of,
+    strangers_sentence,
+    warned_groups,
+    warned_lines,
+)
 from sim.report.budgets import Outcome, amount, judge
 from sim.result.day import UNWARNED, WARNED, DayOrder
 from sim.result.run import RunResult
@@ -16,17 +22,14 @@ def junit(result: RunResult) -> bytes:
     """
     outcomes = judge(result)
     warnings = {} if result.day is None else warned_groups(result.day)
+    plain = _plain_cases(result)
     broken = sum(not one.holds for one in outcomes)
-    broken += any(one.over for one in result.capacity)
+    broken += sum(bool(message) for message, _ in plain.values())
     broken += sum(any(one.fate != "heard" for one in rows) for rows in warnings.values())
-    obeyed = None
-    if result.day is not None and result.day.totals["strangers_orders"]:
-        obeyed = strangers_sentence(result.day)
-    broken += bool(obeyed)
     suite = ElementTree.Element(
         "testsuite",
         name=f"loalang.{result.scenario}",
-        tests=str(len(warnings) + (obeyed is not None) + bool(result.capacity) + len(outcomes)),
+        tests=str(len(warnings) + len(plain) + len(outcomes)),
         failures=str(broken),
         errors="0",
         skipped="0",
@@ -37,11 +40,8 @@ def junit(result: RunResult) -> bytes:
         ElementTree.SubElement(properties, "property", name=name, value=value)
     for name, rows in warnings.items():
         _warning_case(suite, result, name, rows)
-    if obeyed is not None:
-        _plain_case(suite, result, "strangers", obeyed, [])
-    if result.capacity:
-        over = [one.said() for one in result.capacity if one.over]
-        _plain_case(suite, result, "capacity", "does not fit" if over else "", over)
+    for name, (message, lines) in plain.items():
+        _plain_case(suite, result, name, message, lines)
     for one in outcomes:
         _case(suite, result.scenario, one)
     ElementTree.indent(suite)
@@ -99,6 +99,20 @@ def _warning_case(
         failure.text = "\n".join(
             line for line in warned_lines(result.day) if line.startswith(f"{name},")
         )
+
+
+def _plain_cases(result: RunResult) -> dict[str, tuple[str, list[str]]]:
+    """Return by its name what is no budget and no warning: what is wrong, if anything, and more."""
+    found: dict[str, tuple[str, list[str]]] = {}
+    day = result.day
+    if day is not None and day.totals["strangers_orders"]:
+        found["strangers"] = (strangers_sentence(day), [])
+    if day is not None and any(not one.item.startswith("#") for one in day.items):
+        found["calendar"] = (calendar_sentence(day), [])
+    if result.capacity:
+        over = [one.said() for one in result.capacity if one.over]
+        found["capacity"] = ("does not fit" if over else "", over)
+    return found
 
 
 def _plain_case(
