@@ -136,6 +136,10 @@ def _lines(found: Fit, skew_ppm: float) -> Iterator[str]:
         yield f"its two clocks ran {skew_ppm:+.1f} ppm apart: that is taken out"
     for why in found.misfits:
         yield f'does not fit: {why}; play the trace itself: bearer = "trace:FILE"'
+    kinds = ("outage", "busy", "stall")
+    figures = [(one, getattr(found.bearer, f"{one}_interval_s")) for one in kinds]
+    if few := [name for name, one in figures if one.value > 0 and not one.verified]:
+        yield f"of too few to know how often such come, so not verified: {', '.join(few)}"
     if not found.misfits:
         yield "fits"
 
@@ -148,6 +152,7 @@ def _object(found: Fit, name: str, skew_ppm: float) -> dict[str, Any]:
         "drawn": asdict(found.drawn),
         "distance": found.distance,
         "misfits": found.misfits,
+        "lost_otherwise": found.lost_otherwise,
         "skew_ppm": skew_ppm,
     }
 

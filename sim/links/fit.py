@@ -24,6 +24,7 @@ from node.units import NS_PER_MS, NS_PER_S
 from sim.chance.rng import Purpose, stream
 from sim.links.bearer import Bearer
 from sim.links.channel import Link
+from sim.links.fit_loss import lost_otherwise
 from sim.links.kernel import LOST_NS
 from sim.links.spells import busy_of, outages_of
 
@@ -88,6 +89,8 @@ class Fit:
     """Kolmogorov's, between the two distributions of delay, 0 to 1."""
     delays_ms: tuple[NDArray[np.float64], NDArray[np.float64]]
     """(101,) float64 each: quantiles at whole percents, of the trace and of the bearer."""
+    lost_otherwise: float
+    """Which part of the losses comes with more, or fewer, in its second; 0 where that is chance."""
 
     @property
     def misfits(self) -> list[str]:
@@ -98,6 +101,8 @@ class Fit:
         a, b = self.trace.loss_pct, self.drawn.loss_pct
         if abs(a - b) > max(0.2, a / 2):
             found.append(f"loss: {a:.2f} % in the trace, {b:.2f} % drawn")
+        if self.lost_otherwise:
+            found.append(f"loss: {self.lost_otherwise:.0%} of it comes thicker or thinner")
         return found
 
 
@@ -162,6 +167,7 @@ def fit(
         drawn=figures(drawn_ns),
         distance=_distance(there, here),
         delays_ms=(_percentiles(there), _percentiles(here)),
+        lost_otherwise=lost_otherwise(transit_ns, drawn_ns, interval_ns),
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hw_profiles import Number
@@ -78,6 +78,20 @@ def test_what_no_bearer_can_do_does_not_fit():
     odd = (np.random.default_rng(1).gamma(2.0, 5.0, 30_000) * MS).astype(np.int64)
     assert fit(trace + odd, interval_ns=APART_NS, like=LIKE, source="two ways").misfits
     assert not fit(odd, interval_ns=APART_NS, like=LIKE, source="one way").misfits
+
+
+@settings(max_examples=15)
+@given(st.floats(0.02, 0.1), st.floats(0.05, 0.3), st.integers(0, 99))
+@example(0.05, 0.1, 1)
+def test_losses_that_all_come_at_one_time_are_no_even_losses(loss, part, seed):
+    """One packet in two for a minute is heard, one in twenty for ten minutes is not."""
+    rng = np.random.default_rng(seed)
+    delays = 30 * MS + (rng.gamma(2.0, 3.0, 30_000) * MS).astype(np.int64)
+    even = np.where(rng.random(30_000) < loss, LOST_NS, delays)
+    assert not fit(even, interval_ns=APART_NS, like=LIKE, source="even").misfits
+    then = (np.arange(30_000) < part * 30_000) & (rng.random(30_000) < 0.5)
+    at_once = fit(np.where(then, LOST_NS, delays), interval_ns=APART_NS, like=LIKE, source="once")
+    assert any("thicker" in one for one in at_once.misfits)
 
 
 def test_an_outage_is_no_loss_and_a_short_trace_says_nothing():
