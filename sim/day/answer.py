@@ -21,7 +21,7 @@ from sim.day.nodes import dwelling
 from sim.day.observer import Observer
 from sim.day.stagger import StaggerPlan
 from sim.day.station import Station, class_name
-from sim.day.totals import strangers_totals, totals_of, warned_totals
+from sim.day.totals import orders_totals, strangers_totals, totals_of, warned_totals
 from sim.gateway.power import Uptime
 from sim.result.day import DayItem, DayNode, DayOrder, DayResult, DayRule
 from sim.village.day_config import DayConfig
@@ -54,6 +54,9 @@ class Lived:
     begin_ns: int = 0
     """Into the day, when what was lived began."""
 
+    streams: Sequence[tuple[int, float, float]] = ()
+    """Each live stream that left the horn, and from when to when, s since what was lived began."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -77,10 +80,12 @@ def answer_of(plan: Plan, lived: Sequence[Lived]) -> DayResult:
     in_force = [one for one in plan.rules if one.in_force(date.fromisoformat(day.date))]
     return DayResult(
         date=day.date,
+        zone=day.programme.zone,
         live_at=day.live_at,
         trace_hash=_trace_hash(lived),
         totals=totals_of(items, spans, decisions, turns)
         | warned_totals(orders)
+        | orders_totals(orders)
         | strangers_totals(orders),
         rules=[_rule(one) for one in in_force],
         nodes=[_node(plan, i, one) for i, one in enumerate(lived)],
@@ -102,7 +107,7 @@ def _all_items(plan: Plan, number: int, one: Lived) -> list[DayItem]:
         told, one.place.node, programme, one.power, plan.station,
         timed_s=one.pole.observer.timed_s, begin_ns=one.begin_ns,
     )  # fmt: skip
-    heard = heard_at(one.place, one.pole, one.power, one.begin_ns)
+    heard = heard_at(one.place, one.pole, one.power, one.begin_ns, one.streams)
     told = as_heard(told, heard, programme)
     if plan.live is not None:
         told = with_live(told, heard, plan.live)

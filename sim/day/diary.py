@@ -12,6 +12,7 @@ from node.control.civil_time import MINUTE_S
 from node.control.controller import Controller
 from node.control.events import ControllerEvent, StartPart, StopPart
 from node.control.loudness.regulation import RuleFile
+from node.control.orders import OWN_SSRCS
 from node.control.precedence import SILENT_DB, MessageClass
 from node.control.settings import ControlConfig
 from node.control.trust.signature import Signer
@@ -31,6 +32,7 @@ class WatchedController(Controller):
     # Of more than 30 attributes each object has a table of names of its own, of 1.3 kB.
     __slots__ = (
         "_at_ns", "active", "begun", "gains_db", "granted", "last_fate", "parts", "priority",
+        "stream_gain",
     )  # fmt: skip
 
     def __init__(
@@ -47,6 +49,7 @@ class WatchedController(Controller):
         self.active: set[int] = set()
         """Sources with something to play, whether they have the horn or not."""
         self.begun: Callable[[StartPart, int], None] = lambda part, now_ns: None
+        self.stream_gain: Callable[[float, int], None] = lambda gain_db, now_ns: None
         self.last_fate = ""
         self.priority = config.priority
         self._at_ns = 0
@@ -62,6 +65,8 @@ class WatchedController(Controller):
         gain_db = super().source_gain_db(source, now_ns)
         if self.source_class(source) is not None:  # of what is over, the end still sounds
             self.gains_db[source] = gain_db
+            if source < OWN_SSRCS and source not in self.parts:
+                self.stream_gain(gain_db, now_ns)
         return gain_db
 
     def receive_message(self, topic: str, payload: bytes, now_ns: int) -> str:
@@ -111,10 +116,10 @@ class Diary:
         self.volumes: list[DayVolume] = []
         self.unmuted: list[tuple[float, float]] = []
         """From when to when the node held the amplifier un-muted, s; inf: still."""
-        self.streams: list[tuple[int, float, float]] = []
-        """Each live stream that left the horn, and from when to when, s."""
-        self._stream: tuple[int, int] | None = None
-        """The one that does, and since when."""
+        self.streams: list[tuple[int, int | None]] = []
+        """From when on which live stream had the horn; None: none had."""
+        self.silenced: list[tuple[int, bool]] = []
+        """From when on live streams were played at no volume, or at one again; as they are told."""
         self._open: DaySpan | None = None
         self._seen: tuple[str, float, int] = ("", SILENT_DB, -1)
         self._holder: str | None = None
@@ -206,13 +211,14 @@ class Diary:
         begun.seen = True
 
     def note_stream(self, source: int | None, at_ns: int) -> None:
-        """Note which live stream leaves the horn now; None: none does."""
-        if self._stream is not None and self._stream[0] != source:
-            before, since_ns = self._stream
-            self.streams.append((before, since_ns / NS_PER_S, at_ns / NS_PER_S))
-            self._stream = None
-        if self._stream is None and source is not None:
-            self._stream = source, at_ns
+        """Note which live stream has the horn from `at_ns` on, the instant of its first sample."""
+        if source != (self.streams[-1][1] if self.streams else None):
+            self.streams.append((at_ns, source))
+
+    def note_volume_of_stream(self, at_ns: int, *, silent: bool) -> None:
+        """Note whether live streams are silenced from `at_ns` on."""
+        if silent != (self.silenced[-1][1] if self.silenced else False):
+            self.silenced.append((at_ns, silent))
 
     def note_volume(self, controller: WatchedController, now_ns: int, at_ns: int) -> None:
         """Note what the plan and the noise rule say for a normal message, when it has changed."""

@@ -82,6 +82,7 @@ def order_fate(
         order=sent.label,
         kind="" if order is None else order.kind,
         by="" if order is None else order.by,
+        place="" if order is None else ", ".join(filter(None, (order.commune, order.hamlet))),
         number=order.number if order is not None and order.kind in ("alert", "cancel") else 0,
         sent_s=sent.at_ns / NS_PER_S,
         arrived_s=None if way.arrived_ns is None else way.arrived_ns / NS_PER_S,

@@ -71,8 +71,17 @@ class Heard:
         return sum(b - a for a, b in parts if a < b)
 
 
-def heard_at(place: Place, pole: Observed, power: Sequence[Uptime], begin_ns: int) -> Heard:
-    """Return what left the horn of a pole that was lived from `begin_ns` into the day on."""
+def heard_at(
+    place: Place,
+    pole: Observed,
+    power: Sequence[Uptime],
+    begin_ns: int,
+    streams: Sequence[tuple[int, float, float]],
+) -> Heard:
+    """Return what left the horn of a pole that was lived from `begin_ns` into the day on.
+
+    `streams` are those that left it, and from when to when, s since then.
+    """
     observer, begin_s = pole.observer, begin_ns / NS_PER_S
     spans = observer.diary.spans
     stretches: dict[str, list[tuple[float, float]]] = {}
@@ -80,7 +89,7 @@ def heard_at(place: Place, pole: Observed, power: Sequence[Uptime], begin_ns: in
     for one in audible(spans, release_s, observer.unmuted):
         at = (begin_s + one.from_s, begin_s + one.span.until_s)
         stretches.setdefault(one.span.item, []).append(at)
-    for source, from_s, until_s in observer.diary.streams:
+    for source, from_s, until_s in streams:
         at = (begin_s + from_s, begin_s + until_s)
         stretches.setdefault(record_name(source), []).append(at)
     return Heard(

@@ -63,6 +63,7 @@ class Observer:
         self._controller = controller
         self._sounding = None
         controller.begun = self._note_begin
+        controller.stream_gain = self._note_stream_gain
 
     def note_order(self, data: bytes, at_ns: int) -> None:
         """Note what the controller made of an order that came `at_ns` into the day."""
@@ -90,6 +91,7 @@ class Observer:
             seen_ns = self._to_day_ns(event.at_ns) - (self._lead_ns or 0)
             self.diary.note_amplifier(seen_ns, on=event.on)
         elif isinstance(event, SourceChanged):
+            self.note_stream(event)
             part = self.granted() if event.ssrc is not None else None
             self.diary.note_holder(part, self._to_day_ns(event.at_ns), why=self._why(part))
 
@@ -103,7 +105,11 @@ class Observer:
         if day_ns is None:
             day_ns = self._to_day_ns(now_ns)
         self.diary.note_sound(self._controller, self.granted(granted), now_ns, day_ns)
-        self.diary.note_stream(self._stream(granted), day_ns)
+
+    def note_stream(self, event: SourceChanged) -> None:
+        """Note whether a live stream has the horn."""
+        live = event.ssrc is not None and event.ssrc < OWN_SSRCS
+        self.diary.note_stream(event.ssrc if live else None, self._to_day_ns(event.at_ns))
 
     def note_time(self, at_ns: int, *, known: bool) -> None:
         """Note whether the node knows the time."""
@@ -149,13 +155,9 @@ class Observer:
         self._sounding = self._controller.parts.get(granted[0])
         return self._sounding
 
-    def _stream(self, granted: tuple[int, ...] | None) -> int | None:
-        """Return the live stream that is heard: it has the horn, and is not silenced."""
-        controller = self._controller
-        source = next(iter(controller.granted if granted is None else granted), OWN_SSRCS)
-        if source >= OWN_SSRCS or source in controller.parts:
-            return None
-        return source if controller.gains_db.get(source, SILENT_DB) > SILENT_DB else None
+    def _note_stream_gain(self, gain_db: float, now_ns: int) -> None:
+        silent = gain_db <= SILENT_DB
+        self.diary.note_volume_of_stream(self._to_day_ns(now_ns), silent=silent)
 
     def _note_begin(self, part: StartPart, now_ns: int) -> None:
         self.diary.note_begin(part, self._to_day_ns(now_ns))

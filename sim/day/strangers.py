@@ -93,6 +93,7 @@ def attack_fate(node: str, pole: Attacked, sent: Sent, hindered_by: Sequence[str
         order=sent.label,
         kind=fault.kind,
         by=fault.by or "a stranger",
+        place=fault.commune or "",
         number=fault.number if fault.kind == "replayed" else 0,
         sent_s=sent.at_ns / NS_PER_S,
         arrived_s=None,

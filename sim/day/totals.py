@@ -5,7 +5,7 @@ from typing import Final
 
 from sim.day.heard import IN_PART
 from sim.day.stagger import StaggerPlan
-from sim.result.day import STRANGERS, UNWARNED, DayDecision, DayItem, DayOrder, DaySpan
+from sim.result.day import NOT_OBEYED, STRANGERS, UNWARNED, DayDecision, DayItem, DayOrder, DaySpan
 
 _CUT_OFF: Final = ("stopped", "interrupted", "cancelled", IN_PART)
 
@@ -85,6 +85,14 @@ def strangers_totals(orders: Sequence[DayOrder]) -> dict[str, float | int | None
     }
 
 
+def orders_totals(orders: Sequence[DayOrder]) -> dict[str, float | int | None]:
+    """Return at how many clusters an order, other than a warning, was not obeyed or may not have
+    been: each counts once.
+    """
+    own = [one for one in orders if one.kind not in ("alert", *STRANGERS)]
+    return {"orders_not_obeyed": len({one.node for one in own if one.fate in NOT_OBEYED})}
+
+
 def minutes(spans: Sequence[DaySpan], action: str) -> float:
     """Return how long the noise rule did `action`, all nodes together, in minutes."""
     return round(sum(one.until_s - one.from_s for one in spans if one.action == action) / 60, 1)
@@ -101,6 +109,7 @@ WARNING_FIGURES: Final = tuple(warned_totals(()))
 """Names of what is counted of warnings."""
 
 DAY_FIGURES: Final = (
-    *totals_of((), (), (), StaggerPlan((), (), 0, 0)), *WARNING_FIGURES, *strangers_totals(())
+    *totals_of((), (), (), StaggerPlan((), (), 0, 0)), *WARNING_FIGURES, *orders_totals(()),
+    *strangers_totals(()),
 )  # fmt: skip
 """Names of all totals of a day."""

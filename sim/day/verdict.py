@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from sim.result.day import STRANGERS, UNWARNED, WARNED, DayNode, DayOrder, DayResult
+from sim.result.day import NOT_OBEYED, STRANGERS, UNWARNED, WARNED, DayNode, DayOrder, DayResult
 
 _NAMES_MAX: Final = 16
 """Clusters named in the sentence; all of them are in the lines below it."""
@@ -12,6 +12,7 @@ UNHEARD: Final = ("missed", "in part", "not known")
 """Outcomes of an item of which nobody wanted that it is not heard."""
 
 _ITEMS_MAX: Final = 4
+_PLANS: Final = ("calendar", "volume")
 
 
 def warned_sentence(day: DayResult) -> str:
@@ -87,7 +88,7 @@ def warned_lines(day: DayResult) -> list[str]:
         key = (one.sent_s, one.number, place.commune, place.hamlet)
         groups.setdefault(key, []).append(one)
     lines = [
-        (_worst(group), number, _line(key, group, nodes))
+        (_worst(group), number, _line(f"{_title(day, group[0])}, {_hamlet(key)}", group, nodes))
         for number, (key, group) in enumerate(groups.items())
     ]
     return [line for *_, line in sorted(lines)]
@@ -97,8 +98,43 @@ def warned_groups(day: DayResult) -> dict[str, list[DayOrder]]:
     """Return the rows of each warning by what people call it."""
     groups: dict[str, list[DayOrder]] = {}
     for one in _warnings(day):
-        groups.setdefault(_title(one), []).append(one)
+        groups.setdefault(_title(day, one), []).append(one)
     return groups
+
+
+def order_lines(day: DayResult) -> list[str]:
+    """Return what became of each order that people gave during the day, plans in one line."""
+    groups: dict[tuple[float, str, int], list[DayOrder]] = {}
+    there: dict[tuple[float, str, str], int] = {}
+    for one in day.orders:
+        if one.order not in _PLANS and not one.order.endswith("'s key"):
+            # Two of one moment, of one number and for one place, are two all the same.
+            at = (one.sent_s, _order_words(one), one.node)
+            there[at] = there.get(at, 0) + 1
+            groups.setdefault((*at[:2], there[at]), []).append(one)
+    lines = []
+    for (sent_s, name, _), group in groups.items():
+        came = [one.arrived_s - sent_s for one in group if one.arrived_s is not None]
+        fates: dict[str, int] = {}
+        for one in group:
+            said = f"{one.fate} ({one.reason})" if one.reason else one.fate
+            fates[said] = fates.get(said, 0) + 1
+        slowest = f", the slowest after {max(came):.2f} s" if came else ""
+        said = ", ".join(f"{fate} at {count}" for fate, count in fates.items())
+        reached = f"came to {len(came)} of {len(group)} clusters{slowest}"
+        lines.append(f"{day.clock.said(sent_s)} {name}: {reached}; {said}")
+    return lines
+
+
+def unmet_lines(day: DayResult) -> list[str]:
+    """Return a line for each order, other than a warning, and cluster that did not do it."""
+    nodes = {one.node: one for one in day.nodes}
+    return [
+        f"{day.clock.said(one.sent_s)} {_order_words(one)}: {_name(nodes[one.node])} {one.fate}"
+        f" ({one.reason})"
+        for one in day.orders
+        if one.kind not in ("alert", *STRANGERS) and one.fate in NOT_OBEYED
+    ]
 
 
 def fate_words(one: DayOrder) -> str:
@@ -127,7 +163,7 @@ def _by_hamlet(day: DayResult, orders: Sequence[DayOrder]) -> str:
     for node, missed in list(rows.items())[:_NAMES_MAX]:
         why = _why(missed[0])
         if several:
-            why = f"{_title(missed[0])}: {why}"
+            why = f"{_title(day, missed[0])}: {why}"
         if len(missed) > 1:
             why += f"; and {len(missed) - 1} more"
         reasons = hamlets.setdefault(hamlet_of(day, nodes[node]), {})
@@ -146,8 +182,8 @@ def hamlet_of(day: DayResult, place: DayNode) -> str:
     return place.hamlet if len(communes) == 1 else f"{place.commune}, {place.hamlet}"
 
 
-def _title(one: DayOrder) -> str:
-    return f"{_clock(one.sent_s)} warning {one.number}"
+def _title(day: DayResult, one: DayOrder) -> str:
+    return f"{day.clock.said(one.sent_s)} warning {one.number}"
 
 
 def _why(one: DayOrder) -> str:
@@ -165,10 +201,12 @@ def _worst(group: Sequence[DayOrder]) -> int:
     return min(order.index(one.fate) for one in group)
 
 
-def _line(
-    key: tuple[float, int, str, str], group: Sequence[DayOrder], nodes: dict[str, DayNode]
-) -> str:
-    sent_s, number, commune, hamlet = key
+def _hamlet(key: tuple[float, int, str, str]) -> str:
+    *_, commune, hamlet = key
+    return hamlet if hamlet.startswith(commune) else f"{commune}, {hamlet}"
+
+
+def _line(about: str, group: Sequence[DayOrder], nodes: dict[str, DayNode]) -> str:
     warned = sum(one.fate in WARNED for one in group)
     ranked = sorted(group, key=lambda one: _worst([one]))
     told = [one for one in ranked if one.fate != "heard"]
@@ -177,13 +215,11 @@ def _line(
     if heard:
         slowest_s = max(one.first_sound_s for one in heard if one.first_sound_s is not None)
         parts.append(f"{len(heard)} heard it within {slowest_s:.2f} s of the order")
-    where = hamlet if hamlet.startswith(commune) else f"{commune}, {hamlet}"
-    return (
-        f"{_clock(sent_s)} warning {number}, {where}: {warned} of {len(group)} warned; "
-        + "; ".join(parts)
-    )
+    return f"{about}: {warned} of {len(group)} warned; {'; '.join(parts)}"
 
 
-def _clock(at_s: float) -> str:
-    minutes = int(at_s) // 60
-    return f"{minutes // 60:02d}:{minutes % 60:02d}"
+def _order_words(one: DayOrder) -> str:
+    """Return which order it is: its number, who gave it, and where it is for."""
+    number = f" {one.number}" if one.number else ""
+    by = f" by {one.by}" if one.kind in STRANGERS else f" of the {one.by}" if one.by else ""
+    return f"{one.order}{number}{by}{one.place and f' for {one.place}'}"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sim.result.day import DayDecision, DayItem, DayNode, DayResult, DaySpan
+from sim.result.wall_clock import WallClock
 
 _ACTIONS = {
     "lower": "lowered to the limit",
@@ -51,7 +52,7 @@ def hamlet_items(day: DayResult) -> list[HamletItem]:
     spans = _by_item(day.spans, nodes)
     decisions = _by_item(day.decisions, nodes)
     rows = [
-        _row(key, items, spans.get(key, []), decisions.get(key, []))
+        _row(key, items, spans.get(key, []), _taken(decisions.get(key, []), day.clock))
         for key, items in groups.items()
     ]
     return sorted(rows, key=lambda row: (order[row.commune, row.hamlet], row.due_s, row.item))
@@ -62,14 +63,6 @@ def item_name(name: str) -> str:
     if name.startswith("#"):
         return f"warning {int(name[1:], 16)}"
     return name
-
-
-def clock(at_s: float) -> str:
-    """Return seconds into the day as hh:mm, with seconds where there are any."""
-    whole = round(at_s)
-    minutes, seconds = divmod(whole, 60)
-    text = f"{minutes // 60:02d}:{minutes % 60:02d}"
-    return f"{text}:{seconds:02d}" if seconds else text
 
 
 def span_text(values: tuple[float, float] | None, decimals: int = 0) -> str:
@@ -94,10 +87,9 @@ def _row(
     key: tuple[str, str, str],
     items: list[DayItem],
     spans: "Sequence[DaySpan | DayDecision]",
-    decisions: "Sequence[DaySpan | DayDecision]",
+    taken_by: str,
 ) -> HamletItem:
     heard = [one for one in spans if isinstance(one, DaySpan)]
-    taken = [one for one in decisions if isinstance(one, DayDecision)]
     return HamletItem(
         commune=key[0],
         hamlet=key[1],
@@ -115,7 +107,7 @@ def _row(
             (one.first_sample_ms for one in items if one.first_sample_ms is not None), default=None
         ),
         avoided=_avoided(items, heard),
-        taken_by=_taken(taken),
+        taken_by=taken_by,
     )
 
 
@@ -138,13 +130,13 @@ def _avoided(items: list[DayItem], spans: list[DaySpan]) -> str:
     return "; ".join(found)
 
 
-def _taken(decisions: list[DayDecision]) -> str:
+def _taken(rows: "Sequence[DaySpan | DayDecision]", clock: WallClock) -> str:
     groups: dict[tuple[str, str], list[DayDecision]] = {}
-    for one in decisions:
+    for one in (row for row in rows if isinstance(row, DayDecision)):
         groups.setdefault((one.taken_by, one.why), []).append(one)
     texts = []
     for (taker, why), group in groups.items():
-        at = sorted({clock(one.at_s) for one in group})
+        at = list(dict.fromkeys(clock.said(one) for one in sorted(one.at_s for one in group)))
         when = at[0] if len(at) == 1 else f"{at[0]} to {at[-1]}"
         away_s = [one.back_s - one.at_s for one in group if one.back_s is not None]
         back = f"back after {span_text(_ends(away_s))} s" if away_s else "not given back"

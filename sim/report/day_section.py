@@ -7,19 +7,19 @@ from typing import Final
 import jinja2
 from markupsafe import Markup
 
-from sim.day.verdict import warned_sentence
+from sim.day.verdict import order_lines, warned_sentence
 from sim.report.classes import place_name
-from sim.report.day_rows import clock, hamlet_items, item_name, span_text
+from sim.report.day_rows import hamlet_items, item_name, span_text
 from sim.report.day_strip import day_strip
 from sim.report.svg import number
-from sim.result.day import DayOrder, DayResult
+from sim.result.day import DayResult
 from sim.result.run import NodeRow, RunResult
+from sim.result.wall_clock import WallClock
 
 WIDE_PX: Final = 1056.0
 NARROW_PX: Final = 358.0
 
 _UNPLAYED: Final = ("refused", "missed")
-_PLANS: Final = ("calendar", "volume")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ def day_section(result: RunResult) -> Markup:
             figures=_figures(day),
             communes=_communes(day, {row.node: row for row in result.nodes}),
             turns=_turns(day),
-            orders=_orders(day),
+            orders=order_lines(day),
         )
     )
 
@@ -134,7 +134,7 @@ def _communes(day: DayResult, rows: dict[str, NodeRow]) -> list[_Commune]:
                         item=item_name(row.item),
                         message_class=row.message_class or "–",
                         played=f"{row.played} of {row.clusters}",
-                        at=_at(row.started_s, row.due_s),
+                        at=_at(day.clock, row.started_s, row.due_s),
                         volume=span_text(row.volumes),
                         asked=span_text(row.asked_dba, 1),
                         was=span_text(row.played_dba, 1),
@@ -162,8 +162,8 @@ def _hamlet(day: DayResult, commune: str, name: str, rows: dict[str, NodeRow]) -
     title = f"The day of {shown}: expected level at the nearest houses, and the limit"
     return _Hamlet(
         name=_short(commune, name),
-        wide=day_strip(spans, volumes, silent_s, width=WIDE_PX, title=title),
-        narrow=day_strip(spans, volumes, silent_s, width=NARROW_PX, title=title),
+        wide=day_strip(spans, volumes, silent_s, width=WIDE_PX, title=title, clock=day.clock),
+        narrow=day_strip(spans, volumes, silent_s, width=NARROW_PX, title=title, clock=day.clock),
     )
 
 
@@ -172,10 +172,10 @@ def _short(commune: str, hamlet: str) -> str:
     return hamlet.removeprefix(f"{commune} · ")
 
 
-def _at(started_s: tuple[float, float] | None, due_s: float) -> str:
+def _at(clock: WallClock, started_s: tuple[float, float] | None, due_s: float) -> str:
     if started_s is None:
-        return clock(due_s)
-    first, last = (clock(one) for one in started_s)
+        return clock.said(due_s)
+    first, last = (clock.said(one) for one in started_s)
     return first if first == last else f"{first} to {last}"
 
 
@@ -189,25 +189,4 @@ def _turns(day: DayResult) -> list[str]:
         members = [one.cluster for one in day.nodes if one.group == group]
         when = "on time" if not offset_s else f"{number(offset_s / 60, 0)} min later"
         lines.append(f"Group {group + 1}, {when}: {len(members)} clusters: {', '.join(members)}")
-    return lines
-
-
-def _orders(day: DayResult) -> list[str]:
-    """Return what became of each order that people gave during the day, plans in one line."""
-    groups: dict[tuple[str, float], list[DayOrder]] = {}
-    for one in day.orders:
-        if one.order not in _PLANS and not one.order.endswith("'s key"):
-            groups.setdefault((one.order, one.sent_s), []).append(one)
-    lines = []
-    for (name, sent_s), group in groups.items():
-        came = [one.arrived_s - sent_s for one in group if one.arrived_s is not None]
-        fates: dict[str, int] = {}
-        for one in group:
-            said = f"{one.fate} ({one.reason})" if one.reason else one.fate
-            fates[said] = fates.get(said, 0) + 1
-        slowest = f", the slowest after {max(came):.2f} s" if came else ""
-        said = ", ".join(f"{fate} at {count}" for fate, count in fates.items())
-        lines.append(
-            f"{clock(sent_s)} {name}: came to {len(came)} of {len(group)} clusters{slowest}; {said}"
-        )
     return lines

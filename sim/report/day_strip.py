@@ -9,8 +9,8 @@ from markupsafe import Markup
 from node.control.precedence import CLASSES
 from sim.report.svg import Scale, line, path, picture, tag, text
 from sim.result.day import DaySpan, DayVolume
+from sim.result.wall_clock import WallClock
 
-DAY_S: Final = 86_400.0
 LOW_DBA: Final = 40.0
 HIGH_DBA: Final = 90.0
 HEIGHT_PX: Final = 92.0
@@ -43,6 +43,7 @@ def day_strip(
     *,
     width: float,
     title: str,
+    clock: WallClock,
 ) -> Markup:
     """Return the strip of one hamlet.
 
@@ -58,24 +59,29 @@ def day_strip(
         In pixels.
     title : str
         What a screen reader says.
+    clock : WallClock
+        Of the day: where its hours are.
     """
-    across = Scale(0.0, DAY_S, _LEFT_PX, width - 6)
+    hours = clock.hours()
+    across = Scale(0.0, hours[-1][1], _LEFT_PX, width - 6)
     up = Scale(LOW_DBA, HIGH_DBA, _BOTTOM_PX, _TOP_PX)
-    parts = [_grid(across, up, width), _volume(volumes, across)]
+    parts = [_grid(hours, across, up, width), _volume(volumes, across)]
     parts += [_bar(one, across, up) for one in _bars(spans)]
     parts.append(_limit(volumes, across, up))
     parts += [_cross(across(one)) for one in silent_s]
     return picture(width, HEIGHT_PX, *parts, title=title, class_="strip")
 
 
-def _grid(across: Scale, up: Scale, width: float) -> Markup:
+def _grid(hours: Sequence[tuple[str, float]], across: Scale, up: Scale, width: float) -> Markup:
     step_h = 3 if width > 600 else 6
     parts = []
-    for hour in range(0, 25, step_h):
-        x = across(hour * 3600.0)
+    for hour, at_s in hours:
+        if int(hour) % step_h:
+            continue
+        x = across(at_s)
         parts.append(line(x, _TOP_PX, x, _BOTTOM_PX + _GAP_PX + _VOLUME_PX, class_="grid"))
-        anchor = "end" if hour == 24 else "middle"
-        parts.append(text(x, HEIGHT_PX - 2, f"{hour}", class_="tick", text_anchor=anchor))
+        anchor = "end" if hour == "24" else "middle"
+        parts.append(text(x, HEIGHT_PX - 2, hour, class_="tick", text_anchor=anchor))
     for level_dba in (50.0, 70.0):
         y = up(level_dba)
         parts.append(line(_LEFT_PX, y, across.end, y, class_="grid"))
@@ -147,7 +153,7 @@ def _cross(x: float) -> Markup:
 
 def _limit(volumes: Sequence[DayVolume], across: Scale, up: Scale) -> Markup:
     points = []
-    for one, until_s in _steps(volumes):
+    for one, until_s in _steps(volumes, across):
         if one.limit_dba is not None:
             y = up(min(max(one.limit_dba, LOW_DBA), HIGH_DBA))
             points += [(across(one.at_s), y), (across(until_s), y)]
@@ -157,7 +163,7 @@ def _limit(volumes: Sequence[DayVolume], across: Scale, up: Scale) -> Markup:
 def _volume(volumes: Sequence[DayVolume], across: Scale) -> Markup:
     base = _BOTTOM_PX + _GAP_PX + _VOLUME_PX
     parts = []
-    for one, until_s in _steps(volumes):
+    for one, until_s in _steps(volumes, across):
         x, end = across(one.at_s), across(until_s)
         high = _VOLUME_PX * one.volume / 100
         parts.append(tag("rect", x=x, y=base - high, width=end - x, height=high, class_="volume"))
@@ -168,6 +174,6 @@ def _volume(volumes: Sequence[DayVolume], across: Scale) -> Markup:
     return tag("g", *parts)
 
 
-def _steps(volumes: Sequence[DayVolume]) -> list[tuple[DayVolume, float]]:
-    ends_s = [one.at_s for one in volumes[1:]] + [DAY_S]
+def _steps(volumes: Sequence[DayVolume], across: Scale) -> list[tuple[DayVolume, float]]:
+    ends_s = [one.at_s for one in volumes[1:]] + [across.high]
     return list(zip(volumes, ends_s[: len(volumes)], strict=True))

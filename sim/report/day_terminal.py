@@ -4,9 +4,10 @@ from typing import Final
 
 from rich.console import Console
 
-from sim.day.verdict import hamlet_of, warned_lines, warned_sentence
-from sim.report.day_rows import HamletItem, clock, hamlet_items, item_name, span_text
+from sim.day.verdict import hamlet_of, order_lines, warned_lines, warned_sentence
+from sim.report.day_rows import HamletItem, hamlet_items, item_name, span_text
 from sim.result.day import DayResult
+from sim.result.wall_clock import WallClock
 
 _COLUMNS: Final = (
     ("hamlet", 32),
@@ -46,17 +47,19 @@ def print_warned(day: DayResult) -> None:
 
 def day_lines(day: DayResult) -> list[str]:
     """Return the lines of the table and its figures."""
-    lines = [f"The day {day.date}", _line(tuple(name for name, _ in _COLUMNS))]
+    lines = [f"The day {day.date}, {day.zone}", _line(tuple(name for name, _ in _COLUMNS))]
     places = {(one.commune, one.hamlet): one for one in day.nodes}
     for row in hamlet_items(day):
         hamlet = hamlet_of(day, places[row.commune, row.hamlet])
-        lines.append(_line((hamlet, *_cells(row))))
+        lines.append(_line((hamlet, *_cells(row, day.clock))))
         lines += [f"{'':4}{words}" for words in (row.avoided, row.taken_by) if words]
+    lines += order_lines(day)
     totals = day.totals
     lines.append(
         f"{totals['items']} items: {totals['played']} played, {totals['refused']} refused, "
         f"{totals['missed']} missed, {totals['cut_off']} cut off, "
         f"{totals['items_not_known']} not known; "
+        f"orders not obeyed at {totals['orders_not_obeyed']} clusters; "
         f"lowered {totals['lowered_minutes']} min, silenced {totals['silenced_minutes']} min, "
         f"justified {totals['justified_minutes']} min; breaches {totals['breaches']}"
     )
@@ -64,9 +67,9 @@ def day_lines(day: DayResult) -> list[str]:
     return lines
 
 
-def _cells(row: HamletItem) -> tuple[str, ...]:
+def _cells(row: HamletItem, clock: WallClock) -> tuple[str, ...]:
     return (
-        item_name(row.item) if not row.item.startswith("#") else f"{clock(row.due_s)} warning",
+        item_name(row.item) if not row.item.startswith("#") else f"{clock.said(row.due_s)} warning",
         str(row.clusters),
         str(row.played),
         span_text(row.volumes),

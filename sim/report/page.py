@@ -102,7 +102,7 @@ def _words(result: RunResult) -> dict[str, object]:
         and _all_warned(result)
         and not any(one.over for one in result.capacity),
         "capacity": capacity_lines(result.capacity),
-        "faults": fault_lines(result.faults, by_clock=result.day is not None),
+        "faults": fault_lines(result.faults, result.clock),
         "warned": [] if result.day is None else warned_lines(result.day),
         "outcomes": [_outcome_words(one, rows) for one in outcomes],
         "headline": headline(result),

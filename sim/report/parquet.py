@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from sim.result.day import DAY_TABLES
 from sim.result.run import NodeRow, RunResult
+from sim.result.wall_clock import moments
 
 RUN_FIELDS: Final = ("scenario", "seed", "duration_s", "scenario_hash", "trace_hash")
 """What tells one run from another; stands before the fields of the node in each row."""
@@ -42,9 +43,11 @@ def day_parquets(result: RunResult) -> dict[str, bytes]:
     found = {}
     for name, kind in DAY_TABLES.items():
         hints = get_type_hints(kind)
-        columns = [*_run_columns(), *(_field(one.name, hints[one.name]) for one in fields(kind))]
+        names = [one.name for one in fields(kind)]
+        columns = [*_run_columns(), *(_field(one, hints[one]) for one in names)]
+        columns += [pa.field(one, pa.string()) for one in moments(names)]
         run = {one: getattr(result, one) for one in RUN_FIELDS}
-        lines = [run | asdict(row) for row in getattr(result.day, name)]
+        lines = [run | result.day.clock.row(row) for row in getattr(result.day, name)]
         sink = pa.BufferOutputStream()
         table = pa.Table.from_pylist(lines, schema=pa.schema(columns))
         pq.write_table(table, sink, compression="zstd")

@@ -7,6 +7,7 @@ from sim.day.verdict import (
     calendar_sentence,
     sentence_of,
     strangers_sentence,
+    unmet_lines,
     warned_groups,
     warned_lines,
 )
@@ -34,10 +35,7 @@ def junit(result: RunResult) -> bytes:
         errors="0",
         skipped="0",
     )
-    properties = ElementTree.SubElement(suite, "properties")
-    for name in ("seed", "duration_s", "scenario_hash", "trace_hash", "verdict"):
-        value = str(getattr(result, name))
-        ElementTree.SubElement(properties, "property", name=name, value=value)
+    _properties(suite, result)
     for name, rows in warnings.items():
         _warning_case(suite, result, name, rows)
     for name, (message, lines) in plain.items():
@@ -78,6 +76,19 @@ def markdown(result: RunResult) -> str:
     return "\n".join(lines)
 
 
+def _properties(suite: ElementTree.Element, result: RunResult) -> None:
+    """Add what tells one run from another, and what its data cost."""
+    names = ("seed", "duration_s", "scenario_hash", "trace_hash", "verdict")
+    values = {name: str(getattr(result, name)) for name in names}
+    if result.nodes:
+        values["data"] = result.data_line()
+    if result.day is not None:
+        values |= {"date": result.day.date, "zone": result.day.zone}
+    properties = ElementTree.SubElement(suite, "properties")
+    for name, value in values.items():
+        ElementTree.SubElement(properties, "property", name=name, value=value)
+
+
 def _warning_case(
     suite: ElementTree.Element, result: RunResult, name: str, rows: list[DayOrder]
 ) -> None:
@@ -109,6 +120,8 @@ def _plain_cases(result: RunResult) -> dict[str, tuple[str, list[str]]]:
         found["strangers"] = (strangers_sentence(day), [])
     if day is not None and any(not one.item.startswith("#") for one in day.items):
         found["calendar"] = (calendar_sentence(day), [])
+    if day is not None and (unmet := unmet_lines(day)):
+        found["orders"] = ("not obeyed everywhere", unmet)
     if result.capacity:
         over = [one.said() for one in result.capacity if one.over]
         found["capacity"] = ("does not fit" if over else "", over)

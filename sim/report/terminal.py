@@ -37,7 +37,7 @@ def print_result(result: RunResult) -> None:
     for mark, said in capacity_lines(result.capacity):
         console.print(Text(f"  {mark:6} ", _COLOURS[mark]).append(said, "default"))
     console.print(Text(f"  data   {result.data_line()}"))
-    for line in fault_lines(result.faults, by_clock=result.day is not None):
+    for line in fault_lines(result.faults, result.clock):
         console.print(Text(f"  fault  {line}"))
     for outcome in judge(result):
         console.print(_budget_line(outcome))

@@ -1,11 +1,16 @@
 """What a day answers, flat: rows that name their node, for the report and for other programs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
+
+from sim.result.wall_clock import WallClock
 
 WARNED: Final = ("heard", "late")
 UNWARNED: Final = ("not heard", "not known", "too quiet", "heard in part")
 """Fates of a warning at a node: all of it could be heard there, or not."""
+
+NOT_OBEYED: Final = ("not obeyed", "not known")
+"""Fates of another order at a node that did not do it, or may not have."""
 
 STRANGERS: Final = ("forged", "replayed")
 """Kinds of what nobody ordered who may."""
@@ -148,6 +153,9 @@ class DayOrder:
     by: str
     """The tier that ordered."""
 
+    place: str
+    """Where it is for, in words; empty: everywhere under who sent it."""
+
     number: int
     """Of a warning, or of the one that a cancel is about; 0 for the others."""
 
@@ -188,6 +196,9 @@ class DayResult:
     """The answer of a day. Exact: the same for the same seed."""
 
     date: str
+    zone: str
+    """Whose clocks tell the time: all `_s` count from the midnight at which that date begins."""
+
     live_at: str
     """Wall clock at which the run's live programme begins."""
 
@@ -200,6 +211,16 @@ class DayResult:
     decisions: list[DayDecision]
     volumes: list[DayVolume]
     orders: list[DayOrder]
+
+    @property
+    def clock(self) -> WallClock:
+        """Return the clocks of the day."""
+        return WallClock(self.date, self.zone)
+
+    def summary(self) -> dict[str, Any]:
+        """Return all of it, JSON-able: each moment also by the clock."""
+        rows = {name: [self.clock.row(one) for one in getattr(self, name)] for name in DAY_TABLES}
+        return {one.name: getattr(self, one.name) for one in fields(self)} | rows
 
     def unwarned(self) -> list[DayOrder]:
         """Return each warning at each node that did not hear it, or of which it is not known."""

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from sim.result.wall_clock import WallClock
+
 _SHOWN: Final = 20
 
 
@@ -25,25 +27,18 @@ class FaultRow:
     drawn: bool
     """Whether it came by itself (`[[outages]]`)."""
 
-    def said(self, *, by_clock: bool) -> str:
-        """Return it in one line."""
-        marks = dict.fromkeys(_mark(one, by_clock=by_clock) for one in (self.from_s, self.until_s))
+    def said(self, clock: WallClock | None) -> str:
+        """Return it in one line; `clock` is that of the day."""
+        times_s = (self.from_s, self.until_s)
+        marks = dict.fromkeys(f"{one:g} s" if clock is None else clock.said(one) for one in times_s)
         where = f", {self.where}" if self.where else ""
         drawn = " (drawn)" if self.drawn else ""
         noun = "cluster" if self.clusters == 1 else "clusters"
         return f"{self.kind} {' to '.join(marks)}{where}: {self.clusters} {noun}{drawn}"
 
 
-def fault_lines(rows: Sequence[FaultRow], *, by_clock: bool) -> list[str]:
+def fault_lines(rows: Sequence[FaultRow], clock: WallClock | None) -> list[str]:
     """Return what went wrong, a line each; of very many the first ones."""
-    lines = [one.said(by_clock=by_clock) for one in rows]
+    lines = [one.said(clock) for one in rows]
     more = len(lines) - _SHOWN
     return lines if more <= 0 else [*lines[:_SHOWN], f"and {more} more, in --json"]
-
-
-def _mark(at_s: float, *, by_clock: bool) -> str:
-    if not by_clock:
-        return f"{at_s:g} s"
-    day, minutes = divmod(int(at_s // 60), 24 * 60)
-    days = f"{day:+d} d " if day else ""
-    return f"{days}{minutes // 60:02d}:{minutes % 60:02d}"

@@ -10,6 +10,7 @@ from node.counters import ORIGINS, Origin
 from sim.result.capacity import CapacityRow, data_line
 from sim.result.day import DayResult
 from sim.result.faults import FaultRow
+from sim.result.wall_clock import WallClock
 
 QUANTILES: Final = 101
 """Points of a delay distribution: 0, 1, ... 100 percent."""
@@ -197,6 +198,11 @@ class RunResult:
     cpu: dict[str, float] = field(default_factory=dict)
     """What the machine spent: cpu_s, wall_s, node_seconds_per_cpu_s. Never hashed."""
 
+    @property
+    def clock(self) -> WallClock | None:
+        """Return the clocks of its day; None where the run has none."""
+        return None if self.day is None else self.day.clock
+
     def data_line(self) -> str:
         """Return what a SIM pays, and what the stations send."""
         each = [row.stream_bytes + row.repair_bytes for row in self.nodes]
@@ -209,8 +215,9 @@ class RunResult:
             for name in ("scenario", "title", "seed", "duration_s", "scenario_hash", "trace_hash")
         }
         unwarned: dict[str, object] = {}
+        by_clock = asdict if self.day is None else self.day.clock.row
         if self.day is not None:
-            unwarned["unwarned"] = [asdict(one) for one in self.day.unwarned()]
+            unwarned["unwarned"] = [by_clock(one) for one in self.day.unwarned()]
         return whole | {
             "verdict": self.verdict,
             **unwarned,
@@ -219,10 +226,10 @@ class RunResult:
             "groups": [asdict(row) for row in self.groups],
             "capacity": [asdict(row) | {"fits": row.fits} for row in self.capacity],
             "data": self.data_line(),
-            "faults": [asdict(row) for row in self.faults],
+            "faults": [by_clock(row) for row in self.faults],
             "unverified": [asdict(one) for one in self.unverified],
             "delay_quantiles_ms": self.delay_quantiles_ms,
-            "day": None if self.day is None else asdict(self.day),
+            "day": None if self.day is None else self.day.summary(),
             "cpu": self.cpu,
         }
 

@@ -298,8 +298,8 @@ class WorldPole:
             self._machine.synchronise()
 
     def _let_go(self, disk: Mapping[str, bytes] | None = None) -> None:
-        if self.live is not None:
-            self.live.detach()
+        for event in [] if self.live is None else self.live.detach():
+            self.observer.note_stream(event)
         self._watched.cut = True
         for one in (self.udp, self._store, self.card):
             one.close()

@@ -26,6 +26,7 @@ from sim.village.scenario import Scenario
 from sim.world.before import kept_before
 from sim.world.breaks import Breaks, breaks_of
 from sim.world.live.programme import LivePlan, LiveProgramme
+from sim.world.live.sounded import NOTHING, streams
 from sim.world.pole import WorldPole
 from sim.world.world import PoleParts, World
 
@@ -141,6 +142,7 @@ class Stretch:
                 pole=pole,
                 power=one.power,
                 begin_ns=self._begin_ns,
+                streams=_streams(pole, one.parts.lead_ns),
                 orders=[
                     self._in_day(self._fate(one, pole, sent))
                     for sent in self._orders
@@ -238,3 +240,8 @@ class Stretch:
 
     def _cuts(self, place: Place, kind: str, *ways: str) -> tuple[Span, ...]:
         return cuts_ns(place.befallen, kind, *ways, from_ns=self._begin_ns)
+
+
+def _streams(pole: WorldPole, lead_ns: int) -> list[tuple[int, float, float]]:
+    sound = NOTHING if pole.live is None else pole.live.sounded
+    return streams(pole.observer.diary, sound, lead_ns)

@@ -8,16 +8,19 @@ import pylibsrtp
 from numpy.typing import NDArray
 
 from node.control.trust.packet_guard import srtp_policy
+from node.events import Event, SourceChanged
 from node.governed import GovernedSpeaker
 from node.kernel.record import Records, new, together
 from node.source.state import Played
 from node.stack import SpeakerNode
+from node.units import samples_to_ns
 from sim.drive.batch import Batch
-from sim.drive.site import Plan, Site
+from sim.drive.site import Chunk, Plan, Site
 from sim.drive.virtual_shell import VirtualShell, Work
 from sim.station.programme import ADDRESS, Sending
 from sim.world.live.brought import Brought, Spoken
 from sim.world.live.clock import LiveClock
+from sim.world.live.sounded import NOTHING, Spans, joined, sounded
 from sim.world.live.speaker import LiveSpeaker
 
 if TYPE_CHECKING:
@@ -57,6 +60,7 @@ class LivePole:
         """Whether the CPU did not finish the last period in time."""
         self._answers = pylibsrtp.Session(srtp_policy(programme.key, inbound=False))
         """Seals what only this node gets: its repairs have numbers of their own."""
+        self._sounded = NOTHING
         self.ended: list[SpeakerNode] = []
         """Speakers that a power cut ended."""
 
@@ -73,6 +77,11 @@ class LivePole:
             return False
         overdue = period < plan.play_ns.size and plan.play_ns[period] <= self._programme.now_ns()
         return self._was_late or bool(overdue) or self._is_too_slow()
+
+    @property
+    def sounded(self) -> Spans:
+        """Return from when to when it made sound, ns of the world, whoever had the horn."""
+        return self._sounded + self._programme.begin_ns
 
     @property
     def clock(self) -> LiveClock:
@@ -126,12 +135,15 @@ class LivePole:
             at = int(np.searchsorted(self._plan.tick_ns, self._programme.now_ns()))
             self._skip(max(self._period, at))
 
-    def detach(self) -> None:
-        """Lose the power."""
+    def detach(self) -> list[SourceChanged]:
+        """Lose the power; return who had the horn meanwhile, as far as nobody has taken it."""
+        told: list[Event] = []
         if self._speaker is not None:
             self.catch_up()
             self.ended.append(self._speaker)
+            told = self._speaker.kept
         self._speaker = self._governor = self._shell = None
+        return [one for one in told if isinstance(one, SourceChanged)]
 
     def begin_chunk(
         self, spoken: Spoken, sending: Sending, depart_ns: NDArray[np.int64], end_ns: int
@@ -174,6 +186,11 @@ class LivePole:
             self._speaker.runs = True
         journals, self._journals = self._journals, []
         return plan, self._down, together(journals, Played)
+
+    def note_chunk(self, chunk: Chunk) -> None:
+        """Note what became of a while."""
+        period_ns = samples_to_ns(self.site.period_samples)
+        self._sounded = joined(self._sounded, sounded(chunk, period_ns=period_ns))
 
     def receive_goodbye(self, data: bytes) -> None:
         """Hear that the station has ended, unless the power is off."""

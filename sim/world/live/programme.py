@@ -180,6 +180,7 @@ class LiveProgramme:
         if self._done_ns:
             for number, pole in enumerate(poles):
                 chunk = pole.site.chunk(*pole.end_chunk())
+                pole.note_chunk(chunk)
                 departs = self._departs.of(pole.site.place.node)
                 played = self.tallies[number].add(chunk, self._send, departs)
                 self._alignment.add(number, *played)

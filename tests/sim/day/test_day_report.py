@@ -24,7 +24,7 @@ def test_the_report_shows_each_hamlets_day_and_what_the_rules_made_of_it(ran):
         "Nothing was louder than the limit in force without a recorded justification.",
         "refused: outside the hours of hours_common at 3",
         "above the limit, with a recorded justification",
-        "02:00 alert: came to 3 of 3 clusters",
+        "02:00 alert 1 of the commune: came to 3 of 3 clusters",
         "not verified:",
         told["day"]["trace_hash"],
     ):

@@ -162,7 +162,7 @@ def test_what_a_live_programme_meets_it_meets_in_each_tier_that_lives_it(tmp_pat
         for one in ("", fault)
     )
     assert after.nodes != before.nodes
-    assert [one.said(by_clock=False) for one in after.faults] == [
+    assert [one.said(None) for one in after.faults] == [
         f"{Fault(**_values(kind)).said} 43201 s to 43204 s: 2 clusters"
     ]
     if KINDS[kind].fleet:
