@@ -20,7 +20,7 @@ from sim.drive.virtual_shell import VirtualShell, Work
 from sim.station.programme import ADDRESS, Sending
 from sim.world.live.brought import Brought, Spoken
 from sim.world.live.clock import LiveClock
-from sim.world.live.sounded import NOTHING, Spans, joined, sounded
+from sim.world.live.sounded import Spans, joined, sounded
 from sim.world.live.speaker import LiveSpeaker
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class LivePole:
         """Whether the CPU did not finish the last period in time."""
         self._answers = pylibsrtp.Session(srtp_policy(programme.key, inbound=False))
         """Seals what only this node gets: its repairs have numbers of their own."""
-        self._sounded = NOTHING
+        self._sounded: list[Spans] = []
         self.ended: list[SpeakerNode] = []
         """Speakers that a power cut ended."""
 
@@ -80,8 +80,11 @@ class LivePole:
 
     @property
     def sounded(self) -> Spans:
-        """Return from when to when it made sound, ns of the world, whoever had the horn."""
-        return self._sounded + self._programme.begin_ns
+        """Return from when to when it made sound, whoever had the horn.
+
+        (n, 2) int64, ns of the world.
+        """
+        return joined(self._sounded) + self._programme.begin_ns
 
     @property
     def clock(self) -> LiveClock:
@@ -190,7 +193,7 @@ class LivePole:
     def note_chunk(self, chunk: Chunk) -> None:
         """Note what became of a while."""
         period_ns = samples_to_ns(self.site.period_samples)
-        self._sounded = joined(self._sounded, sounded(chunk, period_ns=period_ns))
+        self._sounded.append(sounded(chunk, period_ns=period_ns))
 
     def receive_goodbye(self, data: bytes) -> None:
         """Hear that the station has ended, unless the power is off."""

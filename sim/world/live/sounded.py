@@ -25,7 +25,7 @@ NOTHING: Final = np.zeros((0, 2), np.int64)
 
 
 def sounded(chunk: Chunk, *, period_ns: int) -> Spans:
-    """Return when the stream left the horn in a while, in true ns from its begin on.
+    """Return when the stream left the horn in a while: (n, 2) int64, true ns from its begin on.
 
     What was made up sounds too, silence does not, and a period that was not there in time is
     silence whatever the node made of it.
@@ -37,17 +37,24 @@ def sounded(chunk: Chunk, *, period_ns: int) -> Spans:
     return _without(sound, _together(late, late + period_ns))
 
 
-def joined(some: Spans, more: Spans) -> Spans:
-    """Return spans that follow each other as one list, those that touch as one."""
-    both = np.concatenate([some, more])
-    return _together(both[:, 0], both[:, 1])
+def joined(parts: Sequence[Spans]) -> Spans:
+    """Return spans that follow each other as one list, those that touch as one.
+
+    parts  each (n, 2) int64, ns
+
+    The result is (n, 2) int64, ns.
+    """
+    whole = np.concatenate([NOTHING, *parts])
+    return _together(whole[:, 0], whole[:, 1])
 
 
 def streams(diary: Diary, sound: Spans, lead_ns: int) -> list[tuple[int, float, float]]:
     """Return each live stream that left the horn, and from when to when, s of the world.
 
-    It had the horn then, was not silenced, and of `sound` there was some, ns of the world. So long
-    after the card asks for sound it leaves the horn: `lead_ns`.
+    It had the horn then, was not silenced, and of `sound` there was some. So long after the card
+    asks for sound it leaves the horn: `lead_ns`.
+
+    sound  (n, 2) int64, ns of the world
     """
     ends_ns = _ends_ns(diary.streams)
     silent_ns = [(at_ns + lead_ns, is_silent) for at_ns, is_silent in diary.silenced]
@@ -68,18 +75,17 @@ def _ends_ns(changes: Sequence[tuple[int, object]]) -> list[int]:
 
 
 def _spans(pairs: list[tuple[int, int]]) -> Spans:
-    return _together(*np.array(pairs, np.int64).T)
+    return _together(*np.array(sorted(pairs), np.int64).T)
 
 
 def _together(begins: NDArray[np.int64], ends: NDArray[np.int64]) -> Spans:
     """Return spans, those that touch as one.
 
-    begins, ends  (n,) int64, ns
+    begins, ends  (n,) int64, ns, begins ascending
     """
     if not begins.size:
         return NOTHING
-    order = np.argsort(begins, kind="stable")
-    begins, ends = begins[order], np.maximum.accumulate(ends[order])
+    ends = np.maximum.accumulate(ends)
     first = np.append(True, begins[1:] > ends[:-1] + _TOUCH_NS)
     last = np.append(first[1:], True)
     return np.stack([begins[first], ends[last]], axis=1)
