@@ -335,7 +335,10 @@ def _unheard(
     assert not isinstance(message, str), "the station seals what it sends"
     if (message.key_id.hex(), message.counter) in pole.observer.forgotten:
         return "not heard", "the power went before it was kept"
-    return "not heard", "no power after it had come"
+    cuts_ns = [round(one * NS_PER_S) for one in pole.observer.cuts_s]
+    if any(way.arrived_ns < cut_ns < end_ns for cut_ns in cuts_ns):
+        return "not heard", "no power after it had come"
+    return "not heard", "it had not begun to sound at the end"
 
 
 def _unmet(word: str, way: Way, answer: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.day.stagger import StaggerPlan
-from sim.day.totals import strangers_totals, totals_of, warned_totals
+from sim.day.totals import orders_totals, strangers_totals, totals_of, warned_totals
 from sim.day.verdict import UNHEARD
 from sim.report.summaries import junit, markdown
 from sim.result.day import DayItem, DayNode, DayResult, DaySpan
@@ -43,8 +43,9 @@ def span(played_dba):
 def day_of(items, spans=()):
     totals = totals_of(items, spans, (), StaggerPlan((), (), 0, 0))
     return DayResult(
-        date="2026-10-30", live_at="12:00", trace_hash="t", rules=[], decisions=[], volumes=[],
-        totals=totals | warned_totals(()) | strangers_totals(()), orders=[], items=items,
+        date="2026-10-30", zone="Asia/Ho_Chi_Minh", live_at="12:00", trace_hash="t", rules=[],
+        totals=totals | warned_totals(()) | orders_totals(()) | strangers_totals(()), orders=[],
+        decisions=[], volumes=[], items=items,
         nodes=[pole(one) for one in POLES], spans=list(spans),
     )  # fmt: skip
 
