@@ -9,7 +9,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from node.clock.exchange import pace
 from node.clock.exchange.asked import BURST_REQUESTS, OUTSTANDING_MAX, Asking, ask
+from node.clock.exchange.pace import Pace
 from node.jitter.repair import AHEAD_MAX, PATIENCE_NS, SILENCE_JITTERS, SILENCE_NS, WANTED_MAX
 from node.kernel import inner_kernel
 from node.kernel.record import Record, Records, nested, number, whole
@@ -73,6 +75,10 @@ class Asker(Record):
     first: int = whole("", "Place of the next answer.")
     waiting: int = whole("", "Answers on their way.")
     answers_ns: NDArray[np.int64] = whole("ns", "When each comes.", (OUTSTANDING_MAX,))
+    questions: NDArray[np.int64] = whole("", "Which question each answers.", (OUTSTANDING_MAX,))
+    questions_ns: NDArray[np.int64] = whole("ns", "When that was asked.", (OUTSTANDING_MAX,))
+    told: int = whole("", "Questions so far.")
+    pace: Records[Pace] = nested(Pace, "What is under way.", (1,))
 
 
 class Crowd(Record):
@@ -127,6 +133,32 @@ def _waits_apart_ns(asker: Asker) -> int:
     return 0
 
 
+@inner_kernel("void(Asker, int64, int64)")
+def hear_time(asker: Asker, until_ns: int, held_ns: int) -> None:
+    """Take all answers that come until then: they make room for questions.
+
+    held_ns  the station answers after so long
+    """
+    while asker.waiting > 0 and asker.answers_ns[asker.first] <= until_ns:
+        now_ns, later = asker.answers_ns[asker.first], asker.told - 1 - asker.questions[asker.first]
+        took_ns = now_ns - asker.questions_ns[asker.first] - held_ns
+        asker.next_ns = pace.hear(asker.pace[0], later, took_ns, asker.next_ns, now_ns)
+        until_ns = min(until_ns, asker.next_ns)
+        asker.first = (asker.first + 1) % OUTSTANDING_MAX
+        asker.waiting -= 1
+        asker.replies += 1
+        asker.unanswered = 0
+
+
+@inner_kernel("void(Asker, int64, int64)")
+def await_time(asker: Asker, now_ns: int, answer_ns: int) -> None:
+    """Note when the answer comes to the question that was asked at `now_ns`, the last one."""
+    at = (asker.first + asker.waiting) % OUTSTANDING_MAX
+    asker.answers_ns[at] = answer_ns
+    asker.questions[at], asker.questions_ns[at] = asker.told - 1, now_ns
+    asker.waiting += 1
+
+
 @inner_kernel("void(Asking, Asker, int64)")
 def ask_time(asking: Asking, asker: Asker, now_ns: int) -> None:
     """Ask for the time, as the node does; `asking` is anybody's."""
@@ -135,7 +167,10 @@ def ask_time(asking: Asking, asker: Asker, now_ns: int) -> None:
     asking.outstanding = 0
     asking.replies[0].count = asker.replies
     asking.replies[0].spread_ns = asker.spread_ns + _waits_apart_ns(asker)
+    pace.copy(asking.pace[0], asker.pace[0])
     ask(asking, now_ns)
+    pace.copy(asker.pace[0], asking.pace[0])
+    asker.told += 1
     asker.next_ns, asker.begin_ns = asking.next_ns, asking.begin_ns
     asker.burst_left, asker.unanswered = asking.burst_left, asking.unanswered
 
@@ -183,6 +218,7 @@ def _begin(crowd: Crowd, asker: Asker, came_ns: int) -> None:
     asker.next_ns = asker.begin_ns = came_ns
     asker.burst_left = BURST_REQUESTS
     asker.unanswered = asker.replies = 0
+    pace.begin(asker.pace[0])
 
 
 @inner_kernel("void(Crowd, Asker, int64)")

@@ -24,7 +24,17 @@ from node.kernel import inner_kernel, kernel
 from node.kernel.record import Record, Records, whole
 from node.source.receiver import FORGET_NS, JITTERS
 from node.units import NS_PER_MS
-from sim.drive.askers import WAITS, Asker, Crowd, ask_time, earn, forget, note
+from sim.drive.askers import (
+    WAITS,
+    Asker,
+    Crowd,
+    ask_time,
+    await_time,
+    earn,
+    forget,
+    hear_time,
+    note,
+)
 from sim.links.kernel import LOST_NS
 from sim.sender.repair.retransmitter import HISTORY_PACKETS
 
@@ -161,15 +171,12 @@ def _question(rates: Records[Rate], steps: NDArray[np.int64], crowd: Crowd, aske
     As the node asks, by how many answers it has and how far their delays lie apart.
     """
     while asker.highest >= 0 and asker.next_ns - asker.came_ns < FORGET_NS:
+        hear_time(asker, asker.next_ns, crowd.held_ns)
         now_ns = -(-asker.next_ns // asker.period_ns) * asker.period_ns
         come_ns = now_ns + asker.way_ns + crowd.held_ns
         if come_ns > crowd.send_ns:
             return
-        while asker.waiting > 0 and asker.answers_ns[asker.first] <= now_ns:
-            asker.first = (asker.first + 1) % OUTSTANDING_MAX
-            asker.waiting -= 1
-            asker.replies += 1
-            asker.unanswered = 0
+        hear_time(asker, now_ns, crowd.held_ns)
         ask_time(crowd.asking[0], asker, now_ns)
         asker.said_bits += asker.question_bits
         if crowd.wait_ns == LOST_NS:
@@ -181,9 +188,7 @@ def _question(rates: Records[Rate], steps: NDArray[np.int64], crowd: Crowd, aske
         waited_ns = reach_ns - come_ns - crowd.way_ns
         asker.waits[min(max(waited_ns, 0) // NS_PER_MS, WAITS - 1)] += 1
         asker.asked += 1
-        at = (asker.first + asker.waiting) % OUTSTANDING_MAX
-        asker.answers_ns[at] = reach_ns + crowd.last_ns
-        asker.waiting += 1
+        await_time(asker, now_ns, reach_ns + crowd.last_ns)
 
 
 @inner_kernel("int64(Rate[::1], int64[:, :, ::1], Crowd, Asker)")

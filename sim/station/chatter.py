@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from node.clock.exchange.asked import INTERVAL_NS, Asking, ask, begin
+from node.clock.exchange.asked import INTERVAL_NS, Asking, ask, begin, hear
 from node.kernel import kernel
 from node.kernel.record import Records, new
 from node.rtp import rtcp
@@ -63,9 +63,10 @@ def ask_idle(
     begin(asking, 0)
     count = heard = 0
     while asking.next_ns < end_ns and count < asked_ns.shape[0]:
-        now_ns = asking.next_ns
-        while heard < count and asked_ns[heard] + round_ns <= now_ns:
+        while heard < count and asked_ns[heard] + round_ns <= asking.next_ns:
             heard += 1
+            hear(asking, count - heard, round_ns, asked_ns[heard - 1] + round_ns)
+        now_ns = asking.next_ns
         asking.unanswered = count - heard
         asking.replies[0].count = heard
         asking.replies[0].spread_ns = spread_ns

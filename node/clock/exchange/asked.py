@@ -8,7 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from node.clock.exchange import pace as paces
 from node.clock.exchange.bounds import SOUND_MAX, Fitting
+from node.clock.exchange.pace import Pace
 from node.clock.exchange.replies import (
     Replies,
     add,
@@ -79,6 +81,7 @@ class Asking(Record):
         "ns", "Of the sound, as `replies.fit` wants it: arrivals, transits.", (4, SOUND_MAX)
     )
     replies: Records[Replies] = nested(Replies, "Those that are believed.", (1,))
+    pace: Records[Pace] = nested(Pace, "What is under way.", (1,))
 
 
 @inner_kernel("void(Asking, int64)")
@@ -96,6 +99,7 @@ def begin(asking: Asking, start_ns: int) -> None:
     asking.suspects = 0
     asking.sounds = 0
     begin_replies(asking.replies[0])
+    paces.begin(asking.pace[0])
 
 
 @inner_kernel("void(Asking, int64)")
@@ -131,8 +135,19 @@ def ask(asking: Asking, now_ns: int) -> bool:
     asking.outstanding += 1
     asking.unanswered += 1
     asking.burst_left = max(0, asking.burst_left - 1)
-    asking.next_ns = now_ns + _interval_ns(asking, now_ns - asking.begin_ns)
+    interval_ns = _interval_ns(asking, now_ns - asking.begin_ns)
+    asking.next_ns = paces.ask(asking.pace[0], now_ns, interval_ns)
     return True
+
+
+@inner_kernel("void(Asking, int64, int64, int64)")
+def hear(asking: Asking, later: int, took_ns: int, now_ns: int) -> None:
+    """Let an answer make room for the next question.
+
+    later    how many questions were asked after the one that it answers
+    took_ns  from that one to its answer
+    """
+    asking.next_ns = paces.hear(asking.pace[0], later, took_ns, asking.next_ns, now_ns)
 
 
 @inner_kernel("void(Asking, int64)")
@@ -233,8 +248,10 @@ def receive_reply(
         asking.begin_ns = now_ns
         asking.burst_left = BURST_REQUESTS
         asking.next_ns = now_ns
+        paces.begin(asking.pace[0])
     asking.unanswered = 0
     asking.answered += 1
+    hear(asking, asking.outstanding - at, now_ns - sent_ns - held_ns, now_ns)
     forward_ns = answered_ns - held_ns - sent_ns
     backward_ns = now_ns - answered_ns
     _accept(asking, room, now_ns, forward_ns, backward_ns)

@@ -115,6 +115,7 @@ class ClockExchange:
         """Ask at once, and as often as at the start: an exchange that had run idle is needed."""
         self.asking["begin_ns"] = now_ns
         self._next_ns[0] = now_ns
+        self.asking["pace"] = 0
 
     def rest_until(self, at_ns: int) -> None:
         """Ask no more before `at_ns`: nothing sounds, and answers cost data."""
@@ -123,6 +124,7 @@ class ClockExchange:
     def forget_questions(self) -> None:
         """Take no answer to what was asked so far."""
         self.asking["outstanding"] = 0
+        self.asking["pace"] = 0
         self._events.clear()
 
     def next_event(self) -> RequestTime | None:
