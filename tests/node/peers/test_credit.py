@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from node.clock.exchange.asking import BURST_REQUESTS
+from node.clock.exchange.pace import BEGIN_QUESTIONS
 from node.config import NodeConfig
 from node.events import SendDatagram
 from node.peers.credit import ADVANCE_BYTES, ADVANCE_BYTES_PER_S, HEADERS_BYTES
@@ -162,7 +162,7 @@ def test_an_authenticated_sender_is_asked_at_once_and_no_more_than_a_node_has_to
         reflector.take(reflector.sound(7, 20), first, is_authentic=True)
     for _ in range(60):
         reflector.wait(10)
-    assert len(reflector.questions) >= BURST_REQUESTS // 2
+    assert len(reflector.questions) >= BEGIN_QUESTIONS
     for n in range(400):  # overheard, and sent once more from somewhere else each
         source = (f"198.51.100.{n % 97}", 5004)
         for _ in range(2):
