@@ -2,16 +2,15 @@
 an ear, and nobody who heard nothing is a missing row.
 """
 
-import json
-
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sim.swarm import tones
+from tests.sim.drawn_days import ALL, BEGIN_S, alert, broken, table
 from tests.sim.ears import lived, sound_by_tones
 
-BEGIN_S, LIVE_S, END_S = 7_080, 7_200, 8_100
+END_S = 8_100
 LIVE_FOR_S = 200
 LOOK_S = 2.5
 """A look, and what a node that finds its way back says anew."""
@@ -21,6 +20,10 @@ ITEMS = {"early": ("02:03", 20), "late": ("02:08", 40)}
 TONES = {"early": 0, "late": 3, "siren": 6}
 SOUNDS = {f"{name}.flac": tone for name, tone in TONES.items()}
 NODES = ("a-1", "a-2", "a-3")
+
+AT = ({}, {"cluster": "a-1"}, {"cluster": "a-2"})
+UNSAID = tuple(one for one in ALL if one != "replayed")
+"""Faults of a day on which nothing is ordered."""
 
 VILLAGE = f"""
 title = "Any"
@@ -70,77 +73,59 @@ clusters = [
   {{{{ name = "a-3", profile = "pi_zero_2w_i2s", bearer = "lte_good", x_m = 400, y_m = 0 }}}},
 ]
 """
-FAULTS = {
-    "power_cut": {},
-    "card_gone": {},
-    "cpu_throttle": {"share": 0.001},
-    "link_down": {"way": "both"},
-    "broker_down": {},
-    "no_rtc": {},
-    "disk_full": {},
-    "clock_step": {"step_s": 7200.0},
-}
-
-
-def table(name, row):
-    return f"[[{name}]]\n" + "".join(f"{key} = {json.dumps(row[key])}\n" for key in row)
-
-
-@st.composite
-def faults(draw):
-    kind = draw(st.sampled_from(sorted(FAULTS)))
-    from_s = draw(st.sampled_from([0.0, 20.0, 150.0, 181.0, 190.0, 485.0, 490.0]))
-    row = {"kind": kind, "from_s": from_s} | FAULTS[kind]
-    row["until_s"] = from_s + draw(st.sampled_from([3.0, 30.0, 200.0, 900.0]))
-    places = [{}] if kind == "broker_down" else [{}, {"cluster": "a-1"}, {"cluster": "a-2"}]
-    places = [{"cluster": "a-2"}] if kind == "no_rtc" else places
-    return row | draw(st.sampled_from(places))
 
 
 @settings(
-    max_examples=14,
+    max_examples=8,
     derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     live=st.sampled_from([False, False, True]),
-    warned=st.sampled_from([(), ("02:03",), ("02:08",)]),
-    broken=st.lists(faults(), max_size=3),
+    drawn=st.sampled_from([[], [alert(3, lasts_s=60)], [alert(8, lasts_s=60)]]).flatmap(
+        lambda asked: st.tuples(
+            st.just(asked),
+            broken(
+                asked,
+                AT,
+                board_clocks=({"cluster": "a-2"},),
+                minutes=(0, 1, 3, 8),
+                kinds=ALL if asked else UNSAID,
+            ),
+        )
+    ),
     missed=st.sampled_from(["skip", "late"]),
     seed=st.integers(0, 99),
 )
 @example(
     live=True,
-    warned=(),
     missed="skip",
     seed=1,
-    broken=[{"kind": "power_cut", "from_s": 200.0, "until_s": 230.0, "cluster": "a-2"}],
+    drawn=([], [{"kind": "power_cut", "from_s": 200.0, "until_s": 230.0, "cluster": "a-2"}]),
 )
 @example(
     live=True,
-    warned=(),
     missed="skip",
     seed=1,
-    broken=[{"kind": "link_down", "from_s": 0.0, "until_s": 900.0, "cluster": "a-2"}],
+    drawn=([], [{"kind": "link_down", "from_s": 0.0, "until_s": 900.0, "cluster": "a-2"}]),
 )
 @example(
     live=False,
-    warned=(),
     missed="skip",
     seed=1,
-    broken=[{"kind": "cpu_throttle", "share": 0.001, "from_s": 490.0, "until_s": 500.0}],
+    drawn=([], [{"kind": "cpu_throttle", "share": 0.001, "from_s": 490.0, "until_s": 500.0}]),
 )
 @example(
-    live=False, warned=(), missed="skip", seed=1,
-    broken=[{"kind": "power_cut", "from_s": 500.0, "until_s": 510.0}],
+    live=False, missed="skip", seed=1,
+    drawn=([], [{"kind": "power_cut", "from_s": 500.0, "until_s": 510.0}]),
 )  # fmt: skip
 def test_every_item_of_a_day_is_told_of_as_it_was_heard(
-    monkeypatch, tmp_path_factory, live, warned, broken, missed, seed
+    monkeypatch, tmp_path_factory, live, drawn, missed, seed
 ):
     sound_by_tones(monkeypatch, SOUNDS)
-    orders = [{"at": at, "kind": "alert", "ttl_s": 60, "lasts_s": 60} for at in warned]
-    rows = [table("day.orders", row) for row in orders] + [table("faults", row) for row in broken]
+    asked, broken = drawn
+    rows = [table("day.orders", row) for row in asked] + [table("faults", row) for row in broken]
     text = VILLAGE.format(rows="\n".join(rows), missed=missed, seed=seed)
     folder = tmp_path_factory.mktemp("any")
     _, day, ears = lived(folder, text, SOUNDS, begin_s=BEGIN_S, end_s=END_S, live=live)

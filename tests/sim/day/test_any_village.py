@@ -16,11 +16,22 @@ from sim.day.verdict import warned_lines, warned_sentence
 from sim.drive.run import run
 from sim.report.page import page
 from sim.report.summaries import junit
-from sim.result.day import UNWARNED, WARNED
+from sim.result.day import STRANGERS, UNWARNED, WARNED
+from tests.sim.drawn_days import (
+    BEGIN_S,
+    END_S,
+    LIVE_S,
+    NUMBERS,
+    REASONS,
+    alert,
+    befalls,
+    broken,
+    given_s,
+    orders,
+    table,
+)  # fmt: skip
 from tests.sim.ears import lived, sound_by_tones
 
-BEGIN_S, END_S = 7_080, 7_920
-LIVE_S = 7_200
 TONES = {"FFW": 0, "TOR": 3, "FFW-vi": 6, "FFW-tyz": 9, "TOR-vi": 12}
 SOUNDS = {f"{name}.flac": tone for name, tone in TONES.items()}
 WORDS = {"FFW": ("vi", "tyz"), "TOR": ("vi",)}
@@ -28,7 +39,17 @@ SIREN_S, WORDS_S = 4, 3
 LOOK_S = 1.6
 POLES = {"a-1": ("A", "T1"), "a-2": ("A", "T1"), "a-3": ("A", "T2"), "b-1": ("B", "T1")}
 """Two hamlets have one name."""
-NUMBERS = {1: ("commune", "FFW"), 2: ("province", "TOR")}
+FOR = ({}, {}, {"commune": "B"}, {"hamlet": "T1"}, {"commune": "A", "hamlet": "T2"})
+AT = (
+    {}, {"commune": "A"}, {"hamlet": "T1"}, {"cluster": "a-1"}, {"cluster": "b-1"},
+    {"backhaul": "A"},
+)  # fmt: skip
+HERE = {
+    node: {"commune": commune, "hamlet": hamlet, "cluster": node, "backhaul": commune}
+    for node, (commune, hamlet) in POLES.items()
+}
+BOARD_CLOCKS = ({"cluster": "a-2"}, {"cluster": "b-1"}, {"commune": "A"}, {"commune": "B"})
+"""Whom an order is for, and what befalls whom."""
 
 VILLAGE = """
 title = "Any"
@@ -95,91 +116,10 @@ x_m = 0
 y_m = 0
 clusters = [{{ name = "b-1", profile = "pi_5_i2s", bearer = "perfect", x_m = 0, y_m = 0 }}]
 """
-FAULTS = {
-    "power_cut": {},
-    "card_gone": {},
-    "link_down": {"way": "both"},
-    "broker_down": {"keeps": False},
-    "corrupt": {"share": 0.5},
-    "detour": {"extra_ms": 2000.0},
-    "half_open": {},
-    "clock_step": {"step_s": 7200.0},
-    "no_rtc": {},
-    "disk_full": {},
-    "disk_slow": {"write_s": 10.0},
-    "cpu_throttle": {"share": 0.001},
-    "forged": {"by": "province"},
-}
-"""Kinds of faults, and what their rows say beside time and place."""
-REASONS = {
-    "no power": {"power_cut"},
-    "the power went": {"power_cut"},
-    "no link": {"link_down", "power_cut"},
-    "no broker": {"broker_down"},
-    "without its database": {"broker_down"},
-    "a longer way": {"detour"},
-    "packets were damaged": {"corrupt"},
-    "half open": {"half_open"},
-    "its disk was full": {"disk_full"},
-    "its disk was slow": {"disk_slow"},
-    "does not go on": {"no_rtc"},
-    "its CPU was too slow": {"cpu_throttle"},
-    "its sound card was gone": {"card_gone"},
-    "its clock was": {"clock_step"},
-}
-"""What a reason may say, and of which faults."""
 AS_ONE = {
     "seed": 1, "volume": 75, "floor": 90, "repeat": 1, "bearer": "perfect",
     "languages": ["tyz", "vi"],
 }  # fmt: skip
-
-
-def table(name, row):
-    return f"[[{name}]]\n" + "".join(f"{key} = {json.dumps(row[key])}\n" for key in row)
-
-
-def alert(minute, number=1, **more):
-    by, event = NUMBERS[number]
-    row = {"at": f"02:0{minute}", "kind": "alert", "number": number, "by": by, "event": event}
-    return row | {"ttl_s": 60, "lasts_s": 600} | more
-
-
-@st.composite
-def orders(draw):
-    found = []
-    for minute in sorted(draw(st.lists(st.integers(1, 4), min_size=1, max_size=4))):
-        kind = draw(st.sampled_from(["alert", "alert", "cancel", "mute"] if found else ["alert"]))
-        row = alert(minute, draw(st.sampled_from([1, 2])), ttl_s=draw(st.sampled_from([30, 600])))
-        row["lasts_s"] = draw(st.sampled_from([30, 600]))
-        for name in {"cancel": ("event", "lasts_s"), "mute": ("event", "lasts_s", "number")}.get(
-            kind, ()
-        ):
-            del row[name]
-        places = [{}, {}, {"commune": "B"}, {"hamlet": "T1"}, {"commune": "A", "hamlet": "T2"}]
-        found.append(row | {"kind": kind} | draw(st.sampled_from(places)))
-    return found
-
-
-@st.composite
-def faults(draw):
-    kind = draw(st.sampled_from(sorted(FAULTS)))
-    from_s = 60.0 * draw(st.integers(0, 4)) + draw(st.sampled_from([0.0, 0.5, 4.25, 9.0, 55.0]))
-    row = {"kind": kind, "from_s": from_s} | FAULTS[kind]
-    if kind not in ("half_open", "forged"):
-        row["until_s"] = from_s + draw(st.sampled_from([1.0, 5.0, 60.0, 300.0]))
-    places = [{}, {"commune": "A"}, {"hamlet": "T1"}, {"cluster": "a-1"}, {"cluster": "b-1"}]
-    places = [{}] if kind in ("broker_down", "forged") else places
-    return row | draw(st.sampled_from(places))
-
-
-def meets(row, node):
-    commune, hamlet = POLES[node]
-    here = {"commune": commune, "hamlet": hamlet, "cluster": node}
-    return all(row.get(name, here[name]) == here[name] for name in here)
-
-
-def given_s(row):
-    return 3600 * int(row["at"][:2]) + 60 * int(row["at"][3:])
 
 
 @pytest.fixture(scope="module")
@@ -196,15 +136,16 @@ def programme(tmp_path_factory):
 
 
 @settings(
-    max_examples=30,
+    max_examples=16,
     derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     live=st.sampled_from([False, False, True]),
-    asked=orders(),
-    broken=st.lists(faults(), max_size=3),
+    drawn=orders(FOR).flatmap(
+        lambda asked: st.tuples(st.just(asked), broken(asked, AT, board_clocks=BOARD_CLOCKS))
+    ),
     more=st.fixed_dictionaries(
         {
             "seed": st.integers(0, 99),
@@ -216,32 +157,47 @@ def programme(tmp_path_factory):
         }
     ),
 )
-@example(live=False, asked=[alert(1)], broken=[], more=AS_ONE | {"volume": 0, "floor": 0})
+@example(live=False, drawn=([alert(1)], []), more=AS_ONE | {"volume": 0, "floor": 0})
 @example(
     live=False,
-    asked=[alert(1), alert(2, 2, commune="B"), alert(3, 2, commune="A")],
-    broken=[{"kind": "power_cut", "from_s": 100.0, "until_s": 400.0}],
+    drawn=(
+        [alert(1), alert(2, 2, commune="B"), alert(3, 2, commune="A")],
+        [{"kind": "power_cut", "from_s": 100.0, "until_s": 400.0}],
+    ),
     more=AS_ONE,
 )
 @example(
     live=False,
-    asked=[{"at": "02:01", "kind": "cancel", "number": 1, "by": "commune", "ttl_s": 30}, alert(3)],
-    broken=[{"kind": "disk_full", "from_s": 160.0, "until_s": 400.0}],
+    drawn=(
+        [{"at": "02:01", "kind": "cancel", "number": 1, "by": "commune", "ttl_s": 30}, alert(3)],
+        [{"kind": "disk_full", "from_s": 160.0, "until_s": 400.0}],
+    ),
     more=AS_ONE,
 )
-@example(live=False, asked=[alert(1, 1), alert(1, 2)], broken=[], more=AS_ONE | {"repeat": 2})
+@example(live=False, drawn=([alert(1, 1), alert(1, 2)], []), more=AS_ONE | {"repeat": 2})
 @example(
     live=False,
-    asked=[alert(1, ttl_s=600)],
-    broken=[
-        {"kind": "link_down", "from_s": 50.0, "until_s": 200.0},
-        {"kind": "card_gone", "from_s": 400.0, "until_s": 410.0},
-    ],
+    drawn=(
+        [alert(1, ttl_s=600)],
+        [
+            {"kind": "link_down", "from_s": 50.0, "until_s": 200.0},
+            {"kind": "card_gone", "from_s": 400.0, "until_s": 410.0},
+        ],
+    ),
+    more=AS_ONE,
+)
+@example(
+    live=False,
+    drawn=(
+        [alert(3, 2, hamlet="T1")],
+        [{"kind": "card_gone", "from_s": 180.0, "cluster": "a-1", "until_s": 1080.0}],
+    ),
     more=AS_ONE,
 )
 def test_every_pole_of_a_village_is_told_of_as_it_was(
-    monkeypatch, tmp_path_factory, programme, live, asked, broken, more
+    monkeypatch, tmp_path_factory, programme, live, drawn, more
 ):
+    asked, broken = drawn
     sound_by_tones(monkeypatch, SOUNDS)
     rows = [table("day.orders", row) for row in asked] + [table("faults", row) for row in broken]
     said = more | {"languages": json.dumps(more["languages"])}
@@ -270,7 +226,7 @@ def is_a_row_at_every_pole(day, asked):
     told = sorted(
         (one.node, one.kind, one.sent_s, one.fate != "not for here")
         for one in day.orders
-        if one.kind not in ("", "forged")
+        if one.kind not in ("", *STRANGERS)
     )
     assert told == expected
 
@@ -292,7 +248,7 @@ def says_why(one, asked, broken, more):
     met = {
         row["kind"]
         for row in broken
-        if (row["kind"] in ("broker_down", "forged") or meets(row, one.node))
+        if befalls(row, HERE[one.node])
         and LIVE_S + row["from_s"] <= until_s + 1
         and LIVE_S + row.get("until_s", row["from_s"]) + 60 > one.sent_s
     }
