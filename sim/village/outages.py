@@ -90,6 +90,22 @@ def cell_of(cluster: "Cluster") -> str:
     return cluster.cell or cluster.like or cluster.bearer
 
 
+def wrong_cells(scenario: "Scenario") -> Iterator[str]:
+    """Yield a line for each cluster that names a cell of which another says another bearer: it has
+    one rate, and one queue.
+    """
+    first: dict[tuple[str, str], tuple[str, str]] = {}
+    for at, commune, _, cluster in scenario.clusters():
+        bearer = cluster.like or cluster.bearer
+        named, other = first.setdefault((commune.name, cell_of(cluster)), (cluster.name, bearer))
+        if other != bearer:
+            yield (
+                f"{at}: its cell {cell_of(cluster)!r} is on {bearer}, but that of {named!r} on "
+                f"{other}, and a cell has one bearer; a mast that has both is two cells, as "
+                f'cell = "hill {other}" and cell = "hill {bearer}"'
+            )
+
+
 def _groups(scenario: "Scenario", one: Outages) -> Iterator[tuple[str, str, list[str]]]:
     """Yield (commune, name, clusters) of those who are cut off together."""
     members: dict[tuple[str, str], list[str]] = {}

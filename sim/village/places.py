@@ -88,7 +88,7 @@ class Place:
     def cell_name(self) -> str:
         """Return what those have in common whom one cell serves."""
         name = self.like_name or self.bearer_name
-        return f"{name}@{self.cell}" if self.cell else name
+        return f"{name}@{self.cell}" if self.cell not in ("", name) else name
 
     @property
     def rated(self) -> Bearer | None:

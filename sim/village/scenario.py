@@ -18,7 +18,7 @@ from sim.village.copies import multiply
 from sim.village.course import wrong_faults
 from sim.village.day_config import DayConfig, day_faults, name_sounds
 from sim.village.faults import Fault
-from sim.village.outages import Outages
+from sim.village.outages import Outages, wrong_cells
 from sim.village.rules import read_rule
 from sim.village.sender_config import SenderConfig
 
@@ -293,7 +293,7 @@ def _check_places(scenario: Scenario, path: Path, errors: list[str]) -> None:
         errors.append(f"{where}: communes: hold no cluster; at least one is needed")
     if scenario.uplink is not None and scenario.uplink not in known:
         errors.append(f"{where}: uplink = {scenario.uplink!r}: must be one of {', '.join(known)}")
-    errors.extend(f"{where}: {line}" for line in _text_faults(scenario))
+    errors.extend(f"{where}: {line}" for line in (*_text_faults(scenario), *wrong_cells(scenario)))
     for i, commune in enumerate(scenario.communes):
         errors.extend(_position_faults(f"{where}: communes[{i}]", commune.x_m, commune.y_m))
         for j, hamlet in enumerate(commune.hamlets):
