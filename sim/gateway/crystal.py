@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.kernel import inner_kernel, kernel
-from node.kernel.record import Record, Records, nested, number, whole
+from node.kernel.record import Record, Records, nested, new, number, whole
 from node.units import NS_PER_S
 from sim.chance.bits import Bits, next_raw
 from sim.chance.rng import drawn, one_from_table
@@ -82,19 +82,31 @@ def cut(own: Crystal, bits: Bits, table: NDArray[np.int64], sigma_ppb: int, limi
         own.make_ppb = max(-limit_ppb, min(limit_ppb, drawn_ppb))
 
 
+@inner_kernel("int64(Crystal, int64)")
+def _wandered_ppb(own: Crystal, step_ppb: int) -> int:
+    """Return the frequency error in the next minute, in which the random walk makes that step."""
+    # Additions and products only: the same bits on every machine.
+    off_c = own.ambient_c + own.warmth_c - _TURNOVER_C
+    own.warmth_c += (_WARM_UP_C - own.warmth_c) * _WARM_UP_PER_MINUTE
+    own.walk_ppb += step_ppb
+    return own.make_ppb + own.walk_ppb + int(np.rint(own.curve_ppb_per_k2 * off_c * off_c))
+
+
+@kernel("int64(Crystal[::1], int64)")
+def _wander(crystals: Records[Crystal], step_ppb: int) -> int:
+    """See `_wandered_ppb`."""
+    return int(_wandered_ppb(crystals[0], step_ppb))
+
+
 @inner_kernel("int64(Crystal, Bits, int64[::1])")
 def _next_ppb(own: Crystal, bits: Bits, table: NDArray[np.int64]) -> int:
-    """Return the frequency error in the next minute: of `Oscillator._extend`.
+    """Return the frequency error in the next minute.
 
     table  (1025,) int64, quantiles in Q16 of the normal distribution
     """
     if own.fixed:
         return own.make_ppb
-    # Additions and products only: the same bits on every machine.
-    off_c = own.ambient_c + own.warmth_c - _TURNOVER_C
-    own.warmth_c += (_WARM_UP_C - own.warmth_c) * _WARM_UP_PER_MINUTE
-    own.walk_ppb += drawn(table, own.wander_ppb, next_raw(bits))
-    return own.make_ppb + own.walk_ppb + int(np.rint(own.curve_ppb_per_k2 * off_c * off_c))
+    return int(_wandered_ppb(own, drawn(table, own.wander_ppb, next_raw(bits))))
 
 
 @inner_kernel("void(Crystal, Bits, int64[::1], int64)")
@@ -247,10 +259,7 @@ class Oscillator:
         offset_ns: int = 0,
     ) -> None:
         self._bits = bits
-        self._curve = curve_ppb_per_k2
         self._wander_ppb = round(wander_ppb)
-        self._ambient_c = ambient_c
-        self._warmth_c = 0.0
         self._fixed = fixed_ppm is not None
         if fixed_ppm is not None:
             self._make_ppb = round(fixed_ppm * 1000)
@@ -258,7 +267,10 @@ class Oscillator:
             limit = round(max_ppm * 1000)
             drawn = one_from_table(bits, _NORMAL, scale=round(sigma_ppm * 1000))
             self._make_ppb = max(-limit, min(limit, drawn))
-        self._walk_ppb = 0
+        self._crystal = new(Crystal)
+        self._crystal["make_ppb"] = self._make_ppb
+        self._crystal["curve_ppb_per_k2"] = curve_ppb_per_k2
+        self._crystal["ambient_c"] = ambient_c
         self._ppb: list[int] = []
         self._knots_ns = [offset_ns]
         self._arrays: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
@@ -316,11 +328,8 @@ class Oscillator:
         while len(self._ppb) <= minute:
             ppb = self._make_ppb
             if not self._fixed:
-                # Additions and products only: the same bits on every machine.
-                off_c = self._ambient_c + self._warmth_c - _TURNOVER_C
-                self._warmth_c += (_WARM_UP_C - self._warmth_c) * _WARM_UP_PER_MINUTE
-                self._walk_ppb += one_from_table(self._bits, _NORMAL, scale=self._wander_ppb)
-                ppb += self._walk_ppb + round(self._curve * off_c * off_c)
+                step_ppb = one_from_table(self._bits, _NORMAL, scale=self._wander_ppb)
+                ppb = int(_wander(self._crystal, step_ppb))
             self._ppb.append(ppb)
             self._knots_ns.append(self._knots_ns[-1] + _MINUTE_NS + _MINUTE_NS * ppb // _PPB)
             self._arrays = None
