@@ -53,6 +53,8 @@ class Lived:
     """The fate of each order here."""
     begin_ns: int = 0
     """Into the day, when what was lived began."""
+    announced_s: float | None = None
+    """When it knew of the live programme, s into the day; None: never."""
 
     streams: Sequence[tuple[int, float, float]] = ()
     """Each live stream that left the horn, and from when to when, s since what was lived began."""
@@ -110,7 +112,7 @@ def _all_items(plan: Plan, number: int, one: Lived) -> list[DayItem]:
     heard = heard_at(one.place, one.pole, one.power, one.begin_ns, one.streams)
     told = as_heard(told, heard, programme)
     if plan.live is not None:
-        told = with_live(told, heard, plan.live)
+        told = with_live(told, heard, plan.live, announced_s=one.announced_s)
     return with_unwarned(told, one.orders)
 
 

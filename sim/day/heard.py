@@ -140,9 +140,13 @@ def _as_heard(
     return told
 
 
-def with_live(items: Sequence[DayItem], heard: Heard, live: LiveItem) -> list[DayItem]:
+def with_live(
+    items: Sequence[DayItem], heard: Heard, live: LiveItem, *, announced_s: float | None
+) -> list[DayItem]:
     """Return items with one for the live programme, whatever the node kept of it: who boots in it
     tells of that boot alone, and who never heard of it, or has no power at its end, of nothing.
+
+    `announced_s` is when the node knew of it, s into the day; None: never.
     """
     told = [one for one in items if one.item == live.name]
     whole_s = live.end_s - live.begin_s
@@ -161,7 +165,7 @@ def with_live(items: Sequence[DayItem], heard: Heard, live: LiveItem) -> list[Da
     if seconds >= (1 - _LIVE_SHARE) * whole_s and last.outcome in ("missed", "played", IN_PART):
         reason = "" if last.outcome == "missed" else last.reason
         return [*found, replace(one, outcome="played", reason=reason)]
-    why = list(_why_live(heard, live))
+    why = [*_why_live(heard, live), *_why_unknown(live, announced_s)]
     if not seconds:
         said = one.reason if told and one.outcome != "played" else ""
         words = "; ".join(dict.fromkeys(filter(None, (said, *why))))
@@ -207,6 +211,14 @@ def _why_live(heard: Heard, live: LiveItem) -> Iterator[str]:
     for _, word in hindrances(span, power, blocks(heard.place.befallen)):
         yield word
     yield from _why(heard, live.name, live.begin_s, live.end_s)
+
+
+def _why_unknown(live: LiveItem, announced_s: float | None) -> Iterator[str]:
+    """Yield how its announcement fared, without which a node plays nothing of it."""
+    if announced_s is None:
+        yield "its announcement never came"
+    elif announced_s > live.begin_s + _MOMENT_S:
+        yield f"its announcement came {announced_s - live.begin_s:.0f} s after its begin"
 
 
 def _untold(node: str, live: LiveItem) -> DayItem:

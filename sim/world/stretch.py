@@ -80,18 +80,7 @@ class Stretch:
             turns=turns(village, scenario.day),
             rules=tuple(read_rule(name, folder) for name in scenario.day.rules),
         )
-        genuine = station.orders()  # once: each call counts on
-        self._orders = [
-            replace(one, at_ns=one.at_ns - self._begin_ns if one.order is not None else 0)
-            for one in genuine
-            if one.order is None or begin_s * NS_PER_S <= one.at_ns < end_s * NS_PER_S
-        ]
-        strangers = strangers_orders(self._day, station, genuine, Course(scenario).all)
-        self._orders += [
-            replace(one, at_ns=one.at_ns - self._begin_ns)
-            for one in strangers
-            if self._begin_ns <= one.at_ns < end_s * NS_PER_S
-        ]
+        self._orders = self._given(station, Course(scenario))
         self._parts = self._pole_parts(scenario, station, decoder_factory)
         plan = None
         if live:
@@ -108,14 +97,11 @@ class Stretch:
             utc_s=station.midnight_s + begin_s,
             live=plan,
         )
+        self._announced: list[Sent] = []
         if self.world.live is not None:
             self._announce(station, self.world.live, round(scenario.duration_s))
             self.plan = replace(self.plan, live=self._live_item(self.world.live))
-        for one, pole in zip(self._parts, self.world.poles, strict=True):
-            if not one.power or one.power[0].start_ns:
-                here = [o for o in self._orders if o.commune == one.place.commune and not o.at_ns]
-                plans = [sent for sent in here if sent.order is None and sent.attack is None]
-                pole.disk.values |= kept_before(one.parts, plans)
+        self._keep_before()
         Breaks(self.world).plan(breaks_of(self._places, begin_ns=self._begin_ns))
 
     def advance(self) -> Iterator[int]:
@@ -143,6 +129,7 @@ class Stretch:
                 power=one.power,
                 begin_ns=self._begin_ns,
                 streams=_streams(pole, one.parts.lead_ns),
+                announced_s=self._announced_s(one.place.commune, pole),
                 orders=[
                     self._in_day(self._fate(one, pole, sent))
                     for sent in self._orders
@@ -151,6 +138,31 @@ class Stretch:
             )
             for one, pole in zip(self._parts, self.world.poles, strict=True)
         ]
+
+    def _given(self, station: Station, course: Course) -> list[Sent]:
+        """Return what is ordered meanwhile, by whomever, and keys and plans at its begin."""
+        until_ns = self._begin_ns + self._end_ns
+        genuine = station.orders()  # once: each call counts on
+        strangers = strangers_orders(self._day, station, genuine, course.all)
+        own = [
+            replace(one, at_ns=one.at_ns - self._begin_ns if one.order is not None else 0)
+            for one in genuine
+            if one.order is None or self._begin_ns <= one.at_ns < until_ns
+        ]
+        others = [
+            replace(one, at_ns=one.at_ns - self._begin_ns)
+            for one in strangers
+            if self._begin_ns <= one.at_ns < until_ns
+        ]
+        return own + others
+
+    def _keep_before(self) -> None:
+        """Let those who have no power at the begin have keys and plans on their disks."""
+        for one, pole in zip(self._parts, self.world.poles, strict=True):
+            if not one.power or one.power[0].start_ns:
+                here = [o for o in self._orders if o.commune == one.place.commune and not o.at_ns]
+                plans = [sent for sent in here if sent.order is None and sent.attack is None]
+                pole.disk.values |= kept_before(one.parts, plans)
 
     def _pole_parts(
         self, scenario: Scenario, station: Station, decoder_factory: DecoderFactory | None
@@ -186,8 +198,18 @@ class Stretch:
         """Let the desks announce the live programme."""
         first_s = (live.begin_ns + self._begin_ns) // NS_PER_S
         sent = station.live_orders(live.ssrc, live.key, begin_s=first_s, end_s=first_s + duration_s)
-        begins = [replace(one, at_ns=max(0, one.at_ns - self._begin_ns)) for one in sent]
-        self.world.add_orders(begins)
+        self._announced = [replace(one, at_ns=max(0, one.at_ns - self._begin_ns)) for one in sent]
+        self.world.add_orders(self._announced)
+
+    def _announced_s(self, commune: str, pole: WorldPole) -> float | None:
+        """Return when a pole knew of the live programme and who may stream it, s into the day."""
+        here = [one for one in self._announced if one.commune == commune]
+        came_ns = [pole.observer.came_at_ns(one.data) for one in here]
+        key_ns, *session_ns = came_ns or (None,)
+        known_ns = [one for one in session_ns if one is not None]
+        if key_ns is None or not known_ns:
+            return None
+        return (self._begin_ns + max(key_ns, min(known_ns))) / NS_PER_S
 
     def _fate(self, one: PoleParts, pole: WorldPole, sent: Sent) -> DayOrder:
         if sent.attack is not None:
