@@ -16,6 +16,7 @@ from node.shell.files import read_regular
 from node.units import NS_PER_MS
 from sim.links.captures import from_capture, is_capture
 from sim.links.kernel import LOST_NS
+from sim.links.known import cached_by_self
 from sim.links.pings import from_ping, is_ping
 from sim.links.skew import without_skew
 from sim.links.transits import DELAY_MAX_MS, SEQUENCES_MAX, Recording
@@ -183,3 +184,13 @@ def _dense(path: Path, found: dict[int, tuple[int, int] | None]) -> Recording:
     step_ns = np.diff(sent_ns)[np.diff(index) == 1]
     interval_ns = int(np.median(step_ns)) if step_ns.size else 0
     return Recording(transit_ns, interval_ns if interval_ns > 0 else None, skew_ppm)
+
+
+@cached_by_self
+def median_ns(transit_ns: NDArray[np.int64]) -> int:
+    """Return the median of what came of a trace, 0 where nothing did; ns.
+
+    transit_ns  (n,) int64, ns, LOST_NS for what was lost
+    """
+    came_ns = transit_ns[transit_ns != LOST_NS]
+    return int(np.median(came_ns)) if came_ns.size else 0

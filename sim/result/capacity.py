@@ -77,7 +77,7 @@ class CapacityRow:
         if self.rate_kbit_s is None:
             why = ", not measured"
             if self.is_traced:
-                why = ': a trace tells of no rate; say like = "BEARER" beside it'
+                why = ': a trace tells of no rate, and of no way up; say like = "BEARER" beside it'
             return f"{ask} {self.asked_kbit_s:g} kbit/s{repair} of the {what}{why}"
         rate = f"{self.rate_kbit_s:g} kbit/s"
         if self.left_kbit_s is not None:

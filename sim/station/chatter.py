@@ -19,7 +19,7 @@ from node.kernel import kernel
 from node.kernel.record import Records, new
 from node.rtp import rtcp
 from node.shell.config import MqttConfig
-from node.units import NS_PER_MS, NS_PER_S
+from node.units import NS_PER_S
 from sim.chance.rng import Purpose, one_between, raw_draws, stream
 from sim.gateway.power import Uptime, uptimes
 from sim.links.channel import drawn_of
@@ -132,8 +132,7 @@ class Chatter:
 
     def way_ns(self, place: Place) -> int:
         """Return what the way between a place and the station takes when nothing is on it."""
-        one_way_ms = 0.0 if place.bearer is None else place.bearer.one_way_ms.value
-        return self._backhaul_ns[place.commune] + round(one_way_ms * NS_PER_MS)
+        return self._backhaul_ns[place.commune] + place.way_up_ns
 
     def kbit_s(self, place: Place) -> float:
         """Return what a node says and is told, on average over the run."""
@@ -206,13 +205,14 @@ class Chatter:
 
     def _jitter(self, place: Place) -> tuple[str, int]:
         """Return what a last link adds: a shape and its scale in us."""
-        if place.bearer is None:
+        if place.rated is None:
             return "none", 0
-        return place.bearer.jitter_shape, round(place.bearer.jitter_scale_ms.value * 1000)
+        return place.rated.jitter_shape, round(place.rated.jitter_scale_ms.value * 1000)
 
     def _kind(self, place: Place) -> tuple[int, int]:
         """Return what those have in common who ask at the same times."""
-        return id(place.bearer), self._backhaul_ns[place.commune]
+        link = place.trace_ns if place.rated is None else place.rated
+        return id(link), self._backhaul_ns[place.commune]
 
 
 def question_bits(place: Place) -> int:

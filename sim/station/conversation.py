@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from node.config import ReceiveConfig
 from node.rtp import rtcp
 from node.rtp.retransmission import announcement
-from node.units import NS_PER_MS, NS_PER_S
+from node.units import NS_PER_S
 from sim.chance.rng import Purpose, raw_draws, stream
 from sim.links.channel import jitter_of
 from sim.links.kernel import LOST_NS
@@ -243,13 +243,13 @@ class RequestWay:
 
     def __init__(self, place: Place, backhaul_ns: int, purpose: Purpose, seed: int) -> None:
         self._bits = stream(seed, purpose, commune=place.commune, node=place.node)
-        self._bearer = place.bearer
+        self._bearer = place.rated
         self._cuts_ns = cuts_ns(place.befallen, "link_down", "up", from_ns=place.live_ns)
         self.fastest_ns = backhaul_ns
         """What a request takes at the least."""
-        if place.bearer is not None:
-            self.fastest_ns += round(place.bearer.one_way_ms.value * NS_PER_MS)
-            self._loss = round(place.bearer.loss_pct.value / 100 * ALWAYS)
+        self.fastest_ns += place.way_up_ns
+        if place.rated is not None:
+            self._loss = round(place.rated.loss_pct.value / 100 * ALWAYS)
         else:
             assert place.trace_ns is not None
             self._loss = round(float(np.mean(place.trace_ns == LOST_NS)) * ALWAYS)

@@ -1,11 +1,8 @@
 """The village of a scenario, flat: one place per node, with all that it is made of."""
 
-import hashlib
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,33 +13,14 @@ from node.config import ConfigError, NodeConfig, require
 from node.units import NS_PER_MS, NS_PER_S
 from sim.links import bearer as bearers
 from sim.links.bearer import Bearer
-from sim.links.traces import read_recording
+from sim.links.traces import median_ns, read_recording
 from sim.links.transits import per_packet
 from sim.links.trouble import KINDS, Trouble
 from sim.result.run import Unverified
-from sim.station.payloads import load, packets_hash
-from sim.village.as_table import table_of
 from sim.village.course import Befallen, Course, cuts_ns, where_is
-from sim.village.day_config import DayConfig
-from sim.village.faults import Fault, Span
-from sim.village.scenario import Cluster, Commune, Hamlet, Scenario, sound_file, trace_file
-
-_RUN_FIELDS: Final = frozenset({"seed", "name", "path"})
-"""What is not part of the question."""
-
-_GONE_AUDIO: Final = {"ramp_db_per_s": 200.0}
-"""Settings that never had an effect and are gone; a scenario keeps the hash that it always had."""
-
-_LATER_PLACES: Final = ("feeder", "cell", "like")
-
-_ALWAYS: Final = ("kind", "commune", "hamlet", "cluster", "bearer")
-"""Of a fault."""
-
-_LATER_IN_A_DAY: Final = {
-    one.name: one.default
-    for one in fields(DayConfig)
-    if one.name in ("live_at", "warned_within_s", "heard_from_dba")
-}
+from sim.village.faults import Span
+from sim.village.question_hash import question_hash
+from sim.village.scenario import Cluster, Commune, Hamlet, Scenario, trace_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -94,6 +72,14 @@ class Place:
     def rated(self) -> Bearer | None:
         """Return whose rate, queue, cell and modem the link has; None: a trace tells none."""
         return self.bearer or self.like
+
+    @property
+    def way_up_ns(self) -> int:
+        """Return what the link takes at the least on the way up: a trace tells of the way down."""
+        if self.rated is not None:
+            return round(self.rated.one_way_ms.value * NS_PER_MS)
+        assert self.trace_ns is not None, "one of both"
+        return median_ns(self.trace_ns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -163,7 +149,7 @@ def build_village(scenario: Scenario, *, with_hash: bool = True) -> Village:
         backhaul_names={commune.name: commune.backhaul for commune in scenario.communes},
         uplink=None if scenario.uplink is None else find_bearer(scenario, scenario.uplink),
         unverified=list(_unverified(scenario, whole)),
-        scenario_hash=_hash(scenario, whole) if with_hash else "",
+        scenario_hash=question_hash(scenario, whole, _used(scenario, whole)) if with_hash else "",
     )
 
 
@@ -282,6 +268,13 @@ def _unverified(scenario: Scenario, places: tuple[Place, ...]) -> Iterator[Unver
         for name, figure in bearer.figures():
             if not figure.verified:
                 yield _one_unverified(path, prefix + name, figure)
+    for name, place in {one.bearer_name: one for one in places if one.rated is None}.items():
+        yield Unverified(
+            path=name.removeprefix("trace:"),
+            field="way up",
+            value=f"{place.way_up_ns / NS_PER_MS:g} ms",
+            source='the median of the way down; say like = "BEARER" beside it',
+        )
     for i, one in enumerate(scenario.outages):
         for name in ("per_year", "hours_per_year"):
             figure = getattr(one, name)
@@ -300,87 +293,6 @@ def _used(scenario: Scenario, places: tuple[Place, ...]) -> dict[str, Bearer]:
 
 def _one_unverified(path: str, name: str, figure: Number | Whole | Switch) -> Unverified:
     return Unverified(path=path, field=name, value=str(figure.value), source=figure.source)
-
-
-def _hash(scenario: Scenario, places: tuple[Place, ...]) -> str:
-    """Return a SHA-256 over everything that the answer depends on except the seed."""
-    question: dict[str, Any] = table_of(replace(scenario, communes=()))
-    question = {name: value for name, value in question.items() if name not in _RUN_FIELDS}
-    # A scenario without what came later keeps the hash that it always had.
-    if scenario.day is None:
-        del question["day"]
-    else:
-        for name, usual in _LATER_IN_A_DAY.items():
-            if question["day"][name] == usual:
-                del question["day"][name]
-    if scenario.uplink is None:
-        del question["uplink"]
-    question["faults"] = [_said(one) for one in question["faults"]]
-    if scenario.day is not None:
-        question["day"]["faults"] = []
-    if not scenario.outages:
-        del question["outages"]
-    if scenario.protection == "audio":
-        del question["protection"]
-    for table in ("audio", "sender"):
-        question[table] = {k: v for k, v in question[table].items() if v is not None}
-    question["audio"] |= _GONE_AUDIO
-    # Thousands of places have a few profiles, of which each is some hundred figures.
-    profiles = {place.profile.name: place.profile for place in places}
-    question["profiles"] = {name: table_of(one) for name, one in profiles.items()}
-    # A modem's sleep meets only the orders of a day, and its attaching who had no power.
-    cut = scenario.outages or any(one.kind == "power_cut" for one in scenario.faults)
-    unmet = {k for k, met in (("sleep", scenario.day is not None), ("attach_s", cut)) if not met}
-    question["used_bearers"] = {
-        name: _without_later(table_of(one), unmet) for name, one in _used(scenario, places).items()
-    }
-    question["bearers"] = {k: _without_later(v, unmet) for k, v in question["bearers"].items()}
-    question["traces"] = {
-        place.bearer_name: hashlib.sha256(place.trace_ns.tobytes()).hexdigest()
-        for place in places
-        if place.trace_ns is not None
-    }
-    path = sound_file(scenario)
-    question["sound"] = "" if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
-    # What is heard are the packets, and libopus does not make the same ones on every machine.
-    question["packets"] = "" if path is None else packets_hash(load(path, scenario.sender))
-    # Communes one by one: all at once are 120 MB where a province has 100,000 clusters.
-    before, after = _text(question).split('"communes": []')
-    found = hashlib.sha256(before.encode() + b'"communes": [')
-    for number, commune in enumerate(scenario.communes):
-        found.update((", " if number else "").encode() + _text(_told(commune)).encode())
-    found.update(b"]" + after.encode())
-    return found.hexdigest()
-
-
-def _text(table: dict[str, Any]) -> str:
-    return json.dumps(table, sort_keys=True, ensure_ascii=False)
-
-
-def _told(commune: Commune) -> dict[str, Any]:
-    """Return a commune as the hash takes it: as it was told before there was more to say."""
-    told: dict[str, Any] = table_of(commune)
-    for hamlet in told["hamlets"]:
-        hamlet["clusters"] = [_without(one, _LATER_PLACES) for one in hamlet["clusters"]]
-    told["hamlets"] = [_without(one, _LATER_PLACES) for one in told["hamlets"]]
-    return _without(told, _LATER_PLACES)
-
-
-def _said(fault: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what a fault does not say, but for the places that it always had."""
-    usual = {one.name: one.default for one in fields(Fault) if one.name not in _ALWAYS}
-    return {k: v for k, v in fault.items() if k not in usual or v != usual[k]}
-
-
-def _without(table: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """Leave out what came later, where a scenario does not say it."""
-    return {k: v for k, v in table.items() if k not in names or v is not None}
-
-
-def _without_later(bearer: dict[str, Any], unmet: set[str]) -> dict[str, Any]:
-    """Leave out what a bearer did not always have: where it says nothing, or nobody meets it."""
-    later = {"cell_kbit_s", "sleep", "attach_s"}
-    return {k: v for k, v in bearer.items() if k not in later or not (v is None or k in unmet)}
 
 
 def node_config(place: Place, scenario: Scenario) -> NodeConfig:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from statistics import median
 
 import numpy as np
 import pytest
@@ -10,11 +11,13 @@ from hypothesis import strategies as st
 
 from node.config import ConfigError
 from sim import cli, command_line
+from sim.chance.rng import Purpose
 from sim.drive.run import run
 from sim.fleet.run import run as run_fleet
 from sim.links.channel import Trace
 from sim.links.kernel import LOST_NS
 from sim.links.shared import SharedQueue
+from sim.station.conversation import RequestWay
 from sim.village import scenario
 from sim.village.places import build_village
 from tests.sim.thin import THIN
@@ -100,7 +103,10 @@ def test_a_trace_of_which_nobody_says_a_rate_is_not_said_to_fit(tmp_path, capsys
     assert fits == {("backhaul", ""): True, ("cell", "thin"): True, ("cell", TRACED): None}
     assert cli.main(arguments) == command_line.OK
     said = " ".join(capsys.readouterr().out.split())
-    assert "not known" in said and 'a trace tells of no rate; say like = "BEARER" beside it' in said
+    assert (
+        "not known" in said
+        and 'a trace tells of no rate, and of no way up; say like = "BEARER" beside it' in said
+    )
     assert "a trace tells of no rate" in (tmp_path / "out" / "report.html").read_text()
 
 
@@ -176,3 +182,30 @@ def test_a_trace_with_a_rate_never_gives_more_than_that_has(gaps_ms, rate_kbit_s
     late_ns = (arrive_ns - depart_ns)[arrive_ns != LOST_NS] - DELAY_MS * MS
     assert (late_ns >= 0).all() and (late_ns <= queue_ms * MS).all()
     assert queue.dropped == np.count_nonzero(arrive_ns == LOST_NS)
+
+
+@settings(max_examples=20, derandomize=True)
+@given(
+    ways_ms=st.lists(st.integers(-1, 300), min_size=1, max_size=40),
+    like=st.sampled_from([None, "lte_weak", "thin"]),
+)
+def test_what_goes_up_a_traced_link_takes_what_its_bearer_does_or_the_median(
+    tmp_path_factory, ways_ms, like
+):
+    """It took no time at all."""
+    folder = tmp_path_factory.mktemp("up")
+    asked = traced(folder, bearers=[TRACED], like=like)
+    (folder / "even.csv").write_text("\n".join(map(str, ways_ms)) + "\n")
+    built = build_village(asked)
+    (place,) = built.places
+    came = [one for one in ways_ms if one >= 0]
+    right_ms = median(came) if came else 0
+    if like is not None:
+        right_ms = place.like.one_way_ms.value
+    way = RequestWay(place, 7 * MS, Purpose.EXCHANGE, seed=1)
+    assert way.fastest_ns == round((right_ms + 7) * MS)
+    jitters = way.draw_jitter_ns(100)
+    assert jitters.any() == (like == "lte_weak")
+    named = [one for one in built.unverified if one.field == "way up"]
+    assert len(named) == (like is None)
+    assert all(one.path == "even.csv" and "median" in one.source for one in named)
