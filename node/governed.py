@@ -288,6 +288,7 @@ class GovernedSpeaker:
         self._granted = self._speaker.sounding()
         if (sounding := self.sounding()) == self._sounding:
             return
+        self._heard.tell_quiet([one for one in self._sounding if one not in sounding])
         self._sounding = sounding
         self._controller.receive_grants(sounding, self._now_ns)
         self._follow_controller()

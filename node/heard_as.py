@@ -10,11 +10,13 @@ Several items may relay one stream. It is then what the highest of them makes it
 loudest: no item of a lower tier takes anything from that of a higher one.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from node.control.controller import Controller
 from node.control.events import StartPart
 from node.control.precedence import SILENT_DB, MessageClass
+from node.counters import made_up_ms
 from node.stack import SpeakerNode
 
 
@@ -44,7 +46,7 @@ class HeardAs:
         """Let `number` be heard as `ssrc`, or as nothing."""
         before = self._heard.get(number)
         self._heard[number] = _Heard(ssrc, stream)
-        self._made_up_ms[number] = 0 if ssrc is None else self._speaker.made_up_ms(ssrc)
+        self._made_up_ms[number] = 0 if ssrc is None else self._made_up_now_ms(ssrc)
         if before is not None and before.ssrc is not None and before.ssrc != ssrc:
             self._leave(before.ssrc, now_ns)
         if ssrc is not None:
@@ -103,12 +105,27 @@ class HeardAs:
             if ssrc is not None:
                 self._set_source(ssrc, now_ns)
 
+    def tell_quiet(self, numbers: Iterable[int]) -> None:
+        """Tell the controller until when those sounded that have the horn no more: it is held."""
+        for number in numbers:
+            heard = self._heard.get(number)
+            source = (
+                None if heard is None or heard.ssrc is None else self._speaker.source(heard.ssrc)
+            )
+            if source is not None:
+                self._controller.sessions.receive_quiet(number, source.last_sound_ns)
+
+    def _made_up_now_ms(self, ssrc: int) -> int:
+        """Return how much of a source was made up so far, or silent where nothing could be."""
+        source = self._speaker.source(ssrc)
+        return 0 if source is None else made_up_ms(source.origin_samples)
+
     def tell_made_up(self) -> None:
         """Tell the controller how much of each item was made up since the last time."""
         for number, one in self._heard.items():
             if one.ssrc is None:
                 continue
-            made_up_ms = self._speaker.made_up_ms(one.ssrc)
+            made_up_ms = self._made_up_now_ms(one.ssrc)
             more_ms = made_up_ms - self._made_up_ms[number]
             if more_ms > 0:
                 self._controller.receive_concealed(number, more_ms)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from node.audio.output import LATENCY_NS, Output
 from node.config import NodeConfig
 from node.control.arbiter import MessageClass, PriorityConfig
-from node.counters import ORIGINS, Count, by_name, made_up_ms, new_counts
+from node.counters import ORIGINS, Count, by_name, new_counts
 from node.events import EVENTS_MAX, Event, SendDatagram, SourceChanged
 from node.horn import Horn
 from node.kernel.record import Records
@@ -254,10 +254,9 @@ class SpeakerNode:
         ended = self._ended_origins.copy()
         return sum((one.origin_samples for one in self._sources.values()), start=ended)
 
-    def made_up_ms(self, ssrc: int) -> int:
-        """Return how much of a source was made up so far, or silent where nothing could be."""
-        source = self._sources.get(ssrc)
-        return 0 if source is None else made_up_ms(source.origin_samples)
+    def source(self, ssrc: int) -> Playable | None:
+        """Return what plays under that number, or None."""
+        return self._sources.get(ssrc)
 
     def take_journal(self, rows: Records[ss.Played]) -> int:
         """Move chunks played since the last call into `rows`; see `journal.copy_journal`."""

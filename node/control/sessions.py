@@ -75,6 +75,8 @@ class _Session:
     """Civil time of its first sound; 0: none yet."""
     since_ns: int = -1
     """Since when it is heard: it has the horn, and is not muted; -1: it is not."""
+    quiet_ns: int = -1
+    """Until when it sounded, as the speaker told when it lost the horn; -1: not told."""
     heard_ns: int = 0
     concealed_ms: int = 0
     spoke_ns: int = -1
@@ -113,7 +115,9 @@ class _Session:
         if self.since_ns < 0:
             return
         until_ns = now_ns
-        if self.sound_ns >= 0:  # its last packet sounds as long after it came as its first did
+        if self.quiet_ns > self.since_ns:
+            until_ns = min(now_ns, self.quiet_ns)
+        elif self.sound_ns >= 0:  # its last packet sounds as long after it came as its first did
             until_ns = min(now_ns, self.sound_ns + max(self.since_ns - self.spell_ns, 0))
         self.heard_ns += max(until_ns - self.since_ns, 0)
         self.since_ns = -1
@@ -188,6 +192,11 @@ class Sessions:
                 one.since_ns, one.started_s = now_ns, one.started_s or utc_s
             elif source not in sources:
                 one.stop_hearing(now_ns)
+
+    def receive_quiet(self, source: int, quiet_ns: int) -> None:
+        """Note until when `source` sounded, which has the horn no more."""
+        if source in self._open:
+            self._open[source].quiet_ns = quiet_ns
 
     def receive_concealed(self, source: int, concealed_ms: int) -> None:
         """Note sound of `source` that was made up, for its record."""

@@ -46,7 +46,6 @@ class Pole:
         self.rng = rng
         self.rows = new(Played, 4096)
         self.presented: dict[int, int] = {}
-        self.asked = 0
 
     def local(self, true_ns: int) -> int:
         return true_ns + self.offset_ns + true_ns * self.skew_ppm // 1_000_000
@@ -58,8 +57,8 @@ class Pole:
         """What is sent then is under way for so long, up to the sender or down from it."""
         return self.delay_ns + int(self.rng.integers(0, 2 * MS))
 
-    def loses(self, request: int) -> bool:
-        """Whether the answer to this request, counted from 0, is lost."""
+    def loses(self, asked_ns: int) -> bool:
+        """Whether what is asked then is lost."""
         return False
 
     def announced(self, sent_ns: int) -> tuple[rtcp.Packet, ...]:
@@ -126,11 +125,9 @@ def run(poles: list[Pole], duration_ns: int, *, join_ns: tuple[int, ...] = (0, 0
             if deadline_ns is not None and deadline_ns <= local_ns:
                 pole.node.handle_deadline(local_ns)
             while (event := pole.node.next_event()) is not None:
-                if isinstance(event, SendDatagram):
-                    if not pole.loses(pole.asked):
-                        arrival_ns = now_ns + pole.one_way(now_ns, up=True)
-                        at(arrival_ns, who, "request", event.data)
-                    pole.asked += 1
+                if isinstance(event, SendDatagram) and not pole.loses(now_ns):
+                    arrival_ns = now_ns + pole.one_way(now_ns, up=True)
+                    at(arrival_ns, who, "request", event.data)
             pole.node.render(out, local_ns)
             pole.note_journal()
 

@@ -20,6 +20,7 @@ from node.control.trust.passes import NO_PASS, PASS_BYTES, follows
 from node.control.trust.rates import ChecksOfHosts
 from node.control.trust.signature import SIGNATURE_BYTES, Signer, verified
 from node.control.wraps import Rollover, lead
+from node.units import NS_PER_S
 
 CONTEXT: Final = b"loalang-packet-v2\0"
 """Keeps a signature made for one purpose from being one for another."""
@@ -45,6 +46,9 @@ TURNS_MAX: Final = 8
 SEARCHES_PER_S: Final = 20
 """Packets per second from one address of which the wraps of their numbers are looked for, at 0.4 ms
 each (docs/why.md)."""
+
+AWAY_NS: Final = 120 * NS_PER_S
+"""Less than what 65,536 packets of 2.5 ms take, the shortest that Opus has."""
 
 STREAMS_MAX: Final = 64
 """SSRCs of one session whose numbers are known; beyond it the oldest is forgotten."""
@@ -127,6 +131,8 @@ class SrtpGuard:
         self._rollover: Rollover | None = None
         self._highest: dict[int, int] = {}
         """By SSRC: number of the newest packet opened, with its wraps."""
+        self._heard_ns: dict[int, int] = {}
+        """By SSRC: when."""
 
     def open(
         self, data: bytes, source: tuple[str, int], now_ns: int, *, is_rtcp: bool
@@ -136,10 +142,13 @@ class SrtpGuard:
         if is_rtcp or len(data) < RTP_HEADER_BYTES:
             return opened
         ahead = self._ahead(data)
-        if opened is None and not -WINDOW < ahead <= 0 and self._searches.may(source[0], now_ns):
-            opened = self._found(data)
+        # Nearly 65,536 numbers ahead look like some behind, after so long a silence alone.
+        was_away = now_ns - self._heard_ns.get(_ssrc_of(data), now_ns) > AWAY_NS
+        may_be_new = was_away or not -WINDOW < ahead <= 0
+        if opened is None and may_be_new and self._searches.may(source[0], now_ns):
+            opened = self._found(data, now_ns)
         elif opened is not None and ahead:
-            self._note(data, self._highest.get(_ssrc_of(data), -1) + ahead)
+            self._note(data, self._highest.get(_ssrc_of(data), -1) + ahead, now_ns)
         return opened
 
     def _opened(self, data: bytes, *, is_rtcp: bool) -> bytes | None:
@@ -156,7 +165,7 @@ class SrtpGuard:
             return sequence + 1
         return ((sequence - self._highest[ssrc] + 0x8000) & 0xFFFF) - 0x8000
 
-    def _found(self, data: bytes) -> bytes | None:
+    def _found(self, data: bytes, now_ns: int) -> bytes | None:
         """Look for the wraps of a packet's number, and open it by them."""
         self._rollover = self._rollover or Rollover(self._key)
         ssrc = _ssrc_of(data)
@@ -166,13 +175,15 @@ class SrtpGuard:
         # Behind it there is room for what it has overtaken.
         sender = pylibsrtp.Session(srtp_policy(self._key, inbound=False))
         lead(self._session, sender, ssrc, index - WINDOW + 1)
-        self._note(data, index)
+        self._note(data, index, now_ns)
         return self._opened(data, is_rtcp=False)
 
-    def _note(self, data: bytes, index: int) -> None:
+    def _note(self, data: bytes, index: int, now_ns: int) -> None:
         ssrc = _ssrc_of(data)
         if ssrc not in self._highest and len(self._highest) >= STREAMS_MAX:
-            del self._highest[next(iter(self._highest))]
+            oldest = next(iter(self._highest))
+            del self._highest[oldest], self._heard_ns[oldest]
+        self._heard_ns[ssrc] = now_ns
         self._highest[ssrc] = max(index, self._highest.get(ssrc, 0))
 
 

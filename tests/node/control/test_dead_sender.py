@@ -78,6 +78,19 @@ def test_a_sender_that_dies_in_mid_sentence_is_named_within_10_s_and_counted_as_
     assert "fell silent in mid-sentence" in str(record["reason"])
 
 
+@pytest.mark.parametrize("muted_s", [0.5, 2.0, 4.0])
+def test_a_horn_held_for_who_has_died_is_no_sound_after_a_silence_in_the_middle_either(muted_s):
+    speech = Speech(12)
+    speech.speak(4.0)
+    speech.pole.order(COMMUNE, Kind.MUTE, b"")
+    speech.speak(muted_s)
+    speech.pole.order(COMMUNE, Kind.UNMUTE, b"")
+    speech.speak(6.0 - muted_s)
+    speech.wait(1.0)
+    speech.wait(4.0)
+    assert abs(float(str(speech.end()["sounded_s"])) - (10 - muted_s)) <= 0.5
+
+
 @pytest.mark.parametrize("says", ["goodbye", "reports"])
 def test_who_says_goodbye_or_goes_on_reporting_has_not_died(says):
     speech = Speech(3)
