@@ -93,9 +93,8 @@ class Horn:
     def next_event(self) -> None:
         """Return that there is nothing to tell."""
 
-    def made_up_ms(self, ssrc: int) -> int:
-        """Return that nothing was made up."""
-        return 0
+    def source(self, ssrc: int) -> None:
+        """Return nothing: nothing is decoded here."""
 
     def hold_stored(self, ssrc: int, now_ns: int) -> Stored:
         """Return a new source of stored sounds."""
