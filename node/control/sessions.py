@@ -75,8 +75,8 @@ class _Session:
     """Civil time of its first sound; 0: none yet."""
     since_ns: int = -1
     """Since when it is heard: it has the horn, and is not muted; -1: it is not."""
-    quiet_ns: int = -1
-    """Until when it sounded, as the speaker told when it lost the horn; -1: not told."""
+    quiet_ns: int | None = None
+    """Until when it sounded, as the speaker told when it lost the horn; None: not told."""
     heard_ns: int = 0
     concealed_ms: int = 0
     spoke_ns: int = -1
@@ -115,7 +115,7 @@ class _Session:
         if self.since_ns < 0:
             return
         until_ns = now_ns
-        if self.quiet_ns > self.since_ns:
+        if self.quiet_ns is not None:
             until_ns = min(now_ns, self.quiet_ns)
         elif self.sound_ns >= 0:  # its last packet sounds as long after it came as its first did
             until_ns = min(now_ns, self.sound_ns + max(self.since_ns - self.spell_ns, 0))
@@ -190,6 +190,7 @@ class Sessions:
         for source, one in self._open.items():
             if source in sources and one.since_ns < 0:
                 one.since_ns, one.started_s = now_ns, one.started_s or utc_s
+                one.quiet_ns = None
             elif source not in sources:
                 one.stop_hearing(now_ns)
 
