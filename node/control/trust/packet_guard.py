@@ -47,6 +47,9 @@ SEARCHES_PER_S: Final = 20
 """Packets per second from one address of which the wraps of their numbers are looked for, at 0.4 ms
 each (docs/why.md)."""
 
+SEARCHES_MAX_PER_S: Final = 3 * SEARCHES_PER_S
+"""From all addresses together, which are forged as easily as packets."""
+
 AWAY_NS: Final = 120 * NS_PER_S
 """Less than what 65,536 packets of 2.5 ms take, the shortest that Opus has."""
 
@@ -128,6 +131,7 @@ class SrtpGuard:
         self._session = pylibsrtp.Session(srtp_policy(key, inbound=True))
         self._key = key
         self._searches = ChecksOfHosts(SEARCHES_PER_S)
+        self._all_searches = ChecksOfHosts(SEARCHES_MAX_PER_S)
         self._rollover: Rollover | None = None
         self._highest: dict[int, int] = {}
         """By SSRC: number of the newest packet opened, with its wraps."""
@@ -142,14 +146,19 @@ class SrtpGuard:
         if is_rtcp or len(data) < RTP_HEADER_BYTES:
             return opened
         ahead = self._ahead(data)
-        # Nearly 65,536 numbers ahead look like some behind, after so long a silence alone.
-        was_away = now_ns - self._heard_ns.get(_ssrc_of(data), now_ns) > AWAY_NS
-        may_be_new = was_away or not -WINDOW < ahead <= 0
-        if opened is None and may_be_new and self._searches.may(source[0], now_ns):
-            opened = self._found(data, now_ns)
-        elif opened is not None and ahead:
+        if opened is None and self._may_search(data, ahead, source[0], now_ns):
+            return self._found(data, now_ns)
+        if opened is not None and ahead:
             self._note(data, self._highest.get(_ssrc_of(data), -1) + ahead, now_ns)
         return opened
+
+    def _may_search(self, data: bytes, ahead: int, host: str, now_ns: int) -> bool:
+        """Return whether a packet may be new by wraps that are not known, and is looked at."""
+        # Nearly 65,536 numbers ahead look like some behind, after so long a silence alone.
+        was_away = now_ns - self._heard_ns.get(_ssrc_of(data), now_ns) > AWAY_NS
+        if not was_away and -WINDOW < ahead <= 0:
+            return False
+        return self._searches.may(host, now_ns) and self._all_searches.may("", now_ns)
 
     def _opened(self, data: bytes, *, is_rtcp: bool) -> bytes | None:
         try:

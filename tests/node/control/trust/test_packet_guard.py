@@ -14,6 +14,7 @@ from node.control.trust import packet_guard
 from node.control.trust.message import Kind
 from node.control.trust.packet_guard import (
     CHECKS_PER_S,
+    SEARCHES_MAX_PER_S,
     SEARCHES_PER_S,
     SRTP_KEY_BYTES,
     TURNS_MAX,
@@ -270,20 +271,27 @@ def test_what_was_overtaken_where_a_late_node_begins_is_heard():
         assert guard.open(data, SOURCE, 0, is_rtcp=False) is not None
 
 
-def test_a_flood_of_forgeries_costs_few_searches_and_keeps_no_late_node_silent():
-    """It is another host's share, and junk that comes with the stream's number changes nothing."""
-    guard, searched = SrtpGuard(KEY), []
+@pytest.mark.parametrize("hosts", [1, 1000])
+def test_a_flood_of_forgeries_costs_few_searches_and_keeps_no_late_node_silent(hosts):
+    """Addresses are forged too; junk that comes with the stream's number changes nothing."""
+    guard, searched, heard = SrtpGuard(KEY), [], []
     real, packet_guard.Rollover.index_of = (
         packet_guard.Rollover.index_of,
         lambda *given: searched.append(1) or real(*given),
     )
     try:
-        for number in range(1000):
-            junk = numbered(number * 7)[:12] + bytes([number % 256]) * 40
-            assert guard.open(junk, ("10.0.0.66", 1), number, is_rtcp=False) is None
-        assert len(searched) <= SEARCHES_PER_S
-        (data,) = sealed_at(100_000)
-        assert guard.open(data, SOURCE, 1000, is_rtcp=False) == numbered(100_000)
+        for second in range(3):
+            searched.clear()
+            voice = sealed_at(*range(100_000 + 50 * second, 100_050 + 50 * second))
+            for number in range(1000):
+                junk = numbered(number * 7)[:12] + bytes([number % 256]) * 40
+                host, at_ns = f"10.0.{number % hosts}", second * NS_PER_S + number * NS_PER_MS
+                assert guard.open(junk, (host, 1), at_ns, is_rtcp=False) is None
+                if number % 20 == 19:
+                    heard.append(guard.open(voice.pop(0), SOURCE, at_ns, is_rtcp=False))
+            most = 2 * SEARCHES_PER_S if hosts == 1 else SEARCHES_MAX_PER_S
+            assert len(searched) <= most
+        assert heard[-1] == numbered(100_149)
     finally:
         packet_guard.Rollover.index_of = real
 
